@@ -1,0 +1,72 @@
+"""The drawing of the house: which room is on which floor, and who may let which library in.
+
+A module imports only from lower floors, absolutely; sideways only inside its own folder. A new module is
+one line here, on the lowest floor that works.
+"""
+
+FLOORS: dict[str, dict[str, int]] = {
+    "workbench": {
+        "__init__": 0,
+        "errors": 0,
+        "measurement": 0,
+        "artifact": 1,
+        "budget": 1,
+        "configuration": 1,
+        "framing": 1,
+        "hardware": 1,
+        "dataset": 2,
+        "recipe": 2,
+        "source": 3,
+        "backends": 3,
+        "probe": 4,
+        "search": 4,
+        "store": 4,
+        "steps": 4,
+        "metrics": 4,
+        "training": 4,
+        "trial": 5,
+        "experiment": 6,
+        "judge": 7,
+        "publish": 7,
+        "report": 7,
+        "commands": 8,
+        "cli": 9,
+        "__main__": 10,
+    },
+    "service": {
+        "__init__": 0,
+        "errors": 0,
+        "cores": 1,
+        "frame": 1,
+        "manifest": 1,
+        "metrics": 1,
+        "settings": 1,
+        "artifact": 2,
+        "codecs": 2,
+        "geometry": 2,
+        "engine": 3,
+        "admission": 4,
+        "repository": 4,
+        "stabiliser": 4,
+        "matting": 4,
+        "protocols": 5,
+        "tracks": 5,
+        "app": 6,
+        "cli": 7,
+        "__main__": 8,
+    },
+}
+
+# The only rooms that may import a library; whatever isn't named here may be imported anywhere.
+CONFINED: dict[str, tuple[str, ...]] = {
+    "tensorflow": ("workbench.backends", "workbench.training"),
+    "keras": ("workbench.backends", "workbench.training"),
+    "torch": ("workbench.backends", "workbench.training"),
+    "nncf": ("workbench.backends",),
+    "openvino": ("workbench.backends", "service.engine"),
+    "aiohttp": ("service",),
+}
+
+PACKAGES = tuple(FLOORS)
+FILE_LINES = 300
+FUNCTION_LINES = 50

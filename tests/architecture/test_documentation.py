@@ -1,0 +1,139 @@
+"""What a stranger reads is there, and true."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+
+import pytest
+
+from tests.architecture.drawing import FLOORS
+from tests.architecture.sources import ROOT, Function, Module, modules, tracked
+from tests.architecture.test_imports import commands
+
+PAPERS = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "DECISIONS.md", "LICENSE", "NOTICE")
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9_-]*")
+LATER = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b")
+
+
+def undocumented(module: Module) -> Iterator[str]:
+    """Public things of a module without a docstring; an override may leave it to what it overrides."""
+    tree = module.tree
+    if tree.body and not ast.get_docstring(tree):
+        yield f"{module.where}: the module"
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    explained = {method.name for node in classes for method in methods(node) if ast.get_docstring(method)}
+    for node in public(tree.body):
+        if not ast.get_docstring(node):
+            yield f"{module.where}:{node.lineno}: {node.name}"
+        if isinstance(node, ast.ClassDef) and not node.bases:
+            for method in methods(node):
+                if method.name not in explained and not speaks_for_itself(method):
+                    yield f"{module.where}:{method.lineno}: {node.name}.{method.name}"
+
+
+def public(body: list[ast.stmt]) -> Iterator[Function | ast.ClassDef]:
+    """Functions and classes whose name says that others may use them."""
+    for node in body:
+        if isinstance(node, Function | ast.ClassDef) and not node.name.startswith("_"):
+            yield node
+
+
+def methods(node: ast.ClassDef) -> Iterator[Function]:
+    """A class's public methods."""
+    return (method for method in public(node.body) if isinstance(method, Function))
+
+
+def speaks_for_itself(method: Function) -> bool:
+    """A property of one line does."""
+    decorators = {getattr(decorator, "id", "") for decorator in method.decorator_list}
+    return "property" in decorators and len(method.body) == 1
+
+
+def test_everything_public_has_a_docstring() -> None:
+    found = [place for module in modules() for place in undocumented(module)]
+    assert not found, "without a docstring:\n" + "\n".join(found)
+
+
+def test_nothing_is_left_for_later() -> None:
+    sources = [path for path in tracked() if path.suffix in {".py", ".md", ".toml"}]
+    left = [str(path.relative_to(ROOT)) for path in sources if LATER.search(path.read_text("utf-8"))]
+    assert not left
+
+
+def test_the_papers_are_there() -> None:
+    assert [name for name in PAPERS if not (ROOT / name).is_file() or not (ROOT / name).read_text("utf-8")] == []
+
+
+def test_the_changelog_says_what_is_new() -> None:
+    headings = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    assert headings
+    assert re.match(r"Unreleased|\d+\.\d+\.\d+", headings[0])
+
+
+def test_contributing_draws_the_floors_as_they_are() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    drawn: dict[str, dict[str, int]] = {"workbench": {}, "service": {}}
+    for floor, *cells in re.findall(r"^\| (\d+) \| (.*) \| (.*) \|$", text, re.MULTILINE):
+        for package, cell in zip(drawn, cells, strict=True):
+            drawn[package].update(dict.fromkeys(re.findall(r"`(\w+)`", cell), int(floor)))
+    rooms = {
+        package: {room: floor for room, floor in floors.items() if not room.startswith("__")}
+        for package, floors in FLOORS.items()
+    }
+    assert drawn == rooms
+
+
+@pytest.mark.parametrize("paper", ["README.md", "CONTRIBUTING.md"])
+def test_scripts_and_links_in_the_papers_exist(paper: str) -> None:
+    text = (ROOT / paper).read_text("utf-8")
+    scripts = set(re.findall(r"\bscripts/[a-z_.]+[a-z]", text))
+    links = {link for link in re.findall(r"\]\(([^)#\s]+)", text) if "://" not in link}
+    missing = {name for name in scripts | links if not (ROOT / name).exists()}
+    assert not missing
+
+
+@cache
+def ask(*words: str) -> str:
+    """What a console script answers to `--help`."""
+    module, function = commands()[words[0]]
+    said = [*words, "--help"]
+    code = f"import sys; sys.argv = {said!r}; from {module} import {function}; sys.exit({function}())"
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return run.stdout
+
+
+def subcommands(name: str) -> list[str]:
+    """The words that may follow a console script's name, from its own help."""
+    listed = re.findall(r"^    ([a-z][a-z0-9_-]*) ", ask(name), re.MULTILINE)
+    assert listed, f"{name} --help lists no commands"
+    return listed
+
+
+def option_names(name: str) -> set[str]:
+    """Every option of every subcommand."""
+    return {option for word in subcommands(name) for option in OPTION.findall(ask(name, word))} - {"--help"}
+
+
+@pytest.mark.parametrize("name", ["workbench", "matting"])
+def test_every_command_and_option_is_in_the_readme(name: str) -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    expected = option_names(name) | {f"{name} {word}" for word in subcommands(name)}
+    assert not {words for words in expected if not re.search(rf"(?<![\w-]){words}(?![\w-])", text)}
+
+
+def test_the_readme_names_no_option_that_is_gone() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    known = option_names("workbench") | option_names("matting")
+    tables = "\n".join(line for line in text.splitlines() if line.startswith("|"))
+    assert set(OPTION.findall(tables)) <= known

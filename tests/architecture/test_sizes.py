@@ -1,0 +1,20 @@
+"""A file that grows past its limit is two nouns, a function that does is two verbs."""
+
+from tests.architecture.drawing import FILE_LINES, FUNCTION_LINES
+from tests.architecture.sources import functions, modules
+
+
+def test_files_are_one_noun() -> None:
+    counted = {module.where: len(module.text.splitlines()) for module in modules()}
+    long = [f"{where}: {lines} lines" for where, lines in counted.items() if lines > FILE_LINES]
+    assert not long, f"longer than {FILE_LINES} lines:\n" + "\n".join(long)
+
+
+def test_functions_are_one_verb() -> None:
+    long = []
+    for module in modules():
+        for function in functions(module):
+            lines = (function.end_lineno or function.lineno) - function.lineno + 1
+            if lines > FUNCTION_LINES:
+                long.append(f"{module.where}:{function.lineno}: {function.name} has {lines}")
+    assert not long, f"longer than {FUNCTION_LINES} lines:\n" + "\n".join(long)
