@@ -1,0 +1,1 @@
+"""The service: frames in, person masks out, over HTTP."""

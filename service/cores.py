@@ -1,0 +1,48 @@
+"""How many cores this process may really use."""
+
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def available_cores(root: Path = Path("/")) -> int:
+    """Cores by the affinity mask and the control groups' quota, at least 1.
+
+    OpenVINO sees the mask and not the quota (openvinotoolkit/openvino issues), so a container with
+    half a core would get a thread for every core of the host.
+    """
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min([affinity, *(math.ceil(quota) for quota in _quotas(root))]))
+
+
+def _quotas(root: Path) -> Iterator[float]:
+    """Cores allowed by every control group above this process, of versions 1 and 2 (cgroups(7))."""
+    for folder in _groups(root):
+        limit = _words(folder / "cpu.max") or [
+            *_words(folder / "cpu.cfs_quota_us"),
+            *_words(folder / "cpu.cfs_period_us"),
+        ]
+        if len(limit) == 2 and all(word.isdecimal() for word in limit) and int(limit[1]):
+            yield int(limit[0]) / int(limit[1])
+
+
+def _groups(root: Path) -> Iterator[Path]:
+    lines = _lines(root / "proc/self/cgroup")
+    for _, controllers, path in (line.split(":", 2) for line in lines if line.count(":") >= 2):
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        mount = root / "sys/fs/cgroup" / ("cpu" if controllers else "")
+        parts = Path(path.lstrip("/")).parts
+        yield from (mount.joinpath(*parts[:depth]) for depth in range(len(parts) + 1))
+
+
+def _words(file: Path) -> list[str]:
+    return " ".join(_lines(file)).split()
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text().splitlines()
+    except OSError:
+        return []

@@ -1,0 +1,185 @@
+"""What can go wrong in the service; every error owns its HTTP status and a code that clients may rely on.
+
+ServiceError                     500  internal_error
+├── RequestError                 400  bad_request           the caller can mend it
+│   ├── UnknownParameterError    400  unknown_parameter
+│   ├── InvalidParameterError    422  invalid_parameter
+│   ├── BodyError                400  bad_body              empty, or broken on the way
+│   ├── BodyTimeoutError         408  body_timeout
+│   ├── BodyTooLargeError        413  body_too_large
+│   ├── MediaTypeError           415  unsupported_media_type
+│   ├── PictureError             422  corrupt_picture
+│   ├── PictureTooLargeError     413  picture_too_large
+│   ├── NotAcceptableError       406  not_acceptable
+│   ├── UnknownModelError        404  unknown_model
+│   └── UnknownVersionError      404  unknown_version
+├── OverloadError                503  overloaded            come back after `retry_after_s`
+│   ├── QueueFullError           429  queue_full
+│   ├── DeadlineError            503  deadline_exceeded
+│   └── DrainingError            503  draining
+├── ModelError                   503  model_unavailable     a version on disk that can't be served
+│   └── ManifestError            503  invalid_manifest
+├── EngineError                  500  engine_failed
+└── SettingsError                500  invalid_settings      at start only, exit code 2
+"""
+
+from difflib import get_close_matches
+from typing import ClassVar
+
+
+class ServiceError(Exception):
+    """The root; never raised itself."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+
+
+class RequestError(ServiceError):
+    """The caller's question can't be answered; the message says what to change."""
+
+    status = 400
+    code = "bad_request"
+
+
+class UnknownParameterError(RequestError):
+    """A query parameter that doesn't exist."""
+
+    code = "unknown_parameter"
+
+
+class InvalidParameterError(RequestError):
+    """A query parameter whose value is impossible."""
+
+    status = 422
+    code = "invalid_parameter"
+
+
+class BodyError(RequestError):
+    """The body is empty, or broke on the way."""
+
+    code = "bad_body"
+
+
+class BodyTimeoutError(RequestError):
+    """The body didn't arrive in time."""
+
+    status = 408
+    code = "body_timeout"
+
+
+class BodyTooLargeError(RequestError):
+    """The body is over the limit."""
+
+    status = 413
+    code = "body_too_large"
+
+
+class MediaTypeError(RequestError):
+    """Neither the header nor the bytes are of a kind that is served."""
+
+    status = 415
+    code = "unsupported_media_type"
+
+
+class PictureError(RequestError):
+    """The bytes begin like a picture and aren't a whole one."""
+
+    status = 422
+    code = "corrupt_picture"
+
+
+class PictureTooLargeError(RequestError):
+    """The picture's header claims too many pixels; nothing was decoded."""
+
+    status = 413
+    code = "picture_too_large"
+
+
+class NotAcceptableError(RequestError):
+    """No mask format suits the Accept header."""
+
+    status = 406
+    code = "not_acceptable"
+
+
+class UnknownModelError(RequestError):
+    """No model has this name."""
+
+    status = 404
+    code = "unknown_model"
+
+
+class UnknownVersionError(RequestError):
+    """The model has no such version."""
+
+    status = 404
+    code = "unknown_version"
+
+
+class OverloadError(ServiceError):
+    """Too much at once; the same request may succeed `retry_after_s` seconds later."""
+
+    status = 503
+    code = "overloaded"
+    retry_after_s: ClassVar[int] = 1
+
+
+class QueueFullError(OverloadError):
+    """Every place is taken."""
+
+    status = 429
+    code = "queue_full"
+
+
+class DeadlineError(OverloadError):
+    """The answer would have come too late."""
+
+    code = "deadline_exceeded"
+
+
+class DrainingError(OverloadError):
+    """The server is going; another one may be there already."""
+
+    code = "draining"
+    retry_after_s = 5
+
+
+class ModelError(ServiceError):
+    """A version on disk can't be served."""
+
+    status = 503
+    code = "model_unavailable"
+
+
+class ManifestError(ModelError):
+    """A published version breaks the contract: says the file, the field, what was expected and received."""
+
+    code = "invalid_manifest"
+
+    def __init__(self, file: str, field: str, expected: str, received: object) -> None:
+        super().__init__(f"{file}: {field}: expected {expected}, received {brief(received)}")
+        self.file, self.field, self.expected = file, field, expected
+
+
+class EngineError(ServiceError):
+    """Inference failed."""
+
+    code = "engine_failed"
+
+
+class SettingsError(ServiceError):
+    """The server can't start like this."""
+
+    code = "invalid_settings"
+
+
+def brief(value: object, limit: int = 80) -> str:
+    """The value's `repr`, cut: what a stranger sent never fills a log or an answer."""
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def did_you_mean(word: str, known: list[str]) -> str:
+    """`; did you mean 'nearest'?` for a message, or every known word when none is near."""
+    near = get_close_matches(word, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"

@@ -1,0 +1,124 @@
+"""The use case: a picture's bytes in, its mask's bytes out. Knows no HTTP."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import cv2
+import numpy as np
+
+from service.codecs import Encoder, decoder_for, exif
+from service.engine import Served
+from service.errors import InvalidParameterError, PictureTooLargeError
+from service.frame import Frame, Mask, Pixels, Probabilities, Size
+from service.geometry import fit, project, scaled_size
+from service.manifest import Grid, Manifest
+from service.metrics import Timing
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Look:
+    """How the mask is painted.
+
+    `size` None is the frame's own; `threshold` None leaves the edges soft; `polarity` says what is painted.
+    """
+
+    size: Size | None = None
+    threshold: float | None = None
+    polarity: Literal["person", "background"] = "person"
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a caller wants of a body.
+
+    `media_type` is what its header says, `declared` the size of a raw picture, `format` the mask's.
+    """
+
+    media_type: str
+    format: str
+    look: Look = Look()
+    declared: Size | None = None
+
+
+@dataclass(frozen=True)
+class Matte:
+    """An encoded mask."""
+
+    body: bytes
+    mask: Mask
+    version: int
+
+
+class Matting:
+    """Runs orders: pictures and masks on a few threads, inference in the engine, nothing on the loop."""
+
+    def __init__(self, *, workers: int, max_pixels: int) -> None:
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="pixels")
+        self._max_pixels = max_pixels
+
+    async def run(self, body: bytes, order: Order, served: Served, timing: Timing) -> Matte:
+        """The matte of the picture in `body`; raises RequestError and EngineError."""
+        frame, picture = await self._aside(timing, "decode", lambda: self._prepared(body, order, served.manifest))
+        with timing.phase("infer"):
+            values = await served.engine.infer(picture)
+        mask, answer = await self._aside(timing, "encode", lambda: _painted(order, served.manifest, frame, values))
+        return Matte(answer, mask, served.manifest.version)
+
+    def close(self) -> None:
+        """Lets the threads go."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _aside(self, timing: Timing, phase: str, work: Callable[[], T]) -> T:
+        """The work's result, computed on one of the threads; waiting for one is the `queue` phase."""
+        asked = time.perf_counter()
+
+        def timed() -> T:
+            timing.add("queue", since=asked)
+            with timing.phase(phase):
+                return work()
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, timed)
+
+    def _prepared(self, body: bytes, order: Order, manifest: Manifest) -> tuple[Size, Pixels]:
+        """The frame's size, and the graph's input."""
+        _check_look(order.look, self._max_pixels)
+        decoder = decoder_for(order.media_type, body)
+        header = decoder.header(body, order.declared)
+        if header.size.pixels > self._max_pixels:
+            limit = f"{self._max_pixels} pixels"
+            raise PictureTooLargeError(f"picture: expected at most {limit}, received {header.size}")
+        at_least = header.turned(scaled_size(header.upright, manifest))
+        pixels = decoder.pixels(body, header, manifest.input.colour, at_least)
+        frame = Frame(exif.upright(pixels, header.orientation), header.upright)
+        return frame.size, fit(frame, manifest)
+
+
+def _check_look(look: Look, max_pixels: int) -> None:
+    if look.size and look.size.pixels > max_pixels:
+        raise InvalidParameterError(f"width, height: expected at most {max_pixels} pixels, received {look.size}")
+
+
+def _painted(order: Order, manifest: Manifest, frame: Size, values: Probabilities) -> tuple[Mask, bytes]:
+    size = order.look.size or frame
+    alpha = _alpha(values, manifest.output.grid, scaled_size(frame, manifest), size, order.look.threshold)
+    coverage = cv2.mean(alpha)[0] / 255
+    if order.look.polarity == "background":
+        alpha = cv2.bitwise_not(alpha)  # type: ignore[assignment]
+    return Mask(alpha, min(coverage, 1.0)), Encoder.registered[order.format].encode(alpha)
+
+
+def _alpha(values: Probabilities, grid: Grid, scaled: Size, size: Size, threshold: float | None) -> Pixels:
+    alpha = np.empty(size, np.uint8)
+    if threshold is None:  # scaled and rounded before it is enlarged: weights add up to one
+        for rows, band in project(values * np.float32(255) + np.float32(0.5), grid, scaled, size):
+            np.copyto(alpha[rows], band, casting="unsafe")
+    else:
+        for rows, band in project(values, grid, scaled, size):
+            np.multiply(band >= threshold, np.uint8(255), out=alpha[rows])
+    return alpha

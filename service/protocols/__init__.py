@@ -1,0 +1,1 @@
+"""What is spoken over the wire, one file a protocol."""

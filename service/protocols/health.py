@@ -1,0 +1,25 @@
+"""`/v2/health`: the health routes of the Open Inference Protocol."""
+
+from collections.abc import Callable
+
+from aiohttp import web
+
+
+class Health:
+    """Alive as long as it answers; ready until it is told to stop."""
+
+    def __init__(self, is_ready: Callable[[], bool]) -> None:
+        self._is_ready = is_ready
+
+    def routes(self) -> list[web.RouteDef]:
+        """For `Application.add_routes`."""
+        return [web.get("/v2/health/live", self.live), web.get("/v2/health/ready", self.ready)]
+
+    async def live(self, request: web.Request) -> web.Response:
+        """200, always."""
+        return web.json_response({"live": True})
+
+    async def ready(self, request: web.Request) -> web.Response:
+        """200 when posts are let in, else 503."""
+        ready = self._is_ready()
+        return web.json_response({"ready": ready}, status=200 if ready else 503)

@@ -1,0 +1,143 @@
+"""What every codec must do; a new one is one line in `DECODERS` or `ENCODERS`."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from service.codecs import Decoder, Encoder, Header, decoder_for
+from service.errors import MediaTypeError, PictureError
+from service.frame import Pixels, Size
+from tests.service import pictures
+
+SIZE = Size(48, 64)
+PICTURE = pictures.noise(*SIZE)
+
+
+def nv12(pixels: Pixels) -> bytes:
+    """Grey as NV12, limited range."""
+    luma = np.rint(16 + pixels.mean(2) * 219 / 255).astype(np.uint8)
+    return luma.tobytes() + bytes([128]) * (luma.size // 2)
+
+
+DECODERS: dict[str, Callable[[Pixels], bytes]] = {
+    "image/jpeg": lambda pixels: pictures.encoded(".jpg", pixels),
+    "image/png": lambda pixels: pictures.encoded(".png", pixels),
+    "image/webp": lambda pixels: pictures.encoded(".webp", pixels),
+    "application/x-nv12": nv12,
+    "application/x-rgb24": lambda pixels: pixels.tobytes(),
+}
+BOMBS = {
+    "image/jpeg": pictures.jpeg_claiming,
+    "image/png": pictures.png_claiming,
+    "image/webp": pictures.webp_claiming,
+}
+ENCODERS: dict[str, Callable[[bytes], Pixels]] = {
+    "png": pictures.decoded,
+    "webp": pictures.decoded,
+    "raw": lambda data: np.frombuffer(data, np.uint8).reshape(SIZE),
+}
+
+
+def test_every_codec_is_in_this_suite() -> None:
+    assert set(Decoder.registered) == set(DECODERS)
+    assert set(Encoder.registered) == set(ENCODERS)
+
+
+def whole(media_type: str, data: bytes, colour: str = "RGB", at_least: Size = SIZE) -> tuple[Header, Pixels]:
+    """Header and pixels."""
+    decoder = decoder_for(media_type, data)
+    header = decoder.header(data, SIZE)
+    return header, decoder.pixels(data, header, colour, at_least)
+
+
+@pytest.mark.parametrize("media_type", DECODERS)
+@pytest.mark.parametrize("colour", ["RGB", "BGR"])
+def test_a_picture_is_read_in_the_colour_order_asked_for(media_type: str, colour: str) -> None:
+    red = np.zeros((*SIZE, 3), np.uint8)
+    red[..., 0] = 255
+    if media_type == "application/x-nv12":
+        red[...] = 90
+    header, pixels = whole(media_type, DECODERS[media_type](red), colour)
+    expected = red if colour == "RGB" else red[..., ::-1]
+    assert header.size == SIZE
+    assert np.abs(pixels.astype(int) - expected).max() <= 3
+
+
+@pytest.mark.parametrize("media_type", DECODERS)
+def test_pixels_are_plain_and_contiguous(media_type: str) -> None:
+    for colour in ("RGB", "BGR"):
+        pixels = whole(media_type, DECODERS[media_type](PICTURE), colour)[1]
+        assert (pixels.dtype, pixels.shape, pixels.flags.c_contiguous) == (np.uint8, (*SIZE, 3), True)
+
+
+@pytest.mark.parametrize("media_type", DECODERS)
+def test_a_reduced_picture_is_an_exact_fraction_and_not_too_small(media_type: str) -> None:
+    header, pixels = whole(media_type, DECODERS[media_type](PICTURE), at_least=Size(10, 13))
+    divisor = header.size.height // pixels.shape[0]
+    assert (pixels.shape[0] * divisor, pixels.shape[1] * divisor) == header.size
+    assert pixels.shape[0] >= 10
+    assert pixels.shape[1] >= 13
+
+
+@pytest.mark.parametrize("media_type", DECODERS)
+def test_a_truncated_picture_is_refused_wherever_it_is_cut(media_type: str) -> None:
+    data = DECODERS[media_type](PICTURE)
+    served = []
+    for length in {*range(0, len(data), 10), *range(len(data) - 40, len(data))}:
+        try:
+            whole(media_type, data[:length])
+        except (PictureError, MediaTypeError):
+            continue
+        served.append(length)
+    assert served == []
+
+
+@pytest.mark.parametrize("media_type", DECODERS)
+def test_changed_bytes_never_crash_a_decoder(media_type: str) -> None:
+    data, random = DECODERS[media_type](PICTURE), np.random.default_rng(0)
+    for _ in range(200):
+        spoilt = bytearray(data)
+        for place in random.integers(0, len(data), 4):
+            spoilt[place] = random.integers(256)
+        try:
+            header, pixels = whole(media_type, bytes(spoilt))
+        except (PictureError, MediaTypeError):
+            continue
+        assert pixels.shape == (*header.size, 3)
+
+
+@pytest.mark.parametrize("media_type", BOMBS)
+def test_a_bomb_shows_its_size_before_it_is_decoded(media_type: str) -> None:
+    data = BOMBS[media_type](60_000, 50_000)
+    assert len(data) < 2000
+    assert decoder_for(media_type, data).header(data, None).size == (50_000, 60_000)
+
+
+@pytest.mark.parametrize("media_type", BOMBS)
+def test_a_header_that_lies_is_refused(media_type: str) -> None:
+    with pytest.raises(PictureError):
+        whole(media_type, BOMBS[media_type](300, 200), at_least=Size(200, 300))
+
+
+@pytest.mark.parametrize("media_type", BOMBS)
+@pytest.mark.parametrize("data", [b"", b"\0" * 100, b"GIF89a" + bytes(50), b"RIFF\0\0\0\0WAVE", b"<svg/>"])
+def test_the_wrong_magic_is_no_picture(media_type: str, data: bytes) -> None:
+    assert not Decoder.registered[media_type].claims(data)
+    with pytest.raises(MediaTypeError):
+        decoder_for(media_type, data)
+
+
+@pytest.mark.parametrize("kind", ENCODERS)
+@pytest.mark.parametrize("mask", ["soft", "hard", "empty"])
+def test_a_mask_comes_back_as_it_was(kind: str, mask: str) -> None:
+    soft = pictures.noise(*SIZE)[..., 0].copy()
+    alpha = {"soft": soft, "hard": (soft > 127) * np.uint8(255), "empty": np.zeros(SIZE, np.uint8)}[mask]
+    assert np.array_equal(ENCODERS[kind](Encoder.registered[kind].encode(alpha)), alpha)
+
+
+@pytest.mark.parametrize("kind", ["png", "webp"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (7, 13)])
+def test_masks_of_any_size_are_written(kind: str, size: tuple[int, int]) -> None:
+    alpha = np.arange(size[0] * size[1], dtype=np.uint8).reshape(size)
+    assert np.array_equal(ENCODERS[kind](Encoder.registered[kind].encode(alpha)), alpha)

@@ -1,0 +1,171 @@
+"""What every engine must do; a new one is one line in `ENGINES`."""
+
+import asyncio
+import gc
+import weakref
+from collections.abc import Callable, Iterator
+
+import msgspec
+import numpy as np
+import pytest
+
+from service.engine import Engine, FakeEngine, OpenVinoEngine
+from service.errors import EngineError, ModelError
+from service.frame import Pixels
+from service.manifest import Manifest
+from tests.service.toy import Toy, graph, manifest
+
+TOY = Toy(height=64, width=96)
+SHAPE = (1, 64, 96, 3)
+
+ENGINES: dict[str, Callable[[Manifest], Engine]] = {
+    "fake": FakeEngine,
+    "openvino": lambda facts: OpenVinoEngine(facts, *graph(TOY), cores=1),
+}
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    opened = ENGINES[request.param](msgspec.convert(manifest(TOY), Manifest))
+    yield opened
+    opened.close()
+
+
+def shade(value: int) -> Pixels:
+    """A picture of one grey."""
+    return np.full(SHAPE, value, np.uint8)
+
+
+async def test_the_answer_has_the_shape_and_range_of_the_contract(engine: Engine) -> None:
+    values = await engine.infer(np.random.default_rng(0).integers(0, 256, SHAPE, dtype=np.uint8))
+    assert values.shape == (16, 24)
+    assert values.dtype == np.float32
+    assert 0 <= values.min() < values.max() <= 1
+
+
+@pytest.mark.parametrize("value", [0, 51, 255])
+async def test_brightness_is_probability(engine: Engine, value: int) -> None:
+    assert await engine.infer(shade(value)) == pytest.approx(value / 255, abs=1e-6)
+
+
+async def test_an_answer_lies_where_its_picture_was_bright(engine: Engine) -> None:
+    picture = shade(0)
+    picture[0, 8:16, 40:48] = 255
+    values = await engine.infer(picture)
+    assert (values[2:4, 10:12] == 1).all()
+    assert values.sum() == pytest.approx(4)
+
+
+async def test_answers_are_not_mixed_up(engine: Engine) -> None:
+    values = await asyncio.gather(*(engine.infer(shade(value)) for value in range(0, 256, 5)))
+    assert [round(float(value.mean()) * 255) for value in values] == list(range(0, 256, 5))
+
+
+async def test_an_answer_is_the_callers_own(engine: Engine) -> None:
+    first = await engine.infer(shade(255))
+    await engine.infer(shade(0))
+    assert (first == 1).all()
+
+
+async def test_neighbours_survive_a_cancelled_caller(engine: Engine) -> None:
+    tasks = [asyncio.create_task(engine.infer(shade(value))) for value in range(40)]
+    await asyncio.sleep(0)
+    for task in tasks[::2]:
+        task.cancel()
+    values = await asyncio.gather(*tasks, return_exceptions=True)
+    for value, answer in enumerate(values):
+        if value % 2:
+            assert answer == pytest.approx(value / 255, abs=1e-6)
+        else:
+            assert isinstance(answer, asyncio.CancelledError)
+
+
+async def test_it_goes_on_after_many_left(engine: Engine) -> None:
+    for _ in range(20):
+        task = asyncio.create_task(engine.infer(shade(1)))
+        await asyncio.sleep(0)
+        task.cancel()
+    async with asyncio.timeout(5):
+        assert (await engine.infer(shade(255)) == 1).all()
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [np.zeros((1, 64, 96, 4), np.uint8), np.zeros((64, 96, 3), np.uint8), np.zeros(SHAPE, np.float32)],
+)
+async def test_a_wrong_picture_is_an_engine_error(engine: Engine, picture: Pixels) -> None:
+    with pytest.raises(EngineError, match="expected"):
+        await engine.infer(picture)
+    assert (await engine.infer(shade(255)) == 1).all()
+
+
+async def test_closing_answers_whoever_waits(engine: Engine) -> None:
+    tasks = [asyncio.create_task(engine.infer(shade(1))) for _ in range(50)]
+    await asyncio.sleep(0)
+    engine.close()
+    async with asyncio.timeout(5):
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(answer, EngineError | np.ndarray) for answer in answers)
+    with pytest.raises(EngineError, match="closed"):
+        await engine.infer(shade(1))
+
+
+def test_an_engine_serves_one_loop_after_another(engine: Engine) -> None:
+    for _ in range(2):
+        assert (asyncio.run(engine.infer(shade(255))) == 1).all()
+
+
+def test_it_says_what_it_computes_in(engine: Engine) -> None:
+    assert engine.precision in {"f32", "bf16", "f16"}
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+async def test_an_engine_nobody_holds_is_freed(kind: str) -> None:
+    engine = ENGINES[kind](msgspec.convert(manifest(TOY), Manifest))
+    await engine.infer(shade(1))
+    gone = weakref.ref(engine)
+    del engine
+    gc.collect()
+    assert gone() is None
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+async def test_an_engine_may_go_while_it_works_for_nobody(kind: str) -> None:
+    for _ in range(10):
+        engine = ENGINES[kind](msgspec.convert(manifest(TOY), Manifest))
+        task = asyncio.create_task(engine.infer(shade(1)))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        del engine, task
+        gc.collect()
+
+
+def spoilt(**fields: object) -> Manifest:
+    """The toy's manifest, saying something else of its ports."""
+    facts = manifest(TOY)
+    for path, value in fields.items():
+        section, field = path.split("_", 1)
+        facts[section][field] = value
+    return msgspec.convert(facts, Manifest)
+
+
+@pytest.mark.parametrize(
+    ("facts", "says"),
+    [
+        (spoilt(input_name="image"), "input: expected .*'image'.*received .*'frame'"),
+        (spoilt(input_shape=[1, 64, 64, 3]), "input: expected"),
+        (spoilt(output_name="mask"), "output: expected"),
+        (spoilt(output_shape=[1, 16, 16, 1]), "output: expected"),
+        (spoilt(configuration_device="NOSUCH"), "OpenVINO"),
+    ],
+)
+def test_openvino_refuses_a_graph_that_is_not_the_manifests(facts: Manifest, says: str) -> None:
+    with pytest.raises(ModelError, match=says):
+        OpenVinoEngine(facts, *graph(TOY), cores=1)
+
+
+@pytest.mark.parametrize("files", [(b"<net", b""), (graph(TOY)[0], b""), (b"", b"")])
+def test_openvino_refuses_what_is_no_graph(files: tuple[bytes, bytes]) -> None:
+    with pytest.raises(ModelError, match="OpenVINO"):
+        OpenVinoEngine(spoilt(), *files, cores=1)

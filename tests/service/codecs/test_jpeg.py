@@ -1,0 +1,51 @@
+"""When a JPEG is decoded small, and what is refused."""
+
+import io
+
+import pytest
+from PIL import Image
+
+from service.codecs.jpeg import Jpeg
+from service.errors import PictureError
+from service.frame import Size
+from tests.service import pictures
+
+
+@pytest.mark.parametrize(
+    ("size", "at_least", "expected"),
+    [
+        ((720, 1280), (288, 512), (360, 640)),
+        ((720, 1280), (361, 512), (720, 1280)),
+        ((720, 1280), (180, 320), (180, 320)),
+        ((720, 1280), (10, 10), (90, 160)),
+        ((1080, 1920), (288, 512), (540, 960)),
+        ((722, 1282), (10, 10), (361, 641)),
+        ((721, 1281), (10, 10), (721, 1281)),
+        ((8, 8), (1, 1), (1, 1)),
+        ((1, 1), (1, 1), (1, 1)),
+    ],
+)
+def test_only_exact_fractions_are_taken(
+    size: tuple[int, int], at_least: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    data = pictures.encoded(".jpg", pictures.rectangle(*size))
+    header = Jpeg().header(data, None)
+    assert Jpeg().pixels(data, header, "RGB", Size(*at_least)).shape[:2] == expected
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_grey_and_print_colours_are_read(mode: str, progressive: bool) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(pictures.rectangle(48, 64)).convert(mode).save(buffer, "JPEG", progressive=progressive)
+    header = Jpeg().header(buffer.getvalue(), None)
+    pixels = Jpeg().pixels(buffer.getvalue(), header, "RGB", header.size)
+    assert pixels[20, 35].min() > 250
+    assert pixels[2, 2].max() < 5
+
+
+def test_scans_without_end_are_refused() -> None:
+    data = pictures.encoded(".jpg", pictures.rectangle(48, 64))
+    scans = data[:-2] + b"\xff\xda\0\x02" * 100 + data[-2:]
+    with pytest.raises(PictureError, match="scans"):
+        Jpeg().pixels(scans, Jpeg().header(scans, None), "RGB", Size(48, 64))

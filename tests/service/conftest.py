@@ -1,0 +1,84 @@
+"""A real server on a real socket, pictures, and a watch over the event loop."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from service.app import build
+from service.artifact import Artifact
+from service.engine import FakeEngine
+from service.settings import Settings
+from tests.service import pictures
+from tests.service.toy import publish
+
+Start = Callable[..., Awaitable[TestClient]]
+LOOP_CPU_S = 0.05
+LOOP_WALL_S = 2.0
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two versions of one toy; not to be written to."""
+    root = tmp_path_factory.mktemp("models")
+    publish(root, version=1)
+    publish(root, version=2)
+    return root
+
+
+@pytest.fixture(scope="session")
+def jpeg() -> bytes:
+    """A 640×360 frame with a bright rectangle."""
+    return pictures.encoded(".jpg", pictures.rectangle(360, 640))
+
+
+@pytest.fixture
+async def start(models: Path) -> AsyncIterator[Start]:
+    """Starts a server on a free port; `delay_s` is how long its engine takes, `real` has OpenVINO compute."""
+    clients: list[TestClient] = []
+
+    async def started(*, delay_s: float = 0.0, real: bool = False, **settings: object) -> TestClient:
+        def open_engine(found: Artifact) -> FakeEngine:
+            return FakeEngine(found.manifest, delay_s)
+
+        app = build(Settings.read(None, **({"models": str(models)} | settings)), None if real else open_engine)
+        clients.append(TestClient(TestServer(app)))
+        await clients[-1].start_server()
+        return clients[-1]
+
+    yield started
+    for client in clients:
+        await client.close()
+
+
+@contextmanager
+def watched_loop() -> Iterator[None]:
+    """Fails when a callback computes on the loop, or blocks it.
+
+    CPU time of the loop's own thread tells computing from a busy machine.
+    """
+    slow: list[str] = []
+    run = asyncio.Handle._run
+
+    def watched(handle: asyncio.Handle) -> None:
+        cpu_s, wall_s = time.thread_time(), time.monotonic()
+        run(handle)
+        cpu_s, wall_s = time.thread_time() - cpu_s, time.monotonic() - wall_s
+        if cpu_s > LOOP_CPU_S or wall_s > LOOP_WALL_S:
+            slow.append(f"{handle!r}: {cpu_s:.3f} s of CPU, {wall_s:.3f} s in all")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(asyncio.Handle, "_run", watched)
+        yield
+    assert not slow, "\n".join(slow)
+
+
+@pytest.fixture
+def free_loop() -> Iterator[None]:
+    """The test fails when anything computes on its loop."""
+    with watched_loop():
+        yield

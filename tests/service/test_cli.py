@@ -1,0 +1,58 @@
+"""The command line."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from service import cli
+from service.manifest import schema
+
+
+def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        cli.main(["--help"])
+    assert left.value.code == 0
+    assert "serve" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [[], ["sreve"], ["serve", "--port", "x"], ["serve", "--prot", "1"]])
+def test_a_wrong_command_line_is_refused(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        cli.main(arguments)
+    assert left.value.code == 2
+
+
+def test_the_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["schema"]) == 0
+    assert json.loads(capsys.readouterr().out) == schema()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--models", "nowhere"], "nowhere: expected <name>/<version>/manifest.json"),
+        (["--port", "70000"], "$.port"),
+        (["--settings", "none.toml"], "none.toml"),
+    ],
+)
+def test_what_cannot_be_served_is_said_in_a_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    says: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["serve", *arguments]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_is_said_in_a_line(
+    models: Path, unused_tcp_port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import socket
+
+    with socket.create_server(("127.0.0.1", unused_tcp_port)):
+        assert cli.main(["serve", "--models", str(models), "--port", str(unused_tcp_port)]) == 2
+    assert f"127.0.0.1:{unused_tcp_port}" in capsys.readouterr().err

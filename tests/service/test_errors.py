@@ -1,0 +1,36 @@
+"""The tree of errors is the one that is drawn."""
+
+import re
+from collections.abc import Iterator
+
+from service import errors
+from service.errors import ServiceError, brief, did_you_mean
+
+
+def tree(root: type[ServiceError]) -> Iterator[type[ServiceError]]:
+    """Every error of the service."""
+    yield root
+    for child in root.__subclasses__():
+        yield from tree(child)
+
+
+def test_the_drawing_shows_every_error_with_its_status_and_code() -> None:
+    drawn = re.findall(r"(\w+Error) +(\d{3})  (\w+)", errors.__doc__)
+    real = [(error.__name__, str(error.status), error.code) for error in tree(ServiceError)]
+    assert sorted(drawn) == sorted(real)
+
+
+def test_codes_are_unique_and_statuses_are_errors() -> None:
+    found = list(tree(ServiceError))
+    assert len({error.code for error in found}) == len(found)
+    assert all(400 <= error.status <= 599 for error in found)
+
+
+def test_the_nearest_word_is_offered_or_all_of_them() -> None:
+    assert did_you_mean("widht", ["width", "height"]) == "; did you mean 'width'?"
+    assert did_you_mean("xyz", ["width", "height"]) == "; known: width, height"
+
+
+def test_long_values_are_cut() -> None:
+    assert len(brief("x" * 10_000)) == 80
+    assert brief(3) == "3"

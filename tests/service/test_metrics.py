@@ -1,0 +1,22 @@
+"""Phases and how they are written."""
+
+import re
+
+import pytest
+
+from service.metrics import Timing
+
+
+def test_phases_are_written_as_server_timing() -> None:
+    timing = Timing()
+    for name in ("queue", "decode", "queue"):
+        with timing.phase(name):
+            pass
+    assert re.fullmatch(r"queue;dur=\d+\.\d\d, decode;dur=\d+\.\d\d", str(timing))
+
+
+def test_a_phase_that_failed_is_counted() -> None:
+    timing = Timing()
+    with pytest.raises(ZeroDivisionError), timing.phase("decode"):
+        raise ZeroDivisionError
+    assert timing.phases_ms["decode"] >= 0

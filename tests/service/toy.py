@@ -1,0 +1,136 @@
+"""A toy model: brightness as the person's probability, published as the contract says."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import openvino as ov
+from openvino import opset13 as op
+
+DIGEST = "0" * 64
+
+
+@dataclass(frozen=True)
+class Toy:
+    """Shape and rules of a toy; `step` is the side of the square of input pixels behind an output value."""
+
+    height: int = 96
+    width: int = 160
+    step: int = 4
+    rule: str = "letterbox"
+    colour: str = "RGB"
+    fill: tuple[int, int, int] = (0, 0, 0)
+    channel: int | None = None
+
+    @property
+    def rows(self) -> int:
+        """Height of the output."""
+        return self.height // self.step
+
+    @property
+    def columns(self) -> int:
+        """Width of the output."""
+        return self.width // self.step
+
+
+@cache
+def graph(toy: Toy) -> tuple[bytes, bytes]:
+    """The toy's graph.xml and graph.bin."""
+    frame = op.parameter([1, toy.height, toy.width, 3], np.uint8, name="frame")
+    planes = op.transpose(op.convert(frame, "f32"), op.constant(np.array([0, 3, 1, 2])))
+    axis = op.constant(np.array([1]))
+    if toy.channel is None:
+        light = op.reduce_mean(planes, axis, keep_dims=True)
+    else:
+        light = op.gather(planes, op.constant(np.array([toy.channel])), op.constant(1))
+    side = [toy.step, toy.step]
+    cells = op.avg_pool(light, side, [0, 0], [0, 0], side, False, "floor", "explicit")
+    person = op.multiply(op.transpose(cells, op.constant(np.array([0, 2, 3, 1]))), op.constant(np.float32(1 / 255)))
+    frame.output(0).set_names({"frame"})
+    person.output(0).set_names({"person"})
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "graph.xml"
+        ov.save_model(ov.Model([person], [frame], "toy"), path, compress_to_fp16=False)
+        return path.read_bytes(), path.with_suffix(".bin").read_bytes()
+
+
+def manifest(toy: Toy, name: str = "toy", version: int = 1) -> dict[str, Any]:
+    """The toy's manifest, good in every field."""
+    xml, weights = graph(toy)
+    offset = (toy.step - 1) / 2
+    return {
+        "contract": 1,
+        "name": name,
+        "version": version,
+        "files": {"graph.xml": facts(xml), "graph.bin": facts(weights)},
+        "input": {
+            "name": "frame",
+            "shape": [1, toy.height, toy.width, 3],
+            "dtype": "u8",
+            "layout": "NHWC",
+            "colour": toy.colour,
+        },
+        "output": {
+            "name": "person",
+            "shape": [1, toy.rows, toy.columns, 1],
+            "dtype": "f32",
+            "layout": "NHWC",
+            "meaning": "person_probability",
+            "grid": {"step_y": toy.step, "step_x": toy.step, "offset_y": offset, "offset_x": offset},
+        },
+        "resize": {"rule": toy.rule, "fill": list(toy.fill)},
+        "recipe": {
+            "name": "toy",
+            "digest": DIGEST,
+            "source": {"name": "toy", "digest": DIGEST},
+            "steps": [{"kind": "cut", "revision": 1, "fields": {"outputs": ["person"]}}],
+            "toolchain": {"openvino": "2026.4.1"},
+        },
+        "configuration": {
+            "device": "CPU",
+            "hint": "latency",
+            "precision": "f32",
+            "streams": 0,
+            "threads": 1,
+            "infer_requests": 2,
+        },
+        "measurements": [measurement()],
+        "licence": "Apache-2.0",
+        "created": "2026-01-31T12:00:00Z",
+    }
+
+
+def measurement() -> dict[str, Any]:
+    """One good measurement."""
+    host = {"cpu": "x", "cores": 2, "memory_bytes": 1, "features": ["avx2"], "os": "Linux", "python": "3.11"}
+    return {
+        "metric": "latency",
+        "value": 2,
+        "unit": "ms",
+        "low": 1.5,
+        "high": 2.5,
+        "samples": 9,
+        "host": host,
+    }
+
+
+def facts(data: bytes) -> dict[str, Any]:
+    """A file's entry in `files`."""
+    return {"sha256": hashlib.sha256(data).hexdigest(), "size_bytes": len(data)}
+
+
+def publish(root: Path, toy: Toy | None = None, name: str = "toy", version: int = 1) -> Path:
+    """Writes `<root>/<name>/<version>/` whole, and answers with it."""
+    toy = toy or Toy()
+    folder = root / name / str(version)
+    folder.mkdir(parents=True)
+    xml, weights = graph(toy)
+    (folder / "graph.xml").write_bytes(xml)
+    (folder / "graph.bin").write_bytes(weights)
+    (folder / "manifest.json").write_text(json.dumps(manifest(toy, name, version)))
+    return folder
