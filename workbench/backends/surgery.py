@@ -1,0 +1,187 @@
+"""What the cut does to an OpenVINO graph, in memory: head, pictures in, stride."""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+import openvino as ov
+from openvino import opset13 as ops
+from openvino.preprocess import ColorFormat, PrePostProcessor
+
+from workbench.errors import InputError
+from workbench.framing import Grid
+
+NAMESPACE = "danmatte"
+INPUT, OUTPUT = "image", "person"
+# What lies between the last logits and the classes' names, and changes places or types but decides nothing.
+_AFTER_LOGITS = frozenset(
+    {
+        "Result",
+        "Squeeze",
+        "TopK",
+        "Transpose",
+        "Interpolate",
+        "Convert",
+        "Reshape",
+        "StridedSlice",
+        "Slice",
+        "Softmax",
+    }
+)
+_Placing: TypeAlias = Callable[[tuple[int, int], tuple[int, int]], Grid]  # from input and output size
+
+
+def logits_head(model: ov.Model, person: int) -> ov.Model:
+    """The person's probability where the logits are, instead of resizes and a decision over all classes.
+
+    The answer, (1, h, w, 1) float32, is sigmoid(logit of the person − largest other logit): over one half exactly
+    where the decision would be the person. For two classes the difference is folded into the last convolution.
+    """
+    if model.is_dynamic():
+        raise InputError(f"expected a graph of fixed size, found {model.input(0).get_partial_shape()} at its input")
+    logits, place = _last_logits(model)
+    inputs = tuple(model.input(0).get_shape())[1:3]
+    margin = _margin(logits, person)
+    person_map = ops.transpose(ops.sigmoid(margin), np.array([0, 2, 3, 1]))
+    height, width = person_map.get_output_shape(0)[1:3]
+    grid = place(inputs, (height, width))
+    cut_model = ov.Model([ops.result(person_map)], model.get_parameters(), "person")
+    cut_model.output(0).set_names({OUTPUT})
+    _note_grid(cut_model, grid)
+    return cut_model
+
+
+def _last_logits(model: ov.Model) -> tuple[ov.Node, _Placing]:
+    """The node whose channels are the logits (NCHW), and the grid of its enlargement."""
+    node = model.output(0).get_node()
+    place: _Placing = Grid.halves
+    while node.get_type_name() in _AFTER_LOGITS:
+        if node.get_type_name() == "Interpolate":
+            place = _grid_of(node.get_attributes()["coordinate_transformation_mode"])
+        node = node.input_value(0).get_node()
+    if node.get_type_name() not in ("Add", "Convolution"):
+        raise InputError(
+            f"found no logits: before the resizes stands {node.get_type_name()} {node.get_friendly_name()}"
+        )
+    return node, place
+
+
+def _grid_of(mode: str) -> _Placing:
+    known: dict[str, _Placing] = {"align_corners": Grid.aligned, "asymmetric": Grid.cornered, "half_pixel": Grid.halves}
+    if mode not in known:
+        raise InputError(f"expected the logits' resize to be one of {', '.join(known)}, found {mode}")
+    return known[mode]
+
+
+def _margin(logits: ov.Node, person: int) -> ov.Node:
+    classes = logits.get_output_shape(0)[1]
+    if not 0 <= person < classes:
+        raise InputError(f"class {person} isn't one of the graph's {classes}")
+    others = [number for number in range(classes) if number != person]
+    if len(others) == 1 and (folded := _folded_margin(logits, person, others[0])) is not None:
+        return folded
+    axis = np.array(1)
+    best = ops.reduce_max(ops.gather(logits, np.array(others), axis), np.array([1]), keep_dims=True)
+    return ops.subtract(ops.gather(logits, np.array([person]), axis), best)
+
+
+def _folded_margin(logits: ov.Node, person: int, other: int) -> ov.Node | None:
+    """The last convolution with one output channel, the difference of its two; None if it has another shape."""
+    convolution = logits.input_value(0).get_node() if logits.get_type_name() == "Add" else logits
+    if convolution.get_type_name() != "Convolution":
+        return None
+    constants = [convolution.input_value(1).get_node()]
+    if logits.get_type_name() == "Add":
+        constants.append(logits.input_value(1).get_node())
+    if any(node.get_type_name() != "Constant" for node in constants):
+        return None
+    kernel = constants[0].get_data()
+    attributes = convolution.get_attributes()
+    narrow = ops.convolution(
+        convolution.input_value(0),
+        ops.constant(kernel[person : person + 1] - kernel[other : other + 1]),
+        attributes["strides"],
+        attributes["pads_begin"],
+        attributes["pads_end"],
+        attributes["dilations"],
+    )
+    if len(constants) == 1:
+        return narrow
+    bias = constants[1].get_data().reshape(-1)
+    return ops.add(narrow, ops.constant(np.full((1, 1, 1, 1), bias[person] - bias[other], kernel.dtype)))
+
+
+def _note_grid(model: ov.Model, grid: Grid) -> None:
+    for name in ("step_y", "step_x", "offset_y", "offset_x"):
+        model.set_rt_info(repr(float(getattr(grid, name))), [NAMESPACE, name])
+
+
+def read_grid(model: ov.Model) -> Grid | None:
+    """Where the output's values lie, as the head step noted it in the graph; None for a graph without one."""
+    if not model.has_rt_info([NAMESPACE, "step_y"]):
+        return None
+    names = ("step_y", "step_x", "offset_y", "offset_x")
+    return Grid(*(float(model.get_rt_info([NAMESPACE, name]).astype(str)) for name in names))
+
+
+def take_pictures(model: ov.Model, *, colour: str, mean: tuple[float, ...], scale: tuple[float, ...]) -> ov.Model:
+    """The same graph, fed with (1, H, W, 3) uint8 in RGB: colour order, mean and scale are inside."""
+    _channels_last(model)
+    processor = PrePostProcessor(model)
+    entry = processor.input()
+    entry.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC")).set_color_format(ColorFormat.RGB)
+    entry.model().set_layout(ov.Layout("NHWC"))
+    steps = entry.preprocess().convert_element_type(ov.Type.f32)
+    if colour == "BGR":
+        steps = steps.convert_color(ColorFormat.BGR)
+    steps.mean(list(mean)).scale(list(scale))
+    model = processor.build()
+    model.input(0).set_names({INPUT})
+    return model
+
+
+def _channels_last(model: ov.Model) -> None:
+    shape = model.input(0).get_partial_shape()
+    if shape.rank.get_length() != 4 or shape[3] != 3:
+        raise InputError(f"expected an input of shape (1, H, W, 3), found {shape}")
+
+
+def halve_resolution(model: ov.Model) -> tuple[int, int]:
+    """Undo one trade of stride for dilation, in place; return the features' old and new width.
+
+    The depthwise convolution before the first dilated one strides again, the dilations after it are halved, the
+    pooling stays global and the resizes to the features' size follow. Raises InputError where nothing is dilated.
+    """
+    depthwise = [node for node in model.get_ordered_ops() if node.get_type_name() == "GroupConvolution"]
+    number = next((i for i, node in enumerate(depthwise) if node.get_attributes()["dilations"] != [1, 1]), 0)
+    if number == 0:
+        raise InputError("no depthwise convolution is dilated after an undilated one, so no stride was traded away")
+    old = depthwise[number - 1].get_output_shape(0)[3]
+    depthwise[number - 1].set_attribute("strides", [2, 2])
+    new = (old + 1) // 2
+    for node in model.get_ordered_ops():
+        if node.get_type_name() in ("GroupConvolution", "Convolution"):
+            _halve_dilation(node)
+        elif node.get_type_name() == "AvgPool" and list(node.get_attributes()["kernel"]) == [old, old]:
+            pooled = ops.reduce_mean(node.input_value(0), np.array([2, 3]), keep_dims=True)
+            node.output(0).replace(pooled.output(0))
+        elif node.get_type_name() == "Interpolate":
+            _follow(node, old, new)
+    model.validate_nodes_and_infer_types()
+    return old, new
+
+
+def _halve_dilation(node: ov.Node) -> None:
+    attributes = node.get_attributes()
+    dilation = attributes["dilations"]
+    if dilation == [1, 1]:
+        return
+    node.set_attribute("dilations", [side // 2 for side in dilation])
+    for name in ("pads_begin", "pads_end"):
+        node.set_attribute(name, [side // 2 for side in attributes[name]])
+
+
+def _follow(node: ov.Node, old: int, new: int) -> None:
+    target = node.input_value(1).get_node()
+    if target.get_type_name() == "Constant" and target.get_data().tolist() == [old, old]:
+        node.input(1).replace_source_output(ops.constant(np.array([new, new], np.int64)).output(0))

@@ -1,0 +1,19 @@
+"""How a candidate is run."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """OpenVINO's run-time choices; 0 leaves streams, threads and infer requests to the plugin."""
+
+    device: str = "CPU"
+    hint: Literal["latency", "throughput"] = "latency"
+    precision: Literal["f32", "bf16", "f16"] = "f32"
+    streams: int = 0
+    threads: int = 0
+    infer_requests: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.hint} {self.precision}"

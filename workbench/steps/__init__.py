@@ -1,0 +1,11 @@
+"""What can be done to a graph, one file a step."""
+
+from workbench.steps.base import Kitchen, Step, build, refine
+from workbench.steps.convert import Convert
+from workbench.steps.cut import Cut
+from workbench.steps.head import Head
+from workbench.steps.preprocess import Preprocess
+from workbench.steps.quantize import Quantize
+from workbench.steps.stride import Stride
+
+__all__ = ["Convert", "Cut", "Head", "Kitchen", "Preprocess", "Quantize", "Step", "Stride", "build", "refine"]
