@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+Precision = Literal["f32", "bf16", "f16"]
+
 
 @dataclass(frozen=True)
 class Configuration:
@@ -10,7 +12,7 @@ class Configuration:
 
     device: str = "CPU"
     hint: Literal["latency", "throughput"] = "latency"
-    precision: Literal["f32", "bf16", "f16"] = "f32"
+    precision: Precision = "f32"
     streams: int = 0
     threads: int = 0
     infer_requests: int = 0

@@ -7,6 +7,8 @@ from typing import Literal
 import cv2
 import numpy as np
 
+BAND_ROWS = 64
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -69,11 +71,13 @@ class Framing:
         left, right, weight = _taps(person.shape[1], grid.step_x, grid.offset_x, inner[1], size[1])
         rows = person[:, left] + (person[:, right] - person[:, left]) * weight
         top, bottom, weight = _taps(person.shape[0], grid.step_y, grid.offset_y, inner[0], size[0])
-        first: np.ndarray = rows[top]
-        mask: np.ndarray = rows[bottom]
-        mask -= first
-        mask *= weight[:, None]
-        mask += first
+        mask = np.empty(size, np.float32)
+        for start in range(0, size[0], BAND_ROWS):  # few enough rows to stay in the cache
+            band = slice(start, start + BAND_ROWS)
+            upper = rows[top[band]]
+            np.subtract(rows[bottom[band]], upper, out=mask[band])
+            mask[band] *= weight[band, None]
+            mask[band] += upper
         return mask
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from workbench.backends import openvino
-from workbench.configuration import Configuration
+from workbench.configuration import Configuration, Precision
 from workbench.errors import InputError
 from workbench.hardware import usable_cores
 
@@ -40,16 +40,22 @@ def plan(effort: str) -> Effort:
     if effort not in EFFORTS:
         raise InputError(f"--effort: expected one of {', '.join(EFFORTS)}, received {effort}")
     if effort == "quick":
-        return Effort(effort, _plans(("float", "int8")), calibration=32, frames=120, rounds=7, round_s=0.4)
-    recipes = ("float", "int8", "int8-mixed")
+        plans = (*_plans(("float",), _precisions()), *_plans(("int8", "int8-stride16"), ("f32",)))
+        return Effort(effort, plans, calibration=32, frames=120, rounds=7, round_s=0.4)
+    plans = _plans(("float", "int8", "int8-mixed", "int8-stride16"), _precisions())
     if effort == "standard":
-        return Effort(effort, _plans(recipes), calibration=128, frames=400, rounds=15, round_s=0.8)
-    return Effort(effort, _plans(recipes), calibration=300, frames=2000, rounds=31, round_s=1.5)
+        return Effort(effort, plans, calibration=128, frames=400, rounds=15, round_s=0.8)
+    return Effort(effort, plans, calibration=300, frames=2000, rounds=31, round_s=1.5)
 
 
-def _plans(recipes: tuple[str, ...]) -> tuple[Plan, ...]:
+def _precisions() -> tuple[Precision, ...]:
+    """Those that this CPU computes in; float16 isn't tried, no CPU gains by it over bfloat16."""
+    known: tuple[Precision, ...] = ("f32", "bf16")
+    return tuple(name for name in known if name in openvino.precisions())
+
+
+def _plans(recipes: tuple[str, ...], precisions: tuple[Precision, ...]) -> tuple[Plan, ...]:
     cores = usable_cores()
-    precisions = [name for name in ("f32", "bf16") if name in openvino.precisions()]
     return tuple(
         Plan(recipe, configuration)
         for recipe in recipes

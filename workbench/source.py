@@ -81,6 +81,12 @@ def read(path: Path) -> Source:
     )
 
 
+def models_folder() -> Path:
+    """The checkout's ``models/``, or the one in the working directory where the package is installed alone."""
+    beside = Path(__file__).parents[1] / "models"
+    return beside if beside.is_dir() else Path("models")
+
+
 def find(name: str, models: Path) -> Path | None:
     """The ``model.toml`` of the model called ``name``; None if ``name`` is a path. Raises InputError for neither."""
     described = models / name / "model.toml"

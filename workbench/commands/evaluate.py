@@ -1,7 +1,6 @@
 """``workbench evaluate``: masks against the truth, by kind of scene."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,9 +35,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     from workbench import hardware
     from workbench.report import facts
+    from workbench.source import models_folder
 
     host = hardware.host()
-    contender = _contender(arguments.model, arguments.models or _models())
+    contender = _contender(arguments.model, arguments.models or models_folder())
     figures = {}
     for folder in arguments.data:
         scores = _scores(contender, folder)
@@ -78,35 +78,13 @@ def _measure(scores: "list[Score]", host: "Host") -> "dict[str, Measurement]":
 
 def _contender(name: str, models: Path) -> "Contender":
     from workbench import probe, source
-    from workbench.metrics.contender import stock
+    from workbench.metrics.contender import published, stock
 
     for folder in (models / name, Path(name)):
         if (folder / "manifest.json").exists():
-            return _published(folder)
+            return published(folder)
     described = source.find(name, models)
     return stock(source.read(described) if described else probe.inspect(Path(name)))
-
-
-def _published(folder: Path) -> "Contender":
-    from workbench.configuration import Configuration
-    from workbench.framing import Framing, Grid
-    from workbench.metrics.contender import Contender
-
-    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    resize = manifest["resize"]
-    return Contender(
-        name=f"{manifest['name']}/{manifest['version']}",
-        engine="openvino",
-        path=folder / "graph.xml",
-        framing=Framing(tuple(manifest["input"]["shape"][1:3]), resize["rule"], tuple(resize["fill"])),
-        grid=Grid(**manifest["output"]["grid"]),
-        configuration=Configuration(precision=manifest["configuration"]["precision"]),
-    )
-
-
-def _models() -> Path:
-    beside = Path(__file__).parents[2] / "models"
-    return beside if beside.is_dir() else Path("models")
 
 
 def _show(figures: "dict[str, dict[str, Measurement]]", name: str, console: Any) -> None:

@@ -50,6 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     from workbench.publish import publish
     from workbench.report import facts, table
     from workbench.search import plan
+    from workbench.source import models_folder
 
     started = time.monotonic()
     console = Console(stderr=False)
@@ -77,19 +78,23 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.json:
             facts.write(facts.facts(findings, None, None, command), arguments.json)
         raise
-    published = publish(winner, source, arguments.models or _models())
+    published = publish(winner, source, arguments.models or models_folder())
     table.show(findings, winner, console)
     if arguments.json:
         facts.write(facts.facts(findings, winner, published, command), arguments.json)
-    console.print(f"published {published} in {time.monotonic() - started:.0f} s", highlight=False)
-    console.print(f"serve it:  matting serve --models {shlex.quote(str(published.parent.parent))}", highlight=False)
+    console.print(f"published {published} in {time.monotonic() - started:.0f} s", highlight=False, soft_wrap=True)
+    console.print(
+        f"serve it:  matting serve --models {shlex.quote(str(published.parent.parent))}",
+        highlight=False,
+        soft_wrap=True,
+    )
     return 0
 
 
 def _source(name: str) -> "Source":
     from workbench import probe, source
 
-    described = source.find(name, _models())
+    described = source.find(name, source.models_folder())
     return source.read(described) if described else probe.inspect(Path(name))
 
 
@@ -101,12 +106,6 @@ def _frames(arguments: argparse.Namespace, calibration: int) -> tuple["Dataset",
         return data, load(arguments.calibration)
     calibrate, compare = data.split(calibration)
     return compare, calibrate
-
-
-def _models() -> Path:
-    """The checkout's ``models/``, or the one in the working directory where the package is installed alone."""
-    beside = Path(__file__).parents[2] / "models"
-    return beside if beside.is_dir() else Path("models")
 
 
 def _cache() -> Path:

@@ -42,12 +42,15 @@ class Score:
 
 
 def score(name: str, mask: np.ndarray, truth: np.ndarray) -> Score:
-    """Compare ``mask``, (H, W) bool, with ``truth``, (H, W) uint8 of 0, 128 = ignored, 255."""
+    """Compare ``mask``, (H, W) bool, with ``truth``, (H, W) uint8 of 0, 128 = ignored, 255.
+
+    Ignored pixels are taken out of the mask before its outline is drawn: where a person meets one, both outlines agree.
+    """
     counted = truth != IGNORE
     person = truth == PERSON
     painted = mask & counted
     width = max(1, round(BOUNDARY * float(np.hypot(*truth.shape))))
-    edge, true_edge = _band(mask, width) & counted, _band(person, width) & counted
+    edge, true_edge = _band(painted, width) & counted, _band(person, width) & counted
     return Score(
         name=name,
         both=int((painted & person).sum()),

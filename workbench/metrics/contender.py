@@ -1,5 +1,6 @@
 """A graph and how it is run: what is compared, for accuracy and for speed."""
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,9 +8,10 @@ from typing import Literal
 
 import numpy as np
 
-from workbench.artifact import Artifact
+from workbench.artifact import GRAPH, Artifact
 from workbench.configuration import Configuration
 from workbench.dataset import Sample
+from workbench.errors import InputError
 from workbench.framing import Framing, Grid
 from workbench.hardware import usable_cores
 from workbench.source import Source
@@ -88,6 +90,23 @@ def cooked(name: str, source: Source, artifact: Artifact, configuration: Configu
         grid=surgery.read_grid(openvino.read(artifact.path)),
         configuration=configuration,
     )
+
+
+def published(folder: Path) -> Contender:
+    """A version as its manifest has it. Raises InputError when that isn't one of ours."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        resize = manifest["resize"]
+        return Contender(
+            name=f"{manifest['name']}/{manifest['version']}",
+            engine="openvino",
+            path=folder / GRAPH,
+            framing=Framing(tuple(manifest["input"]["shape"][1:3]), resize["rule"], tuple(resize["fill"])),
+            grid=Grid(**manifest["output"]["grid"]),
+            configuration=Configuration(**manifest["configuration"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{folder}: isn't a published version: {error}") from error
 
 
 def framing(source: Source) -> Framing:

@@ -35,11 +35,15 @@ class Scene:
 
 @dataclass(frozen=True)
 class View:
-    """How a scene is looked at: the side of the square crop, and the range of zoom; 1 is the serving size."""
+    """How a scene is looked at: the side of the square crop, the range of zoom, the spread of shapes.
+
+    Zoom 1 is the serving size; ``lean`` is the standard deviation of the logarithm by which shapes are drawn out.
+    """
 
     side: int
     nearest: float
     farthest: float
+    lean: float
 
 
 def look(scene: Scene, view: View, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -120,7 +124,7 @@ def _geometry(scene: Scene, view: View, rng: np.random.Generator) -> tuple[np.nd
     stretch = 1.0 if rng.random() < 0.5 else rng.random()
     fit = SIZE / max(height, width)
     zoom = float(np.exp(rng.uniform(np.log(view.farthest), np.log(view.nearest))))
-    lean = np.exp(rng.normal(0, 0.08))
+    lean = np.exp(rng.normal(0, view.lean))
     scale_x = fit * (max(height, width) / width) ** stretch * zoom * lean
     scale_y = fit * (max(height, width) / height) ** stretch * zoom / lean
     angle = np.radians(rng.normal(0, 6)) if rng.random() < 0.3 else 0.0

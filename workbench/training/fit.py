@@ -32,11 +32,13 @@ class Stage:
     steps: int
     peak: float
     full_frame: bool = False
+    lean: float = 0.08
 
 
 STAGES = (
     Stage("crops", side=321, batch=16, steps=1900, peak=2.5e-4),
     Stage("frames", side=513, batch=8, steps=1000, peak=2e-4, full_frame=True),
+    Stage("shapes", side=513, batch=8, steps=700, peak=1.5e-4, full_frame=True, lean=0.25),
 )
 
 
@@ -82,7 +84,7 @@ def views(scenes: Scenes, stage: Stage, seed: int, start: int) -> Iterator[tuple
     def batch(step: int) -> tuple[np.ndarray, np.ndarray]:
         stage_key = sum(stage.name.encode())
         rngs = (np.random.default_rng([seed, stage_key, step, item]) for item in range(stage.batch))
-        pixels, truth = zip(*(scenes.draw(stage.side, stage.full_frame, rng) for rng in rngs), strict=True)
+        pixels, truth = zip(*(scenes.draw(stage.side, stage.lean, stage.full_frame, rng) for rng in rngs), strict=True)
         return np.stack(pixels).astype(np.float32) / 127.5 - 1, np.stack(truth)
 
     with ThreadPoolExecutor(1) as maker:
@@ -160,5 +162,7 @@ def run_stage(
                 log.flush()
     optimizer.finalize_variable_values(trainer.trainable_variables)
     final = network.get_weights()
-    np.savez(done, **{f"w{number}": value for number, value in enumerate(final)})
+    unfinished = done.with_suffix(".part.npz")
+    np.savez(unfinished, **{f"w{number}": value for number, value in enumerate(final)})
+    unfinished.replace(done)
     return final

@@ -14,7 +14,7 @@ from workbench.training.augment import FULL_WEIGHT, Scene, View
 
 TRUST_IN_TEACHER = 0.5
 LABEL_SHIFT = {"ccp": -1}  # pixels to the right: masks fit these pictures best when moved by about that much
-TEACHER_IN_LABELS = 0.15  # of a labelled everyday scene's target, the share that is the teacher's belief
+TEACHER_IN_LABELS = 0.3  # of a labelled everyday scene's target, the share that is the teacher's belief
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class Kind:
 
 
 KINDS = {
-    "fashion": Kind(share=0.28, pasted=0.1, nearest=2.2, farthest=0.45),
-    "everyday": Kind(share=0.37, pasted=0.15, nearest=1.6, farthest=0.6),
+    "fashion": Kind(share=0.24, pasted=0.1, nearest=2.2, farthest=0.45),
+    "everyday": Kind(share=0.38, pasted=0.15, nearest=1.6, farthest=0.6),
     "video": Kind(share=0.14, pasted=0.1, nearest=1.4, farthest=0.6),
     "empty": Kind(share=0.16, pasted=0.5, nearest=1.5, farthest=0.6),
-    "unlabelled": Kind(share=0.05, pasted=0.3, nearest=1.6, farthest=0.5),
+    "unlabelled": Kind(share=0.08, pasted=0.3, nearest=1.6, farthest=0.5),
 }
 
 
@@ -54,8 +54,11 @@ class Scenes:
         self.cut_outs = [picture for picture in self.pictures["fashion"] if _is_whole(picture)]
         self.read = lru_cache(maxsize=None)(self._read)
 
-    def draw(self, side: int, near_full: bool, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """One augmented view, see ``augment.look``; ``near_full`` keeps the zoom close to the serving size."""
+    def draw(self, side: int, lean: float, near_full: bool, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """One augmented view, see ``augment.look``.
+
+        ``near_full`` keeps the zoom close to the serving size, ``lean`` spreads the shapes.
+        """
         names = [name for name in KINDS if self.pictures.get(name)]
         shares = np.array([KINDS[name].share for name in names])
         name = names[int(rng.choice(len(names), p=shares / shares.sum()))]
@@ -66,7 +69,7 @@ class Scenes:
             scene = augment.paste(scene, people, rng)
         nearest = min(kind.nearest, 1.7) if near_full else kind.nearest
         farthest = max(kind.farthest, 0.7) if near_full else kind.farthest
-        return augment.look(scene, View(side, nearest, farthest), rng)
+        return augment.look(scene, View(side, nearest, farthest, lean), rng)
 
     @staticmethod
     def _pick(pictures: list[Path], rng: np.random.Generator) -> Path:

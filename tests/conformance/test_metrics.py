@@ -1,0 +1,68 @@
+"""What every metric must do; a new one is one line in `METRICS`."""
+
+import numpy as np
+import pytest
+
+from tests.workbench.facts import HOST
+from workbench.errors import InputError
+from workbench.metrics.accuracy import Metric, Score, score
+
+METRICS = ("mean_iou", "pooled_iou", "boundary_iou", "false_positives")
+
+
+def test_every_metric_is_in_this_suite() -> None:
+    assert set(Metric.all) == set(METRICS)
+
+
+@pytest.fixture(params=METRICS)
+def metric(request: pytest.FixtureRequest) -> Metric:
+    return Metric.all[request.param]
+
+
+def predicted(*, spoil: float) -> list[Score]:
+    """Scores of masks of which a share of the pixels is turned; every other picture is empty."""
+    rng = np.random.default_rng(0)
+    scores = []
+    for number in range(10):
+        person = np.zeros((40, 60), bool)
+        if number % 2:
+            person[number : number + 20, 10:40] = True
+        mask = person ^ (rng.random(person.shape) < spoil)
+        truth = np.where(person, 255, 0).astype(np.uint8)
+        truth[:3] = 128
+        scores.append(score(str(number), mask, truth))
+    return scores
+
+
+def test_a_perfect_prediction_gives_the_ideal_value(metric: Metric) -> None:
+    found = metric.measure(predicted(spoil=0), HOST)
+    assert (found.low, found.value, found.high) == (metric.ideal,) * 3
+
+
+def test_a_worse_prediction_lies_further_from_the_ideal(metric: Metric) -> None:
+    little, much = (abs(metric.measure(predicted(spoil=spoil), HOST).value - metric.ideal) for spoil in (0.02, 0.2))
+    assert 0 < little < much
+
+
+@pytest.mark.parametrize("scores", [[], "those that don't count"])
+def test_an_empty_dataset_is_refused(metric: Metric, scores) -> None:
+    if scores:
+        scores = [item for item in predicted(spoil=0.1) if not metric.counts(item)]
+        assert scores
+    with pytest.raises(InputError, match=f"{metric.kind}: none of {len(scores)} pictures counts"):
+        metric.measure(scores, HOST)
+
+
+def test_the_interval_holds_the_value_and_some_doubt(metric: Metric) -> None:
+    found = metric.measure(predicted(spoil=0.1), HOST)
+    assert found.low < found.value < found.high
+    assert found.samples == 5
+
+
+def test_the_same_scores_give_the_same_measurement(metric: Metric) -> None:
+    assert metric.measure(predicted(spoil=0.1), HOST) == metric.measure(predicted(spoil=0.1), HOST)
+
+
+def test_a_value_is_named_with_its_unit(metric: Metric) -> None:
+    found = metric.measure(predicted(spoil=0.1), HOST)
+    assert (found.metric, found.unit, found.host) == (metric.kind, metric.unit, HOST)

@@ -1,0 +1,142 @@
+"""What every step must do; a new one is one line in `STEPS`."""
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.workbench import tiny
+from workbench import dataset, source
+from workbench.artifact import Artifact, digest, graph_files
+from workbench.backends import openvino
+from workbench.configuration import Configuration
+from workbench.steps import Kitchen, Step
+from workbench.steps.base import build
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Case:
+    """The steps before the one at hand, and the shapes and types of its answer's ports."""
+
+    before: tuple[str, ...]
+    inputs: tuple[tuple[int, ...], str]
+    outputs: tuple[tuple[int, ...], str]
+
+
+STEPS = {
+    "convert": Case((), ((1, 65, 65, 3), "u8"), ((1, 65, 65), "i32")),
+    "cut": Case((), ((1, 65, 65, 3), "f32"), ((1, 65, 65), "i64")),
+    "stride": Case(("cut",), ((1, 65, 65, 3), "f32"), ((1, 65, 65), "i64")),
+    "head": Case(("cut",), ((1, 65, 65, 3), "f32"), ((1, 33, 33, 1), "f32")),
+    "preprocess": Case(("cut", "head"), ((1, 65, 65, 3), "u8"), ((1, 33, 33, 1), "f32")),
+    "quantize": Case(("cut", "head", "preprocess"), ((1, 65, 65, 3), "u8"), ((1, 33, 33, 1), "f32")),
+}
+
+
+def test_every_step_is_in_this_suite() -> None:
+    assert set(Step._kinds) == set(STEPS)
+
+
+def kitchen(folder: Path) -> Kitchen:
+    """A tiny graph and six pictures, written if they aren't there."""
+    if not folder.exists():
+        tiny.write(folder / "graph", tiny.BGR)
+        tiny.write_scenes(folder / "data", 6)
+    return Kitchen(source.read(folder / "graph/model.toml"), dataset.load(folder / "data"))
+
+
+def apply(kind: str, kitchen: Kitchen, given: Path, target: Path) -> Artifact:
+    artifact, note = build(kind, {}, kitchen.source).apply(given, target, kitchen)
+    assert note
+    assert artifact.path == target
+    return artifact
+
+
+def prepared(kind: str, kitchen: Kitchen, folder: Path) -> Path:
+    """What the step is to be applied to."""
+    path = kitchen.source.path
+    for number, before in enumerate(STEPS[kind].before):
+        path = apply(before, kitchen, path, folder / f"{number}.xml").path
+    return path
+
+
+@pytest.fixture(scope="module")
+def cooking(tmp_path_factory: pytest.TempPathFactory) -> Kitchen:
+    return kitchen(tmp_path_factory.mktemp("steps") / "kitchen")
+
+
+@dataclass(frozen=True)
+class Done:
+    """A step applied twice, and its source's digest before and after."""
+
+    first: Artifact
+    second: Artifact
+    before: str
+    after: str
+
+
+@pytest.fixture(scope="module", params=STEPS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def done(kind: str, cooking: Kitchen, tmp_path_factory: pytest.TempPathFactory) -> Done:
+    folder = tmp_path_factory.mktemp(kind)
+    given = prepared(kind, cooking, folder)
+    before = digest(*graph_files(given))
+    first, second = (apply(kind, cooking, given, folder / name / "graph.xml") for name in ("a", "b"))
+    return Done(first, second, before, digest(*graph_files(given)))
+
+
+def test_the_source_stays_as_it_was(done: Done) -> None:
+    assert done.after == done.before
+
+
+def test_the_same_input_gives_the_same_digest(done: Done) -> None:
+    assert done.first.digest == done.second.digest
+    assert done.first.digest == digest(*graph_files(done.first.path))
+
+
+def test_the_target_can_be_read_and_runs(done: Done) -> None:
+    assert openvino.describe(done.first.path) == done.first
+    compiled = openvino.compile_(done.first.path, Configuration(precision="f32"))
+    assert len(compiled.inputs) == len(compiled.outputs) == 1
+
+
+def test_the_ports_are_as_declared(kind: str, done: Done) -> None:
+    (given,), (answer,) = done.first.inputs, done.first.outputs
+    assert (given.shape, given.dtype) == STEPS[kind].inputs
+    assert (answer.shape, answer.dtype) == STEPS[kind].outputs
+
+
+ALL_STEPS = """
+import sys
+from pathlib import Path
+from workbench import dataset, recipe, source
+from workbench.backends import openvino
+from workbench.steps import Kitchen, refine
+from workbench.steps.base import cook
+
+place, name = Path(sys.argv[1]), sys.argv[2]
+found = source.read(place / "graph/model.toml")
+if name == "second":  # whatever ran before in the process must not matter
+    openvino.convert(found.path, shape=found.shape)
+recipe = refine(recipe.read(recipe.RECIPES / "int8.toml"), found)
+artifact, _ = cook(recipe, Kitchen(found, dataset.load(place / "data")), place / name / "graph.xml")
+print(artifact.digest)
+"""
+
+
+def test_fresh_processes_give_the_same_digest(tmp_path: Path) -> None:
+    kitchen(tmp_path / "kitchen")
+    command = [sys.executable, "-c", ALL_STEPS, str(tmp_path / "kitchen")]
+    digests = set()
+    for name in ("first", "second"):
+        run = subprocess.run([*command, name], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+        digests.add(run.stdout.splitlines()[-1])
+    assert len(digests) == 1

@@ -1,0 +1,41 @@
+"""What the workbench publishes, for the service to read. Only here do the two meet."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.workbench import facts, tiny
+from tests.workbench.conftest import cooked, describe, labelled
+from tests.workbench.tiny import Tiny
+from workbench.publish import publish
+
+__all__ = ["cooked", "describe", "labelled"]
+
+Publish = Callable[..., Path]
+
+
+@pytest.fixture
+def published(describe, cooked, tmp_path: Path) -> Publish:
+    """A tiny model's next version, under a resize rule of choice."""
+
+    def publish_one(wanted: Tiny = tiny.PLAIN, rule: str = "stretch") -> Path:
+        source = dataclasses.replace(describe(wanted), rule=rule, fill=(9, 99, 199))
+        measured = [facts.measured("throughput", 90, low=80, high=99), facts.measured("iou_drop", -0.25)]
+        return publish(facts.trial("float", *measured, artifact=cooked(wanted)), source, tmp_path / "models")
+
+    return publish_one
+
+
+@pytest.fixture
+def folder(published: Publish) -> Path:
+    """One published version."""
+    return published()
+
+
+def manifest(folder: Path) -> dict[str, Any]:
+    """What stands in its manifest."""
+    return json.loads((folder / "manifest.json").read_text("utf-8"))

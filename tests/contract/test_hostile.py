@@ -1,0 +1,162 @@
+"""What the workbench wrote, then changed field by field: the service refuses every change that matters."""
+
+import copy
+import json
+import math
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from service import artifact
+from service.engine import OpenVinoEngine
+from service.errors import ManifestError, ModelError
+from tests.contract.conftest import Publish, manifest
+
+Place = tuple[str | int, ...]
+SCHEMA = json.loads((Path(__file__).parents[2] / "models/manifest.schema.json").read_text("utf-8"))
+
+
+def tables(document: Any, place: Place = ()) -> Iterator[tuple[Place, dict[str, Any]]]:
+    """Every table in the document, with its place; of a list, its first item."""
+    if isinstance(document, dict):
+        yield place, document
+        for name, value in document.items():
+            yield from tables(value, (*place, name))
+    elif isinstance(document, list) and document:
+        yield from tables(document[0], (*place, 0))
+
+
+def numbers(document: Any, place: Place = ()) -> Iterator[Place]:
+    """Every number's place."""
+    items = document.items() if isinstance(document, dict) else enumerate(document)
+    for name, value in items:
+        if isinstance(value, dict | list):
+            yield from numbers(value, (*place, name))
+        elif isinstance(value, int | float):
+            yield (*place, name)
+
+
+def is_free(place: Place) -> bool:
+    """Whether the place lies in a table whose keys the contract leaves open."""
+    return place[:2] == ("recipe", "toolchain") or (place[:2] == ("recipe", "steps") and place[3:4] == ("fields",))
+
+
+def at(document: Any, place: Place) -> Any:
+    for part in place:
+        document = document[part]
+    return document
+
+
+def changed(document: dict[str, Any], place: Place, name: str | int, value: Any = ...) -> dict[str, Any]:
+    """A copy with one value set, or taken away."""
+    document = copy.deepcopy(document)
+    table = at(document, place)
+    table[name] = value
+    if value is ...:
+        del table[name]
+    return document
+
+
+def read(folder: Path) -> artifact.Artifact:
+    return artifact.read(folder.parents[1], folder.parent.name, int(folder.name))
+
+
+def accepted(folder: Path, document: dict[str, Any]) -> bool:
+    """Whether the service takes the manifest."""
+    (folder / "manifest.json").write_text(json.dumps(document), "utf-8")
+    try:
+        read(folder)
+    except ManifestError:
+        return False
+    return True
+
+
+def fits(document: dict[str, Any]) -> bool:
+    """Whether the schema takes it."""
+    return jsonschema.Draft202012Validator(SCHEMA).is_valid(document)
+
+
+def test_what_the_workbench_publishes_is_read_and_fits_the_schema(folder: Path) -> None:
+    assert accepted(folder, manifest(folder))
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    jsonschema.validate(manifest(folder), SCHEMA)
+
+
+def test_every_field_is_required(folder: Path) -> None:
+    good = manifest(folder)
+    spoilt = {
+        (*place, name): changed(good, place, name)
+        for place, table in tables(good)
+        if not is_free(place)
+        for name in table
+    }
+    assert len(spoilt) > 50
+    assert [place for place, document in spoilt.items() if accepted(folder, document)] == []
+    assert [place for place, document in spoilt.items() if fits(document)] == []
+
+
+def test_an_unknown_field_is_an_error_at_every_level(folder: Path) -> None:
+    good = manifest(folder)
+    spoilt = {place: changed(good, place, "surprise", 1) for place, _ in tables(good) if not is_free(place)}
+    assert len(spoilt) > 12
+    assert [place for place, document in spoilt.items() if accepted(folder, document)] == []
+    assert [place for place, document in spoilt.items() if fits(document)] == []
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf, 1e300, 10**30, "1", None, True, [1]], ids=repr)
+def test_no_number_may_be_anything_else(folder: Path, wrong: object) -> None:
+    good = manifest(folder)
+    passed = [
+        place
+        for place in numbers(good)
+        if not is_free(place) and accepted(folder, changed(good, place[:-1], place[-1], wrong))
+    ]
+    # A measurement may be any finite number, as long as its interval holds it.
+    if wrong in (1e300, 10**30):
+        passed = [place for place in passed if place[0] != "measurements" or place[2] != "high"]
+    assert passed == []
+
+
+@pytest.mark.parametrize("name", ["graph.xml", "graph.bin"])
+def test_a_wrong_digest_or_size_is_refused(folder: Path, name: str) -> None:
+    good = manifest(folder)
+    said = good["files"][name]
+    assert not accepted(folder, changed(good, ("files", name), "sha256", said["sha256"][::-1]))
+    assert not accepted(folder, changed(good, ("files", name), "size_bytes", said["size_bytes"] + 1))
+
+
+def test_files_that_changed_places_are_refused(folder: Path) -> None:
+    xml, weights = folder / "graph.xml", folder / "graph.bin"
+    kept = xml.read_bytes()
+    xml.write_bytes(weights.read_bytes())
+    weights.write_bytes(kept)
+    with pytest.raises(ManifestError, match=r"graph\.xml"):
+        read(folder)
+
+
+@pytest.mark.parametrize("name", ["graph.xml", "graph.bin", "manifest.json"])
+def test_a_missing_file_is_refused(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(ManifestError, match=name.replace(".", r"\.")):
+        read(folder)
+
+
+def test_a_version_under_another_number_or_name_is_refused(folder: Path) -> None:
+    for place in (folder.parent / "2", folder.parents[1] / "other/1"):
+        shutil.copytree(folder, place)
+        with pytest.raises(ManifestError, match="as in the path"):
+            read(place)
+
+
+def test_another_versions_graph_is_refused_though_its_digest_is_right(published: Publish) -> None:
+    """Ports and shapes are compared with the graph itself."""
+    folder = published()
+    said = changed(manifest(folder), ("output",), "shape", [1, 32, 33, 1])
+    assert accepted(folder, said)
+    found = read(folder)
+    with pytest.raises(ModelError, match="output: expected"):
+        OpenVinoEngine(found.manifest, found.graph, found.weights, cores=1)

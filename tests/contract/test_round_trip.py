@@ -1,0 +1,87 @@
+"""What the workbench publishes, the service serves, and both see the same person."""
+
+import asyncio
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from service import artifact
+from service.engine import OpenVinoEngine
+from service.frame import Size
+from service.matting import Look, Matting, Order
+from service.metrics import Timing
+from service.repository import Repository
+from tests.contract.conftest import Publish, manifest
+from tests.workbench import tiny
+from tests.workbench.tiny import Tiny
+from workbench.metrics.contender import published as opened
+
+SIZES = [(96, 128), (128, 96), (65, 65), (40, 30), (30, 200), (131, 33)]
+
+
+def repository(models: Path) -> Repository:
+    return Repository(models, lambda found: OpenVinoEngine(found.manifest, found.graph, found.weights, cores=1))
+
+
+def served_mask(models: Path, pixels: np.ndarray, size: tuple[int, int], threshold: float | None = None) -> np.ndarray:
+    """The service's answer to the picture as a PNG, (h, w) uint8."""
+    matting = Matting(workers=1, max_pixels=10**6)
+    found = repository(models)
+    order = Order("image/png", "raw", Look(Size(*size), threshold))
+    body = cv2.imencode(".png", pixels[..., ::-1])[1].tobytes()
+    try:
+        matte = asyncio.run(matting.run(body, order, found.load(), Timing()))
+    finally:
+        matting.close()
+        found.close()
+    return np.frombuffer(matte.body, np.uint8).reshape(size)
+
+
+def own_mask(folder: Path, pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The workbench's own probabilities for the picture, (h, w) in [0, 1]."""
+    contender = opened(folder)
+    answer = contender.open()(contender.framing.prepare(pixels))
+    return contender.framing.mask(answer[0, ..., 0], contender.grid, size, pixels.shape[:2])
+
+
+def test_every_field_arrives_as_it_was_written(published: Publish) -> None:
+    folder = published(tiny.BGR, rule="letterbox")
+    said, read = manifest(folder), artifact.read(folder.parents[1], "bgr", 1).manifest
+    assert (read.name, read.version, read.licence, read.created) == ("bgr", 1, said["licence"], said["created"])
+    assert read.input.shape == (1, 65, 65, 3)
+    assert read.resize.rule == "letterbox"
+    assert read.resize.fill == (9, 99, 199)
+    assert read.recipe.toolchain == said["recipe"]["toolchain"]
+    assert [step.kind for step in read.recipe.steps] == ["cut", "head"]
+    assert [(item.metric, item.value) for item in read.measurements] == [("throughput", 90), ("iou_drop", -0.25)]
+    assert read.configuration.precision == "f32"
+
+
+def test_the_newest_version_is_served_and_older_ones_on_demand(published: Publish) -> None:
+    published()
+    found = repository(published().parents[1])
+    assert found.load().manifest.version == 2
+    assert asyncio.run(found.find("tiny", 1)).manifest.version == 1
+    found.close()
+
+
+@pytest.mark.parametrize("rule", ["stretch", "letterbox"])
+@pytest.mark.parametrize("wanted", [tiny.PLAIN, tiny.BGR, tiny.HALVES], ids=lambda wanted: wanted.name)
+def test_both_make_the_same_mask_of_the_same_picture(published: Publish, wanted: Tiny, rule: str) -> None:
+    folder = published(wanted, rule)
+    for number, frame in enumerate(SIZES):
+        pixels, _ = tiny.scene(number, *frame)
+        size = SIZES[number - 1] if number % 2 else frame
+        difference = served_mask(folder.parents[1], pixels, size) / 255 - own_mask(folder, pixels, size)
+        assert np.abs(difference).max() <= 1 / 255, (frame, size)
+
+
+@pytest.mark.parametrize("rule", ["stretch", "letterbox"])
+def test_the_mask_is_where_the_person_is(published: Publish, rule: str) -> None:
+    folder = published(rule=rule)
+    pixels, truth = tiny.scene(2, 96, 128)
+    mask = served_mask(folder.parents[1], pixels, (96, 128), threshold=0.5)
+    both, either = ((mask > 0) & (truth > 0)).sum(), ((mask > 0) | (truth > 0)).sum()
+    assert both / either > 0.95

@@ -1,0 +1,54 @@
+"""`workbench convert` on real graphs, with the command line that the field knows."""
+
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.real.shared import PORTRAIT, default_graph, frames, needed
+from workbench.backends import openvino, tensorflow
+from workbench.cli import main
+from workbench.configuration import Configuration
+
+pytestmark = [pytest.mark.slow, pytest.mark.data]
+
+LINE = (
+    "convert --input_model {} --input 0:MobilenetV2/Conv/Conv2D --output ArgMax "
+    "--input_shape [1,513,513,3] --output_dir {}"
+)
+
+
+@pytest.fixture(params=["portrait", "default"])
+def graph(request: pytest.FixtureRequest) -> Path:
+    return needed(PORTRAIT) if request.param == "portrait" else default_graph()
+
+
+def test_the_fields_command_line_decides_as_tensorflow_does(graph: Path, tmp_path: Path) -> None:
+    assert main(shlex.split(LINE.format(graph, tmp_path))) == 0
+    infer = openvino.runner(tmp_path / f"{graph.stem}.xml", Configuration(precision="f32"))
+    entry = tensorflow.node_feeding(graph, "0:MobilenetV2/Conv/Conv2D")
+    normalise = tensorflow.runner(graph, feed="ImageTensor:0", fetch=entry)
+    decide = tensorflow.runner(graph, feed="ImageTensor:0", fetch="ArgMax:0")
+    agreeing, people = [], []
+    for picture in frames(12):
+        classes = decide(picture).reshape(513, 513)
+        agreeing.append((infer(normalise(picture)).reshape(513, 513) == classes).mean())
+        people.append((classes == 1).mean())
+    assert np.mean(agreeing) >= 0.999
+    assert min(agreeing) >= 0.995
+    assert max(people) > 0.1, "the graph saw nobody, so agreement says nothing"
+
+
+def test_the_cut_is_convolutions_without_what_tensorflow_needs(graph: Path, tmp_path: Path) -> None:
+    assert main(shlex.split(LINE.format(graph, tmp_path))) == 0
+    model = openvino.read(tmp_path / f"{graph.stem}.xml")
+    kinds = {node.get_type_name() for node in model.get_ops()}
+    assert not {"SpaceToBatch", "BatchToSpace", "BatchNormInference"} & kinds
+    assert [len(model.inputs), len(model.outputs)] == [1, 1]
+
+
+def test_a_wrong_name_lists_the_nearest(graph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = LINE.replace("MobilenetV2/Conv/Conv2D", "MobileNetV2/Conv/Conv2D")
+    assert main(shlex.split(line.format(graph, tmp_path))) == 2
+    assert "MobilenetV2/Conv/Conv2D" in capsys.readouterr().err

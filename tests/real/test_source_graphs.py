@@ -1,0 +1,68 @@
+"""Real source graphs: what the probe finds out, what the descriptions say, and the person's probability."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.real.shared import PORTRAIT, ROOT, default_graph, frames, needed
+from workbench import dataset, probe, source
+from workbench.backends import openvino, tensorflow
+from workbench.configuration import Configuration
+from workbench.metrics.contender import cooked, stock
+from workbench.recipe import RECIPES, read
+from workbench.steps import Kitchen, refine
+from workbench.steps.base import cook
+
+pytestmark = [pytest.mark.slow, pytest.mark.data]
+
+
+@pytest.fixture(scope="module", params=["portrait", "default"])
+def graph(request: pytest.FixtureRequest) -> Path:
+    return needed(PORTRAIT) if request.param == "portrait" else default_graph()
+
+
+def test_the_probe_finds_the_cut(graph: Path) -> None:
+    found = probe.inspect(graph)
+    assert (found.picture, found.port, found.node) == ("ImageTensor:0", "0:MobilenetV2/Conv/Conv2D", "ArgMax")
+    assert (found.size, found.person, found.colour) == ((513, 513), 1, "RGB")
+    assert found.mean == pytest.approx((127.5,) * 3, abs=0.1)
+    assert found.scale == pytest.approx((127.5,) * 3, abs=0.1)
+
+
+def test_the_default_models_description_is_what_the_probe_finds() -> None:
+    graph = default_graph()
+    described, found = source.read(ROOT / "models/deeplab/model.toml"), probe.inspect(graph)
+    kept = {field.name: getattr(described, field.name) for field in dataclasses.fields(described)}
+    changed = {name for name, value in kept.items() if getattr(found, name) != value}
+    assert changed <= {"name", "licence", "rule", "fill"}
+
+
+def test_the_default_graph_is_small_enough_to_be_committed() -> None:
+    assert default_graph().stat().st_size <= 12 * 2**20
+
+
+def test_the_float_recipe_agrees_with_the_source(graph: Path, tmp_path: Path) -> None:
+    found = probe.inspect(graph)
+    bundled = dataset.load(dataset.SAMPLES)
+    artifact, _ = cook(refine(read(RECIPES / "float.toml"), found), Kitchen(found, bundled), tmp_path / "graph.xml")
+    made = cooked("float", found, artifact, Configuration(precision="f32"))
+    agreeing = [
+        (theirs == ours).mean()
+        for (_, theirs), (_, ours) in zip(stock(found).masks(bundled), made.masks(bundled), strict=True)
+    ]
+    assert np.mean(agreeing) >= 0.99
+
+
+def test_the_person_is_where_the_logits_say(graph: Path, tmp_path: Path) -> None:
+    found = probe.inspect(graph)
+    bundled = dataset.load(dataset.SAMPLES)
+    artifact, _ = cook(refine(read(RECIPES / "float.toml"), found), Kitchen(found, bundled), tmp_path / "graph.xml")
+    infer = openvino.runner(artifact.path, Configuration(precision="f32"))
+    logits = tensorflow.runner(graph, feed=found.picture, fetch="logits/semantic/BiasAdd:0")
+    for picture in frames(4):
+        scores = logits(picture)[0].astype(np.float64)
+        margin = scores[..., 1] - scores[..., 0]
+        clear = np.abs(margin) > 0.01
+        assert np.array_equal((infer(picture)[0, ..., 0] > 0.5)[clear], (margin > 0)[clear])

@@ -1,0 +1,55 @@
+"""``workbench convert``, with the command line that the field knows."""
+
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.workbench import tiny
+from workbench.backends import openvino, tensorflow
+from workbench.cli import main
+from workbench.configuration import Configuration
+from workbench.source import Source
+
+FIELD = (
+    "convert --input_model {} --input 0:MobilenetV2/Conv/Conv2D --output ArgMax "
+    "--input_shape [1,65,65,3] --output_dir {}"
+)
+
+
+def converted(line: str, *places: Path) -> None:
+    assert main(shlex.split(line.format(*places))) == 0
+
+
+def test_the_fields_command_line_gives_the_cut(plain: Source, tmp_path: Path) -> None:
+    converted(FIELD, plain.path, tmp_path)
+    artifact = openvino.describe(tmp_path / "frozen_inference_graph.xml")
+    assert [(port.shape, port.dtype) for port in artifact.inputs] == [((1, 65, 65, 3), "f32")]
+    infer = openvino.runner(artifact.path, Configuration(precision="f32"))
+    stock = tensorflow.runner(plain.path, feed=plain.picture, fetch="ArgMax:0")
+    pixels = tiny.scene(1, 65, 65)[0][None]
+    answer = infer(pixels.astype(np.float32) / 127.5 - 1).reshape(65, 65)
+    assert (answer == stock(pixels)[0]).mean() >= 0.999
+
+
+def test_without_names_the_cut_is_found(plain: Source, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    converted(FIELD, plain.path, tmp_path / "told")
+    converted("convert --input_model {} --input_shape [1,65,65,3] --output_dir {}", plain.path, tmp_path / "found")
+    told, found = (tmp_path / name / "frozen_inference_graph.xml" for name in ("told", "found"))
+    assert found.read_bytes() == told.read_bytes()
+    assert "0:MobilenetV2/Conv/Conv2D … ArgMax" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("shape", ["1,65,65,3", "(1,65,65,3)", "'[1, 65, 65, 3]'"])
+def test_shapes_are_read_as_people_write_them(plain: Source, tmp_path: Path, shape: str) -> None:
+    converted(f"convert --input_model {{}} --input_shape {shape} --output_dir {{}}", plain.path, tmp_path)
+    assert openvino.describe(tmp_path / "frozen_inference_graph.xml").inputs[0].shape == (1, 65, 65, 3)
+
+
+def test_another_size_is_cut_to_that_size(plain: Source, tmp_path: Path) -> None:
+    line = FIELD.replace("[1,65,65,3]", "[1,33,49,3]").replace("ArgMax", "MobilenetV2/Conv/Conv2D")
+    converted(f"{line} --model_name small", plain.path, tmp_path)
+    artifact = openvino.describe(tmp_path / "small.xml")
+    assert artifact.inputs[0].shape == (1, 33, 49, 3)
+    assert artifact.outputs[0].shape == (1, 17, 25, tiny.FEATURES)

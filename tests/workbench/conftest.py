@@ -1,0 +1,58 @@
+"""Tiny graphs and small datasets, made once; tests read them and write elsewhere."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.workbench import tiny
+from tests.workbench.tiny import Tiny
+from workbench import dataset, source
+from workbench.artifact import Artifact
+from workbench.dataset import Dataset
+from workbench.recipe import RECIPES, read
+from workbench.source import Source
+from workbench.steps import Kitchen, refine
+from workbench.steps.base import cook
+
+Describe = Callable[[Tiny], Source]
+Cook = Callable[..., Artifact]
+
+
+@pytest.fixture(scope="session")
+def describe(tmp_path_factory: pytest.TempPathFactory) -> Describe:
+    """The source of a tiny graph, written when it is first asked for."""
+    root = tmp_path_factory.mktemp("graphs")
+
+    def described(wanted: Tiny) -> Source:
+        path = root / wanted.name / "model.toml"
+        return source.read(path if path.exists() else tiny.write(path.parent, wanted))
+
+    return described
+
+
+@pytest.fixture(scope="session")
+def plain(describe: Describe) -> Source:
+    """The plainest tiny graph: two classes, RGB, 65×65, aligned corners."""
+    return describe(tiny.PLAIN)
+
+
+@pytest.fixture(scope="session")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Twelve pictures with masks."""
+    return dataset.load(tiny.write_scenes(tmp_path_factory.mktemp("labelled"), 12))
+
+
+@pytest.fixture(scope="session")
+def cooked(tmp_path_factory: pytest.TempPathFactory, describe: Describe, labelled: Dataset) -> Cook:
+    """One of the project's recipes applied to a tiny graph, once."""
+    root, done = tmp_path_factory.mktemp("cooked"), {}
+
+    def cooked_once(wanted: Tiny, recipe: str = "float") -> Artifact:
+        if (wanted, recipe) not in done:
+            found = describe(wanted)
+            refined = refine(read(RECIPES / f"{recipe}.toml"), found)
+            target = root / wanted.name / recipe / "graph.xml"
+            done[wanted, recipe], _ = cook(refined, Kitchen(found, labelled), target)
+        return done[wanted, recipe]
+
+    return cooked_once

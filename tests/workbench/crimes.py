@@ -1,0 +1,87 @@
+"""What a child process may do to its parent; top-level, so that a fresh process can import it."""
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from workbench.errors import BudgetError, InputError
+
+
+def doubled(number: int) -> int:
+    """Nothing wrong with that."""
+    return 2 * number
+
+
+def pid() -> int:
+    return os.getpid()
+
+
+def leave(code: int) -> None:
+    os._exit(code)
+
+
+def be_killed() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def hang() -> None:
+    time.sleep(600)
+
+
+def refuse() -> None:
+    raise InputError("data/x.png: isn't a picture")
+
+
+def overspend() -> None:
+    raise BudgetError("nothing met the budget")
+
+
+def stumble() -> None:
+    raise ZeroDivisionError("a bug")
+
+
+def give_a_lambda() -> object:
+    return lambda: None
+
+
+@dataclass(frozen=True)
+class Sleeper:
+    """A contender that takes ``delay_s`` a picture; notes its turns in ``diary``; ``ill`` says how it ends."""
+
+    name: str
+    delay_s: float = 0.001
+    diary: Path | None = None
+    ill: str = ""
+    engine: str = "tensorflow"
+    path: Path = Path("x.pb")
+    grid: None = None
+    onednn: bool = True
+
+    def open(self):
+        """A run that may end badly."""
+        if self.ill == "refuses":
+            raise InputError("x.pb: isn't a graph")
+        return self._run
+
+    def _run(self, picture: np.ndarray) -> np.ndarray:
+        time.sleep(self.delay_s)
+        if self.ill == "dies":
+            os._exit(7)
+        if self.ill == "hangs":
+            time.sleep(600)
+        if self.diary:
+            with self.diary.open("a") as file:
+                file.write(self.name)
+        return picture
+
+
+def turns(diary: Path) -> str:
+    """Who ran, in order, without repetitions."""
+    kept = ""
+    for name in diary.read_text():
+        kept += name if not kept.endswith(name) else ""
+    return kept

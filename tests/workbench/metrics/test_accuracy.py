@@ -1,0 +1,111 @@
+"""Agreement of masks, against cases computed by hand."""
+
+import numpy as np
+import pytest
+
+from tests.workbench.facts import HOST
+from workbench.errors import InputError
+from workbench.metrics.accuracy import Metric, Score, disagreement, drop, score
+
+
+def box(top: int, left: int, bottom: int, right: int, side: int = 20) -> np.ndarray:
+    """A filled rectangle, (side, side) bool."""
+    mask = np.zeros((side, side), bool)
+    mask[top:bottom, left:right] = True
+    return mask
+
+
+def truth(mask: np.ndarray, ignored: np.ndarray | None = None) -> np.ndarray:
+    """A mask as it lies on disk."""
+    values = np.where(mask, 255, 0).astype(np.uint8)
+    return values if ignored is None else np.where(ignored, 128, values).astype(np.uint8)
+
+
+def counted(both: int, either: int, *, people: bool = True, painted: int = 0) -> Score:
+    """A score with that intersection and union, of a picture of 100 pixels."""
+    return Score("x", both, either, both, either, truth=max(both, 1) if people else 0, painted=painted, counted=100)
+
+
+def measure(kind: str, *scores: Score) -> float:
+    return Metric.all[kind].measure(scores, HOST).value
+
+
+def test_intersection_over_union_of_two_boxes() -> None:
+    found = score("x", box(0, 0, 10, 10), truth(box(0, 5, 10, 15)))
+    assert (found.both, found.either, found.truth, found.painted) == (50, 150, 100, 100)
+    assert found.iou == pytest.approx(1 / 3)
+
+
+def test_ignored_pixels_count_nowhere() -> None:
+    ignored = box(0, 0, 20, 5)
+    found = score("x", box(0, 0, 10, 10), truth(box(0, 5, 10, 15), ignored))
+    assert (found.both, found.either, found.painted, found.counted) == (50, 100, 50, 300)
+    whatever = score("x", box(3, 0, 20, 5) | box(0, 5, 10, 10), truth(box(0, 5, 10, 15), ignored))
+    assert (whatever.both, whatever.either) == (50, 100)
+
+
+def test_two_empty_masks_agree() -> None:
+    found = score("x", box(0, 0, 0, 0), truth(box(0, 0, 0, 0)))
+    assert (found.iou, found.edge_iou) == (1, 1)
+
+
+def test_boundary_iou_sees_only_the_band_along_outlines() -> None:
+    """Width 1 at this size: the ring of a 10×10 box has 36 pixels; a hole in the middle adds its own rim."""
+    assert score("x", box(5, 5, 15, 15), truth(box(5, 5, 15, 15))).edge_either == 36
+    shifted = score("x", box(5, 6, 15, 16), truth(box(5, 5, 15, 15)))
+    # The two rings share rows 5 and 14 from column 6 to 14.
+    assert (shifted.edge_both, shifted.edge_either) == (18, 54)
+    assert shifted.edge_iou == pytest.approx(1 / 3)
+    assert shifted.iou == pytest.approx(90 / 110)
+
+
+def test_the_band_is_two_percent_of_the_diagonal() -> None:
+    side = 200  # 0.02 · 283 rounds to 6
+    full = score("x", box(50, 50, 150, 150, side), truth(box(50, 50, 150, 150, side)))
+    assert full.edge_either == 100**2 - 88**2
+
+
+def test_the_pictures_border_is_outline_too() -> None:
+    full = score("x", box(0, 0, 20, 20), truth(box(0, 0, 20, 20)))
+    assert full.edge_either == 4 * 19
+
+
+def test_mean_iou_counts_a_small_figure_as_much_as_a_large_one() -> None:
+    assert measure("mean_iou", counted(90, 100), counted(1, 2)) == pytest.approx(0.7)
+
+
+def test_pooled_iou_counts_pixels() -> None:
+    assert measure("pooled_iou", counted(90, 100), counted(1, 2)) == pytest.approx(91 / 102)
+
+
+def test_pictures_without_people_enter_false_positives_only() -> None:
+    person, nobody = counted(1, 2), counted(0, 7, people=False, painted=7)
+    assert measure("mean_iou", person, nobody) == 0.5
+    assert measure("false_positives", person, nobody) == pytest.approx(7.0)
+
+
+def test_a_drop_is_in_points_and_over_the_pictures_own_differences() -> None:
+    before, after = [counted(90, 100), counted(50, 100)], [counted(88, 100), counted(48, 100)]
+    found = drop(before, after, "iou_drop", HOST)
+    assert (found.value, found.low, found.high) == pytest.approx((2, 2, 2))
+
+
+def test_a_gain_is_a_negative_drop() -> None:
+    assert drop([counted(1, 2)], [counted(3, 4)], "iou_drop", HOST).value == pytest.approx(-25)
+
+
+def test_hard_pictures_do_not_hide_behind_easy_ones_without_people() -> None:
+    nobody = counted(0, 0, people=False)
+    assert drop([counted(8, 10), nobody], [counted(6, 10), nobody], "iou_drop", HOST).value == pytest.approx(20)
+
+
+def test_full_agreement_is_no_disagreement() -> None:
+    assert disagreement([counted(5, 5), counted(9, 9)], "iou_drop", HOST).high == 0
+
+
+def test_where_nobody_is_nothing_can_be_compared() -> None:
+    nobody = [counted(0, 0, people=False)]
+    with pytest.raises(InputError, match="nobody"):
+        disagreement(nobody, "iou_drop", HOST)
+    with pytest.raises(InputError, match="no picture has people"):
+        drop(nobody, nobody, "iou_drop", HOST)

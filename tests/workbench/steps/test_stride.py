@@ -1,0 +1,39 @@
+"""The stride that was traded for dilation, traded back."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.workbench import tiny
+from tests.workbench.conftest import Describe
+from workbench.backends import openvino, surgery
+from workbench.configuration import Configuration
+from workbench.errors import InputError
+from workbench.source import Source
+
+
+def logits(source: Source) -> openvino.ov.Model:
+    """The graph from its first convolution to its logits, in the form in which steps read it."""
+    return openvino.cut(
+        source.path, inputs=source.port, output="logits/semantic/BiasAdd", shape=source.shape, names=tuple
+    )
+
+
+def test_a_graph_brought_back_is_the_one_that_was_trained(describe: Describe, tmp_path: Path) -> None:
+    """The tiny graph of stride 2 has the same weights as the one of stride 4."""
+    fine, coarse = logits(describe(tiny.PLAIN)), logits(describe(tiny.COARSE))
+    assert surgery.halve_resolution(fine) == (33, 17)
+    made, meant = (
+        openvino.save(model, tmp_path / f"{name}.xml") for name, model in (("made", fine), ("meant", coarse))
+    )
+    assert made.outputs[0].shape == meant.outputs[0].shape == (1, 17, 17, 2)
+    values = np.random.default_rng(0).uniform(-1, 1, (1, 65, 65, 3)).astype(np.float32)
+    f32 = Configuration(precision="f32")
+    difference = openvino.runner(made.path, f32)(values) - openvino.runner(meant.path, f32)(values)
+    assert np.abs(difference).max() < 1e-4
+
+
+def test_a_graph_that_traded_nothing_is_refused(describe: Describe) -> None:
+    with pytest.raises(InputError, match="no stride was traded away"):
+        surgery.halve_resolution(logits(describe(tiny.COARSE)))

@@ -1,0 +1,165 @@
+"""What a user tries first, and the exit code and the words that come back."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.workbench import tiny
+from workbench.cli import main
+from workbench.source import Source
+
+ROOT = Path(__file__).parents[2]
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str]:
+    """Exit code and standard error of a command, in this process."""
+    code = main([str(word) for word in words])
+    return code, capsys.readouterr().err
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
+    """What is said with exit code 2, in one line that begins with the command."""
+    code, error = said(capsys, *words)
+    assert code == 2
+    assert error.startswith(f"workbench {words[0]}: ")
+    return error
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    path = tmp_path / "notes.txt"
+    path.write_text("buy milk\n")
+    return path
+
+
+@pytest.mark.parametrize("command", ["optimize", "evaluate"])
+def test_an_unknown_model_suggests_the_nearest(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    data = ["--data", "x"] if command == "evaluate" else []
+    assert "deeplap: no such model or file; did you mean deeplab?" in refused(capsys, command, "deeplap", *data)
+
+
+def test_a_graph_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    missing = tmp_path / "model.pb"
+    assert f"{missing}: no such file" in refused(capsys, "convert", "--input_model", missing)
+    assert f"{missing}: no such model or file" in refused(capsys, "optimize", missing)
+
+
+@pytest.mark.parametrize("cut", [[], ["--input", "0:a", "--output", "b"]])
+def test_what_is_no_graph_is_said_to_be_none(capsys: pytest.CaptureFixture[str], text: Path, cut: list[str]) -> None:
+    assert str(text) in refused(capsys, "convert", "--input_model", text, *cut)
+
+
+def test_optimizing_what_is_no_graph_is_refused(capsys: pytest.CaptureFixture[str], text: Path) -> None:
+    assert f"{text}: isn't a frozen TensorFlow graph" in refused(capsys, "optimize", text)
+
+
+def test_a_folder_is_no_graph(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert str(tmp_path) in refused(capsys, "optimize", tmp_path)
+
+
+def test_an_unknown_node_lists_the_nearest(capsys: pytest.CaptureFixture[str], plain: Source, tmp_path: Path) -> None:
+    words = ["--input", "0:MobilenetV2/Conv2D", "--output", "ArgMax", "--output_dir", tmp_path]
+    error = refused(capsys, "convert", "--input_model", plain.path, *words)
+    assert "has no node 0:MobilenetV2/Conv2D; the nearest are MobilenetV2/Conv/Conv2D" in error
+
+
+@pytest.mark.parametrize("shape", ["513", "[1,513,513]", "[1,3,65,65]", "[1,0,0,3]", "[a]"])
+def test_an_impossible_shape_is_refused(
+    capsys: pytest.CaptureFixture[str], plain: Source, tmp_path: Path, shape: str
+) -> None:
+    words = ["--input_shape", shape, "--output_dir", tmp_path]
+    error = refused(capsys, "convert", "--input_model", plain.path, *words)
+    assert f"--input_shape: expected [1,H,W,3], received {shape}" in error
+
+
+def test_an_output_folder_that_is_a_file_is_refused(
+    capsys: pytest.CaptureFixture[str], plain: Source, text: Path
+) -> None:
+    words = ["--input_shape", "[1,65,65,3]", "--output_dir", text]
+    assert "can't be written" in refused(capsys, "convert", "--input_model", plain.path, *words)
+
+
+@pytest.fixture
+def fixed(tmp_path: Path) -> Path:
+    """A graph that needs no description, not even a size."""
+    path = tmp_path / "fixed.pb"
+    path.write_bytes(tiny.frozen(tiny.BGR))
+    return path
+
+
+def test_a_text_file_is_no_data(capsys: pytest.CaptureFixture[str], fixed: Path, text: Path) -> None:
+    error = refused(capsys, "optimize", fixed, "--data", text)
+    assert "notes.txt: expected a folder of pictures or a video" in error
+
+
+def test_an_empty_folder_is_no_data(capsys: pytest.CaptureFixture[str], fixed: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert f"{empty}: expected pictures" in refused(capsys, "optimize", fixed, "--data", empty)
+
+
+def test_masks_of_another_size_are_refused(capsys: pytest.CaptureFixture[str], fixed: Path, tmp_path: Path) -> None:
+    data = tiny.write_scenes(tmp_path / "data", 2)
+    cv2.imwrite(str(data / "masks/kind0_00.png"), np.zeros((5, 7), np.uint8))
+    error = refused(capsys, "evaluate", fixed, "--data", data)
+    assert "kind0_00.png: expected the picture's size 128×96, found 7×5" in error
+
+
+def test_pictures_without_masks_cannot_be_evaluated_on(
+    capsys: pytest.CaptureFixture[str], fixed: Path, tmp_path: Path
+) -> None:
+    data = tiny.write_scenes(tmp_path / "data", 2, masks=False)
+    assert "expected masks/ beside images/" in refused(capsys, "evaluate", fixed, "--data", data)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [
+        ("--effort", "quik", "--effort: expected one of quick, standard, thorough, received quik"),
+        ("--objective", "speed", "--objective: expected throughput or latency, received speed"),
+    ],
+)
+def test_an_unknown_choice_lists_the_choices(
+    capsys: pytest.CaptureFixture[str], fixed: Path, option: str, value: str, says: str
+) -> None:
+    assert says in refused(capsys, "optimize", fixed, option, value)
+
+
+def test_training_without_the_official_network_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    missing = tmp_path / "none.tflite"
+    error = refused(capsys, "train", "--data", tmp_path, "--initial", missing, "--output_dir", tmp_path / "out")
+    assert f"{missing}: no such file" in error
+
+
+@pytest.mark.parametrize("line", ["", "optimise", "optimize", "convert", "optimize x --max-iou-drop a"])
+def test_a_line_that_cannot_be_parsed_ends_with_two(capsys: pytest.CaptureFixture[str], line: str) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(line.split())
+    assert left.value.code == 2
+    assert "usage: workbench" in capsys.readouterr().err
+
+
+def test_an_interrupt_ends_with_130(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("workbench.commands.convert.run", interrupted)
+    assert said(capsys, "convert", "--input_model", "x")[0] == 130
+
+
+def test_the_exit_code_reaches_the_shell() -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "workbench", "convert", "--input_model", "nowhere.pb"],
+        cwd=ROOT,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 2
+    assert run.stderr.splitlines() == ["workbench convert: nowhere.pb: no such file"]

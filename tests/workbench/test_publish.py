@@ -1,0 +1,120 @@
+"""Publishing: whole or not at all, one version after another."""
+
+import dataclasses
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.workbench import facts, tiny
+from tests.workbench.conftest import Cook, Describe
+from workbench import publish as publishing
+from workbench.artifact import digest
+from workbench.errors import InputError, MachineError
+from workbench.experiment import Trial
+from workbench.publish import publish
+from workbench.source import Source
+
+
+@pytest.fixture
+def winner(cooked: Cook) -> Trial:
+    return facts.trial("float", facts.measured("throughput", 90), artifact=cooked(tiny.PLAIN))
+
+
+def manifest(folder: Path) -> dict:
+    return json.loads((folder / "manifest.json").read_text("utf-8"))
+
+
+def test_a_version_has_its_three_files_and_their_digests(winner: Trial, plain: Source, tmp_path: Path) -> None:
+    folder = publish(winner, plain, tmp_path)
+    assert folder == tmp_path / "tiny/1"
+    assert sorted(path.name for path in folder.iterdir()) == ["graph.bin", "graph.xml", "manifest.json"]
+    for name, said in manifest(folder)["files"].items():
+        assert said == {"sha256": digest(folder / name), "size_bytes": (folder / name).stat().st_size}
+
+
+def test_a_version_says_where_it_comes_from(winner: Trial, plain: Source, tmp_path: Path) -> None:
+    said = manifest(publish(winner, plain, tmp_path))
+    assert said["recipe"]["source"] == {"name": tiny.GRAPH, "digest": plain.digest}
+    assert said["recipe"]["digest"] == winner.candidate.recipe.digest
+    assert said["output"]["grid"] == {"step_y": 2.0, "step_x": 2.0, "offset_y": 0.0, "offset_x": 0.0}
+    assert said["measurements"][0]["host"]["cpu"] == facts.HOST.cpu
+
+
+def test_version_numbers_go_up(winner: Trial, plain: Source, tmp_path: Path) -> None:
+    for name in ("9", "007", "latest", ".hidden"):
+        (tmp_path / "tiny" / name).mkdir(parents=True)
+    (tmp_path / "tiny" / "12").touch()
+    assert [publish(winner, plain, tmp_path).name for _ in range(2)] == ["13", "14"]
+
+
+def test_two_publishers_at_once_both_succeed(
+    winner: Trial, plain: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have chosen the same number before either has its folder in place."""
+    meeting, choose, met = threading.Barrier(2), publishing._next, threading.local()
+
+    def next_together(home: Path) -> int:
+        number = choose(home)
+        if not hasattr(met, "once"):
+            met.once = meeting.wait(30)
+        return number
+
+    monkeypatch.setattr(publishing, "_next", next_together)
+    with ThreadPoolExecutor(2) as pool:
+        folders = list(pool.map(lambda _: publish(winner, plain, tmp_path), range(2)))
+    assert sorted(folder.name for folder in folders) == ["1", "2"]
+    assert [manifest(folder)["version"] for folder in folders] == [int(folder.name) for folder in folders]
+    assert sorted(path.name for path in (tmp_path / "tiny").iterdir()) == ["1", "2"]
+
+
+def test_nothing_half_written_can_be_seen(
+    winner: Trial, plain: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the last moment before it is in place everything is written, and nothing shows."""
+    seen = []
+    rename = Path.rename
+
+    def watched(source: Path, target: Path) -> Path:
+        seen.append([path.name for path in (tmp_path / "tiny").iterdir() if not path.name.startswith(".")])
+        assert len(list(source.iterdir())) == 3
+        return rename(source, target)
+
+    monkeypatch.setattr(Path, "rename", watched)
+    publish(winner, plain, tmp_path)
+    assert seen == [[]]
+
+
+@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
+def test_what_ends_half_way_leaves_nothing(
+    winner: Trial, plain: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(publishing, "_manifest", fail)
+    with pytest.raises((MachineError, KeyboardInterrupt)):
+        publish(winner, plain, tmp_path)
+    assert list((tmp_path / "tiny").iterdir()) == []
+
+
+def test_a_place_that_cannot_be_written_is_the_machines_fault(winner: Trial, plain: Source, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(MachineError, match="file"):
+        publish(winner, plain, tmp_path / "file")
+
+
+def test_a_graph_without_a_persons_probability_is_refused(describe: Describe, cooked: Cook, tmp_path: Path) -> None:
+    uncut = facts.trial("uncut", artifact=cooked(tiny.PLAIN, "uncut"))
+    with pytest.raises(InputError, match="uncut: its answer isn't a person's probability; add the head step"):
+        publish(uncut, describe(tiny.PLAIN), tmp_path)
+    assert list((tmp_path / "tiny").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["../evil", "Big", "", "a" * 65, "a/b", ".hidden"])
+def test_a_name_that_is_no_folders_name_is_refused(winner: Trial, plain: Source, tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="a model's name has small letters"):
+        publish(winner, dataclasses.replace(plain, name=name), tmp_path / "models")
+    assert not (tmp_path / "models").exists()

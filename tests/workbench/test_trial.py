@@ -1,0 +1,53 @@
+"""Trials in processes of their own: what happens there harms nobody here."""
+
+import multiprocessing
+import os
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.workbench import crimes
+from workbench.errors import BudgetError, InputError, MachineError, WorkbenchError
+from workbench.trial import isolated
+
+PATIENCE_S = 60.0
+
+
+def test_the_answer_comes_back() -> None:
+    assert isolated(crimes.doubled, 21, timeout_s=PATIENCE_S) == 42
+
+
+def test_it_runs_in_another_process() -> None:
+    assert isolated(crimes.pid, timeout_s=PATIENCE_S) != os.getpid()
+
+
+@pytest.mark.parametrize(("function", "kind"), [(crimes.refuse, InputError), (crimes.overspend, BudgetError)])
+def test_a_workbench_error_comes_back_as_it_was(function: Callable[[], None], kind: type[WorkbenchError]) -> None:
+    with pytest.raises(kind) as raised:
+        isolated(function, timeout_s=PATIENCE_S)
+    assert type(raised.value) is kind
+    assert str(raised.value) in ("data/x.png: isn't a picture", "nothing met the budget")
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "says"),
+    [
+        (crimes.leave, (7,), r"leave: its process died \(exit code 7\)"),
+        (crimes.leave, (0,), r"leave: its process died \(exit code 0\)"),
+        (crimes.be_killed, (), r"be_killed: its process died \(exit code -9\)"),
+        (crimes.stumble, (), r"stumble: its process died \(exit code 1\)"),
+        (crimes.give_a_lambda, (), "give_a_lambda: its process died"),
+    ],
+)
+def test_a_death_is_the_machines_fault(function: Callable[..., None], arguments: tuple[int, ...], says: str) -> None:
+    with pytest.raises(MachineError, match=says):
+        isolated(function, *arguments, timeout_s=PATIENCE_S)
+
+
+def test_a_trial_that_takes_too_long_is_ended() -> None:
+    before, started = set(multiprocessing.active_children()), time.monotonic()
+    with pytest.raises(MachineError, match="hang: not done within 1 s"):
+        isolated(crimes.hang, timeout_s=1.0)
+    assert time.monotonic() - started < 30
+    assert set(multiprocessing.active_children()) == before
