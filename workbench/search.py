@@ -39,12 +39,23 @@ def plan(effort: str) -> Effort:
     """The trials of that effort on this machine."""
     if effort not in EFFORTS:
         raise InputError(f"--effort: expected one of {', '.join(EFFORTS)}, received {effort}")
+    floats = _plans(("float",), _precisions())
     if effort == "quick":
-        plans = (*_plans(("float",), _precisions()), *_plans(("int8", "int8-stride16"), ("f32",)))
+        plans = (*floats, *_plans(("int8", "int8-stride16"), ("f32",)))
         return Effort(effort, plans, calibration=32, frames=120, rounds=7, round_s=0.4)
-    plans = _plans(("float", "int8", "int8-mixed", "int8-stride16"), _precisions())
     if effort == "standard":
-        return Effort(effort, plans, calibration=128, frames=400, rounds=15, round_s=0.8)
+        plans = (*floats, *_plans(("int8", "int8-stride16", "int8-pruned15", "int8-pruned30"), ("f32",)))
+        return Effort(effort, plans, calibration=128, frames=400, rounds=9, round_s=0.6)
+    recipes = (
+        "int8",
+        "int8-mixed",
+        "int8-stride16",
+        "int8-pruned15",
+        "int8-pruned25",
+        "int8-pruned30",
+        "int8-pruned35",
+    )
+    plans = (*floats, *_plans(recipes, _precisions()))
     return Effort(effort, plans, calibration=300, frames=2000, rounds=31, round_s=1.5)
 
 

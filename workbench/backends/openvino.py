@@ -23,6 +23,7 @@ from openvino.frontend import (
 from openvino.tools.ovc.error import Error as ConverterError
 
 from workbench.artifact import Artifact, Port, digest, graph_files
+from workbench.backends.surgery import straighten_resizes
 from workbench.configuration import Configuration
 from workbench.errors import InputError, MachineError
 
@@ -76,6 +77,7 @@ def cut(
             raise InputError(f"{path}: from {inputs} to {output} it needs {' and '.join(others)}; cut elsewhere")
         # Folds SpaceToBatch into dilations, batch norms and padding into the convolutions.
         apply_moc_transformations(model, cf=False)
+        straighten_resizes(model)
     return model
 
 

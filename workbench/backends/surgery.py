@@ -146,18 +146,43 @@ def _channels_last(model: ov.Model) -> None:
         raise InputError(f"expected an input of shape (1, H, W, 3), found {shape}")
 
 
+def straighten_resizes(model: ov.Model) -> None:
+    """Resize where channels come first, in place, without the transposes that TensorFlow's layout leaves around it.
+
+    They would keep a quantized graph from staying in 8 bits across the resize.
+    """
+    for node in model.get_ordered_ops():
+        if node.get_type_name() != "Interpolate" or len(node.output(0).get_target_inputs()) != 1:
+            continue
+        before, after = node.input_value(0).get_node(), next(iter(node.output(0).get_target_inputs())).get_node()
+        if _order(before) == [0, 2, 3, 1] and _order(after) == [0, 3, 1, 2] and _data(node.input_value(2)) == [1, 2]:
+            attributes = node.get_attributes()
+            straight = ops.interpolate(
+                before.input_value(0), node.input_value(1), **attributes, axes=ops.constant(np.array([2, 3]))
+            )
+            straight.set_friendly_name(node.get_friendly_name())
+            after.output(0).replace(straight.output(0))
+    model.validate_nodes_and_infer_types()
+
+
+def _order(node: ov.Node) -> list[int] | None:
+    return _data(node.input_value(1)) if node.get_type_name() == "Transpose" else None
+
+
+def _data(output: ov.Output) -> list[int] | None:
+    node = output.get_node()
+    return node.get_data().tolist() if node.get_type_name() == "Constant" else None
+
+
 def halve_resolution(model: ov.Model) -> tuple[int, int]:
     """Undo one trade of stride for dilation, in place; return the features' old and new width.
 
     The depthwise convolution before the first dilated one strides again, the dilations after it are halved, the
     pooling stays global and the resizes to the features' size follow. Raises InputError where nothing is dilated.
     """
-    depthwise = [node for node in model.get_ordered_ops() if node.get_type_name() == "GroupConvolution"]
-    number = next((i for i, node in enumerate(depthwise) if node.get_attributes()["dilations"] != [1, 1]), 0)
-    if number == 0:
-        raise InputError("no depthwise convolution is dilated after an undilated one, so no stride was traded away")
-    old = depthwise[number - 1].get_output_shape(0)[3]
-    depthwise[number - 1].set_attribute("strides", [2, 2])
+    first = _before_dilation(model)
+    old = first.get_output_shape(0)[3]
+    first.set_attribute("strides", [2, 2])
     new = (old + 1) // 2
     for node in model.get_ordered_ops():
         if node.get_type_name() in ("GroupConvolution", "Convolution"):
@@ -169,6 +194,21 @@ def halve_resolution(model: ov.Model) -> tuple[int, int]:
             _follow(node, old, new)
     model.validate_nodes_and_infer_types()
     return old, new
+
+
+def output_stride(model: ov.Model) -> int:
+    """Input pixels from one place of the dilated features to the next."""
+    places = _before_dilation(model).get_output_shape(0)[3] - 1
+    return round((model.input(0).get_shape()[2] - 1) / places)
+
+
+def _before_dilation(model: ov.Model) -> ov.Node:
+    """The depthwise convolution before the first dilated one: the one that lost its stride."""
+    depthwise = [node for node in model.get_ordered_ops() if node.get_type_name() == "GroupConvolution"]
+    number = next((i for i, node in enumerate(depthwise) if node.get_attributes()["dilations"] != [1, 1]), 0)
+    if number == 0:
+        raise InputError("no depthwise convolution is dilated after an undilated one, so no stride was traded away")
+    return depthwise[number - 1]
 
 
 def _halve_dilation(node: ov.Node) -> None:

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from workbench.dataset import Dataset
     from workbench.source import Source
 
-LABELLED_DROP, UNLABELLED_DROP = 0.5, 2.0
+LABELLED_DROP, UNLABELLED_DROP = 0.5, 4.0
+WIDTH = 110  # where there is no terminal to ask
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     from workbench.source import models_folder
 
     started = time.monotonic()
-    console = Console(stderr=False)
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
     effort = plan(arguments.effort)
     judge.check(arguments.objective)
     source = _source(arguments.model)

@@ -17,7 +17,7 @@ def show(findings: Findings, winner: Trial | None, console: Console) -> None:
     """Print baselines and trials; the winner is marked, and each rejection says why."""
     kind = "against the masks" if findings.labelled else "against the source's own masks"
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for heading in ("frames/s", "speedup", "ms a frame", "IoU lost"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, measurements in findings.baselines.items():
@@ -28,9 +28,10 @@ def show(findings: Findings, winner: Trial | None, console: Console) -> None:
         table.add_row(mark + trial.name, *_cells(trial.measurements))
     console.print(f"{findings.source.name} on {findings.frames} frames; IoU lost in points, {kind}", highlight=False)
     console.print(table)
-    console.print(
-        f"→ the winner, ✗ not within budget, speedup over {findings.fastest}; medians ± 95 %", highlight=False
-    )
+    for trial in findings.trials:
+        if not trial.verdict.accepted:
+            console.print(f"✗ {trial.name}: {'; '.join(trial.verdict.broken)}", highlight=False, soft_wrap=True)
+    console.print(f"→ the winner; speedup over {findings.fastest}; medians ± 95 %", highlight=False)
 
 
 def _cells(measurements: Sequence[Measurement]) -> list[str]:

@@ -5,7 +5,8 @@ from workbench.steps.convert import Convert
 from workbench.steps.cut import Cut
 from workbench.steps.head import Head
 from workbench.steps.preprocess import Preprocess
+from workbench.steps.prune import Prune
 from workbench.steps.quantize import Quantize
 from workbench.steps.stride import Stride
 
-__all__ = ["Convert", "Cut", "Head", "Kitchen", "Preprocess", "Quantize", "Step", "Stride", "build", "refine"]
+__all__ = ["Convert", "Cut", "Head", "Kitchen", "Preprocess", "Prune", "Quantize", "Step", "Stride", "build", "refine"]

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from workbench.errors import InputError
 from workbench.training import architecture, distil, export, fit, initialise
@@ -27,11 +28,13 @@ def train(people: Path, initial: Path, folder: Path, seed: int) -> Path:
     fresh = initialise.start_from(network, weights)
     scenes = Scenes(people, folder / "beliefs")
     trained = network.get_weights()
+    total = [np.zeros_like(weight) for weight in trained]
     for stage in fit.STAGES:
         trained = fit.run_stage(stage, trained, fresh, scenes, folder, seed)
+        total = [before + stage.share * weight for before, weight in zip(total, trained, strict=True)]
     keras.mixed_precision.set_global_policy("float32")
     network = architecture.build()
-    network.set_weights(trained)
+    network.set_weights(total)
     graph = folder / "frozen_inference_graph.pb"
     export.export(network, graph)
     return graph

@@ -24,7 +24,10 @@ WARM_UP = 100  # steps
 
 @dataclass(frozen=True)
 class Stage:
-    """Training at one crop size: steps of ``batch`` crops, the learning rate falling from ``peak`` to nothing."""
+    """Training at one crop size: steps of ``batch`` crops, the learning rate falling from ``peak`` to nothing.
+
+    ``share`` is what its weights count in the mean over stages, which is what the course ends with.
+    """
 
     name: str
     side: int
@@ -33,12 +36,13 @@ class Stage:
     peak: float
     full_frame: bool = False
     lean: float = 0.08
+    share: float = 0.0
 
 
 STAGES = (
-    Stage("crops", side=321, batch=16, steps=1900, peak=2.5e-4),
-    Stage("frames", side=513, batch=8, steps=1000, peak=2e-4, full_frame=True),
-    Stage("shapes", side=513, batch=8, steps=700, peak=1.5e-4, full_frame=True, lean=0.25),
+    Stage("crops", side=321, batch=16, steps=1900, peak=2.5e-4, share=0.2),
+    Stage("frames", side=513, batch=8, steps=1000, peak=2e-4, full_frame=True, share=0.3),
+    Stage("shapes", side=513, batch=8, steps=700, peak=1.5e-4, full_frame=True, lean=0.25, share=0.5),
 )
 
 

@@ -1,0 +1,12 @@
+"""The papers say what was measured."""
+
+import subprocess
+import sys
+
+from tests.architecture.sources import ROOT
+
+
+def test_the_papers_figures_are_the_stored_measurements() -> None:
+    command = [sys.executable, "scripts/figures.py", "--check"]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, f"{found.stdout}{found.stderr}; scripts/figures.py writes them"
