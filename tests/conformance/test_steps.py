@@ -2,12 +2,13 @@
 
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from tests.workbench import tiny
+from tests.workbench import inner, tiny
 from workbench import dataset, source
 from workbench.artifact import Artifact, digest, graph_files
 from workbench.backends import openvino
@@ -25,6 +26,8 @@ class Case:
     before: tuple[str, ...]
     inputs: tuple[tuple[int, ...], str]
     outputs: tuple[tuple[int, ...], str]
+    fields: dict[str, float] = field(default_factory=dict)
+    make: Callable[[Path], Artifact] | None = None  # a graph of its own, where the tiny one won't do
 
 
 STEPS = {
@@ -33,6 +36,7 @@ STEPS = {
     "stride": Case(("cut",), ((1, 65, 65, 3), "f32"), ((1, 65, 65), "i64")),
     "head": Case(("cut",), ((1, 65, 65, 3), "f32"), ((1, 33, 33, 1), "f32")),
     "preprocess": Case(("cut", "head"), ((1, 65, 65, 3), "u8"), ((1, 33, 33, 1), "f32")),
+    "prune": Case((), ((1, 65, 65, 3), "u8"), ((1, 33, 33, 1), "f32"), {"share": 0.3}, inner.write),
     "quantize": Case(("cut", "head", "preprocess"), ((1, 65, 65, 3), "u8"), ((1, 33, 33, 1), "f32")),
 }
 
@@ -50,7 +54,7 @@ def kitchen(folder: Path) -> Kitchen:
 
 
 def apply(kind: str, kitchen: Kitchen, given: Path, target: Path) -> Artifact:
-    artifact, note = build(kind, {}, kitchen.source).apply(given, target, kitchen)
+    artifact, note = build(kind, STEPS[kind].fields, kitchen.source).apply(given, target, kitchen)
     assert note
     assert artifact.path == target
     return artifact
@@ -58,6 +62,9 @@ def apply(kind: str, kitchen: Kitchen, given: Path, target: Path) -> Artifact:
 
 def prepared(kind: str, kitchen: Kitchen, folder: Path) -> Path:
     """What the step is to be applied to."""
+    make = STEPS[kind].make
+    if make:
+        return make(folder / "made.xml").path
     path = kitchen.source.path
     for number, before in enumerate(STEPS[kind].before):
         path = apply(before, kitchen, path, folder / f"{number}.xml").path
