@@ -21,7 +21,7 @@ from workbench.backends import openvino
 from workbench.configuration import Configuration
 from workbench.dataset import SAMPLES, load
 from workbench.measurement import Measurement
-from workbench.metrics.contender import Contender, cooked, framing, published, stock
+from workbench.metrics.contender import Contender, cooked, published, stock
 from workbench.metrics.contest import Rounds, hold
 from workbench.report.facts import write
 
@@ -60,7 +60,7 @@ def race(options: argparse.Namespace) -> dict[str, Any]:
     graph = source.read(described) if described else probe.inspect(Path(options.model))
     winner = published(options.published or newest(ROOT / "models" / graph.name))
     contenders = [stock(graph), stock(graph, onednn=False), uncut(graph), winner]
-    window = framing(graph)
+    window = graph.framing
     pictures = [window.prepare(sample.pixels) for sample in load(options.data).shuffled(16)]
     print(f"racing {', '.join(item.name for item in contenders)} on {len(pictures)} frames, {options.rounds} rounds")
     rounds = hold(contenders, pictures, rounds=options.rounds, round_s=options.round_s)

@@ -15,7 +15,7 @@ from workbench.errors import WorkbenchError
 from workbench.measurement import Host, Measurement
 from workbench.metrics import accuracy
 from workbench.metrics.accuracy import Score
-from workbench.metrics.contender import Contender, cooked, framing, stock
+from workbench.metrics.contender import Contender, cooked, stock
 from workbench.metrics.contest import Rounds, hold
 from workbench.recipe import RECIPES
 from workbench.search import Effort, Plan
@@ -168,7 +168,7 @@ class Experiment:
 
     def _race(self, contenders: Sequence[Contender]) -> Rounds:
         self.tell(f"racing {len(contenders)} contenders, in turn, for {self.effort.rounds} rounds")
-        window = framing(self.source)
+        window = self.source.framing
         pictures = [window.prepare(sample.pixels) for sample in self.data.shuffled(16)]
         return hold(contenders, pictures, rounds=self.effort.rounds, round_s=self.effort.round_s)
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from workbench import artifact
 from workbench.errors import InputError
+from workbench.framing import Framing
 from workbench.recipe import expect, read_toml
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -50,6 +51,11 @@ class Source:
     def shape(self) -> tuple[int, int, int, int]:
         """The input's shape, NHWC."""
         return (1, *self.size, 3)
+
+    @property
+    def framing(self) -> Framing:
+        """How frames enter the graph."""
+        return Framing(self.size, self.rule, self.fill)
 
 
 def read(path: Path) -> Source:

@@ -57,17 +57,15 @@ def convert(path: Path, *, shape: tuple[int, ...]) -> ov.Model:
     return model
 
 
-def cut(
-    path: Path, *, inputs: str, output: str, shape: tuple[int, ...], names: Callable[[], Iterable[str]]
-) -> ov.Model:
+def cut(path: Path, *, inputs: str, output: str, shape: tuple[int, ...]) -> ov.Model:
     """The part of a frozen graph from ``inputs`` (``0:node`` for a node's input port) to ``output``.
 
-    The frontend API still does what the converters gave up. ``names`` lists the graph's nodes, for messages.
+    The frontend API still does what the converters gave up.
     """
     with _translated(path):
         frontend = FrontEndManager().load_by_framework("tf")
         graph = frontend.load(str(path))
-    start, end = (_place(graph, place, path, names) for place in (inputs, output))
+    start, end = (_place(graph, place, path) for place in (inputs, output))
     with _translated(path):
         graph.extract_subgraph([start], [end])
         graph.set_partial_shape(start, ov.PartialShape(list(shape)))
@@ -81,10 +79,12 @@ def cut(
     return model
 
 
-def _place(graph: InputModel, name: str, path: Path, names: Callable[[], Iterable[str]]) -> Place:
+def _place(graph: InputModel, name: str, path: Path) -> Place:
     place = graph.get_place_by_tensor_name(name)
     if place is None:
-        known = list(names())
+        from workbench.backends import tensorflow
+
+        known = tensorflow.node_names(path)
         near = difflib.get_close_matches(name.split(":", 1)[-1], known, n=3, cutoff=0.4)
         raise InputError(f"{path}: has no node {name}; the nearest are {', '.join(near) or known[:3]}")
     return place

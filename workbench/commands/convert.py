@@ -32,21 +32,13 @@ def run(arguments: argparse.Namespace) -> int:
 
         found = tensorflow.structure(path)
         start, end = start or found.first_convolution, end or found.classes
-    model = openvino.cut(
-        path, inputs=start, output=end, shape=_shape(arguments.input_shape), names=lambda: _names(path)
-    )
+    model = openvino.cut(path, inputs=start, output=end, shape=_shape(arguments.input_shape))
     artifact = openvino.save(model, arguments.output_dir / f"{arguments.model_name or path.stem}.xml")
     print(f"{artifact.path}: {start} … {end}")
     for word, ports in (("input", artifact.inputs), ("output", artifact.outputs)):
         for port in ports:
             print(f"  {word} {port.name} {list(port.shape)} {port.dtype}")
     return 0
-
-
-def _names(path: Path) -> tuple[str, ...]:
-    from workbench.backends import tensorflow
-
-    return tensorflow.node_names(path)
 
 
 def _shape(text: str) -> tuple[int, ...]:

@@ -69,7 +69,7 @@ def stock(source: Source, *, onednn: bool = True) -> Contender:
         name=f"TensorFlow, oneDNN {'on' if onednn else 'off'}",
         engine="tensorflow",
         path=source.path,
-        framing=framing(source),
+        framing=source.framing,
         person=source.person,
         feed=source.picture,
         fetch=source.answer,
@@ -85,7 +85,7 @@ def cooked(name: str, source: Source, artifact: Artifact, configuration: Configu
         name=name,
         engine="openvino",
         path=artifact.path,
-        framing=framing(source),
+        framing=source.framing,
         person=source.person,
         grid=surgery.read_grid(openvino.read(artifact.path)),
         configuration=configuration,
@@ -107,8 +107,3 @@ def published(folder: Path) -> Contender:
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder}: isn't a published version: {error}") from error
-
-
-def framing(source: Source) -> Framing:
-    """How frames enter the source's graph."""
-    return Framing(source.size, source.rule, source.fill)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
 from workbench.artifact import Artifact
 from workbench.dataset import Dataset
 from workbench.errors import InputError
@@ -22,6 +24,10 @@ class Kitchen:
 
     source: Source
     calibration: Dataset
+
+    def pictures(self, limit: int) -> list[np.ndarray]:
+        """At most ``limit`` of the frames as the graph takes them, (1, H, W, 3) uint8."""
+        return [self.source.framing.prepare(sample.pixels) for sample in self.calibration.shuffled(limit)]
 
 
 @dataclass(frozen=True)

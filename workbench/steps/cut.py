@@ -25,13 +25,5 @@ class Cut(Step):
     from_source: ClassVar[Mapping[str, str]] = {"input": "port", "output": "node", "shape": "shape"}
 
     def apply(self, source: Path, target: Path, kitchen: Kitchen) -> tuple[Artifact, str]:
-        model = openvino.cut(
-            source, inputs=self.input, output=self.output, shape=self.shape, names=lambda: _names(source)
-        )
+        model = openvino.cut(source, inputs=self.input, output=self.output, shape=self.shape)
         return openvino.save(model, target), f"{self.input} … {self.output}"
-
-
-def _names(source: Path) -> tuple[str, ...]:
-    from workbench.backends import tensorflow
-
-    return tensorflow.node_names(source)

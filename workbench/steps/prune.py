@@ -7,7 +7,6 @@ from typing import ClassVar
 from workbench.artifact import Artifact
 from workbench.backends import openvino
 from workbench.errors import InputError
-from workbench.framing import Framing
 from workbench.steps.base import Kitchen, Step
 
 
@@ -28,8 +27,6 @@ class Prune(Step):
         from workbench.backends import pruning
 
         model = openvino.read(source)
-        framing = Framing(kitchen.source.size, kitchen.source.rule, kitchen.source.fill)
-        frames = kitchen.calibration.shuffled(self.frames)
-        pictures = (framing.prepare(sample.pixels) for sample in frames)
+        pictures = kitchen.pictures(self.frames)
         before, after = pruning.prune(model, pictures, self.share)
-        return openvino.save(model, target), f"{before} inner channels are {after}, by {len(frames)} frames"
+        return openvino.save(model, target), f"{before} inner channels are {after}, by {len(pictures)} frames"

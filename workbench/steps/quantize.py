@@ -7,7 +7,6 @@ from typing import ClassVar, Literal
 from workbench.artifact import Artifact
 from workbench.backends import openvino
 from workbench.errors import InputError
-from workbench.framing import Framing
 from workbench.steps.base import Kitchen, Step
 
 
@@ -35,14 +34,12 @@ class Quantize(Step):
         model = openvino.read(source)
         if model.input(0).get_element_type().get_type_name() != "u8":
             raise InputError("quantize: expected a graph that takes uint8 pictures; put preprocess before it")
-        framing = Framing(kitchen.source.size, kitchen.source.rule, kitchen.source.fill)
-        frames = kitchen.calibration.shuffled(self.frames)
-        pictures = (framing.prepare(sample.pixels) for sample in frames)
+        pictures = kitchen.pictures(self.frames)
         quantized = nncf.quantize(
             model,
             pictures,
             preset=self.preset,
             fast_bias_correction=self.fast_bias_correction,
-            frames=len(frames),
+            frames=len(pictures),
         )
-        return openvino.save(quantized, target), f"{self.preset}, {len(frames)} frames"
+        return openvino.save(quantized, target), f"{self.preset}, {len(pictures)} frames"

@@ -9,6 +9,7 @@ import numpy as np
 from rich.progress import track
 
 from workbench.dataset import read_rgb
+from workbench.framing import Framing
 from workbench.training import initialise
 from workbench.training.architecture import Enlarge
 
@@ -26,8 +27,9 @@ class Teacher:
         height, width = pixels.shape[:2]
         total = np.zeros((height, width), np.float32)
         for side, model in self._models.items():
-            boxed, inner = letterbox(pixels, side)
-            both = np.stack([boxed, boxed[:, ::-1]]).astype(np.float32) / 127.5 - 1
+            window = Framing((side, side), "letterbox")
+            boxed, inner = window.prepare(pixels), window.inner(height, width)
+            both = np.concatenate([boxed, boxed[:, :, ::-1]]).astype(np.float32) / 127.5 - 1
             upright, mirrored = model.predict_on_batch(both)[..., 0]
             # The boxed picture lies at the left; mirrored, it lies at the right and is mirrored back here.
             mean = (upright + mirrored[:, ::-1])[: inner[0], : inner[1]] / 2
@@ -46,17 +48,6 @@ def teach(weights: dict[str, initialise.Weights], pictures: Iterable[Path], fold
         unfinished = folder / f"{picture.stem}.part.png"
         cv2.imwrite(str(unfinished), teacher.believe(read_rgb(picture)))
         unfinished.rename(folder / f"{picture.stem}.png")
-
-
-def letterbox(pixels: np.ndarray, side: int) -> tuple[np.ndarray, tuple[int, int]]:
-    """The picture scaled into the top left of a grey square, and its (height, width) there."""
-    height, width = pixels.shape[:2]
-    scale = side / max(height, width)
-    inner = (max(1, round(height * scale)), max(1, round(width * scale)))
-    filter_ = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    square = np.full((side, side, 3), 127, np.uint8)
-    square[: inner[0], : inner[1]] = cv2.resize(pixels, inner[::-1], interpolation=filter_)
-    return square, inner
 
 
 def _person_probability(weights: dict[str, initialise.Weights], side: int) -> keras.Model:

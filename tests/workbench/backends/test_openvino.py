@@ -24,7 +24,6 @@ def cut(source: Source, folder: Path, inputs: str = "", output: str = "") -> Art
         inputs=inputs or source.port,
         output=output or source.node,
         shape=source.shape,
-        names=lambda: tensorflow.node_names(source.path),
     )
     return openvino.save(model, folder / "graph.xml")
 
@@ -89,7 +88,7 @@ def test_a_cut_that_leaves_another_input_open_is_refused(tmp_path: Path) -> None
     path = tmp_path / "open.pb"
     path.write_bytes(graph.as_graph_def().SerializeToString())
     with pytest.raises(InputError, match=r"open\.pb: from 0:Conv to ArgMax it needs .*ImageTensor"):
-        openvino.cut(path, inputs="0:Conv", output="ArgMax", shape=(1, 16, 16, 3), names=tuple)
+        openvino.cut(path, inputs="0:Conv", output="ArgMax", shape=(1, 16, 16, 3))
 
 
 @pytest.mark.parametrize("content", [b"", b"hello, I am no graph", b"\x00" * 100, bytes(range(256)) * 40])
@@ -97,7 +96,7 @@ def test_what_is_no_graph_is_an_input_error(tmp_path: Path, content: bytes) -> N
     path = tmp_path / "no.pb"
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"no\.pb"):
-        openvino.cut(path, inputs="0:a", output="b", shape=(1, 9, 9, 3), names=lambda: tensorflow.node_names(path))
+        openvino.cut(path, inputs="0:a", output="b", shape=(1, 9, 9, 3))
     with pytest.raises(InputError, match=r"no\.pb"):
         openvino.convert(path, shape=(1, 9, 9, 3))
 

@@ -54,7 +54,7 @@ def test_the_answer_is_one_probability_a_place(cooked: Cook) -> None:
 
 def test_a_class_that_is_not_there_is_refused(cooked: Cook, describe: Describe, tmp_path: Path) -> None:
     source = describe(tiny.PLAIN)
-    model = openvino.cut(source.path, inputs=source.port, output=source.node, shape=source.shape, names=tuple)
+    model = openvino.cut(source.path, inputs=source.port, output=source.node, shape=source.shape)
     with pytest.raises(InputError, match="class 15 isn't one of the graph's 2"):
         surgery.logits_head(model, 15)
 

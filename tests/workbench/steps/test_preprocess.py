@@ -16,7 +16,7 @@ from workbench.errors import InputError
 @pytest.mark.parametrize("wanted", [tiny.PLAIN, tiny.BGR], ids=lambda wanted: wanted.name)
 def test_pixels_give_what_normalised_floats_gave(describe: Describe, tmp_path: Path, wanted: Tiny) -> None:
     source = describe(wanted)
-    cut = openvino.cut(source.path, inputs=source.port, output=source.node, shape=source.shape, names=tuple)
+    cut = openvino.cut(source.path, inputs=source.port, output=source.node, shape=source.shape)
     floats = openvino.save(surgery.logits_head(cut, 1), tmp_path / "floats.xml").path
     pictures = surgery.take_pictures(openvino.read(floats), colour=source.colour, mean=source.mean, scale=source.scale)
     artifact = openvino.save(pictures, tmp_path / "pictures.xml")
@@ -37,7 +37,6 @@ def test_a_graph_that_takes_no_picture_is_refused(describe: Describe) -> None:
         inputs="0:logits/semantic/Conv2D",
         output="ArgMax",
         shape=(1, 33, 33, 2 * tiny.FEATURES),
-        names=tuple,
     )
     with pytest.raises(InputError, match=r"expected an input of shape \(1, H, W, 3\), found \[1,33,33,16\]"):
         surgery.take_pictures(inner, colour="RGB", mean=(0, 0, 0), scale=(1, 1, 1))

@@ -15,9 +15,7 @@ from workbench.source import Source
 
 def logits(source: Source) -> openvino.ov.Model:
     """The graph from its first convolution to its logits, in the form in which steps read it."""
-    return openvino.cut(
-        source.path, inputs=source.port, output="logits/semantic/BiasAdd", shape=source.shape, names=tuple
-    )
+    return openvino.cut(source.path, inputs=source.port, output="logits/semantic/BiasAdd", shape=source.shape)
 
 
 def test_a_graph_brought_back_is_the_one_that_was_trained(describe: Describe, tmp_path: Path) -> None:

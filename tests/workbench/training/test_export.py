@@ -72,9 +72,7 @@ def test_the_workbench_understands_the_graph(graph: Path) -> None:
 
 
 def test_the_graph_can_be_cut(graph: Path, network: keras.Model, tmp_path: Path) -> None:
-    model = openvino.cut(
-        graph, inputs="0:MobilenetV2/Conv/Conv2D", output="ArgMax", shape=(1, SIDE, SIDE, 3), names=tuple
-    )
+    model = openvino.cut(graph, inputs="0:MobilenetV2/Conv/Conv2D", output="ArgMax", shape=(1, SIDE, SIDE, 3))
     run = openvino.runner(openvino.save(model, tmp_path / "graph.xml").path, Configuration(precision="f32"))
     pixels = tiny.scene(1, SIDE, SIDE)[0][None]
     stock = tensorflow.runner(graph, feed="ImageTensor:0", fetch="ArgMax:0")(pixels)
