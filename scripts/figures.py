@@ -1,4 +1,4 @@
-"""Writes the measured figures into the papers, from models/deeplab/measurements/; `--check` only compares.
+"""Writes figures and tables into the papers, from models/deeplab/measurements/ and code; `--check` only compares.
 
 A paper shows figures between `<!-- figures: NAME -->` and `<!-- end -->`; nobody types them.
 """
@@ -85,7 +85,23 @@ def service() -> str:
     )
 
 
-FIGURES: dict[str, Callable[[], str]] = {"accuracy": accuracy, "speed": speed, "service": service}
+def settings() -> str:
+    """Every setting of the service, as its own code describes it."""
+    from service.settings import described, flag, variable
+
+    lines = ["| setting | what | default | environment | flag |", "|---|---|---|---|---|"]
+    for name, (says, default) in described().items():
+        shown = json.dumps(default) if default != "" else "empty"
+        lines.append(f"| `{name}` | {says} | {shown} | `{variable(name)}` | `{flag(name)}` |")
+    return "\n".join(lines)
+
+
+FIGURES: dict[str, Callable[[], str]] = {
+    "accuracy": accuracy,
+    "speed": speed,
+    "service": service,
+    "settings": settings,
+}
 
 
 def main() -> int:

@@ -1,63 +1,102 @@
 """Who may come in, who may compute, and for how long."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 
 from service.errors import DeadlineError, DrainingError, QueueFullError
 from service.metrics import Timing
+from service.turns import Turns
+
+
+@dataclass(eq=False)
+class _Place:
+    """Somebody inside: `asked` once for a turn, `begun` once it was had; rescheduling the timer throws them out."""
+
+    caller: str
+    timer: asyncio.Timeout
+    asked: bool = False
+    begun: bool = False
+
+
+_PLACE: ContextVar[_Place | None] = ContextVar("place", default=None)
 
 
 class Admission:
-    """A front door with `queue` places, and `in_flight` turns behind it; `inside` counts the places taken."""
+    """A front door with `queue` places, and `in_flight` turns behind it.
 
-    def __init__(self, *, queue: int, in_flight: int, deadline_s: float) -> None:
-        self._queue, self._deadline_s = queue, deadline_s
-        self._turns = asyncio.Semaphore(in_flight)
-        self.inside = 0
+    Whoever would wait longer than `max_wait_s`, or than a turn takes if that is more, isn't let in at all: a
+    short line keeps its promises, a long one only adds to everybody's wait. Turns go round over the callers,
+    and when all places are taken, who has the most makes room for who has least.
+    """
+
+    def __init__(self, *, queue: int, in_flight: int, deadline_s: float, max_wait_s: float = 0.1) -> None:
+        self._queue, self._deadline_s, self._max_wait_s = queue, deadline_s, max_wait_s
+        self._turns = Turns(in_flight)
+        self._places: dict[_Place, None] = {}
         self._empty = asyncio.Event()
         self._empty.set()
         self.draining = False
 
+    @property
+    def inside(self) -> int:
+        """The places taken."""
+        return len(self._places)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a turn."""
+        return self._turns.waiting.total()
+
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
+    async def place(self, caller: str = "", *, lasting: bool = False) -> AsyncIterator[None]:
         """A place from the first byte of a post to the last of its answer.
 
-        Raises QueueFullError, and DrainingError once `drain` was called.
+        A `lasting` one is a connection's that comes for many turns: it isn't given away, and nobody waits
+        behind it while it asks for none. Raises QueueFullError, also later when it is given to another caller
+        before its first turn, and DrainingError once `drain` was called.
         """
-        if self.draining:
-            raise DrainingError("the server is shutting down")
-        if self.inside >= self._queue:
-            raise QueueFullError(f"all {self._queue} places are taken")
-        self.inside += 1
-        self._empty.clear()
+        self._check(caller)
         try:
-            yield
-        finally:
-            self.inside -= 1
-            if not self.inside:
-                self._empty.set()
-
-    @asynccontextmanager
-    async def deadline(self) -> AsyncIterator[None]:
-        """Ends the block with DeadlineError when it takes too long, waiting for a turn included."""
-        try:
-            async with asyncio.timeout(self._deadline_s) as timer:
-                yield
+            async with asyncio.timeout(None) as timer:
+                with self._held(_Place(caller, timer, asked=lasting, begun=lasting)):
+                    yield
         except TimeoutError as error:
             if timer.expired():
-                raise DeadlineError(f"no answer within {self._deadline_s:g} s") from error
+                raise QueueFullError("the place went to a caller who had fewer", self._backlog_s()) from error
             raise
 
     @asynccontextmanager
-    async def turn(self, timing: Timing) -> AsyncIterator[None]:
-        """One of the turns to compute, first come, first served; the wait is the `queue` phase."""
+    async def deadline(self, timeout_s: float | None = None) -> AsyncIterator[None]:
+        """Ends the block with DeadlineError when it takes too long, waiting for a turn included.
+
+        `timeout_s` is the caller's own limit, where it is below the server's.
+        """
+        limit_s = min(timeout_s or self._deadline_s, self._deadline_s)
+        try:
+            async with asyncio.timeout(limit_s) as timer:
+                yield
+        except TimeoutError as error:
+            if timer.expired():
+                raise DeadlineError(f"no answer within {limit_s:g} s", self._backlog_s()) from error
+            raise
+
+    @asynccontextmanager
+    async def turn(self, timing: Timing, caller: str = "") -> AsyncIterator[None]:
+        """One of the turns to compute; the wait is the `queue` phase."""
+        place = _PLACE.get() or _Place(caller, asyncio.timeout(None))
+        place.asked = True
         with timing.phase("queue"):
-            await self._turns.acquire()
+            began = await self._turns.take(caller)
+        place.begun = True
         try:
             yield
+            self._turns.measure(began)
         finally:
-            self._turns.release()
+            self._turns.give_back()
 
     async def drain(self, timeout_s: float) -> bool:
         """Lets nobody in any more and waits for those inside; False when some are left."""
@@ -67,3 +106,55 @@ class Admission:
         except TimeoutError:
             return False
         return True
+
+    def expected_wait_s(self, caller: str = "") -> float:
+        """How long one more of this caller's would wait for a turn.
+
+        Of every caller's demand only so much comes before it as the caller has itself: turns go round.
+        """
+        demand = self._demand()
+        own = demand.pop(caller, 0)
+        before = own + sum(min(others, own + 1) for others in demand.values())
+        return max(0, before + 1 - self._turns.free) * self._turns.interval_s
+
+    def _check(self, caller: str) -> None:
+        if self.draining:
+            raise DrainingError("the server is shutting down")
+        wait_s = self.expected_wait_s(caller)
+        if wait_s > max(self._max_wait_s, self._turns.turn_s):
+            raise QueueFullError(f"it would wait {wait_s:.2g} s for its turn", self._backlog_s())
+        if self.inside >= self._queue and not self._make_room(caller):
+            raise QueueFullError(f"all {self._queue} places are taken", self._backlog_s())
+
+    def _make_room(self, caller: str) -> bool:
+        """Throws out the newest of the caller who has the most places, if that is fair and still costs nothing."""
+        held = Counter(place.caller for place in self._places)
+        greedy, most = held.most_common(1)[0]
+        if most <= held[caller] + 1:
+            return False
+        for place in reversed(self._places):
+            if place.caller == greedy and not place.begun:
+                del self._places[place]  # from now on the newcomer's
+                place.timer.reschedule(asyncio.get_running_loop().time())
+                return True
+        return False
+
+    @contextmanager
+    def _held(self, place: _Place) -> Iterator[None]:
+        self._places[place] = None
+        self._empty.clear()
+        _PLACE.set(place)
+        try:
+            yield
+        finally:
+            self._places.pop(place, None)
+            if not self._places:
+                self._empty.set()
+
+    def _demand(self) -> Counter[str]:
+        """Turns that are still to be had, by caller: those who wait, and those whose bodies are arriving."""
+        arriving = Counter(place.caller for place in self._places if not place.asked)
+        return arriving + self._turns.waiting
+
+    def _backlog_s(self) -> float:
+        return self._demand().total() * self._turns.interval_s

@@ -3,84 +3,151 @@
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from socket import socket
+from typing import Protocol
 
 import cv2
 from aiohttp import web
 
 from service.admission import Admission
-from service.artifact import Artifact
 from service.cores import available_cores
-from service.engine import OpenVinoEngine
-from service.errors import SettingsError
+from service.engine import Cache, OpenVinoEngine
+from service.inference import Inference
+from service.listening import address, bound, listening
 from service.matting import Matting
-from service.protocols.envelope import envelope
+from service.metrics import Metrics
+from service.protocols import grpc
+from service.protocols.admin import Admin
 from service.protocols.health import Health
+from service.protocols.live import Live
 from service.protocols.mattes import Mattes
+from service.protocols.models import Models
+from service.protocols.openapi import Description
+from service.protocols.pages import Pages
+from service.protocols.tfs import Tfs
+from service.protocols.v2 import V2
 from service.repository import EngineFactory, Repository
 from service.settings import Settings
+from service.surroundings import counted, doors, surround, telling
 
 log = logging.getLogger(__name__)
 ADMISSION = web.AppKey("admission", Admission)
+REPOSITORY = web.AppKey("repository", Repository)
+LIVE = web.AppKey("live", Live)
 
 
-def build(settings: Settings, open_engine: EngineFactory | None = None) -> web.Application:
-    """The application; models are loaded when it starts, which raises SettingsError when none can be."""
+class Link(Protocol):
+    """A worker's bond to its supervisor; its descriptor becomes readable when the supervisor is gone."""
+
+    @property
+    def listener(self) -> socket:
+        """The socket that all share."""
+
+    def ready(self) -> None:
+        """Says that posts are taken."""
+
+    def changed(self) -> None:
+        """Says that models may have changed, for the others to look."""
+
+    def fileno(self) -> int:
+        """The descriptor."""
+
+
+def build(
+    settings: Settings, open_engine: EngineFactory | None = None, changed: Callable[[], None] = lambda: None
+) -> web.Application:
+    """The application; models are loaded when it starts, which raises SettingsError when none can be.
+
+    `changed` is called after whatever the administrator does.
+    """
     cores = settings.cores or available_cores()
+    metrics = Metrics()
     repository = Repository(
         settings.models_folder,
-        open_engine or (lambda found: _compiled(found, cores)),
+        counted(open_engine or _compiler(settings, cores), metrics),
         default=settings.model,
         spares=settings.spare_versions,
     )
-    in_flight = settings.in_flight or 2 * cores + 2
-    admission = Admission(queue=settings.queue, in_flight=in_flight, deadline_s=settings.deadline_s)
-    matting = Matting(workers=settings.workers or cores, max_pixels=settings.max_pixels)
+    in_flight = settings.in_flight or 2 * cores
+    admission = Admission(
+        queue=settings.queue,
+        in_flight=in_flight,
+        deadline_s=settings.deadline_s,
+        max_wait_s=settings.max_wait_s,
+    )
+    matting = Matting(workers=settings.pixel_threads or cores, max_pixels=settings.max_pixels)
 
     async def engines(app: web.Application) -> AsyncIterator[None]:
         await asyncio.to_thread(repository.load)
-        yield
+        async with repository.watched(settings.watch_s):
+            yield
         repository.close()
         matting.close()
 
-    app = web.Application(middlewares=[envelope], client_max_size=settings.max_body_bytes)
-    app[ADMISSION] = admission
+    app = web.Application(client_max_size=settings.max_body_bytes)
+    app[ADMISSION], app[REPOSITORY] = admission, repository
     app.add_routes(Mattes(matting, admission, repository, upload_s=settings.upload_s).routes())
+    _add_live(app, Live(matting, admission, repository, settings, metrics))
+    models = Models(repository, admission, Inference(matting))
+    app.add_routes(
+        [*V2(models, upload_s=settings.upload_s).routes(), *Tfs(models, upload_s=settings.upload_s).routes()]
+    )
     app.add_routes(Health(lambda: not admission.draining).routes())
+    app.add_routes(Pages().routes())
+    app.add_routes(Description(repository, named=not settings.keys).routes())
+    surround(app, settings, metrics, repository)
+    _watch(metrics, admission, app[LIVE])
     app.cleanup_ctx.append(engines)
+    if settings.grpc_port:
+        app.cleanup_ctx.append(grpc.beside(models, metrics, settings))
+    if settings.admin_port:
+        app.cleanup_ctx.append(Admin(repository, models).beside(settings, [*doors(settings), telling(changed)]))
     return app
 
 
-async def serve(settings: Settings) -> None:
-    """Serves until SIGTERM or SIGINT, answers everything accepted, and returns."""
+async def serve(settings: Settings, link: Link | None = None) -> None:
+    """Serves until SIGTERM or SIGINT, answers everything accepted, and returns; SIGHUP looks for new models.
+
+    `link` is how one of several workers hangs together with the others.
+    """
     cv2.setNumThreads(1)  # frames are spread over threads already
-    stop = asyncio.Event()
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    app = build(settings)
-    async with _listening(app, settings) as address:
-        print(f"matting: ready on {address}", flush=True)
-        await stop.wait()
-        if not await app[ADMISSION].drain(settings.drain_s):
-            log.warning("some requests were not answered within %g s", settings.drain_s)
+        loop.add_signal_handler(name, stop.set)
+    with link.listener if link else bound(settings) as listener:
+        app = build(settings, changed=link.changed) if link else build(settings)
+        async with listening(app, settings, listener):
+            if link:
+                loop.add_reader(link.fileno(), stop.set)  # the supervisor never writes: it is gone
+                link.ready()
+            else:
+                print(f"matting: ready on {address(listener, settings)}", flush=True)
+            loop.add_signal_handler(signal.SIGHUP, app[REPOSITORY].look_again)
+            await stop.wait()
+            app[LIVE].leave()
+            if not await app[ADMISSION].drain(settings.drain_s):
+                log.warning("some requests were not answered within %g s", settings.drain_s)
 
 
-@asynccontextmanager
-async def _listening(app: web.Application, settings: Settings) -> AsyncIterator[str]:
-    runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=settings.drain_s)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, settings.host, settings.port)
-        try:
-            await site.start()
-        except OSError as error:
-            raise SettingsError(f"{settings.host}:{settings.port}: {error.strerror}") from error
-        host, port = runner.addresses[0][:2]
-        yield f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    finally:
-        await runner.cleanup()
+def _watch(metrics: Metrics, admission: Admission, live: Live) -> None:
+    metrics.watch("matting_in_flight", "Posts inside: arriving, waiting, in work", lambda: admission.inside)
+    metrics.watch("matting_waiting", "Posts that wait for a turn", lambda: admission.waiting)
+    metrics.watch("matting_live_connections", "Open live connections", lambda: live.connections)
 
 
-def _compiled(found: Artifact, cores: int) -> OpenVinoEngine:
-    return OpenVinoEngine(found.manifest, found.graph, found.weights, cores)
+def _add_live(app: web.Application, live: Live) -> None:
+    """Live connections would outlast any wait for requests, so they are told when to go."""
+
+    async def left(app: web.Application) -> None:
+        live.leave()
+
+    app[LIVE] = live
+    app.add_routes(live.routes())
+    app.on_shutdown.append(left)
+
+
+def _compiler(settings: Settings, cores: int) -> EngineFactory:
+    cache = Cache(Path(settings.cache), settings.cache_bytes) if settings.cache else None
+    return lambda found: OpenVinoEngine(found.manifest, found.graph, found.weights, cores, cache)

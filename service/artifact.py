@@ -20,6 +20,7 @@ from service.manifest import (
 
 _VERSION = re.compile(r"[1-9][0-9]{0,14}", re.ASCII)
 _CHUNK_BYTES = 2**24
+FILES = ("manifest.json", "graph.xml", "graph.bin")
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def read(root: Path, name: str, version: int) -> Artifact:
     """The version's manifest and files, each read once; raises ManifestError."""
     folder = root / name / str(version)
     place = folder / "manifest.json"
-    manifest = parse(_contents(place, MANIFEST_LIMIT_BYTES), str(place))
+    manifest = parse(contents(place, MANIFEST_LIMIT_BYTES), str(place))
     for field, expected, received in (("name", name, manifest.name), ("version", version, manifest.version)):
         if expected != received:
             raise ManifestError(str(place), f"$.{field}", f"{expected!r} as in the path", received)
@@ -65,7 +66,7 @@ def _folders(path: Path) -> list[str]:
 
 
 def _checked(path: Path, expected: File, limit: int) -> bytes:
-    data = _contents(path, limit)
+    data = contents(path, limit)
     if len(data) != expected.size_bytes:
         raise ManifestError(str(path), "size_bytes", str(expected.size_bytes), len(data))
     digest = hashlib.sha256(data).hexdigest()
@@ -74,7 +75,7 @@ def _checked(path: Path, expected: File, limit: int) -> bytes:
     return data
 
 
-def _contents(path: Path, limit: int) -> bytes:
+def contents(path: Path, limit: int) -> bytes:
     """The bytes of a plain file of at most `limit` bytes: links, pipes and devices are refused unread."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)

@@ -1,8 +1,9 @@
-"""How many cores this process may really use."""
+"""How many cores this process may really use, and how workers share them."""
 
 import math
 import os
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 
@@ -46,3 +47,23 @@ def _lines(file: Path) -> list[str]:
         return file.read_text().splitlines()
     except OSError:
         return []
+
+
+def shares(count: int, root: Path = Path("/")) -> list[frozenset[int]]:
+    """This process' CPUs in `count` disjoint parts of neighbours; empty ones when there are too few.
+
+    Threads of one core come together, and cores of one socket, so that no two parts compete for either.
+    """
+    cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if len(cpus) < count:
+        return [frozenset()] * count
+    cpus.sort(key=lambda cpu: _place(cpu, root))
+    edges = [len(cpus) * part // count for part in range(count + 1)]
+    return [frozenset(cpus[low:high]) for low, high in pairwise(edges)]
+
+
+def _place(cpu: int, root: Path) -> list[int]:
+    """Socket, core and number; the kernel numbers second threads after all the first ones."""
+    topology = root / f"sys/devices/system/cpu/cpu{cpu}/topology"
+    words = [_words(topology / name) for name in ("physical_package_id", "core_id")]
+    return [*(int(word[0]) if word and word[0].isdecimal() else 0 for word in words), cpu]

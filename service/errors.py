@@ -2,6 +2,8 @@
 
 ServiceError                     500  internal_error
 ├── RequestError                 400  bad_request           the caller can mend it
+│   ├── UnauthorizedError        401  unauthorized          no key, or an unknown one
+│   ├── ForbiddenError           403  forbidden             not from where it came
 │   ├── UnknownParameterError    400  unknown_parameter
 │   ├── InvalidParameterError    422  invalid_parameter
 │   ├── BodyError                400  bad_body              empty, or broken on the way
@@ -10,9 +12,12 @@ ServiceError                     500  internal_error
 │   ├── MediaTypeError           415  unsupported_media_type
 │   ├── PictureError             422  corrupt_picture
 │   ├── PictureTooLargeError     413  picture_too_large
+│   ├── TensorError              400  bad_tensor            its name, datatype, shape or values
 │   ├── NotAcceptableError       406  not_acceptable
 │   ├── UnknownModelError        404  unknown_model
-│   └── UnknownVersionError      404  unknown_version
+│   ├── UnknownVersionError      404  unknown_version
+│   ├── UnknownLabelError        404  unknown_label
+│   └── PolicyError              422  invalid_policy        of how a model's versions are served
 ├── OverloadError                503  overloaded            come back after `retry_after_s`
 │   ├── QueueFullError           429  queue_full
 │   ├── DeadlineError            503  deadline_exceeded
@@ -20,9 +25,11 @@ ServiceError                     500  internal_error
 ├── ModelError                   503  model_unavailable     a version on disk that can't be served
 │   └── ManifestError            503  invalid_manifest
 ├── EngineError                  500  engine_failed
+├── TrackError                   422  corrupt_track         a track that isn't one, or can't be written so
 └── SettingsError                500  invalid_settings      at start only, exit code 2
 """
 
+import math
 from difflib import get_close_matches
 from typing import ClassVar
 
@@ -39,6 +46,20 @@ class RequestError(ServiceError):
 
     status = 400
     code = "bad_request"
+
+
+class UnauthorizedError(RequestError):
+    """The request carries no API key, or an unknown one."""
+
+    status = 401
+    code = "unauthorized"
+
+
+class ForbiddenError(RequestError):
+    """Nobody may ask this from there."""
+
+    status = 403
+    code = "forbidden"
 
 
 class UnknownParameterError(RequestError):
@@ -95,6 +116,12 @@ class PictureTooLargeError(RequestError):
     code = "picture_too_large"
 
 
+class TensorError(RequestError):
+    """A tensor that the model doesn't have, or whose datatype, shape or values aren't its own."""
+
+    code = "bad_tensor"
+
+
 class NotAcceptableError(RequestError):
     """No mask format suits the Accept header."""
 
@@ -116,16 +143,33 @@ class UnknownVersionError(RequestError):
     code = "unknown_version"
 
 
+class UnknownLabelError(RequestError):
+    """The model has no such label."""
+
+    status = 404
+    code = "unknown_label"
+
+
+class PolicyError(RequestError):
+    """How a model's versions are to be served is impossible: says the file, or what was asked."""
+
+    status = 422
+    code = "invalid_policy"
+
+
 class OverloadError(ServiceError):
     """Too much at once; the same request may succeed `retry_after_s` seconds later."""
 
     status = 503
     code = "overloaded"
-    retry_after_s: ClassVar[int] = 1
+
+    def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = min(60, max(1, math.ceil(retry_after_s)))
 
 
 class QueueFullError(OverloadError):
-    """Every place is taken."""
+    """Every place is taken, or the wait would be too long."""
 
     status = 429
     code = "queue_full"
@@ -141,7 +185,9 @@ class DrainingError(OverloadError):
     """The server is going; another one may be there already."""
 
     code = "draining"
-    retry_after_s = 5
+
+    def __init__(self, message: str, retry_after_s: float = 5.0) -> None:
+        super().__init__(message, retry_after_s)
 
 
 class ModelError(ServiceError):
@@ -165,6 +211,13 @@ class EngineError(ServiceError):
     """Inference failed."""
 
     code = "engine_failed"
+
+
+class TrackError(ServiceError):
+    """The file isn't a whole mask track, or what was to be written can't be in one."""
+
+    status = 422
+    code = "corrupt_track"
 
 
 class SettingsError(ServiceError):

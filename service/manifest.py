@@ -24,6 +24,7 @@ Stride = Annotated[float, Meta(gt=0, le=4096)]
 Offset = Annotated[float, Meta(ge=-4096, le=4096)]
 Byte = Annotated[int, Meta(ge=0, le=255)]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
+Batch = Annotated[int, Meta(ge=1, le=64)]
 Threads = Annotated[int, Meta(ge=0, le=1024)]
 
 
@@ -116,6 +117,7 @@ class Configuration(_Strict, frozen=True):
     streams: Threads
     threads: Threads
     infer_requests: Threads
+    batch: Batch
 
 
 class Host(_Strict, frozen=True):

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal, TypeAlias, TypeVar
 
 import cv2
 import numpy as np
@@ -19,6 +19,8 @@ from service.manifest import Grid, Manifest
 from service.metrics import Timing
 
 T = TypeVar("T")
+# From the graph's input, the frame's size and the graph's output to a better output, and where its values lie.
+Steadier: TypeAlias = Callable[[Pixels, Size, Probabilities, Manifest], tuple[Probabilities, Grid]]
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,42 @@ class Matting:
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="pixels")
         self._max_pixels = max_pixels
 
-    async def run(self, body: bytes, order: Order, served: Served, timing: Timing) -> Matte:
-        """The matte of the picture in `body`; raises RequestError and EngineError."""
+    async def run(
+        self, body: bytes, order: Order, served: Served, timing: Timing, steadier: Steadier | None = None
+    ) -> Matte:
+        """The matte of the picture in `body`; raises RequestError and EngineError.
+
+        `steadier` knows the frames before, where the picture is one of a video.
+        """
         frame, picture = await self._aside(timing, "decode", lambda: self._prepared(body, order, served.manifest))
         with timing.phase("infer"):
             values = await served.engine.infer(picture)
-        mask, answer = await self._aside(timing, "encode", lambda: _painted(order, served.manifest, frame, values))
+
+        def finished() -> tuple[Mask, bytes]:
+            steadied = steadier(picture, frame, values, served.manifest) if steadier else None
+            return _painted(order, served.manifest, frame, *(steadied or (values, served.manifest.output.grid)))
+
+        mask, answer = await self._aside(timing, "encode", finished)
         return Matte(answer, mask, served.manifest.version)
+
+    async def fitted(self, body: bytes, manifest: Manifest, timing: Timing) -> tuple[Size, Pixels]:
+        """An encoded picture's size, and the graph's input; raises RequestError."""
+        order = Order("", "png")
+        return await self._aside(timing, "decode", lambda: self._prepared(body, order, manifest))
+
+    async def mask(self, values: Probabilities, frame: Size, manifest: Manifest, timing: Timing) -> bytes:
+        """A soft PNG mask of the frame's size."""
+        order = Order("", "png")
+        _, answer = await self._aside(
+            timing, "encode", lambda: _painted(order, manifest, frame, values, manifest.output.grid)
+        )
+        return answer
+
+    def check(self, look: Look) -> None:
+        """Raises InvalidParameterError when masks of this size aren't made."""
+        if look.size and look.size.pixels > self._max_pixels:
+            limit = f"{self._max_pixels} pixels"
+            raise InvalidParameterError(f"width, height: expected at most {limit}, received {look.size}")
 
     def close(self) -> None:
         """Lets the threads go."""
@@ -87,7 +118,7 @@ class Matting:
 
     def _prepared(self, body: bytes, order: Order, manifest: Manifest) -> tuple[Size, Pixels]:
         """The frame's size, and the graph's input."""
-        _check_look(order.look, self._max_pixels)
+        self.check(order.look)
         decoder = decoder_for(order.media_type, body)
         header = decoder.header(body, order.declared)
         if header.size.pixels > self._max_pixels:
@@ -99,14 +130,9 @@ class Matting:
         return frame.size, fit(frame, manifest)
 
 
-def _check_look(look: Look, max_pixels: int) -> None:
-    if look.size and look.size.pixels > max_pixels:
-        raise InvalidParameterError(f"width, height: expected at most {max_pixels} pixels, received {look.size}")
-
-
-def _painted(order: Order, manifest: Manifest, frame: Size, values: Probabilities) -> tuple[Mask, bytes]:
+def _painted(order: Order, manifest: Manifest, frame: Size, values: Probabilities, grid: Grid) -> tuple[Mask, bytes]:
     size = order.look.size or frame
-    alpha = _alpha(values, manifest.output.grid, scaled_size(frame, manifest), size, order.look.threshold)
+    alpha = _alpha(values, grid, scaled_size(frame, manifest), size, order.look.threshold)
     coverage = cv2.mean(alpha)[0] / 255
     if order.look.polarity == "background":
         alpha = cv2.bitwise_not(alpha)  # type: ignore[assignment]

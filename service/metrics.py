@@ -1,15 +1,31 @@
-"""What is measured about an answer."""
+"""What is measured: the phases of one answer, and the counters of all, as Prometheus reads them."""
 
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+# Where workers keep their counters for each other; prometheus_client looks for it when it is imported.
+SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+PHASES = ("queue", "decode", "infer", "encode")
+# Workers have no such series, and a page is the same from one process or several.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class Timing:
-    """Milliseconds a request spent in each phase, for the `Server-Timing` header (W3C Server Timing)."""
+    """Milliseconds a request spent in each phase, for the `Server-Timing` header (W3C Server Timing).
+
+    `spans` are the same in order: phase, begin and end by `time.perf_counter()`.
+    """
 
     def __init__(self) -> None:
         self.phases_ms: dict[str, float] = {}
+        self.spans: list[tuple[str, float, float]] = []
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -22,7 +38,117 @@ class Timing:
 
     def add(self, name: str, *, since: float) -> None:
         """Adds the wall time since then, a `time.perf_counter()`, to the phase."""
-        self.phases_ms[name] = self.phases_ms.get(name, 0.0) + (time.perf_counter() - since) * 1e3
+        now = time.perf_counter()
+        self.phases_ms[name] = self.phases_ms.get(name, 0.0) + (now - since) * 1e3
+        self.spans.append((name, since, now))
 
     def __str__(self) -> str:
         return ", ".join(f"{name};dur={ms:.2f}" for name, ms in self.phases_ms.items())
+
+
+class Metrics:
+    """The counters of one process; `page` has those of all workers when they share a folder."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._watched: list[tuple[Gauge, Callable[[], float]]] = []
+        phase = self._histogram("matting_phase_seconds", "Time of a request in each phase", "phase")
+        self._phases = {name: phase.labels(name) for name in PHASES}
+        self._total = self._histogram("matting_request_seconds", "Time from headers to answer", "protocol")
+        self._requests = self._counter("matting_requests", "Requests by how they ended", "protocol", "outcome")
+        self._rejected = self._counter("matting_rejected", "Requests answered with an error, by its code", "code")
+        self._loads = self._counter("matting_model_loads", "Model versions opened, or not", "outcome")
+        self._frames = self._counter("matting_live_frames", "Frames of live connections", "outcome")
+        self._unlogged = self._counter("matting_access_log_dropped", "Lines that nobody read in time")
+        self._versions = self._gauge("matting_model_versions", "Model versions by state", "state", mode="livemax")
+        self._counter("matting_worker_starts", "Processes started on the port").inc()
+        self.watch("matting_workers", "Processes on the port", lambda: 1)
+        self.watch("matting_process_resident_bytes", "Memory of all workers", _resident_bytes)
+        self.watch("matting_process_open_files", "File descriptors of all workers", _open_files)
+
+    def watch(self, name: str, says: str, value: Callable[[], float]) -> None:
+        """A gauge that `sample` brings up to date; workers' values are added."""
+        self._watched.append((self._gauge(name, says), value))
+
+    def sample(self) -> None:
+        """Brings every watched gauge up to date."""
+        for gauge, value in self._watched:
+            gauge.set(value())
+
+    def answered(self, protocol: str, status: int, timing: Timing | None, total_s: float) -> None:
+        """Counts an answer with its phases."""
+        self._requests.labels(protocol, _outcome(status)).inc()
+        self._total.labels(protocol).observe(total_s)
+        if timing:
+            self.timed(timing)
+
+    def timed(self, timing: Timing) -> None:
+        """Counts the phases of an answer that isn't a request of its own."""
+        for name, ms in timing.phases_ms.items():
+            if name in self._phases:
+                self._phases[name].observe(ms / 1e3)
+
+    def rejected(self, code: str) -> None:
+        """Counts an error's code."""
+        self._rejected.labels(code).inc()
+
+    def left(self, protocol: str) -> None:
+        """Counts a caller who didn't wait."""
+        self._requests.labels(protocol, "left").inc()
+
+    def loaded(self, outcome: str) -> None:
+        """Counts an opening of a model version: `ready` or `failed`."""
+        self._loads.labels(outcome).inc()
+
+    def versions(self, states: list[str]) -> None:
+        """How many versions are in each state."""
+        for state in ("ready", "available", "failed", *states):
+            self._versions.labels(state).set(states.count(state))
+
+    def frames(self, outcome: str, count: int = 1) -> None:
+        """Counts frames of live connections: `answered`, `refused` or `skipped`."""
+        self._frames.labels(outcome).inc(count)
+
+    def unlogged(self) -> None:
+        """Counts a lost line of the access log."""
+        self._unlogged.inc()
+
+    def page(self) -> bytes:
+        """The text that Prometheus scrapes, of all workers; reads files when they are several."""
+        self.sample()
+        if SHARED_FOLDER not in os.environ:
+            return generate_latest(self._registry)
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
+
+    def _counter(self, name: str, says: str, *labels: str) -> Counter:
+        return Counter(name, says, labels, registry=self._registry)
+
+    def _histogram(self, name: str, says: str, *labels: str) -> Histogram:
+        return Histogram(name, says, labels, registry=self._registry, buckets=_BUCKETS_S)
+
+    def _gauge(self, name: str, says: str, *labels: str, mode: str = "livesum") -> Gauge:
+        return Gauge(name, says, labels, registry=self._registry, multiprocess_mode=mode)  # type: ignore[arg-type]
+
+
+def _outcome(status: int) -> str:
+    """Overload is a refusal: the same request may succeed later."""
+    if status < 400:
+        return "answered"
+    return "failed" if status == 500 else "refused"
+
+
+def _resident_bytes() -> float:
+    """0 where the system doesn't say."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+
+
+def _open_files() -> float:
+    try:
+        return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - counts, and makes no paths
+    except OSError:
+        return 0

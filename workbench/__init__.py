@@ -1,1 +1,6 @@
 """The workbench: from a trained segmentation graph to the fastest OpenVINO IR that keeps its promises."""
+
+import sys
+
+# OpenVINO reports to its maker whenever it is imported, unasked; without this library of its own it doesn't.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]

@@ -1,6 +1,6 @@
 """Picture formats, one file each."""
 
-from service.codecs import jpeg, nv12, png, raw, rgb24, webp
+from service.codecs import bits, jpeg, nv12, png, raw, rgb24, rle, svg, webp
 from service.codecs.codec import Colour, Decoder, Encoder, Header
 from service.errors import MediaTypeError
 
@@ -9,12 +9,15 @@ __all__ = [
     "Decoder",
     "Encoder",
     "Header",
+    "bits",
     "decoder_for",
     "jpeg",
     "nv12",
     "png",
     "raw",
     "rgb24",
+    "rle",
+    "svg",
     "webp",
 ]
 

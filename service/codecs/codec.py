@@ -58,14 +58,18 @@ class Decoder(ABC):
 
 
 class Encoder(ABC):
-    """Bytes from masks. A new one is a new file, and a line in the folder's `__init__`."""
+    """Bytes from masks. A new one is a new file, and a line in the folder's `__init__`.
+
+    `default` puts it first: it is sent to whoever takes anything.
+    """
 
     format: ClassVar[str]
     media_type: ClassVar[str]
     registered: ClassVar[dict[str, "Encoder"]] = {}
 
-    def __init_subclass__(cls) -> None:
-        Encoder.registered[cls.format] = cls()
+    def __init_subclass__(cls, *, default: bool = False) -> None:
+        mine: dict[str, Encoder] = {cls.format: cls()}
+        Encoder.registered = mine | Encoder.registered if default else Encoder.registered | mine
 
     @abstractmethod
     def encode(self, alpha: Pixels) -> bytes:

@@ -59,7 +59,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         start = end
 
 
-class PngMask(Encoder):
+class PngMask(Encoder, default=True):
     """8-bit grey."""
 
     format = "png"

@@ -2,15 +2,18 @@
 
 import logging
 import re
+from typing import Any
 from uuid import uuid4
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from service.errors import OverloadError, ServiceError, brief
+from service.errors import OverloadError, RequestError, ServiceError, UnauthorizedError, brief
+from service.protocols.marks import CODE, REQUEST_ID, TRACEPARENT
 
 log = logging.getLogger(__name__)
 
+_UNTOLD = "an error of the server's own; see its log"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 # W3C Trace Context: version 00, and neither of the ids all zeros.
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
@@ -20,33 +23,63 @@ _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a
 async def envelope(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turns whatever is raised into the one JSON shape, the framework's own errors included."""
     given = request.headers.get("X-Request-Id", "")
-    request_id = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
+    request_id = request[REQUEST_ID] = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
     try:
+        _check_text(request)
         response = await handler(request)
     except ServiceError as error:
-        response = _refusal(str(error), error.code, error.status, request_id)
+        response = refusal(request, str(error), error.code, error.status)
         if isinstance(error, OverloadError):
             response.headers["Retry-After"] = str(error.retry_after_s)
+        if isinstance(error, UnauthorizedError):
+            response.headers["WWW-Authenticate"] = "Bearer"
     except web.HTTPException as error:
-        response = _translated(request, error, request_id)
+        response = _translated(request, error)
     except Exception:
         log.exception("request %s failed", request_id)
-        response = _refusal("an error of the server's own; see its log", "internal_error", 500, request_id)
+        response = refusal(request, _UNTOLD, "internal_error", 500)
     response.headers["X-Request-Id"] = request_id
-    trace = request.headers.get("traceparent", "")
-    if _TRACEPARENT.fullmatch(trace):
+    trace = request.get(TRACEPARENT) or traceparent(request)
+    if trace:
         response.headers["traceparent"] = trace
     return response
 
 
-def _translated(request: web.Request, error: web.HTTPException, request_id: str) -> web.Response:
+def traceparent(request: web.BaseRequest) -> str:
+    """The caller's trace, or nothing when it is malformed (W3C Trace Context)."""
+    given = request.headers.get("traceparent", "")
+    return given if _TRACEPARENT.fullmatch(given) else ""
+
+
+def _check_text(request: web.Request) -> None:
+    """Refuses headers that no message could repeat: aiohttp fails on its own where it tries to."""
+    try:
+        "".join(request.headers.values()).encode()
+    except UnicodeEncodeError as error:
+        raise RequestError("headers: expected UTF-8") from error
+
+
+def refusal(request: web.BaseRequest, message: str, code: str, status: int) -> web.Response:
+    """An error in the one shape; its code stays in the request, for whoever counts them."""
+    request[CODE] = code
+    return web.json_response(_shape(request, message, code, status), status=status)
+
+
+def told(request: web.BaseRequest, error: Exception) -> dict[str, Any]:
+    """The one shape, for an error within an answer; one that isn't the service's own is logged, and not told."""
+    if isinstance(error, ServiceError):
+        return _shape(request, str(error), error.code, error.status)
+    log.error("request %s failed", request[REQUEST_ID], exc_info=error)
+    return _shape(request, _UNTOLD, "internal_error", 500)
+
+
+def _shape(request: web.BaseRequest, message: str, code: str, status: int) -> dict[str, Any]:
+    return {"error": message, "code": code, "status": status, "request_id": request[REQUEST_ID]}
+
+
+def _translated(request: web.Request, error: web.HTTPException) -> web.Response:
     code = error.reason.lower().replace(" ", "_")
     message = f"{request.method} {brief(request.path)}: {error.reason}"
-    response = _refusal(message, code, error.status, request_id)
+    response = refusal(request, message, code, error.status)
     response.headers.update({name: error.headers[name] for name in ("Allow", "Location") if name in error.headers})
     return response
-
-
-def _refusal(message: str, code: str, status: int, request_id: str) -> web.Response:
-    body = {"error": message, "code": code, "status": status, "request_id": request_id}
-    return web.json_response(body, status=status)

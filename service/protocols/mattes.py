@@ -1,22 +1,29 @@
 """`POST /v1/mattes`: a frame in, its person mask out; `GET /v1/models`: what can be asked for."""
 
 import asyncio
-from typing import Final
+import json
+import re
+from functools import partial
+from urllib.parse import quote
 
 from aiohttp import web
 
 from service.admission import Admission
-from service.codecs import RAW, Encoder
-from service.errors import BodyError, BodyTimeoutError, BodyTooLargeError, InvalidParameterError
-from service.frame import Size
-from service.matting import Look, Matting, Order
+from service.codecs import Encoder
+from service.errors import InvalidParameterError
+from service.matting import Matte, Matting, Order
 from service.metrics import Timing
-from service.protocols.parameters import Parameters, acceptable
+from service.protocols.asked import ASKED, Asked
+from service.protocols.body import body
+from service.protocols.caller import caller
+from service.protocols.envelope import told
+from service.protocols.marks import TIMING
+from service.protocols.multipart import Part, Piece, mixed, parts
+from service.protocols.parameters import Parameters, timeout_s
 from service.repository import Repository
 
-KNOWN = ("model", "version", "width", "height", "format", "soft", "threshold", "polarity", "pts")
-POLARITIES: Final = ("person", "background")
-_SIDE = 65_535
+PTS = r"-?\d{1,15}(\.\d{1,6})?"
+_LONGEST_NAME = 64
 
 
 class Mattes:
@@ -30,85 +37,72 @@ class Mattes:
         """For `Application.add_routes`."""
         return [web.post("/v1/mattes", self.post), web.get("/v1/models", self.models)]
 
-    async def post(self, request: web.Request) -> web.Response:
-        """A picture to its mask; the query is checked before the body is read."""
-        timing = Timing()
-        query = Parameters(request.query, KNOWN)
-        pts = query.text("pts", r"-?\d{1,15}(\.\d{1,6})?", "milliseconds")
-        model = query.text("model", "[a-z0-9][a-z0-9_-]{0,63}", "a model's name")
-        version = query.integer("version", 1, 2**53)
-        order = _order(request, query)
-        async with self._admission.place():
-            body = await self._body(request)
-            async with self._admission.deadline():
-                served = await self._repository.find(model, version)
-                async with self._admission.turn(timing):
-                    matte = await self._matting.run(body, order, served, timing)
-        headers = {
-            "X-Model-Version": str(matte.version),
-            "X-Person-Coverage": f"{matte.mask.coverage:.4f}",
-            "X-Mask-Size": str(matte.mask.size),
-            "Server-Timing": str(timing),
-        }
-        if pts:
-            headers["X-Frame-Pts"] = pts
-        kind = Encoder.registered[order.format].media_type
-        return web.Response(body=matte.body, content_type=kind, headers=headers)
+    async def post(self, request: web.Request) -> web.StreamResponse:
+        """A picture to its mask, or several in parts; the query is checked before the body is read."""
+        timing = request[TIMING] = Timing()
+        query = Parameters(request.query, [*ASKED, "pts"])
+        pts = query.text("pts", PTS, "milliseconds")
+        asked = Asked.read(request, query)
+        if request.content_type == "multipart/form-data":
+            return await self._several(request, asked, pts)
+        order = asked.order(request.content_type if "Content-Type" in request.headers else "")
+        async with self._admission.place(caller(request)):
+            picture = await body(request, self._upload_s, "a picture")
+            matte = await self._matte(request, asked, order, picture, timing)
+        headers = _headers(matte, order, timing) | _echoed(pts)
+        return web.Response(body=matte.body, headers=headers)
 
     async def models(self, request: web.Request) -> web.Response:
         """Every model, its versions, and why one isn't served."""
         return web.json_response({"models": self._repository.listing()})
 
-    async def _body(self, request: web.Request) -> bytes:
-        """The whole body; its limit is the application's `client_max_size`."""
+    async def _matte(self, request: web.Request, asked: Asked, order: Order, picture: bytes, timing: Timing) -> Matte:
+        async with self._admission.deadline(timeout_s(request.headers)):
+            served = await self._repository.find(asked.model, asked.version, asked.label)
+            async with self._admission.turn(timing, caller(request)):
+                return await self._matting.run(picture, order, served, timing)
+
+    async def _several(self, request: web.Request, asked: Asked, pts: str) -> web.StreamResponse:
+        if pts:
+            raise InvalidParameterError("pts: expected as the names of the parts, received in the query")
+        async with self._admission.place(caller(request)):
+            data = await body(request, self._upload_s, "pictures")
+            found = await asyncio.to_thread(parts, data, request.headers["Content-Type"])
+            return await mixed(request, found, partial(self._piece, request, asked), self._upload_s)
+
+    async def _piece(self, request: web.Request, asked: Asked, part: Part) -> Piece:
+        """A part's answer, whatever happens to it."""
+        timing = Timing()
         try:
-            async with asyncio.timeout(self._upload_s):
-                body = await request.read()
-        except TimeoutError as error:
-            raise BodyTimeoutError(f"body: expected within {self._upload_s:g} s") from error
-        except web.HTTPRequestEntityTooLarge as error:
-            raise BodyTooLargeError(f"body: expected at most {request.client_max_size} bytes") from error
-        except web.RequestPayloadError as error:
-            raise BodyError(f"body: {error}") from error
-        if not body:
-            raise BodyError("body: expected a picture, received nothing")
-        return body
+            part.check()
+            order = asked.order(part.media_type)
+            matte = await self._matte(request, asked, order, part.body, timing)
+            piece = Piece(200, _headers(matte, order, timing) | _named(part.name), matte.body)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other parts are answered
+            refusal = told(request, error)
+            headers = {"Content-Type": "application/json; charset=utf-8"} | _named(part.name)
+            piece = Piece(refusal["status"], headers, json.dumps(refusal).encode())
+        for phase, ms in timing.phases_ms.items():
+            total = request[TIMING].phases_ms
+            total[phase] = total.get(phase, 0) + ms
+        return piece
 
 
-def _order(request: web.Request, query: Parameters) -> Order:
-    media_type = request.content_type if "Content-Type" in request.headers else ""
-    size = _size(query)
-    if media_type in RAW and size is None:
-        raise InvalidParameterError(f"width, height: expected with {media_type}")
-    return Order(
-        media_type=media_type,
-        format=_format(request, query),
-        look=Look(size, _threshold(query), query.choice("polarity", POLARITIES, POLARITIES[0])),
-        declared=size if media_type in RAW else None,
-    )
+def _headers(matte: Matte, order: Order, timing: Timing) -> dict[str, str]:
+    return {
+        "Content-Type": Encoder.registered[order.format].media_type,
+        "X-Model-Version": str(matte.version),
+        "X-Person-Coverage": f"{matte.mask.coverage:.4f}",
+        "X-Mask-Size": str(matte.mask.size),
+        "Server-Timing": str(timing),
+    }
 
 
-def _size(query: Parameters) -> Size | None:
-    height, width = query.integer("height", 1, _SIDE), query.integer("width", 1, _SIDE)
-    if height is None and width is None:
-        return None
-    if height is None or width is None:
-        raise InvalidParameterError(f"{'width' if width is None else 'height'}: expected with the other one")
-    return Size(height, width)
+def _echoed(pts: str) -> dict[str, str]:
+    return {"X-Frame-Pts": pts} if pts else {}
 
 
-def _threshold(query: Parameters) -> float | None:
-    """None for a soft mask."""
-    if not query.flag("soft"):
-        return query.number("threshold", 0, 1, default=0.5)
-    if "threshold" in query:
-        raise InvalidParameterError("threshold: expected with a hard mask, received with soft")
-    return None
-
-
-def _format(request: web.Request, query: Parameters) -> str:
-    formats = {encoder.format: encoder.media_type for encoder in Encoder.registered.values()}
-    if "format" in query:
-        return query.choice("format", list(formats), "")
-    accept = ",".join(request.headers.getall("Accept", []))
-    return acceptable(accept, {media_type: name for name, media_type in formats.items()})
+def _named(name: str) -> dict[str, str]:
+    """A part's name, which a stranger wrote, and its pts when it is one."""
+    pts = name if re.fullmatch(PTS, name, re.ASCII) else ""
+    return {"Content-Disposition": f'form-data; name="{quote(name[:_LONGEST_NAME], safe="[] ")}"'} | _echoed(pts)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from multidict import MultiMapping
 
@@ -14,6 +14,7 @@ from service.errors import (
     did_you_mean,
 )
 
+DEADLINE: Final = "X-Deadline-Ms"
 Word = TypeVar("Word", bound=str)
 _QUALITY = re.compile(r"q=(0(\.\d{0,3})?|1(\.0{0,3})?)$", re.ASCII)
 _RANGE = re.compile(r"(\*/\*|[\w!#$&^.+-]+/(\*|[\w!#$&^.+-]+))$", re.ASCII)
@@ -65,6 +66,16 @@ class Parameters:
     def flag(self, name: str) -> bool:
         """`true` or `1`, `false` or `0`; false when absent."""
         return self.choice(name, ("true", "1", "false", "0"), "false") in ("true", "1")
+
+
+def timeout_s(headers: Mapping[str, str]) -> float | None:
+    """How long the caller waits for an answer once its body is there, or None when it doesn't say."""
+    value = headers.get(DEADLINE)
+    if value is None:
+        return None
+    if not re.fullmatch(r"\d{1,9}", value, re.ASCII) or not int(value):
+        raise InvalidParameterError(f"{DEADLINE}: expected milliseconds, at least 1, received {brief(value)}")
+    return int(value) / 1000
 
 
 def acceptable(accept: str, offers: Mapping[str, str]) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.architecture.sources import ROOT, imports, modules
 
-HEAVY = ("tensorflow", "keras", "torch", "nncf", "openvino", "cv2")
+HEAVY = ("tensorflow", "keras", "torch", "nncf", "openvino", "cv2", "grpc")
 HELP_CPU_S = 0.5
 TRIES = 5  # the machine may be busy: the best try counts
 

@@ -7,7 +7,7 @@ from tests.architecture.sources import ROOT, tracked
 PLACES = re.compile(rb"(?<![\w.])/(?:work|home|root|Users|opt)/\w|[A-Z]:\\\\Users")
 REGISTRIES = re.compile(rb"pypi\.(?:org|io)|python[h]osted|npmjs\.|index[-]url|find[-]links", re.IGNORECASE)
 PIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.!+_-]+")
-BINARY = {".jpg", ".png", ".webp", ".pb", ".bin", ".tflite", ".mp4"}
+BINARY = {".jpg", ".png", ".webp", ".pb", ".bin", ".tflite", ".mp4", ".webm", ".mattes"}
 MOST_BYTES = 12 * 2**20
 
 

@@ -8,7 +8,7 @@ import pytest
 from service.codecs import Decoder, Encoder, Header, decoder_for
 from service.errors import MediaTypeError, PictureError
 from service.frame import Pixels, Size
-from tests.service import pictures
+from tests.service import onebit, pictures
 
 SIZE = Size(48, 64)
 PICTURE = pictures.noise(*SIZE)
@@ -36,7 +36,11 @@ ENCODERS: dict[str, Callable[[bytes], Pixels]] = {
     "png": pictures.decoded,
     "webp": pictures.decoded,
     "raw": lambda data: np.frombuffer(data, np.uint8).reshape(SIZE),
+    "svg": onebit.from_svg,
+    "rle": onebit.from_rle,
+    "bits": lambda data: onebit.from_bits(data, *SIZE),
 }
+ONE_BIT = {"svg", "rle", "bits"}
 
 
 def test_every_codec_is_in_this_suite() -> None:
@@ -133,7 +137,13 @@ def test_the_wrong_magic_is_no_picture(media_type: str, data: bytes) -> None:
 def test_a_mask_comes_back_as_it_was(kind: str, mask: str) -> None:
     soft = pictures.noise(*SIZE)[..., 0].copy()
     alpha = {"soft": soft, "hard": (soft > 127) * np.uint8(255), "empty": np.zeros(SIZE, np.uint8)}[mask]
-    assert np.array_equal(ENCODERS[kind](Encoder.registered[kind].encode(alpha)), alpha)
+    expected = (alpha >= 128) * np.uint8(255) if kind in ONE_BIT else alpha
+    assert np.array_equal(ENCODERS[kind](Encoder.registered[kind].encode(alpha)), expected)
+
+
+def test_whoever_takes_anything_is_sent_png() -> None:
+    assert next(iter(Encoder.registered)) == "png"
+    assert len({encoder.media_type for encoder in Encoder.registered.values()}) == len(Encoder.registered)
 
 
 @pytest.mark.parametrize("kind", ["png", "webp"])

@@ -18,9 +18,17 @@ from tests.service.toy import Toy, graph, manifest
 TOY = Toy(height=64, width=96)
 SHAPE = (1, 64, 96, 3)
 
+
+def batching(facts: Manifest) -> OpenVinoEngine:
+    """Up to four pictures in one inference."""
+    many = msgspec.structs.replace(facts.configuration, batch=4)
+    return OpenVinoEngine(msgspec.structs.replace(facts, configuration=many), *graph(TOY), cores=1)
+
+
 ENGINES: dict[str, Callable[[Manifest], Engine]] = {
     "fake": FakeEngine,
     "openvino": lambda facts: OpenVinoEngine(facts, *graph(TOY), cores=1),
+    "openvino, batching": batching,
 }
 
 

@@ -1,6 +1,9 @@
 """A real server on a real socket, pictures, and a watch over the event loop."""
 
 import asyncio
+import os
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +17,7 @@ from service.artifact import Artifact
 from service.engine import FakeEngine
 from service.settings import Settings
 from tests.service import pictures
+from tests.service.held import Gate, HeldEngine
 from tests.service.toy import publish
 
 Start = Callable[..., Awaitable[TestClient]]
@@ -38,12 +42,17 @@ def jpeg() -> bytes:
 
 @pytest.fixture
 async def start(models: Path) -> AsyncIterator[Start]:
-    """Starts a server on a free port; `delay_s` is how long its engine takes, `real` has OpenVINO compute."""
+    """Starts a server on a free port; `delay_s` is how long its engine takes, `real` has OpenVINO compute.
+
+    `held` is a gate that every picture waits at.
+    """
     clients: list[TestClient] = []
 
-    async def started(*, delay_s: float = 0.0, real: bool = False, **settings: object) -> TestClient:
+    async def started(
+        *, delay_s: float = 0.0, real: bool = False, held: Gate | None = None, **settings: object
+    ) -> TestClient:
         def open_engine(found: Artifact) -> FakeEngine:
-            return FakeEngine(found.manifest, delay_s)
+            return HeldEngine(found.manifest, held) if held else FakeEngine(found.manifest, delay_s)
 
         app = build(Settings.read(None, **({"models": str(models)} | settings)), None if real else open_engine)
         clients.append(TestClient(TestServer(app)))
@@ -53,6 +62,18 @@ async def start(models: Path) -> AsyncIterator[Start]:
     yield started
     for client in clients:
         await client.close()
+
+
+@pytest.fixture
+def process(models: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`matting serve` as a process of its own, and its address."""
+    command = [sys.executable, "-m", "service", "serve", "--port", "0", "--models", str(models)]
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root, env=os.environ) as server:
+        try:
+            yield server, server.stdout.readline().split()[-1]
+        finally:
+            server.kill()
 
 
 @contextmanager

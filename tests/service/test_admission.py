@@ -1,6 +1,7 @@
 """Places, turns and deadlines, without a server."""
 
 import asyncio
+import random
 
 import pytest
 
@@ -92,3 +93,124 @@ async def test_draining_waits_for_those_inside() -> None:
     async with door.place():
         assert not await door.drain(0.05)
     assert await door.drain(0.05)
+
+
+async def inside(door: Admission, caller: str = "", timing: Timing | None = None) -> None:
+    """A post that arrives, has its turn, and stays."""
+    async with door.place(caller), door.turn(timing or Timing(), caller):
+        await asyncio.Event().wait()
+
+
+async def started(*posts) -> list[asyncio.Task[None]]:
+    """Posts under way, as far as they get."""
+    tasks = [asyncio.create_task(post) for post in posts]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    return tasks
+
+
+async def left(*tasks: asyncio.Task[None]) -> None:
+    """They leave."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
+def measured(door: Admission, interval_s: float) -> Admission:
+    """A door behind which a turn ends every `interval_s`, when all are taken."""
+    door._turns.interval_s = interval_s
+    return door
+
+
+async def test_who_would_wait_too_long_is_refused_at_once_with_a_time_to_return() -> None:
+    door = measured(admission(queue=99, in_flight=1, max_wait_s=0.5), 0.2)
+    posts = await started(*(inside(door) for _ in range(9)))
+    refused = [task for task in posts if task.done()]
+    assert len(refused) == 9 - 1 - 2
+    error = refused[0].exception()
+    assert isinstance(error, QueueFullError)
+    assert "0.6 s" in str(error)
+    measured(door, 2.0)
+    with pytest.raises(QueueFullError) as told:
+        await inside(door)
+    assert told.value.retry_after_s == 4
+    await left(*posts)
+
+
+async def test_one_may_always_wait_however_slow_the_turns_are() -> None:
+    door = measured(admission(queue=99, in_flight=1, max_wait_s=0.01), 3.0)
+    posts = await started(inside(door), inside(door), inside(door))
+    assert [task.done() for task in posts] == [False, False, True]
+    await left(*posts)
+
+
+async def test_bodies_that_arrive_count_as_turns_to_come() -> None:
+    door = measured(admission(queue=99, in_flight=1, max_wait_s=0.5), 0.2)
+
+    async def arriving() -> None:
+        async with door.place():
+            await asyncio.Event().wait()
+
+    posts = await started(*(arriving() for _ in range(9)))
+    assert sum(task.done() for task in posts) == 9 - 3
+    assert door.expected_wait_s() == pytest.approx(0.6)
+    await left(*posts)
+    assert door.expected_wait_s() == 0
+
+
+async def test_a_crowd_of_one_caller_costs_others_no_admission() -> None:
+    door = measured(admission(queue=99, in_flight=1, max_wait_s=0.5), 0.2)
+    greedy = await started(*(inside(door, "greedy") for _ in range(9)))
+    assert door.expected_wait_s("greedy") == pytest.approx(0.6)
+    assert door.expected_wait_s("modest") == pytest.approx(0.4)
+    [modest] = await started(inside(door, "modest"))
+    assert not modest.done()
+    await left(modest, *greedy)
+
+
+async def test_when_all_places_are_taken_the_greedy_make_room() -> None:
+    door = admission(queue=4, in_flight=1)
+    greedy = await started(*(inside(door, "greedy") for _ in range(4)))
+    modest = await started(inside(door, "modest"), inside(door, "modest"), inside(door, "modest"))
+    assert [task.done() for task in greedy] == [False, False, True, True]
+    assert [task.done() for task in modest] == [False, False, True]
+    assert isinstance(greedy[3].exception(), QueueFullError)
+    assert "fewer" in str(greedy[3].exception())
+    assert door.inside == 4
+    await left(*greedy, *modest)
+    assert (door.inside, door.waiting) == (0, 0)
+
+
+async def test_who_computes_is_not_thrown_out() -> None:
+    door = admission(queue=2, in_flight=2)
+    greedy = await started(inside(door, "greedy"), inside(door, "greedy"))
+    [modest] = await started(inside(door, "modest"))
+    assert isinstance(modest.exception(), QueueFullError)
+    assert not any(task.done() for task in greedy)
+    await left(*greedy)
+
+
+async def test_a_callers_own_deadline_is_kept_and_the_servers_too() -> None:
+    door = admission(deadline_s=0.05)
+    for timeout_s, says in ((0.01, r"0\.01 s"), (9, r"0\.05 s"), (None, r"0\.05 s"), (0, r"0\.05 s")):
+        with pytest.raises(DeadlineError, match=says):
+            async with door.deadline(timeout_s):
+                await asyncio.Event().wait()
+
+
+async def test_half_of_the_callers_leaving_at_any_moment_leave_nothing_behind() -> None:
+    door, chance = admission(queue=50, in_flight=3), random.Random(0)
+
+    async def post(caller: str) -> None:
+        async with door.place(caller), door.deadline():
+            await asyncio.sleep(chance.random() / 1000)
+            async with door.turn(Timing(), caller):
+                await asyncio.sleep(chance.random() / 1000)
+
+    for _ in range(20):
+        posts = await started(*(post(chance.choice("abc")) for _ in range(40)))
+        await asyncio.sleep(chance.random() / 200)
+        for task in posts[::2]:
+            task.cancel()
+        await asyncio.gather(*posts, return_exceptions=True)
+    assert (door.inside, door.waiting, door._turns.free) == (0, 0, 3)

@@ -2,19 +2,21 @@
 
 import asyncio
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 
-from service.app import ADMISSION
+from service.app import ADMISSION, build
+from service.engine import FakeEngine
+from service.errors import EngineError
+from service.frame import Pixels, Probabilities
+from service.settings import Settings
 from tests.service.conftest import Start, watched_loop
 
 
@@ -41,6 +43,17 @@ async def test_a_late_answer_is_an_error(start: Start, jpeg: bytes) -> None:
     answer = await client.post("/v1/mattes", data=jpeg)
     assert (answer.status, (await answer.json())["code"]) == (503, "deadline_exceeded")
     assert "Retry-After" in answer.headers
+
+
+async def test_a_failed_inference_is_answered_at_once(models: Path, jpeg: bytes) -> None:
+    class Failing(FakeEngine):
+        async def infer(self, picture: Pixels) -> Probabilities:
+            raise EngineError("no more memory")
+
+    app = build(Settings.read(None, models=str(models), deadline_s=60), lambda found: Failing(found.manifest))
+    async with TestClient(TestServer(app)) as client, asyncio.timeout(10):
+        answer = await client.post("/v1/mattes", data=jpeg)
+        assert (answer.status, (await answer.json())["code"]) == (500, "engine_failed")
 
 
 @pytest.mark.parametrize("real", [False, True])
@@ -99,18 +112,6 @@ async def until(condition) -> None:
     async with asyncio.timeout(5):
         while not condition():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.01)
-
-
-@pytest.fixture
-def process(models: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`matting serve` as a process of its own, and its address."""
-    command = [sys.executable, "-m", "service", "serve", "--port", "0", "--models", str(models)]
-    root = Path(__file__).parents[2]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root, env=os.environ) as server:
-        try:
-            yield server, server.stdout.readline().split()[-1]
-        finally:
-            server.kill()
 
 
 def post(address: str, body: bytes) -> tuple[int, dict]:

@@ -16,7 +16,7 @@ def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert "serve" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [[], ["sreve"], ["serve", "--port", "x"], ["serve", "--prot", "1"]])
+@pytest.mark.parametrize("arguments", [[], ["sreve"], ["serve", "--prot", "1"]])
 def test_a_wrong_command_line_is_refused(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as left:
         cli.main(arguments)
@@ -32,7 +32,9 @@ def test_the_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "says"),
     [
         (["--models", "nowhere"], "nowhere: expected <name>/<version>/manifest.json"),
-        (["--port", "70000"], "$.port"),
+        (["--port", "70000"], "--port: Expected `int` <= 65535"),
+        (["--port", "x"], "--port: Expected `int`"),
+        (["--host", "0.0.0.0"], "others can reach"),
         (["--settings", "none.toml"], "none.toml"),
     ],
 )
@@ -56,3 +58,17 @@ def test_a_port_that_is_taken_is_said_in_a_line(
     with socket.create_server(("127.0.0.1", unused_tcp_port)):
         assert cli.main(["serve", "--models", str(models), "--port", str(unused_tcp_port)]) == 2
     assert f"127.0.0.1:{unused_tcp_port}" in capsys.readouterr().err
+
+
+def test_the_environment_is_heard(
+    models: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MATTING_MODELS", str(models))
+    assert cli.main(["check-config", "--port", "0"]) == 0
+    said = capsys.readouterr().out
+    assert f'models = "{models}"  # MATTING_MODELS' in said
+    assert "port = 0  # --port" in said
+
+
+def test_health_of_nobody_is_not_good() -> None:
+    assert cli.main(["check-health", "--url", "http://127.0.0.1:1"]) == 1

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.cores import available_cores
+from service.cores import available_cores, shares
 
 
 @pytest.fixture(autouse=True)
@@ -64,3 +64,18 @@ def test_the_tightest_limit_counts(tmp_path: Path, files: dict[str, str], expect
 
 def test_this_machine_has_some() -> None:
     assert available_cores() >= 1
+
+
+def test_workers_get_disjoint_cores_and_all_of_them(tmp_path: Path) -> None:
+    parts = shares(3, tmp_path)
+    assert [len(part) for part in parts] == [2, 3, 3]
+    assert frozenset().union(*parts) == frozenset(range(8))
+
+
+def test_threads_of_a_core_stay_together(tmp_path: Path) -> None:
+    topology = {f"sys/devices/system/cpu/cpu{cpu}/topology/core_id": f"{cpu % 4}\n" for cpu in range(8)}
+    assert shares(4, write(tmp_path, topology)) == [frozenset({core, core + 4}) for core in range(4)]
+
+
+def test_nobody_is_pinned_where_workers_outnumber_cores(tmp_path: Path) -> None:
+    assert shares(9, tmp_path) == [frozenset()] * 9

@@ -5,14 +5,74 @@ from pathlib import Path
 import pytest
 
 from service.errors import SettingsError
-from service.settings import Settings
+from service.settings import Settings, configured, described, flag, is_loopback, variable
 
 
-def test_flags_win_over_the_file_and_the_file_over_defaults(tmp_path: Path) -> None:
+def test_flags_win_over_the_environment_over_the_file_over_defaults(tmp_path: Path) -> None:
     file = tmp_path / "matting.toml"
-    file.write_text('host = "0.0.0.0"\nport = 9000\n')
-    settings = Settings.read(file, port=9001)
-    assert (settings.host, settings.port, settings.queue) == ("0.0.0.0", 9001, Settings().queue)
+    file.write_text('host = "::1"\nport = 9000\ncores = 3\n')
+    found = configured(file, {"MATTING_PORT": "9001", "MATTING_CORES": "4", "PATH": "x"}, {"port": "9002"})
+    settings = found.settings
+    assert (settings.host, settings.cores, settings.port, settings.queue) == ("::1", 4, 9002, Settings().queue)
+    assert found.origins == {"host": str(file), "cores": "MATTING_CORES", "port": "--port"}
+
+
+def test_the_environment_may_name_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "matting.toml"
+    file.write_text("port = 9000\n")
+    assert configured(None, {"MATTING_SETTINGS": str(file)}, {}).settings.port == 9000
+
+
+@pytest.mark.parametrize("text", ["true", "1"])
+def test_every_kind_of_value_can_be_written_as_text(text: str) -> None:
+    given = {"MATTING_OPEN": text, "MATTING_HOST": "0.0.0.0", "MATTING_DEADLINE_S": "1.5"}
+    settings = configured(None, given, {}).settings
+    assert (settings.open, settings.host, settings.deadline_s) == (True, "0.0.0.0", 1.5)
+
+
+@pytest.mark.parametrize(
+    ("environment", "says"),
+    [
+        ({"MATTING_PROT": "1"}, "unknown variable 'MATTING_PROT'; did you mean 'MATTING_PORT'?"),
+        ({"MATTING_port": "1"}, "unknown variable 'MATTING_port'"),
+        ({"MATTING_PORT": "tcp://10.0.0.1:8080"}, "MATTING_PORT: Expected `int`"),
+        ({"MATTING_PORT": ""}, "MATTING_PORT: Expected `int`"),
+        ({"MATTING_OPEN": "maybe"}, "MATTING_OPEN: Expected `bool`"),
+        ({"MATTING_ACCESS_LOG": "xml"}, "MATTING_ACCESS_LOG: Invalid enum value 'xml'"),
+        ({"MATTING_SETTINGS": "nowhere.toml"}, "nowhere.toml: expected a readable TOML file"),
+    ],
+)
+def test_a_bad_variable_is_refused_by_its_name(environment: dict[str, str], says: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        configured(None, environment, {})
+    assert says in str(refused.value)
+
+
+def test_other_machines_are_let_in_with_keys_or_on_purpose_only() -> None:
+    with pytest.raises(SettingsError, match="others can reach"):
+        Settings.read(None, host="0.0.0.0")
+    assert Settings.read(None, host="0.0.0.0", open=True).open
+    assert Settings.read(None, host="0.0.0.0", keys="keys.toml").keys
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
+def test_loopback_is_this_machine(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.1", "example.org", "localhost.example.org"])
+def test_anything_else_is_not(host: str) -> None:
+    assert not is_loopback(host)
+
+
+def test_a_certificate_needs_its_key() -> None:
+    with pytest.raises(SettingsError, match="both or neither"):
+        Settings.read(None, tls_certificate="cert.pem")
+
+
+def test_every_setting_is_described_and_named_in_one_way() -> None:
+    assert [name for name, (says, _) in described().items() if not says] == []
+    assert (variable("max_body_bytes"), flag("max_body_bytes")) == ("MATTING_MAX_BODY_BYTES", "--max-body-bytes")
 
 
 def test_only_this_machine_is_listened_to_by_default() -> None:

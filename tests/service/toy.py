@@ -98,6 +98,7 @@ def manifest(toy: Toy, name: str = "toy", version: int = 1) -> dict[str, Any]:
             "streams": 0,
             "threads": 1,
             "infer_requests": 2,
+            "batch": 1,
         },
         "measurements": [measurement()],
         "licence": "Apache-2.0",

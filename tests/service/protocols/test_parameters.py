@@ -4,7 +4,7 @@ import pytest
 from multidict import MultiDict
 
 from service.errors import InvalidParameterError, NotAcceptableError
-from service.protocols.parameters import Parameters, acceptable
+from service.protocols.parameters import DEADLINE, Parameters, acceptable, timeout_s
 
 OFFERS = {"image/png": "png", "image/webp": "webp", "application/octet-stream": "raw"}
 
@@ -55,3 +55,14 @@ def test_a_long_value_is_cut_in_the_message() -> None:
     with pytest.raises(InvalidParameterError) as refused:
         Parameters(MultiDict(n="x" * 5000), ["n"]).integer("n", 1, 9)
     assert len(str(refused.value)) < 200
+
+
+@pytest.mark.parametrize(("headers", "limit_s"), [({}, None), ({DEADLINE: "1"}, 0.001), ({DEADLINE: "2500"}, 2.5)])
+def test_a_callers_deadline_is_in_milliseconds(headers: dict[str, str], limit_s: float | None) -> None:
+    assert timeout_s(headers) == limit_s
+
+
+@pytest.mark.parametrize("value", ["", "0", "-1", "1.5", "1e3", "soon", "9" * 10, "١"])
+def test_an_impossible_deadline_is_refused(value: str) -> None:
+    with pytest.raises(InvalidParameterError, match="X-Deadline-Ms"):
+        timeout_s({DEADLINE: value})

@@ -10,28 +10,13 @@ from service.artifact import Artifact
 from service.engine import FakeEngine
 from service.errors import EngineError, ModelError, SettingsError, UnknownModelError, UnknownVersionError
 from service.repository import Repository
+from tests.service.repository.opener import Opener, spoil
 from tests.service.toy import Toy, publish
-
-
-class Opener:
-    """Opens fakes, and remembers what it was asked to."""
-
-    def __init__(self) -> None:
-        self.opened: list[tuple[str, int]] = []
-
-    def __call__(self, found: Artifact) -> FakeEngine:
-        self.opened.append((found.manifest.name, found.manifest.version))
-        return FakeEngine(found.manifest)
 
 
 @pytest.fixture
 def opener() -> Opener:
     return Opener()
-
-
-def spoil(folder: Path) -> None:
-    """The version's graph isn't what its manifest says."""
-    (folder / "graph.xml").write_text("<net/>")
 
 
 async def test_the_newest_version_is_served(tmp_path: Path, opener: Opener) -> None:

@@ -1,0 +1,138 @@
+"""OpenVINO: a compiled graph, a fixed set of infer requests, and as many threads."""
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import TypeAlias
+
+import numpy as np
+import openvino as ov
+
+from service.engine.cache import Cache
+from service.engine.compiling import compiled
+from service.engine.plan import planned
+from service.engine.protocol import Waiter, check_picture, settle
+from service.errors import EngineError, ModelError
+from service.frame import Pixels, Probabilities
+from service.manifest import Manifest
+
+GATHER_S = 0.003
+_Item: TypeAlias = tuple[Waiter, Pixels]
+_Line: TypeAlias = "SimpleQueue[_Item]"
+_Requests: TypeAlias = "SimpleQueue[ov.InferRequest]"
+
+
+class OpenVinoEngine:
+    """A compiled graph with a line of pictures before it.
+
+    Every picture puts itself into the line and calls for a thread; the thread takes the first whose caller
+    is still there, and, if the version's configuration says so, those who come within GATHER_S. A caller
+    who leaves before that is never computed for; one who leaves later costs nobody else anything.
+    """
+
+    def __init__(
+        self, manifest: Manifest, graph: bytes, weights: bytes, cores: int, cache: Cache | None = None
+    ) -> None:
+        """Compiles, warms up and tests itself, which takes seconds; raises ModelError."""
+        self._shape, self._batch = manifest.input.shape, manifest.configuration.batch
+        plan = planned(manifest, cores)
+        try:
+            network = compiled(manifest, (graph, weights), plan, cache)
+            self.precision = str(network.get_property("INFERENCE_PRECISION_HINT").to_string())
+            wanted = plan.requests or network.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+            requests = [network.create_infer_request() for _ in range(wanted)]
+            _self_test(requests, self._shape)
+        except RuntimeError as error:
+            raise ModelError(f"{manifest.name}/{manifest.version}: OpenVINO: {error}") from error
+        self._idle: _Requests = SimpleQueue()
+        for request in requests:
+            self._idle.put(request)
+        self._line: _Line = SimpleQueue()
+        self._waiters: set[Waiter] = set()
+        self._threads = ThreadPoolExecutor(len(requests), thread_name_prefix="infer")
+        self._closed = False
+
+    async def infer(self, picture: Pixels) -> Probabilities:
+        """As the protocol says."""
+        check_picture(picture, self._shape, self._closed)
+        waiter: Waiter = asyncio.get_running_loop().create_future()
+        self._waiters.add(waiter)
+        self._line.put((waiter, picture))
+        self._threads.submit(_serve, self._line, self._idle, self._batch)
+        try:
+            return await waiter
+        finally:
+            self._waiters.discard(waiter)
+
+    def close(self) -> None:
+        """As the protocol says."""
+        self._closed = True
+        for waiter in self._waiters:
+            settle(waiter, EngineError("the engine was closed"))
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _serve(line: _Line, idle: _Requests, batch: int) -> None:
+    """Answers the next in the line. Runs in a thread and holds no engine, so that one nobody uses is freed."""
+    request = idle.get()
+    try:
+        items = _taken(line, batch)
+        if items:
+            _answer(request, items)
+    finally:
+        idle.put(request)
+
+
+def _taken(line: _Line, most: int) -> list[_Item]:
+    """The next pictures whose callers are still there; waits only for companions of the first."""
+    items: list[_Item] = []
+    until = 0.0
+    with suppress(Empty):
+        while len(items) < most:
+            item = line.get(timeout=max(0.0, until - time.monotonic())) if items else line.get_nowait()
+            if not item[0].done():
+                until = until or time.monotonic() + GATHER_S
+                items.append(item)
+    return [item for item in items if not item[0].done()]
+
+
+def _answer(request: ov.InferRequest, items: list[_Item]) -> None:
+    try:
+        pictures = [picture for _, picture in items]
+        answers = _inferred(request, pictures[0] if len(pictures) == 1 else np.concatenate(pictures))
+        for (waiter, _), values in zip(items, answers, strict=True):
+            _settle_soon(waiter, values)
+    except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for it
+        for waiter, _ in items:
+            _settle_soon(waiter, EngineError(f"OpenVINO: {error}"))
+
+
+def _inferred(request: ov.InferRequest, pictures: Pixels) -> Probabilities:
+    """(n, H, W, 3) to (n, h, w), in memory of its own."""
+    outputs = request.infer({0: pictures}, share_inputs=True, share_outputs=True)
+    values: Probabilities = np.clip(outputs[0][..., 0], 0, 1)
+    return values
+
+
+def _settle_soon(waiter: Waiter, outcome: Probabilities | EngineError) -> None:
+    with suppress(RuntimeError):  # a closed loop: nobody waits
+        waiter.get_loop().call_soon_threadsafe(settle, waiter, outcome)
+
+
+def _self_test(requests: list[ov.InferRequest], shape: tuple[int, ...]) -> None:
+    """A fixed picture through every request, twice: finite, in range, and always the same."""
+    picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    first = _raw(requests[0], picture)
+    if not np.isfinite(first).all() or first.min() < -0.01 or first.max() > 1.01:
+        raise ModelError(f"graph.xml: output: expected 0 to 1, received {first.min()} to {first.max()}")
+    for request in requests:
+        difference = float(np.abs(_raw(request, picture) - first).max())
+        if difference > 1e-3:
+            raise ModelError(f"graph.xml: output: expected the same twice, received {difference:g} apart")
+
+
+def _raw(request: ov.InferRequest, picture: Pixels) -> Probabilities:
+    values: Probabilities = request.infer({0: picture})[0]
+    return values

@@ -1,0 +1,132 @@
+"""The socket and what is spoken on it before a request is one: limits, TLS, an answer to what isn't HTTP."""
+
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+from aiohttp import http_exceptions, web
+from aiohttp.web_protocol import RequestHandler
+
+from service.errors import SettingsError
+from service.protocols.envelope import refusal
+from service.protocols.marks import REQUEST_ID
+from service.settings import Settings
+
+BACKLOG = 1024
+
+
+def bound(settings: Settings) -> socket.socket:
+    """A socket at host and port, not listening yet; raises SettingsError."""
+    port = settings.port
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(
+            settings.host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        found = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise SettingsError(f"{settings.host}:{port}: {error.strerror}") from error
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind(place)
+    except OSError as error:
+        found.close()
+        raise SettingsError(f"{settings.host}:{port}: {error.strerror}") from error
+    return found
+
+
+def address(listener: socket.socket, settings: Settings) -> str:
+    """The URL of a socket."""
+    host, port = listener.getsockname()[:2]
+    scheme = "https" if settings.tls_certificate else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def tls(settings: Settings) -> ssl.SSLContext | None:
+    """TLS 1.2 and newer with the settings' certificate, None without one; raises SettingsError."""
+    if not settings.tls_certificate:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError(f"tls_certificate, tls_key: expected a PEM certificate and its key: {error}") from error
+    return context
+
+
+@asynccontextmanager
+async def listening(app: web.Application, settings: Settings, listener: socket.socket) -> AsyncIterator[None]:
+    """Serves the application on the socket, which others may share."""
+    secured = tls(settings)
+    runner = _Runner(
+        app,
+        handler_cancellation=True,
+        access_log=None,
+        shutdown_timeout=settings.drain_s,
+        keepalive_timeout=settings.keepalive_s,
+        max_line_size=settings.max_header_bytes,
+        max_field_size=settings.max_header_bytes,
+        max_headers=settings.max_headers,
+    )
+    await runner.setup()
+    try:
+        # Of a shared socket's connections a worker takes one at a time, so that none takes them all.
+        try:
+            await web.SockSite(runner, listener, backlog=1, ssl_context=secured).start()
+            listener.listen(BACKLOG)
+        except OSError as error:
+            raise SettingsError(f"{settings.host}:{settings.port}: {error.strerror}") from error
+        yield
+    finally:
+        await runner.cleanup()
+
+
+class _Runner(web.AppRunner):
+    """Answers in the one JSON shape where aiohttp answers in plain text; it has no hook for that."""
+
+    async def _make_server(self) -> web.Server:
+        made = await super()._make_server()
+        return _Server(
+            made.request_handler,
+            request_factory=made.request_factory,
+            handler_cancellation=made.handler_cancellation,
+            **made._kwargs,
+        )
+
+
+class _Server(web.Server):
+    def __call__(self) -> RequestHandler:
+        return _Connection(self, loop=self._loop, **self._kwargs)
+
+
+class _Connection(RequestHandler):
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer has begun already")
+        request[REQUEST_ID] = uuid4().hex
+        response = _explained(request, status, exc)
+        response.headers["X-Request-Id"] = request[REQUEST_ID]
+        response.force_close()
+        return response
+
+
+def _explained(request: web.BaseRequest, status: int, error: BaseException | None) -> web.Response:
+    if isinstance(error, http_exceptions.LineTooLong):
+        return refusal(request, f"request line, headers: {_first_line(error)}", "headers_too_large", 431)
+    if status < 500:
+        return refusal(request, "expected an HTTP request", "bad_request", status)
+    return refusal(request, "an error of the server's own", "internal_error", status)
+
+
+def _first_line(error: http_exceptions.HttpProcessingError) -> str:
+    return (error.message or type(error).__name__).splitlines()[0][:200]

@@ -1,0 +1,42 @@
+"""`grpc.health.v1.Health`, for load balancers and probes; needs no key."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import grpc
+
+from service.protocols.grpc.messages import message
+from service.protocols.models import Models
+
+SERVICES: Final = ("", "inference.GRPCInferenceService")
+_SERVING, _NOT_SERVING, _UNKNOWN = 1, 2, 3
+_LOOK_S: Final = 0.5
+
+
+class Health:
+    """Serving until the server is told to stop."""
+
+    def __init__(self, models: Models) -> None:
+        self._models = models
+
+    async def check(self, request: Any, context: Any) -> Any:
+        """The status of a service, or of the server when none is named."""
+        if request.service not in SERVICES:
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"expected one of {', '.join(SERVICES[1:])}")
+        return self._answer(request)
+
+    async def watch(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        """The status, and every change of it."""
+        said = None
+        while True:
+            answer = self._answer(request)
+            if answer != said:
+                yield answer
+                said = answer
+            await asyncio.sleep(_LOOK_S)
+
+    def _answer(self, request: Any) -> Any:
+        status = _SERVING if self._models.ready else _NOT_SERVING
+        known = request.service in SERVICES
+        return message("grpc.health.v1.HealthCheckResponse")(status=status if known else _UNKNOWN)

@@ -1,0 +1,53 @@
+"""The messages and services of the `.proto` files, in a pool of their own: clients in the same process bring theirs."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import grpc
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+_DESCRIPTORS: Final = Path(__file__).with_name("inference.binpb")
+
+
+@cache
+def message(name: str) -> Any:
+    """The message's class, by its full name."""
+    return message_factory.GetMessageClass(_pool().FindMessageTypeByName(name))
+
+
+def inference(name: str) -> Any:
+    """The class of a message of the inference protocol."""
+    return message(f"inference.{name}")
+
+
+def handlers(service: str, answers: object) -> grpc.GenericRpcHandler:
+    """The service's methods, each answered by the one of `answers` that has its name in snake case."""
+    described = _pool().FindServiceByName(service)
+    table = {method.name: _handler(method, getattr(answers, _snake(method.name))) for method in described.methods}
+    return grpc.method_handlers_generic_handler(service, table)
+
+
+def _handler(method: Any, answer: Any) -> grpc.RpcMethodHandler:
+    kinds = {
+        (False, False): grpc.unary_unary_rpc_method_handler,
+        (False, True): grpc.unary_stream_rpc_method_handler,
+        (True, True): grpc.stream_stream_rpc_method_handler,
+    }
+    return kinds[method.client_streaming, method.server_streaming](
+        answer,
+        request_deserializer=message(method.input_type.full_name).FromString,
+        response_serializer=message(method.output_type.full_name).SerializeToString,
+    )
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
+
+
+@cache
+def _pool() -> descriptor_pool.DescriptorPool:
+    pool = descriptor_pool.DescriptorPool()
+    for file in descriptor_pb2.FileDescriptorSet.FromString(_DESCRIPTORS.read_bytes()).file:
+        pool.Add(file)
+    return pool

@@ -1,0 +1,58 @@
+"""The gRPC server: its port, its limits, its end."""
+
+from pathlib import Path
+
+import grpc
+
+from service.errors import SettingsError
+from service.protocols.grpc.answering import Desk
+from service.protocols.grpc.calls import Calls
+from service.protocols.grpc.health import SERVICES, Health
+from service.protocols.grpc.messages import handlers
+from service.protocols.models import Models
+from service.settings import Settings
+
+# What a message has beside its tensors.
+_SPARE_BYTES = 2**16
+# Calls that need no place: health, metadata.
+_SPARE_CALLS = 64
+# For calls without a place; idle streams and watchers would stay for ever.
+_GRACE_S = 1.0
+
+
+class Server:
+    """Serves in the running event loop; `port` is the one it took."""
+
+    def __init__(self, models: Models, desk: Desk, settings: Settings) -> None:
+        self._settings = settings
+        options = [
+            ("grpc.max_receive_message_length", settings.max_body_bytes + _SPARE_BYTES),
+            ("grpc.max_send_message_length", -1),
+            ("grpc.so_reuseport", int(settings.workers > 1)),  # workers share the port, strangers don't
+        ]
+        # Their messages are in memory before they ask for a place.
+        self._server = grpc.aio.server(options=options, maximum_concurrent_rpcs=settings.queue + _SPARE_CALLS)
+        self._server.add_generic_rpc_handlers(
+            (handlers(SERVICES[1], Calls(models, desk)), handlers("grpc.health.v1.Health", Health(models)))
+        )
+        self.port = 0
+
+    async def start(self) -> None:
+        """Begins to answer; raises SettingsError when the port is taken."""
+        host, port = self._settings.host, self._settings.grpc_port
+        place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        try:
+            self.port = self._bind(place)
+        except RuntimeError as error:
+            raise SettingsError(f"grpc_port: {place}: expected a free port: {error}") from error
+        await self._server.start()
+
+    async def stop(self) -> None:
+        """Takes no new calls, and returns; whoever had a place was waited for before, by admission."""
+        await self._server.stop(_GRACE_S)
+
+    def _bind(self, place: str) -> int:
+        if not self._settings.tls_certificate:
+            return int(self._server.add_insecure_port(place))
+        pair = (Path(self._settings.tls_key).read_bytes(), Path(self._settings.tls_certificate).read_bytes())
+        return int(self._server.add_secure_port(place, grpc.ssl_server_credentials([pair])))

@@ -1,0 +1,126 @@
+"""What V2 over HTTP, V2 over gRPC and TensorFlow Serving's REST share: models found, described, asked, counted."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from service.admission import Admission
+from service.engine import Served
+from service.errors import UnknownModelError, UnknownVersionError, brief, did_you_mean
+from service.inference import Inference, Question, Tensor
+from service.manifest import Manifest
+from service.metrics import Timing
+from service.protocols.statistics import Statistics
+from service.repository import Repository
+
+_DIGITS = 15
+
+
+@dataclass(frozen=True)
+class Named:
+    """A version as callers name it: by its number in words, by a label, or by neither for the newest."""
+
+    name: str
+    version: str = ""
+    label: str = ""
+
+
+def exactly(manifest: Manifest) -> Named:
+    """This version, whatever answers to the name alone by then."""
+    return Named(manifest.name, str(manifest.version))
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks: the fairness key, and how long the answer may take, if it was said."""
+
+    name: str = ""
+    timeout_s: float | None = None
+
+
+class Models:
+    """The one way from an inference protocol to a model."""
+
+    def __init__(self, repository: Repository, admission: Admission, inference: Inference) -> None:
+        self._repository, self._admission, self._inference = repository, admission, inference
+        self._statistics = Statistics()
+
+    @property
+    def ready(self) -> bool:
+        """Whether anybody is let in."""
+        return not self._admission.draining
+
+    def place(self, caller: str) -> AbstractAsyncContextManager[None]:
+        """A place inside; raises OverloadError."""
+        return self._admission.place(caller)
+
+    async def find(self, named: Named) -> Served:
+        """The version, opened when it wasn't; raises UnknownModelError, UnknownVersionError, ModelError."""
+        return await self._repository.find(named.name, _number(named.version), named.label)
+
+    async def infer(
+        self, named: Named, question: Question, caller: Caller, timing: Timing
+    ) -> tuple[Served, list[Tensor]]:
+        """The outputs, and the version that gave them; the caller has a place already."""
+        began = time.perf_counter()
+        async with self._admission.deadline(caller.timeout_s):
+            served = await self.find(named)
+            async with self._counted(served, question, timing, began), self._admission.turn(timing, caller.name):
+                return served, await self._inference.run(question, served, timing)
+
+    def versions(self, name: str) -> list[dict[str, Any]]:
+        """The versions in the repository's own words; raises UnknownModelError."""
+        listing = {model["name"]: model["versions"] for model in self._repository.listing()}
+        if name not in listing:
+            raise UnknownModelError(f"model: unknown {brief(name)}{did_you_mean(name, list(listing))}")
+        return list(listing[name])
+
+    def servable(self, name: str) -> list[str]:
+        """The versions that can be asked, open ones and those that will be."""
+        return [str(entry["version"]) for entry in self.versions(name) if entry["state"] in ("ready", "available")]
+
+    def index(self) -> list[dict[str, str]]:
+        """Every version of every model, as Triton lists a repository."""
+        return [
+            {
+                "name": model["name"],
+                "version": str(version["version"]),
+                "state": "READY" if version["state"] == "ready" else "UNAVAILABLE",
+                "reason": str(version.get("reason", "")),
+            }
+            for model in self._repository.listing()
+            for version in model["versions"]
+        ]
+
+    async def statistics(self, named: Named) -> dict[str, Any]:
+        """Triton's statistics of one version, of all ready ones of a model, or of all models."""
+        if named.name:
+            await self.find(named)
+        wanted = [
+            (entry["name"], int(entry["version"]))
+            for entry in self.index()
+            if entry["state"] == "READY"
+            and named.name in ("", entry["name"])
+            and named.version in ("", entry["version"])
+        ]
+        return {"model_stats": [self._statistics.of(*key) for key in wanted]}
+
+    @asynccontextmanager
+    async def _counted(self, served: Served, question: Question, timing: Timing, began: float) -> AsyncIterator[None]:
+        key = (served.manifest.name, served.manifest.version)
+        try:
+            yield
+        except BaseException:
+            self._statistics.failed(key, time.perf_counter() - began)
+            raise
+        self._statistics.answered(key, question.inputs[0].shape[0], timing, time.perf_counter() - began)
+
+
+def _number(version: str) -> int | None:
+    if not version:
+        return None
+    if not (version.isascii() and version.isdecimal() and len(version) <= _DIGITS):
+        raise UnknownVersionError(f"version: expected a number, received {brief(version)}")
+    return int(version)

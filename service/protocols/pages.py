@@ -1,0 +1,69 @@
+"""`GET /` and its files: the demo page, and the player's modules that other pages may import."""
+
+from pathlib import Path
+
+from aiohttp import web
+
+WEB = Path(__file__).parent.parent / "web"
+TYPES = {
+    ".css": "text/css",
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".mattes": "application/x-mattes",
+    ".svg": "image/svg+xml",
+    ".webm": "video/webm",
+}
+MODULES = (
+    "clock",
+    "cuts",
+    "danmatte",
+    "live",
+    "mattes",
+    "outline",
+    "placement",
+    "scout",
+    "timeline",
+    "track",
+    "webmask",
+)
+ADAPTERS = ("artplayer", "danmaku")
+DEMO = (
+    *("comments.js", "demo.css", "demo.js", "said.js", "sample.mattes", "sample.webm"),
+    *("full.svg", "icon.svg", "pause.svg", "play.svg", "send.svg"),
+)
+# Path to file; nothing else in the folder is served.
+FILES = {
+    "/": "index.html",
+    **{f"/{name}": name for name in DEMO},
+    **{f"/{name}.js": f"{name}.js" for name in MODULES},
+    **{f"/adapters/{name}.js": f"adapters/{name}.js" for name in ADAPTERS},
+}
+PAGES = frozenset(FILES)
+"""What is open to everybody, keys or not."""
+
+_POLICY = (
+    "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
+    "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_DOCUMENT = {"Content-Security-Policy": _POLICY, "Permissions-Policy": "camera=(self), microphone=(), geolocation=()"}
+# Browsers ask again each time, and get 304 where nothing changed: the modules must fit each other.
+_FILE = {
+    "Cache-Control": "no-cache",
+    "Access-Control-Allow-Origin": "*",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+}
+
+
+class Pages:
+    """The routes of the page's files; ETag and byte ranges are aiohttp's."""
+
+    def routes(self) -> list[web.RouteDef]:
+        """For `Application.add_routes`."""
+        return [web.get(path, self.file) for path in FILES]
+
+    async def file(self, request: web.Request) -> web.FileResponse:
+        """The listed file, whole or the range that was asked for."""
+        path = WEB / FILES[request.path]
+        extra = _DOCUMENT if path.suffix == ".html" else _FILE
+        charset = "" if path.suffix in (".webm", ".mattes", ".svg") else "; charset=utf-8"
+        return web.FileResponse(path, headers={"Content-Type": TYPES[path.suffix] + charset, **extra})

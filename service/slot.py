@@ -1,0 +1,61 @@
+"""Where an offer waits for its turn: one place, and the newest takes it."""
+
+import asyncio
+import time
+from typing import NamedTuple
+
+
+class Waiting(NamedTuple):
+    """An offer that may be bad; `arrived` is a `time.perf_counter()`, `skipped` the pts it was preferred to."""
+
+    message: bytes
+    pts: float
+    arrived: float
+    skipped: tuple[float, ...] = ()
+
+
+class Slot:
+    """Holds the newest offer, and remembers the pts of those it was preferred to until it is taken."""
+
+    def __init__(self) -> None:
+        self._waiting: Waiting | None = None
+        self._skipped: list[float] = []
+        self._closed = False
+        self._changed = asyncio.Event()
+
+    @property
+    def skipped(self) -> int:
+        """How many were skipped since the last one was taken."""
+        return len(self._skipped)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing waits, and nothing will come."""
+        return self._closed and not self._waiting
+
+    def put(self, message: bytes, pts: float) -> None:
+        """Lets the offer wait; the one that waited is skipped."""
+        if self._waiting:
+            self._skipped.append(self._waiting.pts)
+        self._waiting = Waiting(message, pts, time.perf_counter())
+        self._changed.set()
+
+    def close(self) -> None:
+        """Nothing more will come; what waits may still be taken."""
+        self._closed = True
+        self._changed.set()
+
+    async def filled(self) -> None:
+        """Waits until there is an offer, or none will come."""
+        while not self._waiting and not self._closed:
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def take(self) -> Waiting | None:
+        """The newest offer, waited for; None when none will come."""
+        await self.filled()
+        waiting, self._waiting = self._waiting, None
+        if not waiting:
+            return None
+        skipped, self._skipped = tuple(self._skipped), []
+        return waiting._replace(skipped=skipped)

@@ -1,0 +1,79 @@
+"""What lies around the routes: counters, the access log, traces, the shape of errors, keys, headers."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from service.access_log import AccessLog
+from service.artifact import Artifact
+from service.engine import Engine
+from service.errors import ModelError
+from service.keys import Keys
+from service.metrics import Metrics
+from service.protocols.envelope import envelope
+from service.protocols.guard import HEALTH, guard, harden
+from service.protocols.observation import observation
+from service.protocols.openapi import PAGES as DOCS
+from service.protocols.pages import PAGES
+from service.protocols.scrape import METRICS, Scrape
+from service.repository import EngineFactory, Repository
+from service.settings import Settings
+from service.tracing import Traces
+
+
+def surround(app: web.Application, settings: Settings, metrics: Metrics, repository: Repository) -> None:
+    """Puts the middlewares around the application, and `/metrics` into it; raises SettingsError."""
+    lines = AccessLog(sys.stdout.fileno(), dropped=metrics.unlogged) if settings.access_log == "json" else None
+    traces = Traces(settings.otlp_endpoint) if settings.otlp_endpoint else None
+    app.middlewares.extend([observation(metrics, lines, traces), envelope, *doors(settings)])
+    app.on_response_prepare.append(harden)
+    scrape = Scrape(metrics, repository)
+    app.add_routes(scrape.routes())
+
+    async def written(app: web.Application) -> AsyncIterator[None]:
+        yield
+        for sink in (lines, traces):
+            if sink:
+                await asyncio.to_thread(sink.close)
+
+    app.cleanup_ctx.extend([written, scrape.sampling])
+
+
+def doors(settings: Settings) -> list[Middleware]:
+    """The guard, where keys are used; raises SettingsError when their file is bad."""
+    if not settings.keys:
+        return []
+    opened = HEALTH | PAGES | DOCS | ({METRICS} if settings.open_metrics else set())
+    return [guard(Keys.read(Path(settings.keys)), opened)]
+
+
+def telling(changed: Callable[[], None]) -> Middleware:
+    """Calls `changed` after each request that may have changed something."""
+
+    @web.middleware
+    async def told(request: web.Request, handler: Handler) -> web.StreamResponse:
+        response = await handler(request)
+        if request.method not in ("GET", "HEAD"):
+            changed()
+        return response
+
+    return told
+
+
+def counted(open_engine: EngineFactory, metrics: Metrics) -> EngineFactory:
+    """The factory, with its successes and failures counted."""
+
+    def opened(found: Artifact) -> Engine:
+        try:
+            engine = open_engine(found)
+        except ModelError:
+            metrics.loaded("failed")
+            raise
+        metrics.loaded("ready")
+        return engine
+
+    return opened

@@ -1,0 +1,95 @@
+"""What is to be done with each frame of a video: left out, held, or shown to the network."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from service.frame import Frame, Pixels, Size
+from service.geometry import fit, scaled_size
+from service.manifest import Manifest
+from service.motion import Cuts, change
+from service.stabiliser import Care
+from service.tracks.video import Shot, Video
+
+BOX = Size(180, 320)
+_WORKING_SIDE = 320  # finer than this, a mask is enlarged: the networks know no more
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a track is made.
+
+    `size` is the masks', `fps` the most of them a second; `care` None leaves them as the network gives them.
+    A frame is held, its mask the one before, while it differs from the last that the network saw by less than
+    `still` grey levels on the whole, and than `still_block` in the worst block, and for less than `hold_ms`.
+    """
+
+    size: Size
+    fps: float = 30.0
+    still: float = 1.5
+    still_block: float = 8.0
+    hold_ms: int = 1000
+    care: Care | None = field(default_factory=Care)
+
+    @property
+    def working(self) -> Size:
+        """The size at which frames are compared and masks stabilised."""
+        shrunk = min(1.0, _WORKING_SIDE / max(self.size))
+        return Size(*(max(1, round(side * shrunk)) for side in self.size))
+
+
+@dataclass(frozen=True)
+class Look:
+    """A frame that gets a mask; `picture` is the graph's input, None to hold the mask before."""
+
+    pts_ms: int
+    grey: Pixels = field(repr=False)
+    picture: Pixels | None = field(repr=False)
+    cut: bool
+
+
+def mask_size(shown: Size, box: Size = BOX) -> Size:
+    """The largest size of these proportions within the box, lying or standing as they do."""
+    high, wide = sorted(box, reverse=shown.height > shown.width)
+    scale = min(high / shown.height, wide / shown.width)
+    return Size(max(1, round(shown.height * scale)), max(1, round(shown.width * scale)))
+
+
+def looks(video: Video, manifest: Manifest, plan: Plan, from_ms: int = 0) -> Iterator[Look]:
+    """A look at every frame from there on that is to get a mask."""
+    cuts, reuse = Cuts(), Reuse(plan)
+    scaled = scaled_size(video.size, manifest)
+    for shot in thinned(video.frames(from_ms), plan.fps):
+        grey = shot.grey(plan.working)
+        cut = cuts.step(grey)
+        picture = None
+        if not reuse.step(grey, shot.pts_ms, cut=cut):
+            picture = fit(Frame(shot.colours(scaled, manifest.input.colour), scaled), manifest)
+        yield Look(shot.pts_ms, grey, picture, cut)
+
+
+def thinned(shots: Iterator[Shot], fps: float) -> Iterator[Shot]:
+    """The first frame of every 1/fps of a second; it doesn't matter where one begins to look."""
+    last = None
+    for shot in shots:
+        slot = int(shot.pts_ms * fps / 1000 + 0.5)  # a time rounded to a ms doesn't fall into the slot before
+        if slot != last:
+            yield shot
+        last = slot
+
+
+class Reuse:
+    """Tells when a mask can be used again, always against the frame that it was made for: small steps add up."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._seen: Pixels | None = None
+        self._seen_ms = 0
+
+    def step(self, grey: Pixels, pts_ms: int, *, cut: bool) -> bool:
+        """Whether the frame's mask is the one before; if not, this becomes the frame to compare with."""
+        if self._seen is not None and not cut and pts_ms - self._seen_ms < self._plan.hold_ms:
+            whole, block = change(self._seen, grey)
+            if whole < self._plan.still and block < self._plan.still_block:
+                return True
+        self._seen, self._seen_ms = grey, pts_ms
+        return False

@@ -1,0 +1,60 @@
+"""A whole video's masks: decoding, inference and stabilising at once, a bounded number of frames under way."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Any, TypeAlias
+
+from service.engine import Served
+from service.tracks.looking import Look, Plan, looks
+from service.tracks.masks import Masks, Tally
+from service.tracks.video import Video
+from service.tracks.writer import TrackWriter
+
+WARM_UP_MS = 500  # looked at again before going on, so that the stabiliser has a past
+
+_Line: TypeAlias = "asyncio.Queue[tuple[Look, asyncio.Task[Any] | None] | None]"
+
+
+class Pipeline:
+    """Makes tracks with one network.
+
+    Decoding has a thread, stabilising and writing another, the network its own. Frames pass between them in
+    order, at most `in_flight` at a time, so memory doesn't grow with the video.
+    """
+
+    def __init__(self, served: Served, *, in_flight: int) -> None:
+        self._served, self._in_flight = served, in_flight
+
+    async def run(self, video: Video, plan: Plan, writer: TrackWriter, tell: Callable[[Tally], None]) -> Tally:
+        """Goes on where the writer's track ends; `tell` hears of every frame. Raises EngineError and TrackError."""
+        from_ms = 0 if writer.last_pts_ms is None else max(0, writer.last_pts_ms - WARM_UP_MS)
+        coming = looks(video, self._served.manifest, plan, from_ms)
+        masks = Masks(self._served.manifest, video.size, plan, writer)
+        line: _Line = asyncio.Queue(self._in_flight)
+        loop = asyncio.get_running_loop()
+        with ThreadPoolExecutor(1, "decode") as decoder, ThreadPoolExecutor(1, "stabilise") as stabiliser:
+            feeding = asyncio.create_task(self._feed(coming, line, decoder))
+            try:
+                while (item := await line.get()) is not None:
+                    look, inference = item
+                    values = await inference if inference else None
+                    await loop.run_in_executor(stabiliser, masks.step, look, values)
+                    tell(masks.tally)
+                await feeding
+                await loop.run_in_executor(stabiliser, masks.finish)
+            finally:
+                feeding.cancel()
+        return masks.tally
+
+    async def _feed(self, coming: Iterator[Look], line: _Line, decoder: Executor) -> None:
+        """Puts looks into the line with their inferences started, and None at the end, also after an error."""
+        loop, infer = asyncio.get_running_loop(), self._served.engine.infer
+        try:
+            while look := await loop.run_in_executor(decoder, next, coming, None):
+                inference = None if look.picture is None else asyncio.create_task(infer(look.picture))
+                await line.put((look, inference))
+        except Exception:
+            await line.put(None)
+            raise
+        await line.put(None)

@@ -1,0 +1,192 @@
+/**
+ * Comments behind people, for any video element and any layer of comments over it.
+ *
+ *     import { attach } from "./danmatte.js";
+ *     const handle = attach(video, layer, { track: "film.mattes" });
+ *     handle.detach();
+ *
+ * The layer is clipped to where nobody stands, frame by frame. What is shown when no mask is at hand is the
+ * caller's choice (`late`); a mask is never shown across a cut.
+ */
+
+import { everyFrame } from "./clock.js";
+import { openLive } from "./live.js";
+import { clipPath, holes } from "./outline.js";
+import { placed } from "./placement.js";
+import { openTrack } from "./track.js";
+
+export { openLive, openTrack };
+
+/**
+ * Where masks come from.
+ *
+ * @typedef {object} Source
+ * @property {(ms: number) => import("./timeline.js").Mask | null} at the mask for a frame, at once, or null
+ * @property {(ms: number, video: HTMLVideoElement) => void} want called for every frame that is shown
+ * @property {() => void} onchange set by the attachment; the source calls it when it has more
+ * @property {() => void} close
+ */
+
+/**
+ * @typedef {object} Options
+ * @property {string | URL} [track] a mask track, ours or `.webmask`
+ * @property {string | URL | true | import("./live.js").LiveOptions} [live] a service's `/v1/stream`; true is this module's own server
+ * @property {Source} [source] instead of the two, one that was opened before
+ * @property {"dim" | "show" | "hide"} [late] how comments look while no mask is at hand: faint unless given
+ * @property {(stats: Stats) => void} [onframe] called after every frame
+ */
+
+/**
+ * @typedef {object} Stats
+ * @property {number} time of the frame on the screen, in milliseconds
+ * @property {number | null} pts of the mask that is used for it
+ * @property {number | null} lag between the two
+ * @property {"masked" | "nobody" | "late"} state
+ * @property {boolean} held the mask is repeated from a frame before
+ * @property {number} coverage the person's share of the frame
+ * @property {number} work milliseconds that this frame took here
+ * @property {number} frames seen so far
+ * @property {number} missed of them, without a mask
+ */
+
+const OPACITY = { dim: 0.3, show: 1, hide: 0 };
+const MEASURE_MS = 500;
+const STILL_MS = 500;
+const FADE_MS = 200;
+
+/**
+ * Lets the layer's comments pass behind the people in the video.
+ *
+ * @param {HTMLVideoElement} video
+ * @param {HTMLElement} layer the element that holds the comments, a canvas too; best of the video's own size
+ * @param {Options} options
+ * @returns {Attachment}
+ */
+export function attach(video, layer, options) {
+  return new Attachment(video, layer, options);
+}
+
+function opened({ source, track, live }) {
+  if (source) return source;
+  if (track) return openTrack(track);
+  if (live) return openLive(live);
+  throw new TypeError("attach: expected one of track, live and source");
+}
+
+/** One video, one layer, one source of masks; made by `attach`. */
+export class Attachment {
+  #video;
+  #layer;
+  #options;
+  #style;
+  #stop = [];
+  #outline = null;
+  #place = null;
+  #measured = 0;
+  #clip = "none";
+  #filter = "none";
+
+  constructor(video, layer, options) {
+    [this.#video, this.#layer, this.#options] = [video, layer, { late: "dim", ...options }];
+    const { clipPath, filter } = layer.style;
+    this.#style = { clipPath, filter };
+    /** @type {Source} */
+    this.source = opened(options);
+    this.source.onchange = () => this.refresh();
+    /** @type {Stats} */
+    this.stats = { time: 0, pts: null, lag: null, state: "late", held: false, coverage: 0, work: 0, frames: 0, missed: 0 };
+    this.#watchSizes();
+    const still = setInterval(() => this.#still(), STILL_MS);
+    this.#stop.push(() => clearInterval(still));
+    this.#stop.push(everyFrame(video, (ms) => this.#frame(ms)));
+    if (!this.stats.frames) this.#dress("none", "late");
+  }
+
+  /** Measures the page again and repeats the last frame; needed after moving the video within the layer. */
+  refresh() {
+    if (!this.stats.frames) return;
+    this.#measured = 0;
+    this.source.want(this.stats.time, this.#video);
+    this.#show(this.stats.time);
+  }
+
+  /** The outline on the screen as SVG path data in the layer's pixels; empty when nothing is masked. */
+  get outline() {
+    return this.#outline && this.#place ? holes(this.#outline, this.#place) : "";
+  }
+
+  /** Leaves the layer as it was found. A source that was handed over ready stays open. */
+  detach() {
+    for (const stop of this.#stop.splice(0)) stop();
+    this.source.onchange = () => {};
+    if (!this.#options.source) this.source.close();
+    Object.assign(this.#layer.style, this.#style);
+  }
+
+  #watchSizes() {
+    const measure = () => this.refresh();
+    const sizes = new ResizeObserver(measure);
+    for (const element of [this.#video, this.#layer]) sizes.observe(element);
+    this.#video.addEventListener("resize", measure);
+    document.addEventListener("fullscreenchange", measure);
+    this.#stop.push(() => {
+      sizes.disconnect();
+      this.#video.removeEventListener("resize", measure);
+      document.removeEventListener("fullscreenchange", measure);
+    });
+  }
+
+  /** Nothing new on the screen: what is on the way may arrive meanwhile, or have to be tried again. */
+  #still() {
+    if (this.#video.paused) this.refresh();
+  }
+
+  #frame(ms) {
+    this.stats.frames += 1;
+    this.source.want(ms, this.#video);
+    this.#show(ms);
+    if (this.stats.state === "late") this.stats.missed += 1;
+  }
+
+  #show(ms) {
+    const began = performance.now();
+    const mask = this.source.at(ms);
+    const place = this.#measure(began);
+    const outline = mask?.shape.outline ?? null;
+    if (outline !== this.#outline || place !== this.#place) {
+      [this.#outline, this.#place] = [outline, place];
+      this.#clip = outline?.rings.length ? clipPath(outline, place) : "none";
+    }
+    const state = !mask ? "late" : this.#clip === "none" ? "nobody" : "masked";
+    this.#dress(this.#clip, state);
+    Object.assign(this.stats, {
+      time: ms,
+      pts: mask?.pts ?? null,
+      lag: mask ? ms - mask.pts : null,
+      state,
+      held: mask?.held ?? false,
+      coverage: mask?.coverage ?? 0,
+      work: performance.now() - began,
+    });
+    this.#options.onframe?.(this.stats);
+  }
+
+  /** The same object as long as nothing has moved. */
+  #measure(now) {
+    if (this.#place && now - this.#measured < MEASURE_MS) return this.#place;
+    this.#measured = now;
+    const place = placed(this.#video, this.#layer);
+    const same = this.#place && Object.keys(place).every((side) => place[side] === this.#place[side]);
+    return same ? this.#place : place;
+  }
+
+  /** Faint at once, and back to full strength gently. A filter, as `opacity` is what comment libraries set. */
+  #dress(clip, state) {
+    const { style } = this.#layer;
+    const filter = state === "late" ? `opacity(${OPACITY[this.#options.late]})` : this.#style.filter;
+    if (style.clipPath !== clip) style.clipPath = clip;
+    if (this.#filter === filter) return;
+    if (state !== "late") this.#layer.animate({ filter: [this.#filter, filter || "none"] }, FADE_MS);
+    style.filter = this.#filter = filter;
+  }
+}

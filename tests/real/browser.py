@@ -1,0 +1,135 @@
+"""A real service, a real Chromium, and a moving box whose place in every frame is known."""
+
+import io
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from service.frame import Size
+from service.tracks import Entry, Header, TrackWriter
+from tests.architecture.sources import ROOT
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+    "--disable-features=LocalNetworkAccessChecks",  # a page that a test answers counts as one from the internet
+)
+READY_WITHIN_S = 90
+
+# The film: a white box runs over a dark ground, and a cut throws it back.
+WIDTH, HEIGHT, FRAMES, RATE = 320, 180, 150, 25
+BOX, STEP, CUT = (60, 100), 3, 75
+GROUNDS = ((24, 24, 40), (70, 20, 20))
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def box_left(number: int) -> int:
+    """Where the box begins in a frame, in pixels of the film."""
+    return 16 + STEP * (number % CUT)
+
+
+def film(path: Path) -> None:
+    """Writes the film, lossless but for its colours."""
+    options = {"lossless": "1", "deadline": "realtime", "cpu-used": "8"}
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libvpx-vp9", rate=RATE, options=options)
+        stream.width, stream.height, stream.pix_fmt, stream.gop_size = WIDTH, HEIGHT, "yuv420p", RATE
+        for number in range(FRAMES):
+            pixels = np.full((HEIGHT, WIDTH, 3), GROUNDS[number // CUT], np.uint8)
+            pixels[40 : 40 + BOX[1], box_left(number) : box_left(number) + BOX[0]] = 255
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def track(path: Path) -> None:
+    """Writes the film's masks."""
+    size = Size(HEIGHT, WIDTH)
+    with TrackWriter(path, Header(size, "background" if path.suffix == ".webmask" else "person")) as writer:
+        for number in range(FRAMES):
+            mask = np.zeros(size, np.bool_)
+            mask[40 : 40 + BOX[1], box_left(number) : box_left(number) + BOX[0]] = True
+            writer.add(Entry(round(1000 * number / RATE), mask, True, number == CUT, False, float(mask.mean())))
+
+
+@contextmanager
+def serving(models: Path) -> Iterator[str]:
+    """A service of its own process on a free port; its address."""
+    command = [sys.executable, "-m", "service", "serve", "--models", str(models), "--port", "0"]
+    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    watch = threading.Timer(READY_WITHIN_S, server.kill)
+    watch.start()
+    try:
+        assert server.stdout
+        line = next((line for line in server.stdout if "ready on" in line), "")
+        watch.cancel()
+        assert line, "the service ended before it was ready"
+        yield line.split()[-1]
+    finally:
+        watch.cancel()
+        server.send_signal(signal.SIGTERM)
+        try:
+            server.wait(40)
+        finally:
+            server.kill()
+            if server.stdout:
+                server.stdout.close()
+
+
+@contextmanager
+def browsing() -> Iterator["object"]:
+    """Chromium, or the test is skipped with the reason."""
+    api = pytest.importorskip("playwright.sync_api", reason="needs Playwright")
+    if not CHROMIUM.exists():
+        pytest.skip(f"needs {CHROMIUM}")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+def until(page: object, condition: str, within_s: float = 30) -> None:
+    """Waits for a condition in JavaScript, also where a page's policy forbids `eval`."""
+    end = time.monotonic() + within_s
+    while not page.evaluate(condition):
+        assert time.monotonic() < end, f"waited {within_s} s for {condition}"
+        page.wait_for_timeout(30)
+
+
+def picture(png: bytes) -> Pixels:
+    """A screenshot's pixels, RGB."""
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+
+
+def files(found: dict[str, bytes | str]) -> Callable[[object], None]:
+    """A Playwright route that answers with these bodies by path, and lets everything else through."""
+    kinds = {"html": "text/html", "js": "text/javascript", "mjs": "text/javascript"}
+
+    def answer(route: object) -> None:
+        path = route.request.url.partition("://")[2].partition("/")[2].partition("?")[0]
+        if path not in found:
+            route.continue_()
+            return
+        kind = kinds.get(path.rpartition(".")[2], "application/octet-stream")
+        route.fulfill(body=found[path], content_type=kind)
+
+    return answer

@@ -1,0 +1,327 @@
+"""Hostile bytes by the thousand: nothing crashes, nothing hangs, nothing is an error of the server's own.
+
+DANMATTE_FUZZ_INPUTS says how many of each kind; DANMATTE_FUZZ_FIRST is the number of the first, so that a failure can
+be repeated by the number it names, and a second run sees other inputs.
+"""
+
+import asyncio
+import json
+import multiprocessing
+import os
+import random
+import re
+import time
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from aiohttp import ClientConnectionError, ClientResponseError, ClientSession, ClientTimeout, InvalidURL, TCPConnector
+from yarl import URL
+
+from service.codecs import decoder_for
+from service.errors import RequestError
+from service.frame import Size
+from service.wire import Answer, Offer, pts_of
+from tests.real.mutations import mutated
+from tests.service import pictures
+from tests.service.serving import Running, served
+
+pytestmark = pytest.mark.slow
+
+INPUTS = int(os.environ.get("DANMATTE_FUZZ_INPUTS", "2000"))
+FIRST = int(os.environ.get("DANMATTE_FUZZ_FIRST", "0"))
+SAMPLES = Path(__file__).parents[2] / "workbench/samples"
+MOST_PIXELS = 2**20
+SLOW_S = 10.0
+AT_ONCE = 50
+OVERLOAD = {429, 503}
+TYPES = ("", "image/jpeg", "application/json", "application/octet-stream", "application/x-nv12", "text/plain")
+
+
+def corpus() -> list[bytes]:
+    """Real pictures, small, in every format and some of each one's ways."""
+    found = []
+    for path in sorted(SAMPLES.glob("*.jpg"))[:4]:
+        small = cv2.resize(cv2.imread(str(path)), (96, 64))
+        found += [encoded(".jpg", small), encoded(".jpg", small, cv2.IMWRITE_JPEG_PROGRESSIVE, 1)]
+        found += [encoded(".png", small), encoded(".png", small[:, :, 0])]
+        found += [encoded(".webp", small, cv2.IMWRITE_WEBP_QUALITY, quality) for quality in (50, 101)]
+        found += [pictures.turned(6, small, kind) for kind in ("JPEG", "PNG", "WEBP")]
+    return found
+
+
+def encoded(extension: str, pixels: np.ndarray, *options: int) -> bytes:
+    """The pixels as a file."""
+    return cv2.imencode(extension, pixels, options)[1].tobytes()
+
+
+def decoded(data: bytes) -> str:
+    """What became of a picture: `decoded`, `too large`, or the refusal's code."""
+    try:
+        decoder = decoder_for("", data)
+        header = decoder.header(data, None)
+        if header.size.pixels > MOST_PIXELS:
+            return "too large"
+        pixels = decoder.pixels(data, header, "RGB", header.turned(Size(33, 33)))
+    except RequestError as error:
+        return error.code
+    assert pixels.dtype == np.uint8
+    assert pixels.ndim == 3
+    assert pixels.shape[2] == 3
+    assert pixels.shape[0] <= header.size.height
+    assert pixels.shape[1] <= header.size.width
+    return "decoded"
+
+
+def decode_all(first: int, count: int, now, answers) -> None:
+    """Runs in a process of its own, which may crash: `now` is the number of the input in work."""
+    seeds, outcomes = corpus(), Counter()
+    for number in range(first, first + count):
+        now.value = number
+        try:
+            outcomes[decoded(mutated(number, seeds))] += 1
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is what we look for
+            answers.put(f"input {number}: {error!r}")
+            return
+    answers.put(outcomes)
+
+
+def test_no_picture_crashes_or_hangs_its_decoder() -> None:
+    context = multiprocessing.get_context("spawn")
+    now, answers = context.Value("q", FIRST), context.Queue()
+    process = context.Process(target=decode_all, args=(FIRST, INPUTS, now, answers))
+    process.start()
+    outcome = watched(process, now, answers)
+    assert isinstance(outcome, Counter), outcome
+    print(f"\n{outcome.total()} pictures: {dict(outcome.most_common())}")
+    assert outcome.total() == INPUTS
+    assert outcome["decoded"] > INPUTS / 100, "hardly anything got past the headers"
+    assert outcome["corrupt_picture"] > INPUTS / 100
+
+
+def watched(process, now, answers) -> object:
+    """The process' answer, or what stopped it."""
+    last, since = -1, time.monotonic()
+    while process.is_alive() or not answers.empty():
+        if not answers.empty():
+            return answers.get()
+        process.join(0.2)
+        if now.value != last:
+            last, since = now.value, time.monotonic()
+        elif time.monotonic() - since > 60:
+            process.kill()
+            return f"input {now.value} hangs"
+    return f"input {now.value} ended the process with {process.exitcode}"
+
+
+async def test_no_request_is_an_error_of_the_servers_own(models: Path, jpeg: bytes) -> None:
+    seeds, outcomes = [*corpus(), *bodies()], Counter()
+    limits = {"deadline_s": 5, "upload_s": 1, "max_pixels": MOST_PIXELS, "max_body_bytes": 2**18}
+    one_each = TCPConnector(force_close=True)  # a connection for every request, so that none is lost with another's
+    calm = ClientTimeout(SLOW_S)
+    async with served(models, **limits) as server, ClientSession(timeout=calm, connector=one_each) as session:
+        routes = known(server)
+        for number in range(FIRST, FIRST + INPUTS):
+            outcomes[await asked(session, server, number, routes, seeds)] += 1
+        assert await still_serves(server, jpeg)
+    print(f"\n{outcomes.total()} requests: {dict(sorted(outcomes.items(), key=str))}")
+    assert "hung up" not in outcomes
+    assert set(outcomes) >= {200, 404, 422}
+
+
+async def still_serves(server: Running, jpeg: bytes) -> bool:
+    """Whether a good post is answered after all that."""
+    async with ClientSession() as session, session.post(f"{server.url}/v1/mattes", data=jpeg) as answer:
+        return answer.status == 200
+
+
+async def asked(
+    session: ClientSession, server: Running, number: int, routes: Sequence[tuple[str, str]], seeds: Sequence[bytes]
+) -> int | str:
+    """The status of a random request; one that can't even be sent is `unsent`."""
+    rng = random.Random(number)
+    method, path = rng.choice(routes) if rng.random() < 0.9 else (rng.choice(["GET", "PUT", "X"]), "/" + words(rng))
+    path = re.sub(r"{\w+}", lambda _: rng.choice(["toy", "1", "2", "0", "99", "stable", words(rng)]), path)
+    body = mutated(number, seeds) if rng.random() < 0.7 else rng.choice(seeds)
+    headers = random_headers(rng)
+    try:
+        url = URL(server.url + path + query(rng), encoded=rng.random() < 0.5)
+        sent = body if method not in ("GET", "HEAD") else None
+        async with session.request(method, url, data=sent, headers=headers, allow_redirects=False) as answer:
+            text = await answer.read()
+    except (ValueError, InvalidURL):
+        return "unsent"
+    except ClientConnectionError:
+        return "hung up"
+    except ClientResponseError as error:  # a body to a HEAD that was no HTTP
+        return error.status
+    assert answer.status < 500 or answer.status in OVERLOAD, f"{number}: {method} {url}: {answer.status} {text!r}"
+    if answer.status >= 400 and text:
+        assert "error" in json.loads(text), f"{number}: {text!r}"
+    return answer.status
+
+
+def known(server: Running) -> list[tuple[str, str]]:
+    """Method and path of every route; those that take bodies come often."""
+    routes = [(route.method, route.resource.canonical) for route in server.app.router.routes() if route.resource]
+    posts = [route for route in routes if route[0] not in ("GET", "HEAD")]
+    return routes + posts * (2 * len(routes) // len(posts))
+
+
+def bodies() -> list[bytes]:
+    """Requests of the inference protocols, small."""
+    picture = {"name": "frame", "shape": [1], "datatype": "BYTES", "data": ["x"]}
+    pixels = {"name": "frame", "shape": [1, 96, 160, 3], "datatype": "UINT8", "data": [0] * (96 * 160 * 3)}
+    binary = {"name": "frame", "shape": [1], "datatype": "BYTES", "parameters": {"binary_data_size": 8}}
+    messages = [
+        {"inputs": [picture], "outputs": [{"name": "person"}, {"name": "mask"}]},
+        {"inputs": [pixels], "id": "1", "parameters": {"binary_data_output": True, "timeout": 1_000_000}},
+        {"inputs": [binary]},
+        {"instances": [{"b64": "/9j/"}]},
+        {"inputs": {"b64": "/9j/"}, "signature_name": "serving_default"},
+        {"instances": [[[[0, 0, 0]] * 160] * 96]},
+    ]
+    multipart = b"--x\r\nContent-Type: image/jpeg\r\n\r\n\xff\xd8\xff\r\n--x--\r\n"
+    return [multipart, *(json.dumps(message).encode() for message in messages)]
+
+
+def random_headers(rng: random.Random) -> dict[str, str]:
+    """Some of the headers that mean something."""
+    choices = {
+        "Content-Type": [*TYPES, "multipart/form-data; boundary=x", "multipart/mixed", "image/jpeg; x=" + words(rng)],
+        "Accept": ["*/*", "image/webp", "image/svg+xml;q=0.1, image/png;q=0", "multipart/mixed", words(rng)],
+        "Inference-Header-Content-Length": ["0", "10", "-1", "99999999", "1e3", words(rng)],
+        "Content-Encoding": ["gzip", "deflate", "br", "zstd", "identity", words(rng)],
+        "Range": ["bytes=0-", "bytes=-1", "bytes=9-1", words(rng)],
+        "traceparent": ["00-" + "1" * 32 + "-" + "2" * 16 + "-01", words(rng)],
+        "X-Request-Id": ["a", words(rng)],
+    }
+    chosen = {name: rng.choice(values) for name, values in choices.items() if rng.random() < 0.3}
+    return {name: re.sub(r"[\r\n\0]", "", value) for name, value in chosen.items()}
+
+
+def query(rng: random.Random) -> str:
+    """A query of known and unknown names, with edges as values."""
+    names = ["width", "height", "model", "version", "label", "format", "soft", "threshold", "polarity", "pts"]
+    values = ["0", "1", "96", "-1", "1e9", "99999999999999999999", "nan", "true", "png", "svg", "rle", "bits", "raw"]
+    pairs = [
+        f"{rng.choice([*names, words(rng)])}={rng.choice([*values, words(rng)])}" for _ in range(rng.randint(0, 3))
+    ]
+    return "?" + "&".join(pairs) if pairs else ""
+
+
+def words(rng: random.Random) -> str:
+    """A few odd characters."""
+    return "".join(rng.choice("aZ0-._~/%:;&=+ \t\"'<>{}[]\\äß漢\u202e") for _ in range(rng.randint(0, 12)))
+
+
+async def test_no_raw_bytes_stop_the_server(models: Path, jpeg: bytes) -> None:
+    head = b"POST /v1/mattes HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg)
+    upgrade = b"GET /v1/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    secret = b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    chunked = b"POST /v1/mattes HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n"
+    seeds = [head + jpeg[:2000], upgrade + secret + b"\x82\x85abcdefghi", chunked, b"GET /metrics HTTP/1.1\r\n\r\n" * 3]
+    outcomes: Counter[bytes] = Counter()
+    async with served(models, keepalive_s=0.5, upload_s=0.3) as server:
+        numbers = iter(range(FIRST, FIRST + INPUTS // 4))
+        while batch := list(islice(numbers, AT_ONCE)):
+            outcomes.update(await asyncio.gather(*(shouted(server, mutated(number, seeds)) for number in batch)))
+        assert await still_serves(server, jpeg)
+    print(f"\n{outcomes.total()} connections: {dict(outcomes.most_common())}")
+    assert b"500" not in outcomes
+    assert set(outcomes) >= {b"400", b"404"}
+
+
+async def shouted(server: Running, data: bytes) -> bytes:
+    """The status of the first answer to raw bytes, or nothing."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    try:
+        writer.write(data)
+        async with asyncio.timeout(SLOW_S):
+            line = await reader.readline()
+        return line.split()[1] if line.startswith(b"HTTP/") else b""
+    except ConnectionError:
+        return b"hung up"
+    finally:
+        writer.close()
+
+
+async def test_no_live_message_ends_more_than_its_connection(models: Path, jpeg: bytes) -> None:
+    seeds = [Offer(float(number), body).pack() for number, body in enumerate(corpus())]
+    outcomes: Counter[object] = Counter()
+    messages = deque((number, mutated(number, seeds)) for number in range(FIRST, FIRST + INPUTS // 4))
+    async with served(models, max_pixels=MOST_PIXELS, max_body_bytes=2**18) as server, ClientSession() as session:
+        while messages:
+            outcomes.update([item async for item in talked(session, server, messages)])
+        assert await still_serves(server, jpeg)
+    print(f"\n{outcomes.total()} messages: {dict(outcomes.most_common())}")
+    assert set(outcomes) <= {200, 400, 413, 415, 422, "closed 1002"}
+
+
+async def talked(session: ClientSession, server: Running, messages: deque[tuple[int, bytes]]) -> AsyncIterator[object]:
+    """The answers' statuses on one connection, until it is closed or nothing is left to say."""
+    async with session.ws_connect(f"{server.url}/v1/stream?width=32&height=18") as socket:
+        while messages:
+            number, message = messages.popleft()
+            await socket.send_bytes(message)
+            said = await socket.receive(timeout=SLOW_S)
+            if not isinstance(said.data, bytes):
+                yield f"closed {socket.close_code}"
+                return
+            answer = Answer.unpack(said.data)
+            assert answer.status < 500, (number, answer)
+            assert repr(answer.pts) == repr(pts_of(message)), number
+            yield answer.status
+
+
+async def test_no_grpc_message_is_an_error_of_the_servers_own(models: Path, unused_tcp_port: int, jpeg: bytes) -> None:
+    pytest.importorskip("grpc")
+    seeds = grpc_messages(jpeg)
+    outcomes: Counter[str] = Counter()
+    async with served(models, grpc_port=unused_tcp_port, max_pixels=MOST_PIXELS, max_body_bytes=2**18) as server:
+        for number in range(FIRST, FIRST + INPUTS // 4):
+            outcomes[await called(unused_tcp_port, number, seeds)] += 1
+        assert await still_serves(server, jpeg)
+    print(f"\n{outcomes.total()} calls: {dict(outcomes.most_common())}")
+    assert set(outcomes) >= {"OK", "INVALID_ARGUMENT", "NOT_FOUND"}
+
+
+def grpc_messages(jpeg: bytes) -> list[bytes]:
+    """Requests for inference, and for a model by name."""
+    from service.protocols.grpc.messages import inference
+
+    encoded = {"name": "frame", "datatype": "BYTES", "shape": [1]}
+    pixels = {"name": "frame", "datatype": "UINT8", "shape": [1, 96, 160, 3]}
+    element = len(jpeg).to_bytes(4, "little") + jpeg
+    ask = inference("ModelInferRequest")
+    asked = [
+        ask(model_name="toy", inputs=[encoded], raw_input_contents=[element], outputs=[{"name": "mask"}]),
+        ask(model_name="toy", model_version="1", inputs=[pixels], raw_input_contents=[bytes(96 * 160 * 3)]),
+        ask(model_name="toy", inputs=[{**encoded, "contents": {"bytes_contents": [jpeg]}}]),
+        inference("ModelMetadataRequest")(name="toy", version="2"),
+    ]
+    return [message.SerializeToString() for message in asked]
+
+
+async def called(port: int, number: int, seeds: Sequence[bytes]) -> str:
+    """The status of a random call."""
+    import grpc
+
+    rng = random.Random(number)
+    method = rng.choice(["ModelInfer", "ModelInfer", "ModelMetadata", "ModelConfig", "ModelReady", "RepositoryIndex"])
+    message = mutated(number, seeds) if rng.random() < 0.9 else rng.choice(seeds)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        try:
+            await channel.unary_unary(f"/inference.GRPCInferenceService/{method}")(message, timeout=SLOW_S)
+        except grpc.aio.AioRpcError as error:
+            failure = error
+        else:
+            return "OK"
+    if "DecodeError" in (failure.details() or ""):
+        return "no message"  # the library's own answer
+    assert failure.code().name not in ("UNKNOWN", "INTERNAL", "DEADLINE_EXCEEDED"), (number, failure)
+    return str(failure.code().name)

@@ -1,0 +1,357 @@
+"""Comments pass behind people, in a real Chromium, frame by frame.
+
+The comment layer is magenta all over. A white box runs through a film on dark ground, so a screenshot tells by itself
+how far mask and frame are apart: where the box is, the layer must be cut out, and dark ground in the cut-out is a lag.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+from service.tracks import TrackReader
+from tests.architecture.sources import ROOT
+from tests.real import browser
+from tests.service.toy import Toy, publish
+
+pytestmark = pytest.mark.slow
+
+WEB = ROOT / "service" / "web"
+FRAME_MS = 1000 / browser.RATE
+SEEN = "window.seen.filter(({ state }) => state !== 'late')"
+HARNESS = """<!doctype html>
+<style>
+  body { margin: 0; background: #000 }
+  #stage { position: relative; width: 640px; height: 360px; overflow: hidden }
+  video { width: 100%; height: 100%; display: block; object-fit: contain }
+  #layer { position: absolute; inset: 0; background: #f0f }
+</style>
+<div id=stage><video id=video muted playsinline></video><div id=layer></div></div>
+<script type=module>
+  import { attach } from "/danmatte.js";
+  window.seen = [];
+  window.wear = async (film, options) => {
+    window.handle?.detach();
+    video.src = URL.createObjectURL(await (await fetch(film)).blob());
+    window.handle = attach(video, layer, { ...options, onframe: (stats) => seen.push({ ...stats }) });
+  };
+  window.go = (seconds) => new Promise((done) => {
+    video.addEventListener("seeked", () => requestAnimationFrame(() => requestAnimationFrame(done)), { once: true });
+    video.currentTime = seconds;
+  });
+  window.ready = true;
+</script>"""
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    models = tmp_path_factory.mktemp("models")
+    publish(models, Toy(96, 160, rule="stretch"))
+    with browser.serving(models) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[object]:
+    with browser.browsing() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def bodies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes | str]:
+    folder = tmp_path_factory.mktemp("film")
+    browser.film(folder / "film.webm")
+    for suffix in (".mattes", ".webmask"):
+        browser.track(folder / f"film{suffix}")
+    return {"test.html": HARNESS, **{path.name: path.read_bytes() for path in folder.glob("film.*")}}
+
+
+@pytest.fixture
+def page(chromium: object, address: str, bodies: dict[str, bytes | str]) -> Iterator[object]:
+    """The harness; an error on the page fails the test."""
+    opened = chromium.new_page(viewport={"width": 700, "height": 420})
+    errors: list[str] = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.route("**/*", browser.files(bodies))
+    opened.goto(f"{address}/test.html")
+    browser.until(opened, "window.ready")
+    yield opened
+    opened.close()
+    assert errors == []
+
+
+def wear(page: object, options: str = '{ track: "/film.mattes" }', film: str = "/film.webm") -> None:
+    """Video and masks, up to the first masked frame."""
+    page.evaluate(f"wear({film!r}, {options})")
+    browser.until(page, "window.handle && handle.stats.state === 'masked'")
+
+
+def shot(page: object) -> np.ndarray:
+    """What of the stage is comments (1), person (2), and ground that should be comments (0)."""
+    pixels = browser.picture(page.locator("#stage").screenshot()).astype(int)
+    comments = (pixels[..., 0] > 180) & (pixels[..., 1] < 120) & (pixels[..., 2] > 180)
+    person = pixels.min(-1) > 180
+    return np.where(person, 2, np.where(comments, 1, 0))
+
+
+def frames_apart(seen: np.ndarray, scale: float = 2.0) -> float:
+    """How many frames the cut-out is off the box, from the ground it lays bare along the box's middle."""
+    row = seen[round(90 * scale)]
+    bare = max(0, np.count_nonzero(row == 0) - 4)  # edges are blended
+    return bare / (browser.STEP * scale)
+
+
+def check(seen: np.ndarray) -> None:
+    """The box is whole and comments are everywhere else, to within a frame."""
+    person = np.count_nonzero(seen[180] == 2)
+    assert person >= 2 * (browser.BOX[0] - browser.STEP) - 6, f"{person} pixels of the person are seen"
+    assert frames_apart(seen) <= 1.0
+    assert np.all(seen[30] == 1), "comments are missing outside the person"
+
+
+def test_comments_are_behind_the_person_while_it_plays(page: object) -> None:
+    wear(page)
+    page.evaluate("video.loop = true, video.play()")
+    for _ in range(10):
+        check(shot(page))
+        page.wait_for_timeout(130)
+    seen = page.evaluate(SEEN)
+    assert len(seen) > 20
+    assert max(abs(one["lag"]) for one in seen) <= 1
+
+
+def test_at_double_rate_and_after_a_seek(page: object) -> None:
+    wear(page)
+    page.evaluate("video.loop = true, video.playbackRate = 2, video.play()")
+    for moment in range(10):
+        if moment == 5:
+            page.evaluate("go(1)")
+        check(shot(page))
+        page.wait_for_timeout(90)
+    assert max(abs(one["lag"]) for one in page.evaluate(SEEN)) <= 1
+
+
+def test_every_seek_shows_the_mask_of_its_frame(page: object) -> None:
+    wear(page)
+    for number in (3, 74, 75, 149, 20, 76, 0, 110, 60, 148):
+        page.evaluate(f"go({(number + 0.5) / browser.RATE})")
+        browser.until(page, f"Math.abs(handle.stats.pts - {number * FRAME_MS}) <= 1")
+        seen = shot(page)
+        assert frames_apart(seen) < 0.5
+        where = np.flatnonzero(seen[180] == 2)
+        assert abs(where[0] - 2 * browser.box_left(number)) <= 3
+
+
+def test_no_mask_outlives_a_cut(page: object) -> None:
+    wear(page)
+    page.evaluate(f"go({(browser.CUT - 8) / browser.RATE})")
+    page.evaluate("seen.length = 0, video.play()")
+    browser.until(page, f"handle.stats.time > {(browser.CUT + 8) * FRAME_MS}")
+    edge = browser.CUT * FRAME_MS
+    for one in page.evaluate(SEEN):
+        assert (one["time"] > edge - 1) == (one["pts"] > edge - 1)
+
+
+def test_a_loop_begins_with_its_own_masks(page: object) -> None:
+    wear(page)
+    page.evaluate("go(5.6)")
+    page.evaluate("video.loop = true, seen.length = 0, video.play()")
+    browser.until(page, "seen.some(({ time }) => time < 400)")
+    check(shot(page))
+    assert max(abs(one["lag"]) for one in page.evaluate(SEEN)) <= 1
+
+
+def test_without_frame_callbacks_it_is_within_a_frame_or_two(page: object) -> None:
+    page.evaluate("delete HTMLVideoElement.prototype.requestVideoFrameCallback")
+    wear(page)
+    page.evaluate("go(1.02)")
+    check(shot(page))
+    page.evaluate("video.loop = true, video.play()")
+    apart = []
+    for _ in range(10):
+        apart.append(frames_apart(shot(page)))
+        page.wait_for_timeout(110)
+    assert sorted(apart)[5] <= 1
+    assert max(apart) <= 2.5
+
+
+@pytest.mark.parametrize(
+    ("style", "scale", "left", "top"),
+    [
+        ("width:640px;height:420px", 2.0, 0, 30),
+        ("width:320px;height:180px", 1.0, 0, 0),
+        ("width:680px;height:180px", 1.0, 180, 0),
+        ("width:360px;height:300px", 1.125, 0, 48.75),
+    ],
+)
+def test_it_follows_sizes_and_letterboxes(page: object, style: str, scale: float, left: float, top: float) -> None:
+    wear(page)
+    page.evaluate("go(1.02)")
+    page.evaluate(f"stage.style.cssText = {style!r}")
+    page.evaluate("new Promise((done) => setTimeout(done, 100))")
+    seen = shot(page)
+    row = seen[round(top + 90 * scale)]
+    where = np.flatnonzero(row == 2)
+    assert abs(where[0] - (left + scale * browser.box_left(25))) <= 3
+    assert np.count_nonzero(row == 0) <= 5
+    assert np.all(seen[2] == 1), "comments are missing on the bars"
+
+
+def test_cover_and_full_screen(page: object) -> None:
+    wear(page)
+    page.evaluate("go(1.02)")
+    page.evaluate("stage.style.cssText = 'width:360px;height:360px', video.style.objectFit = 'cover'")
+    page.evaluate("new Promise((done) => setTimeout(done, 100))")
+    where = np.flatnonzero(shot(page)[180] == 2)
+    assert abs(where[0] - (2 * browser.box_left(25) - 140)) <= 3
+    page.evaluate("video.style.objectFit = 'contain', stage.requestFullscreen()")
+    browser.until(page, "document.fullscreenElement !== null")
+    page.evaluate("stage.style.cssText = 'width:100%;height:100%'")
+    page.evaluate("new Promise((done) => setTimeout(done, 200))")
+    seen = shot(page)
+    assert np.count_nonzero(seen == 2) > 0.1 * seen.size * 0.5
+    assert np.count_nonzero(seen == 0) < 0.02 * seen.size
+
+
+def test_a_webmask_does_the_same(page: object) -> None:
+    wear(page, '{ track: "/film.webmask" }')
+    page.evaluate("go(1.02)")
+    browser.until(page, "Math.abs(handle.stats.pts - 1000) <= 1")
+    check(shot(page))
+
+
+@pytest.mark.parametrize(("late", "shown"), [("show", 255), ("hide", 0)])
+def test_without_masks_comments_look_as_asked(page: object, late: str, shown: int) -> None:
+    page.evaluate(f"wear('/film.webm', {{ track: '/nothing.mattes', late: {late!r} }})")
+    browser.until(page, "video.readyState >= 2")
+    page.wait_for_timeout(300)
+    pixels = browser.picture(page.locator("#stage").screenshot())
+    assert abs(int(pixels[30, 30, 0]) - max(shown, browser.GROUNDS[0][0])) < 30
+    assert page.evaluate("handle.stats.state") == "late"
+
+
+def test_detaching_leaves_the_layer_as_it_was(page: object) -> None:
+    wear(page)
+    page.evaluate("handle.detach()")
+    assert page.evaluate("[layer.style.clipPath, layer.style.filter]") == ["", ""]
+    assert np.all(shot(page) == 1)
+
+
+def test_a_video_of_ones_own_is_masked_live(page: object) -> None:
+    wear(page, "{ live: true }")
+    page.evaluate("go(1.02)")
+    browser.until(page, "Math.abs(handle.stats.pts - 1000) <= 1")
+    check(shot(page))
+    page.evaluate("seen.length = 0, video.loop = true, video.play()")
+    browser.until(page, "handle.source.counts.masks > 30")
+    lags = [one["lag"] for one in page.evaluate(SEEN)]
+    assert min(lags) >= -8
+    assert sorted(lags)[len(lags) // 2] < 350
+
+
+def test_a_copy_that_runs_ahead_brings_live_masks_in_time(page: object) -> None:
+    wear(page, "{ live: { ahead: 0.7 } }")
+    page.evaluate("video.loop = true, video.play()")
+    browser.until(page, "handle.stats.frames > 60")
+    page.evaluate("seen.length = 0")
+    browser.until(page, "seen.length > 60")
+    lags = sorted(one["lag"] for one in page.evaluate(SEEN))
+    assert lags[len(lags) // 2] <= 2 * FRAME_MS
+
+
+def test_a_lost_connection_is_made_again(page: object) -> None:
+    page.evaluate(
+        """() => { const Real = WebSocket; window.sockets = [];
+        window.WebSocket = class extends Real { constructor(url) { super(url); sockets.push(this); } }; }"""
+    )
+    wear(page, "{ live: true }")
+    page.evaluate("sockets[0].close()")
+    page.evaluate("go(2.02)")
+    browser.until(page, "handle.source.counts.connections === 2")
+    browser.until(page, "Math.abs(handle.stats.pts - 2000) <= 1")
+
+
+def test_the_readmes_page_works_as_it_stands(chromium: object, address: str, bodies: dict[str, bytes | str]) -> None:
+    block = (WEB / "README.md").read_text("utf-8").partition("```html")[2].partition("```")[0]
+    page = chromium.new_page()
+    html = "<!doctype html>" + block.replace("film.mp4", "film.webm")
+    page.route("**/*", browser.files({**bodies, "test.html": html}))
+    page.goto(f"{address}/test.html")
+    browser.until(page, "document.querySelector('#comments').style.clipPath.startsWith('path')")
+    page.close()
+
+
+# The demo page itself, with the sample that comes along.
+
+
+def covered(page: object) -> None:
+    """One comment of magenta all over, instead of the page's."""
+    page.evaluate(
+        """() => { const cover = document.createElement("div");
+        cover.style.cssText = "position:absolute;inset:0;z-index:9;background:#f0f";
+        document.getElementById("comments").append(cover); }"""
+    )
+
+
+def moment(page: object, masks: list[tuple[int, np.ndarray]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Comments on a screenshot; where they must be hidden, and shown, whichever frame it caught, give or take one."""
+    step = FRAME_MS * page.evaluate("video.playbackRate")
+    before = page.evaluate("1000 * video.currentTime")
+    pixels = browser.picture(page.locator("#screen").screenshot()).astype(int)
+    after = page.evaluate("1000 * video.currentTime")
+    caught = [mask for pts, mask in masks if before - 2 * step <= pts <= after + step] if after >= before else []
+    comments = (pixels[..., 0] > 200) & (pixels[..., 1] < 60) & (pixels[..., 2] > 200)
+    if not caught:
+        return comments, np.zeros_like(comments), np.zeros_like(comments)
+    size = comments.shape[::-1]
+    inside = shrunk(np.logical_and.reduce(caught), size)
+    outside = shrunk(~np.logical_or.reduce(caught), size)
+    return comments, inside, outside
+
+
+def shrunk(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The mask at the screenshot's size, without its outermost pixels."""
+    smaller = Image.fromarray(mask.astype(np.uint8) * 255).filter(ImageFilter.MinFilter(7))
+    return np.asarray(smaller.resize(size, Image.Resampling.NEAREST)) > 127
+
+
+@pytest.mark.parametrize("width", [1280, 390, 360])
+def test_the_demo_hides_comments_behind_people(chromium: object, address: str, width: int) -> None:
+    with TrackReader(WEB / "sample.mattes") as reader:
+        masks = [(entry.pts_ms, entry.mask) for entry in reader]
+    page = chromium.new_page(viewport={"width": width, "height": 800})
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    page.goto(address)
+    browser.until(page, "!video.paused && comments.style.clipPath.startsWith('path')")
+    page.evaluate("comments.getAnimations({ subtree: true }).forEach((flight) => flight.cancel())")
+    covered(page)
+    compared = 0
+    for number in range(12):
+        if number == 4:
+            page.evaluate("video.currentTime = 8")
+        if number == 7:
+            page.evaluate("video.playbackRate = 2")
+        page.wait_for_timeout(150)
+        comments, inside, outside = moment(page, masks)
+        if inside.any() and outside.any():
+            compared += 1
+            assert comments[inside].mean() < 0.01, f"comments over the person at moment {number}"
+            assert comments[outside].mean() > 0.98, f"comments missing at moment {number}"
+    assert compared >= 8
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.close()
+    assert errors == []
+
+
+def test_the_demo_takes_an_own_video(chromium: object, address: str) -> None:
+    page = chromium.new_page(viewport={"width": 800, "height": 700})
+    page.goto(address)
+    page.check("#show-timings", force=True)
+    page.set_input_files("#file", WEB / "sample.webm")
+    browser.until(page, "timings.textContent.includes('Round trip') && comments.style.filter === ''")
+    page.check("[value=front]", force=True)
+    assert page.evaluate("comments.style.clipPath") == ""
+    page.close()

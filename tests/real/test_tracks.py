@@ -1,0 +1,73 @@
+"""Real videos: what the stabiliser and the reuse of masks are worth."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from scripts import steadiness
+from service.engine import Served
+from service.frame import Size
+from service.motion import Cuts
+from service.tracks import Header, TrackReader, TrackWriter
+from service.tracks.batch import open_model
+from service.tracks.looking import Plan, mask_size
+from service.tracks.pipeline import Pipeline
+from service.tracks.video import Video
+from tests.real.shared import ROOT, needed
+
+pytestmark = [pytest.mark.slow, pytest.mark.data]
+PASSERS_BY = "data/video/one-by-one-person-detection.mp4"
+CLIPS = ("davis_hike", "davis_tennis")
+
+
+@pytest.fixture(scope="module")
+def served() -> Served:
+    """The default model."""
+    if not (ROOT / "models/deeplab/1").is_dir():
+        pytest.skip("the default model isn't published yet")
+    return open_model(ROOT / "models", "deeplab")
+
+
+@pytest.fixture(scope="module")
+def clips(served: Served) -> dict[str, dict[str, dict[str, float]]]:
+    """Scores by clip and way."""
+    return {name: steadiness.compare(steadiness.Clip(needed(f"data/video/{name}")), served) for name in CLIPS}
+
+
+@pytest.mark.parametrize("name", CLIPS)
+def test_masks_flicker_a_third_less_and_are_no_less_right(clips: dict[str, Any], name: str) -> None:
+    raw, live, offline = (clips[name][way] for way in ("frame by frame", "live", "offline"))
+    assert offline["flicker_lower"] >= 0.35
+    assert live["flicker_lower"] >= 0.25
+    assert offline["error_change"] < raw["error_change"]
+    assert min(live["iou"], offline["iou"]) >= raw["iou"]
+
+
+@pytest.mark.parametrize("name", CLIPS)
+def test_no_cut_is_seen_where_there_is_none(name: str) -> None:
+    cuts = Cuts()
+    assert not any(cuts.step(grey) for grey in steadiness.Clip(needed(f"data/video/{name}")).greys)
+
+
+def test_from_one_clip_to_the_other_is_a_cut() -> None:
+    cuts = Cuts()
+    first, second = (steadiness.Clip(needed(f"data/video/{name}")).greys[:20] for name in CLIPS)
+    assert [at for at, grey in enumerate([*first, *second, *first]) if cuts.step(grey)] == [20, 40]
+
+
+async def test_masks_used_again_are_nearly_those_of_every_frame(served: Served, tmp_path: Path) -> None:
+    path = needed(PASSERS_BY)
+    tracks = {}
+    for name, hold_ms in (("every", 0), ("reusing", 1000)):
+        with Video(path) as video:
+            plan = Plan(mask_size(video.shown), hold_ms=hold_ms)
+            assert plan.size == Size(180, 320)
+            with TrackWriter(tmp_path / f"{name}.mattes", Header(plan.size, "person")) as writer:
+                tracks[name] = await Pipeline(served, in_flight=6).run(video, plan, writer, lambda _: None)
+    assert tracks["reusing"].held > 0.4 * tracks["reusing"].masks
+    with TrackReader(tmp_path / "every.mattes") as every, TrackReader(tmp_path / "reusing.mattes") as reusing:
+        pairs = [(one.mask, other.mask) for one, other in zip(every, reusing, strict=True)]
+    overlaps = [(one & other).sum() / (one | other).sum() for one, other in pairs if one.any() or other.any()]
+    assert np.mean(overlaps) >= 0.99

@@ -1,0 +1,84 @@
+"""Compiled graphs on disk: found again, bounded, and never trusted when damaged."""
+
+import os
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from service.engine import Cache, OpenVinoEngine
+from service.errors import SettingsError
+from service.manifest import Manifest
+from tests.service.toy import Toy, graph, manifest
+
+TOY = Toy(height=64, width=96)
+
+
+def cache(folder: Path, limit_bytes: int = 10**9) -> Cache:
+    """In a folder of its own."""
+    return Cache(folder / "compiled", limit_bytes)
+
+
+def engine(kept: Cache) -> OpenVinoEngine:
+    return OpenVinoEngine(msgspec.convert(manifest(TOY), Manifest), *graph(TOY), 1, kept)
+
+
+def test_what_is_put_in_is_found(tmp_path: Path) -> None:
+    kept = cache(tmp_path)
+    assert kept.get("a") is None
+    kept.put("a", b"blob")
+    assert cache(tmp_path).get("a") == b"blob"
+
+
+@pytest.mark.parametrize(
+    "change", [lambda data: data[:-1], lambda data: data[:40], lambda data: b"", lambda data: data[:-1] + b"?"]
+)
+def test_what_is_damaged_is_thrown_away(tmp_path: Path, change) -> None:
+    kept = cache(tmp_path)
+    kept.put("a", b"a compiled graph")
+    [path] = (tmp_path / "compiled").iterdir()
+    path.write_bytes(change(path.read_bytes()))
+    assert kept.get("a") is None
+    assert not path.exists()
+
+
+def test_the_least_used_go_beyond_the_limit(tmp_path: Path) -> None:
+    kept = cache(tmp_path, limit_bytes=3 * 132)
+    for second, key in enumerate("abc"):
+        kept.put(key, bytes(100))
+        os.utime(tmp_path / f"compiled/{key}.blob", (second, second))
+    kept.get("a")
+    kept.put("d", bytes(100))
+    assert [kept.get(key) is not None for key in "abcd"] == [True, False, True, True]
+
+
+def test_a_folder_that_others_can_write_to_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    with pytest.raises(SettingsError, match="only this user"):
+        Cache(tmp_path, 1)
+
+
+def test_a_disk_that_fails_costs_no_answer(tmp_path: Path) -> None:
+    kept = cache(tmp_path)
+    (tmp_path / "compiled").rmdir()
+    kept.put("a", b"blob")
+    assert kept.get("a") is None
+
+
+async def test_an_engine_from_the_cache_answers_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = np.random.default_rng(1).integers(0, 256, (1, 64, 96, 3), dtype=np.uint8)
+    first = await engine(cache(tmp_path)).infer(picture)
+    monkeypatch.setattr("openvino.Core.compile_model", None)  # not to be called
+    again = engine(cache(tmp_path))
+    assert (await again.infer(picture) == first).all()
+    assert again.precision == "f32"
+
+
+async def test_what_openvino_does_not_take_is_compiled_again(tmp_path: Path) -> None:
+    kept = cache(tmp_path)
+    engine(kept)
+    [path] = (tmp_path / "compiled").iterdir()
+    kept.put(path.stem, b"whole, and no graph")
+    engine(kept)
+    assert len(kept.get(path.stem) or b"") > 100

@@ -1,0 +1,54 @@
+"""Who is let in, and what browsers are told."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from tests.service.conftest import Start
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> str:
+    """A file with one key, `secret`."""
+    file = tmp_path / "keys.toml"
+    file.write_text(f'player = "{hashlib.sha256(b"secret").hexdigest()}"\n')
+    return str(file)
+
+
+async def test_nobody_posts_without_a_key(start: Start, keys: str, jpeg: bytes) -> None:
+    client = await start(keys=keys)
+    for headers in ({}, {"X-Api-Key": "guess"}, {"Authorization": "Bearer guess"}):
+        answer = await client.post("/v1/mattes", data=jpeg, headers=headers)
+        assert (answer.status, (await answer.json())["code"]) == (401, "unauthorized")
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
+        assert "guess" not in await answer.text()
+
+
+@pytest.mark.parametrize("headers", [{"X-Api-Key": "secret"}, {"Authorization": "Bearer secret"}])
+async def test_who_has_a_key_is_served(start: Start, keys: str, jpeg: bytes, headers: dict[str, str]) -> None:
+    client = await start(keys=keys)
+    assert (await client.post("/v1/mattes", data=jpeg, headers=headers)).status == 200
+
+
+@pytest.mark.parametrize(("opened", "status"), [(False, 401), (True, 200)])
+async def test_metrics_are_open_on_purpose_only(start: Start, keys: str, opened: bool, status: int) -> None:
+    client = await start(keys=keys, open_metrics=opened)
+    assert (await client.get("/metrics")).status == status
+    assert (await client.get("/v2/health/live")).status == 200
+    assert (await client.get("/v2/health/ready")).status == 200
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/v1/models", "/v2", "/v2/health", "/v2/health/ready/"])
+async def test_every_other_path_is_guarded_even_those_that_do_not_exist(start: Start, keys: str, path: str) -> None:
+    client = await start(keys=keys)
+    assert (await client.get(path)).status == 401
+
+
+async def test_browsers_are_told_to_be_careful(start: Start, jpeg: bytes) -> None:
+    client = await start()
+    for answer in (await client.get("/nowhere"), await client.post("/v1/mattes?format=png", data=jpeg)):
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["X-Frame-Options"] == "DENY"
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]

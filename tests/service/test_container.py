@@ -1,0 +1,37 @@
+"""The container file says nothing that isn't so; it is built where there is a builder."""
+
+import re
+from pathlib import Path
+
+import service
+from service.settings import described, variable
+
+FILE = Path(service.__file__).with_name("Containerfile")
+ROOT = FILE.parents[1]
+
+
+def lines() -> list[str]:
+    """Its instructions, each on one line."""
+    text = FILE.read_text().replace("\\\n", " ")
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def test_what_is_copied_exists() -> None:
+    for line in lines():
+        if line.startswith("COPY") and "--from" not in line:
+            *sources, _ = line.split()[1:]
+            assert all((ROOT / source).exists() for source in sources), line
+
+
+def test_every_setting_it_makes_is_one() -> None:
+    made = set(re.findall(r"\b(MATTING_\w+)=", FILE.read_text()))
+    assert made
+    assert made <= {variable(name) for name in described()}
+
+
+def test_it_runs_without_root_and_asks_for_its_own_health() -> None:
+    found = lines()
+    user = next(line for line in found if line.startswith("USER")).split()[1]
+    assert all(number.isdecimal() and int(number) > 0 for number in user.split(":"))
+    assert 'HEALTHCHECK --interval=10s --timeout=6s --start-period=30s CMD ["matting", "check-health"]' in found
+    assert "MATTING_OPEN" not in " ".join(found)

@@ -1,0 +1,68 @@
+"""Each limit is in one place: just under passes, just over is refused."""
+
+import gzip
+import json
+
+import pytest
+
+from tests.service import pictures
+from tests.service.conftest import Start
+
+MIB = 2**20
+
+
+@pytest.mark.parametrize("path", ["/v1/mattes", "/v2/models/toy/infer"])
+async def test_a_body_of_exactly_the_limit_is_read(start: Start, path: str) -> None:
+    client = await start(max_body_bytes=MIB)
+    fitting = await client.post(path, data=b"x" * MIB)
+    assert fitting.status in (400, 415, 422)
+    larger = await client.post(path, data=b"x" * (MIB + 1))
+    assert (larger.status, (await larger.json())["code"]) == (413, "body_too_large")
+
+
+@pytest.mark.parametrize("path", ["/v1/mattes", "/v2/models/toy/infer"])
+async def test_a_compressed_body_counts_as_what_it_unpacks_to(start: Start, path: str) -> None:
+    client = await start(max_body_bytes=MIB)
+    headers = {"Content-Encoding": "gzip"}
+    fitting = await client.post(path, data=gzip.compress(b"x" * MIB), headers=headers)
+    assert fitting.status in (400, 415, 422)
+    larger = await client.post(path, data=gzip.compress(b"x" * (MIB + 1)), headers=headers)
+    assert (larger.status, (await larger.json())["code"]) == (413, "body_too_large")
+    bomb = await client.post(path, data=gzip.compress(bytes(64 * MIB)), headers=headers)
+    assert bomb.status in (400, 413)
+
+
+async def test_a_body_without_a_length_is_counted_as_it_comes(start: Start) -> None:
+    client = await start(max_body_bytes=MIB)
+
+    async def endless():
+        for _ in range(64):
+            yield bytes(MIB // 8)
+
+    answer = await client.post("/v1/mattes", data=endless())
+    assert answer.status == 413
+
+
+@pytest.mark.parametrize(("width", "status"), [(100, 200), (101, 413)])
+async def test_a_picture_of_exactly_the_limit_is_decoded(start: Start, width: int, status: int) -> None:
+    client = await start(max_pixels=10_000)
+    body = pictures.encoded(".png", pictures.rectangle(100, width))
+    assert (await client.post("/v1/mattes", data=body)).status == status
+
+
+@pytest.mark.parametrize(("width", "status"), [(100, 200), (101, 422)])
+async def test_a_mask_of_exactly_the_limit_is_painted(start: Start, jpeg: bytes, width: int, status: int) -> None:
+    client = await start(max_pixels=640 * 360)
+    height = 640 * 360 // 100
+    answer = await client.post(f"/v1/mattes?width={width}&height={height}", data=jpeg)
+    assert answer.status == status
+
+
+@pytest.mark.parametrize("opening", ["[", '{"inputs":'])
+async def test_deep_json_is_refused_at_once(start: Start, opening: str) -> None:
+    client = await start()
+    closing = {"[": "]", '{"inputs":': "}"}[opening]
+    body = opening * 100_000 + "1" + closing * 100_000
+    answer = await client.post("/v2/models/toy/infer", data=body, headers={"Content-Type": "application/json"})
+    assert answer.status in (400, 422)
+    assert set(json.loads(await answer.text())) >= {"error"}

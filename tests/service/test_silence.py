@@ -1,0 +1,14 @@
+"""The service tells nobody that it runs."""
+
+import json
+import subprocess
+import sys
+
+IMPORTED = "import json, sys, service.engine; print(json.dumps([name for name in sys.modules if sys.modules[name]]))"
+
+
+def test_openvino_reports_to_nobody() -> None:
+    run = subprocess.run([sys.executable, "-c", IMPORTED], capture_output=True, text=True, check=True)
+    loaded = json.loads(run.stdout)
+    assert "openvino" in loaded
+    assert not [name for name in loaded if name.startswith("openvino_telemetry")]

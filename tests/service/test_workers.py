@@ -1,0 +1,167 @@
+"""Several processes on one port: what a death costs, who hears an order, how all of it ends."""
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from aiohttp import ClientConnectorError, ClientError, ClientSession
+
+from service.metrics import SHARED_FOLDER
+from tests.service.toy import publish
+
+ROOT = Path(__file__).parents[2]
+
+
+@contextmanager
+def serving(models: Path, *flags: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`matting serve` with two workers, and its address; empty when it ended before it had one."""
+    command = [sys.executable, "-m", "service", "serve", "--port", "0", "--workers", "2", "--models", str(models)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen([*command, *flags], stdout=pipe, stderr=pipe, text=True, cwd=ROOT) as server:
+        try:
+            yield server, server.stdout.readline().rpartition(" ")[2].strip()
+        finally:
+            server.kill()
+
+
+def children(pid: int) -> list[int]:
+    """The workers of a supervisor."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(status.read_text().rpartition(")")[2].split()[1])
+            is_worker = b"spawn_main" in status.with_name("cmdline").read_bytes()
+        except OSError:
+            continue
+        if parent == pid and is_worker:
+            found.append(int(status.parent.name))
+    return sorted(found)
+
+
+def shared_folder(pid: int) -> str:
+    """Where a worker keeps its counters."""
+    variables = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+    return dict(line.split("=", 1) for line in variables if line)[SHARED_FOLDER]
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Waits for a condition, at most half a minute."""
+    async with asyncio.timeout(30):
+        while not holds():  # noqa: ASYNC110 - another process' doing has no event
+            await asyncio.sleep(0.05)
+
+
+async def post(address: str, body: bytes) -> tuple[int, str]:
+    """Status and model version of an answer, on a connection of its own."""
+    async with ClientSession() as session, session.post(f"{address}/v1/mattes", data=body) as answer:
+        await answer.read()
+        return answer.status, answer.headers.get("X-Model-Version", "")
+
+
+async def scraped(address: str, name: str) -> float:
+    """The sum over a metric's samples."""
+    async with ClientSession() as session, session.get(f"{address}/metrics") as answer:
+        page = await answer.text()
+    return sum(float(value) for value in re.findall(rf"^{name}(?:{{.*}})? (\S+)$", page, re.MULTILINE))
+
+
+async def test_a_killed_worker_costs_what_it_held_and_is_replaced(models: Path, jpeg: bytes) -> None:
+    with serving(models) as (server, address):
+        outcomes: list[str] = []
+
+        async def load(until_s: float) -> None:
+            while time.monotonic() < until_s:
+                try:
+                    status, _ = await post(address, jpeg)
+                    outcomes.append(str(status))
+                except ClientConnectorError:
+                    outcomes.append("refused")
+                except ClientError:
+                    outcomes.append("broken")
+
+        before = children(server.pid)
+        loads = [asyncio.create_task(load(time.monotonic() + 3)) for _ in range(4)]
+        await asyncio.sleep(0.5)
+        os.kill(before[0], signal.SIGKILL)
+        await asyncio.gather(*loads)
+        await until(lambda: len(children(server.pid)) == 2 and children(server.pid) != before)
+        assert "refused" not in outcomes
+        assert outcomes.count("broken") <= 4, outcomes  # one a connection at most
+        assert outcomes.count("200") + outcomes.count("broken") == len(outcomes)
+        assert outcomes.count("200") > 20
+        assert before[1] in children(server.pid)
+
+
+async def test_a_page_counts_for_all_workers_the_dead_included(models: Path, jpeg: bytes) -> None:
+    with serving(models) as (server, address):
+        for _ in range(12):
+            assert (await post(address, jpeg))[0] == 200
+        assert await scraped(address, "matting_request_seconds_count") >= 12
+        os.kill(children(server.pid)[0], signal.SIGKILL)
+        async with asyncio.timeout(30):
+            while await scraped(address, "matting_worker_starts_total") < 3:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+        assert await scraped(address, "matting_request_seconds_count") >= 12
+        assert await scraped(address, "matting_workers") == 2
+        assert await scraped(address, "matting_process_resident_bytes") > 2**21
+
+
+async def test_sigterm_has_every_worker_answer_what_it_took(models: Path, jpeg: bytes) -> None:
+    with serving(models) as (server, address):
+        host, port = address.removeprefix("http://").split(":")
+        head = f"POST /v1/mattes HTTP/1.1\r\nHost: x\r\nContent-Length: {len(jpeg)}\r\nConnection: close\r\n\r\n"
+        begun = [await asyncio.open_connection(host, int(port)) for _ in range(8)]
+        for _, writer in begun:
+            writer.write(head.encode() + jpeg[:100])
+            await writer.drain()
+        await asyncio.sleep(0.5)
+        server.send_signal(signal.SIGTERM)
+        await asyncio.sleep(0.5)
+        for reader, writer in begun:
+            writer.write(jpeg[100:])
+            assert (await reader.readline()).split()[1] == b"200"
+            writer.close()
+        assert await asyncio.to_thread(server.wait, 20) == 0
+
+
+async def test_workers_leave_when_nobody_watches_them_and_leave_nothing_behind(models: Path) -> None:
+    with serving(models) as (server, _):
+        workers = children(server.pid)
+        assert len(workers) == 2
+        folder = shared_folder(workers[0])
+        assert os.access(folder, os.R_OK)
+        server.kill()
+        await until(lambda: not any(Path(f"/proc/{worker}/cmdline").exists() for worker in workers))
+        assert not os.access(folder, os.F_OK)
+
+
+async def test_an_order_to_one_worker_reaches_all(tmp_path: Path, unused_tcp_port: int, jpeg: bytes) -> None:
+    for version in (1, 2):
+        publish(tmp_path, version=version)
+    with serving(tmp_path, "--admin-port", str(unused_tcp_port), "--watch-s", "0") as (_, address):
+        assert {await post(address, jpeg) for _ in range(8)} == {(200, "2")}
+        pin = f"http://127.0.0.1:{unused_tcp_port}/v1/admin/models/toy/pin"
+        async with ClientSession() as session, session.post(pin, json={"version": 1}) as answer:
+            assert answer.status == 200, await answer.text()
+        async with asyncio.timeout(20):
+            while {await post(address, jpeg) for _ in range(8)} != {(200, "1")}:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+
+
+def test_what_keeps_workers_from_starting_is_said_in_a_line(tmp_path: Path) -> None:
+    folder = publish(tmp_path)
+    (folder / "graph.bin").write_bytes(b"broken")
+    with serving(tmp_path) as (server, address):
+        assert address == ""
+        assert server.wait(30) == 2
+        said = server.stderr.read()
+    assert said.splitlines()[-1].startswith("matting: ")
+    assert "graph.bin" in said.splitlines()[-1]
+    assert "Traceback" not in said

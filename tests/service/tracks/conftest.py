@@ -1,0 +1,21 @@
+"""A toy network for tracks: what is bright is a person."""
+
+import json
+
+import pytest
+
+from service.engine import FakeEngine, Served
+from service.manifest import Manifest, parse
+from tests.service.toy import Toy, manifest
+
+
+@pytest.fixture(scope="session")
+def toy_manifest() -> Manifest:
+    """The toy's manifest."""
+    return parse(json.dumps(manifest(Toy(rule="stretch"))).encode())
+
+
+@pytest.fixture
+def toy(toy_manifest: Manifest) -> Served:
+    """The toy, computed without a graph."""
+    return Served(toy_manifest, FakeEngine(toy_manifest))

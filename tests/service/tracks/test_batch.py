@@ -1,0 +1,179 @@
+"""`matting track`, as it is typed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service import cli
+from service.errors import InvalidParameterError, ModelError, UnknownModelError
+from service.frame import Size
+from service.tracks import TrackReader
+from service.tracks.batch import exit_code, open_model, outputs, parsed_size
+from tests.service.tracks.videos import walking, write
+
+Run = tuple[int, list[dict[str, Any]], str]
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    return write(tmp_path / "walk.mp4", walking(30))
+
+
+def matting(capsys: pytest.CaptureFixture[str], models: Path, *words: object) -> Run:
+    code = cli.main(["track", *map(str, words), "--models", str(models), "--json"])
+    out, err = capsys.readouterr()
+    return code, json.loads(out) if out else [], err
+
+
+def test_a_video_becomes_a_track_and_a_summary(
+    video: Path, models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    code, (summary,), err = matting(capsys, models, video, "-o", tmp_path / "a.mattes")
+    assert code == 0
+    assert summary["masks"] == 30
+    assert summary["size"] == "320x180"
+    assert summary["bytes"] == (tmp_path / "a.mattes").stat().st_size
+    assert "30 masks of 320x180" in err
+    with TrackReader(tmp_path / "a.mattes") as track:
+        assert (track.header.model, track.header.version, track.header.polarity) == ("toy", 2, "person")
+
+
+def test_players_get_their_own_format(
+    video: Path, models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    words = ("-o", tmp_path / "out", "--format", "webmask", "--fps", "5", "--size", "160x90", "--raw")
+    code, (summary,), _ = matting(capsys, models, video, *words)
+    assert code == 0
+    assert summary["masks"] == 7  # at 0, 120, 320 … 1120 ms
+    with TrackReader(tmp_path / "out/walk.webmask") as track:
+        assert track.header.size == (90, 160)
+        assert track.header.polarity == "background"
+
+
+def test_a_folder_is_gone_through_and_a_bad_file_stops_nobody(
+    models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    write(folder / "good.mkv", walking(5))
+    (folder / "bad.mp4").write_bytes(b"nothing")
+    (folder / "notes.txt").write_text("not meant")
+    code, summaries, err = matting(capsys, models, folder, "-o", tmp_path / "out")
+    assert code == 2
+    assert [Path(each["video"]).name for each in summaries] == ["bad.mp4", "good.mkv"]
+    assert "expected a video" in summaries[0]["error"]
+    assert summaries[1]["masks"] == 5
+    assert "bad.mp4" in err
+
+
+def test_a_video_that_breaks_off_is_said_and_its_masks_are_kept(
+    models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    video = write(tmp_path / "a.mp4", walking(200))
+    os.truncate(video, video.stat().st_size // 2)
+    code, (summary,), err = matting(capsys, models, video, "-o", tmp_path / "a.mattes")
+    assert code == 1
+    assert summary["masks"] > 40
+    assert "expected frames until 8000 ms" in summary["broken"]
+    assert "broken:" in err
+    assert (tmp_path / "a.mattes").exists()
+
+
+def test_a_track_that_is_there_stays_unless_asked(
+    video: Path, models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    track = tmp_path / "a.mattes"
+    track.write_bytes(b"precious")
+    code, (summary,), err = matting(capsys, models, video, "-o", track)
+    assert (code, summary["kept"]) == (0, True)
+    assert "--again" in err
+    assert track.read_bytes() == b"precious"
+    code, (summary,), _ = matting(capsys, models, video, "-o", track, "--again")
+    assert (code, summary["masks"]) == (0, 30)
+
+
+def test_a_killed_track_goes_on_without_a_gap_or_a_repetition(models: Path, tmp_path: Path) -> None:
+    times = list(range(0, 150_000, 250))
+    video = write(tmp_path / "long.mp4", walking(len(times)), times_ms=times)
+    track = tmp_path / "long.mattes"
+    command = [sys.executable, "-m", "service", "track", str(video), "-o", str(track), "--models", str(models), "--raw"]
+    part = tmp_path / ".long.mattes.part"
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        until = time.monotonic() + 120
+        while not (part.exists() and part.stat().st_size > 600) and process.poll() is None:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    assert not track.exists()
+    again = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
+    summary = json.loads(again.stdout)[0]
+    assert summary["resumed_after_ms"] >= 9_000
+    assert 0 < summary["masks"] < len(times)
+    assert not part.exists()
+    with TrackReader(track) as found:
+        assert [entry.pts_ms for entry in found] == times
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--size", "big"], "expected WIDTHxHEIGHT"),
+        (["--fps", "0"], "fps: expected more than 0"),
+        (["--format", "webmasq"], "did you mean '.webmask'"),
+        (["--model", "toi"], "did you mean 'toy'"),
+    ],
+)
+def test_a_wish_that_cannot_be_met_is_said_in_a_line(
+    video: Path, models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, words: list[str], says: str
+) -> None:
+    assert cli.main(["track", str(video), "-o", str(tmp_path / "out"), "--models", str(models), *words]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_two_videos_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidParameterError, match="expected one video, received a"):
+        outputs([Path("a.mp4"), Path("a.mkv")], tmp_path, "")
+
+
+def test_many_videos_need_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(InvalidParameterError, match="expected a folder"):
+        outputs([Path("a.mp4"), Path("b.mp4")], tmp_path / "c.mattes", "")
+
+
+def test_an_empty_folder_is_said(tmp_path: Path) -> None:
+    with pytest.raises(InvalidParameterError, match="received none"):
+        outputs([tmp_path], tmp_path / "out", "")
+
+
+def test_a_bad_version_is_passed_over_and_nothing_good_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tests.service.toy import publish
+
+    publish(tmp_path, version=1)
+    (publish(tmp_path, version=2) / "graph.bin").write_bytes(b"")
+    assert open_model(tmp_path, "").manifest.version == 1
+    assert "toy/2 is passed over" in capsys.readouterr().err
+    (tmp_path / "toy/1/graph.bin").write_bytes(b"other")
+    with pytest.raises(ModelError, match="no version can be served"):
+        open_model(tmp_path, "toy")
+    with pytest.raises(UnknownModelError, match="received ''"):
+        open_model(tmp_path / "nowhere", "")
+
+
+def test_the_worst_outcome_is_the_exit_code() -> None:
+    assert exit_code([{"broken": ""}, {"kept": True}]) == 0
+    assert exit_code([{"broken": ""}, {"broken": "early"}]) == 1
+    assert exit_code([{"broken": "early"}, {"error": "none"}]) == 2
+
+
+def test_sizes_are_width_by_height() -> None:
+    assert parsed_size("320x180") == Size(180, 320)

@@ -1,0 +1,62 @@
+"""From one format into another and back."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service import cli
+from service.frame import Size
+from service.tracks import Entry, Header, TrackReader, TrackWriter
+from service.tracks.convert import convert
+
+SIZE = Size(18, 32)
+
+
+def made(path: Path) -> Path:
+    """A track whose segments end where no clock would end them."""
+    random = np.random.default_rng(0)
+    with TrackWriter(path, Header(SIZE, "background")) as track:
+        for number in range(40):
+            track.add(Entry(41 * number + number // 3, random.random(SIZE) < 0.3))
+            if number % 7 == 6:
+                track.flush_segment()
+    return path
+
+
+@pytest.mark.parametrize(("there", "between"), [("a.webmask", "b.mattes"), ("a.mattes", "b.webmask")])
+def test_a_track_comes_back_byte_by_byte(there: str, between: str, tmp_path: Path) -> None:
+    source = made(tmp_path / there)
+    assert convert(source, tmp_path / between) == 40
+    assert convert(tmp_path / between, tmp_path / f"again.{there}") == 40
+    again = (tmp_path / f"again.{there}").read_bytes()
+    assert [segment.start_ms for segment in _segments(source)] == [41 * n + n // 3 for n in range(0, 40, 7)]
+    if there == "a.webmask":  # the other one says the coverage, too
+        assert again == source.read_bytes()
+    with TrackReader(source) as one, TrackReader(tmp_path / f"again.{there}") as other:
+        for entry, copy in zip(one, other, strict=True):
+            assert entry.pts_ms == copy.pts_ms
+            assert np.array_equal(entry.mask, copy.mask)
+
+
+def _segments(path: Path):
+    with TrackReader(path) as track:
+        return track.segments
+
+
+def test_the_command_says_how_many(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = made(tmp_path / "a.webmask")
+    assert cli.main(["convert", str(source), str(tmp_path / "b.mattes")]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'b.mattes'}: 40 masks\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "target"), [("none.webmask", "b.mattes"), ("a.webmask", "a.webmask"), ("a.webmask", "b.mp4")]
+)
+def test_the_command_says_what_it_cannot(
+    source: str, target: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = made(tmp_path / "a.webmask").read_bytes()
+    assert cli.main(["convert", str(tmp_path / source), str(tmp_path / target)]) == 2
+    assert "expected" in capsys.readouterr().err
+    assert (tmp_path / "a.webmask").read_bytes() == before

@@ -1,0 +1,125 @@
+"""From a video to its track, everything at once."""
+
+import os
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service.engine import FakeEngine, Served
+from service.errors import EngineError
+from service.frame import Pixels, Probabilities, Size
+from service.manifest import Manifest
+from service.tracks import Entry, Header, TrackReader, TrackWriter
+from service.tracks.looking import Plan
+from service.tracks.masks import Tally
+from service.tracks.pipeline import Pipeline
+from service.tracks.video import Video
+from tests.service.tracks.videos import empty, walking, write
+
+PLAN = Plan(Size(180, 320))
+
+
+class Watched(FakeEngine):
+    """Counts what is under way; fails at one picture if asked to."""
+
+    def __init__(self, manifest: Manifest, fails_at: int = 0) -> None:
+        super().__init__(manifest, delay_s=0.002)
+        self.now = self.most = self.count = 0
+        self._fails_at = fails_at
+
+    async def infer(self, picture: Pixels) -> Probabilities:
+        self.count += 1
+        if self.count == self._fails_at:
+            raise EngineError("the network fell over")
+        self.now += 1
+        self.most = max(self.most, self.now)
+        try:
+            return await super().infer(picture)
+        finally:
+            self.now -= 1
+
+
+async def track(video: Path, out: Path, served: Served, plan: Plan = PLAN, in_flight: int = 4) -> Tally:
+    with Video(video) as opened, TrackWriter(out, Header(plan.size, "person")) as writer:
+        return await Pipeline(served, in_flight=in_flight).run(opened, plan, writer, lambda _: None)
+
+
+def entries(path: Path) -> list[Entry]:
+    with TrackReader(path) as track:
+        return list(track)
+
+
+async def test_every_frame_has_its_mask_at_its_own_time(tmp_path: Path, toy: Served) -> None:
+    times = [0, 33, 67, 90, 300, 340, 1000, 2500, 2541, 2600]
+    video = write(tmp_path / "a.mkv", walking(10), times_ms=times)
+    tally = await track(video, tmp_path / "a.mattes", toy)
+    assert [entry.pts_ms for entry in entries(tmp_path / "a.mattes")] == times
+    assert tally.masks == 10
+    assert tally.last_ms == 2600
+
+
+async def test_the_mask_is_where_the_person_is(tmp_path: Path, toy: Served) -> None:
+    await track(write(tmp_path / "a.mp4", walking(20)), tmp_path / "a.mattes", toy)
+    for at, entry in enumerate(entries(tmp_path / "a.mattes")):
+        columns = np.flatnonzero(entry.mask[60:150].mean(0) > 0.5)
+        assert abs(columns.mean() - (20 + 3 * at + 20)) < 4
+        assert entry.coverage == pytest.approx(entry.mask.mean(), abs=1 / 255)
+
+
+async def test_what_stands_still_is_computed_once_a_while(tmp_path: Path, toy_manifest: Manifest) -> None:
+    engine = Watched(toy_manifest)
+    video = write(tmp_path / "a.mp4", walking(100, still=True))
+    tally = await track(video, tmp_path / "a.mattes", Served(toy_manifest, engine))
+    assert engine.count == tally.inferred < 10
+    assert tally.held == 100 - tally.inferred
+    found = entries(tmp_path / "a.mattes")
+    assert [entry.keyframe for entry in found] == [not entry.held for entry in found]
+
+
+async def test_no_mask_is_held_over_a_cut(tmp_path: Path, toy: Served) -> None:
+    pictures = walking(30, still=True) + empty(30) + walking(30, still=True)
+    await track(write(tmp_path / "a.mp4", pictures), tmp_path / "a.mattes", toy)
+    found = entries(tmp_path / "a.mattes")
+    assert [at for at, entry in enumerate(found) if entry.cut] == [30, 60]
+    assert not any(found[at].held for at in (30, 60))
+    apart = (found[29].mask ^ found[30].mask).mean()
+    assert apart > 0.05
+
+
+async def test_a_bounded_number_of_frames_is_under_way(tmp_path: Path, toy_manifest: Manifest) -> None:
+    engine = Watched(toy_manifest)
+    video = write(tmp_path / "a.mp4", walking(80))
+    await track(video, tmp_path / "a.mattes", Served(toy_manifest, engine), in_flight=3)
+    assert 1 < engine.most <= 3 + 2  # in the line, in the decoder's hands, in the stabiliser's
+
+
+async def test_a_network_that_fails_ends_the_track_and_keeps_what_was_whole(
+    tmp_path: Path, toy_manifest: Manifest, toy: Served
+) -> None:
+    video = write(tmp_path / "a.mp4", walking(160), times_ms=range(0, 40_000, 250))
+    with pytest.raises(EngineError, match="fell over"):
+        await track(video, tmp_path / "a.mattes", Served(toy_manifest, Watched(toy_manifest, fails_at=150)))
+    assert not (tmp_path / "a.mattes").exists()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("decode", "stabilise"))]
+    again = Watched(toy_manifest)
+    await track(video, tmp_path / "a.mattes", Served(toy_manifest, again))
+    assert again.count < 60
+    assert [entry.pts_ms for entry in entries(tmp_path / "a.mattes")] == list(range(0, 40_000, 250))
+
+
+async def test_a_broken_tail_costs_only_itself(tmp_path: Path, toy: Served) -> None:
+    video = write(tmp_path / "a.mp4", walking(200))
+    os.truncate(video, video.stat().st_size // 2)
+    tally = await track(video, tmp_path / "a.mattes", toy)
+    assert [entry.pts_ms for entry in entries(tmp_path / "a.mattes")] == list(range(0, 40 * tally.masks, 40))
+    assert tally.masks > 40
+
+
+async def test_large_masks_are_drawn_from_the_working_size(tmp_path: Path, toy: Served) -> None:
+    plan = Plan(Size(360, 640), care=None)
+    await track(write(tmp_path / "a.mp4", walking(3)), tmp_path / "a.mattes", toy, plan)
+    found = entries(tmp_path / "a.mattes")
+    assert found[0].mask.shape == (360, 640)
+    assert found[0].mask[200, 80]

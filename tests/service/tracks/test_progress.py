@@ -1,0 +1,49 @@
+"""What is said while a track is made."""
+
+import io
+
+import pytest
+
+from service.tracks import progress
+from service.tracks.masks import Tally
+from service.tracks.progress import Progress, line
+
+
+class Terminal(io.StringIO):
+    """Somebody looks."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("last_ms", "start_ms", "end_ms", "expected"),
+    [
+        (25_000, 0, 100_000, "25 %, 100 masks, 10 a second, 0:30 left"),
+        (75_000, 50_000, 100_000, "75 %, 100 masks, 10 a second, 0:10 left"),
+        (25_000, 0, None, "100 masks, 10 a second"),
+        (0, 0, 100_000, "100 masks, 10 a second"),
+    ],
+    ids=["middle", "resumed", "no end known", "nothing yet"],
+)
+def test_the_line_tells_the_time_left(last_ms: int, start_ms: int, end_ms: int | None, expected: str) -> None:
+    assert line(Tally(masks=100, last_ms=last_ms), 10, start_ms, end_ms) == expected
+
+
+def test_a_terminal_sees_the_line_and_then_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "_EVERY_S", 0)
+    stream = Terminal()
+    told = Progress("a.mp4", 0, 1000, stream)
+    told.step(Tally(masks=1, last_ms=500))
+    told.finish()
+    assert "a.mp4: 50 %" in stream.getvalue()
+    assert stream.getvalue().endswith("\x1b[K")
+
+
+def test_a_file_gets_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "_EVERY_S", 0)
+    stream = io.StringIO()
+    told = Progress("a.mp4", 0, 1000, stream)
+    told.step(Tally(masks=1, last_ms=500))
+    told.finish()
+    assert stream.getvalue() == ""

@@ -1,0 +1,120 @@
+"""Writing a track: whole or not there, and never begun twice."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service.errors import TrackError
+from service.frame import Size
+from service.tracks import Entry, Header, TrackReader, TrackWriter
+
+SIZE = Size(9, 14)
+HEADER = Header(SIZE, "person", "toy", 3)
+
+
+def entry(number: int) -> Entry:
+    """Two masks a second."""
+    return Entry(500 * number, np.tile(np.arange(14) < number % 15, (9, 1)))
+
+
+def times(path: Path) -> list[int]:
+    with TrackReader(path) as track:
+        return [entry.pts_ms for entry in track]
+
+
+@pytest.mark.parametrize("name", ["a.mattes", "a.webmask"])
+def test_nothing_is_at_its_place_before_it_is_whole(name: str, tmp_path: Path) -> None:
+    with TrackWriter(tmp_path / name, HEADER) as track:
+        track.add(entry(0))
+        track.flush_segment()
+        assert not (tmp_path / name).exists()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["a.mattes", "a.webmask"])
+def test_a_killed_writer_loses_only_the_segment_it_was_at(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    program = f"""
+import os
+from pathlib import Path
+from tests.service.tracks.test_writer import HEADER, entry
+from service.tracks import TrackWriter
+track = TrackWriter(Path({str(path)!r}), HEADER)
+for number in range(50):
+    track.add(entry(number))
+os.kill(os.getpid(), 9)
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -9
+    with TrackWriter(path, HEADER) as track:
+        assert track.last_pts_ms == 39 * 500
+        for number in range(40, 50):
+            track.add(entry(number))
+    assert times(path) == [500 * number for number in range(50)]
+
+
+def test_a_torn_end_is_cut_off(tmp_path: Path) -> None:
+    interrupted(tmp_path / "a.mattes")
+    (part,) = tmp_path.iterdir()
+    part.write_bytes(part.read_bytes()[:-1])
+    with TrackWriter(tmp_path / "a.mattes", HEADER) as again:
+        assert again.last_pts_ms == 19 * 500
+        again.add(entry(20))
+
+
+@pytest.mark.parametrize(
+    ("header", "job"),
+    [(Header(Size(9, 15), "person", "toy", 3), ""), (Header(SIZE, "person", "toy", 4), ""), (HEADER, "x")],
+)
+def test_another_header_or_job_begins_anew(header: Header, job: str, tmp_path: Path) -> None:
+    interrupted(tmp_path / "a.mattes")
+    with TrackWriter(tmp_path / "a.mattes", header, job=job) as track:
+        assert track.last_pts_ms is None
+        track.add(Entry(0, np.zeros(header.size, np.bool_)))
+    assert times(tmp_path / "a.mattes") == [0]
+
+
+def interrupted(path: Path) -> None:
+    """Two whole segments and a bit, left by an error."""
+    with pytest.raises(KeyboardInterrupt):
+        begin(path)
+
+
+def begin(path: Path) -> None:
+    with TrackWriter(path, HEADER) as track:
+        for number in range(41):
+            track.add(entry(number))
+        raise KeyboardInterrupt
+
+
+def test_leaving_by_an_error_keeps_the_whole_segments(tmp_path: Path) -> None:
+    interrupted(tmp_path / "a.mattes")
+    assert not (tmp_path / "a.mattes").exists()
+    with TrackWriter(tmp_path / "a.mattes", HEADER) as track:
+        assert track.last_pts_ms == 39 * 500
+
+
+def test_two_writers_never_share_a_track(tmp_path: Path) -> None:
+    with TrackWriter(tmp_path / "a.mattes", HEADER) as track:
+        with pytest.raises(TrackError, match="another one is at it"):
+            TrackWriter(tmp_path / "a.mattes", HEADER)
+        track.add(entry(0))
+
+
+def test_a_track_holds_at_least_one_mask(tmp_path: Path) -> None:
+    with pytest.raises(TrackError, match="at least one mask"), TrackWriter(tmp_path / "a.mattes", HEADER):
+        pass
+    assert not (tmp_path / "a.mattes").exists()
+
+
+def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrackError, match="expected 14x9"), TrackWriter(tmp_path / "a.mattes", HEADER) as track:
+        track.add(Entry(0, np.zeros((14, 9), np.bool_)))
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a", "none/a.mattes"])
+def test_a_place_that_no_track_can_have_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(TrackError, match="expected a"):
+        TrackWriter(tmp_path / name, HEADER)

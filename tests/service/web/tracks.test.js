@@ -1,0 +1,72 @@
+/** Reads the tracks whose paths are in TRACKS, and prints their masks for the test around this one to compare. */
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+
+globalThis.document = { baseURI: "http://test/" };
+const { openTrack } = await import("../../../service/web/track.js");
+
+const tracks = JSON.parse(process.env.TRACKS ?? "[]");
+const video = { playbackRate: 1, duration: 60, loop: false };
+
+/** Answers ranges of a file, or the whole of it, as servers do. */
+function serve(bytes, ranges) {
+  const asked = [];
+  globalThis.fetch = async (_url, { headers }) => {
+    asked.push(headers.Range);
+    if (!ranges) return new Response(bytes);
+    const [first, last] = headers.Range.match(/\d+/g).map(Number);
+    const part = bytes.subarray(first, last + 1);
+    return new Response(part, { status: 206, headers: { "Content-Range": `bytes ${first}-${last}/${bytes.length}` } });
+  };
+  return asked;
+}
+
+/** Waits for the mask of a frame. */
+async function maskAt(track, ms) {
+  for (let tries = 0; tries < 500 && !track.at(ms); tries++) {
+    track.want(ms, video);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  assert.ok(track.at(ms), track.error);
+  return track.at(ms);
+}
+
+/** The person's share by the outline's area. */
+function share({ width, height, rings }) {
+  let sum = 0;
+  for (const ring of rings) {
+    for (let at = 0; at < ring.length; at += 2) {
+      const next = (at + 2) % ring.length;
+      sum += ring[at] * ring[next + 1] - ring[next] * ring[at + 1];
+    }
+  }
+  return Math.abs(sum / 2) / (width * height);
+}
+
+for (const { path, expected } of tracks) {
+  for (const ranges of [true, false]) {
+    test(`${path}, ${ranges ? "by ranges" : "whole"}`, async () => {
+      const asked = serve(readFileSync(path), ranges);
+      const track = openTrack("film");
+      await track.ready;
+      for (const { ms, pts, cut, held, coverage } of expected) {
+        const mask = await maskAt(track, ms);
+        assert.equal(mask.pts, pts);
+        if (cut !== undefined) assert.deepEqual([mask.cut, mask.held], [cut, held]);
+        assert.ok(Math.abs(share(mask.shape.outline) - coverage) < 0.01, `${share(mask.shape.outline)} at ${ms}`);
+      }
+      if (!ranges) assert.equal(asked.length, 1);
+      track.close();
+    });
+  }
+}
+
+test("something else is not a track", async () => {
+  serve(new Uint8Array(64), true);
+  const track = openTrack("film");
+  await track.ready;
+  assert.match(track.error, /expected a mask track/);
+  assert.equal(track.at(0), null);
+});
