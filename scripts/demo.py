@@ -173,7 +173,8 @@ def overlay(frame: Image.Image, mask: Image.Image) -> Image.Image:
 def stay(address: str, server: subprocess.Popen[bytes]) -> None:
     """Leave the server running until it ends or somebody interrupts."""
     frame = FRAME.relative_to(ROOT)
-    say(f"serving at {address} until Ctrl-C; try:")
+    say(f"comments behind people, to look at: {address}/")
+    say("serving until Ctrl-C; try:")
     print(
         f"curl --data-binary @{frame} -H 'Content-Type: image/jpeg' '{address}/v1/mattes' -o mask.png",
         flush=True,

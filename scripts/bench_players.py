@@ -1,0 +1,178 @@
+"""What `scripts/bench players` does: tracks of whole videos, their speed, size, steadiness, and a long one's memory."""
+
+import argparse
+import asyncio
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import msgspec
+import numpy as np
+
+import bench_long
+import steadiness
+from service import artifact
+from service.cores import available_cores
+from service.engine import OpenVinoEngine, Served
+from service.tracks import Header, TrackReader, TrackWriter
+from service.tracks.batch import open_model
+from service.tracks.looking import Plan, looks, mask_size
+from service.tracks.masks import Masks
+from service.tracks.pipeline import Pipeline
+from service.tracks.video import Shot, Video
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared/data/video"
+
+
+def add_players(parser: argparse.ArgumentParser) -> None:
+    """Which videos, how often, and how much of them."""
+    parser.add_argument("--models", type=Path, default=ROOT / "models")
+    parser.add_argument("--model", default="deeplab")
+    parser.add_argument("--videos", type=Path, default=SHARED, help="a folder with the video and the clips")
+    parser.add_argument("--video", default="one-by-one-person-detection.mp4", help="what is raced on")
+    parser.add_argument("--clips", nargs="*", default=["davis_hike", "davis_tennis"], help="with true masks")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=0, help="of the video in a round; 0 takes all")
+    parser.add_argument(
+        "--long", type=float, metavar="MINUTES", default=0, help="only a made video's memory and resume"
+    )
+    parser.add_argument("--json", type=Path, default=ROOT / "build/bench/players.json")
+    parser.set_defaults(run=players)
+
+
+def players(options: argparse.Namespace) -> dict[str, Any]:
+    """The figures that players care about."""
+    cv2.setNumThreads(1)
+    if options.long:
+        return {"long": bench_long.run(options.models, options.model, options.long)}
+    quick = open_model(options.models, options.model)
+    facts: dict[str, Any] = {"model": f"{quick.manifest.name}/{quick.manifest.version}"}
+    facts["clips"] = {name: _steadiness(options.videos / name, quick) for name in options.clips}
+    with tempfile.TemporaryDirectory() as folder:
+        race = Race(options, quick, Path(folder))
+        return facts | {"pipeline": race.run(), "size": race.sizes()}
+
+
+def _steadiness(home: Path, served: Served) -> dict[str, Any]:
+    found = steadiness.compare(steadiness.Clip(home), served)
+    for name, scores in found.items():
+        print(f"  {home.name} {name}: " + ", ".join(f"{what} {value:.4f}" for what, value in scores.items()))
+    return found
+
+
+class Excerpt(Video):
+    """The video's first part."""
+
+    until_ms = float("inf")
+
+    def frames(self, from_ms: int = 0) -> Iterator[Shot]:
+        """The frames before `until_ms`."""
+        for shot in super().frames(from_ms):
+            if shot.pts_ms >= self.until_ms:
+                return
+            yield shot
+
+
+class Race:
+    """A plain loop, the same work at the same time, and with masks used again; in turn, round by round."""
+
+    def __init__(self, options: argparse.Namespace, quick: Served, folder: Path) -> None:
+        self._options, self._quick, self._folder = options, quick, folder
+        self._alone = _latency(options.models, quick)
+        self._video = Excerpt(options.videos / options.video)
+        self._video.until_ms = options.seconds * 1000 or float("inf")
+        self._reusing = Plan(mask_size(self._video.shown))
+        self._always = replace(self._reusing, hold_ms=0)
+        self._pipeline = Pipeline(quick, in_flight=2 * available_cores() + 2)
+
+    def run(self) -> dict[str, Any]:
+        """Frames a second of each, the ratios round by round, and how much the masks differ."""
+        contenders: dict[str, Callable[[Path], None]] = {
+            "plain": self._plain,
+            "concurrent": lambda path: self._concurrent(path, self._always),
+            "reusing": lambda path: self._concurrent(path, self._reusing),
+        }
+        seconds: dict[str, list[float]] = {name: [] for name in contenders}
+        for _ in range(self._options.rounds):
+            for name, contend in contenders.items():
+                started = time.perf_counter()
+                contend(self._path(name))
+                seconds[name].append(time.perf_counter() - started)
+        ratios = {
+            name: [plain / other for plain, other in zip(seconds["plain"], seconds[name], strict=True)]
+            for name in ("concurrent", "reusing")
+        }
+        return self._facts(seconds, ratios)
+
+    def sizes(self) -> dict[str, Any]:
+        """The same masks in both formats; those of every frame, none held."""
+        bytes_ = {}
+        for suffix in (".mattes", ".webmask"):
+            path = self._path("sizes", suffix)
+            with TrackReader(self._path("concurrent")) as track:
+                header = replace(track.header, polarity="background")
+                with TrackWriter(path, header) as writer:
+                    for entry in track:
+                        writer.add(entry)
+            bytes_[suffix] = path.stat().st_size
+        share = bytes_[".mattes"] / bytes_[".webmask"]
+        print(f"  size: {bytes_}: {100 * share:.1f} %")
+        return {"bytes": bytes_, "share": share}
+
+    def _plain(self, path: Path) -> None:
+        """One frame after the other, the network with all cores for each."""
+        with self._writer(path) as writer:
+            masks = Masks(self._alone.manifest, self._video.size, self._always, writer)
+            with asyncio.Runner() as runner:
+                for look in looks(self._video, self._alone.manifest, self._always):
+                    masks.step(look, runner.run(steadiness.infer(self._alone, look.picture)))
+            masks.finish()
+
+    def _concurrent(self, path: Path, plan: Plan) -> None:
+        with self._writer(path) as writer:
+            asyncio.run(self._pipeline.run(self._video, plan, writer, lambda _: None))
+
+    def _writer(self, path: Path) -> TrackWriter:
+        return TrackWriter(path, Header(self._reusing.size, "person"))
+
+    def _path(self, name: str, suffix: str = ".mattes") -> Path:
+        return self._folder / f"{name}{suffix}"
+
+    def _facts(self, seconds: dict[str, list[float]], ratios: dict[str, list[float]]) -> dict[str, Any]:
+        with TrackReader(self._path("concurrent")) as every, TrackReader(self._path("reusing")) as reusing:
+            pairs = [(one.mask, other.mask, other.held) for one, other in zip(every, reusing, strict=True)]
+        overlaps = [_overlap(one, other) for one, other, _ in pairs if one.any() or other.any()]
+        facts = {
+            "frames": len(pairs),
+            "frames_per_s": {name: len(pairs) / statistics.median(times) for name, times in seconds.items()},
+            "ratios": {name: _spread(values) for name, values in ratios.items()},
+            "held_share": float(np.mean([held for *_, held in pairs])),
+            "iou_with_every_frame": float(np.mean(overlaps)),
+            "seconds": seconds,
+        }
+        print("  " + ", ".join(f"{name} {value}" for name, value in facts.items() if name != "seconds"))
+        return facts
+
+
+def _overlap(one: np.ndarray, other: np.ndarray) -> float:
+    return float((one & other).sum() / (one | other).sum())
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    return {"median": statistics.median(values), "low": min(values), "high": max(values)}
+
+
+def _latency(models: Path, quick: Served) -> Served:
+    """The same version for one frame at a time."""
+    found = artifact.read(models, quick.manifest.name, quick.manifest.version)
+    alone = msgspec.structs.replace(
+        found.manifest.configuration, hint="latency", streams=1, threads=0, infer_requests=1
+    )
+    manifest = msgspec.structs.replace(found.manifest, configuration=alone)
+    return Served(manifest, OpenVinoEngine(manifest, found.graph, found.weights, available_cores()))

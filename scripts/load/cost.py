@@ -1,0 +1,132 @@
+"""What serving adds: CPU seconds a frame against its parts alone, and V2 against OpenVINO's own benchmark."""
+
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from load.callers import mattes, run_at_once
+from load.frames import jpegs
+from load.scaling import newest, v2_of
+from load.server import ROOT, Server, served
+
+
+def run(options: Namespace) -> dict[str, Any]:
+    """Both sides in turn, round after round; CPU time tells little of a busy neighbour."""
+    parts = Parts(options)
+    with served(options.models) as server:
+        costs = [_round(parts, server, options) for _ in range(options.rounds)]
+        throughput = [_against_benchmark_app(server, options) for _ in range(options.rounds)]
+    ratio = statistics.median(cost["served_ms"] / cost["alone_ms"] for cost in costs)
+    share = statistics.median(found["v2_per_s"] / found["benchmark_app_per_s"] for found in throughput)
+    print(f"  CPU of a served frame over its parts alone: {ratio:.3f}; V2 over benchmark_app: {share:.3f}")
+    return {"cpu_ratio": ratio, "cpu": costs, "v2_share": share, "v2": throughput, "exit_code": server.exit_code}
+
+
+class Parts:
+    """Decode, resize, infer and encode, as the service does them, with nothing in between."""
+
+    def __init__(self, options: Namespace) -> None:
+        import openvino as ov
+
+        from service import artifact
+        from service.codecs import decoder_for
+        from service.frame import Frame, Size
+        from service.geometry import fit, scaled_size
+        from service.matting import Look, Order, _painted
+
+        cv2.setNumThreads(1)
+        folder = newest(options)
+        found = artifact.read(options.models, options.model, int(folder.name))
+        manifest, core = found.manifest, ov.Core()
+        properties = {
+            "INFERENCE_PRECISION_HINT": manifest.configuration.precision,
+            "NUM_STREAMS": 1,
+            "INFERENCE_NUM_THREADS": 1,
+        }
+        request = core.compile_model(
+            core.read_model(found.graph, found.weights), "CPU", properties
+        ).create_infer_request()
+        bodies, look = jpegs(options.frames), Look(Size(180, 320), 0.5)
+        size = Size(720, 1280)
+        decoder = decoder_for("image/jpeg", bodies[0])
+        headers = [decoder.header(body, None) for body in bodies]
+        pixels = [
+            decoder.pixels(body, header, manifest.input.colour, scaled_size(size, manifest))
+            for body, header in zip(bodies, headers, strict=True)
+        ]
+        inputs = [fit(Frame(each, size), manifest) for each in pixels]
+        values = [request.infer({0: each})[0][0, :, :, 0].copy() for each in inputs]
+        order = Order("image/jpeg", "png", look)
+        self._phases: dict[str, tuple[Callable[[Any], object], Sequence[Any]]] = {
+            "decode": (
+                lambda body: decoder.pixels(body, headers[0], manifest.input.colour, scaled_size(size, manifest)),
+                bodies,
+            ),
+            "resize": (lambda each: fit(Frame(each, size), manifest), pixels),
+            "infer": (lambda each: request.infer({0: each}, share_inputs=True, share_outputs=True), inputs),
+            "encode": (lambda each: _painted(order, manifest, size, each, manifest.output.grid), values),
+        }
+
+    def measure(self, repeats: int) -> dict[str, float]:
+        """CPU milliseconds of each, a frame."""
+        return {name: _cpu_ms(work, items, repeats) for name, (work, items) in self._phases.items()}
+
+
+def _cpu_ms(work: Callable[[Any], object], items: Sequence[Any], repeats: int) -> float:
+    started = time.process_time()
+    for _ in range(repeats):
+        for item in items:
+            work(item)
+    return 1000 * (time.process_time() - started) / (repeats * len(items))
+
+
+def _round(parts: Parts, server: Server, options: Namespace) -> dict[str, Any]:
+    alone = parts.measure(max(1, options.repeats))
+    target = mattes(server.address, jpegs(options.frames))
+    before = server.cpu_s()
+    tally = run_at_once(target, options.connections, options.seconds / options.rounds)
+    served_ms = 1000 * (server.cpu_s() - before) / max(1, len(tally.times_ms))
+    total = sum(alone.values())
+    print(f"  alone {total:.2f} ms, served {served_ms:.2f} ms of CPU a frame: {served_ms / total:.3f}")
+    return {"alone_ms": total, "parts_ms": alone, "served_ms": served_ms, **tally.facts()}
+
+
+def _against_benchmark_app(server: Server, options: Namespace) -> dict[str, float]:
+    seconds = max(2.0, options.seconds / options.rounds)
+    tally = run_at_once(v2_of(server, options), options.connections, seconds)
+    own = _benchmark_app(newest(options), options.frames, seconds)
+    print(f"  V2 {tally.per_s:.1f}/s, benchmark_app {own:.1f}/s: {tally.per_s / own:.3f}")
+    return {"v2_per_s": tally.per_s, "benchmark_app_per_s": own, "v2_p99_ms": tally.percentile_ms(99)}
+
+
+def _benchmark_app(version: Path, frames: Path, seconds: float) -> float:
+    """Frames a second, its inputs filled anew for each, as a server's are."""
+    program = Path(sys.executable).with_name("benchmark_app")
+    with tempfile.TemporaryDirectory() as reports:
+        command = [program, "-m", version / "graph.xml", "-d", "CPU", "-hint", "throughput", "-infer_precision", "f32"]
+        command += [
+            "-t",
+            str(max(1, round(seconds))),
+            "-inference_only",
+            "False",
+            "-i",
+            frames,
+            "-report_folder",
+            reports,
+        ]
+        said = subprocess.run(
+            [str(word) for word in command], capture_output=True, text=True, check=False, cwd=ROOT
+        ).stdout
+    found = re.search(r"Throughput:\s+([\d.]+) FPS", said)
+    if not found:
+        raise SystemExit(f"benchmark_app said no throughput:\n{said[-2000:]}")
+    return float(found[1])

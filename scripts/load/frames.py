@@ -1,0 +1,38 @@
+"""What is posted: real frames at 720p, as JPEG, and as the graph's own raw input."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+
+def jpegs(folder: Path) -> list[bytes]:
+    """Every picture of the folder at 1280×720, quality 85."""
+    return [cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes() for picture in _all(folder)]
+
+
+def questions(folder: Path, manifest: Path) -> tuple[list[bytes], dict[str, str]]:
+    """Bodies of V2 infer requests with raw tensors, and their headers (Open Inference Protocol, binary extension)."""
+    port = json.loads(manifest.read_text())["input"]
+    _, height, width, _ = port["shape"]
+    bodies, length = [], 0
+    for picture in _all(folder):
+        tensor = np.ascontiguousarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)).tobytes()
+        asked = {"name": port["name"], "shape": port["shape"], "datatype": "UINT8"}
+        head = {
+            "inputs": [asked | {"parameters": {"binary_data_size": len(tensor)}}],
+            "parameters": {"binary_data_output": True},
+        }
+        text = json.dumps(head).encode()
+        length = len(text)
+        bodies.append(text + tensor)
+    return bodies, {"Inference-Header-Content-Length": str(length)}
+
+
+def _all(folder: Path) -> list[np.ndarray]:
+    paths = sorted(folder.glob("*.jpg"))
+    if not paths:
+        raise SystemExit(f"{folder}: expected JPEG pictures, found none")
+    pictures = (cv2.imread(str(path), cv2.IMREAD_COLOR_RGB) for path in paths)
+    return [cv2.resize(picture, (1280, 720), interpolation=cv2.INTER_AREA) for picture in pictures]

@@ -1,0 +1,51 @@
+"""Half of the callers leave at a random moment: nothing of theirs may stay behind."""
+
+import asyncio
+import re
+from argparse import Namespace
+from typing import Any
+
+from load.callers import Callers, Tally, mattes, run_at_once
+from load.frames import jpegs
+from load.server import Server, served
+
+WITHIN_S = 0.2
+
+
+def run(options: Namespace) -> dict[str, Any]:
+    """Counts places, descriptors, threads and memory before, during and after."""
+    with served(options.models) as server:
+        target = mattes(server.address, jpegs(options.frames))
+        run_at_once(target, options.connections, options.seconds / 10)
+        before = _facts(server)
+        tally, during = asyncio.run(_watched(Callers(target), server, options))
+        after = asyncio.run(_settled(server))
+        again = run_at_once(target, options.connections, options.seconds / 10)
+    print(f"  {tally.left} left; {tally}\n  before {before}\n  after  {after}\n  then {again}")
+    return {
+        **tally.facts(),
+        "before": before,
+        "during": during,
+        "after": after,
+        "then": again.facts(),
+        "exit_code": server.exit_code,
+    }
+
+
+async def _watched(callers: Callers, server: Server, options: Namespace) -> tuple[Tally, list[dict[str, int]]]:
+    load = asyncio.create_task(callers.leaving(options.connections, options.seconds, WITHIN_S))
+    during = []
+    while not load.done():
+        during.append(await asyncio.to_thread(_facts, server))
+        await asyncio.wait([load], timeout=max(1.0, options.seconds / 50))
+    return await load, during
+
+
+async def _settled(server: Server) -> dict[str, int]:
+    await asyncio.sleep(1)
+    return _facts(server)
+
+
+def _facts(server: Server) -> dict[str, int]:
+    inside = re.search(r"^matting_in_flight(?:\{.*\})? ([\d.]+)$", server.get("/metrics"), re.MULTILINE)
+    return server.facts() | {"inside": int(float(inside[1])) if inside else -1}

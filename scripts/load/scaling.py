@@ -1,0 +1,62 @@
+"""From one core to two: masks, and raw tensors over V2."""
+
+import os
+import statistics
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from load.callers import Tally, Target, mattes, run_at_once
+from load.frames import jpegs, questions
+from load.server import Server, served
+
+
+def run(options: Namespace) -> dict[str, Any]:
+    """Rounds in turn, one server on one core and one on two; both idle while the other is asked."""
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        raise SystemExit("expected at least two cores")
+    with served(options.models, cores=set(cores[:1])) as one, served(options.models, cores=set(cores[:2])) as two:
+        servers = {"one core": one, "two cores": two}
+        kinds = {"mattes": mattes_of, "v2": v2_of}
+        return {kind: _rounds(servers, make, options) for kind, make in kinds.items()}
+
+
+def _rounds(servers: dict[str, Server], make: Any, options: Namespace) -> dict[str, Any]:
+    tallies: dict[str, list[tuple[Tally, float]]] = {name: [] for name in servers}
+    targets = {name: make(server, options) for name, server in servers.items()}
+    for number in range(options.rounds + 1):
+        for name, server in servers.items():
+            before = server.cpu_s()
+            tally = run_at_once(targets[name], options.connections, options.seconds / options.rounds)
+            if number:  # the first warms up
+                tallies[name].append((tally, (server.cpu_s() - before) / max(1, len(tally.times_ms))))
+    rates = {name: [tally.per_s for tally, _ in found] for name, found in tallies.items()}
+    ratios = [two / one for one, two in zip(rates["one core"], rates["two cores"], strict=True) if one]
+    print(f"  {make.__name__}: {statistics.median(ratios):.2f} times as many on two cores")
+    return {"ratio": statistics.median(ratios), "ratios": ratios} | {
+        name: {
+            "per_s": rates[name],
+            "p50_ms": [tally.percentile_ms(50) for tally, _ in found],
+            "p99_ms": [tally.percentile_ms(99) for tally, _ in found],
+            "cpu_s_per_frame": [cpu_s for _, cpu_s in found],
+        }
+        for name, found in tallies.items()
+    }
+
+
+def mattes_of(server: Server, options: Namespace) -> Target:
+    """720p frames in, 320×180 masks out."""
+    return mattes(server.address, jpegs(options.frames))
+
+
+def v2_of(server: Server, options: Namespace) -> Target:
+    """Raw tensors in and out."""
+    bodies, headers = questions(options.frames, newest(options) / "manifest.json")
+    return Target(f"{server.address}/v2/models/{options.model}/infer", bodies, headers)
+
+
+def newest(options: Namespace) -> Path:
+    """The version that is served."""
+    home: Path = options.models / options.model
+    return max((path for path in home.iterdir() if path.name.isdecimal()), key=lambda path: int(path.name))

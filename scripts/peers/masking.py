@@ -1,0 +1,35 @@
+"""What both peers do with a frame: OpenCV for pictures, OpenVINO at its throughput hint."""
+
+import json
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import openvino as ov
+
+cv2.setNumThreads(1)
+
+
+def compiled(version: Path) -> ov.CompiledModel:
+    """The published graph, with the streams of its own configuration."""
+    wanted = json.loads((version / "manifest.json").read_text())["configuration"]
+    properties = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": wanted["precision"]}
+    return ov.Core().compile_model(version / "graph.xml", "CPU", properties)
+
+
+def picture(body: bytes, side: int = 513) -> np.ndarray:
+    """A JPEG to the graph's input."""
+    frame = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR_RGB)
+    return cv2.resize(frame, (side, side), interpolation=cv2.INTER_AREA)[None]
+
+
+def mask(values: np.ndarray) -> bytes:
+    """The graph's output to a PNG."""
+    person = cv2.resize(values[0, :, :, 0], (320, 180)) >= 0.5
+    return cv2.imencode(".png", person.astype(np.uint8) * 255)[1].tobytes()
+
+
+def version_folder() -> Path:
+    """The last word of the command line."""
+    return Path(sys.argv[-1])

@@ -1,0 +1,128 @@
+"""How much masks flicker, and how right they are, on clips with true masks."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from service.engine import Served
+from service.frame import Frame, Size
+from service.geometry import fit, project, scaled_size
+from service.stabiliser import Care, Stabiliser
+
+MASK = Size(180, 320)
+FRAME_MS = 42
+Bits = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Consecutive frames with their true masks, in a folder with `images` and `masks` (255 person, 128 unknown)."""
+
+    home: Path
+
+    @cached_property
+    def frames(self) -> list[np.ndarray]:
+        """RGB, as they are."""
+        return [cv2.imread(str(path), cv2.IMREAD_COLOR_RGB) for path in sorted((self.home / "images").iterdir())]
+
+    @cached_property
+    def truths(self) -> list[tuple[Bits, Bits]]:
+        """At the masks' size: where the person is, and where it is known."""
+        pictures = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in sorted((self.home / "masks").iterdir())]
+        return [(_share(each == 255) >= 0.5, _share((each > 0) & (each < 255)) == 0) for each in pictures]
+
+    @cached_property
+    def greys(self) -> list[np.ndarray]:
+        """Brightness at the masks' size."""
+        whole = (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in self.frames)
+        return [cv2.resize(grey, MASK[::-1], interpolation=cv2.INTER_AREA) for grey in whole]
+
+    @cached_property
+    def flows(self) -> list[np.ndarray]:
+        """From each frame but the first to the one before, by a finer method than the stabiliser's own."""
+        optics = cv2.DISOpticalFlow.create(cv2.DISOpticalFlow_PRESET_MEDIUM)
+        fine = (2 * MASK.width, 2 * MASK.height)
+        whole = (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in self.frames)
+        greys = [cv2.resize(grey, fine, interpolation=cv2.INTER_AREA) for grey in whole]
+        pairs = zip(greys[1:], greys[:-1], strict=True)
+        return [cv2.resize(optics.calc(here, before, None), MASK[::-1]) / 2 for here, before in pairs]
+
+
+def _share(bits: Bits) -> np.ndarray:
+    return cv2.resize(bits.astype(np.float32), MASK[::-1], interpolation=cv2.INTER_AREA)
+
+
+def frame_by_frame(clip: Clip, served: Served) -> list[np.ndarray]:
+    """The network's probabilities for every frame at the masks' size."""
+    manifest, size = served.manifest, Size(*clip.frames[0].shape[:2])
+    answers = []
+    for frame in clip.frames:
+        values = asyncio.run(infer(served, fit(Frame(frame, size), manifest)))
+        sized = np.empty(MASK, np.float32)
+        for rows, band in project(values, manifest.output.grid, scaled_size(size, manifest), MASK):
+            sized[rows] = band
+        answers.append(sized)
+    return answers
+
+
+async def infer(served: Served, picture: np.ndarray) -> np.ndarray:
+    """The network's answer."""
+    return await served.engine.infer(picture)
+
+
+def stabilised(clip: Clip, values: Sequence[np.ndarray], care: Care) -> list[np.ndarray]:
+    """The same after the stabiliser."""
+    stabiliser = Stabiliser(care)
+    pairs = enumerate(zip(clip.greys, values, strict=True))
+    steady = [item for at, (grey, each) in pairs for item in stabiliser.step(grey, each, at * FRAME_MS)]
+    return [item.alpha for item in (*steady, *stabiliser.finish())]
+
+
+def scores(clip: Clip, alphas: Sequence[np.ndarray]) -> dict[str, float]:
+    """What masks (cut at a half) are worth.
+
+    `iou`: mean intersection over union. With E the wrong pixels of a frame, areas over the person's mean area:
+    `error_change`: mean area where E differs from the frame before's, pixel by pixel on the screen. A moving
+    person's constant, invisible inaccuracy counts in it twice a frame, a racket that the network doesn't know too.
+    `flicker`: mean area where the mask differs from the frame before's and the truth doesn't, both carried along
+    the motion first: the change of the error that the mask itself makes. A mask that is steadily wrong has none.
+    """
+    masks = [alpha >= 0.5 for alpha in alphas]
+    people = [truth for truth, _ in clip.truths]
+    known = [where for _, where in clip.truths]
+    area = np.mean([truth.sum() for truth in people])
+    wrong = [(mask != truth) & where for mask, (truth, where) in zip(masks, clip.truths, strict=True)]
+    frames = range(1, len(masks))
+    changed = [(_moved(masks, at, clip) & ~_moved(people, at, clip) & known[at]).sum() for at in frames]
+    unions = zip(masks, people, known, strict=True)
+    return {
+        "iou": float(np.mean([(m & t & k).sum() / max(1, ((m | t) & k).sum()) for m, t, k in unions])),
+        "flicker": float(np.mean(changed) / area),
+        "error_change": float(np.mean([(wrong[at] ^ wrong[at - 1]).sum() for at in frames]) / area),
+    }
+
+
+def _moved(masks: Sequence[Bits], at: int, clip: Clip) -> Bits:
+    """Where a mask isn't the one before, carried along the motion."""
+    rows, columns = np.indices(MASK, np.float32)
+    places = np.dstack([columns, rows]) + clip.flows[at - 1]
+    before = masks[at - 1].astype(np.float32)
+    carried = cv2.remap(before, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) >= 0.5
+    return np.asarray(masks[at] ^ carried)
+
+
+def compare(clip: Clip, served: Served) -> dict[str, dict[str, float]]:
+    """Scores frame by frame, live and offline; `…_lower` is the share by which something fell."""
+    values = frame_by_frame(clip, served)
+    found = {"frame by frame": scores(clip, values)}
+    for name, ahead in (("live", 0), ("offline", Care().ahead)):
+        found[name] = scores(clip, stabilised(clip, values, Care(ahead=ahead)))
+        for what in ("flicker", "error_change"):
+            found[name][f"{what}_lower"] = 1 - found[name][what] / found["frame by frame"][what]
+    return found
