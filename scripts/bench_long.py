@@ -21,7 +21,7 @@ from service.tracks.video import Video
 ROOT = Path(__file__).resolve().parent.parent
 MATTING = ROOT / ".venv" / "bin" / "matting"
 SAMPLES = ROOT / "workbench/samples"
-WIDTH, HEIGHT, RATE = 1280, 720, 30
+WIDTH, HEIGHT, RATE = 1280, 720, 15
 SCENE_S = 6
 EVERY_S = 0.5
 

@@ -6,6 +6,7 @@ A paper shows figures between `<!-- figures: NAME -->` and `<!-- end -->`; nobod
 import argparse
 import json
 import re
+import statistics
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -75,14 +76,63 @@ def iou_lost(run: Any) -> dict[str, float]:
 
 
 def service() -> str:
-    """The service under load."""
-    found = stored("service")
-    slope = found["memory_slope_bytes_per_post"]
-    return (
-        f"{found['answered']:,} posts over {found['connections']} connections: {found['failed']} lost, "
-        f"{found['posts_per_s']:.0f} a second, p50 {found['p50_ms']:.0f} ms, p99 {found['p99_ms']:.0f} ms;\n"
-        f"resident memory changed by {slope:.0f} bytes a post."
+    """The service under load, on real 720p frames."""
+    cost, scaling, overload, swaps, leavers, soak, peers = (
+        stored(f"service-{part}") for part in ("cost", "scaling", "overload", "swaps", "leavers", "soak", "peers")
     )
+    first = stored("service")
+    lines = ["| cores | answer | a second | p50, ms | p99, ms |", "|---|---|---|---|---|"]
+    for kind, label in (("mattes", "masks 320×180"), ("v2", "raw tensors, V2")):
+        for name in ("one core", "two cores"):
+            cells = (f"{statistics.median(scaling[kind][name][what]):.0f}" for what in ("per_s", "p50_ms", "p99_ms"))
+            lines.append(f"| {name.split()[0]} | {label} | {' | '.join(cells)} |")
+    rivals = ", ".join(f"{name} {found['per_s']:.0f}" for name, found in peers["peers"].items())
+    told = (
+        f"From one core to two: {scaling['mattes']['ratio']:.2f} × the masks, {scaling['v2']['ratio']:.2f} × the "
+        "tensors, the callers on the same cores.",
+        f"A mask takes {cost['cpu_ratio']:.2f} × the CPU time of decode, resize, infer and encode measured alone; "
+        f"V2 gives {100 * cost['v2_share']:.0f} % of `benchmark_app`.",
+        f"Masks a second side by side, with the same graph and frames: {rivals}.",
+        f"At twice the capacity the p99 of accepted posts is {overload['p99_ratio']:.2f} × that at 80 %; "
+        "the others get 429 with `Retry-After`.",
+        f"{swaps['swaps']} versions swapped in under full load, and a corrupt one refused: "
+        f"{swaps['failed']} posts failed.",
+        f"Half of the callers leaving at random, {leavers['left']:,} times: {leavers['after']['inside']} places, "
+        f"{leavers['after']['descriptors'] - leavers['before']['descriptors']} descriptors left behind.",
+        *(
+            f"{run['answered']:,} posts with {graph}: {run['failed']} lost, memory changed by "
+            f"{run['memory_slope_bytes_per_post']:.0f} bytes a post."
+            for run, graph in ((first, "the default model"), (soak, "a graph that only averages brightness"))
+        ),
+    )
+    return "\n".join([*lines, "", *(f"- {line}" for line in told)])
+
+
+def players() -> str:
+    """Tracks of whole videos, and how steady their masks are."""
+    found, long = stored("players"), stored("players-long")["long"]
+    race, held, mib = found["pipeline"]["ratios"], found["pipeline"]["held_share"], long["whole"]["memory_mib"]
+    resumed, truncated = long["resumed"], long["truncated"]
+    whole = "every one" if resumed["same_times"] else "NOT every one"
+    lines = ["| clip | masks | IoU | flicker | change of the error | of IoU |", "|---|---|---|---|---|---|"]
+    for clip, ways in found["clips"].items():
+        for way, item in ways.items():
+            cells = [f"{item['iou']:.3f}"]
+            for what in ("flicker", "error_change", "iou_change"):
+                fell = item.get(f"{what}_lower")
+                cells.append(f"{item[what]:.3f}" + (f" (−{100 * fell:.0f} %)" if fell is not None else ""))
+            lines.append(f"| `{clip}` | {way} | {' | '.join(cells)} |")
+    told = (
+        f"`matting track` against a plain loop: {race['concurrent']['median']:.2f} × as fast by concurrency, "
+        f"{race['reusing']['median']:.2f} × with masks used again ({100 * held:.0f} % of them), at an IoU of "
+        f"{found['pipeline']['iou_with_every_frame']:.3f} with those of every frame.",
+        f"A `.mattes` track takes {100 * found['size']['share']:.0f} % of `.webmask`'s bytes.",
+        f"{long['minutes']:g} minutes of 720p in {long['whole']['seconds'] / 60:.1f}: memory "
+        f"{mib[0]:.0f} → {mib[-1]:.0f} MiB. Killed half-way and started again, {whole} of {resumed['frames']:,} frames "
+        f"had its mask once, at its own time. A truncated copy gave {truncated['summary']['masks']:,} masks and exit "
+        f"code {truncated['exit_code']}.",
+    )
+    return "\n".join([*lines, "", *(f"- {line}" for line in told)])
 
 
 def settings() -> str:
@@ -100,6 +150,7 @@ FIGURES: dict[str, Callable[[], str]] = {
     "accuracy": accuracy,
     "speed": speed,
     "service": service,
+    "players": players,
     "settings": settings,
 }
 

@@ -92,6 +92,7 @@ def scores(clip: Clip, alphas: Sequence[np.ndarray]) -> dict[str, float]:
     person's constant, invisible inaccuracy counts in it twice a frame, a racket that the network doesn't know too.
     `flicker`: mean area where the mask differs from the frame before's and the truth doesn't, both carried along
     the motion first: the change of the error that the mask itself makes. A mask that is steadily wrong has none.
+    `iou_change`: mean difference of intersection over union between neighbouring frames, whichever way.
     """
     masks = [alpha >= 0.5 for alpha in alphas]
     people = [truth for truth, _ in clip.truths]
@@ -101,10 +102,12 @@ def scores(clip: Clip, alphas: Sequence[np.ndarray]) -> dict[str, float]:
     frames = range(1, len(masks))
     changed = [(_moved(masks, at, clip) & ~_moved(people, at, clip) & known[at]).sum() for at in frames]
     unions = zip(masks, people, known, strict=True)
+    ious = [(m & t & k).sum() / max(1, ((m | t) & k).sum()) for m, t, k in unions]
     return {
-        "iou": float(np.mean([(m & t & k).sum() / max(1, ((m | t) & k).sum()) for m, t, k in unions])),
+        "iou": float(np.mean(ious)),
         "flicker": float(np.mean(changed) / area),
         "error_change": float(np.mean([(wrong[at] ^ wrong[at - 1]).sum() for at in frames]) / area),
+        "iou_change": float(np.mean(np.abs(np.diff(ious)))),
     }
 
 
@@ -123,6 +126,6 @@ def compare(clip: Clip, served: Served) -> dict[str, dict[str, float]]:
     found = {"frame by frame": scores(clip, values)}
     for name, ahead in (("live", 0), ("offline", Care().ahead)):
         found[name] = scores(clip, stabilised(clip, values, Care(ahead=ahead)))
-        for what in ("flicker", "error_change"):
+        for what in ("flicker", "error_change", "iou_change"):
             found[name][f"{what}_lower"] = 1 - found[name][what] / found["frame by frame"][what]
     return found

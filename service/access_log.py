@@ -39,5 +39,5 @@ class AccessLog:
         while (line := self._lines.get()) is not None:
             try:
                 os.write(self._descriptor, _encode(line) + b"\n")
-            except OSError:  # nobody reads any more
+            except (OSError, ValueError):  # nobody reads any more, or it isn't text
                 self._dropped()

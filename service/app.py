@@ -26,6 +26,7 @@ from service.protocols.mattes import Mattes
 from service.protocols.models import Models
 from service.protocols.openapi import Description
 from service.protocols.pages import Pages
+from service.protocols.parting import Parting
 from service.protocols.tfs import Tfs
 from service.protocols.v2 import V2
 from service.repository import EngineFactory, Repository
@@ -70,10 +71,9 @@ def build(
         default=settings.model,
         spares=settings.spare_versions,
     )
-    in_flight = settings.in_flight or 2 * cores
     admission = Admission(
         queue=settings.queue,
-        in_flight=in_flight,
+        in_flight=settings.in_flight or 2 * cores,
         deadline_s=settings.deadline_s,
         max_wait_s=settings.max_wait_s,
     )
@@ -98,6 +98,7 @@ def build(
     app.add_routes(Pages().routes())
     app.add_routes(Description(repository, named=not settings.keys).routes())
     surround(app, settings, metrics, repository)
+    app.on_response_prepare.append(Parting(admission, longest_s=settings.connection_s * (settings.workers > 1)).prepare)
     _watch(metrics, admission, app[LIVE])
     app.cleanup_ctx.append(engines)
     if settings.grpc_port:
@@ -120,7 +121,7 @@ async def serve(settings: Settings, link: Link | None = None) -> None:
         app = build(settings, changed=link.changed) if link else build(settings)
         async with listening(app, settings, listener):
             if link:
-                loop.add_reader(link.fileno(), stop.set)  # the supervisor never writes: it is gone
+                loop.add_reader(link.fileno(), _orphaned, link, stop)
                 link.ready()
             else:
                 print(f"matting: ready on {address(listener, settings)}", flush=True)
@@ -129,6 +130,12 @@ async def serve(settings: Settings, link: Link | None = None) -> None:
             app[LIVE].leave()
             if not await app[ADMISSION].drain(settings.drain_s):
                 log.warning("some requests were not answered within %g s", settings.drain_s)
+
+
+def _orphaned(link: Link, stop: asyncio.Event) -> None:
+    """The supervisor never writes: it is gone. The line would stay readable, and keep the loop busy."""
+    asyncio.get_running_loop().remove_reader(link.fileno())
+    stop.set()
 
 
 def _watch(metrics: Metrics, admission: Admission, live: Live) -> None:

@@ -1,5 +1,7 @@
 """The socket and what is spoken on it before a request is one: limits, TLS, an answer to what isn't HTTP."""
 
+import asyncio
+import math
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -102,7 +104,31 @@ class _Server(web.Server):
 
 
 class _Connection(RequestHandler):
-    __slots__ = ()
+    """Lets go of a peer who reads nothing of an answer for as long as a connection may idle."""
+
+    __slots__ = ("_look",)
+    _look: asyncio.TimerHandle
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._look_later()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._look.cancel()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self.writing_paused:
+            self._look.cancel()
+        super().connection_lost(exc)
+
+    def _look_later(self, before: float = math.inf) -> None:
+        """Looks whether less than `before` is left unread, and again."""
+        left = self.transport.get_write_buffer_size() if self.transport else 0
+        if left < before:
+            self._look = self._loop.call_later(self.keepalive_timeout, self._look_later, left)
+        elif self.transport:
+            self.transport.abort()
 
     def handle_error(
         self,

@@ -24,8 +24,13 @@ class Timing:
     """
 
     def __init__(self) -> None:
-        self.phases_ms: dict[str, float] = {}
+        self._phases_ms: dict[str, float] = {}
         self.spans: list[tuple[str, float, float]] = []
+
+    @property
+    def phases_ms(self) -> dict[str, float]:
+        """The milliseconds by phase, as they are now: a thread whose caller left may still add some."""
+        return self._phases_ms.copy()
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -39,8 +44,12 @@ class Timing:
     def add(self, name: str, *, since: float) -> None:
         """Adds the wall time since then, a `time.perf_counter()`, to the phase."""
         now = time.perf_counter()
-        self.phases_ms[name] = self.phases_ms.get(name, 0.0) + (now - since) * 1e3
+        self.spend(name, (now - since) * 1e3)
         self.spans.append((name, since, now))
+
+    def spend(self, name: str, ms: float) -> None:
+        """Adds milliseconds to the phase."""
+        self._phases_ms[name] = self._phases_ms.get(name, 0.0) + ms
 
     def __str__(self) -> str:
         return ", ".join(f"{name};dur={ms:.2f}" for name, ms in self.phases_ms.items())

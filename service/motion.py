@@ -19,6 +19,7 @@ _STRANGE = 0.3  # correlation of structure: other scenes stay below it, slow pan
 _MOVED = 0.12  # share of the histogram: pans of a tenth of the picture stay below it
 _BLANK = 0.25  # share of the patches with contrast: a picture with fewer, white or black, is a flash or a fade
 _FLASH_FRAMES = 3
+_NARROW = 32  # OpenCV refuses some pictures of a shorter side, and falls over others
 
 
 def structure(before: Pixels, after: Pixels) -> float:
@@ -97,7 +98,9 @@ class Optics:
         self._grid: Flow | None = None
 
     def flow(self, here: Pixels, there: Pixels) -> Flow:
-        """(H, W, 2): where each pixel of `here` is in `there`, relative to it, in pixels (x, y)."""
+        """(H, W, 2): where each pixel of `here` is in `there`, in pixels (x, y) from it; 0 in narrow stripes."""
+        if min(here.shape) < _NARROW:
+            return np.zeros((*here.shape, 2), np.float32)
         return self._flow.calc(here, there, None)  # type: ignore[call-overload, no-any-return]
 
     def carried(self, picture: Picture, flow: Flow) -> Picture:

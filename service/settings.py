@@ -55,6 +55,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     live_heartbeat_s: Annotated[Seconds, Meta(description="time between pings of a silent live client")] = 20.0
     drain_s: Annotated[Seconds, Meta(description="longest wait for open requests when stopping")] = 30.0
     keepalive_s: Annotated[Seconds, Meta(description="longest a connection idles, or takes to send its headers")] = 75.0
+    connection_s: Annotated[
+        float, Meta(description="longest a connection stays with one of several workers; 0 for ever")
+    ] = 60.0
     keys: Annotated[str, Meta(description='TOML file of API keys, `name = "sha256 of the key"`; none when empty')] = ""
     open: Annotated[bool, Meta(description="listen beyond this machine without keys")] = False
     open_metrics: Annotated[bool, Meta(description="let `/metrics` be read without a key")] = False

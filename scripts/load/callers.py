@@ -125,7 +125,7 @@ class Callers:
         try:
             async with session.post(self._target.url, data=next(self._bodies), headers=self._target.headers) as answer:
                 body = await answer.read()
-        except aiohttp.ClientError as error:
+        except (aiohttp.ClientError, TimeoutError) as error:
             self.tally.failures[type(error).__name__] += 1
             await asyncio.sleep(0.01)
             return

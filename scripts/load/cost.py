@@ -17,6 +17,7 @@ from load.callers import mattes, run_at_once
 from load.frames import jpegs
 from load.scaling import newest, v2_of
 from load.server import ROOT, Server, served
+from load.wire import run_bare
 
 
 def run(options: Namespace) -> dict[str, Any]:
@@ -102,7 +103,7 @@ def _round(parts: Parts, server: Server, options: Namespace) -> dict[str, Any]:
 
 def _against_benchmark_app(server: Server, options: Namespace) -> dict[str, float]:
     seconds = max(2.0, options.seconds / options.rounds)
-    tally = run_at_once(v2_of(server, options), options.connections, seconds)
+    tally = run_bare(v2_of(server, options), options.connections, seconds)
     own = _benchmark_app(newest(options), options.frames, seconds)
     print(f"  V2 {tally.per_s:.1f}/s, benchmark_app {own:.1f}/s: {tally.per_s / own:.3f}")
     return {"v2_per_s": tally.per_s, "benchmark_app_per_s": own, "v2_p99_ms": tally.percentile_ms(99)}

@@ -38,6 +38,7 @@ class Server:
             stdout=subprocess.PIPE if not self.address else subprocess.DEVNULL,
             text=True,
             env=self._environment,
+            start_new_session=True,  # so that what it leaves behind can be found
             preexec_fn=(lambda: os.sched_setaffinity(0, self._cores)) if self._cores else None,
         )
         try:
@@ -63,6 +64,8 @@ class Server:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self.exit_code = self._process.wait()
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)  # children that outlived it
         return self.exit_code
 
     def wait(self, timeout_s: float) -> int:

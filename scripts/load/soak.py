@@ -20,6 +20,7 @@ def run(options: Namespace) -> dict[str, Any]:
     print(f"  {tally}; {slope:.0f} bytes a post; exit {server.exit_code}")
     return {
         **tally.facts(),
+        "model": options.model,
         "connections": options.connections,
         "failed": failed,
         "posts_per_s": tally.per_s,

@@ -126,8 +126,10 @@ class Live:
             async with session.ws_connect(
                 self._url, params=self._query, heartbeat=_HEARTBEAT_S, max_msg_size=_LARGEST_ANSWER
             ) as socket:
-                self._well = time.monotonic()
-                await self._converse(socket)
+                try:
+                    await self._converse(socket)
+                finally:
+                    self._well = time.monotonic()
                 return socket.close_code
         except aiohttp.WSServerHandshakeError as error:
             if error.status not in _PASSING:

@@ -83,8 +83,7 @@ class Mattes:
             headers = {"Content-Type": "application/json; charset=utf-8"} | _named(part.name)
             piece = Piece(refusal["status"], headers, json.dumps(refusal).encode())
         for phase, ms in timing.phases_ms.items():
-            total = request[TIMING].phases_ms
-            total[phase] = total.get(phase, 0) + ms
+            request[TIMING].spend(phase, ms)
         return piece
 
 

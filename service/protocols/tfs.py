@@ -15,6 +15,7 @@ from service.metrics import Timing
 from service.protocols import arrays
 from service.protocols.body import body
 from service.protocols.caller import caller
+from service.protocols.envelope import refusal
 from service.protocols.marks import TIMING
 from service.protocols.models import Caller, Models, Named, exactly
 from service.protocols.parameters import timeout_s
@@ -66,7 +67,9 @@ class Tfs:
                 with timing.phase("encode"):
                     answer = await asyncio.to_thread(_written, output, in_rows)
         except DeadlineError as error:
-            return web.json_response({"error": str(error)}, status=504)
+            late = refusal(request, str(error), error.code, 504)
+            late.headers["Retry-After"] = str(error.retry_after_s)
+            return late
         return web.Response(body=answer, content_type="application/json", headers={"Server-Timing": str(timing)})
 
     async def status(self, request: web.Request) -> web.Response:

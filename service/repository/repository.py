@@ -159,7 +159,8 @@ class Repository:
 
     def listing(self) -> list[dict[str, Any]]:
         """Every model with its versions: `ready`, `available` on demand, or `failed` and why."""
-        return [listed(self._shelves[name], self._spares, name == self._default) for name in sorted(self._shelves)]
+        shelves = sorted(self._shelves.items())  # at once: threads ask, too
+        return [listed(shelf, self._spares, name == self._default) for name, shelf in shelves]
 
     def close(self) -> None:
         """Closes every engine, also those still in use, and opens no more."""

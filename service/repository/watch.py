@@ -29,7 +29,10 @@ class Watch:
         """Looks for ever."""
         while True:
             await asyncio.sleep(every_s)
-            await self.look()
+            try:
+                await self.look()
+            except Exception:
+                log.exception("%s: could not be looked at", self._root)
 
     async def look(self) -> None:
         """Looks once, and has models that changed renewed."""

@@ -122,7 +122,10 @@ def outputs(videos: Sequence[Path], out: Path, format_: str) -> list[tuple[Path,
         if len(found) > 1 or (suffix and suffix != out.suffix):
             raise InvalidParameterError(f"{out}: expected a folder for {len(found)} tracks as {suffix or out.suffix}")
         return [(found[0], out)]
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidParameterError(f"{out}: expected a folder for tracks: {error.strerror}") from error
     named: dict[Path, Path] = {}
     for video in found:
         path = out / f"{video.stem}{suffix or next(iter(Format.registered))}"

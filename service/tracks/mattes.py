@@ -1,6 +1,7 @@
 """`.mattes`, our own track: 1-bit masks by their outlines, deflated by segments. FORMAT.md says it byte by byte."""
 
 import struct
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from operator import length_hint
 from typing import BinaryIO
@@ -28,6 +29,7 @@ class Mattes(Format):
     magic = b"MATT"
     media_type = "application/x-mattes"
     window_bits = 15
+    strategy = zlib.Z_FILTERED
 
     def head(self, header: Header, segments: Sequence[tuple[int, int]]) -> bytes:
         name, polarity = header.model.encode(), _POLARITIES.index(header.polarity)
@@ -129,6 +131,8 @@ class _Records:
 
     def mask(self, size: Size) -> Bits:
         count, starts = self.varint(), list[Place]()
+        if count > size.pixels:
+            raise TrackError(f"outlines: expected at most {size.pixels}, received {count}")
         for number in range(count):
             x, y = self._starts[number] if number < len(self._starts) else (0, 0)
             starts.append((x + self._signed(), y + self._signed()))

@@ -4,6 +4,7 @@ import fcntl
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,9 +43,12 @@ class Part:
         self._resume(label)
 
     def append(self, start_ms: int, last_ms: int, data: bytes) -> None:
-        """Adds a segment; it is safe from the process's end as soon as this returns."""
-        self._file.write(_RECORD.pack(len(data), zlib.crc32(data), start_ms, last_ms) + data)
-        self._file.flush()
+        """Adds a segment; it is safe from the process's end as soon as this returns. Raises TrackError."""
+        try:
+            self._file.write(_RECORD.pack(len(data), zlib.crc32(data), start_ms, last_ms) + data)
+            self._file.flush()
+        except OSError as error:
+            raise TrackError(f"{self.path}: expected room for {len(data)} bytes: {error.strerror}") from error
         self.pieces.append(Piece(start_ms, last_ms, len(data)))
 
     def data(self) -> Iterator[bytes]:
@@ -56,7 +60,8 @@ class Part:
 
     def close(self) -> None:
         """Lets the file go, and leaves it for the next writer."""
-        self._file.close()
+        with suppress(OSError):  # what couldn't be appended was said then
+            self._file.close()
 
     def remove(self) -> None:
         """Lets the file go for good."""

@@ -1,5 +1,6 @@
 """The words of a mask track, and what its formats are: registered by suffix as soon as they are defined."""
 
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -99,6 +100,8 @@ class Format(ABC):
     media_type: ClassVar[str]
     window_bits: ClassVar[int]
     """zlib's: 15 is a zlib stream, 31 a gzip member."""
+    strategy: ClassVar[int] = zlib.Z_DEFAULT_STRATEGY
+    """zlib's: of bytes that seldom repeat, Z_FILTERED makes a little less."""
     registered: ClassVar[dict[str, "Format"]] = {}
 
     def __init_subclass__(cls) -> None:

@@ -1,6 +1,7 @@
 """A mask's outlines as turns: along pixel edges, straight on or to which side, five to a byte."""
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import TypeAlias
 
 import numpy as np
@@ -41,7 +42,10 @@ def _turns(outline: Points) -> npt.NDArray[np.int64]:
 def unpacked(starts: Iterable[Place], data: Iterator[int], size: Size) -> Bits:
     """The mask inside the outlines from these corners; takes their bytes. Raises TrackError."""
     turns, stride = _unpacked(data), size.width + 1
-    crossed = [place for start in starts for place in _crossed(start, turns, size)]
+    every = size.height * stride  # honest outlines cross an edge once
+    crossed = list(islice((place for start in starts for place in _crossed(start, turns, size)), every + 1))
+    if len(crossed) > every:
+        raise TrackError(f"turns: expected outlines of a mask of {size}, received ones that cross its rows too often")
     toggles = np.bincount(np.array(crossed, np.int64), minlength=size.height * stride).reshape(size.height, stride)
     inside: Bits = np.cumsum(toggles[:, :-1], axis=1) % 2 == 1
     return inside

@@ -1,5 +1,6 @@
 """A video's frames as they are shown: upright, with their own times, in an order that never goes back."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -19,6 +20,7 @@ from service.frame import Pixels, Size
 
 _RESTART_MS = 1000  # further back than this, the clock began anew; less is a frame out of order
 _SHORT_MS = 1000  # a video that ends so much before its own word broke off
+_TOLD = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)$")
 
 
 def _perceptual_quantizer() -> Pixels:
@@ -101,8 +103,11 @@ class Video:
 
     @property
     def end_ms(self) -> int | None:
-        """When it should end, by its own word."""
+        """When it should end, by its own word; sound may go on for longer."""
         stream, container = self._stream, self._container
+        if told := _TOLD.match(stream.metadata.get("DURATION", "")):  # as Matroska has it
+            hours, minutes, seconds = map(float, told.groups())
+            return int(1000 * (3600 * hours + 60 * minutes + seconds))
         if stream.duration is not None and stream.time_base is not None:
             return int(((stream.start_time or 0) + stream.duration) * stream.time_base * 1000)
         if container.duration is not None:
@@ -112,14 +117,15 @@ class Video:
     def frames(self, from_ms: int = 0) -> Iterator[Shot]:
         """The frames from there on, each later than the one before; those before their first show are left out."""
         self._rewind(from_ms)
-        scalers, clock = _Scalers(), _Clock(self._stream.guessed_rate)
+        scalers, clock, shown_ms = _Scalers(), _Clock(self._stream.guessed_rate), 0
         for frame in self._decoded():
             pts_ms = clock.step(frame)
+            shown_ms = int((frame.duration or 0) * (frame.time_base or 0) * 1000)
             if pts_ms is None:
                 self.dropped += 1
             elif pts_ms >= max(from_ms, 0):
                 yield Shot(pts_ms, frame, self._turns, scalers)
-        self._say_where_it_broke(clock.last_ms)
+        self._say_where_it_broke(clock.last_ms, shown_ms)
 
     def close(self) -> None:
         """Lets the file go."""
@@ -169,8 +175,8 @@ class Video:
         except av.FFmpegError as error:
             self.broken = str(error)
 
-    def _say_where_it_broke(self, last_ms: int | None) -> None:
-        short = last_ms is not None and self.end_ms is not None and self.end_ms - last_ms > _SHORT_MS
+    def _say_where_it_broke(self, last_ms: int | None, shown_ms: int) -> None:
+        short = last_ms is not None and self.end_ms is not None and self.end_ms - last_ms - shown_ms > _SHORT_MS
         if not (self.broken or short):
             self.broken = f"{self._bad_packets} packets couldn't be decoded" if self._bad_packets else ""
             return

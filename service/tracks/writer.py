@@ -68,13 +68,20 @@ class TrackWriter:
         if not self._part.pieces:
             raise TrackError(f"{self.path}: expected at least one mask")
         whole = self.path.with_name(f".{self.path.name}.whole")
+        try:
+            self._assemble(whole)
+            whole.replace(self.path)
+        except OSError as error:
+            whole.unlink(missing_ok=True)
+            raise TrackError(f"{self.path}: expected room for the whole track: {error.strerror}") from error
+        self._part.remove()
+
+    def _assemble(self, whole: Path) -> None:
         with whole.open("wb") as file:
             file.write(self._format.head(self.header, [(piece.start_ms, piece.length) for piece in self._part.pieces]))
             file.writelines(self._part.data())
             file.flush()
             os.fsync(file.fileno())
-        whole.replace(self.path)
-        self._part.remove()
 
     def __enter__(self) -> Self:
         return self
@@ -101,7 +108,7 @@ class _Segment:
 
     def __init__(self, format_: Format, header: Header, first: Entry) -> None:
         self.start_ms, self.last = first.pts_ms, first
-        self._deflater = zlib.compressobj(9, zlib.DEFLATED, format_.window_bits)
+        self._deflater = zlib.compressobj(9, zlib.DEFLATED, format_.window_bits, strategy=format_.strategy)
         self._recorder = format_.recorder(header)
         self._deflated = list[bytes]()
         self._entries = self._bytes = 0

@@ -54,8 +54,11 @@ const MEASURE_MS = 500;
 const STILL_MS = 500;
 const FADE_MS = 200;
 
+/** @type {WeakMap<HTMLElement, Attachment>} */
+const dressed = new WeakMap();
+
 /**
- * Lets the layer's comments pass behind the people in the video.
+ * Lets the layer's comments pass behind the people in the video; takes the place of the layer's last attachment.
  *
  * @param {HTMLVideoElement} video
  * @param {HTMLElement} layer the element that holds the comments, a canvas too; best of the video's own size
@@ -63,7 +66,10 @@ const FADE_MS = 200;
  * @returns {Attachment}
  */
 export function attach(video, layer, options) {
-  return new Attachment(video, layer, options);
+  dressed.get(layer)?.detach();
+  const attachment = new Attachment(video, layer, options);
+  dressed.set(layer, attachment);
+  return attachment;
 }
 
 function opened({ source, track, live }) {
@@ -82,7 +88,7 @@ export class Attachment {
   #stop = [];
   #outline = null;
   #place = null;
-  #measured = 0;
+  #measured = -Infinity;
   #clip = "none";
   #filter = "none";
 
@@ -105,7 +111,7 @@ export class Attachment {
   /** Measures the page again and repeats the last frame; needed after moving the video within the layer. */
   refresh() {
     if (!this.stats.frames) return;
-    this.#measured = 0;
+    this.#measured = -Infinity;
     this.source.want(this.stats.time, this.#video);
     this.#show(this.stats.time);
   }
@@ -117,6 +123,7 @@ export class Attachment {
 
   /** Leaves the layer as it was found. A source that was handed over ready stays open. */
   detach() {
+    if (!this.#stop.length) return;
     for (const stop of this.#stop.splice(0)) stop();
     this.source.onchange = () => {};
     if (!this.#options.source) this.source.close();

@@ -46,6 +46,7 @@ export class Live {
   #retryAt = 0;
   #closed = false;
   #scout = null;
+  #film = "";
 
   constructor(options) {
     this.#options = options;
@@ -64,8 +65,11 @@ export class Live {
   }
 
   want(ms, video) {
+    const film = video.srcObject ?? video.currentSrc;
+    if (this.#film && film !== this.#film) this.#forget();
+    this.#film = film;
     this.#cuts.see(video, ms);
-    if (this.#options.ahead && !this.#scout && video.src) {
+    if (this.#options.ahead && !this.#scout && video.currentSrc) {
       this.#scout = scout(video, this.#options.ahead, (soon, copy) => this.#offer(soon, copy));
     }
     const newest = this.#timeline.at(ms);
@@ -79,28 +83,36 @@ export class Live {
     this.#socket?.close();
   }
 
+  /** Another film in the same element: its times mean other frames. */
+  #forget() {
+    this.#scout?.stop();
+    this.#socket?.close();
+    [this.#timeline, this.#cuts, this.#scout, this.#socket] = [new Timeline(), new Cuts(), null, null];
+    this.#flying.clear();
+  }
+
   /** Sends the frame, unless enough are on their way already or its mask is known. */
   #offer(ms, video) {
     if (this.#closed || this.#encoding || this.#flying.size >= IN_FLIGHT || this.#flying.has(ms)) return;
     if (this.#timeline.at(ms)?.pts === ms || !this.#connected(video)) return;
     this.#encoding = true;
-    const { frameWidth } = this.#options;
+    const [socket, { frameWidth }] = [this.#socket, this.#options];
     this.#canvas.width = Math.min(frameWidth, video.videoWidth);
     this.#canvas.height = Math.max(1, Math.round((this.#canvas.width * video.videoHeight) / video.videoWidth));
     this.#canvas.getContext("2d").drawImage(video, 0, 0, this.#canvas.width, this.#canvas.height);
-    this.#canvas.toBlob((picture) => this.#send(ms, picture), "image/jpeg", 0.8);
+    this.#canvas.toBlob((picture) => this.#send(socket, ms, picture), "image/jpeg", 0.8);
   }
 
-  #send(ms, picture) {
+  #send(socket, ms, picture) {
     this.#encoding = false;
-    if (!picture || this.#socket?.readyState !== WebSocket.OPEN) return;
+    if (!picture || socket !== this.#socket || socket.readyState !== WebSocket.OPEN) return;
     const header = new DataView(new ArrayBuffer(OFFER_BYTES));
     header.setUint32(0, MAGIC, true);
     header.setUint8(4, 1);
     header.setFloat64(8, ms, true);
     this.#flying.set(ms, performance.now());
     this.counts.sent += 1;
-    this.#socket.send(new Blob([header, picture]));
+    socket.send(new Blob([header, picture]));
   }
 
   /** Whether the socket is open for masks of this video's shape; opens it when it is time. */
@@ -124,7 +136,7 @@ export class Live {
       this.counts.connections += 1;
       this.onchange();
     };
-    socket.onmessage = ({ data }) => this.#answered(new DataView(data));
+    socket.onmessage = ({ data }) => this.#socket === socket && this.#answered(new DataView(data));
     socket.onclose = ({ reason }) => this.#lost(socket, reason);
     [this.#socket, this.#asked] = [socket, asked];
   }
@@ -153,7 +165,9 @@ export class Live {
       return;
     }
     this.#failures = 0;
-    this.#keep(await columnsOf(body), view);
+    const timeline = this.#timeline;
+    const columns = await columnsOf(body);
+    if (timeline === this.#timeline) this.#keep(columns, view);
   }
 
   #keep(columns, view) {

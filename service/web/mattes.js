@@ -4,6 +4,7 @@ import { Shape } from "./outline.js";
 
 const HEAD_BYTES = 20;
 const PLACE_BYTES = 20;
+const MAX_MASKS = 4096;
 const [CUT, HELD, SAME] = [2, 4, 8];
 
 /** @type {import("./track.js").Format} */
@@ -32,6 +33,7 @@ export const mattes = {
     const reader = new Reader(records, header);
     const masks = [];
     for (let pts = start; !reader.ended; ) {
+      if (masks.length === MAX_MASKS) throw new RangeError(`expected at most ${MAX_MASKS} masks in a segment`);
       pts += reader.varint();
       const flags = reader.byte();
       const coverage = reader.byte() / 255;

@@ -6,7 +6,7 @@ const DRIFT_S = 0.4;
 const LOOK_MS = 200;
 
 /**
- * @param {HTMLVideoElement} video with a `src` that can be opened twice
+ * @param {HTMLVideoElement} video from an address that can be opened twice
  * @param {number} ahead seconds
  * @param {(ms: number, copy: HTMLVideoElement) => void} onframe
  * @returns {{stop: () => void}}
@@ -14,7 +14,7 @@ const LOOK_MS = 200;
 export function scout(video, ahead, onframe) {
   const copy = document.createElement("video");
   Object.assign(copy, { muted: true, playsInline: true, preload: "auto", crossOrigin: video.crossOrigin });
-  copy.src = video.src;
+  copy.src = video.currentSrc; // of a `source` element, too
   const follow = () => lead(video, copy, ahead);
   const timer = setInterval(follow, LOOK_MS);
   const halt = everyFrame(copy, (ms) => onframe(ms, copy));

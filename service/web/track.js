@@ -48,6 +48,7 @@ export class Track {
   /** @type {Map<number, import("./timeline.js").Mask[]>} */
   #loaded = new Map();
   #loading = new Set();
+  #wanted = new Set();
   #notBefore = 0;
 
   constructor(url) {
@@ -68,17 +69,20 @@ export class Track {
       return;
     }
     const reach = AHEAD_MS * Math.max(1, video.playbackRate);
-    for (let number = Math.max(0, this.#number(ms)); number <= this.#number(ms + reach); number++) this.#fetch(number);
+    this.#wanted.clear();
+    for (let number = this.#number(ms); number <= this.#number(ms + reach); number++) this.#wanted.add(number);
     const { duration } = video;
-    if (video.loop && ms + reach > duration * 1000) this.#fetch(0);
+    if (video.loop && ms + reach > duration * 1000) this.#wanted.add(0);
+    for (const number of this.#wanted) this.#fetch(number);
   }
 
   close() {
     this.#leaving.abort();
   }
 
+  /** Before the first mask it is the first one's: browsers show the first frame until its time has come. */
   #number(ms) {
-    return this.#index ? countUntil(this.#index.segments, ms + SLACK_MS) - 1 : -1;
+    return this.#index ? Math.max(0, countUntil(this.#index.segments, ms + SLACK_MS) - 1) : -1;
   }
 
   #fetch(number) {
@@ -88,15 +92,16 @@ export class Track {
       const packed = await this.#bytes(segment.offset, segment.length);
       const records = await inflated(packed, this.#format.compression);
       this.#loaded.set(number, this.#format.masks(records, this.#index.header, segment.pts));
-      this.#forget(number);
+      this.#forget();
       this.onchange();
     });
   }
 
-  /** Keeps the segments near this one. */
-  #forget(number) {
-    const byDistance = [...this.#loaded.keys()].sort((a, b) => Math.abs(a - number) - Math.abs(b - number));
-    for (const far of byDistance.slice(KEPT_SEGMENTS)) this.#loaded.delete(far);
+  /** Lets go of the segments that came first, but never of one that is wanted now. */
+  #forget() {
+    for (const number of this.#loaded.keys()) {
+      if (this.#loaded.size > KEPT_SEGMENTS && !this.#wanted.has(number)) this.#loaded.delete(number);
+    }
   }
 
   /** One at a time for each thing, and not at once again after a failure. */

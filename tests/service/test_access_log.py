@@ -3,6 +3,8 @@
 import json
 import os
 
+import pytest
+
 from service.access_log import AccessLog
 
 
@@ -38,3 +40,12 @@ def test_a_reader_who_left_stops_nothing() -> None:
     log.close()
     os.close(write)
     assert lost == [1]
+
+
+def test_a_line_that_is_no_text_costs_no_other(capfd: pytest.CaptureFixture[str]) -> None:
+    lost: list[int] = []
+    log = AccessLog(1, dropped=lambda: lost.append(1))
+    log.write({"path": "/\udcff"})
+    log.write({"path": "/a"})
+    log.close()
+    assert (capfd.readouterr().out, lost) == ('{"path":"/a"}\n', [1])

@@ -85,10 +85,12 @@ async def test_draining_refuses_the_new_and_answers_the_old(start: Start, jpeg: 
     new = await client.post("/v1/mattes", data=jpeg)
     assert (new.status, (await new.json())["code"]) == (503, "draining")
     assert "Retry-After" in new.headers
+    assert new.headers["Connection"] == "close"
     ready = await client.get("/v2/health/ready")
     assert (ready.status, await ready.json()) == (503, {"ready": False})
     assert (await client.get("/v2/health/live")).status == 200
-    assert (await old).status == 200
+    answer = await old
+    assert (answer.status, answer.headers["Connection"]) == (200, "close")
     assert await draining
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import ssl
 import subprocess
 from pathlib import Path
@@ -119,3 +120,24 @@ async def test_two_servers_never_share_a_grpc_port_unknowingly(models: Path, unu
         with pytest.raises(SettingsError, match="expected a free port"):
             async with served(models, grpc_port=unused_tcp_port):
                 pytest.fail("the second one listens, too")
+
+
+async def test_who_reads_nothing_of_an_answer_is_let_go(models: Path, jpeg: bytes) -> None:
+    asked = "POST /v1/mattes?width=4096&height=4096&format=raw HTTP/1.1"
+    head = f"{asked}\r\nHost: x\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+    async with asyncio.timeout(10):
+        with socket.socket() as deaf:
+            async with served(models, keepalive_s=0.3, drain_s=60) as server:  # the end waits for answers on their way
+                deaf.connect(("127.0.0.1", server.port))
+                deaf.sendall(head.encode() + jpeg)
+                assert await asyncio.to_thread(deaf.recv, 8) == b"HTTP/1.1"
+
+
+async def test_who_reads_slowly_gets_the_whole_answer(models: Path, jpeg: bytes) -> None:
+    async with served(models, keepalive_s=0.3) as server:
+        url, size = f"{server.url}/v1/mattes?width=4096&height=4096&format=raw", 0
+        async with ClientSession() as session, session.post(url, data=jpeg) as answer:
+            async for chunk in answer.content.iter_chunked(2**20):
+                size += len(chunk)
+                await asyncio.sleep(0.05)
+    assert size == 4096 * 4096

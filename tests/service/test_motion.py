@@ -67,3 +67,11 @@ def test_what_is_carried_along_the_flow_lies_where_it_went() -> None:
     carried = optics.carried(before, optics.flow(here, before))
     inner = np.s_[20:-20, 30:-30]
     assert np.abs(carried.astype(int) - here)[inner].mean() < 0.3 * np.abs(before.astype(int) - here)[inner].mean()
+
+
+@pytest.mark.parametrize("size", [(5, 320), (24, 320), (31, 160), (320, 5), (1, 1)])
+def test_narrow_stripes_stand_still_rather_than_fall_over(size: tuple[int, int]) -> None:
+    stripe = np.ascontiguousarray(np.resize(scene(1), size))
+    flow = Optics().flow(stripe, np.roll(stripe, 3))
+    assert flow.shape == (*size, 2)
+    assert not flow.any()

@@ -28,7 +28,7 @@ def node(*names: str, **environment: str) -> None:
     assert run.returncode == 0, run.stdout + run.stderr
 
 
-@pytest.mark.parametrize("name", ["outline", "placement", "timeline", "cuts"])
+@pytest.mark.parametrize("name", ["outline", "placement", "timeline", "cuts", "attachment", "live"])
 def test_parts_of_the_player(name: str) -> None:
     node(f"{name}.test.js")
 

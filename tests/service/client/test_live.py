@@ -152,6 +152,31 @@ async def test_a_connection_that_breaks_loses_no_pts(jpeg: bytes) -> None:
         assert live.lost == (0, 1, 2)
 
 
+async def test_patience_counts_from_the_end_of_a_connection(jpeg: bytes) -> None:
+    connections, gone = 0, asyncio.Event()
+
+    async def restarting(request: web.Request) -> web.WebSocketResponse:
+        nonlocal connections
+        connections += 1
+        if connections == 2:
+            raise web.HTTPServiceUnavailable
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        await (gone.wait() if connections == 1 else socket.receive())
+        request.transport.abort()
+        return socket
+
+    app = web.Application()
+    app.router.add_get("/v1/stream", restarting)
+    async with TestServer(app) as server, Live(str(server.make_url("/"))) as live:
+        live.offer(jpeg, 1)
+        await until(lambda: live._sent)
+        live._well -= 3600  # it was there for an hour
+        gone.set()
+        await until(lambda: connections == 3 or live._running.done())
+        assert not live._running.done()
+
+
 async def test_a_busy_server_is_asked_again(start: Start, jpeg: bytes) -> None:
     url = address(await start(live_connections=1))
     async with AsyncExitStack() as later:

@@ -138,9 +138,15 @@ async def test_what_is_unknown_is_not_found(start: Start, path: str, status: int
     assert (answer.status, bool((await answer.json())["error"])) == (status, True)
 
 
-async def test_a_late_answer_is_504(start: Start) -> None:
-    answer = await (await start(delay_s=60, deadline_s=0.1)).post(PREDICT, json={"instances": [PIXELS]})
-    assert (answer.status, "0.1 s" in (await answer.json())["error"]) == (504, True)
+async def test_a_late_answer_is_504_in_the_one_shape_and_counted(start: Start) -> None:
+    client = await start(delay_s=60, deadline_s=0.1)
+    answer = await client.post(PREDICT, json={"instances": [PIXELS]})
+    refusal = await answer.json()
+    assert (answer.status, "0.1 s" in refusal["error"], answer.headers["Retry-After"]) == (504, True, "1")
+    assert (refusal["code"], refusal["status"]) == ("deadline_exceeded", 504)
+    assert refusal["request_id"] == answer.headers["X-Request-Id"]
+    page = await (await client.get("/metrics")).text()
+    assert 'matting_rejected_total{code="deadline_exceeded"} 1.0' in page
 
 
 async def test_overload_is_429(start: Start) -> None:

@@ -4,11 +4,14 @@ import asyncio
 import gc
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from service.errors import EngineError, ModelError, UnknownLabelError, UnknownModelError, UnknownVersionError
 from service.repository import Event, Repository
+from service.repository.listing import listed
+from service.repository.watch import Watch
 from tests.service.repository.opener import Opener, copied, loaded, spoil, stable, states
 from tests.service.toy import publish
 
@@ -278,3 +281,33 @@ async def test_what_happens_is_told(toy: Path, opener: Opener) -> None:
         ("put aside", 1),
     ]
     assert "graph.xml" in told[1].reason
+
+
+async def test_a_look_that_fails_does_not_end_the_watch(toy: Path, opener: Opener) -> None:
+    looks: list[int] = []
+
+    class Shaky(Watch):
+        async def look(self) -> None:
+            looks.append(1)
+            if len(looks) == 1:
+                raise RuntimeError("can't start new thread")
+            raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await Shaky(toy.parents[1], loaded(toy.parents[1], opener).refresh).run(0)
+    assert len(looks) == 2
+
+
+async def test_a_model_that_goes_while_all_are_listed_does_no_harm(
+    toy: Path, opener: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(toy.parents[1], name="aside", version=1)
+    repository = Repository(toy.parents[1], opener, default="toy")
+    repository.load()
+
+    def during(*facts: Any) -> dict[str, Any]:
+        repository._shelves.pop("toy", None)
+        return listed(*facts)
+
+    monkeypatch.setattr("service.repository.repository.listed", during)
+    assert [model["name"] for model in repository.listing()] == ["aside", "toy"]

@@ -148,6 +148,12 @@ def test_many_videos_need_a_folder(tmp_path: Path) -> None:
         outputs([Path("a.mp4"), Path("b.mp4")], tmp_path / "c.mattes", "")
 
 
+def test_a_folder_that_cannot_be_is_said(tmp_path: Path) -> None:
+    (tmp_path / "out").write_bytes(b"")
+    with pytest.raises(InvalidParameterError, match="expected a folder"):
+        outputs([Path("a.mp4")], tmp_path / "out", "")
+
+
 def test_an_empty_folder_is_said(tmp_path: Path) -> None:
     with pytest.raises(InvalidParameterError, match="received none"):
         outputs([tmp_path], tmp_path / "out", "")

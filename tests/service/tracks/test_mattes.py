@@ -151,7 +151,8 @@ def test_a_held_mask_costs_three_bytes_before_compression() -> None:
         (bytes([0, 0, 0, 1, 66, 2, 0]), "within 33x24"),
         (bytes([0, 0, 0, 1, 2, 2, *[0] * 9]), "within 33x24"),
         (bytes([128] * 6), "at most 5 bytes"),
-        (bytes([0, 0, 0, 255, 255, 255, 255, 127]), "another byte"),
+        (bytes([0, 0, 0, 255, 255, 255, 255, 127]), "outlines: expected at most 792"),
+        (bytes([0, 0, 0, 1, 0, 0, 237, *[242] * 1000]), "cross its rows too often"),
     ],
 )
 def test_segments_that_are_none_are_refused(data: bytes, says: str, tmp_path: Path) -> None:

@@ -108,6 +108,23 @@ def test_a_whole_video_is_not_called_broken(tmp_path: Path) -> None:
         assert video.dropped == 0
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_sound_may_go_on_after_the_pictures(tmp_path: Path, suffix: str) -> None:
+    path = write(tmp_path / f"a{suffix}", walking(10), sound_s=5)
+    with Video(path) as video:
+        assert len(list(video.frames())) == 10
+        assert video.broken == ""
+        assert video.end_ms == 400
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_the_last_picture_of_a_slide_show_is_shown_for_long(tmp_path: Path, suffix: str) -> None:
+    path = write(tmp_path / f"a{suffix}", walking(3), times_ms=[0, 5000, 10_000], last_ms=5000)
+    with Video(path) as video:
+        assert len(list(video.frames())) == 3
+        assert video.broken == ""
+
+
 def test_a_bad_stretch_costs_its_frames_only(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mkv", walking(120))
     data = bytearray(path.read_bytes())

@@ -1,7 +1,10 @@
 """Writing a track: whole or not there, and never begun twice."""
 
+import resource
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +56,35 @@ os.kill(os.getpid(), 9)
         for number in range(40, 50):
             track.add(entry(number))
     assert times(path) == [500 * number for number in range(50)]
+
+
+@contextmanager
+def room(file_bytes: int) -> Iterator[None]:
+    """No file may grow beyond this, as on a disk that is full."""
+    least, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (least, most))
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["at a segment", "at the end"])
+def test_a_full_disk_is_said_and_what_was_written_is_gone_on_with(whole: bool, tmp_path: Path) -> None:
+    path = tmp_path / "a.mattes"
+    track = TrackWriter(path, HEADER)
+    for number in range(50):
+        track.add(entry(number))
+    if whole:
+        track.flush_segment()
+    with pytest.raises(TrackError, match="expected room for"), track, room(100 if whole else 300):
+        track.close()
+    assert [each.name for each in tmp_path.iterdir()] == [".a.mattes.part"]
+    with TrackWriter(path, HEADER) as track:
+        assert track.last_pts_ms is not None
+        for number in range(track.last_pts_ms // 500 + 1, 52):
+            track.add(entry(number))
+    assert times(path) == [500 * number for number in range(52)]
 
 
 def test_a_torn_end_is_cut_off(tmp_path: Path) -> None:

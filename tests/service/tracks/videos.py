@@ -20,6 +20,14 @@ def empty(count: int, number: int = 2) -> list[np.ndarray]:
     return [scene(number, light=150) for _ in range(count)]
 
 
+def _add_silence(container: av.container.OutputContainer, seconds: int) -> None:
+    stream = container.add_stream("aac", rate=8000)
+    frame = av.AudioFrame.from_ndarray(np.zeros((1, 8000 * seconds), np.float32), "fltp", "mono")
+    frame.rate, frame.pts, frame.time_base = 8000, 0, Fraction(1, 8000)
+    container.mux(stream.encode(frame))
+    container.mux(stream.encode(None))
+
+
 def write(
     path: Path,
     pictures: Sequence[np.ndarray],
@@ -29,8 +37,13 @@ def write(
     pixel: str = "yuv420p",
     codec: str = "libx264",
     gop: int = 12,
+    sound_s: int = 0,
+    last_ms: int = 0,
 ) -> Path:
-    """A video of these pictures, 25 a second unless their times are given; its container is told by the suffix."""
+    """A video of these pictures, 25 a second unless their times are given; its container is told by the suffix.
+
+    `last_ms` is how long the last one is shown; with `sound_s` there are seconds of silence, too.
+    """
     times = range(0, 40 * len(pictures), 40) if times_ms is None else times_ms
     height, width = pictures[0].shape
     options = {"movflags": "faststart"} if path.suffix == ".mp4" else {}
@@ -41,9 +54,13 @@ def write(
         stream.codec_context.gop_size, stream.codec_context.max_b_frames = gop, 0
         if rotation:
             stream.set_display_rotation(rotation)
+        if sound_s:
+            _add_silence(container, sound_s)
         for picture, time in zip(pictures, times, strict=True):
             frame = av.VideoFrame.from_ndarray(np.dstack([picture] * 3), "rgb24").reformat(format=pixel)
             frame.pts, frame.time_base = time, Fraction(1, 1000)
             container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+        for packet in stream.encode(None):
+            packet.duration = last_ms or packet.duration
+            container.mux(packet)
     return path

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { deflateSync } from "node:zlib";
 
 globalThis.document = { baseURI: "http://test/" };
 const { openTrack } = await import("../../../service/web/track.js");
@@ -62,6 +63,44 @@ for (const { path, expected } of tracks) {
     });
   }
 }
+
+/** A track of 12 segments, 10 seconds each, the first one from 100 ms on: nobody in any. */
+function long() {
+  const packed = deflateSync(Uint8Array.of(0, 1, 0, 0));
+  const head = Buffer.alloc(20 + 20 * 12);
+  head.write("MATT");
+  head[4] = 1;
+  [[8, 320], [10, 180]].forEach(([at, side]) => head.writeUInt16BE(side, at));
+  head.writeUInt32BE(12, 16);
+  for (let number = 0; number < 12; number++) {
+    head.writeBigUInt64BE(BigInt(number * 10_000 + 100), 20 + 20 * number);
+    head.writeBigUInt64BE(BigInt(head.length + number * packed.length), 28 + 20 * number);
+    head.writeUInt32BE(packed.length, 36 + 20 * number);
+  }
+  return Buffer.concat([head, ...Array(12).fill(packed)]);
+}
+
+test("near the end of a loop its beginning doesn't drive out what is shown", async () => {
+  const asked = serve(long(), true);
+  const track = openTrack("film");
+  await track.ready;
+  for (let number = 0; number < 12; number++) await maskAt(track, number * 10_000 + 100);
+  const looped = { playbackRate: 1, duration: 120, loop: true };
+  for (let round = 0; round < 20; round++) {
+    track.want(119_000, looped);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+    assert.ok(track.at(119_000));
+  }
+  assert.ok(track.at(100));
+  assert.equal(asked.length, 1 + 12 + 1);
+});
+
+test("before the first mask its frame is on the screen already", async () => {
+  serve(long(), true);
+  const track = openTrack("film");
+  await track.ready;
+  assert.equal((await maskAt(track, 0)).pts, 100);
+});
 
 test("something else is not a track", async () => {
   serve(new Uint8Array(64), true);
