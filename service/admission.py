@@ -1,6 +1,7 @@
 """Who may come in, who may compute, and for how long."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -22,6 +23,9 @@ class _Place:
     begun: bool = False
 
 
+STUCK_AFTER = 8  # deadlines of the server's own in a row, not one answer between
+_BELIEVED_DEADLINES = 2.0  # without one for that many deadlines' time, it is tried again
+
 _PLACE: ContextVar[_Place | None] = ContextVar("place", default=None)
 
 
@@ -37,6 +41,7 @@ class Admission:
         self._queue, self._deadline_s, self._max_wait_s = queue, deadline_s, max_wait_s
         self._turns = Turns(in_flight)
         self._places: dict[_Place, None] = {}
+        self._missed, self._missed_at = 0, 0.0
         self._empty = asyncio.Event()
         self._empty.set()
         self.draining = False
@@ -50,6 +55,17 @@ class Admission:
     def waiting(self) -> int:
         """How many wait for a turn."""
         return self._turns.waiting.total()
+
+    @property
+    def stuck(self) -> bool:
+        """Whether nothing was answered in time of late; ends by itself, so that it is tried again."""
+        recent = time.monotonic() - self._missed_at < _BELIEVED_DEADLINES * self._deadline_s
+        return self._missed >= STUCK_AFTER and recent
+
+    @property
+    def ready(self) -> bool:
+        """Whether it makes sense to send somebody here."""
+        return not self.draining and not self.stuck
 
     @asynccontextmanager
     async def place(self, caller: str = "", *, lasting: bool = False) -> AsyncIterator[None]:
@@ -69,6 +85,12 @@ class Admission:
                 raise QueueFullError("the place went to a caller who had fewer", self._backlog_s()) from error
             raise
 
+    @staticmethod
+    def keep_place() -> None:
+        """From now on the place of whoever calls this isn't given away: its answer has begun."""
+        if place := _PLACE.get():
+            place.begun = True
+
     @asynccontextmanager
     async def deadline(self, timeout_s: float | None = None) -> AsyncIterator[None]:
         """Ends the block with DeadlineError when it takes too long, waiting for a turn included.
@@ -81,6 +103,7 @@ class Admission:
                 yield
         except TimeoutError as error:
             if timer.expired():
+                self._miss(limit_s)
                 raise DeadlineError(f"no answer within {limit_s:g} s", self._backlog_s()) from error
             raise
 
@@ -95,6 +118,7 @@ class Admission:
         try:
             yield
             self._turns.measure(began)
+            self._missed = 0
         finally:
             self._turns.give_back()
 
@@ -116,6 +140,11 @@ class Admission:
         own = demand.pop(caller, 0)
         before = own + sum(min(others, own + 1) for others in demand.values())
         return max(0, before + 1 - self._turns.free) * self._turns.interval_s
+
+    def _miss(self, limit_s: float) -> None:
+        """What a caller is too impatient for says nothing of the server."""
+        if limit_s == self._deadline_s:
+            self._missed, self._missed_at = self._missed + 1, time.monotonic()
 
     def _check(self, caller: str) -> None:
         if self.draining:

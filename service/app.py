@@ -15,7 +15,9 @@ from service.admission import Admission
 from service.cores import available_cores
 from service.engine import Cache, OpenVinoEngine
 from service.inference import Inference
+from service.keys import Keys
 from service.listening import address, bound, listening
+from service.logbook import dropped_lines
 from service.matting import Matting
 from service.metrics import Metrics
 from service.protocols import grpc
@@ -27,16 +29,20 @@ from service.protocols.models import Models
 from service.protocols.openapi import Description
 from service.protocols.pages import Pages
 from service.protocols.parting import Parting
+from service.protocols.scrape import Scrape
 from service.protocols.tfs import Tfs
 from service.protocols.v2 import V2
 from service.repository import EngineFactory, Repository
 from service.settings import Settings
-from service.surroundings import counted, doors, surround, telling
+from service.surroundings import counted, doors, observing, surround, telling
 
 log = logging.getLogger(__name__)
+_BEATS = 8  # within the longest silence
+_CLOSING_S = 1.0  # for what is left when the time to drain is over
 ADMISSION = web.AppKey("admission", Admission)
 REPOSITORY = web.AppKey("repository", Repository)
 LIVE = web.AppKey("live", Live)
+RENEW: web.AppKey[Callable[[], None]] = web.AppKey("renew")
 
 
 class Link(Protocol):
@@ -52,6 +58,9 @@ class Link(Protocol):
     def changed(self) -> None:
         """Says that models may have changed, for the others to look."""
 
+    def alive(self) -> None:
+        """Says that the worker isn't hung."""
+
     def fileno(self) -> int:
         """The descriptor."""
 
@@ -65,18 +74,15 @@ def build(
     """
     cores = settings.cores or available_cores()
     metrics = Metrics()
+    keys = Keys.read(Path(settings.keys)) if settings.keys else None
+    observers = observing(settings, metrics)
     repository = Repository(
         settings.models_folder,
         counted(open_engine or _compiler(settings, cores), metrics),
         default=settings.model,
         spares=settings.spare_versions,
     )
-    admission = Admission(
-        queue=settings.queue,
-        in_flight=settings.in_flight or 2 * cores,
-        deadline_s=settings.deadline_s,
-        max_wait_s=settings.max_wait_s,
-    )
+    admission = _admission(settings, cores)
     matting = Matting(workers=settings.pixel_threads or cores, max_pixels=settings.max_pixels)
 
     async def engines(app: web.Application) -> AsyncIterator[None]:
@@ -94,17 +100,18 @@ def build(
     app.add_routes(
         [*V2(models, upload_s=settings.upload_s).routes(), *Tfs(models, upload_s=settings.upload_s).routes()]
     )
-    app.add_routes(Health(lambda: not admission.draining).routes())
+    app.add_routes(Health(lambda: admission.ready).routes())
     app.add_routes(Pages().routes())
     app.add_routes(Description(repository, named=not settings.keys).routes())
-    surround(app, settings, metrics, repository)
+    app[RENEW] = lambda: _renew(repository, keys)
+    surround(app, observers, Scrape(metrics, repository), doors(settings, keys))
     app.on_response_prepare.append(Parting(admission, longest_s=settings.connection_s * (settings.workers > 1)).prepare)
     _watch(metrics, admission, app[LIVE])
     app.cleanup_ctx.append(engines)
     if settings.grpc_port:
-        app.cleanup_ctx.append(grpc.beside(models, metrics, settings))
+        app.cleanup_ctx.append(grpc.beside(models, settings, observers=observers, keys=keys))
     if settings.admin_port:
-        app.cleanup_ctx.append(Admin(repository, models).beside(settings, [*doors(settings), telling(changed)]))
+        app.cleanup_ctx.append(Admin(repository, models).beside(settings, [*doors(settings, keys), telling(changed)]))
     return app
 
 
@@ -119,17 +126,28 @@ async def serve(settings: Settings, link: Link | None = None) -> None:
         loop.add_signal_handler(name, stop.set)
     with link.listener if link else bound(settings) as listener:
         app = build(settings, changed=link.changed) if link else build(settings)
-        async with listening(app, settings, listener):
+        async with listening(app, settings, listener) as door:
             if link:
                 loop.add_reader(link.fileno(), _orphaned, link, stop)
                 link.ready()
+                if settings.silence_s:
+                    _beat(link, app[ADMISSION], settings.silence_s / _BEATS)
             else:
                 print(f"matting: ready on {address(listener, settings)}", flush=True)
-            loop.add_signal_handler(signal.SIGHUP, app[REPOSITORY].look_again)
+            loop.add_signal_handler(signal.SIGHUP, app[RENEW])
             await stop.wait()
+            until = loop.time() + settings.drain_s
             app[LIVE].leave()
             if not await app[ADMISSION].drain(settings.drain_s):
                 log.warning("some requests were not answered within %g s", settings.drain_s)
+            door.hurry(max(_CLOSING_S, until - loop.time()))
+
+
+def _beat(link: Link, admission: Admission, every_s: float) -> None:
+    """Says that all is well as long as it is; a loop that hangs says nothing, nor does a worker that answers nobody."""
+    if not admission.stuck:
+        link.alive()
+    asyncio.get_running_loop().call_later(every_s, _beat, link, admission, every_s)
 
 
 def _orphaned(link: Link, stop: asyncio.Event) -> None:
@@ -138,9 +156,26 @@ def _orphaned(link: Link, stop: asyncio.Event) -> None:
     stop.set()
 
 
+def _admission(settings: Settings, cores: int) -> Admission:
+    return Admission(
+        queue=settings.queue,
+        in_flight=settings.in_flight or 2 * cores,
+        deadline_s=settings.deadline_s,
+        max_wait_s=settings.max_wait_s,
+    )
+
+
+def _renew(repository: Repository, keys: Keys | None) -> None:
+    """For SIGHUP: models and keys, as the disk has them now."""
+    repository.look_again()
+    if keys:
+        asyncio.get_running_loop().run_in_executor(None, keys.read_again)
+
+
 def _watch(metrics: Metrics, admission: Admission, live: Live) -> None:
     metrics.watch("matting_in_flight", "Posts inside: arriving, waiting, in work", lambda: admission.inside)
     metrics.watch("matting_waiting", "Posts that wait for a turn", lambda: admission.waiting)
+    metrics.watch("matting_log_dropped", "Lines of the process' own log that nobody read in time", dropped_lines)
     metrics.watch("matting_live_connections", "Open live connections", lambda: live.connections)
 
 

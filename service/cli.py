@@ -16,6 +16,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.pop("run")(**options))
     except ServiceError as error:
+        from service.logbook import flush
+
+        flush()  # what led there comes first
         print(f"matting: {error}", file=sys.stderr)
         return 2
 
@@ -72,8 +75,9 @@ def _serve(settings: Path | None = None, **flags: object) -> int:
     import asyncio
     import os
 
+    from service.logbook import log_to_errors
     from service.settings import configured
-    from service.workers import log_to_errors, supervise
+    from service.workers import supervise
 
     log_to_errors()
     chosen = configured(settings, os.environ, flags).settings

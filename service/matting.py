@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from service.codecs import Encoder, decoder_for, exif
-from service.engine import Served
-from service.errors import InvalidParameterError, PictureTooLargeError
+from service.engine import Inline, Served
+from service.errors import EngineError, InvalidParameterError, PictureTooLargeError
 from service.frame import Frame, Mask, Pixels, Probabilities, Size
 from service.geometry import fit, project, scaled_size
 from service.manifest import Grid, Manifest
@@ -71,16 +71,23 @@ class Matting:
 
         `steadier` knows the frames before, where the picture is one of a video.
         """
-        frame, picture = await self._aside(timing, "decode", lambda: self._prepared(body, order, served.manifest))
-        with timing.phase("infer"):
-            values = await served.engine.infer(picture)
+        manifest = served.manifest
 
-        def finished() -> tuple[Mask, bytes]:
-            steadied = steadier(picture, frame, values, served.manifest) if steadier else None
-            return _painted(order, served.manifest, frame, *(steadied or (values, served.manifest.output.grid)))
+        def prepared() -> tuple[Size, Pixels]:
+            return self._prepared(body, order, manifest)
 
-        mask, answer = await self._aside(timing, "encode", finished)
-        return Matte(answer, mask, served.manifest.version)
+        def finished(frame: Size, picture: Pixels, values: Probabilities) -> tuple[Mask, bytes]:
+            steadied = steadier(picture, frame, values, manifest) if steadier else None
+            return _painted(order, manifest, frame, *(steadied or (values, manifest.output.grid)))
+
+        if served.engine.inline:
+            mask, answer = await self._at_once(timing, prepared, served.engine.inline, finished)
+        else:
+            frame, picture = await self._aside(timing, "decode", prepared)
+            with timing.phase("infer"):
+                values = await served.engine.infer(picture)
+            mask, answer = await self._aside(timing, "encode", lambda: finished(frame, picture, values))
+        return Matte(answer, mask, manifest.version)
 
     async def fitted(self, body: bytes, manifest: Manifest, timing: Timing) -> tuple[Size, Pixels]:
         """An encoded picture's size, and the graph's input; raises RequestError."""
@@ -104,6 +111,38 @@ class Matting:
     def close(self) -> None:
         """Lets the threads go."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _at_once(
+        self,
+        timing: Timing,
+        prepare: Callable[[], tuple[Size, Pixels]],
+        infer: Inline,
+        finish: Callable[[Size, Pixels, Probabilities], tuple[Mask, bytes]],
+    ) -> tuple[Mask, bytes]:
+        """All three on one thread, which is woken once instead of three times; what nobody waits for ends early."""
+        asked, left = time.perf_counter(), False
+
+        def check() -> None:
+            if left:
+                raise EngineError("the caller left")
+
+        def work() -> tuple[Mask, bytes]:
+            check()
+            timing.add("queue", since=asked)
+            with timing.phase("decode"):
+                frame, picture = prepare()
+            check()
+            with timing.phase("infer"):
+                values = infer(picture)
+            check()
+            with timing.phase("encode"):
+                return finish(frame, picture, values)
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except asyncio.CancelledError:
+            left = True
+            raise
 
     async def _aside(self, timing: Timing, phase: str, work: Callable[[], T]) -> T:
         """The work's result, computed on one of the threads; waiting for one is the `queue` phase."""

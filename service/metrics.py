@@ -1,5 +1,6 @@
 """What is measured: the phases of one answer, and the counters of all, as Prometheus reads them."""
 
+import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -7,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 # Where workers keep their counters for each other; prometheus_client looks for it when it is imported.
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -129,7 +131,8 @@ class Metrics:
             return generate_latest(self._registry)
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        return generate_latest(registry)
+        with _folder_held(Path(os.environ[SHARED_FOLDER]), fcntl.LOCK_SH):
+            return generate_latest(registry)
 
     def _counter(self, name: str, says: str, *labels: str) -> Counter:
         return Counter(name, says, labels, registry=self._registry)
@@ -139,6 +142,36 @@ class Metrics:
 
     def _gauge(self, name: str, says: str, *labels: str, mode: str = "livesum") -> Gauge:
         return Gauge(name, says, labels, registry=self._registry, multiprocess_mode=mode)  # type: ignore[arg-type]
+
+
+def bury(pid: int) -> None:
+    """Takes a dead worker's gauges out of the sums, and adds its counters to those of all who died before it.
+
+    So the folder stays as small as it is, however many workers die, and no sum ever falls.
+    """
+    folder = Path(os.environ[SHARED_FOLDER])
+    with _folder_held(folder, fcntl.LOCK_EX):
+        mark_process_dead(pid)  # type: ignore[no-untyped-call]
+        for kind in ("counter", "histogram"):
+            _add_up(folder / f"{kind}_{pid}.db", folder / f"{kind}_dead.db")
+
+
+def _add_up(one: Path, all_: Path) -> None:
+    if not one.exists():
+        return
+    sums = MmapedDict(str(all_))  # type: ignore[no-untyped-call]
+    for key, value, _, _ in MmapedDict.read_all_values_from_file(str(one)):  # type: ignore[no-untyped-call]
+        sums.write_value(key, sums.read_value(key)[0] + value, 0.0)  # type: ignore[no-untyped-call]
+    sums.close()  # type: ignore[no-untyped-call]
+    one.unlink()
+
+
+@contextmanager
+def _folder_held(folder: Path, how: int) -> Iterator[None]:
+    """Whoever reads the files sees them before or after a change, never between; the kernel frees a dead one's lock."""
+    with (folder / "lock").open("wb") as file:
+        fcntl.flock(file, how)
+        yield
 
 
 def _outcome(status: int) -> str:

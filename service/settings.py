@@ -54,6 +54,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     live_unread_s: Annotated[Seconds, Meta(description="longest wait for a live client to read an answer")] = 10.0
     live_heartbeat_s: Annotated[Seconds, Meta(description="time between pings of a silent live client")] = 20.0
     drain_s: Annotated[Seconds, Meta(description="longest wait for open requests when stopping")] = 30.0
+    silence_s: Annotated[
+        float, Meta(ge=0, le=3600, description="longest one of several workers says nothing before it is replaced")
+    ] = 20.0
     keepalive_s: Annotated[Seconds, Meta(description="longest a connection idles, or takes to send its headers")] = 75.0
     connection_s: Annotated[
         float, Meta(description="longest a connection stays with one of several workers; 0 for ever")

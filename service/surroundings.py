@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -11,44 +10,46 @@ from aiohttp.typedefs import Handler, Middleware
 from service.access_log import AccessLog
 from service.artifact import Artifact
 from service.engine import Engine
-from service.errors import ModelError
 from service.keys import Keys
 from service.metrics import Metrics
-from service.protocols.envelope import envelope
+from service.protocols.envelope import envelope, identify
 from service.protocols.guard import HEALTH, guard, harden
-from service.protocols.observation import observation
+from service.protocols.observation import Observers, observation
 from service.protocols.openapi import PAGES as DOCS
 from service.protocols.pages import PAGES
 from service.protocols.scrape import METRICS, Scrape
-from service.repository import EngineFactory, Repository
+from service.repository import EngineFactory
 from service.settings import Settings
 from service.tracing import Traces
 
 
-def surround(app: web.Application, settings: Settings, metrics: Metrics, repository: Repository) -> None:
-    """Puts the middlewares around the application, and `/metrics` into it; raises SettingsError."""
+def observing(settings: Settings, metrics: Metrics) -> Observers:
+    """Who is told of every request; raises SettingsError."""
     lines = AccessLog(sys.stdout.fileno(), dropped=metrics.unlogged) if settings.access_log == "json" else None
-    traces = Traces(settings.otlp_endpoint) if settings.otlp_endpoint else None
-    app.middlewares.extend([observation(metrics, lines, traces), envelope, *doors(settings)])
-    app.on_response_prepare.append(harden)
-    scrape = Scrape(metrics, repository)
+    return Observers(metrics, lines, Traces(settings.otlp_endpoint) if settings.otlp_endpoint else None)
+
+
+def surround(app: web.Application, observers: Observers, scrape: Scrape, within: list[Middleware]) -> None:
+    """Puts the middlewares around the application, and `/metrics` into it."""
+    app.middlewares.extend([observation(observers), envelope, *within])
+    app.on_response_prepare.extend([identify, harden])
     app.add_routes(scrape.routes())
 
     async def written(app: web.Application) -> AsyncIterator[None]:
         yield
-        for sink in (lines, traces):
+        for sink in (observers.lines, observers.traces):
             if sink:
                 await asyncio.to_thread(sink.close)
 
     app.cleanup_ctx.extend([written, scrape.sampling])
 
 
-def doors(settings: Settings) -> list[Middleware]:
-    """The guard, where keys are used; raises SettingsError when their file is bad."""
-    if not settings.keys:
+def doors(settings: Settings, keys: Keys | None) -> list[Middleware]:
+    """The guard, where keys are used."""
+    if not keys:
         return []
     opened = HEALTH | PAGES | DOCS | ({METRICS} if settings.open_metrics else set())
-    return [guard(Keys.read(Path(settings.keys)), opened)]
+    return [guard(keys, opened)]
 
 
 def telling(changed: Callable[[], None]) -> Middleware:
@@ -70,7 +71,7 @@ def counted(open_engine: EngineFactory, metrics: Metrics) -> EngineFactory:
     def opened(found: Artifact) -> Engine:
         try:
             engine = open_engine(found)
-        except ModelError:
+        except Exception:
             metrics.loaded("failed")
             raise
         metrics.loaded("ready")

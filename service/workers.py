@@ -4,6 +4,7 @@ import asyncio
 import logging
 import multiprocessing
 import os
+import select
 import shutil
 import signal
 import time
@@ -20,13 +21,15 @@ import msgspec
 from service.cores import available_cores, shares
 from service.errors import ServiceError, SettingsError
 from service.listening import address, bound
-from service.metrics import SHARED_FOLDER
+from service.logbook import log_to_errors
+from service.metrics import SHARED_FOLDER, bury
 from service.settings import Settings
 
 log = logging.getLogger(__name__)
-READY, CHANGED = "ready", "changed"  # what a worker says, unless it is why it can't start
+READY, CHANGED, ALIVE = "ready", "changed", "alive"  # what a worker says, unless it is why it can't start
 _spawn = multiprocessing.get_context("spawn")
 _FIRST_DELAY_S, _LONGEST_DELAY_S, _STEADY_S = 0.1, 30.0, 60.0
+_MISSES = 2  # parts of the longest silence, as one may be lost when the whole machine was held up
 _GRACE_S = 5.0  # beyond the time to drain, before a worker is killed
 
 
@@ -56,6 +59,12 @@ class Link:
         """Says that models may have changed, for the others to look."""
         self.line.send(CHANGED)
 
+    def alive(self) -> None:
+        """Says that the worker isn't hung; nothing when nobody listens, as that would hang it."""
+        with suppress(OSError):
+            if select.select([], [self.line], [], 0)[1]:
+                self.line.send(ALIVE)
+
     def fileno(self) -> int:
         """Readable when the supervisor is gone."""
         return self.line.fileno()
@@ -76,13 +85,6 @@ def work(settings: Settings, link: Link, cpus: frozenset[int]) -> None:
     supervisor = multiprocessing.parent_process()
     if supervisor and not supervisor.is_alive():  # and so it left its folder behind
         shutil.rmtree(os.environ[SHARED_FOLDER], ignore_errors=True)
-
-
-def log_to_errors() -> None:
-    """The process' log, on the error stream."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    # What isn't HTTP at all is no fault of ours; what is, the service logs itself.
-    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
 
 
 class _Supervisor:
@@ -177,17 +179,33 @@ class _Slot:
         status = _ending(process.exitcode)
         if not was_ready and not explained:
             self._supervisor.failed(f"worker {self._number} ended while starting: {status}")
-        _forget(process.pid)
+        await asyncio.to_thread(bury, process.pid or 0)
         return status
 
+    @property
+    def _patience_s(self) -> float | None:
+        """Loading models has no limit."""
+        return self._settings.silence_s / _MISSES if self.ready and self._settings.silence_s else None
+
     async def _listen(self, line: Connection) -> bool:
-        """Hears the worker out; whether it said why it ends."""
+        """Hears the worker out, and ends one that falls silent; whether it said why it ends."""
+        misses = 0
         while True:
-            await _readable(line.fileno())
             try:
-                said = line.recv()
+                async with asyncio.timeout(self._patience_s):
+                    await _readable(line.fileno())
+                said, misses = line.recv(), 0
+            except TimeoutError:
+                misses += not line.poll() and not self._supervisor.stop.is_set()
+                if misses == _MISSES:
+                    log.error("worker %d has been silent for %g s: killed", self._number, self._settings.silence_s)
+                    self.send(signal.SIGKILL)
+                    return False
+                continue
             except (EOFError, OSError):
                 return False
+            if said == ALIVE:
+                continue
             if said == CHANGED:
                 self._supervisor.send(signal.SIGHUP, but=self)
             elif said == READY:
@@ -220,10 +238,3 @@ def _shared_folder() -> Iterator[None]:
     with TemporaryDirectory(prefix="matting-", dir=where) as folder:
         os.environ[SHARED_FOLDER] = folder
         yield
-
-
-def _forget(pid: int | None) -> None:
-    """Takes a dead worker's gauges out of the sums; its counters stay."""
-    from prometheus_client.multiprocess import mark_process_dead
-
-    mark_process_dead(pid)  # type: ignore[no-untyped-call]

@@ -3,6 +3,6 @@
 from service.engine.cache import Cache
 from service.engine.fake import FakeEngine
 from service.engine.openvino import OpenVinoEngine
-from service.engine.protocol import Engine, Served
+from service.engine.protocol import Engine, Inline, Served
 
-__all__ = ["Cache", "Engine", "FakeEngine", "OpenVinoEngine", "Served"]
+__all__ = ["Cache", "Engine", "FakeEngine", "Inline", "OpenVinoEngine", "Served"]

@@ -14,6 +14,7 @@ class FakeEngine:
     """Brightness as probability, averaged over the output's cells."""
 
     precision = "f32"
+    inline = None
 
     def __init__(self, manifest: Manifest, delay_s: float = 0.0) -> None:
         self._shape, self._cells = manifest.input.shape, manifest.output.shape[1:3]

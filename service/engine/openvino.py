@@ -13,7 +13,7 @@ import openvino as ov
 from service.engine.cache import Cache
 from service.engine.compiling import compiled
 from service.engine.plan import planned
-from service.engine.protocol import Waiter, check_picture, settle
+from service.engine.protocol import Inline, Waiter, check_picture, settle
 from service.errors import EngineError, ModelError
 from service.frame import Pixels, Probabilities
 from service.manifest import Manifest
@@ -29,7 +29,8 @@ class OpenVinoEngine:
 
     Every picture puts itself into the line and calls for a thread; the thread takes the first whose caller
     is still there, and, if the version's configuration says so, those who come within GATHER_S. A caller
-    who leaves before that is never computed for; one who leaves later costs nobody else anything.
+    who leaves before that is never computed for; one who leaves later costs nobody else anything. A thread
+    that has nothing better to do than wait takes an infer request of its own instead (`inline`).
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class OpenVinoEngine:
     ) -> None:
         """Compiles, warms up and tests itself, which takes seconds; raises ModelError."""
         self._shape, self._batch = manifest.input.shape, manifest.configuration.batch
+        self._on_cores = manifest.configuration.device == "CPU"
         plan = planned(manifest, cores)
         try:
             network = compiled(manifest, (graph, weights), plan, cache)
@@ -53,6 +55,22 @@ class OpenVinoEngine:
         self._waiters: set[Waiter] = set()
         self._threads = ThreadPoolExecutor(len(requests), thread_name_prefix="infer")
         self._closed = False
+
+    @property
+    def inline(self) -> Inline | None:
+        """As the protocol says."""
+        return self._compute if self._on_cores and self._batch == 1 else None
+
+    def _compute(self, picture: Pixels) -> Probabilities:
+        check_picture(picture, self._shape, self._closed)
+        request = self._idle.get()
+        try:
+            values: Probabilities = _inferred(request, picture)[0]
+        except RuntimeError as error:
+            raise EngineError(f"OpenVINO: {error}") from error
+        finally:
+            self._idle.put(request)
+        return values
 
     async def infer(self, picture: Pixels) -> Probabilities:
         """As the protocol says."""

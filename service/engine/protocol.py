@@ -1,6 +1,7 @@
 """What an engine is, and what all of them do alike."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -11,6 +12,7 @@ from service.frame import Pixels, Probabilities
 from service.manifest import Manifest
 
 Waiter: TypeAlias = asyncio.Future[Probabilities]
+Inline: TypeAlias = Callable[[Pixels], Probabilities]
 
 
 class Engine(Protocol):
@@ -19,6 +21,10 @@ class Engine(Protocol):
     @property
     def precision(self) -> str:
         """What it really computes in."""
+
+    @property
+    def inline(self) -> Inline | None:
+        """As `infer`, in the calling thread, which waits; None where that would keep pictures apart, or a core idle."""
 
     async def infer(self, picture: Pixels) -> Probabilities:
         """(1, H, W, 3) uint8 to (h, w) float32 in [0, 1]; may be called again before it has answered.

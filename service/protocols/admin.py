@@ -8,14 +8,15 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from msgspec import Meta, Struct
 
-from service.errors import BodyError, BodyTooLargeError, ForbiddenError, PolicyError, SettingsError
-from service.protocols.envelope import envelope
+from service.errors import BodyError, BodyTooLargeError, ForbiddenError, PolicyError, SettingsError, UnknownModelError
+from service.protocols.envelope import envelope, identify
 from service.protocols.models import Models
 from service.repository import Canary, Policy, Repository
 from service.settings import Settings
 
 NAME = "{name:[a-z0-9][a-z0-9_-]{0,63}}"
 BODY_LIMIT_BYTES = 64 * 2**10
+_CLOSING_S = 1.0
 _HERE = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -54,10 +55,12 @@ class Admin:
     def beside(self, settings: Settings, doors: list[Middleware]) -> Callable[[web.Application], AsyncIterator[None]]:
         """Serves them while another application runs; for its `cleanup_ctx`."""
         app = web.Application(middlewares=[envelope, from_here, *doors], client_max_size=BODY_LIMIT_BYTES)
+        app.on_response_prepare.append(identify)
         app.add_routes(self.routes())
 
         async def running(_: web.Application) -> AsyncIterator[None]:
-            runner = web.AppRunner(app, access_log=None)  # a change goes on when who asked for it leaves
+            # A change goes on when who asked for it leaves.
+            runner = web.AppRunner(app, access_log=None, shutdown_timeout=_CLOSING_S)
             await runner.setup()
             try:
                 await _listen(runner, settings)
@@ -118,7 +121,10 @@ class Admin:
         return self._listed(name)
 
     def _listed(self, name: str) -> web.Response:
-        return web.json_response(next(model for model in self._repository.listing() if model["name"] == name))
+        listed = next((model for model in self._repository.listing() if model["name"] == name), None)
+        if not listed:
+            raise UnknownModelError(f"model: {name} has gone meanwhile")
+        return web.json_response(listed)
 
 
 @web.middleware

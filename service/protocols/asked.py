@@ -1,6 +1,7 @@
 """What a query asks of every frame that comes with it, the same for all of our own routes."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from aiohttp import web
@@ -67,9 +68,12 @@ def _threshold(query: Parameters) -> float | None:
 
 
 def _format(request: web.Request, query: Parameters) -> str:
-    formats = {encoder.format: encoder.media_type for encoder in Encoder.registered.values()}
     if "format" in query:
-        return query.choice("format", list(formats), "")
-    ranges = ",".join(request.headers.getall("Accept", [])).split(",")
-    accept = ",".join(kind for kind in ranges if not kind.strip().startswith("multipart/"))  # what masks come in
-    return acceptable(accept, {media_type: name for name, media_type in formats.items()})
+        return query.choice("format", list(Encoder.registered), "")
+    return _accepted(",".join(request.headers.getall("Accept", [])))
+
+
+@lru_cache(256)  # a player sends the same thirty times a second
+def _accepted(header: str) -> str:
+    accept = ",".join(kind for kind in header.split(",") if not kind.strip().startswith("multipart/"))
+    return acceptable(accept, {encoder.media_type: name for name, encoder in Encoder.registered.items()})

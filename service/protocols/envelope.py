@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -21,9 +22,8 @@ _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a
 
 @web.middleware
 async def envelope(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turns whatever is raised into the one JSON shape, the framework's own errors included."""
-    given = request.headers.get("X-Request-Id", "")
-    request_id = request[REQUEST_ID] = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
+    """Turns whatever is raised into the one JSON shape, the framework's own errors included; wants `identify`."""
+    request_id = request[REQUEST_ID] = identity(request.headers.get("X-Request-Id", ""))
     try:
         _check_text(request)
         response = await handler(request)
@@ -38,16 +38,25 @@ async def envelope(request: web.Request, handler: Handler) -> web.StreamResponse
     except Exception:
         log.exception("request %s failed", request_id)
         response = refusal(request, _UNTOLD, "internal_error", 500)
-    response.headers["X-Request-Id"] = request_id
-    trace = request.get(TRACEPARENT) or traceparent(request)
-    if trace:
-        response.headers["traceparent"] = trace
     return response
 
 
-def traceparent(request: web.BaseRequest) -> str:
+async def identify(request: web.Request, response: web.StreamResponse) -> None:
+    """The request's id and trace, also on answers that begin within their handler; for `on_response_prepare`."""
+    response.headers["X-Request-Id"] = request[REQUEST_ID]
+    trace = request.get(TRACEPARENT) or traceparent(request.headers)
+    if trace:
+        response.headers["traceparent"] = trace
+
+
+def identity(given: str) -> str:
+    """The id a caller gave, or one of our own when it is none."""
+    return given if _REQUEST_ID.fullmatch(given) else uuid4().hex
+
+
+def traceparent(headers: Mapping[str, str]) -> str:
     """The caller's trace, or nothing when it is malformed (W3C Trace Context)."""
-    given = request.headers.get("traceparent", "")
+    given = headers.get("traceparent", "")
     return given if _TRACEPARENT.fullmatch(given) else ""
 
 

@@ -6,7 +6,7 @@ from aiohttp import web
 
 
 class Health:
-    """Alive as long as it answers; ready until it is told to stop."""
+    """Alive as long as it answers; ready until it is told to stop, or answers nothing in time."""
 
     def __init__(self, is_ready: Callable[[], bool]) -> None:
         self._is_ready = is_ready

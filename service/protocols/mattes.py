@@ -68,7 +68,8 @@ class Mattes:
         async with self._admission.place(caller(request)):
             data = await body(request, self._upload_s, "pictures")
             found = await asyncio.to_thread(parts, data, request.headers["Content-Type"])
-            return await mixed(request, found, partial(self._piece, request, asked), self._upload_s)
+            piece = partial(self._piece, request, asked)
+            return await mixed(request, found, piece, self._admission.keep_place, self._upload_s)
 
     async def _piece(self, request: web.Request, asked: Asked, part: Part) -> Piece:
         """A part's answer, whatever happens to it."""

@@ -49,15 +49,26 @@ class Models:
 
     @property
     def ready(self) -> bool:
-        """Whether anybody is let in."""
-        return not self._admission.draining
+        """Whether it makes sense to ask."""
+        return self._admission.ready
 
     def place(self, caller: str) -> AbstractAsyncContextManager[None]:
         """A place inside; raises OverloadError."""
         return self._admission.place(caller)
 
+    def deadline(self, timeout_s: float | None) -> AbstractAsyncContextManager[None]:
+        """For all that follows a body; raises DeadlineError."""
+        return self._admission.deadline(timeout_s)
+
     async def find(self, named: Named) -> Served:
-        """The version, opened when it wasn't; raises UnknownModelError, UnknownVersionError, ModelError."""
+        """The version, opened when it wasn't.
+
+        Raises UnknownModelError, UnknownVersionError, ModelError, and DeadlineError when that takes too long.
+        """
+        async with self._admission.deadline():
+            return await self._found(named)
+
+    async def _found(self, named: Named) -> Served:
         return await self._repository.find(named.name, _number(named.version), named.label)
 
     async def infer(
@@ -66,7 +77,7 @@ class Models:
         """The outputs, and the version that gave them; the caller has a place already."""
         began = time.perf_counter()
         async with self._admission.deadline(caller.timeout_s):
-            served = await self.find(named)
+            served = await self._found(named)
             async with self._counted(served, question, timing, began), self._admission.turn(timing, caller.name):
                 return served, await self._inference.run(question, served, timing)
 

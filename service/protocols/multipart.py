@@ -90,8 +90,13 @@ def _part(piece: bytes) -> Part:
     return Part(name if isinstance(name, str) else "", media_type, str(coding).strip().lower(), body)
 
 
-async def mixed(request: web.Request, found: list[Part], answer: Answering, unread_s: float) -> web.StreamResponse:
-    """Answers part after part, a few at once; who reads nothing for `unread_s` is let go."""
+async def mixed(
+    request: web.Request, found: list[Part], answer: Answering, begin: Callable[[], None], unread_s: float
+) -> web.StreamResponse:
+    """Answers part after part, a few at once; who reads nothing for `unread_s` is let go.
+
+    `begin` is called before the first byte: from then on no error has a status of its own.
+    """
     boundary = uuid4().hex
     response = web.StreamResponse(headers={"Content-Type": f"multipart/mixed; boundary={boundary}"})
     due: deque[asyncio.Task[Piece]] = deque()
@@ -101,6 +106,7 @@ async def mixed(request: web.Request, found: list[Part], answer: Answering, unre
         while due:
             piece = await due[0]
             due.popleft()
+            begin()
             due.extend(islice(tasks, 1))
             await _write(request, response, piece.pack(boundary), unread_s)
         await _write(request, response, f"--{boundary}--\r\n".encode(), unread_s)
@@ -113,7 +119,7 @@ async def mixed(request: web.Request, found: list[Part], answer: Answering, unre
 
 
 async def _write(request: web.Request, response: web.StreamResponse, data: bytes, unread_s: float) -> None:
-    """The answer begins with the first piece: before that, an error may still have a status of its own."""
+    """The answer begins with the first piece."""
     try:
         async with asyncio.timeout(unread_s):
             if not response.prepared:

@@ -1,6 +1,7 @@
 """What is written down about every request: counters, a line of the log, a span."""
 
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from aiohttp import web
@@ -26,13 +27,23 @@ _PROTOCOLS = {
 }
 
 
-def observation(metrics: Metrics, log: AccessLog | None = None, traces: Traces | None = None) -> Middleware:
+@dataclass(frozen=True)
+class Observers:
+    """Who is told of every request, whatever it came over."""
+
+    metrics: Metrics
+    lines: AccessLog | None = None
+    traces: Traces | None = None
+
+
+def observation(observers: Observers) -> Middleware:
     """The outermost middleware; handlers leave their Timing in `request["timing"]`."""
+    metrics, log, traces = observers.metrics, observers.lines, observers.traces
 
     @web.middleware
     async def observed(request: web.Request, handler: Handler) -> web.StreamResponse:
         began = time.perf_counter()
-        trace = traces.begin(f"{request.method} {_route(request)}", traceparent(request)) if traces else None
+        trace = traces.begin(f"{request.method} {_route(request)}", traceparent(request.headers)) if traces else None
         if trace:
             request[TRACEPARENT] = trace.traceparent
         status, size = LEFT, 0
@@ -85,7 +96,7 @@ def _line(request: web.Request, status: int, size: int, total_s: float) -> dict[
         "sent_bytes": size,
         "total_ms": round(total_s * 1e3, 2),
         **{f"{name}_ms": round(ms, 2) for name, ms in phases.items()},
-        "traceparent": request.get(TRACEPARENT, "") or traceparent(request),
+        "traceparent": request.get(TRACEPARENT, "") or traceparent(request.headers),
     }
 
 

@@ -60,17 +60,21 @@ class Tfs:
         try:
             async with self._models.place(who):
                 data = await body(request, self._upload_s, "a predict request")
-                manifest = (await self._models.find(named)).manifest
-                with timing.phase("decode"):
-                    question, in_rows = await asyncio.to_thread(read, data, manifest)
-                _, (output,) = await self._models.infer(exactly(manifest), question, Caller(who, patience_s), timing)
-                with timing.phase("encode"):
-                    answer = await asyncio.to_thread(_written, output, in_rows)
+                async with self._models.deadline(patience_s):
+                    answer = await self._predicted(named, data, Caller(who, patience_s), timing)
         except DeadlineError as error:
             late = refusal(request, str(error), error.code, 504)
             late.headers["Retry-After"] = str(error.retry_after_s)
             return late
         return web.Response(body=answer, content_type="application/json", headers={"Server-Timing": str(timing)})
+
+    async def _predicted(self, named: Named, data: bytes, who: Caller, timing: Timing) -> bytes:
+        manifest = (await self._models.find(named)).manifest
+        with timing.phase("decode"):
+            question, in_rows = await asyncio.to_thread(read, data, manifest)
+        _, (output,) = await self._models.infer(exactly(manifest), question, who, timing)
+        with timing.phase("encode"):
+            return await asyncio.to_thread(_written, output, in_rows)
 
     async def status(self, request: web.Request) -> web.Response:
         """The state of every version, or of the one named."""

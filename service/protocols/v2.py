@@ -71,18 +71,19 @@ class V2:
         timing = request[TIMING] = Timing()
         named, who, patience_s = _named(request), caller(request), timeout_s(request.headers)
         async with self._models.place(who):
-            asked, named = await self._read(request, named)
-            served, outputs = await self._models.infer(
-                named, asked.question, Caller(who, asked.timeout_s or patience_s), timing
-            )
-            with timing.phase("encode"):
-                answer = await _written(served.manifest, outputs, asked.wish)
+            data = await body(request, self._upload_s, "an inference request")
+            async with self._models.deadline(patience_s):
+                asked, named = await self._read(data, request, named)
+                served, outputs = await self._models.infer(
+                    named, asked.question, Caller(who, asked.timeout_s or patience_s), timing
+                )
+                with timing.phase("encode"):
+                    answer = await _written(served.manifest, outputs, asked.wish)
         answer.headers["Server-Timing"] = str(timing)
         return answer
 
-    async def _read(self, request: web.Request, named: Named) -> tuple[Request, Named]:
+    async def _read(self, data: bytes, request: web.Request, named: Named) -> tuple[Request, Named]:
         """What is asked, and of whom: a body without JSON only makes sense to one version."""
-        data = await body(request, self._upload_s, "an inference request")
         length = json_length(request.headers.get(LENGTH_HEADER), data)
         if not length:
             manifest = (await self._models.find(named)).manifest

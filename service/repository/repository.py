@@ -144,7 +144,7 @@ class Repository:
         async with self._turn:
             before = self._known(name, even_disabled=True)
             await self._write(name, change(before.policy))
-            unmet = self._shelves[name].unmet()
+            unmet = self._known(name, even_disabled=True).unmet()  # its folder may have gone meanwhile
             if unmet and unmet != before.unmet():
                 await self._write(name, before.policy)
                 raise ModelError(f"{unmet}; nothing was changed")
@@ -218,13 +218,17 @@ class Repository:
         self._tell(Event("put aside", served.manifest.name, served.manifest.version))
 
     def _tried(self, key: Key) -> Served:
-        """The version, opened; raises ModelError."""
+        """The version, opened; raises ModelError, whatever it failed of."""
         try:
             found = artifact.read(self._root, *key)
             served = Served(found.manifest, self._open_engine(found))
         except ModelError as error:
             self._tell(Event("failed", *key, str(error)))
             raise
+        except Exception as error:
+            log.exception("%s/%s", *key)
+            self._tell(Event("failed", *key, str(error)))
+            raise ModelError(f"{key[0]}/{key[1]}: {type(error).__name__}: {error}") from error
         wanted, real = found.manifest.configuration.precision, served.engine.precision
         if wanted != real:
             log.warning("%s/%s: measured in %s, runs in %s on this machine", *key, wanted, real)

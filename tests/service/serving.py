@@ -1,7 +1,9 @@
 """A server as `serve` makes it, with a fake engine, on a socket of its own."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,3 +32,14 @@ async def served(models: Path, **settings: object) -> AsyncIterator[Running]:
     with bound(chosen) as listener:
         async with listening(app, chosen, listener):
             yield Running(app, address(listener, chosen), listener.getsockname()[1])
+
+
+@contextmanager
+def program(models: Path, *flags: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`matting serve` as a process of its own, and its address."""
+    command = [sys.executable, "-m", "service", "serve", "--port", "0", "--models", str(models), *flags]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as server:
+        try:
+            yield server, server.stdout.readline().split()[-1]
+        finally:
+            server.kill()

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from service.admission import Admission
+from service.admission import STUCK_AFTER, Admission
 from service.errors import DeadlineError, DrainingError, QueueFullError
 from service.metrics import Timing
 
@@ -214,3 +214,53 @@ async def test_half_of_the_callers_leaving_at_any_moment_leave_nothing_behind() 
             task.cancel()
         await asyncio.gather(*posts, return_exceptions=True)
     assert (door.inside, door.waiting, door._turns.free) == (0, 0, 3)
+
+
+async def late(door: Admission, timeout_s: float | None = None) -> None:
+    """Misses a deadline."""
+    with pytest.raises(DeadlineError):
+        async with door.deadline(timeout_s), door.turn(Timing()):
+            await asyncio.sleep(10)
+
+
+async def test_who_answers_nobody_in_time_is_not_ready_for_a_while() -> None:
+    door = admission(deadline_s=0.02)
+    for _ in range(STUCK_AFTER):
+        assert door.ready
+        await late(door)
+    assert (door.ready, door.stuck) == (False, True)
+    await asyncio.sleep(0.06)
+    assert door.ready  # tried again
+    await late(door)
+    assert door.stuck  # and found no better
+    async with door.turn(Timing()):
+        pass
+    assert door.ready
+
+
+async def test_an_impatient_caller_says_nothing_of_the_server() -> None:
+    door = admission(deadline_s=5)
+    for _ in range(2 * STUCK_AFTER):
+        await late(door, timeout_s=0.001)
+    assert door.ready
+
+
+async def test_a_place_whose_answer_has_begun_is_not_given_away() -> None:
+    door = admission(queue=2)
+    begun = asyncio.Event()
+
+    async def answering(begins: bool) -> None:
+        async with door.place("greedy"):
+            if begins:
+                door.keep_place()
+            begun.set()
+            await asyncio.sleep(0.1)
+
+    first = asyncio.create_task(answering(begins=False))
+    await asyncio.sleep(0)
+    second = asyncio.create_task(answering(begins=True))  # the newest, and so the one who would go
+    await asyncio.sleep(0)
+    async with door.place("modest"):
+        await second
+    with pytest.raises(QueueFullError):
+        await first

@@ -18,6 +18,7 @@ from service.errors import EngineError
 from service.frame import Pixels, Probabilities
 from service.settings import Settings
 from tests.service.conftest import Start, watched_loop
+from tests.service.serving import program
 
 
 async def test_several_frames_are_in_flight_at_once(start: Start, jpeg: bytes) -> None:
@@ -146,3 +147,17 @@ async def test_sigterm_answers_what_was_accepted_and_exits_with_zero(
     assert (await reader.read()).endswith(b"IEND\xaeB`\x82")
     writer.close()
     assert await asyncio.to_thread(server.wait, 10) == 0
+
+
+async def test_stopping_takes_no_longer_than_it_may(models: Path) -> None:
+    with program(models, "--drain-s", "2") as (server, address):
+        host, port = address.removeprefix("http://").split(":")
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"POST /v1/mattes HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nslow")
+        await writer.drain()
+        await asyncio.sleep(0.3)
+        began = time.monotonic()
+        server.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(server.wait, 20) == 0
+        assert 2 <= time.monotonic() - began < 3.8
+        writer.close()

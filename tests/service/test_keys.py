@@ -81,3 +81,17 @@ def test_a_bad_file_is_refused_and_its_content_kept_quiet(tmp_path: Path, text: 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="readable TOML"):
         Keys.read(tmp_path / "none.toml")
+
+
+def test_keys_are_read_again_and_a_bad_file_changes_nothing(keys: Keys, tmp_path: Path) -> None:
+    file = tmp_path / "keys.toml"
+    file.write_text(f'newcomer = "{digest("secret-3")}"')
+    keys.read_again()
+    assert keys.name({"X-Api-Key": "secret-3"}) == "newcomer"
+    with pytest.raises(UnauthorizedError):
+        keys.name({"X-Api-Key": "secret-1"})
+    file.write_text("newcomer = 1")
+    keys.read_again()
+    file.unlink()
+    keys.read_again()
+    assert keys.name({"X-Api-Key": "secret-3"}) == "newcomer"

@@ -1,15 +1,17 @@
 """Bytes in, bytes out: what the mask shows."""
 
+import asyncio
+import threading
 from collections.abc import Iterator
 
 import msgspec
 import numpy as np
 import pytest
 
-from service.engine import FakeEngine, Served
+from service.engine import FakeEngine, Inline, Served
 from service.errors import InvalidParameterError, PictureTooLargeError
-from service.frame import Pixels, Size
-from service.manifest import Manifest
+from service.frame import Pixels, Probabilities, Size
+from service.manifest import Grid, Manifest
 from service.matting import Look, Matte, Matting, Order
 from service.metrics import Timing
 from tests.service import pictures
@@ -140,3 +142,47 @@ async def test_a_mask_too_long_for_webp_is_refused(matting: Matting, jpeg: bytes
     order = Order(media_type="", format="webp", look=Look(Size(1, 16_384)))
     with pytest.raises(InvalidParameterError, match="16383"):
         await matting.run(jpeg, order, served(), Timing())
+
+
+class Waiting(FakeEngine):
+    """Computes in the caller's thread, once it is let."""
+
+    def __init__(self, facts: Manifest) -> None:
+        super().__init__(facts)
+        self.begun, self.let = threading.Event(), threading.Event()
+
+    @property
+    def inline(self) -> Inline:
+        return self._compute
+
+    def _compute(self, picture: Pixels) -> Probabilities:
+        self.begun.set()
+        assert self.let.wait(10)
+        return self._brightness(picture)
+
+
+async def test_on_one_thread_the_mask_is_the_same(matting: Matting, jpeg: bytes) -> None:
+    facts = msgspec.convert(manifest(Toy()), Manifest)
+    engine, order, timing = Waiting(facts), Order("", "raw"), Timing()
+    engine.let.set()
+    answer = await matting.run(jpeg, order, Served(facts, engine), timing)
+    assert answer.body == (await matting.run(jpeg, order, Served(facts, FakeEngine(facts)), Timing())).body
+    assert list(timing.phases_ms) == ["queue", "decode", "infer", "encode"]
+
+
+async def test_what_nobody_waits_for_any_more_ends_before_its_next_step(matting: Matting, jpeg: bytes) -> None:
+    facts = msgspec.convert(manifest(Toy()), Manifest)
+    engine, order, painted = Waiting(facts), Order("", "raw"), []
+
+    def steadier(*given: object) -> tuple[Probabilities, Grid]:
+        painted.append(given)
+        raise AssertionError
+
+    asking = asyncio.create_task(matting.run(jpeg, order, Served(facts, engine), Timing(), steadier))
+    await asyncio.to_thread(engine.begun.wait, 10)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    engine.let.set()
+    await matting.run(jpeg, order, Served(facts, engine), Timing())  # the only thread is free again
+    assert painted == []

@@ -1,10 +1,14 @@
 """Phases and how they are written."""
 
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from service.metrics import Metrics, Timing
+from service.metrics import SHARED_FOLDER, Metrics, Timing
 
 
 def test_phases_are_written_as_server_timing() -> None:
@@ -29,3 +33,34 @@ def test_a_thread_may_add_a_phase_while_the_others_are_counted() -> None:
         timing.spend(f"after {name}", 1.0)
     metrics.timed(timing)
     assert list(timing.phases_ms) == ["queue", "after queue"]
+
+
+WORKER = """
+from service.metrics import Metrics
+metrics = Metrics()
+for _ in range(3):
+    metrics.answered("v2", 200, None, 0.02)
+metrics.watch("matting_gauge", "x", lambda: 7)
+metrics.sample()
+"""
+
+
+def test_however_many_workers_die_their_files_stay_few_and_their_sums_whole(tmp_path: Path) -> None:
+    surroundings = os.environ | {SHARED_FOLDER: str(tmp_path)}
+    page = f"{WORKER.splitlines()[1]}\nprint(Metrics().page().decode())"
+
+    def ran(code: str) -> str:
+        """What a process of its own says, and its number before it."""
+        code = f"import os; print(os.getpid()){chr(10)}{code}"
+        return subprocess.run([sys.executable, "-c", code], env=surroundings, capture_output=True, text=True).stdout
+
+    for dead in range(1, 4):
+        pid = int(ran(WORKER).split()[0])
+        ran(f"from service.metrics import bury{chr(10)}bury({pid})")
+        said = ran(page)
+        scraper = int(said.split()[0])
+        assert f'matting_request_seconds_count{{protocol="v2"}} {3 * dead}.0' in said
+        assert f'matting_request_seconds_bucket{{le="0.025",protocol="v2"}} {3 * dead}.0' in said
+        assert "matting_gauge" not in said
+        ran(f"from service.metrics import bury{chr(10)}bury({scraper})")
+        assert sorted(path.name for path in tmp_path.glob("*.db")) == ["counter_dead.db", "histogram_dead.db"]

@@ -2,15 +2,18 @@
 
 import json
 import os
+import random
 import shutil
 import subprocess
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from service.errors import TrackError
 from service.frame import Size
-from service.tracks import Entry, Header, Polarity, TrackWriter
+from service.tracks import Entry, Header, Polarity, TrackReader, TrackWriter
 
 HERE = Path(__file__).parent / "web"
 SIZE = Size(180, 320)
@@ -28,7 +31,7 @@ def node(*names: str, **environment: str) -> None:
     assert run.returncode == 0, run.stdout + run.stderr
 
 
-@pytest.mark.parametrize("name", ["outline", "placement", "timeline", "cuts", "attachment", "live"])
+@pytest.mark.parametrize("name", ["outline", "placement", "timeline", "cuts", "clock", "attachment", "live", "webmask"])
 def test_parts_of_the_player(name: str) -> None:
     node(f"{name}.test.js")
 
@@ -56,3 +59,47 @@ def test_tracks_are_read_as_they_were_written(tmp_path: Path, suffix: str, polar
         for ms in (0, 40, 7990, 8000, 8001, 12_345, 23_950)
     ]
     node("tracks.test.js", TRACKS=json.dumps([{"path": str(path), "expected": expected}]))
+
+
+def test_both_readers_refuse_the_same_damage(tmp_path: Path) -> None:
+    whole = tmp_path / "whole.mattes"
+    with TrackWriter(whole, Header(Size(24, 33), "person", "toy", 1)) as writer:
+        for number in range(12):
+            mask = np.zeros((24, 33), np.bool_)
+            mask[4 : 12 + number % 3, 3 + number : 20] = number != 5
+            mask[16:22, 8 : 24 - number // 4] = True
+            writer.add(Entry(number * 40, mask, coverage=float(mask.mean())))
+    chance = random.Random(5)
+    files = [tmp_path / f"{number}.mattes" for number in range(200)]
+    for number, path in enumerate(files):
+        path.write_bytes((hurt_head if number % 3 == 0 else hurt_records)(whole.read_bytes(), chance))
+    damaged = [{"path": str(path), "good": is_read(path)} for path in files]
+    assert 20 < sum(not one["good"] for one in damaged) < 195
+    node("tracks.test.js", DAMAGED=json.dumps(damaged))
+
+
+def hurt_head(track: bytes, chance: random.Random) -> bytes:
+    """The track with another byte somewhere in its head, name or index."""
+    hurt = bytearray(track)
+    hurt[chance.randrange(4, 43)] = chance.choice((0, 1, 2, 127, 128, 255))
+    return bytes(hurt)
+
+
+def hurt_records(track: bytes, chance: random.Random) -> bytes:
+    """The track of one segment with another byte in it, or without its end."""
+    hurt = bytearray(zlib.decompress(track[43:]))
+    if chance.random() < 0.2:
+        del hurt[chance.randrange(1, len(hurt)) :]
+    else:
+        hurt[chance.randrange(len(hurt))] = chance.choice((0, 1, 8, 16, 127, 128, 243, 255, chance.randrange(256)))
+    packed = zlib.compress(hurt)
+    return track[:39] + len(packed).to_bytes(4, "big") + packed
+
+
+def is_read(path: Path) -> bool:
+    """Whether our own reader takes it, to the last mask."""
+    try:
+        with TrackReader(path) as reader:
+            return len(list(reader)) > 0
+    except TrackError:
+        return False

@@ -51,6 +51,11 @@ def shared_folder(pid: int) -> str:
     return dict(line.split("=", 1) for line in variables if line)[SHARED_FOLDER]
 
 
+def files(folder: str) -> int:
+    """How many lie there."""
+    return len(list(Path(folder).iterdir()))
+
+
 async def until(holds: Callable[[], bool]) -> None:
     """Waits for a condition, at most half a minute."""
     async with asyncio.timeout(30):
@@ -109,7 +114,9 @@ async def test_a_page_counts_for_all_workers_the_dead_included(models: Path, jpe
             while await scraped(address, "matting_worker_starts_total") < 3:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
         assert await scraped(address, "matting_request_seconds_count") >= 12
-        assert await scraped(address, "matting_workers") == 2
+        async with asyncio.timeout(30):
+            while await scraped(address, "matting_workers") != 2:  # noqa: ASYNC110 - it is counted once it serves
+                await asyncio.sleep(0.1)
         assert await scraped(address, "matting_process_resident_bytes") > 2**21
 
 
@@ -165,3 +172,30 @@ def test_what_keeps_workers_from_starting_is_said_in_a_line(tmp_path: Path) -> N
     assert said.splitlines()[-1].startswith("matting: ")
     assert "graph.bin" in said.splitlines()[-1]
     assert "Traceback" not in said
+
+
+async def test_a_worker_that_hangs_is_replaced(models: Path, jpeg: bytes) -> None:
+    with serving(models, "--silence-s", "2") as (server, address):
+        before = children(server.pid)
+        assert (await post(address, jpeg))[0] == 200
+        await asyncio.sleep(3)
+        assert children(server.pid) == before  # who says nothing but that all is well stays
+        os.kill(before[0], signal.SIGSTOP)
+        await until(lambda: len(children(server.pid)) == 2 and before[0] not in children(server.pid))
+        assert before[1] in children(server.pid)
+        async with asyncio.timeout(30):
+            while await scraped(address, "matting_workers") < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+        assert {await post(address, jpeg) for _ in range(8)} == {(200, "2")}
+
+
+async def test_workers_that_die_again_and_again_leave_no_files(models: Path) -> None:
+    with serving(models) as (server, address):
+        folder = shared_folder(children(server.pid)[0])
+        few = files(folder)
+        for starts in range(3, 6):
+            os.kill(children(server.pid)[0], signal.SIGKILL)
+            async with asyncio.timeout(30):
+                while await scraped(address, "matting_worker_starts_total") < starts:  # noqa: ASYNC110
+                    await asyncio.sleep(0.1)
+        assert files(folder) <= few + 3  # the sums of the dead, and the lock

@@ -1,18 +1,19 @@
 """The Open Inference Protocol over gRPC, with Triton's extensions; the library comes with the extra `grpc`."""
 
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 
 from aiohttp import web
 
 from service.errors import SettingsError
 from service.keys import Keys
-from service.metrics import Metrics
 from service.protocols.models import Models
+from service.protocols.observation import Observers
 from service.settings import Settings
 
 
-def beside(models: Models, metrics: Metrics, settings: Settings) -> Callable[[web.Application], AsyncIterator[None]]:
+def beside(
+    models: Models, settings: Settings, *, observers: Observers, keys: Keys | None
+) -> Callable[[web.Application], AsyncIterator[None]]:
     """The gRPC server's life beside the application's, for `Application.cleanup_ctx`.
 
     Raises SettingsError when the library isn't there.
@@ -22,7 +23,7 @@ def beside(models: Models, metrics: Metrics, settings: Settings) -> Callable[[we
         from service.protocols.grpc.server import Server
     except ImportError as error:
         raise SettingsError(f"grpc_port: expected the extra danmatte[grpc]: {error}") from error
-    desk = Desk(metrics, Keys.read(Path(settings.keys)) if settings.keys else None)
+    desk = Desk(observers, keys)
 
     async def running(app: web.Application) -> AsyncIterator[None]:
         server = Server(models, desk, settings)

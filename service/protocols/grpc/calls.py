@@ -5,11 +5,10 @@ from contextlib import suppress
 from typing import Any
 
 from service.errors import ServiceError, UnknownModelError, UnknownVersionError
-from service.metrics import Timing
 from service.protocols import metadata
-from service.protocols.grpc.answering import Desk
+from service.protocols.grpc.answering import Call, Desk
 from service.protocols.grpc.messages import inference
-from service.protocols.grpc.stream import ahead
+from service.protocols.grpc.stream import Seats, ahead, awaited
 from service.protocols.grpc.tensors import question, response, timeout_s
 from service.protocols.models import Caller, Models, Named
 
@@ -17,8 +16,10 @@ from service.protocols.models import Caller, Models, Named
 class Calls:
     """The service's methods; their names in snake case."""
 
-    def __init__(self, models: Models, desk: Desk) -> None:
+    def __init__(self, models: Models, desk: Desk, *, streams: int, idle_s: float) -> None:
+        """`streams` calls of many requests at once, each ended after `idle_s` without one."""
         self._models, self._desk = models, desk
+        self._streams, self._idle_s = Seats(streams, "streams"), idle_s
 
     async def server_live(self, request: Any, context: Any) -> Any:
         """True, always; needs no key."""
@@ -30,8 +31,7 @@ class Calls:
 
     async def model_ready(self, request: Any, context: Any) -> Any:
         """Whether the version can be asked; an unknown one can't."""
-        async with self._desk.answering(context):
-            self._desk.caller(context)
+        async with self._desk.answering(context, "ModelReady"):
             with suppress(UnknownModelError, UnknownVersionError):
                 await self._models.find(_named(request))
                 return inference("ModelReadyResponse")(ready=self._models.ready)
@@ -39,21 +39,18 @@ class Calls:
 
     async def server_metadata(self, request: Any, context: Any) -> Any:
         """Name, version, extensions."""
-        async with self._desk.answering(context):
-            self._desk.caller(context)
+        async with self._desk.answering(context, "ServerMetadata"):
             return inference("ServerMetadataResponse")(**metadata.server())
 
     async def model_metadata(self, request: Any, context: Any) -> Any:
         """Inputs and outputs of a model."""
-        async with self._desk.answering(context):
-            self._desk.caller(context)
+        async with self._desk.answering(context, "ModelMetadata"):
             manifest = (await self._models.find(_named(request))).manifest
             return inference("ModelMetadataResponse")(**metadata.model(manifest, self._models.servable(manifest.name)))
 
     async def model_config(self, request: Any, context: Any) -> Any:
         """The model's configuration."""
-        async with self._desk.answering(context):
-            self._desk.caller(context)
+        async with self._desk.answering(context, "ModelConfig"):
             described = metadata.config((await self._models.find(_named(request))).manifest)
             parameters = described.pop("parameters")
             config = inference("ModelConfig")(**described)
@@ -63,47 +60,48 @@ class Calls:
 
     async def model_statistics(self, request: Any, context: Any) -> Any:
         """Counts and times of a version, of a model's, or of all."""
-        async with self._desk.answering(context):
-            self._desk.caller(context)
+        async with self._desk.answering(context, "ModelStatistics"):
             return inference("ModelStatisticsResponse")(**await self._models.statistics(_named(request)))
 
     async def repository_index(self, request: Any, context: Any) -> Any:
         """Every version of every model."""
-        async with self._desk.answering(context):
-            self._desk.caller(context)
+        async with self._desk.answering(context, "RepositoryIndex"):
             found = [entry for entry in self._models.index() if entry["state"] == "READY" or not request.ready]
             return inference("RepositoryIndexResponse")(models=found)
 
     async def model_infer(self, request: Any, context: Any) -> Any:
         """Tensors in, tensors out."""
-        timing = Timing()
-        async with self._desk.answering(context, timing):
-            return await self._infer(request, self._desk.caller(context), context.time_remaining(), timing)
+        async with self._desk.answering(context, "ModelInfer") as call:
+            return await self._infer(request, call, context.time_remaining())
 
     async def model_stream_infer(self, requests: Any, context: Any) -> AsyncIterator[Any]:
-        """Many requests on one call, answered in their order; an error is an answer too, and ends nothing."""
-        async with self._desk.answering(context):
-            who = self._desk.caller(context)
-            async with ahead(requests, lambda request: self._streamed(request, who, context)) as answers:
-                async for answer in answers:
-                    yield answer
+        """Many requests on one call, answered in their order; an error is an answer too, and ends nothing.
+
+        There are only so many such calls at once, and one that asks for nothing for long is ended.
+        """
+        async with self._desk.answering(context, "ModelStreamInfer") as call:
+            with self._streams.taken():
+                asking = awaited(requests, self._idle_s)
+                async with ahead(asking, lambda request: self._streamed(request, call.caller, context)) as answers:
+                    async for answer in answers:
+                        yield answer
 
     async def _streamed(self, request: Any, who: str, context: Any) -> Any:
-        timing = Timing()
         try:
-            answer = await self._infer(request, who, context.time_remaining(), timing)
+            with self._desk.observed(context, "ModelStreamInfer/request", who) as call:
+                answer = await self._infer(request, call, context.time_remaining())
         except ServiceError as error:
             # The id is how its sender knows which one failed.
             failed = {"id": request.id, "model_name": request.model_name}
             return inference("ModelStreamInferResponse")(error_message=str(error), infer_response=failed)
         return inference("ModelStreamInferResponse")(infer_response=answer)
 
-    async def _infer(self, request: Any, who: str, remaining_s: float | None, timing: Timing) -> Any:
-        async with self._models.place(who):
+    async def _infer(self, request: Any, call: Call, remaining_s: float | None) -> Any:
+        async with self._models.place(call.caller):
             asked = await question(request)
-            caller = Caller(who, timeout_s(request, remaining_s))
+            caller = Caller(call.caller, timeout_s(request, remaining_s))
             named = Named(request.model_name, request.model_version)
-            served, outputs = await self._models.infer(named, asked, caller, timing)
+            served, outputs = await self._models.infer(named, asked, caller, call.timing)
             return response(request, served, outputs)
 
 

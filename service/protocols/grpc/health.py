@@ -6,10 +6,13 @@ from typing import Any, Final
 
 import grpc
 
+from service.errors import QueueFullError
 from service.protocols.grpc.messages import message
+from service.protocols.grpc.stream import Seats
 from service.protocols.models import Models
 
 SERVICES: Final = ("", "inference.GRPCInferenceService")
+WATCHERS: Final = 32
 _SERVING, _NOT_SERVING, _UNKNOWN = 1, 2, 3
 _LOOK_S: Final = 0.5
 
@@ -19,6 +22,7 @@ class Health:
 
     def __init__(self, models: Models) -> None:
         self._models = models
+        self._watchers = Seats(WATCHERS, "watchers")
 
     async def check(self, request: Any, context: Any) -> Any:
         """The status of a service, or of the server when none is named."""
@@ -27,14 +31,18 @@ class Health:
         return self._answer(request)
 
     async def watch(self, request: Any, context: Any) -> AsyncIterator[Any]:
-        """The status, and every change of it."""
+        """The status, and every change of it; to so many watchers at once."""
         said = None
-        while True:
-            answer = self._answer(request)
-            if answer != said:
-                yield answer
-                said = answer
-            await asyncio.sleep(_LOOK_S)
+        try:
+            with self._watchers.taken():
+                while True:
+                    answer = self._answer(request)
+                    if answer != said:
+                        yield answer
+                        said = answer
+                    await asyncio.sleep(_LOOK_S)
+        except QueueFullError as error:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
 
     def _answer(self, request: Any) -> Any:
         status = _SERVING if self._models.ready else _NOT_SERVING

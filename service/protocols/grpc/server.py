@@ -7,7 +7,7 @@ import grpc
 from service.errors import SettingsError
 from service.protocols.grpc.answering import Desk
 from service.protocols.grpc.calls import Calls
-from service.protocols.grpc.health import SERVICES, Health
+from service.protocols.grpc.health import SERVICES, WATCHERS, Health
 from service.protocols.grpc.messages import handlers
 from service.protocols.models import Models
 from service.settings import Settings
@@ -31,9 +31,11 @@ class Server:
             ("grpc.so_reuseport", int(settings.workers > 1)),  # workers share the port, strangers don't
         ]
         # Their messages are in memory before they ask for a place.
-        self._server = grpc.aio.server(options=options, maximum_concurrent_rpcs=settings.queue + _SPARE_CALLS)
+        most = settings.queue + settings.live_connections + WATCHERS + _SPARE_CALLS
+        self._server = grpc.aio.server(options=options, maximum_concurrent_rpcs=most)
+        calls = Calls(models, desk, streams=settings.live_connections, idle_s=settings.live_idle_s)
         self._server.add_generic_rpc_handlers(
-            (handlers(SERVICES[1], Calls(models, desk)), handlers("grpc.health.v1.Health", Health(models)))
+            (handlers(SERVICES[1], calls), handlers("grpc.health.v1.Health", Health(models)))
         )
         self.port = 0
 

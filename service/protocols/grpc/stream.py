@@ -1,14 +1,47 @@
-"""Many requests on one call: worked on side by side, answered in their order."""
+"""Calls that last: so many at once, not idle for ever; many requests on one, answered in their order."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, TypeVar
+
+from service.errors import QueueFullError
 
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
 # How far requests are read ahead of their answers.
 _AHEAD: Final = 8
+
+
+class Seats:
+    """How many lasting calls of a kind there may be at once."""
+
+    def __init__(self, count: int, what: str) -> None:
+        self._count, self._what = count, what
+        self._free = count
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """A seat for as long as the block lasts; raises QueueFullError."""
+        if not self._free:
+            raise QueueFullError(f"all {self._count} {self._what} are taken")
+        self._free -= 1
+        try:
+            yield
+        finally:
+            self._free += 1
+
+
+async def awaited(requests: AsyncIterable[Request], idle_s: float) -> AsyncIterator[Request]:
+    """The requests, up to the first that lets itself be waited for too long."""
+    waiting = aiter(requests)
+    try:
+        while True:
+            async with asyncio.timeout(idle_s):
+                request = await anext(waiting)
+            yield request
+    except (StopAsyncIteration, TimeoutError):
+        return
 
 
 @asynccontextmanager

@@ -1,11 +1,15 @@
 """Who is let in, and what browsers are told."""
 
+import asyncio
 import hashlib
+import signal
 from pathlib import Path
 
 import pytest
+from aiohttp import ClientSession
 
 from tests.service.conftest import Start
+from tests.service.serving import program
 
 
 @pytest.fixture
@@ -52,3 +56,24 @@ async def test_browsers_are_told_to_be_careful(start: Start, jpeg: bytes) -> Non
         assert answer.headers["X-Frame-Options"] == "DENY"
         assert answer.headers["Referrer-Policy"] == "no-referrer"
         assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+
+async def test_a_hangup_has_keys_read_again(models: Path, keys: str, jpeg: bytes) -> None:
+    with program(models, "--keys", keys) as (server, address):
+
+        async def status(key: str) -> int:
+            async with ClientSession() as session:
+                return (await session.post(f"{address}/v1/mattes", data=jpeg, headers={"X-Api-Key": key})).status
+
+        assert [await status("secret"), await status("another")] == [200, 401]
+        replace(keys, "another")
+        server.send_signal(signal.SIGHUP)
+        async with asyncio.timeout(10):
+            while await status("another") != 200:  # noqa: ASYNC110 - another process' doing has no event
+                await asyncio.sleep(0.05)
+        assert await status("secret") == 401
+
+
+def replace(keys: str, key: str) -> None:
+    """Has the file hold this key alone."""
+    Path(keys).write_text(f'other = "{hashlib.sha256(key.encode()).hexdigest()}"\n')

@@ -420,3 +420,12 @@ async def test_steady_masks_know_the_frames_before_and_no_neighbours(start: Star
         for name, socket in (("steady", steady), ("plain", plain), ("neighbour", neighbour)):
             painted[name].append(np.frombuffer((await answered(socket)).body, np.uint8).reshape(90, 160)[45, 80])
     assert painted == {"steady": [255] * 4, "plain": [255, 0, 255, 0], "neighbour": [0] * 4}
+
+
+async def test_the_upgrade_names_its_request_and_trace(start: Start) -> None:
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    headers = {"X-Request-Id": "abc-1", "traceparent": trace}
+    async with (await start()).ws_connect("/v1/stream", headers=headers) as socket:
+        assert socket._response.status == 101
+        said = socket._response.headers
+        assert (said["X-Request-Id"], said["traceparent"]) == ("abc-1", trace)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from service.app import ADMISSION
-from service.errors import BodyError, BodyTooLargeError
+from service.errors import BodyError, BodyTooLargeError, QueueFullError
 from service.protocols.multipart import MOST_PARTS, parts
 from tests.service import pictures
 from tests.service.conftest import Start
@@ -184,3 +184,26 @@ def test_hostile_bodies_are_read_or_refused(body: bytes, content_type: str) -> N
     except (BodyError, BodyTooLargeError):
         return
     assert 1 <= len(found) <= MOST_PARTS
+
+
+async def test_an_answer_in_parts_names_its_request_and_trace(start: Start, jpeg: bytes) -> None:
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    headers = {"X-Request-Id": "abc-1", "traceparent": trace}
+    answer = await (await start()).post("/v1/mattes", data=form({"1": jpeg}), headers=headers)
+    assert (answer.headers["X-Request-Id"], answer.headers["traceparent"]) == ("abc-1", trace)
+
+
+async def test_an_answer_that_began_is_not_broken_off_for_somebody_else(start: Start, jpeg: bytes) -> None:
+    gate, files = Gate(), form({"bad": b"", "good": jpeg})
+    client = await start(held=gate, queue=2, in_flight=1, max_wait_s=60)
+    busy = asyncio.create_task(client.post("/v1/mattes", data=jpeg))
+    await until(lambda: gate.waiting == 1)
+    asking = await client.post("/v1/mattes", data=files)  # the bad part is answered, the good one waits for its turn
+    door = client.app[ADMISSION]
+    assert door.inside == 2
+    with pytest.raises(QueueFullError):
+        async with door.place("somebody else"):
+            pass
+    gate.let(2)
+    assert [head["X-Status"] for head, _ in await pieces(asking)] == ["400", "200"]
+    assert (await busy).status == 200

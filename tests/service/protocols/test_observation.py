@@ -11,7 +11,7 @@ from service.access_log import AccessLog
 from service.metrics import Metrics, Timing
 from service.protocols.envelope import envelope
 from service.protocols.marks import TIMING
-from service.protocols.observation import observation
+from service.protocols.observation import Observers, observation
 from tests.service.conftest import Start
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -28,7 +28,7 @@ async def written(path: str, headers: dict[str, str]) -> tuple[dict[str, object]
     """The log's line and the metrics after one request."""
     read, write = os.pipe()
     metrics, log = Metrics(), AccessLog(write)
-    app = web.Application(middlewares=[observation(metrics, log), envelope])
+    app = web.Application(middlewares=[observation(Observers(metrics, log)), envelope])
     app.router.add_get("/v1/mattes", answer)
     async with TestClient(TestServer(app)) as client:
         await (await client.get(path, headers=headers)).read()

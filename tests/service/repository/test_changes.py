@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from service.artifact import Artifact
+from service.engine import FakeEngine
 from service.errors import EngineError, ModelError, UnknownLabelError, UnknownModelError, UnknownVersionError
-from service.repository import Event, Repository
+from service.repository import Event, Policy, Repository
 from service.repository.listing import listed
 from service.repository.watch import Watch
 from tests.service.repository.opener import Opener, copied, loaded, spoil, stable, states
@@ -311,3 +313,35 @@ async def test_a_model_that_goes_while_all_are_listed_does_no_harm(
 
     monkeypatch.setattr("service.repository.repository.listed", during)
     assert [model["name"] for model in repository.listing()] == ["aside", "toy"]
+
+
+async def test_a_model_that_goes_while_its_policy_changes_is_unknown(toy: Path, opener: Opener) -> None:
+    spoil(toy)  # so that nothing of it is open
+    publish(toy.parent.parent, name="other")
+    repository = loaded(toy.parent.parent, opener)
+    shutil.rmtree(toy)
+    with pytest.raises(UnknownModelError):
+        await repository.follow("toy", lambda policy: Policy(pin=1))
+    assert [model["name"] for model in repository.listing()] == ["other"]
+
+
+async def test_whatever_an_opening_fails_of_is_a_fault_and_not_tried_again(toy: Path) -> None:
+    tried = []
+
+    def opened(found: Artifact) -> FakeEngine:
+        tried.append(found.manifest.version)
+        if found.manifest.version != 1:
+            raise MemoryError("no more room")
+        return FakeEngine(found.manifest)
+
+    repository = Repository(toy.parent.parent, opened)
+    repository.load()
+    copied(toy, 2)
+    for _ in range(2):
+        await repository.refresh()
+    assert await stable(repository) == 1
+    assert states(repository) == {2: "failed", 1: "ready"}
+    for _ in range(2):
+        with pytest.raises(ModelError, match="MemoryError: no more room"):
+            await repository.find(version=2)
+    assert tried == [1, 2]
