@@ -1,59 +1,136 @@
-"""What `scripts/bench workbench` does: races a published version against stock TensorFlow."""
+"""What `scripts/bench workbench` does: races a published version, asks what it lost, and what each part brought."""
 
 import argparse
 import dataclasses
+import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from workbench import hardware, probe, source
-from workbench.backends import openvino
+from workbench.artifact import Artifact
+from workbench.backends import openvino, reshaping
+from workbench.budget import IOU_DROP
 from workbench.configuration import Configuration
 from workbench.dataset import SAMPLES, load
-from workbench.measurement import Measurement
+from workbench.measurement import Host, Measurement
+from workbench.metrics import accuracy
 from workbench.metrics.contender import Contender, cooked, published, stock
 from workbench.metrics.contest import Rounds, hold
+from workbench.recipe import RECIPES, Draft, read
+from workbench.search import size_of
+from workbench.steps import Kitchen, refine
+from workbench.steps.base import cook
+from workbench.trial import compare
 
 ROOT = Path(__file__).resolve().parent.parent
+BUILT = ROOT / "build/bench"
+WIDE = "16:9"
+SHRINKING = frozenset({"prune", "distil"})
 
 
 def add_workbench(parser: argparse.ArgumentParser) -> None:
     """What is raced, on which frames, and for how long."""
     parser.add_argument("--model", default="deeplab", help="a model's name, or a frozen graph")
     parser.add_argument("--published", type=Path, help="the version to race; the model's newest by default")
-    parser.add_argument("--data", type=Path, default=SAMPLES, help="frames")
+    parser.add_argument("--data", type=Path, default=SAMPLES, help="frames, with masks where losses are to be told")
+    parser.add_argument("--wide-data", type=Path, action="append", default=[], help="16:9 frames with masks")
+    parser.add_argument("--calibration", type=Path, help="frames for the baselines in 8 bits; --data by default")
     parser.add_argument("--rounds", type=int, default=21)
     parser.add_argument("--round-s", type=float, default=1.0, help="seconds of each contender in a round")
-    parser.add_argument("--json", type=Path, default=ROOT / "build/bench/workbench.json")
+    parser.add_argument("--json", type=Path, default=BUILT / "workbench.json")
     parser.set_defaults(run=race)
 
 
 def race(options: argparse.Namespace) -> dict[str, Any]:
-    """Stock TensorFlow, oneDNN on and off, OpenVINO's default of the uncut graph, and the published version."""
+    """Stock TensorFlow twice, OpenVINO uncut twice, the version without its pruning, itself, and itself in 16:9."""
     described = source.find(options.model, ROOT / "models")
     graph = source.read(described) if described else probe.inspect(Path(options.model))
-    winner = published(options.published or newest(ROOT / "models" / graph.name))
-    contenders = [stock(graph), stock(graph, onednn=False), uncut(graph), winner]
-    window = graph.framing
-    pictures = [window.prepare(sample.pixels) for sample in load(options.data).shuffled(16)]
-    print(f"racing {', '.join(item.name for item in contenders)} on {len(pictures)} frames, {options.rounds} rounds")
-    rounds = hold(contenders, pictures, rounds=options.rounds, round_s=options.round_s)
-    return figures(rounds, contenders, winner)
-
-
-def figures(rounds: Rounds, contenders: list[Contender], winner: Contender) -> dict[str, Any]:
-    """Medians with their intervals, and the winner's ratios round by round."""
+    folder = options.published or newest(ROOT / "models" / graph.name)
+    winner = published(folder)
+    data = load(options.data)
+    calibration = load(options.calibration) if options.calibration else data
+    kitchen = Kitchen(graph, calibration, BUILT / "unfinished")
+    plain = Configuration(precision="f32")
+    contenders = [
+        stock(graph),
+        stock(graph, onednn=False),
+        cooked("OpenVINO, uncut", graph, made(read(RECIPES / "uncut.toml"), kitchen), plain),
+        cooked("OpenVINO, uncut, NNCF defaults", graph, made(read(RECIPES / "uncut-int8.toml"), kitchen), plain),
+        *unpruned(folder, kitchen, winner),
+        winner,
+        wide(winner),
+    ]
+    frames = [sample.pixels for sample in data.shuffled(16)]
+    print(f"racing {', '.join(item.name for item in contenders)} on {len(frames)} frames, {options.rounds} rounds")
+    rounds = hold(contenders, frames, rounds=options.rounds, round_s=options.round_s)
     host = hardware.host()
-    throughput = {
-        item.name: Measurement.median("throughput", rounds.throughput[item.name], "frames/s", host)
+    found = figures(rounds, contenders, winner, host)
+    found["lost"] = lost(contenders, [options.data], host, but=(wide(winner).name,)) if data.labelled else {}
+    if options.wide_data:
+        found["lost_wide"] = lost([contenders[0], winner, wide(winner)], options.wide_data, host)
+    return found
+
+
+def made(draft: Draft, kitchen: Kitchen) -> Artifact:
+    """The recipe, cooked."""
+    artifact, _ = cook(refine(draft, kitchen.source), kitchen, BUILT / "made" / draft.name / "graph.xml")
+    return artifact
+
+
+def unpruned(folder: Path, kitchen: Kitchen, winner: Contender) -> Iterable[Contender]:
+    """The version as it would be without pruning and what followed from it; none where it has none."""
+    recipe = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["recipe"]
+    steps = tuple((step["kind"], step["fields"]) for step in recipe["steps"] if step["kind"] not in SHRINKING)
+    if len(steps) < len(recipe["steps"]):
+        artifact = made(Draft("unpruned", "", steps), kitchen)
+        yield cooked("unpruned", kitchen.source, artifact, winner.configuration)
+
+
+def wide(winner: Contender) -> Contender:
+    """The version, reshaped to 16:9."""
+    size = size_of(WIDE, winner.framing.size)
+    model = openvino.read(winner.path)
+    reshaping.reshape(model, size)
+    artifact = openvino.save(model, BUILT / "made/wide/graph.xml")
+    framing = dataclasses.replace(winner.framing, size=size)
+    grid = reshaping.surgery.read_grid(openvino.read(artifact.path))
+    return dataclasses.replace(winner, name=f"{winner.name} {WIDE}", path=artifact.path, framing=framing, grid=grid)
+
+
+def lost(
+    contenders: Sequence[Contender], folders: Sequence[Path], host: Host, *, but: Sequence[str] = ()
+) -> dict[str, Any]:
+    """IoU of each and what it lost against the first one, the source itself, on all labelled frames of the folders."""
+    scores = {
+        item.name: [score for folder in folders for score in compare(item, load(folder), None)]
         for item in contenders
+        if item.name not in but and "oneDNN off" not in item.name
     }
-    fastest = max(contenders[:2], key=lambda item: throughput[item.name].value).name
-    others = [item.name for item in contenders if item is not winner]
+    first = scores[contenders[0].name]
+    told = {}
+    for name, found in scores.items():
+        iou = accuracy.Metric.all["mean_iou"].measure(found, host)
+        drop = accuracy.drop(first, found, IOU_DROP, host)
+        print(f"  {name:32} {iou}   lost {drop}")
+        told[name] = {"mean_iou": plain(iou), IOU_DROP: plain(drop)}
+    return told
+
+
+def figures(rounds: Rounds, contenders: list[Contender], winner: Contender, host: Host) -> dict[str, Any]:
+    """Medians with their intervals, and ratios round by round."""
+    names = [item.name for item in contenders]
+    throughput = {name: Measurement.median("throughput", rounds.throughput[name], "frames/s", host) for name in names}
+    fastest = max(names[:2], key=lambda name: throughput[name].value)
+    others = [name for name in names if name != winner.name]
     ratios = {name: Measurement.median("ratio", rounds.ratios(winner.name, name), "×", host) for name in others}
+    over_stock = {name: Measurement.median("ratio", rounds.ratios(name, fastest), "×", host) for name in names[2:]}
     for name, item in throughput.items():
-        print(f"  {name:26} {item}")
+        print(f"  {name:32} {item}")
     for name, item in ratios.items():
         print(f"  {winner.name} over {name}: {item}{'  ← stock, the faster setting' if name == fastest else ''}")
+    for name, item in over_stock.items():
+        print(f"  {name} over {fastest}: {item}")
     return {
         "winner": winner.name,
         "configuration": dataclasses.asdict(winner.configuration),
@@ -61,6 +138,7 @@ def figures(rounds: Rounds, contenders: list[Contender], winner: Contender) -> d
         "fastest_stock": fastest,
         "speedup": plain(ratios[fastest]),
         "ratios": {name: plain(item) for name, item in ratios.items()},
+        "over_stock": {name: plain(item) for name, item in over_stock.items()},
         "throughput": {name: plain(item) for name, item in throughput.items()},
         "rounds": rounds.throughput,
     }
@@ -69,13 +147,6 @@ def figures(rounds: Rounds, contenders: list[Contender], winner: Contender) -> d
 def plain(item: Measurement) -> dict[str, float | int | str]:
     """The measurement without its host, which is told once."""
     return {"value": item.value, "low": item.low, "high": item.high, "unit": item.unit, "samples": item.samples}
-
-
-def uncut(graph: source.Source) -> Contender:
-    """OpenVINO's own conversion of the whole graph, at its defaults but in float32 as the source is."""
-    path = ROOT / "build/bench/uncut" / graph.digest[:16] / "graph.xml"
-    artifact = openvino.save(openvino.convert(graph.path, shape=graph.shape), path)
-    return cooked("OpenVINO, uncut", graph, artifact, Configuration(precision="f32"))
 
 
 def newest(home: Path) -> Path:

@@ -1,82 +1,55 @@
 """One run: cook the recipes, measure every candidate against the source, and tell what came of it."""
 
-import tempfile
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+import dataclasses
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-
-from workbench import hardware, recipe
-from workbench.budget import IOU_DROP, LATENCY, Budget, Verdict
+from workbench import hardware, judge
+from workbench.agenda import Agenda
+from workbench.budget import LATENCY, Budget, Verdict
+from workbench.comparing import Comparing, Entrant, original
 from workbench.configuration import Configuration
+from workbench.cooking import Cooking
 from workbench.dataset import Dataset
 from workbench.errors import WorkbenchError
+from workbench.estimate import SURE, Pace
+from workbench.findings import SPEEDUP, THROUGHPUT, Findings, Trial
+from workbench.leash import Limits
 from workbench.measurement import Host, Measurement
-from workbench.metrics import accuracy
-from workbench.metrics.accuracy import Score
-from workbench.metrics.contender import Contender, cooked, stock
-from workbench.metrics.contest import Rounds, hold
-from workbench.recipe import RECIPES
+from workbench.metrics.contender import cooked
+from workbench.metrics.contest import PATIENCE, Rounds
+from workbench.progress import Progress
+from workbench.racing import GROUP, Heats, Standings, Track
+from workbench.results import Results
 from workbench.search import Effort, Plan
 from workbench.source import Source
-from workbench.steps import Kitchen, refine
-from workbench.store import Candidate
-from workbench.trial import believe, compare, isolated, prepare
+from workbench.trial import Order, clock, isolated
 
-TRIAL_S = 1800.0
-THROUGHPUT, SPEEDUP = "throughput", "speedup"
-UNCUT = "OpenVINO, uncut"
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A candidate in one configuration: what was measured, and the verdict on it.
-
-    ``candidate`` is None, and ``verdict`` says why, where it could not even be cooked.
-    """
-
-    name: str
-    recipe: str
-    candidate: Candidate | None
-    configuration: Configuration
-    measurements: tuple[Measurement, ...]
-    verdict: Verdict
-
-    def measured(self, metric: str) -> Measurement | None:
-        """The measurement of that metric, if there is one."""
-        return next((item for item in self.measurements if item.metric == metric), None)
-
-
-@dataclass(frozen=True)
-class Findings:
-    """A whole run. ``baselines`` hold the same metrics as the trials; ``fastest`` is stock TensorFlow's better one."""
-
-    source: Source
-    host: Host
-    budget: Budget
-    labelled: bool
-    frames: int
-    calibration_frames: int
-    baselines: dict[str, tuple[Measurement, ...]]
-    fastest: str
-    trials: tuple[Trial, ...]
+UNCUT = {"uncut": "OpenVINO, uncut", "uncut-int8": "OpenVINO, uncut, NNCF defaults"}
+PACES = "paces"
+RACED_FRAMES = 16
+TIMED_FRAMES = 4
+LEAST_S = 60.0  # a trial's, however little time there is
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A plan that could be cooked."""
+    """A plan that could be cooked and compared; ``measured`` is its accuracy."""
 
     plan: Plan
-    candidate: Candidate
-    contender: Contender
+    order: Order
+    entrant: Entrant
+    measured: tuple[Measurement, ...]
 
 
 @dataclass(frozen=True)
 class Experiment:
     """What is tried on which frames within which budget.
 
-    ``store`` keeps what was cooked; ``tell`` hears of progress.
+    ``store`` keeps what was cooked and measured; each trial may take what ``limits`` say; ``progress`` hears of it.
     """
 
     source: Source
@@ -84,112 +57,212 @@ class Experiment:
     calibration: Dataset
     budget: Budget
     effort: Effort
+    objective: str
     store: Path
-    tell: Callable[[str], None]
+    limits: Limits
+    progress: Progress
+    device: str = "CPU"
+
+    @cached_property
+    def host(self) -> Host:
+        """This machine."""
+        return hardware.host()
+
+    @cached_property
+    def results(self) -> Results:
+        """What was measured, beside the candidates."""
+        return Results(self.store / "results")
+
+    @cached_property
+    def cooking(self) -> Cooking:
+        """How candidates are made."""
+        return Cooking(self.source, self.calibration, self.store, self.results, self.limits)
+
+    @cached_property
+    def comparing(self) -> Comparing:
+        """How they are compared."""
+        frames = self.data.shuffled(self.pace.frames(self.effort))
+        return Comparing(self.source, frames, self.results, self.host, self.limits)
+
+    @cached_property
+    def pace(self) -> Pace:
+        """From one inference of the source, which is timed once."""
+        own = original(self.source)
+        question = {**own.facts, "host": dataclasses.asdict(self.host)}
+        source_s = self.results.get(PACES, question)
+        if source_s is None:
+            with self.progress.task("pace", f"timing {own.contender.name}"):
+                frames = self.data.shuffled(TIMED_FRAMES)
+                source_s = isolated(clock, own.contender, frames, timeout_s=self.limits.time_s)
+            self.results.put(PACES, question, source_s)
+        return Pace(source_s, self.results, self.host)
+
+    @cached_property
+    def agenda(self) -> Agenda:
+        """What is tried, told with what it should take."""
+        agenda = Agenda(self.effort, self.cooking, self.comparing, self.pace)
+        self.progress.tell(f"kept: {agenda.finished()} of {len(agenda.plans)} trials; {agenda.estimate}")
+        if agenda.doubtful:
+            names = ", ".join(plan.name for plan in agenda.doubtful)
+            self.progress.tell(f"effort {self.effort.name} ends after {self.effort.limit_s:.0f} s, without: {names}")
+        self.progress.expect(agenda.estimate.tasks)
+        return agenda
 
     def run(self) -> Findings:
         """Cook, compare, race and judge. A recipe that fails is a rejected trial, not the end."""
-        host = hardware.host()
-        entries, failed = self._cook(self.effort.plans)
-        cooked_ones = [entry.contender for entry in entries]
-        with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
-            scores = self._compare([stock(self.source), *cooked_ones], Path(folder))
-        uncut = self._uncut()
-        contenders = [stock(self.source), stock(self.source, onednn=False), *([uncut] if uncut else [])]
-        rounds = self._race([*contenders, *cooked_ones])
-        fastest = max(contenders[:2], key=lambda item: float(np.median(rounds.throughput[item.name]))).name
-        source_scores = scores[stock(self.source).name]
-        trials = []
-        for entry in entries:
-            measured = self._accuracies(source_scores, scores[entry.contender.name], host)
-            trials.append(self._trial(entry, measured + _speeds(entry.contender.name, rounds, fastest, host)))
-        baselines = {item.name: tuple(_speeds(item.name, rounds, fastest, host)) for item in contenders}
-        baselines[fastest] += tuple(self._accuracies(source_scores, source_scores, host)[1:])
+        agenda = self.agenda
+        own = self._own()
+        baselines = self._baselines()
+        entries, failed = self._entries()
+        standings = self._race(baselines, entries)
+        names = [item.contender.name for item in baselines]
+        fastest = standings.fastest([name for name in names if name not in UNCUT.values()] or names)
+        speeds = {name: standings.measurements(name, fastest, self.host) for name in names}
+        speeds[fastest] += own
         return Findings(
             source=self.source,
-            host=host,
+            host=self.host,
             budget=self.budget,
             labelled=self.data.labelled,
-            frames=len(self.data),
+            frames=len(self.comparing.data),
             calibration_frames=len(self.calibration),
-            baselines=baselines,
+            baselines={name: tuple(items) for name, items in speeds.items() if items},
             fastest=fastest,
-            trials=(*trials, *failed),
+            trials=(*(self._trial(entry, standings, fastest) for entry in entries), *failed, *agenda.trials()),
+            origin=str(self.data.origin),
         )
 
-    def _cook(self, plans: Sequence[Plan]) -> tuple[list[Entry], list[Trial]]:
-        entries, failed = [], []
-        for name in dict.fromkeys(plan.recipe for plan in plans):
-            self.tell(f"cooking {name}")
-            mine = [plan for plan in plans if plan.recipe == name]
+    def _own(self) -> list[Measurement]:
+        """The source's figures; what is wrong with the frames comes to light here."""
+        if self.comparing.kept(self.comparing.original):
+            return self.comparing.own()
+        with self.progress.task("compare the source", f"comparing the source on {len(self.comparing.data)} frames"):
+            return self.comparing.own()
+
+    def _baselines(self) -> list[Entrant]:
+        """Stock, its switch off and on where there is one, and OpenVINO's default and NNCF's of the whole graph."""
+        found = {item.contender.name: item for item in (original(self.source), original(self.source, onednn=False))}
+        for recipe, name in UNCUT.items():
+            plan = Plan(recipe, Configuration(device=self.device))
             try:
-                candidate = self._prepare(name)
+                order = self._cooked(plan)
+                entrant = self.agenda.entrant(plan, order)
+                found[name] = replace(entrant, contender=replace(entrant.contender, name=name))
             except WorkbenchError as error:
-                verdict = Verdict((f"{type(error).__name__}: {error}",))
-                failed += [Trial(plan.name, name, None, plan.configuration, (), verdict) for plan in mine]
+                self.progress.tell(f"{name}: {error}")
+        return list(found.values())
+
+    def _cooked(self, plan: Plan) -> Order:
+        """Makes sure that the plan's candidate is there."""
+        order = self.cooking.order(plan.draft())
+        if self.cooking.kept(order) is None:
+            limits = replace(self.limits, time_s=min(self.limits.time_s, max(LEAST_S, self._spare_s())))
+            with self.progress.task(f"cook {plan.cooked}", f"cooking {plan.cooked}"):
+                candidate = replace(self.cooking, limits=limits).cook(order)
+            self.pace.remember(order.recipe, candidate.seconds)
+        return order
+
+    def _spare_s(self) -> float:
+        """Seconds that the effort still has for its trials."""
+        return self.effort.limit_s - self.agenda.estimate.after_s - self.progress.seconds
+
+    def _entries(self) -> tuple[list[Entry], list[Trial]]:
+        """Each recipe is cooked and compared before the next one: what time doesn't suffice for are the last ones."""
+        entries: list[Entry] = []
+        failed: list[Trial] = []
+        for number, plan in enumerate(self.agenda.plans):
+            ahead_s = self.agenda.ahead_s(plan, len(entries))
+            if number >= SURE and ahead_s > self._spare_s():
+                self._late(plan, ahead_s)
                 continue
-            for plan in mine:
-                contender = cooked(plan.name, self.source, candidate.artifact, plan.configuration)
-                entries.append(Entry(plan, candidate, contender))
+            try:
+                entries.append(self._entry(plan))
+            except WorkbenchError as error:
+                self.progress.tell(f"{plan.name}: {error}")
+                failed.append(_rejected(plan, f"{type(error).__name__}: {error}"))
         return entries, failed
 
-    def _prepare(self, name: str) -> Candidate:
-        kitchen = Kitchen(self.source, self.calibration)
-        refined = refine(recipe.read(RECIPES / f"{name}.toml"), self.source)
-        candidate: Candidate = isolated(prepare, refined, kitchen, self.store, timeout_s=TRIAL_S)
-        return candidate
+    def _late(self, plan: Plan, ahead_s: float) -> None:
+        spare = f"effort {self.effort.name} has {max(0.0, self._spare_s()):.0f} s left"
+        reason = f"not tried: with the race it would take {ahead_s:.0f} s, and {spare}"
+        self.progress.tell(f"{plan.name}: {reason}")
+        self.agenda.drop([plan], reason)
 
-    def _uncut(self) -> Contender | None:
-        """OpenVINO's default of the whole graph; None, said aloud, where it can't read it."""
-        try:
-            candidate = self._prepare("uncut")
-        except WorkbenchError as error:
-            self.tell(f"{UNCUT}: {error}")
-            return None
-        return cooked(UNCUT, self.source, candidate.artifact, Configuration(precision="f32"))
+    def _entry(self, plan: Plan) -> Entry:
+        order = self._cooked(plan)
+        entrant = self.agenda.entrant(plan, order)
+        if not self.comparing.kept(entrant):
+            what = f"{plan.cooked} {plan.configuration.precision}"
+            with self.progress.task(f"compare {what}", f"comparing {what} on {len(self.comparing.data)} frames"):
+                self.comparing.ask(entrant)
+        return Entry(plan, order, entrant, tuple(self.comparing.measure(entrant)))
 
-    def _compare(self, contenders: Iterable[Contender], folder: Path) -> dict[str, list[Score]]:
-        """Scores by name; hints don't change an answer, so equal graphs at equal precision are run once."""
-        source, *others = contenders
-        truth = None
-        if not self.data.labelled:
-            self.tell(f"asking the source for {len(self.data)} masks")
-            truth = folder / "source.npz"
-            isolated(believe, source, self.data, truth, timeout_s=TRIAL_S)
-        scores: dict[str, list[Score]] = {}
-        known: dict[tuple[Path, str, str], list[Score]] = {}
-        for contender in (source, *others):
-            key = (contender.path, contender.engine, contender.configuration.precision)
-            if key not in known:
-                self.tell(f"comparing {contender.name} on {len(self.data)} frames")
-                known[key] = isolated(compare, contender, self.data, truth, timeout_s=TRIAL_S)
-            scores[contender.name] = known[key]
-        return scores
+    def _race(self, baselines: Sequence[Entrant], entries: Sequence[Entry]) -> Standings:
+        effort, names = self.effort, [entry.plan.name for entry in entries]
+        heats = Heats(tuple(item.contender.name for item in baselines), effort.heat, effort.rounds, effort.finalists)
+        accepted = {entry.plan.name for entry in entries if self._accurate(entry)}
 
-    def _race(self, contenders: Sequence[Contender]) -> Rounds:
-        self.tell(f"racing {len(contenders)} contenders, in turn, for {self.effort.rounds} rounds")
-        window = self.source.framing
-        pictures = [window.prepare(sample.pixels) for sample in self.data.shuffled(16)]
-        return hold(contenders, pictures, rounds=self.effort.rounds, round_s=self.effort.round_s)
+        def promise(name: str, rounds: Rounds) -> float | None:
+            return judge.promise(name, rounds, self.objective, self.budget) if name in accepted else None
 
-    def _accuracies(self, source: list[Score], scores: list[Score], host: Host) -> list[Measurement]:
-        """The drop first; without labels there is no more to say."""
-        if not self.data.labelled:
-            return [accuracy.disagreement(scores, IOU_DROP, host)]
-        figures = (accuracy.Metric.all[kind].measure(scores, host) for kind in ("mean_iou", "boundary_iou"))
-        return [accuracy.drop(source, scores, IOU_DROP, host), *figures]
+        planned = effort.heat * -(-len(names) // GROUP) + effort.rounds
+        with self.progress.task("race", f"racing {len(names)} contenders beside {len(baselines)} baselines, in turn"):
+            track = self._track(planned)
+            with track.open([*baselines, *(entry.entrant for entry in entries)]) as race:
+                return heats.hold(race, names, promise)
 
-    def _trial(self, entry: Entry, measurements: list[Measurement]) -> Trial:
-        verdict = self.budget.judge({item.metric: item for item in measurements})
-        plan = entry.plan
-        return Trial(plan.name, plan.recipe, entry.candidate, plan.configuration, tuple(measurements), verdict)
+    def _accurate(self, entry: Entry) -> bool:
+        verdict = self.budget.judge({item.metric: item for item in entry.measured}, only=self.budget.accuracy)
+        return verdict.accepted
+
+    def _track(self, planned: int) -> Track:
+        done = itertools.count(1)
+
+        def ended() -> bool:
+            return self.progress.seconds > self.effort.limit_s - self.agenda.estimate.after_s
+
+        def step(text: str) -> None:
+            self.progress.tell(text)
+            self.progress.advance("race", min(1.0, next(done) / planned))
+
+        frames = [sample.pixels for sample in self.data.shuffled(RACED_FRAMES)]
+        limits = replace(PATIENCE, memory_gib=self.limits.memory_gib)
+        return Track(frames, self.effort.round_s, self.results, self.host, limits, ended, step)
+
+    def _trial(self, entry: Entry, standings: Standings, fastest: str) -> Trial:
+        plan, name = entry.plan, entry.plan.name
+        measured = (*entry.measured, *standings.measurements(name, fastest, self.host))
+        verdict = self.budget.judge({item.metric: item for item in measured})
+        if name in standings.dropped:
+            verdict = Verdict((standings.dropped[name], *verdict.broken))
+        candidate = self.cooking.kept(entry.order)
+        seconds = (candidate.seconds if candidate else 0.0) + self.comparing.seconds(entry.entrant)
+        finalist = name in standings.finalists
+        return Trial(name, plan.cooked, candidate, plan.configuration, measured, verdict, seconds, finalist)
+
+    def rematch(self, trial: Trial, configuration: Configuration, fastest: str) -> tuple[Trial, Trial]:
+        """The trial and the same candidate run otherwise, raced anew beside the fastest baseline."""
+        assert trial.candidate is not None, f"{trial.name} was never cooked"
+        name = f"{trial.recipe} {configuration}, swept"
+        artifact = trial.candidate.artifact
+        pair = {
+            item: Entrant(cooked(item, self.source, artifact, how), artifact.digest)
+            for item, how in ((trial.name, trial.configuration), (name, configuration))
+        }
+        stocks = [original(self.source), original(self.source, onednn=False)]
+        beside = [item for item in stocks if item.contender.name == fastest][:1]
+        heats = Heats((fastest,) if beside else (), self.effort.heat, self.effort.rounds, len(pair))
+        with self._track(self.effort.rounds).open([*beside, *pair.values()]) as race:
+            standings = heats.hold(race, list(pair), lambda *_: 0.0)
+        speeds = (THROUGHPUT, SPEEDUP, LATENCY)
+        accuracy = tuple(item for item in trial.measurements if item.metric not in speeds)
+        found = []
+        for item, how in ((trial.name, trial.configuration), (name, configuration)):
+            measured = (*accuracy, *standings.measurements(item, fastest, self.host))
+            verdict = self.budget.judge({figure.metric: figure for figure in measured})
+            found.append(replace(trial, name=item, configuration=how, measurements=measured, verdict=verdict))
+        return found[0], found[1]
 
 
-def _speeds(name: str, rounds: Rounds, fastest: str, host: Host) -> list[Measurement]:
-    found = [
-        Measurement.median(THROUGHPUT, rounds.throughput[name], "frames/s", host),
-        Measurement.median(SPEEDUP, rounds.ratios(name, fastest), "×", host),
-    ]
-    if rounds.latency_ms[name]:
-        found.append(Measurement.median(LATENCY, rounds.latency_ms[name], "ms", host))
-    return found
+def _rejected(plan: Plan, reason: str) -> Trial:
+    return Trial(plan.name, plan.cooked, None, plan.configuration, (), Verdict((reason,)))

@@ -2,12 +2,29 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import cv2
 import numpy as np
 
 BAND_ROWS = 64
+
+Channels: TypeAlias = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """What pixels become before a network takes them: (pixel − mean) / scale, per channel in ``colour`` order."""
+
+    colour: Literal["RGB", "BGR"]
+    mean: Channels
+    scale: Channels
+
+    def apply(self, picture: np.ndarray) -> np.ndarray:
+        """(1, H, W, 3) uint8 RGB to float32 of the same shape."""
+        ordered = picture if self.colour == "RGB" else picture[..., ::-1]
+        mean, scale = np.array(self.mean, np.float32), np.array(self.scale, np.float32)
+        return np.asarray((ordered.astype(np.float32) - mean) / scale)
 
 
 @dataclass(frozen=True)
@@ -36,6 +53,12 @@ class Grid:
         """Pixel centres at halves; sizes are (height, width)."""
         step_y, step_x = (i / o for i, o in zip(inputs, outputs, strict=True))
         return cls(step_y, step_x, (step_y - 1) / 2, (step_x - 1) / 2)
+
+    @classmethod
+    def usual(cls, inputs: tuple[int, int], outputs: tuple[int, int]) -> "Grid":
+        """What networks of such sizes do: 513 to 33 keeps corners on corners, 512 to 32 centres on centres."""
+        whole = all(o > 1 and (i - 1) % (o - 1) == 0 for i, o in zip(inputs, outputs, strict=True))
+        return cls.aligned(inputs, outputs) if whole else cls.halves(inputs, outputs)
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,12 @@ from typing import Any, Literal
 
 from workbench import artifact
 from workbench.errors import InputError
-from workbench.framing import Framing
+from workbench.formats import Format, format_of, graph_path, source_files
+from workbench.framing import Framing, Normalisation
 from workbench.recipe import expect, read_toml
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+Meaning = Literal["person", "tensors"]
 _SIDES = range(16, 4097)  # what a published input may have
 _KEYS = {
     "the top": {"name", "graph", "licence", "input", "output", "resize"},
@@ -24,11 +26,15 @@ _KEYS = {
 
 @dataclass(frozen=True)
 class Source:
-    """A frozen segmentation graph.
+    """A trained graph.
 
-    picture, answer: the whole graph's tensors (``node:0``): uint8 (1, H, W, 3) in, class numbers (1, H, W) out.
-    port, node: where it is cut: the first convolution's input, the decision over classes.
+    picture, answer: the whole graph's tensors (``node:0``): a picture of ``size`` in; class numbers, logits or
+        probabilities out.
+    port, node: where it is cut: the first convolution's input, the decision over classes. Where ``port`` is
+        ``picture``, nothing in the graph normalises pixels, and its input takes what ``mean`` and ``scale`` make.
     mean, scale: what the part before the cut does to pixels: (pixel − mean) / scale, per channel in ``colour`` order.
+    meaning: whether the answer is a mask of people; other graphs' ``answers`` are compared as tensors, and they have
+        no node and no person. notes: what was assumed of the graph and not found in it, in words.
     """
 
     name: str
@@ -46,6 +52,25 @@ class Source:
     person: int
     rule: Literal["stretch", "letterbox"]
     fill: tuple[int, int, int]
+    format: Format = "frozen"
+    meaning: Meaning = "person"
+    answers: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def normalised(self) -> bool:
+        """Whether the whole graph takes normalised pictures rather than pixels."""
+        return self.port == self.picture
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """What the network's first layer takes."""
+        return Normalisation(self.colour, self.mean, self.scale)
+
+    @property
+    def fetches(self) -> tuple[str, ...]:
+        """The tensors that make up the whole graph's answer."""
+        return self.answers or (self.answer,)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -67,11 +92,11 @@ def read(path: Path) -> Source:
             raise InputError(f"{path}: expected a table [{section}]")
         expect(table[section], _KEYS[f"[{section}]"], path, f"[{section}]")
     entry, answer, resize = table["input"], table["output"], table["resize"]
-    graph = path.parent / _text(table, "graph", path)
+    graph = graph_path(path.parent / _text(table, "graph", path))
     return Source(
         name=_name(table, path),
         path=graph,
-        digest=artifact.digest(graph),
+        digest=artifact.digest(*source_files(graph)),
         licence=_text(table, "licence", path),
         picture=_text(entry, "tensor", path),
         port=_text(entry, "port", path),
@@ -84,6 +109,7 @@ def read(path: Path) -> Source:
         person=_whole(answer, "person", path, range(65536)),
         rule=_choice(resize, "rule", ("stretch", "letterbox"), path),
         fill=_fill(resize, path),
+        format=format_of(graph),
     )
 
 

@@ -3,8 +3,9 @@
 import json
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from workbench.artifact import GRAPH, Artifact, digest, graph_files
@@ -12,15 +13,22 @@ from workbench.backends import openvino
 from workbench.errors import InputError
 from workbench.recipe import Recipe
 
+Cook = Callable[[Path], tuple[Artifact, tuple[str, ...]]]
+
 
 @dataclass(frozen=True)
 class Candidate:
-    """A cooked recipe. ``notes`` say what each step did."""
+    """A cooked recipe. ``notes`` say what each step did, ``seconds`` how long it took.
+
+    ``parent`` is the digest of what it was made from: another candidate, or the source.
+    """
 
     recipe: Recipe
     digest: str
     artifact: Artifact
     notes: tuple[str, ...]
+    parent: str = ""
+    seconds: float = field(default=0.0, compare=False)
 
 
 class Store:
@@ -36,17 +44,26 @@ class Store:
             stored = json.loads((place / "candidate.json").read_text())
             if digest(*graph_files(place / GRAPH)) != stored["artifact"]:
                 return None
-            return Candidate(recipe, key, openvino.describe(place / GRAPH), tuple(stored["notes"]))
+            artifact, notes = openvino.describe(place / GRAPH), tuple(stored["notes"])
+            return Candidate(recipe, key, artifact, notes, stored["parent"], stored["seconds"])
         except (OSError, ValueError, KeyError, TypeError, InputError):
             return None
 
-    def put(self, recipe: Recipe, key: str, cook: Callable[[Path], tuple[Artifact, tuple[str, ...]]]) -> Candidate:
+    def put(self, recipe: Recipe, key: str, cook: Cook, *, parent: str = "") -> Candidate:
         """Cook into a hidden folder and move it into place, whole; what another process put there first stays."""
         self._folder.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(prefix=".", dir=self._folder))
         try:
+            started = time.monotonic()
             artifact, notes = cook(unfinished / GRAPH)
-            facts = {"recipe": recipe.name, "artifact": artifact.digest, "notes": notes}
+            seconds = time.monotonic() - started
+            facts = {
+                "recipe": recipe.name,
+                "artifact": artifact.digest,
+                "notes": notes,
+                "parent": parent,
+                "seconds": seconds,
+            }
             (unfinished / "candidate.json").write_text(json.dumps(facts, indent=1))
             if (self._folder / key).exists() and self.get(recipe, key) is None:
                 shutil.rmtree(self._folder / key)

@@ -34,8 +34,12 @@ STEPS = {
     "convert": Case((), ((1, 65, 65, 3), "u8"), ((1, 65, 65), "i32")),
     "cut": Case((), ((1, 65, 65, 3), "f32"), ((1, 65, 65), "i64")),
     "stride": Case(("cut",), ((1, 65, 65, 3), "f32"), ((1, 65, 65), "i64")),
+    "reshape": Case(("cut", "head"), ((1, 49, 81, 3), "f32"), ((1, 25, 41, 1), "f32"), {"height": 49, "width": 81}),
     "head": Case(("cut",), ((1, 65, 65, 3), "f32"), ((1, 33, 33, 1), "f32")),
     "preprocess": Case(("cut", "head"), ((1, 65, 65, 3), "u8"), ((1, 33, 33, 1), "f32")),
+    "distil": Case(
+        (), ((1, 65, 65, 3), "u8"), ((1, 33, 33, 1), "f32"), {"lessons": 3, "batch": 1, "frames": 4}, inner.write
+    ),
     "prune": Case((), ((1, 65, 65, 3), "u8"), ((1, 33, 33, 1), "f32"), {"share": 0.3}, inner.write),
     "quantize": Case(("cut", "head", "preprocess"), ((1, 65, 65, 3), "u8"), ((1, 33, 33, 1), "f32")),
 }
@@ -50,7 +54,7 @@ def kitchen(folder: Path) -> Kitchen:
     if not folder.exists():
         tiny.write(folder / "graph", tiny.BGR)
         tiny.write_scenes(folder / "data", 6)
-    return Kitchen(source.read(folder / "graph/model.toml"), dataset.load(folder / "data"))
+    return Kitchen(source.read(folder / "graph/model.toml"), dataset.load(folder / "data"), folder / "unfinished")
 
 
 def apply(kind: str, kitchen: Kitchen, given: Path, target: Path) -> Artifact:

@@ -2,13 +2,19 @@
 
 import os
 import signal
+import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from workbench.configuration import Configuration
 from workbench.errors import BudgetError, InputError
+from workbench.framing import Framing
+from workbench.trial import isolated
+
+SMALL, USUAL = Framing((4, 4)), Configuration()
 
 
 def doubled(number: int) -> int:
@@ -56,10 +62,14 @@ class Sleeper:
     delay_s: float = 0.001
     diary: Path | None = None
     ill: str = ""
+    sizes: Path | None = None
     engine: str = "tensorflow"
     path: Path = Path("x.pb")
     grid: None = None
     onednn: bool = True
+    framing: Framing = SMALL
+    person: int = 1
+    configuration: Configuration = USUAL
 
     def open(self):
         """A run that may end badly."""
@@ -73,6 +83,11 @@ class Sleeper:
             os._exit(7)
         if self.ill == "hangs":
             time.sleep(600)
+        if self.ill == "hoards":
+            hoard(1.0)
+        if self.sizes:
+            with self.sizes.open("a") as file:
+                file.write(f"{picture.shape};")
         if self.diary:
             with self.diary.open("a") as file:
                 file.write(self.name)
@@ -85,3 +100,24 @@ def turns(diary: Path) -> str:
     for name in diary.read_text():
         kept += name if not kept.endswith(name) else ""
     return kept
+
+
+def hoard(gib: float) -> None:
+    """Takes so much memory, and keeps it."""
+    hoarded = np.ones(int(gib * (1 << 27)))
+    time.sleep(600)
+    del hoarded
+
+
+def note_pid_and_hang(place: Path) -> None:
+    """Starts a child of its own, notes both, and hangs."""
+    child = subprocess.Popen(["sleep", "600"])
+    part = place.with_suffix(".part")
+    part.write_text(f"{os.getpid()} {child.pid}")
+    part.replace(place)
+    time.sleep(600)
+
+
+def keep_a_child(place: Path) -> None:
+    """A parent that waits for a child that hangs."""
+    isolated(note_pid_and_hang, place, timeout_s=600)

@@ -3,7 +3,7 @@
 from workbench.artifact import Artifact
 from workbench.budget import Budget, Verdict
 from workbench.configuration import Configuration
-from workbench.experiment import Findings, Trial
+from workbench.findings import Findings, Trial
 from workbench.measurement import Host, Measurement
 from workbench.recipe import Recipe, StepSpec
 from workbench.source import Source

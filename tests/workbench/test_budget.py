@@ -5,7 +5,8 @@ import math
 import pytest
 
 from tests.workbench.facts import measured
-from workbench.budget import IOU_DROP, LATENCY, Budget
+from workbench.budget import DISAGREEMENT, IOU_DROP, LATENCY, Budget
+from workbench.errors import InputError
 
 GOOD = {IOU_DROP: measured(IOU_DROP, 0.2, low=0.1, high=0.4), LATENCY: measured(LATENCY, 9, low=8, high=10)}
 
@@ -39,6 +40,32 @@ def test_every_broken_limit_is_told() -> None:
     assert len(Budget(0.3, 9).judge(GOOD).broken) == 2
 
 
-@pytest.mark.parametrize("limits", [(math.nan, None), (0.5, math.nan)])
-def test_a_limit_that_is_no_number_is_never_kept(limits: tuple[float, float | None]) -> None:
-    assert not Budget(*limits).judge(GOOD).accepted
+def test_one_limit_can_be_looked_at_alone() -> None:
+    assert Budget(0.5, 1).judge(GOOD, only=IOU_DROP).accepted
+    assert not Budget(0.5, 1).judge(GOOD, only=LATENCY).accepted
+
+
+def test_tensors_are_judged_by_their_disagreement() -> None:
+    budget = Budget(None, max_disagreement=1)
+    assert budget.accuracy == DISAGREEMENT
+    assert budget.judge({DISAGREEMENT: measured(DISAGREEMENT, 0.9)}).accepted
+    assert budget.judge({DISAGREEMENT: measured(DISAGREEMENT, 0.9, high=1.1)}).broken == (
+        "disagreement may reach 1.1 u, the limit is 1",
+    )
+
+
+@pytest.mark.parametrize(
+    ("limits", "says"),
+    [
+        ((-0.5,), r"--max-iou-drop: expected points from 0 to 100, such as 0\.5, received -0\.5"),
+        ((math.nan,), "--max-iou-drop: expected points .* received nan"),
+        ((math.inf,), "--max-iou-drop: .* received inf"),
+        ((0.5, 0.0), "--max-latency-ms: expected more than 0, received 0"),
+        ((0.5, math.nan), "--max-latency-ms: .* received nan"),
+        ((None, None, -1.0), "--max-disagreement: .* received -1"),
+        ((None, 5.0), "a budget needs --max-iou-drop, or --max-disagreement"),
+    ],
+)
+def test_a_limit_that_nothing_could_keep_is_refused(limits: tuple[float | None, ...], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        Budget(*limits)

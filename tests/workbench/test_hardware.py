@@ -3,51 +3,136 @@
 import dataclasses
 import math
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from workbench import hardware
 
+ALLOWED = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+V2, V1 = "sys/fs/cgroup", "sys/fs/cgroup/cpu"
+
+
+def machine(root: Path, files: dict[str, str]) -> Path:
+    """A file system with these files."""
+    for name, content in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(content)
+    return root
+
 
 @pytest.mark.parametrize(
-    ("files", "cores"),
+    ("files", "quota"),
     [
-        ({"/sys/fs/cgroup/cpu.max": "150000 100000\n"}, 1.5),
-        ({"/sys/fs/cgroup/cpu.max": "max 100000\n"}, math.inf),
-        (
-            {
-                "/sys/fs/cgroup/cpu/cpu.cfs_quota_us": "50000\n",
-                "/sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
-            },
-            0.5,
-        ),
-        ({"/sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1\n", "/sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n"}, math.inf),
-        ({}, math.inf),
+        ({f"{V2}/cpu.max": "50000 100000\n"}, 0.5),
+        ({f"{V2}/cpu.max": "max 100000\n"}, None),
+        ({f"{V1}/cpu.cfs_quota_us": "50000\n", f"{V1}/cpu.cfs_period_us": "100000\n"}, 0.5),
+        ({f"{V1}/cpu.cfs_quota_us": "-1\n", f"{V1}/cpu.cfs_period_us": "100000\n"}, None),
+        ({f"{V2}/cpu.max": "0 100000\n"}, None),
+        ({}, None),
     ],
 )
-def test_the_control_groups_quota_is_heeded(
-    monkeypatch: pytest.MonkeyPatch, files: dict[str, str], cores: float
+def test_the_control_groups_quota_is_heeded(tmp_path: Path, files: dict[str, str], quota: float | None) -> None:
+    assert hardware.hardware(machine(tmp_path, files)).quota_cores == quota
+
+
+def test_the_strictest_of_nested_groups_binds(tmp_path: Path) -> None:
+    files = {
+        "proc/self/cgroup": "0::/pod/box/worker\n",
+        f"{V2}/cpu.max": "max 100000\n",
+        f"{V2}/pod/cpu.max": "30000 100000\n",
+        f"{V2}/pod/box/cpu.max": "80000 100000\n",
+        f"{V2}/pod/box/worker/cpu.max": "max 100000\n",
+        f"{V2}/pod/other/cpu.max": "1000 100000\n",
+    }
+    assert hardware.hardware(machine(tmp_path, files)).quota_cores == 0.3
+
+
+def test_version_1_groups_are_those_of_the_cpu_controller(tmp_path: Path) -> None:
+    files = {
+        "proc/self/cgroup": "4:memory:/other\n2:cpu,cpuacct:/job\n",
+        "sys/fs/cgroup/cpu,cpuacct/job/cpu.cfs_quota_us": "25000\n",
+        "sys/fs/cgroup/cpu,cpuacct/job/cpu.cfs_period_us": "100000\n",
+        f"{V1}/other/cpu.cfs_quota_us": "1000\n",
+        f"{V1}/other/cpu.cfs_period_us": "100000\n",
+    }
+    assert hardware.hardware(machine(tmp_path, files)).quota_cores == 0.25
+
+
+def test_a_quota_sets_the_threads_and_is_named(tmp_path: Path) -> None:
+    limits = hardware.limits(machine(tmp_path, {f"{V2}/cpu.max": "20000 100000\n"}))
+    assert (limits.threads, str(limits)) == (1, "threads: 1, from the cgroup quota 0.2")
+
+
+def test_a_part_of_a_core_counts_as_one(tmp_path: Path) -> None:
+    quota = ALLOWED - 0.5
+    files = {f"{V2}/cpu.max": f"{round(quota * 100_000)} 100000\n"}
+    assert hardware.limits(machine(tmp_path, files)).threads == ALLOWED
+    assert f"quota {quota:g}" in hardware.limits(tmp_path).reason
+
+
+def test_a_quota_beyond_the_cpus_changes_nothing(tmp_path: Path) -> None:
+    limits = hardware.limits(machine(tmp_path, {f"{V2}/cpu.max": "99900000 100000\n"}))
+    assert limits.threads == ALLOWED
+    assert "quota" not in limits.reason
+
+
+@pytest.mark.skipif(ALLOWED < 2 or not hasattr(os, "sched_setaffinity"), reason="there is no smaller affinity mask")
+def test_the_affinity_mask_sets_the_threads_and_is_named(tmp_path: Path) -> None:
+    code = (
+        "import os, pathlib, sys; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]);"
+        "from workbench import hardware; print(hardware.limits(pathlib.Path(sys.argv[1])))"
+    )
+    told = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert told.stdout.startswith("threads: 1, from the affinity mask (1 of ")
+
+
+def test_cores_and_threads_are_told_apart(tmp_path: Path) -> None:
+    places = {0: (0, 0), 1: (0, 1), 2: (0, 0), 3: (0, 1), 4: (1, 0)}  # two threads a core on the first socket
+    topology = "sys/devices/system/cpu/cpu{}/topology/{}"
+    files = {topology.format(cpu, "physical_package_id"): f"{socket}\n" for cpu, (socket, _) in places.items()}
+    files |= {topology.format(cpu, "core_id"): f"{core}\n" for cpu, (_, core) in places.items()}
+    files |= {f"sys/devices/system/node/node{node}/cpulist": "" for node in range(2)}
+    found = hardware.hardware(machine(tmp_path, files))
+    assert (found.sockets, found.physical_cores, found.numa_nodes) == (2, 3, 2)
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "sets"),
+    [
+        ("model name\t: X\nflags\t\t: fpu avx512f avx2 amx_int8 made_up\n", ("avx2", "amx_int8", "avx512f")),
+        ("Features\t: fp asimd i8mm\n", ("asimd", "i8mm")),
+        ("", ()),
+    ],
+)
+def test_instruction_sets_are_the_known_ones_that_the_kernel_lists(
+    tmp_path: Path, cpuinfo: str, sets: tuple[str, ...]
 ) -> None:
-    def read(path: Path, *_: object, **__: object) -> str:
-        if str(path) not in files:
-            raise FileNotFoundError(path)
-        return files[str(path)]
-
-    monkeypatch.setattr(Path, "read_text", read)
-    assert hardware._quota() == cores
+    assert set(hardware.instruction_sets(machine(tmp_path, {"proc/cpuinfo": cpuinfo}))) == set(sets)
 
 
-@pytest.mark.parametrize(("quota", "cores"), [(0.2, 1), (1.5, 2), (math.inf, 3)])
-def test_usable_cores_are_whole_and_at_least_one(monkeypatch: pytest.MonkeyPatch, quota: float, cores: int) -> None:
-    monkeypatch.setattr(hardware, "_quota", lambda: quota)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
-    assert hardware.usable_cores() == cores
+def test_what_cannot_be_read_is_empty_and_never_guessed(tmp_path: Path) -> None:
+    found = hardware.hardware(tmp_path)
+    assert (found.sockets, found.physical_cores, found.numa_nodes, found.instruction_sets) == (0, 0, 0, ())
+    assert found.threads == ALLOWED
+
+
+def test_no_threads_are_no_limits() -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        hardware.Limits(0, "nothing")
 
 
 def test_the_host_is_described_by_facts() -> None:
     facts = dataclasses.asdict(hardware.host())
-    assert facts["cores"] >= 1
+    assert facts["cores"] == hardware.limits().threads >= 1
     assert facts["memory_bytes"] > 2**20
     assert set(facts["features"]) <= set(hardware.FEATURES)
     assert facts["python"].startswith("3.")
+
+
+def test_this_machine_is_described_without_infinities() -> None:
+    found = dataclasses.asdict(hardware.hardware())
+    assert found["logical_cpus"] >= found["allowed_cpus"] >= found["threads"] >= 1
+    assert all(math.isfinite(value) for value in found.values() if isinstance(value, float))

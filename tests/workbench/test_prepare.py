@@ -1,4 +1,4 @@
-"""The same recipe is never cooked twice."""
+"""The same recipe is never cooked twice, and none from its beginning where a part of it is there."""
 
 from pathlib import Path
 
@@ -8,27 +8,16 @@ import pytest
 
 from tests.workbench import tiny
 from workbench import dataset, trial
-from workbench.recipe import RECIPES, Draft, Recipe, read
+from workbench.cooking import Cooking
+from workbench.dataset import Dataset
+from workbench.errors import InputError, MachineError
+from workbench.leash import Limits
+from workbench.recipe import RECIPES, Draft, read
+from workbench.results import Results
 from workbench.source import Source
-from workbench.steps import Kitchen, refine
 
-
-class Counter:
-    """Cooks, and counts."""
-
-    def __init__(self) -> None:
-        self.cook, self.count = trial.cook, 0
-
-    def __call__(self, *arguments):
-        self.count += 1
-        return self.cook(*arguments)
-
-
-@pytest.fixture
-def counter(monkeypatch: pytest.MonkeyPatch) -> Counter:
-    counter = Counter()
-    monkeypatch.setattr(trial, "cook", counter)
-    return counter
+FLOAT = read(RECIPES / "float.toml")
+CHILD = Draft("child", "", (*FLOAT.steps, ("reshape", {"height": 33, "width": 65})))
 
 
 @pytest.fixture
@@ -36,39 +25,72 @@ def frames(tmp_path: Path) -> Path:
     return tiny.write_scenes(tmp_path / "data", 3)
 
 
-def test_the_second_time_it_comes_from_the_store(plain: Source, frames: Path, tmp_path: Path, counter: Counter) -> None:
-    recipe, kitchen = refine(read(RECIPES / "float.toml"), plain), Kitchen(plain, dataset.load(frames))
-    first = trial.prepare(recipe, kitchen, tmp_path / "store")
-    assert trial.prepare(recipe, kitchen, tmp_path / "store") == first
-    assert counter.count == 1
+def cooking(source: Source, data: Dataset, folder: Path) -> Cooking:
+    return Cooking(source, data, folder, Results(folder / "results"), Limits(120.0))
 
 
-def test_another_name_for_the_same_recipe_is_the_same(
-    plain: Source, frames: Path, tmp_path: Path, counter: Counter
-) -> None:
-    kitchen = Kitchen(plain, dataset.load(frames))
+def cooked(folder: Path) -> dict[str, int]:
+    """The candidates in the store, and when each was made."""
+    return {path.parent.name: path.stat().st_mtime_ns for path in folder.glob("*/candidate.json")}
+
+
+def test_the_second_time_it_comes_from_the_store(plain: Source, frames: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    order = cooking(plain, dataset.load(frames), store).order(FLOAT)
+    first, made = trial.prepare(order), cooked(store)
+    assert trial.prepare(order) == first
+    assert cooked(store) == made
+    assert cooking(plain, dataset.load(frames), store).kept(order) == first
+
+
+def test_another_name_for_the_same_recipe_is_the_same(plain: Source, frames: Path, tmp_path: Path) -> None:
+    here = cooking(plain, dataset.load(frames), tmp_path / "store")
     for name in ("one", "two"):
-        steps = read(RECIPES / "float.toml").steps
-        trial.prepare(refine(Draft(name, "", steps), plain), kitchen, tmp_path / "store")
-    assert counter.count == 1
+        trial.prepare(here.order(Draft(name, "", FLOAT.steps)))
+    assert len(cooked(tmp_path / "store")) == 1
 
 
-@pytest.mark.parametrize(("name", "times"), [("int8", 2), ("float", 1)])
-def test_other_frames_matter_only_to_what_is_calibrated(
-    plain: Source, frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, times: int
-) -> None:
-    """Quantizing itself is left out: only how often it is asked for matters."""
-    asked: list[Recipe] = []
-    float_recipe = refine(read(RECIPES / "float.toml"), plain)
+def test_other_frames_matter_only_to_what_looks_at_them(plain: Source, frames: Path, tmp_path: Path) -> None:
+    def keys() -> list[str]:
+        here = cooking(plain, dataset.load(frames), tmp_path / "store")
+        orders = (here.order(read(RECIPES / f"{name}.toml")) for name in ("float", "int8", "int8-pruned30"))
+        return [order.key(order.recipe) for order in orders]
 
-    def cook(recipe: Recipe, kitchen: Kitchen, target: Path):
-        asked.append(recipe)
-        return real(float_recipe, kitchen, target)
-
-    real = trial.cook
-    monkeypatch.setattr(trial, "cook", cook)
-    recipe = refine(read(RECIPES / f"{name}.toml"), plain)
-    trial.prepare(recipe, Kitchen(plain, dataset.load(frames)), tmp_path / "store")
+    before = keys()
+    assert keys() == before
     cv2.imwrite(str(frames / "images/kind0_00.png"), np.zeros((96, 128, 3), np.uint8))
-    trial.prepare(recipe, Kitchen(plain, dataset.load(frames)), tmp_path / "store")
-    assert len(asked) == times
+    after = keys()
+    assert [a == b for a, b in zip(before, after, strict=True)] == [True, False, False]
+
+
+def test_only_as_many_frames_matter_as_a_step_looks_at(plain: Source, tmp_path: Path) -> None:
+    data = dataset.load(tiny.write_scenes(tmp_path / "data", 6))
+    few = Draft("few", "", (*FLOAT.steps, ("quantize", {"frames": 2})))
+    more, less = (cooking(plain, some, tmp_path / "store").order(few) for some in (data, data.shuffled(4)))
+    assert more.key(more.recipe) == less.key(less.recipe)
+
+
+def test_it_goes_on_from_the_longest_part_that_is_there(plain: Source, frames: Path, tmp_path: Path) -> None:
+    here = cooking(plain, dataset.load(frames), tmp_path / "store")
+    part = trial.prepare(here.order(Draft("part", "", FLOAT.steps[:1])))
+    parent = trial.prepare(here.order(FLOAT))
+    child = trial.prepare(here.order(CHILD))
+    assert part.parent == plain.digest
+    assert (parent.parent, child.parent) == (part.digest, parent.digest)
+    assert child.notes[:-1] == parent.notes
+    alone = cooking(plain, dataset.load(frames), tmp_path / "other").order(CHILD)
+    assert trial.prepare(alone).artifact.digest == child.artifact.digest
+
+
+def test_a_refusal_is_kept_and_a_crash_is_not(plain: Source, frames: Path, tmp_path: Path) -> None:
+    here = cooking(plain, dataset.load(frames), tmp_path / "store")
+    order = here.order(Draft("rash", "", (("cut", {"output": "nowhere"}),)))
+    assert here.kept(order) is None
+    with pytest.raises(InputError, match="has no node nowhere"):
+        here.cook(order)
+    with pytest.raises(InputError, match="has no node nowhere"):
+        here.kept(order)
+    hasty = Cooking(plain, here.calibration, here.folder, here.results, Limits(0.01))
+    with pytest.raises(MachineError, match="not done within 0 s"):
+        hasty.cook(here.order(FLOAT))
+    assert here.kept(here.order(FLOAT)) is None

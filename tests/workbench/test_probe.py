@@ -75,6 +75,30 @@ def test_the_person_among_other_classes_is_not_guessed(tmp_path: Path) -> None:
         probe.inspect(graph(tmp_path / "five.pb", lambda pixels: pixels / 255, classes=5))
 
 
-def test_a_graph_without_a_decision_is_no_segmentation(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="found no ArgMax over classes; name the cut"):
-        probe.inspect(graph(tmp_path / "soft.pb", lambda pixels: pixels, decide=False))
+def test_a_graph_of_logits_without_a_decision_is_a_segmentation(tmp_path: Path) -> None:
+    found = probe.inspect(graph(tmp_path / "soft.pb", lambda pixels: pixels / 255, decide=False))
+    assert (found.meaning, found.person, found.node, found.answer) == ("person", 1, "out:0", "out:0")
+
+
+def test_floats_from_nought_to_one_are_told_by_what_is_subtracted(tmp_path: Path) -> None:
+    made = tf.Graph()
+    with made.as_default():
+        picture = tf.compat.v1.placeholder(tf.float32, (1, 16, 16, 3), name="photo")
+        normal = (picture - tf.constant([0.485, 0.456, 0.406])) / tf.constant([0.229, 0.224, 0.225])
+        tf.nn.conv2d(normal, tf.ones((1, 1, 3, 2)), 1, "SAME", name="Conv")
+    (tmp_path / "unit.pb").write_bytes(made.as_graph_def().SerializeToString())
+    found = probe.inspect(tmp_path / "unit.pb")
+    assert (found.port, found.normalised) == ("photo:0", True)
+    assert (found.mean, found.scale) == ((0.0,) * 3, (255.0,) * 3)
+
+
+def test_several_maps_are_tensors_though_one_looks_like_a_mask(tmp_path: Path) -> None:
+    made = tf.Graph()
+    with made.as_default():
+        picture = tf.compat.v1.placeholder(tf.uint8, (1, 16, 16, 3), name="photo")
+        pixels = tf.cast(picture, tf.float32) / 255
+        for name, channels in (("score", 1), ("boxes", 5)):
+            tf.nn.conv2d(pixels, tf.ones((1, 1, 3, channels)), 1, "SAME", name=name)
+    (tmp_path / "detector.pb").write_bytes(made.as_graph_def().SerializeToString())
+    found = probe.inspect(tmp_path / "detector.pb")
+    assert (found.meaning, set(found.answers)) == ("tensors", {"score:0", "boxes:0"})

@@ -51,3 +51,21 @@ def test_a_trial_that_takes_too_long_is_ended() -> None:
         isolated(crimes.hang, timeout_s=1.0)
     assert time.monotonic() - started < 30
     assert set(multiprocessing.active_children()) == before
+
+
+def test_a_trial_that_takes_too_much_memory_is_ended() -> None:
+    started = time.monotonic()
+    with pytest.raises(MachineError, match=r"hoard: it takes [\d.]+ GiB of memory, the limit is 0.5"):
+        isolated(crimes.hoard, 1.0, timeout_s=PATIENCE_S, memory_gib=0.5)
+    assert time.monotonic() - started < PATIENCE_S
+
+
+def test_a_trial_within_its_memory_is_left_alone() -> None:
+    with pytest.raises(MachineError, match="hoard: not done within 3 s"):
+        isolated(crimes.hoard, 0.1, timeout_s=3.0, memory_gib=2.0)
+
+
+@pytest.mark.parametrize("limits", [{"timeout_s": 0.0}, {"timeout_s": 5.0, "memory_gib": -1.0}])
+def test_a_limit_that_allows_nothing_is_refused(limits: dict[str, float]) -> None:
+    with pytest.raises(InputError, match="expected more than 0, received"):
+        isolated(crimes.pid, **limits)

@@ -1,120 +1,51 @@
-"""OpenVINO: reading, cutting, writing and running its graphs. What is done inside a graph is in `surgery`."""
+"""OpenVINO: reading, writing and running its graphs. How others become such is in `conversion`."""
 
-import difflib
-import re
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import openvino as ov
-from openvino._offline_transformations import apply_moc_transformations
-from openvino.frontend import (
-    FrontEndManager,
-    GeneralFailure,
-    InitializationFailure,
-    InputModel,
-    NotImplementedFailure,
-    OpConversionFailure,
-    OpValidationFailure,
-    Place,
-)
-from openvino.tools.ovc.error import Error as ConverterError
 
 from workbench.artifact import Artifact, Port, digest, graph_files
-from workbench.backends.surgery import straighten_resizes
+from workbench.backends import conversion
+from workbench.backends.conversion import convert, cut
 from workbench.configuration import Configuration
 from workbench.errors import InputError, MachineError
+from workbench.framing import Normalisation
 
-# The frontends' and the converter's errors aren't RuntimeErrors, as OpenVINO's others are.
-_FAILURES = (
-    RuntimeError,
-    ConverterError,
-    GeneralFailure,
-    InitializationFailure,
-    NotImplementedFailure,
-    OpConversionFailure,
-    OpValidationFailure,
-)
-_MADE_UP = re.compile(r"(([A-Z]\w*?)_\d+)(/.*)?")
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except _FAILURES as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise InputError(f"{path}: OpenVINO can't read it: {lines[-1] if lines else error}") from error
-
-
-def convert(path: Path, *, shape: tuple[int, ...]) -> ov.Model:
-    """The whole graph, as OpenVINO's own converter gives it, its one input fixed to ``shape``."""
-    with _translated(path):
-        model = ov.convert_model(path)
-        model.reshape(list(shape))
-    return model
-
-
-def cut(path: Path, *, inputs: str, output: str, shape: tuple[int, ...]) -> ov.Model:
-    """The part of a frozen graph from ``inputs`` (``0:node`` for a node's input port) to ``output``.
-
-    The frontend API still does what the converters gave up.
-    """
-    with _translated(path):
-        frontend = FrontEndManager().load_by_framework("tf")
-        graph = frontend.load(str(path))
-    start, end = (_place(graph, place, path) for place in (inputs, output))
-    with _translated(path):
-        graph.extract_subgraph([start], [end])
-        graph.set_partial_shape(start, ov.PartialShape(list(shape)))
-        model = frontend.convert(graph)
-        if len(model.inputs) > 1:
-            others = [port.get_node().get_friendly_name() for port in model.inputs]
-            raise InputError(f"{path}: from {inputs} to {output} it needs {' and '.join(others)}; cut elsewhere")
-        # Folds SpaceToBatch into dilations, batch norms and padding into the convolutions.
-        apply_moc_transformations(model, cf=False)
-        straighten_resizes(model)
-    return model
-
-
-def _place(graph: InputModel, name: str, path: Path) -> Place:
-    place = graph.get_place_by_tensor_name(name)
-    if place is None:
-        from workbench.backends import tensorflow
-
-        known = tensorflow.node_names(path)
-        near = difflib.get_close_matches(name.split(":", 1)[-1], known, n=3, cutoff=0.4)
-        raise InputError(f"{path}: has no node {name}; the nearest are {', '.join(near) or known[:3]}")
-    return place
+__all__ = [
+    "Pipeline",
+    "compile_",
+    "convert",
+    "cut",
+    "describe",
+    "feeding_runner",
+    "precisions",
+    "read",
+    "runner",
+    "runner_of_all",
+    "save",
+    "source_runner",
+    "versions",
+]
 
 
 def read(path: Path) -> ov.Model:
     """The IR at ``path``."""
-    with _translated(path):
+    with conversion.translated(path):
         return ov.Core().read_model(path)
 
 
 def save(model: ov.Model, path: Path) -> Artifact:
     """Write the IR in the precision it has, and describe it."""
-    _number_names(model)
+    conversion.number_names(model)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         ov.save_model(model, path, compress_to_fp16=False)
     except (OSError, RuntimeError) as error:
         raise InputError(f"{path}: can't be written ({error})") from error
     return describe(path)
-
-
-def _number_names(model: ov.Model) -> None:
-    """Number made-up names (``Transpose_659``) anew: their counter runs on through a process, digests must not."""
-    numbers: dict[str, int] = {}
-    for node in model.get_ordered_ops():
-        made_up = _MADE_UP.fullmatch(node.get_friendly_name())
-        if made_up:
-            name, kind, rest = made_up.groups()
-            node.set_friendly_name(f"{kind}_{numbers.setdefault(name, len(numbers))}{rest or ''}")
 
 
 def describe(path: Path) -> Artifact:
@@ -133,6 +64,10 @@ def _port(port: ov.Output) -> Port:
 
 def compile_(path: Path, configuration: Configuration) -> ov.CompiledModel:
     """The graph ready to run. Precision is always said: the CPU plugin would pick bf16 silently where it has it."""
+    return _compiled(read(path), configuration, path.name)
+
+
+def _compiled(model: ov.Model, configuration: Configuration, name: str) -> ov.CompiledModel:
     properties: dict[str, Any] = {
         "PERFORMANCE_HINT": configuration.hint.upper(),
         "INFERENCE_PRECISION_HINT": configuration.precision,
@@ -142,15 +77,48 @@ def compile_(path: Path, configuration: Configuration) -> ov.CompiledModel:
     if configuration.threads:
         properties["INFERENCE_NUM_THREADS"] = configuration.threads
     try:
-        return ov.Core().compile_model(read(path), configuration.device, properties)
+        return ov.Core().compile_model(model, configuration.device, properties)
     except RuntimeError as error:
-        raise MachineError(f"{configuration.device} can't run {path.name}: {str(error).splitlines()[-1]}") from error
+        raise MachineError(f"{configuration.device} can't run {name}: {str(error).splitlines()[-1]}") from error
 
 
 def runner(path: Path, configuration: Configuration) -> Callable[[np.ndarray], np.ndarray]:
     """A function from the graph's input to its first output, one picture at a time."""
     request = compile_(path, configuration).create_infer_request()
     return lambda value: request.infer({0: value}, share_inputs=True)[0]
+
+
+def runner_of_all(path: Path, configuration: Configuration) -> Callable[[np.ndarray], tuple[np.ndarray, ...]]:
+    """A function from the graph's input to all its outputs, one picture at a time."""
+    return _all_of(compile_(path, configuration))
+
+
+def source_runner(
+    path: Path,
+    configuration: Configuration,
+    *,
+    shape: tuple[int, ...],
+    normalisation: Normalisation | None = None,
+    answers: Sequence[str] = (),
+) -> Callable[[np.ndarray], tuple[np.ndarray, ...]]:
+    """A function from (1, H, W, 3) uint8 pictures to the source graph's answers, as `convert` gives the graph."""
+    model = convert(path, shape=shape, normalisation=normalisation, answers=answers)
+    return _all_of(_compiled(model, configuration, path.name))
+
+
+def feeding_runner(path: Path, port: str, shape: tuple[int, ...]) -> Callable[[np.ndarray], tuple[np.ndarray, ...]]:
+    """A function from (1, H, W, 3) uint8 pictures of ``shape`` to what feeds the input port, channels last."""
+    return _all_of(_compiled(conversion.before(path, port, shape), Configuration(), path.name))
+
+
+def _all_of(compiled: ov.CompiledModel) -> Callable[[np.ndarray], tuple[np.ndarray, ...]]:
+    request, count = compiled.create_infer_request(), len(compiled.outputs)
+
+    def run(value: np.ndarray) -> tuple[np.ndarray, ...]:
+        results = request.infer({0: value}, share_inputs=True)
+        return tuple(results[number] for number in range(count))
+
+    return run
 
 
 class Pipeline:

@@ -1,18 +1,19 @@
-"""What the cut does to an OpenVINO graph, in memory: head, pictures in, stride."""
+"""What the cut does to an OpenVINO graph, in memory: head and stride."""
 
+import math
 from collections.abc import Callable
+from dataclasses import astuple
 from typing import TypeAlias
 
 import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
-from openvino.preprocess import ColorFormat, PrePostProcessor
 
 from workbench.errors import InputError
 from workbench.framing import Grid
 
 NAMESPACE = "danmatte"
-INPUT, OUTPUT = "image", "person"
+OUTPUT = "person"
 # What lies between the last logits and the classes' names, and changes places or types but decides nothing.
 _AFTER_LOGITS = frozenset(
     {
@@ -28,6 +29,7 @@ _AFTER_LOGITS = frozenset(
         "Softmax",
     }
 )
+_Sizes: TypeAlias = tuple[tuple[int, int], tuple[int, int]]  # (height, width) of the input and of the output
 _Placing: TypeAlias = Callable[[tuple[int, int], tuple[int, int]], Grid]  # from input and output size
 
 
@@ -47,7 +49,7 @@ def logits_head(model: ov.Model, person: int) -> ov.Model:
     grid = place(inputs, (height, width))
     cut_model = ov.Model([ops.result(person_map)], model.get_parameters(), "person")
     cut_model.output(0).set_names({OUTPUT})
-    _note_grid(cut_model, grid)
+    note_grid(cut_model, grid)
     return cut_model
 
 
@@ -111,7 +113,8 @@ def _folded_margin(logits: ov.Node, person: int, other: int) -> ov.Node | None:
     return ops.add(narrow, ops.constant(np.full((1, 1, 1, 1), bias[person] - bias[other], kernel.dtype)))
 
 
-def _note_grid(model: ov.Model, grid: Grid) -> None:
+def note_grid(model: ov.Model, grid: Grid) -> None:
+    """Say in the graph where its output's values lie."""
     for name in ("step_y", "step_x", "offset_y", "offset_x"):
         model.set_rt_info(repr(float(getattr(grid, name))), [NAMESPACE, name])
 
@@ -124,26 +127,13 @@ def read_grid(model: ov.Model) -> Grid | None:
     return Grid(*(float(model.get_rt_info([NAMESPACE, name]).astype(str)) for name in names))
 
 
-def take_pictures(model: ov.Model, *, colour: str, mean: tuple[float, ...], scale: tuple[float, ...]) -> ov.Model:
-    """The same graph, fed with (1, H, W, 3) uint8 in RGB: colour order, mean and scale are inside."""
-    _channels_last(model)
-    processor = PrePostProcessor(model)
-    entry = processor.input()
-    entry.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC")).set_color_format(ColorFormat.RGB)
-    entry.model().set_layout(ov.Layout("NHWC"))
-    steps = entry.preprocess().convert_element_type(ov.Type.f32)
-    if colour == "BGR":
-        steps = steps.convert_color(ColorFormat.BGR)
-    steps.mean(list(mean)).scale(list(scale))
-    model = processor.build()
-    model.input(0).set_names({INPUT})
-    return model
-
-
-def _channels_last(model: ov.Model) -> None:
-    shape = model.input(0).get_partial_shape()
-    if shape.rank.get_length() != 4 or shape[3] != 3:
-        raise InputError(f"expected an input of shape (1, H, W, 3), found {shape}")
+def moved_grid(grid: Grid, before: _Sizes, after: _Sizes) -> Grid:
+    """The same kind of grid for other sizes. Raises InputError for one of no known kind."""
+    for place in (Grid.aligned, Grid.cornered, Grid.halves):
+        values = zip(astuple(place(*before)), astuple(grid), strict=True)
+        if all(abs(expected - found) < 1e-6 for expected, found in values):
+            return place(*after)
+    raise InputError(f"the graph's {grid} is none that a resize from {before[1]} to {before[0]} has")
 
 
 def straighten_resizes(model: ov.Model) -> None:
@@ -174,20 +164,20 @@ def _data(output: ov.Output) -> list[int] | None:
     return node.get_data().tolist() if node.get_type_name() == "Constant" else None
 
 
-def halve_resolution(model: ov.Model) -> tuple[int, int]:
-    """Undo one trade of stride for dilation, in place; return the features' old and new width.
+def halve_resolution(model: ov.Model) -> _Sizes:
+    """Undo one trade of stride for dilation, in place; return the features' old and new (height, width).
 
     The depthwise convolution before the first dilated one strides again, the dilations after it are halved, the
     pooling stays global and the resizes to the features' size follow. Raises InputError where nothing is dilated.
     """
     first = _before_dilation(model)
-    old = first.get_output_shape(0)[3]
+    old = _places(first)
     first.set_attribute("strides", [2, 2])
-    new = (old + 1) // 2
+    new = ((old[0] + 1) // 2, (old[1] + 1) // 2)
     for node in model.get_ordered_ops():
         if node.get_type_name() in ("GroupConvolution", "Convolution"):
             _halve_dilation(node)
-        elif node.get_type_name() == "AvgPool" and list(node.get_attributes()["kernel"]) == [old, old]:
+        elif node.get_type_name() == "AvgPool" and tuple(node.get_attributes()["kernel"]) == old:
             pooled = ops.reduce_mean(node.input_value(0), np.array([2, 3]), keep_dims=True)
             node.output(0).replace(pooled.output(0))
         elif node.get_type_name() == "Interpolate":
@@ -197,9 +187,14 @@ def halve_resolution(model: ov.Model) -> tuple[int, int]:
 
 
 def output_stride(model: ov.Model) -> int:
-    """Input pixels from one place of the dilated features to the next."""
-    places = _before_dilation(model).get_output_shape(0)[3] - 1
-    return round((model.input(0).get_shape()[2] - 1) / places)
+    """Input pixels from one place of the dilated features to the next, a power of two."""
+    width = model.input(0).get_shape()[2]
+    return int(2 ** round(math.log2(width / _places(_before_dilation(model))[1])))
+
+
+def _places(node: ov.Node) -> tuple[int, int]:
+    height, width = list(node.get_output_shape(0))[2:]
+    return height, width
 
 
 def _before_dilation(model: ov.Model) -> ov.Node:
@@ -221,7 +216,6 @@ def _halve_dilation(node: ov.Node) -> None:
         node.set_attribute(name, [side // 2 for side in attributes[name]])
 
 
-def _follow(node: ov.Node, old: int, new: int) -> None:
-    target = node.input_value(1).get_node()
-    if target.get_type_name() == "Constant" and target.get_data().tolist() == [old, old]:
-        node.input(1).replace_source_output(ops.constant(np.array([new, new], np.int64)).output(0))
+def _follow(node: ov.Node, old: tuple[int, int], new: tuple[int, int]) -> None:
+    if _data(node.input_value(1)) == list(old):
+        node.input(1).replace_source_output(ops.constant(np.array(new, np.int64)).output(0))

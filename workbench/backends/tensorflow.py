@@ -2,96 +2,50 @@
 
 import os
 import re
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 import tensorflow as tf
-from google.protobuf.message import DecodeError
 
+from workbench.backends.anatomy import Anatomy, Node
+from workbench.backends.frozen import read_graph
 from workbench.errors import InputError
 
 tf.get_logger().setLevel("ERROR")
-
-
-@dataclass(frozen=True)
-class Structure:
-    """What a frozen segmentation graph's nodes say about it. Names are node names, ports are ``0:node``."""
-
-    nodes: tuple[str, ...]
-    image: str
-    image_shape: tuple[int, ...]
-    first_convolution: str
-    classes: str
 
 
 @contextmanager
 def _translated(path: Path) -> Iterator[None]:
     try:
         yield
-    except DecodeError as error:
-        raise InputError(f"{path}: isn't a frozen TensorFlow graph") from error
     except (tf.errors.OpError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: {str(error).splitlines()[0]}") from error
 
 
-def read_graph(path: Path) -> tf.compat.v1.GraphDef:
-    """The frozen graph at ``path``. Raises InputError when there is none."""
-    definition = tf.compat.v1.GraphDef()
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: can't be read ({error.strerror})") from error
-    with _translated(path):
-        definition.ParseFromString(content)
-    if not definition.node:
-        raise InputError(f"{path}: isn't a frozen TensorFlow graph: it has no nodes")
-    return definition
+def anatomy(path: Path) -> Anatomy:
+    """The graph's nodes, without control inputs."""
+    return Anatomy(tuple(Node(node.name, node.op, _flow(node)) for node in read_graph(path).node))
 
 
-def structure(path: Path) -> Structure:
-    """Find the picture, the first convolution and the class decision of a segmentation graph.
-
-    Raises InputError when the graph has no single picture input, or no ``ArgMax``.
-    """
-    definition = read_graph(path)
-    nodes = {node.name: node for node in definition.node}
-    images = [node for node in definition.node if node.op == "Placeholder"]
-    if len(images) != 1:
-        raise InputError(f"{path}: expected one input, found {[node.name for node in images]}; name the cut")
-    first = _first_convolution(definition, images[0].name)
-    classes = next((node.name for node in definition.node if node.op == "ArgMax"), None)
-    if first is None or classes is None:
-        missing = "convolution behind its input" if first is None else "ArgMax over classes"
-        raise InputError(f"{path}: found no {missing}; name the cut with --input and --output")
-    shape = tuple(int(dim.size) for dim in images[0].attr["shape"].shape.dim)
-    return Structure(tuple(nodes), images[0].name, shape, f"0:{first}", classes)
+def _flow(node: tf.compat.v1.NodeDef) -> tuple[str, ...]:
+    """The nodes that the inputs ``node`` and ``node:1`` point at."""
+    return tuple(re.sub(r":\d+$", "", reference) for reference in node.input if not reference.startswith("^"))
 
 
-def _first_convolution(definition: tf.compat.v1.GraphDef, start: str) -> str | None:
-    consumers: dict[str, list[tf.compat.v1.NodeDef]] = {}
-    for node in definition.node:
-        for name in node.input:
-            consumers.setdefault(_node(name), []).append(node)
-    queue, seen = deque([start]), {start}
-    while queue:
-        for node in consumers.get(queue.popleft(), []):
-            if node.op == "Conv2D":
-                return node.name
-            if node.name not in seen:
-                seen.add(node.name)
-                queue.append(node.name)
-    return None
+def static_shape(path: Path, node: str) -> tuple[int, ...]:
+    """The shape that a placeholder says it has; −1 for what it leaves open, nothing where it says nothing."""
+    found = next(item for item in read_graph(path).node if item.name == node)
+    return tuple(int(side.size) for side in found.attr["shape"].shape.dim)
 
 
-def _node(reference: str) -> str:
-    """The node that an input reference (``^node``, ``node:1``) points at."""
-    return re.sub(r":\d+$", "", reference.lstrip("^"))
+def takes_floats(path: Path, node: str) -> bool:
+    """Whether the placeholder's numbers are floats."""
+    found = next(item for item in read_graph(path).node if item.name == node)
+    return bool(tf.dtypes.as_dtype(found.attr["dtype"].type).is_floating)
 
 
 def node_names(path: Path) -> tuple[str, ...]:
@@ -111,6 +65,17 @@ def node_feeding(path: Path, port: str) -> str:
 
 def runner(path: Path, *, feed: str, fetch: str, threads: int = 0) -> Callable[[np.ndarray], np.ndarray]:
     """A function from the tensor named ``feed`` to the one named ``fetch`` (``node:0``), in stock TensorFlow."""
+    run = runner_of_all(path, feed=feed, fetches=(fetch,), threads=threads)
+    return lambda value: run(value)[0]
+
+
+def runner_of_all(
+    path: Path, *, feed: str, fetches: Sequence[str], threads: int = 0
+) -> Callable[[np.ndarray], tuple[np.ndarray, ...]]:
+    """A function from the tensor named ``feed`` to those named ``fetches`` (``node:0``), in stock TensorFlow.
+
+    Pictures are cast to the input's type, and put channels first where it has them so.
+    """
     definition = read_graph(path)
     graph = tf.Graph()
     with _translated(path), graph.as_default():
@@ -118,11 +83,14 @@ def runner(path: Path, *, feed: str, fetch: str, threads: int = 0) -> Callable[[
     options = tf.compat.v1.ConfigProto(intra_op_parallelism_threads=threads)
     session = tf.compat.v1.Session(graph=graph, config=options)
     with _translated(path):
-        call = session.make_callable(fetch, feed_list=[feed])
+        entry = graph.get_tensor_by_name(feed)
+        call = session.make_callable(list(fetches), feed_list=[feed])
+    kind, sides = entry.dtype.as_numpy_dtype, entry.shape.as_list() if entry.shape.rank else []
+    first = len(sides) == 4 and sides[1] == 3 and sides[3] != 3
 
-    def run(value: np.ndarray) -> np.ndarray:
+    def run(value: np.ndarray) -> tuple[np.ndarray, ...]:
         with _translated(path):
-            return call(value)
+            return tuple(call(np.asarray(np.moveaxis(value, -1, 1) if first else value, kind)))
 
     return run
 

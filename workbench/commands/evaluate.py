@@ -16,7 +16,9 @@ METRICS = ("mean_iou", "pooled_iou", "boundary_iou", "false_positives")
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Model and data."""
-    parser.add_argument("model", help="a model's name, NAME/VERSION of a published one, its folder, or a frozen graph")
+    parser.add_argument(
+        "model", help="a model's name, NAME/VERSION of a published one, its folder, or a graph in any of the formats"
+    )
     parser.add_argument(
         "--data",
         type=Path,
@@ -84,7 +86,12 @@ def _contender(name: str, models: Path) -> "Contender":
         if (folder / "manifest.json").exists():
             return published(folder)
     described = source.find(name, models)
-    return stock(source.read(described) if described else probe.inspect(Path(name)))
+    found = source.read(described) if described else probe.inspect(Path(name))
+    for note in found.notes:
+        print(f"{found.path}: {note}")
+    if found.meaning != "person":
+        raise InputError(f"{found.path}: expected a graph whose answer is a mask of people, to compare with masks")
+    return stock(found)
 
 
 def _show(figures: "dict[str, dict[str, Measurement]]", name: str, console: Any) -> None:

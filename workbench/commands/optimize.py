@@ -1,95 +1,156 @@
 """``workbench optimize``: from a source graph to the published winner."""
 
 import argparse
+import math
 import os
-import shlex
 import sys
-import time
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from workbench.budget import Budget
     from workbench.dataset import Dataset
+    from workbench.experiment import Experiment
+    from workbench.progress import Progress
+    from workbench.search import Effort
     from workbench.source import Source
 
-LABELLED_DROP, UNLABELLED_DROP = 0.5, 4.0
+LABELLED_DROP, UNLABELLED_DROP, DISAGREEMENT = 0.5, 4.0, 1.0
+TRIAL_S, TRIAL_MEMORY_GIB = 1800.0, 8.0
+LEAST_CALIBRATION = 32
 WIDTH = 110  # where there is no terminal to ask
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Source, frames, budget, objective, and where things go."""
-    parser.add_argument("model", help="a model's name, such as deeplab, or a frozen TensorFlow graph")
+    """Source, frames, budget, objective, limits, and where things go."""
+    parser.add_argument("model", help="a model's name, such as deeplab, or a graph in any of the formats")
     parser.add_argument("--data", type=Path, metavar="PATH", help="pictures with masks, pictures alone, or a video")
     parser.add_argument(
-        "--calibration", type=Path, metavar="PATH", help="frames to calibrate on, if not part of --data"
+        "--calibration", type=Path, metavar="PATH", help="frames to calibrate and to teach on, if not part of --data"
     )
     parser.add_argument(
         "--max-iou-drop",
-        type=float,
+        type=_number("points of IoU, such as 0.5"),
         metavar="POINTS",
         help=f"IoU that may be lost, in hundredths: {LABELLED_DROP} with masks; {UNLABELLED_DROP} without, "
         "when what is measured is disagreement with the source",
     )
-    parser.add_argument("--max-latency-ms", type=float, metavar="MS", help="milliseconds that a frame may take")
+    parser.add_argument(
+        "--max-disagreement",
+        type=_number("points, such as 1"),
+        metavar="POINTS",
+        help=f"for graphs whose answer isn't a mask: cosine distance of tensors, in hundredths: {DISAGREEMENT}",
+    )
+    parser.add_argument(
+        "--max-latency-ms", type=_number("milliseconds"), metavar="MS", help="milliseconds that a frame may take"
+    )
     parser.add_argument("--objective", default="throughput", help="throughput or latency")
     parser.add_argument("--effort", default="standard", help="quick, standard or thorough")
+    parser.add_argument("--size", metavar="HxW", help="try this input size, too; a ratio such as 16:9 will do")
+    parser.add_argument("--device", default="CPU", help="any of OpenVINO's devices, such as GPU or AUTO")
+    parser.add_argument(
+        "--trial-s", type=_number("seconds"), default=TRIAL_S, metavar="S", help="seconds that a trial may take"
+    )
+    parser.add_argument(
+        "--trial-memory-gib",
+        type=_number("GiB"),
+        default=TRIAL_MEMORY_GIB,
+        metavar="GIB",
+        help="memory that a trial may take",
+    )
     parser.add_argument(
         "--models", type=Path, metavar="DIR", help="where models are published; the project's by default"
     )
+    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where runs are reported")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured there, too")
-    parser.add_argument("--store", type=Path, metavar="DIR", help="where candidates are kept between runs")
+    parser.add_argument("--store", type=Path, metavar="DIR", help="where trials are kept between runs")
+
+
+def _number(what: str) -> Callable[[str], float]:
+    def number(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if math.isnan(value):
+            raise argparse.ArgumentTypeError(f"expected {what}, received {text!r}")
+        return value
+
+    return number
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Cook, measure, choose, publish, report."""
+    return conduct(arguments, None)
+
+
+def conduct(arguments: argparse.Namespace, effort: "Effort | None") -> int:
+    """The same with an effort of one's own making."""
     from rich.console import Console
 
-    from workbench import judge
-    from workbench.budget import Budget
-    from workbench.errors import BudgetError
-    from workbench.experiment import Experiment
-    from workbench.publish import publish
-    from workbench.report import facts, table
-    from workbench.search import plan
+    from workbench.finale import Places, finish
+    from workbench.progress import Progress, display
+    from workbench.report.facts import Terms
     from workbench.source import models_folder
 
-    started = time.monotonic()
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
-    effort = plan(arguments.effort)
+    progress = Progress(display(console))
+    started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    try:
+        experiment = _experiment(arguments, effort, progress)
+        findings = experiment.run()
+        terms = Terms(("workbench", *sys.argv[1:]), started, arguments.objective, experiment.effort.name)
+        places = Places(arguments.models or models_folder(), arguments.runs, arguments.json)
+        finish(experiment, findings, terms, places, console)
+    finally:
+        progress.close()
+    return 0
+
+
+def _experiment(arguments: argparse.Namespace, effort: "Effort | None", progress: "Progress") -> "Experiment":
+    """Everything that can be wrong with what was asked for is found here, before anything takes time."""
+    from workbench import judge
+    from workbench.backends import devices
+    from workbench.experiment import Experiment
+    from workbench.leash import Limits
+    from workbench.search import Wish, plan, size_of
+
     judge.check(arguments.objective)
+    limits = Limits(arguments.trial_s, arguments.trial_memory_gib)
+    plan(arguments.effort)
+    devices.check_device(arguments.device)
+    _budget(arguments, "person", labelled=True)
     source = _source(arguments.model)
+    size = size_of(arguments.size, source.size) if arguments.size else None
+    effort = effort or plan(arguments.effort, Wish(source.meaning, arguments.device, size, arguments.objective))
     data, calibration = _frames(arguments, effort.calibration)
-    default_drop = LABELLED_DROP if data.labelled else UNLABELLED_DROP
-    drop = default_drop if arguments.max_iou_drop is None else arguments.max_iou_drop
-    experiment = Experiment(
+    return Experiment(
         source=source,
         data=data.shuffled(effort.frames),
         calibration=calibration.shuffled(effort.calibration),
-        budget=Budget(drop, arguments.max_latency_ms),
+        budget=_budget(arguments, source.meaning, labelled=data.labelled),
         effort=effort,
+        objective=arguments.objective,
         store=arguments.store or _cache() / "candidates",
-        tell=lambda text: console.print(f"[{time.monotonic() - started:5.0f} s] {text}", highlight=False, markup=False),
+        limits=limits,
+        progress=progress,
+        device=arguments.device,
     )
-    findings = experiment.run()
-    command = ["workbench", *sys.argv[1:]]
-    try:
-        winner = judge.choose(findings.trials, arguments.objective)
-    except BudgetError:
-        table.show(findings, None, console)
-        if arguments.json:
-            facts.write(facts.facts(findings, None, None, command), arguments.json)
-        raise
-    published = publish(winner, source, arguments.models or models_folder())
-    table.show(findings, winner, console)
-    if arguments.json:
-        facts.write(facts.facts(findings, winner, published, command), arguments.json)
-    console.print(f"published {published} in {time.monotonic() - started:.0f} s", highlight=False, soft_wrap=True)
-    console.print(
-        f"serve it:  matting serve --models {shlex.quote(str(published.parent.parent))}",
-        highlight=False,
-        soft_wrap=True,
-    )
-    return 0
+
+
+def _budget(arguments: argparse.Namespace, meaning: str, *, labelled: bool) -> "Budget":
+    from workbench.budget import Budget
+    from workbench.errors import InputError
+
+    drop, disagreement = arguments.max_iou_drop, arguments.max_disagreement
+    if meaning == "person":
+        default = LABELLED_DROP if labelled else UNLABELLED_DROP
+        return Budget(default if drop is None else drop, arguments.max_latency_ms, disagreement)
+    if drop is not None:
+        raise InputError("--max-iou-drop: this graph's answer isn't a mask of people; say --max-disagreement")
+    return Budget(None, arguments.max_latency_ms, DISAGREEMENT if disagreement is None else disagreement)
 
 
 def _source(name: str) -> "Source":
@@ -100,12 +161,13 @@ def _source(name: str) -> "Source":
 
 
 def _frames(arguments: argparse.Namespace, calibration: int) -> tuple["Dataset", "Dataset"]:
+    """To compare on and to calibrate on: a third of the frames are taken for the latter, where none are given."""
     from workbench.dataset import SAMPLES, load
 
     data = load(arguments.data or SAMPLES)
     if arguments.calibration:
         return data, load(arguments.calibration)
-    calibrate, compare = data.split(calibration)
+    calibrate, compare = data.split(min(calibration, max(LEAST_CALIBRATION, len(data) // 3)))
     return compare, calibrate
 
 

@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -12,38 +12,42 @@ from workbench.artifact import GRAPH, Artifact
 from workbench.configuration import Configuration
 from workbench.dataset import Sample
 from workbench.errors import InputError
-from workbench.framing import Framing, Grid
+from workbench.framing import Framing, Grid, Normalisation
 from workbench.hardware import usable_cores
 from workbench.source import Source
 
-Run = Callable[[np.ndarray], np.ndarray]
+Run: TypeAlias = Callable[[np.ndarray], np.ndarray]
+RunAll: TypeAlias = Callable[[np.ndarray], tuple[np.ndarray, ...]]
 
 
 @dataclass(frozen=True)
 class Contender:
     """From uint8 pictures of the framing's size to masks.
 
-    feed, fetch: a TensorFlow graph's tensors; unused for an IR. grid: where an IR's probabilities lie; None for a
-    graph that answers class numbers at its input's size, of which ``person`` is one. onednn: TensorFlow's switch.
+    feed, fetches: the source graph's tensors; an IR made of it has none. grid: where an IR's probabilities lie; None
+    for a graph that answers as the source does: class numbers, logits or probabilities of classes of which ``person``
+    is one. normalisation: what is done to pictures before a source graph gets them. onednn: TensorFlow's switch.
     """
 
     name: str
-    engine: Literal["tensorflow", "openvino"]
+    engine: Literal["tensorflow", "tflite", "openvino"]
     path: Path
     framing: Framing
     person: int = 1
     grid: Grid | None = None
     configuration: Configuration = field(default_factory=Configuration)
     feed: str = ""
-    fetch: str = ""
+    fetches: tuple[str, ...] = ()
+    normalisation: Normalisation | None = None
     onednn: bool = True
 
     def person_map(self, answer: np.ndarray, size: tuple[int, int], frame: tuple[int, int]) -> np.ndarray:
         """What the graph answered as a bool mask of ``size`` for a frame of size ``frame``, (height, width) both."""
-        if self.grid is None:
-            classes = answer.reshape(answer.shape[-2:] if answer.shape[-1] != 1 else answer.shape[-3:-1])
-            return self.framing.mask((classes == self.person).astype(np.float32), Grid(1, 1), size, frame) > 0.5
-        return self.framing.mask(answer[0, ..., 0], self.grid, size, frame) > 0.5
+        if self.grid is not None:
+            return self.framing.mask(answer[0, ..., 0], self.grid, size, frame) > 0.5
+        margin, threshold = person_margin(answer, self.person)
+        grid = Grid.usual(self.framing.size, (margin.shape[0], margin.shape[1]))
+        return self.framing.mask(margin, grid, size, frame) > threshold
 
     def masks(self, samples: Iterable[Sample]) -> Iterable[tuple[Sample, np.ndarray]]:
         """Each sample with its mask, (H, W) bool, at the frame's own size."""
@@ -52,40 +56,100 @@ class Contender:
             size = sample.pixels.shape[:2]
             yield sample, self.person_map(run(self.framing.prepare(sample.pixels)), size, size)
 
+    def tensors(self, samples: Iterable[Sample]) -> Iterable[tuple[Sample, tuple[np.ndarray, ...]]]:
+        """Each sample with all that the graph answers, in the order of the source's ``answers``."""
+        run = self.open_all()
+        for sample in samples:
+            yield sample, tuple(np.array(tensor) for tensor in run(self.framing.prepare(sample.pixels)))
+
     def open(self) -> Run:
-        """Load the graph: a function from (1, H, W, 3) uint8 to its answer, one picture at a time."""
+        """Load the graph: a function from (1, H, W, 3) uint8 to its first answer, one picture at a time."""
+        run = self.open_all()
+        return lambda picture: run(picture)[0]
+
+    def open_all(self) -> RunAll:
+        """Load the graph: a function from (1, H, W, 3) uint8 to all its answers, one picture at a time."""
+        run = self._load()
+        normalise = self.normalisation
+        if normalise is None or self.engine == "openvino":  # there it is part of the graph
+            return run
+        return lambda picture: run(normalise.apply(picture))
+
+    def _load(self) -> RunAll:
         if self.engine == "tensorflow":
             from workbench.backends import tensorflow
 
-            return tensorflow.runner(self.path, feed=self.feed, fetch=self.fetch, threads=usable_cores())
+            return tensorflow.runner_of_all(self.path, feed=self.feed, fetches=self.fetches, threads=usable_cores())
+        if self.engine == "tflite":
+            from workbench.backends import tflite
+
+            return tflite.runner(self.path, size=self.framing.size, fetches=self.fetches, threads=usable_cores())
         from workbench.backends import openvino
 
-        return openvino.runner(self.path, self.configuration)
+        if self.fetches:
+            return openvino.source_runner(
+                self.path,
+                self.configuration,
+                shape=(1, *self.framing.size, 3),
+                normalisation=self.normalisation,
+                answers=self.fetches,
+            )
+        return openvino.runner_of_all(self.path, self.configuration)
+
+
+def person_margin(answer: np.ndarray, person: int) -> tuple[np.ndarray, float]:
+    """What a segmentation graph answered, as a map (h, w) that is over a threshold where the person is.
+
+    ``answer`` is class numbers (1, h, w) or (1, h, w, 1); a person's probability or logit in one channel; or
+    probabilities or logits of several classes, channels last or first.
+    """
+    if not np.issubdtype(answer.dtype, np.floating):
+        classes = answer.reshape(answer.shape[-2:] if answer.shape[-1] != 1 else answer.shape[-3:-1])
+        return (classes == person).astype(np.float32), 0.5
+    scores = answer.reshape(answer.shape[-3:]) if answer.ndim > 3 else answer.reshape(*answer.shape[-2:], 1)
+    if scores.shape[0] < scores.shape[-1]:
+        scores = np.moveaxis(scores, 0, -1)
+    if scores.shape[-1] == 1:
+        values = scores[..., 0].astype(np.float32)
+        probable = values.min() >= 0 and values.max() <= 1  # logits have both signs
+        return values, 0.5 if probable else 0.0
+    others = np.delete(scores, person, axis=-1).max(axis=-1)
+    return (scores[..., person] - others).astype(np.float32), 0.0
 
 
 def stock(source: Source, *, onednn: bool = True) -> Contender:
-    """The source graph as it is, in TensorFlow."""
-    return Contender(
+    """The source graph as it is, in the runtime it was made for; ONNX and IR in OpenVINO, float32."""
+    common = Contender(
         name=f"TensorFlow, oneDNN {'on' if onednn else 'off'}",
         engine="tensorflow",
         path=source.path,
         framing=source.framing,
         person=source.person,
         feed=source.picture,
-        fetch=source.answer,
+        fetches=source.fetches,
+        normalisation=source.normalisation if source.normalised else None,
         onednn=onednn,
     )
+    if source.format == "tflite":
+        return replace(common, name="TFLite", engine="tflite")
+    if source.format in ("onnx", "ir"):
+        return replace(common, name="OpenVINO, the source", engine="openvino", configuration=Configuration())
+    return common
 
 
 def cooked(name: str, source: Source, artifact: Artifact, configuration: Configuration) -> Contender:
-    """An IR made from the source."""
+    """An IR made from the source, for pictures of the size that the IR takes."""
     from workbench.backends import openvino, surgery
 
+    shape = artifact.inputs[0].shape if artifact.inputs else ()
+    framing = source.framing
+    if len(shape) == 4 and min(shape[1:3]) > 0:
+        framing = replace(framing, size=(shape[1], shape[2]))
     return Contender(
         name=name,
         engine="openvino",
         path=artifact.path,
-        framing=source.framing,
+        framing=framing,
         person=source.person,
         grid=surgery.read_grid(openvino.read(artifact.path)),
         configuration=configuration,

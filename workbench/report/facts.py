@@ -1,23 +1,61 @@
-"""The findings as JSON: everything that the table shows, and what it takes to repeat the run."""
+"""A run as JSON: everything that the report shows, and what it takes to repeat the run."""
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from workbench.experiment import Findings, Trial
+from workbench import hardware, judge
+from workbench.errors import MachineError
+from workbench.findings import Findings, Trial
+from workbench.inspection import Inspection
 from workbench.measurement import Measurement
+from workbench.source import Source
+
+SCHEMA = 1
+LIBRARIES = ("openvino", "nncf", "tensorflow-cpu", "keras", "numpy", "opencv-python-headless", "optuna", "danmatte")
 
 
-def facts(findings: Findings, winner: Trial | None, published: Path | None, command: Sequence[str]) -> dict[str, Any]:
-    """The findings as plain data. ``command`` is the line that repeats the run."""
+@dataclass(frozen=True)
+class Terms:
+    """What was asked for: the command that repeats it, when it started (ISO 8601), its objective and effort."""
+
+    command: tuple[str, ...]
+    started: str
+    objective: str
+    effort: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of it: ``published`` is where the winner's graph went; ``seconds`` is what all took."""
+
+    winner: Trial | None
+    published: Path | None
+    seconds: float
+    inspection: Inspection = field(default_factory=Inspection)
+
+
+def facts(findings: Findings, terms: Terms, outcome: Outcome) -> dict[str, Any]:
+    """The run as plain data."""
+    winner, seen = outcome.winner, outcome.inspection
+    nearest = None if winner else judge.nearest(findings.trials)
     return {
-        "command": list(command),
-        "source": {"name": findings.source.name, "digest": findings.source.digest},
-        "host": dataclasses.asdict(findings.host),
+        "schema": SCHEMA,
+        "command": list(terms.command),
+        "started": terms.started,
+        "seconds": round(outcome.seconds, 1),
+        "source": _source(findings.source),
+        "host": dataclasses.asdict(hardware.hardware()) | dataclasses.asdict(findings.host),
+        "versions": versions(),
         "budget": dataclasses.asdict(findings.budget),
+        "objective": terms.objective,
+        "effort": terms.effort,
         "data": {
+            "origin": findings.origin,
             "labelled": findings.labelled,
             "frames": findings.frames,
             "calibration_frames": findings.calibration_frames,
@@ -26,16 +64,46 @@ def facts(findings: Findings, winner: Trial | None, published: Path | None, comm
         "baselines": {name: _numbers(items) for name, items in findings.baselines.items()},
         "trials": [_trial(trial) for trial in findings.trials],
         "winner": winner.name if winner else None,
-        "published": str(published) if published else None,
+        "nearest": nearest.name if nearest else None,
+        "published": str(outcome.published) if outcome.published else None,
+        "layers": {"before": seen.before, "after": seen.after},
+        "sweep": seen.sweep,
+        "isa": seen.isa,
+        "masks": seen.masks,
     }
 
 
+def versions() -> dict[str, str]:
+    """Of the libraries that have a say in the figures; those that aren't installed are left out."""
+    found = {}
+    for library in LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
 def write(content: Any, path: Path) -> None:
-    """Write JSON, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write JSON, whole or not at all. Raises MachineError where it can't be written."""
     unfinished = path.with_name(f".{path.name}.part")
-    unfinished.write_text(json.dumps(content, indent=1, allow_nan=False, default=str) + "\n", encoding="utf-8")
-    unfinished.replace(path)
+    text = json.dumps(content, indent=1, allow_nan=False, default=str) + "\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
+    except OSError as error:
+        raise MachineError(f"{path}: can't be written ({error})") from error
+
+
+def _source(source: Source) -> Mapping[str, Any]:
+    return {
+        "name": source.name,
+        "digest": source.digest,
+        "format": source.format,
+        "meaning": source.meaning,
+        "size": list(source.size),
+    }
 
 
 def _trial(trial: Trial) -> dict[str, Any]:
@@ -44,11 +112,13 @@ def _trial(trial: Trial) -> dict[str, Any]:
         "name": trial.name,
         "recipe": trial.recipe,
         "digest": candidate.digest if candidate else None,
-        "notes": list(candidate.notes) if candidate else [],
+        "notes": [*candidate.notes, f"made from {candidate.parent}"] if candidate else [],
         "configuration": dataclasses.asdict(trial.configuration),
         "measurements": _numbers(trial.measurements),
         "accepted": trial.verdict.accepted,
         "broken": list(trial.verdict.broken),
+        "seconds": round(trial.seconds, 1),
+        "finalist": trial.finalist,
     }
 
 

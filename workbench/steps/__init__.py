@@ -3,10 +3,26 @@
 from workbench.steps.base import Kitchen, Step, build, refine
 from workbench.steps.convert import Convert
 from workbench.steps.cut import Cut
+from workbench.steps.distil import Distil
 from workbench.steps.head import Head
 from workbench.steps.preprocess import Preprocess
 from workbench.steps.prune import Prune
 from workbench.steps.quantize import Quantize
+from workbench.steps.reshape import Reshape
 from workbench.steps.stride import Stride
 
-__all__ = ["Convert", "Cut", "Head", "Kitchen", "Preprocess", "Prune", "Quantize", "Step", "Stride", "build", "refine"]
+__all__ = [
+    "Convert",
+    "Cut",
+    "Distil",
+    "Head",
+    "Kitchen",
+    "Preprocess",
+    "Prune",
+    "Quantize",
+    "Reshape",
+    "Step",
+    "Stride",
+    "build",
+    "refine",
+]

@@ -4,7 +4,7 @@ import dataclasses
 import difflib
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,14 +20,22 @@ from workbench.source import Source
 
 @dataclass(frozen=True)
 class Kitchen:
-    """What steps may use beside the graph: the source's description and frames to calibrate on."""
+    """What steps may use beside the graph: the source's description and frames to calibrate on.
+
+    ``unfinished`` is where a step that takes long keeps what it has so far; None keeps nothing.
+    """
 
     source: Source
     calibration: Dataset
+    unfinished: Path | None = None
 
-    def pictures(self, limit: int) -> list[np.ndarray]:
-        """At most ``limit`` of the frames as the graph takes them, (1, H, W, 3) uint8."""
-        return [self.source.framing.prepare(sample.pixels) for sample in self.calibration.shuffled(limit)]
+    def pictures(self, limit: int, size: tuple[int, int] | None = None) -> list[np.ndarray]:
+        """At most ``limit`` of the frames as a graph of input ``size`` takes them, (1, H, W, 3) uint8.
+
+        Without ``size``, (height, width), that of the source.
+        """
+        framing = self.source.framing if size is None else dataclasses.replace(self.source.framing, size=size)
+        return [framing.prepare(sample.pixels) for sample in self.calibration.shuffled(limit)]
 
 
 @dataclass(frozen=True)
@@ -35,7 +43,8 @@ class Step(ABC):
     """A change to a graph. Subclasses are frozen dataclasses whose fields say everything about it.
 
     ``kind`` is its name in recipes, ``revision`` grows with every change of what it does, ``libraries``
-    names those whose version matters, and ``from_source`` the fields that a recipe may leave to the source.
+    names those whose version matters, and ``from_source`` the fields that a recipe may leave to the source. A step
+    that looks at the kitchen's frames has a field ``frames``, their highest number: what it makes depends on them.
     """
 
     kind: ClassVar[str]
@@ -81,21 +90,42 @@ def build(kind: str, fields: Mapping[str, Any], source: Source) -> Step:
 
 def refine(draft: Draft, source: Source) -> Recipe:
     """The draft with all fields of all steps, ready to be cooked from ``source``."""
-    steps = [build(kind, fields, source) for kind, fields in draft.steps]
+    return _recipe(draft.name, source, [build(kind, fields, source) for kind, fields in draft.steps])
+
+
+def beginnings(recipe: Recipe, source: Source) -> tuple[Recipe, ...]:
+    """The recipes that this one begins with, the shortest first and itself last."""
+    steps = [build(step.kind, step.fields, source) for step in recipe.steps]
+    return tuple(_recipe(recipe.name, source, steps[:count]) for count in range(1, len(steps) + 1))
+
+
+def _recipe(name: str, source: Source, steps: Sequence[Step]) -> Recipe:
     libraries = {library for step in steps for library in step.libraries}
-    return Recipe(draft.name, source.digest, tuple(step.spec for step in steps), _versions(libraries))
+    return Recipe(name, source.digest, tuple(step.spec for step in steps), _versions(libraries))
 
 
-def cook(recipe: Recipe, kitchen: Kitchen, target: Path) -> tuple[Artifact, tuple[str, ...]]:
-    """All steps one after another; the last one writes ``target``. What each did is told in order."""
+@dataclass(frozen=True)
+class Begun:
+    """A graph that the first steps have already made, one note each."""
+
+    path: Path
+    notes: tuple[str, ...]
+
+
+def cook(
+    recipe: Recipe, kitchen: Kitchen, target: Path, begun: Begun | None = None
+) -> tuple[Artifact, tuple[str, ...]]:
+    """All steps one after another; the last one writes ``target``. What each did is told in order.
+
+    With ``begun`` only those that are missing, of which there is one at least.
+    """
     steps = [build(step.kind, step.fields, kitchen.source) for step in recipe.steps]
     if not steps:
         raise InputError(f"recipe {recipe.name} has no steps")
-    notes = []
+    path, notes = (begun.path, list(begun.notes)) if begun else (kitchen.source.path, [])
     with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
-        path = kitchen.source.path
-        for number, step in enumerate(steps):
-            last = number == len(steps) - 1
+        for number, step in enumerate(steps[len(notes) :]):
+            last = len(notes) == len(steps) - 1
             artifact, note = step.apply(path, target if last else Path(folder) / f"{number}.xml", kitchen)
             path = artifact.path
             notes.append(f"{step.kind}: {note}")

@@ -7,14 +7,16 @@ from typing import ClassVar
 
 from workbench.artifact import Artifact
 from workbench.backends import openvino
+from workbench.backends.classes import two_classes
 from workbench.steps.base import Kitchen, Step
 
 
 @dataclass(frozen=True)
 class Cut(Step):
-    """A frozen graph to IR, from ``input`` (``0:node``, a node's input port) to ``output`` (a node).
+    """A graph to IR, from ``input`` (``0:node``, a node's input port) to ``output`` (a node).
 
-    The new input takes ``shape`` (1, H, W, 3), float32, normalised as the first convolution expects it.
+    The new input takes ``shape`` (1, H, W, 3), float32, normalised as the first convolution expects it. A person's
+    probability in one channel becomes two logits, the person's the second one.
     """
 
     input: str
@@ -22,8 +24,11 @@ class Cut(Step):
     shape: tuple[int, ...]
 
     kind: ClassVar[str] = "cut"
+    revision: ClassVar[int] = 2
     from_source: ClassVar[Mapping[str, str]] = {"input": "port", "output": "node", "shape": "shape"}
 
     def apply(self, source: Path, target: Path, kitchen: Kitchen) -> tuple[Artifact, str]:
         model = openvino.cut(source, inputs=self.input, output=self.output, shape=self.shape)
-        return openvino.save(model, target), f"{self.input} … {self.output}"
+        widened = two_classes(model)
+        note = f"{self.input} … {self.output}{', its one channel as two classes' if widened else ''}"
+        return openvino.save(model, target), note

@@ -20,6 +20,7 @@ class Stride(Step):
     trained_at: int = 16
 
     kind: ClassVar[str] = "stride"
+    revision: ClassVar[int] = 2
 
     def apply(self, source: Path, target: Path, kitchen: Kitchen) -> tuple[Artifact, str]:
         model = openvino.read(source)
@@ -27,4 +28,4 @@ class Stride(Step):
         if stride >= self.trained_at:
             raise InputError(f"its output stride is {stride} already")
         old, new = surgery.halve_resolution(model)
-        return openvino.save(model, target), f"features {old} wide are {new} now"
+        return openvino.save(model, target), f"features {old[0]}×{old[1]} are {new[0]}×{new[1]} now"

@@ -12,10 +12,12 @@ from workbench.source import Source
 
 
 def test_the_picture_the_first_convolution_and_the_decision_are_found(plain: Source) -> None:
-    found = tensorflow.structure(plain.path)
-    assert (found.image, found.image_shape) == ("ImageTensor", (1, -1, -1, 3))
-    assert (found.first_convolution, found.classes) == ("0:MobilenetV2/Conv/Conv2D", "ArgMax")
-    assert set(found.nodes) == set(tensorflow.node_names(plain.path))
+    found = tensorflow.anatomy(plain.path)
+    assert [node.name for node in found.of_kind({"Placeholder"})] == ["ImageTensor"]
+    assert (found.first_convolution("ImageTensor"), found.decision()) == ("0:MobilenetV2/Conv/Conv2D", "ArgMax")
+    assert tensorflow.static_shape(plain.path, "ImageTensor") == (1, -1, -1, 3)
+    assert not tensorflow.takes_floats(plain.path, "ImageTensor")
+    assert {node.name for node in found.nodes} == set(tensorflow.node_names(plain.path))
 
 
 def test_a_graph_runs_from_pixels_to_classes(plain: Source) -> None:
@@ -33,7 +35,7 @@ def test_what_is_no_graph_is_an_input_error(tmp_path: Path, content: bytes) -> N
         tensorflow.read_graph(tmp_path / "no.pb")
 
 
-def test_a_folder_is_no_graph(tmp_path: Path) -> None:
+def test_a_folder_without_files_is_no_graph(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="can't be read"):
         tensorflow.read_graph(tmp_path)
 

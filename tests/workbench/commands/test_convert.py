@@ -1,12 +1,13 @@
 """``workbench convert``, with the command line that the field knows."""
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.workbench import tiny
+from tests.workbench import graphs, tiny
 from workbench.backends import openvino, tensorflow
 from workbench.cli import main
 from workbench.configuration import Configuration
@@ -45,6 +46,44 @@ def test_without_names_the_cut_is_found(plain: Source, tmp_path: Path, capsys: p
 def test_shapes_are_read_as_people_write_them(plain: Source, tmp_path: Path, shape: str) -> None:
     converted(f"convert --input_model {{}} --input_shape {shape} --output_dir {{}}", plain.path, tmp_path)
     assert openvino.describe(tmp_path / "frozen_inference_graph.xml").inputs[0].shape == (1, 65, 65, 3)
+
+
+def test_auto_is_what_is_found_without_names(plain: Source, tmp_path: Path) -> None:
+    for name, cut in (("auto", "--input auto --output auto"), ("none", "")):
+        converted(
+            f"convert --input_model {{}} {cut} --input_shape [1,65,65,3] --output_dir {{}}", plain.path, tmp_path / name
+        )
+    auto, none = ((tmp_path / name / "frozen_inference_graph.xml").read_bytes() for name in ("auto", "none"))
+    assert auto == none
+
+
+@pytest.mark.parametrize("write", [graphs.write_onnx, graphs.write_tflite, graphs.write_keras, graphs.write_ir])
+def test_every_format_is_cut_at_its_first_convolution_and_its_last_logits(
+    write: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    suffix = {"write_onnx": ".onnx", "write_tflite": ".tflite", "write_keras": ".keras", "write_ir": ".xml"}
+    path = write(tmp_path / f"graph{suffix[write.__name__]}")
+    converted("convert --input_model {} --output_dir {} --model_name cut", path, tmp_path / "out")
+    artifact = openvino.describe(tmp_path / "out/cut.xml")
+    side = graphs.SIDE
+    assert [(port.shape, port.dtype) for port in artifact.inputs] == [((1, side, side, 3), "f32")]
+    assert [sorted(port.shape) for port in artifact.outputs] == [[1, 2, side, side]]
+
+
+def test_a_graph_of_several_answers_is_kept_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = graphs.write_detector(tmp_path / "text.onnx")
+    converted("convert --input_model {} --output_dir {}", path, tmp_path / "out")
+    artifact = openvino.describe(tmp_path / "out/text.xml")
+    assert [(port.shape, port.dtype) for port in artifact.inputs] == [((1, 64, 64, 3), "u8")]
+    assert len(artifact.outputs) == 2
+    assert "whole, since it answers in 2 tensors" in capsys.readouterr().out
+
+
+def test_a_graph_is_not_written_over_itself(tmp_path: Path) -> None:
+    path = graphs.write_ir(tmp_path / "graph.xml")
+    before = path.read_bytes()
+    assert main(["convert", "--input_model", str(path), "--output_dir", str(tmp_path)]) == 2
+    assert path.read_bytes() == before
 
 
 def test_another_size_is_cut_to_that_size(plain: Source, tmp_path: Path) -> None:

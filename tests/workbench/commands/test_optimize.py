@@ -1,5 +1,7 @@
 """``workbench optimize``, from a tiny graph to a published version."""
 
+import contextlib
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,109 +9,170 @@ from typing import Any
 
 import pytest
 
-from tests.workbench import facts, tiny
-from workbench import experiment, search
-from workbench.cli import main
-from workbench.configuration import Configuration
-from workbench.dataset import Dataset
-from workbench.experiment import Experiment, Findings
-from workbench.search import Effort, Plan
-
-LATENCY = Configuration(precision="f32", streams=1, threads=1, infer_requests=1)
-THROUGHPUT = Configuration(hint="throughput", precision="f32", streams=1, threads=1, infer_requests=2)
-SHORT = Effort(
-    "quick",
-    (Plan("float", LATENCY), Plan("int8", THROUGHPUT), Plan("no-such-recipe", LATENCY)),
-    calibration=3,
-    frames=9,
-    rounds=2,
-    round_s=0.02,
-)
-
-
-@pytest.fixture(autouse=True)
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "plan", lambda effort: SHORT)
+from tests.workbench import tiny
+from tests.workbench.resuming import conduct
+from workbench import cli
+from workbench.errors import BudgetError
+from workbench.report import run as runs
 
 
 @dataclass(frozen=True)
 class Run:
-    """What one run left behind."""
+    """What one run left behind, and what it said."""
 
     root: Path
-    code: int
     out: str
-    err: str
-
-    @property
-    def told(self) -> dict[str, Any]:
-        return json.loads((self.root / "facts.json").read_text("utf-8"))
+    told: dict[str, Any]
 
     def trial(self, recipe: str) -> dict[str, Any]:
-        (found,) = [trial for trial in self.told["trials"] if trial["recipe"] == recipe]
-        return found
+        return next(trial for trial in self.told["trials"] if trial["recipe"] == recipe)
 
 
-def optimized(root: Path, capsys: pytest.CaptureFixture[str], data: Dataset, *words: str) -> Run:
-    graph = tiny.write(root, tiny.BGR).parent / tiny.GRAPH
-    places = ["--models", root / "models", "--store", root / "store", "--json", root / "facts.json"]
-    line = ["optimize", graph, "--data", data.origin, "--effort", "quick", *places, *words]
-    return Run(root, main([str(word) for word in line]), *capsys.readouterr())
+def places(root: Path) -> list[str]:
+    """The words that keep a run within ``root``."""
+    found = {"--models": "models", "--store": "store", "--runs": "runs", "--data": "data", "--json": "facts.json"}
+    return [word for option, name in found.items() for word in (option, str(root / name))]
 
 
-def test_the_winner_is_published_with_all_its_numbers(
-    labelled: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run = optimized(tmp_path, capsys, labelled, "--max-iou-drop", "5")
-    assert run.code == 0, run.err
-    folder = tmp_path / "models/frozen_inference_graph/1"
-    assert f"published {folder} in " in run.out
+def optimized(root: Path, *words: str) -> Run:
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        assert conduct([str(root / tiny.GRAPH), *places(root), *words]) == 0
+    return Run(root, out.getvalue(), json.loads((root / "facts.json").read_text("utf-8")))
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A graph and labelled frames."""
+    root = tmp_path_factory.mktemp("optimize")
+    tiny.write(root, tiny.BGR)
+    tiny.write_scenes(root / "data", 12)
+    return root
+
+
+@pytest.fixture(scope="module")
+def first(root: Path) -> Run:
+    """A run in which something meets the budget."""
+    return optimized(root, "--max-iou-drop", "5")
+
+
+def test_the_winner_is_published_with_all_its_numbers(first: Run) -> None:
+    folder = first.root / "models/frozen_inference_graph/1"
+    assert f"published {folder} in " in first.out
+    assert first.told["published"] == str(folder)
     assert sorted(path.name for path in folder.iterdir()) == ["graph.bin", "graph.xml", "manifest.json"]
-    assert json.loads((folder / "manifest.json").read_text("utf-8"))["input"]["shape"] == [1, 65, 65, 3]
-    made_ones_are_measured(run)
-    baselines_are_measured(run)
-    a_recipe_that_fails_is_a_rejected_trial(run)
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    assert manifest["input"]["shape"] == [1, 65, 65, 3]
+    assert manifest["recipe"]["name"] == "int8" or manifest["recipe"]["name"] == "float"
 
 
-def made_ones_are_measured(run: Run) -> None:
+def test_every_trial_is_measured_and_one_wins(first: Run) -> None:
     for name in ("float", "int8"):
-        trial = run.trial(name)
+        trial = first.trial(name)
         assert trial["accepted"], trial
-        assert {"iou_drop", "mean_iou", "throughput", "speedup"} <= set(trial["measurements"])
+        assert {"iou_drop", "mean_iou", "boundary_iou", "throughput", "speedup", "latency"} == set(
+            trial["measurements"]
+        )
         assert trial["measurements"]["mean_iou"]["value"] > 0.9
-        assert len(trial["notes"]) >= 3
-    assert run.told["winner"] in {run.trial("float")["name"], run.trial("int8")["name"]}
+        assert trial["seconds"] > 0
+    assert first.told["winner"] in {trial["name"] for trial in first.told["trials"] if trial["finalist"]}
 
 
-def baselines_are_measured(run: Run) -> None:
-    assert {"TensorFlow, oneDNN on", "TensorFlow, oneDNN off", "OpenVINO, uncut"} <= set(run.told["baselines"])
-    assert all("throughput" in measured for measured in run.told["baselines"].values())
-    assert run.told["data"] == {"labelled": True, "frames": 9, "calibration_frames": 3}
+def test_a_candidate_tells_its_parent(first: Run) -> None:
+    assert first.trial("int8")["notes"][-1].startswith("made from ")
 
 
-def a_recipe_that_fails_is_a_rejected_trial(run: Run) -> None:
-    failed = run.trial("no-such-recipe")
+def test_all_baselines_race_in_the_same_run(first: Run) -> None:
+    assert set(first.told["baselines"]) == {
+        "TensorFlow, oneDNN on",
+        "TensorFlow, oneDNN off",
+        "OpenVINO, uncut",
+        "OpenVINO, uncut, NNCF defaults",
+    }
+    assert all({"throughput", "speedup", "latency"} <= set(found) for found in first.told["baselines"].values())
+    fastest = first.told["baselines"][first.told["fastest_baseline"]]
+    assert fastest["speedup"]["value"] == 1
+    assert "mean_iou" in fastest
+    assert first.told["fastest_baseline"].startswith("TensorFlow")
+
+
+def test_a_recipe_that_fails_is_a_rejected_trial(first: Run) -> None:
+    failed = first.trial("no-such-recipe")
     assert not failed["accepted"]
     assert "no-such-recipe.toml: can't be read" in failed["broken"][0]
 
 
-class Disappointment(Experiment):
-    """A run in which nothing met the budget."""
+def test_the_run_folder_holds_the_facts_the_report_and_masks(first: Run) -> None:
+    folder = first.root / "runs/frozen_inference_graph/1"
+    read = runs.read(folder)
+    assert json.loads((folder / "run.json").read_text("utf-8")) == first.told
+    assert (folder / "report.html").stat().st_size > 10_000
+    assert len(read.masks) == 8
+    assert all((folder / "masks" / row.files.winner).exists() for row in read.masks)
+    assert read.layers.before
+    assert read.layers.after
+    assert {layer.precision for layer in read.layers.before} != {layer.precision for layer in read.layers.after}
 
-    def run(self) -> Findings:
-        near = facts.trial("near", facts.measured("iou_drop", 0.6), broken=("iou_drop may reach 0.6",))
-        far = facts.trial("far", facts.measured("iou_drop", 9), broken=("iou_drop may reach 9",))
-        return facts.findings(self.source, far, near)
+
+def test_the_time_is_told_before_it_starts(first: Run) -> None:
+    kept = next(line for line in first.out.splitlines() if "kept: " in line)
+    assert "kept: 0 of 4 trials; about " in kept
+    assert "racing" in kept
+    assert " left)" in first.out
 
 
-def test_an_impossible_budget_ends_with_one_and_tells_all(
-    labelled: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_a_budget_that_nothing_meets_names_the_nearest_and_publishes_nothing(first: Run) -> None:
+    with pytest.raises(BudgetError) as refused:
+        optimized(first.root, "--max-iou-drop", "5", "--max-latency-ms", "0.0001")
+    lines = str(refused.value).splitlines()
+    assert lines[0].startswith("nothing met the budget; the nearest is: ")
+    assert len(lines) == 5
+    assert all("latency may reach" in line or "no-such-recipe" in line for line in lines[1:])
+    read = runs.read(first.root / "runs/frozen_inference_graph/2")
+    assert read.winner is None
+    assert lines[0].endswith(f"nearest is: {read.nearest}")
+    assert [path.name for path in (first.root / "models/frozen_inference_graph").iterdir()] == ["1"]
+
+
+def test_without_labels_agreement_with_the_source_counts(root: Path, first: Run) -> None:
+    """The same frames, but nobody has painted masks."""
+    bare = root / "bare"
+    bare.mkdir()
+    for path in (root / "data/images").iterdir():
+        (bare / path.name).write_bytes(path.read_bytes())
+    run = optimized(root, "--data", str(bare), "--effort", "quick")
+    assert run.told["data"] == {"origin": str(bare), "labelled": False, "frames": 9, "calibration_frames": 3}
+    assert run.told["budget"]["max_iou_drop"] == 4
+    assert set(run.trial("int8")["measurements"]) == {"iou_drop", "throughput", "speedup", "latency"}
+    assert run.told["winner"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--max-iou-drop", "-1"], "--max-iou-drop: expected points from 0 to 100, such as 0.5, received -1"),
+        (["--max-latency-ms", "0"], "--max-latency-ms: expected more than 0, received 0"),
+        (["--max-disagreement", "101"], "--max-disagreement: expected points from 0 to 100, such as 0.5, received 101"),
+        (["--size", "wide"], "--size: expected HEIGHTxWIDTH or a ratio such as 16:9, received wide"),
+        (["--trial-s", "0"], "--trial-s: expected more than 0, received 0"),
+        (["--trial-memory-gib", "-2"], "--trial-memory-gib: expected more than 0, received -2"),
+    ],
+)
+def test_an_impossible_wish_is_refused_at_once(
+    root: Path, capsys: pytest.CaptureFixture[str], words: list[str], says: str
 ) -> None:
-    monkeypatch.setattr(experiment, "Experiment", Disappointment)
-    run = optimized(tmp_path, capsys, labelled)
-    assert run.code == 1
-    assert "nothing met the budget; the nearest is: near" in run.err
-    assert "  far: iou_drop may reach 9\n  near: iou_drop may reach 0.6\n" in run.err
-    assert [trial["broken"] for trial in run.told["trials"]] == [["iou_drop may reach 9"], ["iou_drop may reach 0.6"]]
-    assert run.told["winner"] is None
-    assert not (tmp_path / "models").exists()
+    assert cli.main(["optimize", str(root / tiny.GRAPH), *words]) == 2
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["a little", "nan"])
+def test_a_budget_that_is_no_number_is_refused(root: Path, capsys: pytest.CaptureFixture[str], text: str) -> None:
+    with pytest.raises(SystemExit) as left:
+        cli.main(["optimize", str(root / tiny.GRAPH), "--max-iou-drop", text])
+    assert left.value.code == 2
+    assert f"--max-iou-drop: expected points of IoU, such as 0.5, received '{text}'" in capsys.readouterr().err
+
+
+def test_a_device_that_is_not_there_is_the_machines_fault(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["optimize", str(root / tiny.GRAPH), "--device", "GPU.7"]) == 3
+    assert "GPU.7" in capsys.readouterr().err

@@ -8,8 +8,9 @@ import pytest
 
 from tests.workbench.crimes import Sleeper, turns
 from workbench.errors import InputError, MachineError
-from workbench.metrics import contest
-from workbench.metrics.contest import Rounds, hold
+from workbench.framing import Framing
+from workbench.leash import Limits
+from workbench.metrics.contest import Ring, Rounds, hold
 
 PICTURES = [np.zeros((1, 4, 4, 3), np.uint8)] * 2
 
@@ -39,11 +40,50 @@ def test_a_contender_that_cannot_go_on_ends_the_contest_by_name(ill: str, error:
     assert multiprocessing.active_children() == []
 
 
-def test_a_contender_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contest, "START_S", 1.0)
-    with pytest.raises(MachineError, match="B: no answer within 1 s"):
-        hold([Sleeper("B", ill="hangs")], PICTURES, rounds=1, round_s=0.01)
+@pytest.mark.parametrize(
+    ("ill", "limits", "says"),
+    [
+        ("hangs", Limits(2.0), "B: not done within 2 s"),
+        ("hoards", Limits(60.0, 0.6), r"B: it takes [\d.]+ GiB of memory, the limit is 0.6"),
+    ],
+)
+def test_a_contender_that_takes_too_much_is_out(ill: str, limits: Limits, says: str) -> None:
+    with (
+        pytest.raises(MachineError, match=says),
+        Ring([Sleeper("B", ill=ill)], PICTURES, round_s=0.01, limits=limits) as ring,
+    ):
+        ring.round(0)
     assert multiprocessing.active_children() == []
+
+
+def test_where_one_may_drop_out_the_others_go_on() -> None:
+    out: list[str] = []
+    contenders = [Sleeper("A"), Sleeper("B", ill="dies"), Sleeper("C")]
+    with Ring(contenders, PICTURES, round_s=0.01, dropped=lambda name, error: out.append(f"{name}: {error}")) as ring:
+        first, second = ring.round(0), ring.round(1)
+    assert list(first) == list(second) == ["A", "C"]
+    assert out == ["B: B: its process died (exit code 7)"]
+
+
+def test_only_those_who_are_needed_are_started_and_kept(tmp_path: Path) -> None:
+    diary = tmp_path / "diary"
+    contenders = [Sleeper(name, diary=diary) for name in "ABC"]
+    with Ring(contenders, PICTURES, round_s=0.005) as ring:
+        assert multiprocessing.active_children() == []
+        assert list(ring.round(0, ["A", "B"])) == ["A", "B"]
+        assert len(multiprocessing.active_children()) == 2
+        ring.keep(["A"])
+        assert len(multiprocessing.active_children()) == 1
+        assert list(ring.round(1, ["A"])) == ["A"]
+    assert set(turns(diary)) == {"A", "B"}
+
+
+def test_frames_are_framed_by_each_contenders_own_rule(tmp_path: Path) -> None:
+    frames = [np.zeros((6, 8, 3), np.uint8)]
+    sleepers = [Sleeper("A", sizes=tmp_path / "a"), Sleeper("B", sizes=tmp_path / "b", framing=Framing((2, 3)))]
+    hold(sleepers, frames, rounds=1, round_s=0.005)
+    assert set((tmp_path / "a").read_text().split(";")) == {"(1, 4, 4, 3)", ""}
+    assert set((tmp_path / "b").read_text().split(";")) == {"(1, 2, 3, 3)", ""}
 
 
 def test_ratios_are_taken_round_by_round() -> None:

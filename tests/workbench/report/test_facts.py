@@ -1,36 +1,100 @@
-"""The findings as JSON: all of it, and nothing half-written."""
+"""The run as JSON: all of it, as the report reads it, and nothing half-written."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.workbench import tiny
 from tests.workbench.conftest import Cook
 from tests.workbench.facts import findings, measured, trial
-from workbench.report import facts
+from workbench.errors import MachineError
+from workbench.findings import Findings
+from workbench.inspection import Inspection
+from workbench.report import facts, run
+from workbench.report.facts import Outcome, Terms
 from workbench.source import Source
 
 FAILED = trial("int8", broken=("MachineError: its process died",))
+TERMS = Terms(("workbench", "optimize"), "2026-01-02T03:04:05Z", "throughput", "quick")
+FIGURE = {"value": 1.0, "low": 0.9, "high": 1.1, "unit": "frames/s", "samples": 5}
+SEEN = Inspection(
+    before=[{"name": "conv", "kind": "Convolution", "precision": "f32", "kernel": "brgconv", "ms": 1.5}],
+    after=[{"name": "conv", "kind": "Convolution", "precision": "i8", "kernel": "brgconv", "ms": 0.5}],
+    sweep=[
+        {
+            "who": "float",
+            "batch": 1,
+            "streams": 2,
+            "threads": 2,
+            "requests": 4,
+            "pinning": True,
+            "throughput": FIGURE,
+            "latency": FIGURE,
+            "agreed": True,
+        }
+    ],
+    isa=[{"isa": "AVX2", "who": "float", "effective": "AVX2", "measurements": {"throughput": FIGURE}}],
+    masks=[
+        {
+            "frame": "a.jpg",
+            "size": [4, 6],
+            "files": {"frame": "01-frame.jpg", "source": "01-source.png", "winner": "01-winner.png"},
+            "iou": 0.9,
+        }
+    ],
+)
+
+
+def told(found: Findings, outcome: Outcome) -> dict[str, Any]:
+    return json.loads(json.dumps(facts.facts(found, TERMS, outcome)))
 
 
 def test_every_trial_is_told_with_its_numbers_and_reasons(plain: Source, cooked: Cook, tmp_path: Path) -> None:
     winner = trial("float", measured("throughput", 90, low=80, high=99), artifact=cooked(tiny.PLAIN))
-    told = facts.facts(findings(plain, winner, FAILED), winner, tmp_path / "tiny/1", ["workbench", "optimize"])
-    told = json.loads(json.dumps(told))
-    assert (told["winner"], told["published"]) == ("float", str(tmp_path / "tiny/1"))
-    assert told["source"]["digest"] == plain.digest
-    first, second = told["trials"]
+    said = told(findings(plain, winner, FAILED), Outcome(winner, tmp_path / "tiny/1", 12.0))
+    assert (said["winner"], said["nearest"], said["published"]) == ("float", None, str(tmp_path / "tiny/1"))
+    assert said["source"] == {
+        "name": "tiny",
+        "digest": plain.digest,
+        "format": "frozen",
+        "meaning": "person",
+        "size": [65, 65],
+    }
+    first, second = said["trials"]
     assert first["measurements"]["throughput"] == {"value": 90, "low": 80, "high": 99, "unit": "u", "samples": 5}
     assert (first["accepted"], first["digest"]) == (True, winner.candidate.digest)
     assert (second["accepted"], second["broken"]) == (False, ["MachineError: its process died"])
-    assert set(told["baselines"]["TensorFlow, oneDNN on"]) == {"throughput", "speedup"}
-    assert told["host"]["features"] == ["avx2"]
+    assert set(said["baselines"]["TensorFlow, oneDNN on"]) == {"throughput", "speedup"}
+    assert said["host"]["features"] == ["avx2"]
+    assert said["host"]["threads_from"]
+    assert "openvino" in said["versions"]
+    assert (said["objective"], said["effort"], said["started"]) == ("throughput", "quick", "2026-01-02T03:04:05Z")
 
 
-def test_a_run_without_a_winner_is_told_too(plain: Source) -> None:
-    told = facts.facts(findings(plain, FAILED), None, None, [])
-    assert (told["winner"], told["published"]) == (None, None)
+def test_what_a_candidate_was_made_from_is_told(plain: Source, cooked: Cook) -> None:
+    winner = trial("float", measured("throughput", 90), artifact=cooked(tiny.PLAIN))
+    child = replace(winner, candidate=replace(winner.candidate, parent="e" * 64))
+    assert told(findings(plain, child), Outcome(child, None, 1.0))["trials"][0]["notes"][-1] == f"made from {'e' * 64}"
+
+
+def test_a_run_without_a_winner_names_the_nearest(plain: Source) -> None:
+    near = trial("near", measured("iou_drop", 0.7), broken=("iou_drop may reach 0.7",))
+    said = told(findings(plain, FAILED, near), Outcome(None, None, 1.0))
+    assert (said["winner"], said["nearest"], said["published"]) == (None, "near", None)
+    assert told(findings(plain, FAILED), Outcome(None, None, 1.0))["nearest"] is None
+
+
+def test_the_report_reads_what_was_written(plain: Source, cooked: Cook, tmp_path: Path) -> None:
+    winner = trial("float", measured("throughput", 90, low=80, high=99), artifact=cooked(tiny.PLAIN))
+    outcome = Outcome(winner, tmp_path / "tiny/1", 12.0, SEEN)
+    facts.write(facts.facts(findings(plain, winner, FAILED), TERMS, outcome), tmp_path / run.FILE)
+    read = run.read(tmp_path)
+    assert read.winner == "float"
+    assert [layer.precision for layer in (*read.layers.before, *read.layers.after)] == ["f32", "i8"]
+    assert (len(read.sweep), len(read.isa), len(read.masks)) == (1, 1, 1)
 
 
 def test_a_file_is_written_whole_or_stays_as_it_was(tmp_path: Path) -> None:
@@ -41,3 +105,9 @@ def test_a_file_is_written_whole_or_stays_as_it_was(tmp_path: Path) -> None:
             facts.write({"a": impossible}, path)
     assert json.loads(path.read_text("utf-8")) == {"a": 1}
     assert [file.name for file in path.parent.iterdir()] == ["facts.json"]
+
+
+def test_a_place_that_cannot_be_written_is_the_machines_fault(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(MachineError, match="can't be written"):
+        facts.write({"a": 1}, tmp_path / "file" / "facts.json")

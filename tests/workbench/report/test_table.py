@@ -2,25 +2,30 @@
 
 import io
 
+import pytest
 from rich.console import Console
 
 from tests.workbench.facts import findings, measured, trial
 from workbench.report import table
 from workbench.source import Source
 
-WINNER = trial("float", measured("throughput", 90, low=80, high=100), measured("iou_drop", 0.25))
+SIZE = measured("size_bytes", 2_400_000)
+LONG = "int8-pruned30-stride16-reshaped throughput bf16"
+FIGURES = (measured("speedup", 25.25, low=24, high=26), measured("latency", 10.25), measured("iou_drop", 0.25), SIZE)
+WINNER = trial("float", measured("throughput", 90, low=80, high=100), *FIGURES)
 REJECTED = trial("int8", measured("throughput", 190), broken=("iou_drop was not measured",))
 OTHER = trial("slow", measured("throughput", 2))
+LONGEST = trial(LONG, measured("throughput", 1234.5, low=1200, high=1300), *FIGURES)
 
 
-def shown(source: Source, winner) -> list[str]:
-    console = Console(file=io.StringIO(), width=120)
-    table.show(findings(source, WINNER, REJECTED, OTHER), winner, console)
+def shown(source: Source, winner, width: int = 120) -> list[str]:
+    console = Console(file=io.StringIO(), width=width)
+    table.show(findings(source, WINNER, REJECTED, OTHER, LONGEST), winner, console)
     return console.file.getvalue().splitlines()
 
 
 def row(lines: list[str], name: str) -> str:
-    (found,) = [line for line in lines if f"{name} " in line and "±" in line]
+    (found,) = [line for line in lines if f"{name} " in line and ":" not in line]
     return found
 
 
@@ -33,9 +38,44 @@ def test_a_number_comes_with_half_its_interval(plain: Source) -> None:
     assert "90 ± 10" in row(shown(plain, WINNER), "float")
 
 
+def test_the_size_is_in_megabytes(plain: Source) -> None:
+    assert row(shown(plain, WINNER), "float").split()[-1] == "2.4"
+
+
 def test_what_was_not_measured_is_a_dash(plain: Source) -> None:
     assert row(shown(plain, WINNER), "int8").split()[-1] == "–"
 
 
 def test_without_a_winner_nothing_is_marked(plain: Source) -> None:
     assert row(shown(plain, None), "float").split()[0] == "float"
+
+
+@pytest.mark.parametrize("width", [80, 99, 100, 120])
+def test_nothing_is_cut_off_at_any_width(plain: Source, width: int) -> None:
+    lines = shown(plain, LONGEST, width)
+    tabled = [line for line in lines if not line.startswith("✗ int8:")]
+    assert max(len(line) for line in tabled) <= width
+    assert "…" not in "".join(lines)
+    found = next(line for line in lines if line.split()[:1] == ["→"] and "±" in line)
+    assert "25.2 ± 1" in found
+    assert "0.25 ± 0" in found
+
+
+def test_a_narrow_terminal_keeps_the_intervals_that_decide(plain: Source) -> None:
+    found = row(shown(plain, WINNER, 80), "float")
+    assert "90 ± 10" not in found
+    assert "25.2 ± 1" in found
+
+
+def test_tensors_have_their_own_column(plain: Source) -> None:
+    console = Console(file=io.StringIO(), width=120)
+    table.show(findings(plain, trial("a", measured("disagreement", 1.5))), None, console)
+    assert "differs" in console.file.getvalue()
+    assert "IoU" not in console.file.getvalue()
+
+
+def test_a_name_commands_no_terminal(plain: Source) -> None:
+    console = Console(file=io.StringIO(), width=120, force_terminal=True, color_system=None)
+    table.show(findings(plain, trial("[red]\x1b[2Ja", broken=("\x1b[2J",))), None, console)
+    assert "\x1b[2J" not in console.file.getvalue()
+    assert "[red]" in console.file.getvalue()

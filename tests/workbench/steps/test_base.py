@@ -14,7 +14,7 @@ from workbench.steps.base import build, cook
 def test_fields_that_a_recipe_leaves_out_come_from_the_source(describe: Describe) -> None:
     source = describe(tiny.BGR)
     step = build("preprocess", {}, source)
-    assert step.spec.fields == {"colour": "BGR", "mean": source.mean, "scale": source.scale}
+    assert step.spec.fields == {"colour": "BGR", "mean": source.mean, "scale": source.scale, "pixels": "RGB"}
 
 
 def test_fields_that_a_recipe_gives_win(plain: Source) -> None:

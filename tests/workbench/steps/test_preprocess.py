@@ -2,15 +2,21 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
+import openvino as ov
 import pytest
+from openvino import opset13 as ops
 
 from tests.workbench import tiny
-from tests.workbench.conftest import Describe
+from tests.workbench.conftest import Cook, Describe
 from tests.workbench.tiny import Tiny
-from workbench.backends import openvino, surgery
+from workbench.backends import openvino, pictures, reshaping, surgery
 from workbench.configuration import Configuration
 from workbench.errors import InputError
+from workbench.steps import Kitchen, Preprocess
+
+F32 = Configuration(precision="f32")
 
 
 @pytest.mark.parametrize("wanted", [tiny.PLAIN, tiny.BGR], ids=lambda wanted: wanted.name)
@@ -18,8 +24,9 @@ def test_pixels_give_what_normalised_floats_gave(describe: Describe, tmp_path: P
     source = describe(wanted)
     cut = openvino.cut(source.path, inputs=source.port, output=source.node, shape=source.shape)
     floats = openvino.save(surgery.logits_head(cut, 1), tmp_path / "floats.xml").path
-    pictures = surgery.take_pictures(openvino.read(floats), colour=source.colour, mean=source.mean, scale=source.scale)
-    artifact = openvino.save(pictures, tmp_path / "pictures.xml")
+    model = openvino.read(floats)
+    pictures.take_pictures(model, colour=source.colour, mean=source.mean, scale=source.scale)
+    artifact = openvino.save(model, tmp_path / "pictures.xml")
     assert [(port.name, port.dtype, port.shape) for port in artifact.inputs] == [("image", "u8", (1, 65, 65, 3))]
 
     pixels = np.random.default_rng(0).integers(0, 256, source.shape, dtype=np.uint8)
@@ -39,4 +46,81 @@ def test_a_graph_that_takes_no_picture_is_refused(describe: Describe) -> None:
         shape=(1, 33, 33, 2 * tiny.FEATURES),
     )
     with pytest.raises(InputError, match=r"expected an input of shape \(1, H, W, 3\), found \[1,33,33,16\]"):
-        surgery.take_pictures(inner, colour="RGB", mean=(0, 0, 0), scale=(1, 1, 1))
+        pictures.take_pictures(inner, colour="RGB", mean=(0, 0, 0), scale=(1, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"pixels": "NV21"}, "pixels: expected one of RGB, BGR, NV12, found 'NV21'"),
+        ({"colour": "NV12"}, "colour: expected one of RGB, BGR, found 'NV12'"),
+        ({"mean": (1.0, 2.0)}, "mean: expected three numbers"),
+        ({"scale": (1.0, 0.0, 1.0)}, "scale: expected no zero"),
+    ],
+)
+def test_an_impossible_choice_is_refused(fields: dict, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        Preprocess(**{"colour": "RGB", "mean": (0.0,) * 3, "scale": (1.0,) * 3, **fields})
+
+
+def applied(cooked: Cook, describe: Describe, tmp_path: Path, pixels: str, *, even: bool) -> tuple[Path, Path]:
+    """The uint8 RGB graph, and the one that a second step made of it."""
+    rgb = openvino.read(cooked(tiny.PLAIN).path)
+    if even:
+        reshaping.reshape(rgb, (64, 96))
+    given = openvino.save(rgb, tmp_path / "rgb.xml").path
+    step = Preprocess("RGB", (0.0,) * 3, (1.0,) * 3, pixels=pixels)
+    made, note = step.apply(given, tmp_path / "made.xml", Kitchen(describe(tiny.PLAIN), None))
+    assert note == f"uint8 {pixels}, network in RGB"
+    return given, made.path
+
+
+def test_bgr_pictures_give_what_rgb_gave(cooked: Cook, describe: Describe, tmp_path: Path) -> None:
+    rgb, bgr = applied(cooked, describe, tmp_path, "BGR", even=False)
+    assert [pictures.accepted(openvino.read(path)) for path in (rgb, bgr)] == ["RGB", "BGR"]
+    picture = tiny.scene(3, 65, 65)[0][None]
+    difference = openvino.runner(rgb, F32)(picture) - openvino.runner(bgr, F32)(picture[..., ::-1].copy())
+    assert np.abs(difference).max() < 1e-6
+
+
+def test_nv12_frames_give_what_rgb_gave(cooked: Cook, describe: Describe, tmp_path: Path) -> None:
+    rgb, nv12 = applied(cooked, describe, tmp_path, "NV12", even=True)
+    assert openvino.describe(nv12).inputs[0].shape == (1, 96, 96, 1)
+    assert pictures.accepted(openvino.read(nv12)) == "NV12"
+    picture = tiny.scene(3, 64, 96)[0]
+    planar = cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420)  # rows of Y, then all U, then all V
+    chroma = planar[64:].reshape(2, -1)
+    frame = np.concatenate([planar[:64].ravel(), chroma.T.ravel()]).reshape(1, 96, 96, 1)
+    back = cv2.cvtColor(frame[0], cv2.COLOR_YUV2RGB_NV12)[None]
+    answers = openvino.runner(rgb, F32)(back) > 0.5, openvino.runner(nv12, F32)(frame) > 0.5
+    assert answers[0].any()
+    assert (answers[0] == answers[1]).mean() > 0.999
+
+
+def test_nv12_of_odd_size_is_refused(cooked: Cook, describe: Describe, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="NV12 has even height and width, found 65×65; reshape the graph before"):
+        applied(cooked, describe, tmp_path, "NV12", even=False)
+
+
+def test_a_graph_turns_to_other_pictures_once(cooked: Cook) -> None:
+    model = pictures.accept(openvino.read(cooked(tiny.PLAIN).path), "BGR")
+    with pytest.raises(InputError, match="expected a graph that takes uint8 RGB"):
+        pictures.accept(model, "BGR")
+
+
+def test_channels_first_graphs_take_pictures_too(tmp_path: Path) -> None:
+    floats = ops.parameter([1, 3, 8, 12], np.float32)
+    model = ov.Model([ops.result(ops.reduce_mean(floats, np.array([2, 3])))], [floats], "means")
+    pictures.take_pictures(model, colour="BGR", mean=(1.0, 2.0, 3.0), scale=(2.0, 4.0, 8.0))
+    artifact = openvino.save(model, tmp_path / "graph.xml")
+    assert artifact.inputs[0].shape == (1, 8, 12, 3)
+    pixels = np.broadcast_to(np.array([10, 20, 30], np.uint8), (1, 8, 12, 3)).copy()
+    expected = [(30 - 1) / 2, (20 - 2) / 4, (10 - 3) / 8]
+    assert openvino.runner(artifact.path, F32)(pixels)[0] == pytest.approx(expected)
+
+
+def test_the_grid_stays_noted(cooked: Cook) -> None:
+    model = openvino.read(cooked(tiny.PLAIN).path)
+    grid = surgery.read_grid(model)
+    assert grid is not None
+    assert surgery.read_grid(pictures.accept(model, "BGR")) == grid

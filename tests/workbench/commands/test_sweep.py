@@ -1,0 +1,80 @@
+"""``workbench sweep``: a graph's points, as a table and as JSON."""
+
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.workbench import facts, inner, tiny
+from tests.workbench.conftest import Cook
+from workbench.backends import openvino
+from workbench.commands import sweep
+from workbench.dataset import Dataset
+from workbench.errors import InputError, MachineError
+from workbench.publish import publish
+from workbench.source import Source
+
+
+def run(*words: str | Path) -> int:
+    parser = argparse.ArgumentParser()
+    sweep.add(parser)
+    return sweep.run(parser.parse_args([str(word) for word in words]))
+
+
+def test_an_ir_is_swept_and_told(capsys: pytest.CaptureFixture[str], tmp_path: Path, labelled: Dataset) -> None:
+    graph = inner.write(tmp_path / "graph.xml")
+    target = tmp_path / "sweep.json"
+    assert run(graph.path, "--seconds", "6", "--data", labelled.origin, "--json", target) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("threads: ")
+    assert "best throughput: " in said
+    told = json.loads(target.read_text("utf-8"))
+    assert told["graph"]["digest"] == graph.digest
+    assert told["points"][0]["throughput"]["value"] > 0
+    assert all(curve["axis"] in ("batch", "threads") for curve in told["curves"])
+
+
+def test_a_published_version_keeps_its_precision(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, plain: Source, cooked: Cook
+) -> None:
+    tiny.write(tmp_path / "models/tiny", tiny.PLAIN)
+    publish(facts.trial("float", artifact=cooked(tiny.PLAIN)), plain, tmp_path / "models")
+    target = tmp_path / "sweep.json"
+    assert run("tiny/1", "--models", tmp_path / "models", "--seconds", "1", "--json", target) == 0
+    assert json.loads(target.read_text("utf-8"))["base"]["precision"] == "f32"
+    with pytest.raises(InputError, match=r"tiny: expected an IR \(\.xml\) or a published version; .* tiny/1"):
+        run("tiny", "--models", tmp_path / "models")
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "says"),
+    [
+        (("missing.xml",), InputError, r"missing\.xml: no such model or file"),
+        (("{graph}", "--device", "GUP"), MachineError, r"did you mean GPU\?"),
+        (("{graph}", "--precision", "f31"), InputError, "precision: expected f32 or bf16 or f16"),
+        (("{graph}", "--data", "{graph}"), InputError, "expected a folder of pictures or a video"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_starts(
+    tmp_path: Path, words: tuple[str, ...], error: type[Exception], says: str
+) -> None:
+    graph = inner.write(tmp_path / "graph.xml")
+    with pytest.raises(error, match=says):
+        run(*(word.format(graph=graph.path) for word in words))
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "soon"])
+def test_impossible_seconds_are_refused(capsys: pytest.CaptureFixture[str], seconds: str) -> None:
+    with pytest.raises(SystemExit) as left:
+        run("graph.xml", f"--seconds={seconds}")
+    assert left.value.code == 2
+    assert f"expected seconds above 0, received '{seconds}'" in capsys.readouterr().err
+
+
+def test_an_input_of_any_size_is_refused(tmp_path: Path) -> None:
+    model = openvino.read(inner.write(tmp_path / "graph.xml").path)
+    model.reshape([1, -1, -1, 3])
+    loose = openvino.save(model, tmp_path / "loose.xml")
+    with pytest.raises(InputError, match=r"loose\.xml: expected an input of a fixed shape, found \[1, -1, -1, 3\]"):
+        run(loose.path)

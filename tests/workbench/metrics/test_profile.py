@@ -1,0 +1,90 @@
+"""Layers, their times and shares, and two graphs side by side."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.workbench import tiny
+from tests.workbench.conftest import Cook
+from workbench.artifact import Artifact, Port
+from workbench.backends.profile import computed_in
+from workbench.configuration import Configuration
+from workbench.errors import InputError, MachineError
+from workbench.metrics.profile import Layer, beside, inputs, profile, shares
+
+F32 = Configuration(precision="f32")
+
+
+def layer(name: str, kind: str = "Convolution", precision: str = "i8", ms: float = 1.0) -> Layer:
+    return Layer(name, kind, precision, "jit", ms)
+
+
+def test_a_profile_has_the_layers_that_ran_in_order(cooked: Cook) -> None:
+    graph = cooked(tiny.PLAIN, "int8")
+    layers = profile(graph, F32, inputs(graph), runs=3)
+    kinds = [found.kind for found in layers]
+    assert kinds.count("Convolution") + kinds.count("GroupConvolution") >= 4
+    assert kinds.index("Convolution") < kinds.index("GroupConvolution")
+    assert all(found.ms >= 0 for found in layers)
+    assert sum(found.ms for found in layers) > 0
+    assert not any(found.kernel == "undef" for found in layers)
+
+
+def test_precisions_are_those_that_layers_compute_in(cooked: Cook) -> None:
+    before, after = (
+        profile(cooked(tiny.PLAIN, name), F32, inputs(cooked(tiny.PLAIN)), runs=1) for name in ("float", "int8")
+    )
+    assert {found.precision for found in before if "Convolution" in found.kind} == {"f32"}
+    assert "i8" in {found.precision for found in after if "Convolution" in found.kind}
+
+
+def test_the_compiled_graph_says_what_it_computes_in(cooked: Cook) -> None:
+    assert computed_in(cooked(tiny.PLAIN).path, F32) == "f32"
+
+
+def test_shares_add_up_and_come_in_order() -> None:
+    found = shares([layer("a", "Add", ms=1), layer("b"), layer("c", ms=2)], lambda each: each.kind)
+    assert [(share.word, share.layers, share.ms, share.part) for share in found] == [
+        ("Convolution", 2, 3, 0.75),
+        ("Add", 1, 1, 0.25),
+    ]
+    assert shares([], lambda each: each.kind) == ()
+
+
+def test_equally_many_of_a_kind_match_in_order_others_by_name() -> None:
+    before = [layer("c1"), layer("p", "Pad"), layer("c2"), layer("r", "Reorder")]
+    after = [layer("q1"), layer("q2"), layer("r", "Reorder"), layer("s", "Reorder")]
+    names = [tuple(side and side.name for side in pair) for pair in beside(before, after)]
+    assert names == [("c1", "q1"), ("p", None), ("c2", "q2"), ("r", "r"), (None, "s")]
+
+
+@dataclass(frozen=True)
+class Frozen:
+    path: Path = Path("graph.pb")
+
+
+def test_only_an_ir_can_be_profiled() -> None:
+    with pytest.raises(InputError, match=r"graph.pb: expected an IR \(.xml\) to profile"):
+        profile(Frozen(), F32, [])
+
+
+def test_no_pictures_are_refused(cooked: Cook) -> None:
+    with pytest.raises(InputError, match="expected pictures and runs, received 0 and 3"):
+        profile(cooked(tiny.PLAIN), F32, [], runs=3)
+
+
+def test_a_device_that_is_not_there_is_the_machines_fault(cooked: Cook) -> None:
+    graph = cooked(tiny.PLAIN)
+    with pytest.raises(MachineError, match="NPU can't run"):
+        profile(graph, Configuration(device="NPU"), inputs(graph), runs=1)
+
+
+def test_inputs_are_pictures_where_the_graph_takes_them_and_noise_elsewhere(cooked: Cook) -> None:
+    given = inputs(cooked(tiny.PLAIN), limit=2)
+    assert [(value.shape, value.dtype.name) for value in given] == [((1, 65, 65, 3), "uint8")] * 2
+    other = Artifact(Path("x.xml"), "", (Port("x", (1, 3, 8, 8), "f32"),))
+    (noise,) = inputs(other)
+    assert (noise.shape, noise.dtype.name) == ((1, 3, 8, 8), "float32")
+    with pytest.raises(InputError, match=r"expected an input of fixed size, found \[1, -1\]"):
+        inputs(Artifact(Path("x.xml"), "", (Port("x", (1, -1), "f32"),)))

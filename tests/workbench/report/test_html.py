@@ -1,0 +1,274 @@
+"""The report: everything of the run in one file, whatever names it has, and nothing from elsewhere."""
+
+import base64
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.workbench.report import reading, rundir
+from workbench.errors import InputError, MachineError
+from workbench.report import html
+
+HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)>\x1b[2J\u202e&lt;'
+PARTS = ("trade", "made", "masks", "trials", "layers", "curves", "isa", "method", "machine", "again")
+
+
+def written(folder: Path, change: rundir.Change = lambda _: None, *, pictures: bool = True) -> reading.Page:
+    """The report of a run that was changed."""
+    return reading.read(html.write(rundir.write(folder, change, pictures=pictures)))
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> reading.Page:
+    return written(tmp_path_factory.mktemp("run"))
+
+
+def test_the_headline_has_winner_speedup_and_loss_with_intervals(page: reading.Page) -> None:
+    assert page.one("h1").text == "deeplab, 5.03 times as fast"
+    said = page.one("p", _class="summary").text
+    for words in (
+        "int8-pruned30 throughput f32 is the winner",
+        "102 frames/s on 2 cores of AMD EPYC",
+        "5.03 times [4.60 … 6.20] as fast as TensorFlow, oneDNN on",
+        "It loses 0.47 points of IoU [−0.12 … 1.00] on 246 frames, against the true masks",
+    ):
+        assert words in said
+    assert page.one("span", _class="verdict kept").text == "✓ IoU lost at worst 1.00 of 1.1 points allowed"
+
+
+def test_every_part_is_there_and_linked(page: reading.Page) -> None:
+    assert tuple(section.attributes["id"] for section in page.all("section")) == PARTS
+    links = {link.attributes["href"] for link in page.all("a")}
+    assert {f"#{part}" for part in PARTS} <= links
+
+
+def test_every_trial_is_listed_and_the_rejected_with_reasons(page: reading.Page) -> None:
+    told = page.section("trials")
+    for trial in rundir.content()["trials"]:
+        assert trial["name"] in told
+        assert all(reason in told for reason in trial["broken"])
+    assert "OpenVINO, uncut, NNCF defaults" in told
+    assert told.index("int8-pruned30 throughput f32") < told.index("int8 latency f32") < told.index("int8-stride16")
+
+
+def test_nothing_comes_from_elsewhere(page: reading.Page) -> None:
+    for element in page.elements:
+        for name in ("src", "href", "xlink:href", "action", "poster", "srcset"):
+            address = element.attributes.get(name) or ""
+            assert address.startswith(("data:", "#")) or not address, address[:80]
+        assert "style" not in element.attributes
+        assert not [name for name in element.attributes if name.startswith("on")]
+    assert "url(" not in page.one("style").text
+    assert "@import" not in page.one("style").text
+
+
+def test_the_policy_lets_in_this_style_and_script_alone(page: reading.Page) -> None:
+    (policy,) = [meta.attributes["content"] for meta in page.all("meta") if "http-equiv" in meta.attributes]
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == "'none'"
+    assert rules["img-src"] == "data:"
+    for name in ("style", "script"):
+        digest = base64.b64encode(hashlib.sha256(page.one(name).text.encode()).digest()).decode()
+        assert rules[f"{name}-src"] == f"'sha256-{digest}'"
+    assert page.all("meta").index(page.one("meta", charset="utf-8")) == 0
+
+
+def test_the_run_can_be_taken_out_again(page: reading.Page) -> None:
+    link = page.one("a", download="run.json")
+    data = base64.b64decode(link.attributes["href"].partition("base64,")[2])
+    assert json.loads(data)["winner"] == "int8-pruned30 throughput f32"
+
+
+def test_the_command_can_be_copied(page: reading.Page) -> None:
+    assert page.one("code", id="command").text.startswith("workbench optimize deeplab --effort standard")
+
+
+def test_pictures_have_alternatives_and_plots_labels(page: reading.Page) -> None:
+    pictures = page.all("img")
+    assert len(pictures) == 4 * len(rundir.FRAMES)
+    assert all(picture.attributes["alt"] for picture in pictures)
+    plots = [plot for plot in page.all("svg") if "plot" in (plot.attributes.get("class") or "")]
+    assert plots
+    assert all(plot.attributes.get("aria-label") or plot.attributes.get("aria-hidden") for plot in plots)
+
+
+def test_differences_are_told_in_words_too(page: reading.Page) -> None:
+    assert "only the source 1.7 %, only the winner 0.79 % of the pixels" in page.section("masks")
+    assert page.section("masks").index("astronaut.jpg") < page.section("masks").index("cat.jpg")
+
+
+def test_sweep_points_say_whether_their_windows_agreed(page: reading.Page) -> None:
+    told = page.section("curves")
+    assert told.count("did not agree") >= 2
+    assert "(2 of 16 points)" in told
+    rings = [node for node in page.all("circle") if "ring" in node.attributes["class"].split()]
+    assert len(rings) == 2 * 2 * 2  # contenders, metrics, widths
+
+
+def test_older_cpus_are_a_table(page: reading.Page) -> None:
+    told = page.section("isa")
+    for words in ("AVX512_CORE_VNNI", "31.0", "0.52", "avx2"):
+        assert words in told
+
+
+def test_layers_are_counted_before_and_after(page: reading.Page) -> None:
+    told = page.section("layers")
+    assert "39.0 ms in 56 layers before → 9.60 ms in 56 layers after" in told
+    assert re.search(r"i8\s*–\s*8\.85 ms", told)
+
+
+def test_the_machine_and_versions_are_told(page: reading.Page) -> None:
+    told = page.section("machine")
+    for words in ("AMD EPYC", "23.5 GiB", "avx512_vnni", "openvino2026.4.1", "246 frames, with masks", "513×513"):
+        assert words in told
+
+
+def test_hostile_names_stay_text(tmp_path: Path) -> None:
+    def change(facts: dict[str, Any]) -> None:
+        facts["source"]["name"] = HOSTILE
+        facts["command"].append(HOSTILE)
+        facts["host"][HOSTILE] = facts["host"]["cpu"] = HOSTILE
+        facts["versions"][HOSTILE] = HOSTILE
+        facts["data"]["origin"] = facts["published"] = facts["started"] = HOSTILE
+        facts["baselines"][HOSTILE] = facts["baselines"].pop(facts["fastest_baseline"])
+        facts["fastest_baseline"] = HOSTILE
+        winner = next(trial for trial in facts["trials"] if trial["name"] == facts["winner"])
+        winner["name"] = facts["winner"] = HOSTILE
+        winner["notes"] = winner["broken"] = [HOSTILE]
+        winner["configuration"] = {HOSTILE: HOSTILE}
+        winner["measurements"][HOSTILE] = rundir.figure(1, 0, HOSTILE)
+        facts["layers"]["after"][0] |= dict.fromkeys(("name", "kind", "precision", "kernel"), HOSTILE)
+        facts["sweep"][0]["who"] = facts["isa"][0]["who"] = facts["isa"][0]["isa"] = HOSTILE
+        facts["masks"][0]["frame"] = HOSTILE
+
+    page = written(tmp_path, change)
+    assert len(page.all("script")) == 1
+    assert all(picture.attributes["src"].startswith("data:") for picture in page.all("img"))
+    assert not [element for element in page.elements if "onerror" in element.attributes]
+    text = (tmp_path / "report.html").read_text("utf-8")
+    assert "<script>alert" not in text
+    assert not re.search("[\x00-\x08\x1b\u202e]", text)
+    assert '"><script>alert(1)</script>' in page.one("h1").text
+
+
+def test_parts_that_were_not_measured_are_left_out_and_said_to_be(tmp_path: Path) -> None:
+    def change(facts: dict[str, Any]) -> None:
+        for name in ("layers", "sweep", "isa", "masks"):
+            del facts[name]
+
+    page = written(tmp_path, change)
+    assert {section.attributes["id"] for section in page.all("section")} == set(PARTS) - {
+        "masks",
+        "layers",
+        "curves",
+        "isa",
+    }
+    assert "Not part of this run: masks, layers, the sweep, older instruction sets." in " ".join(
+        page.section("method").split()
+    ).replace("run. M", "run: m")
+
+
+def lost(facts: dict[str, Any]) -> None:
+    """Nothing keeps the budget."""
+    facts["budget"]["max_iou_drop"] = 0.01
+    facts["nearest"], facts["winner"], facts["published"] = facts["trials"][2]["name"], None, None
+    for trial in facts["trials"]:
+        trial["accepted"], trial["broken"] = False, ["iou_drop may reach 9 points, the limit is 0.01"]
+
+
+def test_a_run_without_a_winner_names_the_nearest_and_why(tmp_path: Path) -> None:
+    page = written(tmp_path, lost)
+    assert page.one("h1").text == "deeplab: nothing met the budget"
+    assert "float latency bf16 came nearest" in page.one("p", _class="summary").text
+    assert page.one("ul", _class="broken").text == "iou_drop may reach 9 points, the limit is 0.01"
+    assert page.one("span", _class="verdict over").text == "✗ IoU lost at worst 0.07 of 0.01 points allowed"
+
+
+def test_a_run_in_which_all_failed_is_told_too(tmp_path: Path) -> None:
+    def change(facts: dict[str, Any]) -> None:
+        lost(facts)
+        facts["nearest"] = None
+        for trial in facts["trials"]:
+            trial["measurements"] = {}
+
+    page = written(tmp_path, change)
+    assert page.one("h1").text == "deeplab: nothing could be measured"
+    assert "trade" not in {section.attributes["id"] for section in page.all("section")}
+
+
+def test_a_latency_budget_is_judged_too(tmp_path: Path) -> None:
+    def change(facts: dict[str, Any]) -> None:
+        facts["budget"]["max_latency_ms"] = 40.0
+
+    verdicts = [span.text for span in written(tmp_path, change).all("span", _class="verdict over")]
+    assert verdicts == ["✗ Latency not measured of 40 ms allowed"]
+
+
+def test_tensors_are_told_as_tensors(tmp_path: Path) -> None:
+    def change(facts: dict[str, Any]) -> None:
+        facts["source"]["meaning"] = "tensors"
+        facts["budget"] = {"max_iou_drop": None, "max_latency_ms": None, "max_disagreement": 1.1}
+        for figures in (*facts["baselines"].values(), *(trial["measurements"] for trial in facts["trials"])):
+            if "iou_drop" in figures:
+                figures["disagreement"] = figures.pop("iou_drop")
+
+    page = written(tmp_path, change, pictures=False)
+    assert "Its tensors differ from the source’s by 0.47 points" in page.one("p", _class="summary").text
+    assert "Disagreement at worst 1.00 of 1.1 points allowed" in page.one("span", _class="verdict kept").text
+
+
+def test_a_page_is_the_same_when_made_again(tmp_path: Path) -> None:
+    folder = rundir.write(tmp_path)
+    first = html.write(folder).read_bytes()
+    assert html.write(folder).read_bytes() == first
+    assert sorted(path.name for path in folder.iterdir()) == ["masks", "report.html", "run.json"]
+
+
+def test_a_missing_picture_is_named(tmp_path: Path) -> None:
+    folder = rundir.write(tmp_path)
+    (folder / "masks/02-winner.png").unlink()
+    with pytest.raises(InputError, match=r"02-winner\.png: no such file, though run\.json names it"):
+        html.write(folder)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"buy milk", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"\x89PNG\r\n\x1a\n"]
+)
+def test_a_broken_picture_is_named(tmp_path: Path, content: bytes) -> None:
+    folder = rundir.write(tmp_path)
+    (folder / "masks/01-frame.jpg").write_bytes(content)
+    with pytest.raises(InputError, match=r"01-frame\.jpg: isn't a picture"):
+        html.write(folder)
+
+
+def test_masks_of_another_size_are_brought_to_the_frames(tmp_path: Path) -> None:
+    from PIL import Image
+
+    folder = rundir.write(tmp_path)
+    mask = Image.open(folder / "masks/01-source.png")
+    mask.resize((129, 129)).save(folder / "masks/01-source.png")
+    assert "only the source 1." in reading.read(html.write(folder)).section("masks")
+
+
+def test_no_folder_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected a run's folder"):
+        html.write(tmp_path / "none")
+
+
+def test_a_page_that_cannot_be_written_is_the_machines_fault(tmp_path: Path) -> None:
+    folder = rundir.write(tmp_path)
+    (folder / "report.html").mkdir()
+    with pytest.raises(MachineError, match=r"report\.html: can't be written"):
+        html.write(folder)
+
+
+def test_threads_left_to_the_device_are_no_place_on_an_axis(tmp_path: Path) -> None:
+    def change(facts: dict[str, Any]) -> None:
+        facts["sweep"][0]["threads"] = 0
+        facts["sweep"][1] |= {"throughput": None, "latency": None, "note": "too slow", "ratio": None}
+
+    assert "Frames a second by threads" in written(tmp_path, change, pictures=False).section("curves")

@@ -1,0 +1,113 @@
+"""run.json is read strictly: what is wrong is named with its file and place."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.workbench.report import rundir
+from workbench.errors import InputError
+from workbench.report import run
+
+
+def refused(folder: Path, change: rundir.Change) -> str:
+    """What reading says of a run that was changed."""
+    rundir.write(folder, change, pictures=False)
+    with pytest.raises(InputError) as refusal:
+        run.read(folder)
+    message = str(refusal.value)
+    assert message.startswith(f"{folder / 'run.json'}: ")
+    return message
+
+
+def put(*path: Any, value: Any) -> rundir.Change:
+    """A change of one place."""
+
+    def change(facts: dict[str, Any]) -> None:
+        place: Any = facts
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = value
+
+    return change
+
+
+def test_a_whole_run_is_read(tmp_path: Path) -> None:
+    found = run.read(rundir.write(tmp_path))
+    assert found.winner == "int8-pruned30 throughput f32"
+    assert found.chosen is found.trial(found.winner)
+    assert found.baselines[found.fastest_baseline]["speedup"].value == 1
+    assert (found.loss, found.limit("iou_drop"), found.limit("latency")) == ("iou_drop", 1.1, None)
+    assert len(found.masks) == len(rundir.FRAMES)
+
+
+def test_the_file_itself_may_be_named(tmp_path: Path) -> None:
+    folder = rundir.write(tmp_path)
+    assert run.read(folder / "run.json") == run.read(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (put("wnner", value="a"), "unknown field `wnner`; did you mean winner?"),
+        (put("trials", 2, "accpted", value=True), "unknown field `accpted` - at `$.trials[2]`; did you mean accepted?"),
+        (put("schema", value=2), "at `$.schema`"),
+        (put("seconds", value="long"), "Expected `float`, got `str` - at `$.seconds`"),
+        (put("trials", 0, "name", value=""), "at `$.trials[0].name`"),
+        (put("winner", value="nobody"), "Expected `winner` to name one of the trials, got 'nobody'"),
+        (put("nearest", value="nobody"), "Expected `nearest` to name one of the trials, got 'nobody'"),
+        (put("fastest_baseline", value="nobody"), "Expected `fastest_baseline` to name a baseline"),
+        (put("source", "meaning", value="cat"), "at `$.source.meaning`"),
+        (put("layers", "before", 3, "ms", value=-1), "at `$.layers.before[3].ms`"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, change: rundir.Change, says: str) -> None:
+    assert says in refused(tmp_path, change)
+
+
+def test_a_value_outside_its_interval_is_refused(tmp_path: Path) -> None:
+    change = put("trials", 0, "measurements", "throughput", "low", value=1e9)
+    message = refused(tmp_path, change)
+    assert "Expected low <= value <= high" in message
+    assert "$.trials[0].measurements" in message
+
+
+@pytest.mark.parametrize("name", ["../secret.png", "/etc/passwd", "a/b.png", "..", "", "a\n"])
+def test_a_picture_outside_the_folder_is_refused(tmp_path: Path, name: str) -> None:
+    files = {"frame": name, "source": "a.png", "winner": "b.png"}
+    masks = [{"frame": "x", "size": [1, 1], "files": files, "iou": None}]
+    assert "at `$.masks[0].files.frame`" in refused(tmp_path, put("masks", value=masks))
+
+
+@pytest.mark.parametrize("text", ["", "{", "buy milk", "[1, 2", '{"schema": NaN}', "\xff"])
+def test_what_is_no_json_is_said_to_be_none(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "run.json"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputError, match="isn't"):
+        run.read(tmp_path)
+
+
+@pytest.mark.parametrize("content", [[], {}, 3, {"schema": 1}])
+def test_foreign_json_is_no_run(tmp_path: Path, content: Any) -> None:
+    (tmp_path / "run.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"run\.json: isn't a run: "):
+        run.read(tmp_path)
+
+
+def test_a_folder_of_runs_lists_them(tmp_path: Path) -> None:
+    for number in (1, 2):
+        rundir.write(tmp_path / str(number), pictures=False)
+    with pytest.raises(InputError, match=r"No such file or directory.*; the runs there are 1, 2"):
+        run.read(tmp_path)
+
+
+def test_tensors_are_judged_by_disagreement(tmp_path: Path) -> None:
+    def change(facts: dict[str, Any]) -> None:
+        facts["budget"] = {"max_iou_drop": None, "max_disagreement": 2.0, "max_latency_ms": 40}
+        for trial in facts["trials"]:
+            if "iou_drop" in trial["measurements"]:
+                trial["measurements"]["disagreement"] = trial["measurements"].pop("iou_drop")
+
+    found = run.read(rundir.write(tmp_path, change, pictures=False))
+    assert (found.loss, found.limit("disagreement"), found.limit("latency")) == ("disagreement", 2.0, 40)

@@ -1,0 +1,29 @@
+"""What a run writes is what a report reads."""
+
+from pathlib import Path
+
+from tests.workbench import tiny
+from tests.workbench.conftest import Cook
+from tests.workbench.facts import findings, measured, trial
+from tests.workbench.report import reading
+from workbench.report import facts, html, run
+from workbench.report.facts import Outcome, Terms
+from workbench.source import Source
+
+TERMS = Terms(("workbench", "optimize", "tiny"), "2026-11-25T17:20:00+00:00", "throughput", "quick")
+FAILED = trial("int8", broken=("MachineError: its process died",))
+
+
+def test_a_run_just_written_becomes_a_report(plain: Source, cooked: Cook, tmp_path: Path) -> None:
+    figures = (measured("throughput", 90, low=80, high=99), measured("speedup", 9), measured("iou_drop", 0.1))
+    winner = trial("float", *figures, artifact=cooked(tiny.PLAIN))
+    told = facts.facts(findings(plain, winner, FAILED), TERMS, Outcome(winner, tmp_path / "tiny/1", 12.5))
+    facts.write(told, tmp_path / "run.json")
+    page = reading.read(html.write(tmp_path))
+    assert page.one("h1").text == f"{plain.name}, 9.00 times as fast"
+    assert "its process died" in page.section("trials")
+
+
+def test_a_run_without_a_winner_is_read_too(plain: Source, tmp_path: Path) -> None:
+    facts.write(facts.facts(findings(plain, FAILED), TERMS, Outcome(None, None, 1.0)), tmp_path / "run.json")
+    assert run.read(tmp_path).winner is None

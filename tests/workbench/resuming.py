@@ -1,0 +1,30 @@
+"""A short run of ``workbench optimize``, to be killed; light enough for its children to import."""
+
+import sys
+
+from workbench import cli
+from workbench.commands import optimize
+from workbench.configuration import Configuration
+from workbench.search import Effort, Plan
+
+LATENCY = Configuration(precision="f32", streams=1, threads=1, infer_requests=1)
+THROUGHPUT = Configuration(hint="throughput", precision="f32", streams=1, threads=1, infer_requests=2)
+SHORT = Effort(
+    "quick",
+    (Plan("int8", THROUGHPUT), Plan("float", LATENCY), Plan("float", THROUGHPUT), Plan("no-such-recipe", LATENCY)),
+    calibration=3,
+    frames=9,
+    rounds=4,
+    round_s=0.02,
+    heat=2,
+    finalists=2,
+)
+
+
+def conduct(words: list[str]) -> int:
+    """``workbench optimize`` with these words, at a short effort."""
+    return optimize.conduct(cli.parser().parse_args(["optimize", *words]), SHORT)
+
+
+if __name__ == "__main__":
+    sys.exit(conduct(sys.argv[1:]))

@@ -1,0 +1,37 @@
+"""How a candidate is run: what the contract's page allows."""
+
+import pytest
+
+from workbench.configuration import Configuration
+from workbench.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"hint": "speed"}, r"hint: expected latency or throughput, received 'speed'"),
+        ({"precision": "int8"}, r"precision: expected f32 or bf16 or f16, received 'int8'"),
+        ({"streams": -1}, r"streams: expected a number from 0 to 1024, received -1"),
+        ({"threads": 1025}, r"threads: .* received 1025"),
+        ({"infer_requests": 1.5}, r"infer_requests: .* received 1\.5"),
+        ({"threads": True}, r"threads: .* received True"),
+        ({"batch": 0}, r"batch: expected a number from 1 to 64, received 0"),
+        ({"batch": 65}, r"batch: .* received 65"),
+        ({"device": ""}, r"device: expected one of OpenVINO's, such as CPU, received ''"),
+    ],
+)
+def test_what_the_contract_forbids_is_refused(fields: dict[str, object], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        Configuration(**fields)
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"streams": 1024, "batch": 64}, {"device": "HETERO:GPU,CPU"}, {"hint": "throughput"}]
+)
+def test_just_within_the_limits_passes(fields: dict[str, object]) -> None:
+    Configuration(**fields)
+
+
+def test_another_device_than_the_usual_is_named() -> None:
+    assert str(Configuration()) == "latency f32"
+    assert str(Configuration(hint="throughput", precision="bf16", device="AUTO")) == "throughput bf16 on AUTO"

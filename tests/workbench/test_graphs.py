@@ -1,0 +1,127 @@
+"""Graphs of every format: what the probe finds, and that what is made of them answers as they do."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.workbench import graphs
+from tests.workbench.facts import HOST
+from workbench import probe
+from workbench.configuration import Configuration
+from workbench.dataset import Dataset
+from workbench.errors import InputError
+from workbench.metrics.agreement import disagreement
+from workbench.metrics.contender import Contender, cooked, stock
+from workbench.recipe import RECIPES, read
+from workbench.source import Source
+from workbench.steps import Kitchen, refine
+from workbench.steps.base import cook
+
+
+@dataclass(frozen=True)
+class Case:
+    """How a graph is written, under which name, and what is to be found in it."""
+
+    write: Callable[..., Path]
+    name: str
+    format: str
+    person: int = 1
+    normalised: bool = False
+    how: dict[str, object] = field(default_factory=dict)
+
+
+MASKS = {
+    "keras": Case(graphs.write_keras, "a.keras", "keras"),
+    "keras of any size": Case(graphs.write_keras, "d.keras", "keras", how={"side": None}),
+    "h5, probabilities": Case(graphs.write_keras, "b.h5", "keras", how={"end": "softmax"}),
+    "saved model, one channel": Case(graphs.write_saved, "c", "savedmodel", how={"end": "sigmoid"}),
+    "tflite": Case(graphs.write_tflite, "e.tflite", "tflite"),
+    "tflite, normalised": Case(graphs.write_tflite, "n.tflite", "tflite", normalised=True, how={"rescaled": False}),
+    "tflite of 8 bits": Case(graphs.write_tflite, "f.tflite", "tflite", how={"bits": 8}),
+    "onnx, logits": Case(graphs.write_onnx, "g.onnx", "onnx", normalised=True),
+    "onnx of any size": Case(graphs.write_onnx, "h.onnx", "onnx", normalised=True, how={"side": None}),
+    "onnx, decided": Case(
+        graphs.write_onnx, "i.onnx", "onnx", 15, True, {"end": "argmax", "classes": 21, "names": "/odd/Node."}
+    ),
+    "onnx, no names, one channel": Case(
+        graphs.write_onnx, "j.onnx", "onnx", normalised=True, how={"end": "sigmoid", "names": ""}
+    ),
+    "ir": Case(graphs.write_ir, "k.xml", "ir", normalised=True, how={"end": "argmax"}),
+}
+
+
+@pytest.fixture(scope="module", params=MASKS)
+def case(request: pytest.FixtureRequest) -> Case:
+    return MASKS[request.param]
+
+
+@pytest.fixture(scope="module")
+def found(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Source:
+    path = case.write(tmp_path_factory.mktemp("graph") / case.name, **case.how)
+    return probe.inspect(path, (graphs.SIDE, graphs.SIDE))
+
+
+def made(source: Source, recipe: str, data: Dataset, folder: Path) -> Contender:
+    """What the recipe makes of the source, in float32."""
+    refined = refine(read(RECIPES / f"{recipe}.toml"), source)
+    artifact, _ = cook(refined, Kitchen(source, data), folder / "graph.xml")
+    return cooked(recipe, source, artifact, Configuration(precision="f32"))
+
+
+def likeness(one: Contender, other: Contender, data: Dataset) -> float:
+    """Pooled IoU of their masks."""
+    pairs = [(a, b) for (_, a), (_, b) in zip(one.masks(data), other.masks(data), strict=True)]
+    either = sum(int((a | b).sum()) for a, b in pairs)
+    assert either, "nobody was found, so agreement says nothing"
+    return sum(int((a & b).sum()) for a, b in pairs) / either
+
+
+def test_a_probe_finds_format_meaning_and_person(case: Case, found: Source) -> None:
+    assert (found.format, found.meaning, found.person) == (case.format, "person", case.person)
+    assert found.normalised == case.normalised
+    assert any("nothing in it normalises" in note for note in found.notes) == case.normalised
+    if not case.normalised:
+        assert found.mean == pytest.approx((127.5,) * 3, abs=0.05)
+        assert found.scale == pytest.approx((127.5,) * 3, abs=0.05)
+
+
+def test_the_source_itself_finds_what_is_red(found: Source, labelled: Dataset) -> None:
+    both = either = 0
+    for sample, mask in stock(found).masks(labelled):
+        truth = sample.truth == 255
+        both, either = both + int((mask & truth).sum()), either + int((mask | truth).sum())
+    assert both / either > 0.85
+
+
+@pytest.mark.parametrize(("recipe", "least"), [("uncut", 0.995), ("float", 0.94)])
+def test_what_is_made_of_it_answers_alike(
+    found: Source, labelled: Dataset, tmp_path: Path, recipe: str, least: float
+) -> None:
+    contender = made(found, recipe, labelled, tmp_path)
+    assert likeness(stock(found), contender, labelled) > least
+
+
+@pytest.mark.parametrize("write", [graphs.write_classifier, graphs.write_detector])
+def test_what_is_no_mask_is_compared_by_its_tensors(
+    write: Callable[[Path], Path], labelled: Dataset, tmp_path: Path
+) -> None:
+    source = probe.inspect(write(tmp_path / "other.onnx"))
+    assert source.meaning == "tensors"
+    assert any("is no map of classes" in note for note in source.notes)
+    whole = made(source, "uncut", labelled, tmp_path)
+    answers = [[tensors for _, tensors in item.tensors(labelled)] for item in (stock(source), whole)]
+    assert len(answers[0][0]) == len(source.answers) == len(answers[1][0])
+    assert disagreement(*answers, "d", HOST).high < 0.01
+    assert np.ptp(answers[0][0][0]) > 0
+
+
+def test_a_graph_of_two_inputs_is_refused(tmp_path: Path) -> None:
+    import keras
+
+    inputs = [keras.Input((8, 8, 3), batch_size=1), keras.Input((8, 8, 3), batch_size=1)]
+    keras.Model(inputs, keras.layers.Add()(inputs)).save(tmp_path / "two.keras")
+    with pytest.raises(InputError, match=r"two\.keras: .*expected one input"):
+        probe.inspect(tmp_path / "two.keras")

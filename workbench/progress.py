@@ -1,0 +1,148 @@
+"""How far a run is: what it does now, and the time that is left."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+MINUTE_S = 60.0
+HOUR_S = 3600.0
+
+
+class Display(Protocol):
+    """Where a run is told of."""
+
+    def line(self, text: str) -> None:
+        """Something happened."""
+
+    def bar(self, share: float, text: str) -> None:
+        """So much of the whole is done, from 0 to 1."""
+
+    def close(self) -> None:
+        """Nothing more will come."""
+
+
+class Progress:
+    """Tasks with the seconds that each was expected to take; those that are done take what they took.
+
+    What is left is expected to be late or early by the same factor as what is done.
+    """
+
+    def __init__(self, display: Display, *, now: Callable[[], float] = time.monotonic) -> None:
+        self._display = display
+        self._now = now
+        self._started = now()
+        self._expected: dict[str, float] = {}
+        self._shares: dict[str, float] = {}
+        self._took = self._believed = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return self._now() - self._started
+
+    @property
+    def left_s(self) -> float:
+        """Seconds that what isn't done may take."""
+        pace = self._took / self._believed if self._believed > 1 else 1.0
+        missing = sum(seconds * (1 - self._shares.get(name, 0.0)) for name, seconds in self._expected.items())
+        return missing * min(3.0, max(1 / 3, pace))
+
+    def expect(self, tasks: Mapping[str, float]) -> None:
+        """What is ahead: seconds by name of task. Names that were expected before are expected anew."""
+        self._expected.update(tasks)
+        self._show("")
+
+    def forget(self, name: str) -> None:
+        """The task won't be done, or is done already."""
+        self._expected.pop(name, None)
+
+    def tell(self, text: str) -> None:
+        """Something to be read."""
+        self._display.line(f"[{self.seconds:5.0f} s] {text}")
+
+    @contextmanager
+    def task(self, name: str, text: str) -> Iterator[None]:
+        """While it is being done; ``text`` says what."""
+        left = f" ({about(self.left_s)} left)" if self._expected else ""
+        self.tell(f"{text}{left}")
+        self._show(text)
+        started = self._now()
+        try:
+            yield
+        finally:
+            expected = self._expected.pop(name, 0.0)
+            if expected:
+                self._took += self._now() - started
+                self._believed += expected
+            self._show(text)
+
+    def advance(self, name: str, share: float) -> None:
+        """So much of the task, from 0 to 1, is done."""
+        self._shares[name] = share
+        self._show(name)
+
+    def _show(self, text: str) -> None:
+        left, seconds = self.left_s, self.seconds
+        self._display.bar(seconds / (seconds + left) if left else 1.0, f"{text}, {about(left)} left" if left else text)
+
+    def close(self) -> None:
+        """The end."""
+        self._display.close()
+
+
+class Lines:
+    """Plain lines, for logs."""
+
+    def __init__(self, write: Callable[[str], Any]) -> None:
+        self._write = write
+
+    def line(self, text: str) -> None:
+        self._write(text)
+
+    def bar(self, share: float, text: str) -> None:
+        """Logs have none."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class Live:
+    """Lines above a bar that moves, for terminals."""
+
+    def __init__(self, console: "Console") -> None:
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bar
+
+        columns = (BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
+        self._bar = Bar(*columns, console=console, transient=True)
+        self._task = self._bar.add_task("", total=1.0)
+        self._bar.start()
+
+    def line(self, text: str) -> None:
+        self._bar.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def bar(self, share: float, text: str) -> None:
+        self._bar.update(self._task, completed=share, description=text)
+
+    def close(self) -> None:
+        self._bar.stop()
+
+
+def display(console: "Console") -> Display:
+    """The one that suits the console."""
+    if console.is_terminal:
+        return Live(console)
+    return Lines(lambda text: console.print(text, highlight=False, markup=False, soft_wrap=True))
+
+
+def about(seconds: float) -> str:
+    """A duration as people say it."""
+    if seconds < MINUTE_S:
+        return f"about {max(1, round(seconds))} s"
+    if seconds < HOUR_S:
+        return f"about {round(seconds / MINUTE_S)} min"
+    return f"about {seconds / HOUR_S:.1f} h"
