@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -129,22 +130,25 @@ class Comparing:
         before = {item.name: item.iou for item in self._own_scores()} if self.data.labelled else {}
         return {item.name: before.get(item.name, 1.0) - item.iou for item in scores}
 
-    def ask(self, entrant: Entrant) -> Any:
-        """What the comparison gives, as data. Raises MachineError when it takes too long or too much."""
+    def ask(self, entrant: Entrant, *, time_s: float = math.inf) -> Any:
+        """What the comparison gives, as data. Raises MachineError when it takes too long or too much.
+
+        ``time_s``: seconds, where they are fewer than the limit.
+        """
         question = self.question(entrant)
         kept = self.results.get(COMPARISONS, question)
         if kept is None:
             started = time.monotonic()
-            found = self._ask(entrant.contender)
+            found = self._ask(entrant.contender, time_s)
             kept = {"found": found, "seconds": time.monotonic() - started}
             self.results.put(COMPARISONS, question, kept)
         return kept["found"]
 
-    def _ask(self, contender: Contender) -> list[dict[str, Any]]:
+    def _ask(self, contender: Contender, time_s: float) -> list[dict[str, Any]]:
         truth = self.truth() if self.own_truth else None
         if self.source.meaning == "person":
-            return _plain(self._isolated(compare, contender, self.data, truth))
-        return _plain(self._isolated(agree, contender, self.data, truth, self.host))
+            return _plain(self._isolated(compare, contender, self.data, truth, time_s=time_s))
+        return _plain(self._isolated(agree, contender, self.data, truth, self.host, time_s=time_s))
 
     @property
     def _truth(self) -> Path:
@@ -158,9 +162,10 @@ class Comparing:
             self._isolated(believe if self.source.meaning == "person" else answer, own.contender, self.data, path)
         return path
 
-    def _isolated(self, function: Any, *arguments: Any) -> Any:
+    def _isolated(self, function: Any, *arguments: Any, time_s: float = math.inf) -> Any:
         limits = self.limits
-        return isolated(function, *arguments, timeout_s=limits.time_s, memory_gib=limits.memory_gib)
+        timeout_s = min(limits.time_s, time_s)
+        return isolated(function, *arguments, timeout_s=timeout_s, memory_gib=limits.memory_gib)
 
 
 def _plain(items: Sequence[Score] | Sequence[Measurement]) -> list[dict[str, Any]]:

@@ -194,7 +194,7 @@ class Experiment:
         if not self.comparing.kept(entrant):
             what = f"{plan.cooked} {plan.configuration.precision}"
             with self.progress.task(f"compare {what}", f"comparing {what} on {len(self.comparing.data)} frames"):
-                self.comparing.ask(entrant)
+                self.comparing.ask(entrant, time_s=max(LEAST_S, self._spare_s()))
         return Entry(plan, order, entrant, tuple(self.comparing.measure(entrant)))
 
     def _race(self, baselines: Sequence[Entrant], entries: Sequence[Entry]) -> Standings:

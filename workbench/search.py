@@ -11,7 +11,7 @@ from pathlib import Path
 from workbench.backends import openvino
 from workbench.configuration import Configuration, Precision
 from workbench.errors import InputError
-from workbench.hardware import usable_cores
+from workbench.hardware import host, usable_cores
 from workbench.recipe import RECIPES, Draft, read
 
 EFFORTS = ("quick", "standard", "thorough")
@@ -95,12 +95,16 @@ class Effort:
 
 @dataclass(frozen=True)
 class Wish:
-    """What is asked of the search beside its effort; ``meaning`` is the source's, ``size`` one to be tried, too."""
+    """What is asked of the search beside its effort; ``meaning`` is the source's, ``size`` one to be tried, too.
+
+    ``recipes`` are names or patterns; given, they alone are tried.
+    """
 
     meaning: str = "person"
     device: str = "CPU"
     size: tuple[int, int] | None = None
     objective: str = "throughput"
+    recipes: tuple[str, ...] = ()
 
 
 def plan(effort: str, wish: Wish | None = None) -> Effort:
@@ -110,7 +114,13 @@ def plan(effort: str, wish: Wish | None = None) -> Effort:
         hint = f"; did you mean {near[0]}?" if near else ""
         raise InputError(f"--effort: expected one of {', '.join(EFFORTS)}, received {effort}{hint}")
     wish = wish or Wish()
-    patterns = CATEGORIES[effort] if wish.meaning == "person" else TENSORS
+    patterns = wish.recipes or (CATEGORIES[effort] if wish.meaning == "person" else TENSORS)
+    for pattern in wish.recipes:
+        if not recipes((pattern,)):
+            known = [path.stem for path in RECIPES.glob("*.toml")]
+            near = difflib.get_close_matches(pattern, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"the recipes are: {', '.join(sorted(known))}"
+            raise InputError(f"--recipe: no recipe is called {pattern}; {hint}")
     plans = _plans(recipes(patterns), wish, everything=effort == "thorough")
     if effort == "quick":
         return Effort(effort, plans, calibration=32, frames=120, rounds=7, round_s=0.4, limit_s=240.0)
@@ -145,25 +155,26 @@ def size_of(text: str, source: tuple[int, int]) -> tuple[int, int]:
 
 
 def _precisions() -> tuple[Precision, ...]:
-    """Those that this CPU computes in."""
-    known: tuple[Precision, ...] = ("bf16", "f16", "f32")
+    """Those that this CPU computes in, the likely best first: bf16 where there are units for it."""
+    units = "amx_bf16" in host().features
+    known: tuple[Precision, ...] = ("bf16", "f32", "f16") if units else ("f32", "bf16", "f16")
     return tuple(name for name in known if name in openvino.precisions())
 
 
 def _plans(names: Sequence[str], wish: Wish, *, everything: bool) -> tuple[Plan, ...]:
-    """Each recipe as it answers soonest and as it answers most.
+    """Each recipe as it answers soonest and as it answers most; all in the likely best precision before any in others.
 
-    What stays float in a graph of 8 bits gains by bf16 on some graphs and loses on others, so both are tried.
+    What stays float in a graph of 8 bits gains by bf16 on some graphs and loses on others, so both are tried; f16 in
+    such graphs only where everything is.
     """
-    available = _precisions()
     plans = []
     for size in dict.fromkeys((wish.size, None)):
-        for name in names:
-            if size and any(kind == "reshape" for kind, _ in read(RECIPES / f"{name}.toml").steps):
-                continue  # it has a size of its own
-            whole = everything or "int8" not in name
-            precisions = [item for item in available if whole or item != "f16"]
-            plans += [Plan(name, item, size) for precision in precisions for item in _configurations(wish, precision)]
+        for precision in _precisions():
+            for name in names:
+                own_size = any(kind == "reshape" for kind, _ in read(RECIPES / f"{name}.toml").steps)
+                if (size and own_size) or (precision == "f16" and "int8" in name and not everything):
+                    continue
+                plans += [Plan(name, item, size) for item in _configurations(wish, precision)]
     return tuple(plans)
 
 

@@ -9,7 +9,7 @@
  * caller's choice (`late`); a mask is never shown across a cut.
  */
 
-import { everyFrame } from "./clock.js";
+import { everyDrawing, everyFrame, everyRepaint } from "./clock.js";
 import { openLive } from "./live.js";
 import { clipPath, holes } from "./outline.js";
 import { placed } from "./placement.js";
@@ -33,12 +33,15 @@ export { openLive, openTrack };
  * @property {string | URL | true | import("./live.js").LiveOptions} [live] a service's `/v1/stream`; true is this module's own server
  * @property {Source} [source] instead of the two, one that was opened before
  * @property {"dim" | "show" | "hide"} [late] how comments look while no mask is at hand: faint unless given
+ * @property {"screen" | "exact"} [sync] masks for the frame that the browser puts on the screen, foreseen while it plays;
+ *   or the page draws the video itself, on a canvas over it, and masks are exact. `screen` unless given; exact isn't
+ *   for protected videos and loses what HDR adds
  * @property {(stats: Stats) => void} [onframe] called after every frame
  */
 
 /**
  * @typedef {object} Stats
- * @property {number} time of the frame on the screen, in milliseconds
+ * @property {number} time of the frame on the screen after this repaint, in milliseconds
  * @property {number | null} pts of the mask that is used for it
  * @property {number | null} lag between the two
  * @property {"masked" | "nobody" | "late"} state
@@ -104,7 +107,9 @@ export class Attachment {
     this.#watchSizes();
     const still = setInterval(() => this.#still(), STILL_MS);
     this.#stop.push(() => clearInterval(still));
-    this.#stop.push(everyFrame(video, (ms) => this.#frame(ms)));
+    this.#stop.push(everyFrame(video, (ms) => this.source.want(ms, video)));
+    const follow = this.#options.sync === "exact" && !video.mediaKeys ? everyDrawing : everyRepaint;
+    this.#stop.push(follow(video, (ms) => this.#frame(ms)));
     if (!this.stats.frames) this.#dress("none", "late");
   }
 
@@ -150,7 +155,6 @@ export class Attachment {
 
   #frame(ms) {
     this.stats.frames += 1;
-    this.source.want(ms, this.#video);
     this.#show(ms);
     if (this.stats.state === "late") this.stats.missed += 1;
   }

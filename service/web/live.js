@@ -1,7 +1,7 @@
 /** Masks from a service's `/v1/stream`, made while the video plays; the messages are drawn in `service/wire.py`. */
 
 import { Cuts } from "./cuts.js";
-import { Shape, traced } from "./outline.js";
+import { rounded, traced } from "./outline.js";
 import { scout } from "./scout.js";
 import { Timeline } from "./timeline.js";
 
@@ -21,6 +21,8 @@ const OFFER_BYTES = 20;
 const ANSWER_BYTES = 56;
 const IN_FLIGHT = 2;
 const BACKOFF_MS = [250, 15_000];
+const RING_BYTES = 200; // of objects around a ring's points
+const UNREADABLE = "the video may not be read: expected one from this origin, or crossorigin with CORS";
 
 /**
  * @param {string | URL | true | LiveOptions} where
@@ -47,6 +49,7 @@ export class Live {
   #closed = false;
   #scout = null;
   #film = "";
+  #unreadable = null;
 
   constructor(options) {
     this.#options = options;
@@ -68,13 +71,27 @@ export class Live {
     const film = video.srcObject ?? video.currentSrc;
     if (this.#film && film !== this.#film) this.#forget();
     this.#film = film;
-    this.#cuts.see(video, ms);
+    if (!this.#seen(video, ms)) return;
     if (this.#options.ahead && !this.#scout && video.currentSrc) {
       this.#scout = scout(video, this.#options.ahead, (soon, copy) => this.#offer(soon, copy));
     }
     const newest = this.#timeline.at(ms);
     const near = this.#scout ? 100 : 4; // the copy has it, or soon will
     if (!newest || Math.abs(ms - newest.pts) > near) this.#offer(ms, video);
+  }
+
+  /** Whether the frame could be read; videos from elsewhere are asked for once. */
+  #seen(video, ms) {
+    if (this.#unreadable === this.#film) return false;
+    try {
+      this.#cuts.see(video, ms);
+    } catch (error) {
+      if (error.name !== "SecurityError") throw error;
+      [this.#unreadable, this.error] = [this.#film, UNREADABLE];
+      console.warn(`danmatte: ${UNREADABLE}`);
+      return false;
+    }
+    return true;
   }
 
   close() {
@@ -178,11 +195,17 @@ export class Live {
       cut: (flags & 1) !== 0,
       held: (flags & 2) !== 0,
       coverage: view.getFloat32(20, true),
-      shape: new Shape(width, height, () => traced(columns, width, height)),
+      shape: outlined(columns, width, height),
     });
     this.counts.masks += 1;
     this.onchange();
   }
+}
+
+/** A mask's outline and the bytes it takes: a tenth of the pixels'. */
+function outlined(columns, width, height) {
+  const outline = rounded(traced(columns, width, height), width, height);
+  return { outline, bytes: outline.rings.reduce((sum, ring) => sum + ring.byteLength + RING_BYTES, 0) };
 }
 
 /** A grey picture's bright pixels, column after column. */

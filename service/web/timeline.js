@@ -2,6 +2,7 @@
 
 /** Timestamps are rounded to milliseconds on the way: half a frame at 60 frames a second is let pass. */
 export const SLACK_MS = 8;
+const MASK_BYTES = 400; // of objects around the outline
 
 /**
  * One mask.
@@ -11,7 +12,7 @@ export const SLACK_MS = 8;
  * @property {boolean} cut the first frame of a scene
  * @property {boolean} held repeated from the frame before
  * @property {number} coverage the person's share of the frame, 0 to 1
- * @property {{outline: import("./outline.js").Outline}} shape
+ * @property {{outline: import("./outline.js").Outline, bytes?: number}} shape
  */
 
 /**
@@ -30,23 +31,29 @@ export function countUntil(items, ms) {
   return low;
 }
 
-/** Masks as they come, in any order; the oldest arrivals are forgotten when there are too many. */
+/** Masks as they come, in any order; the oldest arrivals are forgotten when they take too much room. */
 export class Timeline {
   /** @type {Mask[]} */
   #masks = [];
+  /** @type {Mask[]} */
   #arrivals = [];
+  #capacity;
+  #bytes = 0;
 
-  constructor(capacity = 9000) {
-    this.capacity = capacity;
+  /** @param {number} capacity in bytes */
+  constructor(capacity = 2 ** 25) {
+    this.#capacity = capacity;
   }
 
   /** @param {Mask} mask takes the place of one with the same pts */
   add(mask) {
     const at = countUntil(this.#masks, mask.pts);
     const known = at > 0 && this.#masks[at - 1].pts === mask.pts;
-    this.#masks.splice(known ? at - 1 : at, known ? 1 : 0, mask);
-    if (!known) this.#arrivals.push(mask.pts);
-    if (this.#arrivals.length > this.capacity) this.#forget(this.#arrivals.shift());
+    const [replaced] = this.#masks.splice(known ? at - 1 : at, known ? 1 : 0, mask);
+    if (replaced) this.#arrivals.splice(this.#arrivals.indexOf(replaced), 1);
+    this.#arrivals.push(mask);
+    this.#bytes += room(mask) - (replaced ? room(replaced) : 0);
+    while (this.#bytes > this.#capacity && this.#arrivals.length > 1) this.#forget(this.#arrivals.shift());
   }
 
   /** The newest mask that is not after this time, or null. */
@@ -54,8 +61,13 @@ export class Timeline {
     return this.#masks[countUntil(this.#masks, ms + SLACK_MS) - 1] ?? null;
   }
 
-  #forget(pts) {
-    const at = countUntil(this.#masks, pts) - 1;
-    if (at >= 0 && this.#masks[at].pts === pts) this.#masks.splice(at, 1);
+  #forget(mask) {
+    this.#masks.splice(this.#masks.indexOf(mask), 1);
+    this.#bytes -= room(mask);
   }
+}
+
+/** Bytes that a mask takes, about. */
+function room({ shape }) {
+  return MASK_BYTES + (shape?.bytes ?? 0);
 }

@@ -35,10 +35,12 @@ FLAGS = (
 )
 READY_WITHIN_S = 90
 
-# The film: a white box runs over a dark ground, and a cut throws it back.
+# The film: a white box runs over a dark ground, and a cut throws it back. Its foot says which frame it is, in bits
+# from the lowest on, blue for one: a screenshot knows by itself what was on the screen.
 WIDTH, HEIGHT, FRAMES, RATE = 320, 180, 150, 25
 BOX, STEP, CUT = (60, 100), 3, 75
 GROUNDS = ((24, 24, 40), (70, 20, 20))
+FOOT, BITS = 16, 8
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -57,6 +59,7 @@ def film(path: Path) -> None:
         for number in range(FRAMES):
             pixels = np.full((HEIGHT, WIDTH, 3), GROUNDS[number // CUT], np.uint8)
             pixels[40 : 40 + BOX[1], box_left(number) : box_left(number) + BOX[0]] = 255
+            pixels[-FOOT:] = np.repeat([(0, 0, 255 * (number >> bit & 1)) for bit in range(BITS)], WIDTH // BITS, 0)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(stream.encode())
 

@@ -2,13 +2,11 @@
 
 import shutil
 import subprocess
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
 from tests.real import browser
-from tests.service.toy import publish
 
 pytestmark = pytest.mark.slow
 
@@ -81,20 +79,6 @@ def bodies(tmp_path_factory: pytest.TempPathFactory, libraries: dict[str, bytes]
     browser.film(folder / "film.webm")
     browser.track(folder / "film.mattes")
     return {**libraries, **{path.name: path.read_bytes() for path in folder.glob("film.*")}}
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    models = tmp_path_factory.mktemp("models")
-    publish(models)
-    with browser.serving(models) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[object]:
-    with browser.browsing() as found:
-        yield found
 
 
 def opened(chromium: object, address: str, bodies: dict[str, bytes | str], html: str) -> object:

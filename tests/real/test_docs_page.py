@@ -6,33 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.real import browser
 from tests.service import pictures
-from tests.service.toy import publish
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server of the toy."""
-    models = tmp_path_factory.mktemp("models")
-    publish(models)
-    with browser.serving(models) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def page(address: str) -> Iterator[object]:
+def page(chromium: object, address: str) -> Iterator[object]:
     """The page; an error on it, or anything its policy refuses, fails the test."""
-    with browser.browsing() as chromium:
-        opened = chromium.new_page(viewport={"width": 1000, "height": 900})
-        said: list[str] = []
-        opened.on("pageerror", lambda error: said.append(str(error)))
-        opened.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-        opened.goto(f"{address}/docs")
-        opened.wait_for_selector("details")
-        yield opened
+    opened = chromium.new_page(viewport={"width": 1000, "height": 900})
+    said: list[str] = []
+    opened.on("pageerror", lambda error: said.append(str(error)))
+    opened.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    opened.goto(f"{address}/docs")
+    opened.wait_for_selector("details")
+    yield opened
     assert [text for text in said if "favicon" not in text and "404" not in text] == []
 
 

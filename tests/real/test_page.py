@@ -2,6 +2,8 @@
 
 The comment layer is magenta all over. A white box runs through a film on dark ground, so a screenshot tells by itself
 how far mask and frame are apart: where the box is, the layer must be cut out, and dark ground in the cut-out is a lag.
+While it plays, the frame's number at the film's foot is compared with the place of the cut-out, in one screenshot;
+only moments at which the machine let the page repaint are counted.
 """
 
 from collections.abc import Iterator
@@ -13,13 +15,19 @@ from PIL import Image, ImageFilter
 from service.tracks import TrackReader
 from tests.architecture.sources import ROOT
 from tests.real import browser
-from tests.service.toy import Toy, publish
+from tests.real.watching import BARE, classes, fair, frames_apart, rest, watch
+from tests.service.toy import Toy
 
 pytestmark = pytest.mark.slow
 
 WEB = ROOT / "service" / "web"
 FRAME_MS = 1000 / browser.RATE
 SEEN = "window.seen.filter(({ state }) => state !== 'late')"
+LACKING = {
+    "whole": "0",
+    "without their times": "delete window.VideoFrame",
+    "without a callback": "delete HTMLVideoElement.prototype.requestVideoFrameCallback",
+}
 HARNESS = """<!doctype html>
 <style>
   body { margin: 0; background: #000 }
@@ -29,12 +37,21 @@ HARNESS = """<!doctype html>
 </style>
 <div id=stage><video id=video muted playsinline></video><div id=layer></div></div>
 <script type=module>
-  import { attach } from "/danmatte.js";
+  import { attach, openTrack } from "/danmatte.js";
   window.seen = [];
   window.wear = async (film, options) => {
     window.handle?.detach();
     video.src = URL.createObjectURL(await (await fetch(film)).blob());
-    window.handle = attach(video, layer, { ...options, onframe: (stats) => seen.push({ ...stats }) });
+    const onframe = (stats) => seen.push({ ...stats, at: performance.now() });
+    window.handle = attach(video, layer, { ...options, onframe });
+  };
+  window.lagging = (url, ms) => {
+    const track = openTrack(url);
+    return Object.assign(Object.create(track), {
+      at: (time) => track.at(time - ms),
+      want: (time, film) => track.want(time, film),
+      close: () => track.close(),
+    });
   };
   window.go = (seconds) => new Promise((done) => {
     video.addEventListener("seeked", () => requestAnimationFrame(() => requestAnimationFrame(done)), { once: true });
@@ -45,17 +62,8 @@ HARNESS = """<!doctype html>
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    models = tmp_path_factory.mktemp("models")
-    publish(models, Toy(96, 160, rule="stretch"))
-    with browser.serving(models) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[object]:
-    with browser.browsing() as found:
-        yield found
+def toy() -> Toy:
+    return Toy(96, 160, rule="stretch")
 
 
 @pytest.fixture(scope="module")
@@ -87,19 +95,10 @@ def wear(page: object, options: str = '{ track: "/film.mattes" }', film: str = "
     browser.until(page, "window.handle && handle.stats.state === 'masked'")
 
 
-def shot(page: object) -> np.ndarray:
-    """What of the stage is comments (1), person (2), and ground that should be comments (0)."""
-    pixels = browser.picture(page.locator("#stage").screenshot()).astype(int)
-    comments = (pixels[..., 0] > 180) & (pixels[..., 1] < 120) & (pixels[..., 2] > 180)
-    person = pixels.min(-1) > 180
-    return np.where(person, 2, np.where(comments, 1, 0))
-
-
-def frames_apart(seen: np.ndarray, scale: float = 2.0) -> float:
-    """How many frames the cut-out is off the box, from the ground it lays bare along the box's middle."""
-    row = seen[round(90 * scale)]
-    bare = max(0, np.count_nonzero(row == 0) - 4)  # edges are blended
-    return bare / (browser.STEP * scale)
+def play(page: object, rate: float) -> None:
+    """Round and round, the frame's number bare."""
+    page.evaluate(BARE)
+    page.evaluate(f"video.loop = true, video.playbackRate = {rate}, video.play()")
 
 
 def check(seen: np.ndarray) -> None:
@@ -110,26 +109,53 @@ def check(seen: np.ndarray) -> None:
     assert np.all(seen[30] == 1), "comments are missing outside the person"
 
 
-def test_comments_are_behind_the_person_while_it_plays(page: object) -> None:
+@pytest.mark.parametrize("rate", [1, 2])
+def test_comments_are_behind_the_person_while_it_plays(page: object, rate: float) -> None:
     wear(page)
-    page.evaluate("video.loop = true, video.play()")
-    for _ in range(10):
-        check(shot(page))
-        page.wait_for_timeout(130)
+    play(page, rate)
+    assert max(abs(sight.apart) for sight in fair(page, 10)) <= 1
+    page.evaluate("go(1)")
+    assert max(abs(sight.apart) for sight in fair(page, 5)) <= 1
     seen = page.evaluate(SEEN)
     assert len(seen) > 20
     assert max(abs(one["lag"]) for one in seen) <= 1
 
 
-def test_at_double_rate_and_after_a_seek(page: object) -> None:
-    wear(page)
-    page.evaluate("video.loop = true, video.playbackRate = 2, video.play()")
-    for moment in range(10):
-        if moment == 5:
-            page.evaluate("go(1)")
-        check(shot(page))
-        page.wait_for_timeout(90)
-    assert max(abs(one["lag"]) for one in page.evaluate(SEEN)) <= 1
+@pytest.mark.parametrize("frames", ["whole", "without their times", "without a callback"])
+def test_a_picture_that_the_page_draws_has_its_own_mask(page: object, frames: str) -> None:
+    page.evaluate(LACKING[frames])
+    wear(page, '{ track: "/film.mattes", sync: "exact" }')
+    play(page, 2)
+    if frames == "without their times":
+        assert max(abs(sight.apart) for sight in fair(page, 10)) <= 1
+    else:
+        apart = [sight.apart for sight in watch(page, 10)]
+        page.evaluate("go(1)")
+        assert not any(apart + [sight.apart for sight in watch(page, 5)])
+    page.evaluate("handle.detach()")
+    assert page.evaluate("document.querySelector('canvas')") is None
+
+
+@pytest.mark.parametrize("fit", ["contain", "cover"])
+def test_a_drawn_picture_is_where_the_videos_is(page: object, fit: str) -> None:
+    wear(page, '{ track: "/film.mattes", sync: "exact" }')
+    page.evaluate("go(1.02)")
+    rest(page, 25)
+    page.evaluate(f"stage.style.cssText = 'width:360px;height:300px', video.style.objectFit = {fit!r}")
+    page.evaluate("new Promise((done) => setTimeout(done, 700))")
+    seen = classes(page)
+    page.evaluate("video.style.opacity = 0, new Promise((done) => setTimeout(done, 700))")
+    assert np.count_nonzero(classes(page) != seen) < 10, "what is seen is the video, not the drawing"
+    assert np.count_nonzero(seen == 0) < 0.005 * seen.size
+    scale = 1.125 if fit == "contain" else 5 / 3
+    left = 180 + scale * (browser.box_left(25) - browser.WIDTH / 2)
+    assert abs(np.flatnonzero(seen[150] == 2)[0] - max(0, left)) <= 3
+
+
+def test_masks_that_lag_two_frames_are_found_out(page: object) -> None:
+    wear(page, f'{{ source: lagging("/film.mattes", {2 * FRAME_MS}) }}')
+    play(page, 2)
+    assert max(abs(sight.apart) for sight in fair(page, 10)) > 1
 
 
 def test_every_seek_shows_the_mask_of_its_frame(page: object) -> None:
@@ -137,7 +163,7 @@ def test_every_seek_shows_the_mask_of_its_frame(page: object) -> None:
     for number in (3, 74, 75, 149, 20, 76, 0, 110, 60, 148):
         page.evaluate(f"go({(number + 0.5) / browser.RATE})")
         browser.until(page, f"Math.abs(handle.stats.pts - {number * FRAME_MS}) <= 1")
-        seen = shot(page)
+        seen = rest(page, number)
         assert frames_apart(seen) < 0.5
         where = np.flatnonzero(seen[180] == 2)
         assert abs(where[0] - 2 * browser.box_left(number)) <= 3
@@ -156,24 +182,22 @@ def test_no_mask_outlives_a_cut(page: object) -> None:
 def test_a_loop_begins_with_its_own_masks(page: object) -> None:
     wear(page)
     page.evaluate("go(5.6)")
-    page.evaluate("video.loop = true, seen.length = 0, video.play()")
+    page.evaluate("seen.length = 0")
+    play(page, 1)
     browser.until(page, "seen.some(({ time }) => time < 400)")
-    check(shot(page))
+    assert abs(fair(page, 1)[0].apart) <= 1
     assert max(abs(one["lag"]) for one in page.evaluate(SEEN)) <= 1
 
 
 def test_without_frame_callbacks_it_is_within_a_frame_or_two(page: object) -> None:
-    page.evaluate("delete HTMLVideoElement.prototype.requestVideoFrameCallback")
+    page.evaluate(LACKING["without a callback"])
     wear(page)
     page.evaluate("go(1.02)")
-    check(shot(page))
-    page.evaluate("video.loop = true, video.play()")
-    apart = []
-    for _ in range(10):
-        apart.append(frames_apart(shot(page)))
-        page.wait_for_timeout(110)
-    assert sorted(apart)[5] <= 1
-    assert max(apart) <= 2.5
+    check(rest(page, 25))
+    play(page, 1)
+    apart = sorted(abs(sight.apart) for sight in fair(page, 10))
+    assert apart[5] <= 1
+    assert apart[-1] <= 2
 
 
 @pytest.mark.parametrize(
@@ -190,7 +214,7 @@ def test_it_follows_sizes_and_letterboxes(page: object, style: str, scale: float
     page.evaluate("go(1.02)")
     page.evaluate(f"stage.style.cssText = {style!r}")
     page.evaluate("new Promise((done) => setTimeout(done, 100))")
-    seen = shot(page)
+    seen = classes(page)
     row = seen[round(top + 90 * scale)]
     where = np.flatnonzero(row == 2)
     assert abs(where[0] - (left + scale * browser.box_left(25))) <= 3
@@ -203,13 +227,13 @@ def test_cover_and_full_screen(page: object) -> None:
     page.evaluate("go(1.02)")
     page.evaluate("stage.style.cssText = 'width:360px;height:360px', video.style.objectFit = 'cover'")
     page.evaluate("new Promise((done) => setTimeout(done, 100))")
-    where = np.flatnonzero(shot(page)[180] == 2)
+    where = np.flatnonzero(classes(page)[180] == 2)
     assert abs(where[0] - (2 * browser.box_left(25) - 140)) <= 3
     page.evaluate("video.style.objectFit = 'contain', stage.requestFullscreen()")
     browser.until(page, "document.fullscreenElement !== null")
     page.evaluate("stage.style.cssText = 'width:100%;height:100%'")
     page.evaluate("new Promise((done) => setTimeout(done, 200))")
-    seen = shot(page)
+    seen = classes(page)
     assert np.count_nonzero(seen == 2) > 0.1 * seen.size * 0.5
     assert np.count_nonzero(seen == 0) < 0.02 * seen.size
 
@@ -218,7 +242,7 @@ def test_a_webmask_does_the_same(page: object) -> None:
     wear(page, '{ track: "/film.webmask" }')
     page.evaluate("go(1.02)")
     browser.until(page, "Math.abs(handle.stats.pts - 1000) <= 1")
-    check(shot(page))
+    check(rest(page, 25))
 
 
 @pytest.mark.parametrize(("late", "shown"), [("show", 255), ("hide", 0)])
@@ -235,14 +259,14 @@ def test_detaching_leaves_the_layer_as_it_was(page: object) -> None:
     wear(page)
     page.evaluate("handle.detach()")
     assert page.evaluate("[layer.style.clipPath, layer.style.filter]") == ["", ""]
-    assert np.all(shot(page) == 1)
+    assert np.all(classes(page) == 1)
 
 
 def test_a_video_of_ones_own_is_masked_live(page: object) -> None:
     wear(page, "{ live: true }")
     page.evaluate("go(1.02)")
     browser.until(page, "Math.abs(handle.stats.pts - 1000) <= 1")
-    check(shot(page))
+    check(rest(page, 25))
     page.evaluate("seen.length = 0, video.loop = true, video.play()")
     browser.until(page, "handle.source.counts.masks > 30")
     lags = [one["lag"] for one in page.evaluate(SEEN)]
@@ -286,11 +310,12 @@ def test_the_readmes_page_works_as_it_stands(chromium: object, address: str, bod
 
 
 def covered(page: object) -> None:
-    """One comment of magenta all over, instead of the page's."""
+    """One comment of magenta all over, instead of the page's; the corners are not rounded off."""
     page.evaluate(
         """() => { const cover = document.createElement("div");
         cover.style.cssText = "position:absolute;inset:0;z-index:9;background:#f0f";
-        document.getElementById("comments").append(cover); }"""
+        document.getElementById("comments").append(cover);
+        document.getElementById("stage").style.borderRadius = 0; }"""
     )
 
 
@@ -307,12 +332,14 @@ def moment(page: object, masks: list[tuple[int, np.ndarray]]) -> tuple[np.ndarra
     size = comments.shape[::-1]
     inside = shrunk(np.logical_and.reduce(caught), size)
     outside = shrunk(~np.logical_or.reduce(caught), size)
+    # A screenshot of a box between two pixels holds a line of what is around it.
+    outside[[0, -1]] = outside[:, [0, -1]] = False
     return comments, inside, outside
 
 
 def shrunk(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """The mask at the screenshot's size, without its outermost pixels."""
-    smaller = Image.fromarray(mask.astype(np.uint8) * 255).filter(ImageFilter.MinFilter(7))
+    smaller = Image.fromarray(mask.astype(np.uint8) * 255).filter(ImageFilter.MinFilter(5))
     return np.asarray(smaller.resize(size, Image.Resampling.NEAREST)) > 127
 
 
@@ -339,7 +366,7 @@ def test_the_demo_hides_comments_behind_people(chromium: object, address: str, w
         if inside.any() and outside.any():
             compared += 1
             assert comments[inside].mean() < 0.01, f"comments over the person at moment {number}"
-            assert comments[outside].mean() > 0.98, f"comments missing at moment {number}"
+            assert comments[outside].mean() > 0.99, f"comments missing at moment {number}"
     assert compared >= 8
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.close()

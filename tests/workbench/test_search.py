@@ -1,5 +1,6 @@
 """What is tried at which effort."""
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -106,3 +107,14 @@ def test_another_device_chooses_its_own_streams() -> None:
 def test_an_unknown_effort_lists_the_known_ones() -> None:
     with pytest.raises(InputError, match=r"quick, standard, thorough, received standart; did you mean standard\?"):
         search.plan("standart")
+
+
+def test_every_recipe_is_tried_in_one_precision_before_any_is_in_another() -> None:
+    precisions = [plan.configuration.precision for plan in search.plan("standard").plans]
+    changes = sum(a != b for a, b in itertools.pairwise(precisions))
+    assert changes == len(set(precisions)) - 1
+
+
+def test_a_recipe_with_a_size_of_its_own_is_brought_to_no_other() -> None:
+    for plan in search.plan("thorough", Wish(size=(289, 513))).plans:
+        assert [kind for kind, _ in plan.draft().steps].count("reshape") <= 1

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from workbench.dataset import Dataset
     from workbench.experiment import Experiment
     from workbench.progress import Progress
-    from workbench.search import Effort
+    from workbench.search import Effort, Wish
     from workbench.source import Source
 
 LABELLED_DROP, UNLABELLED_DROP, DISAGREEMENT = 0.5, 4.0, 1.0
@@ -52,6 +52,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="CPU", help="any of OpenVINO's devices, such as GPU or AUTO")
     parser.add_argument(
         "--trial-s", type=_number("seconds"), default=TRIAL_S, metavar="S", help="seconds that a trial may take"
+    )
+    parser.add_argument(
+        "--recipe", action="append", default=[], metavar="NAME", help="try only this recipe; may be given several times"
     )
     parser.add_argument(
         "--trial-memory-gib",
@@ -115,7 +118,7 @@ def _experiment(arguments: argparse.Namespace, effort: "Effort | None", progress
     from workbench.backends import devices
     from workbench.experiment import Experiment
     from workbench.leash import Limits
-    from workbench.search import Wish, plan, size_of
+    from workbench.search import plan
 
     judge.check(arguments.objective)
     limits = Limits(arguments.trial_s, arguments.trial_memory_gib)
@@ -123,8 +126,7 @@ def _experiment(arguments: argparse.Namespace, effort: "Effort | None", progress
     devices.check_device(arguments.device)
     _budget(arguments, "person", labelled=True)
     source = _source(arguments.model)
-    size = size_of(arguments.size, source.size) if arguments.size else None
-    effort = effort or plan(arguments.effort, Wish(source.meaning, arguments.device, size, arguments.objective))
+    effort = effort or plan(arguments.effort, _wish(arguments, source))
     data, calibration = _frames(arguments, effort.calibration)
     return Experiment(
         source=source,
@@ -138,6 +140,13 @@ def _experiment(arguments: argparse.Namespace, effort: "Effort | None", progress
         progress=progress,
         device=arguments.device,
     )
+
+
+def _wish(arguments: argparse.Namespace, source: "Source") -> "Wish":
+    from workbench.search import Wish, size_of
+
+    size = size_of(arguments.size, source.size) if arguments.size else None
+    return Wish(source.meaning, arguments.device, size, arguments.objective, tuple(arguments.recipe))
 
 
 def _budget(arguments: argparse.Namespace, meaning: str, *, labelled: bool) -> "Budget":

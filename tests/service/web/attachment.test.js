@@ -6,6 +6,8 @@ globalThis.ResizeObserver = class {
   observe() {}
   disconnect() {}
 };
+globalThis.requestAnimationFrame = () => 1;
+globalThis.cancelAnimationFrame = () => {};
 globalThis.getComputedStyle = () => ({ objectFit: "contain", objectPosition: "50% 50%" });
 const { attach } = await import("../../../service/web/danmatte.js");
 

@@ -60,3 +60,24 @@ test("what runs ahead is the film that plays, also after another one", () => {
   live.close();
   assert.deepEqual(copies.map(({ src }) => src), ["one.mp4", "two.mp4"]);
 });
+
+test("a video that may not be read is said to be so, once, and the next one is tried", async () => {
+  const live = openLive("ws://test/v1/stream");
+  const video = { videoWidth: WIDTH, videoHeight: HEIGHT, currentSrc: "https://elsewhere/one.mp4" };
+  const { getImageData } = context;
+  let tries = 0;
+  context.getImageData = () => {
+    tries += 1;
+    throw new DOMException("tainted", "SecurityError");
+  };
+  for (const ms of [0, 40, 80]) live.want(ms, video);
+  assert.equal(tries, 1);
+  assert.match(live.error, /may not be read: .* crossorigin/);
+  assert.equal(live.counts.sent, 0);
+  context.getImageData = getImageData;
+  video.currentSrc = "here.mp4";
+  live.want(0, video);
+  await settled();
+  assert.equal(live.at(0)?.pts, 0);
+  live.close();
+});

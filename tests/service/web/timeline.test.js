@@ -34,10 +34,22 @@ test("masks may come in any order, and twice", () => {
   assert.equal(timeline.at(0).pts, 0);
 });
 
-test("the oldest arrivals are forgotten", () => {
-  const timeline = new Timeline(3);
-  for (const pts of [100, 0, 200, 300]) timeline.add({ pts });
+test("the oldest arrivals are forgotten when they take too much room", () => {
+  const timeline = new Timeline(5000);
+  for (const pts of [100, 0, 200, 300]) timeline.add({ pts, shape: { bytes: 1000 } });
   assert.equal(timeline.at(150).pts, 0);
+  assert.equal(timeline.at(250).pts, 200);
+  timeline.add({ pts: 200, shape: { bytes: 4000 } });
+  assert.equal(timeline.at(150), null);
+  assert.equal(timeline.at(300).pts, 200);
+});
+
+test("a mask that is larger than all the room is kept as long as it is the newest", () => {
+  const timeline = new Timeline(100);
+  timeline.add({ pts: 0, shape: { bytes: 1000 } });
+  assert.equal(timeline.at(0).pts, 0);
+  timeline.add({ pts: 40, shape: { bytes: 1000 } });
+  assert.equal(timeline.at(0), null);
 });
 
 test("counting finds the place among equals", () => {

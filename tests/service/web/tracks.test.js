@@ -102,6 +102,77 @@ test("before the first mask its frame is on the screen already", async () => {
   assert.equal((await maskAt(track, 0)).pts, 100);
 });
 
+test("after the last mask there is none, once the next one would be due", async () => {
+  serve(long(), true);
+  const track = openTrack("film");
+  await track.ready;
+  await maskAt(track, 110_100);
+  assert.equal(track.at(119_900).pts, 110_100);
+  assert.equal(track.at(121_000), null);
+  assert.equal((await maskAt(track, 100)).pts, 100);
+});
+
+/** Answers with these statuses in turn, the last one for ever; how often it was asked. */
+function refuse(...statuses) {
+  const asked = [];
+  globalThis.fetch = async () => new Response("", { status: statuses[Math.min(asked.push(0), statuses.length) - 1] });
+  return asked;
+}
+
+/** A viewer who watches for some seconds, on a clock of their own. */
+async function watch(track, seconds) {
+  for (let at = 0; at < seconds * 10; at++) {
+    clock += 100;
+    track.want(0, video);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+let clock = performance.now();
+Object.defineProperty(globalThis, "performance", { value: { now: () => clock } });
+
+test("what the server refuses isn't asked for again", async () => {
+  for (const status of [404, 403, 410, 416]) {
+    const asked = refuse(status);
+    const track = openTrack("film");
+    await track.ready;
+    await watch(track, 300);
+    assert.equal(asked.length, 1);
+    assert.match(track.error, new RegExp(`received ${status}`));
+  }
+});
+
+test("what failed on the way is tried again, ever more seldom", async () => {
+  for (const status of [503, 429]) {
+    const asked = refuse(status);
+    const track = openTrack("film");
+    await track.ready;
+    await watch(track, 10);
+    assert.ok(asked.length >= 3 && asked.length <= 4, `${asked.length}`);
+    await watch(track, 290);
+    assert.ok(asked.length >= 8 && asked.length <= 11, `${asked.length}`);
+    serve(long(), true);
+    await watch(track, 61);
+    assert.equal(track.error, "");
+    track.close();
+  }
+});
+
+for (const { path, good } of JSON.parse(process.env.DAMAGED ?? "[]")) {
+  test(`${path} is ${good ? "read" : "refused"}`, async () => {
+    serve(readFileSync(path), true);
+    const track = openTrack("film");
+    await track.ready;
+    for (let tries = 0; tries < 100 && !track.error && !track.at(0); tries++) {
+      track.want(0, video);
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    assert.equal(track.error === "", good, track.error);
+    if (good) assert.ok(track.at(0).shape.outline);
+    track.close();
+  });
+}
+
 test("something else is not a track", async () => {
   serve(new Uint8Array(64), true);
   const track = openTrack("film");

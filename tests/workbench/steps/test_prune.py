@@ -36,7 +36,7 @@ def pruned(folder: Path, share: float) -> tuple[Path, Path, str]:
 
 def test_repeated_channels_can_go_without_a_trace(tmp_path: Path) -> None:
     whole, fewer, told = pruned(tmp_path, 0.6)
-    assert told == "48 channels in 1 spaces are 16"
+    assert told.startswith("49 channels are 17,")
     before, after = openvino.runner(whole, F32), openvino.runner(fewer, F32)
     for picture in pictures(1):
         assert np.abs(before(picture) - after(picture).copy()).max() < 5e-3
