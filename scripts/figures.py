@@ -73,7 +73,7 @@ def speed() -> str:
             *lines,
             "",
             f"Frames a second on {host['cores']} cores of {host['cpu']}, from frames to masks of the input's size;",
-            "the speedup is the median of the ratios round by round, over stock TensorFlow's faster setting. IoU against the",
+            "the speedup is the median ratio of the rounds, over stock TensorFlow's faster setting. IoU against the",
             "masks of `people/val`, what is lost against the source's own; below nought is a gain. Intervals are 95 %.",
         ]
     )
