@@ -26,20 +26,27 @@ def evenly(model: ov.Model) -> dict[str, float]:
     return {node.get_friendly_name(): 1.0 for node in model.get_ordered_ops() if "Convol" in node.get_type_name()}
 
 
-def pruned(folder: Path, share: float) -> tuple[Path, Path, str]:
+def pruned(folder: Path, share: float, tried: int = 0) -> tuple[Path, Path, str]:
     """The graph, the pruned graph, and what went."""
     whole = inner.write(folder / "whole.xml").path
     model = openvino.read(whole)
-    told = pruning.prune(model, pictures(0), share, evenly(model))
+    told = pruning.prune(model, pictures(0), share, evenly(model), tried=tried)
     return whole, openvino.save(model, folder / "pruned.xml").path, told
 
 
-def test_repeated_channels_can_go_without_a_trace(tmp_path: Path) -> None:
-    whole, fewer, told = pruned(tmp_path, 0.6)
+@pytest.mark.parametrize("tried", [0, 2])
+def test_repeated_channels_can_go_without_a_trace(tmp_path: Path, tried: int) -> None:
+    whole, fewer, told = pruned(tmp_path, 0.6, tried)
     assert told.startswith("49 channels are 17,")
     before, after = openvino.runner(whole, F32), openvino.runner(fewer, F32)
     for picture in pictures(1):
         assert np.abs(before(picture) - after(picture).copy()).max() < 5e-3
+
+
+def test_what_was_tried_counts_as_found_and_corrects_the_other_estimates() -> None:
+    corrected = pruning._corrected({1: 4.0, 2: 8.0, 3: 1.0, 4: 10.0}, {1: 1.0, 2: 4.0, 3: 0.1})
+    assert corrected == pytest.approx({1: 1.0, 2: 4.0, 3: 0.1, 4: 2.5})
+    assert pruning._corrected({1: 4.0}, {}) == {1: 4.0}
 
 
 def test_channels_really_leave_the_graph(tmp_path: Path) -> None:
@@ -62,6 +69,12 @@ def test_no_frames_are_refused(tmp_path: Path) -> None:
     model = openvino.read(inner.write(tmp_path / "graph.xml").path)
     with pytest.raises(InputError, match="no frames"):
         pruning.prune(model, [], 0.2, evenly(model))
+
+
+@pytest.mark.parametrize("tried", [-1, 1.5])
+def test_an_impossible_number_of_tries_is_refused(tried: float) -> None:
+    with pytest.raises(InputError, match="tried"):
+        Prune(share=0.3, tried=tried)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.1, 25])
