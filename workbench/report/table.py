@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from workbench.budget import IOU_DROP, LATENCY
-from workbench.findings import SPEEDUP, THROUGHPUT, Findings, Trial
+from workbench.experiment.findings import SPEEDUP, THROUGHPUT, Findings, Trial
 from workbench.measurement import Measurement
 from workbench.report.words import plain
 
