@@ -4,20 +4,18 @@ A shared machine is noisy, and its noise is common to neighbours in time: so eve
 A B C A B C, and what is reported first of all is the ratio within each round.
 """
 
-import multiprocessing
-import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from workbench.errors import MachineError, WorkbenchError
+from workbench.errors import WorkbenchError
 from workbench.metrics.contender import Contender, Run
-from workbench.processes.limits import Limits, end, end_with_parent, heard
+from workbench.processes.child import Child
+from workbench.processes.limits import Limits
 
 if TYPE_CHECKING:
     from workbench.backends.openvino import Pipeline
@@ -95,7 +93,7 @@ class Ring:
         self._round_s = round_s
         self._limits = limits
         self._dropped = dropped
-        self._corners: dict[str, _Corner] = {}
+        self._children: dict[str, Child] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -108,90 +106,59 @@ class Ring:
     def round(self, number: int, names: Collection[str] | None = None) -> Round:
         """One turn of each of ``names``, or of all; the order is reversed every other round."""
         wanted = [name for name in self._contenders if names is None or name in names]
-        fresh = [name for name in wanted if name not in self._corners]
+        fresh = [name for name in wanted if name not in self._children]
         for name in fresh:
             self._start(name)
         for name in fresh:
-            self._attempt(name, lambda name: self._corners[name].warm_up(self._round_s))
+            self._attempt(name, lambda name: self._ask(name, self._round_s))
         laps: dict[str, Lap] = {}
         for name in wanted if number % 2 == 0 else wanted[::-1]:
-            if name in self._corners:
-                self._attempt(name, lambda name: laps.update({name: self._corners[name].run()}))
+            if name in self._children:
+                self._attempt(name, lambda name: laps.update({name: self._ask(name, None)}))
         return {name: laps[name] for name in wanted if name in laps}
 
     def keep(self, names: Collection[str]) -> None:
         """Send everybody else home."""
-        for name in [name for name in self._corners if name not in names]:
-            self._corners.pop(name).close()
+        for name in [name for name in self._children if name not in names]:
+            self._children.pop(name).close()
 
     def _start(self, name: str) -> None:
         contender = self._contenders[name]
         pictures = [item if item.ndim == 4 else contender.framing.prepare(item) for item in self._pictures]
-        self._corners[name] = _Corner(contender, pictures, self._limits)
+        switch = {"TF_ENABLE_ONEDNN_OPTS": str(int(contender.onednn))}
+        self._children[name] = Child(name, _Corner, contender, pictures, environment=switch)
+
+    def _ask(self, name: str, round_s: float | None) -> Any:
+        limits = self._limits
+        return self._children[name].ask(round_s, timeout_s=limits.time_s, memory_gib=limits.memory_gib)
 
     def _attempt(self, name: str, action: Callable[[str], None]) -> None:
         try:
             action(name)
         except WorkbenchError as error:
-            self._corners.pop(name).close()
+            self._children.pop(name).close()
             self._contenders.pop(name)
             self._dropped(name, error)
 
 
 class _Corner:
-    """A contender's process, idle until its turn."""
+    """A contender in a child: told how long a round is it gets warm, and runs a lap whenever it is asked after that."""
 
-    def __init__(self, contender: Contender, pictures: list[np.ndarray], limits: Limits) -> None:
-        self.name = contender.name
-        self._limits = limits
-        self._pipe, theirs = multiprocessing.Pipe()
-        context = multiprocessing.get_context("spawn")
-        self._process = context.Process(target=_serve, args=(theirs, contender, pictures), daemon=True)
-        self._process.start()
-        theirs.close()
+    def __init__(self, contender: Contender, pictures: list[np.ndarray]) -> None:
+        self._contender = contender
+        self._pictures = pictures
 
-    def warm_up(self, round_s: float) -> None:
+    def __call__(self, round_s: float | None) -> Lap | None:
+        if round_s is None:
+            return _timed(self._work, self._batch)
+        self._warm_up(round_s)
+        return None
+
+    def _warm_up(self, round_s: float) -> None:
         """Load the graph, run it until it is warm, and fix the number of frames in a round."""
-        self._ask(round_s)
-
-    def run(self) -> Lap:
-        throughput, latency_ms = self._ask(None)
-        return Lap(throughput, tuple(latency_ms))
-
-    def _ask(self, message: float | None) -> Any:
-        try:
-            self._pipe.send(message)
-            answer = heard(self._pipe, self._process, self._limits, self.name)
-        except (EOFError, OSError) as error:
-            self._process.join(1)
-            raise MachineError(f"{self.name}: its process died (exit code {self._process.exitcode})") from error
-        if isinstance(answer, WorkbenchError):
-            raise answer
-        return answer
-
-    def close(self) -> None:
-        self._pipe.close()
-        self._process.join(0.5)
-        end(self._process)
-
-
-def _serve(pipe: Connection, contender: Contender, pictures: list[np.ndarray]) -> None:
-    """The child: waits for its turn, works, answers; ends when the parent hangs up."""
-    end_with_parent()
-    os.environ["TF_ENABLE_ONEDNN_OPTS"] = str(int(contender.onednn))
-    try:
-        round_s = pipe.recv()
-        work = _worker(contender)
-        frames = _warm(work, pictures, round_s)
-        pipe.send(None)
-        batch = [pictures[number % len(pictures)] for number in range(frames)]
-        while True:
-            pipe.recv()
-            pipe.send(_timed(work, batch))
-    except (EOFError, BrokenPipeError):
-        return
-    except WorkbenchError as error:
-        pipe.send(error)
+        self._work = _worker(self._contender)
+        frames = _warm(self._work, self._pictures, round_s)
+        self._batch = [self._pictures[number % len(self._pictures)] for number in range(frames)]
 
 
 def _warm(work: Work, pictures: list[np.ndarray], round_s: float) -> int:
@@ -204,10 +171,10 @@ def _warm(work: Work, pictures: list[np.ndarray], round_s: float) -> int:
     return max(4, round(round_s / min(took)))
 
 
-def _timed(work: Work, batch: list[np.ndarray]) -> tuple[float, list[float]]:
+def _timed(work: Work, batch: list[np.ndarray]) -> Lap:
     start = time.perf_counter()
     latencies = work(batch)
-    return len(batch) / (time.perf_counter() - start), latencies
+    return Lap(len(batch) / (time.perf_counter() - start), tuple(latencies))
 
 
 def _worker(contender: Contender) -> Work:

@@ -11,6 +11,7 @@ import math
 import multiprocessing
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any, Self
 
@@ -32,13 +33,15 @@ class Child:
         self._process = context.Process(target=_serve, args=(theirs, dict(environment or {})), daemon=True)
         self._process.start()
         theirs.close()
-        self._pipe.send((start, arguments))
+        with suppress(BrokenPipeError):  # who is dead already is told of when it is asked
+            self._pipe.send((start, arguments))
 
-    def ask(self, question: Any, *, timeout_s: float) -> Any:
-        """The answer. Raises the child's own WorkbenchError, and MachineError when it dies or hangs."""
+    def ask(self, question: Any, *, timeout_s: float, memory_gib: float = math.inf) -> Any:
+        """The answer. Raises the child's own WorkbenchError, and MachineError when it dies, hangs or takes too much."""
+        limits = Limits(timeout_s, memory_gib)
         try:
             self._pipe.send(question)
-            answer = heard(self._pipe, self._process, Limits(timeout_s), self.name)
+            answer = heard(self._pipe, self._process, limits, self.name)
         except (EOFError, OSError) as error:
             self._process.join(1)
             raise MachineError(f"{self.name}: its process died (exit code {self._process.exitcode})") from error
@@ -92,27 +95,9 @@ def isolated(function: Callable[..., Any], *arguments: Any, timeout_s: float, me
     Raises MachineError when the process dies, or takes more time or memory than it may.
     """
     limits = Limits(timeout_s, memory_gib)
-    ours, theirs = multiprocessing.Pipe(duplex=False)
-    context = multiprocessing.get_context("spawn")
-    process = context.Process(target=_run_once, args=(theirs, function, arguments))
-    process.start()
-    theirs.close()
-    try:
-        answer = heard(ours, process, limits, function.__name__)
-    except EOFError as error:
-        process.join()
-        raise MachineError(f"{function.__name__}: its process died (exit code {process.exitcode})") from error
-    finally:
-        end(process)
-        ours.close()
-    if isinstance(answer, BaseException):
-        raise answer
-    return answer
+    with Child(function.__name__, _once, function, arguments) as child:
+        return child.ask(None, timeout_s=limits.time_s, memory_gib=limits.memory_gib)
 
 
-def _run_once(pipe: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    end_with_parent()
-    try:
-        pipe.send(function(*arguments))
-    except WorkbenchError as error:
-        pipe.send(error)
+def _once(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Answer:
+    return lambda _: function(*arguments)
