@@ -1,4 +1,4 @@
-"""What is tried at which effort, the most promising first."""
+"""What is tried at which effort: something safe, then the most promising first."""
 
 import difflib
 import math
@@ -16,6 +16,7 @@ from workbench.recipe import RECIPES, Draft, read
 
 EFFORTS = ("quick", "standard", "thorough")
 BASELINES = ("uncut", "uncut-int8")
+SAFE = ("float", "uncut")  # the same arithmetic as the source's, so nearly every budget accepts what they make
 TENSORS = ("uncut-int8", "tensors*", "uncut")  # for graphs whose answer isn't a mask: nothing is cut off
 # Names and patterns of recipes, the most promising first; those that aren't there are left out.
 CATEGORIES: dict[str, tuple[str, ...]] = {
@@ -121,7 +122,7 @@ def plan(effort: str, wish: Wish | None = None) -> Effort:
             near = difflib.get_close_matches(pattern, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"the recipes are: {', '.join(sorted(known))}"
             raise InputError(f"--recipe: no recipe is called {pattern}; {hint}")
-    plans = _plans(recipes(patterns), wish, everything=effort == "thorough")
+    plans = _safe_first(_plans(recipes(patterns), wish, everything=effort == "thorough"))
     if effort == "quick":
         return Effort(effort, plans, calibration=32, frames=120, rounds=7, round_s=0.4, limit_s=240.0)
     if effort == "standard":
@@ -176,6 +177,12 @@ def _plans(names: Sequence[str], wish: Wish, *, everything: bool) -> tuple[Plan,
                     continue
                 plans += [Plan(name, item, size) for item in _configurations(wish, precision)]
     return tuple(plans)
+
+
+def _safe_first(plans: tuple[Plan, ...]) -> tuple[Plan, ...]:
+    """However little time there is, what comes first is tried: so that a short search, too, ends with a winner."""
+    safe = [item for item in plans if item.recipe in SAFE and not item.size and item.configuration.precision == "f32"]
+    return tuple(dict.fromkeys((*safe[:1], *plans)))
 
 
 def _configurations(wish: Wish, precision: Precision) -> tuple[Configuration, ...]:

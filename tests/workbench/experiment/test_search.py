@@ -9,6 +9,7 @@ from workbench.backends import openvino
 from workbench.configuration import Configuration
 from workbench.errors import InputError
 from workbench.experiment import search
+from workbench.experiment.estimate import SURE
 from workbench.experiment.search import Plan, Wish
 from workbench.hardware import usable_cores
 from workbench.recipe import RECIPES, read
@@ -43,7 +44,29 @@ def test_more_effort_is_more_of_everything() -> None:
 def test_the_objectives_own_configuration_is_tried_first() -> None:
     for objective in ("throughput", "latency"):
         plans = search.plan("quick", Wish(objective=objective)).plans
-        assert plans[0].configuration.hint == objective
+        assert [plan.configuration.hint for plan in plans[:2]] == [objective, objective]
+
+
+@pytest.mark.parametrize("effort", search.EFFORTS)
+@pytest.mark.parametrize(
+    ("wish", "safe"),
+    [
+        (Wish(), "float"),
+        (Wish(objective="latency", size=(289, 513)), "float"),
+        (Wish(meaning="tensors"), "uncut"),
+        (Wish(recipes=("int8", "float")), "float"),
+    ],
+)
+def test_what_is_tried_however_little_time_there_is_holds_a_safe_plan_and_a_promising_one(
+    effort: str, wish: Wish, safe: str
+) -> None:
+    first, second = search.plan(effort, wish).plans[:SURE]
+    assert (first.recipe, first.size, first.configuration.precision) == (safe, None, "f32")
+    assert second.recipe.startswith(("int8", "uncut-int8"))
+
+
+def test_a_wish_for_other_recipes_is_heeded() -> None:
+    assert {plan.recipe for plan in search.plan("quick", Wish(recipes=("int8",))).plans} == {"int8"}
 
 
 def test_the_baselines_recipes_are_tried_only_where_nothing_is_cut() -> None:
@@ -64,8 +87,9 @@ def test_recipes_are_found_by_pattern_once_each_and_what_is_absent_is_left_out(t
 def test_a_size_is_tried_first_and_the_sources_own_as_well() -> None:
     plans = search.plan("quick", Wish(size=(289, 513))).plans
     sizes = [plan.size for plan in plans]
-    assert sizes == [(289, 513)] * (len(plans) // 2) + [None] * (len(plans) // 2)
-    assert plans[0].name.startswith(f"{plans[0].recipe} 289x513 throughput")
+    safe, half = 1, len(plans) // 2
+    assert sizes == [None] * safe + [(289, 513)] * half + [None] * (half - safe)
+    assert plans[safe].name.startswith(f"{plans[safe].recipe} 289x513 throughput")
 
 
 def test_a_recipe_is_brought_to_its_size_just_before_it_is_quantized() -> None:
@@ -110,7 +134,8 @@ def test_an_unknown_effort_lists_the_known_ones() -> None:
 
 
 def test_every_recipe_is_tried_in_one_precision_before_any_is_in_another() -> None:
-    precisions = [plan.configuration.precision for plan in search.plan("standard").plans]
+    _, *plans = search.plan("standard").plans  # without the safe one
+    precisions = [plan.configuration.precision for plan in plans]
     changes = sum(a != b for a, b in itertools.pairwise(precisions))
     assert changes == len(set(precisions)) - 1
 
