@@ -13,15 +13,15 @@ from workbench.backends import openvino, reshaping
 from workbench.budget import IOU_DROP
 from workbench.configuration import Configuration
 from workbench.dataset import SAMPLES, load
+from workbench.experiment.answers import compare
+from workbench.experiment.search import size_of
 from workbench.measurement import Host, Measurement
 from workbench.metrics import accuracy
 from workbench.metrics.contender import Contender, cooked, published, stock
-from workbench.metrics.contest import Rounds, hold
+from workbench.metrics.speed import Rounds, hold
 from workbench.recipe import RECIPES, Draft, read
-from workbench.search import size_of
 from workbench.steps import Kitchen, refine
 from workbench.steps.base import cook
-from workbench.trial import compare
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILT = ROOT / "build/bench"

@@ -1,6 +1,6 @@
-"""How a candidate is run."""
+"""How a candidate is run, and the settings of it that a sweep tries."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from workbench.errors import InputError
@@ -41,3 +41,36 @@ class Configuration:
     def __str__(self) -> str:
         where = "" if self.device == "CPU" else f" on {self.device}"
         return f"{self.hint} {self.precision}{where}"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One place in the space that a sweep searches.
+
+    ``threads`` of 0 leaves them to the device; pinning is the CPU plugin's own default.
+    """
+
+    batch: int = 1
+    streams: int = 1
+    threads: int = 0
+    requests: int = 1
+    pinning: bool = True
+
+    def __post_init__(self) -> None:
+        if min(self.batch, self.streams, self.requests) < 1 or self.threads < 0:
+            raise ValueError(f"expected numbers above 0. Received: {self}")
+
+    def configuration(self, base: Configuration) -> Configuration:
+        """``base``, its device and precision, run so; pinning isn't the contract's to say."""
+        return replace(
+            base,
+            hint="latency" if self.requests == 1 else "throughput",
+            streams=self.streams,
+            threads=self.threads,
+            infer_requests=self.requests,
+            batch=self.batch,
+        )
+
+    def __str__(self) -> str:
+        pinned = "" if self.pinning else ", not pinned"
+        return f"batch {self.batch}, streams {self.streams}, threads {self.threads}, requests {self.requests}{pinned}"

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,11 @@ class Measurement:
         high = ordered[min(count - 1, math.ceil(count / 2 + reach))]
         middle = (ordered[(count - 1) // 2] + ordered[count // 2]) / 2
         return cls(metric=metric, value=middle, unit=unit, low=low, high=high, samples=count, host=host)
+
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """As run.json has it, whose metric and host are said elsewhere."""
+        return {name: getattr(self, name) for name in ("value", "low", "high", "unit", "samples")}
 
     def __str__(self) -> str:
         return f"{self.value:.4g} {self.unit} [{self.low:.4g}, {self.high:.4g}]"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 from workbench import artifact
+from workbench.artifact import Format, format_of, graph_files, graph_path
 from workbench.errors import InputError
-from workbench.formats import Format, format_of, graph_path, source_files
 from workbench.framing import Channels, Normalisation
 from workbench.source import Meaning, Source
 
@@ -57,7 +57,7 @@ class Findings:
 
 
 def inspect(path: Path, size: Size | None = None) -> Source:
-    """Describe the graph at ``path``, of any of the formats that `formats` knows.
+    """Describe the graph at ``path``, of any of the formats that `artifact.format_of` knows.
 
     The cut is found in its structure; what the part before the cut does to pixels is measured, by feeding it
     random pictures; the person is class 1 of two and 15 of 21, PASCAL VOC's. A graph whose answer is no map of
@@ -78,7 +78,7 @@ def inspect(path: Path, size: Size | None = None) -> Source:
     return Source(
         name=re.sub(r"[^a-z0-9_-]+|^[_-]+", "", path.stem.lower())[:64] or "model",
         path=path,
-        digest=artifact.digest(*source_files(path)),
+        digest=artifact.digest(*graph_files(path)),
         licence="LicenseRef-unknown",
         picture=facts.picture,
         port=port,

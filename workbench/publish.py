@@ -12,7 +12,7 @@ from typing import Any
 from workbench.artifact import GRAPH, WEIGHTS, Artifact, digest
 from workbench.backends import openvino, surgery
 from workbench.errors import InputError, MachineError
-from workbench.findings import Trial
+from workbench.experiment.findings import Trial
 from workbench.source import NAME, Source
 
 CONTRACT = 1

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from workbench import artifact
+from workbench.artifact import Format, format_of, graph_files, graph_path
 from workbench.errors import InputError
-from workbench.formats import Format, format_of, graph_path, source_files
 from workbench.framing import Framing, Normalisation
 from workbench.recipe import expect, read_toml
 
@@ -96,7 +96,7 @@ def read(path: Path) -> Source:
     return Source(
         name=_name(table, path),
         path=graph,
-        digest=artifact.digest(*source_files(graph)),
+        digest=artifact.digest(*graph_files(graph)),
         licence=_text(table, "licence", path),
         picture=_text(entry, "tensor", path),
         port=_text(entry, "port", path),

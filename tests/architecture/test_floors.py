@@ -70,7 +70,7 @@ def test_every_module_is_in_the_drawing() -> None:
         ("service.app", "from .engine import Engine", "absolute"),
         ("service.matting", "import openvino as ov", "only for"),
         ("service.engine", "import tensorflow", "only for"),
-        ("workbench.search", "from nncf.quantization import quantize", "only for"),
+        ("workbench.experiment.search", "from nncf.quantization import quantize", "only for"),
     ],
 )
 def test_a_wrong_import_is_found(name: str, line: str, expected: str) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from workbench.configuration import Configuration
 from workbench.errors import BudgetError, InputError
 from workbench.framing import Framing
-from workbench.trial import isolated
+from workbench.processes.child import isolated
 
 SMALL, USUAL = Framing((4, 4)), Configuration()
 

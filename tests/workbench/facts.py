@@ -3,11 +3,11 @@
 from workbench.artifact import Artifact
 from workbench.budget import Budget, Verdict
 from workbench.configuration import Configuration
-from workbench.findings import Findings, Trial
+from workbench.experiment.findings import Findings, Trial
+from workbench.experiment.store import Candidate
 from workbench.measurement import Host, Measurement
 from workbench.recipe import Recipe, StepSpec
 from workbench.source import Source
-from workbench.store import Candidate
 
 HOST = Host(cpu="x", cores=2, memory_bytes=1, features=("avx2",), os="Linux 6", python="3.11.0")
 

@@ -5,7 +5,7 @@ import sys
 from workbench import cli
 from workbench.commands import optimize
 from workbench.configuration import Configuration
-from workbench.search import Effort, Plan
+from workbench.experiment.search import Effort, Plan
 
 LATENCY = Configuration(precision="f32", streams=1, threads=1, infer_requests=1)
 THROUGHPUT = Configuration(hint="throughput", precision="f32", streams=1, threads=1, infer_requests=2)

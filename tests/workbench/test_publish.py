@@ -13,7 +13,7 @@ from tests.workbench.conftest import Cook, Describe
 from workbench import publish as publishing
 from workbench.artifact import digest
 from workbench.errors import InputError, MachineError
-from workbench.findings import Trial
+from workbench.experiment.findings import Trial
 from workbench.publish import publish
 from workbench.source import Source
 

@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from workbench.backends.load import Load, same
-from workbench.configuration import Configuration
+from workbench.backends.timing import Patience, Timing, gather
+from workbench.configuration import Configuration, Setting
 from workbench.errors import InputError
 from workbench.measurement import Host
-from workbench.points import Setting, Timing
-from workbench.windows import Patience, gather
 
 PROBED = 4  # pictures whose answers are compared, alone and in a batch
 

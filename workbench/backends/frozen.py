@@ -14,8 +14,8 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from workbench.artifact import SAVED, graph_files
 from workbench.errors import InputError, MachineError
-from workbench.formats import SAVED, source_files
 
 # h5py and zipfile raise OSError and its like; Keras, whatever its layers raise.
 _FAILURES = (tf.errors.OpError, ValueError, KeyError, TypeError, OSError, AttributeError, RuntimeError, ImportError)
@@ -26,7 +26,7 @@ tf.get_logger().setLevel("ERROR")
 def read_graph(path: Path) -> tf.compat.v1.GraphDef:
     """The graph at ``path``, its variables made constants; not to be changed. Raises InputError when there is none."""
     try:
-        changed = max(file.stat().st_mtime_ns for file in source_files(path))
+        changed = max(file.stat().st_mtime_ns for file in graph_files(path))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: can't be read ({getattr(error, 'strerror', error)})") from error
     return _graph(path, changed)

@@ -19,7 +19,7 @@ import tensorflow as tf
 from openvino import opset13 as ops
 
 from workbench.backends.student import Student, before_decision, is_sum
-from workbench.views import View, believed
+from workbench.backends.views import View, believed
 
 Views = Callable[[np.random.Generator], View]  # of the size that the teacher takes
 Ask = Callable[[np.ndarray], list[np.ndarray]]

@@ -12,10 +12,10 @@ import openvino as ov
 from workbench.backends import openvino
 from workbench.backends.batching import batched
 from workbench.backends.devices import properties
+from workbench.backends.levels import FAMILIES, Kernels
+from workbench.backends.timing import Window
 from workbench.configuration import Configuration
 from workbench.errors import InputError, MachineError
-from workbench.levels import FAMILIES, Kernels
-from workbench.windows import Window
 
 HEAVY = frozenset({"Convolution", "GroupConvolution", "Deconvolution", "FullyConnected", "MatMul"})
 _FAMILY = re.compile("|".join(reversed(FAMILIES)))

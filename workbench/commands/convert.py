@@ -34,8 +34,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write DIR/NAME.xml and .bin."""
+    from workbench.artifact import format_of, graph_path
     from workbench.backends import openvino
-    from workbench.formats import format_of, graph_path
 
     path = graph_path(arguments.input_model)
     format_of(path)

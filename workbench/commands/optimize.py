@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from workbench.budget import Budget
     from workbench.dataset import Dataset
-    from workbench.experiment import Experiment
-    from workbench.progress import Progress
-    from workbench.search import Effort, Wish
+    from workbench.experiment.experiment import Experiment
+    from workbench.experiment.progress import Progress
+    from workbench.experiment.search import Effort, Wish
     from workbench.source import Source
 
 LABELLED_DROP, UNLABELLED_DROP, DISAGREEMENT = 0.5, 4.0, 1.0
@@ -93,8 +93,8 @@ def conduct(arguments: argparse.Namespace, effort: "Effort | None") -> int:
     """The same with an effort of one's own making."""
     from rich.console import Console
 
-    from workbench.finale import Places, finish
-    from workbench.progress import Progress, display
+    from workbench.commands.finish import Places, finish
+    from workbench.experiment.progress import Progress, display
     from workbench.report.facts import Terms
     from workbench.source import models_folder
 
@@ -114,11 +114,11 @@ def conduct(arguments: argparse.Namespace, effort: "Effort | None") -> int:
 
 def _experiment(arguments: argparse.Namespace, effort: "Effort | None", progress: "Progress") -> "Experiment":
     """Everything that can be wrong with what was asked for is found here, before anything takes time."""
-    from workbench import judge
     from workbench.backends import devices
-    from workbench.experiment import Experiment
-    from workbench.leash import Limits
-    from workbench.search import plan
+    from workbench.experiment import judge
+    from workbench.experiment.experiment import Experiment
+    from workbench.experiment.search import plan
+    from workbench.processes.limits import Limits
 
     judge.check(arguments.objective)
     limits = Limits(arguments.trial_s, arguments.trial_memory_gib)
@@ -143,7 +143,7 @@ def _experiment(arguments: argparse.Namespace, effort: "Effort | None", progress
 
 
 def _wish(arguments: argparse.Namespace, source: "Source") -> "Wish":
-    from workbench.search import Wish, size_of
+    from workbench.experiment.search import Wish, size_of
 
     size = size_of(arguments.size, source.size) if arguments.size else None
     return Wish(source.meaning, arguments.device, size, arguments.objective, tuple(arguments.recipe))

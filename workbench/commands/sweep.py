@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from workbench.artifact import Artifact
     from workbench.configuration import Configuration
-    from workbench.points import Point
+    from workbench.tuning.space import Point
 
 SECONDS = 60.0
 PICTURES = 8
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     from workbench.backends import devices, openvino
     from workbench.hardware import limits
     from workbench.source import models_folder
-    from workbench.sweep import best, sweep
+    from workbench.tuning.sweep import best, sweep
 
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     path, base = _graph(arguments.model, arguments.models or models_folder())
@@ -139,9 +139,9 @@ def _table(points: "Sequence[Point]", path: Path) -> Any:
 
 
 def _write(points: "Sequence[Point]", artifact: "Artifact", base: "Configuration", target: Path) -> None:
-    from workbench.curves import curves
     from workbench.hardware import hardware
     from workbench.report import facts
+    from workbench.tuning.curves import curves
 
     drawn = [
         {"axis": curve.axis, "title": curve.title, "points": [point.facts() for point in curve.points]}

@@ -11,9 +11,9 @@ import numpy as np
 from workbench.dataset import IGNORE, PERSON
 from workbench.errors import InputError
 from workbench.measurement import Host, Measurement
+from workbench.metrics.bootstrap import bootstrap
 
 BOUNDARY = 0.02  # of the diagonal: the width of the band that boundary IoU looks at
-RESAMPLES = 1000
 Item = TypeVar("Item")
 
 
@@ -87,7 +87,7 @@ class Metric(ABC):
         counts = [item for item in scores if self.counts(item)]
         if not counts:
             raise InputError(f"{self.kind}: none of {len(scores)} pictures counts")
-        return _bootstrap(self.kind, self.unit, counts, self.value, host)
+        return _over(self.kind, self.unit, counts, self.value, host)
 
     def counts(self, item: Score) -> bool:
         """Whether the picture enters; those with people do, unless said otherwise."""
@@ -147,7 +147,7 @@ def disagreement(candidate: Sequence[Score], metric: str, host: Host) -> Measure
     """
     if not any(item.truth for item in candidate):
         raise InputError("the source finds nobody in these frames, so no agreement can be measured")
-    return _bootstrap(metric, "points", candidate, lambda items: 100 * (1 - PooledIoU().value(items)), host)
+    return _over(metric, "points", candidate, lambda items: 100 * (1 - PooledIoU().value(items)), host)
 
 
 def drop(source: Sequence[Score], candidate: Sequence[Score], metric: str, host: Host) -> Measurement:
@@ -162,23 +162,10 @@ def drop(source: Sequence[Score], candidate: Sequence[Score], metric: str, host:
     def value(items: Sequence[tuple[float, float]]) -> float:
         return 100 * float(np.mean([before - after for before, after in items]))
 
-    return _bootstrap(metric, "points", pairs, value, host)
+    return _over(metric, "points", pairs, value, host)
 
 
-def _bootstrap(
+def _over(
     metric: str, unit: str, items: Sequence[Item], value: Callable[[Sequence[Item]], float], host: Host
 ) -> Measurement:
-    """The percentile bootstrap (Efron 1979), from a fixed seed."""
-    rng = np.random.default_rng(0)
-    draws = [value([items[i] for i in rng.integers(len(items), size=len(items))]) for _ in range(RESAMPLES)]
-    low, high = np.percentile(draws, (2.5, 97.5))
-    middle = value(items)
-    return Measurement(
-        metric=metric,
-        value=middle,
-        unit=unit,
-        low=min(float(low), middle),
-        high=max(float(high), middle),
-        samples=len(items),
-        host=host,
-    )
+    return bootstrap(metric, unit, lambda places: value([items[place] for place in places]), len(items), host)

@@ -7,10 +7,10 @@ import numpy as np
 
 from workbench.errors import InputError
 from workbench.measurement import Host, Measurement
+from workbench.metrics.bootstrap import bootstrap
 
 Answer: TypeAlias = tuple[np.ndarray, ...]
 
-RESAMPLES = 1000
 MANY_CLASSES = 3  # fewer numbers in a row than this are no class scores
 
 
@@ -21,7 +21,7 @@ def disagreement(source: Sequence[Answer], candidate: Sequence[Answer], metric: 
     shape or hold NaN don't agree at all. Raises InputError without frames.
     """
     likeness = np.array([_likenesses(a, b) for a, b in _pairs(source, candidate)])
-    return _bootstrap(metric, "points", 100 * (1 - likeness), host)
+    return _over(metric, "points", 100 * (1 - likeness), host)
 
 
 def top1(source: Sequence[Answer], candidate: Sequence[Answer], metric: str, host: Host) -> Measurement | None:
@@ -31,7 +31,7 @@ def top1(source: Sequence[Answer], candidate: Sequence[Answer], metric: str, hos
     if not scores:
         return None
     missed = np.array([[_missed(a[number], b[number]) for number in scores] for a, b in pairs])
-    lost = _bootstrap(metric, "%", 100 * missed, host)
+    lost = _over(metric, "%", 100 * missed, host)
     return Measurement(
         metric=metric,
         value=100 - lost.value,
@@ -78,19 +78,10 @@ def _missed(source: np.ndarray, candidate: np.ndarray) -> bool:
     return source.size != candidate.size or int(source.argmax()) != int(candidate.argmax())
 
 
-def _bootstrap(metric: str, unit: str, losses: np.ndarray, host: Host) -> Measurement:
-    """The percentile bootstrap (Efron 1979) over frames, from a fixed seed; ``losses`` are (frames, outputs)."""
-    rng = np.random.default_rng(0)
-    frames = len(losses)
-    draws = [losses[rng.integers(frames, size=frames)].mean(axis=0).max() for _ in range(RESAMPLES)]
-    low, high = np.percentile(draws, (2.5, 97.5))
-    middle = float(losses.mean(axis=0).max())
-    return Measurement(
-        metric=metric,
-        value=middle,
-        unit=unit,
-        low=min(float(low), middle),
-        high=max(float(high), middle),
-        samples=frames,
-        host=host,
-    )
+def _over(metric: str, unit: str, losses: np.ndarray, host: Host) -> Measurement:
+    """Over frames; ``losses`` are (frames, outputs), of which the worst one counts."""
+
+    def worst(places: np.ndarray) -> float:
+        return float(losses[places].mean(axis=0).max())
+
+    return bootstrap(metric, unit, worst, len(losses), host)

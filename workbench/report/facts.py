@@ -8,10 +8,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from workbench import hardware, judge
+from workbench import hardware
 from workbench.errors import MachineError
-from workbench.findings import Findings, Trial
-from workbench.inspection import Inspection
+from workbench.experiment import judge
+from workbench.experiment.analysis import Analysis
+from workbench.experiment.findings import Findings, Trial
 from workbench.measurement import Measurement
 from workbench.source import Source
 
@@ -36,12 +37,12 @@ class Outcome:
     winner: Trial | None
     published: Path | None
     seconds: float
-    inspection: Inspection = field(default_factory=Inspection)
+    analysis: Analysis = field(default_factory=Analysis)
 
 
 def facts(findings: Findings, terms: Terms, outcome: Outcome) -> dict[str, Any]:
     """The run as plain data."""
-    winner, seen = outcome.winner, outcome.inspection
+    winner, seen = outcome.winner, outcome.analysis
     nearest = None if winner else judge.nearest(findings.trials)
     return {
         "schema": SCHEMA,
@@ -123,13 +124,4 @@ def _trial(trial: Trial) -> dict[str, Any]:
 
 
 def _numbers(items: Sequence[Measurement]) -> dict[str, Any]:
-    return {
-        item.metric: {
-            "value": item.value,
-            "low": item.low,
-            "high": item.high,
-            "unit": item.unit,
-            "samples": item.samples,
-        }
-        for item in items
-    }
+    return {item.metric: item.numbers for item in items}

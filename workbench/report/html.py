@@ -3,18 +3,7 @@
 from pathlib import Path
 
 from workbench.errors import InputError
-from workbench.report import (
-    circumstances,
-    curves,
-    gallery,
-    headline,
-    layers,
-    older,
-    page,
-    run,
-    scatter,
-    trials,
-)
+from workbench.report import circumstances, curves, gallery, headline, layers, older, page, run, scatter, trials
 from workbench.report.markup import Markup, join, tag
 from workbench.report.pictures import Comparison, comparisons
 from workbench.report.run import Run

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from workbench.budget import IOU_DROP, LATENCY
-from workbench.findings import SPEEDUP, THROUGHPUT, Findings, Trial
+from workbench.experiment.findings import SPEEDUP, THROUGHPUT, Findings, Trial
 from workbench.measurement import Measurement
 from workbench.report.words import plain
 
@@ -46,7 +46,8 @@ def show(findings: Findings, winner: Trial | None, console: Console) -> None:
     for trial in findings.trials:
         if not trial.verdict.accepted:
             console.print(Text(plain(f"✗ {trial.name}: {'; '.join(trial.verdict.broken)}")), soft_wrap=True)
-    console.print(Text(f"→ the winner; speedup over {plain(findings.fastest)}; medians ± 95 %"))
+    arrow = "→ the winner" if winner else "no winner"
+    console.print(Text(f"{arrow}; speedup over {plain(findings.fastest)}; medians ± 95 %"))
 
 
 def _heading(findings: Findings, metrics: Sequence[str]) -> str:

@@ -9,9 +9,9 @@ from typing import ClassVar
 
 from workbench.artifact import Artifact, digest, graph_files
 from workbench.backends import openvino
+from workbench.backends.views import Views, remembered
 from workbench.errors import InputError
 from workbench.steps.base import Kitchen, Step, build
-from workbench.views import Views, remembered
 
 STRIDE = 16  # lessons are given at sides of a multiple of it and one more
 

@@ -10,10 +10,10 @@ from openvino import opset13 as ops
 
 from tests.workbench import inner
 from workbench.backends import lesson, openvino, student
+from workbench.backends.views import View
 from workbench.configuration import Configuration
 from workbench.dataset import BACKGROUND, IGNORE, PERSON
 from workbench.errors import InputError
-from workbench.views import View
 
 F32 = Configuration(precision="f32")
 LESSON = lesson.Lesson(steps=64, batch=2, rate=0.02, features=0.1, eight_bits=0.25, truth=0.0, seed=1)

@@ -7,11 +7,11 @@ import pytest
 
 from tests.workbench import inner
 from workbench.backends import openvino
+from workbench.backends.levels import FAMILIES
 from workbench.backends.load import Load, same
 from workbench.configuration import Configuration
 from workbench.errors import InputError, MachineError
 from workbench.hardware import instruction_sets
-from workbench.levels import FAMILIES
 
 ONE = Configuration(streams=1, threads=1, infer_requests=1)
 RNG = np.random.default_rng(0)

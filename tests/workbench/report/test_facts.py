@@ -11,8 +11,8 @@ from tests.workbench import tiny
 from tests.workbench.conftest import Cook
 from tests.workbench.facts import findings, measured, trial
 from workbench.errors import MachineError
-from workbench.findings import Findings
-from workbench.inspection import Inspection
+from workbench.experiment.analysis import Analysis
+from workbench.experiment.findings import Findings
 from workbench.report import facts, run
 from workbench.report.facts import Outcome, Terms
 from workbench.source import Source
@@ -20,7 +20,7 @@ from workbench.source import Source
 FAILED = trial("int8", broken=("MachineError: its process died",))
 TERMS = Terms(("workbench", "optimize"), "2026-01-02T03:04:05Z", "throughput", "quick")
 FIGURE = {"value": 1.0, "low": 0.9, "high": 1.1, "unit": "frames/s", "samples": 5}
-SEEN = Inspection(
+SEEN = Analysis(
     before=[{"name": "conv", "kind": "Convolution", "precision": "f32", "kernel": "brgconv", "ms": 1.5}],
     after=[{"name": "conv", "kind": "Convolution", "precision": "i8", "kernel": "brgconv", "ms": 0.5}],
     sweep=[

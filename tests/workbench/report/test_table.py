@@ -50,6 +50,12 @@ def test_without_a_winner_nothing_is_marked(plain: Source) -> None:
     assert row(shown(plain, None), "float").split()[0] == "float"
 
 
+def test_the_last_line_tells_of_a_winner_only_where_there_is_one(plain: Source) -> None:
+    assert shown(plain, WINNER)[-1].startswith("→ the winner; speedup over ")
+    assert shown(plain, None)[-1].startswith("no winner; speedup over ")
+    assert "→" not in "".join(shown(plain, None))
+
+
 @pytest.mark.parametrize("width", [80, 99, 100, 120])
 def test_nothing_is_cut_off_at_any_width(plain: Source, width: int) -> None:
     lines = shown(plain, LONGEST, width)

@@ -1,0 +1,32 @@
+"""A cook to watch, and one that is killed; light enough for a fresh process to import."""
+
+import os
+import signal
+from pathlib import Path
+
+from tests.workbench.facts import recipe
+from workbench.artifact import Artifact
+from workbench.backends import openvino
+from workbench.experiment.store import Store
+
+
+class Cooking:
+    """Writes a graph, and counts how often."""
+
+    def __init__(self, graph: Path) -> None:
+        self.model, self.count = graph, 0
+
+    def __call__(self, target: Path) -> tuple[Artifact, tuple[str, ...]]:
+        self.count += 1
+        return openvino.save(openvino.read(self.model), target), ("cut: done",)
+
+
+def cook_and_die(graph: Path, folder: Path, key: str) -> None:
+    """Killed when the graph is written and the rest isn't."""
+
+    def half(target: Path) -> tuple[Artifact, tuple[str, ...]]:
+        Cooking(graph)(target)
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+    Store(folder).put(recipe(), key, half)

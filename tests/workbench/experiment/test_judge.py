@@ -1,0 +1,88 @@
+"""Who wins, and what is said when nobody does."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.workbench.facts import measured, trial
+from workbench.budget import Budget
+from workbench.errors import BudgetError, InputError
+from workbench.experiment.judge import check, choose, nearest, promise
+from workbench.metrics.speed import Rounds
+
+FAST = trial("fast", measured("throughput", 90), measured("latency", 9), measured("iou_drop", 0.1))
+PROMPT = trial("prompt", measured("throughput", 50), measured("latency", 3), measured("iou_drop", 0.2))
+WRONG = trial(
+    "wrong", measured("throughput", 200), measured("latency", 1), measured("iou_drop", 7), broken=("iou_drop: 7",)
+)
+CLOSE = trial("close", measured("throughput", 150), measured("iou_drop", 0.6), broken=("iou_drop: 0.6",))
+FAILED = trial("failed", broken=("MachineError: its process died",))
+ALL = [WRONG, FAST, FAILED, PROMPT, CLOSE]
+
+
+@pytest.mark.parametrize(("objective", "winner"), [("throughput", FAST), ("latency", PROMPT)])
+def test_the_best_accepted_trial_wins(objective: str, winner) -> None:
+    assert choose(ALL, objective) is winner
+
+
+def test_what_was_never_raced_cannot_win() -> None:
+    assert choose([trial("silent"), FAST], "throughput") is FAST
+
+
+def test_when_nothing_is_met_the_nearest_and_every_rejection_are_told() -> None:
+    with pytest.raises(BudgetError) as refused:
+        choose([WRONG, FAILED, CLOSE, trial("silent")], "throughput")
+    first, *rejections = str(refused.value).splitlines()
+    assert first == "nothing met the budget; the nearest is: close"
+    assert rejections == [
+        "  wrong: iou_drop: 7",
+        "  failed: MachineError: its process died",
+        "  close: iou_drop: 0.6",
+        "  silent: has no throughput",
+    ]
+
+
+@pytest.mark.parametrize("trials", [[], [FAILED]])
+def test_nothing_measured_has_no_nearest(trials) -> None:
+    with pytest.raises(BudgetError, match="the nearest is: none"):
+        choose(trials, "throughput")
+
+
+def test_an_unknown_objective_is_refused_before_anything_runs() -> None:
+    with pytest.raises(InputError, match="--objective: expected throughput or latency, received speed"):
+        check("speed")
+
+
+def test_what_was_not_raced_to_the_end_cannot_win() -> None:
+    lucky = replace(trial("lucky", measured("throughput", 900), measured("iou_drop", 0.1)), finalist=False)
+    assert choose([lucky, FAST], "throughput") is FAST
+
+
+def test_throughput_is_compared_by_the_ratio_to_the_baseline() -> None:
+    """A noisy moment makes everybody slow, and leaves the ratio."""
+    early = trial("early", measured("throughput", 100), measured("speedup", 5), measured("iou_drop", 0.1))
+    late = trial("late", measured("throughput", 60), measured("speedup", 6), measured("iou_drop", 0.1))
+    assert choose([early, late], "throughput") is late
+
+
+def test_the_nearest_breaks_fewest_limits_and_then_loses_least() -> None:
+    both = trial("both", measured("iou_drop", 0.1), broken=("latency: 9", "iou_drop: 0.1"))
+    tensors = trial("tensors", measured("disagreement", 0.5), broken=("disagreement: 0.5",))
+    assert nearest([both, CLOSE, WRONG]) is CLOSE
+    assert nearest([both, CLOSE, tensors]) is tensors
+    assert nearest([FAILED]) is None
+
+
+ROUNDS = Rounds(throughput={"a": [90.0, 100.0, 110.0]}, latency_ms={"a": [9.0, 10.0, 11.0]})
+
+
+@pytest.mark.parametrize(
+    ("objective", "limit", "expected"),
+    [("throughput", None, 100), ("latency", None, -10), ("throughput", 11, 100), ("throughput", 9, None)],
+)
+def test_what_looks_best_after_a_few_rounds(objective: str, limit: float | None, expected: float | None) -> None:
+    assert promise("a", ROUNDS, objective, Budget(0.5, limit)) == expected
+
+
+def test_who_has_not_raced_yet_may_still_win() -> None:
+    assert promise("a", Rounds(), "throughput", Budget(0.5)) == 0

@@ -1,0 +1,55 @@
+"""Masks as pictures: the worst frames are among them, and the pictures are what the masks were."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from workbench.dataset import Dataset, Sample, load
+from workbench.experiment import painting
+
+SIZE = (120, 1200)
+
+
+@dataclass(frozen=True)
+class Painter:
+    """A contender whose mask is the left part of each frame."""
+
+    share: float
+
+    def masks(self, samples: Iterable[Sample]) -> Iterable[tuple[Sample, np.ndarray]]:
+        for sample in samples:
+            mask = np.zeros(sample.pixels.shape[:2], bool)
+            mask[:, : int(self.share * mask.shape[1])] = True
+            yield sample, mask
+
+
+def frames(folder: Path, count: int) -> Dataset:
+    for number in range(count):
+        cv2.imwrite(str(folder / f"{number:02}.png"), np.full((*SIZE, 3), (9, 99, 199), np.uint8))
+    return load(folder)
+
+
+def test_frames_are_from_the_worst_to_the_best(tmp_path: Path) -> None:
+    data = frames(tmp_path, 20)
+    losses = {name: float(number) for number, name in enumerate(data.names)}
+    chosen = painting.chosen(data, losses).names
+    assert len(chosen) == painting.FRAMES
+    assert {"00.png", "19.png"} <= set(chosen)
+    assert len(painting.chosen(data.shuffled(3), losses)) == 3
+
+
+def test_each_frame_is_written_with_both_masks_and_their_agreement(tmp_path: Path) -> None:
+    data = frames(tmp_path, 2)
+    rows = painting.paint(Painter(0.5), Painter(0.25), data, tmp_path / "masks")  # type: ignore[arg-type]
+    assert [row["frame"] for row in rows] == ["00.png", "01.png"]
+    assert rows[0]["size"] == [96, 960]
+    assert rows[0]["iou"] == 0.5
+    assert sorted(path.name for path in (tmp_path / "masks").iterdir())[:3] == list(rows[0]["files"].values())
+    files = {name: str(tmp_path / "masks" / file) for name, file in rows[0]["files"].items()}
+    source, winner = (cv2.imread(files[name], cv2.IMREAD_GRAYSCALE) for name in ("source", "winner"))
+    assert (source[:, :478].min(), source[:, 482:].max()) == (255, 0)
+    assert (winner[:, :238].min(), winner[:, 242:].max()) == (255, 0)
+    assert np.abs(cv2.imread(files["frame"]).astype(int) - (9, 99, 199)).max() < 6

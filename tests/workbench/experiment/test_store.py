@@ -1,0 +1,118 @@
+"""Candidates on disk: complete or absent, and cooked once."""
+
+import json
+import multiprocessing
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.workbench import tiny
+from tests.workbench.conftest import Cook
+from tests.workbench.experiment.cooking import Cooking, cook_and_die
+from tests.workbench.facts import recipe
+from workbench.artifact import Artifact
+from workbench.experiment.store import Store
+
+KEY = "d" * 64
+
+
+class Interruption(BaseException):
+    """Somebody pulls the plug."""
+
+
+@pytest.fixture
+def cooking(cooked: Cook) -> Cooking:
+    return Cooking(cooked(tiny.PLAIN).path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "candidates"
+
+
+def visible(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def test_what_was_put_is_got_again(folder: Path, cooking: Cooking) -> None:
+    put = Store(folder).put(recipe(), KEY, cooking)
+    got = Store(folder).get(recipe(), KEY)
+    assert got == put
+    assert got.notes == ("cut: done",)
+    assert got.artifact.path.parent == folder / KEY
+
+
+def test_nothing_is_there_before_it_was_put(folder: Path) -> None:
+    assert Store(folder).get(recipe(), KEY) is None
+
+
+@pytest.mark.parametrize("error", [Interruption, OSError, RuntimeError])
+def test_what_ends_half_way_leaves_nothing(folder: Path, cooking: Cooking, error: type[BaseException]) -> None:
+    def half(target: Path) -> tuple[Artifact, tuple[str, ...]]:
+        cooking(target)
+        raise error("half-way")
+
+    with pytest.raises(error, match="half-way"):
+        Store(folder).put(recipe(), KEY, half)
+    assert list(folder.iterdir()) == []
+    assert Store(folder).get(recipe(), KEY) is None
+
+
+def test_a_killed_cook_leaves_nothing_that_can_be_seen(folder: Path, cooking: Cooking) -> None:
+    child = multiprocessing.get_context("spawn").Process(target=cook_and_die, args=(cooking.model, folder, KEY))
+    child.start()
+    child.join()
+    assert child.exitcode == -9
+    assert visible(folder) == []
+    assert Store(folder).put(recipe(), KEY, cooking).digest == KEY
+    assert visible(folder) == [KEY]
+
+
+def overwrite(name: str) -> Callable[[Path], None]:
+    return lambda place: (place / name).write_bytes(b"spoilt")
+
+
+def flip_a_weight(place: Path) -> None:
+    weights = bytearray((place / "graph.bin").read_bytes())
+    weights[7] ^= 1
+    (place / "graph.bin").write_bytes(weights)
+
+
+def rewrite_facts(content: object) -> Callable[[Path], None]:
+    return lambda place: (place / "candidate.json").write_text(json.dumps(content))
+
+
+SPOILS = {
+    "a graph that is none": overwrite("graph.xml"),
+    "a bit of the weights": flip_a_weight,
+    "weights cut short": overwrite("graph.bin"),
+    "weights gone": lambda place: (place / "graph.bin").unlink(),
+    "a graph gone": lambda place: (place / "graph.xml").unlink(),
+    "facts gone": lambda place: (place / "candidate.json").unlink(),
+    "facts that are none": overwrite("candidate.json"),
+    "facts that lack something": rewrite_facts({"notes": []}),
+    "a list for facts": rewrite_facts([1, 2]),
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILS)
+def test_a_spoilt_candidate_is_cooked_anew(folder: Path, cooking: Cooking, spoil: str) -> None:
+    store = Store(folder)
+    good = store.put(recipe(), KEY, cooking)
+    SPOILS[spoil](folder / KEY)
+    assert store.get(recipe(), KEY) is None
+    assert store.put(recipe(), KEY, cooking).artifact == good.artifact
+    assert store.get(recipe(), KEY) == good
+    assert visible(folder) == [KEY]
+
+
+def test_what_another_process_put_first_stays(folder: Path, cooking: Cooking) -> None:
+    def overtaken(target: Path) -> tuple[Artifact, tuple[str, ...]]:
+        Store(folder).put(recipe(), KEY, cooking)
+        (folder / KEY / "theirs").touch()
+        return cooking(target)
+
+    Store(folder).put(recipe(), KEY, overtaken)
+    assert (folder / KEY / "theirs").exists()
+    assert [path.name for path in folder.iterdir()] == [KEY]

@@ -1,0 +1,71 @@
+"""Trials in processes of their own: what happens there harms nobody here."""
+
+import multiprocessing
+import os
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.workbench import crimes
+from workbench.errors import BudgetError, InputError, MachineError, WorkbenchError
+from workbench.processes.child import isolated
+
+PATIENCE_S = 60.0
+
+
+def test_the_answer_comes_back() -> None:
+    assert isolated(crimes.doubled, 21, timeout_s=PATIENCE_S) == 42
+
+
+def test_it_runs_in_another_process() -> None:
+    assert isolated(crimes.pid, timeout_s=PATIENCE_S) != os.getpid()
+
+
+@pytest.mark.parametrize(("function", "kind"), [(crimes.refuse, InputError), (crimes.overspend, BudgetError)])
+def test_a_workbench_error_comes_back_as_it_was(function: Callable[[], None], kind: type[WorkbenchError]) -> None:
+    with pytest.raises(kind) as raised:
+        isolated(function, timeout_s=PATIENCE_S)
+    assert type(raised.value) is kind
+    assert str(raised.value) in ("data/x.png: isn't a picture", "nothing met the budget")
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "says"),
+    [
+        (crimes.leave, (7,), r"leave: its process died \(exit code 7\)"),
+        (crimes.leave, (0,), r"leave: its process died \(exit code 0\)"),
+        (crimes.be_killed, (), r"be_killed: its process died \(exit code -9\)"),
+        (crimes.stumble, (), r"stumble: its process died \(exit code 1\)"),
+        (crimes.give_a_lambda, (), "give_a_lambda: its process died"),
+    ],
+)
+def test_a_death_is_the_machines_fault(function: Callable[..., None], arguments: tuple[int, ...], says: str) -> None:
+    with pytest.raises(MachineError, match=says):
+        isolated(function, *arguments, timeout_s=PATIENCE_S)
+
+
+def test_a_trial_that_takes_too_long_is_ended() -> None:
+    before, started = set(multiprocessing.active_children()), time.monotonic()
+    with pytest.raises(MachineError, match="hang: not done within 1 s"):
+        isolated(crimes.hang, timeout_s=1.0)
+    assert time.monotonic() - started < 30
+    assert set(multiprocessing.active_children()) == before
+
+
+def test_a_trial_that_takes_too_much_memory_is_ended() -> None:
+    started = time.monotonic()
+    with pytest.raises(MachineError, match=r"hoard: it takes [\d.]+ GiB of memory, the limit is 0.5"):
+        isolated(crimes.hoard, 1.0, timeout_s=PATIENCE_S, memory_gib=0.5)
+    assert time.monotonic() - started < PATIENCE_S
+
+
+def test_a_trial_within_its_memory_is_left_alone() -> None:
+    with pytest.raises(MachineError, match="hoard: not done within 3 s"):
+        isolated(crimes.hoard, 0.1, timeout_s=3.0, memory_gib=2.0)
+
+
+@pytest.mark.parametrize("limits", [{"timeout_s": 0.0}, {"timeout_s": 5.0, "memory_gib": -1.0}])
+def test_a_limit_that_allows_nothing_is_refused(limits: dict[str, float]) -> None:
+    with pytest.raises(InputError, match="expected more than 0, received"):
+        isolated(crimes.pid, **limits)

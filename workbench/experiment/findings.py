@@ -1,0 +1,49 @@
+"""What a run found."""
+
+from dataclasses import dataclass
+
+from workbench.budget import Budget, Verdict
+from workbench.configuration import Configuration
+from workbench.experiment.store import Candidate
+from workbench.measurement import Host, Measurement
+from workbench.source import Source
+
+THROUGHPUT, SPEEDUP = "throughput", "speedup"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A candidate in one configuration: what was measured, and the verdict on it.
+
+    ``candidate`` is None, and ``verdict`` says why, where it could not even be cooked. ``finalist`` is one that was
+    raced to the end: others' speeds come from a few rounds, enough to see that somebody else is faster.
+    """
+
+    name: str
+    recipe: str
+    candidate: Candidate | None
+    configuration: Configuration
+    measurements: tuple[Measurement, ...]
+    verdict: Verdict
+    seconds: float = 0.0
+    finalist: bool = True
+
+    def measured(self, metric: str) -> Measurement | None:
+        """The measurement of that metric, if there is one."""
+        return next((item for item in self.measurements if item.metric == metric), None)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What all trials of a run gave. ``baselines`` hold the trials' metrics; ``fastest`` is stock's better one."""
+
+    source: Source
+    host: Host
+    budget: Budget
+    labelled: bool
+    frames: int
+    calibration_frames: int
+    baselines: dict[str, tuple[Measurement, ...]]
+    fastest: str
+    trials: tuple[Trial, ...]
+    origin: str = ""

@@ -1,0 +1,62 @@
+"""Who wins."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from workbench.budget import DISAGREEMENT, IOU_DROP, LATENCY, Budget
+from workbench.errors import BudgetError, InputError
+from workbench.experiment.findings import SPEEDUP, THROUGHPUT, Trial
+from workbench.metrics.speed import Rounds
+
+OBJECTIVES = {THROUGHPUT: 1.0, LATENCY: -1.0}
+
+
+def check(objective: str) -> None:
+    """Raises InputError for an unknown objective, before hours are spent on it."""
+    if objective not in OBJECTIVES:
+        raise InputError(f"--objective: expected {' or '.join(OBJECTIVES)}, received {objective}")
+
+
+def promise(name: str, rounds: Rounds, objective: str, budget: Budget) -> float | None:
+    """How good a contender looks after a few rounds, higher is better; None where it is too slow for the budget."""
+    latencies = rounds.latency_ms.get(name, [])
+    if latencies and budget.max_latency_ms is not None and float(np.median(latencies)) > budget.max_latency_ms:
+        return None
+    if objective == LATENCY:
+        return -float(np.median(latencies)) if latencies else None
+    return float(np.median(rounds.throughput[name])) if name in rounds.throughput else 0.0
+
+
+def choose(trials: Sequence[Trial], objective: str) -> Trial:
+    """The best accepted finalist. Raises BudgetError that names the nearest one and every rejection."""
+    check(objective)
+    accepted = [trial for trial in trials if trial.verdict.accepted and trial.finalist and trial.measured(objective)]
+    if accepted:
+        return max(accepted, key=lambda trial: _merit(trial, objective))
+    lines = [f"  {trial.name}: {'; '.join(trial.verdict.broken) or f'has no {objective}'}" for trial in trials]
+    near = nearest(trials)
+    raise BudgetError("\n".join([f"nothing met the budget; the nearest is: {near.name if near else 'none'}", *lines]))
+
+
+def nearest(trials: Sequence[Trial]) -> Trial | None:
+    """The one that lost least of the source's accuracy among those that broke fewest limits; None if none was measured.
+
+    What was cooked and compared comes before what wasn't.
+    """
+    measured = [(trial, lost) for trial in trials if (lost := _lost(trial)) is not None]
+    return min(measured, key=lambda pair: (len(pair[0].verdict.broken), pair[1]))[0] if measured else None
+
+
+def _lost(trial: Trial) -> float | None:
+    found = trial.measured(IOU_DROP) or trial.measured(DISAGREEMENT)
+    return found.value if found else None
+
+
+def _merit(trial: Trial, objective: str) -> tuple[float, float]:
+    """Throughput by its ratio to the baseline's, which the machine's noise leaves alone, where it was measured."""
+    relative = trial.measured(SPEEDUP) if objective == THROUGHPUT else None
+    measured = trial.measured(objective)
+    assert measured is not None, f"{trial.name} has no {objective}"
+    absolute = OBJECTIVES[objective] * measured.value
+    return (relative.value if relative else 0.0, absolute)

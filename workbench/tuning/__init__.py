@@ -1,0 +1,1 @@
+"""How one graph runs best on this machine, and how it would run on older ones."""
