@@ -3,10 +3,10 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 
 from service.errors import DeadlineError, DrainingError, QueueFullError
 from service.metrics import Timing
@@ -67,23 +67,14 @@ class Admission:
         """Whether it makes sense to send somebody here."""
         return not self.draining and not self.stuck
 
-    @asynccontextmanager
-    async def place(self, caller: str = "", *, lasting: bool = False) -> AsyncIterator[None]:
+    def place(self, caller: str = "", *, lasting: bool = False) -> AbstractAsyncContextManager[None]:
         """A place from the first byte of a post to the last of its answer.
 
         A `lasting` one is a connection's that comes for many turns: it isn't given away, and nobody waits
         behind it while it asks for none. Raises QueueFullError, also later when it is given to another caller
         before its first turn, and DrainingError once `drain` was called.
         """
-        self._check(caller)
-        try:
-            async with asyncio.timeout(None) as timer:
-                with self._held(_Place(caller, timer, asked=lasting, begun=lasting)):
-                    yield
-        except TimeoutError as error:
-            if timer.expired():
-                raise QueueFullError("the place went to a caller who had fewer", self._backlog_s()) from error
-            raise
+        return _Inside(self, _Place(caller, asyncio.timeout(None), asked=lasting, begun=lasting))
 
     @staticmethod
     def keep_place() -> None:
@@ -91,36 +82,16 @@ class Admission:
         if place := _PLACE.get():
             place.begun = True
 
-    @asynccontextmanager
-    async def deadline(self, timeout_s: float | None = None) -> AsyncIterator[None]:
+    def deadline(self, timeout_s: float | None = None) -> AbstractAsyncContextManager[None]:
         """Ends the block with DeadlineError when it takes too long, waiting for a turn included.
 
         `timeout_s` is the caller's own limit, where it is below the server's.
         """
-        limit_s = min(timeout_s or self._deadline_s, self._deadline_s)
-        try:
-            async with asyncio.timeout(limit_s) as timer:
-                yield
-        except TimeoutError as error:
-            if timer.expired():
-                self._miss(limit_s)
-                raise DeadlineError(f"no answer within {limit_s:g} s", self._backlog_s()) from error
-            raise
+        return _Deadline(self, min(timeout_s or self._deadline_s, self._deadline_s))
 
-    @asynccontextmanager
-    async def turn(self, timing: Timing, caller: str = "") -> AsyncIterator[None]:
+    def turn(self, timing: Timing, caller: str = "") -> AbstractAsyncContextManager[None]:
         """One of the turns to compute; the wait is the `queue` phase."""
-        place = _PLACE.get() or _Place(caller, asyncio.timeout(None))
-        place.asked = True
-        with timing.phase("queue"):
-            began = await self._turns.take(caller)
-        place.begun = True
-        try:
-            yield
-            self._turns.measure(began)
-            self._missed = 0
-        finally:
-            self._turns.give_back()
+        return _Turn(self, self._turns, timing, caller)
 
     async def drain(self, timeout_s: float) -> bool:
         """Lets nobody in any more and waits for those inside; False when some are left."""
@@ -136,6 +107,8 @@ class Admission:
 
         Of every caller's demand only so much comes before it as the caller has itself: turns go round.
         """
+        if sum(not place.asked for place in self._places) < self._turns.free:  # nobody waits, and nobody will
+            return 0
         demand = self._demand()
         own = demand.pop(caller, 0)
         before = own + sum(min(others, own + 1) for others in demand.values())
@@ -145,6 +118,16 @@ class Admission:
         """What a caller is too impatient for says nothing of the server."""
         if limit_s == self._deadline_s:
             self._missed, self._missed_at = self._missed + 1, time.monotonic()
+
+    def _let_in(self, place: _Place) -> None:
+        self._check(place.caller)
+        self._places[place] = None
+        self._empty.clear()
+
+    def _let_out(self, place: _Place) -> None:
+        self._places.pop(place, None)
+        if not self._places:
+            self._empty.set()
 
     def _check(self, caller: str) -> None:
         if self.draining:
@@ -168,18 +151,6 @@ class Admission:
                 return True
         return False
 
-    @contextmanager
-    def _held(self, place: _Place) -> Iterator[None]:
-        self._places[place] = None
-        self._empty.clear()
-        _PLACE.set(place)
-        try:
-            yield
-        finally:
-            self._places.pop(place, None)
-            if not self._places:
-                self._empty.set()
-
     def _demand(self) -> Counter[str]:
         """Turns that are still to be had, by caller: those who wait, and those whose bodies are arriving."""
         arriving = Counter(place.caller for place in self._places if not place.asked)
@@ -187,3 +158,60 @@ class Admission:
 
     def _backlog_s(self) -> float:
         return self._demand().total() * self._turns.interval_s
+
+
+# Generators would be shorter, and take three times as long: every post goes through three of these.
+
+
+class _Inside:
+    def __init__(self, admission: Admission, place: _Place) -> None:
+        self._admission, self._place = admission, place
+
+    async def __aenter__(self) -> None:
+        self._admission._let_in(self._place)
+        self._before = _PLACE.set(self._place)
+        await self._place.timer.__aenter__()
+
+    async def __aexit__(self, *error: Any) -> None:
+        self._admission._let_out(self._place)
+        _PLACE.reset(self._before)  # or the task, with its answer, would wait for the garbage collector
+        try:
+            await self._place.timer.__aexit__(*error)
+        except TimeoutError as late:
+            raise QueueFullError("the place went to a caller who had fewer", self._admission._backlog_s()) from late
+
+
+class _Deadline:
+    def __init__(self, admission: Admission, limit_s: float) -> None:
+        self._admission, self._limit_s = admission, limit_s
+
+    async def __aenter__(self) -> None:
+        self._timer = asyncio.timeout(self._limit_s)
+        await self._timer.__aenter__()
+
+    async def __aexit__(self, *error: Any) -> None:
+        try:
+            await self._timer.__aexit__(*error)
+        except TimeoutError as late:
+            self._admission._miss(self._limit_s)
+            raise DeadlineError(f"no answer within {self._limit_s:g} s", self._admission._backlog_s()) from late
+
+
+class _Turn:
+    def __init__(self, admission: Admission, turns: Turns, timing: Timing, caller: str) -> None:
+        self._admission, self._turns, self._timing, self._caller = admission, turns, timing, caller
+
+    async def __aenter__(self) -> None:
+        place = _PLACE.get()
+        if place:
+            place.asked = True
+        with self._timing.phase("queue"):
+            self._began = await self._turns.take(self._caller)
+        if place:
+            place.begun = True
+
+    async def __aexit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self._turns.measure(self._began)
+            self._admission._missed = 0
+        self._turns.give_back()

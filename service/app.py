@@ -1,6 +1,7 @@
 """The parts put together, and a server's life: load, serve, drain."""
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -135,6 +136,7 @@ async def serve(settings: Settings, link: Link | None = None) -> None:
             else:
                 print(f"matting: ready on {address(listener, settings)}", flush=True)
             loop.add_signal_handler(signal.SIGHUP, app[RENEW])
+            gc.freeze()  # what is here now stays, and need not be looked through between frames
             await stop.wait()
             until = loop.time() + settings.drain_s
             app[LIVE].leave()

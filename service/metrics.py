@@ -4,7 +4,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
@@ -34,14 +34,9 @@ class Timing:
         """The milliseconds by phase, as they are now: a thread whose caller left may still add some."""
         return self._phases_ms.copy()
 
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
+    def phase(self, name: str) -> "_Phase":
         """Adds the wall time of the block to the phase."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.add(name, since=start)
+        return _Phase(self, name)
 
     def add(self, name: str, *, since: float) -> None:
         """Adds the wall time since then, a `time.perf_counter()`, to the phase."""
@@ -57,11 +52,31 @@ class Timing:
         return ", ".join(f"{name};dur={ms:.2f}" for name, ms in self.phases_ms.items())
 
 
+class _Phase:
+    """A block that is timed; a generator would take several times as long, and every answer has four."""
+
+    __slots__ = ("_name", "_start", "_timing")
+
+    def __init__(self, timing: Timing, name: str) -> None:
+        self._timing, self._name = timing, name
+
+    def __enter__(self) -> None:
+        self._start = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self._timing.add(self._name, since=self._start)
+
+
 class Metrics:
     """The counters of one process; `page` has those of all workers when they share a folder."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        with _shared_alone():  # as a page can't be made of files that were begun
+            self._begin()
+
+    def _begin(self) -> None:
+        """One value at least of each kind: the first one makes the file that the others go to."""
         self._watched: list[tuple[Gauge, Callable[[], float]]] = []
         phase = self._histogram("matting_phase_seconds", "Time of a request in each phase", "phase")
         self._phases = {name: phase.labels(name) for name in PHASES}
@@ -76,6 +91,7 @@ class Metrics:
         self.watch("matting_workers", "Processes on the port", lambda: 1)
         self.watch("matting_process_resident_bytes", "Memory of all workers", _resident_bytes)
         self.watch("matting_process_open_files", "File descriptors of all workers", _open_files)
+        self.versions([])
 
     def watch(self, name: str, says: str, value: Callable[[], float]) -> None:
         """A gauge that `sample` brings up to date; workers' values are added."""
@@ -150,7 +166,7 @@ def bury(pid: int) -> None:
     So the folder stays as small as it is, however many workers die, and no sum ever falls.
     """
     folder = Path(os.environ[SHARED_FOLDER])
-    with _folder_held(folder, fcntl.LOCK_EX):
+    with _shared_alone():
         mark_process_dead(pid)  # type: ignore[no-untyped-call]
         for kind in ("counter", "histogram"):
             _add_up(folder / f"{kind}_{pid}.db", folder / f"{kind}_dead.db")
@@ -164,6 +180,13 @@ def _add_up(one: Path, all_: Path) -> None:
         sums.write_value(key, sums.read_value(key)[0] + value, 0.0)  # type: ignore[no-untyped-call]
     sums.close()  # type: ignore[no-untyped-call]
     one.unlink()
+
+
+def _shared_alone() -> AbstractContextManager[None]:
+    """Keeps everybody else from the shared folder, where there is one."""
+    return (
+        _folder_held(Path(os.environ[SHARED_FOLDER]), fcntl.LOCK_EX) if SHARED_FOLDER in os.environ else nullcontext()
+    )
 
 
 @contextmanager

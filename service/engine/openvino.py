@@ -129,8 +129,10 @@ def _answer(request: ov.InferRequest, items: list[_Item]) -> None:
 
 def _inferred(request: ov.InferRequest, pictures: Pixels) -> Probabilities:
     """(n, H, W, 3) to (n, h, w), in memory of its own."""
-    outputs = request.infer({0: pictures}, share_inputs=True, share_outputs=True)
-    values: Probabilities = np.clip(outputs[0][..., 0], 0, 1)
+    whole = np.ascontiguousarray(pictures)
+    shared = ov.Tensor(whole, list(whole.shape), ov.Type.u8)  # also memory that isn't to be written, as a body's
+    outputs = request.infer(shared, share_inputs=True, share_outputs=True)
+    values: Probabilities = outputs[0][..., 0].clip(0, 1)
     return values
 
 

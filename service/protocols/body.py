@@ -26,11 +26,34 @@ async def body(request: web.Request, upload_s: float, expected: str) -> bytes:
 
 async def _whole(request: web.Request) -> bytes:
     """As `request.read()`, with one copy less: a raw frame is a megabyte."""
+    length, encoded = request.content_length, "Content-Encoding" in request.headers
+    if not length or encoded or _paused(request):
+        return await _piecemeal(request)
+    if length > request.client_max_size:
+        raise _too_large(request)
+    request.content.set_read_chunk_size(length)  # so that nothing is woken before the last byte
+    if error := request.content.exception():
+        raise error
+    await request.content.wait_eof()
+    return request.content.read_nowait()
+
+
+def _paused(request: web.Request) -> bool:
+    """Whether so much arrived before anybody asked that the connection isn't read any further."""
+    return request.content.total_bytes > request.content.get_read_buffer_limits()[1]
+
+
+async def _piecemeal(request: web.Request) -> bytes:
+    """For a body whose length isn't known before its end."""
     parts: list[bytes] = []
     room = request.client_max_size
     async for part in request.content.iter_any():
         room -= len(part)
         if room < 0:
-            raise BodyTooLargeError(f"body: expected at most {request.client_max_size} bytes")
+            raise _too_large(request)
         parts.append(part)
     return b"".join(parts)
+
+
+def _too_large(request: web.Request) -> BodyTooLargeError:
+    return BodyTooLargeError(f"body: expected at most {request.client_max_size} bytes")

@@ -2,9 +2,9 @@
 
 import logging
 import re
+import secrets
 from collections.abc import Mapping
 from typing import Any
-from uuid import uuid4
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -51,7 +51,7 @@ async def identify(request: web.Request, response: web.StreamResponse) -> None:
 
 def identity(given: str) -> str:
     """The id a caller gave, or one of our own when it is none."""
-    return given if _REQUEST_ID.fullmatch(given) else uuid4().hex
+    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
 
 
 def traceparent(headers: Mapping[str, str]) -> str:

@@ -1,8 +1,7 @@
 """What V2 over HTTP, V2 over gRPC and TensorFlow Serving's REST share: models found, described, asked, counted."""
 
 import time
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,8 +77,15 @@ class Models:
         began = time.perf_counter()
         async with self._admission.deadline(caller.timeout_s):
             served = await self._found(named)
-            async with self._counted(served, question, timing, began), self._admission.turn(timing, caller.name):
-                return served, await self._inference.run(question, served, timing)
+            key = (served.manifest.name, served.manifest.version)
+            try:
+                async with self._admission.turn(timing, caller.name):
+                    outputs = await self._inference.run(question, served, timing)
+            except BaseException:
+                self._statistics.failed(key, time.perf_counter() - began)
+                raise
+            self._statistics.answered(key, question.inputs[0].shape[0], timing, time.perf_counter() - began)
+            return served, outputs
 
     def versions(self, name: str) -> list[dict[str, Any]]:
         """The versions in the repository's own words; raises UnknownModelError."""
@@ -117,16 +123,6 @@ class Models:
             and named.version in ("", entry["version"])
         ]
         return {"model_stats": [self._statistics.of(*key) for key in wanted]}
-
-    @asynccontextmanager
-    async def _counted(self, served: Served, question: Question, timing: Timing, began: float) -> AsyncIterator[None]:
-        key = (served.manifest.name, served.manifest.version)
-        try:
-            yield
-        except BaseException:
-            self._statistics.failed(key, time.perf_counter() - began)
-            raise
-        self._statistics.answered(key, question.inputs[0].shape[0], timing, time.perf_counter() - began)
 
 
 def _number(version: str) -> int | None:

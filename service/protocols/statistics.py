@@ -43,8 +43,9 @@ class _Version:
         self._last_ms = int(time.time() * 1e3)
         _add(self.durations["success"], total_s)
         of_batch = self._batches.setdefault(batch, {name: _duration() for name in _PHASES if name != "queue"})
+        phases_ms = timing.phases_ms
         for name, phase in _PHASES.items():
-            spent_s = timing.phases_ms.get(phase, 0.0) / 1e3
+            spent_s = phases_ms.get(phase, 0.0) / 1e3
             _add(self.durations[name], spent_s)
             if name in of_batch:
                 _add(of_batch[name], spent_s)

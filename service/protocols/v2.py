@@ -34,11 +34,11 @@ class V2:
         found = [web.get("/v2", self.server), web.get("/v2/models/stats", self.statistics)]
         for model in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
             found += [
+                web.post(f"{model}/infer", self.infer),  # first, as they are tried in this order
                 web.get(model, self.model),
                 web.get(f"{model}/ready", self.ready),
                 web.get(f"{model}/config", self.config),
                 web.get(f"{model}/stats", self.statistics),
-                web.post(f"{model}/infer", self.infer),
             ]
         return found
 

@@ -64,6 +64,17 @@ async def test_an_answer_lies_where_its_picture_was_bright(engine: Engine) -> No
     assert values.sum() == pytest.approx(4)
 
 
+async def test_a_picture_may_lie_anywhere_in_memory_that_is_not_to_be_written(engine: Engine) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, SHAPE, dtype=np.uint8)
+    body = b"{json}" + picture.tobytes()
+    within = np.frombuffer(body, np.uint8, offset=6).reshape(SHAPE)
+    columns = np.asfortranarray(picture)
+    expected = await engine.infer(picture)
+    for same in (within, columns):
+        assert (await engine.infer(same) == expected).all()
+    assert body == b"{json}" + picture.tobytes()
+
+
 async def test_answers_are_not_mixed_up(engine: Engine) -> None:
     values = await asyncio.gather(*(engine.infer(shade(value)) for value in range(0, 256, 5)))
     assert [round(float(value.mean()) * 255) for value in values] == list(range(0, 256, 5))

@@ -1,7 +1,9 @@
 """Places, turns and deadlines, without a server."""
 
 import asyncio
+import gc
 import random
+import weakref
 
 import pytest
 
@@ -24,6 +26,27 @@ async def test_places_are_limited_and_given_back() -> None:
     async with door.place():
         assert door.inside == 1
     assert door.inside == 0
+
+
+async def test_an_answer_leaves_nothing_for_the_garbage_collector() -> None:
+    """A mask or a tensor would wait there with it, hundreds of them at a time."""
+    door = admission()
+
+    async def answer() -> None:
+        async with door.place(), door.deadline(), door.turn(Timing()):
+            await asyncio.sleep(0)
+
+    gc.collect()
+    gc.disable()
+    try:
+        task = asyncio.create_task(answer())
+        gone = weakref.ref(task)
+        await task
+        del task
+        await asyncio.sleep(0)
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 async def test_a_failure_gives_the_place_and_the_turn_back() -> None:

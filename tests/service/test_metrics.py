@@ -64,3 +64,46 @@ def test_however_many_workers_die_their_files_stay_few_and_their_sums_whole(tmp_
         assert "matting_gauge" not in said
         ran(f"from service.metrics import bury{chr(10)}bury({scraper})")
         assert sorted(path.name for path in tmp_path.glob("*.db")) == ["counter_dead.db", "histogram_dead.db"]
+
+
+BEGINNING = """
+import sys
+from pathlib import Path
+from prometheus_client.mmap_dict import MmapedDict
+whole = MmapedDict.__init__
+def slowly(self, name, *given):
+    Path(name).touch()
+    print("begun", flush=True)
+    sys.stdin.readline()
+    whole(self, name, *given)
+MmapedDict.__init__ = slowly
+from service.metrics import Metrics
+Metrics()
+"""
+SCRAPING = """
+from service.metrics import Metrics
+metrics = Metrics()
+print("ready", flush=True)
+input()
+print(metrics.page().decode())
+"""
+
+
+def test_a_page_waits_for_a_worker_whose_files_are_begun(tmp_path: Path) -> None:
+    def running(code: str, first: str) -> subprocess.Popen[str]:
+        """A process that has said its first word."""
+        command, pipe = [sys.executable, "-c", code], subprocess.PIPE
+        process = subprocess.Popen(
+            command, env=os.environ | {SHARED_FOLDER: str(tmp_path)}, stdin=pipe, stdout=pipe, text=True
+        )
+        assert process.stdout.readline().strip() == first
+        return process
+
+    with running(SCRAPING, "ready") as scraper, running(BEGINNING, "begun") as worker:
+        scraper.stdin.write("\n")
+        scraper.stdin.flush()
+        with pytest.raises(subprocess.TimeoutExpired):
+            scraper.wait(0.5)
+        worker.communicate(timeout=30)
+        said, _ = scraper.communicate(timeout=30)
+    assert "matting_worker_starts_total 2.0" in said
