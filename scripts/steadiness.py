@@ -12,7 +12,7 @@ import numpy as np
 
 from service.engine import Served
 from service.frame import Frame, Size
-from service.geometry import fit, project, scaled_size
+from service.geometry import fit, project, scaled_size, shown
 from service.stabiliser import Care, Stabiliser
 
 MASK = Size(180, 320)
@@ -58,17 +58,19 @@ def _share(bits: Bits) -> np.ndarray:
     return cv2.resize(bits.astype(np.float32), MASK[::-1], interpolation=cv2.INTER_AREA)
 
 
-def frame_by_frame(clip: Clip, served: Served) -> list[np.ndarray]:
-    """The network's probabilities for every frame at the masks' size."""
+def frame_by_frame(clip: Clip, served: Served) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """The network's probabilities for every frame, and what it saw of it, at the masks' size."""
     manifest, size = served.manifest, Size(*clip.frames[0].shape[:2])
-    answers = []
+    answers, pictures = [], []
     for frame in clip.frames:
-        values = asyncio.run(infer(served, fit(Frame(frame, size), manifest)))
+        picture = fit(Frame(frame, size), manifest)
+        values = asyncio.run(infer(served, picture))
         sized = np.empty(MASK, np.float32)
         for rows, band in project(values, manifest.output.grid, scaled_size(size, manifest), MASK):
             sized[rows] = band
         answers.append(sized)
-    return answers
+        pictures.append(shown(picture, size, manifest, MASK))
+    return answers, pictures
 
 
 async def infer(served: Served, picture: np.ndarray) -> np.ndarray:
@@ -76,11 +78,14 @@ async def infer(served: Served, picture: np.ndarray) -> np.ndarray:
     return await served.engine.infer(picture)
 
 
-def stabilised(clip: Clip, values: Sequence[np.ndarray], care: Care) -> list[np.ndarray]:
+def stabilised(
+    clip: Clip, values: Sequence[np.ndarray], pictures: Sequence[np.ndarray], care: Care
+) -> list[np.ndarray]:
     """The same after the stabiliser."""
     stabiliser = Stabiliser(care)
-    pairs = enumerate(zip(clip.greys, values, strict=True))
-    steady = [item for at, (grey, each) in pairs for item in stabiliser.step(grey, each, at * FRAME_MS)]
+    steady = []
+    for at, (grey, each, picture) in enumerate(zip(clip.greys, values, pictures, strict=True)):
+        steady += stabiliser.step(grey, each, at * FRAME_MS, colours=picture)
     return [item.alpha for item in (*steady, *stabiliser.finish())]
 
 
@@ -122,10 +127,10 @@ def _moved(masks: Sequence[Bits], at: int, clip: Clip) -> Bits:
 
 def compare(clip: Clip, served: Served) -> dict[str, dict[str, float]]:
     """Scores frame by frame, live and offline; `…_lower` is the share by which something fell."""
-    values = frame_by_frame(clip, served)
+    values, pictures = frame_by_frame(clip, served)
     found = {"frame by frame": scores(clip, values)}
     for name, ahead in (("live", 0), ("offline", Care().ahead)):
-        found[name] = scores(clip, stabilised(clip, values, Care(ahead=ahead)))
+        found[name] = scores(clip, stabilised(clip, values, pictures, Care(ahead=ahead)))
         for what in ("flicker", "error_change", "iou_change"):
             found[name][f"{what}_lower"] = 1 - found[name][what] / found["frame by frame"][what]
     return found

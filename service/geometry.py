@@ -42,6 +42,12 @@ def fit(frame: Frame, manifest: Manifest) -> Pixels:
     return np.ascontiguousarray(picture)[np.newaxis]
 
 
+def shown(picture: Pixels, frame: Size, manifest: Manifest, size: Size) -> Pixels:
+    """The frame as the graph's input shows it, (H, W, 3) at this size."""
+    scaled = scaled_size(frame, manifest)
+    return resized(picture[0, : scaled.height, : scaled.width], size)
+
+
 def resized(pixels: Pixels, size: Size) -> Pixels:
     """The picture at this size: pixel areas along an axis that shrinks, bilinear along one that grows.
 

@@ -2,7 +2,7 @@
 
 Probabilities of the frames around are carried to the present one along optical flow and averaged, as far as
 the pictures agree there: what moved unforeseen, or was hidden, is taken from the present frame alone, so
-that nothing trails. Its edges are then drawn along those of the picture.
+that nothing trails. Edges are drawn along the picture's before, coarsely, and after, finely.
 """
 
 from collections import deque
@@ -11,14 +11,15 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from service.edges import Fade, guided, widened, without_specks
+from service.edges import Fade, Guide, decided, widened, without_specks
 from service.frame import Pixels, Probabilities
 from service.motion import Cuts, Flow, Optics
 
 _PAST = 2.0  # weight of all that was, against 1 of the present frame
 _FUTURE = (0.8, 0.6)  # weights of the frames ahead
-_AGREE = 16.0  # grey levels: carried pictures that differ more count little
-_LINGER = 0.03  # hysteresis: what was inside stays so down to 0.5 less this, what was outside the other way round
+_AGREE = 16.0  # levels of the worst colour: carried pictures that differ more count little
+_COARSE, _FINE = 2, 1  # how far edges are drawn, before and after
+_LINGER = 0.1  # hysteresis: what was inside stays so down to 0.5 less this, what was outside the other way round
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,10 @@ class _View:
 
     pts_ms: int
     grey: Pixels
+    colours: Pixels
     values: Probabilities | None
     cut: bool
+    guide: Guide | None = None  # with values of its own
     back: Flow | None = None
     ahead: Flow | None = None
 
@@ -71,14 +74,26 @@ class Stabiliser:
         self._past: tuple[_View, Probabilities, Probabilities] | None = None
         self._shown: Probabilities | None = None
 
-    def step(self, grey: Pixels, values: Probabilities | None, pts_ms: int, *, cut: bool | None = None) -> list[Steady]:
+    def step(
+        self,
+        grey: Pixels,
+        values: Probabilities | None,
+        pts_ms: int,
+        *,
+        colours: Pixels | None = None,
+        cut: bool | None = None,
+    ) -> list[Steady]:
         """Takes the next frame's (H, W) uint8 grey picture and float32 probabilities; answers what is ready.
 
+        `colours` is the same picture, (H, W, 3), the channels in any order; who has none gets coarser edges.
         `values` None holds the mask of the frame before: ValueError when there is none, or a cut between.
         `cut` is whether a scene begins, for those who know; it is found here otherwise.
         """
-        view = _View(pts_ms, grey, values, self._cuts.step(grey) if cut is None else cut)
+        coloured = cv2.merge([grey] * 3) if colours is None else colours
+        view = _View(pts_ms, grey, coloured, values, self._cuts.step(grey) if cut is None else cut)  # type: ignore[arg-type]
         if values is not None:
+            view.guide = Guide(view.colours)
+            view.values = view.guide.drawn(values, _COARSE)
             self._connect(view)
         elif view.cut or self._newest is None:
             raise ValueError(f"{pts_ms} ms: expected probabilities where a scene begins")
@@ -107,17 +122,17 @@ class Stabiliser:
 
     def _next(self) -> Steady:
         view = self._window.popleft()
-        if view.values is not None:
-            self._shown = self._mask(view, view.values)
+        if view.values is not None and view.guide is not None:
+            self._shown = self._mask(view, view.values, view.guide)
         assert self._shown is not None
         return Steady(view.pts_ms, self._shown, view.cut, view.values is None)
 
-    def _mask(self, view: _View, values: Probabilities) -> Probabilities:
+    def _mask(self, view: _View, values: Probabilities, guide: Guide) -> Probabilities:
         total, weight = values.copy(), np.ones_like(values)
         lingering = self._add_past(view, total, weight)
         self._add_future(view, total, weight)
         blend = total / weight
-        alpha, tallest = without_specks(guided(blend, view.grey) + lingering)
+        alpha, tallest = without_specks(guide.drawn(decided(blend), _FINE) + lingering)
         self._past = (view, blend, alpha)
         coverage = float(cv2.mean(alpha)[0])
         if self._care.margin:
@@ -150,6 +165,7 @@ class Stabiliser:
 
     def _agreement(self, here: _View, there: _View, flow: Flow) -> Probabilities:
         """How far what `flow` leads to looks like what is here, 0 to 1."""
-        apart = cv2.absdiff(self._optics.carried(there.grey, flow), here.grey)
-        off: Probabilities = cv2.blur(apart.astype(np.float32), (3, 3)) / np.float32(_AGREE)
+        red, green, blue = cv2.split(cv2.absdiff(self._optics.carried(there.colours, flow), here.colours))
+        worst = cv2.max(cv2.max(red, green), blue)
+        off: Probabilities = cv2.blur(worst.astype(np.float32), (3, 3)) / np.float32(_AGREE)
         return cv2.exp(-off * off)  # type: ignore[return-value]

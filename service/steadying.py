@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from service.frame import Pixels, Probabilities, Size
-from service.geometry import project, resized, scaled_size
+from service.geometry import project, scaled_size, shown
 from service.manifest import Grid, Manifest
 from service.stabiliser import Care, Stabiliser, Steady
 
@@ -29,14 +29,14 @@ class Steadying:
         """The next frame's, shown at this time in milliseconds; once, for `Matting.run`."""
         return Moment(self, round(pts))
 
-    def step(self, grey: Pixels, values: Probabilities, pts_ms: int) -> Steady:
-        """The frame's stabilised mask; `grey` and `values` are of one size."""
+    def step(self, grey: Pixels, values: Probabilities, pts_ms: int, *, colours: Pixels | None = None) -> Steady:
+        """The frame's stabilised mask; pictures and `values` are of one size."""
         size = Size(*grey.shape)
         with self._alone:
             if not self._follows(size, pts_ms):
                 self._stabiliser = Stabiliser(Care(ahead=0, fade=False))
             self._last = size, pts_ms
-            (steady,) = self._stabiliser.step(grey, values, pts_ms)
+            (steady,) = self._stabiliser.step(grey, values, pts_ms, colours=colours)
             return steady
 
     def _follows(self, size: Size, pts_ms: int) -> bool:
@@ -56,12 +56,12 @@ class Moment:
     ) -> tuple[Probabilities, Grid]:
         """From the graph's input and output to a steadier output, and where its values lie."""
         scaled, working = scaled_size(frame, manifest), _working(frame)
-        shown = picture[0, : scaled.height, : scaled.width]
-        grey = resized(cv2.cvtColor(shown, _GREY[manifest.input.colour]), working)  # type: ignore[arg-type]
+        colours = shown(picture, frame, manifest, working)
+        grey: Pixels = cv2.cvtColor(colours, _GREY[manifest.input.colour])  # type: ignore[assignment]
         sized = np.empty(working, np.float32)
         for rows, band in project(values, manifest.output.grid, scaled, working):
             sized[rows] = band
-        steady = self.video.step(grey, sized, self.pts_ms)
+        steady = self.video.step(grey, sized, self.pts_ms, colours=colours)
         self.cut = steady.cut
         return steady.alpha, _grid(scaled, working)
 

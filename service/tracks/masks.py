@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from service.frame import Probabilities, Size
-from service.geometry import project, scaled_size
+from service.frame import Pixels, Probabilities, Size
+from service.geometry import project, scaled_size, shown
 from service.manifest import Manifest
 from service.stabiliser import Stabiliser, Steady
 from service.tracks.looking import Look, Plan
@@ -30,7 +30,7 @@ class Masks:
     """Stabilises masks and writes those that the track doesn't have yet."""
 
     def __init__(self, manifest: Manifest, frame: Size, plan: Plan, writer: TrackWriter) -> None:
-        self._grid, self._scaled = manifest.output.grid, scaled_size(frame, manifest)
+        self._manifest, self._frame = manifest, frame
         self._plan, self._writer = plan, writer
         self._stabiliser = _Plain() if plan.care is None else Stabiliser(plan.care)
         self._written_ms = -1 if writer.last_pts_ms is None else writer.last_pts_ms
@@ -41,7 +41,7 @@ class Masks:
         """Takes the next look, and the graph's output for it unless it is held."""
         self.tally.inferred += values is not None
         sized = None if values is None else self._projected(values)
-        for steady in self._stabiliser.step(look.grey, sized, look.pts_ms, cut=look.cut):
+        for steady in self._stabiliser.step(look.grey, sized, look.pts_ms, colours=self._colours(look), cut=look.cut):
             self._write(steady)
 
     def finish(self) -> None:
@@ -51,9 +51,15 @@ class Masks:
 
     def _projected(self, values: Probabilities) -> Probabilities:
         sized = np.empty(self._plan.working, np.float32)
-        for rows, band in project(values, self._grid, self._scaled, self._plan.working):
+        scaled = scaled_size(self._frame, self._manifest)
+        for rows, band in project(values, self._manifest.output.grid, scaled, self._plan.working):
             sized[rows] = band
         return sized
+
+    def _colours(self, look: Look) -> Pixels | None:
+        if look.picture is None or self._plan.care is None:
+            return None
+        return shown(look.picture, self._frame, self._manifest, self._plan.working)
 
     def _write(self, steady: Steady) -> None:
         if steady.pts_ms <= self._written_ms:
@@ -83,11 +89,13 @@ class _Plain:
     def __init__(self) -> None:
         self._alpha: Probabilities | None = None
 
-    def step(self, grey: object, values: Probabilities | None, pts_ms: int, *, cut: bool | None = None) -> list[Steady]:
+    def step(
+        self, grey: object, values: Probabilities | None, pts_ms: int, *, colours: object, cut: bool
+    ) -> list[Steady]:
         self._alpha = self._alpha if values is None else values
         if self._alpha is None:
             raise ValueError(f"{pts_ms} ms: expected probabilities where a scene begins")
-        return [Steady(pts_ms, self._alpha, bool(cut), values is None)]
+        return [Steady(pts_ms, self._alpha, cut, values is None)]
 
     def finish(self) -> list[Steady]:
         return []

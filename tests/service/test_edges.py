@@ -1,9 +1,10 @@
 """A mask's shape."""
 
+import cv2
 import numpy as np
 import pytest
 
-from service.edges import Fade, guided, widened, without_specks
+from service.edges import Fade, Guide, decided, widened, without_specks
 from tests.service.scenes import SIZE, person, probabilities, with_person
 
 
@@ -11,16 +12,42 @@ def iou(one: np.ndarray, other: np.ndarray) -> float:
     return float((one & other).sum() / (one | other).sum())
 
 
+def drawn(alpha: np.ndarray, picture: np.ndarray) -> np.ndarray:
+    guide = Guide(picture)
+    return guide.drawn(decided(guide.drawn(alpha, 2)), 1)
+
+
+def late(where: np.ndarray) -> np.ndarray:
+    return np.roll(probabilities(where), 2, axis=1)
+
+
 def test_edges_are_drawn_to_the_pictures_edges() -> None:
-    late = np.roll(probabilities(person(100)), 2, axis=1)
-    drawn = guided(late, with_person(100))
-    assert iou(drawn >= 0.5, person(100)) > iou(late >= 0.5, person(100))
+    mask = drawn(late(person(100)), cv2.merge([with_person(100)] * 3))
+    assert iou(mask >= 0.5, person(100)) > 0.97 > iou(late(person(100)) >= 0.5, person(100))
+
+
+def test_edges_that_only_colours_show_are_found() -> None:
+    red, green = (np.where(person(100), *pair).astype(np.uint8) for pair in ((160, 60), (77, 128)))
+    picture = cv2.merge([red, green, np.full(SIZE, 90, np.uint8)])
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    assert np.ptp(grey.astype(int)) <= 1
+    assert iou(drawn(late(person(100)), picture) >= 0.5, person(100)) > 0.97
 
 
 def test_a_flat_picture_leaves_the_mask_where_it_is() -> None:
-    flat = np.full(SIZE, 128, np.uint8)
-    drawn = guided(probabilities(person(100)), flat)
-    assert iou(drawn >= 0.5, person(100)) > 0.98
+    flat = np.full((*SIZE, 3), 128, np.uint8)
+    assert iou(drawn(probabilities(person(100)), flat) >= 0.5, person(100)) > 0.98
+
+
+@pytest.mark.parametrize("size", [(1, 1), (33, 47), (180, 1)])
+def test_pictures_of_any_size_have_edges(size: tuple[int, int]) -> None:
+    alpha = np.full(size, 0.75, np.float32)
+    assert Guide(np.full((*size, 3), 9, np.uint8)).drawn(alpha, 2) == pytest.approx(alpha, abs=1e-3)
+
+
+def test_what_is_decided_stays_on_its_side() -> None:
+    alpha = np.array([[0, 0.2, 0.5, 0.8, 1]], np.float32)
+    assert decided(alpha) == pytest.approx(np.array([[0, 0.004, 0.5, 0.996, 1]]), abs=1e-3)
 
 
 def test_specks_and_small_holes_go() -> None:

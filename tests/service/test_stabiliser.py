@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import cv2
 import numpy as np
 import pytest
 
@@ -74,6 +75,21 @@ def test_the_edge_lingers_rather_than_trembles() -> None:
     assert flicker(masks[3:]) == 0
 
 
+@both
+def test_what_only_the_colours_tell_apart_is_not_blended(care: Care) -> None:
+    grey, values = np.full(SIZE, 100, np.uint8), [probabilities(person(x)) for x in (100, 180)]
+    stabiliser = Stabiliser(care)
+    ready = []
+    for at in range(8):  # somebody in red is gone, somebody is there elsewhere, as bright as the ground
+        where = person((100, 180)[at >= 4])
+        red, green = (np.where(where, *pair).astype(np.uint8) for pair in ((180, 66), (66, 124)))
+        colours = cv2.merge([red, green, np.full(SIZE, 70, np.uint8)])
+        ready += stabiliser.step(grey, values[at >= 4], 40 * at, colours=colours, cut=False)
+    steady = [*ready, *stabiliser.finish()]
+    assert iou(steady[3].alpha >= 0.5, person(100)) > 0.95
+    assert iou(steady[4].alpha >= 0.5, person(180)) > 0.95
+
+
 def test_live_answers_at_once_and_offline_looks_ahead() -> None:
     frame = (with_person(100), probabilities(person(100)))
     live, offline = Stabiliser(LIVE), Stabiliser(OFFLINE)
@@ -106,8 +122,9 @@ def test_a_margin_and_a_fade_are_chosen() -> None:
     assert run(Care(margin=5), frame)[0].alpha.sum() > run(Care(), frame)[0].alpha.sum()
     tiny = np.zeros(SIZE, np.float32)
     tiny[80:90, 100:106] = 1
-    assert run(Care(), [(scene(1), tiny)])[0].alpha.max() == 0
-    assert run(Care(fade=False), [(scene(1), tiny)])[0].alpha.max() > 0.5
+    far = np.where(tiny > 0, 220, scene(1)).astype(np.uint8)
+    assert run(Care(), [(far, tiny)])[0].alpha.max() == 0
+    assert run(Care(fade=False), [(far, tiny)])[0].alpha.max() > 0.5
 
 
 @pytest.mark.parametrize("wrong", [{"ahead": -1}, {"ahead": 3}, {"margin": -1}])
