@@ -122,7 +122,7 @@ function facts(stats) {
   const shown = {
     Frame: `${stats.time.toFixed(0)} ms`,
     Mask: stats.pts === null ? "–" : `${stats.pts.toFixed(0)} ms`,
-    Lag: stats.lag === null ? "–" : `${stats.lag.toFixed(1)} ms`,
+    Lag: stats.lag === null ? "–" : `${(Math.round(10 * stats.lag) / 10 + 0).toFixed(1)} ms`,
     Work: `${stats.work.toFixed(2)} ms`,
     Person: `${(100 * stats.coverage).toFixed(1)} %`,
     Missed: `${stats.missed} of ${stats.frames}`,
