@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workbench import inner, tiny
+from tests.workbench import blocks, inner, tiny
 from workbench import dataset, source
 from workbench.artifact import Artifact, digest, graph_files
 from workbench.backends import openvino
@@ -39,6 +39,9 @@ STEPS = {
     "preprocess": Case(("cut", "head"), ((1, 65, 65, 3), "u8"), ((1, 33, 33, 1), "f32")),
     "distil": Case(
         (), ((1, 65, 65, 3), "u8"), ((1, 33, 33, 1), "f32"), {"lessons": 3, "batch": 1, "frames": 4}, inner.write
+    ),
+    "fuse": Case(
+        (), ((1, 65, 65, 3), "u8"), ((1, 17, 17, 1), "f32"), {"lessons": 3, "batch": 1, "frames": 4}, blocks.write
     ),
     "prune": Case((), ((1, 65, 65, 3), "u8"), ((1, 33, 33, 1), "f32"), {"share": 0.3}, inner.write),
     "quantize": Case(("cut", "head", "preprocess"), ((1, 65, 65, 3), "u8"), ((1, 33, 33, 1), "f32")),

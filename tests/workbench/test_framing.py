@@ -108,3 +108,13 @@ def test_a_letterboxed_mask_shows_nothing_of_the_filled_rest() -> None:
     values[40:] = 1  # a 2:1 frame ends at row 33
     framing = Framing((65, 65), "letterbox")
     assert framing.mask(values, Grid(1, 1), (100, 200), (100, 200)).max() == 0
+
+
+@pytest.mark.parametrize("size", [(65, 65), (33, 20), (200, 150), (7, 300)])
+def test_a_hard_mask_is_where_the_soft_one_is_over_the_threshold(size: tuple[int, int]) -> None:
+    values = np.random.default_rng(4).random((17, 23), np.float32)
+    framing, grid = Framing((65, 89)), Grid.aligned((65, 89), (17, 23))
+    soft = framing.mask(values, grid, size, size)
+    hard = framing.hard_mask(values, grid, size, size, 0.4)
+    assert hard.dtype == np.bool_
+    assert np.array_equal(hard, soft > 0.4)

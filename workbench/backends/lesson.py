@@ -18,7 +18,8 @@ import openvino as ov
 import tensorflow as tf
 from openvino import opset13 as ops
 
-from workbench.backends.student import Student, before_decision, is_sum
+from workbench.backends.fusing import Pair, ends
+from workbench.backends.student import Student, before_decision
 from workbench.backends.views import View, believed
 
 Views = Callable[[np.random.Generator], View]  # of the size that the teacher takes
@@ -28,7 +29,8 @@ OVERLAP = 0.5  # what a picture's overlap counts for beside its pixels
 NOBODY = 4.0  # places that a mask must have to count as one
 CLIP = 5.0  # the gradients' norm
 SAVES = 16  # of the state, in the course of a lesson
-BETAS = (0.9, 0.999)
+BETAS = (0.9, 0.99)
+MEMORY = 0.995  # of the running mean of the weights, a step
 AHEAD = 4  # batches prepared in advance
 
 
@@ -40,6 +42,8 @@ class Lesson:
 
     In the last ``eight_bits`` of the steps, a share, the pupil computes as its INT8 version will. Where a view's
     truth is known, it is a share ``truth`` of what is to be answered.
+
+    Not ``answering``, only features are learned, and count the same to the end.
     """
 
     steps: int
@@ -49,6 +53,7 @@ class Lesson:
     eight_bits: float
     truth: float
     seed: int
+    answering: bool = True
 
     def rate_at(self, step: int) -> float:
         """Up in a line, then down as a cosine."""
@@ -58,41 +63,52 @@ class Lesson:
 
 
 def teach(
-    model: ov.Model, teacher: ov.Model, views: Views, lesson: Lesson, notebook: Path | None
+    model: ov.Model,
+    teacher: ov.Model,
+    views: Views,
+    lesson: Lesson,
+    notebook: Path | None,
+    pairs: tuple[Pair, ...] | None = None,
 ) -> tuple[dict[str, np.ndarray], str]:
     """Teach a copy of ``model`` what ``teacher`` answers; return its weights by node name, and what was done in words.
 
-    ``notebook`` (.npz) keeps the state: called again, the lesson goes on where it was stopped.
+    ``pairs`` are the inner maps that are to be alike, found by themselves where they aren't given. ``notebook`` (.npz)
+    keeps the state: called again, the lesson goes on where it was stopped.
     """
     tf.config.experimental.enable_op_determinism()
-    watched = _alike(model, teacher)
-    student = Student(model, watched, tf.bfloat16)
+    pairs = alike(model, teacher) if pairs is None else pairs
+    student = Student(model, tuple(pair.mine for pair in pairs), tf.bfloat16 if lesson.answering else tf.float32)
     state = _State(student)
     first = state.read(notebook) if notebook else 0
     steppers = {False: _stepper(student, state, lesson), True: _stepper(student.in_eight_bits(), state, lesson)}
     losses: list[float] = []
     stretch = max(1, lesson.steps // SAVES)
-    for number, (pictures, answers) in enumerate(_prepared(teacher, student, views, lesson, first), start=first):
+    for number, (pictures, answers) in enumerate(_prepared(teacher, student, pairs, views, lesson, first), start=first):
         step = steppers[number >= (1 - lesson.eight_bits) * lesson.steps]
         losses.append(float(step(pictures, answers, lesson.rate_at(number), number)))
         if (number + 1) % stretch == 0 or number + 1 == lesson.steps:
             if notebook:
                 state.write(notebook, number + 1)
             print(f"lesson {number + 1} of {lesson.steps}: loss {np.mean(losses[-stretch:]):.4f}", flush=True)
-    ends = f", loss {np.mean(losses[:stretch]):.4f} → {np.mean(losses[-stretch:]):.4f}" if losses else ""
-    return student.learned(), f"{lesson.steps} lessons of {lesson.batch} views, {len(watched)} inner maps{ends}"
+    ended = f", loss {np.mean(losses[:stretch]):.4f} → {np.mean(losses[-stretch:]):.4f}" if losses else ""
+    state.settle()
+    return student.learned(), f"{lesson.steps} lessons of {lesson.batch} views, {len(pairs)} inner maps{ended}"
 
 
-def _alike(model: ov.Model, teacher: ov.Model) -> tuple[str, ...]:
-    """Sums of two maps, the ends of residual blocks, that have the same name and shape in both graphs."""
-    theirs = dict(_sums(teacher))
-    return tuple(name for name, shape in _sums(model) if theirs.get(name) == shape)
+def alike(model: ov.Model, teacher: ov.Model) -> tuple[Pair, ...]:
+    """The ends of blocks that both graphs have, counted from the last, with the same channels.
 
-
-def _sums(model: ov.Model) -> Iterator[tuple[str, list[int]]]:
-    for node in model.get_ordered_ops():
-        if is_sum(node):
-            yield node.get_friendly_name(), list(node.get_output_shape(0))
+    A graph of a larger stride has some of the teacher's places: those of whole steps from corner to corner.
+    """
+    pairs = []
+    for mine, right in zip(reversed(ends(model)), reversed(ends(teacher)), strict=False):
+        few, many = list(mine.get_output_shape(0)), list(right.get_output_shape(0))
+        step = (many[2] - 1) // max(1, few[2] - 1)
+        if few[1] == many[1] and all(
+            (side - 1) * step == whole - 1 for side, whole in zip(few[2:], many[2:], strict=True)
+        ):
+            pairs.append(Pair(mine.get_friendly_name(), right.get_friendly_name(), step))
+    return tuple(reversed(pairs))
 
 
 def _stepper(student: Student, state: "_State", lesson: Lesson) -> Callable[..., tf.Tensor]:
@@ -102,8 +118,7 @@ def _stepper(student: Student, state: "_State", lesson: Lesson) -> Callable[...,
     ) -> tf.Tensor:
         with tf.GradientTape() as tape:
             logits, *features = student(pictures)
-            loss = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=answers[0], logits=logits))
-            loss += OVERLAP * tf.reduce_mean(_missed(tf.sigmoid(logits), answers[0]))
+            loss = _wrong(logits, answers[0]) if lesson.answering else 0.0
             for mine, right in zip(features, answers[1:], strict=True):
                 spread = tf.reduce_mean(tf.math.reduce_variance(right, axis=[0, 1, 2]))
                 loss += weight / len(features) * tf.reduce_mean(tf.square(mine - right)) / spread
@@ -112,10 +127,16 @@ def _stepper(student: Student, state: "_State", lesson: Lesson) -> Callable[...,
         return loss
 
     def step(pictures: tf.Tensor, answers: list[tf.Tensor], rate: float, number: int) -> tf.Tensor:
-        weight = lesson.features * (1 - number / lesson.steps)
+        weight = lesson.features * (1 - number / lesson.steps if lesson.answering else 1.0)
         return run(pictures, answers, tf.constant(rate), tf.constant(float(number)), tf.constant(weight))
 
     return step
+
+
+def _wrong(logits: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
+    """Every place's cross-entropy, and each picture's overlap beside it."""
+    entropy = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=right, logits=logits))
+    return entropy + OVERLAP * tf.reduce_mean(_missed(tf.sigmoid(logits), right))
 
 
 def _missed(mine: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
@@ -126,28 +147,43 @@ def _missed(mine: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
 
 
 class _State:
-    """The weights and Adam's two moments (Kingma, Ba: "Adam", 2015), on disk between runs."""
+    """The weights, Adam's two moments (Kingma, Ba: "Adam", 2015) and the weights' running mean, on disk between runs.
+
+    A kernel that sums many inputs takes smaller steps: all of its weights may lean the same way at once (Yang, Hu et
+    al.: "Tensor Programs V", 2022).
+    """
 
     def __init__(self, student: Student) -> None:
         self.weights = list(student.variables.values())
+        self._paces = list(student.paces.values())
+        self._means = [tf.Variable(weight) for weight in self.weights]
         self._first = [tf.Variable(tf.zeros_like(weight)) for weight in self.weights]
         self._second = [tf.Variable(tf.zeros_like(weight)) for weight in self.weights]
 
     def apply(self, gradients: list[tf.Tensor], rate: tf.Tensor, number: tf.Tensor) -> None:
         """One step of Adam."""
-        for weight, first, second, gradient in zip(self.weights, self._first, self._second, gradients, strict=True):
+        moments = zip(self._first, self._second, gradients, self._paces, strict=True)
+        for weight, (first, second, gradient, pace) in zip(self.weights, moments, strict=True):
             tf.raw_ops.ResourceApplyAdam(
                 var=weight.handle,
                 m=first.handle,
                 v=second.handle,
                 beta1_power=BETAS[0] ** (number + 1),
                 beta2_power=BETAS[1] ** (number + 1),
-                lr=rate,
+                lr=rate * pace,
                 beta1=BETAS[0],
                 beta2=BETAS[1],
                 epsilon=1e-7,
                 grad=gradient,
             )
+        memory = tf.minimum(MEMORY, (1 + number) / (10 + number))  # short at first: the start is soon forgotten
+        for mean, weight in zip(self._means, self.weights, strict=True):
+            mean.assign(memory * mean + (1 - memory) * weight)
+
+    def settle(self) -> None:
+        """Let the weights be their running mean (Polyak, Juditsky, 1992)."""
+        for mean, weight in zip(self._means, self.weights, strict=True):
+            weight.assign(mean)
 
     def read(self, notebook: Path) -> int:
         """Take what the notebook has; return the number of steps done."""
@@ -167,14 +203,14 @@ class _State:
         unfinished.replace(notebook)
 
     def _all(self) -> list[tf.Variable]:
-        return [*self.weights, *self._first, *self._second]
+        return [*self.weights, *self._first, *self._second, *self._means]
 
 
 def _prepared(
-    teacher: ov.Model, pupil: Student, views: Views, lesson: Lesson, first: int
+    teacher: ov.Model, pupil: Student, pairs: tuple[Pair, ...], views: Views, lesson: Lesson, first: int
 ) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
     """Batches from step ``first`` on, pictures and what to answer, made in a thread of their own."""
-    ask = _teacher(teacher, pupil.watched)
+    ask = _teacher(teacher, pairs)
     ready: queue.Queue[tuple[np.ndarray, list[np.ndarray]] | BaseException] = queue.Queue(AHEAD)
     over = threading.Event()
 
@@ -218,6 +254,8 @@ def _offer(ready: "queue.Queue[Any]", item: object, over: threading.Event) -> No
 def _one(ask: Ask, view: View, pupil: Student, lesson: Lesson) -> tuple[np.ndarray, list[np.ndarray]]:
     """The picture as the pupil takes it; the probability that it should answer, (1, h, w, 1), and the features."""
     logits, *features = ask(view.picture)
+    if not lesson.answering:
+        return _seen(view.picture, pupil.size), [np.zeros(0, np.float32), *features]
     belief = 1 / (1 + np.exp(-_placed(logits[0], pupil.places)[..., 0]))
     right = believed(view.truth, belief, lesson.truth)
     return _seen(view.picture, pupil.size), [right[None, ..., None], *features]
@@ -241,16 +279,19 @@ def _seen(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return cv2.resize(picture[0], size[::-1], interpolation=cv2.INTER_AREA)[None]
 
 
-def _teacher(teacher: ov.Model, watched: tuple[str, ...]) -> Ask:
-    """A function from a picture to the teacher's logits and the watched features, float32 NHWC."""
+def _teacher(teacher: ov.Model, pairs: tuple[Pair, ...]) -> Ask:
+    """A function from a picture to the teacher's logits and the paired features, float32 NHWC."""
     nodes = {node.get_friendly_name(): node for node in teacher.get_ordered_ops()}
-    results = [ops.result(node.output(0)) for node in (before_decision(teacher), *(nodes[name] for name in watched))]
+    steps = (1, *(pair.step for pair in pairs))
+    asked = (before_decision(teacher), *(nodes[pair.right] for pair in pairs))
+    results = [ops.result(node.output(0)) for node in asked]
     run = ov.compile_model(
         ov.Model(results, teacher.get_parameters(), "teacher"), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
     )
 
     def ask(picture: np.ndarray) -> list[np.ndarray]:
         answers = run(picture)
-        return [np.ascontiguousarray(answers[number].transpose(0, 2, 3, 1)) for number in range(len(results))]
+        places = (answers[number][:, :, ::step, ::step] for number, step in enumerate(steps))
+        return [np.ascontiguousarray(values.transpose(0, 2, 3, 1)) for values in places]
 
     return ask

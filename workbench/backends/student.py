@@ -16,6 +16,7 @@ from workbench.backends.operations import NHWC, OPERATIONS, Held, rounded
 from workbench.errors import InputError
 
 CONVOLUTIONS = frozenset({"Convolution", "GroupConvolution"})
+BIAS_PACE = 0.1
 SMALLEST = 0.1  # of a kernel's size, taken for channels that are smaller
 
 
@@ -45,6 +46,7 @@ class Student:
         # hundredfold from channel to channel, and one step must be small for all of them.
         found = {node.get_friendly_name(): values for node, values in _weights(self._nodes)}
         self._units = {name: _size(values) for name, values in found.items()}
+        self.paces = {node.get_friendly_name(): _pace(node, values) for node, values in _weights(self._nodes)}
         self.variables = {name: tf.Variable(values / self._units[name]) for name, values in found.items()}
 
     def __call__(self, pictures: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -118,6 +120,12 @@ def _size(values: np.ndarray) -> np.ndarray:
     axes = tuple(range(1, values.ndim)) if values.shape[0] > 1 else None
     size = np.sqrt(np.square(values).mean(axis=axes, keepdims=True))
     return np.asarray(np.maximum(size, SMALLEST * np.sqrt(np.square(values).mean()) + 1e-6), np.float32)
+
+
+def _pace(node: ov.Node, values: np.ndarray) -> float:
+    """How fast a variable may learn beside others: the more inputs a kernel sums, the slower."""
+    inputs = np.prod(values.shape[2 if node.get_type_name() == "GroupConvolution" else 1 :])
+    return BIAS_PACE if node.get_type_name() == "Add" else float(1 / np.sqrt(inputs))
 
 
 def _step(source: ov.Node, values: tf.Tensor) -> tf.Tensor:

@@ -19,7 +19,7 @@ LOOK_S = {"layers": 10.0, "masks": 15.0}
 WINNERS, OTHERS, AGAIN = 0.5, 0.25, 0.25  # of the sweep's seconds: the winner's, each other look's, a last race's
 SHARES = (("uncut", 0.6), ("int8", 0.25), ("", 0.5))  # of the source's time, by what the recipe's name begins with
 # Before anything of the kind was timed: seconds, and inferences of the source for each frame that the step looks at.
-STEPS = {"quantize": (8.0, 0.8), "prune": (25.0, 1.0), "distil": (30.0, 1.0)}
+STEPS = {"quantize": (8.0, 0.8), "prune": (25.0, 1.0), "fuse": (30.0, 1.0), "distil": (30.0, 1.0)}
 LESSON = 1.5  # inferences of the source that a lesson on a piece of a frame's size takes
 OWN_SHARE = 0.25  # of the effort's time, for the source's own answers
 FEWEST = 24  # frames, however slow the source is

@@ -32,7 +32,16 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
         "int8-mixed",
         "int8-controlled",
     ),
-    "thorough": ("int8-stride16", "int8", "int8-stride16-*", "int8-distilled*", "int8-pruned*", "float", "int8-*"),
+    "thorough": (
+        "int8-stride16",
+        "int8",
+        "int8-fused-*",
+        "int8-stride16-*",
+        "int8-distilled*",
+        "int8-pruned*",
+        "float",
+        "int8-*",
+    ),
 }
 GRID = 16  # the coarsest stride that networks are trained at
 RATIO = re.compile(r"(\d+):(\d+)")

@@ -44,10 +44,10 @@ class Contender:
     def person_map(self, answer: np.ndarray, size: tuple[int, int], frame: tuple[int, int]) -> np.ndarray:
         """What the graph answered as a bool mask of ``size`` for a frame of size ``frame``, (height, width) both."""
         if self.grid is not None:
-            return self.framing.mask(answer[0, ..., 0], self.grid, size, frame) > 0.5
+            return self.framing.hard_mask(answer[0, ..., 0], self.grid, size, frame, 0.5)
         margin, threshold = person_margin(answer, self.person)
         grid = Grid.usual(self.framing.size, (margin.shape[0], margin.shape[1]))
-        return self.framing.mask(margin, grid, size, frame) > threshold
+        return self.framing.hard_mask(margin, grid, size, frame, threshold)
 
     def masks(self, samples: Iterable[Sample]) -> Iterable[tuple[Sample, np.ndarray]]:
         """Each sample with its mask, (H, W) bool, at the frame's own size."""

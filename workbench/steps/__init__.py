@@ -4,6 +4,7 @@ from workbench.steps.base import Kitchen, Step, build, refine
 from workbench.steps.convert import Convert
 from workbench.steps.cut import Cut
 from workbench.steps.distil import Distil
+from workbench.steps.fuse import Fuse
 from workbench.steps.head import Head
 from workbench.steps.preprocess import Preprocess
 from workbench.steps.prune import Prune
@@ -15,6 +16,7 @@ __all__ = [
     "Convert",
     "Cut",
     "Distil",
+    "Fuse",
     "Head",
     "Kitchen",
     "Preprocess",

@@ -1,19 +1,16 @@
 """A pruned graph taught by its own original."""
 
-import hashlib
-import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from workbench.artifact import Artifact, digest, graph_files
+from workbench.artifact import Artifact
 from workbench.backends import openvino
 from workbench.backends.views import Views, remembered
 from workbench.errors import InputError
 from workbench.steps.base import Kitchen, Step, build
-
-STRIDE = 16  # lessons are given at sides of a multiple of it and one more
+from workbench.steps.notebook import notebook, smaller
 
 
 @dataclass(frozen=True)
@@ -28,8 +25,8 @@ class Distil(Step):
 
     lessons: int = 1600
     batch: int = 8
-    rate: float = 3e-4
-    features: float = 0.1
+    rate: float = 0.01
+    features: float = 1.0
     eight_bits: float = 0.3
     truth: float = 0.0
     share: float = 0.625
@@ -37,6 +34,7 @@ class Distil(Step):
     seed: int = 1
 
     kind: ClassVar[str] = "distil"
+    revision: ClassVar[int] = 2
     libraries: ClassVar[tuple[str, ...]] = ("openvino", "tensorflow-cpu")
 
     def __post_init__(self) -> None:
@@ -60,11 +58,11 @@ class Distil(Step):
             teacher = openvino.read(self._teacher(Path(folder), kitchen)).clone()
         pupil = model.clone()
         for graph in (teacher, pupil):
-            reshaping.reshape(graph, _smaller(reshaping.input_size(graph), self.share))
+            reshaping.reshape(graph, smaller(reshaping.input_size(graph), self.share))
         frames = remembered(kitchen.calibration, self.frames)
         views = Views(frames, reshaping.input_size(teacher), self.share)
         plan = lesson.Lesson(self.lessons, self.batch, self.rate, self.features, self.eight_bits, self.truth, self.seed)
-        weights, told = lesson.teach(pupil, teacher, views, plan, self._notebook(source, kitchen))
+        weights, told = lesson.teach(pupil, teacher, views, plan, notebook(self, source, kitchen))
         student.put(model, weights)
         return openvino.save(model, target), f"{told}, on {len(frames)} frames"
 
@@ -75,17 +73,3 @@ class Distil(Step):
             artifact, _ = build(kind, {}, kitchen.source).apply(path, folder / f"{kind}.xml", kitchen)
             path = artifact.path
         return path
-
-    def _notebook(self, source: Path, kitchen: Kitchen) -> Path | None:
-        """Where the lesson's state is kept: under all that it depends on."""
-        if kitchen.unfinished is None:
-            return None
-        fields = json.dumps([self.kind, self.revision, dict(self.spec.fields)], sort_keys=True)
-        frames = kitchen.calibration.shuffled(self.frames).digest()
-        facts = [digest(*graph_files(source)), kitchen.source.digest, frames, fields]
-        return kitchen.unfinished / f"{hashlib.sha256(' '.join(facts).encode()).hexdigest()}.npz"
-
-
-def _smaller(size: tuple[int, int], share: float) -> tuple[int, int]:
-    height, width = (max(1, round((side - 1) * share / STRIDE)) * STRIDE + 1 for side in size)
-    return height, width

@@ -42,7 +42,7 @@ class Likeness:
             return _overlap(answers[0] > 0.5, self.run(self.pictures[number])[0] > 0.5)
         truth = self.samples[number].truth
         assert truth is not None
-        mask = self.framing.mask(answers[0][0, ..., 0], self.grid, truth.shape[:2], truth.shape[:2]) > 0.5
+        mask = self.framing.hard_mask(answers[0][0, ..., 0], self.grid, truth.shape[:2], truth.shape[:2], 0.5)
         return _overlap(mask & (truth != IGNORE), truth == PERSON)
 
 
