@@ -105,6 +105,22 @@ def ends(model: ov.Model) -> list[ov.Node]:
     ]
 
 
+def alike(model: ov.Model, teacher: ov.Model) -> tuple[Pair, ...]:
+    """The ends of blocks that both graphs have, counted from the last, with the same channels.
+
+    A graph of a larger stride has some of the teacher's places: those of whole steps from corner to corner.
+    """
+    pairs = []
+    for mine, right in zip(reversed(ends(model)), reversed(ends(teacher)), strict=False):
+        few, many = list(mine.get_output_shape(0)), list(right.get_output_shape(0))
+        step = (many[2] - 1) // max(1, few[2] - 1)
+        if few[1] == many[1] and all(
+            (side - 1) * step == whole - 1 for side, whole in zip(few[2:], many[2:], strict=True)
+        ):
+            pairs.append(Pair(mine.get_friendly_name(), right.get_friendly_name(), step))
+    return tuple(reversed(pairs))
+
+
 def _summed(node: ov.Node) -> bool:
     readers = _readers(node)
     return len(readers) == 1 and readers[0].get_type_name() == "Add"

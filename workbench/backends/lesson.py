@@ -18,7 +18,7 @@ import openvino as ov
 import tensorflow as tf
 from openvino import opset13 as ops
 
-from workbench.backends.fusing import Pair, ends
+from workbench.backends.fusing import Pair, alike
 from workbench.backends.student import Student, before_decision
 from workbench.backends.views import View, believed
 
@@ -29,7 +29,8 @@ OVERLAP = 0.5  # what a picture's overlap counts for beside its pixels
 NOBODY = 4.0  # places that a mask must have to count as one
 CLIP = 5.0  # the gradients' norm
 SAVES = 16  # of the state, in the course of a lesson
-BETAS = (0.9, 0.99)
+BETAS = (0.9, 0.999)
+FRESH_BETAS = (0.9, 0.99)  # of kernels that start at random
 MEMORY = 0.995  # of the running mean of the weights, a step
 AHEAD = 4  # batches prepared in advance
 
@@ -43,7 +44,8 @@ class Lesson:
     In the last ``eight_bits`` of the steps, a share, the pupil computes as its INT8 version will. Where a view's
     truth is known, it is a share ``truth`` of what is to be answered.
 
-    Not ``answering``, only features are learned, and count the same to the end.
+    Not ``answering``, only features are learned, and count the same to the end, by kernels that start at random: each
+    at a pace that goes by its inputs, and the running mean of the weights is what stays.
     """
 
     steps: int
@@ -78,7 +80,7 @@ def teach(
     tf.config.experimental.enable_op_determinism()
     pairs = alike(model, teacher) if pairs is None else pairs
     student = Student(model, tuple(pair.mine for pair in pairs), tf.bfloat16 if lesson.answering else tf.float32)
-    state = _State(student)
+    state = _State(student, fresh=not lesson.answering)
     first = state.read(notebook) if notebook else 0
     steppers = {False: _stepper(student, state, lesson), True: _stepper(student.in_eight_bits(), state, lesson)}
     losses: list[float] = []
@@ -91,24 +93,9 @@ def teach(
                 state.write(notebook, number + 1)
             print(f"lesson {number + 1} of {lesson.steps}: loss {np.mean(losses[-stretch:]):.4f}", flush=True)
     ended = f", loss {np.mean(losses[:stretch]):.4f} → {np.mean(losses[-stretch:]):.4f}" if losses else ""
-    state.settle()
+    if not lesson.answering:
+        state.settle()
     return student.learned(), f"{lesson.steps} lessons of {lesson.batch} views, {len(pairs)} inner maps{ended}"
-
-
-def alike(model: ov.Model, teacher: ov.Model) -> tuple[Pair, ...]:
-    """The ends of blocks that both graphs have, counted from the last, with the same channels.
-
-    A graph of a larger stride has some of the teacher's places: those of whole steps from corner to corner.
-    """
-    pairs = []
-    for mine, right in zip(reversed(ends(model)), reversed(ends(teacher)), strict=False):
-        few, many = list(mine.get_output_shape(0)), list(right.get_output_shape(0))
-        step = (many[2] - 1) // max(1, few[2] - 1)
-        if few[1] == many[1] and all(
-            (side - 1) * step == whole - 1 for side, whole in zip(few[2:], many[2:], strict=True)
-        ):
-            pairs.append(Pair(mine.get_friendly_name(), right.get_friendly_name(), step))
-    return tuple(reversed(pairs))
 
 
 def _stepper(student: Student, state: "_State", lesson: Lesson) -> Callable[..., tf.Tensor]:
@@ -149,13 +136,14 @@ def _missed(mine: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
 class _State:
     """The weights, Adam's two moments (Kingma, Ba: "Adam", 2015) and the weights' running mean, on disk between runs.
 
-    A kernel that sums many inputs takes smaller steps: all of its weights may lean the same way at once (Yang, Hu et
-    al.: "Tensor Programs V", 2022).
+    Of ``fresh`` kernels, one that sums many inputs takes smaller steps: all of its weights may lean the same way at
+    once (Yang, Hu et al.: "Tensor Programs V", 2022).
     """
 
-    def __init__(self, student: Student) -> None:
+    def __init__(self, student: Student, *, fresh: bool) -> None:
         self.weights = list(student.variables.values())
-        self._paces = list(student.paces.values())
+        self._paces = [pace if fresh else 1.0 for pace in student.paces.values()]
+        self._betas = FRESH_BETAS if fresh else BETAS
         self._means = [tf.Variable(weight) for weight in self.weights]
         self._first = [tf.Variable(tf.zeros_like(weight)) for weight in self.weights]
         self._second = [tf.Variable(tf.zeros_like(weight)) for weight in self.weights]
@@ -168,11 +156,11 @@ class _State:
                 var=weight.handle,
                 m=first.handle,
                 v=second.handle,
-                beta1_power=BETAS[0] ** (number + 1),
-                beta2_power=BETAS[1] ** (number + 1),
+                beta1_power=self._betas[0] ** (number + 1),
+                beta2_power=self._betas[1] ** (number + 1),
                 lr=rate * pace,
-                beta1=BETAS[0],
-                beta2=BETAS[1],
+                beta1=self._betas[0],
+                beta2=self._betas[1],
                 epsilon=1e-7,
                 grad=gradient,
             )

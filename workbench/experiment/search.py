@@ -35,7 +35,7 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
     "thorough": (
         "int8-stride16",
         "int8",
-        "int8-fused-*",
+        "int8-fused*",
         "int8-stride16-*",
         "int8-distilled*",
         "int8-pruned*",

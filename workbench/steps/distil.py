@@ -25,8 +25,8 @@ class Distil(Step):
 
     lessons: int = 1600
     batch: int = 8
-    rate: float = 0.01
-    features: float = 1.0
+    rate: float = 3e-4
+    features: float = 0.1
     eight_bits: float = 0.3
     truth: float = 0.0
     share: float = 0.625

@@ -14,8 +14,7 @@ from workbench.steps.base import Kitchen, Step
 class Stride(Step):
     """Half the output stride that was lost to dilation back: 8 to 16, at half the work.
 
-    The public DeepLab graphs were trained at 16 and exported at 8. A graph at ``trained_at`` already is refused. A
-    larger stride than it was trained at costs accuracy, of which lessons bring most back.
+    The public DeepLab graphs were trained at 16 and exported at 8. A graph at ``trained_at`` already is refused.
     """
 
     trained_at: int = 16

@@ -72,7 +72,7 @@ def test_ends_of_blocks_are_found_again_in_a_fused_graph(tmp_path: Path) -> None
     teacher = model.clone()
     fusing.fuse(model, (8, 24), (20,), 1)
     fused = openvino.read(openvino.save(model, tmp_path / "fused.xml").path)
-    pairs = lesson.alike(fused, teacher)
+    pairs = fusing.alike(fused, teacher)
     shapes = {node.get_friendly_name(): list(node.get_output_shape(0)) for node in teacher.get_ordered_ops()}
     assert [shapes[pair.right] for pair in pairs] == [[1, 12, 17, 17], [1, 12, 17, 17], [1, 16, 17, 17]]
 
@@ -80,7 +80,7 @@ def test_ends_of_blocks_are_found_again_in_a_fused_graph(tmp_path: Path) -> None
 def test_a_graph_of_a_larger_stride_has_some_of_the_places(tmp_path: Path) -> None:
     teacher = openvino.read(blocks.write(tmp_path / "fine.xml", stride=1).path)
     coarse = openvino.read(blocks.write(tmp_path / "coarse.xml", stride=2).path)
-    assert [pair.step for pair in lesson.alike(coarse, teacher)] == [1, 2, 2, 2]
+    assert [pair.step for pair in fusing.alike(coarse, teacher)] == [1, 2, 2, 2]
 
 
 @pytest.mark.parametrize(("stem", "deep"), [((16, 32, 48), ()), ((16, 32), (8, 8, 8))])
