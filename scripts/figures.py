@@ -132,8 +132,8 @@ def players() -> str:
         f"{found['pipeline']['iou_with_every_frame']:.3f} with those of every frame.",
         f"A `.mattes` track takes {100 * found['size']['share']:.0f} % of `.webmask`'s bytes.",
         f"{long['minutes']:g} minutes of 720p, {resumed['frames']:,} frames, in "
-        f"{long['whole']['seconds'] / 60:.1f} minutes: memory {mib[0]:.0f} → {mib[-1]:.0f} MiB. Killed half-way and started again, {whole} of them "
-        f"had its mask once, at its own time. A truncated copy gave {truncated['summary']['masks']:,} masks and exit "
+        f"{long['whole']['seconds'] / 60:.1f} minutes: memory {mib[0]:.0f} → {mib[-1]:.0f} MiB. "
+        f"Killed half-way and started again, {whole} of them had its mask once, at its own time. A truncated copy gave {truncated['summary']['masks']:,} masks and exit "
         f"code {truncated['exit_code']}.",
     )
     return "\n".join([*lines, "", *(f"- {line}" for line in told)])
