@@ -133,8 +133,8 @@ def players() -> str:
         f"A `.mattes` track takes {100 * found['size']['share']:.0f} % of `.webmask`'s bytes.",
         f"{long['minutes']:g} minutes of 720p, {resumed['frames']:,} frames, in "
         f"{long['whole']['seconds'] / 60:.1f} minutes: memory {mib[0]:.0f} → {mib[-1]:.0f} MiB. "
-        f"Killed half-way and started again, {whole} of them had its mask once, at its own time. A truncated copy gave {truncated['summary']['masks']:,} masks and exit "
-        f"code {truncated['exit_code']}.",
+        f"Killed half-way and started again, {whole} of them had its mask once, at its own time. "
+        f"A truncated copy gave {truncated['summary']['masks']:,} masks and exit code {truncated['exit_code']}.",
     )
     return "\n".join([*lines, "", *(f"- {line}" for line in told)])
 
