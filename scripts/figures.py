@@ -124,7 +124,10 @@ def players() -> str:
             cells = [f"{item['iou']:.3f}"]
             for what in ("flicker", "error_change", "iou_change"):
                 fell = item.get(f"{what}_lower")
-                cells.append(f"{item[what]:.3f}" + (f" (−{100 * fell:.0f} %)" if fell is not None else ""))
+                cells.append(
+                    f"{item[what]:.3f}"
+                    + (f" ({'−' if fell >= 0 else '+'}{abs(100 * fell):.0f} %)" if fell is not None else "")
+                )
             lines.append(f"| `{clip}` | {way} | {' | '.join(cells)} |")
     told = (
         f"`matting track` against a plain loop: {race['concurrent']['median']:.2f} × as fast by concurrency, "

@@ -93,8 +93,7 @@ def teach(
                 state.write(notebook, number + 1)
             print(f"lesson {number + 1} of {lesson.steps}: loss {np.mean(losses[-stretch:]):.4f}", flush=True)
     ended = f", loss {np.mean(losses[:stretch]):.4f} → {np.mean(losses[-stretch:]):.4f}" if losses else ""
-    if not lesson.answering:
-        state.settle()
+    state.settle()
     return student.learned(), f"{lesson.steps} lessons of {lesson.batch} views, {len(pairs)} inner maps{ended}"
 
 
@@ -134,7 +133,7 @@ def _missed(mine: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
 
 
 class _State:
-    """The weights, Adam's two moments (Kingma, Ba: "Adam", 2015) and the weights' running mean, on disk between runs.
+    """The weights, Adam's two moments (Kingma, Ba: "Adam", 2015) and fresh weights' running mean, on disk between runs.
 
     Of ``fresh`` kernels, one that sums many inputs takes smaller steps: all of its weights may lean the same way at
     once (Yang, Hu et al.: "Tensor Programs V", 2022).
@@ -144,7 +143,7 @@ class _State:
         self.weights = list(student.variables.values())
         self._paces = [pace if fresh else 1.0 for pace in student.paces.values()]
         self._betas = FRESH_BETAS if fresh else BETAS
-        self._means = [tf.Variable(weight) for weight in self.weights]
+        self._means = [tf.Variable(weight) for weight in self.weights] if fresh else []
         self._first = [tf.Variable(tf.zeros_like(weight)) for weight in self.weights]
         self._second = [tf.Variable(tf.zeros_like(weight)) for weight in self.weights]
 
@@ -165,12 +164,12 @@ class _State:
                 grad=gradient,
             )
         memory = tf.minimum(MEMORY, (1 + number) / (10 + number))  # short at first: the start is soon forgotten
-        for mean, weight in zip(self._means, self.weights, strict=True):
+        for mean, weight in zip(self._means, self.weights, strict=False):
             mean.assign(memory * mean + (1 - memory) * weight)
 
     def settle(self) -> None:
-        """Let the weights be their running mean (Polyak, Juditsky, 1992)."""
-        for mean, weight in zip(self._means, self.weights, strict=True):
+        """Let fresh weights be their running mean (Polyak, Juditsky, 1992)."""
+        for mean, weight in zip(self._means, self.weights, strict=False):
             weight.assign(mean)
 
     def read(self, notebook: Path) -> int:
