@@ -47,7 +47,7 @@ def race(options: argparse.Namespace) -> dict[str, Any]:
     described = source.find(options.model, ROOT / "models")
     graph = source.read(described) if described else probe.inspect(Path(options.model))
     folder = options.published or newest(ROOT / "models" / graph.name)
-    winner = published(folder)
+    winner = dataclasses.replace(published(folder), canvas=graph.size)
     data = load(options.data)
     calibration = load(options.calibration) if options.calibration else data
     kitchen = Kitchen(graph, calibration, BUILT / "unfinished")
@@ -59,16 +59,18 @@ def race(options: argparse.Namespace) -> dict[str, Any]:
         cooked("OpenVINO, uncut, NNCF defaults", graph, made(read(RECIPES / "uncut-int8.toml"), kitchen), plain),
         *unpruned(folder, kitchen, winner),
         winner,
-        wide(winner),
+        wide(winner, graph.size),
     ]
     frames = [sample.pixels for sample in data.shuffled(16)]
     print(f"racing {', '.join(item.name for item in contenders)} on {len(frames)} frames, {options.rounds} rounds")
     rounds = hold(contenders, frames, rounds=options.rounds, round_s=options.round_s)
     host = hardware.host()
     found = figures(rounds, contenders, winner, host)
-    found["lost"] = lost(contenders, [options.data], host, but=(wide(winner).name,)) if data.labelled else {}
+    found["lost"] = (
+        lost(contenders, [options.data], host, but=(wide(winner, graph.size).name,)) if data.labelled else {}
+    )
     if options.wide_data:
-        found["lost_wide"] = lost([contenders[0], winner, wide(winner)], options.wide_data, host)
+        found["lost_wide"] = lost([contenders[0], winner, wide(winner, graph.size)], options.wide_data, host)
     return found
 
 
@@ -84,18 +86,20 @@ def unpruned(folder: Path, kitchen: Kitchen, winner: Contender) -> Iterable[Cont
     steps = tuple((step["kind"], step["fields"]) for step in recipe["steps"] if step["kind"] not in SHRINKING)
     if len(steps) < len(recipe["steps"]):
         artifact = made(Draft("unpruned", "", steps), kitchen)
-        yield cooked("unpruned", kitchen.source, artifact, winner.configuration)
+        plain = cooked("unpruned", kitchen.source, artifact, winner.configuration)
+        yield dataclasses.replace(plain, canvas=winner.canvas)
 
 
-def wide(winner: Contender) -> Contender:
-    """The version, reshaped to 16:9."""
+def wide(winner: Contender, source: tuple[int, int]) -> Contender:
+    """The version, reshaped to 16:9, for pictures that are the 16:9 of the source's."""
     size = size_of(WIDE, winner.framing.size)
     model = openvino.read(winner.path)
     reshaping.reshape(model, size)
     artifact = openvino.save(model, BUILT / "made/wide/graph.xml")
     framing = dataclasses.replace(winner.framing, size=size)
     grid = reshaping.surgery.read_grid(openvino.read(artifact.path))
-    return dataclasses.replace(winner, name=f"{winner.name} {WIDE}", path=artifact.path, framing=framing, grid=grid)
+    name, canvas = f"{winner.name} {WIDE}", size_of(WIDE, source)
+    return dataclasses.replace(winner, name=name, path=artifact.path, framing=framing, grid=grid, canvas=canvas)
 
 
 def lost(

@@ -71,6 +71,14 @@ class Sleeper:
     person: int = 1
     configuration: Configuration = USUAL
 
+    def prepare(self, pixels: np.ndarray) -> np.ndarray:
+        """The frame at the framing's size."""
+        return self.framing.prepare(pixels)
+
+    def seen(self, picture: np.ndarray) -> np.ndarray:
+        """What it is handed is what it takes."""
+        return picture
+
     def open(self):
         """A run that may end badly."""
         if self.ill == "refuses":

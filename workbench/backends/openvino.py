@@ -131,7 +131,9 @@ class Pipeline:
     def run(self, values: Iterable[np.ndarray], done: Callable[[np.ndarray], None]) -> None:
         """Feed all ``values``; ``done`` gets each first output on an inference thread, and must copy to keep it."""
         self._queue.set_callback(lambda request, _: done(request.get_output_tensor(0).data))
+        held: dict[int, np.ndarray] = {}  # what is shared must live until its request has ended
         for value in values:
+            held[self._queue.get_idle_request_id()] = value
             self._queue.start_async({0: value}, share_inputs=True)
         self._queue.wait_all()
 

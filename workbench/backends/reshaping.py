@@ -16,6 +16,7 @@ from workbench.backends import surgery
 from workbench.errors import InputError
 
 Size: TypeAlias = tuple[int, int]  # height, width
+_STRIDE = 32  # a side that it divides, or all but one pixel, suits every network
 _MAPS = frozenset({"Convolution", "GroupConvolution", "MaxPool", "AvgPool"})  # channels come first in these
 _GLOBAL: dict[str, Callable[..., ov.Node]] = {"AvgPool": ops.reduce_mean, "MaxPool": ops.reduce_max}
 
@@ -31,6 +32,12 @@ def input_size(model: ov.Model) -> Size:
     if any(shape[axis].is_dynamic for axis in axes):
         raise InputError(f"expected an input of fixed size, found {shape}")
     return shape[axes[0]].get_length(), shape[axes[1]].get_length()
+
+
+def part_of(size: Size, share: float) -> Size:
+    """About a ``share`` of both sides, such that strides divide them as evenly: 0.8 of 513 is 417, of 512 is 416."""
+    height, width = (max(1, round(side * share / _STRIDE)) * _STRIDE + side % 2 for side in size)
+    return height, width
 
 
 def reshape(model: ov.Model, size: Size) -> Size:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+import cv2
 import numpy as np
 
 from workbench.artifact import GRAPH, Artifact
@@ -22,7 +23,10 @@ RunAll: TypeAlias = Callable[[np.ndarray], tuple[np.ndarray, ...]]
 
 @dataclass(frozen=True)
 class Contender:
-    """From uint8 pictures of the framing's size to masks.
+    """From uint8 pictures to masks.
+
+    canvas: (height, width) of the pictures that it is handed and of the masks that it is timed to give back; the
+    framing's, if None. A graph of another input size brings them to it itself.
 
     feed, fetches: the source graph's tensors; an IR made of it has none. grid: where an IR's probabilities lie; None
     for a graph that answers as the source does: class numbers, logits or probabilities of classes of which ``person``
@@ -40,6 +44,19 @@ class Contender:
     fetches: tuple[str, ...] = ()
     normalisation: Normalisation | None = None
     onednn: bool = True
+    canvas: tuple[int, int] | None = None
+
+    def prepare(self, pixels: np.ndarray) -> np.ndarray:
+        """A frame, (H, W, 3) uint8, to the picture that is handed in, (1, H, W, 3)."""
+        framing = replace(self.framing, size=self.canvas) if self.canvas else self.framing
+        return framing.prepare(pixels)
+
+    def seen(self, picture: np.ndarray) -> np.ndarray:
+        """The picture as the graph takes it: at the framing's size."""
+        size = self.framing.size
+        if picture.shape[1:3] == size:
+            return picture
+        return np.asarray(cv2.resize(picture[0], size[::-1], interpolation=cv2.INTER_LINEAR))[None]
 
     def person_map(self, answer: np.ndarray, size: tuple[int, int], frame: tuple[int, int]) -> np.ndarray:
         """What the graph answered as a bool mask of ``size`` for a frame of size ``frame``, (height, width) both."""
@@ -54,13 +71,13 @@ class Contender:
         run = self.open()
         for sample in samples:
             size = sample.pixels.shape[:2]
-            yield sample, self.person_map(run(self.framing.prepare(sample.pixels)), size, size)
+            yield sample, self.person_map(run(self.seen(self.prepare(sample.pixels))), size, size)
 
     def tensors(self, samples: Iterable[Sample]) -> Iterable[tuple[Sample, tuple[np.ndarray, ...]]]:
         """Each sample with all that the graph answers, in the order of the source's ``answers``."""
         run = self.open_all()
         for sample in samples:
-            yield sample, tuple(np.array(tensor) for tensor in run(self.framing.prepare(sample.pixels)))
+            yield sample, tuple(np.array(tensor) for tensor in run(self.seen(self.prepare(sample.pixels))))
 
     def open(self) -> Run:
         """Load the graph: a function from (1, H, W, 3) uint8 to its first answer, one picture at a time."""

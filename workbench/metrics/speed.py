@@ -124,7 +124,7 @@ class Ring:
 
     def _start(self, name: str) -> None:
         contender = self._contenders[name]
-        pictures = [item if item.ndim == 4 else contender.framing.prepare(item) for item in self._pictures]
+        pictures = [item if item.ndim == 4 else contender.prepare(item) for item in self._pictures]
         switch = {"TF_ENABLE_ONEDNN_OPTS": str(int(contender.onednn))}
         self._children[name] = Child(name, _Corner, contender, pictures, environment=switch)
 
@@ -191,7 +191,7 @@ def _one_by_one(run: Run, contender: Contender) -> Work:
         latencies = []
         for picture in pictures:
             start = time.perf_counter()
-            _finish(run(picture), contender)
+            _finish(run(contender.seen(picture)), contender)
             latencies.append(1000 * (time.perf_counter() - start))
         return latencies
 
@@ -204,7 +204,7 @@ def _several(pipeline: "Pipeline", contender: Contender) -> Work:
 
     def work(pictures: list[np.ndarray]) -> list[float]:
         start = time.perf_counter()
-        pipeline.run(pictures, lambda answer: _finish(answer, contender))
+        pipeline.run(map(contender.seen, pictures), lambda answer: _finish(answer, contender))
         took_ms = 1000 * (time.perf_counter() - start)
         return [min(requests, len(pictures)) * took_ms / len(pictures)] if requests else []
 
@@ -212,6 +212,7 @@ def _several(pipeline: "Pipeline", contender: Contender) -> Work:
 
 
 def _finish(answer: np.ndarray, contender: Contender) -> None:
-    """To a hard mask of the input's size: all are timed up to the same thing."""
+    """To a hard mask of the picture's size: all are timed up to the same thing."""
     if contender.grid is not None:
-        contender.person_map(answer, contender.framing.size, contender.framing.size)
+        size = contender.canvas or contender.framing.size
+        contender.person_map(answer, size, size)

@@ -10,6 +10,7 @@ from workbench.steps.preprocess import Preprocess
 from workbench.steps.prune import Prune
 from workbench.steps.quantize import Quantize
 from workbench.steps.reshape import Reshape
+from workbench.steps.shrink import Shrink
 from workbench.steps.stride import Stride
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Prune",
     "Quantize",
     "Reshape",
+    "Shrink",
     "Step",
     "Stride",
     "build",

@@ -1,0 +1,49 @@
+"""What a contender is handed and what it gives back have the same size, whatever size its graph takes."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.workbench import tiny
+from tests.workbench.conftest import Cook, Describe
+from workbench.configuration import Configuration
+from workbench.dataset import Dataset
+from workbench.metrics.contender import Contender, cooked, stock
+from workbench.metrics.speed import hold
+from workbench.steps import Kitchen, Shrink
+
+ONE = Configuration(hint="throughput", precision="f32", streams=1, threads=1, infer_requests=2)
+
+
+@pytest.fixture
+def shrunk(describe: Describe, tmp_path: Path, cooked: Cook) -> Contender:
+    return halved(describe, cooked, tmp_path / "graph.xml")
+
+
+def halved(describe: Describe, cook: Cook, target: Path) -> Contender:
+    """A graph of half the source's size, handed pictures of the source's size."""
+    artifact, _ = Shrink(0.5).apply(cook(tiny.PLAIN).path, target, Kitchen(describe(tiny.PLAIN), None))
+    return replace(cooked("shrunk", describe(tiny.PLAIN), artifact, ONE), canvas=(65, 65))
+
+
+def test_a_shrunk_graph_brings_pictures_to_its_size_itself(shrunk: Contender) -> None:
+    frame, _ = tiny.scene(3, 90, 120)
+    picture = shrunk.prepare(frame)
+    assert picture.shape == (1, 65, 65, 3)
+    assert shrunk.seen(picture).shape == (1, 33, 33, 3)
+    assert np.abs(shrunk.seen(picture).mean() - frame.mean()) < 3
+
+
+def test_its_masks_lie_where_the_sources_do(shrunk: Contender, describe: Describe, labelled: Dataset) -> None:
+    for (_, ours), (_, theirs) in zip(shrunk.masks(labelled), stock(describe(tiny.PLAIN)).masks(labelled), strict=True):
+        assert ours.shape == theirs.shape
+        assert (ours & theirs).sum() >= 0.85 * (ours | theirs).sum()
+
+
+def test_it_is_timed_from_such_pictures_to_masks_of_their_size(shrunk: Contender, labelled: Dataset) -> None:
+    latency = replace(shrunk, configuration=replace(ONE, hint="latency"))
+    frames = [sample.pixels for sample in labelled.shuffled(2)]
+    rounds = hold([shrunk, replace(latency, name="one by one")], frames, rounds=1, round_s=0.05)
+    assert all(len(found) == 1 for found in rounds.throughput.values())
