@@ -70,6 +70,7 @@ class Sleeper:
     framing: Framing = SMALL
     person: int = 1
     configuration: Configuration = USUAL
+    canvas: tuple[int, int] | None = None
 
     def prepare(self, pixels: np.ndarray) -> np.ndarray:
         """The frame at the framing's size."""

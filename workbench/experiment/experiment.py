@@ -240,7 +240,8 @@ class Experiment:
         candidate = self.cooking.kept(entry.order)
         seconds = (candidate.seconds if candidate else 0.0) + self.comparing.seconds(entry.entrant)
         finalist = name in standings.finalists
-        return Trial(name, plan.cooked, candidate, plan.configuration, measured, verdict, seconds, finalist)
+        canvas = entry.entrant.contender.canvas
+        return Trial(name, plan.cooked, candidate, plan.configuration, measured, verdict, seconds, finalist, canvas)
 
     def rematch(self, trial: Trial, configuration: Configuration, fastest: str) -> tuple[Trial, Trial]:
         """The trial and the same candidate run otherwise, raced anew beside the fastest baseline."""
@@ -248,7 +249,7 @@ class Experiment:
         name = f"{trial.recipe} {configuration}, swept"
         artifact = trial.candidate.artifact
         pair = {
-            item: Entrant(cooked(item, self.source, artifact, how), artifact.digest)
+            item: Entrant(replace(cooked(item, self.source, artifact, how), canvas=trial.canvas), artifact.digest)
             for item, how in ((trial.name, trial.configuration), (name, configuration))
         }
         stocks = [original(self.source), original(self.source, onednn=False)]

@@ -16,7 +16,8 @@ class Trial:
     """A candidate in one configuration: what was measured, and the verdict on it.
 
     ``candidate`` is None, and ``verdict`` says why, where it could not even be cooked. ``finalist`` is one that was
-    raced to the end: others' speeds come from a few rounds, enough to see that somebody else is faster.
+    raced to the end: others' speeds come from a few rounds, enough to see that somebody else is faster. ``canvas`` is
+    the (height, width) of the pictures that it was handed; its input's, if None.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Trial:
     verdict: Verdict
     seconds: float = 0.0
     finalist: bool = True
+    canvas: tuple[int, int] | None = None
 
     def measured(self, metric: str) -> Measurement | None:
         """The measurement of that metric, if there is one."""

@@ -91,8 +91,10 @@ class Schedule:
         """The plan's contender; its candidate is there."""
         candidate = self.cooking.kept(order)
         assert candidate is not None, f"{plan.name} isn't cooked"
-        contender = cooked(plan.name, self.cooking.source, candidate.artifact, plan.configuration)
-        return Entrant(contender, candidate.artifact.digest)
+        source = self.cooking.source
+        contender = cooked(plan.name, source, candidate.artifact, plan.configuration)
+        handed = dataclasses.replace(contender, canvas=None if plan.size else source.size)  # whatever size it works at
+        return Entrant(handed, candidate.artifact.digest)
 
     def count(self, plans: Sequence[Plan]) -> Estimate:
         """What trying these would take."""

@@ -20,13 +20,15 @@ SAFE = ("float", "uncut")  # the same arithmetic as the source's, so nearly ever
 TENSORS = ("uncut-int8", "tensors*", "uncut")  # for graphs whose answer isn't a mask: nothing is cut off
 # Names and patterns of recipes, the most promising first; those that aren't there are left out.
 CATEGORIES: dict[str, tuple[str, ...]] = {
-    "quick": ("int8-stride16", "int8", "float"),
+    "quick": ("int8-stride16", "int8-shrunk", "int8", "float"),
     "standard": (
         "int8-stride16",
+        "int8-shrunk",
         "int8",
         "int8-stride16-*",
+        "int8-pruned*-shrunk",
+        "int8-pruned30",
         "int8-distilled*",
-        "int8-pruned[13]*",
         "float",
         "int8-accurate",
         "int8-mixed",
@@ -34,15 +36,17 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
     ),
     "thorough": (
         "int8-stride16",
+        "int8-shrunk",
         "int8",
-        "int8-fused*",
         "int8-stride16-*",
-        "int8-distilled*",
         "int8-pruned*",
+        "int8-fused*",
+        "int8-distilled*",
         "float",
         "int8-*",
     ),
 }
+RESIZING = frozenset({"reshape", "shrink"})
 GRID = 16  # the coarsest stride that networks are trained at
 RATIO = re.compile(r"(\d+):(\d+)")
 SIZE = re.compile(r"(\d+)[xX×](\d+)")
@@ -181,7 +185,7 @@ def _plans(names: Sequence[str], wish: Wish, *, everything: bool) -> tuple[Plan,
     for size in dict.fromkeys((wish.size, None)):
         for precision in _precisions():
             for name in names:
-                own_size = any(kind == "reshape" for kind, _ in read(RECIPES / f"{name}.toml").steps)
+                own_size = any(kind in RESIZING for kind, _ in read(RECIPES / f"{name}.toml").steps)
                 if (size and own_size) or (precision == "f16" and "int8" in name and not everything):
                     continue
                 plans += [Plan(name, item, size) for item in _configurations(wish, precision)]
