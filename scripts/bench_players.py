@@ -21,7 +21,7 @@ from service.cores import available_cores
 from service.engine import OpenVinoEngine, Served
 from service.tracks import Header, TrackReader, TrackWriter
 from service.tracks.batch import open_model
-from service.tracks.looking import Plan, looks, mask_size
+from service.tracks.looking import Plan, Seen, looks, mask_size
 from service.tracks.masks import Masks
 from service.tracks.pipeline import Pipeline
 from service.tracks.video import Shot, Video
@@ -80,7 +80,7 @@ class Excerpt(Video):
 
 
 class Race:
-    """A plain loop, the same work at the same time, and with masks used again; in turn, round by round."""
+    """A plain loop, the same work at the same time, with masks used again, and with second looks, too; in turn."""
 
     def __init__(self, options: argparse.Namespace, quick: Served, folder: Path) -> None:
         self._options, self._quick, self._folder = options, quick, folder
@@ -97,6 +97,7 @@ class Race:
             "plain": self._plain,
             "concurrent": lambda path: self._concurrent(path, self._always),
             "reusing": lambda path: self._concurrent(path, self._reusing),
+            "closer": lambda path: self._concurrent(path, replace(self._reusing, closer=True)),
         }
         seconds: dict[str, list[float]] = {name: [] for name in contenders}
         for _ in range(self._options.rounds):
@@ -106,7 +107,7 @@ class Race:
                 seconds[name].append(time.perf_counter() - started)
         ratios = {
             name: [plain / other for plain, other in zip(seconds["plain"], seconds[name], strict=True)]
-            for name in ("concurrent", "reusing")
+            for name in ("concurrent", "reusing", "closer")
         }
         return self._facts(seconds, ratios)
 
@@ -131,7 +132,7 @@ class Race:
             masks = Masks(self._alone.manifest, self._video.size, self._always, writer)
             with asyncio.Runner() as runner:
                 for look in looks(self._video, self._alone.manifest, self._always):
-                    masks.step(look, runner.run(steadiness.infer(self._alone, look.picture)))
+                    masks.step(look, Seen(runner.run(steadiness.infer(self._alone, look.picture))))
             masks.finish()
 
     def _concurrent(self, path: Path, plan: Plan) -> None:

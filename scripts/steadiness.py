@@ -12,8 +12,9 @@ import numpy as np
 
 from service.engine import Served
 from service.frame import Frame, Size
-from service.geometry import fit, project, scaled_size, shown
+from service.geometry import fit, project, resized, scaled_size, shown
 from service.stabiliser import Care, Stabiliser
+from service.tracks.closer import Closer
 
 MASK = Size(180, 320)
 FRAME_MS = 42
@@ -58,9 +59,10 @@ def _share(bits: Bits) -> np.ndarray:
     return cv2.resize(bits.astype(np.float32), MASK[::-1], interpolation=cv2.INTER_AREA)
 
 
-def frame_by_frame(clip: Clip, served: Served) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """The network's probabilities for every frame, and what it saw of it, at the masks' size."""
+def frame_by_frame(clip: Clip, served: Served, *, closer: bool = False) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """The network's probabilities for every frame, and what it saw of it, at the masks' size; of two looks or one."""
     manifest, size = served.manifest, Size(*clip.frames[0].shape[:2])
+    again = Closer(manifest, size, MASK)
     answers, pictures = [], []
     for frame in clip.frames:
         picture = fit(Frame(frame, size), manifest)
@@ -68,6 +70,9 @@ def frame_by_frame(clip: Clip, served: Served) -> tuple[list[np.ndarray], list[n
         sized = np.empty(MASK, np.float32)
         for rows, band in project(values, manifest.output.grid, scaled_size(size, manifest), MASK):
             sized[rows] = band
+        if closer and (place := again.place(values)):
+            nearer = again.picture(resized(frame, again.detail), place)
+            again.add(sized, asyncio.run(infer(served, nearer)), place)
         answers.append(sized)
         pictures.append(shown(picture, size, manifest, MASK))
     return answers, pictures
@@ -128,9 +133,11 @@ def _moved(masks: Sequence[Bits], at: int, clip: Clip) -> Bits:
 def compare(clip: Clip, served: Served) -> dict[str, dict[str, float]]:
     """Scores frame by frame, live and offline; `…_lower` is the share by which something fell."""
     values, pictures = frame_by_frame(clip, served)
+    closer, _ = frame_by_frame(clip, served, closer=True)
     found = {"frame by frame": scores(clip, values)}
-    for name, ahead in (("live", 0), ("offline", Care().ahead)):
-        found[name] = scores(clip, stabilised(clip, values, pictures, Care(ahead=ahead)))
+    ways = (("live", values, 0), ("offline", values, Care().ahead), ("offline, closer", closer, Care().ahead))
+    for name, looked, ahead in ways:
+        found[name] = scores(clip, stabilised(clip, looked, pictures, Care(ahead=ahead)))
         for what in ("flicker", "error_change", "iou_change"):
             found[name][f"{what}_lower"] = 1 - found[name][what] / found["frame by frame"][what]
     return found

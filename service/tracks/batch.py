@@ -37,6 +37,7 @@ class Wish:
     fps: float = 30.0
     raw: bool = False
     again: bool = False
+    closer: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.fps <= 1000:
@@ -45,14 +46,14 @@ class Wish:
     @classmethod
     def of(cls, options: dict[str, Any]) -> Self:
         """The wish in the command line's options; raises InvalidParameterError."""
-        chosen: dict[str, Any] = {key: options[key] for key in ("fps", "raw", "again") if key in options}
+        chosen: dict[str, Any] = {key: options[key] for key in ("fps", "raw", "again", "closer") if key in options}
         if "size" in options:
             chosen["box"] = parsed_size(options["size"])
         return cls(**chosen)
 
     def plan(self, shown: Size) -> Plan:
         """How a video of this size is tracked."""
-        return Plan(mask_size(shown, self.box), fps=self.fps, care=None if self.raw else Care())
+        return Plan(mask_size(shown, self.box), fps=self.fps, care=None if self.raw else Care(), closer=self.closer)
 
 
 def track(jobs: Sequence[tuple[Path, Path]], wish: Wish, served: Served) -> Iterator[dict[str, Any]]:
@@ -95,6 +96,7 @@ def _facts(video: Video, plan: Plan, tally: Tally) -> dict[str, Any]:
         "size": str(plan.size),
         "masks": tally.masks,
         "inferred": tally.inferred,
+        "looked_closer": tally.closer,
         "held_share": round(tally.held / tally.masks, 4) if tally.masks else 0.0,
         "cuts": tally.cuts,
         "until_ms": tally.last_ms,

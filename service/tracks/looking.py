@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from service.frame import Frame, Pixels, Size
+from service.frame import Frame, Pixels, Probabilities, Size
 from service.geometry import fit, scaled_size
 from service.manifest import Manifest
 from service.motion import Cuts, change
 from service.stabiliser import Care
+from service.tracks.closer import Closer, Place
 from service.tracks.video import Shot, Video
 
 BOX = Size(180, 320)
@@ -21,6 +22,7 @@ class Plan:
     `size` is the masks', `fps` the most of them a second; `care` None leaves them as the network gives them.
     A frame is held, its mask the one before, while it differs from the last that the network saw by less than
     `still` grey levels on the whole, and than `still_block` in the worst block, and for less than `hold_ms`.
+    `closer` has people looked at a second time, for finer masks.
     """
 
     size: Size
@@ -29,6 +31,7 @@ class Plan:
     still_block: float = 8.0
     hold_ms: int = 1000
     care: Care | None = field(default_factory=Care)
+    closer: bool = False
 
     @property
     def working(self) -> Size:
@@ -39,12 +42,25 @@ class Plan:
 
 @dataclass(frozen=True)
 class Look:
-    """A frame that gets a mask; `picture` is the graph's input, None to hold the mask before."""
+    """A frame that gets a mask; `picture` is the graph's input, None to hold the mask before.
+
+    `detail` is the frame, as `Closer` wants it; None where people aren't looked at a second time.
+    """
 
     pts_ms: int
     grey: Pixels = field(repr=False)
     picture: Pixels | None = field(repr=False)
     cut: bool
+    detail: Pixels | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the network answered for a frame; `close` at the `place`, if it looked there again."""
+
+    values: Probabilities = field(repr=False)
+    close: Probabilities | None = field(default=None, repr=False)
+    place: Place | None = None
 
 
 def mask_size(shown: Size, box: Size = BOX) -> Size:
@@ -57,14 +73,16 @@ def mask_size(shown: Size, box: Size = BOX) -> Size:
 def looks(video: Video, manifest: Manifest, plan: Plan, from_ms: int = 0) -> Iterator[Look]:
     """A look at every frame from there on that is to get a mask."""
     cuts, reuse = Cuts(), Reuse(plan)
-    scaled = scaled_size(video.size, manifest)
+    scaled, order = scaled_size(video.size, manifest), manifest.input.colour
+    closer = Closer(manifest, video.size, plan.working) if plan.closer else None
     for shot in thinned(video.frames(from_ms), plan.fps):
         grey = shot.grey(plan.working)
         cut = cuts.step(grey)
-        picture = None
+        picture = detail = None
         if not reuse.step(grey, shot.pts_ms, cut=cut):
-            picture = fit(Frame(shot.colours(scaled, manifest.input.colour), scaled), manifest)
-        yield Look(shot.pts_ms, grey, picture, cut)
+            picture = fit(Frame(shot.colours(scaled, order), scaled), manifest)
+            detail = shot.colours(closer.detail, order) if closer else None
+        yield Look(shot.pts_ms, grey, picture, cut, detail)
 
 
 def thinned(shots: Iterator[Shot], fps: float) -> Iterator[Shot]:

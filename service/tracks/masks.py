@@ -9,7 +9,8 @@ from service.frame import Pixels, Probabilities, Size
 from service.geometry import project, scaled_size, shown
 from service.manifest import Manifest
 from service.stabiliser import Stabiliser, Steady
-from service.tracks.looking import Look, Plan
+from service.tracks.closer import Closer
+from service.tracks.looking import Look, Plan, Seen
 from service.tracks.track import Bits, Entry
 from service.tracks.writer import TrackWriter
 
@@ -17,12 +18,13 @@ from service.tracks.writer import TrackWriter
 @dataclass
 class Tally:
     """What became of the frames: `masks` were written, `held` and `cuts` are among them; `inferred` were shown
-    to the network, some of them again after an interruption."""
+    to the network, some of them again after an interruption, `closer` of them twice."""
 
     masks: int = 0
     held: int = 0
     cuts: int = 0
     inferred: int = 0
+    closer: int = 0
     last_ms: int = 0
 
 
@@ -31,16 +33,16 @@ class Masks:
 
     def __init__(self, manifest: Manifest, frame: Size, plan: Plan, writer: TrackWriter) -> None:
         self._manifest, self._frame = manifest, frame
+        self._closer = Closer(manifest, frame, plan.working)
         self._plan, self._writer = plan, writer
         self._stabiliser = _Plain() if plan.care is None else Stabiliser(plan.care)
         self._written_ms = -1 if writer.last_pts_ms is None else writer.last_pts_ms
         self._last: tuple[Probabilities, Bits, float] | None = None
         self.tally = Tally()
 
-    def step(self, look: Look, values: Probabilities | None) -> None:
-        """Takes the next look, and the graph's output for it unless it is held."""
-        self.tally.inferred += values is not None
-        sized = None if values is None else self._projected(values)
+    def step(self, look: Look, seen: Seen | None) -> None:
+        """Takes the next look, and what the network saw unless it is held."""
+        sized = None if seen is None else self._sized(seen)
         for steady in self._stabiliser.step(look.grey, sized, look.pts_ms, colours=self._colours(look), cut=look.cut):
             self._write(steady)
 
@@ -48,6 +50,14 @@ class Masks:
         """Writes what the stabiliser still has."""
         for steady in self._stabiliser.finish():
             self._write(steady)
+
+    def _sized(self, seen: Seen) -> Probabilities:
+        self.tally.inferred += 1
+        sized = self._projected(seen.values)
+        if seen.close is not None and seen.place is not None:
+            self.tally.closer += 1
+            self._closer.add(sized, seen.close, seen.place)
+        return sized
 
     def _projected(self, values: Probabilities) -> Probabilities:
         sized = np.empty(self._plan.working, np.float32)

@@ -3,17 +3,19 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from service.engine import Served
-from service.tracks.looking import Look, Plan, looks
+from service.frame import Pixels
+from service.tracks.closer import Closer
+from service.tracks.looking import Look, Plan, Seen, looks
 from service.tracks.masks import Masks, Tally
 from service.tracks.video import Video
 from service.tracks.writer import TrackWriter
 
 WARM_UP_MS = 500  # looked at again before going on, so that the stabiliser has a past
 
-_Line: TypeAlias = "asyncio.Queue[tuple[Look, asyncio.Task[Any] | None] | None]"
+_Line: TypeAlias = "asyncio.Queue[tuple[Look, asyncio.Task[Seen] | None] | None]"
 
 
 class Pipeline:
@@ -34,12 +36,13 @@ class Pipeline:
         line: _Line = asyncio.Queue(self._in_flight)
         loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(1, "decode") as decoder, ThreadPoolExecutor(1, "stabilise") as stabiliser:
-            feeding = asyncio.create_task(self._feed(coming, line, decoder))
+            closer = Closer(self._served.manifest, video.size, plan.working)
+            feeding = asyncio.create_task(self._feed(coming, line, decoder, closer))
             try:
                 while (item := await line.get()) is not None:
                     look, inference = item
-                    values = await inference if inference else None
-                    await loop.run_in_executor(stabiliser, masks.step, look, values)
+                    seen = await inference if inference else None
+                    await loop.run_in_executor(stabiliser, masks.step, look, seen)
                     tell(masks.tally)
                 await feeding
                 await loop.run_in_executor(stabiliser, masks.finish)
@@ -47,14 +50,24 @@ class Pipeline:
                 feeding.cancel()
         return masks.tally
 
-    async def _feed(self, coming: Iterator[Look], line: _Line, decoder: Executor) -> None:
+    async def _feed(self, coming: Iterator[Look], line: _Line, decoder: Executor, closer: Closer) -> None:
         """Puts looks into the line with their inferences started, and None at the end, also after an error."""
-        loop, infer = asyncio.get_running_loop(), self._served.engine.infer
+        loop = asyncio.get_running_loop()
         try:
             while look := await loop.run_in_executor(decoder, next, coming, None):
-                inference = None if look.picture is None else asyncio.create_task(infer(look.picture))
-                await line.put((look, inference))
+                seeing = None
+                if look.picture is not None:
+                    seeing = asyncio.create_task(self._see(look.picture, look.detail, closer))
+                await line.put((look, seeing))
         except Exception:
             await line.put(None)
             raise
         await line.put(None)
+
+    async def _see(self, picture: Pixels, detail: Pixels | None, closer: Closer) -> Seen:
+        """One inference, or a second one where the first saw people."""
+        values = await self._served.engine.infer(picture)
+        if detail is None or (place := closer.place(values)) is None:
+            return Seen(values)
+        nearer = await asyncio.to_thread(closer.picture, detail, place)
+        return Seen(values, await self._served.engine.infer(nearer), place)

@@ -46,6 +46,14 @@ def test_masks_flicker_a_third_less_and_are_no_less_right(clips: dict[str, Any],
 
 
 @pytest.mark.parametrize("name", CLIPS)
+def test_a_second_look_makes_masks_right_and_their_errors_steady(clips: dict[str, Any], name: str) -> None:
+    raw, offline, closer = (clips[name][way] for way in ("frame by frame", "offline", "offline, closer"))
+    assert closer["iou"] >= offline["iou"] + 0.01
+    assert closer["iou"] >= raw["iou"] + 0.04
+    assert closer["error_change_lower"] >= 0.35
+
+
+@pytest.mark.parametrize("name", CLIPS)
 def test_no_cut_is_seen_where_there_is_none(name: str) -> None:
     cuts = Cuts()
     assert not any(cuts.step(grey) for grey in steadiness.Clip(needed(f"data/video/{name}")).greys)

@@ -45,6 +45,15 @@ def test_a_video_becomes_a_track_and_a_summary(
         assert (track.header.model, track.header.version, track.header.polarity) == ("toy", 2, "person")
 
 
+def test_people_are_looked_at_twice_where_that_is_asked_for(
+    video: Path, models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    _, (once,), _ = matting(capsys, models, video, "-o", tmp_path / "a.mattes")
+    _, (twice,), _ = matting(capsys, models, video, "-o", tmp_path / "b.mattes", "--closer")
+    assert once["looked_closer"] == 0
+    assert 0 < twice["looked_closer"] <= twice["inferred"] == once["inferred"]
+
+
 def test_players_get_their_own_format(
     video: Path, models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
