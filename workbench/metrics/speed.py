@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+import cv2
 import numpy as np
 
 from workbench.errors import WorkbenchError
@@ -145,6 +146,7 @@ class _Corner:
     """A contender in a child: told how long a round is it gets warm, and runs a lap whenever it is asked after that."""
 
     def __init__(self, contender: Contender, pictures: list[np.ndarray]) -> None:
+        cv2.setNumThreads(1)  # the cores are the networks'
         self._contender = contender
         self._pictures = pictures
 
