@@ -1,6 +1,7 @@
 """Who wins."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -29,11 +30,16 @@ def promise(name: str, rounds: Rounds, objective: str, budget: Budget) -> float 
 
 
 def choose(trials: Sequence[Trial], objective: str) -> Trial:
-    """The best accepted finalist. Raises BudgetError that names the nearest one and every rejection."""
+    """The best accepted finalist; of those that only run its graph otherwise, the first that isn't surely worse.
+
+    Raises BudgetError that names the nearest one and every rejection.
+    """
     check(objective)
     accepted = [trial for trial in trials if trial.verdict.accepted and trial.finalist and trial.measured(objective)]
     if accepted:
-        return max(accepted, key=lambda trial: _merit(trial, objective))
+        best = max(accepted, key=lambda trial: _merit(trial, objective).value)
+        same = (trial for trial in accepted if trial.recipe == best.recipe)
+        return next(trial for trial in same if _merit(trial, objective).high >= _merit(best, objective).low)
     lines = [f"  {trial.name}: {'; '.join(trial.verdict.broken) or f'has no {objective}'}" for trial in trials]
     near = nearest(trials)
     raise BudgetError("\n".join([f"nothing met the budget; the nearest is: {near.name if near else 'none'}", *lines]))
@@ -53,10 +59,19 @@ def _lost(trial: Trial) -> float | None:
     return found.value if found else None
 
 
-def _merit(trial: Trial, objective: str) -> tuple[float, float]:
+@dataclass(frozen=True)
+class _Merit:
+    """Higher is better; ``low`` and ``high`` are the ends of its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def _merit(trial: Trial, objective: str) -> _Merit:
     """Throughput by its ratio to the baseline's, which the machine's noise leaves alone, where it was measured."""
     relative = trial.measured(SPEEDUP) if objective == THROUGHPUT else None
-    measured = trial.measured(objective)
+    measured = relative or trial.measured(objective)
     assert measured is not None, f"{trial.name} has no {objective}"
-    absolute = OBJECTIVES[objective] * measured.value
-    return (relative.value if relative else 0.0, absolute)
+    low, value, high = sorted(OBJECTIVES[objective] * part for part in (measured.low, measured.value, measured.high))
+    return _Merit(value, low, high)

@@ -7,7 +7,9 @@ import pytest
 from tests.workbench.facts import measured, trial
 from workbench.budget import Budget
 from workbench.errors import BudgetError, InputError
+from workbench.experiment.findings import Trial
 from workbench.experiment.judge import check, choose, nearest, promise
+from workbench.measurement import Measurement
 from workbench.metrics.speed import Rounds
 
 FAST = trial("fast", measured("throughput", 90), measured("latency", 9), measured("iou_drop", 0.1))
@@ -86,3 +88,16 @@ def test_what_looks_best_after_a_few_rounds(objective: str, limit: float | None,
 
 def test_who_has_not_raced_yet_may_still_win() -> None:
     assert promise("a", Rounds(), "throughput", Budget(0.5)) == 0
+
+
+@pytest.mark.parametrize(("speedup", "winner"), [(9.2, "f32"), (11.0, "bf16")])
+def test_what_only_runs_a_graph_otherwise_must_be_surely_faster(speedup: float, winner: str) -> None:
+    """Or else noise would choose the precision."""
+    first = named("f32", replace(measured("speedup", 8.6), low=8.2, high=9.0))
+    other = named("bf16", replace(measured("speedup", speedup), low=speedup - 0.7, high=speedup + 0.7))
+    assert choose([first, other], "throughput").name == winner
+
+
+def named(name: str, speedup: Measurement) -> Trial:
+    """One graph's trial."""
+    return replace(trial(name, measured("throughput", 300), speedup, measured("iou_drop", 0.1)), recipe="int8")
