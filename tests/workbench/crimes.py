@@ -72,11 +72,11 @@ class Sleeper:
     configuration: Configuration = USUAL
     canvas: tuple[int, int] | None = None
 
-    def prepare(self, pixels: np.ndarray) -> np.ndarray:
+    def handed(self, pixels: np.ndarray) -> np.ndarray:
         """The frame at the framing's size."""
         return self.framing.prepare(pixels)
 
-    def seen(self, picture: np.ndarray) -> np.ndarray:
+    def resized(self, picture: np.ndarray) -> np.ndarray:
         """What it is handed is what it takes."""
         return picture
 

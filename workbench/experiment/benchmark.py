@@ -116,6 +116,7 @@ class Race:
                 "name": entrant.contender.name,
                 "configuration": dataclasses.asdict(entrant.contender.configuration),
                 "onednn": entrant.contender.onednn,
+                "canvas": entrant.contender.canvas,
             }
             for entrant in entrants
         ]

@@ -45,7 +45,6 @@ class Entrant:
             "device": item.configuration.device,
             "precision": item.configuration.precision,
             "framing": dataclasses.asdict(item.framing),
-            "canvas": item.canvas,
             "person": item.person,
         }
 

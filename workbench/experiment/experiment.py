@@ -241,7 +241,17 @@ class Experiment:
         seconds = (candidate.seconds if candidate else 0.0) + self.comparing.seconds(entry.entrant)
         finalist = name in standings.finalists
         canvas = entry.entrant.contender.canvas
-        return Trial(name, plan.cooked, candidate, plan.configuration, measured, verdict, seconds, finalist, canvas)
+        return Trial(
+            name,
+            plan.cooked,
+            candidate,
+            plan.configuration,
+            measured,
+            verdict,
+            seconds=seconds,
+            finalist=finalist,
+            canvas=canvas,
+        )
 
     def rematch(self, trial: Trial, configuration: Configuration, fastest: str) -> tuple[Trial, Trial]:
         """The trial and the same candidate run otherwise, raced anew beside the fastest baseline."""

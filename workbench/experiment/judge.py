@@ -1,16 +1,17 @@
 """Who wins."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
 from workbench.budget import DISAGREEMENT, IOU_DROP, LATENCY, Budget
 from workbench.errors import BudgetError, InputError
 from workbench.experiment.findings import SPEEDUP, THROUGHPUT, Trial
+from workbench.measurement import Measurement
 from workbench.metrics.speed import Rounds
 
-OBJECTIVES = {THROUGHPUT: 1.0, LATENCY: -1.0}
+OBJECTIVES = (THROUGHPUT, LATENCY)
 
 
 def check(objective: str) -> None:
@@ -37,9 +38,10 @@ def choose(trials: Sequence[Trial], objective: str) -> Trial:
     check(objective)
     accepted = [trial for trial in trials if trial.verdict.accepted and trial.finalist and trial.measured(objective)]
     if accepted:
-        best = max(accepted, key=lambda trial: _merit(trial, objective).value)
+        merits = _merits(accepted, objective)
+        best = max(accepted, key=lambda trial: merits[trial.name].value)
         same = (trial for trial in accepted if trial.recipe == best.recipe)
-        return next(trial for trial in same if _merit(trial, objective).high >= _merit(best, objective).low)
+        return next(trial for trial in same if merits[trial.name].high >= merits[best.name].low)
     lines = [f"  {trial.name}: {'; '.join(trial.verdict.broken) or f'has no {objective}'}" for trial in trials]
     near = nearest(trials)
     raise BudgetError("\n".join([f"nothing met the budget; the nearest is: {near.name if near else 'none'}", *lines]))
@@ -59,19 +61,12 @@ def _lost(trial: Trial) -> float | None:
     return found.value if found else None
 
 
-@dataclass(frozen=True)
-class _Merit:
-    """Higher is better; ``low`` and ``high`` are the ends of its interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-def _merit(trial: Trial, objective: str) -> _Merit:
-    """Throughput by its ratio to the baseline's, which the machine's noise leaves alone, where it was measured."""
-    relative = trial.measured(SPEEDUP) if objective == THROUGHPUT else None
-    measured = relative or trial.measured(objective)
-    assert measured is not None, f"{trial.name} has no {objective}"
-    low, value, high = sorted(OBJECTIVES[objective] * part for part in (measured.low, measured.value, measured.high))
-    return _Merit(value, low, high)
+def _merits(trials: Sequence[Trial], objective: str) -> dict[str, Measurement]:
+    """By name, higher is better. Throughput by its ratio to the baseline's, where all have one."""
+    relative = objective == THROUGHPUT and all(trial.measured(SPEEDUP) for trial in trials)
+    found = {trial.name: trial.measured(SPEEDUP if relative else objective) for trial in trials}
+    if objective == THROUGHPUT:
+        return {name: item for name, item in found.items() if item}
+    return {
+        name: replace(item, value=-item.value, low=-item.high, high=-item.low) for name, item in found.items() if item
+    }

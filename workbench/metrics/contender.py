@@ -23,10 +23,10 @@ RunAll: TypeAlias = Callable[[np.ndarray], tuple[np.ndarray, ...]]
 
 @dataclass(frozen=True)
 class Contender:
-    """From uint8 pictures to masks.
+    """From uint8 pictures of the framing's size to masks.
 
-    canvas: (height, width) of the pictures that it is handed and of the masks that it is timed to give back; the
-    framing's, if None. A graph of another input size brings them to it itself.
+    canvas: (height, width) of the pictures that it is handed where it is timed, and of the masks that it gives back
+    there; the framing's, if None. What it answers is compared on frames that it frames itself.
 
     feed, fetches: the source graph's tensors; an IR made of it has none. grid: where an IR's probabilities lie; None
     for a graph that answers as the source does: class numbers, logits or probabilities of classes of which ``person``
@@ -46,13 +46,13 @@ class Contender:
     onednn: bool = True
     canvas: tuple[int, int] | None = None
 
-    def prepare(self, pixels: np.ndarray) -> np.ndarray:
-        """A frame, (H, W, 3) uint8, to the picture that is handed in, (1, H, W, 3)."""
+    def handed(self, pixels: np.ndarray) -> np.ndarray:
+        """A frame, (H, W, 3) uint8, as the picture that is handed in, (1, H, W, 3)."""
         framing = replace(self.framing, size=self.canvas) if self.canvas else self.framing
         return framing.prepare(pixels)
 
-    def seen(self, picture: np.ndarray) -> np.ndarray:
-        """The picture as the graph takes it: at the framing's size."""
+    def resized(self, picture: np.ndarray) -> np.ndarray:
+        """What was handed in, at the size that the graph takes."""
         size = self.framing.size
         if picture.shape[1:3] == size:
             return picture
@@ -71,13 +71,13 @@ class Contender:
         run = self.open()
         for sample in samples:
             size = sample.pixels.shape[:2]
-            yield sample, self.person_map(run(self.seen(self.prepare(sample.pixels))), size, size)
+            yield sample, self.person_map(run(self.framing.prepare(sample.pixels)), size, size)
 
     def tensors(self, samples: Iterable[Sample]) -> Iterable[tuple[Sample, tuple[np.ndarray, ...]]]:
         """Each sample with all that the graph answers, in the order of the source's ``answers``."""
         run = self.open_all()
         for sample in samples:
-            yield sample, tuple(np.array(tensor) for tensor in run(self.seen(self.prepare(sample.pixels))))
+            yield sample, tuple(np.array(tensor) for tensor in run(self.framing.prepare(sample.pixels)))
 
     def open(self) -> Run:
         """Load the graph: a function from (1, H, W, 3) uint8 to its first answer, one picture at a time."""

@@ -125,7 +125,7 @@ class Ring:
 
     def _start(self, name: str) -> None:
         contender = self._contenders[name]
-        pictures = [item if item.ndim == 4 else contender.prepare(item) for item in self._pictures]
+        pictures = [item if item.ndim == 4 else contender.handed(item) for item in self._pictures]
         switch = {"TF_ENABLE_ONEDNN_OPTS": str(int(contender.onednn))}
         self._children[name] = Child(name, _Corner, contender, pictures, environment=switch)
 
@@ -193,7 +193,7 @@ def _one_by_one(run: Run, contender: Contender) -> Work:
         latencies = []
         for picture in pictures:
             start = time.perf_counter()
-            _finish(run(contender.seen(picture)), contender)
+            _finish(run(contender.resized(picture)), contender)
             latencies.append(1000 * (time.perf_counter() - start))
         return latencies
 
@@ -206,7 +206,7 @@ def _several(pipeline: "Pipeline", contender: Contender) -> Work:
 
     def work(pictures: list[np.ndarray]) -> list[float]:
         start = time.perf_counter()
-        pipeline.run(map(contender.seen, pictures), lambda answer: _finish(answer, contender))
+        pipeline.run(map(contender.resized, pictures), lambda answer: _finish(answer, contender))
         took_ms = 1000 * (time.perf_counter() - start)
         return [min(requests, len(pictures)) * took_ms / len(pictures)] if requests else []
 

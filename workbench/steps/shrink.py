@@ -32,5 +32,7 @@ class Shrink(Step):
         model = openvino.read(source)
         before = reshaping.input_size(model)
         size = reshaping.part_of(before, self.share)
+        if not (size[0] < before[0] and size[1] < before[1]):
+            raise InputError(f"shrink: {before[0]}×{before[1]} is too small for a share of {self.share:g}")
         reshaping.reshape(model, size)
         return openvino.save(model, target), f"{before[0]}×{before[1]} is {size[0]}×{size[1]}"

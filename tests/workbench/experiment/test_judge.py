@@ -98,6 +98,12 @@ def test_what_only_runs_a_graph_otherwise_must_be_surely_faster(speedup: float, 
     assert choose([first, other], "throughput").name == winner
 
 
+def test_where_one_has_no_ratio_all_are_compared_without() -> None:
+    bare = trial("bare", measured("throughput", 100), measured("iou_drop", 0.1))
+    raced = trial("raced", measured("throughput", 300), measured("speedup", 9), measured("iou_drop", 0.1))
+    assert choose([bare, raced], "throughput") is raced
+
+
 def named(name: str, speedup: Measurement) -> Trial:
     """One graph's trial."""
     return replace(trial(name, measured("throughput", 300), speedup, measured("iou_drop", 0.1)), recipe="int8")

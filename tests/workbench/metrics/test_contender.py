@@ -1,6 +1,6 @@
 """What a contender is handed and what it gives back have the same size, whatever size its graph takes."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,12 +28,12 @@ def halved(describe: Describe, cook: Cook, target: Path) -> Contender:
     return replace(cooked("shrunk", describe(tiny.PLAIN), artifact, ONE), canvas=(65, 65))
 
 
-def test_a_shrunk_graph_brings_pictures_to_its_size_itself(shrunk: Contender) -> None:
+def test_a_shrunk_graph_brings_what_it_is_handed_to_its_size_itself(shrunk: Contender) -> None:
     frame, _ = tiny.scene(3, 90, 120)
-    picture = shrunk.prepare(frame)
+    picture = shrunk.handed(frame)
     assert picture.shape == (1, 65, 65, 3)
-    assert shrunk.seen(picture).shape == (1, 33, 33, 3)
-    assert np.abs(shrunk.seen(picture).mean() - frame.mean()) < 3
+    assert shrunk.resized(picture).shape == (1, 33, 33, 3)
+    assert np.abs(shrunk.resized(picture).mean() - frame.mean()) < 3
 
 
 def test_its_masks_lie_where_the_sources_do(shrunk: Contender, describe: Describe, labelled: Dataset) -> None:
@@ -42,8 +42,28 @@ def test_its_masks_lie_where_the_sources_do(shrunk: Contender, describe: Describ
         assert (ours & theirs).sum() >= 0.85 * (ours | theirs).sum()
 
 
-def test_it_is_timed_from_such_pictures_to_masks_of_their_size(shrunk: Contender, labelled: Dataset) -> None:
-    latency = replace(shrunk, configuration=replace(ONE, hint="latency"))
-    frames = [sample.pixels for sample in labelled.shuffled(2)]
-    rounds = hold([shrunk, replace(latency, name="one by one")], frames, rounds=1, round_s=0.05)
-    assert all(len(found) == 1 for found in rounds.throughput.values())
+@pytest.mark.parametrize("hint", ["throughput", "latency"])
+def test_it_is_timed_from_such_pictures_to_masks_of_their_size(
+    shrunk: Contender, labelled: Dataset, hint: str, tmp_path: Path
+) -> None:
+    watched = Watched(**vars(shrunk) | {"configuration": replace(ONE, hint=hint)}, diary=tmp_path / "diary")
+    hold([watched], [sample.pixels for sample in labelled.shuffled(2)], rounds=1, round_s=0.05)
+    assert set((tmp_path / "diary").read_text().split(";")) == {"(1, 65, 65, 3) in", "(65, 65) out", ""}
+
+
+@dataclass(frozen=True)
+class Watched(Contender):
+    """Notes what it is handed, and the size of its masks."""
+
+    diary: Path = Path()
+
+    def resized(self, picture: np.ndarray) -> np.ndarray:
+        with self.diary.open("a") as file:
+            file.write(f"{picture.shape} in;")
+        return super().resized(picture)
+
+    def person_map(self, answer: np.ndarray, size: tuple[int, int], frame: tuple[int, int]) -> np.ndarray:
+        mask = super().person_map(answer, size, frame)
+        with self.diary.open("a") as file:
+            file.write(f"{mask.shape} out;")
+        return mask

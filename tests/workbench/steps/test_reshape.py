@@ -15,7 +15,7 @@ from workbench.configuration import Configuration
 from workbench.errors import InputError
 from workbench.framing import Grid
 from workbench.source import Source
-from workbench.steps import Kitchen, Reshape
+from workbench.steps import Kitchen, Reshape, Shrink
 
 F32 = Configuration(precision="f32")
 LARGE, EVEN = Tiny(name="large", side=97), Tiny(name="even", side=64)
@@ -142,3 +142,30 @@ def test_a_resize_to_the_size_of_nothing_is_refused(describe: Describe) -> None:
 def test_an_impossible_side_is_refused(side: object) -> None:
     with pytest.raises(InputError, match="reshape: width: expected a whole number from 16 to 4096, found"):
         Reshape(height=33, width=side)
+
+
+@pytest.mark.parametrize(
+    ("size", "share", "part"),
+    [
+        ((513, 513), 0.8, (417, 417)),
+        ((512, 512), 0.8, (416, 416)),
+        ((513, 513), 0.75, (385, 385)),
+        ((289, 513), 0.8, (225, 417)),
+        ((65, 65), 0.5, (33, 33)),
+        ((65, 65), 0.8, (65, 65)),
+    ],
+)
+def test_a_part_of_a_size_lies_on_the_same_grid(size: tuple[int, int], share: float, part: tuple[int, int]) -> None:
+    assert reshaping.part_of(size, share) == part
+
+
+def test_what_would_not_shrink_is_refused(cooked: Cook, describe: Describe, tmp_path: Path) -> None:
+    kitchen = Kitchen(describe(tiny.PLAIN), None)
+    with pytest.raises(InputError, match=r"shrink: 65×65 is too small for a share of 0\.8"):
+        Shrink(0.8).apply(cooked(tiny.PLAIN).path, tmp_path / "graph.xml", kitchen)
+
+
+@pytest.mark.parametrize("share", [0, 1, -0.5, 1.2])
+def test_a_share_is_between_nothing_and_all(share: float) -> None:
+    with pytest.raises(InputError, match="shrink: share: expected a number between 0 and 1, found"):
+        Shrink(share)
