@@ -14,7 +14,7 @@ from service.engine import Served
 from service.frame import Frame, Size
 from service.geometry import fit, project, resized, scaled_size, shown
 from service.stabiliser import Care, Stabiliser
-from service.tracks.closer import Closer
+from service.tracks.closer import Closer, Glance
 
 MASK = Size(180, 320)
 FRAME_MS = 42
@@ -59,23 +59,33 @@ def _share(bits: Bits) -> np.ndarray:
     return cv2.resize(bits.astype(np.float32), MASK[::-1], interpolation=cv2.INTER_AREA)
 
 
-def frame_by_frame(clip: Clip, served: Served, *, closer: bool = False) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """The network's probabilities for every frame, and what it saw of it, at the masks' size; of two looks or one."""
+@dataclass(frozen=True)
+class Looks:
+    """At every frame of a clip, at the masks' size: probabilities by one look, by two, and what the network saw."""
+
+    once: list[np.ndarray]
+    twice: list[np.ndarray]
+    pictures: list[np.ndarray]
+
+
+def looked(clip: Clip, served: Served) -> Looks:
+    """The network's answers to the clip's frames, one after another."""
     manifest, size = served.manifest, Size(*clip.frames[0].shape[:2])
-    again = Closer(manifest, size, MASK)
-    answers, pictures = [], []
+    closer, found = Closer(manifest, size, MASK), Looks([], [], [])
     for frame in clip.frames:
         picture = fit(Frame(frame, size), manifest)
         values = asyncio.run(infer(served, picture))
         sized = np.empty(MASK, np.float32)
         for rows, band in project(values, manifest.output.grid, scaled_size(size, manifest), MASK):
             sized[rows] = band
-        if closer and (place := again.place(values)):
-            nearer = again.picture(resized(frame, again.detail), place)
-            again.add(sized, asyncio.run(infer(served, nearer)), place)
-        answers.append(sized)
-        pictures.append(shown(picture, size, manifest, MASK))
-    return answers, pictures
+        finer = sized.copy()
+        if place := closer.place(values):
+            nearer = closer.picture(resized(frame, closer.detail), place)
+            closer.add(finer, Glance(asyncio.run(infer(served, nearer)), place))
+        found.once.append(sized)
+        found.twice.append(finer)
+        found.pictures.append(shown(picture, size, manifest, MASK))
+    return found
 
 
 async def infer(served: Served, picture: np.ndarray) -> np.ndarray:
@@ -132,12 +142,12 @@ def _moved(masks: Sequence[Bits], at: int, clip: Clip) -> Bits:
 
 def compare(clip: Clip, served: Served) -> dict[str, dict[str, float]]:
     """Scores frame by frame, live and offline; `…_lower` is the share by which something fell."""
-    values, pictures = frame_by_frame(clip, served)
-    closer, _ = frame_by_frame(clip, served, closer=True)
-    found = {"frame by frame": scores(clip, values)}
-    ways = (("live", values, 0), ("offline", values, Care().ahead), ("offline, closer", closer, Care().ahead))
-    for name, looked, ahead in ways:
-        found[name] = scores(clip, stabilised(clip, looked, pictures, Care(ahead=ahead)))
+    found, looks = {}, looked(clip, served)
+    found["frame by frame"] = scores(clip, looks.once)
+    ahead = Care().ahead
+    ways = (("live", looks.once, 0), ("offline", looks.once, ahead), ("offline, closer", looks.twice, ahead))
+    for name, values, frames in ways:
+        found[name] = scores(clip, stabilised(clip, values, looks.pictures, Care(ahead=frames)))
         for what in ("flicker", "error_change", "iou_change"):
             found[name][f"{what}_lower"] = 1 - found[name][what] / found["frame by frame"][what]
     return found

@@ -66,7 +66,7 @@ def _add_track(command: argparse.ArgumentParser) -> None:
     command.add_argument("--fps", type=float, help="masks a second, at most the video's frames; 30 unless given")
     command.add_argument("--models", type=Path, metavar="DIR", help="folder of <name>/<version>/")
     command.add_argument("--model", metavar="NAME", help="the only one unless given")
-    command.add_argument("--closer", action="store_true", help="look at people twice: finer masks, half as fast")
+    command.add_argument("--closer", action="store_true", help="look at people twice: finer masks, slower")
     command.add_argument("--raw", action="store_true", help="masks as the network gives them, not stabilised")
     command.add_argument("--again", action="store_true", help="make tracks anew that are there already")
     command.add_argument("--json", action="store_true", help="print the summaries as JSON")

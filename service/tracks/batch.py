@@ -96,7 +96,7 @@ def _facts(video: Video, plan: Plan, tally: Tally) -> dict[str, Any]:
         "size": str(plan.size),
         "masks": tally.masks,
         "inferred": tally.inferred,
-        "looked_closer": tally.closer,
+        "looked_closer": tally.looked_closer,
         "held_share": round(tally.held / tally.masks, 4) if tally.masks else 0.0,
         "cuts": tally.cuts,
         "until_ms": tally.last_ms,

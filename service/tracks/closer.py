@@ -4,8 +4,7 @@ The first look says where somebody is, the second one how far exactly they reach
 """
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -16,10 +15,10 @@ from service.manifest import Manifest
 
 _SPECK = 0.1  # of the largest figure's area: what is smaller isn't looked for
 _AROUND = 0.25  # of the people's height and width is shown beside them, half on each side
-_LEAST = 8  # pixels of the mask on each side
+_LEAST = 0.05  # of the mask's shorter side is shown on each side
 _NARROWEST, _WIDEST = 0.8, 1.8  # a place's proportions: further from its usual ones the network knows nobody
 _MOST = 0.5  # of the frame: a place that is larger is seen hardly any better
-_FINEST = 4  # pixels of the frame for one of the mask
+_FINEST = 1280  # pixels along the longer side of a frame
 _SURE = 0.3  # what the first look counts for where it has no doubt; where it doubts, it counts nothing
 
 
@@ -37,13 +36,21 @@ class Place:
         return slice(self.top, self.top + self.size.height), slice(self.left, self.left + self.size.width)
 
 
+@dataclass(frozen=True)
+class Glance:
+    """The second look's answer, and where it looked."""
+
+    values: Probabilities = field(repr=False)
+    place: Place
+
+
 class Closer:
     """Second looks at the frames of one video, for masks of a `working` size."""
 
     def __init__(self, manifest: Manifest, frame: Size, working: Size) -> None:
         self._manifest, self._scaled, self._working = manifest, scaled_size(frame, manifest), working
         finer = max(whole / part for whole, part in zip(frame, working, strict=True))
-        self._times = min(_FINEST, max(1, math.ceil(finer - 0.01)))
+        self._times = max(1, min(_FINEST // max(working), math.ceil(finer - 0.01)))
 
     @property
     def detail(self) -> Size:
@@ -52,14 +59,19 @@ class Closer:
 
     def place(self, values: Probabilities) -> Place | None:
         """Around all whom the first look's answer shows; None where nobody is, or they fill the frame."""
-        found = _people(values)
+        grid = self._manifest.output.grid
+        covered = (
+            math.ceil((self._scaled.height - grid.offset_y) / grid.step_y),
+            math.ceil((self._scaled.width - grid.offset_x) / grid.step_x),
+        )
+        found = _people(values[: covered[0], : covered[1]])  # nobody is in what fills the rest
         if found is None:
             return None
-        grid = self._manifest.output.grid
         rows = _pixels(found[0], grid.step_y, grid.offset_y, self._working.height / self._scaled.height)
         columns = _pixels(found[1], grid.step_x, grid.offset_x, self._working.width / self._scaled.width)
         across, down = (columns[1] - columns[0], rows[1] - rows[0])
-        wide, high = (length + max(2 * _LEAST, _AROUND * length) for length in (across, down))
+        least = 2 * _LEAST * min(self._working)
+        wide, high = (length + max(least, _AROUND * length) for length in (across, down))
         wide, high = max(wide, _NARROWEST * high), max(high, wide / _WIDEST)
         top, bottom = _within(sum(rows) / 2, high, self._working.height)
         left, right = _within(sum(columns) / 2, wide, self._working.width)
@@ -74,17 +86,15 @@ class Closer:
         part = detail[rows, columns]
         return fit(Frame(part, Size(*part.shape[:2])), self._manifest)
 
-    def add(self, mask: Probabilities, values: Probabilities, place: Place) -> None:
-        """Brings what the second look's answer says into the first one's mask, in place."""
-        here = mask[place.slices]
-        seen = Size(self._times * place.size.height, self._times * place.size.width)
-        for rows, band in self._projected(values, seen, place.size):
+    def add(self, mask: Probabilities, glance: Glance) -> None:
+        """Brings what the second look says into the first one's mask, in place."""
+        size = glance.place.size
+        here = mask[glance.place.slices]
+        seen = scaled_size(Size(self._times * size.height, self._times * size.width), self._manifest)
+        for rows, band in project(glance.values, self._manifest.output.grid, seen, size):
             first = here[rows]
             doubt = 1 - _SURE * np.abs(2 * first - 1)
             first += doubt * (band - first)
-
-    def _projected(self, values: Probabilities, seen: Size, size: Size) -> Iterator[tuple[slice, Probabilities]]:
-        return project(values, self._manifest.output.grid, scaled_size(seen, self._manifest), size)
 
 
 def _people(values: Probabilities) -> tuple[tuple[int, int], tuple[int, int]] | None:

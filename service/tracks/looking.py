@@ -8,7 +8,7 @@ from service.geometry import fit, scaled_size
 from service.manifest import Manifest
 from service.motion import Cuts, change
 from service.stabiliser import Care
-from service.tracks.closer import Closer, Place
+from service.tracks.closer import Closer, Glance
 from service.tracks.video import Shot, Video
 
 BOX = Size(180, 320)
@@ -44,7 +44,7 @@ class Plan:
 class Look:
     """A frame that gets a mask; `picture` is the graph's input, None to hold the mask before.
 
-    `detail` is the frame, as `Closer` wants it; None where people aren't looked at a second time.
+    `detail` is the frame as `Closer` wants it; None where people aren't looked at a second time.
     """
 
     pts_ms: int
@@ -56,11 +56,10 @@ class Look:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the network answered for a frame; `close` at the `place`, if it looked there again."""
+    """What the network answered for a frame, and for the part of it that it looked at again."""
 
     values: Probabilities = field(repr=False)
-    close: Probabilities | None = field(default=None, repr=False)
-    place: Place | None = None
+    glance: Glance | None = None
 
 
 def mask_size(shown: Size, box: Size = BOX) -> Size:
@@ -70,18 +69,19 @@ def mask_size(shown: Size, box: Size = BOX) -> Size:
     return Size(max(1, round(shown.height * scale)), max(1, round(shown.width * scale)))
 
 
-def looks(video: Video, manifest: Manifest, plan: Plan, from_ms: int = 0) -> Iterator[Look]:
-    """A look at every frame from there on that is to get a mask."""
+def looks(
+    video: Video, manifest: Manifest, plan: Plan, from_ms: int = 0, closer: Closer | None = None
+) -> Iterator[Look]:
+    """A look at every frame from there on that is to get a mask, with its detail if `closer` is to look again."""
     cuts, reuse = Cuts(), Reuse(plan)
     scaled, order = scaled_size(video.size, manifest), manifest.input.colour
-    closer = Closer(manifest, video.size, plan.working) if plan.closer else None
     for shot in thinned(video.frames(from_ms), plan.fps):
         grey = shot.grey(plan.working)
         cut = cuts.step(grey)
         picture = detail = None
         if not reuse.step(grey, shot.pts_ms, cut=cut):
             picture = fit(Frame(shot.colours(scaled, order), scaled), manifest)
-            detail = shot.colours(closer.detail, order) if closer else None
+            detail = shot.detail(closer.detail, order) if closer else None
         yield Look(shot.pts_ms, grey, picture, cut, detail)
 
 

@@ -18,22 +18,24 @@ from service.tracks.writer import TrackWriter
 @dataclass
 class Tally:
     """What became of the frames: `masks` were written, `held` and `cuts` are among them; `inferred` were shown
-    to the network, some of them again after an interruption, `closer` of them twice."""
+    to the network, some of them again after an interruption, `looked_closer` of them twice."""
 
     masks: int = 0
     held: int = 0
     cuts: int = 0
     inferred: int = 0
-    closer: int = 0
+    looked_closer: int = 0
     last_ms: int = 0
 
 
 class Masks:
     """Stabilises masks and writes those that the track doesn't have yet."""
 
-    def __init__(self, manifest: Manifest, frame: Size, plan: Plan, writer: TrackWriter) -> None:
+    def __init__(
+        self, manifest: Manifest, frame: Size, plan: Plan, writer: TrackWriter, closer: Closer | None = None
+    ) -> None:
         self._manifest, self._frame = manifest, frame
-        self._closer = Closer(manifest, frame, plan.working)
+        self._closer = closer
         self._plan, self._writer = plan, writer
         self._stabiliser = _Plain() if plan.care is None else Stabiliser(plan.care)
         self._written_ms = -1 if writer.last_pts_ms is None else writer.last_pts_ms
@@ -54,9 +56,9 @@ class Masks:
     def _sized(self, seen: Seen) -> Probabilities:
         self.tally.inferred += 1
         sized = self._projected(seen.values)
-        if seen.close is not None and seen.place is not None:
-            self.tally.closer += 1
-            self._closer.add(sized, seen.close, seen.place)
+        if self._closer and seen.glance:
+            self.tally.looked_closer += 1
+            self._closer.add(sized, seen.glance)
         return sized
 
     def _projected(self, values: Probabilities) -> Probabilities:

@@ -41,6 +41,8 @@ class _Scalers:
     grey: VideoReformatter = field(default_factory=VideoReformatter)
     size: VideoReformatter = field(default_factory=VideoReformatter)
     colour: VideoReformatter = field(default_factory=VideoReformatter)
+    detail_size: VideoReformatter = field(default_factory=VideoReformatter)
+    detail_colour: VideoReformatter = field(default_factory=VideoReformatter)
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,17 @@ class Shot:
 
     def colours(self, size: Size, order: str) -> Pixels:
         """(H, W, 3) at this size, upright, `order` RGB or BGR; high dynamic range is brought to the usual one."""
+        return self._coloured(size, order, self._scalers.size, self._scalers.colour)
+
+    def detail(self, size: Size, order: str) -> Pixels:
+        """The same at a second size, in its turn the same for all frames."""
+        return self._coloured(size, order, self._scalers.detail_size, self._scalers.detail_colour)
+
+    def _coloured(self, size: Size, order: str, scaler: VideoReformatter, painter: VideoReformatter) -> Pixels:
         high, wide = _turned(size, self._turns)
         # first the size, then the colours: at once takes libswscale's slowest way
-        scaled = self._scalers.size.reformat(self._frame, wide, high, format="yuv420p", **_SCALING)
-        coloured = self._scalers.colour.reformat(scaled, wide, high, format=f"{order.lower()}24", **_SCALING)
+        scaled = scaler.reformat(self._frame, wide, high, format="yuv420p", **_SCALING)
+        coloured = painter.reformat(scaled, wide, high, format=f"{order.lower()}24", **_SCALING)
         curve = _CURVES.get(self._frame.color_trc)
         pixels = self._upright(coloured)
         return pixels if curve is None else cv2.LUT(pixels, curve)  # type: ignore[return-value]

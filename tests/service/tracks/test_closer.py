@@ -10,7 +10,7 @@ from service.engine import FakeEngine, Served
 from service.frame import Pixels, Probabilities, Size
 from service.manifest import Manifest, parse
 from service.tracks import Header, TrackReader, TrackWriter
-from service.tracks.closer import Closer, Place
+from service.tracks.closer import Closer, Glance, Place
 from service.tracks.looking import Plan
 from service.tracks.masks import Tally
 from service.tracks.pipeline import Pipeline
@@ -78,37 +78,67 @@ def test_there_is_no_second_look_where_it_would_show_no_more(square: Manifest, p
 
 
 @pytest.mark.parametrize(
-    ("frame", "detail"),
-    [((720, 1280), (720, 1280)), ((480, 854), (540, 960)), ((2160, 3840), (720, 1280)), ((90, 160), (180, 320))],
+    ("frame", "working", "detail"),
+    [
+        ((720, 1280), (180, 320), (720, 1280)),
+        ((480, 854), (180, 320), (540, 960)),
+        ((2160, 3840), (180, 320), (720, 1280)),
+        ((90, 160), (180, 320), (180, 320)),
+        ((720, 1280), (36, 64), (720, 1280)),
+    ],
 )
 def test_frames_are_wanted_at_a_whole_number_of_times_the_masks_size(
-    square: Manifest, frame: tuple[int, int], detail: tuple[int, int]
+    square: Manifest, frame: tuple[int, int], working: tuple[int, int], detail: tuple[int, int]
 ) -> None:
-    assert Closer(square, Size(*frame), WORKING).detail == Size(*detail)
+    assert Closer(square, Size(*frame), Size(*working)).detail == Size(*detail)
+
+
+@pytest.mark.parametrize("offset", [1.5, 0.0], ids=["centres", "corners"])
+def test_a_place_lies_around_its_person_to_the_pixel(offset: float) -> None:
+    """Cells 8 to 15 down and 12 to 19 across; a cell is 4 pixels of the input, 5.625 and 10 of the mask."""
+    told = manifest(Toy(height=128, width=128, rule="stretch"))
+    told["output"]["grid"] |= {"offset_y": offset, "offset_x": offset}
+    values = np.zeros((32, 32), np.float32)
+    values[8:16, 12:20] = 1
+    place = Closer(parse(json.dumps(told).encode()), FRAME, WORKING).place(values)
+    moved = offset - 1.5
+    middle = ((48 + moved) * 180 / 128, (64 + moved) * 320 / 128)
+    sides = (45 + 2 * 0.05 * 180, 80 * 1.25)
+    assert place.top == pytest.approx(middle[0] - sides[0] / 2, abs=1)
+    assert place.left == pytest.approx(middle[1] - sides[1] / 2, abs=1)
+    assert place.size.height == pytest.approx(sides[0], abs=1.5)
+    assert place.size.width == pytest.approx(sides[1], abs=1.5)
+
+
+def test_nobody_is_looked_for_in_what_fills_the_input() -> None:
+    letterboxed = parse(json.dumps(manifest(Toy(height=128, width=128, rule="letterbox"))).encode())
+    closer, alone = Closer(letterboxed, FRAME, WORKING), answer(letterboxed, (60, 140, 100, 150))
+    beside = alone.copy()
+    beside[20:30, 10:20] = 1  # 18 of 32 rows show the frame
+    assert closer.place(beside) == closer.place(alone)
+    assert closer.place(np.where(np.arange(32)[:, None] >= 18, np.ones((32, 32), np.float32), 0)) is None
 
 
 def test_the_second_look_is_at_the_place_and_its_answer_goes_there_only(square: Manifest) -> None:
-    closer, place = Closer(square, FRAME, WORKING), Place(40, 60, Size(80, 80))
+    closer, place = Closer(square, FRAME, WORKING), Place(40, 60, Size(60, 90))
     frame = np.zeros((720, 1280, 3), np.uint8)
-    frame[160:480, 240:400] = 255  # the left half of the place
+    frame[160:280, 240:420] = 255  # the upper left quarter of the place
     picture = closer.picture(frame, place)
     assert picture.shape == (1, 128, 128, 3)
-    assert picture[0, :, :62].min() > 250
-    assert picture[0, :, 66:].max() < 5
-    mask = np.full(WORKING, 0.5, np.float32)
     values = picture[0, ..., 0].reshape(32, 4, 32, 4).mean((1, 3)).astype(np.float32) / 255
-    closer.add(mask, values, place)
-    rows, columns = place.slices
-    assert mask[rows, 60:98].min() > 0.95
-    assert mask[rows, 102:140].max() < 0.05
+    mask = np.full(WORKING, 0.5, np.float32)
+    closer.add(mask, Glance(values, place))
+    assert mask[40:67, 60:101].min() > 0.95
+    assert max(mask[73:100, 60:150].max(), mask[40:100, 109:150].max()) < 0.05
     outside = np.ones(WORKING, bool)
-    outside[rows, columns] = False
+    outside[place.slices] = False
     assert (mask[outside] == 0.5).all()
 
 
 def test_where_the_first_look_has_no_doubt_it_keeps_a_word(square: Manifest) -> None:
     mask = np.ones(WORKING, np.float32)
-    Closer(square, FRAME, WORKING).add(mask, np.zeros((32, 32), np.float32), Place(0, 0, Size(80, 80)))
+    glance = Glance(np.zeros((32, 32), np.float32), Place(0, 0, Size(80, 80)))
+    Closer(square, FRAME, WORKING).add(mask, glance)
     assert mask[:80, :80] == pytest.approx(0.3, abs=1e-5)
 
 
@@ -142,6 +172,6 @@ async def test_a_track_of_second_looks_is_finer(tmp_path: Path, toy_manifest: Ma
     engine = Counted(toy_manifest)
     coarse, once = await tracked(video, tmp_path / "a.mattes", Served(toy_manifest, engine), closer=False)
     fine, twice = await tracked(video, tmp_path / "b.mattes", Served(toy_manifest, engine), closer=True)
-    assert (once.inferred, once.closer, twice.inferred, twice.closer) == (12, 0, 12, 12)
+    assert (once.inferred, once.looked_closer, twice.inferred, twice.looked_closer) == (12, 0, 12, 12)
     assert len(engine.shown) == 36
     assert (fine ^ truths).sum() < 0.5 * (coarse ^ truths).sum()
