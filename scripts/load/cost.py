@@ -30,7 +30,8 @@ def run(options: Namespace) -> dict[str, Any]:
     in_order = statistics.median(cost["served_ms"] / cost["in_order_ms"] for cost in costs)
     share = statistics.median(found["v2_per_s"] / found["benchmark_app_per_s"] for found in throughput)
     print(
-        f"  CPU of a served frame over its parts alone: {ratio:.3f}, in order: {in_order:.3f}; V2 over benchmark_app: {share:.3f}"
+        f"  CPU of a served frame over its parts alone: {ratio:.3f}, in order: {in_order:.3f}; "
+        f"V2 over benchmark_app: {share:.3f}"
     )
     return {
         "cpu_ratio": ratio,
