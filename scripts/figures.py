@@ -102,7 +102,7 @@ def service() -> str:
         f"{swaps['swaps']} versions swapped in under full load, and a corrupt one refused: "
         f"{swaps['failed']} posts failed.",
         f"Half of the callers leaving at random, {leavers['left']:,} times: {leavers['after']['inside']} places, "
-        f"{leavers['after']['descriptors'] - leavers['before']['descriptors']} descriptors left behind.",
+        f"{max(0, leavers['after']['descriptors'] - leavers['before']['descriptors'])} descriptors left behind.",
         *(
             f"{run['answered']:,} posts with {graph}: {run['failed']} lost, memory changed by "
             f"{run['memory_slope_bytes_per_post']:.0f} bytes a post."

@@ -2,7 +2,9 @@
 
 import json
 import sys
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,15 +15,22 @@ cv2.setNumThreads(1)
 
 def compiled(version: Path) -> ov.CompiledModel:
     """The published graph, with the streams of its own configuration."""
-    wanted = json.loads((version / "manifest.json").read_text())["configuration"]
+    wanted = _manifest(version)["configuration"]
     properties = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": wanted["precision"]}
     return ov.Core().compile_model(version / "graph.xml", "CPU", properties)
 
 
-def picture(body: bytes, side: int = 513) -> np.ndarray:
+@lru_cache
+def _manifest(version: Path) -> dict[str, Any]:
+    manifest: dict[str, Any] = json.loads((version / "manifest.json").read_text())
+    return manifest
+
+
+def picture(body: bytes) -> np.ndarray:
     """A JPEG to the graph's input."""
+    _, height, width, _ = _manifest(version_folder())["input"]["shape"]
     frame = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR_RGB)
-    return cv2.resize(frame, (side, side), interpolation=cv2.INTER_AREA)[None]
+    return cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)[None]
 
 
 def mask(values: np.ndarray) -> bytes:
