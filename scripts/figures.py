@@ -91,12 +91,13 @@ def service() -> str:
             cells = (f"{statistics.median(scaling[kind][name][what]):.0f}" for what in ("per_s", "p50_ms", "p99_ms"))
             lines.append(f"| {name.split()[0]} | {label} | {' | '.join(cells)} |")
     rivals = ", ".join(f"{name} {found['per_s']:.0f}" for name, found in peers["peers"].items())
+    elsewhere = "" if peers["host"] == cost["host"] else "; an earlier run, on another machine"
     told = (
         f"From one core to two: {scaling['mattes']['ratio']:.2f} × the masks, {scaling['v2']['ratio']:.2f} × the "
         "tensors, the callers on the same cores.",
         f"A mask takes {cost['cpu_ratio']:.2f} × the CPU time of decode, resize, infer and encode measured alone; "
         f"V2 gives {100 * cost['v2_share']:.0f} % of `benchmark_app`.",
-        f"Masks a second side by side, with the same graph and frames: {rivals}.",
+        f"Masks a second side by side, with the same graph and frames: {rivals}{elsewhere}.",
         f"At twice the capacity the p99 of accepted posts is {overload['p99_ratio']:.2f} × that at 80 %; "
         "the others get 429 with `Retry-After`.",
         f"{swaps['swaps']} versions swapped in under full load, and a corrupt one refused: "
