@@ -48,6 +48,7 @@ def race(options: argparse.Namespace) -> dict[str, Any]:
     graph = source.read(described) if described else probe.inspect(Path(options.model))
     folder = options.published or newest(ROOT / "models" / graph.name)
     winner = dataclasses.replace(published(folder), canvas=graph.size)
+    broad = wide(winner, graph.size)
     data = load(options.data)
     calibration = load(options.calibration) if options.calibration else data
     kitchen = Kitchen(graph, calibration, BUILT / "unfinished")
@@ -59,18 +60,16 @@ def race(options: argparse.Namespace) -> dict[str, Any]:
         cooked("OpenVINO, uncut, NNCF defaults", graph, made(read(RECIPES / "uncut-int8.toml"), kitchen), plain),
         *unpruned(folder, kitchen, winner),
         winner,
-        wide(winner, graph.size),
+        broad,
     ]
     frames = [sample.pixels for sample in data.shuffled(16)]
     print(f"racing {', '.join(item.name for item in contenders)} on {len(frames)} frames, {options.rounds} rounds")
     rounds = hold(contenders, frames, rounds=options.rounds, round_s=options.round_s)
     host = hardware.host()
     found = figures(rounds, contenders, winner, host)
-    found["lost"] = (
-        lost(contenders, [options.data], host, but=(wide(winner, graph.size).name,)) if data.labelled else {}
-    )
+    found["lost"] = lost(contenders, [options.data], host, but=(broad.name,)) if data.labelled else {}
     if options.wide_data:
-        found["lost_wide"] = lost([contenders[0], winner, wide(winner, graph.size)], options.wide_data, host)
+        found["lost_wide"] = lost([contenders[0], winner, broad], options.wide_data, host)
     return found
 
 
