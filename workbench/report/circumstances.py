@@ -72,7 +72,8 @@ def method(run: Run) -> Markup:
     told = [
         "Speeds: all contenders were raced in turn, round after round (A B C A B C), each warmed up, on the same "
         "frames, handed over at the source’s size unless another was asked for. What disturbs the machine disturbs "
-        f"all of them; a speedup is the median of the rounds’ ratios to {run.fastest_baseline}, not a ratio of two medians.",
+        f"all of them; a speedup is the median of the rounds’ ratios to {run.fastest_baseline}, not a ratio of two "
+        "medians.",
         "Intervals: 95 %. Of speeds from order statistics of the rounds, without assuming a distribution; of accuracy "
         "over frames. The budget is judged by the pessimistic end; what was not measured counts as broken.",
         f"Accuracy: {_accuracy(run, reference)}",
