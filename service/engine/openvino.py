@@ -1,4 +1,4 @@
-"""OpenVINO: a compiled graph, a fixed set of infer requests, and as many threads."""
+"""OpenVINO: a compiled graph or several, a fixed set of infer requests, and as many threads."""
 
 import asyncio
 import time
@@ -41,10 +41,10 @@ class OpenVinoEngine:
         self._on_cores = manifest.configuration.device == "CPU"
         plan = planned(manifest, cores)
         try:
-            network = compiled(manifest, (graph, weights), plan, cache)
-            self.precision = str(network.get_property("INFERENCE_PRECISION_HINT").to_string())
-            wanted = plan.requests or network.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
-            requests = [network.create_infer_request() for _ in range(wanted)]
+            lanes = compiled(manifest, (graph, weights), plan, cache)
+            self.precision = str(lanes[0].get_property("INFERENCE_PRECISION_HINT").to_string())
+            wanted = plan.requests or lanes[0].get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+            requests = [lane.create_infer_request() for lane in lanes for _ in range(wanted)]
             _self_test(requests, self._shape)
         except RuntimeError as error:
             raise ModelError(f"{manifest.name}/{manifest.version}: OpenVINO: {error}") from error

@@ -19,16 +19,17 @@ TOY = Toy(height=64, width=96)
 SHAPE = (1, 64, 96, 3)
 
 
-def batching(facts: Manifest) -> OpenVinoEngine:
-    """Up to four pictures in one inference."""
-    many = msgspec.structs.replace(facts.configuration, batch=4)
-    return OpenVinoEngine(msgspec.structs.replace(facts, configuration=many), *graph(TOY), cores=1)
+def configured(facts: Manifest, *, cores: int = 1, **said: object) -> OpenVinoEngine:
+    """As the toy's manifest has it, but for what is said."""
+    configuration = msgspec.structs.replace(facts.configuration, **said)
+    return OpenVinoEngine(msgspec.structs.replace(facts, configuration=configuration), *graph(TOY), cores=cores)
 
 
 ENGINES: dict[str, Callable[[Manifest], Engine]] = {
     "fake": FakeEngine,
     "openvino": lambda facts: OpenVinoEngine(facts, *graph(TOY), cores=1),
-    "openvino, batching": batching,
+    "openvino, batching": lambda facts: configured(facts, batch=4),
+    "openvino, three lanes": lambda facts: configured(facts, cores=3, hint="throughput", streams=3, threads=3),
 }
 
 

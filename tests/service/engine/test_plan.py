@@ -27,12 +27,13 @@ def manifest_with(hint: str, streams: int, threads: int, requests: int) -> dict:
 @pytest.mark.parametrize(
     ("version", "cores", "plan"),
     [
-        (measured("throughput", 2, 2, 4), 2, Plan(2, 2, 4)),
+        (measured("throughput", 2, 2, 4), 2, Plan(1, 1, 1, lanes=2)),
         (measured("throughput", 2, 2, 4), 1, Plan(1, 1, 2)),
-        (measured("throughput", 2, 2, 4), 16, Plan(16, 16, 32)),
-        (measured("throughput", 1, 2, 2), 8, Plan(4, 8, 8)),
+        (measured("throughput", 2, 2, 4), 16, Plan(1, 1, 1, lanes=16)),
+        (measured("throughput", 1, 2, 2), 8, Plan(1, 2, 1, lanes=4)),
         (measured("throughput", 0, 0, 0), 8, Plan(0, 8, 0)),
-        (measured("throughput", 4, 2, 4, cores=0), 4, Plan(4, 4, 8)),
+        (measured("throughput", 4, 2, 4, cores=0), 4, Plan(1, 1, 1, lanes=4)),
+        (measured("throughput", 2, 3, 4), 2, Plan(1, 1, 1, lanes=2)),
         (measured("latency", 1, 2, 1), 8, Plan(1, 8, 1)),
         (measured("latency", 1, 1, 1), 8, Plan(1, 4, 1)),
         (measured("latency", 2, 2, 2), 1, Plan(1, 1, 2)),
