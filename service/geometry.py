@@ -6,6 +6,7 @@ mask's u the input's (u + 0.5)·n/mw − 0.5, where n is the width of the scaled
 
 import math
 from collections.abc import Iterator
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -81,10 +82,11 @@ def project(values: Probabilities, grid: Grid, scaled: Size, mask: Size) -> Iter
         yield place, band
 
 
+@lru_cache(64)  # frames of one size come again and again
 def _taps(
     length: int, step: float, offset: float, scaled: int, wanted: int
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.float32]]:
-    """For each of the `wanted` pixels the two values beside it, and the second one's weight."""
+    """For each of the `wanted` pixels the two values beside it, and the second one's weight; only to be read."""
     place = ((np.arange(wanted) + 0.5) * (scaled / wanted) - 0.5 - offset) / step
     place = np.clip(place, 0, length - 1)
     first = place.astype(np.intp)

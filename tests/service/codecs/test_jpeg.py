@@ -44,8 +44,32 @@ def test_grey_and_print_colours_are_read(mode: str, progressive: bool) -> None:
     assert pixels[2, 2].max() < 5
 
 
-def test_scans_without_end_are_refused() -> None:
-    data = pictures.encoded(".jpg", pictures.rectangle(48, 64))
+def jpeg(**options: object) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pictures.rectangle(48, 64)).save(buffer, "JPEG", **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_scans_without_end_are_refused(progressive: bool) -> None:
+    """Progressive ones each cost a pass; behind a whole picture libjpeg reads none."""
+    data = jpeg(progressive=progressive)
     scans = data[:-2] + b"\xff\xda\0\x02" * 100 + data[-2:]
-    with pytest.raises(PictureError, match="scans"):
+    with pytest.raises(PictureError, match="scans" if progressive else "JPEG"):
         Jpeg().pixels(scans, Jpeg().header(scans, None), "RGB", Size(48, 64))
+
+
+def test_scans_are_counted_where_the_segments_are_not_plain() -> None:
+    """A marker without a length would lead a reader that believes in one past what libjpeg reads."""
+    data = jpeg(progressive=True)
+    fake = b"\xff\xc0\0\x0b\x08\0\x30\0\x40\x01\x01\x11\0" + b"\xff\xda\0\x08\x01\x01\0\0\x3f\0"
+    hidden = data[:2] + b"\xff\xd0" + data[2:-2] + b"\xff\xda\0\x02" * 100 + fake + data[-2:]
+    with pytest.raises(PictureError, match="scans"):
+        Jpeg().pixels(hidden, Jpeg().header(hidden, None), "RGB", Size(48, 64))
+
+
+@pytest.mark.parametrize("cut", range(2, 600, 7))
+def test_a_header_that_breaks_off_is_a_picture_error(cut: int) -> None:
+    data = jpeg()[:cut]
+    with pytest.raises(PictureError):
+        Jpeg().pixels(data, Jpeg().header(data, None), "RGB", Size(48, 64))
