@@ -13,9 +13,7 @@ from service.errors import ModelError
 from service.manifest import Manifest
 
 
-def compiled(
-    manifest: Manifest, files: tuple[bytes, bytes], plan: Plan, cache: Cache | None
-) -> list[ov.CompiledModel]:
+def compiled(manifest: Manifest, files: tuple[bytes, bytes], plan: Plan, cache: Cache | None) -> list[ov.CompiledModel]:
     """The graph, once for every lane of the plan; raises ModelError, and RuntimeError as OpenVINO does."""
     core, properties = ov.Core(), _properties(manifest, plan)
     first = _compiled(core, manifest, files, properties, cache)
