@@ -39,6 +39,7 @@ from service.surroundings import counted, doors, observing, surround, telling
 
 log = logging.getLogger(__name__)
 _BEATS = 8  # within the longest silence
+_GARBAGE = 20_000  # objects alive beyond what a busy server holds: at Python's 700 every few posts pay for a search
 _CLOSING_S = 1.0  # for what is left when the time to drain is over
 ADMISSION = web.AppKey("admission", Admission)
 REPOSITORY = web.AppKey("repository", Repository)
@@ -137,6 +138,7 @@ async def serve(settings: Settings, link: Link | None = None) -> None:
                 print(f"matting: ready on {address(listener, settings)}", flush=True)
             loop.add_signal_handler(signal.SIGHUP, app[RENEW])
             gc.freeze()  # what is here now stays, and need not be looked through between frames
+            gc.set_threshold(_GARBAGE, *gc.get_threshold()[1:])
             await stop.wait()
             until = loop.time() + settings.drain_s
             app[LIVE].leave()

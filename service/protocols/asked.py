@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import Final
 
 from aiohttp import web
+from multidict import MultiDict
 
 from service.codecs import RAW, Encoder
 from service.errors import InvalidParameterError
@@ -30,6 +31,11 @@ class Asked:
     @classmethod
     def read(cls, request: web.Request, query: Parameters) -> "Asked":
         """From a query that allows `ASKED`, and Accept; raises RequestError."""
+        return _read(query.among(ASKED), ",".join(request.headers.getall("Accept", [])))
+
+    @classmethod
+    def of(cls, query: Parameters, accept: str) -> "Asked":
+        """From a query of nothing else, and Accept; raises RequestError."""
         version = query.integer("version", 1, 2**53)
         label = query.text("label", "[a-z0-9][a-z0-9_-]{0,63}", "a label's name")
         if label and version is not None:
@@ -38,7 +44,7 @@ class Asked:
             model=query.text("model", "[a-z0-9][a-z0-9_-]{0,63}", "a model's name"),
             version=version,
             label=label,
-            format=_format(request, query),
+            format=_format(query, accept),
             look=Look(_size(query), _threshold(query), query.choice("polarity", _POLARITIES, _POLARITIES[0])),
         )
 
@@ -67,13 +73,13 @@ def _threshold(query: Parameters) -> float | None:
     return None
 
 
-def _format(request: web.Request, query: Parameters) -> str:
+def _format(query: Parameters, accept: str) -> str:
     if "format" in query:
         return query.choice("format", list(Encoder.registered), "")
-    return _accepted(",".join(request.headers.getall("Accept", [])))
+    own = ",".join(kind for kind in accept.split(",") if not kind.strip().startswith("multipart/"))
+    return acceptable(own, {encoder.media_type: name for name, encoder in Encoder.registered.items()})
 
 
-@lru_cache(256)  # a player sends the same thirty times a second
-def _accepted(header: str) -> str:
-    accept = ",".join(kind for kind in header.split(",") if not kind.strip().startswith("multipart/"))
-    return acceptable(accept, {encoder.media_type: name for name, encoder in Encoder.registered.items()})
+@lru_cache(256)  # a player asks for the same thirty times a second
+def _read(query: tuple[tuple[str, str], ...], accept: str) -> Asked:
+    return Asked.of(Parameters(MultiDict(query), ASKED), accept)

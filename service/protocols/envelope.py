@@ -1,8 +1,8 @@
 """What every answer carries: the one shape of an error, a request id, the caller's trace."""
 
 import logging
+import random
 import re
-import secrets
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +15,7 @@ from service.protocols.marks import CODE, REQUEST_ID, TRACEPARENT
 log = logging.getLogger(__name__)
 
 _UNTOLD = "an error of the server's own; see its log"
+_chance = random.Random()  # seeded by the system; an id is no secret
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 # W3C Trace Context: version 00, and neither of the ids all zeros.
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
@@ -51,7 +52,7 @@ async def identify(request: web.Request, response: web.StreamResponse) -> None:
 
 def identity(given: str) -> str:
     """The id a caller gave, or one of our own when it is none."""
-    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+    return given if _REQUEST_ID.fullmatch(given) else f"{_chance.getrandbits(128):032x}"
 
 
 def traceparent(headers: Mapping[str, str]) -> str:

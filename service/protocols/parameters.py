@@ -34,6 +34,10 @@ class Parameters:
     def __contains__(self, name: str) -> bool:
         return name in self._query
 
+    def among(self, names: Sequence[str]) -> tuple[tuple[str, str], ...]:
+        """Those of these names, with their values, in the order they came."""
+        return tuple((name, value) for name, value in self._query.items() if name in names)
+
     def text(self, name: str, pattern: str, expected: str) -> str:
         """The value, matching the whole pattern, or the empty string when absent."""
         value = self._query.get(name)

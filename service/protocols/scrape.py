@@ -34,6 +34,7 @@ class Scrape:
         task = asyncio.create_task(self._sample())
         yield
         task.cancel()
+        self._metrics.sample()
 
     async def _sample(self) -> None:
         while True:
