@@ -18,7 +18,7 @@ SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 PHASES = ("queue", "decode", "infer", "encode")
 # Workers have no such series, and a page is the same from one process or several.
 disable_created_metrics()  # type: ignore[no-untyped-call]
-_TOGETHER = 32  # answers counted at once: between inferences each would find none of the counters in the caches
+_TOGETHER = 32  # answers counted at once: each alone would find none of the counters in the caches
 _BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -82,12 +82,13 @@ class _Answer(NamedTuple):
 class Metrics:
     """The counters of one process; `page` has those of all workers when they share a folder.
 
-    Answers are counted some together, at the latest with the next `sample`.
+    Answers are counted some together, at the latest for the page; a worker's at once, as it may die before.
     """
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self._uncounted = deque[_Answer]()
+        self._together = 1 if SHARED_FOLDER in os.environ else _TOGETHER
         with _shared_alone():  # as a page can't be made of files that were begun
             self._begin()
 
@@ -114,7 +115,7 @@ class Metrics:
         self._watched.append((self._gauge(name, says), value))
 
     def sample(self) -> None:
-        """Brings every watched gauge up to date, and all counters."""
+        """Brings every watched gauge up to date, and the counters."""
         self._count()
         for gauge, value in self._watched:
             gauge.set(value())
@@ -164,7 +165,7 @@ class Metrics:
 
     def _put(self, answer: _Answer) -> None:
         self._uncounted.append(answer)
-        if len(self._uncounted) >= _TOGETHER:
+        if len(self._uncounted) >= self._together:
             self._count()
 
     def _count(self) -> None:

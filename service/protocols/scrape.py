@@ -34,7 +34,6 @@ class Scrape:
         task = asyncio.create_task(self._sample())
         yield
         task.cancel()
-        self._metrics.sample()
 
     async def _sample(self) -> None:
         while True:
