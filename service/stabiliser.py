@@ -7,13 +7,15 @@ that nothing trails. Edges are drawn along the picture's before, coarsely, and a
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from service.edges import Fade, Guide, decided, widened, without_specks
 from service.frame import Pixels, Probabilities
-from service.motion import Cuts, Flow, Optics
+from service.motion import Flow, Optics
+from service.sights import Sight, Sights
 
 _PAST = 2.0  # weight of all that was, against 1 of the present frame
 _FUTURE = (0.8, 0.6)  # weights of the frames ahead
@@ -49,18 +51,11 @@ class Steady:
     held: bool
 
 
-@dataclass
-class _View:
-    """A frame in the window: `back` and `ahead` lead to the view before it and from there to it, None over a cut."""
+class _View(NamedTuple):
+    """A frame in the window; `values` None for one that is held."""
 
-    pts_ms: int
-    grey: Pixels
-    colours: Pixels
+    sight: Sight
     values: Probabilities | None
-    cut: bool
-    guide: Guide | None = None  # with values of its own
-    back: Flow | None = None
-    ahead: Flow | None = None
 
 
 class Stabiliser:
@@ -68,10 +63,10 @@ class Stabiliser:
 
     def __init__(self, care: Care | None = None) -> None:
         self._care = care or Care()
-        self._optics, self._cuts, self._fade = Optics(), Cuts(), Fade()
+        self._sights = Sights(ahead=self._care.ahead > 0)
+        self._optics, self._fade = Optics(), Fade()
         self._window = deque[_View]()
-        self._newest: _View | None = None  # with values of its own, as the two below
-        self._past: tuple[_View, Probabilities, Probabilities] | None = None
+        self._past: tuple[Sight, Probabilities, Probabilities] | None = None  # the last with values of its own
         self._shown: Probabilities | None = None
 
     def step(
@@ -83,21 +78,16 @@ class Stabiliser:
         colours: Pixels | None = None,
         cut: bool | None = None,
     ) -> list[Steady]:
-        """Takes the next frame's (H, W) uint8 grey picture and float32 probabilities; answers what is ready.
+        """Takes the next frame's pictures, as `Sights.step` does, and float32 (H, W) probabilities.
 
-        `colours` is the same picture, (H, W, 3), the channels in any order; who has none gets coarser edges.
-        `values` None holds the mask of the frame before: ValueError when there is none, or a cut between.
-        `cut` is whether a scene begins, for those who know; it is found here otherwise.
+        Answers what is ready. `values` None holds the mask of the frame before.
         """
-        coloured = cv2.merge([grey] * 3) if colours is None else colours
-        view = _View(pts_ms, grey, coloured, values, self._cuts.step(grey) if cut is None else cut)  # type: ignore[arg-type]
-        if values is not None:
-            view.guide = Guide(view.colours)
-            view.values = view.guide.drawn(values, _COARSE)
-            self._connect(view)
-        elif view.cut or self._newest is None:
-            raise ValueError(f"{pts_ms} ms: expected probabilities where a scene begins")
-        self._window.append(view)
+        return self.take(self._sights.step(grey, pts_ms, colours=colours, cut=cut, held=values is None), values)
+
+    def take(self, sight: Sight, values: Probabilities | None) -> list[Steady]:
+        """The same for a frame that was looked at already; then all of them must be."""
+        drawn = None if values is None or sight.guide is None else sight.guide.drawn(values, _COARSE)
+        self._window.append(_View(sight, drawn))
         ready = []
         while self._window and self._seen_enough():
             ready.append(self._next())
@@ -107,63 +97,55 @@ class Stabiliser:
         """The frames still in the window."""
         return [self._next() for _ in range(len(self._window))]
 
-    def _connect(self, view: _View) -> None:
-        before, self._newest = self._newest, view
-        if before is None or view.cut:
-            return
-        view.back = self._optics.flow(view.grey, before.grey)
-        if self._care.ahead:
-            view.ahead = self._optics.flow(before.grey, view.grey)
-
     def _seen_enough(self) -> bool:
         return (
             self._window[0].values is None or sum(view.values is not None for view in self._window) > self._care.ahead
         )
 
     def _next(self) -> Steady:
-        view = self._window.popleft()
-        if view.values is not None and view.guide is not None:
-            self._shown = self._mask(view, view.values, view.guide)
+        sight, values = self._window.popleft()
+        if values is not None and sight.guide is not None:
+            self._shown = self._mask(sight, values, sight.guide)
         assert self._shown is not None
-        return Steady(view.pts_ms, self._shown, view.cut, view.values is None)
+        return Steady(sight.pts_ms, self._shown, sight.cut, values is None)
 
-    def _mask(self, view: _View, values: Probabilities, guide: Guide) -> Probabilities:
+    def _mask(self, sight: Sight, values: Probabilities, guide: Guide) -> Probabilities:
         total, weight = values.copy(), np.ones_like(values)
-        lingering = self._add_past(view, total, weight)
-        self._add_future(view, total, weight)
+        lingering = self._add_past(sight, total, weight)
+        self._add_future(sight, total, weight)
         blend = total / weight
         alpha, tallest = without_specks(guide.drawn(decided(blend), _FINE) + lingering)
-        self._past = (view, blend, alpha)
+        self._past = (sight, blend, alpha)
         coverage = float(cv2.mean(alpha)[0])
         if self._care.margin:
             alpha = widened(alpha, self._care.margin)
         if self._care.fade:
-            alpha = alpha * np.float32(self._fade.step(tallest, coverage, view.pts_ms, cut=view.cut))
+            alpha = alpha * np.float32(self._fade.step(tallest, coverage, sight.pts_ms, cut=sight.cut))
         return np.clip(alpha, 0, 1)
 
-    def _add_past(self, view: _View, total: Probabilities, weight: Probabilities) -> Probabilities | float:
+    def _add_past(self, here: Sight, total: Probabilities, weight: Probabilities) -> Probabilities | float:
         """Adds the blend before, and answers with what the edge keeps of the mask before."""
-        if self._past is None or view.back is None:
+        if self._past is None or here.back is None:
             return 0.0
         before, blend, alpha = self._past
-        agreed = self._agreement(view, before, view.back)
-        total += _PAST * agreed * self._optics.carried(blend, view.back)
+        agreed = self._agreement(here, before, here.back)
+        total += _PAST * agreed * self._optics.carried(blend, here.back)
         weight += _PAST * agreed
-        inside = self._optics.carried(alpha, view.back) >= 0.5
+        inside = self._optics.carried(alpha, here.back) >= 0.5
         return agreed * np.where(inside, np.float32(_LINGER), np.float32(-_LINGER))
 
-    def _add_future(self, view: _View, total: Probabilities, weight: Probabilities) -> None:
+    def _add_future(self, here: Sight, total: Probabilities, weight: Probabilities) -> None:
         flow: Flow | None = None
-        fresh = [other for other in self._window if other.values is not None]
-        for other, share in zip(fresh[: self._care.ahead], _FUTURE, strict=False):
-            if other.ahead is None or other.values is None:
+        fresh = [(view.sight, view.values) for view in self._window if view.values is not None]
+        for (there, values), share in zip(fresh[: self._care.ahead], _FUTURE, strict=False):
+            if there.ahead is None:
                 return
-            flow = other.ahead if flow is None else flow + self._optics.carried(other.ahead, flow)
-            agreed = np.float32(share) * self._agreement(view, other, flow)
-            total += agreed * self._optics.carried(other.values, flow)
+            flow = there.ahead if flow is None else flow + self._optics.carried(there.ahead, flow)
+            agreed = np.float32(share) * self._agreement(here, there, flow)
+            total += agreed * self._optics.carried(values, flow)
             weight += agreed
 
-    def _agreement(self, here: _View, there: _View, flow: Flow) -> Probabilities:
+    def _agreement(self, here: Sight, there: Sight, flow: Flow) -> Probabilities:
         """How far what `flow` leads to looks like what is here, 0 to 1."""
         red, green, blue = cv2.split(cv2.absdiff(self._optics.carried(there.colours, flow), here.colours))
         worst = cv2.max(cv2.max(red, green), blue)

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from service.frame import Frame, Pixels, Probabilities, Size
-from service.geometry import fit, scaled_size
+from service.geometry import fit, scaled_size, shown
 from service.manifest import Manifest
 from service.motion import Cuts, change
+from service.sights import Sight, Sights
 from service.stabiliser import Care
 from service.tracks.closer import Closer, Glance
 from service.tracks.video import Shot, Video
@@ -47,10 +48,8 @@ class Look:
     `detail` is the frame as `Closer` wants it; None where people aren't looked at a second time.
     """
 
-    pts_ms: int
-    grey: Pixels = field(repr=False)
+    sight: Sight
     picture: Pixels | None = field(repr=False)
-    cut: bool
     detail: Pixels | None = field(default=None, repr=False)
 
 
@@ -73,16 +72,21 @@ def looks(
     video: Video, manifest: Manifest, plan: Plan, from_ms: int = 0, closer: Closer | None = None
 ) -> Iterator[Look]:
     """A look at every frame from there on that is to get a mask, with its detail if `closer` is to look again."""
-    cuts, reuse = Cuts(), Reuse(plan)
+    cuts, reuse, sights = Cuts(), Reuse(plan), Sights(ahead=plan.care is not None and plan.care.ahead > 0)
     scaled, order = scaled_size(video.size, manifest), manifest.input.colour
     for shot in thinned(video.frames(from_ms), plan.fps):
         grey = shot.grey(plan.working)
         cut = cuts.step(grey)
-        picture = detail = None
+        picture = colours = detail = None
         if not reuse.step(grey, shot.pts_ms, cut=cut):
             picture = fit(Frame(shot.colours(scaled, order), scaled), manifest)
+            colours = shown(picture, video.size, manifest, plan.working) if plan.care else None
             detail = shot.detail(closer.detail, order) if closer else None
-        yield Look(shot.pts_ms, grey, picture, cut, detail)
+        if plan.care:
+            sight = sights.step(grey, shot.pts_ms, colours=colours, cut=cut, held=picture is None)
+        else:
+            sight = Sight(shot.pts_ms, cut, grey, grey)
+        yield Look(sight, picture, detail)
 
 
 def thinned(shots: Iterator[Shot], fps: float) -> Iterator[Shot]:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from service.frame import Pixels, Probabilities, Size
-from service.geometry import project, scaled_size, shown
+from service.frame import Probabilities, Size
+from service.geometry import project, scaled_size
 from service.manifest import Manifest
+from service.sights import Sight
 from service.stabiliser import Stabiliser, Steady
 from service.tracks.closer import Closer
 from service.tracks.looking import Look, Plan, Seen
@@ -45,7 +46,7 @@ class Masks:
     def step(self, look: Look, seen: Seen | None) -> None:
         """Takes the next look, and what the network saw unless it is held."""
         sized = None if seen is None else self._sized(seen)
-        for steady in self._stabiliser.step(look.grey, sized, look.pts_ms, colours=self._colours(look), cut=look.cut):
+        for steady in self._stabiliser.take(look.sight, sized):
             self._write(steady)
 
     def finish(self) -> None:
@@ -67,11 +68,6 @@ class Masks:
         for rows, band in project(values, self._manifest.output.grid, scaled, self._plan.working):
             sized[rows] = band
         return sized
-
-    def _colours(self, look: Look) -> Pixels | None:
-        if look.picture is None or self._plan.care is None:
-            return None
-        return shown(look.picture, self._frame, self._manifest, self._plan.working)
 
     def _write(self, steady: Steady) -> None:
         if steady.pts_ms <= self._written_ms:
@@ -101,13 +97,11 @@ class _Plain:
     def __init__(self) -> None:
         self._alpha: Probabilities | None = None
 
-    def step(
-        self, grey: object, values: Probabilities | None, pts_ms: int, *, colours: object, cut: bool
-    ) -> list[Steady]:
+    def take(self, sight: Sight, values: Probabilities | None) -> list[Steady]:
         self._alpha = self._alpha if values is None else values
         if self._alpha is None:
-            raise ValueError(f"{pts_ms} ms: expected probabilities where a scene begins")
-        return [Steady(pts_ms, self._alpha, cut, values is None)]
+            raise ValueError(f"{sight.pts_ms} ms: expected probabilities where a scene begins")
+        return [Steady(sight.pts_ms, self._alpha, sight.cut, values is None)]
 
     def finish(self) -> list[Steady]:
         return []

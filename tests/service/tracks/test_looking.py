@@ -72,7 +72,7 @@ def test_the_frame_after_a_cut_is_shown_to_the_network(tmp_path: Path, toy_manif
     path = write(tmp_path / "a.mp4", walking(10, still=True) + empty(10))
     with Video(path) as video:
         seen = list(looks(video, toy_manifest, PLAN))
-    assert [look.cut for look in seen].index(True) == 10
+    assert [look.sight.cut for look in seen].index(True) == 10
     assert seen[10].picture is not None
     assert seen[9].picture is None
-    assert seen[9].grey.shape == with_person(20).shape
+    assert seen[9].sight.grey.shape == with_person(20).shape
