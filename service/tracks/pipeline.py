@@ -24,8 +24,9 @@ _Line: TypeAlias = "asyncio.Queue[tuple[Look, asyncio.Task[Seen] | None] | None]
 class Pipeline:
     """Makes tracks with one network.
 
-    Decoding has a thread, with whatever pictures tell by themselves, stabilising and writing another, the network its
-    own, and second looks are cut out in one more. Frames pass between them in order, at most `in_flight` at a time, so memory doesn't grow with the video.
+    Decoding has a thread, with whatever pictures tell by themselves; stabilising and writing another, the network its
+    own, and second looks are cut out in one more. Frames pass between them in order, at most `in_flight` at a time, so
+    memory doesn't grow with the video.
     """
 
     def __init__(self, served: Served, *, in_flight: int) -> None:
