@@ -15,6 +15,7 @@ from service.errors import SettingsError
 from service.protocols.envelope import refusal
 from service.protocols.marks import REQUEST_ID
 from service.settings import Settings
+from service.sharing import sharing
 
 BACKLOG = 1024
 
@@ -125,7 +126,7 @@ class _Connection(RequestHandler):
 
 @asynccontextmanager
 async def listening(app: web.Application, settings: Settings, listener: socket.socket) -> AsyncIterator[Door]:
-    """Serves the application on the socket, which others may share."""
+    """Serves the application on the socket, which others may share; raises SettingsError."""
     secured = tls(settings)
     door = Door(
         app,
@@ -139,15 +140,28 @@ async def listening(app: web.Application, settings: Settings, listener: socket.s
     )
     await door.setup()
     try:
-        # Of a shared socket's connections a worker takes one at a time, so that none takes them all.
-        try:
-            await web.SockSite(door, listener, backlog=1, ssl_context=secured).start()
-            listener.listen(BACKLOG)
-        except OSError as error:
-            raise SettingsError(f"{settings.host}:{settings.port}: {error.strerror}") from error
-        yield door
+        async with _taking(door, listener, secured, shared=settings.workers > 1):
+            yield door
     finally:
         await door.cleanup()
+
+
+@asynccontextmanager
+async def _taking(
+    door: Door, listener: socket.socket, secured: ssl.SSLContext | None, *, shared: bool
+) -> AsyncIterator[None]:
+    """Connections come in."""
+    try:
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+    except OSError as error:
+        raise SettingsError(f"{listener.getsockname()[0]}: {error.strerror}") from error
+    if shared and door.server:
+        async with sharing(listener, door.server, secured):
+            yield
+    else:
+        await web.SockSite(door, listener, backlog=BACKLOG, ssl_context=secured).start()
+        yield
 
 
 def _explained(request: web.BaseRequest, status: int, error: BaseException | None) -> web.Response:

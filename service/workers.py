@@ -24,6 +24,7 @@ from service.listening import address, bound
 from service.logbook import log_to_errors
 from service.metrics import SHARED_FOLDER, bury
 from service.settings import Settings
+from service.sharing import readable
 
 log = logging.getLogger(__name__)
 READY, CHANGED, ALIVE = "ready", "changed", "alive"  # what a worker says, unless it is why it can't start
@@ -193,7 +194,7 @@ class _Slot:
         while True:
             try:
                 async with asyncio.timeout(self._patience_s):
-                    await _readable(line.fileno())
+                    await readable(line.fileno())
                 said, misses = line.recv(), 0
             except TimeoutError:
                 misses += not line.poll() and not self._supervisor.stop.is_set()
@@ -214,16 +215,6 @@ class _Slot:
             else:
                 self._supervisor.failed(said)
                 return True
-
-
-async def _readable(descriptor: int) -> None:
-    loop = asyncio.get_running_loop()
-    there = asyncio.Event()
-    loop.add_reader(descriptor, there.set)
-    try:
-        await there.wait()
-    finally:
-        loop.remove_reader(descriptor)
 
 
 def _ending(code: int | None) -> str:

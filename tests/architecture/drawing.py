@@ -44,6 +44,7 @@ FLOORS: dict[str, dict[str, int]] = {
         "metrics": 1,
         "motion": 1,
         "settings": 1,
+        "sharing": 1,
         "slot": 1,
         "turns": 1,
         "wire": 1,
