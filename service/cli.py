@@ -114,15 +114,9 @@ def _check_health(url: str) -> int:
 def _track(videos: list[Path], out: Path, **options: Any) -> int:
     import json
 
-    from service.errors import SettingsError
     from service.settings import Settings
+    from service.tracks import batch
 
-    try:
-        from service.tracks import batch
-    except ModuleNotFoundError as error:
-        if error.name != "av":
-            raise
-        raise SettingsError("track: expected PyAV to read videos with: pip install 'danmatte[tracks]'") from error
     wish = batch.Wish.of(options)
     jobs = batch.outputs(videos, out, options.get("format", ""))
     served = batch.open_model(options.get("models", Settings().models_folder), options.get("model", ""))

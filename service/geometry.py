@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from service.frame import Frame, Pixels, Probabilities, Size
 from service.manifest import Grid, Manifest
+from service.scaling import smaller
 
 _BAND_ROWS = 64
 
@@ -58,7 +59,7 @@ def resized(pixels: Pixels, size: Size) -> Pixels:
     height, width = pixels.shape[:2]
     shrunk = Size(min(height, size.height), min(width, size.width))
     if shrunk != (height, width):
-        pixels = cv2.resize(pixels, shrunk[::-1], interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+        pixels = smaller(pixels, shrunk)
     if shrunk != size:
         pixels = cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
     return pixels

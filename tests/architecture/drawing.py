@@ -43,6 +43,7 @@ FLOORS: dict[str, dict[str, int]] = {
         "manifest": 1,
         "metrics": 1,
         "motion": 1,
+        "scaling": 1,
         "settings": 1,
         "sharing": 1,
         "slot": 1,
