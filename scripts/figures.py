@@ -95,7 +95,8 @@ def service() -> str:
     told = (
         f"From one core to two: {scaling['mattes']['ratio']:.2f} × the masks, {scaling['v2']['ratio']:.2f} × the "
         "tensors, the callers on the same cores.",
-        f"A mask takes {cost['cpu_ratio']:.2f} × the CPU time of decode, resize, infer and encode measured alone; "
+        f"A mask takes {cost['cpu_ratio']:.2f} × the CPU time of decode, resize, infer and encode measured alone "
+        f"({cost['in_order_ratio']:.2f} × one after another); "
         f"V2 gives {100 * cost['v2_share']:.0f} % of `benchmark_app`.",
         f"Masks a second side by side, with the same graph and frames: {rivals}{elsewhere}.",
         f"At twice the capacity the p99 of accepted posts is {overload['p99_ratio']:.2f} × that at 80 %; "

@@ -1,10 +1,5 @@
-"""What serving adds: CPU seconds a frame against its parts alone, and V2 against OpenVINO's own benchmark.
+"""What serving adds: CPU seconds a frame against its parts alone, and V2 against OpenVINO's own benchmark."""
 
-The parts are measured three ways: each by itself, with its caches warm, on an otherwise idle machine; the same while
-every other core does the same, as all of them serve; and one after another, as a frame needs them.
-"""
-
-import multiprocessing
 import re
 import statistics
 import subprocess
@@ -12,9 +7,7 @@ import sys
 import tempfile
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from multiprocessing.synchronize import Event
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +18,6 @@ from load.frames import jpegs
 from load.scaling import newest, v2_of
 from load.server import ROOT, Server, served
 from load.wire import run_bare
-from service.cores import available_cores
 
 
 def run(options: Namespace) -> dict[str, Any]:
@@ -34,18 +26,15 @@ def run(options: Namespace) -> dict[str, Any]:
     with served(options.models) as server:
         costs = [_round(parts, server, options) for _ in range(options.rounds)]
         throughput = [_against_benchmark_app(server, options) for _ in range(options.rounds)]
-    ratio, beside, in_order = (
-        statistics.median(cost["served_ms"] / cost[name] for cost in costs)
-        for name in ("alone_ms", "beside_ms", "in_order_ms")
-    )
+    ratio = statistics.median(cost["served_ms"] / cost["alone_ms"] for cost in costs)
+    in_order = statistics.median(cost["served_ms"] / cost["in_order_ms"] for cost in costs)
     share = statistics.median(found["v2_per_s"] / found["benchmark_app_per_s"] for found in throughput)
     print(
-        f"  CPU of a served frame over its parts alone: {ratio:.3f}, with all cores at them: {beside:.3f}, "
-        f"in order: {in_order:.3f}; V2 over benchmark_app: {share:.3f}"
+        f"  CPU of a served frame over its parts alone: {ratio:.3f}, in order: {in_order:.3f}; "
+        f"V2 over benchmark_app: {share:.3f}"
     )
     return {
         "cpu_ratio": ratio,
-        "beside_ratio": beside,
         "in_order_ratio": in_order,
         "cpu": costs,
         "v2_share": share,
@@ -74,7 +63,7 @@ class Parts:
             "INFERENCE_PRECISION_HINT": manifest.configuration.precision,
             "NUM_STREAMS": 1,
             "INFERENCE_NUM_THREADS": 1,
-            "ENABLE_CPU_PINNING": False,  # as the service's lanes; two processes would take the same core
+            "ENABLE_CPU_PINNING": False,  # as the service's lanes
         }
         request = core.compile_model(
             core.read_model(found.graph, found.weights), "CPU", properties
@@ -118,31 +107,6 @@ class Parts:
         return 1000 * (time.process_time() - started) / (repeats * len(frames))
 
 
-@contextmanager
-def _others_busy(options: Namespace) -> Iterator[None]:
-    """Every other core goes through the parts, too."""
-    spawn = multiprocessing.get_context("spawn")
-    ready, stop = [spawn.Event() for _ in range(available_cores() - 1)], spawn.Event()
-    children = [spawn.Process(target=_keep_at_it, args=(options, each, stop)) for each in ready]
-    for child in children:
-        child.start()
-    try:
-        for each in ready:
-            each.wait()
-        yield
-    finally:
-        stop.set()
-        for child in children:
-            child.join()
-
-
-def _keep_at_it(options: Namespace, ready: Event, stop: Event) -> None:
-    parts = Parts(options)
-    ready.set()
-    while not stop.is_set():
-        parts.measure(1)
-
-
 def _cpu_ms(work: Callable[[Any], object], items: Sequence[Any], repeats: int) -> float:
     started = time.process_time()
     for _ in range(repeats):
@@ -154,19 +118,16 @@ def _cpu_ms(work: Callable[[Any], object], items: Sequence[Any], repeats: int) -
 def _round(parts: Parts, server: Server, options: Namespace) -> dict[str, Any]:
     repeats = max(1, options.repeats)
     alone, in_order_ms = parts.measure(repeats), parts.in_order(repeats)
-    with _others_busy(options):
-        beside_ms = sum(parts.measure(repeats).values())
     target = mattes(server.address, jpegs(options.frames))
     before = server.cpu_s()
     tally = run_at_once(target, options.connections, options.seconds / options.rounds)
     served_ms = 1000 * (server.cpu_s() - before) / max(1, len(tally.times_ms))
     total = sum(alone.values())
     print(
-        f"  alone {total:.2f} ms, all at it {beside_ms:.2f}, in order {in_order_ms:.2f}, served {served_ms:.2f} ms of "
-        f"CPU a frame: {served_ms / total:.3f}, {served_ms / beside_ms:.3f}, {served_ms / in_order_ms:.3f}"
+        f"  alone {total:.2f} ms, in order {in_order_ms:.2f}, served {served_ms:.2f} ms of CPU a frame: "
+        f"{served_ms / total:.3f}, {served_ms / in_order_ms:.3f}"
     )
-    found = {"alone_ms": total, "beside_ms": beside_ms, "in_order_ms": in_order_ms, "parts_ms": alone}
-    return {**found, "served_ms": served_ms, **tally.facts()}
+    return {"alone_ms": total, "in_order_ms": in_order_ms, "parts_ms": alone, "served_ms": served_ms, **tally.facts()}
 
 
 def _against_benchmark_app(server: Server, options: Namespace) -> dict[str, float]:
