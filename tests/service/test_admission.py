@@ -160,6 +160,16 @@ async def test_who_would_wait_too_long_is_refused_at_once_with_a_time_to_return(
     await left(*posts)
 
 
+@pytest.mark.parametrize(("interval_s", "waiting"), [(0.02, 3), (0.1, 1), (0.04, 2)])
+async def test_unless_it_is_said_three_turns_or_a_tenth_of_a_second_are_waited_for(
+    interval_s: float, waiting: int
+) -> None:
+    door = measured(admission(queue=99, in_flight=1), interval_s)
+    posts = await started(*(inside(door) for _ in range(9)))
+    assert sum(not task.done() for task in posts) == 1 + waiting
+    await left(*posts)
+
+
 async def test_one_may_always_wait_however_slow_the_turns_are() -> None:
     door = measured(admission(queue=99, in_flight=1, max_wait_s=0.01), 3.0)
     posts = await started(inside(door), inside(door), inside(door))
