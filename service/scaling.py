@@ -38,7 +38,7 @@ _scalers = _Scalers()
 def smaller(pixels: Pixels, size: Size) -> Pixels:
     """(H, W, 3) uint8 at this size, which is smaller along one axis or both and larger along none.
 
-    By libswscale, which takes half of the time that OpenCV does and differs by a rounding; by OpenCV where that is
+    By libswscale, which takes a third of the time that OpenCV does and differs by a rounding; by OpenCV where that is
     faster, at whole fractions and for small pictures.
     """
     before = Size(*pixels.shape[:2])
