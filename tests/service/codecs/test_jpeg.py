@@ -63,7 +63,9 @@ def test_scans_are_counted_where_the_segments_are_not_plain() -> None:
     """A marker without a length would lead a reader that believes in one past what libjpeg reads."""
     data = jpeg(progressive=True)
     fake = b"\xff\xc0\0\x0b\x08\0\x30\0\x40\x01\x01\x11\0" + b"\xff\xda\0\x08\x01\x01\0\0\x3f\0"
-    hidden = data[:2] + b"\xff\xd0" + data[2:-2] + b"\xff\xda\0\x02" * 100 + fake + data[-2:]
+    begun = data[:2] + b"\xff\xd0" + data[2:-2]
+    believed = 4 + int.from_bytes(begun[4:6])  # where such a reader would go on
+    hidden = begun + (b"\xff\xda\0\x02" * 20_000)[: believed - len(begun)] + fake + data[-2:]
     with pytest.raises(PictureError, match="scans"):
         Jpeg().pixels(hidden, Jpeg().header(hidden, None), "RGB", Size(48, 64))
 
