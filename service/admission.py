@@ -23,7 +23,6 @@ class _Place:
     begun: bool = False
 
 
-_MOST_TURNS, _LONGEST_WAIT_S = 3, 0.1  # unless it is said otherwise: a fast server keeps a shorter line
 STUCK_AFTER = 8  # deadlines of the server's own in a row, not one answer between
 _BELIEVED_DEADLINES = 2.0  # without one for that many deadlines' time, it is tried again
 
@@ -34,8 +33,8 @@ class Admission:
     """A front door with `queue` places, and `in_flight` turns behind it.
 
     Whoever would wait longer than `max_wait_s` isn't let in at all: a short line keeps its promises, a long one only
-    adds to everybody's wait. 0 stands for three turns, 0.1 s at most; one turn may always be waited
-    for. Turns go round over the callers, and when all places are taken, who has the most makes room for who has least.
+    adds to everybody's wait. One turn may always be waited for. Turns go round over the callers, and when all places
+    are taken, who has the most makes room for who has least.
     """
 
     def __init__(self, *, queue: int, in_flight: int, deadline_s: float, max_wait_s: float = 0.0) -> None:
@@ -135,7 +134,7 @@ class Admission:
             raise DrainingError("the server is shutting down")
         wait_s = self.expected_wait_s(caller)
         turn_s = self._turns.turn_s
-        if wait_s > max(self._max_wait_s or min(_LONGEST_WAIT_S, _MOST_TURNS * turn_s), turn_s):
+        if wait_s > max(self._max_wait_s, turn_s):
             raise QueueFullError(f"it would wait {wait_s:.2g} s for its turn", self._backlog_s())
         if self.inside >= self._queue and not self._make_room(caller):
             raise QueueFullError(f"all {self._queue} places are taken", self._backlog_s())

@@ -51,6 +51,9 @@ class Pictures(Protocol):
     async def fitted(self, body: bytes, manifest: Manifest, timing: Timing) -> tuple[Size, Pixels]:
         """An encoded picture's size, and the graph's input."""
 
+    async def infer(self, picture: Pixels, served: Served, timing: Timing) -> Probabilities:
+        """The graph's output for its input."""
+
     async def mask(self, values: Probabilities, frame: Size, manifest: Manifest, timing: Timing) -> bytes:
         """A soft PNG mask of the frame's size."""
 
@@ -66,8 +69,7 @@ class Inference:
         names = _wanted(question, served.manifest)
         tensor = checked(question, served.manifest)
         sizes, pictures = await self._fitted(tensor, served.manifest, timing)
-        with timing.phase("infer"):
-            answers = await together([served.engine.infer(picture) for picture in pictures])
+        answers = await together([self._pictures.infer(picture, served, timing) for picture in pictures])
         made = {served.manifest.output.name: _joined(answers, served.manifest)}
         if MASK in names and MASK not in made:
             masks = [

@@ -1,24 +1,21 @@
 """The use case: a picture's bytes in, its mask's bytes out. Knows no HTTP."""
 
-import asyncio
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, TypeVar
+from typing import Literal, TypeAlias
 
 import cv2
 import numpy as np
 
 from service.codecs import Encoder, decoder_for, exif
-from service.engine import Inline, Served
-from service.errors import EngineError, InvalidParameterError, PictureTooLargeError
+from service.engine import Served
+from service.errors import InvalidParameterError, PictureTooLargeError
 from service.frame import Frame, Mask, Pixels, Probabilities, Size
 from service.geometry import fit, project, scaled_size
 from service.manifest import Grid, Manifest
 from service.metrics import Timing
+from service.threads import Threads
 
-T = TypeVar("T")
 # From the graph's input, the frame's size and the graph's output to a better output, and where its values lie.
 Steadier: TypeAlias = Callable[[Pixels, Size, Probabilities, Manifest], tuple[Probabilities, Grid]]
 
@@ -58,10 +55,10 @@ class Matte:
 
 
 class Matting:
-    """Runs orders: pictures and masks on a few threads, inference in the engine, nothing on the loop."""
+    """Runs orders: pictures, masks and most inference on a few threads, nothing on the loop."""
 
     def __init__(self, *, workers: int, max_pixels: int) -> None:
-        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="pixels")
+        self._threads = Threads(workers)
         self._max_pixels = max_pixels
 
     async def run(
@@ -71,36 +68,50 @@ class Matting:
 
         `steadier` knows the frames before, where the picture is one of a video.
         """
-        manifest = served.manifest
+        manifest, infer = served.manifest, served.engine.inline
 
-        def prepared() -> tuple[Size, Pixels]:
+        def prepared(_: None) -> tuple[Size, Pixels]:
             return self._prepared(body, order, manifest)
 
-        def finished(frame: Size, picture: Pixels, values: Probabilities) -> tuple[Mask, bytes]:
+        def finished(given: tuple[Size, Pixels, Probabilities]) -> tuple[Mask, bytes]:
+            frame, picture, values = given
             steadied = steadier(picture, frame, values, manifest) if steadier else None
             return _painted(order, manifest, frame, *(steadied or (values, manifest.output.grid)))
 
-        if served.engine.inline:
-            mask, answer = await self._at_once(timing, prepared, served.engine.inline, finished)
+        if infer:
+            mask, answer = await self._threads.run(
+                timing, decode=prepared, infer=lambda given: (*given, infer(given[1])), encode=finished
+            )
         else:
-            frame, picture = await self._aside(timing, "decode", prepared)
-            with timing.phase("infer"):
-                values = await served.engine.infer(picture)
-            mask, answer = await self._aside(timing, "encode", lambda: finished(frame, picture, values))
+            frame, picture = await self._threads.run(timing, decode=prepared)
+            values = await self.infer(picture, served, timing)
+            mask, answer = await self._threads.run(timing, encode=lambda _: finished((frame, picture, values)))
         return Matte(answer, mask, manifest.version)
 
     async def fitted(self, body: bytes, manifest: Manifest, timing: Timing) -> tuple[Size, Pixels]:
         """An encoded picture's size, and the graph's input; raises RequestError."""
         order = Order("", "png")
-        return await self._aside(timing, "decode", lambda: self._prepared(body, order, manifest))
+        found: tuple[Size, Pixels] = await self._threads.run(
+            timing, decode=lambda _: self._prepared(body, order, manifest)
+        )
+        return found
+
+    async def infer(self, picture: Pixels, served: Served, timing: Timing) -> Probabilities:
+        """As the engine's, on one of the threads here where the engine lets them; raises EngineError."""
+        infer = served.engine.inline
+        if not infer:
+            with timing.phase("infer"):
+                return await served.engine.infer(picture)
+        values: Probabilities = await self._threads.run(timing, infer=lambda _: infer(picture))
+        return values
 
     async def mask(self, values: Probabilities, frame: Size, manifest: Manifest, timing: Timing) -> bytes:
         """A soft PNG mask of the frame's size."""
         order = Order("", "png")
-        _, answer = await self._aside(
-            timing, "encode", lambda: _painted(order, manifest, frame, values, manifest.output.grid)
+        _, answer = await self._threads.run(
+            timing, encode=lambda _: _painted(order, manifest, frame, values, manifest.output.grid)
         )
-        return answer
+        return bytes(answer)
 
     def check(self, look: Look) -> None:
         """Raises InvalidParameterError when masks of this size aren't made."""
@@ -110,50 +121,7 @@ class Matting:
 
     def close(self) -> None:
         """Lets the threads go."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
-    async def _at_once(
-        self,
-        timing: Timing,
-        prepare: Callable[[], tuple[Size, Pixels]],
-        infer: Inline,
-        finish: Callable[[Size, Pixels, Probabilities], tuple[Mask, bytes]],
-    ) -> tuple[Mask, bytes]:
-        """All three on one thread, which is woken once instead of three times; what nobody waits for ends early."""
-        asked, left = time.perf_counter(), False
-
-        def check() -> None:
-            if left:
-                raise EngineError("the caller left")
-
-        def work() -> tuple[Mask, bytes]:
-            check()
-            timing.add("queue", since=asked)
-            with timing.phase("decode"):
-                frame, picture = prepare()
-            check()
-            with timing.phase("infer"):
-                values = infer(picture)
-            check()
-            with timing.phase("encode"):
-                return finish(frame, picture, values)
-
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-        except asyncio.CancelledError:
-            left = True
-            raise
-
-    async def _aside(self, timing: Timing, phase: str, work: Callable[[], T]) -> T:
-        """The work's result, computed on one of the threads; waiting for one is the `queue` phase."""
-        asked = time.perf_counter()
-
-        def timed() -> T:
-            timing.add("queue", since=asked)
-            with timing.phase(phase):
-                return work()
-
-        return await asyncio.get_running_loop().run_in_executor(self._threads, timed)
+        self._threads.close()
 
     def _prepared(self, body: bytes, order: Order, manifest: Manifest) -> tuple[Size, Pixels]:
         """The frame's size, and the graph's input."""

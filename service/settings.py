@@ -47,7 +47,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     cache_bytes: Annotated[Count, Meta(description="most that compiled graphs may take there")] = 2**30
     max_wait_s: Annotated[
         float,
-        Meta(ge=0, le=3600, description="who would wait longer for a turn is refused; 0 for three turns, at most 0.1"),
+        Meta(ge=0, le=3600, description="who would wait longer for a turn is refused; 0 for one turn"),
     ] = 0.0
     deadline_s: Annotated[Seconds, Meta(description="longest wait for an answer, once the body is there")] = 10.0
     upload_s: Annotated[Seconds, Meta(description="longest wait for a body")] = 10.0

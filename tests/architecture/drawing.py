@@ -55,6 +55,7 @@ FLOORS: dict[str, dict[str, int]] = {
         "codecs": 2,
         "geometry": 2,
         "sights": 2,
+        "threads": 2,
         "engine": 3,
         "stabiliser": 3,
         "admission": 4,

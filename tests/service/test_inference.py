@@ -27,6 +27,9 @@ class Pictures:
             raise PictureError("empty")
         return Size(len(body), 7), np.full(SHAPE, body[0], np.uint8)
 
+    async def infer(self, picture: Pixels, served: Served, timing: Timing) -> Probabilities:
+        return await served.engine.infer(picture)
+
     async def mask(self, values: Probabilities, frame: Size, manifest: Manifest, timing: Timing) -> bytes:
         return f"{frame} {values.mean():.1f}".encode()
 
