@@ -11,13 +11,15 @@ from service.frame import Pixels, Size
 
 # Each scan of a progressive picture costs a pass: real ones have about ten, hundreds are an attack.
 _SCANS = 64
+# So many times as large as needed, repeated colours look like smoothed ones once the picture is made smaller.
+_PLAIN = 1.5
 _EXIF, _SEQUENTIAL, _SCAN = 0xE1, (0xC0, 0xC1), 0xDA
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SIZED = _FRAMES | {0xC4, 0xCC, _SCAN, 0xDB, 0xDD, 0xFE} | frozenset(range(0xE0, 0xF0))
 
 
 class Jpeg(Decoder):
-    """Baseline and progressive. Frames much larger than needed are decoded at a half, quarter or eighth."""
+    """Baseline and progressive. Frames much larger than needed are decoded smaller, or with plainer colours."""
 
     media_type = "image/jpeg"
 
@@ -34,9 +36,12 @@ class Jpeg(Decoder):
     def pixels(self, data: bytes, header: Header, colour: Colour, at_least: Size) -> Pixels:
         if not _in_one_scan(data) and data.count(b"\xff\xda") > _SCANS:
             raise PictureError(f"JPEG: expected at most {_SCANS} scans")
-        height, width = _reduced(header.size, at_least)
+        size = _reduced(header.size, at_least)
+        plain = all(have >= _PLAIN * wanted for have, wanted in zip(size, at_least, strict=True))
         try:
-            pixels: Pixels = simplejpeg.decode_jpeg(data, colour, min_height=height, min_width=width)
+            pixels: Pixels = simplejpeg.decode_jpeg(
+                data, colour, min_height=size.height, min_width=size.width, fastupsample=plain
+            )
         except ValueError as error:
             raise PictureError(f"JPEG: {error}") from error
         return pixels

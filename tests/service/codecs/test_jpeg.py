@@ -3,11 +3,13 @@
 import io
 
 import pytest
+import simplejpeg
 from PIL import Image
 
 from service.codecs.jpeg import Jpeg
 from service.errors import PictureError
 from service.frame import Size
+from service.geometry import resized
 from tests.service import pictures
 
 
@@ -75,3 +77,16 @@ def test_a_header_that_breaks_off_is_a_picture_error(cut: int) -> None:
     data = jpeg()[:cut]
     with pytest.raises(PictureError):
         Jpeg().pixels(data, Jpeg().header(data, None), "RGB", Size(48, 64))
+
+
+def test_colours_are_smoothed_unless_the_picture_will_be_made_much_smaller() -> None:
+    frame = pictures.rectangle(240, 320)
+    frame[:, 100:] = (200, 30, 60)
+    data = pictures.encoded(".jpg", frame)
+    smooth = simplejpeg.decode_jpeg(data, "RGB")
+    header = Jpeg().header(data, None)
+    near, far = (Jpeg().pixels(data, header, "RGB", Size(*wanted)) for wanted in ((180, 240), (150, 200)))
+    assert (near == smooth).all()
+    assert (far != smooth).any()
+    small = [resized(pixels, Size(150, 200)).astype(int) for pixels in (smooth, far)]
+    assert abs(small[0] - small[1]).mean() < 0.5
