@@ -108,10 +108,10 @@ class Matting:
     async def mask(self, values: Probabilities, frame: Size, manifest: Manifest, timing: Timing) -> bytes:
         """A soft PNG mask of the frame's size."""
         order = Order("", "png")
-        _, answer = await self._threads.run(
+        painted: tuple[Mask, bytes] = await self._threads.run(
             timing, encode=lambda _: _painted(order, manifest, frame, values, manifest.output.grid)
         )
-        return bytes(answer)
+        return painted[1]
 
     def check(self, look: Look) -> None:
         """Raises InvalidParameterError when masks of this size aren't made."""
