@@ -12,6 +12,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias
 
+from service.cores import stay
 from service.metrics import Timing
 
 Work: TypeAlias = Callable[[Any], Any]
@@ -20,12 +21,12 @@ _TOGETHER = 2
 
 
 class Threads:
-    """So many threads and one line before them, for one event loop at a time."""
+    """So many threads, on a core each where there are as many, and one line before them, for one event loop."""
 
     def __init__(self, count: int) -> None:
         self._line: _Line = SimpleQueue()
         self._threads = [
-            threading.Thread(target=_drive, args=(self._line, count), name=f"pixels-{number}", daemon=True)
+            threading.Thread(target=_drive, args=(self._line, number, count), name=f"pixels-{number}", daemon=True)
             for number in range(count)
         ]
         for thread in self._threads:
@@ -75,8 +76,9 @@ class _Job:
             del self  # or the error, whose traceback knows this frame, would keep itself
 
 
-def _drive(line: _Line, threads: int) -> None:
+def _drive(line: _Line, number: int, threads: int) -> None:
     """A thread's life; it holds no `Threads`, and between jobs nothing of theirs."""
+    stay(number, threads)
     while jobs := _taken(line, threads):
         for number in range(max(map(len, jobs))):
             for job in jobs:
