@@ -40,7 +40,7 @@ from service.surroundings import counted, doors, observing, surround, telling
 log = logging.getLogger(__name__)
 _BEATS = 8  # within the longest silence
 _GARBAGE = 20_000  # objects alive beyond what a busy server holds: at Python's 700 every few posts pay for a search
-_FOR_A_CORE = 4  # turns: a pair in work, and the next
+_FOR_A_CORE = 4  # turns: a pair in work, and the next; half of the places stay for who waits, and may be thrown out
 _CLOSING_S = 1.0  # for what is left when the time to drain is over
 ADMISSION = web.AppKey("admission", Admission)
 REPOSITORY = web.AppKey("repository", Repository)
@@ -93,7 +93,7 @@ def build(
         async with repository.watched(settings.watch_s):
             yield
         repository.close()
-        matting.close()
+        await asyncio.to_thread(matting.close)
 
     app = web.Application(client_max_size=settings.max_body_bytes)
     app[ADMISSION], app[REPOSITORY] = admission, repository
@@ -164,7 +164,7 @@ def _orphaned(link: Link, stop: asyncio.Event) -> None:
 def _admission(settings: Settings, cores: int) -> Admission:
     return Admission(
         queue=settings.queue,
-        in_flight=settings.in_flight or _FOR_A_CORE * cores,
+        in_flight=settings.in_flight or min(_FOR_A_CORE * cores, max(1, settings.queue // 2)),
         deadline_s=settings.deadline_s,
         max_wait_s=settings.max_wait_s,
     )

@@ -1,9 +1,8 @@
-"""How many cores this process may really use, and how workers and threads share them."""
+"""How many cores this process may really use, and how workers share them."""
 
 import math
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -61,17 +60,6 @@ def shares(count: int, root: Path = Path("/")) -> list[frozenset[int]]:
     cpus.sort(key=lambda cpu: _place(cpu, root))
     edges = [len(cpus) * part // count for part in range(count + 1)]
     return [frozenset(cpus[low:high]) for low, high in pairwise(edges)]
-
-
-def stay(number: int, count: int) -> None:
-    """Keeps the calling thread on one of this process' CPUs, if it has exactly one for each of `count` threads.
-
-    Under a quota there are fewer threads than CPUs, and everybody's first ones would be crowded.
-    """
-    cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_setaffinity") else []
-    if len(cpus) == count:
-        with suppress(OSError):  # a sandbox may forbid it
-            os.sched_setaffinity(0, {cpus[number]})
 
 
 def _place(cpu: int, root: Path) -> list[int]:

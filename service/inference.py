@@ -25,6 +25,7 @@ T = TypeVar("T")
 Values: TypeAlias = npt.NDArray[Any] | Sequence[bytes]
 MASK: Final = "mask"
 MAX_BATCH: Final = 32
+_AT_ONCE = 4  # pictures of a batch in the line that all others wait in, too
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Inference:
         names = _wanted(question, served.manifest)
         tensor = checked(question, served.manifest)
         sizes, pictures = await self._fitted(tensor, served.manifest, timing)
-        answers = await together([self._pictures.infer(picture, served, timing) for picture in pictures])
+        answers = await self._inferred(pictures, served, timing)
         made = {served.manifest.output.name: _joined(answers, served.manifest)}
         if MASK in names and MASK not in made:
             masks = [
@@ -78,6 +79,19 @@ class Inference:
             ]
             made[MASK] = Tensor(MASK, "BYTES", (len(masks),), await together(masks))
         return [made[name] for name in names]
+
+    async def _inferred(self, pictures: list[Pixels], served: Served, timing: Timing) -> list[Probabilities]:
+        """The outputs; those of a batch take together what the clock says, and leave room for others' between them."""
+        if len(pictures) == 1:
+            return [await self._pictures.infer(pictures[0], served, timing)]
+        places = asyncio.Semaphore(_AT_ONCE if served.engine.inline else len(pictures))
+
+        async def inferred(picture: Pixels) -> Probabilities:
+            async with places:
+                return await self._pictures.infer(picture, served, Timing())
+
+        with timing.phase("infer"):
+            return await together([inferred(picture) for picture in pictures])
 
     async def _fitted(self, tensor: Tensor, manifest: Manifest, timing: Timing) -> tuple[list[Size], list[Pixels]]:
         if isinstance(tensor.values, np.ndarray):

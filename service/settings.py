@@ -37,7 +37,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     queue: Annotated[Count, Meta(description="posts inside a worker at once: arriving, waiting, in work")] = 64
     workers: Annotated[Count, Meta(description="processes on the port, each with its own models and cores")] = 1
     cores: Annotated[Chosen, Meta(description="cores of a worker; 0 for its share of the machine's")] = 0
-    pixel_threads: Annotated[Chosen, Meta(description="threads of a worker for pictures; 0 for one a core")] = 0
+    pixel_threads: Annotated[Chosen, Meta(description="threads of a worker that compute; 0 for one a core")] = 0
     in_flight: Annotated[Chosen, Meta(description="posts in work at once in a worker; 0 for what its cores need")] = 0
     spare_versions: Annotated[Count, Meta(description="older versions kept open, of all models")] = 2
     watch_s: Annotated[float, Meta(ge=0, le=3600, description="time between looks for changed models; 0 for none")] = (

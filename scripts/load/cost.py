@@ -1,8 +1,9 @@
 """What serving adds: CPU seconds a frame against its parts alone, and V2 against OpenVINO's own benchmark.
 
-At capacity: by callers that take next to nothing of the same cores, enough of them that posts always wait.
+At capacity: by callers that take next to nothing of the same cores, enough of them that work piles up.
 """
 
+import os
 import re
 import statistics
 import subprocess
@@ -22,7 +23,7 @@ from load.scaling import newest, v2_of
 from load.server import ROOT, Server, served
 from load.wire import run_bare
 
-_CALLERS = 2  # for each connection that is asked for
+_CALLERS = 4  # for each core, at least
 
 
 def run(options: Namespace) -> dict[str, Any]:
@@ -125,7 +126,7 @@ def _round(parts: Parts, server: Server, options: Namespace) -> dict[str, Any]:
     alone, in_order_ms = parts.measure(repeats), parts.in_order(repeats)
     target = mattes(server.address, jpegs(options.frames))
     before = server.cpu_s()
-    tally = run_bare(target, _CALLERS * options.connections, options.seconds / options.rounds)
+    tally = run_bare(target, _callers(options), options.seconds / options.rounds)
     served_ms = 1000 * (server.cpu_s() - before) / max(1, len(tally.times_ms))
     total = sum(alone.values())
     print(
@@ -135,9 +136,13 @@ def _round(parts: Parts, server: Server, options: Namespace) -> dict[str, Any]:
     return {"alone_ms": total, "in_order_ms": in_order_ms, "parts_ms": alone, "served_ms": served_ms, **tally.facts()}
 
 
+def _callers(options: Namespace) -> int:
+    return max(int(options.connections), _CALLERS * (os.cpu_count() or 1))
+
+
 def _against_benchmark_app(server: Server, options: Namespace) -> dict[str, float]:
     seconds = max(2.0, options.seconds / options.rounds)
-    tally = run_bare(v2_of(server, options), _CALLERS * options.connections, seconds)
+    tally = run_bare(v2_of(server, options), _callers(options), seconds)
     own = _benchmark_app(newest(options), options.frames, seconds)
     print(f"  V2 {tally.per_s:.1f}/s, benchmark_app {own:.1f}/s: {tally.per_s / own:.3f}")
     return {"v2_per_s": tally.per_s, "benchmark_app_per_s": own, "v2_p99_ms": tally.percentile_ms(99)}

@@ -1,6 +1,7 @@
 """A server's life: many at once, too many, callers who leave, a stop signal."""
 
 import asyncio
+import contextlib
 import json
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from service.app import ADMISSION, build
 from service.engine import FakeEngine
 from service.errors import EngineError
 from service.frame import Pixels, Probabilities
+from service.metrics import Timing
 from service.settings import Settings
 from tests.service.conftest import Start, watched_loop
 from tests.service.serving import program
@@ -161,3 +163,20 @@ async def test_stopping_takes_no_longer_than_it_may(models: Path) -> None:
         assert await asyncio.to_thread(server.wait, 20) == 0
         assert 2 <= time.monotonic() - began < 3.8
         writer.close()
+
+
+@pytest.mark.parametrize(
+    ("settings", "turns"),
+    [({"cores": 1}, 4), ({"cores": 2}, 8), ({"cores": 16}, 32), ({"queue": 1}, 1), ({"in_flight": 5, "queue": 6}, 5)],
+)
+async def test_turns_go_by_the_cores_and_leave_half_of_the_places_to_who_waits(
+    models: Path, settings: dict[str, int], turns: int
+) -> None:
+    app = build(Settings.read(None, models=str(models), **settings), lambda found: FakeEngine(found.manifest))
+    door = app[ADMISSION]
+    async with contextlib.AsyncExitStack() as inside:
+        for _ in range(turns):
+            await inside.enter_async_context(door.turn(Timing()))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01), door.turn(Timing()):
+                pass

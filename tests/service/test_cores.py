@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.cores import available_cores, shares, stay
+from service.cores import available_cores, shares
 
 
 @pytest.fixture(autouse=True)
@@ -79,22 +79,3 @@ def test_threads_of_a_core_stay_together(tmp_path: Path) -> None:
 
 def test_nobody_is_pinned_where_workers_outnumber_cores(tmp_path: Path) -> None:
     assert shares(9, tmp_path) == [frozenset()] * 9
-
-
-def test_threads_stay_on_a_core_each_where_there_are_as_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept: list[tuple[int, set[int]]] = []
-    monkeypatch.setattr(os, "sched_setaffinity", lambda who, cpus: kept.append((who, cpus)))
-    for number in range(8):
-        stay(number, 8)
-    assert kept == [(0, {number}) for number in range(8)]
-    for count in (1, 7, 9, 16):
-        stay(0, count)
-    assert len(kept) == 8
-
-
-def test_where_it_is_forbidden_threads_stay_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    def forbidden(who: int, cpus: set[int]) -> None:
-        raise PermissionError
-
-    monkeypatch.setattr(os, "sched_setaffinity", forbidden)
-    stay(0, 8)

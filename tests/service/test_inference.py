@@ -1,6 +1,7 @@
 """Named tensors in, named tensors out, without any transport."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -86,6 +87,19 @@ async def test_a_tensors_mask_has_the_inputs_size(served: Served) -> None:
 async def test_one_bad_picture_fails_its_batch(served: Served) -> None:
     with pytest.raises(PictureError):
         await answer(served, Tensor("frame", "BYTES", (2,), [b"\xff", b""]))
+
+
+async def test_a_batch_takes_what_the_clock_says(served: Served) -> None:
+    class Slow(Pictures):
+        async def infer(self, picture: Pixels, served: Served, timing: Timing) -> Probabilities:
+            with timing.phase("infer"):
+                await asyncio.sleep(0.02)
+            return await super().infer(picture, served, timing)
+
+    timing, began = Timing(), time.perf_counter()
+    await Inference(Slow()).run(Question((pixels(*range(8)),)), served, timing)
+    assert sum(timing.phases_ms.values()) <= 1000 * (time.perf_counter() - began)
+    assert timing.phases_ms["infer"] >= 20
 
 
 async def test_a_closed_engine_is_an_error(served: Served) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -131,9 +132,36 @@ async def test_all_waits_are_the_queue_phase(threads: Made) -> None:
     await asyncio.gather(waiting, *tasks)
     assert timing.phases_ms.keys() == {"queue", "d", "e"}
     assert timing.phases_ms["queue"] >= 20
-    ends = [end for _, _, end in timing.spans]
-    starts = [begin for _, begin, _ in timing.spans]
-    assert all(begin - end < 0.01 for end, begin in zip(ends, starts[1:], strict=False))
+    assert [name for name, _, _ in timing.spans] == ["queue", "d", "e"]
+
+
+async def test_waiting_for_the_other_of_a_pair_is_the_queue_phase_too(threads: Made) -> None:
+    diary, timings, only = Diary(), [Timing(), Timing()], threads(1)
+    tasks = await begun(only, diary, 1)
+    tasks += [only.run(timing, d=lambda _: time.sleep(0.02), e=lambda _: None) for timing in timings]
+    tasks.append(only.run(Timing(), d=lambda _: None))
+    diary.gate.set()
+    await asyncio.gather(*tasks)
+    for timing in timings:
+        assert [name for name, _, _ in timing.spans] == ["queue", "d", "queue", "e"]
+    *_, waited, _ = timings[0].spans
+    assert waited[2] - waited[1] >= 0.02
+
+
+async def test_who_is_over_first_does_not_wait_for_the_other_of_its_pair(threads: Made) -> None:
+    for short in ({"d": lambda _: "done"}, {"d": lambda _: 1 / 0, "e": lambda _: pytest.fail("went on")}):
+        diary, only, going = Diary(), threads(1), threading.Event()
+        tasks = await begun(only, diary, 1)
+        tasks.append(only.run(Timing(), d=lambda _: None, e=lambda _, going=going: going.wait(SOON_S)))
+        quick = only.run(Timing(), **short)
+        tasks.append(only.run(Timing(), d=lambda _: None))
+        diary.gate.set()
+        done, _ = await asyncio.wait([quick], timeout=SOON_S / 2)
+        assert done
+        quick.exception()
+        assert not tasks[1].done()
+        going.set()
+        await asyncio.gather(*tasks)
 
 
 async def test_a_failure_leaves_nothing_for_the_garbage_collector(threads: Made) -> None:
@@ -165,9 +193,11 @@ async def test_a_failure_leaves_nothing_for_the_garbage_collector(threads: Made)
 async def test_what_is_in_the_line_when_it_closes_is_done(threads: Made) -> None:
     diary, two = Diary(), threads(2)
     tasks = await begun(two, diary, 6)
-    two.close()
+    closing = asyncio.create_task(asyncio.to_thread(two.close))
+    await asyncio.sleep(0.01)
+    with pytest.raises(RuntimeError, match="closed"):
+        two.run(Timing(), d=lambda _: None)
     diary.gate.set()
     assert await asyncio.wait_for(asyncio.gather(*tasks), SOON_S) == ["dei"] * 6
-    for thread in two._threads:
-        await asyncio.to_thread(thread.join, SOON_S)
-        assert not thread.is_alive()
+    await closing
+    assert not any(thread.is_alive() for thread in two._threads)
