@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from service.engine import FakeEngine, Served
+from service.engine import FakeEngine, Inline, Served
 from service.errors import EngineError, PictureError, TensorError
 from service.frame import Pixels, Probabilities, Size
 from service.inference import MASK, MAX_BATCH, Inference, Question, Tensor, together
@@ -100,6 +100,30 @@ async def test_a_batch_takes_what_the_clock_says(served: Served) -> None:
     await Inference(Slow()).run(Question((pixels(*range(8)),)), served, timing)
     assert sum(timing.phases_ms.values()) <= 1000 * (time.perf_counter() - began)
     assert timing.phases_ms["infer"] >= 20
+
+
+async def test_a_batch_does_not_fill_the_line_that_all_others_wait_in(served: Served) -> None:
+    class Watching(Pictures):
+        now = most = 0
+
+        async def infer(self, picture: Pixels, served: Served, timing: Timing) -> Probabilities:
+            self.now += 1
+            self.most = max(self.most, self.now)
+            await asyncio.sleep(0.001)
+            self.now -= 1
+            return await super().infer(picture, served, timing)
+
+    class AtOnce(FakeEngine):
+        @property
+        def inline(self) -> Inline:
+            return lambda picture: pytest.fail("these pictures know how")
+
+    for engine, most in ((AtOnce(served.manifest), 4), (served.engine, 12)):  # one that gathers batches wants all
+        pictures = Watching()
+        (person,) = await Inference(pictures).run(
+            Question((pixels(*range(12)),)), Served(served.manifest, engine), Timing()
+        )
+        assert (pictures.most, person.shape[0]) == (most, 12)
 
 
 async def test_a_closed_engine_is_an_error(served: Served) -> None:
