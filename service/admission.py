@@ -133,8 +133,7 @@ class Admission:
         if self.draining:
             raise DrainingError("the server is shutting down")
         wait_s = self.expected_wait_s(caller)
-        turn_s = self._turns.turn_s
-        if wait_s > max(self._max_wait_s, turn_s):
+        if wait_s > max(self._max_wait_s, self._turns.turn_s):
             raise QueueFullError(f"it would wait {wait_s:.2g} s for its turn", self._backlog_s())
         if self.inside >= self._queue and not self._make_room(caller):
             raise QueueFullError(f"all {self._queue} places are taken", self._backlog_s())

@@ -3,7 +3,6 @@
 At capacity: by callers that take next to nothing of the same cores, enough of them that work piles up.
 """
 
-import os
 import re
 import statistics
 import subprocess
@@ -22,6 +21,7 @@ from load.frames import jpegs
 from load.scaling import newest, v2_of
 from load.server import ROOT, Server, served
 from load.wire import run_bare
+from service.cores import available_cores
 
 _CALLERS = 4  # for each core, at least
 
@@ -137,7 +137,7 @@ def _round(parts: Parts, server: Server, options: Namespace) -> dict[str, Any]:
 
 
 def _callers(options: Namespace) -> int:
-    return max(int(options.connections), _CALLERS * (os.cpu_count() or 1))
+    return max(int(options.connections), _CALLERS * available_cores())
 
 
 def _against_benchmark_app(server: Server, options: Namespace) -> dict[str, float]:

@@ -66,9 +66,7 @@ async def test_each_phase_is_given_what_the_one_before_made(threads: Made) -> No
     assert await threads(1).run(Timing(), one=lambda none: [none], two=lambda given: [*given, 2]) == [None, 2]
 
 
-async def test_what_piles_up_is_done_in_pairs_a_phase_of_both_after_the_other(
-    threads: Made,
-) -> None:
+async def test_what_piles_up_is_done_in_pairs_a_phase_of_both_after_the_other(threads: Made) -> None:
     diary = Diary()
     tasks = await begun(threads(1), diary, 5)
     diary.gate.set()
@@ -77,9 +75,7 @@ async def test_what_piles_up_is_done_in_pairs_a_phase_of_both_after_the_other(
     assert diary.written == ["d0", "e0", "i0", *pairs]
 
 
-async def test_a_pair_is_taken_only_if_every_other_thread_finds_work_after_it(
-    threads: Made,
-) -> None:
+async def test_a_pair_is_taken_only_if_every_other_thread_finds_work_after_it(threads: Made) -> None:
     for waiting, paired in ((2, False), (3, True)):
         both, diary = threads(2), Diary()
         held = await begun(both, diary, 1)
@@ -194,10 +190,9 @@ async def test_what_is_in_the_line_when_it_closes_is_done(threads: Made) -> None
     diary, two = Diary(), threads(2)
     tasks = await begun(two, diary, 6)
     closing = asyncio.create_task(asyncio.to_thread(two.close))
-    await asyncio.sleep(0.01)
-    with pytest.raises(RuntimeError, match="closed"):
-        two.run(Timing(), d=lambda _: None)
     diary.gate.set()
     assert await asyncio.wait_for(asyncio.gather(*tasks), SOON_S) == ["dei"] * 6
     await closing
+    with pytest.raises(RuntimeError, match="closed"):
+        two.run(Timing(), d=lambda _: None)
     assert not any(thread.is_alive() for thread in two._threads)
