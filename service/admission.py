@@ -33,8 +33,8 @@ class Admission:
     """A front door with `queue` places, and `in_flight` turns behind it.
 
     Whoever would wait longer than `max_wait_s` isn't let in at all: a short line keeps its promises, a long one only
-    adds to everybody's wait. One turn may always be waited for. Turns go round over the callers, and when all places
-    are taken, who has the most makes room for who has least.
+    adds to everybody's wait. One turn may always be waited for, if another still ends before the deadline. Turns go
+    round over the callers, and when all places are taken, who has the most makes room for who has least.
     """
 
     def __init__(self, *, queue: int, in_flight: int, deadline_s: float, max_wait_s: float = 0.0) -> None:
@@ -133,10 +133,15 @@ class Admission:
         if self.draining:
             raise DrainingError("the server is shutting down")
         wait_s = self.expected_wait_s(caller)
-        if wait_s > max(self._max_wait_s, self._turns.turn_s):
+        if wait_s > self._longest_wait_s():
             raise QueueFullError(f"it would wait {wait_s:.2g} s for its turn", self._backlog_s())
         if self.inside >= self._queue and not self._make_room(caller):
             raise QueueFullError(f"all {self._queue} places are taken", self._backlog_s())
+
+    def _longest_wait_s(self) -> float:
+        """One turn at least, but not so long that its own would end after the deadline."""
+        turn_s = self._turns.turn_s
+        return min(max(self._max_wait_s, turn_s), max(0.0, self._deadline_s - turn_s))
 
     def _make_room(self, caller: str) -> bool:
         """Throws out the newest of the caller who has the most places, if that is fair and still costs nothing."""

@@ -8,7 +8,7 @@ are decoded and fitted as a frame is. The outputs, by name:
 """
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
@@ -21,6 +21,7 @@ from service.frame import Pixels, Probabilities, Size
 from service.manifest import Manifest
 from service.metrics import Timing
 
+S = TypeVar("S")
 T = TypeVar("T")
 Values: TypeAlias = npt.NDArray[Any] | Sequence[bytes]
 MASK: Final = "mask"
@@ -73,33 +74,32 @@ class Inference:
         answers = await self._inferred(pictures, served, timing)
         made = {served.manifest.output.name: _joined(answers, served.manifest)}
         if MASK in names and MASK not in made:
-            masks = [
-                self._pictures.mask(values, size, served.manifest, timing)
-                for values, size in zip(answers, sizes, strict=True)
-            ]
-            made[MASK] = Tensor(MASK, "BYTES", (len(masks),), await together(masks))
+
+            async def masked(answer: tuple[Probabilities, Size], timing: Timing) -> bytes:
+                return await self._pictures.mask(*answer, served.manifest, timing)
+
+            masks = await _each("encode", masked, list(zip(answers, sizes, strict=True)), timing)
+            made[MASK] = Tensor(MASK, "BYTES", (len(masks),), masks)
         return [made[name] for name in names]
 
     async def _inferred(self, pictures: list[Pixels], served: Served, timing: Timing) -> list[Probabilities]:
-        """The outputs; those of a batch take together what the clock says, and leave room for others' between them."""
-        if len(pictures) == 1:
-            return [await self._pictures.infer(pictures[0], served, timing)]
-        places = asyncio.Semaphore(_AT_ONCE if served.engine.inline else len(pictures))
+        async def inferred(picture: Pixels, timing: Timing) -> Probabilities:
+            return await self._pictures.infer(picture, served, timing)
 
-        async def inferred(picture: Pixels) -> Probabilities:
-            async with places:
-                return await self._pictures.infer(picture, served, Timing())
-
-        with timing.phase("infer"):
-            return await together([inferred(picture) for picture in pictures])
+        at_once = _AT_ONCE if served.engine.inline else len(pictures)  # an engine that gathers batches wants all
+        return await _each("infer", inferred, pictures, timing, at_once)
 
     async def _fitted(self, tensor: Tensor, manifest: Manifest, timing: Timing) -> tuple[list[Size], list[Pixels]]:
         if isinstance(tensor.values, np.ndarray):
             _, height, width, _ = manifest.input.shape
             pictures = list(tensor.values[:, np.newaxis])
             return [Size(height, width)] * len(pictures), pictures
-        fitted = await together([self._pictures.fitted(body, manifest, timing) for body in tensor.values])
-        return [size for size, _ in fitted], [picture for _, picture in fitted]
+
+        async def fitted(body: bytes, timing: Timing) -> tuple[Size, Pixels]:
+            return await self._pictures.fitted(body, manifest, timing)
+
+        made = await _each("decode", fitted, tensor.values, timing)
+        return [size for size, _ in made], [picture for _, picture in made]
 
 
 def checked(question: Question, manifest: Manifest) -> Tensor:
@@ -122,16 +122,30 @@ def checked(question: Question, manifest: Manifest) -> Tensor:
     return tensor
 
 
-async def together(work: Sequence[Awaitable[T]]) -> list[T]:
-    """The results in order; when one fails, or the caller leaves, the rest are given up."""
-    if len(work) == 1:
-        return [await work[0]]
-    tasks = [asyncio.ensure_future(part) for part in work]
+async def spread(act: Callable[[S], Awaitable[T]], items: Sequence[S], at_once: int = _AT_ONCE) -> list[T]:
+    """What `act` makes of each in order, so many at once; if one fails, or the caller leaves, the rest are given up."""
+    places = asyncio.Semaphore(at_once)
+
+    async def placed(item: S) -> T:
+        async with places:
+            return await act(item)
+
+    tasks = [asyncio.ensure_future(placed(item)) for item in items]
     try:
         return await asyncio.gather(*tasks)
     finally:
         for task in tasks:
             task.cancel()
+
+
+async def _each(
+    phase: str, act: Callable[[S, Timing], Awaitable[T]], items: Sequence[S], timing: Timing, at_once: int = _AT_ONCE
+) -> list[T]:
+    """As `spread`; those of a batch take together what the clock says, and leave room for others' between them."""
+    if len(items) == 1:
+        return [await act(items[0], timing)]
+    with timing.phase(phase):
+        return await spread(lambda item: act(item, Timing()), items, at_once)
 
 
 def _wanted(question: Question, manifest: Manifest) -> tuple[str, ...]:

@@ -162,16 +162,26 @@ async def test_who_would_wait_too_long_is_refused_at_once_with_a_time_to_return(
 
 @pytest.mark.parametrize("interval_s", [0.005, 3.0])
 async def test_unless_it_is_said_as_many_may_wait_as_compute(interval_s: float) -> None:
-    door = measured(admission(queue=99, in_flight=4), interval_s)
+    door = measured(admission(queue=99, in_flight=4, deadline_s=30), interval_s)
     posts = await started(*(inside(door) for _ in range(12)))
     assert sum(not task.done() for task in posts) == 4 + 4
     await left(*posts)
 
 
 async def test_one_may_always_wait_however_slow_the_turns_are() -> None:
-    door = measured(admission(queue=99, in_flight=1, max_wait_s=0.01), 3.0)
+    door = measured(admission(queue=99, in_flight=1, max_wait_s=0.01, deadline_s=30), 3.0)
     posts = await started(inside(door), inside(door), inside(door))
     assert [task.done() for task in posts] == [False, False, True]
+    await left(*posts)
+
+
+@pytest.mark.parametrize(("interval_s", "waiting"), [(0.5, 6), (0.8, 2), (2.0, 0)])
+async def test_who_could_not_be_answered_before_the_deadline_is_refused_at_once(
+    interval_s: float, waiting: int
+) -> None:
+    door = measured(admission(queue=99, in_flight=4, max_wait_s=60, deadline_s=5), interval_s)
+    posts = await started(*(inside(door) for _ in range(12)))
+    assert sum(not task.done() for task in posts) == 4 + waiting
     await left(*posts)
 
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import msgspec
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 from service.engine import FakeEngine, Inline, Served
 from service.errors import EngineError, PictureError, TensorError
 from service.frame import Pixels, Probabilities, Size
-from service.inference import MASK, MAX_BATCH, Inference, Question, Tensor, together
+from service.inference import MASK, MAX_BATCH, Inference, Question, Tensor, spread
 from service.manifest import Manifest
 from service.metrics import Timing
 from tests.service.toy import Toy, manifest
@@ -89,41 +91,60 @@ async def test_one_bad_picture_fails_its_batch(served: Served) -> None:
         await answer(served, Tensor("frame", "BYTES", (2,), [b"\xff", b""]))
 
 
-async def test_a_batch_takes_what_the_clock_says(served: Served) -> None:
-    class Slow(Pictures):
-        async def infer(self, picture: Pixels, served: Served, timing: Timing) -> Probabilities:
-            with timing.phase("infer"):
-                await asyncio.sleep(0.02)
+class Slow(Pictures):
+    """Pictures that take their time, and know the most of them that took it at once, by phase."""
+
+    def __init__(self) -> None:
+        self.now: Counter[str] = Counter()
+        self.most: Counter[str] = Counter()
+
+    @asynccontextmanager
+    async def phase(self, name: str, timing: Timing) -> AsyncIterator[None]:
+        self.now[name] += 1
+        self.most[name] = max(self.most[name], self.now[name])
+        with timing.phase(name):
+            await asyncio.sleep(0.005)
+        self.now[name] -= 1
+        yield
+
+    async def fitted(self, body: bytes, manifest: Manifest, timing: Timing) -> tuple[Size, Pixels]:
+        async with self.phase("decode", timing):
+            return await super().fitted(body, manifest, timing)
+
+    async def infer(self, picture: Pixels, served: Served, timing: Timing) -> Probabilities:
+        async with self.phase("infer", timing):
             return await super().infer(picture, served, timing)
 
+    async def mask(self, values: Probabilities, frame: Size, manifest: Manifest, timing: Timing) -> bytes:
+        async with self.phase("encode", timing):
+            return await super().mask(values, frame, manifest, timing)
+
+
+class AtOnce(FakeEngine):
+    """An engine that infers where it is asked."""
+
+    @property
+    def inline(self) -> Inline:
+        return lambda picture: pytest.fail("these pictures know how")
+
+
+BATCH = Question((Tensor("frame", "BYTES", (12,), [b"a"] * 12),), ("person", MASK))
+
+
+async def test_a_batch_takes_what_the_clock_says(served: Served) -> None:
     timing, began = Timing(), time.perf_counter()
-    await Inference(Slow()).run(Question((pixels(*range(8)),)), served, timing)
+    await Inference(Slow()).run(BATCH, served, timing)
     assert sum(timing.phases_ms.values()) <= 1000 * (time.perf_counter() - began)
-    assert timing.phases_ms["infer"] >= 20
+    assert timing.phases_ms.keys() == {"decode", "infer", "encode"}
+    assert min(timing.phases_ms.values()) >= 5
 
 
 async def test_a_batch_does_not_fill_the_line_that_all_others_wait_in(served: Served) -> None:
-    class Watching(Pictures):
-        now = most = 0
-
-        async def infer(self, picture: Pixels, served: Served, timing: Timing) -> Probabilities:
-            self.now += 1
-            self.most = max(self.most, self.now)
-            await asyncio.sleep(0.001)
-            self.now -= 1
-            return await super().infer(picture, served, timing)
-
-    class AtOnce(FakeEngine):
-        @property
-        def inline(self) -> Inline:
-            return lambda picture: pytest.fail("these pictures know how")
-
     for engine, most in ((AtOnce(served.manifest), 4), (served.engine, 12)):  # one that gathers batches wants all
-        pictures = Watching()
-        (person,) = await Inference(pictures).run(
-            Question((pixels(*range(12)),)), Served(served.manifest, engine), Timing()
-        )
-        assert (pictures.most, person.shape[0]) == (most, 12)
+        pictures = Slow()
+        person, masks = await Inference(pictures).run(BATCH, Served(served.manifest, engine), Timing())
+        assert pictures.most == {"decode": 4, "infer": most, "encode": 4}
+        assert (person.shape[0], len(masks.values)) == (12, 12)
 
 
 async def test_a_closed_engine_is_an_error(served: Served) -> None:
@@ -163,16 +184,15 @@ async def test_outputs_are_known_and_named_once(served: Served, outputs: tuple[s
 async def test_the_rest_is_given_up_when_one_fails() -> None:
     left = asyncio.Event()
 
-    async def failing() -> None:
-        raise EngineError("no")
-
-    async def waiting() -> None:
+    async def act(fails: bool) -> None:
+        if fails:
+            raise EngineError("no")
         try:
             await asyncio.Event().wait()
         finally:
             left.set()
 
     with pytest.raises(EngineError):
-        await together([waiting(), failing()])
+        await spread(act, [False, True])
     async with asyncio.timeout(5):
         await left.wait()

@@ -1,5 +1,6 @@
 """From a video to its track, everything at once."""
 
+import asyncio
 import os
 import threading
 from pathlib import Path
@@ -22,12 +23,12 @@ PLAN = Plan(Size(180, 320))
 
 
 class Watched(FakeEngine):
-    """Counts what is under way; fails at one picture if asked to."""
+    """Counts what is under way; fails at one picture, or answers nobody until so many wait, if asked to."""
 
-    def __init__(self, manifest: Manifest, fails_at: int = 0) -> None:
+    def __init__(self, manifest: Manifest, fails_at: int = 0, at_least: int = 1) -> None:
         super().__init__(manifest, delay_s=0.002)
         self.now = self.most = self.count = 0
-        self._fails_at = fails_at
+        self._fails_at, self._at_least, self._enough = fails_at, at_least, asyncio.Event()
 
     async def infer(self, picture: Pixels) -> Probabilities:
         self.count += 1
@@ -35,7 +36,11 @@ class Watched(FakeEngine):
             raise EngineError("the network fell over")
         self.now += 1
         self.most = max(self.most, self.now)
+        if self.now >= self._at_least:
+            self._enough.set()
         try:
+            async with asyncio.timeout(10):
+                await self._enough.wait()
             return await super().infer(picture)
         finally:
             self.now -= 1
@@ -89,10 +94,10 @@ async def test_no_mask_is_held_over_a_cut(tmp_path: Path, toy: Served) -> None:
 
 
 async def test_a_bounded_number_of_frames_is_under_way(tmp_path: Path, toy_manifest: Manifest) -> None:
-    engine = Watched(toy_manifest)
+    engine = Watched(toy_manifest, at_least=3)
     video = write(tmp_path / "a.mp4", walking(80))
     await track(video, tmp_path / "a.mattes", Served(toy_manifest, engine), in_flight=3)
-    assert 1 < engine.most <= 3 + 2  # in the line, in the decoder's hands, in the stabiliser's
+    assert 3 <= engine.most <= 3 + 2  # in the line, in the decoder's hands, in the stabiliser's
 
 
 async def test_a_network_that_fails_ends_the_track_and_keeps_what_was_whole(
