@@ -33,18 +33,26 @@ class Admission:
     """A front door with `queue` places, and `in_flight` turns behind it.
 
     Whoever would wait longer than `max_wait_s` isn't let in at all: a short line keeps its promises, a long one only
-    adds to everybody's wait. One turn may always be waited for, if another still ends before the deadline. Turns go
-    round over the callers, and when all places are taken, who has the most makes room for who has least.
+    adds to everybody's wait. One turn may always be waited for, if another still ends before the deadline. A body on
+    its way is expected to want a turn no longer than that; one that takes longer keeps nobody out, and is asked again
+    when it is there. Turns go round over the callers, and when all places are taken, who has more makes room for who
+    has less.
     """
 
     def __init__(self, *, queue: int, in_flight: int, deadline_s: float, max_wait_s: float = 0.0) -> None:
         self._queue, self._deadline_s, self._max_wait_s = queue, deadline_s, max_wait_s
         self._turns = Turns(in_flight)
         self._places: dict[_Place, None] = {}
+        self._arriving: dict[_Place, float] = {}  # whose bodies are on their way, and since when
         self._missed, self._missed_at = 0, 0.0
         self._empty = asyncio.Event()
         self._empty.set()
         self.draining = False
+
+    @property
+    def queue(self) -> int:
+        """The places, taken or not."""
+        return self._queue
 
     @property
     def inside(self) -> int:
@@ -107,7 +115,7 @@ class Admission:
 
         Of every caller's demand only so much comes before it as the caller has itself: turns go round.
         """
-        if sum(not place.asked for place in self._places) < self._turns.free:  # nobody waits, and nobody will
+        if len(self._arriving) < self._turns.free:  # nobody waits, and nobody will
             return 0
         demand = self._demand()
         own = demand.pop(caller, 0)
@@ -122,21 +130,35 @@ class Admission:
     def _let_in(self, place: _Place) -> None:
         self._check(place.caller)
         self._places[place] = None
+        if not place.asked:
+            self._arriving[place] = time.monotonic()
         self._empty.clear()
 
     def _let_out(self, place: _Place) -> None:
         self._places.pop(place, None)
+        self._arriving.pop(place, None)
         if not self._places:
             self._empty.set()
 
     def _check(self, caller: str) -> None:
         if self.draining:
             raise DrainingError("the server is shutting down")
+        self._check_wait(caller)
+        if self.inside >= self._queue and not self._make_room(caller):
+            raise QueueFullError(f"all {self._queue} places are taken", self._backlog_s())
+
+    def _check_wait(self, caller: str) -> None:
         wait_s = self.expected_wait_s(caller)
         if wait_s > self._longest_wait_s():
             raise QueueFullError(f"it would wait {wait_s:.2g} s for its turn", self._backlog_s())
-        if self.inside >= self._queue and not self._make_room(caller):
-            raise QueueFullError(f"all {self._queue} places are taken", self._backlog_s())
+
+    def _ask(self, place: _Place) -> None:
+        """For its first turn; raises QueueFullError where nobody expected it any more, and there is a line by now."""
+        if place.asked:
+            return
+        place.asked = True
+        if self._arriving.pop(place, None) is None:
+            self._check_wait(place.caller)
 
     def _longest_wait_s(self) -> float:
         """One turn at least, but not so long that its own would end after the deadline."""
@@ -144,22 +166,24 @@ class Admission:
         return min(max(self._max_wait_s, turn_s), max(0.0, self._deadline_s - turn_s))
 
     def _make_room(self, caller: str) -> bool:
-        """Throws out the newest of the caller who has the most places, if that is fair and still costs nothing."""
+        """Throws out the newest of the caller who has most places, as far as that is fair and still costs nothing."""
         held = Counter(place.caller for place in self._places)
-        greedy, most = held.most_common(1)[0]
-        if most <= held[caller] + 1:
-            return False
-        for place in reversed(self._places):
-            if place.caller == greedy and not place.begun:
-                del self._places[place]  # from now on the newcomer's
-                place.timer.reschedule(asyncio.get_running_loop().time())
-                return True
+        for greedy, most in held.most_common():
+            if most <= held[caller] + 1:
+                break
+            for place in reversed(self._places):
+                if place.caller == greedy and not place.begun:
+                    self._let_out(place)  # from now on the newcomer's
+                    place.timer.reschedule(asyncio.get_running_loop().time())
+                    return True
         return False
 
     def _demand(self) -> Counter[str]:
-        """Turns that are still to be had, by caller: those who wait, and those whose bodies are arriving."""
-        arriving = Counter(place.caller for place in self._places if not place.asked)
-        return arriving + self._turns.waiting
+        """Turns that are still to be had, by caller: those who wait, and those whose bodies have begun to arrive."""
+        expected_since = time.monotonic() - self._longest_wait_s()
+        for place in [place for place, since in self._arriving.items() if since < expected_since]:
+            del self._arriving[place]
+        return Counter(place.caller for place in self._arriving) + self._turns.waiting
 
     def _backlog_s(self) -> float:
         return self._demand().total() * self._turns.interval_s
@@ -209,7 +233,7 @@ class _Turn:
     async def __aenter__(self) -> None:
         place = _PLACE.get()
         if place:
-            place.asked = True
+            self._admission._ask(place)
         with self._timing.phase("queue"):
             self._began = await self._turns.take(self._caller)
         if place:

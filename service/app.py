@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 _BEATS = 8  # within the longest silence
 _GARBAGE = 20_000  # objects alive beyond what a busy server holds: at Python's 700 every few posts pay for a search
 _FOR_A_CORE = 4  # turns: a pair in work, and the next; half of the places stay for who waits, and may be thrown out
+_FEWEST_PLACES = 64
 _CLOSING_S = 1.0  # for what is left when the time to drain is over
 ADMISSION = web.AppKey("admission", Admission)
 REPOSITORY = web.AppKey("repository", Repository)
@@ -162,9 +163,10 @@ def _orphaned(link: Link, stop: asyncio.Event) -> None:
 
 
 def _admission(settings: Settings, cores: int) -> Admission:
+    queue = settings.queue or max(_FEWEST_PLACES, 2 * _FOR_A_CORE * cores)
     return Admission(
-        queue=settings.queue,
-        in_flight=settings.in_flight or min(_FOR_A_CORE * cores, max(1, settings.queue // 2)),
+        queue=queue,
+        in_flight=settings.in_flight or min(_FOR_A_CORE * cores, max(1, queue // 2)),
         deadline_s=settings.deadline_s,
         max_wait_s=settings.max_wait_s,
     )

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -52,18 +52,39 @@ def _lines(file: Path) -> list[str]:
 def shares(count: int, root: Path = Path("/")) -> list[frozenset[int]]:
     """This process' CPUs in `count` disjoint parts of neighbours; empty ones when there are too few.
 
-    Threads of one core come together, and cores of one socket, so that no two parts compete for either.
+    Threads of one core come together, and cores of one socket and of one NUMA node, so that no two parts compete
+    for either.
     """
     cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     if len(cpus) < count:
         return [frozenset()] * count
     cpus.sort(key=lambda cpu: _place(cpu, root))
-    edges = [len(cpus) * part // count for part in range(count + 1)]
-    return [frozenset(cpus[low:high]) for low, high in pairwise(edges)]
+    return [frozenset(cpus[low:high]) for low, high in _edges(len(cpus), count)]
+
+
+def portions(parts: Sequence[frozenset[int]], cores: int) -> list[int]:
+    """How many of `cores`, which a quota may make fewer than the CPUs, each of the parts is to use, at least 1."""
+    fair = [high - low for low, high in _edges(cores, len(parts))]
+    return [max(1, min(share, len(part) or share)) for share, part in zip(fair, parts, strict=True)]
+
+
+def _edges(whole: int, count: int) -> Iterator[tuple[int, int]]:
+    """Where `count` parts of a whole begin and end, as even as can be."""
+    return pairwise(whole * part // count for part in range(count + 1))
 
 
 def _place(cpu: int, root: Path) -> list[int]:
-    """Socket, core and number; the kernel numbers second threads after all the first ones."""
-    topology = root / f"sys/devices/system/cpu/cpu{cpu}/topology"
-    words = [_words(topology / name) for name in ("physical_package_id", "core_id")]
-    return [*(int(word[0]) if word and word[0].isdecimal() else 0 for word in words), cpu]
+    """Socket, node, core and number; the kernel numbers second threads after all the first ones.
+
+    A socket may have several nodes (AMD's NPS4, Intel's SNC), and cores of one need not be neighbours by number.
+    """
+    folder = root / f"sys/devices/system/cpu/cpu{cpu}"
+    package, core = (
+        _number(" ".join(_words(folder / "topology" / name))) for name in ("physical_package_id", "core_id")
+    )
+    node = min((_number(link.name.removeprefix("node")) for link in folder.glob("node[0-9]*")), default=0)
+    return [package, node, core, cpu]
+
+
+def _number(word: str) -> int:
+    return int(word) if word.isdecimal() else 0

@@ -9,8 +9,9 @@ are decoded and fitted as a frame is. The outputs, by name:
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +22,12 @@ from service.frame import Pixels, Probabilities, Size
 from service.manifest import Manifest
 from service.metrics import Timing
 
-S = TypeVar("S")
 T = TypeVar("T")
 Values: TypeAlias = npt.NDArray[Any] | Sequence[bytes]
 MASK: Final = "mask"
 MAX_BATCH: Final = 32
-_AT_ONCE = 4  # pictures of a batch in the line that all others wait in, too
+Turn: TypeAlias = Callable[[Timing], AbstractAsyncContextManager[None]]
+_AT_ONCE = 4  # turns that a question has or waits for, unless the graph takes more pictures at once
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,18 @@ class Question:
     outputs: tuple[str, ...] = ()
 
 
+class _Answer(NamedTuple):
+    """What is known of one picture; the mask is empty unless it was asked for."""
+
+    values: Probabilities
+    mask: bytes
+
+
 class Pictures(Protocol):
     """What inference asks of matting."""
 
-    async def fitted(self, body: bytes, manifest: Manifest, timing: Timing) -> tuple[Size, Pixels]:
-        """An encoded picture's size, and the graph's input."""
+    async def looked(self, body: bytes, served: Served, timing: Timing) -> tuple[Size, Probabilities]:
+        """An encoded picture's size, and the graph's output for it."""
 
     async def infer(self, picture: Pixels, served: Served, timing: Timing) -> Probabilities:
         """The graph's output for its input."""
@@ -61,45 +69,43 @@ class Pictures(Protocol):
 
 
 class Inference:
-    """Answers questions; each picture of a batch is an inference of its own."""
+    """Answers questions; each picture of a batch is an inference of its own, and takes a turn of its own."""
 
     def __init__(self, pictures: Pictures) -> None:
         self._pictures = pictures
 
-    async def run(self, question: Question, served: Served, timing: Timing) -> list[Tensor]:
+    async def run(self, question: Question, served: Served, timing: Timing, turn: Turn) -> list[Tensor]:
         """The outputs in the order asked for; raises TensorError, RequestError and EngineError."""
-        names = _wanted(question, served.manifest)
-        tensor = checked(question, served.manifest)
-        sizes, pictures = await self._fitted(tensor, served.manifest, timing)
-        answers = await self._inferred(pictures, served, timing)
-        made = {served.manifest.output.name: _joined(answers, served.manifest)}
-        if MASK in names and MASK not in made:
+        manifest, names = served.manifest, _wanted(question, served.manifest)
+        pictures = _pictures(checked(question, manifest))
+        masked = MASK in names and manifest.output.name != MASK
 
-            async def masked(answer: tuple[Probabilities, Size], timing: Timing) -> bytes:
-                return await self._pictures.mask(*answer, served.manifest, timing)
+        async def answered(picture: bytes | Pixels, timing: Timing) -> _Answer:
+            async with turn(timing):
+                return await self._answered(picture, served, timing, masked)
 
-            masks = await _each("encode", masked, list(zip(answers, sizes, strict=True)), timing)
-            made[MASK] = Tensor(MASK, "BYTES", (len(masks),), masks)
+        if len(pictures) == 1:
+            answers = [await answered(pictures[0], timing)]
+        else:
+            timings = [Timing() for _ in pictures]
+            try:
+                at_once = max(_AT_ONCE, manifest.configuration.batch)
+                answers = await spread(answered, list(zip(pictures, timings, strict=True)), at_once)
+            finally:
+                timing.gather(timings)
+        made = {manifest.output.name: _joined([answer.values for answer in answers], manifest)}
+        if masked:
+            made[MASK] = Tensor(MASK, "BYTES", (len(answers),), [answer.mask for answer in answers])
         return [made[name] for name in names]
 
-    async def _inferred(self, pictures: list[Pixels], served: Served, timing: Timing) -> list[Probabilities]:
-        async def inferred(picture: Pixels, timing: Timing) -> Probabilities:
-            return await self._pictures.infer(picture, served, timing)
-
-        at_once = _AT_ONCE if served.engine.inline else len(pictures)  # an engine that gathers batches wants all
-        return await _each("infer", inferred, pictures, timing, at_once)
-
-    async def _fitted(self, tensor: Tensor, manifest: Manifest, timing: Timing) -> tuple[list[Size], list[Pixels]]:
-        if isinstance(tensor.values, np.ndarray):
-            _, height, width, _ = manifest.input.shape
-            pictures = list(tensor.values[:, np.newaxis])
-            return [Size(height, width)] * len(pictures), pictures
-
-        async def fitted(body: bytes, timing: Timing) -> tuple[Size, Pixels]:
-            return await self._pictures.fitted(body, manifest, timing)
-
-        made = await _each("decode", fitted, tensor.values, timing)
-        return [size for size, _ in made], [picture for _, picture in made]
+    async def _answered(self, picture: bytes | Pixels, served: Served, timing: Timing, masked: bool) -> _Answer:
+        manifest = served.manifest
+        if isinstance(picture, np.ndarray):
+            size = Size(*manifest.input.shape[1:3])
+            values = await self._pictures.infer(picture, served, timing)
+        else:
+            size, values = await self._pictures.looked(picture, served, timing)
+        return _Answer(values, await self._pictures.mask(values, size, manifest, timing) if masked else b"")
 
 
 def checked(question: Question, manifest: Manifest) -> Tensor:
@@ -122,13 +128,13 @@ def checked(question: Question, manifest: Manifest) -> Tensor:
     return tensor
 
 
-async def spread(act: Callable[[S], Awaitable[T]], items: Sequence[S], at_once: int = _AT_ONCE) -> list[T]:
+async def spread(act: Callable[..., Awaitable[T]], items: Sequence[tuple[Any, ...]], at_once: int) -> list[T]:
     """What `act` makes of each in order, so many at once; if one fails, or the caller leaves, the rest are given up."""
     places = asyncio.Semaphore(at_once)
 
-    async def placed(item: S) -> T:
+    async def placed(item: tuple[Any, ...]) -> T:
         async with places:
-            return await act(item)
+            return await act(*item)
 
     tasks = [asyncio.ensure_future(placed(item)) for item in items]
     try:
@@ -138,14 +144,9 @@ async def spread(act: Callable[[S], Awaitable[T]], items: Sequence[S], at_once: 
             task.cancel()
 
 
-async def _each(
-    phase: str, act: Callable[[S, Timing], Awaitable[T]], items: Sequence[S], timing: Timing, at_once: int = _AT_ONCE
-) -> list[T]:
-    """As `spread`; those of a batch take together what the clock says, and leave room for others' between them."""
-    if len(items) == 1:
-        return [await act(items[0], timing)]
-    with timing.phase(phase):
-        return await spread(lambda item: act(item, Timing()), items, at_once)
+def _pictures(tensor: Tensor) -> Sequence[bytes | Pixels]:
+    """Each of the batch; pixels are a batch of one, and not copied."""
+    return list(tensor.values[:, np.newaxis]) if isinstance(tensor.values, np.ndarray) else tensor.values
 
 
 def _wanted(question: Question, manifest: Manifest) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import cv2
 import numpy as np
@@ -14,10 +14,11 @@ from service.frame import Frame, Mask, Pixels, Probabilities, Size
 from service.geometry import fit, project, scaled_size
 from service.manifest import Grid, Manifest
 from service.metrics import Timing
-from service.threads import Threads
+from service.threads import Threads, Work
 
 # From the graph's input, the frame's size and the graph's output to a better output, and where its values lie.
 Steadier: TypeAlias = Callable[[Pixels, Size, Probabilities, Manifest], tuple[Probabilities, Grid]]
+_Seen: TypeAlias = tuple[Size, Pixels, Probabilities]  # a frame's size, the graph's input and its output
 
 
 @dataclass(frozen=True)
@@ -68,40 +69,26 @@ class Matting:
 
         `steadier` knows the frames before, where the picture is one of a video.
         """
-        manifest, infer = served.manifest, served.engine.inline
+        manifest = served.manifest
 
-        def prepared(_: None) -> tuple[Size, Pixels]:
-            return self._prepared(body, order, manifest)
-
-        def finished(given: tuple[Size, Pixels, Probabilities]) -> tuple[Mask, bytes]:
-            frame, picture, values = given
+        def finished(seen: _Seen) -> tuple[Mask, bytes]:
+            frame, picture, values = seen
             steadied = steadier(picture, frame, values, manifest) if steadier else None
             return _painted(order, manifest, frame, *(steadied or (values, manifest.output.grid)))
 
-        if infer:
-            mask, answer = await self._threads.run(
-                timing, decode=prepared, infer=lambda given: (*given, infer(given[1])), encode=finished
-            )
-        else:
-            frame, picture = await self._threads.run(timing, decode=prepared)
-            values = await self.infer(picture, served, timing)
-            mask, answer = await self._threads.run(timing, encode=lambda _: finished((frame, picture, values)))
+        mask, answer = await self._through(body, order, served, timing, encode=finished)
         return Matte(answer, mask, manifest.version)
 
-    async def fitted(self, body: bytes, manifest: Manifest, timing: Timing) -> tuple[Size, Pixels]:
-        """An encoded picture's size, and the graph's input; raises RequestError."""
-        order = Order("", "png")
-        found: tuple[Size, Pixels] = await self._threads.run(
-            timing, decode=lambda _: self._prepared(body, order, manifest)
-        )
-        return found
+    async def looked(self, body: bytes, served: Served, timing: Timing) -> tuple[Size, Probabilities]:
+        """An encoded picture's size, and the graph's output for it; raises RequestError and EngineError."""
+        frame, _, values = await self._through(body, Order("", "png"), served, timing)
+        return frame, values
 
     async def infer(self, picture: Pixels, served: Served, timing: Timing) -> Probabilities:
         """As the engine's, on one of the threads here where the engine lets them; raises EngineError."""
         infer = served.engine.inline
         if not infer:
-            with timing.phase("infer"):
-                return await served.engine.infer(picture)
+            return await served.engine.infer(picture, timing)
         values: Probabilities = await self._threads.run(timing, infer=lambda _: infer(picture))
         return values
 
@@ -122,6 +109,22 @@ class Matting:
     def close(self) -> None:
         """Lets the threads go."""
         self._threads.close()
+
+    async def _through(
+        self, body: bytes, order: Order, served: Served, timing: Timing, encode: Work | None = None
+    ) -> Any:
+        """What was seen of the picture, or what `encode` makes of that: one job, where the engine lets it be."""
+        infer = served.engine.inline
+
+        def prepared(_: None) -> tuple[Size, Pixels]:
+            return self._prepared(body, order, served.manifest)
+
+        if infer:
+            phases: dict[str, Work] = {"decode": prepared, "infer": lambda given: (*given, infer(given[1]))}
+            return await self._threads.run(timing, **(phases | ({"encode": encode} if encode else {})))
+        frame, picture = await self._threads.run(timing, decode=prepared)
+        seen = frame, picture, await served.engine.infer(picture, timing)
+        return await self._threads.run(timing, encode=lambda _: encode(seen)) if encode else seen
 
     def _prepared(self, body: bytes, order: Order, manifest: Manifest) -> tuple[Size, Pixels]:
         """The frame's size, and the graph's input."""

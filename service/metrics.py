@@ -1,10 +1,11 @@
 """What is measured: the phases of one answer, and the counters of all, as Prometheus reads them."""
 
 import fcntl
+import math
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 # Where workers keep their counters for each other; prometheus_client looks for it when it is imported.
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 PHASES = ("queue", "decode", "infer", "encode")
+_FOREMOST = ("infer", "decode", "encode", "queue")
 # Workers have no such series, and a page is the same from one process or several.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 _TOGETHER = 32  # answers counted at once: each alone would find none of the counters in the caches
@@ -47,12 +49,35 @@ class Timing:
         self.spend(name, (now - since) * 1e3)
         self.spans.append((name, since, now))
 
+    def gather(self, parts: "Iterable[Timing]") -> None:
+        """Takes over what was spent at once: a moment counts for one phase, that of whoever is foremost.
+
+        So all phases together take no longer than the clock says, however many parts there were.
+        """
+        spans, before, covered_s = [span for part in parts for span in part.spans], [], 0.0
+        for name in _FOREMOST:
+            before += [(began, ended) for phase, began, ended in spans if phase == name]
+            whole_s = _covered_s(before)
+            if whole_s > covered_s:
+                self.spend(name, (whole_s - covered_s) * 1e3)
+            covered_s = whole_s
+        self.spans += spans
+
     def spend(self, name: str, ms: float) -> None:
         """Adds milliseconds to the phase."""
         self._phases_ms[name] = self._phases_ms.get(name, 0.0) + ms
 
     def __str__(self) -> str:
         return ", ".join(f"{name};dur={ms:.2f}" for name, ms in self.phases_ms.items())
+
+
+def _covered_s(spans: Iterable[tuple[float, float]]) -> float:
+    """The time within any of them."""
+    covered_s, until = 0.0, -math.inf
+    for began, ended in sorted(spans):
+        covered_s += max(0.0, ended - max(began, until))
+        until = max(until, ended)
+    return covered_s
 
 
 class _Phase:

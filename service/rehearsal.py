@@ -1,17 +1,24 @@
 """What can be known before serving, and asked while it lasts: the settings, the models, a server's health."""
 
 import json
+import os
 import ssl
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from service import artifact
-from service.errors import ModelError, SettingsError
+from service.errors import ModelError
 from service.keys import Keys
 from service.listening import tls
 from service.settings import Configuration, Settings, described
+from service.tracing import Traces
+
+if TYPE_CHECKING:
+    from service.engine import FakeEngine
 
 _PATIENCE_S = 5.0
 
@@ -19,7 +26,7 @@ _PATIENCE_S = 5.0
 def rehearse(configuration: Configuration) -> Iterator[str]:
     """The settings and whence they come, then the models; raises SettingsError on what would stop the server.
 
-    Reads every file that serving would, and compiles nothing.
+    Reads every file that serving would, compiles nothing, and leaves nothing behind.
     """
     settings = configuration.settings
     for name in described():
@@ -28,6 +35,9 @@ def rehearse(configuration: Configuration) -> Iterator[str]:
     if settings.keys:
         Keys.read(Path(settings.keys))
     tls(settings)
+    _check_extras(settings)
+    if settings.cache:
+        _check_cache(Path(settings.cache), settings.cache_bytes)
     yield from _models(settings)
 
 
@@ -43,21 +53,66 @@ def is_ready(settings: Settings, url: str = "") -> bool:
         return False
 
 
+def _check_extras(settings: Settings) -> None:
+    if settings.otlp_endpoint:
+        Traces(settings.otlp_endpoint).close()
+    if settings.grpc_port:
+        from service.protocols.grpc import installed
+
+        installed()
+
+
+def _check_cache(folder: Path, limit_bytes: int) -> None:
+    """Folders made for it go again: they would be this user's, and the server may run as another."""
+    from service.engine import Cache
+
+    missing = [place for place in (folder, *folder.parents) if not os.path.exists(place)]  # noqa: PTH110 - never raises
+    try:
+        Cache(folder, limit_bytes)
+    finally:
+        for made in missing:
+            with suppress(OSError):
+                made.rmdir()
+
+
 def _models(settings: Settings) -> Iterator[str]:
-    good = []
-    for name in artifact.names(settings.models_folder):
-        for version in artifact.versions(settings.models_folder, name):
-            try:
-                artifact.read(settings.models_folder, name, version)
-            except ModelError as error:
-                yield f"# {name}/{version}: {error}"
-            else:
-                good.append(name)
-                yield f"# {name}/{version}: good"
-    wanted = settings.model or (good[0] if len(set(good)) == 1 else "")
-    if wanted not in good:
-        folder, expected = settings.models_folder, settings.model or "one model, or `model` to choose"
-        raise SettingsError(f"{folder}: expected {expected}, received {sorted(set(good)) or 'no good version'}")
+    """What the repository itself makes of the folder, with engines that compile nothing: OpenVINO comes in here."""
+    from service.repository import Repository
+
+    repository = Repository(settings.models_folder, _uncompiled, default=settings.model)
+    try:
+        repository.load()
+    finally:  # the versions come first, then what is wrong with them
+        for model in repository.listing():
+            yield from _told(settings.models_folder, model)
+
+
+def _uncompiled(found: artifact.Artifact) -> "FakeEngine":
+    from service.engine import FakeEngine
+
+    engine = FakeEngine(found.manifest)
+    engine.precision = found.manifest.configuration.precision
+    return engine
+
+
+def _told(root: Path, model: dict[str, Any]) -> Iterator[str]:
+    """A line for every version, also for those that are opened on demand only, and for what becomes of the policy."""
+    name = model["name"]
+    for version in model["versions"]:
+        yield f"# {name}/{version['version']}: {_judged(root, name, version)}"
+    if model.get("unloaded"):
+        yield f"# {name}: unloaded"
+    if trouble := model.get("trouble"):
+        yield f"# {name}: {trouble}"
+
+
+def _judged(root: Path, name: str, version: dict[str, Any]) -> str:
+    if version["state"] == "available":
+        try:
+            artifact.read(root, name, version["version"])
+        except ModelError as error:
+            return str(error)
+    return str(version.get("reason", "good"))
 
 
 def _shown(name: str, value: object) -> object:

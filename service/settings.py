@@ -34,7 +34,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     max_pixels: Annotated[Count, Meta(description="largest picture or mask; nothing larger is decoded")] = 4096 * 4096
     max_header_bytes: Annotated[Count, Meta(description="longest request line, and longest header")] = 8190
     max_headers: Annotated[Count, Meta(description="most headers of a request")] = 128
-    queue: Annotated[Count, Meta(description="posts inside a worker at once: arriving, waiting, in work")] = 64
+    queue: Annotated[
+        Chosen,
+        Meta(description="posts inside a worker at once: arriving, waiting, in work; 0 for 8 a core, at least 64"),
+    ] = 0
     workers: Annotated[Count, Meta(description="processes on the port, each with its own models and cores")] = 1
     cores: Annotated[Chosen, Meta(description="cores of a worker; 0 for its share of the machine's")] = 0
     pixel_threads: Annotated[Chosen, Meta(description="threads of a worker that compute; 0 for one a core")] = 0
@@ -62,7 +65,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ] = 20.0
     keepalive_s: Annotated[Seconds, Meta(description="longest a connection idles, or takes to send its headers")] = 75.0
     connection_s: Annotated[
-        float, Meta(description="longest a connection stays with one of several workers; 0 for ever")
+        float, Meta(ge=0, description="longest a connection stays with one of several workers; 0 for ever")
     ] = 60.0
     keys: Annotated[str, Meta(description='TOML file of API keys, `name = "sha256 of the key"`; none when empty')] = ""
     open: Annotated[bool, Meta(description="listen beyond this machine without keys")] = False

@@ -33,9 +33,9 @@ class Traces:
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("service")
 
-    def begin(self, name: str, traceparent: str) -> "Trace":
-        """A request's span, within the caller's trace if it has one."""
-        return Trace(self._tracer, name, traceparent)
+    def begin(self, name: str, traceparent: str, tracestate: str = "") -> "Trace":
+        """A request's span, within the caller's trace if it has one (W3C Trace Context)."""
+        return Trace(self._tracer, name, traceparent, tracestate)
 
     def close(self) -> None:
         """Sends what is left; may take seconds."""
@@ -45,11 +45,11 @@ class Traces:
 class Trace:
     """A span of one request. The spans of its phases are made at its end, from their timing."""
 
-    def __init__(self, tracer: "Tracer", name: str, traceparent: str) -> None:
+    def __init__(self, tracer: "Tracer", name: str, traceparent: str, tracestate: str) -> None:
         from opentelemetry.trace import SpanKind
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-        parent = TraceContextTextMapPropagator().extract({"traceparent": traceparent})
+        parent = TraceContextTextMapPropagator().extract({"traceparent": traceparent, "tracestate": tracestate})
         self._tracer = tracer
         self._span = tracer.start_span(name, parent, SpanKind.SERVER)
         context = self._span.get_span_context()

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
-from service.cores import available_cores, shares
+from service.cores import available_cores, portions, shares
 from service.errors import ServiceError, SettingsError
 from service.listening import address, bound
 from service.logbook import log_to_errors
@@ -40,9 +40,16 @@ async def supervise(settings: Settings) -> None:
     The socket stays open here, so that a connection finds a listener whatever happens to a worker.
     """
     with bound(settings) as listener, _shared_folder():
-        cores = settings.cores or max(1, available_cores() // settings.workers)
-        each = msgspec.structs.replace(settings, cores=cores)
-        await _Supervisor(each, listener, shares(settings.workers)).run()
+        await _Supervisor(settings, listener, shares(settings.workers)).run()
+
+
+def divided(settings: Settings, parts: list[frozenset[int]]) -> list[Settings]:
+    """The settings of each worker: cores as it is pinned; an admin API for the first alone, which tells the others."""
+    portion = [settings.cores] * len(parts) if settings.cores else portions(parts, available_cores())
+    return [
+        msgspec.structs.replace(settings, cores=cores, admin_port=0 if number else settings.admin_port)
+        for number, cores in enumerate(portion)
+    ]
 
 
 @dataclass(frozen=True)
@@ -93,8 +100,8 @@ class _Supervisor:
 
     def __init__(self, settings: Settings, listener: socket, parts: list[frozenset[int]]) -> None:
         self._settings, self._listener = settings, listener
-        alone = msgspec.structs.replace(settings, admin_port=0)  # the first worker's tells the others
-        self._slots = [_Slot(n, alone if n else settings, self, cpus) for n, cpus in enumerate(parts)]
+        each = zip(divided(settings, parts), parts, strict=True)
+        self._slots = [_Slot(number, own, self, cpus) for number, (own, cpus) in enumerate(each)]
         self._announced = False
         self._failure = ""
         self.listener = listener

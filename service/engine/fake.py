@@ -8,6 +8,7 @@ from service.engine.protocol import Waiter, check_picture, settle
 from service.errors import EngineError
 from service.frame import Pixels, Probabilities
 from service.manifest import Manifest
+from service.metrics import Timing
 
 
 class FakeEngine:
@@ -22,7 +23,7 @@ class FakeEngine:
         self._waiters: set[Waiter] = set()
         self._closed = False
 
-    async def infer(self, picture: Pixels) -> Probabilities:
+    async def infer(self, picture: Pixels, timing: Timing | None = None) -> Probabilities:
         """As the protocol says."""
         check_picture(picture, self._shape, self._closed)
         loop = asyncio.get_running_loop()
@@ -30,7 +31,8 @@ class FakeEngine:
         self._waiters.add(waiter)
         timer = loop.call_later(self._delay_s, settle, waiter, self._brightness(picture))
         try:
-            return await waiter
+            with (timing or Timing()).phase("infer"):
+                return await waiter
         finally:
             timer.cancel()
             self._waiters.discard(waiter)

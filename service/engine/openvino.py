@@ -5,7 +5,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import openvino as ov
@@ -17,11 +17,20 @@ from service.engine.protocol import Inline, Waiter, check_picture, settle
 from service.errors import EngineError, ModelError
 from service.frame import Pixels, Probabilities
 from service.manifest import Manifest
+from service.metrics import Timing
 
 GATHER_S = 0.003
-_Item: TypeAlias = tuple[Waiter, Pixels]
 _Line: TypeAlias = "SimpleQueue[_Item]"
 _Requests: TypeAlias = "SimpleQueue[ov.InferRequest]"
+
+
+class _Item(NamedTuple):
+    """A picture in the line, whoever waits for its answer, and since when."""
+
+    waiter: Waiter
+    picture: Pixels
+    timing: Timing
+    since: float
 
 
 class OpenVinoEngine:
@@ -38,16 +47,17 @@ class OpenVinoEngine:
     ) -> None:
         """Compiles, warms up and tests itself, which takes seconds; raises ModelError."""
         self._shape, self._batch = manifest.input.shape, manifest.configuration.batch
-        self._on_cores = manifest.configuration.device == "CPU"
         plan = planned(manifest, cores)
         try:
             lanes = compiled(manifest, (graph, weights), plan, cache)
             self.precision = str(lanes[0].get_property("INFERENCE_PRECISION_HINT").to_string())
             wanted = plan.requests or lanes[0].get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
             requests = [lane.create_infer_request() for lane in lanes for _ in range(wanted)]
-            _self_test(requests, self._shape)
+            _self_test(requests, self._shape, self._batch)
         except RuntimeError as error:
             raise ModelError(f"{manifest.name}/{manifest.version}: OpenVINO: {error}") from error
+        alone = manifest.configuration.device == "CPU" and self._batch == 1
+        self._in_their_threads = alone and len(requests) >= cores  # fewer would have them wait for a request
         self._idle: _Requests = SimpleQueue()
         for request in requests:
             self._idle.put(request)
@@ -59,7 +69,7 @@ class OpenVinoEngine:
     @property
     def inline(self) -> Inline | None:
         """As the protocol says."""
-        return self._compute if self._on_cores and self._batch == 1 else None
+        return self._compute if self._in_their_threads else None
 
     def _compute(self, picture: Pixels) -> Probabilities:
         check_picture(picture, self._shape, self._closed)
@@ -72,12 +82,12 @@ class OpenVinoEngine:
             self._idle.put(request)
         return values
 
-    async def infer(self, picture: Pixels) -> Probabilities:
+    async def infer(self, picture: Pixels, timing: Timing | None = None) -> Probabilities:
         """As the protocol says."""
         check_picture(picture, self._shape, self._closed)
         waiter: Waiter = asyncio.get_running_loop().create_future()
         self._waiters.add(waiter)
-        self._line.put((waiter, picture))
+        self._line.put(_Item(waiter, picture, timing or Timing(), time.perf_counter()))
         self._threads.submit(_serve, self._line, self._idle, self._batch)
         try:
             return await waiter
@@ -110,21 +120,25 @@ def _taken(line: _Line, most: int) -> list[_Item]:
     with suppress(Empty):
         while len(items) < most:
             item = line.get(timeout=max(0.0, until - time.monotonic())) if items else line.get_nowait()
-            if not item[0].done():
+            if not item.waiter.done():
                 until = until or time.monotonic() + GATHER_S
                 items.append(item)
-    return [item for item in items if not item[0].done()]
+    return [item for item in items if not item.waiter.done()]
 
 
 def _answer(request: ov.InferRequest, items: list[_Item]) -> None:
+    for item in items:
+        item.timing.add("queue", since=item.since)
+    began = time.perf_counter()
     try:
-        pictures = [picture for _, picture in items]
+        pictures = [item.picture for item in items]
         answers = _inferred(request, pictures[0] if len(pictures) == 1 else np.concatenate(pictures))
-        for (waiter, _), values in zip(items, answers, strict=True):
-            _settle_soon(waiter, values)
+        for item, values in zip(items, answers, strict=True):
+            item.timing.add("infer", since=began)
+            _settle_soon(item.waiter, values)
     except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for it
-        for waiter, _ in items:
-            _settle_soon(waiter, EngineError(f"OpenVINO: {error}"))
+        for item in items:
+            _settle_soon(item.waiter, EngineError(f"OpenVINO: {error}"))
 
 
 def _inferred(request: ov.InferRequest, pictures: Pixels) -> Probabilities:
@@ -141,16 +155,21 @@ def _settle_soon(waiter: Waiter, outcome: Probabilities | EngineError) -> None:
         waiter.get_loop().call_soon_threadsafe(settle, waiter, outcome)
 
 
-def _self_test(requests: list[ov.InferRequest], shape: tuple[int, ...]) -> None:
-    """A fixed picture through every request, twice: finite, in range, and always the same."""
-    picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    first = _raw(requests[0], picture)
+def _self_test(requests: list[ov.InferRequest], shape: tuple[int, ...], batch: int) -> None:
+    """Fixed pictures through every request, twice, and in batches: finite, in range, and always the same."""
+    pictures = np.random.default_rng(0).integers(0, 256, (batch, *shape[1:]), dtype=np.uint8)
+    first = np.concatenate([_raw(requests[0], pictures[row : row + 1]) for row in range(batch)])
     if not np.isfinite(first).all() or first.min() < -0.01 or first.max() > 1.01:
         raise ModelError(f"graph.xml: output: expected 0 to 1, received {first.min()} to {first.max()}")
     for request in requests:
-        difference = float(np.abs(_raw(request, picture) - first).max())
-        if difference > 1e-3:
-            raise ModelError(f"graph.xml: output: expected the same twice, received {difference:g} apart")
+        for count in range(1, batch + 1):
+            again = _raw(request, pictures[:count])
+            if again.shape != first[:count].shape:
+                raise ModelError(f"graph.xml: output: expected {first[:count].shape}, received {again.shape}")
+            difference = float(np.abs(again - first[:count]).max())
+            if difference > 1e-3:
+                told = "the same twice" if count == 1 else f"a picture's own in a batch of {count}"
+                raise ModelError(f"graph.xml: output: expected {told}, received {difference:g} apart")
 
 
 def _raw(request: ov.InferRequest, picture: Pixels) -> Probabilities:

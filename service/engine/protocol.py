@@ -10,6 +10,7 @@ import numpy as np
 from service.errors import EngineError
 from service.frame import Pixels, Probabilities
 from service.manifest import Manifest
+from service.metrics import Timing
 
 Waiter: TypeAlias = asyncio.Future[Probabilities]
 Inline: TypeAlias = Callable[[Pixels], Probabilities]
@@ -24,12 +25,16 @@ class Engine(Protocol):
 
     @property
     def inline(self) -> Inline | None:
-        """As `infer`, in the calling thread, which waits; None where that would keep pictures apart, or a core idle."""
+        """As `infer`, in the calling thread, which waits; None where that would keep pictures apart, or a core idle.
 
-    async def infer(self, picture: Pixels) -> Probabilities:
+        Its time is the caller's to measure.
+        """
+
+    async def infer(self, picture: Pixels, timing: Timing | None = None) -> Probabilities:
         """(1, H, W, 3) uint8 to (h, w) float32 in [0, 1]; may be called again before it has answered.
 
-        Raises EngineError, also for everything in flight when the engine is closed.
+        What comes before its own computation counts as `queue`, the rest as `infer`. Raises EngineError, also for
+        everything in flight when the engine is closed.
         """
 
     def close(self) -> None:

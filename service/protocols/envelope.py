@@ -30,8 +30,7 @@ async def envelope(request: web.Request, handler: Handler) -> web.StreamResponse
         response = await handler(request)
     except ServiceError as error:
         response = refusal(request, str(error), error.code, error.status)
-        if isinstance(error, OverloadError):
-            response.headers["Retry-After"] = str(error.retry_after_s)
+        response.headers.update(retry_after(error))
         if isinstance(error, UnauthorizedError):
             response.headers["WWW-Authenticate"] = "Bearer"
     except web.HTTPException as error:
@@ -73,6 +72,11 @@ def refusal(request: web.BaseRequest, message: str, code: str, status: int) -> w
     """An error in the one shape; its code stays in the request, for whoever counts them."""
     request[CODE] = code
     return web.json_response(_shape(request, message, code, status), status=status)
+
+
+def retry_after(error: Exception) -> dict[str, str]:
+    """The header that says when to come back, where it makes sense (RFC 9110, 10.2.3)."""
+    return {"Retry-After": str(error.retry_after_s)} if isinstance(error, OverloadError) else {}
 
 
 def told(request: web.BaseRequest, error: Exception) -> dict[str, Any]:

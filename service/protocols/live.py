@@ -11,7 +11,8 @@ from functools import partial
 from aiohttp import web
 
 from service.admission import Admission
-from service.errors import PictureTooLargeError, QueueFullError, RequestError
+from service.engine import Served
+from service.errors import PictureTooLargeError, QueueFullError, RequestError, UnknownLabelError
 from service.frame import Size
 from service.matting import Matte, Matting, Order
 from service.metrics import Metrics, Timing
@@ -34,13 +35,17 @@ _LONGEST_SIDE = 65_535
 _CLOSING_S = 2.0
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Sitting:
-    """What is the same for every frame of a connection; `steadying` where masks are to stand still."""
+    """What is the same for every frame of a connection; `steadying` where masks are to stand still.
+
+    `side` is the label that was drawn where the caller names no version: two versions in turn would flicker.
+    """
 
     request: web.Request
     asked: Asked
     steadying: Steadying | None
+    side: str = ""
 
 
 class Live:
@@ -86,7 +91,7 @@ class Live:
         try:
             async with self._admission.place(caller(request), lasting=True):
                 async with self._admission.deadline():
-                    await self._repository.find(asked.model, asked.version, asked.label)
+                    await self._found(sitting)
                 await socket.prepare(request)
                 await _served(connection, socket, request)
         finally:
@@ -121,10 +126,21 @@ class Live:
         order = Order(_MEDIA_TYPES[offer.picture], asked.format, asked.look, declared)
         moment = sitting.steadying.at(offer.pts) if sitting.steadying else None
         async with self._admission.deadline():
-            served = await self._repository.find(asked.model, asked.version, asked.label)
+            served = await self._found(sitting)
             async with self._admission.turn(timing, caller(sitting.request)):
                 matte = await self._matting.run(offer.body, order, served, timing, moment)
         return _told(offer.pts, matte, Flag.CUT if moment and moment.cut else Flag.NONE)
+
+    async def _found(self, sitting: _Sitting) -> Served:
+        asked, repository = sitting.asked, self._repository
+        if asked.label or asked.version is not None:
+            return await repository.find(asked.model, asked.version, asked.label)
+        sitting.side = sitting.side or repository.side(asked.model)
+        try:
+            return await repository.find(asked.model, label=sitting.side)
+        except UnknownLabelError:  # the canary's trial is over
+            sitting.side = repository.side(asked.model)
+            return await repository.find(asked.model, label=sitting.side)
 
     def _refused(self, pts: float, refusal: dict[str, object]) -> Answer:
         self._metrics.frames("refused")

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import math
 import re
+import time
 from functools import partial
 from urllib.parse import quote
 
@@ -16,14 +18,15 @@ from service.metrics import Timing
 from service.protocols.asked import ASKED, Asked
 from service.protocols.body import body
 from service.protocols.caller import caller
-from service.protocols.envelope import told
-from service.protocols.marks import TIMING
+from service.protocols.envelope import retry_after, told
+from service.protocols.marks import PART_CODES, TIMING
 from service.protocols.multipart import Part, Piece, mixed, parts
 from service.protocols.parameters import Parameters, timeout_s
 from service.repository import Repository
 
 PTS = r"-?\d{1,15}(\.\d{1,6})?"
 _LONGEST_NAME = 64
+_MOMENT_S = 0.001
 
 
 class Mattes:
@@ -48,7 +51,7 @@ class Mattes:
         order = asked.order(request.content_type if "Content-Type" in request.headers else "")
         async with self._admission.place(caller(request)):
             picture = await body(request, self._upload_s, "a picture")
-            matte = await self._matte(request, asked, order, picture, timing)
+            matte = await self._matte(request, asked, order, picture, timing, timeout_s(request.headers))
         headers = _headers(matte, order, timing) | _echoed(pts)
         return web.Response(body=matte.body, headers=headers)
 
@@ -56,8 +59,10 @@ class Mattes:
         """Every model, its versions, and why one isn't served."""
         return web.json_response({"models": self._repository.listing()})
 
-    async def _matte(self, request: web.Request, asked: Asked, order: Order, picture: bytes, timing: Timing) -> Matte:
-        async with self._admission.deadline(timeout_s(request.headers)):
+    async def _matte(
+        self, request: web.Request, asked: Asked, order: Order, picture: bytes, timing: Timing, limit_s: float | None
+    ) -> Matte:
+        async with self._admission.deadline(limit_s):
             served = await self._repository.find(asked.model, asked.version, asked.label)
             async with self._admission.turn(timing, caller(request)):
                 return await self._matting.run(picture, order, served, timing)
@@ -67,25 +72,42 @@ class Mattes:
             raise InvalidParameterError("pts: expected as the names of the parts, received in the query")
         async with self._admission.place(caller(request)):
             data = await body(request, self._upload_s, "pictures")
+            limit_s = timeout_s(request.headers)
             found = await asyncio.to_thread(parts, data, request.headers["Content-Type"])
-            piece = partial(self._piece, request, asked)
-            return await mixed(request, found, piece, self._admission.keep_place, self._upload_s)
+            sheet = _Sheet(request, asked, time.monotonic() + limit_s if limit_s else math.inf)
+            try:
+                piece = partial(self._piece, sheet)
+                return await mixed(request, found, piece, self._admission.keep_place, self._upload_s)
+            finally:
+                request[TIMING].gather(sheet.timings)
 
-    async def _piece(self, request: web.Request, asked: Asked, part: Part) -> Piece:
+    async def _piece(self, sheet: "_Sheet", part: Part) -> Piece:
         """A part's answer, whatever happens to it."""
         timing = Timing()
+        sheet.timings.append(timing)
         try:
             part.check()
-            order = asked.order(part.media_type)
-            matte = await self._matte(request, asked, order, part.body, timing)
-            piece = Piece(200, _headers(matte, order, timing) | _named(part.name), matte.body)
+            order = sheet.asked.order(part.media_type)
+            matte = await self._matte(sheet.request, sheet.asked, order, part.body, timing, sheet.left_s())
+            return Piece(200, _headers(matte, order, timing) | _named(part.name), matte.body)
         except Exception as error:  # noqa: BLE001 - whatever it is, the other parts are answered
-            refusal = told(request, error)
-            headers = {"Content-Type": "application/json; charset=utf-8"} | _named(part.name)
-            piece = Piece(refusal["status"], headers, json.dumps(refusal).encode())
-        for phase, ms in timing.phases_ms.items():
-            request[TIMING].spend(phase, ms)
-        return piece
+            refusal = told(sheet.request, error)
+            sheet.request[PART_CODES].append(refusal["code"])
+            headers = {"Content-Type": "application/json; charset=utf-8"} | retry_after(error) | _named(part.name)
+            return Piece(refusal["status"], headers, json.dumps(refusal).encode())
+
+
+class _Sheet:
+    """What the parts of a post have in common: what is asked, and until when."""
+
+    def __init__(self, request: web.Request, asked: Asked, until: float) -> None:
+        self.request, self.asked, self._until = request, asked, until
+        self.timings: list[Timing] = []
+        request[PART_CODES] = []
+
+    def left_s(self) -> float:
+        """The time that is left to them, never quite none."""
+        return max(_MOMENT_S, self._until - time.monotonic())
 
 
 def _headers(matte: Matte, order: Order, timing: Timing) -> dict[str, str]:

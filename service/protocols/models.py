@@ -3,6 +3,7 @@
 import time
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from service.admission import Admission
@@ -51,6 +52,11 @@ class Models:
         """Whether it makes sense to ask."""
         return self._admission.ready
 
+    @property
+    def places(self) -> int:
+        """How many posts may be inside at once."""
+        return self._admission.queue
+
     def place(self, caller: str) -> AbstractAsyncContextManager[None]:
         """A place inside; raises OverloadError."""
         return self._admission.place(caller)
@@ -79,8 +85,8 @@ class Models:
             served = await self._found(named)
             key = (served.manifest.name, served.manifest.version)
             try:
-                async with self._admission.turn(timing, caller.name):
-                    outputs = await self._inference.run(question, served, timing)
+                turn = partial(self._admission.turn, caller=caller.name)
+                outputs = await self._inference.run(question, served, timing, turn)
             except BaseException:
                 self._statistics.failed(key, time.perf_counter() - began)
                 raise

@@ -11,7 +11,7 @@ from service.access_log import AccessLog
 from service.metrics import Metrics, Timing
 from service.protocols.caller import caller
 from service.protocols.envelope import traceparent
-from service.protocols.marks import CODE, REQUEST_ID, TIMING, TRACEPARENT
+from service.protocols.marks import CODE, PART_CODES, REQUEST_ID, TIMING, TRACEPARENT
 from service.tracing import Trace, Traces
 
 LEFT = 499  # what nginx logs when a caller didn't wait
@@ -43,7 +43,7 @@ def observation(observers: Observers) -> Middleware:
     @web.middleware
     async def observed(request: web.Request, handler: Handler) -> web.StreamResponse:
         began = time.perf_counter()
-        trace = traces.begin(f"{request.method} {_route(request)}", traceparent(request.headers)) if traces else None
+        trace = _begun(traces, request) if traces else None
         if trace:
             request[TRACEPARENT] = trace.traceparent
         status, size = LEFT, 0
@@ -76,8 +76,8 @@ def _count(metrics: Metrics, request: web.Request, status: int, total_s: float) 
         metrics.left(protocol(request))
     else:
         metrics.answered(protocol(request), status, timing, total_s)
-    if CODE in request:
-        metrics.rejected(request[CODE])
+    for code in (*([request[CODE]] if CODE in request else []), *request.get(PART_CODES, [])):
+        metrics.rejected(code)
 
 
 def _line(request: web.Request, status: int, size: int, total_s: float) -> dict[str, object]:
@@ -103,6 +103,11 @@ def _line(request: web.Request, status: int, size: int, total_s: float) -> dict[
 def _route(request: web.Request) -> str:
     resource = request.match_info.route.resource
     return resource.canonical if resource else "unknown"
+
+
+def _begun(traces: Traces, request: web.Request) -> Trace:
+    headers = request.headers
+    return traces.begin(f"{request.method} {_route(request)}", traceparent(headers), headers.get("tracestate", ""))
 
 
 def _end(trace: Trace, request: web.Request, status: int) -> None:

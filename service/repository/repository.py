@@ -23,7 +23,7 @@ from service.errors import (
 )
 from service.repository import policy as policies
 from service.repository.listing import listed, why_not
-from service.repository.policy import Policy
+from service.repository.policy import CANARY, STABLE, Policy
 from service.repository.shelf import Fault, Shelf, renewed
 from service.repository.spares import Key, Spares
 from service.repository.survey import find, survey
@@ -90,16 +90,18 @@ class Repository:
         """
         shelf = self._known(name or self._default)
         if version is None and not label:
-            served = shelf.drawn()
-            if not served:
-                raise ModelError(why_not([shelf], shelf.name))
-            return served
+            return _drawn(shelf)
         version = version or shelf.labelled(label)
         served = shelf.has(version) or self._spares.get((shelf.name, version))
         if served:
             return served
         await self._check_there(shelf, version)
         return await asyncio.shield(self._opened((shelf.name, version)))
+
+    def side(self, name: str = "") -> str:
+        """`stable` or `canary`, as the model's policy draws, for a caller who is to stay with it; raises as `find`."""
+        shelf = self._known(name or self._default)
+        return CANARY if _drawn(shelf) is shelf.canary else STABLE
 
     async def refresh(self, name: str = "") -> None:
         """Looks at the disk again, at one model or at all, and serves what its policy wants now."""
@@ -276,6 +278,13 @@ class Repository:
         if len(good) > 1:
             raise SettingsError(f"{self._root}: several models ({', '.join(good)}): choose one with --model")
         return good[0] if good else ""
+
+
+def _drawn(shelf: Shelf) -> Served:
+    served = shelf.drawn()
+    if not served:
+        raise ModelError(why_not([shelf], shelf.name))
+    return served
 
 
 def _close(open_: list[Served]) -> None:

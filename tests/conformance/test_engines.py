@@ -2,17 +2,23 @@
 
 import asyncio
 import gc
+import time
 import weakref
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 import numpy as np
+import openvino as ov
 import pytest
+from openvino import opset13 as op
 
 from service.engine import Engine, FakeEngine, OpenVinoEngine
 from service.errors import EngineError, ModelError
 from service.frame import Pixels
 from service.manifest import Manifest
+from service.metrics import Timing
 from tests.service.toy import Toy, graph, manifest
 
 TOY = Toy(height=64, width=96)
@@ -50,6 +56,18 @@ async def test_the_answer_has_the_shape_and_range_of_the_contract(engine: Engine
     assert values.shape == (16, 24)
     assert values.dtype == np.float32
     assert 0 <= values.min() < values.max() <= 1
+
+
+async def test_the_wait_in_the_line_is_not_the_networks(engine: Engine) -> None:
+    timings = [Timing() for _ in range(64)]
+    began = time.perf_counter()
+    await asyncio.gather(*(engine.infer(shade(1), timing) for timing in timings))
+    whole_ms = 1000 * (time.perf_counter() - began)
+    for timing in timings:
+        assert set(timing.phases_ms) <= {"queue", "infer"}
+        assert 0 < sum(timing.phases_ms.values()) <= whole_ms
+    computed = {span for timing in timings for span in timing.spans if span[0] == "infer"}
+    assert len({began for _, began, _ in computed}) > 1 or isinstance(engine, FakeEngine)
 
 
 @pytest.mark.parametrize("value", [0, 51, 255])
@@ -189,3 +207,23 @@ def test_openvino_refuses_a_graph_that_is_not_the_manifests(facts: Manifest, say
 def test_openvino_refuses_what_is_no_graph(files: tuple[bytes, bytes]) -> None:
     with pytest.raises(ModelError, match="OpenVINO"):
         OpenVinoEngine(spoilt(), *files, cores=1)
+
+
+def mixing() -> tuple[bytes, bytes]:
+    """A graph that gives every picture of a batch the mean of all."""
+    model = ov.Core().read_model(*graph(TOY))
+    person = model.output(0).get_node().input_value(0)
+    mean = op.reduce_mean(person, op.constant(np.array([0])), keep_dims=True)
+    spread_out = op.add(op.multiply(person, op.constant(np.float32(0))), mean)
+    result = ov.Model([spread_out], model.get_parameters(), "mixing")
+    result.output(0).set_names({"person"})
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "graph.xml"
+        ov.save_model(result, path, compress_to_fp16=False)
+        return path.read_bytes(), path.with_suffix(".bin").read_bytes()
+
+
+def test_a_graph_that_mixes_the_pictures_of_a_batch_is_served_alone_only() -> None:
+    OpenVinoEngine(spoilt(), *mixing(), cores=1).close()
+    with pytest.raises(ModelError, match="own in a batch of 2"):
+        OpenVinoEngine(spoilt(configuration_batch=3), *mixing(), cores=1)

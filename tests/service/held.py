@@ -5,6 +5,7 @@ import asyncio
 from service.engine import FakeEngine
 from service.frame import Pixels, Probabilities
 from service.manifest import Manifest
+from service.metrics import Timing
 
 
 class Gate:
@@ -35,6 +36,6 @@ class HeldEngine(FakeEngine):
         super().__init__(manifest)
         self._gate = gate
 
-    async def infer(self, picture: Pixels) -> Probabilities:
+    async def infer(self, picture: Pixels, timing: Timing | None = None) -> Probabilities:
         await self._gate.passed()
-        return await super().infer(picture)
+        return await super().infer(picture, timing)

@@ -199,6 +199,30 @@ async def test_bodies_that_arrive_count_as_turns_to_come() -> None:
     assert door.expected_wait_s() == 0
 
 
+async def test_bodies_that_trickle_keep_nobody_out_and_are_asked_again_when_they_are_there() -> None:
+    door = measured(admission(queue=99, in_flight=1, max_wait_s=0.05), 0.02)
+    come = asyncio.Event()
+
+    async def trickling() -> None:
+        async with door.place():
+            await come.wait()
+            async with door.turn(Timing()):
+                await asyncio.Event().wait()
+
+    slow = await started(*(trickling() for _ in range(3)))
+    with pytest.raises(QueueFullError):
+        await inside(door)
+    await asyncio.sleep(0.06)
+    quick = await started(*(inside(door) for _ in range(3)))
+    assert not any(task.done() for task in (*slow, *quick))
+    come.set()
+    await started()
+    assert [task.done() for task in slow] == [True, True, True]
+    assert all(isinstance(task.exception(), QueueFullError) for task in slow)
+    await left(*quick)
+    assert (door.inside, door.waiting, door._turns.free) == (0, 0, 1)
+
+
 async def test_a_crowd_of_one_caller_costs_others_no_admission() -> None:
     door = measured(admission(queue=99, in_flight=1, max_wait_s=0.5), 0.2)
     greedy = await started(*(inside(door, "greedy") for _ in range(9)))
@@ -220,6 +244,15 @@ async def test_when_all_places_are_taken_the_greedy_make_room() -> None:
     assert door.inside == 4
     await left(*greedy, *modest)
     assert (door.inside, door.waiting) == (0, 0)
+
+
+async def test_the_next_greedy_make_room_when_the_greediest_have_begun() -> None:
+    door = admission(queue=5, in_flight=3)
+    begun = await started(*(inside(door, "greediest") for _ in range(3)))
+    greedy = await started(*(inside(door, "greedy") for _ in range(2)))
+    [modest] = await started(inside(door, "modest"))
+    assert [task.done() for task in (*begun, *greedy, modest)] == [False, False, False, False, True, False]
+    await left(modest, *begun, *greedy)
 
 
 async def test_who_computes_is_not_thrown_out() -> None:

@@ -50,7 +50,7 @@ async def test_a_late_answer_is_an_error(start: Start, jpeg: bytes) -> None:
 
 async def test_a_failed_inference_is_answered_at_once(models: Path, jpeg: bytes) -> None:
     class Failing(FakeEngine):
-        async def infer(self, picture: Pixels) -> Probabilities:
+        async def infer(self, picture: Pixels, timing: Timing | None = None) -> Probabilities:
             raise EngineError("no more memory")
 
     app = build(Settings.read(None, models=str(models), deadline_s=60), lambda found: Failing(found.manifest))
@@ -167,7 +167,7 @@ async def test_stopping_takes_no_longer_than_it_may(models: Path) -> None:
 
 @pytest.mark.parametrize(
     ("settings", "turns"),
-    [({"cores": 1}, 4), ({"cores": 2}, 8), ({"cores": 16}, 32), ({"queue": 1}, 1), ({"in_flight": 5, "queue": 6}, 5)],
+    [({"cores": 1}, 4), ({"cores": 2}, 8), ({"cores": 64}, 256), ({"queue": 1}, 1), ({"in_flight": 5, "queue": 6}, 5)],
 )
 async def test_turns_go_by_the_cores_and_leave_half_of_the_places_to_who_waits(
     models: Path, settings: dict[str, int], turns: int

@@ -1,6 +1,7 @@
 """The container file says nothing that isn't so; it is built where there is a builder."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import service
@@ -35,3 +36,18 @@ def test_it_runs_without_root_and_asks_for_its_own_health() -> None:
     assert all(number.isdecimal() and int(number) > 0 for number in user.split(":"))
     assert 'HEALTHCHECK --interval=10s --timeout=6s --start-period=30s CMD ["matting", "check-health"]' in found
     assert "MATTING_OPEN" not in " ".join(found)
+
+
+def test_every_setting_works_inside_as_the_extras_of_serving_are_installed() -> None:
+    install = next(line for line in lines() if "pip install" in line)
+    installed = set(re.search(r"'\.\[(.+)\]'", install)[1].split(","))
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    wanted = {extra for file in Path(service.__file__).parent.rglob("*.py") for extra in asked(file)}
+    assert wanted
+    assert wanted == installed
+    assert installed <= set(extras)
+
+
+def asked(file: Path) -> list[str]:
+    """The extras that a module's messages ask for."""
+    return re.findall(r"expected the extra danmatte\[(\w+)\]", file.read_text("utf-8"))

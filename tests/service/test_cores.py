@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.cores import available_cores, shares
+from service.cores import available_cores, portions, shares
 
 
 @pytest.fixture(autouse=True)
@@ -79,3 +79,31 @@ def test_threads_of_a_core_stay_together(tmp_path: Path) -> None:
 
 def test_nobody_is_pinned_where_workers_outnumber_cores(tmp_path: Path) -> None:
     assert shares(9, tmp_path) == [frozenset()] * 9
+
+
+def test_a_node_of_a_socket_is_not_torn_though_its_cores_are_numbered_in_turn(tmp_path: Path) -> None:
+    for cpu in range(8):
+        folder = tmp_path / f"sys/devices/system/cpu/cpu{cpu}"
+        write(folder, {"topology/physical_package_id": "0\n", "topology/core_id": f"{cpu}\n"})
+        (folder / f"node{cpu % 2}").symlink_to(tmp_path)
+    assert shares(2, tmp_path) == [frozenset({0, 2, 4, 6}), frozenset({1, 3, 5, 7})]
+
+
+@pytest.mark.parametrize(
+    ("cpus", "workers", "cores", "expected"),
+    [
+        (3, 2, 3, [1, 2]),
+        (7, 4, 7, [1, 2, 2, 2]),
+        (8, 2, 8, [4, 4]),
+        (8, 3, 4, [1, 1, 2]),  # a quota of four
+        (8, 4, 1, [1, 1, 1, 1]),
+        (2, 3, 2, [1, 1, 1]),  # nobody is pinned
+    ],
+)
+def test_workers_use_the_cores_they_are_pinned_to_within_the_quota(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cpus: int, workers: int, cores: int, expected: list[int]
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cpus)), raising=False)
+    parts = shares(workers, tmp_path)
+    assert portions(parts, cores) == expected
+    assert all(used <= (len(part) or 1) for used, part in zip(expected, parts, strict=True))

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from service.engine import FakeEngine, Inline, Served
+from service.engine import FakeEngine, Served
 from service.errors import EngineError, PictureError, TensorError
 from service.frame import Pixels, Probabilities, Size
 from service.inference import MASK, MAX_BATCH, Inference, Question, Tensor, spread
@@ -25,13 +24,13 @@ SHAPE = (1, TOY.height, TOY.width, 3)
 class Pictures:
     """Pictures whose only byte is their light; masks that say what they were made of."""
 
-    async def fitted(self, body: bytes, manifest: Manifest, timing: Timing) -> tuple[Size, Pixels]:
+    async def looked(self, body: bytes, served: Served, timing: Timing) -> tuple[Size, Probabilities]:
         if not body:
             raise PictureError("empty")
-        return Size(len(body), 7), np.full(SHAPE, body[0], np.uint8)
+        return Size(len(body), 7), await served.engine.infer(np.full(SHAPE, body[0], np.uint8), timing)
 
     async def infer(self, picture: Pixels, served: Served, timing: Timing) -> Probabilities:
-        return await served.engine.infer(picture)
+        return await served.engine.infer(picture, timing)
 
     async def mask(self, values: Probabilities, frame: Size, manifest: Manifest, timing: Timing) -> bytes:
         return f"{frame} {values.mean():.1f}".encode()
@@ -52,8 +51,23 @@ def pixels(*lights: int) -> Tensor:
     return Tensor("frame", "UINT8", values.shape, values)
 
 
+class Turns:
+    """Turns for everybody; `most` says how many were had at once, `taken` how many at all."""
+
+    def __init__(self) -> None:
+        self.now = self.most = self.taken = 0
+
+    @asynccontextmanager
+    async def turn(self, timing: Timing) -> AsyncIterator[None]:
+        self.now += 1
+        self.taken += 1
+        self.most = max(self.most, self.now)
+        yield
+        self.now -= 1
+
+
 async def answer(served: Served, tensor: Tensor, *outputs: str) -> list[Tensor]:
-    return await Inference(Pictures()).run(Question((tensor,), outputs), served, Timing())
+    return await Inference(Pictures()).run(Question((tensor,), outputs), served, Timing(), Turns().turn)
 
 
 async def test_a_batch_is_split_and_joined_in_order(served: Served) -> None:
@@ -66,9 +80,9 @@ async def test_one_picture_is_not_copied(served: Served) -> None:
     seen: list[Pixels] = []
 
     class Watching(FakeEngine):
-        async def infer(self, picture: Pixels) -> Probabilities:
+        async def infer(self, picture: Pixels, timing: Timing | None = None) -> Probabilities:
             seen.append(picture)
-            return await super().infer(picture)
+            return await super().infer(picture, timing)
 
     tensor = pixels(9)
     await answer(Served(served.manifest, Watching(served.manifest)), tensor)
@@ -91,60 +105,35 @@ async def test_one_bad_picture_fails_its_batch(served: Served) -> None:
         await answer(served, Tensor("frame", "BYTES", (2,), [b"\xff", b""]))
 
 
-class Slow(Pictures):
-    """Pictures that take their time, and know the most of them that took it at once, by phase."""
-
-    def __init__(self) -> None:
-        self.now: Counter[str] = Counter()
-        self.most: Counter[str] = Counter()
-
-    @asynccontextmanager
-    async def phase(self, name: str, timing: Timing) -> AsyncIterator[None]:
-        self.now[name] += 1
-        self.most[name] = max(self.most[name], self.now[name])
-        with timing.phase(name):
-            await asyncio.sleep(0.005)
-        self.now[name] -= 1
-        yield
-
-    async def fitted(self, body: bytes, manifest: Manifest, timing: Timing) -> tuple[Size, Pixels]:
-        async with self.phase("decode", timing):
-            return await super().fitted(body, manifest, timing)
-
-    async def infer(self, picture: Pixels, served: Served, timing: Timing) -> Probabilities:
-        async with self.phase("infer", timing):
-            return await super().infer(picture, served, timing)
-
-    async def mask(self, values: Probabilities, frame: Size, manifest: Manifest, timing: Timing) -> bytes:
-        async with self.phase("encode", timing):
-            return await super().mask(values, frame, manifest, timing)
-
-
-class AtOnce(FakeEngine):
-    """An engine that infers where it is asked."""
-
-    @property
-    def inline(self) -> Inline:
-        return lambda picture: pytest.fail("these pictures know how")
-
-
 BATCH = Question((Tensor("frame", "BYTES", (12,), [b"a"] * 12),), ("person", MASK))
 
 
-async def test_a_batch_takes_what_the_clock_says(served: Served) -> None:
+@pytest.fixture
+async def slow(served: Served) -> AsyncIterator[Served]:
+    """As `served`, 5 ms later."""
+    engine = FakeEngine(served.manifest, delay_s=0.005)
+    yield Served(served.manifest, engine)
+    engine.close()
+
+
+async def test_a_batch_takes_what_the_clock_says(slow: Served) -> None:
     timing, began = Timing(), time.perf_counter()
-    await Inference(Slow()).run(BATCH, served, timing)
-    assert sum(timing.phases_ms.values()) <= 1000 * (time.perf_counter() - began)
-    assert timing.phases_ms.keys() == {"decode", "infer", "encode"}
-    assert min(timing.phases_ms.values()) >= 5
+    await Inference(Pictures()).run(BATCH, slow, timing, Turns().turn)
+    assert 5 <= sum(timing.phases_ms.values()) <= 1000 * (time.perf_counter() - began)
+    assert len(timing.spans) == 12
 
 
-async def test_a_batch_does_not_fill_the_line_that_all_others_wait_in(served: Served) -> None:
-    for engine, most in ((AtOnce(served.manifest), 4), (served.engine, 12)):  # one that gathers batches wants all
-        pictures = Slow()
-        person, masks = await Inference(pictures).run(BATCH, Served(served.manifest, engine), Timing())
-        assert pictures.most == {"decode": 4, "infer": most, "encode": 4}
-        assert (person.shape[0], len(masks.values)) == (12, 12)
+@pytest.mark.parametrize(("gathers", "most"), [(1, 4), (6, 6)])
+async def test_each_picture_of_a_batch_has_a_turn_and_few_have_one_at_once(
+    slow: Served, gathers: int, most: int
+) -> None:
+    told = slow.manifest
+    replaced = msgspec.structs.replace
+    told = replaced(told, configuration=replaced(told.configuration, batch=gathers))
+    turns = Turns()
+    person, masks = await Inference(Pictures()).run(BATCH, Served(told, slow.engine), Timing(), turns.turn)
+    assert (turns.most, turns.taken, turns.now) == (most, 12, 0)
+    assert (person.shape[0], len(masks.values)) == (12, 12)
 
 
 async def test_a_closed_engine_is_an_error(served: Served) -> None:
@@ -193,6 +182,6 @@ async def test_the_rest_is_given_up_when_one_fails() -> None:
             left.set()
 
     with pytest.raises(EngineError):
-        await spread(act, [False, True])
+        await spread(act, [(False,), (True,)], 2)
     async with asyncio.timeout(5):
         await left.wait()

@@ -96,9 +96,9 @@ async def test_colours_reach_the_graph_in_its_own_order(matting: Matting, channe
         engine = FakeEngine(facts)
         inner = engine.infer
 
-        async def spy(picture: Pixels, colour: str = colour, inner=inner) -> Pixels:
+        async def spy(picture: Pixels, timing: Timing, colour: str = colour, inner=inner) -> Pixels:
             seen[colour] = picture[0, 50, 80]
-            return await inner(picture)
+            return await inner(picture, timing)
 
         engine.infer = spy
         order = Order(media_type="", format="raw")

@@ -35,6 +35,16 @@ def test_a_thread_may_add_a_phase_while_the_others_are_counted() -> None:
     assert list(timing.phases_ms) == ["queue", "after queue"]
 
 
+def test_a_moment_counts_for_whoever_is_foremost() -> None:
+    whole, parts = Timing(), [Timing(), Timing(), Timing()]
+    parts[0].spans += [("queue", 0, 1), ("decode", 1, 2), ("infer", 2, 5)]
+    parts[1].spans += [("queue", 0, 3), ("decode", 3, 6), ("infer", 6, 7)]
+    parts[2].spans += [("encode", 6.5, 8)]
+    whole.gather(parts)
+    assert whole.phases_ms == {"infer": 4000, "decode": 2000, "encode": 1000, "queue": 1000}
+    assert len(whole.spans) == 7
+
+
 WORKER = """
 from service.metrics import Metrics
 metrics = Metrics()

@@ -86,9 +86,10 @@ def test_only_this_machine_is_listened_to_by_default() -> None:
         ("[server]\nport = 1", "unknown key 'server'"),
         ("port = '8080'", "Expected `int`, got `str` - at `$.port`"),
         ("port = 65536", "$.port"),
-        ("queue = 0", "$.queue"),
+        ("queue = -1", "$.queue"),
         ("deadline_s = nan", "$.deadline_s"),
         ("deadline_s = -1", "$.deadline_s"),
+        ("connection_s = -1.0", "$.connection_s"),
         ("host = ''", "$.host"),
         ("max_pixels = 1.5", "$.max_pixels"),
         ("port = ", "readable TOML"),
@@ -115,3 +116,7 @@ def test_models_are_those_here_or_the_checkouts(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "models").mkdir()
     assert Settings().models_folder == Path("models")
     assert Settings(models="elsewhere").models_folder == Path("elsewhere")
+
+
+def test_a_connection_may_stay_for_ever() -> None:
+    assert Settings.read(None, connection_s="0").connection_s == 0

@@ -26,7 +26,7 @@ def exporter():
 
 def test_phases_lie_under_the_request_and_the_request_under_its_caller(exporter) -> None:
     traces = Traces("http://127.0.0.1:1", exporter)
-    trace = traces.begin("POST /v1/mattes", PARENT)
+    trace = traces.begin("POST /v1/mattes", PARENT, "rojo=1,congo=t61rcWkgMzE")
     timing = Timing()
     for phase in ("queue", "decode", "infer", "encode"):
         with timing.phase(phase):
@@ -37,6 +37,7 @@ def test_phases_lie_under_the_request_and_the_request_under_its_caller(exporter)
     request = spans.pop("POST /v1/mattes")
     assert f"{request.context.trace_id:032x}" == PARENT[3:35]
     assert f"{request.parent.span_id:016x}" == PARENT[36:52]
+    assert request.context.trace_state.to_header() == "rojo=1,congo=t61rcWkgMzE"
     assert trace.traceparent == f"00-{PARENT[3:35]}-{request.context.span_id:016x}-01"
     assert list(spans) == ["queue", "decode", "infer", "encode"]
     for span in spans.values():

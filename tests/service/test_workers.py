@@ -11,9 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from aiohttp import ClientConnectorError, ClientError, ClientSession
 
+from service import workers
 from service.metrics import SHARED_FOLDER
+from service.settings import Settings
 from tests.service.toy import publish
 
 ROOT = Path(__file__).parents[2]
@@ -199,3 +202,15 @@ async def test_workers_that_die_again_and_again_leave_no_files(models: Path) -> 
                 while await scraped(address, "matting_worker_starts_total") < starts:  # noqa: ASYNC110
                     await asyncio.sleep(0.1)
         assert files(folder) <= few + 3  # the sums of the dead, and the lock
+
+
+def test_a_worker_uses_every_core_it_is_pinned_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "available_cores", lambda: 3)
+    parts = [frozenset({0}), frozenset({1, 2})]
+    assert [each.cores for each in workers.divided(Settings(workers=2), parts)] == [1, 2]
+    assert [each.cores for each in workers.divided(Settings(workers=2, cores=5), parts)] == [5, 5]
+
+
+def test_the_first_worker_alone_has_the_admin_api() -> None:
+    found = workers.divided(Settings(workers=3, admin_port=9000), [frozenset()] * 3)
+    assert [each.admin_port for each in found] == [9000, 0, 0]

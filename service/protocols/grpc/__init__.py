@@ -1,6 +1,7 @@
 """The Open Inference Protocol over gRPC, with Triton's extensions; the library comes with the extra `grpc`."""
 
 from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -10,6 +11,9 @@ from service.protocols.models import Models
 from service.protocols.observation import Observers
 from service.settings import Settings
 
+if TYPE_CHECKING:
+    from service.protocols.grpc.server import Server
+
 
 def beside(
     models: Models, settings: Settings, *, observers: Observers, keys: Keys | None
@@ -18,17 +22,21 @@ def beside(
 
     Raises SettingsError when the library isn't there.
     """
-    try:
-        from service.protocols.grpc.answering import Desk
-        from service.protocols.grpc.server import Server
-    except ImportError as error:
-        raise SettingsError(f"grpc_port: expected the extra danmatte[grpc]: {error}") from error
-    desk = Desk(observers, keys)
+    server_of = installed()
 
     async def running(app: web.Application) -> AsyncIterator[None]:
-        server = Server(models, desk, settings)
+        server = server_of(models, settings, observers=observers, keys=keys)
         await server.start()
         yield
         await server.stop()
 
     return running
+
+
+def installed() -> "type[Server]":
+    """The server; raises SettingsError when the library isn't there."""
+    try:
+        from service.protocols.grpc.server import Server
+    except ImportError as error:
+        raise SettingsError(f"grpc_port: expected the extra danmatte[grpc]: {error}") from error
+    return Server

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -13,12 +14,13 @@ from typing import Any, Final
 import grpc
 
 from service.errors import DeadlineError, EngineError, ServiceError
-from service.keys import Keys
 from service.metrics import Timing
 from service.protocols.envelope import identity, traceparent
 from service.protocols.observation import LEFT, Observers
 
 log = logging.getLogger(__name__)
+# Whose key the call came with: told by the door, where keys are used.
+KEY_NAME: Final = ContextVar[str]("key_name")
 _SERVICE: Final = "/inference.GRPCInferenceService"
 _CODES: Final = {
     HTTPStatus.UNAUTHORIZED: grpc.StatusCode.UNAUTHENTICATED,
@@ -48,24 +50,30 @@ class Call:
 
 @dataclass(frozen=True)
 class Desk:
-    """Lets callers in and sees them out; `keys` is None where none are used."""
+    """Knows callers and sees them out; where keys are used, callers come through the door."""
 
     observers: Observers
-    keys: Keys | None = None
+    keyed: bool = False
 
     def caller(self, context: Any) -> str:
-        """The name of the key the call came with, or its address; raises UnauthorizedError."""
-        if self.keys:
-            return self.keys.name(_metadata(context))
+        """The name of the key the call came with, or its address; raises LookupError when no door told the name."""
+        if self.keyed:
+            return KEY_NAME.get()
         return str(context.peer()).partition(":")[2].rpartition(":")[0]
 
     @asynccontextmanager
     async def answering(self, context: Any, method: str) -> AsyncIterator[Call]:
-        """Writes the block down as an answer; an error in it ends the call with its gRPC status."""
+        """Writes the block down as an answer to a caller; an error in it ends the call with its gRPC status."""
+        async with self.ending(context, method) as call:
+            call.caller = self.caller(context)
+            yield call
+
+    @asynccontextmanager
+    async def ending(self, context: Any, method: str) -> AsyncIterator[Call]:
+        """The same, whoever asked."""
         try:
             with self.observed(context, method) as call:
                 context.set_trailing_metadata((("x-request-id", call.request_id),))
-                call.caller = self.caller(context)
                 yield call
         except ServiceError as error:
             await context.abort(code_of(error), str(error))
@@ -76,9 +84,10 @@ class Desk:
     @contextmanager
     def observed(self, context: Any, method: str, caller: str = "") -> Iterator[Call]:
         """Counts, logs and traces the block, however it ends."""
-        call = Call(method, _metadata(context), caller=caller)
+        call = Call(method, carried(context.invocation_metadata()), caller=caller)
         traces = self.observers.traces
-        trace = traces.begin(f"{_SERVICE}/{method}", call.traceparent) if traces else None
+        state = call.metadata.get("tracestate", "")
+        trace = traces.begin(f"{_SERVICE}/{method}", call.traceparent, state) if traces else None
         if trace:
             call.traceparent = trace.traceparent
         try:
@@ -118,8 +127,9 @@ def code_of(error: ServiceError) -> grpc.StatusCode:
     return _CODES.get(HTTPStatus(error.status), grpc.StatusCode.INVALID_ARGUMENT)
 
 
-def _metadata(context: Any) -> dict[str, str]:
-    return {name: str(value) for name, value in context.invocation_metadata() or ()}
+def carried(metadata: Iterable[tuple[str, str | bytes]] | None) -> dict[str, str]:
+    """What a call carries along, by name."""
+    return {name: str(value) for name, value in metadata or ()}
 
 
 def _line(call: Call, total_s: float) -> dict[str, object]:

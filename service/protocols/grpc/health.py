@@ -7,6 +7,7 @@ from typing import Any, Final
 import grpc
 
 from service.errors import QueueFullError
+from service.protocols.grpc.door import prompt
 from service.protocols.grpc.messages import message
 from service.protocols.grpc.stream import Seats
 from service.protocols.models import Models
@@ -24,15 +25,16 @@ class Health:
         self._models = models
         self._watchers = Seats(WATCHERS, "watchers")
 
-    async def check(self, request: Any, context: Any) -> Any:
+    async def check(self, requests: Any, context: Any) -> Any:
         """The status of a service, or of the server when none is named."""
+        request = await prompt(requests, context)
         if request.service not in SERVICES:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"expected one of {', '.join(SERVICES[1:])}")
         return self._answer(request)
 
-    async def watch(self, request: Any, context: Any) -> AsyncIterator[Any]:
+    async def watch(self, requests: Any, context: Any) -> AsyncIterator[Any]:
         """The status, and every change of it; to so many watchers at once."""
-        said = None
+        request, said = await prompt(requests, context), None
         try:
             with self._watchers.taken():
                 while True:

@@ -1,5 +1,6 @@
 """The messages and services of the `.proto` files, in a pool of their own: clients in the same process bring theirs."""
 
+from collections.abc import Set
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -21,20 +22,29 @@ def inference(name: str) -> Any:
     return message(f"inference.{name}")
 
 
-def handlers(service: str, answers: object) -> grpc.GenericRpcHandler:
-    """The service's methods, each answered by the one of `answers` that has its name in snake case."""
+def handlers(service: str, answers: object, prompt: Set[str]) -> grpc.GenericRpcHandler:
+    """The service's methods, each answered by the one of `answers` that has its name in snake case.
+
+    Those whose paths are in `prompt` get a stream to read their one request from.
+    """
     described = _pool().FindServiceByName(service)
-    table = {method.name: _handler(method, getattr(answers, _snake(method.name))) for method in described.methods}
+    table = {
+        method.name: _handler(
+            method, getattr(answers, _snake(method.name)), reads=f"/{service}/{method.name}" in prompt
+        )
+        for method in described.methods
+    }
     return grpc.method_handlers_generic_handler(service, table)
 
 
-def _handler(method: Any, answer: Any) -> grpc.RpcMethodHandler:
+def _handler(method: Any, answer: Any, *, reads: bool) -> grpc.RpcMethodHandler:
     kinds = {
         (False, False): grpc.unary_unary_rpc_method_handler,
         (False, True): grpc.unary_stream_rpc_method_handler,
+        (True, False): grpc.stream_unary_rpc_method_handler,
         (True, True): grpc.stream_stream_rpc_method_handler,
     }
-    return kinds[method.client_streaming, method.server_streaming](
+    return kinds[method.client_streaming or reads, method.server_streaming](
         answer,
         request_deserializer=message(method.input_type.full_name).FromString,
         response_serializer=message(method.output_type.full_name).SerializeToString,

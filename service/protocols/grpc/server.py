@@ -5,11 +5,14 @@ from pathlib import Path
 import grpc
 
 from service.errors import SettingsError
+from service.keys import Keys
 from service.protocols.grpc.answering import Desk
 from service.protocols.grpc.calls import Calls
+from service.protocols.grpc.door import OPEN, Door
 from service.protocols.grpc.health import SERVICES, WATCHERS, Health
 from service.protocols.grpc.messages import handlers
 from service.protocols.models import Models
+from service.protocols.observation import Observers
 from service.settings import Settings
 
 # What a message has beside its tensors.
@@ -23,7 +26,7 @@ _GRACE_S = 1.0
 class Server:
     """Serves in the running event loop; `port` is the one it took."""
 
-    def __init__(self, models: Models, desk: Desk, settings: Settings) -> None:
+    def __init__(self, models: Models, settings: Settings, *, observers: Observers, keys: Keys | None) -> None:
         self._settings = settings
         options = [
             ("grpc.max_receive_message_length", settings.max_body_bytes + _SPARE_BYTES),
@@ -31,11 +34,13 @@ class Server:
             ("grpc.so_reuseport", int(settings.workers > 1)),  # workers share the port, strangers don't
         ]
         # Their messages are in memory before they ask for a place.
-        most = settings.queue + settings.live_connections + WATCHERS + _SPARE_CALLS
-        self._server = grpc.aio.server(options=options, maximum_concurrent_rpcs=most)
+        most = models.places + settings.live_connections + WATCHERS + _SPARE_CALLS
+        desk = Desk(observers, keyed=keys is not None)
+        doors = [Door(desk, keys)] if keys else []
+        self._server = grpc.aio.server(interceptors=doors, options=options, maximum_concurrent_rpcs=most)
         calls = Calls(models, desk, streams=settings.live_connections, idle_s=settings.live_idle_s)
         self._server.add_generic_rpc_handlers(
-            (handlers(SERVICES[1], calls), handlers("grpc.health.v1.Health", Health(models)))
+            (handlers(SERVICES[1], calls, OPEN), handlers("grpc.health.v1.Health", Health(models), OPEN))
         )
         self.port = 0
 

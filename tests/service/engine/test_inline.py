@@ -40,7 +40,7 @@ async def test_the_answer_is_the_one_that_is_awaited() -> None:
 
 
 async def test_threads_and_awaiting_callers_share_the_requests_and_mix_nothing_up() -> None:
-    engine = OpenVinoEngine(facts(infer_requests=2), *graph(TOY), cores=1)
+    engine = OpenVinoEngine(facts(infer_requests=2), *graph(TOY), cores=2)
     alone = [await engine.infer(picture(seed)) for seed in range(20)]
     with ThreadPoolExecutor(6) as threads:
         computed = [threads.submit(inline(engine), picture(seed)) for seed in range(20)]
@@ -53,6 +53,10 @@ async def test_threads_and_awaiting_callers_share_the_requests_and_mix_nothing_u
 def test_pictures_that_are_gathered_are_not_kept_apart() -> None:
     assert OpenVinoEngine(facts(batch=4), *graph(TOY), cores=1).inline is None
     assert FakeEngine(facts()).inline is None
+
+
+def test_threads_that_would_wait_for_a_request_do_not_infer() -> None:
+    assert OpenVinoEngine(facts(hint="latency", infer_requests=1), *graph(TOY), cores=2).inline is None
 
 
 def test_what_cannot_be_inferred_is_an_engine_error_and_costs_no_request() -> None:

@@ -1,7 +1,6 @@
 """V2 over gRPC, by a plain channel: every call, every kind of refusal, deadlines, callers who leave, the end."""
 
 import asyncio
-import hashlib
 import socket
 import subprocess
 import sys
@@ -29,10 +28,11 @@ FOLDER = Path(messages.__file__).parent
 
 @dataclass
 class Side:
-    """Both ends: the application, and a channel to it."""
+    """Both ends: the application, and a channel to its port."""
 
     client: TestClient
     channel: grpc.aio.Channel
+    port: int
 
     async def call(self, name: str, request=None, **options):
         """One unary call of the inference service."""
@@ -76,7 +76,7 @@ async def connect(start: Start) -> AsyncIterator[Connect]:
             port = taken.getsockname()[1]
         client = await start(grpc_port=port, **settings)
         channels.append(grpc.aio.insecure_channel(f"127.0.0.1:{port}"))
-        return Side(client, channels[-1])
+        return Side(client, channels[-1], port)
 
     yield connected
     for channel in channels:
@@ -296,17 +296,6 @@ async def test_a_watcher_is_told_and_holds_nothing_up(connect: Connect) -> None:
     assert (await watch.read()).status == 2
     async with asyncio.timeout(15):
         await side.client.close()
-
-
-async def test_keys_are_asked_for(connect: Connect, tmp_path: Path) -> None:
-    keys = tmp_path / "keys.toml"
-    keys.write_text(f'player = "{hashlib.sha256(b"secret").hexdigest()}"\n')
-    side = await connect(keys=str(keys))
-    assert (await side.call("ServerReady")).ready
-    with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await side.call("ModelInfer", infer())
-    assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED
-    await side.call("ModelInfer", infer(), metadata=(("authorization", "Bearer secret"),))
 
 
 def test_the_stored_descriptors_are_those_of_the_protos(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import math
 import signal
 import struct
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,13 +15,14 @@ from aiohttp.test_utils import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from service.app import ADMISSION, LIVE
+from service.app import ADMISSION, LIVE, REPOSITORY
 from service.protocols.connection import MOST_SKIPPED
 from service.wire import Answer, Offer, Picture
 from tests.service import pictures
 from tests.service.conftest import Start
 from tests.service.held import Gate
 from tests.service.test_app import until
+from tests.service.toy import publish
 
 UPGRADE = {
     "Connection": "Upgrade",
@@ -75,6 +77,31 @@ async def test_answers_come_in_the_order_of_their_offers(start: Start, jpeg: byt
         await offer(socket, jpeg, pts)
     gate.let(3)
     assert [(await answered(socket)).pts for _ in range(3)] == [3.0, 1.0, 2.0]
+
+
+async def test_a_connection_stays_with_the_version_it_drew_until_that_trial_is_over(
+    start: Start, jpeg: bytes, tmp_path: Path
+) -> None:
+    for version in (1, 2):
+        publish(tmp_path, version=version)
+    policy = tmp_path / "toy/serving.toml"
+    policy.write_text("[canary]\nversion = 2\nshare = 0.5")
+    client = await start(models=str(tmp_path), watch_s=0)
+    sockets = [await connected(client) for _ in range(6)]
+
+    async def versions() -> list[set[int]]:
+        found: list[set[int]] = [set() for _ in sockets]
+        for pts in range(4):
+            for socket, seen in zip(sockets, found, strict=True):
+                await offer(socket, jpeg, pts)
+                seen.add((await answered(socket)).version)
+        return found
+
+    drawn = await versions()
+    assert sorted(map(list, drawn)) == [[1]] * 3 + [[2]] * 3
+    policy.unlink()
+    await client.app[REPOSITORY].reload("toy")
+    assert await versions() == [{2}] * 6  # the newest, as soon as nothing else is said
 
 
 @pytest.mark.parametrize("extension", [".jpg", ".png", ".webp"])

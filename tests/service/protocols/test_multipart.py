@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import re
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -85,6 +87,27 @@ async def test_a_late_frame_costs_its_own_answer_only(start: Start, jpeg: bytes)
     await until(lambda: gate.waiting == 1)
     gate.let()
     assert [head["X-Status"] for head, _ in await pieces(await asking)] == ["200", "503"]
+
+
+async def test_the_callers_deadline_is_that_of_all_frames_and_the_late_ones_are_told_when_to_return(
+    start: Start, jpeg: bytes
+) -> None:
+    gate, files = Gate(), {str(number): jpeg for number in range(12)}
+    client = await start(held=gate)
+    async with asyncio.timeout(2):  # one deadline after another would be three
+        found = await pieces(await client.post("/v1/mattes", data=form(files), headers={"X-Deadline-Ms": "800"}))
+    assert [(head["X-Status"], "Retry-After" in head) for head, _ in found] == [("503", True)] * 12
+    page = await (await client.get("/metrics")).text()
+    assert 'matting_rejected_total{code="deadline_exceeded"} 12.0' in page
+
+
+async def test_frames_at_once_take_no_longer_than_the_clock_says(start: Start, jpeg: bytes) -> None:
+    client = await start(delay_s=0.05)
+    began = time.perf_counter()
+    await pieces(await client.post("/v1/mattes", data=form({str(number): jpeg for number in range(8)})))
+    page = await (await client.get("/metrics")).text()
+    spent_s = sum(map(float, re.findall(r"^matting_phase_seconds_sum\S* (\S+)$", page, re.MULTILINE)))
+    assert 0.05 < spent_s < time.perf_counter() - began
 
 
 async def test_the_answer_may_be_asked_for_by_its_name(start: Start, jpeg: bytes) -> None:

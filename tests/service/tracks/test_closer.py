@@ -9,6 +9,7 @@ import pytest
 from service.engine import FakeEngine, Served
 from service.frame import Pixels, Probabilities, Size
 from service.manifest import Manifest, parse
+from service.metrics import Timing
 from service.tracks import Header, TrackReader, TrackWriter
 from service.tracks.closer import Closer, Glance, Place
 from service.tracks.looking import Plan
@@ -149,9 +150,9 @@ class Counted(FakeEngine):
         super().__init__(known)
         self.shown: list[Pixels] = []
 
-    async def infer(self, picture: Pixels) -> Probabilities:
+    async def infer(self, picture: Pixels, timing: Timing | None = None) -> Probabilities:
         self.shown.append(picture)
-        return await super().infer(picture)
+        return await super().infer(picture, timing)
 
 
 async def tracked(video: Path, out: Path, served: Served, *, closer: bool) -> tuple[np.ndarray, Tally]:

@@ -12,6 +12,7 @@ from service.engine import FakeEngine, Served
 from service.errors import EngineError
 from service.frame import Pixels, Probabilities, Size
 from service.manifest import Manifest
+from service.metrics import Timing
 from service.tracks import Entry, Header, TrackReader, TrackWriter
 from service.tracks.looking import Plan
 from service.tracks.masks import Tally
@@ -30,7 +31,7 @@ class Watched(FakeEngine):
         self.now = self.most = self.count = 0
         self._fails_at, self._at_least, self._enough = fails_at, at_least, asyncio.Event()
 
-    async def infer(self, picture: Pixels) -> Probabilities:
+    async def infer(self, picture: Pixels, timing: Timing | None = None) -> Probabilities:
         self.count += 1
         if self.count == self._fails_at:
             raise EngineError("the network fell over")
@@ -41,7 +42,7 @@ class Watched(FakeEngine):
         try:
             async with asyncio.timeout(10):
                 await self._enough.wait()
-            return await super().infer(picture)
+            return await super().infer(picture, timing)
         finally:
             self.now -= 1
 

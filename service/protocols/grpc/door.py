@@ -1,0 +1,60 @@
+"""Who is let in: told by what a call carries along, before any of its message is taken."""
+
+import asyncio
+from collections.abc import AsyncIterable, Awaitable, Callable
+from typing import Any, Final
+
+import grpc
+
+from service.errors import UnauthorizedError
+from service.keys import Keys
+from service.protocols.grpc.answering import KEY_NAME, Desk, carried
+
+# Whoever watches over the server needs these before anybody gave it a key.
+OPEN: Final = frozenset(
+    {
+        "/grpc.health.v1.Health/Check",
+        "/grpc.health.v1.Health/Watch",
+        "/inference.GRPCInferenceService/ServerLive",
+        "/inference.GRPCInferenceService/ServerReady",
+    }
+)
+# What gRPC's own telemetry calls a method that isn't there: strangers name no spans.
+_OTHER: Final = "other"
+# Open calls' messages are a few bytes, and come with the call.
+_PROMPT_S: Final = 2.0
+
+
+class Door(grpc.aio.ServerInterceptor):  # type: ignore[misc] # the library has no types
+    """Lets in who has a key, and everybody to the calls of `OPEN`."""
+
+    def __init__(self, desk: Desk, keys: Keys) -> None:
+        self._desk, self._keys = desk, keys
+
+    async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
+        """The call's handler, or one that refuses it."""
+        handler = await continuation(details)
+        if details.method in OPEN:
+            return handler
+        try:
+            KEY_NAME.set(self._keys.name(carried(details.invocation_metadata)))
+        except UnauthorizedError as error:
+            return self._refusing(details.method.rpartition("/")[2] if handler else _OTHER, error)
+        return handler
+
+    def _refusing(self, method: str, error: UnauthorizedError) -> grpc.RpcMethodHandler:
+        async def refuse(unread: Any, context: Any) -> None:
+            async with self._desk.ending(context, method):
+                raise error
+
+        # Of a stream nothing is received until it is asked for; a unary handler gets the whole message first.
+        return grpc.stream_unary_rpc_method_handler(refuse)
+
+
+async def prompt(requests: AsyncIterable[Any], context: Any) -> Any:
+    """The one request of a call that needs no key; who lets it be waited for holds memory, and is sent away."""
+    try:
+        async with asyncio.timeout(_PROMPT_S):
+            return await anext(aiter(requests))
+    except (StopAsyncIteration, TimeoutError):
+        return await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"expected a message within {_PROMPT_S:g} s")
