@@ -154,11 +154,9 @@ class Admission:
 
     def _ask(self, place: _Place) -> None:
         """For its first turn; raises QueueFullError where nobody expected it any more, and there is a line by now."""
-        if place.asked:
-            return
-        place.asked = True
-        if self._arriving.pop(place, None) is None:
+        if not place.asked and self._arriving.pop(place, None) is None:
             self._check_wait(place.caller)
+        place.asked = True
 
     def _longest_wait_s(self) -> float:
         """One turn at least, but not so long that its own would end after the deadline."""

@@ -59,18 +59,17 @@ def shares(count: int, root: Path = Path("/")) -> list[frozenset[int]]:
     if len(cpus) < count:
         return [frozenset()] * count
     cpus.sort(key=lambda cpu: _place(cpu, root))
-    return [frozenset(cpus[low:high]) for low, high in _edges(len(cpus), count)]
+    edges = [len(cpus) * part // count for part in range(count + 1)]
+    return [frozenset(cpus[low:high]) for low, high in pairwise(edges)]
 
 
 def portions(parts: Sequence[frozenset[int]], cores: int) -> list[int]:
     """How many of `cores`, which a quota may make fewer than the CPUs, each of the parts is to use, at least 1."""
-    fair = [high - low for low, high in _edges(cores, len(parts))]
-    return [max(1, min(share, len(part) or share)) for share, part in zip(fair, parts, strict=True)]
-
-
-def _edges(whole: int, count: int) -> Iterator[tuple[int, int]]:
-    """Where `count` parts of a whole begin and end, as even as can be."""
-    return pairwise(whole * part // count for part in range(count + 1))
+    given = [1] * len(parts)
+    for _ in range(cores - len(parts)):
+        room = [len(part) - count for part, count in zip(parts, given, strict=True)]
+        given[room.index(max(room))] += max(room) > 0
+    return given
 
 
 def _place(cpu: int, root: Path) -> list[int]:

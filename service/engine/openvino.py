@@ -20,6 +20,7 @@ from service.manifest import Manifest
 from service.metrics import Timing
 
 GATHER_S = 0.003
+_SAME, _ALIKE = 1e-3, 0.03  # another batch may be computed in another order, in half precision, too
 _Line: TypeAlias = "SimpleQueue[_Item]"
 _Requests: TypeAlias = "SimpleQueue[ov.InferRequest]"
 
@@ -162,12 +163,12 @@ def _self_test(requests: list[ov.InferRequest], shape: tuple[int, ...], batch: i
     if not np.isfinite(first).all() or first.min() < -0.01 or first.max() > 1.01:
         raise ModelError(f"graph.xml: output: expected 0 to 1, received {first.min()} to {first.max()}")
     for request in requests:
-        for count in range(1, batch + 1):
+        for count in sorted({1, min(2, batch), batch}):
             again = _raw(request, pictures[:count])
             if again.shape != first[:count].shape:
                 raise ModelError(f"graph.xml: output: expected {first[:count].shape}, received {again.shape}")
             difference = float(np.abs(again - first[:count]).max())
-            if difference > 1e-3:
+            if difference > (_SAME if count == 1 else _ALIKE):
                 told = "the same twice" if count == 1 else f"a picture's own in a batch of {count}"
                 raise ModelError(f"graph.xml: output: expected {told}, received {difference:g} apart")
 

@@ -22,7 +22,7 @@ from service.protocols.connection import FAILED, GOING, Connection, Limits, hang
 from service.protocols.envelope import told
 from service.protocols.marks import REQUEST_ID
 from service.protocols.parameters import Parameters
-from service.repository import Repository
+from service.repository import Policy, Repository
 from service.settings import Settings
 from service.slot import Waiting
 from service.steadying import Steadying
@@ -39,12 +39,13 @@ _CLOSING_S = 2.0
 class _Sitting:
     """What is the same for every frame of a connection; `steadying` where masks are to stand still.
 
-    `side` is the label that was drawn where the caller names no version: two versions in turn would flicker.
+    `side` is the label that was drawn, by this policy, where the caller names no version: two in turn would flicker.
     """
 
     request: web.Request
     asked: Asked
     steadying: Steadying | None
+    policy: Policy | None = None
     side: str = ""
 
 
@@ -135,10 +136,12 @@ class Live:
         asked, repository = sitting.asked, self._repository
         if asked.label or asked.version is not None:
             return await repository.find(asked.model, asked.version, asked.label)
-        sitting.side = sitting.side or repository.side(asked.model)
+        policy = repository.policy(asked.model)
+        if policy != sitting.policy:
+            sitting.policy, sitting.side = policy, repository.side(asked.model)
         try:
             return await repository.find(asked.model, label=sitting.side)
-        except UnknownLabelError:  # the canary's trial is over
+        except UnknownLabelError:  # the canary can't be served any more
             sitting.side = repository.side(asked.model)
             return await repository.find(asked.model, label=sitting.side)
 

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from service.admission import Admission
 from service.codecs import Encoder
-from service.errors import InvalidParameterError
+from service.errors import DeadlineError, InvalidParameterError
 from service.matting import Matte, Matting, Order
 from service.metrics import Timing
 from service.protocols.asked import ASKED, Asked
@@ -26,7 +26,6 @@ from service.repository import Repository
 
 PTS = r"-?\d{1,15}(\.\d{1,6})?"
 _LONGEST_NAME = 64
-_MOMENT_S = 0.001
 
 
 class Mattes:
@@ -72,9 +71,8 @@ class Mattes:
             raise InvalidParameterError("pts: expected as the names of the parts, received in the query")
         async with self._admission.place(caller(request)):
             data = await body(request, self._upload_s, "pictures")
-            limit_s = timeout_s(request.headers)
+            sheet = _Sheet(request, asked, timeout_s(request.headers))
             found = await asyncio.to_thread(parts, data, request.headers["Content-Type"])
-            sheet = _Sheet(request, asked, time.monotonic() + limit_s if limit_s else math.inf)
             try:
                 piece = partial(self._piece, sheet)
                 return await mixed(request, found, piece, self._admission.keep_place, self._upload_s)
@@ -98,16 +96,20 @@ class Mattes:
 
 
 class _Sheet:
-    """What the parts of a post have in common: what is asked, and until when."""
+    """What the parts of a post have in common: what is asked, and for how long it may take."""
 
-    def __init__(self, request: web.Request, asked: Asked, until: float) -> None:
-        self.request, self.asked, self._until = request, asked, until
+    def __init__(self, request: web.Request, asked: Asked, limit_s: float | None) -> None:
+        self.request, self.asked, self._limit_s = request, asked, limit_s or math.inf
+        self._began = time.monotonic()
         self.timings: list[Timing] = []
         request[PART_CODES] = []
 
     def left_s(self) -> float:
-        """The time that is left to them, never quite none."""
-        return max(_MOMENT_S, self._until - time.monotonic())
+        """The time that is left to them; raises DeadlineError."""
+        left_s = self._began + self._limit_s - time.monotonic()
+        if left_s <= 0:
+            raise DeadlineError(f"no answer within {self._limit_s:g} s")
+        return left_s
 
 
 def _headers(matte: Matte, order: Order, timing: Timing) -> dict[str, str]:

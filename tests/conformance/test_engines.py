@@ -66,8 +66,8 @@ async def test_the_wait_in_the_line_is_not_the_networks(engine: Engine) -> None:
     for timing in timings:
         assert set(timing.phases_ms) <= {"queue", "infer"}
         assert 0 < sum(timing.phases_ms.values()) <= whole_ms
-    computed = {span for timing in timings for span in timing.spans if span[0] == "infer"}
-    assert len({began for _, began, _ in computed}) > 1 or isinstance(engine, FakeEngine)
+    if isinstance(engine, OpenVinoEngine):  # the last waited for all others
+        assert max(timing.phases_ms["infer"] for timing in timings) < whole_ms / 2 < timings[-1].phases_ms["queue"]
 
 
 @pytest.mark.parametrize("value", [0, 51, 255])

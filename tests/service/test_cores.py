@@ -95,7 +95,8 @@ def test_a_node_of_a_socket_is_not_torn_though_its_cores_are_numbered_in_turn(tm
         (3, 2, 3, [1, 2]),
         (7, 4, 7, [1, 2, 2, 2]),
         (8, 2, 8, [4, 4]),
-        (8, 3, 4, [1, 1, 2]),  # a quota of four
+        (8, 3, 4, [1, 2, 1]),  # a quota of four
+        (8, 5, 7, [1, 2, 1, 2, 1]),
         (8, 4, 1, [1, 1, 1, 1]),
         (2, 3, 2, [1, 1, 1]),  # nobody is pinned
     ],

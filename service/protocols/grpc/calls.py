@@ -7,7 +7,7 @@ from typing import Any
 from service.errors import ServiceError, UnknownModelError, UnknownVersionError
 from service.protocols import metadata
 from service.protocols.grpc.answering import Call, Desk
-from service.protocols.grpc.door import prompt
+from service.protocols.grpc.door import Lobby
 from service.protocols.grpc.messages import inference
 from service.protocols.grpc.stream import Seats, ahead, awaited
 from service.protocols.grpc.tensors import question, response, timeout_s
@@ -17,19 +17,19 @@ from service.protocols.models import Caller, Models, Named
 class Calls:
     """The service's methods; their names in snake case."""
 
-    def __init__(self, models: Models, desk: Desk, *, streams: int, idle_s: float) -> None:
+    def __init__(self, models: Models, desk: Desk, lobby: Lobby, *, streams: int, idle_s: float) -> None:
         """`streams` calls of many requests at once, each ended after `idle_s` without one."""
-        self._models, self._desk = models, desk
+        self._models, self._desk, self._lobby = models, desk, lobby
         self._streams, self._idle_s = Seats(streams, "streams"), idle_s
 
     async def server_live(self, requests: Any, context: Any) -> Any:
         """True, always; needs no key."""
-        await prompt(requests, context)
+        await self._lobby.request(requests, context)
         return inference("ServerLiveResponse")(live=True)
 
     async def server_ready(self, requests: Any, context: Any) -> Any:
         """Whether anybody is let in; needs no key."""
-        await prompt(requests, context)
+        await self._lobby.request(requests, context)
         return inference("ServerReadyResponse")(ready=self._models.ready)
 
     async def model_ready(self, request: Any, context: Any) -> Any:

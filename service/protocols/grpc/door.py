@@ -6,9 +6,10 @@ from typing import Any, Final
 
 import grpc
 
-from service.errors import UnauthorizedError
+from service.errors import QueueFullError, UnauthorizedError
 from service.keys import Keys
 from service.protocols.grpc.answering import KEY_NAME, Desk, carried
+from service.protocols.grpc.stream import Seats
 
 # Whoever watches over the server needs these before anybody gave it a key.
 OPEN: Final = frozenset(
@@ -23,6 +24,7 @@ OPEN: Final = frozenset(
 _OTHER: Final = "other"
 # Open calls' messages are a few bytes, and come with the call.
 _PROMPT_S: Final = 2.0
+_LOBBY: Final = 32  # less than the calls that gRPC takes beside those with places
 
 
 class Door(grpc.aio.ServerInterceptor):  # type: ignore[misc] # the library has no types
@@ -51,10 +53,19 @@ class Door(grpc.aio.ServerInterceptor):  # type: ignore[misc] # the library has 
         return grpc.stream_unary_rpc_method_handler(refuse)
 
 
-async def prompt(requests: AsyncIterable[Any], context: Any) -> Any:
-    """The one request of a call that needs no key; who lets it be waited for holds memory, and is sent away."""
-    try:
-        async with asyncio.timeout(_PROMPT_S):
-            return await anext(aiter(requests))
-    except (StopAsyncIteration, TimeoutError):
-        return await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"expected a message within {_PROMPT_S:g} s")
+class Lobby:
+    """Where calls that need no key wait for their one message: few at once, and not for long, as they hold memory."""
+
+    def __init__(self) -> None:
+        self._seats = Seats(_LOBBY, "calls without a key")
+
+    async def request(self, requests: AsyncIterable[Any], context: Any) -> Any:
+        """The message; ends the call when it doesn't come."""
+        try:
+            with self._seats.taken():
+                async with asyncio.timeout(_PROMPT_S):
+                    return await anext(aiter(requests))
+        except QueueFullError as error:
+            return await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+        except (StopAsyncIteration, TimeoutError):
+            return await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"expected a message within {_PROMPT_S:g} s")

@@ -7,7 +7,7 @@ from typing import Any, Final
 import grpc
 
 from service.errors import QueueFullError
-from service.protocols.grpc.door import prompt
+from service.protocols.grpc.door import Lobby
 from service.protocols.grpc.messages import message
 from service.protocols.grpc.stream import Seats
 from service.protocols.models import Models
@@ -21,20 +21,20 @@ _LOOK_S: Final = 0.5
 class Health:
     """Serving until the server is told to stop."""
 
-    def __init__(self, models: Models) -> None:
-        self._models = models
+    def __init__(self, models: Models, lobby: Lobby) -> None:
+        self._models, self._lobby = models, lobby
         self._watchers = Seats(WATCHERS, "watchers")
 
     async def check(self, requests: Any, context: Any) -> Any:
         """The status of a service, or of the server when none is named."""
-        request = await prompt(requests, context)
+        request = await self._lobby.request(requests, context)
         if request.service not in SERVICES:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"expected one of {', '.join(SERVICES[1:])}")
         return self._answer(request)
 
     async def watch(self, requests: Any, context: Any) -> AsyncIterator[Any]:
         """The status, and every change of it; to so many watchers at once."""
-        request, said = await prompt(requests, context), None
+        request, said = await self._lobby.request(requests, context), None
         try:
             with self._watchers.taken():
                 while True:

@@ -8,7 +8,7 @@ from service.errors import SettingsError
 from service.keys import Keys
 from service.protocols.grpc.answering import Desk
 from service.protocols.grpc.calls import Calls
-from service.protocols.grpc.door import OPEN, Door
+from service.protocols.grpc.door import OPEN, Door, Lobby
 from service.protocols.grpc.health import SERVICES, WATCHERS, Health
 from service.protocols.grpc.messages import handlers
 from service.protocols.models import Models
@@ -38,9 +38,10 @@ class Server:
         desk = Desk(observers, keyed=keys is not None)
         doors = [Door(desk, keys)] if keys else []
         self._server = grpc.aio.server(interceptors=doors, options=options, maximum_concurrent_rpcs=most)
-        calls = Calls(models, desk, streams=settings.live_connections, idle_s=settings.live_idle_s)
+        lobby = Lobby()
+        calls = Calls(models, desk, lobby, streams=settings.live_connections, idle_s=settings.live_idle_s)
         self._server.add_generic_rpc_handlers(
-            (handlers(SERVICES[1], calls, OPEN), handlers("grpc.health.v1.Health", Health(models), OPEN))
+            (handlers(SERVICES[1], calls, OPEN), handlers("grpc.health.v1.Health", Health(models, lobby), OPEN))
         )
         self.port = 0
 

@@ -123,6 +123,17 @@ async def test_nobody_without_a_key_is_waited_for_long(connect: Connect, keys: s
         assert b"grpc-status\x013" in (await stranger.ended())[1]
 
 
+async def test_few_without_a_key_are_waited_for(connect: Connect, keys: str) -> None:
+    side = await connect(keys=keys)
+    path, number = "/grpc.health.v1.Health/Check", 1
+    async with wire(side.port) as stranger, asyncio.timeout(10):
+        for number in range(1, 2 * 33, 2):
+            await stranger.stall(path, number)
+        ended, headers = await stranger.ended()
+        assert (ended, b"grpc-status\x018" in headers) == (number, True)
+        assert (await side.call("ModelInfer", infer(), metadata=KEY)).outputs
+
+
 async def test_refusals_are_written_down(connect: Connect, keys: str, capfd: pytest.CaptureFixture[str]) -> None:
     side = await connect(keys=keys, access_log="json", open_metrics=True)
     error = await refused(side, f"{SERVICE}/ModelInfer", metadata=(("x-request-id", "abc-1"),))

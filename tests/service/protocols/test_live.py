@@ -99,6 +99,9 @@ async def test_a_connection_stays_with_the_version_it_drew_until_that_trial_is_o
 
     drawn = await versions()
     assert sorted(map(list, drawn)) == [[1]] * 3 + [[2]] * 3
+    policy.write_text("[canary]\nversion = 2\nshare = 0.0")
+    await client.app[REPOSITORY].reload("toy")
+    assert await versions() == [{1}] * 6
     policy.unlink()
     await client.app[REPOSITORY].reload("toy")
     assert await versions() == [{2}] * 6  # the newest, as soon as nothing else is said

@@ -97,6 +97,7 @@ async def test_the_callers_deadline_is_that_of_all_frames_and_the_late_ones_are_
     async with asyncio.timeout(2):  # one deadline after another would be three
         found = await pieces(await client.post("/v1/mattes", data=form(files), headers={"X-Deadline-Ms": "800"}))
     assert [(head["X-Status"], "Retry-After" in head) for head, _ in found] == [("503", True)] * 12
+    assert all("within 0." in json.loads(body)["error"] for _, body in found)
     page = await (await client.get("/metrics")).text()
     assert 'matting_rejected_total{code="deadline_exceeded"} 12.0' in page
 
