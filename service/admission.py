@@ -19,6 +19,7 @@ class _Place:
 
     caller: str
     timer: asyncio.Timeout
+    lasting: bool
     asked: bool = False
     begun: bool = False
 
@@ -43,6 +44,7 @@ class Admission:
         self._queue, self._deadline_s, self._max_wait_s = queue, deadline_s, max_wait_s
         self._turns = Turns(in_flight)
         self._places: dict[_Place, None] = {}
+        self._lasting = 0
         self._arriving: dict[_Place, float] = {}  # whose bodies are on their way, and since when
         self._missed, self._missed_at = 0, 0.0
         self._empty = asyncio.Event()
@@ -51,12 +53,12 @@ class Admission:
 
     @property
     def queue(self) -> int:
-        """The places, taken or not."""
+        """The places, taken or not, beside lasting ones."""
         return self._queue
 
     @property
     def inside(self) -> int:
-        """The places taken."""
+        """The places taken, lasting ones included."""
         return len(self._places)
 
     @property
@@ -78,11 +80,11 @@ class Admission:
     def place(self, caller: str = "", *, lasting: bool = False) -> AbstractAsyncContextManager[None]:
         """A place from the first byte of a post to the last of its answer.
 
-        A `lasting` one is a connection's that comes for many turns: it isn't given away, and nobody waits
-        behind it while it asks for none. Raises QueueFullError, also later when it is given to another caller
-        before its first turn, and DrainingError once `drain` was called.
+        A `lasting` one is a connection's that comes for many turns: it is none of the `queue`, isn't given away, and
+        nobody waits behind it while it asks for none. Raises QueueFullError, also later when the place is given to
+        another caller before its first turn, and DrainingError once `drain` was called.
         """
-        return _Inside(self, _Place(caller, asyncio.timeout(None), asked=lasting, begun=lasting))
+        return _Inside(self, _Place(caller, asyncio.timeout(None), lasting, asked=lasting, begun=lasting))
 
     @staticmethod
     def keep_place() -> None:
@@ -128,23 +130,27 @@ class Admission:
             self._missed, self._missed_at = self._missed + 1, time.monotonic()
 
     def _let_in(self, place: _Place) -> None:
-        self._check(place.caller)
+        self._check(place)
         self._places[place] = None
+        self._lasting += place.lasting
         if not place.asked:
             self._arriving[place] = time.monotonic()
         self._empty.clear()
 
     def _let_out(self, place: _Place) -> None:
-        self._places.pop(place, None)
+        if place in self._places:
+            del self._places[place]
+            self._lasting -= place.lasting
         self._arriving.pop(place, None)
         if not self._places:
             self._empty.set()
 
-    def _check(self, caller: str) -> None:
+    def _check(self, place: _Place) -> None:
         if self.draining:
             raise DrainingError("the server is shutting down")
-        self._check_wait(caller)
-        if self.inside >= self._queue and not self._make_room(caller):
+        self._check_wait(place.caller)
+        full = not place.lasting and self.inside - self._lasting >= self._queue
+        if full and not self._make_room(place.caller):
             raise QueueFullError(f"all {self._queue} places are taken", self._backlog_s())
 
     def _check_wait(self, caller: str) -> None:
@@ -165,7 +171,7 @@ class Admission:
 
     def _make_room(self, caller: str) -> bool:
         """Throws out the newest of the caller who has most places, as far as that is fair and still costs nothing."""
-        held = Counter(place.caller for place in self._places)
+        held = Counter(place.caller for place in self._places if not place.lasting)
         for greedy, most in held.most_common():
             if most <= held[caller] + 1:
                 break

@@ -180,7 +180,7 @@ def _renew(repository: Repository, keys: Keys | None) -> None:
 
 
 def _watch(metrics: Metrics, admission: Admission, live: Live) -> None:
-    metrics.watch("matting_in_flight", "Posts inside: arriving, waiting, in work", lambda: admission.inside)
+    metrics.watch("matting_in_flight", "Inside: posts and live connections", lambda: admission.inside)
     metrics.watch("matting_waiting", "Posts that wait for a turn", lambda: admission.waiting)
     metrics.watch("matting_log_dropped", "Lines of the process' own log that nobody read in time", dropped_lines)
     metrics.watch("matting_live_connections", "Open live connections", lambda: live.connections)

@@ -280,11 +280,17 @@ async def test_nobody_waits_behind_quiet_connections_and_they_are_not_thrown_out
         assert (await answered(socket)).status == 200
 
 
-async def test_a_full_server_refuses_before_the_upgrade(start: Start) -> None:
-    client = await start(queue=1)
-    await connected(client)
-    refused = await client.get("/v1/stream", headers=UPGRADE)
-    assert (refused.status, (await refused.json())["code"]) == (429, "queue_full")
+async def test_live_connections_take_no_places_of_posts_nor_posts_theirs(start: Start, jpeg: bytes) -> None:
+    gate = Gate()
+    client = await start(held=gate, queue=1)
+    sockets = [await connected(client) for _ in range(2)]
+    posted = asyncio.create_task(client.post("/v1/mattes", data=jpeg))
+    await until(lambda: gate.waiting == 1)
+    assert (await client.post("/v1/mattes", data=jpeg)).status == 429
+    sockets.append(await connected(client))
+    assert client.app[ADMISSION].inside == 4
+    gate.let()
+    assert (await posted).status == 200
 
 
 @pytest.mark.parametrize(
