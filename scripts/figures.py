@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 STORED = ROOT / "models/deeplab/measurements"
 PAPERS = (ROOT / "README.md", ROOT / "models/deeplab/MODEL_CARD.md")
 BLOCK = re.compile(r"(<!-- figures: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+MACHINES = {"avx2": "AVX2 (Zen 3)", "vnni": "AVX-512 with VNNI (Zen 5)"}  # two cores of each
 MODELS = {"official": "official VOC network", "source": "source graph", "published": "published version"}
 
 
@@ -80,38 +81,54 @@ def speed() -> str:
 
 
 def service() -> str:
-    """The service under load, on real 720p frames."""
-    cost, scaling, overload, swaps, leavers, soak, peers = (
-        stored(f"service-{part}") for part in ("cost", "scaling", "overload", "swaps", "leavers", "soak", "peers")
+    """The service under load, on real 720p frames, on each kind of machine that it was measured on."""
+    columns = {label: _served(folder) for folder, label in MACHINES.items()}
+    rows = next(iter(columns.values()))
+    return "\n".join(
+        [
+            f"| | {' | '.join(columns)} |",
+            "|---" * (len(columns) + 1) + "|",
+            *(f"| {row} | {' | '.join(column[row] for column in columns.values())} |" for row in rows),
+        ]
     )
-    first = stored("service")
-    lines = ["| cores | answer | a second | p50, ms | p99, ms |", "|---|---|---|---|---|"]
-    for kind, label in (("mattes", "masks 320×180"), ("v2", "raw tensors, V2")):
-        for name in ("one core", "two cores"):
-            cells = (f"{statistics.median(scaling[kind][name][what]):.0f}" for what in ("per_s", "p50_ms", "p99_ms"))
-            lines.append(f"| {name.split()[0]} | {label} | {' | '.join(cells)} |")
-    rivals = ", ".join(f"{name} {found['per_s']:.0f}" for name, found in peers["peers"].items())
-    elsewhere = "" if peers["host"] == cost["host"] else "; an earlier run, on another machine"
-    told = (
-        f"From one core to two: {scaling['mattes']['ratio']:.2f} × the masks, {scaling['v2']['ratio']:.2f} × the "
-        "tensors, the callers on the same cores.",
-        f"A mask takes {cost['cpu_ratio']:.2f} × the CPU time of decode, resize, infer and encode measured alone "
-        f"({cost['in_order_ratio']:.2f} × one after another); "
-        f"V2 gives {100 * cost['v2_share']:.0f} % of `benchmark_app`.",
-        f"Masks a second side by side, with the same graph and frames: {rivals}{elsewhere}.",
-        f"At twice the capacity the p99 of accepted posts is {overload['p99_ratio']:.2f} × that at 80 %; "
-        "the others get 429 with `Retry-After`.",
-        f"{swaps['swaps']} versions swapped in under full load, and a corrupt one refused: "
-        f"{swaps['failed']} posts failed.",
-        f"Half of the callers leaving at random, {leavers['left']:,} times: {leavers['after']['inside']} places, "
-        f"{max(0, leavers['after']['descriptors'] - leavers['before']['descriptors'])} descriptors left behind.",
-        *(
-            f"{run['answered']:,} posts with {graph}: {run['failed']} lost, memory changed by "
-            f"{run['memory_slope_bytes_per_post']:.0f} bytes a post."
-            for run, graph in ((first, "the default model"), (soak, "a graph that only averages brightness"))
+
+
+def _served(folder: str) -> dict[str, str]:
+    """A machine's column."""
+    parts = ("cost", "scaling", "overload", "swaps", "workers", "leavers", "peers", "soak", "soak-toy")
+    cost, scaling, overload, swaps, workers, leavers, peers, soak, toy = (
+        stored(f"service/{folder}/{part}") for part in parts
+    )
+    found = {}
+    for kind, label in (("mattes", "masks of 320×180"), ("v2", "raw tensors, V2")):
+        for what, unit in (("per_s", "a second"), ("p50_ms", "p50, ms"), ("p99_ms", "p99, ms")):
+            cells = [statistics.median(scaling[kind][name][what]) for name in ("one core", "two cores")]
+            gain = f" ({scaling[kind]['ratio']:.2f} ×)" if what == "per_s" else ""
+            found[f"{label}: {unit}, one core → two"] = f"{cells[0]:.0f} → {cells[1]:.0f}{gain}"
+    rivals = {name: f"{peer['per_s']:.0f}" for name, peer in peers["peers"].items()}
+    served_ms = statistics.median(item["served_ms"] for item in cost["cpu"])
+    killed = workers["killed"]
+    left_behind = max(0, leavers["after"]["descriptors"] - leavers["before"]["descriptors"])
+    return found | {
+        "CPU time of a mask; over decode, resize, infer and encode alone": f"{served_ms:.1f} ms; "
+        f"{cost['cpu_ratio']:.2f} ×",
+        "the same, over these parts one after another": f"{cost['in_order_ratio']:.2f} ×",
+        "raw tensors, over `benchmark_app`": f"{100 * cost['v2_share']:.0f} %",
+        "masks a second side by side: danmatte, FastAPI, LitServe": ", ".join(
+            rivals[name] for name in ("danmatte", "fastapi", "litserve")
         ),
-    )
-    return "\n".join([*lines, "", *(f"- {line}" for line in told)])
+        "p99 at twice the capacity, over that at 80 %; all others get 429": f"{overload['p99_ratio']:.2f} ×",
+        "versions swapped under full load → posts failed": f"{swaps['swaps']}, and a corrupt one → {swaps['failed']}",
+        "workers killed under load → posts failed": f"{killed['kills']} → {sum(killed['failures'].values())}",
+        "callers that left at random → places, descriptors left behind": f"{leavers['left']:,} → "
+        f"{leavers['after']['inside']}, {left_behind}",
+        "posts → lost, memory a post": _soaked(soak),
+        "the same with a graph that only averages brightness": _soaked(toy),
+    }
+
+
+def _soaked(run: Any) -> str:
+    return f"{run['answered']:,} → {run['failed']}, {run['memory_slope_bytes_per_post']:.0f} bytes"
 
 
 def players() -> str:

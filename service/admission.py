@@ -67,6 +67,11 @@ class Admission:
         return self._turns.waiting.total()
 
     @property
+    def free(self) -> int:
+        """The turns that nobody has."""
+        return self._turns.free
+
+    @property
     def stuck(self) -> bool:
         """Whether nothing was answered in time of late; ends by itself, so that it is tried again."""
         recent = time.monotonic() - self._missed_at < _BELIEVED_DEADLINES * self._deadline_s

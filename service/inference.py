@@ -27,7 +27,7 @@ Values: TypeAlias = npt.NDArray[Any] | Sequence[bytes]
 MASK: Final = "mask"
 MAX_BATCH: Final = 32
 Turn: TypeAlias = Callable[[Timing], AbstractAsyncContextManager[None]]
-_AT_ONCE = 4  # turns that a question has or waits for, unless the graph takes more pictures at once
+_AT_ONCE = 4  # turns that a question has or waits for, unless more are free, or the graph takes more at once
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,13 @@ class Inference:
     def __init__(self, pictures: Pictures) -> None:
         self._pictures = pictures
 
-    async def run(self, question: Question, served: Served, timing: Timing, turn: Turn) -> list[Tensor]:
-        """The outputs in the order asked for; raises TensorError, RequestError and EngineError."""
+    async def run(
+        self, question: Question, served: Served, timing: Timing, turn: Turn, *, free: int = 0
+    ) -> list[Tensor]:
+        """The outputs in the order asked for, by as many turns at once as are `free`.
+
+        Raises TensorError, RequestError and EngineError.
+        """
         manifest, names = served.manifest, _wanted(question, served.manifest)
         pictures = _pictures(checked(question, manifest))
         masked = MASK in names and manifest.output.name != MASK
@@ -89,7 +94,7 @@ class Inference:
         else:
             timings = [Timing() for _ in pictures]
             try:
-                at_once = max(_AT_ONCE, manifest.configuration.batch)
+                at_once = max(_AT_ONCE, free, manifest.configuration.batch)
                 answers = await spread(answered, list(zip(pictures, timings, strict=True)), at_once)
             finally:
                 timing.gather(timings)

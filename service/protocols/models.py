@@ -86,7 +86,8 @@ class Models:
             key = (served.manifest.name, served.manifest.version)
             try:
                 turn = partial(self._admission.turn, caller=caller.name)
-                outputs = await self._inference.run(question, served, timing, turn)
+                free = self._admission.free
+                outputs = await self._inference.run(question, served, timing, turn, free=free)
             except BaseException:
                 self._statistics.failed(key, time.perf_counter() - began)
                 raise

@@ -123,15 +123,15 @@ async def test_a_batch_takes_what_the_clock_says(slow: Served) -> None:
     assert len(timing.spans) == 12
 
 
-@pytest.mark.parametrize(("gathers", "most"), [(1, 4), (6, 6)])
+@pytest.mark.parametrize(("gathers", "free", "most"), [(1, 0, 4), (6, 0, 6), (1, 9, 9)])
 async def test_each_picture_of_a_batch_has_a_turn_and_few_have_one_at_once(
-    slow: Served, gathers: int, most: int
+    slow: Served, gathers: int, free: int, most: int
 ) -> None:
     told = slow.manifest
     replaced = msgspec.structs.replace
     told = replaced(told, configuration=replaced(told.configuration, batch=gathers))
     turns = Turns()
-    person, masks = await Inference(Pictures()).run(BATCH, Served(told, slow.engine), Timing(), turns.turn)
+    person, masks = await Inference(Pictures()).run(BATCH, Served(told, slow.engine), Timing(), turns.turn, free=free)
     assert (turns.most, turns.taken, turns.now) == (most, 12, 0)
     assert (person.shape[0], len(masks.values)) == (12, 12)
 
