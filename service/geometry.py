@@ -72,15 +72,19 @@ def project(values: Probabilities, grid: Grid, scaled: Size, mask: Size) -> Iter
     the few rows of the output: OpenCV's warps are exact only on some machines (5-bit weights on others).
     """
     left, right, weight = _taps(values.shape[1], grid.step_x, grid.offset_x, scaled.width, mask.width)
-    rows = values[:, left] + (values[:, right] - values[:, left]) * weight
+    rows = _between(values[:, left], values[:, right], weight)
     above, below, weight = _taps(values.shape[0], grid.step_y, grid.offset_y, scaled.height, mask.height)
     for start in range(0, mask.height, _BAND_ROWS):
         place = slice(start, min(start + _BAND_ROWS, mask.height))
-        first, band = rows[above[place]], rows[below[place]]
-        band -= first
-        band *= weight[place, np.newaxis]
-        band += first
-        yield place, band
+        yield place, _between(rows[above[place]], rows[below[place]], weight[place, np.newaxis])
+
+
+def _between(first: Probabilities, second: Probabilities, weight: npt.NDArray[np.float32]) -> Probabilities:
+    """Both, weighted; in the memory of the second one, which halves the time."""
+    second -= first
+    second *= weight
+    second += first
+    return second
 
 
 @lru_cache(64)  # frames of one size come again and again
