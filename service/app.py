@@ -17,7 +17,7 @@ from service.cores import available_cores
 from service.engine import Cache, OpenVinoEngine
 from service.inference import Inference
 from service.keys import Keys
-from service.listening import address, bound, listening
+from service.listening import Door, address, bound, listening
 from service.logbook import dropped_lines
 from service.matting import Matting
 from service.metrics import Metrics
@@ -115,7 +115,8 @@ def build(
     if settings.grpc_port:
         app.cleanup_ctx.append(grpc.beside(models, settings, observers=observers, keys=keys))
     if settings.admin_port:
-        app.cleanup_ctx.append(Admin(repository, models).beside(settings, [*doors(settings, keys), telling(changed)]))
+        within = [*doors(settings, keys), telling(changed)]
+        app.cleanup_ctx.append(Admin(repository, models).beside(settings, within, Door))
     return app
 
 

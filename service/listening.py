@@ -12,7 +12,8 @@ from aiohttp import http_exceptions, web
 from aiohttp.web_protocol import RequestHandler
 
 from service.errors import SettingsError
-from service.protocols.envelope import refusal
+from service.protocols.body import CODINGS
+from service.protocols.envelope import refusal, translated
 from service.protocols.marks import REQUEST_ID
 from service.settings import Settings
 from service.sharing import sharing
@@ -108,6 +109,14 @@ class _Connection(RequestHandler):
         elif self.transport:
             self.transport.abort()
 
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        if isinstance(resp, web.HTTPException) and REQUEST_ID not in request:  # before any middleware: of `Expect`
+            request[REQUEST_ID] = uuid4().hex
+            resp = translated(request, resp)
+        return await super().finish_response(request, resp, start_time)
+
     def handle_error(
         self,
         request: web.BaseRequest,
@@ -167,6 +176,10 @@ async def _taking(
 def _explained(request: web.BaseRequest, status: int, error: BaseException | None) -> web.Response:
     if isinstance(error, http_exceptions.LineTooLong):
         return refusal(request, f"request line, headers: {_first_line(error)}", "headers_too_large", 431)
+    if isinstance(error, http_exceptions.ContentEncodingError):
+        return refusal(request, f"Content-Encoding: {CODINGS}", "unsupported_media_type", 415)
+    if isinstance(error, http_exceptions.BadHttpMessage) and "Too many headers" in error.message:
+        return refusal(request, "headers: received too many", "headers_too_large", 431)
     if status < 500:
         return refusal(request, "expected an HTTP request", "bad_request", status)
     return refusal(request, "an error of the server's own", "internal_error", status)

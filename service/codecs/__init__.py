@@ -21,8 +21,13 @@ __all__ = [
     "webp",
 ]
 
-# What clients send when nobody chose a type: curl's default among them.
-UNNAMED = frozenset({"", "application/octet-stream", "application/x-www-form-urlencoded"})
+# What clients send when nobody chose a type, curl's default among them, or when they mean a picture by another name.
+UNNAMED = frozenset(
+    {
+        *("", "application/octet-stream", "application/x-www-form-urlencoded", "binary/octet-stream", "*/*"),
+        *("image/*", "image/jpg", "image/pjpeg", "image/x-png"),
+    }
+)
 RAW = frozenset({"application/x-nv12", "application/x-rgb24"})
 
 

@@ -52,7 +52,9 @@ class Admin:
             web.post(f"/v1/admin/models/{NAME}/rollback", self.rollback),
         ]
 
-    def beside(self, settings: Settings, doors: list[Middleware]) -> Callable[[web.Application], AsyncIterator[None]]:
+    def beside(
+        self, settings: Settings, doors: list[Middleware], runner_of: Callable[..., web.AppRunner]
+    ) -> Callable[[web.Application], AsyncIterator[None]]:
         """Serves them while another application runs; for its `cleanup_ctx`."""
         app = web.Application(middlewares=[envelope, from_here, *doors], client_max_size=BODY_LIMIT_BYTES)
         app.on_response_prepare.append(identify)
@@ -60,7 +62,7 @@ class Admin:
 
         async def running(_: web.Application) -> AsyncIterator[None]:
             # A change goes on when who asked for it leaves.
-            runner = web.AppRunner(app, access_log=None, shutdown_timeout=_CLOSING_S)
+            runner = runner_of(app, access_log=None, shutdown_timeout=_CLOSING_S)
             await runner.setup()
             try:
                 await _listen(runner, settings)

@@ -1,17 +1,24 @@
 """A request's body, whole and in time."""
 
 import asyncio
+from typing import Final
 
 from aiohttp import web
 
-from service.errors import BodyError, BodyTimeoutError, BodyTooLargeError
+from service.errors import BodyError, BodyTimeoutError, BodyTooLargeError, MediaTypeError, brief
+
+CODINGS: Final = "expected gzip, deflate or identity"
 
 
 async def body(request: web.Request, upload_s: float, expected: str) -> bytes:
     """The body, decompressed; its limit is the application's `client_max_size`.
 
-    Raises BodyTimeoutError, BodyTooLargeError, and BodyError when there is none, or it broke on the way.
+    Raises MediaTypeError for codings that aren't read, BodyTimeoutError, BodyTooLargeError, and BodyError when there is
+    none, or it broke on the way.
     """
+    coding = request.headers.get("Content-Encoding", "identity")
+    if coding.strip().lower() not in ("gzip", "deflate", "identity"):
+        raise MediaTypeError(f"Content-Encoding: {CODINGS}, received {brief(coding)}")
     try:
         async with asyncio.timeout(upload_s):
             data = await _whole(request)

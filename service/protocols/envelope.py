@@ -34,7 +34,7 @@ async def envelope(request: web.Request, handler: Handler) -> web.StreamResponse
         if isinstance(error, UnauthorizedError):
             response.headers["WWW-Authenticate"] = "Bearer"
     except web.HTTPException as error:
-        response = _translated(request, error)
+        response = translated(request, error)
     except Exception:
         log.exception("request %s failed", request_id)
         response = refusal(request, _UNTOLD, "internal_error", 500)
@@ -91,7 +91,8 @@ def _shape(request: web.BaseRequest, message: str, code: str, status: int) -> di
     return {"error": message, "code": code, "status": status, "request_id": request[REQUEST_ID]}
 
 
-def _translated(request: web.Request, error: web.HTTPException) -> web.Response:
+def translated(request: web.BaseRequest, error: web.HTTPException) -> web.Response:
+    """The framework's own error in the one shape."""
     code = error.reason.lower().replace(" ", "_")
     message = f"{request.method} {brief(request.path)}: {error.reason}"
     response = refusal(request, message, code, error.status)

@@ -24,7 +24,7 @@ from service.protocols.multipart import Part, Piece, mixed, parts
 from service.protocols.parameters import Parameters, timeout_s
 from service.repository import Repository
 
-PTS = r"-?\d{1,15}(\.\d{1,6})?"
+PTS = r"-?\d{1,15}(\.\d{1,20})?"
 _LONGEST_NAME = 64
 
 
@@ -129,4 +129,10 @@ def _echoed(pts: str) -> dict[str, str]:
 def _named(name: str) -> dict[str, str]:
     """A part's name, which a stranger wrote, and its pts when it is one."""
     pts = name if re.fullmatch(PTS, name, re.ASCII) else ""
-    return {"Content-Disposition": f'form-data; name="{quote(name[:_LONGEST_NAME], safe="[] ")}"'} | _echoed(pts)
+    told = "".join(letter if _harmless(letter) else quote(letter, safe="") for letter in name[:_LONGEST_NAME])
+    return {"Content-Disposition": f'form-data; name="{told}"'} | _echoed(pts)
+
+
+def _harmless(letter: str) -> bool:
+    """Whether it may stand in a header between quotes; browsers escape no others either, nor a % (RFC 7578, 2)."""
+    return letter.isprintable() and letter not in '"\\'

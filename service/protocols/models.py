@@ -95,11 +95,12 @@ class Models:
             return served, outputs
 
     def versions(self, name: str) -> list[dict[str, Any]]:
-        """The versions in the repository's own words; raises UnknownModelError."""
-        listing = {model["name"]: model["versions"] for model in self._repository.listing()}
+        """The versions in the repository's own words, or `unloaded`; raises UnknownModelError."""
+        listing = {model["name"]: model for model in self._repository.listing()}
         if name not in listing:
             raise UnknownModelError(f"model: unknown {brief(name)}{did_you_mean(name, list(listing))}")
-        return list(listing[name])
+        over = {"state": "unloaded"} if listing[name].get("unloaded") else {}
+        return [entry | over for entry in listing[name]["versions"]]
 
     def servable(self, name: str) -> list[str]:
         """The versions that can be asked, open ones and those that will be."""

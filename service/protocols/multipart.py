@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from email.message import Message
-from email.parser import BytesHeaderParser
+from email.parser import HeaderParser
 from itertools import islice
 from typing import TypeAlias
 from uuid import uuid4
@@ -17,6 +17,7 @@ from uuid import uuid4
 from aiohttp import web
 
 from service.errors import BodyError, BodyTooLargeError, brief
+from service.protocols.marks import SENT_BYTES
 
 MOST_PARTS = 64
 _AT_ONCE = 4  # enough to decode one while another is inferred; the answers of more would pile up
@@ -83,7 +84,7 @@ def _part(piece: bytes) -> Part:
     head, blank, body = (b"\r\n" + rest).partition(b"\r\n\r\n")
     if padding.strip(b" \t") or not line or not blank:
         raise BodyError("body: expected a part's headers and an empty line after its boundary")
-    headers = BytesHeaderParser().parsebytes(head.removeprefix(b"\r\n"))
+    headers = HeaderParser().parsestr(head.removeprefix(b"\r\n").decode("utf-8", "replace"))
     name = headers.get_param("name", "", "Content-Disposition")
     coding = headers.get("Content-Encoding") or headers.get("Content-Transfer-Encoding") or ""
     media_type = headers.get_content_type() if "Content-Type" in headers else ""
@@ -125,6 +126,7 @@ async def _write(request: web.Request, response: web.StreamResponse, data: bytes
             if not response.prepared:
                 await response.prepare(request)
             await response.write(data)
+            request[SENT_BYTES] = request.get(SENT_BYTES, 0) + len(data)
     except TimeoutError as error:
         if request.transport:
             request.transport.abort()

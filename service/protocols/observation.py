@@ -11,7 +11,7 @@ from service.access_log import AccessLog
 from service.metrics import Metrics, Timing
 from service.protocols.caller import caller
 from service.protocols.envelope import traceparent
-from service.protocols.marks import CODE, PART_CODES, REQUEST_ID, TIMING, TRACEPARENT
+from service.protocols.marks import CODE, PART_CODES, REQUEST_ID, SENT_BYTES, TIMING, TRACEPARENT
 from service.tracing import Trace, Traces
 
 LEFT = 499  # what nginx logs when a caller didn't wait
@@ -49,7 +49,7 @@ def observation(observers: Observers) -> Middleware:
         status, size = LEFT, 0
         try:
             response = await handler(request)
-            status, size = response.status, response.content_length or 0
+            status, size = response.status, request.get(SENT_BYTES, response.content_length or 0)
             return response
         finally:
             total_s = time.perf_counter() - began
@@ -92,12 +92,19 @@ def _line(request: web.Request, status: int, size: int, total_s: float) -> dict[
         "protocol": protocol(request),
         "status": status,
         "code": request.get(CODE, ""),
-        "received_bytes": request.content_length or 0,
+        "received_bytes": _received(request),
         "sent_bytes": size,
         "total_ms": round(total_s * 1e3, 2),
         **{f"{name}_ms": round(ms, 2) for name, ms in phases.items()},
         "traceparent": request.get(TRACEPARENT, "") or traceparent(request.headers),
     }
+
+
+def _received(request: web.Request) -> int:
+    """The body's bytes as they were said to come, or as they came when nothing was said."""
+    if request.content_length is None and request.body_exists:
+        return request.content.total_raw_bytes
+    return request.content_length or 0
 
 
 def _route(request: web.Request) -> str:

@@ -16,7 +16,7 @@ from service.errors import (
 
 DEADLINE: Final = "X-Deadline-Ms"
 Word = TypeVar("Word", bound=str)
-_QUALITY = re.compile(r"q=(0(\.\d{0,3})?|1(\.0{0,3})?)$", re.ASCII)
+_QUALITY = re.compile(r"q=(0?\.\d{1,3}|0\.?|1(\.0{0,3})?)$", re.ASCII)
 _RANGE = re.compile(r"(\*/\*|[\w!#$&^.+-]+/(\*|[\w!#$&^.+-]+))$", re.ASCII)
 
 
@@ -85,9 +85,10 @@ def timeout_s(headers: Mapping[str, str]) -> float | None:
 def acceptable(accept: str, offers: Mapping[str, str]) -> str:
     """The first of the offers (format by media type) that the header likes best (RFC 9110, 12.5.1).
 
-    Raises NotAcceptableError when it takes none of them, or is malformed.
+    Ranges that are none are passed over: clients of old send some. Raises NotAcceptableError when nothing fits.
     """
-    ranges = dict(_weighted(part) for part in (accept or "*/*").split(",") if part.strip())
+    parts = [part for part in (accept or "*/*").split(",") if part.strip()]
+    ranges = dict(weighted for part in parts if (weighted := _weighted(part)))
     weights = {offer: _weight(offer, ranges) for offer in offers}
     best = max(weights, key=lambda offer: weights[offer])
     if not weights[best]:
@@ -95,11 +96,12 @@ def acceptable(accept: str, offers: Mapping[str, str]) -> str:
     return offers[best]
 
 
-def _weighted(part: str) -> tuple[str, float]:
+def _weighted(part: str) -> tuple[str, float] | None:
     kind, *extras = (piece.strip().lower() for piece in part.split(";"))
+    kind = "*/*" if kind == "*" else kind
     weights = [extra for extra in extras if extra.startswith("q=")]
     if not _RANGE.match(kind) or not all(_QUALITY.match(weight) for weight in weights):
-        raise NotAcceptableError(f"Accept: expected media ranges with weights, received {brief(part)}")
+        return None
     return kind, float(weights[0][2:]) if weights else 1.0
 
 

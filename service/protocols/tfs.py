@@ -23,12 +23,13 @@ from service.protocols.tfs_request import read
 
 # The repository's words, in TensorFlow Serving's.
 _STATES: Final = {
-    "available": "START",
+    "available": "AVAILABLE",  # opened for whoever asks
     "loading": "LOADING",
     "warming": "LOADING",
     "ready": "AVAILABLE",
     "draining": "UNLOADING",
     "failed": "END",
+    "unloaded": "END",
 }
 
 

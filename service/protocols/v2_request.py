@@ -23,20 +23,20 @@ class _Input(Struct):
     name: str
     shape: list[int]
     datatype: str
-    parameters: _Parameters = {}
+    parameters: _Parameters | None = None
     data: Raw = Raw()
 
 
 class _Output(Struct):
     name: str
-    parameters: _Parameters = {}
+    parameters: _Parameters | None = None
 
 
 class _Request(Struct):
     inputs: list[_Input]
-    id: str = ""
-    parameters: _Parameters = {}
-    outputs: list[_Output] = []
+    id: str | None = None
+    parameters: _Parameters | None = None
+    outputs: list[_Output] | None = None
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,9 @@ def read(body: bytes, length: int) -> Request:
     if start != len(body):
         raise BodyError(f"body: expected {start} bytes, received {len(body)}")
     return Request(
-        Question(tuple(tensors), tuple(output.name for output in asked.outputs)),
+        Question(tuple(tensors), tuple(output.name for output in asked.outputs or ())),
         _wish(asked),
-        _timeout_s(asked.parameters),
+        _timeout_s(asked.parameters or {}),
     )
 
 
@@ -115,10 +115,11 @@ def _decoded(text: memoryview) -> _Request:
 
 def _size(given: _Input) -> int | None:
     """Bytes behind the JSON, or None for a tensor within it."""
+    parameters = given.parameters or {}
     for name in ("shared_memory_region", "shared_memory_offset", "shared_memory_byte_size"):
-        if name in given.parameters:
+        if name in parameters:
             raise TensorError(f"{brief(given.name)}: {name}: shared memory isn't served")
-    size = given.parameters.get("binary_data_size")
+    size = parameters.get("binary_data_size")
     if size is None:
         return None
     if isinstance(size, bool) or not isinstance(size, int) or size < 0:
@@ -146,9 +147,10 @@ def _of_json(given: _Input) -> Tensor:
 def _encoded(given: _Input, shape: tuple[int, ...]) -> list[bytes]:
     """The elements of a BYTES tensor: base64, as pictures aren't text."""
     try:
-        elements = msgspec.json.decode(given.data, type=list[bytes])
+        nested = msgspec.json.decode(given.data, type=list[bytes | list[bytes]])
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise TensorError(f"{brief(given.name)}: data: expected a list of base64 strings: {error}") from error
+    elements = [element for part in nested for element in ([part] if isinstance(part, bytes) else part)]
     if len(elements) != int(np.prod(shape)):
         raise TensorError(f"{brief(given.name)}: expected {int(np.prod(shape))} elements, received {len(elements)}")
     return elements
@@ -156,14 +158,22 @@ def _encoded(given: _Input, shape: tuple[int, ...]) -> list[bytes]:
 
 def _wish(asked: _Request) -> Wish:
     each = []
-    for output in asked.outputs:
-        if output.parameters.get("classification"):
+    for output in asked.outputs or ():
+        parameters = output.parameters or {}
+        if parameters.get("classification"):
             raise TensorError(f"{brief(output.name)}: classification isn't served")
-        if "shared_memory_region" in output.parameters:
+        if "shared_memory_region" in parameters:
             raise TensorError(f"{brief(output.name)}: shared memory isn't served")
-        if "binary_data" in output.parameters:
-            each.append((output.name, bool(output.parameters["binary_data"])))
-    return Wish(asked.id, bool(asked.parameters.get("binary_data_output")), tuple(each))
+        if "binary_data" in parameters:
+            each.append((output.name, _flag(parameters, "binary_data")))
+    return Wish(asked.id or "", _flag(asked.parameters or {}, "binary_data_output"), tuple(each))
+
+
+def _flag(parameters: _Parameters, name: str) -> bool:
+    value = parameters.get(name) or False
+    if not isinstance(value, bool):
+        raise BodyError(f"parameters: {name}: expected true or false, received {brief(value)}")
+    return value
 
 
 def _timeout_s(parameters: _Parameters) -> float | None:

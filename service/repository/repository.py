@@ -91,7 +91,7 @@ class Repository:
         shelf = self._known(name or self._default)
         if version is None and not label:
             return _drawn(shelf)
-        version = version or shelf.labelled(label)
+        version = shelf.labelled(label) if version is None else version
         served = shelf.has(version) or self._spares.get((shelf.name, version))
         if served:
             return served
@@ -141,23 +141,25 @@ class Repository:
     async def follow(self, name: str, change: Callable[[Policy], Policy]) -> None:
         """Has the model served by a policy made from the present one, and writes it to the disk.
 
-        Raises UnknownModelError, PolicyError and ModelError, and then everything is as before.
+        Raises UnknownModelError, UnknownVersionError, PolicyError and ModelError; then everything is as before.
         """
         async with self._turn:
             before = self._known(name, even_disabled=True)
             await self._write(name, change(before.policy))
-            unmet = self._known(name, even_disabled=True).unmet()  # its folder may have gone meanwhile
+            after = self._known(name, even_disabled=True)  # its folder may have gone meanwhile
+            unmet = after.unmet()
             if unmet and unmet != before.unmet():
                 await self._write(name, before.policy)
-                raise ModelError(f"{unmet}; nothing was changed")
+                raise (UnknownVersionError if after.lacks else ModelError)(f"{unmet}; nothing was changed")
 
     async def roll_back(self, name: str) -> None:
         """Pins the newest good version below the stable one, and ends a canary; raises as `follow`."""
         shelf = self._known(name)
         for version in shelf.below():
-            with suppress(ModelError):
+            with suppress(ModelError, UnknownVersionError):
                 return await self.follow(name, partial(Policy.pinned, version=version))
-        raise ModelError(f"{name} has no good version below the one that is stable")
+        none = UnknownVersionError if shelf.lowest else ModelError
+        raise none(f"{name} has no good version below the one that is stable; nothing was changed")
 
     def listing(self) -> list[dict[str, Any]]:
         """Every model with its versions: `ready`, `available` on demand, or `failed` and why."""

@@ -78,6 +78,12 @@ class Shelf:
         stable = _version(self.stable) or 0
         return [version for version in self.found.versions if version < stable and version not in self.faults]
 
+    @property
+    def lowest(self) -> bool:
+        """Whether no version on the disk is older than stable, good or bad."""
+        stable = _version(self.stable)
+        return stable is not None and all(version >= stable for version in self.found.versions)
+
     def labels(self, version: int) -> list[str]:
         """The labels of a version."""
         own = [label for label, labelled in self.policy.labels.items() if labelled == version]
@@ -86,14 +92,24 @@ class Shelf:
 
     def unmet(self) -> str:
         """Why the policy isn't what is served, or nothing."""
-        if self.trouble or not self.policy.enabled:
-            return self.trouble
+        version = self._in_vain
+        return self.trouble or (self.reason(version) if version else "")
+
+    @property
+    def lacks(self) -> bool:
+        """Whether what is `unmet` is a version that isn't on the disk."""
+        version = self._in_vain
+        return not self.trouble and version is not None and version not in self.found.versions
+
+    @property
+    def _in_vain(self) -> int | None:
+        """The first version that the policy asks for, and that isn't served."""
+        if not self.policy.enabled:
+            return None
         wanted = [(self.policy.pin, self.stable), (self.policy.canary and self.policy.canary.version, self.canary)]
-        for version, served in wanted:
-            if version and _version(served) != version:
-                return self.reason(version)
-        missing = [version for version in self.policy.labels.values() if version not in self.found.versions]
-        return self.reason(missing[0]) if missing else ""
+        vain = [version for version, served in wanted if version and _version(served) != version]
+        vain += [version for version in self.policy.labels.values() if version not in self.found.versions]
+        return next(iter(vain), None)
 
     def reason(self, version: int) -> str:
         """Why a version isn't served."""

@@ -56,7 +56,25 @@ async def test_headers_up_to_the_limit_pass_and_longer_ones_are_refused(models: 
         status, refusal = await said(server.port, b"GET /" + b"x" * 1001 + b" HTTP/1.1\r\nHost: x\r\n\r\n")
         assert (status, refusal["code"]) == (431, "headers_too_large")
         status, refusal = await said(server.port, b"GET / HTTP/1.1\r\n" + b"X: x\r\n" * 21 + b"\r\n")
-        assert status == 400
+        assert (status, refusal["code"]) == (431, "headers_too_large")
+
+
+@pytest.mark.parametrize(
+    ("header", "status", "code"),
+    [
+        (b"Expect: wonders", 417, "expectation_failed"),
+        (b"Content-Encoding: zstd", 415, "unsupported_media_type"),
+        (b"Content-Encoding: br", 415, "unsupported_media_type"),
+        (b"Content-Encoding: x-gzip", 415, "unsupported_media_type"),
+    ],
+)
+async def test_what_cannot_be_done_is_refused_in_the_one_shape(
+    models: Path, header: bytes, status: int, code: str
+) -> None:
+    async with served(models) as server:
+        head = b"POST /v1/mattes HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 1\r\n"
+        told, refusal = await said(server.port, head + header + b"\r\n\r\nx")
+        assert (told, refusal["code"], len(refusal["request_id"])) == (status, code, 32)
 
 
 @pytest.mark.parametrize("begun", [b"", b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n"])

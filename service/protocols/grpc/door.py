@@ -9,6 +9,7 @@ import grpc
 from service.errors import QueueFullError, UnauthorizedError
 from service.keys import Keys
 from service.protocols.grpc.answering import KEY_NAME, Desk, carried
+from service.protocols.grpc.messages import Garbled
 from service.protocols.grpc.stream import Seats
 
 # Whoever watches over the server needs these before anybody gave it a key.
@@ -60,12 +61,15 @@ class Lobby:
         self._seats = Seats(_LOBBY, "calls without a key")
 
     async def request(self, requests: AsyncIterable[Any], context: Any) -> Any:
-        """The message; ends the call when it doesn't come."""
+        """The message; ends the call when it doesn't come, or isn't one."""
         try:
             with self._seats.taken():
                 async with asyncio.timeout(_PROMPT_S):
-                    return await anext(aiter(requests))
+                    found = await anext(aiter(requests))
         except QueueFullError as error:
             return await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
         except (StopAsyncIteration, TimeoutError):
             return await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"expected a message within {_PROMPT_S:g} s")
+        if isinstance(found, Garbled):
+            return await context.abort(grpc.StatusCode.INVALID_ARGUMENT, found.why)
+        return found

@@ -1,12 +1,15 @@
 """The messages and services of the `.proto` files, in a pool of their own: clients in the same process bring theirs."""
 
-from collections.abc import Set
+from collections.abc import Callable, Set
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
+
+from service.errors import BodyError
 
 _DESCRIPTORS: Final = Path(__file__).with_name("inference.binpb")
 
@@ -20,6 +23,28 @@ def message(name: str) -> Any:
 def inference(name: str) -> Any:
     """The class of a message of the inference protocol."""
     return message(f"inference.{name}")
+
+
+class Garbled:
+    """Bytes that aren't the message; who looks into it gets a BodyError, where an error of the library's is lost."""
+
+    def __init__(self, expected: str) -> None:
+        self.why = f"message: expected bytes of {expected}"
+
+    def __getattr__(self, name: str) -> Any:
+        raise BodyError(self.why)
+
+
+def reader(name: str) -> Callable[[bytes], Any]:
+    """Reads messages of this name, or has them be `Garbled`."""
+
+    def read(data: bytes) -> Any:
+        try:
+            return message(name).FromString(data)
+        except DecodeError:
+            return Garbled(name)
+
+    return read
 
 
 def handlers(service: str, answers: object, prompt: Set[str]) -> grpc.GenericRpcHandler:
@@ -46,7 +71,7 @@ def _handler(method: Any, answer: Any, *, reads: bool) -> grpc.RpcMethodHandler:
     }
     return kinds[method.client_streaming or reads, method.server_streaming](
         answer,
-        request_deserializer=message(method.input_type.full_name).FromString,
+        request_deserializer=reader(method.input_type.full_name),
         response_serializer=message(method.output_type.full_name).SerializeToString,
     )
 

@@ -50,9 +50,18 @@ def _question(request: Any) -> Question:
     for given in (*request.inputs, *request.outputs):
         if "shared_memory_region" in given.parameters:
             raise TensorError(f"{brief(given.name)}: shared memory isn't served")
+    for output in request.outputs:
+        if _said(output.parameters.get("classification")):
+            raise TensorError(f"{brief(output.name)}: classification isn't served")
     inputs = [_raw(given, data) for given, data in zip(request.inputs, raw, strict=True)] if raw else []
     inputs = inputs or [_listed(given) for given in request.inputs]
     return Question(tuple(inputs), tuple(output.name for output in request.outputs))
+
+
+def _said(parameter: Any) -> Any:
+    """An InferParameter's value, None when there is none."""
+    kind = parameter.WhichOneof("parameter_choice") if parameter is not None else None
+    return getattr(parameter, kind) if kind else None
 
 
 def _raw(given: Any, data: bytes) -> Tensor:

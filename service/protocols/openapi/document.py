@@ -65,11 +65,15 @@ def _mattes(models: Sequence[str]) -> dict[str, Any]:
         _query("polarity", {"enum": ["person", "background"]}, "what is painted"),
     ]
     pts = _query("pts", {"type": "number"}, "milliseconds; comes back in X-Frame-Pts")
-    several = {"schema": {"type": "object", "additionalProperties": {"type": "string", "format": "binary"}}}
+    several = {
+        "type": "object",
+        "additionalProperties": {"type": "string", "format": "binary"},
+        "description": "a frame in each part, its pts as the name",
+    }
     frames: Schema = {media_type: {"schema": {}} for media_type in Decoder.registered}
     masks: Schema = {encoder.media_type: {"schema": {}} for encoder in Encoder.registered.values()}
-    frames["multipart/form-data"] = several | {"description": "a frame in each part, its pts as the name"}
-    masks["multipart/mixed"] = {"schema": {}, "description": "a mask or an error in each part, in order"}
+    frames["multipart/form-data"] = {"schema": several}
+    masks["multipart/mixed"] = {"schema": {"description": "a mask or an error in each part, in order"}}
     stream = _operation("mattes", "Live: frames in and masks out over a WebSocket", {}, look)
     stream["responses"] = {"101": {"description": "the WebSocket"}, "default": _error()}
     return {

@@ -9,6 +9,7 @@ from aiohttp import ClientSession
 
 from tests.service.conftest import Start
 from tests.service.repository.opener import copied, spoil
+from tests.service.test_listening import said
 from tests.service.toy import publish
 
 
@@ -28,7 +29,7 @@ async def admin(start: Start, toy: Path) -> AsyncIterator[ClientSession]:
         port = free.getsockname()[1]
     client = await start(models=str(toy.parents[1]), admin_port=port, watch_s=0)
     async with ClientSession(f"http://127.0.0.1:{port}") as session:
-        session.public = client
+        session.public, session.port = client, port
         yield session
 
 
@@ -75,6 +76,20 @@ async def test_an_unloaded_model_answers_nobody_until_it_is_loaded(admin: Client
     assert (await admin.public.post("/v1/mattes", data=jpeg)).status == 200
 
 
+async def test_tensorflow_clients_are_told_that_a_model_was_unloaded(admin: ClientSession) -> None:
+    await told(admin, "POST", "/v2/repository/models/toy/unload")
+    states = (await (await admin.public.get("/v1/models/toy")).json())["model_version_status"]
+    assert [(entry["version"], entry["state"]) for entry in states] == [("2", "END"), ("1", "END")]
+
+
+async def test_tensorflow_clients_are_told_why_a_version_failed(admin: ClientSession, toy: Path) -> None:
+    spoil(toy)
+    await told(admin, "POST", "/v1/admin/models/toy/pin", {"version": 1})
+    states = (await (await admin.public.get("/v1/models/toy")).json())["model_version_status"]
+    assert [entry["state"] for entry in states] == ["AVAILABLE", "END"]
+    assert "graph.xml" in states[1]["status"]["error_message"]
+
+
 async def test_pin_rollback_and_canary(admin: ClientSession, toy: Path) -> None:
     copied(toy, 3)
     await told(admin, "POST", "/v1/admin/reload")
@@ -108,9 +123,10 @@ async def test_the_answer_says_which_version_it_is_of(admin: ClientSession, jpeg
         ("POST", "/v1/admin/models/toy/pin", {"version": 0}, 422, "invalid_policy"),
         ("POST", "/v1/admin/models/toy/pin", {"versions": 1}, 422, "invalid_policy"),
         ("POST", "/v1/admin/models/toy/pin", None, 400, "bad_body"),
-        ("POST", "/v1/admin/models/toy/pin", {"version": 7}, 503, "model_unavailable"),
+        ("POST", "/v1/admin/models/toy/pin", {"version": 7}, 404, "unknown_version"),
         ("POST", "/v1/admin/models/toy/canary", {"version": 2, "share": 2}, 422, "invalid_policy"),
-        ("PUT", "/v1/admin/models/toy/policy", {"labels": {"old": 9}}, 503, "model_unavailable"),
+        ("PUT", "/v1/admin/models/toy/policy", {"labels": {"old": 9}}, 404, "unknown_version"),
+        ("POST", "/v1/admin/models/toy/canary", {"version": 9, "share": 0.5}, 404, "unknown_version"),
         ("PUT", "/v1/admin/models/toy/policy", {"labels": {"stable": 1}}, 422, "invalid_policy"),
         ("POST", "/v2/repository/models/nobody/load", None, 404, "unknown_model"),
         ("POST", "/v2/repository/models/nobody/unload", None, 404, "unknown_model"),
@@ -134,6 +150,35 @@ async def test_a_pin_to_a_bad_version_says_why(admin: ClientSession, toy: Path) 
     status, refusal = await told(admin, "POST", "/v1/admin/models/toy/pin", {"version": 1})
     assert status == 503
     assert "graph.xml" in refusal["error"]
+
+
+async def test_below_the_lowest_version_there_is_nothing_to_roll_back_to(admin: ClientSession) -> None:
+    assert (await told(admin, "POST", "/v1/admin/models/toy/rollback"))[0] == 200
+    status, refusal = await told(admin, "POST", "/v1/admin/models/toy/rollback")
+    assert (status, refusal["code"]) == (404, "unknown_version")
+    assert await stable(admin) == 1
+
+
+async def test_a_rollback_to_a_broken_version_is_the_servers_trouble(admin: ClientSession, toy: Path) -> None:
+    spoil(toy)
+    status, refusal = await told(admin, "POST", "/v1/admin/models/toy/rollback")
+    assert (status, refusal["code"]) == (503, "model_unavailable")
+    assert await stable(admin) == 2
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "code"),
+    [
+        (b"RUBBISH\r\n\r\n", 400, "bad_request"),
+        (b"GET / HTTP/1.1\r\n\r\n", 400, "bad_request"),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 2**16 + b"\r\n\r\n", 431, "headers_too_large"),
+    ],
+)
+async def test_what_is_not_http_is_refused_in_the_one_shape(
+    admin: ClientSession, data: bytes, status: int, code: str
+) -> None:
+    told_status, refusal = await said(admin.port, data)
+    assert (told_status, refusal["code"], refusal["status"]) == (status, code, status)
 
 
 @pytest.mark.parametrize("headers", [{"Origin": "https://example.com"}, {"Host": "example.com:80"}])

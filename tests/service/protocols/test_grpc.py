@@ -205,6 +205,16 @@ async def test_a_bad_request_is_refused_and_the_next_one_served(connect: Connect
     await side.call("ModelInfer", infer())
 
 
+async def test_classes_are_refused_as_over_http(connect: Connect) -> None:
+    side, request = await connect(), infer(outputs=("person",))
+    request.outputs[0].parameters["classification"].int64_param = 0  # none are asked for
+    assert (await side.call("ModelInfer", request)).outputs
+    request.outputs[0].parameters["classification"].int64_param = 3
+    with pytest.raises(grpc.aio.AioRpcError, match="classification isn't served") as refused:
+        await side.call("ModelInfer", request)
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
 async def test_overload_is_refused(connect: Connect) -> None:
     side = await connect(delay_s=0.3, queue=1)
     calls = [asyncio.ensure_future(side.call("ModelInfer", infer())) for _ in range(3)]

@@ -14,6 +14,7 @@ from tests.service.protocols.test_grpc import PICTURE, Connect, Side, connect, i
 from tests.service.test_app import until
 
 __all__ = ["connect"]
+GARBLED = b"\x0a\xff\x01x"  # a field that claims to be longer than the message
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
@@ -125,3 +126,25 @@ async def test_a_leaving_caller_is_written_down_too(connect: Connect, capfd: pyt
 
     await until(logged)
     assert json.loads("".join(said).splitlines()[0])["status"] in (499, 503)
+
+
+@pytest.mark.parametrize("name", ["inference.GRPCInferenceService/ModelInfer", "grpc.health.v1.Health/Check"])
+async def test_what_is_no_message_is_the_callers_error_and_no_traceback(
+    connect: Connect, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    side = await connect()
+    with pytest.raises(grpc.aio.AioRpcError, match="expected bytes of") as refused:
+        await side.channel.unary_unary(f"/{name}")(GARBLED)
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert not caplog.records
+
+
+async def test_a_stream_ends_with_what_is_no_message(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
+    side = await connect()
+    sent = iter([infer().SerializeToString(), GARBLED])
+    stream = side.channel.stream_stream("/inference.GRPCInferenceService/ModelStreamInfer")(sent)
+    assert await stream.read()
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await stream.read()
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert not caplog.records

@@ -38,13 +38,18 @@ async def test_headers_tell_of_the_answer(start: Start, jpeg: bytes) -> None:
     assert all(float(ms) >= 0 for ms in phases.values())
 
 
+async def test_a_pts_may_be_what_a_browsers_clock_gives(start: Start, jpeg: bytes) -> None:
+    answer = await (await start()).post("/v1/mattes?pts=4033.3330000000005", data=jpeg)
+    assert (answer.status, answer.headers["X-Frame-Pts"]) == (200, "4033.3330000000005")
+
+
 async def test_no_pts_is_made_up(start: Start, jpeg: bytes) -> None:
     answer = await (await start()).post("/v1/mattes", data=jpeg)
     assert "X-Frame-Pts" not in answer.headers
 
 
 @pytest.mark.parametrize("extension", [".jpg", ".png", ".webp"])
-@pytest.mark.parametrize("media_type", ["image/jpeg", "application/octet-stream"])
+@pytest.mark.parametrize("media_type", ["image/jpeg", "application/octet-stream", "image/jpg", "image/*"])
 async def test_the_bytes_decide(start: Start, extension: str, media_type: str) -> None:
     picture = pictures.encoded(extension, pictures.rectangle(90, 160))
     client = await start()

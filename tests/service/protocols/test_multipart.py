@@ -139,6 +139,22 @@ async def test_a_hostile_name_splits_no_header(start: Start, jpeg: bytes) -> Non
     }
 
 
+@pytest.mark.parametrize(
+    ("sent", "found"),
+    [
+        ("é 写真.jpg", "é 写真.jpg"),
+        ("na%22me", "na%22me"),  # as browsers and curl escape a quote
+        (r"na\"me", "na%22me"),
+        ("%C3%A9 [0]/100%", "%C3%A9 [0]/100%"),
+        ("a\u2028b\x7f", "a%E2%80%A8b%7F"),
+    ],
+)
+async def test_a_part_is_found_by_the_name_it_was_sent_with(start: Start, jpeg: bytes, sent: str, found: str) -> None:
+    body = f'--b\r\nContent-Disposition: form-data; name="{sent}"\r\n\r\n'.encode() + jpeg + b"\r\n--b--\r\n"
+    answer = await (await start()).post("/v1/mattes", data=body, headers={"Content-Type": FORM})
+    assert f'\r\nContent-Disposition: form-data; name="{found}"\r\n'.encode() in await answer.read()
+
+
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl isn't installed")
 async def test_curl_posts_several_files(start: Start, jpeg: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(jpeg)

@@ -1,10 +1,12 @@
 """What is written down about requests: the log's lines and the counters."""
 
+import gzip
 import json
 import os
+from collections.abc import AsyncIterator
 
 import pytest
-from aiohttp import web
+from aiohttp import FormData, web
 from aiohttp.test_utils import TestClient, TestServer
 
 from service.access_log import AccessLog
@@ -49,6 +51,25 @@ async def test_a_line_says_who_asked_what_and_how_long_it_took() -> None:
     assert 'matting_requests_total{outcome="answered",protocol="mattes"} 1.0' in page
     assert 'matting_phase_seconds_count{phase="infer"} 1.0' in page
     assert 'matting_request_seconds_count{protocol="mattes"} 1.0' in page
+
+
+async def test_a_line_tells_the_bytes_of_what_has_no_length(
+    start: Start, jpeg: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async def chunks(data: bytes) -> AsyncIterator[bytes]:
+        yield data
+
+    client = await start(access_log="json")
+    await (await client.post("/v1/mattes", data=chunks(jpeg))).read()
+    zipped = gzip.compress(jpeg)
+    await (await client.post("/v1/mattes", data=chunks(zipped), headers={"Content-Encoding": "gzip"})).read()
+    form = FormData()
+    form.add_field("1", jpeg, filename="x")
+    parted = await (await client.post("/v1/mattes", data=form)).read()
+    await client.close()
+    chunked, unpacked, several = (json.loads(line) for line in capfd.readouterr().out.splitlines())
+    assert (chunked["received_bytes"], unpacked["received_bytes"]) == (len(jpeg), len(zipped))
+    assert several["sent_bytes"] == len(parted)
 
 
 async def test_an_error_is_written_with_its_code() -> None:

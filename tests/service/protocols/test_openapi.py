@@ -34,6 +34,18 @@ def test_every_reference_leads_somewhere() -> None:
         jsonschema.Draft202012Validator.check_schema(schema)
 
 
+def test_every_content_is_a_media_type_of_openapi() -> None:
+    contents = [
+        content
+        for methods in document()["paths"].values()
+        for operation in methods.values()
+        for holder in (operation.get("requestBody", {}), *operation["responses"].values())
+        for content in holder.get("content", {}).values()
+    ]
+    assert contents
+    assert {key for content in contents for key in content} <= {"schema", "example", "examples", "encoding"}
+
+
 async def test_examples_name_the_models(start: Start) -> None:
     described = await (await (await start()).get("/openapi.json")).json()
     (name,) = described["paths"]["/v2/models/{name}"]["get"]["parameters"]

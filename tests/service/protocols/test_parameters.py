@@ -19,6 +19,8 @@ OFFERS = {"image/png": "png", "image/webp": "webp", "application/octet-stream": 
         ("image/png;q=0.5,image/webp", "webp"),
         ("image/webp;q=0.5, */*;q=0.1", "webp"),
         ("application/*", "raw"),
+        ("text/plain, application/json, application/*+json, */*", "png"),  # Spring's
+        ("text/html, image/gif, image/webp, *; q=.2, */*; q=.2", "webp"),  # old Java's
         ("text/html, image/png;q=0.001", "png"),
         ("image/*;q=0.2, image/png;q=0, */*;q=0.1", "webp"),
         ("image/webp; charset=x; q=1.000,", "webp"),

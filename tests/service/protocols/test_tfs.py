@@ -82,7 +82,7 @@ async def test_versions_are_named(start: Start) -> None:
 
 async def test_states_are_told(start: Start) -> None:
     listed = (await (await (await start()).get("/v1/models/toy")).json())["model_version_status"]
-    assert [(entry["version"], entry["state"]) for entry in listed] == [("2", "AVAILABLE"), ("1", "START")]
+    assert [(entry["version"], entry["state"]) for entry in listed] == [("2", "AVAILABLE"), ("1", "AVAILABLE")]
 
 
 async def test_signatures_are_described(start: Start) -> None:

@@ -133,7 +133,15 @@ async def test_pictures_are_sent_as_bytes(start: Start, jpeg: bytes, free_loop: 
 async def test_json_carries_pictures_in_base64(start: Start, jpeg: bytes) -> None:
     text = base64.b64encode(jpeg).decode()
     asked = asking({"name": "frame", "shape": [1, 1], "datatype": "BYTES", "data": [text]})
-    assert "person" in await outputs(await post(await start(), asked))
+    client = await start()
+    assert "person" in await outputs(await post(client, asked))
+    asked["inputs"][0] |= {"data": [[text]], "parameters": None}  # nested as its shape
+    assert "person" in await outputs(await post(client, asked | {"id": None, "parameters": None, "outputs": None}))
+
+
+async def test_version_nought_is_not_there(start: Start) -> None:
+    answer = await post(await start(), asking(), ONE, path="/v2/models/toy/versions/0/infer")
+    assert (answer.status, (await answer.json())["code"]) == (404, "unknown_version")
 
 
 @pytest.mark.parametrize("kind", ["tensor", "two tensors", "picture"])
@@ -267,6 +275,7 @@ BAD = {
     "an unknown output": (asking(outputs=[{"name": "persons"}]), [ONE], "did you mean 'person'"),
     "an output twice": (asking(outputs=[{"name": "person"}] * 2), [ONE], "once"),
     "a timeout in words": (asking(parameters={"timeout": "1"}), [ONE], "microseconds"),
+    "a flag in words": (asking(outputs=[{"name": "person", "parameters": {"binary_data": "no"}}]), [ONE], "or false"),
     "shared memory": (asking(tensor(parameters={"shared_memory_region": "x"})), [], "shared memory"),
     "classification": (asking(outputs=[{"name": "person", "parameters": {"classification": 2}}]), [ONE], "classif"),
     "too many pictures": (

@@ -144,7 +144,7 @@ async def test_a_pin_to_a_bad_version_is_taken_back(toy: Path, opener: Opener) -
     spoil(toy.parent / "2")
     with pytest.raises(ModelError, match=r"toy/2: .*nothing was changed"):
         await repository.follow("toy", lambda policy: policy.pinned(2))
-    with pytest.raises(ModelError, match="toy/9: there is no such version"):
+    with pytest.raises(UnknownVersionError, match=r"toy/9: there is no such version; nothing was changed"):
         await repository.follow("toy", lambda policy: policy.pinned(9))
     assert await stable(repository) == 3
     assert not (toy.parent / "serving.toml").exists()
@@ -160,7 +160,7 @@ async def test_rolling_back_takes_the_next_good_one_and_stays_there(toy: Path, o
     copied(toy, 4)
     await repository.refresh()
     assert await stable(repository) == 1
-    with pytest.raises(ModelError, match="no good version below"):
+    with pytest.raises(UnknownVersionError, match="no good version below"):
         await repository.roll_back("toy")
 
 
