@@ -64,10 +64,13 @@ def shares(count: int, root: Path = Path("/")) -> list[frozenset[int]]:
 
 
 def portions(parts: Sequence[frozenset[int]], cores: int) -> list[int]:
-    """How many of `cores`, which a quota may make fewer than the CPUs, each of the parts is to use, at least 1."""
+    """How many of `cores`, which a quota may make fewer than the CPUs, each of the parts is to use, at least 1.
+
+    An empty part is pinned to nothing, and so has room for all.
+    """
     given = [1] * len(parts)
     for _ in range(cores - len(parts)):
-        room = [len(part) - count for part, count in zip(parts, given, strict=True)]
+        room = [(len(part) or cores) - count for part, count in zip(parts, given, strict=True)]
         given[room.index(max(room))] += max(room) > 0
     return given
 

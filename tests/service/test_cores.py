@@ -108,3 +108,7 @@ def test_workers_use_the_cores_they_are_pinned_to_within_the_quota(
     parts = shares(workers, tmp_path)
     assert portions(parts, cores) == expected
     assert all(used <= (len(part) or 1) for used, part in zip(expected, parts, strict=True))
+
+
+def test_workers_that_nothing_pins_share_the_cores() -> None:
+    assert portions([frozenset()] * 3, 8) == [3, 3, 2]
