@@ -5,8 +5,8 @@ import dataclasses
 import importlib
 import sys
 
-from workbench import hardware
-from workbench.report.facts import write
+from danmatte_workbench import hardware
+from danmatte_workbench.report.facts import write
 
 BENCHES = {
     "workbench": ("bench_workbench", "add_workbench", "throughput against stock TensorFlow, in turn"),

@@ -15,12 +15,12 @@ import av
 import cv2
 import numpy as np
 
-from service.tracks import TrackReader
-from service.tracks.video import Video
+from danmatte.tracks import TrackReader
+from danmatte.video.reader import Video
 
 ROOT = Path(__file__).resolve().parent.parent
-MATTING = ROOT / ".venv" / "bin" / "matting"
-SAMPLES = ROOT / "workbench/samples"
+DANMATTE = ROOT / ".venv" / "bin" / "danmatte"
+SAMPLES = ROOT / "workbench/danmatte_workbench/samples"
 WIDTH, HEIGHT, RATE = 1280, 720, 15
 SCENE_S = 6
 EVERY_S = 0.5
@@ -59,7 +59,7 @@ def run(models: Path, model: str, minutes: float) -> dict[str, Any]:
         make(video, minutes)
         shutil.copy(video, cut_off)
         os.truncate(cut_off, video.stat().st_size * 2 // 3)
-        command = [MATTING, "track", "--json", "--models", models, "--model", model]
+        command = [DANMATTE, "track", "--json", "--models", models, "--model", model]
         whole = _tracked(command, video, video.with_suffix(".mattes"))
         resumed = _killed(command, video, Path(folder) / "resumed.mattes", whole["seconds"] / 2)
         facts = {

@@ -16,15 +16,15 @@ import numpy as np
 
 import bench_long
 import steadiness
-from service import artifact
-from service.cores import available_cores
-from service.engine import OpenVinoEngine, Served
-from service.tracks import Header, TrackReader, TrackWriter
-from service.tracks.batch import open_model
-from service.tracks.looking import Plan, Seen, looks, mask_size
-from service.tracks.masks import Masks
-from service.tracks.pipeline import Pipeline
-from service.tracks.video import Shot, Video
+from danmatte.contract import artifact
+from danmatte.contract.cores import available_cores
+from danmatte.engine import OpenVinoEngine, Served
+from danmatte.tracks import Header, TrackReader, TrackWriter
+from danmatte.tracks.batch import open_model
+from danmatte.tracks.masks import Masks
+from danmatte.tracks.pipeline import Pipeline
+from danmatte.tracks.selection import Plan, Seen, looks, mask_size
+from danmatte.video.reader import Shot, Video
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared/data/video"

@@ -7,21 +7,22 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from workbench import hardware, probe, source
-from workbench.artifact import Artifact
-from workbench.backends import openvino, reshaping
-from workbench.budget import IOU_DROP
-from workbench.configuration import Configuration
-from workbench.dataset import SAMPLES, load
-from workbench.experiment.answers import compare
-from workbench.experiment.search import size_of
-from workbench.measurement import Host, Measurement
-from workbench.metrics import accuracy
-from workbench.metrics.contender import Contender, cooked, published, stock
-from workbench.metrics.speed import Rounds, hold
-from workbench.recipe import RECIPES, Draft, read
-from workbench.steps import Kitchen, refine
-from workbench.steps.base import cook
+from danmatte_workbench import hardware, probing, source
+from danmatte_workbench.artifact import Artifact
+from danmatte_workbench.benchmark.interleaved import Rounds, hold
+from danmatte_workbench.budget import IOU_DROP
+from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.dataset import SAMPLES, load
+from danmatte_workbench.experiment.answers import compare
+from danmatte_workbench.experiment.search import size_of
+from danmatte_workbench.graph import reshaping
+from danmatte_workbench.measurement import Host, Measurement
+from danmatte_workbench.metrics import accuracy
+from danmatte_workbench.metrics.contender import Contender, cooked, published, stock
+from danmatte_workbench.recipe import RECIPES, Draft, read
+from danmatte_workbench.runtimes import openvino
+from danmatte_workbench.steps import Kitchen, refine
+from danmatte_workbench.steps.base import cook
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILT = ROOT / "build/bench"
@@ -45,7 +46,7 @@ def add_workbench(parser: argparse.ArgumentParser) -> None:
 def race(options: argparse.Namespace) -> dict[str, Any]:
     """Stock TensorFlow twice, OpenVINO uncut twice, the version without its pruning, itself, and itself in 16:9."""
     described = source.find(options.model, ROOT / "models")
-    graph = source.read(described) if described else probe.inspect(Path(options.model))
+    graph = source.read(described) if described else probing.inspect(Path(options.model))
     folder = options.published or newest(ROOT / "models" / graph.name)
     winner = dataclasses.replace(published(folder), canvas=graph.size)
     broad = wide(winner, graph.size)

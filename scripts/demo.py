@@ -21,7 +21,7 @@ from picture import comments_behind
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = ROOT / ".venv" / "bin"
-FRAME = ROOT / "workbench" / "samples" / "two-speakers.jpg"
+FRAME = ROOT / "workbench" / "danmatte_workbench" / "samples" / "two-speakers.jpg"
 MODELS = ROOT / "build" / "models"
 OUT = ROOT / "build" / "check"
 PEOPLE = ((280, 250, 390, 420), (820, 450, 1000, 660))  # a face and a suit, well inside, in pixels of the frame
@@ -81,7 +81,7 @@ def optimize() -> None:
 def served() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A running server and its address; at the end it is asked to stop, and must do so in good order."""
     port = free_port()
-    command = [COMMANDS / "matting", "serve", "--models", MODELS, "--host", "127.0.0.1", "--port", str(port)]
+    command = [COMMANDS / "danmatte", "serve", "--models", MODELS, "--host", "127.0.0.1", "--port", str(port)]
     server = subprocess.Popen(command, cwd=ROOT)
     try:
         address = f"http://127.0.0.1:{port}"

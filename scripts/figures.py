@@ -149,7 +149,7 @@ def players() -> str:
                 )
             lines.append(f"| `{clip}` | {way} | {' | '.join(cells)} |")
     told = (
-        f"`matting track` against a plain loop: {race['concurrent']['median']:.2f} × as fast by concurrency, "
+        f"`danmatte track` against a plain loop: {race['concurrent']['median']:.2f} × as fast by concurrency, "
         f"{race['reusing']['median']:.2f} × with masks used again ({100 * held:.0f} % of them), at an IoU of "
         f"{found['pipeline']['iou_with_every_frame']:.3f} with those of every frame; "
         f"{race['closer']['median']:.2f} × with a second look at people, too.",
@@ -164,7 +164,7 @@ def players() -> str:
 
 def settings() -> str:
     """Every setting of the service, as its own code describes it."""
-    from service.settings import described, flag, variable
+    from danmatte.settings import described, flag, variable
 
     lines = ["| setting | what | default | environment | flag |", "|---|---|---|---|---|"]
     for name, (says, default) in described().items():

@@ -2,7 +2,8 @@
 
     python scripts/sample_clip.py
 
-Slow moves over real photographs with two hard cuts; `workbench/samples/README.md` says whose they are.
+Slow moves over real photographs with two hard cuts;
+`workbench/danmatte_workbench/samples/README.md` says whose they are.
 """
 
 import argparse
@@ -19,9 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 ROOT = Path(__file__).resolve().parent.parent
-SAMPLES = ROOT / "workbench" / "samples"
-WEB = ROOT / "service" / "web"
-MATTING = ROOT / ".venv" / "bin" / "matting"
+SAMPLES = ROOT / "workbench" / "danmatte_workbench" / "samples"
+WEB = ROOT / "service" / "danmatte" / "web"
+DANMATTE = ROOT / ".venv" / "bin" / "danmatte"
 WIDTH, HEIGHT, RATE = 640, 360, 25
 QUALITY = {"crf": "34", "b:v": "0", "deadline": "good", "cpu-used": "1", "row-mt": "1"}
 SECOND_PER_KEYFRAME = 1
@@ -61,7 +62,7 @@ SHOTS = (
 
 
 def main() -> int:
-    """Write the clip, then ask `matting track` for its masks."""
+    """Write the clip, then ask `danmatte track` for its masks."""
     parser = argparse.ArgumentParser(prog="scripts/sample_clip.py", description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=WEB / "sample.webm")
     parser.add_argument("--models", type=Path, default=ROOT / "models")
@@ -69,7 +70,7 @@ def main() -> int:
     write(options.out, [frame for shot in SHOTS for frame in frames(shot)])
     print(f"{options.out}: {options.out.stat().st_size / 1000:.0f} kB")
     track = options.out.with_suffix(".mattes")
-    command = [MATTING, "track", options.out, "--models", options.models, "--out", track, "--again"]
+    command = [DANMATTE, "track", options.out, "--models", options.models, "--out", track, "--again"]
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 

@@ -10,11 +10,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from service.engine import Served
-from service.frame import Frame, Size
-from service.geometry import fit, project, resized, scaled_size, shown
-from service.stabiliser import Care, Stabiliser
-from service.tracks.closer import Closer, Glance
+from danmatte.contract.framing import fit, project, resized, scaled_size, shown
+from danmatte.engine import Served
+from danmatte.frame import Frame, Size
+from danmatte.tracks.refinement import Closer, Glance
+from danmatte.video.stabiliser import Care, Stabiliser
 
 MASK = Size(180, 320)
 FRAME_MS = 42

@@ -16,12 +16,12 @@ from typing import Any
 
 import cv2
 
+from danmatte.contract.cores import available_cores
 from load.callers import mattes
 from load.frames import jpegs
 from load.scaling import newest, v2_of
 from load.server import ROOT, Server, served
 from load.wire import run_bare
-from service.cores import available_cores
 
 _CALLERS = 4  # for each core, at least
 
@@ -55,11 +55,11 @@ class Parts:
     def __init__(self, options: Namespace) -> None:
         import openvino as ov
 
-        from service import artifact
-        from service.codecs import decoder_for
-        from service.frame import Frame, Size
-        from service.geometry import fit, scaled_size
-        from service.matting import Look, Order, _painted
+        from danmatte.codecs import decoder_for
+        from danmatte.contract import artifact
+        from danmatte.contract.framing import fit, scaled_size
+        from danmatte.frame import Frame, Size
+        from danmatte.inference.matting import Look, Order, _painted
 
         cv2.setNumThreads(1)
         folder = newest(options)

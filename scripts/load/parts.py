@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-SAMPLES = ROOT / "workbench/samples"
+SAMPLES = ROOT / "workbench/danmatte_workbench/samples"
 PARTS = {
     "soak": "very many posts: losses, speed, memory",
     "cost": "CPU seconds a frame against its parts alone, V2 against benchmark_app",

@@ -15,7 +15,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 ROOT = Path(__file__).resolve().parents[2]
-MATTING = (sys.executable, "-m", "service", "serve")
+DANMATTE = (sys.executable, "-m", "danmatte", "serve")
 READY_WITHIN_S = 120.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -122,8 +122,8 @@ class Server:
 
 
 def served(models: Path, *flags: object, cores: set[int] | None = None) -> Server:
-    """`matting serve` on a free port."""
-    return Server([*MATTING, "--port", 0, "--models", models, *flags], cores=cores)
+    """`danmatte serve` on a free port."""
+    return Server([*DANMATTE, "--port", 0, "--models", models, *flags], cores=cores)
 
 
 def post_json(url: str, body: Any = None) -> tuple[int, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from tests.architecture.drawing import PACKAGES
+from tests.architecture.drawing import PACKAGES, ROOTS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -54,9 +54,10 @@ def modules() -> tuple[Module, ...]:
 
 
 def read_package(package: str) -> Iterator[Module]:
-    """The modules under one top-level folder, in order of path."""
-    for path in sorted((ROOT / package).rglob("*.py")):
-        parts = path.relative_to(ROOT).with_suffix("").parts
+    """The modules of one package, in order of path."""
+    root = ROOT / ROOTS[package]
+    for path in sorted(root.rglob("*.py")):
+        parts = (package, *path.relative_to(root).with_suffix("").parts)
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
         yield Module(name, path, path.read_text("utf-8"))
 

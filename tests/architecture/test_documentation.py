@@ -76,7 +76,7 @@ def test_the_changelog_says_what_is_new() -> None:
 
 def test_contributing_draws_the_floors_as_they_are() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
-    drawn: dict[str, dict[str, int]] = {"workbench": {}, "service": {}}
+    drawn: dict[str, dict[str, int]] = {"danmatte_workbench": {}, "danmatte": {}}
     for floor, *cells in re.findall(r"^\| (\d+) \| (.*) \| (.*) \|$", text, re.MULTILINE):
         for package, cell in zip(drawn, cells, strict=True):
             drawn[package].update(dict.fromkeys(re.findall(r"`(\w+)`", cell), int(floor)))
@@ -125,7 +125,7 @@ def option_names(name: str) -> set[str]:
     return {option for word in subcommands(name) for option in OPTION.findall(ask(name, word))} - {"--help"}
 
 
-@pytest.mark.parametrize("name", ["workbench", "matting"])
+@pytest.mark.parametrize("name", ["workbench", "danmatte"])
 def test_every_command_and_option_is_in_the_readme(name: str) -> None:
     text = (ROOT / "README.md").read_text("utf-8")
     expected = option_names(name) | {f"{name} {word}" for word in subcommands(name)}
@@ -134,6 +134,6 @@ def test_every_command_and_option_is_in_the_readme(name: str) -> None:
 
 def test_the_readme_names_no_option_that_is_gone() -> None:
     text = (ROOT / "README.md").read_text("utf-8")
-    known = option_names("workbench") | option_names("matting")
+    known = option_names("workbench") | option_names("danmatte")
     tables = "\n".join(line for line in text.splitlines() if line.startswith("|"))
     assert set(OPTION.findall(tables)) <= known

@@ -67,7 +67,7 @@ def ask_for_help(name: str) -> tuple[subprocess.CompletedProcess[str], float]:
     return run, after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
-@pytest.mark.parametrize("name", ["workbench", "matting"])
+@pytest.mark.parametrize("name", ["workbench", "danmatte"])
 def test_help_imports_nothing_heavy(name: str) -> None:
     run, _ = ask_for_help(name)
     assert run.returncode == 0, run.stderr
@@ -76,7 +76,7 @@ def test_help_imports_nothing_heavy(name: str) -> None:
     assert not loaded.intersection(HEAVY)
 
 
-@pytest.mark.parametrize("name", ["workbench", "matting"])
+@pytest.mark.parametrize("name", ["workbench", "danmatte"])
 def test_help_answers_at_once(name: str) -> None:
     spent = []
     for _ in range(TRIES):

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from service.codecs import Decoder, Encoder, Header, decoder_for
-from service.errors import MediaTypeError, PictureError
-from service.frame import Pixels, Size
+from danmatte.codecs import Decoder, Encoder, Header, decoder_for
+from danmatte.errors import MediaTypeError, PictureError
+from danmatte.frame import Pixels, Size
 from tests.service import onebit, pictures
 
 SIZE = Size(48, 64)

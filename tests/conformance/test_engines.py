@@ -14,11 +14,11 @@ import openvino as ov
 import pytest
 from openvino import opset13 as op
 
-from service.engine import Engine, FakeEngine, OpenVinoEngine
-from service.errors import EngineError, ModelError
-from service.frame import Pixels
-from service.manifest import Manifest
-from service.metrics import Timing
+from danmatte.contract.manifest import Manifest
+from danmatte.engine import Engine, FakeEngine, OpenVinoEngine
+from danmatte.errors import EngineError, ModelError
+from danmatte.frame import Pixels
+from danmatte.telemetry.metrics import Timing
 from tests.service.toy import Toy, graph, manifest
 
 TOY = Toy(height=64, width=96)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from danmatte_workbench.errors import InputError
+from danmatte_workbench.metrics.accuracy import Metric, Score, score
 from tests.workbench.facts import HOST
-from workbench.errors import InputError
-from workbench.metrics.accuracy import Metric, Score, score
 
 METRICS = ("mean_iou", "pooled_iou", "boundary_iou", "false_positives")
 

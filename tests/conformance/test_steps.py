@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from danmatte_workbench import dataset, source
+from danmatte_workbench.artifact import Artifact, digest, graph_files
+from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.runtimes import openvino
+from danmatte_workbench.steps import Kitchen, Step
+from danmatte_workbench.steps.base import build
 from tests.workbench import blocks, inner, tiny
-from workbench import dataset, source
-from workbench.artifact import Artifact, digest, graph_files
-from workbench.backends import openvino
-from workbench.configuration import Configuration
-from workbench.steps import Kitchen, Step
-from workbench.steps.base import build
 
 ROOT = Path(__file__).parents[2]
 
@@ -132,10 +132,10 @@ def test_the_ports_are_as_declared(kind: str, done: Done) -> None:
 ALL_STEPS = """
 import sys
 from pathlib import Path
-from workbench import dataset, recipe, source
-from workbench.backends import openvino
-from workbench.steps import Kitchen, refine
-from workbench.steps.base import cook
+from danmatte_workbench import dataset, recipe, source
+from danmatte_workbench.runtimes import openvino
+from danmatte_workbench.steps import Kitchen, refine
+from danmatte_workbench.steps.base import cook
 
 place, name = Path(sys.argv[1]), sys.argv[2]
 found = source.read(place / "graph/model.toml")

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from service.errors import TrackError
-from service.frame import Size
-from service.tracks import Entry, Format, Header, TrackReader, TrackWriter, reader, writer
-from service.tracks.track import MAX_SEGMENT_BYTES
+from danmatte.errors import TrackError
+from danmatte.frame import Size
+from danmatte.tracks import Entry, Format, Header, TrackReader, TrackWriter, reader, writer
+from danmatte.tracks.track import MAX_SEGMENT_BYTES
 
 FORMATS = [".mattes", ".webmask"]
 SIZE = Size(9, 14)

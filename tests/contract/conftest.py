@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from danmatte_workbench.publish import publish
 from tests.workbench import facts, tiny
 from tests.workbench.conftest import cooked, describe, labelled
 from tests.workbench.tiny import Tiny
-from workbench.publish import publish
 
 __all__ = ["cooked", "describe", "labelled"]
 

@@ -11,9 +11,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from service import artifact
-from service.engine import OpenVinoEngine
-from service.errors import ManifestError, ModelError
+from danmatte.contract import artifact
+from danmatte.engine import OpenVinoEngine
+from danmatte.errors import ManifestError, ModelError
 from tests.contract.conftest import Publish, manifest
 
 Place = tuple[str | int, ...]

@@ -7,16 +7,16 @@ import cv2
 import numpy as np
 import pytest
 
-from service import artifact
-from service.engine import OpenVinoEngine
-from service.frame import Size
-from service.matting import Look, Matting, Order
-from service.metrics import Timing
-from service.repository import Repository
+from danmatte.contract import artifact
+from danmatte.engine import OpenVinoEngine
+from danmatte.frame import Size
+from danmatte.inference.matting import Look, Matting, Order
+from danmatte.models import Repository
+from danmatte.telemetry.metrics import Timing
+from danmatte_workbench.metrics.contender import published as opened
 from tests.contract.conftest import Publish, manifest
 from tests.workbench import tiny
 from tests.workbench.tiny import Tiny
-from workbench.metrics.contender import published as opened
 
 SIZES = [(96, 128), (128, 96), (65, 65), (40, 30), (30, 200), (131, 33)]
 

@@ -16,8 +16,8 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from service.frame import Size
-from service.tracks import Entry, Header, TrackWriter
+from danmatte.frame import Size
+from danmatte.tracks import Entry, Header, TrackWriter
 from tests.architecture.sources import ROOT
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -77,7 +77,7 @@ def track(path: Path) -> None:
 @contextmanager
 def serving(models: Path) -> Iterator[str]:
     """A service of its own process on a free port; its address."""
-    command = [sys.executable, "-m", "service", "serve", "--models", str(models), "--port", "0"]
+    command = [sys.executable, "-m", "danmatte", "serve", "--models", str(models), "--port", "0"]
     server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     watch = threading.Timer(READY_WITHIN_S, server.kill)
     watch.start()

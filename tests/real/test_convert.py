@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from danmatte_workbench.cli import main
+from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.runtimes import openvino, tensorflow
 from tests.real.shared import PORTRAIT, default_graph, frames, needed
-from workbench.backends import openvino, tensorflow
-from workbench.cli import main
-from workbench.configuration import Configuration
 
 pytestmark = [pytest.mark.slow, pytest.mark.data]
 

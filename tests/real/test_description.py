@@ -24,7 +24,7 @@ CHECKS = (
 def address(tmp_path: Path) -> Iterator[str]:
     """A server of a small toy."""
     publish(tmp_path, Toy(height=16, width=16))
-    command = [sys.executable, "-m", "service", "serve", "--port", "0", "--models", str(tmp_path)]
+    command = [sys.executable, "-m", "danmatte", "serve", "--port", "0", "--models", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as server:
         try:
             yield server.stdout.readline().split()[-1]

@@ -22,10 +22,10 @@ import pytest
 from aiohttp import ClientConnectionError, ClientResponseError, ClientSession, ClientTimeout, InvalidURL, TCPConnector
 from yarl import URL
 
-from service.codecs import decoder_for
-from service.errors import RequestError
-from service.frame import Size
-from service.wire import Answer, Offer, pts_of
+from danmatte.codecs import decoder_for
+from danmatte.errors import RequestError
+from danmatte.frame import Size
+from danmatte.messages import Answer, Offer, pts_of
 from tests.real.mutations import mutated
 from tests.service import pictures
 from tests.service.serving import Running, served
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.slow
 
 INPUTS = int(os.environ.get("DANMATTE_FUZZ_INPUTS", "2000"))
 FIRST = int(os.environ.get("DANMATTE_FUZZ_FIRST", "0"))
-SAMPLES = Path(__file__).parents[2] / "workbench/samples"
+SAMPLES = Path(__file__).parents[2] / "workbench/danmatte_workbench/samples"
 MOST_PIXELS = 2**20
 SLOW_S = 10.0
 AT_ONCE = 50
@@ -292,7 +292,7 @@ async def test_no_grpc_message_is_an_error_of_the_servers_own(models: Path, unus
 
 def grpc_messages(jpeg: bytes) -> list[bytes]:
     """Requests for inference, and for a model by name."""
-    from service.protocols.grpc.messages import inference
+    from danmatte.api.grpc.messages import inference
 
     encoded = {"name": "frame", "datatype": "BYTES", "shape": [1]}
     pixels = {"name": "frame", "datatype": "UINT8", "shape": [1, 96, 160, 3]}

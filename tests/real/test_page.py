@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from service.tracks import TrackReader
+from danmatte.tracks import TrackReader
 from tests.architecture.sources import ROOT
 from tests.real import browser
 from tests.real.watching import BARE, classes, fair, frames_apart, rest, watch
@@ -20,7 +20,7 @@ from tests.service.toy import Toy
 
 pytestmark = pytest.mark.slow
 
-WEB = ROOT / "service" / "web"
+WEB = ROOT / "service" / "danmatte" / "web"
 FRAME_MS = 1000 / browser.RATE
 SEEN = "window.seen.filter(({ state }) => state !== 'late')"
 LACKING = {

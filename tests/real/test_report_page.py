@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from danmatte_workbench.report import compare_html, html, page
+from danmatte_workbench.report.compare import compare
+from danmatte_workbench.report.run import read
 from tests.real import browser
 from tests.workbench.report import rundir
 from tests.workbench.report.test_html import HOSTILE, lost
-from workbench.report import compare_html, html, page
-from workbench.report.compare import compare
-from workbench.report.run import read
 
 pytestmark = pytest.mark.slow
 WIDTHS = (390, 1440)

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.graph import reshaping, surgery
+from danmatte_workbench.runtimes import openvino, tensorflow
 from tests.real import resized
 from tests.real.shared import PORTRAIT, default_graph, frames, needed
-from workbench.backends import openvino, reshaping, surgery, tensorflow
-from workbench.configuration import Configuration
 
 pytestmark = [pytest.mark.slow, pytest.mark.data]
 F32 = Configuration(precision="f32")

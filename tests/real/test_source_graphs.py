@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from danmatte_workbench import dataset, probing, source
+from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.metrics.contender import cooked, stock
+from danmatte_workbench.recipe import RECIPES, read
+from danmatte_workbench.runtimes import openvino, tensorflow
+from danmatte_workbench.steps import Kitchen, refine
+from danmatte_workbench.steps.base import cook
 from tests.real.shared import PORTRAIT, ROOT, default_graph, frames, needed
-from workbench import dataset, probe, source
-from workbench.backends import openvino, tensorflow
-from workbench.configuration import Configuration
-from workbench.metrics.contender import cooked, stock
-from workbench.recipe import RECIPES, read
-from workbench.steps import Kitchen, refine
-from workbench.steps.base import cook
 
 pytestmark = [pytest.mark.slow, pytest.mark.data]
 
@@ -24,7 +24,7 @@ def graph(request: pytest.FixtureRequest) -> Path:
 
 
 def test_the_probe_finds_the_cut(graph: Path) -> None:
-    found = probe.inspect(graph)
+    found = probing.inspect(graph)
     assert (found.picture, found.port, found.node) == ("ImageTensor:0", "0:MobilenetV2/Conv/Conv2D", "ArgMax")
     assert (found.size, found.person, found.colour) == ((513, 513), 1, "RGB")
     assert found.mean == pytest.approx((127.5,) * 3, abs=0.1)
@@ -33,7 +33,7 @@ def test_the_probe_finds_the_cut(graph: Path) -> None:
 
 def test_the_default_models_description_is_what_the_probe_finds() -> None:
     graph = default_graph()
-    described, found = source.read(ROOT / "models/deeplab/model.toml"), probe.inspect(graph)
+    described, found = source.read(ROOT / "models/deeplab/model.toml"), probing.inspect(graph)
     kept = {field.name: getattr(described, field.name) for field in dataclasses.fields(described)}
     changed = {name for name, value in kept.items() if getattr(found, name) != value}
     assert changed <= {"name", "licence", "rule", "fill"}
@@ -44,7 +44,7 @@ def test_the_default_graph_is_small_enough_to_be_committed() -> None:
 
 
 def test_the_float_recipe_agrees_with_the_source(graph: Path, tmp_path: Path) -> None:
-    found = probe.inspect(graph)
+    found = probing.inspect(graph)
     bundled = dataset.load(dataset.SAMPLES)
     artifact, _ = cook(refine(read(RECIPES / "float.toml"), found), Kitchen(found, bundled), tmp_path / "graph.xml")
     made = cooked("float", found, artifact, Configuration(precision="f32"))
@@ -56,7 +56,7 @@ def test_the_float_recipe_agrees_with_the_source(graph: Path, tmp_path: Path) ->
 
 
 def test_the_person_is_where_the_logits_say(graph: Path, tmp_path: Path) -> None:
-    found = probe.inspect(graph)
+    found = probing.inspect(graph)
     bundled = dataset.load(dataset.SAMPLES)
     artifact, _ = cook(refine(read(RECIPES / "float.toml"), found), Kitchen(found, bundled), tmp_path / "graph.xml")
     infer = openvino.runner(artifact.path, Configuration(precision="f32"))

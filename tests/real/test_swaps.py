@@ -47,7 +47,7 @@ async def test_fifty_swaps_under_full_load_lose_nothing(home: Path) -> None:
     command = [
         sys.executable,
         "-m",
-        "service",
+        "danmatte",
         "serve",
         "--port",
         "0",
@@ -74,7 +74,7 @@ async def swapped(session: aiohttp.ClientSession, home: Path, pid: int) -> tuple
     """Statuses with versions, and resident memory after each swap."""
     answers: Counter[tuple[int, str]] = Counter()
     done = asyncio.Event()
-    body = (ROOT / "workbench/samples/two-speakers.jpg").read_bytes()
+    body = (ROOT / "workbench/danmatte_workbench/samples/two-speakers.jpg").read_bytes()
 
     async def post() -> None:
         while not done.is_set():

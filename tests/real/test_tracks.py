@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from danmatte.engine import Served
+from danmatte.frame import Size
+from danmatte.tracks import Header, TrackReader, TrackWriter
+from danmatte.tracks.batch import open_model
+from danmatte.tracks.pipeline import Pipeline
+from danmatte.tracks.selection import Plan, mask_size
+from danmatte.video.motion import Cuts
+from danmatte.video.reader import Video
 from scripts import steadiness
-from service.engine import Served
-from service.frame import Size
-from service.motion import Cuts
-from service.tracks import Header, TrackReader, TrackWriter
-from service.tracks.batch import open_model
-from service.tracks.looking import Plan, mask_size
-from service.tracks.pipeline import Pipeline
-from service.tracks.video import Video
 from tests.real.shared import ROOT, needed
 
 pytestmark = [pytest.mark.slow, pytest.mark.data]

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from danmatte_workbench.runtimes import tensorflow
+from danmatte_workbench.training.deeplab import architecture, fit, initialise
+from danmatte_workbench.training.deeplab.augment import FULL_WEIGHT
+from danmatte_workbench.training.deeplab.fit import Stage, run_stage
 from tests.real.shared import OFFICIAL, frames, needed
 from tests.workbench import tiny
-from workbench.backends import tensorflow
-from workbench.training import architecture, fit, initialise
-from workbench.training.augment import FULL_WEIGHT
-from workbench.training.fit import Stage, run_stage
 
 
 @pytest.fixture(scope="module")

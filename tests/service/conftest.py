@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from service.app import build
-from service.artifact import Artifact
-from service.engine import FakeEngine
-from service.settings import Settings
+from danmatte.app import build
+from danmatte.contract.artifact import Artifact
+from danmatte.engine import FakeEngine
+from danmatte.settings import Settings
 from tests.service import pictures
 from tests.service.held import Gate, HeldEngine
 from tests.service.toy import publish
@@ -66,8 +66,8 @@ async def start(models: Path) -> AsyncIterator[Start]:
 
 @pytest.fixture
 def process(models: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`matting serve` as a process of its own, and its address."""
-    command = [sys.executable, "-m", "service", "serve", "--port", "0", "--models", str(models)]
+    """`danmatte serve` as a process of its own, and its address."""
+    command = [sys.executable, "-m", "danmatte", "serve", "--port", "0", "--models", str(models)]
     root = Path(__file__).parents[2]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root, env=os.environ) as server:
         try:

@@ -2,10 +2,10 @@
 
 import asyncio
 
-from service.engine import FakeEngine
-from service.frame import Pixels, Probabilities
-from service.manifest import Manifest
-from service.metrics import Timing
+from danmatte.contract.manifest import Manifest
+from danmatte.engine import FakeEngine
+from danmatte.frame import Pixels, Probabilities
+from danmatte.telemetry.metrics import Timing
 
 
 class Gate:

@@ -7,7 +7,7 @@ import zlib
 
 import numpy as np
 
-from service.frame import Pixels
+from danmatte.frame import Pixels
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from service.frame import Pixels
+from danmatte.frame import Pixels
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from aiohttp import web
 
-from service.app import build
-from service.engine import FakeEngine
-from service.listening import address, bound, listening
-from service.settings import Settings
+from danmatte.app import build
+from danmatte.engine import FakeEngine
+from danmatte.http.listener import address, bound, listening
+from danmatte.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ async def served(models: Path, **settings: object) -> AsyncIterator[Running]:
 
 @contextmanager
 def program(models: Path, *flags: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`matting serve` as a process of its own, and its address."""
-    command = [sys.executable, "-m", "service", "serve", "--port", "0", "--models", str(models), *flags]
+    """`danmatte serve` as a process of its own, and its address."""
+    command = [sys.executable, "-m", "danmatte", "serve", "--port", "0", "--models", str(models), *flags]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as server:
         try:
             yield server, server.stdout.readline().split()[-1]

@@ -13,12 +13,12 @@ from urllib.request import Request, urlopen
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from service.app import ADMISSION, build
-from service.engine import FakeEngine
-from service.errors import EngineError
-from service.frame import Pixels, Probabilities
-from service.metrics import Timing
-from service.settings import Settings
+from danmatte.app import ADMISSION, build
+from danmatte.engine import FakeEngine
+from danmatte.errors import EngineError
+from danmatte.frame import Pixels, Probabilities
+from danmatte.settings import Settings
+from danmatte.telemetry.metrics import Timing
 from tests.service.conftest import Start, watched_loop
 from tests.service.serving import program
 

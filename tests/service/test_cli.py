@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from service import cli
-from service.manifest import schema
+from danmatte import cli
+from danmatte.contract.manifest import schema
 
 
 def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
@@ -63,10 +63,10 @@ def test_a_port_that_is_taken_is_said_in_a_line(
 def test_the_environment_is_heard(
     models: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("MATTING_MODELS", str(models))
+    monkeypatch.setenv("DANMATTE_MODELS", str(models))
     assert cli.main(["check-config", "--port", "0"]) == 0
     said = capsys.readouterr().out
-    assert f'models = "{models}"  # MATTING_MODELS' in said
+    assert f'models = "{models}"  # DANMATTE_MODELS' in said
     assert "port = 0  # --port" in said
 
 

@@ -4,10 +4,10 @@ import re
 import tomllib
 from pathlib import Path
 
-import service
-from service.settings import described, variable
+import danmatte
+from danmatte.settings import described, variable
 
-FILE = Path(service.__file__).with_name("Containerfile")
+FILE = Path(danmatte.__file__).parents[1].joinpath("Containerfile")
 ROOT = FILE.parents[1]
 
 
@@ -25,7 +25,7 @@ def test_what_is_copied_exists() -> None:
 
 
 def test_every_setting_it_makes_is_one() -> None:
-    made = set(re.findall(r"\b(MATTING_\w+)=", FILE.read_text()))
+    made = set(re.findall(r"\b(DANMATTE_\w+)=", FILE.read_text()))
     assert made
     assert made <= {variable(name) for name in described()}
 
@@ -34,15 +34,15 @@ def test_it_runs_without_root_and_asks_for_its_own_health() -> None:
     found = lines()
     user = next(line for line in found if line.startswith("USER")).split()[1]
     assert all(number.isdecimal() and int(number) > 0 for number in user.split(":"))
-    assert 'HEALTHCHECK --interval=10s --timeout=6s --start-period=30s CMD ["matting", "check-health"]' in found
-    assert "MATTING_OPEN" not in " ".join(found)
+    assert 'HEALTHCHECK --interval=10s --timeout=6s --start-period=30s CMD ["danmatte", "check-health"]' in found
+    assert "DANMATTE_OPEN" not in " ".join(found)
 
 
 def test_every_setting_works_inside_as_the_extras_of_serving_are_installed() -> None:
     install = next(line for line in lines() if "pip install" in line)
     installed = set(re.search(r"'\.\[(.+)\]'", install)[1].split(","))
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
-    wanted = {extra for file in Path(service.__file__).parent.rglob("*.py") for extra in asked(file)}
+    wanted = {extra for file in Path(danmatte.__file__).parent.rglob("*.py") for extra in asked(file)}
     assert wanted
     assert wanted == installed
     assert installed <= set(extras)

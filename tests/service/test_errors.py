@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 
-from service import errors
-from service.errors import ServiceError, brief, did_you_mean
+from danmatte import errors
+from danmatte.errors import ServiceError, brief, did_you_mean
 
 
 def tree(root: type[ServiceError]) -> Iterator[type[ServiceError]]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from service.frame import Frame, Mask, Size
+from danmatte.frame import Frame, Mask, Size
 
 
 def test_a_size_reads_as_people_write_it() -> None:

@@ -4,28 +4,28 @@ from pathlib import Path
 
 import pytest
 
-from service.errors import SettingsError
-from service.settings import Settings, configured, described, flag, is_loopback, variable
+from danmatte.errors import SettingsError
+from danmatte.settings import Settings, configured, described, flag, is_loopback, variable
 
 
 def test_flags_win_over_the_environment_over_the_file_over_defaults(tmp_path: Path) -> None:
     file = tmp_path / "matting.toml"
     file.write_text('host = "::1"\nport = 9000\ncores = 3\n')
-    found = configured(file, {"MATTING_PORT": "9001", "MATTING_CORES": "4", "PATH": "x"}, {"port": "9002"})
+    found = configured(file, {"DANMATTE_PORT": "9001", "DANMATTE_CORES": "4", "PATH": "x"}, {"port": "9002"})
     settings = found.settings
     assert (settings.host, settings.cores, settings.port, settings.queue) == ("::1", 4, 9002, Settings().queue)
-    assert found.origins == {"host": str(file), "cores": "MATTING_CORES", "port": "--port"}
+    assert found.origins == {"host": str(file), "cores": "DANMATTE_CORES", "port": "--port"}
 
 
 def test_the_environment_may_name_the_file(tmp_path: Path) -> None:
     file = tmp_path / "matting.toml"
     file.write_text("port = 9000\n")
-    assert configured(None, {"MATTING_SETTINGS": str(file)}, {}).settings.port == 9000
+    assert configured(None, {"DANMATTE_SETTINGS": str(file)}, {}).settings.port == 9000
 
 
 @pytest.mark.parametrize("text", ["true", "1"])
 def test_every_kind_of_value_can_be_written_as_text(text: str) -> None:
-    given = {"MATTING_OPEN": text, "MATTING_HOST": "0.0.0.0", "MATTING_DEADLINE_S": "1.5"}
+    given = {"DANMATTE_OPEN": text, "DANMATTE_HOST": "0.0.0.0", "DANMATTE_DEADLINE_S": "1.5"}
     settings = configured(None, given, {}).settings
     assert (settings.open, settings.host, settings.deadline_s) == (True, "0.0.0.0", 1.5)
 
@@ -33,13 +33,13 @@ def test_every_kind_of_value_can_be_written_as_text(text: str) -> None:
 @pytest.mark.parametrize(
     ("environment", "says"),
     [
-        ({"MATTING_PROT": "1"}, "unknown variable 'MATTING_PROT'; did you mean 'MATTING_PORT'?"),
-        ({"MATTING_port": "1"}, "unknown variable 'MATTING_port'"),
-        ({"MATTING_PORT": "tcp://10.0.0.1:8080"}, "MATTING_PORT: Expected `int`"),
-        ({"MATTING_PORT": ""}, "MATTING_PORT: Expected `int`"),
-        ({"MATTING_OPEN": "maybe"}, "MATTING_OPEN: Expected `bool`"),
-        ({"MATTING_ACCESS_LOG": "xml"}, "MATTING_ACCESS_LOG: Invalid enum value 'xml'"),
-        ({"MATTING_SETTINGS": "nowhere.toml"}, "nowhere.toml: expected a readable TOML file"),
+        ({"DANMATTE_PROT": "1"}, "unknown variable 'DANMATTE_PROT'; did you mean 'DANMATTE_PORT'?"),
+        ({"DANMATTE_port": "1"}, "unknown variable 'DANMATTE_port'"),
+        ({"DANMATTE_PORT": "tcp://10.0.0.1:8080"}, "DANMATTE_PORT: Expected `int`"),
+        ({"DANMATTE_PORT": ""}, "DANMATTE_PORT: Expected `int`"),
+        ({"DANMATTE_OPEN": "maybe"}, "DANMATTE_OPEN: Expected `bool`"),
+        ({"DANMATTE_ACCESS_LOG": "xml"}, "DANMATTE_ACCESS_LOG: Invalid enum value 'xml'"),
+        ({"DANMATTE_SETTINGS": "nowhere.toml"}, "nowhere.toml: expected a readable TOML file"),
     ],
 )
 def test_a_bad_variable_is_refused_by_its_name(environment: dict[str, str], says: str) -> None:
@@ -72,7 +72,7 @@ def test_a_certificate_needs_its_key() -> None:
 
 def test_every_setting_is_described_and_named_in_one_way() -> None:
     assert [name for name, (says, _) in described().items() if not says] == []
-    assert (variable("max_body_bytes"), flag("max_body_bytes")) == ("MATTING_MAX_BODY_BYTES", "--max-body-bytes")
+    assert (variable("max_body_bytes"), flag("max_body_bytes")) == ("DANMATTE_MAX_BODY_BYTES", "--max-body-bytes")
 
 
 def test_only_this_machine_is_listened_to_by_default() -> None:

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-IMPORTED = "import json, sys, service.engine; print(json.dumps([name for name in sys.modules if sys.modules[name]]))"
+IMPORTED = "import json, sys, danmatte.engine; print(json.dumps([name for name in sys.modules if sys.modules[name]]))"
 
 
 def test_openvino_reports_to_nobody() -> None:

@@ -5,9 +5,9 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
-from service.app import REPOSITORY
+from danmatte.app import REPOSITORY
 from tests.service.conftest import Start
-from tests.service.repository.opener import copied, spoil
+from tests.service.models.opener import copied, spoil
 from tests.service.toy import publish
 
 SWAPS = 30

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.errors import TrackError
-from service.frame import Size
-from service.tracks import Entry, Header, Polarity, TrackReader, TrackWriter
+from danmatte.errors import TrackError
+from danmatte.frame import Size
+from danmatte.tracks import Entry, Header, Polarity, TrackReader, TrackWriter
 
 HERE = Path(__file__).parent / "web"
 SIZE = Size(180, 320)

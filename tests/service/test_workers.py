@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientConnectorError, ClientError, ClientSession
 
-from service import workers
-from service.metrics import SHARED_FOLDER
-from service.settings import Settings
+from danmatte import workers
+from danmatte.settings import Settings
+from danmatte.telemetry.metrics import SHARED_FOLDER
 from tests.service.toy import publish
 
 ROOT = Path(__file__).parents[2]
@@ -24,8 +24,8 @@ ROOT = Path(__file__).parents[2]
 
 @contextmanager
 def serving(models: Path, *flags: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`matting serve` with two workers, and its address; empty when it ended before it had one."""
-    command = [sys.executable, "-m", "service", "serve", "--port", "0", "--workers", "2", "--models", str(models)]
+    """`danmatte serve` with two workers, and its address; empty when it ended before it had one."""
+    command = [sys.executable, "-m", "danmatte", "serve", "--port", "0", "--workers", "2", "--models", str(models)]
     pipe = subprocess.PIPE
     with subprocess.Popen([*command, *flags], stdout=pipe, stderr=pipe, text=True, cwd=ROOT) as server:
         try:
@@ -111,16 +111,16 @@ async def test_a_page_counts_for_all_workers_the_dead_included(models: Path, jpe
     with serving(models) as (server, address):
         for _ in range(12):
             assert (await post(address, jpeg))[0] == 200
-        assert await scraped(address, "matting_request_seconds_count") >= 12
+        assert await scraped(address, "danmatte_request_seconds_count") >= 12
         os.kill(children(server.pid)[0], signal.SIGKILL)
         async with asyncio.timeout(30):
-            while await scraped(address, "matting_worker_starts_total") < 3:  # noqa: ASYNC110
+            while await scraped(address, "danmatte_worker_starts_total") < 3:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
-        assert await scraped(address, "matting_request_seconds_count") >= 12
+        assert await scraped(address, "danmatte_request_seconds_count") >= 12
         async with asyncio.timeout(30):
-            while await scraped(address, "matting_workers") != 2:  # noqa: ASYNC110 - it is counted once it serves
+            while await scraped(address, "danmatte_workers") != 2:  # noqa: ASYNC110 - it is counted once it serves
                 await asyncio.sleep(0.1)
-        assert await scraped(address, "matting_process_resident_bytes") > 2**21
+        assert await scraped(address, "danmatte_process_resident_bytes") > 2**21
 
 
 async def test_sigterm_has_every_worker_answer_what_it_took(models: Path, jpeg: bytes) -> None:
@@ -172,7 +172,7 @@ def test_what_keeps_workers_from_starting_is_said_in_a_line(tmp_path: Path) -> N
         assert address == ""
         assert server.wait(30) == 2
         said = server.stderr.read()
-    assert said.splitlines()[-1].startswith("matting: ")
+    assert said.splitlines()[-1].startswith("danmatte: ")
     assert "graph.bin" in said.splitlines()[-1]
     assert "Traceback" not in said
 
@@ -187,7 +187,7 @@ async def test_a_worker_that_hangs_is_replaced(models: Path, jpeg: bytes) -> Non
         await until(lambda: len(children(server.pid)) == 2 and before[0] not in children(server.pid))
         assert before[1] in children(server.pid)
         async with asyncio.timeout(30):
-            while await scraped(address, "matting_workers") < 2:  # noqa: ASYNC110
+            while await scraped(address, "danmatte_workers") < 2:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
         assert {await post(address, jpeg) for _ in range(8)} == {(200, "2")}
 
@@ -199,7 +199,7 @@ async def test_workers_that_die_again_and_again_leave_no_files(models: Path) -> 
         for starts in range(3, 6):
             os.kill(children(server.pid)[0], signal.SIGKILL)
             async with asyncio.timeout(30):
-                while await scraped(address, "matting_worker_starts_total") < starts:  # noqa: ASYNC110
+                while await scraped(address, "danmatte_worker_starts_total") < starts:  # noqa: ASYNC110
                     await asyncio.sleep(0.1)
         assert files(folder) <= few + 3  # the sums of the dead, and the lock
 

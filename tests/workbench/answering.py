@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from workbench.errors import InputError
+from danmatte_workbench.errors import InputError
 
 
 def adding(number: int) -> Callable[[int], int]:

@@ -6,8 +6,8 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
 
-from workbench.artifact import Artifact
-from workbench.backends import openvino
+from danmatte_workbench.artifact import Artifact
+from danmatte_workbench.runtimes import openvino
 
 SIDE = 65
 

@@ -4,15 +4,15 @@ from collections.abc import Callable
 
 import pytest
 
+from danmatte_workbench import dataset, source
+from danmatte_workbench.artifact import Artifact
+from danmatte_workbench.dataset import Dataset
+from danmatte_workbench.recipe import RECIPES, read
+from danmatte_workbench.source import Source
+from danmatte_workbench.steps import Kitchen, refine
+from danmatte_workbench.steps.base import cook
 from tests.workbench import tiny
 from tests.workbench.tiny import Tiny
-from workbench import dataset, source
-from workbench.artifact import Artifact
-from workbench.dataset import Dataset
-from workbench.recipe import RECIPES, read
-from workbench.source import Source
-from workbench.steps import Kitchen, refine
-from workbench.steps.base import cook
 
 Describe = Callable[[Tiny], Source]
 Cook = Callable[..., Artifact]

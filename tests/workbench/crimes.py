@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from workbench.configuration import Configuration
-from workbench.errors import BudgetError, InputError
-from workbench.framing import Framing
-from workbench.processes.child import isolated
+from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.errors import BudgetError, InputError
+from danmatte_workbench.framing import Framing
+from danmatte_workbench.processes.child import isolated
 
 SMALL, USUAL = Framing((4, 4)), Configuration()
 

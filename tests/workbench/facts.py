@@ -1,13 +1,13 @@
 """Small pieces of data that several tests need."""
 
-from workbench.artifact import Artifact
-from workbench.budget import Budget, Verdict
-from workbench.configuration import Configuration
-from workbench.experiment.findings import Findings, Trial
-from workbench.experiment.store import Candidate
-from workbench.measurement import Host, Measurement
-from workbench.recipe import Recipe, StepSpec
-from workbench.source import Source
+from danmatte_workbench.artifact import Artifact
+from danmatte_workbench.budget import Budget, Verdict
+from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.experiment.findings import Findings, Trial
+from danmatte_workbench.experiment.store import Candidate
+from danmatte_workbench.measurement import Host, Measurement
+from danmatte_workbench.recipe import Recipe, StepSpec
+from danmatte_workbench.source import Source
 
 HOST = Host(cpu="x", cores=2, memory_bytes=1, features=("avx2",), os="Linux 6", python="3.11.0")
 

@@ -2,10 +2,10 @@
 
 import sys
 
-from workbench import cli
-from workbench.commands import optimize
-from workbench.configuration import Configuration
-from workbench.experiment.search import Effort, Plan
+from danmatte_workbench import cli
+from danmatte_workbench.commands import optimize
+from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.experiment.search import Effort, Plan
 
 LATENCY = Configuration(precision="f32", streams=1, threads=1, infer_requests=1)
 THROUGHPUT = Configuration(hint="throughput", precision="f32", streams=1, threads=1, infer_requests=2)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from danmatte_workbench.artifact import digest, format_of, graph_files, graph_path
+from danmatte_workbench.errors import InputError
 from tests.workbench import tiny
-from workbench.artifact import digest, format_of, graph_files, graph_path
-from workbench.errors import InputError
 
 
 def test_the_digest_runs_over_all_files_in_order(tmp_path: Path) -> None:

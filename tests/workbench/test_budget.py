@@ -4,9 +4,9 @@ import math
 
 import pytest
 
+from danmatte_workbench.budget import DISAGREEMENT, IOU_DROP, LATENCY, Budget
+from danmatte_workbench.errors import InputError
 from tests.workbench.facts import measured
-from workbench.budget import DISAGREEMENT, IOU_DROP, LATENCY, Budget
-from workbench.errors import InputError
 
 GOOD = {IOU_DROP: measured(IOU_DROP, 0.2, low=0.1, high=0.4), LATENCY: measured(LATENCY, 9, low=8, high=10)}
 

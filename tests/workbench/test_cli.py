@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
+from danmatte_workbench.cli import main
+from danmatte_workbench.source import Source
 from tests.workbench import tiny
-from workbench.cli import main
-from workbench.source import Source
 
 ROOT = Path(__file__).parents[2]
 
@@ -148,13 +148,13 @@ def test_an_interrupt_ends_with_130(capsys: pytest.CaptureFixture[str], monkeypa
     def interrupted(_: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("workbench.commands.convert.run", interrupted)
+    monkeypatch.setattr("danmatte_workbench.commands.convert.run", interrupted)
     assert said(capsys, "convert", "--input_model", "x")[0] == 130
 
 
 def test_the_exit_code_reaches_the_shell() -> None:
     run = subprocess.run(
-        [sys.executable, "-m", "workbench", "convert", "--input_model", "nowhere.pb"],
+        [sys.executable, "-m", "danmatte_workbench", "convert", "--input_model", "nowhere.pb"],
         cwd=ROOT,
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from workbench.configuration import Configuration
-from workbench.errors import InputError
+from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.errors import InputError
 
 
 @pytest.mark.parametrize(

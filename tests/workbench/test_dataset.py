@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
+from danmatte_workbench.dataset import SAMPLES, Dataset, load
+from danmatte_workbench.errors import InputError
 from tests.workbench import tiny
-from workbench.dataset import SAMPLES, Dataset, load
-from workbench.errors import InputError
 
 
 @pytest.fixture

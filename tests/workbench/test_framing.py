@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from workbench.framing import Framing, Grid
+from danmatte_workbench.framing import Framing, Grid
 
 GREEN = (10, 200, 30)
 

@@ -7,18 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from danmatte_workbench import probing
+from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.dataset import Dataset
+from danmatte_workbench.errors import InputError
+from danmatte_workbench.metrics.agreement import disagreement
+from danmatte_workbench.metrics.contender import Contender, cooked, stock
+from danmatte_workbench.recipe import RECIPES, read
+from danmatte_workbench.source import Source
+from danmatte_workbench.steps import Kitchen, refine
+from danmatte_workbench.steps.base import cook
 from tests.workbench import graphs
 from tests.workbench.facts import HOST
-from workbench import probe
-from workbench.configuration import Configuration
-from workbench.dataset import Dataset
-from workbench.errors import InputError
-from workbench.metrics.agreement import disagreement
-from workbench.metrics.contender import Contender, cooked, stock
-from workbench.recipe import RECIPES, read
-from workbench.source import Source
-from workbench.steps import Kitchen, refine
-from workbench.steps.base import cook
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def case(request: pytest.FixtureRequest) -> Case:
 @pytest.fixture(scope="module")
 def found(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Source:
     path = case.write(tmp_path_factory.mktemp("graph") / case.name, **case.how)
-    return probe.inspect(path, (graphs.SIDE, graphs.SIDE))
+    return probing.inspect(path, (graphs.SIDE, graphs.SIDE))
 
 
 def made(source: Source, recipe: str, data: Dataset, folder: Path) -> Contender:
@@ -108,7 +108,7 @@ def test_what_is_made_of_it_answers_alike(
 def test_what_is_no_mask_is_compared_by_its_tensors(
     write: Callable[[Path], Path], labelled: Dataset, tmp_path: Path
 ) -> None:
-    source = probe.inspect(write(tmp_path / "other.onnx"))
+    source = probing.inspect(write(tmp_path / "other.onnx"))
     assert source.meaning == "tensors"
     assert any("is no map of classes" in note for note in source.notes)
     whole = made(source, "uncut", labelled, tmp_path)
@@ -124,4 +124,4 @@ def test_a_graph_of_two_inputs_is_refused(tmp_path: Path) -> None:
     inputs = [keras.Input((8, 8, 3), batch_size=1), keras.Input((8, 8, 3), batch_size=1)]
     keras.Model(inputs, keras.layers.Add()(inputs)).save(tmp_path / "two.keras")
     with pytest.raises(InputError, match=r"two\.keras: .*expected one input"):
-        probe.inspect(tmp_path / "two.keras")
+        probing.inspect(tmp_path / "two.keras")

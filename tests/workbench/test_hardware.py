@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from workbench import hardware
+from danmatte_workbench import hardware
 
 ALLOWED = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 V2, V1 = "sys/fs/cgroup", "sys/fs/cgroup/cpu"
@@ -83,7 +83,7 @@ def test_a_quota_beyond_the_cpus_changes_nothing(tmp_path: Path) -> None:
 def test_the_affinity_mask_sets_the_threads_and_is_named(tmp_path: Path) -> None:
     code = (
         "import os, pathlib, sys; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]);"
-        "from workbench import hardware; print(hardware.limits(pathlib.Path(sys.argv[1])))"
+        "from danmatte_workbench import hardware; print(hardware.limits(pathlib.Path(sys.argv[1])))"
     )
     told = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert told.stdout.startswith("threads: 1, from the affinity mask (1 of ")

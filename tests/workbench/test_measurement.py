@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
+from danmatte_workbench.measurement import Measurement
 from tests.workbench.facts import HOST, measured
-from workbench.measurement import Measurement
 
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from danmatte_workbench import publish as publishing
+from danmatte_workbench.artifact import digest
+from danmatte_workbench.errors import InputError, MachineError
+from danmatte_workbench.experiment.findings import Trial
+from danmatte_workbench.publish import publish
+from danmatte_workbench.source import Source
 from tests.workbench import facts, tiny
 from tests.workbench.conftest import Cook, Describe
-from workbench import publish as publishing
-from workbench.artifact import digest
-from workbench.errors import InputError, MachineError
-from workbench.experiment.findings import Trial
-from workbench.publish import publish
-from workbench.source import Source
 
 
 @pytest.fixture

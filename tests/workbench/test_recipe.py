@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from danmatte_workbench.errors import InputError
+from danmatte_workbench.recipe import RECIPES, StepSpec, read
 from tests.workbench.facts import recipe
-from workbench.errors import InputError
-from workbench.recipe import RECIPES, StepSpec, read
 
 GOOD = 'name = "mine"\nabout = "a trial"\n[[step]]\nkind = "quantize"\npreset = "mixed"\n'
 

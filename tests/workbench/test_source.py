@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from danmatte_workbench import source
+from danmatte_workbench.artifact import digest
+from danmatte_workbench.errors import InputError
 from tests.workbench import tiny
-from workbench import source
-from workbench.artifact import digest
-from workbench.errors import InputError
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
-from service.app import LIVE, build
-from service.client import Live, Picture, RefusedError
-from service.client.live import _FIRST_WAIT_S
-from service.engine import FakeEngine
-from service.settings import Settings
+from danmatte.app import LIVE, build
+from danmatte.client import Live, Picture, RefusedError
+from danmatte.client.live import _FIRST_WAIT_S
+from danmatte.engine import FakeEngine
+from danmatte.settings import Settings
 from tests.architecture.sources import ROOT
 from tests.service import pictures
 from tests.service.conftest import Start
@@ -190,6 +190,6 @@ async def test_a_busy_server_is_asked_again(start: Start, jpeg: bytes) -> None:
 
 
 def test_a_client_needs_nothing_of_a_server() -> None:
-    code = "import sys, service.client; print(*{name.partition('.')[0] for name in sys.modules})"
+    code = "import sys, danmatte.client; print(*{name.partition('.')[0] for name in sys.modules})"
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not {"numpy", "cv2", "openvino", "msgspec", "PIL", "simplejpeg"}.intersection(run.stdout.split())

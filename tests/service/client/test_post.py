@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.client import RefusedError, matte
+from danmatte.client import RefusedError, matte
 from tests.service import pictures
 from tests.service.conftest import Start
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.codecs.exif import orientation
+from danmatte.codecs.exif import orientation
 
 
 def block(order: str, value: int, tag: int = 0x0112) -> bytes:

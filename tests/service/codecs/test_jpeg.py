@@ -6,10 +6,10 @@ import pytest
 import simplejpeg
 from PIL import Image
 
-from service.codecs.jpeg import Jpeg
-from service.errors import PictureError
-from service.frame import Size
-from service.geometry import resized
+from danmatte.codecs.jpeg import Jpeg
+from danmatte.contract.framing import resized
+from danmatte.errors import PictureError
+from danmatte.frame import Size
 from tests.service import pictures
 
 

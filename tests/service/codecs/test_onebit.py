@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from service.codecs import Encoder
-from service.codecs.outline import chamfered, outlines
-from service.codecs.runs import run_lengths
-from service.frame import Pixels, Size
+from danmatte.codecs import Encoder
+from danmatte.codecs.outline import chamfered, outlines
+from danmatte.codecs.runs import run_lengths
+from danmatte.frame import Pixels, Size
 from tests.service import onebit, pictures
 
 MASKS = st.tuples(st.integers(1, 12), st.integers(1, 12)).flatmap(lambda shape: arrays(np.bool_, shape))

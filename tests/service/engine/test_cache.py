@@ -7,9 +7,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from service.engine import Cache, OpenVinoEngine
-from service.errors import SettingsError
-from service.manifest import Manifest
+from danmatte.contract.manifest import Manifest
+from danmatte.engine import Cache, OpenVinoEngine
+from danmatte.errors import SettingsError
 from tests.service.toy import Toy, graph, manifest
 
 TOY = Toy(height=64, width=96)

@@ -7,10 +7,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from service.engine import FakeEngine, Inline, OpenVinoEngine
-from service.errors import EngineError
-from service.frame import Pixels
-from service.manifest import Manifest
+from danmatte.contract.manifest import Manifest
+from danmatte.engine import FakeEngine, Inline, OpenVinoEngine
+from danmatte.errors import EngineError
+from danmatte.frame import Pixels
 from tests.service.toy import Toy, graph, manifest
 
 TOY = Toy(height=64, width=96)

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from service.engine import FakeEngine, Served
-from service.manifest import Manifest, parse
+from danmatte.contract.manifest import Manifest, parse
+from danmatte.engine import FakeEngine, Served
 from tests.service.toy import Toy, manifest
 
 

@@ -1,4 +1,4 @@
-"""`matting track`, as it is typed."""
+"""`danmatte track`, as it is typed."""
 
 import json
 import os
@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from service import cli
-from service.errors import InvalidParameterError, ModelError, UnknownModelError
-from service.frame import Size
-from service.tracks import TrackReader
-from service.tracks.batch import exit_code, open_model, outputs, parsed_size
+from danmatte import cli
+from danmatte.errors import InvalidParameterError, ModelError, UnknownModelError
+from danmatte.frame import Size
+from danmatte.tracks import TrackReader
+from danmatte.tracks.batch import exit_code, open_model, outputs, parsed_size
 from tests.service.tracks.videos import walking, write
 
 Run = tuple[int, list[dict[str, Any]], str]
@@ -112,7 +112,18 @@ def test_a_killed_track_goes_on_without_a_gap_or_a_repetition(models: Path, tmp_
     times = list(range(0, 150_000, 250))
     video = write(tmp_path / "long.mp4", walking(len(times)), times_ms=times)
     track = tmp_path / "long.mattes"
-    command = [sys.executable, "-m", "service", "track", str(video), "-o", str(track), "--models", str(models), "--raw"]
+    command = [
+        sys.executable,
+        "-m",
+        "danmatte",
+        "track",
+        str(video),
+        "-o",
+        str(track),
+        "--models",
+        str(models),
+        "--raw",
+    ]
     part = tmp_path / ".long.mattes.part"
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         until = time.monotonic() + 120

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service import cli
-from service.frame import Size
-from service.tracks import Entry, Header, TrackReader, TrackWriter
-from service.tracks.convert import convert
+from danmatte import cli
+from danmatte.frame import Size
+from danmatte.tracks import Entry, Header, TrackReader, TrackWriter
+from danmatte.tracks.convert import convert
 
 SIZE = Size(18, 32)
 

@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.engine import FakeEngine, Served
-from service.errors import EngineError
-from service.frame import Pixels, Probabilities, Size
-from service.manifest import Manifest
-from service.metrics import Timing
-from service.tracks import Entry, Header, TrackReader, TrackWriter
-from service.tracks.looking import Plan
-from service.tracks.masks import Tally
-from service.tracks.pipeline import Pipeline
-from service.tracks.video import Video
+from danmatte.contract.manifest import Manifest
+from danmatte.engine import FakeEngine, Served
+from danmatte.errors import EngineError
+from danmatte.frame import Pixels, Probabilities, Size
+from danmatte.telemetry.metrics import Timing
+from danmatte.tracks import Entry, Header, TrackReader, TrackWriter
+from danmatte.tracks.masks import Tally
+from danmatte.tracks.pipeline import Pipeline
+from danmatte.tracks.selection import Plan
+from danmatte.video.reader import Video
 from tests.service.tracks.videos import empty, walking, write
 
 PLAN = Plan(Size(180, 320))

@@ -4,9 +4,9 @@ import io
 
 import pytest
 
-from service.tracks import progress
-from service.tracks.masks import Tally
-from service.tracks.progress import Progress, line
+from danmatte.tracks import progress
+from danmatte.tracks.masks import Tally
+from danmatte.tracks.progress import Progress, line
 
 
 class Terminal(io.StringIO):

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.errors import TrackError
-from service.frame import Size
-from service.tracks import Entry, Header, TrackReader, TrackWriter
+from danmatte.errors import TrackError
+from danmatte.frame import Size
+from danmatte.tracks import Entry, Header, TrackReader, TrackWriter
 
 SIZE = Size(9, 14)
 HEADER = Header(SIZE, "person", "toy", 3)
@@ -44,7 +44,7 @@ def test_a_killed_writer_loses_only_the_segment_it_was_at(name: str, tmp_path: P
 import os
 from pathlib import Path
 from tests.service.tracks.test_writer import HEADER, entry
-from service.tracks import TrackWriter
+from danmatte.tracks import TrackWriter
 track = TrackWriter(Path({str(path)!r}), HEADER)
 for number in range(50):
     track.add(entry(number))

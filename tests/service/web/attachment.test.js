@@ -9,7 +9,7 @@ globalThis.ResizeObserver = class {
 globalThis.requestAnimationFrame = () => 1;
 globalThis.cancelAnimationFrame = () => {};
 globalThis.getComputedStyle = () => ({ objectFit: "contain", objectPosition: "50% 50%" });
-const { attach } = await import("../../../service/web/danmatte.js");
+const { attach } = await import("../../../service/danmatte/web/danmatte.js");
 
 const box = { x: 0, y: 0, width: 320, height: 180 };
 const film = () =>

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Forecast } from "../../../service/web/clock.js";
+import { Forecast } from "../../../service/danmatte/web/clock.js";
 
 const BEAT = 1000 / 60;
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { difference } from "../../../service/web/cuts.js";
+import { difference } from "../../../service/danmatte/web/cuts.js";
 
 const stamp = (grey) => Uint8ClampedArray.from({ length: 16 * 9 * 4 }, () => grey);
 

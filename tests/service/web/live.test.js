@@ -28,7 +28,7 @@ globalThis.WebSocket = class {
     this.onmessage({ data: answer.buffer });
   }
 };
-const { openLive } = await import("../../../service/web/live.js");
+const { openLive } = await import("../../../service/danmatte/web/live.js");
 const settled = () => new Promise((resolve) => setTimeout(resolve, 20));
 
 test("another film in the same element has masks of its own", async () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { clipPath, holes, rounded, traced } from "../../../service/web/outline.js";
+import { clipPath, holes, rounded, traced } from "../../../service/danmatte/web/outline.js";
 
 /** Columns of a mask painted where `inside` says so. */
 function painted(width, height, inside) {

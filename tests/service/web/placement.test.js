@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { fitted } from "../../../service/web/placement.js";
+import { fitted } from "../../../service/danmatte/web/placement.js";
 
 const box = { x: 10, y: 20, width: 400, height: 400 };
 const film = { width: 1600, height: 900 };

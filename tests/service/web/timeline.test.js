@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { countUntil, SLACK_MS, Timeline } from "../../../service/web/timeline.js";
+import { countUntil, SLACK_MS, Timeline } from "../../../service/danmatte/web/timeline.js";
 
 const filled = (...times) => {
   const timeline = new Timeline();

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { deflateSync } from "node:zlib";
 
 globalThis.document = { baseURI: "http://test/" };
-const { openTrack } = await import("../../../service/web/track.js");
+const { openTrack } = await import("../../../service/danmatte/web/track.js");
 
 const tracks = JSON.parse(process.env.TRACKS ?? "[]");
 const video = { playbackRate: 1, duration: 60, loop: false };

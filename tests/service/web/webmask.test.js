@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { drawn, webmask } from "../../../service/web/webmask.js";
+import { drawn, webmask } from "../../../service/danmatte/web/webmask.js";
 
 const svg = (data) => `<svg width="32.0px" height="18.0px" viewBox="0 0 32.000000 18.000000"><g><path d="${data}"/></g></svg>`;
 const hole = [[5, 13, 15, 13, 15, 7, 5, 7]];

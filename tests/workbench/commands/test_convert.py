@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from danmatte_workbench.cli import main
+from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.runtimes import openvino, tensorflow
+from danmatte_workbench.source import Source
 from tests.workbench import graphs, tiny
-from workbench.backends import openvino, tensorflow
-from workbench.cli import main
-from workbench.configuration import Configuration
-from workbench.source import Source
 
 FIELD = (
     "convert --input_model {} --input 0:MobilenetV2/Conv/Conv2D --output ArgMax "

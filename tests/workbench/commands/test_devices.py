@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from workbench.commands import devices
-from workbench.errors import MachineError
+from danmatte_workbench.commands import devices
+from danmatte_workbench.errors import MachineError
 
 
 def run(*words: str) -> int:

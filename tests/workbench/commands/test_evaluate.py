@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from danmatte_workbench.cli import main
+from danmatte_workbench.dataset import Dataset
+from danmatte_workbench.metrics.accuracy import score
+from danmatte_workbench.metrics.contender import stock
+from danmatte_workbench.publish import publish
+from danmatte_workbench.source import Source
 from tests.workbench import facts, tiny
 from tests.workbench.conftest import Cook
-from workbench.cli import main
-from workbench.dataset import Dataset
-from workbench.metrics.accuracy import score
-from workbench.metrics.contender import stock
-from workbench.publish import publish
-from workbench.source import Source
 
 
 def evaluated(model: object, data: Path, models: Path, target: Path) -> dict:

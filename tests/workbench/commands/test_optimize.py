@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from danmatte_workbench import cli
+from danmatte_workbench.errors import BudgetError
+from danmatte_workbench.report import run as runs
 from tests.workbench import tiny
 from tests.workbench.resuming import conduct
-from workbench import cli
-from workbench.errors import BudgetError
-from workbench.report import run as runs
 
 
 @dataclass(frozen=True)

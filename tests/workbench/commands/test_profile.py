@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from danmatte_workbench.commands import profile
+from danmatte_workbench.errors import InputError
 from tests.workbench import tiny
 from tests.workbench.conftest import Cook
-from workbench.commands import profile
-from workbench.errors import InputError
 
 
 def run(*words: str) -> int:

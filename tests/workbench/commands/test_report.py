@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from danmatte_workbench.cli import main
 from tests.workbench.report import rundir
-from workbench.cli import main
 
 
 def test_a_report_is_made_again_from_what_the_run_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from danmatte_workbench.commands import sweep
+from danmatte_workbench.dataset import Dataset
+from danmatte_workbench.errors import InputError, MachineError
+from danmatte_workbench.publish import publish
+from danmatte_workbench.runtimes import openvino
+from danmatte_workbench.source import Source
 from tests.workbench import facts, inner, tiny
 from tests.workbench.conftest import Cook
-from workbench.backends import openvino
-from workbench.commands import sweep
-from workbench.dataset import Dataset
-from workbench.errors import InputError, MachineError
-from workbench.publish import publish
-from workbench.source import Source
 
 
 def run(*words: str | Path) -> int:

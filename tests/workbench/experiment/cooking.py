@@ -4,10 +4,10 @@ import os
 import signal
 from pathlib import Path
 
+from danmatte_workbench.artifact import Artifact
+from danmatte_workbench.experiment.store import Store
+from danmatte_workbench.runtimes import openvino
 from tests.workbench.facts import recipe
-from workbench.artifact import Artifact
-from workbench.backends import openvino
-from workbench.experiment.store import Store
 
 
 class Cooking:

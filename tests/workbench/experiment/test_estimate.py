@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.experiment.estimate import Estimate, Pace, afford
+from danmatte_workbench.experiment.result_cache import Results
+from danmatte_workbench.experiment.search import Effort, Plan
+from danmatte_workbench.recipe import StepSpec
 from tests.workbench.facts import HOST, recipe
-from workbench.configuration import Configuration
-from workbench.experiment.estimate import Estimate, Pace, afford
-from workbench.experiment.results import Results
-from workbench.experiment.search import Effort, Plan
-from workbench.recipe import StepSpec
 
 QUANTIZED = recipe(name="int8", steps=(StepSpec("cut", 1, {}), StepSpec("quantize", 1, {"frames": 64})))
 PRUNED = recipe(name="int8-pruned", steps=(*QUANTIZED.steps, StepSpec("prune", 1, {"share": 0.3, "frames": 96})))

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from danmatte_workbench.benchmark.interleaved import Rounds
+from danmatte_workbench.budget import Budget
+from danmatte_workbench.errors import BudgetError, InputError
+from danmatte_workbench.experiment.findings import Trial
+from danmatte_workbench.experiment.judge import check, choose, nearest, promise
+from danmatte_workbench.measurement import Measurement
 from tests.workbench.facts import measured, trial
-from workbench.budget import Budget
-from workbench.errors import BudgetError, InputError
-from workbench.experiment.findings import Trial
-from workbench.experiment.judge import check, choose, nearest, promise
-from workbench.measurement import Measurement
-from workbench.metrics.speed import Rounds
 
 FAST = trial("fast", measured("throughput", 90), measured("latency", 9), measured("iou_drop", 0.1))
 PROMPT = trial("prompt", measured("throughput", 50), measured("latency", 3), measured("iou_drop", 0.2))

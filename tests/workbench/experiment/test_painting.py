@@ -7,8 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from workbench.dataset import Dataset, Sample, load
-from workbench.experiment import painting
+from danmatte_workbench.dataset import Dataset, Sample, load
+from danmatte_workbench.experiment import painting
 
 SIZE = (120, 1200)
 

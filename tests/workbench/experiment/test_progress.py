@@ -5,8 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from workbench.experiment import progress
-from workbench.experiment.progress import Lines, Live, Progress
+from danmatte_workbench.experiment import progress
+from danmatte_workbench.experiment.progress import Lines, Live, Progress
 
 
 class Clock:

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from workbench.backends import openvino
-from workbench.configuration import Configuration
-from workbench.errors import InputError
-from workbench.experiment import search
-from workbench.experiment.estimate import SURE
-from workbench.experiment.search import Plan, Wish
-from workbench.hardware import usable_cores
-from workbench.recipe import RECIPES, read
+from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.errors import InputError
+from danmatte_workbench.experiment import search
+from danmatte_workbench.experiment.estimate import SURE
+from danmatte_workbench.experiment.search import Plan, Wish
+from danmatte_workbench.hardware import usable_cores
+from danmatte_workbench.recipe import RECIPES, read
+from danmatte_workbench.runtimes import openvino
 
 
 @pytest.mark.parametrize("effort", search.EFFORTS)

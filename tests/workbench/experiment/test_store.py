@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from danmatte_workbench.artifact import Artifact
+from danmatte_workbench.experiment.store import Store
 from tests.workbench import tiny
 from tests.workbench.conftest import Cook
 from tests.workbench.experiment.cooking import Cooking, cook_and_die
 from tests.workbench.facts import recipe
-from workbench.artifact import Artifact
-from workbench.experiment.store import Store
 
 KEY = "d" * 64
 

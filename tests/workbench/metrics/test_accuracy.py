@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from danmatte_workbench.errors import InputError
+from danmatte_workbench.metrics.accuracy import Metric, Score, disagreement, drop, score
 from tests.workbench.facts import HOST
-from workbench.errors import InputError
-from workbench.metrics.accuracy import Metric, Score, disagreement, drop, score
 
 
 def box(top: int, left: int, bottom: int, right: int, side: int = 20) -> np.ndarray:

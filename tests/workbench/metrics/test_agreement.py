@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from danmatte_workbench.errors import InputError
+from danmatte_workbench.metrics.agreement import disagreement, top1
 from tests.workbench.facts import HOST
-from workbench.errors import InputError
-from workbench.metrics.agreement import disagreement, top1
 
 RNG = np.random.default_rng(0)
 SCORES = [(RNG.normal(size=(1, 10)).astype(np.float32),) for _ in range(12)]

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from danmatte_workbench.benchmark.interleaved import hold
+from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.dataset import Dataset
+from danmatte_workbench.metrics.contender import Contender, cooked, stock
+from danmatte_workbench.steps import Kitchen, Shrink
 from tests.workbench import tiny
 from tests.workbench.conftest import Cook, Describe
-from workbench.configuration import Configuration
-from workbench.dataset import Dataset
-from workbench.metrics.contender import Contender, cooked, stock
-from workbench.metrics.speed import hold
-from workbench.steps import Kitchen, Shrink
 
 ONE = Configuration(hint="throughput", precision="f32", streams=1, threads=1, infer_requests=2)
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from danmatte_workbench.artifact import Artifact, Port
+from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.errors import InputError, MachineError
+from danmatte_workbench.metrics.profile import Layer, beside, inputs, profile, shares
+from danmatte_workbench.runtimes.layer_times import computed_in
 from tests.workbench import tiny
 from tests.workbench.conftest import Cook
-from workbench.artifact import Artifact, Port
-from workbench.backends.profile import computed_in
-from workbench.configuration import Configuration
-from workbench.errors import InputError, MachineError
-from workbench.metrics.profile import Layer, beside, inputs, profile, shares
 
 F32 = Configuration(precision="f32")
 

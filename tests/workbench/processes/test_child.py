@@ -4,9 +4,9 @@ import multiprocessing
 
 import pytest
 
+from danmatte_workbench.errors import InputError, MachineError
+from danmatte_workbench.processes.child import Child
 from tests.workbench.answering import adding, ailing, naming, refusing
-from workbench.errors import InputError, MachineError
-from workbench.processes.child import Child
 
 
 def test_questions_are_answered_one_after_another() -> None:

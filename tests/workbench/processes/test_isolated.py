@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
+from danmatte_workbench.errors import BudgetError, InputError, MachineError, WorkbenchError
+from danmatte_workbench.processes.child import isolated
 from tests.workbench import crimes
-from workbench.errors import BudgetError, InputError, MachineError, WorkbenchError
-from workbench.processes.child import isolated
 
 PATIENCE_S = 60.0
 

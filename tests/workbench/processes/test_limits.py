@@ -8,8 +8,8 @@ from pathlib import Path
 
 import psutil
 
+from danmatte_workbench.processes.limits import family
 from tests.workbench import crimes
-from workbench.processes.limits import family
 
 PATIENCE_S = 60.0
 

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from workbench.dataset import SAMPLES
+from danmatte_workbench.dataset import SAMPLES
 
 STORED = Path(__file__).with_name("optimize.json")  # an earlier run of the default model
 UNCUT = "OpenVINO, uncut"

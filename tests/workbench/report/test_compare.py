@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from danmatte_workbench.report import compare_html, compare_table, page
+from danmatte_workbench.report.compare import Comparison, Contrast, compare
+from danmatte_workbench.report.run import read
 from tests.workbench.report import reading, rundir
-from workbench.report import compare_html, compare_table, page
-from workbench.report.compare import Comparison, Contrast, compare
-from workbench.report.run import read
 
 INT8 = "int8 throughput f32"
 

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
+from danmatte_workbench.errors import MachineError
+from danmatte_workbench.experiment.analysis import Analysis
+from danmatte_workbench.experiment.findings import Findings
+from danmatte_workbench.report import facts, run
+from danmatte_workbench.report.facts import Outcome, Terms
+from danmatte_workbench.source import Source
 from tests.workbench import tiny
 from tests.workbench.conftest import Cook
 from tests.workbench.facts import findings, measured, trial
-from workbench.errors import MachineError
-from workbench.experiment.analysis import Analysis
-from workbench.experiment.findings import Findings
-from workbench.report import facts, run
-from workbench.report.facts import Outcome, Terms
-from workbench.source import Source
 
 FAILED = trial("int8", broken=("MachineError: its process died",))
 TERMS = Terms(("workbench", "optimize"), "2026-01-02T03:04:05Z", "throughput", "quick")

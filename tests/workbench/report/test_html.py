@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from danmatte_workbench.errors import InputError, MachineError
+from danmatte_workbench.report import html
 from tests.workbench.report import reading, rundir
-from workbench.errors import InputError, MachineError
-from workbench.report import html
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)>\x1b[2J\u202e&lt;'
 PARTS = ("trade", "made", "masks", "trials", "layers", "curves", "isa", "method", "machine", "again")

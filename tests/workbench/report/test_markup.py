@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.report.markup import Markup, join, tag
+from danmatte_workbench.report.markup import Markup, join, tag
 
 
 @given(st.text())

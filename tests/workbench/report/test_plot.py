@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.report import plot
-from workbench.report.labels import CHARACTER_PX, LINE_PX, Wish, place
-from workbench.report.plot import Box, Scale
+from danmatte_workbench.report import plot
+from danmatte_workbench.report.labels import CHARACTER_PX, LINE_PX, Wish, place
+from danmatte_workbench.report.plot import Box, Scale
 
 BOUNDS = Box(0, 0, 600, 400)
 

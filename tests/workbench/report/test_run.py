@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from danmatte_workbench.errors import InputError
+from danmatte_workbench.report import run
 from tests.workbench.report import rundir
-from workbench.errors import InputError
-from workbench.report import run
 
 
 def refused(folder: Path, change: rundir.Change) -> str:

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from danmatte_workbench.report import run, scatter
 from tests.workbench.report import rundir
-from workbench.report import run, scatter
 
 SPEEDS = {"a": (10, 0.0), "b": (20, 0.5), "c": (20, 0.4), "d": (15, 0.6), "e": (30, 2.0)}
 

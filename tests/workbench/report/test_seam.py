@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
+from danmatte_workbench.report import facts, html, run
+from danmatte_workbench.report.facts import Outcome, Terms
+from danmatte_workbench.source import Source
 from tests.workbench import tiny
 from tests.workbench.conftest import Cook
 from tests.workbench.facts import findings, measured, trial
 from tests.workbench.report import reading
-from workbench.report import facts, html, run
-from workbench.report.facts import Outcome, Terms
-from workbench.source import Source
 
 TERMS = Terms(("workbench", "optimize", "tiny"), "2026-11-25T17:20:00+00:00", "throughput", "quick")
 FAILED = trial("int8", broken=("MachineError: its process died",))

@@ -5,9 +5,9 @@ import io
 import pytest
 from rich.console import Console
 
+from danmatte_workbench.report import table
+from danmatte_workbench.source import Source
 from tests.workbench.facts import findings, measured, trial
-from workbench.report import table
-from workbench.source import Source
 
 SIZE = measured("size_bytes", 2_400_000)
 LONG = "int8-pruned30-stride16-reshaped throughput bf16"

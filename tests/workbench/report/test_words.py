@@ -2,8 +2,8 @@
 
 import pytest
 
-from workbench.report import words
-from workbench.report.run import Figure
+from danmatte_workbench.report import words
+from danmatte_workbench.report.run import Figure
 
 
 @pytest.mark.parametrize(

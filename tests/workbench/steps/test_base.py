@@ -2,13 +2,13 @@
 
 import pytest
 
+from danmatte_workbench.errors import InputError
+from danmatte_workbench.recipe import RECIPES, Draft, read
+from danmatte_workbench.source import Source
+from danmatte_workbench.steps import Kitchen, refine
+from danmatte_workbench.steps.base import build, cook
 from tests.workbench import tiny
 from tests.workbench.conftest import Describe
-from workbench.errors import InputError
-from workbench.recipe import RECIPES, Draft, read
-from workbench.source import Source
-from workbench.steps import Kitchen, refine
-from workbench.steps.base import build, cook
 
 
 def test_fields_that_a_recipe_leaves_out_come_from_the_source(describe: Describe) -> None:

@@ -6,13 +6,15 @@ import numpy as np
 import openvino as ov
 import pytest
 
+from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.dataset import IGNORE
+from danmatte_workbench.distillation import distillation, student
+from danmatte_workbench.distillation.views import View
+from danmatte_workbench.errors import InputError
+from danmatte_workbench.graph import fusing
+from danmatte_workbench.runtimes import openvino
+from danmatte_workbench.steps import Fuse
 from tests.workbench import blocks, inner
-from workbench.backends import fusing, lesson, openvino, student
-from workbench.backends.views import View
-from workbench.configuration import Configuration
-from workbench.dataset import IGNORE
-from workbench.errors import InputError
-from workbench.steps import Fuse
 
 F32 = Configuration(precision="f32")
 
@@ -52,7 +54,7 @@ def test_it_learns_what_the_blocks_gave(tmp_path: Path) -> None:
     pairs = fusing.fuse(model, (16, 32), (32,), 1)
     pupil = fusing.part(model.clone(), [pair.mine for pair in pairs])
     whole = fusing.part(teacher.clone(), [pair.right for pair in pairs])
-    plan = lesson.Lesson(300, 4, 0.5, 1.0, 0.0, 0.0, 1, answering=False)
+    plan = distillation.Lesson(300, 4, 0.5, 1.0, 0.0, 0.0, 1, answering=False)
 
     def error() -> float:
         seen = view(np.random.default_rng(99)).picture
@@ -61,7 +63,7 @@ def test_it_learns_what_the_blocks_gave(tmp_path: Path) -> None:
         return float(np.mean([np.square(a - b).mean() / b.var() for a, b in zip(mine, right, strict=True)]))
 
     before = error()
-    weights, told = lesson.teach(pupil, whole, view, plan, None, pairs)
+    weights, told = distillation.teach(pupil, whole, view, plan, None, pairs)
     student.put(model, weights)
     assert error() < 0.4 * min(1.0, before)
     assert told.startswith("300 lessons of 4 views, 2 inner maps")

@@ -5,13 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.errors import InputError
+from danmatte_workbench.framing import Grid
+from danmatte_workbench.graph import surgery
+from danmatte_workbench.runtimes import openvino, tensorflow
 from tests.workbench import tiny
 from tests.workbench.conftest import Cook, Describe
 from tests.workbench.tiny import Tiny
-from workbench.backends import openvino, surgery, tensorflow
-from workbench.configuration import Configuration
-from workbench.errors import InputError
-from workbench.framing import Grid
 
 WANTED = [tiny.PLAIN, tiny.VOC, tiny.BGR]
 

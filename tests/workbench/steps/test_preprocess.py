@@ -8,13 +8,14 @@ import openvino as ov
 import pytest
 from openvino import opset13 as ops
 
+from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.errors import InputError
+from danmatte_workbench.graph import preprocessing, reshaping, surgery
+from danmatte_workbench.runtimes import openvino
+from danmatte_workbench.steps import Kitchen, Preprocess
 from tests.workbench import tiny
 from tests.workbench.conftest import Cook, Describe
 from tests.workbench.tiny import Tiny
-from workbench.backends import openvino, pictures, reshaping, surgery
-from workbench.configuration import Configuration
-from workbench.errors import InputError
-from workbench.steps import Kitchen, Preprocess
 
 F32 = Configuration(precision="f32")
 
@@ -25,7 +26,7 @@ def test_pixels_give_what_normalised_floats_gave(describe: Describe, tmp_path: P
     cut = openvino.cut(source.path, inputs=source.port, output=source.node, shape=source.shape)
     floats = openvino.save(surgery.logits_head(cut, 1), tmp_path / "floats.xml").path
     model = openvino.read(floats)
-    pictures.take_pictures(model, colour=source.colour, mean=source.mean, scale=source.scale)
+    preprocessing.take_pictures(model, colour=source.colour, mean=source.mean, scale=source.scale)
     artifact = openvino.save(model, tmp_path / "pictures.xml")
     assert [(port.name, port.dtype, port.shape) for port in artifact.inputs] == [("image", "u8", (1, 65, 65, 3))]
 
@@ -46,7 +47,7 @@ def test_a_graph_that_takes_no_picture_is_refused(describe: Describe) -> None:
         shape=(1, 33, 33, 2 * tiny.FEATURES),
     )
     with pytest.raises(InputError, match=r"expected an input of shape \(1, H, W, 3\), found \[1,33,33,16\]"):
-        pictures.take_pictures(inner, colour="RGB", mean=(0, 0, 0), scale=(1, 1, 1))
+        preprocessing.take_pictures(inner, colour="RGB", mean=(0, 0, 0), scale=(1, 1, 1))
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ def applied(cooked: Cook, describe: Describe, tmp_path: Path, pixels: str, *, ev
 
 def test_bgr_pictures_give_what_rgb_gave(cooked: Cook, describe: Describe, tmp_path: Path) -> None:
     rgb, bgr = applied(cooked, describe, tmp_path, "BGR", even=False)
-    assert [pictures.accepted(openvino.read(path)) for path in (rgb, bgr)] == ["RGB", "BGR"]
+    assert [preprocessing.accepted(openvino.read(path)) for path in (rgb, bgr)] == ["RGB", "BGR"]
     picture = tiny.scene(3, 65, 65)[0][None]
     difference = openvino.runner(rgb, F32)(picture) - openvino.runner(bgr, F32)(picture[..., ::-1].copy())
     assert np.abs(difference).max() < 1e-6
@@ -86,7 +87,7 @@ def test_bgr_pictures_give_what_rgb_gave(cooked: Cook, describe: Describe, tmp_p
 def test_nv12_frames_give_what_rgb_gave(cooked: Cook, describe: Describe, tmp_path: Path) -> None:
     rgb, nv12 = applied(cooked, describe, tmp_path, "NV12", even=True)
     assert openvino.describe(nv12).inputs[0].shape == (1, 96, 96, 1)
-    assert pictures.accepted(openvino.read(nv12)) == "NV12"
+    assert preprocessing.accepted(openvino.read(nv12)) == "NV12"
     picture = tiny.scene(3, 64, 96)[0]
     planar = cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420)  # rows of Y, then all U, then all V
     chroma = planar[64:].reshape(2, -1)
@@ -103,15 +104,15 @@ def test_nv12_of_odd_size_is_refused(cooked: Cook, describe: Describe, tmp_path:
 
 
 def test_a_graph_turns_to_other_pictures_once(cooked: Cook) -> None:
-    model = pictures.accept(openvino.read(cooked(tiny.PLAIN).path), "BGR")
+    model = preprocessing.accept(openvino.read(cooked(tiny.PLAIN).path), "BGR")
     with pytest.raises(InputError, match="expected a graph that takes uint8 RGB"):
-        pictures.accept(model, "BGR")
+        preprocessing.accept(model, "BGR")
 
 
 def test_channels_first_graphs_take_pictures_too(tmp_path: Path) -> None:
     floats = ops.parameter([1, 3, 8, 12], np.float32)
     model = ov.Model([ops.result(ops.reduce_mean(floats, np.array([2, 3])))], [floats], "means")
-    pictures.take_pictures(model, colour="BGR", mean=(1.0, 2.0, 3.0), scale=(2.0, 4.0, 8.0))
+    preprocessing.take_pictures(model, colour="BGR", mean=(1.0, 2.0, 3.0), scale=(2.0, 4.0, 8.0))
     artifact = openvino.save(model, tmp_path / "graph.xml")
     assert artifact.inputs[0].shape == (1, 8, 12, 3)
     pixels = np.broadcast_to(np.array([10, 20, 30], np.uint8), (1, 8, 12, 3)).copy()
@@ -123,4 +124,4 @@ def test_the_grid_stays_noted(cooked: Cook) -> None:
     model = openvino.read(cooked(tiny.PLAIN).path)
     grid = surgery.read_grid(model)
     assert grid is not None
-    assert surgery.read_grid(pictures.accept(model, "BGR")) == grid
+    assert surgery.read_grid(preprocessing.accept(model, "BGR")) == grid

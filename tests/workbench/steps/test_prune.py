@@ -6,12 +6,13 @@ import numpy as np
 import openvino as ov
 import pytest
 
+from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.errors import InputError
+from danmatte_workbench.pruning import pruning
+from danmatte_workbench.runtimes import openvino
+from danmatte_workbench.steps import Prune
 from tests.workbench import inner, tiny
 from tests.workbench.conftest import Cook
-from workbench.backends import openvino, pruning
-from workbench.configuration import Configuration
-from workbench.errors import InputError
-from workbench.steps import Prune
 
 F32 = Configuration(precision="f32")
 

@@ -13,14 +13,16 @@ import numpy as np
 import pytest
 from openvino import opset13 as ops
 
+from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.errors import InputError
+from danmatte_workbench.graph import preprocessing
+from danmatte_workbench.quantization import nncf
+from danmatte_workbench.quantization.options import Choices
+from danmatte_workbench.runtimes import openvino
+from danmatte_workbench.source import Source
+from danmatte_workbench.steps import Kitchen, Quantize
 from tests.workbench import inner, tiny
 from tests.workbench.conftest import Cook
-from workbench.backends import nncf, openvino, pictures
-from workbench.backends.quantization import Choices
-from workbench.configuration import Configuration
-from workbench.errors import InputError
-from workbench.source import Source
-from workbench.steps import Kitchen, Quantize
 
 F32 = Configuration(precision="f32")
 ROOT = Path(__file__).parents[3]
@@ -152,7 +154,7 @@ def test_masks_stay_when_bytes_are_fed(cooked: Cook, wanted: tiny.Tiny) -> None:
 
 
 def test_a_graph_that_takes_other_pictures_is_refused(cooked: Cook, plain: Source, labelled, tmp_path: Path) -> None:
-    model = pictures.accept(openvino.read(cooked(tiny.PLAIN).path), "BGR")
+    model = preprocessing.accept(openvino.read(cooked(tiny.PLAIN).path), "BGR")
     path = openvino.save(model, tmp_path / "bgr.xml").path
     with pytest.raises(InputError, match="expected a graph of uint8 RGB"):
         Quantize().apply(path, tmp_path / "graph.xml", Kitchen(plain, labelled))
@@ -161,8 +163,8 @@ def test_a_graph_that_takes_other_pictures_is_refused(cooked: Cook, plain: Sourc
 CONTROLLED = """
 import sys
 from pathlib import Path
-from workbench import dataset, source
-from workbench.steps import Kitchen, Quantize
+from danmatte_workbench import dataset, source
+from danmatte_workbench.steps import Kitchen, Quantize
 
 place = Path(sys.argv[1])
 kitchen = Kitchen(source.read(place / "graph/model.toml"), dataset.load(place / "data"))

@@ -7,15 +7,16 @@ import openvino as ov
 import pytest
 from openvino import opset13 as ops
 
+from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.errors import InputError
+from danmatte_workbench.framing import Grid
+from danmatte_workbench.graph import reshaping, surgery
+from danmatte_workbench.runtimes import openvino
+from danmatte_workbench.source import Source
+from danmatte_workbench.steps import Kitchen, Reshape, Shrink
 from tests.workbench import tiny
 from tests.workbench.conftest import Cook, Describe
 from tests.workbench.tiny import Tiny
-from workbench.backends import openvino, reshaping, surgery
-from workbench.configuration import Configuration
-from workbench.errors import InputError
-from workbench.framing import Grid
-from workbench.source import Source
-from workbench.steps import Kitchen, Reshape, Shrink
 
 F32 = Configuration(precision="f32")
 LARGE, EVEN = Tiny(name="large", side=97), Tiny(name="even", side=64)

@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.errors import InputError
+from danmatte_workbench.graph import surgery
+from danmatte_workbench.runtimes import openvino
+from danmatte_workbench.source import Source
 from tests.workbench import tiny
 from tests.workbench.conftest import Describe
-from workbench.backends import openvino, surgery
-from workbench.configuration import Configuration
-from workbench.errors import InputError
-from workbench.source import Source
 
 
 def logits(source: Source) -> openvino.ov.Model:

@@ -1,0 +1,8 @@
+"""`python -m service` is `danmatte`."""
+
+import sys
+
+from danmatte.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""The Open Inference Protocol over gRPC, with Triton's extensions; the library comes with the extra `grpc`."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from danmatte.api.served_models import Models
+from danmatte.errors import SettingsError
+from danmatte.http.api_keys import Keys
+from danmatte.http.telemetry import Observers
+from danmatte.settings import Settings
+
+if TYPE_CHECKING:
+    from danmatte.api.grpc.server import Server
+
+
+def beside(
+    models: Models, settings: Settings, *, observers: Observers, keys: Keys | None
+) -> Callable[[web.Application], AsyncIterator[None]]:
+    """The gRPC server's life beside the application's, for `Application.cleanup_ctx`.
+
+    Raises SettingsError when the library isn't there.
+    """
+    server_of = installed()
+
+    async def running(app: web.Application) -> AsyncIterator[None]:
+        server = server_of(models, settings, observers=observers, keys=keys)
+        await server.start()
+        yield
+        await server.stop()
+
+    return running
+
+
+def installed() -> "type[Server]":
+    """The server; raises SettingsError when the library isn't there."""
+    try:
+        from danmatte.api.grpc.server import Server
+    except ImportError as error:
+        raise SettingsError(f"grpc_port: expected the extra danmatte[grpc]: {error}") from error
+    return Server

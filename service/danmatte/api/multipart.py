@@ -1,0 +1,133 @@
+"""Several frames in one post: `multipart/form-data` in (RFC 7578), `multipart/mixed` out (RFC 2046), part for part.
+
+A part's name is its frame's pts where it is a number, and comes back in any case. Every answer has an `X-Status`
+of its own, as HTTP would have it, and the headers of a single one.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from email.message import Message
+from email.parser import HeaderParser
+from itertools import islice
+from typing import TypeAlias
+from uuid import uuid4
+
+from aiohttp import web
+
+from danmatte.errors import BodyError, BodyTooLargeError, brief
+from danmatte.http.request_keys import SENT_BYTES
+
+MOST_PARTS = 64
+_AT_ONCE = 4  # enough to decode one while another is inferred; the answers of more would pile up
+_LONGEST_BOUNDARY = 70
+_PLAIN = frozenset({"", "7bit", "8bit", "binary"})
+
+
+@dataclass(frozen=True)
+class Part:
+    """A frame as it came; `name` may be anything, `coding` is what it was wrapped in."""
+
+    name: str
+    media_type: str
+    coding: str
+    body: bytes
+
+    def check(self) -> None:
+        """Raises BodyError when the body isn't the picture itself."""
+        if self.coding not in _PLAIN:
+            raise BodyError(f"part: expected the picture's own bytes, received them in {brief(self.coding)}")
+        if not self.body:
+            raise BodyError("part: expected a picture, received nothing")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part's answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def pack(self, boundary: str) -> bytes:
+        """The bytes after the piece before."""
+        lines = [f"--{boundary}", f"X-Status: {self.status}", f"Content-Length: {len(self.body)}"]
+        lines += [f"{name}: {value}" for name, value in self.headers.items()]
+        return b"".join(("\r\n".join([*lines, "", ""]).encode(), self.body, b"\r\n"))
+
+
+Answering: TypeAlias = Callable[[Part], Coroutine[None, None, Piece]]
+
+
+def parts(data: bytes, content_type: str) -> list[Part]:
+    """The parts of a whole body; raises BodyError when it isn't well formed, and BodyTooLargeError."""
+    about = Message()
+    about["Content-Type"] = content_type
+    boundary = about.get_boundary("")
+    if not 0 < len(boundary) <= _LONGEST_BOUNDARY:
+        raise BodyError(f"Content-Type: expected a boundary of 1 to {_LONGEST_BOUNDARY} characters")
+    delimiter = b"\r\n--" + boundary.encode("utf-8", "replace")
+    _, *pieces = (b"\r\n" + data).split(delimiter, MOST_PARTS + 1)
+    closing = [number for number, piece in enumerate(pieces) if piece.startswith(b"--")]
+    if not closing and len(pieces) > MOST_PARTS:
+        raise BodyTooLargeError(f"body: expected at most {MOST_PARTS} parts")
+    if not closing:
+        raise BodyError("body: expected the boundary and -- at the end")
+    if not closing[0]:
+        raise BodyError("body: expected a part between the boundaries, received none")
+    return [_part(piece) for piece in pieces[: closing[0]]]
+
+
+def _part(piece: bytes) -> Part:
+    padding, line, rest = piece.partition(b"\r\n")
+    head, blank, body = (b"\r\n" + rest).partition(b"\r\n\r\n")
+    if padding.strip(b" \t") or not line or not blank:
+        raise BodyError("body: expected a part's headers and an empty line after its boundary")
+    headers = HeaderParser().parsestr(head.removeprefix(b"\r\n").decode("utf-8", "replace"))
+    name = headers.get_param("name", "", "Content-Disposition")
+    coding = headers.get("Content-Encoding") or headers.get("Content-Transfer-Encoding") or ""
+    media_type = headers.get_content_type() if "Content-Type" in headers else ""
+    return Part(name if isinstance(name, str) else "", media_type, str(coding).strip().lower(), body)
+
+
+async def mixed(
+    request: web.Request, found: list[Part], answer: Answering, begin: Callable[[], None], unread_s: float
+) -> web.StreamResponse:
+    """Answers part after part, a few at once; who reads nothing for `unread_s` is let go.
+
+    `begin` is called before the first byte: from then on no error has a status of its own.
+    """
+    boundary = uuid4().hex
+    response = web.StreamResponse(headers={"Content-Type": f"multipart/mixed; boundary={boundary}"})
+    due: deque[asyncio.Task[Piece]] = deque()
+    tasks = (asyncio.create_task(answer(part)) for part in found)
+    try:
+        due.extend(islice(tasks, _AT_ONCE))
+        while due:
+            piece = await due[0]
+            due.popleft()
+            begin()
+            due.extend(islice(tasks, 1))
+            await _write(request, response, piece.pack(boundary), unread_s)
+        await _write(request, response, f"--{boundary}--\r\n".encode(), unread_s)
+    except ConnectionError:  # nobody is there to be told
+        pass
+    finally:
+        for task in due:
+            task.cancel()
+    return response
+
+
+async def _write(request: web.Request, response: web.StreamResponse, data: bytes, unread_s: float) -> None:
+    """The answer begins with the first piece."""
+    try:
+        async with asyncio.timeout(unread_s):
+            if not response.prepared:
+                await response.prepare(request)
+            await response.write(data)
+            request[SENT_BYTES] = request.get(SENT_BYTES, 0) + len(data)
+    except TimeoutError as error:
+        if request.transport:
+            request.transport.abort()
+        raise ConnectionResetError("the answer wasn't read") from error

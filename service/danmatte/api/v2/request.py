@@ -1,0 +1,184 @@
+"""A V2 inference request's body, read: JSON, and behind it the tensors of the binary extension."""
+
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import msgspec
+import numpy as np
+from msgspec import Raw, Struct
+
+from danmatte.api import json_arrays
+from danmatte.api.tensor_bytes import from_bytes, shaped
+from danmatte.contract.manifest import Manifest
+from danmatte.errors import BodyError, TensorError, brief
+from danmatte.inference.tensors import Question, Tensor
+
+LENGTH_HEADER: Final = "Inference-Header-Content-Length"
+# More than any honest client says of its tensors, and a JSON that is read in no time.
+HEADER_LIMIT_BYTES: Final = 2**20
+_Parameters: TypeAlias = dict[str, str | int | float | bool | None]
+
+
+class _Input(Struct):
+    name: str
+    shape: list[int]
+    datatype: str
+    parameters: _Parameters | None = None
+    data: Raw = Raw()
+
+
+class _Output(Struct):
+    name: str
+    parameters: _Parameters | None = None
+
+
+class _Request(Struct):
+    inputs: list[_Input]
+    id: str | None = None
+    parameters: _Parameters | None = None
+    outputs: list[_Output] | None = None
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How the answer is to look: the request's id, and which outputs are wanted in binary."""
+
+    id: str = ""
+    binary: bool = False
+    each: tuple[tuple[str, bool], ...] = ()
+
+    def in_binary(self, name: str) -> bool:
+        """Whether this output is."""
+        return dict(self.each).get(name, self.binary)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request that was read."""
+
+    question: Question
+    wish: Wish
+    timeout_s: float | None = None
+
+
+def json_length(header: str | None, body: bytes) -> int:
+    """Where the JSON ends, by the header; all of the body without one. Raises BodyError."""
+    if header is None:
+        return len(body)
+    length = int(header) if header.isascii() and header.isdecimal() and len(header) < 16 else -1
+    if not 0 <= length <= len(body):
+        raise BodyError(f"{LENGTH_HEADER}: expected 0 to {len(body)}, received {brief(header)}")
+    if length > HEADER_LIMIT_BYTES and length < len(body):
+        raise BodyError(
+            f"{LENGTH_HEADER}: expected at most {HEADER_LIMIT_BYTES} with tensors behind, received {length}"
+        )
+    return length
+
+
+def read(body: bytes, length: int) -> Request:
+    """The request of a body with this much JSON; takes long for megabytes of it. Raises BodyError, TensorError."""
+    view = memoryview(body)
+    asked = _decoded(view[:length])
+    tensors, start = [], length
+    for given in asked.inputs:
+        size = _size(given)
+        if size is not None and size > len(body) - start:
+            raise TensorError(f"{brief(given.name)}: expected {size} bytes, {len(body) - start} are left")
+        tensors.append(_of_json(given) if size is None else _of_bytes(given, view[start : start + size]))
+        start += size or 0
+    if start != len(body):
+        raise BodyError(f"body: expected {start} bytes, received {len(body)}")
+    return Request(
+        Question(tuple(tensors), tuple(output.name for output in asked.outputs or ())),
+        _wish(asked),
+        _timeout_s(asked.parameters or {}),
+    )
+
+
+def read_raw(body: bytes, manifest: Manifest) -> Request:
+    """The request of a body without JSON: the input itself, or, when its length isn't one's, an encoded picture."""
+    _, *shape = manifest.input.shape
+    count, rest = divmod(len(body), int(np.prod(shape)))
+    datatype, whole = ("BYTES", (1,)) if rest or not count else ("UINT8", (count, *shape))
+    values = [body] if datatype == "BYTES" else from_bytes("", datatype, whole, body).values
+    return Request(Question((Tensor(manifest.input.name, datatype, whole, values),)), Wish(binary=True))
+
+
+def _decoded(text: memoryview) -> _Request:
+    try:
+        return msgspec.json.decode(text, type=_Request)
+    except RecursionError as error:
+        raise BodyError("body: expected JSON of an inference request, received it nested too deep") from error
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise BodyError(f"body: expected JSON of an inference request: {error}") from error
+
+
+def _size(given: _Input) -> int | None:
+    """Bytes behind the JSON, or None for a tensor within it."""
+    parameters = given.parameters or {}
+    for name in ("shared_memory_region", "shared_memory_offset", "shared_memory_byte_size"):
+        if name in parameters:
+            raise TensorError(f"{brief(given.name)}: {name}: shared memory isn't served")
+    size = parameters.get("binary_data_size")
+    if size is None:
+        return None
+    if isinstance(size, bool) or not isinstance(size, int) or size < 0:
+        raise TensorError(f"{brief(given.name)}: binary_data_size: expected a number of bytes, received {brief(size)}")
+    if bytes(given.data):
+        raise TensorError(f"{brief(given.name)}: expected data or binary_data_size, received both")
+    return size
+
+
+def _of_bytes(given: _Input, data: memoryview) -> Tensor:
+    return from_bytes(given.name, given.datatype, shaped(given.name, given.shape), data)
+
+
+def _of_json(given: _Input) -> Tensor:
+    shape = shaped(given.name, given.shape)
+    if not bytes(given.data):
+        raise TensorError(f"{brief(given.name)}: expected data, or binary_data_size and the bytes behind the JSON")
+    if given.datatype == "BYTES":
+        return Tensor(given.name, "BYTES", shape, _encoded(given, shape))
+    if given.datatype != "UINT8":
+        raise TensorError(f"{brief(given.name)}: datatype: expected UINT8 or BYTES, received {brief(given.datatype)}")
+    return Tensor(given.name, "UINT8", shape, json_arrays.pixels(given.name, bytes(given.data), shape, flat=True))
+
+
+def _encoded(given: _Input, shape: tuple[int, ...]) -> list[bytes]:
+    """The elements of a BYTES tensor: base64, as pictures aren't text."""
+    try:
+        nested = msgspec.json.decode(given.data, type=list[bytes | list[bytes]])
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise TensorError(f"{brief(given.name)}: data: expected a list of base64 strings: {error}") from error
+    elements = [element for part in nested for element in ([part] if isinstance(part, bytes) else part)]
+    if len(elements) != int(np.prod(shape)):
+        raise TensorError(f"{brief(given.name)}: expected {int(np.prod(shape))} elements, received {len(elements)}")
+    return elements
+
+
+def _wish(asked: _Request) -> Wish:
+    each = []
+    for output in asked.outputs or ():
+        parameters = output.parameters or {}
+        if parameters.get("classification"):
+            raise TensorError(f"{brief(output.name)}: classification isn't served")
+        if "shared_memory_region" in parameters:
+            raise TensorError(f"{brief(output.name)}: shared memory isn't served")
+        if "binary_data" in parameters:
+            each.append((output.name, _flag(parameters, "binary_data")))
+    return Wish(asked.id or "", _flag(asked.parameters or {}, "binary_data_output"), tuple(each))
+
+
+def _flag(parameters: _Parameters, name: str) -> bool:
+    value = parameters.get(name) or False
+    if not isinstance(value, bool):
+        raise BodyError(f"parameters: {name}: expected true or false, received {brief(value)}")
+    return value
+
+
+def _timeout_s(parameters: _Parameters) -> float | None:
+    """`timeout` in microseconds; 0 says nothing, as in Triton."""
+    timeout = parameters.get("timeout") or 0
+    if isinstance(timeout, bool) or not isinstance(timeout, int) or not 0 <= timeout < 2**64:
+        raise BodyError(f"parameters: timeout: expected microseconds, received {brief(timeout)}")
+    return timeout / 1e6 or None

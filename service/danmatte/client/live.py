@@ -1,0 +1,187 @@
+"""A live connection that comes back by itself."""
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import replace
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+
+from danmatte.client.latest import Slot, Waiting
+from danmatte.client.post import parameters
+from danmatte.client.refusal import RefusedError, refused
+from danmatte.messages import Answer, Offer, Picture
+
+_PASSING = frozenset({408, 429, 502, 503, 504})
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.1, 5.0
+_UNREAD_ANSWERS = 64
+_LARGEST_ANSWER = 2**28
+_HEARTBEAT_S = 20.0
+# What a browser asks with; the key is the example of RFC 6455.
+_UPGRADE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+
+
+class Live:
+    """Offers in at any time, answers out in their order.
+
+    Only the newest offer waits while the connection is slow or lost; an answer's `skipped` has the pts of all
+    that were passed over since the answer before, be it here, on the way, or by the server.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        size: tuple[int, int] | None = None,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        give_up_s: float = 60.0,
+    ) -> None:
+        """`size` (width, height) is the masks'; `query` as `/v1/stream` has it; `headers` may carry a key.
+
+        After `give_up_s` seconds without a connection the iteration raises ConnectionError.
+        """
+        self._url, self._query = f"{url.rstrip('/')}/v1/stream", parameters(size, query)
+        self._headers, self._give_up_s = dict(headers or {}), give_up_s
+        self._slot = Slot()
+        self._sent: deque[Waiting] = deque()
+        self._lost: list[float] = []
+        self._answers: asyncio.Queue[Answer | None] = asyncio.Queue(_UNREAD_ANSWERS)
+        self._well = time.monotonic()
+        self._wait_s = _FIRST_WAIT_S
+
+    @property
+    def lost(self) -> tuple[float, ...]:
+        """The pts that went down with a connection, and that no answer has told of yet."""
+        return tuple(self._lost)
+
+    def offer(
+        self, picture: bytes, pts: float, kind: Picture = Picture.ENCODED, size: tuple[int, int] = (0, 0)
+    ) -> None:
+        """Offers a frame, `size` (width, height) pixels large when it is raw; never waits."""
+        self._slot.put(Offer(pts, picture, kind, size).pack(), pts)
+
+    def end(self) -> None:
+        """No more offers will come; the iteration ends after the last answer."""
+        self._slot.close()
+
+    async def __aenter__(self) -> Self:
+        self._running = asyncio.create_task(self._run())
+        self._running.add_done_callback(self._wake)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._running.cancel()
+        await asyncio.wait([self._running])
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Answer:
+        """Raises RefusedError when the server wants none of this, and ConnectionError when it is gone for good."""
+        over = self._running.done() and self._answers.empty()
+        answer = None if over else await self._answers.get()
+        if answer:
+            return answer
+        if not self._running.cancelled():
+            self._running.result()
+        raise StopAsyncIteration
+
+    def _wake(self, running: "asyncio.Task[None]") -> None:
+        """Lets go of whoever waits for an answer that won't come."""
+        if not running.cancelled():
+            running.exception()
+        if self._answers.empty():
+            self._answers.put_nowait(None)
+
+    async def _run(self) -> None:
+        async with aiohttp.ClientSession(headers=self._headers) as session:
+            while not self._slot.over:
+                code = None
+                try:
+                    code = await self._connected(session)
+                except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                    self._failed(error)
+                self._sink()
+                if code == aiohttp.WSCloseCode.OK:
+                    await self._slot.filled()
+                    self._well = time.monotonic()
+                elif not self._slot.over:
+                    await self._pause()
+
+    async def _connected(self, session: aiohttp.ClientSession) -> int | None:
+        """One connection from its beginning to its end, and the code that closed it."""
+        try:
+            async with session.ws_connect(
+                self._url, params=self._query, heartbeat=_HEARTBEAT_S, max_msg_size=_LARGEST_ANSWER
+            ) as socket:
+                try:
+                    await self._converse(socket)
+                finally:
+                    self._well = time.monotonic()
+                return socket.close_code
+        except aiohttp.WSServerHandshakeError as error:
+            if error.status not in _PASSING:
+                raise await self._refusal(session) from error
+            raise
+
+    async def _converse(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        sending = asyncio.create_task(self._send(socket))
+        try:
+            async for message in socket:
+                if message.type is not aiohttp.WSMsgType.BINARY:
+                    return
+                await self._answers.put(self._told(Answer.unpack(message.data)))
+                if self._slot.over and not self._sent:
+                    return
+        finally:
+            sending.cancel()
+            await asyncio.wait([sending])
+            if not sending.cancelled():
+                sending.exception()
+
+    async def _send(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        while waiting := await self._slot.take():
+            self._sent.append(waiting._replace(skipped=(*self._lost, *waiting.skipped)))
+            self._lost.clear()
+            await socket.send_bytes(waiting.message)
+        if not self._sent:
+            await socket.close()
+
+    def _told(self, answer: Answer) -> Answer:
+        """The answer with all that was skipped before it, here and there."""
+        self._wait_s = _FIRST_WAIT_S
+        settled = [self._sent.popleft() for _ in range(min(len(answer.skipped) + 1, len(self._sent)))]
+        passed = [pts for waiting in settled for pts in (*waiting.skipped, waiting.pts)]
+        return replace(answer, skipped=tuple(passed[:-1]))
+
+    def _sink(self) -> None:
+        """What was sent and isn't answered went down with the connection."""
+        for waiting in self._sent:
+            self._lost += [*waiting.skipped, waiting.pts]
+        self._sent.clear()
+
+    async def _refusal(self, session: aiohttp.ClientSession) -> RefusedError:
+        """Why there was no upgrade: aiohttp keeps only the status, so the same is asked again as a plain request."""
+        async with session.get(self._url, params=self._query, headers=_UPGRADE) as answer:
+            return await refused(answer)
+
+    def _failed(self, error: Exception) -> None:
+        if time.monotonic() - self._well > self._give_up_s:
+            raise ConnectionError(f"{self._url}: not reached within {self._give_up_s:g} s: {error}") from error
+
+    async def _pause(self) -> None:
+        """Longer and longer, and never in step with the other clients of a server that comes back."""
+        await asyncio.sleep(random.uniform(self._wait_s / 2, self._wait_s))
+        self._wait_s = min(2 * self._wait_s, _LONGEST_WAIT_S)

@@ -1,0 +1,19 @@
+"""A mask at one bit a pixel, deflated."""
+
+import zlib
+
+import numpy as np
+
+from danmatte.codecs.codec import Encoder
+from danmatte.codecs.runs import painted
+from danmatte.frame import Pixels
+
+
+class BitsMask(Encoder):
+    """Rows from the top, each filled up to whole bytes, the leftmost pixel in the highest bit; then zlib."""
+
+    format = "bits"
+    media_type = "application/x-bits"
+
+    def encode(self, alpha: Pixels) -> bytes:
+        return zlib.compress(np.packbits(painted(alpha), axis=1).tobytes(), 6)

@@ -1,0 +1,45 @@
+"""A mask as a path, in the frame that web players know: tenths of a pixel, y upwards."""
+
+from danmatte.codecs.codec import Encoder
+from danmatte.codecs.outline import chamfered, outlines
+from danmatte.codecs.runs import Bits, painted
+from danmatte.frame import Pixels, Size
+
+_DOCUMENT = (
+    '<svg version="1.0" xmlns="http://www.w3.org/2000/svg" width="{width}.000000px" height="{height}.000000px"'
+    ' viewBox="0 0 {width}.000000 {height}.000000" preserveAspectRatio="none">'
+    '<g transform="translate(0.000000,{height}.000000) scale(0.100000,-0.100000)" fill="#000000" stroke="none">'
+    '<path d="{path}"/></g></svg>'
+)
+_TENTHS = 5  # in half a pixel
+
+
+class SvgMask(Encoder):
+    """What is at least half painted, filled: around every pixel's centre exactly, and up to the borders."""
+
+    format = "svg"
+    media_type = "image/svg+xml"
+
+    def encode(self, alpha: Pixels) -> bytes:
+        return document(painted(alpha))
+
+
+def document(bits: Bits) -> bytes:
+    """The SVG that fills the true pixels."""
+    height, width = bits.shape
+    return _DOCUMENT.format(width=width, height=height, path=_path(bits)).encode()
+
+
+def _path(bits: Bits) -> str:
+    """Outlines by `M`, `m`, `l` and `z`; every `m` counts from where the outline before began."""
+    size = Size(*bits.shape)
+    words: list[str] = []
+    pen_x, pen_y = 0, 2 * size.height
+    for outline in outlines(bits):
+        points = chamfered(outline, size)
+        steps = ((points[1:] - points[:-1]) * (_TENTHS, -_TENTHS)).ravel().tolist()
+        x, y = points[0].tolist()
+        start = f"{(x - pen_x) * _TENTHS} {(pen_y - y) * _TENTHS}"
+        words.append(f"{'m' if words else 'M'}{start}l{' '.join(map(str, steps))}z")
+        pen_x, pen_y = x, y
+    return "".join(words)

@@ -1,0 +1,211 @@
+"""A published version's manifest (models/CONTRACT.md), read as hostile input."""
+
+import json
+import re
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from danmatte.errors import ManifestError
+
+MANIFEST_LIMIT_BYTES = 256 * 2**10
+GRAPH_LIMIT_BYTES = 16 * 2**20
+WEIGHTS_LIMIT_BYTES = 512 * 2**20
+NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$(?!\n)"
+
+Name = Annotated[str, Meta(pattern=NAME)]
+Text = Annotated[str, Meta(min_length=1, max_length=1000)]
+Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", max_length=64)]
+Side = Annotated[int, Meta(ge=16, le=4096)]
+GridSide = Annotated[int, Meta(ge=1, le=4096)]
+Stride = Annotated[float, Meta(gt=0, le=4096)]
+Offset = Annotated[float, Meta(ge=-4096, le=4096)]
+Byte = Annotated[int, Meta(ge=0, le=255)]
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+Batch = Annotated[int, Meta(ge=1, le=64)]
+Threads = Annotated[int, Meta(ge=0, le=1024)]
+
+
+class _Strict(Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class File(_Strict, frozen=True):
+    """What a file beside the manifest must be."""
+
+    sha256: Digest
+    size_bytes: Count
+
+
+class Files(_Strict, frozen=True):
+    """Exactly the two files of a version."""
+
+    graph: File = field(name="graph.xml")
+    weights: File = field(name="graph.bin")
+
+
+class Input(_Strict, frozen=True):
+    """The graph's input: one 8-bit picture, 1×H×W×3."""
+
+    name: Text
+    shape: tuple[Literal[1], Side, Side, Literal[3]]
+    dtype: Literal["u8"]
+    layout: Literal["NHWC"]
+    colour: Literal["RGB", "BGR"]
+
+
+class Grid(_Strict, frozen=True):
+    """Where the output's values lie, in input pixels."""
+
+    step_y: Stride
+    step_x: Stride
+    offset_y: Offset
+    offset_x: Offset
+
+
+class Output(_Strict, frozen=True):
+    """The graph's output: the person's probability, 1×h×w×1."""
+
+    name: Text
+    shape: tuple[Literal[1], GridSide, GridSide, Literal[1]]
+    dtype: Literal["f32"]
+    layout: Literal["NHWC"]
+    meaning: Literal["person_probability"]
+    grid: Grid
+
+
+class Resize(_Strict, frozen=True):
+    """How a frame is brought to the input's size."""
+
+    rule: Literal["stretch", "letterbox"]
+    fill: tuple[Byte, Byte, Byte]
+
+
+class Source(_Strict, frozen=True):
+    """The graph it was all made from."""
+
+    name: Text
+    digest: Digest
+
+
+class Step(_Strict, frozen=True):
+    """One thing that was done to the source."""
+
+    kind: Text
+    revision: Count
+    fields: dict[str, Any]
+
+
+class Recipe(_Strict, frozen=True):
+    """How the version was made."""
+
+    name: Text
+    digest: Digest
+    source: Source
+    steps: Annotated[list[Step], Meta(max_length=1000)]
+    toolchain: dict[str, str]
+
+
+class Configuration(_Strict, frozen=True):
+    """How the version was measured, and is to be run; 0 leaves a number to the server."""
+
+    device: Annotated[str, Meta(pattern=r"^[A-Z]{2,10}(\.[0-9]{1,3})?$(?!\n)")]
+    hint: Literal["latency", "throughput"]
+    precision: Literal["f32", "bf16", "f16"]
+    streams: Threads
+    threads: Threads
+    infer_requests: Threads
+    batch: Batch
+
+
+class Host(_Strict, frozen=True):
+    """Where something was measured."""
+
+    cpu: str
+    cores: Count
+    memory_bytes: Count
+    features: list[str]
+    os: str
+    python: str
+
+
+class Measurement(_Strict, frozen=True):
+    """One number with its interval."""
+
+    metric: Text
+    value: float
+    unit: str
+    low: float
+    high: float
+    samples: Count
+    host: Host
+
+    def __post_init__(self) -> None:
+        if not self.low <= self.value <= self.high:
+            raise ValueError(f"Expected low <= value <= high, got {self.low}, {self.value}, {self.high}")
+
+
+class Manifest(_Strict, frozen=True):
+    """A published version of a model; models/CONTRACT.md says what each field means."""
+
+    contract: Literal[1]
+    name: Name
+    version: Annotated[int, Meta(ge=1, le=2**53)]
+    files: Files
+    input: Input
+    output: Output
+    resize: Resize
+    recipe: Recipe
+    configuration: Configuration
+    measurements: Annotated[list[Measurement], Meta(max_length=1000)]
+    licence: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+() -]{0,199}$(?!\n)")]
+    created: Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$", max_length=20)]
+
+
+def schema() -> dict[str, Any]:
+    """The manifest's JSON Schema, as kept in models/manifest.schema.json."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(Manifest)}
+
+
+def parse(data: bytes, file: str = "manifest.json") -> Manifest:
+    """The manifest in these bytes; raises ManifestError naming the file, the field, expected and received."""
+    if len(data) > MANIFEST_LIMIT_BYTES:
+        raise ManifestError(file, "$", f"at most {MANIFEST_LIMIT_BYTES} bytes", len(data))
+    try:
+        document = json.loads(data.decode("utf-8"), object_pairs_hook=_unique)
+        manifest = msgspec.json.decode(data, type=Manifest)
+    except msgspec.ValidationError as error:
+        raise _located(file, error, document) from error
+    except (ValueError, RecursionError) as error:
+        raise ManifestError(file, "$", "well-formed JSON in UTF-8", str(error)) from error
+    try:
+        datetime.fromisoformat(manifest.created)
+    except ValueError as error:
+        raise ManifestError(file, "$.created", "a day and time that exist", manifest.created) from error
+    return manifest
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"a key given twice: {next(key for key in keys if keys.count(key) > 1)!r}")
+    return table
+
+
+def _located(file: str, error: msgspec.ValidationError, document: object) -> ManifestError:
+    """msgspec says what and where (`… - at `$.a[0].b``); the value it met is looked up here."""
+    what, _, where = str(error).partition(" - at `")
+    place = where.rstrip("`") or "$"
+    return ManifestError(file, place, what.removeprefix("Expected "), _value_at(document, place))
+
+
+def _value_at(document: object, place: str) -> object:
+    for name, index in re.findall(r"\.([^.\[]+(?:\.(?:xml|bin))?)|\[(\d+)\]", place):
+        try:
+            document = document[int(index)] if index else document[name]  # type: ignore[index]
+        except (KeyError, IndexError, TypeError):
+            break
+    return document

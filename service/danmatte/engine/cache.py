@@ -1,0 +1,77 @@
+"""Compiled graphs, kept on disk between starts."""
+
+import hashlib
+import logging
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from danmatte.errors import SettingsError
+
+log = logging.getLogger(__name__)
+_DIGEST_BYTES = 32
+
+
+class Cache:
+    """Blobs by key, the least used thrown away beyond `limit_bytes`; a damaged one is as good as none.
+
+    A blob is loaded as it is, so the folder must be ours alone: raises SettingsError when others can write there.
+    A disk that fails costs time, never an answer.
+    """
+
+    def __init__(self, folder: Path, limit_bytes: int) -> None:
+        self._folder, self._limit_bytes = folder, limit_bytes
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            facts = folder.stat()
+        except OSError as error:
+            raise SettingsError(f"{folder}: expected a folder for compiled graphs: {error.strerror}") from error
+        if facts.st_mode & 0o022 or facts.st_uid != os.geteuid():
+            raise SettingsError(f"{folder}: expected a folder that only this user can write to")
+
+    def get(self, key: str) -> bytes | None:
+        """The blob, if it is there and whole."""
+        path = self._path(key)
+        try:
+            data = path.read_bytes()
+            os.utime(path)
+        except OSError:
+            return None
+        digest, blob = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
+        if hashlib.sha256(blob).digest() == digest:
+            return blob
+        log.warning("%s: damaged, thrown away", path)
+        self.discard(key)
+        return None
+
+    def put(self, key: str, blob: bytes) -> None:
+        """Keeps the blob, whole or not at all."""
+        try:
+            with tempfile.NamedTemporaryFile(dir=self._folder, prefix=".", delete=False) as file:
+                try:
+                    file.write(hashlib.sha256(blob).digest() + blob)
+                    file.close()
+                    Path(file.name).rename(self._path(key))
+                except OSError:
+                    Path(file.name).unlink(missing_ok=True)
+                    raise
+            self._prune()
+        except OSError as error:
+            log.warning("%s: not kept: %s", self._folder, error)
+
+    def discard(self, key: str) -> None:
+        """Forgets a blob."""
+        with suppress(OSError):
+            self._path(key).unlink()
+
+    def _path(self, key: str) -> Path:
+        return self._folder / f"{key}.blob"
+
+    def _prune(self) -> None:
+        kept_bytes = 0
+        blobs = [(path, path.stat()) for path in self._folder.glob("*.blob")]
+        for path, facts in sorted(blobs, key=lambda blob: blob[1].st_mtime_ns, reverse=True):
+            kept_bytes += facts.st_size
+            if kept_bytes > self._limit_bytes:
+                path.unlink(missing_ok=True)

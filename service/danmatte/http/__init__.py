@@ -1,0 +1,1 @@
+"""HTTP plumbing that every protocol shares: the listener, bodies, queries, errors, keys, telemetry."""

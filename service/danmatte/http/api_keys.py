@@ -1,0 +1,72 @@
+"""API keys: a strict TOML file of their digests, compared in constant time."""
+
+import hashlib
+import hmac
+import logging
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+from danmatte.errors import SettingsError, UnauthorizedError, brief
+
+log = logging.getLogger(__name__)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+_DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
+
+
+class Keys:
+    """Names by digest. A key is known by its SHA-256 alone, which is enough for keys that nobody can guess."""
+
+    def __init__(self, file: Path, digests: Mapping[str, bytes]) -> None:
+        self._file, self._digests = file, digests
+
+    @classmethod
+    def read(cls, file: Path) -> "Keys":
+        """The keys of a file of lines `name = "sha256 in hex"`; raises SettingsError, and never shows a digest."""
+        return cls(file, _digests(file))
+
+    def read_again(self) -> None:
+        """Takes the keys that are in the file now; a bad file is logged, and changes nothing."""
+        try:
+            self._digests = _digests(self._file)
+        except SettingsError as error:
+            log.error("the keys stay as they were: %s", error)
+        else:
+            log.info("%d keys were read from %s", len(self._digests), self._file)
+
+    def name(self, headers: Mapping[str, str]) -> str:
+        """Whose key `Authorization: Bearer …` or `X-Api-Key` carries; raises UnauthorizedError.
+
+        gRPC metadata has the same names in lower case.
+        """
+        given = _given(headers)
+        if not given:
+            raise UnauthorizedError("expected an API key in Authorization: Bearer … or X-Api-Key")
+        digest = hashlib.sha256(given.encode("utf-8", "surrogateescape")).hexdigest().encode()
+        names = [name for name, known in self._digests.items() if hmac.compare_digest(known, digest)]
+        if not names:
+            raise UnauthorizedError("the API key is unknown")
+        return names[0]
+
+
+def _digests(file: Path) -> dict[str, bytes]:
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{file}: expected a readable TOML file of keys: {error}") from error
+    for name, digest in table.items():
+        if not _NAME.fullmatch(name):
+            raise SettingsError(f"{file}: expected a name of letters, digits and ._-, received {brief(name)}")
+        if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+            raise SettingsError(f"{file}: {name}: expected a SHA-256 in 64 hexadecimal digits, lower case")
+    if not table:
+        raise SettingsError(f"{file}: expected at least one key")
+    return {name: digest.encode() for name, digest in table.items()}
+
+
+def _given(headers: Mapping[str, str]) -> str:
+    scheme, _, token = (headers.get("Authorization") or headers.get("authorization") or "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip()
+    return headers.get("X-Api-Key") or headers.get("x-api-key") or ""

@@ -1,0 +1,66 @@
+"""A request's body, whole and in time."""
+
+import asyncio
+from typing import Final
+
+from aiohttp import web
+
+from danmatte.errors import BodyError, BodyTimeoutError, BodyTooLargeError, MediaTypeError, brief
+
+CODINGS: Final = "expected gzip, deflate or identity"
+
+
+async def body(request: web.Request, upload_s: float, expected: str) -> bytes:
+    """The body, decompressed; its limit is the application's `client_max_size`.
+
+    Raises MediaTypeError for codings that aren't read, BodyTimeoutError, BodyTooLargeError, and BodyError when there is
+    none, or it broke on the way.
+    """
+    coding = request.headers.get("Content-Encoding", "identity")
+    if coding.strip().lower() not in ("gzip", "deflate", "identity"):
+        raise MediaTypeError(f"Content-Encoding: {CODINGS}, received {brief(coding)}")
+    try:
+        async with asyncio.timeout(upload_s):
+            data = await _whole(request)
+    except TimeoutError as error:
+        raise BodyTimeoutError(f"body: expected within {upload_s:g} s") from error
+    except web.RequestPayloadError as error:
+        raise BodyError(f"body: {error}") from error
+    if not data:
+        raise BodyError(f"body: expected {expected}, received nothing")
+    return data
+
+
+async def _whole(request: web.Request) -> bytes:
+    """As `request.read()`, with one copy less: a raw frame is a megabyte."""
+    length, encoded = request.content_length, "Content-Encoding" in request.headers
+    if not length or encoded or _paused(request):
+        return await _piecemeal(request)
+    if length > request.client_max_size:
+        raise _too_large(request)
+    request.content.set_read_chunk_size(length)  # so that nothing is woken before the last byte
+    if error := request.content.exception():
+        raise error
+    await request.content.wait_eof()
+    return request.content.read_nowait()
+
+
+def _paused(request: web.Request) -> bool:
+    """Whether so much arrived before anybody asked that the connection isn't read any further."""
+    return request.content.total_bytes > request.content.get_read_buffer_limits()[1]
+
+
+async def _piecemeal(request: web.Request) -> bytes:
+    """For a body whose length isn't known before its end."""
+    parts: list[bytes] = []
+    room = request.client_max_size
+    async for part in request.content.iter_any():
+        room -= len(part)
+        if room < 0:
+            raise _too_large(request)
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _too_large(request: web.Request) -> BodyTooLargeError:
+    return BodyTooLargeError(f"body: expected at most {request.client_max_size} bytes")

@@ -1,0 +1,109 @@
+"""Which of a model's versions answers: `models/<name>/serving.toml` (models/SERVING.md)."""
+
+import os
+import tempfile
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from danmatte.contract import artifact
+from danmatte.contract.manifest import NAME
+from danmatte.errors import ModelError, PolicyError
+
+FILE = "serving.toml"
+STABLE, CANARY, LATEST = RESERVED = ("stable", "canary", "latest")
+LIMIT_BYTES = 64 * 2**10
+
+Version = Annotated[int, Meta(ge=1, le=2**53)]
+Label = Annotated[str, Meta(pattern=NAME)]
+
+
+class Canary(Struct, frozen=True, forbid_unknown_fields=True):
+    """A version on trial, and its share of the requests that ask for none."""
+
+    version: Version
+    share: Annotated[float, Meta(ge=0, le=1)]
+
+
+class Policy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """How a model is served: nothing newer than `pin` unasked, a canary, and further labels.
+
+    A model that isn't `enabled` answers nobody and takes no memory.
+    """
+
+    enabled: bool = True
+    pin: Version | None = None
+    canary: Canary | None = None
+    labels: dict[Label, Version] = {}
+
+    def __post_init__(self) -> None:
+        for label in self.labels:
+            if label in RESERVED:
+                raise ValueError(f"Expected a label other than {', '.join(RESERVED)}, got {label!r}")
+        if self.canary and self.canary.version == self.pin:
+            raise ValueError("Expected a canary other than the pinned version")
+
+    def pinned(self, version: int) -> "Policy":
+        """The same with this version pinned, and no canary."""
+        return msgspec.structs.replace(self, pin=version, canary=None)
+
+    def order(self, versions: Iterable[int]) -> list[int]:
+        """The versions that may become `stable`, best first."""
+        trial = self.canary.version if self.canary else None
+        return sorted((v for v in versions if v != trial and v <= (self.pin or v)), reverse=True)
+
+
+DEFAULT = Policy()
+
+
+def read(root: Path, name: str) -> Policy:
+    """The policy on disk, the default one if there is none; raises PolicyError."""
+    path = root / name / FILE
+    if not os.path.lexists(path):
+        return DEFAULT
+    try:
+        table = tomllib.loads(artifact.contents(path, LIMIT_BYTES).decode())
+    except (ModelError, ValueError) as error:
+        raise PolicyError(f"{path}: expected a readable TOML file: {error}") from error
+    return policy_of(table, str(path))
+
+
+def policy_of(table: Any, place: str) -> Policy:
+    """The policy in these words; raises PolicyError, naming the place."""
+    try:
+        return msgspec.convert(table, Policy)
+    except msgspec.ValidationError as error:
+        raise PolicyError(f"{place}: {error}") from error
+
+
+def write(root: Path, name: str, policy: Policy) -> None:
+    """Puts the policy on disk, whole or not at all; raises PolicyError where nothing can be written."""
+    path = root / name / FILE
+    try:
+        if policy == DEFAULT:
+            path.unlink(missing_ok=True)
+            return
+        with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=".", delete=False) as file:
+            file.write(_toml(policy).encode())
+        Path(file.name).chmod(0o644)
+        Path(file.name).rename(path)
+    except OSError as error:
+        raise PolicyError(f"{path}: can't be written here: {error.strerror}") from error
+
+
+def _toml(policy: Policy) -> str:
+    table: dict[str, Any] = msgspec.to_builtins(policy)
+    inner = {name: table.pop(name) for name in ("canary", "labels") if name in table}
+    lines = [*_pairs(table)]
+    for name, pairs in inner.items():
+        lines += ["", f"[{name}]", *_pairs(pairs)]
+    return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def _pairs(table: dict[str, Any]) -> list[str]:
+    """Booleans and numbers are in TOML as they are in JSON; names need no quotes."""
+    return [f"{name} = {msgspec.json.encode(value).decode()}" for name, value in table.items()]

@@ -1,0 +1,185 @@
+"""How one server is run: flags over the environment over a strict TOML file over the defaults."""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from danmatte.errors import SettingsError, did_you_mean
+
+PREFIX = "DANMATTE_"
+FILE_VARIABLE = "DANMATTE_SETTINGS"  # where the file is
+Count = Annotated[int, Meta(ge=1)]
+Chosen = Annotated[int, Meta(ge=0)]  # 0: chosen from the machine
+Seconds = Annotated[float, Meta(gt=0, le=3600)]
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Every knob of the server. The descriptions are the help's and the README's; `configured` validates."""
+
+    host: Annotated[str, Meta(min_length=1, description="address to listen on")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535, description="port to listen on; 0 takes a free one")] = 8080
+    grpc_port: Annotated[int, Meta(ge=0, le=65535, description="port for gRPC to listen on; none when 0")] = 0
+    admin_port: Annotated[
+        int, Meta(ge=0, le=65535, description="port of the admin API, for this machine only; none when 0")
+    ] = 0
+    models: Annotated[str, Meta(description="folder of `<name>/<version>/`; the bundled one when empty")] = ""
+    model: Annotated[str, Meta(description="model of requests that name none; the only one when empty")] = ""
+    max_body_bytes: Annotated[Count, Meta(description="largest body, also once decompressed")] = 16 * 2**20
+    max_pixels: Annotated[Count, Meta(description="largest picture or mask; nothing larger is decoded")] = 4096 * 4096
+    max_header_bytes: Annotated[Count, Meta(description="longest request line, and longest header")] = 8190
+    max_headers: Annotated[Count, Meta(description="most headers of a request")] = 128
+    queue: Annotated[
+        Chosen,
+        Meta(description="posts inside a worker at once: arriving, waiting, in work; 0 for 8 a core, at least 64"),
+    ] = 0
+    workers: Annotated[Count, Meta(description="processes on the port, each with its own models and cores")] = 1
+    cores: Annotated[Chosen, Meta(description="cores of a worker; 0 for its share of the machine's")] = 0
+    pixel_threads: Annotated[Chosen, Meta(description="threads of a worker that compute; 0 for one a core")] = 0
+    in_flight: Annotated[Chosen, Meta(description="posts in work at once in a worker; 0 for what its cores need")] = 0
+    spare_versions: Annotated[Count, Meta(description="older versions kept open, of all models")] = 2
+    watch_s: Annotated[float, Meta(ge=0, le=3600, description="time between looks for changed models; 0 for none")] = (
+        2.0
+    )
+    cache: Annotated[str, Meta(description="folder for compiled graphs, this user's alone; none when empty")] = ""
+    cache_bytes: Annotated[Count, Meta(description="most that compiled graphs may take there")] = 2**30
+    max_wait_s: Annotated[
+        float,
+        Meta(ge=0, le=3600, description="who would wait longer for a turn is refused; 0 for one turn"),
+    ] = 0.0
+    deadline_s: Annotated[Seconds, Meta(description="longest wait for an answer, once the body is there")] = 10.0
+    upload_s: Annotated[Seconds, Meta(description="longest wait for a body")] = 10.0
+    live_connections: Annotated[Count, Meta(description="live connections of a worker at once")] = 16
+    live_in_work: Annotated[Count, Meta(description="frames of one live connection in work at once")] = 2
+    live_idle_s: Annotated[Seconds, Meta(description="longest a live connection is kept without a frame")] = 300.0
+    live_unread_s: Annotated[Seconds, Meta(description="longest wait for a live client to read an answer")] = 10.0
+    live_heartbeat_s: Annotated[Seconds, Meta(description="time between pings of a silent live client")] = 20.0
+    drain_s: Annotated[Seconds, Meta(description="longest wait for open requests when stopping")] = 30.0
+    silence_s: Annotated[
+        float, Meta(ge=0, le=3600, description="longest one of several workers says nothing before it is replaced")
+    ] = 20.0
+    keepalive_s: Annotated[Seconds, Meta(description="longest a connection idles, or takes to send its headers")] = 75.0
+    connection_s: Annotated[
+        float, Meta(ge=0, description="longest a connection stays with one of several workers; 0 for ever")
+    ] = 60.0
+    keys: Annotated[str, Meta(description='TOML file of API keys, `name = "sha256 of the key"`; none when empty')] = ""
+    open: Annotated[bool, Meta(description="listen beyond this machine without keys")] = False
+    open_metrics: Annotated[bool, Meta(description="let `/metrics` be read without a key")] = False
+    tls_certificate: Annotated[str, Meta(description="PEM file of the certificate chain; plain HTTP when empty")] = ""
+    tls_key: Annotated[str, Meta(description="PEM file of the certificate's key")] = ""
+    access_log: Annotated[Literal["off", "json"], Meta(description="a line a request on standard output")] = "off"
+    otlp_endpoint: Annotated[str, Meta(description="URL that traces go to, OTLP over HTTP; none when empty")] = ""
+
+    @classmethod
+    def read(cls, file: Path | None = None, **flags: Any) -> "Settings":
+        """The file's table with the flags over it, whatever the environment says; raises SettingsError."""
+        return configured(file, {}, flags).settings
+
+    @property
+    def models_folder(self) -> Path:
+        """`models`, or the folder of that name here, or the checkout's."""
+        if self.models:
+            return Path(self.models)
+        here = Path("models")
+        return here if here.is_dir() else Path(__file__).parents[2] / "models"
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Settings, and where each that isn't the default was said."""
+
+    settings: Settings
+    origins: dict[str, str]
+
+
+def configured(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> Configuration:
+    """Flags over the environment's `DANMATTE_…` over the file; raises SettingsError, naming the place."""
+    named = environment.get(FILE_VARIABLE, "")
+    file = file or (Path(named) if named else None)
+    values, origins = _of_file(file) if file else ({}, {})
+    said = [*_variables(environment), *_flags(flags)]
+    for place, name, value in said:
+        values[name], origins[name] = _value(place, name, value), place
+    settings = Settings(**values)
+    _check_together(settings)
+    return Configuration(settings, origins)
+
+
+def _of_file(file: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{file}: expected a readable TOML file: {error}") from error
+    for key in table:
+        _check_known(key, list(Settings.__struct_fields__), f"{file}: unknown key")
+    try:
+        settings = msgspec.convert(table, Settings)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{file}: {error}") from error
+    return {key: getattr(settings, key) for key in table}, dict.fromkeys(table, str(file))
+
+
+def _variables(environment: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    names = {variable(name): name for name in Settings.__struct_fields__}
+    for key, text in environment.items():
+        if key.startswith(PREFIX) and key != FILE_VARIABLE:
+            _check_known(key, list(names), "environment: unknown variable")
+            yield key, names[key], text
+
+
+def _flags(flags: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    for name, value in flags.items():
+        _check_known(name, list(Settings.__struct_fields__), "settings: unknown key")
+        yield flag(name), name, value
+
+
+def _check_known(key: str, known: list[str], complaint: str) -> None:
+    if key not in known:
+        raise SettingsError(f"{complaint} {key!r}{did_you_mean(key, known)}")
+
+
+def _value(place: str, name: str, value: Any) -> Any:
+    """The value, read from text where it is one."""
+    try:
+        return getattr(msgspec.convert({name: value}, Settings, strict=not isinstance(value, str)), name)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{place}: {error}, received {value!r}") from error
+
+
+def _check_together(settings: Settings) -> None:
+    if bool(settings.tls_certificate) != bool(settings.tls_key):
+        raise SettingsError("tls_certificate, tls_key: expected both or neither")
+    if not (is_loopback(settings.host) or settings.keys or settings.open):
+        raise SettingsError(f"host: expected keys, or `open`, where others can reach it, received {settings.host!r}")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address; a name other than localhost counts as reachable."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def variable(name: str) -> str:
+    """The setting's name in the environment."""
+    return PREFIX + name.upper()
+
+
+def flag(name: str) -> str:
+    """The setting's name on the command line."""
+    return "--" + name.replace("_", "-")
+
+
+def described() -> dict[str, tuple[str, Any]]:
+    """What every setting is, and its default, by name."""
+    found = {}
+    for field in msgspec.structs.fields(Settings):
+        notes = getattr(field.type, "__metadata__", ())
+        found[field.name] = (" ".join(note.description for note in notes if note.description), field.default)
+    return found

@@ -1,0 +1,272 @@
+"""What is measured: the phases of one answer, and the counters of all, as Prometheus reads them."""
+
+import fcntl
+import math
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+# Where workers keep their counters for each other; prometheus_client looks for it when it is imported.
+SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+PHASES = ("queue", "decode", "infer", "encode")
+_FOREMOST = ("infer", "decode", "encode", "queue")
+# Workers have no such series, and a page is the same from one process or several.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+_TOGETHER = 32  # answers counted at once: each alone would find none of the counters in the caches
+_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Timing:
+    """Milliseconds a request spent in each phase, for the `Server-Timing` header (W3C Server Timing).
+
+    `spans` are the same in order: phase, begin and end by `time.perf_counter()`.
+    """
+
+    def __init__(self) -> None:
+        self._phases_ms: dict[str, float] = {}
+        self.spans: list[tuple[str, float, float]] = []
+
+    @property
+    def phases_ms(self) -> dict[str, float]:
+        """The milliseconds by phase, as they are now: a thread whose caller left may still add some."""
+        return self._phases_ms.copy()
+
+    def phase(self, name: str) -> "_Phase":
+        """Adds the wall time of the block to the phase."""
+        return _Phase(self, name)
+
+    def add(self, name: str, *, since: float) -> None:
+        """Adds the wall time since then, a `time.perf_counter()`, to the phase."""
+        now = time.perf_counter()
+        self.spend(name, (now - since) * 1e3)
+        self.spans.append((name, since, now))
+
+    def gather(self, parts: "Iterable[Timing]") -> None:
+        """Takes over what was spent at once: a moment counts for one phase, that of whoever is foremost.
+
+        So all phases together take no longer than the clock says, however many parts there were.
+        """
+        spans, before, covered_s = [span for part in parts for span in part.spans], [], 0.0
+        for name in _FOREMOST:
+            before += [(began, ended) for phase, began, ended in spans if phase == name]
+            whole_s = _covered_s(before)
+            if whole_s > covered_s:
+                self.spend(name, (whole_s - covered_s) * 1e3)
+            covered_s = whole_s
+        self.spans += spans
+
+    def spend(self, name: str, ms: float) -> None:
+        """Adds milliseconds to the phase."""
+        self._phases_ms[name] = self._phases_ms.get(name, 0.0) + ms
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name};dur={ms:.2f}" for name, ms in self.phases_ms.items())
+
+
+def _covered_s(spans: Iterable[tuple[float, float]]) -> float:
+    """The time within any of them."""
+    covered_s, until = 0.0, -math.inf
+    for began, ended in sorted(spans):
+        covered_s += max(0.0, ended - max(began, until))
+        until = max(until, ended)
+    return covered_s
+
+
+class _Phase:
+    """A block that is timed; a generator would take several times as long, and every answer has four."""
+
+    __slots__ = ("_name", "_start", "_timing")
+
+    def __init__(self, timing: Timing, name: str) -> None:
+        self._timing, self._name = timing, name
+
+    def __enter__(self) -> None:
+        self._start = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self._timing.add(self._name, since=self._start)
+
+
+class _Answer(NamedTuple):
+    """What is still to be counted: `outcome` empty for an answer that isn't a request of its own."""
+
+    protocol: str
+    outcome: str
+    phases_ms: dict[str, float]
+    total_s: float
+
+
+class Metrics:
+    """The counters of one process; `page` has those of all workers when they share a folder.
+
+    Answers are counted some together, at the latest for the page; a worker's at once, as it may die before.
+    """
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._uncounted = deque[_Answer]()
+        self._together = 1 if SHARED_FOLDER in os.environ else _TOGETHER
+        with _shared_alone():  # as a page can't be made of files that were begun
+            self._begin()
+
+    def _begin(self) -> None:
+        """One value at least of each kind: the first one makes the file that the others go to."""
+        self._watched: list[tuple[Gauge, Callable[[], float]]] = []
+        phase = self._histogram("danmatte_phase_seconds", "Time of a request in each phase", "phase")
+        self._phases = {name: phase.labels(name) for name in PHASES}
+        self._total = self._histogram("danmatte_request_seconds", "Time from headers to answer", "protocol")
+        self._requests = self._counter("danmatte_requests", "Requests by how they ended", "protocol", "outcome")
+        self._rejected = self._counter("danmatte_rejected", "Requests answered with an error, by its code", "code")
+        self._loads = self._counter("danmatte_model_loads", "Model versions opened, or not", "outcome")
+        self._frames = self._counter("danmatte_live_frames", "Frames of live connections", "outcome")
+        self._unlogged = self._counter("danmatte_access_log_dropped", "Lines that nobody read in time")
+        self._versions = self._gauge("danmatte_model_versions", "Model versions by state", "state", mode="livemax")
+        self._counter("danmatte_worker_starts", "Processes started on the port").inc()
+        self.watch("danmatte_workers", "Processes on the port", lambda: 1)
+        self.watch("danmatte_process_resident_bytes", "Memory of all workers", _resident_bytes)
+        self.watch("danmatte_process_open_files", "File descriptors of all workers", _open_files)
+        self.versions([])
+
+    def watch(self, name: str, says: str, value: Callable[[], float]) -> None:
+        """A gauge that `sample` brings up to date; workers' values are added."""
+        self._watched.append((self._gauge(name, says), value))
+
+    def sample(self) -> None:
+        """Brings every watched gauge up to date, and the counters."""
+        self._count()
+        for gauge, value in self._watched:
+            gauge.set(value())
+
+    def answered(self, protocol: str, status: int, timing: Timing | None, total_s: float) -> None:
+        """Counts an answer with its phases."""
+        self._put(_Answer(protocol, _outcome(status), timing.phases_ms if timing else {}, total_s))
+
+    def timed(self, timing: Timing) -> None:
+        """Counts the phases of an answer that isn't a request of its own."""
+        self._put(_Answer("", "", timing.phases_ms, 0.0))
+
+    def rejected(self, code: str) -> None:
+        """Counts an error's code."""
+        self._rejected.labels(code).inc()
+
+    def left(self, protocol: str) -> None:
+        """Counts a caller who didn't wait."""
+        self._requests.labels(protocol, "left").inc()
+
+    def loaded(self, outcome: str) -> None:
+        """Counts an opening of a model version: `ready` or `failed`."""
+        self._loads.labels(outcome).inc()
+
+    def versions(self, states: list[str]) -> None:
+        """How many versions are in each state."""
+        for state in ("ready", "available", "failed", *states):
+            self._versions.labels(state).set(states.count(state))
+
+    def frames(self, outcome: str, count: int = 1) -> None:
+        """Counts frames of live connections: `answered`, `refused` or `skipped`."""
+        self._frames.labels(outcome).inc(count)
+
+    def unlogged(self) -> None:
+        """Counts a lost line of the access log."""
+        self._unlogged.inc()
+
+    def page(self) -> bytes:
+        """The text that Prometheus scrapes, of all workers; reads files when they are several."""
+        self.sample()
+        if SHARED_FOLDER not in os.environ:
+            return generate_latest(self._registry)
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        with _folder_held(Path(os.environ[SHARED_FOLDER]), fcntl.LOCK_SH):
+            return generate_latest(registry)
+
+    def _put(self, answer: _Answer) -> None:
+        self._uncounted.append(answer)
+        if len(self._uncounted) >= self._together:
+            self._count()
+
+    def _count(self) -> None:
+        with suppress(IndexError):  # another thread may take the last
+            while self._uncounted:
+                answer = self._uncounted.popleft()
+                if answer.outcome:
+                    self._requests.labels(answer.protocol, answer.outcome).inc()
+                    self._total.labels(answer.protocol).observe(answer.total_s)
+                for name in self._phases.keys() & answer.phases_ms:
+                    self._phases[name].observe(answer.phases_ms[name] / 1e3)
+
+    def _counter(self, name: str, says: str, *labels: str) -> Counter:
+        return Counter(name, says, labels, registry=self._registry)
+
+    def _histogram(self, name: str, says: str, *labels: str) -> Histogram:
+        return Histogram(name, says, labels, registry=self._registry, buckets=_BUCKETS_S)
+
+    def _gauge(self, name: str, says: str, *labels: str, mode: str = "livesum") -> Gauge:
+        return Gauge(name, says, labels, registry=self._registry, multiprocess_mode=mode)  # type: ignore[arg-type]
+
+
+def bury(pid: int) -> None:
+    """Takes a dead worker's gauges out of the sums, and adds its counters to those of all who died before it.
+
+    So the folder stays as small as it is, however many workers die, and no sum ever falls.
+    """
+    folder = Path(os.environ[SHARED_FOLDER])
+    with _shared_alone():
+        mark_process_dead(pid)  # type: ignore[no-untyped-call]
+        for kind in ("counter", "histogram"):
+            _add_up(folder / f"{kind}_{pid}.db", folder / f"{kind}_dead.db")
+
+
+def _add_up(one: Path, all_: Path) -> None:
+    if not one.exists():
+        return
+    sums = MmapedDict(str(all_))  # type: ignore[no-untyped-call]
+    for key, value, _, _ in MmapedDict.read_all_values_from_file(str(one)):  # type: ignore[no-untyped-call]
+        sums.write_value(key, sums.read_value(key)[0] + value, 0.0)  # type: ignore[no-untyped-call]
+    sums.close()  # type: ignore[no-untyped-call]
+    one.unlink()
+
+
+def _shared_alone() -> AbstractContextManager[None]:
+    """Keeps everybody else from the shared folder, where there is one."""
+    return (
+        _folder_held(Path(os.environ[SHARED_FOLDER]), fcntl.LOCK_EX) if SHARED_FOLDER in os.environ else nullcontext()
+    )
+
+
+@contextmanager
+def _folder_held(folder: Path, how: int) -> Iterator[None]:
+    """Whoever reads the files sees them before or after a change, never between; the kernel frees a dead one's lock."""
+    with (folder / "lock").open("wb") as file:
+        fcntl.flock(file, how)
+        yield
+
+
+def _outcome(status: int) -> str:
+    """Overload is a refusal: the same request may succeed later."""
+    if status < 400:
+        return "answered"
+    return "failed" if status == 500 else "refused"
+
+
+def _resident_bytes() -> float:
+    """0 where the system doesn't say."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+
+
+def _open_files() -> float:
+    try:
+        return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - counts, and makes no paths
+    except OSError:
+        return 0

@@ -1,0 +1,1 @@
+"""Track formats, one file each."""

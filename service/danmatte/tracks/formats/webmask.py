@@ -1,0 +1,136 @@
+"""`.webmask`, the mask file that web players know: an SVG a mask, gzipped by segments, big-endian throughout."""
+
+import base64
+import binascii
+import re
+import struct
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import BinaryIO
+
+from danmatte.codecs.svg import document
+from danmatte.errors import TrackError, brief
+from danmatte.frame import Size
+from danmatte.tracks.reader import check_index, inflated
+from danmatte.tracks.svg_fill import filled
+from danmatte.tracks.track import MAX_SEGMENTS, Bits, Entry, Format, Header, Recorder, Segment
+
+_VERSION, _CODEC = 1, 2
+_HEAD = struct.Struct(">4siB3xi")
+_PLACE = struct.Struct(">qq")
+_RECORD = struct.Struct(">iq")
+_SCHEME = b"data:image/svg+xml;base64,"
+_LONGEST_RECORD = 2**20
+
+_LONGEST_TAG = 1000
+
+_WIDTH, _HEIGHT = (re.compile(rf'\s{name}="(\d{{1,5}})(?:\.0*)?(?:px)?"') for name in ("width", "height"))
+_TRANSFORM = re.compile(r'\stransform="translate\(0(?:\.0*)?,(\d{1,5})(?:\.0*)?\) scale\(0?\.10*,-0?\.10*\)"')
+_PATH = re.compile(r'\sd="([^"]*)"')
+
+
+class Webmask(Format):
+    """Only pts and masks are kept. Filled is where comments may be, so the person is the hole."""
+
+    suffix = ".webmask"
+    magic = b"MASK"
+    media_type = "application/x-webmask"
+    window_bits = 31
+
+    def head(self, header: Header, segments: Sequence[tuple[int, int]]) -> bytes:
+        offset = _HEAD.size + _PLACE.size * len(segments)
+        parts = [_HEAD.pack(self.magic, _VERSION, _CODEC, len(segments))]
+        for start_ms, length in segments:
+            parts.append(_PLACE.pack(start_ms, offset))
+            offset += length
+        return b"".join(parts)
+
+    def recorder(self, header: Header) -> Recorder:
+        return self
+
+    def record(self, entry: Entry) -> bytes:
+        """An SVG with its length and pts."""
+        picture = _SCHEME + base64.b64encode(document(~entry.mask))
+        if len(picture) > _LONGEST_RECORD:
+            raise TrackError(f"mask at {entry.pts_ms} ms: expected at most {_LONGEST_RECORD} bytes as SVG")
+        return _RECORD.pack(len(picture), entry.pts_ms) + picture
+
+    def index(self, file: BinaryIO, file_bytes: int) -> tuple[Header, tuple[Segment, ...]]:
+        segments = _segments(file, file_bytes)
+        check_index(segments, file_bytes)
+        first = segments[0]
+        file.seek(first.offset)
+        data = inflated(file.read(first.length), self.window_bits)
+        _, picture = next(_records(data), (0, ""))
+        return Header(_size(picture), "background"), segments
+
+    def entries(self, header: Header, start_ms: int, data: bytes) -> Iterator[Entry]:
+        for pts_ms, picture in _records(data):
+            if _size(picture) != header.size:
+                raise TrackError(f"mask at {pts_ms} ms: expected {header.size}, received {_size(picture)}")
+            mask = ~_painted(picture, header.size)
+            yield Entry(pts_ms, mask, coverage=float(mask.mean()))
+
+
+def _segments(file: BinaryIO, file_bytes: int) -> tuple[Segment, ...]:
+    facts = file.read(_HEAD.size)
+    if len(facts) < _HEAD.size:
+        raise TrackError(f"truncated: expected {_HEAD.size} bytes, received {len(facts)}")
+    _, version, codec, count = _HEAD.unpack(facts)
+    if (version, codec) != (_VERSION, _CODEC) or not 1 <= count <= MAX_SEGMENTS:
+        raise TrackError(f"head: expected version 1, codec 2, 1 to {MAX_SEGMENTS} segments, received {facts!r}")
+    rest = file.read(_PLACE.size * count)
+    if len(rest) < _PLACE.size * count:
+        raise TrackError(f"truncated: expected an index of {count} segments")
+    places = [*_PLACE.iter_unpack(rest), (0, file_bytes)]
+    if places[0][1] < _HEAD.size + len(rest):
+        raise TrackError(f"index: expected an offset after the index, received {places[0][1]}")
+    return tuple(Segment(start, offset, after - offset) for (start, offset), (_, after) in pairwise(places))
+
+
+def _records(data: bytes) -> Iterator[tuple[int, str]]:
+    """Pts and SVG of every record of an inflated segment."""
+    at = 0
+    while at < len(data):
+        if at + _RECORD.size > len(data):
+            raise TrackError(f"truncated: expected a record at byte {at} of {len(data)}")
+        length, pts_ms = _RECORD.unpack_from(data, at)
+        at += _RECORD.size
+        if not len(_SCHEME) <= length <= min(_LONGEST_RECORD, len(data) - at):
+            raise TrackError(f"mask at {pts_ms} ms: expected at most {len(data) - at} bytes, received {length}")
+        yield pts_ms, _svg(data[at : at + length], pts_ms)
+        at += length
+
+
+def _svg(picture: bytes, pts_ms: int) -> str:
+    if not picture.startswith(_SCHEME):
+        raise TrackError(f"mask at {pts_ms} ms: expected {_SCHEME.decode()}…, received {picture[:30]!r}")
+    try:
+        return base64.b64decode(picture[len(_SCHEME) :], validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise TrackError(f"mask at {pts_ms} ms: {error}") from error
+
+
+def _size(picture: str) -> Size:
+    tag = _tag(picture, "<svg")
+    width, height = _WIDTH.search(tag), _HEIGHT.search(tag)
+    if width is None or height is None:
+        raise TrackError(f"SVG: expected width and height in whole pixels, received {brief(tag)}")
+    return Size(int(height[1]), int(width[1]))
+
+
+def _painted(picture: str, size: Size) -> Bits:
+    """What all paths together fill."""
+    group = _TRANSFORM.search(_tag(picture, "<g"))
+    if group is None or int(group[1]) != size.height:
+        raise TrackError(f"SVG: expected a group in tenths of a pixel, y upwards from {size.height}")
+    found = [_PATH.search(piece.partition(">")[0]) for piece in picture.split("<path")[1:]]
+    if not found or None in found:
+        raise TrackError("SVG: expected paths")
+    return filled([path[1] for path in found if path], size)
+
+
+def _tag(picture: str, start: str) -> str:
+    """The first tag that begins like this, or nothing."""
+    at = picture.find(start)
+    return picture[at : at + _LONGEST_TAG].partition(">")[0] if at >= 0 else ""

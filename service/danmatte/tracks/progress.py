@@ -1,0 +1,42 @@
+"""A line on the error stream that says how far a track is, and how long it will still take."""
+
+import sys
+import time
+from typing import TextIO
+
+from danmatte.tracks.masks import Tally
+
+_EVERY_S = 0.5
+
+
+class Progress:
+    """The progress of one video from `start_ms`; `end_ms` is None when nobody knows. Silent where nobody looks."""
+
+    def __init__(self, name: str, start_ms: int, end_ms: int | None, stream: TextIO | None = None) -> None:
+        self._name, self._start_ms, self._end_ms = name, start_ms, end_ms
+        self._stream = sys.stderr if stream is None else stream
+        self._started = self._told = time.monotonic()
+        self._shown = False
+
+    def step(self, tally: Tally) -> None:
+        """Says it again if some time has passed."""
+        now = time.monotonic()
+        if self._stream.isatty() and now - self._told >= _EVERY_S:
+            self._told, self._shown = now, True
+            words = line(tally, now - self._started, self._start_ms, self._end_ms)
+            print(f"\r\x1b[K{self._name}: {words}", end="", file=self._stream, flush=True)
+
+    def finish(self) -> None:
+        """Takes the line away."""
+        if self._shown:
+            print("\r\x1b[K", end="", file=self._stream, flush=True)
+
+
+def line(tally: Tally, seconds: float, start_ms: int, end_ms: int | None) -> str:
+    """Masks so far and a second, and the share done with the time left where the end is known."""
+    speed = f"{tally.masks} masks, {tally.masks / max(seconds, 0.001):.0f} a second"
+    if end_ms is None or end_ms <= start_ms or tally.last_ms <= start_ms:
+        return speed
+    done = min(1.0, (tally.last_ms - start_ms) / (end_ms - start_ms))
+    left_s = round(seconds * (1 - done) / done)
+    return f"{100 * tally.last_ms / end_ms:.0f} %, {speed}, {left_s // 60}:{left_s % 60:02} left"

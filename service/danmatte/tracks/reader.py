@@ -1,0 +1,115 @@
+"""Reads a track of any format as hostile input, a segment at a time."""
+
+import os
+import zlib
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from danmatte.errors import TrackError
+from danmatte.tracks.track import MAX_PTS_MS, MAX_SEGMENT_BYTES, MAX_SEGMENT_ENTRIES, Entry, Format, Segment
+
+_LONGEST_SEGMENT = MAX_SEGMENT_BYTES + 2**16  # what can't be deflated grows a little
+
+
+class TrackReader:
+    """A track on disk: `header` and `segments` at once, entries as they are asked for.
+
+    Raises TrackError: in the constructor about head and index, later about the segment being read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._file = path.open("rb")
+        except OSError as error:
+            raise TrackError(f"{path}: expected a readable file: {error.strerror}") from error
+        try:
+            file_bytes = os.fstat(self._file.fileno()).st_size
+            self._format = _format_by(self._file.read(4))
+            self._file.seek(0)
+            self.header, self.segments = self._format.index(self._file, file_bytes)
+            check_index(self.segments, file_bytes)
+        except TrackError as error:
+            self._file.close()
+            raise TrackError(f"{path}: {error}") from error
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Every entry in order."""
+        return (entry for number in range(len(self.segments)) for entry in self.segment(number))
+
+    def segment(self, number: int) -> Iterator[Entry]:
+        """The entries of one segment."""
+        place = self.segments[number]
+        self._file.seek(place.offset)
+        before = place.start_ms - 1
+        end = self.segments[number + 1].start_ms if number + 1 < len(self.segments) else None
+        try:
+            data = inflated(self._file.read(place.length), self._format.window_bits)
+            for count, entry in enumerate(self._format.entries(self.header, place.start_ms, data)):
+                _check_pts(entry.pts_ms, before, end)
+                if count == MAX_SEGMENT_ENTRIES or (count == 0 and entry.pts_ms != place.start_ms):
+                    raise TrackError(f"expected at most {MAX_SEGMENT_ENTRIES} masks from {place.start_ms} ms")
+                before = entry.pts_ms
+                yield entry
+            if before < place.start_ms:
+                raise TrackError("expected at least one mask")
+        except TrackError as error:
+            raise TrackError(f"{self.path}: segment {number}: {error}") from error
+
+    def close(self) -> None:
+        """Lets the file go."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def inflated(data: bytes, window_bits: int) -> bytes:
+    """A segment's records; raises TrackError when it isn't one whole stream, or too much."""
+    inflater = zlib.decompressobj(window_bits)
+    try:
+        records = inflater.decompress(data, MAX_SEGMENT_BYTES + 1)
+    except zlib.error as error:
+        raise TrackError(f"compressed data: {error}") from error
+    if len(records) > MAX_SEGMENT_BYTES:
+        raise TrackError(f"expected at most {MAX_SEGMENT_BYTES} bytes inflated")
+    if not inflater.eof or inflater.unused_data:
+        raise TrackError(f"expected one whole compressed stream of {len(data)} bytes")
+    return records
+
+
+def check_index(segments: tuple[Segment, ...], file_bytes: int) -> None:
+    """Raises TrackError unless the segments follow each other, in time and in the file."""
+    for segment in segments:
+        if not 0 < segment.length <= _LONGEST_SEGMENT or not 0 <= segment.start_ms <= MAX_PTS_MS:
+            raise TrackError(f"index: expected 1 to {_LONGEST_SEGMENT} bytes from 0 ms on, received {segment}")
+    for segment, after in pairwise(segments):
+        if after.start_ms <= segment.start_ms:
+            raise TrackError(f"index: expected a start after {segment.start_ms} ms, received {after.start_ms}")
+        if after.offset < segment.offset + segment.length:
+            raise TrackError(f"index: expected an offset after {segment.offset}, received {after.offset}")
+    last = segments[-1]
+    if last.offset + last.length > file_bytes:
+        raise TrackError(f"truncated: expected {last.offset + last.length} bytes, received {file_bytes}")
+
+
+def _format_by(magic: bytes) -> Format:
+    for known in Format.registered.values():
+        if known.magic == magic:
+            return known
+    raise TrackError(f"expected a track ({', '.join(Format.registered)}), received bytes {magic!r}")
+
+
+def _check_pts(pts_ms: int, before: int, end: int | None) -> None:
+    if pts_ms <= before:
+        raise TrackError(f"pts: expected more than {before} ms, received {pts_ms}")
+    if end is not None and pts_ms >= end:
+        raise TrackError(f"pts: expected less than the next segment's {end} ms, received {pts_ms}")

@@ -1,0 +1,93 @@
+"""The segments of a track in the making, kept on disk so that a killed writer loses none that was whole."""
+
+import fcntl
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from danmatte.errors import TrackError
+
+_RECORD = struct.Struct(">IIqq")  # length, CRC-32 of the data, first and last pts
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A whole compressed segment; `start_ms` and `last_ms` are its first and last pts."""
+
+    start_ms: int
+    last_ms: int
+    length: int
+
+
+class Part:
+    """A file of self-delimited records: the label first, then a segment each.
+
+    One that carries another label is started anew; a torn end is cut off. One writer at a time: raises TrackError.
+    """
+
+    def __init__(self, path: Path, label: bytes) -> None:
+        self.path, self.pieces = path, list[Piece]()
+        try:
+            path.touch()
+            self._file = path.open("r+b")
+        except OSError as error:
+            raise TrackError(f"{path}: expected a place to write: {error.strerror}") from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._file.close()
+            raise TrackError(f"{path}: expected one writer, another one is at it") from error
+        self._resume(label)
+
+    def append(self, start_ms: int, last_ms: int, data: bytes) -> None:
+        """Adds a segment; it is safe from the process's end as soon as this returns. Raises TrackError."""
+        try:
+            self._file.write(_RECORD.pack(len(data), zlib.crc32(data), start_ms, last_ms) + data)
+            self._file.flush()
+        except OSError as error:
+            raise TrackError(f"{self.path}: expected room for {len(data)} bytes: {error.strerror}") from error
+        self.pieces.append(Piece(start_ms, last_ms, len(data)))
+
+    def data(self) -> Iterator[bytes]:
+        """Every segment in order, one at a time; nothing can be appended after that."""
+        self._file.seek(0)
+        records = self._records()
+        next(records)
+        return (data for _, data in records)
+
+    def close(self) -> None:
+        """Lets the file go, and leaves it for the next writer."""
+        with suppress(OSError):  # what couldn't be appended was said then
+            self._file.close()
+
+    def remove(self) -> None:
+        """Lets the file go for good."""
+        self.path.unlink(missing_ok=True)
+        self._file.close()
+
+    def _resume(self, label: bytes) -> None:
+        records = self._records()
+        if next(records, (None, None))[1] == label:
+            end = self._file.tell()
+            for piece, _ in records:
+                self.pieces.append(piece)
+                end = self._file.tell()
+            self._file.seek(end)
+            self._file.truncate()
+            return
+        self._file.seek(0)
+        self._file.truncate()
+        self.append(0, 0, label)
+        self.pieces.clear()
+
+    def _records(self) -> Iterator[tuple[Piece, bytes]]:
+        """The whole records from here on."""
+        while len(head := self._file.read(_RECORD.size)) == _RECORD.size:
+            length, checksum, start_ms, last_ms = _RECORD.unpack(head)
+            data = self._file.read(length)
+            if len(data) < length or zlib.crc32(data) != checksum:
+                return
+            yield Piece(start_ms, last_ms, length), data

@@ -1,0 +1,124 @@
+"""The words of a mask track, and what its formats are: registered by suffix as soon as they are defined."""
+
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import BinaryIO, ClassVar, Literal, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from danmatte.errors import TrackError
+from danmatte.frame import Size
+
+Polarity: TypeAlias = Literal["person", "background"]
+Bits: TypeAlias = npt.NDArray[np.bool_]
+
+SEGMENT_MS = 10_000
+MAX_PIXELS = 2**22
+MAX_PTS_MS = 2**53 - 1  # what JavaScript counts exactly
+MAX_SEGMENTS = 2**16
+MAX_SEGMENT_BYTES = 2**24  # inflated
+MAX_SEGMENT_ENTRIES = 4096
+
+
+@dataclass(frozen=True)
+class Header:
+    """What holds for every mask of a track.
+
+    `polarity` says what the file paints; masks in memory always paint the person. `model` is empty and
+    `version` 0 where the file doesn't tell.
+    """
+
+    size: Size
+    polarity: Polarity
+    model: str = ""
+    version: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.size) < 1 or max(self.size) >= 2**16 or self.size.pixels > MAX_PIXELS:
+            raise TrackError(f"size: expected 1 to {MAX_PIXELS} pixels, received {self.size}")
+        if self.polarity not in ("person", "background"):
+            raise TrackError(f"polarity: expected person or background, received {self.polarity!r}")
+        if len(self.model.encode()) > 255:
+            raise TrackError(f"model: expected at most 255 bytes, received {len(self.model.encode())}")
+        if not 0 <= self.version < 2**32:
+            raise TrackError(f"version: expected 0 to {2**32 - 1}, received {self.version}")
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One mask: `mask` is (H, W) bool, true where a person is; shown from `pts_ms` until the next entry.
+
+    Nobody writes to a mask any more once it is in an entry.
+
+    `keyframe`: the model looked at this very frame. `cut`: the first frame of a scene. `held`: the mask of
+    the frame before was kept. `coverage` is the person's share, 0 to 1.
+    """
+
+    pts_ms: int
+    mask: Bits = field(repr=False)
+    keyframe: bool = False
+    cut: bool = False
+    held: bool = False
+    coverage: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.mask.dtype != np.bool_ or self.mask.ndim != 2:
+            raise ValueError(f"mask: expected (H, W) bool, received {self.mask.shape} {self.mask.dtype}")
+        if not 0 <= self.pts_ms <= MAX_PTS_MS:
+            raise TrackError(f"pts: expected 0 to {MAX_PTS_MS} ms, received {self.pts_ms}")
+        if not 0 <= self.coverage <= 1:
+            raise ValueError(f"coverage: expected 0 to 1, received {self.coverage}")
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Where some seconds of masks lie in a file; `start_ms` is the first one's own pts."""
+
+    start_ms: int
+    offset: int
+    length: int
+
+
+class Recorder(Protocol):
+    """What turns a segment's entries into bytes, in order."""
+
+    def record(self, entry: Entry) -> bytes:
+        """The entry as it lies in the inflated segment."""
+
+
+class Format(ABC):
+    """How a track lies in a file: a head with the index, then segments, each compressed on its own.
+
+    A new one is a new file, and a line in the folder's `__init__`. Readers raise TrackError, whatever the bytes.
+    """
+
+    suffix: ClassVar[str]
+    magic: ClassVar[bytes]
+    media_type: ClassVar[str]
+    window_bits: ClassVar[int]
+    """zlib's: 15 is a zlib stream, 31 a gzip member."""
+    strategy: ClassVar[int] = zlib.Z_DEFAULT_STRATEGY
+    """zlib's: of bytes that seldom repeat, Z_FILTERED makes a little less."""
+    registered: ClassVar[dict[str, "Format"]] = {}
+
+    def __init_subclass__(cls) -> None:
+        Format.registered[cls.suffix] = cls()
+
+    @abstractmethod
+    def head(self, header: Header, segments: Sequence[tuple[int, int]]) -> bytes:
+        """All before the first segment, from every segment's start in ms and length."""
+
+    @abstractmethod
+    def recorder(self, header: Header) -> Recorder:
+        """Writes the records of one segment."""
+
+    @abstractmethod
+    def index(self, file: BinaryIO, file_bytes: int) -> tuple[Header, tuple[Segment, ...]]:
+        """Header and index, from the start of a file that is `file_bytes` long."""
+
+    @abstractmethod
+    def entries(self, header: Header, start_ms: int, data: bytes) -> Iterator[Entry]:
+        """The entries of an inflated segment."""

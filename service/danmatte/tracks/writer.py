@@ -1,0 +1,131 @@
+"""Writes a track of any format, an entry at a time, in memory that doesn't grow with its length."""
+
+import json
+import os
+import zlib
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from danmatte.errors import TrackError
+from danmatte.tracks.resume import Part
+from danmatte.tracks.track import (
+    MAX_SEGMENT_BYTES,
+    MAX_SEGMENT_ENTRIES,
+    MAX_SEGMENTS,
+    SEGMENT_MS,
+    Entry,
+    Format,
+    Header,
+)
+
+
+class TrackWriter:
+    """A track on its way to `path`, whose suffix chooses the format; nothing is there before it is whole.
+
+    Whole segments outlive a killed writer: one with the same header and `job` (what the masks are made of, in
+    any words) finds them again, and goes on after `last_pts_ms`. Leaving a `with` block by an error keeps them,
+    too. Every method raises TrackError.
+    """
+
+    def __init__(self, path: Path, header: Header, *, job: str = "") -> None:
+        self.path, self.header = path, header
+        self._format = format_of(path)
+        label = [path.suffix, *header.size, header.polarity, header.model, header.version, job]
+        self._part = Part(path.with_name(f".{path.name}.part"), json.dumps(label).encode())
+        self._segment: _Segment | None = None
+
+    @property
+    def last_pts_ms(self) -> int | None:
+        """The last entry's pts, None before the first. At first that of the last segment found again."""
+        if self._segment:
+            return self._segment.last.pts_ms
+        return self._part.pieces[-1].last_ms if self._part.pieces else None
+
+    def add(self, entry: Entry) -> None:
+        """The next entry, later than the one before."""
+        last = self.last_pts_ms
+        if last is not None and entry.pts_ms <= last:
+            raise TrackError(f"{self.path}: pts: expected more than {last} ms, received {entry.pts_ms}")
+        if entry.mask.shape != self.header.size:
+            raise TrackError(f"{self.path}: mask: expected {self.header.size}, received {entry.mask.shape[::-1]}")
+        if self._segment is None or not self._segment.took(entry):
+            self.flush_segment()
+            self._segment = _Segment(self._format, self.header, entry)
+
+    def flush_segment(self) -> None:
+        """Ends the segment here; the next entry begins another."""
+        if self._segment is None:
+            return
+        if len(self._part.pieces) == MAX_SEGMENTS:
+            raise TrackError(f"{self.path}: expected at most {MAX_SEGMENTS} segments")
+        self._part.append(self._segment.start_ms, self._segment.last.pts_ms, self._segment.finish())
+        self._segment = None
+
+    def close(self) -> None:
+        """Ends the track: it is whole and at its place when this returns."""
+        self.flush_segment()
+        if not self._part.pieces:
+            raise TrackError(f"{self.path}: expected at least one mask")
+        whole = self.path.with_name(f".{self.path.name}.whole")
+        try:
+            self._assemble(whole)
+            whole.replace(self.path)
+        except OSError as error:
+            whole.unlink(missing_ok=True)
+            raise TrackError(f"{self.path}: expected room for the whole track: {error.strerror}") from error
+        self._part.remove()
+
+    def _assemble(self, whole: Path) -> None:
+        with whole.open("wb") as file:
+            file.write(self._format.head(self.header, [(piece.start_ms, piece.length) for piece in self._part.pieces]))
+            file.writelines(self._part.data())
+            file.flush()
+            os.fsync(file.fileno())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self.close()
+        finally:
+            self._part.close()
+
+
+def format_of(path: Path) -> Format:
+    """The format that a path's suffix names; raises TrackError."""
+    if path.suffix not in Format.registered:
+        raise TrackError(f"{path}: expected a name ending in {', '.join(Format.registered)}")
+    return Format.registered[path.suffix]
+
+
+class _Segment:
+    """A segment in the making, compressed as it grows."""
+
+    def __init__(self, format_: Format, header: Header, first: Entry) -> None:
+        self.start_ms, self.last = first.pts_ms, first
+        self._deflater = zlib.compressobj(9, zlib.DEFLATED, format_.window_bits, strategy=format_.strategy)
+        self._recorder = format_.recorder(header)
+        self._deflated = list[bytes]()
+        self._entries = self._bytes = 0
+        if not self.took(first):
+            raise TrackError(f"mask at {first.pts_ms} ms: expected at most {MAX_SEGMENT_BYTES} bytes")
+
+    def took(self, entry: Entry) -> bool:
+        """Adds an entry; false, and the segment is over, where that would be more than readers take."""
+        if entry.pts_ms - self.start_ms >= SEGMENT_MS or self._entries == MAX_SEGMENT_ENTRIES:
+            return False
+        record = self._recorder.record(entry)
+        if self._bytes + len(record) > MAX_SEGMENT_BYTES:
+            return False
+        self._deflated.append(self._deflater.compress(record))
+        self._entries, self._bytes, self.last = self._entries + 1, self._bytes + len(record), entry
+        return True
+
+    def finish(self) -> bytes:
+        """The whole segment, compressed."""
+        return b"".join([*self._deflated, self._deflater.flush()])

@@ -1,0 +1,1 @@
+"""Frames of a video and masks over time: reading, motion, edges, stabilising."""

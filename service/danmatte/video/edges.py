@@ -1,0 +1,140 @@
+"""The shape of a mask: its edges drawn along the picture's, specks, a margin, and whether it serves anybody."""
+
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+
+from danmatte.frame import Pixels, Probabilities
+
+Box: TypeAlias = tuple[int, int]
+
+_EPSILON = 1e-4  # of a contrast squared: fainter edges draw nothing
+_SPECK = 0.0005  # share of the picture: smaller islands go, smaller holes are filled
+_TINY, _SMALL = 0.06, 0.12  # the tallest person's share of the height: up to the first no mask, from the other all
+_LARGE, _FULL = 0.6, 0.85  # people's share of the picture: up to the first all, from the other no mask
+_FADE_MS = 400
+
+
+class Guide:
+    """A picture's colours, (H, W, 3) uint8, that masks' edges are drawn along.
+
+    A guided filter (He, Sun, Tang, ECCV 2010), fitted at half the size as its authors advise (2015). Skin before
+    clay, or grass, has an edge in its colours where brightness shows none.
+    """
+
+    def __init__(self, colours: Pixels) -> None:
+        height, width = colours.shape[:2]
+        self._half = (max(1, width // 2), max(1, height // 2))
+        self._planes = _planes(colours)
+        self._small = _planes(cv2.resize(colours, self._half, interpolation=cv2.INTER_AREA))  # type: ignore[arg-type]
+
+    def drawn(self, alpha: Probabilities, reach: int) -> Probabilities:
+        """`alpha` with its edges at the picture's, as far as they are within some `reach` times 4 pixels."""
+        small: Probabilities = cv2.resize(alpha, self._half, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+        answer = None
+        for plane, factor in zip((*self._planes, None), self._fitted(small, reach), strict=True):
+            whole = cv2.resize(factor, alpha.shape[::-1], interpolation=cv2.INTER_LINEAR)
+            whole = whole if plane is None else whole * plane
+            answer = whole if answer is None else cv2.add(answer, whole)
+        assert answer is not None
+        return np.clip(answer, 0, 1)
+
+    def _fitted(self, alpha: Probabilities, reach: int) -> list[Probabilities]:
+        """What to multiply each colour with, and what to add, so that their sum is close to `alpha`."""
+        means, mean = [_mean(plane, reach) for plane in self._small], _mean(alpha, reach)
+        shared = [_mean(plane * alpha, reach) - each * mean for plane, each in zip(self._small, means, strict=True)]
+        slopes = self._solved(means, shared, reach)
+        offset = mean - sum(slope * each for slope, each in zip(slopes, means, strict=True))
+        return [_mean(each, reach) for each in (*slopes, offset)]
+
+    def _solved(self, means: list[Probabilities], shared: list[Probabilities], reach: int) -> list[Probabilities]:
+        """The colours' covariances, inverted by their cofactors, times what they share with the mask."""
+
+        def covariance(one: int, other: int) -> Probabilities:
+            return _mean(self._small[one] * self._small[other], reach) - means[one] * means[other]
+
+        least = np.float32(_EPSILON)
+        a, d, f = (covariance(at, at) + least for at in range(3))
+        b, c, e = covariance(0, 1), covariance(0, 2), covariance(1, 2)
+        aa, bb, cc, dd, ee, ff = (
+            d * f - e * e,
+            c * e - b * f,
+            b * e - c * d,
+            a * f - c * c,
+            b * c - a * e,
+            a * d - b * b,
+        )
+        x, y, z = (each / (a * aa + b * bb + c * cc) for each in shared)
+        return [aa * x + bb * y + cc * z, bb * x + dd * y + ee * z, cc * x + ee * y + ff * z]
+
+
+def _planes(colours: Pixels) -> list[Probabilities]:
+    return [np.multiply(plane, np.float32(1 / 255), dtype=np.float32) for plane in cv2.split(colours)]
+
+
+def _mean(values: Probabilities, reach: int) -> Probabilities:
+    return cv2.boxFilter(values, -1, (2 * reach + 1, 2 * reach + 1))  # type: ignore[return-value]
+
+
+def decided(alpha: Probabilities) -> Probabilities:
+    """`alpha` with steeper edges at the same places, the odds to the power of 4: what is likely becomes sure."""
+    inside, outside = (np.square(np.square(each)) for each in (alpha, 1 - alpha))
+    steeper: Probabilities = inside / (inside + outside)
+    return steeper
+
+
+def without_specks(alpha: Probabilities) -> tuple[Probabilities, float]:
+    """`alpha` without tiny islands and holes, and the tallest island's share of the picture's height."""
+    smallest = _SPECK * alpha.size
+    inside = (alpha >= 0.5).astype(np.uint8)
+    tallest, islands = _small(inside, smallest)
+    _, holes = _small(1 - inside, smallest)
+    if islands is not None or holes is not None:
+        alpha = alpha.copy()
+    if islands is not None:
+        alpha[cv2.dilate(islands, np.ones((3, 3), np.uint8)) > 0] *= np.float32(0.5)
+        alpha[islands > 0] = 0
+    if holes is not None:
+        alpha[holes > 0] = 1
+    return alpha, tallest / len(alpha)
+
+
+def _small(shape: Pixels, smallest: float) -> tuple[int, Pixels | None]:
+    """The height of the tallest component, and those smaller than that as a picture of their own."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(shape, connectivity=4)
+    small = stats[:, cv2.CC_STAT_AREA] < smallest
+    small[0] = False
+    tallest = max(stats[1:, cv2.CC_STAT_HEIGHT][~small[1:]], default=0)
+    return int(tallest), small.astype(np.uint8)[labels] if small.any() else None
+
+
+def widened(alpha: Probabilities, margin: int) -> Probabilities:
+    """People and `margin` pixels around them, falling off softly."""
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * margin + 1, 2 * margin + 1))
+    return np.maximum(alpha, cv2.GaussianBlur(cv2.dilate(alpha, disc), (0, 0), margin / 2))
+
+
+class Fade:
+    """Lets masks go, over some tenths of a second, in shots where they serve nobody.
+
+    When the tallest person is tiny, comments passing behind are only torn; when people fill the screen,
+    nothing could be read. In between, smooth ramps.
+    """
+
+    def __init__(self) -> None:
+        self._share: float | None = None
+        self._pts_ms = 0
+
+    def step(self, tallest: float, coverage: float, pts_ms: int, *, cut: bool) -> float:
+        """What to multiply the mask with, 0 to 1, for shares of the picture's height and area."""
+        wanted = _ramp(tallest, _TINY, _SMALL) * (1 - _ramp(coverage, _LARGE, _FULL))
+        reach = (pts_ms - self._pts_ms) / _FADE_MS
+        last = wanted if self._share is None or cut else self._share
+        self._share, self._pts_ms = min(max(wanted, last - reach), last + reach), pts_ms
+        return self._share
+
+
+def _ramp(value: float, low: float, high: float) -> float:
+    place = min(max((value - low) / (high - low), 0.0), 1.0)
+    return place * place * (3 - 2 * place)

@@ -1,0 +1,112 @@
+"""What changed between two small grey pictures: cuts, movement, and whether anything did at all."""
+
+from typing import TypeAlias, TypeVar
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from danmatte.frame import Pixels, Probabilities
+
+Flow: TypeAlias = npt.NDArray[np.float32]
+Picture = TypeVar("Picture", Pixels, Probabilities)
+
+_TINY = (64, 36)
+_PATCH = (8, 6)
+_BINS = 32
+_FLAT = 4.0  # grey levels: a patch of less contrast has no structure to compare
+_STRANGE = 0.3  # correlation of structure: other scenes stay below it, slow pans above
+_MOVED = 0.12  # share of the histogram: pans of a tenth of the picture stay below it
+_BLANK = 0.25  # share of the patches with contrast: a picture with fewer, white or black, is a flash or a fade
+_FLASH_FRAMES = 3
+_NARROW = 32  # OpenCV refuses some pictures of a shorter side, and falls over others
+
+
+def structure(before: Pixels, after: Pixels) -> float:
+    """How much two pictures show the same things at the same places, -1 to 1, whatever their brightness.
+
+    The mean correlation of patches that have contrast, and 1 when none has.
+    """
+    one, other = _patches(before), _patches(after)
+    spread = np.sqrt((one**2).mean(1) * (other**2).mean(1))
+    seen = np.maximum((one**2).mean(1), (other**2).mean(1)) > _FLAT**2
+    if not seen.any():
+        return 1.0
+    return float(((one * other).mean(1)[seen] / (spread[seen] + _FLAT**2 / 4)).mean())
+
+
+def _patches(grey: Pixels) -> Probabilities:
+    """Patches without their mean, (count, pixels)."""
+    (width, height), (wide, high) = _TINY, _PATCH
+    tiny = cv2.resize(grey, _TINY, interpolation=cv2.INTER_AREA).astype(np.float32)
+    flat = tiny.reshape(height // high, high, width // wide, wide).swapaxes(1, 2).reshape(-1, high * wide)
+    patches: Probabilities = flat - flat.mean(1, keepdims=True)
+    return patches
+
+
+def histogram_moved(before: Pixels, after: Pixels) -> float:
+    """The share of pixels that would have to change their class of brightness, 0 to 1."""
+    first, second = (np.bincount(grey.ravel() >> 3, minlength=_BINS) / grey.size for grey in (before, after))
+    smooth = np.convolve(first - second, (0.25, 0.5, 0.25), "same")  # a slight change of light moves to the next class
+    return float(np.abs(smooth).sum() / 2)
+
+
+def is_cut(before: Pixels, after: Pixels) -> bool:
+    """Whether another scene began: other things everywhere, and other brightnesses, so that a fast pan is none."""
+    return structure(before, after) < _STRANGE and histogram_moved(before, after) > _MOVED
+
+
+class Cuts:
+    """Finds the first frame of every scene. Flashes begin none, nor does what is back after them."""
+
+    def __init__(self) -> None:
+        self._last: Pixels | None = None
+        self._before: Pixels | None = None
+        self._age = 0
+
+    def step(self, grey: Pixels) -> bool:
+        """Whether a scene begins with this picture; the very first one isn't counted."""
+        if self._last is not None and _is_blank(grey):
+            return False
+        last, self._last = self._last, grey
+        self._age += 1
+        if last is None or not is_cut(last, grey):
+            return False
+        flashed = self._before is not None and self._age <= _FLASH_FRAMES and not is_cut(self._before, grey)
+        self._before, self._age = last, 0
+        return not flashed
+
+
+def _is_blank(grey: Pixels) -> bool:
+    light = float(cv2.mean(grey)[0])
+    return not 15 < light < 190 and float((_patches(grey).std(1) > _FLAT).mean()) < _BLANK
+
+
+def change(before: Pixels, after: Pixels) -> tuple[float, float]:
+    """The mean difference in grey levels: of the whole picture, and of its worst block of 16 by 16 pixels."""
+    difference = cv2.absdiff(before, after)
+    height, width = difference.shape
+    blocks = cv2.resize(difference, (max(1, width // 16), max(1, height // 16)), interpolation=cv2.INTER_AREA)
+    return float(cv2.mean(difference)[0]), float(blocks.max())
+
+
+class Optics:
+    """Dense optical flow between small grey pictures, and pictures carried along it."""
+
+    def __init__(self) -> None:
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOpticalFlow_PRESET_ULTRAFAST)
+        self._grid: Flow | None = None
+
+    def flow(self, here: Pixels, there: Pixels) -> Flow:
+        """(H, W, 2): where each pixel of `here` is in `there`, in pixels (x, y) from it; 0 in narrow stripes."""
+        if min(here.shape) < _NARROW:
+            return np.zeros((*here.shape, 2), np.float32)
+        return self._flow.calc(here, there, None)  # type: ignore[call-overload, no-any-return]
+
+    def carried(self, picture: Picture, flow: Flow) -> Picture:
+        """`picture` as it looks from where `flow` was computed for: its value at the place that it points to."""
+        if self._grid is None or self._grid.shape != flow.shape:
+            rows, columns = np.indices(flow.shape[:2], np.float32)
+            self._grid = np.dstack([columns, rows])
+        places = self._grid + flow
+        return cv2.remap(picture, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload, no-any-return]

@@ -1,0 +1,238 @@
+"""Several processes on one port: started, pinned, watched, restarted, and stopped together."""
+
+import asyncio
+import logging
+import multiprocessing
+import os
+import select
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from socket import socket
+from tempfile import TemporaryDirectory
+
+import msgspec
+
+from danmatte.contract.cores import available_cores, portions, shares
+from danmatte.errors import ServiceError, SettingsError
+from danmatte.http.listener import address, bound
+from danmatte.http.shared_socket import readable
+from danmatte.settings import Settings
+from danmatte.telemetry.log import log_to_errors
+from danmatte.telemetry.metrics import SHARED_FOLDER, bury
+
+log = logging.getLogger(__name__)
+READY, CHANGED, ALIVE = "ready", "changed", "alive"  # what a worker says, unless it is why it can't start
+_spawn = multiprocessing.get_context("spawn")
+_FIRST_DELAY_S, _LONGEST_DELAY_S, _STEADY_S = 0.1, 30.0, 60.0
+_MISSES = 2  # parts of the longest silence, as one may be lost when the whole machine was held up
+_GRACE_S = 5.0  # beyond the time to drain, before a worker is killed
+
+
+async def supervise(settings: Settings) -> None:
+    """Runs `workers` processes until SIGTERM or SIGINT; raises SettingsError when they can't start.
+
+    The socket stays open here, so that a connection finds a listener whatever happens to a worker.
+    """
+    with bound(settings) as listener, _shared_folder():
+        await _Supervisor(settings, listener, shares(settings.workers)).run()
+
+
+def divided(settings: Settings, parts: list[frozenset[int]]) -> list[Settings]:
+    """The settings of each worker: cores as it is pinned; an admin API for the first alone, which tells the others."""
+    portion = [settings.cores] * len(parts) if settings.cores else portions(parts, available_cores())
+    return [
+        msgspec.structs.replace(settings, cores=cores, admin_port=0 if number else settings.admin_port)
+        for number, cores in enumerate(portion)
+    ]
+
+
+@dataclass(frozen=True)
+class Link:
+    """What a worker is given: the socket, and a line to its supervisor, who never says anything."""
+
+    listener: socket
+    line: Connection
+
+    def ready(self) -> None:
+        """Says that posts are taken."""
+        self.line.send(READY)
+
+    def changed(self) -> None:
+        """Says that models may have changed, for the others to look."""
+        self.line.send(CHANGED)
+
+    def alive(self) -> None:
+        """Says that the worker isn't hung; nothing when nobody listens, as that would hang it."""
+        with suppress(OSError):
+            if select.select([], [self.line], [], 0)[1]:
+                self.line.send(ALIVE)
+
+    def fileno(self) -> int:
+        """Readable when the supervisor is gone."""
+        return self.line.fileno()
+
+
+def work(settings: Settings, link: Link, cpus: frozenset[int]) -> None:
+    """A worker's whole life; a reason not to start goes up the line."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
+    log_to_errors()
+    if cpus:
+        os.sched_setaffinity(0, cpus)
+    from danmatte.app import serve
+
+    try:
+        asyncio.run(serve(settings, link))
+    except ServiceError as error:
+        link.line.send(str(error))
+    supervisor = multiprocessing.parent_process()
+    if supervisor and not supervisor.is_alive():  # and so it left its folder behind
+        shutil.rmtree(os.environ[SHARED_FOLDER], ignore_errors=True)
+
+
+class _Supervisor:
+    """The slots, and what becomes of all when one can't be filled."""
+
+    def __init__(self, settings: Settings, listener: socket, parts: list[frozenset[int]]) -> None:
+        self._settings, self._listener = settings, listener
+        each = zip(divided(settings, parts), parts, strict=True)
+        self._slots = [_Slot(number, own, self, cpus) for number, (own, cpus) in enumerate(each)]
+        self._announced = False
+        self._failure = ""
+        self.listener = listener
+        self.stop = asyncio.Event()
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, self.stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self.send, signal.SIGHUP)
+        keeping = [asyncio.create_task(slot.keep()) for slot in self._slots]
+        await self.stop.wait()
+        self.send(signal.SIGTERM)
+        await asyncio.wait(keeping, timeout=self._settings.drain_s + _GRACE_S)
+        self.send(signal.SIGKILL)
+        await asyncio.gather(*keeping)
+        if self._failure:
+            raise SettingsError(self._failure)
+
+    def ready(self) -> None:
+        """A worker takes posts; once all do, the address is said."""
+        if not self._announced and all(slot.ready for slot in self._slots):
+            self._announced = True
+            print(f"danmatte: ready on {address(self._listener, self._settings)}", flush=True)
+
+    def failed(self, why: str) -> None:
+        """A worker couldn't start, which ends all unless others serve."""
+        if self.stop.is_set():
+            return
+        if self._announced and any(slot.ready for slot in self._slots):
+            log.error("a worker can't start: %s", why)
+        else:
+            self._failure = why
+            self.stop.set()
+
+    def send(self, what: signal.Signals, but: "_Slot | None" = None) -> None:
+        """Signals every worker, or every other one."""
+        for slot in self._slots:
+            if slot is not but:
+                slot.send(what)
+
+
+class _Slot:
+    """A place for a worker, filled again when it dies."""
+
+    def __init__(self, number: int, settings: Settings, supervisor: _Supervisor, cpus: frozenset[int]) -> None:
+        self._number, self._settings, self._supervisor, self._cpus = number, settings, supervisor, cpus
+        self._process: multiprocessing.process.BaseProcess | None = None
+        self.ready = False
+
+    async def keep(self) -> None:
+        """Starts worker after worker until all stop, sooner after long lives than after short ones."""
+        stop, delay_s = self._supervisor.stop, _FIRST_DELAY_S
+        while not stop.is_set():
+            began = time.monotonic()
+            status = await self._life()
+            if stop.is_set():
+                return
+            if time.monotonic() - began > _STEADY_S:
+                delay_s = _FIRST_DELAY_S
+            log.warning("worker %d ended (%s), the next one starts in %g s", self._number, status, delay_s)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), delay_s)
+            delay_s = min(2 * delay_s, _LONGEST_DELAY_S)
+
+    def send(self, what: signal.Signals) -> None:
+        """Signals the worker, if there is one; one that doesn't serve yet need not reload."""
+        if self._process and self._process.is_alive() and (self.ready or what is not signal.SIGHUP):
+            with suppress(ProcessLookupError):
+                os.kill(self._process.pid or 0, what)
+
+    async def _life(self) -> str:
+        """One worker from its start to its end; how it ended."""
+        line, theirs = _spawn.Pipe()
+        given = (self._settings, Link(self._supervisor.listener, theirs), self._cpus)
+        self._process = process = _spawn.Process(target=work, args=given, name=f"worker-{self._number}")
+        process.start()
+        theirs.close()
+        with line:
+            explained = await self._listen(line)
+        was_ready, self.ready = self.ready, False
+        await asyncio.to_thread(process.join)
+        status = _ending(process.exitcode)
+        if not was_ready and not explained:
+            self._supervisor.failed(f"worker {self._number} ended while starting: {status}")
+        await asyncio.to_thread(bury, process.pid or 0)
+        return status
+
+    @property
+    def _patience_s(self) -> float | None:
+        """Loading models has no limit."""
+        return self._settings.silence_s / _MISSES if self.ready and self._settings.silence_s else None
+
+    async def _listen(self, line: Connection) -> bool:
+        """Hears the worker out, and ends one that falls silent; whether it said why it ends."""
+        misses = 0
+        while True:
+            try:
+                async with asyncio.timeout(self._patience_s):
+                    await readable(line.fileno())
+                said, misses = line.recv(), 0
+            except TimeoutError:
+                misses += not line.poll() and not self._supervisor.stop.is_set()
+                if misses == _MISSES:
+                    log.error("worker %d has been silent for %g s: killed", self._number, self._settings.silence_s)
+                    self.send(signal.SIGKILL)
+                    return False
+                continue
+            except (EOFError, OSError):
+                return False
+            if said == ALIVE:
+                continue
+            if said == CHANGED:
+                self._supervisor.send(signal.SIGHUP, but=self)
+            elif said == READY:
+                self.ready = True
+                self._supervisor.ready()
+            else:
+                self._supervisor.failed(said)
+                return True
+
+
+def _ending(code: int | None) -> str:
+    return f"signal {-code}" if code and code < 0 else f"exit code {code}"
+
+
+@contextmanager
+def _shared_folder() -> Iterator[None]:
+    """Where workers keep their counters, in memory if possible."""
+    memory = Path("/dev/shm")
+    where = memory if os.access(memory, os.W_OK) else None
+    with TemporaryDirectory(prefix="matting-", dir=where) as folder:
+        os.environ[SHARED_FOLDER] = folder
+        yield

@@ -1,6 +1,0 @@
-"""The description of everything that is spoken over HTTP: OpenAPI 3.1, and a page to try it on."""
-
-from service.protocols.openapi.document import document
-from service.protocols.openapi.page import PAGES, Description
-
-__all__ = ["PAGES", "Description", "document"]

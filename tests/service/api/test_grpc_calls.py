@@ -1,0 +1,150 @@
+"""gRPC calls that last, and what is written down of all of them."""
+
+import asyncio
+import json
+
+import grpc
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from danmatte.api.grpc.health import WATCHERS
+from danmatte.api.grpc.messages import message
+from tests.service.api.test_grpc import PICTURE, Connect, Side, connect, infer
+from tests.service.test_app import until
+
+__all__ = ["connect"]
+GARBLED = b"\x0a\xff\x01x"  # a field that claims to be longer than the message
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+def watching(side: Side) -> grpc.aio.UnaryStreamCall:
+    """A call that is told of the server's health until it ends."""
+    return side.channel.unary_stream(
+        "/grpc.health.v1.Health/Watch",
+        request_serializer=message("grpc.health.v1.HealthCheckRequest").SerializeToString,
+        response_deserializer=message("grpc.health.v1.HealthCheckResponse").FromString,
+    )(message("grpc.health.v1.HealthCheckRequest")())
+
+
+async def test_watchers_are_so_many_and_leave_room_for_calls(connect: Connect) -> None:
+    side = await connect()
+    watches = [watching(side) for _ in range(WATCHERS)]
+    for watch in watches:
+        assert (await watch.read()).status == 1
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await watching(side).read()
+    assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert (await side.call("ModelInfer", infer())).outputs
+    watches[0].cancel()
+
+    async def free() -> bool:
+        try:
+            return (await watching(side).read()).status == 1
+        except grpc.aio.AioRpcError:
+            return False
+
+    async with asyncio.timeout(5):
+        while not await free():  # noqa: ASYNC110 - the server learns of it in its own time
+            await asyncio.sleep(0.02)
+
+
+async def test_streams_are_so_many(connect: Connect) -> None:
+    side = await connect(live_connections=1)
+    first = side.stream(None)
+    await first.write(infer())
+    assert (await first.read()).infer_response.id == "a7"
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await side.stream(None).read()
+    assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    await first.done_writing()
+    assert await first.read() is grpc.aio.EOF
+
+
+async def test_an_idle_stream_is_ended_and_what_it_asked_is_answered(connect: Connect) -> None:
+    side = await connect(live_idle_s=0.2, delay_s=0.5)
+    stream = side.stream(None)
+    await stream.write(infer())
+    async with asyncio.timeout(5):
+        assert (await stream.read()).infer_response.id == "a7"
+        assert await stream.read() is grpc.aio.EOF
+    assert await stream.code() == grpc.StatusCode.OK
+
+
+async def test_every_call_is_a_line_of_the_access_log(connect: Connect, capfd: pytest.CaptureFixture[str]) -> None:
+    side = await connect(access_log="json")
+    carried = (("x-request-id", "abc-1"), ("traceparent", TRACE))
+    await side.call("ModelInfer", infer(), metadata=carried)
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await side.call("ModelInfer", infer(raw=PICTURE[:-1]), metadata=(("x-request-id", "no id"),))
+    stream = side.stream([infer(), infer(shape=[7])])
+    assert [bool(answer.error_message) async for answer in stream] == [False, True]
+    await side.client.close()
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines() if "gRPC" in line]
+    facts = [(line["path"].rpartition("Service/")[2], line["status"], line["code"]) for line in lines]
+    assert facts[:2] == [("ModelInfer", 200, ""), ("ModelInfer", 400, "bad_tensor")]
+    side_by_side = [("ModelStreamInfer/request", 200, ""), ("ModelStreamInfer/request", 400, "bad_tensor")]
+    assert sorted(facts[2:4]) == side_by_side
+    assert facts[4:] == [("ModelStreamInfer", 200, "")]
+    assert (lines[0]["request_id"], lines[0]["traceparent"], lines[0]["caller"]) == ("abc-1", TRACE, "127.0.0.1")
+    assert "infer_ms" in lines[0]
+    ids = dict(refused.value.trailing_metadata())
+    assert ids["x-request-id"] == lines[1]["request_id"] != "no id"
+
+
+async def test_a_collector_gets_a_calls_phases(connect: Connect) -> None:
+    pytest.importorskip("opentelemetry.sdk.trace")
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+    sent = ExportTraceServiceRequest()
+
+    async def take(request: web.Request) -> web.Response:
+        sent.MergeFromString(await request.read())
+        return web.Response()
+
+    collector = web.Application()
+    collector.router.add_post("/v1/traces", take)
+    async with TestServer(collector) as there:
+        side = await connect(otlp_endpoint=str(there.make_url("/")))
+        await side.call("ModelInfer", infer(), metadata=(("traceparent", TRACE),))
+        await side.client.close()
+    spans = {span.name: span for part in sent.resource_spans for scope in part.scope_spans for span in scope.spans}
+    call = spans["/inference.GRPCInferenceService/ModelInfer"]
+    assert call.parent_span_id.hex() == TRACE[36:52]
+    assert spans["infer"].parent_span_id == call.span_id
+
+
+async def test_a_leaving_caller_is_written_down_too(connect: Connect, capfd: pytest.CaptureFixture[str]) -> None:
+    side = await connect(access_log="json", delay_s=5)
+    with pytest.raises(grpc.aio.AioRpcError):
+        await side.call("ModelInfer", infer(), timeout=0.3)
+    said = []
+
+    def logged() -> bool:
+        said.append(capfd.readouterr().out)
+        return '"status":' in "".join(said)
+
+    await until(logged)
+    assert json.loads("".join(said).splitlines()[0])["status"] in (499, 503)
+
+
+@pytest.mark.parametrize("name", ["inference.GRPCInferenceService/ModelInfer", "grpc.health.v1.Health/Check"])
+async def test_what_is_no_message_is_the_callers_error_and_no_traceback(
+    connect: Connect, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    side = await connect()
+    with pytest.raises(grpc.aio.AioRpcError, match="expected bytes of") as refused:
+        await side.channel.unary_unary(f"/{name}")(GARBLED)
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert not caplog.records
+
+
+async def test_a_stream_ends_with_what_is_no_message(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
+    side = await connect()
+    sent = iter([infer().SerializeToString(), GARBLED])
+    stream = side.channel.stream_stream("/inference.GRPCInferenceService/ModelStreamInfer")(sent)
+    assert await stream.read()
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await stream.read()
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert not caplog.records

@@ -1,0 +1,177 @@
+"""Who is let in over gRPC, and how little strangers can make the server hold."""
+
+import asyncio
+import hashlib
+import json
+import re
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc
+import pytest
+
+from danmatte.api.grpc.messages import inference
+from tests.service.api.test_grpc import Connect, Side, connect, infer
+from tests.service.serving import program
+
+__all__ = ["connect"]
+MIB = 2**20
+SERVICE = "/inference.GRPCInferenceService"
+KEY = (("authorization", "Bearer secret"),)
+HEADERS, DATA, SETTINGS = 1, 0, 4
+END_STREAM, END_HEADERS = 1, 4
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> str:
+    """A file with one key, `secret`."""
+    file = tmp_path / "keys.toml"
+    file.write_text(f'player = "{hashlib.sha256(b"secret").hexdigest()}"\n')
+    return str(file)
+
+
+class Wire:
+    """HTTP/2 by hand: calls that send the beginning of their message, and then nothing."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+        writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + framed(SETTINGS, 0, 0, b""))
+
+    async def stall(self, path: str, number: int = 1) -> None:
+        """Begins a call, and a message of 8 MiB."""
+        fields = {":method": "POST", ":scheme": "http", ":path": path, ":authority": "x"}
+        fields |= {"te": "trailers", "content-type": "application/grpc"}
+        block = b"".join(b"\0" + string(name) + string(value) for name, value in fields.items())
+        begun = b"\0" + struct.pack(">I", 8 * MIB) + b"\n" + bytes(99)
+        self._writer.write(framed(HEADERS, END_HEADERS, number, block) + framed(DATA, 0, number, begun))
+        await self._writer.drain()
+
+    async def ended(self) -> tuple[int, bytes]:
+        """The next call that the server ends, and the headers it does so with."""
+        while True:
+            head = await self._reader.readexactly(9)
+            content = await self._reader.readexactly(int.from_bytes(head[:3], "big"))
+            if head[3] == HEADERS and head[4] & END_STREAM:
+                return int.from_bytes(head[5:], "big"), content
+
+
+def framed(kind: int, flags: int, stream: int, content: bytes) -> bytes:
+    return struct.pack(">I", len(content))[1:] + struct.pack(">BBI", kind, flags, stream) + content
+
+
+def string(text: str) -> bytes:
+    return bytes([len(text)]) + text.encode()
+
+
+@asynccontextmanager
+async def wire(port: int) -> AsyncIterator[Wire]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    yield Wire(reader, writer)
+    writer.close()
+
+
+async def refused(side: Side, path: str, **options) -> grpc.aio.AioRpcError:
+    with pytest.raises(grpc.aio.AioRpcError) as error:
+        await side.channel.unary_unary(path)(b"", **options)
+    return error.value
+
+
+async def test_keys_are_asked_for(connect: Connect, keys: str) -> None:
+    side = await connect(keys=keys)
+    await side.call("ModelInfer", infer(), metadata=KEY)
+    await side.call("ModelInfer", infer(), metadata=(("x-api-key", "secret"),))
+    for given in ((), (("authorization", "Bearer guess"),)):
+        for method in ("ModelInfer", "ModelStreamInfer", "ServerMetadata", "Nothing"):
+            error = await refused(side, f"{SERVICE}/{method}", metadata=given)
+            assert error.code() == grpc.StatusCode.UNAUTHENTICATED, method
+            assert "guess" not in error.details()
+
+
+async def test_who_watches_over_the_server_needs_no_key(connect: Connect, keys: str) -> None:
+    side = await connect(keys=keys)
+    assert (await side.call("ServerLive")).live
+    assert (await side.call("ServerReady")).ready
+    assert await side.health() == 1
+
+
+async def test_a_method_that_is_not_there_is_not_there_for_who_has_a_key(connect: Connect, keys: str) -> None:
+    error = await refused(await connect(keys=keys), f"{SERVICE}/Nothing", metadata=KEY)
+    assert error.code() == grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_strangers_are_refused_before_their_messages_are_there(connect: Connect, keys: str) -> None:
+    side = await connect(keys=keys, queue=1, live_connections=1)
+    streams = range(1, 301, 2)  # more than there are places for calls
+    async with wire(side.port) as stranger, asyncio.timeout(10):
+        for number in streams:
+            await stranger.stall(f"{SERVICE}/ModelInfer", number)
+            ended, headers = await stranger.ended()
+            assert ended == number
+            assert number > 1 or b"grpc-status\x0216" in headers
+        assert (await side.call("ModelInfer", infer(), metadata=KEY)).outputs
+
+
+@pytest.mark.parametrize(
+    "path", ["/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch", f"{SERVICE}/ServerLive"]
+)
+async def test_nobody_without_a_key_is_waited_for_long(connect: Connect, keys: str, path: str) -> None:
+    side = await connect(keys=keys)
+    async with wire(side.port) as stranger, asyncio.timeout(5):
+        await stranger.stall(path)
+        assert b"grpc-status\x013" in (await stranger.ended())[1]
+
+
+async def test_few_without_a_key_are_waited_for(connect: Connect, keys: str) -> None:
+    side = await connect(keys=keys)
+    path, number = "/grpc.health.v1.Health/Check", 1
+    async with wire(side.port) as stranger, asyncio.timeout(10):
+        for number in range(1, 2 * 33, 2):
+            await stranger.stall(path, number)
+        ended, headers = await stranger.ended()
+        assert (ended, b"grpc-status\x018" in headers) == (number, True)
+        assert (await side.call("ModelInfer", infer(), metadata=KEY)).outputs
+
+
+async def test_refusals_are_written_down(connect: Connect, keys: str, capfd: pytest.CaptureFixture[str]) -> None:
+    side = await connect(keys=keys, access_log="json", open_metrics=True)
+    error = await refused(side, f"{SERVICE}/ModelInfer", metadata=(("x-request-id", "abc-1"),))
+    assert dict(error.trailing_metadata())["x-request-id"] == "abc-1"
+    await refused(side, "/any.Thing/AtAll")
+    await side.call("ModelInfer", infer(), metadata=KEY)
+    text = await (await side.client.get("/metrics")).text()
+    assert re.search(r'rejected_total\{code="unauthorized"\} 2.0', text), text
+    await side.client.close()
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines() if "gRPC" in line]
+    facts = [(line["path"], line["status"], line["code"], line["caller"]) for line in lines]
+    assert facts == [
+        (f"{SERVICE}/ModelInfer", 401, "unauthorized", ""),
+        (f"{SERVICE}/other", 401, "unauthorized", ""),
+        (f"{SERVICE}/ModelInfer", 200, "", "player"),
+    ]
+    assert lines[0]["request_id"] == "abc-1"
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells a process's peak")
+async def test_a_message_is_never_unpacked_beyond_the_limit(models: Path, unused_tcp_port: int) -> None:
+    flags = ("--grpc-port", str(unused_tcp_port), "--max-body-bytes", str(4 * MIB))
+    with program(models, *flags) as (server, _):
+        options = [("grpc.max_send_message_length", -1)]
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{unused_tcp_port}", options) as channel:
+            method = channel.unary_unary(
+                f"{SERVICE}/ModelInfer", response_deserializer=inference("ModelInferResponse").FromString
+            )
+            packed = {"compression": grpc.Compression.Gzip}
+            assert (await method(infer().SerializeToString(), **packed)).outputs
+            before = peak_bytes(server.pid)
+            with pytest.raises(grpc.aio.AioRpcError) as error:
+                await method(bytes(200 * MIB), **packed)
+            assert error.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert peak_bytes(server.pid) - before < 32 * MIB
+
+
+def peak_bytes(pid: int) -> int:
+    """The most memory that a process ever had."""
+    (line,) = re.findall(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return int(line) * 1024

@@ -1,0 +1,66 @@
+"""The description names what is there, and its page needs nothing else."""
+
+import re
+
+import jsonschema
+import pytest
+
+from danmatte.api.openapi import document
+from danmatte.app import build
+from danmatte.settings import Settings
+from tests.service.conftest import Start
+
+# What isn't ours to describe: pages and their files.
+PAGES = re.compile(r"/|/(openapi\.json|docs(\.\w+)?)|/[\w/-]+\.(css|html|js|json|mattes|svg|webm|webp|png|jpg)")
+
+
+def test_every_route_is_described_and_every_description_is_a_route(models) -> None:
+    app = build(Settings.read(None, models=str(models)))
+    routes = {
+        (route.method.lower(), re.sub(r"\{(\w+):[^{}]*\}", r"{\1}", route.resource.canonical))
+        for route in app.router.routes()
+        if route.method != "HEAD" and not PAGES.fullmatch(route.resource.canonical)
+    }
+    described = {(method, path) for path, methods in document()["paths"].items() for method in methods}
+    assert described == routes
+
+
+def test_every_reference_leads_somewhere() -> None:
+    described = document(["toy"])
+    for name in re.findall(r"#/components/(\w+/\w+)", str(described)):
+        kind, key = name.split("/")
+        assert key in described["components"][kind]
+    for schema in described["components"]["schemas"].values():
+        jsonschema.Draft202012Validator.check_schema(schema)
+
+
+def test_every_content_is_a_media_type_of_openapi() -> None:
+    contents = [
+        content
+        for methods in document()["paths"].values()
+        for operation in methods.values()
+        for holder in (operation.get("requestBody", {}), *operation["responses"].values())
+        for content in holder.get("content", {}).values()
+    ]
+    assert contents
+    assert {key for content in contents for key in content} <= {"schema", "example", "examples", "encoding"}
+
+
+async def test_examples_name_the_models(start: Start) -> None:
+    described = await (await (await start()).get("/openapi.json")).json()
+    (name,) = described["paths"]["/v2/models/{name}"]["get"]["parameters"]
+    assert name["schema"]["examples"] == ["toy"]
+
+
+@pytest.mark.parametrize("path", ["/docs", "/docs.js", "/docs.css"])
+async def test_the_page_is_served_whole(start: Start, path: str) -> None:
+    answer = await (await start()).get(path)
+    assert answer.status == 200
+    assert "://" not in (await answer.text()).replace("http://www.w3.org", "")
+
+
+async def test_the_page_runs_its_own_script_only(start: Start) -> None:
+    policy = (await (await start()).get("/docs")).headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'self';" in policy
+    assert "unsafe" not in policy

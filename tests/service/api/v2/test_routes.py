@@ -1,0 +1,362 @@
+"""V2 over HTTP, byte by byte: both ways of sending tensors, and every refusal."""
+
+import asyncio
+import base64
+import gzip
+import json
+import zlib
+
+import numpy as np
+import pytest
+from aiohttp.test_utils import TestClient
+
+from danmatte.app import ADMISSION
+from tests.service import pictures
+from tests.service.conftest import Start
+from tests.service.toy import Toy
+
+TOY = Toy()
+SHAPE = [1, TOY.height, TOY.width, 3]
+LENGTH = "Inference-Header-Content-Length"
+INFER = "/v2/models/toy/infer"
+
+
+def picture(light: int = 255) -> np.ndarray:
+    """One input whose left half is light."""
+    pixels = np.zeros(SHAPE, np.uint8)
+    pixels[:, :, : TOY.width // 2] = light
+    return pixels
+
+
+def tensor(**changes: object) -> dict[str, object]:
+    """The JSON of one binary input."""
+    size = {"binary_data_size": picture().nbytes}
+    return {"name": "frame", "shape": SHAPE, "datatype": "UINT8", "parameters": size} | changes
+
+
+def asking(*inputs: dict[str, object], **rest: object) -> dict[str, object]:
+    return {"inputs": list(inputs) or [tensor()]} | rest
+
+
+async def post(client: TestClient, asked: object, *behind: bytes, path: str = INFER, **headers: str):
+    head = asked if isinstance(asked, bytes) else json.dumps(asked).encode()
+    said = {LENGTH: str(len(head))} if behind else {}
+    return await client.post(path, data=head + b"".join(behind), headers=said | headers)
+
+
+async def outputs(answer) -> dict[str, tuple[dict, bytes]]:
+    """Each output's JSON and its bytes, if any."""
+    assert answer.status == 200, await answer.text()
+    body = await answer.read()
+    length = int(answer.headers.get(LENGTH, len(body)))
+    found, start = {}, length
+    for output in json.loads(body[:length])["outputs"]:
+        size = output.get("parameters", {}).get("binary_data_size", 0)
+        found[output["name"]] = output, body[start : start + size]
+        start += size
+    assert start == len(body)
+    return found
+
+
+async def test_a_binary_tensor_comes_back_in_binary(start: Start, free_loop: None) -> None:
+    client = await start(real=True)
+    asked = asking(id="a7", parameters={"binary_data_output": True})
+    answer = await post(client, asked, picture().tobytes())
+    (described, data) = (await outputs(answer))["person"]
+    assert (described["datatype"], described["shape"]) == ("FP32", [1, TOY.rows, TOY.columns, 1])
+    values = np.frombuffer(data, "<f4").reshape(TOY.rows, TOY.columns)
+    assert values[0, 0] == pytest.approx(1)
+    assert values[0, -1] == 0
+    head = json.loads((await answer.read())[: int(answer.headers[LENGTH])])
+    assert (head["id"], head["model_name"], head["model_version"]) == ("a7", "toy", "2")
+
+
+@pytest.fixture(params=["flat", "nested"])
+def in_json(request: pytest.FixtureRequest) -> bytes:
+    """A request whose numbers are in its JSON."""
+    pixels = picture().reshape(-1) if request.param == "flat" else picture()
+    return json.dumps(asking(tensor(parameters={}, data=pixels.tolist()))).encode()
+
+
+async def test_json_goes_both_ways(start: Start, in_json: bytes, free_loop: None) -> None:
+    answer = await post(await start(), in_json)
+    assert answer.content_type == "application/json"
+    (described, data) = (await outputs(answer))["person"]
+    assert data == b""
+    assert len(described["data"]) == TOY.rows * TOY.columns
+    assert described["data"][0] == pytest.approx(1)
+    assert "id" not in await answer.json()
+
+
+async def test_each_output_is_as_it_was_asked_for(start: Start) -> None:
+    wanted = [{"name": "mask", "parameters": {"binary_data": True}}, {"name": "person"}]
+    found = await outputs(await post(await start(), asking(outputs=wanted), picture().tobytes()))
+    assert list(found) == ["mask", "person"]
+    mask, data = found["mask"]
+    assert (mask["datatype"], mask["shape"]) == ("BYTES", [1])
+    assert int.from_bytes(data[:4], "little") == len(data) - 4
+    assert pictures.decoded(data[4:]).shape == (TOY.height, TOY.width)
+    assert len(found["person"][0]["data"]) == TOY.rows * TOY.columns
+
+
+async def test_a_request_for_binary_can_make_an_exception(start: Start) -> None:
+    wanted = [{"name": "person", "parameters": {"binary_data": False}}]
+    asked = asking(outputs=wanted, parameters={"binary_data_output": True})
+    answer = await post(await start(), asked, picture().tobytes())
+    assert LENGTH not in answer.headers
+    assert (await answer.json())["outputs"][0]["data"]
+
+
+async def test_a_batch_is_answered_in_order(start: Start) -> None:
+    batch = np.concatenate([picture(light) for light in (255, 0, 51)])
+    asked = asking(tensor(shape=list(batch.shape), parameters={"binary_data_size": batch.nbytes}))
+    (described, _) = (await outputs(await post(await start(real=True), asked, batch.tobytes())))["person"]
+    assert described["shape"] == [3, TOY.rows, TOY.columns, 1]
+    values = np.array(described["data"]).reshape(described["shape"])
+    assert values[:, 0, 0, 0] == pytest.approx([1, 0, 0.2], abs=1e-6)
+
+
+async def test_pictures_are_sent_as_bytes(start: Start, jpeg: bytes, free_loop: None) -> None:
+    png = pictures.encoded(".png", pictures.rectangle(90, 160))
+    behind = b"".join(len(part).to_bytes(4, "little") + part for part in (jpeg, png))
+    asked = asking(
+        tensor(shape=[2], datatype="BYTES", parameters={"binary_data_size": len(behind)}),
+        outputs=[{"name": "person"}, {"name": "mask"}],
+    )
+    found = await outputs(await post(await start(real=True), asked, behind))
+    assert found["person"][0]["shape"] == [2, TOY.rows, TOY.columns, 1]
+    masks = [pictures.decoded(base64.b64decode(text)) for text in found["mask"][0]["data"]]
+    assert [mask.shape for mask in masks] == [(360, 640), (90, 160)]
+    assert masks[0][135, 360] == 255
+
+
+async def test_json_carries_pictures_in_base64(start: Start, jpeg: bytes) -> None:
+    text = base64.b64encode(jpeg).decode()
+    asked = asking({"name": "frame", "shape": [1, 1], "datatype": "BYTES", "data": [text]})
+    client = await start()
+    assert "person" in await outputs(await post(client, asked))
+    asked["inputs"][0] |= {"data": [[text]], "parameters": None}  # nested as its shape
+    assert "person" in await outputs(await post(client, asked | {"id": None, "parameters": None, "outputs": None}))
+
+
+async def test_version_nought_is_not_there(start: Start) -> None:
+    answer = await post(await start(), asking(), ONE, path="/v2/models/toy/versions/0/infer")
+    assert (answer.status, (await answer.json())["code"]) == (404, "unknown_version")
+
+
+@pytest.mark.parametrize("kind", ["tensor", "two tensors", "picture"])
+async def test_a_body_without_json_is_the_input_itself(start: Start, jpeg: bytes, kind: str) -> None:
+    data = {"tensor": picture().tobytes(), "two tensors": picture().tobytes() * 2, "picture": jpeg}[kind]
+    answer = await (await start()).post(INFER, data=data, headers={LENGTH: "0"})
+    (described, values) = (await outputs(answer))["person"]
+    assert described["shape"][0] == (2 if kind == "two tensors" else 1)
+    assert len(values) == described["shape"][0] * TOY.rows * TOY.columns * 4
+
+
+@pytest.mark.parametrize(("coding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+async def test_bodies_may_be_compressed(start: Start, coding: str, pack) -> None:
+    head = json.dumps(asking()).encode()
+    headers = {"Content-Encoding": coding, LENGTH: str(len(head))}
+    answer = await (await start()).post(INFER, data=pack(head + picture().tobytes()), headers=headers)
+    assert "person" in await outputs(answer)
+
+
+async def test_a_compressed_body_has_the_same_limit(start: Start) -> None:
+    client = await start(max_body_bytes=100_000)
+    answer = await client.post(INFER, data=gzip.compress(bytes(2**24)), headers={"Content-Encoding": "gzip"})
+    assert (answer.status, (await answer.json())["code"]) == (413, "body_too_large")
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/octet-stream", "text/plain", "image/gif"])
+async def test_the_content_type_is_never_looked_at(start: Start, kind: str) -> None:
+    answer = await post(await start(), asking(), picture().tobytes(), **{"Content-Type": kind})
+    assert answer.status == 200
+
+
+async def test_names_may_be_quoted_and_versions_named(start: Start) -> None:
+    answer = await post(await start(), asking(), picture().tobytes(), path="/v2/models/%74oy/versions/1/infer")
+    assert (await answer.json())["model_version"] == "1"
+
+
+async def test_a_timeout_is_a_deadline_in_microseconds(start: Start) -> None:
+    client = await start(delay_s=60)
+    answer = await post(client, asking(parameters={"timeout": 50_000}), picture().tobytes())
+    assert (answer.status, (await answer.json())["code"]) == (503, "deadline_exceeded")
+    assert "0.05 s" in (await answer.json())["error"]
+
+
+async def test_a_leaving_caller_frees_its_place(start: Start) -> None:
+    client = await start(delay_s=60, deadline_s=60)
+    leaving = asyncio.create_task(post(client, asking(), picture().tobytes()))
+    await until(lambda: client.app[ADMISSION].inside == 1)
+    leaving.cancel()
+    await until(lambda: client.app[ADMISSION].inside == 0)
+
+
+async def until(condition) -> None:
+    """Waits for a condition, at most a few seconds."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.01)
+
+
+async def test_the_server_and_its_models_are_described(start: Start) -> None:
+    client = await start()
+    server = await (await client.get("/v2")).json()
+    assert server["name"] == "danmatte"
+    assert "binary_tensor_data" in server["extensions"]
+    model = await (await client.get("/v2/models/toy")).json()
+    assert model == {
+        "name": "toy",
+        "versions": ["2", "1"],
+        "platform": "openvino",
+        "inputs": [{"name": "frame", "datatype": "UINT8", "shape": [-1, *SHAPE[1:]]}],
+        "outputs": [{"name": "person", "datatype": "FP32", "shape": [-1, TOY.rows, TOY.columns, 1]}],
+    }
+    assert await (await client.get("/v2/models/toy/versions/1/ready")).json() == {"name": "toy", "ready": True}
+    config = await (await client.get("/v2/models/toy/config")).json()
+    assert config["input"] == [{"name": "frame", "data_type": "TYPE_UINT8", "format": "FORMAT_NHWC", "dims": SHAPE[1:]}]
+
+
+async def test_a_draining_server_is_not_ready(start: Start) -> None:
+    client = await start()
+    client.app[ADMISSION].draining = True
+    answer = await client.get("/v2/models/toy/ready")
+    assert (answer.status, await answer.json()) == (503, {"name": "toy", "ready": False})
+
+
+async def test_answers_and_failures_are_counted(start: Start, jpeg: bytes) -> None:
+    client = await start()
+    batch = np.concatenate([picture()] * 2)
+    asked = asking(tensor(shape=list(batch.shape), parameters={"binary_data_size": batch.nbytes}))
+    await post(client, asked, batch.tobytes())
+    await post(client, asking(tensor(name="x")), picture().tobytes())
+    (counted,) = (await (await client.get("/v2/models/toy/stats")).json())["model_stats"]
+    assert (counted["name"], counted["version"]) == ("toy", "2")
+    assert (counted["inference_count"], counted["last_inference"] > 0) == (2, True)
+    assert counted["inference_stats"]["success"]["count"] == 1
+    assert counted["inference_stats"]["fail"]["count"] == 1
+    assert counted["inference_stats"]["compute_infer"]["ns"] > 0
+    assert [entry["batch_size"] for entry in counted["batch_stats"]] == [2]
+    everything = await (await client.get("/v2/models/stats")).json()
+    assert everything["model_stats"] == [counted]
+
+
+ONE = picture().tobytes()
+LIST = picture().reshape(-1).tolist()
+BAD = {
+    "no JSON": (b"{", [], "expected JSON"),
+    "not an object": (b"[]", [], "expected JSON"),
+    "nothing at all": (b"", [], "received nothing"),
+    "no inputs": ({"inputs": []}, [], "expected one, 'frame'"),
+    "two inputs": (asking(tensor(), tensor()), [ONE, ONE], "expected one, 'frame'"),
+    "another name": (asking(tensor(name="fram")), [ONE], "did you mean 'frame'"),
+    "another datatype": (asking(tensor(datatype="FP32")), [ONE], "expected UINT8 or BYTES"),
+    "another datatype in JSON": (asking(tensor(datatype="FP32", parameters={}, data=LIST)), [], "expected UINT8"),
+    "another shape": (asking(tensor(shape=[1, 3, TOY.height, TOY.width])), [ONE], "shape: expected [-1, 96"),
+    "no shape": (asking(tensor(shape=[])), [ONE], "positive sides"),
+    "a negative side": (asking(tensor(shape=[-1, *SHAPE[1:]])), [ONE], "positive sides"),
+    "a huge side": (asking(tensor(shape=[10**18, 10**18])), [ONE], "expected 1000000"),
+    "a huge side in JSON": (asking(tensor(shape=[10**12], parameters={}, data=[1])), [], "expected 1000000000000"),
+    "too little": (asking(), [ONE[:-1]], "are left"),
+    "too much": (asking(), [ONE + b"\0"], "body: expected"),
+    "another size": (asking(tensor(parameters={"binary_data_size": 5})), [ONE[:5]], "for shape"),
+    "a negative size": (asking(tensor(parameters={"binary_data_size": -5})), [ONE], "binary_data_size"),
+    "a size in words": (asking(tensor(parameters={"binary_data_size": "5"})), [ONE], "binary_data_size"),
+    "both data and a size": (asking(tensor(data=[1])), [ONE], "received both"),
+    "neither": (asking(tensor(parameters={})), [], "expected data, or"),
+    "numbers over 255": (asking(tensor(parameters={}, data=[256, *LIST[1:]])), [], "0 to 255"),
+    "numbers below 0": (asking(tensor(parameters={}, data=[-1, *LIST[1:]])), [], "0 to 255"),
+    "fractions": (asking(tensor(parameters={}, data=[0.5, *LIST[1:]])), [], "0 to 255"),
+    "words": (asking(tensor(parameters={}, data=["1", *LIST[1:]])), [], "0 to 255"),
+    "ragged lists": (asking(tensor(shape=[2, 2], parameters={}, data=[[1, 2, 3], [4]])), [], "nested as"),
+    "data of another count": (asking(tensor(parameters={}, data=LIST[1:])), [], "received 46079"),
+    "data in an object": (asking(tensor(parameters={}, data={"a": 1})), [], "0 to 255"),
+    "an unknown output": (asking(outputs=[{"name": "persons"}]), [ONE], "did you mean 'person'"),
+    "an output twice": (asking(outputs=[{"name": "person"}] * 2), [ONE], "once"),
+    "a timeout in words": (asking(parameters={"timeout": "1"}), [ONE], "microseconds"),
+    "a flag in words": (asking(outputs=[{"name": "person", "parameters": {"binary_data": "no"}}]), [ONE], "or false"),
+    "shared memory": (asking(tensor(parameters={"shared_memory_region": "x"})), [], "shared memory"),
+    "classification": (asking(outputs=[{"name": "person", "parameters": {"classification": 2}}]), [ONE], "classif"),
+    "too many pictures": (
+        asking(tensor(shape=[33], datatype="BYTES", parameters={"binary_data_size": 4 * 33})),
+        [bytes(4 * 33)],
+        "expected 1 to 32 pictures",
+    ),
+    "elements cut short": (
+        asking(tensor(shape=[1], datatype="BYTES", parameters={"binary_data_size": 6})),
+        [b"\x09\0\0\0ab"],
+        "element 0: expected 9 bytes",
+    ),
+    "fewer elements": (
+        asking(tensor(shape=[2], datatype="BYTES", parameters={"binary_data_size": 6})),
+        [b"\x02\0\0\0ab"],
+        "expected 2 elements",
+    ),
+    "no base64": (asking({"name": "frame", "shape": [1], "datatype": "BYTES", "data": ["%"]}), [], "base64"),
+    "nested for ever": (b'{"x":' + b"[" * 100_000, [], "nested too deep"),
+    "data nested for ever": (
+        b'{"inputs":[{"name":"frame","shape":[1],"datatype":"UINT8","data":' + b"[" * 50 + b"1" + b"]" * 50 + b"}]}",
+        [],
+        "nested as (1,)",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+async def test_a_bad_request_is_refused_and_the_next_one_served(start: Start, kind: str) -> None:
+    asked, behind, says = BAD[kind]
+    client = await start()
+    answer = await post(client, asked, *behind)
+    refusal = await answer.json()
+    assert answer.status == 400, refusal
+    assert says in refusal["error"]
+    assert (await post(client, asking(), ONE)).status == 200
+
+
+@pytest.mark.parametrize("length", ["-1", "x", "1e3", "99999999", "9" * 30, "٣"])
+async def test_a_wrong_length_of_the_json_is_refused(start: Start, length: str) -> None:
+    client = await start()
+    answer = await client.post(INFER, data=json.dumps(asking()).encode() + ONE, headers={LENGTH: length})
+    assert (answer.status, LENGTH in (await answer.json())["error"]) == (400, True)
+
+
+async def test_a_corrupt_picture_is_refused(start: Start, jpeg: bytes) -> None:
+    answer = await (await start()).post(INFER, data=jpeg[: len(jpeg) // 2], headers={LENGTH: "0"})
+    assert (answer.status, (await answer.json())["code"]) == (422, "corrupt_picture")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/v2/nothing", 404),
+        ("GET", "/v2/models/toi", 404),
+        ("GET", "/v2/models/toi/ready", 404),
+        ("GET", "/v2/models/toi/stats", 404),
+        ("GET", "/v2/models/toy/versions/9", 404),
+        ("GET", "/v2/models/toy/versions/x/config", 404),
+        ("GET", "/v2/models/%2e%2e%2fetc", 404),
+        ("GET", INFER, 405),
+        ("POST", "/v2", 405),
+        ("DELETE", "/v2/models/toy", 405),
+    ],
+)
+async def test_every_refusal_says_what_is_wrong(start: Start, method: str, path: str, status: int) -> None:
+    answer = await (await start()).request(method, path)
+    assert answer.status == status
+    assert (await answer.json())["error"]
+
+
+async def test_a_body_over_the_limit_is_refused_in_json(start: Start) -> None:
+    answer = await post(await start(max_body_bytes=1000), asking(), ONE)
+    assert (answer.status, "at most 1000" in (await answer.json())["error"]) == (413, True)
+
+
+@pytest.fixture
+def megabytes() -> bytes:
+    """A batch in JSON."""
+    return json.dumps(asking(tensor(shape=[32, *SHAPE[1:]], parameters={}, data=LIST * 32))).encode()
+
+
+async def test_megabytes_of_json_leave_the_loop_free(start: Start, megabytes: bytes, free_loop: None) -> None:
+    assert (await post(await start(), megabytes)).status == 200

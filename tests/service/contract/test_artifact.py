@@ -1,0 +1,119 @@
+"""A version's folder, prepared by an enemy."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from danmatte.contract import artifact
+from danmatte.errors import ManifestError
+from tests.service.toy import Toy, graph, manifest, publish
+
+
+def test_a_good_version_is_read_whole(tmp_path: Path) -> None:
+    publish(tmp_path)
+    found = artifact.read(tmp_path, "toy", 1)
+    assert (found.graph, found.weights) == graph(Toy())
+    assert found.manifest.name == "toy"
+
+
+def test_only_versions_are_seen(tmp_path: Path) -> None:
+    for name in ("1", "10", "2", "03", "0", "-1", ".hidden", "x", "1e3", "٣", "9" * 30):
+        (tmp_path / "toy" / name).mkdir(parents=True)
+    (tmp_path / "toy" / "7").write_text("a file")
+    (tmp_path / "toy" / "8").symlink_to(tmp_path / "toy" / "1")
+    assert artifact.versions(tmp_path, "toy") == [10, 2, 1]
+
+
+def test_only_models_are_seen(tmp_path: Path) -> None:
+    for name in ("toy", "a_b-c9", ".hidden", "Upper", "-dash", "spa ce"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "toy")
+    assert artifact.names(tmp_path) == ["a_b-c9", "toy"]
+    assert artifact.names(tmp_path / "nowhere") == []
+
+
+def link_manifest(folder: Path) -> None:
+    """The manifest lies elsewhere."""
+    (folder / "manifest.json").rename(folder / "elsewhere")
+    (folder / "manifest.json").symlink_to(folder / "elsewhere")
+
+
+def link_graph(folder: Path) -> None:
+    """The graph lies elsewhere."""
+    (folder / "graph.xml").rename(folder / "elsewhere")
+    (folder / "graph.xml").symlink_to(folder / "elsewhere")
+
+
+def pipe_weights(folder: Path) -> None:
+    """The weights never end."""
+    (folder / "graph.bin").unlink()
+    os.mkfifo(folder / "graph.bin")
+
+
+def folder_weights(folder: Path) -> None:
+    """The weights are a folder."""
+    (folder / "graph.bin").unlink()
+    (folder / "graph.bin").mkdir()
+
+
+def grow_graph(folder: Path) -> None:
+    """The graph is larger than any may be, without taking space."""
+    os.truncate(folder / "graph.xml", 17 * 2**20)
+
+
+def grow_manifest(folder: Path) -> None:
+    """So is the manifest."""
+    os.truncate(folder / "manifest.json", 2**40)
+
+
+def rename(folder: Path) -> None:
+    """The manifest is another model's."""
+    (folder / "manifest.json").write_text(json.dumps(manifest(Toy(), "other")))
+
+
+def renumber(folder: Path) -> None:
+    """The manifest is another version's."""
+    (folder / "manifest.json").write_text(json.dumps(manifest(Toy(), version=2)))
+
+
+def flip_bit(folder: Path) -> None:
+    """The graph was changed after it was published."""
+    data = bytearray((folder / "graph.xml").read_bytes())
+    data[100] ^= 1
+    (folder / "graph.xml").write_bytes(data)
+
+
+def cut_weights(folder: Path) -> None:
+    """The weights lack their end."""
+    data = (folder / "graph.bin").read_bytes()
+    (folder / "graph.bin").write_bytes(data[:-1])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "file", "says"),
+    [
+        (link_manifest, "manifest.json", "plain file"),
+        (link_graph, "graph.xml", "plain file"),
+        (pipe_weights, "graph.bin", "plain file"),
+        (folder_weights, "graph.bin", "plain file"),
+        (grow_graph, "graph.xml", "at most 16777216 bytes"),
+        (grow_manifest, "manifest.json", "at most 262144 bytes"),
+        (rename, "manifest.json", "$.name: expected 'toy' as in the path, received 'other'"),
+        (renumber, "manifest.json", "$.version: expected 1 as in the path, received 2"),
+        (flip_bit, "graph.xml", "sha256: expected"),
+        (cut_weights, "graph.bin", "size_bytes: expected"),
+        (lambda folder: (folder / "graph.bin").unlink(), "graph.bin", "No such file"),
+        (lambda folder: (folder / "manifest.json").unlink(), "manifest.json", "No such file"),
+    ],
+)
+def test_a_spoilt_version_is_refused_by_its_file(
+    tmp_path: Path, spoil: Callable[[Path], None], file: str, says: str
+) -> None:
+    spoil(publish(tmp_path))
+    with pytest.raises(ManifestError) as refused:
+        artifact.read(tmp_path, "toy", 1)
+    assert refused.value.file.endswith(file)
+    assert says in str(refused.value)

@@ -1,0 +1,148 @@
+"""Places in frames, inputs and masks: exact to the border."""
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from danmatte.contract.framing import fit, project, resized, scaled_size
+from danmatte.contract.manifest import Grid, Manifest
+from danmatte.frame import Frame, Pixels, Probabilities, Size
+from tests.service.pictures import rectangle
+from tests.service.toy import Toy, manifest
+
+SIZES = [
+    (360, 640),
+    (720, 1280),
+    (1280, 720),
+    (480, 640),
+    (33, 1000),
+    (1000, 33),
+    (97, 161),
+    (17, 16),
+    (1, 1),
+]
+
+
+def read(toy: Toy) -> Manifest:
+    """The toy's manifest."""
+    return msgspec.convert(manifest(toy), Manifest)
+
+
+def brightness(picture: Pixels, toy: Toy) -> Probabilities:
+    """What the toy's graph answers."""
+    cells = picture[0].reshape(toy.rows, toy.step, toy.columns, toy.step, 3)
+    return (cells.mean((1, 3, 4)) / 255).astype(np.float32)
+
+
+def whole(values: Probabilities, grid: Grid, scaled: Size, mask: Size) -> Probabilities:
+    """The projection's bands as one, each in its place."""
+    projected = np.full(mask, np.nan, np.float32)
+    for rows, band in project(values, grid, scaled, mask):
+        projected[rows] = band
+    return projected
+
+
+def mask_of(pixels: Pixels, toy: Toy, size: Size) -> Probabilities:
+    """Frame to mask, without an engine."""
+    facts, frame = read(toy), Frame(pixels, Size(*pixels.shape[:2]))
+    values = brightness(fit(frame, facts), toy)
+    return whole(values, facts.output.grid, scaled_size(frame.size, facts), size)
+
+
+@pytest.mark.parametrize("rule", ["stretch", "letterbox"])
+@pytest.mark.parametrize("mask", [(180, 320), (360, 640), (90, 77)])
+@pytest.mark.parametrize("frame", [(360, 640), (720, 1280), (1280, 720), (480, 640), (481, 853)])
+def test_a_rectangle_stays_where_it_is(rule: str, mask: tuple[int, int], frame: tuple[int, int]) -> None:
+    painted = mask_of(rectangle(*frame), Toy(height=288, width=512, rule=rule), Size(*mask)) >= 0.5
+    rows, columns = np.flatnonzero(painted.any(1)), np.flatnonzero(painted.any(0))
+    height, width = mask
+    # Within a pixel of the mask, or of the graph's own grid where that is coarser.
+    shrink = min(288 / frame[0], 512 / frame[1]) if rule == "letterbox" else None
+    scaled = (frame[0] * shrink, frame[1] * shrink) if shrink else (288, 512)
+    near_y, near_x = max(1, height / scaled[0] * 2), max(1, width / scaled[1] * 2)
+    assert rows[0] == pytest.approx(height * 0.25, abs=near_y)
+    assert rows[-1] + 1 == pytest.approx(height * 0.5, abs=near_y)
+    assert columns[0] == pytest.approx(width * 0.375, abs=near_x)
+    assert columns[-1] + 1 == pytest.approx(width * 0.75, abs=near_x)
+
+
+@pytest.mark.parametrize("rule", ["stretch", "letterbox"])
+@pytest.mark.parametrize("frame", SIZES)
+def test_a_ramp_comes_back_to_the_border(rule: str, frame: tuple[int, int]) -> None:
+    """A ramp is what bilinear interpolation keeps: any shift or scale shows, also at the edges."""
+    facts = read(Toy(height=96, width=160, rule=rule))
+    scaled, grid = scaled_size(Size(*frame), facts), facts.output.grid
+    mask = Size(60, 100)
+    ys = grid.offset_y + grid.step_y * np.arange(24)
+    xs = grid.offset_x + grid.step_x * np.arange(40)
+    values = (ys[:, None] * 2 + xs[None] * 3).astype(np.float32)
+    v = np.clip((np.arange(60) + 0.5) * scaled.height / 60 - 0.5, ys[0], ys[-1])
+    u = np.clip((np.arange(100) + 0.5) * scaled.width / 100 - 0.5, xs[0], xs[-1])
+    expected = v[:, None] * 2 + u[None] * 3
+    assert np.abs(whole(values, grid, scaled, mask) - expected).max() < 1e-3
+
+
+@given(
+    values=st.tuples(st.integers(1, 70), st.integers(1, 70)),
+    mask=st.tuples(st.integers(1, 200), st.integers(1, 200)),
+    scaled=st.tuples(st.integers(1, 600), st.integers(1, 600)),
+    steps=st.tuples(st.floats(0.25, 40), st.floats(0.25, 40), st.floats(-9, 9), st.floats(-9, 9)),
+)
+def test_a_projection_is_the_bilinear_one_of_the_contract(
+    values: tuple[int, int], mask: tuple[int, int], scaled: tuple[int, int], steps: tuple[float, ...]
+) -> None:
+    grid = Grid(*steps)
+    surface = np.random.default_rng(1).random(values, dtype=np.float32)
+    v = ((np.arange(mask[0]) + 0.5) * scaled[0] / mask[0] - 0.5 - grid.offset_y) / grid.step_y
+    u = ((np.arange(mask[1]) + 0.5) * scaled[1] / mask[1] - 0.5 - grid.offset_x) / grid.step_x
+    rows = np.stack([np.interp(u, np.arange(values[1]), row) for row in surface])
+    expected = np.stack([np.interp(v, np.arange(values[0]), column) for column in rows.T], axis=1)
+    received = whole(surface, grid, Size(*scaled), Size(*mask))
+    assert received.shape == mask
+    assert np.abs(received - expected).max() < 0.1 / 255
+
+
+@pytest.mark.parametrize("frame", SIZES)
+def test_a_letterbox_keeps_the_shape_and_fills_the_rest(frame: tuple[int, int]) -> None:
+    facts = read(Toy(height=96, width=160, fill=(10, 20, 30)))
+    scaled = scaled_size(Size(*frame), facts)
+    white = np.full((*frame, 3), 255, np.uint8)
+    picture = fit(Frame(white, Size(*frame)), facts)
+    assert picture.shape == (1, 96, 160, 3)
+    assert scaled.height == 96 or scaled.width == 160
+    assert (picture[0, : scaled.height, : scaled.width] == 255).all()
+    assert (picture[0, scaled.height :] == (10, 20, 30)).all()
+    assert (picture[0, :, scaled.width :] == (10, 20, 30)).all()
+
+
+def test_the_fill_follows_the_colour_order() -> None:
+    facts = read(Toy(height=96, width=160, fill=(10, 20, 30), colour="BGR"))
+    picture = fit(Frame(np.zeros((96, 96, 3), np.uint8), Size(96, 96)), facts)
+    assert picture[0, 0, 159].tolist() == [30, 20, 10]
+
+
+@pytest.mark.parametrize(
+    ("frame", "expected"),
+    [((720, 1280), (90, 160)), ((1, 1000), (1, 160)), ((721, 1280), (90, 160)), ((3, 5), (96, 160))],
+)
+def test_scaled_sizes_round_halves_up(frame: tuple[int, int], expected: tuple[int, int]) -> None:
+    assert scaled_size(Size(*frame), read(Toy())) == expected
+
+
+def test_half_a_pixel_rounds_up() -> None:
+    assert scaled_size(Size(5, 320), read(Toy(height=96, width=160))) == (3, 160)
+
+
+@pytest.mark.parametrize("size", [(50, 125), (50, 1000), (10, 125), (100, 125), (100, 2000)])
+def test_an_edge_stays_in_the_middle_whichever_axis_shrinks(size: tuple[int, int]) -> None:
+    pixels = np.zeros((50, 1000, 3), np.uint8)
+    pixels[:, 500:] = 255
+    row = resized(pixels, Size(*size))[size[0] // 2, :, 0].astype(float) / 255
+    assert size[1] - row.sum() == pytest.approx(size[1] / 2, abs=0.02)
+
+
+def test_a_frame_of_the_right_size_is_not_copied() -> None:
+    pixels = rectangle(96, 160)
+    assert np.shares_memory(fit(Frame(pixels, Size(96, 160)), read(Toy())), pixels)

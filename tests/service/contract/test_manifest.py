@@ -1,0 +1,151 @@
+"""The manifest, read as if an enemy wrote it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from danmatte.contract.manifest import MANIFEST_LIMIT_BYTES, parse, schema
+from danmatte.errors import ManifestError
+from tests.service.toy import Toy, manifest
+
+Spoil = Callable[[dict[str, Any]], object]
+
+
+def text(document: dict[str, Any]) -> bytes:
+    """As it lies on disk."""
+    return json.dumps(document).encode()
+
+
+def test_a_good_manifest_is_read() -> None:
+    read = parse(text(manifest(Toy(height=32, width=64, step=8))))
+    assert read.input.shape == (1, 32, 64, 3)
+    assert read.output.grid.offset_y == 3.5
+    assert read.files.graph.size_bytes > 0
+
+
+def test_the_schema_on_disk_is_current() -> None:
+    kept = Path(__file__).parents[3] / "models" / "manifest.schema.json"
+    assert json.loads(kept.read_text()) == schema(), "run: danmatte schema > models/manifest.schema.json"
+
+
+def put(path: str, value: object) -> Spoil:
+    """Sets a field by its dotted path."""
+
+    def spoil(document: Any) -> None:
+        *parents, last = path.split("/")
+        for parent in parents:
+            document = document[int(parent) if parent.isdecimal() else parent]
+        document[int(last) if last.isdecimal() else last] = value
+
+    return spoil
+
+
+def drop(path: str) -> Spoil:
+    """Takes a field away."""
+
+    def spoil(document: Any) -> None:
+        *parents, last = path.split("/")
+        for parent in parents:
+            document = document[int(parent) if parent.isdecimal() else parent]
+        del document[last]
+
+    return spoil
+
+
+HOSTILE: list[tuple[Spoil, str, str]] = [
+    (put("contract", 2), "$.contract", "2"),
+    (put("contract", "1"), "$.contract", "'1'"),
+    (put("extra", 1), "$", "extra"),
+    (put("input/extra", 1), "$.input", "extra"),
+    (drop("licence"), "$", "licence"),
+    (drop("output/grid"), "$.output", "grid"),
+    (put("name", "../etc"), "$.name", "'../etc'"),
+    (put("name", "Toy"), "$.name", "'Toy'"),
+    (put("name", "toy\n"), "$.name", "'toy\\n'"),
+    (put("name", "x" * 65), "$.name", "xxx"),
+    (put("version", 0), "$.version", "0"),
+    (put("version", 1.5), "$.version", "1.5"),
+    (put("version", True), "$.version", "True"),
+    (put("files/other.xml", {"sha256": "0" * 64, "size_bytes": 1}), "$.files", "other.xml"),
+    (drop("files/graph.bin"), "$.files", "graph.bin"),
+    (put("files/graph.xml/sha256", "0" * 63), "$.files.graph.xml.sha256", "000"),
+    (put("files/graph.xml/sha256", "A" * 64), "$.files.graph.xml.sha256", "AAA"),
+    (put("files/graph.xml/sha256", "0" * 64 + "\n"), "$.files.graph.xml.sha256", "000"),
+    (put("files/graph.bin/size_bytes", -1), "$.files.graph.bin.size_bytes", "-1"),
+    (put("input/shape", [1, 15, 64, 3]), "$.input.shape[1]", "15"),
+    (put("input/shape", [1, 5000, 64, 3]), "$.input.shape[1]", "5000"),
+    (put("input/shape", [2, 64, 64, 3]), "$.input.shape[0]", "2"),
+    (put("input/shape", [1, 64, 64, 4]), "$.input.shape[3]", "4"),
+    (put("input/shape", [1, 64, 64]), "$.input.shape", "[1, 64, 64]"),
+    (put("input/dtype", "f32"), "$.input.dtype", "'f32'"),
+    (put("input/colour", "YUV"), "$.input.colour", "'YUV'"),
+    (put("input/name", ""), "$.input.name", "''"),
+    (put("output/shape", [1, 0, 4, 1]), "$.output.shape[1]", "0"),
+    (put("output/meaning", "logits"), "$.output.meaning", "'logits'"),
+    (put("output/grid/step_y", 0), "$.output.grid.step_y", "0"),
+    (put("output/grid/step_x", 1e9), "$.output.grid.step_x", "1000000000.0"),
+    (put("output/grid/offset_x", -5000), "$.output.grid.offset_x", "-5000"),
+    (put("output/grid/offset_x", "0"), "$.output.grid.offset_x", "'0'"),
+    (put("resize/rule", "crop"), "$.resize.rule", "'crop'"),
+    (put("resize/fill", [0, 0, 256]), "$.resize.fill[2]", "256"),
+    (put("recipe/digest", "x" * 64), "$.recipe.digest", "xxx"),
+    (put("recipe/steps/0/revision", "1"), "$.recipe.steps[0].revision", "'1'"),
+    (put("recipe/toolchain", []), "$.recipe.toolchain", "[]"),
+    (put("configuration/device", "CPU; rm"), "$.configuration.device", "'CPU; rm'"),
+    (put("configuration/precision", "int8"), "$.configuration.precision", "'int8'"),
+    (put("configuration/threads", 10**6), "$.configuration.threads", "1000000"),
+    (put("measurements/0/low", 3), "$.measurements[0]", "low <= value <= high"),
+    (put("measurements/0/host/features", "avx2"), "$.measurements[0].host.features", "'avx2'"),
+    (put("licence", ""), "$.licence", "''"),
+    (put("licence", "MIT\r\nX: y"), "$.licence", "MIT"),
+    (put("created", "2026-13-01T00:00:00Z"), "$.created", "2026-13-01"),
+    (put("created", "2026-01-01"), "$.created", "'2026-01-01'"),
+    (put("created", "2026-01-01T00:00:00+00:00"), "$.created", "+00:00"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "field", "says"), HOSTILE)
+def test_a_wrong_field_is_named_with_what_was_received(spoil: Spoil, field: str, says: str) -> None:
+    document = manifest(Toy())
+    spoil(document)
+    with pytest.raises(ManifestError) as refused:
+        parse(text(document), "models/toy/1/manifest.json")
+    assert refused.value.field == field, refused.value
+    assert says in str(refused.value)
+    assert str(refused.value).startswith("models/toy/1/manifest.json: ")
+
+
+GOOD = text(manifest(Toy()))
+BROKEN: dict[str, tuple[bytes, str]] = {
+    "empty": (b"", "well-formed JSON"),
+    "a list": (b"[]", "object"),
+    "NaN": (GOOD.replace(b'"value": 2', b'"value": NaN'), "well-formed JSON"),
+    "infinity": (GOOD.replace(b'"value": 2', b'"value": 1e999'), "range"),
+    "a number without end": (GOOD.replace(b'"value": 2', b'"value": ' + b"9" * 9999), "JSON"),
+    "a key twice": (GOOD.replace(b'"contract": 1', b'"contract": 1, "contract": 1'), "'contract'"),
+    "a key twice, deep": (GOOD.replace(b'"outputs"', b'"outputs": 1, "outputs"'), "'outputs'"),
+    "nesting": (GOOD.replace(b'["person"]', b"[" * 100_000), "JSON"),
+    "no UTF-8": (GOOD.replace(b"toy", b"t\xffy"), "UTF-8"),
+    "a byte order mark": (b"\xef\xbb\xbf" + GOOD, "JSON"),
+    "half a surrogate": (GOOD.replace(b'"x"', b'"\\ud800"'), "JSON"),
+    "something behind": (GOOD + b"{}", "JSON"),
+    "too long": (GOOD + b" " * MANIFEST_LIMIT_BYTES, "at most"),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_what_is_no_manifest_is_refused(kind: str) -> None:
+    data, says = BROKEN[kind]
+    with pytest.raises(ManifestError, match=says):
+        parse(data)
+
+
+def test_a_message_stays_short() -> None:
+    document = manifest(Toy())
+    document["name"] = "x" * 100_000
+    with pytest.raises(ManifestError) as refused:
+        parse(text(document))
+    assert len(str(refused.value)) < 400

@@ -1,0 +1,70 @@
+"""Smaller pictures: every pixel is the mean of its area, whatever computes it."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from danmatte.contract import scaling
+from danmatte.contract.scaling import smaller
+from danmatte.frame import Pixels, Size
+
+
+def noise(height: int, width: int, number: int = 0) -> Pixels:
+    """The hardest picture: no pixel and no channel tells of another."""
+    return np.random.default_rng(number).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def shares(length: int, wanted: int) -> np.ndarray:
+    """(wanted, length): what each pixel before counts for in each one after."""
+    edges = np.arange(wanted + 1) * length / wanted
+    pixels = np.arange(length)
+    inside = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
+    return np.clip(inside, 0, 1) * wanted / length
+
+
+def averaged(pixels: Pixels, size: Size) -> np.ndarray:
+    height, width = pixels.shape[:2]
+    return np.einsum(
+        "yr,rcx,dc->ydx", shares(height, size.height), pixels.astype(float), shares(width, size.width), optimize=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ((720, 1280), (417, 417)),
+        ((720, 1280), (288, 512)),
+        ((1080, 1918), (513, 513)),
+        ((541, 963), (289, 513)),
+        ((720, 1281), (720, 400)),
+        ((721, 1280), (93, 1280)),
+        ((333, 1280), (330, 161)),
+        ((720, 1280), (360, 640)),
+        ((2000, 3000), (31, 47)),
+        ((65, 90), (64, 41)),
+        ((300, 300), (1, 1)),
+    ],
+)
+def test_every_pixel_is_the_mean_of_its_area(before: tuple[int, int], after: tuple[int, int]) -> None:
+    pixels = noise(*before)
+    off = np.abs(smaller(pixels, Size(*after)) - averaged(pixels, Size(*after)))
+    assert off.max() < 4
+    assert off.mean() < 0.5
+
+
+def test_pictures_that_may_not_be_written_or_are_cut_out_are_taken() -> None:
+    whole = noise(720, 1280)
+    part, fixed = whole[10:610, 20:1020], whole[10:610, 20:1020].copy()
+    fixed.flags.writeable = False
+    assert (smaller(part, Size(417, 417)) == smaller(fixed, Size(417, 417))).all()
+    assert (whole == noise(720, 1280)).all()
+
+
+def test_threads_and_sizes_in_turn_mix_nothing_up() -> None:
+    """Also more sizes than a thread keeps tables for."""
+    orders = [(noise(300 + 7 * number, 400, number), Size(150 + number, 170)) for number in range(2 * scaling._KEPT)]
+    alone = [smaller(*order) for order in orders]
+    with ThreadPoolExecutor(4) as threads:
+        together = list(threads.map(lambda order: smaller(*order), orders * 4))
+    assert all((found == expected).all() for found, expected in zip(together, alone * 4, strict=True))

@@ -1,0 +1,161 @@
+"""What comes over the socket and isn't a request, and requests that never end."""
+
+import asyncio
+import json
+import socket
+import ssl
+import subprocess
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientSession
+
+from danmatte.errors import SettingsError
+from danmatte.http.listener import bound, tls
+from danmatte.settings import Settings
+from tests.service.serving import served
+
+
+async def said(port: int, data: bytes) -> tuple[int, dict]:
+    """Status and body of the answer to raw bytes; the connection must be closed after it."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(data)
+    async with asyncio.timeout(10):
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    return int(head.split()[1]), json.loads(body)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"RUBBISH\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200),  # a TLS greeting
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
+        b"POST /v1/mattes HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
+        b"GET /v1/stream HTTP/1.1\r\nHost: x\r\nUpgrade: \xff\xff\r\nConnection: close\r\n\r\n",
+        b"POST /v1/mattes HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"POST /v1/mattes HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ],
+)
+async def test_what_is_not_http_is_refused_in_the_one_shape(models: Path, data: bytes) -> None:
+    async with served(models) as server:
+        status, refusal = await said(server.port, data)
+        assert set(refusal) == {"error", "code", "status", "request_id"}
+        assert (status, refusal["status"], refusal["code"]) == (400, 400, "bad_request")
+
+
+async def test_headers_up_to_the_limit_pass_and_longer_ones_are_refused(models: Path) -> None:
+    async with served(models, max_header_bytes=1000, max_headers=20) as server:
+        fitting = {"X": "x" * 990}
+        async with ClientSession() as session, session.get(f"{server.url}/v2/health/live", headers=fitting) as answer:
+            assert answer.status == 200
+        status, refusal = await said(server.port, b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 1001 + b"\r\n\r\n")
+        assert (status, refusal["code"]) == (431, "headers_too_large")
+        status, refusal = await said(server.port, b"GET /" + b"x" * 1001 + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (status, refusal["code"]) == (431, "headers_too_large")
+        status, refusal = await said(server.port, b"GET / HTTP/1.1\r\n" + b"X: x\r\n" * 21 + b"\r\n")
+        assert (status, refusal["code"]) == (431, "headers_too_large")
+
+
+@pytest.mark.parametrize(
+    ("header", "status", "code"),
+    [
+        (b"Expect: wonders", 417, "expectation_failed"),
+        (b"Content-Encoding: zstd", 415, "unsupported_media_type"),
+        (b"Content-Encoding: br", 415, "unsupported_media_type"),
+        (b"Content-Encoding: x-gzip", 415, "unsupported_media_type"),
+    ],
+)
+async def test_what_cannot_be_done_is_refused_in_the_one_shape(
+    models: Path, header: bytes, status: int, code: str
+) -> None:
+    async with served(models) as server:
+        head = b"POST /v1/mattes HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 1\r\n"
+        told, refusal = await said(server.port, head + header + b"\r\n\r\nx")
+        assert (told, refusal["code"], len(refusal["request_id"])) == (status, code, 32)
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n"])
+async def test_headers_that_never_end_are_not_waited_for(models: Path, begun: bytes) -> None:
+    async with served(models, keepalive_s=0.3) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(begun)
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
+        writer.close()
+
+
+async def test_an_idle_connection_is_closed(models: Path) -> None:
+    async with served(models, keepalive_s=0.3) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        async with asyncio.timeout(5):
+            assert b'{"live": true}' in await reader.read()
+        writer.close()
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A certificate for localhost, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    about = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
+    try:
+        subprocess.run([*command, *about, "-keyout", key, "-out", cert], check=True, capture_output=True)
+    except FileNotFoundError:
+        pytest.skip("openssl isn't here to make a certificate")
+    return str(cert), str(key)
+
+
+async def test_tls_is_spoken_with_a_certificate(models: Path, certificate: tuple[str, str]) -> None:
+    cert, key = certificate
+    trust = ssl.create_default_context(cafile=cert)
+    async with served(models, tls_certificate=cert, tls_key=key) as server:
+        assert server.url.startswith("https://127.0.0.1:")
+        async with ClientSession() as session, session.get(f"{server.url}/v2/health/live", ssl=trust) as answer:
+            assert answer.status == 200
+
+
+def test_a_bad_certificate_is_said_before_anything_listens(tmp_path: Path) -> None:
+    for name in ("cert.pem", "key.pem"):
+        (tmp_path / name).write_text("rubbish")
+    settings = Settings.read(None, tls_certificate=str(tmp_path / "cert.pem"), tls_key=str(tmp_path / "key.pem"))
+    with pytest.raises(SettingsError, match="expected a PEM certificate"):
+        tls(settings)
+
+
+def test_a_host_that_is_not_here_is_said() -> None:
+    with pytest.raises(SettingsError, match=r"192\.0\.2\.1"):
+        bound(Settings.read(None, host="192.0.2.1", open=True, port=0))
+
+
+async def test_two_servers_never_share_a_grpc_port_unknowingly(models: Path, unused_tcp_port: int) -> None:
+    pytest.importorskip("grpc")
+    async with served(models, grpc_port=unused_tcp_port):
+        with pytest.raises(SettingsError, match="expected a free port"):
+            async with served(models, grpc_port=unused_tcp_port):
+                pytest.fail("the second one listens, too")
+
+
+async def test_who_reads_nothing_of_an_answer_is_let_go(models: Path, jpeg: bytes) -> None:
+    asked = "POST /v1/mattes?width=4096&height=4096&format=raw HTTP/1.1"
+    head = f"{asked}\r\nHost: x\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+    async with asyncio.timeout(10):
+        with socket.socket() as deaf:
+            async with served(models, keepalive_s=0.3, drain_s=60) as server:  # the end waits for answers on their way
+                deaf.connect(("127.0.0.1", server.port))
+                deaf.sendall(head.encode() + jpeg)
+                assert await asyncio.to_thread(deaf.recv, 8) == b"HTTP/1.1"
+
+
+async def test_who_reads_slowly_gets_the_whole_answer(models: Path, jpeg: bytes) -> None:
+    async with served(models, keepalive_s=0.3) as server:
+        url, size = f"{server.url}/v1/mattes?width=4096&height=4096&format=raw", 0
+        async with ClientSession() as session, session.post(url, data=jpeg) as answer:
+            async for chunk in answer.content.iter_chunked(2**20):
+                size += len(chunk)
+                await asyncio.sleep(0.05)
+    assert size == 4096 * 4096

@@ -1,0 +1,341 @@
+"""Places, turns and deadlines, without a server."""
+
+import asyncio
+import gc
+import random
+import weakref
+
+import pytest
+
+from danmatte.errors import DeadlineError, DrainingError, QueueFullError
+from danmatte.inference.admission import STUCK_AFTER, Admission
+from danmatte.telemetry.metrics import Timing
+
+
+def admission(**given: float) -> Admission:
+    """A small one."""
+    return Admission(**({"queue": 2, "in_flight": 1, "deadline_s": 5} | given))
+
+
+async def test_places_are_limited_and_given_back() -> None:
+    door = admission(queue=1)
+    async with door.place():
+        with pytest.raises(QueueFullError, match="all 1 places"):
+            async with door.place():
+                pass
+    async with door.place():
+        assert door.inside == 1
+    assert door.inside == 0
+
+
+async def test_an_answer_leaves_nothing_for_the_garbage_collector() -> None:
+    """A mask or a tensor would wait there with it, hundreds of them at a time."""
+    door = admission()
+
+    async def answer() -> None:
+        async with door.place(), door.deadline(), door.turn(Timing()):
+            await asyncio.sleep(0)
+
+    gc.collect()
+    gc.disable()
+    try:
+        task = asyncio.create_task(answer())
+        gone = weakref.ref(task)
+        await task
+        del task
+        await asyncio.sleep(0)
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+async def test_a_failure_gives_the_place_and_the_turn_back() -> None:
+    door = admission()
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError):
+            async with door.place(), door.turn(Timing()):
+                raise ZeroDivisionError
+    assert door.inside == 0
+
+
+async def test_turns_are_taken_in_order() -> None:
+    door, order = admission(), []
+
+    async def take(name: int) -> None:
+        async with door.turn(Timing()):
+            order.append(name)
+            await asyncio.sleep(0)
+
+    await asyncio.gather(*(take(name) for name in range(5)))
+    assert order == [0, 1, 2, 3, 4]
+
+
+async def test_who_leaves_the_line_holds_nobody_up() -> None:
+    door = admission()
+    async with door.turn(Timing()):
+        waiting = asyncio.create_task(door.turn(Timing()).__aenter__())
+        await asyncio.sleep(0)
+        waiting.cancel()
+    async with asyncio.timeout(1), door.turn(Timing()):
+        pass
+
+
+async def test_the_wait_for_a_turn_is_the_queue_phase() -> None:
+    door, timing = admission(), Timing()
+    async with door.turn(Timing()):
+        waiting = asyncio.create_task(door.turn(timing).__aenter__())
+        await asyncio.sleep(0.05)
+    await waiting
+    assert timing.phases_ms["queue"] >= 40
+
+
+async def test_the_deadline_counts_the_wait() -> None:
+    door = admission(deadline_s=0.05)
+    async with door.turn(Timing()):
+        with pytest.raises(DeadlineError, match=r"0\.05 s"):
+            async with door.deadline(), door.turn(Timing()):
+                pass
+
+
+async def test_a_timeout_of_the_block_itself_is_left_alone() -> None:
+    with pytest.raises(TimeoutError):
+        async with admission().deadline():
+            raise TimeoutError
+
+
+async def test_an_empty_house_is_drained_at_once() -> None:
+    door = admission()
+    assert await door.drain(1)
+    with pytest.raises(DrainingError):
+        async with door.place():
+            pass
+
+
+async def test_draining_waits_for_those_inside() -> None:
+    door = admission()
+    async with door.place():
+        assert not await door.drain(0.05)
+    assert await door.drain(0.05)
+
+
+async def inside(door: Admission, caller: str = "", timing: Timing | None = None) -> None:
+    """A post that arrives, has its turn, and stays."""
+    async with door.place(caller), door.turn(timing or Timing(), caller):
+        await asyncio.Event().wait()
+
+
+async def started(*posts) -> list[asyncio.Task[None]]:
+    """Posts under way, as far as they get."""
+    tasks = [asyncio.create_task(post) for post in posts]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    return tasks
+
+
+async def left(*tasks: asyncio.Task[None]) -> None:
+    """They leave."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
+def measured(door: Admission, interval_s: float) -> Admission:
+    """A door behind which a turn ends every `interval_s`, when all are taken."""
+    door._turns.interval_s = interval_s
+    return door
+
+
+async def test_who_would_wait_too_long_is_refused_at_once_with_a_time_to_return() -> None:
+    door = measured(admission(queue=99, in_flight=1, max_wait_s=0.5), 0.2)
+    posts = await started(*(inside(door) for _ in range(9)))
+    refused = [task for task in posts if task.done()]
+    assert len(refused) == 9 - 1 - 2
+    error = refused[0].exception()
+    assert isinstance(error, QueueFullError)
+    assert "0.6 s" in str(error)
+    measured(door, 2.0)
+    with pytest.raises(QueueFullError) as told:
+        await inside(door)
+    assert told.value.retry_after_s == 4
+    await left(*posts)
+
+
+@pytest.mark.parametrize("interval_s", [0.005, 3.0])
+async def test_unless_it_is_said_as_many_may_wait_as_compute(interval_s: float) -> None:
+    door = measured(admission(queue=99, in_flight=4, deadline_s=30), interval_s)
+    posts = await started(*(inside(door) for _ in range(12)))
+    assert sum(not task.done() for task in posts) == 4 + 4
+    await left(*posts)
+
+
+async def test_one_may_always_wait_however_slow_the_turns_are() -> None:
+    door = measured(admission(queue=99, in_flight=1, max_wait_s=0.01, deadline_s=30), 3.0)
+    posts = await started(inside(door), inside(door), inside(door))
+    assert [task.done() for task in posts] == [False, False, True]
+    await left(*posts)
+
+
+@pytest.mark.parametrize(("interval_s", "waiting"), [(0.5, 6), (0.8, 2), (2.0, 0)])
+async def test_who_could_not_be_answered_before_the_deadline_is_refused_at_once(
+    interval_s: float, waiting: int
+) -> None:
+    door = measured(admission(queue=99, in_flight=4, max_wait_s=60, deadline_s=5), interval_s)
+    posts = await started(*(inside(door) for _ in range(12)))
+    assert sum(not task.done() for task in posts) == 4 + waiting
+    await left(*posts)
+
+
+async def test_bodies_that_arrive_count_as_turns_to_come() -> None:
+    door = measured(admission(queue=99, in_flight=1, max_wait_s=0.5), 0.2)
+
+    async def arriving() -> None:
+        async with door.place():
+            await asyncio.Event().wait()
+
+    posts = await started(*(arriving() for _ in range(9)))
+    assert sum(task.done() for task in posts) == 9 - 3
+    assert door.expected_wait_s() == pytest.approx(0.6)
+    await left(*posts)
+    assert door.expected_wait_s() == 0
+
+
+async def test_bodies_that_trickle_keep_nobody_out_and_are_asked_again_when_they_are_there() -> None:
+    door = measured(admission(queue=99, in_flight=1, max_wait_s=0.5), 0.2)
+    come = asyncio.Event()
+
+    async def part() -> None:
+        async with door.turn(Timing()):
+            await asyncio.Event().wait()
+
+    async def trickling() -> list[object]:
+        async with door.place():
+            await come.wait()
+            return await asyncio.gather(part(), part(), return_exceptions=True)
+
+    slow = await started(*(trickling() for _ in range(3)))
+    assert door.expected_wait_s() == pytest.approx(0.6)
+    await asyncio.sleep(0.6)
+    quick = await started(*(inside(door) for _ in range(3)))
+    assert not any(task.done() for task in (*slow, *quick))
+    come.set()
+    await started()
+    assert all(isinstance(told, QueueFullError) for task in slow for told in task.result())
+    await left(*quick)
+    assert (door.inside, door.waiting, door._turns.free) == (0, 0, 1)
+
+
+async def test_a_crowd_of_one_caller_costs_others_no_admission() -> None:
+    door = measured(admission(queue=99, in_flight=1, max_wait_s=0.5), 0.2)
+    greedy = await started(*(inside(door, "greedy") for _ in range(9)))
+    assert door.expected_wait_s("greedy") == pytest.approx(0.6)
+    assert door.expected_wait_s("modest") == pytest.approx(0.4)
+    [modest] = await started(inside(door, "modest"))
+    assert not modest.done()
+    await left(modest, *greedy)
+
+
+async def test_when_all_places_are_taken_the_greedy_make_room() -> None:
+    door = admission(queue=4, in_flight=1)
+    greedy = await started(*(inside(door, "greedy") for _ in range(4)))
+    modest = await started(inside(door, "modest"), inside(door, "modest"), inside(door, "modest"))
+    assert [task.done() for task in greedy] == [False, False, True, True]
+    assert [task.done() for task in modest] == [False, False, True]
+    assert isinstance(greedy[3].exception(), QueueFullError)
+    assert "fewer" in str(greedy[3].exception())
+    assert door.inside == 4
+    await left(*greedy, *modest)
+    assert (door.inside, door.waiting) == (0, 0)
+
+
+async def test_the_next_greedy_make_room_when_the_greediest_have_begun() -> None:
+    door = admission(queue=5, in_flight=3)
+    begun = await started(*(inside(door, "greediest") for _ in range(3)))
+    greedy = await started(*(inside(door, "greedy") for _ in range(2)))
+    [modest] = await started(inside(door, "modest"))
+    assert [task.done() for task in (*begun, *greedy, modest)] == [False, False, False, False, True, False]
+    await left(modest, *begun, *greedy)
+
+
+async def test_who_computes_is_not_thrown_out() -> None:
+    door = admission(queue=2, in_flight=2)
+    greedy = await started(inside(door, "greedy"), inside(door, "greedy"))
+    [modest] = await started(inside(door, "modest"))
+    assert isinstance(modest.exception(), QueueFullError)
+    assert not any(task.done() for task in greedy)
+    await left(*greedy)
+
+
+async def test_a_callers_own_deadline_is_kept_and_the_servers_too() -> None:
+    door = admission(deadline_s=0.05)
+    for timeout_s, says in ((0.01, r"0\.01 s"), (9, r"0\.05 s"), (None, r"0\.05 s"), (0, r"0\.05 s")):
+        with pytest.raises(DeadlineError, match=says):
+            async with door.deadline(timeout_s):
+                await asyncio.Event().wait()
+
+
+async def test_half_of_the_callers_leaving_at_any_moment_leave_nothing_behind() -> None:
+    door, chance = admission(queue=50, in_flight=3), random.Random(0)
+
+    async def post(caller: str) -> None:
+        async with door.place(caller), door.deadline():
+            await asyncio.sleep(chance.random() / 1000)
+            async with door.turn(Timing(), caller):
+                await asyncio.sleep(chance.random() / 1000)
+
+    for _ in range(20):
+        posts = await started(*(post(chance.choice("abc")) for _ in range(40)))
+        await asyncio.sleep(chance.random() / 200)
+        for task in posts[::2]:
+            task.cancel()
+        await asyncio.gather(*posts, return_exceptions=True)
+    assert (door.inside, door.waiting, door._turns.free) == (0, 0, 3)
+
+
+async def late(door: Admission, timeout_s: float | None = None) -> None:
+    """Misses a deadline."""
+    with pytest.raises(DeadlineError):
+        async with door.deadline(timeout_s), door.turn(Timing()):
+            await asyncio.sleep(10)
+
+
+async def test_who_answers_nobody_in_time_is_not_ready_for_a_while() -> None:
+    door = admission(deadline_s=0.02)
+    for _ in range(STUCK_AFTER):
+        assert door.ready
+        await late(door)
+    assert (door.ready, door.stuck) == (False, True)
+    await asyncio.sleep(0.06)
+    assert door.ready  # tried again
+    await late(door)
+    assert door.stuck  # and found no better
+    async with door.turn(Timing()):
+        pass
+    assert door.ready
+
+
+async def test_an_impatient_caller_says_nothing_of_the_server() -> None:
+    door = admission(deadline_s=5)
+    for _ in range(2 * STUCK_AFTER):
+        await late(door, timeout_s=0.001)
+    assert door.ready
+
+
+async def test_a_place_whose_answer_has_begun_is_not_given_away() -> None:
+    door = admission(queue=2)
+    begun = asyncio.Event()
+
+    async def answering(begins: bool) -> None:
+        async with door.place("greedy"):
+            if begins:
+                door.keep_place()
+            begun.set()
+            await asyncio.sleep(0.1)
+
+    first = asyncio.create_task(answering(begins=False))
+    await asyncio.sleep(0)
+    second = asyncio.create_task(answering(begins=True))  # the newest, and so the one who would go
+    await asyncio.sleep(0)
+    async with door.place("modest"):
+        await second
+    with pytest.raises(QueueFullError):
+        await first

@@ -1,0 +1,127 @@
+"""Turns go round over the callers, whoever leaves, and are measured."""
+
+import asyncio
+
+import pytest
+
+from danmatte.inference.fair_semaphore import Turns
+
+
+class Clock:
+    """A time that is set."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Queue:
+    """Callers who ask for turns, in order, and what they got."""
+
+    def __init__(self, turns: Turns) -> None:
+        self.turns = turns
+        self.served: list[str] = []
+
+    async def asks(self, caller: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._ask(caller))
+        await asyncio.sleep(0)
+        return task
+
+    async def _ask(self, caller: str) -> None:
+        await self.turns.take(caller)
+        self.served.append(caller)
+
+    async def hand_out(self, count: int) -> str:
+        for _ in range(count):
+            self.turns.give_back()
+            await asyncio.sleep(0)
+        return "".join(self.served)
+
+
+@pytest.fixture
+async def queue() -> Queue:
+    """One turn, taken."""
+    turns = Turns(1)
+    await turns.take("somebody")
+    return Queue(turns)
+
+
+async def test_a_greedy_caller_waits_behind_everybody_elses_first(queue: Queue) -> None:
+    for caller in "aaaaabbc":
+        await queue.asks(caller)
+    assert queue.turns.waiting == {"a": 5, "b": 2, "c": 1}
+    assert await queue.hand_out(8) == "abcabaaa"
+    assert queue.turns.free == 0
+
+
+async def test_one_callers_turns_are_in_order_of_asking() -> None:
+    turns, order = Turns(1), []
+
+    async def take(name: int) -> None:
+        await turns.take("a")
+        order.append(name)
+        turns.give_back()
+
+    await asyncio.gather(*(take(name) for name in range(5)))
+    assert order == [0, 1, 2, 3, 4]
+
+
+async def test_a_newcomer_is_next_but_one_whatever_others_have(queue: Queue) -> None:
+    for caller in "aaaaaaaa":
+        await queue.asks(caller)
+    await queue.hand_out(2)
+    await queue.asks("b")
+    assert await queue.hand_out(2) == "aaab"
+
+
+async def test_who_leaves_the_line_is_passed_over(queue: Queue) -> None:
+    tasks = [await queue.asks(caller) for caller in "abac"]
+    tasks[0].cancel()
+    tasks[1].cancel()
+    await asyncio.sleep(0)
+    assert await queue.hand_out(2) == "ac"
+
+
+async def test_who_leaves_with_a_turn_just_handed_over_passes_it_on(queue: Queue) -> None:
+    first, _ = await queue.asks("a"), await queue.asks("b")
+    queue.turns.give_back()
+    first.cancel()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert queue.served == ["b"]
+
+
+async def test_when_all_left_the_turn_is_free_again(queue: Queue) -> None:
+    tasks = [await queue.asks(caller) for caller in "aab"]
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    queue.turns.give_back()
+    assert (queue.turns.free, queue.turns.waiting) == (1, {})
+
+
+@pytest.mark.parametrize("at_once", [1, 4])
+async def test_the_interval_is_that_of_all_turns_together(at_once: int) -> None:
+    clock = Clock()
+    turns = Turns(4, clock)
+    for _ in range(100):
+        began = [await turns.take("a") for _ in range(at_once)]
+        clock.now += 0.2
+        for start in began:
+            turns.measure(start)
+        for _ in began:
+            turns.give_back()
+    assert turns.interval_s == pytest.approx(0.2 / at_once)
+
+
+async def test_the_interval_follows_a_server_that_slows_down() -> None:
+    clock = Clock()
+    turns = Turns(1, clock)
+    for took_s in [0.01] * 10 + [0.1] * 40:
+        began = await turns.take("a")
+        clock.now += took_s
+        turns.measure(began)
+        turns.give_back()
+    assert turns.interval_s == pytest.approx(0.1, rel=0.05)

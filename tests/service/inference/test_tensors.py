@@ -1,0 +1,187 @@
+"""Named tensors in, named tensors out, without any transport."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+import numpy as np
+import pytest
+
+from danmatte.contract.manifest import Manifest
+from danmatte.engine import FakeEngine, Served
+from danmatte.errors import EngineError, PictureError, TensorError
+from danmatte.frame import Pixels, Probabilities, Size
+from danmatte.inference.tensors import MASK, MAX_BATCH, Inference, Question, Tensor, spread
+from danmatte.telemetry.metrics import Timing
+from tests.service.toy import Toy, manifest
+
+TOY = Toy()
+SHAPE = (1, TOY.height, TOY.width, 3)
+
+
+class Pictures:
+    """Pictures whose only byte is their light; masks that say what they were made of."""
+
+    async def looked(self, body: bytes, served: Served, timing: Timing) -> tuple[Size, Probabilities]:
+        if not body:
+            raise PictureError("empty")
+        return Size(len(body), 7), await served.engine.infer(np.full(SHAPE, body[0], np.uint8), timing)
+
+    async def infer(self, picture: Pixels, served: Served, timing: Timing) -> Probabilities:
+        return await served.engine.infer(picture, timing)
+
+    async def mask(self, values: Probabilities, frame: Size, manifest: Manifest, timing: Timing) -> bytes:
+        return f"{frame} {values.mean():.1f}".encode()
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[Served]:
+    """A toy that measures brightness."""
+    told = msgspec.convert(manifest(TOY), Manifest)
+    engine = FakeEngine(told)
+    yield Served(told, engine)
+    engine.close()
+
+
+def pixels(*lights: int) -> Tensor:
+    """A batch, each picture of one brightness."""
+    values = np.stack([np.full(SHAPE[1:], light, np.uint8) for light in lights])
+    return Tensor("frame", "UINT8", values.shape, values)
+
+
+class Turns:
+    """Turns for everybody; `most` says how many were had at once, `taken` how many at all."""
+
+    def __init__(self) -> None:
+        self.now = self.most = self.taken = 0
+
+    @asynccontextmanager
+    async def turn(self, timing: Timing) -> AsyncIterator[None]:
+        self.now += 1
+        self.taken += 1
+        self.most = max(self.most, self.now)
+        yield
+        self.now -= 1
+
+
+async def answer(served: Served, tensor: Tensor, *outputs: str) -> list[Tensor]:
+    return await Inference(Pictures()).run(Question((tensor,), outputs), served, Timing(), Turns().turn)
+
+
+async def test_a_batch_is_split_and_joined_in_order(served: Served) -> None:
+    (person,) = await answer(served, pixels(0, 255, 51))
+    assert (person.name, person.datatype, person.shape) == ("person", "FP32", (3, TOY.rows, TOY.columns, 1))
+    assert np.array(person.values)[:, 0, 0, 0] == pytest.approx([0, 1, 0.2])
+
+
+async def test_one_picture_is_not_copied(served: Served) -> None:
+    seen: list[Pixels] = []
+
+    class Watching(FakeEngine):
+        async def infer(self, picture: Pixels, timing: Timing | None = None) -> Probabilities:
+            seen.append(picture)
+            return await super().infer(picture, timing)
+
+    tensor = pixels(9)
+    await answer(Served(served.manifest, Watching(served.manifest)), tensor)
+    assert np.shares_memory(seen[0], tensor.values)
+
+
+async def test_encoded_pictures_are_fitted(served: Served) -> None:
+    person, masks = await answer(served, Tensor("frame", "BYTES", (2,), [b"\xff", b"\0\0"]), "person", MASK)
+    assert np.array(person.values)[:, 0, 0, 0].tolist() == [1, 0]
+    assert (masks.datatype, masks.shape, list(masks.values)) == ("BYTES", (2,), [b"7x1 1.0", b"7x2 0.0"])
+
+
+async def test_a_tensors_mask_has_the_inputs_size(served: Served) -> None:
+    (mask,) = await answer(served, pixels(255), MASK)
+    assert list(mask.values) == [f"{TOY.width}x{TOY.height} 1.0".encode()]
+
+
+async def test_one_bad_picture_fails_its_batch(served: Served) -> None:
+    with pytest.raises(PictureError):
+        await answer(served, Tensor("frame", "BYTES", (2,), [b"\xff", b""]))
+
+
+BATCH = Question((Tensor("frame", "BYTES", (12,), [b"a"] * 12),), ("person", MASK))
+
+
+@pytest.fixture
+async def slow(served: Served) -> AsyncIterator[Served]:
+    """As `served`, 5 ms later."""
+    engine = FakeEngine(served.manifest, delay_s=0.005)
+    yield Served(served.manifest, engine)
+    engine.close()
+
+
+async def test_a_batch_takes_what_the_clock_says(slow: Served) -> None:
+    timing, began = Timing(), time.perf_counter()
+    await Inference(Pictures()).run(BATCH, slow, timing, Turns().turn)
+    assert 5 <= sum(timing.phases_ms.values()) <= 1000 * (time.perf_counter() - began)
+    assert len(timing.spans) == 12
+
+
+@pytest.mark.parametrize(("gathers", "free", "most"), [(1, 0, 4), (6, 0, 6), (1, 9, 9)])
+async def test_each_picture_of_a_batch_has_a_turn_and_few_have_one_at_once(
+    slow: Served, gathers: int, free: int, most: int
+) -> None:
+    told = slow.manifest
+    replaced = msgspec.structs.replace
+    told = replaced(told, configuration=replaced(told.configuration, batch=gathers))
+    turns = Turns()
+    person, masks = await Inference(Pictures()).run(BATCH, Served(told, slow.engine), Timing(), turns.turn, free=free)
+    assert (turns.most, turns.taken, turns.now) == (most, 12, 0)
+    assert (person.shape[0], len(masks.values)) == (12, 12)
+
+
+async def test_a_closed_engine_is_an_error(served: Served) -> None:
+    served.engine.close()
+    with pytest.raises(EngineError):
+        await answer(served, pixels(1, 2))
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        Tensor("x", "UINT8", SHAPE, np.zeros(SHAPE, np.uint8)),
+        Tensor("frame", "FP32", SHAPE, np.zeros(SHAPE, np.float32)),
+        Tensor("frame", "UINT8", SHAPE[1:], np.zeros(SHAPE[1:], np.uint8)),
+        Tensor("frame", "BYTES", (1, 2), [b"", b""]),
+        Tensor("frame", "BYTES", (MAX_BATCH + 1,), [b"a"] * (MAX_BATCH + 1)),
+        Tensor("frame", "BYTES", (0,), []),
+        Tensor("frame", "BYTES", (), []),
+    ],
+)
+async def test_what_isnt_the_manifests_is_refused(served: Served, tensor: Tensor) -> None:
+    with pytest.raises(TensorError):
+        await answer(served, tensor)
+
+
+async def test_the_largest_batch_passes(served: Served) -> None:
+    (person,) = await answer(served, Tensor("frame", "BYTES", (MAX_BATCH, 1), [b"a"] * MAX_BATCH))
+    assert person.shape[0] == MAX_BATCH
+
+
+@pytest.mark.parametrize("outputs", [("x",), ("person", "person")])
+async def test_outputs_are_known_and_named_once(served: Served, outputs: tuple[str, ...]) -> None:
+    with pytest.raises(TensorError):
+        await answer(served, pixels(1), *outputs)
+
+
+async def test_the_rest_is_given_up_when_one_fails() -> None:
+    left = asyncio.Event()
+
+    async def act(fails: bool) -> None:
+        if fails:
+            raise EngineError("no")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            left.set()
+
+    with pytest.raises(EngineError):
+        await spread(act, [(False,), (True,)], 2)
+    async with asyncio.timeout(5):
+        await left.wait()

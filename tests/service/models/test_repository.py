@@ -1,0 +1,154 @@
+"""Which version is served, and what a bad one does to the others."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from danmatte.contract.artifact import Artifact
+from danmatte.engine import FakeEngine
+from danmatte.errors import EngineError, ModelError, SettingsError, UnknownModelError, UnknownVersionError
+from danmatte.models import Repository
+from tests.service.models.opener import Opener, spoil
+from tests.service.toy import Toy, publish
+
+
+@pytest.fixture
+def opener() -> Opener:
+    return Opener()
+
+
+async def test_the_newest_version_is_served(tmp_path: Path, opener: Opener) -> None:
+    for version in (2, 10, 9):
+        publish(tmp_path, version=version)
+    repository = Repository(tmp_path, opener)
+    repository.load()
+    assert opener.opened == [("toy", 10)]
+    assert (await repository.find()).manifest.version == 10
+    assert (await repository.find("toy", 10)).manifest.version == 10
+
+
+async def test_a_bad_version_leaves_the_older_one_serving(tmp_path: Path, opener: Opener) -> None:
+    publish(tmp_path, version=1)
+    spoil(publish(tmp_path, version=2))
+    repository = Repository(tmp_path, opener)
+    repository.load()
+    assert (await repository.find("toy")).manifest.version == 1
+    bad, good = repository.listing()[0]["versions"]
+    assert (bad["version"], bad["state"]) == (2, "failed")
+    assert "graph.xml" in bad["reason"]
+    assert (good["version"], good["state"]) == (1, "ready")
+    with pytest.raises(ModelError, match=r"graph\.xml"):
+        await repository.find("toy", 2)
+
+
+async def test_an_engine_that_refuses_is_a_bad_version(tmp_path: Path) -> None:
+    publish(tmp_path, version=1)
+    publish(tmp_path, version=2)
+
+    def picky(found: Artifact) -> FakeEngine:
+        if found.manifest.version == 2:
+            raise ModelError("no such device")
+        return FakeEngine(found.manifest)
+
+    repository = Repository(tmp_path, picky)
+    repository.load()
+    assert (await repository.find()).manifest.version == 1
+
+
+async def test_all_who_wait_for_a_version_get_one_opening(tmp_path: Path, opener: Opener) -> None:
+    for version in (1, 2):
+        publish(tmp_path, version=version)
+    repository = Repository(tmp_path, opener)
+    repository.load()
+    leaving = asyncio.create_task(repository.find("toy", 1))
+    await asyncio.sleep(0)
+    staying = [asyncio.create_task(repository.find("toy", 1)) for _ in range(3)]
+    await asyncio.sleep(0)
+    leaving.cancel()
+    assert len({id(served) for served in await asyncio.gather(*staying)}) == 1
+    assert opener.opened == [("toy", 2), ("toy", 1)]
+
+
+async def test_spares_are_few_and_the_least_used_goes(tmp_path: Path, opener: Opener) -> None:
+    for version in (1, 2, 3, 4):
+        publish(tmp_path, version=version)
+    repository = Repository(tmp_path, opener, spares=2)
+    repository.load()
+    for version in (1, 2, 1, 3, 1, 2):
+        await repository.find("toy", version)
+    assert [version for _, version in opener.opened] == [4, 1, 2, 3, 2]
+
+
+async def test_what_failed_is_not_tried_again(tmp_path: Path, opener: Opener) -> None:
+    spoil(publish(tmp_path, version=1))
+    publish(tmp_path, version=2)
+    repository = Repository(tmp_path, opener)
+    repository.load()
+    for _ in range(2):
+        with pytest.raises(ModelError, match="size_bytes"):
+            await repository.find("toy", 1)
+        (tmp_path / "toy/1/graph.xml").unlink(missing_ok=True)
+
+
+async def test_the_unknown_is_refused_by_name(tmp_path: Path, opener: Opener) -> None:
+    publish(tmp_path)
+    repository = Repository(tmp_path, opener)
+    repository.load()
+    with pytest.raises(UnknownModelError, match="did you mean 'toy'"):
+        await repository.find("toi")
+    with pytest.raises(UnknownVersionError, match="received 7"):
+        await repository.find("toy", 7)
+
+
+async def test_a_model_without_a_good_version_says_why(tmp_path: Path, opener: Opener) -> None:
+    publish(tmp_path, name="good")
+    spoil(publish(tmp_path, name="bad"))
+    repository = Repository(tmp_path, opener)
+    repository.load()
+    assert (await repository.find()).manifest.name == "good"
+    with pytest.raises(ModelError, match="bad/1"):
+        await repository.find("bad")
+
+
+def test_a_folder_without_models_cannot_be_served(tmp_path: Path, opener: Opener) -> None:
+    with pytest.raises(SettingsError, match="expected <name>/<version>"):
+        Repository(tmp_path, opener).load()
+    with pytest.raises(SettingsError, match="expected <name>/<version>"):
+        Repository(tmp_path / "nowhere", opener).load()
+
+
+def test_only_bad_versions_cannot_be_served(tmp_path: Path, opener: Opener) -> None:
+    spoil(publish(tmp_path))
+    with pytest.raises(SettingsError, match=r"toy/1: .*graph\.xml"):
+        Repository(tmp_path, opener).load()
+
+
+async def test_several_models_need_a_default(tmp_path: Path, opener: Opener) -> None:
+    for name in ("a", "b"):
+        publish(tmp_path, name=name)
+    with pytest.raises(SettingsError, match="--model"):
+        Repository(tmp_path, opener).load()
+    repository = Repository(tmp_path, opener, default="b")
+    assert repository.load().manifest.name == "b"
+    with pytest.raises(SettingsError, match="'c'"):
+        Repository(tmp_path, opener, default="c").load()
+
+
+async def test_a_version_published_later_can_be_asked_for(tmp_path: Path, opener: Opener) -> None:
+    publish(tmp_path, version=1)
+    repository = Repository(tmp_path, opener)
+    repository.load()
+    publish(tmp_path, Toy(step=8), version=2)
+    assert (await repository.find("toy", 2)).manifest.version == 2
+
+
+async def test_closing_closes_the_engines(tmp_path: Path, opener: Opener) -> None:
+    publish(tmp_path)
+    repository = Repository(tmp_path, opener)
+    served = repository.load()
+    repository.close()
+    with pytest.raises(EngineError, match="closed"):
+        await served.engine.infer(None)
+    assert json.dumps(repository.listing())

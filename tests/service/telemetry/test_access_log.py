@@ -1,0 +1,51 @@
+"""Lines come whole and in order, and nobody waits for who reads them."""
+
+import json
+import os
+
+import pytest
+
+from danmatte.telemetry.access_log import AccessLog
+
+
+def test_a_line_is_whole_whatever_is_in_it() -> None:
+    read, write = os.pipe()
+    log = AccessLog(write)
+    log.write({"path": '/a\n"b\u2028', "status": 200})
+    log.write({"path": "/c", "status": 404})
+    log.close()
+    os.close(write)
+    with os.fdopen(read, encoding="utf-8") as lines:
+        assert [json.loads(line)["path"] for line in lines.read().rstrip("\n").split("\n")] == ['/a\n"b\u2028', "/c"]
+
+
+def test_a_reader_who_sleeps_costs_lines_and_no_time() -> None:
+    read, write = os.pipe()
+    lost: list[int] = []
+    log = AccessLog(write, longest=4, dropped=lambda: lost.append(1))
+    big = {"path": "x" * 70_000}  # more than a pipe holds: the writer waits
+    for _ in range(20):
+        log.write(big)
+    assert len(lost) >= 15
+    log.close(timeout_s=0.01)  # given up, and not waited for
+    os.close(read)
+
+
+def test_a_reader_who_left_stops_nothing() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    lost: list[int] = []
+    log = AccessLog(write, dropped=lambda: lost.append(1))
+    log.write({"status": 200})
+    log.close()
+    os.close(write)
+    assert lost == [1]
+
+
+def test_a_line_that_is_no_text_costs_no_other(capfd: pytest.CaptureFixture[str]) -> None:
+    lost: list[int] = []
+    log = AccessLog(1, dropped=lambda: lost.append(1))
+    log.write({"path": "/\udcff"})
+    log.write({"path": "/a"})
+    log.close()
+    assert (capfd.readouterr().out, lost) == ('{"path":"/a"}\n', [1])

@@ -1,0 +1,119 @@
+"""Phases and how they are written."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from danmatte.telemetry.metrics import SHARED_FOLDER, Metrics, Timing
+
+
+def test_phases_are_written_as_server_timing() -> None:
+    timing = Timing()
+    for name in ("queue", "decode", "queue"):
+        with timing.phase(name):
+            pass
+    assert re.fullmatch(r"queue;dur=\d+\.\d\d, decode;dur=\d+\.\d\d", str(timing))
+
+
+def test_a_phase_that_failed_is_counted() -> None:
+    timing = Timing()
+    with pytest.raises(ZeroDivisionError), timing.phase("decode"):
+        raise ZeroDivisionError
+    assert timing.phases_ms["decode"] >= 0
+
+
+def test_a_thread_may_add_a_phase_while_the_others_are_counted() -> None:
+    timing, metrics = Timing(), Metrics()
+    timing.spend("queue", 1.0)
+    for name in timing.phases_ms:
+        timing.spend(f"after {name}", 1.0)
+    metrics.timed(timing)
+    assert list(timing.phases_ms) == ["queue", "after queue"]
+
+
+def test_a_moment_counts_for_whoever_is_foremost() -> None:
+    whole, parts = Timing(), [Timing(), Timing(), Timing()]
+    parts[0].spans += [("queue", 0, 1), ("decode", 1, 2), ("infer", 2, 5)]
+    parts[1].spans += [("queue", 0, 3), ("decode", 3, 6), ("infer", 6, 7)]
+    parts[2].spans += [("encode", 6.5, 8)]
+    whole.gather(parts)
+    assert whole.phases_ms == {"infer": 4000, "decode": 2000, "encode": 1000, "queue": 1000}
+    assert len(whole.spans) == 7
+
+
+WORKER = """
+from danmatte.telemetry.metrics import Metrics
+metrics = Metrics()
+for _ in range(3):
+    metrics.answered("v2", 200, None, 0.02)
+metrics.watch("danmatte_gauge", "x", lambda: 7)
+metrics.sample()
+"""
+
+
+def test_however_many_workers_die_their_files_stay_few_and_their_sums_whole(tmp_path: Path) -> None:
+    surroundings = os.environ | {SHARED_FOLDER: str(tmp_path)}
+    page = f"{WORKER.splitlines()[1]}\nprint(Metrics().page().decode())"
+
+    def ran(code: str) -> str:
+        """What a process of its own says, and its number before it."""
+        code = f"import os; print(os.getpid()){chr(10)}{code}"
+        return subprocess.run([sys.executable, "-c", code], env=surroundings, capture_output=True, text=True).stdout
+
+    for dead in range(1, 4):
+        pid = int(ran(WORKER).split()[0])
+        ran(f"from danmatte.telemetry.metrics import bury{chr(10)}bury({pid})")
+        said = ran(page)
+        scraper = int(said.split()[0])
+        assert f'danmatte_request_seconds_count{{protocol="v2"}} {3 * dead}.0' in said
+        assert f'danmatte_request_seconds_bucket{{le="0.025",protocol="v2"}} {3 * dead}.0' in said
+        assert "danmatte_gauge" not in said
+        ran(f"from danmatte.telemetry.metrics import bury{chr(10)}bury({scraper})")
+        assert sorted(path.name for path in tmp_path.glob("*.db")) == ["counter_dead.db", "histogram_dead.db"]
+
+
+BEGINNING = """
+import sys
+from pathlib import Path
+from prometheus_client.mmap_dict import MmapedDict
+whole = MmapedDict.__init__
+def slowly(self, name, *given):
+    Path(name).touch()
+    print("begun", flush=True)
+    sys.stdin.readline()
+    whole(self, name, *given)
+MmapedDict.__init__ = slowly
+from danmatte.telemetry.metrics import Metrics
+Metrics()
+"""
+SCRAPING = """
+from danmatte.telemetry.metrics import Metrics
+metrics = Metrics()
+print("ready", flush=True)
+input()
+print(metrics.page().decode())
+"""
+
+
+def test_a_page_waits_for_a_worker_whose_files_are_begun(tmp_path: Path) -> None:
+    def running(code: str, first: str) -> subprocess.Popen[str]:
+        """A process that has said its first word."""
+        command, pipe = [sys.executable, "-c", code], subprocess.PIPE
+        process = subprocess.Popen(
+            command, env=os.environ | {SHARED_FOLDER: str(tmp_path)}, stdin=pipe, stdout=pipe, text=True
+        )
+        assert process.stdout.readline().strip() == first
+        return process
+
+    with running(SCRAPING, "ready") as scraper, running(BEGINNING, "begun") as worker:
+        scraper.stdin.write("\n")
+        scraper.stdin.flush()
+        with pytest.raises(subprocess.TimeoutExpired):
+            scraper.wait(0.5)
+        worker.communicate(timeout=30)
+        said, _ = scraper.communicate(timeout=30)
+    assert "danmatte_worker_starts_total 2.0" in said

@@ -1,0 +1,96 @@
+"""The messages of the live stream, byte by byte."""
+
+import math
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from danmatte.errors import BodyError
+from danmatte.messages import OFFER_HEADER_BYTES, Answer, Flag, Offer, Picture, Spent, pts_of
+
+FLOAT32 = some.floats(0, 1e6, width=32)
+SIDES = some.integers(1, 65535)
+PTS = some.floats(allow_nan=False, allow_infinity=False)
+
+
+def test_an_offer_is_laid_out_as_documented() -> None:
+    message = Offer(1234.5, b"nv12", Picture.NV12, (320, 180)).pack()
+    assert message == bytes.fromhex("444d4c31 01 01 0000 00000000004a9340 4001 b400") + b"nv12"
+    assert OFFER_HEADER_BYTES == 20
+
+
+def test_an_answer_is_laid_out_as_documented() -> None:
+    answer = Answer(
+        40.0,
+        b"mask",
+        flags=Flag.CUT,
+        size=(320, 180),
+        coverage=0.5,
+        version=7,
+        spent=Spent(1, 2, 3, 4),
+        skipped=(20.0,),
+    )
+    header = b"DML1" + bytes([2, 1]) + struct.pack("<HdHHfQ4fII", 200, 40.0, 320, 180, 0.5, 7, 1, 2, 3, 4, 1, 4)
+    assert len(header) == 56
+    assert answer.pack() == header + struct.pack("<d", 20.0) + b"mask"
+
+
+@given(PTS, some.binary(min_size=1))
+def test_encoded_offers_come_back(pts: float, body: bytes) -> None:
+    offer = Offer(pts, body)
+    assert Offer.unpack(offer.pack()) == offer
+    assert pts_of(offer.pack()) == pts
+
+
+@given(PTS, some.binary(min_size=1), some.sampled_from([Picture.NV12, Picture.RGB24]), SIDES, SIDES)
+def test_raw_offers_come_back(pts: float, body: bytes, picture: Picture, width: int, height: int) -> None:
+    offer = Offer(pts, body, picture, (width, height))
+    assert Offer.unpack(offer.pack()) == offer
+
+
+@given(
+    some.builds(
+        Answer,
+        pts=PTS,
+        body=some.binary(),
+        status=some.sampled_from([200, 422, 503]),
+        flags=some.sampled_from([Flag.NONE, Flag.CUT, Flag.HELD, Flag.CUT | Flag.HELD]),
+        size=some.tuples(SIDES, SIDES),
+        coverage=some.floats(0, 1, width=32),
+        version=some.integers(0, 2**53),
+        spent=some.builds(Spent, FLOAT32, FLOAT32, FLOAT32, FLOAT32),
+        skipped=some.lists(PTS, max_size=20).map(tuple),
+    )
+)
+def test_answers_come_back(answer: Answer) -> None:
+    assert Answer.unpack(answer.pack()) == answer
+
+
+@given(some.binary(max_size=100))
+def test_other_bytes_are_no_offer(message: bytes) -> None:
+    assert pts_of(message) is None or message.startswith(b"DML1")
+
+
+@given(some.binary(max_size=100))
+def test_other_bytes_are_no_answer(message: bytes) -> None:
+    with pytest.raises(BodyError, match="message"):
+        Answer.unpack(message)
+
+
+@given(some.binary(min_size=16, max_size=60))
+def test_any_header_after_the_magic_is_an_offer_or_refused_by_its_field(rest: bytes) -> None:
+    try:
+        offer = Offer.unpack(b"DML1" + rest)
+    except BodyError as error:
+        assert str(error).startswith("message: ")  # noqa: PT017 - one of two good outcomes
+    else:
+        assert math.isfinite(offer.pts)
+
+
+@pytest.mark.parametrize("cut", [0, 55, 56, 63, 67])
+def test_an_answer_that_is_cut_is_refused(cut: int) -> None:
+    message = Answer(1.0, b"mask", skipped=(0.0,)).pack()
+    with pytest.raises(BodyError, match="expected"):
+        Answer.unpack(message[:cut])

@@ -1,0 +1,183 @@
+"""What `check-config` says, and keeps to itself."""
+
+import asyncio
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from danmatte.app import build
+from danmatte.engine import FakeEngine
+from danmatte.errors import SettingsError
+from danmatte.preflight import rehearse
+from danmatte.settings import Settings, configured, described
+from tests.service.toy import publish
+
+
+def said(environment: dict[str, str], **flags: str) -> list[str]:
+    """The lines."""
+    return list(rehearse(configured(None, environment, flags)))
+
+
+def test_every_setting_is_said_with_its_origin(models: Path) -> None:
+    lines = said({"DANMATTE_MODELS": str(models)}, port="9001")
+    assert [line.split(" = ")[0] for line in lines[: len(described())]] == list(described())
+    assert "port = 9001  # --port" in lines
+    assert 'host = "127.0.0.1"  # default' in lines
+    assert "# toy/1: good" in lines
+
+
+def test_secrets_stay_secret(models: Path, tmp_path: Path) -> None:
+    digest = hashlib.sha256(b"secret").hexdigest()
+    keys = tmp_path / "keys.toml"
+    keys.write_text(f'player = "{digest}"\n')
+    where = "https://user:hunter2@collector:4318/v1"
+    text = "\n".join(said({"DANMATTE_MODELS": str(models)}, keys=str(keys), otlp_endpoint=where))
+    assert str(keys) in text
+    assert digest not in text
+    assert "hunter2" not in text
+    assert "https://…@collector:4318/v1" in text
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        ({"models": "nowhere"}, "nowhere: expected <name>/<version>/manifest.json"),
+        ({"model": "none"}, "of a model named 'none'"),
+        ({"keys": "nowhere.toml"}, "nowhere.toml"),
+        ({"tls_certificate": "nowhere.pem", "tls_key": "nowhere.pem"}, "expected a PEM certificate"),
+    ],
+)
+def test_what_would_stop_the_server_is_said(models: Path, flags: dict[str, str], says: str) -> None:
+    with pytest.raises(SettingsError, match=says):
+        said({}, **({"models": str(models)} | flags))
+
+
+def rehearsed(**flags: str) -> tuple[list[str], str]:
+    """The lines on models, and what would stop the server."""
+    lines: list[str] = []
+    try:
+        for line in rehearse(configured(None, {}, flags)):
+            lines += [line] * line.startswith("# ")
+    except SettingsError as error:
+        return lines, str(error)
+    return lines, ""
+
+
+def served(**flags: str) -> str:
+    """What stops the server itself, short of a port that is taken; with a cache it is the real one."""
+    open_engine = None if "cache" in flags else lambda found: FakeEngine(found.manifest)
+
+    async def start() -> None:
+        runner = web.AppRunner(build(Settings.read(None, **flags), open_engine))
+        try:
+            await runner.setup()
+        finally:
+            await runner.cleanup()
+
+    try:
+        asyncio.run(start())
+    except SettingsError as error:
+        return str(error)
+    return ""
+
+
+BROKEN = "broken"  # instead of a policy: its newest graph is
+
+
+@pytest.mark.parametrize(
+    ("policies", "model", "stopped", "says"),
+    [
+        ({"a": ""}, "", "", "# a/2: good"),
+        ({"a": "enabled = false"}, "", "was unloaded", "# a: unloaded"),
+        ({"a": "enabled = false", "b": ""}, "", "", "# a: unloaded"),
+        ({"a": "enabled = false", "b": ""}, "a", "was unloaded", "# b/2: good"),
+        ({"a": "", "b": ""}, "", "several models (a, b)", "# b/2: good"),
+        ({"a": "", "b": ""}, "b", "", "# a/2: good"),
+        ({"a": "pin = 3"}, "", "", "# a: a/3: there is no such version"),
+        ({"a": "pin = 3\ncanary = {version = 2, share = 0.5}"}, "", "", "# a/1: good"),
+        ({"a": "canary = {version = 2, share = 0.5}\npin = 1"}, "", "", "# a/2: good"),
+        ({"a": "pin = 'x'"}, "", "", "serving.toml"),
+        ({"a": BROKEN}, "", "", "graph.bin"),
+        ({"a": BROKEN, "b": "enabled = false"}, "a", "", "# b/2: good"),
+    ],
+)
+def test_models_are_judged_as_serving_judges_them(
+    tmp_path: Path, policies: dict[str, str], model: str, stopped: str, says: str
+) -> None:
+    for name, policy in policies.items():
+        folders = [publish(tmp_path, name=name, version=version) for version in (1, 2)]
+        if policy == BROKEN:
+            (folders[1] / "graph.bin").write_bytes(b"broken")
+        elif policy:
+            (tmp_path / name / "serving.toml").write_text(policy)
+    lines, error = rehearsed(models=str(tmp_path), model=model)
+    assert error == served(models=str(tmp_path), model=model)
+    assert stopped in error
+    assert bool(stopped) == bool(error)
+    assert any(says in line for line in lines), lines
+
+
+def test_a_pinned_version_that_is_broken_leaves_nobody_when_it_is_the_oldest(tmp_path: Path) -> None:
+    (publish(tmp_path, version=1) / "graph.bin").write_bytes(b"broken")
+    publish(tmp_path, version=2)
+    (tmp_path / "toy" / "serving.toml").write_text("pin = 1")
+    lines, error = rehearsed(models=str(tmp_path))
+    assert "toy/1" in error
+    assert error == served(models=str(tmp_path))
+    assert "# toy/2: good" in lines
+
+
+def test_a_bad_version_that_is_opened_on_demand_only_is_said(tmp_path: Path) -> None:
+    (publish(tmp_path, version=1) / "graph.bin").write_bytes(b"broken")
+    publish(tmp_path, version=2)
+    lines, error = rehearsed(models=str(tmp_path))
+    assert error == ""
+    assert any(line.startswith("# toy/1: ") and "graph.bin" in line for line in lines), lines
+
+
+@pytest.mark.parametrize(
+    ("library", "flags"),
+    [
+        ("grpc", {"grpc_port": "50051"}),
+        ("opentelemetry.sdk.trace", {"otlp_endpoint": "http://127.0.0.1:4318"}),
+    ],
+)
+def test_an_extra_that_is_missing_is_said_as_serving_says_it(
+    models: Path, monkeypatch: pytest.MonkeyPatch, library: str, flags: dict[str, str]
+) -> None:
+    given = {"models": str(models)} | flags
+    assert rehearsed(**given)[1] == ""
+    for module in [name for name in sys.modules if name.startswith("danmatte.api.grpc.")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, library, None)
+    error = rehearsed(**given)[1]
+    assert "expected the extra" in error
+    assert error == served(**given)
+
+
+def test_a_cache_that_cannot_be_used_is_said_as_serving_says_it(models: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    for folder in ("file", "file/below", "open"):
+        given = {"models": str(models), "cache": str(tmp_path / folder)}
+        error = rehearsed(**given)[1]
+        assert folder in error
+        assert error == served(**given)
+
+
+def test_a_cache_is_left_for_the_server_to_make(models: Path, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir(mode=0o700)
+    for folder in ("there", "new/newer", "there/new"):
+        assert rehearsed(models=str(models), cache=str(tmp_path / folder))[1] == ""
+    assert [path.name for path in tmp_path.rglob("*")] == ["there"]
+
+
+def test_asking_for_health_needs_no_engine() -> None:
+    code = "import sys, danmatte.preflight; print(*{'openvino', 'grpc', 'opentelemetry'} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == ""

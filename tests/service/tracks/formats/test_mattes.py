@@ -1,0 +1,179 @@
+"""`.mattes` as FORMAT.md has it; the reader here was written from that page alone."""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from danmatte.errors import TrackError
+from danmatte.frame import Size
+from danmatte.tracks import Entry, Format, Header, TrackReader, TrackWriter
+
+SIZE = Size(24, 33)
+
+
+class Reader:
+    """The inflated segment, read by the page's table."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.at = data, 0
+
+    def byte(self) -> int:
+        self.at += 1
+        return self.data[self.at - 1]
+
+    def varint(self) -> int:
+        byte = self.byte()
+        return byte if byte < 128 else byte % 128 + 128 * self.varint()
+
+    def signed(self) -> int:
+        value = self.varint()
+        return value // 2 if value % 2 == 0 else -(value + 1) // 2
+
+    def turns(self) -> Iterator[int]:
+        while True:
+            byte = self.byte()
+            assert byte < 243
+            for _ in range(5):
+                yield byte % 3
+                byte //= 3
+
+
+def records(data: bytes, pts: int, size: Size) -> Iterator[tuple[int, int, int, np.ndarray]]:
+    reader, mask, before = Reader(data), None, []
+    while reader.at < len(data):
+        pts += reader.varint()
+        flags, coverage = reader.byte(), reader.byte()
+        if not flags & 8:
+            corners = []
+            for number in range(reader.varint()):
+                x, y = before[number] if number < len(before) else (0, 0)
+                corners.append((x + reader.signed(), y + reader.signed()))
+            mask, before = drawn(corners, reader.turns(), size), corners
+        yield pts, flags, coverage, mask
+
+
+def drawn(corners: list[tuple[int, int]], turns: Iterator[int], size: Size) -> np.ndarray:
+    """The page's own script."""
+    flips = np.zeros((size.height, size.width + 1), int)
+    for x0, y0 in corners:
+        x, y, dx, dy, side = x0, y0, 1, 0, -1
+        while True:
+            if dy:
+                flips[y if dy > 0 else y - 1, x] += 1
+            x, y = x + dx, y + dy
+            if (x, y) == (x0, y0):
+                break
+            turn = next(turns)
+            if turn:
+                side = -side if turn == 1 else side
+                dx, dy = (-dy, dx) if side > 0 else (dy, -dx)
+    return np.cumsum(flips, axis=1)[:, :-1] % 2 == 1
+
+
+@pytest.mark.parametrize("polarity", ["person", "background"])
+def test_the_file_is_as_the_page_says(polarity: str, tmp_path: Path) -> None:
+    entries = list(some())
+    with TrackWriter(tmp_path / "a.mattes", Header(SIZE, polarity, "né", 7)) as track:
+        for entry in entries:
+            track.add(entry)
+    data = (tmp_path / "a.mattes").read_bytes()
+    magic, version, painted, name, width, height, model, count = struct.unpack(">4sBBHHHII", data[:20])
+    assert (magic, version, painted) == (b"MATT", 1, polarity == "background")
+    assert (width, height, model, data[20 : 20 + name].decode()) == (33, 24, 7, "né")
+    found, end = [], 20 + name + 20 * count
+    for number in range(count):
+        start, offset, length = struct.unpack_from(">QQI", data, 20 + name + 20 * number)
+        assert offset == end
+        end += length
+        found += records(zlib.decompress(data[offset:end]), start, SIZE)
+    assert end == len(data)
+    assert [pts for pts, *_ in found] == [entry.pts_ms for entry in entries]
+    for (_, flags, coverage, bits), entry in zip(found, entries, strict=True):
+        assert np.array_equal(bits, entry.mask if polarity == "person" else ~entry.mask)
+        assert flags & 7 == entry.keyframe + 2 * entry.cut + 4 * entry.held
+        assert abs(coverage / 255 - entry.coverage) <= 0.5 / 255
+
+
+def some() -> Iterator[Entry]:
+    """Blobs, holes, noise, nothing and everything, some held."""
+    random = np.random.default_rng(1)
+    ys, xs = np.mgrid[:24, :33]
+    for number in range(40):
+        blob = (xs - number) ** 2 + (ys - 12) ** 2 < 81
+        ring = blob & ((xs - number) ** 2 + (ys - 12) ** 2 > 20)
+        mask = [blob, ring, random.random(SIZE) < 0.5, ~blob, blob & False, blob | True][number // 2 % 6]
+        yield Entry(900 * number, mask, number % 2 == 0, number % 12 == 0, number % 2 == 1, float(mask.mean()))
+
+
+def test_everything_an_entry_says_is_kept(tmp_path: Path) -> None:
+    entries = list(some())
+    with TrackWriter(tmp_path / "a.mattes", Header(SIZE, "person", "toy", 7)) as track:
+        for entry in entries:
+            track.add(entry)
+    with TrackReader(tmp_path / "a.mattes") as track:
+        assert track.header == Header(SIZE, "person", "toy", 7)
+        for entry, other in zip(entries, track, strict=True):
+            assert (entry.pts_ms, entry.keyframe, entry.cut, entry.held) == (
+                *(other.pts_ms, other.keyframe, other.cut, other.held),
+            )
+            assert np.array_equal(entry.mask, other.mask)
+            assert abs(entry.coverage - other.coverage) <= 0.5 / 255
+
+
+def test_one_pixel_of_a_person_is_not_nobody(tmp_path: Path) -> None:
+    with TrackWriter(tmp_path / "a.mattes", Header(Size(180, 320), "person")) as track:
+        for number, coverage in enumerate([0.0, 1 / 57_600]):
+            track.add(Entry(number, np.zeros((180, 320), np.bool_), coverage=coverage))
+    with TrackReader(tmp_path / "a.mattes") as track:
+        assert [entry.coverage > 0 for entry in track] == [False, True]
+
+
+def test_a_held_mask_costs_three_bytes_before_compression() -> None:
+    recorder = Format.registered[".mattes"].recorder(Header(Size(180, 320), "person"))
+    mask = np.random.default_rng(0).random((180, 320)) < 0.5
+    assert len(recorder.record(Entry(0, mask))) > 1000
+    assert len(recorder.record(Entry(33, mask, held=True))) == 3
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (bytes([0, 8, 0]), "a mask to repeat"),
+        (bytes([0, 16, 0, 0]), "known flags"),
+        (bytes([0, 0]), "another byte"),
+        (bytes([0, 0, 0, 1, 2, 2]), "turns: truncated"),
+        (bytes([0, 0, 0, 1, 2, 2, 243]), "below 243"),
+        (bytes([0, 0, 0, 1, 1, 2, 0]), "within 33x24"),
+        (bytes([0, 0, 0, 1, 66, 2, 0]), "within 33x24"),
+        (bytes([0, 0, 0, 1, 2, 2, *[0] * 9]), "within 33x24"),
+        (bytes([128] * 6), "at most 5 bytes"),
+        (bytes([0, 0, 0, 255, 255, 255, 255, 127]), "outlines: expected at most 792"),
+        (bytes([0, 0, 0, 1, 0, 0, 237, *[242] * 1000]), "cross its rows too often"),
+    ],
+)
+def test_segments_that_are_none_are_refused(data: bytes, says: str, tmp_path: Path) -> None:
+    packed = zlib.compress(data)
+    (tmp_path / "a.mattes").write_bytes(
+        Format.registered[".mattes"].head(Header(SIZE, "person"), [(0, len(packed))]) + packed
+    )
+    with pytest.raises(TrackError, match=says), TrackReader(tmp_path / "a.mattes") as track:
+        list(track)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "says"),
+    [(4, 2, "version 1"), (5, 2, "polarity"), (8, 0xFF, "size"), (20, 0xFF, "UTF-8"), (16, 0x80, "65536 segments")],
+)
+def test_heads_that_are_none_are_refused(place: int, value: int, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.mattes"
+    with TrackWriter(path, Header(Size(255, 2**14 - 1), "person", "toy", 7)) as track:
+        track.add(Entry(0, np.zeros((255, 2**14 - 1), np.bool_)))
+    data = bytearray(path.read_bytes())
+    data[place] = value
+    path.write_bytes(data)
+    with pytest.raises(TrackError, match=says):
+        TrackReader(path)

@@ -1,0 +1,178 @@
+"""The second look: at the people, all of them, in proportions that the network knows, and exactly in its place."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from danmatte.contract.manifest import Manifest, parse
+from danmatte.engine import FakeEngine, Served
+from danmatte.frame import Pixels, Probabilities, Size
+from danmatte.telemetry.metrics import Timing
+from danmatte.tracks import Header, TrackReader, TrackWriter
+from danmatte.tracks.masks import Tally
+from danmatte.tracks.pipeline import Pipeline
+from danmatte.tracks.refinement import Closer, Glance, Place
+from danmatte.tracks.selection import Plan
+from danmatte.video.reader import Video
+from tests.service.toy import Toy, manifest
+from tests.service.tracks.videos import write
+
+FRAME, WORKING = Size(720, 1280), Size(180, 320)
+
+
+@pytest.fixture(params=["stretch", "letterbox"])
+def square(request: pytest.FixtureRequest) -> Manifest:
+    """A network of square pictures."""
+    return parse(json.dumps(manifest(Toy(height=128, width=128, rule=request.param))).encode())
+
+
+def answer(known: Manifest, *people: tuple[int, int, int, int]) -> Probabilities:
+    """What a network of brightness says to a frame with people at these rows and columns, in the mask's pixels."""
+    values = np.zeros(known.output.shape[1:3], np.float32)
+    down = 128 / 180 if known.resize.rule == "stretch" else 128 / 320
+    for top, bottom, left, right in people:
+        rows, columns = (
+            slice(round(a * by / 4), round(b * by / 4)) for a, b, by in ((top, bottom, down), (left, right, 128 / 320))
+        )
+        values[rows, columns] = 1
+    return values
+
+
+def test_a_place_holds_the_person_and_some_of_what_is_around(square: Manifest) -> None:
+    place = Closer(square, FRAME, WORKING).place(answer(square, (60, 140, 100, 150)))
+    assert place is not None
+    assert place.top <= 60 - 8
+    assert place.left <= 100 - 5
+    assert place.top + place.size.height >= 140 + 8
+    assert place.left + place.size.width >= 150 + 5
+    assert place.size.height * place.size.width < 0.4 * 180 * 320
+
+
+def test_a_place_has_proportions_that_networks_know(square: Manifest) -> None:
+    closer = Closer(square, FRAME, WORKING)
+    tall, wide = (closer.place(answer(square, person)) for person in ((30, 150, 160, 176), (90, 110, 60, 240)))
+    assert tall.size.width >= 0.78 * tall.size.height
+    assert wide.size.height >= wide.size.width / 1.85
+
+
+def test_all_people_are_in_it_and_specks_are_not(square: Manifest) -> None:
+    closer = Closer(square, FRAME, WORKING)
+    two = closer.place(answer(square, (60, 120, 60, 90), (70, 120, 150, 180)))
+    assert two.left <= 60
+    assert two.left + two.size.width >= 180
+    speck = closer.place(answer(square, (60, 120, 60, 110), (20, 30, 290, 300)))
+    assert speck.left + speck.size.width < 250
+
+
+def test_at_the_border_a_place_moves_inwards(square: Manifest) -> None:
+    place = Closer(square, FRAME, WORKING).place(answer(square, (100, 180, 280, 320)))
+    assert place.top + place.size.height == 180
+    assert place.left + place.size.width == 320
+    assert place.size.width >= 0.78 * place.size.height
+
+
+@pytest.mark.parametrize("people", [(), ((0, 180, 40, 280),)], ids=["nobody", "everywhere"])
+def test_there_is_no_second_look_where_it_would_show_no_more(square: Manifest, people: tuple) -> None:
+    assert Closer(square, FRAME, WORKING).place(answer(square, *people)) is None
+
+
+@pytest.mark.parametrize(
+    ("frame", "working", "detail"),
+    [
+        ((720, 1280), (180, 320), (720, 1280)),
+        ((480, 854), (180, 320), (540, 960)),
+        ((2160, 3840), (180, 320), (720, 1280)),
+        ((90, 160), (180, 320), (180, 320)),
+        ((720, 1280), (36, 64), (720, 1280)),
+    ],
+)
+def test_frames_are_wanted_at_a_whole_number_of_times_the_masks_size(
+    square: Manifest, frame: tuple[int, int], working: tuple[int, int], detail: tuple[int, int]
+) -> None:
+    assert Closer(square, Size(*frame), Size(*working)).detail == Size(*detail)
+
+
+@pytest.mark.parametrize("offset", [1.5, 0.0], ids=["centres", "corners"])
+def test_a_place_lies_around_its_person_to_the_pixel(offset: float) -> None:
+    """Cells 8 to 15 down and 12 to 19 across; a cell is 4 pixels of the input, 5.625 and 10 of the mask."""
+    told = manifest(Toy(height=128, width=128, rule="stretch"))
+    told["output"]["grid"] |= {"offset_y": offset, "offset_x": offset}
+    values = np.zeros((32, 32), np.float32)
+    values[8:16, 12:20] = 1
+    place = Closer(parse(json.dumps(told).encode()), FRAME, WORKING).place(values)
+    moved = offset - 1.5
+    middle = ((48 + moved) * 180 / 128, (64 + moved) * 320 / 128)
+    sides = (45 + 2 * 0.05 * 180, 80 * 1.25)
+    assert place.top == pytest.approx(middle[0] - sides[0] / 2, abs=1)
+    assert place.left == pytest.approx(middle[1] - sides[1] / 2, abs=1)
+    assert place.size.height == pytest.approx(sides[0], abs=1.5)
+    assert place.size.width == pytest.approx(sides[1], abs=1.5)
+
+
+def test_nobody_is_looked_for_in_what_fills_the_input() -> None:
+    letterboxed = parse(json.dumps(manifest(Toy(height=128, width=128, rule="letterbox"))).encode())
+    closer, alone = Closer(letterboxed, FRAME, WORKING), answer(letterboxed, (60, 140, 100, 150))
+    beside = alone.copy()
+    beside[20:30, 10:20] = 1  # 18 of 32 rows show the frame
+    assert closer.place(beside) == closer.place(alone)
+    assert closer.place(np.where(np.arange(32)[:, None] >= 18, np.ones((32, 32), np.float32), 0)) is None
+
+
+def test_the_second_look_is_at_the_place_and_its_answer_goes_there_only(square: Manifest) -> None:
+    closer, place = Closer(square, FRAME, WORKING), Place(40, 60, Size(60, 90))
+    frame = np.zeros((720, 1280, 3), np.uint8)
+    frame[160:280, 240:420] = 255  # the upper left quarter of the place
+    picture = closer.picture(frame, place)
+    assert picture.shape == (1, 128, 128, 3)
+    values = picture[0, ..., 0].reshape(32, 4, 32, 4).mean((1, 3)).astype(np.float32) / 255
+    mask = np.full(WORKING, 0.5, np.float32)
+    closer.add(mask, Glance(values, place))
+    assert mask[40:67, 60:101].min() > 0.95
+    assert max(mask[73:100, 60:150].max(), mask[40:100, 109:150].max()) < 0.05
+    outside = np.ones(WORKING, bool)
+    outside[place.slices] = False
+    assert (mask[outside] == 0.5).all()
+
+
+def test_where_the_first_look_has_no_doubt_it_keeps_a_word(square: Manifest) -> None:
+    mask = np.ones(WORKING, np.float32)
+    glance = Glance(np.zeros((32, 32), np.float32), Place(0, 0, Size(80, 80)))
+    Closer(square, FRAME, WORKING).add(mask, glance)
+    assert mask[:80, :80] == pytest.approx(0.3, abs=1e-5)
+
+
+class Counted(FakeEngine):
+    """Keeps the pictures that it was shown."""
+
+    def __init__(self, known: Manifest) -> None:
+        super().__init__(known)
+        self.shown: list[Pixels] = []
+
+    async def infer(self, picture: Pixels, timing: Timing | None = None) -> Probabilities:
+        self.shown.append(picture)
+        return await super().infer(picture, timing)
+
+
+async def tracked(video: Path, out: Path, served: Served, *, closer: bool) -> tuple[np.ndarray, Tally]:
+    plan = Plan(WORKING, care=None, closer=closer)
+    with Video(video) as opened, TrackWriter(out, Header(plan.size, "person")) as writer:
+        tally = await Pipeline(served, in_flight=4).run(opened, plan, writer, lambda _: None)
+    with TrackReader(out) as track:
+        return np.array([entry.mask for entry in track]), tally
+
+
+async def test_a_track_of_second_looks_is_finer(tmp_path: Path, toy_manifest: Manifest) -> None:
+    pictures = [np.zeros((720, 1280), np.uint8) for _ in range(12)]
+    truths = np.zeros((12, *WORKING), bool)
+    for at, picture in enumerate(pictures):
+        picture[300 : 300 + 92, 411 + 12 * at : 411 + 12 * at + 77] = 255
+        truths[at] = picture[2::4, 2::4] > 127
+    video = write(tmp_path / "small.mp4", pictures)
+    engine = Counted(toy_manifest)
+    coarse, once = await tracked(video, tmp_path / "a.mattes", Served(toy_manifest, engine), closer=False)
+    fine, twice = await tracked(video, tmp_path / "b.mattes", Served(toy_manifest, engine), closer=True)
+    assert (once.inferred, once.looked_closer, twice.inferred, twice.looked_closer) == (12, 0, 12, 12)
+    assert len(engine.shown) == 36
+    assert (fine ^ truths).sum() < 0.5 * (coarse ^ truths).sum()

@@ -1,0 +1,196 @@
+"""Videos of every kind, read as they are shown."""
+
+import itertools
+import os
+from fractions import Fraction
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from danmatte.errors import TrackError
+from danmatte.frame import Size
+from danmatte.video.reader import Video, _Clock
+from tests.service.scenes import with_person
+from tests.service.tracks.videos import walking, write
+
+
+def times(path: Path, from_ms: int = 0) -> list[int]:
+    with Video(path) as video:
+        return [shot.pts_ms for shot in video.frames(from_ms)]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
+def test_a_variable_rate_keeps_its_times_to_the_millisecond(tmp_path: Path, suffix: str) -> None:
+    told = [0, 33, 67, 90, 300, 301, 1000, 2500, 2541]
+    codec = "libvpx-vp9" if suffix == ".webm" else "libx264"
+    assert times(write(tmp_path / f"a{suffix}", walking(9), times_ms=told, codec=codec)) == told
+
+
+def test_a_transport_stream_keeps_the_distances(tmp_path: Path) -> None:
+    found = times(write(tmp_path / "a.ts", walking(10)))
+    assert [later - sooner for sooner, later in itertools.pairwise(found)] == [40] * 9
+
+
+@pytest.mark.parametrize("rotation", [90, 180, -90])
+def test_a_rotated_video_is_seen_upright(tmp_path: Path, rotation: int) -> None:
+    shown = with_person(20)
+    shown = shown if rotation == 180 else np.ascontiguousarray(shown[:, :120])  # standing
+    stored = np.ascontiguousarray(np.rot90(shown, -rotation // 90))
+    with Video(write(tmp_path / "a.mp4", [stored] * 3, rotation=rotation)) as video:
+        assert video.size == shown.shape
+        shot = next(video.frames())
+    assert np.abs(shot.grey(video.size).astype(int) - shown).mean() < 12
+    assert shot.colours(Size(60, 40), "RGB").shape == (60, 40, 3)
+
+
+@pytest.mark.parametrize("size", [(91, 161), (179, 319), (17, 33)])
+def test_odd_sizes_are_read(tmp_path: Path, size: tuple[int, int]) -> None:
+    picture = np.ascontiguousarray(with_person(20)[: size[0], : size[1]])
+    with Video(write(tmp_path / "a.mkv", [picture] * 2, pixel="yuv444p")) as video:
+        assert video.size == size
+        colours = next(video.frames()).colours(video.size, "BGR")
+    assert np.abs(colours.mean(2) - picture).mean() < 15
+
+
+def test_ten_bits_are_read_like_eight(tmp_path: Path) -> None:
+    eight = write(tmp_path / "8.mp4", walking(2))
+    ten = write(tmp_path / "10.mp4", walking(2), pixel="yuv420p10le", codec="libx265")
+    pictures = []
+    for path in (eight, ten):
+        with Video(path) as video:
+            pictures.append(next(video.frames()).colours(Size(90, 160), "RGB").astype(int))
+    assert np.abs(pictures[0] - pictures[1]).mean() < 3
+
+
+def test_high_dynamic_range_is_brought_to_the_usual_brightness() -> None:
+    from danmatte.video.reader import _CURVES
+
+    (curve,) = _CURVES.values()
+    assert (np.diff(curve.astype(int)) >= 0).all()
+    assert curve[0] == 0
+    assert curve[255] == 255
+    paper_white = round(255 * 0.58)  # 203 nits in PQ
+    assert 170 < curve[paper_white] < 210
+
+
+def test_reading_from_the_middle_leaves_nothing_out(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mp4", walking(100))
+    assert times(path, 2000) == list(range(2000, 4000, 40))
+    with Video(path) as video:
+        for from_ms in (3000, 0, 1990):
+            assert next(video.frames(from_ms)).pts_ms == (from_ms + 39) // 40 * 40
+
+
+def test_a_transport_stream_is_read_from_the_middle_too(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.ts", walking(100))
+    whole = times(path)
+    assert times(path, whole[60]) == whole[60:]
+
+
+def test_a_video_that_breaks_off_is_read_up_to_there_and_says_so(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mp4", walking(200))
+    os.truncate(path, path.stat().st_size // 2)
+    with Video(path) as video:
+        found = [shot.pts_ms for shot in video.frames()]
+        assert 40 < len(found) < 160
+        assert found == list(range(0, 40 * len(found), 40))
+        assert "expected frames until 8000 ms" in video.broken
+        assert f"at {found[-1]} ms" in video.broken
+
+
+def test_a_whole_video_is_not_called_broken(tmp_path: Path) -> None:
+    with Video(write(tmp_path / "a.mp4", walking(50))) as video:
+        assert len(list(video.frames())) == 50
+        assert video.broken == ""
+        assert video.dropped == 0
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_sound_may_go_on_after_the_pictures(tmp_path: Path, suffix: str) -> None:
+    path = write(tmp_path / f"a{suffix}", walking(10), sound_s=5)
+    with Video(path) as video:
+        assert len(list(video.frames())) == 10
+        assert video.broken == ""
+        assert video.end_ms == 400
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_the_last_picture_of_a_slide_show_is_shown_for_long(tmp_path: Path, suffix: str) -> None:
+    path = write(tmp_path / f"a{suffix}", walking(3), times_ms=[0, 5000, 10_000], last_ms=5000)
+    with Video(path) as video:
+        assert len(list(video.frames())) == 3
+        assert video.broken == ""
+
+
+def test_a_bad_stretch_costs_its_frames_only(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mkv", walking(120))
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 3000] = os.urandom(3000)
+    path.write_bytes(data)
+    with Video(path) as video:
+        found = [shot.pts_ms for shot in video.frames()]
+    assert found[-1] == 119 * 40
+    assert len(found) > 60
+
+
+@pytest.mark.parametrize("content", [b"", b"no video at all" * 100])
+def test_what_is_no_video_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(content)
+    with pytest.raises(TrackError, match="expected a video"):
+        Video(path)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrackError, match=r"none\.mp4: expected a video"):
+        Video(tmp_path / "none.mp4")
+
+
+def test_sound_alone_is_refused(tmp_path: Path) -> None:
+    import av
+
+    path = tmp_path / "a.wav"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), "s16", "mono")
+        frame.rate = 8000
+        container.mux(stream.encode(frame))
+    with pytest.raises(TrackError, match="expected a stream of pictures"):
+        Video(path)
+
+
+@pytest.mark.parametrize(
+    ("told_s", "expected"),
+    [
+        ([0, 0.04, 0.08], [0, 40, 80]),
+        ([0, None, 0.08, None], [0, 40, 80, 120]),
+        ([None, None, None], [0, 40, 80]),
+        ([0, 0.08, 0.04, 0.12], [0, 80, None, 120]),
+        ([0, 0.04, 0.04], [0, 40, None]),
+        ([10, 10.04, 0, 0.04], [10_000, 10_040, 10_080, 10_120]),
+        ([0.0333333, 0.0666667], [33, 67]),
+    ],
+    ids=["good", "missing", "none at all", "out of order", "twice", "restarted", "rounded"],
+)
+def test_times_always_grow(told_s: list[float | None], expected: list[int | None]) -> None:
+    clock = _Clock(Fraction(25))
+    assert [clock.step(SimpleNamespace(time=time)) for time in told_s] == expected
+
+
+def test_pixels_that_are_not_square_are_counted_as_they_are_shown(tmp_path: Path) -> None:
+    import av
+
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, width=160, height=180, pix_fmt="yuv420p")
+        stream.codec_context.sample_aspect_ratio = Fraction(2)
+        picture = cv2.resize(with_person(20), (160, 180))
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(np.dstack([picture] * 3), "rgb24")))
+        container.mux(stream.encode(None))
+    with Video(path) as video:
+        assert video.size == (180, 160)
+        assert video.shown == (180, 320)

@@ -1,0 +1,133 @@
+"""Masks over time."""
+
+from itertools import pairwise
+
+import cv2
+import numpy as np
+import pytest
+
+from danmatte.video.stabiliser import Care, Stabiliser, Steady
+from tests.service.scenes import SIZE, person, probabilities, scene, with_person
+
+LIVE, OFFLINE = Care(ahead=0), Care()
+both = pytest.mark.parametrize("care", [LIVE, OFFLINE], ids=["live", "offline"])
+
+
+def run(care: Care, frames: list[tuple[np.ndarray, np.ndarray | None]]) -> list[Steady]:
+    stabiliser = Stabiliser(care)
+    ready = [item for at, (grey, values) in enumerate(frames) for item in stabiliser.step(grey, values, 40 * at)]
+    return [*ready, *stabiliser.finish()]
+
+
+def flicker(masks: list[np.ndarray]) -> float:
+    return float(np.mean([(one ^ other).sum() for one, other in pairwise(masks)]))
+
+
+def iou(one: np.ndarray, other: np.ndarray) -> float:
+    return float((one & other).sum() / (one | other).sum())
+
+
+@both
+def test_a_person_standing_still_stops_flickering(care: Care) -> None:
+    values = [probabilities(person(100), noise=at) for at in range(20)]
+    steady = run(care, [(with_person(100), each) for each in values])
+    before = flicker([each >= 0.5 for each in values])
+    assert flicker([item.alpha >= 0.5 for item in steady][5:]) < 0.35 * before
+
+
+@both
+@pytest.mark.parametrize("speed", [3, 9])
+def test_a_moving_person_leaves_no_trail(care: Care, speed: int) -> None:
+    places = range(20, 20 + 12 * speed, speed)
+    steady = run(care, [(with_person(x), probabilities(person(x))) for x in places])
+    for item, x in zip(steady, places, strict=True):
+        assert iou(item.alpha >= 0.5, person(x)) > 0.93
+
+
+@both
+def test_somebody_who_leaves_at_once_is_gone_at_once(care: Care) -> None:
+    here, away = (with_person(100), probabilities(person(100))), (scene(1), np.zeros(SIZE, np.float32))
+    steady = run(care, [here] * 6 + [away] * 3)
+    assert not (steady[6].alpha >= 0.5).any()
+    assert iou(steady[5].alpha >= 0.5, person(100)) > 0.95
+
+
+@both
+def test_nothing_is_blended_over_a_cut(care: Care) -> None:
+    here = (with_person(60), probabilities(person(60)))
+    there = (255 - with_person(200, number=2), probabilities(person(200)))
+    steady = run(care, [here] * 5 + [there] * 5)
+    assert [item.cut for item in steady] == [False] * 5 + [True] + [False] * 4
+    alone = run(care, [there] * 5)
+    assert np.array_equal(steady[5].alpha, alone[0].alpha)
+    assert np.array_equal(steady[4].alpha, run(care, [here] * 5)[4].alpha)
+
+
+def test_the_edge_lingers_rather_than_trembles() -> None:
+    values = np.full(SIZE, 0.0, np.float32)
+    values[40:170, 100:140] = 1
+    frames = []
+    for at in range(12):  # a fold of the coat that the network can't decide on
+        each = values.copy()
+        each[80:110, 140:160] = 0.52 if at % 2 else 0.48
+        frames.append((np.full(SIZE, 90, np.uint8), each))
+    masks = [item.alpha >= 0.5 for item in run(LIVE, frames)]
+    assert flicker(masks[3:]) == 0
+
+
+@both
+def test_what_only_the_colours_tell_apart_is_not_blended(care: Care) -> None:
+    grey, values = np.full(SIZE, 100, np.uint8), [probabilities(person(x)) for x in (100, 180)]
+    stabiliser = Stabiliser(care)
+    ready = []
+    for at in range(8):  # somebody in red is gone, somebody is there elsewhere, as bright as the ground
+        where = person((100, 180)[at >= 4])
+        red, green = (np.where(where, *pair).astype(np.uint8) for pair in ((180, 66), (66, 124)))
+        colours = cv2.merge([red, green, np.full(SIZE, 70, np.uint8)])
+        ready += stabiliser.step(grey, values[at >= 4], 40 * at, colours=colours, cut=False)
+    steady = [*ready, *stabiliser.finish()]
+    assert iou(steady[3].alpha >= 0.5, person(100)) > 0.95
+    assert iou(steady[4].alpha >= 0.5, person(180)) > 0.95
+
+
+def test_live_answers_at_once_and_offline_looks_ahead() -> None:
+    frame = (with_person(100), probabilities(person(100)))
+    live, offline = Stabiliser(LIVE), Stabiliser(OFFLINE)
+    assert [item.pts_ms for item in live.step(*frame, 7)] == [7]
+    assert [item.pts_ms for at in range(4) for item in offline.step(*frame, at)] == [0, 1]
+    assert [item.pts_ms for item in offline.finish()] == [2, 3]
+
+
+@both
+def test_a_held_frame_has_the_very_mask_before(care: Care) -> None:
+    frame, held = (with_person(100), probabilities(person(100))), (with_person(100), None)
+    steady = run(care, [frame, held, held, frame, held])
+    assert [item.pts_ms for item in steady] == [0, 40, 80, 120, 160]
+    assert [item.held for item in steady] == [False, True, True, False, True]
+    assert steady[2].alpha is steady[0].alpha
+    assert steady[4].alpha is steady[3].alpha
+
+
+def test_no_mask_is_held_over_a_cut_or_from_nowhere() -> None:
+    with pytest.raises(ValueError, match="expected probabilities"):
+        Stabiliser().step(scene(1), None, 0)
+    stabiliser = Stabiliser()
+    stabiliser.step(scene(1), probabilities(person(100)), 0)
+    with pytest.raises(ValueError, match="40 ms: expected probabilities"):
+        stabiliser.step(scene(2, light=150), None, 40)
+
+
+def test_a_margin_and_a_fade_are_chosen() -> None:
+    frame = [(with_person(100), probabilities(person(100)))]
+    assert run(Care(margin=5), frame)[0].alpha.sum() > run(Care(), frame)[0].alpha.sum()
+    tiny = np.zeros(SIZE, np.float32)
+    tiny[80:90, 100:106] = 1
+    far = np.where(tiny > 0, 220, scene(1)).astype(np.uint8)
+    assert run(Care(), [(far, tiny)])[0].alpha.max() == 0
+    assert run(Care(fade=False), [(far, tiny)])[0].alpha.max() > 0.5
+
+
+@pytest.mark.parametrize("wrong", [{"ahead": -1}, {"ahead": 3}, {"margin": -1}])
+def test_impossible_care_is_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="expected ahead 0 to 2"):
+        Care(**wrong)

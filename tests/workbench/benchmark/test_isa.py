@@ -1,0 +1,138 @@
+"""The same graphs as older CPUs would run them."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from danmatte_workbench.benchmark.isa import NATIVE, IsaPoint, isa
+from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.dataset import Dataset
+from danmatte_workbench.errors import InputError
+from danmatte_workbench.framing import Framing
+from danmatte_workbench.measurement import Measurement
+from danmatte_workbench.metrics.contender import Contender
+from danmatte_workbench.runtimes.isa_levels import USUAL, family, highest, missing, within
+from danmatte_workbench.source import Source
+from tests.workbench import inner, tiny
+from tests.workbench.conftest import Cook
+
+ONE = Configuration(streams=1, threads=1, infer_requests=1)
+OLDER = [level for level in USUAL if not missing(level) and level != highest()]
+ABSENT = [level for level in USUAL if missing(level)]
+AGES = 3600.0
+
+
+def quiet(_: str) -> None:
+    """Nobody listens."""
+
+
+def at(points: tuple[IsaPoint, ...], level: str) -> IsaPoint:
+    (found,) = (point for point in points if point.isa == level)
+    return found
+
+
+def metrics(point: IsaPoint) -> dict[str, Measurement]:
+    return {item.metric: item for item in point.measurements}
+
+
+@pytest.fixture
+def contender(plain: Source, cooked: Cook) -> Contender:
+    from danmatte_workbench.metrics import contender
+
+    return contender.cooked("float", plain, cooked(tiny.PLAIN), ONE)
+
+
+@pytest.fixture
+def unlabelled(labelled: Dataset) -> Dataset:
+    return dataclasses.replace(labelled, labelled=False)
+
+
+@pytest.mark.skipif(not OLDER, reason="this CPU has nothing that can be taken from it")
+def test_an_older_level_is_measured_beside_native_and_honoured(contender: Contender, labelled: Dataset) -> None:
+    told: list[str] = []
+    points = isa([contender], labelled, budget_s=AGES, tell=told.append, levels=[OLDER[0], *ABSENT])
+    home, older = at(points, NATIVE), at(points, OLDER[0])
+    assert set(metrics(home)) == {"throughput", "latency", "mean_iou"}
+    assert set(metrics(older)) == {"throughput", "latency", "ratio", "mean_iou", "iou_drop"}
+    assert older.honoured
+    assert within(older.effective, OLDER[0])
+    assert home.effective == highest()
+    assert abs(metrics(older)["iou_drop"].value) < 1  # float32 on any CPU
+    assert older.facts()["measurements"]["throughput"]["unit"] == "frames/s"
+    assert len(told) == len(points)
+
+
+@pytest.mark.skipif(not OLDER, reason="this CPU has nothing that can be taken from it")
+def test_without_masks_a_level_is_compared_with_natives_own(contender: Contender, unlabelled: Dataset) -> None:
+    points = isa([contender], unlabelled, budget_s=AGES, tell=quiet, levels=OLDER[:1])
+    assert set(metrics(at(points, NATIVE))) == {"throughput", "latency"}
+    drop = metrics(at(points, OLDER[0]))["iou_drop"]
+    assert 0 <= drop.value < 1
+    assert drop.samples == len(unlabelled)
+
+
+@pytest.mark.skipif(not OLDER, reason="this CPU has nothing that can be taken from it")
+def test_other_tensors_are_compared_as_tensors(contender: Contender, unlabelled: Dataset) -> None:
+    points = isa([contender], unlabelled, budget_s=AGES, tell=quiet, meaning="tensors", levels=OLDER[:1])
+    assert metrics(at(points, OLDER[0]))["disagreement"].value < 0.1
+
+
+@pytest.mark.skipif(not ABSENT, reason="this CPU has all there is")
+def test_levels_that_this_cpu_has_not_are_named_and_not_run(contender: Contender, unlabelled: Dataset) -> None:
+    points = isa([contender], unlabelled, budget_s=AGES, tell=quiet, levels=ABSENT[-1:])
+    skipped = at(points, ABSENT[-1])
+    assert skipped.measurements == ()
+    assert skipped.note.startswith("skipped: this CPU has no ")
+    assert skipped.facts()["measurements"] == {}
+
+
+@pytest.mark.skipif(highest() is None, reason="oneDNN has no levels for this CPU")
+def test_the_highest_level_is_natives_and_not_run_twice(contender: Contender, unlabelled: Dataset) -> None:
+    told: list[str] = []
+    points = isa([contender], unlabelled, budget_s=AGES, tell=told.append, levels=[str(highest())])
+    assert [point.isa for point in points] == [NATIVE]
+    assert any("see native" in line for line in told)
+
+
+@pytest.mark.skipif(not OLDER, reason="this CPU has nothing that can be taken from it")
+def test_levels_that_no_time_is_left_for_say_so(contender: Contender, unlabelled: Dataset) -> None:
+    points = isa([contender], unlabelled, budget_s=0.1, tell=quiet, levels=OLDER[:1])
+    assert metrics(at(points, NATIVE))
+    assert at(points, OLDER[0]).note.startswith("not measured: it takes ")
+
+
+@pytest.mark.skipif(not OLDER, reason="this CPU has nothing that can be taken from it")
+def test_frames_without_people_leave_the_speed(tmp_path: Path, unlabelled: Dataset) -> None:
+    nobody = Contender("blind", "openvino", blind(tmp_path), Framing((65, 65)), grid=None, configuration=ONE)
+    points = isa([nobody], unlabelled, budget_s=AGES, tell=quiet, levels=OLDER[:1])
+    older = at(points, OLDER[0])
+    assert "ratio" in metrics(older)
+    assert "iou_drop" not in metrics(older)
+    assert "nobody" in older.note
+
+
+def blind(folder: Path) -> Path:
+    """A graph whose answer is 0 everywhere."""
+    import openvino as ov
+    from openvino import opset13 as ops
+
+    from danmatte_workbench.runtimes import openvino
+
+    model = openvino.read(inner.write(folder / "graph.xml").path)
+    answer = model.output(0).get_node().input_value(0)
+    nothing = ops.multiply(answer, np.zeros((1, 1, 1, 1), np.float32))
+    return openvino.save(ov.Model([ops.result(nothing)], model.get_parameters(), "blind"), folder / "blind.xml").path
+
+
+def test_an_unknown_level_and_what_is_no_ir_are_refused(contender: Contender, unlabelled: Dataset) -> None:
+    with pytest.raises(InputError, match=r"received AVX521_CORE; did you mean AVX512_CORE\?"):
+        isa([contender], unlabelled, budget_s=1, tell=quiet, levels=["AVX521_CORE"])
+    frozen = dataclasses.replace(contender, engine="tensorflow", path=Path("graph.pb"))
+    with pytest.raises(InputError, match=r"float: expected an IR, received graph\.pb"):
+        isa([frozen], unlabelled, budget_s=1, tell=quiet)
+
+
+def test_families_are_as_kernels_are_called() -> None:
+    assert [family(level) for level in USUAL] == ["avx2", "avx512", "avx512", "avx512", "amx"]

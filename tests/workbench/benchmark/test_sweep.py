@@ -1,0 +1,154 @@
+"""The search over settings, and a sweep of a real graph."""
+
+import math
+import multiprocessing
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from danmatte_workbench.benchmark.bench import Task
+from danmatte_workbench.benchmark.space import BATCHES, Point, Space
+from danmatte_workbench.benchmark.sweep import Clock, Crew, search, sweep
+from danmatte_workbench.benchmark.windows import Timing
+from danmatte_workbench.configuration import Configuration, Setting
+from danmatte_workbench.errors import InputError, MachineError
+from danmatte_workbench.processes.child import Child
+from tests.workbench import inner
+from tests.workbench.answering import fated
+from tests.workbench.benchmark.test_space import measurement, point
+from tests.workbench.facts import HOST
+
+SPACE = Space.cpu(2)
+FIRST = point(SPACE.reference, 1.0)
+AGES = 3600.0
+
+
+def quiet(_: str) -> None:
+    """Nobody listens."""
+
+
+class Landscape:
+    """Speeds that are known; ``cliff`` are batches that can't be timed. What was asked for is kept."""
+
+    def __init__(self, *, cliff: tuple[int, ...] = ()) -> None:
+        self.asked: list[Setting] = []
+        self._cliff = cliff
+
+    def time(self, setting: Setting, until: float) -> Timing:
+        """Faster the nearer to batch 4 and two streams."""
+        assert until > time.monotonic() - 1
+        self.asked.append(setting)
+        if setting.batch in self._cliff:
+            raise MachineError("its process died")
+        away = abs(math.log2(setting.batch / 4)) + abs(setting.streams - 2)
+        ratio = 2.0 / (1 + away)
+        found = (measurement("throughput", 1000 * ratio), measurement("latency", 1.0), measurement("ratio", ratio))
+        return Timing(*found, agreed=True)
+
+
+def searched(landscape: Landscape, *, seconds: float = AGES, space: Space = SPACE) -> tuple[Point, ...]:
+    return search(landscape, space, FIRST, clock=Clock(time.monotonic() + seconds, seconds / 8), tell=quiet)
+
+
+def test_the_lines_come_first_and_no_setting_twice() -> None:
+    landscape = Landscape()
+    points = searched(landscape)
+    assert landscape.asked[: len(SPACE.lines) - 1] == SPACE.lines[1:]
+    assert len(landscape.asked) == len(set(landscape.asked)) == len(points) - 1
+    assert points[0] == FIRST
+
+
+def test_the_search_goes_beyond_the_lines_and_finds_the_peak() -> None:
+    landscape = Landscape()
+    points = searched(landscape)
+    assert len(landscape.asked) > len(SPACE.lines)
+    assert any(not setting.pinning for setting in landscape.asked)
+    fastest = max((item for item in points if item.timing), key=lambda item: item.timing.ratio.value)
+    assert (fastest.setting.batch, fastest.setting.streams) == (4, 2)
+
+
+def test_the_same_landscape_is_searched_in_the_same_order() -> None:
+    first, second = Landscape(), Landscape()
+    searched(first)
+    searched(second)
+    assert first.asked == second.asked
+
+
+def test_no_more_streams_than_threads_are_asked_for() -> None:
+    landscape = Landscape()
+    searched(landscape, space=Space.cpu(8))
+    assert all(setting.streams <= setting.threads for setting in landscape.asked)
+
+
+def test_what_cannot_be_timed_is_a_point_with_its_reason_and_the_search_goes_on() -> None:
+    points = searched(Landscape(cliff=(8,)))
+    died = [item for item in points if item.setting.batch == 8]
+    assert died
+    assert all(item.timing is None and item.note == "its process died" for item in died)
+    assert any(item.setting.batch == 16 and item.timing for item in points)
+
+
+def test_what_no_time_is_left_for_says_so_and_is_not_begun() -> None:
+    landscape = Landscape()
+    points = searched(landscape, seconds=5.0)  # the reference makes 10 frames a second
+    assert landscape.asked
+    assert max(setting.batch * setting.requests for setting in landscape.asked) <= 5
+    skipped = next(item for item in points if item.setting.batch == 16)
+    assert skipped.note.startswith("not measured: it takes 32 s")
+
+
+def test_no_time_at_all_leaves_the_reference() -> None:
+    assert searched(Landscape(), seconds=0.0) == (FIRST,)
+
+
+def test_a_crew_goes_on_with_a_new_child_after_one_died() -> None:
+    fates = iter(("die", "live"))
+    with Crew(lambda: Child("ill", fated, next(fates))) as crew:
+        with pytest.raises(MachineError, match=r"ill: its process died \(exit code 7\)"):
+            crew.time(Setting(), time.monotonic())
+        assert crew.time(Setting(), 5.0) == Task(Setting(), 5.0)  # the child that lives says back what it is asked
+    assert multiprocessing.active_children() == []
+
+
+@pytest.fixture(scope="module")
+def pictures() -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 256, (1, inner.SIDE, inner.SIDE, 3), np.uint8) for _ in range(4)]
+
+
+def test_a_graph_is_swept_within_its_budget(tmp_path: Path, pictures: list[np.ndarray]) -> None:
+    told: list[str] = []
+    begun = time.monotonic()
+    points = sweep(inner.write(tmp_path / "graph.xml"), pictures, budget_s=6.0, tell=told.append)
+    assert time.monotonic() - begun < 60
+    assert len(told) == len(points) >= 2
+    assert points[0].timing is not None
+    assert points[0].timing.throughput.unit == "frames/s"
+    assert points[0].timing.throughput.host.cpu == HOST.cpu or points[0].timing.throughput.host.cores >= 1
+    assert {item.setting.batch for item in points} <= set(BATCHES)
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "base", "error", "says"),
+    [
+        (0.0, Configuration(), InputError, "budget"),
+        (5.0, Configuration(device="NOSUCH"), MachineError, "NOSUCH"),
+    ],
+)
+def test_what_cannot_be_swept_is_refused_before_anything_starts(
+    tmp_path: Path, seconds: float, base: Configuration, error: type[Exception], says: str
+) -> None:
+    artifact = inner.write(tmp_path / "graph.xml")
+    begun = time.monotonic()
+    with pytest.raises(error, match=says):
+        sweep(artifact, [], budget_s=seconds, tell=quiet, base=base)
+    assert time.monotonic() - begun < 5
+
+
+def test_pictures_of_another_size_are_refused(tmp_path: Path) -> None:
+    wrong = [np.zeros((1, 9, 9, 3), np.uint8)]
+    with pytest.raises(InputError, match=r"graph\.xml: expected pictures of \(1, 65, 65, 3\), received \(1, 9, 9, 3\)"):
+        sweep(inner.write(tmp_path / "graph.xml"), wrong, budget_s=5.0, tell=quiet)

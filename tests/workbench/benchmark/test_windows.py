@@ -1,0 +1,95 @@
+"""Timing in short windows until they agree."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from danmatte_workbench.benchmark.windows import Patience, Window, Windows, gather
+from tests.workbench.facts import HOST
+
+ALWAYS = float("inf")
+
+
+class Clockwork:
+    """Runs whose speeds are known: frames a second, one after another, the last one for ever."""
+
+    def __init__(self, *speeds: float, diary: list[str] | None = None, name: str = "") -> None:
+        self._speeds, self._diary, self._name = list(speeds), diary, name
+
+    def __call__(self) -> Window:
+        if self._diary is not None:
+            self._diary.append(self._name)
+        speed = self._speeds.pop(0) if len(self._speeds) > 1 else self._speeds[0]
+        return Window(speed, (1000 / speed,))
+
+
+def gathered(own: Callable[[], Window], reference: Callable[[], Window], *, until: float = ALWAYS) -> Windows:
+    return gather(own, reference, Patience(least=3, most=6, tolerance=0.05), until=until)
+
+
+def test_windows_that_agree_end_at_the_least() -> None:
+    found = gathered(Clockwork(20), Clockwork(10))
+    assert (len(found.own), found.agreed) == (3, True)
+    assert found.ratios == [2.0, 2.0, 2.0]
+
+
+def test_noise_that_both_share_cancels() -> None:
+    found = gathered(Clockwork(20, 4, 40), Clockwork(10, 2, 20))
+    assert (len(found.own), found.agreed) == (3, True)
+
+
+def test_windows_that_settle_later_are_waited_for() -> None:
+    found = gathered(Clockwork(90, 20, 20, 20), Clockwork(10))
+    assert (len(found.own), found.agreed) == (4, True)
+
+
+def test_windows_that_never_agree_are_kept_with_a_wide_interval() -> None:
+    found = gathered(Clockwork(10, 20, 30, 40, 50, 60), Clockwork(10))
+    assert (len(found.own), found.agreed) == (6, False)
+    ratio = found.ratio("ratio", HOST)
+    assert (ratio.low, ratio.high) == (1.0, 6.0)
+
+
+def test_past_the_time_the_least_have_to_do() -> None:
+    found = gathered(Clockwork(10, 20, 30, 40, 50, 60), Clockwork(10), until=time.monotonic() - 1)
+    assert (len(found.own), found.agreed) == (3, False)
+
+
+def test_both_take_turns_and_neither_is_always_first() -> None:
+    diary: list[str] = []
+    gathered(Clockwork(1, 2, 1, 2, diary=diary, name="A"), Clockwork(1, diary=diary, name="B"))
+    assert "".join(diary).startswith("BAABBA")
+
+
+def test_throughput_and_latency_are_of_what_is_timed_and_not_of_the_reference() -> None:
+    found = gathered(Clockwork(20), Clockwork(10))
+    assert found.throughput(HOST).value == 20
+    assert found.latency(HOST).value == 50
+
+
+@pytest.mark.parametrize(
+    ("values", "agree"),
+    [
+        ((1.0, 1.0), False),
+        ((1.0, 1.04, 1.0), True),
+        ((1.0, 1.06, 1.0), False),
+        ((9.0, 1.0, 1.0, 1.0), True),
+        ((), False),
+    ],
+)
+def test_agreement_looks_at_the_newest(values: tuple[float, ...], agree: bool) -> None:
+    assert Patience(least=3, most=8, tolerance=0.05).agree(values) is agree
+
+
+@pytest.mark.parametrize("fields", [{"least": 1}, {"least": 5, "most": 4}, {"tolerance": 0.0}, {"tolerance": 1.5}])
+def test_impossible_patience_is_refused(fields: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        Patience(**fields)
+
+
+def test_an_empty_window_is_refused() -> None:
+    with pytest.raises(ValueError, match="frames in a window"):
+        Window(0.0, (1.0,))
+    with pytest.raises(ValueError, match="frames in a window"):
+        Window(1.0, ())

@@ -1,0 +1,81 @@
+"""Device strings: which can be used here, and what is said of the others."""
+
+import pytest
+
+from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.errors import MachineError
+from danmatte_workbench.runtimes.devices import check_device, devices, is_cpu, properties
+
+HERE = ("CPU", "GPU.0", "GPU.1")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["CPU", "GPU", "GPU.0", "GPU.1", "AUTO", "AUTO:GPU,CPU", "AUTO:-GPU,CPU", "HETERO:GPU,CPU", "MULTI:CPU(4),GPU.1"],
+)
+def test_what_is_there_can_be_used(text: str) -> None:
+    check_device(text, there=HERE)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("GPU", r"^device GPU isn't on this machine; there is CPU, and AUTO chooses by itself$"),
+        ("HETERO:GPU,CPU", r"^device HETERO:GPU,CPU: device GPU isn't on this machine; there is CPU"),
+        ("NPU", r"NPU isn't on this machine; there is CPU"),
+        ("CPU.1", r"CPU\.1 isn't on this machine"),
+        ("CPU.0", r"CPU\.0 isn't on this machine"),
+        ("cpu", r"'cpu' is no device that OpenVINO knows; did you mean CPU\?; there is CPU"),
+        ("GUP", r"did you mean GPU\?"),
+        ("ATUO", r"did you mean AUTO\?"),
+        ("", r"'' is no device"),
+        ("HETRO:CPU", r"expected AUTO, BATCH, HETERO, MULTI before the colon; did you mean HETERO\?"),
+        ("HETERO", r"expected devices, such as HETERO:CPU"),
+        ("MULTI:", r"expected devices, such as MULTI:CPU"),
+        ("MULTI:CPU,,CPU", r"expected devices between commas, received ''"),
+        ("MULTI:-CPU", r"only AUTO can leave devices out, received -CPU"),
+        ("AUTO:-CPU", r"leaves out everything"),
+        ("AUTO:-GUP", r"no device GUP; did you mean GPU\?"),
+    ],
+)
+def test_what_is_not_there_is_refused_with_what_is(text: str, says: str) -> None:
+    with pytest.raises(MachineError, match=says):
+        check_device(text, there=("CPU",))
+
+
+def test_every_number_of_a_family_is_left_out_with_it() -> None:
+    check_device("AUTO:-CPU", there=HERE)
+    with pytest.raises(MachineError, match="leaves out everything"):
+        check_device("AUTO:-GPU", there=("GPU.0", "GPU.1"))
+
+
+def test_a_machine_without_devices_says_so() -> None:
+    with pytest.raises(MachineError, match="there is none"):
+        check_device("CPU", there=())
+
+
+def test_the_cpu_of_this_machine_is_found_and_described() -> None:
+    found = {device.name: device for device in devices()}
+    assert "FP32" in found["CPU"].capabilities
+    assert found["CPU"].full_name
+    check_device("CPU")
+    check_device("AUTO:CPU")
+
+
+def test_threads_and_pinning_are_told_to_the_cpu_alone() -> None:
+    told = properties(Configuration(streams=2, threads=3), pinning=False)
+    assert (told["NUM_STREAMS"], told["INFERENCE_NUM_THREADS"], told["ENABLE_CPU_PINNING"]) == (2, 3, False)
+    other = properties(Configuration(device="HETERO:GPU,CPU", streams=2, threads=3), pinning=True)
+    assert other == {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": 2}
+
+
+def test_what_is_left_to_the_plugin_is_not_told() -> None:
+    assert properties(Configuration()) == {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+
+
+@pytest.mark.parametrize(
+    ("text", "only"),
+    [("CPU", True), ("MULTI:CPU(2)", True), ("AUTO:-GPU,CPU", True), ("GPU.0", False), ("HETERO:GPU,CPU", False)],
+)
+def test_whether_only_the_cpu_can_run_it(text: str, only: bool) -> None:
+    assert is_cpu(text) is only

@@ -1,0 +1,84 @@
+"""The exported graph: the official names, the network's own decisions, and fit for the workbench."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from danmatte_workbench import probing
+from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.runtimes import openvino, tensorflow
+from danmatte_workbench.training.deeplab import architecture
+from danmatte_workbench.training.deeplab.export import export
+from tests.workbench import tiny
+
+SIDE = 33
+
+
+@pytest.fixture(scope="module")
+def network() -> keras.Model:
+    keras.utils.set_random_seed(3)
+    return architecture.build((SIDE, SIDE))
+
+
+@pytest.fixture(scope="module")
+def graph(network: keras.Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("export") / "frozen_inference_graph.pb"
+    export(network, path)
+    return path
+
+
+def test_the_graph_has_the_official_names(graph: Path) -> None:
+    operations = {node.name: node.op for node in tensorflow.read_graph(graph).node}
+    assert operations["ImageTensor"] == "Placeholder"
+    assert operations["MobilenetV2/Conv/Conv2D"] == "Conv2D"
+    assert operations["MobilenetV2/expanded_conv_16/depthwise/depthwise"] == "DepthwiseConv2dNative"
+    assert operations["ArgMax"] == "ArgMax"
+    assert "SemanticPredictions" in operations
+
+
+def test_the_graph_is_frozen(graph: Path) -> None:
+    definition = tensorflow.read_graph(graph)
+    assert not {"VarHandleOp", "ReadVariableOp", "PartitionedCall"} & {node.op for node in definition.node}
+    assert not definition.library.function
+    weights = {node.name: node.op for node in definition.node}
+    convolutions = [node for node in definition.node if node.op in ("Conv2D", "DepthwiseConv2dNative")]
+    assert {weights[node.input[1]] for node in convolutions} == {"Const"}
+
+
+def test_the_graph_decides_as_the_network_does(graph: Path, network: keras.Model) -> None:
+    run = tensorflow.runner(graph, feed="ImageTensor:0", fetch="ArgMax:0")
+    pixels = tiny.scene(1, SIDE, SIDE)[0][None]
+    logits = network(pixels.astype(np.float32) / 127.5 - 1)
+    large = tf.compat.v1.image.resize_bilinear(logits, (SIDE, SIDE), align_corners=True)
+    assert (run(pixels) == tf.argmax(large, axis=3).numpy()).mean() >= 0.999
+
+
+@pytest.mark.parametrize("size", [(SIDE, SIDE), (48, 20), (100, 130)])
+def test_the_answer_has_the_pictures_size(graph: Path, size: tuple[int, int]) -> None:
+    run = tensorflow.runner(graph, feed="ImageTensor:0", fetch="SemanticPredictions:0")
+    answer = run(tiny.scene(1, *size)[0][None])
+    assert answer.shape == (1, *size)
+    assert answer.dtype == np.int32
+
+
+def test_the_workbench_understands_the_graph(graph: Path) -> None:
+    found = probing.inspect(graph, (SIDE, SIDE))
+    assert (found.port, found.node, found.answer) == ("0:MobilenetV2/Conv/Conv2D", "ArgMax", "SemanticPredictions:0")
+    assert (found.colour, found.person) == ("RGB", 1)
+    assert found.mean + found.scale == pytest.approx((127.5,) * 6, abs=0.01)
+
+
+def test_the_graph_can_be_cut(graph: Path, network: keras.Model, tmp_path: Path) -> None:
+    model = openvino.cut(graph, inputs="0:MobilenetV2/Conv/Conv2D", output="ArgMax", shape=(1, SIDE, SIDE, 3))
+    run = openvino.runner(openvino.save(model, tmp_path / "graph.xml").path, Configuration(precision="f32"))
+    pixels = tiny.scene(1, SIDE, SIDE)[0][None]
+    stock = tensorflow.runner(graph, feed="ImageTensor:0", fetch="ArgMax:0")(pixels)
+    assert (run(pixels.astype(np.float32) / 127.5 - 1).reshape(stock.shape) == stock).mean() >= 0.999
+
+
+def test_the_same_network_gives_the_same_bytes(graph: Path, network: keras.Model, tmp_path: Path) -> None:
+    export(network, tmp_path / "again.pb")
+    assert (tmp_path / "again.pb").read_bytes() == graph.read_bytes()

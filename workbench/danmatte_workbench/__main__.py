@@ -1,0 +1,7 @@
+"""``python -m workbench``."""
+
+import sys
+
+from danmatte_workbench.cli import main
+
+sys.exit(main())

@@ -1,0 +1,134 @@
+"""A graph on disk: its format, told by its path, its files and its ports."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from danmatte_workbench.errors import InputError
+
+GRAPH, WEIGHTS = "graph.xml", "graph.bin"
+Format: TypeAlias = Literal["frozen", "savedmodel", "keras", "tflite", "onnx", "ir"]
+SAVED = "saved_model.pb"
+
+
+@dataclass(frozen=True)
+class Port:
+    """A graph's input or output. A dimension that isn't fixed is −1."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """An immutable graph: its main file, the sha256 over all its files, and its ports.
+
+    ``path`` is an IR's XML, with the weights beside it, or a frozen TensorFlow graph.
+    """
+
+    path: Path
+    digest: str
+    inputs: tuple[Port, ...] = ()
+    outputs: tuple[Port, ...] = ()
+
+
+def digest(*paths: Path) -> str:
+    """sha256 over the files' bytes, one after another, in hexadecimal."""
+    total = hashlib.sha256()
+    for path in paths:
+        try:
+            with path.open("rb") as file:
+                while block := file.read(1 << 20):
+                    total.update(block)
+        except OSError as error:
+            raise InputError(f"{path}: can't be read ({error.strerror})") from error
+    return total.hexdigest()
+
+
+_SUFFIXES: dict[str, Format] = {
+    ".pb": "frozen",
+    ".keras": "keras",
+    ".h5": "keras",
+    ".tflite": "tflite",
+    ".onnx": "onnx",
+    ".xml": "ir",
+}
+_NAMES: dict[Format, str] = {
+    "frozen": "a frozen TensorFlow graph",
+    "savedmodel": "a SavedModel",
+    "keras": "a Keras model",
+    "tflite": "a TFLite model",
+    "onnx": "an ONNX model",
+    "ir": "OpenVINO IR",
+}
+_KNOWN = (
+    "a frozen TensorFlow graph (.pb), a SavedModel folder, Keras (.keras, .h5), TFLite (.tflite), "
+    "ONNX (.onnx) or OpenVINO IR (.xml)"
+)
+
+# What begins a file: the tags of the top fields of a protobuf, or a signature at some byte.
+_FIELDS: dict[str, bytes] = {
+    ".pb": b"\x0a\x12\x18\x22",
+    SAVED: b"\x08\x12",
+    ".onnx": b"\x08\x12\x1a\x22\x28\x32\x3a\x42\x72",
+}
+_SIGNATURES: dict[str, tuple[int, bytes]] = {
+    ".keras": (0, b"PK\x03\x04"),
+    ".h5": (0, b"\x89HDF\r\n\x1a\n"),
+    ".tflite": (4, b"TFL3"),
+    ".xml": (0, b"<"),
+}
+
+
+def graph_path(path: Path) -> Path:
+    """The graph that a user means by ``path``: the folder, where it is the ``saved_model.pb`` in one."""
+    return path.parent if path.name == SAVED and path.is_file() else path
+
+
+def format_of(path: Path) -> Format:
+    """The format of the graph at ``path``. Raises InputError where there is none, or none of a known format."""
+    if path.is_dir():
+        if (path / SAVED).is_file():
+            _check(path / SAVED, SAVED, _NAMES["savedmodel"])
+            return "savedmodel"
+        raise InputError(f"{path}: isn't a SavedModel: the folder has no {SAVED}")
+    if not path.exists():
+        raise InputError(f"{path}: no such file")
+    found = _SUFFIXES.get(path.suffix.lower())
+    if found is None:
+        raise InputError(f"{path}: isn't {_KNOWN}")
+    if not path.stat().st_size:
+        raise InputError(f"{path}: isn't {_KNOWN}: the file is empty")
+    _check(path, path.suffix.lower(), _NAMES[found])
+    return found
+
+
+def _check(path: Path, kind: str, name: str) -> None:
+    """Raises InputError for a file that doesn't begin as one of that kind: a text, a picture."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(16)
+    except OSError as error:
+        raise InputError(f"{path}: can't be read ({error.strerror})") from error
+    if kind in _FIELDS:
+        known = start[:1] in [bytes([field]) for field in _FIELDS[kind]]
+    else:
+        offset, signature = _SIGNATURES[kind]
+        text = start.lstrip(b"\xef\xbb\xbf \r\n\t") if kind == ".xml" else start
+        known = text[offset:].startswith(signature)
+    if not known:
+        raise InputError(f"{path}: isn't {name}: it begins with {start[:8]!r}")
+
+
+def graph_files(path: Path) -> tuple[Path, ...]:
+    """All files that make up the graph: a folder's, an IR's weights, an ONNX graph's external data."""
+    if path.is_dir():
+        return tuple(sorted(file for file in path.rglob("*") if file.is_file()))
+    if path.suffix.lower() == ".xml":
+        return (path, path.with_suffix(".bin"))
+    if path.suffix.lower() == ".onnx":
+        beside = (path.with_name(f"{path.name}{end}") for end in (".data", "_data"))
+        return (path, *(file for file in beside if file.is_file()))
+    return (path,)

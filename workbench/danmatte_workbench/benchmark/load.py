@@ -1,0 +1,123 @@
+"""A compiled graph kept busy with pictures: what a sweep and a table of instruction sets time."""
+
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import openvino as ov
+
+from danmatte_workbench.benchmark.windows import Window
+from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.errors import InputError, MachineError
+from danmatte_workbench.graph.batching import batched
+from danmatte_workbench.runtimes import openvino
+from danmatte_workbench.runtimes.devices import properties
+from danmatte_workbench.runtimes.isa_levels import FAMILIES, Kernels
+
+HEAVY = frozenset({"Convolution", "GroupConvolution", "Deconvolution", "FullyConnected", "MatMul"})
+_FAMILY = re.compile("|".join(reversed(FAMILIES)))
+TOLERATED = 0.01  # of the answers' spread; kernels differ with the batch, mixed-up pictures do more harm
+
+
+class Load:
+    """An IR in one configuration, and the pictures that are put through it, each (1, …) as its input has it.
+
+    ``mended`` says that the graph could take its batch only after `batching.mend`.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        configuration: Configuration,
+        pictures: Sequence[np.ndarray],
+        *,
+        pinning: bool | None = None,
+    ) -> None:
+        model = openvino.read(path)
+        self._check(model, path, pictures)
+        self._batch = configuration.batch
+        self._inputs = _stacked(model, pictures, self._batch)
+        model, self.mended = batched(model, self._batch)
+        try:
+            told = properties(configuration, pinning=pinning)
+            self._compiled = ov.Core().compile_model(model, configuration.device, told)
+        except RuntimeError as error:
+            reason = (str(error).strip().splitlines() or ["OpenVINO gives no reason"])[-1]
+            raise MachineError(f"{configuration.device} can't run {path.name}: {reason}") from error
+        self._queue = ov.AsyncInferQueue(self._compiled, configuration.infer_requests)
+        self.requests = len(self._queue)
+        self._latencies: list[float] = []
+        self._queue.set_callback(lambda _, started: self._latencies.append(1000 * (time.perf_counter() - started)))
+
+    @staticmethod
+    def _check(model: ov.Model, path: Path, pictures: Sequence[np.ndarray]) -> None:
+        if len(model.inputs) != 1 or model.input(0).get_partial_shape().is_dynamic:
+            shapes = ", ".join(str(port.get_partial_shape()) for port in model.inputs)
+            raise InputError(f"{path}: expected one input of a fixed shape, found {shapes}")
+        wanted = tuple(model.input(0).shape)
+        odd = [picture.shape for picture in pictures if picture.shape != wanted]
+        if odd or not pictures:
+            raise InputError(f"{path}: expected pictures of {wanted}, received {odd[0] if odd else 'none'}")
+
+    def run(self, inferences: int) -> Window:
+        """So many inferences, with all infer requests in flight; what is put in waits for none of its neighbours."""
+        self._latencies = []
+        begun = time.perf_counter()
+        for number in range(inferences):
+            self._queue.get_idle_request_id()  # waits for one, so that the time before isn't counted
+            value = self._inputs[number % len(self._inputs)]
+            self._queue.start_async({0: value}, time.perf_counter(), share_inputs=True)
+        self._queue.wait_all()
+        seconds = time.perf_counter() - begun
+        return Window(inferences * self._batch / seconds, tuple(self._latencies))
+
+    def warm(self, window_s: float) -> Callable[[], Window]:
+        """Run until it is warm; a function for windows of about ``window_s``, every request as often as the others."""
+        flight = self.requests
+        self.run(flight)
+        flight_s = flight * self._batch / self.run(flight).frames_per_s
+        inferences = flight * max(1, round(window_s / flight_s))
+        return lambda: self.run(inferences)
+
+    def answers(self) -> list[np.ndarray]:
+        """The first output for each inference's pictures, one after another, (batch, …) each."""
+        request = self._compiled.create_infer_request()
+        return [np.array(request.infer({0: value}, share_inputs=True)[0]) for value in self._inputs]
+
+    def kernels(self) -> Kernels:
+        """What the layers run in, as the plugin tells it of the compiled graph."""
+        heavy: Counter[str] = Counter()
+        light: Counter[str] = Counter()
+        for kind, kernel in self._layers():
+            if family := _FAMILY.search(kernel):
+                (heavy if kind in HEAVY else light)[family[0]] += 1
+        return Kernels(dict(heavy), dict(light), dict(Counter(name for kind, name in self._layers() if kind in HEAVY)))
+
+    def _layers(self) -> list[tuple[str, str]]:
+        told = [node.get_rt_info() for node in self._compiled.get_runtime_model().get_ops()]
+        return [
+            (str(info["layerType"].astype(str)), str(info["primitiveType"].astype(str)))
+            for info in told
+            if "layerType" in info and "primitiveType" in info
+        ]
+
+
+def _stacked(model: ov.Model, pictures: Sequence[np.ndarray], batch: int) -> list[np.ndarray]:
+    """The pictures in the input's type, ``batch`` at a time; the first ones again where they don't go round."""
+    dtype = model.input(0).get_element_type().to_dtype()
+    count = -(-len(pictures) // batch)
+    chosen = [pictures[number % len(pictures)].astype(dtype, copy=False) for number in range(count * batch)]
+    return [np.ascontiguousarray(np.concatenate(chosen[n * batch : (n + 1) * batch])) for n in range(count)]
+
+
+def same(single: Sequence[np.ndarray], stacked: Sequence[np.ndarray]) -> bool:
+    """Whether a batched graph answers what the graph answered picture by picture."""
+    ones = np.concatenate(list(single)).astype(np.float64)
+    many = np.concatenate(list(stacked))[: len(ones)].astype(np.float64)
+    if ones.shape[1:] != many.shape[1:]:
+        return False
+    spread = float(ones.max() - ones.min()) or 1.0
+    return bool(np.abs(ones[: len(many)] - many).mean() <= TOLERATED * spread)

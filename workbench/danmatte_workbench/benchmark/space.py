@@ -1,0 +1,106 @@
+"""The space that a sweep searches, and what it finds there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from danmatte_workbench.benchmark.windows import Timing
+from danmatte_workbench.configuration import Configuration, Setting
+
+BATCHES = (1, 2, 4, 8, 16)
+AXES = ("batch", "streams", "threads", "requests", "pinning")
+REQUESTS = (1, 2, 4)  # a stream
+_MEASURED = ("throughput", "latency", "ratio")
+
+
+@dataclass(frozen=True)
+class Point:
+    """A setting and its timing; None where it couldn't be measured, and ``note`` says why."""
+
+    setting: Setting
+    timing: Timing | None
+    note: str = ""
+
+    @property
+    def publishable(self) -> bool:
+        """Whether another program can run it so by the contract alone, which knows no pinning and mends no graph."""
+        return self.timing is not None and self.setting.pinning and not self.timing.mended
+
+    def configuration(self, base: Configuration) -> Configuration:
+        """``base`` run as this point was."""
+        return self.setting.configuration(base)
+
+    def facts(self) -> dict[str, Any]:
+        """The point as plain data: the axes, the measurements (null where there are none), agreement and note."""
+        measured = {name: getattr(self.timing, name).numbers if self.timing else None for name in _MEASURED}
+        axes = {axis: getattr(self.setting, axis) for axis in AXES}
+        return {**axes, **measured, "agreed": bool(self.timing and self.timing.agreed), "note": self.note}
+
+    def __str__(self) -> str:
+        if self.timing is None:
+            return f"{self.setting}: {self.note}"
+        unsure = "" if self.timing.agreed else ", windows disagree"
+        return f"{self.setting}: {self.timing.throughput}, {self.timing.ratio.value:.2f} × the reference{unsure}"
+
+
+@dataclass(frozen=True)
+class Space:
+    """What may be combined. No more streams than threads; ``threads`` of (0,) for devices that have none."""
+
+    streams: tuple[int, ...]
+    threads: tuple[int, ...]
+    batches: tuple[int, ...] = BATCHES
+    pinning: tuple[bool, ...] = field(default=(True, False))
+
+    @classmethod
+    def cpu(cls, cores: int) -> "Space":
+        """Powers of two and halves, up to all ``cores``."""
+        shifts = range(cores.bit_length())
+        steps = tuple(sorted({1 << shift for shift in shifts} | {cores >> shift for shift in shifts}))
+        return cls(steps, steps)
+
+    @classmethod
+    def accelerator(cls) -> "Space":
+        """Of a device whose threads are its own business."""
+        return cls((1, 2, 4), (0,), pinning=(True,))
+
+    @property
+    def reference(self) -> Setting:
+        """As many streams as there can be, two infer requests each."""
+        return Setting(1, self.streams[-1], self.threads[-1], 2 * self.streams[-1])
+
+    @property
+    def soonest(self) -> Setting:
+        """One picture at a time on all threads: what answers first, by rights."""
+        return Setting(1, 1, self.threads[-1], 1)
+
+    @property
+    def lines(self) -> list[Setting]:
+        """What is measured first: both of these, throughput by batch, throughput by threads, latency by threads."""
+        batches = [replace(self.reference, batch=batch) for batch in self.batches]
+        counts = self.threads if self.threads != (0,) else ()
+        wide = [Setting(1, threads, threads, 2 * threads) for threads in counts]
+        narrow = [Setting(1, 1, threads, 1) for threads in counts]
+        return list(dict.fromkeys([self.reference, self.soonest, *batches, *wide, *narrow]))
+
+
+def best(
+    points: Sequence[Point],
+    objective: Literal["throughput", "latency"] | str = "throughput",
+    *,
+    max_latency_ms: float = float("inf"),
+) -> Point | None:
+    """The publishable point, its windows agreed, that beats its default by its whole interval; None where none does.
+
+    The defaults are the space's reference for throughput, and its soonest setting for latency. ``points`` as `sweep`
+    gave them, the reference first.
+    """
+    timings = {point: point.timing for point in points if point.timing and point.publishable}
+    fit = {point: found for point, found in timings.items() if found.agreed and found.latency.high <= max_latency_ms}
+    if objective == "throughput":
+        faster = [point for point, timing in fit.items() if timing.ratio.low > 1 and point != points[0]]
+        return max(faster, key=lambda point: fit[point].ratio.value, default=None)
+    usual = Setting(1, 1, points[0].setting.threads, 1)
+    limit = next((timing.latency.low for point, timing in timings.items() if point.setting == usual), 0.0)
+    sooner = [point for point, timing in fit.items() if timing.latency.high < limit]
+    return min(sooner, key=lambda point: fit[point].latency.value, default=None)

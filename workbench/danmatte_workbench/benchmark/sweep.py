@@ -1,0 +1,213 @@
+"""Batch × streams × threads × pinning × infer requests of one IR: how it runs best on this machine.
+
+    points = sweep(artifact, pictures, budget_s=40, tell=print, base=configuration)
+    faster = best(points, "throughput", max_latency_ms=40)          None: nothing beats the reference for certain
+    configuration = faster.configuration(base) if faster else base
+    rows = [{"who": name, **point.facts()} for point in points]      for run.json
+    lines = curves(points)                                          (of danmatte_workbench.benchmark.curves) for plots
+
+The first point is the reference, a stream a core: every other one takes turns with it, window by window, and its
+``ratio`` is what the machine's noise doesn't touch. Optuna asks for the points: first the lines that make the curves,
+then what its sampler expects most of. What couldn't be measured is a point, too, and says why.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Protocol, Self
+
+import numpy as np
+
+from danmatte_workbench import hardware
+from danmatte_workbench.artifact import Artifact
+from danmatte_workbench.benchmark.space import REQUESTS, Point, Space, best
+from danmatte_workbench.benchmark.windows import Timing
+from danmatte_workbench.configuration import Configuration, Setting
+from danmatte_workbench.errors import InputError, MachineError, WorkbenchError
+from danmatte_workbench.processes.child import Child
+
+__all__ = ["Point", "Setting", "best", "sweep"]
+
+PICTURES = 8  # enough that no cache holds them all
+SEED = 0
+REPEATS = 32  # asked for again so often in a row, the space is known
+SHARE = 8  # of the budget, what one point may take until its windows agree
+FEWEST = 5  # windows that a point can't do without, warming up included
+ANSWER_S = 120.0
+WINDOW_S = (0.2, 1.0)
+
+
+def sweep(
+    artifact: Artifact,
+    pictures: Sequence[np.ndarray],
+    *,
+    budget_s: float,
+    tell: Callable[[str], None],
+    base: Configuration | None = None,
+) -> tuple[Point, ...]:
+    """Measure points for about ``budget_s`` seconds, in a process of its own; at least the reference is measured.
+
+    pictures: as the graph's one input takes them, (1, …) each. base: the device and the precision, kept for all points.
+    Raises InputError when the graph or the pictures can't be used, MachineError when the device can't run it.
+    """
+    from danmatte_workbench.benchmark.bench import Bench, Job
+    from danmatte_workbench.runtimes import devices
+
+    if not budget_s > 0:
+        raise InputError(f"a sweep's budget: expected seconds above 0, received {budget_s}")
+    base = base or Configuration()
+    devices.check_device(base.device)
+    space = Space.cpu(hardware.usable_cores()) if devices.is_cpu(base.device) else Space.accelerator()
+    window_s = min(max(budget_s / 200, WINDOW_S[0]), WINDOW_S[1])
+    job = Job(artifact.path, base, tuple(pictures[:PICTURES]), space.reference, window_s, hardware.host())
+    clock = Clock(time.monotonic() + budget_s, budget_s / SHARE)
+    with Crew(partial(Child, f"sweeping {artifact.path.name}", Bench, job)) as crew:
+        first = Point(space.reference, crew.time(space.reference, clock.until))
+        tell(str(first))
+        refused = crew.refusal(2)
+        if refused:
+            tell(f"batch: {refused}")
+            space = replace(space, batches=(1,))
+        points = search(crew, space, first, clock=clock, tell=tell)
+    return (*points, *([Point(replace(space.reference, batch=2), None, refused)] if refused else []))
+
+
+@dataclass(frozen=True)
+class Clock:
+    """When the sweep ends, and how long one point may go on looking for windows that agree."""
+
+    end: float
+    point_s: float
+
+    @property
+    def until(self) -> float:
+        """The moment after which a point that starts now has to make do."""
+        return min(self.end, time.monotonic() + self.point_s)
+
+    @property
+    def left_s(self) -> float:
+        return self.end - time.monotonic()
+
+
+class Timer(Protocol):
+    """Whatever can time a setting."""
+
+    def time(self, setting: Setting, until: float) -> Timing:
+        """Raises WorkbenchError where it can't."""
+
+
+def search(timer: Timer, space: Space, first: Point, *, clock: Clock, tell: Callable[[str], None]) -> tuple[Point, ...]:
+    """``first`` and points as the study asks for them, until time is up or nothing new is asked for."""
+    assert first.timing is not None, "the reference was measured"
+    found, study, usual_s = {first.setting: first}, Study(space), 0.0
+    while clock.left_s > usual_s and (setting := study.ask(found)):
+        begun = time.monotonic()
+        needed_s = FEWEST * setting.batch * setting.requests / first.timing.throughput.value
+        if needed_s > clock.left_s / 2:
+            note = f"not measured: it takes {needed_s:.0f} s, and {clock.left_s:.0f} s were left"
+            found[setting] = Point(setting, None, note)
+        else:
+            found[setting] = _measured(timer, setting, clock)
+            usual_s = (usual_s + time.monotonic() - begun) / 2
+        study.tell(found[setting])
+        tell(str(found[setting]))
+    return tuple(found.values())
+
+
+def _measured(timer: Timer, setting: Setting, clock: Clock) -> Point:
+    try:
+        timing = timer.time(setting, clock.until)
+    except WorkbenchError as error:
+        return Point(setting, None, str(error))
+    return Point(setting, timing, "the graph had to be mended for its batch" if timing.mended else "")
+
+
+class Crew:
+    """The child process that times; a new one after a setting that was its end."""
+
+    def __init__(self, new: Callable[[], Child]) -> None:
+        self._new = new
+        self._child = new()
+
+    def time(self, setting: Setting, until: float) -> Timing:
+        """Raises what the child raises, and MachineError when it dies or hangs."""
+        from danmatte_workbench.benchmark.bench import Task
+
+        limit_s = max(0.0, until - time.monotonic()) + ANSWER_S
+        try:
+            timing: Timing = self._child.ask(Task(setting, until), timeout_s=limit_s)
+        except MachineError:
+            self._child.close()
+            self._child = self._new()
+            raise
+        return timing
+
+    def refusal(self, batch: int) -> str:
+        """Why the graph can't take so many pictures at once; empty where it can."""
+        from danmatte_workbench.benchmark.bench import Probe
+
+        try:
+            self._child.ask(Probe(batch), timeout_s=ANSWER_S)
+        except InputError as error:
+            return str(error)
+        return ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._child.close()
+
+
+class Study:
+    """Optuna's ask and tell over the space: its lines first, then its sampler (TPE) from a fixed seed."""
+
+    def __init__(self, space: Space) -> None:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        choices: dict[str, Sequence[Any]] = {
+            "batch": space.batches,
+            "streams": space.streams,
+            "threads": space.threads,
+            "requests": REQUESTS,
+            "pinning": space.pinning,
+        }
+        self._axes: dict[str, optuna.distributions.BaseDistribution] = {
+            name: optuna.distributions.CategoricalDistribution(values) for name, values in choices.items()
+        }
+        sampler = optuna.samplers.TPESampler(seed=SEED, n_startup_trials=len(space.lines))
+        self._study = optuna.create_study(direction="maximize", sampler=sampler)
+        for setting in space.lines:
+            self._study.enqueue_trial({**dataclasses.asdict(setting), "requests": setting.requests // setting.streams})
+
+    def ask(self, known: Mapping[Setting, Point]) -> Setting | None:
+        """A setting that isn't known yet; None where no more come. What is known is told again, not measured."""
+        for _ in range(REPEATS):
+            self._trial = self._study.ask(self._axes)
+            setting = _setting(self._trial.params)
+            if setting not in known:
+                return setting
+            self.tell(known[setting])
+        return None
+
+    def tell(self, point: Point) -> None:
+        """What came of the setting that was asked for last."""
+        if point.timing is None:
+            self._study.tell(self._trial, state=_failed())
+        else:
+            self._study.tell(self._trial, point.timing.ratio.value)
+
+
+def _failed() -> Any:
+    from optuna.trial import TrialState
+
+    return TrialState.FAIL
+
+
+def _setting(chosen: Mapping[str, Any]) -> Setting:
+    """More streams than threads are the same as as many."""
+    streams = min(chosen["streams"], chosen["threads"] or chosen["streams"])
+    return Setting(chosen["batch"], streams, chosen["threads"], chosen["requests"] * streams, chosen["pinning"])

@@ -1,0 +1,75 @@
+"""What a winner may cost, and whether a candidate keeps to it."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from danmatte_workbench.errors import InputError
+from danmatte_workbench.measurement import Measurement
+
+IOU_DROP = "iou_drop"
+DISAGREEMENT = "disagreement"
+LATENCY = "latency"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was broken, in words; nothing broken is acceptance."""
+
+    broken: tuple[str, ...]
+
+    @property
+    def accepted(self) -> bool:
+        return not self.broken
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Limits against the source, in points (hundredths): IoU lost, or tensors' disagreement; and milliseconds a frame.
+
+    At least one of the first two is set.
+    """
+
+    max_iou_drop: float | None = None
+    max_latency_ms: float | None = None
+    max_disagreement: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_iou_drop is None and self.max_disagreement is None:
+            raise InputError("a budget needs --max-iou-drop, or --max-disagreement where the answer isn't a mask")
+        for option, limit in (("--max-iou-drop", self.max_iou_drop), ("--max-disagreement", self.max_disagreement)):
+            if limit is not None and not 0 <= limit <= 100:
+                raise InputError(f"{option}: expected points from 0 to 100, such as 0.5, received {limit:g}")
+        if self.max_latency_ms is not None and not 0 < self.max_latency_ms < math.inf:
+            raise InputError(f"--max-latency-ms: expected more than 0, received {self.max_latency_ms:g}")
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """Those that are set, by metric."""
+        limits = {
+            IOU_DROP: self.max_iou_drop,
+            DISAGREEMENT: self.max_disagreement,
+            LATENCY: self.max_latency_ms,
+        }
+        return {metric: limit for metric, limit in limits.items() if limit is not None}
+
+    @property
+    def accuracy(self) -> str:
+        """The metric that says how far a candidate is from its source."""
+        return DISAGREEMENT if self.max_iou_drop is None else IOU_DROP
+
+    def judge(self, measurements: Mapping[str, Measurement], *, only: str = "") -> Verdict:
+        """The pessimistic end of each interval counts; what wasn't measured is broken.
+
+        ``only``: the one metric to look at.
+        """
+        broken = []
+        for metric, limit in self.limits.items():
+            if only not in ("", metric):
+                continue
+            measured = measurements.get(metric)
+            if measured is None:
+                broken.append(f"{metric} was not measured")
+            elif not measured.high <= limit:
+                broken.append(f"{metric} may reach {measured.high:.3g} {measured.unit}, the limit is {limit:g}")
+        return Verdict(tuple(broken))

@@ -1,0 +1,29 @@
+"""``workbench compare``: two runs side by side."""
+
+import argparse
+import sys
+from pathlib import Path
+
+WIDTH = 110  # where there is no terminal to ask
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Both runs, and a page if one is wanted."""
+    parser.add_argument("before", type=Path, metavar="A", help="a run's folder, or its run.json")
+    parser.add_argument("after", type=Path, metavar="B", help="the run that is compared with it")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write the comparison there as a page, too")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print what changed from A to B."""
+    from rich.console import Console
+
+    from danmatte_workbench.report import compare_html, compare_table, page
+    from danmatte_workbench.report.compare import compare
+    from danmatte_workbench.report.run import read
+
+    found = compare(read(arguments.before), read(arguments.after))
+    compare_table.show(found, Console(width=None if sys.stdout.isatty() else WIDTH))
+    if arguments.html:
+        print(page.write(compare_html.render(found), arguments.html))
+    return 0

@@ -1,0 +1,64 @@
+"""``workbench devices``: what OpenVINO can run on here, and how much of this machine may be used."""
+
+import argparse
+import dataclasses
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from danmatte_workbench.hardware import Hardware
+    from danmatte_workbench.runtimes.devices import Device
+
+WIDTH = 110  # where there is no terminal to ask
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """A device string to check, and where facts go."""
+    parser.add_argument("device", nargs="?", help="say only whether this device string can be used, such as GPU")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write devices and hardware there, too")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """List the devices, or check the one that was given: MachineError says what there is instead."""
+    from rich.console import Console
+
+    from danmatte_workbench.hardware import hardware
+    from danmatte_workbench.report import facts
+    from danmatte_workbench.runtimes import devices
+
+    if arguments.device is not None:
+        devices.check_device(arguments.device)
+        print(f"{arguments.device} can be used")
+        return 0
+    found, machine = devices.devices(), hardware()
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    console.print(_table(found))
+    console.print("\n".join(_lines(machine)), highlight=False, soft_wrap=True)
+    if arguments.json:
+        known = [dataclasses.asdict(device) for device in found]
+        facts.write({"devices": known, "hardware": dataclasses.asdict(machine)}, arguments.json)
+    return 0
+
+
+def _table(found: "tuple[Device, ...]") -> Any:
+    from rich.table import Table
+
+    table = Table()
+    for heading in ("device", "what it is", "capabilities"):
+        table.add_column(heading)
+    table.add_column("streams", justify="right")
+    for device in found:
+        table.add_row(device.name, device.full_name, ", ".join(device.capabilities), f"up to {device.streams}")
+    return table
+
+
+def _lines(machine: "Hardware") -> list[str]:
+    quota = "none" if machine.quota_cores is None else f"{machine.quota_cores:g} cores"
+    return [
+        "AUTO chooses by itself; HETERO:A,B splits a graph; MULTI:A,B shares frames out.",
+        f"threads: {machine.threads}, from {machine.threads_from}",
+        f"CPUs: {machine.logical_cpus} on {machine.physical_cores} cores, sockets {machine.sockets}, "
+        f"NUMA nodes {machine.numa_nodes}; allowed {machine.allowed_cpus}, cgroup quota {quota}",
+        f"instruction sets: {' '.join(machine.instruction_sets) or 'unknown'}",
+    ]

@@ -1,0 +1,155 @@
+"""``workbench profile``: where the time goes, layer by layer, of one graph or of two side by side."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from danmatte_workbench.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from danmatte_workbench.artifact import Artifact
+    from danmatte_workbench.configuration import Configuration
+    from danmatte_workbench.metrics.profile import Layer
+
+ROWS = 25
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Graphs and how they are run."""
+    parser.add_argument("graph", help="an IR (.xml), the folder that holds it, or NAME/VERSION of a published one")
+    parser.add_argument("other", nargs="?", help="a second one, to be set beside it")
+    parser.add_argument("--precision", choices=("f32", "bf16", "f16"), default="f32", help="of what isn't 8-bit")
+    parser.add_argument("--device", default="CPU", help="any of OpenVINO's devices")
+    parser.add_argument("--threads", type=int, default=0, metavar="N", help="0 leaves them to OpenVINO")
+    parser.add_argument("--runs", type=int, default=30, metavar="N", help="inferences that medians are taken of")
+    parser.add_argument("--rows", type=int, default=ROWS, metavar="N", help="the most expensive layers to print")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="pictures; the project's samples by default")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all layers there, too")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print shares by kind and precision, and the most expensive layers."""
+    from rich.console import Console
+
+    from danmatte_workbench.configuration import Configuration
+
+    for name in ("threads", "runs", "rows"):
+        if getattr(arguments, name) < (name != "threads"):
+            raise InputError(f"--{name}: expected a positive number, received {getattr(arguments, name)}")
+    configuration = Configuration(
+        device=arguments.device, precision=arguments.precision, streams=1, threads=arguments.threads
+    )
+    console = Console()
+    found = {}
+    for name in filter(None, (arguments.graph, arguments.other)):
+        found[name] = _profiled(name, configuration, arguments, console)
+    _show(found, arguments.rows, console)
+    if arguments.json:
+        _write(found, configuration, arguments.json)
+    return 0
+
+
+def _profiled(
+    name: str, configuration: "Configuration", arguments: argparse.Namespace, console: Any
+) -> "tuple[Layer, ...]":
+    from danmatte_workbench.dataset import SAMPLES
+    from danmatte_workbench.metrics.profile import inputs, profile
+    from danmatte_workbench.runtimes.layer_times import computed_in
+
+    graph = _artifact(name)
+    pictures = inputs(graph, arguments.data or SAMPLES)
+    layers = profile(graph, configuration, pictures, runs=arguments.runs)
+    precision = computed_in(graph.path, configuration)
+    asked = "" if precision == configuration.precision else f" instead of {configuration.precision}"
+    console.print(
+        f"{name}: {sum(layer.ms for layer in layers):.2f} ms in {len(layers)} layers, floats in {precision}{asked}"
+    )
+    return layers
+
+
+def _artifact(name: str) -> "Artifact":
+    from danmatte_workbench.artifact import GRAPH
+    from danmatte_workbench.runtimes import openvino
+    from danmatte_workbench.source import models_folder
+
+    for path in (Path(name), Path(name) / GRAPH, models_folder() / name / GRAPH):
+        if path.is_file():
+            if path.suffix != ".xml":
+                raise InputError(f"{path}: expected an IR (.xml) to profile; make one with workbench convert")
+            return openvino.describe(path)
+    raise InputError(f"{name}: no such graph; expected an .xml, its folder, or NAME/VERSION under {models_folder()}")
+
+
+def _show(found: "dict[str, tuple[Layer, ...]]", rows: int, console: Any) -> None:
+    _show_shares("kind", found, lambda layer: layer.kind, console)
+    _show_shares("precision", found, lambda layer: layer.precision, console)
+    _show_layers(found, rows, console)
+
+
+def _show_shares(
+    heading: str, found: "dict[str, tuple[Layer, ...]]", word: "Callable[[Layer], str]", console: Any
+) -> None:
+    from rich.table import Table
+
+    from danmatte_workbench.metrics.profile import shares
+
+    table = Table(heading)
+    sums = [{share.word: share for share in shares(layers, word)} for layers in found.values()]
+    for name in found:
+        table.add_column(f"{_short(name)}, ms", justify="right")
+        table.add_column("share", justify="right")
+    words = dict.fromkeys(name for each in sums for name in each)
+    for name in words:
+        cells = [
+            cell
+            for each in sums
+            for cell in ((f"{each[name].ms:.2f}", f"{each[name].part:.0%}") if name in each else ("–", "–"))
+        ]
+        table.add_row(name or "–", *cells)
+    console.print(table)
+
+
+def _show_layers(found: "dict[str, tuple[Layer, ...]]", rows: int, console: Any) -> None:
+    from rich.table import Table
+
+    from danmatte_workbench.metrics.profile import beside
+
+    table = Table("layer", "kind")
+    for name in found:
+        table.add_column(f"{_short(name)}, ms", justify="right")
+        table.add_column("by")
+    first, *others = found.values()
+    pairs = beside(first, others[0]) if others else tuple((layer, None) for layer in first)
+    for pair in sorted(pairs, key=lambda pair: -max(layer.ms for layer in pair if layer))[:rows]:
+        layer = next(layer for layer in pair if layer)
+        cells = [cell for side in pair[: len(found)] for cell in ((f"{side.ms:.3f}", _by(side)) if side else ("–", ""))]
+        table.add_row(layer.name, layer.kind, *cells)
+    console.print(table)
+
+
+def _by(layer: "Layer") -> str:
+    return f"{layer.kernel or '–'} {layer.precision}"
+
+
+def _short(name: str) -> str:
+    path = Path(name)
+    return path.parent.name if path.name == "graph.xml" else path.stem if path.suffix == ".xml" else name
+
+
+def _write(found: "dict[str, tuple[Layer, ...]]", configuration: "Configuration", path: Path) -> None:
+    import dataclasses
+    import json
+
+    from danmatte_workbench import hardware
+
+    facts = {
+        "host": dataclasses.asdict(hardware.host()),
+        "configuration": dataclasses.asdict(configuration),
+        "graphs": {name: [dataclasses.asdict(layer) for layer in layers] for name, layers in found.items()},
+    }
+    try:
+        path.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: can't be written ({error.strerror})") from error

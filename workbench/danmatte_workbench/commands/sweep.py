@@ -1,0 +1,157 @@
+"""``workbench sweep``: how one IR runs best here: batch, streams, threads, pinning, infer requests."""
+
+import argparse
+import dataclasses
+import json
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from danmatte_workbench.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+
+    from danmatte_workbench.artifact import Artifact
+    from danmatte_workbench.benchmark.space import Point
+    from danmatte_workbench.configuration import Configuration
+
+SECONDS = 60.0
+PICTURES = 8
+WIDTH = 110  # where there is no terminal to ask
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The graph, frames, time, device and precision."""
+    parser.add_argument("model", help="an IR (graph.xml), NAME/VERSION of a published model, or its folder")
+    parser.add_argument("--data", type=Path, metavar="PATH", help="pictures or a video; noise without")
+    parser.add_argument("--seconds", type=_seconds, default=SECONDS, metavar="S", help="about how long to search")
+    parser.add_argument("--device", help="any of OpenVINO's devices, such as GPU or AUTO; the manifest's, or CPU")
+    parser.add_argument("--precision", help="f32, bf16 or f16; the manifest's, or f32")
+    parser.add_argument("--models", type=Path, metavar="DIR", help="where models are; the project's by default")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write points, curves and hardware there, too")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Search, print the points from the fastest to the slowest, and name the best."""
+    from rich.console import Console
+
+    from danmatte_workbench.benchmark.sweep import best, sweep
+    from danmatte_workbench.hardware import limits
+    from danmatte_workbench.runtimes import devices, openvino
+    from danmatte_workbench.source import models_folder
+
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    path, base = _graph(arguments.model, arguments.models or models_folder())
+    wanted = {"device": arguments.device, "precision": arguments.precision}
+    base = dataclasses.replace(base, **{name: value for name, value in wanted.items() if value is not None})
+    devices.check_device(base.device)
+    artifact = openvino.describe(path)
+    pictures = _pictures(artifact, arguments.data)
+    console.print(str(limits()), highlight=False)
+
+    def tell(text: str) -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    points = sweep(artifact, pictures, budget_s=arguments.seconds, tell=tell, base=base)
+    console.print(_table(points, artifact.path))
+    for objective in ("throughput", "latency"):
+        found = best(points, objective)
+        said = str(found.setting) if found else "nothing beats the usual setting for certain"
+        console.print(f"best {objective}: {said}", highlight=False, soft_wrap=True)
+    if arguments.json:
+        _write(points, artifact, base, arguments.json)
+    return 0
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected seconds above 0, received {text!r}")
+    return value
+
+
+def _graph(name: str, models: Path) -> "tuple[Path, Configuration]":
+    """The IR, and the device and precision that its manifest says, if it has one."""
+    from danmatte_workbench import source
+    from danmatte_workbench.artifact import GRAPH
+    from danmatte_workbench.configuration import Configuration
+
+    for folder in (models / name, Path(name)):
+        manifest = folder / "manifest.json"
+        if manifest.is_file():
+            try:
+                return folder / GRAPH, Configuration(**json.loads(manifest.read_text("utf-8"))["configuration"])
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                raise InputError(f"{manifest}: isn't a published version's: {error}") from error
+    path = Path(name)
+    if path.suffix == ".xml" and path.is_file():
+        return path, Configuration()
+    source.find(name, models)  # raises, with the nearest name, what is neither file nor model
+    versions = sorted(found.parent.name for found in (models / name).glob("*/manifest.json"))
+    hint = f"; its versions are {', '.join(f'{name}/{version}' for version in versions)}" if versions else ""
+    raise InputError(f"{name}: expected an IR (.xml) or a published version{hint}; `workbench convert` makes an IR")
+
+
+def _pictures(artifact: "Artifact", data: Path | None) -> "list[np.ndarray]":
+    """Frames stretched to the input's size, or noise of its shape, from a fixed seed."""
+    import numpy as np
+
+    from danmatte_workbench.dataset import load
+    from danmatte_workbench.framing import Framing
+
+    shape, dtype = artifact.inputs[0].shape, artifact.inputs[0].dtype
+    if min(shape, default=0) < 1:
+        raise InputError(f"{artifact.path}: expected an input of a fixed shape, found {list(shape)}")
+    if data is None:
+        rng = np.random.default_rng(0)
+        noise = (rng.integers(0, 256, shape, np.uint8) for _ in range(PICTURES))
+        return [item if dtype == "u8" else (item / 255).astype(np.float32) for item in noise]
+    if len(shape) != 4 or shape[0] != 1 or shape[3] != 3:
+        raise InputError(f"--data: frames go to an input of [1, H, W, 3], {artifact.path} has {list(shape)}")
+    framing = Framing((shape[1], shape[2]))
+    return [framing.prepare(sample.pixels) for sample in load(data).shuffled(PICTURES)]
+
+
+def _table(points: "Sequence[Point]", path: Path) -> Any:
+    from rich.table import Table
+
+    table = Table(title=str(path), title_justify="left")
+    for heading in ("batch", "streams", "threads", "requests", "pinned", "frames/s", "ms", "× reference"):
+        table.add_column(heading, justify="right")
+    table.add_column("")
+    for point in sorted(points, key=lambda point: -point.timing.ratio.value if point.timing else 0.0):
+        at, timing = point.setting, point.timing
+        cells = [str(at.batch), str(at.streams), str(at.threads), str(at.requests), "yes" if at.pinning else "no"]
+        if timing is None:
+            table.add_row(*cells, "–", "–", "–", point.note)
+            continue
+        ratio = f"{timing.ratio.value:.2f} [{timing.ratio.low:.2f}, {timing.ratio.high:.2f}]"
+        figures = (f"{timing.throughput.value:.1f}", f"{timing.latency.value:.1f}", ratio)
+        table.add_row(*cells, *figures, point.note if timing.agreed else f"disagree; {point.note}".strip("; "))
+    return table
+
+
+def _write(points: "Sequence[Point]", artifact: "Artifact", base: "Configuration", target: Path) -> None:
+    from danmatte_workbench.benchmark.curves import curves
+    from danmatte_workbench.hardware import hardware
+    from danmatte_workbench.report import facts
+
+    drawn = [
+        {"axis": curve.axis, "title": curve.title, "points": [point.facts() for point in curve.points]}
+        for curve in curves(points)
+    ]
+    content = {
+        "graph": {"path": str(artifact.path), "digest": artifact.digest},
+        "base": dataclasses.asdict(base),
+        "hardware": dataclasses.asdict(hardware()),
+        "points": [point.facts() for point in points],
+        "curves": drawn,
+    }
+    facts.write(content, target)

@@ -1,0 +1,43 @@
+"""``workbench train``: the default model again, from the official network's weights."""
+
+import argparse
+import os
+from pathlib import Path
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Data, initial weights, and where the run is kept."""
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="train/ and unlabelled/, with images/ and masks/",
+    )
+    parser.add_argument(
+        "--initial",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="deeplabv3_mnv2_pascal_quant.tflite, the official one",
+    )
+    parser.add_argument(
+        "--output_dir",
+        type=Path,
+        default=Path("build/training"),
+        metavar="DIR",
+        help="checkpoints and the trained graph",
+    )
+    parser.add_argument("--seed", type=int, default=1, help="of everything random")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train, or go on where an earlier run was stopped, and export."""
+    from danmatte_workbench.training.deeplab import backend
+
+    os.environ.setdefault("KERAS_BACKEND", backend.choose())
+    from danmatte_workbench.training.deeplab.course import train
+
+    graph = train(arguments.data, arguments.initial, arguments.output_dir, arguments.seed)
+    print(f"trained {graph}; try it:  workbench evaluate {graph} --data {arguments.data / 'val'}")
+    return 0

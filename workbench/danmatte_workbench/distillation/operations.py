@@ -1,0 +1,169 @@
+"""What OpenVINO's operations are in TensorFlow, with gradients."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import openvino as ov
+import tensorflow as tf
+
+from danmatte_workbench.errors import InputError
+
+NHWC = (0, 2, 3, 1)  # how TensorFlow's kernels for CPUs want what OpenVINO holds as NCHW
+_PLAIN = (0, 1, 2, 3)
+
+
+@dataclass(frozen=True)
+class Held:
+    """A value of the graph as TensorFlow holds it: ``tensor`` is the graph's own, transposed by ``order``."""
+
+    tensor: tf.Tensor
+    order: tuple[int, ...] = _PLAIN
+
+    def like(self, order: tuple[int, ...]) -> tf.Tensor:
+        """The tensor in another order; what has fewer axes is filled up with leading ones first, as in broadcasting."""
+        tensor, rank = self.tensor, self.tensor.shape.rank
+        if rank < len(order):
+            tensor = tf.reshape(tensor, [1] * (len(order) - rank) + tensor.shape.as_list())
+        if self.order == order:
+            return tensor
+        plain = [self.order.index(axis) for axis in range(len(order))]
+        return tf.transpose(tensor, [plain[axis] for axis in order])
+
+    def axis(self, axis: int) -> int:
+        """Where the graph's own axis lies in ``tensor``."""
+        return self.order.index(axis % len(self.order))
+
+
+def rounded(values: tf.Tensor, step: tf.Tensor | float) -> tf.Tensor:
+    """The values at whole multiples of ``step``; gradients pass as if nothing had happened (Bengio et al., 2013)."""
+    return values + tf.stop_gradient(tf.round(values / step) * step - values)
+
+
+def _convolve(node: ov.Node, inputs: list[Held]) -> Held:
+    kernel = tf.transpose(inputs[1].tensor, (2, 3, 1, 0))
+    image, padding = _padded(node, inputs[0].like(NHWC), kernel.shape[:2])
+    attributes = node.get_attributes()
+    return Held(
+        tf.nn.conv2d(
+            image, tf.cast(kernel, image.dtype), attributes["strides"], padding, dilations=attributes["dilations"]
+        ),
+        NHWC,
+    )
+
+
+def _convolve_groups(node: ov.Node, inputs: list[Held]) -> Held:
+    kernel = inputs[1].tensor  # (groups, outputs, inputs, height, width)
+    if kernel.shape[2] != 1:
+        raise InputError(f"can't teach this graph: {node.get_friendly_name()} has groups of several channels")
+    kernel = tf.transpose(kernel[:, :, 0], (2, 3, 0, 1))
+    image, padding = _padded(node, inputs[0].like(NHWC), kernel.shape[:2])
+    attributes = node.get_attributes()
+    strides = [1, *attributes["strides"], 1]
+    answer = tf.nn.depthwise_conv2d(
+        image, tf.cast(kernel, image.dtype), strides, padding, dilations=attributes["dilations"]
+    )
+    return Held(answer, NHWC)
+
+
+def _padded(node: ov.Node, image: tf.Tensor, kernel: tf.TensorShape) -> tuple[tf.Tensor, str]:
+    """The image and TensorFlow's padding rule: ``SAME`` where that pads as the node does, else padded here."""
+    attributes = node.get_attributes()
+    wanted = list(zip(attributes["pads_begin"], attributes["pads_end"], strict=True))
+    sizes = node.input_value(0).get_shape()[2:]
+    same = []
+    for size, side, stride, dilation in zip(sizes, kernel, attributes["strides"], attributes["dilations"], strict=True):
+        total = max(0, (-(-size // stride) - 1) * stride + (side - 1) * dilation + 1 - size)
+        same.append((total // 2, total - total // 2))
+    if wanted == same:
+        return image, "SAME"
+    return tf.pad(image, [(0, 0), *wanted, (0, 0)]), "VALID"
+
+
+def _enlarge(node: ov.Node, inputs: list[Held]) -> Held:
+    attributes = node.get_attributes()
+    axes = node.input_value(2).get_node().get_data().tolist() if node.get_input_size() > 2 else None
+    height, width = node.get_output_shape(0)[2:] if axes == [2, 3] else node.get_output_shape(0)[1:3]
+    order = NHWC if axes == [2, 3] else _PLAIN
+    mode = attributes["coordinate_transformation_mode"]
+    if attributes["mode"] not in ("linear", "linear_onnx") or mode not in ("align_corners", "asymmetric", "half_pixel"):
+        raise InputError(f"can't teach this graph: {node.get_friendly_name()} resizes by {attributes['mode']}, {mode}")
+    resized = tf.raw_ops.ResizeBilinear(
+        images=inputs[0].like(order),
+        size=[height, width],
+        align_corners=mode == "align_corners",
+        half_pixel_centers=mode == "half_pixel",
+    )
+    return Held(tf.cast(resized, inputs[0].tensor.dtype), order)
+
+
+def _transpose(node: ov.Node, inputs: list[Held]) -> Held:
+    order = node.input_value(1).get_node().get_data().tolist()
+    return Held(inputs[0].tensor, tuple(order.index(axis) for axis in inputs[0].order))
+
+
+def _concatenate(node: ov.Node, inputs: list[Held]) -> Held:
+    order = inputs[0].order
+    axis = inputs[0].axis(int(node.get_attributes()["axis"]))
+    return Held(tf.concat([item.like(order) for item in inputs], axis), order)
+
+
+def _mean(node: ov.Node, inputs: list[Held]) -> Held:
+    axes = [inputs[0].axis(int(axis)) for axis in node.input_value(1).get_node().get_data().reshape(-1)]
+    return Held(tf.reduce_mean(inputs[0].tensor, axes, keepdims=True), inputs[0].order)
+
+
+def _pool(node: ov.Node, inputs: list[Held]) -> Held:
+    attributes = node.get_attributes()
+    if list(attributes["kernel"]) != list(node.input_value(0).get_shape()[2:]) or any(attributes["pads_begin"]):
+        raise InputError(f"can't teach this graph: {node.get_friendly_name()} pools places, not the whole picture")
+    return Held(tf.reduce_mean(inputs[0].like(NHWC), [1, 2], keepdims=True), NHWC)
+
+
+def _reshape(node: ov.Node, inputs: list[Held]) -> Held:
+    """Squeezed, unsqueezed or reshaped; the first axis is the pictures' and stays."""
+    plain = inputs[0].like(tuple(range(len(inputs[0].order))))
+    shape = list(node.get_output_shape(0))
+    return Held(tf.reshape(plain, [-1, *shape[1:]]), tuple(range(len(shape))))
+
+
+def _two(operation: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]) -> Callable[[ov.Node, list[Held]], Held]:
+    def apply(node: ov.Node, inputs: list[Held]) -> Held:
+        first, second = inputs
+        order = first.order if first.tensor.shape.rank == 4 else second.order
+        return Held(operation(first.like(order), tf.cast(second.like(order), first.tensor.dtype)), order)
+
+    return apply
+
+
+def _one(operation: Callable[[tf.Tensor], tf.Tensor]) -> Callable[[ov.Node, list[Held]], Held]:
+    return lambda node, inputs: Held(operation(inputs[0].tensor), inputs[0].order)
+
+
+def _clamp(node: ov.Node, inputs: list[Held]) -> Held:
+    attributes = node.get_attributes()
+    low, high = float(attributes["min"]), float(attributes["max"])
+    tensor = inputs[0].tensor
+    answer = tf.nn.relu6(tensor) if (low, high) == (0, 6) else tf.clip_by_value(tensor, low, high)
+    return Held(answer, inputs[0].order)
+
+
+OPERATIONS: dict[str, Callable[[ov.Node, list[Held]], Held]] = {
+    "Add": _two(tf.add),
+    "AvgPool": _pool,
+    "Clamp": _clamp,
+    "Concat": _concatenate,
+    "Convert": _one(tf.identity),
+    "Convolution": _convolve,
+    "Divide": _two(tf.divide),
+    "GroupConvolution": _convolve_groups,
+    "Interpolate": _enlarge,
+    "Multiply": _two(tf.multiply),
+    "ReduceMean": _mean,
+    "Reshape": _reshape,
+    "Squeeze": _reshape,
+    "Unsqueeze": _reshape,
+    "Relu": _one(tf.nn.relu),
+    "Sigmoid": _one(tf.sigmoid),
+    "Subtract": _two(tf.subtract),
+    "Transpose": _transpose,
+}

@@ -1,0 +1,1 @@
+"""Surgery on OpenVINO graphs in memory: cutting, reshaping, fusing, preprocessing."""

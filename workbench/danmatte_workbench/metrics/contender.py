@@ -1,0 +1,191 @@
+"""A graph and how it is run: what is compared, for accuracy and for speed."""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import cv2
+import numpy as np
+
+from danmatte_workbench.artifact import GRAPH, Artifact
+from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.dataset import Sample
+from danmatte_workbench.errors import InputError
+from danmatte_workbench.framing import Framing, Grid, Normalisation
+from danmatte_workbench.hardware import usable_cores
+from danmatte_workbench.source import Source
+
+Run: TypeAlias = Callable[[np.ndarray], np.ndarray]
+RunAll: TypeAlias = Callable[[np.ndarray], tuple[np.ndarray, ...]]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """From uint8 pictures of the framing's size to masks.
+
+    canvas: (height, width) of the pictures that it is handed where it is timed, and of the masks that it gives back
+    there; the framing's, if None. What it answers is compared on frames that it frames itself.
+
+    feed, fetches: the source graph's tensors; an IR made of it has none. grid: where an IR's probabilities lie; None
+    for a graph that answers as the source does: class numbers, logits or probabilities of classes of which ``person``
+    is one. normalisation: what is done to pictures before a source graph gets them. onednn: TensorFlow's switch.
+    """
+
+    name: str
+    engine: Literal["tensorflow", "tflite", "openvino"]
+    path: Path
+    framing: Framing
+    person: int = 1
+    grid: Grid | None = None
+    configuration: Configuration = field(default_factory=Configuration)
+    feed: str = ""
+    fetches: tuple[str, ...] = ()
+    normalisation: Normalisation | None = None
+    onednn: bool = True
+    canvas: tuple[int, int] | None = None
+
+    def handed(self, pixels: np.ndarray) -> np.ndarray:
+        """A frame, (H, W, 3) uint8, as the picture that is handed in, (1, H, W, 3)."""
+        framing = replace(self.framing, size=self.canvas) if self.canvas else self.framing
+        return framing.prepare(pixels)
+
+    def resized(self, picture: np.ndarray) -> np.ndarray:
+        """What was handed in, at the size that the graph takes."""
+        size = self.framing.size
+        if picture.shape[1:3] == size:
+            return picture
+        return np.asarray(cv2.resize(picture[0], size[::-1], interpolation=cv2.INTER_LINEAR))[None]
+
+    def person_map(self, answer: np.ndarray, size: tuple[int, int], frame: tuple[int, int]) -> np.ndarray:
+        """What the graph answered as a bool mask of ``size`` for a frame of size ``frame``, (height, width) both."""
+        if self.grid is not None:
+            return self.framing.hard_mask(answer[0, ..., 0], self.grid, size, frame, 0.5)
+        margin, threshold = person_margin(answer, self.person)
+        grid = Grid.usual(self.framing.size, (margin.shape[0], margin.shape[1]))
+        return self.framing.hard_mask(margin, grid, size, frame, threshold)
+
+    def masks(self, samples: Iterable[Sample]) -> Iterable[tuple[Sample, np.ndarray]]:
+        """Each sample with its mask, (H, W) bool, at the frame's own size."""
+        run = self.open()
+        for sample in samples:
+            size = sample.pixels.shape[:2]
+            yield sample, self.person_map(run(self.framing.prepare(sample.pixels)), size, size)
+
+    def tensors(self, samples: Iterable[Sample]) -> Iterable[tuple[Sample, tuple[np.ndarray, ...]]]:
+        """Each sample with all that the graph answers, in the order of the source's ``answers``."""
+        run = self.open_all()
+        for sample in samples:
+            yield sample, tuple(np.array(tensor) for tensor in run(self.framing.prepare(sample.pixels)))
+
+    def open(self) -> Run:
+        """Load the graph: a function from (1, H, W, 3) uint8 to its first answer, one picture at a time."""
+        run = self.open_all()
+        return lambda picture: run(picture)[0]
+
+    def open_all(self) -> RunAll:
+        """Load the graph: a function from (1, H, W, 3) uint8 to all its answers, one picture at a time."""
+        run = self._load()
+        normalise = self.normalisation
+        if normalise is None or self.engine == "openvino":  # there it is part of the graph
+            return run
+        return lambda picture: run(normalise.apply(picture))
+
+    def _load(self) -> RunAll:
+        if self.engine == "tensorflow":
+            from danmatte_workbench.runtimes import tensorflow
+
+            return tensorflow.runner_of_all(self.path, feed=self.feed, fetches=self.fetches, threads=usable_cores())
+        if self.engine == "tflite":
+            from danmatte_workbench.runtimes import tflite
+
+            return tflite.runner(self.path, size=self.framing.size, fetches=self.fetches, threads=usable_cores())
+        from danmatte_workbench.runtimes import openvino
+
+        if self.fetches:
+            return openvino.source_runner(
+                self.path,
+                self.configuration,
+                shape=(1, *self.framing.size, 3),
+                normalisation=self.normalisation,
+                answers=self.fetches,
+            )
+        return openvino.runner_of_all(self.path, self.configuration)
+
+
+def person_margin(answer: np.ndarray, person: int) -> tuple[np.ndarray, float]:
+    """What a segmentation graph answered, as a map (h, w) that is over a threshold where the person is.
+
+    ``answer`` is class numbers (1, h, w) or (1, h, w, 1); a person's probability or logit in one channel; or
+    probabilities or logits of several classes, channels last or first.
+    """
+    if not np.issubdtype(answer.dtype, np.floating):
+        classes = answer.reshape(answer.shape[-2:] if answer.shape[-1] != 1 else answer.shape[-3:-1])
+        return (classes == person).astype(np.float32), 0.5
+    scores = answer.reshape(answer.shape[-3:]) if answer.ndim > 3 else answer.reshape(*answer.shape[-2:], 1)
+    if scores.shape[0] < scores.shape[-1]:
+        scores = np.moveaxis(scores, 0, -1)
+    if scores.shape[-1] == 1:
+        values = scores[..., 0].astype(np.float32)
+        probable = values.min() >= 0 and values.max() <= 1  # logits have both signs
+        return values, 0.5 if probable else 0.0
+    others = np.delete(scores, person, axis=-1).max(axis=-1)
+    return (scores[..., person] - others).astype(np.float32), 0.0
+
+
+def stock(source: Source, *, onednn: bool = True) -> Contender:
+    """The source graph as it is, in the runtime it was made for; ONNX and IR in OpenVINO, float32."""
+    common = Contender(
+        name=f"TensorFlow, oneDNN {'on' if onednn else 'off'}",
+        engine="tensorflow",
+        path=source.path,
+        framing=source.framing,
+        person=source.person,
+        feed=source.picture,
+        fetches=source.fetches,
+        normalisation=source.normalisation if source.normalised else None,
+        onednn=onednn,
+    )
+    if source.format == "tflite":
+        return replace(common, name="TFLite", engine="tflite")
+    if source.format in ("onnx", "ir"):
+        return replace(common, name="OpenVINO, the source", engine="openvino", configuration=Configuration())
+    return common
+
+
+def cooked(name: str, source: Source, artifact: Artifact, configuration: Configuration) -> Contender:
+    """An IR made from the source, for pictures of the size that the IR takes."""
+    from danmatte_workbench.graph import surgery
+    from danmatte_workbench.runtimes import openvino
+
+    shape = artifact.inputs[0].shape if artifact.inputs else ()
+    framing = source.framing
+    if len(shape) == 4 and min(shape[1:3]) > 0:
+        framing = replace(framing, size=(shape[1], shape[2]))
+    return Contender(
+        name=name,
+        engine="openvino",
+        path=artifact.path,
+        framing=framing,
+        person=source.person,
+        grid=surgery.read_grid(openvino.read(artifact.path)),
+        configuration=configuration,
+    )
+
+
+def published(folder: Path) -> Contender:
+    """A version as its manifest has it. Raises InputError when that isn't one of ours."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        resize = manifest["resize"]
+        return Contender(
+            name=f"{manifest['name']}/{manifest['version']}",
+            engine="openvino",
+            path=folder / GRAPH,
+            framing=Framing(tuple(manifest["input"]["shape"][1:3]), resize["rule"], tuple(resize["fill"])),
+            grid=Grid(**manifest["output"]["grid"]),
+            configuration=Configuration(**manifest["configuration"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{folder}: isn't a published version: {error}") from error

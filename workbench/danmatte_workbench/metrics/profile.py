@@ -1,0 +1,119 @@
+"""Where the time of a graph goes, layer by layer."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from danmatte_workbench.artifact import Artifact
+from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.dataset import SAMPLES, load
+from danmatte_workbench.errors import InputError
+from danmatte_workbench.framing import Framing
+
+RUNS = 30
+_NO_KERNEL = ("", "undef", "unknown")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One executed layer: its ``kind`` is OpenVINO's, ``precision`` what it computes in, ``ms`` a median of runs."""
+
+    name: str
+    kind: str
+    precision: str
+    kernel: str
+    ms: float
+
+
+@dataclass(frozen=True)
+class Share:
+    """What all layers of one kind, or of one precision, take together: ``part`` of the whole, 0 to 1."""
+
+    word: str
+    layers: int
+    ms: float
+    part: float
+
+
+class Graph(Protocol):
+    """An artifact, or a contender that runs an IR."""
+
+    @property
+    def path(self) -> Path:
+        """The main file."""
+        ...
+
+
+def profile(
+    graph: Graph, configuration: Configuration, pictures: Sequence[np.ndarray], *, runs: int = RUNS
+) -> tuple[Layer, ...]:
+    """The layers in the order of execution, on one stream, whatever the configuration's; ``pictures`` as it takes them.
+
+    Raises InputError for a graph that isn't an IR.
+    """
+    from danmatte_workbench.runtimes import layer_times as backend
+
+    if graph.path.suffix != ".xml":
+        raise InputError(f"{graph.path}: expected an IR (.xml) to profile; convert it first")
+    times = backend.layer_times(graph.path, configuration, pictures, runs=runs)
+    return tuple(
+        Layer(name, kind, precision, kernel, float(np.median(taken)))
+        for (name, kind, executed), taken in times.items()
+        for kernel, precision in (_told(executed),)
+    )
+
+
+def _told(executed: str) -> tuple[str, str]:
+    """Kernel and precision from OpenVINO's ``brgconv_avx512_I8``."""
+    kernel, _, precision = executed.rpartition("_")
+    return "" if kernel in _NO_KERNEL else kernel, precision.lower().replace("fp", "f")
+
+
+def shares(layers: Iterable[Layer], word: Callable[[Layer], str]) -> tuple[Share, ...]:
+    """Layers summed up by ``word``, such as their kind or precision, the most expensive first."""
+    layers = list(layers)
+    total = sum(layer.ms for layer in layers) or 1.0
+    groups: dict[str, list[float]] = {}
+    for layer in layers:
+        groups.setdefault(word(layer), []).append(layer.ms)
+    found = (Share(name, len(times), sum(times), sum(times) / total) for name, times in groups.items())
+    return tuple(sorted(found, key=lambda share: -share.ms))
+
+
+def beside(before: Sequence[Layer], after: Sequence[Layer]) -> tuple[tuple[Layer | None, Layer | None], ...]:
+    """Layers of two graphs set side by side, in the order of the first; None where one lacks the other's.
+
+    Kinds of which both have equally many match in order, since quantizing renames layers; others match by name.
+    """
+    counts = [Counter(layer.kind for layer in layers) for layers in (before, after)]
+    alike = {kind for kind in counts[0] if counts[0][kind] == counts[1][kind]}
+    waiting: dict[tuple[str, str], list[Layer]] = {}
+    for layer in after:
+        waiting.setdefault(_mark(layer, alike), []).append(layer)
+    found: list[tuple[Layer | None, Layer | None]] = []
+    for layer in before:
+        partners = waiting.get(_mark(layer, alike))
+        found.append((layer, partners.pop(0) if partners else None))
+    left = {id(layer) for layers in waiting.values() for layer in layers}
+    return (*found, *((None, layer) for layer in after if id(layer) in left))
+
+
+def _mark(layer: Layer, alike: set[str]) -> tuple[str, str]:
+    return (layer.kind, "" if layer.kind in alike else layer.name)
+
+
+def inputs(artifact: Artifact, folder: Path = SAMPLES, *, limit: int = 4) -> list[np.ndarray]:
+    """Pictures of the folder as the graph takes them; noise for a graph that takes something else than uint8 RGB."""
+    (port,) = artifact.inputs[:1]
+    if port.dtype == "u8" and len(port.shape) == 4 and port.shape[3] == 3 and min(port.shape) > 0:
+        framing = Framing((port.shape[1], port.shape[2]))
+        return [framing.prepare(sample.pixels) for sample in load(folder).shuffled(limit)]
+    if min(port.shape) < 1:
+        raise InputError(f"{artifact.path}: expected an input of fixed size, found {list(port.shape)}")
+    kind = np.dtype({"f32": "float32", "f16": "float16", "u8": "uint8", "i32": "int32", "i64": "int64"}[port.dtype])
+    noise = np.random.default_rng(0).uniform(0, 1 if kind.kind == "f" else 255, port.shape)
+    return [noise.astype(kind)]

@@ -1,0 +1,103 @@
+"""A process of its own that answers one question after another: what crashes or hangs there is named here.
+
+    with Child("float", start, path, environment={"ONEDNN_MAX_CPU_ISA": "AVX2"}) as child:
+        answer = child.ask(question, timeout_s=60)
+
+``start(*arguments)`` runs in the child, once, and gives the function that answers. Both it and its arguments are
+unpickled after the environment is set, so that a library that reads it when it loads sees it.
+"""
+
+import math
+import multiprocessing
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from typing import Any, Self
+
+from danmatte_workbench.errors import MachineError, WorkbenchError
+from danmatte_workbench.processes.limits import Limits, end, end_with_parent, heard
+
+Answer = Callable[[Any], Any]
+
+
+class Child:
+    """Idle until asked. What hangs has to be closed, as everything has; with its parent it ends by itself."""
+
+    def __init__(
+        self, name: str, start: Callable[..., Answer], *arguments: Any, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.name = name
+        self._pipe, theirs = multiprocessing.Pipe()
+        context = multiprocessing.get_context("spawn")
+        self._process = context.Process(target=_serve, args=(theirs, dict(environment or {})), daemon=True)
+        self._process.start()
+        theirs.close()
+        with suppress(BrokenPipeError):  # who is dead already is told of when it is asked
+            self._pipe.send((start, arguments))
+
+    def ask(self, question: Any, *, timeout_s: float, memory_gib: float = math.inf) -> Any:
+        """The answer. Raises the child's own WorkbenchError, and MachineError when it dies, hangs or takes too much."""
+        limits = Limits(timeout_s, memory_gib)
+        try:
+            self._pipe.send(question)
+            answer = heard(self._pipe, self._process, limits, self.name)
+        except (EOFError, OSError) as error:
+            self._process.join(1)
+            raise MachineError(f"{self.name}: its process died (exit code {self._process.exitcode})") from error
+        if isinstance(answer, WorkbenchError):
+            raise answer
+        return answer
+
+    def close(self) -> None:
+        """End the process; it may have ended already."""
+        self._pipe.close()
+        end(self._process)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _serve(pipe: Connection, environment: dict[str, str]) -> None:
+    end_with_parent()
+    os.environ.update(environment)
+    try:
+        start, arguments = pipe.recv()
+        answer = _started(start, arguments)
+        while True:
+            pipe.send(_kept(answer, pipe.recv()))
+    except (EOFError, BrokenPipeError):
+        return
+
+
+def _started(start: Callable[..., Answer], arguments: tuple[Any, ...]) -> Answer:
+    """What couldn't be started says why to whoever asks."""
+    try:
+        return start(*arguments)
+    except WorkbenchError as error:
+        refusal = error
+        return lambda _: refusal
+
+
+def _kept(answer: Answer, question: Any) -> Any:
+    try:
+        return answer(question)
+    except WorkbenchError as error:
+        return error
+
+
+def isolated(function: Callable[..., Any], *arguments: Any, timeout_s: float, memory_gib: float = math.inf) -> Any:
+    """``function(*arguments)`` in a fresh process; its WorkbenchError comes back as it was.
+
+    Raises MachineError when the process dies, or takes more time or memory than it may.
+    """
+    limits = Limits(timeout_s, memory_gib)
+    with Child(function.__name__, _once, function, arguments) as child:
+        return child.ask(None, timeout_s=limits.time_s, memory_gib=limits.memory_gib)
+
+
+def _once(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Answer:
+    return lambda _: function(*arguments)

@@ -1,0 +1,1 @@
+"""Channels taken out of a graph where they save most time for what they cost."""

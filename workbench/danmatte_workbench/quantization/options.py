@@ -1,0 +1,115 @@
+"""What can be chosen when a graph is quantized; the names are NNCF's."""
+
+import difflib
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+
+from danmatte_workbench.errors import InputError
+
+PRESETS = ("performance", "mixed")
+BIAS_CORRECTIONS = ("fast", "accurate", "none")
+OVERFLOW_FIXES = ("first_layer_only", "enable", "disable")
+STATISTICS = ("min", "max", "abs_max", "quantile", "abs_quantile", "mean", "raw")
+AGGREGATORS = ("mean", "max", "min", "median", "mean_no_outliers", "median_no_outliers", "histogram")
+RANGES = ("activations_min", "activations_max", "weights_min", "weights_max")
+
+
+@dataclass(frozen=True)
+class Choices:
+    """How weights and activations are brought to 8 bits.
+
+    preset: ``performance`` quantizes activations symmetrically, ``mixed`` asymmetrically where values may be negative.
+    bias_correction: ``accurate`` looks at every layer's own error, and takes many times longer than ``fast``.
+    overflow_fix: half the range for weights, of the first layer or of all, for CPUs without VNNI.
+    activations_min … weights_max: ``statistic/aggregator``, such as ``quantile/mean``, for either end of a range; empty
+    leaves it to NNCF. outliers: the probability that quantiles and aggregators without outliers leave out.
+    ignored_…: what stays in floating point: nodes by name, by regular expression from the name's start, by type.
+    frames: at most so many are calibrated on.
+    max_drop: points that masks may lose against the graph before; layers that cost most go back to floating point
+    until they do. 0 looks at no masks. It is checked on at most ``checked_frames`` frames, and layers are ranked on
+    ``ranking_frames`` of them.
+    """
+
+    preset: Literal["performance", "mixed"] = "performance"
+    bias_correction: Literal["fast", "accurate", "none"] = "fast"
+    channel_alignment: bool = False
+    overflow_fix: Literal["first_layer_only", "enable", "disable"] = "first_layer_only"
+    activations_min: str = ""
+    activations_max: str = ""
+    weights_min: str = ""
+    weights_max: str = ""
+    outliers: float = 1e-4
+    ignored_names: tuple[str, ...] = ()
+    ignored_patterns: tuple[str, ...] = ()
+    ignored_types: tuple[str, ...] = ()
+    frames: int = 64
+    max_drop: float = 0.0
+    checked_frames: int = 64
+    ranking_frames: int = 16
+
+    def __post_init__(self) -> None:
+        for name, known in (
+            ("preset", PRESETS),
+            ("bias_correction", BIAS_CORRECTIONS),
+            ("overflow_fix", OVERFLOW_FIXES),
+        ):
+            _expect_word(name, getattr(self, name), known)
+        for name in RANGES:
+            _expect_range(name, getattr(self, name))
+        for name in ("ignored_names", "ignored_patterns", "ignored_types"):
+            _expect_texts(name, getattr(self, name))
+        for pattern in self.ignored_patterns:
+            _expect_pattern(pattern)
+        for name in ("frames", "checked_frames", "ranking_frames"):
+            if type(value := getattr(self, name)) is not int or value < 1:
+                raise InputError(f"quantize: {name}: expected a whole number above 0, found {value!r}")
+        if type(self.channel_alignment) is not bool:
+            raise InputError(f"quantize: channel_alignment: expected true or false, found {self.channel_alignment!r}")
+        _expect_number("outliers", self.outliers, 0.5)
+        _expect_number("max_drop", self.max_drop, 100)
+
+
+def expect_known(what: str, words: Collection[str], known: Collection[str]) -> None:
+    """Raise InputError with the nearest word for one that isn't known."""
+    for word in words:
+        if word not in known:
+            near = difflib.get_close_matches(word, known, n=1, cutoff=0.4)
+            hint = f"did you mean {near[0]}?" if near else f"the first are {', '.join(sorted(known)[:5])}"
+            raise InputError(f"quantize: {what}: the graph has no {word}; {hint}")
+
+
+def _expect_word(name: str, value: object, known: tuple[str, ...]) -> None:
+    if value not in known:
+        near = difflib.get_close_matches(str(value), known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        expected = f"{', '.join(known[:-1])} or {known[-1]}"
+        raise InputError(f"quantize: {name}: expected {expected}, found {value!r}{hint}")
+
+
+def _expect_range(name: str, value: object) -> None:
+    if value == "":
+        return
+    statistic, slash, aggregator = str(value).partition("/")
+    if not slash:
+        raise InputError(f"quantize: {name}: expected statistic/aggregator, such as quantile/mean, found {value!r}")
+    _expect_word(f"{name}: statistic", statistic, STATISTICS)
+    _expect_word(f"{name}: aggregator", aggregator, AGGREGATORS)
+
+
+def _expect_texts(name: str, value: object) -> None:
+    if not isinstance(value, tuple) or not all(isinstance(word, str) for word in value):
+        raise InputError(f"quantize: {name}: expected a list of texts, found {value!r}")
+
+
+def _expect_pattern(pattern: str) -> None:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise InputError(f"quantize: ignored_patterns: {pattern!r} isn't a regular expression: {error}") from error
+
+
+def _expect_number(name: str, value: object, most: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
+        raise InputError(f"quantize: {name}: expected a number from 0 to {most:g}, found {value!r}")

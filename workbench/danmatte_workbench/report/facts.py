@@ -1,0 +1,127 @@
+"""A run as JSON: everything that the report shows, and what it takes to repeat the run."""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from danmatte_workbench import hardware
+from danmatte_workbench.errors import MachineError
+from danmatte_workbench.experiment import judge
+from danmatte_workbench.experiment.analysis import Analysis
+from danmatte_workbench.experiment.findings import Findings, Trial
+from danmatte_workbench.measurement import Measurement
+from danmatte_workbench.source import Source
+
+SCHEMA = 1
+LIBRARIES = ("openvino", "nncf", "tensorflow-cpu", "keras", "numpy", "opencv-python-headless", "optuna", "danmatte")
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What was asked for: the command that repeats it, when it started (ISO 8601), its objective and effort."""
+
+    command: tuple[str, ...]
+    started: str
+    objective: str
+    effort: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of it: ``published`` is where the winner's graph went; ``seconds`` is what all took."""
+
+    winner: Trial | None
+    published: Path | None
+    seconds: float
+    analysis: Analysis = field(default_factory=Analysis)
+
+
+def facts(findings: Findings, terms: Terms, outcome: Outcome) -> dict[str, Any]:
+    """The run as plain data."""
+    winner, seen = outcome.winner, outcome.analysis
+    nearest = None if winner else judge.nearest(findings.trials)
+    return {
+        "schema": SCHEMA,
+        "command": list(terms.command),
+        "started": terms.started,
+        "seconds": round(outcome.seconds, 1),
+        "source": _source(findings.source),
+        "host": dataclasses.asdict(hardware.hardware()) | dataclasses.asdict(findings.host),
+        "versions": versions(),
+        "budget": dataclasses.asdict(findings.budget),
+        "objective": terms.objective,
+        "effort": terms.effort,
+        "data": {
+            "origin": findings.origin,
+            "labelled": findings.labelled,
+            "frames": findings.frames,
+            "calibration_frames": findings.calibration_frames,
+        },
+        "fastest_baseline": findings.fastest,
+        "baselines": {name: _numbers(items) for name, items in findings.baselines.items()},
+        "trials": [_trial(trial) for trial in findings.trials],
+        "winner": winner.name if winner else None,
+        "nearest": nearest.name if nearest else None,
+        "published": str(outcome.published) if outcome.published else None,
+        "layers": {"before": seen.before, "after": seen.after},
+        "sweep": seen.sweep,
+        "isa": seen.isa,
+        "masks": seen.masks,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of the libraries that have a say in the figures; those that aren't installed are left out."""
+    found = {}
+    for library in LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def write(content: Any, path: Path) -> None:
+    """Write JSON, whole or not at all. Raises MachineError where it can't be written."""
+    unfinished = path.with_name(f".{path.name}.part")
+    text = json.dumps(content, indent=1, allow_nan=False, default=str) + "\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
+    except OSError as error:
+        raise MachineError(f"{path}: can't be written ({error})") from error
+
+
+def _source(source: Source) -> Mapping[str, Any]:
+    return {
+        "name": source.name,
+        "digest": source.digest,
+        "format": source.format,
+        "meaning": source.meaning,
+        "size": list(source.size),
+    }
+
+
+def _trial(trial: Trial) -> dict[str, Any]:
+    candidate = trial.candidate
+    return {
+        "name": trial.name,
+        "recipe": trial.recipe,
+        "digest": candidate.digest if candidate else None,
+        "notes": [*candidate.notes, f"made from {candidate.parent}"] if candidate else [],
+        "configuration": dataclasses.asdict(trial.configuration),
+        "measurements": _numbers(trial.measurements),
+        "accepted": trial.verdict.accepted,
+        "broken": list(trial.verdict.broken),
+        "seconds": round(trial.seconds, 1),
+        "finalist": trial.finalist,
+    }
+
+
+def _numbers(items: Sequence[Measurement]) -> dict[str, Any]:
+    return {item.metric: item.numbers for item in items}

@@ -1,0 +1,238 @@
+"""A run as its folder tells it: ``run.json``, read strictly, because others may have written or edited it."""
+
+import difflib
+import math
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from danmatte_workbench.errors import InputError
+
+FILE = "run.json"
+LIMIT_BYTES = 64 * 2**20
+LOSSES = ("iou_drop", "disagreement")  # what a budget limits, in points
+
+Count = Annotated[int, Meta(ge=0)]
+Side = Annotated[int, Meta(ge=1, le=2**16)]
+Milliseconds = Annotated[float, Meta(ge=0)]
+Name = Annotated[str, Meta(min_length=1, max_length=300)]
+FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$(?!\n)")]
+
+
+class _Strict(Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class Figure(_Strict, frozen=True):
+    """A measured value with the ends of its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+    unit: str
+    samples: Count
+
+    def __post_init__(self) -> None:
+        if not self.low <= self.value <= self.high:
+            raise ValueError(f"Expected low <= value <= high, got {self.low}, {self.value}, {self.high}")
+
+
+Figures = dict[str, Figure]
+
+
+class Source(_Strict, frozen=True):
+    """The graph that everything was made from; ``size`` is its input's (height, width)."""
+
+    name: Name
+    digest: str
+    format: str
+    meaning: Literal["person", "tensors"]
+    size: tuple[Side, Side] | None = None
+
+
+class Data(_Strict, frozen=True):
+    """What it was measured on."""
+
+    origin: str | None
+    labelled: bool
+    frames: Count
+    calibration_frames: Count
+
+
+class Trial(_Strict, frozen=True):
+    """A candidate in one configuration, and why it was accepted or not; a ``finalist`` was raced to the end."""
+
+    name: Name
+    recipe: str
+    digest: str | None
+    notes: tuple[str, ...]
+    configuration: dict[str, Any]
+    measurements: Figures
+    accepted: bool
+    broken: tuple[str, ...]
+    seconds: float | None = None
+    finalist: bool = True
+
+
+class Layer(_Strict, frozen=True):
+    """One executed layer and its share of an inference."""
+
+    name: str
+    kind: str
+    precision: str
+    kernel: str
+    ms: Milliseconds
+
+
+class Layers(_Strict, frozen=True):
+    """The same network before and after."""
+
+    before: tuple[Layer, ...] = ()
+    after: tuple[Layer, ...] = ()
+
+
+class Point(_Strict, frozen=True):
+    """One point of the sweep; ``agreed`` if its measuring windows did."""
+
+    who: Name
+    batch: Annotated[int, Meta(ge=1)]
+    streams: Count
+    threads: Count
+    requests: Count
+    pinning: bool | None
+    throughput: Figure | None
+    latency: Figure | None
+    agreed: bool
+    ratio: Figure | None = None
+    note: str = ""
+
+
+class IsaPoint(_Strict, frozen=True):
+    """A candidate limited to an instruction set; ``effective`` names the kernels that its heavy layers ran in.
+
+    Its losses are against the same graph as this CPU runs it without a limit.
+    """
+
+    isa: Name
+    who: Name
+    effective: str
+    measurements: Figures
+    honoured: bool = True
+    note: str = ""
+
+
+class MaskFiles(_Strict, frozen=True):
+    """Names of pictures in ``masks/``."""
+
+    frame: FileName
+    source: FileName
+    winner: FileName
+
+
+class MaskSet(_Strict, frozen=True):
+    """A frame, (height, width), its two masks, and how well they agree (0 to 1)."""
+
+    frame: str
+    size: tuple[Side, Side]
+    files: MaskFiles
+    iou: float | None = None
+
+
+class Run(_Strict, frozen=True):
+    """Everything that a run found."""
+
+    schema: Literal[1]
+    command: tuple[str, ...]
+    started: str
+    seconds: float
+    source: Source
+    host: dict[str, Any]
+    versions: dict[str, str]
+    budget: dict[str, float | None]
+    objective: str
+    effort: str
+    data: Data
+    fastest_baseline: str
+    baselines: dict[str, Figures]
+    trials: tuple[Trial, ...]
+    winner: str | None
+    nearest: str | None
+    published: str | None
+    layers: Layers = Layers()
+    sweep: tuple[Point, ...] = ()
+    isa: tuple[IsaPoint, ...] = ()
+    masks: tuple[MaskSet, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = {trial.name for trial in self.trials}
+        for word, name in (("winner", self.winner), ("nearest", self.nearest)):
+            if name is not None and name not in names:
+                raise ValueError(f"Expected `{word}` to name one of the trials, got {name!r}")
+        if self.baselines and self.fastest_baseline not in self.baselines:
+            raise ValueError(f"Expected `fastest_baseline` to name a baseline, got {self.fastest_baseline!r}")
+
+    def trial(self, name: str | None) -> Trial | None:
+        """The trial of that name."""
+        return next((trial for trial in self.trials if trial.name == name), None)
+
+    @property
+    def chosen(self) -> Trial | None:
+        """The winner, or what came nearest where nothing met the budget."""
+        return self.trial(self.winner) or self.trial(self.nearest)
+
+    @property
+    def loss(self) -> str:
+        """The metric that the budget limits."""
+        limited = [metric for metric in LOSSES if self.limit(metric) is not None]
+        measured = [metric for metric in LOSSES if any(metric in trial.measurements for trial in self.trials)]
+        both = [metric for metric in limited if metric in measured]
+        return [*both, *limited, *measured, LOSSES[0]][0]
+
+    def limit(self, metric: str) -> float | None:
+        """The budget's limit of a metric, whatever unit its key ends in."""
+        for key in (f"max_{metric}", f"max_{metric}_ms"):
+            limit = self.budget.get(key)
+            if limit is not None and math.isfinite(limit):
+                return limit
+        return None
+
+
+def read(place: Path) -> Run:
+    """The run in the folder, or in the file. Raises InputError that names the file and the place in it."""
+    path = place / FILE if place.is_dir() else place
+    try:
+        if path.stat().st_size > LIMIT_BYTES:
+            raise InputError(f"{path}: expected at most {LIMIT_BYTES} bytes, found {path.stat().st_size}")
+        text = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: can't be read ({error.strerror}){_elsewhere(place)}") from error
+    try:
+        return msgspec.json.decode(text, type=Run)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{path}: isn't a run: {error}{_nearest(str(error))}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: isn't JSON: {error}") from error
+
+
+def _elsewhere(place: Path) -> str:
+    """Runs below a folder that is none itself."""
+    if not place.is_dir():
+        return ""
+    found = sorted(path.parent.relative_to(place).as_posix() for path in place.glob(f"*/{FILE}"))
+    return f"; the runs there are {', '.join(found[:8])}" if found else ""
+
+
+def _nearest(message: str) -> str:
+    match = re.search(r"unknown field `([^`]*)`", message)
+    if not match:
+        return ""
+    near = difflib.get_close_matches(match[1], sorted(_fields()), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _fields() -> set[str]:
+    kinds = (Run, Source, Data, Trial, Figure, Layer, Layers, Point, IsaPoint, MaskFiles, MaskSet)
+    return {name for kind in kinds for name in kind.__struct_fields__}

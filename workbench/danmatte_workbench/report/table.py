@@ -1,0 +1,79 @@
+"""The findings as a table on the terminal."""
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from danmatte_workbench.budget import IOU_DROP, LATENCY
+from danmatte_workbench.experiment.findings import SPEEDUP, THROUGHPUT, Findings, Trial
+from danmatte_workbench.measurement import Measurement
+from danmatte_workbench.report.words import plain
+
+DISAGREEMENT, SIZE = "disagreement", "size_bytes"
+WIDE = 100  # columns of a terminal that has room for every interval
+HEADINGS = {
+    THROUGHPUT: "frames/s",
+    SPEEDUP: "speedup",
+    LATENCY: "ms a frame",
+    IOU_DROP: "IoU lost",
+    DISAGREEMENT: "differs",
+    SIZE: "MB",
+}
+ALWAYS_WITH_INTERVAL = (SPEEDUP, IOU_DROP, DISAGREEMENT)
+
+
+def show(findings: Findings, winner: Trial | None, console: Console) -> None:
+    """Print baselines and trials; the winner is marked, and each rejection says why."""
+    wide = console.width >= WIDE
+    metrics = _metrics(findings)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("", overflow="fold")
+    for metric in metrics:
+        heading = HEADINGS[metric] if wide else HEADINGS[metric].removesuffix(" a frame")
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, measurements in findings.baselines.items():
+        table.add_row("", Text(plain(name)), *_cells(measurements, metrics, wide=wide))
+    table.add_section()
+    for trial in findings.trials:
+        mark = "→" if trial is winner else "" if trial.verdict.accepted else "✗"
+        table.add_row(mark, Text(plain(trial.name)), *_cells(trial.measurements, metrics, wide=wide))
+    console.print(Text(_heading(findings, metrics)))
+    console.print(table)
+    for trial in findings.trials:
+        if not trial.verdict.accepted:
+            console.print(Text(plain(f"✗ {trial.name}: {'; '.join(trial.verdict.broken)}")), soft_wrap=True)
+    arrow = "→ the winner" if winner else "no winner"
+    console.print(Text(f"{arrow}; speedup over {plain(findings.fastest)}; medians ± 95 %"))
+
+
+def _heading(findings: Findings, metrics: Sequence[str]) -> str:
+    kind = "against the masks" if findings.labelled else "against the source's own masks"
+    told = f"IoU lost in points, {kind}" if IOU_DROP in metrics else "what differs from the source's tensors in points"
+    return f"{plain(findings.source.name)} on {findings.frames} frames; {told}"
+
+
+def _metrics(findings: Findings) -> list[str]:
+    """The columns: what anything was measured by, and latency and the loss in any case."""
+    everything = (*findings.baselines.values(), *(trial.measurements for trial in findings.trials))
+    present = {item.metric for measurements in everything for item in measurements}
+    loss = DISAGREEMENT if DISAGREEMENT in present else IOU_DROP
+    return [THROUGHPUT, SPEEDUP, LATENCY, loss, *([SIZE] if SIZE in present else [])]
+
+
+def _cells(measurements: Sequence[Measurement], metrics: Sequence[str], *, wide: bool) -> list[str]:
+    found = {item.metric: item for item in measurements}
+    return [_cell(found.get(metric), metric, wide=wide) for metric in metrics]
+
+
+def _cell(item: Measurement | None, metric: str, *, wide: bool) -> str:
+    if item is None:
+        return "–"
+    if metric == SIZE:
+        return f"{item.value / 1e6:.1f}"
+    spread = f" ± {(item.high - item.low) / 2:.2g}" if wide or metric in ALWAYS_WITH_INTERVAL else ""
+    shown = f"{item.value:.3g}" if abs(item.value) < 1000 else f"{item.value:.0f}"
+    return shown + spread

@@ -1,0 +1,110 @@
+"""TensorFlow graphs of all kinds, as one frozen GraphDef: frozen ones, SavedModels, Keras files."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from danmatte_workbench.artifact import SAVED, graph_files
+from danmatte_workbench.errors import InputError, MachineError
+
+# h5py and zipfile raise OSError and its like; Keras, whatever its layers raise.
+_FAILURES = (tf.errors.OpError, ValueError, KeyError, TypeError, OSError, AttributeError, RuntimeError, ImportError)
+
+tf.get_logger().setLevel("ERROR")
+
+
+def read_graph(path: Path) -> tf.compat.v1.GraphDef:
+    """The graph at ``path``, its variables made constants; not to be changed. Raises InputError when there is none."""
+    try:
+        changed = max(file.stat().st_mtime_ns for file in graph_files(path))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: can't be read ({getattr(error, 'strerror', error)})") from error
+    return _graph(path, changed)
+
+
+@lru_cache(maxsize=2)
+def _graph(path: Path, _changed: int) -> tf.compat.v1.GraphDef:
+    if path.is_dir():
+        return _frozen(path, "a SavedModel", _signature)
+    if path.suffix.lower() in (".keras", ".h5"):
+        return _frozen(path, "a Keras model", _keras_call)
+    return _parsed(path)
+
+
+@contextmanager
+def as_file(path: Path) -> Iterator[Path]:
+    """The graph as a frozen ``.pb``: ``path`` itself, or one that lasts as long as the context."""
+    if not path.is_dir() and path.suffix.lower() not in (".keras", ".h5"):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
+        file = Path(folder) / f"{path.stem}.pb"
+        file.write_bytes(read_graph(path).SerializeToString(deterministic=True))
+        yield file
+
+
+def _parsed(path: Path) -> tf.compat.v1.GraphDef:
+    definition = tf.compat.v1.GraphDef()
+    try:
+        definition.ParseFromString(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: can't be read ({error.strerror})") from error
+    except DecodeError as error:
+        hint = f"; a SavedModel is given by its folder, {path.parent}" if path.name == SAVED else ""
+        raise InputError(f"{path}: isn't a frozen TensorFlow graph{hint}") from error
+    if not definition.node:
+        raise InputError(f"{path}: isn't a frozen TensorFlow graph: it has no nodes")
+    return definition
+
+
+def _frozen(path: Path, what: str, load: Any) -> tf.compat.v1.GraphDef:
+    try:
+        frozen = convert_variables_to_constants_v2(load(path))
+    except (*_FAILURES, DecodeError) as error:
+        raise InputError(f"{path}: TensorFlow can't read it as {what}: {_line(error)}") from error
+    definition = frozen.graph.as_graph_def()
+    for node in definition.node:
+        node.attr.pop("_output_shapes", None)
+    return definition
+
+
+def _line(error: Exception) -> str:
+    """The line that says what is wrong, without the traceback that TensorFlow writes into messages."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = [line for line in lines if not line.startswith(("in user code:", 'File "', "Arguments received"))]
+    return next((line for line in said if "Error: " in line), said[0] if said else type(error).__name__)
+
+
+def _signature(path: Path) -> Any:
+    """The model's serving function, or its only one."""
+    loaded = tf.saved_model.load(str(path))
+    known = dict(loaded.signatures)
+    chosen = known.get("serving_default") or (next(iter(known.values())) if len(known) == 1 else None)
+    if chosen is None:
+        raise ValueError(f"expected a signature serving_default, found {', '.join(sorted(known)) or 'none'}")
+    chosen._backref = loaded  # its variables live as long as the loaded object does
+    return chosen
+
+
+def _keras_call(path: Path) -> Any:
+    """The model's prediction as a function of its one input, one picture at a time."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise MachineError(f"{path}: needs Keras on TensorFlow, and KERAS_BACKEND says {keras.backend.backend()}")
+    model = keras.models.load_model(path, compile=False)
+    if len(model.inputs) != 1:
+        raise ValueError(f"expected one input, found {[tensor.name for tensor in model.inputs]}")
+    given = model.inputs[0]
+    spec = tf.TensorSpec((1, *given.shape[1:]), given.dtype, name="image")
+    return tf.function(lambda image: model(image, training=False)).get_concrete_function(spec)

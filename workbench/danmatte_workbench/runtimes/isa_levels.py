@@ -1,0 +1,82 @@
+"""oneDNN's levels of instruction sets: which this CPU has, and which its kernels show."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from danmatte_workbench import hardware
+from danmatte_workbench.errors import InputError
+
+# Names as ONEDNN_MAX_CPU_ISA takes them, oldest first, and what each asks of a CPU beyond those before it
+# (oneDNN's documentation, "CPU Dispatcher Control"), as the kernel names it.
+LEVELS: dict[str, frozenset[str]] = {
+    "AVX2": frozenset({"avx2"}),
+    "AVX2_VNNI": frozenset({"avx_vnni"}),
+    "AVX512_CORE": frozenset({"avx512f", "avx512bw", "avx512vl", "avx512dq"}),
+    "AVX512_CORE_VNNI": frozenset({"avx512_vnni"}),
+    "AVX512_CORE_BF16": frozenset({"avx512_bf16"}),
+    "AVX512_CORE_FP16": frozenset({"avx512_fp16"}),
+    "AVX512_CORE_AMX": frozenset({"amx_tile", "amx_int8", "amx_bf16"}),
+    "AVX512_CORE_AMX_FP16": frozenset({"amx_fp16"}),
+}
+USUAL = ("AVX2", "AVX512_CORE", "AVX512_CORE_VNNI", "AVX512_CORE_BF16", "AVX512_CORE_AMX")
+FAMILIES = ("sse41", "sse42", "avx", "avx2", "avx512", "amx")
+
+
+def ordered(levels: Iterable[str]) -> list[str]:
+    """The levels, oldest first. Raises InputError, with the nearest name, for one that isn't known."""
+    wanted = list(levels)
+    for level in wanted:
+        if level not in LEVELS:
+            near = difflib.get_close_matches(level.upper(), LEVELS, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise InputError(f"instruction sets: expected some of {', '.join(LEVELS)}, received {level}{hint}")
+    return sorted(wanted, key=list(LEVELS).index)
+
+
+def missing(level: str, features: Iterable[str] | None = None) -> tuple[str, ...]:
+    """What ``level`` asks for that this CPU, or one with ``features``, hasn't."""
+    return tuple(sorted(LEVELS[level] - set(hardware.instruction_sets() if features is None else features)))
+
+
+def highest(features: Iterable[str] | None = None) -> str | None:
+    """The newest level that this CPU, or one with ``features``, has: as good as no limit."""
+    has = tuple(hardware.instruction_sets() if features is None else features)
+    return next((level for level in reversed(LEVELS) if not missing(level, has)), None)
+
+
+def family(level: str) -> str:
+    """How kernels of that level are called."""
+    return "amx" if "AMX" in level else "avx512" if "AVX512" in level else "avx2"
+
+
+def within(kernel_family: str, level: str) -> bool:
+    """Whether a kernel of that family may run at ``level``."""
+    return FAMILIES.index(kernel_family) <= FAMILIES.index(family(level))
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """Layers counted by what they run in: heavy ones (convolutions, products) and light ones by family of
+    instruction sets, and heavy ones by the kernel's whole name."""
+
+    heavy: Mapping[str, int]
+    light: Mapping[str, int]
+    names: Mapping[str, int]
+
+    @property
+    def newest(self) -> str:
+        """The newest family among the heavy layers; empty where the plugin doesn't say."""
+        return max(self.heavy, key=FAMILIES.index, default="")
+
+    def honour(self, level: str) -> bool:
+        """Whether the plugin says what the heavy layers run in, and nothing of it is newer than ``level``."""
+        return bool(self.newest) and within(self.newest, level)
+
+    def remarks(self, level: str) -> list[str]:
+        """In words, what runs in something newer than ``level``."""
+        total = sum(self.heavy.values())
+        heavy = {name: count for name, count in self.heavy.items() if not within(name, level)}
+        light = {name: count for name, count in self.light.items() if not within(name, level)}
+        said = [f"not heeded: {count} of {total} heavy layers run in {name}" for name, count in heavy.items()]
+        return said + [f"{count} light layers stay in {name}" for name, count in light.items()]

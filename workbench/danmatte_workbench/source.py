@@ -1,0 +1,184 @@
+"""The graph that is to be optimized, and what has to be known of it."""
+
+import difflib
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from danmatte_workbench import artifact
+from danmatte_workbench.artifact import Format, format_of, graph_files, graph_path
+from danmatte_workbench.errors import InputError
+from danmatte_workbench.framing import Framing, Normalisation
+from danmatte_workbench.recipe import expect, read_toml
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+Meaning = Literal["person", "tensors"]
+_SIDES = range(16, 4097)  # what a published input may have
+_KEYS = {
+    "the top": {"name", "graph", "licence", "input", "output", "resize"},
+    "[input]": {"tensor", "port", "height", "width", "colour", "mean", "scale"},
+    "[output]": {"tensor", "node", "person"},
+    "[resize]": {"rule", "fill"},
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A trained graph.
+
+    picture, answer: the whole graph's tensors (``node:0``): a picture of ``size`` in; class numbers, logits or
+        probabilities out.
+    port, node: where it is cut: the first convolution's input, the decision over classes. Where ``port`` is
+        ``picture``, nothing in the graph normalises pixels, and its input takes what ``mean`` and ``scale`` make.
+    mean, scale: what the part before the cut does to pixels: (pixel − mean) / scale, per channel in ``colour`` order.
+    meaning: whether the answer is a mask of people; other graphs' ``answers`` are compared as tensors, and they have
+        no node and no person. notes: what was assumed of the graph and not found in it, in words.
+    """
+
+    name: str
+    path: Path
+    digest: str
+    licence: str
+    picture: str
+    port: str
+    size: tuple[int, int]
+    colour: Literal["RGB", "BGR"]
+    mean: tuple[float, float, float]
+    scale: tuple[float, float, float]
+    answer: str
+    node: str
+    person: int
+    rule: Literal["stretch", "letterbox"]
+    fill: tuple[int, int, int]
+    format: Format = "frozen"
+    meaning: Meaning = "person"
+    answers: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def normalised(self) -> bool:
+        """Whether the whole graph takes normalised pictures rather than pixels."""
+        return self.port == self.picture
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """What the network's first layer takes."""
+        return Normalisation(self.colour, self.mean, self.scale)
+
+    @property
+    def fetches(self) -> tuple[str, ...]:
+        """The tensors that make up the whole graph's answer."""
+        return self.answers or (self.answer,)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """The input's shape, NHWC."""
+        return (1, *self.size, 3)
+
+    @property
+    def framing(self) -> Framing:
+        """How frames enter the graph."""
+        return Framing(self.size, self.rule, self.fill)
+
+
+def read(path: Path) -> Source:
+    """The source that the ``model.toml`` at ``path`` describes. Raises InputError that names file and place."""
+    table = read_toml(path)
+    expect(table, _KEYS["the top"], path, "the top")
+    for section in ("input", "output", "resize"):
+        if not isinstance(table[section], dict):
+            raise InputError(f"{path}: expected a table [{section}]")
+        expect(table[section], _KEYS[f"[{section}]"], path, f"[{section}]")
+    entry, answer, resize = table["input"], table["output"], table["resize"]
+    graph = graph_path(path.parent / _text(table, "graph", path))
+    return Source(
+        name=_name(table, path),
+        path=graph,
+        digest=artifact.digest(*graph_files(graph)),
+        licence=_text(table, "licence", path),
+        picture=_text(entry, "tensor", path),
+        port=_text(entry, "port", path),
+        size=(_whole(entry, "height", path, _SIDES), _whole(entry, "width", path, _SIDES)),
+        colour=_choice(entry, "colour", ("RGB", "BGR"), path),
+        mean=_three(entry, "mean", path),
+        scale=_scale(entry, path),
+        answer=_text(answer, "tensor", path),
+        node=_text(answer, "node", path),
+        person=_whole(answer, "person", path, range(65536)),
+        rule=_choice(resize, "rule", ("stretch", "letterbox"), path),
+        fill=_fill(resize, path),
+        format=format_of(graph),
+    )
+
+
+def models_folder() -> Path:
+    """The checkout's ``models/``, or the one in the working directory where the package is installed alone."""
+    beside = Path(__file__).parents[2] / "models"
+    return beside if beside.is_dir() else Path("models")
+
+
+def find(name: str, models: Path) -> Path | None:
+    """The ``model.toml`` of the model called ``name``; None if ``name`` is a path. Raises InputError for neither."""
+    described = models / name / "model.toml"
+    if described.exists():
+        return described
+    if Path(name).exists():
+        return None
+    known = sorted(path.parent.name for path in models.glob("*/model.toml"))
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"the models in {models} are: {', '.join(known) or 'none'}"
+    raise InputError(f"{name}: no such model or file; {hint}")
+
+
+def _text(table: dict[str, Any], key: str, path: Path) -> str:
+    value = table[key]
+    if not isinstance(value, str):
+        raise InputError(f"{path}: {key}: expected text, found {value!r}")
+    return value
+
+
+def _name(table: dict[str, Any], path: Path) -> str:
+    name = _text(table, "name", path)
+    if not NAME.fullmatch(name):
+        raise InputError(f"{path}: name: expected small letters, digits, - and _ only, found {name!r}")
+    return name
+
+
+def _whole(table: dict[str, Any], key: str, path: Path, numbers: range) -> int:
+    value = table[key]
+    if type(value) is not int or value not in numbers:
+        raise InputError(f"{path}: {key}: expected a whole number from {numbers[0]} to {numbers[-1]}, found {value!r}")
+    return value
+
+
+def _choice(table: dict[str, Any], key: str, choices: tuple[str, ...], path: Path) -> Any:
+    if table[key] not in choices:
+        raise InputError(f"{path}: {key}: expected one of {', '.join(choices)}, found {table[key]!r}")
+    return table[key]
+
+
+def _three(table: dict[str, Any], key: str, path: Path) -> tuple[float, float, float]:
+    value = table[key]
+    if not (isinstance(value, list) and len(value) == 3 and all(_is_number(item) for item in value)):
+        raise InputError(f"{path}: {key}: expected three numbers, found {value!r}")
+    return (float(value[0]), float(value[1]), float(value[2]))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _scale(table: dict[str, Any], path: Path) -> tuple[float, float, float]:
+    scale = _three(table, "scale", path)
+    if 0.0 in scale:
+        raise InputError(f"{path}: scale: expected three numbers that one can divide by, found {table['scale']!r}")
+    return scale
+
+
+def _fill(table: dict[str, Any], path: Path) -> tuple[int, int, int]:
+    red, green, blue = (int(value) for value in _three(table, "fill", path))
+    if [red, green, blue] != table["fill"] or not all(0 <= value <= 255 for value in (red, green, blue)):
+        raise InputError(f"{path}: fill: expected three whole numbers from 0 to 255, found {table['fill']!r}")
+    return red, green, blue

@@ -1,0 +1,42 @@
+"""The whole graph, as OpenVINO's own converter gives it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from danmatte_workbench.artifact import Artifact
+from danmatte_workbench.framing import Channels, Normalisation
+from danmatte_workbench.runtimes import openvino
+from danmatte_workbench.steps.base import Kitchen, Step
+
+
+@dataclass(frozen=True)
+class Convert(Step):
+    """The graph to IR that takes uint8 RGB pictures of ``shape`` (1, H, W, 3) and gives ``answers``; nothing is cut.
+
+    ``colour``, ``mean`` and ``scale`` go into a graph whose own input takes ``normalised`` pictures.
+    """
+
+    shape: tuple[int, ...]
+    answers: tuple[str, ...]
+    normalised: bool
+    colour: Literal["RGB", "BGR"]
+    mean: Channels
+    scale: Channels
+
+    kind: ClassVar[str] = "convert"
+    revision: ClassVar[int] = 2
+    from_source: ClassVar[Mapping[str, str]] = {
+        "shape": "shape",
+        "answers": "fetches",
+        "normalised": "normalised",
+        "colour": "colour",
+        "mean": "mean",
+        "scale": "scale",
+    }
+
+    def apply(self, source: Path, target: Path, kitchen: Kitchen) -> tuple[Artifact, str]:
+        normalisation = Normalisation(self.colour, self.mean, self.scale) if self.normalised else None
+        model = openvino.convert(source, shape=self.shape, normalisation=normalisation, answers=self.answers)
+        return openvino.save(model, target), f"input {self.shape}"

@@ -1,0 +1,34 @@
+"""The network alone, without what feeds it and what follows it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from danmatte_workbench.artifact import Artifact
+from danmatte_workbench.graph.classes import two_classes
+from danmatte_workbench.runtimes import openvino
+from danmatte_workbench.steps.base import Kitchen, Step
+
+
+@dataclass(frozen=True)
+class Cut(Step):
+    """A graph to IR, from ``input`` (``0:node``, a node's input port) to ``output`` (a node).
+
+    The new input takes ``shape`` (1, H, W, 3), float32, normalised as the first convolution expects it. A person's
+    probability in one channel becomes two logits, the person's the second one.
+    """
+
+    input: str
+    output: str
+    shape: tuple[int, ...]
+
+    kind: ClassVar[str] = "cut"
+    revision: ClassVar[int] = 2
+    from_source: ClassVar[Mapping[str, str]] = {"input": "port", "output": "node", "shape": "shape"}
+
+    def apply(self, source: Path, target: Path, kitchen: Kitchen) -> tuple[Artifact, str]:
+        model = openvino.cut(source, inputs=self.input, output=self.output, shape=self.shape)
+        widened = two_classes(model)
+        note = f"{self.input} … {self.output}{', its one channel as two classes' if widened else ''}"
+        return openvino.save(model, target), note

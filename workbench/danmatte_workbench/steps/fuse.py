@@ -1,0 +1,68 @@
+"""The first blocks as dense convolutions."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from danmatte_workbench.artifact import Artifact
+from danmatte_workbench.errors import InputError
+from danmatte_workbench.runtimes import openvino
+from danmatte_workbench.steps.base import Kitchen, Step
+from danmatte_workbench.steps.checkpoint import notebook, smaller
+
+
+@dataclass(frozen=True)
+class Fuse(Step):
+    """Dense convolutions of few channels in place of the first blocks, taught by those, on at most ``frames`` frames.
+
+    ``stem`` are the channels of the strided convolutions at the graph's beginning, ``blocks`` those of each block after
+    them: what is depthwise there is one dense convolution then. Each end of a block is taught what the block gave
+    there, in ``lessons`` steps of ``batch`` pieces, each a ``share`` of the frame's side, at a learning rate of
+    ``rate``.
+    """
+
+    stem: tuple[int, ...] = (16, 64)
+    blocks: tuple[int, ...] = (48, 64)
+    lessons: int = 5000
+    batch: int = 8
+    rate: float = 0.5
+    share: float = 0.5
+    frames: int = 1000
+    seed: int = 1
+
+    kind: ClassVar[str] = "fuse"
+    libraries: ClassVar[tuple[str, ...]] = ("openvino", "tensorflow-cpu")
+
+    def __post_init__(self) -> None:
+        for name in ("stem", "blocks"):
+            values = getattr(self, name)
+            if not isinstance(values, tuple) or any(type(value) is not int or value < 1 for value in values):
+                raise InputError(f"fuse: {name}: expected whole numbers of channels, found {values!r}")
+        if not self.stem:
+            raise InputError("fuse: stem: expected the channels of at least one convolution, found none")
+        for name in ("lessons", "batch", "frames"):
+            if type(value := getattr(self, name)) is not int or value < 1:
+                raise InputError(f"fuse: {name}: expected a whole number of at least 1, found {value!r}")
+        for name in ("rate", "share"):
+            if not 0 < (value := getattr(self, name)) <= 1:
+                raise InputError(f"fuse: {name}: expected a number above 0 and up to 1, found {value!r}")
+
+    def apply(self, source: Path, target: Path, kitchen: Kitchen) -> tuple[Artifact, str]:
+        from danmatte_workbench.distillation import distillation, student
+        from danmatte_workbench.distillation.views import Views, remembered
+        from danmatte_workbench.graph import fusing, reshaping
+
+        model = openvino.read(source)
+        teacher = model.clone()
+        pairs = fusing.fuse(model, self.stem, self.blocks, self.seed)
+        pupil = fusing.part(model.clone(), [pair.mine for pair in pairs])
+        whole = fusing.part(teacher, [pair.right for pair in pairs])
+        size = smaller(reshaping.input_size(model), self.share)
+        for graph in (pupil, whole):
+            reshaping.reshape(graph, size)
+        frames = remembered(kitchen.calibration, self.frames)
+        plan = distillation.Lesson(self.lessons, self.batch, self.rate, 1.0, 0.0, 0.0, self.seed, answering=False)
+        views = Views(frames, size, self.share)
+        weights, told = distillation.teach(pupil, whole, views, plan, notebook(self, source, kitchen), pairs)
+        student.put(model, weights)
+        return openvino.save(model, target), f"{len(pairs)} blocks of dense convolutions, {told}"

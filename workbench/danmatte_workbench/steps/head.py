@@ -1,0 +1,25 @@
+"""The person's probability where the logits are."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from danmatte_workbench.artifact import Artifact
+from danmatte_workbench.graph import surgery
+from danmatte_workbench.runtimes import openvino
+from danmatte_workbench.steps.base import Kitchen, Step
+
+
+@dataclass(frozen=True)
+class Head(Step):
+    """Resizes and the decision over all classes replaced by one channel at the logits' resolution."""
+
+    person: int
+
+    kind: ClassVar[str] = "head"
+    from_source: ClassVar[Mapping[str, str]] = {"person": "person"}
+
+    def apply(self, source: Path, target: Path, kitchen: Kitchen) -> tuple[Artifact, str]:
+        artifact = openvino.save(surgery.logits_head(openvino.read(source), self.person), target)
+        return artifact, f"class {self.person} at {artifact.outputs[0].shape[1:3]}"

@@ -1,0 +1,54 @@
+"""Pixels in, as cameras and decoders give them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from danmatte_workbench.artifact import Artifact
+from danmatte_workbench.errors import InputError
+from danmatte_workbench.runtimes import openvino
+from danmatte_workbench.steps.base import Kitchen, Step
+
+PIXELS = ("RGB", "BGR", "NV12")
+
+
+@dataclass(frozen=True)
+class Preprocess(Step):
+    """uint8 input; the network's colour order, (pixel − mean) / scale, inside the graph.
+
+    ``pixels`` other than RGB are for players of one's own: versions are published with uint8 RGB pictures only, and
+    frames to calibrate on are RGB. So let a second one of these steps, after quantize, turn the input to NV12 or BGR;
+    a graph that takes uint8 already keeps its mean and scale.
+    """
+
+    colour: Literal["RGB", "BGR"]
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    pixels: Literal["RGB", "BGR", "NV12"] = "RGB"
+
+    kind: ClassVar[str] = "preprocess"
+    revision: ClassVar[int] = 2
+    from_source: ClassVar[Mapping[str, str]] = {"colour": "colour", "mean": "mean", "scale": "scale"}
+
+    def __post_init__(self) -> None:
+        for name, choices in (("colour", PIXELS[:2]), ("pixels", PIXELS)):
+            value = getattr(self, name)
+            if value not in choices:
+                raise InputError(f"preprocess: {name}: expected one of {', '.join(choices)}, found {value!r}")
+        for name in ("mean", "scale"):
+            value = getattr(self, name)
+            if len(value) != 3 or not all(isinstance(number, int | float) for number in value):
+                raise InputError(f"preprocess: {name}: expected three numbers, found {value!r}")
+        if 0 in self.scale:
+            raise InputError(f"preprocess: scale: expected no zero, found {self.scale!r}")
+
+    def apply(self, source: Path, target: Path, kitchen: Kitchen) -> tuple[Artifact, str]:
+        from danmatte_workbench.graph import preprocessing
+
+        model = openvino.read(source)
+        if model.input(0).get_element_type().get_type_name() != "u8":
+            preprocessing.take_pictures(model, colour=self.colour, mean=self.mean, scale=self.scale)
+        if self.pixels != "RGB":
+            model = preprocessing.accept(model, self.pixels)
+        return openvino.save(model, target), f"uint8 {self.pixels}, network in {self.colour}"

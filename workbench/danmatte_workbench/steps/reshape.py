@@ -1,0 +1,40 @@
+"""Another input size, 16:9 above all: a letterboxed square wastes 44 % of its work on a video frame."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from danmatte_workbench.artifact import Artifact
+from danmatte_workbench.errors import InputError
+from danmatte_workbench.runtimes import openvino
+from danmatte_workbench.steps.base import Kitchen, Step
+
+SIDES = range(16, 4097)  # what a published input may have
+
+
+@dataclass(frozen=True)
+class Reshape(Step):
+    """The graph for pictures of ``height`` × ``width``: resizes, global poolings and the noted grid follow.
+
+    Sides of a multiple of the output stride and one more keep the places where the network was taught to look.
+    """
+
+    height: int
+    width: int
+
+    kind: ClassVar[str] = "reshape"
+
+    def __post_init__(self) -> None:
+        for name in ("height", "width"):
+            side = getattr(self, name)
+            if type(side) is not int or side not in SIDES:
+                raise InputError(
+                    f"reshape: {name}: expected a whole number from {SIDES[0]} to {SIDES[-1]}, found {side!r}"
+                )
+
+    def apply(self, source: Path, target: Path, kitchen: Kitchen) -> tuple[Artifact, str]:
+        from danmatte_workbench.graph import reshaping
+
+        model = openvino.read(source)
+        before = reshaping.reshape(model, (self.height, self.width))
+        return openvino.save(model, target), f"{before[0]}×{before[1]} is {self.height}×{self.width}"

@@ -1,0 +1,38 @@
+"""The same pictures in fewer pixels: the cheapest work is that which isn't done."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from danmatte_workbench.artifact import Artifact
+from danmatte_workbench.errors import InputError
+from danmatte_workbench.runtimes import openvino
+from danmatte_workbench.steps.base import Kitchen, Step
+
+
+@dataclass(frozen=True)
+class Shrink(Step):
+    """The graph for pictures of about a ``share`` of its height and width, even where they were even.
+
+    Work falls with the square of it, and what is small in the picture gets lost first: which share is best depends on
+    the pictures, so it is tried.
+    """
+
+    share: float
+
+    kind: ClassVar[str] = "shrink"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share < 1:
+            raise InputError(f"shrink: share: expected a number between 0 and 1, found {self.share!r}")
+
+    def apply(self, source: Path, target: Path, kitchen: Kitchen) -> tuple[Artifact, str]:
+        from danmatte_workbench.graph import reshaping
+
+        model = openvino.read(source)
+        before = reshaping.input_size(model)
+        size = reshaping.part_of(before, self.share)
+        if not (size[0] < before[0] and size[1] < before[1]):
+            raise InputError(f"shrink: {before[0]}×{before[1]} is too small for a share of {self.share:g}")
+        reshaping.reshape(model, size)
+        return openvino.save(model, target), f"{before[0]}×{before[1]} is {size[0]}×{size[1]}"

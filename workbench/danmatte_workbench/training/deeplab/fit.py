@@ -1,0 +1,172 @@
+"""Fine-tuning in stages, with checkpoints that survive a kill and a fixed seed."""
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from danmatte_workbench.training.deeplab import architecture
+from danmatte_workbench.training.deeplab.augment import FULL_WEIGHT
+from danmatte_workbench.training.deeplab.scenes import Scenes
+
+FRESH_GAIN = 5.0  # new layers learn this much faster than the ones that know already
+AVERAGING = 0.995  # of the weights, per step
+PREFETCH = 4
+WARM_UP = 100  # steps
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Training at one crop size: steps of ``batch`` crops, the learning rate falling from ``peak`` to nothing.
+
+    ``share`` is what its weights count in the mean over stages, which is what the course ends with.
+    """
+
+    name: str
+    side: int
+    batch: int
+    steps: int
+    peak: float
+    full_frame: bool = False
+    lean: float = 0.08
+    share: float = 0.0
+
+
+STAGES = (
+    Stage("crops", side=321, batch=16, steps=1900, peak=2.5e-4, share=0.2),
+    Stage("frames", side=513, batch=8, steps=1000, peak=2e-4, full_frame=True, share=0.3),
+    Stage("shapes", side=513, batch=8, steps=700, peak=1.5e-4, full_frame=True, lean=0.25, share=0.5),
+)
+
+
+class LayerwiseAdamW(keras.optimizers.AdamW):
+    """AdamW whose learning rate is multiplied for the variables of fresh layers."""
+
+    def __init__(self, fresh: list[str], **options: object) -> None:
+        super().__init__(**options)
+        self._fresh = frozenset(fresh)
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """One variable's step."""
+        known = self._trainable_variables[self._get_variable_index(variable)]
+        layer = known.path.split("/")[-2]
+        gain = FRESH_GAIN if layer in self._fresh else 1.0
+        super().update_step(gradient, variable, ops.cast(learning_rate, known.dtype) * gain)
+
+
+def matte_loss(truth: Any, logits: Any) -> Any:
+    """Weighted cross-entropy against a soft target, and each picture's soft Jaccard distance.
+
+    truth: (batch, h, w, 2) target and weight, see ``augment.look``; logits: (batch, h, w, 2).
+    The Jaccard term counts a small figure as much as a large one, as mean IoU over pictures does.
+    """
+    truth = ops.cast(truth, "float32")
+    target, weight = truth[..., 0] / 255.0, truth[..., 1] / FULL_WEIGHT
+    margin = ops.cast(logits[..., 1] - logits[..., 0], "float32")
+    entropy = ops.relu(margin) - margin * target + ops.softplus(-ops.abs(margin))
+    entropy = ops.sum(entropy * weight) / ops.maximum(ops.sum(weight), 1.0)
+    trusted = ops.cast(weight >= 1.0, "float32")
+    person = ops.sigmoid(margin) * trusted
+    target = target * trusted
+    both = ops.sum(person * target, axis=(1, 2))
+    either = ops.sum(person + target - person * target, axis=(1, 2))
+    present = ops.cast(ops.sum(target, axis=(1, 2)) > 40.0, "float32")
+    distance = ops.sum(present * (1.0 - (both + 10.0) / (either + 10.0)))
+    return entropy + 0.5 * distance / ops.maximum(ops.sum(present), 1.0)
+
+
+def views(scenes: Scenes, stage: Stage, seed: int, start: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Batches from step ``start`` on, made ahead on a thread; step n is the same however one got there."""
+
+    def batch(step: int) -> tuple[np.ndarray, np.ndarray]:
+        stage_key = sum(stage.name.encode())
+        rngs = (np.random.default_rng([seed, stage_key, step, item]) for item in range(stage.batch))
+        pixels, truth = zip(*(scenes.draw(stage.side, stage.lean, stage.full_frame, rng) for rng in rngs), strict=True)
+        return np.stack(pixels).astype(np.float32) / 127.5 - 1, np.stack(truth)
+
+    with ThreadPoolExecutor(1) as maker:
+        ahead = deque(maker.submit(batch, start + step) for step in range(PREFETCH))
+        for step in range(start + PREFETCH, stage.steps + PREFETCH):
+            yield ahead.popleft().result()
+            ahead.append(maker.submit(batch, step))
+
+
+class Checkpoint:
+    """A training run on disk: weights, their running mean and the optimizer's state, replaced atomically."""
+
+    def __init__(self, path: Path, trainer: keras.Model) -> None:
+        self._path = path
+        self._trainer = trainer
+        self._trainer.optimizer.build(trainer.trainable_variables)
+
+    def _variables(self) -> list[keras.Variable]:
+        # The optimizer's variables hold the iteration, the moments and, with use_ema, the running mean.
+        return [*self._trainer.trainable_variables, *self._trainer.optimizer.variables]
+
+    def save(self, step: int) -> None:
+        """Write the run as it is after ``step`` steps."""
+        unfinished = self._path.with_suffix(".part.npz")
+        arrays: dict[str, Any] = {f"v{number}": np.asarray(v) for number, v in enumerate(self._variables())}
+        np.savez(unfinished, step=step, **arrays)
+        unfinished.replace(self._path)
+
+    def restore(self) -> int:
+        """The number of steps already done; 0 when there is no checkpoint."""
+        if not self._path.exists():
+            return 0
+        with np.load(self._path) as stored:
+            for number, variable in enumerate(self._variables()):
+                variable.assign(stored[f"v{number}"])
+            return int(stored["step"])
+
+
+def run_stage(
+    stage: Stage, weights: list[np.ndarray], fresh: list[str], scenes: Scenes, folder: Path, seed: int
+) -> list[np.ndarray]:
+    """Train one stage from ``weights``; return the running mean of the weights at its end."""
+    done = folder / f"{stage.name}.weights.npz"
+    if done.exists():
+        with np.load(done) as stored:
+            return [stored[f"w{number}"] for number in range(len(stored.files))]
+    network = architecture.build((stage.side, stage.side))
+    network.set_weights(weights)
+    logits = architecture.Enlarge((stage.side, stage.side), dtype="float32")(network.output)
+    trainer = keras.Model(network.input, logits)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        stage.peak / 100, stage.steps - WARM_UP, alpha=0.0, warmup_target=stage.peak, warmup_steps=WARM_UP
+    )
+    optimizer = LayerwiseAdamW(
+        fresh,
+        learning_rate=schedule,
+        weight_decay=1e-4,
+        global_clipnorm=5.0,
+        use_ema=True,
+        ema_momentum=AVERAGING,
+    )
+    trainer.compile(optimizer=optimizer, loss=matte_loss, jit_compile=False)
+    checkpoint = Checkpoint(folder / f"{stage.name}.checkpoint.npz", trainer)
+    start = checkpoint.restore()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    recent: deque[float] = deque(maxlen=100)
+    with Progress(*columns) as progress, (folder / f"{stage.name}.log").open("a") as log:
+        task = progress.add_task(stage.name, total=stage.steps, completed=start)
+        for step, (pixels, truth) in enumerate(views(scenes, stage, seed, start), start=start + 1):
+            recent.append(float(trainer.train_on_batch(pixels, truth)))
+            progress.update(task, advance=1, description=f"{stage.name} loss {np.mean(recent):.4f}")
+            if step % 100 == 0 or step == stage.steps:
+                checkpoint.save(step)
+                log.write(f"{step}\t{np.mean(recent):.5f}\n")
+                log.flush()
+    optimizer.finalize_variable_values(trainer.trainable_variables)
+    final = network.get_weights()
+    unfinished = done.with_suffix(".part.npz")
+    np.savez(unfinished, **{f"w{number}": value for number, value in enumerate(final)})
+    unfinished.replace(done)
+    return final

@@ -1,0 +1,101 @@
+"""Initial weights: the official 8-bit PASCAL VOC network, dequantized.
+
+Its batch norms are folded already, so each layer is a kernel and a bias, and the encoder here is the very
+same function in float (``build_official`` proves it, with the official 21-class head on top).
+"""
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import keras
+import numpy as np
+from keras import layers
+
+from danmatte_workbench.errors import InputError
+from danmatte_workbench.training.deeplab import architecture
+
+VOC_CLASSES = 21
+VOC_PERSON = 15
+_LAYER = re.compile(r"(.+?)/(?:Conv2D|depthwise_Fold|add_fold|BatchNorm_Fold/bias|BiasAdd)")
+
+
+class Weights(NamedTuple):
+    """A convolution's kernel, in TFLite's order, and its bias, both float32."""
+
+    kernel: np.ndarray
+    bias: np.ndarray
+
+
+def dequantize(tensors: Mapping[str, tuple[np.ndarray, float, int]]) -> dict[str, Weights]:
+    """Weights by layer name from a quantized graph's tensors, each given as (values, scale, zero point)."""
+    kernels: dict[str, np.ndarray] = {}
+    biases: dict[str, np.ndarray] = {}
+    for name, (values, scale, zero_point) in tensors.items():
+        match = _LAYER.match(name.split(";")[0])
+        if match is None:
+            continue
+        floats = (values.astype(np.float32) - zero_point) * np.float32(scale)
+        if values.ndim == 1:
+            biases[match[1]] = floats
+        elif "weights_quant" in name:
+            kernels[match[1]] = floats
+    return {name: Weights(kernels[name], biases[name]) for name in kernels.keys() & biases.keys()}
+
+
+def build_official(weights: Mapping[str, Weights], size: tuple[int, int] = (513, 513)) -> keras.Model:
+    """The official 21-class network in float: pixels in [-1, 1] to logits at stride 16, (batch, h, w, 21)."""
+    image = keras.Input((*size, 3), name="image")
+    _, features = architecture.encode(image)
+    local = layers.Conv2D(256, 1, activation="relu", name="aspp0")(features)
+    pooled = layers.GlobalAveragePooling2D(keepdims=True, name="image_pooling_mean")(features)
+    pooled = layers.Conv2D(256, 1, activation="relu", name="image_pooling")(pooled)
+    pooled = architecture.Enlarge(features.shape[1:3], name="image_pooling_enlarge")(pooled)
+    joined = layers.Concatenate(name="aspp_concat")([pooled, local])
+    joined = layers.Conv2D(256, 1, activation="relu", name="concat_projection")(joined)
+    logits = layers.Conv2D(VOC_CLASSES, 1, name="logits-semantic")(joined)
+    model = keras.Model(image, logits, name="deeplab_official")
+    for layer in _convolutions(model):
+        _assign(layer, weights)
+    return model
+
+
+def start_from(model: keras.Model, weights: Mapping[str, Weights]) -> list[str]:
+    """Copy what the official network knows into ``model``; return the names of the layers that start afresh.
+
+    The encoder, ``aspp0`` and the image pooling are copied as they are. The official projection is split
+    into its pooled half and its local half; the new atrous branches enter it at a tenth of the usual scale,
+    so that training starts close to the function that is already known.
+    """
+    fresh = []
+    for layer in _convolutions(model):
+        name = layer.name.replace("-", "/")
+        if name in ("concat_projection", "image_projection"):
+            _split_projection(layer, weights["concat_projection"])
+        elif name in weights and name != "logits/semantic":
+            _assign(layer, weights)
+        else:
+            fresh.append(layer.name)
+    return fresh
+
+
+def _convolutions(model: keras.Model) -> list[layers.Layer]:
+    return [layer for layer in model.layers if isinstance(layer, (layers.Conv2D, layers.DepthwiseConv2D))]
+
+
+def _assign(layer: layers.Layer, weights: Mapping[str, Weights]) -> None:
+    name = layer.name.replace("-", "/")
+    if name not in weights:
+        raise InputError(f"the initial weights have no layer {name}; they hold {len(weights)} others")
+    kernel, bias = weights[name]
+    layer.set_weights([kernel.transpose(1, 2, 3, 0), bias])
+
+
+def _split_projection(layer: layers.Layer, official: Weights) -> None:
+    kernel = official.kernel.transpose(1, 2, 3, 0)
+    pooled, local = kernel[:, :, :256], kernel[:, :, 256:]
+    if layer.name == "image_projection":
+        layer.set_weights([pooled, np.zeros_like(official.bias)])
+        return
+    atrous = 0.1 * layer.get_weights()[0][:, :, 256:]
+    layer.set_weights([np.concatenate([local, atrous], axis=2), official.bias])
