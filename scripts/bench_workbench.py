@@ -21,8 +21,8 @@ from danmatte_workbench.metrics import accuracy
 from danmatte_workbench.metrics.contender import Contender, cooked, published, stock
 from danmatte_workbench.recipe import RECIPES, Draft, read
 from danmatte_workbench.runtimes import openvino
-from danmatte_workbench.steps import Kitchen, refine
-from danmatte_workbench.steps.base import cook
+from danmatte_workbench.steps import StepContext, refine
+from danmatte_workbench.steps.base import build
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILT = ROOT / "build/bench"
@@ -52,14 +52,14 @@ def race(options: argparse.Namespace) -> dict[str, Any]:
     broad = wide(winner, graph.size)
     data = load(options.data)
     calibration = load(options.calibration) if options.calibration else data
-    kitchen = Kitchen(graph, calibration, BUILT / "unfinished")
+    context = StepContext(graph, calibration, BUILT / "unfinished")
     plain = Configuration(precision="f32")
     contenders = [
         stock(graph),
         stock(graph, onednn=False),
-        cooked("OpenVINO, uncut", graph, made(read(RECIPES / "uncut.toml"), kitchen), plain),
-        cooked("OpenVINO, uncut, NNCF defaults", graph, made(read(RECIPES / "uncut-int8.toml"), kitchen), plain),
-        *unpruned(folder, kitchen, winner),
+        cooked("OpenVINO, uncut", graph, made(read(RECIPES / "uncut.toml"), context), plain),
+        cooked("OpenVINO, uncut, NNCF defaults", graph, made(read(RECIPES / "uncut-int8.toml"), context), plain),
+        *unpruned(folder, context, winner),
         winner,
         broad,
     ]
@@ -74,19 +74,19 @@ def race(options: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
-def made(draft: Draft, kitchen: Kitchen) -> Artifact:
+def made(draft: Draft, context: StepContext) -> Artifact:
     """The recipe, cooked."""
-    artifact, _ = cook(refine(draft, kitchen.source), kitchen, BUILT / "made" / draft.name / "graph.xml")
+    artifact, _ = build(refine(draft, context.source), context, BUILT / "made" / draft.name / "graph.xml")
     return artifact
 
 
-def unpruned(folder: Path, kitchen: Kitchen, winner: Contender) -> Iterable[Contender]:
+def unpruned(folder: Path, context: StepContext, winner: Contender) -> Iterable[Contender]:
     """The version as it would be without pruning and what followed from it; none where it has none."""
     recipe = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["recipe"]
     steps = tuple((step["kind"], step["fields"]) for step in recipe["steps"] if step["kind"] not in SHRINKING)
     if len(steps) < len(recipe["steps"]):
-        artifact = made(Draft("unpruned", "", steps), kitchen)
-        plain = cooked("unpruned", kitchen.source, artifact, winner.configuration)
+        artifact = made(Draft("unpruned", "", steps), context)
+        plain = cooked("unpruned", context.source, artifact, winner.configuration)
         yield dataclasses.replace(plain, canvas=winner.canvas)
 
 

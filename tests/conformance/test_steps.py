@@ -12,8 +12,8 @@ from danmatte_workbench import dataset, source
 from danmatte_workbench.artifact import Artifact, digest, graph_files
 from danmatte_workbench.configuration import Configuration
 from danmatte_workbench.runtimes import openvino
-from danmatte_workbench.steps import Kitchen, Step
-from danmatte_workbench.steps.base import build
+from danmatte_workbench.steps import Step, StepContext
+from danmatte_workbench.steps.base import make_step
 from tests.workbench import blocks, inner, tiny
 
 ROOT = Path(__file__).parents[2]
@@ -53,35 +53,35 @@ def test_every_step_is_in_this_suite() -> None:
     assert set(Step._kinds) == set(STEPS)
 
 
-def kitchen(folder: Path) -> Kitchen:
+def make_context(folder: Path) -> StepContext:
     """A tiny graph and six pictures, written if they aren't there."""
     if not folder.exists():
         tiny.write(folder / "graph", tiny.BGR)
         tiny.write_scenes(folder / "data", 6)
-    return Kitchen(source.read(folder / "graph/model.toml"), dataset.load(folder / "data"), folder / "unfinished")
+    return StepContext(source.read(folder / "graph/model.toml"), dataset.load(folder / "data"), folder / "unfinished")
 
 
-def apply(kind: str, kitchen: Kitchen, given: Path, target: Path) -> Artifact:
-    artifact, note = build(kind, STEPS[kind].fields, kitchen.source).apply(given, target, kitchen)
+def apply(kind: str, context: StepContext, given: Path, target: Path) -> Artifact:
+    artifact, note = make_step(kind, STEPS[kind].fields, context.source).apply(given, target, context)
     assert note
     assert artifact.path == target
     return artifact
 
 
-def prepared(kind: str, kitchen: Kitchen, folder: Path) -> Path:
+def prepared(kind: str, context: StepContext, folder: Path) -> Path:
     """What the step is to be applied to."""
     make = STEPS[kind].make
     if make:
         return make(folder / "made.xml").path
-    path = kitchen.source.path
+    path = context.source.path
     for number, before in enumerate(STEPS[kind].before):
-        path = apply(before, kitchen, path, folder / f"{number}.xml").path
+        path = apply(before, context, path, folder / f"{number}.xml").path
     return path
 
 
 @pytest.fixture(scope="module")
-def cooking(tmp_path_factory: pytest.TempPathFactory) -> Kitchen:
-    return kitchen(tmp_path_factory.mktemp("steps") / "kitchen")
+def context(tmp_path_factory: pytest.TempPathFactory) -> StepContext:
+    return make_context(tmp_path_factory.mktemp("steps") / "graph")
 
 
 @dataclass(frozen=True)
@@ -100,11 +100,11 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def done(kind: str, cooking: Kitchen, tmp_path_factory: pytest.TempPathFactory) -> Done:
+def done(kind: str, context: StepContext, tmp_path_factory: pytest.TempPathFactory) -> Done:
     folder = tmp_path_factory.mktemp(kind)
-    given = prepared(kind, cooking, folder)
+    given = prepared(kind, context, folder)
     before = digest(*graph_files(given))
-    first, second = (apply(kind, cooking, given, folder / name / "graph.xml") for name in ("a", "b"))
+    first, second = (apply(kind, context, given, folder / name / "graph.xml") for name in ("a", "b"))
     return Done(first, second, before, digest(*graph_files(given)))
 
 
@@ -134,22 +134,22 @@ import sys
 from pathlib import Path
 from danmatte_workbench import dataset, recipe, source
 from danmatte_workbench.runtimes import openvino
-from danmatte_workbench.steps import Kitchen, refine
-from danmatte_workbench.steps.base import cook
+from danmatte_workbench.steps import StepContext, refine
+from danmatte_workbench.steps.base import build
 
 place, name = Path(sys.argv[1]), sys.argv[2]
 found = source.read(place / "graph/model.toml")
 if name == "second":  # whatever ran before in the process must not matter
     openvino.convert(found.path, shape=found.shape)
 recipe = refine(recipe.read(recipe.RECIPES / "int8.toml"), found)
-artifact, _ = cook(recipe, Kitchen(found, dataset.load(place / "data")), place / name / "graph.xml")
+artifact, _ = build(recipe, StepContext(found, dataset.load(place / "data")), place / name / "graph.xml")
 print(artifact.digest)
 """
 
 
 def test_fresh_processes_give_the_same_digest(tmp_path: Path) -> None:
-    kitchen(tmp_path / "kitchen")
-    command = [sys.executable, "-c", ALL_STEPS, str(tmp_path / "kitchen")]
+    make_context(tmp_path / "graph")
+    command = [sys.executable, "-c", ALL_STEPS, str(tmp_path / "graph")]
     digests = set()
     for name in ("first", "second"):
         run = subprocess.run([*command, name], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)

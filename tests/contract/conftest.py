@@ -10,22 +10,22 @@ import pytest
 
 from danmatte_workbench.publish import publish
 from tests.workbench import facts, tiny
-from tests.workbench.conftest import cooked, describe, labelled
+from tests.workbench.conftest import built, describe, labelled
 from tests.workbench.tiny import Tiny
 
-__all__ = ["cooked", "describe", "labelled"]
+__all__ = ["built", "describe", "labelled"]
 
 Publish = Callable[..., Path]
 
 
 @pytest.fixture
-def published(describe, cooked, tmp_path: Path) -> Publish:
+def published(describe, built, tmp_path: Path) -> Publish:
     """A tiny model's next version, under a resize rule of choice."""
 
     def publish_one(wanted: Tiny = tiny.PLAIN, rule: str = "stretch") -> Path:
         source = dataclasses.replace(describe(wanted), rule=rule, fill=(9, 99, 199))
         measured = [facts.measured("throughput", 90, low=80, high=99), facts.measured("iou_drop", -0.25)]
-        return publish(facts.trial("float", *measured, artifact=cooked(wanted)), source, tmp_path / "models")
+        return publish(facts.trial("float", *measured, artifact=built(wanted)), source, tmp_path / "models")
 
     return publish_one
 

@@ -11,8 +11,8 @@ from danmatte_workbench.configuration import Configuration
 from danmatte_workbench.metrics.contender import cooked, stock
 from danmatte_workbench.recipe import RECIPES, read
 from danmatte_workbench.runtimes import openvino, tensorflow
-from danmatte_workbench.steps import Kitchen, refine
-from danmatte_workbench.steps.base import cook
+from danmatte_workbench.steps import StepContext, refine
+from danmatte_workbench.steps.base import build
 from tests.real.shared import PORTRAIT, ROOT, default_graph, frames, needed
 
 pytestmark = [pytest.mark.slow, pytest.mark.data]
@@ -46,7 +46,9 @@ def test_the_default_graph_is_small_enough_to_be_committed() -> None:
 def test_the_float_recipe_agrees_with_the_source(graph: Path, tmp_path: Path) -> None:
     found = probing.inspect(graph)
     bundled = dataset.load(dataset.SAMPLES)
-    artifact, _ = cook(refine(read(RECIPES / "float.toml"), found), Kitchen(found, bundled), tmp_path / "graph.xml")
+    artifact, _ = build(
+        refine(read(RECIPES / "float.toml"), found), StepContext(found, bundled), tmp_path / "graph.xml"
+    )
     made = cooked("float", found, artifact, Configuration(precision="f32"))
     agreeing = [
         (theirs == ours).mean()
@@ -58,7 +60,9 @@ def test_the_float_recipe_agrees_with_the_source(graph: Path, tmp_path: Path) ->
 def test_the_person_is_where_the_logits_say(graph: Path, tmp_path: Path) -> None:
     found = probing.inspect(graph)
     bundled = dataset.load(dataset.SAMPLES)
-    artifact, _ = cook(refine(read(RECIPES / "float.toml"), found), Kitchen(found, bundled), tmp_path / "graph.xml")
+    artifact, _ = build(
+        refine(read(RECIPES / "float.toml"), found), StepContext(found, bundled), tmp_path / "graph.xml"
+    )
     infer = openvino.runner(artifact.path, Configuration(precision="f32"))
     logits = tensorflow.runner(graph, feed=found.picture, fetch="logits/semantic/BiasAdd:0")
     for picture in frames(4):

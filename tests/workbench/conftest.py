@@ -9,13 +9,13 @@ from danmatte_workbench.artifact import Artifact
 from danmatte_workbench.dataset import Dataset
 from danmatte_workbench.recipe import RECIPES, read
 from danmatte_workbench.source import Source
-from danmatte_workbench.steps import Kitchen, refine
-from danmatte_workbench.steps.base import cook
+from danmatte_workbench.steps import StepContext, refine
+from danmatte_workbench.steps.base import build
 from tests.workbench import tiny
 from tests.workbench.tiny import Tiny
 
 Describe = Callable[[Tiny], Source]
-Cook = Callable[..., Artifact]
+Build = Callable[..., Artifact]
 
 
 @pytest.fixture(scope="session")
@@ -43,16 +43,16 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 @pytest.fixture(scope="session")
-def cooked(tmp_path_factory: pytest.TempPathFactory, describe: Describe, labelled: Dataset) -> Cook:
+def built(tmp_path_factory: pytest.TempPathFactory, describe: Describe, labelled: Dataset) -> Build:
     """One of the project's recipes applied to a tiny graph, once."""
-    root, done = tmp_path_factory.mktemp("cooked"), {}
+    root, done = tmp_path_factory.mktemp("built"), {}
 
-    def cooked_once(wanted: Tiny, recipe: str = "float") -> Artifact:
+    def build_once(wanted: Tiny, recipe: str = "float") -> Artifact:
         if (wanted, recipe) not in done:
             found = describe(wanted)
             refined = refine(read(RECIPES / f"{recipe}.toml"), found)
             target = root / wanted.name / recipe / "graph.xml"
-            done[wanted, recipe], _ = cook(refined, Kitchen(found, labelled), target)
+            done[wanted, recipe], _ = build(refined, StepContext(found, labelled), target)
         return done[wanted, recipe]
 
-    return cooked_once
+    return build_once

@@ -15,8 +15,8 @@ from danmatte_workbench.metrics.agreement import disagreement
 from danmatte_workbench.metrics.contender import Contender, cooked, stock
 from danmatte_workbench.recipe import RECIPES, read
 from danmatte_workbench.source import Source
-from danmatte_workbench.steps import Kitchen, refine
-from danmatte_workbench.steps.base import cook
+from danmatte_workbench.steps import StepContext, refine
+from danmatte_workbench.steps.base import build
 from tests.workbench import graphs
 from tests.workbench.facts import HOST
 
@@ -67,7 +67,7 @@ def found(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Source:
 def made(source: Source, recipe: str, data: Dataset, folder: Path) -> Contender:
     """What the recipe makes of the source, in float32."""
     refined = refine(read(RECIPES / f"{recipe}.toml"), source)
-    artifact, _ = cook(refined, Kitchen(source, data), folder / "graph.xml")
+    artifact, _ = build(refined, StepContext(source, data), folder / "graph.xml")
     return cooked(recipe, source, artifact, Configuration(precision="f32"))
 
 

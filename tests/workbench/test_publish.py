@@ -15,12 +15,12 @@ from danmatte_workbench.experiment.findings import Trial
 from danmatte_workbench.publish import publish
 from danmatte_workbench.source import Source
 from tests.workbench import facts, tiny
-from tests.workbench.conftest import Cook, Describe
+from tests.workbench.conftest import Build, Describe
 
 
 @pytest.fixture
-def winner(cooked: Cook) -> Trial:
-    return facts.trial("float", facts.measured("throughput", 90), artifact=cooked(tiny.PLAIN))
+def winner(built: Build) -> Trial:
+    return facts.trial("float", facts.measured("throughput", 90), artifact=built(tiny.PLAIN))
 
 
 def manifest(folder: Path) -> dict:
@@ -106,8 +106,8 @@ def test_a_place_that_cannot_be_written_is_the_machines_fault(winner: Trial, pla
         publish(winner, plain, tmp_path / "file")
 
 
-def test_a_graph_without_a_persons_probability_is_refused(describe: Describe, cooked: Cook, tmp_path: Path) -> None:
-    uncut = facts.trial("uncut", artifact=cooked(tiny.PLAIN, "uncut"))
+def test_a_graph_without_a_persons_probability_is_refused(describe: Describe, built: Build, tmp_path: Path) -> None:
+    uncut = facts.trial("uncut", artifact=built(tiny.PLAIN, "uncut"))
     with pytest.raises(InputError, match="uncut: its answer isn't a person's probability; add the head step"):
         publish(uncut, describe(tiny.PLAIN), tmp_path)
     assert list((tmp_path / "tiny").iterdir()) == []

@@ -16,7 +16,7 @@ from danmatte_workbench.metrics.contender import Contender
 from danmatte_workbench.runtimes.isa_levels import USUAL, family, highest, missing, within
 from danmatte_workbench.source import Source
 from tests.workbench import inner, tiny
-from tests.workbench.conftest import Cook
+from tests.workbench.conftest import Build
 
 ONE = Configuration(streams=1, threads=1, infer_requests=1)
 OLDER = [level for level in USUAL if not missing(level) and level != highest()]
@@ -38,10 +38,10 @@ def metrics(point: IsaPoint) -> dict[str, Measurement]:
 
 
 @pytest.fixture
-def contender(plain: Source, cooked: Cook) -> Contender:
+def contender(plain: Source, built: Build) -> Contender:
     from danmatte_workbench.metrics import contender
 
-    return contender.cooked("float", plain, cooked(tiny.PLAIN), ONE)
+    return contender.cooked("float", plain, built(tiny.PLAIN), ONE)
 
 
 @pytest.fixture

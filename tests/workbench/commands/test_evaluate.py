@@ -12,7 +12,7 @@ from danmatte_workbench.metrics.contender import stock
 from danmatte_workbench.publish import publish
 from danmatte_workbench.source import Source
 from tests.workbench import facts, tiny
-from tests.workbench.conftest import Cook
+from tests.workbench.conftest import Build
 
 
 def evaluated(model: object, data: Path, models: Path, target: Path) -> dict:
@@ -22,9 +22,9 @@ def evaluated(model: object, data: Path, models: Path, target: Path) -> dict:
 
 
 @pytest.fixture
-def models(plain: Source, tmp_path: Path, cooked: Cook) -> Path:
+def models(plain: Source, tmp_path: Path, built: Build) -> Path:
     tiny.write(tmp_path / "models/tiny", tiny.PLAIN)
-    publish(facts.trial("float", artifact=cooked(tiny.PLAIN)), plain, tmp_path / "models")
+    publish(facts.trial("float", artifact=built(tiny.PLAIN)), plain, tmp_path / "models")
     return tmp_path / "models"
 
 

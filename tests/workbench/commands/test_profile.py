@@ -9,7 +9,7 @@ import pytest
 from danmatte_workbench.commands import profile
 from danmatte_workbench.errors import InputError
 from tests.workbench import tiny
-from tests.workbench.conftest import Cook
+from tests.workbench.conftest import Build
 
 
 def run(*words: str) -> int:
@@ -18,8 +18,8 @@ def run(*words: str) -> int:
     return profile.run(parser.parse_args(words))
 
 
-def test_two_graphs_are_set_side_by_side(cooked: Cook, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    before, after = (str(cooked(tiny.PLAIN, name).path) for name in ("float", "int8"))
+def test_two_graphs_are_set_side_by_side(built: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before, after = (str(built(tiny.PLAIN, name).path) for name in ("float", "int8"))
     assert run(before, after, "--runs", "2", "--json", str(tmp_path / "layers.json")) == 0
     said = capsys.readouterr().out
     assert said.count("floats in f32") == 2
@@ -31,8 +31,8 @@ def test_two_graphs_are_set_side_by_side(cooked: Cook, tmp_path: Path, capsys: p
     assert facts["host"]["cores"] >= 1
 
 
-def test_a_folder_stands_for_its_graph(cooked: Cook, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(str(cooked(tiny.PLAIN).path.parent), "--runs", "1", "--rows", "3") == 0
+def test_a_folder_stands_for_its_graph(built: Build, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(str(built(tiny.PLAIN).path.parent), "--runs", "1", "--rows", "3") == 0
     assert "layers" in capsys.readouterr().out
 
 

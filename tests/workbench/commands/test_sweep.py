@@ -13,7 +13,7 @@ from danmatte_workbench.publish import publish
 from danmatte_workbench.runtimes import openvino
 from danmatte_workbench.source import Source
 from tests.workbench import facts, inner, tiny
-from tests.workbench.conftest import Cook
+from tests.workbench.conftest import Build
 
 
 def run(*words: str | Path) -> int:
@@ -36,10 +36,10 @@ def test_an_ir_is_swept_and_told(capsys: pytest.CaptureFixture[str], tmp_path: P
 
 
 def test_a_published_version_keeps_its_precision(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, plain: Source, cooked: Cook
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, plain: Source, built: Build
 ) -> None:
     tiny.write(tmp_path / "models/tiny", tiny.PLAIN)
-    publish(facts.trial("float", artifact=cooked(tiny.PLAIN)), plain, tmp_path / "models")
+    publish(facts.trial("float", artifact=built(tiny.PLAIN)), plain, tmp_path / "models")
     target = tmp_path / "sweep.json"
     assert run("tiny/1", "--models", tmp_path / "models", "--seconds", "1", "--json", target) == 0
     assert json.loads(target.read_text("utf-8"))["base"]["precision"] == "f32"

@@ -18,13 +18,13 @@ from danmatte_workbench.metrics.contender import cooked as contender
 from danmatte_workbench.processes.limits import Limits
 from danmatte_workbench.source import Source
 from tests.workbench import tiny
-from tests.workbench.conftest import Cook
+from tests.workbench.conftest import Build
 from tests.workbench.facts import HOST
 
 
 @pytest.fixture
-def made(cooked: Cook) -> Artifact:
-    return cooked(tiny.PLAIN)
+def made(built: Build) -> Artifact:
+    return built(tiny.PLAIN)
 
 
 def comparing(source: Source, data: Dataset, folder: Path) -> Comparing:

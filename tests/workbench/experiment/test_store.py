@@ -1,4 +1,4 @@
-"""Candidates on disk: complete or absent, and cooked once."""
+"""Candidates on disk: complete or absent, and made once."""
 
 import json
 import multiprocessing
@@ -10,7 +10,7 @@ import pytest
 from danmatte_workbench.artifact import Artifact
 from danmatte_workbench.experiment.store import Store
 from tests.workbench import tiny
-from tests.workbench.conftest import Cook
+from tests.workbench.conftest import Build
 from tests.workbench.experiment.cooking import Cooking, cook_and_die
 from tests.workbench.facts import recipe
 
@@ -22,8 +22,8 @@ class Interruption(BaseException):
 
 
 @pytest.fixture
-def cooking(cooked: Cook) -> Cooking:
-    return Cooking(cooked(tiny.PLAIN).path)
+def cooking(built: Build) -> Cooking:
+    return Cooking(built(tiny.PLAIN).path)
 
 
 @pytest.fixture

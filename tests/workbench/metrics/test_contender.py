@@ -10,21 +10,21 @@ from danmatte_workbench.benchmark.interleaved import hold
 from danmatte_workbench.configuration import Configuration
 from danmatte_workbench.dataset import Dataset
 from danmatte_workbench.metrics.contender import Contender, cooked, stock
-from danmatte_workbench.steps import Kitchen, Shrink
+from danmatte_workbench.steps import Shrink, StepContext
 from tests.workbench import tiny
-from tests.workbench.conftest import Cook, Describe
+from tests.workbench.conftest import Build, Describe
 
 ONE = Configuration(hint="throughput", precision="f32", streams=1, threads=1, infer_requests=2)
 
 
 @pytest.fixture
-def shrunk(describe: Describe, tmp_path: Path, cooked: Cook) -> Contender:
-    return halved(describe, cooked, tmp_path / "graph.xml")
+def shrunk(describe: Describe, tmp_path: Path, built: Build) -> Contender:
+    return halved(describe, built, tmp_path / "graph.xml")
 
 
-def halved(describe: Describe, cook: Cook, target: Path) -> Contender:
+def halved(describe: Describe, built: Build, target: Path) -> Contender:
     """A graph of half the source's size, handed pictures of the source's size."""
-    artifact, _ = Shrink(0.5).apply(cook(tiny.PLAIN).path, target, Kitchen(describe(tiny.PLAIN), None))
+    artifact, _ = Shrink(0.5).apply(built(tiny.PLAIN).path, target, StepContext(describe(tiny.PLAIN), None))
     return replace(cooked("shrunk", describe(tiny.PLAIN), artifact, ONE), canvas=(65, 65))
 
 

@@ -11,7 +11,7 @@ from danmatte_workbench.errors import InputError, MachineError
 from danmatte_workbench.metrics.profile import Layer, beside, inputs, profile, shares
 from danmatte_workbench.runtimes.layer_times import computed_in
 from tests.workbench import tiny
-from tests.workbench.conftest import Cook
+from tests.workbench.conftest import Build
 
 F32 = Configuration(precision="f32")
 
@@ -20,8 +20,8 @@ def layer(name: str, kind: str = "Convolution", precision: str = "i8", ms: float
     return Layer(name, kind, precision, "jit", ms)
 
 
-def test_a_profile_has_the_layers_that_ran_in_order(cooked: Cook) -> None:
-    graph = cooked(tiny.PLAIN, "int8")
+def test_a_profile_has_the_layers_that_ran_in_order(built: Build) -> None:
+    graph = built(tiny.PLAIN, "int8")
     layers = profile(graph, F32, inputs(graph), runs=3)
     kinds = [found.kind for found in layers]
     assert kinds.count("Convolution") + kinds.count("GroupConvolution") >= 4
@@ -31,16 +31,16 @@ def test_a_profile_has_the_layers_that_ran_in_order(cooked: Cook) -> None:
     assert not any(found.kernel == "undef" for found in layers)
 
 
-def test_precisions_are_those_that_layers_compute_in(cooked: Cook) -> None:
+def test_precisions_are_those_that_layers_compute_in(built: Build) -> None:
     before, after = (
-        profile(cooked(tiny.PLAIN, name), F32, inputs(cooked(tiny.PLAIN)), runs=1) for name in ("float", "int8")
+        profile(built(tiny.PLAIN, name), F32, inputs(built(tiny.PLAIN)), runs=1) for name in ("float", "int8")
     )
     assert {found.precision for found in before if "Convolution" in found.kind} == {"f32"}
     assert "i8" in {found.precision for found in after if "Convolution" in found.kind}
 
 
-def test_the_compiled_graph_says_what_it_computes_in(cooked: Cook) -> None:
-    assert computed_in(cooked(tiny.PLAIN).path, F32) == "f32"
+def test_the_compiled_graph_says_what_it_computes_in(built: Build) -> None:
+    assert computed_in(built(tiny.PLAIN).path, F32) == "f32"
 
 
 def test_shares_add_up_and_come_in_order() -> None:
@@ -69,19 +69,19 @@ def test_only_an_ir_can_be_profiled() -> None:
         profile(Frozen(), F32, [])
 
 
-def test_no_pictures_are_refused(cooked: Cook) -> None:
+def test_no_pictures_are_refused(built: Build) -> None:
     with pytest.raises(InputError, match="expected pictures and runs, received 0 and 3"):
-        profile(cooked(tiny.PLAIN), F32, [], runs=3)
+        profile(built(tiny.PLAIN), F32, [], runs=3)
 
 
-def test_a_device_that_is_not_there_is_the_machines_fault(cooked: Cook) -> None:
-    graph = cooked(tiny.PLAIN)
+def test_a_device_that_is_not_there_is_the_machines_fault(built: Build) -> None:
+    graph = built(tiny.PLAIN)
     with pytest.raises(MachineError, match="NPU can't run"):
         profile(graph, Configuration(device="NPU"), inputs(graph), runs=1)
 
 
-def test_inputs_are_pictures_where_the_graph_takes_them_and_noise_elsewhere(cooked: Cook) -> None:
-    given = inputs(cooked(tiny.PLAIN), limit=2)
+def test_inputs_are_pictures_where_the_graph_takes_them_and_noise_elsewhere(built: Build) -> None:
+    given = inputs(built(tiny.PLAIN), limit=2)
     assert [(value.shape, value.dtype.name) for value in given] == [((1, 65, 65, 3), "uint8")] * 2
     other = Artifact(Path("x.xml"), "", (Port("x", (1, 3, 8, 8), "f32"),))
     (noise,) = inputs(other)

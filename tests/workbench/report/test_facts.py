@@ -14,7 +14,7 @@ from danmatte_workbench.report import facts, run
 from danmatte_workbench.report.facts import Outcome, Terms
 from danmatte_workbench.source import Source
 from tests.workbench import tiny
-from tests.workbench.conftest import Cook
+from tests.workbench.conftest import Build
 from tests.workbench.facts import findings, measured, trial
 
 FAILED = trial("int8", broken=("MachineError: its process died",))
@@ -52,8 +52,8 @@ def told(found: Findings, outcome: Outcome) -> dict[str, Any]:
     return json.loads(json.dumps(facts.facts(found, TERMS, outcome)))
 
 
-def test_every_trial_is_told_with_its_numbers_and_reasons(plain: Source, cooked: Cook, tmp_path: Path) -> None:
-    winner = trial("float", measured("throughput", 90, low=80, high=99), artifact=cooked(tiny.PLAIN))
+def test_every_trial_is_told_with_its_numbers_and_reasons(plain: Source, built: Build, tmp_path: Path) -> None:
+    winner = trial("float", measured("throughput", 90, low=80, high=99), artifact=built(tiny.PLAIN))
     said = told(findings(plain, winner, FAILED), Outcome(winner, tmp_path / "tiny/1", 12.0))
     assert (said["winner"], said["nearest"], said["published"]) == ("float", None, str(tmp_path / "tiny/1"))
     assert said["source"] == {
@@ -74,8 +74,8 @@ def test_every_trial_is_told_with_its_numbers_and_reasons(plain: Source, cooked:
     assert (said["objective"], said["effort"], said["started"]) == ("throughput", "quick", "2026-01-02T03:04:05Z")
 
 
-def test_what_a_candidate_was_made_from_is_told(plain: Source, cooked: Cook) -> None:
-    winner = trial("float", measured("throughput", 90), artifact=cooked(tiny.PLAIN))
+def test_what_a_candidate_was_made_from_is_told(plain: Source, built: Build) -> None:
+    winner = trial("float", measured("throughput", 90), artifact=built(tiny.PLAIN))
     child = replace(winner, candidate=replace(winner.candidate, parent="e" * 64))
     assert told(findings(plain, child), Outcome(child, None, 1.0))["trials"][0]["notes"][-1] == f"made from {'e' * 64}"
 
@@ -87,8 +87,8 @@ def test_a_run_without_a_winner_names_the_nearest(plain: Source) -> None:
     assert told(findings(plain, FAILED), Outcome(None, None, 1.0))["nearest"] is None
 
 
-def test_the_report_reads_what_was_written(plain: Source, cooked: Cook, tmp_path: Path) -> None:
-    winner = trial("float", measured("throughput", 90, low=80, high=99), artifact=cooked(tiny.PLAIN))
+def test_the_report_reads_what_was_written(plain: Source, built: Build, tmp_path: Path) -> None:
+    winner = trial("float", measured("throughput", 90, low=80, high=99), artifact=built(tiny.PLAIN))
     outcome = Outcome(winner, tmp_path / "tiny/1", 12.0, SEEN)
     facts.write(facts.facts(findings(plain, winner, FAILED), TERMS, outcome), tmp_path / run.FILE)
     read = run.read(tmp_path)

@@ -6,7 +6,7 @@ from danmatte_workbench.report import facts, html, run
 from danmatte_workbench.report.facts import Outcome, Terms
 from danmatte_workbench.source import Source
 from tests.workbench import tiny
-from tests.workbench.conftest import Cook
+from tests.workbench.conftest import Build
 from tests.workbench.facts import findings, measured, trial
 from tests.workbench.report import reading
 
@@ -14,9 +14,9 @@ TERMS = Terms(("workbench", "optimize", "tiny"), "2026-11-25T17:20:00+00:00", "t
 FAILED = trial("int8", broken=("MachineError: its process died",))
 
 
-def test_a_run_just_written_becomes_a_report(plain: Source, cooked: Cook, tmp_path: Path) -> None:
+def test_a_run_just_written_becomes_a_report(plain: Source, built: Build, tmp_path: Path) -> None:
     figures = (measured("throughput", 90, low=80, high=99), measured("speedup", 9), measured("iou_drop", 0.1))
-    winner = trial("float", *figures, artifact=cooked(tiny.PLAIN))
+    winner = trial("float", *figures, artifact=built(tiny.PLAIN))
     told = facts.facts(findings(plain, winner, FAILED), TERMS, Outcome(winner, tmp_path / "tiny/1", 12.5))
     facts.write(told, tmp_path / "run.json")
     page = reading.read(html.write(tmp_path))

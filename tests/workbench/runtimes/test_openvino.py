@@ -11,7 +11,7 @@ from danmatte_workbench.errors import InputError, MachineError
 from danmatte_workbench.runtimes import openvino, tensorflow
 from danmatte_workbench.source import Source
 from tests.workbench import tiny
-from tests.workbench.conftest import Cook, Describe
+from tests.workbench.conftest import Build, Describe
 from tests.workbench.tiny import Tiny
 
 F32 = Configuration(precision="f32")
@@ -107,10 +107,10 @@ def test_what_is_no_ir_is_an_input_error(tmp_path: Path) -> None:
         openvino.describe(tmp_path / "graph.xml")
 
 
-def test_a_place_that_cannot_be_written_is_an_input_error(cooked: Cook, tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_is_an_input_error(built: Build, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"file/graph\.xml: can't be written"):
-        openvino.save(openvino.read(cooked(tiny.PLAIN).path), tmp_path / "file" / "graph.xml")
+        openvino.save(openvino.read(built(tiny.PLAIN).path), tmp_path / "file" / "graph.xml")
 
 
 def test_a_saved_graph_keeps_its_float32_weights(plain: Source, tmp_path: Path) -> None:
@@ -120,9 +120,9 @@ def test_a_saved_graph_keeps_its_float32_weights(plain: Source, tmp_path: Path) 
     assert "f16" not in kinds
 
 
-def test_a_pipeline_answers_every_picture(cooked: Cook) -> None:
+def test_a_pipeline_answers_every_picture(built: Build) -> None:
     pictures = [tiny.scene(seed, 65, 65)[0][None] for seed in range(20)]
-    artifact = cooked(tiny.PLAIN)
+    artifact = built(tiny.PLAIN)
     infer = openvino.runner(artifact.path, F32)
     answers: list[float] = []
     pipeline = openvino.Pipeline(artifact.path, Configuration(hint="throughput", precision="f32", infer_requests=3))
@@ -131,6 +131,6 @@ def test_a_pipeline_answers_every_picture(cooked: Cook) -> None:
     assert sorted(answers) == pytest.approx(sorted(float(infer(picture).sum()) for picture in pictures), rel=1e-4)
 
 
-def test_a_device_that_is_not_there_is_the_machines_fault(cooked: Cook) -> None:
+def test_a_device_that_is_not_there_is_the_machines_fault(built: Build) -> None:
     with pytest.raises(MachineError, match=r"NOSUCH can't run graph\.xml"):
-        openvino.runner(cooked(tiny.PLAIN).path, Configuration(device="NOSUCH"))
+        openvino.runner(built(tiny.PLAIN).path, Configuration(device="NOSUCH"))

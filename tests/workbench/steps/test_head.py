@@ -11,16 +11,16 @@ from danmatte_workbench.framing import Grid
 from danmatte_workbench.graph import surgery
 from danmatte_workbench.runtimes import openvino, tensorflow
 from tests.workbench import tiny
-from tests.workbench.conftest import Cook, Describe
+from tests.workbench.conftest import Build, Describe
 from tests.workbench.tiny import Tiny
 
 WANTED = [tiny.PLAIN, tiny.VOC, tiny.BGR]
 
 
 @pytest.mark.parametrize("wanted", WANTED, ids=lambda wanted: wanted.name)
-def test_the_person_is_where_tensorflows_logits_say(cooked: Cook, describe: Describe, wanted: Tiny) -> None:
+def test_the_person_is_where_tensorflows_logits_say(built: Build, describe: Describe, wanted: Tiny) -> None:
     source = describe(wanted)
-    infer = openvino.runner(cooked(wanted).path, Configuration(precision="f32"))
+    infer = openvino.runner(built(wanted).path, Configuration(precision="f32"))
     logits = tensorflow.runner(source.path, feed=source.picture, fetch="logits/semantic/BiasAdd:0")
     for seed in range(6):
         pixels = tiny.scene(seed, *source.size)[0][None]
@@ -37,29 +37,29 @@ def test_the_person_is_where_tensorflows_logits_say(cooked: Cook, describe: Desc
     [(tiny.PLAIN, Grid.aligned), (tiny.HALVES, Grid.halves), (tiny.LEGACY, Grid.cornered)],
     ids=["aligned", "halves", "cornered"],
 )
-def test_the_grid_is_that_of_the_resize_it_replaces(cooked: Cook, wanted: Tiny, place) -> None:
-    assert surgery.read_grid(openvino.read(cooked(wanted).path)) == place((65, 65), (33, 33))
+def test_the_grid_is_that_of_the_resize_it_replaces(built: Build, wanted: Tiny, place) -> None:
+    assert surgery.read_grid(openvino.read(built(wanted).path)) == place((65, 65), (33, 33))
 
 
-def test_two_classes_fold_into_one_output_channel(cooked: Cook) -> None:
-    nodes = openvino.read(cooked(tiny.PLAIN).path).get_ordered_ops()
+def test_two_classes_fold_into_one_output_channel(built: Build) -> None:
+    nodes = openvino.read(built(tiny.PLAIN).path).get_ordered_ops()
     last = [node for node in nodes if node.get_type_name() == "Convolution"][-1]
     assert list(last.get_output_shape(0)) == [1, 1, 33, 33]
     assert not {"ReduceMax", "Gather", "TopK"} & {node.get_type_name() for node in nodes}
 
 
-def test_the_answer_is_one_probability_a_place(cooked: Cook) -> None:
-    (port,) = cooked(tiny.VOC).outputs
+def test_the_answer_is_one_probability_a_place(built: Build) -> None:
+    (port,) = built(tiny.VOC).outputs
     assert (port.name, port.shape, port.dtype) == ("person", (1, 33, 33, 1), "f32")
 
 
-def test_a_class_that_is_not_there_is_refused(cooked: Cook, describe: Describe, tmp_path: Path) -> None:
+def test_a_class_that_is_not_there_is_refused(built: Build, describe: Describe, tmp_path: Path) -> None:
     source = describe(tiny.PLAIN)
     model = openvino.cut(source.path, inputs=source.port, output=source.node, shape=source.shape)
     with pytest.raises(InputError, match="class 15 isn't one of the graph's 2"):
         surgery.logits_head(model, 15)
 
 
-def test_a_graph_without_logits_is_refused(cooked: Cook) -> None:
+def test_a_graph_without_logits_is_refused(built: Build) -> None:
     with pytest.raises(InputError, match="found no logits: before the resizes stands Sigmoid"):
-        surgery.logits_head(openvino.read(cooked(tiny.PLAIN).path), 1)
+        surgery.logits_head(openvino.read(built(tiny.PLAIN).path), 1)

@@ -12,9 +12,9 @@ from danmatte_workbench.configuration import Configuration
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.graph import preprocessing, reshaping, surgery
 from danmatte_workbench.runtimes import openvino
-from danmatte_workbench.steps import Kitchen, Preprocess
+from danmatte_workbench.steps import Preprocess, StepContext
 from tests.workbench import tiny
-from tests.workbench.conftest import Cook, Describe
+from tests.workbench.conftest import Build, Describe
 from tests.workbench.tiny import Tiny
 
 F32 = Configuration(precision="f32")
@@ -64,28 +64,28 @@ def test_an_impossible_choice_is_refused(fields: dict, says: str) -> None:
         Preprocess(**{"colour": "RGB", "mean": (0.0,) * 3, "scale": (1.0,) * 3, **fields})
 
 
-def applied(cooked: Cook, describe: Describe, tmp_path: Path, pixels: str, *, even: bool) -> tuple[Path, Path]:
+def applied(built: Build, describe: Describe, tmp_path: Path, pixels: str, *, even: bool) -> tuple[Path, Path]:
     """The uint8 RGB graph, and the one that a second step made of it."""
-    rgb = openvino.read(cooked(tiny.PLAIN).path)
+    rgb = openvino.read(built(tiny.PLAIN).path)
     if even:
         reshaping.reshape(rgb, (64, 96))
     given = openvino.save(rgb, tmp_path / "rgb.xml").path
     step = Preprocess("RGB", (0.0,) * 3, (1.0,) * 3, pixels=pixels)
-    made, note = step.apply(given, tmp_path / "made.xml", Kitchen(describe(tiny.PLAIN), None))
+    made, note = step.apply(given, tmp_path / "made.xml", StepContext(describe(tiny.PLAIN), None))
     assert note == f"uint8 {pixels}, network in RGB"
     return given, made.path
 
 
-def test_bgr_pictures_give_what_rgb_gave(cooked: Cook, describe: Describe, tmp_path: Path) -> None:
-    rgb, bgr = applied(cooked, describe, tmp_path, "BGR", even=False)
+def test_bgr_pictures_give_what_rgb_gave(built: Build, describe: Describe, tmp_path: Path) -> None:
+    rgb, bgr = applied(built, describe, tmp_path, "BGR", even=False)
     assert [preprocessing.accepted(openvino.read(path)) for path in (rgb, bgr)] == ["RGB", "BGR"]
     picture = tiny.scene(3, 65, 65)[0][None]
     difference = openvino.runner(rgb, F32)(picture) - openvino.runner(bgr, F32)(picture[..., ::-1].copy())
     assert np.abs(difference).max() < 1e-6
 
 
-def test_nv12_frames_give_what_rgb_gave(cooked: Cook, describe: Describe, tmp_path: Path) -> None:
-    rgb, nv12 = applied(cooked, describe, tmp_path, "NV12", even=True)
+def test_nv12_frames_give_what_rgb_gave(built: Build, describe: Describe, tmp_path: Path) -> None:
+    rgb, nv12 = applied(built, describe, tmp_path, "NV12", even=True)
     assert openvino.describe(nv12).inputs[0].shape == (1, 96, 96, 1)
     assert preprocessing.accepted(openvino.read(nv12)) == "NV12"
     picture = tiny.scene(3, 64, 96)[0]
@@ -98,13 +98,13 @@ def test_nv12_frames_give_what_rgb_gave(cooked: Cook, describe: Describe, tmp_pa
     assert (answers[0] == answers[1]).mean() > 0.999
 
 
-def test_nv12_of_odd_size_is_refused(cooked: Cook, describe: Describe, tmp_path: Path) -> None:
+def test_nv12_of_odd_size_is_refused(built: Build, describe: Describe, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="NV12 has even height and width, found 65×65; reshape the graph before"):
-        applied(cooked, describe, tmp_path, "NV12", even=False)
+        applied(built, describe, tmp_path, "NV12", even=False)
 
 
-def test_a_graph_turns_to_other_pictures_once(cooked: Cook) -> None:
-    model = preprocessing.accept(openvino.read(cooked(tiny.PLAIN).path), "BGR")
+def test_a_graph_turns_to_other_pictures_once(built: Build) -> None:
+    model = preprocessing.accept(openvino.read(built(tiny.PLAIN).path), "BGR")
     with pytest.raises(InputError, match="expected a graph that takes uint8 RGB"):
         preprocessing.accept(model, "BGR")
 
@@ -120,8 +120,8 @@ def test_channels_first_graphs_take_pictures_too(tmp_path: Path) -> None:
     assert openvino.runner(artifact.path, F32)(pixels)[0] == pytest.approx(expected)
 
 
-def test_the_grid_stays_noted(cooked: Cook) -> None:
-    model = openvino.read(cooked(tiny.PLAIN).path)
+def test_the_grid_stays_noted(built: Build) -> None:
+    model = openvino.read(built(tiny.PLAIN).path)
     grid = surgery.read_grid(model)
     assert grid is not None
     assert surgery.read_grid(preprocessing.accept(model, "BGR")) == grid

@@ -12,7 +12,7 @@ from danmatte_workbench.pruning import pruning
 from danmatte_workbench.runtimes import openvino
 from danmatte_workbench.steps import Prune
 from tests.workbench import inner, tiny
-from tests.workbench.conftest import Cook
+from tests.workbench.conftest import Build
 
 F32 = Configuration(precision="f32")
 
@@ -61,9 +61,9 @@ def test_more_than_there_is_to_take_is_refused(tmp_path: Path) -> None:
         pruned(tmp_path, 0.9)
 
 
-def test_a_graph_without_channels_to_spare_is_refused(cooked: Cook) -> None:
+def test_a_graph_without_channels_to_spare_is_refused(built: Build) -> None:
     with pytest.raises(InputError, match="none to prune"):
-        pruning.prune(openvino.read(cooked(tiny.PLAIN).path), pictures(0), 0.2, {})
+        pruning.prune(openvino.read(built(tiny.PLAIN).path), pictures(0), 0.2, {})
 
 
 def test_no_frames_are_refused(tmp_path: Path) -> None:

@@ -20,9 +20,9 @@ from danmatte_workbench.quantization import nncf
 from danmatte_workbench.quantization.options import Choices
 from danmatte_workbench.runtimes import openvino
 from danmatte_workbench.source import Source
-from danmatte_workbench.steps import Kitchen, Quantize
+from danmatte_workbench.steps import Quantize, StepContext
 from tests.workbench import inner, tiny
-from tests.workbench.conftest import Cook
+from tests.workbench.conftest import Build
 
 F32 = Configuration(precision="f32")
 ROOT = Path(__file__).parents[3]
@@ -81,11 +81,11 @@ def test_every_choice_changes_the_graph(tmp_path: Path, fields: dict[str, Any]) 
     assert not np.array_equal(openvino.runner(usual, F32)(picture), openvino.runner(other, F32)(picture))
 
 
-def test_mixed_leaves_no_half_of_a_lopsided_range_empty(cooked: Cook) -> None:
+def test_mixed_leaves_no_half_of_a_lopsided_range_empty(built: Build) -> None:
     """A graph that subtracts 90 sees more above zero than below."""
     ends = {}
     for preset in ("performance", "mixed"):
-        model = openvino.read(cooked(tiny.PLAIN).path)
+        model = openvino.read(built(tiny.PLAIN).path)
         subtraction = next(node for node in model.get_ordered_ops() if node.get_type_name() == "Subtract")
         subtraction.input(1).replace_source_output(ops.constant(np.float32(90)).output(0))
         made = nncf.quantize(model, [tiny.scene(1, 65, 65)[0][None]], Choices(preset=preset))
@@ -129,9 +129,9 @@ def test_an_ignored_word_that_is_not_there_names_the_nearest(tmp_path: Path, fie
         quantized(tmp_path, **fields)
 
 
-def test_bytes_go_straight_into_the_first_convolution(cooked: Cook) -> None:
+def test_bytes_go_straight_into_the_first_convolution(built: Build) -> None:
     for wanted in (tiny.PLAIN, tiny.BGR):
-        model = openvino.read(cooked(wanted, "int8").path)
+        model = openvino.read(built(wanted, "int8").path)
         node = model.get_parameters()[0]
         kinds = []
         while node.get_type_name() != "Convolution":
@@ -145,31 +145,31 @@ def test_bytes_go_straight_into_the_first_convolution(cooked: Cook) -> None:
 
 
 @pytest.mark.parametrize("wanted", [tiny.PLAIN, tiny.BGR], ids=lambda wanted: wanted.name)
-def test_masks_stay_when_bytes_are_fed(cooked: Cook, wanted: tiny.Tiny) -> None:
-    exact = openvino.runner(cooked(wanted).path, F32)
-    bytes_fed = openvino.runner(cooked(wanted, "int8").path, F32)
+def test_masks_stay_when_bytes_are_fed(built: Build, wanted: tiny.Tiny) -> None:
+    exact = openvino.runner(built(wanted).path, F32)
+    bytes_fed = openvino.runner(built(wanted, "int8").path, F32)
     for seed in range(6):
         picture = tiny.scene(seed, 65, 65)[0][None]
         assert ((exact(picture) > 0.5) == (bytes_fed(picture) > 0.5)).mean() > 0.99
 
 
-def test_a_graph_that_takes_other_pictures_is_refused(cooked: Cook, plain: Source, labelled, tmp_path: Path) -> None:
-    model = preprocessing.accept(openvino.read(cooked(tiny.PLAIN).path), "BGR")
+def test_a_graph_that_takes_other_pictures_is_refused(built: Build, plain: Source, labelled, tmp_path: Path) -> None:
+    model = preprocessing.accept(openvino.read(built(tiny.PLAIN).path), "BGR")
     path = openvino.save(model, tmp_path / "bgr.xml").path
     with pytest.raises(InputError, match="expected a graph of uint8 RGB"):
-        Quantize().apply(path, tmp_path / "graph.xml", Kitchen(plain, labelled))
+        Quantize().apply(path, tmp_path / "graph.xml", StepContext(plain, labelled))
 
 
 CONTROLLED = """
 import sys
 from pathlib import Path
 from danmatte_workbench import dataset, source
-from danmatte_workbench.steps import Kitchen, Quantize
+from danmatte_workbench.steps import StepContext, Quantize
 
 place = Path(sys.argv[1])
-kitchen = Kitchen(source.read(place / "graph/model.toml"), dataset.load(place / "data"))
+context = StepContext(source.read(place / "graph/model.toml"), dataset.load(place / "data"))
 step = Quantize(max_drop=float(sys.argv[2]), frames=2, checked_frames=6, ranking_frames=3, ignored_names=())
-print(step.apply(place / "float.xml", place / "graph.xml", kitchen)[1])
+print(step.apply(place / "float.xml", place / "graph.xml", context)[1])
 """
 
 
@@ -182,10 +182,10 @@ def controlled(place: Path, max_drop: str) -> subprocess.Popen[str]:
 
 
 @pytest.fixture
-def place(tmp_path: Path, cooked: Cook) -> Path:
+def place(tmp_path: Path, built: Build) -> Path:
     tiny.write(tmp_path / "graph", tiny.PLAIN)
     tiny.write_scenes(tmp_path / "data", 8, masks=False)
-    openvino.save(openvino.read(cooked(tiny.PLAIN).path), tmp_path / "float.xml")
+    openvino.save(openvino.read(built(tiny.PLAIN).path), tmp_path / "float.xml")
     return tmp_path
 
 

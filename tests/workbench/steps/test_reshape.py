@@ -13,9 +13,9 @@ from danmatte_workbench.framing import Grid
 from danmatte_workbench.graph import reshaping, surgery
 from danmatte_workbench.runtimes import openvino
 from danmatte_workbench.source import Source
-from danmatte_workbench.steps import Kitchen, Reshape, Shrink
+from danmatte_workbench.steps import Reshape, Shrink, StepContext
 from tests.workbench import tiny
-from tests.workbench.conftest import Cook, Describe
+from tests.workbench.conftest import Build, Describe
 from tests.workbench.tiny import Tiny
 
 F32 = Configuration(precision="f32")
@@ -61,9 +61,9 @@ def test_there_and_back_is_the_same_graph(describe: Describe, tmp_path: Path) ->
     [(tiny.PLAIN, Grid.aligned), (tiny.HALVES, Grid.halves), (tiny.LEGACY, Grid.cornered)],
     ids=["aligned", "halves", "cornered"],
 )
-def test_the_noted_grid_moves_with_the_sizes(cooked: Cook, describe: Describe, tmp_path: Path, wanted: Tiny, place):
-    kitchen = Kitchen(describe(wanted), None)
-    artifact, note = Reshape(49, 80).apply(cooked(wanted).path, tmp_path / "graph.xml", kitchen)
+def test_the_noted_grid_moves_with_the_sizes(built: Build, describe: Describe, tmp_path: Path, wanted: Tiny, place):
+    context = StepContext(describe(wanted), None)
+    artifact, note = Reshape(49, 80).apply(built(wanted).path, tmp_path / "graph.xml", context)
     assert note == "65×65 is 49×80"
     assert (artifact.inputs[0].shape, artifact.outputs[0].shape) == ((1, 49, 80, 3), (1, 25, 40, 1))
     assert surgery.read_grid(openvino.read(artifact.path)) == place((49, 80), (25, 40))
@@ -81,11 +81,11 @@ def test_stride_and_shape_can_be_changed_in_any_order(describe: Describe, tmp_pa
     assert np.abs(answers[0] - answers[1]).max() < 1e-6
 
 
-def test_a_quantized_graph_follows_too(cooked: Cook, tmp_path: Path) -> None:
-    model = openvino.read(cooked(tiny.PLAIN, "int8").path)
+def test_a_quantized_graph_follows_too(built: Build, tmp_path: Path) -> None:
+    model = openvino.read(built(tiny.PLAIN, "int8").path)
     reshaping.reshape(model, (33, 97))
     pixels = tiny.scene(1, 33, 97)[0][None]
-    exact = openvino.read(cooked(tiny.PLAIN).path)
+    exact = openvino.read(built(tiny.PLAIN).path)
     reshaping.reshape(exact, (33, 97))
     both = [answer(each, tmp_path / "graph.xml", pixels) > 0.5 for each in (model, exact)]
     assert both[0].shape == (1, 17, 49, 1)
@@ -160,10 +160,10 @@ def test_a_part_of_a_size_lies_on_the_same_grid(size: tuple[int, int], share: fl
     assert reshaping.part_of(size, share) == part
 
 
-def test_what_would_not_shrink_is_refused(cooked: Cook, describe: Describe, tmp_path: Path) -> None:
-    kitchen = Kitchen(describe(tiny.PLAIN), None)
+def test_what_would_not_shrink_is_refused(built: Build, describe: Describe, tmp_path: Path) -> None:
+    context = StepContext(describe(tiny.PLAIN), None)
     with pytest.raises(InputError, match=r"shrink: 65×65 is too small for a share of 0\.8"):
-        Shrink(0.8).apply(cooked(tiny.PLAIN).path, tmp_path / "graph.xml", kitchen)
+        Shrink(0.8).apply(built(tiny.PLAIN).path, tmp_path / "graph.xml", context)
 
 
 @pytest.mark.parametrize("share", [0, 1, -0.5, 1.2])

@@ -14,18 +14,18 @@ from danmatte_workbench.processes.child import isolated
 from danmatte_workbench.processes.limits import Limits
 from danmatte_workbench.recipe import Draft, Recipe
 from danmatte_workbench.source import Source
-from danmatte_workbench.steps import Kitchen, refine
-from danmatte_workbench.steps.base import Begun, beginnings, cook
+from danmatte_workbench.steps import StepContext, refine
+from danmatte_workbench.steps.base import Begun, beginnings, build
 
 REFUSALS = "refusals"
 
 
 @dataclass(frozen=True)
 class Order:
-    """A recipe to be cooked; ``folder`` is the store's. ``digests`` are the kitchen's frames', by their number."""
+    """A recipe to be cooked; ``folder`` is the store's. ``digests`` are the context's frames', by their number."""
 
     recipe: Recipe
-    kitchen: Kitchen
+    context: StepContext
     folder: Path
     digests: Mapping[int, str]
 
@@ -41,20 +41,20 @@ class Order:
 
 def prepare(order: Order) -> Candidate:
     """The candidate, from the store if it is there, from the longest part of its recipe that is there if it isn't."""
-    recipe, kitchen, store = order.recipe, order.kitchen, Store(order.folder)
+    recipe, context, store = order.recipe, order.context, Store(order.folder)
     parent = _parent(order, store)
     begun = Begun(parent.artifact.path, parent.notes) if parent else None
     return order.kept() or store.put(
         recipe,
         order.key(recipe),
-        lambda target: cook(recipe, kitchen, target, begun),
-        parent=parent.digest if parent else kitchen.source.digest,
+        lambda target: build(recipe, context, target, begun),
+        parent=parent.digest if parent else context.source.digest,
     )
 
 
 def _parent(order: Order, store: Store) -> Candidate | None:
     """Of the candidates that this one's steps go on from, the one that most steps made."""
-    shorter = beginnings(order.recipe, order.kitchen.source)[-2::-1]
+    shorter = beginnings(order.recipe, order.context.source)[-2::-1]
     return next((found for part in shorter if (found := store.get(part, order.key(part)))), None)
 
 
@@ -78,15 +78,15 @@ class Cooking:
         return self._digests[count]
 
     @property
-    def _kitchen(self) -> Kitchen:
-        return Kitchen(self.source, self.calibration, self.folder / "unfinished")
+    def _context(self) -> StepContext:
+        return StepContext(self.source, self.calibration, self.folder / "unfinished")
 
     def order(self, draft: Draft) -> Order:
         """The draft as it is cooked here. Raises InputError for what isn't a recipe."""
         recipe = refine(draft, self.source)
         limits = {step.fields["frames"] for step in recipe.steps if "frames" in step.fields}
         digests = {limit: self.frames(limit) for limit in limits}
-        return Order(recipe, self._kitchen, self.folder, digests)
+        return Order(recipe, self._context, self.folder, digests)
 
     def kept(self, order: Order) -> Candidate | None:
         """The candidate that was cooked before. Raises InputError, as it did then, for a recipe that was refused."""

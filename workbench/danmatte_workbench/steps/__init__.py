@@ -1,6 +1,6 @@
 """What can be done to a graph, one file a step."""
 
-from danmatte_workbench.steps.base import Kitchen, Step, build, refine
+from danmatte_workbench.steps.base import Step, StepContext, make_step, refine
 from danmatte_workbench.steps.convert import Convert
 from danmatte_workbench.steps.cut import Cut
 from danmatte_workbench.steps.distil import Distil
@@ -19,14 +19,14 @@ __all__ = [
     "Distil",
     "Fuse",
     "Head",
-    "Kitchen",
     "Preprocess",
     "Prune",
     "Quantize",
     "Reshape",
     "Shrink",
     "Step",
+    "StepContext",
     "Stride",
-    "build",
+    "make_step",
     "refine",
 ]

@@ -19,7 +19,7 @@ from danmatte_workbench.source import Source
 
 
 @dataclass(frozen=True)
-class Kitchen:
+class StepContext:
     """What steps may use beside the graph: the source's description and frames to calibrate on.
 
     ``unfinished`` is where a step that takes long keeps what it has so far; None keeps nothing.
@@ -44,7 +44,7 @@ class Step(ABC):
 
     ``kind`` is its name in recipes, ``revision`` grows with every change of what it does, ``libraries``
     names those whose version matters, and ``from_source`` the fields that a recipe may leave to the source. A step
-    that looks at the kitchen's frames has a field ``frames``, their highest number: what it makes depends on them.
+    that looks at the context's frames has a field ``frames``, their highest number: what it makes depends on them.
     """
 
     kind: ClassVar[str]
@@ -58,7 +58,7 @@ class Step(ABC):
         Step._kinds[cls.kind] = cls
 
     @abstractmethod
-    def apply(self, source: Path, target: Path, kitchen: Kitchen) -> tuple[Artifact, str]:
+    def apply(self, source: Path, target: Path, context: StepContext) -> tuple[Artifact, str]:
         """Read the graph at ``source``, write the changed one to ``target`` (an ``.xml``), say in words what was done.
 
         The same input gives the same digest; ``source`` stays as it is.
@@ -71,7 +71,7 @@ class Step(ABC):
         return StepSpec(self.kind, self.revision, fields)
 
 
-def build(kind: str, fields: Mapping[str, Any], source: Source) -> Step:
+def make_step(kind: str, fields: Mapping[str, Any], source: Source) -> Step:
     """The step of that kind, the fields that it lacks filled from the source or by its defaults.
 
     Raises InputError for an unknown kind or field, with the nearest word.
@@ -89,13 +89,13 @@ def build(kind: str, fields: Mapping[str, Any], source: Source) -> Step:
 
 
 def refine(draft: Draft, source: Source) -> Recipe:
-    """The draft with all fields of all steps, ready to be cooked from ``source``."""
-    return _recipe(draft.name, source, [build(kind, fields, source) for kind, fields in draft.steps])
+    """The draft with all fields of all steps, ready to be built from ``source``."""
+    return _recipe(draft.name, source, [make_step(kind, fields, source) for kind, fields in draft.steps])
 
 
 def beginnings(recipe: Recipe, source: Source) -> tuple[Recipe, ...]:
     """The recipes that this one begins with, the shortest first and itself last."""
-    steps = [build(step.kind, step.fields, source) for step in recipe.steps]
+    steps = [make_step(step.kind, step.fields, source) for step in recipe.steps]
     return tuple(_recipe(recipe.name, source, steps[:count]) for count in range(1, len(steps) + 1))
 
 
@@ -112,21 +112,21 @@ class Begun:
     notes: tuple[str, ...]
 
 
-def cook(
-    recipe: Recipe, kitchen: Kitchen, target: Path, begun: Begun | None = None
+def build(
+    recipe: Recipe, context: StepContext, target: Path, begun: Begun | None = None
 ) -> tuple[Artifact, tuple[str, ...]]:
     """All steps one after another; the last one writes ``target``. What each did is told in order.
 
     With ``begun`` only those that are missing, of which there is one at least.
     """
-    steps = [build(step.kind, step.fields, kitchen.source) for step in recipe.steps]
+    steps = [make_step(step.kind, step.fields, context.source) for step in recipe.steps]
     if not steps:
         raise InputError(f"recipe {recipe.name} has no steps")
-    path, notes = (begun.path, list(begun.notes)) if begun else (kitchen.source.path, [])
+    path, notes = (begun.path, list(begun.notes)) if begun else (context.source.path, [])
     with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
         for number, step in enumerate(steps[len(notes) :]):
             last = len(notes) == len(steps) - 1
-            artifact, note = step.apply(path, target if last else Path(folder) / f"{number}.xml", kitchen)
+            artifact, note = step.apply(path, target if last else Path(folder) / f"{number}.xml", context)
             path = artifact.path
             notes.append(f"{step.kind}: {note}")
     return artifact, tuple(notes)

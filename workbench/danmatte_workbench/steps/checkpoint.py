@@ -5,20 +5,20 @@ import json
 from pathlib import Path
 
 from danmatte_workbench.artifact import digest, graph_files
-from danmatte_workbench.steps.base import Kitchen, Step
+from danmatte_workbench.steps.base import Step, StepContext
 
 STRIDE = 32  # lessons are given at sides of a multiple of it and one more
 
 
-def notebook(step: Step, source: Path, kitchen: Kitchen) -> Path | None:
+def notebook(step: Step, source: Path, context: StepContext) -> Path | None:
     """Where the state of the step's lesson is kept: under all that it depends on. None where nothing is kept."""
-    if kitchen.unfinished is None:
+    if context.unfinished is None:
         return None
     spec = step.spec
     fields = json.dumps([spec.kind, spec.revision, dict(spec.fields)], sort_keys=True)
-    frames = kitchen.calibration.shuffled(spec.fields["frames"]).digest()
-    facts = [digest(*graph_files(source)), kitchen.source.digest, frames, fields]
-    return kitchen.unfinished / f"{hashlib.sha256(' '.join(facts).encode()).hexdigest()}.npz"
+    frames = context.calibration.shuffled(spec.fields["frames"]).digest()
+    facts = [digest(*graph_files(source)), context.source.digest, frames, fields]
+    return context.unfinished / f"{hashlib.sha256(' '.join(facts).encode()).hexdigest()}.npz"
 
 
 def smaller(size: tuple[int, int], share: float) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from danmatte_workbench.artifact import Artifact
 from danmatte_workbench.framing import Channels, Normalisation
 from danmatte_workbench.runtimes import openvino
-from danmatte_workbench.steps.base import Kitchen, Step
+from danmatte_workbench.steps.base import Step, StepContext
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Convert(Step):
         "scale": "scale",
     }
 
-    def apply(self, source: Path, target: Path, kitchen: Kitchen) -> tuple[Artifact, str]:
+    def apply(self, source: Path, target: Path, context: StepContext) -> tuple[Artifact, str]:
         normalisation = Normalisation(self.colour, self.mean, self.scale) if self.normalised else None
         model = openvino.convert(source, shape=self.shape, normalisation=normalisation, answers=self.answers)
         return openvino.save(model, target), f"input {self.shape}"

@@ -8,7 +8,7 @@ from typing import ClassVar
 from danmatte_workbench.artifact import Artifact
 from danmatte_workbench.graph.classes import two_classes
 from danmatte_workbench.runtimes import openvino
-from danmatte_workbench.steps.base import Kitchen, Step
+from danmatte_workbench.steps.base import Step, StepContext
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Cut(Step):
     revision: ClassVar[int] = 2
     from_source: ClassVar[Mapping[str, str]] = {"input": "port", "output": "node", "shape": "shape"}
 
-    def apply(self, source: Path, target: Path, kitchen: Kitchen) -> tuple[Artifact, str]:
+    def apply(self, source: Path, target: Path, context: StepContext) -> tuple[Artifact, str]:
         model = openvino.cut(source, inputs=self.input, output=self.output, shape=self.shape)
         widened = two_classes(model)
         note = f"{self.input} … {self.output}{', its one channel as two classes' if widened else ''}"

@@ -9,7 +9,7 @@ from danmatte_workbench.artifact import Artifact
 from danmatte_workbench.distillation.views import Views, remembered
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.runtimes import openvino
-from danmatte_workbench.steps.base import Kitchen, Step, build
+from danmatte_workbench.steps.base import Step, StepContext, make_step
 from danmatte_workbench.steps.checkpoint import notebook, smaller
 
 
@@ -50,29 +50,29 @@ class Distil(Step):
         if not self.features >= 0:
             raise InputError(f"distil: features: expected a number of at least 0, found {self.features!r}")
 
-    def apply(self, source: Path, target: Path, kitchen: Kitchen) -> tuple[Artifact, str]:
+    def apply(self, source: Path, target: Path, context: StepContext) -> tuple[Artifact, str]:
         from danmatte_workbench.distillation import distillation, student
         from danmatte_workbench.graph import reshaping
 
         model = openvino.read(source)
         with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
-            teacher = openvino.read(self._teacher(Path(folder), kitchen)).clone()
+            teacher = openvino.read(self._teacher(Path(folder), context)).clone()
         pupil = model.clone()
         for graph in (teacher, pupil):
             reshaping.reshape(graph, smaller(reshaping.input_size(graph), self.share))
-        frames = remembered(kitchen.calibration, self.frames)
+        frames = remembered(context.calibration, self.frames)
         views = Views(frames, reshaping.input_size(teacher), self.share)
         plan = distillation.Lesson(
             self.lessons, self.batch, self.rate, self.features, self.eight_bits, self.truth, self.seed
         )
-        weights, told = distillation.teach(pupil, teacher, views, plan, notebook(self, source, kitchen))
+        weights, told = distillation.teach(pupil, teacher, views, plan, notebook(self, source, context))
         student.put(model, weights)
         return openvino.save(model, target), f"{told}, on {len(frames)} frames"
 
-    def _teacher(self, folder: Path, kitchen: Kitchen) -> Path:
+    def _teacher(self, folder: Path, context: StepContext) -> Path:
         """The source itself, as far as its logits."""
-        path = kitchen.source.path
+        path = context.source.path
         for kind in ("cut", "head", "preprocess"):
-            artifact, _ = build(kind, {}, kitchen.source).apply(path, folder / f"{kind}.xml", kitchen)
+            artifact, _ = make_step(kind, {}, context.source).apply(path, folder / f"{kind}.xml", context)
             path = artifact.path
         return path

@@ -7,7 +7,7 @@ from typing import ClassVar
 from danmatte_workbench.artifact import Artifact
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.runtimes import openvino
-from danmatte_workbench.steps.base import Kitchen, Step
+from danmatte_workbench.steps.base import Step, StepContext
 from danmatte_workbench.steps.checkpoint import notebook, smaller
 
 
@@ -47,7 +47,7 @@ class Fuse(Step):
             if not 0 < (value := getattr(self, name)) <= 1:
                 raise InputError(f"fuse: {name}: expected a number above 0 and up to 1, found {value!r}")
 
-    def apply(self, source: Path, target: Path, kitchen: Kitchen) -> tuple[Artifact, str]:
+    def apply(self, source: Path, target: Path, context: StepContext) -> tuple[Artifact, str]:
         from danmatte_workbench.distillation import distillation, student
         from danmatte_workbench.distillation.views import Views, remembered
         from danmatte_workbench.graph import fusing, reshaping
@@ -60,9 +60,9 @@ class Fuse(Step):
         size = smaller(reshaping.input_size(model), self.share)
         for graph in (pupil, whole):
             reshaping.reshape(graph, size)
-        frames = remembered(kitchen.calibration, self.frames)
+        frames = remembered(context.calibration, self.frames)
         plan = distillation.Lesson(self.lessons, self.batch, self.rate, 1.0, 0.0, 0.0, self.seed, answering=False)
         views = Views(frames, size, self.share)
-        weights, told = distillation.teach(pupil, whole, views, plan, notebook(self, source, kitchen), pairs)
+        weights, told = distillation.teach(pupil, whole, views, plan, notebook(self, source, context), pairs)
         student.put(model, weights)
         return openvino.save(model, target), f"{len(pairs)} blocks of dense convolutions, {told}"

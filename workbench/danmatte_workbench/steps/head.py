@@ -8,7 +8,7 @@ from typing import ClassVar
 from danmatte_workbench.artifact import Artifact
 from danmatte_workbench.graph import surgery
 from danmatte_workbench.runtimes import openvino
-from danmatte_workbench.steps.base import Kitchen, Step
+from danmatte_workbench.steps.base import Step, StepContext
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,6 @@ class Head(Step):
     kind: ClassVar[str] = "head"
     from_source: ClassVar[Mapping[str, str]] = {"person": "person"}
 
-    def apply(self, source: Path, target: Path, kitchen: Kitchen) -> tuple[Artifact, str]:
+    def apply(self, source: Path, target: Path, context: StepContext) -> tuple[Artifact, str]:
         artifact = openvino.save(surgery.logits_head(openvino.read(source), self.person), target)
         return artifact, f"class {self.person} at {artifact.outputs[0].shape[1:3]}"

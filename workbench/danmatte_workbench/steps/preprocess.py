@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from danmatte_workbench.artifact import Artifact
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.runtimes import openvino
-from danmatte_workbench.steps.base import Kitchen, Step
+from danmatte_workbench.steps.base import Step, StepContext
 
 PIXELS = ("RGB", "BGR", "NV12")
 
@@ -43,7 +43,7 @@ class Preprocess(Step):
         if 0 in self.scale:
             raise InputError(f"preprocess: scale: expected no zero, found {self.scale!r}")
 
-    def apply(self, source: Path, target: Path, kitchen: Kitchen) -> tuple[Artifact, str]:
+    def apply(self, source: Path, target: Path, context: StepContext) -> tuple[Artifact, str]:
         from danmatte_workbench.graph import preprocessing
 
         model = openvino.read(source)

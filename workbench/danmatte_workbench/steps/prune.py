@@ -7,7 +7,7 @@ from typing import ClassVar
 from danmatte_workbench.artifact import Artifact, digest, graph_files
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.runtimes import openvino
-from danmatte_workbench.steps.base import Kitchen, Step
+from danmatte_workbench.steps.base import Step, StepContext
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ class Prune(Step):
         if type(self.tried) is not int or self.tried < 0:
             raise InputError(f"prune: tried: expected a whole number of at least 0, found {self.tried!r}")
 
-    def apply(self, source: Path, target: Path, kitchen: Kitchen) -> tuple[Artifact, str]:
+    def apply(self, source: Path, target: Path, context: StepContext) -> tuple[Artifact, str]:
         from danmatte_workbench.graph import reshaping
         from danmatte_workbench.pruning import layer_timings, pruning
 
         model = openvino.read(source)
-        pictures = kitchen.pictures(self.frames, reshaping.input_size(model))
-        milliseconds = layer_timings.remembered(model, pictures, digest(*graph_files(source)), kitchen.unfinished)
+        pictures = context.pictures(self.frames, reshaping.input_size(model))
+        milliseconds = layer_timings.remembered(model, pictures, digest(*graph_files(source)), context.unfinished)
         pruned = pruning.prune(model, pictures, self.share, milliseconds, stages=self.stages, tried=self.tried)
         return openvino.save(model, target), f"{pruned}, by {len(pictures)} frames"

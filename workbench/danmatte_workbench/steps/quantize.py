@@ -15,7 +15,7 @@ from danmatte_workbench.errors import InputError
 from danmatte_workbench.quantization import similarity
 from danmatte_workbench.quantization.options import Choices
 from danmatte_workbench.runtimes import openvino
-from danmatte_workbench.steps.base import Kitchen, Step
+from danmatte_workbench.steps.base import Step, StepContext
 
 F32 = Configuration(precision="f32")
 
@@ -31,15 +31,15 @@ class Quantize(Choices, Step):
     revision: ClassVar[int] = 2
     libraries: ClassVar[tuple[str, ...]] = ("openvino", "nncf")
 
-    def apply(self, source: Path, target: Path, kitchen: Kitchen) -> tuple[Artifact, str]:
+    def apply(self, source: Path, target: Path, context: StepContext) -> tuple[Artifact, str]:
         from danmatte_workbench.graph import preprocessing
         from danmatte_workbench.quantization import nncf
 
         model = openvino.read(source)
         size = _picture_size(model)
-        frames = kitchen.pictures(self.frames, size)
+        frames = context.pictures(self.frames, size)
         if self.max_drop:
-            control = Control(self, source, kitchen, size)
+            control = Control(self, source, context, size)
             model = nncf.quantize_within(model, frames, self, judge=control.judge, frames=len(control.likeness.samples))
             words = f", {control.told()}"
         else:
@@ -66,15 +66,15 @@ def _picture_size(model: Any) -> tuple[int, int]:
 class Control:
     """What NNCF's accuracy control asks: figures of compiled graphs on some frames, each found once and kept."""
 
-    def __init__(self, step: Quantize, source: Path, kitchen: Kitchen, size: tuple[int, int]) -> None:
+    def __init__(self, step: Quantize, source: Path, context: StepContext, size: tuple[int, int]) -> None:
         from danmatte_workbench.graph import surgery
         from danmatte_workbench.quantization.journal import Journal, cache_folder
 
-        samples = _checked(kitchen.calibration, step)
+        samples = _checked(context.calibration, step)
         float_graph = similarity.runner(openvino.compile_(source, F32))
         grid = surgery.read_grid(openvino.read(source))
-        self.likeness = similarity.of(samples, kitchen.source.framing, size, grid, float_graph)
-        key = _digest([digest(*graph_files(source)), dict(step.spec.fields), step.revision], kitchen.calibration)
+        self.likeness = similarity.of(samples, context.source.framing, size, grid, float_graph)
+        key = _digest([digest(*graph_files(source)), dict(step.spec.fields), step.revision], context.calibration)
         self._journal = Journal(cache_folder() / "rankings" / f"{key}.jsonl")
         self._limit = step.max_drop
         self._means: list[float] = []

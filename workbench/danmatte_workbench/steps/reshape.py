@@ -7,7 +7,7 @@ from typing import ClassVar
 from danmatte_workbench.artifact import Artifact
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.runtimes import openvino
-from danmatte_workbench.steps.base import Kitchen, Step
+from danmatte_workbench.steps.base import Step, StepContext
 
 SIDES = range(16, 4097)  # what a published input may have
 
@@ -32,7 +32,7 @@ class Reshape(Step):
                     f"reshape: {name}: expected a whole number from {SIDES[0]} to {SIDES[-1]}, found {side!r}"
                 )
 
-    def apply(self, source: Path, target: Path, kitchen: Kitchen) -> tuple[Artifact, str]:
+    def apply(self, source: Path, target: Path, context: StepContext) -> tuple[Artifact, str]:
         from danmatte_workbench.graph import reshaping
 
         model = openvino.read(source)

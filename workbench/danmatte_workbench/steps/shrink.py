@@ -7,7 +7,7 @@ from typing import ClassVar
 from danmatte_workbench.artifact import Artifact
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.runtimes import openvino
-from danmatte_workbench.steps.base import Kitchen, Step
+from danmatte_workbench.steps.base import Step, StepContext
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Shrink(Step):
         if not 0 < self.share < 1:
             raise InputError(f"shrink: share: expected a number between 0 and 1, found {self.share!r}")
 
-    def apply(self, source: Path, target: Path, kitchen: Kitchen) -> tuple[Artifact, str]:
+    def apply(self, source: Path, target: Path, context: StepContext) -> tuple[Artifact, str]:
         from danmatte_workbench.graph import reshaping
 
         model = openvino.read(source)

@@ -8,7 +8,7 @@ from danmatte_workbench.artifact import Artifact
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.graph import surgery
 from danmatte_workbench.runtimes import openvino
-from danmatte_workbench.steps.base import Kitchen, Step
+from danmatte_workbench.steps.base import Step, StepContext
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Stride(Step):
     kind: ClassVar[str] = "stride"
     revision: ClassVar[int] = 2
 
-    def apply(self, source: Path, target: Path, kitchen: Kitchen) -> tuple[Artifact, str]:
+    def apply(self, source: Path, target: Path, context: StepContext) -> tuple[Artifact, str]:
         model = openvino.read(source)
         stride = surgery.output_stride(model)
         if stride >= self.trained_at:
