@@ -17,6 +17,7 @@ import numpy as np
 
 from danmatte.tracks import TrackReader
 from danmatte.video.reader import Video
+from images import read_image
 
 ROOT = Path(__file__).resolve().parent.parent
 DANMATTE = ROOT / ".venv" / "bin" / "danmatte"
@@ -28,7 +29,7 @@ EVERY_S = 0.5
 
 def make(path: Path, minutes: float) -> None:
     """The bundled pictures, a scene each, panned and zoomed, as 720p H.264 of so many minutes."""
-    pictures = [cv2.imread(str(file), cv2.IMREAD_COLOR_RGB) for file in sorted(SAMPLES.glob("*.jpg"))]
+    pictures = [read_image(file) for file in sorted(SAMPLES.glob("*.jpg"))]
     scenes = itertools.cycle(pictures)
     options = {"preset": "ultrafast", "crf": "26"}
     with av.open(str(path), "w", options={"movflags": "faststart"}) as container:

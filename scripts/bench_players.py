@@ -132,6 +132,7 @@ class Race:
             masks = Masks(self._alone.manifest, self._video.size, self._always, writer)
             with asyncio.Runner() as runner:
                 for look in looks(self._video, self._alone.manifest, self._always):
+                    assert look.picture is not None, "no mask is held"
                     masks.step(look, Seen(runner.run(steadiness.infer(self._alone, look.picture))))
             masks.finish()
 

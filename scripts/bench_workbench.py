@@ -15,7 +15,7 @@ from danmatte_workbench.configuration import Configuration
 from danmatte_workbench.dataset import SAMPLES, load
 from danmatte_workbench.experiment.answers import compare
 from danmatte_workbench.experiment.search import size_of
-from danmatte_workbench.graph import reshaping
+from danmatte_workbench.graph import reshaping, surgery
 from danmatte_workbench.measurement import Host, Measurement
 from danmatte_workbench.metrics import accuracy
 from danmatte_workbench.metrics.contender import Contender, cooked, published, stock
@@ -97,7 +97,7 @@ def wide(winner: Contender, source: tuple[int, int]) -> Contender:
     reshaping.reshape(model, size)
     artifact = openvino.save(model, BUILT / "made/wide/graph.xml")
     framing = dataclasses.replace(winner.framing, size=size)
-    grid = reshaping.surgery.read_grid(openvino.read(artifact.path))
+    grid = surgery.read_grid(openvino.read(artifact.path))
     name, canvas = f"{winner.name} {WIDE}", size_of(WIDE, source)
     return dataclasses.replace(winner, name=name, path=artifact.path, framing=framing, grid=grid, canvas=canvas)
 

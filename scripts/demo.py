@@ -69,7 +69,7 @@ def main() -> int:
 def optimize() -> None:
     """Publish the best version of the default model that a quick search finds."""
     say("optimizing the default model, quick effort: a few minutes")
-    command = [COMMANDS / "workbench", "optimize", "deeplab", "--effort", "quick", "--models", MODELS]
+    command: list[str | Path] = [COMMANDS / "workbench", "optimize", "deeplab", "--effort", "quick", "--models", MODELS]
     started = time.monotonic()
     code = subprocess.run(command, cwd=ROOT, check=False).returncode
     if code:
@@ -81,7 +81,16 @@ def optimize() -> None:
 def served() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A running server and its address; at the end it is asked to stop, and must do so in good order."""
     port = free_port()
-    command = [COMMANDS / "danmatte", "serve", "--models", MODELS, "--host", "127.0.0.1", "--port", str(port)]
+    command: list[str | Path] = [
+        COMMANDS / "danmatte",
+        "serve",
+        "--models",
+        MODELS,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
     server = subprocess.Popen(command, cwd=ROOT)
     try:
         address = f"http://127.0.0.1:{port}"

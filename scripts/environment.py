@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".venv"
 STATE = HOME / "danmatte.json"
 CONSTRAINTS = ROOT / "constraints.txt"
-EVERYTHING = ("dev", "grpc", "tracing", "workbench")  # the extras of pyproject.toml
+EVERYTHING = ("dev", "docs", "grpc", "tracing", "workbench")  # the extras of pyproject.toml
 
 
 def main() -> int:
@@ -50,7 +50,7 @@ def ensure(extras: set[str]) -> None:
         for old in ROOT.glob(".venv.old-*"):
             shutil.rmtree(old, ignore_errors=True)
         state = read_state()
-        had = set(state.get("extras", []))
+        had = read_extras(state)
         if state.get("made_from") == description() and extras <= had and runs():
             return
         started = time.monotonic()
@@ -120,6 +120,12 @@ def read_state() -> dict[str, object]:
     except (OSError, ValueError):
         return {}
     return state if isinstance(state, dict) else {}
+
+
+def read_extras(state: dict[str, object]) -> set[str]:
+    """The extras that an environment was made with."""
+    extras = state.get("extras", [])
+    return set(map(str, extras)) if isinstance(extras, list) else set()
 
 
 def write_state(state: dict[str, object]) -> None:

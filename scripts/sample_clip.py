@@ -19,6 +19,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from images import read_image
+
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = ROOT / "workbench" / "danmatte_workbench" / "samples"
 WEB = ROOT / "service" / "danmatte" / "web"
@@ -76,9 +78,7 @@ def main() -> int:
 
 def frames(shot: Shot) -> Iterator[Pixels]:
     """The shot's frames, BGR."""
-    picture = cv2.imread(str(SAMPLES / shot.picture))
-    if picture is None:
-        raise SystemExit(f"{shot.picture}: expected a picture in {SAMPLES}")
+    picture = read_image(SAMPLES / shot.picture, cv2.IMREAD_COLOR_BGR)
     count = round(shot.seconds * RATE)
     for number in range(count):
         eased = 0.5 - 0.5 * np.cos(np.pi * number / (count - 1))

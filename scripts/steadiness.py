@@ -15,6 +15,7 @@ from danmatte.engine import Served
 from danmatte.frame import Frame, Size
 from danmatte.tracks.refinement import Closer, Glance
 from danmatte.video.stabiliser import Care, Stabiliser
+from images import read_image
 
 MASK = Size(180, 320)
 FRAME_MS = 42
@@ -30,13 +31,13 @@ class Clip:
     @cached_property
     def frames(self) -> list[np.ndarray]:
         """RGB, as they are."""
-        return [cv2.imread(str(path), cv2.IMREAD_COLOR_RGB) for path in sorted((self.home / "images").iterdir())]
+        return [read_image(path) for path in sorted((self.home / "images").iterdir())]
 
     @cached_property
     def truths(self) -> list[tuple[Bits, Bits]]:
         """At the masks' size: where the person is, and where it is known."""
-        pictures = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in sorted((self.home / "masks").iterdir())]
-        return [(_share(each == 255) >= 0.5, _share((each > 0) & (each < 255)) == 0) for each in pictures]
+        pictures = [read_image(path, cv2.IMREAD_GRAYSCALE) for path in sorted((self.home / "masks").iterdir())]
+        return [(_share(np.equal(each, 255)) >= 0.5, _share((each > 0) & (each < 255)) == 0) for each in pictures]
 
     @cached_property
     def greys(self) -> list[np.ndarray]:
@@ -52,7 +53,8 @@ class Clip:
         whole = (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in self.frames)
         greys = [cv2.resize(grey, fine, interpolation=cv2.INTER_AREA) for grey in whole]
         pairs = zip(greys[1:], greys[:-1], strict=True)
-        return [cv2.resize(optics.calc(here, before, None), MASK[::-1]) / 2 for here, before in pairs]
+        flows = (optics.calc(here, before, None) for here, before in pairs)  # type: ignore[call-overload]
+        return [cv2.resize(flow, MASK[::-1]) / 2 for flow in flows]
 
 
 def _share(bits: Bits) -> np.ndarray:
@@ -136,8 +138,8 @@ def _moved(masks: Sequence[Bits], at: int, clip: Clip) -> Bits:
     rows, columns = np.indices(MASK, np.float32)
     places = np.dstack([columns, rows]) + clip.flows[at - 1]
     before = masks[at - 1].astype(np.float32)
-    carried = cv2.remap(before, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) >= 0.5
-    return np.asarray(masks[at] ^ carried)
+    carried = cv2.remap(before, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+    return np.asarray(masks[at] ^ (carried >= 0.5))
 
 
 def compare(clip: Clip, served: Served) -> dict[str, dict[str, float]]:

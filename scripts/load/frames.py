@@ -6,6 +6,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from images import read_image
+
 
 def jpegs(folder: Path) -> list[bytes]:
     """Every picture of the folder at 1280×720, quality 85."""
@@ -34,5 +36,5 @@ def _all(folder: Path) -> list[np.ndarray]:
     paths = sorted(folder.glob("*.jpg"))
     if not paths:
         raise SystemExit(f"{folder}: expected JPEG pictures, found none")
-    pictures = (cv2.imread(str(path), cv2.IMREAD_COLOR_RGB) for path in paths)
+    pictures = (read_image(path) for path in paths)
     return [cv2.resize(picture, (1280, 720), interpolation=cv2.INTER_AREA) for picture in pictures]

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -39,7 +40,7 @@ class Server:
             text=True,
             env=self._environment,
             start_new_session=True,  # so that what it leaves behind can be found
-            preexec_fn=(lambda: os.sched_setaffinity(0, self._cores)) if self._cores else None,
+            preexec_fn=partial(os.sched_setaffinity, 0, cores) if (cores := self._cores) else None,
         )
         try:
             self._await()

@@ -38,7 +38,7 @@ async def _posted(callers: Callers, server: Server, options: Namespace) -> tuple
         if done >= len(memory) * max(1, options.posts // 50):
             memory.append((done, server.facts()["resident_bytes"]))
             print(f"\r  {done} posts, {memory[-1][1] / 2**20:.0f} MiB", end="", flush=True)
-        return done >= options.posts
+        return bool(done >= options.posts)
 
     tally = await callers.at_once(options.connections, enough)
     print()

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from tests.architecture.drawing import PACKAGES, ROOTS
-
 ROOT = Path(__file__).resolve().parents[2]
+ROOTS = {"danmatte": "service/danmatte", "danmatte_workbench": "workbench/danmatte_workbench"}
+PACKAGES = tuple(ROOTS)
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -10,7 +10,6 @@ from functools import cache
 
 import pytest
 
-from tests.architecture.drawing import FLOORS
 from tests.architecture.sources import ROOT, Function, Module, modules, tracked
 from tests.architecture.test_imports import commands
 
@@ -72,19 +71,6 @@ def test_the_changelog_says_what_is_new() -> None:
     headings = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
     assert headings
     assert re.match(r"Unreleased|\d+\.\d+\.\d+", headings[0])
-
-
-def test_contributing_draws_the_floors_as_they_are() -> None:
-    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
-    drawn: dict[str, dict[str, int]] = {"danmatte_workbench": {}, "danmatte": {}}
-    for floor, *cells in re.findall(r"^\| (\d+) \| (.*) \| (.*) \|$", text, re.MULTILINE):
-        for package, cell in zip(drawn, cells, strict=True):
-            drawn[package].update(dict.fromkeys(re.findall(r"`(\w+)`", cell), int(floor)))
-    rooms = {
-        package: {room: floor for room, floor in floors.items() if not room.startswith("__")}
-        for package, floors in FLOORS.items()
-    }
-    assert drawn == rooms
 
 
 @pytest.mark.parametrize("paper", ["README.md", "CONTRIBUTING.md"])
