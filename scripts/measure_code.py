@@ -34,15 +34,20 @@ TESTS = {
     "web": ("tests/service/web",),
 }
 IRREGULAR = frozenset(
-    ["told", "shown", "drawn", "made", "found", "kept", "held", "sent", "seen", "known", "given", "taken", "built", "said", "heard", "written", "chosen", "done", "gone", "left", "met", "thought", "brought", "felt", "begun", "broken", "bound", "drawn", "driven", "fallen", "fed", "forgotten", "gotten", "grown", "hidden", "laid", "led", "lost", "meant", "paid", "shrunk", "spent", "spoken", "stood", "sung", "sunk", "swept", "taught", "thrown", "understood", "worn", "wound"]
+    re.findall(
+        r"\w+",
+        """told shown drawn made found kept held sent seen known given taken built said heard written chosen done gone
+        left met thought brought felt begun broken bound driven fallen fed forgotten gotten grown hidden laid led lost
+        meant paid shrunk spent spoken stood sung sunk swept taught thrown understood worn wound""",
+    )
 )
-NOT_PARTICIPLES = frozenset(["need", "feed", "embed", "seed", "speed", "exceed", "proceed"])
+NOT_PARTICIPLES = frozenset({"need", "feed", "embed", "seed", "speed", "exceed", "proceed"})
 JAVASCRIPT_NAMES = (
     re.compile(r"\bfunction\*?\s+(\w+)"),
     re.compile(r"\b(?:const|let)\s+(\w+)\s*=\s*(?:async\s*)?(?:\([^()]*\)|\w+)\s*=>"),
     re.compile(r"^\s+(?:(?:static|async|get|set)\s+)*\*?\s*#?(\w+)\([^()]*\)\s*\{$", re.MULTILINE),
 )
-JAVASCRIPT_KEYWORDS = frozenset(["if", "for", "while", "switch", "catch", "function", "constructor"])
+JAVASCRIPT_KEYWORDS = frozenset({"if", "for", "while", "switch", "catch", "function", "constructor"})
 
 
 @dataclass(frozen=True)
