@@ -130,10 +130,9 @@ class Race:
         """One frame after the other, the network with all cores for each."""
         with self._writer(path) as writer:
             masks = Masks(self._alone.manifest, self._video.size, self._always, writer)
-            with asyncio.Runner() as runner:
-                for look in looks(self._video, self._alone.manifest, self._always):
-                    assert look.picture is not None, "no mask is held"
-                    masks.step(look, Seen(runner.run(steadiness.infer(self._alone, look.picture))))
+            for look in looks(self._video, self._alone.manifest, self._always):
+                assert look.picture is not None, "no mask is held"
+                masks.step(look, Seen(self._alone.engine.infer(look.picture)[0]))
             masks.finish()
 
     def _concurrent(self, path: Path, plan: Plan) -> None:

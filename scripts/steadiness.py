@@ -1,6 +1,5 @@
 """How much masks flicker, and how right they are, on clips with true masks."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -76,23 +75,18 @@ def looked(clip: Clip, served: Served) -> Looks:
     closer, found = Closer(manifest, size, MASK), Looks([], [], [])
     for frame in clip.frames:
         picture = fit(Frame(frame, size), manifest)
-        values = asyncio.run(infer(served, picture))
+        values = served.engine.infer(picture)[0]
         sized = np.empty(MASK, np.float32)
         for rows, band in project(values, manifest.output.grid, scaled_size(size, manifest), MASK):
             sized[rows] = band
         finer = sized.copy()
         if place := closer.place(values):
             nearer = closer.picture(resized(frame, closer.detail), place)
-            closer.add(finer, Glance(asyncio.run(infer(served, nearer)), place))
+            closer.add(finer, Glance(served.engine.infer(nearer)[0], place))
         found.once.append(sized)
         found.twice.append(finer)
         found.pictures.append(shown(picture, size, manifest, MASK))
     return found
-
-
-async def infer(served: Served, picture: np.ndarray) -> np.ndarray:
-    """The network's answer."""
-    return await served.engine.infer(picture)
 
 
 def stabilised(

@@ -24,7 +24,7 @@ from danmatte.api.stream import Live
 from danmatte.api.tfs.routes import Tfs
 from danmatte.api.v2.routes import V2
 from danmatte.contract.cores import available_cores
-from danmatte.engine import Cache, OpenVinoEngine
+from danmatte.engine import GraphCache, OpenVinoEngine
 from danmatte.http.api_keys import Keys
 from danmatte.http.connection_lifetime import Parting
 from danmatte.http.listener import Door, address, bound, listening
@@ -199,5 +199,5 @@ def _add_live(app: web.Application, live: Live) -> None:
 
 
 def _compiler(settings: Settings, cores: int) -> EngineFactory:
-    cache = Cache(Path(settings.cache), settings.cache_bytes) if settings.cache else None
+    cache = GraphCache(Path(settings.cache), settings.cache_bytes) if settings.cache else None
     return lambda found: OpenVinoEngine(found.manifest, found.graph, found.weights, cores, cache)

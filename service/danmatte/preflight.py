@@ -64,11 +64,11 @@ def _check_extras(settings: Settings) -> None:
 
 def _check_cache(folder: Path, limit_bytes: int) -> None:
     """Folders made for it go again: they would be this user's, and the server may run as another."""
-    from danmatte.engine import Cache
+    from danmatte.engine import GraphCache
 
     missing = [place for place in (folder, *folder.parents) if not os.path.exists(place)]  # noqa: PTH110 - never raises
     try:
-        Cache(folder, limit_bytes)
+        GraphCache(folder, limit_bytes)
     finally:
         for made in missing:
             with suppress(OSError):

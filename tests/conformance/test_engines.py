@@ -5,6 +5,7 @@ import gc
 import time
 import weakref
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,7 +16,7 @@ import pytest
 from openvino import opset13 as op
 
 from danmatte.contract.manifest import Manifest
-from danmatte.engine import Engine, FakeEngine, OpenVinoEngine
+from danmatte.engine import Engine, FakeEngine, OpenVinoEngine, Served
 from danmatte.errors import EngineError, ModelError
 from danmatte.frame import Pixels
 from danmatte.telemetry.metrics import Timing
@@ -25,25 +26,37 @@ TOY = Toy(height=64, width=96)
 SHAPE = (1, 64, 96, 3)
 
 
-def configured(facts: Manifest, *, cores: int = 1, **said: object) -> OpenVinoEngine:
-    """As the toy's manifest has it, but for what is said."""
-    configuration = msgspec.structs.replace(facts.configuration, **said)
+def configure(facts: Manifest, *, cores: int = 1, **changes: object) -> OpenVinoEngine:
+    """The toy with some of its configuration changed."""
+    configuration = msgspec.structs.replace(facts.configuration, **changes)
     return OpenVinoEngine(msgspec.structs.replace(facts, configuration=configuration), *graph(TOY), cores=cores)
 
 
 ENGINES: dict[str, Callable[[Manifest], Engine]] = {
     "fake": FakeEngine,
     "openvino": lambda facts: OpenVinoEngine(facts, *graph(TOY), cores=1),
-    "openvino, batching": lambda facts: configured(facts, batch=4),
-    "openvino, three lanes": lambda facts: configured(facts, cores=3, hint="throughput", streams=3, threads=3),
+    "openvino, batching": lambda facts: configure(facts, batch=4),
+    "openvino, three lanes": lambda facts: configure(facts, cores=3, hint="throughput", streams=3, threads=3),
 }
+
+
+def open_engine(kind: str) -> Engine:
+    return ENGINES[kind](msgspec.convert(manifest(TOY), Manifest))
 
 
 @pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
-    opened = ENGINES[request.param](msgspec.convert(manifest(TOY), Manifest))
+    opened = open_engine(request.param)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def served(engine: Engine) -> Iterator[Served]:
+    """The engine with a batcher before it."""
+    made = Served(msgspec.convert(manifest(TOY), Manifest), engine)
+    yield made
+    made.close()
 
 
 def shade(value: int) -> Pixels:
@@ -51,65 +64,95 @@ def shade(value: int) -> Pixels:
     return np.full(SHAPE, value, np.uint8)
 
 
-async def test_the_answer_has_the_shape_and_range_of_the_contract(engine: Engine) -> None:
-    values = await engine.infer(np.random.default_rng(0).integers(0, 256, SHAPE, dtype=np.uint8))
-    assert values.shape == (16, 24)
+def noise(seed: int, count: int = 1) -> Pixels:
+    return np.random.default_rng(seed).integers(0, 256, (count, *SHAPE[1:]), dtype=np.uint8)
+
+
+def test_the_answer_has_the_shape_and_range_of_the_contract(engine: Engine) -> None:
+    values = engine.infer(noise(0))
+    assert values.shape == (1, 16, 24)
     assert values.dtype == np.float32
     assert 0 <= values.min() < values.max() <= 1
 
 
-async def test_the_wait_in_the_line_is_not_the_networks(engine: Engine) -> None:
-    timings = [Timing() for _ in range(64)]
-    began = time.perf_counter()
-    await asyncio.gather(*(engine.infer(shade(1), timing) for timing in timings))
-    whole_ms = 1000 * (time.perf_counter() - began)
-    for timing in timings:
-        assert set(timing.phases_ms) <= {"queue", "infer"}
-        assert 0 < sum(timing.phases_ms.values()) <= whole_ms
-    if isinstance(engine, OpenVinoEngine):  # few at once, and the others waited
-        spans = [span[1:] for timing in timings for span in timing.spans if span[0] == "infer"]
-        at_once = [sum(begin <= moment < end for begin, end in spans) for moment, _ in spans]
-        assert len(spans) == 64
-        assert max(at_once) <= 16
-
-
 @pytest.mark.parametrize("value", [0, 51, 255])
-async def test_brightness_is_probability(engine: Engine, value: int) -> None:
-    assert await engine.infer(shade(value)) == pytest.approx(value / 255, abs=1e-6)
+def test_brightness_is_probability(engine: Engine, value: int) -> None:
+    assert engine.infer(shade(value)) == pytest.approx(value / 255, abs=1e-6)
 
 
-async def test_an_answer_lies_where_its_picture_was_bright(engine: Engine) -> None:
+def test_an_answer_lies_where_its_picture_was_bright(engine: Engine) -> None:
     picture = shade(0)
     picture[0, 8:16, 40:48] = 255
-    values = await engine.infer(picture)
+    (values,) = engine.infer(picture)
     assert (values[2:4, 10:12] == 1).all()
     assert values.sum() == pytest.approx(4)
 
 
-async def test_a_picture_may_lie_anywhere_in_memory_that_is_not_to_be_written(engine: Engine) -> None:
-    picture = np.random.default_rng(0).integers(0, 256, SHAPE, dtype=np.uint8)
+def test_a_call_takes_as_many_pictures_as_the_engine_says(engine: Engine) -> None:
+    pictures = noise(5, engine.batch)
+    alone = [engine.infer(pictures[row : row + 1])[0] for row in range(engine.batch)]
+    assert engine.infer(pictures) == pytest.approx(np.array(alone), abs=1e-6)
+    for count in (0, engine.batch + 1):
+        with pytest.raises(EngineError, match="expected"):
+            engine.infer(noise(5, count))
+
+
+def test_a_picture_may_lie_anywhere_in_memory_that_is_not_to_be_written(engine: Engine) -> None:
+    picture = noise(0)
     body = b"{json}" + picture.tobytes()
     within = np.frombuffer(body, np.uint8, offset=6).reshape(SHAPE)
     columns = np.asfortranarray(picture)
-    expected = await engine.infer(picture)
+    expected = engine.infer(picture)
     for same in (within, columns):
-        assert (await engine.infer(same) == expected).all()
+        assert (engine.infer(same) == expected).all()
     assert body == b"{json}" + picture.tobytes()
 
 
-async def test_answers_are_not_mixed_up(engine: Engine) -> None:
-    values = await asyncio.gather(*(engine.infer(shade(value)) for value in range(0, 256, 5)))
-    assert [round(float(value.mean()) * 255) for value in values] == list(range(0, 256, 5))
-
-
-async def test_an_answer_is_the_callers_own(engine: Engine) -> None:
-    first = await engine.infer(shade(255))
-    await engine.infer(shade(0))
+def test_an_answer_is_the_callers_own(engine: Engine) -> None:
+    first = engine.infer(shade(255))
+    engine.infer(shade(0))
     assert (first == 1).all()
 
 
-async def test_neighbours_survive_a_cancelled_caller(engine: Engine) -> None:
-    tasks = [asyncio.create_task(engine.infer(shade(value))) for value in range(40)]
+@pytest.mark.parametrize(
+    "picture",
+    [np.zeros((1, 64, 96, 4), np.uint8), np.zeros((64, 96, 3), np.uint8), np.zeros(SHAPE, np.float32)],
+)
+async def test_a_wrong_picture_is_an_engine_error_and_costs_no_request(served: Served, picture: Pixels) -> None:
+    for _ in range(3):
+        with pytest.raises(EngineError, match="expected"):
+            served.engine.infer(picture)
+        with pytest.raises(EngineError, match="expected"):
+            await served.batcher.infer(picture)
+    assert (served.engine.infer(shade(255)) == 1).all()
+
+
+async def test_threads_and_awaiting_callers_are_not_mixed_up(served: Served) -> None:
+    alone = [served.engine.infer(noise(seed))[0] for seed in range(20)]
+    with ThreadPoolExecutor(6) as threads:
+        computed = [threads.submit(served.engine.infer, noise(seed)) for seed in range(20)]
+        awaited = await asyncio.gather(*(served.batcher.infer(noise(seed)) for seed in range(20)))
+        for expected, here, there in zip(alone, computed, awaited, strict=True):
+            assert here.result(10)[0] == pytest.approx(expected, abs=1e-6)
+            assert there == pytest.approx(expected, abs=1e-6)
+
+
+async def test_the_wait_in_the_line_is_not_the_networks(served: Served) -> None:
+    timings = [Timing() for _ in range(64)]
+    began = time.perf_counter()
+    await asyncio.gather(*(served.batcher.infer(shade(1), timing) for timing in timings))
+    whole_ms = 1000 * (time.perf_counter() - began)
+    for timing in timings:
+        assert set(timing.phases_ms) == {"queue", "infer"}
+        assert 0 < sum(timing.phases_ms.values()) <= whole_ms
+    spans = [span[1:] for timing in timings for span in timing.spans if span[0] == "infer"]
+    at_once = [sum(begin <= moment < end for begin, end in spans) for moment, _ in spans]
+    assert len(spans) == 64
+    assert max(at_once) <= served.engine.concurrency * served.engine.batch
+
+
+async def test_neighbours_survive_a_cancelled_caller(served: Served) -> None:
+    tasks = [asyncio.create_task(served.batcher.infer(shade(value))) for value in range(40)]
     await asyncio.sleep(0)
     for task in tasks[::2]:
         task.cancel()
@@ -121,39 +164,31 @@ async def test_neighbours_survive_a_cancelled_caller(engine: Engine) -> None:
             assert isinstance(answer, asyncio.CancelledError)
 
 
-async def test_it_goes_on_after_many_left(engine: Engine) -> None:
+async def test_it_goes_on_after_many_left(served: Served) -> None:
     for _ in range(20):
-        task = asyncio.create_task(engine.infer(shade(1)))
+        task = asyncio.create_task(served.batcher.infer(shade(1)))
         await asyncio.sleep(0)
         task.cancel()
     async with asyncio.timeout(5):
-        assert (await engine.infer(shade(255)) == 1).all()
+        assert (await served.batcher.infer(shade(255)) == 1).all()
 
 
-@pytest.mark.parametrize(
-    "picture",
-    [np.zeros((1, 64, 96, 4), np.uint8), np.zeros((64, 96, 3), np.uint8), np.zeros(SHAPE, np.float32)],
-)
-async def test_a_wrong_picture_is_an_engine_error(engine: Engine, picture: Pixels) -> None:
-    with pytest.raises(EngineError, match="expected"):
-        await engine.infer(picture)
-    assert (await engine.infer(shade(255)) == 1).all()
-
-
-async def test_closing_answers_whoever_waits(engine: Engine) -> None:
-    tasks = [asyncio.create_task(engine.infer(shade(1))) for _ in range(50)]
+async def test_closing_answers_whoever_waits(served: Served) -> None:
+    tasks = [asyncio.create_task(served.batcher.infer(shade(1))) for _ in range(50)]
     await asyncio.sleep(0)
-    engine.close()
+    served.close()
     async with asyncio.timeout(5):
         answers = await asyncio.gather(*tasks, return_exceptions=True)
     assert all(isinstance(answer, EngineError | np.ndarray) for answer in answers)
     with pytest.raises(EngineError, match="closed"):
-        await engine.infer(shade(1))
+        await served.batcher.infer(shade(1))
+    with pytest.raises(EngineError, match="closed"):
+        served.engine.infer(shade(1))
 
 
-def test_an_engine_serves_one_loop_after_another(engine: Engine) -> None:
+def test_an_engine_serves_one_loop_after_another(served: Served) -> None:
     for _ in range(2):
-        assert (asyncio.run(engine.infer(shade(255))) == 1).all()
+        assert (asyncio.run(served.batcher.infer(shade(255))) == 1).all()
 
 
 def test_it_says_what_it_computes_in(engine: Engine) -> None:
@@ -162,10 +197,10 @@ def test_it_says_what_it_computes_in(engine: Engine) -> None:
 
 @pytest.mark.parametrize("kind", ENGINES)
 async def test_an_engine_nobody_holds_is_freed(kind: str) -> None:
-    engine = ENGINES[kind](msgspec.convert(manifest(TOY), Manifest))
-    await engine.infer(shade(1))
-    gone = weakref.ref(engine)
-    del engine
+    served = Served(msgspec.convert(manifest(TOY), Manifest), open_engine(kind))
+    await served.batcher.infer(shade(1))
+    gone = weakref.ref(served.engine)
+    del served
     gc.collect()
     assert gone() is None
 
@@ -173,12 +208,12 @@ async def test_an_engine_nobody_holds_is_freed(kind: str) -> None:
 @pytest.mark.parametrize("kind", ENGINES)
 async def test_an_engine_may_go_while_it_works_for_nobody(kind: str) -> None:
     for _ in range(10):
-        engine = ENGINES[kind](msgspec.convert(manifest(TOY), Manifest))
-        task = asyncio.create_task(engine.infer(shade(1)))
+        served = Served(msgspec.convert(manifest(TOY), Manifest), open_engine(kind))
+        task = asyncio.create_task(served.batcher.infer(shade(1)))
         await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait([task])
-        del engine, task
+        del served, task
         gc.collect()
 
 

@@ -1,32 +1,42 @@
 """An engine that computes when the test says so."""
 
-import asyncio
+import threading
 
 from danmatte.contract.manifest import Manifest
 from danmatte.engine import FakeEngine
+from danmatte.errors import EngineError
 from danmatte.frame import Pixels, Probabilities
-from danmatte.telemetry.metrics import Timing
 
 
 class Gate:
-    """Lets pictures through, one by one; `waiting` are in front of it."""
+    """Lets pictures through, one by one; `waiting` are in front of it, also those whose callers have left."""
 
     def __init__(self) -> None:
-        self._passes = asyncio.Semaphore(0)
+        self._changed = threading.Condition()
+        self._passes, self._open = 0, False
         self.waiting = 0
 
     def let(self, count: int = 1) -> None:
         """Lets so many through, now or when they come."""
-        for _ in range(count):
-            self._passes.release()
+        with self._changed:
+            self._passes += count
+            self._changed.notify_all()
 
-    async def passed(self) -> None:
-        """Waits to be let through."""
-        self.waiting += 1
-        try:
-            await self._passes.acquire()
-        finally:
+    def dismantle(self) -> None:
+        """Ends all waiting, for ever."""
+        with self._changed:
+            self._open = True
+            self._changed.notify_all()
+
+    def wait(self) -> None:
+        """Waits to be let through; raises EngineError when the gate is dismantled instead."""
+        with self._changed:
+            self.waiting += 1
+            self._changed.wait_for(lambda: self._open or self._passes)
             self.waiting -= 1
+            if self._open:
+                raise EngineError("the engine was closed")
+            self._passes -= 1
 
 
 class HeldEngine(FakeEngine):
@@ -36,6 +46,10 @@ class HeldEngine(FakeEngine):
         super().__init__(manifest)
         self._gate = gate
 
-    async def infer(self, picture: Pixels, timing: Timing | None = None) -> Probabilities:
-        await self._gate.passed()
-        return await super().infer(picture, timing)
+    def infer(self, pictures: Pixels) -> Probabilities:
+        self._gate.wait()
+        return super().infer(pictures)
+
+    def close(self) -> None:
+        super().close()
+        self._gate.dismantle()

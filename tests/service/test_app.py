@@ -50,7 +50,7 @@ async def test_a_late_answer_is_an_error(start: Start, jpeg: bytes) -> None:
 
 async def test_a_failed_inference_is_answered_at_once(models: Path, jpeg: bytes) -> None:
     class Failing(FakeEngine):
-        async def infer(self, picture: Pixels, timing: Timing | None = None) -> Probabilities:
+        def infer(self, pictures: Pixels) -> Probabilities:
             raise EngineError("no more memory")
 
     app = build(Settings.read(None, models=str(models), deadline_s=60), lambda found: Failing(found.manifest))

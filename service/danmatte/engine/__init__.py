@@ -1,8 +1,10 @@
-"""Inference: one picture in, the person's probabilities out, many at once."""
+"""Inference: pictures in, the person's probabilities out. An engine's one call blocks; a batcher makes it awaitable."""
 
-from danmatte.engine.cache import Cache
+from danmatte.engine.batcher import Batcher
+from danmatte.engine.cache import GraphCache
 from danmatte.engine.fake import FakeEngine
 from danmatte.engine.openvino import OpenVinoEngine
-from danmatte.engine.protocol import Engine, Inline, Served
+from danmatte.engine.protocol import Engine
+from danmatte.engine.served import Served
 
-__all__ = ["Cache", "Engine", "FakeEngine", "Inline", "OpenVinoEngine", "Served"]
+__all__ = ["Batcher", "Engine", "FakeEngine", "GraphCache", "OpenVinoEngine", "Served"]

@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 _DIGEST_BYTES = 32
 
 
-class Cache:
+class GraphCache:
     """Blobs by key, the least used thrown away beyond `limit_bytes`; a damaged one is as good as none.
 
     A blob is loaded as it is, so the folder must be ours alone: raises SettingsError when others can write there.

@@ -1,52 +1,37 @@
 """An engine without a graph, for tests and trials."""
 
-import asyncio
+import threading
 
 import numpy as np
 
 from danmatte.contract.manifest import Manifest
-from danmatte.engine.protocol import Waiter, check_picture, settle
+from danmatte.engine.protocol import Engine
 from danmatte.errors import EngineError
 from danmatte.frame import Pixels, Probabilities
-from danmatte.telemetry.metrics import Timing
 
 
-class FakeEngine:
-    """Brightness as probability, averaged over the output's cells."""
+class FakeEngine(Engine):
+    """Answers with brightness as probability, averaged over the output's cells, after `delay_s`."""
 
-    precision = "f32"
-    inline = None
+    concurrency = 64
 
     def __init__(self, manifest: Manifest, delay_s: float = 0.0) -> None:
-        self._shape, self._cells = manifest.input.shape, manifest.output.shape[1:3]
-        self._delay_s = delay_s
-        self._waiters: set[Waiter] = set()
-        self._closed = False
+        super().__init__(manifest)
+        self._cells = manifest.output.shape[1:3]
+        self._delay_s, self._stop = delay_s, threading.Event()
 
-    async def infer(self, picture: Pixels, timing: Timing | None = None) -> Probabilities:
-        """As the protocol says."""
-        check_picture(picture, self._shape, self._closed)
-        loop = asyncio.get_running_loop()
-        waiter: Waiter = loop.create_future()
-        self._waiters.add(waiter)
-        timer = loop.call_later(self._delay_s, settle, waiter, self._brightness(picture))
-        try:
-            with (timing or Timing()).phase("infer"):
-                return await waiter
-        finally:
-            timer.cancel()
-            self._waiters.discard(waiter)
+    def infer(self, pictures: Pixels) -> Probabilities:
+        """As the base class says; a call that is delayed ends with EngineError when the engine is closed."""
+        self.check(pictures, self.batch)
+        if self._delay_s and self._stop.wait(self._delay_s):
+            raise EngineError("the engine was closed")
+        (height, width), (_, rows, columns, _) = self._cells, self._shape
+        whole: Pixels = pictures[:, : rows // height * height, : columns // width * width]
+        cells = whole.reshape(len(pictures), height, rows // height, width, columns // width * 3)
+        brightness: Probabilities = cells.mean((2, 4), dtype=np.float32)
+        return brightness / np.float32(255)
 
     def close(self) -> None:
-        """As the protocol says."""
-        self._closed = True
-        for waiter in self._waiters:
-            settle(waiter, EngineError("the engine was closed"))
-
-    def _brightness(self, picture: Pixels) -> Probabilities:
-        (height, width), (_, rows, columns, _) = self._cells, self._shape
-        cells: Pixels = picture[0, : rows // height * height, : columns // width * width].reshape(
-            height, rows // height, width, columns // width * 3
-        )
-        brightness: Probabilities = cells.mean((1, 3), dtype=np.float32)
-        return brightness / np.float32(255)
+        """As the base class says."""
+        super().close()
+        self._stop.set()

@@ -1,67 +1,51 @@
-"""What an engine is, and what all of them do alike."""
+"""What every engine is, and what all of them check alike."""
 
-import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from abc import ABC, abstractmethod
 
 import numpy as np
 
 from danmatte.contract.manifest import Manifest
 from danmatte.errors import EngineError
 from danmatte.frame import Pixels, Probabilities
-from danmatte.telemetry.metrics import Timing
-
-Waiter: TypeAlias = asyncio.Future[Probabilities]
-Inline: TypeAlias = Callable[[Pixels], Probabilities]
 
 
-class Engine(Protocol):
-    """What the rest of the service knows of a network."""
+class Engine(ABC):
+    """A network that is ready to compute; `infer` may be called from many threads at once.
 
-    @property
-    def precision(self) -> str:
-        """What it really computes in."""
+    `precision` is the number format that it really computes in, `batch` the most pictures that one call takes, and
+    `concurrency` the calls that it computes at once: a further call waits inside `infer`.
 
-    @property
-    def inline(self) -> Inline | None:
-        """As `infer`, in the calling thread, which waits; None where that would keep pictures apart, or a core idle.
+    `runs_in_caller` says that `infer` computes in the thread that calls it, and that there are at least as many
+    concurrent calls as cores. Whoever has a thread for each core then calls it directly, which saves two changes of
+    thread and keeps the picture in the core's cache. Where it is False, a direct call would keep a core idle or the
+    pictures of a batch apart, and a `Batcher` is the way.
+    """
 
-        Its time is the caller's to measure.
-        """
+    precision: str = "f32"
+    batch: int = 1
+    concurrency: int = 1
+    runs_in_caller: bool = False
 
-    async def infer(self, picture: Pixels, timing: Timing | None = None) -> Probabilities:
-        """(1, H, W, 3) uint8 to (h, w) float32 in [0, 1]; may be called again before it has answered.
+    def __init__(self, manifest: Manifest) -> None:
+        self._shape = manifest.input.shape
+        self._closed = False
 
-        What comes before its own computation counts as `queue`, the rest as `infer`. Raises EngineError, also for
-        everything in flight when the engine is closed.
+    @abstractmethod
+    def infer(self, pictures: Pixels) -> Probabilities:
+        """(n, H, W, 3) uint8 to (n, h, w) float32 in [0, 1], in memory of the caller's own; n is 1 to `batch`.
+
+        Blocks. The input may be read-only and lie anywhere in memory. Raises EngineError.
         """
 
     def close(self) -> None:
-        """Answers whatever waits with EngineError; to be called on the loop."""
+        """Refuses further calls with EngineError; those that compute end as they would."""
+        self._closed = True
 
-
-@dataclass(frozen=True, eq=False)
-class Served:
-    """A version and its engine; whoever holds it may go on using it after it was put aside."""
-
-    manifest: Manifest
-    engine: Engine
-
-
-def check_picture(picture: Pixels, shape: tuple[int, ...], closed: bool) -> None:
-    """Raises EngineError for what can't be inferred."""
-    if closed:
-        raise EngineError("the engine was closed")
-    if picture.shape != shape or picture.dtype != np.uint8:
-        raise EngineError(f"picture: expected {shape} uint8, received {picture.shape} {picture.dtype}")
-
-
-def settle(waiter: Waiter, outcome: Probabilities | EngineError) -> None:
-    """Answers a caller who is still there; to be called on its loop."""
-    if waiter.done():
-        return
-    if isinstance(outcome, EngineError):
-        waiter.set_exception(outcome)
-    else:
-        waiter.set_result(outcome)
+    def check(self, pictures: Pixels, most: int) -> None:
+        """Raises EngineError when the engine is closed or these aren't 1 to `most` pictures that it takes."""
+        if self._closed:
+            raise EngineError("the engine was closed")
+        fits = pictures.ndim == 4 and 1 <= len(pictures) <= most and pictures.shape[1:] == self._shape[1:]
+        if not fits or pictures.dtype != np.uint8:
+            expected = (1, *self._shape[1:]) if most == 1 else (f"1 to {most}", *self._shape[1:])
+            raise EngineError(f"picture: expected {expected} uint8, received {pictures.shape} {pictures.dtype}")

@@ -86,10 +86,10 @@ class Matting:
 
     async def infer(self, picture: Pixels, served: Served, timing: Timing) -> Probabilities:
         """As the engine's, on one of the threads here where the engine lets them; raises EngineError."""
-        infer = served.engine.inline
-        if not infer:
-            return await served.engine.infer(picture, timing)
-        values: Probabilities = await self._threads.run(timing, infer=lambda _: infer(picture))
+        engine = served.engine
+        if not engine.runs_in_caller:
+            return await served.batcher.infer(picture, timing)
+        values: Probabilities = await self._threads.run(timing, infer=lambda _: engine.infer(picture)[0])
         return values
 
     async def mask(self, values: Probabilities, frame: Size, manifest: Manifest, timing: Timing) -> bytes:
@@ -114,16 +114,16 @@ class Matting:
         self, body: bytes, order: Order, served: Served, timing: Timing, encode: Work | None = None
     ) -> Any:
         """What was seen of the picture, or what `encode` makes of that: one job, where the engine lets it be."""
-        infer = served.engine.inline
+        engine = served.engine
 
         def prepared(_: None) -> tuple[Size, Pixels]:
             return self._prepared(body, order, served.manifest)
 
-        if infer:
-            phases: dict[str, Work] = {"decode": prepared, "infer": lambda given: (*given, infer(given[1]))}
+        if engine.runs_in_caller:
+            phases: dict[str, Work] = {"decode": prepared, "infer": lambda given: (*given, engine.infer(given[1])[0])}
             return await self._threads.run(timing, **(phases | ({"encode": encode} if encode else {})))
         frame, picture = await self._threads.run(timing, decode=prepared)
-        seen = frame, picture, await served.engine.infer(picture, timing)
+        seen = frame, picture, await served.batcher.infer(picture, timing)
         return await self._threads.run(timing, encode=lambda _: encode(seen)) if encode else seen
 
     def _prepared(self, body: bytes, order: Order, manifest: Manifest) -> tuple[Size, Pixels]:

@@ -163,7 +163,7 @@ class Repository:
         """Closes every engine, also those still in use, and opens no more."""
         self._closed = True
         for served in (*self._all_open(), *self._aside):
-            served.engine.close()
+            served.close()
 
     def _all_open(self) -> list[Served]:
         return [*(served for shelf in self._shelves.values() for served in shelf.open), *self._spares]
@@ -263,7 +263,7 @@ class Repository:
                 self._shelves[name] = replace(shelf, faults={**shelf.faults, version: fault})
                 raise
             if self._closed:
-                served.engine.close()
+                served.close()
             self._spares.add(key, served)
             return served
 
@@ -284,4 +284,4 @@ def _drawn(shelf: Shelf) -> Served:
 
 def _close(open_: list[Served]) -> None:
     for served in open_:
-        served.engine.close()
+        served.close()

@@ -74,7 +74,7 @@ class Pipeline:
 
     async def _seen(self, picture: Pixels, detail: Pixels | None, *, closer: Closer | None, cutter: Executor) -> Seen:
         """One inference, and a second one where the first saw people."""
-        infer, loop = self._served.engine.infer, asyncio.get_running_loop()
+        infer, loop = self._served.batcher.infer, asyncio.get_running_loop()
         values = await infer(picture)
         if closer is None or detail is None or (place := closer.place(values)) is None:
             return Seen(values)

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
-from danmatte.app import LIVE, build
+from danmatte.app import ADMISSION, LIVE, build
 from danmatte.client import Live, Picture, RefusedError
 from danmatte.client.live import _FIRST_WAIT_S
 from danmatte.engine import FakeEngine
@@ -88,7 +88,7 @@ async def test_leaving_is_noticed_by_the_server(start: Start, jpeg: bytes) -> No
     async with Live(address(client)) as live:
         live.offer(jpeg, 1)
         await until(lambda: gate.waiting == 1)
-    await until(lambda: gate.waiting == 0)
+    await until(lambda: client.app[ADMISSION].inside == 0)
 
 
 async def test_an_idle_connection_is_made_again_with_the_next_offer(start: Start, jpeg: bytes) -> None:

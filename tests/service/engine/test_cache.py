@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 
 from danmatte.contract.manifest import Manifest
-from danmatte.engine import Cache, OpenVinoEngine
+from danmatte.engine import GraphCache, OpenVinoEngine
 from danmatte.errors import SettingsError
 from tests.service.toy import Toy, graph, manifest
 
 TOY = Toy(height=64, width=96)
 
 
-def cache(folder: Path, limit_bytes: int = 10**9) -> Cache:
+def cache(folder: Path, limit_bytes: int = 10**9) -> GraphCache:
     """In a folder of its own."""
-    return Cache(folder / "compiled", limit_bytes)
+    return GraphCache(folder / "compiled", limit_bytes)
 
 
-def engine(kept: Cache) -> OpenVinoEngine:
+def engine(kept: GraphCache) -> OpenVinoEngine:
     return OpenVinoEngine(msgspec.convert(manifest(TOY), Manifest), *graph(TOY), 1, kept)
 
 
@@ -56,7 +56,7 @@ def test_the_least_used_go_beyond_the_limit(tmp_path: Path) -> None:
 def test_a_folder_that_others_can_write_to_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
     with pytest.raises(SettingsError, match="only this user"):
-        Cache(tmp_path, 1)
+        GraphCache(tmp_path, 1)
 
 
 def test_a_disk_that_fails_costs_no_answer(tmp_path: Path) -> None:
@@ -66,16 +66,16 @@ def test_a_disk_that_fails_costs_no_answer(tmp_path: Path) -> None:
     assert kept.get("a") is None
 
 
-async def test_an_engine_from_the_cache_answers_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_from_the_cache_answers_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     picture = np.random.default_rng(1).integers(0, 256, (1, 64, 96, 3), dtype=np.uint8)
-    first = await engine(cache(tmp_path)).infer(picture)
+    first = engine(cache(tmp_path)).infer(picture)
     monkeypatch.setattr("openvino.Core.compile_model", None)  # not to be called
     again = engine(cache(tmp_path))
-    assert (await again.infer(picture) == first).all()
+    assert (again.infer(picture) == first).all()
     assert again.precision == "f32"
 
 
-async def test_what_openvino_does_not_take_is_compiled_again(tmp_path: Path) -> None:
+def test_what_openvino_does_not_take_is_compiled_again(tmp_path: Path) -> None:
     kept = cache(tmp_path)
     engine(kept)
     [path] = (tmp_path / "compiled").iterdir()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from danmatte.contract.manifest import Grid, Manifest
-from danmatte.engine import FakeEngine, Inline, Served
+from danmatte.engine import FakeEngine, Served
 from danmatte.errors import InvalidParameterError, PictureTooLargeError
 from danmatte.frame import Pixels, Probabilities, Size
 from danmatte.inference.matting import Look, Matte, Matting, Order
@@ -96,9 +96,9 @@ async def test_colours_reach_the_graph_in_its_own_order(matting: Matting, channe
         engine = FakeEngine(facts)
         inner = engine.infer
 
-        async def spy(picture: Pixels, timing: Timing, colour: str = colour, inner=inner) -> Pixels:
+        def spy(picture: Pixels, colour: str = colour, inner=inner) -> Pixels:
             seen[colour] = picture[0, 50, 80]
-            return await inner(picture, timing)
+            return inner(picture)
 
         engine.infer = spy
         order = Order(media_type="", format="raw")
@@ -147,18 +147,16 @@ async def test_a_mask_too_long_for_webp_is_refused(matting: Matting, jpeg: bytes
 class Waiting(FakeEngine):
     """Computes in the caller's thread, once it is let."""
 
+    runs_in_caller = True
+
     def __init__(self, facts: Manifest) -> None:
         super().__init__(facts)
         self.begun, self.let = threading.Event(), threading.Event()
 
-    @property
-    def inline(self) -> Inline:
-        return self._compute
-
-    def _compute(self, picture: Pixels) -> Probabilities:
+    def infer(self, pictures: Pixels) -> Probabilities:
         self.begun.set()
         assert self.let.wait(10)
-        return self._brightness(picture)
+        return super().infer(pictures)
 
 
 async def test_on_one_thread_the_mask_is_the_same(matting: Matting, jpeg: bytes) -> None:

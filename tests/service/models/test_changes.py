@@ -245,7 +245,9 @@ async def test_what_is_opened_while_the_server_closes_is_closed(toy: Path, opene
     served = await repository.find()
     assert served.manifest.version == 1
     with pytest.raises(EngineError, match="closed"):
-        await served.engine.infer(None)
+        served.engine.infer(None)
+    with pytest.raises(EngineError, match="closed"):
+        await served.batcher.infer(None)
 
 
 async def test_a_version_whose_folder_has_just_come_is_opened_on_demand(toy: Path, opener: Opener) -> None:

@@ -150,5 +150,7 @@ async def test_closing_closes_the_engines(tmp_path: Path, opener: Opener) -> Non
     served = repository.load()
     repository.close()
     with pytest.raises(EngineError, match="closed"):
-        await served.engine.infer(None)
+        served.engine.infer(None)
+    with pytest.raises(EngineError, match="closed"):
+        await served.batcher.infer(None)
     assert json.dumps(repository.listing())

@@ -1,6 +1,5 @@
 """From a video to its track, everything at once."""
 
-import asyncio
 import os
 import threading
 from pathlib import Path
@@ -12,7 +11,6 @@ from danmatte.contract.manifest import Manifest
 from danmatte.engine import FakeEngine, Served
 from danmatte.errors import EngineError
 from danmatte.frame import Pixels, Probabilities, Size
-from danmatte.telemetry.metrics import Timing
 from danmatte.tracks import Entry, Header, TrackReader, TrackWriter
 from danmatte.tracks.masks import Tally
 from danmatte.tracks.pipeline import Pipeline
@@ -29,22 +27,24 @@ class Watched(FakeEngine):
     def __init__(self, manifest: Manifest, fails_at: int = 0, at_least: int = 1) -> None:
         super().__init__(manifest, delay_s=0.002)
         self.now = self.most = self.count = 0
-        self._fails_at, self._at_least, self._enough = fails_at, at_least, asyncio.Event()
+        self._fails_at, self._at_least, self._enough = fails_at, at_least, threading.Event()
+        self._counting = threading.Lock()
 
-    async def infer(self, picture: Pixels, timing: Timing | None = None) -> Probabilities:
-        self.count += 1
-        if self.count == self._fails_at:
-            raise EngineError("the network fell over")
-        self.now += 1
-        self.most = max(self.most, self.now)
-        if self.now >= self._at_least:
-            self._enough.set()
+    def infer(self, pictures: Pixels) -> Probabilities:
+        with self._counting:
+            self.count += 1
+            if self.count == self._fails_at:
+                raise EngineError("the network fell over")
+            self.now += 1
+            self.most = max(self.most, self.now)
+            if self.now >= self._at_least:
+                self._enough.set()
         try:
-            async with asyncio.timeout(10):
-                await self._enough.wait()
-            return await super().infer(picture, timing)
+            assert self._enough.wait(10)
+            return super().infer(pictures)
         finally:
-            self.now -= 1
+            with self._counting:
+                self.now -= 1
 
 
 async def track(video: Path, out: Path, served: Served, plan: Plan = PLAN, in_flight: int = 4) -> Tally:

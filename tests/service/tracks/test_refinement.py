@@ -9,7 +9,6 @@ import pytest
 from danmatte.contract.manifest import Manifest, parse
 from danmatte.engine import FakeEngine, Served
 from danmatte.frame import Pixels, Probabilities, Size
-from danmatte.telemetry.metrics import Timing
 from danmatte.tracks import Header, TrackReader, TrackWriter
 from danmatte.tracks.masks import Tally
 from danmatte.tracks.pipeline import Pipeline
@@ -150,9 +149,9 @@ class Counted(FakeEngine):
         super().__init__(known)
         self.shown: list[Pixels] = []
 
-    async def infer(self, picture: Pixels, timing: Timing | None = None) -> Probabilities:
-        self.shown.append(picture)
-        return await super().infer(picture, timing)
+    def infer(self, pictures: Pixels) -> Probabilities:
+        self.shown.append(pictures)
+        return super().infer(pictures)
 
 
 async def tracked(video: Path, out: Path, served: Served, *, closer: bool) -> tuple[np.ndarray, Tally]:

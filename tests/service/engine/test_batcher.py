@@ -1,0 +1,113 @@
+"""Batches: who is gathered, who is left out, and what becomes of a batch that fails."""
+
+import asyncio
+import threading
+
+import msgspec
+import numpy as np
+import pytest
+
+from danmatte.contract.manifest import Manifest
+from danmatte.engine import Batcher, FakeEngine
+from danmatte.errors import EngineError
+from danmatte.frame import Pixels, Probabilities
+from tests.service.toy import Toy, manifest
+
+TOY = Toy(height=64, width=96)
+
+
+class Recorder(FakeEngine):
+    """Takes up to four pictures a call on one thread, once it is let; writes down what it was given."""
+
+    batch, concurrency = 4, 1
+
+    def __init__(self) -> None:
+        super().__init__(msgspec.convert(manifest(TOY), Manifest))
+        self.calls: list[list[int]] = []
+        self.begun, self.let = threading.Event(), threading.Event()
+
+    def infer(self, pictures: Pixels) -> Probabilities:
+        self.calls.append([int(picture[0, 0, 0]) for picture in pictures])
+        self.begun.set()
+        assert self.let.wait(10)
+        if 13 in self.calls[-1]:
+            raise RuntimeError("out of memory")
+        return super().infer(pictures)
+
+
+def shade(value: int) -> Pixels:
+    return np.full((1, 64, 96, 3), value, np.uint8)
+
+
+def start(batcher: Batcher, *values: int) -> list[asyncio.Task[Probabilities]]:
+    return [asyncio.create_task(batcher.infer(shade(value))) for value in values]
+
+
+async def hold(engine: Recorder, batcher: Batcher) -> asyncio.Task[Probabilities]:
+    """Has the engine's only thread busy with a picture of its own."""
+    (busy,) = start(batcher, 0)
+    await asyncio.to_thread(engine.begun.wait, 10)
+    return busy
+
+
+async def test_what_waits_is_computed_together_at_most_a_batch() -> None:
+    engine = Recorder()
+    batcher = Batcher(engine)
+    busy = await hold(engine, batcher)
+    waiting = start(batcher, *range(1, 7))
+    await asyncio.sleep(0)
+    engine.let.set()
+    answers = await asyncio.gather(busy, *waiting)
+    assert engine.calls == [[0], [1, 2, 3, 4], [5, 6]]
+    assert [round(float(values.mean()) * 255) for values in answers] == list(range(7))
+
+
+async def test_who_leaves_the_line_is_never_computed_for() -> None:
+    engine = Recorder()
+    batcher = Batcher(engine)
+    busy = await hold(engine, batcher)
+    gone, stays = start(batcher, 1, 2)
+    await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.wait([gone])
+    engine.let.set()
+    await asyncio.gather(busy, stays)
+    assert engine.calls == [[0], [2]]
+
+
+async def test_a_batch_that_fails_is_everybodys_engine_error_and_the_next_one_goes_on() -> None:
+    engine = Recorder()
+    batcher = Batcher(engine)
+    busy = await hold(engine, batcher)
+    waiting = start(batcher, 12, 13)
+    await asyncio.sleep(0)
+    engine.let.set()
+    await busy
+    for task in waiting:
+        with pytest.raises(EngineError, match="RuntimeError: out of memory"):
+            await task
+    assert (await batcher.infer(shade(255)) == 1).all()
+
+
+async def test_closing_answers_those_in_the_line_before_the_engine_is_done() -> None:
+    engine = Recorder()
+    batcher = Batcher(engine)
+    tasks = [await hold(engine, batcher), *start(batcher, 1, 2)]
+    await asyncio.sleep(0)
+    batcher.close()
+    for task in tasks:
+        with pytest.raises(EngineError, match="closed"):
+            await task
+    engine.let.set()
+
+
+async def test_a_batch_has_no_room_for_several_pictures_of_one_caller() -> None:
+    with pytest.raises(EngineError, match="expected"):
+        await Batcher(Recorder()).infer(np.concatenate([shade(1), shade(2)]))
+
+
+def test_a_batcher_that_nobody_uses_has_no_threads() -> None:
+    before = threading.active_count()
+    batcher = Batcher(Recorder())
+    assert threading.active_count() == before
+    batcher.close()
