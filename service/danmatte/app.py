@@ -91,7 +91,7 @@ def build(
 
     async def engines(app: web.Application) -> AsyncIterator[None]:
         await asyncio.to_thread(repository.load)
-        async with repository.watched(settings.watch_s):
+        async with repository.watch(settings.watch_s):
             yield
         repository.close()
         await asyncio.to_thread(matting.close)
@@ -175,7 +175,7 @@ def _admission(settings: Settings, cores: int) -> Admission:
 
 def _renew(repository: Repository, keys: Keys | None) -> None:
     """For SIGHUP: models and keys, as the disk has them now."""
-    repository.look_again()
+    repository.refresh_soon()
     if keys:
         asyncio.get_running_loop().run_in_executor(None, keys.read_again)
 

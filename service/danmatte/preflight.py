@@ -7,7 +7,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from danmatte.contract import artifact
@@ -19,6 +19,7 @@ from danmatte.telemetry.tracing import Traces
 
 if TYPE_CHECKING:
     from danmatte.engine import FakeEngine
+    from danmatte.models import ModelListing, VersionListing
 
 _PATIENCE_S = 5.0
 
@@ -83,7 +84,7 @@ def _models(settings: Settings) -> Iterator[str]:
     try:
         repository.load()
     finally:  # the versions come first, then what is wrong with them
-        for model in repository.listing():
+        for model in repository.list_models():
             yield from _told(settings.models_folder, model)
 
 
@@ -95,24 +96,23 @@ def _uncompiled(found: artifact.Artifact) -> "FakeEngine":
     return engine
 
 
-def _told(root: Path, model: dict[str, Any]) -> Iterator[str]:
+def _told(root: Path, model: "ModelListing") -> Iterator[str]:
     """A line for every version, also for those that are opened on demand only, and for what becomes of the policy."""
-    name = model["name"]
-    for version in model["versions"]:
-        yield f"# {name}/{version['version']}: {_judged(root, name, version)}"
-    if model.get("unloaded"):
-        yield f"# {name}: unloaded"
-    if trouble := model.get("trouble"):
-        yield f"# {name}: {trouble}"
+    for version in model.versions:
+        yield f"# {model.name}/{version.version}: {_judged(root, model.name, version)}"
+    if model.unloaded:
+        yield f"# {model.name}: unloaded"
+    if model.trouble:
+        yield f"# {model.name}: {model.trouble}"
 
 
-def _judged(root: Path, name: str, version: dict[str, Any]) -> str:
-    if version["state"] == "available":
+def _judged(root: Path, name: str, version: "VersionListing") -> str:
+    if version.state == "available":
         try:
-            artifact.read(root, name, version["version"])
+            artifact.read(root, name, version.version)
         except ModelError as error:
             return str(error)
-    return str(version.get("reason", "good"))
+    return version.reason or "good"
 
 
 def _shown(name: str, value: object) -> object:

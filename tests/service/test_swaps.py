@@ -7,7 +7,7 @@ from pathlib import Path
 
 from danmatte.app import REPOSITORY
 from tests.service.conftest import Start
-from tests.service.models.opener import copied, spoil
+from tests.service.models.opener import copy_version, spoil
 from tests.service.toy import publish
 
 SWAPS = 30
@@ -28,7 +28,7 @@ async def test_no_request_fails_over_many_swaps_one_of_them_corrupt(start: Start
 
     callers = [asyncio.create_task(post()) for _ in range(CALLERS)]
     for version in range(2, SWAPS + 2):
-        folder = copied(toy, version)
+        folder = copy_version(toy, version)
         if version == CORRUPT:
             spoil(folder)
         await client.app[REPOSITORY].refresh()

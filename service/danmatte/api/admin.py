@@ -90,11 +90,11 @@ class Admin:
     async def reload(self, request: web.Request) -> web.Response:
         """Looks at the whole folder again."""
         await self._repository.refresh()
-        return web.json_response({"models": self._repository.listing()})
+        return web.json_response({"models": msgspec.to_builtins(self._repository.list_models())})
 
     async def policy(self, request: web.Request) -> web.Response:
         """What serving.toml says."""
-        return web.json_response(msgspec.to_builtins(self._repository.policy(request.match_info["name"])))
+        return web.json_response(msgspec.to_builtins(self._repository.get_policy(request.match_info["name"])))
 
     async def replace(self, request: web.Request) -> web.Response:
         """Another policy altogether, labels included."""
@@ -119,14 +119,14 @@ class Admin:
 
     async def _changed(self, request: web.Request, change: Callable[[Policy], Policy]) -> web.Response:
         name = request.match_info["name"]
-        await self._repository.follow(name, change)
+        await self._repository.change_policy(name, change)
         return self._listed(name)
 
     def _listed(self, name: str) -> web.Response:
-        listed = next((model for model in self._repository.listing() if model["name"] == name), None)
+        listed = next((model for model in self._repository.list_models() if model.name == name), None)
         if not listed:
             raise UnknownModelError(f"model: {name} has gone meanwhile")
-        return web.json_response(listed)
+        return web.json_response(msgspec.to_builtins(listed))
 
 
 @web.middleware

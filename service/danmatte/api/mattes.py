@@ -8,6 +8,7 @@ import time
 from functools import partial
 from urllib.parse import quote
 
+import msgspec
 from aiohttp import web
 
 from danmatte.api.mask_options import ASKED, Asked
@@ -56,7 +57,7 @@ class Mattes:
 
     async def models(self, request: web.Request) -> web.Response:
         """Every model, its versions, and why one isn't served."""
-        return web.json_response({"models": self._repository.listing()})
+        return web.json_response({"models": msgspec.to_builtins(self._repository.list_models())})
 
     async def _matte(
         self, request: web.Request, asked: Asked, order: Order, picture: bytes, timing: Timing, limit_s: float | None

@@ -48,6 +48,6 @@ class Scrape:
         return self._metrics.page()
 
     def _update(self) -> None:
-        versions = (version for model in self._repository.listing() for version in model["versions"])
-        self._metrics.versions([str(version["state"]) for version in versions])
+        versions = (version for model in self._repository.list_models() for version in model.versions)
+        self._metrics.versions([version.state for version in versions])
         self._metrics.sample()

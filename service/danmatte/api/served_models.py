@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from danmatte.api.statistics import Statistics
 from danmatte.contract.manifest import Manifest
 from danmatte.engine import Served
@@ -96,11 +98,11 @@ class Models:
 
     def versions(self, name: str) -> list[dict[str, Any]]:
         """The versions in the repository's own words, or `unloaded`; raises UnknownModelError."""
-        listing = {model["name"]: model for model in self._repository.listing()}
+        listing = {model.name: model for model in self._repository.list_models()}
         if name not in listing:
             raise UnknownModelError(f"model: unknown {brief(name)}{did_you_mean(name, list(listing))}")
-        over = {"state": "unloaded"} if listing[name].get("unloaded") else {}
-        return [entry | over for entry in listing[name]["versions"]]
+        over = {"state": "unloaded"} if listing[name].unloaded else {}
+        return [msgspec.to_builtins(entry) | over for entry in listing[name].versions]
 
     def servable(self, name: str) -> list[str]:
         """The versions that can be asked, open ones and those that will be."""
@@ -110,13 +112,13 @@ class Models:
         """Every version of every model, as Triton lists a repository."""
         return [
             {
-                "name": model["name"],
-                "version": str(version["version"]),
-                "state": "READY" if version["state"] == "ready" else "UNAVAILABLE",
-                "reason": str(version.get("reason", "")),
+                "name": model.name,
+                "version": str(version.version),
+                "state": "READY" if version.state == "ready" else "UNAVAILABLE",
+                "reason": version.reason,
             }
-            for model in self._repository.listing()
-            for version in model["versions"]
+            for model in self._repository.list_models()
+            for version in model.versions
         ]
 
     async def statistics(self, named: Named) -> dict[str, Any]:

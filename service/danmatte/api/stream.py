@@ -136,13 +136,13 @@ class Live:
         asked, repository = sitting.asked, self._repository
         if asked.label or asked.version is not None:
             return await repository.find(asked.model, asked.version, asked.label)
-        policy = repository.policy(asked.model)
+        policy = repository.get_policy(asked.model)
         if policy != sitting.policy:
-            sitting.policy, sitting.side = policy, repository.side(asked.model)
+            sitting.policy, sitting.side = policy, repository.draw_label(asked.model)
         try:
             return await repository.find(asked.model, label=sitting.side)
         except UnknownLabelError:  # the canary can't be served any more
-            sitting.side = repository.side(asked.model)
+            sitting.side = repository.draw_label(asked.model)
             return await repository.find(asked.model, label=sitting.side)
 
     def _refused(self, pts: float, refusal: dict[str, object]) -> Answer:

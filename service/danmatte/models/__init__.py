@@ -1,6 +1,7 @@
-"""The models of a folder: which versions there are, which are open, and which answers whom."""
+"""The models of a folder: which versions there are, which are loaded, and which one answers a request."""
 
+from danmatte.models.listing import ModelListing, VersionListing
 from danmatte.models.policy import Canary, Policy
-from danmatte.models.repository import EngineFactory, Event, Repository
+from danmatte.models.repository import EngineFactory, Repository
 
-__all__ = ["Canary", "EngineFactory", "Event", "Policy", "Repository"]
+__all__ = ["Canary", "EngineFactory", "ModelListing", "Policy", "Repository", "VersionListing"]

@@ -1,45 +1,67 @@
-"""What is told of models and their versions."""
+"""What callers and administrators learn of models and their versions."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Literal
 
-from danmatte.models.lru import Spares
-from danmatte.models.state import Shelf
+from msgspec import Struct
 
-
-def listed(shelf: Shelf, spares: Spares, is_default: bool) -> dict[str, Any]:
-    """A model and its versions: `ready`, `available` on demand, or `failed` and why."""
-    known = {*shelf.found.versions, *(served.manifest.version for served in shelf.open)}
-    told: dict[str, Any] = {
-        "name": shelf.name,
-        "default": is_default,
-        "versions": [_version(shelf, spares, version) for version in sorted(known, reverse=True)],
-    }
-    if not shelf.policy.enabled:
-        told["unloaded"] = True
-    if unmet := shelf.unmet():
-        told["trouble"] = unmet
-    return told
+from danmatte.models.lru import VersionLru
+from danmatte.models.state import ModelState
 
 
-def _version(shelf: Shelf, spares: Spares, version: int) -> dict[str, Any]:
-    told: dict[str, Any] = {"version": version, "state": "available"}
-    if served := shelf.has(version) or spares.peek((shelf.name, version)):
+class VersionListing(Struct, frozen=True, omit_defaults=True):
+    """A version: `ready`, `available` on demand, or `failed` and why.
+
+    `input` (height, width) and `precision` are those of a ready one.
+    """
+
+    version: int
+    state: Literal["ready", "available", "failed"]
+    input: tuple[int, int] | None = None
+    precision: str = ""
+    reason: str = ""
+    labels: list[str] = []
+
+
+class ModelListing(Struct, frozen=True, omit_defaults=True):
+    """A model and its versions, newest first; `trouble` says why its policy isn't followed."""
+
+    name: str
+    default: bool
+    versions: list[VersionListing]
+    unloaded: bool = False
+    trouble: str = ""
+
+
+def list_model(model: ModelState, spares: VersionLru, *, is_default: bool) -> ModelListing:
+    """The model with all versions that are on the disk or still open."""
+    known = {*model.found.versions, *(served.manifest.version for served in model.open)}
+    return ModelListing(
+        name=model.name,
+        default=is_default,
+        versions=[_list_version(model, spares, version) for version in sorted(known, reverse=True)],
+        unloaded=not model.policy.enabled,
+        trouble=model.explain_unmet(),
+    )
+
+
+def _list_version(model: ModelState, spares: VersionLru, version: int) -> VersionListing:
+    labels = model.labels_of(version)
+    if served := model.get_open(version) or spares.peek((model.name, version)):
         _, height, width, _ = served.manifest.input.shape
-        told |= {"state": "ready", "input": [height, width], "precision": served.engine.precision}
-    elif version in shelf.faults:
-        told |= {"state": "failed", "reason": shelf.faults[version].reason}
-    labels = shelf.labels(version)
-    return told | ({"labels": labels} if labels else {})
+        return VersionListing(version, "ready", (height, width), served.engine.precision, labels=labels)
+    if version in model.faults:
+        return VersionListing(version, "failed", reason=model.faults[version].reason, labels=labels)
+    return VersionListing(version, "available", labels=labels)
 
 
-def why_not(shelves: Iterable[Shelf], name: str) -> str:
-    """Why the model isn't served; of any model, when no name is given."""
-    wanted = [shelf for shelf in shelves if name in ("", shelf.name)]
-    faults = [shelf.reason(version) for shelf in wanted for version in shelf.faults]
-    faults += [shelf.trouble for shelf in wanted if shelf.trouble]
+def explain_absence(models: Iterable[ModelState], name: str) -> str:
+    """Why the model isn't served; why no model is, when no name is given."""
+    wanted = [model for model in models if name in ("", model.name)]
+    faults = [model.explain(version) for model in wanted for version in model.faults]
+    faults += [model.trouble for model in wanted if model.trouble]
     if faults:
         return "no version can be served: " + "; ".join(faults)
-    if any(not shelf.policy.enabled for shelf in wanted):
+    if any(not model.policy.enabled for model in wanted):
         return f"{name or 'the only model'} was unloaded"
     return f"expected <name>/<version>/manifest.json of a model{f' named {name!r}' if name else ''}"

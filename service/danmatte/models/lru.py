@@ -1,4 +1,4 @@
-"""Versions that were asked for by their number, or by a label of somebody's own."""
+"""Versions that requests named themselves, by number or by a label of the operator's, kept open while they are used."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -6,36 +6,36 @@ from typing import TypeAlias
 
 from danmatte.engine import Served
 
-Key: TypeAlias = tuple[str, int]
+VersionKey: TypeAlias = tuple[str, int]  # a model's name and a version's number
 
 
-class Spares:
-    """At most `most` open versions, of all models; the one least used goes."""
+class VersionLru:
+    """At most `most` open versions of all models together; the least recently used one leaves for a new one."""
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._open: OrderedDict[Key, Served] = OrderedDict()
+        self._open: OrderedDict[VersionKey, Served] = OrderedDict()
 
     def __iter__(self) -> Iterator[Served]:
         return iter(self._open.values())
 
-    def get(self, key: Key) -> Served | None:
-        """The version, if it is open; it counts as used."""
+    def get(self, key: VersionKey) -> Served | None:
+        """The version, if it is open; this counts as use."""
         if key in self._open:
             self._open.move_to_end(key)
         return self._open.get(key)
 
-    def peek(self, key: Key) -> Served | None:
-        """The version, if it is open; it counts as before."""
+    def peek(self, key: VersionKey) -> Served | None:
+        """The version, if it is open; this doesn't count as use."""
         return self._open.get(key)
 
-    def add(self, key: Key, served: Served) -> None:
-        """Puts a version in; nobody waits for those that leave for it."""
+    def add(self, key: VersionKey, served: Served) -> None:
+        """Puts a version in. What leaves for it isn't closed: whoever still uses it goes on."""
         self._open[key] = served
         while len(self._open) > self._most:
             self._open.popitem(last=False)
 
-    def keep(self, wanted: Callable[[Key], bool]) -> None:
-        """Lets go of all others."""
-        for key in [key for key in self._open if not wanted(key)]:
+    def retain(self, is_wanted: Callable[[VersionKey], bool]) -> None:
+        """Lets go of every version that isn't wanted."""
+        for key in [key for key in self._open if not is_wanted(key)]:
             del self._open[key]

@@ -47,7 +47,7 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
         if self.canary and self.canary.version == self.pin:
             raise ValueError("Expected a canary other than the pinned version")
 
-    def pinned(self, version: int) -> "Policy":
+    def pin_to(self, version: int) -> "Policy":
         """The same with this version pinned, and no canary."""
         return msgspec.structs.replace(self, pin=version, canary=None)
 
@@ -60,8 +60,8 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
 DEFAULT = Policy()
 
 
-def read(root: Path, name: str) -> Policy:
-    """The policy on disk, the default one if there is none; raises PolicyError."""
+def read_policy(root: Path, name: str) -> Policy:
+    """The model's policy on the disk, the default one if there is none; raises PolicyError."""
     path = root / name / FILE
     if not os.path.lexists(path):
         return DEFAULT
@@ -69,41 +69,37 @@ def read(root: Path, name: str) -> Policy:
         table = tomllib.loads(artifact.contents(path, LIMIT_BYTES).decode())
     except (ModelError, ValueError) as error:
         raise PolicyError(f"{path}: expected a readable TOML file: {error}") from error
-    return policy_of(table, str(path))
-
-
-def policy_of(table: Any, place: str) -> Policy:
-    """The policy in these words; raises PolicyError, naming the place."""
     try:
         return msgspec.convert(table, Policy)
     except msgspec.ValidationError as error:
-        raise PolicyError(f"{place}: {error}") from error
+        raise PolicyError(f"{path}: {error}") from error
 
 
-def write(root: Path, name: str, policy: Policy) -> None:
-    """Puts the policy on disk, whole or not at all; raises PolicyError where nothing can be written."""
+def write_policy(root: Path, name: str, policy: Policy) -> None:
+    """Puts the policy on the disk, whole or not at all; raises PolicyError where nothing can be written."""
     path = root / name / FILE
     try:
         if policy == DEFAULT:
             path.unlink(missing_ok=True)
             return
         with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=".", delete=False) as file:
-            file.write(_toml(policy).encode())
+            file.write(format_policy(policy).encode())
         Path(file.name).chmod(0o644)
         Path(file.name).rename(path)
     except OSError as error:
         raise PolicyError(f"{path}: can't be written here: {error.strerror}") from error
 
 
-def _toml(policy: Policy) -> str:
+def format_policy(policy: Policy) -> str:
+    """The policy as TOML."""
     table: dict[str, Any] = msgspec.to_builtins(policy)
     inner = {name: table.pop(name) for name in ("canary", "labels") if name in table}
-    lines = [*_pairs(table)]
+
+    def format_pairs(pairs: dict[str, Any]) -> list[str]:
+        # Booleans and numbers are in TOML as they are in JSON; names need no quotes.
+        return [f"{name} = {msgspec.json.encode(value).decode()}" for name, value in pairs.items()]
+
+    lines = format_pairs(table)
     for name, pairs in inner.items():
-        lines += ["", f"[{name}]", *_pairs(pairs)]
+        lines += ["", f"[{name}]", *format_pairs(pairs)]
     return "\n".join(lines).lstrip("\n") + "\n"
-
-
-def _pairs(table: dict[str, Any]) -> list[str]:
-    """Booleans and numbers are in TOML as they are in JSON; names need no quotes."""
-    return [f"{name} = {msgspec.json.encode(value).decode()}" for name, value in table.items()]

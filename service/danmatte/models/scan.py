@@ -1,4 +1,4 @@
-"""What lies in the folder of models: names and times, no contents."""
+"""What lies in the folder of models: names, sizes and times, no contents."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,42 +7,42 @@ from typing import TypeAlias
 from danmatte.contract import artifact
 from danmatte.models import policy
 
-# Of each file when it was last written, its size and its number: a copy in progress differs from moment to moment.
+# For each file its time of writing, size and inode: a copy in progress differs from one moment to the next.
 Stamp: TypeAlias = tuple[tuple[int, int, int], ...]
 
 
 @dataclass(frozen=True)
-class Found:
-    """A model's versions, newest first, and its policy."""
+class FoundModel:
+    """A model's versions on the disk, newest first, and the stamp of its policy."""
 
     versions: dict[int, Stamp] = field(default_factory=dict)
     policy: Stamp = ()
 
 
-EMPTY = Found()
+NOTHING = FoundModel()
 
 
-def survey(root: Path) -> dict[str, Found]:
-    """Every model of the folder."""
-    return {name: find(root, name) for name in artifact.names(root)}
+def scan_models(root: Path) -> dict[str, FoundModel]:
+    """Every model of the folder, by name."""
+    return {name: scan_model(root, name) for name in artifact.names(root)}
 
 
-def find(root: Path, name: str) -> Found:
+def scan_model(root: Path, name: str) -> FoundModel:
     """One model, empty when it isn't there."""
     home = root / name
-    return Found(
+    return FoundModel(
         {version: _stamp(home / str(version), artifact.FILES) for version in artifact.versions(root, name)},
         _stamp(home, (policy.FILE,)),
     )
 
 
 def _stamp(folder: Path, names: tuple[str, ...]) -> Stamp:
-    return tuple(_facts(folder / name) for name in names)
-
-
-def _facts(path: Path) -> tuple[int, int, int]:
-    try:
-        facts = path.lstat()
-    except OSError:
-        return (0, 0, 0)
-    return facts.st_mtime_ns, facts.st_size, facts.st_ino
+    stamp: list[tuple[int, int, int]] = []
+    for name in names:
+        try:
+            facts = (folder / name).lstat()
+        except OSError:
+            stamp.append((0, 0, 0))
+        else:
+            stamp.append((facts.st_mtime_ns, facts.st_size, facts.st_ino))
+    return tuple(stamp)

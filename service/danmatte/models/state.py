@@ -11,7 +11,7 @@ from danmatte.engine import Served
 from danmatte.errors import ModelError, PolicyError, UnknownLabelError, brief, did_you_mean
 from danmatte.models import policy as policies
 from danmatte.models.policy import CANARY, DEFAULT, LATEST, RESERVED, STABLE, Policy
-from danmatte.models.scan import EMPTY, Found, Stamp
+from danmatte.models.scan import NOTHING, FoundModel, Stamp
 
 log = logging.getLogger(__name__)
 OpenVersion: TypeAlias = Callable[[int], Served]
@@ -20,166 +20,148 @@ _GOLDEN = (5**0.5 - 1) / 2
 
 @dataclass(frozen=True)
 class Fault:
-    """Why a version can't be served, as long as its files are those of the stamp."""
+    """Why a version can't be served, for as long as its files have this stamp."""
 
     stamp: Stamp
     reason: str
 
 
-def draws() -> Iterator[float]:
-    """Numbers in [0, 1) spread as evenly as can be, whatever part is looked at (Weyl's sequence)."""
+def generate_shares() -> Iterator[float]:
+    """Numbers in [0, 1) that are spread evenly within every stretch of them (Weyl's sequence).
+
+    Random numbers would give a canary of 5 % none of a hundred requests, or ten.
+    """
     return (number * _GOLDEN % 1 for number in itertools.count(1))
 
 
 @dataclass(frozen=True)
-class Shelf:
-    """What is known of a model, and what of it is open because the policy says so.
+class ModelState:
+    """What is known of a model, and what of it is open because its policy says so.
 
-    `trouble` says why the policy on disk isn't followed.
+    `found` is what lies on the disk, `stable` and `canary` the open versions, `faults` the versions that can't be
+    served. `trouble` says why the policy on the disk isn't followed. `shares` decides whose turn the canary is.
     """
 
     name: str
-    found: Found = EMPTY
+    found: FoundModel = NOTHING
     policy: Policy = DEFAULT
     trouble: str = ""
     stable: Served | None = None
     canary: Served | None = None
     faults: dict[int, Fault] = field(default_factory=dict)
-    draws: Iterator[float] = field(default_factory=draws)
+    shares: Iterator[float] = field(default_factory=generate_shares)
 
     @property
     def open(self) -> list[Served]:
         """Stable and canary, as far as there are any."""
         return [served for served in (self.stable, self.canary) if served]
 
-    def has(self, version: int) -> Served | None:
+    def get_open(self, version: int) -> Served | None:
         """The version, if it is stable or the canary."""
         return next((served for served in self.open if served.manifest.version == version), None)
 
-    def drawn(self) -> Served | None:
-        """Who answers a request that names no version: the canary its share of them, stable the others."""
+    def draw(self) -> Served | None:
+        """The version for a request that names none: the canary for its share of them, stable for the others."""
         trial = self.policy.canary
-        if self.canary and trial and next(self.draws) < trial.share:
+        if self.canary and trial and next(self.shares) < trial.share:
             return self.canary
         return self.stable
 
-    def labelled(self, label: str) -> int:
+    def resolve_label(self, label: str) -> int:
         """The version of a label; raises UnknownLabelError."""
         newest = max((version for version in self.found.versions if version not in self.faults), default=None)
-        labels = {STABLE: _version(self.stable), CANARY: _version(self.canary), LATEST: newest, **self.policy.labels}
+        own = {STABLE: _number(self.stable), CANARY: _number(self.canary), LATEST: newest}
+        labels = {**own, **self.policy.labels}
         version = labels.get(label)
         if version is None:
             known = [name for name in labels if labels[name]]
             raise UnknownLabelError(f"label: {self.name} has no {brief(label)}{did_you_mean(label, known)}")
         return version
 
-    def below(self) -> list[int]:
-        """The versions older than stable that may be good, newest first."""
-        stable = _version(self.stable) or 0
-        return [version for version in self.found.versions if version < stable and version not in self.faults]
-
-    @property
-    def lowest(self) -> bool:
-        """Whether no version on the disk is older than stable, good or bad."""
-        stable = _version(self.stable)
-        return stable is not None and all(version >= stable for version in self.found.versions)
-
-    def labels(self, version: int) -> list[str]:
+    def labels_of(self, version: int) -> list[str]:
         """The labels of a version."""
         own = [label for label, labelled in self.policy.labels.items() if labelled == version]
         pairs = zip(RESERVED[:2], (self.stable, self.canary), strict=True)
-        return [label for label, served in pairs if _version(served) == version] + own
+        return [label for label, served in pairs if _number(served) == version] + own
 
-    def unmet(self) -> str:
-        """Why the policy isn't what is served, or nothing."""
-        version = self._in_vain
-        return self.trouble or (self.reason(version) if version else "")
-
-    @property
-    def lacks(self) -> bool:
-        """Whether what is `unmet` is a version that isn't on the disk."""
-        version = self._in_vain
-        return not self.trouble and version is not None and version not in self.found.versions
+    def list_older(self) -> list[int]:
+        """The versions older than stable that aren't known to be bad, newest first."""
+        stable = _number(self.stable) or 0
+        return [version for version in self.found.versions if version < stable and version not in self.faults]
 
     @property
-    def _in_vain(self) -> int | None:
-        """The first version that the policy asks for, and that isn't served."""
+    def stable_is_oldest(self) -> bool:
+        """Whether no version on the disk is older than stable, good or bad."""
+        stable = _number(self.stable)
+        return stable is not None and all(version >= stable for version in self.found.versions)
+
+    def explain_unmet(self) -> str:
+        """Why what is served isn't what the policy asks for; empty when it is."""
+        return self.trouble or (self.explain(self._unmet) if self._unmet else "")
+
+    @property
+    def lacks_version(self) -> bool:
+        """Whether the policy can't be met because a version isn't on the disk."""
+        return not self.trouble and self._unmet is not None and self._unmet not in self.found.versions
+
+    @property
+    def _unmet(self) -> int | None:
+        """The first version that the policy asks for and that isn't served."""
         if not self.policy.enabled:
             return None
         wanted = [(self.policy.pin, self.stable), (self.policy.canary and self.policy.canary.version, self.canary)]
-        vain = [version for version, served in wanted if version and _version(served) != version]
-        vain += [version for version in self.policy.labels.values() if version not in self.found.versions]
-        return next(iter(vain), None)
+        unmet = [version for version, served in wanted if version and _number(served) != version]
+        unmet += [version for version in self.policy.labels.values() if version not in self.found.versions]
+        return next(iter(unmet), None)
 
-    def reason(self, version: int) -> str:
+    def explain(self, version: int) -> str:
         """Why a version isn't served."""
         fault = self.faults.get(version)
         return f"{self.name}/{version}: {fault.reason if fault else 'there is no such version'}"
 
-    def keeps(self, version: int) -> bool:
-        """Whether a version opened on demand may stay open."""
+    def may_stay_open(self, version: int) -> bool:
+        """Whether a version that was opened on demand may stay open."""
         return self.policy.enabled and version in self.found.versions
 
 
-def renewed(old: Shelf, root: Path, found: Found, open_version: OpenVersion) -> Shelf:
-    """The shelf as the disk and its policy say now; opens what that takes, which is slow.
+def renew(old: ModelState, root: Path, found: FoundModel, open_version: OpenVersion) -> ModelState:
+    """The model's state for what the disk and its policy say now; opens what that takes, which is slow.
 
     What can't be read or served changes nothing but the reasons given. A version that has gone from the
-    disk is put aside as soon as another takes over, and not before.
+    disk goes on until another one takes over.
     """
-    policy, trouble = _read(root, old, found)
+    if not found.versions and old.open:  # the whole folder has gone
+        policy, trouble = old.policy, f"{root / old.name}: expected versions, found none"
+    else:
+        try:
+            policy, trouble = policies.read_policy(root, old.name), ""
+        except PolicyError as error:
+            log.error("%s keeps its policy: %s", old.name, error)
+            policy, trouble = old.policy, str(error)
     if not policy.enabled:
         return replace(old, found=found, policy=policy, trouble=trouble, stable=None, canary=None, faults={})
-    opening = _Opening(old, found, open_version)
-    stable = opening.first(_candidates(old, policy, found)) or old.stable
-    canary = opening.first([policy.canary.version]) if policy.canary else None
-    return replace(
-        old, found=found, policy=policy, trouble=trouble, stable=stable, canary=canary, faults=opening.faults
-    )
+    faults = {version: fault for version, fault in old.faults.items() if found.versions.get(version) == fault.stamp}
+
+    def open_first(versions: list[int]) -> Served | None:
+        """The first version that can be served; what fails is remembered in `faults`."""
+        for version in versions:
+            if served := old.get_open(version):
+                return served
+            if version in faults or version not in found.versions:
+                continue
+            try:
+                return open_version(version)
+            except ModelError as error:
+                log.error("%s/%s is not served: %s", old.name, version, error)
+                faults[version] = Fault(found.versions[version], str(error))
+        return None
+
+    # At the start the next version below a bad pin may serve; later the one that serves is better than that.
+    candidates = [policy.pin] if policy.pin and old.stable else policy.order(found.versions)
+    stable = open_first(candidates) or old.stable
+    canary = open_first([policy.canary.version]) if policy.canary else None
+    return replace(old, found=found, policy=policy, trouble=trouble, stable=stable, canary=canary, faults=faults)
 
 
-class _Opening:
-    """Versions taken from the old shelf, or opened; what fails is remembered."""
-
-    def __init__(self, old: Shelf, found: Found, open_version: OpenVersion) -> None:
-        self._old, self._found, self._open = old, found, open_version
-        self.faults = {
-            version: fault for version, fault in old.faults.items() if found.versions.get(version) == fault.stamp
-        }
-
-    def first(self, versions: list[int]) -> Served | None:
-        """The first that can be served."""
-        return next((served for version in versions if (served := self._one(version))), None)
-
-    def _one(self, version: int) -> Served | None:
-        if served := self._old.has(version):
-            return served
-        if version in self.faults or version not in self._found.versions:
-            return None
-        try:
-            return self._open(version)
-        except ModelError as error:
-            log.error("%s/%s is not served: %s", self._old.name, version, error)
-            self.faults[version] = Fault(self._found.versions[version], str(error))
-            return None
-
-
-def _candidates(old: Shelf, policy: Policy, found: Found) -> list[int]:
-    """At first the pinned version or the next one below; later nothing but the pinned one takes its place."""
-    if policy.pin and old.stable:
-        return [policy.pin]
-    return policy.order(found.versions)
-
-
-def _read(root: Path, old: Shelf, found: Found) -> tuple[Policy, str]:
-    if not found.versions and old.open:  # the whole folder has gone
-        return old.policy, f"{root / old.name}: expected versions, found none"
-    try:
-        return policies.read(root, old.name), ""
-    except PolicyError as error:
-        log.error("%s keeps its policy: %s", old.name, error)
-        return old.policy, str(error)
-
-
-def _version(served: Served | None) -> int | None:
+def _number(served: Served | None) -> int | None:
     return served.manifest.version if served else None

@@ -5,51 +5,47 @@ import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from danmatte.models.scan import Found, survey
+from danmatte.models.scan import FoundModel, scan_models
 
 log = logging.getLogger(__name__)
 
 
 class Watch:
-    """Looks at names and times; a model that changed and then held still for one look is worth another.
+    """Compares the folder with what is known, and has each model refreshed that changed and then stayed as it was.
 
-    So a folder that is being copied isn't read before it is whole, and were it read, its digests would be wrong.
+    A model is refreshed only when two scans in a row agree: a folder that is still being copied would fail its
+    digests.
     """
 
-    def __init__(self, root: Path, renew: Callable[[str], Awaitable[object]]) -> None:
-        self._root, self._renew = root, renew
-        self._known: dict[str, Found] = {}
-        self._last: dict[str, Found] = {}
+    def __init__(self, root: Path, refresh: Callable[[str], Awaitable[object]]) -> None:
+        self._root, self._refresh = root, refresh
+        self._known: dict[str, FoundModel] = {}
+        self._last: dict[str, FoundModel] = {}
 
-    def settled(self) -> None:
+    def accept(self) -> None:
         """Takes what lies there now as known."""
-        self._known = self._last = survey(self._root)
+        self._known = self._last = scan_models(self._root)
 
     async def run(self, every_s: float) -> None:
-        """Looks for ever."""
+        """Scans for ever; no error ends it."""
         while True:
             await asyncio.sleep(every_s)
             try:
-                await self.look()
+                await self.scan()
             except Exception:
-                log.exception("%s: could not be looked at", self._root)
+                log.exception("%s: could not be scanned", self._root)
 
-    async def look(self) -> None:
-        """Looks once, and has models that changed renewed."""
-        now = await asyncio.to_thread(survey, self._root)
+    async def scan(self) -> None:
+        """Scans once, and has the models refreshed that changed; one that fails doesn't keep back the others."""
+        now = await asyncio.to_thread(scan_models, self._root)
         for name in sorted(now.keys() | self._known.keys()):
             found = now.get(name)
-            if found == self._last.get(name) and found != self._known.get(name):
-                await self._renewed(name)
-                self._known = {**self._known, name: found} if found else _without(self._known, name)
+            if found != self._last.get(name) or found == self._known.get(name):
+                continue
+            try:
+                await self._refresh(name)
+            except Exception:
+                log.exception("%s: could not be refreshed", name)
+            known = {other: seen for other, seen in self._known.items() if other != name}
+            self._known = {**known, name: found} if found else known
         self._last = now
-
-    async def _renewed(self, name: str) -> None:
-        try:
-            await self._renew(name)
-        except Exception:
-            log.exception("%s: could not be renewed", name)
-
-
-def _without(known: dict[str, Found], name: str) -> dict[str, Found]:
-    return {other: found for other, found in known.items() if other != name}

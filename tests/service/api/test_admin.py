@@ -9,7 +9,7 @@ from aiohttp import ClientSession
 
 from tests.service.conftest import Start
 from tests.service.http.test_listener import said
-from tests.service.models.opener import copied, spoil
+from tests.service.models.opener import copy_version, spoil
 from tests.service.toy import publish
 
 
@@ -17,7 +17,7 @@ from tests.service.toy import publish
 def toy(tmp_path: Path) -> Path:
     """The folder of version 1, with a version 2 beside it."""
     folder = publish(tmp_path, version=1)
-    copied(folder, 2)
+    copy_version(folder, 2)
     return folder
 
 
@@ -62,7 +62,7 @@ async def test_the_index_lists_versions_as_triton_does(admin: ClientSession) -> 
 
 
 async def test_a_new_version_is_loaded_on_demand(admin: ClientSession, toy: Path) -> None:
-    copied(toy, 3)
+    copy_version(toy, 3)
     assert await stable(admin) == 2
     assert (await told(admin, "POST", "/v2/repository/models/toy/load"))[0] == 200
     assert await stable(admin) == 3
@@ -91,7 +91,7 @@ async def test_tensorflow_clients_are_told_why_a_version_failed(admin: ClientSes
 
 
 async def test_pin_rollback_and_canary(admin: ClientSession, toy: Path) -> None:
-    copied(toy, 3)
+    copy_version(toy, 3)
     await told(admin, "POST", "/v1/admin/reload")
     assert (await told(admin, "POST", "/v1/admin/models/toy/pin", {"version": 1}))[0] == 200
     assert await stable(admin) == 1

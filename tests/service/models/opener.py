@@ -38,7 +38,7 @@ def spoil(folder: Path) -> None:
     (folder / "graph.xml").write_text("<net/>")
 
 
-def copied(folder: Path, version: int) -> Path:
+def copy_version(folder: Path, version: int) -> Path:
     """The version again, under another number."""
     target = folder.parent / str(version)
     shutil.copytree(folder, target)
@@ -47,21 +47,18 @@ def copied(folder: Path, version: int) -> Path:
     return target
 
 
-def loaded(root: Path, opener: Opener) -> Repository:
+def load(root: Path, opener: Opener) -> Repository:
     """A repository that serves."""
     repository = Repository(root, opener)
     repository.load()
     return repository
 
 
-def states(repository: Repository) -> dict[int, str]:
-    """Of the first model's versions."""
-    return {version["version"]: version["state"] for version in repository.listing()[0]["versions"]}
+def list_states(repository: Repository) -> dict[int, str]:
+    """The state of each of the first model's versions."""
+    return {version.version: version.state for version in repository.list_models()[0].versions}
 
 
-async def stable(repository: Repository) -> int:
+async def find_stable(repository: Repository) -> int:
     """The version that answers."""
     return (await repository.find()).manifest.version
-
-
-__all__ = ["Opener", "copied", "loaded", "spoil", "stable", "states"]

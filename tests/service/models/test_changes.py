@@ -11,10 +11,10 @@ import pytest
 from danmatte.contract.artifact import Artifact
 from danmatte.engine import FakeEngine
 from danmatte.errors import EngineError, ModelError, UnknownLabelError, UnknownModelError, UnknownVersionError
-from danmatte.models import Event, Policy, Repository
-from danmatte.models.listing import listed
+from danmatte.models import ModelListing, Policy, Repository
+from danmatte.models.listing import list_model
 from danmatte.models.watch import Watch
-from tests.service.models.opener import Opener, copied, loaded, spoil, stable, states
+from tests.service.models.opener import Opener, copy_version, find_stable, list_states, load, spoil
 from tests.service.toy import publish
 
 
@@ -30,11 +30,11 @@ def toy(tmp_path: Path) -> Path:
 
 
 async def test_a_new_version_takes_over_and_the_old_one_is_freed(toy: Path, opener: Opener) -> None:
-    repository = loaded(toy.parents[1], opener)
+    repository = load(toy.parents[1], opener)
     busy = await repository.find()
-    copied(toy, 2)
+    copy_version(toy, 2)
     await repository.refresh()
-    assert await stable(repository) == 2
+    assert await find_stable(repository) == 2
     assert busy.manifest.version == 1
     assert opener.engines[1]() is busy.engine
     del busy
@@ -43,132 +43,132 @@ async def test_a_new_version_takes_over_and_the_old_one_is_freed(toy: Path, open
 
 
 async def test_a_bad_version_changes_nothing_and_says_why(toy: Path, opener: Opener) -> None:
-    repository = loaded(toy.parents[1], opener)
-    spoil(copied(toy, 2))
+    repository = load(toy.parents[1], opener)
+    spoil(copy_version(toy, 2))
     opener.bad = {3}
-    copied(toy, 3)
+    copy_version(toy, 3)
     for _ in range(2):
         await repository.refresh()
-    assert await stable(repository) == 1
-    assert states(repository) == {3: "failed", 2: "failed", 1: "ready"}
-    reasons = [version.get("reason", "") for version in repository.listing()[0]["versions"]]
+    assert await find_stable(repository) == 1
+    assert list_states(repository) == {3: "failed", 2: "failed", 1: "ready"}
+    reasons = [version.reason for version in repository.list_models()[0].versions]
     assert "no such device" in reasons[0]
     assert "graph.xml" in reasons[1]
     assert opener.opened.count(("toy", 3)) == 1
 
 
 async def test_a_half_copied_version_is_served_once_it_is_whole(toy: Path, opener: Opener) -> None:
-    repository = loaded(toy.parents[1], opener)
-    whole = copied(toy, 2)
+    repository = load(toy.parents[1], opener)
+    whole = copy_version(toy, 2)
     weights, graph = (whole / "graph.bin").read_bytes(), (whole / "graph.xml").read_bytes()
     (whole / "graph.bin").unlink()
     (whole / "graph.xml").write_bytes(graph[:100])
     for piece, data in (("graph.xml", graph[:200]), ("graph.bin", weights[:-1]), ("graph.xml", graph)):
         await repository.refresh()
-        assert await stable(repository) == 1
+        assert await find_stable(repository) == 1
         (whole / piece).write_bytes(data)
     (whole / "graph.bin").write_bytes(weights)
     await repository.refresh()
-    assert await stable(repository) == 2
+    assert await find_stable(repository) == 2
 
 
 async def test_a_folder_that_changes_is_watched_until_it_holds_still(toy: Path, opener: Opener) -> None:
-    repository = loaded(toy.parents[1], opener)
-    new = copied(toy, 2)
-    await repository._watch.look()
+    repository = load(toy.parents[1], opener)
+    new = copy_version(toy, 2)
+    await repository._watch.scan()
     (new / "graph.bin").touch()
-    await repository._watch.look()
+    await repository._watch.scan()
     assert opener.opened == [("toy", 1)]
-    await repository._watch.look()
-    assert await stable(repository) == 2
-    await repository._watch.look()
+    await repository._watch.scan()
+    assert await find_stable(repository) == 2
+    await repository._watch.scan()
     assert len(opener.opened) == 2
 
 
 async def test_a_model_that_comes_later_is_found_by_the_watch(toy: Path, opener: Opener) -> None:
-    repository = loaded(toy.parents[1], opener)
+    repository = load(toy.parents[1], opener)
     publish(toy.parents[1], name="other")
-    async with repository.watched(0.01), asyncio.timeout(5):
-        while len(repository.listing()) < 2:  # noqa: ASYNC110 - what is waited for has no event
+    async with repository.watch(0.01), asyncio.timeout(5):
+        while len(repository.list_models()) < 2:  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.01)
     assert (await repository.find("other")).manifest.name == "other"
 
 
 async def test_a_deleted_version_goes_when_another_can_take_over(toy: Path, opener: Opener) -> None:
-    copied(toy, 2)
-    repository = loaded(toy.parents[1], opener)
+    copy_version(toy, 2)
+    repository = load(toy.parents[1], opener)
     shutil.rmtree(toy.parent / "2")
-    assert await stable(repository) == 2
+    assert await find_stable(repository) == 2
     await repository.refresh()
-    assert await stable(repository) == 1
-    assert states(repository) == {1: "ready"}
+    assert await find_stable(repository) == 1
+    assert list_states(repository) == {1: "ready"}
 
 
 async def test_the_last_version_goes_on_when_its_folder_is_deleted(toy: Path, opener: Opener) -> None:
-    repository = loaded(toy.parents[1], opener)
+    repository = load(toy.parents[1], opener)
     shutil.rmtree(toy.parent)
     await repository.refresh()
     await repository.refresh("toy")
-    assert await stable(repository) == 1
-    assert "found none" in repository.listing()[0]["trouble"]
-    copied(publish(toy.parents[1], version=2), 3)
+    assert await find_stable(repository) == 1
+    assert "found none" in repository.list_models()[0].trouble
+    copy_version(publish(toy.parents[1], version=2), 3)
     await repository.refresh()
-    assert await stable(repository) == 3
+    assert await find_stable(repository) == 3
 
 
 async def test_a_pin_holds_newer_versions_off(toy: Path, opener: Opener) -> None:
-    copied(toy, 2)
+    copy_version(toy, 2)
     (toy.parent / "serving.toml").write_text("pin = 1")
-    repository = loaded(toy.parents[1], opener)
-    assert await stable(repository) == 1
+    repository = load(toy.parents[1], opener)
+    assert await find_stable(repository) == 1
     assert (await repository.find(label="latest")).manifest.version == 2
     (toy.parent / "serving.toml").unlink()
     await repository.refresh()
-    assert await stable(repository) == 2
+    assert await find_stable(repository) == 2
 
 
 async def test_a_bad_pin_never_lets_anything_newer_in(toy: Path, opener: Opener) -> None:
     for version in (2, 3):
-        copied(toy, version)
+        copy_version(toy, version)
     spoil(toy.parent / "2")
     (toy.parent / "serving.toml").write_text("pin = 2")
-    repository = loaded(toy.parents[1], opener)
-    assert await stable(repository) == 1
-    assert "toy/2" in repository.listing()[0]["trouble"]
+    repository = load(toy.parents[1], opener)
+    assert await find_stable(repository) == 1
+    assert "toy/2" in repository.list_models()[0].trouble
 
 
 async def test_a_pin_to_a_bad_version_is_taken_back(toy: Path, opener: Opener) -> None:
     for version in (2, 3):
-        copied(toy, version)
-    repository = loaded(toy.parents[1], opener)
+        copy_version(toy, version)
+    repository = load(toy.parents[1], opener)
     spoil(toy.parent / "2")
     with pytest.raises(ModelError, match=r"toy/2: .*nothing was changed"):
-        await repository.follow("toy", lambda policy: policy.pinned(2))
+        await repository.change_policy("toy", lambda policy: policy.pin_to(2))
     with pytest.raises(UnknownVersionError, match=r"toy/9: there is no such version; nothing was changed"):
-        await repository.follow("toy", lambda policy: policy.pinned(9))
-    assert await stable(repository) == 3
+        await repository.change_policy("toy", lambda policy: policy.pin_to(9))
+    assert await find_stable(repository) == 3
     assert not (toy.parent / "serving.toml").exists()
 
 
 async def test_rolling_back_takes_the_next_good_one_and_stays_there(toy: Path, opener: Opener) -> None:
     for version in (2, 3):
-        copied(toy, version)
-    repository = loaded(toy.parents[1], opener)
+        copy_version(toy, version)
+    repository = load(toy.parents[1], opener)
     opener.bad = {2}
     await repository.roll_back("toy")
-    assert await stable(repository) == 1
-    copied(toy, 4)
+    assert await find_stable(repository) == 1
+    copy_version(toy, 4)
     await repository.refresh()
-    assert await stable(repository) == 1
+    assert await find_stable(repository) == 1
     with pytest.raises(UnknownVersionError, match="no good version below"):
         await repository.roll_back("toy")
 
 
 async def test_the_canary_has_its_share_in_every_stretch(toy: Path, opener: Opener) -> None:
-    copied(toy, 2)
+    copy_version(toy, 2)
     (toy.parent / "serving.toml").write_text("[canary]\nversion = 2\nshare = 0.2")
-    repository = loaded(toy.parents[1], opener)
-    drawn = [await stable(repository) for _ in range(1000)]
+    repository = load(toy.parents[1], opener)
+    drawn = [await find_stable(repository) for _ in range(1000)]
     for start in range(0, 1000, 50):
         assert 8 <= drawn[start : start + 50].count(2) <= 12
     assert 98 <= drawn[::2].count(2) <= 102  # every other caller's, too
@@ -177,26 +177,26 @@ async def test_the_canary_has_its_share_in_every_stretch(toy: Path, opener: Open
 
 
 async def test_a_canary_that_fails_leaves_all_to_stable(toy: Path, opener: Opener) -> None:
-    spoil(copied(toy, 2))
+    spoil(copy_version(toy, 2))
     (toy.parent / "serving.toml").write_text("[canary]\nversion = 2\nshare = 1.0")
-    repository = loaded(toy.parents[1], opener)
-    assert {await stable(repository) for _ in range(10)} == {1}
+    repository = load(toy.parents[1], opener)
+    assert {await find_stable(repository) for _ in range(10)} == {1}
     with pytest.raises(UnknownLabelError, match="no 'canary'"):
         await repository.find(label="canary")
 
 
 async def test_labels_of_ones_own_lead_to_their_versions(toy: Path, opener: Opener) -> None:
-    copied(toy, 2)
+    copy_version(toy, 2)
     (toy.parent / "serving.toml").write_text("[labels]\nold = 1")
-    repository = loaded(toy.parents[1], opener)
+    repository = load(toy.parents[1], opener)
     assert (await repository.find(label="old")).manifest.version == 1
     with pytest.raises(UnknownLabelError, match="did you mean 'old'"):
         await repository.find(label="olt")
-    assert repository.listing()[0]["versions"][1]["labels"] == ["old"]
+    assert repository.list_models()[0].versions[1].labels == ["old"]
 
 
 async def test_an_unloaded_model_takes_no_memory_and_comes_back(toy: Path, opener: Opener) -> None:
-    repository = loaded(toy.parents[1], opener)
+    repository = load(toy.parents[1], opener)
     (toy.parent / "serving.toml").write_text("enabled = false")
     await repository.refresh()
     gc.collect()
@@ -206,22 +206,22 @@ async def test_an_unloaded_model_takes_no_memory_and_comes_back(toy: Path, opene
             await repository.find(**asked)
     (toy.parent / "serving.toml").unlink()
     await repository.refresh()
-    assert await stable(repository) == 1
+    assert await find_stable(repository) == 1
 
 
 async def test_a_broken_policy_leaves_the_last_one(toy: Path, opener: Opener) -> None:
-    copied(toy, 2)
+    copy_version(toy, 2)
     (toy.parent / "serving.toml").write_text("pin = 1")
-    repository = loaded(toy.parents[1], opener)
+    repository = load(toy.parents[1], opener)
     (toy.parent / "serving.toml").write_text("pin = two")
     await repository.refresh()
-    assert await stable(repository) == 1
-    assert "serving.toml" in repository.listing()[0]["trouble"]
+    assert await find_stable(repository) == 1
+    assert "serving.toml" in repository.list_models()[0].trouble
 
 
 async def test_changes_that_race_open_a_version_once(toy: Path, opener: Opener) -> None:
-    repository = loaded(toy.parents[1], opener)
-    copied(toy, 2)
+    repository = load(toy.parents[1], opener)
+    copy_version(toy, 2)
     opener.gate.clear()
     changes = [asyncio.create_task(repository.refresh()) for _ in range(3)]
     asking = asyncio.create_task(repository.find("toy", 2))
@@ -233,8 +233,8 @@ async def test_changes_that_race_open_a_version_once(toy: Path, opener: Opener) 
 
 
 async def test_what_is_opened_while_the_server_closes_is_closed(toy: Path, opener: Opener) -> None:
-    repository = loaded(toy.parents[1], opener)
-    copied(toy, 2)
+    repository = load(toy.parents[1], opener)
+    copy_version(toy, 2)
     opener.gate.clear()
     change = asyncio.create_task(repository.refresh())
     while len(opener.opened) < 2:  # noqa: ASYNC110 - what is waited for happens in a thread
@@ -251,54 +251,53 @@ async def test_what_is_opened_while_the_server_closes_is_closed(toy: Path, opene
 
 
 async def test_a_version_whose_folder_has_just_come_is_opened_on_demand(toy: Path, opener: Opener) -> None:
-    repository = loaded(toy.parents[1], opener)
-    copied(toy, 2)
+    repository = load(toy.parents[1], opener)
+    copy_version(toy, 2)
     assert (await repository.find("toy", 2)).manifest.version == 2
     with pytest.raises(UnknownVersionError, match="received 3"):
         await repository.find("toy", 3)
 
 
 async def test_what_failed_is_tried_again_on_demand(toy: Path, opener: Opener) -> None:
-    copied(toy, 2)
+    copy_version(toy, 2)
     opener.bad = {2}
-    repository = loaded(toy.parents[1], opener)
+    repository = load(toy.parents[1], opener)
     opener.bad = set()
     await repository.refresh()
-    assert await stable(repository) == 1
+    assert await find_stable(repository) == 1
     await repository.reload("toy")
-    assert await stable(repository) == 2
+    assert await find_stable(repository) == 2
     with pytest.raises(UnknownModelError):
         await repository.reload("nobody")
 
 
-async def test_what_happens_is_told(toy: Path, opener: Opener) -> None:
-    told: list[Event] = []
-    repository = Repository(toy.parents[1], opener, tell=told.append)
-    repository.load()
-    spoil(copied(toy, 3))
-    copied(toy, 2)
+async def test_the_log_says_what_was_opened_refused_and_replaced(
+    toy: Path, opener: Opener, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "danmatte.models")
+    repository = load(toy.parents[1], opener)
+    spoil(copy_version(toy, 3))
+    copy_version(toy, 2)
     await repository.refresh()
-    assert [(event.kind, event.version) for event in told] == [
-        ("opened", 1),
-        ("failed", 3),
-        ("opened", 2),
-        ("put aside", 1),
-    ]
-    assert "graph.xml" in told[1].reason
+    opened, refused, replacing, replaced = caplog.messages
+    assert opened == "toy/1 is open"
+    assert refused.startswith("toy/3 is not served: ")
+    assert "graph.xml" in refused
+    assert (replacing, replaced) == ("toy/2 is open", "toy/1 is no longer served")
 
 
-async def test_a_look_that_fails_does_not_end_the_watch(toy: Path, opener: Opener) -> None:
+async def test_a_scan_that_fails_does_not_end_the_watch(toy: Path, opener: Opener) -> None:
     looks: list[int] = []
 
     class Shaky(Watch):
-        async def look(self) -> None:
+        async def scan(self) -> None:
             looks.append(1)
             if len(looks) == 1:
                 raise RuntimeError("can't start new thread")
             raise asyncio.CancelledError
 
     with pytest.raises(asyncio.CancelledError):
-        await Shaky(toy.parents[1], loaded(toy.parents[1], opener).refresh).run(0)
+        await Shaky(toy.parents[1], load(toy.parents[1], opener).refresh).run(0)
     assert len(looks) == 2
 
 
@@ -309,22 +308,22 @@ async def test_a_model_that_goes_while_all_are_listed_does_no_harm(
     repository = Repository(toy.parents[1], opener, default="toy")
     repository.load()
 
-    def during(*facts: Any) -> dict[str, Any]:
-        repository._shelves.pop("toy", None)
-        return listed(*facts)
+    def list_late(*facts: Any, **flags: bool) -> ModelListing:
+        repository._models.pop("toy", None)
+        return list_model(*facts, **flags)
 
-    monkeypatch.setattr("danmatte.models.repository.listed", during)
-    assert [model["name"] for model in repository.listing()] == ["aside", "toy"]
+    monkeypatch.setattr("danmatte.models.repository.list_model", list_late)
+    assert [model.name for model in repository.list_models()] == ["aside", "toy"]
 
 
 async def test_a_model_that_goes_while_its_policy_changes_is_unknown(toy: Path, opener: Opener) -> None:
     spoil(toy)  # so that nothing of it is open
     publish(toy.parent.parent, name="other")
-    repository = loaded(toy.parent.parent, opener)
+    repository = load(toy.parent.parent, opener)
     shutil.rmtree(toy)
     with pytest.raises(UnknownModelError):
-        await repository.follow("toy", lambda policy: Policy(pin=1))
-    assert [model["name"] for model in repository.listing()] == ["other"]
+        await repository.change_policy("toy", lambda policy: Policy(pin=1))
+    assert [model.name for model in repository.list_models()] == ["other"]
 
 
 async def test_whatever_an_opening_fails_of_is_a_fault_and_not_tried_again(toy: Path) -> None:
@@ -338,11 +337,11 @@ async def test_whatever_an_opening_fails_of_is_a_fault_and_not_tried_again(toy: 
 
     repository = Repository(toy.parent.parent, opened)
     repository.load()
-    copied(toy, 2)
+    copy_version(toy, 2)
     for _ in range(2):
         await repository.refresh()
-    assert await stable(repository) == 1
-    assert states(repository) == {2: "failed", 1: "ready"}
+    assert await find_stable(repository) == 1
+    assert list_states(repository) == {2: "failed", 1: "ready"}
     for _ in range(2):
         with pytest.raises(ModelError, match="MemoryError: no more room"):
             await repository.find(version=2)

@@ -1,7 +1,6 @@
 """Which version is served, and what a bad one does to the others."""
 
 import asyncio
-import json
 from pathlib import Path
 
 import pytest
@@ -35,10 +34,10 @@ async def test_a_bad_version_leaves_the_older_one_serving(tmp_path: Path, opener
     repository = Repository(tmp_path, opener)
     repository.load()
     assert (await repository.find("toy")).manifest.version == 1
-    bad, good = repository.listing()[0]["versions"]
-    assert (bad["version"], bad["state"]) == (2, "failed")
-    assert "graph.xml" in bad["reason"]
-    assert (good["version"], good["state"]) == (1, "ready")
+    bad, good = repository.list_models()[0].versions
+    assert (bad.version, bad.state) == (2, "failed")
+    assert "graph.xml" in bad.reason
+    assert (good.version, good.state) == (1, "ready")
     with pytest.raises(ModelError, match=r"graph\.xml"):
         await repository.find("toy", 2)
 
@@ -153,4 +152,4 @@ async def test_closing_closes_the_engines(tmp_path: Path, opener: Opener) -> Non
         served.engine.infer(None)
     with pytest.raises(EngineError, match="closed"):
         await served.batcher.infer(None)
-    assert json.dumps(repository.listing())
+    assert [model.name for model in repository.list_models()] == ["toy"]

@@ -36,8 +36,8 @@ class Description:
 
     async def document(self, request: web.Request) -> web.Response:
         """The description, with the models as examples."""
-        listed = sorted(self._repository.listing(), key=lambda model: not model["default"])
-        return web.json_response(document([model["name"] for model in listed if self._named]))
+        listed = sorted(self._repository.list_models(), key=lambda model: not model.default)
+        return web.json_response(document([model.name for model in listed if self._named]))
 
     async def file(self, request: web.Request) -> web.FileResponse:
         """A file of the page."""
