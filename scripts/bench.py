@@ -1,9 +1,10 @@
 """What `scripts/bench` does: one bench of those below, with facts about the host, as JSON."""
 
 import argparse
-import dataclasses
 import importlib
 import sys
+
+from msgspec import structs
 
 from danmatte_workbench import hardware
 from danmatte_workbench.report.facts import write
@@ -25,7 +26,7 @@ def main() -> int:
             getattr(importlib.import_module(module), add)(bench)
     options = parser.parse_args()
     facts = options.run(options)
-    write({"bench": options.bench, "host": dataclasses.asdict(hardware.host()), **facts}, options.json)
+    write({"bench": options.bench, "host": structs.asdict(hardware.host()), **facts}, options.json)
     print(f"written: {options.json}")
     return 0
 

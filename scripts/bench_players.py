@@ -17,7 +17,7 @@ import numpy as np
 import bench_long
 import steadiness
 from danmatte.contract import artifact
-from danmatte.contract.cores import available_cores
+from danmatte.contract.cores import count_cores
 from danmatte.engine import OpenVinoEngine, Served
 from danmatte.tracks import Header, TrackReader, TrackWriter
 from danmatte.tracks.batch import open_model
@@ -89,7 +89,7 @@ class Race:
         self._video.until_ms = options.seconds * 1000 or float("inf")
         self._reusing = Plan(mask_size(self._video.shown))
         self._always = replace(self._reusing, hold_ms=0)
-        self._pipeline = Pipeline(quick, in_flight=2 * available_cores() + 2)
+        self._pipeline = Pipeline(quick, in_flight=2 * count_cores() + 2)
 
     def run(self) -> dict[str, Any]:
         """Frames a second of each, the ratios round by round, and how much the masks differ."""
@@ -171,9 +171,9 @@ def _spread(values: list[float]) -> dict[str, float]:
 
 def _latency(models: Path, quick: Served) -> Served:
     """The same version for one frame at a time."""
-    found = artifact.read(models, quick.manifest.name, quick.manifest.version)
+    found = artifact.read_version(models, quick.manifest.name, quick.manifest.version)
     alone = msgspec.structs.replace(
         found.manifest.configuration, hint="latency", streams=1, threads=0, infer_requests=1
     )
     manifest = msgspec.structs.replace(found.manifest, configuration=alone)
-    return Served(manifest, OpenVinoEngine(manifest, found.graph, found.weights, available_cores()))
+    return Served(manifest, OpenVinoEngine(manifest, found.graph, found.weights, count_cores()))

@@ -7,16 +7,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
+from danmatte.contract.measurement import Host, Measurement
 from danmatte_workbench import hardware, probing, source
 from danmatte_workbench.artifact import Artifact
 from danmatte_workbench.benchmark.interleaved import Rounds, hold
 from danmatte_workbench.budget import IOU_DROP
-from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.configuration import configure
 from danmatte_workbench.dataset import SAMPLES, load
 from danmatte_workbench.experiment.answers import compare
 from danmatte_workbench.experiment.search import size_of
 from danmatte_workbench.graph import reshaping, surgery
-from danmatte_workbench.measurement import Host, Measurement
 from danmatte_workbench.metrics import accuracy
 from danmatte_workbench.metrics.contender import Contender, cooked, published, stock
 from danmatte_workbench.recipe import RECIPES, Draft, read
@@ -53,7 +55,7 @@ def race(options: argparse.Namespace) -> dict[str, Any]:
     data = load(options.data)
     calibration = load(options.calibration) if options.calibration else data
     context = StepContext(graph, calibration, BUILT / "unfinished")
-    plain = Configuration(precision="f32")
+    plain = configure(precision="f32")
     contenders = [
         stock(graph),
         stock(graph, onednn=False),
@@ -137,7 +139,7 @@ def figures(rounds: Rounds, contenders: list[Contender], winner: Contender, host
         print(f"  {name} over {fastest}: {item}")
     return {
         "winner": winner.name,
-        "configuration": dataclasses.asdict(winner.configuration),
+        "configuration": structs.asdict(winner.configuration),
         "input": list(winner.framing.size),
         "fastest_stock": fastest,
         "speedup": plain(ratios[fastest]),

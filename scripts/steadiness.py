@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from danmatte.contract.framing import fit, project, resized, scaled_size, shown
+from danmatte.contract.framing import Framing, resize
 from danmatte.engine import Served
 from danmatte.frame import Frame, Size
 from danmatte.tracks.refinement import Closer, Glance
@@ -73,19 +73,18 @@ def looked(clip: Clip, served: Served) -> Looks:
     """The network's answers to the clip's frames, one after another."""
     manifest, size = served.manifest, Size(*clip.frames[0].shape[:2])
     closer, found = Closer(manifest, size, MASK), Looks([], [], [])
+    framing = Framing.of(manifest)
     for frame in clip.frames:
-        picture = fit(Frame(frame, size), manifest)
+        picture = framing.fit(Frame(frame, size))
         values = served.engine.infer(picture)[0]
-        sized = np.empty(MASK, np.float32)
-        for rows, band in project(values, manifest.output.grid, scaled_size(size, manifest), MASK):
-            sized[rows] = band
+        sized = framing.compute_mask(values, manifest.output.grid, MASK, size)
         finer = sized.copy()
         if place := closer.place(values):
-            nearer = closer.picture(resized(frame, closer.detail), place)
+            nearer = closer.picture(resize(frame, closer.detail), place)
             closer.add(finer, Glance(served.engine.infer(nearer)[0], place))
         found.once.append(sized)
         found.twice.append(finer)
-        found.pictures.append(shown(picture, size, manifest, MASK))
+        found.pictures.append(framing.extract(picture, size, MASK))
     return found
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import cv2
 
-from danmatte.contract.cores import available_cores
+from danmatte.contract.cores import count_cores
 from load.callers import mattes
 from load.frames import jpegs
 from load.scaling import newest, v2_of
@@ -57,13 +57,13 @@ class Parts:
 
         from danmatte.codecs import decoder_for
         from danmatte.contract import artifact
-        from danmatte.contract.framing import fit, scaled_size
+        from danmatte.contract.framing import Framing
         from danmatte.frame import Frame, Size
         from danmatte.inference.matting import Look, Order, _painted
 
         cv2.setNumThreads(1)
         folder = newest(options)
-        found = artifact.read(options.models, options.model, int(folder.name))
+        found = artifact.read_version(options.models, options.model, int(folder.name))
         manifest, core = found.manifest, ov.Core()
         properties = {
             "INFERENCE_PRECISION_HINT": manifest.configuration.precision,
@@ -75,22 +75,23 @@ class Parts:
             core.read_model(found.graph, found.weights), "CPU", properties
         ).create_infer_request()
         bodies, look = jpegs(options.frames), Look(Size(180, 320), 0.5)
-        size = Size(720, 1280)
+        size, framing = Size(720, 1280), Framing.of(manifest)
+        wanted = framing.scale_size(size)
         decoder = decoder_for("image/jpeg", bodies[0])
         headers = [decoder.header(body, None) for body in bodies]
         pixels = [
-            decoder.pixels(body, header, manifest.input.colour, scaled_size(size, manifest))
+            decoder.pixels(body, header, manifest.input.colour, wanted)
             for body, header in zip(bodies, headers, strict=True)
         ]
-        inputs = [fit(Frame(each, size), manifest) for each in pixels]
+        inputs = [framing.fit(Frame(each, size)) for each in pixels]
         values = [request.infer({0: each})[0][0, :, :, 0].copy() for each in inputs]
         order = Order("image/jpeg", "png", look)
         self._phases: dict[str, tuple[Callable[[Any], object], Sequence[Any]]] = {
             "decode": (
-                lambda body: decoder.pixels(body, headers[0], manifest.input.colour, scaled_size(size, manifest)),
+                lambda body: decoder.pixels(body, headers[0], manifest.input.colour, wanted),
                 bodies,
             ),
-            "resize": (lambda each: fit(Frame(each, size), manifest), pixels),
+            "resize": (lambda each: framing.fit(Frame(each, size)), pixels),
             "infer": (lambda each: request.infer({0: each}, share_inputs=True, share_outputs=True), inputs),
             "encode": (lambda each: _painted(order, manifest, size, each, manifest.output.grid), values),
         }
@@ -137,7 +138,7 @@ def _round(parts: Parts, server: Server, options: Namespace) -> dict[str, Any]:
 
 
 def _callers(options: Namespace) -> int:
-    return max(int(options.connections), _CALLERS * available_cores())
+    return max(int(options.connections), _CALLERS * count_cores())
 
 
 def _against_benchmark_app(server: Server, options: Namespace) -> dict[str, float]:

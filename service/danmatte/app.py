@@ -23,7 +23,7 @@ from danmatte.api.served_models import Models
 from danmatte.api.stream import Live
 from danmatte.api.tfs.routes import Tfs
 from danmatte.api.v2.routes import V2
-from danmatte.contract.cores import available_cores
+from danmatte.contract.cores import count_cores
 from danmatte.engine import GraphCache, OpenVinoEngine
 from danmatte.http.api_keys import Keys
 from danmatte.http.connection_lifetime import Parting
@@ -76,7 +76,7 @@ def build(
 
     `changed` is called after whatever the administrator does.
     """
-    cores = settings.cores or available_cores()
+    cores = settings.cores or count_cores()
     metrics = Metrics()
     keys = Keys.read(Path(settings.keys)) if settings.keys else None
     observers = observing(settings, metrics)

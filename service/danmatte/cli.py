@@ -139,7 +139,7 @@ def _convert(source: Path, target: Path) -> int:
 def _schema() -> int:
     import json
 
-    from danmatte.contract.manifest import schema
+    from danmatte.contract.manifest import describe_schema
 
-    print(json.dumps(schema(), indent=2))
+    print(json.dumps(describe_schema(), indent=2))
     return 0

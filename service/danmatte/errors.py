@@ -30,7 +30,6 @@ ServiceError                     500  internal_error
 """
 
 import math
-from difflib import get_close_matches
 from typing import ClassVar
 
 
@@ -230,9 +229,3 @@ def brief(value: object, limit: int = 80) -> str:
     """The value's `repr`, cut: what a stranger sent never fills a log or an answer."""
     text = repr(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def did_you_mean(word: str, known: list[str]) -> str:
-    """`; did you mean 'nearest'?` for a message, or every known word when none is near."""
-    near = get_close_matches(word, known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"

@@ -109,7 +109,7 @@ def _told(root: Path, model: "ModelListing") -> Iterator[str]:
 def _judged(root: Path, name: str, version: "VersionListing") -> str:
     if version.state == "available":
         try:
-            artifact.read(root, name, version.version)
+            artifact.read_version(root, name, version.version)
         except ModelError as error:
             return str(error)
     return version.reason or "good"

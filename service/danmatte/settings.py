@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from danmatte.errors import SettingsError, did_you_mean
+from danmatte.contract.near_words import did_you_mean
+from danmatte.errors import SettingsError
 
 PREFIX = "DANMATTE_"
 FILE_VARIABLE = "DANMATTE_SETTINGS"  # where the file is

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
-from danmatte.contract.cores import available_cores, portions, shares
+from danmatte.contract.cores import apportion_cores, count_cores, split_cpus
 from danmatte.errors import ServiceError, SettingsError
 from danmatte.http.listener import address, bound
 from danmatte.http.shared_socket import readable
@@ -40,12 +40,12 @@ async def supervise(settings: Settings) -> None:
     The socket stays open here, so that a connection finds a listener whatever happens to a worker.
     """
     with bound(settings) as listener, _shared_folder():
-        await _Supervisor(settings, listener, shares(settings.workers)).run()
+        await _Supervisor(settings, listener, split_cpus(settings.workers)).run()
 
 
 def divided(settings: Settings, parts: list[frozenset[int]]) -> list[Settings]:
     """The settings of each worker: cores as it is pinned; an admin API for the first alone, which tells the others."""
-    portion = [settings.cores] * len(parts) if settings.cores else portions(parts, available_cores())
+    portion = [settings.cores] * len(parts) if settings.cores else apportion_cores(parts, count_cores())
     return [
         msgspec.structs.replace(settings, cores=cores, admin_port=0 if number else settings.admin_port)
         for number, cores in enumerate(portion)

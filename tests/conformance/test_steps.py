@@ -10,7 +10,7 @@ import pytest
 
 from danmatte_workbench import dataset, source
 from danmatte_workbench.artifact import Artifact, digest, graph_files
-from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.configuration import configure
 from danmatte_workbench.runtimes import openvino
 from danmatte_workbench.steps import Step, StepContext
 from danmatte_workbench.steps.base import make_step
@@ -119,7 +119,7 @@ def test_the_same_input_gives_the_same_digest(done: Done) -> None:
 
 def test_the_target_can_be_read_and_runs(done: Done) -> None:
     assert openvino.describe(done.first.path) == done.first
-    compiled = openvino.compile_(done.first.path, Configuration(precision="f32"))
+    compiled = openvino.compile_(done.first.path, configure(precision="f32"))
     assert len(compiled.inputs) == len(compiled.outputs) == 1
 
 

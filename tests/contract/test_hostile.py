@@ -62,7 +62,7 @@ def changed(document: dict[str, Any], place: Place, name: str | int, value: Any 
 
 
 def read(folder: Path) -> artifact.Artifact:
-    return artifact.read(folder.parents[1], folder.parent.name, int(folder.name))
+    return artifact.read_version(folder.parents[1], folder.parent.name, int(folder.name))
 
 
 def accepted(folder: Path, document: dict[str, Any]) -> bool:

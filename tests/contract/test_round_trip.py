@@ -42,13 +42,13 @@ def served_mask(models: Path, pixels: np.ndarray, size: tuple[int, int], thresho
 def own_mask(folder: Path, pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """The workbench's own probabilities for the picture, (h, w) in [0, 1]."""
     contender = opened(folder)
-    answer = contender.open()(contender.framing.prepare(pixels))
-    return contender.framing.mask(answer[0, ..., 0], contender.grid, size, pixels.shape[:2])
+    answer = contender.open()(contender.framing.fit_exactly(pixels))
+    return contender.framing.compute_mask(answer[0, ..., 0], contender.grid, size, pixels.shape[:2])
 
 
 def test_every_field_arrives_as_it_was_written(published: Publish) -> None:
     folder = published(tiny.BGR, rule="letterbox")
-    said, read = manifest(folder), artifact.read(folder.parents[1], "bgr", 1).manifest
+    said, read = manifest(folder), artifact.read_version(folder.parents[1], "bgr", 1).manifest
     assert (read.name, read.version, read.licence, read.created) == ("bgr", 1, said["licence"], said["created"])
     assert read.input.shape == (1, 65, 65, 3)
     assert read.resize.rule == "letterbox"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from danmatte_workbench.cli import main
-from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.configuration import configure
 from danmatte_workbench.runtimes import openvino, tensorflow
 from tests.real.shared import PORTRAIT, default_graph, frames, needed
 
@@ -26,7 +26,7 @@ def graph(request: pytest.FixtureRequest) -> Path:
 
 def test_the_fields_command_line_decides_as_tensorflow_does(graph: Path, tmp_path: Path) -> None:
     assert main(shlex.split(LINE.format(graph, tmp_path))) == 0
-    infer = openvino.runner(tmp_path / f"{graph.stem}.xml", Configuration(precision="f32"))
+    infer = openvino.runner(tmp_path / f"{graph.stem}.xml", configure(precision="f32"))
     entry = tensorflow.node_feeding(graph, "0:MobilenetV2/Conv/Conv2D")
     normalise = tensorflow.runner(graph, feed="ImageTensor:0", fetch=entry)
     decide = tensorflow.runner(graph, feed="ImageTensor:0", fetch="ArgMax:0")

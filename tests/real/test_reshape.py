@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.configuration import configure
 from danmatte_workbench.graph import reshaping, surgery
 from danmatte_workbench.runtimes import openvino, tensorflow
 from tests.real import resized
 from tests.real.shared import PORTRAIT, default_graph, frames, needed
 
 pytestmark = [pytest.mark.slow, pytest.mark.data]
-F32 = Configuration(precision="f32")
+F32 = configure(precision="f32")
 OWN = (513, 513)
 PORT = "0:MobilenetV2/Conv/Conv2D"
 SIZES = [(449, 449), (385, 385), (321, 321), (257, 257), (289, 513), (288, 512)]

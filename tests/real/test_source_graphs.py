@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from danmatte_workbench import dataset, probing, source
-from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.configuration import configure
 from danmatte_workbench.metrics.contender import cooked, stock
 from danmatte_workbench.recipe import RECIPES, read
 from danmatte_workbench.runtimes import openvino, tensorflow
@@ -49,7 +49,7 @@ def test_the_float_recipe_agrees_with_the_source(graph: Path, tmp_path: Path) ->
     artifact, _ = build(
         refine(read(RECIPES / "float.toml"), found), StepContext(found, bundled), tmp_path / "graph.xml"
     )
-    made = cooked("float", found, artifact, Configuration(precision="f32"))
+    made = cooked("float", found, artifact, configure(precision="f32"))
     agreeing = [
         (theirs == ours).mean()
         for (_, theirs), (_, ours) in zip(stock(found).masks(bundled), made.masks(bundled), strict=True)
@@ -63,7 +63,7 @@ def test_the_person_is_where_the_logits_say(graph: Path, tmp_path: Path) -> None
     artifact, _ = build(
         refine(read(RECIPES / "float.toml"), found), StepContext(found, bundled), tmp_path / "graph.xml"
     )
-    infer = openvino.runner(artifact.path, Configuration(precision="f32"))
+    infer = openvino.runner(artifact.path, configure(precision="f32"))
     logits = tensorflow.runner(graph, feed=found.picture, fetch="logits/semantic/BiasAdd:0")
     for picture in frames(4):
         scores = logits(picture)[0].astype(np.float64)

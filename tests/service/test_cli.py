@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from danmatte import cli
-from danmatte.contract.manifest import schema
+from danmatte.contract.manifest import describe_schema
 
 
 def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
@@ -25,7 +25,7 @@ def test_a_wrong_command_line_is_refused(arguments: list[str]) -> None:
 
 def test_the_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["schema"]) == 0
-    assert json.loads(capsys.readouterr().out) == schema()
+    assert json.loads(capsys.readouterr().out) == describe_schema()
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from danmatte import errors
-from danmatte.errors import ServiceError, brief, did_you_mean
+from danmatte.errors import ServiceError, brief
 
 
 def tree(root: type[ServiceError]) -> Iterator[type[ServiceError]]:
@@ -24,11 +24,6 @@ def test_codes_are_unique_and_statuses_are_errors() -> None:
     found = list(tree(ServiceError))
     assert len({error.code for error in found}) == len(found)
     assert all(400 <= error.status <= 599 for error in found)
-
-
-def test_the_nearest_word_is_offered_or_all_of_them() -> None:
-    assert did_you_mean("widht", ["width", "height"]) == "; did you mean 'width'?"
-    assert did_you_mean("xyz", ["width", "height"]) == "; known: width, height"
 
 
 def test_long_values_are_cut() -> None:

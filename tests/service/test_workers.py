@@ -205,7 +205,7 @@ async def test_workers_that_die_again_and_again_leave_no_files(models: Path) -> 
 
 
 def test_a_worker_uses_every_core_it_is_pinned_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "available_cores", lambda: 3)
+    monkeypatch.setattr(workers, "count_cores", lambda: 3)
     parts = [frozenset({0}), frozenset({1, 2})]
     assert [each.cores for each in workers.divided(Settings(workers=2), parts)] == [1, 2]
     assert [each.cores for each in workers.divided(Settings(workers=2, cores=5), parts)] == [5, 5]

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from danmatte_workbench.configuration import Configuration
+from danmatte.contract.configuration import Configuration
+from danmatte.contract.framing import Framing
+from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import BudgetError, InputError
-from danmatte_workbench.framing import Framing
 from danmatte_workbench.processes.child import isolated
 
-SMALL, USUAL = Framing((4, 4)), Configuration()
+SMALL, USUAL = Framing((4, 4)), configure()
 
 
 def doubled(number: int) -> int:
@@ -74,7 +75,7 @@ class Sleeper:
 
     def handed(self, pixels: np.ndarray) -> np.ndarray:
         """The frame at the framing's size."""
-        return self.framing.prepare(pixels)
+        return self.framing.fit_exactly(pixels)
 
     def resized(self, picture: np.ndarray) -> np.ndarray:
         """What it is handed is what it takes."""

@@ -1,11 +1,11 @@
 """Small pieces of data that several tests need."""
 
+from danmatte.contract.measurement import Host, Measurement
 from danmatte_workbench.artifact import Artifact
 from danmatte_workbench.budget import Budget, Verdict
-from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.configuration import configure
 from danmatte_workbench.experiment.findings import Findings, Trial
 from danmatte_workbench.experiment.store import Candidate
-from danmatte_workbench.measurement import Host, Measurement
 from danmatte_workbench.recipe import Recipe, StepSpec
 from danmatte_workbench.source import Source
 
@@ -37,7 +37,7 @@ def trial(
 ) -> Trial:
     """A trial; it has a candidate if it has an artifact."""
     candidate = Candidate(recipe(name=name), "c" * 64, artifact, ("cut: done",)) if artifact else None
-    return Trial(name, name, candidate, Configuration(), measurements, Verdict(broken))
+    return Trial(name, name, candidate, configure(), measurements, Verdict(broken))
 
 
 def findings(source: Source, *trials: Trial) -> Findings:

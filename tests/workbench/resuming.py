@@ -4,11 +4,11 @@ import sys
 
 from danmatte_workbench import cli
 from danmatte_workbench.commands import optimize
-from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.configuration import configure
 from danmatte_workbench.experiment.search import Effort, Plan
 
-LATENCY = Configuration(precision="f32", streams=1, threads=1, infer_requests=1)
-THROUGHPUT = Configuration(hint="throughput", precision="f32", streams=1, threads=1, infer_requests=2)
+LATENCY = configure(precision="f32", streams=1, threads=1, infer_requests=1)
+THROUGHPUT = configure(hint="throughput", precision="f32", streams=1, threads=1, infer_requests=2)
 SHORT = Effort(
     "quick",
     (Plan("int8", THROUGHPUT), Plan("float", LATENCY), Plan("float", THROUGHPUT), Plan("no-such-recipe", LATENCY)),

@@ -40,7 +40,9 @@ def text(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("command", ["optimize", "evaluate"])
 def test_an_unknown_model_suggests_the_nearest(capsys: pytest.CaptureFixture[str], command: str) -> None:
     data = ["--data", "x"] if command == "evaluate" else []
-    assert "deeplap: no such model or file; did you mean deeplab?" in refused(capsys, command, "deeplap", *data)
+    error = refused(capsys, command, "deeplap", *data)
+    assert "deeplap: no such file, and no such model in" in error
+    assert "; did you mean 'deeplab'?" in error
 
 
 def test_a_graph_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -65,7 +67,7 @@ def test_a_folder_is_no_graph(capsys: pytest.CaptureFixture[str], tmp_path: Path
 def test_an_unknown_node_lists_the_nearest(capsys: pytest.CaptureFixture[str], plain: Source, tmp_path: Path) -> None:
     words = ["--input", "0:MobilenetV2/Conv2D", "--output", "ArgMax", "--output_dir", tmp_path]
     error = refused(capsys, "convert", "--input_model", plain.path, *words)
-    assert "has no node 0:MobilenetV2/Conv2D; the nearest are MobilenetV2/Conv/Conv2D" in error
+    assert "has no node 0:MobilenetV2/Conv2D; did you mean 'MobilenetV2/Conv/Conv2D'" in error
 
 
 @pytest.mark.parametrize("shape", ["513", "[1,513,513]", "[1,3,65,65]", "[1,0,0,3]", "[a]"])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import InputError
 
 
@@ -22,16 +22,16 @@ from danmatte_workbench.errors import InputError
 )
 def test_what_the_contract_forbids_is_refused(fields: dict[str, object], says: str) -> None:
     with pytest.raises(InputError, match=says):
-        Configuration(**fields)
+        configure(**fields)
 
 
 @pytest.mark.parametrize(
     "fields", [{}, {"streams": 1024, "batch": 64}, {"device": "HETERO:GPU,CPU"}, {"hint": "throughput"}]
 )
 def test_just_within_the_limits_passes(fields: dict[str, object]) -> None:
-    Configuration(**fields)
+    configure(**fields)
 
 
 def test_another_device_than_the_usual_is_named() -> None:
-    assert str(Configuration()) == "latency f32"
-    assert str(Configuration(hint="throughput", precision="bf16", device="AUTO")) == "throughput bf16 on AUTO"
+    assert str(configure()) == "latency f32"
+    assert str(configure(hint="throughput", precision="bf16", device="AUTO")) == "throughput bf16 on AUTO"

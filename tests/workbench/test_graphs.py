@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from danmatte_workbench import probing
-from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.configuration import configure
 from danmatte_workbench.dataset import Dataset
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.metrics.agreement import disagreement
@@ -68,7 +68,7 @@ def made(source: Source, recipe: str, data: Dataset, folder: Path) -> Contender:
     """What the recipe makes of the source, in float32."""
     refined = refine(read(RECIPES / f"{recipe}.toml"), source)
     artifact, _ = build(refined, StepContext(source, data), folder / "graph.xml")
-    return cooked(recipe, source, artifact, Configuration(precision="f32"))
+    return cooked(recipe, source, artifact, configure(precision="f32"))
 
 
 def likeness(one: Contender, other: Contender, data: Dataset) -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from danmatte.contract import artifact
 from danmatte_workbench import publish as publishing
 from danmatte_workbench.artifact import digest
 from danmatte_workbench.errors import InputError, MachineError
@@ -54,7 +55,7 @@ def test_two_publishers_at_once_both_succeed(
     winner: Trial, plain: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both have chosen the same number before either has its folder in place."""
-    meeting, choose, met = threading.Barrier(2), publishing._next, threading.local()
+    meeting, choose, met = threading.Barrier(2), artifact.choose_version, threading.local()
 
     def next_together(home: Path) -> int:
         number = choose(home)
@@ -62,7 +63,7 @@ def test_two_publishers_at_once_both_succeed(
             met.once = meeting.wait(30)
         return number
 
-    monkeypatch.setattr(publishing, "_next", next_together)
+    monkeypatch.setattr(artifact, "choose_version", next_together)
     with ThreadPoolExecutor(2) as pool:
         folders = list(pool.map(lambda _: publish(winner, plain, tmp_path), range(2)))
     assert sorted(folder.name for folder in folders) == ["1", "2"]
@@ -94,7 +95,7 @@ def test_what_ends_half_way_leaves_nothing(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(publishing, "_manifest", fail)
+    monkeypatch.setattr(publishing, "_describe", fail)
     with pytest.raises((MachineError, KeyboardInterrupt)):
         publish(winner, plain, tmp_path)
     assert list((tmp_path / "tiny").iterdir()) == []

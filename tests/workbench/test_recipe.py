@@ -28,8 +28,8 @@ def test_a_bundled_recipe_bears_its_files_name(path: Path) -> None:
 
 
 WRONG = {
-    "nmae = 'x'\n" + GOOD: ["unknown key nmae in the top", "did you mean name?"],
-    "zzz = 1\n" + GOOD: ["unknown key zzz", "it knows about, name, step"],
+    "nmae = 'x'\n" + GOOD: ["unknown key nmae in the top", "did you mean 'name'?"],
+    "zzz = 1\n" + GOOD: ["unknown key zzz", "known: about, name, step"],
     GOOD.replace('about = "a trial"\n', ""): ["the top lacks about"],
     GOOD.replace('kind = "quantize"\n', ""): ["expected [[step]] tables, each with its kind"],
     GOOD.replace("[[step]]", "[step]"): ["expected [[step]] tables"],

@@ -44,7 +44,7 @@ def test_the_default_model_is_described_strictly() -> None:
 
 
 WRONG = [
-    ("input/hight", 65, "unknown key hight in [input]; did you mean height?"),
+    ("input/hight", 65, "unknown key hight in [input]; did you mean 'height'?"),
     ("output/classes", 2, "unknown key classes in [output]"),
     ("extra", 2, "unknown key extra in the top"),
     ("resize/rule", ..., "[resize] lacks rule"),
@@ -99,7 +99,7 @@ def test_a_path_is_taken_for_a_graph(models: Path) -> None:
 
 
 def test_an_unknown_name_suggests_the_nearest(models: Path) -> None:
-    with pytest.raises(InputError, match=r"deplab: no such model or file; did you mean deeplab\?"):
+    with pytest.raises(InputError, match=r"deplab: no such file, .*; did you mean 'deeplab'\?"):
         source.find("deplab", models)
 
 

@@ -7,7 +7,6 @@ from typing import Literal, TypeAlias
 
 from danmatte_workbench.errors import InputError
 
-GRAPH, WEIGHTS = "graph.xml", "graph.bin"
 Format: TypeAlias = Literal["frozen", "savedmodel", "keras", "tflite", "onnx", "ir"]
 SAVED = "saved_model.pb"
 

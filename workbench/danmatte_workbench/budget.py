@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from danmatte.contract.measurement import Measurement
 from danmatte_workbench.errors import InputError
-from danmatte_workbench.measurement import Measurement
 
 IOU_DROP = "iou_drop"
 DISAGREEMENT = "disagreement"

@@ -11,7 +11,7 @@ import numpy as np
 from danmatte_workbench import artifact
 from danmatte_workbench.artifact import Format, format_of, graph_files, graph_path
 from danmatte_workbench.errors import InputError
-from danmatte_workbench.framing import Channels, Normalisation
+from danmatte_workbench.normalisation import Channels, Normalisation
 from danmatte_workbench.source import Meaning, Source
 
 if TYPE_CHECKING:
@@ -196,10 +196,10 @@ def _tensors(path: Path, kind: Format, size: Size, answers: tuple[str, ...]) -> 
         from danmatte_workbench.runtimes import tflite
 
         return tflite.runner(path, size=size, fetches=answers, threads=1)
-    from danmatte_workbench.configuration import Configuration
+    from danmatte_workbench.configuration import configure
     from danmatte_workbench.runtimes import openvino
 
-    return openvino.source_runner(path, Configuration(), shape=(1, *size, 3), answers=answers)
+    return openvino.source_runner(path, configure(), shape=(1, *size, 3), answers=answers)
 
 
 def _entry(path: Path, facts: Findings, size: Size, notes: list[str]) -> tuple[str, Normalisation]:

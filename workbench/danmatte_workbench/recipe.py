@@ -1,6 +1,5 @@
 """What is done to a source graph, as data: strict TOML, and a digest that covers everything that matters."""
 
-import difflib
 import hashlib
 import json
 import tomllib
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from danmatte.contract.near_words import did_you_mean
 from danmatte_workbench.errors import InputError
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -77,8 +77,6 @@ def expect(table: Mapping[str, Any], keys: set[str], path: Path, place: str) -> 
     """Every key, and no other. Raises InputError that names file, place and the nearest word."""
     for name in table:
         if name not in keys:
-            near = difflib.get_close_matches(name, keys, n=1)
-            hint = f"; did you mean {near[0]}?" if near else f"; it knows {', '.join(sorted(keys))}"
-            raise InputError(f"{path}: unknown key {name} in {place}{hint}")
+            raise InputError(f"{path}: unknown key {name} in {place}{did_you_mean(name, sorted(keys))}")
     for name in sorted(keys - table.keys()):
         raise InputError(f"{path}: {place} lacks {name}")

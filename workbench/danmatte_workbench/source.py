@@ -1,16 +1,17 @@
 """The graph that is to be optimized, and what has to be known of it."""
 
-import difflib
 import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from danmatte.contract.framing import Framing
+from danmatte.contract.near_words import did_you_mean
 from danmatte_workbench import artifact
 from danmatte_workbench.artifact import Format, format_of, graph_files, graph_path
 from danmatte_workbench.errors import InputError
-from danmatte_workbench.framing import Framing, Normalisation
+from danmatte_workbench.normalisation import Normalisation
 from danmatte_workbench.recipe import expect, read_toml
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -127,9 +128,7 @@ def find(name: str, models: Path) -> Path | None:
     if Path(name).exists():
         return None
     known = sorted(path.parent.name for path in models.glob("*/model.toml"))
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"the models in {models} are: {', '.join(known) or 'none'}"
-    raise InputError(f"{name}: no such model or file; {hint}")
+    raise InputError(f"{name}: no such file, and no such model in {models}{did_you_mean(name, known)}")
 
 
 def _text(table: dict[str, Any], key: str, path: Path) -> str:

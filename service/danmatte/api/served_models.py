@@ -10,8 +10,9 @@ import msgspec
 
 from danmatte.api.statistics import Statistics
 from danmatte.contract.manifest import Manifest
+from danmatte.contract.near_words import did_you_mean
 from danmatte.engine import Served
-from danmatte.errors import UnknownModelError, UnknownVersionError, brief, did_you_mean
+from danmatte.errors import UnknownModelError, UnknownVersionError, brief
 from danmatte.inference.admission import Admission
 from danmatte.inference.tensors import Inference, Question, Tensor
 from danmatte.models import Repository

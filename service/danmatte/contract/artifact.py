@@ -1,9 +1,12 @@
-"""A version's folder on disk, read as hostile input: what was checked is what is handed on."""
+"""A published version's folder: read as hostile input, and written whole or not at all."""
 
 import hashlib
 import os
 import re
+import shutil
 import stat
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,50 +17,58 @@ from danmatte.contract.manifest import (
     WEIGHTS_LIMIT_BYTES,
     File,
     Manifest,
+    encode,
     parse,
 )
 from danmatte.errors import ManifestError
 
 _VERSION = re.compile(r"[1-9][0-9]{0,14}", re.ASCII)
 _CHUNK_BYTES = 2**24
-FILES = ("manifest.json", "graph.xml", "graph.bin")
+MANIFEST, GRAPH, WEIGHTS = "manifest.json", "graph.xml", "graph.bin"
+FILES = (MANIFEST, GRAPH, WEIGHTS)
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """A version whose every byte was checked."""
+    """A version whose every byte was checked: what was checked is what is handed on."""
 
     manifest: Manifest
     graph: bytes
     weights: bytes
 
 
-def names(root: Path) -> list[str]:
-    """The models of a folder, in order; links and other names are passed over."""
-    return sorted(name for name in _folders(root) if re.search(NAME, name))
+def list_models(root: Path) -> list[str]:
+    """The names of a folder's models, in order; links and other names are passed over."""
+    return sorted(name for name in _list_folders(root) if re.search(NAME, name))
 
 
-def versions(root: Path, name: str) -> list[int]:
+def list_versions(root: Path, name: str) -> list[int]:
     """The published versions of a model, newest first; whatever isn't one is passed over."""
-    return sorted((int(entry) for entry in _folders(root / name) if _VERSION.fullmatch(entry)), reverse=True)
+    return sorted((int(entry) for entry in _list_folders(root / name) if _VERSION.fullmatch(entry)), reverse=True)
 
 
-def read(root: Path, name: str, version: int) -> Artifact:
+def read_version(root: Path, name: str, version: int) -> Artifact:
     """The version's manifest and files, each read once; raises ManifestError."""
     folder = root / name / str(version)
-    place = folder / "manifest.json"
-    manifest = parse(contents(place, MANIFEST_LIMIT_BYTES), str(place))
+    place = str(folder / MANIFEST)
+    manifest = read_manifest(folder)
     for field, expected, received in (("name", name, manifest.name), ("version", version, manifest.version)):
         if expected != received:
-            raise ManifestError(str(place), f"$.{field}", f"{expected!r} as in the path", received)
+            raise ManifestError(place, f"$.{field}", f"{expected!r} as in the path", received)
     return Artifact(
         manifest,
-        graph=_checked(folder / "graph.xml", manifest.files.graph, GRAPH_LIMIT_BYTES),
-        weights=_checked(folder / "graph.bin", manifest.files.weights, WEIGHTS_LIMIT_BYTES),
+        graph=_read_checked(folder / GRAPH, manifest.files.graph, GRAPH_LIMIT_BYTES),
+        weights=_read_checked(folder / WEIGHTS, manifest.files.weights, WEIGHTS_LIMIT_BYTES),
     )
 
 
-def _folders(path: Path) -> list[str]:
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of the version in this folder, whatever the folder is called; raises ManifestError."""
+    place = folder / MANIFEST
+    return parse(read_plain_file(place, MANIFEST_LIMIT_BYTES), str(place))
+
+
+def _list_folders(path: Path) -> list[str]:
     try:
         with os.scandir(path) as entries:
             return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
@@ -65,8 +76,8 @@ def _folders(path: Path) -> list[str]:
         return []
 
 
-def _checked(path: Path, expected: File, limit: int) -> bytes:
-    data = contents(path, limit)
+def _read_checked(path: Path, expected: File, limit: int) -> bytes:
+    data = read_plain_file(path, limit)
     if len(data) != expected.size_bytes:
         raise ManifestError(str(path), "size_bytes", str(expected.size_bytes), len(data))
     digest = hashlib.sha256(data).hexdigest()
@@ -75,9 +86,10 @@ def _checked(path: Path, expected: File, limit: int) -> bytes:
     return data
 
 
-def contents(path: Path, limit: int) -> bytes:
+def read_plain_file(path: Path, limit: int) -> bytes:
     """The bytes of a plain file of at most `limit` bytes: links, pipes and devices are refused unread."""
     try:
+        # without O_NONBLOCK, opening a pipe would wait for somebody to write into it
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             facts = os.fstat(file)
@@ -90,3 +102,43 @@ def contents(path: Path, limit: int) -> bytes:
             os.close(file)
     except OSError as error:
         raise ManifestError(str(path), "file", "a plain file", error.strerror) from error
+
+
+def write_version(home: Path, graph: Path, weights: Path, describe: Callable[[int], Manifest]) -> Path:
+    """Publish the next version in a model's folder, whole or not at all; return the version's folder.
+
+    `describe` makes the manifest of a number, and is asked again where somebody else takes that number meanwhile.
+    Raises ManifestError for a manifest that readers would refuse, and OSError.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    # hidden, and in the same file system: readers pass it over, and renaming it is one step
+    unfinished = Path(tempfile.mkdtemp(prefix=".", dir=home))
+    try:
+        shutil.copyfile(graph, unfinished / GRAPH)
+        shutil.copyfile(weights, unfinished / WEIGHTS)
+        unfinished.chmod(0o755)
+        while True:
+            version = choose_version(home)
+            folder = home / str(version)
+            (unfinished / MANIFEST).write_text(encode(describe(version), str(folder / MANIFEST)), encoding="utf-8")
+            try:
+                unfinished.rename(folder)
+            except OSError:
+                if folder.exists():  # somebody else published meanwhile
+                    continue
+                raise
+            return folder
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def choose_version(home: Path) -> int:
+    """The number after all that are taken; a file of such a name takes it, too."""
+    numbers = [int(path.name) for path in home.iterdir() if re.fullmatch(r"[1-9]\d*", path.name)]
+    return max(numbers, default=0) + 1
+
+
+def describe_file(path: Path) -> File:
+    """A file as the manifest gives it: digest and size."""
+    with path.open("rb") as file:
+        return File(sha256=hashlib.file_digest(file, "sha256").hexdigest(), size_bytes=path.stat().st_size)

@@ -1,4 +1,4 @@
-"""A published version's manifest (models/CONTRACT.md), read as hostile input."""
+"""A published version's manifest (models/CONTRACT.md): read as hostile input, and written so that it can be read."""
 
 import json
 import re
@@ -8,6 +8,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
+from danmatte.contract.configuration import Configuration
+from danmatte.contract.grid import Grid
+from danmatte.contract.measurement import Count, Measurement, Text
 from danmatte.errors import ManifestError
 
 MANIFEST_LIMIT_BYTES = 256 * 2**10
@@ -16,16 +19,10 @@ WEIGHTS_LIMIT_BYTES = 512 * 2**20
 NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$(?!\n)"
 
 Name = Annotated[str, Meta(pattern=NAME)]
-Text = Annotated[str, Meta(min_length=1, max_length=1000)]
 Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", max_length=64)]
 Side = Annotated[int, Meta(ge=16, le=4096)]
 GridSide = Annotated[int, Meta(ge=1, le=4096)]
-Stride = Annotated[float, Meta(gt=0, le=4096)]
-Offset = Annotated[float, Meta(ge=-4096, le=4096)]
 Byte = Annotated[int, Meta(ge=0, le=255)]
-Count = Annotated[int, Meta(ge=0, le=2**53)]
-Batch = Annotated[int, Meta(ge=1, le=64)]
-Threads = Annotated[int, Meta(ge=0, le=1024)]
 
 
 class _Strict(Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,15 +51,6 @@ class Input(_Strict, frozen=True):
     dtype: Literal["u8"]
     layout: Literal["NHWC"]
     colour: Literal["RGB", "BGR"]
-
-
-class Grid(_Strict, frozen=True):
-    """Where the output's values lie, in input pixels."""
-
-    step_y: Stride
-    step_x: Stride
-    offset_y: Offset
-    offset_x: Offset
 
 
 class Output(_Strict, frozen=True):
@@ -108,45 +96,6 @@ class Recipe(_Strict, frozen=True):
     toolchain: dict[str, str]
 
 
-class Configuration(_Strict, frozen=True):
-    """How the version was measured, and is to be run; 0 leaves a number to the server."""
-
-    device: Annotated[str, Meta(pattern=r"^[A-Z]{2,10}(\.[0-9]{1,3})?$(?!\n)")]
-    hint: Literal["latency", "throughput"]
-    precision: Literal["f32", "bf16", "f16"]
-    streams: Threads
-    threads: Threads
-    infer_requests: Threads
-    batch: Batch
-
-
-class Host(_Strict, frozen=True):
-    """Where something was measured."""
-
-    cpu: str
-    cores: Count
-    memory_bytes: Count
-    features: list[str]
-    os: str
-    python: str
-
-
-class Measurement(_Strict, frozen=True):
-    """One number with its interval."""
-
-    metric: Text
-    value: float
-    unit: str
-    low: float
-    high: float
-    samples: Count
-    host: Host
-
-    def __post_init__(self) -> None:
-        if not self.low <= self.value <= self.high:
-            raise ValueError(f"Expected low <= value <= high, got {self.low}, {self.value}, {self.high}")
-
-
 class Manifest(_Strict, frozen=True):
     """A published version of a model; models/CONTRACT.md says what each field means."""
 
@@ -164,7 +113,7 @@ class Manifest(_Strict, frozen=True):
     created: Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$", max_length=20)]
 
 
-def schema() -> dict[str, Any]:
+def describe_schema() -> dict[str, Any]:
     """The manifest's JSON Schema, as kept in models/manifest.schema.json."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(Manifest)}
 
@@ -174,10 +123,10 @@ def parse(data: bytes, file: str = "manifest.json") -> Manifest:
     if len(data) > MANIFEST_LIMIT_BYTES:
         raise ManifestError(file, "$", f"at most {MANIFEST_LIMIT_BYTES} bytes", len(data))
     try:
-        document = json.loads(data.decode("utf-8"), object_pairs_hook=_unique)
+        document = json.loads(data.decode("utf-8"), object_pairs_hook=_refuse_doubles)
         manifest = msgspec.json.decode(data, type=Manifest)
     except msgspec.ValidationError as error:
-        raise _located(file, error, document) from error
+        raise _locate(file, error, document) from error
     except (ValueError, RecursionError) as error:
         raise ManifestError(file, "$", "well-formed JSON in UTF-8", str(error)) from error
     try:
@@ -187,7 +136,14 @@ def parse(data: bytes, file: str = "manifest.json") -> Manifest:
     return manifest
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def encode(manifest: Manifest, file: str = "manifest.json") -> str:
+    """The text that `parse` reads; raises ManifestError for a manifest that it would refuse."""
+    text = json.dumps(msgspec.to_builtins(manifest), indent=2, allow_nan=False) + "\n"
+    parse(text.encode(), file)
+    return text
+
+
+def _refuse_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     table = dict(pairs)
     if len(table) < len(pairs):
         keys = [key for key, _ in pairs]
@@ -195,14 +151,14 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return table
 
 
-def _located(file: str, error: msgspec.ValidationError, document: object) -> ManifestError:
+def _locate(file: str, error: msgspec.ValidationError, document: object) -> ManifestError:
     """msgspec says what and where (`… - at `$.a[0].b``); the value it met is looked up here."""
     what, _, where = str(error).partition(" - at `")
     place = where.rstrip("`") or "$"
-    return ManifestError(file, place, what.removeprefix("Expected "), _value_at(document, place))
+    return ManifestError(file, place, what.removeprefix("Expected "), _find_value(document, place))
 
 
-def _value_at(document: object, place: str) -> object:
+def _find_value(document: object, place: str) -> object:
     for name, index in re.findall(r"\.([^.\[]+(?:\.(?:xml|bin))?)|\[(\d+)\]", place):
         try:
             document = document[int(index)] if index else document[name]  # type: ignore[index]

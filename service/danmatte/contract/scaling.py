@@ -10,11 +10,11 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from danmatte.frame import Pixels, Size
 
-_MOST = 8  # times smaller, along an axis: libswscale's tables grow with it
-_FEWEST_PIXELS = 2**16  # of a picture: below, setting out costs as much as the way
+_MOST_TIMES = 8  # times smaller, along an axis: libswscale's tables grow with it
+_FEWEST_PIXELS = 2**16  # of a picture: below that, handing it over to libswscale costs as much as is gained
 _KEPT = 8
-_EVERY_PIXEL = 0x4000  # SWS_FULL_CHR_H_INP, libswscale/swscale.h: otherwise every other one counts for its colour
-_AREA = int(Interpolation.AREA) | _EVERY_PIXEL
+_FULL_CHROMA = 0x4000  # SWS_FULL_CHR_H_INP, libswscale/swscale.h: otherwise every other one counts for its colour
+_AREA = int(Interpolation.AREA) | _FULL_CHROMA
 
 
 class _Scalers(threading.local):
@@ -35,15 +35,15 @@ class _Scalers(threading.local):
 _scalers = _Scalers()
 
 
-def smaller(pixels: Pixels, size: Size) -> Pixels:
+def shrink(pixels: Pixels, size: Size) -> Pixels:
     """(H, W, 3) uint8 at this size, which is smaller along one axis or both and larger along none.
 
-    By libswscale, which takes a third of the time that OpenCV does and differs by a rounding; by OpenCV where that is
-    faster, at whole fractions and for small pictures.
+    libswscale takes a third of the time that OpenCV does, and differs by a rounding. OpenCV is faster at whole
+    fractions and for small pictures, and so does those.
     """
     before = Size(*pixels.shape[:2])
     whole = not (before.height % size.height or before.width % size.width)
-    far = before.height > _MOST * size.height or before.width > _MOST * size.width
+    far = before.height > _MOST_TIMES * size.height or before.width > _MOST_TIMES * size.width
     if whole or far or before.pixels < _FEWEST_PIXELS:
         return cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
     # packed to planar, which libswscale is fastest at; it need not know which channel is which
@@ -51,10 +51,10 @@ def smaller(pixels: Pixels, size: Size) -> Pixels:
     found = _scalers.get(before, size).reformat(
         frame, size.width, size.height, format="gbrp", interpolation=_AREA, threads=1
     )
-    second, third, first = (_plane(plane, size) for plane in found.planes)
+    second, third, first = (_read_plane(plane, size) for plane in found.planes)
     return cv2.merge((first, second, third))  # type: ignore[return-value]
 
 
-def _plane(plane: av.video.plane.VideoPlane, size: Size) -> Pixels:
+def _read_plane(plane: av.video.plane.VideoPlane, size: Size) -> Pixels:
     rows: Pixels = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
     return rows[: size.height, : size.width]

@@ -6,7 +6,8 @@ from typing import Final, TypeVar
 
 from multidict import MultiMapping
 
-from danmatte.errors import InvalidParameterError, NotAcceptableError, UnknownParameterError, brief, did_you_mean
+from danmatte.contract.near_words import did_you_mean
+from danmatte.errors import InvalidParameterError, NotAcceptableError, UnknownParameterError, brief
 
 DEADLINE: Final = "X-Deadline-Ms"
 Word = TypeVar("Word", bound=str)

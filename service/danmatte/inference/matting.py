@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 
 from danmatte.codecs import Encoder, decoder_for, exif
-from danmatte.contract.framing import fit, project, scaled_size
-from danmatte.contract.manifest import Grid, Manifest
+from danmatte.contract.framing import Framing, project
+from danmatte.contract.grid import Grid
+from danmatte.contract.manifest import Manifest
 from danmatte.engine import Served
 from danmatte.errors import InvalidParameterError, PictureTooLargeError
 from danmatte.frame import Frame, Mask, Pixels, Probabilities, Size
@@ -134,15 +135,16 @@ class Matting:
         if header.size.pixels > self._max_pixels:
             limit = f"{self._max_pixels} pixels"
             raise PictureTooLargeError(f"picture: expected at most {limit}, received {header.size}")
-        at_least = header.turned(scaled_size(header.upright, manifest))
+        framing = Framing.of(manifest)
+        at_least = header.turned(framing.scale_size(header.upright))
         pixels = decoder.pixels(body, header, manifest.input.colour, at_least)
         frame = Frame(exif.upright(pixels, header.orientation), header.upright)
-        return frame.size, fit(frame, manifest)
+        return frame.size, framing.fit(frame)
 
 
 def _painted(order: Order, manifest: Manifest, frame: Size, values: Probabilities, grid: Grid) -> tuple[Mask, bytes]:
     size = order.look.size or frame
-    alpha = _alpha(values, grid, scaled_size(frame, manifest), size, order.look.threshold)
+    alpha = _alpha(values, grid, Framing.of(manifest).scale_size(frame), size, order.look.threshold)
     coverage = cv2.mean(alpha)[0] / 255
     if order.look.polarity == "background":
         alpha = cv2.bitwise_not(alpha)  # type: ignore[assignment]

@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from danmatte.contract.manifest import Manifest
+from danmatte.contract.near_words import did_you_mean
 from danmatte.engine import Served
-from danmatte.errors import TensorError, brief, did_you_mean
+from danmatte.errors import TensorError, brief
 from danmatte.frame import Pixels, Probabilities, Size
 from danmatte.telemetry.metrics import Timing
 

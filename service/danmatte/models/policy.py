@@ -66,7 +66,7 @@ def read_policy(root: Path, name: str) -> Policy:
     if not os.path.lexists(path):
         return DEFAULT
     try:
-        table = tomllib.loads(artifact.contents(path, LIMIT_BYTES).decode())
+        table = tomllib.loads(artifact.read_plain_file(path, LIMIT_BYTES).decode())
     except (ModelError, ValueError) as error:
         raise PolicyError(f"{path}: expected a readable TOML file: {error}") from error
     try:

@@ -12,8 +12,9 @@ from weakref import WeakSet
 
 from danmatte.contract import artifact
 from danmatte.contract.artifact import Artifact
+from danmatte.contract.near_words import did_you_mean
 from danmatte.engine import Engine, Served
-from danmatte.errors import ModelError, SettingsError, UnknownModelError, UnknownVersionError, brief, did_you_mean
+from danmatte.errors import ModelError, SettingsError, UnknownModelError, UnknownVersionError, brief
 from danmatte.models.listing import ModelListing, explain_absence, list_model
 from danmatte.models.lru import VersionKey, VersionLru
 from danmatte.models.policy import CANARY, STABLE, Policy, write_policy
@@ -78,7 +79,7 @@ class Repository:
         if version in model.faults:
             raise ModelError(model.faults[version].reason)
         if version not in model.found.versions:  # it may have come after the last scan
-            there = await asyncio.to_thread(artifact.versions, self._root, model.name)
+            there = await asyncio.to_thread(artifact.list_versions, self._root, model.name)
             if version not in there:
                 raise UnknownVersionError(f"version: {model.name} has {there}, received {version}")
         key = (model.name, version)
@@ -212,7 +213,7 @@ class Repository:
     def _open(self, key: VersionKey) -> Served:
         """Reads and opens a version, which is slow; raises ModelError, whatever it failed of."""
         try:
-            found = artifact.read(self._root, *key)
+            found = artifact.read_version(self._root, *key)
             served = Served(found.manifest, self._open_engine(found))
         except ModelError:
             raise

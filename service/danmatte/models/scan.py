@@ -24,14 +24,14 @@ NOTHING = FoundModel()
 
 def scan_models(root: Path) -> dict[str, FoundModel]:
     """Every model of the folder, by name."""
-    return {name: scan_model(root, name) for name in artifact.names(root)}
+    return {name: scan_model(root, name) for name in artifact.list_models(root)}
 
 
 def scan_model(root: Path, name: str) -> FoundModel:
     """One model, empty when it isn't there."""
     home = root / name
     return FoundModel(
-        {version: _stamp(home / str(version), artifact.FILES) for version in artifact.versions(root, name)},
+        {version: _stamp(home / str(version), artifact.FILES) for version in artifact.list_versions(root, name)},
         _stamp(home, (policy.FILE,)),
     )
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
+from danmatte.contract.near_words import did_you_mean
 from danmatte.engine import Served
-from danmatte.errors import ModelError, PolicyError, UnknownLabelError, brief, did_you_mean
+from danmatte.errors import ModelError, PolicyError, UnknownLabelError, brief
 from danmatte.models import policy as policies
 from danmatte.models.policy import CANARY, DEFAULT, LATEST, RESERVED, STABLE, Policy
 from danmatte.models.scan import NOTHING, FoundModel, Stamp

@@ -13,9 +13,10 @@ import cv2
 import msgspec
 
 from danmatte.contract import artifact
-from danmatte.contract.cores import available_cores
+from danmatte.contract.cores import count_cores
+from danmatte.contract.near_words import did_you_mean
 from danmatte.engine import OpenVinoEngine, Served
-from danmatte.errors import InvalidParameterError, ModelError, ServiceError, UnknownModelError, did_you_mean
+from danmatte.errors import InvalidParameterError, ModelError, ServiceError, UnknownModelError
 from danmatte.frame import Size
 from danmatte.tracks.masks import Tally
 from danmatte.tracks.pipeline import Pipeline
@@ -59,7 +60,7 @@ class Wish:
 def track(jobs: Sequence[tuple[Path, Path]], wish: Wish, served: Served) -> Iterator[dict[str, Any]]:
     """Makes the track of every video, with a summary each; what goes wrong with one is said there as its `error`."""
     cv2.setNumThreads(1)  # every stage has a thread already
-    pipeline = Pipeline(served, in_flight=2 * available_cores() + 2)
+    pipeline = Pipeline(served, in_flight=2 * count_cores() + 2)
     for video, path in jobs:
         yield _summary(video, path, wish, served, pipeline)
 
@@ -143,11 +144,11 @@ def _videos_of(folder: Path) -> list[Path]:
 
 def open_model(root: Path, name: str) -> Served:
     """The newest version of a model that can be served, run for many frames at once; raises ServiceError."""
-    known = artifact.names(root)
+    known = artifact.list_models(root)
     if name not in known and not (name == "" and len(known) == 1):
         raise UnknownModelError(f"{root}: expected a model's name, received {name!r}{did_you_mean(name, known)}")
     name, faults = name or known[0], []
-    for version in artifact.versions(root, name):
+    for version in artifact.list_versions(root, name):
         try:
             return _opened(root, name, version)
         except ModelError as error:
@@ -157,12 +158,12 @@ def open_model(root: Path, name: str) -> Served:
 
 
 def _opened(root: Path, name: str, version: int) -> Served:
-    found = artifact.read(root, name, version)
+    found = artifact.read_version(root, name, version)
     wanted = found.manifest.configuration
     if wanted.hint == "latency":  # measured for one frame at a time; here there are always more
         wanted = msgspec.structs.replace(wanted, hint="throughput", streams=0, infer_requests=0)
     manifest = msgspec.structs.replace(found.manifest, configuration=wanted)
-    return Served(manifest, OpenVinoEngine(manifest, found.graph, found.weights, available_cores()))
+    return Served(manifest, OpenVinoEngine(manifest, found.graph, found.weights, count_cores()))
 
 
 def parsed_size(words: str) -> Size:

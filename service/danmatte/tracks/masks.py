@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 import cv2
-import numpy as np
 
-from danmatte.contract.framing import project, scaled_size
+from danmatte.contract.framing import Framing
 from danmatte.contract.manifest import Manifest
 from danmatte.frame import Probabilities, Size
 from danmatte.tracks.refinement import Closer
@@ -56,17 +55,11 @@ class Masks:
 
     def _sized(self, seen: Seen) -> Probabilities:
         self.tally.inferred += 1
-        sized = self._projected(seen.values)
+        grid = self._manifest.output.grid
+        sized = Framing.of(self._manifest).compute_mask(seen.values, grid, self._plan.working, self._frame)
         if self._closer and seen.glance:
             self.tally.looked_closer += 1
             self._closer.add(sized, seen.glance)
-        return sized
-
-    def _projected(self, values: Probabilities) -> Probabilities:
-        sized = np.empty(self._plan.working, np.float32)
-        scaled = scaled_size(self._frame, self._manifest)
-        for rows, band in project(values, self._manifest.output.grid, scaled, self._plan.working):
-            sized[rows] = band
         return sized
 
     def _write(self, steady: Steady) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from danmatte.contract.framing import fit, project, scaled_size
+from danmatte.contract.framing import Framing
 from danmatte.contract.manifest import Manifest
 from danmatte.frame import Frame, Pixels, Probabilities, Size
 
@@ -48,7 +48,8 @@ class Closer:
     """Second looks at the frames of one video, for masks of a `working` size."""
 
     def __init__(self, manifest: Manifest, frame: Size, working: Size) -> None:
-        self._manifest, self._scaled, self._working = manifest, scaled_size(frame, manifest), working
+        self._manifest, self._framing, self._working = manifest, Framing.of(manifest), working
+        self._scaled = self._framing.scale_size(frame)
         finer = max(whole / part for whole, part in zip(frame, working, strict=True))
         self._times = max(1, min(_FINEST // max(working), math.ceil(finer - 0.01)))
 
@@ -84,14 +85,14 @@ class Closer:
         """The graph's input for a look at the place; `detail` is the frame at the size of that name."""
         rows, columns = (slice(self._times * part.start, self._times * part.stop) for part in place.slices)
         part = detail[rows, columns]
-        return fit(Frame(part, Size(*part.shape[:2])), self._manifest)
+        return self._framing.fit(Frame(part, Size(*part.shape[:2])))
 
     def add(self, mask: Probabilities, glance: Glance) -> None:
         """Brings what the second look says into the first one's mask, in place."""
         size = glance.place.size
         here = mask[glance.place.slices]
-        seen = scaled_size(Size(self._times * size.height, self._times * size.width), self._manifest)
-        for rows, band in project(glance.values, self._manifest.output.grid, seen, size):
+        seen = Size(self._times * size.height, self._times * size.width)
+        for rows, band in self._framing.project(glance.values, self._manifest.output.grid, size, seen):
             first = here[rows]
             doubt = 1 - _SURE * np.abs(2 * first - 1)
             first += doubt * (band - first)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from danmatte.contract.framing import fit, scaled_size, shown
+from danmatte.contract.framing import Framing
 from danmatte.contract.manifest import Manifest
 from danmatte.frame import Frame, Pixels, Probabilities, Size
 from danmatte.tracks.refinement import Closer, Glance
@@ -73,14 +73,15 @@ def looks(
 ) -> Iterator[Look]:
     """A look at every frame from there on that is to get a mask, with its detail if `closer` is to look again."""
     cuts, reuse, sights = Cuts(), Reuse(plan), Sights(ahead=plan.care is not None and plan.care.ahead > 0)
-    scaled, order = scaled_size(video.size, manifest), manifest.input.colour
+    framing, order = Framing.of(manifest), manifest.input.colour
+    scaled = framing.scale_size(video.size)
     for shot in thinned(video.frames(from_ms), plan.fps):
         grey = shot.grey(plan.working)
         cut = cuts.step(grey)
         picture = colours = detail = None
         if not reuse.step(grey, shot.pts_ms, cut=cut):
-            picture = fit(Frame(shot.colours(scaled, order), scaled), manifest)
-            colours = shown(picture, video.size, manifest, plan.working) if plan.care else None
+            picture = framing.fit(Frame(shot.colours(scaled, order), scaled))
+            colours = framing.extract(picture, video.size, plan.working) if plan.care else None
             detail = shot.detail(closer.detail, order) if closer else None
         if plan.care:
             sight = sights.step(grey, shot.pts_ms, colours=colours, cut=cut, held=picture is None)

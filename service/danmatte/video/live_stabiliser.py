@@ -4,10 +4,10 @@ import threading
 from dataclasses import dataclass
 
 import cv2
-import numpy as np
 
-from danmatte.contract.framing import project, scaled_size, shown
-from danmatte.contract.manifest import Grid, Manifest
+from danmatte.contract.framing import Framing
+from danmatte.contract.grid import Grid
+from danmatte.contract.manifest import Manifest
 from danmatte.frame import Pixels, Probabilities, Size
 from danmatte.video.stabiliser import Care, Stabiliser, Steady
 
@@ -55,15 +55,13 @@ class Moment:
         self, picture: Pixels, frame: Size, values: Probabilities, manifest: Manifest
     ) -> tuple[Probabilities, Grid]:
         """From the graph's input and output to a steadier output, and where its values lie."""
-        scaled, working = scaled_size(frame, manifest), _working(frame)
-        colours = shown(picture, frame, manifest, working)
+        framing, working = Framing.of(manifest), _working(frame)
+        colours = framing.extract(picture, frame, working)
         grey: Pixels = cv2.cvtColor(colours, _GREY[manifest.input.colour])  # type: ignore[assignment]
-        sized = np.empty(working, np.float32)
-        for rows, band in project(values, manifest.output.grid, scaled, working):
-            sized[rows] = band
+        sized = framing.compute_mask(values, manifest.output.grid, working, frame)
         steady = self.video.step(grey, sized, self.pts_ms, colours=colours)
         self.cut = steady.cut
-        return steady.alpha, _grid(scaled, working)
+        return steady.alpha, _grid(framing.scale_size(frame), working)
 
 
 def _working(frame: Size) -> Size:

@@ -7,7 +7,7 @@ import simplejpeg
 from PIL import Image
 
 from danmatte.codecs.jpeg import Jpeg
-from danmatte.contract.framing import resized
+from danmatte.contract.framing import resize
 from danmatte.errors import PictureError
 from danmatte.frame import Size
 from tests.service import pictures
@@ -88,5 +88,5 @@ def test_colours_are_smoothed_unless_the_picture_will_be_made_much_smaller() -> 
     near, far = (Jpeg().pixels(data, header, "RGB", Size(*wanted)) for wanted in ((180, 240), (150, 200)))
     assert (near == smooth).all()
     assert (far != smooth).any()
-    small = [resized(pixels, Size(150, 200)).astype(int) for pixels in (smooth, far)]
+    small = [resize(pixels, Size(150, 200)).astype(int) for pixels in (smooth, far)]
     assert abs(small[0] - small[1]).mean() < 0.5

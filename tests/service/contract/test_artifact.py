@@ -14,7 +14,7 @@ from tests.service.toy import Toy, graph, manifest, publish
 
 def test_a_good_version_is_read_whole(tmp_path: Path) -> None:
     publish(tmp_path)
-    found = artifact.read(tmp_path, "toy", 1)
+    found = artifact.read_version(tmp_path, "toy", 1)
     assert (found.graph, found.weights) == graph(Toy())
     assert found.manifest.name == "toy"
 
@@ -24,15 +24,15 @@ def test_only_versions_are_seen(tmp_path: Path) -> None:
         (tmp_path / "toy" / name).mkdir(parents=True)
     (tmp_path / "toy" / "7").write_text("a file")
     (tmp_path / "toy" / "8").symlink_to(tmp_path / "toy" / "1")
-    assert artifact.versions(tmp_path, "toy") == [10, 2, 1]
+    assert artifact.list_versions(tmp_path, "toy") == [10, 2, 1]
 
 
 def test_only_models_are_seen(tmp_path: Path) -> None:
     for name in ("toy", "a_b-c9", ".hidden", "Upper", "-dash", "spa ce"):
         (tmp_path / name).mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "toy")
-    assert artifact.names(tmp_path) == ["a_b-c9", "toy"]
-    assert artifact.names(tmp_path / "nowhere") == []
+    assert artifact.list_models(tmp_path) == ["a_b-c9", "toy"]
+    assert artifact.list_models(tmp_path / "nowhere") == []
 
 
 def link_manifest(folder: Path) -> None:
@@ -114,6 +114,6 @@ def test_a_spoilt_version_is_refused_by_its_file(
 ) -> None:
     spoil(publish(tmp_path))
     with pytest.raises(ManifestError) as refused:
-        artifact.read(tmp_path, "toy", 1)
+        artifact.read_version(tmp_path, "toy", 1)
     assert refused.value.file.endswith(file)
     assert says in str(refused.value)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from danmatte.contract.cores import available_cores, portions, shares
+from danmatte.contract.cores import apportion_cores, count_cores, split_cpus
 
 
 @pytest.fixture(autouse=True)
@@ -59,26 +59,26 @@ def write(root: Path, files: dict[str, str]) -> Path:
     ],
 )
 def test_the_tightest_limit_counts(tmp_path: Path, files: dict[str, str], expected: int) -> None:
-    assert available_cores(write(tmp_path, files)) == expected
+    assert count_cores(write(tmp_path, files)) == expected
 
 
 def test_this_machine_has_some() -> None:
-    assert available_cores() >= 1
+    assert count_cores() >= 1
 
 
 def test_workers_get_disjoint_cores_and_all_of_them(tmp_path: Path) -> None:
-    parts = shares(3, tmp_path)
+    parts = split_cpus(3, tmp_path)
     assert [len(part) for part in parts] == [2, 3, 3]
     assert frozenset().union(*parts) == frozenset(range(8))
 
 
 def test_threads_of_a_core_stay_together(tmp_path: Path) -> None:
     topology = {f"sys/devices/system/cpu/cpu{cpu}/topology/core_id": f"{cpu % 4}\n" for cpu in range(8)}
-    assert shares(4, write(tmp_path, topology)) == [frozenset({core, core + 4}) for core in range(4)]
+    assert split_cpus(4, write(tmp_path, topology)) == [frozenset({core, core + 4}) for core in range(4)]
 
 
 def test_nobody_is_pinned_where_workers_outnumber_cores(tmp_path: Path) -> None:
-    assert shares(9, tmp_path) == [frozenset()] * 9
+    assert split_cpus(9, tmp_path) == [frozenset()] * 9
 
 
 def test_a_node_of_a_socket_is_not_torn_though_its_cores_are_numbered_in_turn(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_node_of_a_socket_is_not_torn_though_its_cores_are_numbered_in_turn(tm
         folder = tmp_path / f"sys/devices/system/cpu/cpu{cpu}"
         write(folder, {"topology/physical_package_id": "0\n", "topology/core_id": f"{cpu}\n"})
         (folder / f"node{cpu % 2}").symlink_to(tmp_path)
-    assert shares(2, tmp_path) == [frozenset({0, 2, 4, 6}), frozenset({1, 3, 5, 7})]
+    assert split_cpus(2, tmp_path) == [frozenset({0, 2, 4, 6}), frozenset({1, 3, 5, 7})]
 
 
 @pytest.mark.parametrize(
@@ -105,10 +105,10 @@ def test_workers_use_the_cores_they_are_pinned_to_within_the_quota(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cpus: int, workers: int, cores: int, expected: list[int]
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cpus)), raising=False)
-    parts = shares(workers, tmp_path)
-    assert portions(parts, cores) == expected
+    parts = split_cpus(workers, tmp_path)
+    assert apportion_cores(parts, cores) == expected
     assert all(used <= (len(part) or 1) for used, part in zip(expected, parts, strict=True))
 
 
 def test_workers_that_nothing_pins_share_the_cores() -> None:
-    assert portions([frozenset()] * 3, 8) == [3, 3, 2]
+    assert apportion_cores([frozenset()] * 3, 8) == [3, 3, 2]

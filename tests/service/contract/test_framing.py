@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from danmatte.contract.framing import fit, project, resized, scaled_size
-from danmatte.contract.manifest import Grid, Manifest
+from danmatte.contract.framing import Framing, project, resize
+from danmatte.contract.grid import Grid
+from danmatte.contract.manifest import Manifest
 from danmatte.frame import Frame, Pixels, Probabilities, Size
 from tests.service.pictures import rectangle
 from tests.service.toy import Toy, manifest
@@ -47,8 +48,9 @@ def whole(values: Probabilities, grid: Grid, scaled: Size, mask: Size) -> Probab
 def mask_of(pixels: Pixels, toy: Toy, size: Size) -> Probabilities:
     """Frame to mask, without an engine."""
     facts, frame = read(toy), Frame(pixels, Size(*pixels.shape[:2]))
-    values = brightness(fit(frame, facts), toy)
-    return whole(values, facts.output.grid, scaled_size(frame.size, facts), size)
+    framing = Framing.of(facts)
+    values = brightness(framing.fit(frame), toy)
+    return framing.compute_mask(values, facts.output.grid, size, frame.size)
 
 
 @pytest.mark.parametrize("rule", ["stretch", "letterbox"])
@@ -73,7 +75,7 @@ def test_a_rectangle_stays_where_it_is(rule: str, mask: tuple[int, int], frame: 
 def test_a_ramp_comes_back_to_the_border(rule: str, frame: tuple[int, int]) -> None:
     """A ramp is what bilinear interpolation keeps: any shift or scale shows, also at the edges."""
     facts = read(Toy(height=96, width=160, rule=rule))
-    scaled, grid = scaled_size(Size(*frame), facts), facts.output.grid
+    scaled, grid = Framing.of(facts).scale_size(Size(*frame)), facts.output.grid
     mask = Size(60, 100)
     ys = grid.offset_y + grid.step_y * np.arange(24)
     xs = grid.offset_x + grid.step_x * np.arange(40)
@@ -107,9 +109,9 @@ def test_a_projection_is_the_bilinear_one_of_the_contract(
 @pytest.mark.parametrize("frame", SIZES)
 def test_a_letterbox_keeps_the_shape_and_fills_the_rest(frame: tuple[int, int]) -> None:
     facts = read(Toy(height=96, width=160, fill=(10, 20, 30)))
-    scaled = scaled_size(Size(*frame), facts)
+    scaled = Framing.of(facts).scale_size(Size(*frame))
     white = np.full((*frame, 3), 255, np.uint8)
-    picture = fit(Frame(white, Size(*frame)), facts)
+    picture = Framing.of(facts).fit(Frame(white, Size(*frame)))
     assert picture.shape == (1, 96, 160, 3)
     assert scaled.height == 96 or scaled.width == 160
     assert (picture[0, : scaled.height, : scaled.width] == 255).all()
@@ -119,7 +121,7 @@ def test_a_letterbox_keeps_the_shape_and_fills_the_rest(frame: tuple[int, int]) 
 
 def test_the_fill_follows_the_colour_order() -> None:
     facts = read(Toy(height=96, width=160, fill=(10, 20, 30), colour="BGR"))
-    picture = fit(Frame(np.zeros((96, 96, 3), np.uint8), Size(96, 96)), facts)
+    picture = Framing.of(facts).fit(Frame(np.zeros((96, 96, 3), np.uint8), Size(96, 96)))
     assert picture[0, 0, 159].tolist() == [30, 20, 10]
 
 
@@ -128,21 +130,21 @@ def test_the_fill_follows_the_colour_order() -> None:
     [((720, 1280), (90, 160)), ((1, 1000), (1, 160)), ((721, 1280), (90, 160)), ((3, 5), (96, 160))],
 )
 def test_scaled_sizes_round_halves_up(frame: tuple[int, int], expected: tuple[int, int]) -> None:
-    assert scaled_size(Size(*frame), read(Toy())) == expected
+    assert Framing.of(read(Toy())).scale_size(frame) == expected
 
 
 def test_half_a_pixel_rounds_up() -> None:
-    assert scaled_size(Size(5, 320), read(Toy(height=96, width=160))) == (3, 160)
+    assert Framing((96, 160), "letterbox").scale_size((5, 320)) == (3, 160)
 
 
 @pytest.mark.parametrize("size", [(50, 125), (50, 1000), (10, 125), (100, 125), (100, 2000)])
 def test_an_edge_stays_in_the_middle_whichever_axis_shrinks(size: tuple[int, int]) -> None:
     pixels = np.zeros((50, 1000, 3), np.uint8)
     pixels[:, 500:] = 255
-    row = resized(pixels, Size(*size))[size[0] // 2, :, 0].astype(float) / 255
+    row = resize(pixels, Size(*size))[size[0] // 2, :, 0].astype(float) / 255
     assert size[1] - row.sum() == pytest.approx(size[1] / 2, abs=0.02)
 
 
 def test_a_frame_of_the_right_size_is_not_copied() -> None:
     pixels = rectangle(96, 160)
-    assert np.shares_memory(fit(Frame(pixels, Size(96, 160)), read(Toy())), pixels)
+    assert np.shares_memory(Framing.of(read(Toy())).fit(Frame(pixels, Size(96, 160))), pixels)

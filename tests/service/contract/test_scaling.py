@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from danmatte.contract import scaling
-from danmatte.contract.scaling import smaller
+from danmatte.contract.scaling import shrink
 from danmatte.frame import Pixels, Size
 
 
@@ -48,7 +48,7 @@ def averaged(pixels: Pixels, size: Size) -> np.ndarray:
 )
 def test_every_pixel_is_the_mean_of_its_area(before: tuple[int, int], after: tuple[int, int]) -> None:
     pixels = noise(*before)
-    off = np.abs(smaller(pixels, Size(*after)) - averaged(pixels, Size(*after)))
+    off = np.abs(shrink(pixels, Size(*after)) - averaged(pixels, Size(*after)))
     assert off.max() < 4
     assert off.mean() < 0.5
 
@@ -57,14 +57,14 @@ def test_pictures_that_may_not_be_written_or_are_cut_out_are_taken() -> None:
     whole = noise(720, 1280)
     part, fixed = whole[10:610, 20:1020], whole[10:610, 20:1020].copy()
     fixed.flags.writeable = False
-    assert (smaller(part, Size(417, 417)) == smaller(fixed, Size(417, 417))).all()
+    assert (shrink(part, Size(417, 417)) == shrink(fixed, Size(417, 417))).all()
     assert (whole == noise(720, 1280)).all()
 
 
 def test_threads_and_sizes_in_turn_mix_nothing_up() -> None:
     """Also more sizes than a thread keeps tables for."""
     orders = [(noise(300 + 7 * number, 400, number), Size(150 + number, 170)) for number in range(2 * scaling._KEPT)]
-    alone = [smaller(*order) for order in orders]
+    alone = [shrink(*order) for order in orders]
     with ThreadPoolExecutor(4) as threads:
-        together = list(threads.map(lambda order: smaller(*order), orders * 4))
+        together = list(threads.map(lambda order: shrink(*order), orders * 4))
     assert all((found == expected).all() for found, expected in zip(together, alone * 4, strict=True))

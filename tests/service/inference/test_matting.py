@@ -8,7 +8,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from danmatte.contract.manifest import Grid, Manifest
+from danmatte.contract.grid import Grid
+from danmatte.contract.manifest import Manifest
 from danmatte.engine import FakeEngine, Served
 from danmatte.errors import InvalidParameterError, PictureTooLargeError
 from danmatte.frame import Pixels, Probabilities, Size

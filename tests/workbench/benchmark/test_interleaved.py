@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from danmatte.contract.framing import Framing
 from danmatte_workbench.benchmark.interleaved import Ring, Rounds, hold
 from danmatte_workbench.errors import InputError, MachineError
-from danmatte_workbench.framing import Framing
 from danmatte_workbench.processes.limits import Limits
 from tests.workbench.crimes import Sleeper, turns
 

@@ -6,19 +6,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from danmatte.contract.framing import Framing
+from danmatte.contract.measurement import Measurement
 from danmatte_workbench.benchmark.isa import NATIVE, IsaPoint, isa
-from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.configuration import configure
 from danmatte_workbench.dataset import Dataset
 from danmatte_workbench.errors import InputError
-from danmatte_workbench.framing import Framing
-from danmatte_workbench.measurement import Measurement
 from danmatte_workbench.metrics.contender import Contender
 from danmatte_workbench.runtimes.isa_levels import USUAL, family, highest, missing, within
 from danmatte_workbench.source import Source
 from tests.workbench import inner, tiny
 from tests.workbench.conftest import Build
 
-ONE = Configuration(streams=1, threads=1, infer_requests=1)
+ONE = configure(streams=1, threads=1, infer_requests=1)
 OLDER = [level for level in USUAL if not missing(level) and level != highest()]
 ABSENT = [level for level in USUAL if missing(level)]
 AGES = 3600.0
@@ -127,7 +127,7 @@ def blind(folder: Path) -> Path:
 
 
 def test_an_unknown_level_and_what_is_no_ir_are_refused(contender: Contender, unlabelled: Dataset) -> None:
-    with pytest.raises(InputError, match=r"received AVX521_CORE; did you mean AVX512_CORE\?"):
+    with pytest.raises(InputError, match=r"received AVX521_CORE; did you mean 'AVX512_CORE'\?"):
         isa([contender], unlabelled, budget_s=1, tell=quiet, levels=["AVX521_CORE"])
     frozen = dataclasses.replace(contender, engine="tensorflow", path=Path("graph.pb"))
     with pytest.raises(InputError, match=r"float: expected an IR, received graph\.pb"):

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from danmatte_workbench.benchmark.load import Load, same
-from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import InputError, MachineError
 from danmatte_workbench.hardware import instruction_sets
 from danmatte_workbench.runtimes import openvino
 from danmatte_workbench.runtimes.isa_levels import FAMILIES
 from tests.workbench import inner
 
-ONE = Configuration(streams=1, threads=1, infer_requests=1)
+ONE = configure(streams=1, threads=1, infer_requests=1)
 RNG = np.random.default_rng(0)
 PICTURES = [RNG.integers(0, 256, (1, inner.SIDE, inner.SIDE, 3), np.uint8) for _ in range(5)]
 
@@ -31,7 +31,7 @@ def test_a_window_counts_frames_and_times_each_inference(graph: Path) -> None:
 
 
 def test_a_batch_counts_all_of_its_frames(graph: Path) -> None:
-    load = Load(graph, Configuration("CPU", "throughput", streams=1, threads=1, infer_requests=1, batch=4), PICTURES)
+    load = Load(graph, configure("CPU", "throughput", streams=1, threads=1, infer_requests=1, batch=4), PICTURES)
     window = load.run(6)
     assert len(window.latencies_ms) == 6
     assert window.frames_per_s * sum(window.latencies_ms) / 1000 == pytest.approx(24, rel=0.3)
@@ -39,7 +39,7 @@ def test_a_batch_counts_all_of_its_frames(graph: Path) -> None:
 
 
 def test_requests_are_as_many_as_were_asked_for(graph: Path) -> None:
-    assert Load(graph, Configuration(hint="throughput", infer_requests=3), PICTURES).requests == 3
+    assert Load(graph, configure(hint="throughput", infer_requests=3), PICTURES).requests == 3
 
 
 def test_a_warm_window_takes_about_the_time_it_was_given(graph: Path) -> None:
@@ -49,7 +49,7 @@ def test_a_warm_window_takes_about_the_time_it_was_given(graph: Path) -> None:
 
 def test_a_batch_answers_the_same_and_mixed_pictures_do_not(graph: Path) -> None:
     alone = Load(graph, ONE, PICTURES).answers()
-    many = Load(graph, Configuration(infer_requests=1, batch=2), PICTURES).answers()
+    many = Load(graph, configure(infer_requests=1, batch=2), PICTURES).answers()
     assert same(alone, many)
     assert not same(alone, many[::-1])
     assert not same(alone, [answer[..., :1, :] for answer in many])
@@ -80,4 +80,4 @@ def test_an_input_of_any_size_is_refused(graph: Path, tmp_path: Path) -> None:
 
 def test_a_device_that_is_not_there_is_the_machines_fault(graph: Path) -> None:
     with pytest.raises(MachineError, match=r"NOSUCH can't run graph\.xml"):
-        Load(graph, Configuration(device="NOSUCH"), PICTURES)
+        Load(graph, configure(device="NOSUCH"), PICTURES)

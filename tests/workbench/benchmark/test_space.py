@@ -2,10 +2,10 @@
 
 import pytest
 
+from danmatte.contract.measurement import Measurement
 from danmatte_workbench.benchmark.space import Point, Space, best
 from danmatte_workbench.benchmark.windows import Timing
-from danmatte_workbench.configuration import Configuration, Setting
-from danmatte_workbench.measurement import Measurement
+from danmatte_workbench.configuration import Setting, configure
 from tests.workbench.facts import HOST
 
 SPACE = Space.cpu(4)
@@ -92,9 +92,9 @@ def test_latency_is_compared_with_one_picture_on_all_threads() -> None:
 
 
 def test_a_point_is_a_configuration_of_the_same_device_and_precision() -> None:
-    base = Configuration(device="AUTO", precision="bf16")
+    base = configure(device="AUTO", precision="bf16")
     found = point(Setting(4, 2, 2, 4), 1.0).configuration(base)
-    assert found == Configuration("AUTO", "throughput", "bf16", streams=2, threads=2, infer_requests=4, batch=4)
+    assert found == configure("AUTO", "throughput", "bf16", streams=2, threads=2, infer_requests=4, batch=4)
     assert Setting(1, 1, 2, 1).configuration(base).hint == "latency"
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from danmatte.contract.configuration import Configuration
 from danmatte_workbench.benchmark.bench import Task
 from danmatte_workbench.benchmark.space import BATCHES, Point, Space
 from danmatte_workbench.benchmark.sweep import Clock, Crew, search, sweep
 from danmatte_workbench.benchmark.windows import Timing
-from danmatte_workbench.configuration import Configuration, Setting
+from danmatte_workbench.configuration import Setting, configure
 from danmatte_workbench.errors import InputError, MachineError
 from danmatte_workbench.processes.child import Child
 from tests.workbench import inner
@@ -134,8 +135,8 @@ def test_a_graph_is_swept_within_its_budget(tmp_path: Path, pictures: list[np.nd
 @pytest.mark.parametrize(
     ("seconds", "base", "error", "says"),
     [
-        (0.0, Configuration(), InputError, "budget"),
-        (5.0, Configuration(device="NOSUCH"), MachineError, "NOSUCH"),
+        (0.0, configure(), InputError, "budget"),
+        (5.0, configure(device="NOSUCH"), MachineError, "NOSUCH"),
     ],
 )
 def test_what_cannot_be_swept_is_refused_before_anything_starts(

@@ -8,7 +8,7 @@ import openvino as ov
 import pytest
 from openvino import opset13 as ops
 
-from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.configuration import configure
 from danmatte_workbench.dataset import BACKGROUND, IGNORE, PERSON
 from danmatte_workbench.distillation import distillation, student
 from danmatte_workbench.distillation.views import View
@@ -16,7 +16,7 @@ from danmatte_workbench.errors import InputError
 from danmatte_workbench.runtimes import openvino
 from tests.workbench import inner
 
-F32 = Configuration(precision="f32")
+F32 = configure(precision="f32")
 LESSON = distillation.Lesson(steps=64, batch=2, rate=0.02, features=0.1, eight_bits=0.25, truth=0.0, seed=1)
 
 

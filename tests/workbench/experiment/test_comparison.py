@@ -9,7 +9,7 @@ import pytest
 
 from danmatte_workbench import dataset
 from danmatte_workbench.artifact import Artifact
-from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.configuration import configure
 from danmatte_workbench.dataset import Dataset
 from danmatte_workbench.errors import MachineError
 from danmatte_workbench.experiment.comparison import COMPARISONS, Comparing, Entrant
@@ -32,7 +32,7 @@ def comparing(source: Source, data: Dataset, folder: Path) -> Comparing:
 
 
 def entrant(source: Source, made: Artifact, **changes: object) -> Entrant:
-    return Entrant(contender("float", source, made, Configuration(**changes)), made.digest)
+    return Entrant(contender("float", source, made, configure(**changes)), made.digest)
 
 
 def asked(folder: Path) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.configuration import configure
 from danmatte_workbench.experiment.estimate import Estimate, Pace, afford
 from danmatte_workbench.experiment.result_cache import Results
 from danmatte_workbench.experiment.search import Effort, Plan
@@ -14,7 +14,7 @@ from tests.workbench.facts import HOST, recipe
 
 QUANTIZED = recipe(name="int8", steps=(StepSpec("cut", 1, {}), StepSpec("quantize", 1, {"frames": 64})))
 PRUNED = recipe(name="int8-pruned", steps=(*QUANTIZED.steps, StepSpec("prune", 1, {"share": 0.3, "frames": 96})))
-F32, BF16 = Configuration(), Configuration(precision="bf16")
+F32, BF16 = configure(), configure(precision="bf16")
 
 
 def pace(folder: Path, source_s: float = 0.2) -> Pace:

@@ -3,13 +3,14 @@
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
+from danmatte.contract.measurement import Measurement
 from danmatte_workbench.benchmark.interleaved import Rounds
 from danmatte_workbench.budget import Budget
 from danmatte_workbench.errors import BudgetError, InputError
 from danmatte_workbench.experiment.findings import Trial
 from danmatte_workbench.experiment.judge import check, choose, nearest, promise
-from danmatte_workbench.measurement import Measurement
 from tests.workbench.facts import measured, trial
 
 FAST = trial("fast", measured("throughput", 90), measured("latency", 9), measured("iou_drop", 0.1))
@@ -93,8 +94,8 @@ def test_who_has_not_raced_yet_may_still_win() -> None:
 @pytest.mark.parametrize(("speedup", "winner"), [(9.2, "f32"), (11.0, "bf16")])
 def test_what_only_runs_a_graph_otherwise_must_be_surely_faster(speedup: float, winner: str) -> None:
     """Or else noise would choose the precision."""
-    first = named("f32", replace(measured("speedup", 8.6), low=8.2, high=9.0))
-    other = named("bf16", replace(measured("speedup", speedup), low=speedup - 0.7, high=speedup + 0.7))
+    first = named("f32", structs.replace(measured("speedup", 8.6), low=8.2, high=9.0))
+    other = named("bf16", structs.replace(measured("speedup", speedup), low=speedup - 0.7, high=speedup + 0.7))
     assert choose([first, other], "throughput").name == winner
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from danmatte_workbench.configuration import Configuration
+from danmatte.contract.cores import count_cores
+from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.experiment import search
 from danmatte_workbench.experiment.estimate import SURE
 from danmatte_workbench.experiment.search import Plan, Wish
-from danmatte_workbench.hardware import usable_cores
 from danmatte_workbench.recipe import RECIPES, read
 from danmatte_workbench.runtimes import openvino
 
@@ -20,7 +20,7 @@ def test_every_plan_is_a_recipe_that_exists_in_a_precision_that_this_machine_has
     for plan in search.plan(effort).plans:
         assert read(RECIPES / f"{plan.recipe}.toml").steps
         assert plan.configuration.precision in openvino.precisions()
-        assert plan.configuration.threads == usable_cores()
+        assert plan.configuration.threads == count_cores()
 
 
 @pytest.mark.parametrize("effort", search.EFFORTS)
@@ -94,11 +94,11 @@ def test_a_size_is_tried_first_and_the_sources_own_as_well() -> None:
 
 
 def test_a_recipe_is_brought_to_its_size_just_before_it_is_quantized() -> None:
-    plan = Plan("int8", Configuration(), (289, 513))
+    plan = Plan("int8", configure(), (289, 513))
     kinds = [kind for kind, _ in plan.draft().steps]
     assert kinds == ["cut", "head", "preprocess", "reshape", "quantize"]
     assert plan.draft().steps[3] == ("reshape", {"height": 289, "width": 513})
-    assert [kind for kind, _ in Plan("float", Configuration(), (289, 513)).draft().steps][-1] == "reshape"
+    assert [kind for kind, _ in Plan("float", configure(), (289, 513)).draft().steps][-1] == "reshape"
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_another_device_chooses_its_own_streams() -> None:
 
 
 def test_an_unknown_effort_lists_the_known_ones() -> None:
-    with pytest.raises(InputError, match=r"quick, standard, thorough, received standart; did you mean standard\?"):
+    with pytest.raises(InputError, match=r"quick, standard, thorough, received standart; did you mean 'standard'\?"):
         search.plan("standart")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.graph.classes import two_classes
 from danmatte_workbench.graph.trimming import tidy
@@ -13,7 +13,7 @@ from danmatte_workbench.runtimes import conversion, openvino
 from tests.workbench import graphs
 
 SHAPE = (1, graphs.SIDE, graphs.SIDE, 3)
-F32 = Configuration(precision="f32")
+F32 = configure(precision="f32")
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_a_part_takes_pictures_with_their_channels_last(onnx: Path, tmp_path: Pa
     ("inputs", "output", "says"),
     [
         ("0:nod_1", "c", "has no node nod_1|has no node 0:nod_1"),
-        ("0:node_1", "larg", "has no node larg; the nearest are"),
+        ("0:node_1", "larg", "has no node larg; did you mean"),
         ("phot", "c", "has no input phot; give a node's input port as 0:node"),
         ("7:node_1", "c", "has no node 7:node_1"),
     ],

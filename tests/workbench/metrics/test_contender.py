@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from danmatte_workbench.benchmark.interleaved import hold
-from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.configuration import configure, reconfigure
 from danmatte_workbench.dataset import Dataset
 from danmatte_workbench.metrics.contender import Contender, cooked, stock
 from danmatte_workbench.steps import Shrink, StepContext
 from tests.workbench import tiny
 from tests.workbench.conftest import Build, Describe
 
-ONE = Configuration(hint="throughput", precision="f32", streams=1, threads=1, infer_requests=2)
+ONE = configure(hint="throughput", precision="f32", streams=1, threads=1, infer_requests=2)
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_its_masks_lie_where_the_sources_do(shrunk: Contender, describe: Describ
 def test_it_is_timed_from_such_pictures_to_masks_of_their_size(
     shrunk: Contender, labelled: Dataset, hint: str, tmp_path: Path
 ) -> None:
-    watched = Watched(**vars(shrunk) | {"configuration": replace(ONE, hint=hint)}, diary=tmp_path / "diary")
+    watched = Watched(**vars(shrunk) | {"configuration": reconfigure(ONE, hint=hint)}, diary=tmp_path / "diary")
     hold([watched], [sample.pixels for sample in labelled.shuffled(2)], rounds=1, round_s=0.05)
     assert set((tmp_path / "diary").read_text().split(";")) == {"(1, 65, 65, 3) in", "(65, 65) out", ""}
 

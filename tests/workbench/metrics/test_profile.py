@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from danmatte_workbench.artifact import Artifact, Port
-from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import InputError, MachineError
 from danmatte_workbench.metrics.profile import Layer, beside, inputs, profile, shares
 from danmatte_workbench.runtimes.layer_times import computed_in
 from tests.workbench import tiny
 from tests.workbench.conftest import Build
 
-F32 = Configuration(precision="f32")
+F32 = configure(precision="f32")
 
 
 def layer(name: str, kind: str = "Convolution", precision: str = "i8", ms: float = 1.0) -> Layer:
@@ -77,7 +77,7 @@ def test_no_pictures_are_refused(built: Build) -> None:
 def test_a_device_that_is_not_there_is_the_machines_fault(built: Build) -> None:
     graph = built(tiny.PLAIN)
     with pytest.raises(MachineError, match="NPU can't run"):
-        profile(graph, Configuration(device="NPU"), inputs(graph), runs=1)
+        profile(graph, configure(device="NPU"), inputs(graph), runs=1)
 
 
 def test_inputs_are_pictures_where_the_graph_takes_them_and_noise_elsewhere(built: Build) -> None:

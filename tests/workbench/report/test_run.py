@@ -50,8 +50,11 @@ def test_the_file_itself_may_be_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (put("wnner", value="a"), "unknown field `wnner`; did you mean winner?"),
-        (put("trials", 2, "accpted", value=True), "unknown field `accpted` - at `$.trials[2]`; did you mean accepted?"),
+        (put("wnner", value="a"), "unknown field `wnner`; did you mean 'winner'?"),
+        (
+            put("trials", 2, "accpted", value=True),
+            "`accpted` - at `$.trials[2]`; did you mean 'accepted'?",
+        ),
         (put("schema", value=2), "at `$.schema`"),
         (put("seconds", value="long"), "Expected `float`, got `str` - at `$.seconds`"),
         (put("trials", 0, "name", value=""), "at `$.trials[0].name`"),

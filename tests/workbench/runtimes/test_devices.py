@@ -2,7 +2,7 @@
 
 import pytest
 
-from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import MachineError
 from danmatte_workbench.runtimes.devices import check_device, devices, is_cpu, properties
 
@@ -25,17 +25,17 @@ def test_what_is_there_can_be_used(text: str) -> None:
         ("NPU", r"NPU isn't on this machine; there is CPU"),
         ("CPU.1", r"CPU\.1 isn't on this machine"),
         ("CPU.0", r"CPU\.0 isn't on this machine"),
-        ("cpu", r"'cpu' is no device that OpenVINO knows; did you mean CPU\?; there is CPU"),
-        ("GUP", r"did you mean GPU\?"),
-        ("ATUO", r"did you mean AUTO\?"),
+        ("cpu", r"'cpu' is no device that OpenVINO knows; did you mean 'CPU'\?; there is CPU"),
+        ("GUP", r"did you mean 'GPU'\?"),
+        ("ATUO", r"did you mean 'AUTO'\?"),
         ("", r"'' is no device"),
-        ("HETRO:CPU", r"expected AUTO, BATCH, HETERO, MULTI before the colon; did you mean HETERO\?"),
+        ("HETRO:CPU", r"expected AUTO, BATCH, HETERO, MULTI before the colon; did you mean 'HETERO'\?"),
         ("HETERO", r"expected devices, such as HETERO:CPU"),
         ("MULTI:", r"expected devices, such as MULTI:CPU"),
         ("MULTI:CPU,,CPU", r"expected devices between commas, received ''"),
         ("MULTI:-CPU", r"only AUTO can leave devices out, received -CPU"),
         ("AUTO:-CPU", r"leaves out everything"),
-        ("AUTO:-GUP", r"no device GUP; did you mean GPU\?"),
+        ("AUTO:-GUP", r"no device GUP; did you mean 'GPU'\?"),
     ],
 )
 def test_what_is_not_there_is_refused_with_what_is(text: str, says: str) -> None:
@@ -63,14 +63,14 @@ def test_the_cpu_of_this_machine_is_found_and_described() -> None:
 
 
 def test_threads_and_pinning_are_told_to_the_cpu_alone() -> None:
-    told = properties(Configuration(streams=2, threads=3), pinning=False)
+    told = properties(configure(streams=2, threads=3), pinning=False)
     assert (told["NUM_STREAMS"], told["INFERENCE_NUM_THREADS"], told["ENABLE_CPU_PINNING"]) == (2, 3, False)
-    other = properties(Configuration(device="HETERO:GPU,CPU", streams=2, threads=3), pinning=True)
+    other = properties(configure(device="HETERO:GPU,CPU", streams=2, threads=3), pinning=True)
     assert other == {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": 2}
 
 
 def test_what_is_left_to_the_plugin_is_not_told() -> None:
-    assert properties(Configuration()) == {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    assert properties(configure()) == {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ def test_levels_come_oldest_first() -> None:
 
 
 def test_an_unknown_level_is_refused_with_the_nearest() -> None:
-    with pytest.raises(InputError, match=r"received avx512_core_vni; did you mean AVX512_CORE_VNNI\?"):
+    with pytest.raises(InputError, match=r"received avx512_core_vni; did you mean 'AVX512_CORE_VNNI'\?"):
         ordered(["avx512_core_vni"])
 
 

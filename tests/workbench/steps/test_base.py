@@ -24,8 +24,8 @@ def test_fields_that_a_recipe_gives_win(plain: Source) -> None:
 @pytest.mark.parametrize(
     ("kind", "fields", "says"),
     [
-        ("quantise", {}, r"unknown step quantise; did you mean quantize\?"),
-        ("quantize", {"presets": "mixed"}, r"step quantize: unknown field presets; did you mean preset\?"),
+        ("quantise", {}, r"unknown step quantise; did you mean 'quantize'\?"),
+        ("quantize", {"presets": "mixed"}, r"step quantize: unknown field presets; did you mean 'preset'\?"),
         ("quantize", {"preset": "fast"}, "preset: expected performance or mixed, found 'fast'"),
         ("zzz", {}, "unknown step zzz; known are"),
     ],

@@ -6,7 +6,7 @@ import numpy as np
 import openvino as ov
 import pytest
 
-from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.configuration import configure
 from danmatte_workbench.dataset import IGNORE
 from danmatte_workbench.distillation import distillation, student
 from danmatte_workbench.distillation.views import View
@@ -16,7 +16,7 @@ from danmatte_workbench.runtimes import openvino
 from danmatte_workbench.steps import Fuse
 from tests.workbench import blocks, inner
 
-F32 = Configuration(precision="f32")
+F32 = configure(precision="f32")
 
 
 def graph(folder: Path) -> ov.Model:

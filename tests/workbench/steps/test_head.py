@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from danmatte_workbench.configuration import Configuration
+from danmatte.contract.grid import Grid
+from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import InputError
-from danmatte_workbench.framing import Grid
 from danmatte_workbench.graph import surgery
 from danmatte_workbench.runtimes import openvino, tensorflow
 from tests.workbench import tiny
@@ -20,7 +20,7 @@ WANTED = [tiny.PLAIN, tiny.VOC, tiny.BGR]
 @pytest.mark.parametrize("wanted", WANTED, ids=lambda wanted: wanted.name)
 def test_the_person_is_where_tensorflows_logits_say(built: Build, describe: Describe, wanted: Tiny) -> None:
     source = describe(wanted)
-    infer = openvino.runner(built(wanted).path, Configuration(precision="f32"))
+    infer = openvino.runner(built(wanted).path, configure(precision="f32"))
     logits = tensorflow.runner(source.path, feed=source.picture, fetch="logits/semantic/BiasAdd:0")
     for seed in range(6):
         pixels = tiny.scene(seed, *source.size)[0][None]
@@ -34,7 +34,7 @@ def test_the_person_is_where_tensorflows_logits_say(built: Build, describe: Desc
 
 @pytest.mark.parametrize(
     ("wanted", "place"),
-    [(tiny.PLAIN, Grid.aligned), (tiny.HALVES, Grid.halves), (tiny.LEGACY, Grid.cornered)],
+    [(tiny.PLAIN, Grid.align_corners), (tiny.HALVES, Grid.half_pixel), (tiny.LEGACY, Grid.asymmetric)],
     ids=["aligned", "halves", "cornered"],
 )
 def test_the_grid_is_that_of_the_resize_it_replaces(built: Build, wanted: Tiny, place) -> None:

@@ -8,7 +8,7 @@ import openvino as ov
 import pytest
 from openvino import opset13 as ops
 
-from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.graph import preprocessing, reshaping, surgery
 from danmatte_workbench.runtimes import openvino
@@ -17,7 +17,7 @@ from tests.workbench import tiny
 from tests.workbench.conftest import Build, Describe
 from tests.workbench.tiny import Tiny
 
-F32 = Configuration(precision="f32")
+F32 = configure(precision="f32")
 
 
 @pytest.mark.parametrize("wanted", [tiny.PLAIN, tiny.BGR], ids=lambda wanted: wanted.name)
@@ -33,7 +33,7 @@ def test_pixels_give_what_normalised_floats_gave(describe: Describe, tmp_path: P
     pixels = np.random.default_rng(0).integers(0, 256, source.shape, dtype=np.uint8)
     colours = pixels[..., ::-1] if wanted.colour == "BGR" else pixels
     normalised = ((colours - np.array(wanted.mean)) / np.array(wanted.scale)).astype(np.float32)
-    f32 = Configuration(precision="f32")
+    f32 = configure(precision="f32")
     expected = openvino.runner(floats, f32)(normalised)
     assert np.abs(openvino.runner(artifact.path, f32)(pixels) - expected).max() < 1e-5
 

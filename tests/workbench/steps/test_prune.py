@@ -6,7 +6,7 @@ import numpy as np
 import openvino as ov
 import pytest
 
-from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.pruning import pruning
 from danmatte_workbench.runtimes import openvino
@@ -14,7 +14,7 @@ from danmatte_workbench.steps import Prune
 from tests.workbench import inner, tiny
 from tests.workbench.conftest import Build
 
-F32 = Configuration(precision="f32")
+F32 = configure(precision="f32")
 
 
 def pictures(seed: int, count: int = 6) -> list[np.ndarray]:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from openvino import opset13 as ops
 
-from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.graph import preprocessing
 from danmatte_workbench.quantization import nncf
@@ -24,19 +24,19 @@ from danmatte_workbench.steps import Quantize, StepContext
 from tests.workbench import inner, tiny
 from tests.workbench.conftest import Build
 
-F32 = Configuration(precision="f32")
+F32 = configure(precision="f32")
 ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"preset": "mixd"}, "preset: expected performance or mixed, found 'mixd'; did you mean mixed"),
+        ({"preset": "mixd"}, "preset: expected performance or mixed, found 'mixd'; did you mean 'mixed"),
         ({"bias_correction": "slow"}, "bias_correction: expected fast, accurate or none, found 'slow'"),
-        ({"overflow_fix": "enabled"}, "did you mean enable"),
+        ({"overflow_fix": "enabled"}, "did you mean 'enable"),
         ({"activations_max": "quantile"}, "expected statistic/aggregator, such as quantile/mean, found 'quantile'"),
-        ({"activations_max": "quantil/mean"}, "activations_max: statistic: .* did you mean quantile"),
-        ({"weights_min": "min/mediam"}, "weights_min: aggregator: .* did you mean median"),
+        ({"activations_max": "quantil/mean"}, "activations_max: statistic: .* did you mean 'quantile"),
+        ({"weights_min": "min/mediam"}, "weights_min: aggregator: .* did you mean 'median"),
         ({"outliers": 0.7}, "outliers: expected a number from 0 to 0.5, found 0.7"),
         ({"ignored_names": "one"}, "ignored_names: expected a list of texts, found 'one'"),
         ({"ignored_patterns": ("(",)}, "isn't a regular expression"),
@@ -119,8 +119,8 @@ def test_what_is_ignored_stays_in_floating_point(tmp_path: Path, scope: str) -> 
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"ignored_names": ("Convolutoin_5",)}, "has no Convolutoin_5; did you mean Convolution_"),
-        ({"ignored_types": ("GroupConvolutions",)}, r"did you mean GroupConvolution\?"),
+        ({"ignored_names": ("Convolutoin_5",)}, "has no Convolutoin_5; did you mean 'Convolution_"),
+        ({"ignored_types": ("GroupConvolutions",)}, r"did you mean 'GroupConvolution'\?"),
         ({"ignored_patterns": ("nothing.*",)}, "'nothing.*' matches no node, such as"),
     ],
 )

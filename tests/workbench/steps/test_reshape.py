@@ -7,9 +7,9 @@ import openvino as ov
 import pytest
 from openvino import opset13 as ops
 
-from danmatte_workbench.configuration import Configuration
+from danmatte.contract.grid import Grid
+from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import InputError
-from danmatte_workbench.framing import Grid
 from danmatte_workbench.graph import reshaping, surgery
 from danmatte_workbench.runtimes import openvino
 from danmatte_workbench.source import Source
@@ -18,7 +18,7 @@ from tests.workbench import tiny
 from tests.workbench.conftest import Build, Describe
 from tests.workbench.tiny import Tiny
 
-F32 = Configuration(precision="f32")
+F32 = configure(precision="f32")
 LARGE, EVEN = Tiny(name="large", side=97), Tiny(name="even", side=64)
 
 
@@ -58,7 +58,7 @@ def test_there_and_back_is_the_same_graph(describe: Describe, tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("wanted", "place"),
-    [(tiny.PLAIN, Grid.aligned), (tiny.HALVES, Grid.halves), (tiny.LEGACY, Grid.cornered)],
+    [(tiny.PLAIN, Grid.align_corners), (tiny.HALVES, Grid.half_pixel), (tiny.LEGACY, Grid.asymmetric)],
     ids=["aligned", "halves", "cornered"],
 )
 def test_the_noted_grid_moves_with_the_sizes(built: Build, describe: Describe, tmp_path: Path, wanted: Tiny, place):

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.graph import surgery
 from danmatte_workbench.runtimes import openvino
@@ -28,7 +28,7 @@ def test_a_graph_brought_back_is_the_one_that_was_trained(describe: Describe, tm
     )
     assert made.outputs[0].shape == meant.outputs[0].shape == (1, 17, 17, 2)
     values = np.random.default_rng(0).uniform(-1, 1, (1, 65, 65, 3)).astype(np.float32)
-    f32 = Configuration(precision="f32")
+    f32 = configure(precision="f32")
     difference = openvino.runner(made.path, f32)(values) - openvino.runner(meant.path, f32)(values)
     assert np.abs(difference).max() < 1e-4
 

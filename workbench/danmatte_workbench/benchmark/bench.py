@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
+from danmatte.contract.configuration import Configuration
+from danmatte.contract.measurement import Host
 from danmatte_workbench.benchmark.load import Load, same
 from danmatte_workbench.benchmark.windows import Patience, Timing, gather
-from danmatte_workbench.configuration import Configuration, Setting
+from danmatte_workbench.configuration import Setting
 from danmatte_workbench.errors import InputError
-from danmatte_workbench.measurement import Host
 
 PROBED = 4  # pictures whose answers are compared, alone and in a batch
 

@@ -18,12 +18,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from danmatte.contract.measurement import Measurement
 from danmatte_workbench import hardware
 from danmatte_workbench.benchmark.windows import Patience, Window, gather
 from danmatte_workbench.budget import DISAGREEMENT, IOU_DROP
 from danmatte_workbench.dataset import BACKGROUND, PERSON, Dataset
 from danmatte_workbench.errors import InputError, WorkbenchError
-from danmatte_workbench.measurement import Measurement
 from danmatte_workbench.metrics import accuracy, agreement
 from danmatte_workbench.metrics.accuracy import Score, score
 from danmatte_workbench.metrics.contender import Contender
@@ -126,7 +126,7 @@ class Runner:
 
         self._work = work
         contender = work.contender
-        pictures = [contender.framing.prepare(sample.pixels) for sample in work.data.shuffled(PICTURES)]
+        pictures = [contender.framing.fit_exactly(sample.pixels) for sample in work.data.shuffled(PICTURES)]
         self._load = Load(contender.path, contender.configuration, pictures)
         self._window = self._load.warm(WINDOW_S)
 

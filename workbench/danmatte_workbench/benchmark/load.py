@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import openvino as ov
 
+from danmatte.contract.configuration import Configuration
 from danmatte_workbench.benchmark.windows import Window
-from danmatte_workbench.configuration import Configuration
 from danmatte_workbench.errors import InputError, MachineError
 from danmatte_workbench.graph.batching import batched
 from danmatte_workbench.runtimes import openvino

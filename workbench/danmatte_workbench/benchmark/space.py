@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from danmatte.contract.configuration import Configuration
 from danmatte_workbench.benchmark.windows import Timing
-from danmatte_workbench.configuration import Configuration, Setting
+from danmatte_workbench.configuration import Setting
 
 BATCHES = (1, 2, 4, 8, 16)
 AXES = ("batch", "streams", "threads", "requests", "pinning")

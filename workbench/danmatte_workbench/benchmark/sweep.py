@@ -20,11 +20,13 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
+from danmatte.contract.configuration import Configuration
+from danmatte.contract.cores import count_cores
 from danmatte_workbench import hardware
 from danmatte_workbench.artifact import Artifact
 from danmatte_workbench.benchmark.space import REQUESTS, Point, Space, best
 from danmatte_workbench.benchmark.windows import Timing
-from danmatte_workbench.configuration import Configuration, Setting
+from danmatte_workbench.configuration import Setting, configure
 from danmatte_workbench.errors import InputError, MachineError, WorkbenchError
 from danmatte_workbench.processes.child import Child
 
@@ -57,9 +59,9 @@ def sweep(
 
     if not budget_s > 0:
         raise InputError(f"a sweep's budget: expected seconds above 0, received {budget_s}")
-    base = base or Configuration()
+    base = base or configure()
     devices.check_device(base.device)
-    space = Space.cpu(hardware.usable_cores()) if devices.is_cpu(base.device) else Space.accelerator()
+    space = Space.cpu(count_cores()) if devices.is_cpu(base.device) else Space.accelerator()
     window_s = min(max(budget_s / 200, WINDOW_S[0]), WINDOW_S[1])
     job = Job(artifact.path, base, tuple(pictures[:PICTURES]), space.reference, window_s, hardware.host())
     clock = Clock(time.monotonic() + budget_s, budget_s / SHARE)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from danmatte_workbench.measurement import Host, Measurement
+from danmatte.contract.measurement import Host, Measurement
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec import structs
+
 from danmatte_workbench.errors import InputError
 
 if TYPE_CHECKING:
-    from danmatte_workbench.measurement import Host, Measurement
+    from danmatte.contract.measurement import Host, Measurement
     from danmatte_workbench.metrics.accuracy import Score
     from danmatte_workbench.metrics.contender import Contender
 
@@ -109,7 +111,6 @@ def _show(figures: "dict[str, dict[str, Measurement]]", name: str, console: Any)
 
 
 def _facts(model: str, figures: "dict[str, dict[str, Measurement]]", host: "Host") -> dict[str, Any]:
-    import dataclasses
 
     numbers = {
         label: {
@@ -124,4 +125,4 @@ def _facts(model: str, figures: "dict[str, dict[str, Measurement]]", host: "Host
         }
         for label, found in figures.items()
     }
-    return {"model": model, "host": dataclasses.asdict(host), "scenes": numbers}
+    return {"model": model, "host": structs.asdict(host), "scenes": numbers}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from danmatte_workbench.artifact import GRAPH, WEIGHTS
+from danmatte.contract.artifact import GRAPH, WEIGHTS
 from danmatte_workbench.errors import BudgetError, MachineError
 from danmatte_workbench.experiment import judge
 from danmatte_workbench.experiment.experiment import Experiment

@@ -4,13 +4,15 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec import structs
+
 from danmatte_workbench.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from danmatte.contract.configuration import Configuration
     from danmatte_workbench.artifact import Artifact
-    from danmatte_workbench.configuration import Configuration
     from danmatte_workbench.metrics.profile import Layer
 
 ROWS = 25
@@ -33,12 +35,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Print shares by kind and precision, and the most expensive layers."""
     from rich.console import Console
 
-    from danmatte_workbench.configuration import Configuration
+    from danmatte_workbench.configuration import configure
 
     for name in ("threads", "runs", "rows"):
         if getattr(arguments, name) < (name != "threads"):
             raise InputError(f"--{name}: expected a positive number, received {getattr(arguments, name)}")
-    configuration = Configuration(
+    configuration = configure(
         device=arguments.device, precision=arguments.precision, streams=1, threads=arguments.threads
     )
     console = Console()
@@ -70,7 +72,7 @@ def _profiled(
 
 
 def _artifact(name: str) -> "Artifact":
-    from danmatte_workbench.artifact import GRAPH
+    from danmatte.contract.artifact import GRAPH
     from danmatte_workbench.runtimes import openvino
     from danmatte_workbench.source import models_folder
 
@@ -145,8 +147,8 @@ def _write(found: "dict[str, tuple[Layer, ...]]", configuration: "Configuration"
     from danmatte_workbench import hardware
 
     facts = {
-        "host": dataclasses.asdict(hardware.host()),
-        "configuration": dataclasses.asdict(configuration),
+        "host": structs.asdict(hardware.host()),
+        "configuration": structs.asdict(configuration),
         "graphs": {name: [dataclasses.asdict(layer) for layer in layers] for name, layers in found.items()},
     }
     try:

@@ -2,11 +2,12 @@
 
 import argparse
 import dataclasses
-import json
 import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import structs
 
 from danmatte_workbench.errors import InputError
 
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from danmatte.contract.configuration import Configuration
     from danmatte_workbench.artifact import Artifact
     from danmatte_workbench.benchmark.space import Point
-    from danmatte_workbench.configuration import Configuration
 
 SECONDS = 60.0
 PICTURES = 8
@@ -40,6 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from danmatte_workbench.benchmark.sweep import best, sweep
+    from danmatte_workbench.configuration import reconfigure
     from danmatte_workbench.hardware import limits
     from danmatte_workbench.runtimes import devices, openvino
     from danmatte_workbench.source import models_folder
@@ -47,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     path, base = _graph(arguments.model, arguments.models or models_folder())
     wanted = {"device": arguments.device, "precision": arguments.precision}
-    base = dataclasses.replace(base, **{name: value for name, value in wanted.items() if value is not None})
+    base = reconfigure(base, **{name: value for name, value in wanted.items() if value is not None})
     devices.check_device(base.device)
     artifact = openvino.describe(path)
     pictures = _pictures(artifact, arguments.data)
@@ -79,20 +81,20 @@ def _seconds(text: str) -> float:
 
 def _graph(name: str, models: Path) -> "tuple[Path, Configuration]":
     """The IR, and the device and precision that its manifest says, if it has one."""
+    from danmatte.contract import ManifestError
+    from danmatte.contract.artifact import GRAPH, MANIFEST, read_manifest
     from danmatte_workbench import source
-    from danmatte_workbench.artifact import GRAPH
-    from danmatte_workbench.configuration import Configuration
+    from danmatte_workbench.configuration import configure
 
     for folder in (models / name, Path(name)):
-        manifest = folder / "manifest.json"
-        if manifest.is_file():
+        if (folder / MANIFEST).is_file():
             try:
-                return folder / GRAPH, Configuration(**json.loads(manifest.read_text("utf-8"))["configuration"])
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                raise InputError(f"{manifest}: isn't a published version's: {error}") from error
+                return folder / GRAPH, read_manifest(folder).configuration
+            except ManifestError as error:
+                raise InputError(f"{folder}: isn't a published version: {error}") from error
     path = Path(name)
     if path.suffix == ".xml" and path.is_file():
-        return path, Configuration()
+        return path, configure()
     source.find(name, models)  # raises, with the nearest name, what is neither file nor model
     versions = sorted(found.parent.name for found in (models / name).glob("*/manifest.json"))
     hint = f"; its versions are {', '.join(f'{name}/{version}' for version in versions)}" if versions else ""
@@ -103,8 +105,8 @@ def _pictures(artifact: "Artifact", data: Path | None) -> "list[np.ndarray]":
     """Frames stretched to the input's size, or noise of its shape, from a fixed seed."""
     import numpy as np
 
+    from danmatte.contract.framing import Framing
     from danmatte_workbench.dataset import load
-    from danmatte_workbench.framing import Framing
 
     shape, dtype = artifact.inputs[0].shape, artifact.inputs[0].dtype
     if min(shape, default=0) < 1:
@@ -116,7 +118,7 @@ def _pictures(artifact: "Artifact", data: Path | None) -> "list[np.ndarray]":
     if len(shape) != 4 or shape[0] != 1 or shape[3] != 3:
         raise InputError(f"--data: frames go to an input of [1, H, W, 3], {artifact.path} has {list(shape)}")
     framing = Framing((shape[1], shape[2]))
-    return [framing.prepare(sample.pixels) for sample in load(data).shuffled(PICTURES)]
+    return [framing.fit_exactly(sample.pixels) for sample in load(data).shuffled(PICTURES)]
 
 
 def _table(points: "Sequence[Point]", path: Path) -> Any:
@@ -149,7 +151,7 @@ def _write(points: "Sequence[Point]", artifact: "Artifact", base: "Configuration
     ]
     content = {
         "graph": {"path": str(artifact.path), "digest": artifact.digest},
-        "base": dataclasses.asdict(base),
+        "base": structs.asdict(base),
         "hardware": dataclasses.asdict(hardware()),
         "points": [point.facts() for point in points],
         "curves": drawn,

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 
+from danmatte.contract.configuration import Configuration
 from danmatte_workbench.artifact import Artifact
 from danmatte_workbench.benchmark import sweep
 from danmatte_workbench.benchmark.isa import isa
-from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import WorkbenchError
 from danmatte_workbench.experiment import painting
 from danmatte_workbench.experiment.comparison import Comparing, Entrant
@@ -77,7 +79,7 @@ class Analyst:
             faster = sweep.best(single, base.hint, max_latency_ms=max_latency_ms or math.inf)
             return [
                 [_only(point.facts(), POINT) | {"who": name} for point in points],
-                dataclasses.asdict(faster.configuration(base)) if faster else None,
+                structs.asdict(faster.configuration(base)) if faster else None,
             ]
 
         question = self._question(artifact, base, budget_s)
@@ -147,16 +149,16 @@ class Analyst:
 
     def _pictures(self, artifact: Artifact) -> list[np.ndarray]:
         """As the graph takes them."""
-        framing = cooked("", self.source, artifact, Configuration()).framing
-        return [framing.prepare(sample.pixels) for sample in self.comparing.data.shuffled(PICTURES)]
+        framing = cooked("", self.source, artifact, configure()).framing
+        return [framing.fit_exactly(sample.pixels) for sample in self.comparing.data.shuffled(PICTURES)]
 
     def _question(self, artifact: Artifact, configuration: Configuration, budget_s: float) -> dict[str, Any]:
         return {
             "graph": artifact.digest,
-            "configuration": dataclasses.asdict(configuration),
+            "configuration": structs.asdict(configuration),
             "frames": self.comparing.frames,
             "budget_s": budget_s,
-            "host": dataclasses.asdict(self.comparing.host),
+            "host": structs.asdict(self.comparing.host),
         }
 
     def _kept(self, kind: str, question: dict[str, Any], text: str, look: Callable[[], Any]) -> Any:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from danmatte.contract.measurement import Host, Measurement
 from danmatte_workbench.budget import DISAGREEMENT
 from danmatte_workbench.dataset import BACKGROUND, PERSON, Dataset
-from danmatte_workbench.measurement import Host, Measurement
 from danmatte_workbench.metrics import agreement
 from danmatte_workbench.metrics.accuracy import Score, score
 from danmatte_workbench.metrics.contender import Contender
@@ -20,7 +20,7 @@ TOP1 = "top1"
 
 def clock(contender: Contender, dataset: Dataset) -> float:
     """Seconds of one inference, the fastest of a few: enough to guess what hundreds will take."""
-    pictures = [contender.framing.prepare(sample.pixels) for sample in dataset]
+    pictures = [contender.framing.fit_exactly(sample.pixels) for sample in dataset]
     run = contender.open_all()
     run(pictures[0])
     took = []

@@ -11,11 +11,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from danmatte.contract.measurement import Host, Measurement
 from danmatte_workbench.budget import IOU_DROP
 from danmatte_workbench.dataset import Dataset
 from danmatte_workbench.experiment.answers import agree, answer, believe, compare
 from danmatte_workbench.experiment.result_cache import Results
-from danmatte_workbench.measurement import Host, Measurement
 from danmatte_workbench.metrics import accuracy
 from danmatte_workbench.metrics.accuracy import Score
 from danmatte_workbench.metrics.contender import Contender, stock
@@ -171,4 +173,4 @@ class Comparing:
 
 def _plain(items: Sequence[Score] | Sequence[Measurement]) -> list[dict[str, Any]]:
     """As data, without the host that the question names."""
-    return [{name: value for name, value in dataclasses.asdict(item).items() if name != "host"} for item in items]
+    return [{name: value for name, value in msgspec.to_builtins(item).items() if name != "host"} for item in items]

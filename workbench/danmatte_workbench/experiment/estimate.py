@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from danmatte.contract.measurement import Host
 from danmatte_workbench.experiment.progress import about
 from danmatte_workbench.experiment.result_cache import Results
 from danmatte_workbench.experiment.search import Effort, Plan
-from danmatte_workbench.measurement import Host
 from danmatte_workbench.recipe import Recipe
 
 DURATIONS = "durations"

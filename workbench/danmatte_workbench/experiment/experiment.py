@@ -1,16 +1,19 @@
 """One run: cook the recipes, measure every candidate against the source, and tell what came of it."""
 
-import dataclasses
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from msgspec import structs
+
+from danmatte.contract.configuration import Configuration
+from danmatte.contract.measurement import Host, Measurement
 from danmatte_workbench import hardware
 from danmatte_workbench.benchmark.interleaved import PATIENCE, Rounds
 from danmatte_workbench.budget import LATENCY, Budget, Verdict
-from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.configuration import configure
 from danmatte_workbench.dataset import Dataset
 from danmatte_workbench.errors import WorkbenchError
 from danmatte_workbench.experiment import judge
@@ -24,7 +27,6 @@ from danmatte_workbench.experiment.race import GROUP, Heats, Standings, Track
 from danmatte_workbench.experiment.result_cache import Results
 from danmatte_workbench.experiment.schedule import Schedule
 from danmatte_workbench.experiment.search import Effort, Plan
-from danmatte_workbench.measurement import Host, Measurement
 from danmatte_workbench.metrics.contender import cooked
 from danmatte_workbench.processes.child import isolated
 from danmatte_workbench.processes.limits import Limits
@@ -90,7 +92,7 @@ class Experiment:
     def pace(self) -> Pace:
         """From one inference of the source, which is timed once."""
         own = original(self.source)
-        question = {**own.facts, "host": dataclasses.asdict(self.host)}
+        question = {**own.facts, "host": structs.asdict(self.host)}
         source_s = self.results.get(PACES, question)
         if source_s is None:
             with self.progress.task("pace", f"timing {own.contender.name}"):
@@ -145,7 +147,7 @@ class Experiment:
         """Stock, its switch off and on where there is one, and OpenVINO's default and NNCF's of the whole graph."""
         found = {item.contender.name: item for item in (original(self.source), original(self.source, onednn=False))}
         for recipe, name in UNCUT.items():
-            plan = Plan(recipe, Configuration(device=self.device))
+            plan = Plan(recipe, configure(device=self.device))
             try:
                 order = self._cooked(plan)
                 entrant = self.schedule.entrant(plan, order)

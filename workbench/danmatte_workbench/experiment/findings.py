@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
+from danmatte.contract.configuration import Configuration
+from danmatte.contract.measurement import Host, Measurement
 from danmatte_workbench.budget import Budget, Verdict
-from danmatte_workbench.configuration import Configuration
 from danmatte_workbench.experiment.store import Candidate
-from danmatte_workbench.measurement import Host, Measurement
 from danmatte_workbench.source import Source
 
 THROUGHPUT, SPEEDUP = "throughput", "speedup"

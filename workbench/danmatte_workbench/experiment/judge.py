@@ -1,15 +1,15 @@
 """Who wins."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
+from msgspec.structs import replace
 
+from danmatte.contract.measurement import Measurement
 from danmatte_workbench.benchmark.interleaved import Rounds
 from danmatte_workbench.budget import DISAGREEMENT, IOU_DROP, LATENCY, Budget
 from danmatte_workbench.errors import BudgetError, InputError
 from danmatte_workbench.experiment.findings import SPEEDUP, THROUGHPUT, Trial
-from danmatte_workbench.measurement import Measurement
 
 OBJECTIVES = (THROUGHPUT, LATENCY)
 

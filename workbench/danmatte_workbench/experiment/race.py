@@ -1,20 +1,20 @@
 """Speed of all contenders, in heats: all for a few rounds, the best for many, and each round kept as it ends."""
 
-import dataclasses
 import hashlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 
+from danmatte.contract.measurement import Host, Measurement
 from danmatte_workbench.benchmark.interleaved import Lap, Ring, Rounds
 from danmatte_workbench.budget import LATENCY
 from danmatte_workbench.errors import MachineError, WorkbenchError
 from danmatte_workbench.experiment.comparison import Entrant
 from danmatte_workbench.experiment.findings import SPEEDUP, THROUGHPUT
 from danmatte_workbench.experiment.result_cache import Results
-from danmatte_workbench.measurement import Host, Measurement
 from danmatte_workbench.processes.limits import Limits
 
 ROUNDS = "rounds"
@@ -114,14 +114,14 @@ class Race:
             {
                 **entrant.facts,
                 "name": entrant.contender.name,
-                "configuration": dataclasses.asdict(entrant.contender.configuration),
+                "configuration": structs.asdict(entrant.contender.configuration),
                 "onednn": entrant.contender.onednn,
                 "canvas": entrant.contender.canvas,
             }
             for entrant in entrants
         ]
         frames = hashlib.sha256(b"".join(frame.tobytes() for frame in self._track.frames)).hexdigest()
-        host = dataclasses.asdict(self._track.host)
+        host = structs.asdict(self._track.host)
         return {"entrants": facts, "frames": frames, "round_s": self._track.round_s, "host": host}
 
 

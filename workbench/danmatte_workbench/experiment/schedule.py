@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import structs
+
 from danmatte_workbench.budget import Verdict
 from danmatte_workbench.errors import WorkbenchError
 from danmatte_workbench.experiment.building import Cooking, Order
@@ -57,7 +59,7 @@ class Schedule:
             "frames": [self.comparing.frames, len(self.cooking.calibration)],
             "effort": effort,
             "plans": [[plan.name, self._key(plan)] for plan in self.effort.plans],
-            "host": dataclasses.asdict(self.pace.host),
+            "host": structs.asdict(self.pace.host),
         }
 
     def _key(self, plan: Plan) -> str:

@@ -1,6 +1,5 @@
 """What is tried at which effort: something safe, then the most promising first."""
 
-import difflib
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -8,9 +7,12 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
-from danmatte_workbench.configuration import Configuration, Precision
+from danmatte.contract.configuration import Configuration, Precision
+from danmatte.contract.cores import count_cores
+from danmatte.contract.near_words import did_you_mean
+from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import InputError
-from danmatte_workbench.hardware import host, usable_cores
+from danmatte_workbench.hardware import host
 from danmatte_workbench.recipe import RECIPES, Draft, read
 from danmatte_workbench.runtimes import openvino
 
@@ -124,17 +126,14 @@ class Wish:
 def plan(effort: str, wish: Wish | None = None) -> Effort:
     """The trials of that effort on this machine."""
     if effort not in EFFORTS:
-        near = difflib.get_close_matches(effort, EFFORTS, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        hint = did_you_mean(effort, EFFORTS, listed=False)
         raise InputError(f"--effort: expected one of {', '.join(EFFORTS)}, received {effort}{hint}")
     wish = wish or Wish()
     patterns = wish.recipes or (CATEGORIES[effort] if wish.meaning == "person" else TENSORS)
     for pattern in wish.recipes:
         if not recipes((pattern,)):
             known = [path.stem for path in RECIPES.glob("*.toml")]
-            near = difflib.get_close_matches(pattern, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"the recipes are: {', '.join(sorted(known))}"
-            raise InputError(f"--recipe: no recipe is called {pattern}; {hint}")
+            raise InputError(f"--recipe: no recipe is called {pattern}{did_you_mean(pattern, sorted(known))}")
     plans = _safe_first(_plans(recipes(patterns), wish, everything=effort == "thorough"))
     if effort == "quick":
         return Effort(effort, plans, calibration=32, frames=120, rounds=7, round_s=0.4, limit_s=240.0)
@@ -200,7 +199,7 @@ def _safe_first(plans: tuple[Plan, ...]) -> tuple[Plan, ...]:
 
 def _configurations(wish: Wish, precision: Precision) -> tuple[Configuration, ...]:
     """What serves the objective first. On other devices the plugin knows better how many streams there are to be."""
-    cores = usable_cores() if wish.device == "CPU" else 0
-    several = Configuration(wish.device, "throughput", precision, cores, cores, 2 * cores)
-    single = Configuration(wish.device, "latency", precision, min(1, cores), cores, min(1, cores))
+    cores = count_cores() if wish.device == "CPU" else 0
+    several = configure(wish.device, "throughput", precision, cores, cores, 2 * cores)
+    single = configure(wish.device, "latency", precision, min(1, cores), cores, min(1, cores))
     return (single, several) if wish.objective == "latency" else (several, single)

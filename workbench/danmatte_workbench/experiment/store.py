@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from danmatte_workbench.artifact import GRAPH, Artifact, digest, graph_files
+from danmatte.contract.artifact import GRAPH
+from danmatte_workbench.artifact import Artifact, digest, graph_files
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.recipe import Recipe
 from danmatte_workbench.runtimes import openvino

@@ -1,11 +1,11 @@
 """The winner, tuned and looked at closely once the trials are over."""
 
 import dataclasses
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from danmatte_workbench.configuration import Configuration
+from danmatte.contract.configuration import Configuration
+from danmatte_workbench.configuration import configure, reconfigure
 from danmatte_workbench.errors import WorkbenchError
 from danmatte_workbench.experiment import judge
 from danmatte_workbench.experiment.analysis import Analysis, Analyst
@@ -37,7 +37,7 @@ class Look:
 
     def _candidate(self, recipe: str) -> Candidate | None:
         try:
-            order = self._experiment.cooking.order(Plan(recipe, Configuration()).draft())
+            order = self._experiment.cooking.order(Plan(recipe, configure()).draft())
             return self._experiment.cooking.kept(order)
         except WorkbenchError:
             return None
@@ -53,11 +53,11 @@ class Look:
             self.winner.name, self._cooked.artifact, base, budget_s=WINNERS * seconds, max_latency_ms=limit_ms
         )
         if self._uncut:
-            name, plain = UNCUT["uncut"], replace(base, precision="f32")
+            name, plain = UNCUT["uncut"], reconfigure(base, precision="f32")
             rows, _ = self._analyst.sweep(name, self._uncut.artifact, plain, budget_s=OTHERS * seconds)
             self._rows += rows
-        if faster and Configuration(**faster) != base:
-            self._rematch(Configuration(**faster), objective)
+        if faster and configure(**faster) != base:
+            self._rematch(configure(**faster), objective)
 
     def _rematch(self, configuration: Configuration, objective: str) -> None:
         progress = self._experiment.progress
@@ -76,7 +76,7 @@ class Look:
         """Layers before and after, older CPUs, masks."""
         winner, look = self.winner, self._analyst
         before = self._uncut or self._candidate("float")
-        plain = Configuration(device=winner.configuration.device)
+        plain = configure(device=winner.configuration.device)
         return Analysis(
             before=look.layers("the source", before.artifact, plain) if before else [],
             after=look.layers(winner.name, self._cooked.artifact, winner.configuration),
@@ -93,6 +93,6 @@ class Look:
         pairs = [(cooked(winner.name, source, self._cooked.artifact, winner.configuration), self._cooked.artifact)]
         float_ = self._candidate("float") or self._uncut
         if float_ and float_ != winner.candidate:
-            plain = replace(winner.configuration, precision="f32")
+            plain = reconfigure(winner.configuration, precision="f32")
             pairs.append((cooked(float_.recipe.name, source, float_.artifact, plain), float_.artifact))
         return self._analyst.isa(pairs, budget_s=WINNERS * seconds)

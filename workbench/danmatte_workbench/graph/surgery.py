@@ -2,15 +2,15 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import astuple
 from typing import TypeAlias
 
 import numpy as np
 import openvino as ov
+from msgspec.structs import astuple
 from openvino import opset13 as ops
 
+from danmatte.contract.grid import Grid
 from danmatte_workbench.errors import InputError
-from danmatte_workbench.framing import Grid
 
 NAMESPACE = "danmatte"
 OUTPUT = "person"
@@ -56,7 +56,7 @@ def logits_head(model: ov.Model, person: int) -> ov.Model:
 def _last_logits(model: ov.Model) -> tuple[ov.Node, _Placing]:
     """The node whose channels are the logits (NCHW), and the grid of its enlargement."""
     node = model.output(0).get_node()
-    place: _Placing = Grid.halves
+    place: _Placing = Grid.half_pixel
     while node.get_type_name() in _AFTER_LOGITS:
         if node.get_type_name() == "Interpolate":
             place = _grid_of(node.get_attributes()["coordinate_transformation_mode"])
@@ -69,7 +69,11 @@ def _last_logits(model: ov.Model) -> tuple[ov.Node, _Placing]:
 
 
 def _grid_of(mode: str) -> _Placing:
-    known: dict[str, _Placing] = {"align_corners": Grid.aligned, "asymmetric": Grid.cornered, "half_pixel": Grid.halves}
+    known: dict[str, _Placing] = {
+        "align_corners": Grid.align_corners,
+        "asymmetric": Grid.asymmetric,
+        "half_pixel": Grid.half_pixel,
+    }
     if mode not in known:
         raise InputError(f"expected the logits' resize to be one of {', '.join(known)}, found {mode}")
     return known[mode]
@@ -129,7 +133,7 @@ def read_grid(model: ov.Model) -> Grid | None:
 
 def moved_grid(grid: Grid, before: _Sizes, after: _Sizes) -> Grid:
     """The same kind of grid for other sizes. Raises InputError for one of no known kind."""
-    for place in (Grid.aligned, Grid.cornered, Grid.halves):
+    for place in (Grid.align_corners, Grid.asymmetric, Grid.half_pixel):
         values = zip(astuple(place(*before)), astuple(grid), strict=True)
         if all(abs(expected - found) < 1e-6 for expected, found in values):
             return place(*after)

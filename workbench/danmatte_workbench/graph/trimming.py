@@ -1,6 +1,5 @@
 """Taking a part out of an OpenVINO graph in memory, and what its converters leave in it."""
 
-import difflib
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,10 +8,11 @@ from openvino import opset13 as ops
 from openvino._offline_transformations import apply_moc_transformations
 from openvino.preprocess import ColorFormat, PrePostProcessor
 
+from danmatte.contract.near_words import did_you_mean
 from danmatte_workbench.errors import InputError
-from danmatte_workbench.framing import Normalisation
 from danmatte_workbench.graph.anatomy import Anatomy, Node
 from danmatte_workbench.graph.surgery import straighten_resizes
+from danmatte_workbench.normalisation import Normalisation
 
 _CONSTANT = "Constant"
 _NEVER_FOLDED = frozenset({_CONSTANT, "Result", "Parameter", "ReadValue", "Assign"})
@@ -160,8 +160,7 @@ def _node(model: ov.Model, name: str) -> ov.Node | None:
 
 def _nearest(model: ov.Model, name: str) -> str:
     known = [op.get_friendly_name() for op in model.get_ordered_ops() if op.get_type_name() != _CONSTANT]
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-    return f"; the nearest are {', '.join(near or known[:3])}"
+    return did_you_mean(name, known, suggestions=3, cutoff=0.4)
 
 
 def part(model: ov.Model, inputs: str, output: str) -> ov.Model:

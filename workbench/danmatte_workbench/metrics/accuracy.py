@@ -8,9 +8,9 @@ from typing import ClassVar, TypeVar
 import cv2
 import numpy as np
 
+from danmatte.contract.measurement import Host, Measurement
 from danmatte_workbench.dataset import IGNORE, PERSON
 from danmatte_workbench.errors import InputError
-from danmatte_workbench.measurement import Host, Measurement
 from danmatte_workbench.metrics.bootstrap import bootstrap
 
 BOUNDARY = 0.02  # of the diagonal: the width of the band that boundary IoU looks at

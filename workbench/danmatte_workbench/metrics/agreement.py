@@ -5,8 +5,8 @@ from typing import TypeAlias
 
 import numpy as np
 
+from danmatte.contract.measurement import Host, Measurement
 from danmatte_workbench.errors import InputError
-from danmatte_workbench.measurement import Host, Measurement
 from danmatte_workbench.metrics.bootstrap import bootstrap
 
 Answer: TypeAlias = tuple[np.ndarray, ...]

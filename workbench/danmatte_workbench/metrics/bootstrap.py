@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from danmatte_workbench.measurement import Host, Measurement
+from danmatte.contract.measurement import Host, Measurement
 
 RESAMPLES = 1000
 

@@ -1,6 +1,5 @@
 """A graph and how it is run: what is compared, for accuracy and for speed."""
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,12 +8,17 @@ from typing import Literal, TypeAlias
 import cv2
 import numpy as np
 
-from danmatte_workbench.artifact import GRAPH, Artifact
-from danmatte_workbench.configuration import Configuration
+from danmatte.contract import ManifestError
+from danmatte.contract.artifact import GRAPH, read_manifest
+from danmatte.contract.configuration import Configuration
+from danmatte.contract.cores import count_cores
+from danmatte.contract.framing import Framing
+from danmatte.contract.grid import Grid
+from danmatte_workbench.artifact import Artifact
+from danmatte_workbench.configuration import configure
 from danmatte_workbench.dataset import Sample
 from danmatte_workbench.errors import InputError
-from danmatte_workbench.framing import Framing, Grid, Normalisation
-from danmatte_workbench.hardware import usable_cores
+from danmatte_workbench.normalisation import Normalisation
 from danmatte_workbench.source import Source
 
 Run: TypeAlias = Callable[[np.ndarray], np.ndarray]
@@ -39,7 +43,7 @@ class Contender:
     framing: Framing
     person: int = 1
     grid: Grid | None = None
-    configuration: Configuration = field(default_factory=Configuration)
+    configuration: Configuration = field(default_factory=configure)
     feed: str = ""
     fetches: tuple[str, ...] = ()
     normalisation: Normalisation | None = None
@@ -49,7 +53,7 @@ class Contender:
     def handed(self, pixels: np.ndarray) -> np.ndarray:
         """A frame, (H, W, 3) uint8, as the picture that is handed in, (1, H, W, 3)."""
         framing = replace(self.framing, size=self.canvas) if self.canvas else self.framing
-        return framing.prepare(pixels)
+        return framing.fit_exactly(pixels)
 
     def resized(self, picture: np.ndarray) -> np.ndarray:
         """What was handed in, at the size that the graph takes."""
@@ -61,23 +65,23 @@ class Contender:
     def person_map(self, answer: np.ndarray, size: tuple[int, int], frame: tuple[int, int]) -> np.ndarray:
         """What the graph answered as a bool mask of ``size`` for a frame of size ``frame``, (height, width) both."""
         if self.grid is not None:
-            return self.framing.hard_mask(answer[0, ..., 0], self.grid, size, frame, 0.5)
+            return self.framing.compute_hard_mask(answer[0, ..., 0], self.grid, size, frame, 0.5)
         margin, threshold = person_margin(answer, self.person)
-        grid = Grid.usual(self.framing.size, (margin.shape[0], margin.shape[1]))
-        return self.framing.hard_mask(margin, grid, size, frame, threshold)
+        grid = Grid.guess(self.framing.size, (margin.shape[0], margin.shape[1]))
+        return self.framing.compute_hard_mask(margin, grid, size, frame, threshold)
 
     def masks(self, samples: Iterable[Sample]) -> Iterable[tuple[Sample, np.ndarray]]:
         """Each sample with its mask, (H, W) bool, at the frame's own size."""
         run = self.open()
         for sample in samples:
             size = sample.pixels.shape[:2]
-            yield sample, self.person_map(run(self.framing.prepare(sample.pixels)), size, size)
+            yield sample, self.person_map(run(self.framing.fit_exactly(sample.pixels)), size, size)
 
     def tensors(self, samples: Iterable[Sample]) -> Iterable[tuple[Sample, tuple[np.ndarray, ...]]]:
         """Each sample with all that the graph answers, in the order of the source's ``answers``."""
         run = self.open_all()
         for sample in samples:
-            yield sample, tuple(np.array(tensor) for tensor in run(self.framing.prepare(sample.pixels)))
+            yield sample, tuple(np.array(tensor) for tensor in run(self.framing.fit_exactly(sample.pixels)))
 
     def open(self) -> Run:
         """Load the graph: a function from (1, H, W, 3) uint8 to its first answer, one picture at a time."""
@@ -96,11 +100,11 @@ class Contender:
         if self.engine == "tensorflow":
             from danmatte_workbench.runtimes import tensorflow
 
-            return tensorflow.runner_of_all(self.path, feed=self.feed, fetches=self.fetches, threads=usable_cores())
+            return tensorflow.runner_of_all(self.path, feed=self.feed, fetches=self.fetches, threads=count_cores())
         if self.engine == "tflite":
             from danmatte_workbench.runtimes import tflite
 
-            return tflite.runner(self.path, size=self.framing.size, fetches=self.fetches, threads=usable_cores())
+            return tflite.runner(self.path, size=self.framing.size, fetches=self.fetches, threads=count_cores())
         from danmatte_workbench.runtimes import openvino
 
         if self.fetches:
@@ -150,7 +154,7 @@ def stock(source: Source, *, onednn: bool = True) -> Contender:
     if source.format == "tflite":
         return replace(common, name="TFLite", engine="tflite")
     if source.format in ("onnx", "ir"):
-        return replace(common, name="OpenVINO, the source", engine="openvino", configuration=Configuration())
+        return replace(common, name="OpenVINO, the source", engine="openvino", configuration=configure())
     return common
 
 
@@ -177,15 +181,14 @@ def cooked(name: str, source: Source, artifact: Artifact, configuration: Configu
 def published(folder: Path) -> Contender:
     """A version as its manifest has it. Raises InputError when that isn't one of ours."""
     try:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        resize = manifest["resize"]
-        return Contender(
-            name=f"{manifest['name']}/{manifest['version']}",
-            engine="openvino",
-            path=folder / GRAPH,
-            framing=Framing(tuple(manifest["input"]["shape"][1:3]), resize["rule"], tuple(resize["fill"])),
-            grid=Grid(**manifest["output"]["grid"]),
-            configuration=Configuration(**manifest["configuration"]),
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        manifest = read_manifest(folder)
+    except ManifestError as error:
         raise InputError(f"{folder}: isn't a published version: {error}") from error
+    return Contender(
+        name=f"{manifest.name}/{manifest.version}",
+        engine="openvino",
+        path=folder / GRAPH,
+        framing=Framing.of(manifest),
+        grid=manifest.output.grid,
+        configuration=manifest.configuration,
+    )

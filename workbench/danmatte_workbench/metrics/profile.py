@@ -8,11 +8,11 @@ from typing import Protocol
 
 import numpy as np
 
+from danmatte.contract.configuration import Configuration
+from danmatte.contract.framing import Framing
 from danmatte_workbench.artifact import Artifact
-from danmatte_workbench.configuration import Configuration
 from danmatte_workbench.dataset import SAMPLES, load
 from danmatte_workbench.errors import InputError
-from danmatte_workbench.framing import Framing
 
 RUNS = 30
 _NO_KERNEL = ("", "undef", "unknown")
@@ -111,7 +111,7 @@ def inputs(artifact: Artifact, folder: Path = SAMPLES, *, limit: int = 4) -> lis
     (port,) = artifact.inputs[:1]
     if port.dtype == "u8" and len(port.shape) == 4 and port.shape[3] == 3 and min(port.shape) > 0:
         framing = Framing((port.shape[1], port.shape[2]))
-        return [framing.prepare(sample.pixels) for sample in load(folder).shuffled(limit)]
+        return [framing.fit_exactly(sample.pixels) for sample in load(folder).shuffled(limit)]
     if min(port.shape) < 1:
         raise InputError(f"{artifact.path}: expected an input of fixed size, found {list(port.shape)}")
     kind = np.dtype({"f32": "float32", "f16": "float16", "u8": "uint8", "i32": "int32", "i64": "int64"}[port.dtype])

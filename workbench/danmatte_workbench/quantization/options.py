@@ -1,11 +1,11 @@
 """What can be chosen when a graph is quantized; the names are NNCF's."""
 
-import difflib
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
+from danmatte.contract.near_words import did_you_mean
 from danmatte_workbench.errors import InputError
 
 PRESETS = ("performance", "mixed")
@@ -75,15 +75,13 @@ def expect_known(what: str, words: Collection[str], known: Collection[str]) -> N
     """Raise InputError with the nearest word for one that isn't known."""
     for word in words:
         if word not in known:
-            near = difflib.get_close_matches(word, known, n=1, cutoff=0.4)
-            hint = f"did you mean {near[0]}?" if near else f"the first are {', '.join(sorted(known)[:5])}"
-            raise InputError(f"quantize: {what}: the graph has no {word}; {hint}")
+            hint = did_you_mean(word, sorted(known), cutoff=0.4)
+            raise InputError(f"quantize: {what}: the graph has no {word}{hint}")
 
 
 def _expect_word(name: str, value: object, known: tuple[str, ...]) -> None:
     if value not in known:
-        near = difflib.get_close_matches(str(value), known, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        hint = did_you_mean(str(value), known, listed=False)
         expected = f"{', '.join(known[:-1])} or {known[-1]}"
         raise InputError(f"quantize: {name}: expected {expected}, found {value!r}{hint}")
 

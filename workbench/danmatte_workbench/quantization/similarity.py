@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from danmatte.contract.framing import Framing
+from danmatte.contract.grid import Grid
 from danmatte_workbench.dataset import IGNORE, PERSON, Sample
-from danmatte_workbench.framing import Framing, Grid
 
 Answers = list[np.ndarray]
 Run = Callable[[np.ndarray], Answers]
@@ -42,14 +43,14 @@ class Likeness:
             return _overlap(answers[0] > 0.5, self.run(self.pictures[number])[0] > 0.5)
         truth = self.samples[number].truth
         assert truth is not None
-        mask = self.framing.hard_mask(answers[0][0, ..., 0], self.grid, truth.shape[:2], truth.shape[:2], 0.5)
+        mask = self.framing.compute_hard_mask(answers[0][0, ..., 0], self.grid, truth.shape[:2], truth.shape[:2], 0.5)
         return _overlap(mask & (truth != IGNORE), truth == PERSON)
 
 
 def of(samples: Sequence[Sample], framing: Framing, size: tuple[int, int], grid: Grid | None, run: Run) -> Likeness:
     """The likeness on these frames for a graph that takes pictures of ``size``, (height, width)."""
     framing = replace(framing, size=size)
-    return Likeness(samples, [framing.prepare(sample.pixels) for sample in samples], framing, grid, run)
+    return Likeness(samples, [framing.fit_exactly(sample.pixels) for sample in samples], framing, grid, run)
 
 
 def _overlap(mask: np.ndarray, truth: np.ndarray) -> float:

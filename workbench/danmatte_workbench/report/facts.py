@@ -8,12 +8,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
+from danmatte.contract.measurement import Measurement
 from danmatte_workbench import hardware
 from danmatte_workbench.errors import MachineError
 from danmatte_workbench.experiment import judge
 from danmatte_workbench.experiment.analysis import Analysis
 from danmatte_workbench.experiment.findings import Findings, Trial
-from danmatte_workbench.measurement import Measurement
 from danmatte_workbench.source import Source
 
 SCHEMA = 1
@@ -50,7 +52,7 @@ def facts(findings: Findings, terms: Terms, outcome: Outcome) -> dict[str, Any]:
         "started": terms.started,
         "seconds": round(outcome.seconds, 1),
         "source": _source(findings.source),
-        "host": dataclasses.asdict(hardware.hardware()) | dataclasses.asdict(findings.host),
+        "host": dataclasses.asdict(hardware.hardware()) | structs.asdict(findings.host),
         "versions": versions(),
         "budget": dataclasses.asdict(findings.budget),
         "objective": terms.objective,
@@ -114,7 +116,7 @@ def _trial(trial: Trial) -> dict[str, Any]:
         "recipe": trial.recipe,
         "digest": candidate.digest if candidate else None,
         "notes": [*candidate.notes, f"made from {candidate.parent}"] if candidate else [],
-        "configuration": dataclasses.asdict(trial.configuration),
+        "configuration": structs.asdict(trial.configuration),
         "measurements": _numbers(trial.measurements),
         "accepted": trial.verdict.accepted,
         "broken": list(trial.verdict.broken),

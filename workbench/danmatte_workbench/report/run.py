@@ -1,6 +1,5 @@
 """A run as its folder tells it: ``run.json``, read strictly, because others may have written or edited it."""
 
-import difflib
 import math
 import re
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from danmatte.contract.near_words import did_you_mean
 from danmatte_workbench.errors import InputError
 
 FILE = "run.json"
@@ -229,8 +229,7 @@ def _nearest(message: str) -> str:
     match = re.search(r"unknown field `([^`]*)`", message)
     if not match:
         return ""
-    near = difflib.get_close_matches(match[1], sorted(_fields()), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    return did_you_mean(match[1], sorted(_fields()), listed=False)
 
 
 def _fields() -> set[str]:

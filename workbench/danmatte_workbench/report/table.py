@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from danmatte.contract.measurement import Measurement
 from danmatte_workbench.budget import IOU_DROP, LATENCY
 from danmatte_workbench.experiment.findings import SPEEDUP, THROUGHPUT, Findings, Trial
-from danmatte_workbench.measurement import Measurement
 from danmatte_workbench.report.words import plain
 
 DISAGREEMENT, SIZE = "disagreement", "size_bytes"

@@ -1,6 +1,5 @@
 """Graphs of all formats, and parts of them, as OpenVINO models in memory."""
 
-import difflib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,10 +22,11 @@ from openvino.frontend import (
 )
 from openvino.tools.ovc.error import Error as ConverterError
 
+from danmatte.contract.near_words import did_you_mean
 from danmatte_workbench.errors import InputError
-from danmatte_workbench.framing import Normalisation
 from danmatte_workbench.graph.surgery import straighten_resizes
 from danmatte_workbench.graph.trimming import Sketch, anatomy, input_port, name_of, output_port, part, take_uint8, tidy
+from danmatte_workbench.normalisation import Normalisation
 
 # The frontends' and the converter's errors aren't RuntimeErrors, as OpenVINO's others are.
 _FAILURES = (
@@ -169,8 +169,8 @@ def _place(graph: InputModel, name: str, path: Path) -> Place:
         from danmatte_workbench.runtimes import tensorflow
 
         known = tensorflow.node_names(path)
-        near = difflib.get_close_matches(name.split(":", 1)[-1], known, n=3, cutoff=0.4)
-        raise InputError(f"{path}: has no node {name}; the nearest are {', '.join(near or known[:3])}")
+        hint = did_you_mean(name.split(":", 1)[-1], known, suggestions=3, cutoff=0.4)
+        raise InputError(f"{path}: has no node {name}{hint}")
     return place
 
 

@@ -1,6 +1,5 @@
 """OpenVINO's devices: what is there, which device strings can be used here, and what each may be told."""
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -8,7 +7,8 @@ from typing import Any
 
 import openvino as ov
 
-from danmatte_workbench.configuration import Configuration
+from danmatte.contract.configuration import Configuration
+from danmatte.contract.near_words import did_you_mean
 from danmatte_workbench.errors import MachineError
 
 REAL = ("CPU", "GPU", "NPU")
@@ -100,8 +100,7 @@ def _there(present: tuple[str, ...]) -> str:
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(word.upper(), list(dict.fromkeys(known)), n=1, cutoff=0.4)
-    return f"; did you mean {near[0]}?" if near else ""
+    return did_you_mean(word.upper(), known, cutoff=0.4, listed=False)
 
 
 def properties(configuration: Configuration, *, pinning: bool | None = None) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """oneDNN's levels of instruction sets: which this CPU has, and which its kernels show."""
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from danmatte.contract.near_words import did_you_mean
 from danmatte_workbench import hardware
 from danmatte_workbench.errors import InputError
 
@@ -28,8 +28,7 @@ def ordered(levels: Iterable[str]) -> list[str]:
     wanted = list(levels)
     for level in wanted:
         if level not in LEVELS:
-            near = difflib.get_close_matches(level.upper(), LEVELS, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            hint = did_you_mean(level.upper(), LEVELS, listed=False)
             raise InputError(f"instruction sets: expected some of {', '.join(LEVELS)}, received {level}{hint}")
     return sorted(wanted, key=list(LEVELS).index)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import openvino as ov
 
-from danmatte_workbench.configuration import Configuration
+from danmatte.contract.configuration import Configuration
 from danmatte_workbench.errors import InputError, MachineError
 
 Key = tuple[str, str, str]  # name, kind, and what ran it: ``brgconv_avx512_i8``

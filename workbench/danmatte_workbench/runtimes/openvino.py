@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import openvino as ov
 
+from danmatte.contract.configuration import Configuration
 from danmatte_workbench.artifact import Artifact, Port, digest, graph_files
-from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import InputError, MachineError
-from danmatte_workbench.framing import Normalisation
+from danmatte_workbench.normalisation import Normalisation
 from danmatte_workbench.runtimes import conversion
 from danmatte_workbench.runtimes.conversion import convert, cut
 
@@ -108,7 +109,7 @@ def source_runner(
 
 def feeding_runner(path: Path, port: str, shape: tuple[int, ...]) -> Callable[[np.ndarray], tuple[np.ndarray, ...]]:
     """A function from (1, H, W, 3) uint8 pictures of ``shape`` to what feeds the input port, channels last."""
-    return _all_of(_compiled(conversion.before(path, port, shape), Configuration(), path.name))
+    return _all_of(_compiled(conversion.before(path, port, shape), configure(), path.name))
 
 
 def _all_of(compiled: ov.CompiledModel) -> Callable[[np.ndarray], tuple[np.ndarray, ...]]:

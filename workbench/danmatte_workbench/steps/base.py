@@ -1,7 +1,6 @@
 """What every step is."""
 
 import dataclasses
-import difflib
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from danmatte.contract.near_words import did_you_mean
 from danmatte_workbench.artifact import Artifact
 from danmatte_workbench.dataset import Dataset
 from danmatte_workbench.errors import InputError
@@ -35,7 +35,7 @@ class StepContext:
         Without ``size``, (height, width), that of the source.
         """
         framing = self.source.framing if size is None else dataclasses.replace(self.source.framing, size=size)
-        return [framing.prepare(sample.pixels) for sample in self.calibration.shuffled(limit)]
+        return [framing.fit_exactly(sample.pixels) for sample in self.calibration.shuffled(limit)]
 
 
 @dataclass(frozen=True)
@@ -78,11 +78,11 @@ def make_step(kind: str, fields: Mapping[str, Any], source: Source) -> Step:
     """
     made = Step._kinds.get(kind)
     if made is None:
-        raise InputError(f"unknown step {kind}{_near(kind, Step._kinds)}")
+        raise InputError(f"unknown step {kind}{did_you_mean(kind, Step._kinds)}")
     known = {field.name for field in dataclasses.fields(made)}
     for name in fields:
         if name not in known:
-            raise InputError(f"step {kind}: unknown field {name}{_near(name, known)}")
+            raise InputError(f"step {kind}: unknown field {name}{did_you_mean(name, known)}")
     given = {name: getattr(source, attribute) for name, attribute in made.from_source.items()}
     given.update({name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
     return made(**given)
@@ -136,8 +136,3 @@ def _versions(libraries: set[str]) -> dict[str, str]:
     from importlib.metadata import version
 
     return {library: version(library) for library in sorted(libraries)}
-
-
-def _near(word: str, words: Any) -> str:
-    near = difflib.get_close_matches(word, list(words), n=1)
-    return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(sorted(words))}"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from danmatte_workbench.artifact import Artifact
-from danmatte_workbench.framing import Channels, Normalisation
+from danmatte_workbench.normalisation import Channels, Normalisation
 from danmatte_workbench.runtimes import openvino
 from danmatte_workbench.steps.base import Step, StepContext
 

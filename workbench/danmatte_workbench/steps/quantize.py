@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from danmatte_workbench.artifact import Artifact, digest, graph_files
-from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.configuration import configure
 from danmatte_workbench.dataset import Dataset
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.quantization import similarity
@@ -17,7 +17,7 @@ from danmatte_workbench.quantization.options import Choices
 from danmatte_workbench.runtimes import openvino
 from danmatte_workbench.steps.base import Step, StepContext
 
-F32 = Configuration(precision="f32")
+F32 = configure(precision="f32")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from msgspec import Raw, Struct
 
 from danmatte.api import json_arrays
 from danmatte.contract.manifest import Input, Manifest
-from danmatte.errors import BodyError, TensorError, brief, did_you_mean
+from danmatte.contract.near_words import did_you_mean
+from danmatte.errors import BodyError, TensorError, brief
 from danmatte.inference.tensors import MASK, Question, Tensor
 
 # Signatures by name, and what each answers with; None is the graph's own output.

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from danmatte_workbench import probing
-from danmatte_workbench.configuration import Configuration
+from danmatte_workbench.configuration import configure
 from danmatte_workbench.runtimes import openvino, tensorflow
 from danmatte_workbench.training.deeplab import architecture
 from danmatte_workbench.training.deeplab.export import export
@@ -73,7 +73,7 @@ def test_the_workbench_understands_the_graph(graph: Path) -> None:
 
 def test_the_graph_can_be_cut(graph: Path, network: keras.Model, tmp_path: Path) -> None:
     model = openvino.cut(graph, inputs="0:MobilenetV2/Conv/Conv2D", output="ArgMax", shape=(1, SIDE, SIDE, 3))
-    run = openvino.runner(openvino.save(model, tmp_path / "graph.xml").path, Configuration(precision="f32"))
+    run = openvino.runner(openvino.save(model, tmp_path / "graph.xml").path, configure(precision="f32"))
     pixels = tiny.scene(1, SIDE, SIDE)[0][None]
     stock = tensorflow.runner(graph, feed="ImageTensor:0", fetch="ArgMax:0")(pixels)
     assert (run(pixels.astype(np.float32) / 127.5 - 1).reshape(stock.shape) == stock).mean() >= 0.999

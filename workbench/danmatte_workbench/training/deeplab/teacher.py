@@ -8,8 +8,8 @@ import keras
 import numpy as np
 from rich.progress import track
 
+from danmatte.contract.framing import Framing
 from danmatte_workbench.dataset import read_rgb
-from danmatte_workbench.framing import Framing
 from danmatte_workbench.training.deeplab import initialise
 from danmatte_workbench.training.deeplab.architecture import Enlarge
 
@@ -28,7 +28,7 @@ class Teacher:
         total = np.zeros((height, width), np.float32)
         for side, model in self._models.items():
             window = Framing((side, side), "letterbox")
-            boxed, inner = window.prepare(pixels), window.inner(height, width)
+            boxed, inner = window.fit_exactly(pixels), window.scale_size((height, width))
             both = np.concatenate([boxed, boxed[:, :, ::-1]]).astype(np.float32) / 127.5 - 1
             upright, mirrored = model.predict_on_batch(both)[..., 0]
             # The boxed picture lies at the left; mirrored, it lies at the right and is mirrored back here.

@@ -5,21 +5,27 @@ import math
 import numpy as np
 import pytest
 
-from danmatte_workbench.measurement import Measurement
-from tests.workbench.facts import HOST, measured
+from danmatte.contract.measurement import Host, Measurement
+
+HOST = Host(cpu="x", cores=2, memory_bytes=1, features=("avx2",), os="Linux 6", python="3.11.0")
+
+
+def measure(metric: str, value: float, *, low: float | None = None, high: float | None = None) -> Measurement:
+    """A measurement whose interval is a point unless given."""
+    return Measurement(metric, value, "u", value if low is None else low, value if high is None else high, 5, HOST)
 
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("place", ["value", "low", "high"])
 def test_only_finite_numbers_are_measurements(wrong: float, place: str) -> None:
     with pytest.raises(ValueError, match="finite"):
-        measured("latency", **({"value": 1.0} | {place: wrong}))
+        measure("latency", **({"value": 1.0} | {place: wrong}))
 
 
 @pytest.mark.parametrize(("low", "high"), [(2, 3), (0, 0.5), (3, 0)])
 def test_the_interval_holds_the_value(low: float, high: float) -> None:
-    with pytest.raises(ValueError, match="outside"):
-        measured("latency", 1, low=low, high=high)
+    with pytest.raises(ValueError, match="low <= value <= high"):
+        measure("latency", 1, low=low, high=high)
 
 
 def test_nothing_is_measured_without_samples() -> None:
