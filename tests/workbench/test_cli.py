@@ -48,7 +48,7 @@ def test_an_unknown_model_suggests_the_nearest(capsys: pytest.CaptureFixture[str
 def test_a_graph_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     missing = tmp_path / "model.pb"
     assert f"{missing}: no such file" in refused(capsys, "convert", "--input_model", missing)
-    assert f"{missing}: no such model or file" in refused(capsys, "optimize", missing)
+    assert f"{missing}: no such file, and no such model in" in refused(capsys, "optimize", missing)
 
 
 @pytest.mark.parametrize("cut", [[], ["--input", "0:a", "--output", "b"]])

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from danmatte_workbench import hardware
 
@@ -125,7 +126,7 @@ def test_no_threads_are_no_limits() -> None:
 
 
 def test_the_host_is_described_by_facts() -> None:
-    facts = dataclasses.asdict(hardware.host())
+    facts = structs.asdict(hardware.host())
     assert facts["cores"] == hardware.limits().threads >= 1
     assert facts["memory_bytes"] > 2**20
     assert set(facts["features"]) <= set(hardware.FEATURES)

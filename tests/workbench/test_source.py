@@ -104,7 +104,7 @@ def test_an_unknown_name_suggests_the_nearest(models: Path) -> None:
 
 
 def test_a_name_like_no_other_lists_the_models(models: Path) -> None:
-    with pytest.raises(InputError, match="are: deeplab"):
+    with pytest.raises(InputError, match="known: deeplab"):
         source.find("xyz", models)
-    with pytest.raises(InputError, match="are: none"):
+    with pytest.raises(InputError, match="known: none"):
         source.find("xyz", models / "deeplab")

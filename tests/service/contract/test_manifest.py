@@ -5,12 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from danmatte.contract.manifest import MANIFEST_LIMIT_BYTES, describe_schema, parse
+from danmatte.contract.manifest import MANIFEST_LIMIT_BYTES, describe_schema, encode, parse
 from danmatte.errors import ManifestError
 from tests.service.toy import Toy, manifest
 
+MODELS = Path(__file__).parents[3] / "models"
 Spoil = Callable[[dict[str, Any]], object]
 
 
@@ -24,6 +26,20 @@ def test_a_good_manifest_is_read() -> None:
     assert read.input.shape == (1, 32, 64, 3)
     assert read.output.grid.offset_y == 3.5
     assert read.files.graph.size_bytes > 0
+
+
+@pytest.mark.parametrize("place", sorted(MODELS.glob("*/*/manifest.json")), ids=lambda place: place.parent.name)
+def test_a_published_manifest_is_written_again_byte_for_byte(place: Path) -> None:
+    assert encode(parse(place.read_bytes())).encode() == place.read_bytes()
+
+
+def test_a_manifest_that_nobody_could_read_is_not_written() -> None:
+    made = parse((MODELS / "deeplab/3/manifest.json").read_bytes())
+    wrong = msgspec.structs.replace(
+        made, configuration=msgspec.structs.replace(made.configuration, device="HETERO:GPU")
+    )
+    with pytest.raises(ManifestError, match=r"new: \$\.configuration\.device: expected .* received 'HETERO:GPU'"):
+        encode(wrong, "new")
 
 
 def test_the_schema_on_disk_is_current() -> None:

@@ -50,7 +50,7 @@ def test_a_published_version_keeps_its_precision(
 @pytest.mark.parametrize(
     ("words", "error", "says"),
     [
-        (("missing.xml",), InputError, r"missing\.xml: no such model or file"),
+        (("missing.xml",), InputError, r"missing\.xml: no such file"),
         (("{graph}", "--device", "GUP"), MachineError, r"did you mean 'GPU'\?"),
         (("{graph}", "--precision", "f31"), InputError, "precision: expected f32 or bf16 or f16"),
         (("{graph}", "--data", "{graph}"), InputError, "expected a folder of pictures or a video"),

@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from msgspec import structs
 
 from danmatte_workbench import dataset
 from danmatte_workbench.artifact import Artifact
@@ -62,7 +63,7 @@ def test_other_frames_masks_precisions_and_machines_are_asked_anew(
     before = comparing(plain, dataset.load(folder), tmp_path)
     known = before.question(entrant(plain, made))
     assert before.question(entrant(plain, made, precision="bf16")) != known
-    newer = dataclasses.replace(before, host=dataclasses.replace(HOST, features=("avx2", "amx_int8")))
+    newer = dataclasses.replace(before, host=structs.replace(HOST, features=("avx2", "amx_int8")))
     assert newer.question(entrant(plain, made)) != known
     cv2.imwrite(str(folder / "masks/kind0_00.png"), np.zeros((96, 128), np.uint8))
     assert comparing(plain, dataset.load(folder), tmp_path).question(entrant(plain, made)) != known

@@ -27,7 +27,7 @@ def test_fields_that_a_recipe_gives_win(plain: Source) -> None:
         ("quantise", {}, r"unknown step quantise; did you mean 'quantize'\?"),
         ("quantize", {"presets": "mixed"}, r"step quantize: unknown field presets; did you mean 'preset'\?"),
         ("quantize", {"preset": "fast"}, "preset: expected performance or mixed, found 'fast'"),
-        ("zzz", {}, "unknown step zzz; known are"),
+        ("zzz", {}, "unknown step zzz; known: "),
     ],
 )
 def test_an_unknown_word_names_the_nearest(plain: Source, kind: str, fields: dict[str, str], says: str) -> None:
