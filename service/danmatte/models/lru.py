@@ -30,8 +30,9 @@ class VersionLru:
         return self._open.get(key)
 
     def add(self, key: VersionKey, served: Served) -> None:
-        """Puts a version in. What leaves for it isn't closed: whoever still uses it goes on."""
+        """Puts a version in, as the one used last. What leaves for it isn't closed: whoever still uses it goes on."""
         self._open[key] = served
+        self._open.move_to_end(key)
         while len(self._open) > self._most:
             self._open.popitem(last=False)
 
