@@ -55,7 +55,7 @@ class Parts:
     def __init__(self, options: Namespace) -> None:
         import openvino as ov
 
-        from danmatte.codecs import decoder_for
+        from danmatte.codecs import find_decoder
         from danmatte.contract import artifact
         from danmatte.contract.framing import Framing
         from danmatte.frame import Frame, Size
@@ -77,10 +77,10 @@ class Parts:
         bodies, look = jpegs(options.frames), Look(Size(180, 320), 0.5)
         size, framing = Size(720, 1280), Framing.of(manifest)
         wanted = framing.scale_size(size)
-        decoder = decoder_for("image/jpeg", bodies[0])
-        headers = [decoder.header(body, None) for body in bodies]
+        decoder = find_decoder("image/jpeg", bodies[0])
+        headers = [decoder.read_header(body, None) for body in bodies]
         pixels = [
-            decoder.pixels(body, header, manifest.input.colour, wanted)
+            decoder.decode(body, header, manifest.input.colour, wanted)
             for body, header in zip(bodies, headers, strict=True)
         ]
         inputs = [framing.fit(Frame(each, size)) for each in pixels]
@@ -88,7 +88,7 @@ class Parts:
         order = Order("image/jpeg", "png", look)
         self._phases: dict[str, tuple[Callable[[Any], object], Sequence[Any]]] = {
             "decode": (
-                lambda body: decoder.pixels(body, headers[0], manifest.input.colour, wanted),
+                lambda body: decoder.decode(body, headers[0], manifest.input.colour, wanted),
                 bodies,
             ),
             "resize": (lambda each: framing.fit(Frame(each, size)), pixels),

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 Probabilities: TypeAlias = npt.NDArray[np.float32]
+Bits: TypeAlias = npt.NDArray[np.bool_]
 
 
 class Size(NamedTuple):

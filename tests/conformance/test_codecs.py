@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from danmatte.codecs import Decoder, Encoder, Header, decoder_for
+from danmatte.codecs import Decoder, Encoder, PictureHeader, find_decoder
 from danmatte.errors import MediaTypeError, PictureError
 from danmatte.frame import Pixels, Size
 from tests.service import onebit, pictures
@@ -48,11 +48,11 @@ def test_every_codec_is_in_this_suite() -> None:
     assert set(Encoder.registered) == set(ENCODERS)
 
 
-def whole(media_type: str, data: bytes, colour: str = "RGB", at_least: Size = SIZE) -> tuple[Header, Pixels]:
+def whole(media_type: str, data: bytes, colour: str = "RGB", at_least: Size = SIZE) -> tuple[PictureHeader, Pixels]:
     """Header and pixels."""
-    decoder = decoder_for(media_type, data)
-    header = decoder.header(data, SIZE)
-    return header, decoder.pixels(data, header, colour, at_least)
+    decoder = find_decoder(media_type, data)
+    header = decoder.read_header(data, SIZE)
+    return header, decoder.decode(data, header, colour, at_least)
 
 
 @pytest.mark.parametrize("media_type", DECODERS)
@@ -115,7 +115,7 @@ def test_changed_bytes_never_crash_a_decoder(media_type: str) -> None:
 def test_a_bomb_shows_its_size_before_it_is_decoded(media_type: str) -> None:
     data = BOMBS[media_type](60_000, 50_000)
     assert len(data) < 2000
-    assert decoder_for(media_type, data).header(data, None).size == (50_000, 60_000)
+    assert find_decoder(media_type, data).read_header(data, None).size == (50_000, 60_000)
 
 
 @pytest.mark.parametrize("media_type", BOMBS)
@@ -129,7 +129,7 @@ def test_a_header_that_lies_is_refused(media_type: str) -> None:
 def test_the_wrong_magic_is_no_picture(media_type: str, data: bytes) -> None:
     assert not Decoder.registered[media_type].claims(data)
     with pytest.raises(MediaTypeError):
-        decoder_for(media_type, data)
+        find_decoder(media_type, data)
 
 
 @pytest.mark.parametrize("kind", ENCODERS)

@@ -22,7 +22,7 @@ import pytest
 from aiohttp import ClientConnectionError, ClientResponseError, ClientSession, ClientTimeout, InvalidURL, TCPConnector
 from yarl import URL
 
-from danmatte.codecs import decoder_for
+from danmatte.codecs import find_decoder
 from danmatte.errors import RequestError
 from danmatte.frame import Size
 from danmatte.messages import Answer, Offer, pts_of
@@ -62,11 +62,11 @@ def encoded(extension: str, pixels: np.ndarray, *options: int) -> bytes:
 def decoded(data: bytes) -> str:
     """What became of a picture: `decoded`, `too large`, or the refusal's code."""
     try:
-        decoder = decoder_for("", data)
-        header = decoder.header(data, None)
+        decoder = find_decoder("", data)
+        header = decoder.read_header(data, None)
         if header.size.pixels > MOST_PIXELS:
             return "too large"
-        pixels = decoder.pixels(data, header, "RGB", header.turned(Size(33, 33)))
+        pixels = decoder.decode(data, header, "RGB", header.turn(Size(33, 33)))
     except RequestError as error:
         return error.code
     assert pixels.dtype == np.uint8

@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import web
 from multidict import MultiDict
 
-from danmatte.codecs import RAW, Encoder
+from danmatte.codecs import Encoder, needs_size
 from danmatte.errors import InvalidParameterError
 from danmatte.frame import Size
 from danmatte.http.query import Parameters, acceptable
@@ -50,9 +50,10 @@ class Asked:
 
     def order(self, media_type: str) -> Order:
         """The order for a body; a raw one has the masks' size."""
-        if media_type in RAW and self.look.size is None:
+        is_raw = needs_size(media_type)
+        if is_raw and self.look.size is None:
             raise InvalidParameterError(f"width, height: expected with {media_type}")
-        return Order(media_type, self.format, self.look, self.look.size if media_type in RAW else None)
+        return Order(media_type, self.format, self.look, self.look.size if is_raw else None)
 
 
 def _size(query: Parameters) -> Size | None:

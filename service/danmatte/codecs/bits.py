@@ -4,8 +4,7 @@ import zlib
 
 import numpy as np
 
-from danmatte.codecs.codec import Encoder
-from danmatte.codecs.runs import painted
+from danmatte.codecs.codec import Encoder, to_bits
 from danmatte.frame import Pixels
 
 
@@ -16,4 +15,4 @@ class BitsMask(Encoder):
     media_type = "application/x-bits"
 
     def encode(self, alpha: Pixels) -> bytes:
-        return zlib.compress(np.packbits(painted(alpha), axis=1).tobytes(), 6)
+        return zlib.compress(np.packbits(to_bits(alpha), axis=1).tobytes(), 6)

@@ -1,16 +1,29 @@
-"""What a codec is: registered by its media type as soon as it is defined."""
+"""What a codec is: registered by its media type or format as soon as its class is defined."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
 
-from danmatte.frame import Pixels, Size
+import cv2
+import numpy as np
+
+from danmatte.errors import MediaTypeError, PictureError
+from danmatte.frame import Bits, Pixels, Size
 
 Colour: TypeAlias = Literal["RGB", "BGR"]
 
+# What clients send when nobody chose a type, curl's default among them, or when they mean a picture by another name.
+UNNAMED = frozenset(
+    {
+        *("", "application/octet-stream", "application/x-www-form-urlencoded", "binary/octet-stream", "*/*"),
+        *("image/*", "image/jpg", "image/pjpeg", "image/x-png"),
+    }
+)
+_OPENCV_FLAGS = {"RGB": cv2.IMREAD_COLOR_RGB, "BGR": cv2.IMREAD_COLOR}
+
 
 @dataclass(frozen=True)
-class Header:
+class PictureHeader:
     """What a picture says about itself before anything is decoded.
 
     `size` is as stored; `orientation` is the EXIF one, 1 to 8.
@@ -21,47 +34,71 @@ class Header:
 
     @property
     def upright(self) -> Size:
-        """The size as shown; its own inverse."""
-        return self.turned(self.size)
+        """The size as shown."""
+        return self.turn(self.size)
 
-    def turned(self, size: Size) -> Size:
+    def turn(self, size: Size) -> Size:
         """A size as stored from one as shown, and the other way round."""
         return Size(size.width, size.height) if self.orientation > 4 else size
 
 
 class Decoder(ABC):
-    """Frames from bytes. A new one is a new file, and a line in the folder's `__init__`."""
+    """Frames from bytes.
+
+    `needs_size` says that the bytes don't tell the picture's size nor their own format: the sender names both.
+    """
 
     media_type: ClassVar[str]
+    needs_size: ClassVar[bool] = False
     registered: ClassVar[dict[str, "Decoder"]] = {}
 
     def __init_subclass__(cls) -> None:
-        Decoder.registered[cls.media_type] = cls()
+        if "media_type" in vars(cls):  # a class between this one and the formats has none
+            Decoder.registered[cls.media_type] = cls()
 
     @abstractmethod
     def claims(self, data: bytes) -> bool:
-        """Whether the bytes begin like this kind."""
+        """Whether the bytes begin like this format."""
 
     @abstractmethod
-    def header(self, data: bytes, declared: Size | None) -> Header:
-        """The picture's header. `declared` is the size a raw picture needs, ignored by the others.
+    def read_header(self, data: bytes, declared: Size | None) -> PictureHeader:
+        """The picture's header, at little cost. `declared` is the size that the sender named, if any.
 
         Raises PictureError.
         """
 
     @abstractmethod
-    def pixels(self, data: bytes, header: Header, colour: Colour, at_least: Size) -> Pixels:
-        """The picture as stored, (H, W, 3) uint8, whole or at an exact fraction not below `at_least`.
+    def decode(self, data: bytes, header: PictureHeader, colour: Colour, at_least: Size) -> Pixels:
+        """The picture as stored, (H, W, 3) uint8, whole or reduced to an exact fraction not below `at_least`.
 
         Raises PictureError: a truncated picture is never answered in part.
         """
 
 
-class Encoder(ABC):
-    """Bytes from masks. A new one is a new file, and a line in the folder's `__init__`.
+class RawDecoder(Decoder):
+    """Pixels without any header; a format says what it is called, how many bytes a picture has, and how to read it."""
 
-    `default` puts it first: it is sent to whoever takes anything.
-    """
+    needs_size = True
+    name: ClassVar[str]
+
+    @abstractmethod
+    def count_bytes(self, size: Size) -> int:
+        """How many bytes a picture of this size has; raises PictureError when there is none of this size."""
+
+    def claims(self, data: bytes) -> bool:
+        return False
+
+    def read_header(self, data: bytes, declared: Size | None) -> PictureHeader:
+        if declared is None:
+            raise PictureError(f"{self.name}: expected width and height in the query")
+        expected = self.count_bytes(declared)
+        if len(data) != expected:
+            raise PictureError(f"{self.name}: expected {expected} bytes for {declared}, received {len(data)}")
+        return PictureHeader(declared)
+
+
+class Encoder(ABC):
+    """Bytes from masks. `default` puts a format first: it is sent to whoever takes anything."""
 
     format: ClassVar[str]
     media_type: ClassVar[str]
@@ -73,4 +110,42 @@ class Encoder(ABC):
 
     @abstractmethod
     def encode(self, alpha: Pixels) -> bytes:
-        """The (H, W) uint8 mask in this format."""
+        """The (H, W) uint8 mask in this format; 255 is painted."""
+
+
+def needs_size(media_type: str) -> bool:
+    """Whether a body of this type can only be read with a size that its sender names."""
+    decoder = Decoder.registered.get(media_type)
+    return decoder is not None and decoder.needs_size
+
+
+def find_decoder(media_type: str, data: bytes) -> Decoder:
+    """The decoder of a body: the one named, where it needs to be; otherwise the one whose magic the bytes carry.
+
+    Raises MediaTypeError when the named type isn't served, or the bytes are of no known type.
+    """
+    known, named = ", ".join(Decoder.registered), Decoder.registered.get(media_type)
+    if named is None and media_type not in UNNAMED:
+        raise MediaTypeError(f"Content-Type: expected one of {known}, received {media_type!r}")
+    if named is not None and named.needs_size:
+        return named
+    for decoder in Decoder.registered.values():
+        if decoder.claims(data):
+            return decoder
+    raise MediaTypeError(f"body: expected a picture of type {known}, received bytes {data[:8]!r}")
+
+
+def decode_with_opencv(data: bytes, header: PictureHeader, colour: Colour, kind: str) -> Pixels:
+    """The picture as stored, (H, W, 3), at the size that its header claims; raises PictureError."""
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), _OPENCV_FLAGS[colour] | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error as error:
+        raise PictureError(f"{kind}: {error}") from error
+    if pixels is None or pixels.shape[:2] != header.size:
+        raise PictureError(f"{kind}: expected a whole picture of {header.size}, received a corrupt one")
+    return pixels  # type: ignore[return-value]
+
+
+def to_bits(alpha: Pixels) -> Bits:
+    """The (H, W) pixels that are at least half painted."""
+    return alpha >= 128

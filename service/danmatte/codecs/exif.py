@@ -17,7 +17,7 @@ _FLIPS = {
 }
 
 
-def orientation(tiff: bytes) -> int:
+def read_orientation(tiff: bytes) -> int:
     """The orientation, 1 to 8, in an EXIF block; 1 when it is absent or broken, as viewers have it."""
     order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
     if order is None:
@@ -34,10 +34,10 @@ def orientation(tiff: bytes) -> int:
     return 1
 
 
-def upright(pixels: Pixels, turned: int) -> Pixels:
-    """The stored picture as a viewer shows it."""
-    if turned == 1:
+def turn_upright(pixels: Pixels, orientation: int) -> Pixels:
+    """The stored (H, W, 3) picture as a viewer shows it; the same array when it is upright already."""
+    if orientation == 1:
         return pixels
-    if turned > 4:
+    if orientation > 4:
         pixels = pixels.transpose(1, 0, 2)
-    return np.ascontiguousarray(pixels[_FLIPS.get(turned, slice(None))])
+    return np.ascontiguousarray(pixels[_FLIPS.get(orientation, slice(None))])

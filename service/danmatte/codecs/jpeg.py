@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import simplejpeg
 
 from danmatte.codecs import exif
-from danmatte.codecs.codec import Colour, Decoder, Header
+from danmatte.codecs.codec import Colour, Decoder, PictureHeader
 from danmatte.errors import PictureError
 from danmatte.frame import Pixels, Size
 
@@ -26,17 +26,17 @@ class Jpeg(Decoder):
     def claims(self, data: bytes) -> bool:
         return data.startswith(b"\xff\xd8\xff")
 
-    def header(self, data: bytes, declared: Size | None) -> Header:
+    def read_header(self, data: bytes, declared: Size | None) -> PictureHeader:
         try:
             height, width, _, _ = simplejpeg.decode_jpeg_header(data)
         except ValueError as error:
             raise PictureError(f"JPEG: {error}") from error
-        return Header(Size(height, width), exif.orientation(_exif(data)))
+        return PictureHeader(Size(height, width), exif.read_orientation(_find_exif(data)))
 
-    def pixels(self, data: bytes, header: Header, colour: Colour, at_least: Size) -> Pixels:
-        if not _in_one_scan(data) and data.count(b"\xff\xda") > _SCANS:
+    def decode(self, data: bytes, header: PictureHeader, colour: Colour, at_least: Size) -> Pixels:
+        if not _is_in_one_scan(data) and data.count(b"\xff\xda") > _SCANS:
             raise PictureError(f"JPEG: expected at most {_SCANS} scans")
-        size = _reduced(header.size, at_least)
+        size = _choose_size(header.size, at_least)
         plain = all(have >= _PLAIN * wanted for have, wanted in zip(size, at_least, strict=True))
         try:
             pixels: Pixels = simplejpeg.decode_jpeg(
@@ -47,8 +47,8 @@ class Jpeg(Decoder):
         return pixels
 
 
-def _reduced(size: Size, at_least: Size) -> Size:
-    """The smallest size the DCT gives without rounding, so that positions stay exact."""
+def _choose_size(size: Size, at_least: Size) -> Size:
+    """The smallest size not below `at_least` that the DCT gives without rounding, so that positions stay exact."""
     for divisor in (8, 4, 2):
         height, width = size.height // divisor, size.width // divisor
         exact = size.height % divisor == 0 and size.width % divisor == 0
@@ -57,7 +57,7 @@ def _reduced(size: Size, at_least: Size) -> Size:
     return size
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+def _read_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Marker and content of every segment up to the first scan's header, or to whatever isn't one."""
     start = 2
     while data[start : start + 1] == b"\xff" and start + 4 <= len(data) and data[start + 1] in _SIZED:
@@ -68,13 +68,13 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
         start = end
 
 
-def _in_one_scan(data: bytes) -> bool:
+def _is_in_one_scan(data: bytes) -> bool:
     """Whether all of the picture is surely in the first scan: libjpeg reads no other then (its jdinput.c).
 
     A tenth of a millisecond less than to look through all of a 720p frame.
     """
     components = 0
-    for marker, content in _segments(data):
+    for marker, content in _read_segments(data):
         if marker in _FRAMES:
             components = content[5] if marker in _SEQUENTIAL and len(content) > 5 else 0
         elif marker == _SCAN:
@@ -82,9 +82,9 @@ def _in_one_scan(data: bytes) -> bool:
     return False
 
 
-def _exif(data: bytes) -> bytes:
+def _find_exif(data: bytes) -> bytes:
     """The EXIF block, or nothing, from the segments before the first scan."""
-    for marker, content in _segments(data):
+    for marker, content in _read_segments(data):
         if marker == _EXIF and content.startswith(b"Exif\0\0"):
             return content[6:]
     return b""

@@ -1,4 +1,4 @@
-"""From a mask to the outline of what it paints: polygons along the pixels' own edges, so nothing is lost."""
+"""From a mask to the outlines of what it paints: polygons along the pixels' own edges, so nothing is lost."""
 
 from collections.abc import Iterator
 from typing import TypeAlias
@@ -6,63 +6,57 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from danmatte.codecs.runs import Bits
-from danmatte.frame import Size
+from danmatte.frame import Bits, Size
 
-Points: TypeAlias = npt.NDArray[np.int64]
+Points: TypeAlias = npt.NDArray[np.int64]  # (N, 2) corners x, y
 
 
-def outlines(bits: Bits) -> Iterator[Points]:
-    """The closed outlines of the true pixels, each (N, 2) corners x, y; holes turn the other way round.
+def trace_outlines(bits: Bits) -> Iterator[Points]:
+    """The closed outlines of the true pixels of (H, W), each (N, 2) corners x, y from its top left one on.
+
+    What is filled lies on the right hand, so that holes turn the other way round. x is 0 to W, y is 0 to H.
 
     Along each row of pixel edges the corners pair up into horizontal edges, along each column into vertical
-    ones; an outline takes one of each in turn. Where two pixels touch by their corners it counts twice.
+    ones; an outline takes one of each in turn. No neighbour is searched for, so the work grows with the number of
+    corners, not of pixels.
     """
-    ys, xs = _corners(bits)
+    ys, xs = _find_corners(bits)
     if not len(ys):
         return
-    down = np.lexsort((ys, xs))
-    vertical = np.empty_like(down)
-    vertical[down[0::2]], vertical[down[1::2]] = down[1::2], down[0::2]
-    below = np.minimum(ys, bits.shape[0] - 1), np.minimum(xs, bits.shape[1] - 1)
-    points = np.column_stack([xs, ys])
-    for corners in _tours(vertical.tolist(), bits[below].tolist()):
-        yield points[corners]
-
-
-def _corners(bits: Bits) -> tuple[Points, Points]:
-    """Rows and columns of the corners, row by row."""
-    pixels = np.pad(bits, 1).view(np.uint8)  # a byte at a time is faster than a bool
-    steps = pixels[:, 1:] ^ pixels[:, :-1]
-    odd = steps[1:] ^ steps[:-1]
-    twice = steps[1:] & steps[:-1] & (pixels[1:, 1:] ^ pixels[:-1, 1:])
-    places = np.flatnonzero(odd | twice)
-    ys, xs = np.divmod(np.repeat(places, 1 + twice.flat[places]), twice.shape[1])
-    return ys, xs
-
-
-def _tours(vertical: list[int], filled: list[bool]) -> Iterator[list[int]]:
-    """The corners of each outline, from its top left one on, what is filled on the right hand.
-
-    `filled` tells of the pixel below and to the right of a corner; only a top left one is asked.
-    """
+    down = np.lexsort((ys, xs))  # the corners column by column: two that follow each other are a vertical edge's ends
+    opposite = np.empty_like(down)
+    opposite[down[0::2]], opposite[down[1::2]] = down[1::2], down[0::2]
+    # Whether the pixel below and to the right of a corner is filled; only asked of top left corners.
+    filled = bits[np.minimum(ys, bits.shape[0] - 1), np.minimum(xs, bits.shape[1] - 1)].tolist()
+    points, vertical = np.column_stack([xs, ys]), opposite.tolist()
     seen = bytearray(len(vertical))
     for first in range(len(vertical)):
         if seen[first]:
             continue
-        corners, corner, level = [], first, filled[first]
+        corners, corner, is_horizontal = [], first, filled[first]
         while not seen[corner]:
             seen[corner] = 1
             corners.append(corner)
-            corner = corner ^ 1 if level else vertical[corner]
-            level = not level
-        yield corners
+            corner = corner ^ 1 if is_horizontal else vertical[corner]  # row by row, pairs have the numbers 2n, 2n + 1
+            is_horizontal = not is_horizontal
+        yield points[corners]
 
 
-def chamfered(outline: Points, size: Size) -> Points:
+def _find_corners(bits: Bits) -> tuple[Points, Points]:
+    """Rows and columns of the corners, row by row; where two pixels touch by their corners only, there are two."""
+    pixels = np.pad(bits, 1).view(np.uint8)  # arithmetic on bytes is faster than on bools
+    steps = pixels[:, 1:] ^ pixels[:, :-1]
+    odd = steps[1:] ^ steps[:-1]  # of the four pixels around, one or three are filled
+    diagonal = steps[1:] & steps[:-1] & (pixels[1:, 1:] ^ pixels[:-1, 1:])
+    places = np.flatnonzero(odd | diagonal)
+    ys, xs = np.divmod(np.repeat(places, 1 + diagonal.flat[places]), diagonal.shape[1])
+    return ys, xs
+
+
+def chamfer(outline: Points, size: Size) -> Points:
     """The outline in half pixels, its corners cut off between the middles of pixel edges, so that stairs become slopes.
 
-    No pixel's centre changes sides, and corners on the picture's border stay.
+    `size` is the mask's. No pixel's centre changes sides, and corners on the picture's border stay.
     """
     corners = 2 * outline
     after = np.sign(np.roll(corners, -1, axis=0) - corners)
@@ -71,18 +65,8 @@ def chamfered(outline: Points, size: Size) -> Points:
     points = np.stack([corners - before, corners, corners + after], axis=1)
     kept = np.ones(points.shape[:2], np.bool_)
     kept[:, 1] = border
-    return _turning(_moving(points[kept]))
-
-
-def _moving(points: Points) -> Points:
-    """Without points on top of the one before."""
-    moves = (points != np.roll(points, 1, axis=0)).any(axis=1)
-    moving: Points = points[moves]
-    return moving
-
-
-def _turning(points: Points) -> Points:
-    """Without points on the straight line between their neighbours."""
-    there, back = np.roll(points, -1, axis=0) - points, points - np.roll(points, 1, axis=0)
-    turning: Points = points[there[:, 0] * back[:, 1] != there[:, 1] * back[:, 0]]
+    points = points[kept]
+    moving = points[(points != np.roll(points, 1, axis=0)).any(axis=1)]  # an edge of one pixel gives its middle twice
+    there, back = np.roll(moving, -1, axis=0) - moving, moving - np.roll(moving, 1, axis=0)
+    turning: Points = moving[there[:, 0] * back[:, 1] != there[:, 1] * back[:, 0]]  # not on a straight line
     return turning

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 import cv2
 
 from danmatte.codecs import exif
-from danmatte.codecs.bitmap import decoded
-from danmatte.codecs.codec import Colour, Decoder, Encoder, Header
+from danmatte.codecs.codec import Colour, Decoder, Encoder, PictureHeader, decode_with_opencv
 from danmatte.errors import PictureError
 from danmatte.frame import Pixels, Size
 
@@ -28,22 +27,22 @@ class Png(Decoder):
     def claims(self, data: bytes) -> bool:
         return data.startswith(_MAGIC)
 
-    def header(self, data: bytes, declared: Size | None) -> Header:
+    def read_header(self, data: bytes, declared: Size | None) -> PictureHeader:
         if len(data) < 33 or data[12:16] != b"IHDR":
             raise PictureError("PNG: expected IHDR as the first chunk")
         width, height = int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
         if not width or not height:
             raise PictureError(f"PNG: expected a size above zero, received {width}x{height}")
-        blocks = dict(_chunks(data))
+        blocks = dict(_read_chunks(data))
         if b"acTL" in blocks:
             raise PictureError("PNG: expected one picture, received an animation")
-        return Header(Size(height, width), exif.orientation(blocks.get(b"eXIf", b"")))
+        return PictureHeader(Size(height, width), exif.read_orientation(blocks.get(b"eXIf", b"")))
 
-    def pixels(self, data: bytes, header: Header, colour: Colour, at_least: Size) -> Pixels:
-        return decoded(data, header, colour, "PNG")
+    def decode(self, data: bytes, header: PictureHeader, colour: Colour, at_least: Size) -> Pixels:
+        return decode_with_opencv(data, header, colour, "PNG")
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _read_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Kind and content (of the short ones) of every chunk up to IEND; raises PictureError on a broken one."""
     start, view = len(_MAGIC), memoryview(data)
     while True:

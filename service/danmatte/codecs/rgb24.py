@@ -1,27 +1,20 @@
-"""RGB24 in: three bytes a pixel, rows without padding."""
+"""RGB24 in: three bytes a pixel."""
 
 import numpy as np
 
-from danmatte.codecs.codec import Colour, Decoder, Header
-from danmatte.errors import PictureError
+from danmatte.codecs.codec import Colour, PictureHeader, RawDecoder
 from danmatte.frame import Pixels, Size
 
 
-class Rgb24(Decoder):
-    """Red, green, blue, from the top left."""
+class Rgb24(RawDecoder):
+    """Red, green, blue, from the top left; rows without padding."""
 
     media_type = "application/x-rgb24"
+    name = "RGB24"
 
-    def claims(self, data: bytes) -> bool:
-        return False
+    def count_bytes(self, size: Size) -> int:
+        return size.pixels * 3
 
-    def header(self, data: bytes, declared: Size | None) -> Header:
-        if declared is None:
-            raise PictureError("RGB24: expected width and height in the query")
-        if len(data) != declared.pixels * 3:
-            raise PictureError(f"RGB24: expected {declared.pixels * 3} bytes for {declared}, received {len(data)}")
-        return Header(declared)
-
-    def pixels(self, data: bytes, header: Header, colour: Colour, at_least: Size) -> Pixels:
+    def decode(self, data: bytes, header: PictureHeader, colour: Colour, at_least: Size) -> Pixels:
         pixels = np.frombuffer(data, np.uint8).reshape(*header.size, 3)
         return pixels if colour == "RGB" else np.ascontiguousarray(pixels[:, :, ::-1])

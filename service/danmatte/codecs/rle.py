@@ -2,8 +2,10 @@
 
 import json
 
-from danmatte.codecs.codec import Encoder
-from danmatte.codecs.runs import coco_text, painted, run_lengths
+import numpy as np
+from pycocotools import mask as coco
+
+from danmatte.codecs.codec import Encoder, to_bits
 from danmatte.frame import Pixels
 
 
@@ -14,5 +16,5 @@ class RleMask(Encoder):
     media_type = "application/json"
 
     def encode(self, alpha: Pixels) -> bytes:
-        counts = coco_text(run_lengths(painted(alpha)))
-        return json.dumps({"size": alpha.shape, "counts": counts.decode("ascii")}).encode()
+        runs = coco.encode(np.asfortranarray(to_bits(alpha).view(np.uint8)))
+        return json.dumps({"size": alpha.shape, "counts": runs["counts"].decode("ascii")}).encode()

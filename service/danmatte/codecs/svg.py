@@ -1,9 +1,8 @@
 """A mask as a path, in the frame that web players know: tenths of a pixel, y upwards."""
 
-from danmatte.codecs.codec import Encoder
-from danmatte.codecs.outline import chamfered, outlines
-from danmatte.codecs.runs import Bits, painted
-from danmatte.frame import Pixels, Size
+from danmatte.codecs.codec import Encoder, to_bits
+from danmatte.codecs.outline import chamfer, trace_outlines
+from danmatte.frame import Bits, Pixels, Size
 
 _DOCUMENT = (
     '<svg version="1.0" xmlns="http://www.w3.org/2000/svg" width="{width}.000000px" height="{height}.000000px"'
@@ -21,25 +20,19 @@ class SvgMask(Encoder):
     media_type = "image/svg+xml"
 
     def encode(self, alpha: Pixels) -> bytes:
-        return document(painted(alpha))
+        return format_svg(to_bits(alpha))
 
 
-def document(bits: Bits) -> bytes:
-    """The SVG that fills the true pixels."""
+def format_svg(bits: Bits) -> bytes:
+    """The SVG document that fills the true pixels of (H, W), by `M`, `m`, `l` and `z`."""
     height, width = bits.shape
-    return _DOCUMENT.format(width=width, height=height, path=_path(bits)).encode()
-
-
-def _path(bits: Bits) -> str:
-    """Outlines by `M`, `m`, `l` and `z`; every `m` counts from where the outline before began."""
-    size = Size(*bits.shape)
     words: list[str] = []
-    pen_x, pen_y = 0, 2 * size.height
-    for outline in outlines(bits):
-        points = chamfered(outline, size)
+    pen_x, pen_y = 0, 2 * height
+    for outline in trace_outlines(bits):
+        points = chamfer(outline, Size(height, width))
         steps = ((points[1:] - points[:-1]) * (_TENTHS, -_TENTHS)).ravel().tolist()
         x, y = points[0].tolist()
-        start = f"{(x - pen_x) * _TENTHS} {(pen_y - y) * _TENTHS}"
+        start = f"{(x - pen_x) * _TENTHS} {(pen_y - y) * _TENTHS}"  # `m` counts from where the outline before began
         words.append(f"{'m' if words else 'M'}{start}l{' '.join(map(str, steps))}z")
         pen_x, pen_y = x, y
-    return "".join(words)
+    return _DOCUMENT.format(width=width, height=height, path="".join(words)).encode()

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from PIL import Image
 
 from danmatte.codecs import exif
-from danmatte.codecs.bitmap import decoded
-from danmatte.codecs.codec import Colour, Decoder, Encoder, Header
+from danmatte.codecs.codec import Colour, Decoder, Encoder, PictureHeader, decode_with_opencv
 from danmatte.errors import InvalidParameterError, PictureError
 from danmatte.frame import Pixels, Size
 
@@ -23,19 +22,19 @@ class Webp(Decoder):
     def claims(self, data: bytes) -> bool:
         return data[:4] == b"RIFF" and data[8:12] == b"WEBP"
 
-    def header(self, data: bytes, declared: Size | None) -> Header:
+    def read_header(self, data: bytes, declared: Size | None) -> PictureHeader:
         end = 8 + int.from_bytes(data[4:8], "little")
         if end > len(data) or end < 30:
             raise PictureError(f"WebP: truncated, expected {max(end, 30)} bytes, received {len(data)}")
-        chunks = dict(_chunks(data[:end]))
-        size = _size(data[12:16], data[20:30])
-        return Header(size, exif.orientation(chunks.get(b"EXIF", b"")))
+        chunks = dict(_read_chunks(data[:end]))
+        size = _read_size(data[12:16], data[20:30])
+        return PictureHeader(size, exif.read_orientation(chunks.get(b"EXIF", b"")))
 
-    def pixels(self, data: bytes, header: Header, colour: Colour, at_least: Size) -> Pixels:
-        return decoded(data, header, colour, "WebP")
+    def decode(self, data: bytes, header: PictureHeader, colour: Colour, at_least: Size) -> Pixels:
+        return decode_with_opencv(data, header, colour, "WebP")
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _read_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Kind and content (of the EXIF ones) of every chunk; raises PictureError when one is cut."""
     start = 12
     while start + 8 <= len(data):
@@ -46,7 +45,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         start = end + end % 2
 
 
-def _size(kind: bytes, start: bytes) -> Size:
+def _read_size(kind: bytes, start: bytes) -> Size:
     """The canvas, from the first ten bytes of the first chunk."""
     if kind == b"VP8X":
         if start[0] & _ANIMATED:

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 import cv2
 import numpy as np
 
-from danmatte.codecs import Encoder, decoder_for, exif
+from danmatte.codecs import Encoder, exif, find_decoder
 from danmatte.contract.framing import Framing, project
 from danmatte.contract.grid import Grid
 from danmatte.contract.manifest import Manifest
@@ -130,15 +130,15 @@ class Matting:
     def _prepared(self, body: bytes, order: Order, manifest: Manifest) -> tuple[Size, Pixels]:
         """The frame's size, and the graph's input."""
         self.check(order.look)
-        decoder = decoder_for(order.media_type, body)
-        header = decoder.header(body, order.declared)
+        decoder = find_decoder(order.media_type, body)
+        header = decoder.read_header(body, order.declared)
         if header.size.pixels > self._max_pixels:
             limit = f"{self._max_pixels} pixels"
             raise PictureTooLargeError(f"picture: expected at most {limit}, received {header.size}")
         framing = Framing.of(manifest)
-        at_least = header.turned(framing.scale_size(header.upright))
-        pixels = decoder.pixels(body, header, manifest.input.colour, at_least)
-        frame = Frame(exif.upright(pixels, header.orientation), header.upright)
+        at_least = header.turn(framing.scale_size(header.upright))
+        pixels = decoder.decode(body, header, manifest.input.colour, at_least)
+        frame = Frame(exif.turn_upright(pixels, header.orientation), header.upright)
         return frame.size, framing.fit(frame)
 
 

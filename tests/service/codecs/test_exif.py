@@ -1,12 +1,16 @@
 """The EXIF field, as enemies write it."""
 
+import io
 import struct
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image, ImageOps
 
-from danmatte.codecs.exif import orientation
+from danmatte.codecs.exif import read_orientation, turn_upright
+from tests.service import pictures
 
 
 def block(order: str, value: int, tag: int = 0x0112) -> bytes:
@@ -16,7 +20,7 @@ def block(order: str, value: int, tag: int = 0x0112) -> bytes:
 
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_both_byte_orders_are_read(order: str) -> None:
-    assert [orientation(block(order, value)) for value in range(1, 9)] == list(range(1, 9))
+    assert [read_orientation(block(order, value)) for value in range(1, 9)] == list(range(1, 9))
 
 
 @pytest.mark.parametrize(
@@ -32,10 +36,24 @@ def test_both_byte_orders_are_read(order: str) -> None:
     ],
 )
 def test_what_is_broken_or_absent_is_upright(data: bytes) -> None:
-    assert orientation(data) == 1
+    assert read_orientation(data) == 1
 
 
 @given(st.binary(max_size=200))
 def test_no_bytes_crash_it(data: bytes) -> None:
     for order in (b"II*\0", b"MM\0*"):
-        assert 1 <= orientation(order + data) <= 8
+        assert 1 <= read_orientation(order + data) <= 8
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_picture_is_turned_as_viewers_turn_it(orientation: int) -> None:
+    stored = pictures.noise(48, 64)
+    viewer = ImageOps.exif_transpose(Image.open(io.BytesIO(pictures.turned(orientation, stored, "PNG"))))
+    shown = turn_upright(stored, orientation)
+    assert np.array_equal(shown, np.asarray(viewer))
+    assert shown.flags.c_contiguous
+
+
+def test_an_upright_picture_is_not_copied() -> None:
+    stored = pictures.noise(4, 6)
+    assert turn_upright(stored, 1) is stored

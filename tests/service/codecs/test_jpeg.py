@@ -31,8 +31,8 @@ def test_only_exact_fractions_are_taken(
     size: tuple[int, int], at_least: tuple[int, int], expected: tuple[int, int]
 ) -> None:
     data = pictures.encoded(".jpg", pictures.rectangle(*size))
-    header = Jpeg().header(data, None)
-    assert Jpeg().pixels(data, header, "RGB", Size(*at_least)).shape[:2] == expected
+    header = Jpeg().read_header(data, None)
+    assert Jpeg().decode(data, header, "RGB", Size(*at_least)).shape[:2] == expected
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
@@ -40,8 +40,8 @@ def test_only_exact_fractions_are_taken(
 def test_grey_and_print_colours_are_read(mode: str, progressive: bool) -> None:
     buffer = io.BytesIO()
     Image.fromarray(pictures.rectangle(48, 64)).convert(mode).save(buffer, "JPEG", progressive=progressive)
-    header = Jpeg().header(buffer.getvalue(), None)
-    pixels = Jpeg().pixels(buffer.getvalue(), header, "RGB", header.size)
+    header = Jpeg().read_header(buffer.getvalue(), None)
+    pixels = Jpeg().decode(buffer.getvalue(), header, "RGB", header.size)
     assert pixels[20, 35].min() > 250
     assert pixels[2, 2].max() < 5
 
@@ -58,7 +58,7 @@ def test_scans_without_end_are_refused(progressive: bool) -> None:
     data = jpeg(progressive=progressive)
     scans = data[:-2] + b"\xff\xda\0\x02" * 100 + data[-2:]
     with pytest.raises(PictureError, match="scans" if progressive else "JPEG"):
-        Jpeg().pixels(scans, Jpeg().header(scans, None), "RGB", Size(48, 64))
+        Jpeg().decode(scans, Jpeg().read_header(scans, None), "RGB", Size(48, 64))
 
 
 def test_scans_are_counted_where_the_segments_are_not_plain() -> None:
@@ -69,14 +69,14 @@ def test_scans_are_counted_where_the_segments_are_not_plain() -> None:
     believed = 4 + int.from_bytes(begun[4:6])  # where such a reader would go on
     hidden = begun + (b"\xff\xda\0\x02" * 20_000)[: believed - len(begun)] + fake + data[-2:]
     with pytest.raises(PictureError, match="scans"):
-        Jpeg().pixels(hidden, Jpeg().header(hidden, None), "RGB", Size(48, 64))
+        Jpeg().decode(hidden, Jpeg().read_header(hidden, None), "RGB", Size(48, 64))
 
 
 @pytest.mark.parametrize("cut", range(2, 600, 7))
 def test_a_header_that_breaks_off_is_a_picture_error(cut: int) -> None:
     data = jpeg()[:cut]
     with pytest.raises(PictureError):
-        Jpeg().pixels(data, Jpeg().header(data, None), "RGB", Size(48, 64))
+        Jpeg().decode(data, Jpeg().read_header(data, None), "RGB", Size(48, 64))
 
 
 def test_colours_are_smoothed_unless_the_picture_will_be_made_much_smaller() -> None:
@@ -84,8 +84,8 @@ def test_colours_are_smoothed_unless_the_picture_will_be_made_much_smaller() -> 
     frame[:, 100:] = (200, 30, 60)
     data = pictures.encoded(".jpg", frame)
     smooth = simplejpeg.decode_jpeg(data, "RGB")
-    header = Jpeg().header(data, None)
-    near, far = (Jpeg().pixels(data, header, "RGB", Size(*wanted)) for wanted in ((180, 240), (150, 200)))
+    header = Jpeg().read_header(data, None)
+    near, far = (Jpeg().decode(data, header, "RGB", Size(*wanted)) for wanted in ((180, 240), (150, 200)))
     assert (near == smooth).all()
     assert (far != smooth).any()
     small = [resize(pixels, Size(150, 200)).astype(int) for pixels in (smooth, far)]

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from danmatte.codecs.outline import outlines
+from danmatte.codecs.outline import trace_outlines
 from danmatte.errors import TrackError
 from danmatte.frame import Size
 from danmatte.tracks.chain_code import Place, eastward, packed, unpacked
@@ -93,7 +93,7 @@ class _Recorder:
         return facts if same else facts + self._mask(~entry.mask if self._inverted else entry.mask)
 
     def _mask(self, bits: Bits) -> bytes:
-        lines = [eastward(outline) for outline in outlines(bits)]
+        lines = [eastward(outline) for outline in trace_outlines(bits)]
         starts = np.array([line[0] for line in lines], np.int64).reshape(-1, 2)
         moves = starts.copy()
         known = min(len(starts), len(self._starts))

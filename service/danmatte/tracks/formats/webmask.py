@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import BinaryIO
 
-from danmatte.codecs.svg import document
+from danmatte.codecs.svg import format_svg
 from danmatte.errors import TrackError, brief
 from danmatte.frame import Size
 from danmatte.tracks.reader import check_index, inflated
@@ -50,7 +50,7 @@ class Webmask(Format):
 
     def record(self, entry: Entry) -> bytes:
         """An SVG with its length and pts."""
-        picture = _SCHEME + base64.b64encode(document(~entry.mask))
+        picture = _SCHEME + base64.b64encode(format_svg(~entry.mask))
         if len(picture) > _LONGEST_RECORD:
             raise TrackError(f"mask at {entry.pts_ms} ms: expected at most {_LONGEST_RECORD} bytes as SVG")
         return _RECORD.pack(len(picture), entry.pts_ms) + picture

@@ -1,6 +1,7 @@
 """Masks of one bit a pixel: exact, at the borders too, in both polarities."""
 
 import json
+import zlib
 
 import numpy as np
 import pytest
@@ -9,15 +10,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from danmatte.codecs import Encoder
-from danmatte.codecs.outline import chamfered, outlines
-from danmatte.codecs.runs import run_lengths
-from danmatte.frame import Pixels, Size
+from danmatte.errors import InvalidParameterError
+from danmatte.frame import Pixels
 from tests.service import onebit, pictures
 
 MASKS = st.tuples(st.integers(1, 12), st.integers(1, 12)).flatmap(lambda shape: arrays(np.bool_, shape))
 
 
-def through(kind: str, alpha: Pixels) -> Pixels:
+def pass_through(kind: str, alpha: Pixels) -> Pixels:
     """Written, and read by somebody else."""
     readers = {
         "svg": onebit.from_svg,
@@ -33,13 +33,13 @@ def through(kind: str, alpha: Pixels) -> Pixels:
 @given(MASKS)
 def test_every_mask_comes_back_bit_by_bit(kind: str, mask: np.ndarray) -> None:
     alpha = mask * np.uint8(255)
-    assert np.array_equal(through(kind, alpha), alpha)
+    assert np.array_equal(pass_through(kind, alpha), alpha)
 
 
 @pytest.mark.parametrize("kind", ["svg", "rle", "bits"])
 def test_half_painted_is_painted(kind: str) -> None:
     alpha = np.array([[0, 127, 128, 255]], np.uint8)
-    assert through(kind, alpha).tolist() == [[0, 0, 255, 255]]
+    assert pass_through(kind, alpha).tolist() == [[0, 0, 255, 255]]
 
 
 @pytest.mark.parametrize("kind", ["svg", "rle", "bits", "png", "webp", "raw"])
@@ -47,7 +47,7 @@ def test_a_mask_reaches_all_four_borders_in_both_polarities(kind: str) -> None:
     alpha = np.zeros((6, 9), np.uint8)
     alpha[0, 3] = alpha[-1, 5] = alpha[2, 0] = alpha[4, -1] = 255
     for painted in (alpha, 255 - alpha):
-        assert np.array_equal(through(kind, painted), painted)
+        assert np.array_equal(pass_through(kind, painted), painted)
 
 
 def test_a_frame_without_a_person_is_the_full_rectangle_where_comments_may_be() -> None:
@@ -59,22 +59,6 @@ def test_a_frame_of_nothing_is_an_empty_path() -> None:
     assert b'd=""' in Encoder.registered["svg"].encode(np.zeros((180, 320), np.uint8))
 
 
-def test_stairs_become_slopes_and_the_border_stays_square() -> None:
-    stairs = np.tri(4, dtype=np.bool_)
-    (outline,) = outlines(stairs)
-    assert chamfered(outline, Size(4, 4)).tolist() == [[0, 0], [2, 0], [2, 1], [7, 6], [8, 6], [8, 8], [0, 8]]
-
-
-def test_pixels_that_touch_by_a_corner_are_filled_once_each() -> None:
-    crossing = np.eye(2, dtype=np.bool_)
-    assert sorted(len(outline) for outline in outlines(crossing)) == [4, 4]
-
-
-def test_runs_go_down_the_columns_and_begin_unpainted() -> None:
-    assert run_lengths(np.array([[0, 1, 1], [0, 0, 1]], np.bool_)).tolist() == [2, 1, 1, 2]
-    assert run_lengths(np.array([[1, 0], [1, 0]], np.bool_)).tolist() == [0, 2, 2]
-
-
 def test_the_counts_are_those_of_the_reference() -> None:
     """What pycocotools' `encode` gives for a 3x3 picture with its middle painted, and for a whole one."""
     middle = np.zeros((3, 3), np.uint8)
@@ -82,3 +66,35 @@ def test_the_counts_are_those_of_the_reference() -> None:
     assert json.loads(Encoder.registered["rle"].encode(middle)) == {"size": [3, 3], "counts": "414"}
     full = np.full((180, 320), 255, np.uint8)
     assert json.loads(Encoder.registered["rle"].encode(full))["counts"] == "0PXh1"
+
+
+def test_column_major_runs_begin_with_what_is_not_painted() -> None:
+    """`counts` of an uncompressed mask: down the columns, left to right, the first run unpainted and maybe empty."""
+    alpha = np.array([[255, 0], [255, 0]], np.uint8)
+    text = json.loads(Encoder.registered["rle"].encode(alpha))["counts"]
+    assert [ord(character) - 48 for character in text] == [0, 2, 2]
+
+
+@settings(max_examples=50, deadline=None)
+@given(MASKS)
+def test_rows_of_bits_are_whole_bytes(mask: np.ndarray) -> None:
+    rows = zlib.decompress(Encoder.registered["bits"].encode(mask * np.uint8(255)))
+    height, width = mask.shape
+    assert len(rows) == height * -(-width // 8)
+
+
+def test_a_webp_mask_has_no_side_that_webp_cannot_hold() -> None:
+    long = np.zeros((1, 16_383), np.uint8)
+    assert pictures.decoded(Encoder.registered["webp"].encode(long)).shape == long.shape
+    with pytest.raises(InvalidParameterError, match="16383"):
+        Encoder.registered["webp"].encode(np.zeros((16_384, 1), np.uint8))
+
+
+@pytest.mark.parametrize("kind", Encoder.registered)
+def test_an_encoder_leaves_the_mask_as_it_was(kind: str) -> None:
+    alpha = pictures.noise(31, 45)[..., 0].copy()
+    before = alpha.copy()
+    alpha.flags.writeable = False
+    first, second = (Encoder.registered[kind].encode(alpha) for _ in range(2))
+    assert first == second
+    assert np.array_equal(alpha, before)

@@ -1,0 +1,162 @@
+"""Which decoder reads a body, and what each format refuses."""
+
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+
+from danmatte.codecs import Decoder, PictureHeader, RawDecoder, find_decoder, needs_size
+from danmatte.errors import MediaTypeError, PictureError
+from danmatte.frame import Pixels, Size
+from tests.service import pictures
+from tests.service.pictures import PNG, chunk
+
+SMALL = pictures.rectangle(48, 64)
+FILES = {kind: pictures.encoded(f".{kind}", SMALL) for kind in ("jpg", "png", "webp")}
+TYPES = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
+
+
+def decode(data: bytes, media_type: str = "", declared: Size | None = None, colour: str = "RGB") -> Pixels:
+    decoder = find_decoder(media_type, data)
+    header = decoder.read_header(data, declared)
+    return decoder.decode(data, header, colour, header.size)
+
+
+@pytest.mark.parametrize("kind", FILES)
+@pytest.mark.parametrize(
+    "named", ["", "application/octet-stream", "application/x-www-form-urlencoded", "image/jpg", "image/png"]
+)
+def test_the_bytes_decide_whatever_picture_the_header_names(kind: str, named: str) -> None:
+    assert find_decoder(named, FILES[kind]).media_type == TYPES[kind]
+
+
+@pytest.mark.parametrize("named", ["application/x-nv12", "application/x-rgb24"])
+def test_raw_pixels_are_what_their_sender_says(named: str) -> None:
+    assert find_decoder(named, FILES["jpg"]).media_type == named
+    assert needs_size(named)
+
+
+@pytest.mark.parametrize("named", ["", "image/jpeg", "video/mp4"])
+def test_pictures_with_a_header_need_no_size(named: str) -> None:
+    assert not needs_size(named)
+
+
+@pytest.mark.parametrize("named", ["text/html", "image/gif", "application/json"])
+def test_a_type_that_is_not_served_is_refused_though_the_bytes_could_be_read(named: str) -> None:
+    with pytest.raises(MediaTypeError, match="Content-Type: expected one of image/jpeg"):
+        find_decoder(named, FILES["jpg"])
+
+
+def test_bytes_of_no_known_kind_are_refused_with_their_beginning() -> None:
+    with pytest.raises(MediaTypeError, match="GIF89a"):
+        find_decoder("", b"GIF89a" + bytes(20))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in Decoder.registered if needs_size(kind)])
+def test_raw_pixels_without_a_size_or_of_another_length_are_refused(kind: str) -> None:
+    size = Size(4, 6)
+    decoder = Decoder.registered[kind]
+    assert isinstance(decoder, RawDecoder)
+    whole = bytes(decoder.count_bytes(size))
+    assert decoder.read_header(whole, size) == PictureHeader(size)
+    with pytest.raises(PictureError, match=f"{decoder.name}: expected width and height"):
+        decoder.read_header(whole, None)
+    for data in (whole[:-1], whole + b"\0", b""):
+        with pytest.raises(PictureError, match=f"{decoder.name}: expected {len(whole)} bytes for 6x4"):
+            decoder.read_header(data, size)
+
+
+@pytest.mark.parametrize("size", [Size(3, 4), Size(4, 3), Size(1, 1)])
+def test_nv12_has_even_sizes_only(size: Size) -> None:
+    with pytest.raises(PictureError, match="even size"):
+        decode(bytes(100), "application/x-nv12", size)
+
+
+@pytest.mark.parametrize(
+    ("luma", "blue", "red", "colour"),
+    [
+        (16, 128, 128, (0, 0, 0)),
+        (235, 128, 128, (255, 255, 255)),
+        (81, 90, 240, (255, 0, 0)),
+        (41, 240, 110, (0, 0, 255)),
+    ],
+)
+def test_nv12_is_bt_601_in_limited_range(luma: int, blue: int, red: int, colour: tuple[int, int, int]) -> None:
+    planes = bytes([luma]) * 16 + bytes([blue, red]) * 4
+    pixels = decode(planes, "application/x-nv12", Size(4, 4)).astype(int)
+    assert np.abs(pixels - colour).max() <= 3
+
+
+def test_rgb24_is_read_from_the_top_left() -> None:
+    pixels = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    assert np.array_equal(decode(pixels.tobytes(), "application/x-rgb24", Size(2, 4)), pixels)
+    assert np.array_equal(decode(pixels.tobytes(), "application/x-rgb24", Size(2, 4), "BGR"), pixels[..., ::-1])
+
+
+def test_sixteen_bits_grey_and_transparent_pngs_become_eight_bit_colours() -> None:
+    grey = np.full((8, 8), 0x8040, np.uint16)
+    assert (decode(cv2.imencode(".png", grey)[1].tobytes()) == 0x80).all()
+    clear = np.zeros((8, 8, 4), np.uint8)
+    clear[..., 2] = 200
+    assert (decode(cv2.imencode(".png", clear)[1].tobytes()) == (200, 0, 0)).all()
+
+
+HEADER = chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 0))
+CONTENT = chunk(b"IDAT", zlib.compress(bytes(8 * 25)))
+END = chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (PNG, "IHDR"),
+        (PNG + CONTENT + HEADER + END, "IHDR"),
+        (pictures.png_claiming(0, 5), "above zero"),
+        (PNG + HEADER + chunk(b"acTL", bytes(8)) + CONTENT + END, "animation"),
+        (PNG + HEADER + CONTENT, "truncated"),
+        (PNG + HEADER + CONTENT[:-1] + b"?" + END, "checksum"),
+        (PNG + HEADER + b"\xff\xff\xff\xffIDAT" + END, "truncated"),
+    ],
+)
+def test_a_png_that_is_not_whole_and_alone_is_refused_by_its_chunks(data: bytes, says: str) -> None:
+    with pytest.raises(PictureError, match=says):
+        Decoder.registered["image/png"].read_header(data, None)
+
+
+def test_an_honest_png_of_those_chunks_is_read() -> None:
+    assert decode(PNG + HEADER + CONTENT + END).shape == (8, 8, 3)
+
+
+def riff(*chunks: bytes) -> bytes:
+    body = b"WEBP" + b"".join(chunks)
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def piece(kind: bytes, content: bytes) -> bytes:
+    return kind + struct.pack("<I", len(content)) + content + bytes(len(content) % 2)
+
+
+@pytest.mark.parametrize("quality", [50, 101])
+def test_lossy_and_lossless_webp_say_their_size(quality: int) -> None:
+    data = cv2.imencode(".webp", SMALL[:37, :51], [cv2.IMWRITE_WEBP_QUALITY, quality])[1].tobytes()
+    assert Decoder.registered["image/webp"].read_header(data, None).size == (37, 51)
+    assert decode(data).shape == (37, 51, 3)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (FILES["webp"][:-1], "truncated"),
+        (b"RIFF\x04\0\0\0WEBP", "truncated"),
+        (riff(piece(b"VP8X", b"\x02" + bytes(9)), bytes(8)), "animation"),
+        (riff(piece(b"ALPH", bytes(20))), "picture chunk first"),
+        (riff(piece(b"VP8 ", bytes(20))), "picture chunk first"),
+        (riff(piece(b"VP8L", bytes(20))), "picture chunk first"),
+        (riff(b"VP8L" + struct.pack("<I", 999) + bytes(20)), "truncated, expected"),
+    ],
+)
+def test_a_webp_that_is_not_whole_and_alone_is_refused_by_its_chunks(data: bytes, says: str) -> None:
+    with pytest.raises(PictureError, match=says):
+        Decoder.registered["image/webp"].read_header(data, None)
