@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import zlib
@@ -19,24 +20,23 @@ HERE = Path(__file__).parent / "web"
 SIZE = Size(180, 320)
 
 
-def node(*names: str, **environment: str) -> None:
-    """Runs test files; a failure shows what Node said."""
+def run_node(name: str, **environment: str) -> None:
+    """Run a test file; a failure shows what Node printed."""
     program = shutil.which("node")
     if not program:
         pytest.skip("needs Node")
-    paths = [str(HERE / name) for name in names]
-    run = subprocess.run(
-        [program, "--test", *paths], env={**os.environ, **environment}, capture_output=True, text=True, check=False
-    )
+    command = [program, "--test", str(HERE / name)]
+    run = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
+    assert re.search(r"^# pass [1-9]", run.stdout, re.MULTILINE), f"{name} ran no test: {run.stdout}"
 
 
-@pytest.mark.parametrize("name", ["outline", "placement", "timeline", "cuts", "clock", "attachment", "live", "webmask"])
-def test_parts_of_the_player(name: str) -> None:
-    node(f"{name}.test.js")
+@pytest.mark.parametrize("name", sorted(path.name for path in HERE.glob("*.test.js")))
+def test_the_page_in_node(name: str) -> None:
+    run_node(name)
 
 
-def entry(number: int) -> Entry:
+def make_entry(number: int) -> Entry:
     """A box that wanders, 25 frames a second; a cut at number 200, and every third mask held."""
     mask = np.zeros(SIZE, np.bool_)
     left = 10 + number % 150
@@ -51,14 +51,14 @@ def test_tracks_are_read_as_they_were_written(tmp_path: Path, suffix: str, polar
     path = tmp_path / f"film{suffix}"
     with TrackWriter(path, Header(SIZE, polarity, "toy" if suffix == ".mattes" else "", 0)) as writer:
         for number in range(600):
-            writer.add(entry(number))
+            writer.add(make_entry(number))
     known = suffix == ".mattes"  # the other one knows no flags
     expected = [
-        {"ms": ms, "pts": (ms + 8) // 40 * 40, "coverage": entry(0).coverage}
+        {"ms": ms, "pts": (ms + 8) // 40 * 40, "coverage": make_entry(0).coverage}
         | ({"cut": (ms + 8) // 40 == 200, "held": (ms + 8) // 40 % 3 == 2} if known else {})
         for ms in (0, 40, 7990, 8000, 8001, 12_345, 23_950)
     ]
-    node("tracks.test.js", TRACKS=json.dumps([{"path": str(path), "expected": expected}]))
+    run_node("tracks.test.js", TRACKS=json.dumps([{"path": str(path), "expected": expected}]))
 
 
 def test_both_readers_refuse_the_same_damage(tmp_path: Path) -> None:
@@ -72,31 +72,33 @@ def test_both_readers_refuse_the_same_damage(tmp_path: Path) -> None:
     chance = random.Random(5)
     files = [tmp_path / f"{number}.mattes" for number in range(200)]
     for number, path in enumerate(files):
-        path.write_bytes((hurt_head if number % 3 == 0 else hurt_records)(whole.read_bytes(), chance))
-    damaged = [{"path": str(path), "good": is_read(path)} for path in files]
+        path.write_bytes((damage_head if number % 3 == 0 else damage_records)(whole.read_bytes(), chance))
+    damaged = [{"path": str(path), "good": is_readable(path)} for path in files]
     assert 20 < sum(not one["good"] for one in damaged) < 195
-    node("tracks.test.js", DAMAGED=json.dumps(damaged))
+    run_node("tracks.test.js", DAMAGED=json.dumps(damaged))
 
 
-def hurt_head(track: bytes, chance: random.Random) -> bytes:
+def damage_head(track: bytes, chance: random.Random) -> bytes:
     """The track with another byte somewhere in its head, name or index."""
-    hurt = bytearray(track)
-    hurt[chance.randrange(4, 43)] = chance.choice((0, 1, 2, 127, 128, 255))
-    return bytes(hurt)
+    damaged = bytearray(track)
+    damaged[chance.randrange(4, 43)] = chance.choice((0, 1, 2, 127, 128, 255))
+    return bytes(damaged)
 
 
-def hurt_records(track: bytes, chance: random.Random) -> bytes:
+def damage_records(track: bytes, chance: random.Random) -> bytes:
     """The track of one segment with another byte in it, or without its end."""
-    hurt = bytearray(zlib.decompress(track[43:]))
+    damaged = bytearray(zlib.decompress(track[43:]))
     if chance.random() < 0.2:
-        del hurt[chance.randrange(1, len(hurt)) :]
+        del damaged[chance.randrange(1, len(damaged)) :]
     else:
-        hurt[chance.randrange(len(hurt))] = chance.choice((0, 1, 8, 16, 127, 128, 243, 255, chance.randrange(256)))
-    packed = zlib.compress(hurt)
+        damaged[chance.randrange(len(damaged))] = chance.choice(
+            (0, 1, 8, 16, 127, 128, 243, 255, chance.randrange(256))
+        )
+    packed = zlib.compress(damaged)
     return track[:39] + len(packed).to_bytes(4, "big") + packed
 
 
-def is_read(path: Path) -> bool:
+def is_readable(path: Path) -> bool:
     """Whether our own reader takes it, to the last mask."""
     try:
         with TrackReader(path) as reader:

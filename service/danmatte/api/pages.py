@@ -14,21 +14,21 @@ TYPES = {
     ".webm": "video/webm",
 }
 MODULES = (
-    "clock",
     "cuts",
     "danmatte",
+    "frame-clock",
     "live",
+    "look-ahead",
     "mattes",
     "outline",
     "placement",
-    "scout",
     "timeline",
     "track",
     "webmask",
 )
 ADAPTERS = ("artplayer", "danmaku")
 DEMO = (
-    *("comments.js", "demo.css", "demo.js", "said.js", "sample.mattes", "sample.webm"),
+    *("comments.js", "demo.css", "demo-comments.js", "demo.js", "sample.mattes", "sample.webm"),
     *("full.svg", "icon.svg", "pause.svg", "play.svg", "send.svg"),
 )
 # Path to file; nothing else in the folder is served.

@@ -1,113 +1,152 @@
-/** A small comment engine for the demo page: lanes, each with its own pace, moved by the compositor. */
+/** A small comment engine for the demo page: lanes, each with its own speed, moved by the compositor. */
 
-const LINES = 12;
+const LANES = 12;
 const SHARE = 0.86; // of the height that comments use
-const PACE = [0.1, 0.15]; // of the width, in a second
-const GAP = [0.05, 0.28]; // of the width, between two comments of a lane
+/** @type {[number, number]} of the width, in a second */
+const SPEED = [0.1, 0.15];
+/** @type {[number, number]} of the width, between two comments of a lane */
+const GAP = [0.05, 0.28];
+const COLOURS = ["#ffe27a", "#8fe3ff", "#ffb3d1", "#b6f5a6"];
+const COLOURED = 0.3; // share of comments that aren't white
+const FEED_MS = 120;
+const OWN_LANES = 6; // the viewer's own comments appear in one of the first free lanes
 
-/** Comments flowing over an element, paused and paced like the video under them. */
+/**
+ * @typedef {object} Flight a comment on its way
+ * @property {Animation} animation
+ * @property {number} from where it began, in pixels from the left
+ * @property {number} size its width in pixels
+ * @property {number} speed pixels in a second of the video
+ */
+
+/** @typedef {{top: number, speed: number, last: Flight | null, gap: number}} Lane */
+
+/** Comments flowing over an element, paused and sped up like the video under them. */
 export class Comments {
+  /** @type {HTMLElement} */
   #layer;
+  /** @type {string[]} */
   #texts;
+  /** @type {() => number} */
+  #random;
+  /** @type {Lane[]} */
   #lanes = [];
   #running = false;
   #rate = 1;
   #next = 0;
+  /** @type {string[]} */
   #queue = [];
 
   /**
    * @param {HTMLElement} layer
-   * @param {string[]} texts said in turn
-   * @param {() => number} chance 0 to 1
+   * @param {string[]} texts shown in turn
+   * @param {() => number} random 0 to 1
    */
-  constructor(layer, texts, chance = Math.random) {
-    [this.#layer, this.#texts, this.chance] = [layer, texts, chance];
+  constructor(layer, texts, random = Math.random) {
+    [this.#layer, this.#texts, this.#random] = [layer, texts, random];
     new ResizeObserver(() => this.fill()).observe(layer);
-    setInterval(() => this.#feed(), 120);
+    setInterval(() => this.#feed(), FEED_MS);
   }
 
-  /** Everything anew, as if it had been flowing for long. */
+  /** Starts anew, with the lanes as full as after a long while. */
   fill() {
     this.#layer.replaceChildren();
     const [width, height] = [this.#layer.clientWidth, this.#layer.clientHeight];
     if (!width) return;
-    this.#lanes = Array.from({ length: LINES }, (_, row) => ({
-      top: ((row + 0.25) * SHARE * height) / LINES,
-      pace: width * this.#between(PACE),
+    this.#lanes = Array.from({ length: LANES }, (_, row) => ({
+      top: ((row + 0.25) * SHARE * height) / LANES,
+      speed: width * this.#pick(SPEED),
       last: null,
       gap: 0,
     }));
     for (const lane of this.#lanes) {
-      for (let x = -width * this.chance() * 0.2; x < width * 1.02; ) x += this.#fly(lane, this.#text(), x) + this.#gap(lane);
+      let x = -width * this.#random() * 0.2;
+      while (x < width * 1.02) {
+        x += this.#fly(lane, this.#takeText(), x);
+        lane.gap = width * this.#pick(GAP);
+        x += lane.gap;
+      }
     }
   }
 
-  /** A comment of the viewer's own, at the next chance. */
+  /**
+   * A comment of the viewer's own, shown as soon as a lane has room.
+   *
+   * @param {string} words
+   */
   say(words) {
     this.#queue.push(words);
   }
 
-  /** @param {boolean} running  @param {number} rate of the video */
-  pace(running, rate) {
+  /**
+   * Follows the video.
+   *
+   * @param {boolean} running
+   * @param {number} rate
+   */
+  setPace(running, rate) {
     [this.#running, this.#rate] = [running, rate];
-    for (const flight of this.#layer.getAnimations({ subtree: true })) this.#steer(flight);
+    for (const animation of this.#layer.getAnimations({ subtree: true })) this.#steer(animation);
   }
 
-  #text() {
+  #takeText() {
     return this.#texts[this.#next++ % this.#texts.length];
   }
 
-  #between([low, high]) {
-    return low + (high - low) * this.chance();
+  /** @param {[number, number]} range */
+  #pick([low, high]) {
+    return low + (high - low) * this.#random();
   }
 
-  #gap(lane) {
-    lane.gap = this.#layer.clientWidth * this.#between(GAP);
-    return lane.gap;
-  }
-
-  /** Fills the lanes whose last comment is wholly in. */
+  /** Starts a comment in every lane whose last one is wholly on the layer. */
   #feed() {
     if (!this.#running) return;
     const width = this.#layer.clientWidth;
-    const free = this.#lanes.filter((lane) => !lane.last || this.#tail(lane.last) + lane.gap < width);
-    const own = free[Math.floor(this.chance() * Math.min(free.length, 6))];
+    const free = this.#lanes.filter(({ last, gap }) => {
+      if (!last) return true;
+      const end = last.from + last.size - (last.speed * Number(last.animation.currentTime ?? 0)) / 1000;
+      return end + gap < width;
+    });
+    const own = free[Math.floor(this.#random() * Math.min(free.length, OWN_LANES))];
     for (const lane of free) {
       const words = lane === own ? this.#queue.shift() : undefined;
-      this.#fly(lane, words ?? this.#text(), width, words !== undefined);
-      this.#gap(lane);
+      this.#fly(lane, words ?? this.#takeText(), width, words !== undefined);
+      lane.gap = width * this.#pick(GAP);
     }
   }
 
-  /** Where a comment's end is, in pixels from the left. */
-  #tail({ flight, from, size, pace }) {
-    return from + size - (pace * Number(flight.currentTime ?? 0)) / 1000;
-  }
-
-  /** Starts a comment at `from`; answers with its width. */
+  /**
+   * Starts a comment; its width in pixels.
+   *
+   * @param {Lane} lane
+   * @param {string} text
+   * @param {number} from pixels from the left
+   * @param {boolean} own the viewer's
+   */
   #fly(lane, text, from, own = false) {
     const span = Object.assign(document.createElement("span"), { textContent: text, className: own ? "own" : "" });
     span.style.top = `${lane.top}px`;
-    if (!own && this.chance() < 0.3) span.style.color = ["#ffe27a", "#8fe3ff", "#ffb3d1", "#b6f5a6"][Math.floor(this.chance() * 4)];
+    if (!own && this.#random() < COLOURED) span.style.color = COLOURS[Math.floor(this.#random() * COLOURS.length)];
     this.#layer.append(span);
     const size = span.offsetWidth;
     if (from + size <= 0) {
       span.remove();
       return size;
     }
-    const flight = span.animate(
+    const animation = span.animate(
       { transform: [`translateX(${from}px)`, `translateX(${-size}px)`] },
-      { duration: (1000 * (from + size)) / lane.pace, fill: "both" },
+      { duration: (1000 * (from + size)) / lane.speed, fill: "both" },
     );
-    flight.onfinish = () => span.remove();
-    this.#steer(flight);
-    lane.last = { flight, from, size, pace: lane.pace };
+    animation.onfinish = () => span.remove();
+    this.#steer(animation);
+    lane.last = { animation, from, size, speed: lane.speed };
     return size;
   }
 
-  #steer(flight) {
-    flight.playbackRate = this.#rate;
-    if (this.#running) flight.play();
-    else flight.pause();
+  /** @param {Animation} animation */
+  #steer(animation) {
+    animation.playbackRate = this.#rate;
+    if (this.#running) animation.play();
+    else animation.pause();
   }
 }

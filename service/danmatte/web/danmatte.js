@@ -9,10 +9,10 @@
  * caller's choice (`late`); a mask is never shown across a cut.
  */
 
-import { everyDrawing, everyFrame, everyRepaint } from "./clock.js";
+import { drawFrames, watchFrames, watchRepaints } from "./frame-clock.js";
 import { openLive } from "./live.js";
-import { clipPath, holes } from "./outline.js";
-import { placed } from "./placement.js";
+import { toClipPath, toPathData } from "./outline.js";
+import { measurePlace } from "./placement.js";
 import { openTrack } from "./track.js";
 
 export { openLive, openTrack };
@@ -25,6 +25,7 @@ export { openLive, openTrack };
  * @property {(ms: number, video: HTMLVideoElement) => void} want called for every frame that is shown
  * @property {() => void} onchange set by the attachment; the source calls it when it has more
  * @property {() => void} close
+ * @property {string} [error] why there are no masks, in words
  */
 
 /**
@@ -33,9 +34,9 @@ export { openLive, openTrack };
  * @property {string | URL | true | import("./live.js").LiveOptions} [live] a service's `/v1/stream`; true is this module's own server
  * @property {Source} [source] instead of the two, one that was opened before
  * @property {"dim" | "show" | "hide"} [late] how comments look while no mask is at hand: faint unless given
- * @property {"screen" | "exact"} [sync] masks for the frame that the browser puts on the screen, foreseen while it plays;
- *   or the page draws the video itself, on a canvas over it, and masks are exact. `screen` unless given; exact isn't
- *   for protected videos and loses what HDR adds
+ * @property {"screen" | "exact"} [sync] masks for the frame that the browser puts on the screen, predicted while it
+ *   plays; or the page draws the video itself, on a canvas over it, and masks are exact. `screen` unless given; exact
+ *   isn't for protected videos and loses what HDR adds
  * @property {(stats: Stats) => void} [onframe] called after every frame
  */
 
@@ -53,12 +54,12 @@ export { openLive, openTrack };
  */
 
 const OPACITY = { dim: 0.3, show: 1, hide: 0 };
-const MEASURE_MS = 500;
-const STILL_MS = 500;
+const MEASURE_MS = 500; // how often the page is measured again
+const PAUSED_MS = 500; // how often a paused video's frame is looked at again
 const FADE_MS = 200;
 
 /** @type {WeakMap<HTMLElement, Attachment>} */
-const dressed = new WeakMap();
+const attachments = new WeakMap();
 
 /**
  * Lets the layer's comments pass behind the people in the video; takes the place of the layer's last attachment.
@@ -69,67 +70,81 @@ const dressed = new WeakMap();
  * @returns {Attachment}
  */
 export function attach(video, layer, options) {
-  dressed.get(layer)?.detach();
+  attachments.get(layer)?.detach();
   const attachment = new Attachment(video, layer, options);
-  dressed.set(layer, attachment);
+  attachments.set(layer, attachment);
   return attachment;
-}
-
-function opened({ source, track, live }) {
-  if (source) return source;
-  if (track) return openTrack(track);
-  if (live) return openLive(live);
-  throw new TypeError("attach: expected one of track, live and source");
 }
 
 /** One video, one layer, one source of masks; made by `attach`. */
 export class Attachment {
+  /** @type {HTMLVideoElement} */
   #video;
+  /** @type {HTMLElement} */
   #layer;
+  /** @type {Options & {late: "dim" | "show" | "hide"}} */
   #options;
-  #style;
-  #stop = [];
+  #style; // the layer's own, given back by `detach`
+  /** @type {(() => void)[]} */
+  #stops = [];
+  /** @type {import("./outline.js").Outline | null} */
   #outline = null;
+  /** @type {import("./outline.js").Place | null} */
   #place = null;
-  #measured = -Infinity;
+  #measuredAt = -Infinity;
   #clip = "none";
   #filter = "none";
 
+  /**
+   * @param {HTMLVideoElement} video
+   * @param {HTMLElement} layer
+   * @param {Options} options
+   */
   constructor(video, layer, options) {
-    [this.#video, this.#layer, this.#options] = [video, layer, { late: "dim", ...options }];
+    if (!options.source && !options.track && !options.live) {
+      throw new TypeError("attach: expected one of track, live and source");
+    }
+    [this.#video, this.#layer, this.#options] = [video, layer, { ...options, late: options.late ?? "dim" }];
     const { clipPath, filter } = layer.style;
     this.#style = { clipPath, filter };
     /** @type {Source} */
-    this.source = opened(options);
+    this.source = options.source ?? (options.track ? openTrack(options.track) : openLive(options.live || true));
     this.source.onchange = () => this.refresh();
     /** @type {Stats} */
     this.stats = { time: 0, pts: null, lag: null, state: "late", held: false, coverage: 0, work: 0, frames: 0, missed: 0 };
     this.#watchSizes();
-    const still = setInterval(() => this.#still(), STILL_MS);
-    this.#stop.push(() => clearInterval(still));
-    this.#stop.push(everyFrame(video, (ms) => this.source.want(ms, video)));
-    const follow = this.#options.sync === "exact" && !video.mediaKeys ? everyDrawing : everyRepaint;
-    this.#stop.push(follow(video, (ms) => this.#frame(ms)));
-    if (!this.stats.frames) this.#dress("none", "late");
+    // While nothing new is shown, masks on the way may arrive, or have to be asked for again.
+    const timer = setInterval(() => video.paused && this.refresh(), PAUSED_MS);
+    this.#stops.push(() => clearInterval(timer));
+    this.#stops.push(watchFrames(video, (ms) => this.source.want(ms, video)));
+    const follow = this.#options.sync === "exact" && !video.mediaKeys ? drawFrames : watchRepaints;
+    this.#stops.push(
+      follow(video, (ms) => {
+        this.stats.frames += 1;
+        this.#show(ms);
+        if (this.stats.state === "late") this.stats.missed += 1;
+      }),
+    );
+    if (!this.stats.frames) this.#applyStyle("none", "late");
   }
 
   /** Measures the page again and repeats the last frame; needed after moving the video within the layer. */
   refresh() {
     if (!this.stats.frames) return;
-    this.#measured = -Infinity;
+    this.#measuredAt = -Infinity;
     this.source.want(this.stats.time, this.#video);
     this.#show(this.stats.time);
   }
 
   /** The outline on the screen as SVG path data in the layer's pixels; empty when nothing is masked. */
   get outline() {
-    return this.#outline && this.#place ? holes(this.#outline, this.#place) : "";
+    return this.#outline && this.#place ? toPathData(this.#outline, this.#place) : "";
   }
 
   /** Leaves the layer as it was found. A source that was handed over ready stays open. */
   detach() {
-    if (!this.#stop.length) return;
-    for (const stop of this.#stop.splice(0)) stop();
+    if (!this.#stops.length) return;
+    for (const stop of this.#stops.splice(0)) stop();
     this.source.onchange = () => {};
     if (!this.#options.source) this.source.close();
     Object.assign(this.#layer.style, this.#style);
@@ -141,24 +156,14 @@ export class Attachment {
     for (const element of [this.#video, this.#layer]) sizes.observe(element);
     this.#video.addEventListener("resize", measure);
     document.addEventListener("fullscreenchange", measure);
-    this.#stop.push(() => {
+    this.#stops.push(() => {
       sizes.disconnect();
       this.#video.removeEventListener("resize", measure);
       document.removeEventListener("fullscreenchange", measure);
     });
   }
 
-  /** Nothing new on the screen: what is on the way may arrive meanwhile, or have to be tried again. */
-  #still() {
-    if (this.#video.paused) this.refresh();
-  }
-
-  #frame(ms) {
-    this.stats.frames += 1;
-    this.#show(ms);
-    if (this.stats.state === "late") this.stats.missed += 1;
-  }
-
+  /** @param {number} ms time of the frame on the screen */
   #show(ms) {
     const began = performance.now();
     const mask = this.source.at(ms);
@@ -166,10 +171,10 @@ export class Attachment {
     const outline = mask?.shape.outline ?? null;
     if (outline !== this.#outline || place !== this.#place) {
       [this.#outline, this.#place] = [outline, place];
-      this.#clip = outline?.rings.length ? clipPath(outline, place) : "none";
+      this.#clip = outline?.rings.length ? toClipPath(outline, place) : "none";
     }
     const state = !mask ? "late" : this.#clip === "none" ? "nobody" : "masked";
-    this.#dress(this.#clip, state);
+    this.#applyStyle(this.#clip, state);
     Object.assign(this.stats, {
       time: ms,
       pts: mask?.pts ?? null,
@@ -182,17 +187,28 @@ export class Attachment {
     this.#options.onframe?.(this.stats);
   }
 
-  /** The same object as long as nothing has moved. */
+  /**
+   * The picture's place in the layer; the same object as long as nothing has moved.
+   *
+   * @param {number} now
+   */
   #measure(now) {
-    if (this.#place && now - this.#measured < MEASURE_MS) return this.#place;
-    this.#measured = now;
-    const place = placed(this.#video, this.#layer);
-    const same = this.#place && Object.keys(place).every((side) => place[side] === this.#place[side]);
-    return same ? this.#place : place;
+    const known = this.#place;
+    if (known && now - this.#measuredAt < MEASURE_MS) return known;
+    this.#measuredAt = now;
+    const place = measurePlace(this.#video, this.#layer);
+    const sides = /** @type {(keyof typeof place)[]} */ (Object.keys(place));
+    return known && sides.every((side) => place[side] === known[side]) ? known : place;
   }
 
-  /** Faint at once, and back to full strength gently. A filter, as `opacity` is what comment libraries set. */
-  #dress(clip, state) {
+  /**
+   * Clips the layer. Comments turn faint at once, and back to full strength gently; by a filter, as `opacity` is what
+   * comment libraries set.
+   *
+   * @param {string} clip
+   * @param {Stats["state"]} state
+   */
+  #applyStyle(clip, state) {
     const { style } = this.#layer;
     const filter = state === "late" ? `opacity(${OPACITY[this.#options.late]})` : this.#style.filter;
     if (style.clipPath !== clip) style.clipPath = clip;

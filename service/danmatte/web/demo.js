@@ -2,158 +2,193 @@
 
 import { Comments } from "./comments.js";
 import { attach } from "./danmatte.js";
-import { SAID } from "./said.js";
+import { DEMO_COMMENTS } from "./demo-comments.js";
+import { Live } from "./live.js";
 
-const at = (id) => document.getElementById(id);
-const [stage, video, layer, note] = ["stage", "video", "comments", "note"].map(at);
-const comments = new Comments(layer, SAID);
+/** @typedef {import("./danmatte.js").Stats} Stats */
+
+/**
+ * @template {typeof Element} Kind
+ * @param {string} selector
+ * @param {Kind} kind
+ * @returns {InstanceType<Kind>}
+ */
+function find(selector, kind) {
+  const element = document.querySelector(selector);
+  if (!(element instanceof kind)) throw new TypeError(`expected ${kind.name} at ${selector}`);
+  return /** @type {InstanceType<Kind>} */ (element);
+}
+
+/** @param {string} name of radio buttons */
+const findRadios = (name) =>
+  /** @type {NodeListOf<HTMLInputElement>} */ (document.querySelectorAll(`[name=${name}]`));
+
+const stage = find("#stage", HTMLElement);
+const video = find("#video", HTMLVideoElement);
+const layer = find("#comments", HTMLElement);
+const note = find("#note", HTMLElement);
+const overlay = find("#outline", SVGElement);
+const timings = find("#timings", HTMLElement);
+const play = find("#play", HTMLElement);
+const rate = find("#rate", HTMLElement);
+const seek = find("#seek", HTMLInputElement);
+const words = find("#words", HTMLInputElement);
+const file = find("#file", HTMLInputElement);
+const comments = new Comments(layer, DEMO_COMMENTS);
 const RATES = [1, 2, 0.5];
-const LEAD_S = 0.7;
+const LEAD_S = 0.7; // how far a hidden copy of the viewer's own video runs ahead
+const TIMINGS_MS = 150; // how often the figures change
 
+/** @type {import("./danmatte.js").Attachment | null} */
 let handle = null;
+/** @type {import("./danmatte.js").Options} */
 let masks = { track: "sample.mattes" };
+/** @type {MediaStream | null} */
 let camera = null;
 
-/** Masks on, or off again. */
-function wear() {
+/** Attaches the masks, or detaches them where comments are in front. */
+function applyMasks() {
   handle?.detach();
-  const behind = document.querySelector("[name=side]:checked").value === "behind";
+  const behind = find("[name=side]:checked", HTMLInputElement).value === "behind";
   handle = behind ? attach(video, layer, { ...masks, onframe: report }) : null;
   if (!behind) report(null);
 }
 
-// What the video does, the comments do.
-function follow() {
-  stage.classList.toggle("playing", !video.paused);
-  at("play").ariaLabel = video.paused ? "Play" : "Pause";
-  comments.pace(!video.paused, video.playbackRate);
-}
-for (const name of ["play", "pause", "ratechange", "emptied"]) video.addEventListener(name, follow);
-
-const toggle = () => (video.paused ? video.play().catch(() => {}) : video.pause());
-for (const id of ["play", "start", "screen"]) {
-  at(id).addEventListener("click", (event) => {
-    event.stopPropagation();
-    toggle();
+for (const name of ["play", "pause", "ratechange", "emptied"]) {
+  video.addEventListener(name, () => {
+    stage.classList.toggle("playing", !video.paused);
+    play.ariaLabel = video.paused ? "Play" : "Pause";
+    comments.setPace(!video.paused, video.playbackRate);
   });
 }
-at("rate").addEventListener("click", () => {
+
+for (const id of ["play", "start", "screen"]) {
+  find(`#${id}`, HTMLElement).addEventListener("click", (event) => {
+    event.stopPropagation();
+    if (video.paused) video.play().catch(() => {});
+    else video.pause();
+  });
+}
+rate.addEventListener("click", () => {
   video.playbackRate = RATES[(RATES.indexOf(video.playbackRate) + 1) % RATES.length];
-  at("rate").textContent = `${video.playbackRate === 0.5 ? "½" : video.playbackRate}×`;
+  rate.textContent = `${video.playbackRate === 0.5 ? "½" : video.playbackRate}×`;
 });
-at("full").addEventListener("click", () => (document.fullscreenElement ? document.exitFullscreen() : stage.requestFullscreen?.()));
-at("seek").addEventListener("input", ({ target }) => {
-  if (Number.isFinite(video.duration)) video.currentTime = target.value * video.duration;
+find("#full", HTMLElement).addEventListener("click", () => {
+  if (document.fullscreenElement) document.exitFullscreen();
+  else stage.requestFullscreen?.();
+});
+seek.addEventListener("input", () => {
+  if (Number.isFinite(video.duration)) video.currentTime = Number(seek.value) * video.duration;
 });
 video.addEventListener("timeupdate", () => {
   const whole = Number.isFinite(video.duration) ? video.duration : 0;
-  at("seek").value = whole ? video.currentTime / whole : 0;
+  seek.value = String(whole ? video.currentTime / whole : 0);
   const seconds = Math.floor(video.currentTime);
-  at("clock").textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+  find("#clock", HTMLElement).textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
 });
 
-// Where the video comes from.
+/** @type {Record<string, () => unknown>} what a click on each kind of video does */
 const sources = {
-  sample() {
-    open("sample.webm", { track: "sample.mattes" });
-  },
-  file() {
-    at("file").click();
-  },
+  sample: () => openVideo("sample.webm", { track: "sample.mattes" }),
+  file: () => file.click(),
   async camera() {
     try {
       camera = await navigator.mediaDevices.getUserMedia({ video: { width: 1280, facingMode: "user" }, audio: false });
-      open(camera, { live: true });
+      openVideo(camera, { live: true });
     } catch {
-      back("No camera here");
+      returnToSample("No camera here");
     }
   },
 };
-for (const radio of document.querySelectorAll("[name=source]")) {
-  radio.addEventListener("click", () => sources[radio.value]());
-}
-at("file").addEventListener("change", ({ target }) => {
-  const [file] = target.files;
-  target.value = "";
-  if (file) open(URL.createObjectURL(file), { live: { ahead: LEAD_S } });
+for (const radio of findRadios("source")) radio.addEventListener("click", () => sources[radio.value]());
+file.addEventListener("change", () => {
+  const [chosen] = file.files ?? [];
+  file.value = "";
+  if (chosen) openVideo(URL.createObjectURL(chosen), { live: { ahead: LEAD_S } });
 });
-at("file").addEventListener("cancel", () => back(""));
-video.addEventListener("error", () => back("This video can't be played here"));
+file.addEventListener("cancel", () => returnToSample(""));
+video.addEventListener("error", () => returnToSample("This video can't be played here"));
 
-function open(from, how) {
+/**
+ * @param {string | MediaStream} from
+ * @param {import("./danmatte.js").Options} options where its masks come from
+ */
+function openVideo(from, options) {
   handle?.detach();
   handle = null;
   if (video.src.startsWith("blob:")) URL.revokeObjectURL(video.src);
-  if (camera && from !== camera) for (const part of camera.getTracks()) part.stop();
+  if (camera && from !== camera) for (const track of camera.getTracks()) track.stop();
   note.textContent = "";
-  if (from === camera && camera) {
-    video.removeAttribute("src");
-    video.srcObject = camera;
-  } else {
+  if (typeof from === "string") {
     [camera, video.srcObject, video.src] = [null, null, from];
+  } else {
+    video.removeAttribute("src");
+    video.srcObject = from;
   }
-  masks = how;
-  wear();
+  masks = options;
+  applyMasks();
   video.play().catch(() => {});
 }
 
-/** To the sample again, with a word why. */
-function back(why) {
-  document.querySelector("[name=source][value=sample]").checked = true;
+/** @param {string} why in words for the viewer */
+function returnToSample(why) {
+  find("[name=source][value=sample]", HTMLInputElement).checked = true;
   if (!masks.track) sources.sample();
   note.textContent = why;
 }
 
-// What is made visible.
-const overlay = at("outline");
-const timings = at("timings");
-let shownAt = 0;
+let reportedAt = 0;
 
+/**
+ * Shows outline, state and figures of a frame, as far as the viewer asked for them.
+ *
+ * @param {Stats | null} stats null when nothing is attached
+ */
 function report(stats) {
-  if (!overlay.hidden) overlay.firstElementChild.setAttribute("d", stats && handle ? handle.outline : "");
+  if (!stats || !overlay.hasAttribute("hidden")) overlay.firstElementChild?.setAttribute("d", stats && handle ? handle.outline : "");
   if (stats && masks.live) note.textContent = stats.state === "late" ? handle?.source.error || "Waiting for masks" : "";
-  if (timings.hidden || !stats || performance.now() - shownAt < 150) return;
-  shownAt = performance.now();
-  timings.replaceChildren(...Object.entries(facts(stats)).map(fact));
-}
-
-function facts(stats) {
-  const live = handle?.source.counts;
-  const shown = {
+  if (timings.hidden || !stats || performance.now() - reportedAt < TIMINGS_MS) return;
+  reportedAt = performance.now();
+  /** @type {Record<string, string | number>} */
+  const figures = {
     Frame: `${stats.time.toFixed(0)} ms`,
     Mask: stats.pts === null ? "–" : `${stats.pts.toFixed(0)} ms`,
-    Lag: stats.lag === null ? "–" : `${(Math.round(10 * stats.lag) / 10 + 0).toFixed(1)} ms`,
+    Lag: stats.lag === null ? "–" : `${(Math.round(10 * stats.lag) / 10 + 0).toFixed(1)} ms`, // + 0: no "-0.0"
     Work: `${stats.work.toFixed(2)} ms`,
     Person: `${(100 * stats.coverage).toFixed(1)} %`,
     Missed: `${stats.missed} of ${stats.frames}`,
   };
-  if (!live) return shown;
-  return { ...shown, "Round trip": `${handle.source.roundTrip.toFixed(0)} ms`, Masks: live.masks, Skipped: live.skipped };
+  if (handle?.source instanceof Live) {
+    const { roundTrip, counts } = handle.source;
+    Object.assign(figures, { "Round trip": `${roundTrip.toFixed(0)} ms`, Masks: counts.masks, Skipped: counts.skipped });
+  }
+  const rows = Object.entries(figures).map(([name, value]) => {
+    const row = document.createElement("div");
+    row.append(Object.assign(document.createElement("dt"), { textContent: name }));
+    row.append(Object.assign(document.createElement("dd"), { textContent: String(value) }));
+    return row;
+  });
+  timings.replaceChildren(...rows);
 }
 
-function fact([name, value]) {
-  const row = document.createElement("div");
-  row.append(Object.assign(document.createElement("dt"), { textContent: name }));
-  row.append(Object.assign(document.createElement("dd"), { textContent: value }));
-  return row;
-}
-
-at("show-outline").addEventListener("change", ({ target }) => {
-  overlay.toggleAttribute("hidden", !target.checked);
+const showOutline = find("#show-outline", HTMLInputElement);
+showOutline.addEventListener("change", () => {
+  overlay.toggleAttribute("hidden", !showOutline.checked);
   handle?.refresh();
 });
-at("show-timings").addEventListener("change", ({ target }) => {
-  timings.hidden = !target.checked;
+const showTimings = find("#show-timings", HTMLInputElement);
+showTimings.addEventListener("change", () => {
+  timings.hidden = !showTimings.checked;
   handle?.refresh();
 });
-for (const radio of document.querySelectorAll("[name=side]")) radio.addEventListener("change", wear);
+for (const radio of findRadios("side")) radio.addEventListener("change", applyMasks);
 
-at("say").addEventListener("submit", (event) => {
+find("#say", HTMLElement).addEventListener("submit", (event) => {
   event.preventDefault();
-  const words = at("words").value.trim();
-  if (words) comments.say(words);
-  at("words").value = "";
+  const text = words.value.trim();
+  if (text) comments.say(text);
+  words.value = "";
 });
 
-wear();
+applyMasks();
 if (!matchMedia("(prefers-reduced-motion: reduce)").matches) video.play().catch(() => {});

@@ -1,128 +1,268 @@
-// Shows openapi.json, and sends what is filled in. No library: a description is a list of forms.
+/** The page of `openapi.json`: lists its operations, and sends what is filled in. No library: a description is a list of forms. */
 
-const SHOWN = 20_000; // characters of an answer
-const made = (tag, properties = {}, ...children) => {
-  const element = Object.assign(document.createElement(tag), properties);
+/**
+ * What of OpenAPI 3.1 our own description uses.
+ *
+ * @typedef {object} Schema
+ * @property {string} [$ref]
+ * @property {string} [type]
+ * @property {string[]} [enum]
+ * @property {Schema[]} [anyOf]
+ * @property {Schema[]} [oneOf]
+ * @property {Schema} [items]
+ * @property {Record<string, Schema>} [properties]
+ * @property {string[]} [required]
+ * @property {(string | number)[]} [examples]
+ */
+
+/** @typedef {Record<string, {schema?: Schema}>} Content by media type */
+
+/**
+ * @typedef {object} Parameter
+ * @property {string} name
+ * @property {"path" | "query" | "header"} in
+ * @property {string} [description]
+ * @property {boolean} [required]
+ * @property {Schema} schema
+ */
+
+/**
+ * @typedef {object} Operation
+ * @property {string[]} tags
+ * @property {string} summary
+ * @property {Parameter[]} parameters
+ * @property {{content: Content}} [requestBody]
+ * @property {Record<string, {content?: Content, $ref?: string}>} responses
+ */
+
+/**
+ * @typedef {object} Description
+ * @property {{description: string, version: string}} info
+ * @property {{name: string, description: string}[]} tags
+ * @property {Record<string, Record<string, Operation>>} paths by path and method
+ */
+
+/** @typedef {{parameter: Parameter, input: HTMLInputElement | HTMLSelectElement}} Field */
+/** @typedef {{labels: HTMLElement[], read: () => File | string | undefined}} BodyFields */
+
+const LONGEST = 20_000; // characters of an answer that are shown
+const DEEPEST = 6; // levels of an example
+
+/**
+ * An element with these properties and children.
+ *
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Partial<HTMLElementTagNameMap[Tag]>} [properties]
+ * @param {(Node | string)[]} children
+ */
+function make(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  Object.assign(element, properties);
   element.append(...children);
   return element;
-};
+}
 
+/** @param {string} id */
+const find = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+
+/** @type {Description} */
 const description = await (await fetch("openapi.json")).json();
-const resolved = (node) => (node?.$ref ? node.$ref.slice(2).split("/").reduce((at, key) => at[key], description) : node);
-document.getElementById("about").textContent = `${description.info.description}\n\nVersion ${description.info.version}`;
-document.getElementById("operations").replaceChildren(...description.tags.flatMap(section));
+find("about").textContent = `${description.info.description}\n\nVersion ${description.info.version}`;
+find("operations").replaceChildren(
+  ...description.tags.flatMap(({ name, description: about }) => [
+    make("h2", {}, `${name} `, make("small", { textContent: about })),
+    ...Object.entries(description.paths).flatMap(([path, methods]) =>
+      Object.entries(methods).flatMap(([method, operation]) => {
+        if (!operation.tags.includes(name)) return [];
+        const card = make(
+          "details",
+          {},
+          make(
+            "summary",
+            {},
+            make("span", { className: `method ${method}`, textContent: method.toUpperCase() }),
+            make("code", { textContent: path }),
+            make("span", { className: "faint", textContent: operation.summary }),
+          ),
+        );
+        // The form is made when the card is first opened.
+        card.addEventListener("toggle", () => card.open && card.append(makeForm(method, path, operation)), { once: true });
+        return [card];
+      }),
+    ),
+  ]),
+);
 
-function section({ name, description: about }) {
-  const heading = made("h2", {}, `${name} `, made("small", { textContent: about }));
-  const operations = Object.entries(description.paths).flatMap(([path, methods]) =>
-    Object.entries(methods)
-      .filter(([, operation]) => operation.tags.includes(name))
-      .map(([method, operation]) => card(method, path, operation)),
-  );
-  return [heading, ...operations];
+/**
+ * What a `$ref` points to; anything else is itself.
+ *
+ * @template {{$ref?: string}} Node
+ * @param {Node} node
+ * @returns {Node}
+ */
+function resolve(node) {
+  if (!node.$ref) return node;
+  const keys = node.$ref.slice(2).split("/");
+  return keys.reduce((/** @type {any} */ at, key) => at[key], description);
 }
 
-function card(method, path, operation) {
-  const summary = made("summary", {},
-    made("span", { className: `method ${method}`, textContent: method.toUpperCase() }),
-    made("code", { textContent: path }),
-    made("span", { className: "faint", textContent: operation.summary }));
-  const details = made("details", {}, summary);
-  details.addEventListener("toggle", () => details.open && details.children.length < 2 && details.append(form(method, path, operation)), { once: true });
-  return details;
-}
-
-function form(method, path, operation) {
-  const fields = operation.parameters.map((parameter) => ({ parameter, input: field(parameter) }));
-  const body = operation.requestBody && bodyFields(operation.requestBody.content);
-  const output = made("output");
-  const found = made("form", {},
-    ...fields.map(({ parameter, input }) => labelled(parameter.name, parameter.description, input)),
+/**
+ * @param {string} method
+ * @param {string} path
+ * @param {Operation} operation
+ */
+function makeForm(method, path, operation) {
+  const fields = operation.parameters.map((parameter) => ({ parameter, input: makeInput(parameter) }));
+  const body = operation.requestBody && makeBody(operation.requestBody.content);
+  const output = make("output");
+  const form = make(
+    "form",
+    {},
+    ...fields.map(({ parameter, input }) => makeLabel(parameter.name, parameter.description, input)),
     ...(body?.labels ?? []),
-    ...schemas(operation),
-    made("button", { textContent: "Send" }),
-    output);
-  found.addEventListener("submit", (event) => {
+    make(
+      "details",
+      {},
+      make("summary", { className: "faint", textContent: "Schemas" }),
+      make("pre", { textContent: listSchemas(operation).join("\n\n") }),
+    ),
+    make("button", { textContent: "Send" }),
+    output,
+  );
+  form.addEventListener("submit", (event) => {
     event.preventDefault();
     send(method, path, fields, body, output);
   });
-  return found;
+  return form;
 }
 
-function field({ schema, required = false }) {
+/** @param {Parameter} parameter */
+function makeInput({ schema, required = false }) {
   const choices = schema.enum ?? (schema.type === "boolean" ? ["true", "false"] : null);
-  if (choices) return made("select", { required }, ...["", ...choices].map((value) => made("option", { value, textContent: value })));
-  const number = schema.type === "integer" || schema.type === "number";
-  return made("input", { required, type: number ? "number" : "text", step: "any", value: required ? (schema.examples?.[0] ?? "") : "", placeholder: schema.examples?.join(", ") ?? "" });
-}
-
-function bodyFields(content) {
-  const text = content["application/json"] && made("textarea", { spellcheck: false, value: JSON.stringify(example(content["application/json"].schema), null, 2) });
-  const file = made("input", { type: "file", accept: Object.keys(content).filter((type) => type.startsWith("image/")).join() });
-  const labels = [];
-  if (text) labels.push(labelled("body", "application/json", text));
-  if (!text || content["application/octet-stream"]) labels.push(labelled("file", text ? "sent as it is, instead of JSON" : "sent as it is", file));
-  return { labels, value: () => file.files[0] ?? text?.value };
-}
-
-// The smallest value that a schema describes.
-function example(schema, depth = 0) {
-  const known = resolved(schema);
-  if (known.enum) return known.enum.at(known.enum[0] === "" ? 1 : 0);
-  if (known.anyOf) return example(known.anyOf[0], depth);
-  if (known.type === "array") return known.items && depth < 6 ? [example(known.items, depth + 1)] : [];
-  if (known.type === "object") {
-    const wanted = known.required ?? known.oneOf?.[0].required ?? [];
-    return Object.fromEntries(wanted.map((name) => [name, example(known.properties[name], depth + 1)]));
+  if (choices) {
+    return make("select", { required }, ...["", ...choices].map((value) => make("option", { value, textContent: value })));
   }
-  return { integer: 1, number: 1, boolean: true }[known.type] ?? "";
+  const isNumber = schema.type === "integer" || schema.type === "number";
+  return make("input", {
+    required,
+    type: isNumber ? "number" : "text",
+    step: "any",
+    value: required ? String(schema.examples?.[0] ?? "") : "",
+    placeholder: schema.examples?.join(", ") ?? "",
+  });
 }
 
-function schemas(operation) {
-  const shown = Object.entries(operation.responses).flatMap(([status, answer]) =>
-    Object.entries(resolved(answer).content ?? {}).map(([type, { schema }]) =>
-      `${status}  ${type}${schema && Object.keys(schema).length ? `\n${JSON.stringify(expanded(schema), null, 2)}` : ""}`));
-  const asked = operation.requestBody?.content["application/json"]?.schema;
-  if (asked) shown.unshift(`body  application/json\n${JSON.stringify(expanded(asked), null, 2)}`);
-  return [made("details", {}, made("summary", { className: "faint", textContent: "Schemas" }), made("pre", { textContent: shown.join("\n\n") }))];
+/**
+ * A text for JSON, a file for anything else, or both.
+ *
+ * @param {Content} content
+ * @returns {BodyFields}
+ */
+function makeBody(content) {
+  const schema = content["application/json"]?.schema;
+  const text = schema && make("textarea", { spellcheck: false, value: JSON.stringify(makeExample(schema), null, 2) });
+  const accept = Object.keys(content).filter((type) => type.startsWith("image/"));
+  const file = make("input", { type: "file", accept: accept.join() });
+  const labels = [];
+  if (text) labels.push(makeLabel("body", "application/json", text));
+  if (!text || content["application/octet-stream"]) {
+    labels.push(makeLabel("file", text ? "sent as it is, instead of JSON" : "sent as it is", file));
+  }
+  return { labels, read: () => file.files?.[0] ?? text?.value };
 }
 
-const expanded = (schema) => JSON.parse(JSON.stringify(schema), (_, value) => (value?.$ref ? expanded(resolved(value)) : value));
-const labelled = (name, about, input) => made("label", {}, made("span", {}, made("code", { textContent: name }), " ", made("span", { className: "faint", textContent: about ?? "" })), input);
+/**
+ * @param {string} name
+ * @param {string | undefined} about
+ * @param {HTMLElement} input
+ */
+function makeLabel(name, about, input) {
+  const code = make("code", { textContent: name });
+  return make("label", {}, make("span", {}, code, " ", make("span", { className: "faint", textContent: about ?? "" })), input);
+}
 
+/**
+ * The smallest value that a schema describes.
+ *
+ * @param {Schema} schema
+ * @returns {unknown}
+ */
+function makeExample(schema, depth = 0) {
+  const known = resolve(schema);
+  if (known.enum) return known.enum.at(known.enum[0] === "" ? 1 : 0);
+  if (known.anyOf) return makeExample(known.anyOf[0], depth);
+  if (known.type === "array") return known.items && depth < DEEPEST ? [makeExample(known.items, depth + 1)] : [];
+  if (known.type === "object") {
+    const { required, oneOf, properties = {} } = known;
+    const names = required ?? oneOf?.[0].required ?? [];
+    return Object.fromEntries(names.map((name) => [name, makeExample(properties[name], depth + 1)]));
+  }
+  /** @type {Record<string, unknown>} */
+  const examples = { integer: 1, number: 1, boolean: true };
+  return examples[known.type ?? ""] ?? "";
+}
+
+/**
+ * The schemas of an operation's body and answers, as text.
+ *
+ * @param {Operation} operation
+ */
+function listSchemas(operation) {
+  /** @type {(schema: Schema) => Schema} with what its references point to */
+  const expand = (schema) => JSON.parse(JSON.stringify(schema), (_, value) => (value?.$ref ? expand(resolve(value)) : value));
+  /** @type {(title: string, schema: Schema | undefined) => string} */
+  const write = (title, schema) =>
+    schema && Object.keys(schema).length ? `${title}\n${JSON.stringify(expand(schema), null, 2)}` : title;
+  const body = operation.requestBody?.content["application/json"]?.schema;
+  const answers = Object.entries(operation.responses).flatMap(([status, answer]) =>
+    Object.entries(resolve(answer).content ?? {}).map(([type, { schema }]) => write(`${status}  ${type}`, schema)),
+  );
+  return body ? [write("body  application/json", body), ...answers] : answers;
+}
+
+/**
+ * @param {string} method
+ * @param {string} path
+ * @param {Field[]} fields
+ * @param {BodyFields | undefined} body
+ * @param {HTMLOutputElement} output where the answer is shown
+ */
 async function send(method, path, fields, body, output) {
   const url = new URL(path.replace(/^\//, ""), document.baseURI);
   const headers = new Headers();
-  const key = document.getElementById("key").value;
+  const { value: key } = /** @type {HTMLInputElement} */ (find("key"));
   if (key) headers.set("Authorization", `Bearer ${key}`);
   for (const { parameter, input } of fields) {
     if (!input.value) continue;
-    if (parameter.in === "path") url.pathname = decodeURI(url.pathname).replace(`{${parameter.name}}`, encodeURIComponent(input.value));
-    else if (parameter.in === "header") headers.set(parameter.name, input.value);
+    if (parameter.in === "path") {
+      url.pathname = decodeURI(url.pathname).replace(`{${parameter.name}}`, encodeURIComponent(input.value));
+    } else if (parameter.in === "header") headers.set(parameter.name, input.value);
     else url.searchParams.set(parameter.name, input.value);
   }
   output.replaceChildren("…");
   try {
     const began = performance.now();
-    const answer = await fetch(url, { method, headers, body: body?.value() });
-    await show(answer, performance.now() - began, output);
+    const answer = await fetch(url, { method, headers, body: body?.read() });
+    const spent = performance.now() - began;
+    const type = answer.headers.get("Content-Type") ?? "";
+    const head = [
+      `${answer.status} ${answer.statusText}, ${spent.toFixed(0)} ms`,
+      ...[...answer.headers].map(([name, value]) => `${name}: ${value}`),
+    ];
+    const blob = await answer.blob();
+    /** @type {Node | string} */
+    let shown = `${blob.size} bytes`;
+    if (type.startsWith("image/")) {
+      const image = make("img", { src: URL.createObjectURL(blob), alt: "the answer" });
+      image.addEventListener("load", () => URL.revokeObjectURL(image.src), { once: true });
+      shown = image;
+    } else if (type.includes("json") || type.startsWith("text/")) {
+      const text = await blob.text();
+      shown = make("pre", { textContent: text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text });
+    }
+    output.replaceChildren(make("pre", { textContent: head.join("\n") }), shown);
   } catch (error) {
-    output.replaceChildren(made("pre", { textContent: String(error) }));
+    output.replaceChildren(make("pre", { textContent: String(error) }));
   }
-}
-
-async function show(answer, spent, output) {
-  const type = answer.headers.get("Content-Type") ?? "";
-  const told = [`${answer.status} ${answer.statusText}, ${spent.toFixed(0)} ms`, ...[...answer.headers].map(([name, value]) => `${name}: ${value}`)];
-  const blob = await answer.blob();
-  let shown = "";
-  if (type.startsWith("image/")) {
-    const image = made("img", { src: URL.createObjectURL(blob), alt: "the answer" });
-    image.addEventListener("load", () => URL.revokeObjectURL(image.src), { once: true });
-    shown = image;
-  } else if (type.includes("json") || type.startsWith("text/")) {
-    const text = await blob.text();
-    shown = made("pre", { textContent: text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text });
-  } else shown = `${blob.size} bytes`;
-  output.replaceChildren(made("pre", { textContent: told.join("\n") }), shown);
 }

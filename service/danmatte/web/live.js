@@ -1,15 +1,15 @@
-/** Masks from a service's `/v1/stream`, made while the video plays; the messages are drawn in `service/danmatte/messages.py`. */
+/** Masks from a service's `/v1/stream`, made while the video plays; its messages are laid out in `service/danmatte/messages.py`. */
 
-import { Cuts } from "./cuts.js";
-import { rounded, traced } from "./outline.js";
-import { scout } from "./scout.js";
+import { CutDetector } from "./cuts.js";
+import { startLookAhead } from "./look-ahead.js";
+import { roundRings, traceRings } from "./outline.js";
 import { Timeline } from "./timeline.js";
 
 /**
  * @typedef {object} LiveOptions
  * @property {string | URL} [url] of the stream; this module's own server unless given
- * @property {number} [width] of the masks; their height follows the video
- * @property {number} [frameWidth] of the frames that are sent
+ * @property {number} [width] of the masks in pixels; their height follows the video
+ * @property {number} [frameWidth] of the frames that are sent, in pixels
  * @property {number} [patienceMs] how long a mask may stay when no newer one came
  * @property {number} [ahead] seconds that a hidden copy of the video runs before it, so that masks are there in
  *   time; files only, a camera has no future
@@ -19,13 +19,17 @@ const DEFAULTS = { width: 320, frameWidth: 512, patienceMs: 350, ahead: 0 };
 const MAGIC = 0x314c4d44; // "DML1", little-endian
 const OFFER_BYTES = 20;
 const ANSWER_BYTES = 56;
-const IN_FLIGHT = 2;
-const BACKOFF_MS = [250, 15_000];
+const IN_FLIGHT = 2; // frames sent and not answered yet, at most
+const BACKOFF_MS = [250, 15_000]; // twice as long each time
+const NEAR_MS = 4; // a frame whose newest mask is this near isn't sent
+const NEAR_AHEAD_MS = 100; // the same where the hidden copy has sent the frame, or soon will
 const RING_BYTES = 200; // of objects around a ring's points
 const UNREADABLE = "the video may not be read: expected one from this origin, or crossorigin with CORS";
 
 /**
- * @param {string | URL | true | LiveOptions} where
+ * Opens a live connection, a source of masks for `attach`.
+ *
+ * @param {string | URL | true | LiveOptions} where an address, or true for the server that sent this module
  * @returns {Live}
  */
 export function openLive(where) {
@@ -33,60 +37,97 @@ export function openLive(where) {
   return new Live({ ...DEFAULTS, ...options });
 }
 
-/** A source of masks for frames as they are shown. */
+/** A connection to a service as a source of masks; frames are sent as they are shown. */
 export class Live {
   onchange = () => {};
+  /** What happened so far: frames sent and skipped, masks received, refusals, connections made. */
+  counts = { sent: 0, masks: 0, skipped: 0, errors: 0, connections: 0 };
+  /** Milliseconds from a frame's departure to its mask's arrival, the newest. */
+  roundTrip = 0;
+  /** The last refusal in words, or empty. */
+  error = "";
+  /** @type {typeof DEFAULTS & LiveOptions} */
   #options;
   #timeline = new Timeline();
-  #cuts = new Cuts();
+  #cuts = new CutDetector();
   #canvas = document.createElement("canvas");
+  /** @type {WebSocket | null} */
   #socket = null;
-  #asked = "";
-  #flying = new Map(); // pts to when it left
+  #query = ""; // that the socket was opened with
+  /** @type {Map<number, number>} pts of frames without an answer, and when they left */
+  #flying = new Map();
   #encoding = false;
   #failures = 0;
   #retryAt = 0;
   #closed = false;
-  #scout = null;
+  /** @type {{stop: () => void} | null} */
+  #lookAhead = null;
+  /** @type {MediaProvider | string} */
   #film = "";
+  /** @type {MediaProvider | string | null} a film whose pixels the browser refuses */
   #unreadable = null;
 
+  /** @param {typeof DEFAULTS & LiveOptions} options */
   constructor(options) {
     this.#options = options;
-    /** What happened, for the curious: frames sent and skipped, masks received, errors by code. */
-    this.counts = { sent: 0, masks: 0, skipped: 0, errors: 0, connections: 0 };
-    /** Milliseconds from a frame's departure to its mask's arrival, the newest. */
-    this.roundTrip = 0;
-    /** The last refusal in words, or empty. */
-    this.error = "";
   }
 
+  /**
+   * The mask for a frame; null while there is none, or only one that is too old or from before a cut.
+   *
+   * @param {number} ms
+   */
   at(ms) {
-    const mask = this.#timeline.at(ms);
+    const mask = this.#timeline.find(ms);
     if (!mask || ms - mask.pts > this.#options.patienceMs) return null;
-    return this.#cuts.between(mask.pts, ms) ? null : mask;
+    return this.#cuts.hasCut(mask.pts, ms) ? null : mask;
   }
 
+  /**
+   * Sends the frame that the video shows, when a mask of it is needed.
+   *
+   * @param {number} ms
+   * @param {HTMLVideoElement} video
+   */
   want(ms, video) {
     const film = video.srcObject ?? video.currentSrc;
-    if (this.#film && film !== this.#film) this.#forget();
+    if (this.#film && film !== this.#film) this.#reset();
     this.#film = film;
-    if (!this.#seen(video, ms)) return;
-    if (this.#options.ahead && !this.#scout && video.currentSrc) {
-      this.#scout = scout(video, this.#options.ahead, (soon, copy) => this.#offer(soon, copy));
+    if (!this.#readFrame(video, ms)) return;
+    if (this.#options.ahead && !this.#lookAhead && video.currentSrc) {
+      this.#lookAhead = startLookAhead(video, this.#options.ahead, (soon, copy) => this.#offer(soon, copy));
     }
-    const newest = this.#timeline.at(ms);
-    const near = this.#scout ? 100 : 4; // the copy has it, or soon will
+    const newest = this.#timeline.find(ms);
+    const near = this.#lookAhead ? NEAR_AHEAD_MS : NEAR_MS;
     if (!newest || Math.abs(ms - newest.pts) > near) this.#offer(ms, video);
   }
 
-  /** Whether the frame could be read; videos from elsewhere are asked for once. */
-  #seen(video, ms) {
+  close() {
+    this.#closed = true;
+    this.#lookAhead?.stop();
+    this.#socket?.close();
+  }
+
+  /** Another film in the same element: its times mean other frames. */
+  #reset() {
+    this.#lookAhead?.stop();
+    this.#socket?.close();
+    [this.#timeline, this.#cuts, this.#lookAhead, this.#socket] = [new Timeline(), new CutDetector(), null, null];
+    this.#flying.clear();
+  }
+
+  /**
+   * Looks for a cut; whether the frame could be read. A film whose pixels the browser refuses is tried once.
+   *
+   * @param {HTMLVideoElement} video
+   * @param {number} ms
+   */
+  #readFrame(video, ms) {
     if (this.#unreadable === this.#film) return false;
     try {
-      this.#cuts.see(video, ms);
+      this.#cuts.addFrame(video, ms);
     } catch (error) {
-      if (error.name !== "SecurityError") throw error;
+      if (!(error instanceof Error) || error.name !== "SecurityError") throw error;
       [this.#unreadable, this.error] = [this.#film, UNREADABLE];
       console.warn(`danmatte: ${UNREADABLE}`);
       return false;
@@ -94,32 +135,30 @@ export class Live {
     return true;
   }
 
-  close() {
-    this.#closed = true;
-    this.#scout?.stop();
-    this.#socket?.close();
-  }
-
-  /** Another film in the same element: its times mean other frames. */
-  #forget() {
-    this.#scout?.stop();
-    this.#socket?.close();
-    [this.#timeline, this.#cuts, this.#scout, this.#socket] = [new Timeline(), new Cuts(), null, null];
-    this.#flying.clear();
-  }
-
-  /** Sends the frame, unless enough are on their way already or its mask is known. */
+  /**
+   * Sends the frame, unless enough are on their way already or its mask is known.
+   *
+   * @param {number} ms
+   * @param {HTMLVideoElement} video
+   */
   #offer(ms, video) {
     if (this.#closed || this.#encoding || this.#flying.size >= IN_FLIGHT || this.#flying.has(ms)) return;
-    if (this.#timeline.at(ms)?.pts === ms || !this.#connected(video)) return;
+    if (this.#timeline.find(ms)?.pts === ms) return;
+    const socket = this.#ensureSocket(video);
+    if (socket?.readyState !== WebSocket.OPEN) return;
     this.#encoding = true;
-    const [socket, { frameWidth }] = [this.#socket, this.#options];
-    this.#canvas.width = Math.min(frameWidth, video.videoWidth);
+    this.#canvas.width = Math.min(this.#options.frameWidth, video.videoWidth);
     this.#canvas.height = Math.max(1, Math.round((this.#canvas.width * video.videoHeight) / video.videoWidth));
-    this.#canvas.getContext("2d").drawImage(video, 0, 0, this.#canvas.width, this.#canvas.height);
+    const context = /** @type {CanvasRenderingContext2D} */ (this.#canvas.getContext("2d"));
+    context.drawImage(video, 0, 0, this.#canvas.width, this.#canvas.height);
     this.#canvas.toBlob((picture) => this.#send(socket, ms, picture), "image/jpeg", 0.8);
   }
 
+  /**
+   * @param {WebSocket} socket that was open when the picture was taken
+   * @param {number} ms
+   * @param {Blob | null} picture
+   */
   #send(socket, ms, picture) {
     this.#encoding = false;
     if (!picture || socket !== this.#socket || socket.readyState !== WebSocket.OPEN) return;
@@ -132,87 +171,92 @@ export class Live {
     socket.send(new Blob([header, picture]));
   }
 
-  /** Whether the socket is open for masks of this video's shape; opens it when it is time. */
-  #connected(video) {
-    if (!video.videoWidth) return false;
+  /**
+   * The socket for masks of this video's shape, opened when it is time; null while there is none.
+   *
+   * @param {HTMLVideoElement} video
+   */
+  #ensureSocket(video) {
+    if (!video.videoWidth) return null;
     const { width } = this.#options;
     const height = Math.max(1, Math.round((width * video.videoHeight) / video.videoWidth));
-    const asked = `width=${width}&height=${height}&format=png&threshold=0.5`;
-    if (this.#socket && asked !== this.#asked) this.#socket.close();
-    if (!this.#socket && performance.now() >= this.#retryAt) this.#connect(asked);
-    return this.#socket?.readyState === WebSocket.OPEN;
+    const query = `width=${width}&height=${height}&format=png&threshold=0.5`;
+    if (this.#socket && query !== this.#query) this.#socket.close();
+    if (!this.#socket && performance.now() >= this.#retryAt) this.#connect(query);
+    return this.#socket;
   }
 
-  #connect(asked) {
+  /** @param {string} query */
+  #connect(query) {
     const url = new URL(this.#options.url ?? "/v1/stream", import.meta.url);
     url.protocol = url.protocol.replace("http", "ws");
-    url.search = `${url.search ? `${url.search}&` : "?"}${asked}`;
+    url.search = `${url.search ? `${url.search}&` : "?"}${query}`;
     const socket = new WebSocket(url);
     socket.binaryType = "arraybuffer";
     socket.onopen = () => {
       this.counts.connections += 1;
       this.onchange();
     };
-    socket.onmessage = ({ data }) => this.#socket === socket && this.#answered(new DataView(data));
-    socket.onclose = ({ reason }) => this.#lost(socket, reason);
-    [this.#socket, this.#asked] = [socket, asked];
+    socket.onmessage = ({ data }) => void (this.#socket === socket && this.#receive(new DataView(data)));
+    socket.onclose = ({ reason }) => {
+      if (this.#socket !== socket) return;
+      this.#socket = null;
+      this.#flying.clear();
+      this.error = reason;
+      const [least, most] = BACKOFF_MS;
+      // A random half of the pause, so that players don't all come back at once after a restart.
+      this.#retryAt = performance.now() + Math.min(most, least * 2 ** this.#failures) * (0.5 + Math.random() / 2);
+      this.#failures += 1;
+    };
+    [this.#socket, this.#query] = [socket, query];
   }
 
-  #lost(socket, reason) {
-    if (this.#socket !== socket) return;
-    this.#socket = null;
-    this.#flying.clear();
-    this.error = reason;
-    const [least, most] = BACKOFF_MS;
-    this.#retryAt = performance.now() + Math.min(most, least * 2 ** this.#failures) * (0.5 + Math.random() / 2);
-    this.#failures += 1;
-  }
-
-  async #answered(view) {
-    const pts = view.getFloat64(8, true);
-    const skipped = view.getUint32(48, true);
-    for (let at = 0; at < skipped; at++) this.#flying.delete(view.getFloat64(ANSWER_BYTES + 8 * at, true));
+  /** @param {DataView<ArrayBuffer>} answer of one frame: a header, the pts of frames that were skipped, a mask or an error */
+  async #receive(answer) {
+    const pts = answer.getFloat64(8, true);
+    const skipped = answer.getUint32(48, true);
+    for (let at = 0; at < skipped; at++) this.#flying.delete(answer.getFloat64(ANSWER_BYTES + 8 * at, true));
     this.counts.skipped += skipped;
     this.roundTrip = performance.now() - (this.#flying.get(pts) ?? performance.now());
     this.#flying.delete(pts);
-    const body = new Uint8Array(view.buffer, ANSWER_BYTES + 8 * skipped);
-    if (view.getUint16(6, true) !== 200) {
+    const body = new Uint8Array(answer.buffer, ANSWER_BYTES + 8 * skipped);
+    if (answer.getUint16(6, true) !== 200) {
       this.counts.errors += 1;
       this.error = JSON.parse(new TextDecoder().decode(body)).error;
       return;
     }
     this.#failures = 0;
     const timeline = this.#timeline;
-    const columns = await columnsOf(body);
-    if (timeline === this.#timeline) this.#keep(columns, view);
-  }
-
-  #keep(columns, view) {
-    const flags = view.getUint8(5);
-    const [width, height] = [view.getUint16(16, true), view.getUint16(18, true)];
-    this.#timeline.add({
-      pts: view.getFloat64(8, true),
+    const columns = await readColumns(body);
+    if (timeline !== this.#timeline) return; // the film changed meanwhile
+    const flags = answer.getUint8(5);
+    const [width, height] = [answer.getUint16(16, true), answer.getUint16(18, true)];
+    const outline = roundRings(traceRings(columns, width, height), width, height);
+    // An outline is kept instead of the pixels: it takes a tenth of their bytes.
+    const bytes = outline.rings.reduce((sum, ring) => sum + ring.byteLength + RING_BYTES, 0);
+    timeline.add({
+      pts,
       cut: (flags & 1) !== 0,
       held: (flags & 2) !== 0,
-      coverage: view.getFloat32(20, true),
-      shape: outlined(columns, width, height),
+      coverage: answer.getFloat32(20, true),
+      shape: { outline, bytes },
     });
     this.counts.masks += 1;
     this.onchange();
   }
 }
 
-/** A mask's outline and the bytes it takes: a tenth of the pixels'. */
-function outlined(columns, width, height) {
-  const outline = rounded(traced(columns, width, height), width, height);
-  return { outline, bytes: outline.rings.reduce((sum, ring) => sum + ring.byteLength + RING_BYTES, 0) };
-}
-
-/** A grey picture's bright pixels, column after column. */
-async function columnsOf(png) {
+/**
+ * A grey picture's bright pixels, column after column from the top: 1 where they are bright.
+ *
+ * @param {Uint8Array<ArrayBuffer>} png
+ */
+async function readColumns(png) {
   const picture = await createImageBitmap(new Blob([png]));
   const { width, height } = picture;
-  const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+  const context = /** @type {OffscreenCanvasRenderingContext2D} */ (
+    new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true })
+  );
   context.drawImage(picture, 0, 0);
   const { data } = context.getImageData(0, 0, width, height);
   const columns = new Uint8Array(width * height);

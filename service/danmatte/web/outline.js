@@ -22,121 +22,111 @@
  */
 
 const REACH = 2; // points averaged on either side: stairs become slopes
-const SPECK = 12; // rings of fewer edges are noise
+const MIN_EDGES = 12; // shorter rings are noise
 const FLAT = 0.12; // mask pixels; points that bend a line less than this are left out
+const LONGEST = 6; // mask pixels from one point to the next, at least when nothing bends
 
-/** A mask's shape, its outline drawn when it is first asked for. */
+/** A mask's shape; its outline is computed when it is first read. */
 export class Shape {
-  #cracks;
+  /** @type {(() => number[][]) | null} */
+  #readRings;
+  /** @type {Outline | null} */
   #outline = null;
 
   /**
    * @param {number} width in pixels
    * @param {number} height
-   * @param {() => number[][]} cracks rings along the edges of pixels, as the middles of their unit steps, x and y in turn
+   * @param {() => number[][]} readRings rings along the edges of pixels, as the middles of their unit steps, x and y in turn
    */
-  constructor(width, height, cracks) {
-    Object.assign(this, { width, height });
-    this.#cracks = cracks;
+  constructor(width, height, readRings) {
+    this.width = width;
+    this.height = height;
+    this.#readRings = readRings;
   }
 
   /** @returns {Outline} */
   get outline() {
-    this.#outline ??= rounded(this.#cracks(), this.width, this.height);
-    this.#cracks = null;
+    this.#outline ??= roundRings(this.#readRings?.() ?? [], this.width, this.height);
+    this.#readRings = null;
     return this.#outline;
   }
 }
 
 /**
- * Rings along pixels without their stairs.
+ * Rings along pixels without their stairs; specks are left out.
  *
- * @param {number[][]} cracks
+ * @param {number[][]} rings
  * @param {number} width
  * @param {number} height
  * @returns {Outline}
  */
-export function rounded(cracks, width, height) {
-  const rings = cracks.filter((ring) => ring.length / 2 >= SPECK);
-  return { width, height, rings: rings.map((ring) => thinned(smoothed(ring, width, height))) };
+export function roundRings(rings, width, height) {
+  const rounded = [];
+  for (const ring of rings) {
+    const { length } = ring;
+    if (length / 2 < MIN_EDGES) continue;
+    // First a running mean around the ring.
+    const smooth = new Float32Array(length);
+    for (let at = 0; at < length; at++) {
+      const far = at % 2 ? height : width;
+      let sum = 0;
+      for (let step = -REACH; step <= REACH; step++) sum += ring[(at + 2 * step + length) % length];
+      smooth[at] = sum / (2 * REACH + 1);
+      // What touches the picture's edge stays there, or a sliver of comments would show between person and edge.
+      for (const near of [ring[(at + 2) % length], ring[(at - 2 + length) % length], ring[at]]) {
+        if (near === 0 || near === far) smooth[at] = near;
+      }
+    }
+    // Then without the points that lie on the way from the one before to the one after.
+    const kept = [smooth[0], smooth[1]];
+    for (let at = 2; at < length; at += 2) {
+      const [ax, ay] = kept.slice(-2);
+      const next = (at + 2) % length;
+      const [bx, by] = [smooth[next] - ax, smooth[next + 1] - ay];
+      const away = Math.abs(bx * (smooth[at + 1] - ay) - by * (smooth[at] - ax)) / (Math.hypot(bx, by) || 1);
+      const far = Math.hypot(smooth[at] - ax, smooth[at + 1] - ay);
+      if (away > FLAT || far > LONGEST) kept.push(smooth[at], smooth[at + 1]);
+    }
+    rounded.push(new Float32Array(kept));
+  }
+  return { width, height, rings: rounded };
 }
 
 /**
- * The rings around what is painted.
+ * The rings around what is painted. Each is walked along the cracks between painted and bare pixels, paint on the right
+ * hand.
  *
  * @param {Uint8Array} columns 0 or 1, column after column from the top, `width * height` of them
  * @param {number} width
  * @param {number} height
- * @returns {number[][]}
+ * @returns {number[][]} as the middles of unit steps, x and y in turn
  */
-export function traced(columns, width, height) {
+export function traceRings(columns, width, height) {
+  /** @type {(x: number, y: number) => boolean} */
+  const isPainted = (x, y) => x >= 0 && y >= 0 && x < width && y < height && columns[x * height + y] === 1;
   const rings = [];
-  const seen = new Uint8Array(columns.length);
-  for (let at = 0; at < columns.length; at++) {
-    if (!columns[at] || seen[at] || (at % height && columns[at - 1])) continue;
-    rings.push(followed(columns, width, height, at, seen));
+  const seen = new Uint8Array(columns.length); // 1 where a pixel's upper edge is on a ring
+  for (let start = 0; start < columns.length; start++) {
+    // Every ring has a painted pixel with none above it; a ring is followed from the first of these.
+    if (!columns[start] || seen[start] || (start % height && columns[start - 1])) continue;
+    const [x0, y0] = [Math.floor(start / height), start % height];
+    /** @type {number[]} */
+    const ring = [];
+    let [x, y, dx, dy] = [x0, y0, 1, 0];
+    do {
+      if (dx === 1) seen[x * height + y] = 1;
+      ring.push(x + dx / 2, y + dy / 2);
+      x += dx;
+      y += dy;
+      // The pixels ahead, to the right and to the left of the way.
+      const right = isPainted(x + (dx - dy - 1) / 2, y + (dx + dy - 1) / 2);
+      const left = isPainted(x + (dx + dy - 1) / 2, y + (dy - dx - 1) / 2);
+      if (!right) [dx, dy] = [-dy, dx];
+      else if (left) [dx, dy] = [dy, -dx];
+    } while (x !== x0 || y !== y0 || dx !== 1);
+    rings.push(ring);
   }
   return rings;
-}
-
-/** Walks along the cracks between painted and bare pixels, paint on the right hand; the middle of every edge. */
-function followed(columns, width, height, start, seen) {
-  const painted = (x, y) => x >= 0 && y >= 0 && x < width && y < height && columns[x * height + y] === 1;
-  const first = { x: Math.floor(start / height), y: start % height };
-  const ring = [];
-  let { x, y } = first;
-  let dx = 1, dy = 0;
-  do {
-    if (dx === 1) seen[x * height + y] = 1;
-    ring.push(x + dx / 2, y + dy / 2);
-    x += dx;
-    y += dy;
-    // The pixels ahead, to the right and to the left of the way.
-    const right = painted(x + (dx - dy - 1) / 2, y + (dx + dy - 1) / 2);
-    const left = painted(x + (dx + dy - 1) / 2, y + (dy - dx - 1) / 2);
-    if (!right) [dx, dy] = [-dy, dx];
-    else if (left) [dx, dy] = [dy, -dx];
-  } while (x !== first.x || y !== first.y || dx !== 1);
-  return ring;
-}
-
-/** A running mean around the ring; what touches the picture's edge stays there, or a sliver would show. */
-function smoothed(ring, width, height) {
-  const count = ring.length / 2;
-  const smooth = new Float32Array(ring.length);
-  for (let at = 0; at < count; at++) {
-    let x = 0, y = 0;
-    for (let step = -REACH; step <= REACH; step++) {
-      const near = ((at + step + count) % count) * 2;
-      x += ring[near];
-      y += ring[near + 1];
-    }
-    smooth[2 * at] = held(ring, at, 0, width) ?? x / (2 * REACH + 1);
-    smooth[2 * at + 1] = held(ring, at, 1, height) ?? y / (2 * REACH + 1);
-  }
-  return smooth;
-}
-
-/** The border's coordinate when this point or its neighbour lies on it. */
-function held(ring, at, axis, far) {
-  for (const step of [0, -1, 1]) {
-    const value = ring[((2 * (at + step) + ring.length) % ring.length) + axis];
-    if (value === 0 || value === far) return value;
-  }
-  return undefined;
-}
-
-/** Without the points that lie on the way from the one before to the one after. */
-function thinned(ring) {
-  const kept = [ring[0], ring[1]];
-  for (let at = 2; at < ring.length; at += 2) {
-    const [ax, ay] = kept.slice(-2);
-    const next = (at + 2) % ring.length;
-    const bx = ring[next] - ax, by = ring[next + 1] - ay;
-    const away = Math.abs(bx * (ring[at + 1] - ay) - by * (ring[at] - ax)) / (Math.hypot(bx, by) || 1);
-    if (away > FLAT || Math.hypot(ring[at] - ax, ring[at + 1] - ay) > 6) kept.push(ring[at], ring[at + 1]);
-  }
-  return new Float32Array(kept);
 }
 
 /**
@@ -146,23 +136,19 @@ function thinned(ring) {
  * @param {Place} place
  * @returns {string} for `clip-path`
  */
-export function clipPath(outline, place) {
-  return `path(evenodd, "${around(place)}${holes(outline, place)}")`;
-}
-
-/** Far around the layer, so that comments on their way in are not cut off. */
-function around({ layerWidth, layerHeight }) {
-  const [w, h] = [Math.ceil(layerWidth), Math.ceil(layerHeight)];
-  return `M${-w} ${-h}H${2 * w}V${2 * h}H${-w}Z`;
+export function toClipPath(outline, place) {
+  // The outer ring lies far around the layer, so that comments on their way in are not cut off.
+  const [w, h] = [Math.ceil(place.layerWidth), Math.ceil(place.layerHeight)];
+  return `path(evenodd, "M${-w} ${-h}H${2 * w}V${2 * h}H${-w}Z${toPathData(outline, place)}")`;
 }
 
 /**
- * The outline itself as SVG path data, for `Path2D` or a drawing of it.
+ * The outline itself as SVG path data in the layer's pixels, for `Path2D` or a drawing of it.
  *
  * @param {Outline} outline
  * @param {Place} place
  */
-export function holes({ width, height, rings }, place) {
+export function toPathData({ width, height, rings }, place) {
   const [sx, sy] = [place.width / width, place.height / height];
   const parts = [];
   for (const ring of rings) {

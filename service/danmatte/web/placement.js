@@ -11,11 +11,20 @@
  * @param {HTMLElement} layer
  * @returns {import("./outline.js").Place}
  */
-export function placed(video, layer) {
+export function measurePlace(video, layer) {
   const [outer, frame] = [video.getBoundingClientRect(), layer.getBoundingClientRect()];
   const style = getComputedStyle(video);
+  /** @param {"Left" | "Right" | "Top" | "Bottom"} side */
+  const inset = (side) => parseFloat(style[`border${side}Width`]) + parseFloat(style[`padding${side}`]) || 0;
+  const [left, top] = [inset("Left"), inset("Top")];
+  const box = {
+    x: outer.x + left,
+    y: outer.y + top,
+    width: Math.max(0, outer.width - left - inset("Right")),
+    height: Math.max(0, outer.height - top - inset("Bottom")),
+  };
   const natural = { width: video.videoWidth || outer.width, height: video.videoHeight || outer.height };
-  const picture = fitted(content(outer, style), natural, style.objectFit, style.objectPosition);
+  const picture = fitPicture(box, natural, style.objectFit, style.objectPosition);
   // A layer that is scaled by a transform has more or fewer pixels of its own than the screen shows.
   const [layerWidth, layerHeight] = [layer.offsetWidth || frame.width, layer.offsetHeight || frame.height];
   const [sx, sy] = [layerWidth / frame.width || 1, layerHeight / frame.height || 1];
@@ -29,18 +38,6 @@ export function placed(video, layer) {
   };
 }
 
-/** The element's box without its borders and padding. */
-function content(box, style) {
-  const sum = (side) => parseFloat(style[`border${side}Width`]) + parseFloat(style[`padding${side}`]) || 0;
-  const [left, top] = [sum("Left"), sum("Top")];
-  return {
-    x: box.x + left,
-    y: box.y + top,
-    width: Math.max(0, box.width - left - sum("Right")),
-    height: Math.max(0, box.height - top - sum("Bottom")),
-  };
-}
-
 /**
  * CSS `object-fit` and `object-position`, computed as the browser does.
  *
@@ -50,9 +47,10 @@ function content(box, style) {
  * @param {string} position as `getComputedStyle` gives it
  * @returns {Box}
  */
-export function fitted(box, natural, fit, position) {
+export function fitPicture(box, natural, fit, position) {
   if (fit === "fill" || !natural.width || !natural.height) return box;
   const ratios = [box.width / natural.width, box.height / natural.height];
+  /** @type {Record<string, number>} */
   const scales = {
     contain: Math.min(...ratios),
     cover: Math.max(...ratios),
@@ -63,15 +61,20 @@ export function fitted(box, natural, fit, position) {
   const [width, height] = [natural.width * scale, natural.height * scale];
   const [left, top] = position.split(" ");
   return {
-    x: box.x + offset(left, box.width - width),
-    y: box.y + offset(top, box.height - height),
+    x: box.x + toOffset(left, box.width - width),
+    y: box.y + toOffset(top, box.height - height),
     width,
     height,
   };
 }
 
-/** `50%` is a share of the free space, `8px` is itself. */
-function offset(position = "50%", free) {
+/**
+ * `50%` is a share of the free space, `8px` is itself.
+ *
+ * @param {string | undefined} position
+ * @param {number} free pixels
+ */
+function toOffset(position = "50%", free) {
   const value = parseFloat(position);
   if (Number.isNaN(value)) return free / 2;
   return position.endsWith("%") ? (free * value) / 100 : value;

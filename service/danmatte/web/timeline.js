@@ -1,6 +1,6 @@
 /** Masks in order of time, and the one that belongs to a frame. */
 
-/** Timestamps are rounded to milliseconds on the way: half a frame at 60 frames a second is let pass. */
+/** Timestamps are rounded to milliseconds on the way; half a frame at 60 frames a second is tolerated. */
 export const SLACK_MS = 8;
 const MASK_BYTES = 400; // of objects around the outline
 
@@ -31,7 +31,7 @@ export function countUntil(items, ms) {
   return low;
 }
 
-/** Masks as they come, in any order; the oldest arrivals are forgotten when they take too much room. */
+/** Masks as they come, in any order; the oldest arrivals are dropped when they take too much room. */
 export class Timeline {
   /** @type {Mask[]} */
   #masks = [];
@@ -52,22 +52,29 @@ export class Timeline {
     const [replaced] = this.#masks.splice(known ? at - 1 : at, known ? 1 : 0, mask);
     if (replaced) this.#arrivals.splice(this.#arrivals.indexOf(replaced), 1);
     this.#arrivals.push(mask);
-    this.#bytes += room(mask) - (replaced ? room(replaced) : 0);
-    while (this.#bytes > this.#capacity && this.#arrivals.length > 1) this.#forget(this.#arrivals.shift());
+    this.#bytes += countBytes(mask) - (replaced ? countBytes(replaced) : 0);
+    while (this.#bytes > this.#capacity && this.#arrivals.length > 1) {
+      const [oldest] = this.#arrivals.splice(0, 1);
+      this.#masks.splice(this.#masks.indexOf(oldest), 1);
+      this.#bytes -= countBytes(oldest);
+    }
   }
 
-  /** The newest mask that is not after this time, or null. */
-  at(ms) {
+  /**
+   * The newest mask that is not after this time, or null.
+   *
+   * @param {number} ms
+   */
+  find(ms) {
     return this.#masks[countUntil(this.#masks, ms + SLACK_MS) - 1] ?? null;
-  }
-
-  #forget(mask) {
-    this.#masks.splice(this.#masks.indexOf(mask), 1);
-    this.#bytes -= room(mask);
   }
 }
 
-/** Bytes that a mask takes, about. */
-function room({ shape }) {
+/**
+ * Bytes that a mask takes, about.
+ *
+ * @param {Mask} mask
+ */
+function countBytes({ shape }) {
   return MASK_BYTES + (shape?.bytes ?? 0);
 }

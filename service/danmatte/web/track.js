@@ -5,21 +5,26 @@ import { countUntil, SLACK_MS } from "./timeline.js";
 import { webmask } from "./webmask.js";
 
 /**
- * How a track lies in a file.
+ * How a track lies in a file. Its functions throw RangeErrors for what isn't as the format says.
  *
+ * @template Header
  * @typedef {object} Format
  * @property {number} magic the first four bytes, big-endian
  * @property {CompressionFormat} compression of the segments
- * @property {(head: DataView) => number} headBytes how long head and index are, from the first bytes
- * @property {(head: DataView, fileBytes: number) => Index} index
- * @property {(records: DataView, header: object, start: number) => import("./timeline.js").Mask[]} masks
+ * @property {(head: DataView) => number} measureHead how many bytes head and index have, from the first 16 or more
+ * @property {(head: DataView, fileBytes: number) => Index<Header>} readIndex
+ * @property {(records: DataView, header: Header, start: number) => import("./timeline.js").Mask[]} readMasks out of an
+ *   inflated segment that starts at this time in milliseconds
  */
+
+/** @typedef {{pts: number, offset: number, length: number}} Segment its start in milliseconds, and its place in bytes */
 
 /**
- * @typedef {{header: object, segments: {pts: number, offset: number, length: number}[]}} Index
+ * @template Header
+ * @typedef {{header: Header, segments: Segment[]}} Index
  */
 
-/** @type {Format[]} */
+/** @type {Format<any>[]} */
 const FORMATS = [mattes, webmask];
 const FIRST_BYTES = 16_384;
 const KEPT_SEGMENTS = 8;
@@ -30,9 +35,11 @@ const MAX_INFLATED = 2 ** 24;
 const MAX_PACKED = MAX_INFLATED + 2 ** 16; // what can't be compressed grows a little
 const MAX_SEGMENTS = 2 ** 16;
 const MAX_MASKS = 4096; // in a segment
-const PASSING = [408, 425, 429]; // refusals that may be another answer later
+const TEMPORARY = [408, 425, 429]; // refusals that may be another answer later
 
 /**
+ * Opens a mask track, a source of masks for `attach`.
+ *
  * @param {string | URL} url of a file on a server that knows ranges; one that doesn't is read whole
  * @returns {Track}
  */
@@ -41,41 +48,60 @@ export function openTrack(url) {
 }
 
 /**
- * A source of masks; errors are kept in `error`. What failed on the way is tried again, ever more seldom; what the
+ * A mask track as a source of masks; `error` is the last one in words, or empty. What failed on the way is tried again, ever more seldom; what the
  * server refuses, or what isn't as its format says, is not: a RangeError, or a status.
  */
 export class Track {
   onchange = () => {};
   error = "";
   #url;
-  #leaving = new AbortController();
+  #closing = new AbortController();
+  /** @type {ArrayBuffer | null} all of the file, where the server doesn't know ranges */
   #whole = null;
   #size = Infinity;
+  /** @type {Index<any> | null} */
   #index = null;
-  #format = null;
+  /** @type {Format<any> | undefined} */
+  #format;
   /** @type {Map<number, import("./timeline.js").Mask[]>} */
   #loaded = new Map();
+  /** @type {Set<string | number>} */
   #loading = new Set();
+  /** @type {Set<number>} */
   #wanted = new Set();
   /** @type {Map<string | number, {times: number, notBefore: number}>} */
   #failed = new Map();
 
+  /** @param {string | URL} url */
   constructor(url) {
     this.#url = new URL(url, document.baseURI);
     /** When head and index are there, or couldn't be had. */
     this.ready = this.#attempt("head", () => this.#open());
   }
 
+  /**
+   * The mask for a frame, or null while there is none.
+   *
+   * @param {number} ms
+   */
   at(ms) {
-    const number = this.#number(ms);
+    const number = this.#findSegment(ms);
     const masks = this.#loaded.get(number);
-    if (!masks) return null;
+    if (!this.#index || !masks) return null;
     const at = Math.max(0, countUntil(masks, ms + SLACK_MS) - 1);
     const { segments } = this.#index;
-    const last = number === segments.length - 1 && at === masks.length - 1;
-    return last && ms > ends(masks[at].pts, (masks[at - 1] ?? segments[number - 1])?.pts) ? null : masks[at];
+    if (number < segments.length - 1 || at < masks.length - 1) return masks[at];
+    // The track's last mask is shown until the next one would be due.
+    const [last, before] = [masks[at].pts, (masks[at - 1] ?? segments[number - 1])?.pts ?? masks[at].pts];
+    return ms > last + Math.max(LAST_MS, last - before) ? null : masks[at];
   }
 
+  /**
+   * Loads what this frame and the seconds after it need.
+   *
+   * @param {number} ms
+   * @param {HTMLVideoElement} video
+   */
   want(ms, video) {
     if (!this.#index) {
       this.#attempt("head", () => this.#open());
@@ -83,55 +109,70 @@ export class Track {
     }
     const reach = AHEAD_MS * Math.max(1, video.playbackRate);
     this.#wanted.clear();
-    for (let number = this.#number(ms); number <= this.#number(ms + reach); number++) this.#wanted.add(number);
+    for (let number = this.#findSegment(ms); number <= this.#findSegment(ms + reach); number++) this.#wanted.add(number);
     const { duration } = video;
     if (video.loop && ms + reach > duration * 1000) this.#wanted.add(0);
     for (const number of this.#wanted) this.#fetch(number);
   }
 
   close() {
-    this.#leaving.abort();
+    this.#closing.abort();
   }
 
-  /** Before the first mask it is the first one's: browsers show the first frame until its time has come. */
-  #number(ms) {
+  /**
+   * The number of the segment that a frame's mask is in, or -1 without an index. Before the first mask it is the first
+   * one's: browsers show the first frame until its time has come.
+   *
+   * @param {number} ms
+   */
+  #findSegment(ms) {
     return this.#index ? Math.max(0, countUntil(this.#index.segments, ms + SLACK_MS) - 1) : -1;
   }
 
+  /** @param {number} number of a segment */
   #fetch(number) {
-    const segment = this.#index.segments[number];
-    if (!segment || this.#loaded.has(number)) return;
+    const [index, format] = [this.#index, this.#format];
+    const segment = index?.segments[number];
+    if (!format || !segment || this.#loaded.has(number)) return;
     this.#attempt(number, async () => {
-      const packed = await this.#bytes(segment.offset, segment.length);
-      const records = await inflated(packed, this.#format.compression);
-      const masks = this.#format.masks(records, this.#index.header, segment.pts);
-      checkMasks(masks, segment.pts, this.#index.segments[number + 1]?.pts ?? Infinity);
+      const records = await inflate(await this.#readBytes(segment.offset, segment.length), format.compression);
+      const masks = format.readMasks(records, index.header, segment.pts);
+      if (masks.length < 1 || masks.length > MAX_MASKS) throw new RangeError(`expected 1 to ${MAX_MASKS} masks in a segment`);
+      if (masks[0].pts !== segment.pts) throw new RangeError(`expected a first mask at ${segment.pts} ms, received ${masks[0].pts}`);
+      masks.forEach(({ pts }, at) => {
+        const next = (masks[at + 1] ?? index.segments[number + 1])?.pts ?? Infinity;
+        if (!(pts < next)) throw new RangeError(`expected a mask before ${next} ms, received ${pts}`);
+      });
       this.#loaded.set(number, masks);
-      this.#forget();
+      // The segments that came first are dropped, but never one that is wanted now.
+      for (const old of this.#loaded.keys()) {
+        if (this.#loaded.size > KEPT_SEGMENTS && !this.#wanted.has(old)) this.#loaded.delete(old);
+      }
       this.onchange();
     });
   }
 
-  /** Lets go of the segments that came first, but never of one that is wanted now. */
-  #forget() {
-    for (const number of this.#loaded.keys()) {
-      if (this.#loaded.size > KEPT_SEGMENTS && !this.#wanted.has(number)) this.#loaded.delete(number);
-    }
-  }
-
-  /** One at a time for each thing, and not at once again after a failure. */
+  /**
+   * Does one thing at a time of each name, and not at once again after a failure.
+   *
+   * @param {string | number} what
+   * @param {() => Promise<void>} work
+   */
   async #attempt(what, work) {
-    const before = this.#failed.get(what);
-    if (this.#loading.has(what) || performance.now() < (before?.notBefore ?? 0) || this.#leaving.signal.aborted) return;
+    const { times, notBefore } = this.#failed.get(what) ?? { times: 0, notBefore: 0 };
+    if (this.#loading.has(what) || performance.now() < notBefore || this.#closing.signal.aborted) return;
     this.#loading.add(what);
     try {
       await work();
       this.#failed.delete(what);
       if (!this.#failed.size) this.error = "";
-    } catch (error) {
-      if (this.#leaving.signal.aborted) return;
+    } catch (caught) {
+      if (this.#closing.signal.aborted) return;
+      const error = /** @type {Error} */ (caught);
       this.error = `${this.#url}: ${error.message}`;
-      this.#failed.set(what, again(before?.times ?? 0, error));
+      const isFinal = error instanceof RangeError || (error instanceof StatusError && error.isFinal);
+      const pause = Math.min(RETRY_MS[1], RETRY_MS[0] * 2 ** times);
+      this.#failed.set(what, { times: times + 1, notBefore: performance.now() + (isFinal ? Infinity : pause) });
       console.warn(`danmatte: ${this.error}`);
     } finally {
       this.#loading.delete(what);
@@ -139,23 +180,27 @@ export class Track {
   }
 
   async #open() {
-    let head = await this.#bytes(0, FIRST_BYTES);
-    this.#format = FORMATS.find(({ magic }) => head.byteLength >= 16 && magic === head.getUint32(0));
-    if (!this.#format) throw new RangeError("expected a mask track");
-    const length = this.#format.headBytes(head);
+    let head = await this.#readBytes(0, FIRST_BYTES);
+    const format = FORMATS.find(({ magic }) => head.byteLength >= 16 && magic === head.getUint32(0));
+    if (!format) throw new RangeError("expected a mask track");
+    const length = format.measureHead(head);
     if (length > this.#size) throw new RangeError(`expected ${length} bytes of index, received a file of ${this.#size}`);
-    if (length > head.byteLength) head = await this.#bytes(0, length);
-    const index = this.#format.index(head, this.#size);
+    if (length > head.byteLength) head = await this.#readBytes(0, length);
+    const index = format.readIndex(head, this.#size);
     checkIndex(index.segments, length, this.#size);
-    this.#index = index;
+    [this.#format, this.#index] = [format, index];
     this.onchange();
   }
 
-  async #bytes(offset, length) {
+  /**
+   * @param {number} offset
+   * @param {number} length infinite for all up to the end
+   */
+  async #readBytes(offset, length) {
     if (!this.#whole) {
       const range = `bytes=${offset}-${Number.isFinite(length) ? offset + length - 1 : ""}`;
-      const answer = await fetch(this.#url, { headers: { Range: range }, signal: this.#leaving.signal });
-      if (!answer.ok) throw Object.assign(new Error(`expected masks, received ${answer.status}`), { status: answer.status });
+      const answer = await fetch(this.#url, { headers: { Range: range }, signal: this.#closing.signal });
+      if (!answer.ok) throw new StatusError(answer.status);
       const body = await answer.arrayBuffer();
       if (answer.status === 206) {
         this.#size = Number(answer.headers.get("Content-Range")?.split("/")[1]) || this.#size;
@@ -172,20 +217,22 @@ export class Track {
   }
 }
 
-/** When something that failed is tried again: never, where the answer would be the same. */
-function again(times, error) {
-  const lasting = error instanceof RangeError || (error.status >= 400 && error.status < 500 && !PASSING.includes(error.status));
-  const [least, most] = RETRY_MS;
-  const pause = lasting ? Infinity : Math.min(most, least * 2 ** times);
-  return { times: times + 1, notBefore: performance.now() + pause };
+/** What a server answered instead of masks; final where it would answer the same again. */
+class StatusError extends Error {
+  /** @param {number} status of HTTP */
+  constructor(status) {
+    super(`expected masks, received ${status}`);
+    this.isFinal = status >= 400 && status < 500 && !TEMPORARY.includes(status);
+  }
 }
 
-/** Until when a track's last mask is shown. */
-function ends(last, before = last) {
-  return last + Math.max(LAST_MS, last - before);
-}
-
-/** Throws unless segments follow each other, in time and in the file. */
+/**
+ * Throws unless segments follow each other, in time and in the file.
+ *
+ * @param {Segment[]} segments
+ * @param {number} headBytes
+ * @param {number} fileBytes infinite while unknown
+ */
 function checkIndex(segments, headBytes, fileBytes) {
   if (segments.length < 1 || segments.length > MAX_SEGMENTS) throw new RangeError(`expected 1 to ${MAX_SEGMENTS} segments`);
   let [pts, end] = [-1, headBytes];
@@ -200,35 +247,27 @@ function checkIndex(segments, headBytes, fileBytes) {
   if (end > fileBytes) throw new RangeError(`expected a file of ${end} bytes, received ${fileBytes}`);
 }
 
-/** Throws unless masks begin where their segment does, and follow each other up to the next one. */
-function checkMasks(masks, start, end) {
-  if (masks.length < 1 || masks.length > MAX_MASKS) throw new RangeError(`expected 1 to ${MAX_MASKS} masks in a segment`);
-  if (masks[0].pts !== start) throw new RangeError(`expected a first mask at ${start} ms, received ${masks[0].pts}`);
-  for (let at = 0; at < masks.length; at++) {
-    const next = masks[at + 1]?.pts ?? end;
-    if (!(masks[at].pts < next)) throw new RangeError(`expected a mask before ${next} ms, received ${masks[at].pts}`);
-  }
-}
-
-/** Unpacked, up to a limit that honest segments don't reach. */
-async function inflated(packed, compression) {
+/**
+ * Unpacks a segment, up to a limit that honest ones don't reach.
+ *
+ * @param {DataView<ArrayBuffer>} packed
+ * @param {CompressionFormat} compression
+ */
+async function inflate(packed, compression) {
   const chunks = [];
   let size = 0;
   try {
-    for await (const chunk of pieces(new Blob([packed]).stream().pipeThrough(new DecompressionStream(compression)))) {
-      size += chunk.byteLength;
-      if (size > MAX_INFLATED) break;
-      chunks.push(chunk);
+    // A reader, as streams can't be walked through with `for await` in every browser.
+    const reader = new Blob([packed]).stream().pipeThrough(new DecompressionStream(compression)).getReader();
+    while (size <= MAX_INFLATED) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      size += value.byteLength;
+      chunks.push(value);
     }
   } catch (error) {
-    throw new RangeError(`expected one whole compressed stream: ${error.message}`);
+    throw new RangeError(`expected one whole compressed stream: ${/** @type {Error} */ (error).message}`);
   }
   if (size > MAX_INFLATED) throw new RangeError(`expected at most ${MAX_INFLATED} bytes in a segment`);
   return new DataView(await new Blob(chunks).arrayBuffer());
-}
-
-/** Streams can't be walked through with `for await` everywhere. */
-async function* pieces(stream) {
-  const reader = stream.getReader();
-  for (let next = await reader.read(); !next.done; next = await reader.read()) yield next.value;
 }

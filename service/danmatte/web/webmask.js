@@ -2,73 +2,98 @@
 
 const PREFIX = "data:image/svg+xml;base64,";
 const HEAD_BYTES = 16;
+const PLACE_BYTES = 16;
 const RECORD_BYTES = 12;
 const MAX_RECORD_BYTES = 2 ** 20;
 const MAX_MASKS = 4096;
 const MAX_SEGMENTS = 2 ** 16;
 const CURVE_STEPS = 4;
-const TENTHS = 10; // of a pixel, y upwards
+const TENTHS = 10; // paths are in tenths of a pixel, y upwards
 const BOX = /<svg[^>]* viewBox="0 0 ([\d.]{1,20}) ([\d.]{1,20})"/;
 const PATHS = /<path[^>]* d="([^"]*)"/g;
-const NUMBERS = { M: 2, L: 2, C: 6, H: 1, V: 1, Z: 0 }; // that a command takes
+/** @type {Record<string, number | undefined>} how many numbers a command takes */
+const NUMBERS = { M: 2, L: 2, C: 6, H: 1, V: 1, Z: 0 };
 const TOKEN = /[a-zA-Z]|[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?/g;
 const BETWEEN = /^[\s,]*$/;
 
-/** @type {import("./track.js").Format} */
+/** @type {import("./track.js").Format<object>} */
 export const webmask = {
   magic: 0x4d41534b, // "MASK"
   compression: "gzip",
 
-  headBytes(head) {
+  measureHead(head) {
     const count = head.getInt32(12);
     if (head.getInt32(4) !== 1 || head.getUint8(8) !== 2) throw new RangeError("expected .webmask version 1, codec 2");
     if (count < 1 || count > MAX_SEGMENTS) throw new RangeError(`expected 1 to ${MAX_SEGMENTS} segments, received ${count}`);
-    return HEAD_BYTES + 16 * count;
+    return HEAD_BYTES + PLACE_BYTES * count;
   },
 
-  index(head, fileBytes) {
-    const count = head.getInt32(12);
-    const segments = Array.from({ length: count }, (_, number) => {
-      const at = HEAD_BYTES + 16 * number;
+  readIndex(head, fileBytes) {
+    const segments = Array.from({ length: head.getInt32(12) }, (_, number) => {
+      const at = HEAD_BYTES + PLACE_BYTES * number;
       return { pts: Number(head.getBigInt64(at)), offset: Number(head.getBigInt64(at + 8)), length: Infinity };
     });
+    // A segment reaches up to the next one; only a file of unknown size leaves the last one's length open.
     segments.forEach((segment, number) => (segment.length = (segments[number + 1]?.offset ?? fileBytes) - segment.offset));
     return { header: {}, segments };
   },
 
-  masks(records) {
+  readMasks(records) {
     const masks = [];
     for (let at = 0; at < records.byteLength; ) {
       const [length, pts] = [records.getInt32(at), Number(records.getBigInt64(at + 4))];
       if (masks.length === MAX_MASKS) throw new RangeError(`expected at most ${MAX_MASKS} masks in a segment`);
       if (length < PREFIX.length || length > MAX_RECORD_BYTES) throw new RangeError(`expected an SVG at ${pts} ms`);
       const text = new TextDecoder().decode(new Uint8Array(records.buffer, at + RECORD_BYTES, length));
-      masks.push({ pts, cut: false, held: false, coverage: 0, shape: new Drawing(text) });
+      masks.push({ pts, cut: false, held: false, coverage: 0, shape: new SvgShape(text) });
       at += RECORD_BYTES + length;
     }
     return masks;
   },
 };
 
-/** A shape whose outline is written in the file; refused at once when it can't be drawn. */
-class Drawing {
+/** A shape whose outline is an SVG in the file; refused when it is read, not when it is first drawn. */
+class SvgShape {
   #text;
+  /** @type {import("./outline.js").Outline | null} */
   #outline = null;
 
+  /** @param {string} text a data URL */
   constructor(text) {
     if (!text.startsWith(PREFIX)) throw new RangeError(`expected ${PREFIX}…, received ${text.slice(0, 40)}`);
     this.#text = text;
-    const svg = this.#svg();
+    const svg = this.#decode();
     if (!BOX.test(svg) || !svg.includes("<path")) throw new RangeError("expected an SVG with a viewBox and paths");
-    for (const [, data] of svg.matchAll(PATHS)) for (const command of commands(data)) command;
+    for (const [, data] of svg.matchAll(PATHS)) for (const command of readCommands(data)) command;
   }
 
+  /** What the SVG leaves bare. */
   get outline() {
-    this.#outline ??= drawn(this.#svg());
+    if (this.#outline) return this.#outline;
+    const svg = this.#decode();
+    const [width, height] = BOX.exec(svg)?.slice(1).map(Number) ?? [];
+    const painted = [...svg.matchAll(PATHS)].flatMap(([, data]) => toRings(data));
+    const holes = painted.filter((ring) => {
+      // A ring that runs along the picture's edges, through all four corners, surrounds the whole of it.
+      const corners = new Set();
+      for (let at = 0; at < ring.length; at += 2) {
+        const [x, y] = [ring[at], ring[at + 1]];
+        if (!(x <= 1 || x >= TENTHS * width - 1) || !(y <= 1 || y >= TENTHS * height - 1)) return true;
+        corners.add(`${x > 1} ${y > 1}`);
+      }
+      return corners.size < 4;
+    });
+    // Bare is what an even number of painted rings surrounds. Without the ring around the whole picture, or with one
+    // more of them, the same rings surround what is bare.
+    const frame = [0, 0, TENTHS * width, 0, TENTHS * width, TENTHS * height, 0, TENTHS * height];
+    const rings = (holes.length < painted.length ? holes : [...painted, frame]).map((ring) =>
+      Float32Array.from(ring, (value, at) => (at % 2 ? height - value / TENTHS : value / TENTHS)),
+    );
+    this.#outline = { width, height, rings };
     return this.#outline;
   }
 
-  #svg() {
+  #decode() {
     try {
       return atob(this.#text.slice(PREFIX.length));
     } catch {
@@ -78,45 +103,42 @@ class Drawing {
 }
 
 /**
- * What the SVG leaves bare, as an outline.
+ * Rings of points out of path data with `M L H V C Z`, of either case; curves become short lines.
  *
- * @param {string} svg
- * @returns {import("./outline.js").Outline}
+ * @param {string} data
  */
-export function drawn(svg) {
-  const [width, height] = svg.match(BOX).slice(1).map(Number);
-  const painted = [...svg.matchAll(PATHS)].flatMap(([, data]) => polygons(data));
-  const bare = painted.filter((ring) => !isFrame(ring, width, height));
-  // Bare is what an even number of painted rings surrounds: one more around all turns it over.
-  const rings = bare.length < painted.length ? bare : [...painted, [0, 0, TENTHS * width, 0, TENTHS * width, TENTHS * height, 0, TENTHS * height]];
-  return { width, height, rings: rings.map((ring) => Float32Array.from(ring, (v, at) => (at % 2 ? height - v / TENTHS : v / TENTHS))) };
-}
-
-/** Whether a ring runs around the whole picture and does nothing else. */
-function isFrame(ring, width, height) {
-  const onEdge = (value, far) => value <= 1 || value >= TENTHS * far - 1;
-  const corners = new Set();
-  for (let at = 0; at < ring.length; at += 2) {
-    if (!onEdge(ring[at], width) || !onEdge(ring[at + 1], height)) return false;
-    corners.add(`${ring[at] > 1} ${ring[at + 1] > 1}`);
-  }
-  return corners.size === 4;
-}
-
-/** Rings of points out of path data with `M L H V C Z`, of either case; curves become short lines. */
-function polygons(data) {
+function toRings(data) {
+  /** @type {number[][]} */
   const rings = [];
-  let [x, y, ring] = [0, 0, []];
-  const to = (nx, ny) => ring.push((x = nx), (y = ny));
-  const draw = {
-    M: (nx, ny) => (rings.push((ring = [])), to(nx, ny)),
-    L: to,
-    H: (nx) => to(nx, y),
-    V: (ny) => to(x, ny),
-    C: (...points) => curve(points.map((value, at) => value - (at % 2 ? y : x)), [x, y], to),
-    Z: () => ([x, y] = ring),
+  let [x, y] = [0, 0];
+  /** @type {number[]} */
+  let ring = [];
+  /** @type {(nx: number, ny: number) => void} */
+  const lineTo = (nx, ny) => {
+    [x, y] = [nx, ny];
+    ring.push(nx, ny);
   };
-  for (const [letter, numbers] of commands(data)) {
+  /** @type {Record<string, (...numbers: number[]) => void>} */
+  const draw = {
+    M(nx, ny) {
+      rings.push((ring = []));
+      lineTo(nx, ny);
+    },
+    L: lineTo,
+    H: (nx) => lineTo(nx, y),
+    V: (ny) => lineTo(x, ny),
+    C(...ends) {
+      const [x0, y0] = [x, y];
+      const [ax, ay, bx, by, cx, cy] = ends.map((value, at) => value - (at % 2 ? y0 : x0));
+      for (let step = 1; step <= CURVE_STEPS; step++) {
+        const t = step / CURVE_STEPS;
+        const [p, q, r] = [3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t ** 3];
+        lineTo(x0 + p * ax + q * bx + r * cx, y0 + p * ay + q * by + r * cy);
+      }
+    },
+    Z: () => void ([x, y] = ring),
+  };
+  for (const [letter, numbers] of readCommands(data)) {
     const upper = letter.toUpperCase();
     // A number that is counted from the pen becomes one of the picture's own.
     const from = upper === "V" ? [y, y] : [x, y];
@@ -125,13 +147,21 @@ function polygons(data) {
   return rings;
 }
 
-/** Each command with as many numbers as it takes; what follows the numbers of an `M` are lines. Throws RangeErrors. */
-function* commands(data) {
-  let [letter, numbers, end] = ["", [], 0];
+/**
+ * Each command with as many numbers as it takes; what follows the numbers of an `M` are lines.
+ *
+ * @param {string} data
+ * @returns {Generator<[letter: string, numbers: number[]]>}
+ * @throws {RangeError}
+ */
+function* readCommands(data) {
+  let [letter, end] = ["", 0];
+  /** @type {number[]} */
+  let numbers = [];
   for (const { 0: token, index } of data.matchAll(TOKEN)) {
     if (!BETWEEN.test(data.slice(end, index))) break;
     end = index + token.length;
-    if (!/[a-zA-Z]/.test(token)) numbers.push(Number(token));
+    if (!/^[a-zA-Z]/.test(token)) numbers.push(Number(token));
     else if (numbers.length) break;
     else letter = token;
     const takes = NUMBERS[letter.toUpperCase()];
@@ -139,15 +169,8 @@ function* commands(data) {
     if (numbers.length < takes) continue;
     yield [letter, numbers];
     numbers = [];
-    letter = { M: "L", m: "l", Z: "", z: "" }[letter] ?? letter;
+    if (letter.toUpperCase() === "M") letter = letter === "M" ? "L" : "l";
+    else if (letter.toUpperCase() === "Z") letter = "";
   }
   if (numbers.length || !BETWEEN.test(data.slice(end))) throw new RangeError(`expected path data, received ${data.slice(end, end + 40)}`);
-}
-
-function curve([ax, ay, bx, by, cx, cy], [x, y], to) {
-  for (let step = 1; step <= CURVE_STEPS; step++) {
-    const t = step / CURVE_STEPS;
-    const [p, q, r] = [3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t ** 3];
-    to(x + p * ax + q * bx + r * cx, y + p * ay + q * by + r * cy);
-  }
 }

@@ -1,36 +1,307 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { afterEach, test } from "node:test";
 
-globalThis.document = Object.assign(new EventTarget(), { baseURI: "http://test/" });
-globalThis.ResizeObserver = class {
-  observe() {}
-  disconnect() {}
-};
-globalThis.requestAnimationFrame = () => 1;
-globalThis.cancelAnimationFrame = () => {};
-globalThis.getComputedStyle = () => ({ objectFit: "contain", objectPosition: "50% 50%" });
-const { attach } = await import("../../../service/danmatte/web/danmatte.js");
+import { advance, countRepaints, FakeElement, FakeResizeObserver, FakeSocket, FakeVideo, flush, installBrowser, OldVideo, repaint } from "./fakes.js";
 
-const box = { x: 0, y: 0, width: 320, height: 180 };
-const film = () =>
-  Object.assign(new EventTarget(), {
-    requestVideoFrameCallback: () => 1,
-    cancelVideoFrameCallback: () => {},
-    getBoundingClientRect: () => box,
-    readyState: 2,
-    currentTime: 1,
+const document = installBrowser();
+globalThis.fetch = () => new Promise(() => {});
+const { attach, Attachment, openLive, openTrack } = await import("../../../service/danmatte/web/danmatte.js");
+
+const PERSON = { width: 32, height: 18, rings: [Float32Array.of(0, 0, 16, 0, 16, 18)] };
+const NOBODY = { width: 32, height: 18, rings: [] };
+const handles = [];
+
+afterEach(() => {
+  for (const handle of handles.splice(0)) handle.detach();
+});
+
+/** A source whose masks a test sets, by time. */
+class FakeSource {
+  masks = new Map();
+  wanted = [];
+  closed = 0;
+  onchange = () => {};
+
+  at(ms) {
+    return this.masks.get(ms) ?? null;
+  }
+
+  want(ms, video) {
+    this.wanted.push([ms, video]);
+  }
+
+  close() {
+    this.closed += 1;
+  }
+
+  /** A mask has come. */
+  add(pts, outline = PERSON, properties = {}) {
+    this.masks.set(pts, { pts, cut: false, held: false, coverage: 0.25, shape: { outline }, ...properties });
+    this.onchange();
+  }
+}
+
+/** A playing video with a layer of comments, and a source of its own unless given. */
+function wear(options = {}, properties = {}) {
+  const [video, layer, source] = [new FakeVideo({ readyState: 1, ...properties }), new FakeElement(), new FakeSource()];
+  const seen = [];
+  const handle = attach(video, layer, { source, onframe: (stats) => seen.push({ ...stats }), ...options });
+  handles.push(handle);
+  return { video, layer, source, handle, seen };
+}
+
+test("comments are cut out where the person is, for the frame that is shown", () => {
+  const { video, layer, source, seen } = wear();
+  source.add(40);
+  video.show(40);
+  assert.equal(layer.style.clipPath, 'path(evenodd, "M-320 -180H640V360H-320ZM0 0L160 0L160 180Z")');
+  const { time, pts, lag, state, coverage, held, frames, missed } = seen.at(-1);
+  assert.deepEqual({ time, pts, lag, state, coverage, held, frames, missed }, {
+    time: 40, pts: 40, lag: 0, state: "masked", coverage: 0.25, held: false, frames: 1, missed: 0,
   });
-const comments = () => ({ style: { clipPath: "", filter: "" }, animate() {}, getBoundingClientRect: () => box });
-const outline = { width: 2, height: 2, rings: [Float32Array.of(0, 0, 1, 0, 1, 1)] };
-const source = () => ({ at: () => ({ pts: 1000, shape: { outline } }), want() {}, close() {} });
+});
+
+test("every frame that is shown is asked for, with its video", () => {
+  const { video, source } = wear();
+  video.show(40);
+  video.show(80);
+  assert.deepEqual(source.wanted, [[40, video], [80, video]]);
+});
+
+test("the mask of an older frame has a lag", () => {
+  const { video, source, seen } = wear();
+  source.masks.set(80, { pts: 40, held: true, coverage: 0.1, shape: { outline: PERSON } });
+  video.show(80);
+  assert.deepEqual([seen.at(-1).pts, seen.at(-1).lag, seen.at(-1).held], [40, 40, true]);
+});
+
+test("a frame without people shows comments whole", () => {
+  const { video, layer, source, seen } = wear();
+  source.add(40, NOBODY);
+  video.show(40);
+  assert.deepEqual([layer.style.clipPath, layer.style.filter, seen.at(-1).state], ["none", "", "nobody"]);
+});
+
+test("before the first frame comments are faint", () => {
+  assert.equal(wear().layer.style.filter, "opacity(0.3)");
+});
+
+for (const [late, filter] of [["dim", "opacity(0.3)"], ["show", "opacity(1)"], ["hide", "opacity(0)"], [undefined, "opacity(0.3)"]]) {
+  test(`without a mask comments look as ${late} says`, () => {
+    const { video, layer, seen } = wear({ late });
+    video.show(40);
+    assert.deepEqual([layer.style.filter, layer.style.clipPath], [filter, "none"]);
+    const { state, pts, lag, coverage, missed } = seen.at(-1);
+    assert.deepEqual({ state, pts, lag, coverage, missed }, { state: "late", pts: null, lag: null, coverage: 0, missed: 0 });
+  });
+}
+
+test("frames without a mask are counted, and only those", () => {
+  const { video, source, handle } = wear();
+  video.show(40);
+  source.add(80);
+  video.show(80);
+  video.show(120);
+  assert.deepEqual([handle.stats.frames, handle.stats.missed], [3, 2]);
+});
+
+test("comments turn faint at once and come back gently", () => {
+  const { video, layer, source } = wear();
+  source.add(40);
+  video.show(40);
+  assert.equal(layer.style.filter, "");
+  assert.deepEqual(layer.animations.map(({ keyframes }) => keyframes.filter), [["opacity(0.3)", "none"]]);
+  video.show(80);
+  assert.equal(layer.style.filter, "opacity(0.3)");
+  assert.equal(layer.animations.length, 1);
+});
+
+test("a filter of the page's own is there while masks are, and after them", () => {
+  const [video, layer, source] = [new FakeVideo({ readyState: 1 }), new FakeElement(), new FakeSource()];
+  Object.assign(layer.style, { filter: "blur(1px)", clipPath: "circle(50%)" });
+  const handle = attach(video, layer, { source });
+  source.add(40);
+  video.show(40);
+  assert.equal(layer.style.filter, "blur(1px)");
+  video.show(80);
+  assert.equal(layer.style.filter, "opacity(0.3)");
+  handle.detach();
+  assert.deepEqual([layer.style.filter, layer.style.clipPath], ["blur(1px)", "circle(50%)"]);
+});
+
+test("a mask that comes late is shown at once, and is no frame", () => {
+  const { video, layer, source, handle, seen } = wear();
+  video.show(40);
+  assert.equal(layer.style.clipPath, "none");
+  source.add(40);
+  assert.match(layer.style.clipPath, /^path/);
+  assert.deepEqual([handle.stats.frames, seen.length], [1, 2]);
+});
+
+test("what comes before the first frame changes nothing", () => {
+  const { layer, source, seen } = wear();
+  source.add(40);
+  assert.deepEqual([layer.style.clipPath, seen.length], ["none", 0]);
+});
+
+test("while the video is paused, masks that are missing are asked for again", () => {
+  const { video, source } = wear();
+  video.show(40);
+  advance(500);
+  assert.equal(source.wanted.length, 1, "a video that plays shows frames by itself");
+  video.paused = true;
+  advance(1000);
+  assert.deepEqual(source.wanted.slice(1).map(([ms]) => ms), [40, 40]);
+});
+
+test("the outline can be drawn over the video, in the layer's pixels", () => {
+  const { video, source, handle } = wear();
+  assert.equal(handle.outline, "");
+  source.add(40);
+  video.show(40);
+  assert.equal(handle.outline, "M0 0L160 0L160 180Z");
+  video.show(80);
+  assert.equal(handle.outline, "");
+});
+
+test("sizes that change are followed at once", () => {
+  const { video, layer, source, handle } = wear();
+  source.add(40);
+  video.show(40);
+  for (const element of [video, layer]) element.box = { x: 0, y: 0, width: 640, height: 360 };
+  assert.equal(handle.outline, "M0 0L160 0L160 180Z");
+  FakeResizeObserver.notify(layer);
+  assert.equal(handle.outline, "M0 0L320 0L320 360Z");
+  assert.match(layer.style.clipPath, /M0 0L320 0L320 360Z/);
+});
+
+test("so are full screen, another picture's size, and a move that the page tells of", () => {
+  const { video, layer, source, handle } = wear();
+  source.add(40);
+  video.show(40);
+  const moves = [() => document.dispatchEvent(new Event("fullscreenchange")), () => video.emit("resize"), () => handle.refresh()];
+  moves.forEach((move, number) => {
+    layer.box = { x: -10 * (number + 1), y: 0, width: 320, height: 180 };
+    move();
+    assert.match(handle.outline, new RegExp(`^M${10 * (number + 1)} 0`));
+  });
+});
+
+test("a move that nobody tells of is found within half a second", () => {
+  const { video, layer, source, handle } = wear();
+  source.add(40);
+  source.add(80);
+  source.add(120);
+  video.show(40);
+  layer.box = { x: -10, y: 0, width: 320, height: 180 };
+  advance(499);
+  video.show(80);
+  assert.match(handle.outline, /^M0 0/);
+  advance(1);
+  video.show(120);
+  assert.match(handle.outline, /^M10 0/);
+});
+
+test("an outline that stays needs no new clip path", () => {
+  const { video, layer, source } = wear();
+  const writes = [];
+  let clip = "";
+  Object.defineProperty(layer.style, "clipPath", { get: () => clip, set: (value) => (writes.push(value), (clip = value)) });
+  for (const ms of [40, 80, 120]) source.add(ms);
+  for (const ms of [40, 80, 120]) video.show(ms);
+  assert.equal(writes.filter((value) => value.startsWith("path")).length, 1);
+});
+
+test("while it plays the mask is the one of the frame that the next repaint shows", () => {
+  const { video, source, seen } = wear({}, { readyState: 4 });
+  for (let ms = 0; ms <= 240; ms += 20) source.masks.set(ms, { pts: ms, shape: { outline: PERSON } });
+  for (let number = 0; number < 8; number++) {
+    if (number % 2) repaint();
+    else video.show(number * 20);
+    advance(20);
+  }
+  repaint();
+  assert.equal(seen.at(-1).pts, 160, "its announcement is late");
+});
+
+test("exact masks come with a drawing, which goes when they do", () => {
+  const [stage, video, layer, source] = [new FakeElement(), new FakeVideo({ readyState: 1 }), new FakeElement(), new FakeSource()];
+  stage.append(video, layer);
+  const handle = attach(video, layer, { source, sync: "exact" });
+  assert.deepEqual(stage.children.map(({ tag }) => tag), ["video", "canvas", "div"]);
+  source.add(40);
+  video.show(40);
+  assert.match(layer.style.clipPath, /^path/);
+  handle.detach();
+  assert.deepEqual(stage.children, [video, layer]);
+});
+
+test("a protected video isn't drawn", () => {
+  const [stage, video, layer] = [new FakeElement(), new FakeVideo({ readyState: 1, mediaKeys: {} }), new FakeElement()];
+  stage.append(video, layer);
+  handles.push(attach(video, layer, { source: new FakeSource(), sync: "exact" }));
+  assert.deepEqual(stage.children, [video, layer]);
+});
+
+test("a browser that announces no frames has masks by the video's time", () => {
+  const [video, layer, source] = [new OldVideo({ readyState: 2, currentTime: 0.04 }), new FakeElement(), new FakeSource()];
+  source.add(40);
+  handles.push(attach(video, layer, { source }));
+  assert.match(layer.style.clipPath, /^path/);
+});
+
+test("once it is detached nothing is watched, and the layer is as it was", () => {
+  const { video, layer, source, handle, seen } = wear();
+  source.add(40);
+  video.show(40);
+  handle.detach();
+  assert.deepEqual([layer.style.clipPath, layer.style.filter], ["", ""]);
+  assert.ok(!video.watched);
+  assert.equal(countRepaints(), 0);
+  const count = seen.length;
+  video.paused = true;
+  source.add(40);
+  video.emit("resize");
+  document.dispatchEvent(new Event("fullscreenchange"));
+  FakeResizeObserver.notify(layer);
+  advance(2000);
+  assert.equal(seen.length, count);
+  handle.detach(); // a second time does nothing
+  assert.equal(layer.style.clipPath, "");
+});
+
+test("a source that was handed over stays open, one that was opened here is closed", async () => {
+  const { source, handle } = wear();
+  handle.detach();
+  assert.equal(source.closed, 0);
+  const [video, layer] = [new FakeVideo({ readyState: 1 }), new FakeElement()];
+  const live = attach(video, layer, { live: "ws://test/v1/stream" });
+  video.show(0);
+  const [socket] = FakeSocket.all;
+  live.detach();
+  assert.equal(socket.readyState, 2);
+  await flush();
+});
 
 test("a layer that was attached twice is found as it was in the end", () => {
-  const [video, layer] = [film(), comments()];
-  const first = attach(video, layer, { source: source() });
-  const second = attach(video, layer, { source: source() });
+  const [video, layer, sources] = [new FakeVideo({ readyState: 2, currentTime: 0.04 }), new FakeElement(), [new FakeSource(), new FakeSource()]];
+  for (const source of sources) source.add(40);
+  const [first, second] = sources.map((source) => attach(video, layer, { source }));
   assert.match(layer.style.clipPath, /^path/);
   first.detach();
   assert.match(layer.style.clipPath, /^path/);
   second.detach();
   assert.equal(layer.style.clipPath, "");
+});
+
+test("masks are from a track, a live connection, or a source; without any it is said at once", () => {
+  const [video, layer] = [new FakeVideo(), new FakeElement()];
+  assert.throws(() => attach(video, layer, {}), { name: "TypeError", message: /one of track, live and source/ });
+  assert.equal(layer.style.filter, "", "the layer is left alone");
+  const track = attach(video, layer, { track: "film.mattes" });
+  assert.equal(track.source.constructor, openTrack("film.mattes").constructor);
+  const live = attach(video, layer, { live: { url: "ws://test/v1/stream", width: 160 } });
+  assert.equal(live.source.constructor, openLive(true).constructor);
+  assert.ok(live instanceof Attachment);
+  live.detach();
 });

@@ -1,11 +1,67 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { difference } from "../../../service/danmatte/web/cuts.js";
+import { installBrowser } from "./fakes.js";
 
-const stamp = (grey) => Uint8ClampedArray.from({ length: 16 * 9 * 4 }, () => grey);
+installBrowser();
+const { CutDetector } = await import("../../../service/danmatte/web/cuts.js");
 
-test("a picture differs from itself by nothing and from its negative by all", () => {
-  assert.equal(difference(stamp(90), stamp(90)), 0);
-  assert.equal(difference(stamp(0), stamp(255)), 255);
+/** A detector that has seen frames of these greys, 40 ms apart. */
+function watch(greys, step = 40) {
+  const cuts = new CutDetector();
+  greys.forEach((grey, number) => cuts.addFrame({ grey }, number * step));
+  return cuts;
+}
+
+test("a picture that changes as a whole begins a scene", () => {
+  const cuts = watch([20, 20, 200, 200]);
+  assert.ok(cuts.hasCut(40, 80));
+  assert.ok(cuts.hasCut(0, 200));
+});
+
+test("the scene's first frame belongs to it, the one before doesn't", () => {
+  const cuts = watch([20, 20, 200, 200]);
+  assert.ok(!cuts.hasCut(0, 79));
+  assert.ok(!cuts.hasCut(80, 120));
+});
+
+test("pictures that change by less than the limit are one scene", () => {
+  assert.ok(!watch([100, 138, 100]).hasCut(-1, 1000));
+  assert.ok(watch([100, 139, 100]).hasCut(-1, 1000));
+});
+
+test("only colours count, not how opaque a pixel is", () => {
+  const cuts = new CutDetector();
+  cuts.addFrame({ grey: 90, alpha: 0 }, 0);
+  cuts.addFrame({ grey: 90, alpha: 255 }, 40);
+  assert.ok(!cuts.hasCut(-1, 40));
+});
+
+test("frames that are far apart, or in the wrong order, aren't compared", () => {
+  assert.ok(!watch([20, 200], 500).hasCut(-1, 1000));
+  const backwards = new CutDetector();
+  backwards.addFrame({ grey: 20 }, 1000);
+  backwards.addFrame({ grey: 200 }, 960);
+  assert.ok(!backwards.hasCut(0, 2000));
+});
+
+test("a cut that is seen again after a seek is one", () => {
+  const cuts = watch([20, 200]);
+  for (const [grey, ms] of [[20, 0], [200, 40], [20, 0], [200, 40]]) cuts.addFrame({ grey }, ms);
+  assert.ok(cuts.hasCut(0, 40));
+  assert.ok(!cuts.hasCut(40, 1000));
+});
+
+test("of very many cuts the first are forgotten, not the last", () => {
+  const cuts = watch(Array.from({ length: 2003 }, (_, number) => (number % 2 ? 255 : 0)));
+  assert.ok(!cuts.hasCut(0, 40));
+  assert.ok(cuts.hasCut(40, 120));
+  assert.ok(cuts.hasCut(2001 * 40, 2002 * 40));
+});
+
+test("a video that may not be read says so, and is compared again once it may", () => {
+  const cuts = watch([20]);
+  assert.throws(() => cuts.addFrame({ grey: 20, tainted: true }, 40), { name: "SecurityError" });
+  cuts.addFrame({ grey: 200 }, 80);
+  assert.ok(cuts.hasCut(0, 80));
 });

@@ -1,83 +1,374 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { afterEach, beforeEach, mock, test } from "node:test";
 
-const [WIDTH, HEIGHT] = [320, 180];
-const context = { drawImage() {}, getImageData: (_x, _y, w, h) => ({ data: new Uint8ClampedArray(4 * w * h) }) };
-const copies = [];
-const canvas = () => ({ getContext: () => context, toBlob: (done) => setTimeout(() => done(new Blob(["jpeg"]))) });
-const copy = () => Object.assign(new EventTarget(), { requestVideoFrameCallback() {}, cancelVideoFrameCallback() {}, removeAttribute() {}, load() {} });
-globalThis.document = { createElement: (name) => (name === "video" ? (copies.push(copy()), copies.at(-1)) : canvas()) };
-globalThis.OffscreenCanvas = class {
-  getContext = () => context;
-};
-globalThis.createImageBitmap = async () => ({ width: WIDTH, height: HEIGHT });
+import { advance, clock, encodePicture, encodings, FakeSocket, FakeVideo, flush, installBrowser, until } from "./fakes.js";
 
-/** A server that answers every frame with nobody. */
-globalThis.WebSocket = class {
-  static OPEN = 1;
-  readyState = 1;
-  close() {
-    this.readyState = 3;
-  }
-  async send(offer) {
-    const answer = new DataView(new ArrayBuffer(56));
-    answer.setUint16(6, 200, true);
-    answer.setFloat64(8, new DataView(await offer.arrayBuffer()).getFloat64(8, true), true);
-    answer.setUint16(16, WIDTH, true);
-    answer.setUint16(18, HEIGHT, true);
-    this.onmessage({ data: answer.buffer });
-  }
-};
+const document = installBrowser();
 const { openLive } = await import("../../../service/danmatte/web/live.js");
-const settled = () => new Promise((resolve) => setTimeout(resolve, 20));
+
+const URL_ = "ws://test/v1/stream";
+const opened = [];
+
+beforeEach(() => {
+  FakeSocket.all.length = 0;
+  encodings.length = 0;
+  document.made.length = 0;
+  advance(60_000);
+});
+
+afterEach(() => {
+  for (const live of opened.splice(0)) live.close();
+  mock.restoreAll();
+});
+
+/** A connection that is closed after the test. */
+function open(where = URL_) {
+  opened.push(openLive(where));
+  return opened.at(-1);
+}
+
+const film = (properties = {}) => new FakeVideo({ currentSrc: "one.mp4", ...properties });
+
+/** Shows a frame to a source, as far as its picture's departure; the socket that it left by. */
+function send(live, video, ms) {
+  live.want(ms, video);
+  const socket = FakeSocket.all.at(-1);
+  if (socket.readyState === 0) {
+    socket.open();
+    live.want(ms, video);
+  }
+  encodings.shift()?.(new Blob(["jpeg"]));
+  return socket;
+}
+
+/** The same, up to its mask. */
+async function receive(live, video, ms, answer = {}) {
+  const masks = live.counts.masks;
+  const socket = send(live, video, ms);
+  socket.answer({ pts: ms, ...answer });
+  await until(() => live.counts.masks > masks, `the mask of ${ms}`);
+  return socket;
+}
+
+test("the address is this module's own server, or one that is given, with the masks' shape", () => {
+  send(open("wss://masks.example/v1/stream?key=1"), film({ videoWidth: 640, videoHeight: 480 }), 0);
+  const [{ url }] = FakeSocket.all;
+  assert.equal(url.origin + url.pathname, "wss://masks.example/v1/stream");
+  assert.deepEqual(Object.fromEntries(url.searchParams), { key: "1", width: "320", height: "240", format: "png", threshold: "0.5" });
+});
+
+test("an address of HTTP is that of its WebSocket", () => {
+  for (const [given, expected] of [["http://test/v1/stream", "ws:"], ["https://test/v1/stream", "wss:"], [new URL("https://test/"), "wss:"]]) {
+    send(open(given), film(), 0);
+    assert.equal(FakeSocket.all.at(-1).url.protocol, expected);
+  }
+});
+
+test("options say how large masks and frames are", () => {
+  send(open({ url: URL_, width: 160, frameWidth: 256 }), film({ videoWidth: 1920, videoHeight: 1080 }), 0);
+  assert.equal(FakeSocket.all[0].url.searchParams.get("width"), "160");
+  assert.equal(FakeSocket.all[0].url.searchParams.get("height"), "90");
+  const [canvas] = document.made.filter(({ tag, width }) => tag === "canvas" && width === 256);
+  assert.deepEqual([canvas.width, canvas.height], [256, 144]);
+});
+
+test("a small video's frames aren't made larger", () => {
+  const live = open({ url: URL_, frameWidth: 512 });
+  live.want(0, film({ videoWidth: 100, videoHeight: 50 }));
+  FakeSocket.all[0].open();
+  live.want(0, film({ videoWidth: 100, videoHeight: 50 }));
+  assert.deepEqual([encodings[0].width, encodings[0].height], [100, 50]);
+  assert.deepEqual([encodings[0].type, encodings[0].quality], ["image/jpeg", 0.8]);
+});
+
+test("a frame leaves as header and JPEG, byte by byte as the service reads it", async () => {
+  const socket = send(open(), film(), 1234.5);
+  const bytes = await socket.sent[0].arrayBuffer();
+  const view = new DataView(bytes);
+  assert.equal(new TextDecoder().decode(bytes.slice(0, 4)), "DML1");
+  assert.deepEqual([...new Uint8Array(bytes, 4, 4)], [1, 0, 0, 0]);
+  assert.equal(view.getFloat64(8, true), 1234.5);
+  assert.equal(view.getUint32(16, true), 0);
+  assert.equal(new TextDecoder().decode(bytes.slice(20)), "jpeg");
+});
+
+test("a mask is the outline of the answer's bright pixels, with what the answer says of it", async () => {
+  const live = open();
+  const body = encodePicture(32, 18, (x) => (x < 16 ? 255 : 127));
+  await receive(live, film(), 40, { flags: 3, coverage: 0.5, body });
+  const mask = live.at(40);
+  assert.deepEqual([mask.pts, mask.cut, mask.held, mask.coverage], [40, true, true, 0.5]);
+  const { width, height, rings } = mask.shape.outline;
+  assert.deepEqual([width, height, rings.length], [32, 18, 1]);
+  const xs = rings[0].filter((_, at) => at % 2 === 0);
+  assert.deepEqual([Math.min(...xs), Math.max(...xs)], [0, 16]);
+  assert.ok(mask.shape.bytes > rings[0].byteLength);
+});
+
+test("flags are told apart", async () => {
+  const live = open();
+  await receive(live, film(), 40, { flags: 2 });
+  assert.deepEqual([live.at(40).cut, live.at(40).held], [false, true]);
+});
+
+test("a mask stays for as long as patience says", async () => {
+  const live = open({ url: URL_, patienceMs: 200 });
+  await receive(live, film(), 1000);
+  assert.equal(live.at(1200).pts, 1000);
+  assert.equal(live.at(1201), null);
+  assert.equal(live.at(900), null);
+});
+
+test("no mask outlives a cut of the picture", async () => {
+  const live = open();
+  const video = film({ grey: 20 });
+  await receive(live, video, 1000);
+  video.grey = 220;
+  live.want(1040, video);
+  assert.equal(live.at(1039).pts, 1000);
+  assert.equal(live.at(1040), null);
+});
+
+test("what came is told to whom it concerns", async () => {
+  const live = open();
+  const [changes, video] = [[], film()];
+  live.onchange = () => changes.push(live.counts.masks);
+  await receive(live, video, 0);
+  assert.deepEqual(changes, [0, 1], "once for the connection, once for the mask");
+});
+
+test("the round trip is that of the newest answer", async () => {
+  const live = open();
+  const socket = send(live, film(), 0);
+  advance(85);
+  socket.answer({ pts: 0 });
+  assert.equal(live.roundTrip, 85);
+  await until(() => live.counts.masks);
+});
+
+test("two frames are on their way at most, and none twice", () => {
+  const [live, video] = [open(), film()];
+  for (const ms of [0, 40, 40, 80, 120]) send(live, video, ms);
+  assert.equal(live.counts.sent, 2);
+  FakeSocket.all[0].answer({ pts: 0 });
+  send(live, video, 160);
+  assert.equal(live.counts.sent, 3);
+});
+
+test("one picture is encoded at a time", () => {
+  const [live, video] = [open(), film()];
+  live.want(0, video);
+  FakeSocket.all[0].open();
+  for (const ms of [0, 40, 80]) live.want(ms, video);
+  assert.equal(encodings.length, 1);
+  encodings.shift()(null); // a picture that the browser couldn't make
+  live.want(120, video);
+  assert.equal(encodings.length, 1);
+  assert.equal(live.counts.sent, 0);
+});
+
+test("a frame whose mask is known isn't sent again", async () => {
+  const [live, video] = [open(), film()];
+  await receive(live, video, 1000);
+  for (const ms of [1000, 1003, 997]) live.want(ms, video);
+  assert.equal(encodings.length, 0);
+  live.want(1005, video);
+  assert.equal(encodings.length, 1);
+});
+
+test("frames that the server skipped are counted and no longer waited for", async () => {
+  const [live, video] = [open(), film()];
+  const socket = send(live, video, 0);
+  send(live, video, 40);
+  socket.answer({ pts: 40, skipped: [0] });
+  await until(() => live.counts.masks);
+  assert.equal(live.counts.skipped, 1);
+  send(live, video, 80);
+  send(live, video, 120);
+  assert.equal(live.counts.sent, 4, "both places are free again");
+});
+
+test("a refusal is kept in words, and the next frame is sent", async () => {
+  const [live, video] = [open(), film()];
+  const socket = send(live, video, 0);
+  socket.answer({ pts: 0, status: 422, body: new TextEncoder().encode('{"error": "expected a picture"}') });
+  assert.deepEqual([live.error, live.counts.errors], ["expected a picture", 1]);
+  send(live, video, 40);
+  assert.equal(live.counts.sent, 2);
+  assert.equal(live.counts.masks, 0);
+});
+
+test("a lost connection is made again, ever more seldom, and at once after a mask", async () => {
+  mock.method(Math, "random", () => 1);
+  const [live, video] = [open(), film()];
+  live.want(0, video);
+  for (const pause of [250, 500, 1000, 2000, 4000, 8000, 15_000, 15_000]) {
+    const count = FakeSocket.all.length;
+    FakeSocket.all.at(-1).drop("restarting");
+    assert.equal(live.error, "restarting");
+    advance(pause - 1);
+    live.want(0, video);
+    assert.equal(FakeSocket.all.length, count, `before ${pause} ms`);
+    advance(1);
+    live.want(0, video);
+    assert.equal(FakeSocket.all.length, count + 1, `after ${pause} ms`);
+  }
+  await receive(live, video, 40);
+  FakeSocket.all.at(-1).drop();
+  advance(250);
+  live.want(80, video);
+  assert.equal(live.counts.connections, 1);
+  send(live, video, 80);
+  assert.equal(live.counts.connections, 2);
+});
+
+test("players don't come back all at once: the pause is half random", () => {
+  mock.method(Math, "random", () => 0);
+  const [live, video] = [open(), film()];
+  live.want(0, video);
+  FakeSocket.all[0].drop();
+  advance(125);
+  live.want(0, video);
+  assert.equal(FakeSocket.all.length, 2);
+});
+
+test("frames that were lost with their connection are sent again", () => {
+  const [live, video] = [open(), film()];
+  send(live, video, 0);
+  send(live, video, 40);
+  FakeSocket.all[0].drop();
+  advance(15_000);
+  send(live, video, 0);
+  send(live, video, 40);
+  assert.equal(live.counts.sent, 4);
+});
+
+test("a picture that is ready after its connection was lost isn't sent", () => {
+  const [live, video] = [open(), film()];
+  live.want(0, video);
+  const [socket] = FakeSocket.all;
+  socket.open();
+  live.want(0, video);
+  socket.drop();
+  encodings.shift()(new Blob(["jpeg"]));
+  assert.deepEqual([socket.sent.length, live.counts.sent], [0, 0]);
+});
+
+test("another shape of picture needs another connection", () => {
+  const [live, video] = [open(), film()];
+  const first = send(live, video, 0);
+  Object.assign(video, { videoWidth: 180, videoHeight: 320 });
+  live.want(40, video);
+  assert.equal(first.readyState, 2, "the old one is closed");
+  first.drop();
+  advance(15_000);
+  live.want(80, video);
+  assert.equal(FakeSocket.all.at(-1).url.searchParams.get("height"), "569");
+});
+
+test("a video without a size yet connects to nothing", () => {
+  open().want(0, film({ videoWidth: 0, videoHeight: 0 }));
+  assert.equal(FakeSocket.all.length, 0);
+});
 
 test("another film in the same element has masks of its own", async () => {
-  const live = openLive("ws://test/v1/stream");
-  const video = { videoWidth: WIDTH, videoHeight: HEIGHT, currentSrc: "one.mp4" };
-  live.want(1000, video);
-  await settled();
-  assert.equal(live.at(1000)?.pts, 1000);
-  live.want(1040, video); // still on its way when the film changes
+  const [live, video] = [open(), film()];
+  await receive(live, video, 1000);
+  const socket = send(live, video, 1040); // still on its way when the film changes
   video.currentSrc = "two.mp4";
   live.want(1000, video);
   assert.equal(live.at(1000), null);
-  await settled();
+  socket.answer({ pts: 1040 });
+  await flush();
   assert.equal(live.at(1040), null);
-  live.want(1000, video);
-  await settled();
-  assert.equal(live.at(1000)?.pts, 1000);
-  assert.equal(live.counts.sent, 2);
-  live.close();
+  await receive(live, video, 1000);
+  assert.equal(live.at(1000).pts, 1000);
+  assert.equal(live.counts.sent, 3);
+});
+
+test("a mask that is being read when the film changes isn't kept", async () => {
+  const [live, video] = [open(), film()];
+  const socket = send(live, video, 1000);
+  socket.answer({ pts: 1000 }); // its picture isn't decoded yet
+  video.currentSrc = "two.mp4";
+  live.want(0, video);
+  await flush();
+  await flush();
+  assert.deepEqual([live.counts.masks, live.at(1000)], [0, null]);
+});
+
+test("a camera in place of a file is another film, too", async () => {
+  const [live, video] = [open(), film()];
+  await receive(live, video, 1000);
+  video.srcObject = {};
+  live.want(2000, video);
+  assert.equal(live.at(1000), null);
 });
 
 test("what runs ahead is the film that plays, also after another one", () => {
-  const live = openLive({ url: "ws://test/v1/stream", ahead: 1 });
-  const video = Object.assign(new EventTarget(), { videoWidth: WIDTH, videoHeight: HEIGHT, src: "", currentSrc: "one.mp4" });
+  const [live, video] = [open({ url: URL_, ahead: 1 }), film()];
   live.want(0, video);
   video.currentSrc = "two.mp4";
   live.want(0, video);
   live.want(40, video);
+  const copies = document.made.filter(({ tag }) => tag === "video");
   live.close();
-  assert.deepEqual(copies.map(({ src }) => src), ["one.mp4", "two.mp4"]);
+  assert.deepEqual(copies.map(({ loads }) => loads), [1, 1], "each is let go of");
+  assert.equal(copies.length, 2);
 });
 
-test("a video that may not be read is said to be so, once, and the next one is tried", async () => {
-  const live = openLive("ws://test/v1/stream");
-  const video = { videoWidth: WIDTH, videoHeight: HEIGHT, currentSrc: "https://elsewhere/one.mp4" };
-  const { getImageData } = context;
-  let tries = 0;
-  context.getImageData = () => {
-    tries += 1;
-    throw new DOMException("tainted", "SecurityError");
-  };
+test("with a copy ahead, frames near a mask aren't sent from the film itself", async () => {
+  const [live, video] = [open({ url: URL_, ahead: 1 }), film()];
+  await receive(live, video, 1000);
+  live.want(1099, video);
+  assert.equal(encodings.length, 0);
+  live.want(1101, video);
+  assert.equal(encodings.length, 1);
+});
+
+test("the copy's frames are sent", () => {
+  const [live, video] = [open({ url: URL_, ahead: 1 }), film()];
+  send(live, video, 0);
+  const [copy] = document.made.filter(({ tag }) => tag === "video");
+  copy.show(1000);
+  encodings.shift()(new Blob(["jpeg"]));
+  assert.equal(live.counts.sent, 2);
+});
+
+test("a camera has no copy", () => {
+  const live = open({ url: URL_, ahead: 1 });
+  live.want(0, film({ srcObject: {}, currentSrc: "" }));
+  assert.equal(document.made.filter(({ tag }) => tag === "video").length, 0);
+});
+
+test("a video that may not be read says so, once, and the next one is tried", async () => {
+  const warn = mock.method(console, "warn", () => {});
+  const live = open();
+  const video = film({ currentSrc: "https://elsewhere/one.mp4", tainted: true });
   for (const ms of [0, 40, 80]) live.want(ms, video);
-  assert.equal(tries, 1);
+  assert.equal(warn.mock.callCount(), 1);
   assert.match(live.error, /may not be read: .* crossorigin/);
-  assert.equal(live.counts.sent, 0);
-  context.getImageData = getImageData;
-  video.currentSrc = "here.mp4";
-  live.want(0, video);
-  await settled();
-  assert.equal(live.at(0)?.pts, 0);
+  assert.equal(FakeSocket.all.length, 0);
+  Object.assign(video, { currentSrc: "here.mp4", tainted: false });
+  await receive(live, video, 0);
+  assert.equal(live.at(0).pts, 0);
+});
+
+test("another error than a refusal of pixels isn't hidden", () => {
+  const broken = Object.defineProperty(film(), "grey", {
+    get() {
+      throw new RangeError("broken");
+    },
+  });
+  assert.throws(() => open().want(0, broken), RangeError);
+});
+
+test("once it is closed nothing is sent", () => {
+  const [live, video] = [open(), film()];
+  const socket = send(live, video, 0);
   live.close();
+  assert.equal(socket.readyState, 2);
+  live.want(40, video);
+  assert.equal(encodings.length, 0);
+  assert.ok(clock.now > 0);
 });

@@ -1,20 +1,20 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { clipPath, holes, rounded, traced } from "../../../service/danmatte/web/outline.js";
+import { roundRings, Shape, toClipPath, toPathData, traceRings } from "../../../service/danmatte/web/outline.js";
 
 /** Columns of a mask painted where `inside` says so. */
-function painted(width, height, inside) {
+function paint(width, height, inside) {
   return Uint8Array.from({ length: width * height }, (_, at) => (inside(Math.floor(at / height), at % height) ? 1 : 0));
 }
 
 /** The outline of what is painted. */
-function outlined(columns, width, height) {
-  return rounded(traced(columns, width, height), width, height);
+function trace(columns, width, height) {
+  return roundRings(traceRings(columns, width, height), width, height);
 }
 
 /** The area that rings enclose by the even-odd rule, when none crosses another and holes run the other way. */
-function area(rings) {
+function measureArea(rings) {
   let sum = 0;
   for (const ring of rings) {
     for (let at = 0; at < ring.length; at += 2) {
@@ -26,21 +26,21 @@ function area(rings) {
 }
 
 test("an outline encloses what is painted", () => {
-  const disc = painted(80, 60, (x, y) => Math.hypot(x - 40, y - 30) < 20);
-  const { rings } = outlined(disc, 80, 60);
+  const disc = paint(80, 60, (x, y) => Math.hypot(x - 40, y - 30) < 20);
+  const { rings } = trace(disc, 80, 60);
   assert.equal(rings.length, 1);
-  assert.ok(Math.abs(area(rings) - Math.PI * 400) < 40, `${area(rings)}`);
+  assert.ok(Math.abs(measureArea(rings) - Math.PI * 400) < 40, `${measureArea(rings)}`);
 });
 
 test("a hole in the paint is a ring of its own", () => {
-  const ring = painted(80, 60, (x, y) => Math.hypot(x - 40, y - 30) < 24 && Math.hypot(x - 40, y - 30) > 10);
-  const { rings } = outlined(ring, 80, 60);
+  const ring = paint(80, 60, (x, y) => Math.hypot(x - 40, y - 30) < 24 && Math.hypot(x - 40, y - 30) > 10);
+  const { rings } = trace(ring, 80, 60);
   assert.equal(rings.length, 2);
-  assert.ok(Math.abs(area(rings) - Math.PI * 476) < 60, `${area(rings)}`);
+  assert.ok(Math.abs(measureArea(rings) - Math.PI * 476) < 60, `${measureArea(rings)}`);
 });
 
 test("paint at the picture's edge keeps to it", () => {
-  const { rings } = outlined(painted(40, 30, (x, y) => x >= 20 && y >= 10), 40, 30);
+  const { rings } = trace(paint(40, 30, (x, y) => x >= 20 && y >= 10), 40, 30);
   const points = rings[0];
   const [xs, ys] = [points.filter((_, at) => at % 2 === 0), points.filter((_, at) => at % 2 === 1)];
   assert.equal(Math.max(...xs), 40);
@@ -48,24 +48,108 @@ test("paint at the picture's edge keeps to it", () => {
 });
 
 test("nothing painted gives no ring, all painted one around the picture", () => {
-  assert.equal(outlined(painted(32, 18, () => false), 32, 18).rings.length, 0);
-  const { rings } = outlined(painted(32, 18, () => true), 32, 18);
+  assert.equal(trace(paint(32, 18, () => false), 32, 18).rings.length, 0);
+  const { rings } = trace(paint(32, 18, () => true), 32, 18);
   assert.equal(rings.length, 1);
-  assert.ok(Math.abs(area(rings) - 32 * 18) < 4);
+  assert.ok(Math.abs(measureArea(rings) - 32 * 18) < 4);
 });
 
 test("specks are left out", () => {
-  assert.equal(outlined(painted(32, 18, (x, y) => x === 5 && y === 5), 32, 18).rings.length, 0);
+  assert.equal(trace(paint(32, 18, (x, y) => x === 5 && y === 5), 32, 18).rings.length, 0);
 });
 
 test("regions that touch at a corner are walked to their ends", () => {
-  const board = painted(32, 32, (x, y) => (x >> 3) % 2 === (y >> 3) % 2);
-  assert.equal(outlined(board, 32, 32).rings.length, 8);
+  const board = paint(32, 32, (x, y) => (x >> 3) % 2 === (y >> 3) % 2);
+  assert.equal(trace(board, 32, 32).rings.length, 8);
 });
 
 test("a clip path goes around the layer, with the outline in the layer's pixels", () => {
   const outline = { width: 10, height: 10, rings: [Float32Array.of(1, 1, 2, 1, 2, 2)] };
   const place = { x: 100, y: 0, width: 200, height: 100, layerWidth: 400, layerHeight: 100 };
-  assert.equal(holes(outline, place), "M120 10L140 10L140 20Z");
-  assert.equal(clipPath(outline, place), 'path(evenodd, "M-400 -100H800V200H-400ZM120 10L140 10L140 20Z")');
+  assert.equal(toPathData(outline, place), "M120 10L140 10L140 20Z");
+  assert.equal(toClipPath(outline, place), 'path(evenodd, "M-400 -100H800V200H-400ZM120 10L140 10L140 20Z")');
+});
+
+test("a pixel's ring goes around it, paint on the right hand", () => {
+  assert.deepEqual(traceRings(paint(4, 4, (x, y) => x === 1 && y === 2), 4, 4), [[1.5, 2, 2, 2.5, 1.5, 3, 1, 2.5]]);
+});
+
+test("a hole runs the other way round", () => {
+  const rings = traceRings(paint(3, 3, (x, y) => x !== 1 || y !== 1), 3, 3);
+  assert.deepEqual(rings.map((ring) => ring.length / 2).sort((one, other) => one - other), [4, 12]);
+  const turn = (ring) => ring.reduce((sum, value, at) => sum + (at % 2 ? 0 : value * ring[(at + 3) % ring.length] - ring[(at + 2) % ring.length] * ring[at + 1]), 0);
+  assert.ok(turn(rings[0]) * turn(rings[1]) < 0);
+});
+
+test("every painted pixel is within the rings, and no bare one is", () => {
+  const [width, height] = [24, 17];
+  for (let seed = 1; seed <= 20; seed++) {
+    let state = seed;
+    const columns = Uint8Array.from({ length: width * height }, () => ((state = (state * 16_807) % 2_147_483_647) % 5 < 3 ? 1 : 0));
+    const crossings = new Uint8Array((width + 1) * height); // by vertical steps, as the format's own reader counts
+    for (const ring of traceRings(columns, width, height)) {
+      for (let at = 0; at < ring.length; at += 2) if (ring[at] % 1 === 0) crossings[ring[at] * height + Math.floor(ring[at + 1])] ^= 1;
+    }
+    for (let x = 0; x < width; x++) {
+      for (let y = 0; y < height; y++) {
+        if (x) crossings[x * height + y] ^= crossings[(x - 1) * height + y];
+        assert.equal(crossings[x * height + y], columns[x * height + y], `${x}, ${y} of ${seed}`);
+      }
+    }
+  }
+});
+
+test("stairs become slopes: no corner stays far from the line that is meant", () => {
+  const { rings } = trace(paint(60, 60, (x, y) => x + y > 60), 60, 60);
+  const inner = [];
+  for (let at = 0; at < rings[0].length; at += 2) {
+    const [x, y] = [rings[0][at], rings[0][at + 1]];
+    if (x > 6 && x < 54 && y > 6 && y < 54) inner.push(Math.abs(x + y - 61.5) / Math.SQRT2);
+  }
+  assert.ok(inner.length > 4);
+  assert.ok(Math.max(...inner) < 0.1, `${inner}`);
+});
+
+test("straight lines have few points, but none is far from the next", () => {
+  const { rings } = trace(paint(100, 100, (x, y) => x >= 10 && x < 90 && y >= 10 && y < 90), 100, 100);
+  assert.ok(rings[0].length / 2 < 80, `${rings[0].length / 2} points for 320 edges`);
+  for (let at = 2; at < rings[0].length; at += 2) {
+    assert.ok(Math.hypot(rings[0][at] - rings[0][at - 2], rings[0][at + 1] - rings[0][at - 1]) < 8);
+  }
+});
+
+test("a person who touches the edge leaves no sliver there", () => {
+  const { rings } = trace(paint(40, 30, (x, y) => x >= 30 && y >= 5 && y < 25), 40, 30);
+  const onEdge = rings[0].filter((value, at) => at % 2 === 0 && value === 40).length;
+  assert.ok(onEdge >= 2);
+  assert.ok(rings[0].every((value, at) => at % 2 || value <= 40));
+});
+
+test("rings of eleven edges are noise, of twelve an outline", () => {
+  const ring = (edges) => Array.from({ length: 2 * edges }, (_, at) => 10 + (at % 2 ? Math.sin : Math.cos)((Math.PI * (at >> 1)) / edges));
+  assert.equal(roundRings([ring(11), ring(12)], 20, 20).rings.length, 1);
+});
+
+test("a shape's outline is made when it is first asked for, and once", () => {
+  let reads = 0;
+  const shape = new Shape(32, 18, () => {
+    reads += 1;
+    return traceRings(paint(32, 18, (x) => x > 10 && x < 20), 32, 18);
+  });
+  assert.equal(reads, 0);
+  const { outline } = shape;
+  assert.equal(shape.outline, outline);
+  assert.equal(reads, 1);
+  assert.deepEqual([outline.width, outline.height, outline.rings.length], [32, 18, 1]);
+});
+
+test("several rings are several subpaths, in tenths of a pixel", () => {
+  const outline = { width: 3, height: 3, rings: [Float32Array.of(0, 0, 1, 0, 1, 1), Float32Array.of(2, 2, 3, 2, 3, 3)] };
+  const place = { x: -1, y: 0.26, width: 10, height: 10, layerWidth: 10.5, layerHeight: 10 };
+  assert.equal(toPathData(outline, place), "M-1 0.3L2.3 0.3L2.3 3.6ZM5.7 6.9L9 6.9L9 10.3Z");
+  assert.match(toClipPath(outline, place), /^path\(evenodd, "M-11 -10H22V20H-11Z/);
+});
+
+test("nobody is an empty path", () => {
+  assert.equal(toPathData({ width: 3, height: 3, rings: [] }, { x: 0, y: 0, width: 9, height: 9, layerWidth: 9, layerHeight: 9 }), "");
 });

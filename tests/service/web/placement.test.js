@@ -1,39 +1,119 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { fitted } from "../../../service/danmatte/web/placement.js";
+import { FakeElement, FakeVideo, installBrowser } from "./fakes.js";
+
+installBrowser();
+const { fitPicture, measurePlace } = await import("../../../service/danmatte/web/placement.js");
 
 const box = { x: 10, y: 20, width: 400, height: 400 };
 const film = { width: 1600, height: 900 };
 
 test("contain leaves bars above and below", () => {
-  assert.deepEqual(fitted(box, film, "contain", "50% 50%"), { x: 10, y: 107.5, width: 400, height: 225 });
+  assert.deepEqual(fitPicture(box, film, "contain", "50% 50%"), { x: 10, y: 107.5, width: 400, height: 225 });
+});
+
+test("contain leaves bars at the sides of a tall picture", () => {
+  assert.deepEqual(fitPicture(box, { width: 100, height: 200 }, "contain", "50% 50%"), { x: 110, y: 20, width: 200, height: 400 });
 });
 
 test("cover crops at the sides", () => {
-  const { x, width, height } = fitted(box, film, "cover", "50% 50%");
+  const { x, width, height } = fitPicture(box, film, "cover", "50% 50%");
   assert.equal(height, 400);
   assert.ok(Math.abs(width - 711.1) < 0.1);
   assert.ok(Math.abs(x - (10 - 155.55)) < 0.1);
 });
 
 test("fill stretches", () => {
-  assert.deepEqual(fitted(box, film, "fill", "50% 50%"), box);
+  assert.deepEqual(fitPicture(box, film, "fill", "50% 50%"), box);
 });
 
 test("none and scale-down keep a small picture's size", () => {
   const small = { width: 100, height: 50 };
   const own = { x: 160, y: 195, width: 100, height: 50 };
-  assert.deepEqual(fitted(box, small, "none", "50% 50%"), own);
-  assert.deepEqual(fitted(box, small, "scale-down", "50% 50%"), own);
+  assert.deepEqual(fitPicture(box, small, "none", "50% 50%"), own);
+  assert.deepEqual(fitPicture(box, small, "scale-down", "50% 50%"), own);
+});
+
+test("scale-down shrinks a large picture as contain does, none doesn't", () => {
+  assert.deepEqual(fitPicture(box, film, "scale-down", "50% 50%"), fitPicture(box, film, "contain", "50% 50%"));
+  assert.deepEqual(fitPicture(box, film, "none", "0% 0%"), { x: 10, y: 20, width: 1600, height: 900 });
+});
+
+test("a fit that isn't known counts as contain", () => {
+  assert.deepEqual(fitPicture(box, film, "later", "50% 50%"), fitPicture(box, film, "contain", "50% 50%"));
 });
 
 test("a position in percent or pixels moves it", () => {
-  assert.equal(fitted(box, film, "contain", "0% 0%").y, 20);
-  assert.equal(fitted(box, film, "contain", "50% 100%").y, 195);
-  assert.equal(fitted(box, film, "contain", "0px 12px").y, 32);
+  assert.equal(fitPicture(box, film, "contain", "0% 0%").y, 20);
+  assert.equal(fitPicture(box, film, "contain", "50% 100%").y, 195);
+  assert.equal(fitPicture(box, film, "contain", "0px 12px").y, 32);
+});
+
+test("a position that says one side, or nothing that can be read, is the middle of the other", () => {
+  assert.equal(fitPicture(box, film, "contain", "0%").y, 107.5);
+  assert.equal(fitPicture(box, film, "contain", "0% calc(50% + 2px)").y, 107.5);
 });
 
 test("a video without a size yet fills its box", () => {
-  assert.deepEqual(fitted(box, { width: 0, height: 0 }, "contain", "50% 50%"), box);
+  assert.deepEqual(fitPicture(box, { width: 0, height: 0 }, "contain", "50% 50%"), box);
+  assert.deepEqual(fitPicture(box, { width: 10, height: 0 }, "contain", "50% 50%"), box);
+});
+
+/** A video and a layer over it, by their boxes on the screen. */
+function lay(video, layer, computed = {}, properties = {}) {
+  const element = new FakeVideo({ box: video, computed, ...properties });
+  return measurePlace(element, Object.assign(new FakeElement(), { box: layer }));
+}
+
+test("a layer of the video's own size has the picture all over", () => {
+  const place = lay({ x: 5, y: 6, width: 640, height: 360 }, { x: 5, y: 6, width: 640, height: 360 });
+  assert.deepEqual(place, { x: 0, y: 0, width: 640, height: 360, layerWidth: 640, layerHeight: 360 });
+});
+
+test("a layer elsewhere has the picture where the screen shows it", () => {
+  const place = lay({ x: 100, y: 50, width: 320, height: 180 }, { x: 20, y: 10, width: 640, height: 360 });
+  assert.deepEqual(place, { x: 80, y: 40, width: 320, height: 180, layerWidth: 640, layerHeight: 360 });
+});
+
+test("borders and padding are no part of the picture", () => {
+  const edges = { borderLeftWidth: "4px", borderTopWidth: "2px", borderRightWidth: "6px", borderBottomWidth: "8px" };
+  const padding = { paddingLeft: "10px", paddingTop: "5px", paddingRight: "0px", paddingBottom: "15px" };
+  const place = lay({ x: 0, y: 0, width: 340, height: 210 }, { x: 0, y: 0, width: 340, height: 210 }, { ...edges, ...padding });
+  assert.deepEqual(place, { x: 14, y: 7, width: 320, height: 180, layerWidth: 340, layerHeight: 210 });
+});
+
+test("a video of nothing but borders has a picture of no size, not of less", () => {
+  const place = lay({ x: 0, y: 0, width: 4, height: 4 }, { x: 0, y: 0, width: 4, height: 4 }, { borderLeftWidth: "10px", borderTopWidth: "9px" });
+  assert.deepEqual([place.width, place.height], [0, 0]);
+});
+
+test("a scaled page counts in the layer's own pixels", () => {
+  const layer = Object.assign(new FakeElement(), { box: { x: 10, y: 10, width: 320, height: 180 }, layoutWidth: 640, layoutHeight: 360 });
+  const place = measurePlace(new FakeVideo({ box: { x: 20, y: 30, width: 160, height: 90 } }), layer);
+  assert.deepEqual(place, { x: 20, y: 40, width: 320, height: 180, layerWidth: 640, layerHeight: 360 });
+});
+
+test("a canvas without a layout of its own goes by the screen", () => {
+  const layer = Object.assign(new FakeElement(), { box: { x: 0, y: 0, width: 320, height: 180 }, layoutWidth: 0, layoutHeight: 0 });
+  const place = measurePlace(new FakeVideo(), layer);
+  assert.deepEqual([place.layerWidth, place.layerHeight, place.width], [320, 180, 320]);
+});
+
+test("a layer that isn't shown has a place all the same, without divisions by nothing", () => {
+  const place = lay({ x: 0, y: 0, width: 320, height: 180 }, { x: 0, y: 0, width: 0, height: 0 });
+  assert.ok(Object.values(place).every(Number.isFinite), JSON.stringify(place));
+});
+
+test("a video that hasn't told its size fills its box, one that has is fitted", () => {
+  const square = { x: 0, y: 0, width: 360, height: 360 };
+  assert.equal(lay(square, square, {}, { videoWidth: 0, videoHeight: 0 }).height, 360);
+  assert.equal(lay(square, square, {}, { videoWidth: 640, videoHeight: 320 }).height, 180);
+});
+
+test("fit and position are the style's", () => {
+  const square = { x: 0, y: 0, width: 360, height: 360 };
+  const place = lay(square, square, { objectFit: "contain", objectPosition: "50% 0%" }, { videoWidth: 640, videoHeight: 320 });
+  assert.deepEqual([place.x, place.y, place.height], [0, 0, 180]);
+  assert.equal(lay(square, square, { objectFit: "cover" }, { videoWidth: 640, videoHeight: 320 }).width, 720);
 });

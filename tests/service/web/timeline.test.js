@@ -3,56 +3,96 @@ import { test } from "node:test";
 
 import { countUntil, SLACK_MS, Timeline } from "../../../service/danmatte/web/timeline.js";
 
-const filled = (...times) => {
+const fill = (...times) => {
   const timeline = new Timeline();
   for (const pts of times) timeline.add({ pts });
   return timeline;
 };
 
 test("a frame has the newest mask that is not after it", () => {
-  const timeline = filled(0, 40, 80);
-  assert.equal(timeline.at(40).pts, 40);
-  assert.equal(timeline.at(71).pts, 40);
-  assert.equal(timeline.at(500).pts, 80);
+  const timeline = fill(0, 40, 80);
+  assert.equal(timeline.find(40).pts, 40);
+  assert.equal(timeline.find(71).pts, 40);
+  assert.equal(timeline.find(500).pts, 80);
 });
 
 test("a timestamp that was rounded up still finds its mask", () => {
-  assert.equal(filled(0, 33, 67).at(66.667).pts, 67);
-  assert.equal(filled(0, 17, 33).at(33 - SLACK_MS - 1).pts, 17);
+  assert.equal(fill(0, 33, 67).find(66.667).pts, 67);
+  assert.equal(fill(0, 17, 33).find(33 - SLACK_MS - 1).pts, 17);
 });
 
 test("before the first mask there is none", () => {
-  assert.equal(filled(1000).at(500), null);
-  assert.equal(filled().at(0), null);
+  assert.equal(fill(1000).find(500), null);
+  assert.equal(fill().find(0), null);
 });
 
 test("masks may come in any order, and twice", () => {
-  const timeline = filled(80, 0, 40);
+  const timeline = fill(80, 0, 40);
   const again = { pts: 40 };
   timeline.add(again);
-  assert.equal(timeline.at(45), again);
-  assert.equal(timeline.at(0).pts, 0);
+  assert.equal(timeline.find(45), again);
+  assert.equal(timeline.find(0).pts, 0);
 });
 
 test("the oldest arrivals are forgotten when they take too much room", () => {
   const timeline = new Timeline(5000);
   for (const pts of [100, 0, 200, 300]) timeline.add({ pts, shape: { bytes: 1000 } });
-  assert.equal(timeline.at(150).pts, 0);
-  assert.equal(timeline.at(250).pts, 200);
+  assert.equal(timeline.find(150).pts, 0);
+  assert.equal(timeline.find(250).pts, 200);
   timeline.add({ pts: 200, shape: { bytes: 4000 } });
-  assert.equal(timeline.at(150), null);
-  assert.equal(timeline.at(300).pts, 200);
+  assert.equal(timeline.find(150), null);
+  assert.equal(timeline.find(300).pts, 200);
 });
 
 test("a mask that is larger than all the room is kept as long as it is the newest", () => {
   const timeline = new Timeline(100);
   timeline.add({ pts: 0, shape: { bytes: 1000 } });
-  assert.equal(timeline.at(0).pts, 0);
+  assert.equal(timeline.find(0).pts, 0);
   timeline.add({ pts: 40, shape: { bytes: 1000 } });
-  assert.equal(timeline.at(0), null);
+  assert.equal(timeline.find(0), null);
 });
 
 test("counting finds the place among equals", () => {
   const items = [1, 2, 2, 5].map((pts) => ({ pts }));
   assert.deepEqual([0, 1, 2, 4, 9].map((ms) => countUntil(items, ms)), [0, 1, 3, 3, 4]);
+});
+
+test("counting in nothing is nothing", () => {
+  assert.equal(countUntil([], 5), 0);
+});
+
+test("whatever the order of arrival, every time has the mask that a search through all would find", () => {
+  let state = 7;
+  const next = (limit) => (state = (state * 16_807) % 2_147_483_647) % limit;
+  const timeline = new Timeline();
+  const masks = Array.from({ length: 200 }, () => ({ pts: next(5000) }));
+  for (const mask of masks) timeline.add(mask);
+  for (let ms = -20; ms < 5100; ms += 13) {
+    const best = Math.max(...masks.map(({ pts }) => (pts <= ms + SLACK_MS ? pts : -Infinity)));
+    assert.equal(timeline.find(ms)?.pts ?? -Infinity, best);
+  }
+});
+
+test("a mask takes room without an outline, too", () => {
+  const timeline = new Timeline(1000);
+  for (const pts of [0, 40, 80]) timeline.add({ pts });
+  assert.equal(timeline.find(0), null);
+  assert.equal(timeline.find(40).pts, 40);
+});
+
+test("a mask that replaces another gives its room back", () => {
+  const timeline = new Timeline(4000);
+  timeline.add({ pts: 0, shape: { bytes: 100 } });
+  for (let times = 0; times < 10; times++) timeline.add({ pts: 40, shape: { bytes: 1000 } });
+  assert.equal(timeline.find(0).pts, 0);
+  assert.equal(timeline.find(40).pts, 40);
+});
+
+test("a mask that comes again is the newest arrival", () => {
+  const timeline = new Timeline(1500);
+  for (const pts of [0, 40, 80]) timeline.add({ pts });
+  timeline.add({ pts: 0 });
+  timeline.add({ pts: 120 });
+  assert.equal(timeline.find(0).pts, 0);
+  assert.equal(timeline.find(45).pts, 0, "40 came before it and was forgotten first");
 });

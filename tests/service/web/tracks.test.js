@@ -2,10 +2,12 @@
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { test } from "node:test";
-import { deflateSync } from "node:zlib";
+import { afterEach, beforeEach, mock, test } from "node:test";
+import { deflateSync, gzipSync } from "node:zlib";
 
-globalThis.document = { baseURI: "http://test/" };
+import { advance, flush, installBrowser, until } from "./fakes.js";
+
+installBrowser();
 const { openTrack } = await import("../../../service/danmatte/web/track.js");
 
 const tracks = JSON.parse(process.env.TRACKS ?? "[]");
@@ -24,18 +26,22 @@ function serve(bytes, ranges) {
   return asked;
 }
 
-/** Waits for the mask of a frame. */
-async function maskAt(track, ms) {
-  for (let tries = 0; tries < 500 && !track.at(ms); tries++) {
-    track.want(ms, video);
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
+let warn;
+beforeEach(() => {
+  warn = mock.method(console, "warn", () => {});
+});
+afterEach(() => warn.mock.restore());
+
+/** Waits for the mask of a frame, or for the reason why there is none. */
+async function loadMask(track, ms) {
+  track.want(ms, video);
+  await until(() => track.at(ms) || track.error, `the mask of ${ms}`);
   assert.ok(track.at(ms), track.error);
   return track.at(ms);
 }
 
 /** The person's share by the outline's area. */
-function share({ width, height, rings }) {
+function measureShare({ width, height, rings }) {
   let sum = 0;
   for (const ring of rings) {
     for (let at = 0; at < ring.length; at += 2) {
@@ -53,10 +59,10 @@ for (const { path, expected } of tracks) {
       const track = openTrack("film");
       await track.ready;
       for (const { ms, pts, cut, held, coverage } of expected) {
-        const mask = await maskAt(track, ms);
+        const mask = await loadMask(track, ms);
         assert.equal(mask.pts, pts);
         if (cut !== undefined) assert.deepEqual([mask.cut, mask.held], [cut, held]);
-        assert.ok(Math.abs(share(mask.shape.outline) - coverage) < 0.01, `${share(mask.shape.outline)} at ${ms}`);
+        assert.ok(Math.abs(measureShare(mask.shape.outline) - coverage) < 0.01, `${measureShare(mask.shape.outline)} at ${ms}`);
       }
       if (!ranges) assert.equal(asked.length, 1);
       track.close();
@@ -64,34 +70,41 @@ for (const { path, expected } of tracks) {
   }
 }
 
-/** A track of 12 segments, 10 seconds each, the first one from 100 ms on: nobody in any. */
-function long() {
-  const packed = deflateSync(Uint8Array.of(0, 1, 0, 0));
-  const head = Buffer.alloc(20 + 20 * 12);
+/** A track of these segments, each a start in ms and its packed bytes; `lie` may change head and index. */
+function writeTrack(segments, lie = () => {}) {
+  const head = Buffer.alloc(20 + 20 * segments.length);
   head.write("MATT");
   head[4] = 1;
   [[8, 320], [10, 180]].forEach(([at, side]) => head.writeUInt16BE(side, at));
-  head.writeUInt32BE(12, 16);
-  for (let number = 0; number < 12; number++) {
-    head.writeBigUInt64BE(BigInt(number * 10_000 + 100), 20 + 20 * number);
-    head.writeBigUInt64BE(BigInt(head.length + number * packed.length), 28 + 20 * number);
+  head.writeUInt32BE(segments.length, 16);
+  let offset = head.length;
+  segments.forEach(([pts, packed], number) => {
+    head.writeBigUInt64BE(BigInt(pts), 20 + 20 * number);
+    head.writeBigUInt64BE(BigInt(offset), 28 + 20 * number);
     head.writeUInt32BE(packed.length, 36 + 20 * number);
-  }
-  return Buffer.concat([head, ...Array(12).fill(packed)]);
+    offset += packed.length;
+  });
+  lie(head);
+  return Buffer.concat([head, ...segments.map(([, packed]) => packed)]);
 }
+
+const nobody = (...times) => deflateSync(Uint8Array.from(times.flatMap((later) => [later, 1, 0, 0])));
+
+/** 12 segments, 10 seconds each, the first one from 100 ms on: nobody in any. */
+const long = () => writeTrack(Array.from({ length: 12 }, (_, number) => [number * 10_000 + 100, nobody(0)]));
 
 test("near the end of a loop its beginning doesn't drive out what is shown", async () => {
   const asked = serve(long(), true);
   const track = openTrack("film");
   await track.ready;
-  for (let number = 0; number < 12; number++) await maskAt(track, number * 10_000 + 100);
+  for (let number = 0; number < 12; number++) await loadMask(track, number * 10_000 + 100);
   const looped = { playbackRate: 1, duration: 120, loop: true };
   for (let round = 0; round < 20; round++) {
     track.want(119_000, looped);
-    await new Promise((resolve) => setTimeout(resolve, 2));
+    await flush();
     assert.ok(track.at(119_000));
   }
-  assert.ok(track.at(100));
+  await until(() => track.at(100), "the beginning");
   assert.equal(asked.length, 1 + 12 + 1);
 });
 
@@ -99,17 +112,17 @@ test("before the first mask its frame is on the screen already", async () => {
   serve(long(), true);
   const track = openTrack("film");
   await track.ready;
-  assert.equal((await maskAt(track, 0)).pts, 100);
+  assert.equal((await loadMask(track, 0)).pts, 100);
 });
 
 test("after the last mask there is none, once the next one would be due", async () => {
   serve(long(), true);
   const track = openTrack("film");
   await track.ready;
-  await maskAt(track, 110_100);
+  await loadMask(track, 110_100);
   assert.equal(track.at(119_900).pts, 110_100);
   assert.equal(track.at(121_000), null);
-  assert.equal((await maskAt(track, 100)).pts, 100);
+  assert.equal((await loadMask(track, 100)).pts, 100);
 });
 
 /** Answers with these statuses in turn, the last one for ever; how often it was asked. */
@@ -122,14 +135,11 @@ function refuse(...statuses) {
 /** A viewer who watches for some seconds, on a clock of their own. */
 async function watch(track, seconds) {
   for (let at = 0; at < seconds * 10; at++) {
-    clock += 100;
+    advance(100);
     track.want(0, video);
-    await new Promise((resolve) => setImmediate(resolve));
+    await flush();
   }
 }
-
-let clock = performance.now();
-Object.defineProperty(globalThis, "performance", { value: { now: () => clock } });
 
 test("what the server refuses isn't asked for again", async () => {
   for (const status of [404, 403, 410, 416]) {
@@ -153,7 +163,7 @@ test("what failed on the way is tried again, ever more seldom", async () => {
     assert.ok(asked.length >= 8 && asked.length <= 11, `${asked.length}`);
     serve(long(), true);
     await watch(track, 61);
-    assert.equal(track.error, "");
+    await until(() => track.error === "", "the track");
     track.close();
   }
 });
@@ -163,10 +173,8 @@ for (const { path, good } of JSON.parse(process.env.DAMAGED ?? "[]")) {
     serve(readFileSync(path), true);
     const track = openTrack("film");
     await track.ready;
-    for (let tries = 0; tries < 100 && !track.error && !track.at(0); tries++) {
-      track.want(0, video);
-      await new Promise((resolve) => setTimeout(resolve, 2));
-    }
+    track.want(0, video);
+    await until(() => track.error || track.at(0), path);
     assert.equal(track.error === "", good, track.error);
     if (good) assert.ok(track.at(0).shape.outline);
     track.close();
@@ -179,4 +187,196 @@ test("something else is not a track", async () => {
   await track.ready;
   assert.match(track.error, /expected a mask track/);
   assert.equal(track.at(0), null);
+});
+
+/** What a track answers that can't be read. */
+async function refuseTrack(bytes, ms = 0) {
+  serve(bytes, true);
+  const track = openTrack("film");
+  await track.ready;
+  track.want(ms, video);
+  await until(() => track.error, "an error");
+  assert.equal(track.at(ms), null);
+  track.close();
+  return track.error;
+}
+
+/** One segment that says of itself what `change` puts at these offsets. */
+const lie = (change) => writeTrack([[0, nobody(0)], [1000, nobody(0)]], change);
+
+for (const [what, bytes, expected] of [
+  ["no segments", writeTrack([]), /1 to 65536 segments/],
+  ["starts that don't rise", lie((head) => head.writeBigUInt64BE(0n, 40)), /a start after 0 ms/],
+  ["a start that is no safe number", lie((head) => head.writeBigUInt64BE(2n ** 60n, 40)), /a start after 0 ms/],
+  ["a segment within the index", lie((head) => head.writeBigUInt64BE(59n, 28)), /bytes from 60 on/],
+  ["segments that overlap", lie((head) => head.writeBigUInt64BE(61n, 48)), /received \d+ from 61 on/],
+  ["a segment without bytes", lie((head) => head.writeUInt32BE(0, 36)), /received 0 from/],
+  ["a segment that is too long", lie((head) => head.writeUInt32BE(2 ** 25, 36)), /received 33554432 from/],
+  ["a segment past the file's end", lie((head) => head.writeUInt32BE(5000, 56)), /a file of 5\d+ bytes/],
+  ["an index past the file's end", lie((head) => head.writeUInt32BE(1000, 16)), /20020 bytes of index/],
+  ["bytes that aren't compressed", writeTrack([[0, Buffer.from("not compressed")]]), /one whole compressed stream/],
+  ["a stream that ends too early", writeTrack([[0, nobody(0).subarray(0, 8)]]), /one whole compressed stream/],
+  ["a segment that inflates without end", writeTrack([[0, deflateSync(Buffer.alloc(2 ** 24 + 1))]]), /at most 16777216 bytes/],
+  ["a segment of no masks", writeTrack([[0, deflateSync(Buffer.alloc(0))]]), /1 to 4096 masks/],
+  ["a first mask that isn't at the start", writeTrack([[0, nobody(5)]]), /a first mask at 0 ms, received 5/],
+  ["masks of one time", writeTrack([[0, nobody(0, 40, 0)]]), /a mask before 40 ms/],
+  ["masks of the next segment's time", writeTrack([[0, nobody(0, 100)], [100, nobody(0)]]), /a mask before 100 ms, received 100/],
+]) {
+  test(`${what}: refused, in words`, async () => assert.match(await refuseTrack(bytes), expected));
+}
+
+test("what can't be read is never asked for again", async () => {
+  const asked = serve(writeTrack([[0, nobody(5)]]), true);
+  const track = openTrack("film");
+  await track.ready;
+  await watch(track, 300);
+  assert.equal(asked.length, 2);
+  assert.equal(warn.mock.callCount(), 1);
+  track.close();
+});
+
+test("a segment that can't be read doesn't keep others from being shown", async () => {
+  serve(writeTrack([[0, nobody(5)], [30_000, nobody(0)]]), true);
+  const track = openTrack("film");
+  await track.ready;
+  track.want(0, video);
+  await until(() => track.error, "an error");
+  track.want(30_000, video);
+  await until(() => track.at(30_000), "the other segment");
+  assert.match(track.error, /a first mask/, "it is still said what is missing");
+});
+
+test("a part that comes short is asked for again, later", async () => {
+  const bytes = long();
+  const track = openTrack("film");
+  globalThis.fetch = async () => new Response(bytes.subarray(0, 30), { status: 206, headers: { "Content-Range": `bytes 0-16383/${bytes.length}` } });
+  const short = openTrack("film");
+  await Promise.all([track.ready, short.ready]);
+  assert.match(short.error, /expected \d+ bytes, received 30/);
+  serve(bytes, true);
+  short.want(0, video);
+  await flush();
+  assert.equal(short.at(0), null);
+  advance(1500);
+  short.want(0, video);
+  await until(() => short.error === "" || short.at(100), "the track");
+  assert.equal((await loadMask(short, 100)).pts, 100);
+});
+
+test("a network that is down is no refusal", async () => {
+  globalThis.fetch = async () => {
+    throw new TypeError("Failed to fetch");
+  };
+  const track = openTrack("film");
+  await track.ready;
+  assert.equal(track.error, "http://test/film: Failed to fetch");
+  serve(long(), true);
+  await watch(track, 2);
+  assert.equal((await loadMask(track, 100)).pts, 100);
+  assert.equal(track.error, "");
+});
+
+test("what is needed soon is loaded, sooner the faster it plays, and nothing else", async () => {
+  for (const [rate, expected] of [[0.5, [0]], [1, [0]], [2, [0, 1]], [4, [0, 1, 2]]]) {
+    const asked = serve(long(), true);
+    const track = openTrack("film");
+    await track.ready;
+    track.want(4000, { ...video, playbackRate: rate });
+    assert.equal(asked.length - 1, expected.length, `at rate ${rate}`);
+    track.close();
+  }
+});
+
+test("the next segment is loaded before it is needed, once", async () => {
+  const asked = serve(long(), true);
+  const track = openTrack("film");
+  await track.ready;
+  await loadMask(track, 100);
+  for (const ms of [6000, 6040, 6080]) track.want(ms, video);
+  await until(() => track.at(10_100), "the next segment");
+  assert.equal(asked.length, 3);
+});
+
+test("of many segments the first are dropped, and loaded again after a seek", async () => {
+  const asked = serve(long(), true);
+  const track = openTrack("film");
+  await track.ready;
+  for (let number = 0; number < 9; number++) await loadMask(track, number * 10_000 + 100);
+  assert.equal(track.at(100), null);
+  assert.equal(track.at(10_100).pts, 10_100);
+  const count = asked.length;
+  await loadMask(track, 100);
+  assert.equal(asked.length, count + 1);
+});
+
+test("an index that is longer than the first bytes is read whole", async () => {
+  const bytes = writeTrack(Array.from({ length: 1000 }, (_, number) => [number * 100, nobody(0)]));
+  const asked = serve(bytes, true);
+  const track = openTrack("film");
+  await track.ready;
+  assert.deepEqual(asked, ["bytes=0-16383", "bytes=0-20019"]);
+  assert.equal((await loadMask(track, 99_900)).pts, 99_900);
+});
+
+test("a source tells when index and masks are there", async () => {
+  serve(long(), true);
+  const track = openTrack("film");
+  let changes = 0;
+  track.onchange = () => (changes += 1);
+  await track.ready;
+  assert.equal(changes, 1);
+  await loadMask(track, 100);
+  assert.equal(changes, 2);
+});
+
+test("once it is closed what comes is dropped, and nothing is asked for", async () => {
+  const asked = serve(long(), true);
+  const track = openTrack("film");
+  await track.ready;
+  const signals = [];
+  globalThis.fetch = (_url, { signal }) => new Promise((_resolve, reject) => {
+    signals.push(signal);
+    signal.addEventListener("abort", () => reject(signal.reason));
+  });
+  track.want(100, video);
+  track.close();
+  await flush();
+  assert.ok(signals[0].aborted);
+  assert.equal(track.error, "");
+  track.want(20_000, video);
+  assert.equal(signals.length, 1);
+  assert.equal(asked.length, 1);
+});
+
+test("addresses count from the page", async () => {
+  const urls = [];
+  globalThis.fetch = async (url) => (urls.push(String(url)), new Response(long()));
+  await openTrack("masks/film.mattes").ready;
+  await openTrack(new URL("http://elsewhere/film.mattes")).ready;
+  assert.deepEqual(urls, ["http://test/masks/film.mattes", "http://elsewhere/film.mattes"]);
+});
+
+test("a webmask whose size the server doesn't tell is read up to its end", async () => {
+  const picture = `<svg viewBox="0 0 32 18"><path d="M0 0h320v180h-320z${" ".repeat(20_000)}"/></svg>`;
+  const body = Buffer.from(`data:image/svg+xml;base64,${btoa(picture)}`);
+  const record = Buffer.alloc(12 + body.length);
+  record.writeInt32BE(body.length);
+  body.copy(record, 12);
+  const head = Buffer.alloc(32);
+  head.write("MASK");
+  head.writeInt32BE(1, 4);
+  head[8] = 2;
+  head.writeInt32BE(1, 12);
+  head.writeBigInt64BE(32n, 24);
+  const bytes = Buffer.concat([head, gzipSync(record, { level: 0 })]);
+  const asked = [];
+  globalThis.fetch = async (_url, { headers }) => {
+    asked.push(headers.Range);
+    const [first, last = bytes.length] = headers.Range.match(/\d+/g).map(Number);
+    return new Response(bytes.subarray(first, last + 1), { status: 206 });
+  };
+  const track = openTrack("film.webmask");
+  await track.ready;
+  assert.deepEqual((await loadMask(track, 0)).shape.outline.rings, []);
+  assert.deepEqual(asked, ["bytes=0-16383", "bytes=32-"]);
 });

@@ -3,18 +3,32 @@
 import { attach } from "../danmatte.js";
 
 /**
+ * What of a player is used here.
+ *
+ * @typedef {object} Player
+ * @property {{$video: HTMLVideoElement, $danmuku: HTMLElement}} template
+ * @property {(event: "destroy", listener: () => void) => unknown} on
+ */
+
+/** @typedef {import("../danmatte.js").Options} Options */
+
+/**
  *     new Artplayer({ …, plugins: [artplayerPluginDanmuku({ … }), artplayerPluginDanmatte({ track: "film.mattes" })] });
  *
- * @param {import("../danmatte.js").Options} options
- * @returns {(art: import("artplayer").default) => {name: string, handle: import("../danmatte.js").Attachment, use: Function}}
+ * @param {Options} options
  */
 export function artplayerPluginDanmatte(options) {
+  /** @param {Player} art */
   return (art) => {
     const { $video, $danmuku } = art.template;
     const plugin = {
       name: "artplayerPluginDanmatte",
       handle: attach($video, $danmuku, options),
-      /** Other masks, for another video. */
+      /**
+       * Other masks, for another video.
+       *
+       * @param {Options} other
+       */
       use(other) {
         plugin.handle.detach();
         plugin.handle = attach($video, $danmuku, other);

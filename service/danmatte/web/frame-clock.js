@@ -1,0 +1,260 @@
+/** Which frame of a video is on the screen, and which will be there after the next repaint. */
+
+/**
+ * @typedef {(ms: number) => void} FrameCallback called with a frame's time, in milliseconds of the video
+ * @typedef {() => void} Stop ends what was started
+ */
+
+const FORESIGHT_MS = 60; // how far past the newest frame's time a prediction may go; a video that needs more has stalled
+const MEMORY = 8; // frames and repaints remembered: every way in which 24 to 60 frames a second fall on repaints
+const JUMP_MS = 500; // a longer step between two frames is a seek
+const EARLY_MS = 0.5;
+const PLACE_MS = 500; // how often the drawing's place on the page is checked
+
+/**
+ * Calls back with the time of every frame that is shown.
+ *
+ * With `requestVideoFrameCallback` that time is exact. Elsewhere `currentTime` is read before every repaint, which
+ * may be a frame off while the video plays.
+ *
+ * @param {HTMLVideoElement} video
+ * @param {FrameCallback} onframe
+ * @returns {Stop}
+ */
+export function watchFrames(video, onframe) {
+  if (hasFrameCallbacks(video)) {
+    const stop = requestFrames(video, (_now, frame) => onframe(frame.mediaTime * 1000));
+    return stopAll(stop, watchFirstFrame(video, onframe));
+  }
+  let [id, last] = [0, -1];
+  const check = () => {
+    if (video.readyState < 2 || video.seeking || video.currentTime === last) return;
+    last = video.currentTime;
+    onframe(last * 1000);
+  };
+  const repaint = () => {
+    id = requestAnimationFrame(repaint);
+    check();
+  };
+  const events = ["seeked", "timeupdate"];
+  for (const name of events) video.addEventListener(name, check);
+  id = requestAnimationFrame(repaint);
+  return stopAll(watchFirstFrame(video, onframe), () => {
+    cancelAnimationFrame(id);
+    for (const name of events) video.removeEventListener(name, check);
+  });
+}
+
+/**
+ * Calls back before every repaint that shows another frame, with that frame's time.
+ *
+ * Browsers announce a frame up to a repaint late; a mask that is set then would meet the frame after it. So while
+ * the video plays, the frame of the coming repaint is predicted from the last ones. At a standstill it is exact.
+ *
+ * @param {HTMLVideoElement} video
+ * @param {FrameCallback} onframe
+ * @returns {Stop}
+ */
+export function watchRepaints(video, onframe) {
+  if (!hasFrameCallbacks(video)) return watchFrames(video, onframe);
+  const forecast = new FrameForecast();
+  let [id, last] = [0, NaN];
+  /** @param {number} now */
+  const check = (now) => {
+    const ms = forecast.predict(now, readRate(video), 1000 * video.duration);
+    if (ms === null || ms === last) return;
+    last = ms;
+    onframe(ms);
+  };
+  /** @param {number} now */
+  const repaint = (now) => {
+    id = requestAnimationFrame(repaint);
+    forecast.addRepaint(now);
+    check(now);
+  };
+  const stop = requestFrames(video, (now, frame) => {
+    forecast.addFrame(now, frame, readRate(video));
+    check(now);
+  });
+  id = requestAnimationFrame(repaint);
+  return stopAll(stop, watchFirstFrame(video, onframe), () => cancelAnimationFrame(id));
+}
+
+/**
+ * Draws every frame on a canvas over the video, and calls back with the time of the one that was drawn: picture and
+ * mask are painted together, however busy the machine is.
+ *
+ * @param {HTMLVideoElement} video whose parent positions it; comments come after it in the document
+ * @param {FrameCallback} onframe called where a style still changes together with the drawing
+ * @returns {Stop} removes the canvas
+ */
+export function drawFrames(video, onframe) {
+  const canvas = document.createElement("canvas");
+  canvas.style.cssText = "position:absolute;pointer-events:none;box-sizing:border-box";
+  video.after(canvas);
+  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  let placedAt = -Infinity;
+  const place = () => {
+    placedAt = performance.now();
+    const { objectFit, objectPosition, padding, transform, transformOrigin, zIndex, borderRadius } = getComputedStyle(video);
+    Object.assign(canvas.style, {
+      left: `${video.offsetLeft + video.clientLeft}px`,
+      top: `${video.offsetTop + video.clientTop}px`,
+      width: `${video.clientWidth}px`,
+      height: `${video.clientHeight}px`,
+      ...{ objectFit, objectPosition, padding, transform, transformOrigin, zIndex, borderRadius },
+    });
+  };
+  const sizes = new ResizeObserver(place);
+  for (const element of [video, video.offsetParent ?? document.body]) sizes.observe(element);
+  const clear = () => void (canvas.width = 0);
+  video.addEventListener("emptied", clear);
+  const stop = watchFrames(video, (ms) => {
+    if (performance.now() - placedAt > PLACE_MS) place();
+    const [width, height] = [video.videoWidth, video.videoHeight];
+    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+    // A frame may be newer than its announcement, so its own time counts. Videos from another origin may be drawn
+    // only, and some browsers have no `VideoFrame`: there the announced time has to do.
+    let frame = null;
+    try {
+      if (!video.srcObject) frame = new VideoFrame(video);
+    } catch {
+      frame = null;
+    }
+    context.drawImage(frame ?? video, 0, 0, width, height);
+    const drawn = frame ? frame.timestamp / 1000 : ms;
+    frame?.close();
+    onframe(drawn);
+  });
+  return () => {
+    stop();
+    sizes.disconnect();
+    video.removeEventListener("emptied", clear);
+    canvas.remove();
+  };
+}
+
+/** Predicts the frame of a repaint from the frames and repaints before it; needs no browser. */
+export class FrameForecast {
+  /** @type {{ms: number, due: number, count: number}[]} of a stretch without a break, the newest last */
+  #frames = [];
+  #rate = 0;
+  #period = Infinity; // from one frame to the next, in milliseconds of the video
+  /** @type {number[]} */
+  #repaints = [];
+  #soonest = 0; // the longest time by which a frame was announced before it was due
+
+  /** @param {number} now the time of a repaint */
+  addRepaint(now) {
+    this.#repaints.push(now);
+    if (this.#repaints.length > MEMORY) this.#repaints.shift();
+  }
+
+  /**
+   * @param {number} now the time of the announcement
+   * @param {Pick<VideoFrameCallbackMetadata, "mediaTime" | "expectedDisplayTime" | "presentedFrames">} announced
+   * @param {number} rate milliseconds of the video in one of the viewer's; 0 at a standstill
+   */
+  addFrame(now, { mediaTime, expectedDisplayTime, presentedFrames }, rate) {
+    const frame = { ms: mediaTime * 1000, due: expectedDisplayTime, count: presentedFrames };
+    const before = this.#frames.at(-1);
+    const step = frame.ms - (before?.ms ?? Infinity);
+    if (before && step > 0 && step < JUMP_MS && frame.count === before.count + 1) this.#period = step;
+    // After a seek, another rate or a stall, what the frames before taught misleads.
+    if (rate !== this.#rate || step <= 0 || step > JUMP_MS || this.#hasStalled(frame)) this.#frames = [];
+    this.#rate = rate;
+    this.#soonest = Math.max(this.#soonest, frame.due - now);
+    this.#frames.push(frame);
+    if (this.#frames.length > MEMORY) this.#frames.shift();
+  }
+
+  /**
+   * The time of the frame on the screen after this repaint, or null before the first one.
+   *
+   * @param {number} now the time of the repaint
+   * @param {number} rate
+   * @param {number} end of the video in milliseconds; no frame is predicted past it
+   */
+  predict(now, rate, end = Infinity) {
+    const newest = this.#frames.at(-1);
+    if (!newest) return null;
+    if (rate !== this.#rate || rate <= 0 || this.#frames.length < 3) return newest.ms;
+    const interval = this.#measureInterval();
+    const due = now + Math.min(interval, this.#soonest); // at once in some browsers, a repaint later in others
+    if (due - newest.due < interval / 2) return newest.ms; // announced in time: no need to predict
+    const ahead = this.#readClock(due) - newest.ms + EARLY_MS;
+    const steps = Math.floor(Math.min(ahead, this.#period + rate * FORESIGHT_MS) / this.#period);
+    const ms = newest.ms + Math.max(0, steps || 0) * this.#period;
+    return ms < end ? ms : newest.ms;
+  }
+
+  /**
+   * The time of a frame that would just have begun when the screen shows it. Frames are shown on time or late, never
+   * early, so the one that was shown earliest sets the clock.
+   *
+   * @param {number} due
+   */
+  #readClock(due) {
+    return Math.max(...this.#frames.map((frame) => frame.ms - this.#rate * frame.due)) + this.#rate * due;
+  }
+
+  /** The median of the milliseconds from one repaint to the next. */
+  #measureInterval() {
+    const gaps = this.#repaints.slice(1).map((now, at) => now - this.#repaints[at]);
+    return gaps.sort((one, other) => one - other)[gaps.length >> 1] ?? 0;
+  }
+
+  /**
+   * Whether the video stood still since the frame before, or can't keep up.
+   *
+   * @param {{ms: number, due: number}} frame
+   */
+  #hasStalled(frame) {
+    return this.#frames.length > 0 && this.#readClock(frame.due) - frame.ms > 2 * this.#period;
+  }
+}
+
+/** @param {HTMLVideoElement} video */
+const hasFrameCallbacks = (video) => "requestVideoFrameCallback" in video;
+
+/** @param {Stop[]} stops */
+const stopAll = (...stops) => () => stops.forEach((stop) => stop());
+
+/**
+ * Milliseconds of the video in one of the viewer's; 0 at a standstill.
+ *
+ * @param {HTMLVideoElement} video
+ */
+function readRate(video) {
+  return video.paused || video.seeking || video.ended || video.readyState < 3 ? 0 : video.playbackRate;
+}
+
+/**
+ * @param {HTMLVideoElement} video
+ * @param {VideoFrameRequestCallback} onframe called for every frame, not for the next one only
+ * @returns {Stop}
+ */
+function requestFrames(video, onframe) {
+  let id = 0;
+  /** @type {VideoFrameRequestCallback} */
+  const call = (now, frame) => {
+    id = video.requestVideoFrameCallback(call);
+    onframe(now, frame);
+  };
+  id = video.requestVideoFrameCallback(call);
+  return () => video.cancelVideoFrameCallback(id);
+}
+
+/**
+ * The first frame of a paused video is not always announced.
+ *
+ * @param {HTMLVideoElement} video
+ * @param {FrameCallback} onframe
+ * @returns {Stop}
+ */
+function watchFirstFrame(video, onframe) {
+  const call = () => onframe(video.currentTime * 1000);
+  video.addEventListener("loadeddata", call);
+  if (video.readyState >= 2) call();
+  return () => video.removeEventListener("loadeddata", call);
+}

@@ -1,0 +1,305 @@
+import assert from "node:assert/strict";
+import { beforeEach, test } from "node:test";
+
+import { advance, clock, countRepaints, FakeElement, FakeResizeObserver, FakeVideo, installBrowser, OldVideo, repaint } from "./fakes.js";
+
+const document = installBrowser();
+const { drawFrames, FrameForecast, watchFrames, watchRepaints } = await import("../../../service/danmatte/web/frame-clock.js");
+
+const INTERVAL = 1000 / 60; // from one repaint to the next
+
+beforeEach(() => {
+  delete globalThis.VideoFrame;
+});
+
+/**
+ * A screen that shows frames of a film at 60 repaints a second, and a browser that announces each one before the
+ * repaint that shows it, or after it where `late` says so; how far off the forecast of each repaint was, in frames.
+ */
+function watchFilm({ fps, rate = 1, late = () => false, count = 120, stall = () => false }) {
+  const forecast = new FrameForecast();
+  const off = [];
+  let [shown, presentedFrames, waiting, media] = [-1, 0, null, 3];
+  for (let number = 0; number < count; number++) {
+    const now = number * INTERVAL;
+    if (!stall(number)) media += rate * INTERVAL;
+    const frame = Math.floor((media * fps) / 1000);
+    forecast.addRepaint(now);
+    if (waiting) forecast.addFrame(now, waiting, rate);
+    waiting = null;
+    if (frame !== shown) {
+      const announced = { mediaTime: frame / fps, expectedDisplayTime: now + INTERVAL, presentedFrames: ++presentedFrames };
+      if (late(number)) waiting = announced;
+      else forecast.addFrame(now, announced, rate);
+      shown = frame;
+    }
+    const ms = forecast.predict(now, rate);
+    if (ms !== null) off.push(Math.round((ms * fps) / 1000) - frame);
+  }
+  return off;
+}
+
+for (const [fps, rate] of [[25, 1], [25, 2], [24, 1], [30, 1], [30, 1.5], [60, 1], [60, 2], [12, 1], [25, 0.5]]) {
+  test(`${fps} frames a second at rate ${rate}, many announced late: none is missed`, () => {
+    const off = watchFilm({ fps, rate, late: (number) => (number * 7) % 5 < 2 }).slice(30);
+    assert.ok(off.length > 60);
+    assert.ok(off.filter((frames) => frames !== 0).length <= off.length / 50, `${off}`);
+    assert.ok(off.every((frames) => Math.abs(frames) <= 1), `${off}`);
+  });
+}
+
+test("without frames before it, nothing is predicted from the first one", () => {
+  const forecast = new FrameForecast();
+  assert.equal(forecast.predict(0, 1), null);
+  forecast.addFrame(INTERVAL, { mediaTime: 0.04, expectedDisplayTime: INTERVAL, presentedFrames: 1 }, 2);
+  assert.equal(forecast.predict(INTERVAL, 2), 40);
+  assert.equal(forecast.predict(1000, 2), 40);
+});
+
+test("a video that stalls isn't run ahead of for long", () => {
+  const off = watchFilm({ fps: 25, count: 200, stall: (number) => number > 60 && number < 120 });
+  assert.ok(Math.max(...off) <= 2, `${off}`);
+  assert.ok(off.slice(-40).every((frames) => Math.abs(frames) <= 1), `${off}`);
+});
+
+/** A forecast that has seen this many frames of 25 a second, each announced at its repaint. */
+function learn(count, rate = 1, from = 0) {
+  const forecast = new FrameForecast();
+  for (let number = 0; number < count; number++) {
+    const now = (number * 40) / rate;
+    forecast.addRepaint(now);
+    const frame = { mediaTime: from + number / 25, expectedDisplayTime: now + INTERVAL, presentedFrames: number };
+    forecast.addFrame(now, frame, rate);
+  }
+  return forecast;
+}
+
+test("at a standstill the time is the frame's own, and nothing is predicted past the end", () => {
+  const forecast = learn(6);
+  assert.equal(forecast.predict(200, 1), 200);
+  assert.equal(forecast.predict(245, 1), 240);
+  assert.equal(forecast.predict(245, 1, 220), 200);
+  assert.equal(forecast.predict(245, 0), 200);
+});
+
+test("another rate is learnt anew", () => {
+  const forecast = learn(6);
+  assert.equal(forecast.predict(245, 2), 200, "frames of the old rate say nothing about the new one");
+  forecast.addFrame(240, { mediaTime: 0.28, expectedDisplayTime: 240 + INTERVAL, presentedFrames: 6 }, 2);
+  assert.equal(forecast.predict(300, 2), 280);
+});
+
+test("after a seek, forward or back, the frame before it teaches nothing", () => {
+  for (const mediaTime of [30, 0.04]) {
+    const forecast = learn(6, 1, 1);
+    forecast.addFrame(240, { mediaTime, expectedDisplayTime: 240 + INTERVAL, presentedFrames: 6 }, 1);
+    assert.equal(forecast.predict(320, 1), 1000 * mediaTime);
+  }
+});
+
+test("no frame is predicted further than a stall allows", () => {
+  const forecast = learn(8);
+  assert.ok(forecast.predict(2000, 1) <= 280 + 40 + 60);
+});
+
+test("every frame that is announced is told, in milliseconds, until it is stopped", () => {
+  const video = new FakeVideo({ readyState: 1 });
+  const seen = [];
+  const stop = watchFrames(video, (ms) => seen.push(ms));
+  video.show(40);
+  video.show(80);
+  assert.deepEqual(seen, [40, 80]);
+  stop();
+  assert.ok(!video.watched);
+  video.emit("loadeddata");
+  assert.equal(seen.length, 2);
+});
+
+test("the first frame of a paused video is told though no browser announces it", () => {
+  const seen = [];
+  const stop = watchFrames(new FakeVideo({ readyState: 2, currentTime: 1.5 }), (ms) => seen.push(ms));
+  assert.deepEqual(seen, [1500]);
+  stop();
+  const loading = new FakeVideo({ readyState: 0 });
+  watchFrames(loading, (ms) => seen.push(ms));
+  assert.equal(seen.length, 1);
+  loading.currentTime = 2;
+  loading.emit("loadeddata");
+  assert.deepEqual(seen, [1500, 2000]);
+});
+
+test("without announcements the time is read before every repaint", () => {
+  const video = new OldVideo({ readyState: 2, currentTime: 1 });
+  const seen = [];
+  const stop = watchFrames(video, (ms) => seen.push(ms));
+  assert.deepEqual(seen, [1000]);
+  repaint();
+  repaint();
+  assert.deepEqual(seen, [1000, 1000], "a time that didn't change is told once");
+  video.currentTime = 1.04;
+  repaint();
+  video.seeking = true;
+  video.currentTime = 9;
+  repaint();
+  assert.deepEqual(seen, [1000, 1000, 1040], "while it seeks the old frame is on the screen");
+  video.seeking = false;
+  video.emit("seeked");
+  assert.equal(seen.at(-1), 9000);
+  stop();
+  video.currentTime = 10;
+  video.emit("timeupdate");
+  assert.equal(countRepaints(), 0);
+  assert.equal(seen.length, 4);
+});
+
+test("while it plays, a repaint has the frame that it will show, announced or not", () => {
+  const video = new FakeVideo({ readyState: 4 });
+  const seen = [];
+  const stop = watchRepaints(video, (ms) => seen.push(ms));
+  for (let number = 0; number < 8; number++) {
+    if (number % 2) repaint();
+    else video.show(number * 20, clock.now + 20);
+    advance(20);
+  }
+  seen.length = 0;
+  repaint(); // the frame of 160 ms isn't announced in time
+  assert.deepEqual(seen, [160]);
+  repaint();
+  assert.deepEqual(seen, [160], "the same frame is told once");
+  video.show(160, clock.now + 20);
+  assert.deepEqual(seen, [160]);
+  stop();
+  assert.equal(countRepaints(), 0);
+  assert.ok(!video.watched);
+});
+
+for (const state of [{ paused: true }, { seeking: true }, { ended: true }, { readyState: 2 }]) {
+  test(`nothing is predicted when ${Object.keys(state)} is ${Object.values(state)}`, () => {
+    const video = new FakeVideo({ readyState: 4 });
+    const seen = [];
+    const stop = watchRepaints(video, (ms) => seen.push(ms));
+    for (let number = 0; number < 6; number++) {
+      video.show(number * 40, clock.now + 20);
+      repaint();
+      advance(40);
+    }
+    Object.assign(video, state);
+    seen.length = 0;
+    advance(40);
+    repaint();
+    assert.ok(seen.every((ms) => ms === 200), `${seen}`);
+    stop();
+  });
+}
+
+test("repaints without announcements go by the video's own time", () => {
+  const video = new OldVideo({ readyState: 4, currentTime: 0.2 });
+  const seen = [];
+  const stop = watchRepaints(video, (ms) => seen.push(ms));
+  video.currentTime = 0.24;
+  repaint();
+  assert.deepEqual(seen, [200, 240]);
+  stop();
+});
+
+/** A video on a page, and what is drawn over it. */
+function startDrawing(properties = {}) {
+  const [stage, video, layer] = [new FakeElement(), new FakeVideo({ readyState: 1, ...properties }), new FakeElement()];
+  stage.append(video, layer);
+  Object.assign(video, { offsetParent: stage, offsetLeft: 10, offsetTop: 20, clientLeft: 1, clientTop: 2 });
+  const seen = [];
+  const stop = drawFrames(video, (ms) => seen.push(ms));
+  return { stage, video, layer, seen, stop, canvas: stage.children[1] };
+}
+
+test("what is drawn lies over the video and under the comments, where the video's content is", () => {
+  const { stage, video, layer, canvas, stop } = startDrawing({ computed: { objectFit: "cover", padding: "3px" } });
+  assert.deepEqual(stage.children, [video, canvas, layer]);
+  video.show(0);
+  const { left, top, width, height, objectFit, padding } = canvas.style;
+  assert.deepEqual([left, top, width, height], ["11px", "22px", "320px", "180px"]);
+  assert.deepEqual([objectFit, padding], ["cover", "3px"]);
+  assert.match(canvas.style.cssText, /pointer-events:none/);
+  stop();
+  assert.deepEqual(stage.children, [video, layer]);
+});
+
+test("what is drawn follows the video's place: at once where sizes change, else twice a second", () => {
+  const { stage, video, canvas, stop } = startDrawing();
+  video.show(0);
+  video.offsetLeft = 50;
+  video.show(40);
+  assert.equal(canvas.style.left, "11px");
+  FakeResizeObserver.notify(stage);
+  assert.equal(canvas.style.left, "51px");
+  video.offsetLeft = 70;
+  advance(501);
+  video.show(80);
+  assert.equal(canvas.style.left, "71px");
+  stop();
+  video.offsetLeft = 90;
+  FakeResizeObserver.notify(video);
+  assert.equal(canvas.style.left, "71px");
+});
+
+test("the frame that was drawn says which it is, and is given back", () => {
+  const { video, seen, canvas, stop } = startDrawing();
+  let closed = 0;
+  globalThis.VideoFrame = class {
+    timestamp = 123_000;
+    close() {
+      closed += 1;
+    }
+  };
+  video.show(80);
+  assert.deepEqual(seen, [123]);
+  assert.equal(closed, 1);
+  assert.ok(canvas.getContext().drawings[0].source instanceof globalThis.VideoFrame);
+  stop();
+});
+
+test("without frames that know their time, the announced one counts", () => {
+  const { video, seen, canvas, stop } = startDrawing();
+  video.show(80); // there is no VideoFrame
+  globalThis.VideoFrame = class {
+    constructor() {
+      throw new DOMException("from elsewhere", "SecurityError");
+    }
+  };
+  video.show(120);
+  assert.deepEqual(seen, [80, 120]);
+  assert.ok(canvas.getContext().drawings.every(({ source }) => source === video));
+  stop();
+});
+
+test("a camera's frames aren't taken: their timestamps count from elsewhere", () => {
+  const { video, seen, stop } = startDrawing({ srcObject: {} });
+  globalThis.VideoFrame = class {
+    timestamp = 9_000_000;
+    close() {}
+  };
+  video.show(80);
+  assert.deepEqual(seen, [80]);
+  stop();
+});
+
+test("the drawing has the video's own pixels, and is cleared with the video", () => {
+  const { video, canvas, stop } = startDrawing({ videoWidth: 640, videoHeight: 360 });
+  video.show(0);
+  assert.deepEqual([canvas.width, canvas.height], [640, 360]);
+  assert.deepEqual(canvas.getContext().drawings[0].box, [0, 0, 640, 360]);
+  video.emit("emptied");
+  assert.equal(canvas.width, 0);
+  video.show(40);
+  assert.equal(canvas.width, 640);
+  stop();
+  video.emit("emptied");
+  assert.equal(canvas.width, 640);
+});
+
+test("a video that nothing positions is watched together with the page", () => {
+  const video = new FakeVideo({ readyState: 1, offsetParent: null });
+  const stop = drawFrames(video, () => {});
+  assert.ok(FakeResizeObserver.all.at(-1).elements.includes(document.body));
+  stop();
+});

@@ -1,0 +1,60 @@
+/** What holds for all files of the page together. */
+
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { test } from "node:test";
+
+const WEB = new URL("../../../service/danmatte/web/", import.meta.url);
+const read = (name) => readFileSync(new URL(name, WEB), "utf8");
+const modules = readdirSync(WEB, { recursive: true }).filter((name) => name.endsWith(".js"));
+const PLAYER = ["cuts", "danmatte", "frame-clock", "live", "look-ahead", "mattes", "outline", "placement", "timeline", "track", "webmask"];
+
+/** Files that a module imports, by their addresses. */
+const imports = (name) => [...read(name).matchAll(/^import .* from "(.*)";$/gm)].map(([, path]) => new URL(path, new URL(name, WEB)));
+
+test("every import is a file of this folder: no dependencies, no build", () => {
+  assert.ok(modules.length > 12);
+  for (const name of modules) {
+    for (const url of imports(name)) assert.ok(url.href.startsWith(WEB.href) && existsSync(url), `${name}: ${url}`);
+  }
+});
+
+test("the player needs nothing of the demo page", () => {
+  for (const name of PLAYER) {
+    for (const url of imports(`${name}.js`)) assert.ok(PLAYER.includes(url.pathname.split("/").at(-1).replace(".js", "")), `${name}: ${url}`);
+  }
+});
+
+test("what one imports, another exports", () => {
+  for (const name of modules) {
+    for (const [, names, path] of read(name).matchAll(/^import \{ (.*) \} from "(.*)";$/gm)) {
+      const text = readFileSync(new URL(path, new URL(name, WEB)), "utf8");
+      for (const one of names.split(", ")) {
+        assert.match(text, new RegExp(`export (const|function|class|\\{[^}]*)[ ]?\\b${one}\\b`), `${one} of ${path}`);
+      }
+    }
+  }
+});
+
+test("the package brings the player and its adapters, and nothing of the demo page", () => {
+  const { files, exports: entries } = JSON.parse(read("package.json"));
+  const left = files.filter((name) => name.startsWith("!")).map((name) => name.slice(1));
+  const brought = modules.filter((name) => !name.includes("/") && !left.includes(name)).map((name) => name.replace(".js", ""));
+  assert.deepEqual(brought.sort(), PLAYER);
+  assert.ok(existsSync(new URL(entries["."], WEB)));
+});
+
+test("the pages' scripts and styles are there, and nothing is asked for elsewhere", () => {
+  for (const page of ["index.html", "docs.html"]) {
+    const paths = [...read(page).matchAll(/(?:src|href)="([^"#]+)"/g)].map(([, path]) => path);
+    assert.ok(paths.length > 1);
+    for (const path of paths) {
+      assert.ok(!/^(https?:)?\/\//.test(path), path);
+      if (/\.(js|css|svg|webm)$/.test(path)) assert.ok(existsSync(new URL(path.replace(/^.*\//, ""), WEB)), path);
+    }
+  }
+});
+
+test("the README's modules are there", () => {
+  for (const [, path] of read("README.md").matchAll(/from "(\.\/[\w./-]+\.js)"/g)) assert.ok(existsSync(new URL(path, WEB)), path);
+});
