@@ -45,12 +45,12 @@ FOOT, BITS = 16, 8
 Pixels = npt.NDArray[np.uint8]
 
 
-def box_left(number: int) -> int:
+def locate_box(number: int) -> int:
     """Where the box begins in a frame, in pixels of the film."""
     return 16 + STEP * (number % CUT)
 
 
-def film(path: Path) -> None:
+def write_film(path: Path) -> None:
     """Writes the film, lossless but for its colours."""
     options = {"lossless": "1", "deadline": "realtime", "cpu-used": "8"}
     with av.open(str(path), "w") as container:
@@ -58,24 +58,24 @@ def film(path: Path) -> None:
         stream.width, stream.height, stream.pix_fmt, stream.gop_size = WIDTH, HEIGHT, "yuv420p", RATE
         for number in range(FRAMES):
             pixels = np.full((HEIGHT, WIDTH, 3), GROUNDS[number // CUT], np.uint8)
-            pixels[40 : 40 + BOX[1], box_left(number) : box_left(number) + BOX[0]] = 255
+            pixels[40 : 40 + BOX[1], locate_box(number) : locate_box(number) + BOX[0]] = 255
             pixels[-FOOT:] = np.repeat([(0, 0, 255 * (number >> bit & 1)) for bit in range(BITS)], WIDTH // BITS, 0)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(stream.encode())
 
 
-def track(path: Path) -> None:
+def write_track(path: Path) -> None:
     """Writes the film's masks."""
     size = Size(HEIGHT, WIDTH)
     with TrackWriter(path, Header(size, "background" if path.suffix == ".webmask" else "person")) as writer:
         for number in range(FRAMES):
             mask = np.zeros(size, np.bool_)
-            mask[40 : 40 + BOX[1], box_left(number) : box_left(number) + BOX[0]] = True
+            mask[40 : 40 + BOX[1], locate_box(number) : locate_box(number) + BOX[0]] = True
             writer.add(Entry(round(1000 * number / RATE), mask, True, number == CUT, False, float(mask.mean())))
 
 
 @contextmanager
-def serving(models: Path) -> Iterator[str]:
+def run_service(models: Path) -> Iterator[str]:
     """A service of its own process on a free port; its address."""
     command = [sys.executable, "-m", "danmatte", "serve", "--models", str(models), "--port", "0"]
     server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
@@ -99,7 +99,7 @@ def serving(models: Path) -> Iterator[str]:
 
 
 @contextmanager
-def browsing() -> Iterator["object"]:
+def open_browser() -> Iterator["object"]:
     """Chromium, or the test is skipped with the reason."""
     api = pytest.importorskip("playwright.sync_api", reason="needs Playwright")
     if not CHROMIUM.exists():
@@ -110,7 +110,7 @@ def browsing() -> Iterator["object"]:
         browser.close()
 
 
-def until(page: object, condition: str, within_s: float = 30) -> None:
+def wait_until(page: object, condition: str, within_s: float = 30) -> None:
     """Waits for a condition in JavaScript, also where a page's policy forbids `eval`."""
     end = time.monotonic() + within_s
     while not page.evaluate(condition):
@@ -118,12 +118,12 @@ def until(page: object, condition: str, within_s: float = 30) -> None:
         page.wait_for_timeout(30)
 
 
-def picture(png: bytes) -> Pixels:
+def decode_picture(png: bytes) -> Pixels:
     """A screenshot's pixels, RGB."""
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
 
 
-def files(found: dict[str, bytes | str]) -> Callable[[object], None]:
+def route_files(found: dict[str, bytes | str]) -> Callable[[object], None]:
     """A Playwright route that answers with these bodies by path, and lets everything else through."""
     kinds = {"html": "text/html", "js": "text/javascript", "mjs": "text/javascript"}
 

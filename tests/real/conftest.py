@@ -22,12 +22,12 @@ def address(tmp_path_factory: pytest.TempPathFactory, toy: Toy) -> Iterator[str]
     """A service of the toy."""
     folder = tmp_path_factory.mktemp("models")
     publish(folder, toy)
-    with browser.serving(folder) as found:
+    with browser.run_service(folder) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[object]:
     """No longer than a module: Playwright's event loop would be in the way of others'."""
-    with browser.browsing() as found:
+    with browser.open_browser() as found:
         yield found

@@ -1,4 +1,4 @@
-"""Damage done to bytes, the same for the same number."""
+"""Mutations of bytes, the same for the same number."""
 
 import random
 import struct
@@ -8,63 +8,63 @@ from collections.abc import Callable, Sequence
 EDGES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 
 
-def mutated(number: int, corpus: Sequence[bytes]) -> bytes:
-    """One of the corpus, hurt in one to eight places; half of the PNGs get their checksums back."""
+def mutate(number: int, corpus: Sequence[bytes]) -> bytes:
+    """One of the corpus, changed in one to eight places; half of the PNGs get their checksums back."""
     rng = random.Random(number)
     data = bytearray(rng.choice(corpus))
     for _ in range(rng.choice((1, 1, 1, 2, 3, 8))):
-        rng.choice(WOUNDS)(data, rng, corpus)
+        rng.choice(MUTATIONS)(data, rng, corpus)
     if data.startswith(b"\x89PNG") and rng.random() < 0.5:
-        mend(data)
+        repair_checksums(data)
     return bytes(data)
 
 
 def _flip(data: bytearray, rng: random.Random, corpus: Sequence[bytes]) -> None:
     if data:
-        data[_near_start(data, rng)] ^= 1 << rng.randrange(8)
+        data[_pick_place(data, rng)] ^= 1 << rng.randrange(8)
 
 
-def _edge(data: bytearray, rng: random.Random, corpus: Sequence[bytes]) -> None:
+def _write_edge(data: bytearray, rng: random.Random, corpus: Sequence[bytes]) -> None:
     value, order = rng.choice(EDGES), rng.choice("<>")
     size = rng.choice("BHI")
     word = struct.pack(order + size, value & ((1 << 8 * struct.calcsize(size)) - 1))
-    start = _near_start(data, rng)
+    start = _pick_place(data, rng)
     data[start : start + len(word)] = word
 
 
 def _cut(data: bytearray, rng: random.Random, corpus: Sequence[bytes]) -> None:
-    del data[_near_start(data, rng) :]
+    del data[_pick_place(data, rng) :]
 
 
 def _drop(data: bytearray, rng: random.Random, corpus: Sequence[bytes]) -> None:
-    start = _near_start(data, rng)
+    start = _pick_place(data, rng)
     del data[start : start + rng.randint(1, 64)]
 
 
 def _repeat(data: bytearray, rng: random.Random, corpus: Sequence[bytes]) -> None:
-    start = _near_start(data, rng)
+    start = _pick_place(data, rng)
     data[start:start] = data[start : start + rng.randint(1, 256)] * rng.randint(1, 8)
 
 
 def _splice(data: bytearray, rng: random.Random, corpus: Sequence[bytes]) -> None:
     other = rng.choice(corpus)
     begin = rng.randrange(len(other))
-    start = _near_start(data, rng)
+    start = _pick_place(data, rng)
     data[start:start] = other[begin : begin + rng.randint(1, 512)]
 
 
-def _noise(data: bytearray, rng: random.Random, corpus: Sequence[bytes]) -> None:
-    start = _near_start(data, rng)
+def _write_noise(data: bytearray, rng: random.Random, corpus: Sequence[bytes]) -> None:
+    start = _pick_place(data, rng)
     data[start : start + 16] = rng.randbytes(rng.randint(0, 32))
 
 
-def _near_start(data: bytearray, rng: random.Random) -> int:
+def _pick_place(data: bytearray, rng: random.Random) -> int:
     """A place, often among the first bytes, where headers are."""
     limit = min(len(data), 128) if rng.random() < 0.5 else len(data)
     return rng.randrange(limit) if limit else 0
 
 
-def mend(data: bytearray) -> None:
+def repair_checksums(data: bytearray) -> None:
     """Gives every chunk of a PNG that can still be found its checksum."""
     start = 8
     while start + 12 <= len(data):
@@ -75,12 +75,12 @@ def mend(data: bytearray) -> None:
         start = end
 
 
-WOUNDS: tuple[Callable[[bytearray, random.Random, Sequence[bytes]], None], ...] = (
+MUTATIONS: tuple[Callable[[bytearray, random.Random, Sequence[bytes]], None], ...] = (
     _flip,
-    _edge,
+    _write_edge,
     _cut,
     _drop,
     _repeat,
     _splice,
-    _noise,
+    _write_noise,
 )

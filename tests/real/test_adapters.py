@@ -76,29 +76,29 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def bodies(tmp_path_factory: pytest.TempPathFactory, libraries: dict[str, bytes]) -> dict[str, bytes | str]:
     folder = tmp_path_factory.mktemp("film")
-    browser.film(folder / "film.webm")
-    browser.track(folder / "film.mattes")
+    browser.write_film(folder / "film.webm")
+    browser.write_track(folder / "film.mattes")
     return {**libraries, **{path.name: path.read_bytes() for path in folder.glob("film.*")}}
 
 
-def opened(chromium: object, address: str, bodies: dict[str, bytes | str], html: str) -> object:
+def open_page(chromium: object, address: str, bodies: dict[str, bytes | str], html: str) -> object:
     """A page of a library's, once its comments are masked."""
     page = chromium.new_page(viewport={"width": 640, "height": 360})
-    page.route("**/*", browser.files({**bodies, "test.html": html}))
+    page.route("**/*", browser.route_files({**bodies, "test.html": html}))
     page.goto(f"{address}/test.html")
-    browser.until(page, "window.handle && handle.stats.state === 'masked'")
+    browser.wait_until(page, "window.handle && handle.stats.state === 'masked'")
     return page
 
 
-def magenta(page: object) -> np.ndarray:
+def find_comments(page: object) -> np.ndarray:
     """Where comments are on a screenshot."""
-    pixels = browser.picture(page.screenshot()).astype(int)
+    pixels = browser.decode_picture(page.screenshot()).astype(int)
     return (pixels[..., 0] > 180) & (pixels[..., 1] < 90) & (pixels[..., 2] > 180)
 
 
-def box(page: object) -> tuple[int, int]:
+def locate_person(page: object) -> tuple[int, int]:
     """The person's left and right edge on the screen, by the frame that is shown."""
-    left = 2 * browser.box_left(round(page.evaluate("handle.stats.pts") * browser.RATE / 1000))
+    left = 2 * browser.locate_box(round(page.evaluate("handle.stats.pts") * browser.RATE / 1000))
     return left, left + 2 * browser.BOX[0]
 
 
@@ -106,11 +106,11 @@ def box(page: object) -> tuple[int, int]:
 def test_danmaku_comments_are_behind(
     chromium: object, address: str, bodies: dict[str, bytes | str], engine: str
 ) -> None:
-    page = opened(chromium, address, bodies, DANMAKU.replace("ENGINE", f"'{engine}'"))
-    browser.until(page, "video.paused && video.currentTime > 0.5")
+    page = open_page(chromium, address, bodies, DANMAKU.replace("ENGINE", f"'{engine}'"))
+    browser.wait_until(page, "video.paused && video.currentTime > 0.5")
     page.wait_for_timeout(300)
-    comments = magenta(page)
-    left, right = box(page)
+    comments = find_comments(page)
+    left, right = locate_person(page)
     assert comments[180, : left - 4].all()
     assert comments[180, right + 4 :].all()
     assert not comments[90:270, left + 4 : right - 4].any()
@@ -120,17 +120,17 @@ def test_danmaku_comments_are_behind(
 
 
 def test_artplayer_comments_are_behind(chromium: object, address: str, bodies: dict[str, bytes | str]) -> None:
-    page = opened(chromium, address, bodies, ARTPLAYER)
-    browser.until(page, "art.currentTime > 1.6")
+    page = open_page(chromium, address, bodies, ARTPLAYER)
+    browser.wait_until(page, "art.currentTime > 1.6")
     page.evaluate("art.pause()")
     page.wait_for_timeout(300)
     assert page.evaluate("art.template.$danmuku.style.clipPath.startsWith('path')")
     path = page.evaluate("handle.outline")
-    left, right = box(page)
+    left, right = locate_person(page)
     xs = [float(point.split()[0]) for point in path.replace("M", "L").replace("Z", "").split("L")[1:]]
     assert abs(min(xs) - left) <= 3
     assert abs(max(xs) - right) <= 3
-    assert not magenta(page)[90:270, left + 4 : right - 4].any()
-    assert magenta(page).any()
+    assert not find_comments(page)[90:270, left + 4 : right - 4].any()
+    assert find_comments(page).any()
     page.evaluate("art.destroy()")
     page.close()

@@ -24,7 +24,7 @@ def page(chromium: object, address: str) -> Iterator[object]:
     assert [text for text in said if "favicon" not in text and "404" not in text] == []
 
 
-def opened(page: object, method: str, path: str) -> object:
+def open_card(page: object, method: str, path: str) -> object:
     """The card of an operation, with its form."""
     card = (
         page.locator("main > details")
@@ -47,7 +47,7 @@ def test_every_operation_is_listed(page: object) -> None:
 def test_a_picture_is_sent_and_its_mask_shown(page: object, tmp_path: Path) -> None:
     frame = tmp_path / "frame.jpg"
     frame.write_bytes(pictures.encoded(".jpg", pictures.rectangle(90, 160)))
-    card = opened(page, "post", "/v1/mattes")
+    card = open_card(page, "post", "/v1/mattes")
     card.locator("input[type=file]").set_input_files(frame)
     card.get_by_role("button", name="Send").click()
     shown = card.locator("output img")
@@ -57,12 +57,12 @@ def test_a_picture_is_sent_and_its_mask_shown(page: object, tmp_path: Path) -> N
 
 
 def test_names_are_filled_in_and_answers_shown(page: object) -> None:
-    card = opened(page, "get", "/v2/models/{name}")
+    card = open_card(page, "get", "/v2/models/{name}")
     assert card.locator("input").input_value() == "toy"
     card.get_by_role("button", name="Send").click()
     page.wait_for_function("output => /UINT8/.test(output.textContent)", arg=card.locator("output").element_handle())
 
 
 def test_the_example_of_a_body_has_every_required_field(page: object) -> None:
-    card = opened(page, "post", "/v2/models/{name}/infer")
+    card = open_card(page, "post", "/v2/models/{name}/infer")
     assert re.search(r'"inputs": \[\s*\{\s*"name"', card.locator("textarea").input_value())

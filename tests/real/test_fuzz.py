@@ -26,7 +26,7 @@ from danmatte.codecs import find_decoder
 from danmatte.errors import RequestError
 from danmatte.frame import Size
 from danmatte.messages import Answer, Offer, pts_of
-from tests.real.mutations import mutated
+from tests.real.mutations import mutate
 from tests.service import pictures
 from tests.service.serving import Running, served
 
@@ -83,7 +83,7 @@ def decode_all(first: int, count: int, now, answers) -> None:
     for number in range(first, first + count):
         now.value = number
         try:
-            outcomes[decoded(mutated(number, seeds))] += 1
+            outcomes[decoded(mutate(number, seeds))] += 1
         except Exception as error:  # noqa: BLE001 - whatever it is, it is what we look for
             answers.put(f"input {number}: {error!r}")
             return
@@ -146,7 +146,7 @@ async def asked(
     rng = random.Random(number)
     method, path = rng.choice(routes) if rng.random() < 0.9 else (rng.choice(["GET", "PUT", "X"]), "/" + words(rng))
     path = re.sub(r"{\w+}", lambda _: rng.choice(["toy", "1", "2", "0", "99", "stable", words(rng)]), path)
-    body = mutated(number, seeds) if rng.random() < 0.7 else rng.choice(seeds)
+    body = mutate(number, seeds) if rng.random() < 0.7 else rng.choice(seeds)
     headers = random_headers(rng)
     try:
         url = URL(server.url + path + query(rng), encoded=rng.random() < 0.5)
@@ -229,7 +229,7 @@ async def test_no_raw_bytes_stop_the_server(models: Path, jpeg: bytes) -> None:
     async with served(models, keepalive_s=0.5, upload_s=0.3) as server:
         numbers = iter(range(FIRST, FIRST + INPUTS // 4))
         while batch := list(islice(numbers, AT_ONCE)):
-            outcomes.update(await asyncio.gather(*(shouted(server, mutated(number, seeds)) for number in batch)))
+            outcomes.update(await asyncio.gather(*(shouted(server, mutate(number, seeds)) for number in batch)))
         assert await still_serves(server, jpeg)
     print(f"\n{outcomes.total()} connections: {dict(outcomes.most_common())}")
     assert b"500" not in outcomes
@@ -253,7 +253,7 @@ async def shouted(server: Running, data: bytes) -> bytes:
 async def test_no_live_message_ends_more_than_its_connection(models: Path, jpeg: bytes) -> None:
     seeds = [Offer(float(number), body).pack() for number, body in enumerate(corpus())]
     outcomes: Counter[object] = Counter()
-    messages = deque((number, mutated(number, seeds)) for number in range(FIRST, FIRST + INPUTS // 4))
+    messages = deque((number, mutate(number, seeds)) for number in range(FIRST, FIRST + INPUTS // 4))
     async with served(models, max_pixels=MOST_PIXELS, max_body_bytes=2**18) as server, ClientSession() as session:
         while messages:
             outcomes.update([item async for item in talked(session, server, messages)])
@@ -313,7 +313,7 @@ async def called(port: int, number: int, seeds: Sequence[bytes]) -> str:
 
     rng = random.Random(number)
     method = rng.choice(["ModelInfer", "ModelInfer", "ModelMetadata", "ModelConfig", "ModelReady", "RepositoryIndex"])
-    message = mutated(number, seeds) if rng.random() < 0.9 else rng.choice(seeds)
+    message = mutate(number, seeds) if rng.random() < 0.9 else rng.choice(seeds)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         try:
             await channel.unary_unary(f"/inference.GRPCInferenceService/{method}")(message, timeout=SLOW_S)

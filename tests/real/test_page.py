@@ -15,7 +15,14 @@ from PIL import Image, ImageFilter
 from danmatte.tracks import TrackReader
 from tests.architecture.sources import ROOT
 from tests.real import browser
-from tests.real.watching import BARE, classes, fair, frames_apart, rest, watch
+from tests.real.screenshots import (
+    BARE,
+    classify_stage,
+    count_frames_apart,
+    take_fair_screenshots,
+    take_screenshots,
+    wait_for_frame,
+)
 from tests.service.toy import Toy
 
 pytestmark = pytest.mark.slow
@@ -69,9 +76,9 @@ def toy() -> Toy:
 @pytest.fixture(scope="module")
 def bodies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes | str]:
     folder = tmp_path_factory.mktemp("film")
-    browser.film(folder / "film.webm")
+    browser.write_film(folder / "film.webm")
     for suffix in (".mattes", ".webmask"):
-        browser.track(folder / f"film{suffix}")
+        browser.write_track(folder / f"film{suffix}")
     return {"test.html": HARNESS, **{path.name: path.read_bytes() for path in folder.glob("film.*")}}
 
 
@@ -81,41 +88,41 @@ def page(chromium: object, address: str, bodies: dict[str, bytes | str]) -> Iter
     opened = chromium.new_page(viewport={"width": 700, "height": 420})
     errors: list[str] = []
     opened.on("pageerror", lambda error: errors.append(str(error)))
-    opened.route("**/*", browser.files(bodies))
+    opened.route("**/*", browser.route_files(bodies))
     opened.goto(f"{address}/test.html")
-    browser.until(opened, "window.ready")
+    browser.wait_until(opened, "window.ready")
     yield opened
     opened.close()
     assert errors == []
 
 
-def wear(page: object, options: str = '{ track: "/film.mattes" }', film: str = "/film.webm") -> None:
+def attach_masks(page: object, options: str = '{ track: "/film.mattes" }', film: str = "/film.webm") -> None:
     """Video and masks, up to the first masked frame."""
     page.evaluate(f"wear({film!r}, {options})")
-    browser.until(page, "window.handle && handle.stats.state === 'masked'")
+    browser.wait_until(page, "window.handle && handle.stats.state === 'masked'")
 
 
-def play(page: object, rate: float) -> None:
+def play_in_loop(page: object, rate: float) -> None:
     """Round and round, the frame's number bare."""
     page.evaluate(BARE)
     page.evaluate(f"video.loop = true, video.playbackRate = {rate}, video.play()")
 
 
-def check(seen: np.ndarray) -> None:
+def check_stage(seen: np.ndarray) -> None:
     """The box is whole and comments are everywhere else, to within a frame."""
     person = np.count_nonzero(seen[180] == 2)
     assert person >= 2 * (browser.BOX[0] - browser.STEP) - 6, f"{person} pixels of the person are seen"
-    assert frames_apart(seen) <= 1.0
+    assert count_frames_apart(seen) <= 1.0
     assert np.all(seen[30] == 1), "comments are missing outside the person"
 
 
 @pytest.mark.parametrize("rate", [1, 2])
 def test_comments_are_behind_the_person_while_it_plays(page: object, rate: float) -> None:
-    wear(page)
-    play(page, rate)
-    assert max(abs(sight.apart) for sight in fair(page, 10)) <= 1
+    attach_masks(page)
+    play_in_loop(page, rate)
+    assert max(abs(screenshot.apart) for screenshot in take_fair_screenshots(page, 10)) <= 1
     page.evaluate("go(1)")
-    assert max(abs(sight.apart) for sight in fair(page, 5)) <= 1
+    assert max(abs(screenshot.apart) for screenshot in take_fair_screenshots(page, 5)) <= 1
     seen = page.evaluate(SEEN)
     assert len(seen) > 20
     assert max(abs(one["lag"]) for one in seen) <= 1
@@ -124,78 +131,78 @@ def test_comments_are_behind_the_person_while_it_plays(page: object, rate: float
 @pytest.mark.parametrize("frames", ["whole", "without their times", "without a callback"])
 def test_a_picture_that_the_page_draws_has_its_own_mask(page: object, frames: str) -> None:
     page.evaluate(LACKING[frames])
-    wear(page, '{ track: "/film.mattes", sync: "exact" }')
-    play(page, 2)
+    attach_masks(page, '{ track: "/film.mattes", sync: "exact" }')
+    play_in_loop(page, 2)
     if frames == "without their times":
-        assert max(abs(sight.apart) for sight in fair(page, 10)) <= 1
+        assert max(abs(screenshot.apart) for screenshot in take_fair_screenshots(page, 10)) <= 1
     else:
-        apart = [sight.apart for sight in watch(page, 10)]
+        apart = [screenshot.apart for screenshot in take_screenshots(page, 10)]
         page.evaluate("go(1)")
-        assert not any(apart + [sight.apart for sight in watch(page, 5)])
+        assert not any(apart + [screenshot.apart for screenshot in take_screenshots(page, 5)])
     page.evaluate("handle.detach()")
     assert page.evaluate("document.querySelector('canvas')") is None
 
 
 @pytest.mark.parametrize("fit", ["contain", "cover"])
 def test_a_drawn_picture_is_where_the_videos_is(page: object, fit: str) -> None:
-    wear(page, '{ track: "/film.mattes", sync: "exact" }')
+    attach_masks(page, '{ track: "/film.mattes", sync: "exact" }')
     page.evaluate("go(1.02)")
-    rest(page, 25)
+    wait_for_frame(page, 25)
     page.evaluate(f"stage.style.cssText = 'width:360px;height:300px', video.style.objectFit = {fit!r}")
     page.evaluate("new Promise((done) => setTimeout(done, 700))")
-    seen = classes(page)
+    seen = classify_stage(page)
     page.evaluate("video.style.opacity = 0, new Promise((done) => setTimeout(done, 700))")
-    assert np.count_nonzero(classes(page) != seen) < 10, "what is seen is the video, not the drawing"
+    assert np.count_nonzero(classify_stage(page) != seen) < 10, "what is seen is the video, not the drawing"
     assert np.count_nonzero(seen == 0) < 0.005 * seen.size
     scale = 1.125 if fit == "contain" else 5 / 3
-    left = 180 + scale * (browser.box_left(25) - browser.WIDTH / 2)
+    left = 180 + scale * (browser.locate_box(25) - browser.WIDTH / 2)
     assert abs(np.flatnonzero(seen[150] == 2)[0] - max(0, left)) <= 3
 
 
 def test_masks_that_lag_two_frames_are_found_out(page: object) -> None:
-    wear(page, f'{{ source: lagging("/film.mattes", {2 * FRAME_MS}) }}')
-    play(page, 2)
-    assert max(abs(sight.apart) for sight in fair(page, 10)) > 1
+    attach_masks(page, f'{{ source: lagging("/film.mattes", {2 * FRAME_MS}) }}')
+    play_in_loop(page, 2)
+    assert max(abs(screenshot.apart) for screenshot in take_fair_screenshots(page, 10)) > 1
 
 
 def test_every_seek_shows_the_mask_of_its_frame(page: object) -> None:
-    wear(page)
+    attach_masks(page)
     for number in (3, 74, 75, 149, 20, 76, 0, 110, 60, 148):
         page.evaluate(f"go({(number + 0.5) / browser.RATE})")
-        browser.until(page, f"Math.abs(handle.stats.pts - {number * FRAME_MS}) <= 1")
-        seen = rest(page, number)
-        assert frames_apart(seen) < 0.5
+        browser.wait_until(page, f"Math.abs(handle.stats.pts - {number * FRAME_MS}) <= 1")
+        seen = wait_for_frame(page, number)
+        assert count_frames_apart(seen) < 0.5
         where = np.flatnonzero(seen[180] == 2)
-        assert abs(where[0] - 2 * browser.box_left(number)) <= 3
+        assert abs(where[0] - 2 * browser.locate_box(number)) <= 3
 
 
 def test_no_mask_outlives_a_cut(page: object) -> None:
-    wear(page)
+    attach_masks(page)
     page.evaluate(f"go({(browser.CUT - 8) / browser.RATE})")
     page.evaluate("seen.length = 0, video.play()")
-    browser.until(page, f"handle.stats.time > {(browser.CUT + 8) * FRAME_MS}")
+    browser.wait_until(page, f"handle.stats.time > {(browser.CUT + 8) * FRAME_MS}")
     edge = browser.CUT * FRAME_MS
     for one in page.evaluate(SEEN):
         assert (one["time"] > edge - 1) == (one["pts"] > edge - 1)
 
 
 def test_a_loop_begins_with_its_own_masks(page: object) -> None:
-    wear(page)
+    attach_masks(page)
     page.evaluate("go(5.6)")
     page.evaluate("seen.length = 0")
-    play(page, 1)
-    browser.until(page, "seen.some(({ time }) => time < 400)")
-    assert abs(fair(page, 1)[0].apart) <= 1
+    play_in_loop(page, 1)
+    browser.wait_until(page, "seen.some(({ time }) => time < 400)")
+    assert abs(take_fair_screenshots(page, 1)[0].apart) <= 1
     assert max(abs(one["lag"]) for one in page.evaluate(SEEN)) <= 1
 
 
 def test_without_frame_callbacks_it_is_within_a_frame_or_two(page: object) -> None:
     page.evaluate(LACKING["without a callback"])
-    wear(page)
+    attach_masks(page)
     page.evaluate("go(1.02)")
-    check(rest(page, 25))
-    play(page, 1)
-    apart = sorted(abs(sight.apart) for sight in fair(page, 10))
+    check_stage(wait_for_frame(page, 25))
+    play_in_loop(page, 1)
+    apart = sorted(abs(screenshot.apart) for screenshot in take_fair_screenshots(page, 10))
     assert apart[5] <= 1
     assert apart[-1] <= 2
 
@@ -210,76 +217,76 @@ def test_without_frame_callbacks_it_is_within_a_frame_or_two(page: object) -> No
     ],
 )
 def test_it_follows_sizes_and_letterboxes(page: object, style: str, scale: float, left: float, top: float) -> None:
-    wear(page)
+    attach_masks(page)
     page.evaluate("go(1.02)")
     page.evaluate(f"stage.style.cssText = {style!r}")
     page.evaluate("new Promise((done) => setTimeout(done, 100))")
-    seen = classes(page)
+    seen = classify_stage(page)
     row = seen[round(top + 90 * scale)]
     where = np.flatnonzero(row == 2)
-    assert abs(where[0] - (left + scale * browser.box_left(25))) <= 3
+    assert abs(where[0] - (left + scale * browser.locate_box(25))) <= 3
     assert np.count_nonzero(row == 0) <= 5
     assert np.all(seen[2] == 1), "comments are missing on the bars"
 
 
 def test_cover_and_full_screen(page: object) -> None:
-    wear(page)
+    attach_masks(page)
     page.evaluate("go(1.02)")
     page.evaluate("stage.style.cssText = 'width:360px;height:360px', video.style.objectFit = 'cover'")
     page.evaluate("new Promise((done) => setTimeout(done, 100))")
-    where = np.flatnonzero(classes(page)[180] == 2)
-    assert abs(where[0] - (2 * browser.box_left(25) - 140)) <= 3
+    where = np.flatnonzero(classify_stage(page)[180] == 2)
+    assert abs(where[0] - (2 * browser.locate_box(25) - 140)) <= 3
     page.evaluate("video.style.objectFit = 'contain', stage.requestFullscreen()")
-    browser.until(page, "document.fullscreenElement !== null")
+    browser.wait_until(page, "document.fullscreenElement !== null")
     page.evaluate("stage.style.cssText = 'width:100%;height:100%'")
     page.evaluate("new Promise((done) => setTimeout(done, 200))")
-    seen = classes(page)
+    seen = classify_stage(page)
     assert np.count_nonzero(seen == 2) > 0.1 * seen.size * 0.5
     assert np.count_nonzero(seen == 0) < 0.02 * seen.size
 
 
 def test_a_webmask_does_the_same(page: object) -> None:
-    wear(page, '{ track: "/film.webmask" }')
+    attach_masks(page, '{ track: "/film.webmask" }')
     page.evaluate("go(1.02)")
-    browser.until(page, "Math.abs(handle.stats.pts - 1000) <= 1")
-    check(rest(page, 25))
+    browser.wait_until(page, "Math.abs(handle.stats.pts - 1000) <= 1")
+    check_stage(wait_for_frame(page, 25))
 
 
 @pytest.mark.parametrize(("late", "shown"), [("show", 255), ("hide", 0)])
 def test_without_masks_comments_look_as_asked(page: object, late: str, shown: int) -> None:
     page.evaluate(f"wear('/film.webm', {{ track: '/nothing.mattes', late: {late!r} }})")
-    browser.until(page, "video.readyState >= 2")
+    browser.wait_until(page, "video.readyState >= 2")
     page.wait_for_timeout(300)
-    pixels = browser.picture(page.locator("#stage").screenshot())
+    pixels = browser.decode_picture(page.locator("#stage").screenshot())
     assert abs(int(pixels[30, 30, 0]) - max(shown, browser.GROUNDS[0][0])) < 30
     assert page.evaluate("handle.stats.state") == "late"
 
 
 def test_detaching_leaves_the_layer_as_it_was(page: object) -> None:
-    wear(page)
+    attach_masks(page)
     page.evaluate("handle.detach()")
     assert page.evaluate("[layer.style.clipPath, layer.style.filter]") == ["", ""]
-    assert np.all(classes(page) == 1)
+    assert np.all(classify_stage(page) == 1)
 
 
 def test_a_video_of_ones_own_is_masked_live(page: object) -> None:
-    wear(page, "{ live: true }")
+    attach_masks(page, "{ live: true }")
     page.evaluate("go(1.02)")
-    browser.until(page, "Math.abs(handle.stats.pts - 1000) <= 1")
-    check(rest(page, 25))
+    browser.wait_until(page, "Math.abs(handle.stats.pts - 1000) <= 1")
+    check_stage(wait_for_frame(page, 25))
     page.evaluate("seen.length = 0, video.loop = true, video.play()")
-    browser.until(page, "handle.source.counts.masks > 30")
+    browser.wait_until(page, "handle.source.counts.masks > 30")
     lags = [one["lag"] for one in page.evaluate(SEEN)]
     assert min(lags) >= -8
     assert sorted(lags)[len(lags) // 2] < 350
 
 
 def test_a_copy_that_runs_ahead_brings_live_masks_in_time(page: object) -> None:
-    wear(page, "{ live: { ahead: 0.7 } }")
+    attach_masks(page, "{ live: { ahead: 0.7 } }")
     page.evaluate("video.loop = true, video.play()")
-    browser.until(page, "handle.stats.frames > 60")
+    browser.wait_until(page, "handle.stats.frames > 60")
     page.evaluate("seen.length = 0")
-    browser.until(page, "seen.length > 60")
+    browser.wait_until(page, "seen.length > 60")
     lags = sorted(one["lag"] for one in page.evaluate(SEEN))
     assert lags[len(lags) // 2] <= 2 * FRAME_MS
 
@@ -289,27 +296,27 @@ def test_a_lost_connection_is_made_again(page: object) -> None:
         """() => { const Real = WebSocket; window.sockets = [];
         window.WebSocket = class extends Real { constructor(url) { super(url); sockets.push(this); } }; }"""
     )
-    wear(page, "{ live: true }")
+    attach_masks(page, "{ live: true }")
     page.evaluate("sockets[0].close()")
     page.evaluate("go(2.02)")
-    browser.until(page, "handle.source.counts.connections === 2")
-    browser.until(page, "Math.abs(handle.stats.pts - 2000) <= 1")
+    browser.wait_until(page, "handle.source.counts.connections === 2")
+    browser.wait_until(page, "Math.abs(handle.stats.pts - 2000) <= 1")
 
 
 def test_the_readmes_page_works_as_it_stands(chromium: object, address: str, bodies: dict[str, bytes | str]) -> None:
     block = (WEB / "README.md").read_text("utf-8").partition("```html")[2].partition("```")[0]
     page = chromium.new_page()
     html = "<!doctype html>" + block.replace("film.mp4", "film.webm")
-    page.route("**/*", browser.files({**bodies, "test.html": html}))
+    page.route("**/*", browser.route_files({**bodies, "test.html": html}))
     page.goto(f"{address}/test.html")
-    browser.until(page, "document.querySelector('#comments').style.clipPath.startsWith('path')")
+    browser.wait_until(page, "document.querySelector('#comments').style.clipPath.startsWith('path')")
     page.close()
 
 
 # The demo page itself, with the sample that comes along.
 
 
-def covered(page: object) -> None:
+def cover_comments(page: object) -> None:
     """One comment of magenta all over, instead of the page's; the corners are not rounded off."""
     page.evaluate(
         """() => { const cover = document.createElement("div");
@@ -319,25 +326,25 @@ def covered(page: object) -> None:
     )
 
 
-def moment(page: object, masks: list[tuple[int, np.ndarray]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def take_moment(page: object, masks: list[tuple[int, np.ndarray]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Comments on a screenshot; where they must be hidden, and shown, whichever frame it caught, give or take one."""
     step = FRAME_MS * page.evaluate("video.playbackRate")
     before = page.evaluate("1000 * video.currentTime")
-    pixels = browser.picture(page.locator("#screen").screenshot()).astype(int)
+    pixels = browser.decode_picture(page.locator("#screen").screenshot()).astype(int)
     after = page.evaluate("1000 * video.currentTime")
     caught = [mask for pts, mask in masks if before - 2 * step <= pts <= after + step] if after >= before else []
     comments = (pixels[..., 0] > 200) & (pixels[..., 1] < 60) & (pixels[..., 2] > 200)
     if not caught:
         return comments, np.zeros_like(comments), np.zeros_like(comments)
     size = comments.shape[::-1]
-    inside = shrunk(np.logical_and.reduce(caught), size)
-    outside = shrunk(~np.logical_or.reduce(caught), size)
+    inside = shrink_mask(np.logical_and.reduce(caught), size)
+    outside = shrink_mask(~np.logical_or.reduce(caught), size)
     # A screenshot of a box between two pixels holds a line of what is around it.
     outside[[0, -1]] = outside[:, [0, -1]] = False
     return comments, inside, outside
 
 
-def shrunk(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def shrink_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """The mask at the screenshot's size, without its outermost pixels."""
     smaller = Image.fromarray(mask.astype(np.uint8) * 255).filter(ImageFilter.MinFilter(5))
     return np.asarray(smaller.resize(size, Image.Resampling.NEAREST)) > 127
@@ -352,9 +359,9 @@ def test_the_demo_hides_comments_behind_people(chromium: object, address: str, w
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
     page.goto(address)
-    browser.until(page, "!video.paused && comments.style.clipPath.startsWith('path')")
+    browser.wait_until(page, "!video.paused && comments.style.clipPath.startsWith('path')")
     page.evaluate("comments.getAnimations({ subtree: true }).forEach((flight) => flight.cancel())")
-    covered(page)
+    cover_comments(page)
     compared = 0
     for number in range(12):
         if number == 4:
@@ -362,7 +369,7 @@ def test_the_demo_hides_comments_behind_people(chromium: object, address: str, w
         if number == 7:
             page.evaluate("video.playbackRate = 2")
         page.wait_for_timeout(150)
-        comments, inside, outside = moment(page, masks)
+        comments, inside, outside = take_moment(page, masks)
         if inside.any() and outside.any():
             compared += 1
             assert comments[inside].mean() < 0.01, f"comments over the person at moment {number}"
@@ -378,7 +385,7 @@ def test_the_demo_takes_an_own_video(chromium: object, address: str) -> None:
     page.goto(address)
     page.check("#show-timings", force=True)
     page.set_input_files("#file", WEB / "sample.webm")
-    browser.until(page, "timings.textContent.includes('Round trip') && comments.style.filter === ''")
+    browser.wait_until(page, "timings.textContent.includes('Round trip') && comments.style.filter === ''")
     page.check("[value=front]", force=True)
     assert page.evaluate("comments.style.clipPath") == ""
     page.close()

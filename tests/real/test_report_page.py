@@ -67,7 +67,7 @@ CONTRASTS = """
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[object]:
-    with browser.browsing() as found:
+    with browser.open_browser() as found:
         yield found
 
 

@@ -9,7 +9,7 @@ import pytest
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.graph import reshaping, surgery
 from danmatte_workbench.runtimes import openvino, tensorflow
-from tests.real import resized
+from tests.real.resized_graphs import write_resized
 from tests.real.shared import PORTRAIT, default_graph, frames, needed
 
 pytestmark = [pytest.mark.slow, pytest.mark.data]
@@ -37,7 +37,7 @@ def normalised(size: tuple[int, int]) -> np.ndarray:
 def test_a_reshaped_graph_answers_what_tensorflow_answers_at_that_size(
     graph: Path, size: tuple[int, int], tmp_path: Path
 ) -> None:
-    theirs = resized.write(graph, tmp_path / "resized.pb", before=OWN, after=size)
+    theirs = write_resized(graph, tmp_path / "resized.pb", before=OWN, after=size)
     feed = tensorflow.node_feeding(graph, PORT)
     picture = normalised(size)
     scores, classes = (

@@ -5,15 +5,15 @@ from pathlib import Path
 import tensorflow as tf
 
 
-def write(graph: Path, target: Path, *, before: tuple[int, int], after: tuple[int, int]) -> Path:
+def write_resized(graph: Path, target: Path, *, before: tuple[int, int], after: tuple[int, int]) -> Path:
     """The graph at ``target``, its network for ``after`` (height, width) pixels instead of ``before``.
 
     Poolings, targets of resizes and the paddings that make dilations of blocks are recomputed as the exporter does.
     """
     definition = tf.compat.v1.GraphDef.FromString(graph.read_bytes())
-    became = sizes(before, after)
+    became = map_sizes(before, after)
     constants = {node.name: node for node in definition.node if node.op == "Const"}
-    features = places(definition, after)
+    features = compute_feature_size(definition, after)
     for node in definition.node:
         node.attr.pop("_output_shapes", None)
         if node.op == "AvgPool":
@@ -21,26 +21,26 @@ def write(graph: Path, target: Path, *, before: tuple[int, int], after: tuple[in
             node.attr["ksize"].list.i[1:3] = [rows, columns]
         elif node.op == "ResizeBilinear" and node.input[1] in constants:
             size = constants[node.input[1]]
-            put(size, became.get(tuple(values(size)), values(size)))
+            write_values(size, became.get(tuple(read_values(size)), read_values(size)))
         elif node.op == "EnsureShape":
             for dim, side in zip(node.attr["shape"].shape.dim[1:3], after, strict=True):
                 dim.size = side
         elif node.op == "SpaceToBatchND":
             block, paddings = (constants[name] for name in node.input[1:3])
-            put(paddings, padded(values(block)[0], features))
+            write_values(paddings, compute_paddings(read_values(block)[0], features))
         elif node.op == "BatchToSpaceND":
             block, crops = (constants[name] for name in node.input[1:3])
-            extra = padded(values(block)[0], features)
-            put(crops, [[0, end - values(block)[0]] for _, end in extra])
+            extra = compute_paddings(read_values(block)[0], features)
+            write_values(crops, [[0, end - read_values(block)[0]] for _, end in extra])
     whole = [1, *before, 3]
     for node in constants.values():
         if list(tf.make_ndarray(node.attr["value"].tensor).reshape(-1)) == whole:
-            put(node, [1, *after, 3])
+            write_values(node, [1, *after, 3])
     target.write_bytes(definition.SerializeToString())
     return target
 
 
-def sizes(before: tuple[int, int], after: tuple[int, int]) -> dict[tuple[int, ...], tuple[int, int]]:
+def map_sizes(before: tuple[int, int], after: tuple[int, int]) -> dict[tuple[int, ...], tuple[int, int]]:
     """What becomes of each size on the way down, halved and rounded up as SAME convolutions do."""
     became = {}
     while min(before) > 1:
@@ -49,7 +49,7 @@ def sizes(before: tuple[int, int], after: tuple[int, int]) -> dict[tuple[int, ..
     return became
 
 
-def places(definition: tf.compat.v1.GraphDef, size: tuple[int, int]) -> tuple[int, int]:
+def compute_feature_size(definition: tf.compat.v1.GraphDef, size: tuple[int, int]) -> tuple[int, int]:
     """The size of the dilated features: three halvings, or four where only the network's last block is dilated."""
     dilated = [node for node in definition.node if node.op == "SpaceToBatchND" and "expanded_conv" in node.name]
     for _ in range(3 if len(dilated) > 3 else 4):
@@ -57,15 +57,15 @@ def places(definition: tf.compat.v1.GraphDef, size: tuple[int, int]) -> tuple[in
     return size
 
 
-def padded(block: int, size: tuple[int, int]) -> list[list[int]]:
+def compute_paddings(block: int, size: tuple[int, int]) -> list[list[int]]:
     """Begin and end of each axis: the dilation itself, and what makes whole blocks."""
     return [[block, block + -(side + 2 * block) % block] for side in size]
 
 
-def values(node: tf.compat.v1.NodeDef) -> list[int]:
+def read_values(node: tf.compat.v1.NodeDef) -> list[int]:
     return tf.make_ndarray(node.attr["value"].tensor).tolist()
 
 
-def put(node: tf.compat.v1.NodeDef, content: object) -> None:
+def write_values(node: tf.compat.v1.NodeDef, content: object) -> None:
     kind = tf.as_dtype(node.attr["dtype"].type)
     node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(content, kind))

@@ -34,7 +34,7 @@ NOTES = """(since) => new Promise((done) => requestAnimationFrame((now) => done(
 
 
 @dataclass(frozen=True)
-class Sight:
+class Screenshot:
     """One screenshot: the frame on the screen, how many frames the mask is ahead of it, and whether that is fair.
 
     It isn't where the machine kept the page from repainting, or where the picture itself shows a frame that was to be
@@ -46,101 +46,101 @@ class Sight:
     fair: bool
 
 
-def classes(page: object) -> np.ndarray:
+def classify_stage(page: object) -> np.ndarray:
     """What of the stage is comments (1), person (2), and ground that should be comments (0)."""
-    return _classes(browser.picture(page.locator("#stage").screenshot()))
+    return _classify(browser.decode_picture(page.locator("#stage").screenshot()))
 
 
-def frames_apart(seen: np.ndarray, scale: float = 2.0) -> float:
+def count_frames_apart(seen: np.ndarray, scale: float = 2.0) -> float:
     """How many frames the cut-out is off the box, from the ground it lays bare along the box's middle."""
     row = seen[round(90 * scale)]
     bare = max(0, np.count_nonzero(row == 0) - 4)  # edges are blended
     return bare / (browser.STEP * scale)
 
 
-def watch(page: object, count: int, *, every_ms: int = 90) -> Iterator[Sight]:
+def take_screenshots(page: object, count: int, *, every_ms: int = 90) -> Iterator[Screenshot]:
     """Screenshots of a film that plays; asserts that each one has its comments, cut out in the box's shape."""
     for _ in range(count):
         page.wait_for_timeout(every_ms)
         began = page.evaluate("performance.now()")
-        pixels = browser.picture(page.locator("#stage").screenshot())
-        yield sight(pixels, page.evaluate(NOTES, began))
+        pixels = browser.decode_picture(page.locator("#stage").screenshot())
+        yield judge(pixels, page.evaluate(NOTES, began))
 
 
-def fair(page: object, count: int) -> list[Sight]:
-    """That many fair sights, within four times as many screenshots; on a machine too busy for that the test is skipped.
+def take_fair_screenshots(page: object, count: int) -> list[Screenshot]:
+    """That many fair screenshots, of at most four times as many; on a machine too busy for that the test is skipped.
 
     Asserts that it isn't the page's own work that keeps repaints waiting.
     """
-    sights: list[Sight] = []
+    screenshots: list[Screenshot] = []
     end = time.monotonic() + WITHIN_S
-    for one in watch(page, 4 * count):
-        sights += [one] if one.fair else []
-        if len(sights) == count or time.monotonic() > end:
+    for one in take_screenshots(page, 4 * count):
+        screenshots += [one] if one.fair else []
+        if len(screenshots) == count or time.monotonic() > end:
             break
     assert statistics.median(page.evaluate("seen.map(({ work }) => work)")) < WORK_MS
-    if len(sights) < count:
-        pytest.skip(f"the machine let the page keep up at {len(sights)} moments of {count} only")
-    return sights
+    if len(screenshots) < count:
+        pytest.skip(f"the machine let the page keep up at {len(screenshots)} moments of {count} only")
+    return screenshots
 
 
-def rest(page: object, number: int) -> np.ndarray:
+def wait_for_frame(page: object, number: int) -> np.ndarray:
     """The classes of a screenshot that shows this frame, once the browser does, the comments over its foot too."""
     page.evaluate(f"layer.style.bottom = '{SCALE * browser.FOOT}px'")
     end = time.monotonic() + 20
-    while (shown := _number(browser.picture(page.locator("#stage").screenshot()))) != number:
+    while (shown := _read_frame_number(browser.decode_picture(page.locator("#stage").screenshot()))) != number:
         assert time.monotonic() < end, f"expected frame {number} on the screen, received {shown}"
         page.wait_for_timeout(30)
     page.evaluate("layer.style.bottom = 0, new Promise((done) => setTimeout(done, 60))")
-    return classes(page)
+    return classify_stage(page)
 
 
-def sight(pixels: np.ndarray, notes: dict[str, list]) -> Sight:
+def judge(pixels: np.ndarray, notes: dict[str, list]) -> Screenshot:
     """What the screenshot shows, judged by what was noted up to then; times in milliseconds."""
-    frame, mask = _number(pixels), _mask(pixels)
+    frame, mask = _read_frame_number(pixels), _read_mask_number(pixels)
     waits = np.diff(notes["repaints"], prepend=notes["repaints"][0])
-    announced, chosen = _numbered(notes["announced"]), _numbered(notes["chosen"])
-    come = max((at for number, at in chosen if _apart(number, mask) == 0), default=0.0)
-    due = max((at for number, at in announced if _apart(number, frame) == 0), default=0.0)
-    late = _overdue(announced, frame, come), _overdue(chosen, mask, due)
-    return Sight(frame, _apart(mask, frame), bool(waits.max() <= WAIT_MS) and not any(late))
+    announced, chosen = _to_numbers(notes["announced"]), _to_numbers(notes["chosen"])
+    come = max((at for number, at in chosen if _count_apart(number, mask) == 0), default=0.0)
+    due = max((at for number, at in announced if _count_apart(number, frame) == 0), default=0.0)
+    late = _is_overdue(announced, frame, come), _is_overdue(chosen, mask, due)
+    return Screenshot(frame, _count_apart(mask, frame), bool(waits.max() <= WAIT_MS) and not any(late))
 
 
-def _numbered(times: list[tuple[float, float]]) -> list[tuple[int, float]]:
+def _to_numbers(times: list[tuple[float, float]]) -> list[tuple[int, float]]:
     return [(round(ms * browser.RATE / 1000), at) for ms, at in times]
 
 
-def _overdue(told: list[tuple[int, float]], shown: int, moment: float) -> bool:
-    """Whether a newer one than is shown was told of before the moment."""
-    before = [number for number, at in told if at <= moment]
-    return bool(before) and _apart(before[-1], shown) > 0
+def _is_overdue(times: list[tuple[int, float]], shown: int, moment: float) -> bool:
+    """Whether a newer one than is shown was known before the moment."""
+    before = [number for number, at in times if at <= moment]
+    return bool(before) and _count_apart(before[-1], shown) > 0
 
 
-def _apart(one: int, other: int) -> int:
+def _count_apart(one: int, other: int) -> int:
     """How many frames one is ahead of the other; the box is at the same place in both scenes."""
     half = browser.CUT // 2
     return (one - other + half) % browser.CUT - half
 
 
-def _mask(pixels: np.ndarray) -> int:
+def _read_mask_number(pixels: np.ndarray) -> int:
     """The number of the mask that comments are cut out by, from the first scene."""
-    seen = _classes(pixels)
+    seen = _classify(pixels)
     assert np.all(seen[30] == 1), "comments are missing outside the person"
     hole = np.flatnonzero(seen[180] != 1)
     assert abs(len(hole) - SCALE * browser.BOX[0]) <= 6, f"{len(hole)} pixels are cut out"
-    mask = round((hole[0] / SCALE - browser.box_left(0)) / browser.STEP)
-    assert abs(hole[0] - SCALE * browser.box_left(mask)) <= SCALE
+    mask = round((hole[0] / SCALE - browser.locate_box(0)) / browser.STEP)
+    assert abs(hole[0] - SCALE * browser.locate_box(mask)) <= SCALE
     return mask
 
 
-def _number(pixels: np.ndarray) -> int:
+def _read_frame_number(pixels: np.ndarray) -> int:
     """The frame's number, from the film's foot."""
     row = pixels[-SCALE * browser.FOOT // 2].astype(int)
     wide = row.shape[0] // browser.BITS
     return sum(int(row[wide * bit + wide // 2, 2] > 128) << bit for bit in range(browser.BITS))
 
 
-def _classes(pixels: np.ndarray) -> np.ndarray:
+def _classify(pixels: np.ndarray) -> np.ndarray:
     pixels = pixels.astype(int)
     comments = (pixels[..., 0] > 180) & (pixels[..., 1] < 120) & (pixels[..., 2] > 180)
     return np.where(pixels.min(-1) > 180, 2, np.where(comments, 1, 0))
