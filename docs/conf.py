@@ -1,13 +1,10 @@
 """How Sphinx builds the site; `scripts/docs` puts its pages together and starts it."""
 
-from importlib.metadata import version as version_of
-
 from sphinx.application import Sphinx
 
 project = "danmatte"
 author = "the danmatte authors"
 project_copyright = "the danmatte authors; Apache-2.0"
-release = version = version_of("danmatte")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 myst_heading_anchors = 3  # links to headings are checked as well
@@ -18,7 +15,6 @@ autodoc_class_signature = "mixed"
 python_use_unqualified_type_names = True
 
 html_theme = "furo"
-html_title = f"danmatte {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_theme_options = {"source_edit_link": "", "navigation_with_keys": False}

@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path, PurePosixPath
 
 from reference import TABLES
@@ -49,7 +50,9 @@ def main() -> int:
     except BrokenLinksError as error:
         print(error, file=sys.stderr)
         return 1
+    release = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-E", "-d", out / "doctrees"]
+    command += ["-D", f"release={release}", "-D", f"html_title=danmatte {release}"]
     code = subprocess.run([*command, out / "source", out / "html"], cwd=ROOT, check=False).returncode
     if code == 0:
         print(out / "html/index.html")
