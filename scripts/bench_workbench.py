@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import structs
 
 from danmatte.contract.measurement import Host, Measurement
-from danmatte_workbench import hardware, probing, source
+from danmatte_workbench import hardware, source
 from danmatte_workbench.artifact import Artifact
 from danmatte_workbench.benchmark.interleaved import Rounds, hold
 from danmatte_workbench.budget import IOU_DROP
@@ -18,7 +18,7 @@ from danmatte_workbench.configuration import configure
 from danmatte_workbench.dataset import SAMPLES, load
 from danmatte_workbench.experiment.answers import compare
 from danmatte_workbench.experiment.search import size_of
-from danmatte_workbench.graph import reshaping, surgery
+from danmatte_workbench.graph import probing, reshaping, surgery
 from danmatte_workbench.metrics import accuracy
 from danmatte_workbench.metrics.contender import Contender, cooked, published, stock
 from danmatte_workbench.recipe import RECIPES, Draft, read

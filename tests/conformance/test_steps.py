@@ -119,7 +119,7 @@ def test_the_same_input_gives_the_same_digest(done: Done) -> None:
 
 def test_the_target_can_be_read_and_runs(done: Done) -> None:
     assert openvino.describe(done.first.path) == done.first
-    compiled = openvino.compile_(done.first.path, configure(precision="f32"))
+    compiled = openvino.compile_file(done.first.path, configure(precision="f32"))
     assert len(compiled.inputs) == len(compiled.outputs) == 1
 
 
@@ -133,14 +133,14 @@ ALL_STEPS = """
 import sys
 from pathlib import Path
 from danmatte_workbench import dataset, recipe, source
-from danmatte_workbench.runtimes import openvino
+from danmatte_workbench.graph import conversion
 from danmatte_workbench.steps import StepContext, refine
 from danmatte_workbench.steps.base import build
 
 place, name = Path(sys.argv[1]), sys.argv[2]
 found = source.read(place / "graph/model.toml")
 if name == "second":  # whatever ran before in the process must not matter
-    openvino.convert(found.path, shape=found.shape)
+    conversion.convert(found.path, shape=found.shape)
 recipe = refine(recipe.read(recipe.RECIPES / "int8.toml"), found)
 artifact, _ = build(recipe, StepContext(found, dataset.load(place / "data")), place / name / "graph.xml")
 print(artifact.digest)

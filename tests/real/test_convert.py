@@ -26,10 +26,10 @@ def graph(request: pytest.FixtureRequest) -> Path:
 
 def test_the_fields_command_line_decides_as_tensorflow_does(graph: Path, tmp_path: Path) -> None:
     assert main(shlex.split(LINE.format(graph, tmp_path))) == 0
-    infer = openvino.runner(tmp_path / f"{graph.stem}.xml", configure(precision="f32"))
-    entry = tensorflow.node_feeding(graph, "0:MobilenetV2/Conv/Conv2D")
-    normalise = tensorflow.runner(graph, feed="ImageTensor:0", fetch=entry)
-    decide = tensorflow.runner(graph, feed="ImageTensor:0", fetch="ArgMax:0")
+    infer = openvino.make_runner(tmp_path / f"{graph.stem}.xml", configure(precision="f32"))
+    entry = tensorflow.find_feeding_tensor(graph, "0:MobilenetV2/Conv/Conv2D")
+    normalise = tensorflow.make_runner(graph, feed="ImageTensor:0", fetch=entry)
+    decide = tensorflow.make_runner(graph, feed="ImageTensor:0", fetch="ArgMax:0")
     agreeing, people = [], []
     for picture in frames(12):
         classes = decide(picture).reshape(513, 513)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from danmatte_workbench.configuration import configure
-from danmatte_workbench.graph import reshaping, surgery
+from danmatte_workbench.graph import conversion, reshaping, surgery
 from danmatte_workbench.runtimes import openvino, tensorflow
 from tests.real.resized_graphs import write_resized
 from tests.real.shared import PORTRAIT, default_graph, frames, needed
@@ -25,7 +25,7 @@ def graph(request: pytest.FixtureRequest) -> Path:
 
 
 def cut(graph: Path) -> openvino.ov.Model:
-    return openvino.cut(graph, inputs=PORT, output="ArgMax", shape=(1, *OWN, 3))
+    return conversion.cut(graph, inputs=PORT, output="ArgMax", shape=(1, *OWN, 3))
 
 
 def normalised(size: tuple[int, int]) -> np.ndarray:
@@ -38,20 +38,21 @@ def test_a_reshaped_graph_answers_what_tensorflow_answers_at_that_size(
     graph: Path, size: tuple[int, int], tmp_path: Path
 ) -> None:
     theirs = write_resized(graph, tmp_path / "resized.pb", before=OWN, after=size)
-    feed = tensorflow.node_feeding(graph, PORT)
+    feed = tensorflow.find_feeding_tensor(graph, PORT)
     picture = normalised(size)
     scores, classes = (
-        tensorflow.runner(theirs, feed=feed, fetch=name)(picture) for name in ("logits/semantic/BiasAdd:0", "ArgMax:0")
+        tensorflow.make_runner(theirs, feed=feed, fetch=name)(picture)
+        for name in ("logits/semantic/BiasAdd:0", "ArgMax:0")
     )
     model = cut(graph)
     assert reshaping.reshape(model, size) == OWN
-    decided = openvino.runner(openvino.save(model, tmp_path / "classes.xml").path, F32)(picture)
+    decided = openvino.make_runner(openvino.save(model, tmp_path / "classes.xml").path, F32)(picture)
     assert decided.shape == classes.shape == (1, *size)
     assert (decided == classes).mean() >= 0.9999
 
-    person = surgery.logits_head(cut(graph), 1)
+    person = surgery.replace_head(cut(graph), 1)
     reshaping.reshape(person, size)
-    answer = openvino.runner(openvino.save(person, tmp_path / "person.xml").path, F32)(picture)[..., 0]
+    answer = openvino.make_runner(openvino.save(person, tmp_path / "person.xml").path, F32)(picture)[..., 0]
     margin = scores[..., 1].astype(np.float64) - scores[..., 0]
     assert np.abs(answer - 1 / (1 + np.exp(-margin))).max() < 2e-3
 
@@ -59,10 +60,10 @@ def test_a_reshaped_graph_answers_what_tensorflow_answers_at_that_size(
 def test_speed_follows_the_area(graph: Path, tmp_path: Path) -> None:
     runs = []
     for number, size in enumerate((OWN, (289, 513))):
-        model = surgery.logits_head(cut(graph), 1)
+        model = surgery.replace_head(cut(graph), 1)
         reshaping.reshape(model, size)
         path = openvino.save(model, tmp_path / f"{number}.xml").path
-        runs.append((openvino.runner(path, F32), normalised(size)))
+        runs.append((openvino.make_runner(path, F32), normalised(size)))
     seconds: list[list[float]] = [[], []]
     for _ in range(12):
         for (run, picture), taken in zip(runs, seconds, strict=True):

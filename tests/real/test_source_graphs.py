@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from danmatte_workbench import dataset, probing, source
+from danmatte_workbench import dataset, source
 from danmatte_workbench.configuration import configure
+from danmatte_workbench.graph import probing
 from danmatte_workbench.metrics.contender import cooked, stock
 from danmatte_workbench.recipe import RECIPES, read
 from danmatte_workbench.runtimes import openvino, tensorflow
@@ -63,8 +64,8 @@ def test_the_person_is_where_the_logits_say(graph: Path, tmp_path: Path) -> None
     artifact, _ = build(
         refine(read(RECIPES / "float.toml"), found), StepContext(found, bundled), tmp_path / "graph.xml"
     )
-    infer = openvino.runner(artifact.path, configure(precision="f32"))
-    logits = tensorflow.runner(graph, feed=found.picture, fetch="logits/semantic/BiasAdd:0")
+    infer = openvino.make_runner(artifact.path, configure(precision="f32"))
+    logits = tensorflow.make_runner(graph, feed=found.picture, fetch="logits/semantic/BiasAdd:0")
     for picture in frames(4):
         scores = logits(picture)[0].astype(np.float64)
         margin = scores[..., 1] - scores[..., 0]

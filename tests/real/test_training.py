@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from danmatte_workbench.runtimes import tensorflow
+from danmatte_workbench.runtimes import tflite
 from danmatte_workbench.training.deeplab import architecture, fit, initialise
 from danmatte_workbench.training.deeplab.augment import FULL_WEIGHT
 from danmatte_workbench.training.deeplab.fit import Stage, run_stage
@@ -18,7 +18,7 @@ from tests.workbench import tiny
 
 @pytest.fixture(scope="module")
 def weights() -> dict[str, initialise.Weights]:
-    return initialise.dequantize(tensorflow.read_tflite(needed(OFFICIAL)))
+    return initialise.dequantize(tflite.read_tensors(needed(OFFICIAL)))
 
 
 @pytest.mark.slow

@@ -53,7 +53,7 @@ def test_a_batch_answers_the_same_and_mixed_pictures_do_not(graph: Path) -> None
     assert same(alone, many)
     assert not same(alone, many[::-1])
     assert not same(alone, [answer[..., :1, :] for answer in many])
-    assert openvino.runner(graph, ONE)(PICTURES[3]) == pytest.approx(alone[3], abs=1e-5)
+    assert openvino.make_runner(graph, ONE)(PICTURES[3]) == pytest.approx(alone[3], abs=1e-5)
 
 
 def test_kernels_are_of_instruction_sets_that_this_cpu_has(graph: Path) -> None:

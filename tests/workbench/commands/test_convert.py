@@ -27,8 +27,8 @@ def test_the_fields_command_line_gives_the_cut(plain: Source, tmp_path: Path) ->
     converted(FIELD, plain.path, tmp_path)
     artifact = openvino.describe(tmp_path / "frozen_inference_graph.xml")
     assert [(port.shape, port.dtype) for port in artifact.inputs] == [((1, 65, 65, 3), "f32")]
-    infer = openvino.runner(artifact.path, configure(precision="f32"))
-    stock = tensorflow.runner(plain.path, feed=plain.picture, fetch="ArgMax:0")
+    infer = openvino.make_runner(artifact.path, configure(precision="f32"))
+    stock = tensorflow.make_runner(plain.path, feed=plain.picture, fetch="ArgMax:0")
     pixels = tiny.scene(1, 65, 65)[0][None]
     answer = infer(pixels.astype(np.float32) / 127.5 - 1).reshape(65, 65)
     assert (answer == stock(pixels)[0]).mean() >= 0.999

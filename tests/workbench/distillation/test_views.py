@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from danmatte_workbench.dataset import BACKGROUND, IGNORE, PERSON, Sample
-from danmatte_workbench.distillation.views import Views, believed
+from danmatte_workbench.distillation.views import ViewSampler, mix_truth
 
 
 def frame(*, truth: bool) -> Sample:
@@ -16,7 +16,7 @@ def frame(*, truth: bool) -> Sample:
 
 
 def test_pictures_and_masks_stay_together() -> None:
-    views = Views((frame(truth=True),), (65, 97), 0.7)
+    views = ViewSampler((frame(truth=True),), (65, 97), 0.7)
     for seed in range(20):
         view = views(np.random.default_rng(seed))
         assert view.picture.shape == (1, 65, 97, 3)
@@ -28,12 +28,12 @@ def test_pictures_and_masks_stay_together() -> None:
 
 
 def test_frames_without_masks_say_nothing() -> None:
-    view = Views((frame(truth=False),), (65, 65), 0.7)(np.random.default_rng(0))
+    view = ViewSampler((frame(truth=False),), (65, 65), 0.7)(np.random.default_rng(0))
     assert (view.truth == IGNORE).all()
 
 
 def test_the_same_draw_gives_the_same_view() -> None:
-    views = Views((frame(truth=True),), (65, 65), 0.7)
+    views = ViewSampler((frame(truth=True),), (65, 65), 0.7)
     first, second = (views(np.random.default_rng(3)) for _ in range(2))
     assert (first.picture == second.picture).all()
 
@@ -43,8 +43,8 @@ def test_what_is_known_is_mixed_into_what_is_believed() -> None:
     truth[:, 32:] = PERSON
     truth[40:] = IGNORE
     belief = np.full((17, 17), 0.4, np.float32)
-    mixed = believed(truth, belief, 0.5)
+    mixed = mix_truth(truth, belief, 0.5)
     assert mixed[2, 2] == pytest.approx(0.2, abs=0.01)
     assert mixed[2, 14] == pytest.approx(0.7, abs=0.01)
     assert mixed[15, 14] == pytest.approx(0.4)
-    assert believed(truth, belief, 0.0) == pytest.approx(belief)
+    assert mix_truth(truth, belief, 0.0) == pytest.approx(belief)

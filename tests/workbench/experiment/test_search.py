@@ -19,7 +19,7 @@ from danmatte_workbench.runtimes import openvino
 def test_every_plan_is_a_recipe_that_exists_in_a_precision_that_this_machine_has(effort: str) -> None:
     for plan in search.plan(effort).plans:
         assert read(RECIPES / f"{plan.recipe}.toml").steps
-        assert plan.configuration.precision in openvino.precisions()
+        assert plan.configuration.precision in openvino.list_precisions()
         assert plan.configuration.threads == count_cores()
 
 

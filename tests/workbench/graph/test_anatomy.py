@@ -24,29 +24,29 @@ PADDED = chain(
 
 
 def test_the_first_convolution_begins_at_the_padding_for_it() -> None:
-    assert PADDED.first_convolution("x") == "0:pad"
-    assert PADDED.feeder("0:pad") == "cast"
+    assert PADDED.find_first_convolution("x") == "0:pad"
+    assert PADDED.find_feeder("0:pad") == "cast"
 
 
 def test_the_feeder_is_seen_through_transposes() -> None:
     found = chain(("x", "Parameter", ()), ("t", "Transpose", ("x", "o")), ("c", "Convolution", ("t", "w")))
-    assert (found.first_convolution("x"), found.feeder("0:c")) == ("0:c", "x")
+    assert (found.find_first_convolution("x"), found.find_feeder("0:c")) == ("0:c", "x")
 
 
 def test_the_ends_are_what_nobody_uses_and_might_answer() -> None:
-    assert PADDED.ends() == ("answer",)
-    assert PADDED.decision() == "pick"
+    assert PADDED.find_ends() == ("answer",)
+    assert PADDED.find_decision() == "pick"
 
 
 def test_a_choice_that_is_convolved_further_is_no_decision() -> None:
     found = chain(("x", "Parameter", ()), ("t", "TopK", ("x",)), ("c", "Convolution", ("t", "w")))
-    assert found.decision() is None
+    assert found.find_decision() is None
 
 
 def test_a_picture_that_reaches_no_convolution_has_none() -> None:
-    assert chain(("x", "Parameter", ()), ("m", "MatMul", ("x", "w"))).first_convolution("x") is None
+    assert chain(("x", "Parameter", ()), ("m", "MatMul", ("x", "w"))).find_first_convolution("x") is None
 
 
 def test_an_unknown_port_is_a_key_error() -> None:
     with pytest.raises(KeyError):
-        PADDED.feeder("0:nothing")
+        PADDED.find_feeder("0:nothing")

@@ -6,7 +6,7 @@ import pytest
 from openvino import opset13 as ops
 
 from danmatte_workbench.errors import InputError
-from danmatte_workbench.graph.batching import batched, mend
+from danmatte_workbench.graph.batching import remove_squeeze_pairs, set_batch
 
 SIDE = 8
 
@@ -48,7 +48,7 @@ def answered(model: ov.Model, pictures: np.ndarray) -> np.ndarray:
 def test_a_batch_answers_as_its_pictures_do_one_by_one(made: object, mended: bool) -> None:
     pictures = np.random.default_rng(2).integers(0, 256, (3, SIDE, SIDE, 3), np.uint8)
     alone = np.concatenate([answered(made(), picture[None]) for picture in pictures])
-    model, had_to_be = batched(made(), 3)
+    model, had_to_be = set_batch(made(), 3)
     assert had_to_be is mended
     assert list(model.input(0).shape) == [3, SIDE, SIDE, 3]
     np.testing.assert_allclose(answered(model, pictures), alone, rtol=1e-4, atol=1e-4)
@@ -56,30 +56,30 @@ def test_a_batch_answers_as_its_pictures_do_one_by_one(made: object, mended: boo
 
 def test_a_batch_of_one_is_the_graph_as_it_is() -> None:
     model = single()
-    assert batched(model, 1) == (model, False)
+    assert set_batch(model, 1) == (model, False)
 
 
 def test_a_graph_for_single_pictures_says_where_it_does_not_fit() -> None:
     with pytest.raises(InputError, match="can't be reshaped to a batch of 2: at 'Transpose"):
-        batched(single(), 2)
+        set_batch(single(), 2)
 
 
 def test_mending_takes_out_identities_only() -> None:
     model = pooled()
     pictures = np.random.default_rng(3).integers(0, 256, (1, SIDE, SIDE, 3), np.uint8)
     before = answered(model, pictures)
-    assert mend(model) == 1
+    assert remove_squeeze_pairs(model) == 1
     assert "Unsqueeze" not in [node.get_type_name() for node in model.get_ops()]
     np.testing.assert_allclose(answered(model, pictures), before, rtol=1e-5)
-    assert mend(single()) == 0
+    assert remove_squeeze_pairs(single()) == 0
 
 
 def test_axes_count_from_the_end_too() -> None:
-    assert mend(pooled(axes=(-4, -2, -1))) == 1
+    assert remove_squeeze_pairs(pooled(axes=(-4, -2, -1))) == 1
 
 
 def test_other_axes_are_no_identity() -> None:
     picture, features = convolved()
     mean = ops.reduce_mean(features, np.array([2, 3]), keep_dims=True)
     turned = ops.unsqueeze(ops.squeeze(mean, np.array([0, 2, 3])), np.array([1, 2, 3]))
-    assert mend(ov.Model([ops.result(turned)], [picture], "turned")) == 0
+    assert remove_squeeze_pairs(ov.Model([ops.result(turned)], [picture], "turned")) == 0

@@ -9,7 +9,7 @@ from danmatte_workbench.artifact import Artifact, Port
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import InputError, MachineError
 from danmatte_workbench.metrics.profile import Layer, beside, inputs, profile, shares
-from danmatte_workbench.runtimes.layer_times import computed_in
+from danmatte_workbench.runtimes.profiling import read_precision
 from tests.workbench import tiny
 from tests.workbench.conftest import Build
 
@@ -40,7 +40,7 @@ def test_precisions_are_those_that_layers_compute_in(built: Build) -> None:
 
 
 def test_the_compiled_graph_says_what_it_computes_in(built: Build) -> None:
-    assert computed_in(built(tiny.PLAIN).path, F32) == "f32"
+    assert read_precision(built(tiny.PLAIN).path, F32) == "f32"
 
 
 def test_shares_add_up_and_come_in_order() -> None:

@@ -5,7 +5,7 @@ import openvino as ov
 import pytest
 from openvino import opset13 as ops
 
-from danmatte_workbench.pruning.channels import Map, keep
+from danmatte_workbench.pruning.channels import ChannelMap, keep_channels
 
 
 def convolution(features: ov.Node, outputs: int, name: str, *, kernel: int = 1) -> ov.Node:
@@ -39,7 +39,7 @@ def network(*, last_kernel: int = 1) -> ov.Model:
 
 
 def widths(model: ov.Model) -> dict[tuple[str, ...], int]:
-    return {tuple(sorted(space.makers)): space.width for space in Map(model).spaces().values()}
+    return {tuple(sorted(space.makers)): space.width for space in ChannelMap(model).find_prunable().values()}
 
 
 def test_residual_sums_and_pooled_branches_tie_their_makers_together() -> None:
@@ -66,21 +66,22 @@ def test_channels_that_an_unknown_operation_reads_stay() -> None:
 def test_what_is_kept_computes_what_it_did() -> None:
     """Channels whose mixers' weights are zero are taken out of every space; the answer stays the same."""
     model = network()
-    chart = Map(model)
+    channels = ChannelMap(model)
     rng = np.random.default_rng(0)
     kept = {
-        number: np.sort(rng.permutation(space.width)[: space.width // 2]) for number, space in chart.spaces().items()
+        number: np.sort(rng.permutation(space.width)[: space.width // 2])
+        for number, space in channels.find_prunable().items()
     }
     nodes = {node.get_friendly_name(): node for node in model.get_ordered_ops()}
-    for name in {name for space in chart.spaces().values() for name in space.mixers}:
+    for name in {name for space in channels.find_prunable().values() for name in space.mixers}:
         kernel = nodes[name].input_value(1).get_node().get_data()
         mask = np.zeros(kernel.shape[1], bool)
-        mask[chart.columns(chart.input_lane(name), kept)] = True
+        mask[channels.select_columns(channels.get_input_lane(name), kept)] = True
         constant = ops.constant(np.ascontiguousarray(kernel * mask[None, :, None, None]))
         nodes[name].input(1).replace_source_output(constant.output(0))
     picture = rng.normal(0, 1, (1, 3, 8, 8)).astype(np.float32)
     before = ov.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(picture)[0].copy()
-    keep(model, chart, kept)
+    keep_channels(model, channels, kept)
     after = ov.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(picture)[0]
     assert after == pytest.approx(before, abs=1e-5)
     assert nodes["deep"].get_output_shape(0)[1] == 6

@@ -4,7 +4,7 @@ import pytest
 
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import MachineError
-from danmatte_workbench.runtimes.devices import check_device, devices, is_cpu, properties
+from danmatte_workbench.runtimes.devices import check_device, is_cpu, list_devices, to_properties
 
 HERE = ("CPU", "GPU.0", "GPU.1")
 
@@ -55,7 +55,7 @@ def test_a_machine_without_devices_says_so() -> None:
 
 
 def test_the_cpu_of_this_machine_is_found_and_described() -> None:
-    found = {device.name: device for device in devices()}
+    found = {device.name: device for device in list_devices()}
     assert "FP32" in found["CPU"].capabilities
     assert found["CPU"].full_name
     check_device("CPU")
@@ -63,14 +63,14 @@ def test_the_cpu_of_this_machine_is_found_and_described() -> None:
 
 
 def test_threads_and_pinning_are_told_to_the_cpu_alone() -> None:
-    told = properties(configure(streams=2, threads=3), pinning=False)
+    told = to_properties(configure(streams=2, threads=3), pinning=False)
     assert (told["NUM_STREAMS"], told["INFERENCE_NUM_THREADS"], told["ENABLE_CPU_PINNING"]) == (2, 3, False)
-    other = properties(configure(device="HETERO:GPU,CPU", streams=2, threads=3), pinning=True)
+    other = to_properties(configure(device="HETERO:GPU,CPU", streams=2, threads=3), pinning=True)
     assert other == {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": 2}
 
 
 def test_what_is_left_to_the_plugin_is_not_told() -> None:
-    assert properties(configure()) == {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    assert to_properties(configure()) == {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
 
 
 @pytest.mark.parametrize(

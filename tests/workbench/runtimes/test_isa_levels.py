@@ -3,19 +3,27 @@
 import pytest
 
 from danmatte_workbench.errors import InputError
-from danmatte_workbench.runtimes.isa_levels import LEVELS, USUAL, Kernels, highest, missing, ordered, within
+from danmatte_workbench.runtimes.isa_levels import (
+    LEVELS,
+    USUAL,
+    Kernels,
+    find_highest,
+    is_within,
+    list_missing,
+    sort_levels,
+)
 
 ZEN4 = ("avx2", "avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512_vnni", "avx512_bf16")
 
 
 def test_levels_come_oldest_first() -> None:
-    assert ordered(["AVX512_CORE", "AVX2"]) == ["AVX2", "AVX512_CORE"]
-    assert ordered(USUAL) == list(USUAL)
+    assert sort_levels(["AVX512_CORE", "AVX2"]) == ["AVX2", "AVX512_CORE"]
+    assert sort_levels(USUAL) == list(USUAL)
 
 
 def test_an_unknown_level_is_refused_with_the_nearest() -> None:
     with pytest.raises(InputError, match=r"received avx512_core_vni; did you mean 'AVX512_CORE_VNNI'\?"):
-        ordered(["avx512_core_vni"])
+        sort_levels(["avx512_core_vni"])
 
 
 @pytest.mark.parametrize(
@@ -23,7 +31,7 @@ def test_an_unknown_level_is_refused_with_the_nearest() -> None:
     [("AVX2", ()), ("AVX512_CORE_BF16", ()), ("AVX512_CORE_AMX", ("amx_bf16", "amx_int8", "amx_tile"))],
 )
 def test_what_a_cpu_lacks_is_named(level: str, lacks: tuple[str, ...]) -> None:
-    assert missing(level, ZEN4) == lacks
+    assert list_missing(level, ZEN4) == lacks
 
 
 @pytest.mark.parametrize(
@@ -36,7 +44,7 @@ def test_what_a_cpu_lacks_is_named(level: str, lacks: tuple[str, ...]) -> None:
     ],
 )
 def test_the_highest_level_is_the_newest_that_lacks_nothing(features: tuple[str, ...], level: str | None) -> None:
-    assert highest(features) == level
+    assert find_highest(features) == level
 
 
 @pytest.mark.parametrize(
@@ -49,20 +57,20 @@ def test_the_highest_level_is_the_newest_that_lacks_nothing(features: tuple[str,
     ],
 )
 def test_a_family_of_kernels_fits_a_level_or_is_newer(kernels: str, level: str, fits: bool) -> None:
-    assert within(kernels, level) is fits
+    assert is_within(kernels, level) is fits
 
 
 def test_a_level_that_heavy_layers_ignore_is_not_honoured_and_said() -> None:
     kernels = Kernels({"avx2": 60, "avx512": 8}, {"avx2": 3}, {})
-    assert (kernels.newest, kernels.honour("AVX2"), kernels.honour("AVX512_CORE")) == ("avx512", False, True)
-    assert kernels.remarks("AVX2") == ["not heeded: 8 of 68 heavy layers run in avx512"]
+    assert (kernels.newest, kernels.honours("AVX2"), kernels.honours("AVX512_CORE")) == ("avx512", False, True)
+    assert kernels.describe_newer("AVX2") == ["not heeded: 8 of 68 heavy layers run in avx512"]
 
 
 def test_light_layers_are_remarked_on_and_forgiven() -> None:
     kernels = Kernels({"avx2": 68}, {"avx512": 2}, {})
-    assert kernels.honour("AVX2")
-    assert kernels.remarks("AVX2") == ["2 light layers stay in avx512"]
+    assert kernels.honours("AVX2")
+    assert kernels.describe_newer("AVX2") == ["2 light layers stay in avx512"]
 
 
 def test_a_plugin_that_says_nothing_honours_nothing() -> None:
-    assert not Kernels({}, {}, {}).honour("AVX2")
+    assert not Kernels({}, {}, {}).honours("AVX2")

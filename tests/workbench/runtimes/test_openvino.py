@@ -8,6 +8,7 @@ import pytest
 from danmatte_workbench.artifact import Artifact
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import InputError, MachineError
+from danmatte_workbench.graph import conversion
 from danmatte_workbench.runtimes import openvino, tensorflow
 from danmatte_workbench.source import Source
 from tests.workbench import tiny
@@ -19,7 +20,7 @@ F32 = configure(precision="f32")
 
 def cut(source: Source, folder: Path, inputs: str = "", output: str = "") -> Artifact:
     """The source's own cut, or another one, saved."""
-    model = openvino.cut(
+    model = conversion.cut(
         source.path,
         inputs=inputs or source.port,
         output=output or source.node,
@@ -33,8 +34,8 @@ def cut(source: Source, folder: Path, inputs: str = "", output: str = "") -> Art
 )
 def test_the_cut_decides_as_tensorflow_does(describe: Describe, tmp_path: Path, wanted: Tiny) -> None:
     source = describe(wanted)
-    infer = openvino.runner(cut(source, tmp_path).path, F32)
-    stock = tensorflow.runner(source.path, feed=source.picture, fetch=f"{source.node}:0")
+    infer = openvino.make_runner(cut(source, tmp_path).path, F32)
+    stock = tensorflow.make_runner(source.path, feed=source.picture, fetch=f"{source.node}:0")
     agreeing = []
     for seed in range(8):
         pixels = tiny.scene(seed, *source.size)[0][None]
@@ -88,7 +89,7 @@ def test_a_cut_that_leaves_another_input_open_is_refused(tmp_path: Path) -> None
     path = tmp_path / "open.pb"
     path.write_bytes(graph.as_graph_def().SerializeToString())
     with pytest.raises(InputError, match=r"open\.pb: from 0:Conv to ArgMax it needs .*ImageTensor"):
-        openvino.cut(path, inputs="0:Conv", output="ArgMax", shape=(1, 16, 16, 3))
+        conversion.cut(path, inputs="0:Conv", output="ArgMax", shape=(1, 16, 16, 3))
 
 
 @pytest.mark.parametrize("content", [b"", b"hello, I am no graph", b"\x00" * 100, bytes(range(256)) * 40])
@@ -96,9 +97,9 @@ def test_what_is_no_graph_is_an_input_error(tmp_path: Path, content: bytes) -> N
     path = tmp_path / "no.pb"
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"no\.pb"):
-        openvino.cut(path, inputs="0:a", output="b", shape=(1, 9, 9, 3))
+        conversion.cut(path, inputs="0:a", output="b", shape=(1, 9, 9, 3))
     with pytest.raises(InputError, match=r"no\.pb"):
-        openvino.convert(path, shape=(1, 9, 9, 3))
+        conversion.convert(path, shape=(1, 9, 9, 3))
 
 
 def test_what_is_no_ir_is_an_input_error(tmp_path: Path) -> None:
@@ -123,7 +124,7 @@ def test_a_saved_graph_keeps_its_float32_weights(plain: Source, tmp_path: Path) 
 def test_a_pipeline_answers_every_picture(built: Build) -> None:
     pictures = [tiny.scene(seed, 65, 65)[0][None] for seed in range(20)]
     artifact = built(tiny.PLAIN)
-    infer = openvino.runner(artifact.path, F32)
+    infer = openvino.make_runner(artifact.path, F32)
     answers: list[float] = []
     pipeline = openvino.Pipeline(artifact.path, configure(hint="throughput", precision="f32", infer_requests=3))
     made_on_the_way = (picture.copy() for picture in pictures)  # nobody but the pipeline keeps them
@@ -133,4 +134,4 @@ def test_a_pipeline_answers_every_picture(built: Build) -> None:
 
 def test_a_device_that_is_not_there_is_the_machines_fault(built: Build) -> None:
     with pytest.raises(MachineError, match=r"NOSUCH can't run graph\.xml"):
-        openvino.runner(built(tiny.PLAIN).path, configure(device="NOSUCH"))
+        openvino.make_runner(built(tiny.PLAIN).path, configure(device="NOSUCH"))

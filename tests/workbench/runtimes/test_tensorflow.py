@@ -6,22 +6,27 @@ import numpy as np
 import pytest
 
 from danmatte_workbench.errors import InputError
+from danmatte_workbench.graph.anatomy import Anatomy
 from danmatte_workbench.runtimes import tensorflow
+from danmatte_workbench.runtimes.frozen import read_graph
 from danmatte_workbench.source import Source
 from tests.workbench import tiny
 
 
 def test_the_picture_the_first_convolution_and_the_decision_are_found(plain: Source) -> None:
-    found = tensorflow.anatomy(plain.path)
-    assert [node.name for node in found.of_kind({"Placeholder"})] == ["ImageTensor"]
-    assert (found.first_convolution("ImageTensor"), found.decision()) == ("0:MobilenetV2/Conv/Conv2D", "ArgMax")
-    assert tensorflow.static_shape(plain.path, "ImageTensor") == (1, -1, -1, 3)
+    found = Anatomy.from_tensorflow(plain.path)
+    assert [node.name for node in found.find_kinds({"Placeholder"})] == ["ImageTensor"]
+    assert (found.find_first_convolution("ImageTensor"), found.find_decision()) == (
+        "0:MobilenetV2/Conv/Conv2D",
+        "ArgMax",
+    )
+    assert tensorflow.read_static_shape(plain.path, "ImageTensor") == (1, -1, -1, 3)
     assert not tensorflow.takes_floats(plain.path, "ImageTensor")
-    assert {node.name for node in found.nodes} == set(tensorflow.node_names(plain.path))
+    assert {node.name for node in found.nodes} == {name for name, _, _ in tensorflow.read_nodes(plain.path)}
 
 
 def test_a_graph_runs_from_pixels_to_classes(plain: Source) -> None:
-    run = tensorflow.runner(plain.path, feed=plain.picture, fetch=plain.answer)
+    run = tensorflow.make_runner(plain.path, feed=plain.picture, fetch=plain.answer)
     pixels, truth = tiny.scene(3)
     answer = run(pixels[None])
     assert answer.shape == (1, 96, 128)
@@ -32,26 +37,26 @@ def test_a_graph_runs_from_pixels_to_classes(plain: Source) -> None:
 def test_what_is_no_graph_is_an_input_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "no.pb").write_bytes(content)
     with pytest.raises(InputError, match=r"no\.pb: isn't a frozen TensorFlow graph"):
-        tensorflow.read_graph(tmp_path / "no.pb")
+        read_graph(tmp_path / "no.pb")
 
 
 def test_a_folder_without_files_is_no_graph(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="can't be read"):
-        tensorflow.read_graph(tmp_path)
+        read_graph(tmp_path)
 
 
 @pytest.mark.parametrize(("feed", "fetch"), [("Nothing:0", "ArgMax:0"), ("ImageTensor:0", "Nothing:0")])
 def test_an_unknown_tensor_is_an_input_error(plain: Source, feed: str, fetch: str) -> None:
     with pytest.raises(InputError, match="Nothing"):
-        tensorflow.runner(plain.path, feed=feed, fetch=fetch)(np.zeros(plain.shape, np.uint8))
+        tensorflow.make_runner(plain.path, feed=feed, fetch=fetch)(np.zeros(plain.shape, np.uint8))
 
 
 def test_a_picture_of_the_wrong_shape_is_an_input_error(plain: Source) -> None:
-    run = tensorflow.runner(plain.path, feed=plain.picture, fetch=plain.answer)
+    run = tensorflow.make_runner(plain.path, feed=plain.picture, fetch=plain.answer)
     with pytest.raises(InputError, match=tiny.GRAPH):
         run(np.zeros((1, 5, 5, 4), np.uint8))
 
 
 def test_an_unknown_port_is_an_input_error(plain: Source) -> None:
     with pytest.raises(InputError, match="has no node Conv"):
-        tensorflow.node_feeding(plain.path, "0:Conv")
+        tensorflow.find_feeding_tensor(plain.path, "0:Conv")

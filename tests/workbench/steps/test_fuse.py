@@ -8,8 +8,8 @@ import pytest
 
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.dataset import IGNORE
-from danmatte_workbench.distillation import distillation, student
-from danmatte_workbench.distillation.views import View
+from danmatte_workbench.distillation import student, teaching
+from danmatte_workbench.distillation.views import LabelledView
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.graph import fusing
 from danmatte_workbench.runtimes import openvino
@@ -23,10 +23,10 @@ def graph(folder: Path) -> ov.Model:
     return openvino.read(blocks.write(folder / "graph.xml").path)
 
 
-def view(rng: np.random.Generator) -> View:
+def view(rng: np.random.Generator) -> LabelledView:
     small = rng.integers(0, 256, (1, 9, 9, 3), np.uint8)
     picture = np.ascontiguousarray(small.repeat(8, axis=1).repeat(8, axis=2)[:, :65, :65])
-    return View(picture, np.full((65, 65), IGNORE, np.uint8))
+    return LabelledView(picture, np.full((65, 65), IGNORE, np.uint8))
 
 
 def kinds(model: ov.Model) -> list[str]:
@@ -34,7 +34,7 @@ def kinds(model: ov.Model) -> list[str]:
 
 
 def values(model: ov.Model, names: list[str], picture: np.ndarray) -> list[np.ndarray]:
-    run = ov.compile_model(fusing.part(model.clone(), names), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    run = ov.compile_model(fusing.extract_nodes(model.clone(), names), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     answers = run(picture)
     return [answers[number].copy() for number in range(len(names))]
 
@@ -43,7 +43,7 @@ def test_the_first_blocks_are_dense_and_the_rest_stays(tmp_path: Path) -> None:
     model = graph(tmp_path)
     pairs = fusing.fuse(model, (8, 24), (20,), 1)
     assert kinds(model) == ["Convolution"] * 6 + ["GroupConvolution"] + ["Convolution"] * 3
-    assert [pair.mine == pair.right for pair in pairs] == [False, True]  # the second ends in a sum that stays
+    assert [pair.student == pair.teacher for pair in pairs] == [False, True]  # the second ends in a sum that stays
     saved = openvino.save(model, tmp_path / "fused.xml")
     assert saved.outputs[0].shape == (1, 17, 17, 1)
 
@@ -52,21 +52,21 @@ def test_it_learns_what_the_blocks_gave(tmp_path: Path) -> None:
     model = graph(tmp_path)
     teacher = model.clone()
     pairs = fusing.fuse(model, (16, 32), (32,), 1)
-    pupil = fusing.part(model.clone(), [pair.mine for pair in pairs])
-    whole = fusing.part(teacher.clone(), [pair.right for pair in pairs])
-    plan = distillation.Lesson(300, 4, 0.5, 1.0, 0.0, 0.0, 1, answering=False)
+    smaller = fusing.extract_nodes(model.clone(), [pair.student for pair in pairs])
+    whole = fusing.extract_nodes(teacher.clone(), [pair.teacher for pair in pairs])
+    plan = teaching.Distillation(300, 4, 0.5, 1.0, 0.0, 0.0, 1, answering=False)
 
     def error() -> float:
         seen = view(np.random.default_rng(99)).picture
-        mine = values(model, [pair.mine for pair in pairs], seen)
-        right = values(teacher, [pair.right for pair in pairs], seen)
+        mine = values(model, [pair.student for pair in pairs], seen)
+        right = values(teacher, [pair.teacher for pair in pairs], seen)
         return float(np.mean([np.square(a - b).mean() / b.var() for a, b in zip(mine, right, strict=True)]))
 
     before = error()
-    weights, told = distillation.teach(pupil, whole, view, plan, None, pairs)
-    student.put(model, weights)
+    weights, note = teaching.teach(smaller, whole, view, plan, None, pairs)
+    student.write_weights(model, weights)
     assert error() < 0.4 * min(1.0, before)
-    assert told.startswith("300 lessons of 4 views, 2 inner maps")
+    assert note.startswith("300 steps of 4 views, 2 inner maps")
 
 
 def test_ends_of_blocks_are_found_again_in_a_fused_graph(tmp_path: Path) -> None:
@@ -74,15 +74,15 @@ def test_ends_of_blocks_are_found_again_in_a_fused_graph(tmp_path: Path) -> None
     teacher = model.clone()
     fusing.fuse(model, (8, 24), (20,), 1)
     fused = openvino.read(openvino.save(model, tmp_path / "fused.xml").path)
-    pairs = fusing.alike(fused, teacher)
+    pairs = fusing.pair_block_ends(fused, teacher)
     shapes = {node.get_friendly_name(): list(node.get_output_shape(0)) for node in teacher.get_ordered_ops()}
-    assert [shapes[pair.right] for pair in pairs] == [[1, 12, 17, 17], [1, 12, 17, 17], [1, 16, 17, 17]]
+    assert [shapes[pair.teacher] for pair in pairs] == [[1, 12, 17, 17], [1, 12, 17, 17], [1, 16, 17, 17]]
 
 
 def test_a_graph_of_a_larger_stride_has_some_of_the_places(tmp_path: Path) -> None:
     teacher = openvino.read(blocks.write(tmp_path / "fine.xml", stride=1).path)
     coarse = openvino.read(blocks.write(tmp_path / "coarse.xml", stride=2).path)
-    assert [pair.step for pair in fusing.alike(coarse, teacher)] == [1, 2, 2, 2]
+    assert [pair.step for pair in fusing.pair_block_ends(coarse, teacher)] == [1, 2, 2, 2]
 
 
 @pytest.mark.parametrize(("stem", "deep"), [((16, 32, 48), ()), ((16, 32), (8, 8, 8))])

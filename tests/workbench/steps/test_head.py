@@ -8,7 +8,7 @@ import pytest
 from danmatte.contract.grid import Grid
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import InputError
-from danmatte_workbench.graph import surgery
+from danmatte_workbench.graph import conversion, surgery
 from danmatte_workbench.runtimes import openvino, tensorflow
 from tests.workbench import tiny
 from tests.workbench.conftest import Build, Describe
@@ -20,8 +20,8 @@ WANTED = [tiny.PLAIN, tiny.VOC, tiny.BGR]
 @pytest.mark.parametrize("wanted", WANTED, ids=lambda wanted: wanted.name)
 def test_the_person_is_where_tensorflows_logits_say(built: Build, describe: Describe, wanted: Tiny) -> None:
     source = describe(wanted)
-    infer = openvino.runner(built(wanted).path, configure(precision="f32"))
-    logits = tensorflow.runner(source.path, feed=source.picture, fetch="logits/semantic/BiasAdd:0")
+    infer = openvino.make_runner(built(wanted).path, configure(precision="f32"))
+    logits = tensorflow.make_runner(source.path, feed=source.picture, fetch="logits/semantic/BiasAdd:0")
     for seed in range(6):
         pixels = tiny.scene(seed, *source.size)[0][None]
         scores = logits(pixels)[0].astype(np.float64)
@@ -55,11 +55,11 @@ def test_the_answer_is_one_probability_a_place(built: Build) -> None:
 
 def test_a_class_that_is_not_there_is_refused(built: Build, describe: Describe, tmp_path: Path) -> None:
     source = describe(tiny.PLAIN)
-    model = openvino.cut(source.path, inputs=source.port, output=source.node, shape=source.shape)
+    model = conversion.cut(source.path, inputs=source.port, output=source.node, shape=source.shape)
     with pytest.raises(InputError, match="class 15 isn't one of the graph's 2"):
-        surgery.logits_head(model, 15)
+        surgery.replace_head(model, 15)
 
 
 def test_a_graph_without_logits_is_refused(built: Build) -> None:
     with pytest.raises(InputError, match="found no logits: before the resizes stands Sigmoid"):
-        surgery.logits_head(openvino.read(built(tiny.PLAIN).path), 1)
+        surgery.replace_head(openvino.read(built(tiny.PLAIN).path), 1)

@@ -10,7 +10,7 @@ from openvino import opset13 as ops
 
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import InputError
-from danmatte_workbench.graph import preprocessing, reshaping, surgery
+from danmatte_workbench.graph import conversion, preprocessing, reshaping, surgery
 from danmatte_workbench.runtimes import openvino
 from danmatte_workbench.steps import Preprocess, StepContext
 from tests.workbench import tiny
@@ -23,10 +23,10 @@ F32 = configure(precision="f32")
 @pytest.mark.parametrize("wanted", [tiny.PLAIN, tiny.BGR], ids=lambda wanted: wanted.name)
 def test_pixels_give_what_normalised_floats_gave(describe: Describe, tmp_path: Path, wanted: Tiny) -> None:
     source = describe(wanted)
-    cut = openvino.cut(source.path, inputs=source.port, output=source.node, shape=source.shape)
-    floats = openvino.save(surgery.logits_head(cut, 1), tmp_path / "floats.xml").path
+    cut = conversion.cut(source.path, inputs=source.port, output=source.node, shape=source.shape)
+    floats = openvino.save(surgery.replace_head(cut, 1), tmp_path / "floats.xml").path
     model = openvino.read(floats)
-    preprocessing.take_pictures(model, colour=source.colour, mean=source.mean, scale=source.scale)
+    preprocessing.embed_normalisation(model, colour=source.colour, mean=source.mean, scale=source.scale)
     artifact = openvino.save(model, tmp_path / "pictures.xml")
     assert [(port.name, port.dtype, port.shape) for port in artifact.inputs] == [("image", "u8", (1, 65, 65, 3))]
 
@@ -34,20 +34,20 @@ def test_pixels_give_what_normalised_floats_gave(describe: Describe, tmp_path: P
     colours = pixels[..., ::-1] if wanted.colour == "BGR" else pixels
     normalised = ((colours - np.array(wanted.mean)) / np.array(wanted.scale)).astype(np.float32)
     f32 = configure(precision="f32")
-    expected = openvino.runner(floats, f32)(normalised)
-    assert np.abs(openvino.runner(artifact.path, f32)(pixels) - expected).max() < 1e-5
+    expected = openvino.make_runner(floats, f32)(normalised)
+    assert np.abs(openvino.make_runner(artifact.path, f32)(pixels) - expected).max() < 1e-5
 
 
 def test_a_graph_that_takes_no_picture_is_refused(describe: Describe) -> None:
     source = describe(tiny.PLAIN)
-    inner = openvino.cut(
+    inner = conversion.cut(
         source.path,
         inputs="0:logits/semantic/Conv2D",
         output="ArgMax",
         shape=(1, 33, 33, 2 * tiny.FEATURES),
     )
     with pytest.raises(InputError, match=r"expected an input of shape \(1, H, W, 3\), found \[1,33,33,16\]"):
-        preprocessing.take_pictures(inner, colour="RGB", mean=(0, 0, 0), scale=(1, 1, 1))
+        preprocessing.embed_normalisation(inner, colour="RGB", mean=(0, 0, 0), scale=(1, 1, 1))
 
 
 @pytest.mark.parametrize(
@@ -78,22 +78,22 @@ def applied(built: Build, describe: Describe, tmp_path: Path, pixels: str, *, ev
 
 def test_bgr_pictures_give_what_rgb_gave(built: Build, describe: Describe, tmp_path: Path) -> None:
     rgb, bgr = applied(built, describe, tmp_path, "BGR", even=False)
-    assert [preprocessing.accepted(openvino.read(path)) for path in (rgb, bgr)] == ["RGB", "BGR"]
+    assert [preprocessing.read_pixel_format(openvino.read(path)) for path in (rgb, bgr)] == ["RGB", "BGR"]
     picture = tiny.scene(3, 65, 65)[0][None]
-    difference = openvino.runner(rgb, F32)(picture) - openvino.runner(bgr, F32)(picture[..., ::-1].copy())
+    difference = openvino.make_runner(rgb, F32)(picture) - openvino.make_runner(bgr, F32)(picture[..., ::-1].copy())
     assert np.abs(difference).max() < 1e-6
 
 
 def test_nv12_frames_give_what_rgb_gave(built: Build, describe: Describe, tmp_path: Path) -> None:
     rgb, nv12 = applied(built, describe, tmp_path, "NV12", even=True)
     assert openvino.describe(nv12).inputs[0].shape == (1, 96, 96, 1)
-    assert preprocessing.accepted(openvino.read(nv12)) == "NV12"
+    assert preprocessing.read_pixel_format(openvino.read(nv12)) == "NV12"
     picture = tiny.scene(3, 64, 96)[0]
     planar = cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420)  # rows of Y, then all U, then all V
     chroma = planar[64:].reshape(2, -1)
     frame = np.concatenate([planar[:64].ravel(), chroma.T.ravel()]).reshape(1, 96, 96, 1)
     back = cv2.cvtColor(frame[0], cv2.COLOR_YUV2RGB_NV12)[None]
-    answers = openvino.runner(rgb, F32)(back) > 0.5, openvino.runner(nv12, F32)(frame) > 0.5
+    answers = openvino.make_runner(rgb, F32)(back) > 0.5, openvino.make_runner(nv12, F32)(frame) > 0.5
     assert answers[0].any()
     assert (answers[0] == answers[1]).mean() > 0.999
 
@@ -104,24 +104,24 @@ def test_nv12_of_odd_size_is_refused(built: Build, describe: Describe, tmp_path:
 
 
 def test_a_graph_turns_to_other_pictures_once(built: Build) -> None:
-    model = preprocessing.accept(openvino.read(built(tiny.PLAIN).path), "BGR")
+    model = preprocessing.set_pixel_format(openvino.read(built(tiny.PLAIN).path), "BGR")
     with pytest.raises(InputError, match="expected a graph that takes uint8 RGB"):
-        preprocessing.accept(model, "BGR")
+        preprocessing.set_pixel_format(model, "BGR")
 
 
 def test_channels_first_graphs_take_pictures_too(tmp_path: Path) -> None:
     floats = ops.parameter([1, 3, 8, 12], np.float32)
     model = ov.Model([ops.result(ops.reduce_mean(floats, np.array([2, 3])))], [floats], "means")
-    preprocessing.take_pictures(model, colour="BGR", mean=(1.0, 2.0, 3.0), scale=(2.0, 4.0, 8.0))
+    preprocessing.embed_normalisation(model, colour="BGR", mean=(1.0, 2.0, 3.0), scale=(2.0, 4.0, 8.0))
     artifact = openvino.save(model, tmp_path / "graph.xml")
     assert artifact.inputs[0].shape == (1, 8, 12, 3)
     pixels = np.broadcast_to(np.array([10, 20, 30], np.uint8), (1, 8, 12, 3)).copy()
     expected = [(30 - 1) / 2, (20 - 2) / 4, (10 - 3) / 8]
-    assert openvino.runner(artifact.path, F32)(pixels)[0] == pytest.approx(expected)
+    assert openvino.make_runner(artifact.path, F32)(pixels)[0] == pytest.approx(expected)
 
 
 def test_the_grid_stays_noted(built: Build) -> None:
     model = openvino.read(built(tiny.PLAIN).path)
     grid = surgery.read_grid(model)
     assert grid is not None
-    assert surgery.read_grid(preprocessing.accept(model, "BGR")) == grid
+    assert surgery.read_grid(preprocessing.set_pixel_format(model, "BGR")) == grid

@@ -39,15 +39,15 @@ def pruned(folder: Path, share: float, tried: int = 0) -> tuple[Path, Path, str]
 def test_repeated_channels_can_go_without_a_trace(tmp_path: Path, tried: int) -> None:
     whole, fewer, told = pruned(tmp_path, 0.6, tried)
     assert told.startswith("49 channels are 17,")
-    before, after = openvino.runner(whole, F32), openvino.runner(fewer, F32)
+    before, after = openvino.make_runner(whole, F32), openvino.make_runner(fewer, F32)
     for picture in pictures(1):
         assert np.abs(before(picture) - after(picture).copy()).max() < 5e-3
 
 
 def test_what_was_tried_counts_as_found_and_corrects_the_other_estimates() -> None:
-    corrected = pruning._corrected({1: 4.0, 2: 8.0, 3: 1.0, 4: 10.0}, {1: 1.0, 2: 4.0, 3: 0.1})
+    corrected = pruning.correct_estimates({1: 4.0, 2: 8.0, 3: 1.0, 4: 10.0}, {1: 1.0, 2: 4.0, 3: 0.1})
     assert corrected == pytest.approx({1: 1.0, 2: 4.0, 3: 0.1, 4: 2.5})
-    assert pruning._corrected({1: 4.0}, {}) == {1: 4.0}
+    assert pruning.correct_estimates({1: 4.0}, {}) == {1: 4.0}
 
 
 def test_channels_really_leave_the_graph(tmp_path: Path) -> None:

@@ -16,9 +16,8 @@ from openvino import opset13 as ops
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.graph import preprocessing
-from danmatte_workbench.quantization import nncf
-from danmatte_workbench.quantization.options import Choices
-from danmatte_workbench.runtimes import openvino
+from danmatte_workbench.quantization.options import QuantizationOptions
+from danmatte_workbench.runtimes import nncf, openvino
 from danmatte_workbench.source import Source
 from danmatte_workbench.steps import Quantize, StepContext
 from tests.workbench import inner, tiny
@@ -60,7 +59,7 @@ def noise(count: int = 4) -> list[np.ndarray]:
 def quantized(folder: Path, **fields: Any) -> tuple[Path, list[str]]:
     """The graph of inner channels quantized, and the kinds of its nodes' quantizers by what they follow."""
     model = openvino.read(inner.write(folder / "whole.xml").path)
-    made = nncf.quantize(model, noise(), Choices(**fields))
+    made = nncf.quantize(model, noise(), QuantizationOptions(**fields))
     quantizers = [node for node in made.get_ordered_ops() if node.get_type_name() == "FakeQuantize"]
     return openvino.save(made, folder / "made.xml").path, [node.get_friendly_name() for node in quantizers]
 
@@ -78,7 +77,7 @@ def test_every_choice_changes_the_graph(tmp_path: Path, fields: dict[str, Any]) 
     usual, _ = quantized(tmp_path / "usual")
     other, _ = quantized(tmp_path / "other", **fields)
     picture = noise()[0]
-    assert not np.array_equal(openvino.runner(usual, F32)(picture), openvino.runner(other, F32)(picture))
+    assert not np.array_equal(openvino.make_runner(usual, F32)(picture), openvino.make_runner(other, F32)(picture))
 
 
 def test_mixed_leaves_no_half_of_a_lopsided_range_empty(built: Build) -> None:
@@ -88,7 +87,7 @@ def test_mixed_leaves_no_half_of_a_lopsided_range_empty(built: Build) -> None:
         model = openvino.read(built(tiny.PLAIN).path)
         subtraction = next(node for node in model.get_ordered_ops() if node.get_type_name() == "Subtract")
         subtraction.input(1).replace_source_output(ops.constant(np.float32(90)).output(0))
-        made = nncf.quantize(model, [tiny.scene(1, 65, 65)[0][None]], Choices(preset=preset))
+        made = nncf.quantize(model, [tiny.scene(1, 65, 65)[0][None]], QuantizationOptions(preset=preset))
         quantizers = [node for node in made.get_ordered_ops() if node.get_type_name() == "FakeQuantize"]
         first = next(node for node in quantizers if node.input_value(0).get_node().get_type_name() == "Multiply")
         ends[preset] = float(first.input_value(1).get_node().get_data().min())
@@ -98,8 +97,8 @@ def test_mixed_leaves_no_half_of_a_lopsided_range_empty(built: Build) -> None:
 
 def test_accurate_bias_correction_and_channel_alignment_are_taken(tmp_path: Path) -> None:
     path, _ = quantized(tmp_path, bias_correction="accurate", channel_alignment=True)
-    whole = openvino.runner(tmp_path / "whole.xml", F32)(noise()[0])
-    assert np.abs(openvino.runner(path, F32)(noise()[0]) - whole).mean() < 0.05
+    whole = openvino.make_runner(tmp_path / "whole.xml", F32)(noise()[0])
+    assert np.abs(openvino.make_runner(path, F32)(noise()[0]) - whole).mean() < 0.05
 
 
 @pytest.mark.parametrize("scope", ["ignored_names", "ignored_patterns", "ignored_types"])
@@ -107,7 +106,7 @@ def test_what_is_ignored_stays_in_floating_point(tmp_path: Path, scope: str) -> 
     model = openvino.read(inner.write(tmp_path / "graph.xml").path)
     depthwise = next(node for node in model.get_ordered_ops() if node.get_type_name() == "GroupConvolution")
     word = "GroupConvolution" if scope == "ignored_types" else depthwise.get_friendly_name()
-    made = nncf.quantize(model, noise(), Choices(**{scope: (word,)}))
+    made = nncf.quantize(model, noise(), QuantizationOptions(**{scope: (word,)}))
     kinds = {
         node.get_type_name(): node.input_value(1).get_node().get_type_name()
         for node in made.get_ordered_ops()
@@ -146,15 +145,15 @@ def test_bytes_go_straight_into_the_first_convolution(built: Build) -> None:
 
 @pytest.mark.parametrize("wanted", [tiny.PLAIN, tiny.BGR], ids=lambda wanted: wanted.name)
 def test_masks_stay_when_bytes_are_fed(built: Build, wanted: tiny.Tiny) -> None:
-    exact = openvino.runner(built(wanted).path, F32)
-    bytes_fed = openvino.runner(built(wanted, "int8").path, F32)
+    exact = openvino.make_runner(built(wanted).path, F32)
+    bytes_fed = openvino.make_runner(built(wanted, "int8").path, F32)
     for seed in range(6):
         picture = tiny.scene(seed, 65, 65)[0][None]
         assert ((exact(picture) > 0.5) == (bytes_fed(picture) > 0.5)).mean() > 0.99
 
 
 def test_a_graph_that_takes_other_pictures_is_refused(built: Build, plain: Source, labelled, tmp_path: Path) -> None:
-    model = preprocessing.accept(openvino.read(built(tiny.PLAIN).path), "BGR")
+    model = preprocessing.set_pixel_format(openvino.read(built(tiny.PLAIN).path), "BGR")
     path = openvino.save(model, tmp_path / "bgr.xml").path
     with pytest.raises(InputError, match="expected a graph of uint8 RGB"):
         Quantize().apply(path, tmp_path / "graph.xml", StepContext(plain, labelled))

@@ -10,7 +10,7 @@ from openvino import opset13 as ops
 from danmatte.contract.grid import Grid
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import InputError
-from danmatte_workbench.graph import reshaping, surgery
+from danmatte_workbench.graph import conversion, reshaping, surgery
 from danmatte_workbench.runtimes import openvino
 from danmatte_workbench.source import Source
 from danmatte_workbench.steps import Reshape, Shrink, StepContext
@@ -23,11 +23,11 @@ LARGE, EVEN = Tiny(name="large", side=97), Tiny(name="even", side=64)
 
 
 def cut(source: Source) -> ov.Model:
-    return openvino.cut(source.path, inputs=source.port, output=source.node, shape=source.shape)
+    return conversion.cut(source.path, inputs=source.port, output=source.node, shape=source.shape)
 
 
 def answer(model: ov.Model, path: Path, values: np.ndarray) -> np.ndarray:
-    return openvino.runner(openvino.save(model, path).path, F32)(values).copy()
+    return openvino.make_runner(openvino.save(model, path).path, F32)(values).copy()
 
 
 @pytest.mark.parametrize("wanted", [LARGE, EVEN], ids=lambda wanted: wanted.name)
@@ -37,7 +37,7 @@ def test_a_reshaped_graph_is_the_one_exported_at_that_size(
 ) -> None:
     made, meant = cut(describe(tiny.PLAIN)), cut(describe(wanted))
     if head:
-        made, meant = surgery.logits_head(made, 1), surgery.logits_head(meant, 1)
+        made, meant = surgery.replace_head(made, 1), surgery.replace_head(meant, 1)
     assert reshaping.reshape(made, (wanted.side, wanted.side)) == (65, 65)
     values = np.random.default_rng(0).uniform(-1, 1, (1, wanted.side, wanted.side, 3)).astype(np.float32)
     ours, theirs = answer(made, tmp_path / "made.xml", values), answer(meant, tmp_path / "meant.xml", values)
@@ -47,7 +47,7 @@ def test_a_reshaped_graph_is_the_one_exported_at_that_size(
 
 
 def test_there_and_back_is_the_same_graph(describe: Describe, tmp_path: Path) -> None:
-    made, meant = (surgery.logits_head(cut(describe(tiny.PLAIN)), 1) for _ in range(2))
+    made, meant = (surgery.replace_head(cut(describe(tiny.PLAIN)), 1) for _ in range(2))
     reshaping.reshape(made, (49, 81))
     assert reshaping.reshape(made, (65, 65)) == (49, 81)
     values = np.random.default_rng(0).uniform(-1, 1, (1, 65, 65, 3)).astype(np.float32)
@@ -73,11 +73,11 @@ def test_the_noted_grid_moves_with_the_sizes(built: Build, describe: Describe, t
 def test_stride_and_shape_can_be_changed_in_any_order(describe: Describe, tmp_path: Path, size) -> None:
     first, second = cut(describe(tiny.PLAIN)), cut(describe(tiny.PLAIN))
     reshaping.reshape(first, size)
-    assert surgery.halve_resolution(first)[1] == tuple(-(-side // 4) for side in size)
-    surgery.halve_resolution(second)
+    assert surgery.double_stride(first)[1] == tuple(-(-side // 4) for side in size)
+    surgery.double_stride(second)
     reshaping.reshape(second, size)
     values = np.random.default_rng(0).uniform(-1, 1, (1, *size, 3)).astype(np.float32)
-    answers = [answer(surgery.logits_head(model, 1), tmp_path / "graph.xml", values) for model in (first, second)]
+    answers = [answer(surgery.replace_head(model, 1), tmp_path / "graph.xml", values) for model in (first, second)]
     assert np.abs(answers[0] - answers[1]).max() < 1e-6
 
 
@@ -157,7 +157,7 @@ def test_an_impossible_side_is_refused(side: object) -> None:
     ],
 )
 def test_a_part_of_a_size_lies_on_the_same_grid(size: tuple[int, int], share: float, part: tuple[int, int]) -> None:
-    assert reshaping.part_of(size, share) == part
+    assert reshaping.scale_size(size, share) == part
 
 
 def test_what_would_not_shrink_is_refused(built: Build, describe: Describe, tmp_path: Path) -> None:

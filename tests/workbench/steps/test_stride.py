@@ -7,7 +7,7 @@ import pytest
 
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import InputError
-from danmatte_workbench.graph import surgery
+from danmatte_workbench.graph import conversion, surgery
 from danmatte_workbench.runtimes import openvino
 from danmatte_workbench.source import Source
 from tests.workbench import tiny
@@ -16,23 +16,23 @@ from tests.workbench.conftest import Describe
 
 def logits(source: Source) -> openvino.ov.Model:
     """The graph from its first convolution to its logits, in the form in which steps read it."""
-    return openvino.cut(source.path, inputs=source.port, output="logits/semantic/BiasAdd", shape=source.shape)
+    return conversion.cut(source.path, inputs=source.port, output="logits/semantic/BiasAdd", shape=source.shape)
 
 
 def test_a_graph_brought_back_is_the_one_that_was_trained(describe: Describe, tmp_path: Path) -> None:
     """The tiny graph of stride 2 has the same weights as the one of stride 4."""
     fine, coarse = logits(describe(tiny.PLAIN)), logits(describe(tiny.COARSE))
-    assert surgery.halve_resolution(fine) == ((33, 33), (17, 17))
+    assert surgery.double_stride(fine) == ((33, 33), (17, 17))
     made, meant = (
         openvino.save(model, tmp_path / f"{name}.xml") for name, model in (("made", fine), ("meant", coarse))
     )
     assert made.outputs[0].shape == meant.outputs[0].shape == (1, 17, 17, 2)
     values = np.random.default_rng(0).uniform(-1, 1, (1, 65, 65, 3)).astype(np.float32)
     f32 = configure(precision="f32")
-    difference = openvino.runner(made.path, f32)(values) - openvino.runner(meant.path, f32)(values)
+    difference = openvino.make_runner(made.path, f32)(values) - openvino.make_runner(meant.path, f32)(values)
     assert np.abs(difference).max() < 1e-4
 
 
 def test_a_graph_that_traded_nothing_is_refused(describe: Describe) -> None:
     with pytest.raises(InputError, match="no stride was traded away"):
-        surgery.halve_resolution(logits(describe(tiny.COARSE)))
+        surgery.double_stride(logits(describe(tiny.COARSE)))

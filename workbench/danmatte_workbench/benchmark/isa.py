@@ -28,7 +28,7 @@ from danmatte_workbench.metrics import accuracy, agreement
 from danmatte_workbench.metrics.accuracy import Score, score
 from danmatte_workbench.metrics.contender import Contender
 from danmatte_workbench.processes.child import Child
-from danmatte_workbench.runtimes.isa_levels import USUAL, Kernels, highest, missing, ordered
+from danmatte_workbench.runtimes.isa_levels import USUAL, Kernels, find_highest, list_missing, sort_levels
 
 Meaning = Literal["person", "tensors"]
 Kind = Literal["scores", "masks", "tensors"]
@@ -87,7 +87,7 @@ def isa(
     contenders: IRs. data: all its frames are compared. Raises InputError for an unknown level, for a contender that
     isn't an IR, and for frames that can't be read.
     """
-    wanted, until = ordered(levels), time.monotonic() + budget_s
+    wanted, until = sort_levels(levels), time.monotonic() + budget_s
     kind: Kind = "tensors" if meaning == "tensors" else "scores" if data.labelled else "masks"
     points = []
     with ExitStack() as stack:
@@ -96,7 +96,7 @@ def isa(
             points.append(case.begin(stack.enter_context(case.child(NATIVE))))
             tell(str(points[-1]))
         for level in wanted:
-            if level == highest():
+            if level == find_highest():
                 tell(f"{level} is this CPU's highest: see {NATIVE}")
                 continue
             for case in cases:
@@ -169,14 +169,14 @@ class _Case:
     def at(self, level: str, until: float) -> IsaPoint:
         """What is known of that level, or can be measured before ``until``: no faster than native was."""
         name = self._work.contender.name
-        if lacks := missing(level):
+        if lacks := list_missing(level):
             return IsaPoint(level, name, note=f"skipped: this CPU has no {', '.join(lacks)}")
         if time.monotonic() + self._usual_s > until:
             return IsaPoint(level, name, note=f"not measured: it takes {self._usual_s:.0f} s, too few were left")
         try:
             with self.child(level) as child:
                 kernels: Kernels = child.ask("kernels", timeout_s=ANSWER_S)
-                return self._measured(level, child, kernels, kernels.remarks(level))
+                return self._measured(level, child, kernels, kernels.describe_newer(level))
         except WorkbenchError as error:
             return IsaPoint(level, name, note=str(error))
 
@@ -189,10 +189,10 @@ class _Case:
         speeds = [windows.throughput(self._host), windows.latency(self._host)]
         if child is not self._native:
             speeds.append(windows.ratio("ratio", self._host))
-        honoured = child is self._native or kernels.honour(level)
+        honoured = child is self._native or kernels.honours(level)
         remarks = remarks if windows.agreed else [*remarks, "windows disagree"]
         who = self._work.contender.name
-        effective = (highest() if child is self._native else None) or kernels.newest
+        effective = (find_highest() if child is self._native else None) or kernels.newest
         return IsaPoint(level, who, effective, (*speeds, *found), honoured, "; ".join(remarks))
 
     def _accuracy(self, child: Child) -> list[Measurement]:

@@ -12,9 +12,9 @@ import openvino as ov
 from danmatte.contract.configuration import Configuration
 from danmatte_workbench.benchmark.windows import Window
 from danmatte_workbench.errors import InputError, MachineError
-from danmatte_workbench.graph.batching import batched
+from danmatte_workbench.graph.batching import set_batch
 from danmatte_workbench.runtimes import openvino
-from danmatte_workbench.runtimes.devices import properties
+from danmatte_workbench.runtimes.devices import to_properties
 from danmatte_workbench.runtimes.isa_levels import FAMILIES, Kernels
 
 HEAVY = frozenset({"Convolution", "GroupConvolution", "Deconvolution", "FullyConnected", "MatMul"})
@@ -40,9 +40,9 @@ class Load:
         self._check(model, path, pictures)
         self._batch = configuration.batch
         self._inputs = _stacked(model, pictures, self._batch)
-        model, self.mended = batched(model, self._batch)
+        model, self.mended = set_batch(model, self._batch)
         try:
-            told = properties(configuration, pinning=pinning)
+            told = to_properties(configuration, pinning=pinning)
             self._compiled = ov.Core().compile_model(model, configuration.device, told)
         except RuntimeError as error:
             reason = (str(error).strip().splitlines() or ["OpenVINO gives no reason"])[-1]

@@ -57,17 +57,16 @@ def _converted(path: Path, names: tuple[str, str], shape: tuple[int, ...] | None
 
     The graph is an OpenVINO model; commands import no library to say so.
     """
-    from danmatte_workbench import probing
-    from danmatte_workbench.runtimes import openvino
+    from danmatte_workbench.graph import conversion, probing
 
     if AUTO not in names and shape is not None:
-        return openvino.cut(path, inputs=names[0], output=names[1], shape=shape), " … ".join(names)
-    found = probing.cut_of(path)
+        return conversion.cut(path, inputs=names[0], output=names[1], shape=shape), " … ".join(names)
+    found = probing.find_cut(path)
     shape = shape or (1, *found.size, 3)
     given = [own if name == AUTO else name for name, own in zip(names, (found.port, found.node), strict=True)]
     if given[1] is None:
-        return openvino.convert(path, shape=shape), f"whole, since it answers in {len(found.answers)} tensors"
-    return openvino.cut(path, inputs=str(given[0]), output=given[1], shape=shape), f"{given[0]} … {given[1]}"
+        return conversion.convert(path, shape=shape), f"whole, since it answers in {len(found.answers)} tensors"
+    return conversion.cut(path, inputs=str(given[0]), output=given[1], shape=shape), f"{given[0]} … {given[1]}"
 
 
 def _shape(text: str) -> tuple[int, ...]:

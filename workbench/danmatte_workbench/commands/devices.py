@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
         devices.check_device(arguments.device)
         print(f"{arguments.device} can be used")
         return 0
-    found, machine = devices.devices(), hardware()
+    found, machine = devices.list_devices(), hardware()
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     console.print(_table(found))
     console.print("\n".join(_lines(machine)), highlight=False, soft_wrap=True)

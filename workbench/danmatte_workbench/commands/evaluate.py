@@ -81,7 +81,8 @@ def _measure(scores: "list[Score]", host: "Host") -> "dict[str, Measurement]":
 
 
 def _contender(name: str, models: Path) -> "Contender":
-    from danmatte_workbench import probing, source
+    from danmatte_workbench import source
+    from danmatte_workbench.graph import probing
     from danmatte_workbench.metrics.contender import published, stock
 
     for folder in (models / name, Path(name)):

@@ -163,7 +163,8 @@ def _budget(arguments: argparse.Namespace, meaning: str, *, labelled: bool) -> "
 
 
 def _source(name: str) -> "Source":
-    from danmatte_workbench import probing, source
+    from danmatte_workbench import source
+    from danmatte_workbench.graph import probing
 
     described = source.find(name, source.models_folder())
     return source.read(described) if described else probing.inspect(Path(name))

@@ -58,12 +58,12 @@ def _profiled(
 ) -> "tuple[Layer, ...]":
     from danmatte_workbench.dataset import SAMPLES
     from danmatte_workbench.metrics.profile import inputs, profile
-    from danmatte_workbench.runtimes.layer_times import computed_in
+    from danmatte_workbench.runtimes.profiling import read_precision
 
     graph = _artifact(name)
     pictures = inputs(graph, arguments.data or SAMPLES)
     layers = profile(graph, configuration, pictures, runs=arguments.runs)
-    precision = computed_in(graph.path, configuration)
+    precision = read_precision(graph.path, configuration)
     asked = "" if precision == configuration.precision else f" instead of {configuration.precision}"
     console.print(
         f"{name}: {sum(layer.ms for layer in layers):.2f} ms in {len(layers)} layers, floats in {precision}{asked}"

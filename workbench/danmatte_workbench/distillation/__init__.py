@@ -1,1 +1,1 @@
-"""Teaching a smaller graph by the one that it was cut out of."""
+"""Distillation: a smaller graph, the student, taught by the graph that it was cut out of."""

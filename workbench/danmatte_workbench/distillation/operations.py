@@ -1,4 +1,4 @@
-"""What OpenVINO's operations are in TensorFlow, with gradients."""
+"""OpenVINO's operations in TensorFlow, with gradients."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,12 +14,15 @@ _PLAIN = (0, 1, 2, 3)
 
 @dataclass(frozen=True)
 class Held:
-    """A value of the graph as TensorFlow holds it: ``tensor`` is the graph's own, transposed by ``order``."""
+    """A value of the graph as TensorFlow holds it: ``tensor`` is the graph's own, transposed by ``order``.
+
+    So a transpose of the graph costs nothing, and every convolution gets NHWC without one before and after it.
+    """
 
     tensor: tf.Tensor
     order: tuple[int, ...] = _PLAIN
 
-    def like(self, order: tuple[int, ...]) -> tf.Tensor:
+    def arrange(self, order: tuple[int, ...]) -> tf.Tensor:
         """The tensor in another order; what has fewer axes is filled up with leading ones first, as in broadcasting."""
         tensor, rank = self.tensor, self.tensor.shape.rank
         if rank < len(order):
@@ -29,26 +32,26 @@ class Held:
         plain = [self.order.index(axis) for axis in range(len(order))]
         return tf.transpose(tensor, [plain[axis] for axis in order])
 
-    def axis(self, axis: int) -> int:
+    def find_axis(self, axis: int) -> int:
         """Where the graph's own axis lies in ``tensor``."""
         return self.order.index(axis % len(self.order))
 
 
-def rounded(values: tf.Tensor, step: tf.Tensor | float) -> tf.Tensor:
+Operation = Callable[[ov.Node, list[Held]], Held]
+
+
+def round_to(values: tf.Tensor, step: tf.Tensor | float) -> tf.Tensor:
     """The values at whole multiples of ``step``; gradients pass as if nothing had happened (Bengio et al., 2013)."""
     return values + tf.stop_gradient(tf.round(values / step) * step - values)
 
 
 def _convolve(node: ov.Node, inputs: list[Held]) -> Held:
     kernel = tf.transpose(inputs[1].tensor, (2, 3, 1, 0))
-    image, padding = _padded(node, inputs[0].like(NHWC), kernel.shape[:2])
+    image, padding = _pad(node, inputs[0].arrange(NHWC), kernel.shape[:2])
     attributes = node.get_attributes()
-    return Held(
-        tf.nn.conv2d(
-            image, tf.cast(kernel, image.dtype), attributes["strides"], padding, dilations=attributes["dilations"]
-        ),
-        NHWC,
-    )
+    kernel = tf.cast(kernel, image.dtype)
+    answer = tf.nn.conv2d(image, kernel, attributes["strides"], padding, dilations=attributes["dilations"])
+    return Held(answer, NHWC)
 
 
 def _convolve_groups(node: ov.Node, inputs: list[Held]) -> Held:
@@ -56,17 +59,19 @@ def _convolve_groups(node: ov.Node, inputs: list[Held]) -> Held:
     if kernel.shape[2] != 1:
         raise InputError(f"can't teach this graph: {node.get_friendly_name()} has groups of several channels")
     kernel = tf.transpose(kernel[:, :, 0], (2, 3, 0, 1))
-    image, padding = _padded(node, inputs[0].like(NHWC), kernel.shape[:2])
+    image, padding = _pad(node, inputs[0].arrange(NHWC), kernel.shape[:2])
     attributes = node.get_attributes()
     strides = [1, *attributes["strides"], 1]
-    answer = tf.nn.depthwise_conv2d(
-        image, tf.cast(kernel, image.dtype), strides, padding, dilations=attributes["dilations"]
-    )
+    kernel = tf.cast(kernel, image.dtype)
+    answer = tf.nn.depthwise_conv2d(image, kernel, strides, padding, dilations=attributes["dilations"])
     return Held(answer, NHWC)
 
 
-def _padded(node: ov.Node, image: tf.Tensor, kernel: tf.TensorShape) -> tuple[tf.Tensor, str]:
-    """The image and TensorFlow's padding rule: ``SAME`` where that pads as the node does, else padded here."""
+def _pad(node: ov.Node, image: tf.Tensor, kernel: tf.TensorShape) -> tuple[tf.Tensor, str]:
+    """The image and TensorFlow's padding rule: ``SAME`` where that pads as the node does, else padded here.
+
+    ``SAME`` pads less where a stride doesn't divide the size, and more at the end; only then it is what the graph has.
+    """
     attributes = node.get_attributes()
     wanted = list(zip(attributes["pads_begin"], attributes["pads_end"], strict=True))
     sizes = node.input_value(0).get_shape()[2:]
@@ -79,7 +84,7 @@ def _padded(node: ov.Node, image: tf.Tensor, kernel: tf.TensorShape) -> tuple[tf
     return tf.pad(image, [(0, 0), *wanted, (0, 0)]), "VALID"
 
 
-def _enlarge(node: ov.Node, inputs: list[Held]) -> Held:
+def _resize(node: ov.Node, inputs: list[Held]) -> Held:
     attributes = node.get_attributes()
     axes = node.input_value(2).get_node().get_data().tolist() if node.get_input_size() > 2 else None
     height, width = node.get_output_shape(0)[2:] if axes == [2, 3] else node.get_output_shape(0)[1:3]
@@ -87,13 +92,14 @@ def _enlarge(node: ov.Node, inputs: list[Held]) -> Held:
     mode = attributes["coordinate_transformation_mode"]
     if attributes["mode"] not in ("linear", "linear_onnx") or mode not in ("align_corners", "asymmetric", "half_pixel"):
         raise InputError(f"can't teach this graph: {node.get_friendly_name()} resizes by {attributes['mode']}, {mode}")
-    resized = tf.raw_ops.ResizeBilinear(
-        images=inputs[0].like(order),
+    # tf.image.resize knows half pixels only; DeepLab's resizes are align_corners, and must stay so.
+    answer = tf.raw_ops.ResizeBilinear(
+        images=inputs[0].arrange(order),
         size=[height, width],
         align_corners=mode == "align_corners",
         half_pixel_centers=mode == "half_pixel",
     )
-    return Held(tf.cast(resized, inputs[0].tensor.dtype), order)
+    return Held(tf.cast(answer, inputs[0].tensor.dtype), order)
 
 
 def _transpose(node: ov.Node, inputs: list[Held]) -> Held:
@@ -103,12 +109,12 @@ def _transpose(node: ov.Node, inputs: list[Held]) -> Held:
 
 def _concatenate(node: ov.Node, inputs: list[Held]) -> Held:
     order = inputs[0].order
-    axis = inputs[0].axis(int(node.get_attributes()["axis"]))
-    return Held(tf.concat([item.like(order) for item in inputs], axis), order)
+    axis = inputs[0].find_axis(int(node.get_attributes()["axis"]))
+    return Held(tf.concat([item.arrange(order) for item in inputs], axis), order)
 
 
-def _mean(node: ov.Node, inputs: list[Held]) -> Held:
-    axes = [inputs[0].axis(int(axis)) for axis in node.input_value(1).get_node().get_data().reshape(-1)]
+def _reduce_mean(node: ov.Node, inputs: list[Held]) -> Held:
+    axes = [inputs[0].find_axis(int(axis)) for axis in node.input_value(1).get_node().get_data().reshape(-1)]
     return Held(tf.reduce_mean(inputs[0].tensor, axes, keepdims=True), inputs[0].order)
 
 
@@ -116,27 +122,14 @@ def _pool(node: ov.Node, inputs: list[Held]) -> Held:
     attributes = node.get_attributes()
     if list(attributes["kernel"]) != list(node.input_value(0).get_shape()[2:]) or any(attributes["pads_begin"]):
         raise InputError(f"can't teach this graph: {node.get_friendly_name()} pools places, not the whole picture")
-    return Held(tf.reduce_mean(inputs[0].like(NHWC), [1, 2], keepdims=True), NHWC)
+    return Held(tf.reduce_mean(inputs[0].arrange(NHWC), [1, 2], keepdims=True), NHWC)
 
 
 def _reshape(node: ov.Node, inputs: list[Held]) -> Held:
     """Squeezed, unsqueezed or reshaped; the first axis is the pictures' and stays."""
-    plain = inputs[0].like(tuple(range(len(inputs[0].order))))
+    plain = inputs[0].arrange(tuple(range(len(inputs[0].order))))
     shape = list(node.get_output_shape(0))
     return Held(tf.reshape(plain, [-1, *shape[1:]]), tuple(range(len(shape))))
-
-
-def _two(operation: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]) -> Callable[[ov.Node, list[Held]], Held]:
-    def apply(node: ov.Node, inputs: list[Held]) -> Held:
-        first, second = inputs
-        order = first.order if first.tensor.shape.rank == 4 else second.order
-        return Held(operation(first.like(order), tf.cast(second.like(order), first.tensor.dtype)), order)
-
-    return apply
-
-
-def _one(operation: Callable[[tf.Tensor], tf.Tensor]) -> Callable[[ov.Node, list[Held]], Held]:
-    return lambda node, inputs: Held(operation(inputs[0].tensor), inputs[0].order)
 
 
 def _clamp(node: ov.Node, inputs: list[Held]) -> Held:
@@ -147,23 +140,39 @@ def _clamp(node: ov.Node, inputs: list[Held]) -> Held:
     return Held(answer, inputs[0].order)
 
 
-OPERATIONS: dict[str, Callable[[ov.Node, list[Held]], Held]] = {
-    "Add": _two(tf.add),
+def _combine(operation: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]) -> Operation:
+    """An operation on two values, in the order that the map among them has."""
+
+    def apply(node: ov.Node, inputs: list[Held]) -> Held:
+        first, second = inputs
+        order = first.order if first.tensor.shape.rank == 4 else second.order
+        return Held(operation(first.arrange(order), tf.cast(second.arrange(order), first.tensor.dtype)), order)
+
+    return apply
+
+
+def _map(operation: Callable[[tf.Tensor], tf.Tensor]) -> Operation:
+    """An operation on each number by itself, in whatever order."""
+    return lambda node, inputs: Held(operation(inputs[0].tensor), inputs[0].order)
+
+
+OPERATIONS: dict[str, Operation] = {
+    "Add": _combine(tf.add),
     "AvgPool": _pool,
     "Clamp": _clamp,
     "Concat": _concatenate,
-    "Convert": _one(tf.identity),
+    "Convert": _map(tf.identity),
     "Convolution": _convolve,
-    "Divide": _two(tf.divide),
+    "Divide": _combine(tf.divide),
     "GroupConvolution": _convolve_groups,
-    "Interpolate": _enlarge,
-    "Multiply": _two(tf.multiply),
-    "ReduceMean": _mean,
+    "Interpolate": _resize,
+    "Multiply": _combine(tf.multiply),
+    "ReduceMean": _reduce_mean,
     "Reshape": _reshape,
     "Squeeze": _reshape,
     "Unsqueeze": _reshape,
-    "Relu": _one(tf.nn.relu),
-    "Sigmoid": _one(tf.sigmoid),
-    "Subtract": _two(tf.subtract),
+    "Relu": _map(tf.nn.relu),
+    "Sigmoid": _map(tf.sigmoid),
+    "Subtract": _combine(tf.subtract),
     "Transpose": _transpose,
 }

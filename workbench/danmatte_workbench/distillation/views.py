@@ -1,4 +1,4 @@
-"""What a graph that is being taught looks at: pieces of the user's frames, never twice the same."""
+"""The pictures that a student learns from: random pieces of the user's frames, never twice the same."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ GAIN, TINT, SHIFT = 0.25, 0.04, 20.0  # of brightness, of its share in each colo
 
 
 @dataclass(frozen=True)
-class View:
+class LabelledView:
     """A picture as a graph takes it, (1, H, W, 3) uint8, and its mask, (H, W) uint8 of 0, 128 = unknown and 255."""
 
     picture: np.ndarray
@@ -22,7 +22,7 @@ class View:
 
 
 @dataclass(frozen=True)
-class Views:
+class ViewSampler:
     """Random pieces of ``frames`` for graphs of input ``size`` (height, width).
 
     ``share`` is the part of a frame's side that a piece shows when it is neither magnified nor shrunk.
@@ -32,25 +32,28 @@ class Views:
     size: tuple[int, int]
     share: float
 
-    def __call__(self, rng: np.random.Generator) -> View:
-        """A piece, drawn anew."""
+    def __call__(self, rng: np.random.Generator) -> LabelledView:
+        """Draw a piece at random: where, how large, mirrored or not, and how bright."""
         frame = self.frames[int(rng.integers(len(self.frames)))]
         shown = self.share / float(np.exp(rng.uniform(np.log(FARTHER), np.log(NEARER))))
-        place = _place(frame.pixels, (shown, shown * float(np.exp(rng.normal(0, LEAN)))), rng)
+        place = _draw_place(frame.pixels, (shown, shown * float(np.exp(rng.normal(0, LEAN)))), rng)
         piece = frame.pixels[place]
         height, width = self.size
         filter_ = cv2.INTER_AREA if piece.shape[0] > height else cv2.INTER_LINEAR
         piece = cv2.resize(piece, (width, height), interpolation=filter_)
-        truth = _resized(frame.truth, place, self.size)
+        truth = np.full(self.size, IGNORE, np.uint8)  # nothing is known of a frame without a mask
+        if frame.truth is not None:
+            truth = np.asarray(cv2.resize(frame.truth[place], self.size[::-1], interpolation=cv2.INTER_NEAREST))
         if rng.random() < 0.5:
             piece, truth = piece[:, ::-1], truth[:, ::-1]
         if rng.random() < 0.5:
-            piece = _relit(piece, rng)
-        return View(np.ascontiguousarray(piece)[None], np.ascontiguousarray(truth))
+            gain = rng.uniform(1 - GAIN, 1 + GAIN) * (1 + rng.normal(0, TINT, 3))
+            piece = np.clip(piece * gain + rng.uniform(-SHIFT, SHIFT), 0, 255).astype(np.uint8)
+        return LabelledView(np.ascontiguousarray(piece)[None], np.ascontiguousarray(truth))
 
 
-def remembered(dataset: Dataset, limit: int) -> tuple[Sample, ...]:
-    """At most ``limit`` of the frames, fewer where they would take more than 2 GiB."""
+def load_frames(dataset: Dataset, limit: int) -> tuple[Sample, ...]:
+    """Load at most ``limit`` of the frames into memory, fewer where they would take more than 2 GiB."""
     frames: list[Sample] = []
     size_bytes = 0
     for sample in dataset.shuffled(limit):
@@ -61,7 +64,7 @@ def remembered(dataset: Dataset, limit: int) -> tuple[Sample, ...]:
     return tuple(frames)
 
 
-def believed(truth: np.ndarray, belief: np.ndarray, share: float) -> np.ndarray:
+def mix_truth(truth: np.ndarray, belief: np.ndarray, share: float) -> np.ndarray:
     """``belief``, probabilities (h, w) whose corners are the picture's, mixed with a ``share`` of what is known.
 
     ``truth`` is a view's; its values are averaged over the neighbourhood that each place stands for.
@@ -80,22 +83,10 @@ def believed(truth: np.ndarray, belief: np.ndarray, share: float) -> np.ndarray:
     return np.asarray((1 - weight) * belief + weight * right, np.float32)
 
 
-def _place(frame: np.ndarray, shares: tuple[float, float], rng: np.random.Generator) -> tuple[slice, slice]:
+def _draw_place(frame: np.ndarray, shares: tuple[float, float], rng: np.random.Generator) -> tuple[slice, slice]:
     slices = []
     for whole, share in zip(frame.shape[:2], shares, strict=True):
         length = max(1, min(whole, round(whole * share)))
         start = int(rng.integers(whole - length + 1))
         slices.append(slice(start, start + length))
     return slices[0], slices[1]
-
-
-def _resized(truth: np.ndarray | None, place: tuple[slice, slice], size: tuple[int, int]) -> np.ndarray:
-    """The piece's mask; nothing is known of a frame without one."""
-    if truth is None:
-        return np.full(size, IGNORE, np.uint8)
-    return np.asarray(cv2.resize(truth[place], size[::-1], interpolation=cv2.INTER_NEAREST))
-
-
-def _relit(piece: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    gain = rng.uniform(1 - GAIN, 1 + GAIN) * (1 + rng.normal(0, TINT, 3))
-    return np.clip(piece * gain + rng.uniform(-SHIFT, SHIFT), 0, 255).astype(np.uint8)

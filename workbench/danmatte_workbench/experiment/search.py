@@ -171,7 +171,7 @@ def _precisions() -> tuple[Precision, ...]:
     """Those that this CPU computes in, the likely best first: bf16 where there are units for it."""
     units = "amx_bf16" in host().features
     known: tuple[Precision, ...] = ("bf16", "f32", "f16") if units else ("f32", "bf16", "f16")
-    return tuple(name for name in known if name in openvino.precisions())
+    return tuple(name for name in known if name in openvino.list_precisions())
 
 
 def _plans(names: Sequence[str], wish: Wish, *, everything: bool) -> tuple[Plan, ...]:

@@ -1,1 +1,1 @@
-"""Surgery on OpenVINO graphs in memory: cutting, reshaping, fusing, preprocessing."""
+"""OpenVINO graphs taken apart and put together: conversion and cut, surgery, reshaping, and what a bare graph tells."""

@@ -1,10 +1,14 @@
-"""What the nodes of a vision graph say about it, whichever library has read them."""
+"""The structure of a vision graph, whichever library has read it: its picture, first convolution, decision and ends."""
 
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
-PICTURES = frozenset({"Placeholder", "Parameter"})
+if TYPE_CHECKING:
+    import openvino as ov
+
 CONVOLUTIONS = frozenset({"Conv2D", "DepthwiseConv2dNative", "Convolution", "GroupConvolution"})
 DECISIONS = frozenset({"ArgMax", "TopK"})
 _PASSING = frozenset({"Identity", "Transpose", "Result"})  # gives what it was given
@@ -27,69 +31,82 @@ class Anatomy:
 
     nodes: tuple[Node, ...]
 
-    def __getitem__(self, name: str) -> Node:
-        return next(node for node in self.nodes if node.name == name)
+    @classmethod
+    def from_tensorflow(cls, path: Path) -> Self:
+        """The anatomy of the TensorFlow graph at ``path``, without control inputs."""
+        from danmatte_workbench.runtimes import tensorflow
 
-    def of_kind(self, kinds: Iterable[str]) -> tuple[Node, ...]:
+        return cls(tuple(Node(*node) for node in tensorflow.read_nodes(path)))
+
+    @classmethod
+    def from_openvino(cls, model: "ov.Model") -> Self:
+        """The anatomy of an OpenVINO graph, by friendly names."""
+        nodes = []
+        for op in model.get_ordered_ops():
+            feeding = tuple(value.get_node().get_friendly_name() for value in op.input_values())
+            nodes.append(Node(op.get_friendly_name(), op.get_type_name(), feeding))
+        return cls(tuple(nodes))
+
+    def find_kinds(self, kinds: Iterable[str]) -> tuple[Node, ...]:
         """The nodes of these kinds, in order."""
         wanted = frozenset(kinds)
         return tuple(node for node in self.nodes if node.kind in wanted)
 
-    def consumers(self) -> dict[str, list[Node]]:
+    def index_readers(self) -> dict[str, list[Node]]:
         """By name, the nodes that a node feeds."""
-        found: dict[str, list[Node]] = {}
+        readers: dict[str, list[Node]] = {}
         for node in self.nodes:
             for name in node.feeding:
-                found.setdefault(name, []).append(node)
-        return found
+                readers.setdefault(name, []).append(node)
+        return readers
 
-    def ends(self) -> tuple[str, ...]:
+    def find_ends(self) -> tuple[str, ...]:
         """Names of the nodes that feed no other and might be an answer."""
         used = {name for node in self.nodes for name in node.feeding}
         return tuple(node.name for node in self.nodes if node.name not in used and node.kind not in _NO_ANSWERS)
 
-    def behind(self, start: str) -> set[str]:
+    def find_reachable(self, start: str) -> set[str]:
         """Names of all nodes that ``start`` reaches, itself among them."""
-        consumers = self.consumers()
+        readers = self.index_readers()
         queue, seen = deque([start]), {start}
         while queue:
-            for node in consumers.get(queue.popleft(), []):
+            for node in readers.get(queue.popleft(), []):
                 if node.name not in seen:
                     seen.add(node.name)
                     queue.append(node.name)
         return seen
 
-    def first_convolution(self, picture: str) -> str | None:
-        """The input port (``0:node``) of the first convolution that the picture reaches, or of the padding for it."""
-        consumers = self.consumers()
+    def find_first_convolution(self, picture: str) -> str | None:
+        """The input port (``0:node``) of the first convolution that the picture reaches, or of the padding for it.
+
+        A cut before the padding keeps it inside, where OpenVINO folds it into the convolution.
+        """
+        names = {node.name: node for node in self.nodes}
+        readers = self.index_readers()
         queue, seen = deque([picture]), {picture}
         while queue:
-            for node in consumers.get(queue.popleft(), []):
+            for node in readers.get(queue.popleft(), []):
                 if node.kind in CONVOLUTIONS:
-                    return f"0:{self._padding_of(node).name}"
+                    before = names.get(node.feeding[0])
+                    return f"0:{(before if before and before.kind in _PADDING else node).name}"
                 if node.name not in seen:
                     seen.add(node.name)
                     queue.append(node.name)
         return None
 
-    def _padding_of(self, convolution: Node) -> Node:
-        names = {node.name: node for node in self.nodes}
-        before = names.get(convolution.feeding[0])
-        return before if before and before.kind in _PADDING else convolution
-
-    def feeder(self, port: str) -> str:
+    def find_feeder(self, port: str) -> str:
         """What feeds the input port ``0:node``, seen through transposes. Raises KeyError for an unknown node."""
         names = {node.name: node for node in self.nodes}
         number, _, name = port.partition(":")
-        found = names[names[name].feeding[int(number)]]
-        while found.kind in _PASSING and found.feeding:
-            found = names[found.feeding[0]]
-        return found.name
+        feeder = names[names[name].feeding[int(number)]]
+        while feeder.kind in _PASSING and feeder.feeding:
+            feeder = names[feeder.feeding[0]]
+        return feeder.name
 
-    def decision(self) -> str | None:
-        """The choice among classes: the one behind which nothing is convolved any more."""
-        for node in reversed(self.of_kind(DECISIONS)):
-            after = self.behind(node.name)
+    def find_decision(self) -> str | None:
+        """The choice among classes: the last one behind which nothing is convolved any more."""
+        for node in reversed(self.find_kinds(DECISIONS)):
+            after = self.find_reachable(node.name)
             if not any(later.kind in CONVOLUTIONS for later in self.nodes if later.name in after):
                 return node.name
         return None

@@ -1,29 +1,34 @@
-"""A person's one channel as one of two classes, so that whatever knows classes knows it, too."""
+"""A person's one channel as one of two classes, so that whatever handles classes handles it, too."""
 
 import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
+
+from danmatte_workbench.graph.layers import is_constant
 
 # What follows the last layer: it decides nothing that the sign of the last logit hasn't decided.
 _PASSING = frozenset({"Interpolate", "Transpose", "Convert"})
 _DROPPED = frozenset({"Sigmoid", "Squeeze", "Unsqueeze", "Reshape"})
 
 
-def two_classes(model: ov.Model) -> bool:
+def widen_to_two_classes(model: ov.Model) -> bool:
     """In place: where the model ends in one channel, another one of zeros before it; whether that was so.
 
-    The answer is then two logits, of which the second one is the person's.
+    The answer is then two logits, of which the second one is the person's: softmax over (0, x) is sigmoid(x).
     """
     path = [model.output(0).get_node()]
     while path[-1].input_value(0).get_node().get_type_name() in _PASSING | _DROPPED:
         path.append(path[-1].input_value(0).get_node())
     last = path[-1].input_value(0)
-    if not _is_one_channel(last):
+    shape = last.get_partial_shape()
+    if last.get_node().get_type_name() == "TopK" or not last.get_element_type().is_real():
+        return False
+    if not (shape.rank.is_static and len(shape) == 4 and shape[1].is_static and shape[1].get_length() == 1):
         return False
     for node in path:
         if node.get_type_name() in _DROPPED:
             node.output(0).replace(node.input_value(0))
-    wide = _widened(last.get_node())
+    wide = _prepend_zeros(last.get_node())
     for target in last.get_target_inputs():
         if target.get_node() is not wide and target.get_node() != wide:
             target.replace_source_output(wide.output(0))
@@ -31,18 +36,14 @@ def two_classes(model: ov.Model) -> bool:
     return True
 
 
-def _is_one_channel(output: ov.Output) -> bool:
-    shape = output.get_partial_shape()
-    if output.get_node().get_type_name() == "TopK" or not output.get_element_type().is_real():
-        return False
-    return bool(shape.rank.is_static and len(shape) == 4 and shape[1].is_static and shape[1].get_length() == 1)
-
-
-def _widened(node: ov.Node) -> ov.Node:
+def _prepend_zeros(node: ov.Node) -> ov.Node:
     """Zeros and the one channel: by the last convolution's own weights, or by one more convolution."""
-    bias = _bias(node)
+    bias = None
+    if node.get_type_name() == "Add" and is_constant(node.input_value(1)):
+        values = node.input_value(1).get_node().get_data()
+        bias = float(values.reshape(-1)[0]) if values.size == 1 else None
     layer = node if bias is None else node.input_value(0).get_node()
-    if layer.get_type_name() == "Convolution" and layer.input_value(1).get_node().get_type_name() == "Constant":
+    if layer.get_type_name() == "Convolution" and is_constant(layer.input_value(1)):
         kernel = layer.input_value(1).get_node().get_data()
         attributes = layer.get_attributes()
         wide = ops.convolution(
@@ -59,11 +60,3 @@ def _widened(node: ov.Node) -> ov.Node:
         return ops.add(wide, ops.constant(np.array([0, bias], kernel.dtype).reshape(1, 2, 1, 1)))
     kernel = np.array([0, 1], np.float32).reshape(2, 1, 1, 1)
     return ops.convolution(node.output(0), kernel, [1, 1], [0, 0], [0, 0], [1, 1])
-
-
-def _bias(node: ov.Node) -> float | None:
-    """What an Add of one constant adds."""
-    if node.get_type_name() != "Add" or node.input_value(1).get_node().get_type_name() != "Constant":
-        return None
-    values = node.input_value(1).get_node().get_data()
-    return float(values.reshape(-1)[0]) if values.size == 1 else None

@@ -12,6 +12,13 @@ from openvino import opset13 as ops
 from openvino.preprocess import ColorFormat, PrePostProcessor
 
 from danmatte_workbench.errors import InputError
+from danmatte_workbench.graph.layers import (
+    NHWC_TO_NCHW,
+    compute_constants,
+    find_only_reader,
+    is_constant,
+    replace_constant,
+)
 from danmatte_workbench.graph.surgery import NAMESPACE
 
 Colour: TypeAlias = Literal["RGB", "BGR"]
@@ -21,43 +28,48 @@ _FORMATS = {"RGB": ColorFormat.RGB, "BGR": ColorFormat.BGR, "NV12": ColorFormat.
 _AFFINE = frozenset({"Convert", "Subtract", "Multiply", "Transpose", "FakeQuantize"})
 
 
-def take_pictures(model: ov.Model, *, colour: Colour, mean: tuple[float, ...], scale: tuple[float, ...]) -> None:
+def embed_normalisation(model: ov.Model, *, colour: Colour, mean: tuple[float, ...], scale: tuple[float, ...]) -> None:
     """Let the graph take (1, H, W, 3) uint8 in RGB, in place; before, it took floats in its own layout.
 
+    ``colour``, ``mean`` and ``scale`` are what its first convolution expects: (pixel − mean) / scale in that order.
     Raises InputError for a graph whose input isn't a picture.
     """
-    first = _channels_first(model)
     shape = model.input(0).get_partial_shape()
-    consumers = list(model.get_parameters()[0].output(0).get_target_inputs())
-    convolution = _sole_convolution(consumers)
-    height, width = (shape[2], shape[3]) if first else (shape[1], shape[2])
+    if len(model.inputs) != 1 or shape.rank.is_dynamic or len(shape) != 4 or 3 not in (shape[1], shape[3]):
+        raise InputError(f"expected an input of shape (1, H, W, 3), found {shape}")
+    channels_first = shape[3] != 3
+    readers = list(model.get_parameters()[0].output(0).get_target_inputs())
+    convolution = _find_sole_convolution(readers)
+    height, width = (shape[2], shape[3]) if channels_first else (shape[1], shape[2])
     pixels = ops.parameter(ov.PartialShape([shape[0], height, width, 3]), np.uint8, name=INPUT)
-    floats = ops.convert(pixels, "f32")
+    values = ops.convert(pixels, "f32")
     if convolution is not None:
-        mean, scale = _fold(convolution, colour, mean, scale)
+        mean, scale = _fold_into_kernel(convolution, colour, mean, scale)
     elif colour == "BGR":
-        floats = ops.gather(floats, np.array([2, 1, 0]), np.array(3))
-    values = _affine(floats, mean, scale)
-    if first:
-        values = ops.transpose(values, np.array([0, 3, 1, 2])).output(0)
-    for consumer in consumers:
-        consumer.replace_source_output(values)
+        values = ops.gather(values, np.array([2, 1, 0]), np.array(3))
+    if any(mean):
+        values = ops.subtract(values, _to_constant(mean))
+    if any(factor != 1 for factor in scale):
+        values = ops.multiply(values, _to_constant(tuple(1 / factor for factor in scale)))
+    if channels_first:
+        values = ops.transpose(values, np.array(NHWC_TO_NCHW))
+    for reader in readers:
+        reader.replace_source_output(values.output(0))
     model.replace_parameter(0, pixels)
     model.validate_nodes_and_infer_types()
     model.input(0).set_names({INPUT})
 
 
-def accept(model: ov.Model, pixels: Pixels) -> ov.Model:
+def set_pixel_format(model: ov.Model, pixels: Pixels) -> ov.Model:
     """The same graph, of uint8 RGB pictures, for other pictures: BGR, or NV12 as one tensor (1, H·3/2, W, 1).
 
     NV12's colours are BT.601 of limited range. Raises InputError where the graph takes something else, or odd sizes.
     """
     port = model.input(0)
     shape = port.get_partial_shape()
-    if accepted(model) != "RGB" or port.get_element_type() != ov.Type.u8 or len(shape) != 4 or shape[3] != 3:
-        raise InputError(
-            f"expected a graph that takes uint8 RGB of shape (1, H, W, 3), found {accepted(model)} {shape}"
-        )
+    given = read_pixel_format(model)
+    if given != "RGB" or port.get_element_type() != ov.Type.u8 or len(shape) != 4 or shape[3] != 3:
+        raise InputError(f"expected a graph that takes uint8 RGB of shape (1, H, W, 3), found {given} {shape}")
     sides = [side.get_length() for side in list(shape)[1:3] if side.is_static]
     if pixels == "NV12" and any(side % 2 for side in sides):
         raise InputError(f"NV12 has even height and width, found {'×'.join(map(str, sides))}; reshape the graph before")
@@ -72,106 +84,81 @@ def accept(model: ov.Model, pixels: Pixels) -> ov.Model:
     return model
 
 
-def accepted(model: ov.Model) -> str:
+def read_pixel_format(model: ov.Model) -> str:
     """The pictures that the graph takes, as the preprocess step noted them; RGB where it noted nothing."""
     path = [NAMESPACE, "pixels"]
     return str(model.get_rt_info(path).astype(str)) if model.has_rt_info(path) else "RGB"
 
 
 def feed_bytes(model: ov.Model) -> bool:
-    """Let a quantized graph's first convolution look at the bytes themselves, in place; False where it can't.
+    """Let a quantized graph's first convolution read the bytes themselves, in place; False where it can't.
 
-    A picture is 8 bits already: what quantizes it once more costs a pass over all pixels, and rounds. 8-bit kernels
-    have one whole zero point: the bias makes up for the difference to the means, everywhere but in padded places.
+    A picture is 8 bits already: quantizing it once more costs a pass over all pixels, and rounds. 8-bit kernels have
+    one whole zero point: it is rounded, and the bias makes up for the difference, everywhere but in padded places.
     """
-    chain = _to_first_convolution(model)
+    chain = _find_chain_to_convolution(model)
     quantizer = next((node for node in chain if node.get_type_name() == "FakeQuantize"), None)
     if quantizer is None:
         return False
     quantizer.output(0).replace(quantizer.input_value(0))
     subtraction = next((node for node in chain if node.get_type_name() == "Subtract"), None)
-    if subtraction is not None:
-        _round_zero_point(subtraction, chain)
+    convolution = chain[-1]
+    # NNCF compresses constants, so that a bias may stand behind a Convert: `find_bias` would miss it.
+    reader = find_only_reader(convolution)
+    bias = (
+        reader if reader is not None and reader.get_type_name() == "Add" and _is_stored(reader.input_value(1)) else None
+    )
+    if subtraction is not None and bias is not None and is_constant(subtraction.input_value(1)):
+        points = subtraction.input_value(1).get_node().get_data()
+        rounded = np.clip(np.floor(points.mean() + 0.5), 0, 255).reshape((1,) * points.ndim)
+        multiplication = next((node for node in chain if node.get_type_name() == "Multiply"), None)
+        factor = multiplication.input_value(1).get_node().get_data() if multiplication else np.float32(1)
+        moved = np.broadcast_to(((rounded - points) * factor).reshape(-1), 3)
+        kernel, added = compute_constants([convolution.input_value(1), bias.input_value(1)])
+        shift = np.einsum("oikl,i->o", kernel, moved).reshape(1, -1, 1, 1)
+        replace_constant(subtraction, rounded.astype(points.dtype))
+        replace_constant(bias, (added + shift).astype(np.float32))
     model.validate_nodes_and_infer_types()
     return True
 
 
-def _to_first_convolution(model: ov.Model) -> list[ov.Node]:
+def _is_stored(output: ov.Output) -> bool:
+    return bool(output.get_node().get_type_name() in ("Constant", "Convert"))
+
+
+def _find_chain_to_convolution(model: ov.Model) -> list[ov.Node]:
     """What lies on the one way from a picture of bytes to a convolution, and the convolution; nothing without one."""
     parameter = model.get_parameters()[0]
     if parameter.get_element_type() != ov.Type.u8:
         return []
     chain, port = [], parameter.output(0)
-    while len(consumers := list(port.get_target_inputs())) == 1:
-        node = consumers[0].get_node()
+    while len(readers := list(port.get_target_inputs())) == 1:
+        node = readers[0].get_node()
         chain.append(node)
         if node.get_type_name() == "Convolution":
             return chain
-        if node.get_type_name() not in _AFFINE or consumers[0].get_index() != 0:
+        if node.get_type_name() not in _AFFINE or readers[0].get_index() != 0:
             return []
         port = node.output(0)
     return []
 
 
-def _round_zero_point(subtraction: ov.Node, chain: list[ov.Node]) -> None:
-    convolution = chain[-1]
-    zero = subtraction.input_value(1).get_node()
-    bias = _bias_of(convolution)
-    multiplication = next((node for node in chain if node.get_type_name() == "Multiply"), None)
-    if zero.get_type_name() != "Constant" or bias is None:
-        return
-    points = zero.get_data()
-    rounded = np.clip(np.floor(points.mean() + 0.5), 0, 255).reshape((1,) * points.ndim)
-    factor = multiplication.input_value(1).get_node().get_data() if multiplication else np.float32(1)
-    moved = np.broadcast_to(((rounded - points) * factor).reshape(-1), 3)
-    kernel = _values(convolution.input_value(1))
-    shift = np.einsum("oikl,i->o", kernel, moved).reshape(1, -1, 1, 1)
-    subtraction.input(1).replace_source_output(ops.constant(rounded.astype(points.dtype)).output(0))
-    added = (_values(bias.input_value(1)) + shift).astype(np.float32)
-    bias.input(1).replace_source_output(ops.constant(added).output(0))
-
-
-def _bias_of(convolution: ov.Node) -> ov.Node | None:
-    """The addition of a constant that alone follows the convolution."""
-    consumers = list(convolution.output(0).get_target_inputs())
-    node = consumers[0].get_node() if len(consumers) == 1 else None
-    if node is None or node.get_type_name() != "Add":
-        return None
-    return node if node.input_value(1).get_node().get_type_name() in ("Constant", "Convert") else None
-
-
-def _values(output: ov.Output) -> np.ndarray:
-    """What a part without inputs, such as compressed weights, comes to."""
-    part = ov.Model([ops.result(output)], [], "constant")
-    return np.asarray(ov.compile_model(part, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})([])[0])
-
-
-def _channels_first(model: ov.Model) -> bool:
-    shape = model.input(0).get_partial_shape()
-    if len(model.inputs) == 1 and shape.rank.is_static and len(shape) == 4:
-        if shape[3] == 3:
-            return False
-        if shape[1] == 3:
-            return True
-    raise InputError(f"expected an input of shape (1, H, W, 3), found {shape}")
-
-
-def _sole_convolution(consumers: list[ov.Input]) -> ov.Node | None:
-    """The convolution with a constant kernel that alone looks at the picture; None where there is another reader."""
-    while len(consumers) == 1:
-        node = consumers[0].get_node()
+def _find_sole_convolution(readers: list[ov.Input]) -> ov.Node | None:
+    """The convolution with a constant kernel that alone reads the picture; None where there is another reader."""
+    while len(readers) == 1:
+        node = readers[0].get_node()
         if node.get_type_name() == "Convolution":
-            return node if node.input_value(1).get_node().get_type_name() == "Constant" else None
+            return node if is_constant(node.input_value(1)) else None
         if node.get_type_name() != "Transpose":
             return None
-        consumers = list(node.output(0).get_target_inputs())
+        readers = list(node.output(0).get_target_inputs())
     return None
 
 
-def _fold(
+def _fold_into_kernel(
     convolution: ov.Node, colour: Colour, mean: tuple[float, ...], scale: tuple[float, ...]
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Let the kernel look at RGB and make up for scales that aren't their geometric mean; mean and scale that remain.
+    """Let the kernel take RGB and make up for scales that aren't their geometric mean; mean and scale that remain.
 
     One scale stays outside, so that the weights keep the magnitude at which training and quantizing find them.
     """
@@ -180,20 +167,11 @@ def _fold(
     kernel = kernel * (common / np.array(scale)).astype(kernel.dtype)[None, :, None, None]
     if colour == "BGR":
         kernel, mean = kernel[:, ::-1], mean[::-1]
-    constant = ops.constant(np.ascontiguousarray(kernel))
-    convolution.input(1).replace_source_output(constant.output(0))
+    replace_constant(convolution, kernel)
     return mean, (common,)
 
 
-def _affine(values: ov.Node, mean: tuple[float, ...], scale: tuple[float, ...]) -> ov.Output:
-    """(value − mean) / scale, by scalars where all channels have the same."""
-    if any(mean):
-        values = ops.subtract(values, _constant(mean))
-    if any(factor != 1 for factor in scale):
-        values = ops.multiply(values, _constant(tuple(1 / factor for factor in scale)))
-    return values.output(0)
-
-
-def _constant(values: tuple[float, ...]) -> ov.Node:
+def _to_constant(values: tuple[float, ...]) -> ov.Node:
+    """One number where all channels have the same, so that 8-bit kernels can take it as their zero point or scale."""
     same = len(set(values)) == 1
     return ops.constant(np.float32(values[0]) if same else np.array(values, np.float32).reshape(1, 1, 1, 3))

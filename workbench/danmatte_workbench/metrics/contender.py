@@ -100,22 +100,24 @@ class Contender:
         if self.engine == "tensorflow":
             from danmatte_workbench.runtimes import tensorflow
 
-            return tensorflow.runner_of_all(self.path, feed=self.feed, fetches=self.fetches, threads=count_cores())
+            return tensorflow.make_runner_of_all(self.path, feed=self.feed, fetches=self.fetches, threads=count_cores())
         if self.engine == "tflite":
             from danmatte_workbench.runtimes import tflite
 
-            return tflite.runner(self.path, size=self.framing.size, fetches=self.fetches, threads=count_cores())
+            return tflite.make_runner(self.path, size=self.framing.size, fetches=self.fetches, threads=count_cores())
         from danmatte_workbench.runtimes import openvino
 
         if self.fetches:
-            return openvino.source_runner(
+            from danmatte_workbench.graph import conversion
+
+            return conversion.make_source_runner(
                 self.path,
                 self.configuration,
                 shape=(1, *self.framing.size, 3),
                 normalisation=self.normalisation,
                 answers=self.fetches,
             )
-        return openvino.runner_of_all(self.path, self.configuration)
+        return openvino.make_runner_of_all(openvino.compile_file(self.path, self.configuration))
 
 
 def person_margin(answer: np.ndarray, person: int) -> tuple[np.ndarray, float]:

@@ -55,11 +55,11 @@ def profile(
 
     Raises InputError for a graph that isn't an IR.
     """
-    from danmatte_workbench.runtimes import layer_times as backend
+    from danmatte_workbench.runtimes import profiling
 
     if graph.path.suffix != ".xml":
         raise InputError(f"{graph.path}: expected an IR (.xml) to profile; convert it first")
-    times = backend.layer_times(graph.path, configuration, pictures, runs=runs)
+    times = profiling.time_layers(graph.path, configuration, pictures, runs=runs)
     return tuple(
         Layer(name, kind, precision, kernel, float(np.median(taken)))
         for (name, kind, executed), taken in times.items()

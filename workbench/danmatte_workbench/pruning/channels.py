@@ -2,7 +2,7 @@
 
 A convolution makes channels; biases, activations, depthwise convolutions, resizes and pooling keep them apart;
 additions tie those of both sides together, concatenations line them up; the next pointwise convolutions mix them.
-What is tied lives and dies together: a `Space`.
+What is tied lives and dies together: a `ChannelSpace`. So residual streams can be pruned like inner channels.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,29 +10,35 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import openvino as ov
-from openvino import opset13 as ops
 
+from danmatte_workbench.graph.layers import is_constant, replace_constant
+
+# Operations that treat each channel by itself and give as many as they got, in the same order.
 _KEEPING = frozenset(
     {"AvgPool", "Clamp", "Convert", "HSwish", "Interpolate", "MaxPool", "ReduceMean", "Relu", "Sigmoid", "Squeeze"}
     | {"Swish", "Unsqueeze"}
 )
+# Operations whose result has a channel only if both sides have it.
 _TYING = frozenset({"Add", "Divide", "Maximum", "Multiply", "Subtract"})
 
 
 @dataclass(frozen=True)
-class Segment:
-    """A run of one space's channels, all of them, in a tensor."""
+class ChannelRun:
+    """All of one space's channels, as they stand one after another in a tensor."""
 
     space: int
     width: int
 
 
-Lane = tuple[Segment, ...]  # a tensor's channels, in order
+Lane = tuple[ChannelRun, ...]  # a tensor's channels, in order; empty where they aren't known
 
 
 @dataclass
-class Space:
-    """Channels that go together: the convolutions that make them and those that mix them, by name."""
+class ChannelSpace:
+    """Channels that go together: the convolutions that make them and those that mix them, by name.
+
+    ``fixed`` ones must all stay: something reads them that can't do without.
+    """
 
     width: int
     makers: list[str] = field(default_factory=list)
@@ -41,145 +47,132 @@ class Space:
     fixed: bool = False
 
 
-class Map:
-    """All spaces of a graph. ``lanes`` says what each tensor's channels are, by the name of the node that makes it."""
+class ChannelMap:
+    """All spaces of a graph. ``lanes`` has each tensor's channels, by the name of the node that makes it.
+
+    Spaces are numbered as their first convolution is met. When an addition ties two of them together, the second
+    becomes an alias of the first, as in union-find: lanes keep the old number, and `resolve` follows it.
+    """
 
     def __init__(self, model: ov.Model) -> None:
-        self._spaces: list[Space] = []
-        self._same: list[int] = []
+        self._spaces: list[ChannelSpace] = []
+        self._alias_of: list[int] = []
         self.lanes: dict[str, Lane] = {}
         self._entering: dict[str, Lane] = {}
         for node in model.get_ordered_ops():
             if node.get_type_name() != "Constant":
                 self._visit(node)
 
-    def spaces(self) -> dict[int, Space]:
-        """Those that may lose channels, by number."""
+    def find_prunable(self) -> dict[int, ChannelSpace]:
+        """The spaces that may lose channels, by number."""
         return {
             number: space
             for number, space in enumerate(self._spaces)
-            if self.of(number) == number and not space.fixed and space.makers and space.mixers
+            if self.resolve(number) == number and not space.fixed and space.makers and space.mixers
         }
 
-    def of(self, number: int) -> int:
-        """The space that this one has been tied to."""
-        while self._same[number] != number:
-            number = self._same[number]
+    def resolve(self, number: int) -> int:
+        """The number of the space that this one has been tied to; its own where it wasn't."""
+        while self._alias_of[number] != number:
+            number = self._alias_of[number]
         return number
 
-    def makers(self) -> list[tuple[str, Lane]]:
+    def list_makers(self) -> list[tuple[str, Lane]]:
         """The convolutions that make channels, and which."""
         return [(name, self.lanes[name]) for name in self._entering]
 
-    def input_lane(self, name: str) -> Lane:
+    def get_input_lane(self, name: str) -> Lane:
         """The channels that enter the named convolution."""
         return self._entering.get(name, ())
 
-    def columns(self, lane: Lane, kept: Mapping[int, np.ndarray]) -> np.ndarray:
-        """Which of a lane's channels are left when of each space only ``kept`` are; spaces not in it stay whole."""
+    def select_columns(self, lane: Lane, kept: Mapping[int, np.ndarray]) -> np.ndarray:
+        """Positions in the lane that are left when of each space only ``kept`` are; spaces not in it stay whole."""
         start, left = 0, []
-        for segment in lane:
-            chosen = kept.get(self.of(segment.space), np.arange(segment.width))
-            left.append(start + chosen)
-            start += segment.width
+        for run in lane:
+            left.append(start + kept.get(self.resolve(run.space), np.arange(run.width)))
+            start += run.width
         return np.concatenate(left)
 
     def _visit(self, node: ov.Node) -> None:
         kind, name = node.get_type_name(), node.get_friendly_name()
-        lanes = [self.lanes.get(feeding.get_friendly_name(), ()) for feeding in _feeding(node)]
+        feeding = [value.get_node() for value in node.input_values() if not is_constant(value)]
+        lanes = [self.lanes.get(feeder.get_friendly_name(), ()) for feeder in feeding]
         if kind == "Convolution":
             self._entering[name] = lanes[0]
-            self._mix(name, node, lanes[0])
-            self.lanes[name] = (self._new(int(node.get_output_shape(0)[1]), name),)
+            is_pointwise = list(node.input_value(1).get_shape()[2:]) == [1, 1]
+            for space in self._list_spaces(lanes[0]):
+                space.mixers.append(name)
+                # Only pointwise kernels are refitted, so what a larger one reads stays.
+                space.fixed |= not is_pointwise
+            width = int(node.get_output_shape(0)[1])
+            self._spaces.append(ChannelSpace(width, [name]))
+            self._alias_of.append(len(self._spaces) - 1)
+            self.lanes[name] = (ChannelRun(len(self._spaces) - 1, width),)
         elif kind == "GroupConvolution" and node.input_value(1).get_shape()[1:3] == [1, 1]:
-            self._keep(name, lanes[0])
+            for space in self._list_spaces(lanes[0]):
+                space.keepers.append(name)
             self.lanes[name] = lanes[0]
         elif kind == "Concat" and len(node.get_output_shape(0)) == 4 and node.get_attributes()["axis"] in (1, -3):
-            self.lanes[name] = tuple(segment for lane in lanes for segment in lane) if all(lanes) else ()
+            self.lanes[name] = tuple(run for lane in lanes for run in lane) if all(lanes) else ()
             if not all(lanes):
                 self._fix(lanes)
-        elif kind in _TYING and self._tie(node, [lane for lane in lanes if lane]):
+        elif kind in _TYING and self._tie([lane for lane in lanes if lane]):
             self.lanes[name] = next(lane for lane in lanes if lane)
         elif kind in _KEEPING and lanes and lanes[0]:
             self.lanes[name] = lanes[0]
         else:
             self._fix(lanes)
 
-    def _new(self, width: int, maker: str) -> Segment:
-        self._spaces.append(Space(width, [maker]))
-        self._same.append(len(self._spaces) - 1)
-        return Segment(len(self._spaces) - 1, width)
+    def _list_spaces(self, lane: Lane) -> list[ChannelSpace]:
+        return [self._spaces[self.resolve(run.space)] for run in lane]
 
-    def _mix(self, name: str, node: ov.Node, lane: Lane) -> None:
-        pointwise = list(node.input_value(1).get_shape()[2:]) == [1, 1]
-        for segment in lane:
-            space = self._spaces[self.of(segment.space)]
-            space.mixers.append(name)
-            space.fixed |= not pointwise
-
-    def _keep(self, name: str, lane: Lane) -> None:
-        for segment in lane:
-            self._spaces[self.of(segment.space)].keepers.append(name)
-
-    def _tie(self, node: ov.Node, lanes: list[Lane]) -> bool:
+    def _tie(self, lanes: list[Lane]) -> bool:
         """Tie the lanes' spaces one to one; False where they don't match."""
         if not lanes or any(len(lane) != len(lanes[0]) for lane in lanes):
             return False
         for lane in lanes[1:]:
-            for first, second in zip(lanes[0], lane, strict=True):
-                if first.width != second.width:
+            for one, other in zip(lanes[0], lane, strict=True):
+                if one.width != other.width:
                     return False
-                self._unite(self.of(first.space), self.of(second.space))
+                first, second = self.resolve(one.space), self.resolve(other.space)
+                if first != second:
+                    into, gone = self._spaces[first], self._spaces[second]
+                    self._alias_of[second] = first
+                    into.makers += gone.makers
+                    into.keepers += gone.keepers
+                    into.mixers += gone.mixers
+                    into.fixed |= gone.fixed
         return True
-
-    def _unite(self, first: int, second: int) -> None:
-        if first == second:
-            return
-        into, gone = self._spaces[first], self._spaces[second]
-        self._same[second] = first
-        into.makers += gone.makers
-        into.keepers += gone.keepers
-        into.mixers += gone.mixers
-        into.fixed |= gone.fixed
 
     def _fix(self, lanes: list[Lane]) -> None:
         for lane in lanes:
-            for segment in lane:
-                self._spaces[self.of(segment.space)].fixed = True
+            for space in self._list_spaces(lane):
+                space.fixed = True
 
 
-def _feeding(node: ov.Node) -> list[ov.Node]:
-    """The nodes that feed it, but for constants."""
-    nodes = (value.get_node() for value in node.input_values())
-    return [feeding for feeding in nodes if feeding.get_type_name() != "Constant"]
-
-
-def keep(model: ov.Model, chart: Map, kept: Mapping[int, np.ndarray]) -> None:
+def keep_channels(model: ov.Model, channels: ChannelMap, kept: Mapping[int, np.ndarray]) -> None:
     """Take all channels out, in place, but for those ``kept`` of each space (sorted positions, by space)."""
-    for node, position, axis, lane in _tables(model, chart):
-        constant = node.input_value(position).get_node()
-        left = constant.get_data().take(chart.columns(lane, kept), axis=axis)
-        node.input(position).replace_source_output(ops.constant(np.ascontiguousarray(left)).output(0))
+    for node, port, axis, lane in _find_tables(model, channels):
+        values = node.input_value(port).get_node().get_data()
+        replace_constant(node, values.take(channels.select_columns(lane, kept), axis=axis), port)
     model.validate_nodes_and_infer_types()
 
 
-def _tables(model: ov.Model, chart: Map) -> Iterator[tuple[ov.Node, int, int, Lane]]:
-    """The constants that have a place for each channel: consumer, its port, the constant's axis, the lane."""
+def _find_tables(model: ov.Model, channels: ChannelMap) -> Iterator[tuple[ov.Node, int, int, Lane]]:
+    """The constants that have a place for each channel: the node that reads it, its port, the axis, the lane."""
     for node in model.get_ordered_ops():
         kind, name = node.get_type_name(), node.get_friendly_name()
+        lane = channels.lanes.get(name, ())
         if kind == "Convolution":
-            if lane := chart.input_lane(name):
-                yield node, 1, 1, lane
-            yield node, 1, 0, chart.lanes[name]
-        elif kind == "GroupConvolution" and chart.lanes.get(name):
-            yield node, 1, 0, chart.lanes[name]
-        elif kind in _TYING and chart.lanes.get(name):
-            yield from _per_channel(node, chart.lanes[name])
-
-
-def _per_channel(node: ov.Node, lane: Lane) -> Iterator[tuple[ov.Node, int, int, Lane]]:
-    width = sum(segment.width for segment in lane)
-    for position, value in enumerate(node.input_values()):
-        shape = list(value.get_shape())
-        if value.get_node().get_type_name() == "Constant" and len(shape) >= 3 and shape[-3] == width and width > 1:
-            yield node, position, len(shape) - 3, lane
+            if entering := channels.get_input_lane(name):
+                yield node, 1, 1, entering
+            yield node, 1, 0, lane
+        elif kind == "GroupConvolution" and lane:
+            yield node, 1, 0, lane
+        elif kind in _TYING and lane:
+            width = sum(run.width for run in lane)
+            for port, value in enumerate(node.input_values()):
+                shape = list(value.get_shape())
+                # One number for all channels, as a scale may be, stays; a bias has one for each, third from the end.
+                if is_constant(value) and len(shape) >= 3 and shape[-3] == width and width > 1:
+                    yield node, port, len(shape) - 3, lane

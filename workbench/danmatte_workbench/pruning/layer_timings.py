@@ -1,4 +1,4 @@
-"""What a graph's convolutions take in 8 bits, whatever it computes in now."""
+"""Layer timings that pruning goes by: what a graph's convolutions take in 8 bits, whatever it computes in now."""
 
 import hashlib
 import json
@@ -9,47 +9,43 @@ import numpy as np
 import openvino as ov
 
 from danmatte_workbench import hardware
-from danmatte_workbench.quantization import nncf
+from danmatte_workbench.configuration import configure
+from danmatte_workbench.runtimes import nncf
+from danmatte_workbench.runtimes.openvino import compile_model
 
 CALIBRATION = 8  # pictures: ranges don't change the time
 ROUNDS, WARM_UP = 14, 2
-ONE_THREAD = {
-    "PERFORMANCE_HINT": "LATENCY",
-    "INFERENCE_PRECISION_HINT": "f32",
-    "INFERENCE_NUM_THREADS": 1,
-    "PERF_COUNT": True,
-}
 
 
-def milliseconds(model: ov.Model, pictures: Sequence[np.ndarray]) -> dict[str, float]:
-    """The least time of each node that is executed, on one thread, by its name in ``model``.
+def time_layers(model: ov.Model, pictures: Sequence[np.ndarray]) -> dict[str, float]:
+    """Quantize a copy and time it: the least milliseconds of each node on one thread, by its name in ``model``.
 
     The least of several rounds, because whatever disturbs a round only adds to it.
     """
     quantized = nncf.quantize(model.clone(), pictures[:CALIBRATION])
-    request = ov.compile_model(quantized, "CPU", ONE_THREAD).create_infer_request()
-    found: dict[str, list[float]] = {}
+    request = compile_model(quantized, configure(threads=1), counting=True).create_infer_request()
+    times: dict[str, list[float]] = {}
     for number in range(ROUNDS):
         request.infer({0: pictures[number % len(pictures)]})
         if number >= WARM_UP:
             for node in request.profiling_info:
-                found.setdefault(node.node_name, []).append(1000 * node.real_time.total_seconds())
-    return {name: min(times) for name, times in found.items()}
+                times.setdefault(node.node_name, []).append(1000 * node.real_time.total_seconds())
+    return {name: min(some) for name, some in times.items()}
 
 
-def remembered(model: ov.Model, pictures: Sequence[np.ndarray], digest: str, notes: Path | None) -> dict[str, float]:
-    """The same, measured once for the graph of that digest on this machine and kept in ``notes``.
+def load_or_time(model: ov.Model, pictures: Sequence[np.ndarray], digest: str, folder: Path | None) -> dict[str, float]:
+    """The same, timed once for the graph of that digest on this machine and kept in ``folder``; None keeps nothing.
 
-    So that the same input gives the same graph, though it depends on a clock.
+    Steps must give the same graph for the same input, though pruning goes by a clock: so the clock is read only once.
     """
-    if notes is None:
-        return milliseconds(model, pictures)
-    facts = json.dumps([digest, hardware.host().cpu, ov.__version__, nncf.versions()])
-    kept = notes / f"pace-{hashlib.sha256(facts.encode()).hexdigest()}.json"
-    if not kept.exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = kept.with_suffix(".part")
-        unfinished.write_text(json.dumps(milliseconds(model, pictures)), encoding="utf-8")
-        unfinished.replace(kept)
-    found: dict[str, float] = json.loads(kept.read_text(encoding="utf-8"))
-    return found
+    if folder is None:
+        return time_layers(model, pictures)
+    facts = json.dumps([digest, hardware.host().cpu, ov.__version__, nncf.read_versions()])
+    path = folder / f"layer-timings-{hashlib.sha256(facts.encode()).hexdigest()}.json"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(".part")
+        unfinished.write_text(json.dumps(time_layers(model, pictures)), encoding="utf-8")
+        unfinished.replace(path)
+    times: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
+    return times

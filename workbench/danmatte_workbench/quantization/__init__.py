@@ -1,1 +1,1 @@
-"""8-bit graphs: NNCF and its options, and what accuracy control compares by."""
+"""8-bit graphs: the options of quantizing, and what accuracy control compares by and keeps. NNCF is in `runtimes`."""

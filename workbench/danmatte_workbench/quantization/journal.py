@@ -1,29 +1,16 @@
 """Figures that took long to find, one a line on disk, so that a killed run doesn't look for them again."""
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import openvino as ov
 
-
-def cache_folder() -> Path:
+def find_cache_folder() -> Path:
     """Where such figures are kept: ``WORKBENCH_CACHE``, or the user's own cache."""
     given = os.environ.get("WORKBENCH_CACHE")
     user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return Path(given) if given else user / "danmatte"
-
-
-def fingerprint(compiled: ov.CompiledModel) -> str:
-    """What runs, in which precision and of which shape, in order; names may be numbered differently in each process."""
-    lines = []
-    for node in compiled.get_runtime_model().get_ordered_ops():
-        facts = node.get_rt_info()
-        words = (str(facts[key].astype(str)) for key in ("layerType", "runtimePrecision") if key in facts)
-        lines.append(" ".join((*words, *(str(port.get_partial_shape()) for port in node.outputs()))))
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 class Journal:
@@ -47,17 +34,14 @@ class Journal:
         return len(self._known)
 
     def recall(self, key: str, find: Callable[[], Sequence[float]]) -> list[float]:
-        """The figures of that key: from the file, or found now and noted at once."""
+        """The figures of that key: from the file, or found now and written at once."""
         if key not in self._known:
             values = [float(value) for value in find()]
             self._known[key] = values
-            self._note(key, values)
+            try:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                with self._path.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps([key, values]) + "\n")
+            except OSError:
+                pass  # slower after a kill, but no worse otherwise
         return self._known[key]
-
-    def _note(self, key: str, values: list[float]) -> None:
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps([key, values]) + "\n")
-        except OSError:
-            return  # slower after a kill, but no worse otherwise

@@ -1,4 +1,4 @@
-"""What can be chosen when a graph is quantized; the names are NNCF's."""
+"""The options of quantizing a graph; their names are NNCF's."""
 
 import re
 from collections.abc import Collection
@@ -17,19 +17,22 @@ RANGES = ("activations_min", "activations_max", "weights_min", "weights_max")
 
 
 @dataclass(frozen=True)
-class Choices:
+class QuantizationOptions:
     """How weights and activations are brought to 8 bits.
 
     preset: ``performance`` quantizes activations symmetrically, ``mixed`` asymmetrically where values may be negative.
     bias_correction: ``accurate`` looks at every layer's own error, and takes many times longer than ``fast``.
-    overflow_fix: half the range for weights, of the first layer or of all, for CPUs without VNNI.
+    overflow_fix: half the range for weights, of the first layer or of all, for CPUs without VNNI: there, sums of
+    products of 8-bit numbers saturate in 16 bits.
     activations_min … weights_max: ``statistic/aggregator``, such as ``quantile/mean``, for either end of a range; empty
     leaves it to NNCF. outliers: the probability that quantiles and aggregators without outliers leave out.
     ignored_…: what stays in floating point: nodes by name, by regular expression from the name's start, by type.
-    frames: at most so many are calibrated on.
+    frames: the most frames to calibrate on.
     max_drop: points that masks may lose against the graph before; layers that cost most go back to floating point
     until they do. 0 looks at no masks. It is checked on at most ``checked_frames`` frames, and layers are ranked on
     ``ranking_frames`` of them.
+
+    Raises InputError, which names the field, what was expected and the nearest word, for any other value.
     """
 
     preset: Literal["performance", "mixed"] = "performance"
@@ -50,29 +53,42 @@ class Choices:
     ranking_frames: int = 16
 
     def __post_init__(self) -> None:
-        for name, known in (
-            ("preset", PRESETS),
-            ("bias_correction", BIAS_CORRECTIONS),
-            ("overflow_fix", OVERFLOW_FIXES),
-        ):
-            _expect_word(name, getattr(self, name), known)
+        _expect_word("preset", self.preset, PRESETS)
+        _expect_word("bias_correction", self.bias_correction, BIAS_CORRECTIONS)
+        _expect_word("overflow_fix", self.overflow_fix, OVERFLOW_FIXES)
         for name in RANGES:
-            _expect_range(name, getattr(self, name))
-        for name in ("ignored_names", "ignored_patterns", "ignored_types"):
-            _expect_texts(name, getattr(self, name))
-        for pattern in self.ignored_patterns:
-            _expect_pattern(pattern)
+            if (value := getattr(self, name)) == "":
+                continue
+            statistic, slash, aggregator = str(value).partition("/")
+            if not slash:
+                example = "statistic/aggregator, such as quantile/mean"
+                raise InputError(f"quantize: {name}: expected {example}, found {value!r}")
+            _expect_word(f"{name}: statistic", statistic, STATISTICS)
+            _expect_word(f"{name}: aggregator", aggregator, AGGREGATORS)
+        self._check_ignored()
         for name in ("frames", "checked_frames", "ranking_frames"):
-            if type(value := getattr(self, name)) is not int or value < 1:
-                raise InputError(f"quantize: {name}: expected a whole number above 0, found {value!r}")
+            if type(count := getattr(self, name)) is not int or count < 1:
+                raise InputError(f"quantize: {name}: expected a whole number above 0, found {count!r}")
         if type(self.channel_alignment) is not bool:
             raise InputError(f"quantize: channel_alignment: expected true or false, found {self.channel_alignment!r}")
         _expect_number("outliers", self.outliers, 0.5)
         _expect_number("max_drop", self.max_drop, 100)
 
+    def _check_ignored(self) -> None:
+        for name in ("ignored_names", "ignored_patterns", "ignored_types"):
+            texts = getattr(self, name)
+            if not isinstance(texts, tuple) or not all(isinstance(word, str) for word in texts):
+                raise InputError(f"quantize: {name}: expected a list of texts, found {texts!r}")
+        for pattern in self.ignored_patterns:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                reason = f"{pattern!r} isn't a regular expression: {error}"
+                raise InputError(f"quantize: ignored_patterns: {reason}") from error
+
 
 def expect_known(what: str, words: Collection[str], known: Collection[str]) -> None:
-    """Raise InputError with the nearest word for one that isn't known."""
+    """Raise InputError with the nearest word for one that the graph doesn't have."""
     for word in words:
         if word not in known:
             hint = did_you_mean(word, sorted(known), cutoff=0.4)
@@ -84,28 +100,6 @@ def _expect_word(name: str, value: object, known: tuple[str, ...]) -> None:
         hint = did_you_mean(str(value), known, listed=False)
         expected = f"{', '.join(known[:-1])} or {known[-1]}"
         raise InputError(f"quantize: {name}: expected {expected}, found {value!r}{hint}")
-
-
-def _expect_range(name: str, value: object) -> None:
-    if value == "":
-        return
-    statistic, slash, aggregator = str(value).partition("/")
-    if not slash:
-        raise InputError(f"quantize: {name}: expected statistic/aggregator, such as quantile/mean, found {value!r}")
-    _expect_word(f"{name}: statistic", statistic, STATISTICS)
-    _expect_word(f"{name}: aggregator", aggregator, AGGREGATORS)
-
-
-def _expect_texts(name: str, value: object) -> None:
-    if not isinstance(value, tuple) or not all(isinstance(word, str) for word in value):
-        raise InputError(f"quantize: {name}: expected a list of texts, found {value!r}")
-
-
-def _expect_pattern(pattern: str) -> None:
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise InputError(f"quantize: ignored_patterns: {pattern!r} isn't a regular expression: {error}") from error
 
 
 def _expect_number(name: str, value: object, most: float) -> None:

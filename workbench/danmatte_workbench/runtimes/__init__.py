@@ -1,1 +1,1 @@
-"""The libraries that do the heavy work, each imported in one file only, its exceptions translated there."""
+"""OpenVINO, TensorFlow, TFLite and NNCF behind a few functions, their errors turned into the workbench's own."""

@@ -1,7 +1,7 @@
-"""OpenVINO's devices: what is there, which device strings can be used here, and what each may be told."""
+"""OpenVINO's devices: which there are, which device strings can be used here, and the properties each accepts."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,24 +29,24 @@ class Device:
         return f"{self.name} ({self.full_name})"
 
 
-def devices() -> tuple[Device, ...]:
+def list_devices() -> tuple[Device, ...]:
     """The devices that OpenVINO finds; virtual ones (AUTO, HETERO, MULTI, BATCH) are made of these."""
     core = ov.Core()
-    return tuple(_described(core, name) for name in core.available_devices)
 
-
-def _described(core: ov.Core, name: str) -> Device:
-    def known(key: str, otherwise: Any) -> Any:
+    def read_property(name: str, key: str, otherwise: Any) -> Any:
         try:
             return core.get_property(name, key)
-        except RuntimeError:
+        except RuntimeError:  # not every plugin answers every question
             return otherwise
 
-    return Device(
-        name=name,
-        full_name=str(known("FULL_DEVICE_NAME", "")),
-        capabilities=tuple(sorted(known("OPTIMIZATION_CAPABILITIES", ()))),
-        streams=int(known("RANGE_FOR_STREAMS", (1, 1))[1]),
+    return tuple(
+        Device(
+            name=name,
+            full_name=str(read_property(name, "FULL_DEVICE_NAME", "")),
+            capabilities=tuple(sorted(read_property(name, "OPTIMIZATION_CAPABILITIES", ()))),
+            streams=int(read_property(name, "RANGE_FOR_STREAMS", (1, 1))[1]),
+        )
+        for name in core.available_devices
     )
 
 
@@ -62,26 +62,24 @@ def check_device(text: str, *, there: Iterable[str] | None = None) -> None:
         _check_real(text, text, present)
         return
     if virtual not in VIRTUAL:
-        raise MachineError(f"device {text}: expected {', '.join(VIRTUAL)} before the colon{_nearest(virtual, VIRTUAL)}")
+        raise MachineError(f"device {text}: expected {', '.join(VIRTUAL)} before the colon{_suggest(virtual, VIRTUAL)}")
     if not entries and virtual != "AUTO":
-        raise MachineError(f"device {text}: expected devices, such as {virtual}:CPU{_there(present)}")
+        raise MachineError(f"device {text}: expected devices, such as {virtual}:CPU{_list_present(present)}")
     for entry in entries.split(",") if entries else ():
-        _check_entry(entry, text, present)
+        match = _ENTRY.fullmatch(entry)
+        if match is None:
+            raise MachineError(
+                f"device {text}: expected devices between commas, received {entry!r}{_list_present(present)}"
+            )
+        if not match["without"]:
+            _check_real(match["name"] + match["number"], text, present)
+        elif virtual != "AUTO":
+            raise MachineError(f"device {text}: only AUTO can leave devices out, received {entry}")
+        elif match["name"] not in REAL:
+            raise MachineError(f"device {text}: there is no device {match['name']}{_suggest(match['name'], REAL)}")
     left_out = {entry[1:] for entry in entries.split(",") if entry.startswith("-")}
     if all(left_out & {name, name.partition(".")[0]} for name in present):
-        raise MachineError(f"device {text}: leaves out everything{_there(present)}")
-
-
-def _check_entry(entry: str, text: str, present: tuple[str, ...]) -> None:
-    match = _ENTRY.fullmatch(entry)
-    if match is None:
-        raise MachineError(f"device {text}: expected devices between commas, received {entry!r}{_there(present)}")
-    if not match["without"]:
-        _check_real(match["name"] + match["number"], text, present)
-    elif not text.startswith("AUTO:"):
-        raise MachineError(f"device {text}: only AUTO can leave devices out, received {entry}")
-    elif match["name"] not in REAL:
-        raise MachineError(f"device {text}: there is no device {match['name']}{_nearest(match['name'], REAL)}")
+        raise MachineError(f"device {text}: leaves out everything{_list_present(present)}")
 
 
 def _check_real(name: str, text: str, present: tuple[str, ...]) -> None:
@@ -90,24 +88,25 @@ def _check_real(name: str, text: str, present: tuple[str, ...]) -> None:
         return
     where = "" if name == text else f"device {text}: "
     if name.partition(".")[0] in REAL:
-        raise MachineError(f"{where}device {name} isn't on this machine{_there(present)}")
-    near = _nearest(name, (*present, *REAL, *VIRTUAL))
-    raise MachineError(f"{where}{name!r} is no device that OpenVINO knows{near}{_there(present)}")
+        raise MachineError(f"{where}device {name} isn't on this machine{_list_present(present)}")
+    near = _suggest(name, (*present, *REAL, *VIRTUAL))
+    raise MachineError(f"{where}{name!r} is no device that OpenVINO knows{near}{_list_present(present)}")
 
 
-def _there(present: tuple[str, ...]) -> str:
+def _list_present(present: tuple[str, ...]) -> str:
     return f"; there is {', '.join(present)}, and AUTO chooses by itself" if present else "; there is none"
 
 
-def _nearest(word: str, known: Iterable[str]) -> str:
+def _suggest(word: str, known: Iterable[str]) -> str:
     return did_you_mean(word.upper(), known, cutoff=0.4, listed=False)
 
 
-def properties(configuration: Configuration, *, pinning: bool | None = None) -> dict[str, Any]:
-    """What the plugin is told. Precision is always said: the CPU plugin would pick bf16 silently where it has it.
+def to_properties(configuration: Configuration, *, pinning: bool | None = None) -> dict[str, Any]:
+    """The configuration as OpenVINO's properties.
 
-    Threads and pinning are the CPU's alone; other devices refuse to hear of them. None leaves pinning to the plugin.
+    Threads and pinning go to the CPU alone; other devices refuse them. None leaves pinning to the plugin.
     """
+    # The precision is always given: the CPU plugin would pick bf16 silently where it has it.
     found: dict[str, Any] = {
         "PERFORMANCE_HINT": configuration.hint.upper(),
         "INFERENCE_PRECISION_HINT": configuration.precision,
@@ -124,13 +123,9 @@ def properties(configuration: Configuration, *, pinning: bool | None = None) -> 
 
 def is_cpu(text: str) -> bool:
     """Whether nothing but the CPU can run what is given to device ``text``."""
-    return all(name == "CPU" for name in _families(text))
-
-
-def _families(text: str) -> Iterator[str]:
-    """The kinds of device that ``text`` may run on; AUTO alone may be any that is there."""
+    # AUTO alone may choose any device that is there.
     _, colon, entries = text.partition(":")
     wanted = entries.split(",") if colon else [text]
     if text in ("AUTO", "AUTO:") or all(entry.startswith("-") for entry in wanted):
         wanted = list(ov.Core().available_devices)
-    yield from (re.split(r"[.(]", entry)[0] for entry in wanted if not entry.startswith("-"))
+    return all(re.split(r"[.(]", entry)[0] == "CPU" for entry in wanted if not entry.startswith("-"))

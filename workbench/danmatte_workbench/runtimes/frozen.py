@@ -18,33 +18,57 @@ from danmatte_workbench.artifact import SAVED, graph_files
 from danmatte_workbench.errors import InputError, MachineError
 
 # h5py and zipfile raise OSError and its like; Keras, whatever its layers raise.
-_FAILURES = (tf.errors.OpError, ValueError, KeyError, TypeError, OSError, AttributeError, RuntimeError, ImportError)
+_FAILURES = (
+    tf.errors.OpError,
+    DecodeError,
+    ValueError,
+    KeyError,
+    TypeError,
+    OSError,
+    AttributeError,
+    RuntimeError,
+    ImportError,
+)
 
 tf.get_logger().setLevel("ERROR")
 
 
+def is_frozen(path: Path) -> bool:
+    """Whether the graph is one file with its weights as constants, and not a SavedModel's folder or a Keras file."""
+    return not path.is_dir() and path.suffix.lower() not in (".keras", ".h5")
+
+
 def read_graph(path: Path) -> tf.compat.v1.GraphDef:
-    """The graph at ``path``, its variables made constants; not to be changed. Raises InputError when there is none."""
+    """Read the graph at ``path``, its variables made constants. The two last read are kept: don't change them.
+
+    Raises InputError when there is none.
+    """
     try:
-        changed = max(file.stat().st_mtime_ns for file in graph_files(path))
+        changed_at = max(file.stat().st_mtime_ns for file in graph_files(path))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: can't be read ({getattr(error, 'strerror', error)})") from error
-    return _graph(path, changed)
+    return _read_version(path, changed_at)
 
 
 @lru_cache(maxsize=2)
-def _graph(path: Path, _changed: int) -> tf.compat.v1.GraphDef:
-    if path.is_dir():
-        return _frozen(path, "a SavedModel", _signature)
-    if path.suffix.lower() in (".keras", ".h5"):
-        return _frozen(path, "a Keras model", _keras_call)
-    return _parsed(path)
+def _read_version(path: Path, _changed_at: int) -> tf.compat.v1.GraphDef:
+    if is_frozen(path):
+        return _parse(path)
+    what, load = ("a SavedModel", _load_signature) if path.is_dir() else ("a Keras model", _load_keras_call)
+    try:
+        frozen = convert_variables_to_constants_v2(load(path))
+    except _FAILURES as error:
+        raise InputError(f"{path}: TensorFlow can't read it as {what}: {_pick_line(error)}") from error
+    definition = frozen.graph.as_graph_def()
+    for node in definition.node:
+        node.attr.pop("_output_shapes", None)  # they hold for the batch and size of the export only
+    return definition
 
 
 @contextmanager
-def as_file(path: Path) -> Iterator[Path]:
-    """The graph as a frozen ``.pb``: ``path`` itself, or one that lasts as long as the context."""
-    if not path.is_dir() and path.suffix.lower() not in (".keras", ".h5"):
+def freeze_to_file(path: Path) -> Iterator[Path]:
+    """The graph as a frozen ``.pb``: ``path`` itself, or a file that lasts as long as the context."""
+    if is_frozen(path):
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
@@ -53,7 +77,7 @@ def as_file(path: Path) -> Iterator[Path]:
         yield file
 
 
-def _parsed(path: Path) -> tf.compat.v1.GraphDef:
+def _parse(path: Path) -> tf.compat.v1.GraphDef:
     definition = tf.compat.v1.GraphDef()
     try:
         definition.ParseFromString(path.read_bytes())
@@ -67,37 +91,26 @@ def _parsed(path: Path) -> tf.compat.v1.GraphDef:
     return definition
 
 
-def _frozen(path: Path, what: str, load: Any) -> tf.compat.v1.GraphDef:
-    try:
-        frozen = convert_variables_to_constants_v2(load(path))
-    except (*_FAILURES, DecodeError) as error:
-        raise InputError(f"{path}: TensorFlow can't read it as {what}: {_line(error)}") from error
-    definition = frozen.graph.as_graph_def()
-    for node in definition.node:
-        node.attr.pop("_output_shapes", None)
-    return definition
-
-
-def _line(error: Exception) -> str:
+def _pick_line(error: Exception) -> str:
     """The line that says what is wrong, without the traceback that TensorFlow writes into messages."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    said = [line for line in lines if not line.startswith(("in user code:", 'File "', "Arguments received"))]
-    return next((line for line in said if "Error: " in line), said[0] if said else type(error).__name__)
+    spoken = [line for line in lines if not line.startswith(("in user code:", 'File "', "Arguments received"))]
+    return next((line for line in spoken if "Error: " in line), spoken[0] if spoken else type(error).__name__)
 
 
-def _signature(path: Path) -> Any:
-    """The model's serving function, or its only one."""
+def _load_signature(path: Path) -> Any:
+    """The SavedModel's serving function, or its only one."""
     loaded = tf.saved_model.load(str(path))
     known = dict(loaded.signatures)
     chosen = known.get("serving_default") or (next(iter(known.values())) if len(known) == 1 else None)
     if chosen is None:
         raise ValueError(f"expected a signature serving_default, found {', '.join(sorted(known)) or 'none'}")
-    chosen._backref = loaded  # its variables live as long as the loaded object does
+    chosen._backref = loaded  # its variables live only as long as the loaded object does
     return chosen
 
 
-def _keras_call(path: Path) -> Any:
-    """The model's prediction as a function of its one input, one picture at a time."""
+def _load_keras_call(path: Path) -> Any:
+    """The Keras model's prediction as a function of its one input, one picture at a time."""
     import keras
 
     if keras.backend.backend() != "tensorflow":

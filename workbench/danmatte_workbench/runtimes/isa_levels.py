@@ -23,7 +23,7 @@ USUAL = ("AVX2", "AVX512_CORE", "AVX512_CORE_VNNI", "AVX512_CORE_BF16", "AVX512_
 FAMILIES = ("sse41", "sse42", "avx", "avx2", "avx512", "amx")
 
 
-def ordered(levels: Iterable[str]) -> list[str]:
+def sort_levels(levels: Iterable[str]) -> list[str]:
     """The levels, oldest first. Raises InputError, with the nearest name, for one that isn't known."""
     wanted = list(levels)
     for level in wanted:
@@ -33,25 +33,25 @@ def ordered(levels: Iterable[str]) -> list[str]:
     return sorted(wanted, key=list(LEVELS).index)
 
 
-def missing(level: str, features: Iterable[str] | None = None) -> tuple[str, ...]:
+def list_missing(level: str, features: Iterable[str] | None = None) -> tuple[str, ...]:
     """What ``level`` asks for that this CPU, or one with ``features``, hasn't."""
     return tuple(sorted(LEVELS[level] - set(hardware.instruction_sets() if features is None else features)))
 
 
-def highest(features: Iterable[str] | None = None) -> str | None:
+def find_highest(features: Iterable[str] | None = None) -> str | None:
     """The newest level that this CPU, or one with ``features``, has: as good as no limit."""
     has = tuple(hardware.instruction_sets() if features is None else features)
-    return next((level for level in reversed(LEVELS) if not missing(level, has)), None)
+    return next((level for level in reversed(LEVELS) if not list_missing(level, has)), None)
 
 
-def family(level: str) -> str:
-    """How kernels of that level are called."""
+def name_family(level: str) -> str:
+    """The word in the names of that level's kernels."""
     return "amx" if "AMX" in level else "avx512" if "AVX512" in level else "avx2"
 
 
-def within(kernel_family: str, level: str) -> bool:
+def is_within(kernel_family: str, level: str) -> bool:
     """Whether a kernel of that family may run at ``level``."""
-    return FAMILIES.index(kernel_family) <= FAMILIES.index(family(level))
+    return FAMILIES.index(kernel_family) <= FAMILIES.index(name_family(level))
 
 
 @dataclass(frozen=True)
@@ -68,14 +68,17 @@ class Kernels:
         """The newest family among the heavy layers; empty where the plugin doesn't say."""
         return max(self.heavy, key=FAMILIES.index, default="")
 
-    def honour(self, level: str) -> bool:
-        """Whether the plugin says what the heavy layers run in, and nothing of it is newer than ``level``."""
-        return bool(self.newest) and within(self.newest, level)
+    def honours(self, level: str) -> bool:
+        """Whether the plugin names the heavy layers' kernels, and none of them is newer than ``level``.
 
-    def remarks(self, level: str) -> list[str]:
-        """In words, what runs in something newer than ``level``."""
+        Light layers don't count: they take little of the time.
+        """
+        return bool(self.newest) and is_within(self.newest, level)
+
+    def describe_newer(self, level: str) -> list[str]:
+        """In words, the layers that run in something newer than ``level``."""
         total = sum(self.heavy.values())
-        heavy = {name: count for name, count in self.heavy.items() if not within(name, level)}
-        light = {name: count for name, count in self.light.items() if not within(name, level)}
-        said = [f"not heeded: {count} of {total} heavy layers run in {name}" for name, count in heavy.items()]
-        return said + [f"{count} light layers stay in {name}" for name, count in light.items()]
+        heavy = {name: count for name, count in self.heavy.items() if not is_within(name, level)}
+        light = {name: count for name, count in self.light.items() if not is_within(name, level)}
+        heavy_lines = [f"not heeded: {count} of {total} heavy layers run in {name}" for name, count in heavy.items()]
+        return heavy_lines + [f"{count} light layers stay in {name}" for name, count in light.items()]

@@ -1,48 +1,73 @@
-"""OpenVINO: reading, writing and running its graphs. How others become such is in `conversion`."""
+"""OpenVINO: reading, writing, compiling and running its graphs. `graph.conversion` makes such of other formats."""
 
-from collections.abc import Callable, Iterable, Sequence
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import openvino as ov
+from openvino.frontend import (
+    GeneralFailure,
+    InitializationFailure,
+    NotImplementedFailure,
+    OpConversionFailure,
+    OpValidationFailure,
+)
+from openvino.tools.ovc.error import Error as ConverterError
 
 from danmatte.contract.configuration import Configuration
 from danmatte_workbench.artifact import Artifact, Port, digest, graph_files
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import InputError, MachineError
-from danmatte_workbench.normalisation import Normalisation
-from danmatte_workbench.runtimes import conversion
-from danmatte_workbench.runtimes.conversion import convert, cut
+from danmatte_workbench.runtimes.devices import to_properties
 
-__all__ = [
-    "Pipeline",
-    "compile_",
-    "convert",
-    "cut",
-    "describe",
-    "feeding_runner",
-    "precisions",
-    "read",
-    "runner",
-    "runner_of_all",
-    "save",
-    "source_runner",
-    "versions",
-]
+# The frontends' and the converter's errors aren't RuntimeErrors, as OpenVINO's others are.
+_FAILURES = (
+    RuntimeError,
+    ConverterError,
+    GeneralFailure,
+    InitializationFailure,
+    NotImplementedFailure,
+    OpConversionFailure,
+    OpValidationFailure,
+)
+_GENERATED_NAME = re.compile(r"(([A-Z]\w*?)_\d+)(/.*)?")
+F32 = configure(precision="f32")
+
+
+@contextmanager
+def translate_errors(path: Path, where: str = "") -> Iterator[None]:
+    """Turn whatever OpenVINO raises inside into an InputError that names the graph at ``path``."""
+    try:
+        yield
+    except _FAILURES as error:
+        reason = pick_last_line(error)
+        raise InputError(f"{path}: OpenVINO can't read it{f' {where}' if where else ''}: {reason}") from error
+
+
+def pick_last_line(error: Exception) -> str:
+    """The last line of OpenVINO's many: the one that says what is wrong; those before it are its own source places."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else str(error)
 
 
 def read(path: Path) -> ov.Model:
-    """The IR at ``path``."""
-    with conversion.translated(path):
+    """Read the IR at ``path``. Raises InputError where there is none."""
+    with translate_errors(path):
         return ov.Core().read_model(path)
 
 
 def save(model: ov.Model, path: Path) -> Artifact:
-    """Write the IR in the precision it has, and describe it."""
-    conversion.number_names(model)
+    """Write the graph as IR in the precision it has, and describe what was written.
+
+    Raises InputError where the file can't be written.
+    """
+    renumber_names(model)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # Without this, OpenVINO halves float32 weights to float16 silently, and "float32" would be a lie.
         ov.save_model(model, path, compress_to_fp16=False)
     except (OSError, RuntimeError) as error:
         raise InputError(f"{path}: can't be written ({error})") from error
@@ -50,69 +75,74 @@ def save(model: ov.Model, path: Path) -> Artifact:
 
 
 def describe(path: Path) -> Artifact:
-    """The artifact at ``path``: its digest and ports."""
+    """Describe the IR at ``path``: its digest over both files, and its ports."""
     model = read(path)
-    inputs, outputs = (tuple(_port(port) for port in ports) for ports in (model.inputs, model.outputs))
+    inputs, outputs = (
+        tuple(
+            Port(
+                port.get_any_name() if port.get_names() else port.get_node().get_friendly_name(),
+                to_shape(port),
+                port.get_element_type().get_type_name(),
+            )
+            for port in ports
+        )
+        for ports in (model.inputs, model.outputs)
+    )
     return Artifact(path, digest(*graph_files(path)), inputs, outputs)
 
 
-def _port(port: ov.Output) -> Port:
-    shape = port.get_partial_shape()
-    sizes = tuple(dimension.get_length() if dimension.is_static else -1 for dimension in shape)
-    name = port.get_any_name() if port.get_names() else port.get_node().get_friendly_name()
-    return Port(name, sizes, port.get_element_type().get_type_name())
+def to_shape(port: ov.Output) -> tuple[int, ...]:
+    """The port's shape as plain numbers, −1 for a dimension that isn't fixed."""
+    return tuple(side.get_length() if side.is_static else -1 for side in port.get_partial_shape())
 
 
-def compile_(path: Path, configuration: Configuration) -> ov.CompiledModel:
-    """The graph ready to run. Precision is always said: the CPU plugin would pick bf16 silently where it has it."""
-    return _compiled(read(path), configuration, path.name)
+def renumber_names(model: ov.Model) -> None:
+    """Number generated names (``Transpose_659``) anew, in place.
+
+    Their counter runs on through a process, so the same graph would get other names, and another digest, the second
+    time it is made.
+    """
+    numbers: dict[str, int] = {}
+    for node in model.get_ordered_ops():
+        generated = _GENERATED_NAME.fullmatch(node.get_friendly_name())
+        if generated:
+            name, kind, rest = generated.groups()
+            node.set_friendly_name(f"{kind}_{numbers.setdefault(name, len(numbers))}{rest or ''}")
 
 
-def _compiled(model: ov.Model, configuration: Configuration, name: str) -> ov.CompiledModel:
-    properties: dict[str, Any] = {
-        "PERFORMANCE_HINT": configuration.hint.upper(),
-        "INFERENCE_PRECISION_HINT": configuration.precision,
-    }
-    if configuration.streams:
-        properties["NUM_STREAMS"] = configuration.streams
-    if configuration.threads:
-        properties["INFERENCE_NUM_THREADS"] = configuration.threads
+def compile_file(path: Path, configuration: Configuration) -> ov.CompiledModel:
+    """The IR at ``path``, ready to run."""
+    return compile_model(read(path), configuration, path.name)
+
+
+def compile_model(
+    model: ov.Model, configuration: Configuration = F32, name: str = "the graph", *, counting: bool = False
+) -> ov.CompiledModel:
+    """The graph, ready to run; ``counting``, it also says what each of its layers took.
+
+    Raises MachineError, which names it, where the device can't.
+    """
+    properties = {**to_properties(configuration), **({"PERF_COUNT": True} if counting else {})}
     try:
         return ov.Core().compile_model(model, configuration.device, properties)
     except RuntimeError as error:
-        raise MachineError(f"{configuration.device} can't run {name}: {str(error).splitlines()[-1]}") from error
+        raise MachineError(f"{configuration.device} can't run {name}: {pick_last_line(error)}") from error
 
 
-def runner(path: Path, configuration: Configuration) -> Callable[[np.ndarray], np.ndarray]:
-    """A function from the graph's input to its first output, one picture at a time."""
-    request = compile_(path, configuration).create_infer_request()
+def make_runner(path: Path, configuration: Configuration) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from the graph's input to its first output, one picture at a time.
+
+    Its answer is overwritten by the next call: copy it to keep it.
+    """
+    request = compile_file(path, configuration).create_infer_request()
     return lambda value: request.infer({0: value}, share_inputs=True)[0]
 
 
-def runner_of_all(path: Path, configuration: Configuration) -> Callable[[np.ndarray], tuple[np.ndarray, ...]]:
-    """A function from the graph's input to all its outputs, one picture at a time."""
-    return _all_of(compile_(path, configuration))
+def make_runner_of_all(compiled: ov.CompiledModel) -> Callable[[np.ndarray], tuple[np.ndarray, ...]]:
+    """A function from the compiled graph's input to all its outputs, one picture at a time.
 
-
-def source_runner(
-    path: Path,
-    configuration: Configuration,
-    *,
-    shape: tuple[int, ...],
-    normalisation: Normalisation | None = None,
-    answers: Sequence[str] = (),
-) -> Callable[[np.ndarray], tuple[np.ndarray, ...]]:
-    """A function from (1, H, W, 3) uint8 pictures to the source graph's answers, as `convert` gives the graph."""
-    model = convert(path, shape=shape, normalisation=normalisation, answers=answers)
-    return _all_of(_compiled(model, configuration, path.name))
-
-
-def feeding_runner(path: Path, port: str, shape: tuple[int, ...]) -> Callable[[np.ndarray], tuple[np.ndarray, ...]]:
-    """A function from (1, H, W, 3) uint8 pictures of ``shape`` to what feeds the input port, channels last."""
-    return _all_of(_compiled(conversion.before(path, port, shape), configure(), path.name))
-
-
-def _all_of(compiled: ov.CompiledModel) -> Callable[[np.ndarray], tuple[np.ndarray, ...]]:
+    Its answers are overwritten by the next call: copy them to keep them.
+    """
     request, count = compiled.create_infer_request(), len(compiled.outputs)
 
     def run(value: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -126,25 +156,44 @@ class Pipeline:
     """Several pictures in flight, answers in the order of completion."""
 
     def __init__(self, path: Path, configuration: Configuration) -> None:
-        self._compiled = compile_(path, configuration)
+        self._compiled = compile_file(path, configuration)
         self._queue = ov.AsyncInferQueue(self._compiled, configuration.infer_requests)
 
     def run(self, values: Iterable[np.ndarray], done: Callable[[np.ndarray], None]) -> None:
         """Feed all ``values``; ``done`` gets each first output on an inference thread, and must copy to keep it."""
         self._queue.set_callback(lambda request, _: done(request.get_output_tensor(0).data))
-        held: dict[int, np.ndarray] = {}  # what is shared must live until its request has ended
+        held: dict[int, np.ndarray] = {}  # shared memory: each value must live until its request has ended
         for value in values:
             held[self._queue.get_idle_request_id()] = value
             self._queue.start_async({0: value}, share_inputs=True)
         self._queue.wait_all()
 
 
-def precisions() -> tuple[str, ...]:
-    """The floating point precisions this CPU computes in."""
+def list_precisions() -> tuple[str, ...]:
+    """The floating point precisions that this CPU computes in: f32, and bf16 and f16 where it has them."""
     capabilities = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return tuple(name.lower().replace("fp", "f") for name in ("FP32", "BF16", "FP16") if name in capabilities)
 
 
-def versions() -> dict[str, str]:
+def read_versions() -> dict[str, str]:
     """The library's version, by name."""
     return {"openvino": ov.__version__.split("-")[0]}
+
+
+def compute_fingerprint(compiled: ov.CompiledModel) -> str:
+    """sha256 over what a compiled graph runs: kinds, precisions and shapes, in order of execution.
+
+    Names are left out: they may be numbered differently in each process.
+    """
+    lines = []
+    for node in compiled.get_runtime_model().get_ordered_ops():
+        facts = node.get_rt_info()
+        words = (str(facts[key].astype(str)) for key in ("layerType", "runtimePrecision") if key in facts)
+        lines.append(" ".join((*words, *(str(port.get_partial_shape()) for port in node.outputs()))))
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def copy_answers(compiled: ov.CompiledModel) -> Callable[[np.ndarray], Sequence[np.ndarray]]:
+    """Like `make_runner_of_all`, but with answers that belong to the caller."""
+    run = make_runner_of_all(compiled)
+    return lambda value: [np.array(answer) for answer in run(value)]

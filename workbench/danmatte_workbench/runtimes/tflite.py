@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -13,7 +12,7 @@ from danmatte_workbench.errors import InputError
 
 
 @contextmanager
-def _translated(path: Path) -> Iterator[None]:
+def _translate_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (ValueError, RuntimeError) as error:
@@ -21,20 +20,21 @@ def _translated(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: TFLite can't run it: {lines[0] if lines else error}") from error
 
 
-def runner(
+def make_runner(
     path: Path, *, size: tuple[int, int], fetches: tuple[str, ...], threads: int
 ) -> Callable[[np.ndarray], tuple[np.ndarray, ...]]:
-    """A function from (1, H, W, 3) pictures of ``size`` to the outputs named ``fetches``; all of them for none.
+    """A function from (1, H, W, 3) pictures of ``size`` to the outputs named ``fetches``; to all of them for none.
 
     Pictures are cast to the input's type, and put channels first where it has them so. Answers belong to the caller.
     """
-    with _translated(path), warnings.catch_warnings():
+    with _translate_errors(path), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # it says that it will move to another package
         reader = tf.lite.Interpreter(str(path), num_threads=threads)
         entry = reader.get_input_details()[0]
-        first = _channels_first(entry)
-        shape = (1, 3, *size) if first else (1, *size, 3)
-        if tuple(entry["shape"]) != shape:
+        given = entry["shape"]
+        channels_first = len(given) == 4 and given[1] == 3 and given[3] != 3
+        shape = (1, 3, *size) if channels_first else (1, *size, 3)
+        if tuple(given) != shape:
             reader.resize_tensor_input(entry["index"], shape)
         reader.allocate_tensors()
     outputs = {detail["name"]: detail["index"] for detail in reader.get_output_details()}
@@ -43,10 +43,10 @@ def runner(
     indices = [outputs[name] for name in fetches or outputs]
 
     def run(picture: np.ndarray) -> tuple[np.ndarray, ...]:
-        value = np.moveaxis(picture, -1, 1) if first else picture
+        value = np.moveaxis(picture, -1, 1) if channels_first else picture
         if entry["dtype"] == np.int8 and picture.dtype == np.uint8:
-            value = value.astype(np.int16) - 128
-        with _translated(path):
+            value = value.astype(np.int16) - 128  # the same pixels, as quantized graphs of signed bytes hold them
+        with _translate_errors(path):
             reader.set_tensor(entry["index"], np.ascontiguousarray(value, dtype=entry["dtype"]))
             reader.invoke()
             return tuple(reader.get_tensor(index) for index in indices)
@@ -54,6 +54,22 @@ def runner(
     return run
 
 
-def _channels_first(entry: dict[str, Any]) -> bool:
-    shape = entry["shape"]
-    return len(shape) == 4 and shape[1] == 3 and shape[3] != 3
+def read_tensors(path: Path) -> dict[str, tuple[np.ndarray, float, int]]:
+    """The quantized constants of a TFLite graph by name: values, scale, zero point."""
+    # Delegates would repack the weights, and then they can't be read.
+    plain = tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    with _translate_errors(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        reader = tf.lite.Interpreter(str(path), experimental_op_resolver_type=plain)
+        reader.allocate_tensors()
+    tensors = {}
+    for detail in reader.get_tensor_details():
+        quantization = detail["quantization_parameters"]
+        if len(quantization["scales"]) != 1:
+            continue
+        try:
+            values = reader.get_tensor(detail["index"])
+        except ValueError:  # an activation: nothing is stored
+            continue
+        tensors[detail["name"]] = (values, float(quantization["scales"][0]), int(quantization["zero_points"][0]))
+    return tensors

@@ -1,4 +1,4 @@
-"""What steps that teach have in common: where a lesson's state is kept, and how large its pieces are."""
+"""What steps that distil have in common: where their state is kept, and how large their pieces are."""
 
 import hashlib
 import json
@@ -7,11 +7,11 @@ from pathlib import Path
 from danmatte_workbench.artifact import digest, graph_files
 from danmatte_workbench.steps.base import Step, StepContext
 
-STRIDE = 32  # lessons are given at sides of a multiple of it and one more
+STRIDE = 32  # pieces have sides of a multiple of it and one more
 
 
-def notebook(step: Step, source: Path, context: StepContext) -> Path | None:
-    """Where the state of the step's lesson is kept: under all that it depends on. None where nothing is kept."""
+def find_checkpoint(step: Step, source: Path, context: StepContext) -> Path | None:
+    """Where the state of the step's training is kept: under all that it depends on. None where nothing is kept."""
     if context.unfinished is None:
         return None
     spec = step.spec
@@ -21,7 +21,7 @@ def notebook(step: Step, source: Path, context: StepContext) -> Path | None:
     return context.unfinished / f"{hashlib.sha256(' '.join(facts).encode()).hexdigest()}.npz"
 
 
-def smaller(size: tuple[int, int], share: float) -> tuple[int, int]:
+def scale_pieces(size: tuple[int, int], share: float) -> tuple[int, int]:
     """A ``share`` of the height and width, such that strides divide it evenly."""
     height, width = (max(1, round((side - 1) * share / STRIDE)) * STRIDE + 1 for side in size)
     return height, width

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from danmatte_workbench.artifact import Artifact
+from danmatte_workbench.graph import conversion
 from danmatte_workbench.normalisation import Channels, Normalisation
 from danmatte_workbench.runtimes import openvino
 from danmatte_workbench.steps.base import Step, StepContext
@@ -38,5 +39,5 @@ class Convert(Step):
 
     def apply(self, source: Path, target: Path, context: StepContext) -> tuple[Artifact, str]:
         normalisation = Normalisation(self.colour, self.mean, self.scale) if self.normalised else None
-        model = openvino.convert(source, shape=self.shape, normalisation=normalisation, answers=self.answers)
+        model = conversion.convert(source, shape=self.shape, normalisation=normalisation, answers=self.answers)
         return openvino.save(model, target), f"input {self.shape}"

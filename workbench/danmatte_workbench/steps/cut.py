@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from danmatte_workbench.artifact import Artifact
-from danmatte_workbench.graph.classes import two_classes
+from danmatte_workbench.graph import conversion
+from danmatte_workbench.graph.classes import widen_to_two_classes
 from danmatte_workbench.runtimes import openvino
 from danmatte_workbench.steps.base import Step, StepContext
 
@@ -28,7 +29,7 @@ class Cut(Step):
     from_source: ClassVar[Mapping[str, str]] = {"input": "port", "output": "node", "shape": "shape"}
 
     def apply(self, source: Path, target: Path, context: StepContext) -> tuple[Artifact, str]:
-        model = openvino.cut(source, inputs=self.input, output=self.output, shape=self.shape)
-        widened = two_classes(model)
+        model = conversion.cut(source, inputs=self.input, output=self.output, shape=self.shape)
+        widened = widen_to_two_classes(model)
         note = f"{self.input} … {self.output}{', its one channel as two classes' if widened else ''}"
         return openvino.save(model, target), note

@@ -6,21 +6,21 @@ from pathlib import Path
 from typing import ClassVar
 
 from danmatte_workbench.artifact import Artifact
-from danmatte_workbench.distillation.views import Views, remembered
+from danmatte_workbench.distillation.views import ViewSampler, load_frames
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.runtimes import openvino
 from danmatte_workbench.steps.base import Step, StepContext, make_step
-from danmatte_workbench.steps.checkpoint import notebook, smaller
+from danmatte_workbench.steps.checkpoint import find_checkpoint, scale_pieces
 
 
 @dataclass(frozen=True)
 class Distil(Step):
     """Weights taught by the source's own answers, on at most ``frames`` of the user's frames, without labels.
 
-    ``lessons`` steps of ``batch`` pieces, each a ``share`` of the frame's side, at a learning rate of ``rate``;
-    ``features`` is what the inner maps' errors count for beside the answer's. In the last ``eight_bits`` of the
-    lessons, a share, the graph computes as its INT8 version will. Frames that have masks answer a share ``truth`` of
-    the questions themselves.
+    ``lessons`` training steps of ``batch`` pieces, each a ``share`` of the frame's side, at a learning rate of
+    ``rate``; ``features`` is what the inner maps' errors count for beside the answer's. In the last ``eight_bits`` of
+    the steps, a share, the graph computes as its INT8 version will. Where a frame has a mask, it is a share ``truth``
+    of the target.
     """
 
     lessons: int = 1600
@@ -51,26 +51,27 @@ class Distil(Step):
             raise InputError(f"distil: features: expected a number of at least 0, found {self.features!r}")
 
     def apply(self, source: Path, target: Path, context: StepContext) -> tuple[Artifact, str]:
-        from danmatte_workbench.distillation import distillation, student
+        from danmatte_workbench.distillation import student
+        from danmatte_workbench.distillation.teaching import Distillation, teach
         from danmatte_workbench.graph import reshaping
 
         model = openvino.read(source)
         with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
-            teacher = openvino.read(self._teacher(Path(folder), context)).clone()
-        pupil = model.clone()
-        for graph in (teacher, pupil):
-            reshaping.reshape(graph, smaller(reshaping.input_size(graph), self.share))
-        frames = remembered(context.calibration, self.frames)
-        views = Views(frames, reshaping.input_size(teacher), self.share)
-        plan = distillation.Lesson(
+            teacher = openvino.read(self._build_teacher(Path(folder), context)).clone()
+        smaller = model.clone()
+        for graph in (teacher, smaller):
+            reshaping.reshape(graph, scale_pieces(reshaping.read_input_size(graph), self.share))
+        frames = load_frames(context.calibration, self.frames)
+        sampler = ViewSampler(frames, reshaping.read_input_size(teacher), self.share)
+        options = Distillation(
             self.lessons, self.batch, self.rate, self.features, self.eight_bits, self.truth, self.seed
         )
-        weights, told = distillation.teach(pupil, teacher, views, plan, notebook(self, source, context))
-        student.put(model, weights)
-        return openvino.save(model, target), f"{told}, on {len(frames)} frames"
+        weights, note = teach(smaller, teacher, sampler, options, find_checkpoint(self, source, context))
+        student.write_weights(model, weights)
+        return openvino.save(model, target), f"{note}, on {len(frames)} frames"
 
-    def _teacher(self, folder: Path, context: StepContext) -> Path:
-        """The source itself, as far as its logits."""
+    def _build_teacher(self, folder: Path, context: StepContext) -> Path:
+        """Build the source itself, as far as its logits."""
         path = context.source.path
         for kind in ("cut", "head", "preprocess"):
             artifact, _ = make_step(kind, {}, context.source).apply(path, folder / f"{kind}.xml", context)

@@ -8,7 +8,7 @@ from danmatte_workbench.artifact import Artifact
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.runtimes import openvino
 from danmatte_workbench.steps.base import Step, StepContext
-from danmatte_workbench.steps.checkpoint import notebook, smaller
+from danmatte_workbench.steps.checkpoint import find_checkpoint, scale_pieces
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,8 @@ class Fuse(Step):
 
     ``stem`` are the channels of the strided convolutions at the graph's beginning, ``blocks`` those of each block after
     them: what is depthwise there is one dense convolution then. Each end of a block is taught what the block gave
-    there, in ``lessons`` steps of ``batch`` pieces, each a ``share`` of the frame's side, at a learning rate of
-    ``rate``.
+    there, in ``lessons`` training steps of ``batch`` pieces, each a ``share`` of the frame's side, at a learning rate
+    of ``rate``.
     """
 
     stem: tuple[int, ...] = (16, 64)
@@ -48,21 +48,22 @@ class Fuse(Step):
                 raise InputError(f"fuse: {name}: expected a number above 0 and up to 1, found {value!r}")
 
     def apply(self, source: Path, target: Path, context: StepContext) -> tuple[Artifact, str]:
-        from danmatte_workbench.distillation import distillation, student
-        from danmatte_workbench.distillation.views import Views, remembered
+        from danmatte_workbench.distillation import student
+        from danmatte_workbench.distillation.teaching import Distillation, teach
+        from danmatte_workbench.distillation.views import ViewSampler, load_frames
         from danmatte_workbench.graph import fusing, reshaping
 
         model = openvino.read(source)
         teacher = model.clone()
         pairs = fusing.fuse(model, self.stem, self.blocks, self.seed)
-        pupil = fusing.part(model.clone(), [pair.mine for pair in pairs])
-        whole = fusing.part(teacher, [pair.right for pair in pairs])
-        size = smaller(reshaping.input_size(model), self.share)
-        for graph in (pupil, whole):
+        smaller = fusing.extract_nodes(model.clone(), [pair.student for pair in pairs])
+        whole = fusing.extract_nodes(teacher, [pair.teacher for pair in pairs])
+        size = scale_pieces(reshaping.read_input_size(model), self.share)
+        for graph in (smaller, whole):
             reshaping.reshape(graph, size)
-        frames = remembered(context.calibration, self.frames)
-        plan = distillation.Lesson(self.lessons, self.batch, self.rate, 1.0, 0.0, 0.0, self.seed, answering=False)
-        views = Views(frames, size, self.share)
-        weights, told = distillation.teach(pupil, whole, views, plan, notebook(self, source, context), pairs)
-        student.put(model, weights)
-        return openvino.save(model, target), f"{len(pairs)} blocks of dense convolutions, {told}"
+        frames = load_frames(context.calibration, self.frames)
+        options = Distillation(self.lessons, self.batch, self.rate, 1.0, 0.0, 0.0, self.seed, answering=False)
+        sampler = ViewSampler(frames, size, self.share)
+        weights, note = teach(smaller, whole, sampler, options, find_checkpoint(self, source, context), pairs)
+        student.write_weights(model, weights)
+        return openvino.save(model, target), f"{len(pairs)} blocks of dense convolutions, {note}"

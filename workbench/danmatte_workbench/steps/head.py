@@ -21,5 +21,5 @@ class Head(Step):
     from_source: ClassVar[Mapping[str, str]] = {"person": "person"}
 
     def apply(self, source: Path, target: Path, context: StepContext) -> tuple[Artifact, str]:
-        artifact = openvino.save(surgery.logits_head(openvino.read(source), self.person), target)
+        artifact = openvino.save(surgery.replace_head(openvino.read(source), self.person), target)
         return artifact, f"class {self.person} at {artifact.outputs[0].shape[1:3]}"

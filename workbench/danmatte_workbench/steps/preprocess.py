@@ -48,7 +48,7 @@ class Preprocess(Step):
 
         model = openvino.read(source)
         if model.input(0).get_element_type().get_type_name() != "u8":
-            preprocessing.take_pictures(model, colour=self.colour, mean=self.mean, scale=self.scale)
+            preprocessing.embed_normalisation(model, colour=self.colour, mean=self.mean, scale=self.scale)
         if self.pixels != "RGB":
-            model = preprocessing.accept(model, self.pixels)
+            model = preprocessing.set_pixel_format(model, self.pixels)
         return openvino.save(model, target), f"uint8 {self.pixels}, network in {self.colour}"

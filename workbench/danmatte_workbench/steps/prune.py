@@ -42,7 +42,7 @@ class Prune(Step):
         from danmatte_workbench.pruning import layer_timings, pruning
 
         model = openvino.read(source)
-        pictures = context.pictures(self.frames, reshaping.input_size(model))
-        milliseconds = layer_timings.remembered(model, pictures, digest(*graph_files(source)), context.unfinished)
+        pictures = context.pictures(self.frames, reshaping.read_input_size(model))
+        milliseconds = layer_timings.load_or_time(model, pictures, digest(*graph_files(source)), context.unfinished)
         pruned = pruning.prune(model, pictures, self.share, milliseconds, stages=self.stages, tried=self.tried)
         return openvino.save(model, target), f"{pruned}, by {len(pictures)} frames"

@@ -30,8 +30,8 @@ class Shrink(Step):
         from danmatte_workbench.graph import reshaping
 
         model = openvino.read(source)
-        before = reshaping.input_size(model)
-        size = reshaping.part_of(before, self.share)
+        before = reshaping.read_input_size(model)
+        size = reshaping.scale_size(before, self.share)
         if not (size[0] < before[0] and size[1] < before[1]):
             raise InputError(f"shrink: {before[0]}×{before[1]} is too small for a share of {self.share:g}")
         reshaping.reshape(model, size)

@@ -25,8 +25,8 @@ class Stride(Step):
 
     def apply(self, source: Path, target: Path, context: StepContext) -> tuple[Artifact, str]:
         model = openvino.read(source)
-        stride = surgery.output_stride(model)
+        stride = surgery.compute_output_stride(model)
         if stride >= self.trained_at:
             raise InputError(f"its output stride is {stride} already")
-        old, new = surgery.halve_resolution(model)
+        old, new = surgery.double_stride(model)
         return openvino.save(model, target), f"features {old[0]}×{old[1]} are {new[0]}×{new[1]} now"

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from danmatte_workbench import probing
 from danmatte_workbench.configuration import configure
+from danmatte_workbench.graph import conversion, probing
 from danmatte_workbench.runtimes import openvino, tensorflow
+from danmatte_workbench.runtimes.frozen import read_graph
 from danmatte_workbench.training.deeplab import architecture
 from danmatte_workbench.training.deeplab.export import export
 from tests.workbench import tiny
@@ -31,7 +32,7 @@ def graph(network: keras.Model, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 def test_the_graph_has_the_official_names(graph: Path) -> None:
-    operations = {node.name: node.op for node in tensorflow.read_graph(graph).node}
+    operations = {node.name: node.op for node in read_graph(graph).node}
     assert operations["ImageTensor"] == "Placeholder"
     assert operations["MobilenetV2/Conv/Conv2D"] == "Conv2D"
     assert operations["MobilenetV2/expanded_conv_16/depthwise/depthwise"] == "DepthwiseConv2dNative"
@@ -40,7 +41,7 @@ def test_the_graph_has_the_official_names(graph: Path) -> None:
 
 
 def test_the_graph_is_frozen(graph: Path) -> None:
-    definition = tensorflow.read_graph(graph)
+    definition = read_graph(graph)
     assert not {"VarHandleOp", "ReadVariableOp", "PartitionedCall"} & {node.op for node in definition.node}
     assert not definition.library.function
     weights = {node.name: node.op for node in definition.node}
@@ -49,7 +50,7 @@ def test_the_graph_is_frozen(graph: Path) -> None:
 
 
 def test_the_graph_decides_as_the_network_does(graph: Path, network: keras.Model) -> None:
-    run = tensorflow.runner(graph, feed="ImageTensor:0", fetch="ArgMax:0")
+    run = tensorflow.make_runner(graph, feed="ImageTensor:0", fetch="ArgMax:0")
     pixels = tiny.scene(1, SIDE, SIDE)[0][None]
     logits = network(pixels.astype(np.float32) / 127.5 - 1)
     large = tf.compat.v1.image.resize_bilinear(logits, (SIDE, SIDE), align_corners=True)
@@ -58,7 +59,7 @@ def test_the_graph_decides_as_the_network_does(graph: Path, network: keras.Model
 
 @pytest.mark.parametrize("size", [(SIDE, SIDE), (48, 20), (100, 130)])
 def test_the_answer_has_the_pictures_size(graph: Path, size: tuple[int, int]) -> None:
-    run = tensorflow.runner(graph, feed="ImageTensor:0", fetch="SemanticPredictions:0")
+    run = tensorflow.make_runner(graph, feed="ImageTensor:0", fetch="SemanticPredictions:0")
     answer = run(tiny.scene(1, *size)[0][None])
     assert answer.shape == (1, *size)
     assert answer.dtype == np.int32
@@ -72,10 +73,10 @@ def test_the_workbench_understands_the_graph(graph: Path) -> None:
 
 
 def test_the_graph_can_be_cut(graph: Path, network: keras.Model, tmp_path: Path) -> None:
-    model = openvino.cut(graph, inputs="0:MobilenetV2/Conv/Conv2D", output="ArgMax", shape=(1, SIDE, SIDE, 3))
-    run = openvino.runner(openvino.save(model, tmp_path / "graph.xml").path, configure(precision="f32"))
+    model = conversion.cut(graph, inputs="0:MobilenetV2/Conv/Conv2D", output="ArgMax", shape=(1, SIDE, SIDE, 3))
+    run = openvino.make_runner(openvino.save(model, tmp_path / "graph.xml").path, configure(precision="f32"))
     pixels = tiny.scene(1, SIDE, SIDE)[0][None]
-    stock = tensorflow.runner(graph, feed="ImageTensor:0", fetch="ArgMax:0")(pixels)
+    stock = tensorflow.make_runner(graph, feed="ImageTensor:0", fetch="ArgMax:0")(pixels)
     assert (run(pixels.astype(np.float32) / 127.5 - 1).reshape(stock.shape) == stock).mean() >= 0.999
 
 

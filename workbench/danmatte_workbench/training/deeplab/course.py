@@ -15,11 +15,12 @@ def train(people: Path, initial: Path, folder: Path, seed: int) -> Path:
 
     Everything is kept in ``folder``: started again, the course goes on where it was stopped.
     """
-    from danmatte_workbench.runtimes import tensorflow
 
     if not initial.is_file():
         raise InputError(f"{initial}: no such file; expected the official VOC network, 8-bit TFLite")
-    weights = initialise.dequantize(tensorflow.read_tflite(initial))
+    from danmatte_workbench.runtimes import tflite
+
+    weights = initialise.dequantize(tflite.read_tensors(initial))
     keras.utils.set_random_seed(seed)
     pictures = sorted(people.glob("*/images/*.jpg"))
     teacher.teach(weights, [picture for picture in pictures if picture.parts[-3] != "val"], folder / "beliefs")

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from danmatte_workbench import probing
 from danmatte_workbench.errors import InputError
+from danmatte_workbench.graph import probing
 from tests.workbench import tiny
 from tests.workbench.conftest import Describe
 from tests.workbench.tiny import Tiny

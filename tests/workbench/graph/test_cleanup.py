@@ -7,9 +7,10 @@ import pytest
 
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import InputError
-from danmatte_workbench.graph.classes import two_classes
-from danmatte_workbench.graph.trimming import tidy
-from danmatte_workbench.runtimes import conversion, openvino
+from danmatte_workbench.graph import conversion
+from danmatte_workbench.graph.classes import widen_to_two_classes
+from danmatte_workbench.graph.cleanup import clean_up
+from danmatte_workbench.runtimes import openvino
 from tests.workbench import graphs
 
 SHAPE = (1, graphs.SIDE, graphs.SIDE, 3)
@@ -28,12 +29,12 @@ def eight(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("inputs", ["0:node_1", "photo"])
 def test_a_part_takes_pictures_with_their_channels_last(onnx: Path, tmp_path: Path, inputs: str) -> None:
-    artifact = openvino.save(openvino.cut(onnx, inputs=inputs, output="c", shape=SHAPE), tmp_path / "part.xml")
+    artifact = openvino.save(conversion.cut(onnx, inputs=inputs, output="c", shape=SHAPE), tmp_path / "part.xml")
     assert [(port.shape, port.dtype) for port in artifact.inputs] == [(SHAPE, "f32")]
     assert [port.shape for port in artifact.outputs] == [(1, 2, 32, 32)]
     picture = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32)
-    (whole,) = openvino.source_runner(onnx, F32, shape=SHAPE, answers=("c",))(np.zeros(SHAPE, np.uint8))
-    assert whole.shape == openvino.runner(artifact.path, F32)(picture).shape
+    (whole,) = conversion.make_source_runner(onnx, F32, shape=SHAPE, answers=("c",))(np.zeros(SHAPE, np.uint8))
+    assert whole.shape == openvino.make_runner(artifact.path, F32)(picture).shape
 
 
 @pytest.mark.parametrize(
@@ -47,13 +48,13 @@ def test_a_part_takes_pictures_with_their_channels_last(onnx: Path, tmp_path: Pa
 )
 def test_an_unknown_place_names_the_nearest(onnx: Path, inputs: str, output: str, says: str) -> None:
     with pytest.raises(InputError, match=rf"a\.onnx: ({says})"):
-        openvino.cut(onnx, inputs=inputs, output=output, shape=SHAPE)
+        conversion.cut(onnx, inputs=inputs, output=output, shape=SHAPE)
 
 
 def test_simulated_8_bits_become_ranges_and_plain_weights(eight: Path) -> None:
-    model = conversion.whole(eight, SHAPE)
+    model = conversion.load(eight, SHAPE)
     before = [node.get_type_name() for node in model.get_ops()]
-    tidy(model)
+    clean_up(model)
     after = [node.get_type_name() for node in model.get_ops()]
     assert before.count("FakeQuantize") > 2
     assert "Clamp" in after
@@ -66,10 +67,10 @@ def test_simulated_8_bits_become_ranges_and_plain_weights(eight: Path) -> None:
 def test_one_channel_becomes_the_second_of_two_logits(tmp_path: Path) -> None:
     path = graphs.write_onnx(tmp_path / "one.onnx", "sigmoid")
     picture = np.random.default_rng(0).integers(0, 256, SHAPE).astype(np.float32) / 64 - 2
-    model = openvino.cut(path, inputs="photo", output="answer", shape=SHAPE)
-    probable = openvino.runner(openvino.save(model, tmp_path / "one.xml").path, F32)(picture).copy()
-    assert two_classes(model)
-    logits = openvino.runner(openvino.save(model, tmp_path / "two.xml").path, F32)(picture)
+    model = conversion.cut(path, inputs="photo", output="answer", shape=SHAPE)
+    probable = openvino.make_runner(openvino.save(model, tmp_path / "one.xml").path, F32)(picture).copy()
+    assert widen_to_two_classes(model)
+    logits = openvino.make_runner(openvino.save(model, tmp_path / "two.xml").path, F32)(picture)
     assert logits.shape == (1, 2, graphs.SIDE, graphs.SIDE)
     assert np.ptp(probable) > 0.1
     assert np.abs(logits[:, 0]).max() == 0
@@ -80,8 +81,8 @@ def test_one_channel_becomes_the_second_of_two_logits(tmp_path: Path) -> None:
 def test_several_classes_stay_as_they_are(tmp_path: Path, end: str) -> None:
     path = graphs.write_onnx(tmp_path / "two.onnx", end)
     found = probe_end(path)
-    model = openvino.cut(path, inputs="photo", output=found, shape=SHAPE)
-    assert not two_classes(model)
+    model = conversion.cut(path, inputs="photo", output=found, shape=SHAPE)
+    assert not widen_to_two_classes(model)
 
 
 def probe_end(path: Path) -> str:
@@ -95,9 +96,9 @@ def test_what_takes_no_picture_is_refused(tmp_path: Path) -> None:
     given = ops.parameter([1, 7], np.float32, name="row")
     ov.save_model(ov.Model([ops.relu(given)], [given], "row"), tmp_path / "row.xml")
     with pytest.raises(InputError, match=r"row\.xml: expected a picture of three channels as input, found \[1,7\]"):
-        openvino.convert(tmp_path / "row.xml", shape=SHAPE)
+        conversion.convert(tmp_path / "row.xml", shape=SHAPE)
 
 
 def test_a_wrong_answer_is_named(onnx: Path) -> None:
     with pytest.raises(InputError, match=r"a\.onnx: has no node nothing"):
-        openvino.convert(onnx, shape=SHAPE, answers=("nothing",))
+        conversion.convert(onnx, shape=SHAPE, answers=("nothing",))

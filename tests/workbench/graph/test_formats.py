@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from danmatte_workbench import probing
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.dataset import Dataset
 from danmatte_workbench.errors import InputError
+from danmatte_workbench.graph import probing
 from danmatte_workbench.metrics.agreement import disagreement
 from danmatte_workbench.metrics.contender import Contender, cooked, stock
 from danmatte_workbench.recipe import RECIPES, read

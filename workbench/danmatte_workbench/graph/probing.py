@@ -1,21 +1,19 @@
-"""What a bare graph can tell about itself, when nobody wrote a ``model.toml`` for it."""
+"""What a bare graph tells about itself, when nobody wrote a ``model.toml`` for it."""
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 
 from danmatte_workbench import artifact
 from danmatte_workbench.artifact import Format, format_of, graph_files, graph_path
 from danmatte_workbench.errors import InputError
+from danmatte_workbench.graph.anatomy import Anatomy
 from danmatte_workbench.normalisation import Channels, Normalisation
 from danmatte_workbench.source import Meaning, Source
-
-if TYPE_CHECKING:
-    from danmatte_workbench.graph.anatomy import Anatomy
 
 DEFAULT_SIDE = 513
 OFFICIAL = "SemanticPredictions"  # DeepLab's own exports, where a copy of it may follow
@@ -33,10 +31,10 @@ Size: TypeAlias = tuple[int, int]  # height, width
 
 
 @dataclass(frozen=True)
-class Findings:
-    """What a library says of a graph.
+class GraphFacts:
+    """What a library tells of a graph.
 
-    picture: the input; floats, channels_first: what it takes; fixed: its (height, width) where it says so.
+    picture: the input; floats, channels_first: what it takes; fixed: its (height, width) where the graph has them.
     port: the first convolution's input port, None where the picture reaches no convolution. identical: whether
     that port gets the picture as it came. decision: where a cut may end at a choice among classes. answers: what the
     graph ends in. before, run, scores: for pictures of a (height, width), what the port gets, what tensors the graph
@@ -67,14 +65,14 @@ def inspect(path: Path, size: Size | None = None) -> Source:
     """
     path = graph_path(path)
     kind = format_of(path)
-    facts = _facts(path, kind)
+    facts = _read_facts(path, kind)
     notes: list[str] = []
     if size is None:
         size = facts.fixed or (DEFAULT_SIDE, DEFAULT_SIDE)
         if facts.fixed is None:
             notes.append(f"its input takes any size; {DEFAULT_SIDE}×{DEFAULT_SIDE} was taken")
-    port, normalisation = _entry(path, facts, size, notes)
-    meaning, answers, person = _meaning(path, facts, size, normalisation if port == facts.picture else None, notes)
+    port, normalisation = _find_entry(path, facts, size, notes)
+    meaning, answers, person = _find_meaning(path, facts, size, normalisation if port == facts.picture else None, notes)
     return Source(
         name=re.sub(r"[^a-z0-9_-]+|^[_-]+", "", path.stem.lower())[:64] or "model",
         path=path,
@@ -99,7 +97,7 @@ def inspect(path: Path, size: Size | None = None) -> Source:
 
 
 @dataclass(frozen=True)
-class Cut:
+class CutPlaces:
     """Where a graph is cut by its structure alone: at the first convolution, or else the picture, and at the decision,
     or else the only answer; None for a graph of several. ``size`` is the graph's own (height, width), or the usual one.
     """
@@ -110,100 +108,99 @@ class Cut:
     size: Size
 
 
-def cut_of(path: Path) -> Cut:
+def find_cut(path: Path) -> CutPlaces:
     """Where the graph at ``path`` would be cut. Raises InputError for what is no graph of one picture."""
-    facts = _facts(path, format_of(path))
+    facts = _read_facts(path, format_of(path))
     node = facts.decision or (facts.answers[0] if len(facts.answers) == 1 else None)
-    return Cut(facts.port or facts.picture, node, facts.answers, facts.fixed or (DEFAULT_SIDE, DEFAULT_SIDE))
+    return CutPlaces(facts.port or facts.picture, node, facts.answers, facts.fixed or (DEFAULT_SIDE, DEFAULT_SIDE))
 
 
-def _facts(path: Path, kind: Format) -> Findings:
+def _read_facts(path: Path, kind: Format) -> GraphFacts:
     if kind in ("frozen", "savedmodel", "keras"):
-        return _tensorflow_facts(path)
-    return _openvino_facts(path, kind)
+        return _read_tensorflow_facts(path)
+    return _read_openvino_facts(path, kind)
 
 
-def _tensorflow_facts(path: Path) -> Findings:
+def _read_tensorflow_facts(path: Path) -> GraphFacts:
     from danmatte_workbench.runtimes import tensorflow
 
-    anatomy = tensorflow.anatomy(path)
-    pictures = anatomy.of_kind({"Placeholder"})
+    anatomy = Anatomy.from_tensorflow(path)
+    pictures = anatomy.find_kinds({"Placeholder"})
     if len(pictures) != 1:
         names = [node.name for node in pictures]
         raise InputError(f"{path}: expected one input, a picture, found {len(names)}: {', '.join(names) or 'none'}")
     name = pictures[0].name
-    port, decision = anatomy.first_convolution(name), anatomy.decision()
-    shape = tensorflow.static_shape(path, name)
-    sides = shape[2:4] if len(shape) == 4 and shape[1] == 3 != shape[3] else shape[1:3]
+    port, decision = anatomy.find_first_convolution(name), anatomy.find_decision()
+    shape = tensorflow.read_static_shape(path, name)
+    channels_first = len(shape) == 4 and shape[1] == 3 != shape[3]
+    sides = shape[2:4] if channels_first else shape[1:3]
+    # The ends that the picture leads to; where there is a decision, those that it leads to.
+    reachable = anatomy.find_reachable(decision or name)
+    ends = [end for end in anatomy.find_ends() if end in reachable]
+    if decision and OFFICIAL in reachable:
+        ends = [OFFICIAL]
 
     def run(size: Size, answers: tuple[str, ...]) -> RunAll:
-        return tensorflow.runner_of_all(path, feed=f"{name}:0", fetches=answers)
+        return tensorflow.make_runner_of_all(path, feed=f"{name}:0", fetches=answers)
 
-    def before(size: Size) -> RunAll:
-        return run(size, (tensorflow.node_feeding(path, str(port)),))
+    def run_before(size: Size) -> RunAll:
+        return run(size, (tensorflow.find_feeding_tensor(path, str(port)),))
 
-    def scores(size: Size) -> Shape:
+    def compute_scores_shape(size: Size) -> Shape:
         if decision is None:
             return ()
-        (found,) = run(size, (tensorflow.node_feeding(path, f"0:{decision}"),))(np.zeros((1, *size, 3), np.uint8))
-        return found.shape
+        scores = tensorflow.find_feeding_tensor(path, f"0:{decision}")
+        return run(size, (scores,))(np.zeros((1, *size, 3), np.uint8))[0].shape
 
-    return Findings(
+    return GraphFacts(
         picture=f"{name}:0",
         floats=tensorflow.takes_floats(path, name),
-        channels_first=len(shape) == 4 and shape[1] == 3 != shape[3],
+        channels_first=channels_first,
         fixed=(sides[0], sides[1]) if len(sides) == 2 and min(sides) > 0 else None,
         port=port,
-        identical=port is not None and anatomy.feeder(port) == name,
+        identical=port is not None and anatomy.find_feeder(port) == name,
         decision=decision,
-        answers=tuple(f"{end}:0" for end in _ends(anatomy, name, decision)),
-        before=before,
+        answers=tuple(f"{end}:0" for end in ends),
+        before=run_before,
         run=run,
-        scores=scores,
+        scores=compute_scores_shape,
     )
 
 
-def _ends(anatomy: "Anatomy", picture: str, decision: str | None) -> list[str]:
-    """What the picture leads to; where there is a decision, what that leads to."""
-    after = anatomy.behind(decision or picture)
-    return [OFFICIAL] if decision and OFFICIAL in after else [end for end in anatomy.ends() if end in after]
-
-
-def _openvino_facts(path: Path, kind: Format) -> Findings:
-    from danmatte_workbench.runtimes import conversion, openvino
+def _read_openvino_facts(path: Path, kind: Format) -> GraphFacts:
+    from danmatte_workbench.graph import conversion
 
     sketch = conversion.sketch(path, DEFAULT_SIDE)
     anatomy = sketch.anatomy
-    name = anatomy.of_kind({"Parameter"})[0].name
-    port = anatomy.first_convolution(name)
-    return Findings(
+    name = anatomy.find_kinds({"Parameter"})[0].name
+    port = anatomy.find_first_convolution(name)
+
+    def run(size: Size, answers: tuple[str, ...]) -> RunAll:
+        if kind == "tflite":  # its own interpreter: OpenVINO rounds 8-bit graphs otherwise
+            from danmatte_workbench.runtimes import tflite
+
+            return tflite.make_runner(path, size=size, fetches=answers, threads=1)
+        from danmatte_workbench.configuration import configure
+
+        return conversion.make_source_runner(path, configure(), shape=(1, *size, 3), answers=answers)
+
+    return GraphFacts(
         picture=sketch.picture,
         floats=sketch.floats,
         channels_first=sketch.channels_first,
         fixed=sketch.fixed,
         port=port,
-        identical=port is not None and anatomy.feeder(port) == name,
+        identical=port is not None and anatomy.find_feeder(port) == name,
         decision=None,
         answers=sketch.answers,
-        before=lambda size: openvino.feeding_runner(path, str(port), (1, *size, 3)),
-        run=lambda size, answers: _tensors(path, kind, size, answers),
+        before=lambda size: conversion.make_feeding_runner(path, str(port), (1, *size, 3)),
+        run=run,
         scores=lambda size: sketch.scores,
     )
 
 
-def _tensors(path: Path, kind: Format, size: Size, answers: tuple[str, ...]) -> RunAll:
-    if kind == "tflite":
-        from danmatte_workbench.runtimes import tflite
-
-        return tflite.runner(path, size=size, fetches=answers, threads=1)
-    from danmatte_workbench.configuration import configure
-    from danmatte_workbench.runtimes import openvino
-
-    return openvino.source_runner(path, configure(), shape=(1, *size, 3), answers=answers)
-
-
-def _entry(path: Path, facts: Findings, size: Size, notes: list[str]) -> tuple[str, Normalisation]:
-    """Where the network begins, and what pixels are to be there."""
+def _find_entry(path: Path, facts: GraphFacts, size: Size, notes: list[str]) -> tuple[str, Normalisation]:
+    """Where the network begins, and what pixels should be there."""
     plain = Normalisation("RGB", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
     if facts.port is None:
         if facts.floats:
@@ -216,15 +213,18 @@ def _entry(path: Path, facts: Findings, size: Size, notes: list[str]) -> tuple[s
             f"{list(assumed.scale)}, RGB, was assumed; if that is wrong, {DESCRIBE}"
         )
         return facts.picture, assumed
-    measured = _normalisation(path, facts, size)
+    measured = _measure_normalisation(path, facts, size)
     if facts.floats and max(abs(value) for value in measured.scale) <= 2:
         notes.append(f"its input takes floats from 0 to 1, of which it subtracts {measured.mean}")
         return facts.picture, Normalisation("RGB", (0.0, 0.0, 0.0), (255.0, 255.0, 255.0))
     return facts.port, measured
 
 
-def _normalisation(path: Path, facts: Findings, size: Size) -> Normalisation:
-    """Mean, scale and colour order of the part before the cut, fitted to what it does to noise."""
+def _measure_normalisation(path: Path, facts: GraphFacts, size: Size) -> Normalisation:
+    """Mean, scale and colour order of the part before the cut, fitted by least squares to what it does to noise.
+
+    Noise, because every channel has to vary by itself for the fit to tell them apart.
+    """
     pixels = np.random.default_rng(0).integers(0, 256, (1, *size, 3), dtype=np.uint8)
     (seen,) = facts.before(size)(pixels)
     if seen.shape != pixels.shape:
@@ -239,16 +239,16 @@ def _normalisation(path: Path, facts: Findings, size: Size) -> Normalisation:
     if error > max(TOLERANCE, float(np.ptp(seen)) / STEPS) or order not in ([0, 1, 2], [2, 1, 0]) or np.any(gain == 0):
         raise InputError(f"{path}: what happens before {facts.port} isn't a mean and a scale; {DESCRIBE}")
     colour: Literal["RGB", "BGR"] = "RGB" if order == [0, 1, 2] else "BGR"
-    return Normalisation(colour, _channels(-shift / gain), _channels(1 / gain))
+    return Normalisation(colour, _round_channels(-shift / gain), _round_channels(1 / gain))
 
 
-def _channels(values: np.ndarray) -> Channels:
+def _round_channels(values: np.ndarray) -> Channels:
     first, second, third = (round(float(value), 4) for value in values)
     return first, second, third
 
 
-def _meaning(
-    path: Path, facts: Findings, size: Size, normalisation: Normalisation | None, notes: list[str]
+def _find_meaning(
+    path: Path, facts: GraphFacts, size: Size, normalisation: Normalisation | None, notes: list[str]
 ) -> tuple[Meaning, tuple[str, ...], int]:
     """What the answers mean, which they are, and the person's class."""
     if not facts.answers:
@@ -257,21 +257,23 @@ def _meaning(
     given = pixels if normalisation is None else normalisation.apply(pixels)
     tensors = facts.run(size, facts.answers)(given)
     shapes = [tensor.shape for tensor in tensors]
-    classes = _classes(facts.scores(size), size)
+    classes = count_classes(facts.scores(size), size)
     if classes is None and len(tensors) == 1:
         whole = not np.issubdtype(tensors[0].dtype, np.floating)
-        classes = _classes(shapes[0], size)
+        classes = count_classes(shapes[0], size)
         if whole and classes == 1:
             notes.append("its answer is class numbers; 1 was taken for the person")
             return "person", facts.answers, 1
-    if classes is not None:
-        return "person", facts.answers[:1], _person(path, classes)
-    found = ", ".join(str(shape) for shape in shapes)
-    notes.append(f"its answer is no map of classes ({found}); its tensors are compared as they are")
-    return "tensors", facts.answers, 0
+    if classes is None:
+        found = ", ".join(str(shape) for shape in shapes)
+        notes.append(f"its answer is no map of classes ({found}); its tensors are compared as they are")
+        return "tensors", facts.answers, 0
+    if classes not in PERSONS:
+        raise InputError(f"{path}: which of its {classes} classes is the person? Say so in a model.toml")
+    return "person", facts.answers[:1], PERSONS[classes]
 
 
-def _classes(shape: Shape, size: Size) -> int | None:
+def count_classes(shape: Shape, size: Size) -> int | None:
     """How many classes a map of that shape has, channels first or last; None where it is no map at picture scale."""
     if len(shape) not in (3, 4):
         return None
@@ -279,9 +281,3 @@ def _classes(shape: Shape, size: Size) -> int | None:
     channels, places = (sides[0], sides[1:]) if sides[0] < sides[2] else (sides[2], sides[:2])
     close = all(side * COARSEST >= wanted for side, wanted in zip(places, size, strict=True))
     return channels if close and channels <= MOST_CLASSES else None
-
-
-def _person(path: Path, classes: int) -> int:
-    if classes not in PERSONS:
-        raise InputError(f"{path}: which of its {classes} classes is the person? Say so in a model.toml")
-    return PERSONS[classes]

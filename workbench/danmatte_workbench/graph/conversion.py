@@ -1,0 +1,245 @@
+"""Graphs of all formats, and parts of them, as OpenVINO graphs in memory."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import openvino as ov
+from openvino import opset13 as ops
+from openvino.frontend import FrontEndManager, InputModel, Place
+from openvino.preprocess import ColorFormat, PrePostProcessor
+
+from danmatte.contract.configuration import Configuration
+from danmatte.contract.near_words import did_you_mean
+from danmatte_workbench.errors import InputError
+from danmatte_workbench.graph.anatomy import Anatomy
+from danmatte_workbench.graph.cleanup import clean_up, optimize_frozen
+from danmatte_workbench.graph.layers import NCHW_TO_NHWC, extract
+from danmatte_workbench.graph.ports import extract_part, find_input_port, find_output, pick_name
+from danmatte_workbench.normalisation import Normalisation
+from danmatte_workbench.runtimes.openvino import (
+    F32,
+    compile_model,
+    make_runner_of_all,
+    renumber_names,
+    translate_errors,
+)
+
+RunAll = Callable[[np.ndarray], tuple[np.ndarray, ...]]
+
+
+@contextmanager
+def _name_graph(path: Path) -> Iterator[None]:
+    """Put the graph's path in front of an InputError's message."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+@contextmanager
+def _open_readable(path: Path) -> Iterator[Path]:
+    """A file that OpenVINO reads; SavedModels and Keras files are frozen first."""
+    if not path.is_dir() and path.suffix.lower() not in (".keras", ".h5"):
+        yield path
+        return
+    from danmatte_workbench.runtimes import frozen
+
+    with frozen.freeze_to_file(path) as file:
+        yield file
+
+
+def load(path: Path, shape: tuple[int, ...]) -> ov.Model:
+    """The whole graph, as OpenVINO's own converter gives it, for pictures of ``shape`` (1, H, W, 3).
+
+    Its one input keeps its type and its layout. Raises InputError for a graph that takes no picture.
+    """
+    return _reshape_input(_load_as_is(path), path, shape)
+
+
+def _load_as_is(path: Path) -> ov.Model:
+    with _open_readable(path) as file, translate_errors(path):
+        model = ov.convert_model(file) if file.suffix.lower() != ".xml" else ov.Core().read_model(file)
+    if len(model.inputs) != 1:
+        names = [port.get_node().get_friendly_name() for port in model.inputs]
+        raise InputError(f"{path}: expected one input, a picture, found {len(names)}: {', '.join(names)}")
+    return model
+
+
+def _reshape_input(model: ov.Model, path: Path, shape: tuple[int, ...]) -> ov.Model:
+    given = model.input(0).get_partial_shape()
+    sides = [1, 3, *shape[1:3]] if has_channels_first(model.input(0), path) else list(shape)
+    if given != ov.PartialShape(sides):
+        with translate_errors(path, f"at {shape[1]}×{shape[2]} instead of {given}"):
+            model.reshape(sides)
+    renumber_names(model)
+    return model
+
+
+def has_channels_first(port: ov.Output, path: Path) -> bool:
+    """Whether a picture's channels come before its rows; where its shape leaves that open, ONNX has them first.
+
+    Raises InputError for what can't be a picture.
+    """
+    shape = port.get_partial_shape()
+    if shape.rank.is_dynamic:
+        return path.suffix.lower() == ".onnx"
+    sides = [side.get_length() if side.is_static else -1 for side in shape]
+    if len(sides) != 4 or not {sides[1], sides[3]} & {3, -1}:
+        raise InputError(f"{path}: expected a picture of three channels as input, found {shape}")
+    if (sides[1] == 3) != (sides[3] == 3):
+        return sides[1] == 3
+    return path.suffix.lower() == ".onnx"
+
+
+def convert(
+    path: Path,
+    *,
+    shape: tuple[int, ...],
+    normalisation: Normalisation | None = None,
+    answers: Sequence[str] = (),
+) -> ov.Model:
+    """The whole graph, fed with (1, H, W, 3) uint8 RGB of ``shape``, its outputs those named ``answers``; all for none.
+
+    ``normalisation`` is what pictures need before the graph's own input.
+    """
+    model = load(path, shape)
+    with _name_graph(path):
+        ends = [find_output(model, name) for name in answers]
+    if ends:
+        model = extract(model, ends, model.get_friendly_name())
+    return _take_uint8(model, channels_first=has_channels_first(model.input(0), path), normalisation=normalisation)
+
+
+def cut(path: Path, *, inputs: str, output: str, shape: tuple[int, ...]) -> ov.Model:
+    """The part of a graph from ``inputs`` (``0:node`` for a node's input port) to ``output``, fed with float32 NHWC.
+
+    Raises InputError with the nearest names for an unknown place, and where the part needs another input.
+    """
+    if path.suffix.lower() not in (".tflite", ".onnx", ".xml"):
+        return _cut_frozen(path, inputs, output, shape)
+    model = _load_cleaned(path, shape)
+    with _name_graph(path):
+        return extract_part(model, inputs, output)
+
+
+def _cut_frozen(path: Path, inputs: str, output: str, shape: tuple[int, ...]) -> ov.Model:
+    # OpenVINO's converters don't cut any more; its frontend still does (`extract_subgraph` at an input port), before
+    # anything is converted, so that what can't be converted outside the part does no harm.
+    with _open_readable(path) as file, translate_errors(path):
+        frontend = FrontEndManager().load_by_framework("tf")
+        graph = frontend.load(str(file))
+        start, end = (_find_place(graph, place, path) for place in (inputs, output))
+        graph.extract_subgraph([start], [end])
+        graph.set_partial_shape(start, ov.PartialShape(list(shape)))
+        model = frontend.convert(graph)
+        if len(model.inputs) > 1:
+            others = [port.get_node().get_friendly_name() for port in model.inputs]
+            raise InputError(f"{path}: from {inputs} to {output} it needs {' and '.join(others)}; cut elsewhere")
+        optimize_frozen(model)
+    return model
+
+
+def _find_place(graph: InputModel, name: str, path: Path) -> Place:
+    place = graph.get_place_by_tensor_name(name)
+    if place is None:
+        from danmatte_workbench.runtimes import tensorflow
+
+        known = [node for node, _, _ in tensorflow.read_nodes(path)]
+        hint = did_you_mean(name.split(":", 1)[-1], known, suggestions=3, cutoff=0.4)
+        raise InputError(f"{path}: has no node {name}{hint}")
+    return place
+
+
+def _load_cleaned(path: Path, shape: tuple[int, ...]) -> ov.Model:
+    """The graph as places in it are looked for: cleaned up, its names the same whatever was converted before."""
+    model = load(path, shape)
+    with translate_errors(path):
+        clean_up(model)
+    renumber_names(model)
+    return model
+
+
+def _take_uint8(model: ov.Model, *, channels_first: bool, normalisation: Normalisation | None) -> ov.Model:
+    """The same graph fed with (1, H, W, 3) uint8 RGB; conversion, normalisation and layout are inside."""
+    processor = PrePostProcessor(model)
+    entry = processor.input()
+    kind = model.input(0).get_element_type()
+    entry.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC")).set_color_format(ColorFormat.RGB)
+    entry.model().set_layout(ov.Layout("NCHW" if channels_first else "NHWC"))
+    steps = entry.preprocess()
+    if normalisation is not None:
+        steps = steps.convert_element_type(ov.Type.f32)
+        if normalisation.colour == "BGR":
+            steps = steps.convert_color(ColorFormat.BGR)
+        steps = steps.mean(list(normalisation.mean)).scale(list(normalisation.scale))
+    elif kind == ov.Type.i8:
+        steps = steps.convert_element_type(ov.Type.f32).mean(128.0)
+    steps.convert_element_type(kind)
+    return processor.build()
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """A graph as it would be cut.
+
+    picture, answers: its input and outputs; floats, channels_first: what the input takes; fixed: its (height, width)
+    where the graph has them. scores: the shape of what the graph chooses among, empty where it doesn't choose.
+    """
+
+    anatomy: Anatomy
+    picture: str
+    floats: bool
+    channels_first: bool
+    fixed: tuple[int, int] | None
+    answers: tuple[str, ...]
+    scores: tuple[int, ...]
+
+
+def sketch(path: Path, side: int) -> Sketch:
+    """Sketch a graph that isn't TensorFlow's; one that takes any size is looked at for pictures of ``side``."""
+    model = _load_as_is(path)
+    given = model.input(0)
+    floats, channels_first = given.get_element_type().is_real(), has_channels_first(given, path)
+    fixed = None
+    if not given.get_partial_shape().rank.is_dynamic:
+        height, width = list(given.get_partial_shape())[2:4] if channels_first else list(given.get_partial_shape())[1:3]
+        if height.is_static and width.is_static:
+            fixed = (height.get_length(), width.get_length())
+    model = _reshape_input(model, path, (1, *(fixed or (side, side)), 3))
+    picture, answers = pick_name(model.input(0)), tuple(pick_name(port) for port in model.outputs)
+    with translate_errors(path):
+        clean_up(model)
+    renumber_names(model)
+    anatomy = Anatomy.from_openvino(model)
+    decision = anatomy.find_decision()
+    scores = tuple(find_output(model, decision).get_node().get_input_shape(0)) if decision else ()
+    return Sketch(anatomy, picture, floats, channels_first, fixed, answers, scores)
+
+
+def make_source_runner(
+    path: Path,
+    configuration: Configuration,
+    *,
+    shape: tuple[int, ...],
+    normalisation: Normalisation | None = None,
+    answers: Sequence[str] = (),
+) -> RunAll:
+    """A function from (1, H, W, 3) uint8 pictures to the source graph's answers, as `convert` gives the graph."""
+    model = convert(path, shape=shape, normalisation=normalisation, answers=answers)
+    return make_runner_of_all(compile_model(model, configuration, path.name))
+
+
+def make_feeding_runner(path: Path, port: str, shape: tuple[int, ...]) -> RunAll:
+    """A function from (1, H, W, 3) uint8 pictures of ``shape`` to what feeds the input port, channels last."""
+    model = _load_cleaned(path, shape)
+    with _name_graph(path):
+        target = find_input_port(model, port)
+    value = model.input(0) if target is None else target.get_source_output()
+    if tuple(value.get_shape())[1:] == (3, *shape[1:3]):
+        value = ops.transpose(value, np.array(NCHW_TO_NHWC)).output(0)
+    model = extract(model, [value], "before")
+    model = _take_uint8(model, channels_first=has_channels_first(model.input(0), path), normalisation=None)
+    return make_runner_of_all(compile_model(model, F32, path.name))

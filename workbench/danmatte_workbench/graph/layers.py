@@ -1,0 +1,64 @@
+"""Single nodes of an OpenVINO graph: who reads them, their constants, the bias of a convolution."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import openvino as ov
+from openvino import opset13 as ops
+
+from danmatte_workbench.runtimes.openvino import compile_model
+
+CONVOLUTIONS = frozenset({"Convolution", "GroupConvolution"})
+NCHW_TO_NHWC, NHWC_TO_NCHW = [0, 2, 3, 1], [0, 3, 1, 2]
+
+
+def find_readers(node: ov.Node) -> list[ov.Node]:
+    """The nodes that the node's first output feeds, one entry for each port."""
+    return [port.get_node() for port in node.output(0).get_target_inputs()]
+
+
+def find_only_reader(node: ov.Node) -> ov.Node | None:
+    """The one node that the node's first output feeds; None where it feeds several or none."""
+    readers = find_readers(node)
+    return readers[0] if len(readers) == 1 else None
+
+
+def is_constant(output: ov.Output) -> bool:
+    """Whether the value is stored in the graph."""
+    return bool(output.get_node().get_type_name() == "Constant")
+
+
+def read_constant(output: ov.Output) -> np.ndarray | None:
+    """The value that is stored in the graph; None for one that is computed."""
+    return np.array(output.get_node().get_data()) if is_constant(output) else None
+
+
+def replace_constant(node: ov.Node, values: np.ndarray, port: int = 1) -> None:
+    """Let the node read ``values`` at that port from now on, in place; port 1 is a kernel's or a bias's."""
+    constant = ops.constant(np.ascontiguousarray(values))
+    node.input(port).replace_source_output(constant.output(0))
+
+
+def find_bias(convolution: ov.Node) -> ov.Node | None:
+    """The addition of a constant that alone reads the convolution; None where there is none."""
+    reader = find_only_reader(convolution)
+    if reader is None or reader.get_type_name() != "Add" or not is_constant(reader.input_value(1)):
+        return None
+    return reader
+
+
+def index_by_name(model: ov.Model) -> dict[str, ov.Node]:
+    """All nodes by their friendly names."""
+    return {node.get_friendly_name(): node for node in model.get_ordered_ops()}
+
+
+def compute_constants(outputs: Sequence[ov.Output]) -> list[np.ndarray]:
+    """What outputs that depend on no input come to, in float32 arithmetic."""
+    compiled = compile_model(ov.Model([ops.result(output) for output in outputs], [], "constants"))
+    results = compiled.create_infer_request().infer({})
+    return [np.array(results[number]) for number in range(len(outputs))]
+
+
+def extract(model: ov.Model, outputs: Sequence[ov.Output], name: str = "part") -> ov.Model:
+    """What leads to the outputs, which are the graph's own then, in this order; shares the graph's nodes."""
+    return ov.Model([ops.result(output) for output in outputs], model.get_parameters(), name)

@@ -1,0 +1,91 @@
+"""Places in an OpenVINO graph by the names that users give them, and the part between two of them."""
+
+import numpy as np
+import openvino as ov
+from openvino import opset13 as ops
+
+from danmatte.contract.near_words import did_you_mean
+from danmatte_workbench.errors import InputError
+from danmatte_workbench.graph.layers import NHWC_TO_NCHW
+
+
+def find_input_port(model: ov.Model, name: str) -> ov.Input | None:
+    """The port ``0:node``; None where ``name`` is an input of the graph itself. Raises InputError for neither."""
+    number, colon, node_name = name.partition(":")
+    if any(name in list_names(port) for port in model.inputs):
+        return None
+    if not (colon and number.isdigit()):
+        raise InputError(f"has no input {name}; give a node's input port as 0:node{suggest_nodes(model, name)}")
+    node = _find_node(model, node_name)
+    if node is None or int(number) >= node.get_input_size():
+        raise InputError(f"has no node {name}{suggest_nodes(model, node_name)}")
+    return node.input(int(number))
+
+
+def find_output(model: ov.Model, name: str) -> ov.Output:
+    """The output of the node or tensor of that name, or of a Result's. Raises InputError with the nearest names."""
+    for port in model.outputs:
+        if name in list_names(port):
+            return port.get_node().input_value(0)
+    for op in model.get_ordered_ops():
+        for output in op.outputs():
+            if name in output.get_names():
+                return output
+    node = _find_node(model, name)
+    if node is None:
+        raise InputError(f"has no node {name}{suggest_nodes(model, name)}")
+    return node.output(0) if node.get_output_size() else node.input_value(0)
+
+
+def list_names(port: ov.Output) -> set[str]:
+    """All names of a graph's input or output: its tensor's, its node's, and those of the node before a Result."""
+    source = port.get_node()
+    names = set(port.get_names()) | {source.get_friendly_name()}
+    if source.get_type_name() == "Result":
+        names.add(source.input_value(0).get_node().get_friendly_name())
+    return names
+
+
+def pick_name(port: ov.Output) -> str:
+    """The port's shortest tensor name, or its node's."""
+    names = sorted(port.get_names(), key=lambda name: (len(name), name))
+    if names:
+        return str(names[0])
+    node = port.get_node()
+    return str((node.input_value(0).get_node() if node.get_type_name() == "Result" else node).get_friendly_name())
+
+
+def _find_node(model: ov.Model, name: str) -> ov.Node | None:
+    for op in model.get_ordered_ops():
+        if op.get_friendly_name() == name or any(name in output.get_names() for output in op.outputs()):
+            return op
+    return None
+
+
+def suggest_nodes(model: ov.Model, name: str) -> str:
+    """The end of a message: the nearest nodes' names, or the first ones."""
+    known = [op.get_friendly_name() for op in model.get_ordered_ops() if op.get_type_name() != "Constant"]
+    return did_you_mean(name, known, suggestions=3, cutoff=0.4)
+
+
+def extract_part(model: ov.Model, inputs: str, output: str) -> ov.Model:
+    """The part from ``inputs`` to ``output``, fed with (1, H, W, 3) float32 whatever its layout inside.
+
+    Raises InputError for an unknown place, and where no picture of three channels enters.
+    """
+    start, end = find_input_port(model, inputs), find_output(model, output)
+    target = model.input(0) if start is None else start.get_source_output()
+    shape = target.get_partial_shape()
+    if shape.is_dynamic or shape.rank.get_length() != 4 or 3 not in (shape[1], shape[3]):
+        raise InputError(f"expected a picture of three channels at {inputs}, found {shape}")
+    sides = list(target.get_shape())
+    channels_first = sides[1] == 3 and sides[3] != 3
+    picture = ops.parameter([1, *sides[2:], 3] if channels_first else sides, np.float32, name="picture")
+    given = ops.transpose(picture, np.array(NHWC_TO_NCHW)) if channels_first else picture
+    if start is None:
+        target.replace(given.output(0))
+    else:
+        start.replace_source_output(given.output(0))
+    part = ov.Model([ops.result(end)], [picture], "part")
+    part.input(0).set_names({"picture"})
+    return part
