@@ -13,14 +13,14 @@ from danmatte_workbench.configuration import configure
 from danmatte_workbench.dataset import Dataset
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.metrics.contender import Contender
-from danmatte_workbench.runtimes.isa_levels import USUAL, family, highest, missing, within
+from danmatte_workbench.runtimes.isa_levels import USUAL, find_highest, is_within, list_missing, name_family
 from danmatte_workbench.source import Source
 from tests.workbench import inner, tiny
 from tests.workbench.conftest import Build
 
 ONE = configure(streams=1, threads=1, infer_requests=1)
-OLDER = [level for level in USUAL if not missing(level) and level != highest()]
-ABSENT = [level for level in USUAL if missing(level)]
+OLDER = [level for level in USUAL if not list_missing(level) and level != find_highest()]
+ABSENT = [level for level in USUAL if list_missing(level)]
 AGES = 3600.0
 
 
@@ -57,8 +57,8 @@ def test_an_older_level_is_measured_beside_native_and_honoured(contender: Conten
     assert set(metrics(home)) == {"throughput", "latency", "mean_iou"}
     assert set(metrics(older)) == {"throughput", "latency", "ratio", "mean_iou", "iou_drop"}
     assert older.honoured
-    assert within(older.effective, OLDER[0])
-    assert home.effective == highest()
+    assert is_within(older.effective, OLDER[0])
+    assert home.effective == find_highest()
     assert abs(metrics(older)["iou_drop"].value) < 1  # float32 on any CPU
     assert older.facts()["measurements"]["throughput"]["unit"] == "frames/s"
     assert len(told) == len(points)
@@ -88,10 +88,10 @@ def test_levels_that_this_cpu_has_not_are_named_and_not_run(contender: Contender
     assert skipped.facts()["measurements"] == {}
 
 
-@pytest.mark.skipif(highest() is None, reason="oneDNN has no levels for this CPU")
+@pytest.mark.skipif(find_highest() is None, reason="oneDNN has no levels for this CPU")
 def test_the_highest_level_is_natives_and_not_run_twice(contender: Contender, unlabelled: Dataset) -> None:
     told: list[str] = []
-    points = isa([contender], unlabelled, budget_s=AGES, tell=told.append, levels=[str(highest())])
+    points = isa([contender], unlabelled, budget_s=AGES, tell=told.append, levels=[str(find_highest())])
     assert [point.isa for point in points] == [NATIVE]
     assert any("see native" in line for line in told)
 
@@ -135,4 +135,4 @@ def test_an_unknown_level_and_what_is_no_ir_are_refused(contender: Contender, un
 
 
 def test_families_are_as_kernels_are_called() -> None:
-    assert [family(level) for level in USUAL] == ["avx2", "avx512", "avx512", "avx512", "amx"]
+    assert [name_family(level) for level in USUAL] == ["avx2", "avx512", "avx512", "avx512", "amx"]
