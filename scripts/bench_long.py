@@ -102,7 +102,7 @@ def _killed(command: list[Any], video: Path, track: Path, after_s: float) -> dic
 def _times(video: Path, track: Path) -> dict[str, Any]:
     """Whether every frame has its mask, at its own time and once."""
     with Video(video) as frames, TrackReader(track) as masks:
-        shown, masked = [shot.pts_ms for shot in frames.frames()], [entry.pts_ms for entry in masks]
+        shown, masked = [shot.pts_ms for shot in frames.read_frames()], [entry.pts_ms for entry in masks]
     return {"frames": len(shown), "same_times": shown == masked}
 
 

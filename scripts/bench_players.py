@@ -19,12 +19,12 @@ import steadiness
 from danmatte.contract import artifact
 from danmatte.contract.cores import count_cores
 from danmatte.engine import OpenVinoEngine, Served
-from danmatte.tracks import Header, TrackReader, TrackWriter
+from danmatte.tracks import TrackHeader, TrackReader, TrackWriter
 from danmatte.tracks.batch import open_model
-from danmatte.tracks.masks import Masks
+from danmatte.tracks.masks import MaskWriter
 from danmatte.tracks.pipeline import Pipeline
-from danmatte.tracks.selection import Plan, Seen, looks, mask_size
-from danmatte.video.reader import Shot, Video
+from danmatte.tracks.selection import NetworkAnswer, TrackPlan, choose_mask_size, select_frames
+from danmatte.video.reader import DecodedFrame, Video
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared/data/video"
@@ -71,23 +71,23 @@ class Excerpt(Video):
 
     until_ms = float("inf")
 
-    def frames(self, from_ms: int = 0) -> Iterator[Shot]:
+    def read_frames(self, from_ms: int = 0) -> Iterator[DecodedFrame]:
         """The frames before `until_ms`."""
-        for shot in super().frames(from_ms):
-            if shot.pts_ms >= self.until_ms:
+        for frame in super().read_frames(from_ms):
+            if frame.pts_ms >= self.until_ms:
                 return
-            yield shot
+            yield frame
 
 
 class Race:
-    """A plain loop, the same work at the same time, with masks used again, and with second looks, too; in turn."""
+    """A plain loop, the same work at the same time, with masks used again, and with a second pass, too; in turn."""
 
     def __init__(self, options: argparse.Namespace, quick: Served, folder: Path) -> None:
         self._options, self._quick, self._folder = options, quick, folder
         self._alone = _latency(options.models, quick)
         self._video = Excerpt(options.videos / options.video)
         self._video.until_ms = options.seconds * 1000 or float("inf")
-        self._reusing = Plan(mask_size(self._video.shown))
+        self._reusing = TrackPlan(choose_mask_size(self._video.shown))
         self._always = replace(self._reusing, hold_ms=0)
         self._pipeline = Pipeline(quick, in_flight=2 * count_cores() + 2)
 
@@ -97,7 +97,7 @@ class Race:
             "plain": self._plain,
             "concurrent": lambda path: self._concurrent(path, self._always),
             "reusing": lambda path: self._concurrent(path, self._reusing),
-            "closer": lambda path: self._concurrent(path, replace(self._reusing, closer=True)),
+            "closer": lambda path: self._concurrent(path, replace(self._reusing, refine=True)),
         }
         seconds: dict[str, list[float]] = {name: [] for name in contenders}
         for _ in range(self._options.rounds):
@@ -129,18 +129,18 @@ class Race:
     def _plain(self, path: Path) -> None:
         """One frame after the other, the network with all cores for each."""
         with self._writer(path) as writer:
-            masks = Masks(self._alone.manifest, self._video.size, self._always, writer)
-            for look in looks(self._video, self._alone.manifest, self._always):
-                assert look.picture is not None, "no mask is held"
-                masks.step(look, Seen(self._alone.engine.infer(look.picture)[0]))
+            masks = MaskWriter(self._alone.manifest, self._video.size, self._always, writer)
+            for selected in select_frames(self._video, self._alone.manifest, self._always):
+                assert selected.picture is not None, "no mask is held"
+                masks.step(selected, NetworkAnswer(self._alone.engine.infer(selected.picture)[0]))
             masks.finish()
 
-    def _concurrent(self, path: Path, plan: Plan) -> None:
+    def _concurrent(self, path: Path, plan: TrackPlan) -> None:
         with self._writer(path) as writer:
             asyncio.run(self._pipeline.run(self._video, plan, writer, lambda _: None))
 
     def _writer(self, path: Path) -> TrackWriter:
-        return TrackWriter(path, Header(self._reusing.size, "person"))
+        return TrackWriter(path, TrackHeader(self._reusing.size, "person"))
 
     def _path(self, name: str, suffix: str = ".mattes") -> Path:
         return self._folder / f"{name}{suffix}"

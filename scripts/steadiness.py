@@ -12,8 +12,8 @@ import numpy as np
 from danmatte.contract.framing import Framing, resize
 from danmatte.engine import Served
 from danmatte.frame import Frame, Size
-from danmatte.tracks.refinement import Closer, Glance
-from danmatte.video.stabiliser import Care, Stabiliser
+from danmatte.tracks.refinement import RefinedRegion, Refiner
+from danmatte.video.stabiliser import Stabiliser, StabiliserOptions
 from images import read_image
 
 MASK = Size(180, 320)
@@ -72,16 +72,16 @@ class Looks:
 def looked(clip: Clip, served: Served) -> Looks:
     """The network's answers to the clip's frames, one after another."""
     manifest, size = served.manifest, Size(*clip.frames[0].shape[:2])
-    closer, found = Closer(manifest, size, MASK), Looks([], [], [])
+    refiner, found = Refiner(manifest, size, MASK), Looks([], [], [])
     framing = Framing.of(manifest)
     for frame in clip.frames:
         picture = framing.fit(Frame(frame, size))
         values = served.engine.infer(picture)[0]
         sized = framing.compute_mask(values, manifest.output.grid, MASK, size)
         finer = sized.copy()
-        if place := closer.place(values):
-            nearer = closer.picture(resize(frame, closer.detail), place)
-            closer.add(finer, Glance(served.engine.infer(nearer)[0], place))
+        if region := refiner.choose_region(values):
+            nearer = refiner.cut_out(resize(frame, refiner.detail_size), region)
+            refiner.merge(finer, RefinedRegion(served.engine.infer(nearer)[0], region))
         found.once.append(sized)
         found.twice.append(finer)
         found.pictures.append(framing.extract(picture, size, MASK))
@@ -89,7 +89,7 @@ def looked(clip: Clip, served: Served) -> Looks:
 
 
 def stabilised(
-    clip: Clip, values: Sequence[np.ndarray], pictures: Sequence[np.ndarray], care: Care
+    clip: Clip, values: Sequence[np.ndarray], pictures: Sequence[np.ndarray], care: StabiliserOptions
 ) -> list[np.ndarray]:
     """The same after the stabiliser."""
     stabiliser = Stabiliser(care)
@@ -139,10 +139,10 @@ def compare(clip: Clip, served: Served) -> dict[str, dict[str, float]]:
     """Scores frame by frame, live and offline; `…_lower` is the share by which something fell."""
     found, looks = {}, looked(clip, served)
     found["frame by frame"] = scores(clip, looks.once)
-    ahead = Care().ahead
+    ahead = StabiliserOptions().ahead
     ways = (("live", looks.once, 0), ("offline", looks.once, ahead), ("offline, closer", looks.twice, ahead))
     for name, values, frames in ways:
-        found[name] = scores(clip, stabilised(clip, values, looks.pictures, Care(ahead=frames)))
+        found[name] = scores(clip, stabilised(clip, values, looks.pictures, StabiliserOptions(ahead=frames)))
         for what in ("flicker", "error_change", "iou_change"):
             found[name][f"{what}_lower"] = 1 - found[name][what] / found["frame by frame"][what]
     return found

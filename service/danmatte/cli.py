@@ -114,25 +114,30 @@ def _check_health(url: str) -> int:
 def _track(videos: list[Path], out: Path, **options: Any) -> int:
     import json
 
+    import msgspec
+
     from danmatte.settings import Settings
     from danmatte.tracks import batch
 
-    wish = batch.Wish.of(options)
-    jobs = batch.outputs(videos, out, options.get("format", ""))
+    chosen: dict[str, Any] = {key: options[key] for key in ("fps", "raw", "again", "closer") if key in options}
+    if "size" in options:
+        chosen["box"] = batch.parse_size(options["size"])
+    wanted = batch.TrackOptions(**chosen)
+    jobs = batch.plan_jobs(videos, out, options.get("format", ""))
     served = batch.open_model(options.get("models", Settings().models_folder), options.get("model", ""))
     summaries = []
-    for summary in batch.track(jobs, wish, served):
+    for summary in batch.make_tracks(jobs, wanted, served):
         summaries.append(summary)
-        print(batch.told(summary), file=sys.stderr)
+        print(summary.describe(), file=sys.stderr)
     if "json" in options:
-        print(json.dumps(summaries, indent=1))
-    return batch.exit_code(summaries)
+        print(json.dumps(msgspec.to_builtins(summaries), indent=1))
+    return batch.choose_exit_code(summaries)
 
 
 def _convert(source: Path, target: Path) -> int:
-    from danmatte.tracks.convert import convert
+    from danmatte.tracks.writer import convert_track
 
-    print(f"{target}: {convert(source, target)} masks")
+    print(f"{target}: {convert_track(source, target)} masks")
     return 0
 
 

@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 
 from danmatte.errors import TrackError
 from danmatte.frame import Size
-from danmatte.tracks import Entry, Format, Header, TrackReader, TrackWriter, reader, writer
+from danmatte.tracks import Entry, Format, TrackHeader, TrackReader, TrackWriter, reader, writer
 from danmatte.tracks.track import MAX_SEGMENT_BYTES
 
 FORMATS = [".mattes", ".webmask"]
@@ -25,14 +25,14 @@ HERE = settings(
 )
 
 
-def written(path: Path, entries: list[Entry], size: Size = SIZE) -> Path:
-    with TrackWriter(path, Header(size, "background", "toy", 3)) as track:
+def write_track(path: Path, entries: list[Entry], size: Size = SIZE) -> Path:
+    with TrackWriter(path, TrackHeader(size, "background", "toy", 3)) as track:
         for entry in entries:
             track.add(entry)
     return path
 
 
-def moving(count: int, step_ms: int = 700) -> list[Entry]:
+def grow_person(count: int, step_ms: int = 700) -> list[Entry]:
     """A person who grows."""
     columns = np.arange(SIZE.width)
     return [Entry(5 + step_ms * number, np.tile(columns < number % 15, (9, 1))) for number in range(count)]
@@ -42,7 +42,7 @@ def moving(count: int, step_ms: int = 700) -> list[Entry]:
 def sample(suffix: str) -> bytes:
     """A track of three segments."""
     with TemporaryDirectory() as folder:
-        return written(Path(folder) / f"track{suffix}", moving(30)).read_bytes()
+        return write_track(Path(folder) / f"track{suffix}", grow_person(30)).read_bytes()
 
 
 def read(path: Path) -> list[Entry]:
@@ -50,7 +50,7 @@ def read(path: Path) -> list[Entry]:
         return list(track)
 
 
-def same(entries: list[Entry], others: list[Entry]) -> bool:
+def are_same(entries: list[Entry], others: list[Entry]) -> bool:
     return [entry.pts_ms for entry in entries] == [other.pts_ms for other in others] and all(
         np.array_equal(entry.mask, other.mask) for entry, other in zip(entries, others, strict=True)
     )
@@ -69,15 +69,15 @@ def test_masks_and_times_come_back_as_they_were(
 ) -> None:
     times = np.cumsum(later).tolist()
     entries = [Entry(pts_ms, mask) for pts_ms, mask in zip(times, masks, strict=False)]
-    assert same(read(written(tmp_path / f"track{suffix}", entries)), entries)
+    assert are_same(read(write_track(tmp_path / f"track{suffix}", entries)), entries)
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_segments_are_about_ten_seconds_and_stand_alone(suffix: str, tmp_path: Path) -> None:
-    entries = moving(60)
-    with TrackReader(written(tmp_path / f"track{suffix}", entries)) as track:
+    entries = grow_person(60)
+    with TrackReader(write_track(tmp_path / f"track{suffix}", entries)) as track:
         assert [segment.start_ms for segment in track.segments] == [5, 10505, 21005, 31505]
-        assert same(list(track.segment(2)), entries[30:45])
+        assert are_same(list(track.read_segment(2)), entries[30:45])
         assert track.header.size == SIZE
         assert track.header.polarity == "background"
 
@@ -104,7 +104,7 @@ def test_changed_bytes_are_refused_or_harmless(suffix: str, places: list[tuple[i
     for place, value in places:
         data[place % len(data)] = value
     path.write_bytes(data)
-    _read_or_refused(path)
+    _read_or_refuse(path)
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -116,23 +116,23 @@ def test_changed_records_are_refused_or_harmless(
     suffix: str, places: list[tuple[int, int]], cut: bool, tmp_path: Path
 ) -> None:
     path, format_ = tmp_path / f"track{suffix}", Format.registered[suffix]
-    header = Header(SIZE, "background")
-    recorder = format_.recorder(header)
-    records = bytearray(b"".join(recorder.record(entry) for entry in moving(12)))
+    header = TrackHeader(SIZE, "background")
+    recorder = format_.make_recorder(header)
+    records = bytearray(b"".join(recorder.record(entry) for entry in grow_person(12)))
     for place, value in places:
         records[place % len(records)] = value
-    path.write_bytes(rebuilt(format_, header, bytes(records[: -1 if cut else None])))
-    _read_or_refused(path)
+    path.write_bytes(rebuild(format_, header, bytes(records[: -1 if cut else None])))
+    _read_or_refuse(path)
 
 
-def rebuilt(format_: Format, header: Header, records: bytes, start_ms: int = 5) -> bytes:
+def rebuild(format_: Format, header: TrackHeader, records: bytes, start_ms: int = 5) -> bytes:
     """A track of one segment with these records."""
     deflater = zlib.compressobj(9, zlib.DEFLATED, format_.window_bits)
     segment = deflater.compress(records) + deflater.flush()
-    return format_.head(header, [(start_ms, len(segment))]) + segment
+    return format_.format_head(header, [(start_ms, len(segment))]) + segment
 
 
-def _read_or_refused(path: Path) -> None:
+def _read_or_refuse(path: Path) -> None:
     """Reads what it takes; times rise, whatever the bytes."""
     times = [-1]
     try:
@@ -148,7 +148,7 @@ def _read_or_refused(path: Path) -> None:
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_a_bomb_is_refused_without_being_inflated(suffix: str, tmp_path: Path) -> None:
     path, format_ = tmp_path / f"track{suffix}", Format.registered[suffix]
-    path.write_bytes(rebuilt(format_, Header(SIZE, "background"), bytes(MAX_SEGMENT_BYTES + 1)))
+    path.write_bytes(rebuild(format_, TrackHeader(SIZE, "background"), bytes(MAX_SEGMENT_BYTES + 1)))
     with pytest.raises(TrackError, match="inflated"):
         read(path)
 
@@ -158,13 +158,13 @@ def test_too_many_masks_in_a_segment_are_refused(suffix: str, tmp_path: Path, mo
     for room in (reader, writer):
         monkeypatch.setattr(room, "MAX_SEGMENT_ENTRIES", 20)
     path, format_ = tmp_path / f"track{suffix}", Format.registered[suffix]
-    header, mask = Header(SIZE, "background"), np.zeros(SIZE, np.bool_)
-    recorder = format_.recorder(header)
+    header, mask = TrackHeader(SIZE, "background"), np.zeros(SIZE, np.bool_)
+    recorder = format_.make_recorder(header)
     records = [recorder.record(Entry(5 + number, mask)) for number in range(21)]
-    path.write_bytes(rebuilt(format_, header, b"".join(records)))
+    path.write_bytes(rebuild(format_, header, b"".join(records)))
     with pytest.raises(TrackError, match="at most 20 masks"):
         read(path)
-    assert len(read(written(path, [Entry(5 + number, mask) for number in range(21)]))) == 21
+    assert len(read(write_track(path, [Entry(5 + number, mask) for number in range(21)]))) == 21
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -172,19 +172,19 @@ def test_too_many_masks_in_a_segment_are_refused(suffix: str, tmp_path: Path, mo
 def test_times_that_do_not_rise_are_refused(suffix: str, times: tuple[int, int], tmp_path: Path) -> None:
     path, mask = tmp_path / f"track{suffix}", np.zeros(SIZE, np.bool_)
     with pytest.raises(TrackError, match="pts: expected more than 5 ms"):
-        written(path, [Entry(pts_ms, mask) for pts_ms in times])
+        write_track(path, [Entry(pts_ms, mask) for pts_ms in times])
     assert not path.exists()
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_segments_out_of_order_are_refused(suffix: str, tmp_path: Path) -> None:
     path, format_ = tmp_path / f"track{suffix}", Format.registered[suffix]
-    header = Header(SIZE, "background")
-    record = format_.recorder(header).record(Entry(5, np.zeros(SIZE, np.bool_)))
-    segment = rebuilt(format_, header, record)[len(format_.head(header, [(5, 1)])) :]
+    header = TrackHeader(SIZE, "background")
+    record = format_.make_recorder(header).record(Entry(5, np.zeros(SIZE, np.bool_)))
+    segment = rebuild(format_, header, record)[len(format_.format_head(header, [(5, 1)])) :]
     for starts in ([5, 5], [5, 4]):
         places = [(start, len(segment)) for start in starts]
-        path.write_bytes(format_.head(header, places) + 2 * segment)
+        path.write_bytes(format_.format_head(header, places) + 2 * segment)
         with pytest.raises(TrackError, match="index: expected a start after 5 ms"):
             read(path)
 

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from danmatte.frame import Size
-from danmatte.tracks import Entry, Header, TrackWriter
+from danmatte.tracks import Entry, TrackHeader, TrackWriter
 from tests.architecture.sources import ROOT
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -67,7 +67,7 @@ def write_film(path: Path) -> None:
 def write_track(path: Path) -> None:
     """Writes the film's masks."""
     size = Size(HEIGHT, WIDTH)
-    with TrackWriter(path, Header(size, "background" if path.suffix == ".webmask" else "person")) as writer:
+    with TrackWriter(path, TrackHeader(size, "background" if path.suffix == ".webmask" else "person")) as writer:
         for number in range(FRAMES):
             mask = np.zeros(size, np.bool_)
             mask[40 : 40 + BOX[1], locate_box(number) : locate_box(number) + BOX[0]] = True

@@ -8,11 +8,11 @@ import pytest
 
 from danmatte.engine import Served
 from danmatte.frame import Size
-from danmatte.tracks import Header, TrackReader, TrackWriter
+from danmatte.tracks import TrackHeader, TrackReader, TrackWriter
 from danmatte.tracks.batch import open_model
 from danmatte.tracks.pipeline import Pipeline
-from danmatte.tracks.selection import Plan, mask_size
-from danmatte.video.motion import Cuts
+from danmatte.tracks.selection import TrackPlan, choose_mask_size
+from danmatte.video.motion import CutDetector
 from danmatte.video.reader import Video
 from scripts import steadiness
 from tests.real.shared import ROOT, needed
@@ -55,12 +55,12 @@ def test_a_second_look_makes_masks_right_and_their_errors_steady(clips: dict[str
 
 @pytest.mark.parametrize("name", CLIPS)
 def test_no_cut_is_seen_where_there_is_none(name: str) -> None:
-    cuts = Cuts()
+    cuts = CutDetector()
     assert not any(cuts.step(grey) for grey in steadiness.Clip(needed(f"data/video/{name}")).greys)
 
 
 def test_from_one_clip_to_the_other_is_a_cut() -> None:
-    cuts = Cuts()
+    cuts = CutDetector()
     first, second = (steadiness.Clip(needed(f"data/video/{name}")).greys[:20] for name in CLIPS)
     assert [at for at, grey in enumerate([*first, *second, *first]) if cuts.step(grey)] == [20, 40]
 
@@ -70,9 +70,9 @@ async def test_masks_used_again_are_nearly_those_of_every_frame(served: Served, 
     tracks = {}
     for name, hold_ms in (("every", 0), ("reusing", 1000)):
         with Video(path) as video:
-            plan = Plan(mask_size(video.shown), hold_ms=hold_ms)
+            plan = TrackPlan(choose_mask_size(video.shown), hold_ms=hold_ms)
             assert plan.size == Size(180, 320)
-            with TrackWriter(tmp_path / f"{name}.mattes", Header(plan.size, "person")) as writer:
+            with TrackWriter(tmp_path / f"{name}.mattes", TrackHeader(plan.size, "person")) as writer:
                 tracks[name] = await Pipeline(served, in_flight=6).run(video, plan, writer, lambda _: None)
     assert tracks["reusing"].held > 0.4 * tracks["reusing"].masks
     with TrackReader(tmp_path / "every.mattes") as every, TrackReader(tmp_path / "reusing.mattes") as reusing:

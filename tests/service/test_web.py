@@ -14,7 +14,7 @@ import pytest
 
 from danmatte.errors import TrackError
 from danmatte.frame import Size
-from danmatte.tracks import Entry, Header, Polarity, TrackReader, TrackWriter
+from danmatte.tracks import Entry, Polarity, TrackHeader, TrackReader, TrackWriter
 
 HERE = Path(__file__).parent / "web"
 SIZE = Size(180, 320)
@@ -49,7 +49,7 @@ def make_entry(number: int) -> Entry:
 )
 def test_tracks_are_read_as_they_were_written(tmp_path: Path, suffix: str, polarity: Polarity) -> None:
     path = tmp_path / f"film{suffix}"
-    with TrackWriter(path, Header(SIZE, polarity, "toy" if suffix == ".mattes" else "", 0)) as writer:
+    with TrackWriter(path, TrackHeader(SIZE, polarity, "toy" if suffix == ".mattes" else "", 0)) as writer:
         for number in range(600):
             writer.add(make_entry(number))
     known = suffix == ".mattes"  # the other one knows no flags
@@ -63,7 +63,7 @@ def test_tracks_are_read_as_they_were_written(tmp_path: Path, suffix: str, polar
 
 def test_both_readers_refuse_the_same_damage(tmp_path: Path) -> None:
     whole = tmp_path / "whole.mattes"
-    with TrackWriter(whole, Header(Size(24, 33), "person", "toy", 1)) as writer:
+    with TrackWriter(whole, TrackHeader(Size(24, 33), "person", "toy", 1)) as writer:
         for number in range(12):
             mask = np.zeros((24, 33), np.bool_)
             mask[4 : 12 + number % 3, 3 + number : 20] = number != 5

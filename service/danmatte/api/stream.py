@@ -26,7 +26,7 @@ from danmatte.messages import OFFER_HEADER_BYTES, Answer, Flag, Offer, Picture, 
 from danmatte.models import Policy, Repository
 from danmatte.settings import Settings
 from danmatte.telemetry.metrics import Metrics, Timing
-from danmatte.video.live_stabiliser import Steadying
+from danmatte.video.live_stabiliser import LiveStabiliser
 
 log = logging.getLogger(__name__)
 _MEDIA_TYPES = {Picture.ENCODED: "", Picture.NV12: "application/x-nv12", Picture.RGB24: "application/x-rgb24"}
@@ -44,7 +44,7 @@ class _Sitting:
 
     request: web.Request
     asked: Asked
-    steadying: Steadying | None
+    steadying: LiveStabiliser | None
     policy: Policy | None = None
     side: str = ""
 
@@ -84,7 +84,7 @@ class Live:
         self._matting.check(asked.look)
         if self.connections >= self._settings.live_connections:
             raise QueueFullError(f"all {self._settings.live_connections} live connections are taken")
-        sitting = _Sitting(request, asked, Steadying() if query.flag("stabilise") else None)
+        sitting = _Sitting(request, asked, LiveStabiliser() if query.flag("stabilise") else None)
         # A steady mask builds on the one before.
         limits = self._limits._replace(in_work=1) if sitting.steadying else self._limits
         connection = Connection(socket, partial(self._answer, sitting), limits)
@@ -125,7 +125,7 @@ class Live:
     async def _masked(self, sitting: _Sitting, offer: Offer, timing: Timing) -> Answer:
         asked, declared = sitting.asked, Size(offer.size[1], offer.size[0]) if offer.picture else None
         order = Order(_MEDIA_TYPES[offer.picture], asked.format, asked.look, declared)
-        moment = sitting.steadying.at(offer.pts) if sitting.steadying else None
+        moment = sitting.steadying.expect(offer.pts) if sitting.steadying else None
         async with self._admission.deadline():
             served = await self._found(sitting)
             async with self._admission.turn(timing, caller(sitting.request)):

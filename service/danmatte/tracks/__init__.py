@@ -1,18 +1,8 @@
-"""Mask tracks of whole videos, one file a format."""
+"""Mask tracks of whole videos: making, reading, writing and converting them; one file a format under `formats`."""
 
-from danmatte.tracks.formats import mattes, webmask
+from danmatte.tracks import formats as formats
 from danmatte.tracks.reader import TrackReader
-from danmatte.tracks.track import Entry, Format, Header, Polarity, Segment
+from danmatte.tracks.track import Entry, Format, Polarity, Segment, TrackHeader
 from danmatte.tracks.writer import TrackWriter
 
-__all__ = [
-    "Entry",
-    "Format",
-    "Header",
-    "Polarity",
-    "Segment",
-    "TrackReader",
-    "TrackWriter",
-    "mattes",
-    "webmask",
-]
+__all__ = ["Entry", "Format", "Polarity", "Segment", "TrackHeader", "TrackReader", "TrackWriter"]

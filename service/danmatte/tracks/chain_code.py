@@ -1,4 +1,8 @@
-"""A mask's outlines as turns: along pixel edges, straight on or to which side, five to a byte."""
+"""A mask's outlines as chain code: at every pixel edge straight on or a turn, five steps to a byte.
+
+Turns are relative to the turn before (after Freeman's chain code and its angle-difference variants): along a slanted
+outline left and right alternate, so that "the other way" is the usual one and compresses well.
+"""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -9,49 +13,51 @@ import numpy.typing as npt
 
 from danmatte.codecs.outline import Points
 from danmatte.errors import TrackError
-from danmatte.frame import Size
-from danmatte.tracks.track import Bits
+from danmatte.frame import Bits, Size
 
-Place: TypeAlias = tuple[int, int]
+Corner: TypeAlias = tuple[int, int]  # x and y
 
 _WEIGHTS = 3 ** np.arange(5)
-_MOVES = ((1, 0), (0, 1), (-1, 0), (0, -1))  # right turns are one on
+_MOVES = ((1, 0), (0, 1), (-1, 0), (0, -1))  # east, south, west, north: one on is a turn to the right
 
 
-def eastward(outline: Points) -> Points:
-    """The outline from its top left corner eastwards, whichever way it went."""
+def orient_eastward(outline: Points) -> Points:
+    """The outline from its top left corner eastwards, whichever way it went: outer ones and holes alike."""
     return outline if outline[1, 1] == outline[0, 1] else np.roll(outline[::-1], 1, axis=0)
 
 
-def packed(outlines: Iterable[Points]) -> bytes:
-    """The turns of eastward outlines, one after the other."""
-    turns = np.concatenate([np.empty(0, np.int64), *map(_turns, outlines)])
-    return (np.pad(turns, (0, -len(turns) % 5)).reshape(-1, 5) @ _WEIGHTS).astype(np.uint8).tobytes()
+def encode_chains(outlines: Iterable[Points]) -> bytes:
+    """The chain code of eastward outlines, one after the other; the last byte is filled up with 0.
+
+    For every unit step but the first: 0 straight on, 1 to the other side than at the turn before, 2 to the same side.
+    The first turn of an outline compares with one to the left. Where an outline ends follows from its start.
+    """
+    chains = [np.empty(0, np.int64)]
+    for outline in outlines:
+        edges = np.roll(outline, -1, axis=0) - outline
+        ends = np.cumsum(np.abs(edges).sum(axis=1))
+        right = np.sign(edges[:-1, 0] * edges[1:, 1] - edges[:-1, 1] * edges[1:, 0])
+        turns: npt.NDArray[np.int64] = np.zeros(ends[-1] - 1, np.int64)
+        turns[ends[:-1] - 1] = 1 + (right == np.concatenate([[-1], right[:-1]]))
+        chains.append(turns)
+    steps = np.concatenate(chains)
+    return (np.pad(steps, (0, -len(steps) % 5)).reshape(-1, 5) @ _WEIGHTS).astype(np.uint8).tobytes()
 
 
-def _turns(outline: Points) -> npt.NDArray[np.int64]:
-    """For every unit step but the first: 0 straight on, 1 to the other side than the turn before, 2 to the same."""
-    edges = np.roll(outline, -1, axis=0) - outline
-    ends = np.cumsum(np.abs(edges).sum(axis=1))
-    right = np.sign(edges[:-1, 0] * edges[1:, 1] - edges[:-1, 1] * edges[1:, 0])
-    turns = np.zeros(ends[-1] - 1, np.int64)
-    turns[ends[:-1] - 1] = 1 + (right == np.concatenate([[-1], right[:-1]]))
-    return turns
-
-
-def unpacked(starts: Iterable[Place], data: Iterator[int], size: Size) -> Bits:
-    """The mask inside the outlines from these corners; takes their bytes. Raises TrackError."""
-    turns, stride = _unpacked(data), size.width + 1
-    every = size.height * stride  # honest outlines cross an edge once
-    crossed = list(islice((place for start in starts for place in _crossed(start, turns, size)), every + 1))
-    if len(crossed) > every:
+def fill_chains(starts: Iterable[Corner], data: Iterator[int], size: Size) -> Bits:
+    """The mask inside the outlines from these corners; takes as many bytes as they have. Raises TrackError."""
+    turns, stride = _read_turns(data), size.width + 1
+    limit = size.height * stride  # honest outlines cross an edge once
+    crossed = list(islice((place for start in starts for place in _follow_outline(start, turns, size)), limit + 1))
+    if len(crossed) > limit:
         raise TrackError(f"turns: expected outlines of a mask of {size}, received ones that cross its rows too often")
+    # A pixel is inside when an odd number of vertical edges lies to the left of it in its row.
     toggles = np.bincount(np.array(crossed, np.int64), minlength=size.height * stride).reshape(size.height, stride)
     inside: Bits = np.cumsum(toggles[:, :-1], axis=1) % 2 == 1
     return inside
 
 
-def _unpacked(data: Iterator[int]) -> Iterator[int]:
+def _read_turns(data: Iterator[int]) -> Iterator[int]:
     for byte in data:
         if byte >= 243:
             raise TrackError(f"turns: expected a byte below 243, received {byte}")
@@ -61,7 +67,7 @@ def _unpacked(data: Iterator[int]) -> Iterator[int]:
     raise TrackError("turns: truncated")
 
 
-def _crossed(start: Place, turns: Iterator[int], size: Size) -> Iterator[int]:
+def _follow_outline(start: Corner, turns: Iterator[int], size: Size) -> Iterator[int]:
     """Where the outline goes along the left of a pixel, as row times (width + 1) plus column."""
     height, width = size
     (x, y), heading, side = start, 0, -1

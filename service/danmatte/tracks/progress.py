@@ -15,15 +15,15 @@ class Progress:
     def __init__(self, name: str, start_ms: int, end_ms: int | None, stream: TextIO | None = None) -> None:
         self._name, self._start_ms, self._end_ms = name, start_ms, end_ms
         self._stream = sys.stderr if stream is None else stream
-        self._started = self._told = time.monotonic()
+        self._started = self._printed = time.monotonic()
         self._shown = False
 
     def step(self, tally: Tally) -> None:
-        """Says it again if some time has passed."""
+        """Prints the line again if some time has passed."""
         now = time.monotonic()
-        if self._stream.isatty() and now - self._told >= _EVERY_S:
-            self._told, self._shown = now, True
-            words = line(tally, now - self._started, self._start_ms, self._end_ms)
+        if self._stream.isatty() and now - self._printed >= _EVERY_S:
+            self._printed, self._shown = now, True
+            words = format_progress(tally, now - self._started, self._start_ms, self._end_ms)
             print(f"\r\x1b[K{self._name}: {words}", end="", file=self._stream, flush=True)
 
     def finish(self) -> None:
@@ -32,7 +32,7 @@ class Progress:
             print("\r\x1b[K", end="", file=self._stream, flush=True)
 
 
-def line(tally: Tally, seconds: float, start_ms: int, end_ms: int | None) -> str:
+def format_progress(tally: Tally, seconds: float, start_ms: int, end_ms: int | None) -> str:
     """Masks so far and a second, and the share done with the time left where the end is known."""
     speed = f"{tally.masks} masks, {tally.masks / max(seconds, 0.001):.0f} a second"
     if end_ms is None or end_ms <= start_ms or tally.last_ms <= start_ms:

@@ -15,7 +15,7 @@ _LONGEST_SEGMENT = MAX_SEGMENT_BYTES + 2**16  # what can't be deflated grows a l
 
 
 class TrackReader:
-    """A track on disk: `header` and `segments` at once, entries as they are asked for.
+    """A track on disk: `header` and `segments` are read at once, entries as they are asked for.
 
     Raises TrackError: in the constructor about head and index, later about the segment being read.
     """
@@ -28,9 +28,9 @@ class TrackReader:
             raise TrackError(f"{path}: expected a readable file: {error.strerror}") from error
         try:
             file_bytes = os.fstat(self._file.fileno()).st_size
-            self._format = _format_by(self._file.read(4))
+            self._format = _detect_format(self._file.read(4))
             self._file.seek(0)
-            self.header, self.segments = self._format.index(self._file, file_bytes)
+            self.header, self.segments = self._format.read_index(self._file, file_bytes)
             check_index(self.segments, file_bytes)
         except TrackError as error:
             self._file.close()
@@ -38,18 +38,21 @@ class TrackReader:
 
     def __iter__(self) -> Iterator[Entry]:
         """Every entry in order."""
-        return (entry for number in range(len(self.segments)) for entry in self.segment(number))
+        return (entry for number in range(len(self.segments)) for entry in self.read_segment(number))
 
-    def segment(self, number: int) -> Iterator[Entry]:
-        """The entries of one segment."""
+    def read_segment(self, number: int) -> Iterator[Entry]:
+        """The entries of one segment, their times rising and within the segment's own."""
         place = self.segments[number]
         self._file.seek(place.offset)
         before = place.start_ms - 1
         end = self.segments[number + 1].start_ms if number + 1 < len(self.segments) else None
         try:
-            data = inflated(self._file.read(place.length), self._format.window_bits)
-            for count, entry in enumerate(self._format.entries(self.header, place.start_ms, data)):
-                _check_pts(entry.pts_ms, before, end)
+            data = inflate(self._file.read(place.length), self._format.window_bits)
+            for count, entry in enumerate(self._format.read_entries(self.header, place.start_ms, data)):
+                if entry.pts_ms <= before:
+                    raise TrackError(f"pts: expected more than {before} ms, received {entry.pts_ms}")
+                if end is not None and entry.pts_ms >= end:
+                    raise TrackError(f"pts: expected less than the next segment's {end} ms, received {entry.pts_ms}")
                 if count == MAX_SEGMENT_ENTRIES or (count == 0 and entry.pts_ms != place.start_ms):
                     raise TrackError(f"expected at most {MAX_SEGMENT_ENTRIES} masks from {place.start_ms} ms")
                 before = entry.pts_ms
@@ -72,8 +75,8 @@ class TrackReader:
         self.close()
 
 
-def inflated(data: bytes, window_bits: int) -> bytes:
-    """A segment's records; raises TrackError when it isn't one whole stream, or too much."""
+def inflate(data: bytes, window_bits: int) -> bytes:
+    """A segment's records, at most MAX_SEGMENT_BYTES; raises TrackError when it isn't one whole stream, or more."""
     inflater = zlib.decompressobj(window_bits)
     try:
         records = inflater.decompress(data, MAX_SEGMENT_BYTES + 1)
@@ -101,15 +104,8 @@ def check_index(segments: tuple[Segment, ...], file_bytes: int) -> None:
         raise TrackError(f"truncated: expected {last.offset + last.length} bytes, received {file_bytes}")
 
 
-def _format_by(magic: bytes) -> Format:
+def _detect_format(magic: bytes) -> Format:
     for known in Format.registered.values():
         if known.magic == magic:
             return known
     raise TrackError(f"expected a track ({', '.join(Format.registered)}), received bytes {magic!r}")
-
-
-def _check_pts(pts_ms: int, before: int, end: int | None) -> None:
-    if pts_ms <= before:
-        raise TrackError(f"pts: expected more than {before} ms, received {pts_ms}")
-    if end is not None and pts_ms >= end:
-        raise TrackError(f"pts: expected less than the next segment's {end} ms, received {pts_ms}")

@@ -1,6 +1,7 @@
-"""A second look at where the people are: a small figure, shown as large as the network was taught to see them.
+"""The second pass: the part of a frame where the people are, shown to the network once more, and larger.
 
-The first look says where somebody is, the second one how far exactly they reach.
+The first pass says where somebody is, the second one how far exactly they reach: the network was trained on people
+who fill a good part of the picture.
 """
 
 import math
@@ -13,17 +14,17 @@ from danmatte.contract.framing import Framing
 from danmatte.contract.manifest import Manifest
 from danmatte.frame import Frame, Pixels, Probabilities, Size
 
-_SPECK = 0.1  # of the largest figure's area: what is smaller isn't looked for
-_AROUND = 0.25  # of the people's height and width is shown beside them, half on each side
-_LEAST = 0.05  # of the mask's shorter side is shown on each side
-_NARROWEST, _WIDEST = 0.8, 1.8  # a place's proportions: further from its usual ones the network knows nobody
-_MOST = 0.5  # of the frame: a place that is larger is seen hardly any better
+_SPECK = 0.1  # of the largest figure's area: what is smaller isn't refined
+_AROUND = 0.25  # of the people's height and width is added around them, half on each side
+_LEAST = 0.05  # of the mask's shorter side is added on each side at least
+_NARROWEST, _WIDEST = 0.8, 1.8  # a region's proportions: further from its usual ones the network knows nobody
+_MOST = 0.5  # of the frame: a larger region is seen hardly any better
 _FINEST = 1280  # pixels along the longer side of a frame
-_SURE = 0.3  # what the first look counts for where it has no doubt; where it doubts, it counts nothing
+_SURE = 0.3  # what the first pass counts for where it has no doubt; where it doubts, it counts nothing
 
 
 @dataclass(frozen=True)
-class Place:
+class Region:
     """A part of the mask, in its pixels."""
 
     top: int
@@ -37,15 +38,15 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Glance:
-    """The second look's answer, and where it looked."""
+class RefinedRegion:
+    """The graph's (h, w) output of the second pass, and the region that it shows."""
 
     values: Probabilities = field(repr=False)
-    place: Place
+    region: Region
 
 
-class Closer:
-    """Second looks at the frames of one video, for masks of a `working` size."""
+class Refiner:
+    """The second pass over the frames of one video, for masks of a `working` size."""
 
     def __init__(self, manifest: Manifest, frame: Size, working: Size) -> None:
         self._manifest, self._framing, self._working = manifest, Framing.of(manifest), working
@@ -54,51 +55,54 @@ class Closer:
         self._times = max(1, min(_FINEST // max(working), math.ceil(finer - 0.01)))
 
     @property
-    def detail(self) -> Size:
-        """The size at which frames are wanted: a whole number of times the masks'."""
+    def detail_size(self) -> Size:
+        """The size at which frames are needed: a whole number of times the masks'."""
         return Size(self._times * self._working.height, self._times * self._working.width)
 
-    def place(self, values: Probabilities) -> Place | None:
-        """Around all whom the first look's answer shows; None where nobody is, or they fill the frame."""
+    def choose_region(self, values: Probabilities) -> Region | None:
+        """The region around all people in the first pass's (h, w) output.
+
+        None where nobody is, or where they fill so much of the frame that a second pass would show no more.
+        """
         grid = self._manifest.output.grid
         covered = (
             math.ceil((self._scaled.height - grid.offset_y) / grid.step_y),
             math.ceil((self._scaled.width - grid.offset_x) / grid.step_x),
         )
-        found = _people(values[: covered[0], : covered[1]])  # nobody is in what fills the rest
+        found = _find_people(values[: covered[0], : covered[1]])  # nobody is in what fills the rest
         if found is None:
             return None
-        rows = _pixels(found[0], grid.step_y, grid.offset_y, self._working.height / self._scaled.height)
-        columns = _pixels(found[1], grid.step_x, grid.offset_x, self._working.width / self._scaled.width)
+        rows = _to_mask_pixels(found[0], grid.step_y, grid.offset_y, self._working.height / self._scaled.height)
+        columns = _to_mask_pixels(found[1], grid.step_x, grid.offset_x, self._working.width / self._scaled.width)
         across, down = (columns[1] - columns[0], rows[1] - rows[0])
         least = 2 * _LEAST * min(self._working)
         wide, high = (length + max(least, _AROUND * length) for length in (across, down))
         wide, high = max(wide, _NARROWEST * high), max(high, wide / _WIDEST)
-        top, bottom = _within(sum(rows) / 2, high, self._working.height)
-        left, right = _within(sum(columns) / 2, wide, self._working.width)
+        top, bottom = _place_within(sum(rows) / 2, high, self._working.height)
+        left, right = _place_within(sum(columns) / 2, wide, self._working.width)
         size = Size(bottom - top, right - left)
         if size.height * size.width > _MOST * self._working.height * self._working.width:
             return None
-        return Place(top, left, size)
+        return Region(top, left, size)
 
-    def picture(self, detail: Pixels, place: Place) -> Pixels:
-        """The graph's input for a look at the place; `detail` is the frame at the size of that name."""
-        rows, columns = (slice(self._times * part.start, self._times * part.stop) for part in place.slices)
+    def cut_out(self, detail: Pixels, region: Region) -> Pixels:
+        """The graph's input for the second pass; `detail` is the frame, (H, W, 3), at `detail_size`."""
+        rows, columns = (slice(self._times * part.start, self._times * part.stop) for part in region.slices)
         part = detail[rows, columns]
         return self._framing.fit(Frame(part, Size(*part.shape[:2])))
 
-    def add(self, mask: Probabilities, glance: Glance) -> None:
-        """Brings what the second look says into the first one's mask, in place."""
-        size = glance.place.size
-        here = mask[glance.place.slices]
+    def merge(self, mask: Probabilities, refined: RefinedRegion) -> None:
+        """Brings the second pass into the first one's mask, (H, W) at the working size, in place."""
+        size = refined.region.size
+        here = mask[refined.region.slices]
         seen = Size(self._times * size.height, self._times * size.width)
-        for rows, band in self._framing.project(glance.values, self._manifest.output.grid, size, seen):
+        for rows, band in self._framing.project(refined.values, self._manifest.output.grid, size, seen):
             first = here[rows]
             doubt = 1 - _SURE * np.abs(2 * first - 1)
             first += doubt * (band - first)
 
 
-def _people(values: Probabilities) -> tuple[tuple[int, int], tuple[int, int]] | None:
+def _find_people(values: Probabilities) -> tuple[tuple[int, int], tuple[int, int]] | None:
     """First and last row, and column, of the figures in the graph's answer, specks left out."""
     count, _, facts, _ = cv2.connectedComponentsWithStats((values >= 0.5).astype(np.uint8))
     if count < 2:
@@ -111,13 +115,13 @@ def _people(values: Probabilities) -> tuple[tuple[int, int], tuple[int, int]] | 
     return (int(top.min()), int(bottom.max())), (int(left.min()), int(right.max()))
 
 
-def _pixels(cells: tuple[int, int], step: float, offset: float, scale: float) -> tuple[float, float]:
+def _to_mask_pixels(cells: tuple[int, int], step: float, offset: float, scale: float) -> tuple[float, float]:
     """Where those rows or columns of the answer begin and end on the mask."""
     first, last = (offset + cell * step + 0.5 for cell in cells)
     return (first - step / 2) * scale, (last + step / 2) * scale
 
 
-def _within(middle: float, length: float, limit: int) -> tuple[int, int]:
+def _place_within(middle: float, length: float, limit: int) -> tuple[int, int]:
     """Whole pixels around the middle, moved inwards rather than cut off where there is room."""
     start = min(max(0.0, middle - length / 2), max(0.0, limit - length))
     return math.floor(start), min(limit, math.ceil(start + length))

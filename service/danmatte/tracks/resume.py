@@ -14,22 +14,22 @@ _RECORD = struct.Struct(">IIqq")  # length, CRC-32 of the data, first and last p
 
 
 @dataclass(frozen=True)
-class Piece:
-    """A whole compressed segment; `start_ms` and `last_ms` are its first and last pts."""
+class StoredSegment:
+    """A whole compressed segment of `length` bytes; `start_ms` and `last_ms` are its first and last pts."""
 
     start_ms: int
     last_ms: int
     length: int
 
 
-class Part:
-    """A file of self-delimited records: the label first, then a segment each.
+class SegmentStore:
+    """A file of self-delimited records: a label first, then the segments, found again in `segments`.
 
-    One that carries another label is started anew; a torn end is cut off. One writer at a time: raises TrackError.
+    A file with another label is started anew; a torn end is cut off. One writer at a time: raises TrackError.
     """
 
     def __init__(self, path: Path, label: bytes) -> None:
-        self.path, self.pieces = path, list[Piece]()
+        self.path, self.segments = path, list[StoredSegment]()
         try:
             path.touch()
             self._file = path.open("r+b")
@@ -43,24 +43,24 @@ class Part:
         self._resume(label)
 
     def append(self, start_ms: int, last_ms: int, data: bytes) -> None:
-        """Adds a segment; it is safe from the process's end as soon as this returns. Raises TrackError."""
+        """Adds a segment; it survives the process once this returns. Raises TrackError."""
         try:
             self._file.write(_RECORD.pack(len(data), zlib.crc32(data), start_ms, last_ms) + data)
             self._file.flush()
         except OSError as error:
             raise TrackError(f"{self.path}: expected room for {len(data)} bytes: {error.strerror}") from error
-        self.pieces.append(Piece(start_ms, last_ms, len(data)))
+        self.segments.append(StoredSegment(start_ms, last_ms, len(data)))
 
-    def data(self) -> Iterator[bytes]:
-        """Every segment in order, one at a time; nothing can be appended after that."""
+    def read_segments(self) -> Iterator[bytes]:
+        """Every segment's data in order, one at a time; nothing can be appended after that."""
         self._file.seek(0)
-        records = self._records()
+        records = self._read_records()
         next(records)
         return (data for _, data in records)
 
     def close(self) -> None:
         """Lets the file go, and leaves it for the next writer."""
-        with suppress(OSError):  # what couldn't be appended was said then
+        with suppress(OSError):  # what couldn't be appended was reported then
             self._file.close()
 
     def remove(self) -> None:
@@ -69,11 +69,11 @@ class Part:
         self._file.close()
 
     def _resume(self, label: bytes) -> None:
-        records = self._records()
+        records = self._read_records()
         if next(records, (None, None))[1] == label:
             end = self._file.tell()
-            for piece, _ in records:
-                self.pieces.append(piece)
+            for segment, _ in records:
+                self.segments.append(segment)
                 end = self._file.tell()
             self._file.seek(end)
             self._file.truncate()
@@ -81,13 +81,13 @@ class Part:
         self._file.seek(0)
         self._file.truncate()
         self.append(0, 0, label)
-        self.pieces.clear()
+        self.segments.clear()
 
-    def _records(self) -> Iterator[tuple[Piece, bytes]]:
+    def _read_records(self) -> Iterator[tuple[StoredSegment, bytes]]:
         """The whole records from here on."""
         while len(head := self._file.read(_RECORD.size)) == _RECORD.size:
             length, checksum, start_ms, last_ms = _RECORD.unpack(head)
             data = self._file.read(length)
             if len(data) < length or zlib.crc32(data) != checksum:
                 return
-            yield Piece(start_ms, last_ms, length), data
+            yield StoredSegment(start_ms, last_ms, length), data

@@ -1,4 +1,4 @@
-"""What is to be done with each frame of a video: left out, held, or shown to the network."""
+"""Frame selection: which frames of a video are left out, held, or shown to the network."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -6,24 +6,24 @@ from dataclasses import dataclass, field
 from danmatte.contract.framing import Framing
 from danmatte.contract.manifest import Manifest
 from danmatte.frame import Frame, Pixels, Probabilities, Size
-from danmatte.tracks.refinement import Closer, Glance
-from danmatte.video.analysis import Sight, Sights
-from danmatte.video.motion import Cuts, change
-from danmatte.video.reader import Shot, Video
-from danmatte.video.stabiliser import Care
+from danmatte.tracks.refinement import RefinedRegion, Refiner
+from danmatte.video.analysis import FrameAnalysis, FrameAnalyzer
+from danmatte.video.motion import CutDetector, measure_change
+from danmatte.video.reader import DecodedFrame, Video
+from danmatte.video.stabiliser import StabiliserOptions
 
 BOX = Size(180, 320)
 _WORKING_SIDE = 320  # finer than this, a mask is enlarged: the networks know no more
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How a track is made.
+class TrackPlan:
+    """How the track of one video is made.
 
-    `size` is the masks', `fps` the most of them a second; `care` None leaves them as the network gives them.
+    `size` is the masks', `fps` the most of them a second; without a `stabiliser` they stay as the network gives them.
     A frame is held, its mask the one before, while it differs from the last that the network saw by less than
     `still` grey levels on the whole, and than `still_block` in the worst block, and for less than `hold_ms`.
-    `closer` has people looked at a second time, for finer masks.
+    `refine` has the network look at people a second time, for finer masks.
     """
 
     size: Size
@@ -31,8 +31,8 @@ class Plan:
     still: float = 1.5
     still_block: float = 8.0
     hold_ms: int = 1000
-    care: Care | None = field(default_factory=Care)
-    closer: bool = False
+    stabiliser: StabiliserOptions | None = field(default_factory=StabiliserOptions)
+    refine: bool = False
 
     @property
     def working(self) -> Size:
@@ -42,68 +42,72 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Look:
+class SelectedFrame:
     """A frame that gets a mask; `picture` is the graph's input, None to hold the mask before.
 
-    `detail` is the frame as `Closer` wants it; None where people aren't looked at a second time.
+    `detail` is the frame as a `Refiner` needs it; None where there is no second pass.
     """
 
-    sight: Sight
+    analysis: FrameAnalysis
     picture: Pixels | None = field(repr=False)
     detail: Pixels | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What the network answered for a frame, and for the part of it that it looked at again."""
+class NetworkAnswer:
+    """The graph's (h, w) output for a frame, and that of the second pass where there was one."""
 
     values: Probabilities = field(repr=False)
-    glance: Glance | None = None
+    refined: RefinedRegion | None = None
 
 
-def mask_size(shown: Size, box: Size = BOX) -> Size:
-    """The largest size of these proportions within the box, lying or standing as they do."""
+def choose_mask_size(shown: Size, box: Size = BOX) -> Size:
+    """The largest size of these proportions within the box, which is turned to lie or stand as they do."""
     high, wide = sorted(box, reverse=shown.height > shown.width)
     scale = min(high / shown.height, wide / shown.width)
     return Size(max(1, round(shown.height * scale)), max(1, round(shown.width * scale)))
 
 
-def looks(
-    video: Video, manifest: Manifest, plan: Plan, from_ms: int = 0, closer: Closer | None = None
-) -> Iterator[Look]:
-    """A look at every frame from there on that is to get a mask, with its detail if `closer` is to look again."""
-    cuts, reuse, sights = Cuts(), Reuse(plan), Sights(ahead=plan.care is not None and plan.care.ahead > 0)
+def select_frames(
+    video: Video, manifest: Manifest, plan: TrackPlan, from_ms: int = 0, refiner: Refiner | None = None
+) -> Iterator[SelectedFrame]:
+    """Every frame from `from_ms` on that is to get a mask, with its detail where there is a `refiner`."""
+    ahead = plan.stabiliser is not None and plan.stabiliser.ahead > 0
+    cuts, stillness, analyzer = CutDetector(), StillnessDetector(plan), FrameAnalyzer(ahead=ahead)
     framing, order = Framing.of(manifest), manifest.input.colour
     scaled = framing.scale_size(video.size)
-    for shot in thinned(video.frames(from_ms), plan.fps):
-        grey = shot.grey(plan.working)
+    for frame in limit_rate(video.read_frames(from_ms), plan.fps):
+        grey = frame.to_grey(plan.working)
         cut = cuts.step(grey)
         picture = colours = detail = None
-        if not reuse.step(grey, shot.pts_ms, cut=cut):
-            picture = framing.fit(Frame(shot.colours(scaled, order), scaled))
-            colours = framing.extract(picture, video.size, plan.working) if plan.care else None
-            detail = shot.detail(closer.detail, order) if closer else None
-        if plan.care:
-            sight = sights.step(grey, shot.pts_ms, colours=colours, cut=cut, held=picture is None)
+        if not stillness.step(grey, frame.pts_ms, cut=cut):
+            picture = framing.fit(Frame(frame.to_colours(scaled, order), scaled))
+            colours = framing.extract(picture, video.size, plan.working) if plan.stabiliser else None
+            detail = frame.to_detail(refiner.detail_size, order) if refiner else None
+        if plan.stabiliser:
+            analysis = analyzer.analyze(grey, frame.pts_ms, colours=colours, cut=cut, held=picture is None)
         else:
-            sight = Sight(shot.pts_ms, cut, grey, grey)
-        yield Look(sight, picture, detail)
+            analysis = FrameAnalysis(frame.pts_ms, cut, grey, grey)
+        yield SelectedFrame(analysis, picture, detail)
 
 
-def thinned(shots: Iterator[Shot], fps: float) -> Iterator[Shot]:
-    """The first frame of every 1/fps of a second; it doesn't matter where one begins to look."""
+def limit_rate(frames: Iterator[DecodedFrame], fps: float) -> Iterator[DecodedFrame]:
+    """The first frame of every 1/fps of a second; the same ones wherever the video is begun."""
     last = None
-    for shot in shots:
-        slot = int(shot.pts_ms * fps / 1000 + 0.5)  # a time rounded to a ms doesn't fall into the slot before
+    for frame in frames:
+        slot = int(frame.pts_ms * fps / 1000 + 0.5)  # a time rounded to a ms doesn't fall into the slot before
         if slot != last:
-            yield shot
+            yield frame
         last = slot
 
 
-class Reuse:
-    """Tells when a mask can be used again, always against the frame that it was made for: small steps add up."""
+class StillnessDetector:
+    """Finds frames whose mask can be the one before.
 
-    def __init__(self, plan: Plan) -> None:
+    They are compared with the frame that the mask was made for, not with the frame before: small steps add up.
+    """
+
+    def __init__(self, plan: TrackPlan) -> None:
         self._plan = plan
         self._seen: Pixels | None = None
         self._seen_ms = 0
@@ -111,7 +115,7 @@ class Reuse:
     def step(self, grey: Pixels, pts_ms: int, *, cut: bool) -> bool:
         """Whether the frame's mask is the one before; if not, this becomes the frame to compare with."""
         if self._seen is not None and not cut and pts_ms - self._seen_ms < self._plan.hold_ms:
-            whole, block = change(self._seen, grey)
+            whole, block = measure_change(self._seen, grey)
             if whole < self._plan.still and block < self._plan.still_block:
                 return True
         self._seen, self._seen_ms = grey, pts_ms

@@ -7,8 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from danmatte.errors import TrackError, brief
-from danmatte.frame import Size
-from danmatte.tracks.track import Bits
+from danmatte.frame import Bits, Size
 
 _COMMAND = re.compile(r"([MmLlCcZz])([^A-Za-z]*)")
 _PAIRS = {"M": 1, "L": 1, "C": 3, "Z": 0}
@@ -17,24 +16,24 @@ _FARTHEST = 2.0**20
 _EIGHTHS = [number / 8 for number in range(1, 9)]
 
 
-def filled(paths: Sequence[str], size: Size) -> Bits:
+def fill_paths(paths: Sequence[str], size: Size) -> Bits:
     """What the paths fill, (H, W), in tenths of a pixel, y upwards, by `M m L l C c Z z`; raises TrackError."""
     starts, ends = list[complex](), list[complex]()
     for path in paths:
-        for outline in _outlines(path):
+        for outline in _trace_outlines(path):
             starts += outline
             ends += outline[1:] + outline[:1]
     places = np.array([starts, ends])
     if not (np.maximum(np.abs(places.real), np.abs(places.imag)) <= _FARTHEST).all():
         raise TrackError(f"SVG path: expected numbers within ±{_FARTHEST:g}")
     (x0, x1), (y0, y1) = places.real / _TENTHS, size.height - places.imag / _TENTHS
-    return _wound(np.stack([x0, y0, x1, y1]), size)
+    return _fill_edges(np.stack([x0, y0, x1, y1]), size)
 
 
-def _outlines(path: str) -> Iterator[list[complex]]:
+def _trace_outlines(path: str) -> Iterator[list[complex]]:
     """The corners x + iy of each closed outline, in the path's own units; a curve is eight lines."""
     outline = [0j]
-    for letter, pairs in _commands(path):
+    for letter, pairs in _parse_commands(path):
         if letter in "MmZz":
             yield outline
             pen = outline[0] if letter in "Zz" else outline[-1]
@@ -43,17 +42,17 @@ def _outlines(path: str) -> Iterator[list[complex]]:
         for first in range(0, len(pairs), step):
             pen = outline[-1]
             knots = [pair + pen if letter.islower() else pair for pair in pairs[first : first + step]]
-            outline += knots if step == 1 else [_along((pen, *knots), t) for t in _EIGHTHS]
+            if step == 1:
+                outline += knots
+                continue
+            one, two, end = knots  # a cubic Bézier curve from the pen
+            for t in _EIGHTHS:
+                s = 1 - t
+                outline.append(s * s * s * pen + 3 * t * s * (s * one + t * two) + t * t * t * end)
     yield outline
 
 
-def _along(knots: Sequence[complex], t: float) -> complex:
-    """The point on a cubic curve."""
-    (start, one, two, end), s = knots, 1 - t
-    return s * s * s * start + 3 * t * s * (s * one + t * two) + t * t * t * end
-
-
-def _commands(path: str) -> Iterator[tuple[str, list[complex]]]:
+def _parse_commands(path: str) -> Iterator[tuple[str, list[complex]]]:
     """Each letter and its pairs of numbers, as many as it takes."""
     end = 0
     for found in _COMMAND.finditer(path):
@@ -61,7 +60,11 @@ def _commands(path: str) -> Iterator[tuple[str, list[complex]]]:
             break
         end = found.end()
         letter, text = found.groups()
-        numbers, step = _numbers(text), 2 * _PAIRS[letter.upper()]
+        try:
+            numbers = [float(word) for word in text.replace(",", " ").replace("-", " -").split()]
+        except ValueError as error:
+            raise TrackError(f"SVG path: expected numbers, received {brief(text[:200])}") from error
+        step = 2 * _PAIRS[letter.upper()]
         if (len(numbers) % step or not numbers) if step else numbers:
             raise TrackError(f"SVG path: {letter}: expected numbers by {step}, received {len(numbers)}")
         yield letter, [complex(x, y) for x, y in zip(numbers[0::2], numbers[1::2], strict=True)]
@@ -69,25 +72,19 @@ def _commands(path: str) -> Iterator[tuple[str, list[complex]]]:
         raise TrackError(f"SVG path: expected M m L l C c Z z and numbers, received {brief(path[end : end + 200])}")
 
 
-def _numbers(text: str) -> list[float]:
-    try:
-        return [float(word) for word in text.replace(",", " ").replace("-", " -").split()]
-    except ValueError as error:
-        raise TrackError(f"SVG path: expected numbers, received {brief(text[:200])}") from error
-
-
-def _wound(edges: npt.NDArray[np.float64], size: Size) -> Bits:
+def _fill_edges(edges: npt.NDArray[np.float64], size: Size) -> Bits:
     """The pixels that the edges wind around, from both ends' x and y in pixels, (4, N), y downwards."""
     x0, y0, x1, y1 = edges
     first, last = (np.clip(np.ceil(y - 0.5), 0, size.height) for y in (np.minimum(y0, y1), np.maximum(y0, y1)))
-    times = (last - first).astype(np.int64)
+    times = (last - first).astype(np.int64)  # how many rows of pixel centres each edge crosses
     if times.sum() > 2 * size.height * (size.width + 1):
         raise TrackError(
             f"SVG path: expected outlines of a mask of {size}, received ones that cross its rows too often"
         )
+    # Every crossing is one element from here on: the edge, the row, and the column behind which it winds.
     which = np.repeat(np.arange(len(x0)), times)
     rows = np.arange(len(which)) - np.repeat(np.cumsum(times) - times, times) + first[which].astype(np.int64)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):  # a level edge crosses no row, and isn't used
         slope = (x1 - x0) / (y1 - y0)
     crossed = x0[which] + (rows + 0.5 - y0[which]) * slope[which]
     columns = np.clip(np.ceil(crossed - 0.5), 0, size.width).astype(np.int64)

@@ -1,19 +1,18 @@
-"""The words of a mask track, and what its formats are: registered by suffix as soon as they are defined."""
+"""The parts of a mask track, and what a format is: registered by suffix as soon as its class is defined."""
 
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import BinaryIO, ClassVar, Literal, Protocol, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from danmatte.errors import TrackError
-from danmatte.frame import Size
+from danmatte.frame import Bits, Size
 
 Polarity: TypeAlias = Literal["person", "background"]
-Bits: TypeAlias = npt.NDArray[np.bool_]
 
 SEGMENT_MS = 10_000
 MAX_PIXELS = 2**22
@@ -24,11 +23,11 @@ MAX_SEGMENT_ENTRIES = 4096
 
 
 @dataclass(frozen=True)
-class Header:
+class TrackHeader:
     """What holds for every mask of a track.
 
     `polarity` says what the file paints; masks in memory always paint the person. `model` is empty and
-    `version` 0 where the file doesn't tell.
+    `version` 0 where the file doesn't say.
     """
 
     size: Size
@@ -51,9 +50,9 @@ class Header:
 class Entry:
     """One mask: `mask` is (H, W) bool, true where a person is; shown from `pts_ms` until the next entry.
 
-    Nobody writes to a mask any more once it is in an entry.
+    A mask isn't written to any more once it is in an entry.
 
-    `keyframe`: the model looked at this very frame. `cut`: the first frame of a scene. `held`: the mask of
+    `keyframe`: the network saw this very frame. `cut`: the first frame of a scene. `held`: the mask of
     the frame before was kept. `coverage` is the person's share, 0 to 1.
     """
 
@@ -92,33 +91,40 @@ class Recorder(Protocol):
 class Format(ABC):
     """How a track lies in a file: a head with the index, then segments, each compressed on its own.
 
-    A new one is a new file, and a line in the folder's `__init__`. Readers raise TrackError, whatever the bytes.
+    `window_bits` and `strategy` are zlib's: 15 is a zlib stream, 31 a gzip member; of bytes that seldom repeat,
+    Z_FILTERED makes a little less. `polarity` is what a new track paints, where nobody says. Methods that read
+    raise TrackError, whatever the bytes.
     """
 
     suffix: ClassVar[str]
     magic: ClassVar[bytes]
-    media_type: ClassVar[str]
     window_bits: ClassVar[int]
-    """zlib's: 15 is a zlib stream, 31 a gzip member."""
     strategy: ClassVar[int] = zlib.Z_DEFAULT_STRATEGY
-    """zlib's: of bytes that seldom repeat, Z_FILTERED makes a little less."""
+    polarity: ClassVar[Polarity] = "person"
     registered: ClassVar[dict[str, "Format"]] = {}
 
     def __init_subclass__(cls) -> None:
         Format.registered[cls.suffix] = cls()
 
     @abstractmethod
-    def head(self, header: Header, segments: Sequence[tuple[int, int]]) -> bytes:
-        """All before the first segment, from every segment's start in ms and length."""
+    def format_head(self, header: TrackHeader, segments: Sequence[tuple[int, int]]) -> bytes:
+        """All before the first segment, from every segment's start in ms and length in bytes."""
 
     @abstractmethod
-    def recorder(self, header: Header) -> Recorder:
-        """Writes the records of one segment."""
+    def make_recorder(self, header: TrackHeader) -> Recorder:
+        """What writes the records of one segment."""
 
     @abstractmethod
-    def index(self, file: BinaryIO, file_bytes: int) -> tuple[Header, tuple[Segment, ...]]:
+    def read_index(self, file: BinaryIO, file_bytes: int) -> tuple[TrackHeader, tuple[Segment, ...]]:
         """Header and index, from the start of a file that is `file_bytes` long."""
 
     @abstractmethod
-    def entries(self, header: Header, start_ms: int, data: bytes) -> Iterator[Entry]:
+    def read_entries(self, header: TrackHeader, start_ms: int, data: bytes) -> Iterator[Entry]:
         """The entries of an inflated segment."""
+
+
+def find_format(path: Path) -> Format:
+    """The format that a path's suffix names; raises TrackError."""
+    if path.suffix not in Format.registered:
+        raise TrackError(f"{path}: expected a name ending in {', '.join(Format.registered)}")
+    return Format.registered[path.suffix]

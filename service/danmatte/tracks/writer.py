@@ -8,7 +8,8 @@ from types import TracebackType
 from typing import Self
 
 from danmatte.errors import TrackError
-from danmatte.tracks.resume import Part
+from danmatte.tracks.reader import TrackReader
+from danmatte.tracks.resume import SegmentStore
 from danmatte.tracks.track import (
     MAX_SEGMENT_BYTES,
     MAX_SEGMENT_ENTRIES,
@@ -16,7 +17,8 @@ from danmatte.tracks.track import (
     SEGMENT_MS,
     Entry,
     Format,
-    Header,
+    TrackHeader,
+    find_format,
 )
 
 
@@ -28,19 +30,19 @@ class TrackWriter:
     too. Every method raises TrackError.
     """
 
-    def __init__(self, path: Path, header: Header, *, job: str = "") -> None:
+    def __init__(self, path: Path, header: TrackHeader, *, job: str = "") -> None:
         self.path, self.header = path, header
-        self._format = format_of(path)
+        self._format = find_format(path)
         label = [path.suffix, *header.size, header.polarity, header.model, header.version, job]
-        self._part = Part(path.with_name(f".{path.name}.part"), json.dumps(label).encode())
-        self._segment: _Segment | None = None
+        self._store = SegmentStore(path.with_name(f".{path.name}.part"), json.dumps(label).encode())
+        self._segment: _OpenSegment | None = None
 
     @property
     def last_pts_ms(self) -> int | None:
         """The last entry's pts, None before the first. At first that of the last segment found again."""
         if self._segment:
             return self._segment.last.pts_ms
-        return self._part.pieces[-1].last_ms if self._part.pieces else None
+        return self._store.segments[-1].last_ms if self._store.segments else None
 
     def add(self, entry: Entry) -> None:
         """The next entry, later than the one before."""
@@ -49,39 +51,37 @@ class TrackWriter:
             raise TrackError(f"{self.path}: pts: expected more than {last} ms, received {entry.pts_ms}")
         if entry.mask.shape != self.header.size:
             raise TrackError(f"{self.path}: mask: expected {self.header.size}, received {entry.mask.shape[::-1]}")
-        if self._segment is None or not self._segment.took(entry):
+        if self._segment is None or not self._segment.add_if_it_fits(entry):
             self.flush_segment()
-            self._segment = _Segment(self._format, self.header, entry)
+            self._segment = _OpenSegment(self._format, self.header, entry)
 
     def flush_segment(self) -> None:
         """Ends the segment here; the next entry begins another."""
         if self._segment is None:
             return
-        if len(self._part.pieces) == MAX_SEGMENTS:
+        if len(self._store.segments) == MAX_SEGMENTS:
             raise TrackError(f"{self.path}: expected at most {MAX_SEGMENTS} segments")
-        self._part.append(self._segment.start_ms, self._segment.last.pts_ms, self._segment.finish())
+        self._store.append(self._segment.start_ms, self._segment.last.pts_ms, self._segment.finish())
         self._segment = None
 
     def close(self) -> None:
         """Ends the track: it is whole and at its place when this returns."""
         self.flush_segment()
-        if not self._part.pieces:
+        if not self._store.segments:
             raise TrackError(f"{self.path}: expected at least one mask")
         whole = self.path.with_name(f".{self.path.name}.whole")
+        places = [(segment.start_ms, segment.length) for segment in self._store.segments]
         try:
-            self._assemble(whole)
+            with whole.open("wb") as file:
+                file.write(self._format.format_head(self.header, places))
+                file.writelines(self._store.read_segments())
+                file.flush()
+                os.fsync(file.fileno())
             whole.replace(self.path)
         except OSError as error:
             whole.unlink(missing_ok=True)
             raise TrackError(f"{self.path}: expected room for the whole track: {error.strerror}") from error
-        self._part.remove()
-
-    def _assemble(self, whole: Path) -> None:
-        with whole.open("wb") as file:
-            file.write(self._format.head(self.header, [(piece.start_ms, piece.length) for piece in self._part.pieces]))
-            file.writelines(self._part.data())
-            file.flush()
-            os.fsync(file.fileno())
+        self._store.remove()
 
     def __enter__(self) -> Self:
         return self
@@ -93,30 +93,23 @@ class TrackWriter:
             if kind is None:
                 self.close()
         finally:
-            self._part.close()
+            self._store.close()
 
 
-def format_of(path: Path) -> Format:
-    """The format that a path's suffix names; raises TrackError."""
-    if path.suffix not in Format.registered:
-        raise TrackError(f"{path}: expected a name ending in {', '.join(Format.registered)}")
-    return Format.registered[path.suffix]
-
-
-class _Segment:
+class _OpenSegment:
     """A segment in the making, compressed as it grows."""
 
-    def __init__(self, format_: Format, header: Header, first: Entry) -> None:
+    def __init__(self, format_: Format, header: TrackHeader, first: Entry) -> None:
         self.start_ms, self.last = first.pts_ms, first
         self._deflater = zlib.compressobj(9, zlib.DEFLATED, format_.window_bits, strategy=format_.strategy)
-        self._recorder = format_.recorder(header)
+        self._recorder = format_.make_recorder(header)
         self._deflated = list[bytes]()
         self._entries = self._bytes = 0
-        if not self.took(first):
+        if not self.add_if_it_fits(first):
             raise TrackError(f"mask at {first.pts_ms} ms: expected at most {MAX_SEGMENT_BYTES} bytes")
 
-    def took(self, entry: Entry) -> bool:
-        """Adds an entry; false, and the segment is over, where that would be more than readers take."""
+    def add_if_it_fits(self, entry: Entry) -> bool:
+        """Adds an entry; False, and the segment is over, where that would be more than readers take."""
         if entry.pts_ms - self.start_ms >= SEGMENT_MS or self._entries == MAX_SEGMENT_ENTRIES:
             return False
         record = self._recorder.record(entry)
@@ -129,3 +122,26 @@ class _Segment:
     def finish(self) -> bytes:
         """The whole segment, compressed."""
         return b"".join([*self._deflated, self._deflater.flush()])
+
+
+def convert_track(source: Path, target: Path) -> int:
+    """Writes the track `source` to `target` in the format of its suffix; returns the number of masks.
+
+    Every pts, mask and segment stays; flags and the model's name are lost in formats that don't have them. Goes on
+    where a killed run left off. Raises TrackError.
+    """
+    with TrackReader(source) as reader:
+        if target.exists() and target.samefile(source):
+            raise TrackError(f"{target}: expected another file than the one being read")
+        facts = source.stat()
+        job = f"{source.resolve()} {facts.st_size} {facts.st_mtime_ns}"
+        with TrackWriter(target, reader.header, job=job) as writer:
+            count = 0
+            done = -1 if writer.last_pts_ms is None else writer.last_pts_ms
+            for number in range(len(reader.segments)):
+                for entry in reader.read_segment(number):
+                    count += 1
+                    if entry.pts_ms > done:
+                        writer.add(entry)
+                writer.flush_segment()
+            return count

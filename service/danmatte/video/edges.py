@@ -1,95 +1,93 @@
-"""The shape of a mask: its edges drawn along the picture's, specks, a margin, and whether it serves anybody."""
-
-from typing import TypeAlias
+"""The shape of a mask: edges moved to the picture's, specks removed, a margin, and fading where it serves nobody."""
 
 import cv2
 import numpy as np
 
 from danmatte.frame import Pixels, Probabilities
 
-Box: TypeAlias = tuple[int, int]
-
-_EPSILON = 1e-4  # of a contrast squared: fainter edges draw nothing
+_EPSILON = 1e-4  # of a contrast squared: fainter edges move nothing
 _SPECK = 0.0005  # share of the picture: smaller islands go, smaller holes are filled
 _TINY, _SMALL = 0.06, 0.12  # the tallest person's share of the height: up to the first no mask, from the other all
 _LARGE, _FULL = 0.6, 0.85  # people's share of the picture: up to the first all, from the other no mask
 _FADE_MS = 400
 
 
-class Guide:
-    """A picture's colours, (H, W, 3) uint8, that masks' edges are drawn along.
+class EdgeGuide:
+    """A picture whose edges masks are moved to, (H, W, 3) uint8, the channels in any order.
 
-    A guided filter (He, Sun, Tang, ECCV 2010), fitted at half the size as its authors advise (2015). Skin before
-    clay, or grass, has an edge in its colours where brightness shows none.
+    A guided filter (He, Sun, Tang, ECCV 2010), fitted at half the size as its authors advise (2015). It takes colours
+    because skin before clay, or grass, has an edge in them where brightness shows none.
     """
 
     def __init__(self, colours: Pixels) -> None:
         height, width = colours.shape[:2]
         self._half = (max(1, width // 2), max(1, height // 2))
-        self._planes = _planes(colours)
-        self._small = _planes(cv2.resize(colours, self._half, interpolation=cv2.INTER_AREA))  # type: ignore[arg-type]
+        self._planes = _split(colours)
+        self._small = _split(cv2.resize(colours, self._half, interpolation=cv2.INTER_AREA))  # type: ignore[arg-type]
 
-    def drawn(self, alpha: Probabilities, reach: int) -> Probabilities:
-        """`alpha` with its edges at the picture's, as far as they are within some `reach` times 4 pixels."""
+    def refine(self, alpha: Probabilities, reach: int) -> Probabilities:
+        """`alpha`, (H, W), with its edges at the picture's, as far as these are within some `reach` times 4 pixels."""
         small: Probabilities = cv2.resize(alpha, self._half, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
         answer = None
-        for plane, factor in zip((*self._planes, None), self._fitted(small, reach), strict=True):
+        for plane, factor in zip((*self._planes, None), self._fit(small, reach), strict=True):
             whole = cv2.resize(factor, alpha.shape[::-1], interpolation=cv2.INTER_LINEAR)
             whole = whole if plane is None else whole * plane
             answer = whole if answer is None else cv2.add(answer, whole)
         assert answer is not None
         return np.clip(answer, 0, 1)
 
-    def _fitted(self, alpha: Probabilities, reach: int) -> list[Probabilities]:
-        """What to multiply each colour with, and what to add, so that their sum is close to `alpha`."""
-        means, mean = [_mean(plane, reach) for plane in self._small], _mean(alpha, reach)
-        shared = [_mean(plane * alpha, reach) - each * mean for plane, each in zip(self._small, means, strict=True)]
-        slopes = self._solved(means, shared, reach)
-        offset = mean - sum(slope * each for slope, each in zip(slopes, means, strict=True))
-        return [_mean(each, reach) for each in (*slopes, offset)]
+    def _fit(self, alpha: Probabilities, reach: int) -> list[Probabilities]:
+        """For every pixel what to multiply each colour with, and what to add, so that the sum is close to `alpha`.
 
-    def _solved(self, means: list[Probabilities], shared: list[Probabilities], reach: int) -> list[Probabilities]:
-        """The colours' covariances, inverted by their cofactors, times what they share with the mask."""
+        A linear regression in the window around each pixel: the colours' covariance matrix, inverted, times their
+        covariances with the mask.
+        """
+        small = self._small
+        means, mean = [_blur(plane, reach) for plane in small], _blur(alpha, reach)
+        shared = [_blur(plane * alpha, reach) - each * mean for plane, each in zip(small, means, strict=True)]
 
-        def covariance(one: int, other: int) -> Probabilities:
-            return _mean(self._small[one] * self._small[other], reach) - means[one] * means[other]
+        def compute_covariance(one: int, other: int) -> Probabilities:
+            return _blur(small[one] * small[other], reach) - means[one] * means[other]
 
+        # The symmetric matrix ((a b c) (b d e) (c e f)), inverted by its cofactors: np.linalg is ten times as slow on
+        # a matrix for each pixel.
         least = np.float32(_EPSILON)
-        a, d, f = (covariance(at, at) + least for at in range(3))
-        b, c, e = covariance(0, 1), covariance(0, 2), covariance(1, 2)
-        aa, bb, cc, dd, ee, ff = (
-            d * f - e * e,
-            c * e - b * f,
-            b * e - c * d,
-            a * f - c * c,
-            b * c - a * e,
-            a * d - b * b,
-        )
+        a, d, f = (compute_covariance(at, at) + least for at in range(3))
+        b, c, e = compute_covariance(0, 1), compute_covariance(0, 2), compute_covariance(1, 2)
+        aa, bb, cc = d * f - e * e, c * e - b * f, b * e - c * d
+        dd, ee, ff = a * f - c * c, b * c - a * e, a * d - b * b
         x, y, z = (each / (a * aa + b * bb + c * cc) for each in shared)
-        return [aa * x + bb * y + cc * z, bb * x + dd * y + ee * z, cc * x + ee * y + ff * z]
+        slopes = [aa * x + bb * y + cc * z, bb * x + dd * y + ee * z, cc * x + ee * y + ff * z]
+        offset = mean - sum(slope * each for slope, each in zip(slopes, means, strict=True))
+        return [_blur(each, reach) for each in (*slopes, offset)]
 
 
-def _planes(colours: Pixels) -> list[Probabilities]:
+def _split(colours: Pixels) -> list[Probabilities]:
+    """The colours' planes, 0 to 1."""
     return [np.multiply(plane, np.float32(1 / 255), dtype=np.float32) for plane in cv2.split(colours)]
 
 
-def _mean(values: Probabilities, reach: int) -> Probabilities:
+def _blur(values: Probabilities, reach: int) -> Probabilities:
+    """The mean of the square window around each pixel."""
     return cv2.boxFilter(values, -1, (2 * reach + 1, 2 * reach + 1))  # type: ignore[return-value]
 
 
-def decided(alpha: Probabilities) -> Probabilities:
+def sharpen(alpha: Probabilities) -> Probabilities:
     """`alpha` with steeper edges at the same places, the odds to the power of 4: what is likely becomes sure."""
     inside, outside = (np.square(np.square(each)) for each in (alpha, 1 - alpha))
     steeper: Probabilities = inside / (inside + outside)
     return steeper
 
 
-def without_specks(alpha: Probabilities) -> tuple[Probabilities, float]:
-    """`alpha` without tiny islands and holes, and the tallest island's share of the picture's height."""
+def remove_specks(alpha: Probabilities) -> tuple[Probabilities, float]:
+    """`alpha` without tiny islands and holes, and the tallest island's share of the picture's height.
+
+    The same array when there is nothing to remove.
+    """
     smallest = _SPECK * alpha.size
     inside = (alpha >= 0.5).astype(np.uint8)
-    tallest, islands = _small(inside, smallest)
-    _, holes = _small(1 - inside, smallest)
+    tallest, islands = _find_small(inside, smallest)
+    _, holes = _find_small(1 - inside, smallest)
     if islands is not None or holes is not None:
         alpha = alpha.copy()
     if islands is not None:
@@ -100,8 +98,8 @@ def without_specks(alpha: Probabilities) -> tuple[Probabilities, float]:
     return alpha, tallest / len(alpha)
 
 
-def _small(shape: Pixels, smallest: float) -> tuple[int, Pixels | None]:
-    """The height of the tallest component, and those smaller than that as a picture of their own."""
+def _find_small(shape: Pixels, smallest: float) -> tuple[int, Pixels | None]:
+    """The height of the tallest component, and those of an area below `smallest` as a picture of their own."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(shape, connectivity=4)
     small = stats[:, cv2.CC_STAT_AREA] < smallest
     small[0] = False
@@ -109,7 +107,7 @@ def _small(shape: Pixels, smallest: float) -> tuple[int, Pixels | None]:
     return int(tallest), small.astype(np.uint8)[labels] if small.any() else None
 
 
-def widened(alpha: Probabilities, margin: int) -> Probabilities:
+def widen(alpha: Probabilities, margin: int) -> Probabilities:
     """People and `margin` pixels around them, falling off softly."""
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * margin + 1, 2 * margin + 1))
     return np.maximum(alpha, cv2.GaussianBlur(cv2.dilate(alpha, disc), (0, 0), margin / 2))
@@ -118,7 +116,7 @@ def widened(alpha: Probabilities, margin: int) -> Probabilities:
 class Fade:
     """Lets masks go, over some tenths of a second, in shots where they serve nobody.
 
-    When the tallest person is tiny, comments passing behind are only torn; when people fill the screen,
+    When the tallest person is tiny, comments that pass behind are only torn; when people fill the screen,
     nothing could be read. In between, smooth ramps.
     """
 
@@ -127,14 +125,18 @@ class Fade:
         self._pts_ms = 0
 
     def step(self, tallest: float, coverage: float, pts_ms: int, *, cut: bool) -> float:
-        """What to multiply the mask with, 0 to 1, for shares of the picture's height and area."""
-        wanted = _ramp(tallest, _TINY, _SMALL) * (1 - _ramp(coverage, _LARGE, _FULL))
+        """What to multiply the next mask with, 0 to 1.
+
+        `tallest` is the tallest person's share of the picture's height, `coverage` people's share of its area.
+        """
+        wanted = _ramp_up(tallest, _TINY, _SMALL) * (1 - _ramp_up(coverage, _LARGE, _FULL))
         reach = (pts_ms - self._pts_ms) / _FADE_MS
         last = wanted if self._share is None or cut else self._share
         self._share, self._pts_ms = min(max(wanted, last - reach), last + reach), pts_ms
         return self._share
 
 
-def _ramp(value: float, low: float, high: float) -> float:
+def _ramp_up(value: float, low: float, high: float) -> float:
+    """From 0 at `low` to 1 at `high`, flat at both ends."""
     place = min(max((value - low) / (high - low), 0.0), 1.0)
     return place * place * (3 - 2 * place)

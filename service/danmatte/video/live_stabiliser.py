@@ -1,4 +1,4 @@
-"""Live masks that stand still where people do; nothing is waited for, the frames before are all that helps."""
+"""Live masks that stand still where people do; nothing is waited for, only the frames before help."""
 
 import threading
 from dataclasses import dataclass
@@ -9,67 +9,59 @@ from danmatte.contract.framing import Framing
 from danmatte.contract.grid import Grid
 from danmatte.contract.manifest import Manifest
 from danmatte.frame import Pixels, Probabilities, Size
-from danmatte.video.stabiliser import Care, Stabiliser, Steady
+from danmatte.video.stabiliser import Stabiliser, StabiliserOptions, StableMask
 
 _WORKING_SIDE = 320  # finer than this, a mask is enlarged: the networks know no more
 _SHORTEST_SIDE = 32  # optical flow refuses narrow stripes
 _LONGEST_GAP_MS = 1000
-_GREY = {"RGB": cv2.COLOR_RGB2GRAY, "BGR": cv2.COLOR_BGR2GRAY}
+_TO_GREY = {"RGB": cv2.COLOR_RGB2GRAY, "BGR": cv2.COLOR_BGR2GRAY}
 
 
-class Steadying:
-    """One video's frames, in any rhythm; who jumps back, or far ahead, or to another size, begins anew."""
+class LiveStabiliser:
+    """Stabilises one video's masks as its frames come, in any rhythm.
+
+    A frame that is earlier than the last, or more than a second later, or of another size, begins anew.
+    """
 
     def __init__(self) -> None:
         self._stabiliser = Stabiliser()
         self._last: tuple[Size, int] | None = None
         self._alone = threading.Lock()  # a frame whose caller gave up may still be in work
 
-    def at(self, pts: float) -> "Moment":
-        """The next frame's, shown at this time in milliseconds; once, for `Matting.run`."""
-        return Moment(self, round(pts))
+    def expect(self, pts: float) -> "LiveFrame":
+        """What stabilises the next frame, shown at this time in milliseconds; to be called once, by `Matting.run`."""
+        return LiveFrame(self, round(pts))
 
-    def step(self, grey: Pixels, values: Probabilities, pts_ms: int, *, colours: Pixels | None = None) -> Steady:
-        """The frame's stabilised mask; pictures and `values` are of one size."""
+    def step(self, grey: Pixels, values: Probabilities, pts_ms: int, *, colours: Pixels | None = None) -> StableMask:
+        """The next frame's mask from its probabilities; `grey`, `values` and `colours` have one size."""
         size = Size(*grey.shape)
         with self._alone:
-            if not self._follows(size, pts_ms):
-                self._stabiliser = Stabiliser(Care(ahead=0, fade=False))
+            last_size, last_ms = self._last or (None, 0)
+            if size != last_size or not 0 < pts_ms - last_ms <= _LONGEST_GAP_MS:
+                self._stabiliser = Stabiliser(StabiliserOptions(ahead=0, fade=False))
             self._last = size, pts_ms
-            (steady,) = self._stabiliser.step(grey, values, pts_ms, colours=colours)
-            return steady
-
-    def _follows(self, size: Size, pts_ms: int) -> bool:
-        return self._last is not None and self._last[0] == size and 0 < pts_ms - self._last[1] <= _LONGEST_GAP_MS
+            (stable,) = self._stabiliser.step(grey, values, pts_ms, colours=colours)
+            return stable
 
 
 @dataclass
-class Moment:
-    """A frame among others; `cut` says afterwards whether a scene began with it."""
+class LiveFrame:
+    """One frame of a live video; `cut` says afterwards whether a scene began with it."""
 
-    video: Steadying
+    stabiliser: LiveStabiliser
     pts_ms: int
     cut: bool = False
 
     def __call__(
         self, picture: Pixels, frame: Size, values: Probabilities, manifest: Manifest
     ) -> tuple[Probabilities, Grid]:
-        """From the graph's input and output to a steadier output, and where its values lie."""
-        framing, working = Framing.of(manifest), _working(frame)
+        """From the graph's input and output, and the frame's size, to a steadier output, and where its values lie."""
+        shrunk = min(1.0, _WORKING_SIDE / max(frame))
+        working = Size(*(max(_SHORTEST_SIDE, round(side * shrunk)) for side in frame))
+        framing = Framing.of(manifest)
         colours = framing.extract(picture, frame, working)
-        grey: Pixels = cv2.cvtColor(colours, _GREY[manifest.input.colour])  # type: ignore[assignment]
+        grey: Pixels = cv2.cvtColor(colours, _TO_GREY[manifest.input.colour])  # type: ignore[assignment]
         sized = framing.compute_mask(values, manifest.output.grid, working, frame)
-        steady = self.video.step(grey, sized, self.pts_ms, colours=colours)
-        self.cut = steady.cut
-        return steady.alpha, _grid(framing.scale_size(frame), working)
-
-
-def _working(frame: Size) -> Size:
-    shrunk = min(1.0, _WORKING_SIDE / max(frame))
-    return Size(*(max(_SHORTEST_SIDE, round(side * shrunk)) for side in frame))
-
-
-def _grid(scaled: Size, working: Size) -> Grid:
-    """Where the values of a mask that covers the frame lie, in input pixels."""
-    step_y, step_x = scaled.height / working.height, scaled.width / working.width
-    return Grid(step_y=step_y, step_x=step_x, offset_y=(step_y - 1) / 2, offset_x=(step_x - 1) / 2)
+        stable = self.stabiliser.step(grey, sized, self.pts_ms, colours=colours)
+        self.cut = stable.cut
+        return stable.alpha, Grid.half_pixel(framing.scale_size(frame), working)

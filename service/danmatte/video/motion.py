@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from danmatte.frame import Pixels, Probabilities
 
-Flow: TypeAlias = npt.NDArray[np.float32]
+Flow: TypeAlias = npt.NDArray[np.float32]  # (H, W, 2): x and y, in pixels
 Picture = TypeVar("Picture", Pixels, Probabilities)
 
 _TINY = (64, 36)
@@ -22,12 +22,12 @@ _FLASH_FRAMES = 3
 _NARROW = 32  # OpenCV refuses some pictures of a shorter side, and falls over others
 
 
-def structure(before: Pixels, after: Pixels) -> float:
+def correlate_structure(before: Pixels, after: Pixels) -> float:
     """How much two pictures show the same things at the same places, -1 to 1, whatever their brightness.
 
     The mean correlation of patches that have contrast, and 1 when none has.
     """
-    one, other = _patches(before), _patches(after)
+    one, other = _cut_patches(before), _cut_patches(after)
     spread = np.sqrt((one**2).mean(1) * (other**2).mean(1))
     seen = np.maximum((one**2).mean(1), (other**2).mean(1)) > _FLAT**2
     if not seen.any():
@@ -35,8 +35,8 @@ def structure(before: Pixels, after: Pixels) -> float:
     return float(((one * other).mean(1)[seen] / (spread[seen] + _FLAT**2 / 4)).mean())
 
 
-def _patches(grey: Pixels) -> Probabilities:
-    """Patches without their mean, (count, pixels)."""
+def _cut_patches(grey: Pixels) -> Probabilities:
+    """The picture's patches without their mean, (count, pixels)."""
     (width, height), (wide, high) = _TINY, _PATCH
     tiny = cv2.resize(grey, _TINY, interpolation=cv2.INTER_AREA).astype(np.float32)
     flat = tiny.reshape(height // high, high, width // wide, wide).swapaxes(1, 2).reshape(-1, high * wide)
@@ -44,7 +44,7 @@ def _patches(grey: Pixels) -> Probabilities:
     return patches
 
 
-def histogram_moved(before: Pixels, after: Pixels) -> float:
+def compare_histograms(before: Pixels, after: Pixels) -> float:
     """The share of pixels that would have to change their class of brightness, 0 to 1."""
     first, second = (np.bincount(grey.ravel() >> 3, minlength=_BINS) / grey.size for grey in (before, after))
     smooth = np.convolve(first - second, (0.25, 0.5, 0.25), "same")  # a slight change of light moves to the next class
@@ -53,21 +53,24 @@ def histogram_moved(before: Pixels, after: Pixels) -> float:
 
 def is_cut(before: Pixels, after: Pixels) -> bool:
     """Whether another scene began: other things everywhere, and other brightnesses, so that a fast pan is none."""
-    return structure(before, after) < _STRANGE and histogram_moved(before, after) > _MOVED
+    return correlate_structure(before, after) < _STRANGE and compare_histograms(before, after) > _MOVED
 
 
-class Cuts:
+class CutDetector:
     """Finds the first frame of every scene. Flashes begin none, nor does what is back after them."""
 
     def __init__(self) -> None:
         self._last: Pixels | None = None
-        self._before: Pixels | None = None
-        self._age = 0
+        self._before: Pixels | None = None  # the last picture before the newest cut
+        self._age = 0  # pictures since then
 
     def step(self, grey: Pixels) -> bool:
-        """Whether a scene begins with this picture; the very first one isn't counted."""
-        if self._last is not None and _is_blank(grey):
-            return False
+        """Whether a scene begins with this picture, (H, W) uint8; the very first one isn't counted."""
+        # A white or black picture is a flash or a fade: what comes after it is compared with what came before.
+        if self._last is not None and not 15 < float(cv2.mean(grey)[0]) < 190:
+            with_contrast = float((_cut_patches(grey).std(1) > _FLAT).mean())
+            if with_contrast < _BLANK:
+                return False
         last, self._last = self._last, grey
         self._age += 1
         if last is None or not is_cut(last, grey):
@@ -77,12 +80,7 @@ class Cuts:
         return not flashed
 
 
-def _is_blank(grey: Pixels) -> bool:
-    light = float(cv2.mean(grey)[0])
-    return not 15 < light < 190 and float((_patches(grey).std(1) > _FLAT).mean()) < _BLANK
-
-
-def change(before: Pixels, after: Pixels) -> tuple[float, float]:
+def measure_change(before: Pixels, after: Pixels) -> tuple[float, float]:
     """The mean difference in grey levels: of the whole picture, and of its worst block of 16 by 16 pixels."""
     difference = cv2.absdiff(before, after)
     height, width = difference.shape
@@ -90,21 +88,21 @@ def change(before: Pixels, after: Pixels) -> tuple[float, float]:
     return float(cv2.mean(difference)[0]), float(blocks.max())
 
 
-class Optics:
-    """Dense optical flow between small grey pictures, and pictures carried along it."""
+class OpticalFlow:
+    """Dense optical flow between small grey pictures (DIS: Kroeger et al., ECCV 2016), and pictures warped along it."""
 
     def __init__(self) -> None:
-        self._flow = cv2.DISOpticalFlow.create(cv2.DISOpticalFlow_PRESET_ULTRAFAST)
+        self._dis = cv2.DISOpticalFlow.create(cv2.DISOpticalFlow_PRESET_ULTRAFAST)
         self._grid: Flow | None = None
 
-    def flow(self, here: Pixels, there: Pixels) -> Flow:
+    def compute(self, here: Pixels, there: Pixels) -> Flow:
         """(H, W, 2): where each pixel of `here` is in `there`, in pixels (x, y) from it; 0 in narrow stripes."""
         if min(here.shape) < _NARROW:
             return np.zeros((*here.shape, 2), np.float32)
-        return self._flow.calc(here, there, None)  # type: ignore[call-overload, no-any-return]
+        return self._dis.calc(here, there, None)  # type: ignore[call-overload, no-any-return]
 
-    def carried(self, picture: Picture, flow: Flow) -> Picture:
-        """`picture` as it looks from where `flow` was computed for: its value at the place that it points to."""
+    def warp(self, picture: Picture, flow: Flow) -> Picture:
+        """`picture` as it looks from where `flow` was computed for: each pixel's value at the place it points to."""
         if self._grid is None or self._grid.shape != flow.shape:
             rows, columns = np.indices(flow.shape[:2], np.float32)
             self._grid = np.dstack([columns, rows])

@@ -19,24 +19,27 @@ from danmatte.errors import TrackError
 from danmatte.frame import Pixels, Size
 
 _RESTART_MS = 1000  # further back than this, the clock began anew; less is a frame out of order
-_SHORT_MS = 1000  # a video that ends so much before its own word broke off
-_TOLD = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)$")
+_SHORT_MS = 1000  # a video that ends so much before the end that it states broke off
+_DURATION = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)$")
 
 
-def _perceptual_quantizer() -> Pixels:
-    """From PQ (SMPTE ST 2084) to the usual gamma: 203 nits are white on paper (ITU-R BT.2408), brighter is squeezed."""
+def _compute_pq_curve() -> Pixels:
+    """From PQ (SMPTE ST 2084) to the usual gamma: 203 nits are white on paper (ITU-R BT.2408), brighter is squeezed.
+
+    256 levels in, 256 levels out.
+    """
     root = (np.arange(256) / 255) ** (32 / 2523)
     light = (np.maximum(root - 0.8359375, 0) / (18.8515625 - 18.6875 * root)) ** (16384 / 2610) * 10_000 / 203
     squeezed = light * (1 + light / 25) / (1 + light)
     return (255 * np.clip(squeezed, 0, 1) ** (1 / 2.2) + 0.5).astype(np.uint8)
 
 
-_CURVES = {int(ColorTrc.SMPTE2084): _perceptual_quantizer()}  # hybrid log-gamma is made to be seen as it is
+_CURVES = {int(ColorTrc.SMPTE2084): _compute_pq_curve()}  # hybrid log-gamma is made to be seen as it is
 
 
 @dataclass(frozen=True)
-class _Scalers:
-    """libswscale's set-up, kept from frame to frame."""
+class _Reformatters:
+    """libswscale's set-up, kept from frame to frame: to make one anew takes longer than a small frame."""
 
     grey: VideoReformatter = field(default_factory=VideoReformatter)
     size: VideoReformatter = field(default_factory=VideoReformatter)
@@ -46,34 +49,34 @@ class _Scalers:
 
 
 @dataclass(frozen=True)
-class Shot:
-    """A decoded frame, its pixels still as the decoder left them; `pts_ms` is its own time, rounded.
+class DecodedFrame:
+    """A frame whose pixels are still as the decoder left them; `pts_ms` is its own time, rounded.
 
-    Pixels are for the thread that takes the frames.
+    Its methods are for the thread that reads the frames.
     """
 
     pts_ms: int
     _frame: av.VideoFrame
     _turns: int
-    _scalers: _Scalers
+    _reformatters: _Reformatters
 
-    def grey(self, size: Size) -> Pixels:
-        """(H, W), its brightness at this size, upright."""
-        high, wide = _turned(size, self._turns)
-        scaled = self._scalers.grey.reformat(self._frame, wide, high, format="gray", **_SCALING)
+    def to_grey(self, size: Size) -> Pixels:
+        """(H, W) uint8: its brightness at this size, upright."""
+        high, wide = _turn_size(size, self._turns)
+        scaled = self._reformatters.grey.reformat(self._frame, wide, high, format="gray", **_SCALING)
         return self._upright(scaled)
 
-    def colours(self, size: Size, order: str) -> Pixels:
-        """(H, W, 3) at this size, upright, `order` RGB or BGR; high dynamic range is brought to the usual one."""
-        return self._coloured(size, order, self._scalers.size, self._scalers.colour)
+    def to_colours(self, size: Size, order: str) -> Pixels:
+        """(H, W, 3) uint8 at this size, upright, `order` RGB or BGR; high dynamic range is brought to the usual one."""
+        return self._convert(size, order, self._reformatters.size, self._reformatters.colour)
 
-    def detail(self, size: Size, order: str) -> Pixels:
-        """The same at a second size, in its turn the same for all frames."""
-        return self._coloured(size, order, self._scalers.detail_size, self._scalers.detail_colour)
+    def to_detail(self, size: Size, order: str) -> Pixels:
+        """The same at a second size: both sizes stay the same for all frames, so that the set-up can be kept."""
+        return self._convert(size, order, self._reformatters.detail_size, self._reformatters.detail_colour)
 
-    def _coloured(self, size: Size, order: str, scaler: VideoReformatter, painter: VideoReformatter) -> Pixels:
-        high, wide = _turned(size, self._turns)
-        # first the size, then the colours: at once takes libswscale's slowest way
+    def _convert(self, size: Size, order: str, scaler: VideoReformatter, painter: VideoReformatter) -> Pixels:
+        high, wide = _turn_size(size, self._turns)
+        # First the size, then the colours: both at once takes libswscale's slowest way.
         scaled = scaler.reformat(self._frame, wide, high, format="yuv420p", **_SCALING)
         coloured = painter.reformat(scaled, wide, high, format=f"{order.lower()}24", **_SCALING)
         curve = _CURVES.get(self._frame.color_trc)
@@ -96,10 +99,10 @@ class Video:
 
     def __init__(self, path: Path) -> None:
         self.path, self.broken, self.dropped = path, "", 0
-        self._container, self._stream = _opened(path)
+        self._container, self._stream = _open_stream(path)
         self._bad_packets = 0
         try:
-            first = next(self._decoded(), None)
+            first = next(self._decode(), None)
             if first is None:
                 raise TrackError(f"{path}: expected a frame that can be decoded, received none; {self.broken}")
         except TrackError:
@@ -107,15 +110,15 @@ class Video:
             raise
         self._turns = round(first.rotation / 90) % 4
         ratio = self._stream.sample_aspect_ratio or Fraction(1)
-        self.size = _turned(Size(first.height, first.width), self._turns)
-        self.shown = _turned(Size(first.height, max(1, round(first.width * ratio))), self._turns)
+        self.size = _turn_size(Size(first.height, first.width), self._turns)
+        self.shown = _turn_size(Size(first.height, max(1, round(first.width * ratio))), self._turns)
 
     @property
     def end_ms(self) -> int | None:
-        """When it should end, by its own word; sound may go on for longer."""
+        """When the pictures should end, as the file states it, None where it doesn't; sound may go on for longer."""
         stream, container = self._stream, self._container
-        if told := _TOLD.match(stream.metadata.get("DURATION", "")):  # as Matroska has it
-            hours, minutes, seconds = map(float, told.groups())
+        if stated := _DURATION.match(stream.metadata.get("DURATION", "")):  # as Matroska has it
+            hours, minutes, seconds = map(float, stated.groups())
             return int(1000 * (3600 * hours + 60 * minutes + seconds))
         if stream.duration is not None and stream.time_base is not None:
             return int(((stream.start_time or 0) + stream.duration) * stream.time_base * 1000)
@@ -123,18 +126,18 @@ class Video:
             return int(((container.start_time or 0) + container.duration) / 1000)
         return None
 
-    def frames(self, from_ms: int = 0) -> Iterator[Shot]:
-        """The frames from there on, each later than the one before; those before their first show are left out."""
+    def read_frames(self, from_ms: int = 0) -> Iterator[DecodedFrame]:
+        """The frames from `from_ms` on, each later than the one before; frames before 0 ms are left out."""
         self._rewind(from_ms)
-        scalers, clock, shown_ms = _Scalers(), _Clock(self._stream.guessed_rate), 0
-        for frame in self._decoded():
+        reformatters, clock, shown_ms = _Reformatters(), _FrameClock(self._stream.guessed_rate), 0
+        for frame in self._decode():
             pts_ms = clock.step(frame)
             shown_ms = int((frame.duration or 0) * (frame.time_base or 0) * 1000)
             if pts_ms is None:
                 self.dropped += 1
             elif pts_ms >= max(from_ms, 0):
-                yield Shot(pts_ms, frame, self._turns, scalers)
-        self._say_where_it_broke(clock.last_ms, shown_ms)
+                yield DecodedFrame(pts_ms, frame, self._turns, reformatters)
+        self._note_break(clock.last_ms, shown_ms)
 
     def close(self) -> None:
         """Lets the file go."""
@@ -152,15 +155,18 @@ class Video:
         """Goes back to the start, or near `from_ms` where times surely lead there."""
         self.broken, self.dropped, self._bad_packets = "", 0, 0
         if from_ms > 0 and not self._container.format.flags & Flags.ts_discont.value:
-            if self._sought(from_ms) and self._lands_before(from_ms):
-                self._sought(from_ms)
+            # A container may land after the place that was asked for: the first frame there tells.
+            first = next(self._decode(), None) if self._seek(from_ms) else None
+            if first is not None and first.time is not None and round(first.time * 1000) <= from_ms:
+                self._seek(from_ms)
                 return
             self.broken = ""
-        if not self._sought(None):
+        if not self._seek(None):
             self._container.close()
-            self._container, self._stream = _opened(self.path)
+            self._container, self._stream = _open_stream(self.path)
 
-    def _sought(self, to_ms: int | None) -> bool:
+    def _seek(self, to_ms: int | None) -> bool:
+        """Goes to the last keyframe before a time, or to the start; False where the container can't."""
         base, start = self._stream.time_base or Fraction(1, 1000), self._stream.start_time or 0
         try:
             place = start if to_ms is None else int(Fraction(to_ms, 1000) / base)
@@ -169,11 +175,7 @@ class Video:
             return False
         return True
 
-    def _lands_before(self, from_ms: int) -> bool:
-        first = next(self._decoded(), None)
-        return first is not None and first.time is not None and round(first.time * 1000) <= from_ms
-
-    def _decoded(self) -> Iterator[Any]:
+    def _decode(self) -> Iterator[Any]:
         """Whatever can be decoded; a packet that can't is left out, the end of what can be read is the end."""
         try:
             for packet in self._container.demux(self._stream):
@@ -184,7 +186,8 @@ class Video:
         except av.FFmpegError as error:
             self.broken = str(error)
 
-    def _say_where_it_broke(self, last_ms: int | None, shown_ms: int) -> None:
+    def _note_break(self, last_ms: int | None, shown_ms: int) -> None:
+        """Says in `broken` why the last frame, shown for `shown_ms`, isn't the end, or which packets were left out."""
         short = last_ms is not None and self.end_ms is not None and self.end_ms - last_ms - shown_ms > _SHORT_MS
         if not (self.broken or short):
             self.broken = f"{self._bad_packets} packets couldn't be decoded" if self._bad_packets else ""
@@ -194,7 +197,7 @@ class Video:
         self.broken = f"{until}the last that can be read is at {last_ms} ms{why}"
 
 
-class _Clock:
+class _FrameClock:
     """Times that grow: missing ones are guessed from the rate, a clock that began anew goes on after the last."""
 
     def __init__(self, rate: Fraction | None) -> None:
@@ -206,18 +209,18 @@ class _Clock:
         """The frame's time in ms, None when it isn't later than the last one's."""
         last = self.last_ms
         guessed = 0.0 if last is None else last + self._gap_ms
-        told = None if frame.time is None else frame.time * 1000 + self._offset_ms
-        if told is not None and last is not None and told < last - _RESTART_MS:
-            self._offset_ms += guessed - told
-            told = guessed
-        pts_ms = round(guessed if told is None else told)
+        own = None if frame.time is None else frame.time * 1000 + self._offset_ms
+        if own is not None and last is not None and own < last - _RESTART_MS:
+            self._offset_ms += guessed - own
+            own = guessed
+        pts_ms = round(guessed if own is None else own)
         if last is not None and pts_ms <= last:
             return None
         self.last_ms = pts_ms
         return pts_ms
 
 
-def _opened(path: Path) -> tuple[Any, Any]:
+def _open_stream(path: Path) -> tuple[Any, Any]:
     """The container and its first stream of pictures that isn't a cover."""
     try:
         container: Any = av.open(str(path), metadata_errors="replace")
@@ -231,5 +234,5 @@ def _opened(path: Path) -> tuple[Any, Any]:
     raise TrackError(f"{path}: expected a stream of pictures, received none")
 
 
-def _turned(size: Size, turns: int) -> Size:
+def _turn_size(size: Size, turns: int) -> Size:
     return Size(size.width, size.height) if turns % 2 else size

@@ -1,8 +1,8 @@
 """Masks that stand still where people do: time, edges and specks, from one frame's probabilities to the next.
 
-Probabilities of the frames around are carried to the present one along optical flow and averaged, as far as
+Probabilities of the frames around are warped to the present one along optical flow and averaged, as far as
 the pictures agree there: what moved unforeseen, or was hidden, is taken from the present frame alone, so
-that nothing trails. Edges are drawn along the picture's before, coarsely, and after, finely.
+that nothing trails. Edges are moved to the picture's twice: coarsely before the average, finely after it.
 """
 
 from collections import deque
@@ -13,23 +13,24 @@ import cv2
 import numpy as np
 
 from danmatte.frame import Pixels, Probabilities
-from danmatte.video.analysis import Sight, Sights
-from danmatte.video.edges import Fade, Guide, decided, widened, without_specks
-from danmatte.video.motion import Flow, Optics
+from danmatte.video.analysis import FrameAnalysis, FrameAnalyzer
+from danmatte.video.edges import EdgeGuide, Fade, remove_specks, sharpen, widen
+from danmatte.video.motion import Flow, OpticalFlow
 
 _PAST = 2.0  # weight of all that was, against 1 of the present frame
 _FUTURE = (0.8, 0.6)  # weights of the frames ahead
-_AGREE = 16.0  # levels of the worst colour: carried pictures that differ more count little
-_COARSE, _FINE = 2, 1  # how far edges are drawn, before and after
+_AGREE = 16.0  # levels of the worst colour: warped pictures that differ more count little
+_COARSE, _FINE = 2, 1  # how far edges are moved, before and after
 _LINGER = 0.1  # hysteresis: what was inside stays so down to 0.5 less this, what was outside the other way round
 
 
 @dataclass(frozen=True)
-class Care:
-    """What is done: `ahead` frames are looked at before the present one is answered, none when live.
+class StabiliserOptions:
+    """What a stabiliser does.
 
-    `margin` pixels are added around people, softly. `fade` lets the mask go in shots where it serves nobody:
-    when people are tiny, or fill the screen so that no comment could be read.
+    `ahead` is how many later frames help a mask, none when live. `margin` pixels are added around people, softly.
+    `fade` lets the mask go in shots where it serves nobody: when people are tiny, or fill the screen so that no
+    comment could be read.
     """
 
     ahead: int = len(_FUTURE)
@@ -42,8 +43,11 @@ class Care:
 
 
 @dataclass(frozen=True)
-class Steady:
-    """A frame's stabilised mask: `alpha` is (H, W) float32 in [0, 1], not to be written to; `held` as it came."""
+class StableMask:
+    """A frame's stabilised mask: `alpha` is (H, W) float32 in [0, 1], not to be written to.
+
+    `cut` says whether a scene begins with the frame, `held` that its mask is the one of the frame before.
+    """
 
     pts_ms: int
     alpha: Probabilities = field(repr=False)
@@ -51,22 +55,23 @@ class Steady:
     held: bool
 
 
-class _View(NamedTuple):
-    """A frame in the window; `values` None for one that is held."""
+class _Pending(NamedTuple):
+    """A frame whose mask isn't finished; `values` are None for one that is held."""
 
-    sight: Sight
+    frame: FrameAnalysis
     values: Probabilities | None
 
 
 class Stabiliser:
-    """The masks of one video, frame after frame; every picture and mask of the same small size."""
+    """Stabilises the masks of one video, frame after frame; every picture and mask has the same small size."""
 
-    def __init__(self, care: Care | None = None) -> None:
-        self._care = care or Care()
-        self._sights = Sights(ahead=self._care.ahead > 0)
-        self._optics, self._fade = Optics(), Fade()
-        self._window = deque[_View]()
-        self._past: tuple[Sight, Probabilities, Probabilities] | None = None  # the last with values of its own
+    def __init__(self, options: StabiliserOptions | None = None) -> None:
+        self._options = options or StabiliserOptions()
+        self._analyzer = FrameAnalyzer(ahead=self._options.ahead > 0)
+        self._optical_flow, self._fade = OpticalFlow(), Fade()
+        self._window = deque[_Pending]()
+        # The last frame with values of its own: its analysis, the average there, and its mask before margin and fade.
+        self._past: tuple[FrameAnalysis, Probabilities, Probabilities] | None = None
         self._shown: Probabilities | None = None
 
     def step(
@@ -77,77 +82,78 @@ class Stabiliser:
         *,
         colours: Pixels | None = None,
         cut: bool | None = None,
-    ) -> list[Steady]:
-        """Takes the next frame's pictures, as `Sights.step` does, and float32 (H, W) probabilities.
+    ) -> list[StableMask]:
+        """Analyzes the next frame's pictures, as `FrameAnalyzer.analyze` does, and takes its probabilities.
 
-        Answers what is ready. `values` None holds the mask of the frame before.
+        `values` are (H, W) float32, or None to hold the mask of the frame before. Returns the masks that are ready.
         """
-        return self.take(self._sights.step(grey, pts_ms, colours=colours, cut=cut, held=values is None), values)
+        frame = self._analyzer.analyze(grey, pts_ms, colours=colours, cut=cut, held=values is None)
+        return self.take(frame, values)
 
-    def take(self, sight: Sight, values: Probabilities | None) -> list[Steady]:
-        """The same for a frame that was looked at already; then all of them must be."""
-        drawn = None if values is None or sight.guide is None else sight.guide.drawn(values, _COARSE)
-        self._window.append(_View(sight, drawn))
+    def take(self, frame: FrameAnalysis, values: Probabilities | None) -> list[StableMask]:
+        """The same for a frame that was analyzed elsewhere; then all frames must be."""
+        refined = None if values is None or frame.guide is None else frame.guide.refine(values, _COARSE)
+        self._window.append(_Pending(frame, refined))
         ready = []
-        while self._window and self._seen_enough():
-            ready.append(self._next())
+        while self._window:
+            with_values = sum(pending.values is not None for pending in self._window)
+            if self._window[0].values is not None and with_values <= self._options.ahead:
+                break
+            ready.append(self._finish_first())
         return ready
 
-    def finish(self) -> list[Steady]:
-        """The frames still in the window."""
-        return [self._next() for _ in range(len(self._window))]
+    def finish(self) -> list[StableMask]:
+        """The masks that still waited for frames ahead."""
+        return [self._finish_first() for _ in range(len(self._window))]
 
-    def _seen_enough(self) -> bool:
-        return (
-            self._window[0].values is None or sum(view.values is not None for view in self._window) > self._care.ahead
-        )
+    def _finish_first(self) -> StableMask:
+        frame, values = self._window.popleft()
+        if values is not None and frame.guide is not None:
+            self._shown = self._compute_mask(frame, values, frame.guide)
+        assert self._shown is not None  # the analysis refuses to hold a mask where there is none
+        return StableMask(frame.pts_ms, self._shown, frame.cut, values is None)
 
-    def _next(self) -> Steady:
-        sight, values = self._window.popleft()
-        if values is not None and sight.guide is not None:
-            self._shown = self._mask(sight, values, sight.guide)
-        assert self._shown is not None
-        return Steady(sight.pts_ms, self._shown, sight.cut, values is None)
-
-    def _mask(self, sight: Sight, values: Probabilities, guide: Guide) -> Probabilities:
+    def _compute_mask(self, frame: FrameAnalysis, values: Probabilities, guide: EdgeGuide) -> Probabilities:
         total, weight = values.copy(), np.ones_like(values)
-        lingering = self._add_past(sight, total, weight)
-        self._add_future(sight, total, weight)
+        lingering = self._add_past(frame, total, weight)
+        self._add_future(frame, total, weight)
         blend = total / weight
-        alpha, tallest = without_specks(guide.drawn(decided(blend), _FINE) + lingering)
-        self._past = (sight, blend, alpha)
+        alpha, tallest = remove_specks(guide.refine(sharpen(blend), _FINE) + lingering)
+        self._past = (frame, blend, alpha)
         coverage = float(cv2.mean(alpha)[0])
-        if self._care.margin:
-            alpha = widened(alpha, self._care.margin)
-        if self._care.fade:
-            alpha = alpha * np.float32(self._fade.step(tallest, coverage, sight.pts_ms, cut=sight.cut))
+        if self._options.margin:
+            alpha = widen(alpha, self._options.margin)
+        if self._options.fade:
+            alpha = alpha * np.float32(self._fade.step(tallest, coverage, frame.pts_ms, cut=frame.cut))
         return np.clip(alpha, 0, 1)
 
-    def _add_past(self, here: Sight, total: Probabilities, weight: Probabilities) -> Probabilities | float:
-        """Adds the blend before, and answers with what the edge keeps of the mask before."""
+    def _add_past(self, here: FrameAnalysis, total: Probabilities, weight: Probabilities) -> Probabilities | float:
+        """Adds the average of the frame before, in place; returns what the edge keeps of that frame's mask."""
         if self._past is None or here.back is None:
             return 0.0
         before, blend, alpha = self._past
-        agreed = self._agreement(here, before, here.back)
-        total += _PAST * agreed * self._optics.carried(blend, here.back)
+        agreed = self._measure_agreement(here, before, here.back)
+        total += _PAST * agreed * self._optical_flow.warp(blend, here.back)
         weight += _PAST * agreed
-        inside = self._optics.carried(alpha, here.back) >= 0.5
+        inside = self._optical_flow.warp(alpha, here.back) >= 0.5
         return agreed * np.where(inside, np.float32(_LINGER), np.float32(-_LINGER))
 
-    def _add_future(self, here: Sight, total: Probabilities, weight: Probabilities) -> None:
+    def _add_future(self, here: FrameAnalysis, total: Probabilities, weight: Probabilities) -> None:
+        """Adds the probabilities of the frames ahead up to the next cut, in place."""
         flow: Flow | None = None
-        fresh = [(view.sight, view.values) for view in self._window if view.values is not None]
-        for (there, values), share in zip(fresh[: self._care.ahead], _FUTURE, strict=False):
+        fresh = [(pending.frame, pending.values) for pending in self._window if pending.values is not None]
+        for (there, values), share in zip(fresh[: self._options.ahead], _FUTURE, strict=False):
             if there.ahead is None:
                 return
-            flow = there.ahead if flow is None else flow + self._optics.carried(there.ahead, flow)
-            agreed = np.float32(share) * self._agreement(here, there, flow)
-            total += agreed * self._optics.carried(values, flow)
+            # Flows lead from one frame to the next; two frames ahead is one flow followed by the other.
+            flow = there.ahead if flow is None else flow + self._optical_flow.warp(there.ahead, flow)
+            agreed = np.float32(share) * self._measure_agreement(here, there, flow)
+            total += agreed * self._optical_flow.warp(values, flow)
             weight += agreed
 
-    def _agreement(self, here: Sight, there: Sight, flow: Flow) -> Probabilities:
-        """How far what `flow` leads to looks like what is here, 0 to 1."""
-        red, green, blue = cv2.split(cv2.absdiff(self._optics.carried(there.colours, flow), here.colours))
+    def _measure_agreement(self, here: FrameAnalysis, there: FrameAnalysis, flow: Flow) -> Probabilities:
+        """How far what `flow` leads to looks like what is here, 0 to 1 for each pixel."""
+        red, green, blue = cv2.split(cv2.absdiff(self._optical_flow.warp(there.colours, flow), here.colours))
         worst = cv2.max(cv2.max(red, green), blue)
         off: Probabilities = cv2.blur(worst.astype(np.float32), (3, 3)) / np.float32(_AGREE)
         return cv2.exp(-off * off)  # type: ignore[return-value]

@@ -15,7 +15,16 @@ from danmatte import cli
 from danmatte.errors import InvalidParameterError, ModelError, UnknownModelError
 from danmatte.frame import Size
 from danmatte.tracks import TrackReader
-from danmatte.tracks.batch import exit_code, open_model, outputs, parsed_size
+from danmatte.tracks.batch import (
+    FailedTrack,
+    FinishedTrack,
+    KeptTrack,
+    TrackOptions,
+    choose_exit_code,
+    open_model,
+    parse_size,
+    plan_jobs,
+)
 from tests.service.tracks.videos import walking, write
 
 Run = tuple[int, list[dict[str, Any]], str]
@@ -26,7 +35,7 @@ def video(tmp_path: Path) -> Path:
     return write(tmp_path / "walk.mp4", walking(30))
 
 
-def matting(capsys: pytest.CaptureFixture[str], models: Path, *words: object) -> Run:
+def run_track(capsys: pytest.CaptureFixture[str], models: Path, *words: object) -> Run:
     code = cli.main(["track", *map(str, words), "--models", str(models), "--json"])
     out, err = capsys.readouterr()
     return code, json.loads(out) if out else [], err
@@ -35,7 +44,7 @@ def matting(capsys: pytest.CaptureFixture[str], models: Path, *words: object) ->
 def test_a_video_becomes_a_track_and_a_summary(
     video: Path, models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    code, (summary,), err = matting(capsys, models, video, "-o", tmp_path / "a.mattes")
+    code, (summary,), err = run_track(capsys, models, video, "-o", tmp_path / "a.mattes")
     assert code == 0
     assert summary["masks"] == 30
     assert summary["size"] == "320x180"
@@ -48,8 +57,8 @@ def test_a_video_becomes_a_track_and_a_summary(
 def test_people_are_looked_at_twice_where_that_is_asked_for(
     video: Path, models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    _, (once,), _ = matting(capsys, models, video, "-o", tmp_path / "a.mattes")
-    _, (twice,), _ = matting(capsys, models, video, "-o", tmp_path / "b.mattes", "--closer")
+    _, (once,), _ = run_track(capsys, models, video, "-o", tmp_path / "a.mattes")
+    _, (twice,), _ = run_track(capsys, models, video, "-o", tmp_path / "b.mattes", "--closer")
     assert once["looked_closer"] == 0
     assert 0 < twice["looked_closer"] <= twice["inferred"] == once["inferred"]
 
@@ -58,7 +67,7 @@ def test_players_get_their_own_format(
     video: Path, models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     words = ("-o", tmp_path / "out", "--format", "webmask", "--fps", "5", "--size", "160x90", "--raw")
-    code, (summary,), _ = matting(capsys, models, video, *words)
+    code, (summary,), _ = run_track(capsys, models, video, *words)
     assert code == 0
     assert summary["masks"] == 7  # at 0, 120, 320 … 1120 ms
     with TrackReader(tmp_path / "out/walk.webmask") as track:
@@ -74,7 +83,7 @@ def test_a_folder_is_gone_through_and_a_bad_file_stops_nobody(
     write(folder / "good.mkv", walking(5))
     (folder / "bad.mp4").write_bytes(b"nothing")
     (folder / "notes.txt").write_text("not meant")
-    code, summaries, err = matting(capsys, models, folder, "-o", tmp_path / "out")
+    code, summaries, err = run_track(capsys, models, folder, "-o", tmp_path / "out")
     assert code == 2
     assert [Path(each["video"]).name for each in summaries] == ["bad.mp4", "good.mkv"]
     assert "expected a video" in summaries[0]["error"]
@@ -87,7 +96,7 @@ def test_a_video_that_breaks_off_is_said_and_its_masks_are_kept(
 ) -> None:
     video = write(tmp_path / "a.mp4", walking(200))
     os.truncate(video, video.stat().st_size // 2)
-    code, (summary,), err = matting(capsys, models, video, "-o", tmp_path / "a.mattes")
+    code, (summary,), err = run_track(capsys, models, video, "-o", tmp_path / "a.mattes")
     assert code == 1
     assert summary["masks"] > 40
     assert "expected frames until 8000 ms" in summary["broken"]
@@ -100,11 +109,11 @@ def test_a_track_that_is_there_stays_unless_asked(
 ) -> None:
     track = tmp_path / "a.mattes"
     track.write_bytes(b"precious")
-    code, (summary,), err = matting(capsys, models, video, "-o", track)
+    code, (summary,), err = run_track(capsys, models, video, "-o", track)
     assert (code, summary["kept"]) == (0, True)
     assert "--again" in err
     assert track.read_bytes() == b"precious"
-    code, (summary,), _ = matting(capsys, models, video, "-o", track, "--again")
+    code, (summary,), _ = run_track(capsys, models, video, "-o", track, "--again")
     assert (code, summary["masks"]) == (0, 30)
 
 
@@ -160,23 +169,23 @@ def test_a_wish_that_cannot_be_met_is_said_in_a_line(
 
 def test_two_videos_of_one_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidParameterError, match="expected one video, received a"):
-        outputs([Path("a.mp4"), Path("a.mkv")], tmp_path, "")
+        plan_jobs([Path("a.mp4"), Path("a.mkv")], tmp_path, "")
 
 
 def test_many_videos_need_a_folder(tmp_path: Path) -> None:
     with pytest.raises(InvalidParameterError, match="expected a folder"):
-        outputs([Path("a.mp4"), Path("b.mp4")], tmp_path / "c.mattes", "")
+        plan_jobs([Path("a.mp4"), Path("b.mp4")], tmp_path / "c.mattes", "")
 
 
 def test_a_folder_that_cannot_be_is_said(tmp_path: Path) -> None:
     (tmp_path / "out").write_bytes(b"")
     with pytest.raises(InvalidParameterError, match="expected a folder"):
-        outputs([Path("a.mp4")], tmp_path / "out", "")
+        plan_jobs([Path("a.mp4")], tmp_path / "out", "")
 
 
 def test_an_empty_folder_is_said(tmp_path: Path) -> None:
     with pytest.raises(InvalidParameterError, match="received none"):
-        outputs([tmp_path], tmp_path / "out", "")
+        plan_jobs([tmp_path], tmp_path / "out", "")
 
 
 def test_a_bad_version_is_passed_over_and_nothing_good_is_an_error(
@@ -196,10 +205,32 @@ def test_a_bad_version_is_passed_over_and_nothing_good_is_an_error(
 
 
 def test_the_worst_outcome_is_the_exit_code() -> None:
-    assert exit_code([{"broken": ""}, {"kept": True}]) == 0
-    assert exit_code([{"broken": ""}, {"broken": "early"}]) == 1
-    assert exit_code([{"broken": "early"}, {"error": "none"}]) == 2
+    kept, failed = KeptTrack("a.mp4", "a.mattes"), FailedTrack("b.mp4", "b.mattes", "no video")
+    whole, broken = finish(), finish(broken="the last that can be read is at 9 ms")
+    assert choose_exit_code([]) == 0
+    assert choose_exit_code([whole, kept]) == 0
+    assert choose_exit_code([whole, broken]) == 1
+    assert choose_exit_code([broken, failed]) == 2
+
+
+def finish(broken: str = "") -> FinishedTrack:
+    """A summary of 60 masks in two seconds."""
+    facts = {"inferred": 50, "looked_closer": 0, "held_share": 0.1, "cuts": 3, "until_ms": 2000, "seconds": 2.0}
+    words = {"size": "320x180", "frames_out_of_order": 0, "resumed_after_ms": None, "bytes": 777, "broken": broken}
+    return FinishedTrack("a.mp4", "a.mattes", masks=60, **facts, **words)
+
+
+def test_a_summary_says_speed_share_and_where_the_video_broke() -> None:
+    said = finish().describe()
+    assert said == "a.mp4: 60 masks of 320x180 in 2.0 s (30 a second), 10 % held, 3 cuts, 777 bytes: a.mattes"
+    assert finish("at 9 ms").describe().splitlines()[1] == "a.mp4: broken: at 9 ms"
+
+
+def test_a_track_has_the_polarity_of_its_format_and_the_options_of_its_plan() -> None:
+    plain, refined = TrackOptions(raw=True).plan(Size(720, 1280)), TrackOptions(closer=True).plan(Size(1280, 720))
+    assert (plain.size, plain.stabiliser, plain.refine) == (Size(180, 320), None, False)
+    assert (refined.size, refined.stabiliser is not None, refined.refine) == (Size(320, 180), True, True)
 
 
 def test_sizes_are_width_by_height() -> None:
-    assert parsed_size("320x180") == Size(180, 320)
+    assert parse_size("320x180") == Size(180, 320)

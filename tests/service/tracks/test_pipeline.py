@@ -11,14 +11,14 @@ from danmatte.contract.manifest import Manifest
 from danmatte.engine import FakeEngine, Served
 from danmatte.errors import EngineError
 from danmatte.frame import Pixels, Probabilities, Size
-from danmatte.tracks import Entry, Header, TrackReader, TrackWriter
+from danmatte.tracks import Entry, TrackHeader, TrackReader, TrackWriter
 from danmatte.tracks.masks import Tally
 from danmatte.tracks.pipeline import Pipeline
-from danmatte.tracks.selection import Plan
+from danmatte.tracks.selection import TrackPlan
 from danmatte.video.reader import Video
 from tests.service.tracks.videos import empty, walking, write
 
-PLAN = Plan(Size(180, 320))
+PLAN = TrackPlan(Size(180, 320))
 
 
 class Watched(FakeEngine):
@@ -47,8 +47,8 @@ class Watched(FakeEngine):
                 self.now -= 1
 
 
-async def track(video: Path, out: Path, served: Served, plan: Plan = PLAN, in_flight: int = 4) -> Tally:
-    with Video(video) as opened, TrackWriter(out, Header(plan.size, "person")) as writer:
+async def track(video: Path, out: Path, served: Served, plan: TrackPlan = PLAN, in_flight: int = 4) -> Tally:
+    with Video(video) as opened, TrackWriter(out, TrackHeader(plan.size, "person")) as writer:
         return await Pipeline(served, in_flight=in_flight).run(opened, plan, writer, lambda _: None)
 
 
@@ -124,7 +124,7 @@ async def test_a_broken_tail_costs_only_itself(tmp_path: Path, toy: Served) -> N
 
 
 async def test_large_masks_are_drawn_from_the_working_size(tmp_path: Path, toy: Served) -> None:
-    plan = Plan(Size(360, 640), care=None)
+    plan = TrackPlan(Size(360, 640), stabiliser=None)
     await track(write(tmp_path / "a.mp4", walking(3)), tmp_path / "a.mattes", toy, plan)
     found = entries(tmp_path / "a.mattes")
     assert found[0].mask.shape == (360, 640)

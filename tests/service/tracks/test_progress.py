@@ -6,7 +6,7 @@ import pytest
 
 from danmatte.tracks import progress
 from danmatte.tracks.masks import Tally
-from danmatte.tracks.progress import Progress, line
+from danmatte.tracks.progress import Progress, format_progress
 
 
 class Terminal(io.StringIO):
@@ -27,7 +27,7 @@ class Terminal(io.StringIO):
     ids=["middle", "resumed", "no end known", "nothing yet"],
 )
 def test_the_line_tells_the_time_left(last_ms: int, start_ms: int, end_ms: int | None, expected: str) -> None:
-    assert line(Tally(masks=100, last_ms=last_ms), 10, start_ms, end_ms) == expected
+    assert format_progress(Tally(masks=100, last_ms=last_ms), 10, start_ms, end_ms) == expected
 
 
 def test_a_terminal_sees_the_line_and_then_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:

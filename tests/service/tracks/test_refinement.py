@@ -1,4 +1,4 @@
-"""The second look: at the people, all of them, in proportions that the network knows, and exactly in its place."""
+"""The second look: at the people, all of them, in proportions that the network knows, and exactly in its region."""
 
 import json
 from pathlib import Path
@@ -9,11 +9,11 @@ import pytest
 from danmatte.contract.manifest import Manifest, parse
 from danmatte.engine import FakeEngine, Served
 from danmatte.frame import Pixels, Probabilities, Size
-from danmatte.tracks import Header, TrackReader, TrackWriter
+from danmatte.tracks import TrackHeader, TrackReader, TrackWriter
 from danmatte.tracks.masks import Tally
 from danmatte.tracks.pipeline import Pipeline
-from danmatte.tracks.refinement import Closer, Glance, Place
-from danmatte.tracks.selection import Plan
+from danmatte.tracks.refinement import RefinedRegion, Refiner, Region
+from danmatte.tracks.selection import TrackPlan
 from danmatte.video.reader import Video
 from tests.service.toy import Toy, manifest
 from tests.service.tracks.videos import write
@@ -40,41 +40,41 @@ def answer(known: Manifest, *people: tuple[int, int, int, int]) -> Probabilities
 
 
 def test_a_place_holds_the_person_and_some_of_what_is_around(square: Manifest) -> None:
-    place = Closer(square, FRAME, WORKING).place(answer(square, (60, 140, 100, 150)))
-    assert place is not None
-    assert place.top <= 60 - 8
-    assert place.left <= 100 - 5
-    assert place.top + place.size.height >= 140 + 8
-    assert place.left + place.size.width >= 150 + 5
-    assert place.size.height * place.size.width < 0.4 * 180 * 320
+    region = Refiner(square, FRAME, WORKING).choose_region(answer(square, (60, 140, 100, 150)))
+    assert region is not None
+    assert region.top <= 60 - 8
+    assert region.left <= 100 - 5
+    assert region.top + region.size.height >= 140 + 8
+    assert region.left + region.size.width >= 150 + 5
+    assert region.size.height * region.size.width < 0.4 * 180 * 320
 
 
 def test_a_place_has_proportions_that_networks_know(square: Manifest) -> None:
-    closer = Closer(square, FRAME, WORKING)
-    tall, wide = (closer.place(answer(square, person)) for person in ((30, 150, 160, 176), (90, 110, 60, 240)))
+    refiner = Refiner(square, FRAME, WORKING)
+    tall, wide = (refiner.choose_region(answer(square, person)) for person in ((30, 150, 160, 176), (90, 110, 60, 240)))
     assert tall.size.width >= 0.78 * tall.size.height
     assert wide.size.height >= wide.size.width / 1.85
 
 
 def test_all_people_are_in_it_and_specks_are_not(square: Manifest) -> None:
-    closer = Closer(square, FRAME, WORKING)
-    two = closer.place(answer(square, (60, 120, 60, 90), (70, 120, 150, 180)))
+    refiner = Refiner(square, FRAME, WORKING)
+    two = refiner.choose_region(answer(square, (60, 120, 60, 90), (70, 120, 150, 180)))
     assert two.left <= 60
     assert two.left + two.size.width >= 180
-    speck = closer.place(answer(square, (60, 120, 60, 110), (20, 30, 290, 300)))
+    speck = refiner.choose_region(answer(square, (60, 120, 60, 110), (20, 30, 290, 300)))
     assert speck.left + speck.size.width < 250
 
 
 def test_at_the_border_a_place_moves_inwards(square: Manifest) -> None:
-    place = Closer(square, FRAME, WORKING).place(answer(square, (100, 180, 280, 320)))
-    assert place.top + place.size.height == 180
-    assert place.left + place.size.width == 320
-    assert place.size.width >= 0.78 * place.size.height
+    region = Refiner(square, FRAME, WORKING).choose_region(answer(square, (100, 180, 280, 320)))
+    assert region.top + region.size.height == 180
+    assert region.left + region.size.width == 320
+    assert region.size.width >= 0.78 * region.size.height
 
 
 @pytest.mark.parametrize("people", [(), ((0, 180, 40, 280),)], ids=["nobody", "everywhere"])
 def test_there_is_no_second_look_where_it_would_show_no_more(square: Manifest, people: tuple) -> None:
-    assert Closer(square, FRAME, WORKING).place(answer(square, *people)) is None
+    assert Refiner(square, FRAME, WORKING).choose_region(answer(square, *people)) is None
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_there_is_no_second_look_where_it_would_show_no_more(square: Manifest, p
 def test_frames_are_wanted_at_a_whole_number_of_times_the_masks_size(
     square: Manifest, frame: tuple[int, int], working: tuple[int, int], detail: tuple[int, int]
 ) -> None:
-    assert Closer(square, Size(*frame), Size(*working)).detail == Size(*detail)
+    assert Refiner(square, Size(*frame), Size(*working)).detail_size == Size(*detail)
 
 
 @pytest.mark.parametrize("offset", [1.5, 0.0], ids=["centres", "corners"])
@@ -100,49 +100,49 @@ def test_a_place_lies_around_its_person_to_the_pixel(offset: float) -> None:
     told["output"]["grid"] |= {"offset_y": offset, "offset_x": offset}
     values = np.zeros((32, 32), np.float32)
     values[8:16, 12:20] = 1
-    place = Closer(parse(json.dumps(told).encode()), FRAME, WORKING).place(values)
+    region = Refiner(parse(json.dumps(told).encode()), FRAME, WORKING).choose_region(values)
     moved = offset - 1.5
     middle = ((48 + moved) * 180 / 128, (64 + moved) * 320 / 128)
     sides = (45 + 2 * 0.05 * 180, 80 * 1.25)
-    assert place.top == pytest.approx(middle[0] - sides[0] / 2, abs=1)
-    assert place.left == pytest.approx(middle[1] - sides[1] / 2, abs=1)
-    assert place.size.height == pytest.approx(sides[0], abs=1.5)
-    assert place.size.width == pytest.approx(sides[1], abs=1.5)
+    assert region.top == pytest.approx(middle[0] - sides[0] / 2, abs=1)
+    assert region.left == pytest.approx(middle[1] - sides[1] / 2, abs=1)
+    assert region.size.height == pytest.approx(sides[0], abs=1.5)
+    assert region.size.width == pytest.approx(sides[1], abs=1.5)
 
 
 def test_nobody_is_looked_for_in_what_fills_the_input() -> None:
     letterboxed = parse(json.dumps(manifest(Toy(height=128, width=128, rule="letterbox"))).encode())
-    closer, alone = Closer(letterboxed, FRAME, WORKING), answer(letterboxed, (60, 140, 100, 150))
+    refiner, alone = Refiner(letterboxed, FRAME, WORKING), answer(letterboxed, (60, 140, 100, 150))
     beside = alone.copy()
     beside[20:30, 10:20] = 1  # 18 of 32 rows show the frame
-    assert closer.place(beside) == closer.place(alone)
-    assert closer.place(np.where(np.arange(32)[:, None] >= 18, np.ones((32, 32), np.float32), 0)) is None
+    assert refiner.choose_region(beside) == refiner.choose_region(alone)
+    assert refiner.choose_region(np.where(np.arange(32)[:, None] >= 18, np.ones((32, 32), np.float32), 0)) is None
 
 
 def test_the_second_look_is_at_the_place_and_its_answer_goes_there_only(square: Manifest) -> None:
-    closer, place = Closer(square, FRAME, WORKING), Place(40, 60, Size(60, 90))
+    refiner, region = Refiner(square, FRAME, WORKING), Region(40, 60, Size(60, 90))
     frame = np.zeros((720, 1280, 3), np.uint8)
-    frame[160:280, 240:420] = 255  # the upper left quarter of the place
-    picture = closer.picture(frame, place)
+    frame[160:280, 240:420] = 255  # the upper left quarter of the region
+    picture = refiner.cut_out(frame, region)
     assert picture.shape == (1, 128, 128, 3)
     values = picture[0, ..., 0].reshape(32, 4, 32, 4).mean((1, 3)).astype(np.float32) / 255
     mask = np.full(WORKING, 0.5, np.float32)
-    closer.add(mask, Glance(values, place))
+    refiner.merge(mask, RefinedRegion(values, region))
     assert mask[40:67, 60:101].min() > 0.95
     assert max(mask[73:100, 60:150].max(), mask[40:100, 109:150].max()) < 0.05
     outside = np.ones(WORKING, bool)
-    outside[place.slices] = False
+    outside[region.slices] = False
     assert (mask[outside] == 0.5).all()
 
 
 def test_where_the_first_look_has_no_doubt_it_keeps_a_word(square: Manifest) -> None:
     mask = np.ones(WORKING, np.float32)
-    glance = Glance(np.zeros((32, 32), np.float32), Place(0, 0, Size(80, 80)))
-    Closer(square, FRAME, WORKING).add(mask, glance)
+    refined = RefinedRegion(np.zeros((32, 32), np.float32), Region(0, 0, Size(80, 80)))
+    Refiner(square, FRAME, WORKING).merge(mask, refined)
     assert mask[:80, :80] == pytest.approx(0.3, abs=1e-5)
 
 
-class Counted(FakeEngine):
+class CountingEngine(FakeEngine):
     """Keeps the pictures that it was shown."""
 
     def __init__(self, known: Manifest) -> None:
@@ -154,9 +154,9 @@ class Counted(FakeEngine):
         return super().infer(pictures)
 
 
-async def tracked(video: Path, out: Path, served: Served, *, closer: bool) -> tuple[np.ndarray, Tally]:
-    plan = Plan(WORKING, care=None, closer=closer)
-    with Video(video) as opened, TrackWriter(out, Header(plan.size, "person")) as writer:
+async def make_track(video: Path, out: Path, served: Served, *, refine: bool) -> tuple[np.ndarray, Tally]:
+    plan = TrackPlan(WORKING, stabiliser=None, refine=refine)
+    with Video(video) as opened, TrackWriter(out, TrackHeader(plan.size, "person")) as writer:
         tally = await Pipeline(served, in_flight=4).run(opened, plan, writer, lambda _: None)
     with TrackReader(out) as track:
         return np.array([entry.mask for entry in track]), tally
@@ -169,9 +169,9 @@ async def test_a_track_of_second_looks_is_finer(tmp_path: Path, toy_manifest: Ma
         picture[300 : 300 + 92, 411 + 12 * at : 411 + 12 * at + 77] = 255
         truths[at] = picture[2::4, 2::4] > 127
     video = write(tmp_path / "small.mp4", pictures)
-    engine = Counted(toy_manifest)
-    coarse, once = await tracked(video, tmp_path / "a.mattes", Served(toy_manifest, engine), closer=False)
-    fine, twice = await tracked(video, tmp_path / "b.mattes", Served(toy_manifest, engine), closer=True)
+    engine = CountingEngine(toy_manifest)
+    coarse, once = await make_track(video, tmp_path / "a.mattes", Served(toy_manifest, engine), refine=False)
+    fine, twice = await make_track(video, tmp_path / "b.mattes", Served(toy_manifest, engine), refine=True)
     assert (once.inferred, once.looked_closer, twice.inferred, twice.looked_closer) == (12, 0, 12, 12)
     assert len(engine.shown) == 36
     assert (fine ^ truths).sum() < 0.5 * (coarse ^ truths).sum()

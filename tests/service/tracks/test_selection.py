@@ -9,12 +9,12 @@ import pytest
 
 from danmatte.contract.manifest import Manifest
 from danmatte.frame import Size
-from danmatte.tracks.selection import Plan, Reuse, looks, mask_size, thinned
+from danmatte.tracks.selection import StillnessDetector, TrackPlan, choose_mask_size, limit_rate, select_frames
 from danmatte.video.reader import Video
 from tests.service.scenes import scene, with_person
 from tests.service.tracks.videos import empty, walking, write
 
-PLAN = Plan(Size(180, 320))
+PLAN = TrackPlan(Size(180, 320))
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ PLAN = Plan(Size(180, 320))
     [((1080, 1920), (180, 320)), ((480, 640), (180, 240)), ((1920, 1080), (320, 180)), ((800, 1920), (133, 320))],
 )
 def test_masks_keep_the_videos_proportions(shown: tuple[int, int], expected: tuple[int, int]) -> None:
-    assert mask_size(Size(*shown)) == expected
+    assert choose_mask_size(Size(*shown)) == expected
 
 
 def test_the_working_size_stays_small() -> None:
@@ -32,47 +32,47 @@ def test_the_working_size_stays_small() -> None:
 
 @pytest.mark.parametrize(("fps", "left"), [(30, 300), (15, 150), (60, 300), (10, 100), (1, 10)])
 def test_there_are_at_most_so_many_masks_a_second(fps: float, left: int) -> None:
-    shots = [SimpleNamespace(pts_ms=round(at * 1000 / 30)) for at in range(300)]
-    assert len(list(thinned(iter(shots), fps))) in (left, left + 1)
+    frames = [SimpleNamespace(pts_ms=round(at * 1000 / 30)) for at in range(300)]
+    assert len(list(limit_rate(iter(frames), fps))) in (left, left + 1)
 
 
 def test_thinning_is_the_same_wherever_one_begins() -> None:
-    shots = [SimpleNamespace(pts_ms=round(at * 1001 / 30)) for at in range(300)]
-    whole = [shot.pts_ms for shot in thinned(iter(shots), 12)]
-    later = [shot.pts_ms for shot in thinned(iter(shots[101:]), 12)]
+    frames = [SimpleNamespace(pts_ms=round(at * 1001 / 30)) for at in range(300)]
+    whole = [frame.pts_ms for frame in limit_rate(iter(frames), 12)]
+    later = [frame.pts_ms for frame in limit_rate(iter(frames[101:]), 12)]
     assert later[1:] == whole[-len(later) + 1 :]
 
 
 def test_a_still_picture_is_looked_at_once_a_while() -> None:
-    reuse = Reuse(PLAN)
-    held = [reuse.step(scene(1), 100 * at, cut=False) for at in range(25)]
+    stillness = StillnessDetector(PLAN)
+    held = [stillness.step(scene(1), 100 * at, cut=False) for at in range(25)]
     assert [at for at, each in enumerate(held) if not each] == [0, 10, 20]
 
 
 def test_somebody_small_who_moves_is_seen() -> None:
-    reuse, moved = Reuse(PLAN), scene(1)
+    stillness, moved = StillnessDetector(PLAN), scene(1)
     moved[80:100, 100:110] = 230
-    assert not reuse.step(scene(1), 0, cut=False)
-    assert not reuse.step(moved, 40, cut=False)
+    assert not stillness.step(scene(1), 0, cut=False)
+    assert not stillness.step(moved, 40, cut=False)
 
 
 def test_slow_changes_add_up() -> None:
-    reuse = Reuse(replace(PLAN, hold_ms=10**6))
-    held = [reuse.step(cv2.add(scene(1), at // 4), 40 * at, cut=False) for at in range(40)]
+    stillness = StillnessDetector(replace(PLAN, hold_ms=10**6))
+    held = [stillness.step(cv2.add(scene(1), at // 4), 40 * at, cut=False) for at in range(40)]
     assert held.count(False) > 3
 
 
 def test_nothing_is_held_over_a_cut() -> None:
-    reuse = Reuse(PLAN)
-    reuse.step(scene(1), 0, cut=False)
-    assert not reuse.step(scene(1), 40, cut=True)
+    stillness = StillnessDetector(PLAN)
+    stillness.step(scene(1), 0, cut=False)
+    assert not stillness.step(scene(1), 40, cut=True)
 
 
 def test_the_frame_after_a_cut_is_shown_to_the_network(tmp_path: Path, toy_manifest: Manifest) -> None:
     path = write(tmp_path / "a.mp4", walking(10, still=True) + empty(10))
     with Video(path) as video:
-        seen = list(looks(video, toy_manifest, PLAN))
-    assert [look.sight.cut for look in seen].index(True) == 10
+        seen = list(select_frames(video, toy_manifest, PLAN))
+    assert [frame.analysis.cut for frame in seen].index(True) == 10
     assert seen[10].picture is not None
     assert seen[9].picture is None
-    assert seen[9].sight.grey.shape == with_person(20).shape
+    assert seen[9].analysis.grey.shape == with_person(20).shape

@@ -12,10 +12,10 @@ import pytest
 
 from danmatte.errors import TrackError
 from danmatte.frame import Size
-from danmatte.tracks import Entry, Header, TrackReader, TrackWriter
+from danmatte.tracks import Entry, TrackHeader, TrackReader, TrackWriter
 
 SIZE = Size(9, 14)
-HEADER = Header(SIZE, "person", "toy", 3)
+HEADER = TrackHeader(SIZE, "person", "toy", 3)
 
 
 def entry(number: int) -> Entry:
@@ -98,9 +98,9 @@ def test_a_torn_end_is_cut_off(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("header", "job"),
-    [(Header(Size(9, 15), "person", "toy", 3), ""), (Header(SIZE, "person", "toy", 4), ""), (HEADER, "x")],
+    [(TrackHeader(Size(9, 15), "person", "toy", 3), ""), (TrackHeader(SIZE, "person", "toy", 4), ""), (HEADER, "x")],
 )
-def test_another_header_or_job_begins_anew(header: Header, job: str, tmp_path: Path) -> None:
+def test_another_header_or_job_begins_anew(header: TrackHeader, job: str, tmp_path: Path) -> None:
     interrupted(tmp_path / "a.mattes")
     with TrackWriter(tmp_path / "a.mattes", header, job=job) as track:
         assert track.last_pts_ms is None

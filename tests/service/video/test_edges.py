@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from danmatte.video.edges import Fade, Guide, decided, widened, without_specks
+from danmatte.video.edges import EdgeGuide, Fade, remove_specks, sharpen, widen
 from tests.service.scenes import SIZE, person, probabilities, with_person
 
 
@@ -12,17 +12,17 @@ def iou(one: np.ndarray, other: np.ndarray) -> float:
     return float((one & other).sum() / (one | other).sum())
 
 
-def drawn(alpha: np.ndarray, picture: np.ndarray) -> np.ndarray:
-    guide = Guide(picture)
-    return guide.drawn(decided(guide.drawn(alpha, 2)), 1)
+def refine(alpha: np.ndarray, picture: np.ndarray) -> np.ndarray:
+    guide = EdgeGuide(picture)
+    return guide.refine(sharpen(guide.refine(alpha, 2)), 1)
 
 
 def late(where: np.ndarray) -> np.ndarray:
     return np.roll(probabilities(where), 2, axis=1)
 
 
-def test_edges_are_drawn_to_the_pictures_edges() -> None:
-    mask = drawn(late(person(100)), cv2.merge([with_person(100)] * 3))
+def test_edges_are_moved_to_the_pictures_edges() -> None:
+    mask = refine(late(person(100)), cv2.merge([with_person(100)] * 3))
     assert iou(mask >= 0.5, person(100)) > 0.97 > iou(late(person(100)) >= 0.5, person(100))
 
 
@@ -31,48 +31,48 @@ def test_edges_that_only_colours_show_are_found() -> None:
     picture = cv2.merge([red, green, np.full(SIZE, 90, np.uint8)])
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     assert np.ptp(grey.astype(int)) <= 1
-    assert iou(drawn(late(person(100)), picture) >= 0.5, person(100)) > 0.97
+    assert iou(refine(late(person(100)), picture) >= 0.5, person(100)) > 0.97
 
 
 def test_a_flat_picture_leaves_the_mask_where_it_is() -> None:
     flat = np.full((*SIZE, 3), 128, np.uint8)
-    assert iou(drawn(probabilities(person(100)), flat) >= 0.5, person(100)) > 0.98
+    assert iou(refine(probabilities(person(100)), flat) >= 0.5, person(100)) > 0.98
 
 
 @pytest.mark.parametrize("size", [(1, 1), (33, 47), (180, 1)])
 def test_pictures_of_any_size_have_edges(size: tuple[int, int]) -> None:
     alpha = np.full(size, 0.75, np.float32)
-    assert Guide(np.full((*size, 3), 9, np.uint8)).drawn(alpha, 2) == pytest.approx(alpha, abs=1e-3)
+    assert EdgeGuide(np.full((*size, 3), 9, np.uint8)).refine(alpha, 2) == pytest.approx(alpha, abs=1e-3)
 
 
-def test_what_is_decided_stays_on_its_side() -> None:
+def test_what_is_sharpened_stays_on_its_side() -> None:
     alpha = np.array([[0, 0.2, 0.5, 0.8, 1]], np.float32)
-    assert decided(alpha) == pytest.approx(np.array([[0, 0.004, 0.5, 0.996, 1]]), abs=1e-3)
+    assert sharpen(alpha) == pytest.approx(np.array([[0, 0.004, 0.5, 0.996, 1]]), abs=1e-3)
 
 
 def test_specks_and_small_holes_go() -> None:
     alpha = person(100).astype(np.float32)
     alpha[10:14, 10:14] = 1
     alpha[100:103, 110:113] = 0
-    clean, _ = without_specks(alpha)
+    clean, _ = remove_specks(alpha)
     assert np.array_equal(clean >= 0.5, person(100))
 
 
 def test_what_is_no_speck_stays_and_is_measured() -> None:
     alpha = person(100).astype(np.float32)
     alpha[60:100, 200:220] = 1
-    clean, tallest = without_specks(alpha)
+    clean, tallest = remove_specks(alpha)
     assert clean is alpha
     assert tallest == pytest.approx(130 / 180)
 
 
 def test_an_empty_mask_has_nobody_in_it() -> None:
-    _, tallest = without_specks(np.zeros(SIZE, np.float32))
+    _, tallest = remove_specks(np.zeros(SIZE, np.float32))
     assert tallest == 0
 
 
 def test_a_margin_lies_around_people_and_is_soft() -> None:
-    wide = widened(person(100).astype(np.float32), 6)
+    wide = widen(person(100).astype(np.float32), 6)
     assert wide[100, 98] > 0.5 > wide[100, 90]
     assert 0 < wide[100, 94] < 1
     assert wide[100, 120] == 1

@@ -9,7 +9,7 @@ import pytest
 from danmatte.frame import Pixels, Probabilities, Size
 from danmatte.inference.matting import Look, Matting, Order
 from danmatte.telemetry.metrics import Timing
-from danmatte.video.live_stabiliser import Steadying
+from danmatte.video.live_stabiliser import LiveStabiliser
 from tests.service import pictures
 from tests.service.inference.test_matting import served
 
@@ -41,40 +41,40 @@ def middle(alpha: Probabilities) -> float:
 
 
 def test_a_network_that_wavers_gives_a_mask_that_does_not() -> None:
-    steadying, grey = Steadying(), scene(1)
-    painted = [middle(steadying.step(grey, person(0.7 if n % 2 == 0 else 0.45), n * 40).alpha) for n in range(10)]
+    stabiliser, grey = LiveStabiliser(), scene(1)
+    painted = [middle(stabiliser.step(grey, person(0.7 if n % 2 == 0 else 0.45), n * 40).alpha) for n in range(10)]
     assert all(value >= 0.5 for value in painted)
 
 
 def test_a_cut_is_told_and_nothing_is_taken_over_it() -> None:
-    steadying = Steadying()
+    stabiliser = LiveStabiliser()
     for n in range(3):
-        assert not steadying.step(scene(1), person(0.9), n * 40).cut
-    after = steadying.step(scene(2, light=100), person(0.2), 120)
+        assert not stabiliser.step(scene(1), person(0.9), n * 40).cut
+    after = stabiliser.step(scene(2, light=100), person(0.2), 120)
     assert after.cut
     assert middle(after.alpha) < 0.5
 
 
 @pytest.mark.parametrize("pts_ms", [0, 80, 40 * 40])
 def test_who_jumps_begins_anew(pts_ms: int) -> None:
-    steadying = Steadying()
+    stabiliser = LiveStabiliser()
     for n in range(3):
-        steadying.step(scene(1), person(0.9), n * 40)
-    fresh = Steadying().step(scene(1), person(0.45), pts_ms)
-    assert np.array_equal(steadying.step(scene(1), person(0.45), pts_ms).alpha, fresh.alpha)
+        stabiliser.step(scene(1), person(0.9), n * 40)
+    fresh = LiveStabiliser().step(scene(1), person(0.45), pts_ms)
+    assert np.array_equal(stabiliser.step(scene(1), person(0.45), pts_ms).alpha, fresh.alpha)
 
 
 def test_another_size_begins_anew() -> None:
-    steadying = Steadying()
-    steadying.step(scene(1), person(0.9), 0)
-    assert steadying.step(scene(1)[:60], person(0.9)[:60], 40).alpha.shape == (60, 160)
+    stabiliser = LiveStabiliser()
+    stabiliser.step(scene(1), person(0.9), 0)
+    assert stabiliser.step(scene(1)[:60], person(0.9)[:60], 40).alpha.shape == (60, 160)
 
 
 @pytest.mark.parametrize("size", [(90, 160), (360, 640), (640, 360), (100, 100)])
 async def test_a_steady_mask_lies_where_the_plain_one_does(matting: Matting, size: tuple[int, int]) -> None:
     body, order = pictures.encoded(".png", pictures.rectangle(*size)), Order("", "raw", Look(None, 0.5))
     plain = (await matting.run(body, order, served(), Timing())).mask.alpha > 0
-    steady = (await matting.run(body, order, served(), Timing(), Steadying().at(0))).mask.alpha > 0
+    steady = (await matting.run(body, order, served(), Timing(), LiveStabiliser().expect(0))).mask.alpha > 0
     assert np.count_nonzero(plain & steady) / np.count_nonzero(plain | steady) > 0.95
     rows, columns = np.nonzero(steady)
     expected_rows, expected_columns = np.nonzero(plain)
@@ -84,7 +84,7 @@ async def test_a_steady_mask_lies_where_the_plain_one_does(matting: Matting, siz
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 700), (700, 1), (3, 5), (10, 640)])
 async def test_no_frame_is_too_small(matting: Matting, size: tuple[int, int]) -> None:
-    steadying, body = Steadying(), pictures.encoded(".png", np.full((*size, 3), 255, np.uint8))
+    stabiliser, body = LiveStabiliser(), pictures.encoded(".png", np.full((*size, 3), 255, np.uint8))
     for n in range(3):
-        matte = await matting.run(body, Order("", "raw"), served(), Timing(), steadying.at(n * 40))
+        matte = await matting.run(body, Order("", "raw"), served(), Timing(), stabiliser.expect(n * 40))
         assert matte.mask.alpha.shape == size

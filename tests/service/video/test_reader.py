@@ -12,25 +12,25 @@ import pytest
 
 from danmatte.errors import TrackError
 from danmatte.frame import Size
-from danmatte.video.reader import Video, _Clock
+from danmatte.video.reader import Video, _FrameClock
 from tests.service.scenes import with_person
 from tests.service.tracks.videos import walking, write
 
 
-def times(path: Path, from_ms: int = 0) -> list[int]:
+def read_times(path: Path, from_ms: int = 0) -> list[int]:
     with Video(path) as video:
-        return [shot.pts_ms for shot in video.frames(from_ms)]
+        return [frame.pts_ms for frame in video.read_frames(from_ms)]
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
 def test_a_variable_rate_keeps_its_times_to_the_millisecond(tmp_path: Path, suffix: str) -> None:
     told = [0, 33, 67, 90, 300, 301, 1000, 2500, 2541]
     codec = "libvpx-vp9" if suffix == ".webm" else "libx264"
-    assert times(write(tmp_path / f"a{suffix}", walking(9), times_ms=told, codec=codec)) == told
+    assert read_times(write(tmp_path / f"a{suffix}", walking(9), times_ms=told, codec=codec)) == told
 
 
 def test_a_transport_stream_keeps_the_distances(tmp_path: Path) -> None:
-    found = times(write(tmp_path / "a.ts", walking(10)))
+    found = read_times(write(tmp_path / "a.ts", walking(10)))
     assert [later - sooner for sooner, later in itertools.pairwise(found)] == [40] * 9
 
 
@@ -41,9 +41,9 @@ def test_a_rotated_video_is_seen_upright(tmp_path: Path, rotation: int) -> None:
     stored = np.ascontiguousarray(np.rot90(shown, -rotation // 90))
     with Video(write(tmp_path / "a.mp4", [stored] * 3, rotation=rotation)) as video:
         assert video.size == shown.shape
-        shot = next(video.frames())
-    assert np.abs(shot.grey(video.size).astype(int) - shown).mean() < 12
-    assert shot.colours(Size(60, 40), "RGB").shape == (60, 40, 3)
+        shot = next(video.read_frames())
+    assert np.abs(shot.to_grey(video.size).astype(int) - shown).mean() < 12
+    assert shot.to_colours(Size(60, 40), "RGB").shape == (60, 40, 3)
 
 
 @pytest.mark.parametrize("size", [(91, 161), (179, 319), (17, 33)])
@@ -51,7 +51,7 @@ def test_odd_sizes_are_read(tmp_path: Path, size: tuple[int, int]) -> None:
     picture = np.ascontiguousarray(with_person(20)[: size[0], : size[1]])
     with Video(write(tmp_path / "a.mkv", [picture] * 2, pixel="yuv444p")) as video:
         assert video.size == size
-        colours = next(video.frames()).colours(video.size, "BGR")
+        colours = next(video.read_frames()).to_colours(video.size, "BGR")
     assert np.abs(colours.mean(2) - picture).mean() < 15
 
 
@@ -61,7 +61,7 @@ def test_ten_bits_are_read_like_eight(tmp_path: Path) -> None:
     pictures = []
     for path in (eight, ten):
         with Video(path) as video:
-            pictures.append(next(video.frames()).colours(Size(90, 160), "RGB").astype(int))
+            pictures.append(next(video.read_frames()).to_colours(Size(90, 160), "RGB").astype(int))
     assert np.abs(pictures[0] - pictures[1]).mean() < 3
 
 
@@ -78,23 +78,23 @@ def test_high_dynamic_range_is_brought_to_the_usual_brightness() -> None:
 
 def test_reading_from_the_middle_leaves_nothing_out(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mp4", walking(100))
-    assert times(path, 2000) == list(range(2000, 4000, 40))
+    assert read_times(path, 2000) == list(range(2000, 4000, 40))
     with Video(path) as video:
         for from_ms in (3000, 0, 1990):
-            assert next(video.frames(from_ms)).pts_ms == (from_ms + 39) // 40 * 40
+            assert next(video.read_frames(from_ms)).pts_ms == (from_ms + 39) // 40 * 40
 
 
 def test_a_transport_stream_is_read_from_the_middle_too(tmp_path: Path) -> None:
     path = write(tmp_path / "a.ts", walking(100))
-    whole = times(path)
-    assert times(path, whole[60]) == whole[60:]
+    whole = read_times(path)
+    assert read_times(path, whole[60]) == whole[60:]
 
 
 def test_a_video_that_breaks_off_is_read_up_to_there_and_says_so(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mp4", walking(200))
     os.truncate(path, path.stat().st_size // 2)
     with Video(path) as video:
-        found = [shot.pts_ms for shot in video.frames()]
+        found = [frame.pts_ms for frame in video.read_frames()]
         assert 40 < len(found) < 160
         assert found == list(range(0, 40 * len(found), 40))
         assert "expected frames until 8000 ms" in video.broken
@@ -103,7 +103,7 @@ def test_a_video_that_breaks_off_is_read_up_to_there_and_says_so(tmp_path: Path)
 
 def test_a_whole_video_is_not_called_broken(tmp_path: Path) -> None:
     with Video(write(tmp_path / "a.mp4", walking(50))) as video:
-        assert len(list(video.frames())) == 50
+        assert len(list(video.read_frames())) == 50
         assert video.broken == ""
         assert video.dropped == 0
 
@@ -112,7 +112,7 @@ def test_a_whole_video_is_not_called_broken(tmp_path: Path) -> None:
 def test_sound_may_go_on_after_the_pictures(tmp_path: Path, suffix: str) -> None:
     path = write(tmp_path / f"a{suffix}", walking(10), sound_s=5)
     with Video(path) as video:
-        assert len(list(video.frames())) == 10
+        assert len(list(video.read_frames())) == 10
         assert video.broken == ""
         assert video.end_ms == 400
 
@@ -121,7 +121,7 @@ def test_sound_may_go_on_after_the_pictures(tmp_path: Path, suffix: str) -> None
 def test_the_last_picture_of_a_slide_show_is_shown_for_long(tmp_path: Path, suffix: str) -> None:
     path = write(tmp_path / f"a{suffix}", walking(3), times_ms=[0, 5000, 10_000], last_ms=5000)
     with Video(path) as video:
-        assert len(list(video.frames())) == 3
+        assert len(list(video.read_frames())) == 3
         assert video.broken == ""
 
 
@@ -132,7 +132,7 @@ def test_a_bad_stretch_costs_its_frames_only(tmp_path: Path) -> None:
     data[middle : middle + 3000] = os.urandom(3000)
     path.write_bytes(data)
     with Video(path) as video:
-        found = [shot.pts_ms for shot in video.frames()]
+        found = [frame.pts_ms for frame in video.read_frames()]
     assert found[-1] == 119 * 40
     assert len(found) > 60
 
@@ -177,7 +177,7 @@ def test_sound_alone_is_refused(tmp_path: Path) -> None:
     ids=["good", "missing", "none at all", "out of order", "twice", "restarted", "rounded"],
 )
 def test_times_always_grow(told_s: list[float | None], expected: list[int | None]) -> None:
-    clock = _Clock(Fraction(25))
+    clock = _FrameClock(Fraction(25))
     assert [clock.step(SimpleNamespace(time=time)) for time in told_s] == expected
 
 

@@ -6,15 +6,15 @@ import cv2
 import numpy as np
 import pytest
 
-from danmatte.video.stabiliser import Care, Stabiliser, Steady
+from danmatte.video.stabiliser import Stabiliser, StabiliserOptions, StableMask
 from tests.service.scenes import SIZE, person, probabilities, scene, with_person
 
-LIVE, OFFLINE = Care(ahead=0), Care()
-both = pytest.mark.parametrize("care", [LIVE, OFFLINE], ids=["live", "offline"])
+LIVE, OFFLINE = StabiliserOptions(ahead=0), StabiliserOptions()
+both = pytest.mark.parametrize("options", [LIVE, OFFLINE], ids=["live", "offline"])
 
 
-def run(care: Care, frames: list[tuple[np.ndarray, np.ndarray | None]]) -> list[Steady]:
-    stabiliser = Stabiliser(care)
+def run(options: StabiliserOptions, frames: list[tuple[np.ndarray, np.ndarray | None]]) -> list[StableMask]:
+    stabiliser = Stabiliser(options)
     ready = [item for at, (grey, values) in enumerate(frames) for item in stabiliser.step(grey, values, 40 * at)]
     return [*ready, *stabiliser.finish()]
 
@@ -28,39 +28,39 @@ def iou(one: np.ndarray, other: np.ndarray) -> float:
 
 
 @both
-def test_a_person_standing_still_stops_flickering(care: Care) -> None:
+def test_a_person_standing_still_stops_flickering(options: StabiliserOptions) -> None:
     values = [probabilities(person(100), noise=at) for at in range(20)]
-    steady = run(care, [(with_person(100), each) for each in values])
+    stable = run(options, [(with_person(100), each) for each in values])
     before = flicker([each >= 0.5 for each in values])
-    assert flicker([item.alpha >= 0.5 for item in steady][5:]) < 0.35 * before
+    assert flicker([item.alpha >= 0.5 for item in stable][5:]) < 0.35 * before
 
 
 @both
 @pytest.mark.parametrize("speed", [3, 9])
-def test_a_moving_person_leaves_no_trail(care: Care, speed: int) -> None:
+def test_a_moving_person_leaves_no_trail(options: StabiliserOptions, speed: int) -> None:
     places = range(20, 20 + 12 * speed, speed)
-    steady = run(care, [(with_person(x), probabilities(person(x))) for x in places])
-    for item, x in zip(steady, places, strict=True):
+    stable = run(options, [(with_person(x), probabilities(person(x))) for x in places])
+    for item, x in zip(stable, places, strict=True):
         assert iou(item.alpha >= 0.5, person(x)) > 0.93
 
 
 @both
-def test_somebody_who_leaves_at_once_is_gone_at_once(care: Care) -> None:
+def test_somebody_who_leaves_at_once_is_gone_at_once(options: StabiliserOptions) -> None:
     here, away = (with_person(100), probabilities(person(100))), (scene(1), np.zeros(SIZE, np.float32))
-    steady = run(care, [here] * 6 + [away] * 3)
-    assert not (steady[6].alpha >= 0.5).any()
-    assert iou(steady[5].alpha >= 0.5, person(100)) > 0.95
+    stable = run(options, [here] * 6 + [away] * 3)
+    assert not (stable[6].alpha >= 0.5).any()
+    assert iou(stable[5].alpha >= 0.5, person(100)) > 0.95
 
 
 @both
-def test_nothing_is_blended_over_a_cut(care: Care) -> None:
+def test_nothing_is_blended_over_a_cut(options: StabiliserOptions) -> None:
     here = (with_person(60), probabilities(person(60)))
     there = (255 - with_person(200, number=2), probabilities(person(200)))
-    steady = run(care, [here] * 5 + [there] * 5)
-    assert [item.cut for item in steady] == [False] * 5 + [True] + [False] * 4
-    alone = run(care, [there] * 5)
-    assert np.array_equal(steady[5].alpha, alone[0].alpha)
-    assert np.array_equal(steady[4].alpha, run(care, [here] * 5)[4].alpha)
+    stable = run(options, [here] * 5 + [there] * 5)
+    assert [item.cut for item in stable] == [False] * 5 + [True] + [False] * 4
+    alone = run(options, [there] * 5)
+    assert np.array_equal(stable[5].alpha, alone[0].alpha)
+    assert np.array_equal(stable[4].alpha, run(options, [here] * 5)[4].alpha)
 
 
 def test_the_edge_lingers_rather_than_trembles() -> None:
@@ -76,18 +76,18 @@ def test_the_edge_lingers_rather_than_trembles() -> None:
 
 
 @both
-def test_what_only_the_colours_tell_apart_is_not_blended(care: Care) -> None:
+def test_what_only_the_colours_tell_apart_is_not_blended(options: StabiliserOptions) -> None:
     grey, values = np.full(SIZE, 100, np.uint8), [probabilities(person(x)) for x in (100, 180)]
-    stabiliser = Stabiliser(care)
+    stabiliser = Stabiliser(options)
     ready = []
     for at in range(8):  # somebody in red is gone, somebody is there elsewhere, as bright as the ground
         where = person((100, 180)[at >= 4])
         red, green = (np.where(where, *pair).astype(np.uint8) for pair in ((180, 66), (66, 124)))
         colours = cv2.merge([red, green, np.full(SIZE, 70, np.uint8)])
         ready += stabiliser.step(grey, values[at >= 4], 40 * at, colours=colours, cut=False)
-    steady = [*ready, *stabiliser.finish()]
-    assert iou(steady[3].alpha >= 0.5, person(100)) > 0.95
-    assert iou(steady[4].alpha >= 0.5, person(180)) > 0.95
+    stable = [*ready, *stabiliser.finish()]
+    assert iou(stable[3].alpha >= 0.5, person(100)) > 0.95
+    assert iou(stable[4].alpha >= 0.5, person(180)) > 0.95
 
 
 def test_live_answers_at_once_and_offline_looks_ahead() -> None:
@@ -99,13 +99,13 @@ def test_live_answers_at_once_and_offline_looks_ahead() -> None:
 
 
 @both
-def test_a_held_frame_has_the_very_mask_before(care: Care) -> None:
+def test_a_held_frame_has_the_very_mask_before(options: StabiliserOptions) -> None:
     frame, held = (with_person(100), probabilities(person(100))), (with_person(100), None)
-    steady = run(care, [frame, held, held, frame, held])
-    assert [item.pts_ms for item in steady] == [0, 40, 80, 120, 160]
-    assert [item.held for item in steady] == [False, True, True, False, True]
-    assert steady[2].alpha is steady[0].alpha
-    assert steady[4].alpha is steady[3].alpha
+    stable = run(options, [frame, held, held, frame, held])
+    assert [item.pts_ms for item in stable] == [0, 40, 80, 120, 160]
+    assert [item.held for item in stable] == [False, True, True, False, True]
+    assert stable[2].alpha is stable[0].alpha
+    assert stable[4].alpha is stable[3].alpha
 
 
 def test_no_mask_is_held_over_a_cut_or_from_nowhere() -> None:
@@ -119,15 +119,15 @@ def test_no_mask_is_held_over_a_cut_or_from_nowhere() -> None:
 
 def test_a_margin_and_a_fade_are_chosen() -> None:
     frame = [(with_person(100), probabilities(person(100)))]
-    assert run(Care(margin=5), frame)[0].alpha.sum() > run(Care(), frame)[0].alpha.sum()
+    assert run(StabiliserOptions(margin=5), frame)[0].alpha.sum() > run(StabiliserOptions(), frame)[0].alpha.sum()
     tiny = np.zeros(SIZE, np.float32)
     tiny[80:90, 100:106] = 1
     far = np.where(tiny > 0, 220, scene(1)).astype(np.uint8)
-    assert run(Care(), [(far, tiny)])[0].alpha.max() == 0
-    assert run(Care(fade=False), [(far, tiny)])[0].alpha.max() > 0.5
+    assert run(StabiliserOptions(), [(far, tiny)])[0].alpha.max() == 0
+    assert run(StabiliserOptions(fade=False), [(far, tiny)])[0].alpha.max() > 0.5
 
 
 @pytest.mark.parametrize("wrong", [{"ahead": -1}, {"ahead": 3}, {"margin": -1}])
-def test_impossible_care_is_refused(wrong: dict[str, int]) -> None:
+def test_impossible_options_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="expected ahead 0 to 2"):
-        Care(**wrong)
+        StabiliserOptions(**wrong)

@@ -10,9 +10,9 @@ import numpy as np
 
 from danmatte.codecs.outline import trace_outlines
 from danmatte.errors import TrackError
-from danmatte.frame import Size
-from danmatte.tracks.chain_code import Place, eastward, packed, unpacked
-from danmatte.tracks.track import MAX_SEGMENTS, Bits, Entry, Format, Header, Polarity, Recorder, Segment
+from danmatte.frame import Bits, Size
+from danmatte.tracks.chain_code import Corner, encode_chains, fill_chains, orient_eastward
+from danmatte.tracks.track import MAX_SEGMENTS, Entry, Format, Polarity, Recorder, Segment, TrackHeader
 
 _VERSION = 1
 _HEAD = struct.Struct(">4sBBHHHII")
@@ -22,16 +22,15 @@ _KEYFRAME, _CUT, _HELD, _SAME, _ALL = 1, 2, 4, 8, 15
 _FULL = 255
 
 
-class Mattes(Format):
+class MattesFormat(Format):
     """Everything an entry says is kept, its coverage to 1/255."""
 
     suffix = ".mattes"
     magic = b"MATT"
-    media_type = "application/x-mattes"
     window_bits = 15
     strategy = zlib.Z_FILTERED
 
-    def head(self, header: Header, segments: Sequence[tuple[int, int]]) -> bytes:
+    def format_head(self, header: TrackHeader, segments: Sequence[tuple[int, int]]) -> bytes:
         name, polarity = header.model.encode(), _POLARITIES.index(header.polarity)
         facts = (self.magic, _VERSION, polarity, len(name), header.size.width, header.size.height)
         offset = _HEAD.size + len(name) + _PLACE.size * len(segments)
@@ -41,10 +40,10 @@ class Mattes(Format):
             offset += length
         return b"".join(parts)
 
-    def recorder(self, header: Header) -> Recorder:
-        return _Recorder(header)
+    def make_recorder(self, header: TrackHeader) -> Recorder:
+        return _EntryRecorder(header)
 
-    def index(self, file: BinaryIO, file_bytes: int) -> tuple[Header, tuple[Segment, ...]]:
+    def read_index(self, file: BinaryIO, file_bytes: int) -> tuple[TrackHeader, tuple[Segment, ...]]:
         facts = file.read(_HEAD.size)
         if len(facts) < _HEAD.size:
             raise TrackError(f"truncated: expected {_HEAD.size} bytes, received {len(facts)}")
@@ -56,30 +55,30 @@ class Mattes(Format):
         rest = file.read(name_bytes + _PLACE.size * count)
         if len(rest) < name_bytes + _PLACE.size * count:
             raise TrackError(f"truncated: expected an index of {count} segments")
-        header = Header(Size(height, width), _POLARITIES[polarity], _text(rest[:name_bytes]), version)
+        header = TrackHeader(Size(height, width), _POLARITIES[polarity], _text(rest[:name_bytes]), version)
         segments = tuple(Segment(*place) for place in _PLACE.iter_unpack(rest[name_bytes:]))
         if segments[0].offset < _HEAD.size + len(rest):
             raise TrackError(f"index: expected an offset after the index, received {segments[0].offset}")
         return header, segments
 
-    def entries(self, header: Header, start_ms: int, data: bytes) -> Iterator[Entry]:
-        records, pts_ms, mask = _Records(data), start_ms, None
-        while not records.ended:
-            pts_ms += records.varint()
-            flags, coverage = records.byte(), records.byte()
+    def read_entries(self, header: TrackHeader, start_ms: int, data: bytes) -> Iterator[Entry]:
+        records, pts_ms, mask = _RecordReader(data), start_ms, None
+        while not records.at_end:
+            pts_ms += records.read_varint()
+            flags, coverage = records.read_byte(), records.read_byte()
             if flags > _ALL or (flags & _SAME and mask is None):
                 raise TrackError(f"mask at {pts_ms} ms: expected known flags and a mask to repeat, received {flags}")
             if mask is None or not flags & _SAME:
-                bits = records.mask(header.size)
+                bits = records.read_mask(header.size)
                 mask = bits if header.polarity == "person" else ~bits
             keyframe, cut, held = (bool(flags & flag) for flag in (_KEYFRAME, _CUT, _HELD))
             yield Entry(pts_ms, mask, keyframe, cut, held, coverage / _FULL)
 
 
-class _Recorder:
+class _EntryRecorder:
     """Writes a segment's records: times, masks and corners as they differ from the ones before."""
 
-    def __init__(self, header: Header) -> None:
+    def __init__(self, header: TrackHeader) -> None:
         self._inverted = header.polarity == "background"
         self._before: Entry | None = None
         self._starts = np.zeros((0, 2), np.int64)
@@ -88,61 +87,61 @@ class _Recorder:
         before, self._before = self._before, entry
         same = before is not None and np.array_equal(entry.mask, before.mask)
         flags = _KEYFRAME * entry.keyframe | _CUT * entry.cut | _HELD * entry.held | _SAME * same
-        later = _varints([entry.pts_ms - before.pts_ms if before else 0])
+        later = _encode_varints([entry.pts_ms - before.pts_ms if before else 0])
         facts = later + bytes([flags, _share(entry.coverage)])
-        return facts if same else facts + self._mask(~entry.mask if self._inverted else entry.mask)
+        return facts if same else facts + self._record_mask(~entry.mask if self._inverted else entry.mask)
 
-    def _mask(self, bits: Bits) -> bytes:
-        lines = [eastward(outline) for outline in trace_outlines(bits)]
+    def _record_mask(self, bits: Bits) -> bytes:
+        lines = [orient_eastward(outline) for outline in trace_outlines(bits)]
         starts = np.array([line[0] for line in lines], np.int64).reshape(-1, 2)
         moves = starts.copy()
         known = min(len(starts), len(self._starts))
         moves[:known] -= self._starts[:known]
         self._starts = starts
         zigzag = np.where(moves < 0, -2 * moves - 1, 2 * moves).ravel()
-        return _varints([len(lines), *zigzag.tolist()]) + packed(lines)
+        return _encode_varints([len(lines), *zigzag.tolist()]) + encode_chains(lines)
 
 
-class _Records:
+class _RecordReader:
     """Reads an inflated segment from front to back."""
 
     def __init__(self, data: bytes) -> None:
         self._bytes = iter(data)
-        self._starts: list[Place] = []
+        self._starts: list[Corner] = []
 
     @property
-    def ended(self) -> bool:
+    def at_end(self) -> bool:
         return not length_hint(self._bytes)
 
-    def byte(self) -> int:
+    def read_byte(self) -> int:
         byte = next(self._bytes, None)
         if byte is None:
             raise TrackError("truncated: expected another byte")
         return byte
 
-    def varint(self) -> int:
+    def read_varint(self) -> int:
         value = 0
         for shift in range(0, 35, 7):
-            byte = self.byte()
+            byte = self.read_byte()
             value |= (byte & 0x7F) << shift
             if byte < 0x80:
                 return value
         raise TrackError("number: expected at most 5 bytes")
 
-    def mask(self, size: Size) -> Bits:
-        count, starts = self.varint(), list[Place]()
+    def read_mask(self, size: Size) -> Bits:
+        count, starts = self.read_varint(), list[Corner]()
         if count > size.pixels:
             raise TrackError(f"outlines: expected at most {size.pixels}, received {count}")
         for number in range(count):
             x, y = self._starts[number] if number < len(self._starts) else (0, 0)
-            starts.append((x + self._signed(), y + self._signed()))
+            starts.append((x + self._read_signed(), y + self._read_signed()))
             if not (0 <= starts[-1][0] < size.width and 0 <= starts[-1][1] < size.height):
                 raise TrackError(f"outline {number}: expected a corner within {size}, received {starts[-1]}")
         self._starts = starts
-        return unpacked(starts, self._bytes, size)
+        return fill_chains(starts, self._bytes, size)
 
-    def _signed(self) -> int:
-        value = self.varint()
+    def _read_signed(self) -> int:
+        value = self.read_varint()
         return -(value + 1) // 2 if value % 2 else value // 2
 
 
@@ -151,7 +150,7 @@ def _share(coverage: float) -> int:
     return max(round(coverage * _FULL), coverage > 0)
 
 
-def _varints(values: Iterable[int]) -> bytes:
+def _encode_varints(values: Iterable[int]) -> bytes:
     """Each value as groups of 7 bits, lowest first; the top bit says that more follow."""
     written = bytearray()
     for value in values:

@@ -10,10 +10,10 @@ from typing import BinaryIO
 
 from danmatte.codecs.svg import format_svg
 from danmatte.errors import TrackError, brief
-from danmatte.frame import Size
-from danmatte.tracks.reader import check_index, inflated
-from danmatte.tracks.svg_fill import filled
-from danmatte.tracks.track import MAX_SEGMENTS, Bits, Entry, Format, Header, Recorder, Segment
+from danmatte.frame import Bits, Size
+from danmatte.tracks.reader import check_index, inflate
+from danmatte.tracks.svg_fill import fill_paths
+from danmatte.tracks.track import MAX_SEGMENTS, Entry, Format, Recorder, Segment, TrackHeader
 
 _VERSION, _CODEC = 1, 2
 _HEAD = struct.Struct(">4siB3xi")
@@ -29,15 +29,15 @@ _TRANSFORM = re.compile(r'\stransform="translate\(0(?:\.0*)?,(\d{1,5})(?:\.0*)?\
 _PATH = re.compile(r'\sd="([^"]*)"')
 
 
-class Webmask(Format):
+class WebmaskFormat(Format):
     """Only pts and masks are kept. Filled is where comments may be, so the person is the hole."""
 
     suffix = ".webmask"
     magic = b"MASK"
-    media_type = "application/x-webmask"
     window_bits = 31
+    polarity = "background"
 
-    def head(self, header: Header, segments: Sequence[tuple[int, int]]) -> bytes:
+    def format_head(self, header: TrackHeader, segments: Sequence[tuple[int, int]]) -> bytes:
         offset = _HEAD.size + _PLACE.size * len(segments)
         parts = [_HEAD.pack(self.magic, _VERSION, _CODEC, len(segments))]
         for start_ms, length in segments:
@@ -45,7 +45,7 @@ class Webmask(Format):
             offset += length
         return b"".join(parts)
 
-    def recorder(self, header: Header) -> Recorder:
+    def make_recorder(self, header: TrackHeader) -> Recorder:
         return self
 
     def record(self, entry: Entry) -> bytes:
@@ -55,24 +55,24 @@ class Webmask(Format):
             raise TrackError(f"mask at {entry.pts_ms} ms: expected at most {_LONGEST_RECORD} bytes as SVG")
         return _RECORD.pack(len(picture), entry.pts_ms) + picture
 
-    def index(self, file: BinaryIO, file_bytes: int) -> tuple[Header, tuple[Segment, ...]]:
-        segments = _segments(file, file_bytes)
+    def read_index(self, file: BinaryIO, file_bytes: int) -> tuple[TrackHeader, tuple[Segment, ...]]:
+        segments = _read_segments(file, file_bytes)
         check_index(segments, file_bytes)
         first = segments[0]
         file.seek(first.offset)
-        data = inflated(file.read(first.length), self.window_bits)
-        _, picture = next(_records(data), (0, ""))
-        return Header(_size(picture), "background"), segments
+        data = inflate(file.read(first.length), self.window_bits)
+        _, picture = next(_read_records(data), (0, ""))
+        return TrackHeader(_read_size(picture), "background"), segments
 
-    def entries(self, header: Header, start_ms: int, data: bytes) -> Iterator[Entry]:
-        for pts_ms, picture in _records(data):
-            if _size(picture) != header.size:
-                raise TrackError(f"mask at {pts_ms} ms: expected {header.size}, received {_size(picture)}")
-            mask = ~_painted(picture, header.size)
+    def read_entries(self, header: TrackHeader, start_ms: int, data: bytes) -> Iterator[Entry]:
+        for pts_ms, picture in _read_records(data):
+            if _read_size(picture) != header.size:
+                raise TrackError(f"mask at {pts_ms} ms: expected {header.size}, received {_read_size(picture)}")
+            mask = ~_fill_picture(picture, header.size)
             yield Entry(pts_ms, mask, coverage=float(mask.mean()))
 
 
-def _segments(file: BinaryIO, file_bytes: int) -> tuple[Segment, ...]:
+def _read_segments(file: BinaryIO, file_bytes: int) -> tuple[Segment, ...]:
     facts = file.read(_HEAD.size)
     if len(facts) < _HEAD.size:
         raise TrackError(f"truncated: expected {_HEAD.size} bytes, received {len(facts)}")
@@ -88,8 +88,8 @@ def _segments(file: BinaryIO, file_bytes: int) -> tuple[Segment, ...]:
     return tuple(Segment(start, offset, after - offset) for (start, offset), (_, after) in pairwise(places))
 
 
-def _records(data: bytes) -> Iterator[tuple[int, str]]:
-    """Pts and SVG of every record of an inflated segment."""
+def _read_records(data: bytes) -> Iterator[tuple[int, str]]:
+    """Pts and SVG of every record of an inflate segment."""
     at = 0
     while at < len(data):
         if at + _RECORD.size > len(data):
@@ -98,11 +98,11 @@ def _records(data: bytes) -> Iterator[tuple[int, str]]:
         at += _RECORD.size
         if not len(_SCHEME) <= length <= min(_LONGEST_RECORD, len(data) - at):
             raise TrackError(f"mask at {pts_ms} ms: expected at most {len(data) - at} bytes, received {length}")
-        yield pts_ms, _svg(data[at : at + length], pts_ms)
+        yield pts_ms, _decode_svg(data[at : at + length], pts_ms)
         at += length
 
 
-def _svg(picture: bytes, pts_ms: int) -> str:
+def _decode_svg(picture: bytes, pts_ms: int) -> str:
     if not picture.startswith(_SCHEME):
         raise TrackError(f"mask at {pts_ms} ms: expected {_SCHEME.decode()}…, received {picture[:30]!r}")
     try:
@@ -111,26 +111,26 @@ def _svg(picture: bytes, pts_ms: int) -> str:
         raise TrackError(f"mask at {pts_ms} ms: {error}") from error
 
 
-def _size(picture: str) -> Size:
-    tag = _tag(picture, "<svg")
+def _read_size(picture: str) -> Size:
+    tag = _find_tag(picture, "<svg")
     width, height = _WIDTH.search(tag), _HEIGHT.search(tag)
     if width is None or height is None:
         raise TrackError(f"SVG: expected width and height in whole pixels, received {brief(tag)}")
     return Size(int(height[1]), int(width[1]))
 
 
-def _painted(picture: str, size: Size) -> Bits:
+def _fill_picture(picture: str, size: Size) -> Bits:
     """What all paths together fill."""
-    group = _TRANSFORM.search(_tag(picture, "<g"))
+    group = _TRANSFORM.search(_find_tag(picture, "<g"))
     if group is None or int(group[1]) != size.height:
         raise TrackError(f"SVG: expected a group in tenths of a pixel, y upwards from {size.height}")
     found = [_PATH.search(piece.partition(">")[0]) for piece in picture.split("<path")[1:]]
     if not found or None in found:
         raise TrackError("SVG: expected paths")
-    return filled([path[1] for path in found if path], size)
+    return fill_paths([path[1] for path in found if path], size)
 
 
-def _tag(picture: str, start: str) -> str:
+def _find_tag(picture: str, start: str) -> str:
     """The first tag that begins like this, or nothing."""
     at = picture.find(start)
     return picture[at : at + _LONGEST_TAG].partition(">")[0] if at >= 0 else ""

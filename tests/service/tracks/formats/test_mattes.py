@@ -10,7 +10,7 @@ import pytest
 
 from danmatte.errors import TrackError
 from danmatte.frame import Size
-from danmatte.tracks import Entry, Format, Header, TrackReader, TrackWriter
+from danmatte.tracks import Entry, Format, TrackHeader, TrackReader, TrackWriter
 
 SIZE = Size(24, 33)
 
@@ -77,7 +77,7 @@ def drawn(corners: list[tuple[int, int]], turns: Iterator[int], size: Size) -> n
 @pytest.mark.parametrize("polarity", ["person", "background"])
 def test_the_file_is_as_the_page_says(polarity: str, tmp_path: Path) -> None:
     entries = list(some())
-    with TrackWriter(tmp_path / "a.mattes", Header(SIZE, polarity, "né", 7)) as track:
+    with TrackWriter(tmp_path / "a.mattes", TrackHeader(SIZE, polarity, "né", 7)) as track:
         for entry in entries:
             track.add(entry)
     data = (tmp_path / "a.mattes").read_bytes()
@@ -111,11 +111,11 @@ def some() -> Iterator[Entry]:
 
 def test_everything_an_entry_says_is_kept(tmp_path: Path) -> None:
     entries = list(some())
-    with TrackWriter(tmp_path / "a.mattes", Header(SIZE, "person", "toy", 7)) as track:
+    with TrackWriter(tmp_path / "a.mattes", TrackHeader(SIZE, "person", "toy", 7)) as track:
         for entry in entries:
             track.add(entry)
     with TrackReader(tmp_path / "a.mattes") as track:
-        assert track.header == Header(SIZE, "person", "toy", 7)
+        assert track.header == TrackHeader(SIZE, "person", "toy", 7)
         for entry, other in zip(entries, track, strict=True):
             assert (entry.pts_ms, entry.keyframe, entry.cut, entry.held) == (
                 *(other.pts_ms, other.keyframe, other.cut, other.held),
@@ -125,7 +125,7 @@ def test_everything_an_entry_says_is_kept(tmp_path: Path) -> None:
 
 
 def test_one_pixel_of_a_person_is_not_nobody(tmp_path: Path) -> None:
-    with TrackWriter(tmp_path / "a.mattes", Header(Size(180, 320), "person")) as track:
+    with TrackWriter(tmp_path / "a.mattes", TrackHeader(Size(180, 320), "person")) as track:
         for number, coverage in enumerate([0.0, 1 / 57_600]):
             track.add(Entry(number, np.zeros((180, 320), np.bool_), coverage=coverage))
     with TrackReader(tmp_path / "a.mattes") as track:
@@ -133,7 +133,7 @@ def test_one_pixel_of_a_person_is_not_nobody(tmp_path: Path) -> None:
 
 
 def test_a_held_mask_costs_three_bytes_before_compression() -> None:
-    recorder = Format.registered[".mattes"].recorder(Header(Size(180, 320), "person"))
+    recorder = Format.registered[".mattes"].make_recorder(TrackHeader(Size(180, 320), "person"))
     mask = np.random.default_rng(0).random((180, 320)) < 0.5
     assert len(recorder.record(Entry(0, mask))) > 1000
     assert len(recorder.record(Entry(33, mask, held=True))) == 3
@@ -158,7 +158,7 @@ def test_a_held_mask_costs_three_bytes_before_compression() -> None:
 def test_segments_that_are_none_are_refused(data: bytes, says: str, tmp_path: Path) -> None:
     packed = zlib.compress(data)
     (tmp_path / "a.mattes").write_bytes(
-        Format.registered[".mattes"].head(Header(SIZE, "person"), [(0, len(packed))]) + packed
+        Format.registered[".mattes"].format_head(TrackHeader(SIZE, "person"), [(0, len(packed))]) + packed
     )
     with pytest.raises(TrackError, match=says), TrackReader(tmp_path / "a.mattes") as track:
         list(track)
@@ -170,7 +170,7 @@ def test_segments_that_are_none_are_refused(data: bytes, says: str, tmp_path: Pa
 )
 def test_heads_that_are_none_are_refused(place: int, value: int, says: str, tmp_path: Path) -> None:
     path = tmp_path / "a.mattes"
-    with TrackWriter(path, Header(Size(255, 2**14 - 1), "person", "toy", 7)) as track:
+    with TrackWriter(path, TrackHeader(Size(255, 2**14 - 1), "person", "toy", 7)) as track:
         track.add(Entry(0, np.zeros((255, 2**14 - 1), np.bool_)))
     data = bytearray(path.read_bytes())
     data[place] = value

@@ -11,8 +11,8 @@ import pytest
 
 from danmatte.errors import TrackError
 from danmatte.frame import Size
-from danmatte.tracks import Entry, Header, TrackReader, TrackWriter
-from danmatte.tracks.svg_fill import filled
+from danmatte.tracks import Entry, TrackHeader, TrackReader, TrackWriter
+from danmatte.tracks.svg_fill import fill_paths
 from tests.service import onebit
 
 SCHEME = b"data:image/svg+xml;base64,"
@@ -70,7 +70,7 @@ def svg(*paths: str, size: str = 'width="8.000000px" height="4.000000px"') -> st
 def test_the_file_is_as_the_table_says(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     masks = [random.random((9, 14)) < share for share in np.linspace(0, 1, 30)]
-    with TrackWriter(tmp_path / "a.webmask", Header(Size(9, 14), "background")) as track:
+    with TrackWriter(tmp_path / "a.webmask", TrackHeader(Size(9, 14), "background")) as track:
         for number, mask in enumerate(masks):
             track.add(Entry(33 + 1001 * number, mask))
     segments = table((tmp_path / "a.webmask").read_bytes())
@@ -94,7 +94,7 @@ def test_potrace_like_pictures_are_read(tmp_path: Path) -> None:
     )
     with TrackReader(tmp_path / "a.webmask") as track:
         first, second, third = track
-        assert track.header == Header(Size(4, 8), "background")
+        assert track.header == TrackHeader(Size(4, 8), "background")
     assert (first.pts_ms, second.pts_ms, third.pts_ms) == (7, 40, 10_050)
     assert first.mask.astype(int).tolist() == [[0] * 8, [0, 0, 0, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 0, 0, 0], [0] * 8]
     assert not second.mask.any()
@@ -151,4 +151,4 @@ def test_all_sizes_within_one_file_are_the_same(tmp_path: Path) -> None:
 
 def test_overlapping_outlines_fill_by_the_nonzero_rule() -> None:
     once, twice = "M0 0l40 0 0 40 -40 0z", "M0 0l40 0 0 40 -40 0z m10 10l20 0 0 20 -20 0z"
-    assert np.array_equal(filled([once], Size(4, 4)), filled([twice], Size(4, 4)))
+    assert np.array_equal(fill_paths([once], Size(4, 4)), fill_paths([twice], Size(4, 4)))

@@ -7,16 +7,16 @@ import pytest
 
 from danmatte import cli
 from danmatte.frame import Size
-from danmatte.tracks import Entry, Header, TrackReader, TrackWriter
-from danmatte.tracks.convert import convert
+from danmatte.tracks import Entry, TrackHeader, TrackReader, TrackWriter
+from danmatte.tracks.writer import convert_track
 
 SIZE = Size(18, 32)
 
 
-def made(path: Path) -> Path:
+def make_track(path: Path) -> Path:
     """A track whose segments end where no clock would end them."""
     random = np.random.default_rng(0)
-    with TrackWriter(path, Header(SIZE, "background")) as track:
+    with TrackWriter(path, TrackHeader(SIZE, "background")) as track:
         for number in range(40):
             track.add(Entry(41 * number + number // 3, random.random(SIZE) < 0.3))
             if number % 7 == 6:
@@ -26,9 +26,9 @@ def made(path: Path) -> Path:
 
 @pytest.mark.parametrize(("there", "between"), [("a.webmask", "b.mattes"), ("a.mattes", "b.webmask")])
 def test_a_track_comes_back_byte_by_byte(there: str, between: str, tmp_path: Path) -> None:
-    source = made(tmp_path / there)
-    assert convert(source, tmp_path / between) == 40
-    assert convert(tmp_path / between, tmp_path / f"again.{there}") == 40
+    source = make_track(tmp_path / there)
+    assert convert_track(source, tmp_path / between) == 40
+    assert convert_track(tmp_path / between, tmp_path / f"again.{there}") == 40
     again = (tmp_path / f"again.{there}").read_bytes()
     assert [segment.start_ms for segment in _segments(source)] == [41 * n + n // 3 for n in range(0, 40, 7)]
     if there == "a.webmask":  # the other one says the coverage, too
@@ -45,7 +45,7 @@ def _segments(path: Path):
 
 
 def test_the_command_says_how_many(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    source = made(tmp_path / "a.webmask")
+    source = make_track(tmp_path / "a.webmask")
     assert cli.main(["convert", str(source), str(tmp_path / "b.mattes")]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'b.mattes'}: 40 masks\n"
 
@@ -56,7 +56,7 @@ def test_the_command_says_how_many(tmp_path: Path, capsys: pytest.CaptureFixture
 def test_the_command_says_what_it_cannot(
     source: str, target: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = made(tmp_path / "a.webmask").read_bytes()
+    before = make_track(tmp_path / "a.webmask").read_bytes()
     assert cli.main(["convert", str(tmp_path / source), str(tmp_path / target)]) == 2
     assert "expected" in capsys.readouterr().err
     assert (tmp_path / "a.webmask").read_bytes() == before
