@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from danmatte_workbench.report import compare_html, html, page
-from danmatte_workbench.report.compare import compare
-from danmatte_workbench.report.run import read
+from danmatte_workbench.report import page, run_page
+from danmatte_workbench.report.comparison import compare_runs, render_comparison
+from danmatte_workbench.report.records import read_run
 from tests.real import browser
 from tests.workbench.report import rundir
-from tests.workbench.report.test_html import HOSTILE, lost
+from tests.workbench.report.test_run_page import HOSTILE, lost
 
 pytestmark = pytest.mark.slow
 WIDTHS = (390, 1440)
@@ -82,9 +82,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         facts["layers"]["after"][0]["name"] = facts["sweep"][0]["who"] = HOSTILE * 3
 
     changes = {"usual": lambda _: None, "lost": lost, "hostile": hostile}
-    found = {name: html.write(rundir.write(folder / name, change)) for name, change in changes.items()}
-    both = compare(read(folder / "usual"), read(folder / "lost"))
-    return found | {"compared": page.write(compare_html.render(both), folder / "compared.html")}
+    found = {name: run_page.write_report(rundir.write(folder / name, change)) for name, change in changes.items()}
+    both = compare_runs(read_run(folder / "usual"), read_run(folder / "lost"))
+    return found | {"compared": page.write_page(render_comparison(both), folder / "compared.html")}
 
 
 @pytest.fixture

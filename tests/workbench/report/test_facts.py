@@ -10,7 +10,7 @@ import pytest
 from danmatte_workbench.errors import MachineError
 from danmatte_workbench.experiment.analysis import Analysis
 from danmatte_workbench.experiment.findings import Findings
-from danmatte_workbench.report import facts, run
+from danmatte_workbench.report import facts, records
 from danmatte_workbench.report.facts import Outcome, Terms
 from danmatte_workbench.source import Source
 from tests.workbench import tiny
@@ -90,8 +90,8 @@ def test_a_run_without_a_winner_names_the_nearest(plain: Source) -> None:
 def test_the_report_reads_what_was_written(plain: Source, built: Build, tmp_path: Path) -> None:
     winner = trial("float", measured("throughput", 90, low=80, high=99), artifact=built(tiny.PLAIN))
     outcome = Outcome(winner, tmp_path / "tiny/1", 12.0, SEEN)
-    facts.write(facts.facts(findings(plain, winner, FAILED), TERMS, outcome), tmp_path / run.FILE)
-    read = run.read(tmp_path)
+    facts.write(facts.facts(findings(plain, winner, FAILED), TERMS, outcome), tmp_path / records.FILE)
+    read = records.read_run(tmp_path)
     assert read.winner == "float"
     assert [layer.precision for layer in (*read.layers.before, *read.layers.after)] == ["f32", "i8"]
     assert (len(read.sweep), len(read.isa), len(read.masks)) == (1, 1, 1)

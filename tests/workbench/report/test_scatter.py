@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from danmatte_workbench.report import run, scatter
+from danmatte_workbench.report import records, scatter
 from tests.workbench.report import rundir
 
 SPEEDS = {"a": (10, 0.0), "b": (20, 0.5), "c": (20, 0.4), "d": (15, 0.6), "e": (30, 2.0)}
@@ -30,7 +30,7 @@ def trials(facts: dict[str, Any]) -> None:
 
 
 def plots(folder: Path, change: rundir.Change) -> list[ElementTree.Element]:
-    found = scatter.figure(run.read(rundir.write(folder, change, pictures=False)))
+    found = scatter.draw_scatter(records.read_run(rundir.write(folder, change, pictures=False)))
     assert found
     return list(ElementTree.fromstring(f"<div>{found}</div>"))
 
@@ -47,8 +47,8 @@ def mark(plot: ElementTree.Element, name: str) -> tuple[float, float]:
 
 
 def test_the_front_is_what_none_beats_without_losing_more(tmp_path: Path) -> None:
-    found = run.read(rundir.write(tmp_path, trials, pictures=False))
-    assert [trial.name for trial in scatter.front(found.trials, "iou_drop")] == ["a", "c", "e"]
+    found = records.read_run(rundir.write(tmp_path, trials, pictures=False))
+    assert [trial.name for trial in scatter.find_front(found.trials, "iou_drop")] == ["a", "c", "e"]
 
 
 def test_faster_is_right_and_better_is_up(tmp_path: Path) -> None:
@@ -91,4 +91,4 @@ def test_without_figures_there_is_no_plot(tmp_path: Path) -> None:
         for trial in facts["trials"]:
             trial["measurements"].pop("iou_drop", None)
 
-    assert scatter.figure(run.read(rundir.write(tmp_path, change, pictures=False))) is None
+    assert scatter.draw_scatter(records.read_run(rundir.write(tmp_path, change, pictures=False))) is None

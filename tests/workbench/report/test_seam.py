@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from danmatte_workbench.report import facts, html, run
+from danmatte_workbench.report import facts, records, run_page
 from danmatte_workbench.report.facts import Outcome, Terms
 from danmatte_workbench.source import Source
 from tests.workbench import tiny
@@ -19,11 +19,11 @@ def test_a_run_just_written_becomes_a_report(plain: Source, built: Build, tmp_pa
     winner = trial("float", *figures, artifact=built(tiny.PLAIN))
     told = facts.facts(findings(plain, winner, FAILED), TERMS, Outcome(winner, tmp_path / "tiny/1", 12.5))
     facts.write(told, tmp_path / "run.json")
-    page = reading.read(html.write(tmp_path))
+    page = reading.read(run_page.write_report(tmp_path))
     assert page.one("h1").text == f"{plain.name}, 9.00 times as fast"
     assert "its process died" in page.section("trials")
 
 
 def test_a_run_without_a_winner_is_read_too(plain: Source, tmp_path: Path) -> None:
     facts.write(facts.facts(findings(plain, FAILED), TERMS, Outcome(None, None, 1.0)), tmp_path / "run.json")
-    assert run.read(tmp_path).winner is None
+    assert records.read_run(tmp_path).winner is None

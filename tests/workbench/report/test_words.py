@@ -3,7 +3,7 @@
 import pytest
 
 from danmatte_workbench.report import words
-from danmatte_workbench.report.run import Figure
+from danmatte_workbench.report.records import Figure
 
 
 @pytest.mark.parametrize(
@@ -21,14 +21,14 @@ from danmatte_workbench.report.run import Figure
     ],
 )
 def test_a_number_has_three_digits(value: float, written: str) -> None:
-    assert words.number(value) == written
+    assert words.format_number(value) == written
 
 
 @pytest.mark.parametrize(
     ("value", "written"), [(0.5, "0.5"), (100.0, "100"), (-0.25, "−0.25"), (0.0, "0"), (2000, "2\u202f000")]
 )
 def test_a_tick_has_no_idle_zeros(value: float, written: str) -> None:
-    assert words.tick(value) == written
+    assert words.format_tick(value) == written
 
 
 @pytest.mark.parametrize(
@@ -43,25 +43,25 @@ def test_a_tick_has_no_idle_zeros(value: float, written: str) -> None:
     ],
 )
 def test_a_figure_has_its_metrics_unit(metric: str, figure: Figure, written: str) -> None:
-    assert words.measure(figure, metric) == written
+    assert words.format_measure(figure, metric) == written
 
 
 def test_an_interval_is_in_the_values_unit() -> None:
-    assert words.interval(Figure(2.4e6, 2.3e6, 2.5e6, "bytes", 1), "size_bytes") == "2.30 … 2.50"
+    assert words.format_interval(Figure(2.4e6, 2.3e6, 2.5e6, "bytes", 1), "size_bytes") == "2.30 … 2.50"
 
 
 @pytest.mark.parametrize(
     ("seconds", "written"), [(0.4, "0 s"), (59, "59 s"), (60, "1 min"), (1391, "23 min 11 s"), (7260, "2 h 1 min")]
 )
 def test_a_duration_is_in_its_largest_units(seconds: float, written: str) -> None:
-    assert words.duration(seconds) == written
+    assert words.format_duration(seconds) == written
 
 
 def test_a_moment_that_is_none_stays_as_it_is() -> None:
-    assert words.moment("2026-11-25T17:20:00+00:00") == "25 November 2026, 17:20 UTC"
-    assert words.moment("some\x1bday") == "some�day"
+    assert words.format_time("2026-11-25T17:20:00+00:00") == "25 November 2026, 17:20 UTC"
+    assert words.format_time("some\x1bday") == "some�day"
 
 
 def test_settings_are_a_line() -> None:
     given = {"device": "CPU", "streams": 2, "infer_requests": 4, "pinning": False, "note": ""}
-    assert words.settings(given) == "CPU · streams 2 · infer requests 4 · no pinning"
+    assert words.format_settings(given) == "CPU · streams 2 · infer requests 4 · no pinning"

@@ -18,12 +18,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Print what changed from A to B."""
     from rich.console import Console
 
-    from danmatte_workbench.report import compare_html, compare_table, page
-    from danmatte_workbench.report.compare import compare
-    from danmatte_workbench.report.run import read
+    from danmatte_workbench.report import comparison_table, page
+    from danmatte_workbench.report.comparison import compare_runs, render_comparison
+    from danmatte_workbench.report.records import read_run
 
-    found = compare(read(arguments.before), read(arguments.after))
-    compare_table.show(found, Console(width=None if sys.stdout.isatty() else WIDTH))
+    found = compare_runs(read_run(arguments.before), read_run(arguments.after))
+    comparison_table.print_comparison(found, Console(width=None if sys.stdout.isatty() else WIDTH))
     if arguments.html:
-        print(page.write(compare_html.render(found), arguments.html))
+        print(page.write_page(render_comparison(found), arguments.html))
     return 0

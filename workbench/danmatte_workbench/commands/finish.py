@@ -13,9 +13,9 @@ from danmatte_workbench.experiment.experiment import Experiment
 from danmatte_workbench.experiment.findings import Findings, Trial
 from danmatte_workbench.experiment.winner import Look
 from danmatte_workbench.publish import publish
-from danmatte_workbench.report import facts, html, table
+from danmatte_workbench.report import facts, run_page, trial_table
 from danmatte_workbench.report.facts import Outcome, Terms
-from danmatte_workbench.report.run import FILE
+from danmatte_workbench.report.records import FILE
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,10 +35,10 @@ def finish(experiment: Experiment, findings: Findings, terms: Terms, places: Pla
     try:
         winner = judge.choose(findings.trials, terms.objective)
     except BudgetError:
-        table.show(findings, None, console)
+        trial_table.show(findings, None, console)
         folder = _folder(places.runs, experiment.source.name)
         _report(findings, terms, Outcome(None, None, experiment.progress.seconds), folder, places)
-        console.print(f"reported in {folder / html.REPORT}", highlight=False, soft_wrap=True)
+        console.print(f"reported in {folder / run_page.REPORT}", highlight=False, soft_wrap=True)
         raise
     look = Look(experiment, findings, winner)
     look.tune(terms.objective)
@@ -47,7 +47,7 @@ def finish(experiment: Experiment, findings: Findings, terms: Terms, places: Pla
     published = _publish(experiment, look.winner, folder, places)
     outcome = Outcome(look.winner, published, experiment.progress.seconds, analysis)
     report = _report(look.findings, terms, outcome, folder, places)
-    table.show(look.findings, look.winner, console)
+    trial_table.show(look.findings, look.winner, console)
     for line in (f"reported in {report}", *_farewell(experiment, published)):
         console.print(line, highlight=False, soft_wrap=True)
     return folder
@@ -95,4 +95,4 @@ def _report(findings: Findings, terms: Terms, outcome: Outcome, folder: Path, pl
     facts.write(told, folder / FILE)
     if places.json:
         facts.write(told, places.json)
-    return html.write(folder)
+    return run_page.write_report(folder)

@@ -11,7 +11,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write RUN/report.html."""
-    from danmatte_workbench.report import html
+    from danmatte_workbench.report import run_page
 
-    print(html.write(arguments.run))
+    print(run_page.write_report(arguments.run))
     return 0

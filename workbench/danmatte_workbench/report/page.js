@@ -5,7 +5,7 @@
 const order = (cell) => (cell?.dataset.value === undefined ? null : Number(cell.dataset.value));
 
 /** Negative if a comes before b; what has no figure comes last either way. */
-function compared(a, b, descending) {
+function compareCells(a, b, descending) {
   const [left, right] = [order(a), order(b)];
   if (left === null && right === null) {
     const [one, other] = [a.textContent, b.textContent];
@@ -22,12 +22,12 @@ function sort(table, column, heading) {
   heading.setAttribute("aria-sort", descending ? "descending" : "ascending");
   for (const body of table.tBodies) {
     if (body.hasAttribute("data-fixed")) continue;
-    const rows = [...body.rows].sort((a, b) => compared(a.cells[column], b.cells[column], descending));
+    const rows = [...body.rows].sort((a, b) => compareCells(a.cells[column], b.cells[column], descending));
     body.append(...rows);
   }
 }
 
-function sortable(table) {
+function makeSortable(table) {
   [...table.tHead.rows[0].cells].forEach((heading, column) => {
     if (!heading.textContent.trim()) return;
     const button = document.createElement("button");
@@ -60,7 +60,7 @@ function slide(button) {
   for (const slider of section.querySelectorAll(".slider")) slider.hidden = !on;
 }
 
-for (const table of document.querySelectorAll("table[data-sortable]")) sortable(table);
+for (const table of document.querySelectorAll("table[data-sortable]")) makeSortable(table);
 for (const button of document.querySelectorAll("[data-copy]")) {
   button.hidden = false;
   button.addEventListener("click", () => copy(button));

@@ -1,54 +1,33 @@
-"""The shell of a page that needs nothing but itself: style, script and pictures inside, the network forbidden."""
+"""Pages that need nothing but themselves: style, script and pictures inside, the network forbidden."""
 
 import base64
 import hashlib
+from functools import cache
 from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from danmatte_workbench.errors import MachineError
-from danmatte_workbench.report.markup import Markup, join, tag
+from danmatte_workbench.report import words
 
 HERE = Path(__file__).parent
 
 
-def document(title: str, *body: Markup | None) -> str:
-    """A whole HTML page. Its policy lets in this very style and script, by their digests, and no other."""
+def render_page(template: str, **content: Any) -> str:
+    """A whole page. Its policy admits exactly this style and this script, by their digests, and nothing else."""
     style = (HERE / "page.css").read_text(encoding="utf-8")
     script = (HERE / "page.js").read_text(encoding="utf-8")
     policy = (
         f"default-src 'none'; img-src data:; style-src {_digest(style)}; script-src {_digest(script)}; "
         "base-uri 'none'; form-action 'none'"
     )
-    head = tag(
-        "head",
-        None,
-        tag("meta", {"charset": "utf-8"}),
-        tag("meta", {"http-equiv": "Content-Security-Policy", "content": policy}),
-        tag("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}),
-        tag("meta", {"name": "color-scheme", "content": "light dark"}),
-        tag("meta", {"name": "referrer", "content": "no-referrer"}),
-        tag("link", {"rel": "icon", "href": "data:,"}),
-        tag("title", None, title),
-        tag("style", None, Markup(style)),
-    )
-    content = tag("body", None, *body, tag("script", None, Markup(script)))
-    return f"<!doctype html>\n{tag('html', {'lang': 'en'}, head, content)}\n"
+    shell = {"style": Markup(style), "script": Markup(script), "policy": policy}
+    return _make_environment().get_template(template).render(**shell, **content)
 
 
-def section(identity: str, title: str, content: Markup | None, *, lead: str = "") -> Markup | None:
-    """A part of the page under its heading; nothing where there is no content."""
-    if not content:
-        return None
-    heading = tag("h2", None, tag("a", {"href": f"#{identity}"}, title))
-    return tag("section", {"id": identity}, heading, tag("p", {"class": "lead"}, lead) if lead else None, content)
-
-
-def contents(entries: list[tuple[str, str]]) -> Markup:
-    """Links to the page's parts."""
-    links = [tag("a", {"href": f"#{identity}"}, title) for identity, title in entries]
-    return tag("nav", {"aria-label": "Contents"}, join(links))
-
-
-def write(text: str, path: Path) -> Path:
+def write_page(text: str, path: Path) -> Path:
     """Write the page, whole or not at all. Raises MachineError where it can't be written."""
     unfinished = path.with_name(f".{path.name}.part")
     try:
@@ -57,6 +36,31 @@ def write(text: str, path: Path) -> Path:
     except OSError as error:
         raise MachineError(f"{path}: can't be written ({error.strerror})") from error
     return path
+
+
+@cache
+def _make_environment() -> Environment:
+    """Templates whose every value is escaped, and whose names are harmless: they come from whoever made the graph."""
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_finalize,
+    )
+    writers = (name for name in vars(words) if name.startswith(("format_", "get_")))
+    environment.filters.update({name: getattr(words, name) for name in writers})
+    return environment
+
+
+def _finalize(value: Any) -> Any:
+    """What a template prints of a value: nothing of None, numbers without trailing zeros, harmless text."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.2f}".rstrip("0").rstrip(".")
+    return words.sanitize(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _digest(text: str) -> str:

@@ -5,235 +5,222 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from danmatte_workbench.report import plot
-from danmatte_workbench.report.labels import LINE_PX, Wish, place
-from danmatte_workbench.report.markup import Markup, Value, join, tag
-from danmatte_workbench.report.plot import Box, Scale
-from danmatte_workbench.report.run import Figure, Run, Trial
-from danmatte_workbench.report.words import fixed, interval, measure, plain, term, tick
+from markupsafe import Markup
+
+from danmatte_workbench.report import svg
+from danmatte_workbench.report.records import Figure, RunRecord, TrialRecord
+from danmatte_workbench.report.svg import LINE_PX, Attribute, Box, Label, Scale, make_element
+from danmatte_workbench.report.words import (
+    format_fixed,
+    format_interval,
+    format_measure,
+    format_tick,
+    get_term,
+    sanitize,
+)
 
 SPEED = "throughput"
 WIDE, NARROW = (1040, 520), (356, 420)
 NAME_LETTERS = {WIDE: 36, NARROW: 30}
 NAMED = {WIDE: ("winner", "baseline", "front", "broken", "kept"), NARROW: ("winner", "baseline")}
 SHOWN_BUDGETS = 3.0  # what loses more than so many budgets is drawn at the edge
+SHAPES = {"baseline": "diamond", "broken": "cross"}
 
 
 @dataclass(frozen=True)
-class Spot:
-    """A trial or a baseline to draw; a loss without interval is one by definition or by lack of measurement."""
+class PlottedTrial:
+    """A trial or a baseline to draw; ``loss`` is None for a baseline whose loss was not measured."""
 
     name: str
     throughput: Figure
     loss: Figure | None
     role: str  # winner, front, kept, broken, baseline
 
+    @property
+    def shape(self) -> str:
+        return SHAPES.get(self.role, "dot")
 
-def figure(run: Run) -> Markup | None:
-    """The plot, wide and narrow, of which the page shows one; None where nothing has both figures."""
-    spots = _spots(run)
-    if not any(spot.loss and spot.role != "baseline" for spot in spots):
+
+def draw_scatter(run: RunRecord) -> Markup | None:
+    """The plot, wide and narrow, of which the page shows one; None where no trial has both figures."""
+    plotted = find_plotted(run)
+    if not any(item.loss and item.role != "baseline" for item in plotted):
         return None
-    return join((_plot(run, spots, WIDE), _plot(run, spots, NARROW)))
+    return svg.join(_Scatter(run, plotted, size).draw() for size in (WIDE, NARROW))
 
 
-def roles(run: Run) -> set[str]:
-    """Those that the plot shows."""
-    return {spot.role for spot in _spots(run)}
-
-
-def swatch(role: str) -> Markup:
-    """The mark of a role, for the key."""
-    shape = {"baseline": "diamond", "broken": "cross"}.get(role, "dot")
-    attributes: dict[str, Value] = {
+def draw_swatch(role: str) -> Markup:
+    """The mark of a role, for the legend."""
+    attributes: dict[str, Attribute] = {
         "viewBox": "0 0 16 16",
         "width": 16,
         "height": 16,
         "aria-hidden": "true",
         "class": "plot inline",
     }
-    return tag("svg", attributes, plot.mark(8, 8, shape, name=role))
+    return make_element("svg", attributes, svg.draw_mark(8, 8, SHAPES.get(role, "dot"), name=role))
 
 
-def front(trials: Sequence[Trial], loss: str) -> tuple[Trial, ...]:
+def find_front(trials: Sequence[TrialRecord], loss: str) -> tuple[TrialRecord, ...]:
     """The trials that no other beats in throughput without losing more, by rising throughput."""
     measured = [trial for trial in trials if SPEED in trial.measurements and loss in trial.measurements]
     ordered = sorted(measured, key=lambda trial: (-trial.measurements[SPEED].value, trial.measurements[loss].value))
-    best, found = math.inf, []
+    best, front = math.inf, []
     for trial in ordered:
         if trial.measurements[loss].value < best:
             best = trial.measurements[loss].value
-            found.append(trial)
-    return tuple(reversed(found))
+            front.append(trial)
+    return tuple(reversed(front))
 
 
-def _spots(run: Run) -> list[Spot]:
-    ahead = {trial.name for trial in front(run.trials, run.loss)}
-    spots = [
-        Spot(name, figures[SPEED], figures.get(run.loss), "baseline")
+def find_plotted(run: RunRecord) -> list[PlottedTrial]:
+    """Everything that the plot shows, with its role."""
+    front = {trial.name for trial in find_front(run.trials, run.loss)}
+    plotted = [
+        PlottedTrial(name, figures[SPEED], figures.get(run.loss), "baseline")
         for name, figures in run.baselines.items()
         if SPEED in figures
     ]
     for trial in run.trials:
-        if SPEED in trial.measurements and run.loss in trial.measurements:
-            figures = trial.measurements
-            spots.append(Spot(trial.name, figures[SPEED], figures[run.loss], _role(trial, run, ahead)))
-    return spots
+        if SPEED not in trial.measurements or run.loss not in trial.measurements:
+            continue
+        role = "front" if trial.name in front else "kept"
+        if trial.name == run.winner:
+            role = "winner"
+        elif not trial.accepted:
+            role = "broken"
+        plotted.append(PlottedTrial(trial.name, trial.measurements[SPEED], trial.measurements[run.loss], role))
+    return plotted
 
 
-def _role(trial: Trial, run: Run, ahead: set[str]) -> str:
-    if trial.name == run.winner:
-        return "winner"
-    if not trial.accepted:
-        return "broken"
-    return "front" if trial.name in ahead else "kept"
+class _Scatter:
+    """One plot: where things lie, and how they are drawn."""
 
+    def __init__(self, run: RunRecord, plotted: Sequence[PlottedTrial], size: tuple[int, int]) -> None:
+        self.run, self.plotted, self.size = run, plotted, size
+        self.field = Box(52, 44, size[0] - 14, size[1] - 52)
+        self.limit = run.limit(run.loss)
+        slowest = min(item.throughput.low for item in plotted)
+        fastest = max(item.throughput.high for item in plotted)
+        slowest = max(slowest, fastest * 1e-4, 1e-9)
+        ends = slowest * 0.85, max(fastest * 1.2, slowest * 2)
+        self.x = Scale(*ends, self.field.left, self.field.right, logarithmic=True)
+        self.y = self._scale_losses()
+        # Between two trials of the front, the slower one's loss can't be had any more: the line goes in steps.
+        self.steps: list[tuple[float, float]] = []
+        for trial in find_front(run.trials, run.loss):
+            across, down = self.x(trial.measurements[SPEED].value), self.y.clamp(trial.measurements[run.loss].value)
+            self.steps += [(self.steps[-1][0] if self.steps else across, down), (across, down)]
 
-def _plot(run: Run, spots: Sequence[Spot], size: tuple[int, int]) -> Markup:
-    width, height = size
-    wide = size == WIDE
-    field = Box(52, 44, width - 14, height - 52)
-    x, y = _across(spots, field), _down(run, spots, field)
-    drawn = [
-        _ground(run, x, y, field, wide=wide),
-        _front_line(run, x, y),
-        *(_whiskers(spot, x, y) for spot in spots),
-        *(_mark(spot, run, x, y) for spot in sorted(spots, key=lambda spot: spot.role == "winner")),
-        place(_wishes(spots, x, y, size), _obstacles(run, spots, x, y, field), field),
-    ]
-    label = f"{term(run.loss).title} against throughput of {len(spots)} trials and baselines; the table has the figures"
-    return plot.svg(width, height, label=label, name="wide" if wide else "narrow", parts=drawn)
+    def _scale_losses(self) -> Scale:
+        """Less loss is higher; what loses very much is clamped to the edge so that it doesn't flatten the rest."""
+        losses = [item.loss for item in self.plotted if item.loss]
+        limit = self.limit or 0.0
+        low = min(0.0, *(loss.low for loss in losses), limit)
+        high = max(0.0, *(loss.high for loss in losses), limit)
+        kept = [item.loss.high for item in self.plotted if item.loss and item.role in ("winner", "front", "kept")]
+        if limit > 0:
+            high = min(high, max(SHOWN_BUDGETS * limit, *kept, 0.0))
+        span = max(high - low, 0.05)
+        return Scale(low - 0.1 * span, high + 0.12 * span, self.field.top, self.field.bottom)
 
+    def draw(self) -> Markup:
+        winner_last = sorted(self.plotted, key=lambda item: item.role == "winner")
+        parts = [
+            *self._draw_ground(),
+            svg.draw_path(self.steps, "front") if self.steps else None,
+            *(self._draw_whiskers(item) for item in self.plotted),
+            *(self._draw_mark(item) for item in winner_last),
+            svg.draw_labels(self._name_marks(), self._find_obstacles(), self.field),
+        ]
+        words = f"{get_term(self.run.loss).title} against throughput of {len(self.plotted)} trials and baselines"
+        name = "wide" if self.size == WIDE else "narrow"
+        return svg.draw_chart(*self.size, label=f"{words}; the table has the figures", name=name, parts=parts)
 
-def _across(spots: Sequence[Spot], field: Box) -> Scale:
-    low = min(spot.throughput.low for spot in spots)
-    high = max(spot.throughput.high for spot in spots)
-    low = max(low, high * 1e-4, 1e-9)
-    return Scale(low * 0.85, max(high * 1.2, low * 2), field.left, field.right, logarithmic=True)
+    def _draw_ground(self) -> list[Markup]:
+        """Axes, the budget's line and what lies beyond it, and along the top the throughput as a speedup."""
+        x, y, field, term = self.x, self.y, self.field, get_term(self.run.loss)
+        count = 9 if self.size == WIDE else 4
+        parts = []
+        if self.limit is not None and y.low < self.limit < y.high:
+            level = y(self.limit)
+            area = {"x": field.left, "y": level, "width": field.right - field.left, "height": field.bottom - level}
+            parts += [
+                make_element("rect", {**area, "class": "beyond"}),
+                svg.draw_line(field.left, level, field.right, level, name="budget"),
+                svg.draw_text(
+                    field.left + 6, level + 14, f"budget: {format_tick(self.limit)} {term.unit}", name="label over"
+                ),
+            ]
+        parts += [
+            svg.draw_bottom_axis(x, field.bottom, "frames a second", ticks=x.find_ticks(count), top=field.top),
+            svg.draw_left_axis(y, field.left, ticks=y.find_ticks(6), right=field.right),
+            svg.draw_text(4, 14, f"{term.title}, {term.unit} (up is better)", name="axis"),
+        ]
+        base = self._find_base()
+        if base is not None and base > 0:
+            speedups = Scale(x.low / base, x.high / base, x.start, x.end, logarithmic=True)
+            parts.append(svg.draw_line(x(base), field.top, x(base), field.bottom, name="base"))
+            for speedup in speedups.find_ticks(count):
+                words = f"{format_tick(speedup)}×"
+                parts.append(svg.draw_text(speedups(speedup), field.top - 8, words, anchor="middle"))
+        return parts
 
+    def _find_base(self) -> float | None:
+        """The throughput of the fastest baseline."""
+        figure = self.run.baselines.get(self.run.fastest_baseline, {}).get(SPEED)
+        return figure.value if figure else None
 
-def _down(run: Run, spots: Sequence[Spot], field: Box) -> Scale:
-    """Less loss is higher; the far losers are held at the edge so that they don't flatten the rest."""
-    losses = [spot.loss for spot in spots if spot.loss]
-    limit = run.limit(run.loss) or 0.0
-    low = min(0.0, *(loss.low for loss in losses), limit)
-    high = max(0.0, *(loss.high for loss in losses), limit)
-    kept = [spot.loss.high for spot in spots if spot.loss and spot.role in ("winner", "front", "kept")]
-    if limit > 0:
-        high = min(high, max(SHOWN_BUDGETS * limit, *kept, 0.0))
-    span = max(high - low, 0.05)
-    return Scale(low - 0.1 * span, high + 0.12 * span, field.top, field.bottom)
+    def _level(self, item: PlottedTrial) -> float:
+        """The pixel of a loss; a baseline without one stands on the line of no loss."""
+        return self.y.clamp(item.loss.value if item.loss else 0.0)
 
+    def _draw_whiskers(self, item: PlottedTrial) -> Markup:
+        ends = self.x.clamp(item.throughput.low), self.x.clamp(item.throughput.high)
+        parts = [svg.draw_horizontal_whisker(self._level(item), *ends, item.role)]
+        if item.loss and self.y.low <= item.loss.value <= self.y.high:
+            ends = self.y.clamp(item.loss.low), self.y.clamp(item.loss.high)
+            parts.append(svg.draw_vertical_whisker(self.x(item.throughput.value), *ends, item.role))
+        return svg.join(parts)
 
-def _ground(run: Run, x: Scale, y: Scale, field: Box, *, wide: bool) -> Markup:
-    """Axes, the speedup along the top, the budget's line and what lies beyond it."""
-    title = f"{term(run.loss).title}, {term(run.loss).unit} (up is better)"
-    parts = [
-        *_beyond(run, y, field),
-        plot.bottom_axis(x, field.bottom, "frames a second", ticks=x.ticks(9 if wide else 4), top=field.top),
-        plot.left_axis(y, field.left, ticks=y.ticks(6), right=field.right),
-        plot.text(4, 14, title, name="axis"),
-        *_speedups(run, x, field, 9 if wide else 4),
-    ]
-    return join(parts)
+    def _draw_mark(self, item: PlottedTrial) -> Markup:
+        shape = "down" if item.loss and item.loss.value > self.y.high else item.shape
+        loss = self.run.loss
+        title = f"{item.name}: {format_measure(item.throughput, SPEED)} [{format_interval(item.throughput, SPEED)}]"
+        if item.loss:
+            title += f", {get_term(loss).title} {format_measure(item.loss, loss)} [{format_interval(item.loss, loss)}]"
+        return svg.draw_mark(self.x(item.throughput.value), self._level(item), shape, name=item.role, title=title)
 
+    def _name_marks(self) -> list[Label]:
+        """Labels of the marks, the most telling first."""
+        order, letters = NAMED[self.size], NAME_LETTERS[self.size]
+        labels = []
+        shown = [item for item in self.plotted if item.role in order]
+        for item in sorted(shown, key=lambda item: order.index(item.role)):
+            name = sanitize(item.name)
+            words = name if len(name) <= letters else name[: letters - 1] + "…"
+            if item.loss and item.loss.value > self.y.high:
+                words += f" ({format_fixed(item.loss.value, 1)})"
+            labels.append(Label(self.x(item.throughput.value), self._level(item), words, item.role))
+        return labels
 
-def _beyond(run: Run, y: Scale, field: Box) -> list[Markup]:
-    limit = run.limit(run.loss)
-    if limit is None or not y.low < limit < y.high:
-        return []
-    area: dict[str, Value] = {
-        "x": field.left,
-        "y": y(limit),
-        "width": field.right - field.left,
-        "height": field.bottom - y(limit),
-        "class": "beyond",
-    }
-    words = f"budget: {tick(limit)} {term(run.loss).unit}"
-    return [
-        tag("rect", area),
-        plot.line(field.left, y(limit), field.right, y(limit), name="budget"),
-        plot.text(field.left + 6, y(limit) + 14, words, name="label over"),
-    ]
-
-
-def _speedups(run: Run, x: Scale, field: Box, count: int) -> list[Markup]:
-    """The top axis: the same throughput as a multiple of the fastest baseline."""
-    base = run.baselines.get(run.fastest_baseline, {}).get(SPEED)
-    if base is None or base.value <= 0:
-        return []
-    times = Scale(x.low / base.value, x.high / base.value, x.start, x.end, logarithmic=True)
-    marks = [plot.text(times(value), field.top - 8, f"{tick(value)}×", anchor="middle") for value in times.ticks(count)]
-    return [plot.line(x(base.value), field.top, x(base.value), field.bottom, name="base"), *marks]
-
-
-def _front_line(run: Run, x: Scale, y: Scale) -> Markup | None:
-    """What can be had: between two trials of the front, the slower one's loss isn't to be had any more."""
-    points = _steps(run, x, y)
-    return plot.path(points, "front") if points else None
-
-
-def _steps(run: Run, x: Scale, y: Scale) -> list[tuple[float, float]]:
-    points: list[tuple[float, float]] = []
-    for trial in front(run.trials, run.loss):
-        across, down = x(trial.measurements[SPEED].value), y.held(trial.measurements[run.loss].value)
-        points += [(points[-1][0] if points else across, down), (across, down)]
-    return points
-
-
-def _level(spot: Spot, y: Scale) -> float:
-    """Baselines without a loss of their own stand on the line of no loss."""
-    return y.held(spot.loss.value if spot.loss else 0.0)
-
-
-def _whiskers(spot: Spot, x: Scale, y: Scale) -> Markup:
-    level = _level(spot, y)
-    parts = [plot.level(level, x.held(spot.throughput.low), x.held(spot.throughput.high), spot.role)]
-    if spot.loss and y.low <= spot.loss.value <= y.high:
-        parts.append(plot.upright(x(spot.throughput.value), y.held(spot.loss.low), y.held(spot.loss.high), spot.role))
-    return join(parts)
-
-
-def _mark(spot: Spot, run: Run, x: Scale, y: Scale) -> Markup:
-    shape = {"baseline": "diamond", "broken": "cross"}.get(spot.role, "dot")
-    if spot.loss and spot.loss.value > y.high:
-        shape = "down"
-    told = f"{spot.name}: {measure(spot.throughput, SPEED)} [{interval(spot.throughput, SPEED)}]"
-    if spot.loss:
-        told += f", {term(run.loss).title} {measure(spot.loss, run.loss)} [{interval(spot.loss, run.loss)}]"
-    return plot.mark(x(spot.throughput.value), _level(spot, y), shape, name=spot.role, title=told)
-
-
-def _wishes(spots: Sequence[Spot], x: Scale, y: Scale, size: tuple[int, int]) -> list[Wish]:
-    """Names to write, the most telling first."""
-    order, letters = NAMED[size], NAME_LETTERS[size]
-    wishes = []
-    named = [spot for spot in spots if spot.role in order]
-    for spot in sorted(named, key=lambda spot: order.index(spot.role)):
-        name = plain(spot.name)
-        words = name if len(name) <= letters else name[: letters - 1] + "…"
-        if spot.loss and spot.loss.value > y.high:
-            words += f" ({fixed(spot.loss.value, 1)})"
-        wishes.append(Wish(x(spot.throughput.value), _level(spot, y), words, spot.role))
-    return wishes
-
-
-def _obstacles(run: Run, spots: Sequence[Spot], x: Scale, y: Scale, field: Box) -> list[Box]:
-    """Marks, whiskers, and the budget's words and line."""
-    boxes = []
-    for spot in spots:
-        across, down, reach = x(spot.throughput.value), _level(spot, y), 8.0
-        boxes.append(Box(across - reach, down - reach, across + reach, down + reach))
-        boxes.append(Box(x.held(spot.throughput.low), down - 2, x.held(spot.throughput.high), down + 2))
-        if spot.loss:
-            boxes.append(Box(across - 2, y.held(spot.loss.low), across + 2, y.held(spot.loss.high)))
-    for (x1, y1), (x2, y2) in pairwise(_steps(run, x, y)):
-        boxes.append(Box(min(x1, x2) - 2, min(y1, y2) - 2, max(x1, x2) + 2, max(y1, y2) + 2))
-    base = run.baselines.get(run.fastest_baseline, {}).get(SPEED)
-    if base:
-        boxes.append(Box(x(base.value) - 1, field.top, x(base.value) + 1, field.bottom))
-    limit = run.limit(run.loss)
-    if limit is not None and y.low < limit < y.high:
-        boxes.append(Box(field.left, y(limit) - 1, field.right, y(limit) + 1))
-        boxes.append(Box(field.left, y(limit), field.left + 170, y(limit) + LINE_PX + 3))
-    return boxes
+    def _find_obstacles(self) -> list[Box]:
+        """Marks, whiskers, the front, and the budget's words and line."""
+        x, y, field = self.x, self.y, self.field
+        boxes = []
+        for item in self.plotted:
+            across, down, reach = x(item.throughput.value), self._level(item), 8.0
+            boxes.append(Box(across - reach, down - reach, across + reach, down + reach))
+            boxes.append(Box(x.clamp(item.throughput.low), down - 2, x.clamp(item.throughput.high), down + 2))
+            if item.loss:
+                boxes.append(Box(across - 2, y.clamp(item.loss.low), across + 2, y.clamp(item.loss.high)))
+        for (x1, y1), (x2, y2) in pairwise(self.steps):
+            boxes.append(Box(min(x1, x2) - 2, min(y1, y2) - 2, max(x1, x2) + 2, max(y1, y2) + 2))
+        base = self._find_base()
+        if base is not None:
+            boxes.append(Box(x(base) - 1, field.top, x(base) + 1, field.bottom))
+        if self.limit is not None and y.low < self.limit < y.high:
+            level = y(self.limit)
+            boxes.append(Box(field.left, level - 1, field.right, level + 1))
+            boxes.append(Box(field.left, level, field.left + 170, level + LINE_PX + 3))
+        return boxes

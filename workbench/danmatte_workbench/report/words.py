@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from danmatte_workbench.report.run import Figure
+from danmatte_workbench.report.records import Figure
 
-UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+# Control characters, and marks that turn the direction of writing: a graph's author could hide text behind them.
+INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 MINUS = "−"
+THIN_SPACE = "\u202f"
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ TERMS = {
     "throughput": Term("Throughput", "frames/s", "frames a second, with as many at once as the configuration says"),
     "speedup": Term("Speedup", "×", "throughput over the fastest setting of stock TensorFlow, in the same rounds"),
     "latency": Term("Latency", "ms", "milliseconds from a frame to its answer, one at a time"),
-    "iou_drop": Term("IoU lost", "points", "intersection over union lost, in hundredths; negative is a gain"),
+    "iou_drop": Term("IoU lost", "points", "loss of intersection over union, in hundredths; lower is better"),
     "disagreement": Term("Disagreement", "points", "100 · (1 − cosine similarity) with the source's tensors"),
     "mean_iou": Term("Mean IoU", "", "intersection over union with the masks, mean over frames"),
     "boundary_iou": Term("Boundary IoU", "", "the same, only along outlines"),
@@ -34,75 +36,71 @@ TERMS = {
 }
 
 
-def term(metric: str) -> Term:
-    """What a metric is called; an unknown one speaks for itself."""
+def get_term(metric: str) -> Term:
+    """The metric's term; an unknown metric is named by its own key."""
     return TERMS.get(metric) or Term(metric.replace("_", " ").capitalize(), "", metric)
 
 
-def plain(text: str) -> str:
-    """The text, with what can't be seen or would command a terminal or turn its direction made visible."""
-    return UNSEEN.sub("�", text)
+def sanitize(text: str) -> str:
+    """The text with invisible characters shown as �, so that a name can't command a terminal or reorder a line."""
+    return INVISIBLE.sub("�", text)
 
 
-def number(value: float, digits: int = 3) -> str:
-    """Rounded to significant digits, never in scientific notation within reason; a real minus sign."""
+def format_number(value: float, digits: int = 3) -> str:
+    """Rounded to significant digits, in scientific notation only beyond 1e-4 … 1e15; a real minus sign."""
     if value == 0:
         return "0"
     if not 1e-4 <= abs(value) < 1e15:
         text = f"{value:.{digits - 1}e}"
     else:
-        places = max(0, digits - 1 - _magnitude(value))
-        text = f"{value:,.{places}f}".replace(",", "\u202f")
+        magnitude = int(f"{abs(value):e}".partition("e")[2])
+        text = f"{value:,.{max(0, digits - 1 - magnitude)}f}".replace(",", THIN_SPACE)
     return text.replace("-", MINUS)
 
 
-def tick(value: float) -> str:
-    """A round number on an axis, without idle zeros."""
+def format_tick(value: float) -> str:
+    """A round number on an axis, without trailing zeros."""
     text = f"{value:,.6f}".rstrip("0").rstrip(".")
-    return ("0" if text == "-0" else text).replace(",", "\u202f").replace("-", MINUS)
+    return ("0" if text == "-0" else text).replace(",", THIN_SPACE).replace("-", MINUS)
 
 
-def _magnitude(value: float) -> int:
-    return int(f"{abs(value):e}".partition("e")[2])
-
-
-def scaled(figure: Figure, metric: str) -> tuple[float, float, float]:
-    """Value and interval in the metric's own unit: megabytes for bytes, small losses cut at two places."""
-    factor = 1e-6 if metric == "size_bytes" else 1.0
-    return figure.value * factor, figure.low * factor, figure.high * factor
-
-
-def short(value: float, metric: str) -> str:
-    """A value as its metric is usually written: losses to hundredths of a point, IoU to four places."""
-    if metric in ("iou_drop", "disagreement"):
-        return fixed(value, 2)
-    return fixed(value, 3) if metric.endswith("_iou") else number(value)
-
-
-def fixed(value: float, places: int) -> str:
-    """Rounded to places; no minus before a zero."""
+def format_fixed(value: float, places: int) -> str:
+    """Rounded to decimal places; no minus before a zero."""
     text = f"{value:.{places}f}"
     return text.lstrip("-") if float(text) == 0 else text.replace("-", MINUS)
 
 
-def value(figure: Figure, metric: str) -> str:
-    """The figure's value, without unit."""
-    return short(scaled(figure, metric)[0], metric)
+def format_value(value: float, metric: str) -> str:
+    """A bare value as its metric is written: bytes as megabytes, losses to hundredths of a point, IoU to 3 places."""
+    if metric == "size_bytes":
+        return format_number(value * 1e-6)
+    if metric in ("iou_drop", "disagreement"):
+        return format_fixed(value, 2)
+    return format_fixed(value, 3) if metric.endswith("_iou") else format_number(value)
 
 
-def interval(figure: Figure, metric: str) -> str:
-    """The figure's interval, without unit."""
-    _, low, high = scaled(figure, metric)
-    return f"{short(low, metric)} … {short(high, metric)}"
+def format_figure(figure: Figure, metric: str) -> str:
+    """The figure's value, without its unit."""
+    return format_value(figure.value, metric)
 
 
-def measure(figure: Figure, metric: str) -> str:
+def format_interval(figure: Figure, metric: str) -> str:
+    """The figure's 95 % interval, without its unit."""
+    return f"{format_value(figure.low, metric)} … {format_value(figure.high, metric)}"
+
+
+def format_unit(figure: Figure, metric: str) -> str:
+    """What follows the value: ``×``, `` frames/s``."""
+    unit = get_term(metric).unit or ("" if figure.unit in ("IoU", "bytes") else figure.unit)
+    return unit if unit in ("×", "%", "") else f" {unit}"
+
+
+def format_measure(figure: Figure, metric: str) -> str:
     """Value with unit: ``5.03×``, ``102 frames/s``."""
-    unit = term(metric).unit or ("" if figure.unit in ("IoU", "bytes") else figure.unit)
-    return f"{value(figure, metric)}{'' if unit in ('×', '%', '') else ' '}{unit}"
+    return format_figure(figure, metric) + format_unit(figure, metric)
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Hours and minutes, minutes and seconds, or seconds."""
     whole = max(0, round(seconds))
     if whole < 60:
@@ -112,49 +110,46 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def moment(iso: str) -> str:
-    """A time stamp as day and minute; what isn't one stays as it is."""
+def format_time(iso: str) -> str:
+    """A time stamp as day and minute; text that isn't one is returned as it is."""
     try:
         when = datetime.fromisoformat(iso)
     except ValueError:
-        return plain(iso)
+        return sanitize(iso)
     zone = when.strftime(" %Z") if when.tzinfo else ""
     return f"{when.day} {when:%B %Y, %H:%M}{zone}"
 
 
-def amount(count: int, noun: str) -> str:
+def format_count(count: int, noun: str) -> str:
     """``1 frame``, ``2 frames``."""
-    return f"{count:,}".replace(",", "\u202f") + f" {noun}{'' if count == 1 else 's'}"
+    return f"{count:,}".replace(",", THIN_SPACE) + f" {noun}{'' if count == 1 else 's'}"
 
 
-def memory(size_bytes: float) -> str:
-    """Gibibytes."""
-    return f"{number(size_bytes / 2**30)} GiB"
+def format_settings(configuration: Mapping[str, Any]) -> str:
+    """A configuration in a line: ``CPU · throughput · f32 · streams 2``."""
+    words = []
+    for name, setting in configuration.items():
+        if setting in (None, ""):
+            continue
+        if isinstance(setting, str):
+            words.append(setting)
+        elif isinstance(setting, bool):
+            words.append(name if setting else f"no {name}")
+        else:
+            words.append(f"{name.replace('_', ' ')} {format_fact(setting)}")
+    return " · ".join(words)
 
 
-def settings(configuration: Mapping[str, Any]) -> str:
-    """A configuration in a line: ``CPU · throughput · f32 · 2 streams``."""
-    return " · ".join(_setting(name, setting) for name, setting in configuration.items() if setting not in (None, ""))
-
-
-def _setting(name: str, setting: Any) -> str:
-    if isinstance(setting, str):
-        return setting
-    if isinstance(setting, bool):
-        return name if setting else f"no {name}"
-    return f"{name.replace('_', ' ')} {anything(setting)}"
-
-
-def anything(content: Any) -> str:
-    """A fact of whatever kind, in words."""
+def format_fact(content: Any) -> str:
+    """A fact of any JSON type, in words."""
     if content is None:
         return "–"
     if isinstance(content, bool):
         return "yes" if content else "no"
     if isinstance(content, float):
-        return number(content)
+        return format_number(content)
     if isinstance(content, Mapping):
-        return ", ".join(f"{name} {anything(item)}" for name, item in content.items()) or "–"
+        return ", ".join(f"{name} {format_fact(item)}" for name, item in content.items()) or "–"
     if isinstance(content, Sequence) and not isinstance(content, str):
-        return ", ".join(anything(item) for item in content) or "–"
+        return ", ".join(format_fact(item) for item in content) or "–"
     return str(content)

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from danmatte_workbench.report import table
+from danmatte_workbench.report import trial_table
 from danmatte_workbench.source import Source
 from tests.workbench.facts import findings, measured, trial
 
@@ -20,7 +20,7 @@ LONGEST = trial(LONG, measured("throughput", 1234.5, low=1200, high=1300), *FIGU
 
 def shown(source: Source, winner, width: int = 120) -> list[str]:
     console = Console(file=io.StringIO(), width=width)
-    table.show(findings(source, WINNER, REJECTED, OTHER, LONGEST), winner, console)
+    trial_table.show(findings(source, WINNER, REJECTED, OTHER, LONGEST), winner, console)
     return console.file.getvalue().splitlines()
 
 
@@ -75,13 +75,13 @@ def test_a_narrow_terminal_keeps_the_intervals_that_decide(plain: Source) -> Non
 
 def test_tensors_have_their_own_column(plain: Source) -> None:
     console = Console(file=io.StringIO(), width=120)
-    table.show(findings(plain, trial("a", measured("disagreement", 1.5))), None, console)
+    trial_table.show(findings(plain, trial("a", measured("disagreement", 1.5))), None, console)
     assert "differs" in console.file.getvalue()
     assert "IoU" not in console.file.getvalue()
 
 
 def test_a_name_commands_no_terminal(plain: Source) -> None:
     console = Console(file=io.StringIO(), width=120, force_terminal=True, color_system=None)
-    table.show(findings(plain, trial("[red]\x1b[2Ja", broken=("\x1b[2J",))), None, console)
+    trial_table.show(findings(plain, trial("[red]\x1b[2Ja", broken=("\x1b[2J",))), None, console)
     assert "\x1b[2J" not in console.file.getvalue()
     assert "[red]" in console.file.getvalue()

@@ -10,17 +10,17 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from danmatte_workbench.errors import InputError
-from danmatte_workbench.report.run import MaskSet, Run
+from danmatte_workbench.report.records import MaskRecord, RunRecord
 
 FOLDER = "masks"
 MOST_PIXELS = 64_000_000
 LONG_SIDE = 800  # what a page shows needs no more
 DIM = 0.28  # how bright the background stays
-LOST, GAINED = (230, 97, 0), (26, 133, 255)  # told apart by every kind of colour vision
+LOST, GAINED = (230, 97, 0), (26, 133, 255)  # distinct for every kind of colour vision
 
 
 @dataclass(frozen=True)
-class Comparison:
+class MaskComparison:
     """A frame's pictures as data URIs, and how much of it only the source or only the winner calls a person."""
 
     name: str
@@ -35,34 +35,44 @@ class Comparison:
     gained: float
 
 
-def comparisons(folder: Path, run: Run) -> tuple[Comparison, ...]:
+def compare_masks(folder: Path, run: RunRecord) -> tuple[MaskComparison, ...]:
     """All frames of the run. Raises InputError for a picture that is missing, broken or beyond reason."""
-    return tuple(_compare(folder / FOLDER, item) for item in run.masks)
+    return tuple(compare_mask(folder / FOLDER, item) for item in run.masks)
 
 
-def _compare(folder: Path, item: MaskSet) -> Comparison:
-    frame = _shrunk(_open(folder / item.files.frame).convert("RGB"))
+def compare_mask(folder: Path, item: MaskRecord) -> MaskComparison:
+    """One frame: the masks are brought to the size at which the page shows the frame."""
+    frame = _open_picture(folder / item.files.frame).convert("RGB")
+    scale = LONG_SIDE / max(frame.size)
+    if scale < 1:
+        frame = frame.resize((round(frame.width * scale), round(frame.height * scale)), Image.Resampling.LANCZOS)
     size = frame.size
-    source, winner = (_mask(folder / name, size) for name in (item.files.source, item.files.winner))
+    source, winner = (_read_mask(folder / name, size) for name in (item.files.source, item.files.winner))
     pixels = np.asarray(frame)
+    grey = pixels @ np.array([0.299, 0.587, 0.114])
+    dark = np.repeat((grey * DIM)[..., None], 3, axis=2).astype(np.uint8)
     lost, gained = source & ~winner, winner & ~source
+    # What both call a person is pale, what only one does is coloured.
+    difference = np.where((source & winner)[..., None], dark + np.uint8(110), dark)
+    difference[_widen(lost)] = LOST
+    difference[_widen(gained)] = GAINED
     either = (source | winner).sum()
     iou = float((source & winner).sum() / either) if either else 1.0
-    return Comparison(
+    return MaskComparison(
         name=item.frame,
         size=item.size,
         shown=(size[1], size[0]),
-        frame=_uri(pixels),
-        source=_uri(_cut_out(pixels, source)),
-        winner=_uri(_cut_out(pixels, winner)),
-        difference=_uri(_difference(pixels, source & winner, lost, gained)),
+        frame=_encode(pixels),
+        source=_encode(np.where(source[..., None], pixels, dark)),
+        winner=_encode(np.where(winner[..., None], pixels, dark)),
+        difference=_encode(difference),
         iou=iou if item.iou is None else item.iou,
         lost=float(lost.mean()),
         gained=float(gained.mean()),
     )
 
 
-def _open(path: Path) -> Image.Image:
+def _open_picture(path: Path) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -77,47 +87,21 @@ def _open(path: Path) -> Image.Image:
     return picture
 
 
-def _shrunk(picture: Image.Image) -> Image.Image:
-    scale = LONG_SIDE / max(picture.size)
-    if scale >= 1:
-        return picture
-    return picture.resize((round(picture.width * scale), round(picture.height * scale)), Image.Resampling.LANCZOS)
-
-
-def _mask(path: Path, size: tuple[int, int]) -> np.ndarray:
+def _read_mask(path: Path, size: tuple[int, int]) -> np.ndarray:
     """(H, W) booleans, enlarged or reduced to (width, height)."""
-    picture = _open(path).convert("L")
+    picture = _open_picture(path).convert("L")
     if picture.size != size:
         picture = picture.resize(size, Image.Resampling.BILINEAR)
     return np.asarray(picture) >= 128
 
 
-def _cut_out(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The person as it is, all else grey and dark."""
-    return np.where(mask[..., None], pixels, _dim(pixels))
-
-
-def _dim(pixels: np.ndarray) -> np.ndarray:
-    grey = pixels @ np.array([0.299, 0.587, 0.114])
-    return np.repeat((grey * DIM)[..., None], 3, axis=2).astype(np.uint8)
-
-
-def _difference(pixels: np.ndarray, both: np.ndarray, lost: np.ndarray, gained: np.ndarray) -> np.ndarray:
-    """What only one of the two calls a person, coloured; what both do is pale."""
-    grey = _dim(pixels)
-    shown = np.where(both[..., None], grey + np.uint8(110), grey)
-    shown[_widened(lost)] = LOST
-    shown[_widened(gained)] = GAINED
-    return shown
-
-
-def _widened(mask: np.ndarray) -> np.ndarray:
+def _widen(mask: np.ndarray) -> np.ndarray:
     """A pixel more on every side, or thin differences vanish where the page shows the picture smaller."""
     return np.asarray(Image.fromarray(mask.astype(np.uint8)).filter(ImageFilter.MaxFilter(3))) > 0
 
 
-def _uri(pixels: np.ndarray) -> str:
-    """The picture written anew, so that a page carries pictures and nothing else."""
+def _encode(pixels: np.ndarray) -> str:
+    """The picture as a data URI, encoded anew so that a page carries pictures and nothing else."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=84, optimize=True, progressive=True, subsampling=0)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from danmatte_workbench.errors import InputError, MachineError
-from danmatte_workbench.report import html
+from danmatte_workbench.report import run_page
 from tests.workbench.report import reading, rundir
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)>\x1b[2J\u202e&lt;'
@@ -19,7 +19,7 @@ PARTS = ("trade", "made", "masks", "trials", "layers", "curves", "isa", "method"
 
 def written(folder: Path, change: rundir.Change = lambda _: None, *, pictures: bool = True) -> reading.Page:
     """The report of a run that was changed."""
-    return reading.read(html.write(rundir.write(folder, change, pictures=pictures)))
+    return reading.read(run_page.write_report(rundir.write(folder, change, pictures=pictures)))
 
 
 @pytest.fixture(scope="module")
@@ -223,8 +223,8 @@ def test_tensors_are_told_as_tensors(tmp_path: Path) -> None:
 
 def test_a_page_is_the_same_when_made_again(tmp_path: Path) -> None:
     folder = rundir.write(tmp_path)
-    first = html.write(folder).read_bytes()
-    assert html.write(folder).read_bytes() == first
+    first = run_page.write_report(folder).read_bytes()
+    assert run_page.write_report(folder).read_bytes() == first
     assert sorted(path.name for path in folder.iterdir()) == ["masks", "report.html", "run.json"]
 
 
@@ -232,7 +232,7 @@ def test_a_missing_picture_is_named(tmp_path: Path) -> None:
     folder = rundir.write(tmp_path)
     (folder / "masks/02-winner.png").unlink()
     with pytest.raises(InputError, match=r"02-winner\.png: no such file, though run\.json names it"):
-        html.write(folder)
+        run_page.write_report(folder)
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_a_broken_picture_is_named(tmp_path: Path, content: bytes) -> None:
     folder = rundir.write(tmp_path)
     (folder / "masks/01-frame.jpg").write_bytes(content)
     with pytest.raises(InputError, match=r"01-frame\.jpg: isn't a picture"):
-        html.write(folder)
+        run_page.write_report(folder)
 
 
 def test_masks_of_another_size_are_brought_to_the_frames(tmp_path: Path) -> None:
@@ -251,19 +251,19 @@ def test_masks_of_another_size_are_brought_to_the_frames(tmp_path: Path) -> None
     folder = rundir.write(tmp_path)
     mask = Image.open(folder / "masks/01-source.png")
     mask.resize((129, 129)).save(folder / "masks/01-source.png")
-    assert "only the source 1." in reading.read(html.write(folder)).section("masks")
+    assert "only the source 1." in reading.read(run_page.write_report(folder)).section("masks")
 
 
 def test_no_folder_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected a run's folder"):
-        html.write(tmp_path / "none")
+        run_page.write_report(tmp_path / "none")
 
 
 def test_a_page_that_cannot_be_written_is_the_machines_fault(tmp_path: Path) -> None:
     folder = rundir.write(tmp_path)
     (folder / "report.html").mkdir()
     with pytest.raises(MachineError, match=r"report\.html: can't be written"):
-        html.write(folder)
+        run_page.write_report(folder)
 
 
 def test_threads_left_to_the_device_are_no_place_on_an_axis(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from danmatte_workbench.errors import InputError
-from danmatte_workbench.report import run
+from danmatte_workbench.report import records
 from tests.workbench.report import rundir
 
 
@@ -15,7 +15,7 @@ def refused(folder: Path, change: rundir.Change) -> str:
     """What reading says of a run that was changed."""
     rundir.write(folder, change, pictures=False)
     with pytest.raises(InputError) as refusal:
-        run.read(folder)
+        records.read_run(folder)
     message = str(refusal.value)
     assert message.startswith(f"{folder / 'run.json'}: ")
     return message
@@ -34,7 +34,7 @@ def put(*path: Any, value: Any) -> rundir.Change:
 
 
 def test_a_whole_run_is_read(tmp_path: Path) -> None:
-    found = run.read(rundir.write(tmp_path))
+    found = records.read_run(rundir.write(tmp_path))
     assert found.winner == "int8-pruned30 throughput f32"
     assert found.chosen is found.trial(found.winner)
     assert found.baselines[found.fastest_baseline]["speedup"].value == 1
@@ -44,7 +44,7 @@ def test_a_whole_run_is_read(tmp_path: Path) -> None:
 
 def test_the_file_itself_may_be_named(tmp_path: Path) -> None:
     folder = rundir.write(tmp_path)
-    assert run.read(folder / "run.json") == run.read(folder)
+    assert records.read_run(folder / "run.json") == records.read_run(folder)
 
 
 @pytest.mark.parametrize(
@@ -88,21 +88,21 @@ def test_what_is_no_json_is_said_to_be_none(tmp_path: Path, text: str) -> None:
     path = tmp_path / "run.json"
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(InputError, match="isn't"):
-        run.read(tmp_path)
+        records.read_run(tmp_path)
 
 
 @pytest.mark.parametrize("content", [[], {}, 3, {"schema": 1}])
 def test_foreign_json_is_no_run(tmp_path: Path, content: Any) -> None:
     (tmp_path / "run.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match=r"run\.json: isn't a run: "):
-        run.read(tmp_path)
+        records.read_run(tmp_path)
 
 
 def test_a_folder_of_runs_lists_them(tmp_path: Path) -> None:
     for number in (1, 2):
         rundir.write(tmp_path / str(number), pictures=False)
     with pytest.raises(InputError, match=r"No such file or directory.*; the runs there are 1, 2"):
-        run.read(tmp_path)
+        records.read_run(tmp_path)
 
 
 def test_tensors_are_judged_by_disagreement(tmp_path: Path) -> None:
@@ -112,5 +112,5 @@ def test_tensors_are_judged_by_disagreement(tmp_path: Path) -> None:
             if "iou_drop" in trial["measurements"]:
                 trial["measurements"]["disagreement"] = trial["measurements"].pop("iou_drop")
 
-    found = run.read(rundir.write(tmp_path, change, pictures=False))
+    found = records.read_run(rundir.write(tmp_path, change, pictures=False))
     assert (found.loss, found.limit("disagreement"), found.limit("latency")) == ("disagreement", 2.0, 40)

@@ -43,7 +43,7 @@ class Figure(_Strict, frozen=True):
 Figures = dict[str, Figure]
 
 
-class Source(_Strict, frozen=True):
+class SourceRecord(_Strict, frozen=True):
     """The graph that everything was made from; ``size`` is its input's (height, width)."""
 
     name: Name
@@ -53,7 +53,7 @@ class Source(_Strict, frozen=True):
     size: tuple[Side, Side] | None = None
 
 
-class Data(_Strict, frozen=True):
+class DataRecord(_Strict, frozen=True):
     """What it was measured on."""
 
     origin: str | None
@@ -62,7 +62,7 @@ class Data(_Strict, frozen=True):
     calibration_frames: Count
 
 
-class Trial(_Strict, frozen=True):
+class TrialRecord(_Strict, frozen=True):
     """A candidate in one configuration, and why it was accepted or not; a ``finalist`` was raced to the end."""
 
     name: Name
@@ -77,7 +77,7 @@ class Trial(_Strict, frozen=True):
     finalist: bool = True
 
 
-class Layer(_Strict, frozen=True):
+class LayerRecord(_Strict, frozen=True):
     """One executed layer and its share of an inference."""
 
     name: str
@@ -87,14 +87,14 @@ class Layer(_Strict, frozen=True):
     ms: Milliseconds
 
 
-class Layers(_Strict, frozen=True):
+class LayerRecords(_Strict, frozen=True):
     """The same network before and after."""
 
-    before: tuple[Layer, ...] = ()
-    after: tuple[Layer, ...] = ()
+    before: tuple[LayerRecord, ...] = ()
+    after: tuple[LayerRecord, ...] = ()
 
 
-class Point(_Strict, frozen=True):
+class SweepRecord(_Strict, frozen=True):
     """One point of the sweep; ``agreed`` if its measuring windows did."""
 
     who: Name
@@ -110,7 +110,7 @@ class Point(_Strict, frozen=True):
     note: str = ""
 
 
-class IsaPoint(_Strict, frozen=True):
+class IsaRecord(_Strict, frozen=True):
     """A candidate limited to an instruction set; ``effective`` names the kernels that its heavy layers ran in.
 
     Its losses are against the same graph as this CPU runs it without a limit.
@@ -132,7 +132,7 @@ class MaskFiles(_Strict, frozen=True):
     winner: FileName
 
 
-class MaskSet(_Strict, frozen=True):
+class MaskRecord(_Strict, frozen=True):
     """A frame, (height, width), its two masks, and how well they agree (0 to 1)."""
 
     frame: str
@@ -141,30 +141,30 @@ class MaskSet(_Strict, frozen=True):
     iou: float | None = None
 
 
-class Run(_Strict, frozen=True):
+class RunRecord(_Strict, frozen=True):
     """Everything that a run found."""
 
     schema: Literal[1]
     command: tuple[str, ...]
     started: str
     seconds: float
-    source: Source
+    source: SourceRecord
     host: dict[str, Any]
     versions: dict[str, str]
     budget: dict[str, float | None]
     objective: str
     effort: str
-    data: Data
+    data: DataRecord
     fastest_baseline: str
     baselines: dict[str, Figures]
-    trials: tuple[Trial, ...]
+    trials: tuple[TrialRecord, ...]
     winner: str | None
     nearest: str | None
     published: str | None
-    layers: Layers = Layers()
-    sweep: tuple[Point, ...] = ()
-    isa: tuple[IsaPoint, ...] = ()
-    masks: tuple[MaskSet, ...] = ()
+    layers: LayerRecords = LayerRecords()
+    sweep: tuple[SweepRecord, ...] = ()
+    isa: tuple[IsaRecord, ...] = ()
+    masks: tuple[MaskRecord, ...] = ()
 
     def __post_init__(self) -> None:
         names = {trial.name for trial in self.trials}
@@ -174,12 +174,12 @@ class Run(_Strict, frozen=True):
         if self.baselines and self.fastest_baseline not in self.baselines:
             raise ValueError(f"Expected `fastest_baseline` to name a baseline, got {self.fastest_baseline!r}")
 
-    def trial(self, name: str | None) -> Trial | None:
+    def trial(self, name: str | None) -> TrialRecord | None:
         """The trial of that name."""
         return next((trial for trial in self.trials if trial.name == name), None)
 
     @property
-    def chosen(self) -> Trial | None:
+    def chosen(self) -> TrialRecord | None:
         """The winner, or what came nearest where nothing met the budget."""
         return self.trial(self.winner) or self.trial(self.nearest)
 
@@ -200,7 +200,7 @@ class Run(_Strict, frozen=True):
         return None
 
 
-def read(place: Path) -> Run:
+def read_run(place: Path) -> RunRecord:
     """The run in the folder, or in the file. Raises InputError that names the file and the place in it."""
     path = place / FILE if place.is_dir() else place
     try:
@@ -208,30 +208,33 @@ def read(place: Path) -> Run:
             raise InputError(f"{path}: expected at most {LIMIT_BYTES} bytes, found {path.stat().st_size}")
         text = path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path}: can't be read ({error.strerror}){_elsewhere(place)}") from error
+        below = sorted(found.parent.relative_to(place).as_posix() for found in place.glob(f"*/{FILE}"))
+        hint = f"; the runs there are {', '.join(below[:8])}" if below else ""
+        raise InputError(f"{path}: can't be read ({error.strerror}){hint}") from error
     try:
-        return msgspec.json.decode(text, type=Run)
+        return msgspec.json.decode(text, type=RunRecord)
     except msgspec.ValidationError as error:
-        raise InputError(f"{path}: isn't a run: {error}{_nearest(str(error))}") from error
+        raise InputError(f"{path}: isn't a run: {error}{_suggest_field(str(error))}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: isn't JSON: {error}") from error
 
 
-def _elsewhere(place: Path) -> str:
-    """Runs below a folder that is none itself."""
-    if not place.is_dir():
-        return ""
-    found = sorted(path.parent.relative_to(place).as_posix() for path in place.glob(f"*/{FILE}"))
-    return f"; the runs there are {', '.join(found[:8])}" if found else ""
-
-
-def _nearest(message: str) -> str:
+def _suggest_field(message: str) -> str:
+    """The nearest field that exists, where the message complains of an unknown one."""
     match = re.search(r"unknown field `([^`]*)`", message)
     if not match:
         return ""
-    return did_you_mean(match[1], sorted(_fields()), listed=False)
-
-
-def _fields() -> set[str]:
-    kinds = (Run, Source, Data, Trial, Figure, Layer, Layers, Point, IsaPoint, MaskFiles, MaskSet)
-    return {name for kind in kinds for name in kind.__struct_fields__}
+    kinds = (
+        RunRecord,
+        SourceRecord,
+        DataRecord,
+        TrialRecord,
+        Figure,
+        LayerRecord,
+        LayerRecords,
+        SweepRecord,
+        IsaRecord,
+        MaskFiles,
+        MaskRecord,
+    )
+    return did_you_mean(match[1], sorted({name for kind in kinds for name in kind.__struct_fields__}), listed=False)

@@ -10,7 +10,7 @@ from rich.text import Text
 from danmatte.contract.measurement import Measurement
 from danmatte_workbench.budget import IOU_DROP, LATENCY
 from danmatte_workbench.experiment.findings import SPEEDUP, THROUGHPUT, Findings, Trial
-from danmatte_workbench.report.words import plain
+from danmatte_workbench.report.words import sanitize
 
 DISAGREEMENT, SIZE = "disagreement", "size_bytes"
 WIDE = 100  # columns of a terminal that has room for every interval
@@ -36,24 +36,24 @@ def show(findings: Findings, winner: Trial | None, console: Console) -> None:
         heading = HEADINGS[metric] if wide else HEADINGS[metric].removesuffix(" a frame")
         table.add_column(heading, justify="right", no_wrap=True)
     for name, measurements in findings.baselines.items():
-        table.add_row("", Text(plain(name)), *_cells(measurements, metrics, wide=wide))
+        table.add_row("", Text(sanitize(name)), *_cells(measurements, metrics, wide=wide))
     table.add_section()
     for trial in findings.trials:
         mark = "→" if trial is winner else "" if trial.verdict.accepted else "✗"
-        table.add_row(mark, Text(plain(trial.name)), *_cells(trial.measurements, metrics, wide=wide))
+        table.add_row(mark, Text(sanitize(trial.name)), *_cells(trial.measurements, metrics, wide=wide))
     console.print(Text(_heading(findings, metrics)))
     console.print(table)
     for trial in findings.trials:
         if not trial.verdict.accepted:
-            console.print(Text(plain(f"✗ {trial.name}: {'; '.join(trial.verdict.broken)}")), soft_wrap=True)
+            console.print(Text(sanitize(f"✗ {trial.name}: {'; '.join(trial.verdict.broken)}")), soft_wrap=True)
     arrow = "→ the winner" if winner else "no winner"
-    console.print(Text(f"{arrow}; speedup over {plain(findings.fastest)}; medians ± 95 %"))
+    console.print(Text(f"{arrow}; speedup over {sanitize(findings.fastest)}; medians ± 95 %"))
 
 
 def _heading(findings: Findings, metrics: Sequence[str]) -> str:
     kind = "against the masks" if findings.labelled else "against the source's own masks"
     told = f"IoU lost in points, {kind}" if IOU_DROP in metrics else "what differs from the source's tensors in points"
-    return f"{plain(findings.source.name)} on {findings.frames} frames; {told}"
+    return f"{sanitize(findings.source.name)} on {findings.frames} frames; {told}"
 
 
 def _metrics(findings: Findings) -> list[str]:
