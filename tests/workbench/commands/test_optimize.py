@@ -11,7 +11,7 @@ import pytest
 
 from danmatte_workbench import cli
 from danmatte_workbench.errors import BudgetError
-from danmatte_workbench.report import run as runs
+from danmatte_workbench.report.records import read_run
 from tests.workbench import tiny
 from tests.workbench.resuming import conduct
 
@@ -104,7 +104,7 @@ def test_a_recipe_that_fails_is_a_rejected_trial(first: Run) -> None:
 
 def test_the_run_folder_holds_the_facts_the_report_and_masks(first: Run) -> None:
     folder = first.root / "runs/frozen_inference_graph/1"
-    read = runs.read(folder)
+    read = read_run(folder)
     assert json.loads((folder / "run.json").read_text("utf-8")) == first.told
     assert (folder / "report.html").stat().st_size > 10_000
     assert len(read.masks) == 8
@@ -128,7 +128,7 @@ def test_a_budget_that_nothing_meets_names_the_nearest_and_publishes_nothing(fir
     assert lines[0].startswith("nothing met the budget; the nearest is: ")
     assert len(lines) == 5
     assert all("latency may reach" in line or "no-such-recipe" in line for line in lines[1:])
-    read = runs.read(first.root / "runs/frozen_inference_graph/2")
+    read = read_run(first.root / "runs/frozen_inference_graph/2")
     assert read.winner is None
     assert lines[0].endswith(f"nearest is: {read.nearest}")
     assert [path.name for path in (first.root / "models/frozen_inference_graph").iterdir()] == ["1"]
