@@ -166,6 +166,55 @@ def render_recipes() -> str:
     return table(("recipe", "what it does", "steps"), rows)
 
 
+def render_steps() -> str:
+    """Every step that a recipe may have, with its fields and their defaults."""
+    import dataclasses
+
+    from danmatte_workbench.steps import Step
+
+    rows = []
+    for step in sorted(Step.__subclasses__(), key=lambda step: step.kind):
+        fields = (
+            f"`{field.name}{'' if field.default is dataclasses.MISSING else f' = {field.default!r}'}`"
+            for field in dataclasses.fields(step)
+        )
+        about = " ".join((step.__doc__ or "").split("\n\n")[0].replace("``", "`").split())
+        rows.append((f"`{step.kind}`", escape(about), ", ".join(fields)))
+    return table(("step", "what it does", "fields"), rows)
+
+
+def render_service_classes() -> str:
+    """Every public class of the service."""
+    return list_classes(SERVICE)
+
+
+def render_workbench_classes() -> str:
+    """Every public class of the workbench."""
+    return list_classes(WORKBENCH)
+
+
+def list_classes(home: Path) -> str:
+    """Every public class of a package by name, with its module and what its docstring says first."""
+    rows: list[tuple[str, str, str]] = []
+    for path in home.rglob("*.py"):
+        module = ".".join(path.relative_to(home).with_suffix("").parts).removesuffix(".__init__")
+        rows += [(f"`{node.name}`", f"`{module}`", summarize_docstring(node)) for node in find_classes(path)]
+    rows.sort(key=lambda row: (row[0].casefold(), row[1]))
+    return table(("class", "module", "what it is"), rows)
+
+
+def find_classes(path: Path) -> Iterator[ast.ClassDef]:
+    """A module's public classes."""
+    body = ast.parse(path.read_text("utf-8")).body
+    return (node for node in body if isinstance(node, ast.ClassDef) and not node.name.startswith("_"))
+
+
+def summarize_docstring(node: ast.ClassDef | ast.Module) -> str:
+    """The first paragraph of a docstring, in one line."""
+    docstring = ast.get_docstring(node) or ""
+    return escape(" ".join(docstring.split("\n\n")[0].replace("``", "`").split()))
+
+
 def render_floors() -> str:
     """Both packages' rooms, top floor first, each with what it is for."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
@@ -194,8 +243,7 @@ def summarize_room(package: str, room: str) -> str:
     """The first sentence of a room's docstring."""
     home = (SERVICE if package == "danmatte" else WORKBENCH) / room
     source = home / "__init__.py" if home.is_dir() else home.with_suffix(".py")
-    docstring = ast.get_docstring(ast.parse(source.read_text("utf-8"))) or ""
-    return escape(" ".join(docstring.split("\n\n")[0].split()))
+    return summarize_docstring(ast.parse(source.read_text("utf-8")))
 
 
 def render_javascript() -> str:
@@ -268,6 +316,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "javascript": render_javascript,
     "metrics": render_metrics,
     "recipes": render_recipes,
+    "service-classes": render_service_classes,
     "settings": render_settings,
+    "steps": render_steps,
+    "workbench-classes": render_workbench_classes,
     "workbench-command": render_workbench_command,
 }
