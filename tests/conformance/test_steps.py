@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from danmatte_workbench import dataset, source
-from danmatte_workbench.artifact import Artifact, digest, graph_files
+from danmatte_workbench.artifact import Artifact, digest, list_graph_files
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.runtimes import openvino
 from danmatte_workbench.steps import Step, StepContext
@@ -103,9 +103,9 @@ def kind(request: pytest.FixtureRequest) -> str:
 def done(kind: str, context: StepContext, tmp_path_factory: pytest.TempPathFactory) -> Done:
     folder = tmp_path_factory.mktemp(kind)
     given = prepared(kind, context, folder)
-    before = digest(*graph_files(given))
+    before = digest(*list_graph_files(given))
     first, second = (apply(kind, context, given, folder / name / "graph.xml") for name in ("a", "b"))
-    return Done(first, second, before, digest(*graph_files(given)))
+    return Done(first, second, before, digest(*list_graph_files(given)))
 
 
 def test_the_source_stays_as_it_was(done: Done) -> None:
@@ -114,7 +114,7 @@ def test_the_source_stays_as_it_was(done: Done) -> None:
 
 def test_the_same_input_gives_the_same_digest(done: Done) -> None:
     assert done.first.digest == done.second.digest
-    assert done.first.digest == digest(*graph_files(done.first.path))
+    assert done.first.digest == digest(*list_graph_files(done.first.path))
 
 
 def test_the_target_can_be_read_and_runs(done: Done) -> None:

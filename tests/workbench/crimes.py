@@ -13,7 +13,7 @@ from danmatte.contract.configuration import Configuration
 from danmatte.contract.framing import Framing
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import BudgetError, InputError
-from danmatte_workbench.processes.child import isolated
+from danmatte_workbench.processes.child import run_isolated
 
 SMALL, USUAL = Framing((4, 4)), configure()
 
@@ -130,4 +130,4 @@ def note_pid_and_hang(place: Path) -> None:
 
 def keep_a_child(place: Path) -> None:
     """A parent that waits for a child that hangs."""
-    isolated(note_pid_and_hang, place, timeout_s=600)
+    run_isolated(note_pid_and_hang, place, timeout_s=600)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from danmatte_workbench.artifact import digest, format_of, graph_files, graph_path
+from danmatte_workbench.artifact import detect_format, digest, list_graph_files, resolve_graph_path
 from danmatte_workbench.errors import InputError
 from tests.workbench import tiny
 
@@ -19,8 +19,8 @@ def test_the_digest_runs_over_all_files_in_order(tmp_path: Path) -> None:
 
 
 def test_an_ir_has_its_weights_beside_it() -> None:
-    assert graph_files(Path("m/graph.xml")) == (Path("m/graph.xml"), Path("m/graph.bin"))
-    assert graph_files(Path("m/graph.pb")) == (Path("m/graph.pb"),)
+    assert list_graph_files(Path("m/graph.xml")) == (Path("m/graph.xml"), Path("m/graph.bin"))
+    assert list_graph_files(Path("m/graph.pb")) == (Path("m/graph.pb"),)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ GOOD = {
 )
 def test_a_format_is_told_by_name_and_beginning(tmp_path: Path, name: str, found: str) -> None:
     (tmp_path / name).write_bytes(GOOD[name])
-    assert format_of(tmp_path / name) == found
+    assert detect_format(tmp_path / name) == found
 
 
 @pytest.mark.parametrize("name", GOOD)
@@ -51,36 +51,36 @@ def test_a_format_is_told_by_name_and_beginning(tmp_path: Path, name: str, found
 def test_a_text_or_a_picture_is_no_graph_whatever_it_is_called(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=rf"{name}: isn't "):
-        format_of(tmp_path / name)
+        detect_format(tmp_path / name)
 
 
 def test_a_graph_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no\.pb: no such file"):
-        format_of(tmp_path / "no.pb")
+        detect_format(tmp_path / "no.pb")
 
 
 def test_an_unknown_suffix_lists_what_is_known(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("buy milk")
     with pytest.raises(InputError, match=r"notes\.txt: isn't a frozen TensorFlow graph \(\.pb\), a SavedModel"):
-        format_of(tmp_path / "notes.txt")
+        detect_format(tmp_path / "notes.txt")
 
 
 def test_a_folder_without_a_saved_model_is_none(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"isn't a SavedModel: the folder has no saved_model\.pb"):
-        format_of(tmp_path)
+        detect_format(tmp_path)
 
 
 def test_a_saved_model_is_meant_by_its_file_too(tmp_path: Path) -> None:
     (tmp_path / "saved_model.pb").write_bytes(b"\x08\x01")
-    assert graph_path(tmp_path / "saved_model.pb") == tmp_path
-    assert format_of(graph_path(tmp_path / "saved_model.pb")) == "savedmodel"
+    assert resolve_graph_path(tmp_path / "saved_model.pb") == tmp_path
+    assert detect_format(resolve_graph_path(tmp_path / "saved_model.pb")) == "savedmodel"
 
 
 def test_a_graphs_files_are_all_that_it_is_made_of(tmp_path: Path) -> None:
     for name in ("m.xml", "m.bin", "n.onnx", "n.onnx.data", "s/saved_model.pb", "s/variables/v.index"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
-    assert graph_files(tmp_path / "m.xml") == (tmp_path / "m.xml", tmp_path / "m.bin")
-    assert graph_files(tmp_path / "n.onnx") == (tmp_path / "n.onnx", tmp_path / "n.onnx.data")
-    assert [file.name for file in graph_files(tmp_path / "s")] == ["saved_model.pb", "v.index"]
-    assert graph_files(tiny_file := tmp_path / tiny.GRAPH) == (tiny_file,)
+    assert list_graph_files(tmp_path / "m.xml") == (tmp_path / "m.xml", tmp_path / "m.bin")
+    assert list_graph_files(tmp_path / "n.onnx") == (tmp_path / "n.onnx", tmp_path / "n.onnx.data")
+    assert [file.name for file in list_graph_files(tmp_path / "s")] == ["saved_model.pb", "v.index"]
+    assert list_graph_files(tiny_file := tmp_path / tiny.GRAPH) == (tiny_file,)

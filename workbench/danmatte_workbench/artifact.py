@@ -81,12 +81,12 @@ _SIGNATURES: dict[str, tuple[int, bytes]] = {
 }
 
 
-def graph_path(path: Path) -> Path:
+def resolve_graph_path(path: Path) -> Path:
     """The graph that a user means by ``path``: the folder, where it is the ``saved_model.pb`` in one."""
     return path.parent if path.name == SAVED and path.is_file() else path
 
 
-def format_of(path: Path) -> Format:
+def detect_format(path: Path) -> Format:
     """The format of the graph at ``path``. Raises InputError where there is none, or none of a known format."""
     if path.is_dir():
         if (path / SAVED).is_file():
@@ -121,7 +121,7 @@ def _check(path: Path, kind: str, name: str) -> None:
         raise InputError(f"{path}: isn't {name}: it begins with {start[:8]!r}")
 
 
-def graph_files(path: Path) -> tuple[Path, ...]:
+def list_graph_files(path: Path) -> tuple[Path, ...]:
     """All files that make up the graph: a folder's, an IR's weights, an ONNX graph's external data."""
     if path.is_dir():
         return tuple(sorted(file for file in path.rglob("*") if file.is_file()))

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from danmatte.contract.framing import Framing
 from danmatte.contract.near_words import did_you_mean
 from danmatte_workbench import artifact
-from danmatte_workbench.artifact import Format, format_of, graph_files, graph_path
+from danmatte_workbench.artifact import Format, detect_format, list_graph_files, resolve_graph_path
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.normalisation import Normalisation
 from danmatte_workbench.recipe import expect, read_toml
@@ -93,11 +93,11 @@ def read(path: Path) -> Source:
             raise InputError(f"{path}: expected a table [{section}]")
         expect(table[section], _KEYS[f"[{section}]"], path, f"[{section}]")
     entry, answer, resize = table["input"], table["output"], table["resize"]
-    graph = graph_path(path.parent / _text(table, "graph", path))
+    graph = resolve_graph_path(path.parent / _text(table, "graph", path))
     return Source(
         name=_name(table, path),
         path=graph,
-        digest=artifact.digest(*graph_files(graph)),
+        digest=artifact.digest(*list_graph_files(graph)),
         licence=_text(table, "licence", path),
         picture=_text(entry, "tensor", path),
         port=_text(entry, "port", path),
@@ -110,7 +110,7 @@ def read(path: Path) -> Source:
         person=_whole(answer, "person", path, range(65536)),
         rule=_choice(resize, "rule", ("stretch", "letterbox"), path),
         fill=_fill(resize, path),
-        format=format_of(graph),
+        format=detect_format(graph),
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 from danmatte.contract.framing import Framing
 from danmatte_workbench.benchmark.interleaved import Ring, Rounds, hold
 from danmatte_workbench.errors import InputError, MachineError
-from danmatte_workbench.processes.limits import Limits
+from danmatte_workbench.processes.limits import ProcessLimits
 from tests.workbench.crimes import Sleeper, turns
 
 PICTURES = [np.zeros((1, 4, 4, 3), np.uint8)] * 2
@@ -43,11 +43,11 @@ def test_a_contender_that_cannot_go_on_ends_the_contest_by_name(ill: str, error:
 @pytest.mark.parametrize(
     ("ill", "limits", "says"),
     [
-        ("hangs", Limits(2.0), "B: not done within 2 s"),
-        ("hoards", Limits(60.0, 0.6), r"B: it takes [\d.]+ GiB of memory, the limit is 0.6"),
+        ("hangs", ProcessLimits(2.0), "B: not done within 2 s"),
+        ("hoards", ProcessLimits(60.0, 0.6), r"B: it takes [\d.]+ GiB of memory, the limit is 0.6"),
     ],
 )
-def test_a_contender_that_takes_too_much_is_out(ill: str, limits: Limits, says: str) -> None:
+def test_a_contender_that_takes_too_much_is_out(ill: str, limits: ProcessLimits, says: str) -> None:
     with (
         pytest.raises(MachineError, match=says),
         Ring([Sleeper("B", ill=ill)], PICTURES, round_s=0.01, limits=limits) as ring,

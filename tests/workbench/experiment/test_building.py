@@ -11,7 +11,7 @@ from danmatte_workbench.dataset import Dataset
 from danmatte_workbench.errors import InputError, MachineError
 from danmatte_workbench.experiment.building import Cooking, prepare
 from danmatte_workbench.experiment.result_cache import Results
-from danmatte_workbench.processes.limits import Limits
+from danmatte_workbench.processes.limits import ProcessLimits
 from danmatte_workbench.recipe import RECIPES, Draft, read
 from danmatte_workbench.source import Source
 from tests.workbench import tiny
@@ -26,7 +26,7 @@ def frames(tmp_path: Path) -> Path:
 
 
 def cooking(source: Source, data: Dataset, folder: Path) -> Cooking:
-    return Cooking(source, data, folder, Results(folder / "results"), Limits(120.0))
+    return Cooking(source, data, folder, Results(folder / "results"), ProcessLimits(120.0))
 
 
 def cooked(folder: Path) -> dict[str, int]:
@@ -90,7 +90,7 @@ def test_a_refusal_is_kept_and_a_crash_is_not(plain: Source, frames: Path, tmp_p
         here.cook(order)
     with pytest.raises(InputError, match="has no node nowhere"):
         here.kept(order)
-    hasty = Cooking(plain, here.calibration, here.folder, here.results, Limits(0.01))
+    hasty = Cooking(plain, here.calibration, here.folder, here.results, ProcessLimits(0.01))
     with pytest.raises(MachineError, match="not done within 0 s"):
         hasty.cook(here.order(FLOAT))
     assert here.kept(here.order(FLOAT)) is None

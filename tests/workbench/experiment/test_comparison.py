@@ -16,7 +16,7 @@ from danmatte_workbench.errors import MachineError
 from danmatte_workbench.experiment.comparison import COMPARISONS, Comparing, Entrant
 from danmatte_workbench.experiment.result_cache import Results
 from danmatte_workbench.metrics.contender import cooked as contender
-from danmatte_workbench.processes.limits import Limits
+from danmatte_workbench.processes.limits import ProcessLimits
 from danmatte_workbench.source import Source
 from tests.workbench import tiny
 from tests.workbench.conftest import Build
@@ -29,7 +29,7 @@ def made(built: Build) -> Artifact:
 
 
 def comparing(source: Source, data: Dataset, folder: Path) -> Comparing:
-    return Comparing(source, data, Results(folder), HOST, Limits(240.0))
+    return Comparing(source, data, Results(folder), HOST, ProcessLimits(240.0))
 
 
 def entrant(source: Source, made: Artifact, **changes: object) -> Entrant:
@@ -90,7 +90,7 @@ def test_the_frames_that_lost_most_are_known(plain: Source, made: Artifact, labe
 def test_a_comparison_that_takes_too_long_is_not_kept(
     plain: Source, made: Artifact, labelled: Dataset, tmp_path: Path
 ) -> None:
-    hasty = Comparing(plain, labelled, Results(tmp_path), HOST, Limits(0.01))
+    hasty = Comparing(plain, labelled, Results(tmp_path), HOST, ProcessLimits(0.01))
     with pytest.raises(MachineError, match="compare: not done within"):
         hasty.ask(entrant(plain, made))
     assert not hasty.kept(entrant(plain, made))

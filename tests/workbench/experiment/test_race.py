@@ -10,7 +10,7 @@ from danmatte_workbench.errors import MachineError
 from danmatte_workbench.experiment.comparison import Entrant
 from danmatte_workbench.experiment.race import GROUP, Heats, Race, Standings, Track, groups
 from danmatte_workbench.experiment.result_cache import Results
-from danmatte_workbench.processes.limits import Limits
+from danmatte_workbench.processes.limits import ProcessLimits
 from tests.workbench.crimes import Sleeper
 from tests.workbench.facts import HOST
 
@@ -32,7 +32,7 @@ class Stopwatch:
 
 
 def race(folder: Path, watch: Stopwatch, *sleepers: Sleeper) -> Race:
-    track = Track(FRAMES, 0.005, Results(folder), HOST, Limits(60.0), watch.ended, watch.step)
+    track = Track(FRAMES, 0.005, Results(folder), HOST, ProcessLimits(60.0), watch.ended, watch.step)
     return track.open([Entrant(sleeper, sleeper.name * 8) for sleeper in sleepers])
 
 

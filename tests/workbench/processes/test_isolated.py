@@ -8,24 +8,24 @@ from collections.abc import Callable
 import pytest
 
 from danmatte_workbench.errors import BudgetError, InputError, MachineError, WorkbenchError
-from danmatte_workbench.processes.child import isolated
+from danmatte_workbench.processes.child import run_isolated
 from tests.workbench import crimes
 
 PATIENCE_S = 60.0
 
 
 def test_the_answer_comes_back() -> None:
-    assert isolated(crimes.doubled, 21, timeout_s=PATIENCE_S) == 42
+    assert run_isolated(crimes.doubled, 21, timeout_s=PATIENCE_S) == 42
 
 
 def test_it_runs_in_another_process() -> None:
-    assert isolated(crimes.pid, timeout_s=PATIENCE_S) != os.getpid()
+    assert run_isolated(crimes.pid, timeout_s=PATIENCE_S) != os.getpid()
 
 
 @pytest.mark.parametrize(("function", "kind"), [(crimes.refuse, InputError), (crimes.overspend, BudgetError)])
 def test_a_workbench_error_comes_back_as_it_was(function: Callable[[], None], kind: type[WorkbenchError]) -> None:
     with pytest.raises(kind) as raised:
-        isolated(function, timeout_s=PATIENCE_S)
+        run_isolated(function, timeout_s=PATIENCE_S)
     assert type(raised.value) is kind
     assert str(raised.value) in ("data/x.png: isn't a picture", "nothing met the budget")
 
@@ -42,13 +42,13 @@ def test_a_workbench_error_comes_back_as_it_was(function: Callable[[], None], ki
 )
 def test_a_death_is_the_machines_fault(function: Callable[..., None], arguments: tuple[int, ...], says: str) -> None:
     with pytest.raises(MachineError, match=says):
-        isolated(function, *arguments, timeout_s=PATIENCE_S)
+        run_isolated(function, *arguments, timeout_s=PATIENCE_S)
 
 
 def test_a_trial_that_takes_too_long_is_ended() -> None:
     before, started = set(multiprocessing.active_children()), time.monotonic()
     with pytest.raises(MachineError, match="hang: not done within 1 s"):
-        isolated(crimes.hang, timeout_s=1.0)
+        run_isolated(crimes.hang, timeout_s=1.0)
     assert time.monotonic() - started < 30
     assert set(multiprocessing.active_children()) == before
 
@@ -56,16 +56,16 @@ def test_a_trial_that_takes_too_long_is_ended() -> None:
 def test_a_trial_that_takes_too_much_memory_is_ended() -> None:
     started = time.monotonic()
     with pytest.raises(MachineError, match=r"hoard: it takes [\d.]+ GiB of memory, the limit is 0.5"):
-        isolated(crimes.hoard, 1.0, timeout_s=PATIENCE_S, memory_gib=0.5)
+        run_isolated(crimes.hoard, 1.0, timeout_s=PATIENCE_S, memory_gib=0.5)
     assert time.monotonic() - started < PATIENCE_S
 
 
 def test_a_trial_within_its_memory_is_left_alone() -> None:
     with pytest.raises(MachineError, match="hoard: not done within 3 s"):
-        isolated(crimes.hoard, 0.1, timeout_s=3.0, memory_gib=2.0)
+        run_isolated(crimes.hoard, 0.1, timeout_s=3.0, memory_gib=2.0)
 
 
 @pytest.mark.parametrize("limits", [{"timeout_s": 0.0}, {"timeout_s": 5.0, "memory_gib": -1.0}])
 def test_a_limit_that_allows_nothing_is_refused(limits: dict[str, float]) -> None:
     with pytest.raises(InputError, match="expected more than 0, received"):
-        isolated(crimes.pid, **limits)
+        run_isolated(crimes.pid, **limits)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from danmatte_workbench.processes.limits import family
+from danmatte_workbench.processes.limits import list_family
 from tests.workbench import crimes
 
 PATIENCE_S = 60.0
@@ -42,5 +42,5 @@ def test_who_is_gone_has_no_family() -> None:
     child = multiprocessing.get_context("spawn").Process(target=crimes.pid)
     child.start()
     child.join()
-    assert family(child.pid) == []
-    assert family(os.getpid())[-1].pid == os.getpid()
+    assert list_family(child.pid) == []
+    assert list_family(os.getpid())[-1].pid == os.getpid()

@@ -16,7 +16,7 @@ import numpy as np
 from danmatte_workbench.errors import WorkbenchError
 from danmatte_workbench.metrics.contender import Contender, Run
 from danmatte_workbench.processes.child import Child
-from danmatte_workbench.processes.limits import Limits
+from danmatte_workbench.processes.limits import ProcessLimits
 
 if TYPE_CHECKING:
     from danmatte_workbench.runtimes.openvino import Pipeline
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Work = Callable[[list[np.ndarray]], list[float]]
 Dropped = Callable[[str, WorkbenchError], None]
 
-PATIENCE = Limits(120.0)  # until a contender has loaded its graph and is warm, or is through a round
+PATIENCE = ProcessLimits(120.0)  # until a contender has loaded its graph and is warm, or is through a round
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Ring:
         pictures: Sequence[np.ndarray],
         *,
         round_s: float,
-        limits: Limits = PATIENCE,
+        limits: ProcessLimits = PATIENCE,
         dropped: Dropped = _refuse,
     ) -> None:
         self._contenders = {contender.name: contender for contender in contenders}

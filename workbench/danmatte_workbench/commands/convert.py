@@ -34,11 +34,11 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write DIR/NAME.xml and .bin."""
-    from danmatte_workbench.artifact import format_of, graph_path
+    from danmatte_workbench.artifact import detect_format, resolve_graph_path
     from danmatte_workbench.runtimes import openvino
 
-    path = graph_path(arguments.input_model)
-    format_of(path)
+    path = resolve_graph_path(arguments.input_model)
+    detect_format(path)
     shape = None if arguments.input_shape is None else _shape(arguments.input_shape)
     model, part = _converted(path, (arguments.input, arguments.output), shape)
     target = arguments.output_dir / f"{arguments.model_name or path.stem}.xml"

@@ -117,11 +117,11 @@ def _experiment(arguments: argparse.Namespace, effort: "Effort | None", progress
     from danmatte_workbench.experiment import judge
     from danmatte_workbench.experiment.experiment import Experiment
     from danmatte_workbench.experiment.search import plan
-    from danmatte_workbench.processes.limits import Limits
+    from danmatte_workbench.processes.limits import ProcessLimits
     from danmatte_workbench.runtimes import devices
 
     judge.check(arguments.objective)
-    limits = Limits(arguments.trial_s, arguments.trial_memory_gib)
+    limits = ProcessLimits(arguments.trial_s, arguments.trial_memory_gib)
     plan(arguments.effort)
     devices.check_device(arguments.device)
     _budget(arguments, "person", labelled=True)

@@ -22,8 +22,8 @@ from danmatte_workbench.experiment.findings import Trial
 from danmatte_workbench.experiment.progress import Progress
 from danmatte_workbench.experiment.result_cache import Results
 from danmatte_workbench.metrics.contender import Contender, cooked
-from danmatte_workbench.processes.child import isolated
-from danmatte_workbench.processes.limits import Limits
+from danmatte_workbench.processes.child import run_isolated
+from danmatte_workbench.processes.limits import ProcessLimits
 from danmatte_workbench.source import Source
 
 SWEEPS, ISAS, LAYERS = "sweeps", "isas", "layers"
@@ -55,7 +55,7 @@ class Analyst:
     source: Source
     comparing: Comparing
     results: Results
-    limits: Limits
+    limits: ProcessLimits
     progress: Progress
 
     def sweep(
@@ -112,7 +112,7 @@ class Analyst:
 
             pictures = self._pictures(artifact)
             limits = self.limits
-            found = isolated(
+            found = run_isolated(
                 profile, artifact, configuration, pictures, timeout_s=limits.time_s, memory_gib=limits.memory_gib
             )
             return [dataclasses.asdict(layer) for layer in found]
@@ -129,7 +129,7 @@ class Analyst:
         limits = self.limits
         try:
             with self.progress.task("masks", f"painting masks of {len(frames)} frames"):
-                rows: Rows = isolated(
+                rows: Rows = run_isolated(
                     painting.paint,
                     self.comparing.original.contender,
                     entrant.contender,

@@ -10,8 +10,8 @@ from danmatte_workbench.dataset import Dataset
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.experiment.result_cache import Results
 from danmatte_workbench.experiment.store import Candidate, Store
-from danmatte_workbench.processes.child import isolated
-from danmatte_workbench.processes.limits import Limits
+from danmatte_workbench.processes.child import run_isolated
+from danmatte_workbench.processes.limits import ProcessLimits
 from danmatte_workbench.recipe import Draft, Recipe
 from danmatte_workbench.source import Source
 from danmatte_workbench.steps import StepContext, refine
@@ -66,7 +66,7 @@ class Cooking:
     calibration: Dataset
     folder: Path
     results: Results
-    limits: Limits
+    limits: ProcessLimits
     _digests: dict[int, str] = field(default_factory=dict, init=False, compare=False, repr=False)
     _found: dict[str, Candidate] = field(default_factory=dict, init=False, compare=False, repr=False)
 
@@ -104,7 +104,7 @@ class Cooking:
         """The candidate. A refusal is kept as one, since it would be the same again; a crash or a time-out isn't."""
         key = order.key(order.recipe)
         try:
-            candidate: Candidate = isolated(
+            candidate: Candidate = run_isolated(
                 prepare, order, timeout_s=self.limits.time_s, memory_gib=self.limits.memory_gib
             )
         except InputError as error:

@@ -21,8 +21,8 @@ from danmatte_workbench.experiment.result_cache import Results
 from danmatte_workbench.metrics import accuracy
 from danmatte_workbench.metrics.accuracy import Score
 from danmatte_workbench.metrics.contender import Contender, stock
-from danmatte_workbench.processes.child import isolated
-from danmatte_workbench.processes.limits import Limits
+from danmatte_workbench.processes.child import run_isolated
+from danmatte_workbench.processes.limits import ProcessLimits
 from danmatte_workbench.source import Source
 
 COMPARISONS, TRUTHS = "comparisons", "truths"
@@ -64,7 +64,7 @@ class Comparing:
     data: Dataset
     results: Results
     host: Host
-    limits: Limits
+    limits: ProcessLimits
 
     @cached_property
     def frames(self) -> str:
@@ -168,7 +168,7 @@ class Comparing:
     def _isolated(self, function: Any, *arguments: Any, time_s: float = math.inf) -> Any:
         limits = self.limits
         timeout_s = min(limits.time_s, time_s)
-        return isolated(function, *arguments, timeout_s=timeout_s, memory_gib=limits.memory_gib)
+        return run_isolated(function, *arguments, timeout_s=timeout_s, memory_gib=limits.memory_gib)
 
 
 def _plain(items: Sequence[Score] | Sequence[Measurement]) -> list[dict[str, Any]]:

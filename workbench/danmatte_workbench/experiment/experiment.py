@@ -28,8 +28,8 @@ from danmatte_workbench.experiment.result_cache import Results
 from danmatte_workbench.experiment.schedule import Schedule
 from danmatte_workbench.experiment.search import Effort, Plan
 from danmatte_workbench.metrics.contender import cooked
-from danmatte_workbench.processes.child import isolated
-from danmatte_workbench.processes.limits import Limits
+from danmatte_workbench.processes.child import run_isolated
+from danmatte_workbench.processes.limits import ProcessLimits
 from danmatte_workbench.source import Source
 
 UNCUT = {"uncut": "OpenVINO, uncut", "uncut-int8": "OpenVINO, uncut, NNCF defaults"}
@@ -63,7 +63,7 @@ class Experiment:
     effort: Effort
     objective: str
     store: Path
-    limits: Limits
+    limits: ProcessLimits
     progress: Progress
     device: str = "CPU"
 
@@ -97,7 +97,7 @@ class Experiment:
         if source_s is None:
             with self.progress.task("pace", f"timing {own.contender.name}"):
                 frames = self.data.shuffled(TIMED_FRAMES)
-                source_s = isolated(clock, own.contender, frames, timeout_s=self.limits.time_s)
+                source_s = run_isolated(clock, own.contender, frames, timeout_s=self.limits.time_s)
             self.results.put(PACES, question, source_s)
         return Pace(source_s, self.results, self.host)
 

@@ -15,7 +15,7 @@ from danmatte_workbench.errors import MachineError, WorkbenchError
 from danmatte_workbench.experiment.comparison import Entrant
 from danmatte_workbench.experiment.findings import SPEEDUP, THROUGHPUT
 from danmatte_workbench.experiment.result_cache import Results
-from danmatte_workbench.processes.limits import Limits
+from danmatte_workbench.processes.limits import ProcessLimits
 
 ROUNDS = "rounds"
 GROUP = 12  # candidates in a heat: each holds its graph in memory
@@ -51,7 +51,7 @@ class Track:
     round_s: float
     results: Results
     host: Host
-    limits: Limits
+    limits: ProcessLimits
     ended: Callable[[], bool]
     step: Callable[[str], None]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from danmatte.contract.artifact import GRAPH
-from danmatte_workbench.artifact import Artifact, digest, graph_files
+from danmatte_workbench.artifact import Artifact, digest, list_graph_files
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.recipe import Recipe
 from danmatte_workbench.runtimes import openvino
@@ -43,7 +43,7 @@ class Store:
         place = self._folder / key
         try:
             stored = json.loads((place / "candidate.json").read_text())
-            if digest(*graph_files(place / GRAPH)) != stored["artifact"]:
+            if digest(*list_graph_files(place / GRAPH)) != stored["artifact"]:
                 return None
             artifact, notes = openvino.describe(place / GRAPH), tuple(stored["notes"])
             return Candidate(recipe, key, artifact, notes, stored["parent"], stored["seconds"])

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from danmatte_workbench import artifact
-from danmatte_workbench.artifact import Format, format_of, graph_files, graph_path
+from danmatte_workbench.artifact import Format, detect_format, list_graph_files, resolve_graph_path
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.graph.anatomy import Anatomy
 from danmatte_workbench.normalisation import Channels, Normalisation
@@ -55,7 +55,7 @@ class GraphFacts:
 
 
 def inspect(path: Path, size: Size | None = None) -> Source:
-    """Describe the graph at ``path``, of any of the formats that `artifact.format_of` knows.
+    """Describe the graph at ``path``, of any of the formats that `artifact.detect_format` knows.
 
     The cut is found in its structure; what the part before the cut does to pixels is measured, by feeding it
     random pictures; the person is class 1 of two and 15 of 21, PASCAL VOC's. A graph whose answer is no map of
@@ -63,8 +63,8 @@ def inspect(path: Path, size: Size | None = None) -> Source:
     graphs that take any. What was assumed is in the source's notes. Raises InputError when something can't be found
     out.
     """
-    path = graph_path(path)
-    kind = format_of(path)
+    path = resolve_graph_path(path)
+    kind = detect_format(path)
     facts = _read_facts(path, kind)
     notes: list[str] = []
     if size is None:
@@ -76,7 +76,7 @@ def inspect(path: Path, size: Size | None = None) -> Source:
     return Source(
         name=re.sub(r"[^a-z0-9_-]+|^[_-]+", "", path.stem.lower())[:64] or "model",
         path=path,
-        digest=artifact.digest(*graph_files(path)),
+        digest=artifact.digest(*list_graph_files(path)),
         licence="LicenseRef-unknown",
         picture=facts.picture,
         port=port,
@@ -110,7 +110,7 @@ class CutPlaces:
 
 def find_cut(path: Path) -> CutPlaces:
     """Where the graph at ``path`` would be cut. Raises InputError for what is no graph of one picture."""
-    facts = _read_facts(path, format_of(path))
+    facts = _read_facts(path, detect_format(path))
     node = facts.decision or (facts.answers[0] if len(facts.answers) == 1 else None)
     return CutPlaces(facts.port or facts.picture, node, facts.answers, facts.fixed or (DEFAULT_SIDE, DEFAULT_SIDE))
 

@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Self
 
 from danmatte_workbench.errors import MachineError, WorkbenchError
-from danmatte_workbench.processes.limits import Limits, end, end_with_parent, heard
+from danmatte_workbench.processes.limits import ProcessLimits, end, end_with_parent, receive
 
 Answer = Callable[[Any], Any]
 
@@ -29,19 +29,20 @@ class Child:
     ) -> None:
         self.name = name
         self._pipe, theirs = multiprocessing.Pipe()
+        # Spawned, never forked: TensorFlow and OpenVINO don't survive a fork of their threads.
         context = multiprocessing.get_context("spawn")
         self._process = context.Process(target=_serve, args=(theirs, dict(environment or {})), daemon=True)
         self._process.start()
         theirs.close()
-        with suppress(BrokenPipeError):  # who is dead already is told of when it is asked
+        with suppress(BrokenPipeError):  # one that has died already is reported when it is asked
             self._pipe.send((start, arguments))
 
     def ask(self, question: Any, *, timeout_s: float, memory_gib: float = math.inf) -> Any:
         """The answer. Raises the child's own WorkbenchError, and MachineError when it dies, hangs or takes too much."""
-        limits = Limits(timeout_s, memory_gib)
+        limits = ProcessLimits(timeout_s, memory_gib)
         try:
             self._pipe.send(question)
-            answer = heard(self._pipe, self._process, limits, self.name)
+            answer = receive(self._pipe, self._process, limits, self.name)
         except (EOFError, OSError) as error:
             self._process.join(1)
             raise MachineError(f"{self.name}: its process died (exit code {self._process.exitcode})") from error
@@ -62,42 +63,40 @@ class Child:
 
 
 def _serve(pipe: Connection, environment: dict[str, str]) -> None:
+    """The child's life: start, then answer until the parent hangs up."""
     end_with_parent()
     os.environ.update(environment)
+
+    def answer(question: Any) -> Any:
+        # A WorkbenchError is an answer, and ends nothing; anything else is a bug, and ends the process.
+        try:
+            return refusal if refusal else run(question)
+        except WorkbenchError as error:
+            return error
+
     try:
         start, arguments = pipe.recv()
-        answer = _started(start, arguments)
+        run: Answer = str
+        refusal: WorkbenchError | None = None
+        try:
+            run = start(*arguments)
+        except WorkbenchError as error:
+            refusal = error  # whoever asks is told why it couldn't be started
         while True:
-            pipe.send(_kept(answer, pipe.recv()))
+            pipe.send(answer(pipe.recv()))
     except (EOFError, BrokenPipeError):
         return
 
 
-def _started(start: Callable[..., Answer], arguments: tuple[Any, ...]) -> Answer:
-    """What couldn't be started says why to whoever asks."""
-    try:
-        return start(*arguments)
-    except WorkbenchError as error:
-        refusal = error
-        return lambda _: refusal
-
-
-def _kept(answer: Answer, question: Any) -> Any:
-    try:
-        return answer(question)
-    except WorkbenchError as error:
-        return error
-
-
-def isolated(function: Callable[..., Any], *arguments: Any, timeout_s: float, memory_gib: float = math.inf) -> Any:
+def run_isolated(function: Callable[..., Any], *arguments: Any, timeout_s: float, memory_gib: float = math.inf) -> Any:
     """``function(*arguments)`` in a fresh process; its WorkbenchError comes back as it was.
 
     Raises MachineError when the process dies, or takes more time or memory than it may.
     """
-    limits = Limits(timeout_s, memory_gib)
-    with Child(function.__name__, _once, function, arguments) as child:
+    limits = ProcessLimits(timeout_s, memory_gib)
+    with Child(function.__name__, _answer_once, function, arguments) as child:
         return child.ask(None, timeout_s=limits.time_s, memory_gib=limits.memory_gib)
 
 
-def _once(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Answer:
+def _answer_once(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Answer:
     return lambda _: function(*arguments)

@@ -19,7 +19,7 @@ TICK_S = 0.2  # how often a child's memory is looked at
 
 
 @dataclass(frozen=True)
-class Limits:
+class ProcessLimits:
     """What a child may take: seconds until it answers, and GiB of resident memory, its own children's included.
 
     Memory is watched, not limited by the kernel: TensorFlow reserves address space far beyond what it uses.
@@ -34,21 +34,22 @@ class Limits:
                 raise InputError(f"{option}: expected more than 0, received {value:g}")
 
 
-def heard(pipe: Connection, process: SpawnProcess, limits: Limits, who: str) -> Any:
+def receive(pipe: Connection, process: SpawnProcess, limits: ProcessLimits, who: str) -> Any:
     """The child's next answer. Raises MachineError, naming ``who``, when it takes too much, and EOFError at its end."""
     until = time.monotonic() + limits.time_s
     while not pipe.poll(max(0.0, min(TICK_S, until - time.monotonic()))):
         if time.monotonic() >= until:
             raise MachineError(f"{who}: not done within {limits.time_s:.0f} s")
-        taken = _memory_gib(process)
+        taken = measure_memory_gib(process.pid)
         if taken > limits.memory_gib:
             raise MachineError(f"{who}: it takes {taken:.1f} GiB of memory, the limit is {limits.memory_gib:g}")
     return pipe.recv()
 
 
-def _memory_gib(process: SpawnProcess) -> float:
+def measure_memory_gib(pid: int | None) -> float:
+    """GiB of resident memory of the process and all that it started; 0 when it is gone."""
     total = 0
-    for member in family(process.pid):
+    for member in list_family(pid):
         try:
             total += member.memory_info().rss
         except psutil.NoSuchProcess:
@@ -56,7 +57,7 @@ def _memory_gib(process: SpawnProcess) -> float:
     return total / GIB
 
 
-def family(pid: int | None) -> list[psutil.Process]:
+def list_family(pid: int | None) -> list[psutil.Process]:
     """The process last, and before it all that it started; empty when it is gone."""
     try:
         process = psutil.Process(pid)
@@ -67,21 +68,26 @@ def family(pid: int | None) -> list[psutil.Process]:
 
 def end(process: SpawnProcess) -> None:
     """Kill the child with all that it started, and wait until it is gone."""
-    _kill(family(process.pid) if process.is_alive() else [])
+    _kill(list_family(process.pid) if process.is_alive() else [])
     process.join()
 
 
 def end_with_parent() -> None:
-    """Called in a child: from now on it ends, with all that it started, when its parent does, however that ends."""
+    """Called in a child: from now on it ends, with all that it started, when its parent does, however that ends.
+
+    A thread waits for the parent's sentinel, since a parent that is killed can't tell anybody.
+    """
     parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_follow, args=(parent.sentinel,), daemon=True, name="end-with-parent").start()
+    if parent is None:
+        return
+    sentinel = parent.sentinel
 
+    def wait_and_end() -> None:
+        wait([sentinel])
+        _kill(list_family(os.getpid())[:-1])
+        os._exit(1)
 
-def _follow(sentinel: int) -> None:
-    wait([sentinel])
-    _kill(family(os.getpid())[:-1])
-    os._exit(1)
+    threading.Thread(target=wait_and_end, daemon=True, name="end-with-parent").start()
 
 
 def _kill(processes: list[psutil.Process]) -> None:

@@ -14,7 +14,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from danmatte_workbench.artifact import SAVED, graph_files
+from danmatte_workbench.artifact import SAVED, list_graph_files
 from danmatte_workbench.errors import InputError, MachineError
 
 # h5py and zipfile raise OSError and its like; Keras, whatever its layers raise.
@@ -44,7 +44,7 @@ def read_graph(path: Path) -> tf.compat.v1.GraphDef:
     Raises InputError when there is none.
     """
     try:
-        changed_at = max(file.stat().st_mtime_ns for file in graph_files(path))
+        changed_at = max(file.stat().st_mtime_ns for file in list_graph_files(path))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: can't be read ({getattr(error, 'strerror', error)})") from error
     return _read_version(path, changed_at)

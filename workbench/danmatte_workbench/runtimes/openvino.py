@@ -18,7 +18,7 @@ from openvino.frontend import (
 from openvino.tools.ovc.error import Error as ConverterError
 
 from danmatte.contract.configuration import Configuration
-from danmatte_workbench.artifact import Artifact, Port, digest, graph_files
+from danmatte_workbench.artifact import Artifact, Port, digest, list_graph_files
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import InputError, MachineError
 from danmatte_workbench.runtimes.devices import to_properties
@@ -88,7 +88,7 @@ def describe(path: Path) -> Artifact:
         )
         for ports in (model.inputs, model.outputs)
     )
-    return Artifact(path, digest(*graph_files(path)), inputs, outputs)
+    return Artifact(path, digest(*list_graph_files(path)), inputs, outputs)
 
 
 def to_shape(port: ov.Output) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from danmatte_workbench.artifact import digest, graph_files
+from danmatte_workbench.artifact import digest, list_graph_files
 from danmatte_workbench.steps.base import Step, StepContext
 
 STRIDE = 32  # pieces have sides of a multiple of it and one more
@@ -17,7 +17,7 @@ def find_checkpoint(step: Step, source: Path, context: StepContext) -> Path | No
     spec = step.spec
     fields = json.dumps([spec.kind, spec.revision, dict(spec.fields)], sort_keys=True)
     frames = context.calibration.shuffled(spec.fields["frames"]).digest()
-    facts = [digest(*graph_files(source)), context.source.digest, frames, fields]
+    facts = [digest(*list_graph_files(source)), context.source.digest, frames, fields]
     return context.unfinished / f"{hashlib.sha256(' '.join(facts).encode()).hexdigest()}.npz"
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from danmatte_workbench.artifact import Artifact, digest, graph_files
+from danmatte_workbench.artifact import Artifact, digest, list_graph_files
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.runtimes import openvino
 from danmatte_workbench.steps.base import Step, StepContext
@@ -43,6 +43,8 @@ class Prune(Step):
 
         model = openvino.read(source)
         pictures = context.pictures(self.frames, reshaping.read_input_size(model))
-        milliseconds = layer_timings.load_or_time(model, pictures, digest(*graph_files(source)), context.unfinished)
+        milliseconds = layer_timings.load_or_time(
+            model, pictures, digest(*list_graph_files(source)), context.unfinished
+        )
         pruned = pruning.prune(model, pictures, self.share, milliseconds, stages=self.stages, tried=self.tried)
         return openvino.save(model, target), f"{pruned}, by {len(pictures)} frames"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from danmatte_workbench.artifact import Artifact, digest, graph_files
+from danmatte_workbench.artifact import Artifact, digest, list_graph_files
 from danmatte_workbench.dataset import Dataset
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.quantization import similarity
@@ -72,7 +72,9 @@ class AccuracyControl:
         float_graph = openvino.copy_answers(openvino.compile_file(source, openvino.F32))
         grid = surgery.read_grid(openvino.read(source))
         self.similarity = similarity.make_judge(samples, context.source.framing, size, grid, float_graph)
-        key = compute_key([digest(*graph_files(source)), dict(step.spec.fields), step.revision], context.calibration)
+        key = compute_key(
+            [digest(*list_graph_files(source)), dict(step.spec.fields), step.revision], context.calibration
+        )
         self._journal = Journal(find_cache_folder() / "rankings" / f"{key}.jsonl")
         self._limit = step.max_drop
         self._means: list[float] = []
