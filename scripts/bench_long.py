@@ -60,7 +60,7 @@ def run(models: Path, model: str, minutes: float) -> dict[str, Any]:
         make(video, minutes)
         shutil.copy(video, cut_off)
         os.truncate(cut_off, video.stat().st_size * 2 // 3)
-        command = [DANMATTE, "track", "--json", "--models", models, "--model", model]
+        command = [DANMATTE, "track", "--json", "-", "--models", models, "--model", model]
         whole = _tracked(command, video, video.with_suffix(".mattes"))
         resumed = _killed(command, video, Path(folder) / "resumed.mattes", whole["seconds"] / 2)
         facts = {

@@ -2,16 +2,20 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from danmatte.contract.command_line import JSON_HELP, CommandLine, parse_size, write_json
+
+Run = Callable[..., int]
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command; 0 when done, 2 when it can't be done like this."""
+    """Runs a command; 0 done, 2 wrong input, 3 an extra of danmatte isn't installed."""
     from danmatte.errors import ServiceError
 
-    options = vars(_parser().parse_args(arguments))
+    options = vars(make_parser().parse(arguments))
     options.pop("command")
     try:
         return int(options.pop("run")(**options))
@@ -20,68 +24,121 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         flush()  # what led there comes first
         print(f"danmatte: {error}", file=sys.stderr)
-        return 2
+        return error.exit_code
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="danmatte", description="Person masks for video frames, over HTTP.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    _command(commands, "serve", _serve, "serve a folder of published models", settings=True)
-    _command(commands, "check-config", _check_config, "say how `serve` would run, and whether it can", settings=True)
-    health = _command(commands, "check-health", _check_health, "ask a running server whether it takes posts")
-    health.add_argument(
-        "--url", default="", help="the server's; the one that the environment's settings describe if none"
+def make_parser() -> CommandLine:
+    """The whole command line."""
+    line = CommandLine("danmatte", "Person masks for video frames: over HTTP, and for whole videos.")
+
+    def add(name: str, run: Run, description: str, *examples: str) -> argparse.ArgumentParser:
+        # an option that isn't given leaves its default to the function that runs the command
+        command = line.add(name, description, *examples, argument_default=argparse.SUPPRESS)
+        command.set_defaults(run=run)
+        return command
+
+    _add_settings(
+        add(
+            "serve",
+            _serve,
+            "serve a folder of published models",
+            "danmatte serve",
+            "danmatte serve --models models --port 9000 --workers 4",
+        )
     )
-    _add_track(_command(commands, "track", _track, "make the mask tracks of whole videos"))
-    convert = _command(commands, "convert", _convert, "turn a mask track into another format, as the names end")
+    _add_track(
+        add(
+            "track",
+            _track,
+            "make the mask tracks of whole videos",
+            "danmatte track video.mp4 -o video.mattes",
+            "danmatte track videos/ -o tracks/ --format webmask --size 320x180 --json summary.json",
+        )
+    )
+    convert = add(
+        "convert",
+        _convert,
+        "turn a mask track into another format, as the names end",
+        "danmatte convert video.mattes video.webmask",
+    )
     convert.add_argument("source", type=Path, metavar="IN", help="the track, .mattes or .webmask")
     convert.add_argument("target", type=Path, metavar="OUT", help="where it goes, and its format by the name's end")
-    _command(commands, "schema", _schema, "print the JSON Schema of a published version's manifest")
-    return parser
-
-
-def _command(commands: Any, name: str, run: Any, says: str, *, settings: bool = False) -> argparse.ArgumentParser:
-    command: argparse.ArgumentParser = commands.add_parser(name, help=says, argument_default=argparse.SUPPRESS)
-    command.set_defaults(run=run)
-    if settings:
-        _add_settings(command)
-    return command
+    _add_settings(
+        add(
+            "check-config",
+            _check_config,
+            "print how `serve` would run, and whether it can",
+            "danmatte check-config --settings danmatte.toml",
+        )
+    )
+    health = add(
+        "check-health",
+        _check_health,
+        "ask a running server whether it takes posts; exit code 0 if so, 1 if not",
+        "danmatte check-health --url http://127.0.0.1:8080",
+    )
+    health.add_argument(
+        "--url", default="", help="the server's (default: the one that the environment's settings describe)"
+    )
+    add(
+        "schema",
+        _schema,
+        "print the JSON Schema of a published version's manifest",
+        "danmatte schema > manifest.schema.json",
+    )
+    return line
 
 
 def _add_settings(command: argparse.ArgumentParser) -> None:
-    """A flag for every setting."""
-    from danmatte.settings import described, flag
+    """A flag for every setting; the environment's names are the same in capitals, after `DANMATTE_`."""
+    from danmatte.settings import describe_settings, to_flag
 
-    command.add_argument("--settings", type=Path, metavar="FILE", help="TOML with these")
-    for name, (says, default) in described().items():
-        words: dict[str, Any] = {"action": "store_const", "const": True} if default is False else {"metavar": "…"}
-        command.add_argument(flag(name), dest=name, help=says.replace("%", "%%"), **words)
+    command.add_argument(
+        "--settings", type=Path, metavar="FILE", help="TOML file with these (default: the variable DANMATTE_SETTINGS)"
+    )
+    for name, facts in describe_settings().items():
+        words: dict[str, Any] = {"metavar": "N" if isinstance(facts.default, int | float) else "TEXT"}
+        default = "empty" if facts.default == "" else str(facts.default)
+        if isinstance(facts.default, bool):
+            words, default = {"action": "store_const", "const": True}, "off"
+        text = f"{facts.description} ({f'{facts.allowed}; ' if facts.allowed else ''}default: {default})"
+        command.add_argument(to_flag(name), dest=name, help=text.replace("%", "%%"), **words)
 
 
 def _add_track(command: argparse.ArgumentParser) -> None:
     command.add_argument("videos", nargs="+", type=Path, metavar="VIDEO", help="a video, or a folder of them")
     command.add_argument("-o", "--out", required=True, type=Path, help="the track, or a folder for them")
-    command.add_argument("--format", help="mattes or webmask; as OUT is called, or mattes, unless given")
-    command.add_argument("--size", metavar="WxH", help="of the masks: what fits in here; 320x180 unless given")
-    command.add_argument("--fps", type=float, help="masks a second, at most the video's frames; 30 unless given")
-    command.add_argument("--models", type=Path, metavar="DIR", help="folder of <name>/<version>/")
-    command.add_argument("--model", metavar="NAME", help="the only one unless given")
-    command.add_argument("--closer", action="store_true", help="look at people twice: finer masks, slower")
-    command.add_argument("--raw", action="store_true", help="masks as the network gives them, not stabilised")
-    command.add_argument("--again", action="store_true", help="make tracks anew that are there already")
-    command.add_argument("--json", action="store_true", help="print the summaries as JSON")
+    command.add_argument("--format", help="mattes or webmask (default: as OUT is called, or mattes)")
+    command.add_argument(
+        "--size", metavar="WIDTHxHEIGHT", help="of the masks: the largest that fits into it (default: 320x180)"
+    )
+    command.add_argument("--fps", type=float, metavar="N", help="most masks a second (default: 30)")
+    command.add_argument(
+        "--models", type=Path, metavar="DIR", help="folder of <name>/<version>/ (default: ./models, or the bundled one)"
+    )
+    command.add_argument("--model", metavar="NAME", help="which of them (default: the only one)")
+    command.add_argument(
+        "--closer", action="store_true", help="look at people twice: finer masks, slower (default: off)"
+    )
+    command.add_argument(
+        "--raw", action="store_true", help="masks as the network gives them, not stabilised (default: off)"
+    )
+    command.add_argument("--again", action="store_true", help="make tracks anew that are there already (default: off)")
+    command.add_argument("--json", type=Path, metavar="FILE", help=JSON_HELP.format(what="the summaries"))
 
 
 def _serve(settings: Path | None = None, **flags: object) -> int:
     import asyncio
     import os
 
-    from danmatte.settings import configured
+    from danmatte.preflight import check_extras
+    from danmatte.settings import resolve_settings
     from danmatte.telemetry.log import log_to_errors
     from danmatte.workers import supervise
 
     log_to_errors()
-    chosen = configured(settings, os.environ, flags).settings
+    chosen = resolve_settings(settings, os.environ, flags).settings
+    check_extras(chosen)  # here, as a worker could only say that it can't start
     if chosen.workers > 1:
         asyncio.run(supervise(chosen))
     else:
@@ -94,10 +151,10 @@ def _serve(settings: Path | None = None, **flags: object) -> int:
 def _check_config(settings: Path | None = None, **flags: object) -> int:
     import os
 
-    from danmatte.preflight import rehearse
-    from danmatte.settings import configured
+    from danmatte.preflight import check_settings
+    from danmatte.settings import resolve_settings
 
-    for line in rehearse(configured(settings, os.environ, flags)):
+    for line in check_settings(resolve_settings(settings, os.environ, flags)):
         print(line, flush=True)
     return 0
 
@@ -106,22 +163,24 @@ def _check_health(url: str) -> int:
     import os
 
     from danmatte.preflight import is_ready
-    from danmatte.settings import configured
+    from danmatte.settings import resolve_settings
 
-    return 0 if is_ready(configured(None, os.environ, {}).settings, url) else 1
+    return 0 if is_ready(resolve_settings(None, os.environ, {}).settings, url) else 1
 
 
 def _track(videos: list[Path], out: Path, **options: Any) -> int:
-    import json
-
     import msgspec
 
+    from danmatte.errors import InvalidParameterError
     from danmatte.settings import Settings
     from danmatte.tracks import batch
 
     chosen: dict[str, Any] = {key: options[key] for key in ("fps", "raw", "again", "closer") if key in options}
     if "size" in options:
-        chosen["box"] = batch.parse_size(options["size"])
+        try:
+            chosen["box"] = parse_size(options["size"])
+        except ValueError as error:
+            raise InvalidParameterError(str(error)) from error
     wanted = batch.TrackOptions(**chosen)
     jobs = batch.plan_jobs(videos, out, options.get("format", ""))
     served = batch.open_model(options.get("models", Settings().models_folder), options.get("model", ""))
@@ -130,7 +189,10 @@ def _track(videos: list[Path], out: Path, **options: Any) -> int:
         summaries.append(summary)
         print(summary.describe(), file=sys.stderr)
     if "json" in options:
-        print(json.dumps(msgspec.to_builtins(summaries), indent=1))
+        try:
+            write_json(msgspec.to_builtins(summaries), options["json"])
+        except OSError as error:
+            raise InvalidParameterError(f"--json: {options['json']}: can't be written ({error.strerror})") from error
     return batch.choose_exit_code(summaries)
 
 

@@ -26,7 +26,10 @@ ServiceError                     500  internal_error
 │   └── ManifestError            503  invalid_manifest
 ├── EngineError                  500  engine_failed
 ├── TrackError                   422  corrupt_track         a track that isn't one, or can't be written so
-└── SettingsError                500  invalid_settings      at start only, exit code 2
+└── SettingsError                500  invalid_settings      at start only
+    └── MissingExtraError        500  missing_extra         a library that one of danmatte's extras brings
+
+On the command line they end with exit code 2, and a MissingExtraError with 3.
 """
 
 import math
@@ -38,6 +41,7 @@ class ServiceError(Exception):
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
+    exit_code: ClassVar[int] = 2
 
 
 class RequestError(ServiceError):
@@ -223,6 +227,16 @@ class SettingsError(ServiceError):
     """The server can't start like this."""
 
     code = "invalid_settings"
+
+
+class MissingExtraError(SettingsError):
+    """A setting needs a library that isn't installed: says which extra of danmatte brings it."""
+
+    code = "missing_extra"
+    exit_code = 3
+
+    def __init__(self, wanted_by: str, extra: str, library: str) -> None:
+        super().__init__(f"{wanted_by}: needs {library}, which an extra brings: pip install 'danmatte[{extra}]'")
 
 
 def brief(value: object, limit: int = 80) -> str:

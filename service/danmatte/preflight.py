@@ -14,7 +14,7 @@ from danmatte.contract import artifact
 from danmatte.errors import ModelError
 from danmatte.http.api_keys import Keys
 from danmatte.http.listener import tls
-from danmatte.settings import Configuration, Settings, described
+from danmatte.settings import ResolvedSettings, Settings, describe_settings
 from danmatte.telemetry.tracing import Traces
 
 if TYPE_CHECKING:
@@ -24,27 +24,27 @@ if TYPE_CHECKING:
 _PATIENCE_S = 5.0
 
 
-def rehearse(configuration: Configuration) -> Iterator[str]:
+def check_settings(resolved: ResolvedSettings) -> Iterator[str]:
     """The settings and whence they come, then the models; raises SettingsError on what would stop the server.
 
     Reads every file that serving would, compiles nothing, and leaves nothing behind.
     """
-    settings = configuration.settings
-    for name in described():
-        value = json.dumps(_shown(name, getattr(settings, name)), ensure_ascii=False)
-        yield f"{name} = {value}  # {configuration.origins.get(name, 'default')}"
+    settings = resolved.settings
+    for name in describe_settings():
+        value = json.dumps(_hide_password(name, getattr(settings, name)), ensure_ascii=False)
+        yield f"{name} = {value}  # {resolved.origins.get(name, 'default')}"
     if settings.keys:
         Keys.read(Path(settings.keys))
     tls(settings)
-    _check_extras(settings)
+    check_extras(settings)
     if settings.cache:
         _check_cache(Path(settings.cache), settings.cache_bytes)
-    yield from _models(settings)
+    yield from _describe_models(settings)
 
 
 def is_ready(settings: Settings, url: str = "") -> bool:
     """Whether a server takes posts: the one at the URL, or the one on this machine with these settings."""
-    url = url or f"{'https' if settings.tls_certificate else 'http'}://{_reached(settings.host)}:{settings.port}"
+    url = url or f"{'https' if settings.tls_certificate else 'http'}://{_find_reachable(settings.host)}:{settings.port}"
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # it is asked one public question
     try:
@@ -54,7 +54,8 @@ def is_ready(settings: Settings, url: str = "") -> bool:
         return False
 
 
-def _check_extras(settings: Settings) -> None:
+def check_extras(settings: Settings) -> None:
+    """Raises MissingExtraError for a setting whose libraries aren't installed."""
     if settings.otlp_endpoint:
         Traces(settings.otlp_endpoint).close()
     if settings.grpc_port:
@@ -76,19 +77,19 @@ def _check_cache(folder: Path, limit_bytes: int) -> None:
                 made.rmdir()
 
 
-def _models(settings: Settings) -> Iterator[str]:
+def _describe_models(settings: Settings) -> Iterator[str]:
     """What the repository itself makes of the folder, with engines that compile nothing: OpenVINO comes in here."""
     from danmatte.models import Repository
 
-    repository = Repository(settings.models_folder, _uncompiled, default=settings.model)
+    repository = Repository(settings.models_folder, _open_uncompiled, default=settings.model)
     try:
         repository.load()
     finally:  # the versions come first, then what is wrong with them
         for model in repository.list_models():
-            yield from _told(settings.models_folder, model)
+            yield from _describe_model(settings.models_folder, model)
 
 
-def _uncompiled(found: artifact.Artifact) -> "FakeEngine":
+def _open_uncompiled(found: artifact.Artifact) -> "FakeEngine":
     from danmatte.engine import FakeEngine
 
     engine = FakeEngine(found.manifest)
@@ -96,17 +97,17 @@ def _uncompiled(found: artifact.Artifact) -> "FakeEngine":
     return engine
 
 
-def _told(root: Path, model: "ModelListing") -> Iterator[str]:
+def _describe_model(root: Path, model: "ModelListing") -> Iterator[str]:
     """A line for every version, also for those that are opened on demand only, and for what becomes of the policy."""
     for version in model.versions:
-        yield f"# {model.name}/{version.version}: {_judged(root, model.name, version)}"
+        yield f"# {model.name}/{version.version}: {_describe_version(root, model.name, version)}"
     if model.unloaded:
         yield f"# {model.name}: unloaded"
     if model.trouble:
         yield f"# {model.name}: {model.trouble}"
 
 
-def _judged(root: Path, name: str, version: "VersionListing") -> str:
+def _describe_version(root: Path, name: str, version: "VersionListing") -> str:
     if version.state == "available":
         try:
             artifact.read_version(root, name, version.version)
@@ -115,7 +116,7 @@ def _judged(root: Path, name: str, version: "VersionListing") -> str:
     return version.reason or "good"
 
 
-def _shown(name: str, value: object) -> object:
+def _hide_password(name: str, value: object) -> object:
     """The value without secrets: a URL may hold a password."""
     if name != "otlp_endpoint" or "@" not in str(value):
         return value
@@ -123,7 +124,7 @@ def _shown(name: str, value: object) -> object:
     return urlunsplit(parts._replace(netloc="…@" + parts.netloc.rpartition("@")[2]))
 
 
-def _reached(host: str) -> str:
+def _find_reachable(host: str) -> str:
     """Where a server that listens on `host` is reached from here."""
     nearest = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"[{nearest}]" if ":" in nearest else nearest

@@ -1,7 +1,7 @@
 """How one server is run: flags over the environment over a strict TOML file over the defaults."""
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from danmatte.contract.near_words import did_you_mean
+from danmatte.contract.places import find_models
 from danmatte.errors import SettingsError
 
 PREFIX = "DANMATTE_"
@@ -21,7 +22,7 @@ Seconds = Annotated[float, Meta(gt=0, le=3600)]
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Every knob of the server. The descriptions are the help's and the README's; `configured` validates."""
+    """Every knob of the server. The descriptions are the help's and the papers'; `resolve_settings` validates."""
 
     host: Annotated[str, Meta(min_length=1, description="address to listen on")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="port to listen on; 0 takes a free one")] = 8080
@@ -29,7 +30,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     admin_port: Annotated[
         int, Meta(ge=0, le=65535, description="port of the admin API, for this machine only; none when 0")
     ] = 0
-    models: Annotated[str, Meta(description="folder of `<name>/<version>/`; the bundled one when empty")] = ""
+    models: Annotated[
+        str,
+        Meta(description="folder of `<name>/<version>/`; when empty `./models`, or the bundled one if that has none"),
+    ] = ""
     model: Annotated[str, Meta(description="model of requests that name none; the only one when empty")] = ""
     max_body_bytes: Annotated[Count, Meta(description="largest body, also once decompressed")] = 16 * 2**20
     max_pixels: Annotated[Count, Meta(description="largest picture or mask; nothing larger is decoded")] = 4096 * 4096
@@ -79,45 +83,44 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     @classmethod
     def read(cls, file: Path | None = None, **flags: Any) -> "Settings":
         """The file's table with the flags over it, whatever the environment says; raises SettingsError."""
-        return configured(file, {}, flags).settings
+        return resolve_settings(file, {}, flags).settings
 
     @property
     def models_folder(self) -> Path:
-        """`models`, or the folder of that name here, or the checkout's."""
-        if self.models:
-            return Path(self.models)
-        here = Path("models")
-        return here if here.is_dir() else Path(__file__).parents[2] / "models"
+        """`models`, or the folder that `places.find_models` finds."""
+        return Path(self.models) if self.models else find_models()
 
 
 @dataclass(frozen=True)
-class Configuration:
-    """Settings, and where each that isn't the default was said."""
+class ResolvedSettings:
+    """Settings, and for each that isn't the default the place that set it: a flag, a variable or a file."""
 
     settings: Settings
     origins: dict[str, str]
 
 
-def configured(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> Configuration:
+def resolve_settings(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> ResolvedSettings:
     """Flags over the environment's `DANMATTE_…` over the file; raises SettingsError, naming the place."""
     named = environment.get(FILE_VARIABLE, "")
     file = file or (Path(named) if named else None)
-    values, origins = _of_file(file) if file else ({}, {})
-    said = [*_variables(environment), *_flags(flags)]
-    for place, name, value in said:
-        values[name], origins[name] = _value(place, name, value), place
+    values, origins = _read_file(file) if file else ({}, {})
+    for place, name, value in (*_read_variables(environment), *_read_flags(flags)):
+        values[name], origins[name] = _convert(place, name, value), place
     settings = Settings(**values)
-    _check_together(settings)
-    return Configuration(settings, origins)
+    if bool(settings.tls_certificate) != bool(settings.tls_key):
+        raise SettingsError("tls_certificate, tls_key: expected both or neither")
+    if not (is_loopback(settings.host) or settings.keys or settings.open):
+        raise SettingsError(f"host: expected keys, or `open`, where others can reach it, received {settings.host!r}")
+    return ResolvedSettings(settings, origins)
 
 
-def _of_file(file: Path) -> tuple[dict[str, Any], dict[str, str]]:
+def _read_file(file: Path) -> tuple[dict[str, Any], dict[str, str]]:
     try:
         table = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise SettingsError(f"{file}: expected a readable TOML file: {error}") from error
     for key in table:
-        _check_known(key, list(Settings.__struct_fields__), f"{file}: unknown key")
+        _check_known(key, Settings.__struct_fields__, f"{file}: unknown key")
     try:
         settings = msgspec.convert(table, Settings)
     except msgspec.ValidationError as error:
@@ -125,38 +128,31 @@ def _of_file(file: Path) -> tuple[dict[str, Any], dict[str, str]]:
     return {key: getattr(settings, key) for key in table}, dict.fromkeys(table, str(file))
 
 
-def _variables(environment: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
-    names = {variable(name): name for name in Settings.__struct_fields__}
+def _read_variables(environment: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    names = {to_variable(name): name for name in Settings.__struct_fields__}
     for key, text in environment.items():
         if key.startswith(PREFIX) and key != FILE_VARIABLE:
-            _check_known(key, list(names), "environment: unknown variable")
+            _check_known(key, names, "environment: unknown variable")
             yield key, names[key], text
 
 
-def _flags(flags: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+def _read_flags(flags: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
     for name, value in flags.items():
-        _check_known(name, list(Settings.__struct_fields__), "settings: unknown key")
-        yield flag(name), name, value
+        _check_known(name, Settings.__struct_fields__, "settings: unknown key")
+        yield to_flag(name), name, value
 
 
-def _check_known(key: str, known: list[str], complaint: str) -> None:
+def _check_known(key: str, known: Collection[str], complaint: str) -> None:
     if key not in known:
         raise SettingsError(f"{complaint} {key!r}{did_you_mean(key, known)}")
 
 
-def _value(place: str, name: str, value: Any) -> Any:
+def _convert(place: str, name: str, value: Any) -> Any:
     """The value, read from text where it is one."""
     try:
         return getattr(msgspec.convert({name: value}, Settings, strict=not isinstance(value, str)), name)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{place}: {error}, received {value!r}") from error
-
-
-def _check_together(settings: Settings) -> None:
-    if bool(settings.tls_certificate) != bool(settings.tls_key):
-        raise SettingsError("tls_certificate, tls_key: expected both or neither")
-    if not (is_loopback(settings.host) or settings.keys or settings.open):
-        raise SettingsError(f"host: expected keys, or `open`, where others can reach it, received {settings.host!r}")
 
 
 def is_loopback(host: str) -> bool:
@@ -167,20 +163,42 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def variable(name: str) -> str:
+def to_variable(name: str) -> str:
     """The setting's name in the environment."""
     return PREFIX + name.upper()
 
 
-def flag(name: str) -> str:
+def to_flag(name: str) -> str:
     """The setting's name on the command line."""
     return "--" + name.replace("_", "-")
 
 
-def described() -> dict[str, tuple[str, Any]]:
-    """What every setting is, and its default, by name."""
+@dataclass(frozen=True)
+class SettingFacts:
+    """What the help and the papers say about a setting; `allowed` is empty where any text will do."""
+
+    description: str
+    default: Any
+    allowed: str
+
+
+def describe_settings() -> dict[str, SettingFacts]:
+    """Every setting by name, in order."""
     found = {}
     for field in msgspec.structs.fields(Settings):
         notes = getattr(field.type, "__metadata__", ())
-        found[field.name] = (" ".join(note.description for note in notes if note.description), field.default)
+        description = " ".join(note.description for note in notes if note.description)
+        found[field.name] = SettingFacts(description, field.default, _describe_allowed(field.type))
     return found
+
+
+def _describe_allowed(kind: Any) -> str:
+    known = msgspec.inspect.type_info(kind)
+    if isinstance(known, msgspec.inspect.Metadata):
+        known = known.type
+    if isinstance(known, msgspec.inspect.LiteralType):
+        return " or ".join(str(value) for value in reversed(known.values))
+    if isinstance(known, msgspec.inspect.IntType | msgspec.inspect.FloatType):
+        low = f"more than {known.gt:g}" if known.gt is not None else f"at least {known.ge:g}"
+        return low if known.le is None else f"{low}, at most {known.le:g}"
+    return ""

@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 
 import danmatte
-from danmatte.settings import described, variable
+from danmatte.settings import describe_settings, to_variable
 
 FILE = Path(danmatte.__file__).parents[1].joinpath("Containerfile")
 ROOT = FILE.parents[1]
@@ -27,7 +27,7 @@ def test_what_is_copied_exists() -> None:
 def test_every_setting_it_makes_is_one() -> None:
     made = set(re.findall(r"\b(DANMATTE_\w+)=", FILE.read_text()))
     assert made
-    assert made <= {variable(name) for name in described()}
+    assert made <= {to_variable(name) for name in describe_settings()}
 
 
 def test_it_runs_without_root_and_asks_for_its_own_health() -> None:
@@ -50,4 +50,4 @@ def test_every_setting_works_inside_as_the_extras_of_serving_are_installed() -> 
 
 def asked(file: Path) -> list[str]:
     """The extras that a module's messages ask for."""
-    return re.findall(r"expected the extra danmatte\[(\w+)\]", file.read_text("utf-8"))
+    return re.findall(r'MissingExtraError\("\w+", "(\w+)"', file.read_text("utf-8"))

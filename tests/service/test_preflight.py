@@ -12,19 +12,19 @@ from aiohttp import web
 from danmatte.app import build
 from danmatte.engine import FakeEngine
 from danmatte.errors import SettingsError
-from danmatte.preflight import rehearse
-from danmatte.settings import Settings, configured, described
+from danmatte.preflight import check_settings
+from danmatte.settings import Settings, describe_settings, resolve_settings
 from tests.service.toy import publish
 
 
 def said(environment: dict[str, str], **flags: str) -> list[str]:
     """The lines."""
-    return list(rehearse(configured(None, environment, flags)))
+    return list(check_settings(resolve_settings(None, environment, flags)))
 
 
 def test_every_setting_is_said_with_its_origin(models: Path) -> None:
     lines = said({"DANMATTE_MODELS": str(models)}, port="9001")
-    assert [line.split(" = ")[0] for line in lines[: len(described())]] == list(described())
+    assert [line.split(" = ")[0] for line in lines[: len(describe_settings())]] == list(describe_settings())
     assert "port = 9001  # --port" in lines
     assert 'host = "127.0.0.1"  # default' in lines
     assert "# toy/1: good" in lines
@@ -60,7 +60,7 @@ def rehearsed(**flags: str) -> tuple[list[str], str]:
     """The lines on models, and what would stop the server."""
     lines: list[str] = []
     try:
-        for line in rehearse(configured(None, {}, flags)):
+        for line in check_settings(resolve_settings(None, {}, flags)):
             lines += [line] * line.startswith("# ")
     except SettingsError as error:
         return lines, str(error)
@@ -155,7 +155,7 @@ def test_an_extra_that_is_missing_is_said_as_serving_says_it(
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, library, None)
     error = rehearsed(**given)[1]
-    assert "expected the extra" in error
+    assert "which an extra brings: pip install" in error
     assert error == served(**given)
 
 

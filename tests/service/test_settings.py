@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 
 from danmatte.errors import SettingsError
-from danmatte.settings import Settings, configured, described, flag, is_loopback, variable
+from danmatte.settings import Settings, describe_settings, is_loopback, resolve_settings, to_flag, to_variable
+from tests.service.toy import publish
 
 
 def test_flags_win_over_the_environment_over_the_file_over_defaults(tmp_path: Path) -> None:
     file = tmp_path / "matting.toml"
     file.write_text('host = "::1"\nport = 9000\ncores = 3\n')
-    found = configured(file, {"DANMATTE_PORT": "9001", "DANMATTE_CORES": "4", "PATH": "x"}, {"port": "9002"})
+    found = resolve_settings(file, {"DANMATTE_PORT": "9001", "DANMATTE_CORES": "4", "PATH": "x"}, {"port": "9002"})
     settings = found.settings
     assert (settings.host, settings.cores, settings.port, settings.queue) == ("::1", 4, 9002, Settings().queue)
     assert found.origins == {"host": str(file), "cores": "DANMATTE_CORES", "port": "--port"}
@@ -20,13 +21,13 @@ def test_flags_win_over_the_environment_over_the_file_over_defaults(tmp_path: Pa
 def test_the_environment_may_name_the_file(tmp_path: Path) -> None:
     file = tmp_path / "matting.toml"
     file.write_text("port = 9000\n")
-    assert configured(None, {"DANMATTE_SETTINGS": str(file)}, {}).settings.port == 9000
+    assert resolve_settings(None, {"DANMATTE_SETTINGS": str(file)}, {}).settings.port == 9000
 
 
 @pytest.mark.parametrize("text", ["true", "1"])
 def test_every_kind_of_value_can_be_written_as_text(text: str) -> None:
     given = {"DANMATTE_OPEN": text, "DANMATTE_HOST": "0.0.0.0", "DANMATTE_DEADLINE_S": "1.5"}
-    settings = configured(None, given, {}).settings
+    settings = resolve_settings(None, given, {}).settings
     assert (settings.open, settings.host, settings.deadline_s) == (True, "0.0.0.0", 1.5)
 
 
@@ -44,7 +45,7 @@ def test_every_kind_of_value_can_be_written_as_text(text: str) -> None:
 )
 def test_a_bad_variable_is_refused_by_its_name(environment: dict[str, str], says: str) -> None:
     with pytest.raises(SettingsError) as refused:
-        configured(None, environment, {})
+        resolve_settings(None, environment, {})
     assert says in str(refused.value)
 
 
@@ -71,8 +72,8 @@ def test_a_certificate_needs_its_key() -> None:
 
 
 def test_every_setting_is_described_and_named_in_one_way() -> None:
-    assert [name for name, (says, _) in described().items() if not says] == []
-    assert (variable("max_body_bytes"), flag("max_body_bytes")) == ("DANMATTE_MAX_BODY_BYTES", "--max-body-bytes")
+    assert [name for name, facts in describe_settings().items() if not facts.description] == []
+    assert (to_variable("max_body_bytes"), to_flag("max_body_bytes")) == ("DANMATTE_MAX_BODY_BYTES", "--max-body-bytes")
 
 
 def test_only_this_machine_is_listened_to_by_default() -> None:
@@ -113,7 +114,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 def test_models_are_those_here_or_the_checkouts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert Settings().models_folder == Path(__file__).parents[2] / "models"
-    (tmp_path / "models").mkdir()
+    publish(tmp_path / "models")
     assert Settings().models_folder == Path("models")
     assert Settings(models="elsewhere").models_folder == Path("elsewhere")
 

@@ -134,7 +134,7 @@ def test_an_unknown_choice_lists_the_choices(
 
 def test_training_without_the_official_network_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     missing = tmp_path / "none.tflite"
-    error = refused(capsys, "train", "--data", tmp_path, "--initial", missing, "--output_dir", tmp_path / "out")
+    error = refused(capsys, "train", "--data", tmp_path, "--initial", missing, "--output-dir", tmp_path / "out")
     assert f"{missing}: no such file" in error
 
 

@@ -1,31 +1,78 @@
 """The ``workbench`` command line."""
 
-import argparse
 import importlib
+import importlib.util
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from types import ModuleType
 
-from danmatte_workbench.errors import WorkbenchError
+from danmatte.contract.command_line import CommandLine
+from danmatte_workbench.errors import MachineError, WorkbenchError
+
+
+@dataclass(frozen=True)
+class Command:
+    """What help says about a command of ``commands/``, with lines that can be typed as they stand."""
+
+    description: str
+    examples: tuple[str, ...]
+    needs: tuple[str, ...] = ("keras", "nncf", "optuna", "psutil", "rich", "tensorflow")
+
 
 COMMANDS = {
-    "optimize": "find the fastest version of a graph that keeps its accuracy, and publish it",
-    "convert": "turn a frozen graph, or a part of it, into OpenVINO IR",
-    "evaluate": "measure masks against the truth, by kind of scene",
-    "profile": "show where the time goes, layer by layer",
-    "sweep": "find how one graph runs best here: batch, streams, threads, requests",
-    "devices": "list what OpenVINO can run on here, and how much of this machine may be used",
-    "report": "write a run's page again, from what the run left",
-    "compare": "set two runs side by side",
-    "train": "train the default model again, from the official network's weights",
+    "optimize": Command(
+        "find the fastest version of a graph that keeps its accuracy, and publish it",
+        (
+            "workbench optimize deeplab --effort quick",
+            "workbench optimize model.onnx --data frames/ --size 16:9 --max-latency-ms 20",
+        ),
+    ),
+    "convert": Command(
+        "turn a graph, or a part of it, into OpenVINO IR",
+        (
+            "workbench convert --input_model model.tflite --output_dir ir/",
+            "workbench convert --input_model frozen.pb --input_shape [1,513,513,3] --model_name person",
+        ),
+    ),
+    "evaluate": Command(
+        "measure masks against the truth, by kind of scene",
+        ("workbench evaluate deeplab/3 --data validation/ --json accuracy.json",),
+    ),
+    "profile": Command(
+        "show where the time goes, layer by layer",
+        ("workbench profile deeplab/3", "workbench profile before/graph.xml after/graph.xml --rows 40"),
+    ),
+    "sweep": Command(
+        "find how one graph runs best here: batch, streams, threads, requests",
+        ("workbench sweep deeplab/3 --seconds 30",),
+    ),
+    "devices": Command(
+        "list what OpenVINO can run on here, and how much of this machine may be used",
+        ("workbench devices", "workbench devices GPU"),
+        ("rich",),
+    ),
+    "report": Command(
+        "write a run's page again, from what the run left", ("workbench report runs/deeplab/1",), ("rich",)
+    ),
+    "compare": Command(
+        "set two runs side by side",
+        ("workbench compare runs/deeplab/1 runs/deeplab/2 --html comparison.html",),
+        ("rich",),
+    ),
+    "train": Command(
+        "train the default model again, from the official network's weights",
+        ("workbench train --data data/ --initial deeplabv3_mnv2_pascal_quant.tflite --output-dir training/",),
+    ),
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return 0 done, 1 nothing met the budget, 2 wrong input, 3 this machine lacks something."""
-    parsed = parser().parse_args(arguments)
+    parsed = make_parser().parse(arguments)
     try:
-        return int(_command(parsed.command).run(parsed))
+        check_extra(COMMANDS[parsed.command].needs)
+        return int(_import_command(parsed.command).run(parsed))
     except WorkbenchError as error:
         print(f"workbench {parsed.command}: {error}", file=sys.stderr)
         return error.exit_code
@@ -34,17 +81,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def parser() -> argparse.ArgumentParser:
+def make_parser() -> CommandLine:
     """The whole command line."""
-    whole = argparse.ArgumentParser(
-        prog="workbench", description="From a trained graph to the fastest IR for this CPU."
-    )
-    commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, text in COMMANDS.items():
-        _command(name).add(commands.add_parser(name, help=text, description=text))
-    return whole
+    line = CommandLine("workbench", "From a trained graph to the fastest IR for this CPU.")
+    for name, command in COMMANDS.items():
+        _import_command(name).add(line.add(name, command.description, *command.examples))
+    return line
 
 
-def _command(name: str) -> ModuleType:
+def check_extra(libraries: Sequence[str]) -> None:
+    """Raises MachineError where one of these isn't installed; imports none, since some take seconds."""
+    missing = [name for name in libraries if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MachineError(f"needs {', '.join(missing)}, which an extra brings: pip install 'danmatte[workbench]'")
+
+
+def _import_command(name: str) -> ModuleType:
     """The module of the command: its ``add(parser)`` and ``run(arguments)``."""
     return importlib.import_module(f"danmatte_workbench.commands.{name}")

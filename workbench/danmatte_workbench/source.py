@@ -114,21 +114,20 @@ def read(path: Path) -> Source:
     )
 
 
-def models_folder() -> Path:
-    """The checkout's ``models/``, or the one in the working directory where the package is installed alone."""
-    beside = Path(__file__).parents[2] / "models"
-    return beside if beside.is_dir() else Path("models")
+def find(name: str, *folders: Path) -> Path | None:
+    """The ``model.toml`` of the model called ``name``, in the first folder that has it; None if ``name`` is a path.
 
-
-def find(name: str, models: Path) -> Path | None:
-    """The ``model.toml`` of the model called ``name``; None if ``name`` is a path. Raises InputError for neither."""
-    described = models / name / "model.toml"
-    if described.exists():
-        return described
+    Raises InputError for neither.
+    """
+    for models in folders:
+        described = models / name / "model.toml"
+        if described.exists():
+            return described
     if Path(name).exists():
         return None
-    known = sorted(path.parent.name for path in models.glob("*/model.toml"))
-    raise InputError(f"{name}: no such file, and no such model in {models}{did_you_mean(name, known)}")
+    known = sorted({path.parent.name for models in folders for path in models.glob("*/model.toml")})
+    where = " or ".join(map(str, folders))
+    raise InputError(f"{name}: no such file, and no such model in {where}{did_you_mean(name, known)}")
 
 
 def _text(table: dict[str, Any], key: str, path: Path) -> str:

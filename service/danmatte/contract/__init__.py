@@ -8,6 +8,8 @@
     configuration  how a graph is run
     measurement    a number, its interval and the host that it was measured on
     cores          how many CPU cores this process may use
+    command_line   sizes, JSON, help and version on both command lines
+    places         where models are when nobody says so
     near_words     "did you mean …?"
 
 Importing this package imports none of them: only `framing` and `scaling` need OpenCV and FFmpeg.

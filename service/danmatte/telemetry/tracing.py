@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from danmatte.errors import SettingsError
+from danmatte.errors import MissingExtraError
 from danmatte.telemetry.metrics import Timing
 
 if TYPE_CHECKING:
@@ -18,14 +18,14 @@ class Traces:
     """Spans in batches, sent by a thread; when the collector is away they are dropped."""
 
     def __init__(self, endpoint: str, exporter: Any = None) -> None:
-        """`exporter` replaces the one to the endpoint; raises SettingsError when the libraries aren't there."""
+        """`exporter` replaces the one to the endpoint; raises MissingExtraError when the libraries aren't there."""
         try:
             from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
             from opentelemetry.sdk.resources import Resource
             from opentelemetry.sdk.trace import TracerProvider
             from opentelemetry.sdk.trace.export import BatchSpanProcessor
         except ImportError as error:
-            raise SettingsError(f"otlp_endpoint: expected the extra danmatte[tracing]: {error}") from error
+            raise MissingExtraError("otlp_endpoint", "tracing", "OpenTelemetry") from error
         url = endpoint.rstrip("/").removesuffix(_PATH) + _PATH
         resource = Resource.create({"service.name": "danmatte"})
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)

@@ -237,14 +237,6 @@ def open_model(root: Path, name: str) -> Served:
     raise ModelError(f"{root / name}: no version can be served: {'; '.join(faults) or 'there is none'}")
 
 
-def parse_size(words: str) -> Size:
-    """`320x180` as a size; raises InvalidParameterError."""
-    match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", words)
-    if not match:
-        raise InvalidParameterError(f"size: expected WIDTHxHEIGHT such as 320x180, received {words!r}")
-    return Size(int(match[2]), int(match[1]))
-
-
 def choose_exit_code(summaries: Sequence[TrackSummary]) -> int:
     """That of the worst outcome."""
     return max((summary.exit_code for summary in summaries), default=0)

@@ -22,7 +22,6 @@ from danmatte.tracks.batch import (
     TrackOptions,
     choose_exit_code,
     open_model,
-    parse_size,
     plan_jobs,
 )
 from tests.service.tracks.videos import walking, write
@@ -36,7 +35,7 @@ def video(tmp_path: Path) -> Path:
 
 
 def run_track(capsys: pytest.CaptureFixture[str], models: Path, *words: object) -> Run:
-    code = cli.main(["track", *map(str, words), "--models", str(models), "--json"])
+    code = cli.main(["track", *map(str, words), "--models", str(models), "--json", "-"])
     out, err = capsys.readouterr()
     return code, json.loads(out) if out else [], err
 
@@ -142,7 +141,7 @@ def test_a_killed_track_goes_on_without_a_gap_or_a_repetition(models: Path, tmp_
         process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     assert not track.exists()
-    again = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
+    again = subprocess.run([*command, "--json", "-"], capture_output=True, text=True, check=True)
     summary = json.loads(again.stdout)[0]
     assert summary["resumed_after_ms"] >= 9_000
     assert 0 < summary["masks"] < len(times)
@@ -230,7 +229,3 @@ def test_a_track_has_the_polarity_of_its_format_and_the_options_of_its_plan() ->
     plain, refined = TrackOptions(raw=True).plan(Size(720, 1280)), TrackOptions(closer=True).plan(Size(1280, 720))
     assert (plain.size, plain.stabiliser, plain.refine) == (Size(180, 320), None, False)
     assert (refined.size, refined.stabiliser is not None, refined.refine) == (Size(320, 180), True, True)
-
-
-def test_sizes_are_width_by_height() -> None:
-    assert parse_size("320x180") == Size(180, 320)

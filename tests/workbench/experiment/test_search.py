@@ -104,7 +104,7 @@ def test_a_recipe_is_brought_to_its_size_just_before_it_is_quantized() -> None:
 @pytest.mark.parametrize(
     ("text", "source", "expected"),
     [
-        ("288x512", (513, 513), (288, 512)),
+        ("512x288", (513, 513), (288, 512)),
         ("16:9", (513, 513), (289, 513)),
         ("16:9", (256, 256), (144, 256)),
         ("9:16", (513, 513), (513, 289)),
@@ -119,7 +119,7 @@ def test_a_ratio_keeps_the_longer_side_and_the_grid_it_lies_on(
 
 @pytest.mark.parametrize("text", ["16/9", "wide", "0:9", "16:0", "288x", "-1x5"])
 def test_what_is_no_size_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match=f"--size: expected HEIGHTxWIDTH or a ratio such as 16:9, received {text}"):
+    with pytest.raises(InputError, match=f"--size: expected WIDTHxHEIGHT or a ratio such as 16:9, received {text}"):
         search.size_of(text, (513, 513))
 
 

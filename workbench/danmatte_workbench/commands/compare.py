@@ -11,7 +11,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Both runs, and a page if one is wanted."""
     parser.add_argument("before", type=Path, metavar="A", help="a run's folder, or its run.json")
     parser.add_argument("after", type=Path, metavar="B", help="the run that is compared with it")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write the comparison there as a page, too")
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="write the comparison there as a page, too (default: don't)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

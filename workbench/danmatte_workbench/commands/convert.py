@@ -20,16 +20,24 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="frozen TensorFlow graph (.pb), SavedModel folder, .keras, .h5, .tflite, .onnx or .xml",
     )
     parser.add_argument(
-        "--input", metavar="0:NODE", default=AUTO, help="cut here: a node's input port; auto: the first convolution's"
+        "--input",
+        metavar="0:NODE",
+        default=AUTO,
+        help="cut here: a node's input port, or auto: the first convolution's (default: %(default)s)",
     )
     parser.add_argument(
-        "--output", metavar="NODE", default=AUTO, help="cut here: the last node; auto: the decision, or the last logits"
+        "--output",
+        metavar="NODE",
+        default=AUTO,
+        help="cut here: the last node, or auto: the decision, or the last logits (default: %(default)s)",
     )
     parser.add_argument(
-        "--input_shape", metavar="[1,H,W,3]", help="fixed input shape, NHWC; the graph's own by default, or 513×513"
+        "--input_shape", metavar="[1,H,W,3]", help="fixed input shape, NHWC (default: the graph's own, or 513×513)"
     )
-    parser.add_argument("--output_dir", type=Path, default=Path(), metavar="DIR", help="where the IR goes")
-    parser.add_argument("--model_name", metavar="NAME", help="the IR's file name; the graph's own by default")
+    parser.add_argument(
+        "--output_dir", type=Path, default=Path(), metavar="DIR", help="where the IR goes (default: %(default)s)"
+    )
+    parser.add_argument("--model_name", metavar="NAME", help="the IR's file name (default: the graph's own)")
 
 
 def run(arguments: argparse.Namespace) -> int:

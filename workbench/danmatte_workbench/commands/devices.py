@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from danmatte.contract.command_line import JSON_HELP
+
 if TYPE_CHECKING:
     from danmatte_workbench.hardware import Hardware
     from danmatte_workbench.runtimes.devices import Device
@@ -15,8 +17,10 @@ WIDTH = 110  # where there is no terminal to ask
 
 def add(parser: argparse.ArgumentParser) -> None:
     """A device string to check, and where facts go."""
-    parser.add_argument("device", nargs="?", help="say only whether this device string can be used, such as GPU")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write devices and hardware there, too")
+    parser.add_argument(
+        "device", nargs="?", help="only tell whether this device string can be used, such as GPU (default: list all)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help=JSON_HELP.format(what="devices and hardware"))
 
 
 def run(arguments: argparse.Namespace) -> int:

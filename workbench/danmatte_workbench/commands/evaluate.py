@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
+from danmatte.contract.command_line import JSON_HELP
 from danmatte_workbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,20 +30,25 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="pictures with masks (images/, masks/); may be given several times",
     )
-    parser.add_argument("--models", type=Path, metavar="DIR", help="where models are; the project's by default")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
+    parser.add_argument(
+        "--models",
+        type=Path,
+        metavar="DIR",
+        help="where published models are (default: ./models, a checkout's, the bundled one)",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help=JSON_HELP.format(what="the figures"))
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a row for each kind of scene and one for each dataset; kinds are what names begin with, ``kind_…``."""
     from rich.console import Console
 
+    from danmatte.contract.places import list_model_folders
     from danmatte_workbench import hardware
     from danmatte_workbench.report import facts
-    from danmatte_workbench.source import models_folder
 
     host = hardware.host()
-    contender = _contender(arguments.model, arguments.models or models_folder())
+    contender = _contender(arguments.model, [arguments.models] if arguments.models else list_model_folders())
     figures = {}
     for folder in arguments.data:
         scores = _scores(contender, folder)
@@ -80,15 +86,15 @@ def _measure(scores: "list[Score]", host: "Host") -> "dict[str, Measurement]":
     }
 
 
-def _contender(name: str, models: Path) -> "Contender":
+def _contender(name: str, folders: list[Path]) -> "Contender":
     from danmatte_workbench import source
     from danmatte_workbench.graph import probing
     from danmatte_workbench.metrics.contender import published, stock
 
-    for folder in (models / name, Path(name)):
+    for folder in (*(models / name for models in folders), Path(name)):
         if (folder / "manifest.json").exists():
             return published(folder)
-    described = source.find(name, models)
+    described = source.find(name, *folders)
     found = source.read(described) if described else probing.inspect(Path(name))
     for note in found.notes:
         print(f"{found.path}: {note}")

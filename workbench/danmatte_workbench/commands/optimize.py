@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from danmatte.contract.command_line import JSON_HELP
+
 if TYPE_CHECKING:
     from danmatte_workbench.budget import Budget
     from danmatte_workbench.dataset import Dataset
@@ -26,49 +28,90 @@ WIDTH = 110  # where there is no terminal to ask
 def add(parser: argparse.ArgumentParser) -> None:
     """Source, frames, budget, objective, limits, and where things go."""
     parser.add_argument("model", help="a model's name, such as deeplab, or a graph in any of the formats")
-    parser.add_argument("--data", type=Path, metavar="PATH", help="pictures with masks, pictures alone, or a video")
     parser.add_argument(
-        "--calibration", type=Path, metavar="PATH", help="frames to calibrate and to teach on, if not part of --data"
+        "--data",
+        type=Path,
+        metavar="PATH",
+        help="pictures with masks, pictures alone, or a video (default: the samples that come with it)",
+    )
+    parser.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="PATH",
+        help="frames to calibrate and to teach on (default: a part of --data)",
     )
     parser.add_argument(
         "--max-iou-drop",
         type=_number("points of IoU, such as 0.5"),
         metavar="POINTS",
-        help=f"IoU that may be lost, in hundredths: {LABELLED_DROP} with masks; {UNLABELLED_DROP} without, "
-        "when what is measured is disagreement with the source",
+        help=f"IoU that may be lost, in hundredths (default: {LABELLED_DROP} for data with masks; {UNLABELLED_DROP} "
+        "without, where disagreement with the source is measured)",
     )
     parser.add_argument(
         "--max-disagreement",
         type=_number("points, such as 1"),
         metavar="POINTS",
-        help=f"for graphs whose answer isn't a mask: cosine distance of tensors, in hundredths: {DISAGREEMENT}",
+        help="cosine distance of tensors, in hundredths, of graphs whose answer isn't a mask "
+        f"(default: {DISAGREEMENT})",
     )
     parser.add_argument(
-        "--max-latency-ms", type=_number("milliseconds"), metavar="MS", help="milliseconds that a frame may take"
+        "--max-latency-ms",
+        type=_number("milliseconds"),
+        metavar="MS",
+        help="milliseconds that a frame may take (default: no limit)",
     )
-    parser.add_argument("--objective", default="throughput", help="throughput or latency")
-    parser.add_argument("--effort", default="standard", help="quick, standard or thorough")
-    parser.add_argument("--size", metavar="HxW", help="try this input size, too; a ratio such as 16:9 will do")
-    parser.add_argument("--device", default="CPU", help="any of OpenVINO's devices, such as GPU or AUTO")
+    _add_effort(parser)
+    _add_places(parser)
+
+
+def _add_effort(parser: argparse.ArgumentParser) -> None:
+    """What is tried, and for how long."""
+    parser.add_argument("--objective", default="throughput", help="throughput or latency (default: %(default)s)")
+    parser.add_argument("--effort", default="standard", help="quick, standard or thorough (default: %(default)s)")
+    parser.add_argument("--size", metavar="WIDTHxHEIGHT", help="try this input size, too; 16:9 will do (default: none)")
     parser.add_argument(
-        "--trial-s", type=_number("seconds"), default=TRIAL_S, metavar="S", help="seconds that a trial may take"
+        "--device", default="CPU", help="any of OpenVINO's devices, such as GPU or AUTO (default: %(default)s)"
     )
     parser.add_argument(
-        "--recipe", action="append", default=[], metavar="NAME", help="try only this recipe; may be given several times"
+        "--trial-s",
+        type=_number("seconds"),
+        default=TRIAL_S,
+        metavar="S",
+        help="seconds that a trial may take (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--recipe",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="try only this recipe; may be given several times (default: those of the effort)",
     )
     parser.add_argument(
         "--trial-memory-gib",
         type=_number("GiB"),
         default=TRIAL_MEMORY_GIB,
         metavar="GIB",
-        help="memory that a trial may take",
+        help="memory that a trial may take (default: %(default)g)",
+    )
+
+
+def _add_places(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--models",
+        type=Path,
+        metavar="DIR",
+        help="where the winner is published (default: a checkout's models/, or ./models)",
     )
     parser.add_argument(
-        "--models", type=Path, metavar="DIR", help="where models are published; the project's by default"
+        "--runs", type=Path, default=Path("runs"), metavar="DIR", help="where runs are reported (default: %(default)s)"
     )
-    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where runs are reported")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured there, too")
-    parser.add_argument("--store", type=Path, metavar="DIR", help="where trials are kept between runs")
+    parser.add_argument("--json", type=Path, metavar="FILE", help=JSON_HELP.format(what="everything that was measured"))
+    parser.add_argument(
+        "--store",
+        type=Path,
+        metavar="DIR",
+        help="where trials are kept between runs (default: ~/.cache/danmatte/candidates)",
+    )
 
 
 def _number(what: str) -> Callable[[str], float]:
@@ -93,10 +136,10 @@ def conduct(arguments: argparse.Namespace, effort: "Effort | None") -> int:
     """The same with an effort of one's own making."""
     from rich.console import Console
 
+    from danmatte.contract.places import choose_models
     from danmatte_workbench.commands.finish import Places, finish
     from danmatte_workbench.experiment.progress import Progress, display
     from danmatte_workbench.report.facts import Terms
-    from danmatte_workbench.source import models_folder
 
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     progress = Progress(display(console))
@@ -105,7 +148,7 @@ def conduct(arguments: argparse.Namespace, effort: "Effort | None") -> int:
         experiment = _experiment(arguments, effort, progress)
         findings = experiment.run()
         terms = Terms(("workbench", *sys.argv[1:]), started, arguments.objective, experiment.effort.name)
-        places = Places(arguments.models or models_folder(), arguments.runs, arguments.json)
+        places = Places(arguments.models or choose_models(), arguments.runs, arguments.json)
         finish(experiment, findings, terms, places, console)
     finally:
         progress.close()
@@ -163,10 +206,11 @@ def _budget(arguments: argparse.Namespace, meaning: str, *, labelled: bool) -> "
 
 
 def _source(name: str) -> "Source":
+    from danmatte.contract.places import list_model_folders
     from danmatte_workbench import source
     from danmatte_workbench.graph import probing
 
-    described = source.find(name, source.models_folder())
+    described = source.find(name, *list_model_folders())
     return source.read(described) if described else probing.inspect(Path(name))
 
 

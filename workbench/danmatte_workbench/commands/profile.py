@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
+from danmatte.contract.command_line import JSON_HELP
 from danmatte_workbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,14 +22,22 @@ ROWS = 25
 def add(parser: argparse.ArgumentParser) -> None:
     """Graphs and how they are run."""
     parser.add_argument("graph", help="an IR (.xml), the folder that holds it, or NAME/VERSION of a published one")
-    parser.add_argument("other", nargs="?", help="a second one, to be set beside it")
-    parser.add_argument("--precision", choices=("f32", "bf16", "f16"), default="f32", help="of what isn't 8-bit")
-    parser.add_argument("--device", default="CPU", help="any of OpenVINO's devices")
-    parser.add_argument("--threads", type=int, default=0, metavar="N", help="0 leaves them to OpenVINO")
-    parser.add_argument("--runs", type=int, default=30, metavar="N", help="inferences that medians are taken of")
-    parser.add_argument("--rows", type=int, default=ROWS, metavar="N", help="the most expensive layers to print")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="pictures; the project's samples by default")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all layers there, too")
+    parser.add_argument("other", nargs="?", help="a second one, to be set beside it (default: none)")
+    parser.add_argument(
+        "--precision", choices=("f32", "bf16", "f16"), default="f32", help="of what isn't 8-bit (default: %(default)s)"
+    )
+    parser.add_argument("--device", default="CPU", help="any of OpenVINO's devices (default: %(default)s)")
+    parser.add_argument(
+        "--threads", type=int, default=0, metavar="N", help="0 leaves them to OpenVINO (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--runs", type=int, default=30, metavar="N", help="inferences that medians are taken of (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--rows", type=int, default=ROWS, metavar="N", help="the most expensive layers to print (default: %(default)s)"
+    )
+    parser.add_argument("--data", type=Path, metavar="DIR", help="pictures (default: the samples that come with it)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help=JSON_HELP.format(what="all layers"))
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -73,15 +82,18 @@ def _profiled(
 
 def _artifact(name: str) -> "Artifact":
     from danmatte.contract.artifact import GRAPH
+    from danmatte.contract.places import list_model_folders
     from danmatte_workbench.runtimes import openvino
-    from danmatte_workbench.source import models_folder
 
-    for path in (Path(name), Path(name) / GRAPH, models_folder() / name / GRAPH):
+    folders = list_model_folders()
+    for path in (Path(name), Path(name) / GRAPH, *(models / name / GRAPH for models in folders)):
         if path.is_file():
             if path.suffix != ".xml":
                 raise InputError(f"{path}: expected an IR (.xml) to profile; make one with workbench convert")
             return openvino.describe(path)
-    raise InputError(f"{name}: no such graph; expected an .xml, its folder, or NAME/VERSION under {models_folder()}")
+    raise InputError(
+        f"{name}: no such graph; expected an .xml, its folder, or NAME/VERSION in {' or '.join(map(str, folders))}"
+    )
 
 
 def _show(found: "dict[str, tuple[Layer, ...]]", rows: int, console: Any) -> None:
@@ -142,16 +154,13 @@ def _short(name: str) -> str:
 
 def _write(found: "dict[str, tuple[Layer, ...]]", configuration: "Configuration", path: Path) -> None:
     import dataclasses
-    import json
 
     from danmatte_workbench import hardware
+    from danmatte_workbench.report import facts
 
-    facts = {
+    content = {
         "host": structs.asdict(hardware.host()),
         "configuration": structs.asdict(configuration),
         "graphs": {name: [dataclasses.asdict(layer) for layer in layers] for name, layers in found.items()},
     }
-    try:
-        path.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: can't be written ({error.strerror})") from error
+    facts.write(content, path)

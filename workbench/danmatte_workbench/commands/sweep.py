@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
+from danmatte.contract.command_line import JSON_HELP
 from danmatte_workbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,26 +29,35 @@ WIDTH = 110  # where there is no terminal to ask
 def add(parser: argparse.ArgumentParser) -> None:
     """The graph, frames, time, device and precision."""
     parser.add_argument("model", help="an IR (graph.xml), NAME/VERSION of a published model, or its folder")
-    parser.add_argument("--data", type=Path, metavar="PATH", help="pictures or a video; noise without")
-    parser.add_argument("--seconds", type=_seconds, default=SECONDS, metavar="S", help="about how long to search")
-    parser.add_argument("--device", help="any of OpenVINO's devices, such as GPU or AUTO; the manifest's, or CPU")
-    parser.add_argument("--precision", help="f32, bf16 or f16; the manifest's, or f32")
-    parser.add_argument("--models", type=Path, metavar="DIR", help="where models are; the project's by default")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write points, curves and hardware there, too")
+    parser.add_argument("--data", type=Path, metavar="PATH", help="pictures or a video (default: noise)")
+    parser.add_argument(
+        "--seconds", type=_seconds, default=SECONDS, metavar="S", help="about how long to search (default: %(default)g)"
+    )
+    parser.add_argument(
+        "--device", help="any of OpenVINO's devices, such as GPU or AUTO (default: the manifest's, or CPU)"
+    )
+    parser.add_argument("--precision", help="f32, bf16 or f16 (default: the manifest's, or f32)")
+    parser.add_argument(
+        "--models",
+        type=Path,
+        metavar="DIR",
+        help="where published models are (default: ./models, a checkout's, the bundled one)",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help=JSON_HELP.format(what="points, curves and hardware"))
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Search, print the points from the fastest to the slowest, and name the best."""
     from rich.console import Console
 
+    from danmatte.contract.places import list_model_folders
     from danmatte_workbench.benchmark.sweep import best, sweep
     from danmatte_workbench.configuration import reconfigure
     from danmatte_workbench.hardware import limits
     from danmatte_workbench.runtimes import devices, openvino
-    from danmatte_workbench.source import models_folder
 
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
-    path, base = _graph(arguments.model, arguments.models or models_folder())
+    path, base = _graph(arguments.model, [arguments.models] if arguments.models else list_model_folders())
     wanted = {"device": arguments.device, "precision": arguments.precision}
     base = reconfigure(base, **{name: value for name, value in wanted.items() if value is not None})
     devices.check_device(base.device)
@@ -79,14 +89,14 @@ def _seconds(text: str) -> float:
     return value
 
 
-def _graph(name: str, models: Path) -> "tuple[Path, Configuration]":
+def _graph(name: str, folders: list[Path]) -> "tuple[Path, Configuration]":
     """The IR, and the device and precision that its manifest says, if it has one."""
     from danmatte.contract import ManifestError
     from danmatte.contract.artifact import GRAPH, MANIFEST, read_manifest
     from danmatte_workbench import source
     from danmatte_workbench.configuration import configure
 
-    for folder in (models / name, Path(name)):
+    for folder in (*(models / name for models in folders), Path(name)):
         if (folder / MANIFEST).is_file():
             try:
                 return folder / GRAPH, read_manifest(folder).configuration
@@ -95,8 +105,8 @@ def _graph(name: str, models: Path) -> "tuple[Path, Configuration]":
     path = Path(name)
     if path.suffix == ".xml" and path.is_file():
         return path, configure()
-    source.find(name, models)  # raises, with the nearest name, what is neither file nor model
-    versions = sorted(found.parent.name for found in (models / name).glob("*/manifest.json"))
+    source.find(name, *folders)  # raises, with the nearest name, what is neither file nor model
+    versions = sorted({found.parent.name for models in folders for found in (models / name).glob("*/manifest.json")})
     hint = f"; its versions are {', '.join(f'{name}/{version}' for version in versions)}" if versions else ""
     raise InputError(f"{name}: expected an IR (.xml) or a published version{hint}; `workbench convert` makes an IR")
 

@@ -22,13 +22,13 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="deeplabv3_mnv2_pascal_quant.tflite, the official one",
     )
     parser.add_argument(
-        "--output_dir",
+        "--output-dir",
         type=Path,
         default=Path("build/training"),
         metavar="DIR",
-        help="checkpoints and the trained graph",
+        help="checkpoints and the trained graph (default: %(default)s)",
     )
-    parser.add_argument("--seed", type=int, default=1, help="of everything random")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of everything random (default: %(default)s)")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -151,16 +151,16 @@ def recipes(patterns: Sequence[str], folder: Path = RECIPES) -> tuple[str, ...]:
 
 
 def size_of(text: str, source: tuple[int, int]) -> tuple[int, int]:
-    """(height, width) of ``HxW``, or of a ratio ``W:H`` of the source's longer side.
+    """(height, width) of ``WIDTHxHEIGHT``, or of a ratio ``W:H`` of the source's longer side.
 
     A ratio's shorter side is brought to the grid that the longer one lies on: 16:9 of 513 is 289×513. Raises InputError
     for anything else.
     """
     if exact := SIZE.fullmatch(text):
-        return int(exact[1]), int(exact[2])
+        return int(exact[2]), int(exact[1])
     ratio = RATIO.fullmatch(text)
     if ratio is None or not int(ratio[1]) or not int(ratio[2]):
-        raise InputError(f"--size: expected HEIGHTxWIDTH or a ratio such as 16:9, received {text}")
+        raise InputError(f"--size: expected WIDTHxHEIGHT or a ratio such as 16:9, received {text}")
     wide, high = int(ratio[1]), int(ratio[2])
     longer, rest = max(source), max(source) % GRID
     shorter = round((longer * min(wide, high) / max(wide, high) - rest) / GRID) * GRID + rest

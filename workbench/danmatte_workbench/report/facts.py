@@ -1,7 +1,6 @@
 """A run as JSON: everything that the report shows, and what it takes to repeat the run."""
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -10,6 +9,7 @@ from typing import Any
 
 from msgspec import structs
 
+from danmatte.contract.command_line import write_json
 from danmatte.contract.measurement import Measurement
 from danmatte_workbench import hardware
 from danmatte_workbench.errors import MachineError
@@ -88,13 +88,9 @@ def versions() -> dict[str, str]:
 
 
 def write(content: Any, path: Path) -> None:
-    """Write JSON, whole or not at all. Raises MachineError where it can't be written."""
-    unfinished = path.with_name(f".{path.name}.part")
-    text = json.dumps(content, indent=1, allow_nan=False, default=str) + "\n"
+    """Write JSON, whole or not at all; ``-`` is standard output. Raises MachineError where it can't be written."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
+        write_json(content, path)
     except OSError as error:
         raise MachineError(f"{path}: can't be written ({error})") from error
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from danmatte.api.served_models import Models
-from danmatte.errors import SettingsError
+from danmatte.errors import MissingExtraError
 from danmatte.http.api_keys import Keys
 from danmatte.http.telemetry import Observers
 from danmatte.settings import Settings
@@ -20,7 +20,7 @@ def beside(
 ) -> Callable[[web.Application], AsyncIterator[None]]:
     """The gRPC server's life beside the application's, for `Application.cleanup_ctx`.
 
-    Raises SettingsError when the library isn't there.
+    Raises MissingExtraError when the library isn't there.
     """
     server_of = installed()
 
@@ -34,9 +34,9 @@ def beside(
 
 
 def installed() -> "type[Server]":
-    """The server; raises SettingsError when the library isn't there."""
+    """The server; raises MissingExtraError when the library isn't there."""
     try:
         from danmatte.api.grpc.server import Server
     except ImportError as error:
-        raise SettingsError(f"grpc_port: expected the extra danmatte[grpc]: {error}") from error
+        raise MissingExtraError("grpc_port", "grpc", "gRPC") from error
     return Server

@@ -1,0 +1,78 @@
+"""What the command lines of danmatte and of its workbench have in common, so that both read alike."""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from danmatte.frame import Size
+
+JSON_HELP = "write {what} there as JSON, too; - is standard output"
+
+
+class CommandLine(argparse.ArgumentParser):
+    """A program's parser: `--version`, and the help where no command is given. Its commands are added by `add`."""
+
+    def __init__(self, program: str, description: str) -> None:
+        super().__init__(prog=program, description=description)
+        never = argparse.SUPPRESS  # it leaves before there is anything to store
+        self.add_argument(
+            "--version", action=_ShowVersion, nargs=0, dest=never, default=never, help="print the version"
+        )
+        self._commands = self.add_subparsers(dest="command", metavar="COMMAND", parser_class=argparse.ArgumentParser)
+
+    def add(self, name: str, description: str, *examples: str, **options: Any) -> argparse.ArgumentParser:
+        """A command; `examples` are lines that can be typed as they stand. What `options` may be, argparse says."""
+        lines = "\n".join(f"  {example}" for example in examples)
+        return self._commands.add_parser(
+            name,
+            help=description,
+            description=description,
+            epilog=f"examples:\n{lines}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            **options,
+        )
+
+    def parse(self, arguments: Sequence[str] | None = None) -> argparse.Namespace:
+        """The arguments, or the process' own. Without a command: prints the help and leaves with 2."""
+        parsed = self.parse_args(arguments)
+        if parsed.command is None:
+            self._show_help_and_leave()
+        return parsed
+
+    def _show_help_and_leave(self) -> NoReturn:
+        self.print_help(sys.stderr)
+        self.exit(2)
+
+
+class _ShowVersion(argparse.Action):
+    """Looks the version up only when it is wanted, which takes longer than the whole help."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from importlib.metadata import version
+
+        print(f"{parser.prog} {version('danmatte')}")
+        parser.exit(0)
+
+
+def parse_size(text: str) -> Size:
+    """`320x180`, width first, as a size; raises ValueError."""
+    match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)
+    if not match:
+        raise ValueError(f"size: expected WIDTHxHEIGHT such as 320x180, received {text!r}")
+    return Size(int(match[2]), int(match[1]))
+
+
+def write_json(content: object, target: Path) -> None:
+    """Writes JSON, whole or not at all; to standard output where `target` is `-`. Raises OSError."""
+    text = json.dumps(content, indent=1, allow_nan=False, default=str) + "\n"
+    if str(target) == "-":
+        sys.stdout.write(text)
+        return
+    unfinished = target.with_name(f".{target.name}.part")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(target)
