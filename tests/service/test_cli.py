@@ -1,6 +1,7 @@
 """The command line."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,37 @@ def test_what_cannot_be_served_is_said_in_a_line(
     monkeypatch.chdir(tmp_path)
     assert cli.main(["serve", *arguments]) == 2
     assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("library", "arguments", "extra"),
+    [
+        ("grpc", ["--grpc-port", "5000"], "danmatte[grpc]"),
+        ("opentelemetry.sdk.trace", ["--otlp-endpoint", "http://127.0.0.1:1", "--workers", "2"], "danmatte[tracing]"),
+    ],
+)
+def test_a_setting_without_its_extra_names_it_and_ends_with_three(
+    models: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    library: str,
+    arguments: list[str],
+    extra: str,
+) -> None:
+    for module in [name for name in sys.modules if name.startswith("danmatte.api.grpc.")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, library, None)
+    assert cli.main(["serve", "--models", str(models), *arguments]) == 3
+    assert f"which an extra brings: pip install '{extra}'" in capsys.readouterr().err
+
+
+def test_a_summary_that_cannot_be_written_is_said_in_a_line(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "there.mattes").touch()
+    words = ["track", "any.mp4", "-o", str(tmp_path / "there.mattes"), "--models", str(models)]
+    assert cli.main([*words, "--json", str(tmp_path / "there.mattes/x.json")]) == 2
+    assert "--json: " in capsys.readouterr().err
 
 
 def test_a_port_that_is_taken_is_said_in_a_line(

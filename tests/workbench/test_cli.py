@@ -1,15 +1,18 @@
 """What a user tries first, and the exit code and the words that come back."""
 
+import importlib.util
 import os
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from danmatte_workbench.cli import main
+from danmatte_workbench.cli import COMMANDS, main
 from danmatte_workbench.source import Source
 from tests.workbench import tiny
 
@@ -165,3 +168,29 @@ def test_the_exit_code_reaches_the_shell() -> None:
     )
     assert run.returncode == 2
     assert run.stderr.splitlines() == ["workbench convert: nowhere.pb: no such file"]
+
+
+@pytest.mark.parametrize(("command", "missing"), [("optimize x", "nncf"), ("report x", "rich"), ("devices", "rich")])
+def test_a_command_without_its_extra_names_it_and_ends_with_three(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str, missing: str
+) -> None:
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == missing else find_spec(name))
+    code, error = said(capsys, *command.split())
+    assert code == 3
+    assert f"needs {missing}, which an extra brings: pip install 'danmatte[workbench]'" in error
+
+
+def test_help_needs_no_extra() -> None:
+    blocked = (
+        "import sys; sys.modules.update(dict.fromkeys(['rich', 'nncf', 'tensorflow', 'keras', 'optuna', 'psutil']));"
+    )
+    code = f"{blocked} from danmatte_workbench.cli import COMMANDS, main; main(['--help'])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "optimize" in run.stdout
+
+
+def test_every_library_that_a_command_needs_is_in_the_extra() -> None:
+    extra = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]["workbench"]
+    named = {re.split(r"[>=<]", requirement)[0].removesuffix("-cpu") for requirement in extra}
+    assert {library for command in COMMANDS.values() for library in command.needs} <= named

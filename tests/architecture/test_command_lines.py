@@ -1,0 +1,88 @@
+"""Both command lines say what they can do, and spell it in one way."""
+
+import argparse
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from danmatte import cli as danmatte
+from danmatte_workbench import cli as workbench
+
+PROGRAMS = {"danmatte": danmatte, "workbench": workbench}
+KNOWN_ELSEWHERE = {"--input_model", "--input_shape", "--output_dir", "--model_name"}  # from OpenVINO's Model Optimizer
+
+
+def list_commands() -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """Every command of both programs, with its parser."""
+    for program, module in PROGRAMS.items():
+        groups = [action for action in module.make_parser()._actions if isinstance(action, argparse._SubParsersAction)]
+        for name, parser in groups[0].choices.items():
+            yield f"{program} {name}", parser
+
+
+COMMANDS = dict(list_commands())
+
+
+def list_options(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    return [action for action in parser._actions if action.option_strings and "--help" not in action.option_strings]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_gives_the_default_of_every_option(command: str) -> None:
+    missing = [
+        action.option_strings[-1]
+        for action in list_options(COMMANDS[command])
+        if not action.required and "default:" not in str(action.help) and action.dest != "json"
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_ends_with_examples_that_parse(command: str) -> None:
+    program, name = command.split()
+    examples = re.findall(rf"^  ({program} {name}\b.*)$", COMMANDS[command].format_help(), re.MULTILINE)
+    assert examples
+    for example in examples:
+        words = example.partition(" > ")[0].split()[1:]
+        assert PROGRAMS[program].make_parser().parse(words).command == name
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_options_are_in_kebab_case(command: str) -> None:
+    spelt = {name for action in list_options(COMMANDS[command]) for name in action.option_strings}
+    others = spelt - (KNOWN_ELSEWHERE if command == "workbench convert" else set())
+    assert [name for name in others if not re.fullmatch(r"--[a-z]+(-[a-z]+)*|-[a-z]", name)] == []
+
+
+@pytest.mark.parametrize(("option", "metavar"), [("--json", "FILE"), ("--size", "WIDTHxHEIGHT"), ("--models", "DIR")])
+def test_an_option_of_one_name_takes_the_same_everywhere(option: str, metavar: str) -> None:
+    found = {
+        command: action.metavar
+        for command, parser in COMMANDS.items()
+        for action in list_options(parser)
+        if option in action.option_strings
+    }
+    found.pop("danmatte serve", None)  # settings, whose values are texts and numbers
+    found.pop("danmatte check-config", None)
+    assert len(found) > 1
+    assert set(found.values()) == {metavar}
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_bare_command_prints_its_help(program: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        PROGRAMS[program].main([])
+    assert left.value.code == 2
+    printed = capsys.readouterr().err
+    assert all(command.split()[1] in printed for command in COMMANDS if command.startswith(program))
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_the_version_is_the_distributions(program: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from importlib.metadata import version
+
+    with pytest.raises(SystemExit) as left:
+        PROGRAMS[program].main(["--version"])
+    assert left.value.code == 0
+    assert capsys.readouterr().out == f"{program} {version('danmatte')}\n"

@@ -1,0 +1,50 @@
+"""Where models are looked for, in a checkout and where the wheel is installed alone."""
+
+from pathlib import Path
+
+import pytest
+
+from danmatte.contract import places
+from tests.service.toy import publish
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An installation outside of any checkout, in a folder of its own; the package's bundled models."""
+    bundled, here = tmp_path / "package/bundled", tmp_path / "here"
+    publish(bundled)
+    here.mkdir()
+    monkeypatch.setattr(places, "CHECKOUT", tmp_path / "no/models")
+    monkeypatch.setattr(places, "BUNDLED", bundled)
+    monkeypatch.chdir(here)
+    return bundled
+
+
+def test_the_bundled_model_is_served_in_an_empty_folder(installed: Path) -> None:
+    assert places.find_models() == installed
+
+
+def test_versions_that_are_published_here_are_served_first(installed: Path) -> None:
+    publish(Path("models"))
+    assert places.find_models() == Path("models")
+
+
+def test_a_folder_that_is_only_called_models_is_none(installed: Path) -> None:
+    (Path("models") / "weights").mkdir(parents=True)
+    (Path("models") / "weights/person.onnx").touch()
+    assert places.find_models() == installed
+
+
+def test_new_versions_are_published_here_and_names_are_looked_up_in_the_package_too(installed: Path) -> None:
+    assert places.choose_models() == Path("models")
+    assert places.list_model_folders() == [Path("models"), installed]
+
+
+def test_a_checkout_publishes_in_itself_wherever_it_is_called_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = Path(__file__).parents[3] / "models"
+    monkeypatch.chdir(tmp_path)
+    assert places.is_checkout()
+    assert places.find_models() == places.choose_models() == root
+    assert places.list_model_folders() == [root]

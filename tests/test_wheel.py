@@ -1,0 +1,36 @@
+"""The wheel brings what it needs to work anywhere, and nothing that collides with others."""
+
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+HATCH = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"]["targets"]["wheel"]
+
+
+def test_everything_that_is_bundled_exists() -> None:
+    assert [source for source in HATCH["force-include"] if not (ROOT / source).exists()] == []
+    assert {target.split("/")[1] for target in HATCH["force-include"].values()} == {"bundled"}
+
+
+def test_both_packages_are_typed() -> None:
+    assert [folder for folder in HATCH["packages"] if not (ROOT / folder / "py.typed").is_file()] == []
+
+
+@pytest.mark.slow
+def test_the_wheel_has_two_packages_and_the_default_model(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--quiet", "--wheel-dir", tmp_path, ROOT]
+    subprocess.run(command, check=True)
+    (wheel,) = tmp_path.glob("danmatte-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"danmatte", "danmatte_workbench"}
+    bundled = {name.removeprefix("danmatte/bundled/deeplab/") for name in names if "/bundled/" in name}
+    assert {"3/manifest.json", "3/graph.xml", "3/graph.bin", "MODEL_CARD.md", "model.toml"} <= bundled
+    assert {"danmatte/py.typed", "danmatte_workbench/py.typed", "danmatte/web/danmatte.js"} <= names
+    assert any(name.startswith("danmatte_workbench/recipes/") for name in names)
+    assert any(name.startswith("danmatte_workbench/samples/") for name in names)
