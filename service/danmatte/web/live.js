@@ -161,7 +161,7 @@ export class Live {
    */
   #send(socket, ms, picture) {
     this.#encoding = false;
-    if (!picture || socket !== this.#socket || socket.readyState !== WebSocket.OPEN) return;
+    if (!picture || socket.readyState !== WebSocket.OPEN) return;
     const header = new DataView(new ArrayBuffer(OFFER_BYTES));
     header.setUint32(0, MAGIC, true);
     header.setUint8(4, 1);

@@ -165,7 +165,7 @@ function* readCommands(data) {
     else if (numbers.length) break;
     else letter = token;
     const takes = NUMBERS[letter.toUpperCase()];
-    if (takes === undefined || numbers.length > takes) throw new RangeError(`expected M L H V C Z, received ${token}`);
+    if (takes === undefined) throw new RangeError(`expected M L H V C Z, received ${token}`);
     if (numbers.length < takes) continue;
     yield [letter, numbers];
     numbers = [];

@@ -212,6 +212,19 @@ test("an outline that stays needs no new clip path", () => {
   assert.equal(writes.filter((value) => value.startsWith("path")).length, 1);
 });
 
+test("an outline that stays is read once", () => {
+  const { video, source } = wear();
+  let reads = 0;
+  const outline = Object.defineProperty({ width: 32, height: 18 }, "rings", { get: () => ((reads += 1), PERSON.rings) });
+  for (const ms of [40, 80, 120]) source.add(ms, outline);
+  video.show(40);
+  const once = reads;
+  video.show(80);
+  video.show(120);
+  assert.ok(once > 0);
+  assert.equal(reads, once);
+});
+
 test("while it plays the mask is the one of the frame that the next repaint shows", () => {
   const { video, source, seen } = wear({}, { readyState: 4 });
   for (let ms = 0; ms <= 240; ms += 20) source.masks.set(ms, { pts: ms, shape: { outline: PERSON } });

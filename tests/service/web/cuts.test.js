@@ -52,6 +52,15 @@ test("a cut that is seen again after a seek is one", () => {
   assert.ok(!cuts.hasCut(40, 1000));
 });
 
+test("a cut that is seen very often drives out no other", () => {
+  const cuts = watch([20, 200, 200, 20]);
+  for (let times = 0; times < 2001; times++) {
+    cuts.addFrame({ grey: 200 }, 80);
+    cuts.addFrame({ grey: 20 }, 120);
+  }
+  assert.ok(cuts.hasCut(0, 40));
+});
+
 test("of very many cuts the first are forgotten, not the last", () => {
   const cuts = watch(Array.from({ length: 2003 }, (_, number) => (number % 2 ? 255 : 0)));
   assert.ok(!cuts.hasCut(0, 40));

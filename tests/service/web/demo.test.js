@@ -261,6 +261,10 @@ test("the outline is drawn while it is asked for, and cleared with the masks", a
   page["show-outline"].checked = false;
   page["show-outline"].emit("change");
   assert.ok(page.outline.hasAttribute("hidden"));
+  page.choose("side", "behind");
+  path.setAttribute("d", "M0 0Z");
+  page.choose("side", "front");
+  assert.equal(path.getAttribute("d"), "", "an outline that is hidden isn't an old one when it is shown again");
 });
 
 test("what the viewer says is sent once, without blanks around it, and nothing isn't", async () => {

@@ -97,6 +97,26 @@ test("after a seek, forward or back, the frame before it teaches nothing", () =>
   }
 });
 
+test("frames that were never announced don't count as slow ones", () => {
+  const forecast = learn(6);
+  for (const now of [240, 280]) forecast.addRepaint(now);
+  forecast.addFrame(280, { mediaTime: 0.28, expectedDisplayTime: 280 + INTERVAL, presentedFrames: 7 }, 1);
+  assert.equal(forecast.predict(325, 1), 320, "40 ms from one to the next, not 80");
+});
+
+test("after a stall the video's clock is set anew", () => {
+  const forecast = learn(6);
+  forecast.addFrame(640, { mediaTime: 0.24, expectedDisplayTime: 640 + INTERVAL, presentedFrames: 6 }, 1);
+  assert.equal(forecast.predict(660, 1), 240);
+});
+
+test("a frame that was announced in time is the one, also when it is late itself", () => {
+  const forecast = learn(6);
+  forecast.addRepaint(300);
+  forecast.addFrame(300, { mediaTime: 0.24, expectedDisplayTime: 300 + INTERVAL, presentedFrames: 6 }, 1);
+  assert.equal(forecast.predict(300, 1), 240);
+});
+
 test("no frame is predicted further than a stall allows", () => {
   const forecast = learn(8);
   assert.ok(forecast.predict(2000, 1) <= 280 + 40 + 60);

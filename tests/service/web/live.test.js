@@ -155,6 +155,25 @@ test("two frames are on their way at most, and none twice", () => {
   assert.equal(live.counts.sent, 3);
 });
 
+test("a frame that is on its way isn't sent again", () => {
+  const [live, video] = [open(), film()];
+  send(live, video, 0);
+  live.want(0, video);
+  assert.equal(encodings.length, 0);
+});
+
+test("the end of a film's connection doesn't disturb the next film's", async () => {
+  const [live, video] = [open(), film()];
+  const first = send(live, video, 0);
+  video.currentSrc = "two.mp4";
+  send(live, video, 0);
+  first.drop("gone");
+  assert.equal(live.error, "");
+  const count = FakeSocket.all.length;
+  await receive(live, video, 40);
+  assert.equal(FakeSocket.all.length, count);
+});
+
 test("one picture is encoded at a time", () => {
   const [live, video] = [open(), film()];
   live.want(0, video);
@@ -180,8 +199,9 @@ test("frames that the server skipped are counted and no longer waited for", asyn
   const [live, video] = [open(), film()];
   const socket = send(live, video, 0);
   send(live, video, 40);
-  socket.answer({ pts: 40, skipped: [0] });
+  socket.answer({ pts: 40, skipped: [0], body: encodePicture(32, 18, (x) => (x < 16 ? 255 : 0)) });
   await until(() => live.counts.masks);
+  assert.equal(live.at(40).shape.outline.rings.length, 1, "the picture begins after their times");
   assert.equal(live.counts.skipped, 1);
   send(live, video, 80);
   send(live, video, 120);

@@ -162,21 +162,22 @@ test("a number without an end is refused", () => {
   assert.throws(() => read([255, 255, 255, 255, 255, 1, 0, 0]), /at most 5 bytes/);
 });
 
-for (const [what, record] of Object.entries({
-  "unknown flags": writeRecord({ flags: 16 }),
-  "the same as nothing": [0, 8, 0],
-  "more outlines than pixels": [0, 1, 0, ...varint(577)],
-  "a corner left of the picture": [0, 1, 0, 1, ...signed(-1), ...signed(0), 0],
-  "a corner above the picture": [0, 1, 0, 1, ...signed(0), ...signed(-1), 0],
-  "a corner at the right edge": [0, 1, 0, 1, ...signed(32), ...signed(0), 0],
-  "a corner at the bottom": [0, 1, 0, 1, ...signed(0), ...signed(18), 0],
-  "a byte that isn't five turns": [0, 1, 0, 1, ...signed(3), ...signed(3), 243],
-  "an outline out at the right": [0, 1, 0, 1, ...signed(30), ...signed(3), ...pack(Array(10).fill(0))],
-  "an outline out at the bottom": [0, 1, 0, 1, ...signed(3), ...signed(17), ...pack([1, ...Array(9).fill(0)])],
-  "an outline without an end": [0, 1, 0, 1, ...signed(3), ...signed(3), ...pack(turnBox(4, 4)).slice(0, -1)],
-  "an end within a record": [0, 1],
-})) {
-  test(`${what} is refused when it is read, not when it is shown`, () => assert.throws(() => read(record), RangeError));
+for (const [what, record, message] of [
+  ["unknown flags", writeRecord({ flags: 16 }), /known flags, received 16/],
+  ["the same as nothing", [0, 8, 0], /known flags, received 8/],
+  ["more outlines than pixels", [0, 1, 0, ...varint(577)], /at most 576 outlines, received 577/],
+  ["a corner left of the picture", [0, 1, 0, 1, ...signed(-1), ...signed(0), 0], /received -1, 0/],
+  ["a corner above the picture", [0, 1, 0, 1, ...signed(0), ...signed(-1), 0], /received 0, -1/],
+  ["a corner at the right edge", [0, 1, 0, 1, ...signed(32), ...signed(0), 0], /received 32, 0/],
+  ["a corner at the bottom", [0, 1, 0, 1, ...signed(0), ...signed(18), 0], /received 0, 18/],
+  ["a byte that isn't five turns", [0, 1, 0, 1, ...signed(3), ...signed(3), 243], /below 243, received 243/],
+  ["an outline out at the right", [0, 1, 0, 1, ...signed(30), ...signed(3), ...pack(Array(10).fill(0))], /leaves the picture/],
+  ["an outline out at the bottom", [0, 1, 0, 1, ...signed(3), ...signed(17), ...pack([1, ...Array(9).fill(0)])], /leaves the picture/],
+  ["an outline out at the top", [0, 1, 0, 1, ...signed(3), ...signed(0), ...pack([2, ...Array(9).fill(0)])], /leaves the picture/],
+  ["an outline without an end", [0, 1, 0, 1, ...signed(3), ...signed(3), ...pack(turnBox(4, 4)).slice(0, -1)], /bounds/],
+  ["an end within a record", [0, 1], /bounds/],
+]) {
+  test(`${what} is refused when it is read, not when it is shown`, () => assert.throws(() => read(record), { name: "RangeError", message }));
 }
 
 test("outlines that go over the same rows for ever are refused", () => {

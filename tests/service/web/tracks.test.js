@@ -108,6 +108,17 @@ test("near the end of a loop its beginning doesn't drive out what is shown", asy
   assert.equal(asked.length, 1 + 12 + 1);
 });
 
+test("what is shown stays though it was loaded first of all", async () => {
+  serve(long(), true);
+  const track = openTrack("film");
+  await track.ready;
+  for (const number of [11, 1, 2, 3, 4, 5, 6, 7]) await loadMask(track, number * 10_000 + 100);
+  track.want(119_000, { playbackRate: 1, duration: 120, loop: true });
+  await until(() => track.at(100), "the loop's beginning");
+  assert.equal(track.at(119_000).pts, 110_100);
+  assert.equal(track.at(10_100), null, "the oldest that isn't wanted made room");
+});
+
 test("before the first mask its frame is on the screen already", async () => {
   serve(long(), true);
   const track = openTrack("film");

@@ -25,12 +25,11 @@ export function artplayerPluginDanmatte(options) {
       name: "artplayerPluginDanmatte",
       handle: attach($video, $danmuku, options),
       /**
-       * Other masks, for another video.
+       * Other masks, for another video; they take the place of those before.
        *
        * @param {Options} other
        */
       use(other) {
-        plugin.handle.detach();
         plugin.handle = attach($video, $danmuku, other);
       },
     };
