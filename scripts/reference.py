@@ -94,9 +94,9 @@ def escape(text: str) -> str:
 
 def render_http() -> str:
     """Every operation of the OpenAPI document."""
-    from danmatte.api.openapi import document
+    from danmatte.api.openapi import build_document
 
-    described = document()
+    described = build_document()
     tags = {tag["name"]: tag["description"] for tag in described["tags"]}
     sections = []
     for tag, about in tags.items():
@@ -150,7 +150,7 @@ def render_metrics() -> str:
     """Every metric of `/metrics`, from its own page."""
     from danmatte.telemetry.metrics import Metrics
 
-    page = Metrics().page().decode()
+    page = Metrics().render().decode()
     kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", page, re.MULTILINE))
     rows = [(f"`{name}`", kinds[name], text) for name, text in re.findall(r"^# HELP (\S+) (.+)$", page, re.MULTILINE)]
     return table(("metric", "type", "what it counts"), rows)

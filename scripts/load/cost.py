@@ -59,7 +59,7 @@ class Parts:
         from danmatte.contract import artifact
         from danmatte.contract.framing import Framing
         from danmatte.frame import Frame, Size
-        from danmatte.inference.matting import Look, Order, _painted
+        from danmatte.inference.matting import MaskOptions, paint
 
         cv2.setNumThreads(1)
         folder = newest(options)
@@ -74,26 +74,25 @@ class Parts:
         request = core.compile_model(
             core.read_model(found.graph, found.weights), "CPU", properties
         ).create_infer_request()
-        bodies, look = jpegs(options.frames), Look(Size(180, 320), 0.5)
+        bodies, wanted = jpegs(options.frames), MaskOptions("png", Size(180, 320), 0.5)
         size, framing = Size(720, 1280), Framing.of(manifest)
-        wanted = framing.scale_size(size)
+        scaled = framing.scale_size(size)
         decoder = find_decoder("image/jpeg", bodies[0])
         headers = [decoder.read_header(body, None) for body in bodies]
         pixels = [
-            decoder.decode(body, header, manifest.input.colour, wanted)
+            decoder.decode(body, header, manifest.input.colour, scaled)
             for body, header in zip(bodies, headers, strict=True)
         ]
         inputs = [framing.fit(Frame(each, size)) for each in pixels]
         values = [request.infer({0: each})[0][0, :, :, 0].copy() for each in inputs]
-        order = Order("image/jpeg", "png", look)
         self._phases: dict[str, tuple[Callable[[Any], object], Sequence[Any]]] = {
             "decode": (
-                lambda body: decoder.decode(body, headers[0], manifest.input.colour, wanted),
+                lambda body: decoder.decode(body, headers[0], manifest.input.colour, scaled),
                 bodies,
             ),
             "resize": (lambda each: framing.fit(Frame(each, size)), pixels),
             "infer": (lambda each: request.infer({0: each}, share_inputs=True, share_outputs=True), inputs),
-            "encode": (lambda each: _painted(order, manifest, size, each, manifest.output.grid), values),
+            "encode": (lambda each: paint(wanted, manifest, size, each, manifest.output.grid), values),
         }
 
     def measure(self, repeats: int) -> dict[str, float]:

@@ -142,7 +142,7 @@ def _serve(settings: Path | None = None, **flags: object) -> int:
     if chosen.workers > 1:
         asyncio.run(supervise(chosen))
     else:
-        from danmatte.app import serve
+        from danmatte.server import serve
 
         asyncio.run(serve(chosen))
     return 0

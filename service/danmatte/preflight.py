@@ -12,8 +12,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from danmatte.contract import artifact
 from danmatte.errors import ModelError
-from danmatte.http.api_keys import Keys
-from danmatte.http.listener import tls
+from danmatte.http.auth import ApiKeys
+from danmatte.http.listener import load_tls
 from danmatte.settings import ResolvedSettings, Settings, describe_settings
 from danmatte.telemetry.tracing import Traces
 
@@ -34,8 +34,8 @@ def check_settings(resolved: ResolvedSettings) -> Iterator[str]:
         value = json.dumps(_hide_password(name, getattr(settings, name)), ensure_ascii=False)
         yield f"{name} = {value}  # {resolved.origins.get(name, 'default')}"
     if settings.keys:
-        Keys.read(Path(settings.keys))
-    tls(settings)
+        ApiKeys.read(Path(settings.keys))
+    load_tls(settings)
     check_extras(settings)
     if settings.cache:
         _check_cache(Path(settings.cache), settings.cache_bytes)
@@ -59,9 +59,9 @@ def check_extras(settings: Settings) -> None:
     if settings.otlp_endpoint:
         Traces(settings.otlp_endpoint).close()
     if settings.grpc_port:
-        from danmatte.api.grpc import installed
+        from danmatte.api.grpc import import_server
 
-        installed()
+        import_server()
 
 
 def _check_cache(folder: Path, limit_bytes: int) -> None:

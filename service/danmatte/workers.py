@@ -20,11 +20,11 @@ import msgspec
 
 from danmatte.contract.cores import apportion_cores, count_cores, split_cpus
 from danmatte.errors import ServiceError, SettingsError
-from danmatte.http.listener import address, bound
-from danmatte.http.shared_socket import readable
+from danmatte.http.listener import bind, build_url
+from danmatte.http.shared_socket import wait_readable
 from danmatte.settings import Settings
 from danmatte.telemetry.log import log_to_errors
-from danmatte.telemetry.metrics import SHARED_FOLDER, bury
+from danmatte.telemetry.metrics import SHARED_FOLDER, merge_dead_worker
 
 log = logging.getLogger(__name__)
 READY, CHANGED, ALIVE = "ready", "changed", "alive"  # what a worker says, unless it is why it can't start
@@ -39,7 +39,7 @@ async def supervise(settings: Settings) -> None:
 
     The socket stays open here, so that a connection finds a listener whatever happens to a worker.
     """
-    with bound(settings) as listener, _shared_folder():
+    with bind(settings) as listener, _shared_folder():
         await _Supervisor(settings, listener, split_cpus(settings.workers)).run()
 
 
@@ -84,7 +84,7 @@ def work(settings: Settings, link: Link, cpus: frozenset[int]) -> None:
     log_to_errors()
     if cpus:
         os.sched_setaffinity(0, cpus)
-    from danmatte.app import serve
+    from danmatte.server import serve
 
     try:
         asyncio.run(serve(settings, link))
@@ -125,7 +125,7 @@ class _Supervisor:
         """A worker takes posts; once all do, the address is said."""
         if not self._announced and all(slot.ready for slot in self._slots):
             self._announced = True
-            print(f"danmatte: ready on {address(self._listener, self._settings)}", flush=True)
+            print(f"danmatte: ready on {build_url(self._listener, self._settings)}", flush=True)
 
     def failed(self, why: str) -> None:
         """A worker couldn't start, which ends all unless others serve."""
@@ -187,7 +187,7 @@ class _Slot:
         status = _ending(process.exitcode)
         if not was_ready and not explained:
             self._supervisor.failed(f"worker {self._number} ended while starting: {status}")
-        await asyncio.to_thread(bury, process.pid or 0)
+        await asyncio.to_thread(merge_dead_worker, process.pid or 0)
         return status
 
     @property
@@ -201,7 +201,7 @@ class _Slot:
         while True:
             try:
                 async with asyncio.timeout(self._patience_s):
-                    await readable(line.fileno())
+                    await wait_readable(line.fileno())
                 said, misses = line.recv(), 0
             except TimeoutError:
                 misses += not line.poll() and not self._supervisor.stop.is_set()

@@ -10,7 +10,7 @@ import pytest
 from danmatte.contract import artifact
 from danmatte.engine import OpenVinoEngine
 from danmatte.frame import Size
-from danmatte.inference.matting import Look, Matting, Order
+from danmatte.inference.matting import MaskOptions, MaskRequest, Matting
 from danmatte.models import Repository
 from danmatte.telemetry.metrics import Timing
 from danmatte_workbench.metrics.contender import published as opened
@@ -29,10 +29,10 @@ def served_mask(models: Path, pixels: np.ndarray, size: tuple[int, int], thresho
     """The service's answer to the picture as a PNG, (h, w) uint8."""
     matting = Matting(workers=1, max_pixels=10**6)
     found = repository(models)
-    order = Order("image/png", "raw", Look(Size(*size), threshold))
     body = cv2.imencode(".png", pixels[..., ::-1])[1].tobytes()
+    wanted = MaskRequest(body, MaskOptions("raw", Size(*size), threshold), "image/png")
     try:
-        matte = asyncio.run(matting.run(body, order, found.load(), Timing()))
+        matte = asyncio.run(matting.run(wanted, found.load(), Timing()))
     finally:
         matting.close()
         found.close()

@@ -21,7 +21,7 @@ CHECKS = (
 
 
 @pytest.fixture
-def address(tmp_path: Path) -> Iterator[str]:
+def build_url(tmp_path: Path) -> Iterator[str]:
     """A server of a small toy."""
     publish(tmp_path, Toy(height=16, width=16))
     command = [sys.executable, "-m", "danmatte", "serve", "--port", "0", "--models", str(tmp_path)]

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from danmatte.app import build
 from danmatte.engine import FakeEngine
-from danmatte.http.listener import address, bound, listening
+from danmatte.http.listener import bind, build_url, listen
 from danmatte.settings import Settings
 
 
@@ -29,9 +29,9 @@ async def served(models: Path, **settings: object) -> AsyncIterator[Running]:
     """Serves until the block ends."""
     chosen = Settings.read(None, **({"models": str(models), "port": 0} | settings))
     app = build(chosen, lambda found: FakeEngine(found.manifest))
-    with bound(chosen) as listener:
-        async with listening(app, chosen, listener):
-            yield Running(app, address(listener, chosen), listener.getsockname()[1])
+    with bind(chosen) as listener:
+        async with listen(app, chosen, listener):
+            yield Running(app, build_url(listener, chosen), listener.getsockname()[1])
 
 
 @contextmanager

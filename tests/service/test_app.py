@@ -166,17 +166,16 @@ async def test_stopping_takes_no_longer_than_it_may(models: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "turns"),
+    ("settings", "permits"),
     [({"cores": 1}, 4), ({"cores": 2}, 8), ({"cores": 64}, 256), ({"queue": 1}, 1), ({"in_flight": 5, "queue": 6}, 5)],
 )
-async def test_turns_go_by_the_cores_and_leave_half_of_the_places_to_who_waits(
-    models: Path, settings: dict[str, int], turns: int
+async def test_permits_go_by_the_cores_and_leave_half_of_the_places_to_who_waits(
+    models: Path, settings: dict[str, int], permits: int
 ) -> None:
     app = build(Settings.read(None, models=str(models), **settings), lambda found: FakeEngine(found.manifest))
-    door = app[ADMISSION]
-    async with contextlib.AsyncExitStack() as inside:
-        for _ in range(turns):
-            await inside.enter_async_context(door.turn(Timing()))
+    async with app[ADMISSION].place(lasting=True) as place, contextlib.AsyncExitStack() as inside:
+        for _ in range(permits):
+            await inside.enter_async_context(place.permit(Timing()))
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.01), door.turn(Timing()):
+            async with asyncio.timeout(0.01), place.permit(Timing()):
                 pass

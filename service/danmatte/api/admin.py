@@ -8,9 +8,10 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from msgspec import Meta, Struct
 
-from danmatte.api.served_models import Models
+from danmatte.api.catalogue import Catalogue
 from danmatte.errors import BodyError, BodyTooLargeError, ForbiddenError, PolicyError, SettingsError, UnknownModelError
-from danmatte.http.errors import envelope, identify
+from danmatte.http.errors import add_request_id, catch_errors
+from danmatte.http.runner import Runner
 from danmatte.models import Canary, Policy, Repository
 from danmatte.settings import Settings
 
@@ -20,117 +21,132 @@ _CLOSING_S = 1.0
 _HERE = ("127.0.0.1", "localhost", "[::1]")
 
 
-class Pin(Struct, frozen=True, forbid_unknown_fields=True):
+class _PinBody(Struct, frozen=True, forbid_unknown_fields=True):
     """The version that nothing newer replaces; none to take the newest again."""
 
     version: Annotated[int, Meta(ge=1, le=2**53)] | None
 
 
-class Index(Struct, frozen=True):
+class _IndexBody(Struct, frozen=True):
     """Triton's question for an index."""
 
     ready: bool = False
 
 
-class Admin:
+class AdminRoutes:
     """The routes of whoever runs the server; the answers to changes are the model's entry in the listing."""
 
-    def __init__(self, repository: Repository, models: Models) -> None:
-        self._repository, self._models = repository, models
+    def __init__(self, repository: Repository, catalogue: Catalogue, changed: Callable[[], None]) -> None:
+        """`changed` is called after each request that may have changed something."""
+        self._repository, self._catalogue, self._changed = repository, catalogue, changed
 
     def routes(self) -> list[web.RouteDef]:
         """For `Application.add_routes`."""
         return [
-            web.post("/v2/repository/index", self.index),
+            web.post("/v2/repository/index", self.list_index),
             web.post(f"/v2/repository/models/{NAME}/load", self.load),
             web.post(f"/v2/repository/models/{NAME}/unload", self.unload),
             web.post("/v1/admin/reload", self.reload),
-            web.get(f"/v1/admin/models/{NAME}/policy", self.policy),
-            web.put(f"/v1/admin/models/{NAME}/policy", self.replace),
+            web.get(f"/v1/admin/models/{NAME}/policy", self.get_policy),
+            web.put(f"/v1/admin/models/{NAME}/policy", self.put_policy),
             web.post(f"/v1/admin/models/{NAME}/pin", self.pin),
             web.post(f"/v1/admin/models/{NAME}/canary", self.canary),
-            web.post(f"/v1/admin/models/{NAME}/rollback", self.rollback),
+            web.post(f"/v1/admin/models/{NAME}/rollback", self.roll_back),
         ]
 
-    def beside(
-        self, settings: Settings, doors: list[Middleware], runner_of: Callable[..., web.AppRunner]
+    def serve_beside(
+        self, settings: Settings, middlewares: list[Middleware]
     ) -> Callable[[web.Application], AsyncIterator[None]]:
         """Serves them while another application runs; for its `cleanup_ctx`."""
-        app = web.Application(middlewares=[envelope, from_here, *doors], client_max_size=BODY_LIMIT_BYTES)
-        app.on_response_prepare.append(identify)
+        app = web.Application(
+            middlewares=[catch_errors, refuse_web_pages, *middlewares, self._announce], client_max_size=BODY_LIMIT_BYTES
+        )
+        app.on_response_prepare.append(add_request_id)
         app.add_routes(self.routes())
 
-        async def running(_: web.Application) -> AsyncIterator[None]:
+        async def run(_: web.Application) -> AsyncIterator[None]:
             # A change goes on when who asked for it leaves.
-            runner = runner_of(app, access_log=None, shutdown_timeout=_CLOSING_S)
+            runner = Runner(app, access_log=None, shutdown_timeout=_CLOSING_S)
             await runner.setup()
             try:
-                await _listen(runner, settings)
+                shared = settings.workers > 1  # what one of several workers writes to the disk, the others find there
+                try:
+                    await web.TCPSite(runner, _HERE[0], settings.admin_port, reuse_port=shared).start()
+                except OSError as error:
+                    where = f"{_HERE[0]}:{settings.admin_port}"
+                    raise SettingsError(f"admin_port: {where}: {error.strerror}") from error
                 yield
             finally:
                 await runner.cleanup()
 
-        return running
+        return run
 
-    async def index(self, request: web.Request) -> web.Response:
+    async def list_index(self, request: web.Request) -> web.Response:
         """Every version of every model; with `ready` only those that answer."""
-        wanted = await _body(request, Index, Index())
-        return web.json_response([row for row in self._models.index() if row["state"] == "READY" or not wanted.ready])
+        wanted = await _read_body(request, _IndexBody, _IndexBody())
+        return web.json_response(self._catalogue.list_index(ready=wanted.ready))
 
     async def load(self, request: web.Request) -> web.Response:
         """Serves a model again, or looks at its folder again, also at what failed before."""
         name = request.match_info["name"]
         await self._repository.reload(name)
-        return await self._changed(request, lambda policy: msgspec.structs.replace(policy, enabled=True))
+        return await self._change_policy(request, lambda policy: msgspec.structs.replace(policy, enabled=True))
 
     async def unload(self, request: web.Request) -> web.Response:
         """Has a model answer nobody, also after a restart."""
-        return await self._changed(request, lambda policy: msgspec.structs.replace(policy, enabled=False))
+        return await self._change_policy(request, lambda policy: msgspec.structs.replace(policy, enabled=False))
 
     async def reload(self, request: web.Request) -> web.Response:
         """Looks at the whole folder again."""
         await self._repository.refresh()
         return web.json_response({"models": msgspec.to_builtins(self._repository.list_models())})
 
-    async def policy(self, request: web.Request) -> web.Response:
+    async def get_policy(self, request: web.Request) -> web.Response:
         """What serving.toml says."""
         return web.json_response(msgspec.to_builtins(self._repository.get_policy(request.match_info["name"])))
 
-    async def replace(self, request: web.Request) -> web.Response:
+    async def put_policy(self, request: web.Request) -> web.Response:
         """Another policy altogether, labels included."""
-        wanted = await _body(request, Policy)
-        return await self._changed(request, lambda policy: wanted)
+        wanted = await _read_body(request, Policy)
+        return await self._change_policy(request, lambda policy: wanted)
 
     async def pin(self, request: web.Request) -> web.Response:
         """`{"version": 3}`, or null."""
-        wanted = await _body(request, Pin)
-        return await self._changed(request, lambda policy: _changed(policy, pin=wanted.version))
+        wanted = await _read_body(request, _PinBody)
+        return await self._change_policy(request, lambda policy: _replace(policy, pin=wanted.version))
 
     async def canary(self, request: web.Request) -> web.Response:
         """`{"version": 4, "share": 0.05}`, or null."""
-        wanted = await _body(request, Canary | None)
-        return await self._changed(request, lambda policy: _changed(policy, canary=wanted))
+        wanted = await _read_body(request, Canary | None)
+        return await self._change_policy(request, lambda policy: _replace(policy, canary=wanted))
 
-    async def rollback(self, request: web.Request) -> web.Response:
+    async def roll_back(self, request: web.Request) -> web.Response:
         """Pins the newest version below the stable one that can be served, and ends the canary."""
         name = request.match_info["name"]
         await self._repository.roll_back(name)
-        return self._listed(name)
+        return self._describe(name)
 
-    async def _changed(self, request: web.Request, change: Callable[[Policy], Policy]) -> web.Response:
+    @web.middleware
+    async def _announce(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        response = await handler(request)
+        if request.method not in ("GET", "HEAD"):
+            self._changed()
+        return response
+
+    async def _change_policy(self, request: web.Request, change: Callable[[Policy], Policy]) -> web.Response:
         name = request.match_info["name"]
         await self._repository.change_policy(name, change)
-        return self._listed(name)
+        return self._describe(name)
 
-    def _listed(self, name: str) -> web.Response:
-        listed = next((model for model in self._repository.list_models() if model.name == name), None)
-        if not listed:
+    def _describe(self, name: str) -> web.Response:
+        model = next((model for model in self._repository.list_models() if model.name == name), None)
+        if not model:
             raise UnknownModelError(f"model: {name} has gone meanwhile")
-        return web.json_response(msgspec.to_builtins(listed))
+        return web.json_response(msgspec.to_builtins(model))
 
 
 @web.middleware
-async def from_here(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def refuse_web_pages(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuses what a web page may have sent: another name for this machine, or any page's origin."""
     host = request.headers.get("Host", "").rpartition(":")[0] or request.headers.get("Host", "")
     if "Origin" in request.headers or host not in _HERE:
@@ -138,7 +154,7 @@ async def from_here(request: web.Request, handler: Handler) -> web.StreamRespons
     return await handler(request)
 
 
-def _changed(policy: Policy, **fields: Any) -> Policy:
+def _replace(policy: Policy, **fields: Any) -> Policy:
     """The policy with other fields, checked as if it had been read; raises PolicyError."""
     try:
         return Policy(**(msgspec.structs.asdict(policy) | fields))
@@ -146,15 +162,7 @@ def _changed(policy: Policy, **fields: Any) -> Policy:
         raise PolicyError(str(error)) from error
 
 
-async def _listen(runner: web.AppRunner, settings: Settings) -> None:
-    """Several workers share the port; what one of them writes to the disk, the others find there."""
-    try:
-        await web.TCPSite(runner, "127.0.0.1", settings.admin_port, reuse_port=settings.workers > 1).start()
-    except OSError as error:
-        raise SettingsError(f"admin_port: 127.0.0.1:{settings.admin_port}: {error.strerror}") from error
-
-
-async def _body(request: web.Request, kind: Any, default: Any = ...) -> Any:
+async def _read_body(request: web.Request, kind: Any, default: Any = ...) -> Any:
     try:
         data = await request.read()
     except web.HTTPRequestEntityTooLarge as error:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from aiohttp import web
 
 
-class Health:
+class HealthRoutes:
     """Alive as long as it answers; ready until it is told to stop, or answers nothing in time."""
 
     def __init__(self, is_ready: Callable[[], bool]) -> None:
@@ -13,13 +13,13 @@ class Health:
 
     def routes(self) -> list[web.RouteDef]:
         """For `Application.add_routes`."""
-        return [web.get("/v2/health/live", self.live), web.get("/v2/health/ready", self.ready)]
+        return [web.get("/v2/health/live", self.check_live), web.get("/v2/health/ready", self.check_ready)]
 
-    async def live(self, request: web.Request) -> web.Response:
+    async def check_live(self, request: web.Request) -> web.Response:
         """200, always."""
         return web.json_response({"live": True})
 
-    async def ready(self, request: web.Request) -> web.Response:
+    async def check_ready(self, request: web.Request) -> web.Response:
         """200 when posts are let in, else 503."""
         ready = self._is_ready()
         return web.json_response({"ready": ready}, status=200 if ready else 503)

@@ -1,4 +1,4 @@
-"""Arrays of numbers as JSON text, megabytes of it, in steps so small that other threads get their turns.
+"""Arrays of numbers as JSON text, megabytes of it, in steps so small that other threads run meanwhile.
 
 Only JSON that was found well-formed before comes here. An array's structure is its text without the numbers:
 `[[,],[,]]` for 2×2.
@@ -22,40 +22,40 @@ _BRACKETS: Final = b"[]"
 _NUMBERS: Final = b"0123456789+-.eE"
 
 
-def pixels(name: str, text: bytes, shape: tuple[int, ...], *, flat: bool = False) -> Pixels:
+def parse_pixels(name: str, text: bytes, shape: tuple[int, ...], *, flat: bool = False) -> Pixels:
     """The uint8 array of this shape, nested in the text or, where `flat` lets it, in one row.
 
     A first side of -1 takes as many as come. Raises TensorError.
     """
     values = bytearray()
     structure = bytearray()
-    for piece in _pieces(text):
+    for piece in _split(text):
         structure += b"," * bool(values or structure) + piece.translate(None, _BLANKS + _NUMBERS)
-        values += _bytes(name, piece)
+        values += _parse_bytes(name, piece)
     if shape[0] == -1:
         shape = (max(1, len(values) // math.prod(shape[1:])), *shape[1:])
     if len(values) != math.prod(shape):
         raise TensorError(f"{brief(name)}: expected {math.prod(shape)} numbers for {shape}, received {len(values)}")
-    if structure != _structure(shape) and not (flat and structure == _structure((len(values),))):
+    if structure != _build_structure(shape) and not (flat and structure == _build_structure((len(values),))):
         raise TensorError(f"{brief(name)}: expected numbers nested as {shape}")
     return np.frombuffer(values, np.uint8).reshape(shape)
 
 
-def flat(values: npt.NDArray[Any]) -> bytes:
+def write_flat(values: npt.NDArray[Any]) -> bytes:
     """The values in one row."""
     row = values.reshape(-1)
     parts = (row[start : start + _STEP_VALUES].tolist() for start in range(0, row.size, _STEP_VALUES))
     return b"[" + b",".join(msgspec.json.encode(part)[1:-1] for part in parts) + b"]"
 
 
-def nested(values: npt.NDArray[Any]) -> bytes:
+def write_nested(values: npt.NDArray[Any]) -> bytes:
     """The values as lists of lists."""
     if values.size <= _STEP_VALUES or values.ndim == 1:
         return msgspec.json.encode(values.tolist())
-    return b"[" + b",".join(nested(part) for part in values) + b"]"
+    return b"[" + b",".join(write_nested(part) for part in values) + b"]"
 
 
-def _pieces(text: bytes) -> Iterator[bytes]:
+def _split(text: bytes) -> Iterator[bytes]:
     """The text cut at commas."""
     start = 0
     while start <= len(text):
@@ -65,15 +65,15 @@ def _pieces(text: bytes) -> Iterator[bytes]:
         start = end + 1
 
 
-def _bytes(name: str, piece: bytes) -> bytes:
+def _parse_bytes(name: str, piece: bytes) -> bytes:
     numbers = b"[" + piece.translate(None, _BRACKETS) + b"]"
     try:
-        return bytes(_integers(numbers))
+        return bytes(_parse_integers(numbers))
     except ValueError as error:
         raise TensorError(f"{brief(name)}: expected integers from 0 to 255: {error}") from error
 
 
-def _integers(numbers: bytes) -> list[int]:
+def _parse_integers(numbers: bytes) -> list[int]:
     """The numbers, of which 12.0 is one; raises ValueError."""
     try:
         return msgspec.json.decode(numbers, type=list[int])
@@ -84,7 +84,7 @@ def _integers(numbers: bytes) -> list[int]:
         return [int(value) for value in floats]
 
 
-def _structure(shape: tuple[int, ...]) -> bytes:
+def _build_structure(shape: tuple[int, ...]) -> bytes:
     inner = b""
     for side in reversed(shape):
         inner = b"[" + b",".join([inner] * side) + b"]"

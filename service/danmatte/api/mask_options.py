@@ -1,8 +1,10 @@
-"""What a query asks of every frame that comes with it, the same for all of our own routes."""
+"""The query of every frame that comes over our own routes: which model, and what its masks are like.
 
-from dataclasses import dataclass
+A new parameter is a constant here, its place in PARAMETERS and in `_parse`; parser, OpenAPI and docs follow from it.
+"""
+
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from aiohttp import web
 from multidict import MultiDict
@@ -10,77 +12,69 @@ from multidict import MultiDict
 from danmatte.codecs import Encoder, needs_size
 from danmatte.errors import InvalidParameterError
 from danmatte.frame import Size
-from danmatte.http.query import Parameters, acceptable
-from danmatte.inference.matting import Look, Order
+from danmatte.http.query import Choice, Flag, Integer, Number, Parameter, Query, Text, negotiate
+from danmatte.inference.matting import MaskOptions
+from danmatte.inference.request import VersionSelector
 
-ASKED: Final = ("model", "version", "label", "width", "height", "format", "soft", "threshold", "polarity")
-_POLARITIES: Final = ("person", "background")
-_SIDE = 65_535
+_NAME: Final = "[a-z0-9][a-z0-9_-]{0,63}"
+_SIDE: Final = 65_535
+
+MODEL: Final = Text("model", "the default one otherwise", _NAME, "a model's name")
+VERSION: Final = Integer("version", "the newest otherwise", 1, 2**53)
+LABEL: Final = Text("label", "a label instead of a version", _NAME, "a label's name")
+WIDTH: Final = Integer("width", "the mask's, and a raw frame's; the frame's own otherwise", 1, _SIDE)
+HEIGHT: Final = Integer("height", "with width", 1, _SIDE)
+FORMAT: Final = Choice("format", "or Accept", Encoder.registered.keys())
+SOFT: Final = Flag("soft", "soft edges, instead of a threshold")
+THRESHOLD: Final = Number("threshold", "of a hard mask", 0, 1, default=0.5)
+POLARITY: Final = Choice("polarity", "what is painted", ("person", "background"))
+PARAMETERS: Final[tuple[Parameter[object], ...]] = (
+    *(MODEL, VERSION, LABEL),
+    *(WIDTH, HEIGHT, FORMAT, SOFT, THRESHOLD, POLARITY),
+)
 
 
-@dataclass(frozen=True)
-class Asked:
-    """Which model is asked, and what its masks are like; the newest version unless `version` or `label` says."""
+class MaskQuery(NamedTuple):
+    """Which version is asked, and what its masks are like."""
 
-    model: str
-    version: int | None
-    label: str
-    format: str
-    look: Look
+    selector: VersionSelector
+    options: MaskOptions
 
     @classmethod
-    def read(cls, request: web.Request, query: Parameters) -> "Asked":
-        """From a query that allows `ASKED`, and Accept; raises RequestError."""
-        return _read(query.among(ASKED), ",".join(request.headers.getall("Accept", [])))
+    def read(cls, request: web.Request, query: Query) -> "MaskQuery":
+        """From a query that allows PARAMETERS, and Accept; raises RequestError."""
+        return _parse(query.select(PARAMETERS), ",".join(request.headers.getall("Accept", [])))
 
-    @classmethod
-    def of(cls, query: Parameters, accept: str) -> "Asked":
-        """From a query of nothing else, and Accept; raises RequestError."""
-        version = query.integer("version", 1, 2**53)
-        label = query.text("label", "[a-z0-9][a-z0-9_-]{0,63}", "a label's name")
-        if label and version is not None:
-            raise InvalidParameterError("label: expected without version")
-        return cls(
-            model=query.text("model", "[a-z0-9][a-z0-9_-]{0,63}", "a model's name"),
-            version=version,
-            label=label,
-            format=_format(query, accept),
-            look=Look(_size(query), _threshold(query), query.choice("polarity", _POLARITIES, _POLARITIES[0])),
-        )
+    def declare_size(self, media_type: str) -> Size | None:
+        """The size of a raw picture, which is that of its mask; None for others, which know their own.
 
-    def order(self, media_type: str) -> Order:
-        """The order for a body; a raw one has the masks' size."""
-        is_raw = needs_size(media_type)
-        if is_raw and self.look.size is None:
+        Raises InvalidParameterError for a raw one whose size wasn't given.
+        """
+        if not needs_size(media_type):
+            return None
+        if self.options.size is None:
             raise InvalidParameterError(f"width, height: expected with {media_type}")
-        return Order(media_type, self.format, self.look, self.look.size if is_raw else None)
-
-
-def _size(query: Parameters) -> Size | None:
-    height, width = query.integer("height", 1, _SIDE), query.integer("width", 1, _SIDE)
-    if height is None and width is None:
-        return None
-    if height is None or width is None:
-        raise InvalidParameterError(f"{'width' if width is None else 'height'}: expected with the other one")
-    return Size(height, width)
-
-
-def _threshold(query: Parameters) -> float | None:
-    """None for a soft mask."""
-    if not query.flag("soft"):
-        return query.number("threshold", 0, 1, default=0.5)
-    if "threshold" in query:
-        raise InvalidParameterError("threshold: expected with a hard mask, received with soft")
-    return None
-
-
-def _format(query: Parameters, accept: str) -> str:
-    if "format" in query:
-        return query.choice("format", list(Encoder.registered), "")
-    own = ",".join(kind for kind in accept.split(",") if not kind.strip().startswith("multipart/"))
-    return acceptable(own, {encoder.media_type: name for name, encoder in Encoder.registered.items()})
+        return self.options.size
 
 
 @lru_cache(256)  # a player asks for the same thirty times a second
-def _read(query: tuple[tuple[str, str], ...], accept: str) -> Asked:
-    return Asked.of(Parameters(MultiDict(query), ASKED), accept)
+def _parse(texts: tuple[tuple[str, str], ...], accept: str) -> MaskQuery:
+    query = Query(MultiDict(texts), PARAMETERS)
+    model, version, label = query[MODEL], query[VERSION], query[LABEL]
+    if label and version is not None:
+        raise InvalidParameterError("label: expected without version")
+    height, width = query[HEIGHT], query[WIDTH]
+    if (height is None) != (width is None):
+        raise InvalidParameterError(f"{'width' if width is None else 'height'}: expected with the other one")
+    size = Size(height, width) if height is not None and width is not None else None
+    if FORMAT in query:
+        format_ = query[FORMAT]
+    else:
+        own = ",".join(kind for kind in accept.split(",") if not kind.strip().startswith("multipart/"))
+        format_ = negotiate(own, {encoder.media_type: name for name, encoder in Encoder.registered.items()})
+    soft = query[SOFT]
+    if soft and THRESHOLD in query:
+        raise InvalidParameterError("threshold: expected with a hard mask, received with soft")
+    threshold = None if soft else query[THRESHOLD]
+    options = MaskOptions(format_, size, threshold, query[POLARITY])
+    return MaskQuery(VersionSelector(model, version, label), options)

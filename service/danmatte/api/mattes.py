@@ -5,117 +5,111 @@ import json
 import math
 import re
 import time
+from dataclasses import dataclass, field
 from functools import partial
+from typing import Final
 from urllib.parse import quote
 
 import msgspec
 from aiohttp import web
 
-from danmatte.api.mask_options import ASKED, Asked
-from danmatte.api.multipart import Part, Piece, mixed, parts
+from danmatte.api.mask_options import PARAMETERS, MaskQuery
+from danmatte.api.multipart import FormPart, PartAnswer, answer_parts, split_parts
 from danmatte.codecs import Encoder
 from danmatte.errors import DeadlineError, InvalidParameterError
-from danmatte.http.body import body
-from danmatte.http.caller import caller
-from danmatte.http.errors import retry_after, told
-from danmatte.http.query import Parameters, timeout_s
-from danmatte.http.request_keys import PART_CODES, TIMING
-from danmatte.inference.admission import Admission
-from danmatte.inference.matting import Matte, Matting, Order
-from danmatte.models import Repository
+from danmatte.http.body import read_body
+from danmatte.http.errors import build_retry_headers, describe_error
+from danmatte.http.query import Query, Text, read_timeout_s
+from danmatte.http.request_keys import PART_CODES, TIMING, identify_caller
+from danmatte.inference.matting import MaskRequest, Matte
+from danmatte.inference.request import Request, Requests
 from danmatte.telemetry.metrics import Timing
 
-PTS = r"-?\d{1,15}(\.\d{1,20})?"
+PTS: Final = Text("pts", "milliseconds; comes back in X-Frame-Pts", r"-?\d{1,15}(\.\d{1,20})?", "milliseconds")
 _LONGEST_NAME = 64
 
 
-class Mattes:
+class MattesRoutes:
     """The routes of our own protocol."""
 
-    def __init__(self, matting: Matting, admission: Admission, repository: Repository, *, upload_s: float) -> None:
-        self._matting, self._admission, self._repository = matting, admission, repository
-        self._upload_s = upload_s
+    def __init__(self, requests: Requests, *, upload_s: float) -> None:
+        """A body that isn't whole after `upload_s` is refused."""
+        self._requests, self._upload_s = requests, upload_s
 
     def routes(self) -> list[web.RouteDef]:
         """For `Application.add_routes`."""
-        return [web.post("/v1/mattes", self.post), web.get("/v1/models", self.models)]
+        return [web.post("/v1/mattes", self.post), web.get("/v1/models", self.list_models)]
 
-    async def post(self, request: web.Request) -> web.StreamResponse:
+    async def post(self, http: web.Request) -> web.StreamResponse:
         """A picture to its mask, or several in parts; the query is checked before the body is read."""
-        timing = request[TIMING] = Timing()
-        query = Parameters(request.query, [*ASKED, "pts"])
-        pts = query.text("pts", PTS, "milliseconds")
-        asked = Asked.read(request, query)
-        if request.content_type == "multipart/form-data":
-            return await self._several(request, asked, pts)
-        order = asked.order(request.content_type if "Content-Type" in request.headers else "")
-        async with self._admission.place(caller(request)):
-            picture = await body(request, self._upload_s, "a picture")
-            matte = await self._matte(request, asked, order, picture, timing, timeout_s(request.headers))
-        headers = _headers(matte, order, timing) | _echoed(pts)
-        return web.Response(body=matte.body, headers=headers)
+        timing = http[TIMING] = Timing()
+        query = Query(http.query, (*PARAMETERS, PTS))
+        pts = query[PTS]
+        asked = MaskQuery.read(http, query)
+        if http.content_type == "multipart/form-data":
+            return await self._post_several(http, asked, pts)
+        media_type = http.content_type if "Content-Type" in http.headers else ""
+        declared = asked.declare_size(media_type)
+        async with self._requests.open(identify_caller(http)) as request:
+            body = await read_body(http, self._upload_s, "a picture")
+            wanted = MaskRequest(body, asked.options, media_type, declared)
+            matte = await request.matte(wanted, asked.selector, timing, read_timeout_s(http.headers))
+        return web.Response(body=matte.body, headers=_describe(matte, asked, timing) | _echo(pts))
 
-    async def models(self, request: web.Request) -> web.Response:
+    async def list_models(self, http: web.Request) -> web.Response:
         """Every model, its versions, and why one isn't served."""
-        return web.json_response({"models": msgspec.to_builtins(self._repository.list_models())})
+        return web.json_response({"models": msgspec.to_builtins(self._requests.repository.list_models())})
 
-    async def _matte(
-        self, request: web.Request, asked: Asked, order: Order, picture: bytes, timing: Timing, limit_s: float | None
-    ) -> Matte:
-        async with self._admission.deadline(limit_s):
-            served = await self._repository.find(asked.model, asked.version, asked.label)
-            async with self._admission.turn(timing, caller(request)):
-                return await self._matting.run(picture, order, served, timing)
-
-    async def _several(self, request: web.Request, asked: Asked, pts: str) -> web.StreamResponse:
+    async def _post_several(self, http: web.Request, asked: MaskQuery, pts: str) -> web.StreamResponse:
         if pts:
             raise InvalidParameterError("pts: expected as the names of the parts, received in the query")
-        async with self._admission.place(caller(request)):
-            data = await body(request, self._upload_s, "pictures")
-            sheet = _Sheet(request, asked, timeout_s(request.headers))
-            found = await asyncio.to_thread(parts, data, request.headers["Content-Type"])
+        async with self._requests.open(identify_caller(http)) as request:
+            data = await read_body(http, self._upload_s, "pictures")
+            form = _Form(http, request, asked, read_timeout_s(http.headers) or math.inf)
+            parts = await asyncio.to_thread(split_parts, data, http.headers["Content-Type"])
             try:
-                piece = partial(self._piece, sheet)
-                return await mixed(request, found, piece, self._admission.keep_place, self._upload_s)
+                return await answer_parts(http, parts, partial(_answer, form), request.keep_place, self._upload_s)
             finally:
-                request[TIMING].gather(sheet.timings)
-
-    async def _piece(self, sheet: "_Sheet", part: Part) -> Piece:
-        """A part's answer, whatever happens to it."""
-        timing = Timing()
-        sheet.timings.append(timing)
-        try:
-            part.check()
-            order = sheet.asked.order(part.media_type)
-            matte = await self._matte(sheet.request, sheet.asked, order, part.body, timing, sheet.left_s())
-            return Piece(200, _headers(matte, order, timing) | _named(part.name), matte.body)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the other parts are answered
-            refusal = told(sheet.request, error)
-            sheet.request[PART_CODES].append(refusal["code"])
-            headers = {"Content-Type": "application/json; charset=utf-8"} | retry_after(error) | _named(part.name)
-            return Piece(refusal["status"], headers, json.dumps(refusal).encode())
+                http[TIMING].gather(form.timings)
 
 
-class _Sheet:
-    """What the parts of a post have in common: what is asked, and for how long it may take."""
+@dataclass
+class _Form:
+    """What the parts of a post have in common: what is asked, and the seconds in which all must be answered."""
 
-    def __init__(self, request: web.Request, asked: Asked, limit_s: float | None) -> None:
-        self.request, self.asked, self._limit_s = request, asked, limit_s or math.inf
-        self._began = time.monotonic()
-        self.timings: list[Timing] = []
-        request[PART_CODES] = []
+    http: web.Request
+    request: Request
+    asked: MaskQuery
+    limit_s: float
+    began: float = field(default_factory=time.monotonic)
+    timings: list[Timing] = field(default_factory=list)
 
-    def left_s(self) -> float:
-        """The time that is left to them; raises DeadlineError."""
-        left_s = self._began + self._limit_s - time.monotonic()
+    def __post_init__(self) -> None:
+        self.http[PART_CODES] = []
+
+
+async def _answer(form: _Form, part: FormPart) -> PartAnswer:
+    """A part's answer, whatever happens to it."""
+    timing, asked = Timing(), form.asked
+    form.timings.append(timing)
+    try:
+        part.check()
+        wanted = MaskRequest(part.body, asked.options, part.media_type, asked.declare_size(part.media_type))
+        left_s = form.began + form.limit_s - time.monotonic()
         if left_s <= 0:
-            raise DeadlineError(f"no answer within {self._limit_s:g} s")
-        return left_s
+            raise DeadlineError(f"no answer within {form.limit_s:g} s")
+        matte = await form.request.matte(wanted, asked.selector, timing, left_s)
+        return PartAnswer(200, _describe(matte, asked, timing) | _name(part.name), matte.body)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other parts are answered
+        refusal = describe_error(form.http, error)
+        form.http[PART_CODES].append(refusal["code"])
+        headers = {"Content-Type": "application/json; charset=utf-8"} | build_retry_headers(error) | _name(part.name)
+        return PartAnswer(refusal["status"], headers, json.dumps(refusal).encode())
 
 
-def _headers(matte: Matte, order: Order, timing: Timing) -> dict[str, str]:
+def _describe(matte: Matte, asked: MaskQuery, timing: Timing) -> dict[str, str]:
     return {
-        "Content-Type": Encoder.registered[order.format].media_type,
+        "Content-Type": Encoder.registered[asked.options.format].media_type,
         "X-Model-Version": str(matte.version),
         "X-Person-Coverage": f"{matte.mask.coverage:.4f}",
         "X-Mask-Size": str(matte.mask.size),
@@ -123,17 +117,15 @@ def _headers(matte: Matte, order: Order, timing: Timing) -> dict[str, str]:
     }
 
 
-def _echoed(pts: str) -> dict[str, str]:
+def _echo(pts: str) -> dict[str, str]:
     return {"X-Frame-Pts": pts} if pts else {}
 
 
-def _named(name: str) -> dict[str, str]:
-    """A part's name, which a stranger wrote, and its pts when it is one."""
-    pts = name if re.fullmatch(PTS, name, re.ASCII) else ""
-    told = "".join(letter if _harmless(letter) else quote(letter, safe="") for letter in name[:_LONGEST_NAME])
-    return {"Content-Disposition": f'form-data; name="{told}"'} | _echoed(pts)
+def _name(name: str) -> dict[str, str]:
+    """Headers with a part's name, which a stranger wrote, and its pts when it is one.
 
-
-def _harmless(letter: str) -> bool:
-    """Whether it may stand in a header between quotes; browsers escape no others either, nor a % (RFC 7578, 2)."""
-    return letter.isprintable() and letter not in '"\\'
+    Letters that may not stand between quotes are escaped; browsers escape no others either, nor a % (RFC 7578, 2).
+    """
+    safe = (c if c.isprintable() and c not in '"\\' else quote(c, safe="") for c in name[:_LONGEST_NAME])
+    pts = name if re.fullmatch(PTS.pattern, name, re.ASCII) else ""
+    return {"Content-Disposition": f'form-data; name="{"".join(safe)}"'} | _echo(pts)

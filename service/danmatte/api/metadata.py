@@ -11,13 +11,13 @@ EXTENSIONS: Final = ["binary_tensor_data", "model_configuration", "model_reposit
 PLATFORM: Final = "openvino"
 
 
-def server() -> dict[str, Any]:
+def describe_server() -> dict[str, Any]:
     """The server's metadata."""
-    return {"name": "danmatte", "version": version(), "extensions": EXTENSIONS}
+    return {"name": "danmatte", "version": read_version(), "extensions": EXTENSIONS}
 
 
 @cache
-def version() -> str:
+def read_version() -> str:
     """The installed package's version, or 0 for a bare checkout."""
     try:
         return distributions.version("danmatte")
@@ -25,7 +25,7 @@ def version() -> str:
         return "0"
 
 
-def model(manifest: Manifest, versions: list[str]) -> dict[str, Any]:
+def describe_model(manifest: Manifest, versions: list[str]) -> dict[str, Any]:
     """The model's metadata.
 
     `mask`, which is answered only when asked for, isn't listed: clients take one input and one output for
@@ -40,7 +40,7 @@ def model(manifest: Manifest, versions: list[str]) -> dict[str, Any]:
     }
 
 
-def config(manifest: Manifest) -> dict[str, Any]:
+def describe_config(manifest: Manifest) -> dict[str, Any]:
     """The model's configuration as Triton has it: shapes without the batch."""
     return {
         "name": manifest.name,

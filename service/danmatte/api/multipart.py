@@ -26,8 +26,8 @@ _PLAIN = frozenset({"", "7bit", "8bit", "binary"})
 
 
 @dataclass(frozen=True)
-class Part:
-    """A frame as it came; `name` may be anything, `coding` is what it was wrapped in."""
+class FormPart:
+    """A frame of a form as it came; `name` may be anything, `coding` is what it was wrapped in."""
 
     name: str
     media_type: str
@@ -43,7 +43,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Piece:
+class PartAnswer:
     """A part's answer."""
 
     status: int
@@ -51,16 +51,16 @@ class Piece:
     body: bytes
 
     def pack(self, boundary: str) -> bytes:
-        """The bytes after the piece before."""
+        """The bytes after the answer before."""
         lines = [f"--{boundary}", f"X-Status: {self.status}", f"Content-Length: {len(self.body)}"]
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
         return b"".join(("\r\n".join([*lines, "", ""]).encode(), self.body, b"\r\n"))
 
 
-Answering: TypeAlias = Callable[[Part], Coroutine[None, None, Piece]]
+Answer: TypeAlias = Callable[[FormPart], Coroutine[None, None, PartAnswer]]
 
 
-def parts(data: bytes, content_type: str) -> list[Part]:
+def split_parts(data: bytes, content_type: str) -> list[FormPart]:
     """The parts of a whole body; raises BodyError when it isn't well formed, and BodyTooLargeError."""
     about = Message()
     about["Content-Type"] = content_type
@@ -76,10 +76,10 @@ def parts(data: bytes, content_type: str) -> list[Part]:
         raise BodyError("body: expected the boundary and -- at the end")
     if not closing[0]:
         raise BodyError("body: expected a part between the boundaries, received none")
-    return [_part(piece) for piece in pieces[: closing[0]]]
+    return [_parse_part(piece) for piece in pieces[: closing[0]]]
 
 
-def _part(piece: bytes) -> Part:
+def _parse_part(piece: bytes) -> FormPart:
     padding, line, rest = piece.partition(b"\r\n")
     head, blank, body = (b"\r\n" + rest).partition(b"\r\n\r\n")
     if padding.strip(b" \t") or not line or not blank:
@@ -88,11 +88,11 @@ def _part(piece: bytes) -> Part:
     name = headers.get_param("name", "", "Content-Disposition")
     coding = headers.get("Content-Encoding") or headers.get("Content-Transfer-Encoding") or ""
     media_type = headers.get_content_type() if "Content-Type" in headers else ""
-    return Part(name if isinstance(name, str) else "", media_type, str(coding).strip().lower(), body)
+    return FormPart(name if isinstance(name, str) else "", media_type, str(coding).strip().lower(), body)
 
 
-async def mixed(
-    request: web.Request, found: list[Part], answer: Answering, begin: Callable[[], None], unread_s: float
+async def answer_parts(
+    http: web.Request, parts: list[FormPart], answer: Answer, begin: Callable[[], None], unread_s: float
 ) -> web.StreamResponse:
     """Answers part after part, a few at once; who reads nothing for `unread_s` is let go.
 
@@ -100,34 +100,33 @@ async def mixed(
     """
     boundary = uuid4().hex
     response = web.StreamResponse(headers={"Content-Type": f"multipart/mixed; boundary={boundary}"})
-    due: deque[asyncio.Task[Piece]] = deque()
-    tasks = (asyncio.create_task(answer(part)) for part in found)
+    due: deque[asyncio.Task[PartAnswer]] = deque()
+    tasks = (asyncio.create_task(answer(part)) for part in parts)
+
+    async def write(data: bytes) -> None:
+        try:
+            async with asyncio.timeout(unread_s):
+                if not response.prepared:
+                    await response.prepare(http)
+                await response.write(data)
+                http[SENT_BYTES] = http.get(SENT_BYTES, 0) + len(data)
+        except TimeoutError as error:
+            if http.transport:
+                http.transport.abort()
+            raise ConnectionResetError("the answer wasn't read") from error
+
     try:
         due.extend(islice(tasks, _AT_ONCE))
         while due:
-            piece = await due[0]
+            first = await due[0]
             due.popleft()
             begin()
             due.extend(islice(tasks, 1))
-            await _write(request, response, piece.pack(boundary), unread_s)
-        await _write(request, response, f"--{boundary}--\r\n".encode(), unread_s)
-    except ConnectionError:  # nobody is there to be told
+            await write(first.pack(boundary))
+        await write(f"--{boundary}--\r\n".encode())
+    except ConnectionError:  # nobody is there to hear of it
         pass
     finally:
         for task in due:
             task.cancel()
     return response
-
-
-async def _write(request: web.Request, response: web.StreamResponse, data: bytes, unread_s: float) -> None:
-    """The answer begins with the first piece."""
-    try:
-        async with asyncio.timeout(unread_s):
-            if not response.prepared:
-                await response.prepare(request)
-            await response.write(data)
-            request[SENT_BYTES] = request.get(SENT_BYTES, 0) + len(data)
-    except TimeoutError as error:
-        if request.transport:
-            request.transport.abort()
-        raise ConnectionResetError("the answer wasn't read") from error

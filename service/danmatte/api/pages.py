@@ -38,7 +38,7 @@ FILES = {
     **{f"/{name}.js": f"{name}.js" for name in MODULES},
     **{f"/adapters/{name}.js": f"adapters/{name}.js" for name in ADAPTERS},
 }
-PAGES = frozenset(FILES)
+PATHS = frozenset(FILES)
 """What is open to everybody, keys or not."""
 
 _POLICY = (
@@ -54,14 +54,14 @@ _FILE = {
 }
 
 
-class Pages:
+class PageRoutes:
     """The routes of the page's files; ETag and byte ranges are aiohttp's."""
 
     def routes(self) -> list[web.RouteDef]:
         """For `Application.add_routes`."""
-        return [web.get(path, self.file) for path in FILES]
+        return [web.get(path, self.get_file) for path in FILES]
 
-    async def file(self, request: web.Request) -> web.FileResponse:
+    async def get_file(self, request: web.Request) -> web.FileResponse:
         """The listed file, whole or the range that was asked for."""
         path = WEB / FILES[request.path]
         extra = _DOCUMENT if path.suffix == ".html" else _FILE

@@ -10,11 +10,11 @@ from danmatte.models import Repository
 from danmatte.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
-METRICS = "/metrics"
+PATH = "/metrics"
 _EVERY_S = 1.0
 
 
-class Scrape:
+class MetricsRoutes:
     """Brings the gauges up to date every second, as any worker may be asked for all of them."""
 
     def __init__(self, metrics: Metrics, repository: Repository) -> None:
@@ -22,20 +22,25 @@ class Scrape:
 
     def routes(self) -> list[web.RouteDef]:
         """For `Application.add_routes`."""
-        return [web.get(METRICS, self.page)]
+        return [web.get(PATH, self.get_metrics)]
 
-    async def page(self, request: web.Request) -> web.Response:
+    async def get_metrics(self, request: web.Request) -> web.Response:
         """The text format, made off the loop."""
-        body = await asyncio.to_thread(self._fresh)
+
+        def render() -> bytes:
+            self._update()
+            return self._metrics.render()
+
+        body = await asyncio.to_thread(render)
         return web.Response(body=body, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
-    async def sampling(self, app: web.Application) -> AsyncIterator[None]:
+    async def sample(self, app: web.Application) -> AsyncIterator[None]:
         """For `Application.cleanup_ctx`."""
-        task = asyncio.create_task(self._sample())
+        task = asyncio.create_task(self._sample_forever())
         yield
         task.cancel()
 
-    async def _sample(self) -> None:
+    async def _sample_forever(self) -> None:
         while True:
             try:
                 await asyncio.to_thread(self._update)
@@ -43,11 +48,7 @@ class Scrape:
                 log.exception("the gauges are not up to date")
             await asyncio.sleep(_EVERY_S)
 
-    def _fresh(self) -> bytes:
-        self._update()
-        return self._metrics.page()
-
     def _update(self) -> None:
         versions = (version for model in self._repository.list_models() for version in model.versions)
-        self._metrics.versions([version.state for version in versions])
+        self._metrics.set_versions([version.state for version in versions])
         self._metrics.sample()

@@ -1,34 +1,35 @@
-"""`GET /v1/stream`, a WebSocket: frames in as they are shown, their masks out; the newest frame wins.
+"""`GET /v1/stream`, a WebSocket: frames in as they are shown, their masks out.
 
-Every byte of the messages, the query and the codes of closing: `service/danmatte/messages.py`.
+If the server falls behind, older frames are dropped, and each answer lists the ones dropped before it. Every byte of
+the messages, the query and the codes of closing: `danmatte/messages.py`.
 """
 
 import json
 import logging
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Final
 
 from aiohttp import web
 
-from danmatte.api.mask_options import ASKED, Asked
-from danmatte.api.stream_connection import FAILED, GOING, Connection, Limits, hang_up
+from danmatte.api.mask_options import PARAMETERS, MaskQuery
+from danmatte.api.stream_connection import FAILED, GOING, Connection, ConnectionLimits, hang_up
 from danmatte.client.latest import Waiting
-from danmatte.engine import Served
-from danmatte.errors import PictureTooLargeError, QueueFullError, RequestError, UnknownLabelError
+from danmatte.errors import PictureTooLargeError, QueueFullError, RequestError
 from danmatte.frame import Size
-from danmatte.http.caller import caller
-from danmatte.http.errors import told
-from danmatte.http.query import Parameters
-from danmatte.http.request_keys import REQUEST_ID
-from danmatte.inference.admission import Admission
-from danmatte.inference.matting import Matte, Matting, Order
+from danmatte.http.errors import describe_error
+from danmatte.http.query import Flag as FlagParameter
+from danmatte.http.query import Query
+from danmatte.http.request_keys import REQUEST_ID, identify_caller
+from danmatte.inference.matting import MaskRequest, Matte
+from danmatte.inference.request import Request, Requests
 from danmatte.messages import OFFER_HEADER_BYTES, Answer, Flag, Offer, Picture, Spent
-from danmatte.models import Policy, Repository
 from danmatte.settings import Settings
 from danmatte.telemetry.metrics import Metrics, Timing
 from danmatte.video.live_stabiliser import LiveStabiliser
 
 log = logging.getLogger(__name__)
+STABILISE: Final = FlagParameter("stabilise", "masks that stand still where people do")
 _MEDIA_TYPES = {Picture.ENCODED: "", Picture.NV12: "application/x-nv12", Picture.RGB24: "application/x-rgb24"}
 _PHASES = ("queue", "decode", "infer", "encode")
 _LONGEST_SIDE = 65_535
@@ -36,28 +37,21 @@ _CLOSING_S = 2.0
 
 
 @dataclass
-class _Sitting:
-    """What is the same for every frame of a connection; `steadying` where masks are to stand still.
+class _Session:
+    """What is the same for every frame of a connection; with `stabiliser` masks stand still where people do."""
 
-    `side` is the label that was drawn, by this policy, where the caller names no version: two in turn would flicker.
-    """
-
-    request: web.Request
-    asked: Asked
-    steadying: LiveStabiliser | None
-    policy: Policy | None = None
-    side: str = ""
+    http: web.Request
+    request: Request
+    asked: MaskQuery
+    stabiliser: LiveStabiliser | None
 
 
-class Live:
-    """The live route. A connection has a place for as long as it lasts, and a frame a turn like any post."""
+class StreamRoutes:
+    """The live route. A connection has a place for as long as it lasts, and each frame a permit, like any request."""
 
-    def __init__(
-        self, matting: Matting, admission: Admission, repository: Repository, settings: Settings, metrics: Metrics
-    ) -> None:
-        self._matting, self._admission, self._repository = matting, admission, repository
-        self._settings, self._metrics = settings, metrics
-        self._limits = Limits(settings.live_in_work, settings.live_idle_s, settings.live_unread_s)
+    def __init__(self, requests: Requests, settings: Settings, metrics: Metrics) -> None:
+        self._requests, self._settings, self._metrics = requests, settings, metrics
+        self._limits = ConnectionLimits(settings.live_in_work, settings.live_idle_s, settings.live_unread_s)
         self._open: set[Connection] = set()
 
     @property
@@ -74,96 +68,68 @@ class Live:
         for connection in self._open:
             connection.end(GOING)
 
-    async def stream(self, request: web.Request) -> web.WebSocketResponse:
-        """A connection, from the upgrade to its end; whatever can be refused is refused before."""
-        socket = self._socket()
-        if not socket.can_prepare(request):
+    async def stream(self, http: web.Request) -> web.WebSocketResponse:
+        """A connection, from the upgrade to its end; whatever can be refused is refused before the upgrade."""
+        socket = web.WebSocketResponse(
+            timeout=_CLOSING_S,
+            heartbeat=self._settings.live_heartbeat_s,
+            compress=False,  # pictures and masks already are, and no message unpacks to more than it weighs
+            max_msg_size=OFFER_HEADER_BYTES + self._settings.max_body_bytes + 1,  # the first that is too large
+        )
+        if not socket.can_prepare(http):
             raise RequestError("/v1/stream: expected the upgrade to a WebSocket, version 13")
-        query = Parameters(request.query, [*ASKED, "stabilise"])
-        asked = Asked.read(request, query)
-        self._matting.check(asked.look)
+        query = Query(http.query, (*PARAMETERS, STABILISE))
+        asked = MaskQuery.read(http, query)
+        self._requests.check(asked.options)
         if self.connections >= self._settings.live_connections:
             raise QueueFullError(f"all {self._settings.live_connections} live connections are taken")
-        sitting = _Sitting(request, asked, LiveStabiliser() if query.flag("stabilise") else None)
-        # A steady mask builds on the one before.
-        limits = self._limits._replace(in_work=1) if sitting.steadying else self._limits
-        connection = Connection(socket, partial(self._answer, sitting), limits)
+        request = self._requests.open(identify_caller(http), lasting=True)
+        session = _Session(http, request, asked, LiveStabiliser() if query[STABILISE] else None)
+        # A stabilised mask builds on the one before.
+        limits = self._limits._replace(in_work=1) if session.stabiliser else self._limits
+        connection = Connection(socket, partial(self._answer, session), limits)
         self._open.add(connection)
         try:
-            async with self._admission.place(caller(request), lasting=True):
-                async with self._admission.deadline():
-                    await self._found(sitting)
-                await socket.prepare(request)
-                await _served(connection, socket, request)
+            async with request:
+                async with request.deadline():
+                    await request.find(asked.selector)
+                await socket.prepare(http)
+                try:
+                    ending = await connection.run()
+                except Exception:  # after the upgrade there is no HTTP any more to say it in
+                    log.exception("live connection %s failed", http[REQUEST_ID])
+                    ending = FAILED
+                await hang_up(socket, http, ending)
         finally:
             self._open.discard(connection)
         return socket
 
-    def _socket(self) -> web.WebSocketResponse:
-        """Uncompressed: pictures and masks already are, and no message unpacks to more than it weighs."""
-        return web.WebSocketResponse(
-            timeout=_CLOSING_S,
-            heartbeat=self._settings.live_heartbeat_s,
-            compress=False,
-            max_msg_size=OFFER_HEADER_BYTES + self._settings.max_body_bytes + 1,  # the first that is too large
-        )
-
-    async def _answer(self, sitting: _Sitting, waiting: Waiting) -> bytes:
+    async def _answer(self, session: _Session, waiting: Waiting) -> bytes:
         """The message that answers an offer, whatever happens to it."""
         timing = Timing()
         timing.add("queue", since=waiting.arrived)
-        self._metrics.frames("skipped", len(waiting.skipped))
+        self._metrics.count_frames("skipped", len(waiting.skipped))
         try:
-            answer = await self._masked(sitting, Offer.unpack(waiting.message), timing)
-            self._metrics.frames("answered")
-            self._metrics.timed(timing)
+            answer = await _matte(session, Offer.unpack(waiting.message), timing)
+            self._metrics.count_frames("answered")
+            self._metrics.count_phases(timing)
         except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for it
-            answer = self._refused(waiting.pts, told(sitting.request, error))
+            refusal = describe_error(session.http, error)
+            self._metrics.count_frames("refused")
+            self._metrics.count_rejection(str(refusal["code"]))
+            answer = Answer(waiting.pts, json.dumps(refusal).encode(), status=int(refusal["status"]))
         spent = Spent(*(timing.phases_ms.get(phase, 0.0) for phase in _PHASES))
         return replace(answer, spent=spent, skipped=waiting.skipped).pack()
 
-    async def _masked(self, sitting: _Sitting, offer: Offer, timing: Timing) -> Answer:
-        asked, declared = sitting.asked, Size(offer.size[1], offer.size[0]) if offer.picture else None
-        order = Order(_MEDIA_TYPES[offer.picture], asked.format, asked.look, declared)
-        moment = sitting.steadying.expect(offer.pts) if sitting.steadying else None
-        async with self._admission.deadline():
-            served = await self._found(sitting)
-            async with self._admission.turn(timing, caller(sitting.request)):
-                matte = await self._matting.run(offer.body, order, served, timing, moment)
-        return _told(offer.pts, matte, Flag.CUT if moment and moment.cut else Flag.NONE)
 
-    async def _found(self, sitting: _Sitting) -> Served:
-        asked, repository = sitting.asked, self._repository
-        if asked.label or asked.version is not None:
-            return await repository.find(asked.model, asked.version, asked.label)
-        policy = repository.get_policy(asked.model)
-        if policy != sitting.policy:
-            sitting.policy, sitting.side = policy, repository.draw_label(asked.model)
-        try:
-            return await repository.find(asked.model, label=sitting.side)
-        except UnknownLabelError:  # the canary can't be served any more
-            sitting.side = repository.draw_label(asked.model)
-            return await repository.find(asked.model, label=sitting.side)
-
-    def _refused(self, pts: float, refusal: dict[str, object]) -> Answer:
-        self._metrics.frames("refused")
-        self._metrics.rejected(str(refusal["code"]))
-        return Answer(pts, json.dumps(refusal).encode(), status=int(str(refusal["status"])))
-
-
-def _told(pts: float, matte: Matte, flags: Flag) -> Answer:
+async def _matte(session: _Session, offer: Offer, timing: Timing) -> Answer:
+    asked, declared = session.asked, Size(offer.size[1], offer.size[0]) if offer.picture else None
+    wanted = MaskRequest(offer.body, asked.options, _MEDIA_TYPES[offer.picture], declared)
+    moment = session.stabiliser.expect(offer.pts) if session.stabiliser else None
+    matte: Matte = await session.request.matte(wanted, asked.selector, timing, stabilise=moment)
     height, width = matte.mask.size
     if max(height, width) > _LONGEST_SIDE:
         raise PictureTooLargeError(f"picture: expected sides up to {_LONGEST_SIDE}, received {matte.mask.size}")
+    flags = Flag.CUT if moment and moment.cut else Flag.NONE
     coverage = matte.mask.coverage
-    return Answer(pts, matte.body, flags=flags, size=(width, height), coverage=coverage, version=matte.version)
-
-
-async def _served(connection: Connection, socket: web.WebSocketResponse, request: web.Request) -> None:
-    """After the upgrade nothing may be raised: there is no HTTP any more to say it in."""
-    try:
-        ending = await connection.run()
-    except Exception:
-        log.exception("live connection %s failed", request[REQUEST_ID])
-        ending = FAILED
-    await hang_up(socket, request, ending)
+    return Answer(offer.pts, matte.body, flags=flags, size=(width, height), coverage=coverage, version=matte.version)

@@ -1,7 +1,7 @@
 """One live connection: offers in, answers out in their order, and never more in hand than is worked on."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import NamedTuple, TypeAlias
 
@@ -10,7 +10,7 @@ from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 from danmatte.client.latest import Slot, Waiting
 from danmatte.messages import pts_of
 
-Answering: TypeAlias = Callable[[Waiting], Awaitable[bytes]]
+Answer: TypeAlias = Callable[[Waiting], Coroutine[None, None, bytes]]
 MOST_SKIPPED = 4096
 _CLOSING_S = 2.0
 
@@ -36,7 +36,7 @@ class _UnreadError(Exception):
     pass
 
 
-class Limits(NamedTuple):
+class ConnectionLimits(NamedTuple):
     """Frames in work at once, and how long offers, and readers of answers, are waited for."""
 
     in_work: int
@@ -47,7 +47,7 @@ class Limits(NamedTuple):
 class Connection:
     """Reads, works and sends at the same time, until somebody ends it."""
 
-    def __init__(self, socket: web.WebSocketResponse, answer: Answering, limits: Limits) -> None:
+    def __init__(self, socket: web.WebSocketResponse, answer: Answer, limits: ConnectionLimits) -> None:
         self._socket, self._answer, self._limits = socket, answer, limits
         self._slot = Slot()
         self._room = asyncio.Semaphore(limits.in_work)
@@ -102,12 +102,9 @@ class Connection:
         """Takes the newest offer whenever there is room; a sent answer makes room."""
         await self._room.acquire()
         while waiting := await self._slot.take():
-            self._due.put_nowait(tasks.create_task(self._answered(waiting)))
+            self._due.put_nowait(tasks.create_task(self._answer(waiting)))
             await self._room.acquire()
         self._due.put_nowait(None)
-
-    async def _answered(self, waiting: Waiting) -> bytes:
-        return await self._answer(waiting)
 
     async def _send(self) -> None:
         while answer := await self._due.get():

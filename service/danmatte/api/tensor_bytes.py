@@ -15,7 +15,7 @@ RANK: Final = 8
 _PREFIX: Final = struct.Struct("<I")
 
 
-def shaped(name: str, shape: Sequence[int]) -> tuple[int, ...]:
+def check_shape(name: str, shape: Sequence[int]) -> tuple[int, ...]:
     """The shape as a tuple of 1 to 8 positive sides; raises TensorError."""
     if not 1 <= len(shape) <= RANK or min(shape) < 1:
         raise TensorError(f"{brief(name)}: shape: expected 1 to {RANK} positive sides, received {brief(list(shape))}")
@@ -26,7 +26,7 @@ def from_bytes(name: str, datatype: str, shape: tuple[int, ...], data: Buffer) -
     """A UINT8 tensor as a view of the data, or a BYTES one as its elements; raises TensorError."""
     count = math.prod(shape)
     if datatype == "BYTES":
-        return Tensor(name, datatype, shape, list(_elements(name, count, memoryview(data))))
+        return Tensor(name, datatype, shape, list(_split_elements(name, count, memoryview(data))))
     if datatype != "UINT8":
         raise TensorError(f"{brief(name)}: datatype: expected UINT8 or BYTES, received {brief(datatype)}")
     if len(data) != count:
@@ -41,7 +41,7 @@ def to_bytes(tensor: Tensor) -> bytes:
     return b"".join(part for element in tensor.values for part in (_PREFIX.pack(len(element)), element))
 
 
-def _elements(name: str, count: int, data: memoryview) -> Iterator[bytes]:
+def _split_elements(name: str, count: int, data: memoryview) -> Iterator[bytes]:
     """Exactly `count` elements, each after its 4-byte length, and nothing behind the last."""
     start, found = 0, 0
     while start < len(data) and found < count:

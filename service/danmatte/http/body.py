@@ -10,7 +10,7 @@ from danmatte.errors import BodyError, BodyTimeoutError, BodyTooLargeError, Medi
 CODINGS: Final = "expected gzip, deflate or identity"
 
 
-async def body(request: web.Request, upload_s: float, expected: str) -> bytes:
+async def read_body(request: web.Request, upload_s: float, expected: str) -> bytes:
     """The body, decompressed; its limit is the application's `client_max_size`.
 
     Raises MediaTypeError for codings that aren't read, BodyTimeoutError, BodyTooLargeError, and BodyError when there is
@@ -21,7 +21,7 @@ async def body(request: web.Request, upload_s: float, expected: str) -> bytes:
         raise MediaTypeError(f"Content-Encoding: {CODINGS}, received {brief(coding)}")
     try:
         async with asyncio.timeout(upload_s):
-            data = await _whole(request)
+            data = await _read_whole(request)
     except TimeoutError as error:
         raise BodyTimeoutError(f"body: expected within {upload_s:g} s") from error
     except web.RequestPayloadError as error:
@@ -31,13 +31,13 @@ async def body(request: web.Request, upload_s: float, expected: str) -> bytes:
     return data
 
 
-async def _whole(request: web.Request) -> bytes:
+async def _read_whole(request: web.Request) -> bytes:
     """As `request.read()`, with one copy less: a raw frame is a megabyte."""
     length, encoded = request.content_length, "Content-Encoding" in request.headers
-    if not length or encoded or _paused(request):
-        return await _piecemeal(request)
+    if not length or encoded or _is_paused(request):
+        return await _read_pieces(request)
     if length > request.client_max_size:
-        raise _too_large(request)
+        raise _build_too_large(request)
     request.content.set_read_chunk_size(length)  # so that nothing is woken before the last byte
     if error := request.content.exception():
         raise error
@@ -45,22 +45,22 @@ async def _whole(request: web.Request) -> bytes:
     return request.content.read_nowait()
 
 
-def _paused(request: web.Request) -> bool:
+def _is_paused(request: web.Request) -> bool:
     """Whether so much arrived before anybody asked that the connection isn't read any further."""
     return request.content.total_bytes > request.content.get_read_buffer_limits()[1]
 
 
-async def _piecemeal(request: web.Request) -> bytes:
+async def _read_pieces(request: web.Request) -> bytes:
     """For a body whose length isn't known before its end."""
     parts: list[bytes] = []
     room = request.client_max_size
     async for part in request.content.iter_any():
         room -= len(part)
         if room < 0:
-            raise _too_large(request)
+            raise _build_too_large(request)
         parts.append(part)
     return b"".join(parts)
 
 
-def _too_large(request: web.Request) -> BodyTooLargeError:
+def _build_too_large(request: web.Request) -> BodyTooLargeError:
     return BodyTooLargeError(f"body: expected at most {request.client_max_size} bytes")

@@ -1,8 +1,14 @@
-"""Query and Accept, read strictly: whatever can't be meant is refused by its name."""
+"""Query and Accept, read strictly: whatever can't be meant is refused by its name.
+
+A parameter is declared once, as a constant beside whoever reads it; the parser, the OpenAPI document and the reference
+in the docs are made from its declaration.
+"""
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Final, TypeVar
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
 
 from multidict import MultiMapping
 
@@ -10,64 +16,147 @@ from danmatte.contract.near_words import did_you_mean
 from danmatte.errors import InvalidParameterError, NotAcceptableError, UnknownParameterError, brief
 
 DEADLINE: Final = "X-Deadline-Ms"
+T_co = TypeVar("T_co", covariant=True)
 Word = TypeVar("Word", bound=str)
 _QUALITY = re.compile(r"q=(0?\.\d{1,3}|0\.?|1(\.0{0,3})?)$", re.ASCII)
 _RANGE = re.compile(r"(\*/\*|[\w!#$&^.+-]+/(\*|[\w!#$&^.+-]+))$", re.ASCII)
 
 
-class Parameters:
-    """A query in which every name is known and given once."""
+@dataclass(frozen=True)
+class Parameter(ABC, Generic[T_co]):
+    """A query parameter; `description` is what its reference says."""
 
-    def __init__(self, query: MultiMapping[str], known: Sequence[str]) -> None:
-        for name in query:
-            if name not in known:
-                raise UnknownParameterError(f"unknown parameter {brief(name)}{did_you_mean(name, list(known))}")
-            if len(query.getall(name)) > 1:
-                raise InvalidParameterError(f"{name}: expected once, received {len(query.getall(name))} times")
-        self._query = query
+    name: str
+    description: str
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._query
+    @property
+    @abstractmethod
+    def schema(self) -> dict[str, Any]:
+        """Its values in JSON Schema."""
 
-    def among(self, names: Sequence[str]) -> tuple[tuple[str, str], ...]:
-        """Those of these names, with their values, in the order they came."""
-        return tuple((name, value) for name, value in self._query.items() if name in names)
+    @abstractmethod
+    def parse(self, value: str | None) -> T_co:
+        """The value of this text, None when it is absent; raises InvalidParameterError."""
 
-    def text(self, name: str, pattern: str, expected: str) -> str:
-        """The value, matching the whole pattern, or the empty string when absent."""
-        value = self._query.get(name)
-        if value is not None and not re.fullmatch(pattern, value, re.ASCII):
-            raise InvalidParameterError(f"{name}: expected {expected}, received {brief(value)}")
-        return value or ""
+    def _match(self, value: str, pattern: str, expected: str) -> str:
+        if not re.fullmatch(pattern, value, re.ASCII):
+            raise InvalidParameterError(f"{self.name}: expected {expected}, received {brief(value)}")
+        return value
 
-    def integer(self, name: str, low: int, high: int) -> int | None:
-        """A decimal integer within the bounds, or None when absent."""
-        value = self.text(name, r"[+-]?\d{1,20}", f"an integer from {low} to {high}")
-        if value and not low <= int(value) <= high:
-            raise InvalidParameterError(f"{name}: expected an integer from {low} to {high}, received {value}")
-        return int(value) if value else None
 
-    def number(self, name: str, low: float, high: float, default: float) -> float:
-        """A decimal number within the bounds."""
-        value = self.text(name, r"[+-]?(\d{1,20}(\.\d{0,20})?|\.\d{1,20})", f"a number from {low} to {high}")
-        if value and not low <= float(value) <= high:
-            raise InvalidParameterError(f"{name}: expected a number from {low} to {high}, received {value}")
-        return float(value) if value else default
+@dataclass(frozen=True)
+class Text(Parameter[str]):
+    """Text that matches the whole pattern, empty when absent; `expected` names it in messages."""
 
-    def choice(self, name: str, among: Sequence[Word], default: Word) -> Word:
-        """One of these words."""
-        value = self._query.get(name, default)
-        for word in among:
-            if word == value:
+    pattern: str
+    expected: str
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^{self.pattern}$"}
+
+    def parse(self, value: str | None) -> str:
+        return "" if value is None else self._match(value, self.pattern, self.expected)
+
+
+@dataclass(frozen=True)
+class Integer(Parameter[int | None]):
+    """A decimal integer within bounds, None when absent."""
+
+    low: int
+    high: int
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        return {"type": "integer", "minimum": self.low, "maximum": self.high}
+
+    def parse(self, value: str | None) -> int | None:
+        if value is None:
+            return None
+        expected = f"an integer from {self.low} to {self.high}"
+        number = int(self._match(value, r"[+-]?\d{1,20}", expected))
+        if not self.low <= number <= self.high:
+            raise InvalidParameterError(f"{self.name}: expected {expected}, received {value}")
+        return number
+
+
+@dataclass(frozen=True)
+class Number(Parameter[float]):
+    """A decimal number within bounds."""
+
+    low: float
+    high: float
+    default: float
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        return {"type": "number", "minimum": self.low, "maximum": self.high, "default": self.default}
+
+    def parse(self, value: str | None) -> float:
+        if value is None:
+            return self.default
+        expected = f"a number from {self.low} to {self.high}"
+        number = float(self._match(value, r"[+-]?(\d{1,20}(\.\d{0,20})?|\.\d{1,20})", expected))
+        if not self.low <= number <= self.high:
+            raise InvalidParameterError(f"{self.name}: expected {expected}, received {value}")
+        return number
+
+
+@dataclass(frozen=True)
+class Choice(Parameter[Word]):
+    """One of these words, the first when absent. A mapping's are its keys at the moment it is read."""
+
+    words: Collection[Word]
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        return {"enum": list(self.words)}
+
+    def parse(self, value: str | None) -> Word:
+        for word in self.words:
+            if value is None or word == value:
                 return word
-        raise InvalidParameterError(f"{name}: expected one of {', '.join(among)}, received {brief(value)}")
-
-    def flag(self, name: str) -> bool:
-        """`true` or `1`, `false` or `0`; false when absent."""
-        return self.choice(name, ("true", "1", "false", "0"), "false") in ("true", "1")
+        raise InvalidParameterError(f"{self.name}: expected one of {', '.join(self.words)}, received {brief(value)}")
 
 
-def timeout_s(headers: Mapping[str, str]) -> float | None:
+@dataclass(frozen=True)
+class Flag(Parameter[bool]):
+    """`true` or `1`, `false` or `0`; false when absent."""
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        return {"type": "boolean", "default": False}
+
+    def parse(self, value: str | None) -> bool:
+        return Choice(self.name, "", ("false", "0", "true", "1")).parse(value) in ("true", "1")
+
+
+class Query:
+    """A query in which every name is declared and given once; others raise RequestError."""
+
+    def __init__(self, given: MultiMapping[str], declared: Sequence[Parameter[object]]) -> None:
+        known = [parameter.name for parameter in declared] if given else []
+        for name in given:
+            if name not in known:
+                raise UnknownParameterError(f"unknown parameter {brief(name)}{did_you_mean(name, known)}")
+            if len(given.getall(name)) > 1:
+                raise InvalidParameterError(f"{name}: expected once, received {len(given.getall(name))} times")
+        self._given = given
+
+    def __contains__(self, parameter: Parameter[object]) -> bool:
+        return parameter.name in self._given
+
+    def __getitem__(self, parameter: Parameter[T_co]) -> T_co:
+        """The parameter's value, its default when absent; raises InvalidParameterError."""
+        return parameter.parse(self._given.get(parameter.name))
+
+    def select(self, parameters: Sequence[Parameter[object]]) -> tuple[tuple[str, str], ...]:
+        """Those of these parameters that were given, with their texts, in the order they came."""
+        names = [parameter.name for parameter in parameters] if self._given else []
+        return tuple((name, value) for name, value in self._given.items() if name in names)
+
+
+def read_timeout_s(headers: Mapping[str, str]) -> float | None:
     """How long the caller waits for an answer once its body is there, or None when it doesn't say."""
     value = headers.get(DEADLINE)
     if value is None:
@@ -77,31 +166,26 @@ def timeout_s(headers: Mapping[str, str]) -> float | None:
     return int(value) / 1000
 
 
-def acceptable(accept: str, offers: Mapping[str, str]) -> str:
+def negotiate(accept: str, offers: Mapping[str, str]) -> str:
     """The first of the offers (format by media type) that the header likes best (RFC 9110, 12.5.1).
 
-    Ranges that are none are passed over: clients of old send some. Raises NotAcceptableError when nothing fits.
+    Ranges that are none are passed over: some old clients send them. Raises NotAcceptableError when nothing fits.
     """
-    parts = [part for part in (accept or "*/*").split(",") if part.strip()]
-    ranges = dict(weighted for part in parts if (weighted := _weighted(part)))
-    weights = {offer: _weight(offer, ranges) for offer in offers}
-    best = max(weights, key=lambda offer: weights[offer])
-    if not weights[best]:
+    ranges: dict[str, float] = {}
+    for part in (accept or "*/*").split(","):
+        kind, *extras = (piece.strip().lower() for piece in part.split(";"))
+        kind = "*/*" if kind == "*" else kind
+        weights = [extra for extra in extras if extra.startswith("q=")]
+        if _RANGE.match(kind) and all(_QUALITY.match(weight) for weight in weights):
+            ranges[kind] = float(weights[0][2:]) if weights else 1.0
+
+    def weigh(offer: str) -> float:
+        for kind in (offer, f"{offer.partition('/')[0]}/*", "*/*"):
+            if kind in ranges:
+                return ranges[kind]
+        return 0.0
+
+    best = max(offers, key=weigh)
+    if not weigh(best):
         raise NotAcceptableError(f"Accept: expected one of {', '.join(offers)}, received {brief(accept)}")
     return offers[best]
-
-
-def _weighted(part: str) -> tuple[str, float] | None:
-    kind, *extras = (piece.strip().lower() for piece in part.split(";"))
-    kind = "*/*" if kind == "*" else kind
-    weights = [extra for extra in extras if extra.startswith("q=")]
-    if not _RANGE.match(kind) or not all(_QUALITY.match(weight) for weight in weights):
-        return None
-    return kind, float(weights[0][2:]) if weights else 1.0
-
-
-def _weight(offer: str, ranges: Mapping[str, float]) -> float:
-    for kind in (offer, f"{offer.partition('/')[0]}/*", "*/*"):
-        if kind in ranges:
-            return ranges[kind]
-    return 0.0

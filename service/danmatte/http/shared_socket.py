@@ -1,4 +1,4 @@
-"""A listening socket that several workers share: the next connection goes to who has the fewest."""
+"""A listening socket that several workers share: the next connection goes to the worker that has the fewest."""
 
 import asyncio
 import logging
@@ -17,37 +17,38 @@ _EXHAUSTED_S = 1.0
 
 
 @asynccontextmanager
-async def sharing(listener: socket, server: web.Server, secured: ssl.SSLContext | None) -> AsyncIterator[None]:
+async def share(listener: socket, server: web.Server, tls: ssl.SSLContext | None) -> AsyncIterator[None]:
     """Takes connections for the server until the block ends; the socket is listening, and doesn't block."""
-    taking = asyncio.create_task(_take(listener, server, secured))
+    accepting = asyncio.create_task(_accept(listener, server, tls))
     try:
         yield
     finally:
-        taking.cancel()
+        accepting.cancel()
         with suppress(asyncio.CancelledError):
-            await taking
+            await accepting
 
 
-async def _take(listener: socket, server: web.Server, secured: ssl.SSLContext | None) -> None:
+async def _accept(listener: socket, server: web.Server, tls: ssl.SSLContext | None) -> None:
     """One at a time, after a wait that grows with the connections that are here: all wake, the idlest is first.
 
-    While a line lasts, more after each wait, though few beside what it took of that line: that is spread evenly, too.
+    While connections queue up, more after each wait, though few beside what it took of that queue: it is spread evenly,
+    too.
     """
-    loop, greeted, run = asyncio.get_running_loop(), set[asyncio.Task[object]](), 0
-    line = select.poll()
-    line.register(listener.fileno(), select.POLLIN)
+    greetings, run = set[asyncio.Task[object]](), 0
+    queue = select.poll()
+    queue.register(listener.fileno(), select.POLLIN)
     while True:
-        if not line.poll(0):
+        if not queue.poll(0):
             run = 0
-            await readable(listener.fileno())
-        await asyncio.sleep(min(_MOST_S, _EACH_S * (len(server.connections) + len(greeted))))
+            await wait_readable(listener.fileno())
+        await asyncio.sleep(min(_MOST_S, _EACH_S * (len(server.connections) + len(greetings))))
         try:
             for _ in range(max(1, min(_AT_ONCE, run // _PART))):
                 connection, _ = listener.accept()
                 connection.setblocking(False)
-                greeting = asyncio.create_task(_greet(connection, server, secured, loop))
-                greeted.add(greeting)
-                greeting.add_done_callback(greeted.discard)
+                greeting = asyncio.create_task(_greet(connection, server, tls))
+                greetings.add(greeting)
+                greeting.add_done_callback(greetings.discard)
                 run += 1
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):  # another took it, or it is gone
             continue
@@ -56,15 +57,13 @@ async def _take(listener: socket, server: web.Server, secured: ssl.SSLContext | 
             await asyncio.sleep(_EXHAUSTED_S)
 
 
-async def _greet(
-    connection: socket, server: web.Server, secured: ssl.SSLContext | None, loop: asyncio.AbstractEventLoop
-) -> None:
+async def _greet(connection: socket, server: web.Server, tls: ssl.SSLContext | None) -> None:
     """TLS takes a while; who fails at it is let go."""
     with suppress(OSError, ssl.SSLError):
-        await loop.connect_accepted_socket(server, connection, ssl=secured)
+        await asyncio.get_running_loop().connect_accepted_socket(server, connection, ssl=tls)
 
 
-async def readable(descriptor: int) -> None:
+async def wait_readable(descriptor: int) -> None:
     """Waits until there is something to read, or to accept."""
     loop, there = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(descriptor, there.set)

@@ -7,12 +7,11 @@ from datetime import UTC, datetime
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from danmatte.http.caller import caller
-from danmatte.http.errors import traceparent
-from danmatte.http.request_keys import CODE, PART_CODES, REQUEST_ID, SENT_BYTES, TIMING, TRACEPARENT
+from danmatte.http.errors import read_traceparent
+from danmatte.http.request_keys import CODE, PART_CODES, REQUEST_ID, SENT_BYTES, TIMING, TRACEPARENT, identify_caller
 from danmatte.telemetry.access_log import AccessLog
 from danmatte.telemetry.metrics import Metrics, Timing
-from danmatte.telemetry.tracing import Trace, Traces
+from danmatte.telemetry.tracing import Traces
 
 LEFT = 499  # what nginx logs when a caller didn't wait
 # The longest prefix names the protocol.
@@ -29,22 +28,24 @@ _PROTOCOLS = {
 
 @dataclass(frozen=True)
 class Observers:
-    """Who is told of every request, whatever it came over."""
+    """Where every request is written down, whatever it came over."""
 
     metrics: Metrics
     lines: AccessLog | None = None
     traces: Traces | None = None
 
 
-def observation(observers: Observers) -> Middleware:
-    """The outermost middleware; handlers leave their Timing in `request["timing"]`."""
+def observe_requests(observers: Observers) -> Middleware:
+    """The outermost middleware; handlers leave their Timing in `request[TIMING]`."""
     metrics, log, traces = observers.metrics, observers.lines, observers.traces
 
     @web.middleware
-    async def observed(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
         began = time.perf_counter()
-        trace = _begun(traces, request) if traces else None
-        if trace:
+        trace = None
+        if traces:
+            parent, state = read_traceparent(request.headers), request.headers.get("tracestate", "")
+            trace = traces.begin(f"{request.method} {_find_route(request)}", parent, state)
             request[TRACEPARENT] = trace.traceparent
         status, size = LEFT, 0
         try:
@@ -53,16 +54,23 @@ def observation(observers: Observers) -> Middleware:
             return response
         finally:
             total_s = time.perf_counter() - began
-            _count(metrics, request, status, total_s)
+            protocol = find_protocol(request)
+            _count(metrics, request, protocol, status, total_s)
             if log:
-                log.write(_line(request, status, size, total_s))
+                log.write(_build_line(request, protocol, status, size, total_s))
             if trace:
-                _end(trace, request, status)
+                attributes: dict[str, str | int] = {
+                    "http.request.method": request.method,
+                    "http.route": _find_route(request),
+                    "http.response.status_code": status,
+                    "matting.protocol": protocol,
+                }
+                trace.end(request.get(TIMING), attributes, failed=status >= 500)
 
-    return observed
+    return observe
 
 
-def protocol(request: web.Request) -> str:
+def find_protocol(request: web.Request) -> str:
     """The protocol of a request's path, `pages` for whatever isn't one, `none` where nothing is."""
     if request.match_info.http_exception is not None:
         return "none"
@@ -70,58 +78,37 @@ def protocol(request: web.Request) -> str:
     return _PROTOCOLS[max(fitting, key=len)] if fitting else "pages"
 
 
-def _count(metrics: Metrics, request: web.Request, status: int, total_s: float) -> None:
-    timing: Timing | None = request.get(TIMING)
+def _count(metrics: Metrics, request: web.Request, protocol: str, status: int, total_s: float) -> None:
     if status == LEFT:
-        metrics.left(protocol(request))
+        metrics.count_left(protocol)
     else:
-        metrics.answered(protocol(request), status, timing, total_s)
+        metrics.count_answer(protocol, status, request.get(TIMING), total_s)
     for code in (*([request[CODE]] if CODE in request else []), *request.get(PART_CODES, [])):
-        metrics.rejected(code)
+        metrics.count_rejection(code)
 
 
-def _line(request: web.Request, status: int, size: int, total_s: float) -> dict[str, object]:
+def _build_line(request: web.Request, protocol: str, status: int, size: int, total_s: float) -> dict[str, object]:
     timing: Timing | None = request.get(TIMING)
-    phases = timing.phases_ms if timing else {}
+    received = request.content_length or 0  # as it was said to come, or as it came when nothing was said
+    if request.content_length is None and request.body_exists:
+        received = request.content.total_raw_bytes
     return {
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "request_id": request.get(REQUEST_ID, ""),
-        "caller": caller(request),
+        "caller": identify_caller(request),
         "method": request.method,
         "path": request.path,
-        "protocol": protocol(request),
+        "protocol": protocol,
         "status": status,
         "code": request.get(CODE, ""),
-        "received_bytes": _received(request),
+        "received_bytes": received,
         "sent_bytes": size,
         "total_ms": round(total_s * 1e3, 2),
-        **{f"{name}_ms": round(ms, 2) for name, ms in phases.items()},
-        "traceparent": request.get(TRACEPARENT, "") or traceparent(request.headers),
+        **{f"{name}_ms": round(ms, 2) for name, ms in (timing.phases_ms if timing else {}).items()},
+        "traceparent": request.get(TRACEPARENT, "") or read_traceparent(request.headers),
     }
 
 
-def _received(request: web.Request) -> int:
-    """The body's bytes as they were said to come, or as they came when nothing was said."""
-    if request.content_length is None and request.body_exists:
-        return request.content.total_raw_bytes
-    return request.content_length or 0
-
-
-def _route(request: web.Request) -> str:
+def _find_route(request: web.Request) -> str:
     resource = request.match_info.route.resource
     return resource.canonical if resource else "unknown"
-
-
-def _begun(traces: Traces, request: web.Request) -> Trace:
-    headers = request.headers
-    return traces.begin(f"{request.method} {_route(request)}", traceparent(headers), headers.get("tracestate", ""))
-
-
-def _end(trace: Trace, request: web.Request, status: int) -> None:
-    attributes: dict[str, str | int] = {
-        "http.request.method": request.method,
-        "http.route": _route(request),
-        "http.response.status_code": status,
-        "matting.protocol": protocol(request),
-    }
-    trace.end(request.get(TIMING), attributes, failed=status >= 500)

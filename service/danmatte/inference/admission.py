@@ -1,51 +1,35 @@
-"""Who may come in, who may compute, and for how long."""
+"""Admission: which requests are let in, which compute now, and how long one may take."""
 
 import asyncio
 import time
 from collections import Counter
-from contextlib import AbstractAsyncContextManager
-from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Any
+from types import TracebackType
+from typing import Self
 
 from danmatte.errors import DeadlineError, DrainingError, QueueFullError
-from danmatte.inference.fair_semaphore import Turns
+from danmatte.inference.fair_semaphore import FairSemaphore
 from danmatte.telemetry.metrics import Timing
 
-
-@dataclass(eq=False)
-class _Place:
-    """Somebody inside: `asked` once for a turn, `begun` once it was had; rescheduling the timer throws them out."""
-
-    caller: str
-    timer: asyncio.Timeout
-    lasting: bool
-    asked: bool = False
-    begun: bool = False
-
-
-STUCK_AFTER = 8  # deadlines of the server's own in a row, not one answer between
-_BELIEVED_DEADLINES = 2.0  # without one for that many deadlines' time, it is tried again
-
-_PLACE: ContextVar[_Place | None] = ContextVar("place", default=None)
+STUCK_AFTER = 8  # deadlines of the server's own missed in a row, with not one answer in between
+_BELIEVED_DEADLINES = 2.0  # for that many deadlines' time without another miss; then it is tried again
 
 
 class Admission:
-    """A front door with `queue` places, and `in_flight` turns behind it.
+    """`queue` places for requests, and behind them `in_flight` permits to compute.
 
-    Whoever would wait longer than `max_wait_s` isn't let in at all: a short line keeps its promises, a long one only
-    adds to everybody's wait. One turn may always be waited for, if another still ends before the deadline. A body on
-    its way is expected to want a turn no longer than that; one that takes longer keeps nobody out, and is asked again
-    when it is there. Turns go round over the callers, and when all places are taken, who has more makes room for who
-    has less.
+    Rejects a request whose predicted wait exceeds `max_wait_s`: a short queue keeps its promises, a long one only adds
+    to everybody's wait. One permit may always be waited for if it would still be granted and used before the deadline.
+    A body on its way is expected to want a permit no later than that; one that takes longer keeps nobody out, and its
+    wait is predicted again when it is there. Permits are granted round-robin by caller. When all places are taken, the
+    newest request of the caller with most places that hasn't begun makes room for a caller who has fewer.
     """
 
     def __init__(self, *, queue: int, in_flight: int, deadline_s: float, max_wait_s: float = 0.0) -> None:
         self._queue, self._deadline_s, self._max_wait_s = queue, deadline_s, max_wait_s
-        self._turns = Turns(in_flight)
-        self._places: dict[_Place, None] = {}
+        self._permits = FairSemaphore(in_flight)
+        self._places: dict[Place, None] = {}
         self._lasting = 0
-        self._arriving: dict[_Place, float] = {}  # whose bodies are on their way, and since when
+        self._arriving: dict[Place, float] = {}  # whose bodies are on their way, and since when
         self._missed, self._missed_at = 0, 0.0
         self._empty = asyncio.Event()
         self._empty.set()
@@ -63,13 +47,13 @@ class Admission:
 
     @property
     def waiting(self) -> int:
-        """How many wait for a turn."""
-        return self._turns.waiting.total()
+        """How many wait for a permit."""
+        return self._permits.waiting.total()
 
     @property
     def free(self) -> int:
-        """The turns that nobody has."""
-        return self._turns.free
+        """The permits that nobody has."""
+        return self._permits.free
 
     @property
     def stuck(self) -> bool:
@@ -79,34 +63,24 @@ class Admission:
 
     @property
     def ready(self) -> bool:
-        """Whether it makes sense to send somebody here."""
+        """Whether it makes sense to send requests here."""
         return not self.draining and not self.stuck
 
-    def place(self, caller: str = "", *, lasting: bool = False) -> AbstractAsyncContextManager[None]:
-        """A place from the first byte of a post to the last of its answer.
+    def place(self, caller: str = "", *, lasting: bool = False) -> "Place":
+        """A place from the first byte of a body to the last of its answer; an asynchronous context manager.
 
-        A `lasting` one is a connection's that comes for many turns: it is none of the `queue`, isn't given away, and
-        nobody waits behind it while it asks for none. Raises QueueFullError, also later when the place is given to
-        another caller before its first turn, and DrainingError once `drain` was called.
+        A `lasting` one is a connection's that comes for many permits: it is none of the `queue`, isn't given away, and
+        nobody waits behind it while it asks for none. Entering raises QueueFullError, leaving it too when the place was
+        given to another caller before its first permit, and DrainingError once `drain` was called.
         """
-        return _Inside(self, _Place(caller, asyncio.timeout(None), lasting, asked=lasting, begun=lasting))
+        return Place(self, caller, lasting=lasting)
 
-    @staticmethod
-    def keep_place() -> None:
-        """From now on the place of whoever calls this isn't given away: its answer has begun."""
-        if place := _PLACE.get():
-            place.begun = True
-
-    def deadline(self, timeout_s: float | None = None) -> AbstractAsyncContextManager[None]:
-        """Ends the block with DeadlineError when it takes too long, waiting for a turn included.
+    def deadline(self, timeout_s: float | None = None) -> "Deadline":
+        """Ends its block with DeadlineError when that takes too long, waiting for a permit included.
 
         `timeout_s` is the caller's own limit, where it is below the server's.
         """
-        return _Deadline(self, min(timeout_s or self._deadline_s, self._deadline_s))
-
-    def turn(self, timing: Timing, caller: str = "") -> AbstractAsyncContextManager[None]:
-        """One of the turns to compute; the wait is the `queue` phase."""
-        return _Turn(self, self._turns, timing, caller)
+        return Deadline(self, min(timeout_s or self._deadline_s, self._deadline_s))
 
     async def drain(self, timeout_s: float) -> bool:
         """Lets nobody in any more and waits for those inside; False when some are left."""
@@ -117,32 +91,32 @@ class Admission:
             return False
         return True
 
-    def expected_wait_s(self, caller: str = "") -> float:
-        """How long one more of this caller's would wait for a turn.
+    def predict_wait_s(self, caller: str = "") -> float:
+        """How long one more request of this caller's would wait for a permit.
 
-        Of every caller's demand only so much comes before it as the caller has itself: turns go round.
+        Of every other caller's demand only so much comes before it as the caller has itself, as permits go round.
         """
-        if len(self._arriving) < self._turns.free:  # nobody waits, and nobody will
+        if len(self._arriving) < self._permits.free:  # nobody waits, and nobody will
             return 0
         demand = self._demand()
         own = demand.pop(caller, 0)
         before = own + sum(min(others, own + 1) for others in demand.values())
-        return max(0, before + 1 - self._turns.free) * self._turns.interval_s
+        return max(0, before + 1 - self._permits.free) * self._permits.interval_s
 
-    def _miss(self, limit_s: float) -> None:
-        """What a caller is too impatient for says nothing of the server."""
-        if limit_s == self._deadline_s:
-            self._missed, self._missed_at = self._missed + 1, time.monotonic()
-
-    def _let_in(self, place: _Place) -> None:
-        self._check(place)
+    def _enter(self, place: "Place") -> None:
+        if self.draining:
+            raise DrainingError("the server is shutting down")
+        self._check_wait(place.caller)
+        full = not place.lasting and self.inside - self._lasting >= self._queue
+        if full and not self._evict_for(place.caller):
+            raise QueueFullError(f"all {self._queue} places are taken", self._backlog_s())
         self._places[place] = None
         self._lasting += place.lasting
         if not place.asked:
             self._arriving[place] = time.monotonic()
         self._empty.clear()
 
-    def _let_out(self, place: _Place) -> None:
+    def _leave(self, place: "Place") -> None:
         if place in self._places:
             del self._places[place]
             self._lasting -= place.lasting
@@ -150,76 +124,108 @@ class Admission:
         if not self._places:
             self._empty.set()
 
-    def _check(self, place: _Place) -> None:
-        if self.draining:
-            raise DrainingError("the server is shutting down")
-        self._check_wait(place.caller)
-        full = not place.lasting and self.inside - self._lasting >= self._queue
-        if full and not self._make_room(place.caller):
-            raise QueueFullError(f"all {self._queue} places are taken", self._backlog_s())
-
-    def _check_wait(self, caller: str) -> None:
-        wait_s = self.expected_wait_s(caller)
-        if wait_s > self._longest_wait_s():
-            raise QueueFullError(f"it would wait {wait_s:.2g} s for its turn", self._backlog_s())
-
-    def _ask(self, place: _Place) -> None:
-        """For its first turn; raises QueueFullError where nobody expected it any more, and there is a line by now."""
+    def _ask(self, place: "Place") -> None:
+        """For its first permit; raises QueueFullError if nobody expected it any more, and there is a queue by now."""
         if not place.asked and self._arriving.pop(place, None) is None:
             self._check_wait(place.caller)
         place.asked = True
 
-    def _longest_wait_s(self) -> float:
-        """One turn at least, but not so long that its own would end after the deadline."""
-        turn_s = self._turns.turn_s
-        return min(max(self._max_wait_s, turn_s), max(0.0, self._deadline_s - turn_s))
+    def _check_wait(self, caller: str) -> None:
+        wait_s = self.predict_wait_s(caller)
+        if wait_s > self._longest_wait_s():
+            raise QueueFullError(f"it would wait {wait_s:.2g} s for its turn", self._backlog_s())
 
-    def _make_room(self, caller: str) -> bool:
-        """Throws out the newest of the caller who has most places, as far as that is fair and still costs nothing."""
+    def _longest_wait_s(self) -> float:
+        """One permit at least, but not so long that its own would end after the deadline."""
+        hold_s = self._permits.hold_s
+        return min(max(self._max_wait_s, hold_s), max(0.0, self._deadline_s - hold_s))
+
+    def _evict_for(self, caller: str) -> bool:
+        """Throws out the newest request of the caller with most places, as far as that is fair and costs nothing."""
         held = Counter(place.caller for place in self._places if not place.lasting)
         for greedy, most in held.most_common():
             if most <= held[caller] + 1:
                 break
             for place in reversed(self._places):
                 if place.caller == greedy and not place.begun:
-                    self._let_out(place)  # from now on the newcomer's
+                    self._leave(place)  # now, as its task notices only later that it was thrown out
                     place.timer.reschedule(asyncio.get_running_loop().time())
                     return True
         return False
 
     def _demand(self) -> Counter[str]:
-        """Turns that are still to be had, by caller: those who wait, and those whose bodies have begun to arrive."""
+        """Permits still to be granted, by caller: to those who wait, and those whose bodies have begun to arrive."""
         expected_since = time.monotonic() - self._longest_wait_s()
         for place in [place for place, since in self._arriving.items() if since < expected_since]:
             del self._arriving[place]
-        return Counter(place.caller for place in self._arriving) + self._turns.waiting
+        return Counter(place.caller for place in self._arriving) + self._permits.waiting
 
     def _backlog_s(self) -> float:
-        return self._demand().total() * self._turns.interval_s
+        return self._demand().total() * self._permits.interval_s
 
 
-# Generators would be shorter, and take three times as long: every post goes through three of these.
+# Generators would be shorter than these context managers, and take three times as long: a request enters all three.
 
 
-class _Inside:
-    def __init__(self, admission: Admission, place: _Place) -> None:
-        self._admission, self._place = admission, place
+class Place:
+    """A request inside: `asked` once it wanted its first permit, `begun` once it has it and can't be evicted."""
 
-    async def __aenter__(self) -> None:
-        self._admission._let_in(self._place)
-        self._before = _PLACE.set(self._place)
-        await self._place.timer.__aenter__()
+    def __init__(self, admission: Admission, caller: str, *, lasting: bool = False) -> None:
+        self._admission = admission
+        self.caller, self.lasting = caller, lasting
+        self.asked = self.begun = lasting
+        self.timer = asyncio.timeout(None)  # rescheduled to now, it throws the request out
 
-    async def __aexit__(self, *error: Any) -> None:
-        self._admission._let_out(self._place)
-        _PLACE.reset(self._before)  # or the task, with its answer, would wait for the garbage collector
+    def permit(self, timing: Timing) -> "Permit":
+        """A permit to compute, for the length of a block; the wait for it is the `queue` phase.
+
+        Raises QueueFullError if its body took long, and the wait would now be too long.
+        """
+        return Permit(self._admission, self, timing)
+
+    def keep(self) -> None:
+        """Has the place not be given away from now on: its answer has begun."""
+        self.begun = True
+
+    async def __aenter__(self) -> Self:
+        self._admission._enter(self)
+        await self.timer.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._admission._leave(self)
         try:
-            await self._place.timer.__aexit__(*error)
+            await self.timer.__aexit__(kind, error, trace)
         except TimeoutError as late:
             raise QueueFullError("the place went to a caller who had fewer", self._admission._backlog_s()) from late
 
 
-class _Deadline:
+class Permit:
+    """A permit to compute; its use to the end is what waits are predicted from."""
+
+    def __init__(self, admission: Admission, place: Place, timing: Timing) -> None:
+        self._admission, self._place, self._timing = admission, place, timing
+
+    async def __aenter__(self) -> None:
+        admission, place = self._admission, self._place
+        admission._ask(place)
+        with self._timing.phase("queue"):
+            self._granted = await admission._permits.acquire(place.caller)
+        place.begun = True
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        permits = self._admission._permits
+        if kind is None:
+            permits.measure(self._granted)
+            self._admission._missed = 0
+        permits.release()
+
+
+class Deadline:
+    """A block that may take so long, and no longer."""
+
     def __init__(self, admission: Admission, limit_s: float) -> None:
         self._admission, self._limit_s = admission, limit_s
 
@@ -227,29 +233,13 @@ class _Deadline:
         self._timer = asyncio.timeout(self._limit_s)
         await self._timer.__aenter__()
 
-    async def __aexit__(self, *error: Any) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
-            await self._timer.__aexit__(*error)
+            await self._timer.__aexit__(kind, error, trace)
         except TimeoutError as late:
-            self._admission._miss(self._limit_s)
-            raise DeadlineError(f"no answer within {self._limit_s:g} s", self._admission._backlog_s()) from late
-
-
-class _Turn:
-    def __init__(self, admission: Admission, turns: Turns, timing: Timing, caller: str) -> None:
-        self._admission, self._turns, self._timing, self._caller = admission, turns, timing, caller
-
-    async def __aenter__(self) -> None:
-        place = _PLACE.get()
-        if place:
-            self._admission._ask(place)
-        with self._timing.phase("queue"):
-            self._began = await self._turns.take(self._caller)
-        if place:
-            place.begun = True
-
-    async def __aexit__(self, kind: object, *_: object) -> None:
-        if kind is None:
-            self._turns.measure(self._began)
-            self._admission._missed = 0
-        self._turns.give_back()
+            admission = self._admission
+            if self._limit_s == admission._deadline_s:  # a caller's own impatience says nothing about the server
+                admission._missed, admission._missed_at = admission._missed + 1, time.monotonic()
+            raise DeadlineError(f"no answer within {self._limit_s:g} s", admission._backlog_s()) from late

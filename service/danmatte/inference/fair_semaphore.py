@@ -1,4 +1,4 @@
-"""Turns to compute: so many at once, handed round over the callers."""
+"""A semaphore whose permits go round the callers, so that nobody's crowd delays another's."""
 
 import asyncio
 import time
@@ -6,75 +6,72 @@ from collections import Counter
 from collections.abc import Callable
 
 _WEIGHT = 0.1
-_Line = dict[asyncio.Future[None], None]
+_Queue = dict[asyncio.Future[None], None]
 
 
-class Turns:
-    """A semaphore with a line for each caller, served one after another, so that nobody's crowd delays another's.
+class FairSemaphore:
+    """So many permits at once, and a queue for each caller; the queues are served one after another.
 
-    `interval_s` is the measured time between two turns' ends while all are taken, 0 before the first.
+    `interval_s` is the measured time between the ends of two permits while all are taken, 0 before the first.
     """
 
     def __init__(self, count: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._count, self._free, self._clock = count, count, clock
-        self._lines: dict[str, _Line] = {}
+        self._queues: dict[str, _Queue] = {}
         self.interval_s = 0.0
 
     @property
     def free(self) -> int:
-        """Turns that nobody has."""
+        """Permits that nobody has."""
         return self._free
 
     @property
     def waiting(self) -> Counter[str]:
         """How many wait, by caller."""
-        return Counter({caller: len(line) for caller, line in self._lines.items()})
+        return Counter({caller: len(queue) for caller, queue in self._queues.items()})
 
     @property
-    def turn_s(self) -> float:
-        """How long a turn takes while all are taken."""
+    def hold_s(self) -> float:
+        """How long a permit is held while all are taken."""
         return self.interval_s * self._count
 
-    async def take(self, caller: str) -> float:
-        """Waits for a turn; answers with when it began, which `measure` wants."""
-        if not self._free:
-            await self._wait(caller)
-        else:
+    async def acquire(self, caller: str) -> float:
+        """Waits for a permit; answers with the time at which it was granted, which `measure` wants."""
+        if self._free:
             self._free -= 1
+            return self._clock()
+        permit = asyncio.get_running_loop().create_future()
+        self._queues.setdefault(caller, {})[permit] = None
+        try:
+            await permit
+        except asyncio.CancelledError:
+            if permit.cancelled():
+                self._forget(caller, permit)
+            else:  # granted in the same moment: the next one gets it, or it would be lost
+                self.release()
+            raise
         return self._clock()
 
-    def give_back(self) -> None:
-        """Hands the turn to the next caller's first who is still there."""
-        while self._lines:
-            caller, line = next(iter(self._lines.items()))
-            turn = next(iter(line))
-            self._forget(caller, turn)
-            if line:  # the caller's others line up behind everybody else
-                self._lines[caller] = self._lines.pop(caller)
-            if not turn.done():
-                turn.set_result(None)
+    def release(self) -> None:
+        """Hands a permit to the first of the next caller who is still there."""
+        while self._queues:
+            caller, queue = next(iter(self._queues.items()))
+            permit = next(iter(queue))
+            self._forget(caller, permit)
+            if queue:  # the caller's others line up behind everybody else's
+                self._queues[caller] = self._queues.pop(caller)
+            if not permit.done():
+                permit.set_result(None)
                 return
         self._free += 1
 
-    def measure(self, began: float) -> None:
-        """Learns from a turn that was used to its end; to be called before it is given back."""
-        interval_s = (self._clock() - began) / (self._count - self._free)
+    def measure(self, granted: float) -> None:
+        """Learns from a permit that was used to its end; to be called before `release`."""
+        interval_s = (self._clock() - granted) / (self._count - self._free)
         self.interval_s += (interval_s - self.interval_s) * (_WEIGHT if self.interval_s else 1)
 
-    async def _wait(self, caller: str) -> None:
-        turn = asyncio.get_running_loop().create_future()
-        self._lines.setdefault(caller, {})[turn] = None
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.cancelled():
-                self._forget(caller, turn)
-            else:  # it had just been handed over
-                self.give_back()
-            raise
-
-    def _forget(self, caller: str, turn: asyncio.Future[None]) -> None:
-        line = self._lines.get(caller, {})
-        line.pop(turn, None)
-        if not line:
-            self._lines.pop(caller, None)
+    def _forget(self, caller: str, permit: asyncio.Future[None]) -> None:
+        queue = self._queues.get(caller, {})
+        queue.pop(permit, None)
+        if not queue:
+            self._queues.pop(caller, None)

@@ -1,8 +1,9 @@
-"""The use case: a picture's bytes in, its mask's bytes out. Knows no HTTP."""
+"""From a picture's bytes to its mask's bytes: decoded, inferred, painted and encoded on threads, never on the loop."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from functools import partial
+from typing import Literal, NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
@@ -14,149 +15,153 @@ from danmatte.contract.manifest import Manifest
 from danmatte.engine import Served
 from danmatte.errors import InvalidParameterError, PictureTooLargeError
 from danmatte.frame import Frame, Mask, Pixels, Probabilities, Size
-from danmatte.inference.pool import Threads, Work
+from danmatte.inference.pool import PhasePool, Phases
 from danmatte.telemetry.metrics import Timing
 
 # From the graph's input, the frame's size and the graph's output to a better output, and where its values lie.
-Steadier: TypeAlias = Callable[[Pixels, Size, Probabilities, Manifest], tuple[Probabilities, Grid]]
-_Seen: TypeAlias = tuple[Size, Pixels, Probabilities]  # a frame's size, the graph's input and its output
+Stabilise: TypeAlias = Callable[[Pixels, Size, Probabilities, Manifest], tuple[Probabilities, Grid]]
 
 
 @dataclass(frozen=True)
-class Look:
-    """How the mask is painted.
+class MaskOptions:
+    """What a mask is like.
 
-    `size` None is the frame's own; `threshold` None leaves the edges soft; `polarity` says what is painted.
+    `format` is an encoder's name. `size` None is the frame's own; `threshold` None leaves the edges soft; `polarity`
+    is what is painted.
     """
 
+    format: str = "png"
     size: Size | None = None
     threshold: float | None = None
     polarity: Literal["person", "background"] = "person"
 
 
 @dataclass(frozen=True)
-class Order:
-    """What a caller wants of a body.
+class MaskRequest:
+    """A picture and the mask wanted of it.
 
-    `media_type` is what its header says, `declared` the size of a raw picture, `format` the mask's.
+    `media_type` is what the picture's sender calls it, empty if nothing; `declared` the size of a raw picture.
     """
 
-    media_type: str
-    format: str
-    look: Look = Look()
+    body: bytes
+    options: MaskOptions = MaskOptions()
+    media_type: str = ""
     declared: Size | None = None
 
 
 @dataclass(frozen=True)
 class Matte:
-    """An encoded mask."""
+    """An encoded mask, its pixels, and the version that made it."""
 
     body: bytes
     mask: Mask
     version: int
 
 
+class _Prepared(NamedTuple):
+    """A frame's size, and the graph's input: (1, H, W, 3) uint8."""
+
+    size: Size
+    picture: Pixels
+
+
+class _Inferred(NamedTuple):
+    """The same with the graph's output: (h, w) float32 in [0, 1]."""
+
+    size: Size
+    picture: Pixels
+    values: Probabilities
+
+
 class Matting:
-    """Runs orders: pictures, masks and most inference on a few threads, nothing on the loop."""
+    """Makes mattes: `workers` threads, and pictures and masks of at most `max_pixels`."""
 
     def __init__(self, *, workers: int, max_pixels: int) -> None:
-        self._threads = Threads(workers)
-        self._max_pixels = max_pixels
+        self._pool, self._max_pixels = PhasePool(workers), max_pixels
 
     async def run(
-        self, body: bytes, order: Order, served: Served, timing: Timing, steadier: Steadier | None = None
+        self, request: MaskRequest, served: Served, timing: Timing, stabilise: Stabilise | None = None
     ) -> Matte:
-        """The matte of the picture in `body`; raises RequestError and EngineError.
+        """The matte of a picture; raises RequestError and EngineError.
 
-        `steadier` knows the frames before, where the picture is one of a video.
+        `stabilise` knows the frames before, where the picture is one of a video.
         """
         manifest = served.manifest
 
-        def finished(seen: _Seen) -> tuple[Mask, bytes]:
-            frame, picture, values = seen
-            steadied = steadier(picture, frame, values, manifest) if steadier else None
-            return _painted(order, manifest, frame, *(steadied or (values, manifest.output.grid)))
+        def encode(found: _Inferred) -> Matte:
+            values, grid = found.values, manifest.output.grid
+            if stabilise:
+                values, grid = stabilise(found.picture, found.size, values, manifest)
+            return paint(request.options, manifest, found.size, values, grid)
 
-        mask, answer = await self._through(body, order, served, timing, encode=finished)
-        return Matte(answer, mask, manifest.version)
+        decode = Phases("decode", partial(self._prepare, request, manifest))
+        if served.engine.runs_in_caller:  # one job: no handover, and warm caches
+            return await self._pool.run(timing, decode.then("infer", _infer_with(served)).then("encode", encode))
+        prepared = await self._pool.run(timing, decode)
+        found = _Inferred(*prepared, await served.batcher.infer(prepared.picture, timing))
+        return await self._pool.run(timing, Phases("encode", lambda: encode(found)))
 
-    async def looked(self, body: bytes, served: Served, timing: Timing) -> tuple[Size, Probabilities]:
+    async def infer_picture(self, body: bytes, served: Served, timing: Timing) -> tuple[Size, Probabilities]:
         """An encoded picture's size, and the graph's output for it; raises RequestError and EngineError."""
-        frame, _, values = await self._through(body, Order("", "png"), served, timing)
-        return frame, values
+        decode = Phases("decode", partial(self._prepare, MaskRequest(body), served.manifest))
+        if served.engine.runs_in_caller:  # one job: no handover, and warm caches
+            found = await self._pool.run(timing, decode.then("infer", _infer_with(served)))
+            return found.size, found.values
+        prepared = await self._pool.run(timing, decode)
+        return prepared.size, await served.batcher.infer(prepared.picture, timing)
 
-    async def infer(self, picture: Pixels, served: Served, timing: Timing) -> Probabilities:
-        """As the engine's, on one of the threads here where the engine lets them; raises EngineError."""
-        engine = served.engine
-        if not engine.runs_in_caller:
+    async def infer_pixels(self, picture: Pixels, served: Served, timing: Timing) -> Probabilities:
+        """The graph's output (h, w) for its input (1, H, W, 3); raises EngineError."""
+        if not served.engine.runs_in_caller:
             return await served.batcher.infer(picture, timing)
-        values: Probabilities = await self._threads.run(timing, infer=lambda _: engine.infer(picture)[0])
+        values: Probabilities = await self._pool.run(timing, Phases("infer", lambda: served.engine.infer(picture)[0]))
         return values
 
-    async def mask(self, values: Probabilities, frame: Size, manifest: Manifest, timing: Timing) -> bytes:
+    async def encode_mask(self, values: Probabilities, frame: Size, manifest: Manifest, timing: Timing) -> bytes:
         """A soft PNG mask of the frame's size."""
-        order = Order("", "png")
-        painted: tuple[Mask, bytes] = await self._threads.run(
-            timing, encode=lambda _: _painted(order, manifest, frame, values, manifest.output.grid)
-        )
-        return painted[1]
+        encode = Phases("encode", lambda: paint(MaskOptions(), manifest, frame, values, manifest.output.grid).body)
+        return await self._pool.run(timing, encode)
 
-    def check(self, look: Look) -> None:
+    def check(self, options: MaskOptions) -> None:
         """Raises InvalidParameterError when masks of this size aren't made."""
-        if look.size and look.size.pixels > self._max_pixels:
+        if options.size and options.size.pixels > self._max_pixels:
             limit = f"{self._max_pixels} pixels"
-            raise InvalidParameterError(f"width, height: expected at most {limit}, received {look.size}")
+            raise InvalidParameterError(f"width, height: expected at most {limit}, received {options.size}")
 
     def close(self) -> None:
         """Lets the threads go."""
-        self._threads.close()
+        self._pool.close()
 
-    async def _through(
-        self, body: bytes, order: Order, served: Served, timing: Timing, encode: Work | None = None
-    ) -> Any:
-        """What was seen of the picture, or what `encode` makes of that: one job, where the engine lets it be."""
-        engine = served.engine
-
-        def prepared(_: None) -> tuple[Size, Pixels]:
-            return self._prepared(body, order, served.manifest)
-
-        if engine.runs_in_caller:
-            phases: dict[str, Work] = {"decode": prepared, "infer": lambda given: (*given, engine.infer(given[1])[0])}
-            return await self._threads.run(timing, **(phases | ({"encode": encode} if encode else {})))
-        frame, picture = await self._threads.run(timing, decode=prepared)
-        seen = frame, picture, await served.batcher.infer(picture, timing)
-        return await self._threads.run(timing, encode=lambda _: encode(seen)) if encode else seen
-
-    def _prepared(self, body: bytes, order: Order, manifest: Manifest) -> tuple[Size, Pixels]:
-        """The frame's size, and the graph's input."""
-        self.check(order.look)
-        decoder = find_decoder(order.media_type, body)
-        header = decoder.read_header(body, order.declared)
+    def _prepare(self, request: MaskRequest, manifest: Manifest) -> _Prepared:
+        self.check(request.options)
+        decoder = find_decoder(request.media_type, request.body)
+        header = decoder.read_header(request.body, request.declared)
         if header.size.pixels > self._max_pixels:
             limit = f"{self._max_pixels} pixels"
             raise PictureTooLargeError(f"picture: expected at most {limit}, received {header.size}")
         framing = Framing.of(manifest)
         at_least = header.turn(framing.scale_size(header.upright))
-        pixels = decoder.decode(body, header, manifest.input.colour, at_least)
+        pixels = decoder.decode(request.body, header, manifest.input.colour, at_least)
         frame = Frame(exif.turn_upright(pixels, header.orientation), header.upright)
-        return frame.size, framing.fit(frame)
+        return _Prepared(frame.size, framing.fit(frame))
 
 
-def _painted(order: Order, manifest: Manifest, frame: Size, values: Probabilities, grid: Grid) -> tuple[Mask, bytes]:
-    size = order.look.size or frame
-    alpha = _alpha(values, grid, Framing.of(manifest).scale_size(frame), size, order.look.threshold)
-    coverage = cv2.mean(alpha)[0] / 255
-    if order.look.polarity == "background":
-        alpha = cv2.bitwise_not(alpha)  # type: ignore[assignment]
-    return Mask(alpha, min(coverage, 1.0)), Encoder.registered[order.format].encode(alpha)
+def _infer_with(served: Served) -> Callable[[_Prepared], _Inferred]:
+    return lambda prepared: _Inferred(*prepared, served.engine.infer(prepared.picture)[0])
 
 
-def _alpha(values: Probabilities, grid: Grid, scaled: Size, size: Size, threshold: float | None) -> Pixels:
+def paint(options: MaskOptions, manifest: Manifest, frame: Size, values: Probabilities, grid: Grid) -> Matte:
+    """The mask of a frame of this size, from probabilities whose grid is in pixels of the graph's input."""
+    scaled, size = Framing.of(manifest).scale_size(frame), options.size or frame
     alpha = np.empty(size, np.uint8)
-    if threshold is None:  # scaled and rounded before it is enlarged: weights add up to one
+    if options.threshold is None:
+        # Scaled and rounded before it is enlarged, where there is less to do: the weights of a resize add up to one.
         for rows, band in project(values * np.float32(255) + np.float32(0.5), grid, scaled, size):
             np.copyto(alpha[rows], band, casting="unsafe")
     else:
         for rows, band in project(values, grid, scaled, size):
-            np.multiply(band >= threshold, np.uint8(255), out=alpha[rows])
-    return alpha
+            np.multiply(band >= options.threshold, np.uint8(255), out=alpha[rows])
+    coverage = min(cv2.mean(alpha)[0] / 255, 1.0)
+    if options.polarity == "background":
+        alpha = cv2.bitwise_not(alpha)  # type: ignore[assignment]
+    return Matte(Encoder.registered[options.format].encode(alpha), Mask(alpha, coverage), manifest.version)

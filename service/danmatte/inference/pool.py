@@ -1,7 +1,7 @@
-"""Threads that compute; what piles up before them is done two at a time, a phase of both after the other.
+"""Threads for jobs of several phases; jobs that pile up are done two at a time, each phase of both in a row.
 
-Each phase works with code and tables that the others drive out of a core's caches: 720p frames in pairs take
-4 % less of it.
+Each phase works with code and tables that the other phases drive out of a core's caches: 720p frames in pairs take
+4 % less CPU.
 """
 
 import asyncio
@@ -10,70 +10,85 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import Any, TypeAlias
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from danmatte.telemetry.metrics import Timing
 
-Work: TypeAlias = Callable[[Any], Any]
-_Line: TypeAlias = "SimpleQueue[_Job | None]"
+T = TypeVar("T")
+U = TypeVar("U")
+_Queue: TypeAlias = "SimpleQueue[_Job | None]"
 _TOGETHER = 2
 _CLOSING_S = 2.0
 
 
-class Threads:
-    """So many threads and one line before them, for one event loop at a time."""
+class Phases(Generic[T]):
+    """Functions in a row, each given what the one before made; the last one makes a T. Their names are for timing."""
+
+    __slots__ = ("steps",)
+
+    def __init__(self, name: str, work: Callable[[], T]) -> None:
+        self.steps: list[tuple[str, Callable[[Any], Any]]] = [(name, lambda _: work())]
+
+    def then(self, name: str, work: Callable[[T], U]) -> "Phases[U]":
+        """The same with one more phase; these must not be used any more."""
+        self.steps.append((name, work))
+        return self  # type: ignore[return-value] # no copy: every frame has three phases
+
+
+class PhasePool:
+    """So many threads and one queue before them, for one event loop at a time."""
 
     def __init__(self, count: int) -> None:
-        self._line: _Line = SimpleQueue()
+        self._queue: _Queue = SimpleQueue()
         self._closed = False
         self._threads = [
-            threading.Thread(target=_drive, args=(self._line, count), name=f"pixels-{number}", daemon=True)
+            threading.Thread(target=_drive, args=(self._queue, count), name=f"pixels-{number}", daemon=True)
             for number in range(count)
         ]
         for thread in self._threads:
             thread.start()
 
-    def run(self, timing: Timing, **phases: Work) -> asyncio.Future[Any]:
-        """What the last phase makes of what the one before made, the first of None; or what a phase raises.
+    def run(self, timing: Timing, phases: Phases[T]) -> "asyncio.Future[T]":
+        """What the last phase makes, or what any of them raises.
 
         Phases are timed by their names, the waits before them as `queue`. Once the caller is gone none is begun.
-        Raises RuntimeError when the threads were closed.
+        Raises RuntimeError when the pool was closed.
         """
         if self._closed:
             raise RuntimeError("the threads were closed")
         job = _Job(timing, phases)
-        self._line.put(job)
+        self._queue.put(job)
         return job.waiter
 
     def close(self) -> None:
-        """Ends the threads, after what is in the line; waits for it, but not for long."""
+        """Ends the threads after what is in the queue; waits for it, but not for long."""
         self._closed = True
         for _ in self._threads:
-            self._line.put(None)
+            self._queue.put(None)
         until = time.monotonic() + _CLOSING_S
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
 
 
 class _Job:
-    """Somebody's phases, and how far they are."""
+    """A caller's phases, and how far they are."""
 
-    __slots__ = ("_phases", "_since", "_timing", "error", "value", "waiter")
+    __slots__ = ("_since", "_steps", "_timing", "error", "value", "waiter")
 
-    def __init__(self, timing: Timing, phases: dict[str, Work]) -> None:
+    def __init__(self, timing: Timing, phases: Phases[Any]) -> None:
         self.waiter: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.value: Any = None
         self.error: BaseException | None = None
-        self._timing, self._phases, self._since = timing, list(phases.items()), time.perf_counter()
+        self._timing, self._steps, self._since = timing, phases.steps, time.perf_counter()
 
-    def over(self, number: int) -> bool:
+    def is_over(self, number: int) -> bool:
         """Whether there is no such phase, or nobody to do it for."""
-        return number >= len(self._phases) or self.error is not None or self.waiter.done()
+        return number >= len(self._steps) or self.error is not None or self.waiter.done()
 
     def step(self, number: int, *, waited: bool) -> None:
-        """Does a phase; `waited` says whether there was something else to do before."""
+        """Does a phase; `waited` is whether the thread had something else to do before."""
         try:
-            name, work = self._phases[number]
+            name, work = self._steps[number]
             if waited:
                 self._timing.add("queue", since=self._since)
             with self._timing.phase(name):
@@ -81,45 +96,43 @@ class _Job:
             self._since = time.perf_counter()
         except BaseException as error:  # noqa: BLE001 - whatever it is, somebody waits for it
             self.error = RuntimeError(repr(error)) if isinstance(error, StopIteration) else error  # as in PEP 479
-            del self  # or the error, whose traceback knows this frame, would keep itself
+            del self  # the error's traceback knows this frame: without this the two would keep each other alive
 
 
-def _drive(line: _Line, threads: int) -> None:
-    """A thread's life; between jobs it holds nothing of theirs."""
-    while jobs := _taken(line, threads):
+def _drive(queue: _Queue, threads: int) -> None:
+    """A thread's life; between jobs it holds nothing of theirs, so that a frame's memory goes with its answer."""
+    while jobs := _take(queue, threads):
         number = 0
         while jobs:
             for job in jobs:
-                if not job.over(number):
+                if not job.is_over(number):
                     job.step(number, waited=number == 0 or len(jobs) > 1)
             number += 1
-            _tell([job for job in jobs if job.over(number)])
-            jobs = [job for job in jobs if not job.over(number)]
+            over = [job for job in jobs if job.is_over(number)]
+            if over:
+                with suppress(RuntimeError):  # a closed loop: nobody waits
+                    over[0].waiter.get_loop().call_soon_threadsafe(_settle, over)
+            del over  # or a finished job would stay until the other of its pair ends, too
+            jobs = [job for job in jobs if not job.is_over(number)]
         del job
 
 
-def _taken(line: _Line, threads: int) -> list[_Job]:
+def _take(queue: _Queue, threads: int) -> list[_Job]:
     """The next job, and another if every other thread finds one after that; none at the end."""
     jobs: list[_Job] = []
     with suppress(Empty):
-        while len(jobs) < _TOGETHER and (not jobs or line.qsize() >= threads):
-            job = line.get_nowait() if jobs else line.get()
+        while len(jobs) < _TOGETHER and (not jobs or queue.qsize() >= threads):
+            job = queue.get_nowait() if jobs else queue.get()
             if job is None:
                 if jobs:
-                    line.put(None)  # for another thread
+                    queue.put(None)  # for another thread
                 break
             jobs.append(job)
     return jobs
 
 
-def _tell(jobs: list[_Job]) -> None:
-    """Has those who are over settled on their loop, all at once."""
-    if jobs:
-        with suppress(RuntimeError):  # a closed loop: nobody waits
-            jobs[0].waiter.get_loop().call_soon_threadsafe(_settle, jobs)
-
-
 def _settle(jobs: list[_Job]) -> None:
+    """Hands results to those who still wait; runs on their loop."""
     for job in jobs:
         if job.waiter.done():
             continue

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +27,8 @@ T = TypeVar("T")
 Values: TypeAlias = npt.NDArray[Any] | Sequence[bytes]
 MASK: Final = "mask"
 MAX_BATCH: Final = 32
-Turn: TypeAlias = Callable[[Timing], AbstractAsyncContextManager[None]]
-_AT_ONCE = 4  # turns that a question has or waits for, unless more are free, or the graph takes more at once
+GetPermit: TypeAlias = Callable[[Timing], AbstractAsyncContextManager[None]]
+_AT_ONCE = 4  # permits that a request has or waits for, unless more are free, or the graph takes more at once
 
 
 @dataclass(frozen=True)
@@ -42,84 +42,87 @@ class Tensor:
 
 
 @dataclass(frozen=True)
-class Question:
+class InferRequest:
     """The inputs, and the names of the outputs wanted; none means the default one."""
 
     inputs: tuple[Tensor, ...]
     outputs: tuple[str, ...] = ()
 
 
-class _Answer(NamedTuple):
-    """What is known of one picture; the mask is empty unless it was asked for."""
+class PictureInference(Protocol):
+    """What tensor inference needs of matting."""
 
-    values: Probabilities
-    mask: bytes
-
-
-class Pictures(Protocol):
-    """What inference asks of matting."""
-
-    async def looked(self, body: bytes, served: Served, timing: Timing) -> tuple[Size, Probabilities]:
+    async def infer_picture(self, body: bytes, served: Served, timing: Timing) -> tuple[Size, Probabilities]:
         """An encoded picture's size, and the graph's output for it."""
 
-    async def infer(self, picture: Pixels, served: Served, timing: Timing) -> Probabilities:
+    async def infer_pixels(self, picture: Pixels, served: Served, timing: Timing) -> Probabilities:
         """The graph's output for its input."""
 
-    async def mask(self, values: Probabilities, frame: Size, manifest: Manifest, timing: Timing) -> bytes:
+    async def encode_mask(self, values: Probabilities, frame: Size, manifest: Manifest, timing: Timing) -> bytes:
         """A soft PNG mask of the frame's size."""
 
 
-class Inference:
-    """Answers questions; each picture of a batch is an inference of its own, and takes a turn of its own."""
+class TensorInference:
+    """Answers requests of tensors; each picture of a batch is an inference of its own, with a permit of its own."""
 
-    def __init__(self, pictures: Pictures) -> None:
+    def __init__(self, pictures: PictureInference) -> None:
         self._pictures = pictures
 
     async def run(
-        self, question: Question, served: Served, timing: Timing, turn: Turn, *, free: int = 0
+        self, request: InferRequest, served: Served, timing: Timing, permit: GetPermit, *, free: int = 0
     ) -> list[Tensor]:
-        """The outputs in the order asked for, by as many turns at once as are `free`.
+        """The outputs in the order asked for, by as many permits at once as are `free`, or a few.
 
         Raises TensorError, RequestError and EngineError.
         """
-        manifest, names = served.manifest, _wanted(question, served.manifest)
-        pictures = _pictures(checked(question, manifest))
-        masked = MASK in names and manifest.output.name != MASK
+        manifest = served.manifest
+        names = _choose_outputs(request, manifest)
+        tensor = check_input(request, manifest)
+        # An array's pictures are batches of one, and not copied.
+        pictures: Sequence[bytes | Pixels] = (
+            list(tensor.values[:, np.newaxis]) if isinstance(tensor.values, np.ndarray) else tensor.values
+        )
+        wants_masks = MASK in names and manifest.output.name != MASK
 
-        async def answered(picture: bytes | Pixels, timing: Timing) -> _Answer:
-            async with turn(timing):
-                return await self._answered(picture, served, timing, masked)
+        async def answer(picture: bytes | Pixels, timing: Timing) -> tuple[Probabilities, bytes]:
+            async with permit(timing):
+                return await self._infer(picture, served, timing, wants_masks)
 
         if len(pictures) == 1:
-            answers = [await answered(pictures[0], timing)]
+            answers = [await answer(pictures[0], timing)]
         else:
             timings = [Timing() for _ in pictures]
+            at_once = max(_AT_ONCE, free, manifest.configuration.batch)
             try:
-                at_once = max(_AT_ONCE, free, manifest.configuration.batch)
-                answers = await spread(answered, list(zip(pictures, timings, strict=True)), at_once)
+                answers = await map_concurrently(answer, list(zip(pictures, timings, strict=True)), at_once)
             finally:
                 timing.gather(timings)
-        made = {manifest.output.name: _joined([answer.values for answer in answers], manifest)}
-        if masked:
-            made[MASK] = Tensor(MASK, "BYTES", (len(answers),), [answer.mask for answer in answers])
-        return [made[name] for name in names]
+        values = answers[0][0][np.newaxis] if len(answers) == 1 else np.stack([values for values, _ in answers])
+        outputs = {manifest.output.name: Tensor(manifest.output.name, "FP32", (*values.shape, 1), values[..., None])}
+        if wants_masks:
+            outputs[MASK] = Tensor(MASK, "BYTES", (len(answers),), [mask for _, mask in answers])
+        return [outputs[name] for name in names]
 
-    async def _answered(self, picture: bytes | Pixels, served: Served, timing: Timing, masked: bool) -> _Answer:
+    async def _infer(
+        self, picture: bytes | Pixels, served: Served, timing: Timing, wants_mask: bool
+    ) -> tuple[Probabilities, bytes]:
+        """A picture's probabilities and its mask, which is empty unless it is wanted."""
         manifest = served.manifest
         if isinstance(picture, np.ndarray):
             size = Size(*manifest.input.shape[1:3])
-            values = await self._pictures.infer(picture, served, timing)
+            values = await self._pictures.infer_pixels(picture, served, timing)
         else:
-            size, values = await self._pictures.looked(picture, served, timing)
-        return _Answer(values, await self._pictures.mask(values, size, manifest, timing) if masked else b"")
+            size, values = await self._pictures.infer_picture(picture, served, timing)
+        mask = await self._pictures.encode_mask(values, size, manifest, timing) if wants_mask else b""
+        return values, mask
 
 
-def checked(question: Question, manifest: Manifest) -> Tensor:
+def check_input(request: InferRequest, manifest: Manifest) -> Tensor:
     """The one input; raises TensorError when its name, datatype or shape isn't the manifest's."""
     port = manifest.input
-    if len(question.inputs) != 1:
-        raise TensorError(f"inputs: expected one, {port.name!r}, received {len(question.inputs)}")
-    tensor = question.inputs[0]
+    if len(request.inputs) != 1:
+        raise TensorError(f"inputs: expected one, {port.name!r}, received {len(request.inputs)}")
+    tensor = request.inputs[0]
     if tensor.name != port.name:
         raise TensorError(f"input: unknown {brief(tensor.name)}{did_you_mean(tensor.name, [port.name])}")
     if tensor.datatype not in ("UINT8", "BYTES"):
@@ -134,38 +137,28 @@ def checked(question: Question, manifest: Manifest) -> Tensor:
     return tensor
 
 
-async def spread(act: Callable[..., Awaitable[T]], items: Sequence[tuple[Any, ...]], at_once: int) -> list[T]:
-    """What `act` makes of each in order, so many at once; if one fails, or the caller leaves, the rest are given up."""
-    places = asyncio.Semaphore(at_once)
+def _choose_outputs(request: InferRequest, manifest: Manifest) -> tuple[str, ...]:
+    """The outputs' names, each known and named once; raises TensorError."""
+    known = [manifest.output.name, MASK]
+    for name in request.outputs:
+        if name not in known:
+            raise TensorError(f"output: unknown {brief(name)}{did_you_mean(name, known)}")
+        if request.outputs.count(name) > 1:
+            raise TensorError(f"output: expected {name!r} once")
+    return request.outputs or (manifest.output.name,)
 
-    async def placed(item: tuple[Any, ...]) -> T:
-        async with places:
+
+async def map_concurrently(act: Callable[..., Awaitable[T]], items: Sequence[tuple[Any, ...]], at_once: int) -> list[T]:
+    """What `act` makes of each, in order, so many at once; if one fails or the caller leaves, the rest are given up."""
+    limit = asyncio.Semaphore(at_once)
+
+    async def act_within_limit(item: tuple[Any, ...]) -> T:
+        async with limit:
             return await act(*item)
 
-    tasks = [asyncio.ensure_future(placed(item)) for item in items]
+    tasks = [asyncio.ensure_future(act_within_limit(item)) for item in items]
     try:
         return await asyncio.gather(*tasks)
     finally:
         for task in tasks:
             task.cancel()
-
-
-def _pictures(tensor: Tensor) -> Sequence[bytes | Pixels]:
-    """Each of the batch; pixels are a batch of one, and not copied."""
-    return list(tensor.values[:, np.newaxis]) if isinstance(tensor.values, np.ndarray) else tensor.values
-
-
-def _wanted(question: Question, manifest: Manifest) -> tuple[str, ...]:
-    """The outputs' names, each known and named once."""
-    known = [manifest.output.name, MASK]
-    for name in question.outputs:
-        if name not in known:
-            raise TensorError(f"output: unknown {brief(name)}{did_you_mean(name, known)}")
-        if question.outputs.count(name) > 1:
-            raise TensorError(f"output: expected {name!r} once")
-    return question.outputs or (manifest.output.name,)
-
-
-def _joined(answers: Sequence[Probabilities], manifest: Manifest) -> Tensor:
-    values = answers[0][np.newaxis] if len(answers) == 1 else np.stack(answers)
-    return Tensor(manifest.output.name, "FP32", (*values.shape, 1), values[..., np.newaxis])

@@ -57,7 +57,7 @@ class Timing:
         spans, before, covered_s = [span for part in parts for span in part.spans], [], 0.0
         for name in _FOREMOST:
             before += [(began, ended) for phase, began, ended in spans if phase == name]
-            whole_s = _covered_s(before)
+            whole_s = _sum_covered_s(before)
             if whole_s > covered_s:
                 self.spend(name, (whole_s - covered_s) * 1e3)
             covered_s = whole_s
@@ -71,7 +71,7 @@ class Timing:
         return ", ".join(f"{name};dur={ms:.2f}" for name, ms in self.phases_ms.items())
 
 
-def _covered_s(spans: Iterable[tuple[float, float]]) -> float:
+def _sum_covered_s(spans: Iterable[tuple[float, float]]) -> float:
     """The time within any of them."""
     covered_s, until = 0.0, -math.inf
     for began, ended in sorted(spans):
@@ -95,7 +95,7 @@ class _Phase:
         self._timing.add(self._name, since=self._start)
 
 
-class _Answer(NamedTuple):
+class _Uncounted(NamedTuple):
     """What is still to be counted: `outcome` empty for an answer that isn't a request of its own."""
 
     protocol: str
@@ -105,16 +105,16 @@ class _Answer(NamedTuple):
 
 
 class Metrics:
-    """The counters of one process; `page` has those of all workers when they share a folder.
+    """The counters of one process; `render` has those of all workers when they share a folder.
 
     Answers are counted some together, at the latest for the page; a worker's at once, as it may die before.
     """
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self._uncounted = deque[_Answer]()
+        self._uncounted = deque[_Uncounted]()
         self._together = 1 if SHARED_FOLDER in os.environ else _TOGETHER
-        with _shared_alone():  # as a page can't be made of files that were begun
+        with _lock_folder():  # as a page can't be made of files that were begun
             self._begin()
 
     def _begin(self) -> None:
@@ -131,13 +131,13 @@ class Metrics:
         self._versions = self._gauge("danmatte_model_versions", "Model versions by state", "state", mode="livemax")
         self._counter("danmatte_worker_starts", "Processes started on the port").inc()
         self.watch("danmatte_workers", "Processes on the port", lambda: 1)
-        self.watch("danmatte_process_resident_bytes", "Memory of all workers", _resident_bytes)
-        self.watch("danmatte_process_open_files", "File descriptors of all workers", _open_files)
-        self.versions([])
+        self.watch("danmatte_process_resident_bytes", "Memory of all workers", _measure_resident_bytes)
+        self.watch("danmatte_process_open_files", "File descriptors of all workers", _count_open_files)
+        self.set_versions([])
 
-    def watch(self, name: str, says: str, value: Callable[[], float]) -> None:
+    def watch(self, name: str, description: str, value: Callable[[], float]) -> None:
         """A gauge that `sample` brings up to date; workers' values are added."""
-        self._watched.append((self._gauge(name, says), value))
+        self._watched.append((self._gauge(name, description), value))
 
     def sample(self) -> None:
         """Brings every watched gauge up to date, and the counters."""
@@ -145,50 +145,50 @@ class Metrics:
         for gauge, value in self._watched:
             gauge.set(value())
 
-    def answered(self, protocol: str, status: int, timing: Timing | None, total_s: float) -> None:
+    def count_answer(self, protocol: str, status: int, timing: Timing | None, total_s: float) -> None:
         """Counts an answer with its phases."""
-        self._put(_Answer(protocol, _outcome(status), timing.phases_ms if timing else {}, total_s))
+        self._put(_Uncounted(protocol, _judge(status), timing.phases_ms if timing else {}, total_s))
 
-    def timed(self, timing: Timing) -> None:
+    def count_phases(self, timing: Timing) -> None:
         """Counts the phases of an answer that isn't a request of its own."""
-        self._put(_Answer("", "", timing.phases_ms, 0.0))
+        self._put(_Uncounted("", "", timing.phases_ms, 0.0))
 
-    def rejected(self, code: str) -> None:
+    def count_rejection(self, code: str) -> None:
         """Counts an error's code."""
         self._rejected.labels(code).inc()
 
-    def left(self, protocol: str) -> None:
+    def count_left(self, protocol: str) -> None:
         """Counts a caller who didn't wait."""
         self._requests.labels(protocol, "left").inc()
 
-    def loaded(self, outcome: str) -> None:
+    def count_load(self, outcome: str) -> None:
         """Counts an opening of a model version: `ready` or `failed`."""
         self._loads.labels(outcome).inc()
 
-    def versions(self, states: list[str]) -> None:
+    def set_versions(self, states: list[str]) -> None:
         """How many versions are in each state."""
         for state in ("ready", "available", "failed", *states):
             self._versions.labels(state).set(states.count(state))
 
-    def frames(self, outcome: str, count: int = 1) -> None:
+    def count_frames(self, outcome: str, count: int = 1) -> None:
         """Counts frames of live connections: `answered`, `refused` or `skipped`."""
         self._frames.labels(outcome).inc(count)
 
-    def unlogged(self) -> None:
+    def count_unlogged(self) -> None:
         """Counts a lost line of the access log."""
         self._unlogged.inc()
 
-    def page(self) -> bytes:
+    def render(self) -> bytes:
         """The text that Prometheus scrapes, of all workers; reads files when they are several."""
         self.sample()
         if SHARED_FOLDER not in os.environ:
             return generate_latest(self._registry)
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        with _folder_held(Path(os.environ[SHARED_FOLDER]), fcntl.LOCK_SH):
+        with _hold_lock(Path(os.environ[SHARED_FOLDER]), fcntl.LOCK_SH):
             return generate_latest(registry)
 
-    def _put(self, answer: _Answer) -> None:
+    def _put(self, answer: _Uncounted) -> None:
         self._uncounted.append(answer)
         if len(self._uncounted) >= self._together:
             self._count()
@@ -203,29 +203,29 @@ class Metrics:
                 for name in self._phases.keys() & answer.phases_ms:
                     self._phases[name].observe(answer.phases_ms[name] / 1e3)
 
-    def _counter(self, name: str, says: str, *labels: str) -> Counter:
-        return Counter(name, says, labels, registry=self._registry)
+    def _counter(self, name: str, description: str, *labels: str) -> Counter:
+        return Counter(name, description, labels, registry=self._registry)
 
-    def _histogram(self, name: str, says: str, *labels: str) -> Histogram:
-        return Histogram(name, says, labels, registry=self._registry, buckets=_BUCKETS_S)
+    def _histogram(self, name: str, description: str, *labels: str) -> Histogram:
+        return Histogram(name, description, labels, registry=self._registry, buckets=_BUCKETS_S)
 
-    def _gauge(self, name: str, says: str, *labels: str, mode: str = "livesum") -> Gauge:
-        return Gauge(name, says, labels, registry=self._registry, multiprocess_mode=mode)  # type: ignore[arg-type]
+    def _gauge(self, name: str, description: str, *labels: str, mode: str = "livesum") -> Gauge:
+        return Gauge(name, description, labels, registry=self._registry, multiprocess_mode=mode)  # type: ignore[arg-type]
 
 
-def bury(pid: int) -> None:
+def merge_dead_worker(pid: int) -> None:
     """Takes a dead worker's gauges out of the sums, and adds its counters to those of all who died before it.
 
     So the folder stays as small as it is, however many workers die, and no sum ever falls.
     """
     folder = Path(os.environ[SHARED_FOLDER])
-    with _shared_alone():
+    with _lock_folder():
         mark_process_dead(pid)  # type: ignore[no-untyped-call]
         for kind in ("counter", "histogram"):
-            _add_up(folder / f"{kind}_{pid}.db", folder / f"{kind}_dead.db")
+            _merge(folder / f"{kind}_{pid}.db", folder / f"{kind}_dead.db")
 
 
-def _add_up(one: Path, all_: Path) -> None:
+def _merge(one: Path, all_: Path) -> None:
     if not one.exists():
         return
     sums = MmapedDict(str(all_))  # type: ignore[no-untyped-call]
@@ -235,29 +235,27 @@ def _add_up(one: Path, all_: Path) -> None:
     one.unlink()
 
 
-def _shared_alone() -> AbstractContextManager[None]:
+def _lock_folder() -> AbstractContextManager[None]:
     """Keeps everybody else from the shared folder, where there is one."""
-    return (
-        _folder_held(Path(os.environ[SHARED_FOLDER]), fcntl.LOCK_EX) if SHARED_FOLDER in os.environ else nullcontext()
-    )
+    return _hold_lock(Path(os.environ[SHARED_FOLDER]), fcntl.LOCK_EX) if SHARED_FOLDER in os.environ else nullcontext()
 
 
 @contextmanager
-def _folder_held(folder: Path, how: int) -> Iterator[None]:
+def _hold_lock(folder: Path, how: int) -> Iterator[None]:
     """Whoever reads the files sees them before or after a change, never between; the kernel frees a dead one's lock."""
     with (folder / "lock").open("wb") as file:
         fcntl.flock(file, how)
         yield
 
 
-def _outcome(status: int) -> str:
+def _judge(status: int) -> str:
     """Overload is a refusal: the same request may succeed later."""
     if status < 400:
         return "answered"
     return "failed" if status == 500 else "refused"
 
 
-def _resident_bytes() -> float:
+def _measure_resident_bytes() -> float:
     """0 where the system doesn't say."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -265,7 +263,7 @@ def _resident_bytes() -> float:
         return 0
 
 
-def _open_files() -> float:
+def _count_open_files() -> float:
     try:
         return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - counts, and makes no paths
     except OSError:

@@ -23,7 +23,7 @@ from tests.service.toy import Toy
 TOY = Toy()
 SHAPE = [1, TOY.height, TOY.width, 3]
 PICTURE = np.full(SHAPE, 255, np.uint8).tobytes()
-FOLDER = Path(messages.__file__).parent
+FOLDER = messages.FOLDER
 
 
 @dataclass
@@ -308,14 +308,14 @@ async def test_a_watcher_is_told_and_holds_nothing_up(connect: Connect) -> None:
         await side.client.close()
 
 
-def test_the_stored_descriptors_are_those_of_the_protos(tmp_path: Path) -> None:
+@pytest.mark.parametrize("proto", sorted(FOLDER.glob("*.proto")), ids=lambda path: path.stem)
+def test_the_stored_descriptors_are_those_of_the_protos(tmp_path: Path, proto: Path) -> None:
     pytest.importorskip("grpc_tools")
     made = tmp_path / "made.binpb"
     # In a process of its own: this compiler's native code doesn't get on with that of other libraries.
     compiler = [sys.executable, "-m", "grpc_tools.protoc", f"-I{FOLDER}", f"--descriptor_set_out={made}"]
-    subprocess.run([*compiler, "inference.proto", "health.proto"], check=True)
-    stored = (FOLDER / "inference.binpb").read_bytes()
-    assert parsed(made.read_bytes()) == parsed(stored)
+    subprocess.run([*compiler, proto.name], check=True)
+    assert parsed(made.read_bytes()) == parsed(proto.with_suffix(".binpb").read_bytes())
 
 
 def parsed(data: bytes) -> descriptor_pb2.FileDescriptorSet:

@@ -8,8 +8,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from danmatte.api.grpc.health import WATCHERS
 from danmatte.api.grpc.messages import message
+from danmatte.api.grpc.services.health import WATCHERS
 from tests.service.api.test_grpc import PICTURE, Connect, Side, connect, infer
 from tests.service.test_app import until
 

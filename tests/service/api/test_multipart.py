@@ -12,7 +12,7 @@ from aiohttp import ClientResponse, FormData, MultipartReader
 from hypothesis import given
 from hypothesis import strategies as some
 
-from danmatte.api.multipart import MOST_PARTS, parts
+from danmatte.api.multipart import MOST_PARTS, split_parts
 from danmatte.app import ADMISSION
 from danmatte.errors import BodyError, BodyTooLargeError, QueueFullError
 from tests.service import pictures
@@ -175,18 +175,18 @@ def test_a_body_is_taken_apart() -> None:
     body = (
         b'preamble\r\n--b \t\r\nContent-Disposition: form-data; name="1"\r\nContent-Type: image/png\r\n\r\nx\r\n\r\ny'
     )
-    first, second = parts(body + b"\r\n--b\r\n\r\nz\r\n--b--\r\nepilogue\r\n--b\r\n", FORM)
+    first, second = split_parts(body + b"\r\n--b\r\n\r\nz\r\n--b--\r\nepilogue\r\n--b\r\n", FORM)
     assert (first.name, first.media_type, first.body) == ("1", "image/png", b"x\r\n\r\ny")
     assert (second.name, second.media_type, second.body) == ("", "", b"z")
 
 
 def test_as_many_parts_as_the_limit_pass() -> None:
     piece = b"--b\r\n\r\nx\r\n"
-    assert len(parts(piece * MOST_PARTS + b"--b--", FORM)) == MOST_PARTS
+    assert len(split_parts(piece * MOST_PARTS + b"--b--", FORM)) == MOST_PARTS
     with pytest.raises(BodyTooLargeError, match=f"at most {MOST_PARTS} parts"):
-        parts(piece * (MOST_PARTS + 1) + b"--b--", FORM)
+        split_parts(piece * (MOST_PARTS + 1) + b"--b--", FORM)
     with pytest.raises(BodyTooLargeError):
-        parts(piece * 100_000, FORM)
+        split_parts(piece * 100_000, FORM)
 
 
 @pytest.mark.parametrize(
@@ -203,12 +203,12 @@ def test_as_many_parts_as_the_limit_pass() -> None:
 )
 def test_a_malformed_body_is_refused(body: bytes, content_type: str, says: str) -> None:
     with pytest.raises(BodyError, match=says):
-        parts(body, content_type)
+        split_parts(body, content_type)
 
 
 @pytest.mark.parametrize("line", ["Content-Transfer-Encoding: base64", "Content-Encoding: gzip"])
 def test_a_wrapped_picture_is_refused(line: str) -> None:
-    (part,) = parts(f"--b\r\n{line}\r\n\r\neHg=\r\n--b--".encode(), FORM)
+    (part,) = split_parts(f"--b\r\n{line}\r\n\r\neHg=\r\n--b--".encode(), FORM)
     with pytest.raises(BodyError, match="the picture's own bytes"):
         part.check()
 
@@ -222,7 +222,7 @@ PIECES = some.lists(
 @given(PIECES, some.sampled_from([FORM, "multipart/form-data"]) | some.text(max_size=40).map(lambda text: FORM + text))
 def test_hostile_bodies_are_read_or_refused(body: bytes, content_type: str) -> None:
     try:
-        found = parts(body, content_type)
+        found = split_parts(body, content_type)
     except (BodyError, BodyTooLargeError):
         return
     assert 1 <= len(found) <= MOST_PARTS

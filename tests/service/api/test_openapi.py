@@ -5,7 +5,7 @@ import re
 import jsonschema
 import pytest
 
-from danmatte.api.openapi import document
+from danmatte.api.openapi import build_document
 from danmatte.app import build
 from danmatte.settings import Settings
 from tests.service.conftest import Start
@@ -21,12 +21,12 @@ def test_every_route_is_described_and_every_description_is_a_route(models) -> No
         for route in app.router.routes()
         if route.method != "HEAD" and not PAGES.fullmatch(route.resource.canonical)
     }
-    described = {(method, path) for path, methods in document()["paths"].items() for method in methods}
+    described = {(method, path) for path, methods in build_document()["paths"].items() for method in methods}
     assert described == routes
 
 
 def test_every_reference_leads_somewhere() -> None:
-    described = document(["toy"])
+    described = build_document(["toy"])
     for name in re.findall(r"#/components/(\w+/\w+)", str(described)):
         kind, key = name.split("/")
         assert key in described["components"][kind]
@@ -37,7 +37,7 @@ def test_every_reference_leads_somewhere() -> None:
 def test_every_content_is_a_media_type_of_openapi() -> None:
     contents = [
         content
-        for methods in document()["paths"].values()
+        for methods in build_document()["paths"].values()
         for operation in methods.values()
         for holder in (operation.get("requestBody", {}), *operation["responses"].values())
         for content in holder.get("content", {}).values()

@@ -49,5 +49,5 @@ def test_panels_have_numbers_of_their_own() -> None:
 
 def test_two_servers_in_a_process_count_apart() -> None:
     first, second = Metrics(), Metrics()
-    first.loaded("ready")
-    assert b'danmatte_model_loads_total{outcome="ready"}' not in second.page()
+    first.count_load("ready")
+    assert b'danmatte_model_loads_total{outcome="ready"}' not in second.render()

@@ -274,7 +274,7 @@ async def test_nobody_waits_behind_quiet_connections_and_they_are_not_thrown_out
     sockets = [await connected(client) for _ in range(3)]
     answers = [await client.post("/v1/mattes", data=jpeg) for _ in range(3)]
     assert [answer.status for answer in answers] == [200] * 3
-    assert client.app[ADMISSION].expected_wait_s("somebody") == 0
+    assert client.app[ADMISSION].predict_wait_s("somebody") == 0
     for socket in sockets:
         await socket.send_bytes(Offer(1, jpeg).pack())
         assert (await answered(socket)).status == 200

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from danmatte.api import json_arrays
-from danmatte.api.v2.request import LENGTH_HEADER, json_length, read
+from danmatte.api.v2.request import LENGTH_HEADER, find_json_length, read_request
 from danmatte.errors import RequestError, TensorError
 from tests.service.conftest import Start
 from tests.service.toy import Toy
@@ -53,9 +53,9 @@ BODY = st.one_of(
 def test_reading_raises_nothing_else(head: bytes, behind: bytes, length: object) -> None:
     body = head + behind
     with suppress(RequestError):
-        read(body, json_length(None if length is None else str(length), body))
+        read_request(body, find_json_length(None if length is None else str(length), body))
     with suppress(RequestError):
-        read(body, len(head))
+        read_request(body, len(head))
 
 
 @given(head=BODY, behind=st.binary(), lying=st.booleans())
@@ -77,17 +77,19 @@ _STARTED: dict[Any, Any] = {}
 def test_arrays_survive_the_round_trip(values: list[int], rows: int) -> None:
     shape = (rows, len(values))
     array = np.array(values * rows, np.uint8).reshape(shape)
-    for text in (json.dumps(array.tolist()).encode(), json_arrays.nested(array)):
-        assert np.array_equal(json_arrays.pixels("x", text, shape), array)
-        assert np.array_equal(json_arrays.pixels("x", text, (-1, len(values))), array)
-    assert np.array_equal(json_arrays.pixels("x", json_arrays.flat(array), shape, flat=True), array)
+    for text in (json.dumps(array.tolist()).encode(), json_arrays.write_nested(array)):
+        assert np.array_equal(json_arrays.parse_pixels("x", text, shape), array)
+        assert np.array_equal(json_arrays.parse_pixels("x", text, (-1, len(values))), array)
+    assert np.array_equal(json_arrays.parse_pixels("x", json_arrays.write_flat(array), shape, flat=True), array)
 
 
 @pytest.mark.parametrize("count", [2**14 - 1, 2**14, 2**14 + 1, 2**17])
 def test_arrays_are_whole_across_steps(count: int) -> None:
     array = np.arange(count).astype(np.uint8)
-    assert np.array_equal(json_arrays.pixels("x", json_arrays.flat(array), (count,)), array)
-    assert np.array_equal(json_arrays.pixels("x", json_arrays.nested(array.reshape(-1, 1)), (-1, 1)).reshape(-1), array)
+    assert np.array_equal(json_arrays.parse_pixels("x", json_arrays.write_flat(array), (count,)), array)
+    assert np.array_equal(
+        json_arrays.parse_pixels("x", json_arrays.write_nested(array.reshape(-1, 1)), (-1, 1)).reshape(-1), array
+    )
 
 
 @pytest.mark.parametrize(
@@ -95,4 +97,4 @@ def test_arrays_are_whole_across_steps(count: int) -> None:
 )
 def test_arrays_of_another_structure_are_refused(text: bytes) -> None:
     with pytest.raises(TensorError):
-        json_arrays.pixels("x", text, (2, 2))
+        json_arrays.parse_pixels("x", text, (2, 2))

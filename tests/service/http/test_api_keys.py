@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from danmatte.errors import SettingsError, UnauthorizedError
-from danmatte.http.api_keys import Keys
+from danmatte.http.auth import ApiKeys
 
 
 def digest(key: str) -> str:
@@ -15,11 +15,11 @@ def digest(key: str) -> str:
 
 
 @pytest.fixture
-def keys(tmp_path: Path) -> Keys:
+def keys(tmp_path: Path) -> ApiKeys:
     """Two of them."""
     file = tmp_path / "keys.toml"
     file.write_text(f'player = "{digest("secret-1")}"\n"ops.one" = "{digest("secret-2")}"\n')
-    return Keys.read(file)
+    return ApiKeys.read(file)
 
 
 @pytest.mark.parametrize(
@@ -32,8 +32,8 @@ def keys(tmp_path: Path) -> Keys:
         ({"x-api-key": "secret-1"}, "player"),
     ],
 )
-def test_a_known_key_has_a_name(keys: Keys, headers: dict[str, str], name: str) -> None:
-    assert keys.name(headers) == name
+def test_a_known_key_has_a_name(keys: ApiKeys, headers: dict[str, str], name: str) -> None:
+    assert keys.identify(headers) == name
 
 
 @pytest.mark.parametrize(
@@ -50,9 +50,9 @@ def test_a_known_key_has_a_name(keys: Keys, headers: dict[str, str], name: str) 
         {"X-Api-Key": "\udcff"},
     ],
 )
-def test_anything_else_is_refused_without_being_repeated(keys: Keys, headers: dict[str, str]) -> None:
+def test_anything_else_is_refused_without_being_repeated(keys: ApiKeys, headers: dict[str, str]) -> None:
     with pytest.raises(UnauthorizedError) as refused:
-        keys.name(headers)
+        keys.identify(headers)
     assert "secret" not in str(refused.value)
 
 
@@ -72,7 +72,7 @@ def test_a_bad_file_is_refused_and_its_content_kept_quiet(tmp_path: Path, text: 
     file = tmp_path / "keys.toml"
     file.write_text(text)
     with pytest.raises(SettingsError) as refused:
-        Keys.read(file)
+        ApiKeys.read(file)
     assert str(refused.value).startswith(f"{file}: ")
     assert says in str(refused.value)
     assert "secret" not in str(refused.value)
@@ -80,18 +80,18 @@ def test_a_bad_file_is_refused_and_its_content_kept_quiet(tmp_path: Path, text: 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="readable TOML"):
-        Keys.read(tmp_path / "none.toml")
+        ApiKeys.read(tmp_path / "none.toml")
 
 
-def test_keys_are_read_again_and_a_bad_file_changes_nothing(keys: Keys, tmp_path: Path) -> None:
+def test_keys_are_read_again_and_a_bad_file_changes_nothing(keys: ApiKeys, tmp_path: Path) -> None:
     file = tmp_path / "keys.toml"
     file.write_text(f'newcomer = "{digest("secret-3")}"')
     keys.read_again()
-    assert keys.name({"X-Api-Key": "secret-3"}) == "newcomer"
+    assert keys.identify({"X-Api-Key": "secret-3"}) == "newcomer"
     with pytest.raises(UnauthorizedError):
-        keys.name({"X-Api-Key": "secret-1"})
+        keys.identify({"X-Api-Key": "secret-1"})
     file.write_text("newcomer = 1")
     keys.read_again()
     file.unlink()
     keys.read_again()
-    assert keys.name({"X-Api-Key": "secret-3"}) == "newcomer"
+    assert keys.identify({"X-Api-Key": "secret-3"}) == "newcomer"

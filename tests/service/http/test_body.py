@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from danmatte.errors import ServiceError
-from danmatte.http.body import body
+from danmatte.http.body import read_body
 
 MIB = 2**20
 DATA = random.Random(0).randbytes(3 * MIB)
@@ -24,7 +24,7 @@ class Reader:
     async def post(self, request: web.Request) -> web.Response:
         await asyncio.sleep(self.after_s)
         try:
-            self.outcome.put_nowait(await body(request, 1.0, "bytes"))
+            self.outcome.put_nowait(await read_body(request, 1.0, "bytes"))
         except (ServiceError, asyncio.CancelledError) as error:
             self.outcome.put_nowait(error)
             raise

@@ -6,7 +6,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from danmatte.http.errors import envelope
+from danmatte.http.errors import catch_errors
 from tests.service.conftest import Start
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -62,7 +62,7 @@ async def test_a_bug_is_logged_and_not_told(caplog: pytest.LogCaptureFixture) ->
     async def broken(request: web.Request) -> web.Response:
         raise KeyError("secret")
 
-    app = web.Application(middlewares=[envelope])
+    app = web.Application(middlewares=[catch_errors])
     app.router.add_get("/", broken)
     async with TestClient(TestServer(app)) as client:
         with caplog.at_level(logging.ERROR, "danmatte"):

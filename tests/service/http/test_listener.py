@@ -11,7 +11,7 @@ import pytest
 from aiohttp import ClientSession
 
 from danmatte.errors import SettingsError
-from danmatte.http.listener import bound, tls
+from danmatte.http.listener import bind, load_tls
 from danmatte.settings import Settings
 from tests.service.serving import served
 
@@ -124,12 +124,12 @@ def test_a_bad_certificate_is_said_before_anything_listens(tmp_path: Path) -> No
         (tmp_path / name).write_text("rubbish")
     settings = Settings.read(None, tls_certificate=str(tmp_path / "cert.pem"), tls_key=str(tmp_path / "key.pem"))
     with pytest.raises(SettingsError, match="expected a PEM certificate"):
-        tls(settings)
+        load_tls(settings)
 
 
 def test_a_host_that_is_not_here_is_said() -> None:
     with pytest.raises(SettingsError, match=r"192\.0\.2\.1"):
-        bound(Settings.read(None, host="192.0.2.1", open=True, port=0))
+        bind(Settings.read(None, host="192.0.2.1", open=True, port=0))
 
 
 async def test_two_servers_never_share_a_grpc_port_unknowingly(models: Path, unused_tcp_port: int) -> None:

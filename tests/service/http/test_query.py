@@ -1,11 +1,18 @@
 """Accept and query, without a server."""
 
+import jsonschema
 import pytest
 from multidict import MultiDict
 
-from danmatte.errors import InvalidParameterError, NotAcceptableError
-from danmatte.http.query import DEADLINE, Parameters, acceptable, timeout_s
+from danmatte.errors import InvalidParameterError, NotAcceptableError, UnknownParameterError
+from danmatte.http.query import DEADLINE, Choice, Flag, Integer, Number, Query, Text, negotiate, read_timeout_s
 
+COUNT = Integer("n", "so many", 1, 9)
+SHARE = Number("x", "so much", 0, 1, default=0.5)
+LOUD = Flag("loud", "whether it is heard")
+COLOUR = Choice("colour", "of the whole", ("red", "blue"))
+NAME = Text("name", "of somebody", "[a-z]{1,8}", "a name")
+ALL = (COUNT, SHARE, LOUD, COLOUR, NAME)
 OFFERS = {"image/png": "png", "image/webp": "webp", "application/octet-stream": "raw"}
 
 
@@ -27,44 +34,99 @@ OFFERS = {"image/png": "png", "image/webp": "webp", "application/octet-stream": 
     ],
 )
 def test_the_best_liked_offer_is_taken(accept: str, expected: str) -> None:
-    assert acceptable(accept, OFFERS) == expected
+    assert negotiate(accept, OFFERS) == expected
 
 
 @pytest.mark.parametrize("accept", ["text/html", "*/*;q=0", "image/png;q=1.1", "image/png;q=x", "png", "*/x", "a/b/c"])
 def test_what_cannot_be_meant_is_refused(accept: str) -> None:
     with pytest.raises(NotAcceptableError, match="Accept"):
-        acceptable(accept, OFFERS)
+        negotiate(accept, OFFERS)
 
 
 @pytest.mark.parametrize("value", ["", " 1", "1.0", "0x10", "1_000", "١", "nan", "9" * 30])
 def test_integers_are_decimal(value: str) -> None:
     with pytest.raises(InvalidParameterError, match="n: expected an integer from 1 to 9"):
-        Parameters(MultiDict(n=value), ["n"]).integer("n", 1, 9)
+        Query(MultiDict(n=value), [COUNT])[COUNT]
 
 
 @pytest.mark.parametrize("value", ["", "inf", "nan", "1e-1", "1_0", "٠", "-0.1"])
 def test_numbers_are_plain(value: str) -> None:
     with pytest.raises(InvalidParameterError, match="x: expected a number"):
-        Parameters(MultiDict(x=value), ["x"]).number("x", 0, 1, 0.5)
+        Query(MultiDict(x=value), [SHARE])[SHARE]
 
 
 def test_what_is_absent_has_its_default() -> None:
-    query = Parameters(MultiDict(), ["n"])
-    assert (query.integer("n", 1, 9), query.number("n", 0, 1, 0.5), query.flag("n")) == (None, 0.5, False)
+    query = Query(MultiDict(), ALL)
+    assert [query[parameter] for parameter in ALL] == [None, 0.5, False, "red", ""]
+    assert not any(parameter in query for parameter in ALL)
 
 
 def test_a_long_value_is_cut_in_the_message() -> None:
     with pytest.raises(InvalidParameterError) as refused:
-        Parameters(MultiDict(n="x" * 5000), ["n"]).integer("n", 1, 9)
+        Query(MultiDict(n="x" * 5000), [COUNT])[COUNT]
     assert len(str(refused.value)) < 200
 
 
 @pytest.mark.parametrize(("headers", "limit_s"), [({}, None), ({DEADLINE: "1"}, 0.001), ({DEADLINE: "2500"}, 2.5)])
 def test_a_callers_deadline_is_in_milliseconds(headers: dict[str, str], limit_s: float | None) -> None:
-    assert timeout_s(headers) == limit_s
+    assert read_timeout_s(headers) == limit_s
 
 
 @pytest.mark.parametrize("value", ["", "0", "-1", "1.5", "1e3", "soon", "9" * 10, "١"])
 def test_an_impossible_deadline_is_refused(value: str) -> None:
     with pytest.raises(InvalidParameterError, match="X-Deadline-Ms"):
-        timeout_s({DEADLINE: value})
+        read_timeout_s({DEADLINE: value})
+
+
+def test_given_values_are_read_by_their_own_declarations() -> None:
+    query = Query(MultiDict(n="7", x=".25", loud="1", colour="blue", name="ada"), ALL)
+    assert [query[parameter] for parameter in ALL] == [7, 0.25, True, "blue", "ada"]
+    assert all(parameter in query for parameter in ALL)
+
+
+@pytest.mark.parametrize(("value", "loud"), [("true", True), ("1", True), ("false", False), ("0", False)])
+def test_a_flag_is_a_word_or_a_digit(value: str, loud: bool) -> None:
+    assert Query(MultiDict(loud=value), ALL)[LOUD] is loud
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"loud": "yes"}, "loud: expected one of false, 0, true, 1, received 'yes'"),
+        ({"colour": "green"}, "colour: expected one of red, blue, received 'green'"),
+        ({"name": "Ada"}, "name: expected a name, received 'Ada'"),
+        ({"n": "10"}, "n: expected an integer from 1 to 9, received 10"),
+        ({"x": "1.5"}, "x: expected a number from 0 to 1, received 1.5"),
+    ],
+)
+def test_a_value_that_is_impossible_is_refused_by_its_name(given: dict[str, str], says: str) -> None:
+    query = Query(MultiDict(given), ALL)
+    with pytest.raises(InvalidParameterError) as refused:
+        [query[parameter] for parameter in ALL]
+    assert str(refused.value) == says
+
+
+def test_a_name_that_is_not_declared_is_refused_with_the_nearest() -> None:
+    with pytest.raises(UnknownParameterError, match="unknown parameter 'color'; did you mean 'colour'"):
+        Query(MultiDict(color="red"), ALL)
+
+
+def test_a_parameter_given_twice_is_refused() -> None:
+    with pytest.raises(InvalidParameterError, match="n: expected once, received 2 times"):
+        Query(MultiDict([("n", "1"), ("n", "2")]), ALL)
+
+
+def test_those_given_are_selected_as_they_came() -> None:
+    query = Query(MultiDict([("name", "ada"), ("n", "3"), ("x", "1")]), ALL)
+    assert query.select([COUNT, NAME, LOUD]) == (("name", "ada"), ("n", "3"))
+
+
+@pytest.mark.parametrize("parameter", ALL)
+def test_a_declaration_describes_its_values_in_json_schema(parameter) -> None:
+    schema = parameter.schema
+    jsonschema.Draft202012Validator.check_schema(schema)
+    values = {"n": (7, 10), "x": (0.25, 2), "loud": (True, "yes"), "colour": ("blue", "green"), "name": ("ada", "Ada")}
+    good, bad = values[parameter.name]
+    jsonschema.validate(good, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(bad, schema)

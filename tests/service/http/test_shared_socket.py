@@ -59,7 +59,7 @@ async def once(taken: asyncio.Semaphore) -> None:
 async def taking(listener: socket.socket, worker: Worker) -> AsyncIterator[None]:
     """The worker at its own descriptor of the socket, as a process would have: a loop knows one reader for each."""
     with listener.dup() as own:
-        async with shared_socket.sharing(own, worker, None):  # type: ignore[arg-type]
+        async with shared_socket.share(own, worker, None):  # type: ignore[arg-type]
             yield
 
 
@@ -102,7 +102,7 @@ async def test_connections_wait_while_no_descriptor_is_left(
 ) -> None:
     monkeypatch.setattr(shared_socket, "_EXHAUSTED_S", 0.01)
     taken, without = asyncio.Semaphore(0), Exhausted(listener)
-    async with shared_socket.sharing(without, Worker(0, taken), None):  # type: ignore[arg-type]
+    async with shared_socket.share(without, Worker(0, taken), None):  # type: ignore[arg-type]
         _, writer = await asyncio.open_connection(*listener.getsockname())
         await once(taken)
         writer.close()

@@ -9,9 +9,9 @@ import pytest
 from aiohttp import FormData, web
 from aiohttp.test_utils import TestClient, TestServer
 
-from danmatte.http.errors import envelope
+from danmatte.http.errors import catch_errors
 from danmatte.http.request_keys import TIMING
-from danmatte.http.telemetry import Observers, observation
+from danmatte.http.telemetry import Observers, observe_requests
 from danmatte.telemetry.access_log import AccessLog
 from danmatte.telemetry.metrics import Metrics, Timing
 from tests.service.conftest import Start
@@ -30,14 +30,14 @@ async def written(path: str, headers: dict[str, str]) -> tuple[dict[str, object]
     """The log's line and the metrics after one request."""
     read, write = os.pipe()
     metrics, log = Metrics(), AccessLog(write)
-    app = web.Application(middlewares=[observation(Observers(metrics, log)), envelope])
+    app = web.Application(middlewares=[observe_requests(Observers(metrics, log)), catch_errors])
     app.router.add_get("/v1/mattes", answer)
     async with TestClient(TestServer(app)) as client:
         await (await client.get(path, headers=headers)).read()
     log.close()
     os.close(write)
     with os.fdopen(read) as lines:
-        return json.loads(lines.read()), metrics.page().decode()
+        return json.loads(lines.read()), metrics.render().decode()
 
 
 async def test_a_line_says_who_asked_what_and_how_long_it_took() -> None:

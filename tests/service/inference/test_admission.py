@@ -1,14 +1,16 @@
-"""Places, turns and deadlines, without a server."""
+"""Places, permits and deadlines, without a server."""
 
 import asyncio
 import gc
 import random
 import weakref
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
 from danmatte.errors import DeadlineError, DrainingError, QueueFullError
-from danmatte.inference.admission import STUCK_AFTER, Admission
+from danmatte.inference.admission import STUCK_AFTER, Admission, Place
 from danmatte.telemetry.metrics import Timing
 
 
@@ -33,7 +35,7 @@ async def test_an_answer_leaves_nothing_for_the_garbage_collector() -> None:
     door = admission()
 
     async def answer() -> None:
-        async with door.place(), door.deadline(), door.turn(Timing()):
+        async with door.place() as place, door.deadline(), place.permit(Timing()):
             await asyncio.sleep(0)
 
     gc.collect()
@@ -49,20 +51,20 @@ async def test_an_answer_leaves_nothing_for_the_garbage_collector() -> None:
         gc.enable()
 
 
-async def test_a_failure_gives_the_place_and_the_turn_back() -> None:
+async def test_a_failure_gives_the_place_and_the_permit_back() -> None:
     door = admission()
     for _ in range(3):
         with pytest.raises(ZeroDivisionError):
-            async with door.place(), door.turn(Timing()):
+            async with permit(door):
                 raise ZeroDivisionError
     assert door.inside == 0
 
 
-async def test_turns_are_taken_in_order() -> None:
-    door, order = admission(), []
+async def test_permits_are_granted_in_order() -> None:
+    door, order = admission(queue=9), []
 
     async def take(name: int) -> None:
-        async with door.turn(Timing()):
+        async with permit(door):
             order.append(name)
             await asyncio.sleep(0)
 
@@ -72,28 +74,29 @@ async def test_turns_are_taken_in_order() -> None:
 
 async def test_who_leaves_the_line_holds_nobody_up() -> None:
     door = admission()
-    async with door.turn(Timing()):
-        waiting = asyncio.create_task(door.turn(Timing()).__aenter__())
+    async with permit(door):
+        waiting = asyncio.create_task(inside(door))
         await asyncio.sleep(0)
         waiting.cancel()
-    async with asyncio.timeout(1), door.turn(Timing()):
+    async with asyncio.timeout(1), permit(door):
         pass
 
 
-async def test_the_wait_for_a_turn_is_the_queue_phase() -> None:
+async def test_the_wait_for_a_permit_is_the_queue_phase() -> None:
     door, timing = admission(), Timing()
-    async with door.turn(Timing()):
-        waiting = asyncio.create_task(door.turn(timing).__aenter__())
+    async with permit(door):
+        waiting = asyncio.create_task(inside(door, timing=timing))
         await asyncio.sleep(0.05)
-    await waiting
+    await asyncio.sleep(0)
+    await left(waiting)
     assert timing.phases_ms["queue"] >= 40
 
 
 async def test_the_deadline_counts_the_wait() -> None:
     door = admission(deadline_s=0.05)
-    async with door.turn(Timing()):
+    async with permit(door):
         with pytest.raises(DeadlineError, match=r"0\.05 s"):
-            async with door.deadline(), door.turn(Timing()):
+            async with door.deadline(), permit(door):
                 pass
 
 
@@ -118,9 +121,16 @@ async def test_draining_waits_for_those_inside() -> None:
     assert await door.drain(0.05)
 
 
+@asynccontextmanager
+async def permit(door: Admission, caller: str = "", timing: Timing | None = None) -> AsyncIterator[None]:
+    """A request with a permit."""
+    async with door.place(caller) as place, place.permit(timing or Timing()):
+        yield
+
+
 async def inside(door: Admission, caller: str = "", timing: Timing | None = None) -> None:
-    """A post that arrives, has its turn, and stays."""
-    async with door.place(caller), door.turn(timing or Timing(), caller):
+    """A request that arrives, gets a permit, and stays."""
+    async with permit(door, caller, timing):
         await asyncio.Event().wait()
 
 
@@ -140,8 +150,8 @@ async def left(*tasks: asyncio.Task[None]) -> None:
 
 
 def measured(door: Admission, interval_s: float) -> Admission:
-    """A door behind which a turn ends every `interval_s`, when all are taken."""
-    door._turns.interval_s = interval_s
+    """A door behind which a permit ends every `interval_s`, while all are taken."""
+    door._permits.interval_s = interval_s
     return door
 
 
@@ -168,7 +178,7 @@ async def test_unless_it_is_said_as_many_may_wait_as_compute(interval_s: float) 
     await left(*posts)
 
 
-async def test_one_may_always_wait_however_slow_the_turns_are() -> None:
+async def test_one_may_always_wait_however_long_permits_are_held() -> None:
     door = measured(admission(queue=99, in_flight=1, max_wait_s=0.01, deadline_s=30), 3.0)
     posts = await started(inside(door), inside(door), inside(door))
     assert [task.done() for task in posts] == [False, False, True]
@@ -185,7 +195,7 @@ async def test_who_could_not_be_answered_before_the_deadline_is_refused_at_once(
     await left(*posts)
 
 
-async def test_bodies_that_arrive_count_as_turns_to_come() -> None:
+async def test_bodies_that_arrive_count_as_permits_to_be_granted() -> None:
     door = measured(admission(queue=99, in_flight=1, max_wait_s=0.5), 0.2)
 
     async def arriving() -> None:
@@ -194,26 +204,26 @@ async def test_bodies_that_arrive_count_as_turns_to_come() -> None:
 
     posts = await started(*(arriving() for _ in range(9)))
     assert sum(task.done() for task in posts) == 9 - 3
-    assert door.expected_wait_s() == pytest.approx(0.6)
+    assert door.predict_wait_s() == pytest.approx(0.6)
     await left(*posts)
-    assert door.expected_wait_s() == 0
+    assert door.predict_wait_s() == 0
 
 
 async def test_bodies_that_trickle_keep_nobody_out_and_are_asked_again_when_they_are_there() -> None:
     door = measured(admission(queue=99, in_flight=1, max_wait_s=0.5), 0.2)
     come = asyncio.Event()
 
-    async def part() -> None:
-        async with door.turn(Timing()):
+    async def part(place: Place) -> None:
+        async with place.permit(Timing()):
             await asyncio.Event().wait()
 
     async def trickling() -> list[object]:
-        async with door.place():
+        async with door.place() as place:
             await come.wait()
-            return await asyncio.gather(part(), part(), return_exceptions=True)
+            return await asyncio.gather(part(place), part(place), return_exceptions=True)
 
     slow = await started(*(trickling() for _ in range(3)))
-    assert door.expected_wait_s() == pytest.approx(0.6)
+    assert door.predict_wait_s() == pytest.approx(0.6)
     await asyncio.sleep(0.6)
     quick = await started(*(inside(door) for _ in range(3)))
     assert not any(task.done() for task in (*slow, *quick))
@@ -221,14 +231,14 @@ async def test_bodies_that_trickle_keep_nobody_out_and_are_asked_again_when_they
     await started()
     assert all(isinstance(told, QueueFullError) for task in slow for told in task.result())
     await left(*quick)
-    assert (door.inside, door.waiting, door._turns.free) == (0, 0, 1)
+    assert (door.inside, door.waiting, door._permits.free) == (0, 0, 1)
 
 
 async def test_a_crowd_of_one_caller_costs_others_no_admission() -> None:
     door = measured(admission(queue=99, in_flight=1, max_wait_s=0.5), 0.2)
     greedy = await started(*(inside(door, "greedy") for _ in range(9)))
-    assert door.expected_wait_s("greedy") == pytest.approx(0.6)
-    assert door.expected_wait_s("modest") == pytest.approx(0.4)
+    assert door.predict_wait_s("greedy") == pytest.approx(0.6)
+    assert door.predict_wait_s("modest") == pytest.approx(0.4)
     [modest] = await started(inside(door, "modest"))
     assert not modest.done()
     await left(modest, *greedy)
@@ -277,9 +287,9 @@ async def test_half_of_the_callers_leaving_at_any_moment_leave_nothing_behind() 
     door, chance = admission(queue=50, in_flight=3), random.Random(0)
 
     async def post(caller: str) -> None:
-        async with door.place(caller), door.deadline():
+        async with door.place(caller) as place, door.deadline():
             await asyncio.sleep(chance.random() / 1000)
-            async with door.turn(Timing(), caller):
+            async with place.permit(Timing()):
                 await asyncio.sleep(chance.random() / 1000)
 
     for _ in range(20):
@@ -288,13 +298,13 @@ async def test_half_of_the_callers_leaving_at_any_moment_leave_nothing_behind() 
         for task in posts[::2]:
             task.cancel()
         await asyncio.gather(*posts, return_exceptions=True)
-    assert (door.inside, door.waiting, door._turns.free) == (0, 0, 3)
+    assert (door.inside, door.waiting, door._permits.free) == (0, 0, 3)
 
 
 async def late(door: Admission, timeout_s: float | None = None) -> None:
     """Misses a deadline."""
     with pytest.raises(DeadlineError):
-        async with door.deadline(timeout_s), door.turn(Timing()):
+        async with door.deadline(timeout_s), permit(door):
             await asyncio.sleep(10)
 
 
@@ -308,7 +318,7 @@ async def test_who_answers_nobody_in_time_is_not_ready_for_a_while() -> None:
     assert door.ready  # tried again
     await late(door)
     assert door.stuck  # and found no better
-    async with door.turn(Timing()):
+    async with permit(door):
         pass
     assert door.ready
 
@@ -325,9 +335,9 @@ async def test_a_place_whose_answer_has_begun_is_not_given_away() -> None:
     begun = asyncio.Event()
 
     async def answering(begins: bool) -> None:
-        async with door.place("greedy"):
+        async with door.place("greedy") as place:
             if begins:
-                door.keep_place()
+                place.keep()
             begun.set()
             await asyncio.sleep(0.1)
 

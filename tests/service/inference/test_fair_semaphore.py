@@ -1,10 +1,10 @@
-"""Turns go round over the callers, whoever leaves, and are measured."""
+"""Permits go round the callers, whoever leaves, and are measured."""
 
 import asyncio
 
 import pytest
 
-from danmatte.inference.fair_semaphore import Turns
+from danmatte.inference.fair_semaphore import FairSemaphore
 
 
 class Clock:
@@ -18,10 +18,10 @@ class Clock:
 
 
 class Queue:
-    """Callers who ask for turns, in order, and what they got."""
+    """Callers who ask for permits, in order, and what they got."""
 
-    def __init__(self, turns: Turns) -> None:
-        self.turns = turns
+    def __init__(self, permits: FairSemaphore) -> None:
+        self.permits = permits
         self.served: list[str] = []
 
     async def asks(self, caller: str) -> asyncio.Task[None]:
@@ -30,39 +30,39 @@ class Queue:
         return task
 
     async def _ask(self, caller: str) -> None:
-        await self.turns.take(caller)
+        await self.permits.acquire(caller)
         self.served.append(caller)
 
     async def hand_out(self, count: int) -> str:
         for _ in range(count):
-            self.turns.give_back()
+            self.permits.release()
             await asyncio.sleep(0)
         return "".join(self.served)
 
 
 @pytest.fixture
 async def queue() -> Queue:
-    """One turn, taken."""
-    turns = Turns(1)
-    await turns.take("somebody")
-    return Queue(turns)
+    """One permit, taken."""
+    permits = FairSemaphore(1)
+    await permits.acquire("somebody")
+    return Queue(permits)
 
 
 async def test_a_greedy_caller_waits_behind_everybody_elses_first(queue: Queue) -> None:
     for caller in "aaaaabbc":
         await queue.asks(caller)
-    assert queue.turns.waiting == {"a": 5, "b": 2, "c": 1}
+    assert queue.permits.waiting == {"a": 5, "b": 2, "c": 1}
     assert await queue.hand_out(8) == "abcabaaa"
-    assert queue.turns.free == 0
+    assert queue.permits.free == 0
 
 
-async def test_one_callers_turns_are_in_order_of_asking() -> None:
-    turns, order = Turns(1), []
+async def test_one_callers_permits_are_in_order_of_asking() -> None:
+    permits, order = FairSemaphore(1), []
 
     async def take(name: int) -> None:
-        await turns.take("a")
+        await permits.acquire("a")
         order.append(name)
-        turns.give_back()
+        permits.release()
 
     await asyncio.gather(*(take(name) for name in range(5)))
     assert order == [0, 1, 2, 3, 4]
@@ -84,44 +84,44 @@ async def test_who_leaves_the_line_is_passed_over(queue: Queue) -> None:
     assert await queue.hand_out(2) == "ac"
 
 
-async def test_who_leaves_with_a_turn_just_handed_over_passes_it_on(queue: Queue) -> None:
+async def test_who_leaves_with_a_permit_just_handed_over_passes_it_on(queue: Queue) -> None:
     first, _ = await queue.asks("a"), await queue.asks("b")
-    queue.turns.give_back()
+    queue.permits.release()
     first.cancel()
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert queue.served == ["b"]
 
 
-async def test_when_all_left_the_turn_is_free_again(queue: Queue) -> None:
+async def test_when_all_left_the_permit_is_free_again(queue: Queue) -> None:
     tasks = [await queue.asks(caller) for caller in "aab"]
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)
-    queue.turns.give_back()
-    assert (queue.turns.free, queue.turns.waiting) == (1, {})
+    queue.permits.release()
+    assert (queue.permits.free, queue.permits.waiting) == (1, {})
 
 
 @pytest.mark.parametrize("at_once", [1, 4])
-async def test_the_interval_is_that_of_all_turns_together(at_once: int) -> None:
+async def test_the_interval_is_that_of_all_permits_together(at_once: int) -> None:
     clock = Clock()
-    turns = Turns(4, clock)
+    permits = FairSemaphore(4, clock)
     for _ in range(100):
-        began = [await turns.take("a") for _ in range(at_once)]
+        began = [await permits.acquire("a") for _ in range(at_once)]
         clock.now += 0.2
         for start in began:
-            turns.measure(start)
+            permits.measure(start)
         for _ in began:
-            turns.give_back()
-    assert turns.interval_s == pytest.approx(0.2 / at_once)
+            permits.release()
+    assert permits.interval_s == pytest.approx(0.2 / at_once)
 
 
 async def test_the_interval_follows_a_server_that_slows_down() -> None:
     clock = Clock()
-    turns = Turns(1, clock)
+    permits = FairSemaphore(1, clock)
     for took_s in [0.01] * 10 + [0.1] * 40:
-        began = await turns.take("a")
+        began = await permits.acquire("a")
         clock.now += took_s
-        turns.measure(began)
-        turns.give_back()
-    assert turns.interval_s == pytest.approx(0.1, rel=0.05)
+        permits.measure(began)
+        permits.release()
+    assert permits.interval_s == pytest.approx(0.1, rel=0.05)

@@ -3,6 +3,8 @@
 import asyncio
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -13,10 +15,13 @@ from danmatte.contract.manifest import Manifest
 from danmatte.engine import FakeEngine, Served
 from danmatte.errors import InvalidParameterError, PictureTooLargeError
 from danmatte.frame import Pixels, Probabilities, Size
-from danmatte.inference.matting import Look, Matte, Matting, Order
+from danmatte.inference.matting import MaskOptions, MaskRequest, Matte, Matting
 from danmatte.telemetry.metrics import Timing
 from tests.service import pictures
 from tests.service.toy import Toy, manifest
+
+RAW = MaskOptions("raw")
+raw = partial(replace, RAW)
 
 
 def served(**shape: object) -> Served:
@@ -32,10 +37,9 @@ def matting() -> Iterator[Matting]:
     made.close()
 
 
-async def matte(matting: Matting, body: bytes, look: Look, **shape: object) -> Matte:
+async def matte(matting: Matting, body: bytes, options: MaskOptions = RAW, **shape: object) -> Matte:
     """A raw one."""
-    order = Order(media_type="", format="raw", look=look)
-    return await matting.run(body, order, served(**shape), Timing())
+    return await matting.run(MaskRequest(body, options), served(**shape), Timing())
 
 
 def grey(*values: int) -> bytes:
@@ -47,14 +51,14 @@ def grey(*values: int) -> bytes:
 
 
 async def test_a_soft_mask_is_the_probability(matting: Matting) -> None:
-    mask = (await matte(matting, grey(0, 64, 128, 255), Look())).mask
+    mask = (await matte(matting, grey(0, 64, 128, 255), RAW)).mask
     assert mask.alpha[50, [10, 60, 100, 150]].tolist() == [0, 64, 128, 255]
     assert mask.coverage == pytest.approx((0 + 64 + 128 + 255) / 4 / 255, abs=0.01)
 
 
 async def test_a_hard_mask_is_painted_from_the_threshold_on(matting: Matting) -> None:
     for threshold, expected in ((0.2, [0, 255, 255, 255]), (0.5, [0, 0, 255, 255]), (1.0, [0, 0, 0, 255])):
-        mask = (await matte(matting, grey(0, 64, 128, 255), Look(threshold=threshold))).mask
+        mask = (await matte(matting, grey(0, 64, 128, 255), raw(threshold=threshold))).mask
         assert mask.alpha[50, [10, 60, 100, 150]].tolist() == expected
         assert set(np.unique(mask.alpha)) <= {0, 255}
     assert mask.coverage == pytest.approx(0.25, abs=0.02)
@@ -63,15 +67,15 @@ async def test_a_hard_mask_is_painted_from_the_threshold_on(matting: Matting) ->
 @pytest.mark.parametrize("threshold", [None, 0.5])
 async def test_the_background_is_what_the_person_is_not(matting: Matting, threshold: float | None) -> None:
     body = grey(0, 64, 128, 255)
-    person = (await matte(matting, body, Look(threshold=threshold))).mask
-    background = (await matte(matting, body, Look(threshold=threshold, polarity="background"))).mask
+    person = (await matte(matting, body, raw(threshold=threshold))).mask
+    background = (await matte(matting, body, raw(threshold=threshold, polarity="background"))).mask
     assert np.array_equal(person.alpha, 255 - background.alpha)
     assert person.coverage == background.coverage
 
 
 async def test_the_mask_has_the_size_asked_for(matting: Matting, jpeg: bytes) -> None:
     for size in (Size(180, 320), Size(1, 1), Size(777, 33)):
-        answer = await matte(matting, jpeg, Look(size))
+        answer = await matte(matting, jpeg, raw(size=size))
         assert answer.mask.size == size
         assert len(answer.body) == size.pixels
 
@@ -80,8 +84,8 @@ async def test_the_mask_has_the_size_asked_for(matting: Matting, jpeg: bytes) ->
 @pytest.mark.parametrize("frame", [(720, 1280), (1280, 720), (721, 1281), (100, 90), (360, 640)])
 async def test_a_jpeg_decoded_small_gives_the_same_mask(matting: Matting, rule: str, frame: tuple[int, int]) -> None:
     pixels = pictures.rectangle(*frame)
-    small = await matte(matting, pictures.encoded(".jpg", pixels), Look(threshold=0.5), rule=rule)
-    whole = await matte(matting, pictures.encoded(".png", pixels), Look(threshold=0.5), rule=rule)
+    small = await matte(matting, pictures.encoded(".jpg", pixels), raw(threshold=0.5), rule=rule)
+    whole = await matte(matting, pictures.encoded(".png", pixels), raw(threshold=0.5), rule=rule)
     assert small.mask.size == frame
     assert (small.mask.alpha != whole.mask.alpha).mean() < 0.001
 
@@ -102,8 +106,8 @@ async def test_colours_reach_the_graph_in_its_own_order(matting: Matting, channe
             return inner(picture)
 
         engine.infer = spy
-        order = Order(media_type="", format="raw")
-        await matting.run(pictures.encoded(extension, pixels), order, Served(facts, engine), Timing())
+        body = pictures.encoded(extension, pixels)
+        await matting.run(MaskRequest(body, RAW), Served(facts, engine), Timing())
     assert seen["RGB"].argmax() == channel
     assert seen["BGR"].argmax() == 2 - channel
 
@@ -124,25 +128,25 @@ async def test_a_turned_picture_gets_the_mask_of_what_is_shown(matting: Matting,
         8: np.rot90(shown),
     }[undo]
     body = pictures.turned(orientation, np.ascontiguousarray(stored), kind)
-    mask = (await matte(matting, body, Look(threshold=0.5))).mask
+    mask = (await matte(matting, body, raw(threshold=0.5))).mask
     assert mask.size == (96, 160)
     assert (mask.alpha != shown[..., 0]).mean() < 0.02
 
 
 async def test_a_picture_over_the_limit_is_refused_by_its_header(matting: Matting) -> None:
     with pytest.raises(PictureTooLargeError, match="1001x1000"):
-        await matte(matting, pictures.png_claiming(1001, 1000), Look())
+        await matte(matting, pictures.png_claiming(1001, 1000), RAW)
 
 
 async def test_a_mask_over_the_limit_is_refused(matting: Matting, jpeg: bytes) -> None:
     with pytest.raises(InvalidParameterError, match="1001x1000"):
-        await matte(matting, jpeg, Look(Size(1000, 1001)))
+        await matte(matting, jpeg, raw(size=Size(1000, 1001)))
 
 
 async def test_a_mask_too_long_for_webp_is_refused(matting: Matting, jpeg: bytes) -> None:
-    order = Order(media_type="", format="webp", look=Look(Size(1, 16_384)))
+    options = MaskOptions("webp", Size(1, 16_384))
     with pytest.raises(InvalidParameterError, match="16383"):
-        await matting.run(jpeg, order, served(), Timing())
+        await matting.run(MaskRequest(jpeg, options), served(), Timing())
 
 
 class Waiting(FakeEngine):
@@ -162,26 +166,26 @@ class Waiting(FakeEngine):
 
 async def test_on_one_thread_the_mask_is_the_same(matting: Matting, jpeg: bytes) -> None:
     facts = msgspec.convert(manifest(Toy()), Manifest)
-    engine, order, timing = Waiting(facts), Order("", "raw"), Timing()
+    engine, wanted, timing = Waiting(facts), MaskRequest(jpeg, RAW), Timing()
     engine.let.set()
-    answer = await matting.run(jpeg, order, Served(facts, engine), timing)
-    assert answer.body == (await matting.run(jpeg, order, Served(facts, FakeEngine(facts)), Timing())).body
+    answer = await matting.run(wanted, Served(facts, engine), timing)
+    assert answer.body == (await matting.run(wanted, Served(facts, FakeEngine(facts)), Timing())).body
     assert list(timing.phases_ms) == ["queue", "decode", "infer", "encode"]
 
 
 async def test_what_nobody_waits_for_any_more_ends_before_its_next_step(matting: Matting, jpeg: bytes) -> None:
     facts = msgspec.convert(manifest(Toy()), Manifest)
-    engine, order, painted = Waiting(facts), Order("", "raw"), []
+    engine, wanted, painted = Waiting(facts), MaskRequest(jpeg, RAW), []
 
-    def steadier(*given: object) -> tuple[Probabilities, Grid]:
+    def stabilise(*given: object) -> tuple[Probabilities, Grid]:
         painted.append(given)
         raise AssertionError
 
-    asking = asyncio.create_task(matting.run(jpeg, order, Served(facts, engine), Timing(), steadier))
+    asking = asyncio.create_task(matting.run(wanted, Served(facts, engine), Timing(), stabilise))
     await asyncio.to_thread(engine.begun.wait, 10)
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
     engine.let.set()
-    await matting.run(jpeg, order, Served(facts, engine), Timing())  # the only thread is free again
+    await matting.run(wanted, Served(facts, engine), Timing())  # the only thread is free again
     assert painted == []

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from danmatte.inference.pool import Threads
+from danmatte.inference.pool import PhasePool, Phases
 from danmatte.telemetry.metrics import Timing
 
-Made = Callable[[int], Threads]
+Made = Callable[[int], PhasePool]
 SOON_S = 10.0
 
 
@@ -24,7 +24,7 @@ class Diary:
         self.written: list[str] = []
         self.began, self.gate = threading.Event(), threading.Event()
 
-    def phases(self, name: str) -> dict[str, Callable[[Any], Any]]:
+    def phases(self, name: str) -> Phases[str]:
         def phase(called: str) -> Callable[[Any], Any]:
             def work(given: str | None) -> str:
                 self.written.append(called + name)
@@ -35,16 +35,26 @@ class Diary:
 
             return work
 
-        return {called: phase(called) for called in "dei"}
+        decode, encode, infer = (phase(called) for called in "dei")
+        return Phases("d", lambda: decode(None)).then("e", encode).then("i", infer)
+
+
+def phases(**works: Callable[[Any], Any]) -> Phases[Any]:
+    """In this order, by their names; the first is given None."""
+    (name, first), *rest = works.items()
+    found = Phases(name, lambda: first(None))
+    for name, work in rest:
+        found = found.then(name, work)
+    return found
 
 
 @pytest.fixture
 def threads() -> Iterator[Made]:
     """Threads that are closed in the end."""
-    made: list[Threads] = []
+    made: list[PhasePool] = []
 
-    def make(count: int) -> Threads:
-        made.append(Threads(count))
+    def make(count: int) -> PhasePool:
+        made.append(PhasePool(count))
         return made[-1]
 
     yield make
@@ -52,18 +62,18 @@ def threads() -> Iterator[Made]:
         each.close()
 
 
-async def begun(threads: Threads, diary: Diary, jobs: int) -> list[asyncio.Future[str]]:
+async def begun(pool: PhasePool, diary: Diary, jobs: int) -> list[asyncio.Future[str]]:
     """So many jobs in the line, the first in work."""
     tasks = []
     for number in range(jobs):
-        tasks.append(threads.run(Timing(), **diary.phases(str(number))))
+        tasks.append(pool.run(Timing(), diary.phases(str(number))))
         if number == 0:
             await asyncio.to_thread(diary.began.wait, SOON_S)
     return tasks
 
 
 async def test_each_phase_is_given_what_the_one_before_made(threads: Made) -> None:
-    assert await threads(1).run(Timing(), one=lambda none: [none], two=lambda given: [*given, 2]) == [None, 2]
+    assert await threads(1).run(Timing(), phases(one=lambda none: [none], two=lambda given: [*given, 2])) == [None, 2]
 
 
 async def test_what_piles_up_is_done_in_pairs_a_phase_of_both_after_the_other(threads: Made) -> None:
@@ -81,7 +91,7 @@ async def test_a_pair_is_taken_only_if_every_other_thread_finds_work_after_it(th
         held = await begun(both, diary, 1)
         other = Diary()
         held += await begun(both, other, 1)
-        late = [both.run(Timing(), **diary.phases(f"{n}")) for n in range(1, 1 + waiting)]
+        late = [both.run(Timing(), diary.phases(f"{n}")) for n in range(1, 1 + waiting)]
         diary.gate.set()
         await asyncio.gather(held[0], *late)
         assert (diary.written.index("d2") < diary.written.index("e1")) is paired
@@ -96,8 +106,8 @@ async def test_one_that_fails_leaves_the_other_of_its_pair_alone(threads: Made) 
     def fails(given: object) -> None:
         raise ZeroDivisionError("no")
 
-    bad = only.run(Timing(), d=fails, e=lambda given: pytest.fail("went on"))
-    good = [only.run(Timing(), **diary.phases(str(number))) for number in (1, 2)]
+    bad = only.run(Timing(), phases(d=fails, e=lambda given: pytest.fail("went on")))
+    good = [only.run(Timing(), diary.phases(str(number))) for number in (1, 2)]
     diary.gate.set()
     with pytest.raises(ZeroDivisionError, match="no"):
         await bad
@@ -106,7 +116,7 @@ async def test_one_that_fails_leaves_the_other_of_its_pair_alone(threads: Made) 
 
 async def test_a_stop_iteration_reaches_its_caller_as_a_runtime_error(threads: Made) -> None:
     with pytest.raises(RuntimeError, match="StopIteration"):
-        await threads(1).run(Timing(), d=lambda _: next(iter(())))
+        await threads(1).run(Timing(), phases(d=lambda _: next(iter(()))))
 
 
 async def test_nothing_is_begun_for_who_left(threads: Made) -> None:
@@ -122,7 +132,7 @@ async def test_nothing_is_begun_for_who_left(threads: Made) -> None:
 async def test_all_waits_are_the_queue_phase(threads: Made) -> None:
     diary, timing, only = Diary(), Timing(), threads(1)
     tasks = await begun(only, diary, 1)
-    waiting = only.run(timing, d=lambda _: None, e=lambda _: None)
+    waiting = only.run(timing, phases(d=lambda _: None, e=lambda _: None))
     await asyncio.sleep(0.02)
     diary.gate.set()
     await asyncio.gather(waiting, *tasks)
@@ -134,8 +144,8 @@ async def test_all_waits_are_the_queue_phase(threads: Made) -> None:
 async def test_waiting_for_the_other_of_a_pair_is_the_queue_phase_too(threads: Made) -> None:
     diary, timings, only = Diary(), [Timing(), Timing()], threads(1)
     tasks = await begun(only, diary, 1)
-    tasks += [only.run(timing, d=lambda _: time.sleep(0.02), e=lambda _: None) for timing in timings]
-    tasks.append(only.run(Timing(), d=lambda _: None))
+    tasks += [only.run(timing, phases(d=lambda _: time.sleep(0.02), e=lambda _: None)) for timing in timings]
+    tasks.append(only.run(Timing(), phases(d=lambda _: None)))
     diary.gate.set()
     await asyncio.gather(*tasks)
     for timing in timings:
@@ -148,9 +158,9 @@ async def test_who_is_over_first_does_not_wait_for_the_other_of_its_pair(threads
     for short in ({"d": lambda _: "done"}, {"d": lambda _: 1 / 0, "e": lambda _: pytest.fail("went on")}):
         diary, only, going = Diary(), threads(1), threading.Event()
         tasks = await begun(only, diary, 1)
-        tasks.append(only.run(Timing(), d=lambda _: None, e=lambda _, going=going: going.wait(SOON_S)))
-        quick = only.run(Timing(), **short)
-        tasks.append(only.run(Timing(), d=lambda _: None))
+        tasks.append(only.run(Timing(), phases(d=lambda _: None, e=lambda _, going=going: going.wait(SOON_S))))
+        quick = only.run(Timing(), phases(**short))
+        tasks.append(only.run(Timing(), phases(d=lambda _: None)))
         diary.gate.set()
         done, _ = await asyncio.wait([quick], timeout=SOON_S / 2)
         assert done
@@ -171,7 +181,7 @@ async def test_a_failure_leaves_nothing_for_the_garbage_collector(threads: Made)
             raise ZeroDivisionError
 
         with pytest.raises(ZeroDivisionError):
-            await threads(1).run(Timing(), work=work)
+            await threads(1).run(Timing(), phases(work=work))
         return weakref.ref(frame)
 
     gc.disable()
@@ -194,5 +204,5 @@ async def test_what_is_in_the_line_when_it_closes_is_done(threads: Made) -> None
     assert await asyncio.wait_for(asyncio.gather(*tasks), SOON_S) == ["dei"] * 6
     await closing
     with pytest.raises(RuntimeError, match="closed"):
-        two.run(Timing(), d=lambda _: None)
+        two.run(Timing(), phases(d=lambda _: None))
     assert not any(thread.is_alive() for thread in two._threads)

@@ -13,7 +13,7 @@ from danmatte.contract.manifest import Manifest
 from danmatte.engine import FakeEngine, Served
 from danmatte.errors import EngineError, PictureError, TensorError
 from danmatte.frame import Pixels, Probabilities, Size
-from danmatte.inference.tensors import MASK, MAX_BATCH, Inference, Question, Tensor, spread
+from danmatte.inference.tensors import MASK, MAX_BATCH, InferRequest, Tensor, TensorInference, map_concurrently
 from danmatte.telemetry.metrics import Timing
 from tests.service.toy import Toy, manifest
 
@@ -24,15 +24,15 @@ SHAPE = (1, TOY.height, TOY.width, 3)
 class Pictures:
     """Pictures whose only byte is their light; masks that say what they were made of."""
 
-    async def looked(self, body: bytes, served: Served, timing: Timing) -> tuple[Size, Probabilities]:
+    async def infer_picture(self, body: bytes, served: Served, timing: Timing) -> tuple[Size, Probabilities]:
         if not body:
             raise PictureError("empty")
         return Size(len(body), 7), await served.batcher.infer(np.full(SHAPE, body[0], np.uint8), timing)
 
-    async def infer(self, picture: Pixels, served: Served, timing: Timing) -> Probabilities:
+    async def infer_pixels(self, picture: Pixels, served: Served, timing: Timing) -> Probabilities:
         return await served.batcher.infer(picture, timing)
 
-    async def mask(self, values: Probabilities, frame: Size, manifest: Manifest, timing: Timing) -> bytes:
+    async def encode_mask(self, values: Probabilities, frame: Size, manifest: Manifest, timing: Timing) -> bytes:
         return f"{frame} {values.mean():.1f}".encode()
 
 
@@ -52,14 +52,14 @@ def pixels(*lights: int) -> Tensor:
     return Tensor("frame", "UINT8", values.shape, values)
 
 
-class Turns:
-    """Turns for everybody; `most` says how many were had at once, `taken` how many at all."""
+class Permits:
+    """Permits for everybody; `most` says how many were had at once, `taken` how many at all."""
 
     def __init__(self) -> None:
         self.now = self.most = self.taken = 0
 
     @asynccontextmanager
-    async def turn(self, timing: Timing) -> AsyncIterator[None]:
+    async def permit(self, timing: Timing) -> AsyncIterator[None]:
         self.now += 1
         self.taken += 1
         self.most = max(self.most, self.now)
@@ -68,7 +68,7 @@ class Turns:
 
 
 async def answer(served: Served, tensor: Tensor, *outputs: str) -> list[Tensor]:
-    return await Inference(Pictures()).run(Question((tensor,), outputs), served, Timing(), Turns().turn)
+    return await TensorInference(Pictures()).run(InferRequest((tensor,), outputs), served, Timing(), Permits().permit)
 
 
 async def test_a_batch_is_split_and_joined_in_order(served: Served) -> None:
@@ -106,7 +106,7 @@ async def test_one_bad_picture_fails_its_batch(served: Served) -> None:
         await answer(served, Tensor("frame", "BYTES", (2,), [b"\xff", b""]))
 
 
-BATCH = Question((Tensor("frame", "BYTES", (12,), [b"a"] * 12),), ("person", MASK))
+BATCH = InferRequest((Tensor("frame", "BYTES", (12,), [b"a"] * 12),), ("person", MASK))
 
 
 @pytest.fixture
@@ -120,21 +120,23 @@ async def slow(served: Served) -> AsyncIterator[Served]:
 
 async def test_a_batch_takes_what_the_clock_says(slow: Served) -> None:
     timing, began = Timing(), time.perf_counter()
-    await Inference(Pictures()).run(BATCH, slow, timing, Turns().turn)
+    await TensorInference(Pictures()).run(BATCH, slow, timing, Permits().permit)
     assert 5 <= sum(timing.phases_ms.values()) <= 1000 * (time.perf_counter() - began)
     assert [name for name, *_ in timing.spans].count("infer") == 12
 
 
 @pytest.mark.parametrize(("gathers", "free", "most"), [(1, 0, 4), (6, 0, 6), (1, 9, 9)])
-async def test_each_picture_of_a_batch_has_a_turn_and_few_have_one_at_once(
+async def test_each_picture_of_a_batch_has_a_permit_and_few_have_one_at_once(
     slow: Served, gathers: int, free: int, most: int
 ) -> None:
     told = slow.manifest
     replaced = msgspec.structs.replace
     told = replaced(told, configuration=replaced(told.configuration, batch=gathers))
-    turns = Turns()
-    person, masks = await Inference(Pictures()).run(BATCH, Served(told, slow.engine), Timing(), turns.turn, free=free)
-    assert (turns.most, turns.taken, turns.now) == (most, 12, 0)
+    permits = Permits()
+    person, masks = await TensorInference(Pictures()).run(
+        BATCH, Served(told, slow.engine), Timing(), permits.permit, free=free
+    )
+    assert (permits.most, permits.taken, permits.now) == (most, 12, 0)
     assert (person.shape[0], len(masks.values)) == (12, 12)
 
 
@@ -184,6 +186,6 @@ async def test_the_rest_is_given_up_when_one_fails() -> None:
             left.set()
 
     with pytest.raises(EngineError):
-        await spread(act, [(False,), (True,)], 2)
+        await map_concurrently(act, [(False,), (True,)], 2)
     async with asyncio.timeout(5):
         await left.wait()

@@ -22,7 +22,7 @@ def test_a_line_is_whole_whatever_is_in_it() -> None:
 def test_a_reader_who_sleeps_costs_lines_and_no_time() -> None:
     read, write = os.pipe()
     lost: list[int] = []
-    log = AccessLog(write, longest=4, dropped=lambda: lost.append(1))
+    log = AccessLog(write, longest=4, on_drop=lambda: lost.append(1))
     big = {"path": "x" * 70_000}  # more than a pipe holds: the writer waits
     for _ in range(20):
         log.write(big)
@@ -35,7 +35,7 @@ def test_a_reader_who_left_stops_nothing() -> None:
     read, write = os.pipe()
     os.close(read)
     lost: list[int] = []
-    log = AccessLog(write, dropped=lambda: lost.append(1))
+    log = AccessLog(write, on_drop=lambda: lost.append(1))
     log.write({"status": 200})
     log.close()
     os.close(write)
@@ -44,7 +44,7 @@ def test_a_reader_who_left_stops_nothing() -> None:
 
 def test_a_line_that_is_no_text_costs_no_other(capfd: pytest.CaptureFixture[str]) -> None:
     lost: list[int] = []
-    log = AccessLog(1, dropped=lambda: lost.append(1))
+    log = AccessLog(1, on_drop=lambda: lost.append(1))
     log.write({"path": "/\udcff"})
     log.write({"path": "/a"})
     log.close()

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-from danmatte.telemetry.log import Logbook
+from danmatte.telemetry.log import BackgroundLog
 
 
 def record(text: str) -> logging.LogRecord:
@@ -15,7 +15,7 @@ def record(text: str) -> logging.LogRecord:
 
 def test_lines_come_whole_and_in_order() -> None:
     read, write = os.pipe()
-    book = Logbook(write)
+    book = BackgroundLog(write)
     for text in ("first", "second \udcff"):
         book.emit(record(text))
     book.flush()
@@ -27,7 +27,7 @@ def test_lines_come_whole_and_in_order() -> None:
 
 def test_a_reader_who_sleeps_costs_lines_and_no_time_and_is_told_how_many() -> None:
     read, write = os.pipe()
-    book = Logbook(write, longest=4)
+    book = BackgroundLog(write, longest=4)
     began = time.monotonic()
     for _ in range(20):
         book.emit(record("x" * 70_000))  # more than a pipe holds: the writer waits
@@ -46,7 +46,7 @@ def test_a_reader_who_sleeps_costs_lines_and_no_time_and_is_told_how_many() -> N
 def test_a_reader_who_left_stops_nothing() -> None:
     read, write = os.pipe()
     os.close(read)
-    book = Logbook(write)
+    book = BackgroundLog(write)
     book.emit(record("a"))
     book.flush()
     assert book.dropped == 1

@@ -31,7 +31,7 @@ def test_a_thread_may_add_a_phase_while_the_others_are_counted() -> None:
     timing.spend("queue", 1.0)
     for name in timing.phases_ms:
         timing.spend(f"after {name}", 1.0)
-    metrics.timed(timing)
+    metrics.count_phases(timing)
     assert list(timing.phases_ms) == ["queue", "after queue"]
 
 
@@ -49,7 +49,7 @@ WORKER = """
 from danmatte.telemetry.metrics import Metrics
 metrics = Metrics()
 for _ in range(3):
-    metrics.answered("v2", 200, None, 0.02)
+    metrics.count_answer("v2", 200, None, 0.02)
 metrics.watch("danmatte_gauge", "x", lambda: 7)
 metrics.sample()
 """
@@ -57,7 +57,7 @@ metrics.sample()
 
 def test_however_many_workers_die_their_files_stay_few_and_their_sums_whole(tmp_path: Path) -> None:
     surroundings = os.environ | {SHARED_FOLDER: str(tmp_path)}
-    page = f"{WORKER.splitlines()[1]}\nprint(Metrics().page().decode())"
+    page = f"{WORKER.splitlines()[1]}\nprint(Metrics().render().decode())"
 
     def ran(code: str) -> str:
         """What a process of its own says, and its number before it."""
@@ -66,13 +66,13 @@ def test_however_many_workers_die_their_files_stay_few_and_their_sums_whole(tmp_
 
     for dead in range(1, 4):
         pid = int(ran(WORKER).split()[0])
-        ran(f"from danmatte.telemetry.metrics import bury{chr(10)}bury({pid})")
+        ran(f"from danmatte.telemetry.metrics import merge_dead_worker{chr(10)}merge_dead_worker({pid})")
         said = ran(page)
         scraper = int(said.split()[0])
         assert f'danmatte_request_seconds_count{{protocol="v2"}} {3 * dead}.0' in said
         assert f'danmatte_request_seconds_bucket{{le="0.025",protocol="v2"}} {3 * dead}.0' in said
         assert "danmatte_gauge" not in said
-        ran(f"from danmatte.telemetry.metrics import bury{chr(10)}bury({scraper})")
+        ran(f"from danmatte.telemetry.metrics import merge_dead_worker{chr(10)}merge_dead_worker({scraper})")
         assert sorted(path.name for path in tmp_path.glob("*.db")) == ["counter_dead.db", "histogram_dead.db"]
 
 
@@ -95,7 +95,7 @@ from danmatte.telemetry.metrics import Metrics
 metrics = Metrics()
 print("ready", flush=True)
 input()
-print(metrics.page().decode())
+print(metrics.render().decode())
 """
 
 

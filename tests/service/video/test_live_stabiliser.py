@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from danmatte.frame import Pixels, Probabilities, Size
-from danmatte.inference.matting import Look, Matting, Order
+from danmatte.inference.matting import MaskOptions, MaskRequest, Matting
 from danmatte.telemetry.metrics import Timing
 from danmatte.video.live_stabiliser import LiveStabiliser
 from tests.service import pictures
@@ -72,9 +72,9 @@ def test_another_size_begins_anew() -> None:
 
 @pytest.mark.parametrize("size", [(90, 160), (360, 640), (640, 360), (100, 100)])
 async def test_a_steady_mask_lies_where_the_plain_one_does(matting: Matting, size: tuple[int, int]) -> None:
-    body, order = pictures.encoded(".png", pictures.rectangle(*size)), Order("", "raw", Look(None, 0.5))
-    plain = (await matting.run(body, order, served(), Timing())).mask.alpha > 0
-    steady = (await matting.run(body, order, served(), Timing(), LiveStabiliser().expect(0))).mask.alpha > 0
+    wanted = MaskRequest(pictures.encoded(".png", pictures.rectangle(*size)), MaskOptions("raw", threshold=0.5))
+    plain = (await matting.run(wanted, served(), Timing())).mask.alpha > 0
+    steady = (await matting.run(wanted, served(), Timing(), LiveStabiliser().expect(0))).mask.alpha > 0
     assert np.count_nonzero(plain & steady) / np.count_nonzero(plain | steady) > 0.95
     rows, columns = np.nonzero(steady)
     expected_rows, expected_columns = np.nonzero(plain)
@@ -86,5 +86,5 @@ async def test_a_steady_mask_lies_where_the_plain_one_does(matting: Matting, siz
 async def test_no_frame_is_too_small(matting: Matting, size: tuple[int, int]) -> None:
     stabiliser, body = LiveStabiliser(), pictures.encoded(".png", np.full((*size, 3), 255, np.uint8))
     for n in range(3):
-        matte = await matting.run(body, Order("", "raw"), served(), Timing(), stabiliser.expect(n * 40))
+        matte = await matting.run(MaskRequest(body, MaskOptions("raw")), served(), Timing(), stabiliser.expect(n * 40))
         assert matte.mask.alpha.shape == size

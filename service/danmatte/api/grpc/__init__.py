@@ -5,35 +5,35 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from danmatte.api.served_models import Models
 from danmatte.errors import MissingExtraError
-from danmatte.http.api_keys import Keys
+from danmatte.http.auth import ApiKeys
 from danmatte.http.telemetry import Observers
+from danmatte.inference.request import Requests
 from danmatte.settings import Settings
 
 if TYPE_CHECKING:
     from danmatte.api.grpc.server import Server
 
 
-def beside(
-    models: Models, settings: Settings, *, observers: Observers, keys: Keys | None
+def serve_beside(
+    requests: Requests, settings: Settings, *, observers: Observers, keys: ApiKeys | None
 ) -> Callable[[web.Application], AsyncIterator[None]]:
     """The gRPC server's life beside the application's, for `Application.cleanup_ctx`.
 
     Raises MissingExtraError when the library isn't there.
     """
-    server_of = installed()
+    server_class = import_server()
 
-    async def running(app: web.Application) -> AsyncIterator[None]:
-        server = server_of(models, settings, observers=observers, keys=keys)
+    async def run(app: web.Application) -> AsyncIterator[None]:
+        server = server_class(requests, settings, observers=observers, keys=keys)
         await server.start()
         yield
         await server.stop()
 
-    return running
+    return run
 
 
-def installed() -> "type[Server]":
+def import_server() -> "type[Server]":
     """The server; raises MissingExtraError when the library isn't there."""
     try:
         from danmatte.api.grpc.server import Server

@@ -7,24 +7,24 @@ from typing import Any, Final, TypeVar
 
 from danmatte.errors import QueueFullError
 
-Request = TypeVar("Request")
-Answer = TypeVar("Answer")
+Asked = TypeVar("Asked")
+Answered = TypeVar("Answered")
 # How far requests are read ahead of their answers.
 _AHEAD: Final = 8
 
 
-class Seats:
-    """How many lasting calls of a kind there may be at once."""
+class CapacityLimiter:
+    """How many calls of a kind there may be at once; `kind` names them in messages."""
 
-    def __init__(self, count: int, what: str) -> None:
-        self._count, self._what = count, what
+    def __init__(self, count: int, kind: str) -> None:
+        self._count, self._kind = count, kind
         self._free = count
 
     @contextmanager
-    def taken(self) -> Iterator[None]:
-        """A seat for as long as the block lasts; raises QueueFullError."""
+    def take(self) -> Iterator[None]:
+        """One of them for as long as the block lasts; raises QueueFullError."""
         if not self._free:
-            raise QueueFullError(f"all {self._count} {self._what} are taken")
+            raise QueueFullError(f"all {self._count} {self._kind} are taken")
         self._free -= 1
         try:
             yield
@@ -32,8 +32,8 @@ class Seats:
             self._free += 1
 
 
-async def awaited(requests: AsyncIterable[Request], idle_s: float) -> AsyncIterator[Request]:
-    """The requests, up to the first that lets itself be waited for too long."""
+async def read_until_idle(requests: AsyncIterable[Asked], idle_s: float) -> AsyncIterator[Asked]:
+    """The requests, up to the first that doesn't come for so long."""
     waiting = aiter(requests)
     try:
         while True:
@@ -45,32 +45,32 @@ async def awaited(requests: AsyncIterable[Request], idle_s: float) -> AsyncItera
 
 
 @asynccontextmanager
-async def ahead(
-    requests: AsyncIterable[Request], answer: Callable[[Request], Coroutine[Any, Any, Answer]]
-) -> AsyncIterator[AsyncIterator[Answer]]:
-    """The answers. What is still in work when the block is left is given up."""
+async def answer_ahead(
+    requests: AsyncIterable[Asked], answer: Callable[[Asked], Coroutine[Any, Any, Answered]]
+) -> AsyncIterator[AsyncIterator[Answered]]:
+    """The answers in order, some in work at once. What is still in work when the block is left is given up."""
     room = asyncio.Semaphore(_AHEAD)
-    asked: asyncio.Queue[asyncio.Task[Answer] | None] = asyncio.Queue()
-    working: set[asyncio.Task[Answer]] = set()
+    due: asyncio.Queue[asyncio.Task[Answered] | None] = asyncio.Queue()
+    working: set[asyncio.Task[Answered]] = set()
 
-    async def take() -> None:
+    async def read() -> None:
         async for request in requests:
             await room.acquire()
             task = asyncio.create_task(answer(request))
             working.add(task)
-            asked.put_nowait(task)
+            due.put_nowait(task)
 
-    async def answers() -> AsyncIterator[Answer]:
-        while task := await asked.get():
+    async def yield_answers() -> AsyncIterator[Answered]:
+        while task := await due.get():
             yield await task
             working.discard(task)
             room.release()
 
-    taking = asyncio.create_task(take())
-    taking.add_done_callback(lambda _: asked.put_nowait(None))
+    reading = asyncio.create_task(read())
+    reading.add_done_callback(lambda _: due.put_nowait(None))
     try:
-        yield answers()
+        yield yield_answers()
     finally:
-        for task in (taking, *working):
+        for task in (reading, *working):
             task.cancel()
-        await asyncio.gather(taking, *working, return_exceptions=True)
+        await asyncio.gather(reading, *working, return_exceptions=True)

@@ -4,17 +4,17 @@ from pathlib import Path
 
 import grpc
 
-from danmatte.api.grpc.calls import Desk
-from danmatte.api.grpc.health import SERVICES, WATCHERS, Health
-from danmatte.api.grpc.interceptors import OPEN, Door, Lobby
-from danmatte.api.grpc.messages import handlers
-from danmatte.api.grpc.servicer import Calls
-from danmatte.api.served_models import Models
+from danmatte.api.grpc import services
+from danmatte.api.grpc.call_context import Calls
+from danmatte.api.grpc.interceptors import AuthInterceptor
+from danmatte.api.grpc.service import Service, Shared
 from danmatte.errors import SettingsError
-from danmatte.http.api_keys import Keys
+from danmatte.http.auth import ApiKeys
 from danmatte.http.telemetry import Observers
+from danmatte.inference.request import Requests
 from danmatte.settings import Settings
 
+__all__ = ["Server", "services"]
 # What a message has beside its tensors.
 _SPARE_BYTES = 2**16
 # Calls that need no place: health, metadata.
@@ -24,25 +24,23 @@ _GRACE_S = 1.0
 
 
 class Server:
-    """Serves in the running event loop; `port` is the one it took."""
+    """Serves every registered service in the running event loop; `port` is the one it took."""
 
-    def __init__(self, models: Models, settings: Settings, *, observers: Observers, keys: Keys | None) -> None:
+    def __init__(self, requests: Requests, settings: Settings, *, observers: Observers, keys: ApiKeys | None) -> None:
         self._settings = settings
+        calls = Calls(observers, keyed=keys is not None)
+        shared = Shared(requests, calls, settings)
+        serving = [kind(shared) for kind in Service.registered.values()]
         options = [
             ("grpc.max_receive_message_length", settings.max_body_bytes + _SPARE_BYTES),
             ("grpc.max_send_message_length", -1),
             ("grpc.so_reuseport", int(settings.workers > 1)),  # workers share the port, strangers don't
         ]
-        # Their messages are in memory before they ask for a place.
-        most = models.places + settings.live_connections + WATCHERS + _SPARE_CALLS
-        desk = Desk(observers, keyed=keys is not None)
-        doors = [Door(desk, keys)] if keys else []
-        self._server = grpc.aio.server(interceptors=doors, options=options, maximum_concurrent_rpcs=most)
-        lobby = Lobby()
-        calls = Calls(models, desk, lobby, streams=settings.live_connections, idle_s=settings.live_idle_s)
-        self._server.add_generic_rpc_handlers(
-            (handlers(SERVICES[1], calls, OPEN), handlers("grpc.health.v1.Health", Health(models, lobby), OPEN))
-        )
+        # A call's message is in memory before it asks for a place.
+        most = requests.places + sum(service.lasting_calls for service in serving) + _SPARE_CALLS
+        interceptors = [AuthInterceptor(calls, keys)] if keys else []
+        self._server = grpc.aio.server(interceptors=interceptors, options=options, maximum_concurrent_rpcs=most)
+        self._server.add_generic_rpc_handlers(tuple(service.build_handlers() for service in serving))
         self.port = 0
 
     async def start(self) -> None:

@@ -1,4 +1,4 @@
-"""Inference messages to questions, and answers to messages."""
+"""Inference messages to requests, and output tensors to messages."""
 
 import asyncio
 import math
@@ -6,23 +6,23 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from danmatte.api.grpc.messages import inference
-from danmatte.api.tensor_bytes import from_bytes, shaped, to_bytes
+from danmatte.api.tensor_bytes import check_shape, from_bytes, to_bytes
 from danmatte.engine import Served
 from danmatte.errors import TensorError, brief
-from danmatte.inference.tensors import Question, Tensor
+from danmatte.inference.tensors import InferRequest, Tensor
 
 # Numbers in a message are taken out one by one: up to here in less time than a thread is woken.
 _FEW: Final = 2**12
 
 
-async def question(request: Any) -> Question:
+async def read_request(request: Any) -> InferRequest:
     """What a ModelInferRequest asks; raises TensorError."""
     if any(len(given.contents.uint_contents) > _FEW for given in request.inputs):
-        return await asyncio.to_thread(_question, request)
-    return _question(request)
+        return await asyncio.to_thread(_read, request)
+    return _read(request)
 
 
-def timeout_s(request: Any, remaining_s: float | None) -> float | None:
+def read_timeout_s(request: Any, remaining_s: float | None) -> float | None:
     """The shorter of the call's deadline and the parameter `timeout`, in microseconds; raises TensorError."""
     given = request.parameters.get("timeout")
     asked = (given.int64_param or given.uint64_param) if given is not None else 0
@@ -32,7 +32,7 @@ def timeout_s(request: Any, remaining_s: float | None) -> float | None:
     return max(min(limits), 1e-3) if limits else None
 
 
-def response(request: Any, served: Served, outputs: Sequence[Tensor]) -> Any:
+def build_response(request: Any, served: Served, outputs: Sequence[Tensor]) -> Any:
     """The ModelInferResponse, its values always in `raw_output_contents`: clients read nothing else."""
     return inference("ModelInferResponse")(
         model_name=served.manifest.name,
@@ -43,7 +43,7 @@ def response(request: Any, served: Served, outputs: Sequence[Tensor]) -> Any:
     )
 
 
-def _question(request: Any) -> Question:
+def _read(request: Any) -> InferRequest:
     raw = list(request.raw_input_contents)
     if raw and len(raw) != len(request.inputs):
         raise TensorError(f"raw_input_contents: expected {len(request.inputs)}, received {len(raw)}")
@@ -51,26 +51,27 @@ def _question(request: Any) -> Question:
         if "shared_memory_region" in given.parameters:
             raise TensorError(f"{brief(given.name)}: shared memory isn't served")
     for output in request.outputs:
-        if _said(output.parameters.get("classification")):
+        if _get_value(output.parameters.get("classification")):
             raise TensorError(f"{brief(output.name)}: classification isn't served")
-    inputs = [_raw(given, data) for given, data in zip(request.inputs, raw, strict=True)] if raw else []
-    inputs = inputs or [_listed(given) for given in request.inputs]
-    return Question(tuple(inputs), tuple(output.name for output in request.outputs))
+    if raw:
+        inputs = [
+            from_bytes(given.name, given.datatype, check_shape(given.name, given.shape), data)
+            for given, data in zip(request.inputs, raw, strict=True)
+        ]
+    else:
+        inputs = [_read_contents(given) for given in request.inputs]
+    return InferRequest(tuple(inputs), tuple(output.name for output in request.outputs))
 
 
-def _said(parameter: Any) -> Any:
+def _get_value(parameter: Any) -> Any:
     """An InferParameter's value, None when there is none."""
     kind = parameter.WhichOneof("parameter_choice") if parameter is not None else None
     return getattr(parameter, kind) if kind else None
 
 
-def _raw(given: Any, data: bytes) -> Tensor:
-    return from_bytes(given.name, given.datatype, shaped(given.name, given.shape), data)
-
-
-def _listed(given: Any) -> Tensor:
+def _read_contents(given: Any) -> Tensor:
     """A tensor from `contents`, by its datatype's own field."""
-    shape = shaped(given.name, given.shape)
+    shape = check_shape(given.name, given.shape)
     if given.datatype == "BYTES":
         elements = list(given.contents.bytes_contents)
         if len(elements) != math.prod(shape):

@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from danmatte.api.metadata import version
-from danmatte.api.openapi.schemas import FLAG, SCHEMAS, TEXT, Schema, ref
+from danmatte.api import mask_options, mattes, stream
+from danmatte.api.metadata import read_version
+from danmatte.api.openapi.schemas import SCHEMAS, TEXT, Schema, ref
 from danmatte.api.v2.request import LENGTH_HEADER
 from danmatte.codecs import Decoder, Encoder
-from danmatte.http.query import DEADLINE
+from danmatte.http.query import DEADLINE, Parameter
 
 _NAME: Final = "[a-z0-9][a-z0-9_-]{0,63}"
 _MODEL: Final[Schema] = {"type": "string", "pattern": f"^{_NAME}$"}
 _VERSION: Final[Schema] = {"type": "string", "pattern": "^[1-9][0-9]{0,14}$"}
-_SIDE: Final[Schema] = {"type": "integer", "minimum": 1, "maximum": 65_535}
 _LENGTH: Final[Schema] = {
     "in": "header",
     "name": LENGTH_HEADER,
@@ -31,18 +31,23 @@ Every error is `{"error": …}`. Existing inference clients work unchanged: the 
 extensions (`/v2`, and the same over gRPC), and TensorFlow Serving's REST (`/v1/models`)."""
 
 
-def document(models: Sequence[str] = ()) -> dict[str, Any]:
+def build_document(models: Sequence[str] = ()) -> dict[str, Any]:
     """The whole document; `models` are examples of names, the default one first."""
     return {
         "openapi": "3.1.0",
-        "info": {"title": "danmatte", "version": version(), "description": _ABOUT, "license": {"name": "Apache-2.0"}},
+        "info": {
+            "title": "danmatte",
+            "version": read_version(),
+            "description": _ABOUT,
+            "license": {"name": "Apache-2.0"},
+        },
         "tags": [
             {"name": "mattes", "description": "our own: a frame in, its mask out"},
             {"name": "health", "description": "for whoever watches over the server"},
             {"name": "v2", "description": "Open Inference Protocol"},
             {"name": "tfs", "description": "TensorFlow Serving's REST"},
         ],
-        "paths": _mattes(models) | _health() | _v2(models) | _tfs(models),
+        "paths": _describe_mattes(models) | _describe_health() | _describe_v2(models) | _describe_tfs(models),
         "components": {
             "schemas": SCHEMAS,
             "responses": {"Error": {"description": "what is wrong", "content": _json("Error")}},
@@ -52,19 +57,9 @@ def document(models: Sequence[str] = ()) -> dict[str, Any]:
     }
 
 
-def _mattes(models: Sequence[str]) -> dict[str, Any]:
-    look = [
-        _query("model", _examples(_MODEL, models), "the default one otherwise"),
-        _query("version", {"type": "integer", "minimum": 1}, "the newest otherwise"),
-        _query("label", _MODEL, "a label instead of a version"),
-        _query("width", _SIDE, "the mask's, and a raw frame's; the frame's own otherwise"),
-        _query("height", _SIDE, "with width"),
-        _query("format", {"enum": [encoder.format for encoder in Encoder.registered.values()]}, "or Accept"),
-        _query("soft", FLAG, "soft edges, instead of a threshold"),
-        _query("threshold", {"type": "number", "minimum": 0, "maximum": 1}, "of a hard mask"),
-        _query("polarity", {"enum": ["person", "background"]}, "what is painted"),
-    ]
-    pts = _query("pts", {"type": "number"}, "milliseconds; comes back in X-Frame-Pts")
+def _describe_mattes(models: Sequence[str]) -> dict[str, Any]:
+    shared = [_query(parameter, models) for parameter in mask_options.PARAMETERS]
+    pts, stabilise = _query(mattes.PTS), _query(stream.STABILISE)
     several = {
         "type": "object",
         "additionalProperties": {"type": "string", "format": "binary"},
@@ -74,66 +69,66 @@ def _mattes(models: Sequence[str]) -> dict[str, Any]:
     masks: Schema = {encoder.media_type: {"schema": {}} for encoder in Encoder.registered.values()}
     frames["multipart/form-data"] = {"schema": several}
     masks["multipart/mixed"] = {"schema": {"description": "a mask or an error in each part, in order"}}
-    stream = _operation("mattes", "Live: frames in and masks out over a WebSocket", {}, look)
-    stream["responses"] = {"101": {"description": "the WebSocket"}, "default": _error()}
+    live = _describe("mattes", "Live: frames in and masks out over a WebSocket", {}, [*shared, stabilise])
+    live["responses"] = {"101": {"description": "the WebSocket"}, "default": _refer_to_error()}
     return {
         "/v1/mattes": {
-            "post": _operation("mattes", "The person mask of a frame", masks, [*look, pts, _PATIENCE])
+            "post": _describe("mattes", "The person mask of a frame", masks, [*shared, pts, _PATIENCE])
             | {"requestBody": {"required": True, "content": frames}}
         },
-        "/v1/stream": {"get": stream},
-        "/v1/models": {"get": _operation("mattes", "Models, their versions and states", _json("Models"))},
+        "/v1/stream": {"get": live},
+        "/v1/models": {"get": _describe("mattes", "Models, their versions and states", _json("Models"))},
     }
 
 
-def _health() -> dict[str, Any]:
+def _describe_health() -> dict[str, Any]:
     return {
-        "/v2/health/live": {"get": _operation("health", "Whether the process answers", _json("Live"))},
+        "/v2/health/live": {"get": _describe("health", "Whether the process answers", _json("Live"))},
         "/v2/health/ready": {
-            "get": _operation("health", "Whether posts are let in", _json("Ready")) | {"responses": _ready()}
+            "get": _describe("health", "Whether posts are let in", _json("Ready")) | {"responses": _describe_ready()}
         },
-        "/metrics": {"get": _operation("health", "Counters for Prometheus", {"text/plain": {"schema": TEXT}})},
+        "/metrics": {"get": _describe("health", "Counters for Prometheus", {"text/plain": {"schema": TEXT}})},
     }
 
 
-def _v2(models: Sequence[str]) -> dict[str, Any]:
+def _describe_v2(models: Sequence[str]) -> dict[str, Any]:
     found = {
-        "/v2": {"get": _operation("v2", "The server and its extensions", _json("Server"))},
-        "/v2/models/stats": {"get": _operation("v2", "Statistics of all models", _json("Statistics"))},
+        "/v2": {"get": _describe("v2", "The server and its extensions", _json("Server"))},
+        "/v2/models/stats": {"get": _describe("v2", "Statistics of all models", _json("Statistics"))},
     }
     answer = _json("InferAnswer") | {"application/octet-stream": {"schema": {}}}
     body = {"required": True, "content": _json("InferRequest") | {"application/octet-stream": {"schema": {}}}}
-    for path, where in _named("/v2/models/{name}", models, "/versions/{version}", "version"):
-        found[path] = {"get": _operation("v2", "A model's inputs and outputs", _json("Model"), where)}
-        found[f"{path}/config"] = {"get": _operation("v2", "Its configuration", _json("Config"), where)}
-        found[f"{path}/stats"] = {"get": _operation("v2", "Its statistics", _json("Statistics"), where)}
-        ready = _operation("v2", "Whether it can be asked", _json("Ready"), where)
-        found[f"{path}/ready"] = {"get": ready | {"responses": _ready()}}
-        infer = _operation("v2", "Tensors in, tensors out", answer, [*where, _LENGTH, _PATIENCE])
+    for path, where in _list_paths("/v2/models/{name}", models, "/versions/{version}", "version"):
+        found[path] = {"get": _describe("v2", "A model's inputs and outputs", _json("Model"), where)}
+        found[f"{path}/config"] = {"get": _describe("v2", "Its configuration", _json("Config"), where)}
+        found[f"{path}/stats"] = {"get": _describe("v2", "Its statistics", _json("Statistics"), where)}
+        ready = _describe("v2", "Whether it can be asked", _json("Ready"), where)
+        found[f"{path}/ready"] = {"get": ready | {"responses": _describe_ready()}}
+        infer = _describe("v2", "Tensors in, tensors out", answer, [*where, _LENGTH, _PATIENCE])
         found[f"{path}/infer"] = {"post": infer | {"requestBody": body}}
     return found
 
 
-def _tfs(models: Sequence[str]) -> dict[str, Any]:
+def _describe_tfs(models: Sequence[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     paths = [
-        *_named("/v1/models/{name}", models, "/versions/{version}", "version"),
-        _named("/v1/models/{name}", models, "/labels/{label}", "label")[1],
+        *_list_paths("/v1/models/{name}", models, "/versions/{version}", "version"),
+        _list_paths("/v1/models/{name}", models, "/labels/{label}", "label")[1],
     ]
     body = {"required": True, "content": _json("Predict")}
     for path, where in paths:
-        found[path] = {"get": _operation("tfs", "The states of its versions", _json("VersionStates"), where)}
-        found[f"{path}/metadata"] = {"get": _operation("tfs", "Its signatures", _json("Signatures"), where)}
-        predict = _operation(
+        found[path] = {"get": _describe("tfs", "The states of its versions", _json("VersionStates"), where)}
+        found[f"{path}/metadata"] = {"get": _describe("tfs", "Its signatures", _json("Signatures"), where)}
+        predict = _describe(
             "tfs", "Rows or columns in, predictions or outputs out", _json("Predictions"), [*where, _PATIENCE]
         )
         found[f"{path}:predict"] = {"post": predict | {"requestBody": body}}
     return found
 
 
-def _named(path: str, models: Sequence[str], further: str, parameter: str) -> list[tuple[str, list[Schema]]]:
+def _list_paths(path: str, models: Sequence[str], further: str, parameter: str) -> list[tuple[str, list[Schema]]]:
     """The path of a model, and the one of its version or label; each with its parameters."""
-    name = {"in": "path", "name": "name", "required": True, "schema": _examples(_MODEL, models)}
+    name = {"in": "path", "name": "name", "required": True, "schema": _add_examples(_MODEL, models)}
     schema = _VERSION if parameter == "version" else _MODEL
     return [
         (path, [name]),
@@ -141,23 +136,23 @@ def _named(path: str, models: Sequence[str], further: str, parameter: str) -> li
     ]
 
 
-def _operation(tag: str, summary: str, content: Schema, parameters: Sequence[Schema] = ()) -> dict[str, Any]:
-    answers = {"200": {"description": "done", "content": content}, "default": _error()}
+def _describe(tag: str, summary: str, content: Schema, parameters: Sequence[Schema] = ()) -> dict[str, Any]:
+    answers = {"200": {"description": "done", "content": content}, "default": _refer_to_error()}
     return {"tags": [tag], "summary": summary, "parameters": list(parameters), "responses": answers}
 
 
-def _ready() -> dict[str, Any]:
+def _describe_ready() -> dict[str, Any]:
     return {
         "200": {"description": "yes", "content": _json("Ready")},
         "503": {
             "description": "no",
             "content": {"application/json": {"schema": {"anyOf": [ref("Ready"), ref("Error")]}}},
         },
-        "default": _error(),
+        "default": _refer_to_error(),
     }
 
 
-def _error() -> Schema:
+def _refer_to_error() -> Schema:
     return {"$ref": "#/components/responses/Error"}
 
 
@@ -165,9 +160,10 @@ def _json(name: str) -> Schema:
     return {"application/json": {"schema": ref(name)}}
 
 
-def _query(name: str, schema: Schema, description: str) -> Schema:
-    return {"in": "query", "name": name, "schema": schema, "description": description}
+def _query(parameter: Parameter[object], models: Sequence[str] = ()) -> Schema:
+    schema = parameter.schema if parameter is not mask_options.MODEL else _add_examples(parameter.schema, models)
+    return {"in": "query", "name": parameter.name, "schema": schema, "description": parameter.description}
 
 
-def _examples(schema: Schema, values: Sequence[str]) -> Schema:
+def _add_examples(schema: Schema, values: Sequence[str]) -> Schema:
     return schema | {"examples": list(values)} if values else schema

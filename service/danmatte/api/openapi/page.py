@@ -5,7 +5,7 @@ from typing import Final
 
 from aiohttp import web
 
-from danmatte.api.openapi.document import document
+from danmatte.api.openapi.document import build_document
 from danmatte.models import Repository
 
 _WEB: Final = Path(__file__).parents[2] / "web"
@@ -14,7 +14,7 @@ _FILES: Final = {
     "/docs.css": ("docs.css", "text/css"),
     "/docs.js": ("docs.js", "text/javascript"),
 }
-PAGES: Final = frozenset({"/openapi.json", *_FILES})
+PATHS: Final = frozenset({"/openapi.json", *_FILES})
 """What is open to everybody, keys or not."""
 
 _POLICY: Final = (
@@ -23,23 +23,23 @@ _POLICY: Final = (
 )
 
 
-class Description:
+class OpenApiRoutes:
     """The routes of the description."""
 
-    def __init__(self, repository: Repository, *, named: bool) -> None:
-        """`named`: whether everybody may know the models' names."""
-        self._repository, self._named = repository, named
+    def __init__(self, repository: Repository, *, show_models: bool) -> None:
+        """`show_models`: whether everybody may know the models' names."""
+        self._repository, self._show_models = repository, show_models
 
     def routes(self) -> list[web.RouteDef]:
         """For `Application.add_routes`."""
-        return [web.get("/openapi.json", self.document), *(web.get(path, self.file) for path in _FILES)]
+        return [web.get("/openapi.json", self.get_document), *(web.get(path, self.get_file) for path in _FILES)]
 
-    async def document(self, request: web.Request) -> web.Response:
+    async def get_document(self, request: web.Request) -> web.Response:
         """The description, with the models as examples."""
-        listed = sorted(self._repository.list_models(), key=lambda model: not model.default)
-        return web.json_response(document([model.name for model in listed if self._named]))
+        models = sorted(self._repository.list_models(), key=lambda model: not model.default)
+        return web.json_response(build_document([model.name for model in models if self._show_models]))
 
-    async def file(self, request: web.Request) -> web.FileResponse:
+    async def get_file(self, request: web.Request) -> web.FileResponse:
         """A file of the page."""
         name, media_type = _FILES[request.path]
         headers = {"Content-Type": f"{media_type}; charset=utf-8", "Cache-Control": "no-cache"}

@@ -15,27 +15,27 @@ from danmatte.api import json_arrays
 from danmatte.contract.manifest import Input, Manifest
 from danmatte.contract.near_words import did_you_mean
 from danmatte.errors import BodyError, TensorError, brief
-from danmatte.inference.tensors import MASK, Question, Tensor
+from danmatte.inference.tensors import MASK, InferRequest, Tensor
 
 # Signatures by name, and what each answers with; None is the graph's own output.
 SIGNATURES: Final[dict[str, str | None]] = {"serving_default": None, MASK: MASK}
 _NOTHING: Final = Raw()
 
 
-class _Request(Struct):
+class _PredictBody(Struct):
     signature_name: str = ""
     instances: Raw = _NOTHING
     inputs: Raw = _NOTHING
 
 
-class _Encoded(Struct, forbid_unknown_fields=True):
+class _EncodedPicture(Struct, forbid_unknown_fields=True):
     b64: str
 
 
-def read(body: bytes, manifest: Manifest) -> tuple[Question, bool]:
+def read_request(body: bytes, manifest: Manifest) -> tuple[InferRequest, bool]:
     """What is asked, and whether in rows; takes long for megabytes of JSON. Raises BodyError, TensorError."""
     try:
-        asked = msgspec.json.decode(body, type=_Request)
+        asked = msgspec.json.decode(body, type=_PredictBody)
     except RecursionError as error:
         raise BodyError("body: expected JSON of a predict request, received it nested too deep") from error
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -46,34 +46,34 @@ def read(body: bytes, manifest: Manifest) -> tuple[Question, bool]:
     signature = asked.signature_name or "serving_default"
     if signature not in SIGNATURES:
         raise TensorError(f"signature_name: unknown {brief(signature)}{did_you_mean(signature, list(SIGNATURES))}")
-    tensor = _rows(rows, manifest.input) if rows else _columns(columns, manifest.input)
+    tensor = _read_rows(rows, manifest.input) if rows else _read_columns(columns, manifest.input)
     wanted = SIGNATURES[signature]
-    return Question((tensor,), (wanted,) if wanted else ()), bool(rows)
+    return InferRequest((tensor,), (wanted,) if wanted else ()), bool(rows)
 
 
-def _rows(text: bytes, port: Input) -> Tensor:
+def _read_rows(text: bytes, port: Input) -> Tensor:
     """A list: of pictures, or of objects that are one or name one."""
     if not text.startswith(b"["):
         raise TensorError("instances: expected a list")
     if text[1:].lstrip().startswith(b"["):
-        return _pixels(text, port)
-    rows = [_unnamed(bytes(row), port) for row in _listed(text, "instances")]
+        return _read_pixels(text, port)
+    rows = [_strip_name(bytes(row), port) for row in _split_list(text, "instances")]
     if rows and all(row.startswith(b"[") for row in rows):
-        return _stacked(rows, port)
-    return _pictures(rows, port)
+        return _stack_rows(rows, port)
+    return _read_pictures(rows, port)
 
 
-def _columns(text: bytes, port: Input) -> Tensor:
+def _read_columns(text: bytes, port: Input) -> Tensor:
     """The whole batch, or an object that names it."""
-    text = _unnamed(text, port)
+    text = _strip_name(text, port)
     if text.startswith(b"{"):
-        return _pictures([text], port)
+        return _read_pictures([text], port)
     if text[1:].lstrip().startswith(b"["):
-        return _pixels(text, port)
-    return _pictures([bytes(row) for row in _listed(text, "inputs")], port)
+        return _read_pixels(text, port)
+    return _read_pictures([bytes(row) for row in _split_list(text, "inputs")], port)
 
 
-def _unnamed(text: bytes, port: Input) -> bytes:
+def _strip_name(text: bytes, port: Input) -> bytes:
     """The value of `{"<input>": …}`; anything else as it is."""
     if not text.startswith(b"{"):
         return text
@@ -88,30 +88,30 @@ def _unnamed(text: bytes, port: Input) -> bytes:
     return bytes(table[port.name]).strip()
 
 
-def _listed(text: bytes, place: str) -> list[Raw]:
+def _split_list(text: bytes, place: str) -> list[Raw]:
     try:
         return msgspec.json.decode(text, type=list[Raw])
     except msgspec.MsgspecError as error:
         raise TensorError(f"{place}: expected a list: {error}") from error
 
 
-def _pixels(text: bytes, port: Input) -> Tensor:
-    values = json_arrays.pixels(port.name, text, (-1, *port.shape[1:]))
+def _read_pixels(text: bytes, port: Input) -> Tensor:
+    values = json_arrays.parse_pixels(port.name, text, (-1, *port.shape[1:]))
     return Tensor(port.name, "UINT8", values.shape, values)
 
 
-def _stacked(rows: Sequence[bytes], port: Input) -> Tensor:
-    values = np.stack([json_arrays.pixels(port.name, row, port.shape[1:]) for row in rows])
+def _stack_rows(rows: Sequence[bytes], port: Input) -> Tensor:
+    values = np.stack([json_arrays.parse_pixels(port.name, row, port.shape[1:]) for row in rows])
     return Tensor(port.name, "UINT8", values.shape, values)
 
 
-def _pictures(rows: Sequence[bytes], port: Input) -> Tensor:
-    values = [_picture(row, port) for row in rows]
+def _read_pictures(rows: Sequence[bytes], port: Input) -> Tensor:
+    values = [_decode_picture(row, port) for row in rows]
     return Tensor(port.name, "BYTES", (len(values),), values)
 
 
-def _picture(text: bytes, port: Input) -> bytes:
+def _decode_picture(text: bytes, port: Input) -> bytes:
     try:
-        return b64decode(msgspec.json.decode(text, type=_Encoded).b64, validate=True)
+        return b64decode(msgspec.json.decode(text, type=_EncodedPicture).b64, validate=True)
     except (ValueError, UnicodeDecodeError) as error:
         raise TensorError(f'{port.name}: expected pixels, or {{"b64": …}} of a picture: {error}') from error

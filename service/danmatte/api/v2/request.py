@@ -8,10 +8,10 @@ import numpy as np
 from msgspec import Raw, Struct
 
 from danmatte.api import json_arrays
-from danmatte.api.tensor_bytes import from_bytes, shaped
+from danmatte.api.tensor_bytes import check_shape, from_bytes
 from danmatte.contract.manifest import Manifest
 from danmatte.errors import BodyError, TensorError, brief
-from danmatte.inference.tensors import Question, Tensor
+from danmatte.inference.tensors import InferRequest, Tensor
 
 LENGTH_HEADER: Final = "Inference-Header-Content-Length"
 # More than any honest client says of its tensors, and a JSON that is read in no time.
@@ -19,7 +19,7 @@ HEADER_LIMIT_BYTES: Final = 2**20
 _Parameters: TypeAlias = dict[str, str | int | float | bool | None]
 
 
-class _Input(Struct):
+class _InputBody(Struct):
     name: str
     shape: list[int]
     datatype: str
@@ -27,41 +27,41 @@ class _Input(Struct):
     data: Raw = Raw()
 
 
-class _Output(Struct):
+class _OutputBody(Struct):
     name: str
     parameters: _Parameters | None = None
 
 
-class _Request(Struct):
-    inputs: list[_Input]
+class _InferBody(Struct):
+    inputs: list[_InputBody]
     id: str | None = None
     parameters: _Parameters | None = None
-    outputs: list[_Output] | None = None
+    outputs: list[_OutputBody] | None = None
 
 
 @dataclass(frozen=True)
-class Wish:
-    """How the answer is to look: the request's id, and which outputs are wanted in binary."""
+class AnswerOptions:
+    """How an answer is written: with the request's id, and which outputs in binary."""
 
     id: str = ""
     binary: bool = False
     each: tuple[tuple[str, bool], ...] = ()
 
-    def in_binary(self, name: str) -> bool:
-        """Whether this output is."""
+    def is_binary(self, name: str) -> bool:
+        """Whether this output is wanted in binary."""
         return dict(self.each).get(name, self.binary)
 
 
 @dataclass(frozen=True)
-class Request:
-    """A request that was read."""
+class V2Request:
+    """A body, read: what is wanted, how the answer is written, and how long the caller waits."""
 
-    question: Question
-    wish: Wish
+    wanted: InferRequest
+    answer: AnswerOptions
     timeout_s: float | None = None
 
 
-def json_length(header: str | None, body: bytes) -> int:
+def find_json_length(header: str | None, body: bytes) -> int:
     """Where the JSON ends, by the header; all of the body without one. Raises BodyError."""
     if header is None:
         return len(body)
@@ -75,45 +75,49 @@ def json_length(header: str | None, body: bytes) -> int:
     return length
 
 
-def read(body: bytes, length: int) -> Request:
+def read_request(body: bytes, length: int) -> V2Request:
     """The request of a body with this much JSON; takes long for megabytes of it. Raises BodyError, TensorError."""
     view = memoryview(body)
-    asked = _decoded(view[:length])
+    asked = _decode(view[:length])
     tensors, start = [], length
     for given in asked.inputs:
-        size = _size(given)
+        size = _read_size(given)
         if size is not None and size > len(body) - start:
             raise TensorError(f"{brief(given.name)}: expected {size} bytes, {len(body) - start} are left")
-        tensors.append(_of_json(given) if size is None else _of_bytes(given, view[start : start + size]))
+        shape = check_shape(given.name, given.shape)
+        if size is None:
+            tensors.append(_from_json(given, shape))
+        else:
+            tensors.append(from_bytes(given.name, given.datatype, shape, view[start : start + size]))
         start += size or 0
     if start != len(body):
         raise BodyError(f"body: expected {start} bytes, received {len(body)}")
-    return Request(
-        Question(tuple(tensors), tuple(output.name for output in asked.outputs or ())),
-        _wish(asked),
-        _timeout_s(asked.parameters or {}),
+    return V2Request(
+        InferRequest(tuple(tensors), tuple(output.name for output in asked.outputs or ())),
+        _read_answer_options(asked),
+        _read_timeout_s(asked.parameters or {}),
     )
 
 
-def read_raw(body: bytes, manifest: Manifest) -> Request:
+def read_raw_request(body: bytes, manifest: Manifest) -> V2Request:
     """The request of a body without JSON: the input itself, or, when its length isn't one's, an encoded picture."""
     _, *shape = manifest.input.shape
     count, rest = divmod(len(body), int(np.prod(shape)))
     datatype, whole = ("BYTES", (1,)) if rest or not count else ("UINT8", (count, *shape))
     values = [body] if datatype == "BYTES" else from_bytes("", datatype, whole, body).values
-    return Request(Question((Tensor(manifest.input.name, datatype, whole, values),)), Wish(binary=True))
+    return V2Request(InferRequest((Tensor(manifest.input.name, datatype, whole, values),)), AnswerOptions(binary=True))
 
 
-def _decoded(text: memoryview) -> _Request:
+def _decode(text: memoryview) -> _InferBody:
     try:
-        return msgspec.json.decode(text, type=_Request)
+        return msgspec.json.decode(text, type=_InferBody)
     except RecursionError as error:
         raise BodyError("body: expected JSON of an inference request, received it nested too deep") from error
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BodyError(f"body: expected JSON of an inference request: {error}") from error
 
 
-def _size(given: _Input) -> int | None:
+def _read_size(given: _InputBody) -> int | None:
     """Bytes behind the JSON, or None for a tensor within it."""
     parameters = given.parameters or {}
     for name in ("shared_memory_region", "shared_memory_offset", "shared_memory_byte_size"):
@@ -129,22 +133,17 @@ def _size(given: _Input) -> int | None:
     return size
 
 
-def _of_bytes(given: _Input, data: memoryview) -> Tensor:
-    return from_bytes(given.name, given.datatype, shaped(given.name, given.shape), data)
-
-
-def _of_json(given: _Input) -> Tensor:
-    shape = shaped(given.name, given.shape)
+def _from_json(given: _InputBody, shape: tuple[int, ...]) -> Tensor:
     if not bytes(given.data):
         raise TensorError(f"{brief(given.name)}: expected data, or binary_data_size and the bytes behind the JSON")
     if given.datatype == "BYTES":
-        return Tensor(given.name, "BYTES", shape, _encoded(given, shape))
+        return Tensor(given.name, "BYTES", shape, _decode_elements(given, shape))
     if given.datatype != "UINT8":
         raise TensorError(f"{brief(given.name)}: datatype: expected UINT8 or BYTES, received {brief(given.datatype)}")
-    return Tensor(given.name, "UINT8", shape, json_arrays.pixels(given.name, bytes(given.data), shape, flat=True))
+    return Tensor(given.name, "UINT8", shape, json_arrays.parse_pixels(given.name, bytes(given.data), shape, flat=True))
 
 
-def _encoded(given: _Input, shape: tuple[int, ...]) -> list[bytes]:
+def _decode_elements(given: _InputBody, shape: tuple[int, ...]) -> list[bytes]:
     """The elements of a BYTES tensor: base64, as pictures aren't text."""
     try:
         nested = msgspec.json.decode(given.data, type=list[bytes | list[bytes]])
@@ -156,7 +155,7 @@ def _encoded(given: _Input, shape: tuple[int, ...]) -> list[bytes]:
     return elements
 
 
-def _wish(asked: _Request) -> Wish:
+def _read_answer_options(asked: _InferBody) -> AnswerOptions:
     each = []
     for output in asked.outputs or ():
         parameters = output.parameters or {}
@@ -165,18 +164,18 @@ def _wish(asked: _Request) -> Wish:
         if "shared_memory_region" in parameters:
             raise TensorError(f"{brief(output.name)}: shared memory isn't served")
         if "binary_data" in parameters:
-            each.append((output.name, _flag(parameters, "binary_data")))
-    return Wish(asked.id or "", _flag(asked.parameters or {}, "binary_data_output"), tuple(each))
+            each.append((output.name, _read_flag(parameters, "binary_data")))
+    return AnswerOptions(asked.id or "", _read_flag(asked.parameters or {}, "binary_data_output"), tuple(each))
 
 
-def _flag(parameters: _Parameters, name: str) -> bool:
+def _read_flag(parameters: _Parameters, name: str) -> bool:
     value = parameters.get(name) or False
     if not isinstance(value, bool):
         raise BodyError(f"parameters: {name}: expected true or false, received {brief(value)}")
     return value
 
 
-def _timeout_s(parameters: _Parameters) -> float | None:
+def _read_timeout_s(parameters: _Parameters) -> float | None:
     """`timeout` in microseconds; 0 says nothing, as in Triton."""
     timeout = parameters.get("timeout") or 0
     if isinstance(timeout, bool) or not isinstance(timeout, int) or not 0 <= timeout < 2**64:

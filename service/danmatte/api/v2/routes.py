@@ -1,6 +1,6 @@
 """The Open Inference Protocol ("V2") over HTTP, with Triton's binary extension, configuration and statistics.
 
-Its health routes are in `health`. The Content-Type is never looked at: clients send none.
+Its health routes are in `api.health`. The Content-Type is never looked at: clients send none.
 """
 
 import asyncio
@@ -8,101 +8,98 @@ import asyncio
 from aiohttp import web
 
 from danmatte.api import metadata
-from danmatte.api.served_models import Caller, Models, Named, exactly
-from danmatte.api.v2.answer import written
-from danmatte.api.v2.request import LENGTH_HEADER, Request, Wish, json_length, read, read_raw
-from danmatte.contract.manifest import Manifest
-from danmatte.http.body import body
-from danmatte.http.caller import caller
-from danmatte.http.query import timeout_s
-from danmatte.http.request_keys import TIMING
-from danmatte.inference.tensors import Tensor
+from danmatte.api.catalogue import Catalogue
+from danmatte.api.v2.answer import write_answer
+from danmatte.api.v2.request import LENGTH_HEADER, V2Request, find_json_length, read_raw_request, read_request
+from danmatte.http.body import read_body
+from danmatte.http.query import read_timeout_s
+from danmatte.http.request_keys import TIMING, identify_caller
+from danmatte.inference.request import Request, Requests, VersionSelector
 from danmatte.telemetry.metrics import Timing
 
 # JSON up to here is read and written in less time than a thread is woken.
 _SMALL_BYTES = 2**14
 
 
-class V2:
+class V2Routes:
     """The routes under `/v2` but for health and the repository's."""
 
-    def __init__(self, models: Models, *, upload_s: float) -> None:
-        self._models, self._upload_s = models, upload_s
+    def __init__(self, requests: Requests, *, upload_s: float) -> None:
+        self._requests, self._catalogue, self._upload_s = requests, Catalogue(requests), upload_s
 
     def routes(self) -> list[web.RouteDef]:
         """For `Application.add_routes`."""
-        found = [web.get("/v2", self.server), web.get("/v2/models/stats", self.statistics)]
+        found = [web.get("/v2", self.describe_server), web.get("/v2/models/stats", self.describe_statistics)]
         for model in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
             found += [
                 web.post(f"{model}/infer", self.infer),  # first, as they are tried in this order
-                web.get(model, self.model),
-                web.get(f"{model}/ready", self.ready),
-                web.get(f"{model}/config", self.config),
-                web.get(f"{model}/stats", self.statistics),
+                web.get(model, self.describe_model),
+                web.get(f"{model}/ready", self.check_ready),
+                web.get(f"{model}/config", self.describe_config),
+                web.get(f"{model}/stats", self.describe_statistics),
             ]
         return found
 
-    async def server(self, request: web.Request) -> web.Response:
+    async def describe_server(self, http: web.Request) -> web.Response:
         """Name, version, extensions."""
-        return web.json_response(metadata.server())
+        return web.json_response(metadata.describe_server())
 
-    async def model(self, request: web.Request) -> web.Response:
+    async def describe_model(self, http: web.Request) -> web.Response:
         """Inputs and outputs of a model."""
-        served = await self._models.find(_named(request))
-        return web.json_response(metadata.model(served.manifest, self._models.servable(served.manifest.name)))
+        manifest = (await self._requests.find(_select(http))).manifest
+        versions = self._catalogue.list_servable(manifest.name)
+        return web.json_response(metadata.describe_model(manifest, versions))
 
-    async def ready(self, request: web.Request) -> web.Response:
+    async def check_ready(self, http: web.Request) -> web.Response:
         """Whether the version can be asked; asking opens one that wasn't open."""
-        named = _named(request)
-        await self._models.find(named)
-        ready = self._models.ready
-        return web.json_response({"name": named.name, "ready": ready}, status=200 if ready else 503)
+        selector = _select(http)
+        await self._requests.find(selector)
+        ready = self._requests.ready
+        return web.json_response({"name": selector.model, "ready": ready}, status=200 if ready else 503)
 
-    async def config(self, request: web.Request) -> web.Response:
+    async def describe_config(self, http: web.Request) -> web.Response:
         """The model's configuration, as Triton has it."""
-        return web.json_response(metadata.config((await self._models.find(_named(request))).manifest))
+        return web.json_response(metadata.describe_config((await self._requests.find(_select(http))).manifest))
 
-    async def statistics(self, request: web.Request) -> web.Response:
+    async def describe_statistics(self, http: web.Request) -> web.Response:
         """Counts and times of a version, of a model's, or of all."""
-        return web.json_response(await self._models.statistics(_named(request)))
+        return web.json_response(await self._catalogue.describe_statistics(_select(http)))
 
-    async def infer(self, request: web.Request) -> web.Response:
+    async def infer(self, http: web.Request) -> web.Response:
         """Tensors in, tensors out."""
-        timing = request[TIMING] = Timing()
-        named, who, patience_s = _named(request), caller(request), timeout_s(request.headers)
-        async with self._models.place(who):
-            data = await body(request, self._upload_s, "an inference request")
-            async with self._models.deadline(patience_s):
-                asked, named = await self._read(data, request, named)
-                served, outputs = await self._models.infer(
-                    named, asked.question, Caller(who, asked.timeout_s or patience_s), timing
-                )
+        timing = http[TIMING] = Timing()
+        selector, patience_s = _select(http), read_timeout_s(http.headers)
+        async with self._requests.open(identify_caller(http)) as request:
+            data = await read_body(http, self._upload_s, "an inference request")
+            async with request.deadline(patience_s):  # reading and writing megabytes of JSON takes long, too
+                asked, selector = await _read(data, http, request, selector)
+                served, outputs = await request.infer(asked.wanted, selector, timing, asked.timeout_s or patience_s)
                 with timing.phase("encode"):
-                    answer = await _written(served.manifest, outputs, asked.wish)
-        answer.headers["Server-Timing"] = str(timing)
-        return answer
-
-    async def _read(self, data: bytes, request: web.Request, named: Named) -> tuple[Request, Named]:
-        """What is asked, and of whom: a body without JSON only makes sense to one version."""
-        length = json_length(request.headers.get(LENGTH_HEADER), data)
-        if not length:
-            manifest = (await self._models.find(named)).manifest
-            return read_raw(data, manifest), exactly(manifest)
-        with request[TIMING].phase("decode"):
-            if length <= _SMALL_BYTES:
-                return read(data, length), named
-            return await asyncio.to_thread(read, data, length), named
+                    in_json = not all(asked.answer.is_binary(tensor.name) for tensor in outputs)
+                    if in_json:
+                        body, length = await asyncio.to_thread(write_answer, served.manifest, outputs, asked.answer)
+                    else:
+                        body, length = write_answer(served.manifest, outputs, asked.answer)
+        headers = {"Server-Timing": str(timing)}
+        if length is None:
+            return web.Response(body=body, content_type="application/json", headers=headers)
+        headers[LENGTH_HEADER] = str(length)
+        return web.Response(body=body, content_type="application/octet-stream", headers=headers)
 
 
-async def _written(manifest: Manifest, outputs: list[Tensor], wish: Wish) -> web.Response:
-    if all(wish.in_binary(tensor.name) for tensor in outputs):
-        data, length = written(manifest, outputs, wish)
-    else:
-        data, length = await asyncio.to_thread(written, manifest, outputs, wish)
-    if length is None:
-        return web.Response(body=data, content_type="application/json")
-    return web.Response(body=data, content_type="application/octet-stream", headers={LENGTH_HEADER: str(length)})
+async def _read(
+    data: bytes, http: web.Request, request: Request, selector: VersionSelector
+) -> tuple[V2Request, VersionSelector]:
+    """What is asked, and of whom: a body without JSON only makes sense to one version."""
+    length = find_json_length(http.headers.get(LENGTH_HEADER), data)
+    if not length:
+        manifest = (await request.find(selector)).manifest
+        return read_raw_request(data, manifest), VersionSelector.of(manifest)
+    with http[TIMING].phase("decode"):
+        if length <= _SMALL_BYTES:
+            return read_request(data, length), selector
+        return await asyncio.to_thread(read_request, data, length), selector
 
 
-def _named(request: web.Request) -> Named:
-    return Named(request.match_info.get("name", ""), request.match_info.get("version", ""))
+def _select(http: web.Request) -> VersionSelector:
+    return VersionSelector.parse(http.match_info.get("name", ""), http.match_info.get("version", ""))

@@ -1,4 +1,4 @@
-"""What Triton's clients ask under `stats`: counts and nanoseconds of every version, since the start."""
+"""Counts and times of every version since the start, in the words of Triton's statistics extension."""
 
 import time
 from collections import defaultdict
@@ -13,36 +13,36 @@ _OUTCOMES: Final = ("success", "fail", *_PHASES, "cache_hit", "cache_miss")
 
 
 class Statistics:
-    """Counts what was asked through the inference protocols."""
+    """What was asked through the inference protocols; versions by name and number."""
 
     def __init__(self) -> None:
         self._versions: defaultdict[tuple[str, int], _Version] = defaultdict(_Version)
 
-    def answered(self, key: tuple[str, int], batch: int, timing: Timing, total_s: float) -> None:
+    def count(self, key: tuple[str, int], batch: int, timing: Timing, total_s: float) -> None:
         """Counts one answer to a batch of pictures."""
-        self._versions[key].answered(batch, timing, total_s)
+        self._versions[key].count(batch, timing, total_s)
 
-    def failed(self, key: tuple[str, int], total_s: float) -> None:
-        """Counts one that wasn't answered."""
+    def count_failure(self, key: tuple[str, int], total_s: float) -> None:
+        """Counts a batch that wasn't answered."""
         _add(self._versions[key].durations["fail"], total_s)
 
-    def of(self, name: str, version: int) -> dict[str, Any]:
+    def describe(self, name: str, version: int) -> dict[str, Any]:
         """A version's entry in Triton's `model_stats`; zeros for one that nobody asked."""
         counted = self._versions.get((name, version)) or _Version()
-        return {"name": name, "version": str(version), **counted.entry()}
+        return {"name": name, "version": str(version), **counted.describe()}
 
 
 class _Version:
     def __init__(self) -> None:
-        self.durations: dict[str, _Duration] = {name: _duration() for name in _OUTCOMES}
+        self.durations: dict[str, _Duration] = {name: _empty() for name in _OUTCOMES}
         self._batches: dict[int, dict[str, _Duration]] = {}
         self._pictures, self._last_ms = 0, 0
 
-    def answered(self, batch: int, timing: Timing, total_s: float) -> None:
+    def count(self, batch: int, timing: Timing, total_s: float) -> None:
         self._pictures += batch
         self._last_ms = int(time.time() * 1e3)
         _add(self.durations["success"], total_s)
-        of_batch = self._batches.setdefault(batch, {name: _duration() for name in _PHASES if name != "queue"})
+        of_batch = self._batches.setdefault(batch, {name: _empty() for name in _PHASES if name != "queue"})
         phases_ms = timing.phases_ms
         for name, phase in _PHASES.items():
             spent_s = phases_ms.get(phase, 0.0) / 1e3
@@ -50,7 +50,7 @@ class _Version:
             if name in of_batch:
                 _add(of_batch[name], spent_s)
 
-    def entry(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, Any]:
         return {
             "last_inference": self._last_ms,
             "inference_count": self._pictures,
@@ -61,7 +61,7 @@ class _Version:
         }
 
 
-def _duration() -> _Duration:
+def _empty() -> _Duration:
     return {"count": 0, "ns": 0}
 
 

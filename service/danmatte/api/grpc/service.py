@@ -1,0 +1,135 @@
+"""What a gRPC service is. A new one is a file in `services`, with its `.proto` and `.binpb`, and an import there."""
+
+import asyncio
+import re
+from abc import ABC
+from collections.abc import AsyncIterable, AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Final
+
+import grpc
+
+from danmatte.api.grpc.call_context import Calls, choose_status
+from danmatte.api.grpc.limits import CapacityLimiter
+from danmatte.api.grpc.messages import MalformedMessage, build_reader, message, pool
+from danmatte.errors import BodyError, ServiceError
+from danmatte.inference.request import Requests
+from danmatte.settings import Settings
+
+# Messages of calls without a key are a few bytes, and come with the call.
+_PROMPT_S: Final = 2.0
+_MOST_PUBLIC: Final = 32  # less than the calls that gRPC takes beside those with places
+
+
+class PublicCalls:
+    """Where calls that need no key wait for their one message: few at once, and not for long, as they hold memory."""
+
+    def __init__(self) -> None:
+        self._limiter = CapacityLimiter(_MOST_PUBLIC, "calls without a key")
+
+    async def receive(self, requests: AsyncIterable[Any]) -> Any:
+        """The message; raises BodyError when it doesn't come, or isn't one, and QueueFullError."""
+        try:
+            with self._limiter.take():
+                async with asyncio.timeout(_PROMPT_S):
+                    request = await anext(aiter(requests))
+        except (StopAsyncIteration, TimeoutError) as error:
+            raise BodyError(f"expected a message within {_PROMPT_S:g} s") from error
+        if isinstance(request, MalformedMessage):
+            raise BodyError(request.reason)
+        return request
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What the services of one server share."""
+
+    requests: Requests
+    calls: Calls
+    settings: Settings
+    public: PublicCalls = field(default_factory=PublicCalls)
+
+
+class Service(ABC):
+    """A service of the `.proto` files: registered when it is defined, with a method of its own for each of theirs.
+
+    Methods are named in snake case. They take a message, or an iterator of them where a stream is sent, and the
+    CallContext, or None for a method of `public`; they return a message, or yield them where a stream is answered.
+    What they raise ends the call with its status.
+    """
+
+    name: ClassVar[str]
+    """The full name, with its package."""
+
+    public: ClassVar[frozenset[str]] = frozenset()
+    """The methods, by their names in the proto, that need no key: for whoever watches over the server."""
+
+    registered: ClassVar[dict[str, type["Service"]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        Service.registered[cls.name] = cls
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+
+    @property
+    def lasting_calls(self) -> int:
+        """How many calls without a place it may keep open."""
+        return 0
+
+    def build_handlers(self) -> grpc.GenericRpcHandler:
+        """The service's methods, for the library."""
+        table = {method.name: self._build_handler(method) for method in pool().FindServiceByName(self.name).methods}
+        return grpc.method_handlers_generic_handler(self.name, table)
+
+    def _build_handler(self, method: Any) -> grpc.RpcMethodHandler:
+        answer = getattr(self, re.sub(r"(?<!^)(?=[A-Z])", "_", method.name).lower())
+        is_public = method.name in self.public
+        wrap = self._wrap_public if is_public else self._wrap
+        # Of a stream nothing is received until somebody reads it; a unary handler gets the whole message first.
+        streams_in, streams_out = method.client_streaming or is_public, method.server_streaming
+        kinds = {
+            (False, False): grpc.unary_unary_rpc_method_handler,
+            (False, True): grpc.unary_stream_rpc_method_handler,
+            (True, False): grpc.stream_unary_rpc_method_handler,
+            (True, True): grpc.stream_stream_rpc_method_handler,
+        }
+        return kinds[streams_in, streams_out](
+            wrap(answer, f"/{self.name}/{method.name}", streams=streams_out),
+            request_deserializer=build_reader(method.input_type.full_name),
+            response_serializer=message(method.output_type.full_name).SerializeToString,
+        )
+
+    def _wrap(self, answer: Any, path: str, *, streams: bool) -> Any:
+        """With a context for the call."""
+        calls = self._shared.calls
+
+        async def answer_once(request: Any, library: Any) -> Any:
+            async with calls.answer(library, path) as call:
+                return await answer(request, call)
+
+        async def answer_stream(requests: Any, library: Any) -> AsyncIterator[Any]:
+            async with calls.answer(library, path) as call:
+                async for each in answer(requests, call):
+                    yield each
+
+        return answer_stream if streams else answer_once
+
+    def _wrap_public(self, answer: Any, path: str, *, streams: bool) -> Any:
+        """With the one message, received with care; such calls aren't written down."""
+        public = self._shared.public
+
+        async def answer_once(requests: Any, library: Any) -> Any:
+            try:
+                return await answer(await public.receive(requests), None)
+            except ServiceError as error:
+                await library.abort(choose_status(error), str(error))
+
+        async def answer_stream(requests: Any, library: Any) -> AsyncIterator[Any]:
+            try:
+                async for each in answer(await public.receive(requests), None):
+                    yield each
+            except ServiceError as error:
+                await library.abort(choose_status(error), str(error))
+
+        return answer_stream if streams else answer_once

@@ -1,0 +1,109 @@
+"""`inference.GRPCInferenceService`: the Open Inference Protocol with Triton's extensions, call by call."""
+
+from collections.abc import AsyncIterable, AsyncIterator
+from functools import partial
+from typing import Any
+
+from danmatte.api import metadata
+from danmatte.api.catalogue import Catalogue
+from danmatte.api.grpc.call_context import CallContext
+from danmatte.api.grpc.limits import CapacityLimiter, answer_ahead, read_until_idle
+from danmatte.api.grpc.messages import inference
+from danmatte.api.grpc.service import Service, Shared
+from danmatte.api.grpc.tensors import build_response, read_request, read_timeout_s
+from danmatte.errors import ServiceError, UnknownModelError, UnknownVersionError
+from danmatte.inference.request import VersionSelector
+
+
+class InferenceService(Service):
+    """Every message is described in `inference.proto`."""
+
+    name = "inference.GRPCInferenceService"
+    public = frozenset({"ServerLive", "ServerReady"})
+
+    def __init__(self, shared: Shared) -> None:
+        super().__init__(shared)
+        self._requests, self._catalogue = shared.requests, Catalogue(shared.requests)
+        self._streams = CapacityLimiter(shared.settings.live_connections, "streams")
+
+    @property
+    def lasting_calls(self) -> int:
+        """Streams may wait for their next request."""
+        return self._shared.settings.live_connections
+
+    async def server_live(self, request: Any, call: None) -> Any:
+        """True, always."""
+        return inference("ServerLiveResponse")(live=True)
+
+    async def server_ready(self, request: Any, call: None) -> Any:
+        """Whether it makes sense to send requests here."""
+        return inference("ServerReadyResponse")(ready=self._requests.ready)
+
+    async def model_ready(self, request: Any, call: CallContext) -> Any:
+        """Whether the version can be asked; an unknown one can't."""
+        try:
+            await self._requests.find(_select(request))
+        except (UnknownModelError, UnknownVersionError):
+            return inference("ModelReadyResponse")(ready=False)
+        return inference("ModelReadyResponse")(ready=self._requests.ready)
+
+    async def server_metadata(self, request: Any, call: CallContext) -> Any:
+        """Name, version, extensions."""
+        return inference("ServerMetadataResponse")(**metadata.describe_server())
+
+    async def model_metadata(self, request: Any, call: CallContext) -> Any:
+        """Inputs and outputs of a model."""
+        manifest = (await self._requests.find(_select(request))).manifest
+        versions = self._catalogue.list_servable(manifest.name)
+        return inference("ModelMetadataResponse")(**metadata.describe_model(manifest, versions))
+
+    async def model_config(self, request: Any, call: CallContext) -> Any:
+        """The model's configuration."""
+        described = metadata.describe_config((await self._requests.find(_select(request))).manifest)
+        parameters = described.pop("parameters")
+        config = inference("ModelConfig")(**described)
+        for name, value in parameters.items():
+            config.parameters[name].string_value = value["string_value"]
+        return inference("ModelConfigResponse")(config=config)
+
+    async def model_statistics(self, request: Any, call: CallContext) -> Any:
+        """Counts and times of a version, of a model's, or of all."""
+        return inference("ModelStatisticsResponse")(**await self._catalogue.describe_statistics(_select(request)))
+
+    async def repository_index(self, request: Any, call: CallContext) -> Any:
+        """Every version of every model, or the ready ones."""
+        return inference("RepositoryIndexResponse")(models=self._catalogue.list_index(ready=request.ready))
+
+    async def model_infer(self, request: Any, call: CallContext) -> Any:
+        """Tensors in, tensors out."""
+        async with self._requests.open(call.caller) as held:
+            wanted = await read_request(request)
+            selector = VersionSelector.parse(request.model_name, request.model_version)
+            timeout_s = read_timeout_s(request, call.remaining_s)
+            served, outputs = await held.infer(wanted, selector, call.timing, timeout_s)
+            return build_response(request, served, outputs)
+
+    async def model_stream_infer(self, requests: AsyncIterable[Any], call: CallContext) -> AsyncIterator[Any]:
+        """Many requests on one call, answered in their order; an error is an answer too, and ends nothing.
+
+        There are only so many such calls at once, and one that asks for nothing for long is ended.
+        """
+        with self._streams.take():
+            asked = read_until_idle(requests, self._shared.settings.live_idle_s)
+            async with answer_ahead(asked, partial(self._answer_streamed, call)) as answers:
+                async for answer in answers:
+                    yield answer
+
+    async def _answer_streamed(self, stream: CallContext, request: Any) -> Any:
+        try:
+            with self._shared.calls.observe(stream.branch("request")) as call:
+                answer = await self.model_infer(request, call)
+        except ServiceError as error:
+            # The id is how its sender knows which one failed.
+            failed = {"id": request.id, "model_name": request.model_name}
+            return inference("ModelStreamInferResponse")(error_message=str(error), infer_response=failed)
+        return inference("ModelStreamInferResponse")(infer_response=answer)
+
+
+def _select(request: Any) -> VersionSelector:
+    return VersionSelector.parse(request.name, request.version)

@@ -1,0 +1,176 @@
+"""One request's life, the same over every protocol. Knows no transport.
+
+    place      when its first byte is here, or a refusal: the queue is full, or the wait would be too long
+    body       read and translated by the protocol, which holds the place meanwhile
+    deadline   from here on the answer is awaited only so long
+    version    by its number or label, or the one that the model's policy draws; opened if it isn't open
+    permit     to compute, one for each picture, granted round-robin by caller
+    answer     written by the protocol, which holds the place until its last byte
+
+A protocol translates, and writes no more than this:
+
+    async with requests.open(caller) as request:
+        wanted = MaskRequest(await read_body(...), options)
+        matte = await request.matte(wanted, selector, timing, timeout_s)
+"""
+
+import time
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from danmatte.contract.manifest import Manifest
+from danmatte.engine import Served
+from danmatte.errors import UnknownLabelError, UnknownVersionError, brief
+from danmatte.inference.admission import Admission, Deadline
+from danmatte.inference.matting import MaskOptions, MaskRequest, Matte, Matting, Stabilise
+from danmatte.inference.tensors import InferRequest, Tensor, TensorInference
+from danmatte.models import Policy, Repository
+from danmatte.telemetry.metrics import Timing
+from danmatte.telemetry.statistics import Statistics
+
+_DIGITS = 15
+
+
+@dataclass(frozen=True)
+class VersionSelector:
+    """Which version answers: a number, a label, or neither for the one that the model's policy draws.
+
+    An empty `model` is the default one.
+    """
+
+    model: str = ""
+    version: int | None = None
+    label: str = ""
+
+    @classmethod
+    def parse(cls, model: str, version: str = "", label: str = "") -> "VersionSelector":
+        """From a version in decimal digits, empty for none; raises UnknownVersionError."""
+        if not version:
+            return cls(model, None, label)
+        if not (version.isascii() and version.isdecimal() and len(version) <= _DIGITS):
+            raise UnknownVersionError(f"version: expected a number, received {brief(version)}")
+        return cls(model, int(version), label)
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> "VersionSelector":
+        """This very version, whatever the policy draws by then."""
+        return cls(manifest.name, manifest.version)
+
+
+class Requests:
+    """Where requests begin; what they all share."""
+
+    def __init__(self, repository: Repository, admission: Admission, matting: Matting) -> None:
+        self.repository, self.admission, self.matting = repository, admission, matting
+        self.inference = TensorInference(matting)
+        self.statistics = Statistics()
+
+    @property
+    def ready(self) -> bool:
+        """Whether it makes sense to send requests here."""
+        return self.admission.ready
+
+    @property
+    def places(self) -> int:
+        """How many requests may be inside at once."""
+        return self.admission.queue
+
+    def open(self, caller: str, *, lasting: bool = False) -> "Request":
+        """A request, or with `lasting` a connection of many; entering it raises OverloadError.
+
+        `caller` is whom fairness goes by.
+        """
+        return Request(self, caller, lasting=lasting)
+
+    async def find(self, selector: VersionSelector) -> Served:
+        """The version, for whoever asks about it only and needs no place.
+
+        Raises UnknownModelError, UnknownVersionError, UnknownLabelError, ModelError, and DeadlineError when opening it
+        takes too long.
+        """
+        async with self.admission.deadline():
+            return await self.repository.find(selector.model, selector.version, selector.label)
+
+    def check(self, options: MaskOptions) -> None:
+        """Raises InvalidParameterError when such masks aren't made."""
+        self.matting.check(options)
+
+
+class Request:
+    """A request inside, from the first byte of its body to the last of its answer; an asynchronous context manager."""
+
+    def __init__(self, shared: Requests, caller: str, *, lasting: bool) -> None:
+        self._shared, self._lasting = shared, lasting
+        self._place = shared.admission.place(caller, lasting=lasting)
+        self._policy: Policy | None = None
+        self._side = ""  # `stable` or `canary`, once drawn for a lasting request
+
+    async def __aenter__(self) -> Self:
+        await self._place.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._place.__aexit__(kind, error, trace)
+
+    def keep_place(self) -> None:
+        """Has the place not be given away from now on: the answer has begun."""
+        self._place.keep()
+
+    def deadline(self, timeout_s: float | None = None) -> Deadline:
+        """A block that may take as long as the server and the caller's own limit let it; raises DeadlineError."""
+        return self._shared.admission.deadline(timeout_s)
+
+    async def find(self, selector: VersionSelector) -> Served:
+        """The version that answers, opened if it wasn't; the caller sees to the deadline.
+
+        A lasting request stays with the side of a canary that was drawn for it, as masks that come from two versions
+        in turn would flicker; it is drawn anew when the policy changes, or that side can't be served any more.
+        """
+        repository = self._shared.repository
+        if not self._lasting or selector.label or selector.version is not None:
+            return await repository.find(selector.model, selector.version, selector.label)
+        policy = repository.get_policy(selector.model)
+        if policy != self._policy:
+            self._policy, self._side = policy, repository.draw_label(selector.model)
+        try:
+            return await repository.find(selector.model, label=self._side)
+        except UnknownLabelError:
+            self._side = repository.draw_label(selector.model)
+            return await repository.find(selector.model, label=self._side)
+
+    async def matte(
+        self,
+        wanted: MaskRequest,
+        selector: VersionSelector,
+        timing: Timing,
+        timeout_s: float | None = None,
+        stabilise: Stabilise | None = None,
+    ) -> Matte:
+        """A picture's matte, within the deadline; raises RequestError, OverloadError, ModelError and EngineError."""
+        async with self.deadline(timeout_s):
+            served = await self.find(selector)
+            async with self._place.permit(timing):
+                return await self._shared.matting.run(wanted, served, timing, stabilise)
+
+    async def infer(
+        self, wanted: InferRequest, selector: VersionSelector, timing: Timing, timeout_s: float | None = None
+    ) -> tuple[Served, list[Tensor]]:
+        """Output tensors, and the version that gave them, within the deadline; counted in `statistics`.
+
+        Raises TensorError, RequestError, OverloadError, ModelError and EngineError.
+        """
+        shared, began = self._shared, time.perf_counter()
+        async with self.deadline(timeout_s):
+            served = await self.find(selector)
+            key = (served.manifest.name, served.manifest.version)
+            try:
+                free = shared.admission.free
+                outputs = await shared.inference.run(wanted, served, timing, self._place.permit, free=free)
+            except BaseException:
+                shared.statistics.count_failure(key, time.perf_counter() - began)
+                raise
+            shared.statistics.count(key, wanted.inputs[0].shape[0], timing, time.perf_counter() - began)
+            return served, outputs
