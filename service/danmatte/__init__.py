@@ -1,4 +1,4 @@
-"""The service: frames in, person masks out, over HTTP."""
+"""danmatte: masks of the people in frames and videos, in this process, over HTTP or over gRPC."""
 
 import sys
 

@@ -67,3 +67,13 @@ def test_the_changelog_says_what_is_new() -> None:
 
 def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 130
+
+
+def test_what_a_package_lists_in_its_docstring_is_there() -> None:
+    gone = []
+    for module in modules():
+        if module.path.name == "__init__.py":
+            listed = re.findall(r"^ {4}(\w+) {2,}\S", ast.get_docstring(module.tree) or "", re.MULTILINE)
+            home = module.path.parent
+            gone += [f"{module.where}: {name}" for name in listed if not list(home.glob(f"{name}*"))]
+    assert not gone, "\n".join(gone)

@@ -33,6 +33,7 @@ OUTSIDE = {
     "images/",
     "masks/",
     "object-position",
+    "Access-Control-Expose-Headers: Content-Range",
     "grace_hopper.jpg",
 }
 OUTSIDE_PREFIXES = ("skimage.data.",)

@@ -1,17 +1,21 @@
-"""The workbench: from a trained segmentation graph to the fastest OpenVINO IR that keeps its promises.
+"""The workbench makes a trained segmentation graph small and fast, and publishes the fastest one within a budget.
 
-    commands     what it can be told to do
-    experiment   one run: plans are tried, cooked, compared and raced, and one wins
-    publish      the winner, as the service takes it; report, the run for people and programs
-    tuning       how one graph runs best here, and on older machines
-    metrics      what candidates are measured by
-    steps        what is done to a graph, as recipes/ combine it
-    training     the default model, taught again
-    backends     the libraries that do the heavy work
-    processes    children that answer questions, and what they may take
+    commands      the commands of `workbench`
+    experiment    one run: candidates are built, compared and raced, and one wins
+    benchmark     how one graph runs best on this machine, and how it would run on older ones
+    metrics       what candidates are measured by
+    steps         what is done to a graph; recipes/ are lists of steps
+    pruning       channels taken out of a graph
+    distillation  a smaller graph taught by the one that it was made from
+    quantization  8-bit graphs
+    graph         OpenVINO graphs taken apart and put together
+    runtimes      TensorFlow, OpenVINO, TFLite and NNCF behind a few functions
+    training      the default model, trained anew
+    processes     children with limits of time and memory
+    publish       the winner, written as the service reads it
+    report        a run for people (HTML) and for programs (JSON)
 
-The single modules are the words that all of these share: a source and its recipe, an artifact and its configuration,
-measurements and the budget that they keep to.
+What it shares with the service is `danmatte.contract`.
 """
 
 import sys

@@ -1,1 +1,1 @@
-"""What is spoken over the wire, one file a protocol."""
+"""The APIs: mattes, live stream, V2 (Open Inference Protocol) over HTTP and gRPC, TensorFlow Serving, health, admin."""
