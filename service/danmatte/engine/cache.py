@@ -14,10 +14,10 @@ _DIGEST_BYTES = 32
 
 
 class GraphCache:
-    """Blobs by key, the least used thrown away beyond `limit_bytes`; a damaged one is as good as none.
+    """Compiled graphs as bytes, by key; beyond `limit_bytes` the least recently used are thrown away.
 
-    A blob is loaded as it is, so the folder must be ours alone: raises SettingsError when others can write there.
-    A disk that fails costs time, never an answer.
+    A damaged one counts as none. OpenVINO loads what it is given, so nobody else may write to the folder: raises
+    SettingsError when others can. A disk that fails costs time, never an answer.
     """
 
     def __init__(self, folder: Path, limit_bytes: int) -> None:
@@ -46,7 +46,7 @@ class GraphCache:
         return None
 
     def put(self, key: str, blob: bytes) -> None:
-        """Keeps the blob, whole or not at all."""
+        """Keeps the blob, whole or not at all, and drops the least used beyond the limit."""
         try:
             with tempfile.NamedTemporaryFile(dir=self._folder, prefix=".", delete=False) as file:
                 try:
@@ -56,7 +56,12 @@ class GraphCache:
                 except OSError:
                     Path(file.name).unlink(missing_ok=True)
                     raise
-            self._prune()
+            kept_bytes = 0
+            blobs = [(path, path.stat()) for path in self._folder.glob("*.blob")]
+            for path, facts in sorted(blobs, key=lambda blob: blob[1].st_mtime_ns, reverse=True):
+                kept_bytes += facts.st_size
+                if kept_bytes > self._limit_bytes:
+                    path.unlink(missing_ok=True)
         except OSError as error:
             log.warning("%s: not kept: %s", self._folder, error)
 
@@ -67,11 +72,3 @@ class GraphCache:
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{key}.blob"
-
-    def _prune(self) -> None:
-        kept_bytes = 0
-        blobs = [(path, path.stat()) for path in self._folder.glob("*.blob")]
-        for path, facts in sorted(blobs, key=lambda blob: blob[1].st_mtime_ns, reverse=True):
-            kept_bytes += facts.st_size
-            if kept_bytes > self._limit_bytes:
-                path.unlink(missing_ok=True)

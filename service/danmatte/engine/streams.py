@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from danmatte.contract.configuration import Configuration
 from danmatte.contract.manifest import Manifest
 
 
@@ -17,6 +18,22 @@ class StreamPlan:
     threads: int
     requests: int
     lanes: int = 1
+
+    def to_properties(self, wanted: Configuration) -> dict[str, str | int | bool]:
+        """OpenVINO's properties for this plan (docs.openvino.ai, CPU device)."""
+        chosen: dict[str, str | int | bool] = {
+            "PERFORMANCE_HINT": wanted.hint.upper(),
+            "INFERENCE_PRECISION_HINT": wanted.precision,
+        }
+        if wanted.device == "CPU":
+            chosen["INFERENCE_NUM_THREADS"] = self.threads
+        if self.streams:
+            chosen["NUM_STREAMS"] = self.streams
+        if self.requests:
+            chosen["PERFORMANCE_HINT_NUM_REQUESTS"] = self.requests
+        if self.lanes > 1:
+            chosen["ENABLE_CPU_PINNING"] = False  # each lane would pin itself to the first core
+        return chosen
 
 
 def plan_streams(manifest: Manifest, cores: int) -> StreamPlan:

@@ -93,3 +93,41 @@ def test_a_mask_goes_gradually_and_at_once_over_a_cut() -> None:
     assert fade.step(1.0, 0.95, 100, cut=False) == pytest.approx(0.75)
     assert fade.step(1.0, 0.95, 200, cut=False) == pytest.approx(0.5)
     assert fade.step(0.5, 0.3, 300, cut=True) == 1
+
+
+def test_an_edge_that_is_out_of_reach_is_left_alone() -> None:
+    far = np.roll(probabilities(person(100)), 40, axis=1)
+    refined = EdgeGuide(cv2.merge([with_person(100)] * 3)).refine(far, 1)
+    assert iou(refined >= 0.5, far >= 0.5) > iou(refined >= 0.5, person(100))
+
+
+def test_a_refined_mask_stays_in_range_and_the_given_one_is_not_written_to() -> None:
+    alpha = probabilities(person(100), noise=3)
+    before = alpha.copy()
+    refined = EdgeGuide(cv2.merge([with_person(100)] * 3)).refine(alpha, 2)
+    assert refined.min() >= 0
+    assert refined.max() <= 1
+    assert refined.dtype == np.float32
+    assert np.array_equal(alpha, before)
+
+
+def test_the_guide_is_a_regression_in_each_window() -> None:
+    """Where the mask is a sum of the colours, the filter gives it back."""
+    noise = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8), (0, 0), 5)
+    planes = noise.astype(np.float32) / 255
+    alpha = (0.5 * planes[..., 0] + 0.3 * planes[..., 1] + 0.2 * planes[..., 2]).astype(np.float32)
+    assert EdgeGuide(noise).refine(alpha, 2) == pytest.approx(alpha, abs=0.05)
+
+
+def test_specks_are_measured_by_the_picture() -> None:
+    small, large = np.zeros((60, 80), np.float32), np.zeros((600, 800), np.float32)
+    small[10:13, 10:13] = large[10:13, 10:13] = 1
+    assert remove_specks(small)[0].any()
+    assert not remove_specks(large)[0].any()
+
+
+def test_a_fade_lets_masks_come_back_as_slowly_as_they_go() -> None:
+    fade = Fade()
+    shares = [fade.step(0.5, 0.9, 0, cut=False)]
+    shares += [fade.step(0.5, 0.3, 100 * at, cut=False) for at in range(1, 6)]
+    assert shares == pytest.approx([0, 0.25, 0.5, 0.75, 1, 1])

@@ -1,6 +1,7 @@
 """Live masks that stand still: the frames before help, and only those of the same scene."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -88,3 +89,37 @@ async def test_no_frame_is_too_small(matting: Matting, size: tuple[int, int]) ->
     for n in range(3):
         matte = await matting.run(MaskRequest(body, MaskOptions("raw")), served(), Timing(), stabiliser.expect(n * 40))
         assert matte.mask.alpha.shape == size
+
+
+async def test_a_frame_says_afterwards_whether_a_scene_began_with_it(matting: Matting) -> None:
+    stabiliser, order = LiveStabiliser(), Order("", "raw")
+    cuts = []
+    for n, picture in enumerate([scene(1)] * 3 + [scene(2, light=100)] * 2):
+        frame = stabiliser.expect(n * 40)
+        await matting.run(pictures.encoded(".png", cv2.merge([picture] * 3)), order, served(), Timing(), frame)
+        cuts.append(frame.cut)
+    assert cuts == [False, False, False, True, False]
+
+
+def test_frames_in_work_at_once_are_stabilised_one_after_the_other() -> None:
+    stabiliser = LiveStabiliser()
+    with ThreadPoolExecutor(4) as threads:
+        steps = [threads.submit(stabiliser.step, scene(1), person(0.9), 40 * n) for n in range(12)]
+        for step in steps:
+            assert step.result(10).alpha.shape == SIZE
+
+
+@pytest.mark.parametrize("colour", ["RGB", "BGR"])
+def test_the_mask_does_not_depend_on_the_order_of_the_networks_colours(colour: str) -> None:
+    facts = served(colour=colour).manifest
+    _, height, width, _ = facts.input.shape
+    picture = cv2.resize(pictures.noise(*SIZE), (width, height))
+    values = np.full(facts.output.shape[1:3], 0.1, np.float32)
+    values[4:12, 6:18] = 0.9
+    shown = picture if colour == "RGB" else np.ascontiguousarray(picture[..., ::-1])
+    alpha, grid = LiveStabiliser().expect(0)(shown[np.newaxis], SIZE, values, facts)
+    other = served(colour="RGB").manifest
+    expected, _ = LiveStabiliser().expect(0)(picture[np.newaxis], SIZE, values, other)
+    assert alpha == pytest.approx(expected, abs=1e-5)
+    assert alpha.shape == SIZE
+    assert (grid.step_y, grid.step_x, grid.offset_y, grid.offset_x) == (1, 1, 0, 0)  # a frame fills 90 of 96 rows

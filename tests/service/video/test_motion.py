@@ -4,7 +4,14 @@ import cv2
 import numpy as np
 import pytest
 
-from danmatte.video.motion import CutDetector, OpticalFlow, is_cut, measure_change
+from danmatte.video.motion import (
+    CutDetector,
+    OpticalFlow,
+    compare_histograms,
+    correlate_structure,
+    is_cut,
+    measure_change,
+)
 from tests.service.scenes import SIZE, scene
 
 
@@ -75,3 +82,60 @@ def test_narrow_stripes_stand_still_rather_than_fall_over(size: tuple[int, int])
     flow = OpticalFlow().compute(stripe, np.roll(stripe, 3))
     assert flow.shape == (*size, 2)
     assert not flow.any()
+
+
+def test_structure_is_alike_in_any_light_and_differs_between_scenes() -> None:
+    assert correlate_structure(scene(1), scene(1)) == pytest.approx(1, abs=0.1)
+    assert correlate_structure(scene(1), brighten(scene(1), 1, 50)) > 0.8
+    assert abs(correlate_structure(scene(1), scene(2))) < 0.3
+    assert correlate_structure(scene(1), 255 - scene(1)) < -0.5
+
+
+def test_pictures_without_contrast_have_no_structure_to_differ_in() -> None:
+    assert correlate_structure(np.full(SIZE, 9, np.uint8), np.full(SIZE, 200, np.uint8)) == 1
+
+
+def test_histograms_say_which_share_changed_its_brightness() -> None:
+    dark = np.zeros(SIZE, np.uint8)
+    half = dark.copy()
+    half[:90] = 200
+    assert compare_histograms(dark, dark) == 0
+    assert compare_histograms(dark, half) == pytest.approx(0.5, abs=0.15)
+    assert compare_histograms(dark, half) == compare_histograms(half, dark)
+    assert compare_histograms(dark, dark + 7) == 0  # the same class of brightness
+
+
+def test_slow_fading_through_black_is_a_cut_once() -> None:
+    dark = [brighten(scene(1), gain, 0) for gain in (0.8, 0.5, 0.2, 0.02)]
+    light = [brighten(scene(2, light=150), gain, 0) for gain in (0.02, 0.3, 0.6, 1)]
+    assert len(find_cuts([scene(1), *dark, np.zeros(SIZE, np.uint8), *light, scene(2, light=150)])) == 1
+
+
+def test_two_scenes_in_turn_are_cuts_unless_they_last_for_moments_only() -> None:
+    one, other = scene(1), scene(2, light=150)
+    assert find_cuts([one] * 5 + [other] * 5 + [one] * 5) == [5, 10]
+    assert find_cuts([one] * 5 + [other] * 2 + [one] * 5) == [5]
+
+
+def test_what_is_still_has_no_change() -> None:
+    assert measure_change(scene(1), scene(1)) == (0, 0)
+    tiny = np.zeros((3, 5), np.uint8)
+    assert measure_change(tiny, tiny + 10) == (10, 10)
+
+
+def test_warping_by_no_flow_changes_nothing_and_beyond_the_border_it_repeats() -> None:
+    optical_flow, picture = OpticalFlow(), np.arange(12, dtype=np.float32).reshape(3, 4)
+    still = np.zeros((3, 4, 2), np.float32)
+    assert np.array_equal(optical_flow.warp(picture, still), picture)
+    far = still.copy()
+    far[..., 0] = 100
+    assert np.array_equal(optical_flow.warp(picture, far), np.repeat(picture[:, -1:], 4, axis=1))
+
+
+def test_one_optical_flow_serves_pictures_of_several_sizes() -> None:
+    optical_flow = OpticalFlow()
+    for size in ((40, 60), (64, 48), (40, 60)):
+        picture = np.ascontiguousarray(np.resize(scene(1), size))
+        flow = optical_flow.compute(picture, picture)
+        assert flow.shape == (*size, 2)
+        assert optical_flow.warp(picture, flow).shape == size

@@ -1,0 +1,89 @@
+"""Outlines as turns, and back; what no honest writer would write."""
+
+from contextlib import suppress
+from itertools import islice
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from danmatte.codecs.outline import trace_outlines
+from danmatte.errors import TrackError
+from danmatte.frame import Size
+from danmatte.tracks.chain_code import encode_chains, fill_chains, orient_eastward
+
+MASKS = st.tuples(st.integers(1, 12), st.integers(1, 12)).flatmap(lambda shape: arrays(np.bool_, shape))
+
+
+def encode(mask: np.ndarray) -> tuple[list[tuple[int, int]], bytes]:
+    outlines = [orient_eastward(outline) for outline in trace_outlines(mask)]
+    return [tuple(outline[0].tolist()) for outline in outlines], encode_chains(outlines)
+
+
+@settings(max_examples=200, deadline=None)
+@given(MASKS)
+def test_masks_come_back_bit_by_bit(mask: np.ndarray) -> None:
+    starts, data = encode(mask)
+    assert np.array_equal(fill_chains(starts, iter(data), Size(*mask.shape)), mask)
+
+
+@settings(max_examples=100, deadline=None)
+@given(MASKS)
+def test_outlines_begin_eastwards_and_holes_turn_with_the_others(mask: np.ndarray) -> None:
+    for outline in trace_outlines(mask):
+        east = orient_eastward(outline)
+        assert east[0].tolist() == outline[0].tolist()
+        assert east[1, 1] == east[0, 1]
+        assert east[1, 0] > east[0, 0]
+        assert sorted(map(tuple, east.tolist())) == sorted(map(tuple, outline.tolist()))
+
+
+def test_a_square_turns_to_the_same_side_and_a_stair_to_the_other() -> None:
+    starts, data = encode(np.ones((1, 1), np.bool_))
+    assert starts == [(0, 0)]
+    # From the corner east: right as never before (1), then right again and again (2, 2); the start ends it.
+    assert list(data) == [1 + 3 * 2 + 9 * 2]
+    _, stairs = encode(np.tri(3, dtype=np.bool_))
+    turns = [turn for byte in stairs for turn in (byte // 3**place % 3 for place in range(5))]
+    assert turns.count(1) > turns.count(2)
+
+
+def test_only_as_many_bytes_are_taken_as_the_outlines_have() -> None:
+    starts, data = encode(np.ones((3, 4), np.bool_))
+    following = iter(data + b"next")
+    fill_chains(starts, following, Size(3, 4))
+    assert bytes(islice(following, 4)) == b"next"
+
+
+def test_no_outline_is_no_byte() -> None:
+    assert encode_chains([]) == b""
+    assert not fill_chains([], iter(b""), Size(2, 3)).any()
+
+
+@pytest.mark.parametrize(
+    ("starts", "data", "says"),
+    [
+        ([(0, 0)], b"", "truncated"),
+        ([(0, 0)], b"\xf3", "below 243"),
+        ([(0, 0)], b"\0", "corners within"),  # straight on over the border
+        ([(2, 0)], b"\0", "corners within"),
+    ],
+)
+def test_what_leads_nowhere_is_refused(starts: list[tuple[int, int]], data: bytes, says: str) -> None:
+    with pytest.raises(TrackError, match=says):
+        fill_chains(starts, iter(data), Size(2, 2))
+
+
+def test_outlines_that_cross_the_rows_too_often_are_refused() -> None:
+    outlines = [*trace_outlines(np.ones((2, 2), np.bool_))] * 9
+    with pytest.raises(TrackError, match="cross its rows too often"):
+        fill_chains([(0, 0)] * 9, iter(encode_chains(outlines)), Size(2, 2))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=4), st.binary(max_size=40))
+def test_no_bytes_crash_it(starts: list[tuple[int, int]], data: bytes) -> None:
+    with suppress(TrackError):
+        assert fill_chains(starts, iter(data), Size(5, 5)).shape == (5, 5)

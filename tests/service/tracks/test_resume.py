@@ -1,0 +1,70 @@
+"""Segments kept for the next writer."""
+
+from pathlib import Path
+
+import pytest
+
+from danmatte.errors import TrackError
+from danmatte.tracks.resume import SegmentStore, StoredSegment
+
+LABEL = b"a job"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Of a store with two segments."""
+    store = SegmentStore(tmp_path / "part", LABEL)
+    store.append(0, 9, b"first")
+    store.append(10, 19, b"second one")
+    store.close()
+    return store.path
+
+
+def test_segments_are_found_again_with_their_times(path: Path) -> None:
+    store = SegmentStore(path, LABEL)
+    assert store.segments == [StoredSegment(0, 9, 5), StoredSegment(10, 19, 10)]
+    store.append(20, 29, b"third")
+    assert list(store.read_segments()) == [b"first", b"second one", b"third"]
+    store.close()
+
+
+def test_another_label_begins_anew(path: Path) -> None:
+    store = SegmentStore(path, b"another job")
+    assert store.segments == []
+    store.close()
+    again = SegmentStore(path, LABEL)
+    assert again.segments == []
+    again.close()
+
+
+@pytest.mark.parametrize("cut", range(1, 34, 3))
+def test_a_torn_end_costs_its_segment_only(path: Path, cut: int) -> None:
+    path.write_bytes(path.read_bytes()[:-cut])
+    store = SegmentStore(path, LABEL)
+    assert store.segments == [StoredSegment(0, 9, 5)]
+    store.append(10, 19, b"again")
+    assert list(store.read_segments()) == [b"first", b"again"]
+    store.close()
+
+
+def test_a_changed_byte_ends_what_is_believed(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[data.index(b"first")] ^= 1
+    path.write_bytes(data)
+    store = SegmentStore(path, LABEL)
+    assert store.segments == []
+    store.close()
+
+
+def test_one_writer_keeps_the_other_out_until_it_is_closed(path: Path) -> None:
+    store = SegmentStore(path, LABEL)
+    with pytest.raises(TrackError, match="another one is at it"):
+        SegmentStore(path, LABEL)
+    store.close()
+    SegmentStore(path, LABEL).remove()
+    assert not path.exists()
+
+
+def test_a_place_where_nothing_can_be_written_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrackError, match="expected a place to write"):
+        SegmentStore(tmp_path / "none" / "part", LABEL)

@@ -1,0 +1,80 @@
+"""What is found out about a frame before its mask is known."""
+
+import cv2
+import numpy as np
+import pytest
+
+from danmatte.video.analysis import FrameAnalyzer
+from tests.service.scenes import SIZE, scene, with_person
+
+
+def shift(picture: np.ndarray, by: int) -> np.ndarray:
+    return np.roll(picture, by, axis=1)
+
+
+def inner(flow: np.ndarray) -> np.ndarray:
+    return flow[30:-30, 40:-40]
+
+
+def test_the_first_frame_has_a_guide_and_no_flows() -> None:
+    first = FrameAnalyzer(ahead=True).analyze(scene(1), 7)
+    assert (first.pts_ms, first.cut) == (7, False)
+    assert first.guide is not None
+    assert first.back is None
+    assert first.ahead is None
+
+
+def test_flows_lead_there_and_back() -> None:
+    analyzer = FrameAnalyzer(ahead=True)
+    analyzer.analyze(scene(1), 0)
+    second = analyzer.analyze(shift(scene(1), 4), 40)
+    assert second.back is not None
+    assert second.ahead is not None
+    assert np.median(inner(second.back)[..., 0]) == pytest.approx(-4, abs=0.5)
+    assert np.median(inner(second.ahead)[..., 0]) == pytest.approx(4, abs=0.5)
+    assert np.median(inner(second.back)[..., 1]) == pytest.approx(0, abs=0.3)
+
+
+def test_a_live_analyzer_computes_no_flow_ahead() -> None:
+    analyzer = FrameAnalyzer(ahead=False)
+    analyzer.analyze(scene(1), 0)
+    second = analyzer.analyze(scene(1), 40)
+    assert second.back is not None
+    assert second.ahead is None
+
+
+def test_no_flow_leads_over_a_cut_whoever_finds_it() -> None:
+    found, told = FrameAnalyzer(ahead=True), FrameAnalyzer(ahead=True)
+    for analyzer in (found, told):
+        analyzer.analyze(scene(1), 0)
+    for frame in (found.analyze(scene(2, light=150), 40), told.analyze(scene(1), 40, cut=True)):
+        assert frame.cut
+        assert frame.back is None
+        assert frame.ahead is None
+
+
+def test_a_held_frame_costs_nothing_and_flows_lead_past_it() -> None:
+    analyzer = FrameAnalyzer(ahead=True)
+    analyzer.analyze(scene(1), 0)
+    held = analyzer.analyze(shift(scene(1), 1), 40, held=True)
+    assert (held.guide, held.back, held.ahead) == (None, None, None)
+    after = analyzer.analyze(shift(scene(1), 6), 80)
+    assert after.back is not None
+    assert np.median(inner(after.back)[..., 0]) == pytest.approx(-6, abs=0.5)
+
+
+def test_nothing_is_held_where_a_scene_begins() -> None:
+    with pytest.raises(ValueError, match="0 ms: expected probabilities"):
+        FrameAnalyzer(ahead=True).analyze(scene(1), 0, held=True)
+    analyzer = FrameAnalyzer(ahead=True)
+    analyzer.analyze(scene(1), 0)
+    with pytest.raises(ValueError, match="40 ms: expected probabilities"):
+        analyzer.analyze(scene(1), 40, cut=True, held=True)
+
+
+def test_without_colours_edges_are_found_in_brightness() -> None:
+    frame = FrameAnalyzer(ahead=False).analyze(with_person(100), 0)
+    assert frame.colours.shape == (*SIZE, 3)
+    assert np.array_equal(frame.colours[..., 0], with_person(100))
+    colours = cv2.merge([with_person(100), scene(2), scene(3)])
+    assert FrameAnalyzer(ahead=False).analyze(scene(1), 0, colours=colours).colours is colours
