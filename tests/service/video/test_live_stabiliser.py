@@ -92,11 +92,12 @@ async def test_no_frame_is_too_small(matting: Matting, size: tuple[int, int]) ->
 
 
 async def test_a_frame_says_afterwards_whether_a_scene_began_with_it(matting: Matting) -> None:
-    stabiliser, order = LiveStabiliser(), Order("", "raw")
+    stabiliser = LiveStabiliser()
     cuts = []
     for n, picture in enumerate([scene(1)] * 3 + [scene(2, light=100)] * 2):
         frame = stabiliser.expect(n * 40)
-        await matting.run(pictures.encoded(".png", cv2.merge([picture] * 3)), order, served(), Timing(), frame)
+        request = MaskRequest(pictures.encoded(".png", cv2.merge([picture] * 3)), MaskOptions("raw"))
+        await matting.run(request, served(), Timing(), frame)
         cuts.append(frame.cut)
     assert cuts == [False, False, False, True, False]
 
