@@ -42,10 +42,11 @@ IRREGULAR = frozenset(
     )
 )
 NOT_PARTICIPLES = frozenset({"need", "feed", "embed", "seed", "speed", "exceed", "proceed"})
-JAVASCRIPT_NAMES = (
-    re.compile(r"\bfunction\*?\s+(\w+)"),
-    re.compile(r"\b(?:const|let)\s+(\w+)\s*=\s*(?:async\s*)?(?:\([^()]*\)|\w+)\s*=>"),
-    re.compile(r"^\s+(?:(?:static|async|get|set)\s+)*\*?\s*#?(\w+)\([^()]*\)\s*\{$", re.MULTILINE),
+JAVASCRIPT_FUNCTION = re.compile(
+    r"\b(?P<export>export\s+)?(?:async\s+)?function\*?\s+(?P<function>\w+)"
+    r"|\b(?:const|let)\s+(?P<arrow>\w+)\s*=\s*(?:async\s*)?(?:\([^()]*\)|\w+)\s*=>"
+    r"|^\s+(?:(?:static|async|get|set)\s+)*\*?\s*(?P<private>#)?(?P<method>\w+)\([^()]*\)\s*\{$",
+    re.MULTILINE,
 )
 JAVASCRIPT_KEYWORDS = frozenset({"if", "for", "while", "switch", "catch", "function", "constructor"})
 
@@ -105,16 +106,13 @@ def measure_web(root: Path) -> Figures:
     texts = read_sources(root, "web", "*.js")
     names, once = [], 0
     for text in texts.values():
-        found = [name for pattern in JAVASCRIPT_NAMES for name in pattern.findall(text)]
-        own = [name for name in found if name not in JAVASCRIPT_KEYWORDS]
-        names += own
-        once += sum(len(re.findall(rf"\b{name}\b", text)) == 2 and not is_exported(name, text) for name in set(own))
+        for found in JAVASCRIPT_FUNCTION.finditer(text):
+            name = found["function"] or found["arrow"] or found["method"]
+            if name not in JAVASCRIPT_KEYWORDS:
+                names.append(name)
+                is_private = found["private"] if found["method"] else not found["export"]
+                once += bool(is_private) and len(re.findall(rf"\b{name}\b", text)) == 2
     return summarize(texts, count_test_lines(root, "web", "*.js"), names=names, lengths=[0], once=once, homonyms=[])
-
-
-def is_exported(name: str, text: str) -> bool:
-    """Whether a JavaScript module exports a function where it defines it."""
-    return bool(re.search(rf"\bexport\s+(?:async\s+)?function\*?\s+{name}\b", text))
 
 
 def summarize(
