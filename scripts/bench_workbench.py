@@ -9,22 +9,23 @@ from typing import Any
 
 from msgspec import structs
 
+from danmatte.contract.configuration import Configuration
 from danmatte.contract.measurement import Host, Measurement
 from danmatte_workbench import hardware, source
 from danmatte_workbench.artifact import Artifact
-from danmatte_workbench.benchmark.interleaved import Rounds, hold
+from danmatte_workbench.benchmark.benchmark import Rounds, run_benchmark
 from danmatte_workbench.budget import IOU_DROP
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.dataset import SAMPLES, load
-from danmatte_workbench.experiment.answers import compare
-from danmatte_workbench.experiment.search import size_of
+from danmatte_workbench.experiment.compare import compare_masks
+from danmatte_workbench.experiment.search import parse_size
 from danmatte_workbench.graph import probing, reshaping, surgery
-from danmatte_workbench.metrics import accuracy
-from danmatte_workbench.metrics.contender import Contender, cooked, published, stock
-from danmatte_workbench.recipe import RECIPES, Draft, read
+from danmatte_workbench.metrics import MeanIoU
+from danmatte_workbench.metrics.agreement import measure_iou_drop
+from danmatte_workbench.metrics.subject import Subject
+from danmatte_workbench.recipe import Recipe, build_recipe, find_recipe
 from danmatte_workbench.runtimes import openvino
-from danmatte_workbench.steps import StepContext, refine
-from danmatte_workbench.steps.base import build
+from danmatte_workbench.steps import StepContext, make_step
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILT = ROOT / "build/bench"
@@ -50,87 +51,94 @@ def race(options: argparse.Namespace) -> dict[str, Any]:
     described = source.find(options.model, ROOT / "models")
     graph = source.read(described) if described else probing.inspect(Path(options.model))
     folder = options.published or newest(ROOT / "models" / graph.name)
-    winner = dataclasses.replace(published(folder), canvas=graph.size)
+    winner = dataclasses.replace(Subject.from_published(folder), canvas=graph.size)
     broad = wide(winner, graph.size)
     data = load(options.data)
     calibration = load(options.calibration) if options.calibration else data
     context = StepContext(graph, calibration, BUILT / "unfinished")
     plain = configure(precision="f32")
-    contenders = [
-        stock(graph),
-        stock(graph, onednn=False),
-        cooked("OpenVINO, uncut", graph, made(read(RECIPES / "uncut.toml"), context), plain),
-        cooked("OpenVINO, uncut, NNCF defaults", graph, made(read(RECIPES / "uncut-int8.toml"), context), plain),
+    subjects = [
+        Subject.from_source(graph),
+        Subject.from_source(graph, onednn=False),
+        *(baseline(find_recipe(name, graph), context, plain) for name in ("uncut", "uncut-int8")),
         *unpruned(folder, context, winner),
         winner,
         broad,
     ]
-    frames = [sample.pixels for sample in data.shuffled(16)]
-    print(f"racing {', '.join(item.name for item in contenders)} on {len(frames)} frames, {options.rounds} rounds")
-    rounds = hold(contenders, frames, rounds=options.rounds, round_s=options.round_s)
+    frames = [frame.pixels for frame in data.pick(16)]
+    print(f"racing {', '.join(item.name for item in subjects)} on {len(frames)} frames, {options.rounds} rounds")
+    rounds = run_benchmark(subjects, frames, rounds=options.rounds, round_s=options.round_s)
     host = hardware.host()
-    found = figures(rounds, contenders, winner, host)
-    found["lost"] = lost(contenders, [options.data], host, but=(broad.name,)) if data.labelled else {}
+    found = figures(rounds, subjects, winner, host)
+    found["lost"] = lost(subjects, [options.data], host, but=(broad.name,)) if data.labelled else {}
     if options.wide_data:
-        found["lost_wide"] = lost([contenders[0], winner, broad], options.wide_data, host)
+        found["lost_wide"] = lost([subjects[0], winner, broad], options.wide_data, host)
     return found
 
 
-def made(draft: Draft, context: StepContext) -> Artifact:
-    """The recipe, cooked."""
-    artifact, _ = build(refine(draft, context.source), context, BUILT / "made" / draft.name / "graph.xml")
+def make(recipe: Recipe, context: StepContext) -> Artifact:
+    """Build the recipe."""
+    artifact, _ = build_recipe(recipe, context, BUILT / "made" / recipe.name / "graph.xml")
     return artifact
 
 
-def unpruned(folder: Path, context: StepContext, winner: Contender) -> Iterable[Contender]:
+def baseline(recipe: Recipe, context: StepContext, configuration: Configuration) -> Subject:
+    """The recipe's graph under the name that runs show it by."""
+    return Subject.from_artifact(recipe.baseline, context.source, make(recipe, context), configuration)
+
+
+def unpruned(folder: Path, context: StepContext, winner: Subject) -> Iterable[Subject]:
     """The version as it would be without pruning and what followed from it; none where it has none."""
     recipe = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["recipe"]
-    steps = tuple((step["kind"], step["fields"]) for step in recipe["steps"] if step["kind"] not in SHRINKING)
-    if len(steps) < len(recipe["steps"]):
-        artifact = made(Draft("unpruned", "", steps), context)
-        plain = cooked("unpruned", context.source, artifact, winner.configuration)
+    kept = [step for step in recipe["steps"] if step["kind"] not in SHRINKING]
+    if len(kept) < len(recipe["steps"]):
+        steps = tuple(make_step(step["kind"], step["fields"], context.source) for step in kept)
+        whole = dataclasses.replace(find_recipe("float", context.source), name="unpruned", steps=steps, exact=False)
+        plain = Subject.from_artifact("unpruned", context.source, make(whole, context), winner.configuration)
         yield dataclasses.replace(plain, canvas=winner.canvas)
 
 
-def wide(winner: Contender, source: tuple[int, int]) -> Contender:
+def wide(winner: Subject, source: tuple[int, int]) -> Subject:
     """The version, reshaped to 16:9, for pictures that are the 16:9 of the source's."""
-    size = size_of(WIDE, winner.framing.size)
+    size = parse_size(WIDE, winner.framing.size)
     model = openvino.read(winner.path)
     reshaping.reshape(model, size)
     artifact = openvino.save(model, BUILT / "made/wide/graph.xml")
     framing = dataclasses.replace(winner.framing, size=size)
     grid = surgery.read_grid(openvino.read(artifact.path))
-    name, canvas = f"{winner.name} {WIDE}", size_of(WIDE, source)
+    name, canvas = f"{winner.name} {WIDE}", parse_size(WIDE, source)
     return dataclasses.replace(winner, name=name, path=artifact.path, framing=framing, grid=grid, canvas=canvas)
 
 
 def lost(
-    contenders: Sequence[Contender], folders: Sequence[Path], host: Host, *, but: Sequence[str] = ()
+    subjects: Sequence[Subject], folders: Sequence[Path], host: Host, *, but: Sequence[str] = ()
 ) -> dict[str, Any]:
     """IoU of each and what it lost against the first one, the source itself, on all labelled frames of the folders."""
     scores = {
-        item.name: [score for folder in folders for score in compare(item, load(folder), None)]
-        for item in contenders
+        item.name: [score for folder in folders for score in compare_masks(item, load(folder), None)]
+        for item in subjects
         if item.name not in but and "oneDNN off" not in item.name
     }
-    first = scores[contenders[0].name]
+    first = scores[subjects[0].name]
     told = {}
     for name, found in scores.items():
-        iou = accuracy.Metric.all["mean_iou"].measure(found, host)
-        drop = accuracy.drop(first, found, IOU_DROP, host)
+        iou = MeanIoU().measure(found, host)
+        drop = measure_iou_drop(first, found, IOU_DROP, host)
         print(f"  {name:32} {iou}   lost {drop}")
         told[name] = {"mean_iou": plain(iou), IOU_DROP: plain(drop)}
     return told
 
 
-def figures(rounds: Rounds, contenders: list[Contender], winner: Contender, host: Host) -> dict[str, Any]:
+def figures(rounds: Rounds, subjects: list[Subject], winner: Subject, host: Host) -> dict[str, Any]:
     """Medians with their intervals, and ratios round by round."""
-    names = [item.name for item in contenders]
+    names = [item.name for item in subjects]
     throughput = {name: Measurement.median("throughput", rounds.throughput[name], "frames/s", host) for name in names}
     fastest = max(names[:2], key=lambda name: throughput[name].value)
     others = [name for name in names if name != winner.name]
-    ratios = {name: Measurement.median("ratio", rounds.ratios(winner.name, name), "×", host) for name in others}
-    over_stock = {name: Measurement.median("ratio", rounds.ratios(name, fastest), "×", host) for name in names[2:]}
+    ratios = {name: Measurement.median("ratio", rounds.compute_ratios(winner.name, name), "×", host) for name in others}
+    over_stock = {
+        name: Measurement.median("ratio", rounds.compute_ratios(name, fastest), "×", host) for name in names[2:]
+    }
     for name, item in throughput.items():
         print(f"  {name:32} {item}")
     for name, item in ratios.items():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from danmatte_workbench.errors import InputError
-from danmatte_workbench.metrics.accuracy import Metric, Score, score
+from danmatte_workbench.metrics import Metric, Score, score_mask
 from tests.workbench.facts import HOST
 
 METRICS = ("mean_iou", "pooled_iou", "boundary_iou", "false_positives")
@@ -30,7 +30,7 @@ def predicted(*, spoil: float) -> list[Score]:
         mask = person ^ (rng.random(person.shape) < spoil)
         truth = np.where(person, 255, 0).astype(np.uint8)
         truth[:3] = 128
-        scores.append(score(str(number), mask, truth))
+        scores.append(score_mask(str(number), mask, truth))
     return scores
 
 

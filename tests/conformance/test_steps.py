@@ -11,7 +11,6 @@ import pytest
 from danmatte_workbench import dataset, source
 from danmatte_workbench.artifact import Artifact, digest, list_graph_files
 from danmatte_workbench.configuration import configure
-from danmatte_workbench.runtimes import openvino
 from danmatte_workbench.steps import Step, StepContext
 from danmatte_workbench.steps.base import make_step
 from tests.workbench import blocks, inner, tiny
@@ -132,17 +131,17 @@ def test_the_ports_are_as_declared(kind: str, done: Done) -> None:
 ALL_STEPS = """
 import sys
 from pathlib import Path
-from danmatte_workbench import dataset, recipe, source
+from danmatte_workbench import dataset, source
 from danmatte_workbench.graph import conversion
-from danmatte_workbench.steps import StepContext, refine
-from danmatte_workbench.steps.base import build
+from danmatte_workbench.recipe import build_recipe, find_recipe
+from danmatte_workbench.steps import StepContext
 
 place, name = Path(sys.argv[1]), sys.argv[2]
 found = source.read(place / "graph/model.toml")
 if name == "second":  # whatever ran before in the process must not matter
     conversion.convert(found.path, shape=found.shape)
-recipe = refine(recipe.read(recipe.RECIPES / "int8.toml"), found)
-artifact, _ = build(recipe, StepContext(found, dataset.load(place / "data")), place / name / "graph.xml")
+context = StepContext(found, dataset.load(place / "data"))
+artifact, _ = build_recipe(find_recipe("int8", found), context, place / name / "graph.xml")
 print(artifact.digest)
 """
 

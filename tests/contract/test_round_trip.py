@@ -13,7 +13,7 @@ from danmatte.frame import Size
 from danmatte.inference.matting import MaskOptions, MaskRequest, Matting
 from danmatte.models import Repository
 from danmatte.telemetry.metrics import Timing
-from danmatte_workbench.metrics.contender import published as opened
+from danmatte_workbench.metrics.subject import Subject
 from tests.contract.conftest import Publish, manifest
 from tests.workbench import tiny
 from tests.workbench.tiny import Tiny
@@ -41,9 +41,9 @@ def served_mask(models: Path, pixels: np.ndarray, size: tuple[int, int], thresho
 
 def own_mask(folder: Path, pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """The workbench's own probabilities for the picture, (h, w) in [0, 1]."""
-    contender = opened(folder)
-    answer = contender.open()(contender.framing.fit_exactly(pixels))
-    return contender.framing.compute_mask(answer[0, ..., 0], contender.grid, size, pixels.shape[:2])
+    subject = Subject.from_published(folder)
+    answer = subject.load()(subject.framing.fit_exactly(pixels))
+    return subject.framing.compute_mask(answer[0, ..., 0], subject.grid, size, pixels.shape[:2])
 
 
 def test_every_field_arrives_as_it_was_written(published: Publish) -> None:

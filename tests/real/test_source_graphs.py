@@ -9,11 +9,10 @@ import pytest
 from danmatte_workbench import dataset, source
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.graph import probing
-from danmatte_workbench.metrics.contender import cooked, stock
-from danmatte_workbench.recipe import RECIPES, read
+from danmatte_workbench.metrics.subject import Subject
+from danmatte_workbench.recipe import build_recipe, find_recipe
 from danmatte_workbench.runtimes import openvino, tensorflow
-from danmatte_workbench.steps import StepContext, refine
-from danmatte_workbench.steps.base import build
+from danmatte_workbench.steps import StepContext
 from tests.real.shared import PORTRAIT, ROOT, default_graph, frames, needed
 
 pytestmark = [pytest.mark.slow, pytest.mark.data]
@@ -47,13 +46,13 @@ def test_the_default_graph_is_small_enough_to_be_committed() -> None:
 def test_the_float_recipe_agrees_with_the_source(graph: Path, tmp_path: Path) -> None:
     found = probing.inspect(graph)
     bundled = dataset.load(dataset.SAMPLES)
-    artifact, _ = build(
-        refine(read(RECIPES / "float.toml"), found), StepContext(found, bundled), tmp_path / "graph.xml"
-    )
-    made = cooked("float", found, artifact, configure(precision="f32"))
+    artifact, _ = build_recipe(find_recipe("float", found), StepContext(found, bundled), tmp_path / "graph.xml")
+    made = Subject.from_artifact("float", found, artifact, configure(precision="f32"))
     agreeing = [
         (theirs == ours).mean()
-        for (_, theirs), (_, ours) in zip(stock(found).masks(bundled), made.masks(bundled), strict=True)
+        for (_, theirs), (_, ours) in zip(
+            Subject.from_source(found).predict_masks(bundled), made.predict_masks(bundled), strict=True
+        )
     ]
     assert np.mean(agreeing) >= 0.99
 
@@ -61,9 +60,7 @@ def test_the_float_recipe_agrees_with_the_source(graph: Path, tmp_path: Path) ->
 def test_the_person_is_where_the_logits_say(graph: Path, tmp_path: Path) -> None:
     found = probing.inspect(graph)
     bundled = dataset.load(dataset.SAMPLES)
-    artifact, _ = build(
-        refine(read(RECIPES / "float.toml"), found), StepContext(found, bundled), tmp_path / "graph.xml"
-    )
+    artifact, _ = build_recipe(find_recipe("float", found), StepContext(found, bundled), tmp_path / "graph.xml")
     infer = openvino.make_runner(artifact.path, configure(precision="f32"))
     logits = tensorflow.make_runner(graph, feed=found.picture, fetch="logits/semantic/BiasAdd:0")
     for picture in frames(4):

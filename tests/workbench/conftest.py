@@ -7,10 +7,9 @@ import pytest
 from danmatte_workbench import dataset, source
 from danmatte_workbench.artifact import Artifact
 from danmatte_workbench.dataset import Dataset
-from danmatte_workbench.recipe import RECIPES, read
+from danmatte_workbench.recipe import build_recipe, find_recipe
 from danmatte_workbench.source import Source
-from danmatte_workbench.steps import StepContext, refine
-from danmatte_workbench.steps.base import build
+from danmatte_workbench.steps import StepContext
 from tests.workbench import tiny
 from tests.workbench.tiny import Tiny
 
@@ -50,9 +49,9 @@ def built(tmp_path_factory: pytest.TempPathFactory, describe: Describe, labelled
     def build_once(wanted: Tiny, recipe: str = "float") -> Artifact:
         if (wanted, recipe) not in done:
             found = describe(wanted)
-            refined = refine(read(RECIPES / f"{recipe}.toml"), found)
+            refined = find_recipe(recipe, found)
             target = root / wanted.name / recipe / "graph.xml"
-            done[wanted, recipe], _ = build(refined, StepContext(found, labelled), target)
+            done[wanted, recipe], _ = build_recipe(refined, StepContext(found, labelled), target)
         return done[wanted, recipe]
 
     return build_once

@@ -57,7 +57,7 @@ def give_a_lambda() -> object:
 
 @dataclass(frozen=True)
 class Sleeper:
-    """A contender that takes ``delay_s`` a picture; notes its turns in ``diary``; ``ill`` says how it ends."""
+    """A subject that takes ``delay_s`` a picture; notes its turns in ``diary``; ``ill`` says how it ends."""
 
     name: str
     delay_s: float = 0.001
@@ -72,16 +72,22 @@ class Sleeper:
     person: int = 1
     configuration: Configuration = USUAL
     canvas: tuple[int, int] | None = None
+    digest: str = ""
 
-    def handed(self, pixels: np.ndarray) -> np.ndarray:
+    @property
+    def identity(self) -> dict[str, object]:
+        """What its answers depend on."""
+        return {"graph": self.name * 8, "person": self.person}
+
+    def frame_picture(self, pixels: np.ndarray) -> np.ndarray:
         """The frame at the framing's size."""
         return self.framing.fit_exactly(pixels)
 
-    def resized(self, picture: np.ndarray) -> np.ndarray:
-        """What it is handed is what it takes."""
+    def resize_picture(self, picture: np.ndarray) -> np.ndarray:
+        """What it is given is what it takes."""
         return picture
 
-    def open(self):
+    def load(self):
         """A run that may end badly."""
         if self.ill == "refuses":
             raise InputError("x.pb: isn't a graph")

@@ -1,6 +1,7 @@
 """What a winner may cost: the pessimistic end counts, and what wasn't measured is broken."""
 
 import math
+from dataclasses import dataclass
 
 import pytest
 
@@ -8,7 +9,7 @@ from danmatte_workbench.budget import DISAGREEMENT, IOU_DROP, LATENCY, Budget
 from danmatte_workbench.errors import InputError
 from tests.workbench.facts import measured
 
-GOOD = {IOU_DROP: measured(IOU_DROP, 0.2, low=0.1, high=0.4), LATENCY: measured(LATENCY, 9, low=8, high=10)}
+GOOD = (measured(IOU_DROP, 0.2, low=0.1, high=0.4), measured(LATENCY, 9, low=8, high=10))
 
 
 def test_what_keeps_every_limit_is_accepted() -> None:
@@ -21,14 +22,14 @@ def test_a_limit_just_reached_is_kept() -> None:
 
 @pytest.mark.parametrize("metric", [IOU_DROP, LATENCY])
 def test_what_was_not_measured_is_broken(metric: str) -> None:
-    rest = {name: value for name, value in GOOD.items() if name != metric}
+    rest = [item for item in GOOD if item.metric != metric]
     verdict = Budget(0.5, 12).judge(rest)
     assert verdict.broken == (f"{metric} was not measured",)
     assert not verdict.accepted
 
 
 def test_a_limit_that_was_not_set_needs_no_measurement() -> None:
-    assert Budget(0.5).judge({IOU_DROP: GOOD[IOU_DROP]}).accepted
+    assert Budget(0.5).judge(GOOD[:1]).accepted
 
 
 def test_the_pessimistic_end_of_the_interval_counts() -> None:
@@ -40,16 +41,29 @@ def test_every_broken_limit_is_told() -> None:
     assert len(Budget(0.3, 9).judge(GOOD).broken) == 2
 
 
-def test_one_limit_can_be_looked_at_alone() -> None:
-    assert Budget(0.5, 1).judge(GOOD, only=IOU_DROP).accepted
-    assert not Budget(0.5, 1).judge(GOOD, only=LATENCY).accepted
+def test_accuracy_can_be_looked_at_before_anything_was_timed() -> None:
+    assert Budget(0.5, 1).accepts_accuracy(GOOD[:1])
+    assert not Budget(0.3, 1).accepts_accuracy(GOOD[:1])
+    assert not Budget(0.5, 1).accepts_accuracy(GOOD[1:])
+
+
+def test_a_figure_that_is_no_number_is_broken() -> None:
+    """A measurement holds none, but what is compared must not rely on that."""
+
+    @dataclass(frozen=True)
+    class Odd:
+        metric: str = IOU_DROP
+        high: float = math.nan
+        unit: str = "points"
+
+    assert not Budget(100.0).judge([Odd()]).accepted  # type: ignore[list-item]
 
 
 def test_tensors_are_judged_by_their_disagreement() -> None:
     budget = Budget(None, max_disagreement=1)
     assert budget.accuracy == DISAGREEMENT
-    assert budget.judge({DISAGREEMENT: measured(DISAGREEMENT, 0.9)}).accepted
-    assert budget.judge({DISAGREEMENT: measured(DISAGREEMENT, 0.9, high=1.1)}).broken == (
+    assert budget.judge([measured(DISAGREEMENT, 0.9)]).accepted
+    assert budget.judge([measured(DISAGREEMENT, 0.9, high=1.1)]).broken == (
         "disagreement may reach 1.1 u, the limit is 1",
     )
 

@@ -12,7 +12,7 @@ from danmatte.contract import artifact
 from danmatte_workbench import publish as publishing
 from danmatte_workbench.artifact import digest
 from danmatte_workbench.errors import InputError, MachineError
-from danmatte_workbench.experiment.findings import Trial
+from danmatte_workbench.experiment.trial import Trial
 from danmatte_workbench.publish import publish
 from danmatte_workbench.source import Source
 from tests.workbench import facts, tiny

@@ -1,74 +1,137 @@
-"""Recipes: strict TOML, and a digest over everything that matters."""
+"""Recipes: strict TOML that says everything about itself, and a digest over everything that matters."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from danmatte_workbench import recipe as recipes
 from danmatte_workbench.errors import InputError
-from danmatte_workbench.recipe import RECIPES, StepSpec, read
-from tests.workbench.facts import recipe
+from danmatte_workbench.recipe import EFFORTS, RECIPES, build_recipe, find_recipe, read_recipe, read_recipes
+from danmatte_workbench.source import Source
+from danmatte_workbench.steps import Cut, Head, Quantize, Reshape, StepContext
+from tests.workbench import tiny
+from tests.workbench.conftest import Describe
+from tests.workbench.facts import CUT, HEAD, recipe
 
-GOOD = 'name = "mine"\nabout = "a trial"\n[[step]]\nkind = "quantize"\npreset = "mixed"\n'
+GOOD = """
+name = "mine"
+about = "a trial"
+meaning = "person"
+effort = "quick"
+priority = 5
+[[step]]
+kind = "quantize"
+preset = "mixed"
+"""
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    return tmp_path / "mine.toml"
+    return tmp_path / "whatever.toml"
 
 
-def test_a_recipe_is_read_as_it_was_written(file: Path) -> None:
+def test_a_recipe_is_read_as_it_was_written(file: Path, plain: Source) -> None:
     file.write_text(GOOD)
-    draft = read(file)
-    assert (draft.name, draft.about, draft.steps) == ("mine", "a trial", (("quantize", {"preset": "mixed"}),))
+    found = read_recipe(file, plain)
+    assert (found.name, found.about, found.meaning, found.effort) == ("mine", "a trial", "person", "quick")
+    assert (found.priority, found.exact, found.baseline, found.source) == (5, False, "", plain.digest)
+    assert found.steps == (Quantize(preset="mixed"),)
+
+
+def test_what_a_step_leaves_out_comes_from_the_source(file: Path, describe: Describe) -> None:
+    file.write_text(GOOD.replace('kind = "quantize"\npreset = "mixed"', 'kind = "cut"\n[[step]]\nkind = "head"'))
+    for wanted in (tiny.PLAIN, tiny.VOC):
+        source = describe(wanted)
+        assert read_recipe(file, source).steps == (
+            Cut(source.port, source.node, source.shape),
+            Head(source.person),
+        )
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
-def test_a_bundled_recipe_bears_its_files_name(path: Path) -> None:
-    assert read(path).name == path.stem
+def test_a_bundled_recipe_says_what_it_is_for(path: Path, plain: Source) -> None:
+    found = read_recipe(path, plain)
+    assert found.about.endswith(".")
+    assert found.effort in EFFORTS
+
+
+def test_no_two_bundled_recipes_are_the_same_or_of_one_priority(plain: Source) -> None:
+    found = read_recipes(plain)
+    assert len({item.digest for item in found}) == len(found)
+    assert len({item.priority for item in found}) == len(found)
 
 
 WRONG = {
     "nmae = 'x'\n" + GOOD: ["unknown key nmae in the top", "did you mean 'name'?"],
-    "zzz = 1\n" + GOOD: ["unknown key zzz", "known: about, name, step"],
+    "zzz = 1\n" + GOOD: ["unknown key zzz", "known: about, baseline, effort, exact, meaning, name, priority, step"],
     GOOD.replace('about = "a trial"\n', ""): ["the top lacks about"],
+    GOOD.replace("priority = 5\n", ""): ["the top lacks priority"],
+    GOOD.replace("priority = 5", 'priority = "high"'): ["priority: expected int, found 'high'"],
+    GOOD.replace("priority = 5", "priority = true"): ["priority: expected int, found True"],
+    GOOD.replace("priority = 5", "priority = 5\nexact = 1"): ["exact: expected bool, found 1"],
+    GOOD.replace('"person"', '"masks"'): ["meaning: expected one of person, tensors, found 'masks'"],
+    GOOD.replace('"quick"', '"quickly"'): ["effort: expected one of quick, standard, thorough, found 'quickly'"],
     GOOD.replace('kind = "quantize"\n', ""): ["expected [[step]] tables, each with its kind"],
     GOOD.replace("[[step]]", "[step]"): ["expected [[step]] tables"],
-    'name = "a"\nabout = "b"\nstep = ["cut"]\n': ["expected [[step]] tables"],
+    GOOD.split("[[step]]")[0]: ["the top lacks step"],
+    GOOD.split("[[step]]")[0] + 'step = ["cut"]\n': ["expected [[step]] tables"],
+    GOOD.split("[[step]]")[0] + "step = []\n": ["recipe mine has no steps"],
+    GOOD.replace("preset", "presets"): ["unknown field presets; did you mean 'preset'?"],
+    GOOD.replace('"quantize"', '"quantise"'): ["unknown step quantise; did you mean 'quantize'?"],
     "name = \n": ["isn't TOML"],
 }
 
 
 @pytest.mark.parametrize("text", WRONG)
-def test_a_wrong_recipe_names_the_file_the_place_and_the_nearest_word(file: Path, text: str) -> None:
+def test_a_wrong_recipe_names_the_file_the_place_and_the_nearest_word(file: Path, plain: Source, text: str) -> None:
     file.write_text(text)
     with pytest.raises(InputError) as refused:
-        read(file)
+        read_recipe(file, plain)
     for part in (str(file), *WRONG[text]):
         assert part in str(refused.value)
 
 
-def test_what_is_no_text_is_refused(file: Path) -> None:
+def test_what_is_no_text_is_refused(file: Path, plain: Source) -> None:
     file.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="isn't TOML"):
-        read(file)
+        read_recipe(file, plain)
 
 
-def test_a_missing_file_is_named(file: Path) -> None:
-    with pytest.raises(InputError, match=r"mine\.toml: can't be read"):
-        read(file)
+def test_a_missing_file_is_named(file: Path, plain: Source) -> None:
+    with pytest.raises(InputError, match=r"whatever\.toml: can't be read"):
+        read_recipe(file, plain)
 
 
-CUT = StepSpec("cut", 1, {"output": "ArgMax"})
-HEAD = StepSpec("head", 1, {"person": 1})
+def test_a_folder_is_read_by_priority_whatever_its_files_are_called(tmp_path: Path, plain: Source) -> None:
+    for file, name, priority in (("z", "best", 9), ("a", "worst", 1), ("m", "good", 5), ("b", "also-good", 5)):
+        text = GOOD.replace('"mine"', f'"{name}"').replace("= 5", f"= {priority}")
+        (tmp_path / f"{file}.toml").write_text(text)
+    assert [item.name for item in read_recipes(plain, tmp_path)] == ["best", "also-good", "good", "worst"]
+    assert find_recipe("good", plain, tmp_path).priority == 5
+
+
+def test_two_recipes_of_one_name_are_refused(tmp_path: Path, plain: Source) -> None:
+    for file in ("a", "b"):
+        (tmp_path / f"{file}.toml").write_text(GOOD)
+    with pytest.raises(InputError, match=r"b\.toml: another recipe of the folder is called mine, too"):
+        read_recipes(plain, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("int9", r"did you mean 'int8'\?"), ("zzz", "known: float, int8, int8-accurate")]
+)
+def test_an_unknown_recipe_names_the_nearest(plain: Source, name: str, says: str) -> None:
+    with pytest.raises(InputError, match=f"no recipe is called {name}; {says}"):
+        find_recipe(name, plain)
+
+
 CHANGES = {
     "source": {"source": "b" * 64},
-    "a field": {"steps": (CUT, StepSpec("head", 1, {"person": 2}))},
-    "a revision": {"steps": (CUT, StepSpec("head", 2, {"person": 1}))},
-    "a kind": {"steps": (CUT, StepSpec("tail", 1, {"person": 1}))},
+    "a field": {"steps": (CUT, Head(2))},
     "the order": {"steps": (HEAD, CUT)},
     "a step less": {"steps": (CUT,)},
-    "a version": {"toolchain": {"openvino": "1.1"}},
-    "a library": {"toolchain": {"openvino": "1.0", "nncf": "1.0"}},
+    "a library": {"steps": (CUT, HEAD, Quantize())},
 }
 
 
@@ -77,11 +140,60 @@ def test_the_digest_changes_with_whatever_matters(change: str) -> None:
     assert recipe(**CHANGES[change]).digest != recipe().digest
 
 
-def test_the_digest_does_not_change_with_the_name() -> None:
-    assert recipe(name="another").digest == recipe().digest
+def test_the_digest_changes_with_the_revision_of_a_steps_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = recipe().digest
+    monkeypatch.setattr(Head, "revision", Head.revision + 1)
+    assert recipe().digest != before
 
 
-def test_the_digest_does_not_change_with_the_order_of_fields() -> None:
-    first, second = {"a": 1, "b": (2, 3)}, {"b": [2, 3], "a": 1}
-    digests = {recipe(steps=(StepSpec("cut", 1, fields),)).digest for fields in (first, second)}
-    assert len(digests) == 1
+def test_the_digest_changes_with_a_librarys_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = recipe().digest
+    monkeypatch.setattr(recipes, "_version", lambda library: "1.1")
+    assert recipe().toolchain == {"openvino": "1.1"}
+    assert recipe().digest != before
+
+
+@pytest.mark.parametrize(
+    "changes", [{"name": "another"}, {"about": "more"}, {"priority": 9}, {"effort": "thorough"}, {"exact": True}]
+)
+def test_the_digest_does_not_change_with_what_is_said_about_it(changes: dict[str, object]) -> None:
+    assert recipe(**changes).digest == recipe().digest
+
+
+def test_the_digest_is_what_it_was_in_the_first_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or else everybody's candidates would have to be made anew."""
+    monkeypatch.setattr(recipes, "_version", lambda library: "1.0")
+    assert recipe().digest == "92c00c82eeeb90134ab488e0fbeb4500d606851aeb6b1e261458e4723c23ee32"
+
+
+def test_the_toolchain_names_the_libraries_that_matter(plain: Source) -> None:
+    assert set(find_recipe("float", plain).toolchain) == {"openvino"}
+    assert set(find_recipe("int8", plain).toolchain) == {"openvino", "nncf"}
+
+
+def test_a_size_is_put_just_before_it_is_quantized_and_at_the_end_of_others(plain: Source) -> None:
+    quantized, whole = (find_recipe(name, plain).resize((289, 513)) for name in ("int8", "float"))
+    assert [step.kind for step in quantized.steps] == ["cut", "head", "preprocess", "reshape", "quantize"]
+    assert whole.steps[-1] == Reshape(289, 513)
+    assert (quantized.name, whole.name) == ("int8 513x289", "float 513x289")
+
+
+def test_a_recipe_knows_what_its_steps_do(plain: Source) -> None:
+    whole, shrunk, uncut = (find_recipe(name, plain) for name in ("float", "int8-shrunk", "uncut-int8"))
+    assert [(item.is_whole, item.is_quantized, item.has_own_size) for item in (whole, shrunk, uncut)] == [
+        (False, False, False),
+        (False, True, True),
+        (True, True, False),
+    ]
+    assert (whole.frames, uncut.frames) == (0, 300)
+
+
+def test_its_beginnings_are_shorter_by_a_step_each() -> None:
+    found = replace(recipe(), steps=(CUT, HEAD, Quantize())).list_beginnings()
+    assert [item.steps for item in found] == [(CUT,), (CUT, HEAD), (CUT, HEAD, Quantize())]
+
+
+def test_quantizing_a_graph_of_floats_is_refused(plain: Source, labelled, tmp_path: Path) -> None:
+    rash = recipe(steps=(Cut(plain.port, plain.node, plain.shape), Quantize()))
+    with pytest.raises(InputError, match="put preprocess before it"):
+        build_recipe(rash, StepContext(plain, labelled), tmp_path / "graph.xml")

@@ -1,7 +1,7 @@
 """What a winner may cost, and whether a candidate keeps to it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from danmatte.contract.measurement import Measurement
@@ -58,18 +58,22 @@ class Budget:
         """The metric that says how far a candidate is from its source."""
         return DISAGREEMENT if self.max_iou_drop is None else IOU_DROP
 
-    def judge(self, measurements: Mapping[str, Measurement], *, only: str = "") -> Verdict:
-        """The pessimistic end of each interval counts; what wasn't measured is broken.
+    def accepts_accuracy(self, measurements: Iterable[Measurement]) -> bool:
+        """Whether the accuracy among these is within its limit; other limits may be broken or unmeasured."""
+        return not self._find_broken({self.accuracy: self.limits[self.accuracy]}, measurements)
 
-        ``only``: the one metric to look at.
-        """
+    def judge(self, measurements: Iterable[Measurement]) -> Verdict:
+        """The verdict: the pessimistic end of each interval counts, and what wasn't measured is broken."""
+        return Verdict(tuple(self._find_broken(self.limits, measurements)))
+
+    @staticmethod
+    def _find_broken(limits: Mapping[str, float], measurements: Iterable[Measurement]) -> list[str]:
+        known = {item.metric: item for item in measurements}
         broken = []
-        for metric, limit in self.limits.items():
-            if only not in ("", metric):
-                continue
-            measured = measurements.get(metric)
+        for metric, limit in limits.items():
+            measured = known.get(metric)
             if measured is None:
                 broken.append(f"{metric} was not measured")
-            elif not measured.high <= limit:
+            elif not measured.high <= limit:  # so that NaN, too, is broken
                 broken.append(f"{metric} may reach {measured.high:.3g} {measured.unit}, the limit is {limit:g}")
-        return Verdict(tuple(broken))
+        return broken

@@ -23,7 +23,7 @@ SAMPLES = Path(__file__).parent / "samples"
 
 
 @dataclass(frozen=True)
-class Sample:
+class LabelledFrame:
     """A frame, (H, W, 3) uint8 RGB, and its mask, (H, W) uint8 of 0, 128 = ignored and 255, where there is one."""
 
     name: str
@@ -42,13 +42,13 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.names)
 
-    def __iter__(self) -> Iterator[Sample]:
+    def __iter__(self) -> Iterator[LabelledFrame]:
         if self.origin.is_dir():
-            yield from (_picture(self.origin, name, self.labelled) for name in self.names)
+            yield from (_read_frame(self.origin, name, self.labelled) for name in self.names)
         else:
-            yield from _frames(self.origin, frozenset(int(name) for name in self.names))
+            yield from _decode_frames(self.origin, frozenset(int(name) for name in self.names))
 
-    def digest(self) -> str:
+    def compute_digest(self) -> str:
         """sha256 over the frames' names and pixels."""
         total = hashlib.sha256()
         for sample in self:
@@ -56,7 +56,7 @@ class Dataset:
             total.update(sample.pixels.tobytes())
         return total.hexdigest()
 
-    def shuffled(self, limit: int) -> "Dataset":
+    def pick(self, limit: int) -> "Dataset":
         """At most ``limit`` frames, the same ones each time, without regard to their order in the folder."""
         mixed = sorted(self.names, key=lambda name: zlib.crc32(name.encode()))[:limit]
         return Dataset(self.origin, tuple(name for name in self.names if name in set(mixed)), self.labelled)
@@ -65,7 +65,7 @@ class Dataset:
         """Frames to calibrate on and the others to compare on; a handful serves as both."""
         if len(self) < 2 * calibration:
             return self, self
-        first = self.shuffled(calibration)
+        first = self.pick(calibration)
         rest = tuple(name for name in self.names if name not in set(first.names))
         return first, Dataset(self.origin, rest, self.labelled)
 
@@ -76,44 +76,44 @@ def load(path: Path) -> Dataset:
     Masks are 8-bit grey PNGs of their pictures' sizes and names. Raises InputError for anything else.
     """
     if path.is_dir():
-        return _folder(path)
+        return _find_pictures(path)
     if path.suffix.lower() in VIDEOS:
-        return Dataset(path, tuple(str(number) for number in range(_count(path))), labelled=False)
+        return Dataset(path, tuple(str(number) for number in range(_count_frames(path))), labelled=False)
     if not path.exists():
         raise InputError(f"{path}: no such folder or video")
     raise InputError(f"{path}: expected a folder of pictures or a video ({', '.join(sorted(VIDEOS))})")
 
 
-def _folder(path: Path) -> Dataset:
+def _find_pictures(path: Path) -> Dataset:
     images = path / "images" if (path / "images").is_dir() else path
     names = sorted(file.name for file in images.iterdir() if file.suffix.lower() in PICTURES)
     if not names:
         raise InputError(f"{images}: expected pictures ({', '.join(sorted(PICTURES))}), found none")
     masks = path / "masks"
     if masks.is_dir():
-        without = [name for name in names if not _mask(path, name).exists()]
+        without = [name for name in names if not _locate_mask(path, name).exists()]
         if without:
             raise InputError(f"{masks}: {len(without)} of {len(names)} pictures have no mask, such as {without[0]}")
     return Dataset(path, tuple(names), labelled=masks.is_dir())
 
 
-def _mask(origin: Path, name: str) -> Path:
+def _locate_mask(origin: Path, name: str) -> Path:
     return origin / "masks" / f"{Path(name).stem}.png"
 
 
-def _picture(origin: Path, name: str, labelled: bool) -> Sample:
+def _read_frame(origin: Path, name: str, labelled: bool) -> LabelledFrame:
     images = origin / "images" if (origin / "images").is_dir() else origin
     pixels = read_rgb(images / name)
     if not labelled:
-        return Sample(name, pixels, None)
-    path = _mask(origin, name)
+        return LabelledFrame(name, pixels, None)
+    path = _locate_mask(origin, name)
     truth = read_grey(path)
     if truth.shape != pixels.shape[:2]:
-        raise InputError(f"{path}: expected the picture's size {_size(pixels)}, found {_size(truth)}")
+        raise InputError(f"{path}: expected the picture's size {_format_size(pixels)}, found {_format_size(truth)}")
     if set(np.unique(truth)) - {BACKGROUND, IGNORE, PERSON}:
         odd = sorted({int(value) for value in np.unique(truth)} - {BACKGROUND, IGNORE, PERSON})
         raise InputError(f"{path}: expected the values 0, 128 (ignored) and 255 (person), found {odd[:5]}")
-    return Sample(name, pixels, truth)
+    return LabelledFrame(name, pixels, truth)
 
 
 def read_rgb(path: Path) -> np.ndarray:
@@ -133,30 +133,30 @@ def _read(path: Path, mode: int) -> np.ndarray:
     return pixels
 
 
-def _size(pixels: np.ndarray) -> str:
+def _format_size(pixels: np.ndarray) -> str:
     return f"{pixels.shape[1]}×{pixels.shape[0]}"
 
 
-def _count(path: Path) -> int:
+def _count_frames(path: Path) -> int:
     """Frames in the video, counted without decoding them."""
-    with _opened(path) as container:
+    with _open_video(path) as container:
         count = sum(1 for packet in container.demux(video=0) if packet.size)
     if not count:
         raise InputError(f"{path}: isn't a video that can be read (it has no frames)")
     return count
 
 
-def _frames(path: Path, wanted: frozenset[int]) -> Iterator[Sample]:
-    with _opened(path) as container:
+def _decode_frames(path: Path, wanted: frozenset[int]) -> Iterator[LabelledFrame]:
+    with _open_video(path) as container:
         for number, frame in enumerate(container.decode(video=0)):
             if number in wanted:
-                yield Sample(str(number), frame.to_ndarray(format="rgb24"), None)
+                yield LabelledFrame(str(number), frame.to_ndarray(format="rgb24"), None)
             if number >= max(wanted):
                 return
 
 
 @contextmanager
-def _opened(path: Path) -> "Iterator[InputContainer]":
+def _open_video(path: Path) -> "Iterator[InputContainer]":
     import av
 
     try:

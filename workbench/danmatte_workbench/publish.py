@@ -9,8 +9,8 @@ from danmatte.contract.grid import Grid
 from danmatte.contract.manifest import Files, Input, Manifest, Output, Recipe, Resize, Step
 from danmatte.contract.manifest import Source as SourceGraph
 from danmatte_workbench.errors import InputError, MachineError
-from danmatte_workbench.experiment.findings import Trial
 from danmatte_workbench.experiment.store import Candidate
+from danmatte_workbench.experiment.trial import Trial
 from danmatte_workbench.graph import surgery
 from danmatte_workbench.runtimes import openvino
 from danmatte_workbench.source import NAME, Source
@@ -56,8 +56,8 @@ def _describe(trial: Trial, candidate: Candidate, source: Source, version: int) 
             name=recipe.name,
             digest=recipe.digest,
             source=SourceGraph(source.path.name, source.digest),
-            steps=[Step(step.kind, step.revision, dict(step.fields)) for step in recipe.steps],
-            toolchain=dict(recipe.toolchain),
+            steps=[Step(step.kind, step.revision, step.fields) for step in recipe.steps],
+            toolchain=recipe.toolchain,
         ),
         configuration=trial.configuration,
         measurements=list(trial.measurements),

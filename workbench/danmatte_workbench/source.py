@@ -12,7 +12,7 @@ from danmatte_workbench import artifact
 from danmatte_workbench.artifact import Format, detect_format, list_graph_files, resolve_graph_path
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.normalisation import Normalisation
-from danmatte_workbench.recipe import expect, read_toml
+from danmatte_workbench.strict_toml import expect_keys, read_toml
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 Meaning = Literal["person", "tensors"]
@@ -87,11 +87,11 @@ class Source:
 def read(path: Path) -> Source:
     """The source that the ``model.toml`` at ``path`` describes. Raises InputError that names file and place."""
     table = read_toml(path)
-    expect(table, _KEYS["the top"], path, "the top")
+    expect_keys(table, _KEYS["the top"], path, "the top")
     for section in ("input", "output", "resize"):
         if not isinstance(table[section], dict):
             raise InputError(f"{path}: expected a table [{section}]")
-        expect(table[section], _KEYS[f"[{section}]"], path, f"[{section}]")
+        expect_keys(table[section], _KEYS[f"[{section}]"], path, f"[{section}]")
     entry, answer, resize = table["input"], table["output"], table["resize"]
     graph = resolve_graph_path(path.parent / _text(table, "graph", path))
     return Source(

@@ -2,8 +2,7 @@
 
 import pytest
 
-from danmatte_workbench.benchmark.curves import Curve, curves
-from danmatte_workbench.benchmark.space import Point, Space
+from danmatte_workbench.benchmark.space import Curve, Point, Space, make_curves
 from danmatte_workbench.configuration import Setting
 from tests.workbench.benchmark.test_space import point
 
@@ -13,8 +12,8 @@ def places(curve: Curve) -> list[int]:
 
 
 def test_lines_become_curves_in_the_order_of_their_axis() -> None:
-    lines = Space.cpu(4).lines
-    found = curves([point(setting, 1.0) for setting in [lines[0], *reversed(lines[1:])]])
+    lines = Space.for_cpu(4).lines
+    found = make_curves([point(setting, 1.0) for setting in [lines[0], *reversed(lines[1:])]])
     assert [(curve.axis, places(curve)) for curve in found] == [
         ("batch", [1, 2, 4, 8, 16]),
         ("threads", [1, 2, 4]),
@@ -26,17 +25,17 @@ def test_lines_become_curves_in_the_order_of_their_axis() -> None:
 
 
 def test_points_off_the_lines_and_unmeasured_ones_are_on_no_curve() -> None:
-    reference = Space.cpu(4).reference
+    reference = Space.for_cpu(4).reference
     others = [
         point(Setting(2, 4, 4, 8, pinning=False), 1.0),
         point(Setting(2, 4, 4, 16), 1.0),
         Point(Setting(2, 4, 4, 8), None, "no"),
     ]
-    assert curves([point(reference, 1.0), *others]) == ()
+    assert make_curves([point(reference, 1.0), *others]) == ()
 
 
 def test_nothing_measured_is_no_curve() -> None:
-    assert curves([]) == ()
+    assert make_curves([]) == ()
 
 
 def test_a_curve_that_goes_back_is_refused() -> None:

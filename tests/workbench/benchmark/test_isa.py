@@ -8,11 +8,11 @@ import pytest
 
 from danmatte.contract.framing import Framing
 from danmatte.contract.measurement import Measurement
-from danmatte_workbench.benchmark.isa import NATIVE, IsaPoint, isa
+from danmatte_workbench.benchmark.isa import NATIVE, IsaPoint, measure_isa_levels
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.dataset import Dataset
 from danmatte_workbench.errors import InputError
-from danmatte_workbench.metrics.contender import Contender
+from danmatte_workbench.metrics.subject import Subject
 from danmatte_workbench.runtimes.isa_levels import USUAL, find_highest, is_within, list_missing, name_family
 from danmatte_workbench.source import Source
 from tests.workbench import inner, tiny
@@ -38,10 +38,8 @@ def metrics(point: IsaPoint) -> dict[str, Measurement]:
 
 
 @pytest.fixture
-def contender(plain: Source, built: Build) -> Contender:
-    from danmatte_workbench.metrics import contender
-
-    return contender.cooked("float", plain, built(tiny.PLAIN), ONE)
+def subject(plain: Source, built: Build) -> Subject:
+    return Subject.from_artifact("float", plain, built(tiny.PLAIN), ONE)
 
 
 @pytest.fixture
@@ -50,9 +48,9 @@ def unlabelled(labelled: Dataset) -> Dataset:
 
 
 @pytest.mark.skipif(not OLDER, reason="this CPU has nothing that can be taken from it")
-def test_an_older_level_is_measured_beside_native_and_honoured(contender: Contender, labelled: Dataset) -> None:
-    told: list[str] = []
-    points = isa([contender], labelled, budget_s=AGES, tell=told.append, levels=[OLDER[0], *ABSENT])
+def test_an_older_level_is_measured_beside_native_and_honoured(subject: Subject, labelled: Dataset) -> None:
+    reported: list[str] = []
+    points = measure_isa_levels([subject], labelled, budget_s=AGES, report=reported.append, levels=[OLDER[0], *ABSENT])
     home, older = at(points, NATIVE), at(points, OLDER[0])
     assert set(metrics(home)) == {"throughput", "latency", "mean_iou"}
     assert set(metrics(older)) == {"throughput", "latency", "ratio", "mean_iou", "iou_drop"}
@@ -60,13 +58,13 @@ def test_an_older_level_is_measured_beside_native_and_honoured(contender: Conten
     assert is_within(older.effective, OLDER[0])
     assert home.effective == find_highest()
     assert abs(metrics(older)["iou_drop"].value) < 1  # float32 on any CPU
-    assert older.facts()["measurements"]["throughput"]["unit"] == "frames/s"
-    assert len(told) == len(points)
+    assert older.to_json()["measurements"]["throughput"]["unit"] == "frames/s"
+    assert len(reported) == len(points)
 
 
 @pytest.mark.skipif(not OLDER, reason="this CPU has nothing that can be taken from it")
-def test_without_masks_a_level_is_compared_with_natives_own(contender: Contender, unlabelled: Dataset) -> None:
-    points = isa([contender], unlabelled, budget_s=AGES, tell=quiet, levels=OLDER[:1])
+def test_without_masks_a_level_is_compared_with_natives_own(subject: Subject, unlabelled: Dataset) -> None:
+    points = measure_isa_levels([subject], unlabelled, budget_s=AGES, report=quiet, levels=OLDER[:1])
     assert set(metrics(at(points, NATIVE))) == {"throughput", "latency"}
     drop = metrics(at(points, OLDER[0]))["iou_drop"]
     assert 0 <= drop.value < 1
@@ -74,39 +72,41 @@ def test_without_masks_a_level_is_compared_with_natives_own(contender: Contender
 
 
 @pytest.mark.skipif(not OLDER, reason="this CPU has nothing that can be taken from it")
-def test_other_tensors_are_compared_as_tensors(contender: Contender, unlabelled: Dataset) -> None:
-    points = isa([contender], unlabelled, budget_s=AGES, tell=quiet, meaning="tensors", levels=OLDER[:1])
+def test_other_tensors_are_compared_as_tensors(subject: Subject, unlabelled: Dataset) -> None:
+    points = measure_isa_levels([subject], unlabelled, budget_s=AGES, report=quiet, meaning="tensors", levels=OLDER[:1])
     assert metrics(at(points, OLDER[0]))["disagreement"].value < 0.1
 
 
 @pytest.mark.skipif(not ABSENT, reason="this CPU has all there is")
-def test_levels_that_this_cpu_has_not_are_named_and_not_run(contender: Contender, unlabelled: Dataset) -> None:
-    points = isa([contender], unlabelled, budget_s=AGES, tell=quiet, levels=ABSENT[-1:])
+def test_levels_that_this_cpu_has_not_are_named_and_not_run(subject: Subject, unlabelled: Dataset) -> None:
+    points = measure_isa_levels([subject], unlabelled, budget_s=AGES, report=quiet, levels=ABSENT[-1:])
     skipped = at(points, ABSENT[-1])
     assert skipped.measurements == ()
     assert skipped.note.startswith("skipped: this CPU has no ")
-    assert skipped.facts()["measurements"] == {}
+    assert skipped.to_json()["measurements"] == {}
 
 
 @pytest.mark.skipif(find_highest() is None, reason="oneDNN has no levels for this CPU")
-def test_the_highest_level_is_natives_and_not_run_twice(contender: Contender, unlabelled: Dataset) -> None:
-    told: list[str] = []
-    points = isa([contender], unlabelled, budget_s=AGES, tell=told.append, levels=[str(find_highest())])
+def test_the_highest_level_is_natives_and_not_run_twice(subject: Subject, unlabelled: Dataset) -> None:
+    reported: list[str] = []
+    points = measure_isa_levels(
+        [subject], unlabelled, budget_s=AGES, report=reported.append, levels=[str(find_highest())]
+    )
     assert [point.isa for point in points] == [NATIVE]
-    assert any("see native" in line for line in told)
+    assert any("see native" in line for line in reported)
 
 
 @pytest.mark.skipif(not OLDER, reason="this CPU has nothing that can be taken from it")
-def test_levels_that_no_time_is_left_for_say_so(contender: Contender, unlabelled: Dataset) -> None:
-    points = isa([contender], unlabelled, budget_s=0.1, tell=quiet, levels=OLDER[:1])
+def test_levels_that_no_time_is_left_for_say_so(subject: Subject, unlabelled: Dataset) -> None:
+    points = measure_isa_levels([subject], unlabelled, budget_s=0.1, report=quiet, levels=OLDER[:1])
     assert metrics(at(points, NATIVE))
     assert at(points, OLDER[0]).note.startswith("not measured: it takes ")
 
 
 @pytest.mark.skipif(not OLDER, reason="this CPU has nothing that can be taken from it")
 def test_frames_without_people_leave_the_speed(tmp_path: Path, unlabelled: Dataset) -> None:
-    nobody = Contender("blind", "openvino", blind(tmp_path), Framing((65, 65)), grid=None, configuration=ONE)
-    points = isa([nobody], unlabelled, budget_s=AGES, tell=quiet, levels=OLDER[:1])
+    nobody = Subject("blind", "openvino", blind(tmp_path), Framing((65, 65)), grid=None, configuration=ONE)
+    points = measure_isa_levels([nobody], unlabelled, budget_s=AGES, report=quiet, levels=OLDER[:1])
     older = at(points, OLDER[0])
     assert "ratio" in metrics(older)
     assert "iou_drop" not in metrics(older)
@@ -126,12 +126,12 @@ def blind(folder: Path) -> Path:
     return openvino.save(ov.Model([ops.result(nothing)], model.get_parameters(), "blind"), folder / "blind.xml").path
 
 
-def test_an_unknown_level_and_what_is_no_ir_are_refused(contender: Contender, unlabelled: Dataset) -> None:
-    with pytest.raises(InputError, match=r"received AVX521_CORE; did you mean 'AVX512_CORE'\?"):
-        isa([contender], unlabelled, budget_s=1, tell=quiet, levels=["AVX521_CORE"])
-    frozen = dataclasses.replace(contender, engine="tensorflow", path=Path("graph.pb"))
+def test_an_unknown_level_and_what_is_no_ir_are_refused(subject: Subject, unlabelled: Dataset) -> None:
+    with pytest.raises(InputError, match=r"received AVX521_CORE; did you mean AVX512_CORE\?"):
+        measure_isa_levels([subject], unlabelled, budget_s=1, report=quiet, levels=["AVX521_CORE"])
+    frozen = dataclasses.replace(subject, engine="tensorflow", path=Path("graph.pb"))
     with pytest.raises(InputError, match=r"float: expected an IR, received graph\.pb"):
-        isa([frozen], unlabelled, budget_s=1, tell=quiet)
+        measure_isa_levels([frozen], unlabelled, budget_s=1, report=quiet)
 
 
 def test_families_are_as_kernels_are_called() -> None:

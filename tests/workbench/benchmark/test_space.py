@@ -3,12 +3,12 @@
 import pytest
 
 from danmatte.contract.measurement import Measurement
-from danmatte_workbench.benchmark.space import Point, Space, best
+from danmatte_workbench.benchmark.space import Point, Space, find_best
 from danmatte_workbench.benchmark.windows import Timing
 from danmatte_workbench.configuration import Setting, configure
 from tests.workbench.facts import HOST
 
-SPACE = Space.cpu(4)
+SPACE = Space.for_cpu(4)
 
 
 def measurement(metric: str, value: float, spread: float = 0.0) -> Measurement:
@@ -44,25 +44,25 @@ def test_the_reference_is_a_stream_a_core() -> None:
 
 @pytest.mark.parametrize(("cores", "steps"), [(1, (1,)), (2, (1, 2)), (6, (1, 2, 3, 4, 6)), (8, (1, 2, 4, 8))])
 def test_threads_go_by_powers_of_two_and_halves(cores: int, steps: tuple[int, ...]) -> None:
-    assert Space.cpu(cores).threads == steps
+    assert Space.for_cpu(cores).threads == steps
 
 
 def test_lines_hold_each_setting_once_and_the_reference_first() -> None:
-    lines = Space.cpu(2).lines
-    assert lines[0] == Space.cpu(2).reference
+    lines = Space.for_cpu(2).lines
+    assert lines[0] == Space.for_cpu(2).reference
     assert len(set(lines)) == len(lines)
     assert [at.batch for at in lines if at.streams == 2] == [1, 2, 4, 8, 16]
     assert sorted(at.threads for at in lines if at.requests == 1) == [1, 2]
 
 
 def test_a_device_with_threads_of_its_own_is_told_none() -> None:
-    assert {at.threads for at in Space.accelerator().lines} == {0}
+    assert {at.threads for at in Space.for_accelerator().lines} == {0}
 
 
 def test_the_fastest_point_that_beats_the_reference_by_its_interval_is_best() -> None:
     faster, fastest = point(Setting(2, 4, 4, 8), 1.1), point(Setting(4, 4, 4, 8), 1.2)
     unsure = point(Setting(8, 4, 4, 8), 1.5, spread=0.6)
-    assert best([REFERENCE, USUAL, faster, fastest, unsure]) == fastest
+    assert find_best([REFERENCE, USUAL, faster, fastest, unsure]) == fastest
 
 
 @pytest.mark.parametrize(
@@ -77,32 +77,32 @@ def test_the_fastest_point_that_beats_the_reference_by_its_interval_is_best() ->
     ids=["within its interval", "windows disagree", "pinning isn't the contract's", "mended", "not measured"],
 )
 def test_nothing_is_best_where_nothing_certainly_is(other: Point) -> None:
-    assert best([REFERENCE, USUAL, other]) is None
+    assert find_best([REFERENCE, USUAL, other]) is None
 
 
 def test_what_answers_too_late_is_not_best() -> None:
     late, soon = point(Setting(8, 4, 4, 8), 1.5, latency=300), point(Setting(1, 2, 4, 4), 1.1, latency=30)
-    assert best([REFERENCE, USUAL, late, soon], max_latency_ms=40) == soon
+    assert find_best([REFERENCE, USUAL, late, soon], max_latency_ms=40) == soon
 
 
 def test_latency_is_compared_with_one_picture_on_all_threads() -> None:
     sooner = point(Setting(1, 1, 2, 1), 0.5, latency=15)
-    assert best([REFERENCE, USUAL, sooner], "latency") == sooner
-    assert best([REFERENCE, USUAL, point(Setting(1, 1, 2, 1), 0.5, latency=25)], "latency") is None
+    assert find_best([REFERENCE, USUAL, sooner], "latency") == sooner
+    assert find_best([REFERENCE, USUAL, point(Setting(1, 1, 2, 1), 0.5, latency=25)], "latency") is None
 
 
 def test_a_point_is_a_configuration_of_the_same_device_and_precision() -> None:
     base = configure(device="AUTO", precision="bf16")
-    found = point(Setting(4, 2, 2, 4), 1.0).configuration(base)
+    found = point(Setting(4, 2, 2, 4), 1.0).apply_to(base)
     assert found == configure("AUTO", "throughput", "bf16", streams=2, threads=2, infer_requests=4, batch=4)
     assert Setting(1, 1, 2, 1).configuration(base).hint == "latency"
 
 
 def test_facts_hold_numbers_where_there_are_and_the_note_where_there_are_none() -> None:
-    told = REFERENCE.facts()
+    told = REFERENCE.to_json()
     assert told["ratio"] == {"value": 1.0, "low": 0.99, "high": 1.01, "unit": "u", "samples": 3}
     assert (told["batch"], told["streams"], told["threads"], told["requests"], told["pinning"]) == (1, 4, 4, 8, True)
-    missing = Point(Setting(2, 4, 4, 8), None, "can't be reshaped").facts()
+    missing = Point(Setting(2, 4, 4, 8), None, "can't be reshaped").to_json()
     assert (missing["throughput"], missing["agreed"], missing["note"]) == (None, False, "can't be reshaped")
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from danmatte.contract.configuration import Configuration
-from danmatte_workbench.benchmark.bench import Task
+from danmatte_workbench.benchmark.load import TimingTask
 from danmatte_workbench.benchmark.space import BATCHES, Point, Space
-from danmatte_workbench.benchmark.sweep import Clock, Crew, search, sweep
+from danmatte_workbench.benchmark.sweep import Deadline, SweepProcess, run_sweep, search_space
 from danmatte_workbench.benchmark.windows import Timing
 from danmatte_workbench.configuration import Setting, configure
 from danmatte_workbench.errors import InputError, MachineError
@@ -21,7 +21,7 @@ from tests.workbench.answering import fated
 from tests.workbench.benchmark.test_space import measurement, point
 from tests.workbench.facts import HOST
 
-SPACE = Space.cpu(2)
+SPACE = Space.for_cpu(2)
 FIRST = point(SPACE.reference, 1.0)
 AGES = 3600.0
 
@@ -37,7 +37,7 @@ class Landscape:
         self.asked: list[Setting] = []
         self._cliff = cliff
 
-    def time(self, setting: Setting, until: float) -> Timing:
+    def time_setting(self, setting: Setting, until: float) -> Timing:
         """Faster the nearer to batch 4 and two streams."""
         assert until > time.monotonic() - 1
         self.asked.append(setting)
@@ -50,7 +50,8 @@ class Landscape:
 
 
 def searched(landscape: Landscape, *, seconds: float = AGES, space: Space = SPACE) -> tuple[Point, ...]:
-    return search(landscape, space, FIRST, clock=Clock(time.monotonic() + seconds, seconds / 8), tell=quiet)
+    deadline = Deadline(time.monotonic() + seconds, seconds / 8)
+    return search_space(landscape, space, FIRST, deadline=deadline, report=quiet)
 
 
 def test_the_lines_come_first_and_no_setting_twice() -> None:
@@ -79,7 +80,7 @@ def test_the_same_landscape_is_searched_in_the_same_order() -> None:
 
 def test_no_more_streams_than_threads_are_asked_for() -> None:
     landscape = Landscape()
-    searched(landscape, space=Space.cpu(8))
+    searched(landscape, space=Space.for_cpu(8))
     assert all(setting.streams <= setting.threads for setting in landscape.asked)
 
 
@@ -106,10 +107,12 @@ def test_no_time_at_all_leaves_the_reference() -> None:
 
 def test_a_crew_goes_on_with_a_new_child_after_one_died() -> None:
     fates = iter(("die", "live"))
-    with Crew(lambda: Child("ill", fated, next(fates))) as crew:
+    with SweepProcess(lambda: Child("ill", fated, next(fates))) as process:
         with pytest.raises(MachineError, match=r"ill: its process died \(exit code 7\)"):
-            crew.time(Setting(), time.monotonic())
-        assert crew.time(Setting(), 5.0) == Task(Setting(), 5.0)  # the child that lives says back what it is asked
+            process.time_setting(Setting(), time.monotonic())
+        assert process.time_setting(Setting(), 5.0) == TimingTask(
+            Setting(), 5.0
+        )  # the child that lives says back what it is asked
     assert multiprocessing.active_children() == []
 
 
@@ -122,7 +125,7 @@ def pictures() -> list[np.ndarray]:
 def test_a_graph_is_swept_within_its_budget(tmp_path: Path, pictures: list[np.ndarray]) -> None:
     told: list[str] = []
     begun = time.monotonic()
-    points = sweep(inner.write(tmp_path / "graph.xml"), pictures, budget_s=6.0, tell=told.append)
+    points = run_sweep(inner.write(tmp_path / "graph.xml"), pictures, budget_s=6.0, report=told.append)
     assert time.monotonic() - begun < 60
     assert len(told) == len(points) >= 2
     assert points[0].timing is not None
@@ -145,11 +148,11 @@ def test_what_cannot_be_swept_is_refused_before_anything_starts(
     artifact = inner.write(tmp_path / "graph.xml")
     begun = time.monotonic()
     with pytest.raises(error, match=says):
-        sweep(artifact, [], budget_s=seconds, tell=quiet, base=base)
+        run_sweep(artifact, [], budget_s=seconds, report=quiet, base=base)
     assert time.monotonic() - begun < 5
 
 
 def test_pictures_of_another_size_are_refused(tmp_path: Path) -> None:
     wrong = [np.zeros((1, 9, 9, 3), np.uint8)]
     with pytest.raises(InputError, match=r"graph\.xml: expected pictures of \(1, 65, 65, 3\), received \(1, 9, 9, 3\)"):
-        sweep(inner.write(tmp_path / "graph.xml"), wrong, budget_s=5.0, tell=quiet)
+        run_sweep(inner.write(tmp_path / "graph.xml"), wrong, budget_s=5.0, report=quiet)

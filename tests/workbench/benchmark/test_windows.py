@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from danmatte_workbench.benchmark.windows import Patience, Window, Windows, gather
+from danmatte_workbench.benchmark.windows import Patience, Window, Windows, gather_windows
 from tests.workbench.facts import HOST
 
 ALWAYS = float("inf")
@@ -25,7 +25,7 @@ class Clockwork:
 
 
 def gathered(own: Callable[[], Window], reference: Callable[[], Window], *, until: float = ALWAYS) -> Windows:
-    return gather(own, reference, Patience(least=3, most=6, tolerance=0.05), until=until)
+    return gather_windows(own, reference, Patience(least=3, most=6, tolerance=0.05), until=until)
 
 
 def test_windows_that_agree_end_at_the_least() -> None:
@@ -47,7 +47,7 @@ def test_windows_that_settle_later_are_waited_for() -> None:
 def test_windows_that_never_agree_are_kept_with_a_wide_interval() -> None:
     found = gathered(Clockwork(10, 20, 30, 40, 50, 60), Clockwork(10))
     assert (len(found.own), found.agreed) == (6, False)
-    ratio = found.ratio("ratio", HOST)
+    ratio = found.measure_ratio("ratio", HOST)
     assert (ratio.low, ratio.high) == (1.0, 6.0)
 
 
@@ -64,8 +64,8 @@ def test_both_take_turns_and_neither_is_always_first() -> None:
 
 def test_throughput_and_latency_are_of_what_is_timed_and_not_of_the_reference() -> None:
     found = gathered(Clockwork(20), Clockwork(10))
-    assert found.throughput(HOST).value == 20
-    assert found.latency(HOST).value == 50
+    assert found.measure_throughput(HOST).value == 20
+    assert found.measure_latency(HOST).value == 50
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_throughput_and_latency_are_of_what_is_timed_and_not_of_the_reference() 
     ],
 )
 def test_agreement_looks_at_the_newest(values: tuple[float, ...], agree: bool) -> None:
-    assert Patience(least=3, most=8, tolerance=0.05).agree(values) is agree
+    assert Patience(least=3, most=8, tolerance=0.05).is_settled(values) is agree
 
 
 @pytest.mark.parametrize("fields", [{"least": 1}, {"least": 5, "most": 4}, {"tolerance": 0.0}, {"tolerance": 1.5}])

@@ -7,8 +7,8 @@ import pytest
 
 from danmatte_workbench.cli import main
 from danmatte_workbench.dataset import Dataset
-from danmatte_workbench.metrics.accuracy import score
-from danmatte_workbench.metrics.contender import stock
+from danmatte_workbench.metrics import score_mask
+from danmatte_workbench.metrics.subject import Subject
 from danmatte_workbench.publish import publish
 from danmatte_workbench.source import Source
 from tests.workbench import facts, tiny
@@ -32,7 +32,10 @@ def test_a_model_is_measured_by_kind_of_scene(plain: Source, labelled: Dataset, 
     told = evaluated("tiny", labelled.origin, models, tmp_path / "out.json")
     name = labelled.origin.name
     assert set(told["scenes"]) == {name, f"{name}: kind0", f"{name}: kind1"}
-    scores = [score(sample.name, mask, sample.truth) for sample, mask in stock(plain).masks(labelled)]
+    scores = [
+        score_mask(sample.name, mask, sample.truth)
+        for sample, mask in Subject.from_source(plain).predict_masks(labelled)
+    ]
     with_people = [item.iou for item in scores if item.truth]
     assert told["scenes"][name]["mean_iou"]["value"] == pytest.approx(sum(with_people) / len(with_people))
     assert told["scenes"][name]["false_positives"]["samples"] == len(scores) - len(with_people)

@@ -97,9 +97,9 @@ def test_all_baselines_race_in_the_same_run(first: Run) -> None:
 
 
 def test_a_recipe_that_fails_is_a_rejected_trial(first: Run) -> None:
-    failed = first.trial("no-such-recipe")
+    failed = first.trial("broken")
     assert not failed["accepted"]
-    assert "no-such-recipe.toml: can't be read" in failed["broken"][0]
+    assert "has no node nowhere" in failed["broken"][0]
 
 
 def test_the_run_folder_holds_the_facts_the_report_and_masks(first: Run) -> None:
@@ -127,7 +127,7 @@ def test_a_budget_that_nothing_meets_names_the_nearest_and_publishes_nothing(fir
     lines = str(refused.value).splitlines()
     assert lines[0].startswith("nothing met the budget; the nearest is: ")
     assert len(lines) == 5
-    assert all("latency may reach" in line or "no-such-recipe" in line for line in lines[1:])
+    assert all("latency may reach" in line or "has no node nowhere" in line for line in lines[1:])
     read = read_run(first.root / "runs/frozen_inference_graph/2")
     assert read.winner is None
     assert lines[0].endswith(f"nearest is: {read.nearest}")
@@ -153,7 +153,7 @@ def test_without_labels_agreement_with_the_source_counts(root: Path, first: Run)
         (["--max-iou-drop", "-1"], "--max-iou-drop: expected points from 0 to 100, such as 0.5, received -1"),
         (["--max-latency-ms", "0"], "--max-latency-ms: expected more than 0, received 0"),
         (["--max-disagreement", "101"], "--max-disagreement: expected points from 0 to 100, such as 0.5, received 101"),
-        (["--size", "wide"], "--size: expected HEIGHTxWIDTH or a ratio such as 16:9, received wide"),
+        (["--size", "wide"], "--size: expected WIDTHxHEIGHT or a ratio such as 16:9, received wide"),
         (["--trial-s", "0"], "--trial-s: expected more than 0, received 0"),
         (["--trial-memory-gib", "-2"], "--trial-memory-gib: expected more than 0, received -2"),
     ],

@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from danmatte_workbench.dataset import BACKGROUND, IGNORE, PERSON, Sample
+from danmatte_workbench.dataset import BACKGROUND, IGNORE, PERSON, LabelledFrame
 from danmatte_workbench.distillation.views import ViewSampler, mix_truth
 
 
-def frame(*, truth: bool) -> Sample:
+def frame(*, truth: bool) -> LabelledFrame:
     """A white rectangle on black, which is the person."""
     pixels = np.zeros((200, 300, 3), np.uint8)
     pixels[60:160, 100:220] = 255
     mask = np.where(pixels[..., 0] > 0, PERSON, BACKGROUND).astype(np.uint8)
-    return Sample("frame", pixels, mask if truth else None)
+    return LabelledFrame("frame", pixels, mask if truth else None)
 
 
 def test_pictures_and_masks_stay_together() -> None:

@@ -6,12 +6,12 @@ import pytest
 from msgspec import structs
 
 from danmatte.contract.measurement import Measurement
-from danmatte_workbench.benchmark.interleaved import Rounds
+from danmatte_workbench.benchmark.benchmark import Rounds
 from danmatte_workbench.budget import Budget
 from danmatte_workbench.errors import BudgetError, InputError
-from danmatte_workbench.experiment.findings import Trial
-from danmatte_workbench.experiment.judge import check, choose, nearest, promise
-from tests.workbench.facts import measured, trial
+from danmatte_workbench.experiment.judge import check_objective, choose, find_nearest, rate
+from danmatte_workbench.experiment.trial import Trial
+from tests.workbench.facts import measured, recipe, trial
 
 FAST = trial("fast", measured("throughput", 90), measured("latency", 9), measured("iou_drop", 0.1))
 PROMPT = trial("prompt", measured("throughput", 50), measured("latency", 3), measured("iou_drop", 0.2))
@@ -53,7 +53,7 @@ def test_nothing_measured_has_no_nearest(trials) -> None:
 
 def test_an_unknown_objective_is_refused_before_anything_runs() -> None:
     with pytest.raises(InputError, match="--objective: expected throughput or latency, received speed"):
-        check("speed")
+        check_objective("speed")
 
 
 def test_what_was_not_raced_to_the_end_cannot_win() -> None:
@@ -71,9 +71,9 @@ def test_throughput_is_compared_by_the_ratio_to_the_baseline() -> None:
 def test_the_nearest_breaks_fewest_limits_and_then_loses_least() -> None:
     both = trial("both", measured("iou_drop", 0.1), broken=("latency: 9", "iou_drop: 0.1"))
     tensors = trial("tensors", measured("disagreement", 0.5), broken=("disagreement: 0.5",))
-    assert nearest([both, CLOSE, WRONG]) is CLOSE
-    assert nearest([both, CLOSE, tensors]) is tensors
-    assert nearest([FAILED]) is None
+    assert find_nearest([both, CLOSE, WRONG]) is CLOSE
+    assert find_nearest([both, CLOSE, tensors]) is tensors
+    assert find_nearest([FAILED]) is None
 
 
 ROUNDS = Rounds(throughput={"a": [90.0, 100.0, 110.0]}, latency_ms={"a": [9.0, 10.0, 11.0]})
@@ -84,11 +84,11 @@ ROUNDS = Rounds(throughput={"a": [90.0, 100.0, 110.0]}, latency_ms={"a": [9.0, 1
     [("throughput", None, 100), ("latency", None, -10), ("throughput", 11, 100), ("throughput", 9, None)],
 )
 def test_what_looks_best_after_a_few_rounds(objective: str, limit: float | None, expected: float | None) -> None:
-    assert promise("a", ROUNDS, objective, Budget(0.5, limit)) == expected
+    assert rate("a", ROUNDS, objective, Budget(0.5, limit)) == expected
 
 
 def test_who_has_not_raced_yet_may_still_win() -> None:
-    assert promise("a", Rounds(), "throughput", Budget(0.5)) == 0
+    assert rate("a", Rounds(), "throughput", Budget(0.5)) == 0
 
 
 @pytest.mark.parametrize(("speedup", "winner"), [(9.2, "f32"), (11.0, "bf16")])
@@ -107,4 +107,6 @@ def test_where_one_has_no_ratio_all_are_compared_without() -> None:
 
 def named(name: str, speedup: Measurement) -> Trial:
     """One graph's trial."""
-    return replace(trial(name, measured("throughput", 300), speedup, measured("iou_drop", 0.1)), recipe="int8")
+    return replace(
+        trial(name, measured("throughput", 300), speedup, measured("iou_drop", 0.1)), recipe=recipe(name="int8")
+    )

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from danmatte_workbench.dataset import Dataset, Sample, load
+from danmatte_workbench.dataset import Dataset, LabelledFrame, load
 from danmatte_workbench.experiment import painting
 
 SIZE = (120, 1200)
@@ -15,11 +15,11 @@ SIZE = (120, 1200)
 
 @dataclass(frozen=True)
 class Painter:
-    """A contender whose mask is the left part of each frame."""
+    """A subject whose mask is the left part of each frame."""
 
     share: float
 
-    def masks(self, samples: Iterable[Sample]) -> Iterable[tuple[Sample, np.ndarray]]:
+    def predict_masks(self, samples: Iterable[LabelledFrame]) -> Iterable[tuple[LabelledFrame, np.ndarray]]:
         for sample in samples:
             mask = np.zeros(sample.pixels.shape[:2], bool)
             mask[:, : int(self.share * mask.shape[1])] = True
@@ -35,10 +35,10 @@ def frames(folder: Path, count: int) -> Dataset:
 def test_frames_are_from_the_worst_to_the_best(tmp_path: Path) -> None:
     data = frames(tmp_path, 20)
     losses = {name: float(number) for number, name in enumerate(data.names)}
-    chosen = painting.chosen(data, losses).names
+    chosen = painting.choose_frames(data, losses).names
     assert len(chosen) == painting.FRAMES
     assert {"00.png", "19.png"} <= set(chosen)
-    assert len(painting.chosen(data.shuffled(3), losses)) == 3
+    assert len(painting.choose_frames(data.pick(3), losses)) == 3
 
 
 def test_each_frame_is_written_with_both_masks_and_their_agreement(tmp_path: Path) -> None:

@@ -6,17 +6,8 @@ import pytest
 from rich.console import Console
 
 from danmatte_workbench.experiment import progress
-from danmatte_workbench.experiment.progress import Lines, Live, Progress
-
-
-class Clock:
-    """A time that passes when it is told to."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def __call__(self) -> float:
-        return self.seconds
+from danmatte_workbench.experiment.progress import LineDisplay, LiveDisplay, Progress
+from tests.workbench.facts import Clock
 
 
 class Board:
@@ -26,10 +17,10 @@ class Board:
         self.lines: list[str] = []
         self.bars: list[tuple[float, str]] = []
 
-    def line(self, text: str) -> None:
+    def show_line(self, text: str) -> None:
         self.lines.append(text)
 
-    def bar(self, share: float, text: str) -> None:
+    def show_bar(self, share: float, text: str) -> None:
         self.bars.append((share, text))
 
     def close(self) -> None:
@@ -39,19 +30,19 @@ class Board:
 def test_what_is_done_is_no_longer_left() -> None:
     clock, board = Clock(), Board()
     told = Progress(board, now=clock)
-    told.expect({"cook": 60, "race": 60})
-    with told.task("cook", "cooking"):
+    told.expect({"build": 60, "race": 60})
+    with told.task("build", "building"):
         clock.seconds += 60
     assert told.left_s == 60
-    assert board.lines == ["[    0 s] cooking (about 2 min left)"]
-    assert board.bars[-1] == (0.5, "cooking, about 1 min left")
+    assert board.lines == ["[    0 s] building (about 2 min left)"]
+    assert board.bars[-1] == (0.5, "building, about 1 min left")
 
 
 def test_a_machine_that_is_slower_than_expected_makes_the_rest_longer_too() -> None:
     clock = Clock()
     told = Progress(Board(), now=clock)
-    told.expect({"cook": 10, "race": 60})
-    with told.task("cook", "cooking"):
+    told.expect({"build": 10, "race": 60})
+    with told.task("build", "building"):
         clock.seconds += 20
     assert told.left_s == 120
 
@@ -65,17 +56,17 @@ def test_part_of_a_task_counts() -> None:
 
 def test_a_task_that_fails_is_over_all_the_same() -> None:
     told = Progress(Board(), now=Clock())
-    told.expect({"cook": 10})
-    with pytest.raises(ZeroDivisionError), told.task("cook", "cooking"):
+    told.expect({"build": 10})
+    with pytest.raises(ZeroDivisionError), told.task("build", "building"):
         raise ZeroDivisionError
     assert told.left_s == 0
 
 
 def test_a_log_gets_lines_and_no_bar() -> None:
     written: list[str] = []
-    told = Progress(Lines(written.append))
+    told = Progress(LineDisplay(written.append))
     told.expect({"race": 80})
-    told.tell("hello")
+    told.report("hello")
     told.close()
     assert [line.split("] ")[1] for line in written] == ["hello"]
 
@@ -83,19 +74,17 @@ def test_a_log_gets_lines_and_no_bar() -> None:
 def test_a_terminal_gets_a_bar_with_the_time_left() -> None:
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=100)
-    shown = progress.display(console)
-    assert isinstance(shown, Live)
+    shown = progress.make_display(console)
+    assert isinstance(shown, LiveDisplay)
     told = Progress(shown)
     told.expect({"race": 90})
-    told.tell("hello [bold]you[/bold]")
+    told.report("hello [bold]you[/bold]")
     told.close()
     assert "hello [bold]you[/bold]" in screen.getvalue()
     assert "about 2 min left" in screen.getvalue()
-    assert isinstance(progress.display(Console(file=io.StringIO())), Lines)
+    assert isinstance(progress.make_display(Console(file=io.StringIO())), LineDisplay)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "said"), [(0, "about 1 s"), (59, "about 59 s"), (240, "about 4 min"), (5400, "about 1.5 h")]
-)
+@pytest.mark.parametrize(("seconds", "said"), [(0, "1 s"), (59, "59 s"), (240, "4 min"), (5400, "1.5 h")])
 def test_a_duration_is_said_as_people_do(seconds: float, said: str) -> None:
-    assert progress.about(seconds) == said
+    assert progress.format_duration(seconds) == said

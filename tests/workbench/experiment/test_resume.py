@@ -17,7 +17,7 @@ from tests.workbench import graphs, tiny
 ROOT = Path(__file__).parents[3]
 GRAPH = "segmenter.onnx"  # OpenVINO alone runs it, so that processes start soon
 PATIENCE_S = 600.0
-WORK = re.compile(r"\] ((?:cooking|comparing|timing) .*?|round \d+ of \d+ among \d+)(?: \(about .*)?$", re.MULTILINE)
+WORK = re.compile(r"\] ((?:building|comparing|timing) .*?|round \d+ of \d+ among \d+)(?: \(about .*)?$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -76,20 +76,20 @@ def test_the_same_command_after_a_kill_repeats_nothing_that_was_finished(tmp_pat
     graphs.write_onnx(tmp_path / GRAPH, "argmax")
     tiny.write_scenes(tmp_path / "data", 12)
 
-    cooked, first = kill(place, "1.log", lambda: place.count("comparisons") >= 2)
+    built, first = kill(place, "1.log", lambda: place.count("comparisons") >= 2)
     raced, second = kill(place, "2.log", lambda: place.count("rounds") >= 3)
     assert start(place, "3.log").wait(PATIENCE_S) == 0, (tmp_path / "3.log").read_text()
     done, third = work(place, "3.log"), place.kept()
 
     assert first.items() <= second.items() <= third.items()
     # What was under way at a kill is begun again, and nothing else is.
-    assert set(cooked) & set(raced) <= {cooked[-1]}
+    assert set(built) & set(raced) <= {built[-1]}
     assert set(raced) & set(done) <= {raced[-1]}
-    everything = {*cooked, *raced, *done}
-    assert len(cooked) + len(raced) + len(done) <= len(everything) + 2
+    everything = {*built, *raced, *done}
+    assert len(built) + len(raced) + len(done) <= len(everything) + 2
     assert {f"round {number} of 4 among 5" for number in (1, 2, 3, 4)} <= everything
-    assert "cooking int8" in cooked
-    assert "cooking int8" not in raced
+    assert "building int8" in built
+    assert "building int8" not in raced
     assert "kept: 1 of 4 trials" in (tmp_path / "2.log").read_text()
     assert "kept: 3 of 4 trials" in (tmp_path / "3.log").read_text()
     told = json.loads((tmp_path / "facts.json").read_text("utf-8"))

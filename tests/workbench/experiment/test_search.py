@@ -1,104 +1,179 @@
-"""What is tried at which effort."""
+"""Which trials there are at which effort, and in which order."""
 
 import itertools
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from danmatte.contract.cores import count_cores
-from danmatte_workbench.configuration import configure
+from danmatte_workbench import recipe as recipes
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.experiment import search
-from danmatte_workbench.experiment.estimate import SURE
-from danmatte_workbench.experiment.search import Plan, Wish
-from danmatte_workbench.recipe import RECIPES, read
+from danmatte_workbench.experiment.schedule import SURE
+from danmatte_workbench.experiment.search import LEVELS, SearchOptions, choose_recipes, propose_trials
+from danmatte_workbench.experiment.trial import UNTRIED, Trial
+from danmatte_workbench.recipe import EFFORTS, RECIPES, EffortName
 from danmatte_workbench.runtimes import openvino
+from danmatte_workbench.source import Source
+
+WIDE = (289, 513)
+# As they were tried before recipes said it themselves.
+QUICK = ["int8-stride16", "int8-shrunk", "int8", "float"]
+STANDARD = [
+    "int8-stride16",
+    "int8-shrunk",
+    "int8",
+    "int8-stride16-shrunk-distilled40",
+    "int8-pruned35-shrunk",
+    "int8-pruned30",
+    "int8-distilled45",
+    "float",
+    "int8-accurate",
+    "int8-mixed",
+    "int8-controlled",
+]
 
 
-@pytest.mark.parametrize("effort", search.EFFORTS)
-def test_every_plan_is_a_recipe_that_exists_in_a_precision_that_this_machine_has(effort: str) -> None:
-    for plan in search.plan(effort).plans:
-        assert read(RECIPES / f"{plan.recipe}.toml").steps
-        assert plan.configuration.precision in openvino.list_precisions()
-        assert plan.configuration.threads == count_cores()
+@pytest.fixture
+def tensors(plain: Source) -> Source:
+    """A source whose answer isn't a mask."""
+    return replace(plain, meaning="tensors", answers=("a:0", "b:0"))
 
 
-@pytest.mark.parametrize("effort", search.EFFORTS)
-def test_both_objectives_have_a_plan(effort: str) -> None:
-    assert {plan.configuration.hint for plan in search.plan(effort).plans} == {"latency", "throughput"}
+def propose(source: Source, effort: EffortName, **options: object) -> tuple[Trial, ...]:
+    return propose_trials(source, LEVELS[effort], SearchOptions(**options))  # type: ignore[arg-type]
 
 
-def test_names_of_plans_are_unique() -> None:
-    names = [plan.name for plan in search.plan("thorough").plans]
+def list_names(trials: Sequence[Trial]) -> list[str]:
+    """The recipes' names, each once, in order."""
+    return list(dict.fromkeys(trial.recipe.name for trial in trials))
+
+
+@pytest.mark.parametrize(
+    ("effort", "expected"),
+    [("quick", QUICK), ("standard", STANDARD), ("thorough", [*STANDARD[:6], "int8-fused-pruned40", *STANDARD[6:]])],
+)
+def test_the_most_promising_recipes_come_first_and_dear_ones_at_higher_efforts(
+    plain: Source, effort: EffortName, expected: list[str]
+) -> None:
+    assert [recipe.name for recipe in choose_recipes(plain, effort)] == expected
+
+
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_where_nothing_is_cut_the_whole_graph_is_tried(tensors: Source, effort: EffortName) -> None:
+    assert [recipe.name for recipe in choose_recipes(tensors, effort)] == ["uncut-int8", "uncut"]
+
+
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_every_trial_is_in_a_precision_that_this_machine_has_and_untried(plain: Source, effort: EffortName) -> None:
+    for trial in propose(plain, effort):
+        assert trial.configuration.precision in openvino.list_precisions()
+        assert trial.configuration.threads == count_cores()
+        assert (trial.candidate, trial.measurements, trial.verdict) == (None, (), UNTRIED)
+
+
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_both_objectives_have_a_trial(plain: Source, effort: EffortName) -> None:
+    assert {trial.configuration.hint for trial in propose(plain, effort)} == {"latency", "throughput"}
+
+
+def test_names_of_trials_are_unique(plain: Source) -> None:
+    names = [trial.name for trial in propose(plain, "thorough", size=WIDE)]
     assert len(set(names)) == len(names)
 
 
-def test_more_effort_is_more_of_everything() -> None:
-    quick, standard, thorough = (search.plan(effort) for effort in search.EFFORTS)
-    for less, more in ((quick, standard), (standard, thorough)):
-        assert len(less.plans) <= len(more.plans)
+def test_more_effort_is_more_of_everything(plain: Source) -> None:
+    for less, more in itertools.pairwise(EFFORTS):
+        assert len(propose(plain, less)) < len(propose(plain, more))
         for field in ("calibration", "frames", "rounds", "round_s", "limit_s", "finalists", "sweep_s"):
-            assert getattr(less, field) < getattr(more, field)
+            assert getattr(LEVELS[less], field) < getattr(LEVELS[more], field)
 
 
-def test_the_objectives_own_configuration_is_tried_first() -> None:
-    for objective in ("throughput", "latency"):
-        plans = search.plan("quick", Wish(objective=objective)).plans
-        assert [plan.configuration.hint for plan in plans[:2]] == [objective, objective]
+@pytest.mark.parametrize("objective", ["throughput", "latency"])
+def test_what_serves_the_objective_comes_first(plain: Source, objective: str) -> None:
+    assert [trial.configuration.hint for trial in propose(plain, "quick", objective=objective)[:2]] == [objective] * 2
 
 
-@pytest.mark.parametrize("effort", search.EFFORTS)
+@pytest.mark.parametrize("effort", EFFORTS)
 @pytest.mark.parametrize(
-    ("wish", "safe"),
+    "options", [{}, {"objective": "latency", "size": WIDE}, {"recipes": ("int8", "float")}], ids=["", "size", "recipes"]
+)
+def test_however_little_time_there_is_something_safe_and_something_promising_is_tried(
+    plain: Source, effort: EffortName, options: dict[str, object]
+) -> None:
+    first, second = propose(plain, effort, **options)[:SURE]
+    assert (first.recipe.name, first.canvas, first.configuration.precision) == ("float", plain.size, "f32")
+    assert second.recipe.is_quantized
+
+
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_of_tensors_too_something_safe_is_tried(tensors: Source, effort: EffortName) -> None:
+    first, second = propose(tensors, effort)[:SURE]
+    assert (first.recipe.name, second.recipe.name) == ("uncut", "uncut-int8")
+
+
+@pytest.mark.parametrize(
+    ("patterns", "expected"),
     [
-        (Wish(), "float"),
-        (Wish(objective="latency", size=(289, 513)), "float"),
-        (Wish(meaning="tensors"), "uncut"),
-        (Wish(recipes=("int8", "float")), "float"),
+        (("int8",), ["int8"]),
+        (("float", "int8"), ["float", "int8"]),
+        (("int8-shrunk", "int8-s*"), ["int8-shrunk", "int8-stride16", "int8-stride16-shrunk-distilled40"]),
+        (("int8-fused-pruned40",), ["int8-fused-pruned40"]),
+        (("u*", "uncut"), ["uncut"]),
     ],
 )
-def test_what_is_tried_however_little_time_there_is_holds_a_safe_plan_and_a_promising_one(
-    effort: str, wish: Wish, safe: str
+def test_recipes_that_are_asked_for_are_tried_in_that_order_whatever_the_effort(
+    plain: Source, patterns: tuple[str, ...], expected: list[str]
 ) -> None:
-    first, second = search.plan(effort, wish).plans[:SURE]
-    assert (first.recipe, first.size, first.configuration.precision) == (safe, None, "f32")
-    assert second.recipe.startswith(("int8", "uncut-int8"))
+    if patterns[0] == "u*":
+        with pytest.raises(InputError, match=r"no recipe is called u\*"):
+            choose_recipes(plain, "quick", patterns)
+        patterns = patterns[1:]
+    assert [recipe.name for recipe in choose_recipes(plain, "quick", patterns)] == expected
 
 
-def test_a_wish_for_other_recipes_is_heeded() -> None:
-    assert {plan.recipe for plan in search.plan("quick", Wish(recipes=("int8",))).plans} == {"int8"}
+@pytest.mark.parametrize(
+    ("pattern", "says"),
+    [
+        ("int9", r"no recipe is called int9; did you mean 'int8'\?"),
+        ("zzz*", r"no recipe is called zzz\*; known: float, "),
+    ],
+)
+def test_a_recipe_that_is_not_there_names_the_nearest(plain: Source, pattern: str, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        choose_recipes(plain, "quick", ("int8", pattern))
 
 
-def test_the_baselines_recipes_are_tried_only_where_nothing_is_cut() -> None:
-    masks = {plan.recipe for plan in search.plan("thorough").plans}
-    tensors = {plan.recipe for plan in search.plan("thorough", Wish(meaning="tensors")).plans}
-    assert not masks & set(search.BASELINES)
-    assert tensors >= set(search.BASELINES)
-    assert not tensors & {"int8", "float", "int8-stride16"}
+def test_a_new_recipe_is_a_new_file_and_nothing_else(
+    plain: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in RECIPES.glob("*.toml"):
+        (tmp_path / path.name).write_text(path.read_text())
+    text = (tmp_path / "int8.toml").read_text().replace('"int8"', '"mine"').replace("priority = 940", "priority = 999")
+    (tmp_path / "a file.toml").write_text(text)
+    monkeypatch.setattr(search, "read_recipes", lambda source: recipes.read_recipes(source, tmp_path))
+    assert list_names(propose(plain, "quick")) == ["float", "mine", *QUICK[:3]]
 
 
-def test_recipes_are_found_by_pattern_once_each_and_what_is_absent_is_left_out(tmp_path: Path) -> None:
-    for name in ("int8", "int8-distilled25", "int8-distilled50", "float", "uncut-int8"):
-        (tmp_path / f"{name}.toml").touch()
-    patterns = ("int8-stride16", "int8", "int8-distilled*", "int8*", "*")
-    assert search.recipes(patterns, tmp_path) == ("int8", "int8-distilled25", "int8-distilled50", "float")
+def test_a_size_is_tried_first_and_the_sources_own_as_well(plain: Source) -> None:
+    trials = propose(plain, "quick", size=WIDE)
+    sized = ["513x289" in trial.recipe.name for trial in trials]
+    safe, there = 1, sized.count(True)
+    assert sized == [False] * safe + [True] * there + [False] * (len(trials) - safe - there)
+    assert {trial.recipe.name for trial, wide in zip(trials, sized, strict=True) if wide} == {
+        "int8-stride16 513x289",
+        "int8 513x289",
+        "float 513x289",
+    }
+    assert {trial.canvas for trial, wide in zip(trials, sized, strict=True) if wide} == {None}
+    assert trials[safe].name.startswith("int8-stride16 513x289 throughput")
 
 
-def test_a_size_is_tried_first_and_the_sources_own_as_well() -> None:
-    plans = search.plan("quick", Wish(size=(289, 513))).plans
-    sizes = [plan.size for plan in plans]
-    safe, there = 1, sizes.count((289, 513))
-    assert sizes == [None] * safe + [(289, 513)] * there + [None] * (len(plans) - safe - there)
-    assert {plan.cooked.split()[0] for plan in plans if plan.size} == {"int8-stride16", "int8", "float"}
-    assert plans[safe].name.startswith(f"{plans[safe].recipe} 289x513 throughput")
-
-
-def test_a_recipe_is_brought_to_its_size_just_before_it_is_quantized() -> None:
-    plan = Plan("int8", configure(), (289, 513))
-    kinds = [kind for kind, _ in plan.draft().steps]
-    assert kinds == ["cut", "head", "preprocess", "reshape", "quantize"]
-    assert plan.draft().steps[3] == ("reshape", {"height": 289, "width": 513})
-    assert [kind for kind, _ in Plan("float", configure(), (289, 513)).draft().steps][-1] == "reshape"
+def test_a_recipe_with_a_size_of_its_own_is_brought_to_no_other(plain: Source) -> None:
+    for trial in propose(plain, "thorough", size=WIDE):
+        assert sum(step.kind in ("reshape", "shrink") for step in trial.recipe.steps) <= 1
 
 
 @pytest.mark.parametrize(
@@ -114,33 +189,39 @@ def test_a_recipe_is_brought_to_its_size_just_before_it_is_quantized() -> None:
 def test_a_ratio_keeps_the_longer_side_and_the_grid_it_lies_on(
     text: str, source: tuple[int, int], expected: tuple[int, int]
 ) -> None:
-    assert search.size_of(text, source) == expected
+    assert search.parse_size(text, source) == expected
 
 
 @pytest.mark.parametrize("text", ["16/9", "wide", "0:9", "16:0", "288x", "-1x5"])
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(InputError, match=f"--size: expected WIDTHxHEIGHT or a ratio such as 16:9, received {text}"):
-        search.size_of(text, (513, 513))
+        search.parse_size(text, (513, 513))
 
 
-def test_another_device_chooses_its_own_streams() -> None:
-    for plan in search.plan("quick", Wish(device="AUTO")).plans:
-        assert (plan.configuration.streams, plan.configuration.threads) == (0, 0)
-        assert plan.configuration.device == "AUTO"
+def test_another_device_chooses_its_own_streams(plain: Source) -> None:
+    for trial in propose(plain, "quick", device="AUTO"):
+        assert (trial.configuration.streams, trial.configuration.threads) == (0, 0)
+        assert trial.configuration.device == "AUTO"
 
 
 def test_an_unknown_effort_lists_the_known_ones() -> None:
     with pytest.raises(InputError, match=r"quick, standard, thorough, received standart; did you mean 'standard'\?"):
-        search.plan("standart")
+        search.find_effort("standart")
+    assert search.find_effort("standard").name == "standard"
 
 
-def test_every_recipe_is_tried_in_one_precision_before_any_is_in_another() -> None:
-    _, *plans = search.plan("standard").plans  # without the safe one
-    precisions = [plan.configuration.precision for plan in plans]
+def test_every_recipe_is_tried_in_one_precision_before_any_is_in_another(plain: Source) -> None:
+    _, *trials = propose(plain, "standard")  # without the safe one
+    precisions = [trial.configuration.precision for trial in trials]
     changes = sum(a != b for a, b in itertools.pairwise(precisions))
     assert changes == len(set(precisions)) - 1
 
 
-def test_a_recipe_with_a_size_of_its_own_is_brought_to_no_other() -> None:
-    for plan in search.plan("thorough", Wish(size=(289, 513))).plans:
-        assert len({"reshape", "shrink"} & {kind for kind, _ in plan.draft().steps}) <= 1
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_half_precision_in_graphs_of_8_bits_is_tried_only_where_everything_is(
+    plain: Source, effort: EffortName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openvino, "list_precisions", lambda: ("f32", "f16"))
+    halves = [trial for trial in propose(plain, effort) if trial.configuration.precision == "f16"]
+    assert any(not trial.recipe.is_quantized for trial in halves)
+    assert any(trial.recipe.is_quantized for trial in halves) == (effort == "thorough")

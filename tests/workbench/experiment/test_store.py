@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from danmatte_workbench.artifact import Artifact
-from danmatte_workbench.experiment.store import Store
+from danmatte_workbench.experiment.store import CandidateStore
 from tests.workbench import tiny
 from tests.workbench.conftest import Build
-from tests.workbench.experiment.cooking import Cooking, cook_and_die
+from tests.workbench.experiment.building import CountedBuild, build_and_die
 from tests.workbench.facts import recipe
 
 KEY = "d" * 64
@@ -22,8 +22,8 @@ class Interruption(BaseException):
 
 
 @pytest.fixture
-def cooking(built: Build) -> Cooking:
-    return Cooking(built(tiny.PLAIN).path)
+def build(built: Build) -> CountedBuild:
+    return CountedBuild(built(tiny.PLAIN).path)
 
 
 @pytest.fixture
@@ -35,37 +35,37 @@ def visible(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
 
 
-def test_what_was_put_is_got_again(folder: Path, cooking: Cooking) -> None:
-    put = Store(folder).put(recipe(), KEY, cooking)
-    got = Store(folder).get(recipe(), KEY)
+def test_what_was_put_is_got_again(folder: Path, build: CountedBuild) -> None:
+    put = CandidateStore(folder).put(recipe(), KEY, build)
+    got = CandidateStore(folder).get(recipe(), KEY)
     assert got == put
     assert got.notes == ("cut: done",)
     assert got.artifact.path.parent == folder / KEY
 
 
 def test_nothing_is_there_before_it_was_put(folder: Path) -> None:
-    assert Store(folder).get(recipe(), KEY) is None
+    assert CandidateStore(folder).get(recipe(), KEY) is None
 
 
 @pytest.mark.parametrize("error", [Interruption, OSError, RuntimeError])
-def test_what_ends_half_way_leaves_nothing(folder: Path, cooking: Cooking, error: type[BaseException]) -> None:
+def test_what_ends_half_way_leaves_nothing(folder: Path, build: CountedBuild, error: type[BaseException]) -> None:
     def half(target: Path) -> tuple[Artifact, tuple[str, ...]]:
-        cooking(target)
+        build(target)
         raise error("half-way")
 
     with pytest.raises(error, match="half-way"):
-        Store(folder).put(recipe(), KEY, half)
+        CandidateStore(folder).put(recipe(), KEY, half)
     assert list(folder.iterdir()) == []
-    assert Store(folder).get(recipe(), KEY) is None
+    assert CandidateStore(folder).get(recipe(), KEY) is None
 
 
-def test_a_killed_cook_leaves_nothing_that_can_be_seen(folder: Path, cooking: Cooking) -> None:
-    child = multiprocessing.get_context("spawn").Process(target=cook_and_die, args=(cooking.model, folder, KEY))
+def test_a_killed_build_leaves_nothing_that_can_be_seen(folder: Path, build: CountedBuild) -> None:
+    child = multiprocessing.get_context("spawn").Process(target=build_and_die, args=(build.model, folder, KEY))
     child.start()
     child.join()
     assert child.exitcode == -9
     assert visible(folder) == []
-    assert Store(folder).put(recipe(), KEY, cooking).digest == KEY
+    assert CandidateStore(folder).put(recipe(), KEY, build).digest == KEY
     assert visible(folder) == [KEY]
 
 
@@ -97,22 +97,22 @@ SPOILS = {
 
 
 @pytest.mark.parametrize("spoil", SPOILS)
-def test_a_spoilt_candidate_is_cooked_anew(folder: Path, cooking: Cooking, spoil: str) -> None:
-    store = Store(folder)
-    good = store.put(recipe(), KEY, cooking)
+def test_a_spoilt_candidate_is_built_anew(folder: Path, build: CountedBuild, spoil: str) -> None:
+    store = CandidateStore(folder)
+    good = store.put(recipe(), KEY, build)
     SPOILS[spoil](folder / KEY)
     assert store.get(recipe(), KEY) is None
-    assert store.put(recipe(), KEY, cooking).artifact == good.artifact
+    assert store.put(recipe(), KEY, build).artifact == good.artifact
     assert store.get(recipe(), KEY) == good
     assert visible(folder) == [KEY]
 
 
-def test_what_another_process_put_first_stays(folder: Path, cooking: Cooking) -> None:
+def test_what_another_process_put_first_stays(folder: Path, build: CountedBuild) -> None:
     def overtaken(target: Path) -> tuple[Artifact, tuple[str, ...]]:
-        Store(folder).put(recipe(), KEY, cooking)
+        CandidateStore(folder).put(recipe(), KEY, build)
         (folder / KEY / "theirs").touch()
-        return cooking(target)
+        return build(target)
 
-    Store(folder).put(recipe(), KEY, overtaken)
+    CandidateStore(folder).put(recipe(), KEY, overtaken)
     assert (folder / KEY / "theirs").exists()
     assert [path.name for path in folder.iterdir()] == [KEY]

@@ -11,12 +11,11 @@ from danmatte_workbench.configuration import configure
 from danmatte_workbench.dataset import Dataset
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.graph import probing
-from danmatte_workbench.metrics.agreement import disagreement
-from danmatte_workbench.metrics.contender import Contender, cooked, stock
-from danmatte_workbench.recipe import RECIPES, read
+from danmatte_workbench.metrics.agreement import measure_disagreement
+from danmatte_workbench.metrics.subject import Subject
+from danmatte_workbench.recipe import build_recipe, find_recipe
 from danmatte_workbench.source import Source
-from danmatte_workbench.steps import StepContext, refine
-from danmatte_workbench.steps.base import build
+from danmatte_workbench.steps import StepContext
 from tests.workbench import graphs
 from tests.workbench.facts import HOST
 
@@ -64,16 +63,16 @@ def found(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Source:
     return probing.inspect(path, (graphs.SIDE, graphs.SIDE))
 
 
-def made(source: Source, recipe: str, data: Dataset, folder: Path) -> Contender:
+def made(source: Source, recipe: str, data: Dataset, folder: Path) -> Subject:
     """What the recipe makes of the source, in float32."""
-    refined = refine(read(RECIPES / f"{recipe}.toml"), source)
-    artifact, _ = build(refined, StepContext(source, data), folder / "graph.xml")
-    return cooked(recipe, source, artifact, configure(precision="f32"))
+    refined = find_recipe(recipe, source)
+    artifact, _ = build_recipe(refined, StepContext(source, data), folder / "graph.xml")
+    return Subject.from_artifact(recipe, source, artifact, configure(precision="f32"))
 
 
-def likeness(one: Contender, other: Contender, data: Dataset) -> float:
+def likeness(one: Subject, other: Subject, data: Dataset) -> float:
     """Pooled IoU of their masks."""
-    pairs = [(a, b) for (_, a), (_, b) in zip(one.masks(data), other.masks(data), strict=True)]
+    pairs = [(a, b) for (_, a), (_, b) in zip(one.predict_masks(data), other.predict_masks(data), strict=True)]
     either = sum(int((a | b).sum()) for a, b in pairs)
     assert either, "nobody was found, so agreement says nothing"
     return sum(int((a & b).sum()) for a, b in pairs) / either
@@ -90,7 +89,7 @@ def test_a_probe_finds_format_meaning_and_person(case: Case, found: Source) -> N
 
 def test_the_source_itself_finds_what_is_red(found: Source, labelled: Dataset) -> None:
     both = either = 0
-    for sample, mask in stock(found).masks(labelled):
+    for sample, mask in Subject.from_source(found).predict_masks(labelled):
         truth = sample.truth == 255
         both, either = both + int((mask & truth).sum()), either + int((mask | truth).sum())
     assert both / either > 0.85
@@ -101,7 +100,7 @@ def test_what_is_made_of_it_answers_alike(
     found: Source, labelled: Dataset, tmp_path: Path, recipe: str, least: float
 ) -> None:
     contender = made(found, recipe, labelled, tmp_path)
-    assert likeness(stock(found), contender, labelled) > least
+    assert likeness(Subject.from_source(found), contender, labelled) > least
 
 
 @pytest.mark.parametrize("write", [graphs.write_classifier, graphs.write_detector])
@@ -112,9 +111,11 @@ def test_what_is_no_mask_is_compared_by_its_tensors(
     assert source.meaning == "tensors"
     assert any("is no map of classes" in note for note in source.notes)
     whole = made(source, "uncut", labelled, tmp_path)
-    answers = [[tensors for _, tensors in item.tensors(labelled)] for item in (stock(source), whole)]
+    answers = [
+        [tensors for _, tensors in item.predict_tensors(labelled)] for item in (Subject.from_source(source), whole)
+    ]
     assert len(answers[0][0]) == len(source.answers) == len(answers[1][0])
-    assert disagreement(*answers, "d", HOST).high < 0.01
+    assert measure_disagreement(*answers, "d", HOST).high < 0.01
     assert np.ptp(answers[0][0][0]) > 0
 
 

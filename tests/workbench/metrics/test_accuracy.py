@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from danmatte_workbench.errors import InputError
-from danmatte_workbench.metrics.accuracy import Metric, Score, disagreement, drop, score
+from danmatte_workbench.metrics import Metric, Score, score_mask
+from danmatte_workbench.metrics.agreement import measure_iou_drop, measure_mask_disagreement
 from tests.workbench.facts import HOST
 
 
@@ -31,28 +32,28 @@ def measure(kind: str, *scores: Score) -> float:
 
 
 def test_intersection_over_union_of_two_boxes() -> None:
-    found = score("x", box(0, 0, 10, 10), truth(box(0, 5, 10, 15)))
+    found = score_mask("x", box(0, 0, 10, 10), truth(box(0, 5, 10, 15)))
     assert (found.both, found.either, found.truth, found.painted) == (50, 150, 100, 100)
     assert found.iou == pytest.approx(1 / 3)
 
 
 def test_ignored_pixels_count_nowhere() -> None:
     ignored = box(0, 0, 20, 5)
-    found = score("x", box(0, 0, 10, 10), truth(box(0, 5, 10, 15), ignored))
+    found = score_mask("x", box(0, 0, 10, 10), truth(box(0, 5, 10, 15), ignored))
     assert (found.both, found.either, found.painted, found.counted) == (50, 100, 50, 300)
-    whatever = score("x", box(3, 0, 20, 5) | box(0, 5, 10, 10), truth(box(0, 5, 10, 15), ignored))
+    whatever = score_mask("x", box(3, 0, 20, 5) | box(0, 5, 10, 10), truth(box(0, 5, 10, 15), ignored))
     assert (whatever.both, whatever.either) == (50, 100)
 
 
 def test_two_empty_masks_agree() -> None:
-    found = score("x", box(0, 0, 0, 0), truth(box(0, 0, 0, 0)))
+    found = score_mask("x", box(0, 0, 0, 0), truth(box(0, 0, 0, 0)))
     assert (found.iou, found.edge_iou) == (1, 1)
 
 
 def test_boundary_iou_sees_only_the_band_along_outlines() -> None:
     """Width 1 at this size: the ring of a 10×10 box has 36 pixels; a hole in the middle adds its own rim."""
-    assert score("x", box(5, 5, 15, 15), truth(box(5, 5, 15, 15))).edge_either == 36
-    shifted = score("x", box(5, 6, 15, 16), truth(box(5, 5, 15, 15)))
+    assert score_mask("x", box(5, 5, 15, 15), truth(box(5, 5, 15, 15))).edge_either == 36
+    shifted = score_mask("x", box(5, 6, 15, 16), truth(box(5, 5, 15, 15)))
     # The two rings share rows 5 and 14 from column 6 to 14.
     assert (shifted.edge_both, shifted.edge_either) == (18, 54)
     assert shifted.edge_iou == pytest.approx(1 / 3)
@@ -61,12 +62,12 @@ def test_boundary_iou_sees_only_the_band_along_outlines() -> None:
 
 def test_the_band_is_two_percent_of_the_diagonal() -> None:
     side = 200  # 0.02 · 283 rounds to 6
-    full = score("x", box(50, 50, 150, 150, side), truth(box(50, 50, 150, 150, side)))
+    full = score_mask("x", box(50, 50, 150, 150, side), truth(box(50, 50, 150, 150, side)))
     assert full.edge_either == 100**2 - 88**2
 
 
 def test_the_pictures_border_is_outline_too() -> None:
-    full = score("x", box(0, 0, 20, 20), truth(box(0, 0, 20, 20)))
+    full = score_mask("x", box(0, 0, 20, 20), truth(box(0, 0, 20, 20)))
     assert full.edge_either == 4 * 19
 
 
@@ -86,26 +87,28 @@ def test_pictures_without_people_enter_false_positives_only() -> None:
 
 def test_a_drop_is_in_points_and_over_the_pictures_own_differences() -> None:
     before, after = [counted(90, 100), counted(50, 100)], [counted(88, 100), counted(48, 100)]
-    found = drop(before, after, "iou_drop", HOST)
+    found = measure_iou_drop(before, after, "iou_drop", HOST)
     assert (found.value, found.low, found.high) == pytest.approx((2, 2, 2))
 
 
 def test_a_gain_is_a_negative_drop() -> None:
-    assert drop([counted(1, 2)], [counted(3, 4)], "iou_drop", HOST).value == pytest.approx(-25)
+    assert measure_iou_drop([counted(1, 2)], [counted(3, 4)], "iou_drop", HOST).value == pytest.approx(-25)
 
 
 def test_hard_pictures_do_not_hide_behind_easy_ones_without_people() -> None:
     nobody = counted(0, 0, people=False)
-    assert drop([counted(8, 10), nobody], [counted(6, 10), nobody], "iou_drop", HOST).value == pytest.approx(20)
+    assert measure_iou_drop(
+        [counted(8, 10), nobody], [counted(6, 10), nobody], "iou_drop", HOST
+    ).value == pytest.approx(20)
 
 
 def test_full_agreement_is_no_disagreement() -> None:
-    assert disagreement([counted(5, 5), counted(9, 9)], "iou_drop", HOST).high == 0
+    assert measure_mask_disagreement([counted(5, 5), counted(9, 9)], "iou_drop", HOST).high == 0
 
 
 def test_where_nobody_is_nothing_can_be_compared() -> None:
     nobody = [counted(0, 0, people=False)]
     with pytest.raises(InputError, match="nobody"):
-        disagreement(nobody, "iou_drop", HOST)
+        measure_mask_disagreement(nobody, "iou_drop", HOST)
     with pytest.raises(InputError, match="no picture has people"):
-        drop(nobody, nobody, "iou_drop", HOST)
+        measure_iou_drop(nobody, nobody, "iou_drop", HOST)

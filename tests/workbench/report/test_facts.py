@@ -8,17 +8,16 @@ from typing import Any
 import pytest
 
 from danmatte_workbench.errors import MachineError
-from danmatte_workbench.experiment.analysis import Analysis
-from danmatte_workbench.experiment.findings import Findings
+from danmatte_workbench.experiment.run import Analysis, ExperimentResult
 from danmatte_workbench.report import facts, records
-from danmatte_workbench.report.facts import Outcome, Terms
+from danmatte_workbench.report.facts import Invocation
 from danmatte_workbench.source import Source
 from tests.workbench import tiny
 from tests.workbench.conftest import Build
-from tests.workbench.facts import findings, measured, trial
+from tests.workbench.facts import measured, result, trial
 
 FAILED = trial("int8", broken=("MachineError: its process died",))
-TERMS = Terms(("workbench", "optimize"), "2026-01-02T03:04:05Z", "throughput", "quick")
+CALL = Invocation(("workbench", "optimize"), "2026-01-02T03:04:05Z", 12.0)
 FIGURE = {"value": 1.0, "low": 0.9, "high": 1.1, "unit": "frames/s", "samples": 5}
 SEEN = Analysis(
     before=[{"name": "conv", "kind": "Convolution", "precision": "f32", "kernel": "brgconv", "ms": 1.5}],
@@ -48,13 +47,13 @@ SEEN = Analysis(
 )
 
 
-def told(found: Findings, outcome: Outcome) -> dict[str, Any]:
-    return json.loads(json.dumps(facts.facts(found, TERMS, outcome)))
+def describe(found: ExperimentResult, invocation: Invocation = CALL) -> dict[str, Any]:
+    return json.loads(json.dumps(facts.describe_run(found, invocation)))
 
 
 def test_every_trial_is_told_with_its_numbers_and_reasons(plain: Source, built: Build, tmp_path: Path) -> None:
     winner = trial("float", measured("throughput", 90, low=80, high=99), artifact=built(tiny.PLAIN))
-    said = told(findings(plain, winner, FAILED), Outcome(winner, tmp_path / "tiny/1", 12.0))
+    said = describe(result(plain, winner, FAILED, winner=winner), replace(CALL, published=tmp_path / "tiny/1"))
     assert (said["winner"], said["nearest"], said["published"]) == ("float", None, str(tmp_path / "tiny/1"))
     assert said["source"] == {
         "name": "tiny",
@@ -77,20 +76,20 @@ def test_every_trial_is_told_with_its_numbers_and_reasons(plain: Source, built: 
 def test_what_a_candidate_was_made_from_is_told(plain: Source, built: Build) -> None:
     winner = trial("float", measured("throughput", 90), artifact=built(tiny.PLAIN))
     child = replace(winner, candidate=replace(winner.candidate, parent="e" * 64))
-    assert told(findings(plain, child), Outcome(child, None, 1.0))["trials"][0]["notes"][-1] == f"made from {'e' * 64}"
+    assert describe(result(plain, child, winner=child))["trials"][0]["notes"][-1] == f"made from {'e' * 64}"
 
 
 def test_a_run_without_a_winner_names_the_nearest(plain: Source) -> None:
     near = trial("near", measured("iou_drop", 0.7), broken=("iou_drop may reach 0.7",))
-    said = told(findings(plain, FAILED, near), Outcome(None, None, 1.0))
+    said = describe(result(plain, FAILED, near))
     assert (said["winner"], said["nearest"], said["published"]) == (None, "near", None)
-    assert told(findings(plain, FAILED), Outcome(None, None, 1.0))["nearest"] is None
+    assert describe(result(plain, FAILED))["nearest"] is None
 
 
 def test_the_report_reads_what_was_written(plain: Source, built: Build, tmp_path: Path) -> None:
     winner = trial("float", measured("throughput", 90, low=80, high=99), artifact=built(tiny.PLAIN))
-    outcome = Outcome(winner, tmp_path / "tiny/1", 12.0, SEEN)
-    facts.write(facts.facts(findings(plain, winner, FAILED), TERMS, outcome), tmp_path / records.FILE)
+    found = replace(result(plain, winner, FAILED, winner=winner), analysis=SEEN)
+    facts.write(facts.describe_run(found, CALL), tmp_path / records.FILE)
     read = records.read_run(tmp_path)
     assert read.winner == "float"
     assert [layer.precision for layer in (*read.layers.before, *read.layers.after)] == ["f32", "i8"]

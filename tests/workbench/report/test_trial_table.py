@@ -7,7 +7,7 @@ from rich.console import Console
 
 from danmatte_workbench.report import trial_table
 from danmatte_workbench.source import Source
-from tests.workbench.facts import findings, measured, trial
+from tests.workbench.facts import measured, result, trial
 
 SIZE = measured("size_bytes", 2_400_000)
 LONG = "int8-pruned30-stride16-reshaped throughput bf16"
@@ -20,7 +20,7 @@ LONGEST = trial(LONG, measured("throughput", 1234.5, low=1200, high=1300), *FIGU
 
 def shown(source: Source, winner, width: int = 120) -> list[str]:
     console = Console(file=io.StringIO(), width=width)
-    trial_table.show(findings(source, WINNER, REJECTED, OTHER, LONGEST), winner, console)
+    trial_table.show(result(source, WINNER, REJECTED, OTHER, LONGEST, winner=winner), console)
     return console.file.getvalue().splitlines()
 
 
@@ -75,13 +75,13 @@ def test_a_narrow_terminal_keeps_the_intervals_that_decide(plain: Source) -> Non
 
 def test_tensors_have_their_own_column(plain: Source) -> None:
     console = Console(file=io.StringIO(), width=120)
-    trial_table.show(findings(plain, trial("a", measured("disagreement", 1.5))), None, console)
+    trial_table.show(result(plain, trial("a", measured("disagreement", 1.5))), console)
     assert "differs" in console.file.getvalue()
     assert "IoU" not in console.file.getvalue()
 
 
 def test_a_name_commands_no_terminal(plain: Source) -> None:
     console = Console(file=io.StringIO(), width=120, force_terminal=True, color_system=None)
-    trial_table.show(findings(plain, trial("[red]\x1b[2Ja", broken=("\x1b[2J",))), None, console)
+    trial_table.show(result(plain, trial("[red]\x1b[2Ja", broken=("\x1b[2J",))), console)
     assert "\x1b[2J" not in console.file.getvalue()
     assert "[red]" in console.file.getvalue()

@@ -1,7 +1,7 @@
 """The same IRs as older CPUs would run them: ONEDNN_MAX_CPU_ISA in a child's environment, speed and accuracy.
 
-    points = isa([winner, floats], data.shuffled(60), budget_s=60, tell=print)
-    rows = [point.facts() for point in points]      for run.json
+    points = measure_isa_levels([winner, floats], data.pick(60), budget_s=60, report=print)
+    rows = [point.to_json() for point in points]      for run.json
 
 Each graph is compared with itself, run with all that this CPU has ("native"). ``ratio`` is throughput over native's,
 in neighbouring windows. With masks there are ``mean_iou``, and ``iou_drop`` against native; without, ``iou_drop`` is
@@ -14,19 +14,19 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 
 from danmatte.contract.measurement import Measurement
 from danmatte_workbench import hardware
-from danmatte_workbench.benchmark.windows import Patience, Window, gather
+from danmatte_workbench.benchmark.windows import Patience, Window, gather_windows
 from danmatte_workbench.budget import DISAGREEMENT, IOU_DROP
 from danmatte_workbench.dataset import BACKGROUND, PERSON, Dataset
 from danmatte_workbench.errors import InputError, WorkbenchError
-from danmatte_workbench.metrics import accuracy, agreement
-from danmatte_workbench.metrics.accuracy import Score, score
-from danmatte_workbench.metrics.contender import Contender
+from danmatte_workbench.metrics import MeanIoU, Score, agreement, score_mask
+from danmatte_workbench.metrics.subject import Subject
 from danmatte_workbench.processes.child import Child
 from danmatte_workbench.runtimes.isa_levels import USUAL, Kernels, find_highest, list_missing, sort_levels
 
@@ -57,7 +57,7 @@ class IsaPoint:
     honoured: bool = True
     note: str = ""
 
-    def facts(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The point as plain data, its measurements by metric."""
         return {
             "isa": self.isa,
@@ -73,158 +73,160 @@ class IsaPoint:
         return f"{self.who} at {self.isa}: {', '.join(filter(None, (self.effective, *figures, self.note)))}"
 
 
-def isa(
-    contenders: Sequence[Contender],
+def measure_isa_levels(
+    subjects: Sequence[Subject],
     data: Dataset,
     *,
     budget_s: float,
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
     meaning: Meaning = "person",
     levels: Sequence[str] = USUAL,
 ) -> tuple[IsaPoint, ...]:
-    """Every contender, native and at each level from the oldest on that ``budget_s`` seconds are enough for.
+    """Measure every subject, native and at each level from the oldest on that ``budget_s`` seconds are enough for.
 
-    contenders: IRs. data: all its frames are compared. Raises InputError for an unknown level, for a contender that
+    subjects: IRs. data: all its frames are compared. Raises InputError for an unknown level, for a subject that
     isn't an IR, and for frames that can't be read.
     """
     wanted, until = sort_levels(levels), time.monotonic() + budget_s
     kind: Kind = "tensors" if meaning == "tensors" else "scores" if data.labelled else "masks"
     points = []
     with ExitStack() as stack:
-        cases = [_Case(Work(contender, data, kind)) for contender in contenders]
+        cases = [_LeveledSubject(IsaJob(subject, data, kind)) for subject in subjects]
         for case in cases:
-            points.append(case.begin(stack.enter_context(case.child(NATIVE))))
-            tell(str(points[-1]))
+            points.append(case.measure_native(stack.enter_context(case.start_child(NATIVE))))
+            report(str(points[-1]))
         for level in wanted:
             if level == find_highest():
-                tell(f"{level} is this CPU's highest: see {NATIVE}")
+                report(f"{level} is this CPU's highest: see {NATIVE}")
                 continue
             for case in cases:
-                points.append(case.at(level, until))
-                tell(str(points[-1]))
+                points.append(case.measure_level(level, until))
+                report(str(points[-1]))
     return tuple(points)
 
 
 @dataclass(frozen=True)
-class Work:
-    """What a child does: the contender's scores, masks or tensors of all frames, and its speed."""
+class IsaJob:
+    """What a child does: the subject's scores, masks or tensors of all frames, and its speed."""
 
-    contender: Contender
+    subject: Subject
     data: Dataset
     kind: Kind
 
     def __post_init__(self) -> None:
-        if self.contender.engine != "openvino" or self.contender.path.suffix != ".xml":
-            raise InputError(f"{self.contender.name}: expected an IR, received {self.contender.path.name}")
+        if self.subject.engine != "openvino" or self.subject.path.suffix != ".xml":
+            raise InputError(f"{self.subject.name}: expected an IR, received {self.subject.path.name}")
 
 
-class Runner:
+class IsaWorker:
     """The child's side: a graph at one level."""
 
-    def __init__(self, work: Work) -> None:
-        from danmatte_workbench.benchmark.load import Load
+    def __init__(self, job: IsaJob) -> None:
+        from danmatte_workbench.benchmark.load import InferenceLoad
 
-        self._work = work
-        contender = work.contender
-        pictures = [contender.framing.fit_exactly(sample.pixels) for sample in work.data.shuffled(PICTURES)]
-        self._load = Load(contender.path, contender.configuration, pictures)
-        self._window = self._load.warm(WINDOW_S)
+        self._job = job
+        subject = job.subject
+        pictures = [subject.framing.fit_exactly(sample.pixels) for sample in job.data.pick(PICTURES)]
+        self._load = InferenceLoad(subject.path, subject.configuration, pictures)
+        self._window = self._load.warm_up(WINDOW_S)
 
     def __call__(self, question: Literal["kernels", "answers", "window"]) -> Kernels | list[Any] | Window:
         if question == "window":
             return self._window()
         if question == "kernels":
-            return self._load.kernels()
-        contender, data = self._work.contender, self._work.data
-        if self._work.kind == "tensors":
-            return [answer for _, answer in contender.tensors(data)]
-        masks = contender.masks(data)
-        if self._work.kind == "masks":
-            return [(sample.name, mask.shape, np.packbits(mask)) for sample, mask in masks]
-        return [score(sample.name, mask, sample.truth) for sample, mask in masks if sample.truth is not None]
+            return self._load.list_kernels()
+        subject, data = self._job.subject, self._job.data
+        if self._job.kind == "tensors":
+            return [answer for _, answer in subject.predict_tensors(data)]
+        masks = subject.predict_masks(data)
+        if self._job.kind == "masks":
+            return [(frame.name, mask.shape, np.packbits(mask)) for frame, mask in masks]
+        return [score_mask(frame.name, mask, frame.truth) for frame, mask in masks if frame.truth is not None]
 
 
-class _Case:
-    """A contender, its native child, and what that one answered."""
+class _LeveledSubject:
+    """A subject, its native child, and what that one answered."""
 
-    def __init__(self, work: Work) -> None:
-        self._work, self._host = work, hardware.host()
+    def __init__(self, job: IsaJob) -> None:
+        self._job, self._host = job, hardware.host()
 
-    def child(self, level: str) -> Child:
-        """A child that runs the contender at ``level``."""
-        name = self._work.contender.name
+    def start_child(self, level: str) -> Child:
+        """A child that runs the subject at ``level``."""
+        name = self._job.subject.name
         environment = {} if level == NATIVE else {SWITCH: level}
-        return Child(f"{name} at {level}", Runner, self._work, environment=environment)
+        return Child(f"{name} at {level}", IsaWorker, self._job, environment=environment)
 
-    def begin(self, native: Child) -> IsaPoint:
-        """The native run, that all others are compared with."""
+    def measure_native(self, native: Child) -> IsaPoint:
+        """Measure the native run, that all others are compared with."""
         begun = time.monotonic()
         self._native = native
         kernels: Kernels = native.ask("kernels", timeout_s=ANSWER_S)
         self._answers = native.ask("answers", timeout_s=ANSWER_S)
-        found = self._measured(NATIVE, native, kernels, [])
+        found = self._measure(NATIVE, native, kernels, [])
         self._usual_s = time.monotonic() - begun
         return found
 
-    def at(self, level: str, until: float) -> IsaPoint:
+    def measure_level(self, level: str, until: float) -> IsaPoint:
         """What is known of that level, or can be measured before ``until``: no faster than native was."""
-        name = self._work.contender.name
+        name = self._job.subject.name
         if lacks := list_missing(level):
             return IsaPoint(level, name, note=f"skipped: this CPU has no {', '.join(lacks)}")
         if time.monotonic() + self._usual_s > until:
             return IsaPoint(level, name, note=f"not measured: it takes {self._usual_s:.0f} s, too few were left")
         try:
-            with self.child(level) as child:
+            with self.start_child(level) as child:
                 kernels: Kernels = child.ask("kernels", timeout_s=ANSWER_S)
-                return self._measured(level, child, kernels, kernels.describe_newer(level))
+                return self._measure(level, child, kernels, kernels.describe_newer(level))
         except WorkbenchError as error:
             return IsaPoint(level, name, note=str(error))
 
-    def _measured(self, level: str, child: Child, kernels: Kernels, remarks: list[str]) -> IsaPoint:
+    def _measure(self, level: str, child: Child, kernels: Kernels, remarks: list[str]) -> IsaPoint:
         try:
-            found = self._accuracy(child)
+            found = self._measure_accuracy(child)
         except InputError as error:  # nobody in the frames: speed can be told all the same
             found, remarks = [], [*remarks, str(error)]
-        windows = gather(_turns(child), _turns(self._native), PATIENCE, until=time.monotonic() + ANSWER_S)
-        speeds = [windows.throughput(self._host), windows.latency(self._host)]
+        windows = gather_windows(
+            partial(_run_window, child), partial(_run_window, self._native), PATIENCE, until=time.monotonic() + ANSWER_S
+        )
+        speeds = [windows.measure_throughput(self._host), windows.measure_latency(self._host)]
         if child is not self._native:
-            speeds.append(windows.ratio("ratio", self._host))
+            speeds.append(windows.measure_ratio("ratio", self._host))
         honoured = child is self._native or kernels.honours(level)
         remarks = remarks if windows.agreed else [*remarks, "windows disagree"]
-        who = self._work.contender.name
+        who = self._job.subject.name
         effective = (find_highest() if child is self._native else None) or kernels.newest
         return IsaPoint(level, who, effective, (*speeds, *found), honoured, "; ".join(remarks))
 
-    def _accuracy(self, child: Child) -> list[Measurement]:
+    def _measure_accuracy(self, child: Child) -> list[Measurement]:
         at_home = child is self._native
         answers = self._answers if at_home else child.ask("answers", timeout_s=ANSWER_S)
-        if self._work.kind == "scores":
-            found = [accuracy.Metric.all["mean_iou"].measure(answers, self._host)]
-            return found if at_home else [*found, accuracy.drop(self._answers, answers, IOU_DROP, self._host)]
+        if self._job.kind == "scores":
+            found = [MeanIoU().measure(answers, self._host)]
+            return (
+                found if at_home else [*found, agreement.measure_iou_drop(self._answers, answers, IOU_DROP, self._host)]
+            )
         if at_home:
             return []
-        if self._work.kind == "tensors":
-            return [agreement.disagreement(self._answers, answers, DISAGREEMENT, self._host)]
-        return [accuracy.disagreement(_against(self._answers, answers), IOU_DROP, self._host)]
+        if self._job.kind == "tensors":
+            return [agreement.measure_disagreement(self._answers, answers, DISAGREEMENT, self._host)]
+        return [agreement.measure_mask_disagreement(_score_against(self._answers, answers), IOU_DROP, self._host)]
 
 
-def _turns(child: Child) -> Callable[[], Window]:
-    def turn() -> Window:
-        window: Window = child.ask("window", timeout_s=ANSWER_S)
-        return window
-
-    return turn
+def _run_window(child: Child) -> Window:
+    window: Window = child.ask("window", timeout_s=ANSWER_S)
+    return window
 
 
-def _against(native: Sequence[Mask], answers: Sequence[Mask]) -> list[Score]:
+def _score_against(native: Sequence[Mask], answers: Sequence[Mask]) -> list[Score]:
     """How masks agree with native's, which are taken for the truth."""
     pairs = (
-        (_mask(mask), np.where(_mask(truth), PERSON, BACKGROUND)) for truth, mask in zip(native, answers, strict=True)
+        (_unpack_mask(mask), np.where(_unpack_mask(truth), PERSON, BACKGROUND))
+        for truth, mask in zip(native, answers, strict=True)
     )
     names = (name for name, _, _ in native)
-    return [score(name, mask, truth.astype(np.uint8)) for name, (mask, truth) in zip(names, pairs, strict=True)]
+    return [score_mask(name, mask, truth.astype(np.uint8)) for name, (mask, truth) in zip(names, pairs, strict=True)]
 
 
-def _mask(packed: Mask) -> np.ndarray:
+def _unpack_mask(packed: Mask) -> np.ndarray:
     _, shape, bits = packed
     return np.unpackbits(bits, count=shape[0] * shape[1]).reshape(shape).astype(bool)

@@ -1,16 +1,19 @@
-"""A compiled graph kept busy with pictures: what a sweep and a table of instruction sets time."""
+"""A compiled graph kept busy with pictures, and the child's side of a sweep, which times one setting after another."""
 
 import re
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import openvino as ov
 
 from danmatte.contract.configuration import Configuration
-from danmatte_workbench.benchmark.windows import Window
+from danmatte.contract.measurement import Host
+from danmatte_workbench.benchmark.windows import Patience, Timing, Window, gather_windows
+from danmatte_workbench.configuration import Setting
 from danmatte_workbench.errors import InputError, MachineError
 from danmatte_workbench.graph.batching import set_batch
 from danmatte_workbench.runtimes import openvino
@@ -19,10 +22,11 @@ from danmatte_workbench.runtimes.isa_levels import FAMILIES, Kernels
 
 HEAVY = frozenset({"Convolution", "GroupConvolution", "Deconvolution", "FullyConnected", "MatMul"})
 _FAMILY = re.compile("|".join(reversed(FAMILIES)))
+PROBED = 4  # pictures whose answers are compared, alone and in a batch
 TOLERATED = 0.01  # of the answers' spread; kernels differ with the batch, mixed-up pictures do more harm
 
 
-class Load:
+class InferenceLoad:
     """An IR in one configuration, and the pictures that are put through it, each (1, …) as its input has it.
 
     ``mended`` says that the graph could take its batch only after `batching.mend`.
@@ -39,11 +43,11 @@ class Load:
         model = openvino.read(path)
         self._check(model, path, pictures)
         self._batch = configuration.batch
-        self._inputs = _stacked(model, pictures, self._batch)
+        self._inputs = _stack(model, pictures, self._batch)
         model, self.mended = set_batch(model, self._batch)
         try:
-            told = to_properties(configuration, pinning=pinning)
-            self._compiled = ov.Core().compile_model(model, configuration.device, told)
+            chosen = to_properties(configuration, pinning=pinning)
+            self._compiled = ov.Core().compile_model(model, configuration.device, chosen)
         except RuntimeError as error:
             reason = (str(error).strip().splitlines() or ["OpenVINO gives no reason"])[-1]
             raise MachineError(f"{configuration.device} can't run {path.name}: {reason}") from error
@@ -74,7 +78,7 @@ class Load:
         seconds = time.perf_counter() - begun
         return Window(inferences * self._batch / seconds, tuple(self._latencies))
 
-    def warm(self, window_s: float) -> Callable[[], Window]:
+    def warm_up(self, window_s: float) -> Callable[[], Window]:
         """Run until it is warm; a function for windows of about ``window_s``, every request as often as the others."""
         flight = self.requests
         self.run(flight)
@@ -82,30 +86,32 @@ class Load:
         inferences = flight * max(1, round(window_s / flight_s))
         return lambda: self.run(inferences)
 
-    def answers(self) -> list[np.ndarray]:
+    def infer_all(self) -> list[np.ndarray]:
         """The first output for each inference's pictures, one after another, (batch, …) each."""
         request = self._compiled.create_infer_request()
         return [np.array(request.infer({0: value}, share_inputs=True)[0]) for value in self._inputs]
 
-    def kernels(self) -> Kernels:
+    def list_kernels(self) -> Kernels:
         """What the layers run in, as the plugin tells it of the compiled graph."""
         heavy: Counter[str] = Counter()
         light: Counter[str] = Counter()
-        for kind, kernel in self._layers():
+        for kind, kernel in self._list_layers():
             if family := _FAMILY.search(kernel):
                 (heavy if kind in HEAVY else light)[family[0]] += 1
-        return Kernels(dict(heavy), dict(light), dict(Counter(name for kind, name in self._layers() if kind in HEAVY)))
+        return Kernels(
+            dict(heavy), dict(light), dict(Counter(name for kind, name in self._list_layers() if kind in HEAVY))
+        )
 
-    def _layers(self) -> list[tuple[str, str]]:
-        told = [node.get_rt_info() for node in self._compiled.get_runtime_model().get_ops()]
+    def _list_layers(self) -> list[tuple[str, str]]:
+        infos = [node.get_rt_info() for node in self._compiled.get_runtime_model().get_ops()]
         return [
             (str(info["layerType"].astype(str)), str(info["primitiveType"].astype(str)))
-            for info in told
+            for info in infos
             if "layerType" in info and "primitiveType" in info
         ]
 
 
-def _stacked(model: ov.Model, pictures: Sequence[np.ndarray], batch: int) -> list[np.ndarray]:
+def _stack(model: ov.Model, pictures: Sequence[np.ndarray], batch: int) -> list[np.ndarray]:
     """The pictures in the input's type, ``batch`` at a time; the first ones again where they don't go round."""
     dtype = model.input(0).get_element_type().to_dtype()
     count = -(-len(pictures) // batch)
@@ -113,7 +119,7 @@ def _stacked(model: ov.Model, pictures: Sequence[np.ndarray], batch: int) -> lis
     return [np.ascontiguousarray(np.concatenate(chosen[n * batch : (n + 1) * batch])) for n in range(count)]
 
 
-def same(single: Sequence[np.ndarray], stacked: Sequence[np.ndarray]) -> bool:
+def are_same(single: Sequence[np.ndarray], stacked: Sequence[np.ndarray]) -> bool:
     """Whether a batched graph answers what the graph answered picture by picture."""
     ones = np.concatenate(list(single)).astype(np.float64)
     many = np.concatenate(list(stacked))[: len(ones)].astype(np.float64)
@@ -121,3 +127,71 @@ def same(single: Sequence[np.ndarray], stacked: Sequence[np.ndarray]) -> bool:
         return False
     spread = float(ones.max() - ones.min()) or 1.0
     return bool(np.abs(ones[: len(many)] - many).mean() <= TOLERATED * spread)
+
+
+@dataclass(frozen=True)
+class SweepJob:
+    """What is swept, and how: the device and precision in ``base``, windows of about ``window_s``."""
+
+    path: Path
+    base: Configuration
+    pictures: tuple[np.ndarray, ...]
+    reference: Setting
+    window_s: float
+    host: Host
+    patience: Patience = field(default_factory=Patience)
+
+
+@dataclass(frozen=True)
+class TimingTask:
+    """Time this setting; past ``until`` (of `time.monotonic`) the fewest windows have to do."""
+
+    setting: Setting
+    until: float
+
+
+@dataclass(frozen=True)
+class BatchProbe:
+    """Can this graph take so many pictures at once? Raises InputError, if not."""
+
+    batch: int
+
+
+class SweepWorker:
+    """Answers tasks with timings; the reference stays loaded. ``job`` is for the life of the child process."""
+
+    def __init__(self, job: SweepJob) -> None:
+        self._job = job
+        self._usual = self._load(job.reference).warm_up(job.window_s)
+
+    def __call__(self, question: TimingTask | BatchProbe) -> Timing | None:
+        if isinstance(question, TimingTask):
+            return self._time(question.setting, question.until)
+        self._probe(question.batch)
+        return None
+
+    def _load(self, setting: Setting) -> InferenceLoad:
+        job = self._job
+        return InferenceLoad(job.path, setting.configuration(job.base), job.pictures, pinning=setting.pinning)
+
+    def _time(self, setting: Setting, until: float) -> Timing:
+        job, mended, run = self._job, False, self._usual
+        if setting != job.reference:
+            load = self._load(setting)
+            mended, run = load.mended, load.warm_up(job.window_s)
+        windows = gather_windows(run, self._usual, job.patience, until=until)
+        return Timing(
+            windows.measure_throughput(job.host),
+            windows.measure_latency(job.host),
+            windows.measure_ratio("ratio", job.host),
+            windows.agreed,
+            mended,
+        )
+
+    def _probe(self, batch: int) -> None:
+        pictures = self._job.pictures[:PROBED]
+        single = replace(self._job.reference, requests=1)
+        alone = InferenceLoad(self._job.path, single.configuration(self._job.base), pictures)
+        many = InferenceLoad(self._job.path, replace(single, batch=batch).configuration(self._job.base), pictures)
+        if not are_same(alone.infer_all(), many.infer_all()):
+            raise InputError(f"in a batch of {batch} it answers otherwise than picture by picture")

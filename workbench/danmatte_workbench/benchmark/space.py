@@ -1,6 +1,6 @@
-"""The space that a sweep searches, and what it finds there."""
+"""The space that a sweep searches, the points that it finds there, and the curves through them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ BATCHES = (1, 2, 4, 8, 16)
 AXES = ("batch", "streams", "threads", "requests", "pinning")
 REQUESTS = (1, 2, 4)  # a stream
 _MEASURED = ("throughput", "latency", "ratio")
+Axis = Literal["batch", "threads"]
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,11 @@ class Point:
         """Whether another program can run it so by the contract alone, which knows no pinning and mends no graph."""
         return self.timing is not None and self.setting.pinning and not self.timing.mended
 
-    def configuration(self, base: Configuration) -> Configuration:
+    def apply_to(self, base: Configuration) -> Configuration:
         """``base`` run as this point was."""
         return self.setting.configuration(base)
 
-    def facts(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The point as plain data: the axes, the measurements (null where there are none), agreement and note."""
         measured = {name: getattr(self.timing, name).numbers if self.timing else None for name in _MEASURED}
         axes = {axis: getattr(self.setting, axis) for axis in AXES}
@@ -54,14 +55,14 @@ class Space:
     pinning: tuple[bool, ...] = field(default=(True, False))
 
     @classmethod
-    def cpu(cls, cores: int) -> "Space":
+    def for_cpu(cls, cores: int) -> "Space":
         """Powers of two and halves, up to all ``cores``."""
         shifts = range(cores.bit_length())
         steps = tuple(sorted({1 << shift for shift in shifts} | {cores >> shift for shift in shifts}))
         return cls(steps, steps)
 
     @classmethod
-    def accelerator(cls) -> "Space":
+    def for_accelerator(cls) -> "Space":
         """Of a device whose threads are its own business."""
         return cls((1, 2, 4), (0,), pinning=(True,))
 
@@ -85,7 +86,7 @@ class Space:
         return list(dict.fromkeys([self.reference, self.soonest, *batches, *wide, *narrow]))
 
 
-def best(
+def find_best(
     points: Sequence[Point],
     objective: Literal["throughput", "latency"] | str = "throughput",
     *,
@@ -93,8 +94,8 @@ def best(
 ) -> Point | None:
     """The publishable point, its windows agreed, that beats its default by its whole interval; None where none does.
 
-    The defaults are the space's reference for throughput, and its soonest setting for latency. ``points`` as `sweep`
-    gave them, the reference first.
+    The defaults are the space's reference for throughput, and its soonest setting for latency. ``points``
+    as `run_sweep` gave them, the reference first.
     """
     timings = {point: point.timing for point in points if point.timing and point.publishable}
     fit = {point: found for point, found in timings.items() if found.agreed and found.latency.high <= max_latency_ms}
@@ -105,3 +106,47 @@ def best(
     limit = next((timing.latency.low for point, timing in timings.items() if point.setting == usual), 0.0)
     sooner = [point for point, timing in fit.items() if timing.latency.high < limit]
     return min(sooner, key=lambda point: fit[point].latency.value, default=None)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Measured points along ``axis``, in its order. ``title`` says what is held.
+
+    Plot ``ratio`` for the shape, which the machine's noise doesn't touch, and throughput or latency for the size.
+    """
+
+    axis: Axis
+    title: str
+    points: tuple[Point, ...]
+
+    def __post_init__(self) -> None:
+        places = [getattr(point.setting, self.axis) for point in self.points]
+        if places != sorted(set(places)):
+            raise ValueError(f"{self.title}: expected points in the order of {self.axis}. Received: {places}")
+
+
+def make_curves(points: Sequence[Point]) -> tuple[Curve, ...]:
+    """Throughput against batch size, throughput against threads (a stream each), latency against threads (one stream).
+
+    points: as `sweep.run_sweep` gave them, the reference first. Curves of a single point are left out.
+    """
+    if not points:
+        return ()
+    usual = points[0].setting
+    rules: tuple[tuple[Axis, str, Callable[[Setting], Setting]], ...] = (
+        ("batch", f"by batch, streams {usual.streams}", lambda at: replace(usual, batch=at.batch)),
+        (
+            "threads",
+            "by threads, a stream each",
+            lambda at: Setting(1, at.threads or 1, at.threads, 2 * at.threads or 1),
+        ),
+        ("threads", "by threads, one stream", lambda at: Setting(1, 1, at.threads, 1)),
+    )
+    found = (Curve(axis, title, _select_along(axis, points, rule)) for axis, title, rule in rules)
+    return tuple(curve for curve in found if len(curve.points) > 1)
+
+
+def _select_along(axis: Axis, points: Sequence[Point], rule: Callable[[Setting], Setting]) -> tuple[Point, ...]:
+    """The measured points that are where ``rule`` puts their place on the axis."""
+    on_it = [point for point in points if point.timing and point.setting == rule(point.setting)]
+    return tuple(sorted(on_it, key=lambda point: int(getattr(point.setting, axis))))

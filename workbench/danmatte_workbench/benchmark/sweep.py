@@ -1,10 +1,10 @@
 """Batch × streams × threads × pinning × infer requests of one IR: how it runs best on this machine.
 
-    points = sweep(artifact, pictures, budget_s=40, tell=print, base=configuration)
-    faster = best(points, "throughput", max_latency_ms=40)          None: nothing beats the reference for certain
-    configuration = faster.configuration(base) if faster else base
-    rows = [{"who": name, **point.facts()} for point in points]      for run.json
-    lines = curves(points)                                          (of danmatte_workbench.benchmark.curves) for plots
+    points = run_sweep(artifact, pictures, budget_s=40, report=print, base=configuration)
+    faster = find_best(points, "throughput", max_latency_ms=40)          None: nothing beats the reference for certain
+    configuration = faster.apply_to(base) if faster else base
+    rows = [{"who": name, **point.to_json()} for point in points]      for run.json
+    curves = make_curves(points)                                     for plots
 
 The first point is the reference, a stream a core: every other one takes turns with it, window by window, and its
 ``ratio`` is what the machine's noise doesn't touch. Optuna asks for the points: first the lines that make the curves,
@@ -24,13 +24,13 @@ from danmatte.contract.configuration import Configuration
 from danmatte.contract.cores import count_cores
 from danmatte_workbench import hardware
 from danmatte_workbench.artifact import Artifact
-from danmatte_workbench.benchmark.space import REQUESTS, Point, Space, best
+from danmatte_workbench.benchmark.space import REQUESTS, Point, Space, find_best, make_curves
 from danmatte_workbench.benchmark.windows import Timing
 from danmatte_workbench.configuration import Setting, configure
 from danmatte_workbench.errors import InputError, MachineError, WorkbenchError
 from danmatte_workbench.processes.child import Child
 
-__all__ = ["Point", "Setting", "best", "sweep"]
+__all__ = ["Point", "Setting", "find_best", "make_curves", "run_sweep"]
 
 PICTURES = 8  # enough that no cache holds them all
 SEED = 0
@@ -41,12 +41,12 @@ ANSWER_S = 120.0
 WINDOW_S = (0.2, 1.0)
 
 
-def sweep(
+def run_sweep(
     artifact: Artifact,
     pictures: Sequence[np.ndarray],
     *,
     budget_s: float,
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
     base: Configuration | None = None,
 ) -> tuple[Point, ...]:
     """Measure points for about ``budget_s`` seconds, in a process of its own; at least the reference is measured.
@@ -54,30 +54,30 @@ def sweep(
     pictures: as the graph's one input takes them, (1, …) each. base: the device and the precision, kept for all points.
     Raises InputError when the graph or the pictures can't be used, MachineError when the device can't run it.
     """
-    from danmatte_workbench.benchmark.bench import Bench, Job
+    from danmatte_workbench.benchmark.load import SweepJob, SweepWorker
     from danmatte_workbench.runtimes import devices
 
     if not budget_s > 0:
         raise InputError(f"a sweep's budget: expected seconds above 0, received {budget_s}")
     base = base or configure()
     devices.check_device(base.device)
-    space = Space.cpu(count_cores()) if devices.is_cpu(base.device) else Space.accelerator()
+    space = Space.for_cpu(count_cores()) if devices.is_cpu(base.device) else Space.for_accelerator()
     window_s = min(max(budget_s / 200, WINDOW_S[0]), WINDOW_S[1])
-    job = Job(artifact.path, base, tuple(pictures[:PICTURES]), space.reference, window_s, hardware.host())
-    clock = Clock(time.monotonic() + budget_s, budget_s / SHARE)
-    with Crew(partial(Child, f"sweeping {artifact.path.name}", Bench, job)) as crew:
-        first = Point(space.reference, crew.time(space.reference, clock.until))
-        tell(str(first))
-        refused = crew.refusal(2)
+    job = SweepJob(artifact.path, base, tuple(pictures[:PICTURES]), space.reference, window_s, hardware.host())
+    deadline = Deadline(time.monotonic() + budget_s, budget_s / SHARE)
+    with SweepProcess(partial(Child, f"sweeping {artifact.path.name}", SweepWorker, job)) as process:
+        first = Point(space.reference, process.time_setting(space.reference, deadline.until))
+        report(str(first))
+        refused = process.probe_batch(2)
         if refused:
-            tell(f"batch: {refused}")
+            report(f"batch: {refused}")
             space = replace(space, batches=(1,))
-        points = search(crew, space, first, clock=clock, tell=tell)
+        points = search_space(process, space, first, deadline=deadline, report=report)
     return (*points, *([Point(replace(space.reference, batch=2), None, refused)] if refused else []))
 
 
 @dataclass(frozen=True)
-class Clock:
+class Deadline:
     """When the sweep ends, and how long one point may go on looking for windows that agree."""
 
     end: float
@@ -96,62 +96,64 @@ class Clock:
 class Timer(Protocol):
     """Whatever can time a setting."""
 
-    def time(self, setting: Setting, until: float) -> Timing:
-        """Raises WorkbenchError where it can't."""
+    def time_setting(self, setting: Setting, until: float) -> Timing:
+        """The setting's timing. Raises WorkbenchError where there is none."""
 
 
-def search(timer: Timer, space: Space, first: Point, *, clock: Clock, tell: Callable[[str], None]) -> tuple[Point, ...]:
+def search_space(
+    timer: Timer, space: Space, first: Point, *, deadline: Deadline, report: Callable[[str], None]
+) -> tuple[Point, ...]:
     """``first`` and points as the study asks for them, until time is up or nothing new is asked for."""
     assert first.timing is not None, "the reference was measured"
-    found, study, usual_s = {first.setting: first}, Study(space), 0.0
-    while clock.left_s > usual_s and (setting := study.ask(found)):
+    found, study, usual_s = {first.setting: first}, SettingSearch(space), 0.0
+    while deadline.left_s > usual_s and (setting := study.ask(found)):
         begun = time.monotonic()
         needed_s = FEWEST * setting.batch * setting.requests / first.timing.throughput.value
-        if needed_s > clock.left_s / 2:
-            note = f"not measured: it takes {needed_s:.0f} s, and {clock.left_s:.0f} s were left"
+        if needed_s > deadline.left_s / 2:
+            note = f"not measured: it takes {needed_s:.0f} s, and {deadline.left_s:.0f} s were left"
             found[setting] = Point(setting, None, note)
         else:
-            found[setting] = _measured(timer, setting, clock)
+            found[setting] = _measure_point(timer, setting, deadline)
             usual_s = (usual_s + time.monotonic() - begun) / 2
         study.tell(found[setting])
-        tell(str(found[setting]))
+        report(str(found[setting]))
     return tuple(found.values())
 
 
-def _measured(timer: Timer, setting: Setting, clock: Clock) -> Point:
+def _measure_point(timer: Timer, setting: Setting, deadline: Deadline) -> Point:
     try:
-        timing = timer.time(setting, clock.until)
+        timing = timer.time_setting(setting, deadline.until)
     except WorkbenchError as error:
         return Point(setting, None, str(error))
     return Point(setting, timing, "the graph had to be mended for its batch" if timing.mended else "")
 
 
-class Crew:
+class SweepProcess:
     """The child process that times; a new one after a setting that was its end."""
 
     def __init__(self, new: Callable[[], Child]) -> None:
         self._new = new
         self._child = new()
 
-    def time(self, setting: Setting, until: float) -> Timing:
-        """Raises what the child raises, and MachineError when it dies or hangs."""
-        from danmatte_workbench.benchmark.bench import Task
+    def time_setting(self, setting: Setting, until: float) -> Timing:
+        """The setting's timing. Raises what the child raises, and MachineError when it dies or hangs."""
+        from danmatte_workbench.benchmark.load import TimingTask
 
         limit_s = max(0.0, until - time.monotonic()) + ANSWER_S
         try:
-            timing: Timing = self._child.ask(Task(setting, until), timeout_s=limit_s)
+            timing: Timing = self._child.ask(TimingTask(setting, until), timeout_s=limit_s)
         except MachineError:
             self._child.close()
             self._child = self._new()
             raise
         return timing
 
-    def refusal(self, batch: int) -> str:
+    def probe_batch(self, batch: int) -> str:
         """Why the graph can't take so many pictures at once; empty where it can."""
-        from danmatte_workbench.benchmark.bench import Probe
+        from danmatte_workbench.benchmark.load import BatchProbe
 
         try:
-            self._child.ask(Probe(batch), timeout_s=ANSWER_S)
+            self._child.ask(BatchProbe(batch), timeout_s=ANSWER_S)
         except InputError as error:
             return str(error)
         return ""
@@ -163,7 +165,7 @@ class Crew:
         self._child.close()
 
 
-class Study:
+class SettingSearch:
     """Optuna's ask and tell over the space: its lines first, then its sampler (TPE) from a fixed seed."""
 
     def __init__(self, space: Space) -> None:
@@ -189,27 +191,23 @@ class Study:
         """A setting that isn't known yet; None where no more come. What is known is told again, not measured."""
         for _ in range(REPEATS):
             self._trial = self._study.ask(self._axes)
-            setting = _setting(self._trial.params)
+            setting = _to_setting(self._trial.params)
             if setting not in known:
                 return setting
             self.tell(known[setting])
         return None
 
     def tell(self, point: Point) -> None:
-        """What came of the setting that was asked for last."""
+        """Tell the study what came of the setting that was asked for last."""
+        from optuna.trial import TrialState
+
         if point.timing is None:
-            self._study.tell(self._trial, state=_failed())
+            self._study.tell(self._trial, state=TrialState.FAIL)
         else:
             self._study.tell(self._trial, point.timing.ratio.value)
 
 
-def _failed() -> Any:
-    from optuna.trial import TrialState
-
-    return TrialState.FAIL
-
-
-def _setting(chosen: Mapping[str, Any]) -> Setting:
+def _to_setting(chosen: Mapping[str, Any]) -> Setting:
     """More streams than threads are the same as as many."""
     streams = min(chosen["streams"], chosen["threads"] or chosen["streams"])
     return Setting(chosen["batch"], streams, chosen["threads"], chosen["requests"] * streams, chosen["pinning"])

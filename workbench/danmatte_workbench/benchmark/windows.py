@@ -40,8 +40,8 @@ class Patience:
         if not 0 < self.tolerance < 1:
             raise ValueError(f"tolerance: expected a share between 0 and 1. Received: {self.tolerance}")
 
-    def agree(self, values: Sequence[float]) -> bool:
-        """Whether the newest ``least`` values do."""
+    def is_settled(self, values: Sequence[float]) -> bool:
+        """Whether the newest ``least`` values agree."""
         newest = values[-self.least :]
         middle = float(np.median(newest)) if newest else 0.0
         return len(newest) == self.least and max(abs(value - middle) for value in newest) <= self.tolerance * middle
@@ -60,15 +60,15 @@ class Windows:
         """Frames a second over the reference's, window by window."""
         return [a.frames_per_s / b.frames_per_s for a, b in zip(self.own, self.reference, strict=True)]
 
-    def throughput(self, host: Host) -> Measurement:
+    def measure_throughput(self, host: Host) -> Measurement:
         """Frames a second."""
         return Measurement.median("throughput", [window.frames_per_s for window in self.own], "frames/s", host)
 
-    def latency(self, host: Host) -> Measurement:
+    def measure_latency(self, host: Host) -> Measurement:
         """Milliseconds from an inference's start to its answer."""
         return Measurement.median("latency", [ms for window in self.own for ms in window.latencies_ms], "ms", host)
 
-    def ratio(self, metric: str, host: Host) -> Measurement:
+    def measure_ratio(self, metric: str, host: Host) -> Measurement:
         """Throughput over the reference's."""
         return Measurement.median(metric, self.ratios, "×", host)
 
@@ -77,7 +77,7 @@ class Windows:
 class Timing:
     """``latency`` is of one inference, of a whole batch; ``ratio`` is throughput over the reference's.
 
-    agreed: whether the windows did. mended: whether the graph had to be, for its batch (`backends.batching.mend`).
+    agreed: whether the windows did. mended: whether the graph had to be, for its batch (`graph.batching`).
     """
 
     throughput: Measurement
@@ -87,7 +87,9 @@ class Timing:
     mended: bool = False
 
 
-def gather(own: Callable[[], Window], reference: Callable[[], Window], patience: Patience, *, until: float) -> Windows:
+def gather_windows(
+    own: Callable[[], Window], reference: Callable[[], Window], patience: Patience, *, until: float
+) -> Windows:
     """Windows of both in turn, first one and then the other in front, until the ratios agree.
 
     Stops at the most windows that patience has, or with the least once the moment ``until`` (of `time.monotonic`)
@@ -99,7 +101,7 @@ def gather(own: Callable[[], Window], reference: Callable[[], Window], patience:
         for run, windows in ((own, mine), (reference, theirs))[:: 1 if len(mine) % 2 else -1]:
             windows.append(run())
         found = Windows(tuple(mine), tuple(theirs), agreed=False)
-        if patience.agree(found.ratios):
+        if patience.is_settled(found.ratios):
             return Windows(found.own, found.reference, agreed=True)
         limit = patience.least if time.monotonic() > until else patience.most
         if len(mine) >= limit:

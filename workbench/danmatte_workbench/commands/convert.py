@@ -47,8 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     path = resolve_graph_path(arguments.input_model)
     detect_format(path)
-    shape = None if arguments.input_shape is None else _shape(arguments.input_shape)
-    model, part = _converted(path, (arguments.input, arguments.output), shape)
+    shape = None if arguments.input_shape is None else _parse_shape(arguments.input_shape)
+    model, part = _convert_part(path, (arguments.input, arguments.output), shape)
     target = arguments.output_dir / f"{arguments.model_name or path.stem}.xml"
     if target.exists() and target.samefile(path):
         raise InputError(f"{target}: is the graph itself; give another --output_dir or --model_name")
@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _converted(path: Path, names: tuple[str, str], shape: tuple[int, ...] | None) -> tuple[Any, str]:
+def _convert_part(path: Path, names: tuple[str, str], shape: tuple[int, ...] | None) -> tuple[Any, str]:
     """The part between the two names, or the whole graph where it has no such part; and which it is, in words.
 
     The graph is an OpenVINO model; commands import no library to say so.
@@ -77,7 +77,7 @@ def _converted(path: Path, names: tuple[str, str], shape: tuple[int, ...] | None
     return conversion.cut(path, inputs=str(given[0]), output=given[1], shape=shape), f"{given[0]} … {given[1]}"
 
 
-def _shape(text: str) -> tuple[int, ...]:
+def _parse_shape(text: str) -> tuple[int, ...]:
     match = re.fullmatch(r"[\[(]?(\d+(?:,\d+)*)[\])]?", text.replace(" ", ""))
     shape = tuple(int(side) for side in match[1].split(",")) if match else ()
     if len(shape) != 4 or shape[3] != 3 or min(shape) < 1:

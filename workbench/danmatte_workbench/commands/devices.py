@@ -4,11 +4,13 @@ import argparse
 import dataclasses
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from danmatte.contract.command_line import JSON_HELP
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from danmatte_workbench.hardware import Hardware
     from danmatte_workbench.runtimes.devices import Device
 
@@ -37,15 +39,15 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     found, machine = devices.list_devices(), hardware()
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
-    console.print(_table(found))
-    console.print("\n".join(_lines(machine)), highlight=False, soft_wrap=True)
+    console.print(_make_table(found))
+    console.print("\n".join(_describe(machine)), highlight=False, soft_wrap=True)
     if arguments.json:
         known = [dataclasses.asdict(device) for device in found]
         facts.write({"devices": known, "hardware": dataclasses.asdict(machine)}, arguments.json)
     return 0
 
 
-def _table(found: "tuple[Device, ...]") -> Any:
+def _make_table(found: "tuple[Device, ...]") -> "Table":
     from rich.table import Table
 
     table = Table()
@@ -57,7 +59,7 @@ def _table(found: "tuple[Device, ...]") -> Any:
     return table
 
 
-def _lines(machine: "Hardware") -> list[str]:
+def _describe(machine: "Hardware") -> list[str]:
     quota = "none" if machine.quota_cores is None else f"{machine.quota_cores:g} cores"
     return [
         "AUTO chooses by itself; HETERO:A,B splits a graph; MULTI:A,B shares frames out.",

@@ -2,7 +2,7 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec import structs
 
@@ -10,11 +10,11 @@ from danmatte.contract.command_line import JSON_HELP
 from danmatte_workbench.errors import InputError
 
 if TYPE_CHECKING:
-    from danmatte.contract.measurement import Host, Measurement
-    from danmatte_workbench.metrics.accuracy import Score
-    from danmatte_workbench.metrics.contender import Contender
+    from rich.console import Console
 
-METRICS = ("mean_iou", "pooled_iou", "boundary_iou", "false_positives")
+    from danmatte.contract.measurement import Host, Measurement
+    from danmatte_workbench.metrics import Score
+    from danmatte_workbench.metrics.subject import Subject
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -48,88 +48,75 @@ def run(arguments: argparse.Namespace) -> int:
     from danmatte_workbench.report import facts
 
     host = hardware.host()
-    contender = _contender(arguments.model, [arguments.models] if arguments.models else list_model_folders())
+    folders = [arguments.models] if arguments.models else list_model_folders()
+    subject = _find_subject(arguments.model, folders)
     figures = {}
     for folder in arguments.data:
-        scores = _scores(contender, folder)
+        scores = _score_folder(subject, folder)
         kinds: dict[str, list[Score]] = {}
         for item in scores:
             kinds.setdefault(item.name.split("_")[0] if "_" in item.name else "", []).append(item)
         if len(kinds) > 1:
             figures.update({f"{folder.name}: {kind}": _measure(kinds[kind], host) for kind in sorted(kinds)})
         figures[folder.name] = _measure(scores, host)
-    _show(figures, contender.name, Console())
+    _show(figures, subject.name, Console())
     if arguments.json:
-        facts.write(_facts(arguments.model, figures, host), arguments.json)
+        scenes = {label: {item.metric: item.numbers for item in found} for label, found in figures.items()}
+        content = {"model": arguments.model, "host": structs.asdict(host), "scenes": scenes}
+        facts.write(content, arguments.json)
     return 0
 
 
-def _scores(contender: "Contender", folder: Path) -> "list[Score]":
-    from rich.progress import track
-
-    from danmatte_workbench.dataset import load
-    from danmatte_workbench.metrics.accuracy import score
-
-    data = load(folder)
-    if not data.labelled:
-        raise InputError(f"{folder}: expected masks/ beside images/, to compare with")
-    masks = track(contender.masks(data), total=len(data), description=folder.name, transient=True)
-    return [score(sample.name, mask, sample.truth) for sample, mask in masks if sample.truth is not None]
-
-
-def _measure(scores: "list[Score]", host: "Host") -> "dict[str, Measurement]":
-    from danmatte_workbench.metrics.accuracy import Metric
-
-    metrics = (Metric.all[kind] for kind in METRICS)
-    return {
-        metric.kind: metric.measure(scores, host) for metric in metrics if any(metric.counts(item) for item in scores)
-    }
-
-
-def _contender(name: str, folders: list[Path]) -> "Contender":
+def _find_subject(name: str, folders: list[Path]) -> "Subject":
     from danmatte_workbench import source
     from danmatte_workbench.graph import probing
-    from danmatte_workbench.metrics.contender import published, stock
+    from danmatte_workbench.metrics.subject import Subject
 
     for folder in (*(models / name for models in folders), Path(name)):
         if (folder / "manifest.json").exists():
-            return published(folder)
+            return Subject.from_published(folder)
     described = source.find(name, *folders)
     found = source.read(described) if described else probing.inspect(Path(name))
     for note in found.notes:
         print(f"{found.path}: {note}")
     if found.meaning != "person":
         raise InputError(f"{found.path}: expected a graph whose answer is a mask of people, to compare with masks")
-    return stock(found)
+    return Subject.from_source(found)
 
 
-def _show(figures: "dict[str, dict[str, Measurement]]", name: str, console: Any) -> None:
+def _score_folder(subject: "Subject", folder: Path) -> "list[Score]":
+    from rich.progress import track
+
+    from danmatte_workbench.dataset import load
+    from danmatte_workbench.metrics import score_mask
+
+    data = load(folder)
+    if not data.labelled:
+        raise InputError(f"{folder}: expected masks/ beside images/, to compare with")
+    masks = track(subject.predict_masks(data), total=len(data), description=folder.name, transient=True)
+    return [score_mask(frame.name, mask, frame.truth) for frame, mask in masks if frame.truth is not None]
+
+
+def _measure(scores: "list[Score]", host: "Host") -> "list[Measurement]":
+    """Every metric that has a picture which counts."""
+    from danmatte_workbench.metrics import Metric
+
+    metrics = Metric.all.values()
+    return [metric.measure(scores, host) for metric in metrics if any(metric.counts(item) for item in scores)]
+
+
+def _show(figures: "dict[str, list[Measurement]]", name: str, console: "Console") -> None:
     from rich.table import Table
+
+    from danmatte_workbench.metrics import MeanIoU, Metric
 
     table = Table(title=name, title_justify="left")
     table.add_column("scenes")
-    for heading in ("pictures", "mean IoU", "pooled IoU", "boundary IoU", "false positives, %"):
+    for heading in ("pictures", *(metric.heading for metric in Metric.all.values())):
         table.add_column(heading, justify="right")
-    for label, found in figures.items():
-        pictures = str(found["mean_iou"].samples) if "mean_iou" in found else "–"
-        cells = [f"{found[kind].value:.4f}" if kind in found else "–" for kind in METRICS]
+    for label, measured in figures.items():
+        found = {item.metric: item for item in measured}
+        pictures = str(found[MeanIoU.kind].samples) if MeanIoU.kind in found else "–"
+        cells = [f"{found[kind].value:.4f}" if kind in found else "–" for kind in Metric.all]
         table.add_row(label, pictures, *cells)
     console.print(table)
-
-
-def _facts(model: str, figures: "dict[str, dict[str, Measurement]]", host: "Host") -> dict[str, Any]:
-
-    numbers = {
-        label: {
-            kind: {
-                "value": item.value,
-                "low": item.low,
-                "high": item.high,
-                "unit": item.unit,
-                "samples": item.samples,
-            }
-            for kind, item in found.items()
-        }
-        for label, found in figures.items()
-    }
-    return {"model": model, "host": structs.asdict(host), "scenes": numbers}

@@ -3,20 +3,27 @@
 import argparse
 import math
 import os
+import shlex
+import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from danmatte.contract.command_line import JSON_HELP
+from danmatte_workbench.errors import BudgetError, InputError, MachineError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from danmatte_workbench.budget import Budget
-    from danmatte_workbench.dataset import Dataset
-    from danmatte_workbench.experiment.experiment import Experiment
-    from danmatte_workbench.experiment.progress import Progress
-    from danmatte_workbench.experiment.search import Effort, Wish
+    from danmatte_workbench.experiment.run import Experiment, ExperimentResult, ExperimentRun
+    from danmatte_workbench.experiment.search import Effort
+    from danmatte_workbench.experiment.trial import Trial
+    from danmatte_workbench.processes.limits import ProcessLimits
+    from danmatte_workbench.report.facts import Invocation
     from danmatte_workbench.source import Source
 
 LABELLED_DROP, UNLABELLED_DROP, DISAGREEMENT = 0.5, 4.0, 1.0
@@ -42,21 +49,21 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max-iou-drop",
-        type=_number("points of IoU, such as 0.5"),
+        type=_make_number("points of IoU, such as 0.5"),
         metavar="POINTS",
         help=f"IoU that may be lost, in hundredths (default: {LABELLED_DROP} for data with masks; {UNLABELLED_DROP} "
         "without, where disagreement with the source is measured)",
     )
     parser.add_argument(
         "--max-disagreement",
-        type=_number("points, such as 1"),
+        type=_make_number("points, such as 1"),
         metavar="POINTS",
         help="cosine distance of tensors, in hundredths, of graphs whose answer isn't a mask "
         f"(default: {DISAGREEMENT})",
     )
     parser.add_argument(
         "--max-latency-ms",
-        type=_number("milliseconds"),
+        type=_make_number("milliseconds"),
         metavar="MS",
         help="milliseconds that a frame may take (default: no limit)",
     )
@@ -74,7 +81,7 @@ def _add_effort(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--trial-s",
-        type=_number("seconds"),
+        type=_make_number("seconds"),
         default=TRIAL_S,
         metavar="S",
         help="seconds that a trial may take (default: %(default)g)",
@@ -88,7 +95,7 @@ def _add_effort(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--trial-memory-gib",
-        type=_number("GiB"),
+        type=_make_number("GiB"),
         default=TRIAL_MEMORY_GIB,
         metavar="GIB",
         help="memory that a trial may take (default: %(default)g)",
@@ -114,7 +121,7 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _number(what: str) -> Callable[[str], float]:
+def _make_number(what: str) -> Callable[[str], float]:
     def number(text: str) -> float:
         try:
             value = float(text)
@@ -128,73 +135,93 @@ def _number(what: str) -> Callable[[str], float]:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Cook, measure, choose, publish, report."""
-    return conduct(arguments, None)
+    """Build, measure, choose, publish, report."""
+    return conduct(arguments, *prepare(arguments))
 
 
-def conduct(arguments: argparse.Namespace, effort: "Effort | None") -> int:
-    """The same with an effort of one's own making."""
+def prepare(arguments: argparse.Namespace, effort: "Effort | None" = None) -> "tuple[Experiment, ProcessLimits]":
+    """The experiment that was asked for, and what each of its trials may take.
+
+    Everything that can be wrong with what was asked for is found here, before anything takes time. effort: instead of
+    the one that the arguments name.
+    """
+    from danmatte_workbench.experiment import judge
+    from danmatte_workbench.experiment.search import SearchOptions, find_effort, parse_size, propose_trials
+    from danmatte_workbench.processes.limits import ProcessLimits
+    from danmatte_workbench.runtimes import devices
+
+    judge.check_objective(arguments.objective)
+    limits = ProcessLimits(arguments.trial_s, arguments.trial_memory_gib)
+    effort = effort or find_effort(arguments.effort)
+    devices.check_device(arguments.device)
+    _make_budget(arguments, "person", labelled=True)
+    source = _find_source(arguments.model)
+    size = parse_size(arguments.size, source.size) if arguments.size else None
+    options = SearchOptions(arguments.device, size, arguments.objective, tuple(arguments.recipe))
+    trials = propose_trials(source, effort, options)
+    return _make_experiment(arguments, source, effort, trials), limits
+
+
+def conduct(arguments: argparse.Namespace, experiment: "Experiment", limits: "ProcessLimits") -> int:
+    """Run the experiment, and publish and report what came of it where the arguments say.
+
+    Raises BudgetError where nothing met the budget, once that is reported.
+    """
     from rich.console import Console
 
     from danmatte.contract.places import choose_models
-    from danmatte_workbench.commands.finish import Places, finish
-    from danmatte_workbench.experiment.progress import Progress, display
-    from danmatte_workbench.report.facts import Terms
+    from danmatte_workbench.experiment.progress import Progress, make_display
+    from danmatte_workbench.experiment.run import ExperimentRun
+    from danmatte_workbench.experiment.store import Workspace
 
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
-    progress = Progress(display(console))
+    progress = Progress(make_display(console))
     started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    places = Places(arguments.models or choose_models(), arguments.runs, arguments.json)
     try:
-        experiment = _experiment(arguments, effort, progress)
-        findings = experiment.run()
-        terms = Terms(("workbench", *sys.argv[1:]), started, arguments.objective, experiment.effort.name)
-        places = Places(arguments.models or choose_models(), arguments.runs, arguments.json)
-        finish(experiment, findings, terms, places, console)
+        workspace = Workspace(arguments.store or _find_cache() / "candidates", limits, progress)
+        run = ExperimentRun(experiment, workspace)
+        _finish(run, run.run(), places, started, console)
     finally:
         progress.close()
     return 0
 
 
-def _experiment(arguments: argparse.Namespace, effort: "Effort | None", progress: "Progress") -> "Experiment":
-    """Everything that can be wrong with what was asked for is found here, before anything takes time."""
-    from danmatte_workbench.experiment import judge
-    from danmatte_workbench.experiment.experiment import Experiment
-    from danmatte_workbench.experiment.search import plan
-    from danmatte_workbench.processes.limits import ProcessLimits
-    from danmatte_workbench.runtimes import devices
+@dataclass(frozen=True)
+class Places:
+    """Where things go: published models, run folders, and the facts once more."""
 
-    judge.check(arguments.objective)
-    limits = ProcessLimits(arguments.trial_s, arguments.trial_memory_gib)
-    plan(arguments.effort)
-    devices.check_device(arguments.device)
-    _budget(arguments, "person", labelled=True)
-    source = _source(arguments.model)
-    effort = effort or plan(arguments.effort, _wish(arguments, source))
-    data, calibration = _frames(arguments, effort.calibration)
+    models: Path
+    runs: Path
+    json: Path | None = None
+
+
+def _make_experiment(
+    arguments: argparse.Namespace, source: "Source", effort: "Effort", trials: "tuple[Trial, ...]"
+) -> "Experiment":
+    """The experiment on the frames that were given: a third of them is calibrated on, where no others are given."""
+    from danmatte_workbench.dataset import SAMPLES, load
+    from danmatte_workbench.experiment.run import Experiment
+
+    data = load(arguments.data or SAMPLES)
+    if arguments.calibration:
+        calibration = load(arguments.calibration)
+    else:
+        calibration, data = data.split(min(effort.calibration, max(LEAST_CALIBRATION, len(data) // 3)))
     return Experiment(
         source=source,
-        data=data.shuffled(effort.frames),
-        calibration=calibration.shuffled(effort.calibration),
-        budget=_budget(arguments, source.meaning, labelled=data.labelled),
+        data=data.pick(effort.frames),
+        calibration=calibration.pick(effort.calibration),
+        trials=trials,
+        budget=_make_budget(arguments, source.meaning, labelled=data.labelled),
         effort=effort,
         objective=arguments.objective,
-        store=arguments.store or _cache() / "candidates",
-        limits=limits,
-        progress=progress,
         device=arguments.device,
     )
 
 
-def _wish(arguments: argparse.Namespace, source: "Source") -> "Wish":
-    from danmatte_workbench.experiment.search import Wish, size_of
-
-    size = size_of(arguments.size, source.size) if arguments.size else None
-    return Wish(source.meaning, arguments.device, size, arguments.objective, tuple(arguments.recipe))
-
-
-def _budget(arguments: argparse.Namespace, meaning: str, *, labelled: bool) -> "Budget":
+def _make_budget(arguments: argparse.Namespace, meaning: str, *, labelled: bool) -> "Budget":
     from danmatte_workbench.budget import Budget
-    from danmatte_workbench.errors import InputError
 
     drop, disagreement = arguments.max_iou_drop, arguments.max_disagreement
     if meaning == "person":
@@ -205,7 +232,7 @@ def _budget(arguments: argparse.Namespace, meaning: str, *, labelled: bool) -> "
     return Budget(None, arguments.max_latency_ms, DISAGREEMENT if disagreement is None else disagreement)
 
 
-def _source(name: str) -> "Source":
+def _find_source(name: str) -> "Source":
     from danmatte.contract.places import list_model_folders
     from danmatte_workbench import source
     from danmatte_workbench.graph import probing
@@ -214,16 +241,81 @@ def _source(name: str) -> "Source":
     return source.read(described) if described else probing.inspect(Path(name))
 
 
-def _frames(arguments: argparse.Namespace, calibration: int) -> tuple["Dataset", "Dataset"]:
-    """To compare on and to calibrate on: a third of the frames are taken for the latter, where none are given."""
-    from danmatte_workbench.dataset import SAMPLES, load
-
-    data = load(arguments.data or SAMPLES)
-    if arguments.calibration:
-        return data, load(arguments.calibration)
-    calibrate, compare = data.split(min(calibration, max(LEAST_CALIBRATION, len(data) // 3)))
-    return compare, calibrate
-
-
-def _cache() -> Path:
+def _find_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "danmatte"
+
+
+def _finish(run: "ExperimentRun", result: "ExperimentResult", places: Places, started: str, console: "Console") -> None:
+    """Choose, tune, look, publish, report. Raises BudgetError, when that is reported, without a winner."""
+    from danmatte_workbench.experiment import judge
+    from danmatte_workbench.experiment.winner import WinnerStudy
+    from danmatte_workbench.report import run_page, trial_table
+    from danmatte_workbench.report.facts import Invocation
+
+    source, progress = run.experiment.source, run.workspace.progress
+    command = ("workbench", *sys.argv[1:])
+    try:
+        winner = judge.choose(result.trials, result.objective)
+    except BudgetError:
+        trial_table.show(result, console)
+        folder = _make_folder(places.runs / source.name)
+        _report(result, Invocation(command, started, progress.seconds), folder, places)
+        console.print(f"reported in {folder / run_page.REPORT}", highlight=False, soft_wrap=True)
+        raise
+    study = WinnerStudy(run, result, winner)
+    study.tune()
+    folder = _make_folder(places.runs / source.name)
+    result = study.inspect(folder / "masks")
+    assert result.winner is not None
+    published = _publish(result.winner, source, folder, places)
+    report = _report(result, Invocation(command, started, progress.seconds, published), folder, places)
+    trial_table.show(result, console)
+    lines = [f"reported in {report}", f"published {published} in {progress.seconds:.0f} s"]
+    if source.meaning == "person":
+        lines.append(f"serve it:  danmatte serve --models {shlex.quote(str(published.parent.parent))}")
+    else:
+        took = f"in {progress.seconds:.0f} s"
+        lines[1] = f"the winner is {published}, {took}; it isn't published: the service serves masks of people"
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def _make_folder(home: Path) -> Path:
+    """The next numbered folder in ``home``; nobody else gets the same."""
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        number = max((int(path.name) for path in home.iterdir() if path.name.isdecimal()), default=0)
+        while True:
+            number += 1
+            try:
+                (home / str(number)).mkdir()
+            except FileExistsError:
+                continue
+            return home / str(number)
+    except OSError as error:
+        raise MachineError(f"{home}: can't be written ({error})") from error
+
+
+def _publish(winner: "Trial", source: "Source", folder: Path, places: Places) -> Path:
+    """A version for the service; of a graph whose answer isn't a mask, the IR in the run's folder."""
+    from danmatte.contract.artifact import GRAPH, WEIGHTS
+    from danmatte_workbench.publish import publish
+
+    if source.meaning == "person":
+        return publish(winner, source, places.models)
+    target = folder / "winner"
+    target.mkdir()
+    for name in (GRAPH, WEIGHTS):
+        shutil.copyfile(winner.require_candidate().artifact.path.parent / name, target / name)
+    return target / GRAPH
+
+
+def _report(result: "ExperimentResult", invocation: "Invocation", folder: Path, places: Places) -> Path:
+    from danmatte_workbench.report import facts, run_page
+    from danmatte_workbench.report.records import FILE
+
+    described = facts.describe_run(result, invocation)
+    facts.write(described, folder / FILE)
+    if places.json:
+        facts.write(described, places.json)
+    return run_page.write_report(folder)

@@ -1,8 +1,9 @@
 """``workbench profile``: where the time goes, layer by layer, of one graph or of two side by side."""
 
 import argparse
+import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec import structs
 
@@ -12,9 +13,11 @@ from danmatte_workbench.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rich.console import Console
+
     from danmatte.contract.configuration import Configuration
     from danmatte_workbench.artifact import Artifact
-    from danmatte_workbench.metrics.profile import Layer
+    from danmatte_workbench.benchmark.layers import LayerTime
 
 ROWS = 25
 
@@ -44,7 +47,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Print shares by kind and precision, and the most expensive layers."""
     from rich.console import Console
 
+    from danmatte_workbench import hardware
     from danmatte_workbench.configuration import configure
+    from danmatte_workbench.report import facts
 
     for name in ("threads", "runs", "rows"):
         if getattr(arguments, name) < (name != "threads"):
@@ -55,23 +60,30 @@ def run(arguments: argparse.Namespace) -> int:
     console = Console()
     found = {}
     for name in filter(None, (arguments.graph, arguments.other)):
-        found[name] = _profiled(name, configuration, arguments, console)
-    _show(found, arguments.rows, console)
+        found[name] = _profile_graph(name, configuration, arguments, console)
+    _show_shares("kind", found, lambda layer: layer.kind, console)
+    _show_shares("precision", found, lambda layer: layer.precision, console)
+    _show_layers(found, arguments.rows, console)
     if arguments.json:
-        _write(found, configuration, arguments.json)
+        content = {
+            "host": structs.asdict(hardware.host()),
+            "configuration": structs.asdict(configuration),
+            "graphs": {name: [dataclasses.asdict(layer) for layer in layers] for name, layers in found.items()},
+        }
+        facts.write(content, arguments.json)
     return 0
 
 
-def _profiled(
-    name: str, configuration: "Configuration", arguments: argparse.Namespace, console: Any
-) -> "tuple[Layer, ...]":
+def _profile_graph(
+    name: str, configuration: "Configuration", arguments: argparse.Namespace, console: "Console"
+) -> "tuple[LayerTime, ...]":
+    from danmatte_workbench.benchmark.layers import make_inputs, profile_layers
     from danmatte_workbench.dataset import SAMPLES
-    from danmatte_workbench.metrics.profile import inputs, profile
     from danmatte_workbench.runtimes.profiling import read_precision
 
-    graph = _artifact(name)
-    pictures = inputs(graph, arguments.data or SAMPLES)
-    layers = profile(graph, configuration, pictures, runs=arguments.runs)
+    graph = _find_artifact(name)
+    pictures = make_inputs(graph, arguments.data or SAMPLES)
+    layers = profile_layers(graph, configuration, pictures, runs=arguments.runs)
     precision = read_precision(graph.path, configuration)
     asked = "" if precision == configuration.precision else f" instead of {configuration.precision}"
     console.print(
@@ -80,7 +92,7 @@ def _profiled(
     return layers
 
 
-def _artifact(name: str) -> "Artifact":
+def _find_artifact(name: str) -> "Artifact":
     from danmatte.contract.artifact import GRAPH
     from danmatte.contract.places import list_model_folders
     from danmatte_workbench.runtimes import openvino
@@ -96,23 +108,17 @@ def _artifact(name: str) -> "Artifact":
     )
 
 
-def _show(found: "dict[str, tuple[Layer, ...]]", rows: int, console: Any) -> None:
-    _show_shares("kind", found, lambda layer: layer.kind, console)
-    _show_shares("precision", found, lambda layer: layer.precision, console)
-    _show_layers(found, rows, console)
-
-
 def _show_shares(
-    heading: str, found: "dict[str, tuple[Layer, ...]]", word: "Callable[[Layer], str]", console: Any
+    heading: str, found: "dict[str, tuple[LayerTime, ...]]", word: "Callable[[LayerTime], str]", console: "Console"
 ) -> None:
     from rich.table import Table
 
-    from danmatte_workbench.metrics.profile import shares
+    from danmatte_workbench.benchmark.layers import sum_up
 
     table = Table(heading)
-    sums = [{share.word: share for share in shares(layers, word)} for layers in found.values()]
+    sums = [{share.word: share for share in sum_up(layers, word)} for layers in found.values()]
     for name in found:
-        table.add_column(f"{_short(name)}, ms", justify="right")
+        table.add_column(f"{_shorten(name)}, ms", justify="right")
         table.add_column("share", justify="right")
     words = dict.fromkeys(name for each in sums for name in each)
     for name in words:
@@ -125,42 +131,28 @@ def _show_shares(
     console.print(table)
 
 
-def _show_layers(found: "dict[str, tuple[Layer, ...]]", rows: int, console: Any) -> None:
+def _show_layers(found: "dict[str, tuple[LayerTime, ...]]", rows: int, console: "Console") -> None:
     from rich.table import Table
 
-    from danmatte_workbench.metrics.profile import beside
+    from danmatte_workbench.benchmark.layers import pair_layers
 
     table = Table("layer", "kind")
     for name in found:
-        table.add_column(f"{_short(name)}, ms", justify="right")
+        table.add_column(f"{_shorten(name)}, ms", justify="right")
         table.add_column("by")
     first, *others = found.values()
-    pairs = beside(first, others[0]) if others else tuple((layer, None) for layer in first)
+    pairs = pair_layers(first, others[0]) if others else tuple((layer, None) for layer in first)
     for pair in sorted(pairs, key=lambda pair: -max(layer.ms for layer in pair if layer))[:rows]:
         layer = next(layer for layer in pair if layer)
-        cells = [cell for side in pair[: len(found)] for cell in ((f"{side.ms:.3f}", _by(side)) if side else ("–", ""))]
+        cells = [
+            cell
+            for side in pair[: len(found)]
+            for cell in ((f"{side.ms:.3f}", f"{side.kernel or '–'} {side.precision}") if side else ("–", ""))
+        ]
         table.add_row(layer.name, layer.kind, *cells)
     console.print(table)
 
 
-def _by(layer: "Layer") -> str:
-    return f"{layer.kernel or '–'} {layer.precision}"
-
-
-def _short(name: str) -> str:
+def _shorten(name: str) -> str:
     path = Path(name)
     return path.parent.name if path.name == "graph.xml" else path.stem if path.suffix == ".xml" else name
-
-
-def _write(found: "dict[str, tuple[Layer, ...]]", configuration: "Configuration", path: Path) -> None:
-    import dataclasses
-
-    from danmatte_workbench import hardware
-    from danmatte_workbench.report import facts
-
-    content = {
-        "host": structs.asdict(hardware.host()),
-        "configuration": structs.asdict(configuration),
-        "graphs": {name: [dataclasses.asdict(layer) for layer in layers] for name, layers in found.items()},
-    }
-    facts.write(content, path)

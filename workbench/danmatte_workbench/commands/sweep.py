@@ -5,7 +5,7 @@ import dataclasses
 import math
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec import structs
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy as np
+    from rich.table import Table
 
     from danmatte.contract.configuration import Configuration
     from danmatte_workbench.artifact import Artifact
@@ -31,7 +32,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="an IR (graph.xml), NAME/VERSION of a published model, or its folder")
     parser.add_argument("--data", type=Path, metavar="PATH", help="pictures or a video (default: noise)")
     parser.add_argument(
-        "--seconds", type=_seconds, default=SECONDS, metavar="S", help="about how long to search (default: %(default)g)"
+        "--seconds",
+        type=_parse_seconds,
+        default=SECONDS,
+        metavar="S",
+        help="about how long to search (default: %(default)g)",
     )
     parser.add_argument(
         "--device", help="any of OpenVINO's devices, such as GPU or AUTO (default: the manifest's, or CPU)"
@@ -51,27 +56,27 @@ def run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from danmatte.contract.places import list_model_folders
-    from danmatte_workbench.benchmark.sweep import best, sweep
+    from danmatte_workbench.benchmark.sweep import find_best, run_sweep
     from danmatte_workbench.configuration import reconfigure
     from danmatte_workbench.hardware import limits
     from danmatte_workbench.runtimes import devices, openvino
 
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
-    path, base = _graph(arguments.model, [arguments.models] if arguments.models else list_model_folders())
+    path, base = _find_graph(arguments.model, [arguments.models] if arguments.models else list_model_folders())
     wanted = {"device": arguments.device, "precision": arguments.precision}
     base = reconfigure(base, **{name: value for name, value in wanted.items() if value is not None})
     devices.check_device(base.device)
     artifact = openvino.describe(path)
-    pictures = _pictures(artifact, arguments.data)
+    pictures = _make_pictures(artifact, arguments.data)
     console.print(str(limits()), highlight=False)
 
-    def tell(text: str) -> None:
+    def report(text: str) -> None:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    points = sweep(artifact, pictures, budget_s=arguments.seconds, tell=tell, base=base)
-    console.print(_table(points, artifact.path))
+    points = run_sweep(artifact, pictures, budget_s=arguments.seconds, report=report, base=base)
+    console.print(_make_table(points, artifact.path))
     for objective in ("throughput", "latency"):
-        found = best(points, objective)
+        found = find_best(points, objective)
         said = str(found.setting) if found else "nothing beats the usual setting for certain"
         console.print(f"best {objective}: {said}", highlight=False, soft_wrap=True)
     if arguments.json:
@@ -79,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _seconds(text: str) -> float:
+def _parse_seconds(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
@@ -89,7 +94,7 @@ def _seconds(text: str) -> float:
     return value
 
 
-def _graph(name: str, folders: list[Path]) -> "tuple[Path, Configuration]":
+def _find_graph(name: str, folders: list[Path]) -> "tuple[Path, Configuration]":
     """The IR, and the device and precision that its manifest says, if it has one."""
     from danmatte.contract import ManifestError
     from danmatte.contract.artifact import GRAPH, MANIFEST, read_manifest
@@ -111,7 +116,7 @@ def _graph(name: str, folders: list[Path]) -> "tuple[Path, Configuration]":
     raise InputError(f"{name}: expected an IR (.xml) or a published version{hint}; `workbench convert` makes an IR")
 
 
-def _pictures(artifact: "Artifact", data: Path | None) -> "list[np.ndarray]":
+def _make_pictures(artifact: "Artifact", data: Path | None) -> "list[np.ndarray]":
     """Frames stretched to the input's size, or noise of its shape, from a fixed seed."""
     import numpy as np
 
@@ -128,10 +133,10 @@ def _pictures(artifact: "Artifact", data: Path | None) -> "list[np.ndarray]":
     if len(shape) != 4 or shape[0] != 1 or shape[3] != 3:
         raise InputError(f"--data: frames go to an input of [1, H, W, 3], {artifact.path} has {list(shape)}")
     framing = Framing((shape[1], shape[2]))
-    return [framing.fit_exactly(sample.pixels) for sample in load(data).shuffled(PICTURES)]
+    return [framing.fit_exactly(frame.pixels) for frame in load(data).pick(PICTURES)]
 
 
-def _table(points: "Sequence[Point]", path: Path) -> Any:
+def _make_table(points: "Sequence[Point]", path: Path) -> "Table":
     from rich.table import Table
 
     table = Table(title=str(path), title_justify="left")
@@ -151,19 +156,19 @@ def _table(points: "Sequence[Point]", path: Path) -> Any:
 
 
 def _write(points: "Sequence[Point]", artifact: "Artifact", base: "Configuration", target: Path) -> None:
-    from danmatte_workbench.benchmark.curves import curves
+    from danmatte_workbench.benchmark.sweep import make_curves
     from danmatte_workbench.hardware import hardware
     from danmatte_workbench.report import facts
 
     drawn = [
-        {"axis": curve.axis, "title": curve.title, "points": [point.facts() for point in curve.points]}
-        for curve in curves(points)
+        {"axis": curve.axis, "title": curve.title, "points": [point.to_json() for point in curve.points]}
+        for curve in make_curves(points)
     ]
     content = {
         "graph": {"path": str(artifact.path), "digest": artifact.digest},
         "base": structs.asdict(base),
         "hardware": dataclasses.asdict(hardware()),
-        "points": [point.facts() for point in points],
+        "points": [point.to_json() for point in points],
         "curves": drawn,
     }
     facts.write(content, target)

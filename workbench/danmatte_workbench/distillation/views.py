@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from danmatte_workbench.dataset import BACKGROUND, IGNORE, PERSON, Dataset, Sample
+from danmatte_workbench.dataset import BACKGROUND, IGNORE, PERSON, Dataset, LabelledFrame
 
 CACHE_BYTES = 2 << 30
 NEARER, FARTHER = 1.5, 0.75  # how much a piece may be magnified, and shrunk
@@ -28,7 +28,7 @@ class ViewSampler:
     ``share`` is the part of a frame's side that a piece shows when it is neither magnified nor shrunk.
     """
 
-    frames: tuple[Sample, ...]
+    frames: tuple[LabelledFrame, ...]
     size: tuple[int, int]
     share: float
 
@@ -52,11 +52,11 @@ class ViewSampler:
         return LabelledView(np.ascontiguousarray(piece)[None], np.ascontiguousarray(truth))
 
 
-def load_frames(dataset: Dataset, limit: int) -> tuple[Sample, ...]:
+def load_frames(dataset: Dataset, limit: int) -> tuple[LabelledFrame, ...]:
     """Load at most ``limit`` of the frames into memory, fewer where they would take more than 2 GiB."""
-    frames: list[Sample] = []
+    frames: list[LabelledFrame] = []
     size_bytes = 0
-    for sample in dataset.shuffled(limit):
+    for sample in dataset.pick(limit):
         size_bytes += sample.pixels.nbytes
         if frames and size_bytes > CACHE_BYTES:
             break

@@ -8,14 +8,14 @@ import cv2
 import numpy as np
 
 from danmatte_workbench.dataset import Dataset
-from danmatte_workbench.metrics.contender import Contender
+from danmatte_workbench.metrics.subject import Subject
 
 FRAMES = 8
 SIDE = 960  # the longer one of what is written
 QUALITY = 85
 
 
-def chosen(data: Dataset, losses: Mapping[str, float]) -> Dataset:
+def choose_frames(data: Dataset, losses: Mapping[str, float]) -> Dataset:
     """A few frames, from the one that lost most to the one that lost least, so that the worst is always seen."""
     ranked = sorted(data.names, key=lambda name: (-losses.get(name, 0.0), name))
     places = np.linspace(0, len(ranked) - 1, min(FRAMES, len(ranked))).round().astype(int)
@@ -23,17 +23,19 @@ def chosen(data: Dataset, losses: Mapping[str, float]) -> Dataset:
     return Dataset(data.origin, tuple(name for name in data.names if name in wanted), data.labelled)
 
 
-def paint(source: Contender, winner: Contender, frames: Dataset, folder: Path) -> list[dict[str, Any]]:
+def paint(source: Subject, winner: Subject, frames: Dataset, folder: Path) -> list[dict[str, Any]]:
     """Write each frame and its two masks to ``folder``; what was written, with the masks' IoU."""
     folder.mkdir(parents=True, exist_ok=True)
-    before = {sample.name: mask for sample, mask in source.masks(frames)}
+    before = {frame.name: mask for frame, mask in source.predict_masks(frames)}
     return [
-        _written(number, sample.pixels, before[sample.name], mask, folder) | {"frame": sample.name}
-        for number, (sample, mask) in enumerate(winner.masks(frames), start=1)
+        _write_pictures(number, frame.pixels, before[frame.name], mask, folder) | {"frame": frame.name}
+        for number, (frame, mask) in enumerate(winner.predict_masks(frames), start=1)
     ]
 
 
-def _written(number: int, pixels: np.ndarray, before: np.ndarray, after: np.ndarray, folder: Path) -> dict[str, Any]:
+def _write_pictures(
+    number: int, pixels: np.ndarray, before: np.ndarray, after: np.ndarray, folder: Path
+) -> dict[str, Any]:
     files = {
         "frame": f"{number:02}-frame.jpg",
         "source": f"{number:02}-source.png",

@@ -13,16 +13,16 @@ HOUR_S = 3600.0
 
 
 class Display(Protocol):
-    """Where a run is told of."""
+    """Where a run's progress is shown."""
 
-    def line(self, text: str) -> None:
-        """Something happened."""
+    def show_line(self, text: str) -> None:
+        """Show what happened."""
 
-    def bar(self, share: float, text: str) -> None:
-        """So much of the whole is done, from 0 to 1."""
+    def show_bar(self, share: float, text: str) -> None:
+        """Show that so much of the whole is done, from 0 to 1."""
 
     def close(self) -> None:
-        """Nothing more will come."""
+        """Clean up; nothing more will come."""
 
 
 class Progress:
@@ -52,23 +52,19 @@ class Progress:
         return missing * min(3.0, max(1 / 3, pace))
 
     def expect(self, tasks: Mapping[str, float]) -> None:
-        """What is ahead: seconds by name of task. Names that were expected before are expected anew."""
+        """Set what is ahead: seconds by name of task. Names that were expected before are expected anew."""
         self._expected.update(tasks)
         self._show("")
 
-    def forget(self, name: str) -> None:
-        """The task won't be done, or is done already."""
-        self._expected.pop(name, None)
-
-    def tell(self, text: str) -> None:
-        """Something to be read."""
-        self._display.line(f"[{self.seconds:5.0f} s] {text}")
+    def report(self, text: str) -> None:
+        """Show a line, with the seconds since the start."""
+        self._display.show_line(f"[{self.seconds:5.0f} s] {text}")
 
     @contextmanager
     def task(self, name: str, text: str) -> Iterator[None]:
-        """While it is being done; ``text`` says what."""
-        left = f" ({about(self.left_s)} left)" if self._expected else ""
-        self.tell(f"{text}{left}")
+        """Count what happens inside as the task of that name; ``text`` says what is done."""
+        left = f" (about {format_duration(self.left_s)} left)" if self._expected else ""
+        self.report(f"{text}{left}")
         self._show(text)
         started = self._now()
         try:
@@ -81,36 +77,37 @@ class Progress:
             self._show(text)
 
     def advance(self, name: str, share: float) -> None:
-        """So much of the task, from 0 to 1, is done."""
+        """Note that so much of the task, from 0 to 1, is done."""
         self._shares[name] = share
         self._show(name)
 
     def _show(self, text: str) -> None:
         left, seconds = self.left_s, self.seconds
-        self._display.bar(seconds / (seconds + left) if left else 1.0, f"{text}, {about(left)} left" if left else text)
+        text = f"{text}, about {format_duration(left)} left" if left else text
+        self._display.show_bar(seconds / (seconds + left) if left else 1.0, text)
 
     def close(self) -> None:
-        """The end."""
+        """Clean up the display."""
         self._display.close()
 
 
-class Lines:
+class LineDisplay:
     """Plain lines, for logs."""
 
     def __init__(self, write: Callable[[str], Any]) -> None:
         self._write = write
 
-    def line(self, text: str) -> None:
+    def show_line(self, text: str) -> None:
         self._write(text)
 
-    def bar(self, share: float, text: str) -> None:
+    def show_bar(self, share: float, text: str) -> None:
         """Logs have none."""
 
     def close(self) -> None:
         """Nothing is open."""
 
 
-class Live:
+class LiveDisplay:
     """Lines above a bar that moves, for terminals."""
 
     def __init__(self, console: "Console") -> None:
@@ -122,27 +119,27 @@ class Live:
         self._task = self._bar.add_task("", total=1.0)
         self._bar.start()
 
-    def line(self, text: str) -> None:
+    def show_line(self, text: str) -> None:
         self._bar.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    def bar(self, share: float, text: str) -> None:
+    def show_bar(self, share: float, text: str) -> None:
         self._bar.update(self._task, completed=share, description=text)
 
     def close(self) -> None:
         self._bar.stop()
 
 
-def display(console: "Console") -> Display:
-    """The one that suits the console."""
+def make_display(console: "Console") -> Display:
+    """The display that suits the console: a bar on terminals, lines elsewhere."""
     if console.is_terminal:
-        return Live(console)
-    return Lines(lambda text: console.print(text, highlight=False, markup=False, soft_wrap=True))
+        return LiveDisplay(console)
+    return LineDisplay(lambda text: console.print(text, highlight=False, markup=False, soft_wrap=True))
 
 
-def about(seconds: float) -> str:
-    """A duration as people say it."""
+def format_duration(seconds: float) -> str:
+    """A duration in the unit that people would say it in: ``40 s``, ``4 min``, ``1.5 h``."""
     if seconds < MINUTE_S:
-        return f"about {max(1, round(seconds))} s"
+        return f"{max(1, round(seconds))} s"
     if seconds < HOUR_S:
-        return f"about {round(seconds / MINUTE_S)} min"
-    return f"about {seconds / HOUR_S:.1f} h"
+        return f"{round(seconds / MINUTE_S)} min"
+    return f"{seconds / HOUR_S:.1f} h"

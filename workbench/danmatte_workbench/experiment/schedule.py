@@ -1,134 +1,240 @@
-"""Which plans a run tries in its time, and that a run that goes on after a kill tries the same ones."""
+"""How long a run takes, and which trials it can afford; a run that goes on after a kill tries the same ones."""
 
-import dataclasses
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from msgspec import structs
 
-from danmatte_workbench.budget import Verdict
 from danmatte_workbench.errors import WorkbenchError
-from danmatte_workbench.experiment.building import Cooking, Order
-from danmatte_workbench.experiment.comparison import Comparing, Entrant
-from danmatte_workbench.experiment.estimate import Estimate, Pace, afford
-from danmatte_workbench.experiment.findings import Trial
-from danmatte_workbench.experiment.search import BASELINES, Effort, Plan
-from danmatte_workbench.metrics.contender import cooked
+from danmatte_workbench.experiment.build import Builder
+from danmatte_workbench.experiment.compare import Comparison
+from danmatte_workbench.experiment.progress import format_duration
+from danmatte_workbench.experiment.search import Effort
+from danmatte_workbench.experiment.store import Workspace
+from danmatte_workbench.experiment.trial import Trial
+from danmatte_workbench.recipe import Recipe
 
-SCHEDULES = "schedules"
+SCHEDULES, DURATIONS = "schedules", "durations"
+START_S = 4.0  # a process with its libraries
+STOCK_START_S = 9.0  # the same with TensorFlow
+FRAME_S = 0.02  # to decode, to frame, and to score the mask
+COMPILE_S = 2.0
+STUDY_S = {"layers": 10.0, "masks": 15.0}
+WINNERS, OTHERS, AGAIN = 0.5, 0.25, 0.25  # of the sweep's seconds: the winner's, each other study's, a last race's
+WHOLE, QUANTIZED, FLOAT = 0.6, 0.25, 0.5  # of the source's time: what a graph takes that is whole, in 8 bits, neither
+OWN_SHARE = 0.25  # of the effort's time, for the source's own answers
+FEWEST = 24  # frames, however slow the source is
+SURE = 2  # trials that stay, however little time there is
 
 
-@dataclass
-class Schedule:
-    """The plans of an effort: ``plans`` are tried, ``dropped`` aren't, each with its reason.
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds ahead, by task; what is kept from an earlier run takes none."""
 
-    ``estimate`` is of what should fit the effort's time. What will is decided when each plan's turn comes: some are
-    refused at once, and leave theirs to others.
-    """
-
-    effort: Effort
-    cooking: Cooking
-    comparing: Comparing
-    pace: Pace
-    dropped: dict[str, str] = field(default_factory=dict)
-    plans: tuple[Plan, ...] = field(init=False)
-    estimate: Estimate = field(init=False)
-    doubtful: tuple[Plan, ...] = field(init=False)
-
-    def __post_init__(self) -> None:
-        """As an earlier run of the same command left it."""
-        kept: Any = self.cooking.results.get(SCHEDULES, self._question)
-        self.dropped = dict(kept or {})
-        self.plans = tuple(plan for plan in self.effort.plans if plan.name not in self.dropped)
-        sure, self.estimate = afford(self.plans, self.count, self.effort.limit_s)
-        self.doubtful = tuple(plan for plan in self.plans if plan not in sure)
-
-    def drop(self, plans: Sequence[Plan], reason: str) -> None:
-        """These won't be tried, now or when the same command goes on."""
-        self.dropped |= {plan.name: reason for plan in plans}
-        self.plans = tuple(plan for plan in self.plans if plan.name not in self.dropped)
-        self.cooking.results.put(SCHEDULES, self._question, self.dropped)
+    building: dict[str, float] = field(default_factory=dict)
+    comparing: dict[str, float] = field(default_factory=dict)
+    racing: float = 0.0
+    studying: dict[str, float] = field(default_factory=dict)
 
     @property
-    def _question(self) -> dict[str, Any]:
-        effort = {name: value for name, value in vars(self.effort).items() if name != "plans"}
-        effort["limit_s"] = str(self.effort.limit_s)  # infinity isn't JSON
-        return {
-            "source": self.cooking.source.digest,
-            "frames": [self.comparing.frames, len(self.cooking.calibration)],
-            "effort": effort,
-            "plans": [[plan.name, self._key(plan)] for plan in self.effort.plans],
-            "host": structs.asdict(self.pace.host),
+    def tasks(self) -> dict[str, float]:
+        """Seconds by the task's name."""
+        named = {f"build {name}": seconds for name, seconds in self.building.items()}
+        named |= {f"compare {name}": seconds for name, seconds in self.comparing.items()}
+        return named | {"race": self.racing} | self.studying
+
+    @property
+    def after_s(self) -> float:
+        """Seconds of what comes after the trials."""
+        return sum(self.studying.values())
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of all of it."""
+        return sum(self.tasks.values())
+
+    def __str__(self) -> str:
+        parts = {
+            f"{len(self.building)} recipes": sum(self.building.values()),
+            f"{len(self.comparing)} comparisons": sum(self.comparing.values()),
+            "racing": self.racing,
+            "a closer look": self.after_s,
         }
+        said = (f"{name} {format_duration(seconds)}" for name, seconds in parts.items())
+        return f"about {format_duration(self.seconds)}: {', '.join(said)}"
 
-    def _key(self, plan: Plan) -> str:
+
+@dataclass(frozen=True)
+class TimeModel:
+    """What this machine takes for things: ``source_s`` for one inference of the source; what was timed is in results.
+
+    Durations of earlier builds, of whichever source, are scaled by the two sources' inference times.
+    """
+
+    source_s: float
+    workspace: Workspace
+
+    def remember(self, recipe: Recipe, seconds: float) -> None:
+        """Keep what building it took."""
+        answer = {"seconds": seconds, "source_s": self.source_s}
+        self.workspace.results.put(DURATIONS, self._compose_question(recipe), answer)
+
+    def estimate_build(self, recipe: Recipe, calibration: int) -> float:
+        """Seconds that building it on so many frames should take."""
+        known: Any = self.workspace.results.get(DURATIONS, self._compose_question(recipe))
+        if known:
+            return float(known["seconds"] * max(0.5, self.source_s / known["source_s"]))
+        return START_S + sum(step.estimate_s(calibration, self.source_s) for step in recipe.steps)
+
+    def count_frames(self, effort: Effort) -> int:
+        """As many of the effort's frames as the source answers in a part of its time, but a few."""
+        affordable = OWN_SHARE * effort.limit_s / (self.source_s + FRAME_S)
+        return max(FEWEST, int(min(effort.frames, affordable)))
+
+    def estimate_comparison(self, recipe: Recipe, frames: int) -> float:
+        """Seconds that the answers of a recipe's candidate on so many frames should take."""
+        share = WHOLE if recipe.is_whole else QUANTIZED if recipe.is_quantized else FLOAT
+        return START_S + frames * (FRAME_S + share * self.source_s)
+
+    def estimate_source(self, frames: int) -> float:
+        """The same of the source itself."""
+        return STOCK_START_S + frames * (FRAME_S + self.source_s)
+
+    def estimate_race(self, effort: Effort, trials: int, baselines: int) -> float:
+        """Seconds of both stages, ``baselines`` beside the source in two settings.
+
+        The source takes longer than its share of a round where a few frames do.
+        """
+        subjects = 2 + baselines + trials
+        everybody = 2 * max(effort.round_s, 4 * self.source_s) + subjects * effort.round_s
+        finalists = min(effort.finalists, trials)
+        final = everybody - (trials - finalists) * effort.round_s
+        starts = 2 * STOCK_START_S + subjects * COMPILE_S
+        return starts + effort.first_rounds * everybody * (trials > finalists) + effort.rounds * final
+
+    def estimate_study(self, effort: Effort) -> dict[str, float]:
+        """Seconds that the closer look at the winner should take, by task."""
+        sweep_s = effort.sweep_s
+        if not sweep_s:
+            return dict(STUDY_S)
+        return STUDY_S | {"sweeps": (WINNERS + OTHERS) * sweep_s, "isas": WINNERS * sweep_s, "rematch": AGAIN * sweep_s}
+
+    def _compose_question(self, recipe: Recipe) -> dict[str, Any]:
+        steps = [[step.kind, step.revision, step.fields.get("frames", 0)] for step in recipe.steps]
+        host = self.workspace.host
+        return {"recipe": recipe.name, "steps": steps, "cpu": host.cpu, "cores": host.cores}
+
+
+class Schedule:
+    """The trials of an effort: ``trials`` are tried, ``dropped`` aren't, each with its reason.
+
+    ``estimate`` is of what should fit the effort's time, ``doubtful`` is what shouldn't. What does is decided when
+    each trial's turn comes: some are refused at once, and leave their time to others.
+    """
+
+    def __init__(
+        self,
+        effort: Effort,
+        proposed: Sequence[Trial],
+        baselines: Sequence[Trial],
+        *,
+        builder: Builder,
+        comparison: Comparison,
+        times: TimeModel,
+    ) -> None:
+        self._effort = effort
+        self._proposed = tuple(proposed)
+        self._baselines = tuple(baselines)
+        self._builder = builder
+        self._comparison = comparison
+        self._times = times
+        self._results = builder.workspace.results
+        self.dropped: dict[str, str] = dict(self._results.get(SCHEDULES, self._question) or {})
+        self.trials = tuple(trial for trial in self._proposed if trial.name not in self.dropped)
+        sure, self.estimate = choose_affordable(self.trials, self._make_counter(), effort.limit_s)
+        self.doubtful = tuple(trial for trial in self.trials if trial not in sure)
+
+    def drop(self, trial: Trial, reason: str) -> None:
+        """Don't try it, now or when the same command goes on."""
+        self.dropped[trial.name] = reason
+        self.trials = tuple(item for item in self.trials if item.name != trial.name)
+        self._results.put(SCHEDULES, self._question, self.dropped)
+
+    def list_dropped(self) -> list[Trial]:
+        """What was dropped, as rejected trials."""
+        return [trial.reject(self.dropped[trial.name]) for trial in self._proposed if trial.name in self.dropped]
+
+    def count_finished(self) -> int:
+        """How many of the trials an earlier run has built and compared, or refused."""
+        return sum(self.is_finished(trial) for trial in self.trials)
+
+    def is_finished(self, trial: Trial) -> bool:
+        """Whether the trial was built and compared, or refused."""
         try:
-            order = self.cooking.order(plan.draft())
-            return order.key(order.recipe)
-        except WorkbenchError:
-            return ""
-
-    def trials(self) -> list[Trial]:
-        """What was dropped, as trials."""
-        plans = (plan for plan in self.effort.plans if plan.name in self.dropped)
-        verdicts = ((plan, Verdict((self.dropped[plan.name],))) for plan in plans)
-        return [Trial(plan.name, plan.recipe, None, plan.configuration, (), verdict) for plan, verdict in verdicts]
-
-    def finished(self) -> int:
-        """How many of the plans an earlier run has cooked and compared, or refused."""
-        return sum(self._finished(plan) for plan in self.plans)
-
-    def _finished(self, plan: Plan) -> bool:
-        try:
-            order = self.cooking.order(plan.draft())
-        except WorkbenchError:
-            return False
-        try:
-            return self.cooking.kept(order) is not None and self.comparing.kept(self.entrant(plan, order))
+            candidate = self._builder.find(trial.recipe)
+            if candidate is None:
+                return False
+            return self._comparison.is_done(replace(trial, candidate=candidate).to_subject(self._builder.source))
         except WorkbenchError:
             return True
 
-    def entrant(self, plan: Plan, order: Order) -> Entrant:
-        """The plan's contender; its candidate is there."""
-        candidate = self.cooking.kept(order)
-        assert candidate is not None, f"{plan.name} isn't cooked"
-        source = self.cooking.source
-        contender = cooked(plan.name, source, candidate.artifact, plan.configuration)
-        handed = dataclasses.replace(contender, canvas=None if plan.size else source.size)  # whatever size it works at
-        return Entrant(handed, candidate.artifact.digest)
+    def estimate_ahead(self, trial: Trial, entered: int) -> float:
+        """Seconds that building and comparing the trial may take, and the race with it and those before it."""
+        racing = self._times.estimate_race(self._effort, entered + 1, len(self._baselines))
+        return self._estimate_build(trial) + self._estimate_comparison(trial) + racing
 
-    def count(self, plans: Sequence[Plan]) -> Estimate:
-        """What trying these would take."""
-        baselines = [Plan(name, plans[0].configuration) for name in BASELINES] if plans else []
-        cooking = {plan.cooked: self._cook_s(plan) for plan in (*baselines, *plans)}
-        comparing = {_compared(plan): self._compare_s(plan) for plan in plans}
-        if not self.comparing.kept(self.comparing.original):
-            comparing["the source"] = self.pace.own_s(len(self.comparing.data))
-        return Estimate(
-            cooking={name: seconds for name, seconds in cooking.items() if seconds},
-            comparing={name: seconds for name, seconds in comparing.items() if seconds},
-            racing=self.pace.race_s(self.effort, len(plans), 2 + len(BASELINES)),
-            looking=self.pace.look_s(self.effort),
-        )
+    @property
+    def _question(self) -> dict[str, Any]:
+        return {
+            "source": self._builder.source.digest,
+            "frames": [self._comparison.frames, len(self._builder.calibration)],
+            "effort": vars(self._effort) | {"limit_s": str(self._effort.limit_s)},  # infinity isn't JSON
+            "trials": [[trial.name, self._builder.compute_key(trial.recipe)] for trial in self._proposed],
+            "host": structs.asdict(self._builder.workspace.host),
+        }
 
-    def _cook_s(self, plan: Plan) -> float:
+    def _make_counter(self) -> Callable[[Sequence[Trial]], Estimate]:
+        """A function that says what trying some of the trials would take; each is looked at once, here."""
+        building = {trial.recipe.name: self._estimate_build(trial) for trial in (*self._baselines, *self.trials)}
+        comparing = {trial.comparison: self._estimate_comparison(trial) for trial in self.trials}
+        source = {}
+        if not self._comparison.is_done(self._comparison.original):
+            source = {"the source": self._times.estimate_source(len(self._comparison.data))}
+        studying = self._times.estimate_study(self._effort)
+
+        def count(trials: Sequence[Trial]) -> Estimate:
+            recipes = dict.fromkeys(item.recipe.name for item in (*(self._baselines if trials else ()), *trials))
+            labels = dict.fromkeys(item.comparison for item in trials)
+            return Estimate(
+                building={name: building[name] for name in recipes if building[name]},
+                comparing={name: comparing[name] for name in labels if comparing[name]} | source,
+                racing=self._times.estimate_race(self._effort, len(trials), len(self._baselines)),
+                studying=studying,
+            )
+
+        return count
+
+    def _estimate_build(self, trial: Trial) -> float:
         try:
-            order = self.cooking.order(plan.draft())
-            if self.cooking.kept(order):
+            if self._builder.find(trial.recipe):
                 return 0.0
         except WorkbenchError:
             return 0.0
-        return self.pace.cook_s(order.recipe, len(self.cooking.calibration))
+        return self._times.estimate_build(trial.recipe, len(self._builder.calibration))
 
-    def _compare_s(self, plan: Plan) -> float:
-        return 0.0 if self._finished(plan) else self.pace.compare_s(plan.recipe, len(self.comparing.data))
-
-    def ahead_s(self, plan: Plan, entered: int) -> float:
-        """What cooking and comparing the plan's candidate may still take, and the race with it and those before it."""
-        racing = self.pace.race_s(self.effort, entered + 1, 2 + len(BASELINES))
-        return self._cook_s(plan) + self._compare_s(plan) + racing
+    def _estimate_comparison(self, trial: Trial) -> float:
+        if self.is_finished(trial):
+            return 0.0
+        return self._times.estimate_comparison(trial.recipe, len(self._comparison.data))
 
 
-def _compared(plan: Plan) -> str:
-    return f"{plan.cooked} {plan.configuration.precision}"
+def choose_affordable(
+    trials: Sequence[Trial], count: Callable[[Sequence[Trial]], Estimate], limit_s: float
+) -> tuple[tuple[Trial, ...], Estimate]:
+    """The trials that fit the limit: in their order, each that still does beside those before it; a few always stay."""
+    kept = tuple(trials[:SURE])
+    for trial in trials[SURE:]:
+        if count((*kept, trial)).seconds <= limit_s:
+            kept = (*kept, trial)
+    return kept, count(kept)

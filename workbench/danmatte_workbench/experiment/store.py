@@ -1,25 +1,35 @@
-"""Candidates on disk, by the digest of their recipe: what was cooked once is never cooked again."""
+"""What is kept between runs: candidates by the digest of their recipe, and answers by the digest of their question."""
 
+import hashlib
 import json
+import math
+import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from danmatte.contract.artifact import GRAPH
+from danmatte.contract.measurement import Host
+from danmatte_workbench import hardware
 from danmatte_workbench.artifact import Artifact, digest, list_graph_files
-from danmatte_workbench.errors import InputError
+from danmatte_workbench.errors import InputError, MachineError
+from danmatte_workbench.experiment.progress import Progress
+from danmatte_workbench.processes.child import run_isolated
+from danmatte_workbench.processes.limits import ProcessLimits
 from danmatte_workbench.recipe import Recipe
 from danmatte_workbench.runtimes import openvino
 
-Cook = Callable[[Path], tuple[Artifact, tuple[str, ...]]]
+Build = Callable[[Path], tuple[Artifact, tuple[str, ...]]]
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A cooked recipe. ``notes`` say what each step did, ``seconds`` how long it took.
+    """A graph that a recipe made. ``notes`` say what each step did, ``seconds`` how long they took.
 
     ``parent`` is the digest of what it was made from: another candidate, or the source.
     """
@@ -32,15 +42,15 @@ class Candidate:
     seconds: float = field(default=0.0, compare=False)
 
 
-class Store:
-    """``folder``/<digest>/ with the graph and its notes; complete or absent."""
+@dataclass(frozen=True)
+class CandidateStore:
+    """``folder``/<digest>/ with a candidate's graph and its notes; complete or absent."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    folder: Path
 
     def get(self, recipe: Recipe, key: str) -> Candidate | None:
         """The candidate under ``key``, if it is there and its files are what they were."""
-        place = self._folder / key
+        place = self.folder / key
         try:
             stored = json.loads((place / "candidate.json").read_text())
             if digest(*list_graph_files(place / GRAPH)) != stored["artifact"]:
@@ -50,30 +60,98 @@ class Store:
         except (OSError, ValueError, KeyError, TypeError, InputError):
             return None
 
-    def put(self, recipe: Recipe, key: str, cook: Cook, *, parent: str = "") -> Candidate:
-        """Cook into a hidden folder and move it into place, whole; what another process put there first stays."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=".", dir=self._folder))
+    def put(self, recipe: Recipe, key: str, build: Build, *, parent: str = "") -> Candidate:
+        """Build into a hidden folder and move it into place, whole; what another process put there first stays."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(prefix=".", dir=self.folder))
         try:
             started = time.monotonic()
-            artifact, notes = cook(unfinished / GRAPH)
-            seconds = time.monotonic() - started
+            artifact, notes = build(unfinished / GRAPH)
             facts = {
                 "recipe": recipe.name,
                 "artifact": artifact.digest,
                 "notes": notes,
                 "parent": parent,
-                "seconds": seconds,
+                "seconds": time.monotonic() - started,
             }
             (unfinished / "candidate.json").write_text(json.dumps(facts, indent=1))
-            if (self._folder / key).exists() and self.get(recipe, key) is None:
-                shutil.rmtree(self._folder / key)
-            unfinished.rename(self._folder / key)
+            if (self.folder / key).exists() and self.get(recipe, key) is None:
+                shutil.rmtree(self.folder / key)
+            unfinished.rename(self.folder / key)
         except OSError:
             if self.get(recipe, key) is None:
                 raise
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
         found = self.get(recipe, key)
-        assert found is not None, f"{key} vanished from {self._folder}"
+        assert found is not None, f"{key} vanished from {self.folder}"
         return found
+
+
+@dataclass(frozen=True)
+class ResultCache:
+    """``folder``/<kind>/<digest>.json: answers that cost something to find, each with its question.
+
+    A question is plain data that names everything its answer depends on; what can't be read counts as never asked.
+    """
+
+    folder: Path
+
+    def get(self, kind: str, question: Mapping[str, Any]) -> Any:
+        """The answer; None when there is none."""
+        try:
+            kept = json.loads(self.locate(kind, question).read_text(encoding="utf-8"))
+            return kept["answer"] if kept["question"] == _to_json(question) else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def put(self, kind: str, question: Mapping[str, Any], answer: Any) -> None:
+        """Keep the answer, whole or not at all. Raises MachineError where it can't be written."""
+        path = self.locate(kind, question)
+        content = json.dumps({"question": _to_json(question), "answer": answer}, allow_nan=False)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, unfinished = tempfile.mkstemp(prefix=".", dir=path.parent)
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(content)
+            Path(unfinished).replace(path)
+        except OSError as error:
+            raise MachineError(f"{path}: can't be written ({error})") from error
+
+    def locate(self, kind: str, question: Mapping[str, Any], suffix: str = ".json") -> Path:
+        """Where the answer is or would be."""
+        text = json.dumps(_to_json(question), sort_keys=True)
+        return self.folder / kind / f"{hashlib.sha256(text.encode()).hexdigest()}{suffix}"
+
+
+def _to_json(question: Mapping[str, Any]) -> Any:
+    """The question as JSON gives it back: tuples are lists there."""
+    return json.loads(json.dumps(question))
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where a run works: the folder that keeps candidates and results, and what each trial's process may take.
+
+    ``progress`` hears of all that is done.
+    """
+
+    folder: Path
+    limits: ProcessLimits
+    progress: Progress
+    host: Host = field(default_factory=hardware.host)
+
+    @cached_property
+    def candidates(self) -> CandidateStore:
+        """Graphs by their recipes."""
+        return CandidateStore(self.folder)
+
+    @cached_property
+    def results(self) -> ResultCache:
+        """What was measured, beside the candidates."""
+        return ResultCache(self.folder / "results")
+
+    def isolate(self, function: Callable[..., Any], *arguments: Any, time_s: float = math.inf) -> Any:
+        """``function(*arguments)`` in a process of its own, within the limits and ``time_s`` seconds."""
+        timeout_s = min(self.limits.time_s, time_s)
+        return run_isolated(function, *arguments, timeout_s=timeout_s, memory_gib=self.limits.memory_gib)

@@ -1,98 +1,238 @@
-"""The winner, tuned and looked at closely once the trials are over."""
+"""The winner, tuned and looked at closely once the trials are over: layers, run-time choices, older CPUs, masks."""
 
 import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from msgspec import structs
+
 from danmatte.contract.configuration import Configuration
+from danmatte_workbench.artifact import Artifact
+from danmatte_workbench.benchmark.isa import measure_isa_levels
+from danmatte_workbench.benchmark.layers import profile_layers
+from danmatte_workbench.benchmark.sweep import find_best, run_sweep
+from danmatte_workbench.budget import LATENCY
 from danmatte_workbench.configuration import configure, reconfigure
 from danmatte_workbench.errors import WorkbenchError
-from danmatte_workbench.experiment import judge
-from danmatte_workbench.experiment.analysis import Analysis, Analyst
-from danmatte_workbench.experiment.estimate import OTHERS, WINNERS
-from danmatte_workbench.experiment.experiment import UNCUT, Experiment
-from danmatte_workbench.experiment.findings import Findings, Trial
-from danmatte_workbench.experiment.search import Plan
+from danmatte_workbench.experiment import judge, painting
+from danmatte_workbench.experiment.run import Analysis, ExperimentResult, ExperimentRun
+from danmatte_workbench.experiment.schedule import OTHERS, WINNERS
 from danmatte_workbench.experiment.store import Candidate
-from danmatte_workbench.metrics.contender import cooked
+from danmatte_workbench.experiment.trial import SPEEDUP, THROUGHPUT, Trial
+from danmatte_workbench.metrics.subject import Subject
+from danmatte_workbench.recipe import read_recipes
+
+SWEEPS, ISAS, LAYERS = "sweeps", "isas", "layers"
+PICTURES = 8
+ISA_FRAMES = 60
+POINT = ("batch", "streams", "threads", "requests", "pinning", "throughput", "latency", "agreed")
+ISA_POINT = ("isa", "who", "effective", "measurements")
+Rows = list[dict[str, Any]]
 
 
-class Look:
-    """At the winner, which may come out of it run in another way."""
+class WinnerStudy:
+    """A look at the winner, which may come out of it run in another way.
 
-    def __init__(self, experiment: Experiment, findings: Findings, winner: Trial) -> None:
-        self.findings = findings
+    Sweeps and instruction sets are kept among the results, as comparisons are. A look that fails is reported and left
+    out.
+    """
+
+    def __init__(self, run: ExperimentRun, result: ExperimentResult, winner: Trial) -> None:
+        self.result = result
         self.winner = winner
-        self._experiment = experiment
-        self._analyst = Analyst(
-            experiment.source, experiment.comparing, experiment.results, experiment.limits, experiment.progress
-        )
-        self._uncut = self._candidate("uncut")
-        self._rows: list[dict[str, Any]] = []
+        self._run = run
+        self._experiment = run.experiment
+        self._progress = run.workspace.progress
+        self._candidate = winner.require_candidate()
+        self._sweep: Rows = []
 
-    @property
-    def _cooked(self) -> Candidate:
-        assert self.winner.candidate is not None, f"{self.winner.name} was never cooked"
-        return self.winner.candidate
-
-    def _candidate(self, recipe: str) -> Candidate | None:
-        try:
-            order = self._experiment.cooking.order(Plan(recipe, configure()).draft())
-            return self._experiment.cooking.kept(order)
-        except WorkbenchError:
-            return None
-
-    def tune(self, objective: str) -> None:
+    def tune(self) -> None:
         """Sweep; what beats the winner's configuration is raced against it, and takes its place where it wins."""
         seconds = self._experiment.effort.sweep_s
         if not seconds:
             return
         base = self.winner.configuration
-        limit_ms = self._experiment.budget.max_latency_ms
-        self._rows, faster = self._analyst.sweep(
-            self.winner.name, self._cooked.artifact, base, budget_s=WINNERS * seconds, max_latency_ms=limit_ms
+        self._sweep, faster = self._sweep_graph(
+            self.winner.name, self._candidate.artifact, base, WINNERS * seconds, self._experiment.budget.max_latency_ms
         )
-        if self._uncut:
-            name, plain = UNCUT["uncut"], reconfigure(base, precision="f32")
-            rows, _ = self._analyst.sweep(name, self._uncut.artifact, plain, budget_s=OTHERS * seconds)
-            self._rows += rows
-        if faster and configure(**faster) != base:
-            self._rematch(configure(**faster), objective)
+        for trial in self._run.baselines:
+            if trial.recipe.exact and (found := self._find_built(trial)):
+                plain = reconfigure(base, precision="f32")
+                rows, _ = self._sweep_graph(trial.name, found.artifact, plain, OTHERS * seconds)
+                self._sweep += rows
+        if faster and faster != base:
+            self._race_against_itself(faster)
 
-    def _rematch(self, configuration: Configuration, objective: str) -> None:
-        progress = self._experiment.progress
+    def inspect(self, folder: Path) -> ExperimentResult:
+        """The result with its winner: layers before and after, older CPUs, and masks, written to ``folder``."""
+        source, winner = self._experiment.source, self.winner
+        before = self._find_exact(baseline=True) or self._find_exact(baseline=False)
+        plain = configure(device=winner.configuration.device)
+        analysis = Analysis(
+            before=self._profile("the source", before.artifact, plain) if before else [],
+            after=self._profile(winner.name, self._candidate.artifact, winner.configuration),
+            sweep=self._sweep,
+            isa=self._measure_older_cpus() if self._experiment.effort.sweep_s else [],
+            masks=self._paint_masks(folder) if source.meaning == "person" else [],
+        )
+        return replace(self.result, winner=winner, analysis=analysis)
+
+    def _find_built(self, trial: Trial) -> Candidate | None:
         try:
-            with progress.task("rematch", f"racing {self.winner.name} against itself, run otherwise"):
-                again, other = self._experiment.rematch(self.winner, configuration, self.findings.fastest)
-            best = judge.choose([again, other], objective)
+            return self._run.builder.find(trial.recipe)
+        except WorkbenchError:
+            return None
+
+    def _find_exact(self, *, baseline: bool) -> Candidate | None:
+        """A candidate that computes as the source does: the whole graph, or what is cut of it."""
+        recipes = (item for item in read_recipes(self._experiment.source) if item.exact)
+        trials = (Trial.propose(item, configure()) for item in recipes if bool(item.baseline) == baseline)
+        return next((found for trial in trials if (found := self._find_built(trial))), None)
+
+    def _sweep_graph(
+        self, name: str, artifact: Artifact, base: Configuration, budget_s: float, max_latency_ms: float | None = None
+    ) -> tuple[Rows, Configuration | None]:
+        """The points, and the configuration of the best one; None where nothing beats the usual.
+
+        The best one of those that take a picture at a time: others keep the first picture waiting for the last.
+        """
+
+        def look() -> Any:
+            pictures = self._frame_pictures(artifact)
+            points = run_sweep(artifact, pictures, budget_s=budget_s, report=self._progress.report, base=base)
+            single = [point for point in points if point.setting.batch == 1]
+            faster = find_best(single, base.hint, max_latency_ms=max_latency_ms or math.inf)
+            return [
+                [_select(point.to_json(), POINT) | {"who": name} for point in points],
+                structs.asdict(faster.apply_to(base)) if faster else None,
+            ]
+
+        question = self._compose_question(artifact.digest, base, budget_s)
+        rows, faster = self._recall(SWEEPS, question, f"sweeping {name}", look) or ([], None)
+        return rows, configure(**faster) if faster else None
+
+    def _race_against_itself(self, configuration: Configuration) -> None:
+        """Race the winner as it ran and as the sweep says, beside the fastest baseline; the better one wins."""
+        effort, budget, fastest = self._experiment.effort, self._experiment.budget, self.result.fastest
+        swept = replace(
+            self.winner, name=f"{self.winner.recipe.name} {configuration}, swept", configuration=configuration
+        )
+        pair = [self.winner, swept]
+        source = self._experiment.source
+        stocks = (Subject.from_source(source), Subject.from_source(source, onednn=False))
+        beside = [item for item in stocks if item.name == fastest][:1]
+        subjects = [*beside, *(trial.to_subject(source) for trial in pair)]
+        try:
+            with (
+                self._progress.task("rematch", f"racing {self.winner.name} against itself, run otherwise"),
+                self._run.open_race(subjects, [item.name for item in beside], effort.rounds) as race,
+            ):
+                standings = race.run(
+                    [trial.name for trial in pair],
+                    lambda *_: 0.0,
+                    first=effort.first_rounds,
+                    final=effort.rounds,
+                    finalists=len(pair),
+                )
+            accuracy = [item for item in self.winner.measurements if item.metric not in (THROUGHPUT, SPEEDUP, LATENCY)]
+            again, other = (
+                replace(trial, measurements=tuple(accuracy))
+                .add(standings.measure(trial.name, fastest, self._run.workspace.host))
+                .judge(budget)
+                for trial in pair
+            )
+            best = judge.choose([again, other], self._experiment.objective)
         except WorkbenchError as error:
-            progress.tell(f"{configuration}: {error}")
+            self._progress.report(f"{configuration}: {error}")
             return
-        trials = [again if trial.name == again.name else trial for trial in self.findings.trials]
-        self.findings = dataclasses.replace(self.findings, trials=(*trials, other))
+        trials = [again if trial.name == again.name else trial for trial in self.result.trials]
+        self.result = replace(self.result, trials=(*trials, other))
         self.winner = best
 
-    def inspect(self, folder: Path) -> Analysis:
-        """Layers before and after, older CPUs, masks."""
-        winner, look = self.winner, self._analyst
-        before = self._uncut or self._candidate("float")
-        plain = configure(device=winner.configuration.device)
-        return Analysis(
-            before=look.layers("the source", before.artifact, plain) if before else [],
-            after=look.layers(winner.name, self._cooked.artifact, winner.configuration),
-            sweep=self._rows,
-            isa=self._older(),
-            masks=look.masks(winner, folder / "masks") if self._experiment.source.meaning == "person" else [],
-        )
+    def _profile(self, name: str, artifact: Artifact, configuration: Configuration) -> Rows:
+        """Each layer with its milliseconds."""
 
-    def _older(self) -> list[dict[str, Any]]:
-        seconds = self._experiment.effort.sweep_s
-        if not seconds:
-            return []
+        def look() -> Rows:
+            pictures = self._frame_pictures(artifact)
+            found = self._run.workspace.isolate(profile_layers, artifact, configuration, pictures)
+            return [dataclasses.asdict(layer) for layer in found]
+
+        question = self._compose_question(artifact.digest, configuration, 0.0)
+        rows: Rows = self._recall(LAYERS, question, f"profiling {name}", look) or []
+        return rows
+
+    def _measure_older_cpus(self) -> Rows:
+        """Speed and accuracy of the winner, and of the same in floats, as older CPUs would run them."""
         source, winner = self._experiment.source, self.winner
-        pairs = [(cooked(winner.name, source, self._cooked.artifact, winner.configuration), self._cooked.artifact)]
-        float_ = self._candidate("float") or self._uncut
-        if float_ and float_ != winner.candidate:
+        budget_s = WINNERS * self._experiment.effort.sweep_s
+        subjects = [Subject.from_artifact(winner.name, source, self._candidate.artifact, winner.configuration)]
+        exact = self._find_exact(baseline=False) or self._find_exact(baseline=True)
+        if exact and exact != winner.candidate:
             plain = reconfigure(winner.configuration, precision="f32")
-            pairs.append((cooked(float_.recipe.name, source, float_.artifact, plain), float_.artifact))
-        return self._analyst.isa(pairs, budget_s=WINNERS * seconds)
+            subjects.append(Subject.from_artifact(exact.recipe.name, source, exact.artifact, plain))
+
+        def look() -> Rows:
+            points = measure_isa_levels(
+                subjects,
+                self._run.comparison.data.pick(ISA_FRAMES),
+                budget_s=budget_s,
+                report=self._progress.report,
+                meaning=source.meaning,
+            )
+            return [_select(point.to_json(), ISA_POINT) for point in points]
+
+        questions = [self._compose_question(item.digest, item.configuration, budget_s) for item in subjects]
+        question = {"who": [subject.name for subject in subjects], "what": questions}
+        rows: Rows = self._recall(ISAS, question, "looking at older CPUs", look) or []
+        return rows
+
+    def _paint_masks(self, folder: Path) -> Rows:
+        """A few frames with both masks, written to ``folder``."""
+        comparison, winner = self._run.comparison, self.winner
+        source = self._experiment.source
+        subject = Subject.from_artifact(winner.name, source, self._candidate.artifact, winner.configuration)
+        frames = painting.choose_frames(comparison.data, comparison.compute_losses(subject))
+        try:
+            with self._progress.task("masks", f"painting masks of {len(frames)} frames"):
+                rows: Rows = self._run.workspace.isolate(painting.paint, comparison.original, subject, frames, folder)
+        except WorkbenchError as error:
+            self._progress.report(f"masks: {error}")
+            return []
+        return rows
+
+    def _frame_pictures(self, artifact: Artifact) -> list[np.ndarray]:
+        """Frames as the graph takes them."""
+        framing = Subject.from_artifact("", self._experiment.source, artifact, configure()).framing
+        return [framing.fit_exactly(frame.pixels) for frame in self._run.comparison.data.pick(PICTURES)]
+
+    def _compose_question(self, graph: str, configuration: Configuration, budget_s: float) -> dict[str, Any]:
+        return {
+            "graph": graph,
+            "configuration": structs.asdict(configuration),
+            "frames": self._run.comparison.frames,
+            "budget_s": budget_s,
+            "host": structs.asdict(self._run.workspace.host),
+        }
+
+    def _recall(self, kind: str, question: dict[str, Any], text: str, look: Callable[[], Any]) -> Any:
+        """What an earlier run saw, or what ``look`` sees now; None where that fails."""
+        results = self._run.workspace.results
+        found = results.get(kind, question)
+        if found is not None:
+            return found
+        try:
+            with self._progress.task(kind, text):
+                found = look()
+        except WorkbenchError as error:
+            self._progress.report(f"{text}: {error}")
+            return None
+        results.put(kind, question, found)
+        return found
+
+
+def _select(row: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
+    return {key: row[key] for key in keys}

@@ -7,7 +7,7 @@ import numpy as np
 
 from danmatte.contract.framing import Framing
 from danmatte.contract.grid import Grid
-from danmatte_workbench.dataset import IGNORE, PERSON, Sample
+from danmatte_workbench.dataset import IGNORE, PERSON, LabelledFrame
 
 Run = Callable[[np.ndarray], Sequence[np.ndarray]]  # a picture to all of a graph's answers
 
@@ -19,7 +19,7 @@ class SimilarityJudge:
     pictures: the frames as the graph takes them. grid: where probabilities lie; None for answers that are no mask.
     """
 
-    samples: Sequence[Sample]
+    samples: Sequence[LabelledFrame]
     pictures: Sequence[np.ndarray]
     framing: Framing
     grid: Grid | None
@@ -45,7 +45,7 @@ class SimilarityJudge:
 
 
 def make_judge(
-    samples: Sequence[Sample], framing: Framing, size: tuple[int, int], grid: Grid | None, reference: Run
+    samples: Sequence[LabelledFrame], framing: Framing, size: tuple[int, int], grid: Grid | None, reference: Run
 ) -> SimilarityJudge:
     """The judge on these frames for a graph that takes pictures of ``size``, (height, width)."""
     framing = replace(framing, size=size)

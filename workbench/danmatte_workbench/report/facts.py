@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ from danmatte.contract.measurement import Measurement
 from danmatte_workbench import hardware
 from danmatte_workbench.errors import MachineError
 from danmatte_workbench.experiment import judge
-from danmatte_workbench.experiment.analysis import Analysis
-from danmatte_workbench.experiment.findings import Findings, Trial
+from danmatte_workbench.experiment.run import ExperimentResult
+from danmatte_workbench.experiment.trial import Trial
 from danmatte_workbench.source import Source
 
 SCHEMA = 1
@@ -23,52 +23,45 @@ LIBRARIES = ("openvino", "nncf", "tensorflow-cpu", "keras", "numpy", "opencv-pyt
 
 
 @dataclass(frozen=True)
-class Terms:
-    """What was asked for: the command that repeats it, when it started (ISO 8601), its objective and effort."""
+class Invocation:
+    """How a run was called and what it took: the command that repeats it, and when it started (ISO 8601).
+
+    published: where the winner's graph went; None where nothing was published.
+    """
 
     command: tuple[str, ...]
     started: str
-    objective: str
-    effort: str
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of it: ``published`` is where the winner's graph went; ``seconds`` is what all took."""
-
-    winner: Trial | None
-    published: Path | None
     seconds: float
-    analysis: Analysis = field(default_factory=Analysis)
+    published: Path | None = None
 
 
-def facts(findings: Findings, terms: Terms, outcome: Outcome) -> dict[str, Any]:
-    """The run as plain data."""
-    winner, seen = outcome.winner, outcome.analysis
-    nearest = None if winner else judge.nearest(findings.trials)
+def describe_run(result: ExperimentResult, invocation: Invocation) -> dict[str, Any]:
+    """The run as plain data, as run.json has it."""
+    winner, seen = result.winner, result.analysis
+    nearest = None if winner else judge.find_nearest(result.trials)
     return {
         "schema": SCHEMA,
-        "command": list(terms.command),
-        "started": terms.started,
-        "seconds": round(outcome.seconds, 1),
-        "source": _source(findings.source),
-        "host": dataclasses.asdict(hardware.hardware()) | structs.asdict(findings.host),
+        "command": list(invocation.command),
+        "started": invocation.started,
+        "seconds": round(invocation.seconds, 1),
+        "source": _source(result.source),
+        "host": dataclasses.asdict(hardware.hardware()) | structs.asdict(result.host),
         "versions": versions(),
-        "budget": dataclasses.asdict(findings.budget),
-        "objective": terms.objective,
-        "effort": terms.effort,
+        "budget": dataclasses.asdict(result.budget),
+        "objective": result.objective,
+        "effort": result.effort,
         "data": {
-            "origin": findings.origin,
-            "labelled": findings.labelled,
-            "frames": findings.frames,
-            "calibration_frames": findings.calibration_frames,
+            "origin": result.origin,
+            "labelled": result.labelled,
+            "frames": result.frames,
+            "calibration_frames": result.calibration_frames,
         },
-        "fastest_baseline": findings.fastest,
-        "baselines": {name: _numbers(items) for name, items in findings.baselines.items()},
-        "trials": [_trial(trial) for trial in findings.trials],
+        "fastest_baseline": result.fastest,
+        "baselines": {name: _numbers(items) for name, items in result.baselines.items()},
+        "trials": [_trial(trial) for trial in result.trials],
         "winner": winner.name if winner else None,
         "nearest": nearest.name if nearest else None,
-        "published": str(outcome.published) if outcome.published else None,
+        "published": str(invocation.published) if invocation.published else None,
         "layers": {"before": seen.before, "after": seen.after},
         "sweep": seen.sweep,
         "isa": seen.isa,
@@ -109,7 +102,7 @@ def _trial(trial: Trial) -> dict[str, Any]:
     candidate = trial.candidate
     return {
         "name": trial.name,
-        "recipe": trial.recipe,
+        "recipe": trial.recipe.name,
         "digest": candidate.digest if candidate else None,
         "notes": [*candidate.notes, f"made from {candidate.parent}"] if candidate else [],
         "configuration": structs.asdict(trial.configuration),

@@ -9,7 +9,8 @@ from rich.text import Text
 
 from danmatte.contract.measurement import Measurement
 from danmatte_workbench.budget import IOU_DROP, LATENCY
-from danmatte_workbench.experiment.findings import SPEEDUP, THROUGHPUT, Findings, Trial
+from danmatte_workbench.experiment.run import ExperimentResult
+from danmatte_workbench.experiment.trial import SPEEDUP, THROUGHPUT
 from danmatte_workbench.report.words import sanitize
 
 DISAGREEMENT, SIZE = "disagreement", "size_bytes"
@@ -25,40 +26,40 @@ HEADINGS = {
 ALWAYS_WITH_INTERVAL = (SPEEDUP, IOU_DROP, DISAGREEMENT)
 
 
-def show(findings: Findings, winner: Trial | None, console: Console) -> None:
+def show(result: ExperimentResult, console: Console) -> None:
     """Print baselines and trials; the winner is marked, and each rejection says why."""
     wide = console.width >= WIDE
-    metrics = _metrics(findings)
+    metrics = _metrics(result)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("", no_wrap=True)
     table.add_column("", overflow="fold")
     for metric in metrics:
         heading = HEADINGS[metric] if wide else HEADINGS[metric].removesuffix(" a frame")
         table.add_column(heading, justify="right", no_wrap=True)
-    for name, measurements in findings.baselines.items():
+    for name, measurements in result.baselines.items():
         table.add_row("", Text(sanitize(name)), *_cells(measurements, metrics, wide=wide))
     table.add_section()
-    for trial in findings.trials:
-        mark = "→" if trial is winner else "" if trial.verdict.accepted else "✗"
+    for trial in result.trials:
+        mark = "→" if trial is result.winner else "" if trial.verdict.accepted else "✗"
         table.add_row(mark, Text(sanitize(trial.name)), *_cells(trial.measurements, metrics, wide=wide))
-    console.print(Text(_heading(findings, metrics)))
+    console.print(Text(_heading(result, metrics)))
     console.print(table)
-    for trial in findings.trials:
+    for trial in result.trials:
         if not trial.verdict.accepted:
             console.print(Text(sanitize(f"✗ {trial.name}: {'; '.join(trial.verdict.broken)}")), soft_wrap=True)
-    arrow = "→ the winner" if winner else "no winner"
-    console.print(Text(f"{arrow}; speedup over {sanitize(findings.fastest)}; medians ± 95 %"))
+    arrow = "→ the winner" if result.winner else "no winner"
+    console.print(Text(f"{arrow}; speedup over {sanitize(result.fastest)}; medians ± 95 %"))
 
 
-def _heading(findings: Findings, metrics: Sequence[str]) -> str:
-    kind = "against the masks" if findings.labelled else "against the source's own masks"
+def _heading(result: ExperimentResult, metrics: Sequence[str]) -> str:
+    kind = "against the masks" if result.labelled else "against the source's own masks"
     told = f"IoU lost in points, {kind}" if IOU_DROP in metrics else "what differs from the source's tensors in points"
-    return f"{sanitize(findings.source.name)} on {findings.frames} frames; {told}"
+    return f"{sanitize(result.source.name)} on {result.frames} frames; {told}"
 
 
-def _metrics(findings: Findings) -> list[str]:
+def _metrics(result: ExperimentResult) -> list[str]:
     """The columns: what anything was measured by, and latency and the loss in any case."""
-    everything = (*findings.baselines.values(), *(trial.measurements for trial in findings.trials))
+    everything = (*result.baselines.values(), *(trial.measurements for trial in result.trials))
     present = {item.metric for measurements in everything for item in measurements}
     loss = DISAGREEMENT if DISAGREEMENT in present else IOU_DROP
     return [THROUGHPUT, SPEEDUP, LATENCY, loss, *([SIZE] if SIZE in present else [])]

@@ -1,6 +1,6 @@
 """What can be done to a graph, one file a step."""
 
-from danmatte_workbench.steps.base import Step, StepContext, make_step, refine
+from danmatte_workbench.steps.base import Step, StepContext, make_step
 from danmatte_workbench.steps.convert import Convert
 from danmatte_workbench.steps.cut import Cut
 from danmatte_workbench.steps.distil import Distil
@@ -28,5 +28,4 @@ __all__ = [
     "StepContext",
     "Stride",
     "make_step",
-    "refine",
 ]

@@ -1,9 +1,8 @@
 """What every step is."""
 
 import dataclasses
-import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,7 +13,6 @@ from danmatte.contract.near_words import did_you_mean
 from danmatte_workbench.artifact import Artifact
 from danmatte_workbench.dataset import Dataset
 from danmatte_workbench.errors import InputError
-from danmatte_workbench.recipe import Draft, Recipe, StepSpec
 from danmatte_workbench.source import Source
 
 
@@ -35,7 +33,7 @@ class StepContext:
         Without ``size``, (height, width), that of the source.
         """
         framing = self.source.framing if size is None else dataclasses.replace(self.source.framing, size=size)
-        return [framing.fit_exactly(sample.pixels) for sample in self.calibration.shuffled(limit)]
+        return [framing.fit_exactly(sample.pixels) for sample in self.calibration.pick(limit)]
 
 
 @dataclass(frozen=True)
@@ -64,11 +62,17 @@ class Step(ABC):
         The same input gives the same digest; ``source`` stays as it is.
         """
 
+    def estimate_s(self, frames: int, source_s: float) -> float:
+        """Seconds that it may take, before anything of the kind was timed.
+
+        frames: how many there are to look at. source_s: seconds of one inference of the source.
+        """
+        return 1.0
+
     @property
-    def spec(self) -> StepSpec:
-        """This step as data."""
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return StepSpec(self.kind, self.revision, fields)
+    def fields(self) -> dict[str, Any]:
+        """All fields by name; with ``kind`` and ``revision``, everything that there is to say of the step."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
 
 def make_step(kind: str, fields: Mapping[str, Any], source: Source) -> Step:
@@ -86,53 +90,3 @@ def make_step(kind: str, fields: Mapping[str, Any], source: Source) -> Step:
     given = {name: getattr(source, attribute) for name, attribute in made.from_source.items()}
     given.update({name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
     return made(**given)
-
-
-def refine(draft: Draft, source: Source) -> Recipe:
-    """The draft with all fields of all steps, ready to be built from ``source``."""
-    return _recipe(draft.name, source, [make_step(kind, fields, source) for kind, fields in draft.steps])
-
-
-def beginnings(recipe: Recipe, source: Source) -> tuple[Recipe, ...]:
-    """The recipes that this one begins with, the shortest first and itself last."""
-    steps = [make_step(step.kind, step.fields, source) for step in recipe.steps]
-    return tuple(_recipe(recipe.name, source, steps[:count]) for count in range(1, len(steps) + 1))
-
-
-def _recipe(name: str, source: Source, steps: Sequence[Step]) -> Recipe:
-    libraries = {library for step in steps for library in step.libraries}
-    return Recipe(name, source.digest, tuple(step.spec for step in steps), _versions(libraries))
-
-
-@dataclass(frozen=True)
-class Begun:
-    """A graph that the first steps have already made, one note each."""
-
-    path: Path
-    notes: tuple[str, ...]
-
-
-def build(
-    recipe: Recipe, context: StepContext, target: Path, begun: Begun | None = None
-) -> tuple[Artifact, tuple[str, ...]]:
-    """All steps one after another; the last one writes ``target``. What each did is told in order.
-
-    With ``begun`` only those that are missing, of which there is one at least.
-    """
-    steps = [make_step(step.kind, step.fields, context.source) for step in recipe.steps]
-    if not steps:
-        raise InputError(f"recipe {recipe.name} has no steps")
-    path, notes = (begun.path, list(begun.notes)) if begun else (context.source.path, [])
-    with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
-        for number, step in enumerate(steps[len(notes) :]):
-            last = len(notes) == len(steps) - 1
-            artifact, note = step.apply(path, target if last else Path(folder) / f"{number}.xml", context)
-            path = artifact.path
-            notes.append(f"{step.kind}: {note}")
-    return artifact, tuple(notes)
-
-
-def _versions(libraries: set[str]) -> dict[str, str]:
-    from importlib.metadata import version
-
-    return {library: version(library) for library in sorted(libraries)}

@@ -7,6 +7,7 @@ from pathlib import Path
 from danmatte_workbench.artifact import digest, list_graph_files
 from danmatte_workbench.steps.base import Step, StepContext
 
+LESSON = 1.5  # inferences of the source that teaching a piece of a frame's size takes
 STRIDE = 32  # pieces have sides of a multiple of it and one more
 
 
@@ -14,9 +15,8 @@ def find_checkpoint(step: Step, source: Path, context: StepContext) -> Path | No
     """Where the state of the step's training is kept: under all that it depends on. None where nothing is kept."""
     if context.unfinished is None:
         return None
-    spec = step.spec
-    fields = json.dumps([spec.kind, spec.revision, dict(spec.fields)], sort_keys=True)
-    frames = context.calibration.shuffled(spec.fields["frames"]).digest()
+    fields = json.dumps([step.kind, step.revision, step.fields], sort_keys=True)
+    frames = context.calibration.pick(step.fields["frames"]).compute_digest()
     facts = [digest(*list_graph_files(source)), context.source.digest, frames, fields]
     return context.unfinished / f"{hashlib.sha256(' '.join(facts).encode()).hexdigest()}.npz"
 

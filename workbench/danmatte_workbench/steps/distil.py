@@ -10,7 +10,7 @@ from danmatte_workbench.distillation.views import ViewSampler, load_frames
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.runtimes import openvino
 from danmatte_workbench.steps.base import Step, StepContext, make_step
-from danmatte_workbench.steps.checkpoint import find_checkpoint, scale_pieces
+from danmatte_workbench.steps.checkpoint import LESSON, find_checkpoint, scale_pieces
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,10 @@ class Distil(Step):
                 raise InputError(f"distil: {name}: expected a share from 0 to 1, found {value!r}")
         if not self.features >= 0:
             raise InputError(f"distil: features: expected a number of at least 0, found {self.features!r}")
+
+    def estimate_s(self, frames: int, source_s: float) -> float:
+        pieces = self.lessons * self.batch * self.share**2
+        return 30.0 + (min(frames, self.frames) + LESSON * pieces) * source_s
 
     def apply(self, source: Path, target: Path, context: StepContext) -> tuple[Artifact, str]:
         from danmatte_workbench.distillation import student

@@ -37,6 +37,9 @@ class Prune(Step):
         if type(self.tried) is not int or self.tried < 0:
             raise InputError(f"prune: tried: expected a whole number of at least 0, found {self.tried!r}")
 
+    def estimate_s(self, frames: int, source_s: float) -> float:
+        return 25.0 + min(frames, self.frames) * source_s
+
     def apply(self, source: Path, target: Path, context: StepContext) -> tuple[Artifact, str]:
         from danmatte_workbench.graph import reshaping
         from danmatte_workbench.pruning import layer_timings, pruning

@@ -29,6 +29,9 @@ class Quantize(QuantizationOptions, Step):
     revision: ClassVar[int] = 2
     libraries: ClassVar[tuple[str, ...]] = ("openvino", "nncf")
 
+    def estimate_s(self, frames: int, source_s: float) -> float:
+        return 8.0 + 0.8 * min(frames, self.frames) * source_s
+
     def apply(self, source: Path, target: Path, context: StepContext) -> tuple[Artifact, str]:
         from danmatte_workbench.graph import preprocessing
         from danmatte_workbench.runtimes import nncf
@@ -67,14 +70,12 @@ class AccuracyControl:
         from danmatte_workbench.graph import surgery
 
         # The last ones, so that frames are left that weren't calibrated on where there are enough.
-        frames = list(context.calibration.shuffled(step.frames + step.checked_frames))
+        frames = list(context.calibration.pick(step.frames + step.checked_frames))
         samples = frames[-min(step.checked_frames, len(frames)) :]
         float_graph = openvino.copy_answers(openvino.compile_file(source, openvino.F32))
         grid = surgery.read_grid(openvino.read(source))
         self.similarity = similarity.make_judge(samples, context.source.framing, size, grid, float_graph)
-        key = compute_key(
-            [digest(*list_graph_files(source)), dict(step.spec.fields), step.revision], context.calibration
-        )
+        key = compute_key([digest(*list_graph_files(source)), step.fields, step.revision], context.calibration)
         self._journal = Journal(find_cache_folder() / "rankings" / f"{key}.jsonl")
         self._limit = step.max_drop
         self._means: list[float] = []
@@ -100,7 +101,7 @@ class AccuracyControl:
 
 def compute_key(facts: list[Any], frames: Dataset) -> str:
     """sha256 over everything that figures depend on: the facts, the frames and their masks."""
-    total = hashlib.sha256(json.dumps([*facts, frames.digest()], sort_keys=True, default=list).encode())
+    total = hashlib.sha256(json.dumps([*facts, frames.compute_digest()], sort_keys=True, default=list).encode())
     for sample in frames:
         total.update(b"" if sample.truth is None else sample.truth.tobytes())
     return total.hexdigest()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from danmatte.contract.framing import Framing
-from danmatte_workbench.benchmark.interleaved import Ring, Rounds, hold
+from danmatte_workbench.benchmark.benchmark import Benchmark, Rounds, run_benchmark
 from danmatte_workbench.errors import InputError, MachineError
 from danmatte_workbench.processes.limits import ProcessLimits
 from tests.workbench.crimes import Sleeper, turns
@@ -15,15 +15,15 @@ from tests.workbench.crimes import Sleeper, turns
 PICTURES = [np.zeros((1, 4, 4, 3), np.uint8)] * 2
 
 
-def test_contenders_take_turns_and_the_order_is_reversed_every_other_round(tmp_path: Path) -> None:
+def test_subjects_take_turns_and_the_order_is_reversed_every_other_round(tmp_path: Path) -> None:
     diary = tmp_path / "diary"
-    results = hold(
+    results = run_benchmark(
         [Sleeper("A", diary=diary), Sleeper("B", delay_s=0.004, diary=diary)], PICTURES, rounds=4, round_s=0.02
     )
     # Both warm up, A first; then A B, B A, A B, B A, where neighbours that are the same run together.
     assert turns(diary) == "AB" + "ABABA"
     assert [len(results.throughput[name]) for name in "AB"] == [4, 4]
-    assert np.median(results.ratios("A", "B")) > 1.5
+    assert np.median(results.compute_ratios("A", "B")) > 1.5
     assert min(results.latency_ms["B"]) >= 4
 
 
@@ -34,9 +34,9 @@ def test_contenders_take_turns_and_the_order_is_reversed_every_other_round(tmp_p
         ("refuses", InputError, "x.pb: isn't a graph"),
     ],
 )
-def test_a_contender_that_cannot_go_on_ends_the_contest_by_name(ill: str, error: type[Exception], says: str) -> None:
+def test_a_subject_that_cannot_go_on_ends_the_contest_by_name(ill: str, error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
-        hold([Sleeper("A"), Sleeper("B", ill=ill)], PICTURES, rounds=2, round_s=0.01)
+        run_benchmark([Sleeper("A"), Sleeper("B", ill=ill)], PICTURES, rounds=2, round_s=0.01)
     assert multiprocessing.active_children() == []
 
 
@@ -47,45 +47,47 @@ def test_a_contender_that_cannot_go_on_ends_the_contest_by_name(ill: str, error:
         ("hoards", ProcessLimits(60.0, 0.6), r"B: it takes [\d.]+ GiB of memory, the limit is 0.6"),
     ],
 )
-def test_a_contender_that_takes_too_much_is_out(ill: str, limits: ProcessLimits, says: str) -> None:
+def test_a_subject_that_takes_too_much_is_out(ill: str, limits: ProcessLimits, says: str) -> None:
     with (
         pytest.raises(MachineError, match=says),
-        Ring([Sleeper("B", ill=ill)], PICTURES, round_s=0.01, limits=limits) as ring,
+        Benchmark([Sleeper("B", ill=ill)], PICTURES, round_s=0.01, limits=limits) as benchmark,
     ):
-        ring.round(0)
+        benchmark.run_round(0)
     assert multiprocessing.active_children() == []
 
 
 def test_where_one_may_drop_out_the_others_go_on() -> None:
     out: list[str] = []
-    contenders = [Sleeper("A"), Sleeper("B", ill="dies"), Sleeper("C")]
-    with Ring(contenders, PICTURES, round_s=0.01, dropped=lambda name, error: out.append(f"{name}: {error}")) as ring:
-        first, second = ring.round(0), ring.round(1)
+    subjects = [Sleeper("A"), Sleeper("B", ill="dies"), Sleeper("C")]
+    with Benchmark(
+        subjects, PICTURES, round_s=0.01, on_dropout=lambda name, error: out.append(f"{name}: {error}")
+    ) as benchmark:
+        first, second = benchmark.run_round(0), benchmark.run_round(1)
     assert list(first) == list(second) == ["A", "C"]
     assert out == ["B: B: its process died (exit code 7)"]
 
 
 def test_only_those_who_are_needed_are_started_and_kept(tmp_path: Path) -> None:
     diary = tmp_path / "diary"
-    contenders = [Sleeper(name, diary=diary) for name in "ABC"]
-    with Ring(contenders, PICTURES, round_s=0.005) as ring:
+    subjects = [Sleeper(name, diary=diary) for name in "ABC"]
+    with Benchmark(subjects, PICTURES, round_s=0.005) as benchmark:
         assert multiprocessing.active_children() == []
-        assert list(ring.round(0, ["A", "B"])) == ["A", "B"]
+        assert list(benchmark.run_round(0, ["A", "B"])) == ["A", "B"]
         assert len(multiprocessing.active_children()) == 2
-        ring.keep(["A"])
+        benchmark.keep(["A"])
         assert len(multiprocessing.active_children()) == 1
-        assert list(ring.round(1, ["A"])) == ["A"]
+        assert list(benchmark.run_round(1, ["A"])) == ["A"]
     assert set(turns(diary)) == {"A", "B"}
 
 
-def test_frames_are_framed_by_each_contenders_own_rule(tmp_path: Path) -> None:
+def test_frames_are_framed_by_each_subjects_own_rule(tmp_path: Path) -> None:
     frames = [np.zeros((6, 8, 3), np.uint8)]
     sleepers = [Sleeper("A", sizes=tmp_path / "a"), Sleeper("B", sizes=tmp_path / "b", framing=Framing((2, 3)))]
-    hold(sleepers, frames, rounds=1, round_s=0.005)
+    run_benchmark(sleepers, frames, rounds=1, round_s=0.005)
     assert set((tmp_path / "a").read_text().split(";")) == {"(1, 4, 4, 3)", ""}
     assert set((tmp_path / "b").read_text().split(";")) == {"(1, 2, 3, 3)", ""}
 
 
 def test_ratios_are_taken_round_by_round() -> None:
     rounds = Rounds(throughput={"A": [10.0, 2.0], "B": [5.0, 1.0]})
-    assert rounds.ratios("A", "B") == [2.0, 2.0]
+    assert rounds.compute_ratios("A", "B") == [2.0, 2.0]

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from danmatte_workbench.artifact import Artifact, Port
+from danmatte_workbench.benchmark.layers import LayerTime, make_inputs, pair_layers, profile_layers, sum_up
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import InputError, MachineError
-from danmatte_workbench.metrics.profile import Layer, beside, inputs, profile, shares
 from danmatte_workbench.runtimes.profiling import read_precision
 from tests.workbench import tiny
 from tests.workbench.conftest import Build
@@ -16,13 +16,13 @@ from tests.workbench.conftest import Build
 F32 = configure(precision="f32")
 
 
-def layer(name: str, kind: str = "Convolution", precision: str = "i8", ms: float = 1.0) -> Layer:
-    return Layer(name, kind, precision, "jit", ms)
+def layer(name: str, kind: str = "Convolution", precision: str = "i8", ms: float = 1.0) -> LayerTime:
+    return LayerTime(name, kind, precision, "jit", ms)
 
 
 def test_a_profile_has_the_layers_that_ran_in_order(built: Build) -> None:
     graph = built(tiny.PLAIN, "int8")
-    layers = profile(graph, F32, inputs(graph), runs=3)
+    layers = profile_layers(graph, F32, make_inputs(graph), runs=3)
     kinds = [found.kind for found in layers]
     assert kinds.count("Convolution") + kinds.count("GroupConvolution") >= 4
     assert kinds.index("Convolution") < kinds.index("GroupConvolution")
@@ -33,7 +33,8 @@ def test_a_profile_has_the_layers_that_ran_in_order(built: Build) -> None:
 
 def test_precisions_are_those_that_layers_compute_in(built: Build) -> None:
     before, after = (
-        profile(built(tiny.PLAIN, name), F32, inputs(built(tiny.PLAIN)), runs=1) for name in ("float", "int8")
+        profile_layers(built(tiny.PLAIN, name), F32, make_inputs(built(tiny.PLAIN)), runs=1)
+        for name in ("float", "int8")
     )
     assert {found.precision for found in before if "Convolution" in found.kind} == {"f32"}
     assert "i8" in {found.precision for found in after if "Convolution" in found.kind}
@@ -44,18 +45,18 @@ def test_the_compiled_graph_says_what_it_computes_in(built: Build) -> None:
 
 
 def test_shares_add_up_and_come_in_order() -> None:
-    found = shares([layer("a", "Add", ms=1), layer("b"), layer("c", ms=2)], lambda each: each.kind)
+    found = sum_up([layer("a", "Add", ms=1), layer("b"), layer("c", ms=2)], lambda each: each.kind)
     assert [(share.word, share.layers, share.ms, share.part) for share in found] == [
         ("Convolution", 2, 3, 0.75),
         ("Add", 1, 1, 0.25),
     ]
-    assert shares([], lambda each: each.kind) == ()
+    assert sum_up([], lambda each: each.kind) == ()
 
 
 def test_equally_many_of_a_kind_match_in_order_others_by_name() -> None:
     before = [layer("c1"), layer("p", "Pad"), layer("c2"), layer("r", "Reorder")]
     after = [layer("q1"), layer("q2"), layer("r", "Reorder"), layer("s", "Reorder")]
-    names = [tuple(side and side.name for side in pair) for pair in beside(before, after)]
+    names = [tuple(side and side.name for side in pair) for pair in pair_layers(before, after)]
     assert names == [("c1", "q1"), ("p", None), ("c2", "q2"), ("r", "r"), (None, "s")]
 
 
@@ -66,25 +67,25 @@ class Frozen:
 
 def test_only_an_ir_can_be_profiled() -> None:
     with pytest.raises(InputError, match=r"graph.pb: expected an IR \(.xml\) to profile"):
-        profile(Frozen(), F32, [])
+        profile_layers(Frozen(), F32, [])
 
 
 def test_no_pictures_are_refused(built: Build) -> None:
     with pytest.raises(InputError, match="expected pictures and runs, received 0 and 3"):
-        profile(built(tiny.PLAIN), F32, [], runs=3)
+        profile_layers(built(tiny.PLAIN), F32, [], runs=3)
 
 
 def test_a_device_that_is_not_there_is_the_machines_fault(built: Build) -> None:
     graph = built(tiny.PLAIN)
     with pytest.raises(MachineError, match="NPU can't run"):
-        profile(graph, configure(device="NPU"), inputs(graph), runs=1)
+        profile_layers(graph, configure(device="NPU"), make_inputs(graph), runs=1)
 
 
 def test_inputs_are_pictures_where_the_graph_takes_them_and_noise_elsewhere(built: Build) -> None:
-    given = inputs(built(tiny.PLAIN), limit=2)
+    given = make_inputs(built(tiny.PLAIN), limit=2)
     assert [(value.shape, value.dtype.name) for value in given] == [((1, 65, 65, 3), "uint8")] * 2
     other = Artifact(Path("x.xml"), "", (Port("x", (1, 3, 8, 8), "f32"),))
-    (noise,) = inputs(other)
+    (noise,) = make_inputs(other)
     assert (noise.shape, noise.dtype.name) == ((1, 3, 8, 8), "float32")
     with pytest.raises(InputError, match=r"expected an input of fixed size, found \[1, -1\]"):
-        inputs(Artifact(Path("x.xml"), "", (Port("x", (1, -1), "f32"),)))
+        make_inputs(Artifact(Path("x.xml"), "", (Port("x", (1, -1), "f32"),)))

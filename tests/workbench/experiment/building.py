@@ -1,16 +1,16 @@
-"""A cook to watch, and one that is killed; light enough for a fresh process to import."""
+"""A build to watch, and one that is killed; light enough for a fresh process to import."""
 
 import os
 import signal
 from pathlib import Path
 
 from danmatte_workbench.artifact import Artifact
-from danmatte_workbench.experiment.store import Store
+from danmatte_workbench.experiment.store import CandidateStore
 from danmatte_workbench.runtimes import openvino
 from tests.workbench.facts import recipe
 
 
-class Cooking:
+class CountedBuild:
     """Writes a graph, and counts how often."""
 
     def __init__(self, graph: Path) -> None:
@@ -21,12 +21,12 @@ class Cooking:
         return openvino.save(openvino.read(self.model), target), ("cut: done",)
 
 
-def cook_and_die(graph: Path, folder: Path, key: str) -> None:
+def build_and_die(graph: Path, folder: Path, key: str) -> None:
     """Killed when the graph is written and the rest isn't."""
 
     def half(target: Path) -> tuple[Artifact, tuple[str, ...]]:
-        Cooking(graph)(target)
+        CountedBuild(graph)(target)
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError
 
-    Store(folder).put(recipe(), key, half)
+    CandidateStore(folder).put(recipe(), key, half)

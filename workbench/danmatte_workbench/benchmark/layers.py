@@ -19,7 +19,7 @@ _NO_KERNEL = ("", "undef", "unknown")
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerTime:
     """One executed layer: its ``kind`` is OpenVINO's, ``precision`` what it computes in, ``ms`` a median of runs."""
 
     name: str
@@ -30,7 +30,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Share:
+class TimeShare:
     """What all layers of one kind, or of one precision, take together: ``part`` of the whole, 0 to 1."""
 
     word: str
@@ -39,8 +39,8 @@ class Share:
     part: float
 
 
-class Graph(Protocol):
-    """An artifact, or a contender that runs an IR."""
+class GraphFile(Protocol):
+    """An artifact, or a subject that runs an IR."""
 
     @property
     def path(self) -> Path:
@@ -48,9 +48,9 @@ class Graph(Protocol):
         ...
 
 
-def profile(
-    graph: Graph, configuration: Configuration, pictures: Sequence[np.ndarray], *, runs: int = RUNS
-) -> tuple[Layer, ...]:
+def profile_layers(
+    graph: GraphFile, configuration: Configuration, pictures: Sequence[np.ndarray], *, runs: int = RUNS
+) -> tuple[LayerTime, ...]:
     """The layers in the order of execution, on one stream, whatever the configuration's; ``pictures`` as it takes them.
 
     Raises InputError for a graph that isn't an IR.
@@ -61,57 +61,59 @@ def profile(
         raise InputError(f"{graph.path}: expected an IR (.xml) to profile; convert it first")
     times = profiling.time_layers(graph.path, configuration, pictures, runs=runs)
     return tuple(
-        Layer(name, kind, precision, kernel, float(np.median(taken)))
+        LayerTime(name, kind, precision, kernel, float(np.median(taken)))
         for (name, kind, executed), taken in times.items()
-        for kernel, precision in (_told(executed),)
+        for kernel, precision in (_split_kernel(executed),)
     )
 
 
-def _told(executed: str) -> tuple[str, str]:
+def _split_kernel(executed: str) -> tuple[str, str]:
     """Kernel and precision from OpenVINO's ``brgconv_avx512_I8``."""
     kernel, _, precision = executed.rpartition("_")
     return "" if kernel in _NO_KERNEL else kernel, precision.lower().replace("fp", "f")
 
 
-def shares(layers: Iterable[Layer], word: Callable[[Layer], str]) -> tuple[Share, ...]:
+def sum_up(layers: Iterable[LayerTime], word: Callable[[LayerTime], str]) -> tuple[TimeShare, ...]:
     """Layers summed up by ``word``, such as their kind or precision, the most expensive first."""
     layers = list(layers)
     total = sum(layer.ms for layer in layers) or 1.0
     groups: dict[str, list[float]] = {}
     for layer in layers:
         groups.setdefault(word(layer), []).append(layer.ms)
-    found = (Share(name, len(times), sum(times), sum(times) / total) for name, times in groups.items())
+    found = (TimeShare(name, len(times), sum(times), sum(times) / total) for name, times in groups.items())
     return tuple(sorted(found, key=lambda share: -share.ms))
 
 
-def beside(before: Sequence[Layer], after: Sequence[Layer]) -> tuple[tuple[Layer | None, Layer | None], ...]:
+def pair_layers(
+    before: Sequence[LayerTime], after: Sequence[LayerTime]
+) -> tuple[tuple[LayerTime | None, LayerTime | None], ...]:
     """Layers of two graphs set side by side, in the order of the first; None where one lacks the other's.
 
     Kinds of which both have equally many match in order, since quantizing renames layers; others match by name.
     """
     counts = [Counter(layer.kind for layer in layers) for layers in (before, after)]
     alike = {kind for kind in counts[0] if counts[0][kind] == counts[1][kind]}
-    waiting: dict[tuple[str, str], list[Layer]] = {}
+    waiting: dict[tuple[str, str], list[LayerTime]] = {}
     for layer in after:
-        waiting.setdefault(_mark(layer, alike), []).append(layer)
-    found: list[tuple[Layer | None, Layer | None]] = []
+        waiting.setdefault(_compose_key(layer, alike), []).append(layer)
+    found: list[tuple[LayerTime | None, LayerTime | None]] = []
     for layer in before:
-        partners = waiting.get(_mark(layer, alike))
+        partners = waiting.get(_compose_key(layer, alike))
         found.append((layer, partners.pop(0) if partners else None))
     left = {id(layer) for layers in waiting.values() for layer in layers}
     return (*found, *((None, layer) for layer in after if id(layer) in left))
 
 
-def _mark(layer: Layer, alike: set[str]) -> tuple[str, str]:
+def _compose_key(layer: LayerTime, alike: set[str]) -> tuple[str, str]:
     return (layer.kind, "" if layer.kind in alike else layer.name)
 
 
-def inputs(artifact: Artifact, folder: Path = SAMPLES, *, limit: int = 4) -> list[np.ndarray]:
+def make_inputs(artifact: Artifact, folder: Path = SAMPLES, *, limit: int = 4) -> list[np.ndarray]:
     """Pictures of the folder as the graph takes them; noise for a graph that takes something else than uint8 RGB."""
     (port,) = artifact.inputs[:1]
     if port.dtype == "u8" and len(port.shape) == 4 and port.shape[3] == 3 and min(port.shape) > 0:
         framing = Framing((port.shape[1], port.shape[2]))
-        return [framing.fit_exactly(sample.pixels) for sample in load(folder).shuffled(limit)]
+        return [framing.fit_exactly(frame.pixels) for frame in load(folder).pick(limit)]
     if min(port.shape) < 1:
         raise InputError(f"{artifact.path}: expected an input of fixed size, found {list(port.shape)}")
     kind = np.dtype({"f32": "float32", "f16": "float16", "u8": "uint8", "i32": "int32", "i64": "int64"}[port.dtype])

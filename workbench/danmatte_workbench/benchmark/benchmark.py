@@ -1,0 +1,208 @@
+"""Speed, measured side by side: subjects take turns, each in a process of its own.
+
+A shared machine is noisy, and its noise is common to neighbours in time: so everything is timed in short rounds,
+A B C A B C, and what is reported first of all is the ratio within each round.
+"""
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import cv2
+import numpy as np
+
+from danmatte_workbench.errors import WorkbenchError
+from danmatte_workbench.metrics.subject import Subject
+from danmatte_workbench.processes.child import Child
+from danmatte_workbench.processes.limits import ProcessLimits
+
+Work = Callable[[list[np.ndarray]], list[float]]
+OnDropout = Callable[[str, WorkbenchError], None]
+
+PATIENCE = ProcessLimits(120.0)  # until a subject has loaded its graph and is warm, or is through a round
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One subject's part of one round: frames a second, and milliseconds of its frames."""
+
+    throughput: float
+    latency_ms: tuple[float, ...]
+
+
+@dataclass
+class Rounds:
+    """Per subject: frames a second in each round, and the milliseconds of each single frame."""
+
+    throughput: dict[str, list[float]] = field(default_factory=dict)
+    latency_ms: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, samples: Mapping[str, Sample]) -> None:
+        """Add one more round."""
+        for name, sample in samples.items():
+            self.throughput.setdefault(name, []).append(sample.throughput)
+            self.latency_ms.setdefault(name, []).extend(sample.latency_ms)
+
+    def discard(self, name: str) -> None:
+        """Forget a subject: its rounds no longer match the others'."""
+        self.throughput.pop(name, None)
+        self.latency_ms.pop(name, None)
+
+    def compute_ratios(self, name: str, baseline: str) -> list[float]:
+        """Throughput of ``name`` over that of ``baseline``, round by round."""
+        return [a / b for a, b in zip(self.throughput[name], self.throughput[baseline], strict=True)]
+
+
+def run_benchmark(
+    subjects: Sequence[Subject], pictures: Sequence[np.ndarray], *, rounds: int, round_s: float
+) -> Rounds:
+    """Run all subjects in turn for so many rounds; `Benchmark` says on what.
+
+    Raises MachineError when a subject dies or hangs.
+    """
+    results = Rounds()
+    with Benchmark(subjects, pictures, round_s=round_s) as benchmark:
+        for number in range(rounds):
+            results.add(benchmark.run_round(number))
+    return results
+
+
+def _raise_error(_: str, error: WorkbenchError) -> None:
+    raise error
+
+
+class Benchmark:
+    """Subjects in processes of their own that take turns on ``pictures``; each starts when it is first needed.
+
+    pictures: frames, (H, W, 3) uint8, which each subject frames by its own rule, or ready ones, (1, H, W, 3).
+    round_s: about the seconds that a round gives to each. limits: of each process, for one answer. on_dropout: hears
+    of a subject that dies, hangs or takes too much; unless it raises, that one is out and the others go on.
+    """
+
+    def __init__(
+        self,
+        subjects: Sequence[Subject],
+        pictures: Sequence[np.ndarray],
+        *,
+        round_s: float,
+        limits: ProcessLimits = PATIENCE,
+        on_dropout: OnDropout = _raise_error,
+    ) -> None:
+        self._subjects = {subject.name: subject for subject in subjects}
+        self._pictures = pictures
+        self._round_s = round_s
+        self._limits = limits
+        self._on_dropout = on_dropout
+        self._children: dict[str, Child] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.keep(())
+
+    def run_round(self, number: int, names: Collection[str] | None = None) -> dict[str, Sample]:
+        """Time each of ``names``, or all, once; the order is reversed every other round."""
+        wanted = [name for name in self._subjects if names is None or name in names]
+        fresh = [name for name in wanted if name not in self._children]
+        for name in fresh:
+            self._start(name)
+        for name in fresh:
+            self._ask(name, self._round_s)
+        samples: dict[str, Sample] = {}
+        for name in wanted if number % 2 == 0 else wanted[::-1]:
+            if name in self._children and (sample := self._ask(name, None)):
+                samples[name] = sample
+        return {name: samples[name] for name in wanted if name in samples}
+
+    def keep(self, names: Collection[str]) -> None:
+        """End the processes of all others."""
+        for name in [name for name in self._children if name not in names]:
+            self._children.pop(name).close()
+
+    def _start(self, name: str) -> None:
+        subject = self._subjects[name]
+        pictures = [item if item.ndim == 4 else subject.frame_picture(item) for item in self._pictures]
+        switch = {"TF_ENABLE_ONEDNN_OPTS": str(int(subject.onednn))}
+        self._children[name] = Child(name, Worker, subject, pictures, environment=switch)
+
+    def _ask(self, name: str, round_s: float | None) -> Any:
+        """The worker's answer; None, and the subject is out, where there is none."""
+        limits = self._limits
+        try:
+            return self._children[name].ask(round_s, timeout_s=limits.time_s, memory_gib=limits.memory_gib)
+        except WorkbenchError as error:
+            self._children.pop(name).close()
+            self._subjects.pop(name)
+            self._on_dropout(name, error)
+            return None
+
+
+class Worker:
+    """A subject in its child process.
+
+    Asked with the seconds of a round, it loads the graph, runs it until it is warm, and fixes the number of frames in
+    a round; asked with None after that, it runs one round.
+    """
+
+    def __init__(self, subject: Subject, pictures: list[np.ndarray]) -> None:
+        cv2.setNumThreads(1)  # the cores are the networks'
+        self._subject = subject
+        self._pictures = pictures
+
+    def __call__(self, round_s: float | None) -> Sample | None:
+        if round_s is not None:
+            self._warm_up(round_s)
+            return None
+        start = time.perf_counter()
+        latencies = self._work(self._batch)
+        return Sample(len(self._batch) / (time.perf_counter() - start), tuple(latencies))
+
+    def _warm_up(self, round_s: float) -> None:
+        self._work = _make_work(self._subject)
+        self._work(self._pictures[:1])
+        took = []
+        for _ in range(3):
+            start = time.perf_counter()
+            self._work(self._pictures[:4])
+            took.append((time.perf_counter() - start) / len(self._pictures[:4]))
+        frames = max(4, round(round_s / min(took)))
+        self._batch = [self._pictures[number % len(self._pictures)] for number in range(frames)]
+
+
+def _make_work(subject: Subject) -> Work:
+    """A function from pictures to the milliseconds that each took; masks are made and dropped."""
+
+    def finish(answer: np.ndarray) -> None:
+        """Make a hard mask of the picture's size: all are timed up to the same thing."""
+        if subject.grid is not None:
+            size = subject.canvas or subject.framing.size
+            subject.compute_mask(answer, size, size)
+
+    if subject.engine == "openvino" and subject.configuration.hint == "throughput":
+        from danmatte_workbench.runtimes import openvino
+
+        pipeline = openvino.Pipeline(subject.path, subject.configuration)
+        requests = subject.configuration.infer_requests
+
+        def run_together(pictures: list[np.ndarray]) -> list[float]:
+            start = time.perf_counter()
+            pipeline.run(map(subject.resize_picture, pictures), finish)
+            took_ms = 1000 * (time.perf_counter() - start)
+            # With all requests busy a frame takes as long as they take together: Little's law gives the mean.
+            return [min(requests, len(pictures)) * took_ms / len(pictures)] if requests else []
+
+        return run_together
+
+    run = subject.load()
+
+    def run_one_by_one(pictures: list[np.ndarray]) -> list[float]:
+        latencies = []
+        for picture in pictures:
+            start = time.perf_counter()
+            finish(run(subject.resize_picture(picture)))
+            latencies.append(1000 * (time.perf_counter() - start))
+        return latencies
+
+    return run_one_by_one

@@ -1,0 +1,90 @@
+"""Recipes made into candidates, each in a process of its own, and none made twice."""
+
+import hashlib
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from danmatte_workbench.dataset import Dataset
+from danmatte_workbench.errors import InputError
+from danmatte_workbench.experiment.store import Candidate, CandidateStore, Workspace
+from danmatte_workbench.recipe import Begun, Recipe, build_recipe
+from danmatte_workbench.source import Source
+from danmatte_workbench.steps import StepContext
+
+REFUSALS = "refusals"
+
+
+@dataclass(frozen=True)
+class BuildJob:
+    """A recipe to be built in a child process; ``keys`` are those of its beginnings in the store at ``folder``."""
+
+    recipe: Recipe
+    context: StepContext
+    folder: Path
+    keys: tuple[str, ...]
+
+
+def build_candidate(job: BuildJob) -> Candidate:
+    """The candidate, made from the longest part of its recipe that is in the store, unless it is there itself."""
+    store = CandidateStore(job.folder)
+    *shorter, (recipe, key) = zip(job.recipe.list_beginnings(), job.keys, strict=True)
+    if found := store.get(recipe, key):
+        return found
+    parent = next((found for part in reversed(shorter) if (found := store.get(*part))), None)
+    begun = Begun(parent.artifact.path, parent.notes) if parent else None
+    return store.put(
+        recipe,
+        key,
+        lambda target: build_recipe(recipe, job.context, target, begun),
+        parent=parent.digest if parent else job.context.source.digest,
+    )
+
+
+@dataclass(frozen=True)
+class Builder:
+    """Makes candidates of ``source`` in the workspace, calibrated on the frames of ``calibration``."""
+
+    source: Source
+    calibration: Dataset
+    workspace: Workspace
+    _frame_digests: dict[int, str] = field(default_factory=dict, init=False, compare=False, repr=False)
+    _known: dict[str, Candidate] = field(default_factory=dict, init=False, compare=False, repr=False)
+
+    def compute_key(self, recipe: Recipe) -> str:
+        """Where the recipe's candidate is kept: beside the recipe, the frames that its steps look at count."""
+        frames = self._digest_frames(recipe.frames) if recipe.frames else ""
+        return hashlib.sha256(f"{recipe.digest} {frames}".encode()).hexdigest()
+
+    def find(self, recipe: Recipe) -> Candidate | None:
+        """The candidate, if it was built before. Raises InputError, as it did then, for a recipe that was refused."""
+        key = self.compute_key(recipe)
+        found = self._known.get(key) or self.workspace.candidates.get(recipe, key)
+        if found:
+            self._known[key] = found
+            return found
+        refusal = self.workspace.results.get(REFUSALS, {"candidate": key})
+        if refusal is not None:
+            raise InputError(str(refusal))
+        return None
+
+    def build(self, recipe: Recipe, *, time_s: float = math.inf) -> Candidate:
+        """The candidate. Raises InputError for a recipe that can't be applied, MachineError for a crash or time-out."""
+        keys = tuple(self.compute_key(part) for part in recipe.list_beginnings())
+        context = StepContext(self.source, self.calibration, self.workspace.folder / "unfinished")
+        job = BuildJob(recipe, context, self.workspace.folder, keys)
+        try:
+            candidate: Candidate = self.workspace.isolate(build_candidate, job, time_s=time_s)
+        except InputError as error:
+            # A refusal would be the same again; after a crash or a time-out it is worth another try.
+            self.workspace.results.put(REFUSALS, {"candidate": keys[-1]}, str(error))
+            raise
+        self._known[keys[-1]] = candidate
+        return candidate
+
+    def _digest_frames(self, limit: int) -> str:
+        """The digest of at most so many calibration frames, those that a step with that limit gets."""
+        count = min(limit, len(self.calibration))
+        if count not in self._frame_digests:
+            self._frame_digests[count] = self.calibration.pick(count).compute_digest()
+        return self._frame_digests[count]

@@ -1,0 +1,204 @@
+"""How far candidates are from their source: scores that are found once for each graph, precision and set of frames."""
+
+import dataclasses
+import hashlib
+import math
+import os
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from danmatte.contract.measurement import Host, Measurement
+from danmatte_workbench.budget import DISAGREEMENT, IOU_DROP
+from danmatte_workbench.dataset import BACKGROUND, PERSON, Dataset
+from danmatte_workbench.experiment.store import Workspace
+from danmatte_workbench.metrics import Metric, Score, agreement, score_mask
+from danmatte_workbench.metrics.subject import Subject
+from danmatte_workbench.source import Source
+
+COMPARISONS, TRUTHS = "comparisons", "truths"
+TOP1 = "top1"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Compares subjects on ``data``: masks with the truth, or with the source's where there is none; or tensors."""
+
+    source: Source
+    data: Dataset
+    workspace: Workspace
+
+    @cached_property
+    def frames(self) -> str:
+        """The digest of the frames and their masks."""
+        total = hashlib.sha256()
+        for frame in self.data:
+            total.update(f"{frame.name} {frame.pixels.shape}".encode())
+            total.update(frame.pixels.tobytes())
+            total.update(b"" if frame.truth is None else frame.truth.tobytes())
+        return total.hexdigest()
+
+    @cached_property
+    def original(self) -> Subject:
+        """The source, which others are compared with."""
+        return Subject.from_source(self.source)
+
+    @property
+    def uses_own_answers(self) -> bool:
+        """Whether the source's answers are what others are to agree with."""
+        return self.source.meaning != "person" or not self.data.labelled
+
+    @property
+    def answers_path(self) -> Path:
+        """Where the source's own answers are kept."""
+        return self.workspace.results.locate(TRUTHS, self.compose_question(self.original), ".npz")
+
+    def compose_question(self, subject: Subject) -> dict[str, Any]:
+        """What is asked of the subject. 8-bit arithmetic differs between instruction sets, so the host's count."""
+        truth = self.original.identity if self.uses_own_answers else "masks"
+        features = list(self.workspace.host.features)
+        facts = {"frames": self.frames, "truth": truth, "meaning": self.source.meaning, "features": features}
+        return {**subject.identity, **facts}
+
+    def is_done(self, subject: Subject) -> bool:
+        """Whether the subject was compared before; without labels the source was when its own answers are there."""
+        if self.uses_own_answers and subject == self.original:
+            return self.answers_path.exists()
+        return self.workspace.results.get(COMPARISONS, self.compose_question(subject)) is not None
+
+    def get_seconds(self, subject: Subject) -> float:
+        """What the comparison took, once it is done."""
+        found = self.workspace.results.get(COMPARISONS, self.compose_question(subject))
+        return float(found["seconds"]) if found else 0.0
+
+    def measure(self, subject: Subject, *, time_s: float = math.inf) -> list[Measurement]:
+        """The metric that a budget limits first, then others.
+
+        Raises InputError when no frame can tell, MachineError when it takes longer than ``time_s`` seconds or the
+        workspace's limits.
+        """
+        host = self.workspace.host
+        found = self._ask(subject, time_s)
+        if self.source.meaning != "person":
+            return [Measurement(**item, host=host) for item in found]
+        scores = [Score(**item) for item in found]
+        if not self.data.labelled:
+            return [agreement.measure_mask_disagreement(scores, IOU_DROP, host)]
+        own = [Score(**item) for item in self._ask(self.original)]
+        figures = (metric.measure(scores, host) for metric in Metric.all.values() if metric.of_candidates)
+        return [agreement.measure_iou_drop(own, scores, IOU_DROP, host), *figures]
+
+    def measure_source(self) -> list[Measurement]:
+        """Of the source, what isn't relative to itself; without labels its answers are kept, and there is no more."""
+        if self.uses_own_answers:
+            self._ensure_answers()
+            return []
+        return self.measure(self.original)[1:]
+
+    def compute_losses(self, subject: Subject) -> dict[str, float]:
+        """By frame, how much less of the truth the subject finds than the source; more is worse. None for tensors."""
+        if self.source.meaning != "person":
+            return {}
+        before = {}
+        if self.data.labelled:
+            own = [Score(**item) for item in self._ask(self.original)]
+            before = {score.name: score.iou for score in own}
+        scores = [Score(**item) for item in self._ask(subject)]
+        return {score.name: before.get(score.name, 1.0) - score.iou for score in scores}
+
+    def _ask(self, subject: Subject, time_s: float = math.inf) -> list[dict[str, Any]]:
+        """What the comparison gives, as plain data: from the results, or from a process of its own."""
+        question = self.compose_question(subject)
+        kept = self.workspace.results.get(COMPARISONS, question)
+        if kept is None:
+            started = time.monotonic()
+            answers = self._ensure_answers() if self.uses_own_answers else None
+            isolate, host = self.workspace.isolate, self.workspace.host
+            if self.source.meaning == "person":
+                scores = isolate(compare_masks, subject, self.data, answers, time_s=time_s)
+                found = [dataclasses.asdict(score) for score in scores]
+            else:
+                measured = isolate(compare_tensors, subject, self.data, answers, host, time_s=time_s)
+                found = [{"metric": item.metric, **item.numbers} for item in measured]
+            kept = {"found": found, "seconds": time.monotonic() - started}
+            self.workspace.results.put(COMPARISONS, question, kept)
+        items: list[dict[str, Any]] = kept["found"]
+        return items
+
+    def _ensure_answers(self) -> Path:
+        """Where the source's own answers are; they are asked for once."""
+        path = self.answers_path
+        if not path.exists():
+            keep = keep_masks if self.source.meaning == "person" else keep_tensors
+            self.workspace.isolate(keep, self.original, self.data, path)
+        return path
+
+
+# What follows runs in processes of its own.
+
+
+def time_inference(subject: Subject, data: Dataset) -> float:
+    """Seconds of one inference, the fastest of a few: enough to guess what hundreds will take."""
+    pictures = [subject.framing.fit_exactly(frame.pixels) for frame in data]
+    run = subject.load_all()
+    run(pictures[0])
+    took = []
+    for picture in pictures:
+        started = time.perf_counter()
+        run(picture)
+        took.append(time.perf_counter() - started)
+    return min(took)
+
+
+def keep_masks(subject: Subject, data: Dataset, target: Path) -> None:
+    """Write the subject's masks to ``target`` (.npz), as the truth that others are to agree with."""
+    _write(target, {frame.name: np.packbits(mask, axis=None) for frame, mask in subject.predict_masks(data)})
+
+
+def compare_masks(subject: Subject, data: Dataset, truth: Path | None) -> list[Score]:
+    """The subject's scores, against the dataset's own masks or those in ``truth``."""
+    kept = dict(np.load(truth)) if truth else {}
+    scores = []
+    for frame, mask in subject.predict_masks(data):
+        right = frame.truth
+        if truth:
+            bits = np.unpackbits(kept[frame.name], count=mask.size).reshape(mask.shape)
+            right = np.where(bits > 0, PERSON, BACKGROUND).astype(np.uint8)
+        assert right is not None, f"{frame.name} has no mask"
+        scores.append(score_mask(frame.name, mask, right))
+    return scores
+
+
+def keep_tensors(subject: Subject, data: Dataset, target: Path) -> None:
+    """Write all tensors that the subject answers to ``target`` (.npz), for others to agree with."""
+    answers = enumerate(subject.predict_tensors(data))
+    _write(target, {f"{n} {i}": tensor for n, (_, tensors) in answers for i, tensor in enumerate(tensors)})
+
+
+def compare_tensors(subject: Subject, data: Dataset, truth: Path, host: Host) -> list[Measurement]:
+    """How far the subject's tensors are from those in ``truth``, and whether the same class is highest."""
+    kept = np.load(truth)
+    count = len({name.split()[0] for name in kept.files})
+    outputs = len(kept.files) // max(1, count)
+    source = [tuple(kept[f"{number} {output}"] for output in range(outputs)) for number in range(count)]
+    candidate = [tensors for _, tensors in subject.predict_tensors(data)]
+    found: Sequence[Measurement | None] = (
+        agreement.measure_disagreement(source, candidate, DISAGREEMENT, host),
+        agreement.measure_top1(source, candidate, TOP1, host),
+    )
+    return [item for item in found if item is not None]
+
+
+def _write(target: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write the file whole or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, unfinished = tempfile.mkstemp(prefix=".", suffix=".npz", dir=target.parent)
+    with os.fdopen(handle, "wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+    Path(unfinished).replace(target)

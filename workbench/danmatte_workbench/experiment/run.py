@@ -1,0 +1,289 @@
+"""One run: build the trials' candidates, compare each with the source, race them, and judge."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+
+from msgspec import structs
+
+from danmatte.contract.measurement import Host, Measurement
+from danmatte_workbench.benchmark.benchmark import PATIENCE
+from danmatte_workbench.budget import Budget
+from danmatte_workbench.configuration import configure
+from danmatte_workbench.dataset import Dataset
+from danmatte_workbench.errors import WorkbenchError
+from danmatte_workbench.experiment import judge
+from danmatte_workbench.experiment.build import Builder
+from danmatte_workbench.experiment.compare import Comparison, time_inference
+from danmatte_workbench.experiment.race import GROUP, BenchmarkConfig, Race, Standings
+from danmatte_workbench.experiment.schedule import SURE, Schedule, TimeModel
+from danmatte_workbench.experiment.search import Effort
+from danmatte_workbench.experiment.store import Workspace
+from danmatte_workbench.experiment.trial import Trial
+from danmatte_workbench.metrics.subject import Subject
+from danmatte_workbench.recipe import read_recipes
+from danmatte_workbench.source import Source
+
+PACES = "paces"
+RACED_FRAMES = 16
+TIMED_FRAMES = 4
+LEAST_S = 60.0  # a trial's, however little time there is
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is tried, on which frames, within which budget: all that a run is given.
+
+    data: frames to compare on. calibration: frames that steps may look at.
+    """
+
+    source: Source
+    data: Dataset
+    calibration: Dataset
+    trials: tuple[Trial, ...]
+    budget: Budget
+    effort: Effort
+    objective: str
+    device: str = "CPU"
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What a closer look at the winner saw, as run.json has it; what wasn't looked at is empty."""
+
+    before: list[dict[str, object]] = field(default_factory=list)
+    after: list[dict[str, object]] = field(default_factory=list)
+    sweep: list[dict[str, object]] = field(default_factory=list)
+    isa: list[dict[str, object]] = field(default_factory=list)
+    masks: list[dict[str, object]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class ExperimentResult:
+    """What a run found. ``baselines`` hold the trials' metrics; ``fastest`` is the faster one of the source's own.
+
+    frames, calibration_frames: how many there were. origin: where they came from. labelled: whether they had masks.
+    winner: None where nothing met the budget.
+    """
+
+    source: Source
+    host: Host
+    budget: Budget
+    objective: str
+    effort: str
+    labelled: bool
+    frames: int
+    calibration_frames: int
+    baselines: dict[str, tuple[Measurement, ...]]
+    fastest: str
+    trials: tuple[Trial, ...]
+    origin: str = ""
+    winner: Trial | None = None
+    analysis: Analysis = field(default_factory=Analysis)
+
+
+class ExperimentRun:
+    """An experiment on its way; what is finished is in the workspace, and the next run of the same goes on from there.
+
+    builder, comparison, schedule and times are made when they are first needed.
+    """
+
+    def __init__(self, experiment: Experiment, workspace: Workspace) -> None:
+        self.experiment = experiment
+        self.workspace = workspace
+        self.builder = Builder(experiment.source, experiment.calibration, workspace)
+
+    @cached_property
+    def times(self) -> TimeModel:
+        """How long things take here, from one inference of the source, which is timed once."""
+        subject, results = Subject.from_source(self.experiment.source), self.workspace.results
+        question = {**subject.identity, "host": structs.asdict(self.workspace.host)}
+        source_s = results.get(PACES, question)
+        if source_s is None:
+            with self.workspace.progress.task("pace", f"timing {subject.name}"):
+                frames = self.experiment.data.pick(TIMED_FRAMES)
+                source_s = self.workspace.isolate(time_inference, subject, frames)
+            results.put(PACES, question, source_s)
+        return TimeModel(source_s, self.workspace)
+
+    @cached_property
+    def comparison(self) -> Comparison:
+        """How candidates are compared, on as many frames as there is time for."""
+        experiment = self.experiment
+        frames = experiment.data.pick(self.times.count_frames(experiment.effort))
+        return Comparison(experiment.source, frames, self.workspace)
+
+    @cached_property
+    def baselines(self) -> tuple[Trial, ...]:
+        """What every run shows beside the source, by the recipes' own word."""
+        source = self.experiment.source
+        return tuple(
+            Trial(recipe.baseline, recipe, configure(device=self.experiment.device), source.size)
+            for recipe in sorted(read_recipes(source), key=lambda recipe: recipe.baseline)
+            if recipe.baseline
+        )
+
+    @cached_property
+    def schedule(self) -> Schedule:
+        """Which trials there is time for; progress hears what they should take."""
+        effort, progress = self.experiment.effort, self.workspace.progress
+        schedule = Schedule(
+            effort,
+            self.experiment.trials,
+            self.baselines,
+            builder=self.builder,
+            comparison=self.comparison,
+            times=self.times,
+        )
+        progress.report(f"kept: {schedule.count_finished()} of {len(schedule.trials)} trials; {schedule.estimate}")
+        if schedule.doubtful:
+            names = ", ".join(trial.name for trial in schedule.doubtful)
+            progress.report(f"effort {effort.name} ends after {effort.limit_s:.0f} s, without: {names}")
+        progress.expect(schedule.estimate.tasks)
+        return schedule
+
+    def run(self) -> ExperimentResult:
+        """Build, compare, race and judge. A recipe that fails is a rejected trial, not the end."""
+        experiment, host, schedule = self.experiment, self.workspace.host, self.schedule
+        own = self._measure_source()
+        stock = self._list_source_subjects()
+        baselines = [*stock, *self._build_baselines()]
+        entered, rejected = self._enter_trials()
+        standings = self._race(baselines, entered)
+        fastest = standings.find_fastest([subject.name for subject in stock])
+        speeds = {subject.name: standings.measure(subject.name, fastest, host) for subject in baselines}
+        speeds[fastest] += own
+        trials = [self._judge(trial, standings, fastest) for trial in entered]
+        return ExperimentResult(
+            source=experiment.source,
+            host=host,
+            budget=experiment.budget,
+            objective=experiment.objective,
+            effort=experiment.effort.name,
+            labelled=experiment.data.labelled,
+            frames=len(self.comparison.data),
+            calibration_frames=len(experiment.calibration),
+            baselines={name: tuple(items) for name, items in speeds.items() if items},
+            fastest=fastest,
+            trials=(*trials, *rejected, *schedule.list_dropped()),
+            origin=str(experiment.data.origin),
+        )
+
+    def open_race(self, subjects: Sequence[Subject], baselines: Sequence[str], rounds: int) -> Race:
+        """A race that progress hears of, of about so many rounds; it ends when the effort's time does."""
+        experiment, progress = self.experiment, self.workspace.progress
+        done = itertools.count(1)
+
+        def report_round(text: str) -> None:
+            progress.report(text)
+            progress.advance("race", min(1.0, next(done) / rounds))
+
+        config = BenchmarkConfig(
+            frames=[frame.pixels for frame in experiment.data.pick(RACED_FRAMES)],
+            round_s=experiment.effort.round_s,
+            results=self.workspace.results,
+            host=self.workspace.host,
+            limits=replace(PATIENCE, memory_gib=self.workspace.limits.memory_gib),
+            is_over=lambda: self._count_spare_s() < 0,
+            on_round=report_round,
+        )
+        return Race(config, subjects, baselines)
+
+    def _count_spare_s(self) -> float:
+        """Seconds that the effort still has for its trials."""
+        return self.experiment.effort.limit_s - self.schedule.estimate.after_s - self.workspace.progress.seconds
+
+    def _measure_source(self) -> list[Measurement]:
+        """The source's figures; what is wrong with the frames comes to light here."""
+        if self.comparison.is_done(self.comparison.original):
+            return self.comparison.measure_source()
+        text = f"comparing the source on {len(self.comparison.data)} frames"
+        with self.workspace.progress.task("compare the source", text):
+            return self.comparison.measure_source()
+
+    def _list_source_subjects(self) -> list[Subject]:
+        """The source itself, TensorFlow's switch on and off where it runs there."""
+        source = self.experiment.source
+        found = (Subject.from_source(source), Subject.from_source(source, onednn=False))
+        return list({subject.name: subject for subject in found}.values())
+
+    def _build_baselines(self) -> list[Subject]:
+        built = []
+        for trial in self.baselines:
+            try:
+                built.append(self._build(trial).to_subject(self.experiment.source))
+            except WorkbenchError as error:
+                self.workspace.progress.report(f"{trial.name}: {error}")
+        return built
+
+    def _build(self, trial: Trial) -> Trial:
+        """The trial with its candidate."""
+        recipe = trial.recipe
+        candidate = self.builder.find(recipe)
+        if candidate is None:
+            with self.workspace.progress.task(f"build {recipe.name}", f"building {recipe.name}"):
+                candidate = self.builder.build(recipe, time_s=max(LEAST_S, self._count_spare_s()))
+            self.times.remember(recipe, candidate.seconds)
+        return replace(trial, candidate=candidate)
+
+    def _enter_trials(self) -> tuple[list[Trial], list[Trial]]:
+        """The trials that could be built and compared, and those that couldn't.
+
+        Each is compared before the next one is built: what time doesn't suffice for are the last ones.
+        """
+        entered: list[Trial] = []
+        rejected: list[Trial] = []
+        progress, effort = self.workspace.progress, self.experiment.effort
+        for number, trial in enumerate(self.schedule.trials):
+            ahead_s, spare_s = self.schedule.estimate_ahead(trial, len(entered)), self._count_spare_s()
+            if number >= SURE and ahead_s > spare_s:
+                left = f"effort {effort.name} has {max(0.0, spare_s):.0f} s left"
+                reason = f"not tried: with the race it would take {ahead_s:.0f} s, and {left}"
+                progress.report(f"{trial.name}: {reason}")
+                self.schedule.drop(trial, reason)
+                continue
+            try:
+                entered.append(self._compare(self._build(trial)))
+            except WorkbenchError as error:
+                progress.report(f"{trial.name}: {error}")
+                rejected.append(trial.reject(f"{type(error).__name__}: {error}"))
+        return entered, rejected
+
+    def _compare(self, trial: Trial) -> Trial:
+        """The built trial with its accuracy."""
+        subject = trial.to_subject(self.experiment.source)
+        if self.comparison.is_done(subject):
+            measured = self.comparison.measure(subject)
+        else:
+            text = f"comparing {trial.comparison} on {len(self.comparison.data)} frames"
+            with self.workspace.progress.task(f"compare {trial.comparison}", text):
+                measured = self.comparison.measure(subject, time_s=max(LEAST_S, self._count_spare_s()))
+        seconds = trial.require_candidate().seconds + self.comparison.get_seconds(subject)
+        return replace(trial.add(measured), seconds=seconds)
+
+    def _race(self, baselines: Sequence[Subject], trials: Sequence[Trial]) -> Standings:
+        budget, effort, objective = self.experiment.budget, self.experiment.effort, self.experiment.objective
+        accurate = {trial.name for trial in trials if budget.accepts_accuracy(trial.measurements)}
+        rate = partial(judge.rate, objective=objective, budget=budget)
+        subjects = [*baselines, *(trial.to_subject(self.experiment.source) for trial in trials)]
+        rounds = effort.first_rounds * -(-len(trials) // GROUP) + effort.rounds
+        text = f"racing {len(trials)} trials beside {len(baselines)} baselines, in turn"
+        with (
+            self.workspace.progress.task("race", text),
+            self.open_race(subjects, [subject.name for subject in baselines], rounds) as race,
+        ):
+            return race.run(
+                [trial.name for trial in trials],
+                lambda name, found: rate(name, found) if name in accurate else None,
+                first=effort.first_rounds,
+                final=effort.rounds,
+                finalists=effort.finalists,
+            )
+
+    def _judge(self, trial: Trial, standings: Standings, fastest: str) -> Trial:
+        measured = standings.measure(trial.name, fastest, self.workspace.host)
+        judged = trial.add(measured).judge(self.experiment.budget)
+        if trial.name in standings.dropped:
+            judged = judged.reject(standings.dropped[trial.name])
+        return replace(judged, finalist=trial.name in standings.finalists)

@@ -1,0 +1,126 @@
+"""What every metric of masks is, what it is made of, and the interval that every figure gets."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import cv2
+import numpy as np
+
+from danmatte.contract.measurement import Host, Measurement
+from danmatte_workbench.dataset import IGNORE, PERSON
+from danmatte_workbench.errors import InputError
+
+BOUNDARY = 0.02  # of the diagonal: the width of the band that boundary IoU looks at
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Score:
+    """One picture's counts, in pixels; ignored pixels count nowhere. ``painted`` is the mask's own area."""
+
+    name: str
+    both: int
+    either: int
+    edge_both: int
+    edge_either: int
+    truth: int
+    painted: int
+    counted: int
+
+    @property
+    def iou(self) -> float:
+        """Intersection over union; 1 where neither mask has a person."""
+        return self.both / self.either if self.either else 1.0
+
+    @property
+    def edge_iou(self) -> float:
+        """Boundary IoU (Cheng et al., CVPR 2021)."""
+        return self.edge_both / self.edge_either if self.edge_either else 1.0
+
+
+def score_mask(name: str, mask: np.ndarray, truth: np.ndarray) -> Score:
+    """Compare ``mask``, (H, W) bool, with ``truth``, (H, W) uint8 of 0, 128 = ignored, 255."""
+    counted = truth != IGNORE
+    person = truth == PERSON
+    # Ignored pixels leave the mask before its outline is drawn: where a person meets one, both outlines agree.
+    painted = mask & counted
+    width = max(1, round(BOUNDARY * float(np.hypot(*truth.shape))))
+    edge, true_edge = _find_edge(painted, width) & counted, _find_edge(person, width) & counted
+    return Score(
+        name=name,
+        both=int((painted & person).sum()),
+        either=int((painted | person).sum()),
+        edge_both=int((edge & true_edge).sum()),
+        edge_either=int((edge | true_edge).sum()),
+        truth=int(person.sum()),
+        painted=int(painted.sum()),
+        counted=int(counted.sum()),
+    )
+
+
+def _find_edge(mask: np.ndarray, width: int) -> np.ndarray:
+    """The mask's pixels at most ``width`` from its outline; the picture's border is outline, too."""
+    framed = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    inside = cv2.erode(framed, np.ones((3, 3), np.uint8), iterations=width)[1:-1, 1:-1]
+    return np.asarray(mask & (inside == 0))
+
+
+def bootstrap(metric: str, unit: str, value: Callable[[np.ndarray], float], count: int, host: Host) -> Measurement:
+    """A figure over ``count`` items with its percentile bootstrap interval (Efron 1979), from a fixed seed.
+
+    value: the figure of the items at some places, an array of indices in which places may come several times.
+    """
+    # scipy.stats.bootstrap resamples arrays, not scores, and would make scipy a direct dependency for these five lines.
+    rng = np.random.default_rng(0)
+    draws = [value(rng.integers(count, size=count)) for _ in range(RESAMPLES)]
+    low, high = np.percentile(draws, (2.5, 97.5))
+    middle = value(np.arange(count))
+    return Measurement(
+        metric=metric,
+        value=middle,
+        unit=unit,
+        low=min(float(low), middle),
+        high=max(float(high), middle),
+        samples=count,
+        host=host,
+    )
+
+
+class Metric(ABC):
+    """A figure over the scores of many pictures; subclasses register themselves by being imported.
+
+    kind: its name in facts. heading: its column's in tables. ideal: what a perfect prediction gets. of_candidates:
+    whether every candidate of a run is measured by it, too.
+    """
+
+    kind: ClassVar[str]
+    heading: ClassVar[str]
+    unit: ClassVar[str] = "IoU"
+    ideal: ClassVar[float] = 1.0
+    of_candidates: ClassVar[bool] = False
+    all: ClassVar[dict[str, "Metric"]] = {}
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        Metric.all[cls.kind] = cls()
+
+    def measure(self, scores: Sequence[Score], host: Host) -> Measurement:
+        """The figure and its bootstrap interval over pictures. Raises InputError when no picture counts."""
+        counted = [score for score in scores if self.counts(score)]
+        if not counted:
+            raise InputError(f"{self.kind}: none of {len(scores)} pictures counts")
+
+        def compute_of(places: np.ndarray) -> float:
+            return self.compute([counted[place] for place in places])
+
+        return bootstrap(self.kind, self.unit, compute_of, len(counted), host)
+
+    def counts(self, score: Score) -> bool:
+        """Whether the picture enters; those with people do, unless a metric says otherwise."""
+        return score.truth > 0
+
+    @abstractmethod
+    def compute(self, scores: Sequence[Score]) -> float:
+        """The figure over pictures that count; at least one is given."""

@@ -1,0 +1,219 @@
+"""A graph and how it is run: what is compared, for accuracy and for speed."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, Self, TypeAlias
+
+import cv2
+import numpy as np
+
+from danmatte.contract.artifact import GRAPH
+from danmatte.contract.configuration import Configuration
+from danmatte.contract.cores import count_cores
+from danmatte.contract.framing import Framing
+from danmatte.contract.grid import Grid
+from danmatte_workbench.artifact import Artifact
+from danmatte_workbench.configuration import configure
+from danmatte_workbench.dataset import LabelledFrame
+from danmatte_workbench.errors import InputError
+from danmatte_workbench.normalisation import Normalisation
+from danmatte_workbench.source import Source
+
+Run: TypeAlias = Callable[[np.ndarray], np.ndarray]
+RunAll: TypeAlias = Callable[[np.ndarray], tuple[np.ndarray, ...]]
+LIBRARIES = {"tensorflow": "tensorflow-cpu", "tflite": "tensorflow-cpu", "openvino": "openvino"}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A graph that can be run: from frames to masks, or to bare tensors.
+
+    digest: of the graph's files; empty where nothing of it is kept. canvas: (height, width) of the pictures that it is
+    given where it is timed, and of the masks that it gives back there; the framing's, if None. What it answers is
+    compared on frames that it frames itself.
+
+    feed, fetches: the source graph's tensors; an IR made of it has none. grid: where an IR's probabilities lie; None
+    for a graph that answers as the source does: class numbers, logits or probabilities of classes of which ``person``
+    is one. normalisation: what is done to pictures before a source graph gets them. onednn: TensorFlow's switch.
+    """
+
+    name: str
+    engine: Literal["tensorflow", "tflite", "openvino"]
+    path: Path
+    framing: Framing
+    digest: str = ""
+    person: int = 1
+    grid: Grid | None = None
+    configuration: Configuration = field(default_factory=configure)
+    feed: str = ""
+    fetches: tuple[str, ...] = ()
+    normalisation: Normalisation | None = None
+    onednn: bool = True
+    canvas: tuple[int, int] | None = None
+
+    @classmethod
+    def from_source(cls, source: Source, *, onednn: bool = True) -> Self:
+        """The source graph as it is, in the runtime it was made for; ONNX and IR in OpenVINO, float32."""
+        common = cls(
+            name=f"TensorFlow, oneDNN {'on' if onednn else 'off'}",
+            engine="tensorflow",
+            path=source.path,
+            framing=source.framing,
+            digest=source.digest,
+            person=source.person,
+            feed=source.picture,
+            fetches=source.fetches,
+            normalisation=source.normalisation if source.normalised else None,
+            onednn=onednn,
+        )
+        if source.format == "tflite":
+            return replace(common, name="TFLite", engine="tflite")
+        if source.format in ("onnx", "ir"):
+            return replace(common, name="OpenVINO, the source", engine="openvino", configuration=configure())
+        return common
+
+    @classmethod
+    def from_artifact(cls, name: str, source: Source, artifact: Artifact, configuration: Configuration) -> Self:
+        """An IR made from the source, for pictures of the size that the IR takes."""
+        from danmatte_workbench.graph import surgery
+        from danmatte_workbench.runtimes import openvino
+
+        shape = artifact.inputs[0].shape if artifact.inputs else ()
+        framing = source.framing
+        if len(shape) == 4 and min(shape[1:3]) > 0:
+            framing = replace(framing, size=(shape[1], shape[2]))
+        return cls(
+            name=name,
+            engine="openvino",
+            path=artifact.path,
+            framing=framing,
+            digest=artifact.digest,
+            person=source.person,
+            grid=surgery.read_grid(openvino.read(artifact.path)),
+            configuration=configuration,
+        )
+
+    @classmethod
+    def from_published(cls, folder: Path) -> Self:
+        """A version as its manifest has it. Raises InputError when that isn't one of ours."""
+        try:
+            manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+            resize = manifest["resize"]
+            return cls(
+                name=f"{manifest['name']}/{manifest['version']}",
+                engine="openvino",
+                path=folder / GRAPH,
+                framing=Framing(tuple(manifest["input"]["shape"][1:3]), resize["rule"], tuple(resize["fill"])),
+                grid=Grid(**manifest["output"]["grid"]),
+                configuration=configure(**manifest["configuration"]),
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{folder}: isn't a published version: {error}") from error
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All that its answers depend on, beside the frames and the machine, as plain data."""
+        return {
+            "graph": self.digest,
+            "engine": self.engine,
+            "library": version(LIBRARIES[self.engine]),
+            "device": self.configuration.device,
+            "precision": self.configuration.precision,
+            "framing": dataclasses.asdict(self.framing),
+            "person": self.person,
+        }
+
+    def frame_picture(self, pixels: np.ndarray) -> np.ndarray:
+        """A frame, (H, W, 3) uint8, as the picture that it is given where it is timed, (1, H, W, 3)."""
+        framing = replace(self.framing, size=self.canvas) if self.canvas else self.framing
+        return framing.fit_exactly(pixels)
+
+    def resize_picture(self, picture: np.ndarray) -> np.ndarray:
+        """A picture of the canvas's size, (1, H, W, 3), at the size that the graph takes."""
+        size = self.framing.size
+        if picture.shape[1:3] == size:
+            return picture
+        return np.asarray(cv2.resize(picture[0], size[::-1], interpolation=cv2.INTER_LINEAR))[None]
+
+    def compute_mask(self, answer: np.ndarray, size: tuple[int, int], frame: tuple[int, int]) -> np.ndarray:
+        """What the graph answered as a bool mask of ``size`` for a frame of size ``frame``, (height, width) both."""
+        if self.grid is not None:
+            return self.framing.compute_hard_mask(answer[0, ..., 0], self.grid, size, frame, 0.5)
+        margin, threshold = compute_person_margin(answer, self.person)
+        grid = Grid.guess(self.framing.size, (margin.shape[0], margin.shape[1]))
+        return self.framing.compute_hard_mask(margin, grid, size, frame, threshold)
+
+    def predict_masks(self, frames: Iterable[LabelledFrame]) -> Iterable[tuple[LabelledFrame, np.ndarray]]:
+        """Each frame with its mask, (H, W) bool, at the frame's own size."""
+        run = self.load()
+        for frame in frames:
+            size = frame.pixels.shape[:2]
+            yield frame, self.compute_mask(run(self.framing.fit_exactly(frame.pixels)), size, size)
+
+    def predict_tensors(
+        self, frames: Iterable[LabelledFrame]
+    ) -> Iterable[tuple[LabelledFrame, tuple[np.ndarray, ...]]]:
+        """Each frame with all that the graph answers, in the order of the source's ``answers``."""
+        run = self.load_all()
+        for frame in frames:
+            yield frame, tuple(np.array(tensor) for tensor in run(self.framing.fit_exactly(frame.pixels)))
+
+    def load(self) -> Run:
+        """Load the graph: a function from (1, H, W, 3) uint8 to its first answer, one picture at a time."""
+        run = self.load_all()
+        return lambda picture: run(picture)[0]
+
+    def load_all(self) -> RunAll:
+        """Load the graph: a function from (1, H, W, 3) uint8 to all its answers, one picture at a time."""
+        if self.engine == "openvino":  # where normalising is part of the graph
+            return self._load_openvino()
+        size, fetches, threads = self.framing.size, self.fetches, count_cores()
+        if self.engine == "tensorflow":
+            from danmatte_workbench.runtimes import tensorflow
+
+            run = tensorflow.make_runner_of_all(self.path, feed=self.feed, fetches=fetches, threads=threads)
+        else:
+            from danmatte_workbench.runtimes import tflite
+
+            run = tflite.make_runner(self.path, size=size, fetches=fetches, threads=threads)
+        normalise = self.normalisation
+        return run if normalise is None else lambda picture: run(normalise.apply(picture))
+
+    def _load_openvino(self) -> RunAll:
+        from danmatte_workbench.runtimes import openvino
+
+        if not self.fetches:
+            return openvino.make_runner_of_all(openvino.compile_file(self.path, self.configuration))
+        from danmatte_workbench.graph import conversion
+
+        return conversion.make_source_runner(
+            self.path,
+            self.configuration,
+            shape=(1, *self.framing.size, 3),
+            normalisation=self.normalisation,
+            answers=self.fetches,
+        )
+
+
+def compute_person_margin(answer: np.ndarray, person: int) -> tuple[np.ndarray, float]:
+    """What a segmentation graph answered, as a map (h, w) that is over a threshold where the person is.
+
+    ``answer`` is class numbers (1, h, w) or (1, h, w, 1); a person's probability or logit in one channel; or
+    probabilities or logits of several classes, channels last or first.
+    """
+    if not np.issubdtype(answer.dtype, np.floating):
+        classes = answer.reshape(answer.shape[-2:] if answer.shape[-1] != 1 else answer.shape[-3:-1])
+        return (classes == person).astype(np.float32), 0.5
+    scores = answer.reshape(answer.shape[-3:]) if answer.ndim > 3 else answer.reshape(*answer.shape[-2:], 1)
+    if scores.shape[0] < scores.shape[-1]:
+        scores = np.moveaxis(scores, 0, -1)
+    if scores.shape[-1] == 1:
+        values = scores[..., 0].astype(np.float32)
+        probable = values.min() >= 0 and values.max() <= 1  # logits have both signs
+        return values, 0.5 if probable else 0.0
+    others = np.delete(scores, person, axis=-1).max(axis=-1)
+    return (scores[..., person] - others).astype(np.float32), 0.0
