@@ -11,6 +11,7 @@ import pytest
 from danmatte_workbench import dataset, source
 from danmatte_workbench.artifact import Artifact, digest, list_graph_files
 from danmatte_workbench.configuration import configure
+from danmatte_workbench.runtimes import openvino
 from danmatte_workbench.steps import Step, StepContext
 from danmatte_workbench.steps.base import make_step
 from tests.workbench import blocks, inner, tiny

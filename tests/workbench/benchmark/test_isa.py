@@ -127,7 +127,7 @@ def blind(folder: Path) -> Path:
 
 
 def test_an_unknown_level_and_what_is_no_ir_are_refused(subject: Subject, unlabelled: Dataset) -> None:
-    with pytest.raises(InputError, match=r"received AVX521_CORE; did you mean AVX512_CORE\?"):
+    with pytest.raises(InputError, match=r"received AVX521_CORE; did you mean 'AVX512_CORE'\?"):
         measure_isa_levels([subject], unlabelled, budget_s=1, report=quiet, levels=["AVX521_CORE"])
     frozen = dataclasses.replace(subject, engine="tensorflow", path=Path("graph.pb"))
     with pytest.raises(InputError, match=r"float: expected an IR, received graph\.pb"):
