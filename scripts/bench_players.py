@@ -19,8 +19,8 @@ import steadiness
 from danmatte.contract import artifact
 from danmatte.contract.cores import count_cores
 from danmatte.engine import OpenVinoEngine, Served
+from danmatte.models.standalone import open_version
 from danmatte.tracks import TrackHeader, TrackReader, TrackWriter
-from danmatte.tracks.batch import open_model
 from danmatte.tracks.masks import MaskWriter
 from danmatte.tracks.pipeline import Pipeline
 from danmatte.tracks.selection import NetworkAnswer, TrackPlan, choose_mask_size, select_frames
@@ -51,7 +51,7 @@ def players(options: argparse.Namespace) -> dict[str, Any]:
     cv2.setNumThreads(1)
     if options.long:
         return {"long": bench_long.run(options.models, options.model, options.long)}
-    quick = open_model(options.models, options.model)
+    quick = open_version(options.models, options.model, for_many=True)
     facts: dict[str, Any] = {"model": f"{quick.manifest.name}/{quick.manifest.version}"}
     facts["clips"] = {name: _steadiness(options.videos / name, quick) for name in options.clips}
     with tempfile.TemporaryDirectory() as folder:

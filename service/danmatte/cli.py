@@ -172,6 +172,7 @@ def _track(videos: list[Path], out: Path, **options: Any) -> int:
     import msgspec
 
     from danmatte.errors import InvalidParameterError
+    from danmatte.models.standalone import open_version
     from danmatte.settings import Settings
     from danmatte.tracks import batch
 
@@ -183,7 +184,8 @@ def _track(videos: list[Path], out: Path, **options: Any) -> int:
             raise InvalidParameterError(str(error)) from error
     wanted = batch.TrackOptions(**chosen)
     jobs = batch.plan_jobs(videos, out, options.get("format", ""))
-    served = batch.open_model(options.get("models", Settings().models_folder), options.get("model", ""))
+    models = options.get("models", Settings().models_folder)
+    served = open_version(models, options.get("model", ""), for_many=True)
     summaries = []
     for summary in batch.make_tracks(jobs, wanted, served):
         summaries.append(summary)

@@ -8,8 +8,8 @@ import pytest
 
 from danmatte.engine import Served
 from danmatte.frame import Size
+from danmatte.models.standalone import open_version
 from danmatte.tracks import TrackHeader, TrackReader, TrackWriter
-from danmatte.tracks.batch import open_model
 from danmatte.tracks.pipeline import Pipeline
 from danmatte.tracks.selection import TrackPlan, choose_mask_size
 from danmatte.video.motion import CutDetector
@@ -27,7 +27,7 @@ def served() -> Served:
     """The default model."""
     if not (ROOT / "models/deeplab/1").is_dir():
         pytest.skip("the default model isn't published yet")
-    return open_model(ROOT / "models", "deeplab")
+    return open_version(ROOT / "models", "deeplab", for_many=True)
 
 
 @pytest.fixture(scope="module")

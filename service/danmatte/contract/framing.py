@@ -94,6 +94,20 @@ class Framing:
             np.greater(band, threshold, out=painted[rows])
         return painted
 
+    def compute_alpha(
+        self, values: Probabilities, grid: Grid, mask: _Area, frame: _Area, threshold: float | None
+    ) -> Pixels:
+        """The same, uint8: 255 where the mask is at least `threshold`, 0 elsewhere; without one 0 to 255."""
+        alpha = np.empty(mask, np.uint8)
+        if threshold is None:
+            # Scaled and rounded before it is enlarged, where there is less to do: the weights of a resize add up to one.
+            for rows, band in self.project(values * np.float32(255) + np.float32(0.5), grid, mask, frame):
+                np.copyto(alpha[rows], band, casting="unsafe")
+        else:
+            for rows, band in self.project(values, grid, mask, frame):
+                np.multiply(band >= threshold, np.uint8(255), out=alpha[rows])
+        return alpha
+
 
 def _round_half_up(length: float, limit: int) -> int:
     return min(limit, max(1, math.floor(length + 0.5)))

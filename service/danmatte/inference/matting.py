@@ -6,10 +6,9 @@ from functools import partial
 from typing import Literal, NamedTuple, TypeAlias
 
 import cv2
-import numpy as np
 
 from danmatte.codecs import Encoder, exif, find_decoder
-from danmatte.contract.framing import Framing, project
+from danmatte.contract.framing import Framing
 from danmatte.contract.grid import Grid
 from danmatte.contract.manifest import Manifest
 from danmatte.engine import Served
@@ -134,16 +133,22 @@ class Matting:
 
     def _prepare(self, request: MaskRequest, manifest: Manifest) -> _Prepared:
         self.check(request.options)
-        decoder = find_decoder(request.media_type, request.body)
-        header = decoder.read_header(request.body, request.declared)
-        if header.size.pixels > self._max_pixels:
-            limit = f"{self._max_pixels} pixels"
-            raise PictureTooLargeError(f"picture: expected at most {limit}, received {header.size}")
-        framing = Framing.of(manifest)
-        at_least = header.turn(framing.scale_size(header.upright))
-        pixels = decoder.decode(request.body, header, manifest.input.colour, at_least)
-        frame = Frame(exif.turn_upright(pixels, header.orientation), header.upright)
-        return _Prepared(frame.size, framing.fit(frame))
+        frame = decode_frame(request, manifest, self._max_pixels)
+        return _Prepared(frame.size, Framing.of(manifest).fit(frame))
+
+
+def decode_frame(request: MaskRequest, manifest: Manifest, max_pixels: int) -> Frame:
+    """The request's picture, upright, in the graph's order of colours, and maybe reduced to what the graph needs.
+
+    Raises RequestError; a picture that claims more than `max_pixels` pixels isn't decoded.
+    """
+    decoder = find_decoder(request.media_type, request.body)
+    header = decoder.read_header(request.body, request.declared)
+    if header.size.pixels > max_pixels:
+        raise PictureTooLargeError(f"picture: expected at most {max_pixels} pixels, received {header.size}")
+    at_least = header.turn(Framing.of(manifest).scale_size(header.upright))
+    pixels = decoder.decode(request.body, header, manifest.input.colour, at_least)
+    return Frame(exif.turn_upright(pixels, header.orientation), header.upright)
 
 
 def _infer_with(served: Served) -> Callable[[_Prepared], _Inferred]:
@@ -152,15 +157,7 @@ def _infer_with(served: Served) -> Callable[[_Prepared], _Inferred]:
 
 def paint(options: MaskOptions, manifest: Manifest, frame: Size, values: Probabilities, grid: Grid) -> Matte:
     """The mask of a frame of this size, from probabilities whose grid is in pixels of the graph's input."""
-    scaled, size = Framing.of(manifest).scale_size(frame), options.size or frame
-    alpha = np.empty(size, np.uint8)
-    if options.threshold is None:
-        # Scaled and rounded before it is enlarged, where there is less to do: the weights of a resize add up to one.
-        for rows, band in project(values * np.float32(255) + np.float32(0.5), grid, scaled, size):
-            np.copyto(alpha[rows], band, casting="unsafe")
-    else:
-        for rows, band in project(values, grid, scaled, size):
-            np.multiply(band >= options.threshold, np.uint8(255), out=alpha[rows])
+    alpha = Framing.of(manifest).compute_alpha(values, grid, options.size or frame, frame, options.threshold)
     coverage = min(cv2.mean(alpha)[0] / 255, 1.0)
     if options.polarity == "background":
         alpha = cv2.bitwise_not(alpha)  # type: ignore[assignment]

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import sys
 import time
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
@@ -11,14 +10,12 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import cv2
-import msgspec
 from msgspec import Struct
 
-from danmatte.contract import artifact
 from danmatte.contract.cores import count_cores
 from danmatte.contract.near_words import did_you_mean
-from danmatte.engine import OpenVinoEngine, Served
-from danmatte.errors import InvalidParameterError, ModelError, ServiceError, UnknownModelError
+from danmatte.engine import Served
+from danmatte.errors import InvalidParameterError, ServiceError
 from danmatte.frame import Size
 from danmatte.tracks.pipeline import Pipeline
 from danmatte.tracks.progress import Progress
@@ -142,19 +139,26 @@ class FinishedTrack(TrackSummary, frozen=True):
 def make_tracks(jobs: Sequence[TrackJob], options: TrackOptions, served: Served) -> Iterator[TrackSummary]:
     """Makes the track of every video, one after another; what goes wrong with one is in its summary."""
     cv2.setNumThreads(1)  # every stage has a thread already
-    pipeline = Pipeline(served, in_flight=2 * count_cores() + 2)
+    pipeline = make_pipeline(served)
     for job in jobs:
         if job.track.exists() and not options.again:
             yield KeptTrack(str(job.video), str(job.track))
             continue
         try:
-            yield _make_track(job, options, served, pipeline)
+            yield make_track(job, options, served, pipeline)
         except (ServiceError, OSError) as error:
             yield FailedTrack(str(job.video), str(job.track), str(error))
 
 
-def _make_track(job: TrackJob, options: TrackOptions, served: Served, pipeline: Pipeline) -> FinishedTrack:
+def make_pipeline(served: Served) -> Pipeline:
+    """A pipeline with as many frames in work as keep every core busy."""
+    return Pipeline(served, in_flight=2 * count_cores() + 2)
+
+
+def make_track(job: TrackJob, options: TrackOptions, served: Served, pipeline: Pipeline | None = None) -> FinishedTrack:
+    """Makes the track of one video; raises ServiceError and OSError where there will be none."""
     started, manifest = time.monotonic(), served.manifest
+    pipeline = pipeline or make_pipeline(served)
     with Video(job.video) as video:
         plan, facts = options.plan(video.shown), job.video.stat()
         header = TrackHeader(plan.size, find_format(job.track).polarity, manifest.name, manifest.version)
@@ -215,26 +219,6 @@ def plan_jobs(videos: Sequence[Path], out: Path, format_: str) -> list[TrackJob]
             raise InvalidParameterError(f"{path}: expected one video, received {named[path]} and {video}")
         named[path] = video
     return [TrackJob(video, path) for path, video in named.items()]
-
-
-def open_model(root: Path, name: str) -> Served:
-    """The newest version of a model that can be served, run for many frames at once; raises ServiceError."""
-    known = artifact.list_models(root)
-    if name not in known and not (name == "" and len(known) == 1):
-        raise UnknownModelError(f"{root}: expected a model's name, received {name!r}{did_you_mean(name, known)}")
-    name, faults = name or known[0], []
-    for version in artifact.list_versions(root, name):
-        try:
-            found = artifact.read_version(root, name, version)
-            wanted = found.manifest.configuration
-            if wanted.hint == "latency":  # measured for one frame at a time; here there are always more
-                wanted = msgspec.structs.replace(wanted, hint="throughput", streams=0, infer_requests=0)
-            manifest = msgspec.structs.replace(found.manifest, configuration=wanted)
-            return Served(manifest, OpenVinoEngine(manifest, found.graph, found.weights, count_cores()))
-        except ModelError as error:
-            faults.append(str(error))
-            print(f"danmatte: {name}/{version} is passed over: {error}", file=sys.stderr)
-    raise ModelError(f"{root / name}: no version can be served: {'; '.join(faults) or 'there is none'}")
 
 
 def choose_exit_code(summaries: Sequence[TrackSummary]) -> int:

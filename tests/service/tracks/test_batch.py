@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from danmatte import cli
-from danmatte.errors import InvalidParameterError, ModelError, UnknownModelError
+from danmatte.errors import InvalidParameterError
 from danmatte.frame import Size
 from danmatte.tracks import TrackReader
 from danmatte.tracks.batch import (
@@ -21,7 +21,6 @@ from danmatte.tracks.batch import (
     KeptTrack,
     TrackOptions,
     choose_exit_code,
-    open_model,
     plan_jobs,
 )
 from tests.service.tracks.videos import walking, write
@@ -185,22 +184,6 @@ def test_a_folder_that_cannot_be_is_said(tmp_path: Path) -> None:
 def test_an_empty_folder_is_said(tmp_path: Path) -> None:
     with pytest.raises(InvalidParameterError, match="received none"):
         plan_jobs([tmp_path], tmp_path / "out", "")
-
-
-def test_a_bad_version_is_passed_over_and_nothing_good_is_an_error(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from tests.service.toy import publish
-
-    publish(tmp_path, version=1)
-    (publish(tmp_path, version=2) / "graph.bin").write_bytes(b"")
-    assert open_model(tmp_path, "").manifest.version == 1
-    assert "toy/2 is passed over" in capsys.readouterr().err
-    (tmp_path / "toy/1/graph.bin").write_bytes(b"other")
-    with pytest.raises(ModelError, match="no version can be served"):
-        open_model(tmp_path, "toy")
-    with pytest.raises(UnknownModelError, match="received ''"):
-        open_model(tmp_path / "nowhere", "")
 
 
 def test_the_worst_outcome_is_the_exit_code() -> None:

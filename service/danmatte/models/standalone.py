@@ -1,0 +1,48 @@
+"""A version of a model, opened on its own: for programs that serve nobody and keep no repository."""
+
+import logging
+from pathlib import Path
+
+import msgspec
+
+from danmatte.contract import artifact
+from danmatte.contract.cores import count_cores
+from danmatte.contract.near_words import did_you_mean
+from danmatte.engine import OpenVinoEngine, Served
+from danmatte.errors import ModelError, UnknownModelError, UnknownVersionError
+
+log = logging.getLogger(__name__)
+
+
+def open_version(root: Path, name: str = "", version: int | None = None, *, for_many: bool = False) -> Served:
+    """A version in the folder of models, on all cores; without a name the only model, without a version its newest.
+
+    `for_many`: many frames are computed at once, rather than one after another as soon as possible.
+    Raises UnknownModelError, UnknownVersionError, and ModelError where no version can be served.
+    """
+    known = artifact.list_models(root)
+    if name not in known and not (name == "" and len(known) == 1):
+        raise UnknownModelError(f"{root}: expected a model's name, received {name!r}{did_you_mean(name, known)}")
+    name = name or known[0]
+    versions = artifact.list_versions(root, name)
+    if version is not None:
+        if version not in versions:
+            raise UnknownVersionError(f"version: {name} has {versions}, received {version}")
+        return _open(root, name, version, for_many=for_many)
+    faults = []
+    for newest in versions:
+        try:
+            return _open(root, name, newest, for_many=for_many)
+        except ModelError as error:
+            faults.append(str(error))
+            log.warning("%s/%s is passed over: %s", name, newest, error)
+    raise ModelError(f"{root / name}: no version can be served: {'; '.join(faults) or 'there is none'}")
+
+
+def _open(root: Path, name: str, version: int, *, for_many: bool) -> Served:
+    found = artifact.read_version(root, name, version)
+    manifest, wanted = found.manifest, found.manifest.configuration
+    if for_many and wanted.hint == "latency":  # measured for one frame at a time
+        wanted = msgspec.structs.replace(wanted, hint="throughput", streams=0, infer_requests=0)
+        manifest = msgspec.structs.replace(manifest, configuration=wanted)
+    return Served(manifest, OpenVinoEngine(manifest, found.graph, found.weights, count_cores()))
