@@ -100,7 +100,7 @@ class Framing:
         """The same, uint8: 255 where the mask is at least `threshold`, 0 elsewhere; without one 0 to 255."""
         alpha = np.empty(mask, np.uint8)
         if threshold is None:
-            # Scaled and rounded before it is enlarged, where there is less to do: the weights of a resize add up to one.
+            # Scaled and rounded before it is enlarged, where there is less to do: the weights add up to one.
             for rows, band in self.project(values * np.float32(255) + np.float32(0.5), grid, mask, frame):
                 np.copyto(alpha[rows], band, casting="unsafe")
         else:

@@ -1,0 +1,243 @@
+"""Masks in this process are the server's, without one."""
+
+import asyncio
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from aiohttp import web
+
+import danmatte
+from danmatte.errors import (
+    EngineError,
+    InvalidParameterError,
+    MediaTypeError,
+    ModelError,
+    PictureError,
+    PictureTooLargeError,
+    ServiceError,
+    UnknownModelError,
+    UnknownVersionError,
+)
+from danmatte.models.standalone import open_version
+from danmatte.segmenter import Segmenter
+from danmatte.tracks import TrackReader
+from tests.service.conftest import Start
+from tests.service.pictures import encoded, noise, rectangle
+from tests.service.toy import Toy, publish
+from tests.service.tracks.videos import walking, write
+
+
+@pytest.fixture
+def segmenter(models: Path) -> Segmenter:
+    return Segmenter(models=models)
+
+
+@pytest.mark.parametrize(
+    ("query", "options"),
+    [
+        ("", {}),
+        ("&width=90&height=50", {"size": (90, 50)}),
+        ("&soft=true", {"soft": True}),
+        ("&threshold=0.3&width=700&height=400", {"threshold": 0.3, "size": (700, 400)}),
+    ],
+)
+async def test_masks_are_the_servers_to_the_bit(
+    start: Start, segmenter: Segmenter, query: str, options: dict[str, object]
+) -> None:
+    jpeg = encoded(".jpg", noise(360, 640))
+    client = await start(real=True)
+    answer = await client.post(f"/v1/mattes?format=raw{query}", data=jpeg)
+    mask = segmenter.matte(jpeg, **options)
+    assert answer.status == 200
+    assert await answer.read() == mask.tobytes()
+    assert answer.headers["X-Mask-Size"] == f"{mask.shape[1]}x{mask.shape[0]}"
+
+
+async def test_a_videos_masks_are_those_of_a_live_connection(start: Start, segmenter: Segmenter) -> None:
+    frames = [cv2.imencode(".png", cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR))[1].tobytes() for grey in walking(4)]
+    client, video = await start(real=True), segmenter.start_video()
+    served = []
+    async with danmatte.client.Live(
+        str(client.make_url("")), size=(320, 180), query={"format": "raw", "stabilise": "true"}
+    ) as live:
+        for number, frame in enumerate(frames):
+            live.offer(frame, 40.0 * number)
+            served.append((await anext(live)).body)
+    own = [video.matte(frame, 40.0 * number, (320, 180)).tobytes() for number, frame in enumerate(frames)]
+    assert own == served
+
+
+def test_a_path_its_bytes_and_its_pixels_have_one_mask(segmenter: Segmenter, tmp_path: Path) -> None:
+    pixels, path = noise(180, 320), tmp_path / "frame.png"
+    path.write_bytes(encoded(".png", pixels))
+    masks = [segmenter.matte(picture) for picture in (path, str(path), path.read_bytes(), pixels)]
+    assert masks[0].shape == (180, 320)
+    assert all(np.array_equal(mask, masks[0]) for mask in masks)
+
+
+@pytest.mark.parametrize("network", ["RGB", "BGR"])
+@pytest.mark.parametrize("given", ["RGB", "BGR"])
+def test_an_arrays_colours_come_to_the_network_in_its_own_order(tmp_path: Path, network: str, given: str) -> None:
+    publish(tmp_path, Toy(colour=network, channel=0 if network == "RGB" else 2))  # the person is what is red
+    red = np.zeros((96, 160, 3), np.uint8)
+    red[..., 0 if given == "RGB" else 2] = 255
+    assert Segmenter(models=tmp_path, colour=given).matte(red).all()
+
+
+def test_people_are_255_and_the_rest_is_0(segmenter: Segmenter) -> None:
+    mask = segmenter.matte(rectangle(96, 160))
+    assert set(np.unique(mask)) == {0, 255}
+    assert mask[35, 80] == 255
+    assert mask[5, 5] == 0
+
+
+def test_a_version_is_the_newest_unless_given(models: Path) -> None:
+    assert Segmenter(models=models).manifest.version == 2
+    assert Segmenter("toy", 1, models=models).manifest.version == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [
+        ({"model": "toi"}, UnknownModelError, "did you mean 'toy'"),
+        ({"version": 3}, UnknownVersionError, r"toy has \[2, 1\], received 3"),
+        ({"models": "nowhere"}, UnknownModelError, "nowhere: expected a model's name"),
+    ],
+)
+def test_a_model_that_is_not_there_is_named(
+    models: Path, options: dict[str, object], error: type[ServiceError], says: str
+) -> None:
+    with pytest.raises(error, match=says):
+        Segmenter(**({"models": models} | options))
+
+
+def test_a_bad_version_is_passed_over_and_nothing_good_is_an_error(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    publish(tmp_path, version=1)
+    (publish(tmp_path, version=2) / "graph.bin").write_bytes(b"")
+    assert open_version(tmp_path).manifest.version == 1
+    assert "toy/2 is passed over" in caplog.text
+    with pytest.raises(ModelError, match=r"graph\.bin"):
+        open_version(tmp_path, "toy", 2)
+    (tmp_path / "toy/1/graph.bin").write_bytes(b"other")
+    with pytest.raises(ModelError, match="no version can be served"):
+        open_version(tmp_path)
+
+
+def test_many_frames_at_once_are_what_throughput_is_for(models: Path) -> None:
+    hints = {many: open_version(models, for_many=many).manifest.configuration.hint for many in (False, True)}
+    assert hints == {False: "latency", True: "throughput"}
+
+
+@pytest.mark.parametrize(
+    ("picture", "options", "error"),
+    [
+        (np.zeros((4, 4), np.uint8), {}, PictureError),
+        (np.zeros((4, 4, 4), np.uint8), {}, PictureError),
+        (np.zeros((4, 4, 3), np.float32), {}, PictureError),
+        (np.zeros((0, 4, 3), np.uint8), {}, PictureError),
+        (b"text", {}, MediaTypeError),
+        (encoded(".jpg", rectangle(32, 32))[:200], {}, PictureError),
+        (rectangle(32, 32), {"size": (0, 5)}, InvalidParameterError),
+        (rectangle(32, 32), {"size": (2**20, 2**20)}, InvalidParameterError),
+        (rectangle(32, 32), {"threshold": 1.5}, InvalidParameterError),
+    ],
+)
+def test_what_cannot_be_done_is_an_error_of_ours(
+    segmenter: Segmenter, picture: object, options: dict[str, object], error: type[ServiceError]
+) -> None:
+    with pytest.raises(error):
+        segmenter.matte(picture, **options)
+
+
+def test_a_picture_that_claims_too_many_pixels_is_not_decoded(models: Path) -> None:
+    small = Segmenter(models=models, max_pixels=1000)
+    assert small.matte(encoded(".png", rectangle(20, 50))).shape == (20, 50)
+    with pytest.raises(PictureTooLargeError, match="at most 1000 pixels"):
+        small.matte(encoded(".png", rectangle(20, 51)))
+
+
+def test_threads_share_one_segmenter(segmenter: Segmenter) -> None:
+    frames = [noise(90, 160, number) for number in range(8)]
+    alone = [segmenter.matte(frame) for frame in frames]
+    with ThreadPoolExecutor(4) as threads:
+        together = list(threads.map(segmenter.matte, frames * 3))
+    assert all(np.array_equal(mask, expected) for mask, expected in zip(together, alone * 3, strict=True))
+
+
+def test_a_segmenter_that_is_closed_refuses(models: Path) -> None:
+    with Segmenter(models=models) as segmenter:
+        segmenter.matte(rectangle(32, 32))
+    with pytest.raises(EngineError, match="closed"):
+        segmenter.matte(rectangle(32, 32))
+
+
+def test_the_model_is_opened_once_for_one_picture_after_another(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+    monkeypatch.setattr("danmatte.segmenter.open_version", lambda *key: opened.append(key) or open_version(*key))
+    masks = [danmatte.matte(rectangle(48, 80), models=models, version=1) for _ in range(3)]
+    assert len(opened) == 1
+    assert np.array_equal(masks[0], Segmenter(version=1, models=models).matte(rectangle(48, 80)))
+
+
+def test_a_whole_video_becomes_a_track_anew(models: Path, tmp_path: Path) -> None:
+    video, out = write(tmp_path / "walk.mp4", walking(12)), tmp_path / "walk.mattes"
+    threads = cv2.getNumThreads()
+    for fps, count in ((30, 12), (5, 3)):
+        summary = danmatte.track(video, out, size=(160, 90), fps=fps, models=models)
+        assert (summary.masks, summary.size, summary.broken) == (count, "160x90", "")
+    with TrackReader(out) as track:
+        assert len(list(track)) == 3
+    assert cv2.getNumThreads() == threads
+
+
+async def test_a_track_can_be_made_where_an_event_loop_runs_already(models: Path, tmp_path: Path) -> None:
+    """As in a notebook."""
+    video = write(tmp_path / "walk.mp4", walking(5))
+    assert danmatte.track(video, tmp_path / "walk.webmask", models=models).masks == 5
+    await asyncio.sleep(0)
+
+
+def test_what_is_no_video_is_an_error_and_leaves_no_track(models: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.mp4").write_text("buy milk")
+    with pytest.raises(ServiceError, match="expected a video"):
+        danmatte.track(tmp_path / "notes.mp4", tmp_path / "a.mattes", models=models)
+    with pytest.raises(InvalidParameterError, match="fps"):
+        danmatte.track(tmp_path / "notes.mp4", tmp_path / "a.mattes", models=models, fps=0)
+    assert not (tmp_path / "a.mattes").exists()
+
+
+def test_importing_the_package_imports_no_library() -> None:
+    code = (
+        "import sys, danmatte; assert 'Segmenter' in dir(danmatte);"
+        "print(*{'numpy', 'cv2', 'av', 'openvino', 'aiohttp', 'msgspec'} & set(sys.modules))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == ""
+
+
+def test_every_public_name_is_there_and_others_are_not() -> None:
+    assert [name for name in danmatte.__all__ if not getattr(danmatte, name)] == []
+    assert danmatte.__version__
+    with pytest.raises(AttributeError, match="no attribute 'mate'"):
+        danmatte.mate  # noqa: B018
+
+
+async def test_a_mask_can_be_made_within_a_web_handler(models: Path, aiohttp_client, jpeg: bytes) -> None:
+    """The call blocks, and so belongs on a thread; the loop stays free."""
+    segmenter = Segmenter(models=models)
+
+    async def answer(request: web.Request) -> web.Response:
+        mask = await asyncio.to_thread(segmenter.matte, await request.read(), (32, 18))
+        return web.Response(body=mask.tobytes())
+
+    app = web.Application()
+    app.router.add_post("/", answer)
+    client = await aiohttp_client(app)
+    assert len(await (await client.post("/", data=jpeg)).read()) == 32 * 18
