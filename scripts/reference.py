@@ -94,7 +94,7 @@ def escape(text: str) -> str:
 
 def render_http() -> str:
     """Every operation of the OpenAPI document."""
-    from danmatte.api.openapi import build_document
+    from danmatte.api.openapi.document import build_document
 
     described = build_document()
     tags = {tag["name"]: tag["description"] for tag in described["tags"]}

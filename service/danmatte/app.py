@@ -8,17 +8,14 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from danmatte.api import grpc, openapi, pages, scrape
+from danmatte.api import grpc, pages, scrape
 from danmatte.api.admin import AdminRoutes
 from danmatte.api.catalogue import Catalogue
-from danmatte.api.health import HealthRoutes
-from danmatte.api.mattes import MattesRoutes
-from danmatte.api.openapi import OpenApiRoutes
+from danmatte.api.openapi import page
+from danmatte.api.openapi.page import OpenApiRoutes
 from danmatte.api.pages import PageRoutes
-from danmatte.api.scrape import MetricsRoutes
-from danmatte.api.stream import StreamRoutes
-from danmatte.api.tfs.routes import TfsRoutes
-from danmatte.api.v2.routes import V2Routes
+from danmatte.api.protocol import Shared
+from danmatte.api.protocols import PROTOCOLS
 from danmatte.contract.artifact import Artifact
 from danmatte.contract.cores import count_cores
 from danmatte.engine import Engine, GraphCache, OpenVinoEngine
@@ -43,7 +40,6 @@ _FOR_A_CORE = 4  # permits: a pair in work, and the next; half of the places sta
 _FEWEST_PLACES = 64
 ADMISSION = web.AppKey("admission", Admission)
 REPOSITORY = web.AppKey("repository", Repository)
-LIVE = web.AppKey("live", StreamRoutes)
 RENEW: web.AppKey[Callable[[], None]] = web.AppKey("renew")
 
 
@@ -52,7 +48,7 @@ def build(
 ) -> web.Application:
     """The application; models are loaded when it starts, which raises SettingsError when none can be.
 
-    `changed` is called after whatever the administrator does. A new protocol is a line among the routes here.
+    `changed` is called after whatever the administrator does.
     """
     cores = settings.cores or count_cores()
     metrics = Metrics()
@@ -67,35 +63,23 @@ def build(
     admission = _build_admission(settings, cores)
     matting = Matting(workers=settings.pixel_threads or cores, max_pixels=settings.max_pixels)
     requests = Requests(repository, admission, matting)
-    live = StreamRoutes(requests, settings, metrics)
-    exposition = MetricsRoutes(metrics, repository)
-    _watch(metrics, admission, live)
+    _watch(metrics, admission)
 
     app = web.Application(client_max_size=settings.max_body_bytes)
-    app[ADMISSION], app[REPOSITORY], app[LIVE] = admission, repository, live
+    app[ADMISSION], app[REPOSITORY] = admission, repository
     app[RENEW] = lambda: _renew(repository, keys)
-    for routes in (
-        MattesRoutes(requests, upload_s=settings.upload_s).routes(),
-        live.routes(),
-        V2Routes(requests, upload_s=settings.upload_s).routes(),
-        TfsRoutes(requests, upload_s=settings.upload_s).routes(),
-        HealthRoutes(lambda: admission.ready).routes(),
-        PageRoutes().routes(),
-        OpenApiRoutes(repository, show_models=not settings.keys).routes(),
-        exposition.routes(),
-    ):
-        app.add_routes(routes)
+    shared = Shared(requests, settings, metrics)
+    for protocol in PROTOCOLS:
+        protocol(shared).attach(app)
+    app.add_routes([*PageRoutes().routes(), *OpenApiRoutes(repository, show_models=not settings.keys).routes()])
 
     authentication = _build_authentication(keys, settings)
-    app.middlewares.extend([observe_requests(observers), catch_errors, *authentication])
+    prefixes = dict(pair for protocol in PROTOCOLS for pair in protocol.prefixes)
+    app.middlewares.extend([observe_requests(observers, prefixes), catch_errors, *authentication])
     lifetime = ConnectionLifetime(lambda: admission.draining, longest_s=settings.connection_s * (settings.workers > 1))
     app.on_response_prepare.extend([add_request_id, add_security_headers, lifetime.prepare])
 
-    async def leave_live(app: web.Application) -> None:
-        live.leave()  # live connections would outlast any wait for requests
-
-    app.on_shutdown.append(leave_live)
-    app.cleanup_ctx.extend([_flush(observers), exposition.sample, _run_engines(repository, matting, settings)])
+    app.cleanup_ctx.extend([_flush(observers), _run_engines(repository, matting, settings)])
     if settings.grpc_port:
         app.cleanup_ctx.append(grpc.serve_beside(requests, settings, observers=observers, keys=keys))
     if settings.admin_port:
@@ -123,14 +107,13 @@ def _build_authentication(keys: ApiKeys | None, settings: Settings) -> "list[Mid
     if not keys:
         return []
     metrics_paths = {scrape.PATH} if settings.open_metrics else set()
-    return [require_key(keys, HEALTH | pages.PATHS | openapi.PATHS | metrics_paths)]
+    return [require_key(keys, HEALTH | pages.PATHS | page.PATHS | metrics_paths)]
 
 
-def _watch(metrics: Metrics, admission: Admission, live: StreamRoutes) -> None:
+def _watch(metrics: Metrics, admission: Admission) -> None:
     metrics.watch("danmatte_in_flight", "Inside: posts and live connections", lambda: admission.inside)
     metrics.watch("danmatte_waiting", "Posts that wait for a permit to compute", lambda: admission.waiting)
     metrics.watch("danmatte_log_dropped", "Lines of the process' own log that nobody read in time", count_dropped_lines)
-    metrics.watch("danmatte_live_connections", "Open live connections", lambda: live.connections)
 
 
 def _run_engines(

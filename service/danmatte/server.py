@@ -9,7 +9,8 @@ from typing import Protocol
 
 import cv2
 
-from danmatte.app import ADMISSION, LIVE, RENEW, build
+from danmatte.api.stream import LIVE
+from danmatte.app import ADMISSION, RENEW, build
 from danmatte.http.listener import bind, build_url, listen
 from danmatte.inference.admission import Admission
 from danmatte.settings import Settings

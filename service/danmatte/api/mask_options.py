@@ -3,12 +3,14 @@
 A new parameter is a constant here, its place in PARAMETERS and in `_parse`; parser, OpenAPI and docs follow from it.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from aiohttp import web
 from multidict import MultiDict
 
+from danmatte.api.openapi.operations import describe_query
 from danmatte.codecs import Encoder, needs_size
 from danmatte.errors import InvalidParameterError
 from danmatte.frame import Size
@@ -55,6 +57,11 @@ class MaskQuery(NamedTuple):
         if self.options.size is None:
             raise InvalidParameterError(f"width, height: expected with {media_type}")
         return self.options.size
+
+
+def describe_parameters(models: Sequence[str]) -> list[dict[str, Any]]:
+    """PARAMETERS in OpenAPI, with these models as examples."""
+    return [describe_query(parameter, models if parameter is MODEL else ()) for parameter in PARAMETERS]
 
 
 @lru_cache(256)  # a player asks for the same thirty times a second

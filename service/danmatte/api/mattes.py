@@ -5,39 +5,62 @@ import json
 import math
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
 from aiohttp import web
 
-from danmatte.api.mask_options import PARAMETERS, MaskQuery
+from danmatte.api.mask_options import PARAMETERS, MaskQuery, describe_parameters
 from danmatte.api.multipart import FormPart, PartAnswer, answer_parts, split_parts
-from danmatte.codecs import Encoder
+from danmatte.api.openapi.operations import PATIENCE, describe_json, describe_operation, describe_query
+from danmatte.api.protocol import HttpProtocol
+from danmatte.codecs import Decoder, Encoder
 from danmatte.errors import DeadlineError, InvalidParameterError
 from danmatte.http.body import read_body
 from danmatte.http.errors import build_retry_headers, describe_error
 from danmatte.http.query import Query, Text, read_timeout_s
 from danmatte.http.request_keys import PART_CODES, TIMING, identify_caller
 from danmatte.inference.matting import MaskRequest, Matte
-from danmatte.inference.request import Request, Requests
+from danmatte.inference.request import Request
 from danmatte.telemetry.metrics import Timing
 
 PTS: Final = Text("pts", "milliseconds; comes back in X-Frame-Pts", r"-?\d{1,15}(\.\d{1,20})?", "milliseconds")
 _LONGEST_NAME = 64
 
 
-class MattesRoutes:
+class MattesRoutes(HttpProtocol):
     """The routes of our own protocol."""
 
-    def __init__(self, requests: Requests, *, upload_s: float) -> None:
-        """A body that isn't whole after `upload_s` is refused."""
-        self._requests, self._upload_s = requests, upload_s
+    tag = ("mattes", "our own: a frame in, its mask out")
+    prefixes = (("/v1/mattes", "mattes"), ("/v1/models", "models"))
+
+    @classmethod
+    def describe(cls, models: Sequence[str]) -> dict[str, Any]:
+        """As the base class says."""
+        frames: dict[str, Any] = {media_type: {"schema": {}} for media_type in Decoder.registered}
+        masks: dict[str, Any] = {encoder.media_type: {"schema": {}} for encoder in Encoder.registered.values()}
+        frames["multipart/form-data"] = {
+            "schema": {
+                "type": "object",
+                "additionalProperties": {"type": "string", "format": "binary"},
+                "description": "a frame in each part, its pts as the name",
+            }
+        }
+        masks["multipart/mixed"] = {"schema": {"description": "a mask or an error in each part, in order"}}
+        parameters = [*describe_parameters(models), describe_query(PTS), PATIENCE]
+        post = describe_operation("mattes", "The person mask of a frame", masks, parameters)
+        listing = describe_operation("mattes", "Models, their versions and states", describe_json("Models"))
+        return {
+            "/v1/mattes": {"post": post | {"requestBody": {"required": True, "content": frames}}},
+            "/v1/models": {"get": listing},
+        }
 
     def routes(self) -> list[web.RouteDef]:
-        """For `Application.add_routes`."""
+        """As the base class says."""
         return [web.post("/v1/mattes", self.post), web.get("/v1/models", self.list_models)]
 
     async def post(self, http: web.Request) -> web.StreamResponse:
@@ -51,7 +74,7 @@ class MattesRoutes:
         media_type = http.content_type if "Content-Type" in http.headers else ""
         declared = asked.declare_size(media_type)
         async with self._requests.open(identify_caller(http)) as request:
-            body = await read_body(http, self._upload_s, "a picture")
+            body = await read_body(http, self._settings.upload_s, "a picture")
             wanted = MaskRequest(body, asked.options, media_type, declared)
             matte = await request.matte(wanted, asked.selector, timing, read_timeout_s(http.headers))
         return web.Response(body=matte.body, headers=_describe(matte, asked, timing) | _echo(pts))
@@ -64,11 +87,13 @@ class MattesRoutes:
         if pts:
             raise InvalidParameterError("pts: expected as the names of the parts, received in the query")
         async with self._requests.open(identify_caller(http)) as request:
-            data = await read_body(http, self._upload_s, "pictures")
+            data = await read_body(http, self._settings.upload_s, "pictures")
             form = _Form(http, request, asked, read_timeout_s(http.headers) or math.inf)
             parts = await asyncio.to_thread(split_parts, data, http.headers["Content-Type"])
             try:
-                return await answer_parts(http, parts, partial(_answer, form), request.keep_place, self._upload_s)
+                return await answer_parts(
+                    http, parts, partial(_answer, form), request.keep_place, self._settings.upload_s
+                )
             finally:
                 http[TIMING].gather(form.timings)
 

@@ -2,29 +2,42 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 from aiohttp import web
 
-from danmatte.models import Repository
-from danmatte.telemetry.metrics import Metrics
+from danmatte.api.openapi.operations import describe_operation
+from danmatte.api.openapi.schemas import TEXT
+from danmatte.api.protocol import HttpProtocol
 
 log = logging.getLogger(__name__)
 PATH = "/metrics"
 _EVERY_S = 1.0
 
 
-class MetricsRoutes:
+class MetricsRoutes(HttpProtocol):
     """Brings the gauges up to date every second, as any worker may be asked for all of them."""
 
-    def __init__(self, metrics: Metrics, repository: Repository) -> None:
-        self._metrics, self._repository = metrics, repository
+    tag = ("health", "for whoever watches over the server")
+    prefixes = ((PATH, "metrics"),)
+
+    @classmethod
+    def describe(cls, models: Sequence[str]) -> dict[str, Any]:
+        """As the base class says."""
+        page = {"text/plain": {"schema": TEXT}}
+        return {PATH: {"get": describe_operation("health", "Counters for Prometheus", page)}}
+
+    def attach(self, app: web.Application) -> None:
+        """With the task that samples gauges."""
+        super().attach(app)
+        app.cleanup_ctx.append(self._run)
 
     def routes(self) -> list[web.RouteDef]:
-        """For `Application.add_routes`."""
+        """As the base class says."""
         return [web.get(PATH, self.get_metrics)]
 
-    async def get_metrics(self, request: web.Request) -> web.Response:
+    async def get_metrics(self, http: web.Request) -> web.Response:
         """The text format, made off the loop."""
 
         def render() -> bytes:
@@ -34,21 +47,20 @@ class MetricsRoutes:
         body = await asyncio.to_thread(render)
         return web.Response(body=body, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
-    async def sample(self, app: web.Application) -> AsyncIterator[None]:
-        """For `Application.cleanup_ctx`."""
-        task = asyncio.create_task(self._sample_forever())
+    async def _run(self, app: web.Application) -> AsyncIterator[None]:
+        async def sample() -> None:
+            while True:
+                try:
+                    await asyncio.to_thread(self._update)
+                except Exception:
+                    log.exception("the gauges are not up to date")
+                await asyncio.sleep(_EVERY_S)
+
+        task = asyncio.create_task(sample())
         yield
         task.cancel()
 
-    async def _sample_forever(self) -> None:
-        while True:
-            try:
-                await asyncio.to_thread(self._update)
-            except Exception:
-                log.exception("the gauges are not up to date")
-            await asyncio.sleep(_EVERY_S)
-
     def _update(self) -> None:
-        versions = (version for model in self._repository.list_models() for version in model.versions)
+        versions = (version for model in self._requests.repository.list_models() for version in model.versions)
         self._metrics.set_versions([version.state for version in versions])
         self._metrics.sample()

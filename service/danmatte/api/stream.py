@@ -6,13 +6,16 @@ the messages, the query and the codes of closing: `danmatte/messages.py`.
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
-from danmatte.api.mask_options import PARAMETERS, MaskQuery
+from danmatte.api.mask_options import PARAMETERS, MaskQuery, describe_parameters
+from danmatte.api.openapi.operations import REFUSAL, describe_operation, describe_query
+from danmatte.api.protocol import HttpProtocol, Shared
 from danmatte.api.stream_connection import FAILED, GOING, Connection, ConnectionLimits, hang_up
 from danmatte.client.latest import Waiting
 from danmatte.errors import PictureTooLargeError, QueueFullError, RequestError
@@ -22,10 +25,9 @@ from danmatte.http.query import Flag as FlagParameter
 from danmatte.http.query import Query
 from danmatte.http.request_keys import REQUEST_ID, identify_caller
 from danmatte.inference.matting import MaskRequest, Matte
-from danmatte.inference.request import Request, Requests
+from danmatte.inference.request import Request
 from danmatte.messages import OFFER_HEADER_BYTES, Answer, Flag, Offer, Picture, Spent
-from danmatte.settings import Settings
-from danmatte.telemetry.metrics import Metrics, Timing
+from danmatte.telemetry.metrics import Timing
 from danmatte.video.live_stabiliser import LiveStabiliser
 
 log = logging.getLogger(__name__)
@@ -46,13 +48,37 @@ class _Session:
     stabiliser: LiveStabiliser | None
 
 
-class StreamRoutes:
+class StreamRoutes(HttpProtocol):
     """The live route. A connection has a place for as long as it lasts, and each frame a permit, like any request."""
 
-    def __init__(self, requests: Requests, settings: Settings, metrics: Metrics) -> None:
-        self._requests, self._settings, self._metrics = requests, settings, metrics
+    tag = ("mattes", "our own: a frame in, its mask out")
+    prefixes = (("/v1/stream", "live"),)
+
+    def __init__(self, shared: Shared) -> None:
+        super().__init__(shared)
+        settings = shared.settings
         self._limits = ConnectionLimits(settings.live_in_work, settings.live_idle_s, settings.live_unread_s)
         self._open: set[Connection] = set()
+        shared.metrics.watch("danmatte_live_connections", "Open live connections", lambda: self.connections)
+
+    @classmethod
+    def describe(cls, models: Sequence[str]) -> dict[str, Any]:
+        """As the base class says."""
+        parameters = [*describe_parameters(models), describe_query(STABILISE)]
+        live = describe_operation("mattes", "Live: frames in and masks out over a WebSocket", {}, parameters)
+        return {
+            "/v1/stream": {"get": live | {"responses": {"101": {"description": "the WebSocket"}, "default": REFUSAL}}}
+        }
+
+    def attach(self, app: web.Application) -> None:
+        """Live connections would outlast any wait for requests, so they leave when the server stops."""
+        super().attach(app)
+
+        async def leave(app: web.Application) -> None:
+            self.leave()
+
+        app[LIVE] = self
+        app.on_shutdown.append(leave)
 
     @property
     def connections(self) -> int:
@@ -60,7 +86,7 @@ class StreamRoutes:
         return len(self._open)
 
     def routes(self) -> list[web.RouteDef]:
-        """For `Application.add_routes`."""
+        """As the base class says."""
         return [web.get("/v1/stream", self.stream)]
 
     def leave(self) -> None:
@@ -133,3 +159,7 @@ async def _matte(session: _Session, offer: Offer, timing: Timing) -> Answer:
     flags = Flag.CUT if moment and moment.cut else Flag.NONE
     coverage = matte.mask.coverage
     return Answer(offer.pts, matte.body, flags=flags, size=(width, height), coverage=coverage, version=matte.version)
+
+
+LIVE = web.AppKey("live", StreamRoutes)
+"""Where an application keeps its live route."""

@@ -1,6 +1,7 @@
 """What is written down about every request: counters, a line of the log, a span."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -14,16 +15,6 @@ from danmatte.telemetry.metrics import Metrics, Timing
 from danmatte.telemetry.tracing import Traces
 
 LEFT = 499  # what nginx logs when a caller didn't wait
-# The longest prefix names the protocol.
-_PROTOCOLS = {
-    "/v1/mattes": "mattes",
-    "/v1/stream": "live",
-    "/v1/models": "models",
-    "/v1/models/": "tfs",
-    "/v2": "v2",
-    "/v2/health": "health",
-    "/metrics": "metrics",
-}
 
 
 @dataclass(frozen=True)
@@ -35,8 +26,11 @@ class Observers:
     traces: Traces | None = None
 
 
-def observe_requests(observers: Observers) -> Middleware:
-    """The outermost middleware; handlers leave their Timing in `request[TIMING]`."""
+def observe_requests(observers: Observers, protocols: Mapping[str, str]) -> Middleware:
+    """The outermost middleware; handlers leave their Timing in `request[TIMING]`.
+
+    `protocols` are names by the prefixes of paths; the longest prefix counts.
+    """
     metrics, log, traces = observers.metrics, observers.lines, observers.traces
 
     @web.middleware
@@ -54,7 +48,7 @@ def observe_requests(observers: Observers) -> Middleware:
             return response
         finally:
             total_s = time.perf_counter() - began
-            protocol = find_protocol(request)
+            protocol = find_protocol(request, protocols)
             _count(metrics, request, protocol, status, total_s)
             if log:
                 log.write(_build_line(request, protocol, status, size, total_s))
@@ -70,12 +64,12 @@ def observe_requests(observers: Observers) -> Middleware:
     return observe
 
 
-def find_protocol(request: web.Request) -> str:
-    """The protocol of a request's path, `pages` for whatever isn't one, `none` where nothing is."""
+def find_protocol(request: web.Request, protocols: Mapping[str, str]) -> str:
+    """The name of the protocol of a request's path, `pages` for whatever isn't one, `none` where nothing is."""
     if request.match_info.http_exception is not None:
         return "none"
-    fitting = [prefix for prefix in _PROTOCOLS if request.path.startswith(prefix)]
-    return _PROTOCOLS[max(fitting, key=len)] if fitting else "pages"
+    fitting = [prefix for prefix in protocols if request.path.startswith(prefix)]
+    return protocols[max(fitting, key=len)] if fitting else "pages"
 
 
 def _count(metrics: Metrics, request: web.Request, protocol: str, status: int, total_s: float) -> None:

@@ -5,7 +5,7 @@ import re
 import jsonschema
 import pytest
 
-from danmatte.api.openapi import build_document
+from danmatte.api.openapi.document import build_document
 from danmatte.app import build
 from danmatte.settings import Settings
 from tests.service.conftest import Start

@@ -15,8 +15,9 @@ from aiohttp.test_utils import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
+from danmatte.api.stream import LIVE
 from danmatte.api.stream_connection import MOST_SKIPPED
-from danmatte.app import ADMISSION, LIVE, REPOSITORY
+from danmatte.app import ADMISSION, REPOSITORY
 from danmatte.messages import Answer, Offer, Picture
 from tests.service import pictures
 from tests.service.conftest import Start

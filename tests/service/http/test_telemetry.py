@@ -9,6 +9,7 @@ import pytest
 from aiohttp import FormData, web
 from aiohttp.test_utils import TestClient, TestServer
 
+from danmatte.api.mattes import MattesRoutes
 from danmatte.http.errors import catch_errors
 from danmatte.http.request_keys import TIMING
 from danmatte.http.telemetry import Observers, observe_requests
@@ -30,7 +31,9 @@ async def written(path: str, headers: dict[str, str]) -> tuple[dict[str, object]
     """The log's line and the metrics after one request."""
     read, write = os.pipe()
     metrics, log = Metrics(), AccessLog(write)
-    app = web.Application(middlewares=[observe_requests(Observers(metrics, log)), catch_errors])
+    app = web.Application(
+        middlewares=[observe_requests(Observers(metrics, log), dict(MattesRoutes.prefixes)), catch_errors]
+    )
     app.router.add_get("/v1/mattes", answer)
     async with TestClient(TestServer(app)) as client:
         await (await client.get(path, headers=headers)).read()

@@ -16,12 +16,12 @@ def ref(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def listed(of: Schema) -> Schema:
+def list_of(of: Schema) -> Schema:
     """A list."""
     return {"type": "array", "items": of}
 
 
-def table(required: Schema, **optional: Schema) -> Schema:
+def describe_object(required: Schema, **optional: Schema) -> Schema:
     """An object with these fields."""
     return {"type": "object", "properties": required | optional, "required": list(required)}
 
@@ -30,30 +30,30 @@ _PARAMETERS: Final[Schema] = {
     "type": "object",
     "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
 }
-_SHAPE: Final = listed(WHOLE)
-_DURATION: Final = table({"count": COUNT, "ns": COUNT})
-_PICTURE: Final = table({"b64": {"type": "string", "contentEncoding": "base64"}})
+_SHAPE: Final = list_of(WHOLE)
+_DURATION: Final = describe_object({"count": COUNT, "ns": COUNT})
+_PICTURE: Final = describe_object({"b64": {"type": "string", "contentEncoding": "base64"}})
 _ROW: Final[Schema] = {"anyOf": [_PICTURE, {"type": "array"}, FREE]}
-_PORT: Final = table({"name": TEXT, "datatype": {"enum": ["UINT8", "FP32", "BYTES"]}, "shape": _SHAPE})
+_PORT: Final = describe_object({"name": TEXT, "datatype": {"enum": ["UINT8", "FP32", "BYTES"]}, "shape": _SHAPE})
 _DATA: Final[Schema] = {"type": "array", "description": "nested or flat, row-major; base64 strings for BYTES"}
 
 SCHEMAS: Final[dict[str, Schema]] = {
-    "Error": table({"error": TEXT}, code=TEXT, status=WHOLE, request_id=TEXT),
+    "Error": describe_object({"error": TEXT}, code=TEXT, status=WHOLE, request_id=TEXT),
     "Picture": _PICTURE,
-    "Models": table(
+    "Models": describe_object(
         {
-            "models": listed(
-                table(
+            "models": list_of(
+                describe_object(
                     {
                         "name": TEXT,
                         "default": FLAG,
-                        "versions": listed(
-                            table(
+                        "versions": list_of(
+                            describe_object(
                                 {"version": WHOLE, "state": TEXT},
-                                input=listed(WHOLE),
+                                input=list_of(WHOLE),
                                 precision=TEXT,
                                 reason=TEXT,
-                                labels=listed(TEXT),
+                                labels=list_of(TEXT),
                             )
                         ),
                     }
@@ -61,33 +61,33 @@ SCHEMAS: Final[dict[str, Schema]] = {
             )
         }
     ),
-    "Live": table({"live": FLAG}),
-    "Ready": table({"ready": FLAG}, name=TEXT),
-    "Server": table({"name": TEXT, "version": TEXT, "extensions": listed(TEXT)}),
-    "Model": table(
+    "Live": describe_object({"live": FLAG}),
+    "Ready": describe_object({"ready": FLAG}, name=TEXT),
+    "Server": describe_object({"name": TEXT, "version": TEXT, "extensions": list_of(TEXT)}),
+    "Model": describe_object(
         {
             "name": TEXT,
-            "versions": listed(TEXT),
+            "versions": list_of(TEXT),
             "platform": TEXT,
-            "inputs": listed(_PORT),
-            "outputs": listed(_PORT),
+            "inputs": list_of(_PORT),
+            "outputs": list_of(_PORT),
         }
     ),
-    "Config": table(
+    "Config": describe_object(
         {
             "name": TEXT,
             "platform": TEXT,
             "max_batch_size": COUNT,
-            "input": listed(table({"name": TEXT, "data_type": TEXT, "dims": _SHAPE}, format=TEXT)),
-            "output": listed(table({"name": TEXT, "data_type": TEXT, "dims": _SHAPE})),
+            "input": list_of(describe_object({"name": TEXT, "data_type": TEXT, "dims": _SHAPE}, format=TEXT)),
+            "output": list_of(describe_object({"name": TEXT, "data_type": TEXT, "dims": _SHAPE})),
         },
         backend=TEXT,
         parameters=FREE,
     ),
-    "Statistics": table(
+    "Statistics": describe_object(
         {
-            "model_stats": listed(
-                table(
+            "model_stats": list_of(
+                describe_object(
                     {
                         "name": TEXT,
                         "version": TEXT,
@@ -95,16 +95,16 @@ SCHEMAS: Final[dict[str, Schema]] = {
                         "inference_count": COUNT,
                         "execution_count": COUNT,
                         "inference_stats": {"type": "object", "additionalProperties": _DURATION},
-                        "batch_stats": listed(table({"batch_size": COUNT})),
+                        "batch_stats": list_of(describe_object({"batch_size": COUNT})),
                     }
                 )
             )
         }
     ),
-    "InferRequest": table(
+    "InferRequest": describe_object(
         {
-            "inputs": listed(
-                table(
+            "inputs": list_of(
+                describe_object(
                     {"name": TEXT, "shape": _SHAPE, "datatype": {"enum": ["UINT8", "BYTES"]}},
                     parameters=_PARAMETERS,
                     data=_DATA,
@@ -114,16 +114,16 @@ SCHEMAS: Final[dict[str, Schema]] = {
         id=TEXT,
         parameters=_PARAMETERS
         | {"properties": {"timeout": COUNT | {"description": "microseconds"}, "binary_data_output": FLAG}},
-        outputs=listed(table({"name": TEXT}, parameters=_PARAMETERS)),
+        outputs=list_of(describe_object({"name": TEXT}, parameters=_PARAMETERS)),
     ),
-    "InferAnswer": table(
+    "InferAnswer": describe_object(
         {
             "model_name": TEXT,
             "model_version": TEXT,
-            "outputs": listed(
-                table(
+            "outputs": list_of(
+                describe_object(
                     {"name": TEXT, "datatype": TEXT, "shape": _SHAPE},
-                    parameters=table({"binary_data_size": COUNT}),
+                    parameters=describe_object({"binary_data_size": COUNT}),
                     data=_DATA,
                 )
             ),
@@ -144,18 +144,18 @@ SCHEMAS: Final[dict[str, Schema]] = {
         "properties": {"predictions": {"type": "array"}, "outputs": {"type": "array"}},
         "oneOf": [{"required": ["predictions"]}, {"required": ["outputs"]}],
     },
-    "VersionStates": table(
+    "VersionStates": describe_object(
         {
-            "model_version_status": listed(
-                table(
+            "model_version_status": list_of(
+                describe_object(
                     {
                         "version": TEXT,
                         "state": {"enum": ["START", "LOADING", "AVAILABLE", "UNLOADING", "END", "UNKNOWN"]},
-                        "status": table({"error_code": TEXT, "error_message": TEXT}),
+                        "status": describe_object({"error_code": TEXT, "error_message": TEXT}),
                     }
                 )
             )
         }
     ),
-    "Signatures": table({"model_spec": FREE, "metadata": FREE}),
+    "Signatures": describe_object({"model_spec": FREE, "metadata": FREE}),
 }

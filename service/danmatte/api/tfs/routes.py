@@ -2,6 +2,7 @@
 
 import asyncio
 from base64 import b64encode
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -10,6 +11,8 @@ from aiohttp import web
 
 from danmatte.api import json_arrays
 from danmatte.api.catalogue import Catalogue
+from danmatte.api.openapi.operations import PATIENCE, describe_json, describe_operation, list_model_paths
+from danmatte.api.protocol import HttpProtocol, Shared
 from danmatte.api.tfs.request import read_request
 from danmatte.contract.manifest import Manifest
 from danmatte.errors import DeadlineError
@@ -17,7 +20,7 @@ from danmatte.http.body import read_body
 from danmatte.http.errors import build_retry_headers, refuse
 from danmatte.http.query import read_timeout_s
 from danmatte.http.request_keys import TIMING, identify_caller
-from danmatte.inference.request import Request, Requests, VersionSelector
+from danmatte.inference.request import Request, VersionSelector
 from danmatte.inference.tensors import MASK, Tensor
 from danmatte.models.listing import VersionListing
 from danmatte.telemetry.metrics import Timing
@@ -26,14 +29,32 @@ from danmatte.telemetry.metrics import Timing
 _STATES: Final = {"available": "AVAILABLE", "ready": "AVAILABLE", "failed": "END"}
 
 
-class TfsRoutes:
+class TfsRoutes(HttpProtocol):
     """The routes under `/v1/models/<name>`."""
 
-    def __init__(self, requests: Requests, *, upload_s: float) -> None:
-        self._requests, self._catalogue, self._upload_s = requests, Catalogue(requests), upload_s
+    tag = ("tfs", "TensorFlow Serving's REST")
+    prefixes = (("/v1/models/", "tfs"),)
+
+    def __init__(self, shared: Shared) -> None:
+        super().__init__(shared)
+        self._catalogue = Catalogue(shared.requests)
+
+    @classmethod
+    def describe(cls, models: Sequence[str]) -> dict[str, Any]:
+        """As the base class says."""
+        found: dict[str, Any] = {}
+        body = {"requestBody": {"required": True, "content": describe_json("Predict")}}
+        for path, where in list_model_paths("/v1/models/{name}", models, "version", "label"):
+            states, signatures = describe_json("VersionStates"), describe_json("Signatures")
+            found[path] = {"get": describe_operation("tfs", "The states of its versions", states, where)}
+            found[f"{path}/metadata"] = {"get": describe_operation("tfs", "Its signatures", signatures, where)}
+            summary = "Rows or columns in, predictions or outputs out"
+            predict = describe_operation("tfs", summary, describe_json("Predictions"), [*where, PATIENCE])
+            found[f"{path}:predict"] = {"post": predict | body}
+        return found
 
     def routes(self) -> list[web.RouteDef]:
-        """For `Application.add_routes`."""
+        """As the base class says."""
         found: list[web.RouteDef] = []
         for model in (
             "/v1/models/{name:[^/:]+}",
@@ -53,7 +74,7 @@ class TfsRoutes:
         selector, patience_s = _select(http), read_timeout_s(http.headers)
         try:
             async with self._requests.open(identify_caller(http)) as request:
-                data = await read_body(http, self._upload_s, "a predict request")
+                data = await read_body(http, self._settings.upload_s, "a predict request")
                 async with request.deadline(patience_s):
                     answer = await _predict(request, data, selector, timing, patience_s)
         except DeadlineError as error:

@@ -4,31 +4,75 @@ Its health routes are in `api.health`. The Content-Type is never looked at: clie
 """
 
 import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
 
 from aiohttp import web
 
 from danmatte.api import metadata
 from danmatte.api.catalogue import Catalogue
+from danmatte.api.openapi.operations import (
+    PATIENCE,
+    describe_json,
+    describe_operation,
+    describe_readiness,
+    list_model_paths,
+)
+from danmatte.api.protocol import HttpProtocol, Shared
 from danmatte.api.v2.answer import write_answer
 from danmatte.api.v2.request import LENGTH_HEADER, V2Request, find_json_length, read_raw_request, read_request
 from danmatte.http.body import read_body
 from danmatte.http.query import read_timeout_s
 from danmatte.http.request_keys import TIMING, identify_caller
-from danmatte.inference.request import Request, Requests, VersionSelector
+from danmatte.inference.request import Request, VersionSelector
 from danmatte.telemetry.metrics import Timing
 
+_LENGTH: Final[dict[str, Any]] = {
+    "in": "header",
+    "name": LENGTH_HEADER,
+    "schema": {"type": "integer", "minimum": 0},
+    "description": "how much of the body is JSON, before the tensors; 0 for a body that is the input itself",
+}
 # JSON up to here is read and written in less time than a thread is woken.
 _SMALL_BYTES = 2**14
 
 
-class V2Routes:
+class V2Routes(HttpProtocol):
     """The routes under `/v2` but for health and the repository's."""
 
-    def __init__(self, requests: Requests, *, upload_s: float) -> None:
-        self._requests, self._catalogue, self._upload_s = requests, Catalogue(requests), upload_s
+    tag = ("v2", "Open Inference Protocol")
+    prefixes = (("/v2", "v2"),)
+
+    def __init__(self, shared: Shared) -> None:
+        super().__init__(shared)
+        self._catalogue = Catalogue(shared.requests)
+
+    @classmethod
+    def describe(cls, models: Sequence[str]) -> dict[str, Any]:
+        """As the base class says."""
+        found = {
+            "/v2": {"get": describe_operation("v2", "The server and its extensions", describe_json("Server"))},
+            "/v2/models/stats": {
+                "get": describe_operation("v2", "Statistics of all models", describe_json("Statistics"))
+            },
+        }
+        binary: dict[str, Any] = {"application/octet-stream": {"schema": {}}}
+        body = {"required": True, "content": describe_json("InferRequest") | binary}
+        for path, where in list_model_paths("/v2/models/{name}", models, "version"):
+            for rest, summary, schema in (
+                ("", "A model's inputs and outputs", "Model"),
+                ("/config", "Its configuration", "Config"),
+                ("/stats", "Its statistics", "Statistics"),
+            ):
+                found[path + rest] = {"get": describe_operation("v2", summary, describe_json(schema), where)}
+            found[f"{path}/ready"] = {"get": describe_readiness("v2", "Whether it can be asked", where)}
+            content = describe_json("InferAnswer") | binary
+            infer = describe_operation("v2", "Tensors in, tensors out", content, [*where, _LENGTH, PATIENCE])
+            found[f"{path}/infer"] = {"post": infer | {"requestBody": body}}
+        return found
 
     def routes(self) -> list[web.RouteDef]:
-        """For `Application.add_routes`."""
+        """As the base class says."""
         found = [web.get("/v2", self.describe_server), web.get("/v2/models/stats", self.describe_statistics)]
         for model in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
             found += [
@@ -70,7 +114,7 @@ class V2Routes:
         timing = http[TIMING] = Timing()
         selector, patience_s = _select(http), read_timeout_s(http.headers)
         async with self._requests.open(identify_caller(http)) as request:
-            data = await read_body(http, self._upload_s, "an inference request")
+            data = await read_body(http, self._settings.upload_s, "an inference request")
             async with request.deadline(patience_s):  # reading and writing megabytes of JSON takes long, too
                 asked, selector = await _read(data, http, request, selector)
                 served, outputs = await request.infer(asked.wanted, selector, timing, asked.timeout_s or patience_s)
