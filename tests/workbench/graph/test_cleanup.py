@@ -1,104 +1,145 @@
-"""Parts of OpenVINO graphs."""
-
-from pathlib import Path
+"""What converters leave is taken out, and the answers stay."""
 
 import numpy as np
+import openvino as ov
 import pytest
+from openvino import opset13 as ops
 
-from danmatte_workbench.configuration import configure
-from danmatte_workbench.errors import InputError
-from danmatte_workbench.graph import conversion
-from danmatte_workbench.graph.classes import widen_to_two_classes
-from danmatte_workbench.graph.cleanup import clean_up
-from danmatte_workbench.runtimes import openvino
-from tests.workbench import graphs
-
-SHAPE = (1, graphs.SIDE, graphs.SIDE, 3)
-F32 = configure(precision="f32")
-
-
-@pytest.fixture(scope="module")
-def onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return graphs.write_onnx(tmp_path_factory.mktemp("onnx") / "a.onnx", names="node_")
-
-
-@pytest.fixture(scope="module")
-def eight(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return graphs.write_tflite(tmp_path_factory.mktemp("eight") / "a.tflite", bits=8)
-
-
-@pytest.mark.parametrize("inputs", ["0:node_1", "photo"])
-def test_a_part_takes_pictures_with_their_channels_last(onnx: Path, tmp_path: Path, inputs: str) -> None:
-    artifact = openvino.save(conversion.cut(onnx, inputs=inputs, output="c", shape=SHAPE), tmp_path / "part.xml")
-    assert [(port.shape, port.dtype) for port in artifact.inputs] == [(SHAPE, "f32")]
-    assert [port.shape for port in artifact.outputs] == [(1, 2, 32, 32)]
-    picture = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32)
-    (whole,) = conversion.make_source_runner(onnx, F32, shape=SHAPE, answers=("c",))(np.zeros(SHAPE, np.uint8))
-    assert whole.shape == openvino.make_runner(artifact.path, F32)(picture).shape
-
-
-@pytest.mark.parametrize(
-    ("inputs", "output", "says"),
-    [
-        ("0:nod_1", "c", "has no node nod_1|has no node 0:nod_1"),
-        ("0:node_1", "larg", "has no node larg; did you mean"),
-        ("phot", "c", "has no input phot; give a node's input port as 0:node"),
-        ("7:node_1", "c", "has no node 7:node_1"),
-    ],
+from danmatte_workbench.graph.cleanup import (
+    clean_up,
+    drop_simulated_quantization,
+    fold_constants,
+    optimize_frozen,
+    straighten_resizes,
 )
-def test_an_unknown_place_names_the_nearest(onnx: Path, inputs: str, output: str, says: str) -> None:
-    with pytest.raises(InputError, match=rf"a\.onnx: ({says})"):
-        conversion.cut(onnx, inputs=inputs, output=output, shape=SHAPE)
+from tests.workbench.small_graphs import Chain, answer, kinds, noise
+
+LEVELS = 256
 
 
-def test_simulated_8_bits_become_ranges_and_plain_weights(eight: Path) -> None:
-    model = conversion.load(eight, SHAPE)
-    before = [node.get_type_name() for node in model.get_ops()]
+def simulate(value: ov.Node, low: float, high: float, *, out: tuple[float, float] | None = None) -> ov.Node:
+    """The value rounded to 8 bits between two bounds, as TFLite's converter says it."""
+    bounds = [np.float32(bound) for bound in (low, high, *(out or (low, high)))]
+    return ops.fake_quantize(value, *bounds, LEVELS)
+
+
+def test_a_simulated_range_becomes_a_clamp() -> None:
+    chain = Chain().conv(4, "first")
+    plain = ops.clamp(chain.value, -0.5, 0.75)
+    chain.value = simulate(chain.value, -0.5, 0.75)
+    chain.conv(2, "last")
+    model = chain.model()
+    drop_simulated_quantization(model)
+    assert "FakeQuantize" not in kinds(model)
+    reference = Chain().conv(4, "first")
+    reference.value = ops.clamp(reference.value, -0.5, 0.75)
+    expected = reference.conv(2, "last").model()
+    assert plain.get_type_name() == "Clamp"
+    assert np.array_equal(answer(model, noise(model)), answer(expected, noise(expected)))
+
+
+def test_behind_the_last_layer_nothing_is_cut_off() -> None:
+    chain = Chain().conv(4, "first")
+    plain = chain.model().clone()
+    chain.value = simulate(chain.value, -0.01, 0.01)
+    model = chain.model()
+    drop_simulated_quantization(model)
+    assert not {"FakeQuantize", "Clamp"} & set(kinds(model))
+    assert np.array_equal(answer(model, noise(model)), answer(plain, noise(plain)))
+
+
+def test_rounding_that_also_scales_stays() -> None:
+    chain = Chain().conv(4, "first")
+    chain.value = simulate(chain.value, -1, 1, out=(-2, 2))
+    model = chain.conv(2, "last").model()
+    drop_simulated_quantization(model)
+    assert "FakeQuantize" in kinds(model)
+
+
+def test_bounds_that_are_computed_stay() -> None:
+    chain = Chain().conv(4, "first")
+    most = ops.reduce_max(chain.value, np.array([0, 1, 2, 3]), keep_dims=False)
+    low, high = ops.multiply(most, np.float32(-1)), most
+    chain.value = ops.fake_quantize(chain.value, low, high, low, high, LEVELS)
+    model = chain.conv(2, "last").model()
+    drop_simulated_quantization(model)
+    assert "FakeQuantize" in kinds(model)
+
+
+def compressed() -> ov.Model:
+    """A kernel that is stored in 8 bits and decompressed, and a bias that is added up of two."""
+    chain = Chain()
+    stored = ops.constant(np.random.default_rng(5).integers(-127, 128, (4, 3, 1, 1)).astype(np.int8))
+    kernel = ops.multiply(ops.convert(stored, "f32"), np.full((4, 1, 1, 1), 0.01, np.float32))
+    chain.value = ops.convolution(chain.value, kernel, [1, 1], [0, 0], [0, 0], [1, 1])
+    bias = ops.add(ops.constant(np.ones((1, 4, 1, 1), np.float32)), np.full((1, 4, 1, 1), 0.5, np.float32))
+    chain.value = ops.add(chain.value, bias)
+    return chain.model()
+
+
+def test_whatever_depends_on_no_input_becomes_a_constant() -> None:
+    model = compressed()
+    before = answer(model, noise(model))
+    fold_constants(model)
+    assert kinds(model) == ["Convolution", "Add"]
+    assert answer(model, noise(model)) == pytest.approx(before, abs=1e-5)
+
+
+def test_a_graph_without_computed_constants_is_left_alone() -> None:
+    model = Chain().conv(4, "first").model()
+    before = [node.get_friendly_name() for node in model.get_ordered_ops()]
+    fold_constants(model)
+    assert [node.get_friendly_name() for node in model.get_ordered_ops()] == before
+
+
+def test_rounded_weights_become_plain_ones() -> None:
+    chain = Chain()
+    kernel = simulate(ops.constant(np.random.default_rng(5).normal(0, 1, (4, 3, 1, 1)).astype(np.float32)), -3, 3)
+    chain.value = ops.convolution(chain.value, kernel, [1, 1], [0, 0], [0, 0], [1, 1])
+    model = chain.relu().model()
+    before = answer(model, noise(model))
     clean_up(model)
-    after = [node.get_type_name() for node in model.get_ops()]
-    assert before.count("FakeQuantize") > 2
-    assert "Clamp" in after
-    for node in model.get_ops():
-        if node.get_type_name() == "Convolution":
-            weights = node.input_value(1).get_node()
-            assert (weights.get_type_name(), weights.get_element_type().get_type_name()) == ("Constant", "f32")
+    assert "FakeQuantize" not in kinds(model)
+    assert answer(model, noise(model)) == pytest.approx(before, abs=1e-5)
 
 
-def test_one_channel_becomes_the_second_of_two_logits(tmp_path: Path) -> None:
-    path = graphs.write_onnx(tmp_path / "one.onnx", "sigmoid")
-    picture = np.random.default_rng(0).integers(0, 256, SHAPE).astype(np.float32) / 64 - 2
-    model = conversion.cut(path, inputs="photo", output="answer", shape=SHAPE)
-    probable = openvino.make_runner(openvino.save(model, tmp_path / "one.xml").path, F32)(picture).copy()
-    assert widen_to_two_classes(model)
-    logits = openvino.make_runner(openvino.save(model, tmp_path / "two.xml").path, F32)(picture)
-    assert logits.shape == (1, 2, graphs.SIDE, graphs.SIDE)
-    assert np.ptp(probable) > 0.1
-    assert np.abs(logits[:, 0]).max() == 0
-    assert np.abs(1 / (1 + np.exp(-logits[:, 1])) - probable[:, 0]).max() < 0.02
+def resized_in_nhwc(*, readers: int = 1, axes: tuple[int, int] = (1, 2)) -> ov.Model:
+    """A resize between the transposes that TensorFlow's layout leaves around it."""
+    chain = Chain().conv(4, "first")
+    rows = ops.transpose(chain.value, np.array([0, 2, 3, 1]))
+    large = ops.interpolate(
+        rows,
+        np.array([18, 18]) if axes == (1, 2) else np.array([9, 8]),
+        "linear_onnx" if axes == (1, 2) else "nearest",
+        "sizes",
+        coordinate_transformation_mode="align_corners" if axes == (1, 2) else "asymmetric",
+        nearest_mode="floor",
+        axes=np.array(axes),
+    )
+    large.set_friendly_name("enlarge")
+    chain.value = ops.transpose(large, np.array([0, 3, 1, 2]))
+    return chain.model(*[ops.relu(large)] * (readers - 1))
 
 
-@pytest.mark.parametrize("end", ["logits", "argmax"])
-def test_several_classes_stay_as_they_are(tmp_path: Path, end: str) -> None:
-    path = graphs.write_onnx(tmp_path / "two.onnx", end)
-    found = probe_end(path)
-    model = conversion.cut(path, inputs="photo", output=found, shape=SHAPE)
-    assert not widen_to_two_classes(model)
+def test_a_resize_loses_the_transposes_around_it() -> None:
+    model = resized_in_nhwc()
+    before = answer(model, noise(model))
+    straighten_resizes(model)
+    assert kinds(model) == ["Convolution", "Add", "Interpolate"]
+    assert answer(model, noise(model)) == pytest.approx(before, abs=1e-5)
+    assert "enlarge" in {node.get_friendly_name() for node in model.get_ordered_ops()}
 
 
-def probe_end(path: Path) -> str:
-    return conversion.sketch(path, graphs.SIDE).answers[0]
+@pytest.mark.parametrize("model", [resized_in_nhwc(readers=2), resized_in_nhwc(axes=(2, 3))], ids=["read", "channels"])
+def test_a_resize_that_others_read_or_that_changes_channels_stays(model: ov.Model) -> None:
+    before = kinds(model)
+    straighten_resizes(model)
+    assert kinds(model) == before
 
 
-def test_what_takes_no_picture_is_refused(tmp_path: Path) -> None:
-    import openvino as ov
-    from openvino import opset13 as ops
-
-    given = ops.parameter([1, 7], np.float32, name="row")
-    ov.save_model(ov.Model([ops.relu(given)], [given], "row"), tmp_path / "row.xml")
-    with pytest.raises(InputError, match=r"row\.xml: expected a picture of three channels as input, found \[1,7\]"):
-        conversion.convert(tmp_path / "row.xml", shape=SHAPE)
-
-
-def test_a_wrong_answer_is_named(onnx: Path) -> None:
-    with pytest.raises(InputError, match=r"a\.onnx: has no node nothing"):
-        conversion.convert(onnx, shape=SHAPE, answers=("nothing",))
+def test_a_frozen_graph_without_simulation_keeps_its_structure() -> None:
+    model = resized_in_nhwc()
+    before = answer(model, noise(model))
+    optimize_frozen(model)
+    assert "Transpose" not in kinds(model)
+    assert answer(model, noise(model)) == pytest.approx(before, abs=1e-5)

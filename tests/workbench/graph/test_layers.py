@@ -1,0 +1,108 @@
+"""Questions about single nodes."""
+
+import numpy as np
+import openvino as ov
+import pytest
+from openvino import opset13 as ops
+
+from danmatte_workbench.graph.layers import (
+    compute_constants,
+    extract,
+    find_bias,
+    find_only_reader,
+    find_readers,
+    index_by_name,
+    is_constant,
+    read_constant,
+    replace_constant,
+)
+from tests.workbench.small_graphs import Chain, answer, named, noise, run
+
+
+def test_readers_are_counted_by_port() -> None:
+    chain = Chain().conv(4, "first")
+    first = chain.value
+    chain.value = ops.multiply(first, first)
+    model = chain.model(ops.relu(first))
+    bias = named(model, "first/bias")
+    assert sorted(node.get_type_name() for node in find_readers(bias)) == ["Multiply", "Multiply", "Relu"]
+    assert find_only_reader(bias) is None
+    only = find_only_reader(named(model, "first"))
+    assert only is not None
+    assert only.get_friendly_name() == "first/bias"
+
+
+def test_a_constant_is_read_and_what_is_computed_is_not() -> None:
+    model = Chain().conv(2, "first").model()
+    kernel, value = (named(model, "first").input_value(number) for number in (1, 0))
+    assert is_constant(kernel)
+    found = read_constant(kernel)
+    assert found is not None
+    assert found.shape == (2, 3, 1, 1)
+    assert not is_constant(value)
+    assert read_constant(value) is None
+
+
+def test_what_was_read_is_a_copy() -> None:
+    model = Chain().conv(2, "first").model()
+    before = answer(model, noise(model))
+    values = read_constant(named(model, "first").input_value(1))
+    assert values is not None
+    values[:] = 0
+    assert np.array_equal(answer(model, noise(model)), before)
+
+
+def test_a_replaced_constant_is_what_the_node_computes_with() -> None:
+    model = Chain().conv(2, "first").model()
+    replace_constant(named(model, "first"), np.zeros((2, 3, 1, 1), np.float32))
+    replace_constant(named(model, "first/bias"), np.full((1, 2, 1, 1), 5, np.float32))
+    assert (answer(model, noise(model)) == 5).all()
+
+
+def test_a_constant_is_replaced_at_any_port_and_from_any_view() -> None:
+    model = Chain().conv(3, "first").model()
+    kernel = np.arange(9, dtype=np.float32).reshape(3, 3, 1, 1)
+    replace_constant(named(model, "first"), kernel.transpose(1, 0, 2, 3))  # not contiguous
+    assert np.array_equal(named(model, "first").input_value(1).get_node().get_data(), kernel.transpose(1, 0, 2, 3))
+
+
+@pytest.mark.parametrize("followed_by", ["nothing", "two readers", "a map"])
+def test_only_a_constant_that_is_added_alone_is_a_bias(followed_by: str) -> None:
+    chain = Chain().conv(3, "first", bias=False)
+    first = chain.value
+    if followed_by == "two readers":
+        chain.value = ops.add(ops.add(first, np.ones((1, 3, 1, 1), np.float32)), ops.relu(first))
+    elif followed_by == "a map":
+        chain.value = ops.add(first, chain.picture)
+    model = chain.model()
+    assert find_bias(named(model, "first")) is None
+
+
+def test_a_bias_is_found() -> None:
+    model = Chain().conv(3, "first").relu().model()
+    bias = find_bias(named(model, "first"))
+    assert bias is not None
+    assert bias.get_friendly_name() == "first/bias"
+
+
+def test_constants_are_computed_without_an_input() -> None:
+    half = ops.convert(ops.constant(np.array([1.5, -2.0], np.float16)), "f32")
+    product = ops.multiply(half, np.float32(4))
+    values = compute_constants([half.output(0), product.output(0)])
+    assert [value.tolist() for value in values] == [[1.5, -2.0], [6.0, -8.0]]
+
+
+def test_a_part_ends_where_it_was_told_to_and_in_that_order() -> None:
+    model = Chain().conv(4, "first").relu().conv(2, "second").model()
+    nodes = index_by_name(model)
+    part = extract(model, [nodes["second"].output(0), nodes["first/bias"].output(0)], "some")
+    assert part.get_friendly_name() == "some"
+    second, first = run(part, noise(model))
+    assert (second.shape[1], first.shape[1]) == (2, 4)
+    assert np.allclose(second + nodes["second/bias"].input_value(1).get_node().get_data(), answer(model, noise(model)))
+
+
+def test_names_lead_to_nodes() -> None:
+    model = Chain().conv(4, "first").model()
+    assert {"picture", "first", "first/bias"} <= index_by_name(model).keys()
+    assert isinstance(index_by_name(model)["first"], ov.Node)

@@ -1,0 +1,96 @@
+"""Figures that took long are found once, whatever happens to the file."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from danmatte_workbench.quantization.journal import Journal, find_cache_folder
+
+
+class Search:
+    """Something that takes long, and is counted."""
+
+    def __init__(self, *figures: float) -> None:
+        self.figures, self.count = figures, 0
+
+    def __call__(self) -> tuple[float, ...]:
+        self.count += 1
+        return self.figures
+
+
+def test_a_figure_is_found_once_in_a_run(tmp_path: Path) -> None:
+    journal, search = Journal(tmp_path / "a.jsonl"), Search(0.5, 1)
+    assert [journal.recall("x", search) for _ in range(3)] == [[0.5, 1.0]] * 3
+    assert search.count == len(journal) == 1
+
+
+def test_a_figure_is_found_once_in_all_runs(tmp_path: Path) -> None:
+    path = tmp_path / "deep/a.jsonl"
+    Journal(path).recall("x", Search(0.5))
+    again = Search(9)
+    journal = Journal(path)
+    assert (len(journal), journal.recall("x", again)) == (1, [0.5])
+    assert again.count == 0
+
+
+def test_figures_are_on_disk_as_soon_as_they_are_found(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    journal = Journal(path)
+    for number in range(3):
+        journal.recall(str(number), Search(number))
+        assert len(path.read_text().splitlines()) == number + 1
+
+
+def test_a_search_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+
+    def fail() -> list[float]:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        Journal(path).recall("x", fail)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("torn", ['["y", [0.', '["y"]', "7", '["y", ["a"]]', '{"y": 1}', "", "null"])
+def test_a_torn_line_is_left_out_and_the_others_stay(tmp_path: Path, torn: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps(["x", [0.5]]) + "\n" + torn)
+    journal = Journal(path)
+    assert len(journal) == 1
+    assert journal.recall("x", Search(9)) == [0.5]
+    assert journal.recall("y", Search(2)) == [2.0]
+
+
+def test_what_is_no_text_is_done_without(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"\xff\xfe\x00")
+    assert len(Journal(path)) == 0
+
+
+def test_a_place_that_cannot_be_written_costs_only_the_next_run(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    journal, search = Journal(tmp_path / "file/a.jsonl"), Search(1)
+    assert [journal.recall("x", search) for _ in range(2)] == [[1.0]] * 2
+    assert search.count == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "folder"),
+    [
+        ({"WORKBENCH_CACHE": "/a"}, Path("/a")),
+        ({"WORKBENCH_CACHE": "/a", "XDG_CACHE_HOME": "/b"}, Path("/a")),
+        ({"XDG_CACHE_HOME": "/b"}, Path("/b/danmatte")),
+        ({}, Path.home() / ".cache/danmatte"),
+        ({"XDG_CACHE_HOME": ""}, Path.home() / ".cache/danmatte"),
+    ],
+)
+def test_the_cache_is_where_the_user_wants_it(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], folder: Path
+) -> None:
+    for name in ("WORKBENCH_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert find_cache_folder() == folder

@@ -1,0 +1,125 @@
+"""How alike answers are: masks by their overlap, classes by equality, anything else by its direction."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from danmatte.contract.framing import Framing
+from danmatte.contract.grid import Grid
+from danmatte_workbench.dataset import BACKGROUND, IGNORE, PERSON, Sample
+from danmatte_workbench.quantization.similarity import SimilarityJudge, compute_overlap, compute_similarity, make_judge
+
+SIDE = 8
+GRID = Grid(1.0, 1.0, 0.0, 0.0)
+
+
+def frame(truth: np.ndarray | None) -> Sample:
+    """White where its person is."""
+    shown = np.zeros((SIDE, SIDE), np.uint8) if truth is None else (truth == PERSON).astype(np.uint8) * 255
+    return Sample("a", np.repeat(shown[..., None], 3, axis=2), truth)
+
+
+def left_half(*, ignored: bool = False) -> np.ndarray:
+    truth = np.full((SIDE, SIDE), BACKGROUND, np.uint8)
+    truth[:, :4] = PERSON
+    if ignored:
+        truth[:4] = IGNORE
+    return truth
+
+
+def white(picture: np.ndarray) -> list[np.ndarray]:
+    """What is white is the person."""
+    return [(picture[..., :1] > 127).astype(np.float32)]
+
+
+def nobody(picture: np.ndarray) -> list[np.ndarray]:
+    return [np.zeros((*picture.shape[:3], 1), np.float32)]
+
+
+def judge(*truths: np.ndarray | None, grid: Grid | None = GRID, reference=white) -> SimilarityJudge:
+    return make_judge([frame(truth) for truth in truths], Framing((SIDE, SIDE)), (SIDE, SIDE), grid, reference)
+
+
+def test_a_perfect_mask_scores_one_and_none_scores_nothing() -> None:
+    judged = judge(left_half())
+    assert judged.has_labels
+    assert judged.judge(white, [0]) == [1.0]
+    assert judged.judge(nobody, [0]) == [0.0]
+
+
+def test_labels_count_and_not_the_reference_where_all_frames_have_them() -> None:
+    assert judge(left_half(), reference=nobody).judge(white, [0]) == [1.0]
+
+
+def test_the_reference_counts_where_a_frame_has_no_label() -> None:
+    judged = judge(left_half(), None, reference=white)
+    assert not judged.has_labels
+    assert judged.judge(nobody, [0, 1]) == [0.0, 1.0]  # nobody is in the second, and nobody is found
+
+
+def test_ignored_pixels_decide_nothing() -> None:
+    truth = left_half(ignored=True)
+
+    def everywhere_above(picture: np.ndarray) -> list[np.ndarray]:
+        found = white(picture)[0].copy()
+        found[:, :4] = 1
+        return [found]
+
+    assert judge(truth).judge(everywhere_above, [0]) == [1.0]
+
+
+def test_frames_are_judged_in_the_order_asked_for() -> None:
+    empty = np.full((SIDE, SIDE), BACKGROUND, np.uint8)
+    judged = judge(left_half(), empty)
+    assert judged.judge(nobody, [1, 0, 1]) == [1.0, 0.0, 1.0]
+
+
+def test_pictures_have_the_size_that_the_graph_takes() -> None:
+    judged = make_judge([frame(left_half())], Framing((SIDE, SIDE)), (4, 6), GRID, white)
+    assert [picture.shape for picture in judged.pictures] == [(1, 4, 6, 3)]
+
+
+def test_without_a_grid_all_answers_count_and_the_worst_is_the_figure() -> None:
+    def both(picture: np.ndarray) -> list[np.ndarray]:
+        return [np.array([1.0, 0.0]), np.array([3, 3, 3, 3])]
+
+    def other(picture: np.ndarray) -> list[np.ndarray]:
+        return [np.array([2.0, 0.0]), np.array([3, 3, 3, 0])]
+
+    judged = judge(left_half(), grid=None, reference=both)
+    assert not judged.has_labels
+    assert judged.judge(both, [0]) == [1.0]
+    assert judged.judge(other, [0]) == [0.75]
+
+
+@pytest.mark.parametrize(
+    ("mask", "truth", "overlap"),
+    [([1, 1, 0, 0], [1, 0, 1, 0], 1 / 3), ([0, 0], [0, 0], 1.0), ([1, 1], [0, 0], 0.0), ([1, 0], [1, 0], 1.0)],
+)
+def test_overlap_is_intersection_over_union(mask: list[int], truth: list[int], overlap: float) -> None:
+    assert compute_overlap(np.array(mask, bool), np.array(truth, bool)) == pytest.approx(overlap)
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=30), st.randoms(use_true_random=False))
+def test_overlap_is_the_same_both_ways_and_within_its_bounds(mask: list[bool], random) -> None:
+    truth = [random.random() < 0.5 for _ in mask]
+    one, other = np.array(mask), np.array(truth)
+    assert compute_overlap(one, other) == compute_overlap(other, one)
+    assert 0 <= compute_overlap(one, other) <= 1
+    assert compute_overlap(one, one) == 1
+
+
+@pytest.mark.parametrize(
+    ("truth", "answer", "similarity"),
+    [
+        ([1.0, 0.0], [5.0, 0.0], 1.0),
+        ([1.0, 0.0], [0.0, 5.0], 0.0),
+        ([1.0, 0.0], [-1.0, 0.0], -1.0),
+        ([0.0, 0.0], [0.0, 0.0], 1.0),
+        ([0.0, 0.0], [0.0, 1.0], 0.0),
+        ([1, 2, 3, 4], [1, 2, 3, 0], 0.75),
+    ],
+)
+def test_classes_are_equal_or_not_and_numbers_have_a_direction(truth: list, answer: list, similarity: float) -> None:
+    assert compute_similarity(np.array(truth), np.array(answer)) == pytest.approx(similarity)
