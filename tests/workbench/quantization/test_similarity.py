@@ -7,17 +7,17 @@ from hypothesis import strategies as st
 
 from danmatte.contract.framing import Framing
 from danmatte.contract.grid import Grid
-from danmatte_workbench.dataset import BACKGROUND, IGNORE, PERSON, Sample
+from danmatte_workbench.dataset import BACKGROUND, IGNORE, PERSON, LabelledFrame
 from danmatte_workbench.quantization.similarity import SimilarityJudge, compute_overlap, compute_similarity, make_judge
 
 SIDE = 8
 GRID = Grid(1.0, 1.0, 0.0, 0.0)
 
 
-def frame(truth: np.ndarray | None) -> Sample:
+def frame(truth: np.ndarray | None) -> LabelledFrame:
     """White where its person is."""
     shown = np.zeros((SIDE, SIDE), np.uint8) if truth is None else (truth == PERSON).astype(np.uint8) * 255
-    return Sample("a", np.repeat(shown[..., None], 3, axis=2), truth)
+    return LabelledFrame("a", np.repeat(shown[..., None], 3, axis=2), truth)
 
 
 def left_half(*, ignored: bool = False) -> np.ndarray:
