@@ -92,8 +92,8 @@ class Format(ABC):
     """How a track lies in a file: a head with the index, then segments, each compressed on its own.
 
     `window_bits` and `strategy` are zlib's: 15 is a zlib stream, 31 a gzip member; of bytes that seldom repeat,
-    Z_FILTERED makes a little less. `polarity` is what a new track paints, where nobody says. Methods that read
-    raise TrackError, whatever the bytes.
+    Z_FILTERED makes a little less. `polarity` is what a new track paints, where nobody says. `default` puts a format
+    first: it is the one of tracks whose names don't say it. Methods that read raise TrackError, whatever the bytes.
     """
 
     suffix: ClassVar[str]
@@ -103,8 +103,9 @@ class Format(ABC):
     polarity: ClassVar[Polarity] = "person"
     registered: ClassVar[dict[str, "Format"]] = {}
 
-    def __init_subclass__(cls) -> None:
-        Format.registered[cls.suffix] = cls()
+    def __init_subclass__(cls, *, default: bool = False) -> None:
+        mine: dict[str, Format] = {cls.suffix: cls()}
+        Format.registered = mine | Format.registered if default else Format.registered | mine
 
     @abstractmethod
     def format_head(self, header: TrackHeader, segments: Sequence[tuple[int, int]]) -> bytes:

@@ -22,7 +22,7 @@ _KEYFRAME, _CUT, _HELD, _SAME, _ALL = 1, 2, 4, 8, 15
 _FULL = 255
 
 
-class MattesFormat(Format):
+class MattesFormat(Format, default=True):
     """Everything an entry says is kept, its coverage to 1/255."""
 
     suffix = ".mattes"
