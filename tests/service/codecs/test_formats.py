@@ -45,7 +45,7 @@ def test_pictures_with_a_header_need_no_size(named: str) -> None:
 
 @pytest.mark.parametrize("named", ["text/html", "image/gif", "application/json"])
 def test_a_type_that_is_not_served_is_refused_though_the_bytes_could_be_read(named: str) -> None:
-    with pytest.raises(MediaTypeError, match="Content-Type: expected one of .*image/jpeg"):
+    with pytest.raises(MediaTypeError, match=r"Content-Type: expected one of .*image/jpeg"):
         find_decoder(named, FILES["jpg"])
 
 
