@@ -40,7 +40,7 @@ def make_parser() -> CommandLine:
     _add_settings(
         add(
             "serve",
-            _serve,
+            run_serve,
             "serve a folder of published models",
             "danmatte serve",
             "danmatte serve --models models --port 9000 --workers 4",
@@ -49,7 +49,7 @@ def make_parser() -> CommandLine:
     _add_track(
         add(
             "track",
-            _track,
+            run_track,
             "make the mask tracks of whole videos",
             "danmatte track video.mp4 -o video.mattes",
             "danmatte track videos/ -o tracks/ --format webmask --size 320x180 --json summary.json",
@@ -57,7 +57,7 @@ def make_parser() -> CommandLine:
     )
     convert = add(
         "convert",
-        _convert,
+        run_convert,
         "turn a mask track into another format, as the names end",
         "danmatte convert video.mattes video.webmask",
     )
@@ -66,14 +66,14 @@ def make_parser() -> CommandLine:
     _add_settings(
         add(
             "check-config",
-            _check_config,
+            run_check_config,
             "print how `serve` would run, and whether it can",
             "danmatte check-config --settings danmatte.toml",
         )
     )
     health = add(
         "check-health",
-        _check_health,
+        run_check_health,
         "ask a running server whether it takes posts; exit code 0 if so, 1 if not",
         "danmatte check-health --url http://127.0.0.1:8080",
     )
@@ -82,7 +82,7 @@ def make_parser() -> CommandLine:
     )
     add(
         "schema",
-        _schema,
+        run_schema,
         "print the JSON Schema of a published version's manifest",
         "danmatte schema > manifest.schema.json",
     )
@@ -127,7 +127,8 @@ def _add_track(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", type=Path, metavar="FILE", help=JSON_HELP.format(what="the summaries"))
 
 
-def _serve(settings: Path | None = None, **flags: object) -> int:
+def run_serve(settings: Path | None = None, **flags: object) -> int:
+    """`danmatte serve`: serves until SIGTERM or SIGINT."""
     import asyncio
     import os
 
@@ -148,7 +149,8 @@ def _serve(settings: Path | None = None, **flags: object) -> int:
     return 0
 
 
-def _check_config(settings: Path | None = None, **flags: object) -> int:
+def run_check_config(settings: Path | None = None, **flags: object) -> int:
+    """`danmatte check-config`: prints what serving would do."""
     import os
 
     from danmatte.preflight import check_settings
@@ -159,7 +161,8 @@ def _check_config(settings: Path | None = None, **flags: object) -> int:
     return 0
 
 
-def _check_health(url: str) -> int:
+def run_check_health(url: str) -> int:
+    """`danmatte check-health`: 0 where a server takes posts, otherwise 1."""
     import os
 
     from danmatte.preflight import is_ready
@@ -168,7 +171,8 @@ def _check_health(url: str) -> int:
     return 0 if is_ready(resolve_settings(None, os.environ, {}).settings, url) else 1
 
 
-def _track(videos: list[Path], out: Path, **options: Any) -> int:
+def run_track(videos: list[Path], out: Path, **options: Any) -> int:
+    """`danmatte track`: 0 when every track is whole, 1 when a video broke off, 2 when one has no track at all."""
     import msgspec
 
     from danmatte.errors import InvalidParameterError
@@ -198,14 +202,16 @@ def _track(videos: list[Path], out: Path, **options: Any) -> int:
     return batch.choose_exit_code(summaries)
 
 
-def _convert(source: Path, target: Path) -> int:
+def run_convert(source: Path, target: Path) -> int:
+    """`danmatte convert`: the same masks in another format."""
     from danmatte.tracks.writer import convert_track
 
     print(f"{target}: {convert_track(source, target)} masks")
     return 0
 
 
-def _schema() -> int:
+def run_schema() -> int:
+    """`danmatte schema`: the contract's JSON Schema."""
     import json
 
     from danmatte.contract.manifest import describe_schema

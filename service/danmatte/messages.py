@@ -78,7 +78,7 @@ class Picture(IntEnum):
     RGB24 = 2
 
 
-class Flag(IntFlag):
+class FrameFlags(IntFlag):
     """What an answer says of time."""
 
     NONE = 0
@@ -95,7 +95,7 @@ class Spent(NamedTuple):
     encoding: float = 0.0
 
 
-def pts_of(message: bytes) -> float | None:
+def read_pts(message: bytes) -> float | None:
     """The pts of an offer that may be bad in any other way; None when it isn't one of this layout."""
     if len(message) < OFFER_HEADER_BYTES or not message.startswith(MAGIC):
         return None
@@ -117,7 +117,7 @@ class Offer:
 
     @classmethod
     def unpack(cls, message: bytes) -> "Offer":
-        """The offer in a message that `pts_of` knows; raises BodyError, naming the field."""
+        """The offer in a message that `read_pts` knows; raises BodyError, naming the field."""
         _, kind, picture, zero, pts, *size = _OFFERED.unpack_from(message)
         _expect("kind", kind, kind == _OFFER, "1, an offer")
         _expect("picture", picture, picture in tuple(Picture), "0, 1 or 2")
@@ -136,7 +136,7 @@ class Answer:
     pts: float
     body: bytes
     status: int = 200
-    flags: Flag = Flag.NONE
+    flags: FrameFlags = FrameFlags.NONE
     size: tuple[int, int] = (0, 0)
     coverage: float = 0.0
     version: int = 0
@@ -161,7 +161,7 @@ class Answer:
         _expect("length", len(message), start + length == len(message), f"{start + length} bytes")
         skipped = struct.unpack_from(f"<{count}d", message, _ANSWERED.size)
         body, size = message[start:], (width, height)
-        return cls(pts, body, status, Flag(flags), size, coverage, version, spent, skipped)
+        return cls(pts, body, status, FrameFlags(flags), size, coverage, version, spent, skipped)
 
 
 def _expect(name: str, received: object, holds: bool, expected: str) -> None:

@@ -1,4 +1,4 @@
-"""What can be known before serving, and asked while it lasts: the settings, the models, a server's health."""
+"""Checks before serving, and of a running server: settings, models, health."""
 
 import json
 import os
@@ -18,40 +18,30 @@ from danmatte.settings import ResolvedSettings, Settings, describe_settings
 from danmatte.telemetry.tracing import Traces
 
 if TYPE_CHECKING:
-    from danmatte.engine import FakeEngine
-    from danmatte.models import ModelListing, VersionListing
+    from danmatte.models import VersionListing
 
 _PATIENCE_S = 5.0
 
 
 def check_settings(resolved: ResolvedSettings) -> Iterator[str]:
-    """The settings and whence they come, then the models; raises SettingsError on what would stop the server.
+    """Every setting with the place that set it, then the models; raises SettingsError on what would stop the server.
 
     Reads every file that serving would, compiles nothing, and leaves nothing behind.
     """
     settings = resolved.settings
     for name in describe_settings():
-        value = json.dumps(_hide_password(name, getattr(settings, name)), ensure_ascii=False)
-        yield f"{name} = {value}  # {resolved.origins.get(name, 'default')}"
+        value = getattr(settings, name)
+        if name == "otlp_endpoint" and "@" in value:  # a URL may hold a password
+            parts = urlsplit(value)
+            value = urlunsplit(parts._replace(netloc="…@" + parts.netloc.rpartition("@")[2]))
+        yield f"{name} = {json.dumps(value, ensure_ascii=False)}  # {resolved.origins.get(name, 'default')}"
     if settings.keys:
         ApiKeys.read(Path(settings.keys))
     load_tls(settings)
     check_extras(settings)
     if settings.cache:
-        _check_cache(Path(settings.cache), settings.cache_bytes)
-    yield from _describe_models(settings)
-
-
-def is_ready(settings: Settings, url: str = "") -> bool:
-    """Whether a server takes posts: the one at the URL, or the one on this machine with these settings."""
-    url = url or f"{'https' if settings.tls_certificate else 'http'}://{_find_reachable(settings.host)}:{settings.port}"
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # it is asked one public question
-    try:
-        with urllib.request.urlopen(f"{url}/v2/health/ready", timeout=_PATIENCE_S, context=context) as answer:
-            return bool(answer.status == 200)
-    except (OSError, ValueError):
-        return False
+        check_cache(Path(settings.cache), settings.cache_bytes)
+    yield from describe_models(settings)
 
 
 def check_extras(settings: Settings) -> None:
@@ -64,8 +54,11 @@ def check_extras(settings: Settings) -> None:
         import_server()
 
 
-def _check_cache(folder: Path, limit_bytes: int) -> None:
-    """Folders made for it go again: they would be this user's, and the server may run as another."""
+def check_cache(folder: Path, limit_bytes: int) -> None:
+    """Raises SettingsError where compiled graphs can't be kept.
+
+    Folders made for the check go again: they would be this user's, and the server may run as another.
+    """
     from danmatte.engine import GraphCache
 
     missing = [place for place in (folder, *folder.parents) if not os.path.exists(place)]  # noqa: PTH110 - never raises
@@ -77,38 +70,35 @@ def _check_cache(folder: Path, limit_bytes: int) -> None:
                 made.rmdir()
 
 
-def _describe_models(settings: Settings) -> Iterator[str]:
-    """What the repository itself makes of the folder, with engines that compile nothing: OpenVINO comes in here."""
+def describe_models(settings: Settings) -> Iterator[str]:
+    """A line for every version, also for those that are opened on demand only; raises SettingsError.
+
+    The repository itself reads the folder as it would for serving, with engines that compile nothing.
+    """
+    from danmatte.engine import FakeEngine
     from danmatte.models import Repository
 
-    repository = Repository(settings.models_folder, _open_uncompiled, default=settings.model)
+    def open_uncompiled(found: artifact.Artifact) -> FakeEngine:
+        engine = FakeEngine(found.manifest)
+        engine.precision = found.manifest.configuration.precision
+        return engine
+
+    root = settings.models_folder
+    repository = Repository(root, open_uncompiled, default=settings.model)
     try:
         repository.load()
     finally:  # the versions come first, then what is wrong with them
         for model in repository.list_models():
-            yield from _describe_model(settings.models_folder, model)
+            for version in model.versions:
+                yield f"# {model.name}/{version.version}: {_judge(root, model.name, version)}"
+            if model.unloaded:
+                yield f"# {model.name}: unloaded"
+            if model.trouble:
+                yield f"# {model.name}: {model.trouble}"
 
 
-def _open_uncompiled(found: artifact.Artifact) -> "FakeEngine":
-    from danmatte.engine import FakeEngine
-
-    engine = FakeEngine(found.manifest)
-    engine.precision = found.manifest.configuration.precision
-    return engine
-
-
-def _describe_model(root: Path, model: "ModelListing") -> Iterator[str]:
-    """A line for every version, also for those that are opened on demand only, and for what becomes of the policy."""
-    for version in model.versions:
-        yield f"# {model.name}/{version.version}: {_describe_version(root, model.name, version)}"
-    if model.unloaded:
-        yield f"# {model.name}: unloaded"
-    if model.trouble:
-        yield f"# {model.name}: {model.trouble}"
-
-
-def _describe_version(root: Path, name: str, version: "VersionListing") -> str:
-    if version.state == "available":
+def _judge(root: Path, name: str, version: "VersionListing") -> str:
+    if version.state == "available":  # opened on demand, and so not read by the repository
         try:
             artifact.read_version(root, name, version.version)
         except ModelError as error:
@@ -116,15 +106,17 @@ def _describe_version(root: Path, name: str, version: "VersionListing") -> str:
     return version.reason or "good"
 
 
-def _hide_password(name: str, value: object) -> object:
-    """The value without secrets: a URL may hold a password."""
-    if name != "otlp_endpoint" or "@" not in str(value):
-        return value
-    parts = urlsplit(str(value))
-    return urlunsplit(parts._replace(netloc="…@" + parts.netloc.rpartition("@")[2]))
-
-
-def _find_reachable(host: str) -> str:
-    """Where a server that listens on `host` is reached from here."""
-    nearest = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"[{nearest}]" if ":" in nearest else nearest
+def is_ready(settings: Settings, url: str = "") -> bool:
+    """Whether a server takes posts: the one at the URL, or the one on this machine with these settings."""
+    if not url:
+        # a server that listens on every address is asked on this machine's own
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
+        scheme = "https" if settings.tls_certificate else "http"
+        url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.port}"
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # it is asked one public question
+    try:
+        with urllib.request.urlopen(f"{url}/v2/health/ready", timeout=_PATIENCE_S, context=context) as answer:
+            return bool(answer.status == 200)
+    except (OSError, ValueError):
+        return False

@@ -28,14 +28,14 @@ class SupervisorLink(Protocol):
     def listener(self) -> socket:
         """The socket that all share."""
 
-    def ready(self) -> None:
-        """Says that posts are taken."""
+    def report_ready(self) -> None:
+        """Reports that posts are taken."""
 
-    def changed(self) -> None:
-        """Says that models may have changed, for the others to look."""
+    def report_change(self) -> None:
+        """Reports that models may have changed, so that the other workers look."""
 
-    def alive(self) -> None:
-        """Says that the worker isn't hung."""
+    def report_alive(self) -> None:
+        """Reports that the worker isn't hung."""
 
     def fileno(self) -> int:
         """The descriptor."""
@@ -44,18 +44,18 @@ class SupervisorLink(Protocol):
 async def serve(settings: Settings, link: SupervisorLink | None = None) -> None:
     """Serves until SIGTERM or SIGINT, answers everything accepted, and returns; SIGHUP looks for new models.
 
-    `link` is how one of several workers hangs together with the others.
+    `link` connects one of several workers with its supervisor.
     """
     cv2.setNumThreads(1)  # frames are spread over threads already
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     with link.listener if link else bind(settings) as listener:
-        app = build(settings, changed=link.changed) if link else build(settings)
+        app = build(settings, changed=link.report_change) if link else build(settings)
         async with listen(app, settings, listener) as runner:
             if link:
                 loop.add_reader(link.fileno(), _stop_orphan, link, stop)
-                link.ready()
+                link.report_ready()
                 if settings.silence_s:
                     _beat(link, app[ADMISSION], settings.silence_s / _BEATS)
             else:
@@ -72,9 +72,9 @@ async def serve(settings: Settings, link: SupervisorLink | None = None) -> None:
 
 
 def _beat(link: SupervisorLink, admission: Admission, every_s: float) -> None:
-    """Says that all is well as long as it is; a loop that hangs says nothing, nor does a worker that answers nobody."""
+    """Reports life again and again: a loop that hangs doesn't, nor does a worker that answers nobody."""
     if not admission.stuck:
-        link.alive()
+        link.report_alive()
     asyncio.get_running_loop().call_later(every_s, _beat, link, admission, every_s)
 
 

@@ -1,7 +1,7 @@
 """How one server is run: flags over the environment over a strict TOML file over the defaults."""
 
 import tomllib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -104,7 +104,16 @@ def resolve_settings(file: Path | None, environment: Mapping[str, str], flags: M
     named = environment.get(FILE_VARIABLE, "")
     file = file or (Path(named) if named else None)
     values, origins = _read_file(file) if file else ({}, {})
-    for place, name, value in (*_read_variables(environment), *_read_flags(flags)):
+    variables = {to_variable(name): name for name in Settings.__struct_fields__}
+    given: list[tuple[str, str, Any]] = []  # the place, the setting's name and its value
+    for key, text in environment.items():
+        if key.startswith(PREFIX) and key != FILE_VARIABLE:
+            _check_known(key, variables, "environment: unknown variable")
+            given.append((key, variables[key], text))
+    for name, value in flags.items():
+        _check_known(name, Settings.__struct_fields__, "settings: unknown key")
+        given.append((to_flag(name), name, value))
+    for place, name, value in given:
         values[name], origins[name] = _convert(place, name, value), place
     settings = Settings(**values)
     if bool(settings.tls_certificate) != bool(settings.tls_key):
@@ -126,20 +135,6 @@ def _read_file(file: Path) -> tuple[dict[str, Any], dict[str, str]]:
     except msgspec.ValidationError as error:
         raise SettingsError(f"{file}: {error}") from error
     return {key: getattr(settings, key) for key in table}, dict.fromkeys(table, str(file))
-
-
-def _read_variables(environment: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
-    names = {to_variable(name): name for name in Settings.__struct_fields__}
-    for key, text in environment.items():
-        if key.startswith(PREFIX) and key != FILE_VARIABLE:
-            _check_known(key, names, "environment: unknown variable")
-            yield key, names[key], text
-
-
-def _read_flags(flags: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
-    for name, value in flags.items():
-        _check_known(name, Settings.__struct_fields__, "settings: unknown key")
-        yield to_flag(name), name, value
 
 
 def _check_known(key: str, known: Collection[str], complaint: str) -> None:

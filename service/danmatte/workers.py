@@ -27,7 +27,7 @@ from danmatte.telemetry.log import log_to_errors
 from danmatte.telemetry.metrics import SHARED_FOLDER, merge_dead_worker
 
 log = logging.getLogger(__name__)
-READY, CHANGED, ALIVE = "ready", "changed", "alive"  # what a worker says, unless it is why it can't start
+READY, CHANGED, ALIVE = "ready", "changed", "alive"  # a worker's messages; any other is why it can't start
 _spawn = multiprocessing.get_context("spawn")
 _FIRST_DELAY_S, _LONGEST_DELAY_S, _STEADY_S = 0.1, 30.0, 60.0
 _MISSES = 2  # parts of the longest silence, as one may be lost when the whole machine was held up
@@ -39,11 +39,11 @@ async def supervise(settings: Settings) -> None:
 
     The socket stays open here, so that a connection finds a listener whatever happens to a worker.
     """
-    with bind(settings) as listener, _shared_folder():
+    with bind(settings) as listener, _make_shared_folder():
         await _Supervisor(settings, listener, split_cpus(settings.workers)).run()
 
 
-def divided(settings: Settings, parts: list[frozenset[int]]) -> list[Settings]:
+def divide_settings(settings: Settings, parts: list[frozenset[int]]) -> list[Settings]:
     """The settings of each worker: cores as it is pinned; an admin API for the first alone, which tells the others."""
     portion = [settings.cores] * len(parts) if settings.cores else apportion_cores(parts, count_cores())
     return [
@@ -53,22 +53,22 @@ def divided(settings: Settings, parts: list[frozenset[int]]) -> list[Settings]:
 
 
 @dataclass(frozen=True)
-class Link:
-    """What a worker is given: the socket, and a line to its supervisor, who never says anything."""
+class WorkerLink:
+    """What a worker is given: the socket, and a line to its supervisor, who never writes to it."""
 
     listener: socket
     line: Connection
 
-    def ready(self) -> None:
-        """Says that posts are taken."""
+    def report_ready(self) -> None:
+        """Reports that posts are taken."""
         self.line.send(READY)
 
-    def changed(self) -> None:
-        """Says that models may have changed, for the others to look."""
+    def report_change(self) -> None:
+        """Reports that models may have changed, so that the other workers look."""
         self.line.send(CHANGED)
 
-    def alive(self) -> None:
-        """Says that the worker isn't hung; nothing when nobody listens, as that would hang it."""
+    def report_alive(self) -> None:
+        """Reports that the worker isn't hung; does nothing when nobody reads, as that would hang it."""
         with suppress(OSError):
             if select.select([], [self.line], [], 0)[1]:
                 self.line.send(ALIVE)
@@ -78,7 +78,7 @@ class Link:
         return self.line.fileno()
 
 
-def work(settings: Settings, link: Link, cpus: frozenset[int]) -> None:
+def work(settings: Settings, link: WorkerLink, cpus: frozenset[int]) -> None:
     """A worker's whole life; a reason not to start goes up the line."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
     log_to_errors()
@@ -96,12 +96,12 @@ def work(settings: Settings, link: Link, cpus: frozenset[int]) -> None:
 
 
 class _Supervisor:
-    """The slots, and what becomes of all when one can't be filled."""
+    """Starts and stops all workers; when one can't start at the beginning, none does."""
 
     def __init__(self, settings: Settings, listener: socket, parts: list[frozenset[int]]) -> None:
         self._settings, self._listener = settings, listener
-        each = zip(divided(settings, parts), parts, strict=True)
-        self._slots = [_Slot(number, own, self, cpus) for number, (own, cpus) in enumerate(each)]
+        each = zip(divide_settings(settings, parts), parts, strict=True)
+        self._slots = [_WorkerSlot(number, own, self, cpus) for number, (own, cpus) in enumerate(each)]
         self._announced = False
         self._failure = ""
         self.listener = listener
@@ -121,14 +121,14 @@ class _Supervisor:
         if self._failure:
             raise SettingsError(self._failure)
 
-    def ready(self) -> None:
-        """A worker takes posts; once all do, the address is said."""
+    def announce(self) -> None:
+        """Prints the address once every worker takes posts."""
         if not self._announced and all(slot.ready for slot in self._slots):
             self._announced = True
             print(f"danmatte: ready on {build_url(self._listener, self._settings)}", flush=True)
 
-    def failed(self, why: str) -> None:
-        """A worker couldn't start, which ends all unless others serve."""
+    def note_failure(self, why: str) -> None:
+        """A worker couldn't start, which stops the others too unless they serve already."""
         if self.stop.is_set():
             return
         if self._announced and any(slot.ready for slot in self._slots):
@@ -137,15 +137,15 @@ class _Supervisor:
             self._failure = why
             self.stop.set()
 
-    def send(self, what: signal.Signals, but: "_Slot | None" = None) -> None:
+    def send(self, what: signal.Signals, but: "_WorkerSlot | None" = None) -> None:
         """Signals every worker, or every other one."""
         for slot in self._slots:
             if slot is not but:
                 slot.send(what)
 
 
-class _Slot:
-    """A place for a worker, filled again when it dies."""
+class _WorkerSlot:
+    """A place for one worker process, filled again when it dies."""
 
     def __init__(self, number: int, settings: Settings, supervisor: _Supervisor, cpus: frozenset[int]) -> None:
         self._number, self._settings, self._supervisor, self._cpus = number, settings, supervisor, cpus
@@ -157,7 +157,7 @@ class _Slot:
         stop, delay_s = self._supervisor.stop, _FIRST_DELAY_S
         while not stop.is_set():
             began = time.monotonic()
-            status = await self._life()
+            status = await self._run_worker()
             if stop.is_set():
                 return
             if time.monotonic() - began > _STEADY_S:
@@ -173,10 +173,10 @@ class _Slot:
             with suppress(ProcessLookupError):
                 os.kill(self._process.pid or 0, what)
 
-    async def _life(self) -> str:
-        """One worker from its start to its end; how it ended."""
+    async def _run_worker(self) -> str:
+        """Runs one worker from its start to its end; returns how it ended."""
         line, theirs = _spawn.Pipe()
-        given = (self._settings, Link(self._supervisor.listener, theirs), self._cpus)
+        given = (self._settings, WorkerLink(self._supervisor.listener, theirs), self._cpus)
         self._process = process = _spawn.Process(target=work, args=given, name=f"worker-{self._number}")
         process.start()
         theirs.close()
@@ -184,23 +184,19 @@ class _Slot:
             explained = await self._listen(line)
         was_ready, self.ready = self.ready, False
         await asyncio.to_thread(process.join)
-        status = _ending(process.exitcode)
+        status = _describe_exit(process.exitcode)
         if not was_ready and not explained:
-            self._supervisor.failed(f"worker {self._number} ended while starting: {status}")
+            self._supervisor.note_failure(f"worker {self._number} ended while starting: {status}")
         await asyncio.to_thread(merge_dead_worker, process.pid or 0)
         return status
 
-    @property
-    def _patience_s(self) -> float | None:
-        """Loading models has no limit."""
-        return self._settings.silence_s / _MISSES if self.ready and self._settings.silence_s else None
-
     async def _listen(self, line: Connection) -> bool:
-        """Hears the worker out, and ends one that falls silent; whether it said why it ends."""
+        """Reads the worker's messages, and kills one that falls silent; whether it explained why it ends."""
         misses = 0
         while True:
+            limited = self.ready and self._settings.silence_s  # loading models may take as long as it takes
             try:
-                async with asyncio.timeout(self._patience_s):
+                async with asyncio.timeout(self._settings.silence_s / _MISSES if limited else None):
                     await wait_readable(line.fileno())
                 said, misses = line.recv(), 0
             except TimeoutError:
@@ -218,21 +214,21 @@ class _Slot:
                 self._supervisor.send(signal.SIGHUP, but=self)
             elif said == READY:
                 self.ready = True
-                self._supervisor.ready()
+                self._supervisor.announce()
             else:
-                self._supervisor.failed(said)
+                self._supervisor.note_failure(said)
                 return True
 
 
-def _ending(code: int | None) -> str:
+def _describe_exit(code: int | None) -> str:
     return f"signal {-code}" if code and code < 0 else f"exit code {code}"
 
 
 @contextmanager
-def _shared_folder() -> Iterator[None]:
+def _make_shared_folder() -> Iterator[None]:
     """Where workers keep their counters, in memory if possible."""
     memory = Path("/dev/shm")
     where = memory if os.access(memory, os.W_OK) else None
-    with TemporaryDirectory(prefix="matting-", dir=where) as folder:
+    with TemporaryDirectory(prefix="danmatte-", dir=where) as folder:
         os.environ[SHARED_FOLDER] = folder
         yield

@@ -25,7 +25,7 @@ from yarl import URL
 from danmatte.codecs import find_decoder
 from danmatte.errors import RequestError
 from danmatte.frame import Size
-from danmatte.messages import Answer, Offer, pts_of
+from danmatte.messages import Answer, Offer, read_pts
 from tests.real.mutations import mutate
 from tests.service import pictures
 from tests.service.serving import Running, served
@@ -274,7 +274,7 @@ async def talked(session: ClientSession, server: Running, messages: deque[tuple[
                 return
             answer = Answer.unpack(said.data)
             assert answer.status < 500, (number, answer)
-            assert repr(answer.pts) == repr(pts_of(message)), number
+            assert repr(answer.pts) == repr(read_pts(message)), number
             yield answer.status
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from danmatte.errors import BodyError
-from danmatte.messages import OFFER_HEADER_BYTES, Answer, Flag, Offer, Picture, Spent, pts_of
+from danmatte.messages import OFFER_HEADER_BYTES, Answer, FrameFlags, Offer, Picture, Spent, read_pts
 
 FLOAT32 = some.floats(0, 1e6, width=32)
 SIDES = some.integers(1, 65535)
@@ -25,7 +25,7 @@ def test_an_answer_is_laid_out_as_documented() -> None:
     answer = Answer(
         40.0,
         b"mask",
-        flags=Flag.CUT,
+        flags=FrameFlags.CUT,
         size=(320, 180),
         coverage=0.5,
         version=7,
@@ -41,7 +41,7 @@ def test_an_answer_is_laid_out_as_documented() -> None:
 def test_encoded_offers_come_back(pts: float, body: bytes) -> None:
     offer = Offer(pts, body)
     assert Offer.unpack(offer.pack()) == offer
-    assert pts_of(offer.pack()) == pts
+    assert read_pts(offer.pack()) == pts
 
 
 @given(PTS, some.binary(min_size=1), some.sampled_from([Picture.NV12, Picture.RGB24]), SIDES, SIDES)
@@ -56,7 +56,7 @@ def test_raw_offers_come_back(pts: float, body: bytes, picture: Picture, width: 
         pts=PTS,
         body=some.binary(),
         status=some.sampled_from([200, 422, 503]),
-        flags=some.sampled_from([Flag.NONE, Flag.CUT, Flag.HELD, Flag.CUT | Flag.HELD]),
+        flags=some.sampled_from([FrameFlags.NONE, FrameFlags.CUT, FrameFlags.HELD, FrameFlags.CUT | FrameFlags.HELD]),
         size=some.tuples(SIDES, SIDES),
         coverage=some.floats(0, 1, width=32),
         version=some.integers(0, 2**53),
@@ -70,7 +70,7 @@ def test_answers_come_back(answer: Answer) -> None:
 
 @given(some.binary(max_size=100))
 def test_other_bytes_are_no_offer(message: bytes) -> None:
-    assert pts_of(message) is None or message.startswith(b"DML1")
+    assert read_pts(message) is None or message.startswith(b"DML1")
 
 
 @given(some.binary(max_size=100))

@@ -207,10 +207,10 @@ async def test_workers_that_die_again_and_again_leave_no_files(models: Path) -> 
 def test_a_worker_uses_every_core_it_is_pinned_to(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "count_cores", lambda: 3)
     parts = [frozenset({0}), frozenset({1, 2})]
-    assert [each.cores for each in workers.divided(Settings(workers=2), parts)] == [1, 2]
-    assert [each.cores for each in workers.divided(Settings(workers=2, cores=5), parts)] == [5, 5]
+    assert [each.cores for each in workers.divide_settings(Settings(workers=2), parts)] == [1, 2]
+    assert [each.cores for each in workers.divide_settings(Settings(workers=2, cores=5), parts)] == [5, 5]
 
 
 def test_the_first_worker_alone_has_the_admin_api() -> None:
-    found = workers.divided(Settings(workers=3, admin_port=9000), [frozenset()] * 3)
+    found = workers.divide_settings(Settings(workers=3, admin_port=9000), [frozenset()] * 3)
     assert [each.admin_port for each in found] == [9000, 0, 0]

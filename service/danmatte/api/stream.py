@@ -17,21 +17,20 @@ from danmatte.api.mask_options import PARAMETERS, MaskQuery, describe_parameters
 from danmatte.api.openapi.operations import REFUSAL, describe_operation, describe_query
 from danmatte.api.protocol import HttpProtocol, Shared
 from danmatte.api.stream_connection import FAILED, GOING, Connection, ConnectionLimits, hang_up
-from danmatte.client.latest import Waiting
+from danmatte.client.latest_slot import Waiting
 from danmatte.errors import PictureTooLargeError, QueueFullError, RequestError
 from danmatte.frame import Size
 from danmatte.http.errors import describe_error
-from danmatte.http.query import Flag as FlagParameter
-from danmatte.http.query import Query
+from danmatte.http.query import Flag, Query
 from danmatte.http.request_keys import REQUEST_ID, identify_caller
 from danmatte.inference.matting import MaskRequest, Matte
 from danmatte.inference.request import Request
-from danmatte.messages import OFFER_HEADER_BYTES, Answer, Flag, Offer, Picture, Spent
+from danmatte.messages import OFFER_HEADER_BYTES, Answer, FrameFlags, Offer, Picture, Spent
 from danmatte.telemetry.metrics import Timing
 from danmatte.video.live_stabiliser import LiveStabiliser
 
 log = logging.getLogger(__name__)
-STABILISE: Final = FlagParameter("stabilise", "masks that stand still where people do")
+STABILISE: Final = Flag("stabilise", "masks that stand still where people do")
 _MEDIA_TYPES = {Picture.ENCODED: "", Picture.NV12: "application/x-nv12", Picture.RGB24: "application/x-rgb24"}
 _PHASES = ("queue", "decode", "infer", "encode")
 _LONGEST_SIDE = 65_535
@@ -156,7 +155,7 @@ async def _matte(session: _Session, offer: Offer, timing: Timing) -> Answer:
     height, width = matte.mask.size
     if max(height, width) > _LONGEST_SIDE:
         raise PictureTooLargeError(f"picture: expected sides up to {_LONGEST_SIDE}, received {matte.mask.size}")
-    flags = Flag.CUT if moment and moment.cut else Flag.NONE
+    flags = FrameFlags.CUT if moment and moment.cut else FrameFlags.NONE
     coverage = matte.mask.coverage
     return Answer(offer.pts, matte.body, flags=flags, size=(width, height), coverage=coverage, version=matte.version)
 

@@ -7,8 +7,8 @@ from typing import NamedTuple, TypeAlias
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
-from danmatte.client.latest import Slot, Waiting
-from danmatte.messages import pts_of
+from danmatte.client.latest_slot import LatestSlot, Waiting
+from danmatte.messages import read_pts
 
 Answer: TypeAlias = Callable[[Waiting], Coroutine[None, None, bytes]]
 MOST_SKIPPED = 4096
@@ -49,7 +49,7 @@ class Connection:
 
     def __init__(self, socket: web.WebSocketResponse, answer: Answer, limits: ConnectionLimits) -> None:
         self._socket, self._answer, self._limits = socket, answer, limits
-        self._slot = Slot()
+        self._slot = LatestSlot()
         self._room = asyncio.Semaphore(limits.in_work)
         self._due: asyncio.Queue[asyncio.Task[bytes] | None] = asyncio.Queue()
         self._ending: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
@@ -92,11 +92,11 @@ class Connection:
         """Puts an offer into the slot; answers with what a message ends the connection with."""
         if message.type is not WSMsgType.BINARY:
             return _TEXT if message.type is WSMsgType.TEXT else GONE
-        pts = pts_of(message.data)
+        pts = read_pts(message.data)
         if pts is None:
             return _FOREIGN
         self._slot.put(message.data, pts)
-        return _FLOODED if self._slot.skipped > MOST_SKIPPED else None
+        return _FLOODED if self._slot.count_skipped() > MOST_SKIPPED else None
 
     async def _work(self, tasks: asyncio.TaskGroup) -> None:
         """Takes the newest offer whenever there is room; a sent answer makes room."""

@@ -1,16 +1,15 @@
-"""A client of the service: masks of a live video, and of one picture.
+"""Clients of a running server: masks of a live video, and of one frame. They need aiohttp, and no model.
 
-    async with Live("http://127.0.0.1:8080", size=(320, 180)) as live:
-        live.offer(jpeg, pts)
-        async for answer in live:
-            show(answer.body, answer.pts)
+async with Live("http://127.0.0.1:8080", size=(320, 180)) as live:
+    live.offer(jpeg, pts)
+    async for answer in live:
+        show(answer.body, answer.pts)
 
-It needs aiohttp, and loads no model and nothing of a server.
+answer = await post_frame("http://127.0.0.1:8080", jpeg)
 """
 
 from danmatte.client.live import Live
-from danmatte.client.post import matte
-from danmatte.client.refusal import RefusedError
-from danmatte.messages import Answer, Flag, Picture, Spent
+from danmatte.client.post import RefusedError, post_frame
+from danmatte.messages import Answer, FrameFlags, Picture, Spent
 
-__all__ = ["Answer", "Flag", "Live", "Picture", "RefusedError", "Spent", "matte"]
+__all__ = ["Answer", "FrameFlags", "Live", "Picture", "RefusedError", "Spent", "post_frame"]

@@ -11,9 +11,8 @@ from typing import Self
 
 import aiohttp
 
-from danmatte.client.latest import Slot, Waiting
-from danmatte.client.post import parameters
-from danmatte.client.refusal import RefusedError, refused
+from danmatte.client.latest_slot import LatestSlot, Waiting
+from danmatte.client.post import make_query, read_refusal
 from danmatte.messages import Answer, Offer, Picture
 
 _PASSING = frozenset({408, 429, 502, 503, 504})
@@ -34,7 +33,7 @@ class Live:
     """Offers in at any time, answers out in their order.
 
     Only the newest offer waits while the connection is slow or lost; an answer's `skipped` has the pts of all
-    that were passed over since the answer before, be it here, on the way, or by the server.
+    that were dropped since the answer before, whether here, on the way, or by the server.
     """
 
     def __init__(
@@ -50,9 +49,9 @@ class Live:
 
         After `give_up_s` seconds without a connection the iteration raises ConnectionError.
         """
-        self._url, self._query = f"{url.rstrip('/')}/v1/stream", parameters(size, query)
+        self._url, self._query = f"{url.rstrip('/')}/v1/stream", make_query(size, query)
         self._headers, self._give_up_s = dict(headers or {}), give_up_s
-        self._slot = Slot()
+        self._slot = LatestSlot()
         self._sent: deque[Waiting] = deque()
         self._lost: list[float] = []
         self._answers: asyncio.Queue[Answer | None] = asyncio.Queue(_UNREAD_ANSWERS)
@@ -60,8 +59,8 @@ class Live:
         self._wait_s = _FIRST_WAIT_S
 
     @property
-    def lost(self) -> tuple[float, ...]:
-        """The pts that went down with a connection, and that no answer has told of yet."""
+    def losses(self) -> tuple[float, ...]:
+        """The pts of frames that were lost with a connection, as long as no answer has listed them."""
         return tuple(self._lost)
 
     def offer(
@@ -106,50 +105,54 @@ class Live:
             self._answers.put_nowait(None)
 
     async def _run(self) -> None:
+        """One connection after another, until there is nothing more to send and everything is answered."""
         async with aiohttp.ClientSession(headers=self._headers) as session:
-            while not self._slot.over:
+            while not self._slot.is_over:
                 code = None
                 try:
-                    code = await self._connected(session)
+                    code = await self._converse(session)
                 except (aiohttp.ClientError, OSError, TimeoutError) as error:
-                    self._failed(error)
-                self._sink()
-                if code == aiohttp.WSCloseCode.OK:
-                    await self._slot.filled()
+                    if time.monotonic() - self._well > self._give_up_s:
+                        limit = f"{self._give_up_s:g} s"
+                        raise ConnectionError(f"{self._url}: not reached within {limit}: {error}") from error
+                for waiting in self._sent:  # what was sent and isn't answered is lost with the connection
+                    self._lost += [*waiting.skipped, waiting.pts]
+                self._sent.clear()
+                if code == aiohttp.WSCloseCode.OK:  # the server closes connections that idle
+                    await self._slot.wait()
                     self._well = time.monotonic()
-                elif not self._slot.over:
-                    await self._pause()
+                elif not self._slot.is_over:
+                    # longer and longer, and never in step with the other clients of a server that comes back
+                    await asyncio.sleep(random.uniform(self._wait_s / 2, self._wait_s))
+                    self._wait_s = min(2 * self._wait_s, _LONGEST_WAIT_S)
 
-    async def _connected(self, session: aiohttp.ClientSession) -> int | None:
+    async def _converse(self, session: aiohttp.ClientSession) -> int | None:
         """One connection from its beginning to its end, and the code that closed it."""
         try:
             async with session.ws_connect(
                 self._url, params=self._query, heartbeat=_HEARTBEAT_S, max_msg_size=_LARGEST_ANSWER
             ) as socket:
+                sending = asyncio.create_task(self._send(socket))
                 try:
-                    await self._converse(socket)
+                    async for message in socket:
+                        if message.type is not aiohttp.WSMsgType.BINARY:
+                            break
+                        await self._answers.put(self._complete(Answer.unpack(message.data)))
+                        if self._slot.is_over and not self._sent:
+                            break
                 finally:
                     self._well = time.monotonic()
+                    sending.cancel()
+                    await asyncio.wait([sending])
+                    if not sending.cancelled():
+                        sending.exception()
                 return socket.close_code
         except aiohttp.WSServerHandshakeError as error:
-            if error.status not in _PASSING:
-                raise await self._refusal(session) from error
-            raise
-
-    async def _converse(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        sending = asyncio.create_task(self._send(socket))
-        try:
-            async for message in socket:
-                if message.type is not aiohttp.WSMsgType.BINARY:
-                    return
-                await self._answers.put(self._told(Answer.unpack(message.data)))
-                if self._slot.over and not self._sent:
-                    return
-        finally:
-            sending.cancel()
-            await asyncio.wait([sending])
-            if not sending.cancelled():
-                sending.exception()
+            if error.status in _PASSING:
+                raise
+            # aiohttp keeps only the status of a refused upgrade, so the same is asked again as a plain request
+            async with session.get(self._url, params=self._query, headers=_UPGRADE) as answer:
+                raise await read_refusal(answer) from error
 
     async def _send(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         while waiting := await self._slot.take():
@@ -159,29 +162,9 @@ class Live:
         if not self._sent:
             await socket.close()
 
-    def _told(self, answer: Answer) -> Answer:
-        """The answer with all that was skipped before it, here and there."""
+    def _complete(self, answer: Answer) -> Answer:
+        """The answer with all that was dropped before it, here and there."""
         self._wait_s = _FIRST_WAIT_S
         settled = [self._sent.popleft() for _ in range(min(len(answer.skipped) + 1, len(self._sent)))]
-        passed = [pts for waiting in settled for pts in (*waiting.skipped, waiting.pts)]
-        return replace(answer, skipped=tuple(passed[:-1]))
-
-    def _sink(self) -> None:
-        """What was sent and isn't answered went down with the connection."""
-        for waiting in self._sent:
-            self._lost += [*waiting.skipped, waiting.pts]
-        self._sent.clear()
-
-    async def _refusal(self, session: aiohttp.ClientSession) -> RefusedError:
-        """Why there was no upgrade: aiohttp keeps only the status, so the same is asked again as a plain request."""
-        async with session.get(self._url, params=self._query, headers=_UPGRADE) as answer:
-            return await refused(answer)
-
-    def _failed(self, error: Exception) -> None:
-        if time.monotonic() - self._well > self._give_up_s:
-            raise ConnectionError(f"{self._url}: not reached within {self._give_up_s:g} s: {error}") from error
-
-    async def _pause(self) -> None:
-        """Longer and longer, and never in step with the other clients of a server that comes back."""
-        await asyncio.sleep(random.uniform(self._wait_s / 2, self._wait_s))
-        self._wait_s = min(2 * self._wait_s, _LONGEST_WAIT_S)
+        dropped = [pts for waiting in settled for pts in (*waiting.skipped, waiting.pts)]
+        return replace(answer, skipped=tuple(dropped[:-1]))

@@ -1,16 +1,24 @@
-"""One picture, one mask."""
+"""One frame posted, one mask back; and what a refusal is, which the live client raises too."""
 
+import json
 from collections.abc import Mapping
 
 import aiohttp
 
-from danmatte.client.refusal import refused
 from danmatte.messages import Answer, Spent
 
 _PHASES = ("queue", "decode", "infer", "encode")
 
 
-async def matte(
+class RefusedError(Exception):
+    """The server's refusal; asking the same again helps only when `status` is 429 or 503."""
+
+    def __init__(self, message: str, code: str, status: int) -> None:
+        super().__init__(message)
+        self.code, self.status = code, status
+
+
+async def post_frame(
     url: str,
     picture: bytes,
     *,
@@ -25,27 +33,32 @@ async def matte(
     headers = {"Content-Type": "application/octet-stream", **(headers or {})}
     async with (
         aiohttp.ClientSession(headers=headers) as session,
-        session.post(f"{url.rstrip('/')}/v1/mattes", data=picture, params=parameters(size, query)) as answer,
+        session.post(f"{url.rstrip('/')}/v1/mattes", data=picture, params=make_query(size, query)) as answer,
     ):
         if answer.status != 200:
-            raise await refused(answer)
-        return _answer(answer.headers, await answer.read())
+            raise await read_refusal(answer)
+        width, height = answer.headers["X-Mask-Size"].split("x")
+        phases = dict(part.split(";dur=") for part in answer.headers["Server-Timing"].split(", "))
+        return Answer(
+            pts=float(answer.headers.get("X-Frame-Pts", 0)),
+            body=await answer.read(),
+            size=(int(width), int(height)),
+            coverage=float(answer.headers["X-Person-Coverage"]),
+            version=int(answer.headers["X-Model-Version"]),
+            spent=Spent(*(float(phases.get(phase, 0)) for phase in _PHASES)),
+        )
 
 
-def parameters(size: tuple[int, int] | None, query: Mapping[str, str] | None) -> dict[str, str]:
+def make_query(size: tuple[int, int] | None, query: Mapping[str, str] | None) -> dict[str, str]:
     """The query with the masks' size in it."""
     sides = {"width": str(size[0]), "height": str(size[1])} if size else {}
     return {**sides, **(query or {})}
 
 
-def _answer(headers: Mapping[str, str], body: bytes) -> Answer:
-    width, height = headers["X-Mask-Size"].split("x")
-    phases = dict(part.split(";dur=") for part in headers["Server-Timing"].split(", "))
-    return Answer(
-        pts=float(headers.get("X-Frame-Pts", 0)),
-        body=body,
-        size=(int(width), int(height)),
-        coverage=float(headers["X-Person-Coverage"]),
-        version=int(headers["X-Model-Version"]),
-        spent=Spent(*(float(phases.get(phase, 0)) for phase in _PHASES)),
-    )
+async def read_refusal(answer: aiohttp.ClientResponse) -> RefusedError:
+    """The error in an answer's JSON, or its status where a proxy between client and server wrote the answer."""
+    try:
+        said = json.loads(await answer.read())
+        return RefusedError(str(said["error"]), str(said["code"]), answer.status)
+    except (ValueError, KeyError, TypeError):
+        return RefusedError(f"{answer.url}: {answer.status} {answer.reason}", "", answer.status)

@@ -58,7 +58,7 @@ async def test_every_offer_is_answered_or_said_to_be_skipped(start: Start, jpeg:
         gate.let(200)
         told = [pts async for answer in live for pts in (*answer.skipped, answer.pts)]
     assert told == list(range(200))
-    assert live.lost == ()
+    assert live.losses == ()
 
 
 async def test_a_refusal_is_raised_with_its_reason(start: Start) -> None:
@@ -149,8 +149,8 @@ async def test_a_connection_that_breaks_loses_no_pts(jpeg: bytes) -> None:
     async with TestServer(app) as server, Live(str(server.make_url("/"))) as live:
         for pts in range(3):
             live.offer(jpeg, pts)
-            await until(lambda pts=pts: connections == pts + 1 and len(live.lost) == pts + 1)
-        assert live.lost == (0, 1, 2)
+            await until(lambda pts=pts: connections == pts + 1 and len(live.losses) == pts + 1)
+        assert live.losses == (0, 1, 2)
 
 
 async def test_patience_counts_from_the_end_of_a_connection(jpeg: bytes) -> None:

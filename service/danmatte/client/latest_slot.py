@@ -1,4 +1,4 @@
-"""Where an offer waits for its turn: one place, and the newest takes it."""
+"""A slot for one offer, in which the newest takes the place of the one before."""
 
 import asyncio
 import time
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Waiting(NamedTuple):
-    """An offer that may be bad; `arrived` is a `time.perf_counter()`, `skipped` the pts it was preferred to."""
+    """An offer that may be bad; `arrived` is a `time.perf_counter()`, `skipped` the pts that it took the place of."""
 
     message: bytes
     pts: float
@@ -14,8 +14,8 @@ class Waiting(NamedTuple):
     skipped: tuple[float, ...] = ()
 
 
-class Slot:
-    """Holds the newest offer, and remembers the pts of those it was preferred to until it is taken."""
+class LatestSlot:
+    """Holds the newest offer, and remembers the pts of those it replaced until it is taken."""
 
     def __init__(self) -> None:
         self._waiting: Waiting | None = None
@@ -24,14 +24,13 @@ class Slot:
         self._changed = asyncio.Event()
 
     @property
-    def skipped(self) -> int:
-        """How many were skipped since the last one was taken."""
-        return len(self._skipped)
-
-    @property
-    def over(self) -> bool:
+    def is_over(self) -> bool:
         """Whether nothing waits, and nothing will come."""
         return self._closed and not self._waiting
+
+    def count_skipped(self) -> int:
+        """How many offers were replaced since the last one was taken."""
+        return len(self._skipped)
 
     def put(self, message: bytes, pts: float) -> None:
         """Lets the offer wait; the one that waited is skipped."""
@@ -45,15 +44,15 @@ class Slot:
         self._closed = True
         self._changed.set()
 
-    async def filled(self) -> None:
-        """Waits until there is an offer, or none will come."""
+    async def wait(self) -> None:
+        """Returns when there is an offer, or none will come."""
         while not self._waiting and not self._closed:
             self._changed.clear()
             await self._changed.wait()
 
     async def take(self) -> Waiting | None:
         """The newest offer, waited for; None when none will come."""
-        await self.filled()
+        await self.wait()
         waiting, self._waiting = self._waiting, None
         if not waiting:
             return None

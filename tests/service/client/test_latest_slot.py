@@ -2,12 +2,12 @@
 
 import asyncio
 
-from danmatte.client.latest import Slot
+from danmatte.client.latest_slot import LatestSlot
 
 
-def offered(*numbers: int) -> Slot:
+def offered(*numbers: int) -> LatestSlot:
     """A slot that these pts came to."""
-    slot = Slot()
+    slot = LatestSlot()
     for number in numbers:
         slot.put(b"%d" % number, number)
     return slot
@@ -26,7 +26,7 @@ async def test_what_was_told_once_is_not_told_again() -> None:
 
 
 async def test_an_offer_is_waited_for() -> None:
-    slot = Slot()
+    slot = LatestSlot()
     taking = asyncio.create_task(slot.take())
     await asyncio.sleep(0)
     assert not taking.done()
@@ -37,14 +37,14 @@ async def test_an_offer_is_waited_for() -> None:
 async def test_what_waits_at_the_end_is_still_taken() -> None:
     slot = offered(1)
     slot.close()
-    assert not slot.over
+    assert not slot.is_over
     assert (await slot.take()).pts == 1
-    assert slot.over
+    assert slot.is_over
     assert await slot.take() is None
 
 
 async def test_closing_lets_go_of_who_waits() -> None:
-    slot = Slot()
+    slot = LatestSlot()
     taking = asyncio.create_task(slot.take())
     await asyncio.sleep(0)
     slot.close()
@@ -52,7 +52,7 @@ async def test_closing_lets_go_of_who_waits() -> None:
 
 
 async def test_who_stops_waiting_takes_nothing_along() -> None:
-    slot = Slot()
+    slot = LatestSlot()
     taking = asyncio.create_task(slot.take())
     await asyncio.sleep(0)
     slot.put(b"1", 1)
