@@ -1,0 +1,322 @@
+"""One request's life without a transport: place, deadline, version, permit, answer, whatever happens."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from danmatte.contract.artifact import Artifact
+from danmatte.contract.manifest import Manifest
+from danmatte.engine import FakeEngine
+from danmatte.errors import (
+    DeadlineError,
+    DrainingError,
+    InvalidParameterError,
+    ModelError,
+    PictureError,
+    QueueFullError,
+    TensorError,
+    UnknownModelError,
+    UnknownVersionError,
+)
+from danmatte.frame import Size
+from danmatte.inference.admission import Admission
+from danmatte.inference.matting import MaskOptions, MaskRequest, Matting
+from danmatte.inference.request import Requests, VersionSelector
+from danmatte.inference.tensors import MASK, InferRequest, Tensor
+from danmatte.models import Canary, Policy, Repository
+from danmatte.telemetry.metrics import Timing
+from tests.service.held import Gate, HeldEngine
+from tests.service.toy import Toy, manifest, publish
+
+TOY = Toy()
+ANY = VersionSelector()
+Make = Callable[..., Requests]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two versions of a toy, to be changed."""
+    publish(tmp_path, version=1)
+    publish(tmp_path, version=2)
+    return tmp_path
+
+
+@pytest.fixture
+def make(folder: Path) -> Iterator[Make]:
+    """Requests to the toy; `held` is a gate that every picture waits at, `opened` hears of versions first."""
+    made: list[Requests] = []
+
+    def build(
+        *, held: Gate | None = None, opened: Callable[[int], object] = lambda version: None, **admission: float
+    ) -> Requests:
+        def open_engine(found: Artifact) -> FakeEngine:
+            opened(found.manifest.version)
+            return HeldEngine(found.manifest, held) if held else FakeEngine(found.manifest)
+
+        repository = Repository(folder, open_engine)
+        repository.load()
+        limits = {"queue": 8, "in_flight": 2, "deadline_s": 10.0} | admission
+        made.append(Requests(repository, Admission(**limits), Matting(workers=2, max_pixels=10**6)))
+        return made[-1]
+
+    yield build
+    for requests in made:
+        requests.repository.close()
+        requests.matting.close()
+
+
+def light(*values: int) -> InferRequest:
+    """A batch of pictures, each of one brightness."""
+    pixels = np.stack([np.full((TOY.height, TOY.width, 3), value, np.uint8) for value in values])
+    return InferRequest((Tensor("frame", "UINT8", pixels.shape, pixels),))
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Waits for a condition that has no event, at most a few seconds."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - as it says
+            await asyncio.sleep(0.002)
+
+
+async def test_a_picture_gets_its_matte_and_every_phase_its_time(make: Make, jpeg: bytes) -> None:
+    requests, timing = make(), Timing()
+    wanted = MaskRequest(jpeg, MaskOptions("raw", Size(36, 64), 0.5))
+    async with requests.open("player") as request:
+        matte = await request.matte(wanted, ANY, timing)
+    assert (matte.version, matte.mask.size, len(matte.body)) == (2, Size(36, 64), 36 * 64)
+    assert matte.mask.alpha[13, 36] == 255
+    assert {"queue", "decode", "infer", "encode"} == timing.phases_ms.keys()
+    assert (requests.admission.inside, requests.admission.free) == (0, 2)
+
+
+async def test_tensors_get_theirs_and_are_counted(make: Make) -> None:
+    requests = make()
+    async with requests.open("") as request:
+        served, (person,) = await request.infer(light(0, 51), ANY, Timing())
+        with pytest.raises(TensorError):
+            await request.infer(InferRequest(light(1).inputs, ("x",)), ANY, Timing())
+    assert served.manifest.version == 2
+    assert np.array(person.values).mean((1, 2, 3)) == pytest.approx([0, 0.2])
+    counted = requests.statistics.describe("toy", 2)
+    assert counted["inference_count"] == 2
+    assert (counted["inference_stats"]["success"]["count"], counted["inference_stats"]["fail"]["count"]) == (1, 1)
+
+
+async def test_a_mask_is_an_output_that_is_asked_for(make: Make, jpeg: bytes) -> None:
+    async with make().open("") as request:
+        wanted = InferRequest((Tensor("frame", "BYTES", (1,), [jpeg]),), (MASK,))
+        _, (mask,) = await request.infer(wanted, ANY, Timing())
+    assert mask.values[0].startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("selector", "version"),
+    [(VersionSelector("toy", 1), 1), (VersionSelector("", 2), 2), (VersionSelector("toy", label="stable"), 2)],
+)
+async def test_the_version_asked_for_answers(make: Make, selector: VersionSelector, version: int) -> None:
+    async with make().open("") as request:
+        served, _ = await request.infer(light(9), selector, Timing())
+    assert served.manifest.version == version
+
+
+async def test_a_bad_picture_costs_its_sender_alone(make: Make, jpeg: bytes) -> None:
+    requests = make()
+    async with requests.open("") as request:
+        with pytest.raises(PictureError):
+            await request.matte(MaskRequest(jpeg[:99]), ANY, Timing())
+        assert (await request.matte(MaskRequest(jpeg), ANY, Timing())).version == 2
+    assert (requests.admission.inside, requests.admission.free) == (0, 2)
+
+
+async def test_what_does_not_exist_is_named(make: Make) -> None:
+    requests = make()
+    async with requests.open("") as request:
+        with pytest.raises(UnknownModelError, match="did you mean 'toy'"):
+            await request.infer(light(1), VersionSelector("toi"), Timing())
+        with pytest.raises(UnknownVersionError, match="received 9"):
+            await request.infer(light(1), VersionSelector("toy", 9), Timing())
+    with pytest.raises(UnknownVersionError, match="received 9"):
+        await requests.find(VersionSelector("toy", 9))
+
+
+@pytest.mark.parametrize("text", ["x", "-1", "1.0", "١", "9" * 16])
+def test_a_version_that_is_no_number_is_refused(text: str) -> None:
+    with pytest.raises(UnknownVersionError, match="version: expected a number"):
+        VersionSelector.parse("toy", text)
+
+
+def test_a_version_in_words_may_be_absent() -> None:
+    assert VersionSelector.parse("toy") == VersionSelector("toy", None)
+    assert VersionSelector.parse("toy", "12", "x") == VersionSelector("toy", 12, "x")
+    facts = msgspec.convert(manifest(TOY), Manifest)
+    assert VersionSelector.of(facts) == VersionSelector(facts.name, facts.version)
+
+
+async def test_too_many_requests_are_refused_before_their_bodies_are_read(make: Make) -> None:
+    requests = make(queue=1)
+    async with requests.open("a"):
+        with pytest.raises(QueueFullError, match="all 1 places"):
+            async with requests.open("b"):
+                pytest.fail("let in")
+    async with requests.open("b"):
+        assert requests.admission.inside == 1
+
+
+async def test_a_greedy_callers_newest_request_makes_room_until_its_answer_begins(make: Make) -> None:
+    for begins in (False, True):
+        requests, order = make(queue=2), list[str]()
+
+        async def stay(begins: bool, requests: Requests, order: list[str]) -> None:
+            async with requests.open("greedy") as request:
+                if begins:
+                    request.keep_place()
+                order.append("inside")
+                await asyncio.Event().wait()
+
+        posts = [asyncio.create_task(stay(begins, requests, order)) for _ in range(2)]
+        await until(lambda order=order: len(order) == 2)
+        if begins:
+            with pytest.raises(QueueFullError):
+                async with requests.open("modest"):
+                    pytest.fail("let in")
+        else:
+            async with requests.open("modest"):
+                with pytest.raises(QueueFullError, match="fewer"):
+                    await posts[1]
+        for post in posts:
+            post.cancel()
+        await asyncio.wait(posts)
+        assert requests.admission.inside == 0
+
+
+async def test_a_late_answer_is_an_error_and_frees_its_permit(make: Make, jpeg: bytes) -> None:
+    gate = Gate()
+    requests = make(held=gate, in_flight=1)
+    for timeout_s, limit in ((0.05, "0.05 s"), (None, "10 s")):
+        requests.admission._deadline_s = 10 if timeout_s else 0.1
+        limit = limit if timeout_s else "0.1 s"
+        async with requests.open("") as request:
+            with pytest.raises(DeadlineError, match=limit):
+                await request.matte(MaskRequest(jpeg), ANY, Timing(), timeout_s)
+    assert (requests.admission.inside, requests.admission.free) == (0, 1)
+    gate.let(9)
+
+
+async def test_the_wait_for_a_permit_counts_as_queue_and_towards_the_deadline(make: Make, jpeg: bytes) -> None:
+    gate = Gate()
+    requests, timing = make(held=gate, in_flight=1), Timing()
+    async with requests.open("") as first, requests.open("") as second:
+        computing = asyncio.create_task(first.matte(MaskRequest(jpeg), ANY, Timing()))
+        await until(lambda: gate.waiting == 1)
+        with pytest.raises(DeadlineError):
+            await second.matte(MaskRequest(jpeg), ANY, timing, 0.05)
+        gate.let()
+        await computing
+    assert timing.phases_ms["queue"] >= 40
+    assert "decode" not in timing.phases_ms
+
+
+async def test_a_caller_who_leaves_takes_nothing_along(make: Make, jpeg: bytes) -> None:
+    gate = Gate()
+    requests = make(held=gate)
+
+    async def post() -> None:
+        async with requests.open("") as request:
+            await request.matte(MaskRequest(jpeg), ANY, Timing())
+
+    leaving = asyncio.create_task(post())
+    await until(lambda: gate.waiting == 1)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    assert (requests.admission.inside, requests.admission.free) == (0, 2)
+    gate.let(2)
+    await post()
+
+
+async def test_who_is_inside_is_answered_while_the_server_drains(make: Make, jpeg: bytes) -> None:
+    requests = make()
+    async with requests.open("") as request:
+        draining = asyncio.create_task(requests.admission.drain(5))
+        await asyncio.sleep(0)
+        assert not requests.ready
+        with pytest.raises(DrainingError):
+            async with requests.open(""):
+                pytest.fail("let in")
+        assert (await request.matte(MaskRequest(jpeg), ANY, Timing())).version == 2
+    assert await draining
+
+
+async def test_an_opening_that_takes_long_is_not_waited_for(make: Make) -> None:
+    let = threading.Event()
+    requests = make(opened=lambda version: version == 1 and let.wait(10), deadline_s=0.1)
+    with pytest.raises(DeadlineError):
+        await requests.find(VersionSelector("toy", 1))
+    async with requests.open("") as request:
+        with pytest.raises(DeadlineError):
+            await request.infer(light(1), VersionSelector("toy", 1), Timing())
+        let.set()
+        requests.admission._deadline_s = 10.0
+        served, _ = await request.infer(light(1), VersionSelector("toy", 1), Timing())
+    assert served.manifest.version == 1
+
+
+@asynccontextmanager
+async def trial(requests: Requests, share: float) -> AsyncIterator[None]:
+    """Version 1 is stable, version 2 a canary with this share."""
+    policy = Policy(pin=1, canary=Canary(version=2, share=share))
+    await requests.repository.change_policy("toy", lambda _: policy)
+    yield
+
+
+async def test_single_requests_are_shared_out_and_a_lasting_one_stays_with_its_side(make: Make) -> None:
+    requests = make()
+    async with trial(requests, 0.5), requests.open("") as single, requests.open("", lasting=True) as lasting:
+        drawn = [(await single.find(ANY)).manifest.version for _ in range(20)]
+        stayed = {(await lasting.find(ANY)).manifest.version for _ in range(20)}
+    assert set(drawn) == {1, 2}
+    assert len(stayed) == 1
+
+
+async def test_a_lasting_request_is_drawn_anew_when_the_policy_changes(make: Make) -> None:
+    requests = make()
+    async with trial(requests, 1.0), requests.open("", lasting=True) as lasting:
+        assert (await lasting.find(ANY)).manifest.version == 2
+        await requests.repository.change_policy("toy", lambda policy: policy.pin_to(1))
+        assert (await lasting.find(ANY)).manifest.version == 1
+
+
+async def test_a_lasting_request_that_names_its_version_keeps_it(make: Make) -> None:
+    requests = make()
+    async with trial(requests, 1.0), requests.open("", lasting=True) as lasting:
+        assert (await lasting.find(VersionSelector("toy", 1))).manifest.version == 1
+        assert (await lasting.find(VersionSelector("toy", label="canary"))).manifest.version == 2
+
+
+async def test_a_lasting_request_is_none_of_the_places(make: Make, jpeg: bytes) -> None:
+    requests = make(queue=1)
+    async with requests.open("", lasting=True) as lasting, requests.open("") as single:
+        for request in (lasting, single):
+            assert (await request.matte(MaskRequest(jpeg), ANY, Timing())).version == 2
+        assert (requests.admission.inside, requests.places) == (2, 1)
+
+
+async def test_a_model_that_was_unloaded_answers_nobody(make: Make) -> None:
+    requests = make()
+    await requests.repository.change_policy("toy", lambda policy: Policy(enabled=False))
+    async with requests.open("") as request:
+        with pytest.raises(ModelError, match="unloaded"):
+            await request.infer(light(1), ANY, Timing())
+
+
+def test_masks_that_are_too_large_are_refused_before_anything_is_read(make: Make) -> None:
+    requests = make()
+    requests.check(MaskOptions(size=Size(1000, 1000)))
+    with pytest.raises(InvalidParameterError, match="at most 1000000 pixels"):
+        requests.check(MaskOptions(size=Size(1000, 1001)))
