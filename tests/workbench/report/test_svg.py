@@ -1,5 +1,6 @@
 """Scales go where they should, and names keep off each other."""
 
+import math
 from xml.etree import ElementTree
 
 import pytest
@@ -108,3 +109,224 @@ def test_nothing_joins_to_nothing() -> None:
 @pytest.mark.parametrize("hidden", ["\x00", "\x1b", "\u202e", "\u200b", "\ud800"])
 def test_what_cannot_be_seen_is_made_visible(hidden: str) -> None:
     assert make_element("p", {}, f"a{hidden}b") == "<p>a�b</p>"
+
+
+# Scales
+
+
+@st.composite
+def scales(draw: st.DrawFn) -> Scale:
+    """Scales of every kind, upright and turned."""
+    logarithmic = draw(st.booleans())
+    low = draw(st.floats(1e-6, 1e6)) if logarithmic else draw(st.floats(-1e6, 1e6))
+    high = low * draw(st.floats(1.01, 1e6)) if logarithmic else low + draw(st.floats(1e-3, 1e6))
+    start, end = draw(st.sampled_from([(0, 100), (52, 1026), (400, 30)]))
+    return Scale(low, high, start, end, logarithmic)
+
+
+@given(scales(), st.floats(0, 1), st.floats(0, 1))
+def test_a_scale_keeps_the_order_of_values(scale: Scale, one: float, other: float) -> None:
+    values = [scale.low + share * (scale.high - scale.low) for share in sorted((one, other))]
+    first, second = (scale(value) for value in values)
+    assert first <= second + 1e-9 if scale.start < scale.end else first >= second - 1e-9
+
+
+@given(scales(), st.floats(-1e9, 1e9))
+def test_clamping_stays_between_the_ends_and_leaves_what_lies_there(scale: Scale, value: float) -> None:
+    pixel = scale.clamp(value)
+    assert min(scale.start, scale.end) - 1e-6 <= pixel <= max(scale.start, scale.end) + 1e-6
+    if scale.low <= value <= scale.high:
+        assert pixel == scale(value)
+
+
+@given(scales())
+def test_the_ends_of_a_scale_are_its_pixels(scale: Scale) -> None:
+    assert scale(scale.low) == pytest.approx(scale.start, abs=1e-6)
+    assert scale(scale.high) == pytest.approx(scale.end, abs=1e-6)
+
+
+@pytest.mark.parametrize("value", [0, -5])
+def test_a_logarithm_of_nothing_lies_far_outside_and_is_clamped_to_the_end(value: float) -> None:
+    scale = Scale(1, 100, 0, 200, logarithmic=True)
+    assert scale(value) == pytest.approx(-600)
+    assert scale.clamp(value) == 0
+
+
+@pytest.mark.parametrize(
+    ("ends", "count", "ticks"),
+    [
+        ((0, 10), 5, [0, 2, 4, 6, 8, 10]),
+        ((0, 1), 4, [0, 0.25, 0.5, 0.75, 1]),
+        ((0, 100), 5, [0, 20, 40, 60, 80, 100]),
+        ((0, 97), 2, [0, 50]),
+        ((3, 9), 3, [4, 6, 8]),
+        ((-1, 1), 4, [-1, -0.5, 0, 0.5, 1]),
+    ],
+)
+def test_ticks_are_ones_twos_and_fives(ends: tuple[float, float], count: int, ticks: list[float]) -> None:
+    assert Scale(*ends, 0, 1).find_ticks(count) == pytest.approx(ticks)
+
+
+@pytest.mark.parametrize(
+    ("ends", "count", "ticks"),
+    [
+        ((1, 1000), 4, [1, 10, 100, 1000]),
+        ((1, 100), 5, [1, 3, 10, 30, 100]),
+        ((1, 10), 4, [1, 2, 5, 10]),
+        ((0.9, 9), 6, [1, 2, 3, 5, 7]),
+        ((1, 1e6), 2, [1, 10, 100, 1000, 10_000, 100_000, 1_000_000]),
+    ],
+)
+def test_logarithmic_ticks_are_as_dense_as_there_is_room(
+    ends: tuple[float, float], count: int, ticks: list[float]
+) -> None:
+    assert Scale(*ends, 0, 1, logarithmic=True).find_ticks(count) == pytest.approx(ticks)
+
+
+# Boxes and lines
+
+
+@given(st.lists(st.integers(0, 20), min_size=8, max_size=8))
+def test_boxes_overlap_where_they_share_a_pixel(ends: list[int]) -> None:
+    boxes = []
+    for x1, x2, y1, y2 in (ends[:4], ends[4:]):
+        boxes.append(Box(min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)))
+    cells = [
+        {(x, y) for x in range(int(box.left), int(box.right)) for y in range(int(box.top), int(box.bottom))}
+        for box in boxes
+    ]
+    one, other = boxes
+    if all(cells):
+        assert one.overlaps(other) == other.overlaps(one) == bool(cells[0] & cells[1])
+        assert one.lies_within(other) == (cells[0] <= cells[1])
+
+
+@given(st.tuples(st.floats(0, 100), st.floats(0, 100)), st.tuples(st.floats(0, 100), st.floats(0, 100)))
+def test_a_traced_line_covers_both_ends_and_nothing_far_from_it(
+    start: tuple[float, float], end: tuple[float, float]
+) -> None:
+    boxes = svg.trace_line(start, end, pieces=8)
+    assert len(boxes) == 9
+    for (x, y), box in ((start, boxes[0]), (end, boxes[-1])):
+        assert box.left < x < box.right
+        assert box.top < y < box.bottom
+    length = math.dist(start, end)
+    for box in boxes:
+        centre = ((box.left + box.right) / 2, (box.top + box.bottom) / 2)
+        assert math.dist(start, centre) + math.dist(centre, end) == pytest.approx(length, abs=1e-6)
+
+
+# Axes
+
+
+def read(drawn: str) -> ElementTree.Element:
+    return ElementTree.fromstring(f"<svg>{drawn}</svg>")
+
+
+def test_a_bottom_axis_has_a_number_under_each_grid_line() -> None:
+    scale = Scale(0, 10, 50, 250)
+    drawn = read(svg.draw_bottom_axis(scale, 300, "frames", ticks=[0, 5, 10], top=20))
+    lines, (*numbers, title) = list(drawn.iter("line")), list(drawn.iter("text"))
+    assert [line.attrib["x1"] for line in lines] == ["50", "150", "250"]
+    assert {(line.attrib["y1"], line.attrib["y2"]) for line in lines} == {("20", "300")}
+    assert [(node.attrib["x"], node.text) for node in numbers] == [("50", "0"), ("150", "5"), ("250", "10")]
+    assert all(float(node.attrib["y"]) > 300 and node.attrib["text-anchor"] == "middle" for node in numbers)
+    assert (title.text, title.attrib["x"]) == ("frames", "150")
+
+
+def test_a_left_axis_has_a_number_left_of_each_grid_line() -> None:
+    scale = Scale(0, 10, 300, 100)
+    drawn = read(svg.draw_left_axis(scale, 50, ticks=[0, 10], right=400))
+    assert [(node.attrib["y1"], node.attrib["x1"], node.attrib["x2"]) for node in drawn.iter("line")] == [
+        ("300", "50", "400"),
+        ("100", "50", "400"),
+    ]
+    numbers = list(drawn.iter("text"))
+    assert [node.text for node in numbers] == ["0", "10"]
+    assert all(float(node.attrib["x"]) < 50 and node.attrib["text-anchor"] == "end" for node in numbers)
+
+
+@pytest.mark.parametrize("way", ["vertical", "horizontal"])
+def test_a_whisker_reaches_from_end_to_end_with_a_cap_on_each(way: str) -> None:
+    draw = svg.draw_vertical_whisker if way == "vertical" else svg.draw_horizontal_whisker
+    (path,) = read(draw(100, 20, 80, "kept")).iter("path")
+    assert path.attrib["class"] == "whisker kept"
+    expected = "M97.0 20.0 h6 M97.0 80.0 h6 M100.0 20.0 V80.0"
+    if way == "horizontal":
+        expected = "M20.0 97.0 v6 M80.0 97.0 v6 M20.0 100.0 H80.0"
+    assert path.attrib["d"] == expected
+
+
+def test_a_chart_has_a_size_a_name_and_a_text_alternative() -> None:
+    node = ElementTree.fromstring(svg.draw_chart(300, 200, label="a < b", name="wide", parts=["<p>", None]))
+    assert node.attrib == {
+        "class": "plot wide",
+        "viewBox": "0 0 300 200",
+        "width": "300",
+        "height": "200",
+        "role": "img",
+        "aria-label": "a < b",
+    }
+    assert node.text == "<p>"
+
+
+def test_a_path_goes_from_point_to_point() -> None:
+    (path,) = read(svg.draw_path([(0, 1.26), (10, 20)], "curve")).iter("path")
+    assert (path.attrib["d"], path.attrib["class"]) == ("M0.0 1.3 L10.0 20.0", "curve")
+
+
+def test_the_winners_mark_is_the_largest() -> None:
+    sizes = {
+        name: float(ElementTree.fromstring(svg.draw_mark(5, 5, "dot", name=name)).attrib["r"])
+        for name in ("winner", "kept", "broken")
+    }
+    assert sizes["winner"] > sizes["kept"] == sizes["broken"]
+
+
+def test_a_mark_without_a_title_has_none() -> None:
+    assert ElementTree.fromstring(svg.draw_mark(5, 5, "cross", name="kept")).find("title") is None
+
+
+# Labels
+
+
+def test_a_label_stands_right_of_its_mark_if_it_can() -> None:
+    (box,) = boxes(draw_labels([Label(100, 100, "name", "kept")], [], BOUNDS))
+    assert 100 < box.left < 115
+    assert box.top < 100 < box.bottom
+
+
+def test_a_label_at_the_right_edge_stands_left_of_its_mark() -> None:
+    (box,) = boxes(draw_labels([Label(598, 100, "name", "kept")], [], BOUNDS))
+    assert box.right < 598
+
+
+def test_a_label_that_had_to_go_far_is_tied_to_its_mark() -> None:
+    crowd = Box(75, 75, 125, 125)
+    drawn = read(draw_labels([Label(100, 100, "n", "kept")], [crowd], BOUNDS))
+    (tie,) = drawn.iter("line")
+    assert (tie.attrib["class"], tie.attrib["x1"], tie.attrib["y1"]) == ("tie", "100", "100")
+    (box,) = boxes(draw_labels([Label(100, 100, "n", "kept")], [crowd], BOUNDS))
+    end = float(tie.attrib["x2"]), float(tie.attrib["y2"])
+    assert box.left - 1 <= end[0] <= box.right + 1
+    assert box.top - 1 <= end[1] <= box.bottom + 1
+
+
+def test_a_label_keeps_off_another_labels_tie() -> None:
+    crowd = Box(75, 75, 125, 125)
+    drawn = draw_labels([Label(100, 100, "n", "kept"), Label(100, 100, "mmmmmmmm", "kept")], [crowd], BOUNDS)
+    lines = [
+        svg.trace_line(
+            (float(node.attrib["x1"]), float(node.attrib["y1"])),
+            (float(node.attrib["x2"]), float(node.attrib["y2"])),
+            pieces=8,
+        )
+        for node in read(drawn).iter("line")
+    ]
+    first, second = boxes(drawn)
+    assert not any(second.overlaps(piece) for piece in lines[0])
+    assert not first.overlaps(second)
+
+
+def test_a_label_without_any_room_is_left_out() -> None:
+    assert draw_labels([Label(100, 100, "name", "kept")], [BOUNDS], BOUNDS) == ""

@@ -42,7 +42,7 @@ def compare_masks(folder: Path, run: RunRecord) -> tuple[MaskComparison, ...]:
 
 def compare_mask(folder: Path, item: MaskRecord) -> MaskComparison:
     """One frame: the masks are brought to the size at which the page shows the frame."""
-    frame = _open_picture(folder / item.files.frame).convert("RGB")
+    frame = _read_picture(folder / item.files.frame, "RGB")
     scale = LONG_SIDE / max(frame.size)
     if scale < 1:
         frame = frame.resize((round(frame.width * scale), round(frame.height * scale)), Image.Resampling.LANCZOS)
@@ -72,24 +72,26 @@ def compare_mask(folder: Path, item: MaskRecord) -> MaskComparison:
     )
 
 
-def _open_picture(path: Path) -> Image.Image:
+def _read_picture(path: Path, mode: str) -> Image.Image:
+    """The picture in one of Pillow's modes. Raises InputError where it is missing, broken, too large or no picture."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            picture = Image.open(path, formats=("JPEG", "PNG"))
-        if picture.width * picture.height > MOST_PIXELS:
-            raise InputError(f"{path}: expected at most {MOST_PIXELS} pixels, found {picture.width}×{picture.height}")
-        picture.load()
+            opened = Image.open(path, formats=("JPEG", "PNG"))
+        with opened as picture:
+            if picture.width * picture.height > MOST_PIXELS:
+                size = f"{picture.width}×{picture.height}"
+                raise InputError(f"{path}: expected at most {MOST_PIXELS} pixels, found {size}")
+            return picture.convert(mode)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file, though run.json names it") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: isn't a picture: {error}") from error
-    return picture
 
 
 def _read_mask(path: Path, size: tuple[int, int]) -> np.ndarray:
     """(H, W) booleans, enlarged or reduced to (width, height)."""
-    picture = _open_picture(path).convert("L")
+    picture = _read_picture(path, "L")
     if picture.size != size:
         picture = picture.resize(size, Image.Resampling.BILINEAR)
     return np.asarray(picture) >= 128

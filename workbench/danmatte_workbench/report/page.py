@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ def write_page(text: str, path: Path) -> Path:
         unfinished.write_text(text, encoding="utf-8", newline="\n")
         unfinished.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            unfinished.unlink()
         raise MachineError(f"{path}: can't be written ({error.strerror})") from error
     return path
 

@@ -13,11 +13,14 @@ from danmatte_workbench.errors import InputError
 
 FILE = "run.json"
 LIMIT_BYTES = 64 * 2**20
+MOST_NESTED = 16  # levels of what a host or a configuration holds
 LOSSES = ("iou_drop", "disagreement")  # what a budget limits, in points
 
 Count = Annotated[int, Meta(ge=0)]
 Side = Annotated[int, Meta(ge=1, le=2**16)]
-Milliseconds = Annotated[float, Meta(ge=0)]
+# What a chart can still scale without overflowing, and far more than anything measures.
+Value = Annotated[float, Meta(ge=-1e15, le=1e15)]
+Milliseconds = Annotated[float, Meta(ge=0, le=1e15)]
 Name = Annotated[str, Meta(min_length=1, max_length=300)]
 FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$(?!\n)")]
 
@@ -29,9 +32,9 @@ class _Strict(Struct, frozen=True, forbid_unknown_fields=True):
 class Figure(_Strict, frozen=True):
     """A measured value with the ends of its 95 % interval."""
 
-    value: float
-    low: float
-    high: float
+    value: Value
+    low: Value
+    high: Value
     unit: str
     samples: Count
 
@@ -73,7 +76,7 @@ class TrialRecord(_Strict, frozen=True):
     measurements: Figures
     accepted: bool
     broken: tuple[str, ...]
-    seconds: float | None = None
+    seconds: Value | None = None
     finalist: bool = True
 
 
@@ -147,7 +150,7 @@ class RunRecord(_Strict, frozen=True):
     schema: Literal[1]
     command: tuple[str, ...]
     started: str
-    seconds: float
+    seconds: Value
     source: SourceRecord
     host: dict[str, Any]
     versions: dict[str, str]
@@ -173,6 +176,8 @@ class RunRecord(_Strict, frozen=True):
                 raise ValueError(f"Expected `{word}` to name one of the trials, got {name!r}")
         if self.baselines and self.fastest_baseline not in self.baselines:
             raise ValueError(f"Expected `fastest_baseline` to name a baseline, got {self.fastest_baseline!r}")
+        for content in (self.host, *(trial.configuration for trial in self.trials)):
+            check_nesting(content, MOST_NESTED)
 
     def trial(self, name: str | None) -> TrialRecord | None:
         """The trial of that name."""
@@ -200,6 +205,37 @@ class RunRecord(_Strict, frozen=True):
         return None
 
 
+# The names that a misspelt field may have meant.
+FIELDS = sorted(
+    {
+        name
+        for record in (
+            RunRecord,
+            SourceRecord,
+            DataRecord,
+            TrialRecord,
+            Figure,
+            LayerRecord,
+            LayerRecords,
+            SweepRecord,
+            IsaRecord,
+            MaskFiles,
+            MaskRecord,
+        )
+        for name in record.__struct_fields__
+    }
+)
+
+
+def check_nesting(content: Any, levels: int) -> None:
+    """Raises ValueError for lists and objects inside each other beyond so many levels: writing them would recurse."""
+    if isinstance(content, dict | list):
+        if levels == 0:
+            raise ValueError(f"Expected at most {MOST_NESTED} levels of lists and objects inside each other")
+        for item in content.values() if isinstance(content, dict) else content:
+            check_nesting(item, levels - 1)
+
+
 def read_run(place: Path) -> RunRecord:
     """The run in the folder, or in the file. Raises InputError that names the file and the place in it."""
     path = place / FILE if place.is_dir() else place
@@ -214,27 +250,10 @@ def read_run(place: Path) -> RunRecord:
     try:
         return msgspec.json.decode(text, type=RunRecord)
     except msgspec.ValidationError as error:
-        raise InputError(f"{path}: isn't a run: {error}{_suggest_field(str(error))}") from error
+        unknown = re.search(r"unknown field `([^`]*)`", str(error))
+        hint = did_you_mean(unknown[1], FIELDS, listed=False) if unknown else ""
+        raise InputError(f"{path}: isn't a run: {error}{hint}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: isn't JSON: {error}") from error
-
-
-def _suggest_field(message: str) -> str:
-    """The nearest field that exists, where the message complains of an unknown one."""
-    match = re.search(r"unknown field `([^`]*)`", message)
-    if not match:
-        return ""
-    kinds = (
-        RunRecord,
-        SourceRecord,
-        DataRecord,
-        TrialRecord,
-        Figure,
-        LayerRecord,
-        LayerRecords,
-        SweepRecord,
-        IsaRecord,
-        MaskFiles,
-        MaskRecord,
-    )
-    return did_you_mean(match[1], sorted({name for kind in kinds for name in kind.__struct_fields__}), listed=False)
+    except RecursionError as error:
+        raise InputError(f"{path}: isn't a run: lists and objects lie inside each other too deeply") from error

@@ -334,7 +334,7 @@ def describe_host(host: Mapping[str, Any]) -> list[tuple[str, str]]:
         content = host[name]
         if content in (None, "", [], 0) or (name == "features" and host.get("instruction_sets")):
             continue
-        in_bytes = name.endswith("_bytes") and isinstance(content, int | float)
+        in_bytes = name.endswith("_bytes") and isinstance(content, int | float) and abs(content) < 2**63
         words = f"{format_number(content / 2**30)} GiB" if in_bytes else format_fact(content)
         facts.append((HOST.get(name, name.replace("_", " ").capitalize()), words))
     return facts

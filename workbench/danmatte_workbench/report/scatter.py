@@ -109,7 +109,8 @@ class _Scatter:
         # Between two trials of the front, the slower one's loss can't be had any more: the line goes in steps.
         self.steps: list[tuple[float, float]] = []
         for trial in find_front(run.trials, run.loss):
-            across, down = self.x(trial.measurements[SPEED].value), self.y.clamp(trial.measurements[run.loss].value)
+            across = self.x.clamp(trial.measurements[SPEED].value)
+            down = self.y.clamp(trial.measurements[run.loss].value)
             self.steps += [(self.steps[-1][0] if self.steps else across, down), (across, down)]
 
     def _scale_losses(self) -> Scale:
@@ -171,16 +172,17 @@ class _Scatter:
         figure = self.run.baselines.get(self.run.fastest_baseline, {}).get(SPEED)
         return figure.value if figure else None
 
-    def _level(self, item: PlottedTrial) -> float:
-        """The pixel of a loss; a baseline without one stands on the line of no loss."""
-        return self.y.clamp(item.loss.value if item.loss else 0.0)
+    def _place(self, item: PlottedTrial) -> tuple[float, float]:
+        """Where a mark stands, at the edge if its figures lie beyond; without a loss, on the line of none."""
+        return self.x.clamp(item.throughput.value), self.y.clamp(item.loss.value if item.loss else 0.0)
 
     def _draw_whiskers(self, item: PlottedTrial) -> Markup:
+        across, down = self._place(item)
         ends = self.x.clamp(item.throughput.low), self.x.clamp(item.throughput.high)
-        parts = [svg.draw_horizontal_whisker(self._level(item), *ends, item.role)]
+        parts = [svg.draw_horizontal_whisker(down, *ends, item.role)]
         if item.loss and self.y.low <= item.loss.value <= self.y.high:
             ends = self.y.clamp(item.loss.low), self.y.clamp(item.loss.high)
-            parts.append(svg.draw_vertical_whisker(self.x(item.throughput.value), *ends, item.role))
+            parts.append(svg.draw_vertical_whisker(across, *ends, item.role))
         return svg.join(parts)
 
     def _draw_mark(self, item: PlottedTrial) -> Markup:
@@ -189,7 +191,7 @@ class _Scatter:
         title = f"{item.name}: {format_measure(item.throughput, SPEED)} [{format_interval(item.throughput, SPEED)}]"
         if item.loss:
             title += f", {get_term(loss).title} {format_measure(item.loss, loss)} [{format_interval(item.loss, loss)}]"
-        return svg.draw_mark(self.x(item.throughput.value), self._level(item), shape, name=item.role, title=title)
+        return svg.draw_mark(*self._place(item), shape, name=item.role, title=title)
 
     def _name_marks(self) -> list[Label]:
         """Labels of the marks, the most telling first."""
@@ -201,7 +203,7 @@ class _Scatter:
             words = name if len(name) <= letters else name[: letters - 1] + "…"
             if item.loss and item.loss.value > self.y.high:
                 words += f" ({format_fixed(item.loss.value, 1)})"
-            labels.append(Label(self.x(item.throughput.value), self._level(item), words, item.role))
+            labels.append(Label(*self._place(item), words, item.role))
         return labels
 
     def _find_obstacles(self) -> list[Box]:
@@ -209,7 +211,7 @@ class _Scatter:
         x, y, field = self.x, self.y, self.field
         boxes = []
         for item in self.plotted:
-            across, down, reach = x(item.throughput.value), self._level(item), 8.0
+            (across, down), reach = self._place(item), 8.0
             boxes.append(Box(across - reach, down - reach, across + reach, down + reach))
             boxes.append(Box(x.clamp(item.throughput.low), down - 2, x.clamp(item.throughput.high), down + 2))
             if item.loss:
