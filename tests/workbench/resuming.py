@@ -27,7 +27,7 @@ def propose(source: Source) -> tuple[Trial, ...]:
 
 def conduct(words: list[str]) -> int:
     """``workbench optimize`` with these words, at a short effort."""
-    arguments = cli.parser().parse_args(["optimize", *words])
+    arguments = cli.make_parser().parse_args(["optimize", *words])
     experiment, limits = optimize.prepare(arguments, SHORT)
     return optimize.conduct(arguments, replace(experiment, trials=propose(experiment.source)), limits)
 

@@ -1,0 +1,115 @@
+"""A small experiment on a graph that OpenVINO alone runs, and a race whose speeds are known."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from danmatte_workbench import dataset
+from danmatte_workbench.benchmark.benchmark import Rounds
+from danmatte_workbench.budget import Budget
+from danmatte_workbench.configuration import configure
+from danmatte_workbench.experiment import run as running
+from danmatte_workbench.experiment.race import BenchmarkConfig, Stage, Standings
+from danmatte_workbench.experiment.run import Experiment, ExperimentRun
+from danmatte_workbench.experiment.search import Effort
+from danmatte_workbench.experiment.store import Workspace
+from danmatte_workbench.experiment.trial import Trial
+from danmatte_workbench.graph import probing
+from danmatte_workbench.metrics.subject import Subject
+from danmatte_workbench.recipe import find_recipe
+from danmatte_workbench.source import Source
+from danmatte_workbench.steps import make_step
+from tests.workbench import graphs, tiny
+from tests.workbench.facts import workspace
+
+EFFORT = Effort("quick", calibration=3, frames=6, rounds=4, round_s=0.01, first_rounds=2, finalists=2)
+ONE = configure(precision="f32", streams=1, threads=1, infer_requests=1)
+STOCK = "OpenVINO, the source"
+
+
+class KnownRace:
+    """Instead of a race: speeds by a part of the name, 10 frames a second for the rest."""
+
+    speeds: ClassVar[dict[str, float]] = {}
+    dropouts: ClassVar[dict[str, str]] = {}
+    held: ClassVar[list["KnownRace"]] = []
+
+    def __init__(self, config: BenchmarkConfig, subjects: Sequence[Subject], baselines: Sequence[str]) -> None:
+        self.config = config
+        self.subjects = {subject.name: subject for subject in subjects}
+        self.baselines = list(baselines)
+        self.rated: dict[str, float | None] = {}
+        KnownRace.held.append(self)
+
+    def __enter__(self) -> "KnownRace":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is open."""
+
+    def run(self, trials: Sequence[str], rate: Callable[[str, Rounds], float | None], **_: int) -> Standings:
+        """Everybody's speed at once; the fastest two that may win are finalists."""
+        self.config.on_round("round 1 of 1")
+        names = [name for name in self.subjects if name not in self.dropouts]
+        speeds = {name: [self.find_speed(name)] * 5 for name in names}
+        stage = Stage(Rounds(speeds, {name: [1000 / values[0]] * 5 for name, values in speeds.items()}))
+        self.rated = {name: rate(name, stage.rounds) for name in trials}
+        hopeful = sorted(
+            (name for name in trials if self.rated[name] is not None), key=lambda name: -self.find_speed(name)
+        )
+        return Standings(dict.fromkeys(names, stage), frozenset(hopeful[:2]), dict(self.dropouts))
+
+    def find_speed(self, name: str) -> float:
+        """Frames a second."""
+        return next((speed for part, speed in self.speeds.items() if part in name), 10.0)
+
+
+@pytest.fixture
+def known_race(monkeypatch: pytest.MonkeyPatch) -> type[KnownRace]:
+    """Races are known ones."""
+    monkeypatch.setattr(running, "Race", KnownRace)
+    for name, value in (("speeds", {"int8": 40.0, "float": 20.0}), ("dropouts", {}), ("held", [])):
+        monkeypatch.setattr(KnownRace, name, value)
+    return KnownRace
+
+
+def run_here(self: Workspace, function: Callable[..., Any], *arguments: Any, time_s: float = 0.0) -> Any:
+    """Instead of `Workspace.isolate`: no process of its own, which takes seconds to start."""
+    return function(*arguments)
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is isolated."""
+    monkeypatch.setattr(Workspace, "isolate", run_here)
+
+
+def find_source(folder: Path) -> Source:
+    """A segmenter of two classes as ONNX."""
+    path = folder / "segmenter.onnx"
+    if not path.exists():
+        graphs.write_onnx(path, "argmax")
+    return probing.inspect(path)
+
+
+def make_run(folder: Path, *, lines: list[str] | None = None, masks: bool = True, **changes: Any) -> ExperimentRun:
+    """A run of two recipes and one that can't be applied, in ``folder``; whatever is there is gone on with."""
+    data = folder / ("data" if masks else "bare")
+    if not data.exists():
+        tiny.write_scenes(data, 6, masks=masks)
+    source = find_source(folder)
+    whole, quantized = (find_recipe(name, source) for name in ("float", "int8"))
+    broken = replace(whole, name="broken", steps=(make_step("cut", {"output": "nowhere"}, source),))
+    experiment = Experiment(
+        source=source,
+        data=dataset.load(data),
+        calibration=dataset.load(data).pick(3),
+        trials=tuple(Trial.propose(item, ONE, source.size) for item in (whole, quantized, broken)),
+        budget=Budget(5.0),
+        effort=EFFORT,
+        objective="throughput",
+    )
+    return ExperimentRun(replace(experiment, **changes), workspace(folder / "store", lines=lines))

@@ -1,0 +1,173 @@
+"""A run builds, compares, races and judges; what fails is a rejected trial, and what is finished isn't done again."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from danmatte_workbench.budget import Budget
+from danmatte_workbench.errors import InputError, MachineError
+from danmatte_workbench.experiment import run as running
+from danmatte_workbench.experiment.build import Builder
+from danmatte_workbench.experiment.run import ExperimentResult
+from danmatte_workbench.experiment.trial import Trial
+from tests.workbench.experiment.runs import EFFORT, STOCK, KnownRace, in_process, known_race, make_run
+
+__all__ = ["in_process", "known_race"]
+pytestmark = pytest.mark.usefixtures("in_process", "known_race")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the runs of this file work: what one has built the next ones find."""
+    return tmp_path_factory.mktemp("run")
+
+
+def get(result: ExperimentResult, recipe: str) -> Trial:
+    return next(trial for trial in result.trials if trial.recipe.name == recipe)
+
+
+def test_every_trial_is_built_compared_raced_and_judged(folder: Path) -> None:
+    result = make_run(folder).run()
+    for name, speed in (("float", 20), ("int8", 40)):
+        trial = get(result, name)
+        assert trial.candidate is not None
+        assert trial.verdict.accepted
+        assert trial.finalist
+        assert trial.seconds > 0
+        figures = {item.metric: item.value for item in trial.measurements}
+        assert set(figures) == {"iou_drop", "mean_iou", "boundary_iou", "throughput", "speedup", "latency"}
+        assert (figures["throughput"], figures["speedup"]) == (speed, speed / 10)
+    assert (result.objective, result.effort, result.labelled) == ("throughput", "quick", True)
+    assert (result.frames, result.calibration_frames) == (6, 3)
+    assert result.origin.endswith("data")
+    assert result.winner is None
+
+
+def test_the_source_and_every_baseline_recipe_race_beside_the_trials(folder: Path) -> None:
+    result = make_run(folder).run()
+    names = [STOCK, "OpenVINO, uncut", "OpenVINO, uncut, NNCF defaults"]
+    assert list(result.baselines) == KnownRace.held[-1].baselines == names
+    assert result.fastest == STOCK
+    metrics = {name: {item.metric for item in items} for name, items in result.baselines.items()}
+    assert metrics[STOCK] == {"throughput", "speedup", "latency", "mean_iou", "boundary_iou"}
+    assert metrics["OpenVINO, uncut"] == {"throughput", "speedup", "latency"}
+
+
+def test_the_fastest_baseline_is_the_sources_own_even_where_another_is_faster(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(KnownRace, "speeds", {"uncut": 99.0})
+    result = make_run(folder).run()
+    assert result.fastest == STOCK
+    (speedup,) = (item for item in result.baselines["OpenVINO, uncut"] if item.metric == "speedup")
+    assert speedup.value == pytest.approx(9.9)
+
+
+def test_a_recipe_that_cannot_be_applied_is_a_rejected_trial(folder: Path) -> None:
+    lines: list[str] = []
+    result = make_run(folder, lines=lines).run()
+    broken = get(result, "broken")
+    assert (broken.candidate, broken.measurements) == (None, ())
+    (reason,) = broken.verdict.broken
+    assert reason.startswith("InputError: ")
+    assert "has no node nowhere" in reason
+    assert any("broken latency f32: " in line for line in lines)
+    assert "broken" not in "".join(KnownRace.held[-1].subjects)
+
+
+def test_what_is_not_accurate_enough_is_raced_but_never_a_finalist(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Budget, "accepts_accuracy", lambda self, measurements: False)
+    result = make_run(folder).run()
+    assert set(KnownRace.held[-1].rated.values()) == {None}
+    trial = get(result, "int8")
+    assert not trial.finalist
+    assert trial.get("throughput") is not None
+
+
+def test_a_trial_that_drops_out_of_the_race_is_rejected_with_its_reason(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(KnownRace, "dropouts", {"int8 latency f32": "MachineError: its process died"})
+    trial = get(make_run(folder).run(), "int8")
+    assert trial.verdict.broken[0] == "MachineError: its process died"
+    assert trial.get("throughput") is None
+    assert trial.get("iou_drop") is not None
+
+
+def test_a_second_run_builds_and_compares_nothing_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = make_run(folder).run()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("it is there already")
+
+    monkeypatch.setattr(Builder, "build", refuse)
+    monkeypatch.setattr(running.Workspace, "isolate", refuse)
+    lines: list[str] = []
+    second = make_run(folder, lines=lines).run()
+    assert second.trials == first.trials
+    assert any("kept: 3 of 3 trials" in line for line in lines)
+
+
+def test_what_time_does_not_suffice_for_is_not_tried_now_or_later(folder: Path) -> None:
+    lines: list[str] = []
+    hurried = replace(EFFORT, limit_s=30.0)
+    first = make_run(folder, lines=lines, effort=hurried).run()
+    late = get(first, "broken")  # the third: two are always tried
+    assert late.verdict.broken[0].startswith("not tried: with the race it would take ")
+    assert get(first, "int8").verdict.accepted
+    assert any("effort quick ends after 30 s, without: broken latency f32" in line for line in lines)
+    again = make_run(folder, effort=hurried)
+    assert [trial.recipe.name for trial in again.schedule.trials] == ["float", "int8"]
+    assert [trial.recipe.name for trial in again.schedule.list_dropped()] == ["broken"]
+
+
+def test_without_masks_the_source_is_what_is_agreed_with(folder: Path) -> None:
+    result = make_run(folder, masks=False).run()
+    assert not result.labelled
+    assert {item.metric for item in get(result, "float").measurements} == {
+        "iou_drop",
+        "throughput",
+        "speedup",
+        "latency",
+    }
+    assert {item.metric for item in result.baselines[STOCK]} == {"throughput", "speedup", "latency"}
+
+
+def test_a_baseline_that_cannot_be_built_is_reported_and_left_out(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = Builder.find
+
+    def find_some(self: Builder, recipe: object) -> object:
+        if recipe.name == "uncut":  # type: ignore[attr-defined]
+            raise InputError("no")
+        return find(self, recipe)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Builder, "find", find_some)
+    lines: list[str] = []
+    result = make_run(folder, lines=lines).run()
+    assert "OpenVINO, uncut" not in result.baselines
+    assert any(line.endswith("OpenVINO, uncut: no") for line in lines)
+
+
+def test_a_race_without_any_source_says_why(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(KnownRace, "dropouts", {STOCK: "MachineError: its process died"})
+    with pytest.raises(MachineError, match="its process died"):
+        make_run(folder).run()
+
+
+def test_progress_hears_of_every_round(folder: Path) -> None:
+    lines: list[str] = []
+    make_run(folder, lines=lines).run()
+    assert any("racing 2 trials beside 3 baselines, in turn" in line for line in lines)
+    assert any(line.endswith("round 1 of 1") for line in lines)
+
+
+def test_a_race_is_over_when_the_efforts_time_is(folder: Path) -> None:
+    for limit_s, over in ((1e6, False), (1.0, True)):
+        run = make_run(folder, effort=replace(EFFORT, limit_s=limit_s))
+        race = run.open_race([], [], 1)
+        assert race.config.is_over() is over  # type: ignore[attr-defined]

@@ -1,0 +1,196 @@
+"""The winner's closer look: what beats its configuration takes its place, and a look that fails is left out."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from danmatte_workbench.benchmark.isa import IsaPoint
+from danmatte_workbench.benchmark.layers import LayerTime
+from danmatte_workbench.benchmark.space import Point, Space
+from danmatte_workbench.configuration import Setting
+from danmatte_workbench.errors import MachineError
+from danmatte_workbench.experiment import winner as studying
+from danmatte_workbench.experiment.run import ExperimentResult, ExperimentRun
+from danmatte_workbench.experiment.trial import Trial
+from danmatte_workbench.experiment.winner import WinnerStudy
+from tests.workbench.benchmark.test_space import point
+from tests.workbench.experiment.runs import EFFORT, STOCK, KnownRace, in_process, known_race, make_run
+from tests.workbench.facts import measured
+
+__all__ = ["in_process", "known_race"]
+SWEEPING = replace(EFFORT, sweep_s=8.0)
+SPACE = Space.for_cpu(4)
+USUAL, SOON = point(SPACE.reference, 1.0), point(SPACE.soonest, 0.5, latency=9.0)
+FASTER = point(Setting(1, 1, 2, 1), 2.0, latency=1.0)
+
+
+class Looks:
+    """What every look gives, and how often it was asked for."""
+
+    def __init__(self) -> None:
+        self.points: tuple[Point, ...] = (USUAL, SOON)
+        self.asked: list[str] = []
+        self.broken: set[str] = set()
+
+    def run_sweep(self, artifact: Any, pictures: Any, *, budget_s: float, report: Any, base: Any) -> tuple[Point, ...]:
+        """The points that are known."""
+        self._note(f"sweep {base.precision} {budget_s:g}")
+        return self.points
+
+    def measure_isa_levels(self, subjects: Any, data: Any, **_: Any) -> tuple[IsaPoint, ...]:
+        """A level of each subject."""
+        self._note(f"isa {len(subjects)}")
+        return tuple(IsaPoint("AVX2", subject.name, "avx2", (measured("throughput", 5),)) for subject in subjects)
+
+    def profile_layers(self, artifact: Any, configuration: Any, pictures: Any) -> tuple[LayerTime, ...]:
+        """One layer."""
+        self._note(f"layers {configuration.precision}")
+        return (LayerTime("conv", "Convolution", "f32", "jit", 1.5),)
+
+    def _note(self, look: str) -> None:
+        self.asked.append(look)
+        if look.split()[0] in self.broken:
+            raise MachineError(f"{look} died")
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch, in_process: None, known_race: type[KnownRace]) -> Looks:
+    found = Looks()
+    for name in ("run_sweep", "measure_isa_levels", "profile_layers"):
+        monkeypatch.setattr(studying, name, getattr(found, name))
+    return found
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Candidates are built once; each test has results of its own."""
+    return tmp_path_factory.mktemp("winner")
+
+
+@pytest.fixture
+def ended(home: Path, looks: Looks) -> tuple[ExperimentRun, ExperimentResult, list[str]]:
+    """A run with a sweep ahead, its result, and what it reported."""
+    lines: list[str] = []
+    run = make_run(home, lines=lines, effort=SWEEPING)
+    for kind in ("sweeps", "isas", "layers"):
+        for path in (home / "store/results" / kind).glob("*.json"):
+            path.unlink()
+    return run, run.run(), lines
+
+
+def pick(result: ExperimentResult, recipe: str = "int8") -> Trial:
+    return next(trial for trial in result.trials if trial.recipe.name == recipe)
+
+
+Ended = tuple[ExperimentRun, ExperimentResult, list[str]]
+
+
+def test_where_nothing_beats_the_usual_the_winner_stays(ended: Ended, looks: Looks, tmp_path: Path) -> None:
+    run, result, _ = ended
+    study = WinnerStudy(run, result, pick(result))
+    study.tune()
+    found = study.inspect(tmp_path / "masks")
+    assert found.winner == pick(result)
+    assert found.trials == result.trials
+    assert looks.asked[:2] == ["sweep f32 4", "sweep f32 2"]  # the winner's, and the whole graph's
+    assert [row["who"] for row in found.analysis.sweep] == ["int8 latency f32"] * 2 + ["OpenVINO, uncut"] * 2
+
+
+def test_what_beats_it_is_raced_against_it_and_wins(ended: Ended, looks: Looks) -> None:
+    run, result, lines = ended
+    looks.points = (USUAL, SOON, FASTER)
+    KnownRace.speeds = {"swept": 80.0, "int8": 40.0}
+    study = WinnerStudy(run, result, pick(result))
+    study.tune()
+    assert study.winner.name == "int8 latency f32, swept"
+    assert study.winner.configuration == FASTER.apply_to(pick(result).configuration)
+    assert KnownRace.held[-1].baselines == [STOCK]
+    assert list(KnownRace.held[-1].subjects) == [STOCK, "int8 latency f32", "int8 latency f32, swept"]
+    assert [trial.name for trial in study.result.trials][-1] == study.winner.name
+    assert study.winner.get("throughput").value == 80  # type: ignore[union-attr]
+    assert study.winner.get("iou_drop") == pick(result).get("iou_drop")
+    assert any("against itself, run otherwise" in line for line in lines)
+
+
+def test_what_only_seemed_faster_is_kept_as_a_trial_and_loses(ended: Ended, looks: Looks) -> None:
+    run, result, _ = ended
+    looks.points = (USUAL, SOON, FASTER)
+    KnownRace.speeds = {"swept": 30.0, "int8": 40.0}
+    study = WinnerStudy(run, result, pick(result))
+    study.tune()
+    assert study.winner.name == "int8 latency f32"
+    assert len(study.result.trials) == len(result.trials) + 1
+
+
+def test_a_race_against_itself_that_fails_leaves_the_winner(ended: Ended, looks: Looks) -> None:
+    run, result, lines = ended
+    looks.points = (USUAL, SOON, FASTER)
+    KnownRace.dropouts = dict.fromkeys(("int8 latency f32", "int8 latency f32, swept"), "MachineError: died")
+    study = WinnerStudy(run, result, pick(result))
+    study.tune()
+    assert (study.winner, study.result) == (pick(result), result)
+    assert any("nothing met the budget" in line for line in lines)
+
+
+def test_without_seconds_for_it_nothing_is_swept(home: Path, looks: Looks, tmp_path: Path) -> None:
+    run = make_run(home)
+    result = run.run()
+    study = WinnerStudy(run, result, pick(result))
+    study.tune()
+    found = study.inspect(tmp_path / "masks")
+    assert not [look for look in looks.asked if look.startswith(("sweep", "isa"))]
+    assert (found.analysis.sweep, found.analysis.isa) == ([], [])
+
+
+def test_layers_are_of_the_whole_graph_and_of_the_winner(ended: Ended, looks: Looks, tmp_path: Path) -> None:
+    run, result, _ = ended
+    found = WinnerStudy(run, result, pick(result)).inspect(tmp_path / "masks")
+    assert [row["name"] for row in (*found.analysis.before, *found.analysis.after)] == ["conv", "conv"]
+    assert looks.asked.count("layers f32") == 2
+
+
+def test_older_cpus_run_the_winner_and_its_float_original(ended: Ended, looks: Looks, tmp_path: Path) -> None:
+    run, result, _ = ended
+    found = WinnerStudy(run, result, pick(result)).inspect(tmp_path / "a")
+    assert [row["who"] for row in found.analysis.isa] == ["int8 latency f32", "float"]
+    assert found.analysis.isa[0]["measurements"] == {"throughput": measured("throughput", 5).numbers}
+
+
+def test_a_winner_that_is_the_float_original_is_run_alone(ended: Ended, looks: Looks, tmp_path: Path) -> None:
+    run, result, _ = ended
+    found = WinnerStudy(run, result, pick(result, "float")).inspect(tmp_path / "masks")
+    assert [row["who"] for row in found.analysis.isa] == ["float latency f32"]
+
+
+def test_masks_are_painted_of_the_frames_that_were_compared(ended: Ended, tmp_path: Path) -> None:
+    run, result, _ = ended
+    found = WinnerStudy(run, result, pick(result)).inspect(tmp_path / "masks")
+    assert len(found.analysis.masks) == 6
+    assert all((tmp_path / "masks" / row["files"]["winner"]).exists() for row in found.analysis.masks)
+
+
+@pytest.mark.parametrize(("look", "empty"), [("sweep", "sweep"), ("isa", "isa"), ("layers", "before")])
+def test_a_look_that_fails_is_reported_and_left_out(
+    ended: Ended, looks: Looks, tmp_path: Path, look: str, empty: str
+) -> None:
+    run, result, lines = ended
+    looks.broken = {look}
+    study = WinnerStudy(run, result, pick(result))
+    study.tune()
+    found = study.inspect(tmp_path / "masks")
+    assert getattr(found.analysis, empty) == []
+    assert found.winner == pick(result)
+    assert any(line.endswith(" died") for line in lines)
+    assert found.analysis.masks
+
+
+def test_what_an_earlier_run_saw_is_not_looked_at_again(ended: Ended, looks: Looks, tmp_path: Path) -> None:
+    run, result, _ = ended
+    for number in range(2):
+        study = WinnerStudy(run, result, pick(result))
+        study.tune()
+        found = study.inspect(tmp_path / str(number))
+        assert len(found.analysis.sweep) == 4
+    assert len(looks.asked) == len(set(looks.asked)) + 1  # the layers of two graphs
