@@ -28,8 +28,7 @@ from danmatte.inference.matting import Matting
 from danmatte.inference.request import Requests
 from danmatte.models import EngineFactory, Repository
 from danmatte.settings import Settings
-from danmatte.telemetry.access_log import AccessLog
-from danmatte.telemetry.log import count_dropped_lines
+from danmatte.telemetry.log import AccessLog, count_dropped_lines
 from danmatte.telemetry.metrics import Metrics
 from danmatte.telemetry.tracing import Traces
 

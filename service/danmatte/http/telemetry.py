@@ -10,7 +10,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from danmatte.http.errors import read_traceparent
 from danmatte.http.request_keys import CODE, PART_CODES, REQUEST_ID, SENT_BYTES, TIMING, TRACEPARENT, identify_caller
-from danmatte.telemetry.access_log import AccessLog
+from danmatte.telemetry.log import AccessLog
 from danmatte.telemetry.metrics import Metrics, Timing
 from danmatte.telemetry.tracing import Traces
 

@@ -133,7 +133,7 @@ class Admission:
     def _check_wait(self, caller: str) -> None:
         wait_s = self.predict_wait_s(caller)
         if wait_s > self._longest_wait_s():
-            raise QueueFullError(f"it would wait {wait_s:.2g} s for its turn", self._backlog_s())
+            raise QueueFullError(f"it would wait {wait_s:.2g} s before it is computed", self._backlog_s())
 
     def _longest_wait_s(self) -> float:
         """One permit at least, but not so long that its own would end after the deadline."""

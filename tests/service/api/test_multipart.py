@@ -240,11 +240,11 @@ async def test_an_answer_that_began_is_not_broken_off_for_somebody_else(start: S
     client = await start(held=gate, queue=2, in_flight=1, max_wait_s=60)
     busy = asyncio.create_task(client.post("/v1/mattes", data=jpeg))
     await until(lambda: gate.waiting == 1)
-    asking = await client.post("/v1/mattes", data=files)  # the bad part is answered, the good one waits for its turn
-    door = client.app[ADMISSION]
-    assert door.inside == 2
+    asking = await client.post("/v1/mattes", data=files)  # the bad part is answered, the good one waits for its permit
+    admission = client.app[ADMISSION]
+    assert admission.inside == 2
     with pytest.raises(QueueFullError):
-        async with door.place("somebody else"):
+        async with admission.place("somebody else"):
             pass
     gate.let(2)
     assert [head["X-Status"] for head, _ in await pieces(asking)] == ["400", "200"]

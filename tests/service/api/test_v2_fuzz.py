@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from danmatte.api import json_arrays
-from danmatte.api.v2.request import LENGTH_HEADER, find_json_length, read_request
+from danmatte.api.v2.messages import LENGTH_HEADER, find_json_length, read_request
 from danmatte.errors import RequestError, TensorError
 from tests.service.conftest import Start
 from tests.service.toy import Toy

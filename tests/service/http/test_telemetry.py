@@ -13,7 +13,7 @@ from danmatte.api.mattes import MattesRoutes
 from danmatte.http.errors import catch_errors
 from danmatte.http.request_keys import TIMING
 from danmatte.http.telemetry import Observers, observe_requests
-from danmatte.telemetry.access_log import AccessLog
+from danmatte.telemetry.log import AccessLog
 from danmatte.telemetry.metrics import Metrics, Timing
 from tests.service.conftest import Start
 

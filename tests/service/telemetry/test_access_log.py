@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from danmatte.telemetry.access_log import AccessLog
+from danmatte.telemetry.log import AccessLog
 
 
 def test_a_line_is_whole_whatever_is_in_it() -> None:

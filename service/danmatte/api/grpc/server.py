@@ -7,7 +7,7 @@ import grpc
 from danmatte.api.grpc import services
 from danmatte.api.grpc.call_context import Calls
 from danmatte.api.grpc.interceptors import AuthInterceptor
-from danmatte.api.grpc.service import Service, Shared
+from danmatte.api.grpc.service import Service, ServiceParts
 from danmatte.errors import SettingsError
 from danmatte.http.auth import ApiKeys
 from danmatte.http.telemetry import Observers
@@ -29,8 +29,8 @@ class Server:
     def __init__(self, requests: Requests, settings: Settings, *, observers: Observers, keys: ApiKeys | None) -> None:
         self._settings = settings
         calls = Calls(observers, keyed=keys is not None)
-        shared = Shared(requests, calls, settings)
-        serving = [kind(shared) for kind in Service.registered.values()]
+        parts = ServiceParts(requests, calls, settings)
+        serving = [kind(parts) for kind in Service.registered.values()]
         options = [
             ("grpc.max_receive_message_length", settings.max_body_bytes + _SPARE_BYTES),
             ("grpc.max_send_message_length", -1),

@@ -41,7 +41,7 @@ class PublicCalls:
 
 
 @dataclass(frozen=True)
-class Shared:
+class ServiceParts:
     """What the services of one server share."""
 
     requests: Requests
@@ -69,8 +69,8 @@ class Service(ABC):
     def __init_subclass__(cls) -> None:
         Service.registered[cls.name] = cls
 
-    def __init__(self, shared: Shared) -> None:
-        self._shared = shared
+    def __init__(self, parts: ServiceParts) -> None:
+        self._parts = parts
 
     @property
     def lasting_calls(self) -> int:
@@ -102,7 +102,7 @@ class Service(ABC):
 
     def _wrap(self, answer: Any, path: str, *, streams: bool) -> Any:
         """With a context for the call."""
-        calls = self._shared.calls
+        calls = self._parts.calls
 
         async def answer_once(request: Any, library: Any) -> Any:
             async with calls.answer(library, path) as call:
@@ -117,7 +117,7 @@ class Service(ABC):
 
     def _wrap_public(self, answer: Any, path: str, *, streams: bool) -> Any:
         """With the one message, received with care; such calls aren't written down."""
-        public = self._shared.public
+        public = self._parts.public
 
         async def answer_once(requests: Any, library: Any) -> Any:
             try:

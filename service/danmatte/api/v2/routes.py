@@ -19,8 +19,14 @@ from danmatte.api.openapi.operations import (
     list_model_paths,
 )
 from danmatte.api.protocol import HttpProtocol, Shared
-from danmatte.api.v2.answer import write_answer
-from danmatte.api.v2.request import LENGTH_HEADER, V2Request, find_json_length, read_raw_request, read_request
+from danmatte.api.v2.messages import (
+    LENGTH_HEADER,
+    V2Request,
+    find_json_length,
+    read_raw_request,
+    read_request,
+    write_answer,
+)
 from danmatte.http.body import read_body
 from danmatte.http.query import read_timeout_s
 from danmatte.http.request_keys import TIMING, identify_caller

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from danmatte.api.grpc.limits import CapacityLimiter
 from danmatte.api.grpc.messages import message
-from danmatte.api.grpc.service import Service, Shared
+from danmatte.api.grpc.service import Service, ServiceParts
 from danmatte.errors import UnknownModelError
 
 WATCHERS: Final = 32
@@ -24,8 +24,8 @@ class HealthService(Service):
     name = "grpc.health.v1.Health"
     public = frozenset({"Check", "Watch"})
 
-    def __init__(self, shared: Shared) -> None:
-        super().__init__(shared)
+    def __init__(self, parts: ServiceParts) -> None:
+        super().__init__(parts)
         self._watchers = CapacityLimiter(WATCHERS, "watchers")
         self._known = ("", *(name for name in Service.registered if name != self.name))
 
@@ -52,6 +52,6 @@ class HealthService(Service):
                 await asyncio.sleep(_LOOK_S)
 
     def _answer(self, request: Any) -> Any:
-        status = _SERVING if self._shared.requests.ready else _NOT_SERVING
+        status = _SERVING if self._parts.requests.ready else _NOT_SERVING
         known = request.service in self._known
         return message("grpc.health.v1.HealthCheckResponse")(status=status if known else _UNKNOWN)

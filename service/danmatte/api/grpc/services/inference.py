@@ -9,7 +9,7 @@ from danmatte.api.catalogue import Catalogue
 from danmatte.api.grpc.call_context import CallContext
 from danmatte.api.grpc.limits import CapacityLimiter, answer_ahead, read_until_idle
 from danmatte.api.grpc.messages import inference
-from danmatte.api.grpc.service import Service, Shared
+from danmatte.api.grpc.service import Service, ServiceParts
 from danmatte.api.grpc.tensors import build_response, read_request, read_timeout_s
 from danmatte.errors import ServiceError, UnknownModelError, UnknownVersionError
 from danmatte.inference.request import VersionSelector
@@ -21,15 +21,15 @@ class InferenceService(Service):
     name = "inference.GRPCInferenceService"
     public = frozenset({"ServerLive", "ServerReady"})
 
-    def __init__(self, shared: Shared) -> None:
-        super().__init__(shared)
-        self._requests, self._catalogue = shared.requests, Catalogue(shared.requests)
-        self._streams = CapacityLimiter(shared.settings.live_connections, "streams")
+    def __init__(self, parts: ServiceParts) -> None:
+        super().__init__(parts)
+        self._requests, self._catalogue = parts.requests, Catalogue(parts.requests)
+        self._streams = CapacityLimiter(parts.settings.live_connections, "streams")
 
     @property
     def lasting_calls(self) -> int:
         """Streams may wait for their next request."""
-        return self._shared.settings.live_connections
+        return self._parts.settings.live_connections
 
     async def server_live(self, request: Any, call: None) -> Any:
         """True, always."""
@@ -89,14 +89,14 @@ class InferenceService(Service):
         There are only so many such calls at once, and one that asks for nothing for long is ended.
         """
         with self._streams.take():
-            asked = read_until_idle(requests, self._shared.settings.live_idle_s)
+            asked = read_until_idle(requests, self._parts.settings.live_idle_s)
             async with answer_ahead(asked, partial(self._answer_streamed, call)) as answers:
                 async for answer in answers:
                     yield answer
 
     async def _answer_streamed(self, stream: CallContext, request: Any) -> Any:
         try:
-            with self._shared.calls.observe(stream.branch("request")) as call:
+            with self._parts.calls.observe(stream.branch("request")) as call:
                 answer = await self.model_infer(request, call)
         except ServiceError as error:
             # The id is how its sender knows which one failed.

@@ -1,14 +1,16 @@
-"""A V2 inference request's body, read: JSON, and behind it the tensors of the binary extension."""
+"""A V2 inference request, read, and its answer, written: JSON, and behind it the tensors of the binary extension."""
 
+from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 import numpy as np
 from msgspec import Raw, Struct
 
 from danmatte.api import json_arrays
-from danmatte.api.tensor_bytes import check_shape, from_bytes
+from danmatte.api.tensor_bytes import check_shape, from_bytes, to_bytes
 from danmatte.contract.manifest import Manifest
 from danmatte.errors import BodyError, TensorError, brief
 from danmatte.inference.tensors import InferRequest, Tensor
@@ -181,3 +183,23 @@ def _read_timeout_s(parameters: _Parameters) -> float | None:
     if isinstance(timeout, bool) or not isinstance(timeout, int) or not 0 <= timeout < 2**64:
         raise BodyError(f"parameters: timeout: expected microseconds, received {brief(timeout)}")
     return timeout / 1e6 or None
+
+
+def write_answer(manifest: Manifest, outputs: Sequence[Tensor], options: AnswerOptions) -> tuple[bytes, int | None]:
+    """The body, and how much of it is JSON; None when nothing is binary. Takes long for megabytes of JSON."""
+    described, behind = [], []
+    for tensor in outputs:
+        entry: dict[str, Any] = {"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape}
+        if options.is_binary(tensor.name):
+            behind.append(to_bytes(tensor))
+            entry["parameters"] = {"binary_data_size": len(behind[-1])}
+        elif isinstance(tensor.values, np.ndarray):
+            entry["data"] = msgspec.Raw(json_arrays.write_flat(tensor.values))
+        else:
+            entry["data"] = [b64encode(element).decode() for element in tensor.values]
+        described.append(entry)
+    answer: dict[str, Any] = {"model_name": manifest.name, "model_version": str(manifest.version)}
+    if options.id:
+        answer["id"] = options.id
+    head = msgspec.json.encode(answer | {"outputs": described})
+    return b"".join((head, *behind)), len(head) if behind else None
