@@ -32,6 +32,12 @@ def mark_code(_app: object, _what: str, _name: str, _object: object, _options: o
             lines[place:place] = ["::", ""]
 
 
+def skip_fields(_app: object, _what: str, _name: str, member: object, skip: bool, _options: object) -> bool:
+    """A named tuple's fields stand in its signature; of each by itself Python says only its number."""
+    return skip or (getattr(member, "__doc__", None) or "").startswith("Alias for field number")
+
+
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
     app.connect("autodoc-process-docstring", mark_code)
+    app.connect("autodoc-skip-member", skip_fields)

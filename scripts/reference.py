@@ -162,8 +162,8 @@ def render_recipes() -> str:
     for path in sorted((WORKBENCH / "recipes").glob("*.toml")):
         recipe = tomllib.loads(path.read_text("utf-8"))
         steps = ", ".join(f"`{step['kind']}`" for step in recipe.get("step", ()))
-        rows.append((f"`{recipe['name']}`", recipe["about"], steps))
-    return table(("recipe", "what it does", "steps"), rows)
+        rows.append((f"`{recipe['name']}`", recipe["about"], recipe["effort"], f"`{recipe['meaning']}`", steps))
+    return table(("recipe", "what it does", "from effort", "for the meaning", "steps"), rows)
 
 
 def render_steps() -> str:
@@ -290,7 +290,8 @@ def parse_tag(tag: str) -> tuple[str, str, str] | None:
     end = next((place for place, depth in enumerate(depths) if depth == 0), len(rest))
     type_, words = rest[1:end], rest[end + 1 :].split()
     name = "returns" if kind == "returns" else words.pop(0)
-    return f"`{name}`", f"`{type_}`", escape(" ".join(words))
+    optional = " (optional)" if name.startswith("[") else ""
+    return f"`{name.strip('[]')}`{optional}", f"`{type_}`", escape(" ".join(words))
 
 
 def clean_type(cell: str) -> str:
