@@ -19,7 +19,7 @@ from danmatte.contract.manifest import Manifest
 from danmatte.engine import Engine, FakeEngine, OpenVinoEngine, Served
 from danmatte.errors import EngineError, ModelError
 from danmatte.frame import Pixels
-from danmatte.telemetry.metrics import Timing
+from danmatte.telemetry.timing import Timing
 from tests.service.toy import Toy, graph, manifest
 
 TOY = Toy(height=64, width=96)

@@ -23,7 +23,8 @@ from danmatte.inference.matting import Matting
 from danmatte.inference.request import Requests
 from danmatte.models import Repository
 from danmatte.settings import Settings
-from danmatte.telemetry.metrics import Metrics, Timing
+from danmatte.telemetry.metrics import Metrics
+from danmatte.telemetry.timing import Timing
 from tests.service.conftest import models
 
 __all__ = ["models"]

@@ -12,7 +12,7 @@ from danmatte.engine import OpenVinoEngine
 from danmatte.frame import Size
 from danmatte.inference.matting import MaskOptions, MaskRequest, Matting
 from danmatte.models import Repository
-from danmatte.telemetry.metrics import Timing
+from danmatte.telemetry.timing import Timing
 from danmatte_workbench.metrics.subject import Subject
 from tests.contract.conftest import Publish, manifest
 from tests.workbench import tiny

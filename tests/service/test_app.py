@@ -18,7 +18,7 @@ from danmatte.engine import FakeEngine
 from danmatte.errors import EngineError
 from danmatte.frame import Pixels, Probabilities
 from danmatte.settings import Settings
-from danmatte.telemetry.metrics import Timing
+from danmatte.telemetry.timing import Timing
 from tests.service.conftest import Start, watched_loop
 from tests.service.serving import program
 

@@ -26,7 +26,7 @@ from danmatte.http.query import Query, Text, read_timeout_s
 from danmatte.http.request_keys import PART_CODES, TIMING, identify_caller
 from danmatte.inference.matting import MaskRequest, Matte
 from danmatte.inference.request import Request
-from danmatte.telemetry.metrics import Timing
+from danmatte.telemetry.timing import Timing
 
 PTS: Final = Text("pts", "milliseconds; comes back in X-Frame-Pts", r"-?\d{1,15}(\.\d{1,20})?", "milliseconds")
 _LONGEST_NAME = 64

@@ -26,7 +26,7 @@ from danmatte.http.request_keys import REQUEST_ID, identify_caller
 from danmatte.inference.matting import MaskRequest, Matte
 from danmatte.inference.request import Request
 from danmatte.messages import OFFER_HEADER_BYTES, Answer, FrameFlags, Offer, Picture, Spent
-from danmatte.telemetry.metrics import Timing
+from danmatte.telemetry.timing import Timing
 from danmatte.video.live_stabiliser import LiveStabiliser
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ import numpy as np
 from danmatte.engine.protocol import Engine
 from danmatte.errors import EngineError
 from danmatte.frame import Pixels, Probabilities
-from danmatte.telemetry.metrics import Timing
+from danmatte.telemetry.timing import Timing
 
 GATHER_S = 0.003  # how long the first picture of a batch waits for others
 _Line: TypeAlias = "SimpleQueue[_Item]"

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from danmatte.telemetry.metrics import Timing
+from danmatte.telemetry.timing import Timing
 
 TIMING = web.RequestKey("timing", Timing)  # by the handler, for counters, log and spans
 REQUEST_ID = web.RequestKey("request_id", str)  # by the error middleware

@@ -11,7 +11,7 @@ from aiohttp.typedefs import Handler, Middleware
 from danmatte.http.errors import read_traceparent
 from danmatte.http.request_keys import CODE, PART_CODES, REQUEST_ID, SENT_BYTES, TIMING, TRACEPARENT, identify_caller
 from danmatte.telemetry.log import AccessLog
-from danmatte.telemetry.metrics import Metrics, Timing
+from danmatte.telemetry.metrics import Metrics
 from danmatte.telemetry.tracing import Traces
 
 LEFT = 499  # what nginx logs when a caller didn't wait
@@ -82,7 +82,7 @@ def _count(metrics: Metrics, request: web.Request, protocol: str, status: int, t
 
 
 def _build_line(request: web.Request, protocol: str, status: int, size: int, total_s: float) -> dict[str, object]:
-    timing: Timing | None = request.get(TIMING)
+    timing = request.get(TIMING)
     received = request.content_length or 0  # as it was said to come, or as it came when nothing was said
     if request.content_length is None and request.body_exists:
         received = request.content.total_raw_bytes

@@ -8,7 +8,7 @@ from typing import Self
 
 from danmatte.errors import DeadlineError, DrainingError, QueueFullError
 from danmatte.inference.fair_semaphore import FairSemaphore
-from danmatte.telemetry.metrics import Timing
+from danmatte.telemetry.timing import Timing
 
 STUCK_AFTER = 8  # deadlines of the server's own missed in a row, with not one answer in between
 _BELIEVED_DEADLINES = 2.0  # for that many deadlines' time without another miss; then it is tried again

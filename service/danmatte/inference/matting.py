@@ -15,7 +15,7 @@ from danmatte.engine import Served
 from danmatte.errors import InvalidParameterError, PictureTooLargeError
 from danmatte.frame import Frame, Mask, Pixels, Probabilities, Size
 from danmatte.inference.pool import PhasePool, Phases
-from danmatte.telemetry.metrics import Timing
+from danmatte.telemetry.timing import Timing
 
 # From the graph's input, the frame's size and the graph's output to a better output, and where its values lie.
 Stabilise: TypeAlias = Callable[[Pixels, Size, Probabilities, Manifest], tuple[Probabilities, Grid]]

@@ -12,7 +12,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from danmatte.telemetry.metrics import Timing
+from danmatte.telemetry.timing import Timing
 
 T = TypeVar("T")
 U = TypeVar("U")

@@ -26,8 +26,8 @@ from danmatte.inference.admission import Admission, Deadline
 from danmatte.inference.matting import MaskOptions, MaskRequest, Matte, Matting, Stabilise
 from danmatte.inference.tensors import InferRequest, Tensor, TensorInference
 from danmatte.models import Policy, Repository
-from danmatte.telemetry.metrics import Timing
 from danmatte.telemetry.statistics import Statistics
+from danmatte.telemetry.timing import Timing
 
 _DIGITS = 15
 

@@ -21,7 +21,7 @@ from danmatte.contract.near_words import did_you_mean
 from danmatte.engine import Served
 from danmatte.errors import TensorError, brief
 from danmatte.frame import Pixels, Probabilities, Size
-from danmatte.telemetry.metrics import Timing
+from danmatte.telemetry.timing import Timing
 
 T = TypeVar("T")
 Values: TypeAlias = npt.NDArray[Any] | Sequence[bytes]

@@ -4,7 +4,7 @@ import time
 from collections import defaultdict
 from typing import Any, Final, TypeAlias
 
-from danmatte.telemetry.metrics import Timing
+from danmatte.telemetry.timing import Timing
 
 _Duration: TypeAlias = dict[str, int]
 # Triton's words for our phases.

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from danmatte.errors import MissingExtraError
-from danmatte.telemetry.metrics import Timing
+from danmatte.telemetry.timing import Timing
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer

@@ -14,7 +14,8 @@ from danmatte.http.errors import catch_errors
 from danmatte.http.request_keys import TIMING
 from danmatte.http.telemetry import Observers, observe_requests
 from danmatte.telemetry.log import AccessLog
-from danmatte.telemetry.metrics import Metrics, Timing
+from danmatte.telemetry.metrics import Metrics
+from danmatte.telemetry.timing import Timing
 from tests.service.conftest import Start
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"

@@ -11,7 +11,7 @@ import pytest
 
 from danmatte.errors import DeadlineError, DrainingError, QueueFullError
 from danmatte.inference.admission import STUCK_AFTER, Admission, Place
-from danmatte.telemetry.metrics import Timing
+from danmatte.telemetry.timing import Timing
 
 
 def build(**given: float) -> Admission:

@@ -16,7 +16,7 @@ from danmatte.engine import FakeEngine, Served
 from danmatte.errors import InvalidParameterError, PictureTooLargeError
 from danmatte.frame import Pixels, Probabilities, Size
 from danmatte.inference.matting import MaskOptions, MaskRequest, Matte, Matting
-from danmatte.telemetry.metrics import Timing
+from danmatte.telemetry.timing import Timing
 from tests.service import pictures
 from tests.service.toy import Toy, manifest
 

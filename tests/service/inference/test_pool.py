@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from danmatte.inference.pool import PhasePool, Phases
-from danmatte.telemetry.metrics import Timing
+from danmatte.telemetry.timing import Timing
 
 Made = Callable[[int], PhasePool]
 SOON_S = 10.0

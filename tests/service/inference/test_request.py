@@ -30,7 +30,7 @@ from danmatte.inference.matting import MaskOptions, MaskRequest, Matting
 from danmatte.inference.request import Requests, VersionSelector
 from danmatte.inference.tensors import MASK, InferRequest, Tensor
 from danmatte.models import Canary, Policy, Repository
-from danmatte.telemetry.metrics import Timing
+from danmatte.telemetry.timing import Timing
 from tests.service.held import Gate, HeldEngine
 from tests.service.toy import Toy, manifest, publish
 

@@ -14,7 +14,7 @@ from danmatte.engine import FakeEngine, Served
 from danmatte.errors import EngineError, PictureError, TensorError
 from danmatte.frame import Pixels, Probabilities, Size
 from danmatte.inference.tensors import MASK, MAX_BATCH, InferRequest, Tensor, TensorInference, map_concurrently
-from danmatte.telemetry.metrics import Timing
+from danmatte.telemetry.timing import Timing
 from tests.service.toy import Toy, manifest
 
 TOY = Toy()

@@ -10,7 +10,7 @@ from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 
 from danmatte.errors import SettingsError
-from danmatte.telemetry.metrics import Timing
+from danmatte.telemetry.timing import Timing
 from danmatte.telemetry.tracing import Traces
 from tests.service.serving import served
 

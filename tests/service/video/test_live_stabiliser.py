@@ -9,7 +9,7 @@ import pytest
 
 from danmatte.frame import Pixels, Probabilities, Size
 from danmatte.inference.matting import MaskOptions, MaskRequest, Matting
-from danmatte.telemetry.metrics import Timing
+from danmatte.telemetry.timing import Timing
 from danmatte.video.live_stabiliser import LiveStabiliser
 from tests.service import pictures
 from tests.service.inference.test_matting import served

@@ -16,7 +16,7 @@ import grpc
 from danmatte.errors import DeadlineError, EngineError, ServiceError
 from danmatte.http.errors import choose_request_id, read_traceparent
 from danmatte.http.telemetry import LEFT, Observers
-from danmatte.telemetry.metrics import Timing
+from danmatte.telemetry.timing import Timing
 
 log = logging.getLogger(__name__)
 # Whose key the call came with: written by the interceptor, where keys are used.

@@ -23,7 +23,7 @@ from danmatte.http.request_keys import TIMING, identify_caller
 from danmatte.inference.request import Request, VersionSelector
 from danmatte.inference.tensors import MASK, Tensor
 from danmatte.models.listing import VersionListing
-from danmatte.telemetry.metrics import Timing
+from danmatte.telemetry.timing import Timing
 
 # The repository's words, in TensorFlow Serving's; an available version is opened for whoever asks.
 _STATES: Final = {"available": "AVAILABLE", "ready": "AVAILABLE", "failed": "END"}

@@ -31,7 +31,7 @@ from danmatte.http.body import read_body
 from danmatte.http.query import read_timeout_s
 from danmatte.http.request_keys import TIMING, identify_caller
 from danmatte.inference.request import Request, VersionSelector
-from danmatte.telemetry.metrics import Timing
+from danmatte.telemetry.timing import Timing
 
 _LENGTH: Final[dict[str, Any]] = {
     "in": "header",
