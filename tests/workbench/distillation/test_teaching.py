@@ -1,6 +1,7 @@
 """A graph learns from another one's answers, without labels; stopped, it goes on where it was."""
 
 import dataclasses
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -139,3 +140,103 @@ def test_logits_at_other_places_keep_their_corners() -> None:
     logits = np.arange(25, dtype=np.float32).reshape(5, 5, 1)
     placed = teaching.move_corners(logits, (3, 3))
     assert placed[..., 0].tolist() == logits[::2, ::2, 0].tolist()
+
+
+def test_the_rate_goes_up_in_a_line_and_down_as_a_cosine() -> None:
+    options = dataclasses.replace(OPTIONS, steps=250, rate=0.1)
+    rates = [options.compute_rate(step) for step in range(250)]
+    peak = teaching.WARM_UP
+    assert rates[0] == pytest.approx(0.1 / peak)
+    assert np.argmax(rates) in (peak - 1, peak)
+    assert np.diff(rates[:peak]) == pytest.approx(0.1 / peak)
+    assert (np.diff(rates[peak:]) < 0).all()
+    assert rates[peak + 100] == pytest.approx(0.05, abs=1e-3)
+    assert 0 < rates[-1] < 0.001
+
+
+def test_what_is_made_ahead_comes_in_order() -> None:
+    assert list(teaching.prefetch(lambda number: number**2, range(20))) == [number**2 for number in range(20)]
+    assert list(teaching.prefetch(lambda number: number, range(0))) == []
+
+
+def test_only_a_few_are_made_ahead() -> None:
+    made: list[int] = []
+    values = teaching.prefetch(lambda number: made.append(number) or number, range(100))
+    assert next(values) == 0
+    values.close()
+    assert len(made) <= teaching.AHEAD + 2
+
+
+def test_an_error_is_raised_where_its_value_is_awaited() -> None:
+    def make(number: int) -> int:
+        if number == 3:
+            raise InputError("frame 3 can't be read")
+        return number
+
+    values = teaching.prefetch(make, range(9))
+    assert [next(values) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(InputError, match="frame 3"):
+        next(values)
+
+
+def test_the_thread_ends_with_the_iterator() -> None:
+    before = {thread for thread in threading.enumerate() if thread.name.startswith("prefetch")}
+    values = teaching.prefetch(lambda number: number, range(100))
+    next(values)
+    values.close()
+    after = {thread for thread in threading.enumerate() if thread.name.startswith("prefetch")}
+    assert after == before
+
+
+def loss(logits: float, right: float, *, places: tuple[int, int] = (8, 8)) -> float:
+    shape = (1, *places, 1)
+    return float(teaching.compute_answer_loss(np.full(shape, logits, np.float32), np.full(shape, right, np.float32)))
+
+
+def test_a_sure_and_right_answer_costs_nothing() -> None:
+    assert loss(20, 1) == pytest.approx(0, abs=1e-3)
+    assert loss(-20, 0) == pytest.approx(0, abs=1e-3)
+
+
+def test_the_surer_a_wrong_answer_the_dearer() -> None:
+    assert loss(0, 0) < loss(2, 0) < loss(5, 0)
+
+
+def test_a_small_figure_that_is_missed_costs_almost_as_much_as_a_large_one() -> None:
+    def missed(side: int) -> float:
+        right = np.zeros((1, 32, 32, 1), np.float32)
+        right[:, :side, :side] = 1
+        logits = np.full((1, 32, 32, 1), -20, np.float32)
+        entropy = 20 * (side / 32) ** 2  # what its places cost one by one
+        return float(teaching.compute_answer_loss(logits, right)) - entropy
+
+    assert missed(8) > 0.9 * missed(32)
+
+
+def test_a_teachers_logits_come_to_fewer_and_to_more_places() -> None:
+    logits = np.linspace(-3, 3, 9 * 5).reshape(9, 5, 1).astype(np.float32)
+    for places in ((5, 3), (17, 9), (9, 5)):
+        moved = teaching.move_corners(logits, places)
+        assert moved.shape == (*places, 1)
+        for corner in ((0, 0), (0, -1), (-1, 0), (-1, -1)):
+            assert moved[corner] == pytest.approx(logits[corner])
+
+
+def test_a_finished_course_is_not_taken_again(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "state.npz"
+    options = dataclasses.replace(OPTIONS, steps=4)
+    first, _ = teaching.teach(forgetful(tmp_path), graph(tmp_path), view, options, checkpoint)
+
+    def refuse(rng: np.random.Generator) -> LabelledView:
+        raise AssertionError("nothing is to be looked at any more")
+
+    again, note = teaching.teach(forgetful(tmp_path), graph(tmp_path), refuse, options, checkpoint)
+    assert note.startswith("4 steps of 2 views, 0 inner maps")
+    for name, values in first.items():
+        assert np.array_equal(again[name], values), name
+
+
+def test_progress_is_printed_with_the_loss(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    teaching.teach(forgetful(tmp_path), graph(tmp_path), view, dataclasses.replace(OPTIONS, steps=4), None)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("distil: ")]
+    assert [line.partition(",")[0] for line in lines] == [f"distil: step {number} of 4" for number in (1, 2, 3, 4)]

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from danmatte_workbench.dataset import BACKGROUND, IGNORE, PERSON, LabelledFrame
-from danmatte_workbench.distillation.views import ViewSampler, mix_truth
+from danmatte_workbench.dataset import BACKGROUND, IGNORE, PERSON, Dataset, LabelledFrame
+from danmatte_workbench.distillation import views
+from danmatte_workbench.distillation.views import ViewSampler, load_frames, mix_truth
 
 
 def frame(*, truth: bool) -> LabelledFrame:
@@ -16,9 +17,9 @@ def frame(*, truth: bool) -> LabelledFrame:
 
 
 def test_pictures_and_masks_stay_together() -> None:
-    views = ViewSampler((frame(truth=True),), (65, 97), 0.7)
+    sampler = ViewSampler((frame(truth=True),), (65, 97), 0.7)
     for seed in range(20):
-        view = views(np.random.default_rng(seed))
+        view = sampler(np.random.default_rng(seed))
         assert view.picture.shape == (1, 65, 97, 3)
         seen = view.picture[0].astype(int).mean(axis=2)
         middle = (seen.max() + seen.min()) / 2
@@ -33,8 +34,8 @@ def test_frames_without_masks_say_nothing() -> None:
 
 
 def test_the_same_draw_gives_the_same_view() -> None:
-    views = ViewSampler((frame(truth=True),), (65, 65), 0.7)
-    first, second = (views(np.random.default_rng(3)) for _ in range(2))
+    sampler = ViewSampler((frame(truth=True),), (65, 65), 0.7)
+    first, second = (sampler(np.random.default_rng(3)) for _ in range(2))
     assert (first.picture == second.picture).all()
 
 
@@ -48,3 +49,56 @@ def test_what_is_known_is_mixed_into_what_is_believed() -> None:
     assert mixed[2, 14] == pytest.approx(0.7, abs=0.01)
     assert mixed[15, 14] == pytest.approx(0.4)
     assert mix_truth(truth, belief, 0.0) == pytest.approx(belief)
+
+
+def test_pieces_differ_from_draw_to_draw() -> None:
+    sampler = ViewSampler((frame(truth=True),), (65, 65), 0.5)
+    pieces = [sampler(np.random.default_rng(seed)).picture for seed in range(8)]
+    assert len({piece.tobytes() for piece in pieces}) == 8
+
+
+def test_a_piece_larger_than_the_frame_is_the_frame() -> None:
+    view = ViewSampler((frame(truth=True),), (65, 65), 5.0)(np.random.default_rng(0))
+    assert view.picture.shape == (1, 65, 65, 3)
+    assert (view.truth == PERSON).any()
+    assert (view.truth == BACKGROUND).any()
+
+
+def test_the_frames_themselves_stay_as_they_are() -> None:
+    shown = frame(truth=True)
+    before = shown.pixels.copy()
+    sampler = ViewSampler((shown,), (65, 65), 0.5)
+    for seed in range(8):
+        sampler(np.random.default_rng(seed))
+    assert np.array_equal(shown.pixels, before)
+
+
+def test_every_frame_is_drawn_from() -> None:
+    light, dark = frame(truth=False), frame(truth=False)
+    light.pixels[:], dark.pixels[:] = 250, 5
+    sampler = ViewSampler((light, dark), (17, 17), 0.5)
+    means = [sampler(np.random.default_rng(seed)).picture.mean() for seed in range(30)]
+    assert min(means) < 60
+    assert max(means) > 150
+
+
+def test_frames_are_kept_within_memory(monkeypatch: pytest.MonkeyPatch, labelled: Dataset) -> None:
+    everything = load_frames(labelled, 5)
+    assert len(everything) == 5
+    monkeypatch.setattr(views, "CACHE_BYTES", everything[0].pixels.nbytes + 1)
+    assert len(load_frames(labelled, 5)) == 1
+    monkeypatch.setattr(views, "CACHE_BYTES", 0)
+    assert len(load_frames(labelled, 5)) == 1, "one frame at least"
+
+
+def test_what_nobody_knows_leaves_the_belief() -> None:
+    belief = np.random.default_rng(0).uniform(0, 1, (9, 9)).astype(np.float32)
+    assert mix_truth(np.full((33, 33), IGNORE, np.uint8), belief, 1.0) == pytest.approx(belief)
+
+
+def test_the_whole_truth_replaces_the_belief_inside_an_area() -> None:
+    truth = np.full((33, 33), BACKGROUND, np.uint8)
+    truth[:, :17] = PERSON
+    mixed = mix_truth(truth, np.full((9, 9), 0.5, np.float32), 1.0)
+    assert mixed[:, :3] == pytest.approx(1, abs=0.01)
+    assert mixed[:, -3:] == pytest.approx(0, abs=0.01)

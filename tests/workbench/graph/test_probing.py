@@ -2,13 +2,17 @@
 
 from pathlib import Path
 
+import numpy as np
+import openvino as ov
 import pytest
 import tensorflow as tf
+from openvino import opset13 as ops
 
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.graph import probing
 from tests.workbench import tiny
 from tests.workbench.conftest import Describe
+from tests.workbench.small_graphs import Chain
 from tests.workbench.tiny import Tiny
 
 SIZE = (65, 65)
@@ -102,3 +106,100 @@ def test_several_maps_are_tensors_though_one_looks_like_a_mask(tmp_path: Path) -
     (tmp_path / "detector.pb").write_bytes(made.as_graph_def().SerializeToString())
     found = probing.inspect(tmp_path / "detector.pb")
     assert (found.meaning, set(found.answers)) == ("tensors", {"score:0", "boxes:0"})
+
+
+@pytest.mark.parametrize(
+    ("shape", "classes"),
+    [
+        ((1, 65, 65, 21), 21),
+        ((1, 21, 65, 65), 21),
+        ((1, 65, 65), 1),
+        ((1, 9, 9, 2), 2),
+        ((1, 1, 65, 65), 1),
+        ((1, 1000), None),
+        ((1, 1, 1, 1000), None),
+        ((5,), None),
+        ((1, 2, 3, 4, 5), None),
+        ((), None),
+    ],
+)
+def test_a_map_of_classes_is_known_by_its_shape(shape: tuple[int, ...], classes: int | None) -> None:
+    assert probing.count_classes(shape, SIZE) == classes
+
+
+def test_a_map_must_not_be_coarser_than_a_network_makes_it() -> None:
+    assert probing.count_classes((1, 13, 13, 2), (513, 513)) == 2
+    assert probing.count_classes((1, 12, 12, 2), (513, 513)) is None
+
+
+def test_hundreds_of_channels_are_features_and_no_classes() -> None:
+    assert probing.count_classes((1, 257, 513, 513), (513, 513)) is None
+
+
+def test_a_cut_is_found_by_structure_alone(describe: Describe) -> None:
+    places = probing.find_cut(describe(tiny.PLAIN).path)
+    assert (places.port, places.node) == ("0:MobilenetV2/Conv/Conv2D", "ArgMax")
+    assert places.size == (probing.DEFAULT_SIDE,) * 2
+    assert probing.find_cut(describe(tiny.BGR).path).size == SIZE
+
+
+def test_a_cut_without_a_decision_ends_at_the_only_answer(tmp_path: Path) -> None:
+    places = probing.find_cut(graph(tmp_path / "soft.pb", lambda pixels: pixels / 255, decide=False))
+    assert (places.node, places.answers) == ("out:0", ("out:0",))
+
+
+def write_ir(path: Path, chain: Chain, *others: ov.Node) -> Path:
+    model = chain.model(*others)
+    for number, port in enumerate(model.outputs):
+        port.get_tensor().set_names({f"answer{number}"})
+    ov.save_model(model, path)
+    return path
+
+
+def test_several_answers_are_compared_as_they_are(tmp_path: Path) -> None:
+    chain = Chain(*SIZE, last=True).conv(4, "stem", side=3)
+    inner = ops.reduce_mean(chain.value, np.array([2, 3]), keep_dims=False)
+    found = probing.inspect(write_ir(tmp_path / "many.xml", chain.conv(2, "logits"), inner))
+    assert (found.meaning, found.answers) == ("tensors", ("answer0", "answer1"))
+    assert any("its answer is no map of classes ((1, 2, 65, 65), (1, 4))" in note for note in found.notes)
+    assert probing.find_cut(tmp_path / "many.xml").node is None
+
+
+def test_a_vector_is_no_mask(tmp_path: Path) -> None:
+    chain = Chain(*SIZE, last=True).conv(10, "stem", side=3)
+    chain.value = ops.reduce_mean(chain.value, np.array([2, 3]), keep_dims=False)
+    assert probing.inspect(write_ir(tmp_path / "scores.xml", chain)).meaning == "tensors"
+
+
+def test_a_graph_without_a_convolution_is_kept_whole(tmp_path: Path) -> None:
+    chain = Chain(*SIZE, last=True)
+    chain.value = ops.reduce_mean(chain.value, np.array([1]), keep_dims=True)
+    found = probing.inspect(write_ir(tmp_path / "plain.xml", chain))
+    assert found.port == found.picture
+    assert found.meaning == "person"
+    assert "its input was given pixels as they are, from 0 to 255" in found.notes
+
+
+def test_floats_from_nought_to_one_are_told_from_bytes(tmp_path: Path) -> None:
+    """A graph that subtracts 0.5 by itself takes floats from 0 to 1."""
+    chain = Chain(*SIZE, last=True)
+    chain.value = ops.subtract(chain.value, np.full((1, 3, 1, 1), 0.5, np.float32))
+    chain.value = ops.relu(chain.conv(2, "logits", side=3).value)
+    found = probing.inspect(write_ir(tmp_path / "unit.xml", chain))
+    assert found.scale == (255.0, 255.0, 255.0)
+    assert any(note.startswith("its input takes floats from 0 to 1, of which it subtracts") for note in found.notes)
+
+
+@pytest.mark.parametrize("last", [True, False])
+def test_what_floats_are_taken_for_goes_by_the_layout(tmp_path: Path, last: bool) -> None:
+    chain = Chain(*SIZE, last=last).conv(2, "logits", side=3)
+    found = probing.inspect(write_ir(tmp_path / "floats.xml", chain))
+    assumed = probing.SIGNED if last else probing.IMAGENET
+    assert (found.mean, found.scale) == (assumed.mean, assumed.scale)
+    assert any("nothing in it normalises" in note for note in found.notes)
+
+
+def test_what_is_no_graph_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "no.pb").write_bytes(b"hello")
+    with pytest.raises(InputError, match=r"no\.pb"):
+        probing.inspect(tmp_path / "no.pb")

@@ -3,13 +3,24 @@
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
 import psutil
+import pytest
 
-from danmatte_workbench.processes.limits import list_family
+from danmatte_workbench.errors import InputError, MachineError
+from danmatte_workbench.processes.child import Child
+from danmatte_workbench.processes.limits import (
+    ProcessLimits,
+    end_with_parent,
+    list_family,
+    measure_memory_gib,
+    receive,
+)
 from tests.workbench import crimes
+from tests.workbench.answering import adding
 
 PATIENCE_S = 60.0
 
@@ -44,3 +55,71 @@ def test_who_is_gone_has_no_family() -> None:
     child.join()
     assert list_family(child.pid) == []
     assert list_family(os.getpid())[-1].pid == os.getpid()
+
+
+def test_a_running_process_and_what_it_started_take_memory() -> None:
+    own = measure_memory_gib(os.getpid())
+    assert 0.01 < own < 64
+    with Child("sums", adding, 1) as child:
+        child.ask(1, timeout_s=PATIENCE_S)
+        assert measure_memory_gib(os.getpid()) > own
+
+
+def test_who_is_gone_takes_no_memory() -> None:
+    child = multiprocessing.get_context("spawn").Process(target=crimes.pid)
+    child.start()
+    child.join()
+    assert measure_memory_gib(child.pid) == 0
+
+
+@pytest.mark.parametrize(
+    ("limits", "says"),
+    [
+        ({"time_s": 0.0}, r"^--trial-s: expected more than 0, received 0$"),
+        ({"time_s": -1.0}, r"^--trial-s: expected more than 0, received -1$"),
+        ({"time_s": float("nan")}, r"^--trial-s: expected more than 0, received nan$"),
+        ({"time_s": 5.0, "memory_gib": 0.0}, r"^--trial-memory-gib: expected more than 0, received 0$"),
+    ],
+)
+def test_a_limit_that_allows_nothing_is_named(limits: dict[str, float], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        ProcessLimits(**limits)
+
+
+def test_memory_is_unlimited_unless_it_is_said() -> None:
+    assert ProcessLimits(5.0).memory_gib == float("inf")
+
+
+class Silence:
+    """A pipe on which nothing ever comes."""
+
+    def poll(self, timeout: float) -> bool:
+        return False
+
+
+class Myself:
+    """This process, as a child would be seen."""
+
+    pid = os.getpid()
+
+
+def test_silence_ends_when_its_time_is_over() -> None:
+    with pytest.raises(MachineError, match=r"^somebody: not done within 0 s$"):
+        receive(Silence(), Myself(), ProcessLimits(0.05), "somebody")  # type: ignore[arg-type]
+
+
+def test_too_much_memory_is_named_with_its_limit() -> None:
+    with pytest.raises(MachineError, match=r"^somebody: it takes \d+\.\d GiB of memory, the limit is 0\.001$"):
+        receive(Silence(), Myself(), ProcessLimits(60.0, 0.001), "somebody")  # type: ignore[arg-type]
+
+
+def test_an_answer_that_is_there_is_received_at_once() -> None:
+    ours, theirs = multiprocessing.Pipe()
+    theirs.send({"answer": 42})
+    assert receive(ours, Myself(), ProcessLimits(60.0), "somebody") == {"answer": 42}  # type: ignore[arg-type]
+
+
+def test_a_process_without_a_parent_has_nobody_to_end_with() -> None:
+    before = threading.active_count()
+    end_with_parent()
+    assert threading.active_count() == before

@@ -108,6 +108,11 @@ def renumber_names(model: ov.Model) -> None:
         if generated:
             name, kind, rest = generated.groups()
             node.set_friendly_name(f"{kind}_{numbers.setdefault(name, len(numbers))}{rest or ''}")
+    for port in model.outputs:
+        # An output without a name gets its Result's generated one.
+        names = port.get_names()
+        if names and all(_GENERATED_NAME.fullmatch(name) for name in names):
+            port.get_tensor().set_names({port.get_node().get_friendly_name()})
 
 
 def compile_file(path: Path, configuration: Configuration) -> ov.CompiledModel:

@@ -1,0 +1,135 @@
+"""Another input size: what follows by itself, what is made to follow, and what is refused by name."""
+
+import numpy as np
+import openvino as ov
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from openvino import opset13 as ops
+
+from danmatte_workbench.errors import InputError
+from danmatte_workbench.graph.reshaping import read_input_size, reshape, scale_size
+from danmatte_workbench.graph.surgery import read_grid, replace_head
+from tests.workbench.small_graphs import Chain, answer, kinds, named, noise
+
+
+def pyramid(height: int, width: int, *, last: bool = True, pool: str = "AvgPool") -> ov.Model:
+    """Features at half the size, their global pooling resized to them, and a resize back to the picture."""
+    chain = Chain(height, width, last=last).conv(6, "stem", side=3, stride=2).relu()
+    features, places = chain.value, list(chain.value.get_output_shape(0))[2:]
+    if pool == "AvgPool":
+        whole = ops.avg_pool(features, [1, 1], [0, 0], [0, 0], places, True)
+    else:
+        whole = ops.max_pool(features, [1, 1], [1, 1], [0, 0], [0, 0], places)
+    whole.set_friendly_name("pool")
+    chain.value = ops.relu(whole.output(0))
+    pooled = chain.conv(4, "pooled").resize(*places).value
+    chain.value = ops.concat([features, pooled], 1)
+    return chain.conv(2, "logits").resize(height, width).model()
+
+
+@pytest.mark.parametrize("last", [True, False])
+@pytest.mark.parametrize("pool", ["AvgPool", "MaxPool"])
+@pytest.mark.parametrize("size", [(17, 33), (33, 17), (64, 48)], ids=str)
+def test_a_reshaped_graph_is_the_one_that_was_made_at_that_size(size: tuple[int, int], pool: str, last: bool) -> None:
+    model, meant = pyramid(33, 33, last=last, pool=pool), pyramid(*size, last=last, pool=pool)
+    assert reshape(model, size) == (33, 33)
+    assert read_input_size(model) == size
+    picture = noise(meant)
+    assert answer(model, picture) == pytest.approx(answer(meant, picture), abs=1e-4)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(8, 70), st.integers(8, 70))
+def test_any_size_and_back_is_the_same_graph(height: int, width: int) -> None:
+    model, picture = pyramid(33, 25), noise(pyramid(33, 25))
+    before = answer(model, picture)
+    reshape(model, (height, width))
+    reshape(model, (33, 25))
+    assert answer(model, picture) == pytest.approx(before, abs=1e-5)
+
+
+def test_the_grid_follows() -> None:
+    model, meant = replace_head(pyramid(33, 33), 1), replace_head(pyramid(65, 49), 1)
+    reshape(model, (65, 49))
+    assert read_grid(model) == read_grid(meant)
+
+
+def test_a_global_pooling_becomes_a_mean_of_the_same_name() -> None:
+    model = pyramid(33, 33)
+    reshape(model, (65, 65))
+    assert named(model, "pool").get_type_name() == "ReduceMean"
+    assert "AvgPool" not in kinds(model)
+
+
+def test_a_pooling_of_windows_stays_one() -> None:
+    chain = Chain(16, 16, last=True).conv(4, "stem")
+    chain.value = ops.avg_pool(chain.value, [2, 2], [0, 0], [0, 0], [2, 2], True)
+    model = chain.model()
+    reshape(model, (32, 24))
+    assert "AvgPool" in kinds(model)
+    assert list(model.output(0).shape) == [1, 4, 16, 12]
+
+
+def test_a_resize_to_two_maps_of_one_size_that_part_is_refused() -> None:
+    """At 16×16, halving by stride and cutting to windows of 8 give one size; at another size they part."""
+    chain = Chain(16, 16, last=True)
+    start = chain.value
+    halved = chain.conv(4, "halves", side=3, stride=2).value
+    chain.value = start
+    cut = ops.convolution(start, np.ones((4, 3, 9, 9), np.float32), [1, 1], [0, 0], [0, 0], [1, 1])
+    chain.value = ops.add(halved, cut)
+    chain.value = ops.avg_pool(halved, [8, 8], [0, 0], [0, 0], [8, 8], True)
+    chain.resize(8, 8)
+    chain.value.set_friendly_name("torn")
+    model = chain.model(cut)
+    with pytest.raises(InputError, match=r"^Interpolate torn aims at 8×8, the size of \d+×\d+ or \d+×\d+; it can't"):
+        reshape(model, (24, 24))
+
+
+def test_a_resize_to_the_size_of_nothing_is_refused() -> None:
+    chain = Chain(16, 16, last=True).conv(4, "stem").resize(40, 30)
+    chain.value.set_friendly_name("large")
+    with pytest.raises(InputError, match=r"^Interpolate large aims at 40×30, the size of nothing that follows the in"):
+        reshape(chain.model(), (32, 32))
+
+
+def test_a_layer_on_all_places_is_refused_by_name() -> None:
+    chain = Chain(8, 8, last=True).conv(2, "stem")
+    flat = ops.reshape(chain.value, np.array([1, -1]), special_zero=False)
+    chain.value = ops.matmul(flat, np.ones((128, 2), np.float32), False, False)
+    chain.value.set_friendly_name("dense")
+    with pytest.raises(InputError, match=r"^MatMul dense was made for one input size and can't follow: "):
+        reshape(chain.model(), (16, 16))
+
+
+def test_an_answer_that_would_change_its_meaning_is_refused() -> None:
+    """Places that have become channels can't be fewer or more."""
+    chain = Chain(4, 4, last=True).conv(2, "stem")
+    chain.value = ops.space_to_depth(chain.value, "blocks_first", 4)
+    chain.value = ops.reshape(chain.value, np.array([1, -1]), special_zero=False)
+    chain.value.set_friendly_name("flat")
+    model = chain.model()
+    reshape(model, (8, 8))  # one side of two may change
+    assert list(model.output(0).shape) == [1, 128]
+
+
+@pytest.mark.parametrize("shape", [[1, 7], [1, 2, 3, 4, 5]], ids=str)
+def test_what_takes_no_picture_has_no_size(shape: list[int]) -> None:
+    picture = ops.parameter(shape, np.float32)
+    with pytest.raises(InputError, match=r"^expected one input of shape \(1, H, W, 3\), found"):
+        read_input_size(ov.Model([ops.result(ops.relu(picture))], [picture], "odd"))
+
+
+def test_a_graph_of_any_size_has_none() -> None:
+    model = Chain(8, 8, last=True).conv(2, "stem").model()
+    model.reshape([1, -1, 8, 3])
+    with pytest.raises(InputError, match=r"^expected an input of fixed size, found \[1,\?,8,3\]$"):
+        read_input_size(model)
+
+
+@given(st.integers(33, 2000), st.integers(33, 2000), st.floats(0.05, 1))
+def test_a_scaled_size_lies_on_the_same_grid(height: int, width: int, share: float) -> None:
+    for side, scaled in zip((height, width), scale_size((height, width), share), strict=True):
+        assert (scaled - side % 2) % 32 == 0
+        assert abs(scaled - side * share) <= 33

@@ -1,0 +1,125 @@
+"""TensorFlow graphs of all kinds are read as one frozen graph; what can't be is refused with the line that says why."""
+
+import os
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+
+from danmatte_workbench.errors import InputError
+from danmatte_workbench.runtimes.frozen import freeze_to_file, is_frozen, read_graph
+from tests.workbench import graphs, tiny
+
+
+@pytest.fixture(scope="module")
+def keras_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return graphs.write_keras(tmp_path_factory.mktemp("keras") / "a.keras")
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return graphs.write_saved(tmp_path_factory.mktemp("saved") / "a")
+
+
+@pytest.fixture
+def pb(tmp_path: Path) -> Path:
+    (tmp_path / "a.pb").write_bytes(tiny.frozen(tiny.PLAIN))
+    return tmp_path / "a.pb"
+
+
+@pytest.mark.parametrize("kind", ["keras_file", "saved"])
+def test_variables_become_constants(kind: str, request: pytest.FixtureRequest) -> None:
+    kinds = {node.op for node in read_graph(request.getfixturevalue(kind)).node}
+    assert "Const" in kinds
+    assert not kinds & {"VarHandleOp", "ReadVariableOp", "VariableV2"}
+    assert {"Conv2D", "DepthwiseConv2dNative"} <= kinds
+
+
+@pytest.mark.parametrize("kind", ["keras_file", "saved"])
+def test_shapes_of_the_export_are_forgotten(kind: str, request: pytest.FixtureRequest) -> None:
+    assert not any("_output_shapes" in node.attr for node in read_graph(request.getfixturevalue(kind)).node)
+
+
+def test_a_graph_is_read_once_until_it_changes(pb: Path) -> None:
+    first = read_graph(pb)
+    assert read_graph(pb) is first
+    pb.write_bytes(tiny.frozen(tiny.COARSE))
+    os.utime(pb, ns=(1, 1))  # older than before, and so another one all the same
+    assert read_graph(pb) is not first
+
+
+def test_a_frozen_file_is_itself_and_stays(pb: Path) -> None:
+    with freeze_to_file(pb) as file:
+        assert file == pb
+    assert pb.exists()
+
+
+def test_another_kind_is_frozen_for_as_long_as_it_is_needed(keras_file: Path) -> None:
+    with freeze_to_file(keras_file) as file:
+        assert (file.name, is_frozen(file)) == ("a.pb", True)
+        again = tf.compat.v1.GraphDef.FromString(file.read_bytes())
+        assert again == read_graph(keras_file)
+    assert not file.exists()
+    assert keras_file.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "frozen"), [("a.pb", True), ("a.keras", False), ("a.H5", False), ("a.tflite", True), ("", False)]
+)
+def test_what_is_frozen_is_told_by_its_path(tmp_path: Path, name: str, frozen: bool) -> None:
+    assert is_frozen(tmp_path / name) is frozen
+
+
+def test_a_saved_models_inner_file_points_at_its_folder(saved: Path) -> None:
+    with pytest.raises(InputError, match=rf"saved_model\.pb: .*a SavedModel is given by its folder, {saved}"):
+        read_graph(saved / "saved_model.pb")
+
+
+def test_an_empty_graph_has_no_nodes(tmp_path: Path) -> None:
+    path = tmp_path / "empty.pb"
+    path.write_bytes(tf.compat.v1.GraphDef(versions={"producer": 1}).SerializeToString())
+    with pytest.raises(InputError, match=r"empty\.pb: isn't a frozen TensorFlow graph: it has no nodes"):
+        read_graph(path)
+
+
+@pytest.mark.parametrize("name", ["a.keras", "a.h5"])
+@pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04" + bytes(40), b"\x89HDF\r\n\x1a\n"])
+def test_what_is_no_keras_model_is_refused(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=rf"{name}: TensorFlow can't read it as a Keras model: \S"):
+        read_graph(tmp_path / name)
+
+
+def test_a_missing_graph_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no\.pb: can't be read \(No such file or directory\)"):
+        read_graph(tmp_path / "no.pb")
+
+
+class Two(tf.Module):
+    """A model of two signatures, neither of which is the usual one."""
+
+    @tf.function(input_signature=[tf.TensorSpec((1, 4, 4, 3))])
+    def one(self, image: tf.Tensor) -> tf.Tensor:
+        return 2 * image
+
+    @tf.function(input_signature=[tf.TensorSpec((1, 4, 4, 3))])
+    def other(self, image: tf.Tensor) -> tf.Tensor:
+        return 3 * image
+
+
+def test_the_only_signature_will_do_and_of_two_none_is_guessed(tmp_path: Path) -> None:
+    model = Two()
+    tf.saved_model.save(model, str(tmp_path / "single"), signatures={"any": model.one})
+    assert read_graph(tmp_path / "single").node
+    tf.saved_model.save(model, str(tmp_path / "double"), signatures={"b": model.one, "a": model.other})
+    with pytest.raises(InputError, match=r"double: .*a SavedModel: expected a signature serving_default, found a, b$"):
+        read_graph(tmp_path / "double")
+
+
+def test_a_keras_model_of_two_inputs_is_refused(tmp_path: Path) -> None:
+    import keras
+
+    inputs = [keras.Input((8, 8, 3), batch_size=1, name=name) for name in ("left", "right")]
+    keras.Model(inputs, keras.layers.Add()(inputs)).save(tmp_path / "two.keras")
+    with pytest.raises(InputError, match=r"two\.keras: .*expected one input, found \['left', 'right'\]"):
+        read_graph(tmp_path / "two.keras")
