@@ -55,18 +55,27 @@ def build(
     observers = _build_observers(settings, metrics)
     repository = Repository(
         settings.models_folder,
-        _count_loads(open_engine or _build_compiler(settings, cores), metrics),
+        _build_factory(open_engine, settings, cores, metrics),
         default=settings.model,
         spares=settings.spare_versions,
     )
     admission = _build_admission(settings, cores)
     matting = Matting(workers=settings.pixel_threads or cores, max_pixels=settings.max_pixels)
     requests = Requests(repository, admission, matting)
-    _watch(metrics, admission)
+    metrics.watch("danmatte_in_flight", "Inside: posts and live connections", lambda: admission.inside)
+    metrics.watch("danmatte_waiting", "Posts that wait for a permit to compute", lambda: admission.waiting)
+    metrics.watch("danmatte_log_dropped", "Lines of the process' own log that nobody read in time", count_dropped_lines)
 
     app = web.Application(client_max_size=settings.max_body_bytes)
     app[ADMISSION], app[REPOSITORY] = admission, repository
-    app[RENEW] = lambda: _renew(repository, keys)
+
+    def renew() -> None:
+        """For SIGHUP: models and keys, as the disk has them now."""
+        repository.refresh_soon()
+        if keys:
+            asyncio.get_running_loop().run_in_executor(None, keys.read_again)
+
+    app[RENEW] = renew
     shared = Shared(requests, settings, metrics)
     for protocol in PROTOCOLS:
         protocol(shared).attach(app)
@@ -78,7 +87,18 @@ def build(
     lifetime = ConnectionLifetime(lambda: admission.draining, longest_s=settings.connection_s * (settings.workers > 1))
     app.on_response_prepare.extend([add_request_id, add_security_headers, lifetime.prepare])
 
-    app.cleanup_ctx.extend([_flush(observers), _run_engines(repository, matting, settings)])
+    async def run(app: web.Application) -> AsyncIterator[None]:
+        """Models are loaded first and closed last; then what was observed is written and sent."""
+        try:
+            await asyncio.to_thread(repository.load)
+            async with repository.watch(settings.watch_s):
+                yield
+            repository.close()
+            await asyncio.to_thread(matting.close)
+        finally:
+            await asyncio.to_thread(observers.close)
+
+    app.cleanup_ctx.append(run)
     if settings.grpc_port:
         app.cleanup_ctx.append(grpc.serve_beside(requests, settings, observers=observers, keys=keys))
     if settings.admin_port:
@@ -109,53 +129,18 @@ def _build_authentication(keys: ApiKeys | None, settings: Settings) -> "list[Mid
     return [require_key(keys, HEALTH | pages.PATHS | page.PATHS | metrics_paths)]
 
 
-def _watch(metrics: Metrics, admission: Admission) -> None:
-    metrics.watch("danmatte_in_flight", "Inside: posts and live connections", lambda: admission.inside)
-    metrics.watch("danmatte_waiting", "Posts that wait for a permit to compute", lambda: admission.waiting)
-    metrics.watch("danmatte_log_dropped", "Lines of the process' own log that nobody read in time", count_dropped_lines)
-
-
-def _run_engines(
-    repository: Repository, matting: Matting, settings: Settings
-) -> Callable[[web.Application], AsyncIterator[None]]:
-    """Models loaded first and closed last; for `Application.cleanup_ctx`."""
-
-    async def run(app: web.Application) -> AsyncIterator[None]:
-        await asyncio.to_thread(repository.load)
-        async with repository.watch(settings.watch_s):
-            yield
-        repository.close()
-        await asyncio.to_thread(matting.close)
-
-    return run
-
-
-def _flush(observers: Observers) -> Callable[[web.Application], AsyncIterator[None]]:
-    """Has what was observed written and sent at the end; for `Application.cleanup_ctx`."""
-
-    async def flush(app: web.Application) -> AsyncIterator[None]:
-        yield
-        if observers.lines:
-            await asyncio.to_thread(observers.lines.close)
-        if observers.traces:
-            await asyncio.to_thread(observers.traces.close)
-
-    return flush
-
-
-def _renew(repository: Repository, keys: ApiKeys | None) -> None:
-    """For SIGHUP: models and keys, as the disk has them now."""
-    repository.refresh_soon()
-    if keys:
-        asyncio.get_running_loop().run_in_executor(None, keys.read_again)
-
-
-def _count_loads(open_engine: EngineFactory, metrics: Metrics) -> EngineFactory:
-    """The factory, with its successes and failures counted."""
+def _build_factory(
+    open_engine: EngineFactory | None, settings: Settings, cores: int, metrics: Metrics
+) -> EngineFactory:
+    """What opens engines, OpenVINO's unless given; successes and failures are counted."""
+    cache = GraphCache(Path(settings.cache), settings.cache_bytes) if settings.cache else None
 
     def open_and_count(found: Artifact) -> Engine:
         try:
-            engine = open_engine(found)
+            if open_engine:
+                engine = open_engine(found)
+            else:
+                engine = OpenVinoEngine(found.manifest, found.graph, found.weights, cores, cache)
         except Exception:
             metrics.count_load("failed")
             raise
@@ -163,8 +148,3 @@ def _count_loads(open_engine: EngineFactory, metrics: Metrics) -> EngineFactory:
         return engine
 
     return open_and_count
-
-
-def _build_compiler(settings: Settings, cores: int) -> EngineFactory:
-    cache = GraphCache(Path(settings.cache), settings.cache_bytes) if settings.cache else None
-    return lambda found: OpenVinoEngine(found.manifest, found.graph, found.weights, cores, cache)

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
@@ -184,20 +185,14 @@ def track(  # noqa: PLR0913 - options by keyword, each of its own
     """
     options = TrackOptions(Size(size[1], size[0]), fps, raw=raw, again=True, closer=closer)
     served = open_version(Path(models) if models else find_models(), model, for_many=True)
-    job, threads = TrackJob(Path(video), Path(out)), cv2.getNumThreads()
+    job, threads, has_loop = TrackJob(Path(video), Path(out)), cv2.getNumThreads(), False
     try:
         cv2.setNumThreads(1)  # every stage of the pipeline has a thread already
-        if not _has_running_loop():
+        with suppress(RuntimeError):
+            has_loop = asyncio.get_running_loop() is not None
+        if not has_loop:
             return make_track(job, options, served)
-        with ThreadPoolExecutor(1) as other:  # in a notebook: the pipeline needs a loop of its own
+        with ThreadPoolExecutor(1) as other:  # as in a notebook: the pipeline needs a loop of its own
             return other.submit(make_track, job, options, served).result()
     finally:
         cv2.setNumThreads(threads)
-
-
-def _has_running_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

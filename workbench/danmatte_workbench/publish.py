@@ -5,7 +5,6 @@ from pathlib import Path
 
 from danmatte.contract import ManifestError, artifact
 from danmatte.contract.artifact import GRAPH, WEIGHTS
-from danmatte.contract.grid import Grid
 from danmatte.contract.manifest import Files, Input, Manifest, Output, Recipe, Resize, Step
 from danmatte.contract.manifest import Source as SourceGraph
 from danmatte_workbench.errors import InputError, MachineError
@@ -43,14 +42,15 @@ def _describe(trial: Trial, candidate: Candidate, source: Source, version: int) 
     if grid is None:
         raise InputError(f"{trial.name}: its answer isn't a person's probability; add the head step")
     graph, recipe = candidate.artifact.path.with_name(GRAPH), candidate.recipe
-    picture, person = _describe_ports(candidate, grid)
+    picture, person = candidate.artifact.inputs[0], candidate.artifact.outputs[0]
+    # The ports are given as they are: whether the contract allows them is checked where the manifest is written.
     return Manifest(
         contract=1,
         name=source.name,
         version=version,
         files=Files(artifact.describe_file(graph), artifact.describe_file(graph.with_name(WEIGHTS))),
-        input=picture,
-        output=person,
+        input=Input(picture.name, picture.shape, picture.dtype, "NHWC", "RGB"),  # type: ignore[arg-type]
+        output=Output(person.name, person.shape, person.dtype, "NHWC", "person_probability", grid),  # type: ignore[arg-type]
         resize=Resize(source.rule, source.fill),
         recipe=Recipe(
             name=recipe.name,
@@ -63,13 +63,4 @@ def _describe(trial: Trial, candidate: Candidate, source: Source, version: int) 
         measurements=list(trial.measurements),
         licence=source.licence,
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-    )
-
-
-def _describe_ports(candidate: Candidate, grid: Grid) -> tuple[Input, Output]:
-    """The graph's ports as they are: whether the contract allows them is checked where the manifest is written."""
-    picture, person = candidate.artifact.inputs[0], candidate.artifact.outputs[0]
-    return (
-        Input(picture.name, picture.shape, picture.dtype, "NHWC", "RGB"),  # type: ignore[arg-type]
-        Output(person.name, person.shape, person.dtype, "NHWC", "person_probability", grid),  # type: ignore[arg-type]
     )

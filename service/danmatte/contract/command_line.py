@@ -40,12 +40,9 @@ class CommandLine(argparse.ArgumentParser):
         """The arguments, or the process' own. Without a command: prints the help and leaves with 2."""
         parsed = self.parse_args(arguments)
         if parsed.command is None:
-            self._show_help_and_leave()
+            self.print_help(sys.stderr)
+            self.exit(2)
         return parsed
-
-    def _show_help_and_leave(self) -> NoReturn:
-        self.print_help(sys.stderr)
-        self.exit(2)
 
 
 class _ShowVersion(argparse.Action):

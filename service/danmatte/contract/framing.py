@@ -58,8 +58,11 @@ class Framing:
 
     def fit_exactly(self, pixels: Pixels) -> Pixels:
         """The same of a whole frame, (H, W, 3) uint8, by OpenCV alone: a level or two from `fit`."""
-        height, width = pixels.shape[:2]
-        return self._place(resize(pixels, self.scale_size((height, width)), shrink=_shrink_exactly))
+
+        def shrink(part: Pixels, size: Size) -> Pixels:
+            return cv2.resize(part, size[::-1], interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
+
+        return self._place(resize(pixels, self.scale_size((pixels.shape[0], pixels.shape[1])), shrink=shrink))
 
     def _place(self, picture: Pixels) -> Pixels:
         bottom, right = self.size[0] - picture.shape[0], self.size[1] - picture.shape[1]
@@ -130,10 +133,6 @@ def resize(pixels: Pixels, size: _Area, *, shrink: Callable[[Pixels, Size], Pixe
     if shrunk != size:
         pixels = cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
     return pixels
-
-
-def _shrink_exactly(pixels: Pixels, size: Size) -> Pixels:
-    return cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
 
 
 def project(values: Probabilities, grid: Grid, scaled: Size, mask: _Area) -> Iterator[tuple[slice, Probabilities]]:

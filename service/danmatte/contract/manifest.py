@@ -155,13 +155,9 @@ def _locate(file: str, error: msgspec.ValidationError, document: object) -> Mani
     """msgspec says what and where (`… - at `$.a[0].b``); the value it met is looked up here."""
     what, _, where = str(error).partition(" - at `")
     place = where.rstrip("`") or "$"
-    return ManifestError(file, place, what.removeprefix("Expected "), _find_value(document, place))
-
-
-def _find_value(document: object, place: str) -> object:
     for name, index in re.findall(r"\.([^.\[]+(?:\.(?:xml|bin))?)|\[(\d+)\]", place):
         try:
             document = document[int(index)] if index else document[name]  # type: ignore[index]
         except (KeyError, IndexError, TypeError):
             break
-    return document
+    return ManifestError(file, place, what.removeprefix("Expected "), document)

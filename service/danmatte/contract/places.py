@@ -12,7 +12,8 @@ BUNDLED = _PACKAGE / "bundled"  # in a wheel: the default model as published, an
 def find_models() -> Path:
     """The folder of models that is served: `./models` if a version is published there, or what came with danmatte."""
     here = Path("models")
-    return here if _is_published(here) else _find_own()
+    is_published = any(list_versions(here, name) for name in list_models(here))
+    return here if is_published else _find_own()
 
 
 def list_model_folders() -> list[Path]:
@@ -32,7 +33,3 @@ def is_checkout() -> bool:
 
 def _find_own() -> Path:
     return CHECKOUT if is_checkout() else BUNDLED
-
-
-def _is_published(folder: Path) -> bool:
-    return any(list_versions(folder, name) for name in list_models(folder))

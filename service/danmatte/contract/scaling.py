@@ -51,10 +51,8 @@ def shrink(pixels: Pixels, size: Size) -> Pixels:
     found = _scalers.get(before, size).reformat(
         frame, size.width, size.height, format="gbrp", interpolation=_AREA, threads=1
     )
-    second, third, first = (_read_plane(plane, size) for plane in found.planes)
+    second, third, first = (  # gbrp is green, blue, red; its rows are padded
+        np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: size.height, : size.width]
+        for plane in found.planes
+    )
     return cv2.merge((first, second, third))  # type: ignore[return-value]
-
-
-def _read_plane(plane: av.video.plane.VideoPlane, size: Size) -> Pixels:
-    rows: Pixels = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-    return rows[: size.height, : size.width]

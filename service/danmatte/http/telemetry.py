@@ -25,6 +25,12 @@ class Observers:
     lines: AccessLog | None = None
     traces: Traces | None = None
 
+    def close(self) -> None:
+        """Has what was observed written and sent, which may take seconds."""
+        for observer in (self.lines, self.traces):
+            if observer:
+                observer.close()
+
 
 def observe_requests(observers: Observers, protocols: Mapping[str, str]) -> Middleware:
     """The outermost middleware; handlers leave their Timing in `request[TIMING]`.

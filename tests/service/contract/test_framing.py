@@ -10,7 +10,7 @@ from danmatte.contract.framing import Framing, project, resize
 from danmatte.contract.grid import Grid
 from danmatte.contract.manifest import Manifest
 from danmatte.frame import Frame, Pixels, Probabilities, Size
-from tests.service.pictures import rectangle
+from tests.service.pictures import noise, rectangle
 from tests.service.toy import Toy, manifest
 
 SIZES = [
@@ -148,3 +148,40 @@ def test_an_edge_stays_in_the_middle_whichever_axis_shrinks(size: tuple[int, int
 def test_a_frame_of_the_right_size_is_not_copied() -> None:
     pixels = rectangle(96, 160)
     assert np.shares_memory(Framing.of(read(Toy())).fit(Frame(pixels, Size(96, 160))), pixels)
+
+
+@pytest.mark.parametrize("rule", ["stretch", "letterbox"])
+@pytest.mark.parametrize("frame", [(720, 1280), (481, 853), (90, 160), (300, 40)])
+def test_the_fast_way_into_the_input_is_within_two_levels_of_the_exact_one(rule: str, frame: tuple[int, int]) -> None:
+    framing = Framing((97, 161), rule, (10, 20, 30))
+    pixels = noise(*frame)
+    fast, exact = framing.fit(Frame(pixels, Size(*frame))), framing.fit_exactly(pixels)
+    assert fast.shape == exact.shape == (1, 97, 161, 3)
+    assert np.abs(fast.astype(int) - exact).max() <= 2
+
+
+@pytest.mark.parametrize("rule", ["stretch", "letterbox"])
+def test_the_frame_is_found_again_in_the_input(rule: str) -> None:
+    framing, pixels = Framing((96, 160), rule, (255, 0, 255)), rectangle(180, 160)
+    seen = framing.extract(framing.fit(Frame(pixels, Size(180, 160))), Size(180, 160), Size(180, 160))
+    assert np.abs(seen.astype(int) - pixels).mean() < 4
+
+
+@given(
+    values=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    mask=st.tuples(st.integers(1, 150), st.integers(1, 150)),
+    frame=st.tuples(st.integers(1, 900), st.integers(1, 900)),
+    threshold=st.floats(0, 1),
+    rule=st.sampled_from(["stretch", "letterbox"]),
+)
+def test_every_kind_of_mask_is_the_same_surface(
+    values: tuple[int, int], mask: tuple[int, int], frame: tuple[int, int], threshold: float, rule: str
+) -> None:
+    framing, surface = Framing((96, 160), rule), np.random.default_rng(2).random(values, dtype=np.float32)
+    grid = Grid.guess(framing.size, values)
+    soft = framing.compute_mask(surface, grid, mask, frame)
+    hard = framing.compute_hard_mask(surface, grid, mask, frame, threshold)
+    assert np.array_equal(hard, soft > threshold)
+    assert np.array_equal(framing.compute_alpha(surface, grid, mask, frame, threshold) == 255, soft >= threshold)
+    levels = framing.compute_alpha(surface, grid, mask, frame, None)
+    assert np.abs(levels - 255 * soft).max() <= 0.51

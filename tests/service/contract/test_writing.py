@@ -1,0 +1,87 @@
+"""What is written can be read, and appears whole or not at all."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from danmatte.contract import artifact
+from danmatte.contract.artifact import describe_file, read_manifest, read_version, write_version
+from danmatte.contract.manifest import Files, Manifest
+from danmatte.errors import ManifestError
+from tests.service.toy import publish
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    """A folder with a graph that isn't published yet, and a manifest to begin with."""
+    return publish(tmp_path / "made")
+
+
+@pytest.fixture
+def write(made: Path, tmp_path: Path) -> Write:
+    """Publishes the graph as the toy's next version; `change` is what the manifest says instead."""
+    graph, weights = made / "graph.xml", made / "graph.bin"
+
+    def write_one(**change: object) -> Path:
+        def describe(version: int) -> Manifest:
+            files = Files(describe_file(graph), describe_file(weights))
+            return msgspec.structs.replace(read_manifest(made), **({"version": version, "files": files} | change))
+
+        return write_version(tmp_path / "models/toy", graph, weights, describe)
+
+    return write_one
+
+
+def test_what_was_written_is_read_again_whole(write: Write, made: Path, tmp_path: Path) -> None:
+    folder = write()
+    found = read_version(tmp_path / "models", "toy", 1)
+    assert folder == tmp_path / "models/toy/1"
+    assert (found.graph, found.weights) == ((made / "graph.xml").read_bytes(), (made / "graph.bin").read_bytes())
+    assert found.manifest == read_manifest(made)
+
+
+def test_versions_are_numbered_after_whatever_is_there(write: Write, tmp_path: Path) -> None:
+    for name in ("7", "007", "latest", ".8"):
+        (tmp_path / "models/toy" / name).mkdir(parents=True)
+    (tmp_path / "models/toy/11").touch()
+    assert [write().name for _ in range(3)] == ["12", "13", "14"]
+
+
+def test_a_number_that_somebody_else_took_meanwhile_is_passed_over(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write()
+    choices = iter([1, 2])
+    monkeypatch.setattr(artifact, "choose_version", lambda home: next(choices))
+    assert write().name == "2"
+    assert read_version(tmp_path / "models", "toy", 2).manifest.version == 2
+
+
+@pytest.mark.parametrize("change", [{"licence": ""}, {"name": "../evil"}, {"version": 0}, {"created": "yesterday"}])
+def test_what_nobody_could_read_is_not_written(write: Write, tmp_path: Path, change: dict[str, object]) -> None:
+    with pytest.raises(ManifestError, match=f"models/toy/1/manifest.json: \\$.{next(iter(change))}: expected"):
+        write(**change)
+    assert list((tmp_path / "models/toy").iterdir()) == []
+
+
+def test_a_graph_that_is_gone_leaves_nothing_behind(write: Write, made: Path, tmp_path: Path) -> None:
+    (made / "graph.bin").unlink()
+    with pytest.raises(FileNotFoundError):
+        write()
+    assert list((tmp_path / "models/toy").iterdir()) == []
+
+
+def test_others_may_read_what_was_written_in_private(write: Write) -> None:
+    assert write().stat().st_mode & 0o777 == 0o755
+
+
+def test_a_file_is_described_by_digest_and_size(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"abc" * 10**6)
+    described = describe_file(path)
+    assert (described.sha256, described.size_bytes) == (hashlib.sha256(b"abc" * 10**6).hexdigest(), 3 * 10**6)
