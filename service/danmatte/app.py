@@ -87,18 +87,7 @@ def build(
     lifetime = ConnectionLifetime(lambda: admission.draining, longest_s=settings.connection_s * (settings.workers > 1))
     app.on_response_prepare.extend([add_request_id, add_security_headers, lifetime.prepare])
 
-    async def run(app: web.Application) -> AsyncIterator[None]:
-        """Models are loaded first and closed last; then what was observed is written and sent."""
-        try:
-            await asyncio.to_thread(repository.load)
-            async with repository.watch(settings.watch_s):
-                yield
-            repository.close()
-            await asyncio.to_thread(matting.close)
-        finally:
-            await asyncio.to_thread(observers.close)
-
-    app.cleanup_ctx.append(run)
+    app.cleanup_ctx.append(_run_engines(repository, matting, observers, settings))
     if settings.grpc_port:
         app.cleanup_ctx.append(grpc.serve_beside(requests, settings, observers=observers, keys=keys))
     if settings.admin_port:
@@ -127,6 +116,24 @@ def _build_authentication(keys: ApiKeys | None, settings: Settings) -> "list[Mid
         return []
     metrics_paths = {scrape.PATH} if settings.open_metrics else set()
     return [require_key(keys, HEALTH | pages.PATHS | page.PATHS | metrics_paths)]
+
+
+def _run_engines(
+    repository: Repository, matting: Matting, observers: Observers, settings: Settings
+) -> Callable[[web.Application], AsyncIterator[None]]:
+    """For `Application.cleanup_ctx`: models are loaded first and closed last; then what was observed is sent."""
+
+    async def run(app: web.Application) -> AsyncIterator[None]:
+        try:
+            await asyncio.to_thread(repository.load)
+            async with repository.watch(settings.watch_s):
+                yield
+            repository.close()
+            await asyncio.to_thread(matting.close)
+        finally:
+            await asyncio.to_thread(observers.close)
+
+    return run
 
 
 def _build_factory(

@@ -15,14 +15,14 @@ from danmatte.contract.places import find_models
 from danmatte.errors import SettingsError
 
 PREFIX = "DANMATTE_"
-FILE_VARIABLE = "DANMATTE_SETTINGS"  # where the file is
+FILE_VARIABLE = "DANMATTE_SETTINGS"  # names the file
 Count = Annotated[int, Meta(ge=1)]
 Chosen = Annotated[int, Meta(ge=0)]  # 0: chosen from the machine
 Seconds = Annotated[float, Meta(gt=0, le=3600)]
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Every knob of the server. The descriptions are the help's and the papers'; `resolve_settings` validates."""
+    """All that can be set about a server; the help and the papers show these descriptions. `resolve_settings` checks them."""
 
     host: Annotated[str, Meta(min_length=1, description="address to listen on")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="port to listen on; 0 takes a free one")] = 8080
@@ -41,43 +41,54 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     max_headers: Annotated[Count, Meta(description="most headers of a request")] = 128
     queue: Annotated[
         Chosen,
-        Meta(description="posts inside a worker at once: arriving, waiting, in work; 0 for 8 a core, at least 64"),
+        Meta(description="most requests inside a worker: arriving, waiting, computing; 0 for 8 a core, at least 64"),
     ] = 0
     workers: Annotated[Count, Meta(description="processes on the port, each with its own models and cores")] = 1
     cores: Annotated[Chosen, Meta(description="cores of a worker; 0 for its share of the machine's")] = 0
     pixel_threads: Annotated[Chosen, Meta(description="threads of a worker that compute; 0 for one a core")] = 0
-    in_flight: Annotated[Chosen, Meta(description="posts in work at once in a worker; 0 for what its cores need")] = 0
-    spare_versions: Annotated[Count, Meta(description="older versions kept open, of all models")] = 2
-    watch_s: Annotated[float, Meta(ge=0, le=3600, description="time between looks for changed models; 0 for none")] = (
-        2.0
-    )
+    in_flight: Annotated[
+        Chosen, Meta(description="most requests that a worker computes at once; 0 for what its cores need")
+    ] = 0
+    spare_versions: Annotated[Count, Meta(description="most older versions that stay open, of all models together")] = 2
+    watch_s: Annotated[
+        float, Meta(ge=0, le=3600, description="time between two looks for changed models; 0 never looks")
+    ] = 2.0
     cache: Annotated[str, Meta(description="folder for compiled graphs, this user's alone; none when empty")] = ""
     cache_bytes: Annotated[Count, Meta(description="most that compiled graphs may take there")] = 2**30
     max_wait_s: Annotated[
         float,
-        Meta(ge=0, le=3600, description="who would wait longer for a turn is refused; 0 for one turn"),
+        Meta(
+            ge=0,
+            le=3600,
+            description="a request with a longer predicted wait is rejected; 0 for the time of one inference",
+        ),
     ] = 0.0
     deadline_s: Annotated[Seconds, Meta(description="longest wait for an answer, once the body is there")] = 10.0
     upload_s: Annotated[Seconds, Meta(description="longest wait for a body")] = 10.0
-    live_connections: Annotated[Count, Meta(description="live connections of a worker at once")] = 16
-    live_in_work: Annotated[Count, Meta(description="frames of one live connection in work at once")] = 2
-    live_idle_s: Annotated[Seconds, Meta(description="longest a live connection is kept without a frame")] = 300.0
+    live_connections: Annotated[Count, Meta(description="most live connections of a worker")] = 16
+    live_in_work: Annotated[Count, Meta(description="most frames of a live connection that are computed at once")] = 2
+    live_idle_s: Annotated[Seconds, Meta(description="longest that a live connection stays without a frame")] = 300.0
     live_unread_s: Annotated[Seconds, Meta(description="longest wait for a live client to read an answer")] = 10.0
     live_heartbeat_s: Annotated[Seconds, Meta(description="time between pings of a silent live client")] = 20.0
     drain_s: Annotated[Seconds, Meta(description="longest wait for open requests when stopping")] = 30.0
     silence_s: Annotated[
-        float, Meta(ge=0, le=3600, description="longest one of several workers says nothing before it is replaced")
+        float,
+        Meta(ge=0, le=3600, description="longest silence of one of several workers before it is replaced; 0 for ever"),
     ] = 20.0
-    keepalive_s: Annotated[Seconds, Meta(description="longest a connection idles, or takes to send its headers")] = 75.0
+    keepalive_s: Annotated[
+        Seconds, Meta(description="longest that a connection idles, or takes to send its headers")
+    ] = 75.0
     connection_s: Annotated[
-        float, Meta(ge=0, description="longest a connection stays with one of several workers; 0 for ever")
+        float, Meta(ge=0, description="longest that a connection stays with one of several workers; 0 for ever")
     ] = 60.0
     keys: Annotated[str, Meta(description='TOML file of API keys, `name = "sha256 of the key"`; none when empty')] = ""
     open: Annotated[bool, Meta(description="listen beyond this machine without keys")] = False
     open_metrics: Annotated[bool, Meta(description="let `/metrics` be read without a key")] = False
     tls_certificate: Annotated[str, Meta(description="PEM file of the certificate chain; plain HTTP when empty")] = ""
     tls_key: Annotated[str, Meta(description="PEM file of the certificate's key")] = ""
-    access_log: Annotated[Literal["off", "json"], Meta(description="a line a request on standard output")] = "off"
+    access_log: Annotated[Literal["off", "json"], Meta(description="one line for each request, on standard output")] = (
+        "off"
+    )
     otlp_endpoint: Annotated[str, Meta(description="URL that traces go to, OTLP over HTTP; none when empty")] = ""
 
     @classmethod
