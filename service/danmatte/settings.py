@@ -22,7 +22,7 @@ Seconds = Annotated[float, Meta(gt=0, le=3600)]
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """All that can be set about a server; the help and the papers show these descriptions. `resolve_settings` checks them."""
+    """All that can be set about a server, with the descriptions that help and papers show."""
 
     host: Annotated[str, Meta(min_length=1, description="address to listen on")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="port to listen on; 0 takes a free one")] = 8080
