@@ -49,6 +49,7 @@ class Jpeg(Decoder):
 
 def _choose_size(size: Size, at_least: Size) -> Size:
     """The smallest size not below `at_least` that the DCT gives without rounding, so that positions stay exact."""
+    # Other fractions would be rounded, and shift every position by up to half a pixel.
     for divisor in (8, 4, 2):
         height, width = size.height // divisor, size.width // divisor
         exact = size.height % divisor == 0 and size.width % divisor == 0

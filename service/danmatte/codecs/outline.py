@@ -58,6 +58,7 @@ def chamfer(outline: Points, size: Size) -> Points:
 
     `size` is the mask's. No pixel's centre changes sides, and corners on the picture's border stay.
     """
+    # Without the steps: 13 to 18 % larger than the square outline, and a browser draws slopes instead of stairs.
     corners = 2 * outline
     after = np.sign(np.roll(corners, -1, axis=0) - corners)
     before = np.roll(after, 1, axis=0)

@@ -30,6 +30,8 @@ class GraphCache:
         if facts.st_mode & 0o022 or facts.st_uid != os.geteuid():
             raise SettingsError(f"{folder}: expected a folder that only this user can write to")
 
+    # OpenVINO's own CACHE_DIR imports a file without looking whether it is damaged; here each has its digest in front.
+
     def get(self, key: str) -> bytes | None:
         """The blob, if it is there and whole."""
         path = self._path(key)

@@ -47,6 +47,8 @@ class OpenVinoEngine(Engine):
         whole = np.ascontiguousarray(pictures)
         # A tensor made like this shares the memory, also where that is read-only, as a request's body is.
         shared = ov.Tensor(whole, list(whole.shape), ov.Type.u8)
+        # Synchronous calls, a thread each, are as fast as AsyncInferQueue (within 4 %), and nothing can be freed while
+        # it is in flight: freeing such a queue early crashed OpenVINO 2026.4.
         request = self._idle.get()
         try:
             outputs = request.infer(shared, share_inputs=True, share_outputs=True)

@@ -54,6 +54,7 @@ class Pipeline:
             try:
                 while (item := await line.get()) is not None:
                     selected, inferring = item
+                    # Inferences end in any order; the stabiliser takes frames in theirs.
                     answer = await inferring if inferring else None
                     await loop.run_in_executor(stabiliser, masks.step, selected, answer)
                     report(masks.tally)

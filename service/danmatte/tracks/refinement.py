@@ -77,6 +77,7 @@ class Refiner:
         across, down = (columns[1] - columns[0], rows[1] - rows[0])
         least = 2 * _LEAST * min(self._working)
         wide, high = (length + max(least, _AROUND * length) for length in (across, down))
+        # A narrow region drawn out to the input's shape shows figures that the network doesn't take for people.
         wide, high = max(wide, _NARROWEST * high), max(high, wide / _WIDEST)
         top, bottom = _place_within(sum(rows) / 2, high, self._working.height)
         left, right = _place_within(sum(columns) / 2, wide, self._working.width)
@@ -98,6 +99,7 @@ class Refiner:
         seen = Size(self._times * size.height, self._times * size.width)
         for rows, band in self._framing.project(refined.values, self._manifest.output.grid, size, seen):
             first = here[rows]
+            # The first pass has seen what is around the people: where it is sure, it keeps a little weight.
             doubt = 1 - _SURE * np.abs(2 * first - 1)
             first += doubt * (band - first)
 

@@ -72,6 +72,7 @@ class TrackWriter:
         whole = self.path.with_name(f".{self.path.name}.whole")
         places = [(segment.start_ms, segment.length) for segment in self._store.segments]
         try:
+            # The index comes first in the file and needs every segment's length, so the segments wait in the store.
             with whole.open("wb") as file:
                 file.write(self._format.format_head(self.header, places))
                 file.writelines(self._store.read_segments())

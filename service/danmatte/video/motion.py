@@ -28,7 +28,7 @@ def correlate_structure(before: Pixels, after: Pixels) -> float:
     The mean correlation of patches that have contrast, and 1 when none has.
     """
     one, other = _cut_patches(before), _cut_patches(after)
-    spread = np.sqrt((one**2).mean(1) * (other**2).mean(1))
+    spread = np.sqrt((one**2).mean(1) * (other**2).mean(1))  # divides out contrast, as the means did with brightness
     seen = np.maximum((one**2).mean(1), (other**2).mean(1)) > _FLAT**2
     if not seen.any():
         return 1.0
@@ -75,6 +75,7 @@ class CutDetector:
         self._age += 1
         if last is None or not is_cut(last, grey):
             return False
+        # Back to the scene before within some frames: what lay between was a flash, or a picture cut in for a moment.
         flashed = self._before is not None and self._age <= _FLASH_FRAMES and not is_cut(self._before, grey)
         self._before, self._age = last, 0
         return not flashed

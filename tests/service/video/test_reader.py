@@ -194,3 +194,32 @@ def test_pixels_that_are_not_square_are_counted_as_they_are_shown(tmp_path: Path
     with Video(path) as video:
         assert video.size == (180, 160)
         assert video.shown == (180, 320)
+
+
+def test_a_second_size_has_its_own_scaling_and_both_stay(tmp_path: Path) -> None:
+    with Video(write(tmp_path / "a.mp4", walking(5))) as video:
+        for frame in video.read_frames():
+            small, large = frame.to_colours(Size(45, 80), "RGB"), frame.to_detail(Size(360, 640), "RGB")
+            assert (small.shape, large.shape) == ((45, 80, 3), (360, 640, 3))
+            shrunk = cv2.resize(large, (80, 45), interpolation=cv2.INTER_AREA)
+            assert np.abs(small.astype(int) - shrunk).mean() < 4
+
+
+def test_colours_come_in_the_order_asked_for(tmp_path: Path) -> None:
+    with Video(write(tmp_path / "a.mp4", walking(1))) as video:
+        (frame,) = video.read_frames()
+        assert np.array_equal(frame.to_colours(video.size, "RGB"), frame.to_colours(video.size, "BGR")[..., ::-1])
+
+
+def test_a_video_can_be_read_again_from_its_start(tmp_path: Path) -> None:
+    with Video(write(tmp_path / "a.mkv", walking(12))) as video:
+        first, second = ([frame.pts_ms for frame in video.read_frames()] for _ in range(2))
+        assert first == second == list(range(0, 480, 40))
+
+
+def test_reading_may_end_early_and_begin_elsewhere(tmp_path: Path) -> None:
+    with Video(write(tmp_path / "a.mp4", walking(60))) as video:
+        for _, frame in zip(range(3), video.read_frames(), strict=False):
+            assert frame.pts_ms <= 80
+        assert next(video.read_frames(1000)).pts_ms == 1000
+        assert video.broken == ""
