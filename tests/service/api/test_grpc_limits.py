@@ -1,0 +1,95 @@
+"""Calls that last, without a server: so many, not idle, and answered in their order."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+
+import pytest
+
+from danmatte.api.grpc.limits import CapacityLimiter, answer_ahead, read_until_idle
+from danmatte.errors import QueueFullError
+
+
+async def send(items: Iterable[int], then: asyncio.Event | None = None) -> AsyncIterator[int]:
+    """Requests, and after them nothing until the event."""
+    for item in items:
+        yield item
+    if then:
+        await then.wait()
+
+
+def test_a_limiter_gives_back_what_is_left_however_it_ends() -> None:
+    limiter = CapacityLimiter(2, "streams")
+
+    def fill_and_fail() -> None:
+        with limiter.take(), limiter.take():
+            with pytest.raises(QueueFullError, match="all 2 streams are taken"), limiter.take():
+                pytest.fail("a third")
+            raise ZeroDivisionError
+
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError):
+            fill_and_fail()
+
+
+async def test_requests_are_read_to_their_end() -> None:
+    assert [request async for request in read_until_idle(send(range(5)), idle_s=5)] == [0, 1, 2, 3, 4]
+
+
+async def test_a_silence_ends_the_reading() -> None:
+    requests = read_until_idle(send([1], then=asyncio.Event()), idle_s=0.02)
+    async with asyncio.timeout(5):
+        assert [request async for request in requests] == [1]
+
+
+async def test_answers_keep_their_order_whoever_is_ready_first() -> None:
+    last = asyncio.Event()
+
+    async def answer(request: int) -> int:
+        if request == 3:
+            last.set()
+        await last.wait()
+        return 10 * request
+
+    async with answer_ahead(send(range(4)), answer) as answers:
+        assert [each async for each in answers] == [0, 10, 20, 30]
+
+
+async def test_requests_are_read_only_so_far_ahead() -> None:
+    begun: list[int] = []
+
+    async def answer(request: int) -> int:
+        begun.append(request)
+        return request
+
+    async with answer_ahead(send(range(100)), answer) as answers:
+        assert await anext(answers) == 0
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert 8 <= len(begun) <= 9
+        assert [each async for each in answers] == list(range(1, 100))
+
+
+async def test_what_is_in_work_is_given_up_when_its_caller_leaves() -> None:
+    begun, left = asyncio.Event(), asyncio.Event()
+
+    async def answer(request: int) -> int:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            left.set()
+        return request
+
+    async with answer_ahead(send([1]), answer):
+        await begun.wait()
+    assert left.is_set()
+
+
+async def test_an_answer_that_fails_reaches_its_caller() -> None:
+    async def answer(request: int) -> float:
+        return 1 / request
+
+    async with answer_ahead(send([1, 0, 2]), answer) as answers:
+        assert await anext(answers) == 1
+        with pytest.raises(ZeroDivisionError):
+            await anext(answers)

@@ -1,0 +1,111 @@
+"""A thread that writes lines: whole, in order, and never in anybody's way."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from danmatte.telemetry.background_writer import BackgroundWriter
+
+Make = Callable[..., BackgroundWriter[str]]
+WHOLE_PIPE = 70_000  # bytes: more than a pipe holds, so that the thread waits for a reader
+
+
+class Dropped:
+    """Counts lost lines."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self) -> None:
+        self.count += 1
+
+
+@contextmanager
+def pipe(*, longest: int = 100) -> Iterator[tuple[BackgroundWriter[str], int, Dropped]]:
+    """A writer, the other end of its pipe, and what it lost."""
+    read, write = os.pipe()
+    dropped = Dropped()
+    writer = BackgroundWriter(write, str.encode, name="trial", longest=longest, on_drop=dropped)
+    try:
+        yield writer, read, dropped
+    finally:
+        os.close(read)
+        writer.close(timeout_s=5)
+        os.close(write)
+
+
+def test_flushed_lines_are_there_in_order() -> None:
+    with pipe() as (writer, read, dropped):
+        for number in range(9):
+            writer.write(str(number))
+        writer.flush(timeout_s=5)
+        assert os.read(read, 1000) == b"".join(b"%d\n" % number for number in range(9))
+        assert dropped.count == 0
+
+
+def test_a_closed_writer_has_written_everything_and_its_thread_is_gone() -> None:
+    with pipe() as (writer, read, _):
+        writer.write("last")
+        writer.close(timeout_s=5)
+        assert os.read(read, 100) == b"last\n"
+        assert not any(thread.name == "trial" and thread.is_alive() for thread in threading.enumerate())
+
+
+def test_beyond_its_queue_the_newest_lines_are_dropped() -> None:
+    with pipe(longest=3) as (writer, read, dropped):
+        for number in range(10):
+            writer.write(str(number) * WHOLE_PIPE)
+        assert 6 <= dropped.count <= 7  # one may be in the thread's hands already
+        seen = b""
+        while seen.count(b"\n") < 10 - dropped.count:
+            seen += os.read(read, 2**20)
+        kept = [line[:1] for line in seen.splitlines()]
+        assert kept == [b"%d" % number for number in range(10 - dropped.count)]
+
+
+def test_nobody_waits_long_for_a_reader_who_sleeps() -> None:
+    with pipe(longest=2) as (writer, _, _):
+        for _ in range(4):
+            writer.write("x" * WHOLE_PIPE)
+        done = threading.Event()
+
+        def leave() -> None:
+            writer.flush(timeout_s=0.01)
+            writer.close(timeout_s=0.01)
+            done.set()
+
+        threading.Thread(target=leave, daemon=True).start()
+        assert done.wait(10)
+
+
+def test_a_line_that_cannot_be_written_costs_itself_alone() -> None:
+    with pipe() as (writer, read, dropped):
+        writer.write("\udcff")
+        writer.write("good")
+        writer.flush(timeout_s=5)
+        assert (os.read(read, 100), dropped.count) == (b"good\n", 1)
+
+
+def test_lines_of_many_threads_never_mix() -> None:
+    with pipe(longest=10_000) as (writer, read, dropped):
+        lines = [letter * 500 for letter in "abcdefgh"]
+        threads = [threading.Thread(target=lambda line=line: [writer.write(line) for _ in range(20)]) for line in lines]
+        for thread in threads:
+            thread.start()
+        seen = b""
+        while seen.count(b"\n") < 20 * len(lines):
+            seen += os.read(read, 2**16)
+        assert sorted(seen.decode().splitlines()) == sorted(lines * 20)
+        assert dropped.count == 0
+
+
+@pytest.mark.parametrize("lines", [0, 1])
+def test_a_flush_of_little_ends_at_once(lines: int) -> None:
+    with pipe() as (writer, read, _):
+        for _ in range(lines):
+            writer.write("x")
+        writer.flush(timeout_s=60)
+        assert len(os.read(read, 10) if lines else b"") == 2 * lines

@@ -1,0 +1,77 @@
+"""Counts and times of versions, as Triton's clients read them."""
+
+import time
+
+import pytest
+
+from danmatte.telemetry.statistics import Statistics
+from danmatte.telemetry.timing import Timing
+
+TOY = ("toy", 2)
+
+
+def spent(**ms: float) -> Timing:
+    """So many milliseconds in each phase."""
+    timing = Timing()
+    for name, each in ms.items():
+        timing.spend(name, each)
+    return timing
+
+
+def test_one_that_nobody_asked_has_zeros() -> None:
+    told = Statistics().describe("toy", 7)
+    assert (told["name"], told["version"], told["inference_count"], told["last_inference"]) == ("toy", "7", 0, 0)
+    assert told["batch_stats"] == []
+    assert set(told["inference_stats"]) == {
+        *("success", "fail", "queue", "compute_input", "compute_infer", "compute_output"),
+        *("cache_hit", "cache_miss"),
+    }
+    assert all(duration == {"count": 0, "ns": 0} for duration in told["inference_stats"].values())
+
+
+def test_phases_become_nanoseconds_under_tritons_names() -> None:
+    statistics = Statistics()
+    statistics.count(TOY, 1, spent(queue=1, decode=2, infer=3.5, encode=0.25), 0.01)
+    durations = statistics.describe(*TOY)["inference_stats"]
+    assert {name: durations[name]["ns"] for name in durations if durations[name]["ns"]} == {
+        "success": 10_000_000,
+        "queue": 1_000_000,
+        "compute_input": 2_000_000,
+        "compute_infer": 3_500_000,
+        "compute_output": 250_000,
+    }
+
+
+def test_pictures_are_counted_and_batches_apart() -> None:
+    statistics = Statistics()
+    for batch in (1, 4, 4):
+        statistics.count(TOY, batch, spent(infer=batch), 0.001)
+    told = statistics.describe(*TOY)
+    assert (told["inference_count"], told["execution_count"], told["inference_stats"]["success"]["count"]) == (9, 9, 3)
+    assert [(each["batch_size"], each["compute_infer"]) for each in told["batch_stats"]] == [
+        (1, {"count": 1, "ns": 1_000_000}),
+        (4, {"count": 2, "ns": 8_000_000}),
+    ]
+    assert "queue" not in told["batch_stats"][0]
+
+
+def test_a_failure_counts_as_one_and_as_nothing_else() -> None:
+    statistics = Statistics()
+    statistics.count_failure(TOY, 0.5)
+    told = statistics.describe(*TOY)
+    assert told["inference_stats"]["fail"] == {"count": 1, "ns": 500_000_000}
+    assert (told["inference_count"], told["last_inference"], told["batch_stats"]) == (0, 0, [])
+
+
+def test_versions_are_counted_apart() -> None:
+    statistics = Statistics()
+    statistics.count(("toy", 1), 1, spent(infer=1), 0.1)
+    statistics.count_failure(("other", 1), 0.1)
+    assert [statistics.describe(name, number)["inference_count"] for name, number in (("toy", 1), TOY)] == [1, 0]
+    assert statistics.describe("other", 1)["inference_stats"]["fail"]["count"] == 1
+
+
+def test_the_last_inference_is_in_milliseconds_of_the_clock() -> None:
+    statistics, before = Statistics(), int(time.time() * 1e3)
+    statistics.count(TOY, 1, spent(), 0.0)
+    assert statistics.describe(*TOY)["last_inference"] == pytest.approx(before, abs=60_000)
