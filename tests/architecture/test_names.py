@@ -30,6 +30,8 @@ OUTSIDE = {
     "/tmp",
     "enableServiceLinks: false",
     "Authorization: Bearer KEY",
+    "X-Api-Key: KEY",
+    "python -m grpc_tools.protoc -I. --descriptor_set_out=<name>.binpb <name>.proto",
     "images/",
     "masks/",
     "object-position",

@@ -1,1 +1,1 @@
-"""What ``workbench`` can be told to do, one file a command; heavy imports wait until it is told."""
+"""The commands of `workbench`, one file each. They import heavy libraries only when they run."""
