@@ -71,6 +71,6 @@ class WebpMask(Encoder):
         if max(alpha.shape) > _LONGEST_SIDE:
             raise InvalidParameterError(f"format: webp holds sides up to {_LONGEST_SIDE}, received {alpha.shape}")
         buffer = io.BytesIO()
-        # Pillow, not OpenCV, which has no method 0: 2 ms instead of 9 at 320×180.
+        # Pillow's method 0 takes 2 ms for a soft 320×180 mask, OpenCV 9.
         Image.fromarray(alpha).save(buffer, format="WEBP", lossless=True, method=0, quality=0)
         return buffer.getvalue()

@@ -11,14 +11,17 @@ from typing import Any, Self
 import av
 import cv2
 import numpy as np
+from av.container import InputContainer
 from av.format import Flags
 from av.stream import Disposition
 from av.video.reformatter import ColorTrc, Interpolation, VideoReformatter
+from av.video.stream import VideoStream
 
 from danmatte.errors import TrackError
 from danmatte.frame import Pixels, Size
 
 _RESTART_MS = 1000  # further back than this, the clock began anew; less is a frame out of order
+_DISCONTINUOUS: int = Flags.ts_discont.value  # type: ignore[assignment] # a format whose clock may begin anew
 _SHORT_MS = 1000  # a video that ends so much before the end that it states broke off
 _DURATION = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)$")
 
@@ -131,7 +134,7 @@ class Video:
         self._rewind(from_ms)
         reformatters, clock, shown_ms = _Reformatters(), _FrameClock(self._stream.guessed_rate), 0
         for frame in self._decode():
-            pts_ms = clock.step(frame)
+            pts_ms = clock.step(frame.time)
             shown_ms = int((frame.duration or 0) * (frame.time_base or 0) * 1000)
             if pts_ms is None:
                 self.dropped += 1
@@ -154,10 +157,11 @@ class Video:
     def _rewind(self, from_ms: int) -> None:
         """Goes back to the start, or near `from_ms` where times surely lead there."""
         self.broken, self.dropped, self._bad_packets = "", 0, 0
-        if from_ms > 0 and not self._container.format.flags & Flags.ts_discont.value:
+        if from_ms > 0 and not self._container.format.flags & _DISCONTINUOUS:
             # A container may land after the place that was asked for: the first frame there tells.
             first = next(self._decode(), None) if self._seek(from_ms) else None
-            if first is not None and first.time is not None and round(first.time * 1000) <= from_ms:
+            time_s: float | None = None if first is None else first.time  # None in some containers, whatever its type
+            if time_s is not None and round(time_s * 1000) <= from_ms:
                 self._seek(from_ms)
                 return
             self.broken = ""
@@ -175,7 +179,7 @@ class Video:
             return False
         return True
 
-    def _decode(self) -> Iterator[Any]:
+    def _decode(self) -> Iterator[av.VideoFrame]:
         """Whatever can be decoded; a packet that can't is left out, the end of what can be read is the end."""
         try:
             for packet in self._container.demux(self._stream):
@@ -205,11 +209,11 @@ class _FrameClock:
         self._offset_ms = 0.0
         self.last_ms: int | None = None
 
-    def step(self, frame: Any) -> int | None:
-        """The frame's time in ms, None when it isn't later than the last one's."""
+    def step(self, time_s: float | None) -> int | None:
+        """The time in ms of a frame that states this time, or none; None when it isn't later than the last one's."""
         last = self.last_ms
         guessed = 0.0 if last is None else last + self._gap_ms
-        own = None if frame.time is None else frame.time * 1000 + self._offset_ms
+        own = None if time_s is None else time_s * 1000 + self._offset_ms
         if own is not None and last is not None and own < last - _RESTART_MS:
             self._offset_ms += guessed - own
             own = guessed
@@ -220,10 +224,10 @@ class _FrameClock:
         return pts_ms
 
 
-def _open_stream(path: Path) -> tuple[Any, Any]:
+def _open_stream(path: Path) -> tuple[InputContainer, VideoStream]:
     """The container and its first stream of pictures that isn't a cover."""
     try:
-        container: Any = av.open(str(path), metadata_errors="replace")
+        container = av.open(str(path), metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:
         raise TrackError(f"{path}: expected a video: {error}") from error
     for stream in container.streams.video:

@@ -4,7 +4,6 @@ import itertools
 import os
 from fractions import Fraction
 from pathlib import Path
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -178,7 +177,7 @@ def test_sound_alone_is_refused(tmp_path: Path) -> None:
 )
 def test_times_always_grow(told_s: list[float | None], expected: list[int | None]) -> None:
     clock = _FrameClock(Fraction(25))
-    assert [clock.step(SimpleNamespace(time=time)) for time in told_s] == expected
+    assert [clock.step(time) for time in told_s] == expected
 
 
 def test_pixels_that_are_not_square_are_counted_as_they_are_shown(tmp_path: Path) -> None:
