@@ -14,8 +14,11 @@ from danmatte_workbench.dataset import BACKGROUND, IGNORE, PERSON
 from danmatte_workbench.distillation import student, teaching
 from danmatte_workbench.distillation.views import LabelledView
 from danmatte_workbench.errors import InputError
+from danmatte_workbench.graph.fusing import FeaturePair
+from danmatte_workbench.graph.layers import extract
 from danmatte_workbench.runtimes import openvino
 from tests.workbench import inner
+from tests.workbench.small_graphs import named
 
 F32 = configure(precision="f32")
 OPTIONS = teaching.Distillation(steps=64, batch=2, rate=0.02, features=0.1, eight_bits=0.25, truth=0.0, seed=1)
@@ -240,3 +243,45 @@ def test_progress_is_printed_with_the_loss(tmp_path: Path, capsys: pytest.Captur
     teaching.teach(forgetful(tmp_path), graph(tmp_path), view, dataclasses.replace(OPTIONS, steps=4), None)
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("distil: ")]
     assert [line.partition(",")[0] for line in lines] == [f"distil: step {number} of 4" for number in (1, 2, 3, 4)]
+
+
+FEATURES = teaching.Distillation(
+    steps=40, batch=2, rate=0.05, features=1.0, eight_bits=0.0, truth=0.0, seed=1, answering=False
+)
+
+
+def features(model: ov.Model) -> ov.Model:
+    """The graph as far as what enters its last convolution, as `fuse` cuts it."""
+    last = [node for node in model.get_ordered_ops() if node.get_type_name() == "Convolution"][-1]
+    copy = model.clone()
+    return extract(copy, [named(copy, last.get_friendly_name()).input_value(0)])
+
+
+def features_pair(model: ov.Model) -> tuple[FeaturePair, ...]:
+    name = model.output(0).get_node().input_value(0).get_node().get_friendly_name()
+    return (FeaturePair(name, name),)
+
+
+def test_features_alone_can_be_learned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    teacher = features(graph(tmp_path))
+    smaller = features(forgetful(tmp_path))
+    _, note = teaching.teach(smaller, teacher, view, FEATURES, None, features_pair(teacher))
+    assert note.startswith("40 steps of 2 views, 1 inner maps, loss ")
+    losses = [float(line.rpartition(" ")[2]) for line in capsys.readouterr().out.splitlines() if "loss" in line]
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_fresh_kernels_end_as_their_running_mean_and_resume_with_it(tmp_path: Path) -> None:
+    teacher, smaller = features(graph(tmp_path)), features(forgetful(tmp_path))
+    checkpoint, pairs = tmp_path / "state.npz", features_pair(teacher)
+    options = dataclasses.replace(FEATURES, steps=16)
+    whole, _ = teaching.teach(smaller, teacher, view, options, checkpoint, pairs)
+    with np.load(checkpoint) as kept:
+        arrays = [kept[f"v{number}"] for number in range(len(kept.files) - 1)]
+    count = len(whole)
+    assert len(arrays) == 4 * count, "weights, two moments and the mean of each"
+    weights, means = arrays[:count], arrays[3 * count :]
+    assert any(not np.allclose(weight, mean) for weight, mean in zip(weights, means, strict=True))
+    again, _ = teaching.teach(smaller, teacher, view, options, checkpoint, pairs)
+    for name, values in whole.items():
+        assert np.array_equal(again[name], values), name

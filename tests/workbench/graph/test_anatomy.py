@@ -1,8 +1,12 @@
 """Places in graphs, found by structure."""
 
+from pathlib import Path
+
 import pytest
 
 from danmatte_workbench.graph.anatomy import Anatomy, Node
+from tests.workbench import tiny
+from tests.workbench.small_graphs import Chain
 
 
 def chain(*nodes: tuple[str, str, tuple[str, ...]]) -> Anatomy:
@@ -50,3 +54,57 @@ def test_a_picture_that_reaches_no_convolution_has_none() -> None:
 def test_an_unknown_port_is_a_key_error() -> None:
     with pytest.raises(KeyError):
         PADDED.find_feeder("0:nothing")
+
+
+def test_an_openvino_graph_has_its_friendly_names() -> None:
+    model = Chain().conv(4, "first").relu().conv(2, "second").model()
+    found = Anatomy.from_openvino(model)
+    nodes = {node.name: node for node in found.nodes}
+    assert nodes["first"].kind == "Convolution"
+    assert nodes["first"].feeding[0] == "picture"
+    assert nodes["first/bias"].feeding[0] == "first"
+    assert [node.name for node in found.find_kinds({"Convolution"})] == ["first", "second"]
+
+
+def test_an_openvino_graph_is_read_in_the_order_of_its_computation() -> None:
+    nodes = [node.name for node in Anatomy.from_openvino(Chain().conv(4, "first").conv(2, "second").model()).nodes]
+    assert nodes.index("first") < nodes.index("first/bias") < nodes.index("second")
+
+
+def test_a_tensorflow_graph_gives_the_same_kind_of_anatomy(tmp_path: Path) -> None:
+    (tmp_path / "a.pb").write_bytes(tiny.frozen(tiny.PLAIN))
+    found = Anatomy.from_tensorflow(tmp_path / "a.pb")
+    assert found.find_first_convolution("ImageTensor") == "0:MobilenetV2/Conv/Conv2D"
+    assert found.find_decision() == "ArgMax"
+
+
+def test_what_a_node_reaches_goes_one_way_only() -> None:
+    assert PADDED.find_reachable("deeper") == {"deeper", "pick", "answer"}
+    assert PADDED.find_reachable("answer") == {"answer"}
+    assert "x" not in PADDED.find_reachable("pad")
+
+
+def test_readers_are_listed_once_for_each_port() -> None:
+    twice = chain(("x", "Parameter", ()), ("sum", "Add", ("x", "x")))
+    assert [node.name for node in twice.index_readers()["x"]] == ["sum", "sum"]
+
+
+def test_of_several_decisions_the_last_one_counts() -> None:
+    found = chain(
+        ("x", "Parameter", ()),
+        ("early", "TopK", ("x",)),
+        ("again", "Convolution", ("early", "w")),
+        ("late", "ArgMax", ("again",)),
+    )
+    assert found.find_decision() == "late"
+
+
+def test_a_nearer_convolution_comes_first_and_padding_for_another_is_none() -> None:
+    found = chain(
+        ("x", "Parameter", ()),
+        ("far", "Relu", ("x",)),
+        ("deep", "Convolution", ("far", "w")),
+        ("near", "Convolution", ("x", "w")),
+    )
+    assert found.find_first_convolution("x") == "0:near"
+    assert found.find_first_convolution("far") == "0:deep"

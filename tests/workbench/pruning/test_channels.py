@@ -3,9 +3,12 @@
 import numpy as np
 import openvino as ov
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from openvino import opset13 as ops
 
 from danmatte_workbench.pruning.channels import ChannelMap, keep_channels
+from tests.workbench.small_graphs import Chain, answer, noise
 
 
 def convolution(features: ov.Node, outputs: int, name: str, *, kernel: int = 1) -> ov.Node:
@@ -86,3 +89,130 @@ def test_what_is_kept_computes_what_it_did() -> None:
     assert after == pytest.approx(before, abs=1e-5)
     assert nodes["deep"].get_output_shape(0)[1] == 6
     assert nodes["stem"].get_output_shape(0)[1] == 4
+
+
+def chain(height: int = 8) -> Chain:
+    return Chain(height, height)
+
+
+def test_the_answers_own_channels_and_the_pictures_stay() -> None:
+    model = chain().conv(8, "only").model()
+    assert widths(model) == {}, "nothing mixes the answer's channels, and nothing makes the picture's"
+
+
+@pytest.mark.parametrize("between", ["relu", "clamp", "resize", "max_pool", "convert", "sigmoid", "swish", "hswish"])
+def test_what_treats_channels_one_by_one_keeps_them_apart(between: str) -> None:
+    made = chain().conv(8, "first")
+    if between == "relu":
+        made.relu()
+    elif between == "clamp":
+        made.clamp()
+    elif between == "resize":
+        made.resize(16, 16)
+    elif between == "max_pool":
+        made.value = ops.relu(ops.max_pool(made.value, [2, 2], [1, 1], [0, 0], [0, 0], [2, 2]).output(0))
+    elif between == "convert":
+        made.value = ops.convert(ops.convert(made.value, "f16"), "f32")
+    else:
+        made.value = getattr(ops, between)(made.value)
+    assert widths(made.conv(2, "last").model()) == {("first",): 8}
+
+
+def test_ties_reach_over_several_blocks() -> None:
+    made = chain().conv(8, "stem").relu()
+    for name in ("one", "two", "three"):
+        start = made.value
+        made.conv(12, f"{name}/widen").relu().conv(8, f"{name}/narrow")
+        made.value = ops.add(start, made.value)
+    found = widths(made.conv(2, "last").model())
+    assert found[("one/narrow", "stem", "three/narrow", "two/narrow")] == 8
+    assert len(found) == 4
+
+
+def test_a_map_that_is_scaled_by_another_is_tied_to_it() -> None:
+    """As in squeeze-and-excitation: one factor for each channel."""
+    made = chain().conv(8, "first").relu()
+    features = made.value
+    made.value = ops.reduce_mean(features, np.array([2, 3]), keep_dims=True)
+    made.conv(4, "squeeze").relu().conv(8, "excite")
+    made.value = ops.multiply(features, ops.sigmoid(made.value))
+    assert widths(made.conv(2, "last").model()) == {("excite", "first"): 8, ("squeeze",): 4}
+
+
+def test_maps_of_other_widths_are_not_tied_and_stay() -> None:
+    made = chain().conv(8, "first")
+    features = made.value
+    one = made.conv(1, "one").value
+    made.value = ops.multiply(features, one)
+    assert ("first",) not in widths(made.conv(2, "last").model())
+
+
+def test_groups_of_several_channels_stay() -> None:
+    made = chain().conv(8, "first")
+    kernel = np.ones((2, 4, 4, 1, 1), np.float32)
+    made.value = ops.group_convolution(made.value, kernel, [1, 1], [0, 0], [0, 0], [1, 1])
+    assert widths(made.conv(2, "last").model()) == {}
+
+
+def test_a_concatenation_with_something_unknown_stays() -> None:
+    made = chain().conv(8, "first")
+    made.value = ops.concat([made.value, made.picture], 1)
+    assert widths(made.conv(2, "last").model()) == {}
+
+
+def test_columns_of_a_concatenation_are_counted_through() -> None:
+    made = chain()
+    left = made.conv(4, "left").value
+    made.value = made.picture
+    right = made.conv(6, "right").value
+    made.value = ops.concat([left, right], 1)
+    channels = ChannelMap(made.conv(2, "last").model())
+    spaces = {space.makers[0]: number for number, space in channels.find_prunable().items()}
+    lane = channels.get_input_lane("last")
+    assert [run.width for run in lane] == [4, 6]
+    assert channels.select_columns(lane, {}).tolist() == list(range(10))
+    kept = {spaces["left"]: np.array([1, 3]), spaces["right"]: np.array([0, 5])}
+    assert channels.select_columns(lane, kept).tolist() == [1, 3, 4, 9]
+
+
+def test_an_unknown_convolution_has_no_lane() -> None:
+    assert ChannelMap(chain().conv(2, "only").model()).get_input_lane("nothing") == ()
+
+
+def test_biases_and_scales_by_channel_go_with_their_channels_and_single_numbers_stay() -> None:
+    made = chain().conv(8, "first")
+    made.value = ops.multiply(made.value, np.arange(8, dtype=np.float32).reshape(1, 8, 1, 1))
+    made.value = ops.add(made.value, np.float32(0.5))
+    model = made.conv(2, "last").model()
+    channels = ChannelMap(model)
+    (number,) = channels.find_prunable()
+    keep_channels(model, channels, {number: np.array([2, 5])})
+    shapes = [
+        list(node.input_value(1).get_shape()) for node in model.get_ordered_ops() if node.get_type_name() == "Multiply"
+    ]
+    assert shapes == [[1, 2, 1, 1]]
+    assert list(model.output(0).shape) == [1, 2, 8, 8]
+    scale = next(node for node in model.get_ordered_ops() if node.get_type_name() == "Multiply").input_value(1)
+    assert scale.get_node().get_data().ravel().tolist() == [2.0, 5.0]
+
+
+def test_keeping_everything_changes_nothing() -> None:
+    model = network()
+    picture = noise(model)
+    before = answer(model, picture)
+    keep_channels(model, ChannelMap(model), {})
+    assert np.array_equal(answer(model, picture), before)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_whatever_is_kept_the_graph_still_runs(random) -> None:
+    model = network()
+    channels = ChannelMap(model)
+    kept = {
+        number: np.array(sorted(random.sample(range(space.width), random.randint(1, space.width))))
+        for number, space in channels.find_prunable().items()
+    }
+    keep_channels(model, channels, kept)
+    assert answer(model, noise(model)).shape == (1, 1, 8, 8)
+    assert {space.width for space in ChannelMap(model).find_prunable().values()} == {len(kept[n]) for n in kept}

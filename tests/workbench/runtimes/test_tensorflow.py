@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.graph.anatomy import Anatomy
@@ -60,3 +61,70 @@ def test_a_picture_of_the_wrong_shape_is_an_input_error(plain: Source) -> None:
 def test_an_unknown_port_is_an_input_error(plain: Source) -> None:
     with pytest.raises(InputError, match="has no node Conv"):
         tensorflow.find_feeding_tensor(plain.path, "0:Conv")
+
+
+def write(path: Path, *, first: bool = False, control: bool = False) -> Path:
+    """A graph that doubles a picture of floats, splits it, and adds the second and third of its parts."""
+    graph = tf.Graph()
+    with graph.as_default():
+        picture = tf.compat.v1.placeholder(tf.float32, (1, 3, 4, 4) if first else (1, 4, 4, 3), name="photo")
+        checked = tf.no_op(name="checked")
+        with graph.control_dependencies([checked] if control else []):
+            double = tf.multiply(picture, 2.0, name="double")
+        _, second, third = tf.split(double, 3, axis=1 if first else 3, name="split")
+        tf.add(second, third, name="sum")
+    path.write_bytes(graph.as_graph_def().SerializeToString())
+    return path
+
+
+def numbers() -> np.ndarray:
+    return np.arange(48, dtype=np.uint8).reshape(1, 4, 4, 3)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_bytes_are_cast_and_put_where_the_graph_has_its_channels(tmp_path: Path, first: bool) -> None:
+    run = tensorflow.make_runner(write(tmp_path / "a.pb", first=first), feed="photo:0", fetch="sum:0")
+    found = run(numbers())
+    expected = 2 * (numbers()[..., 1:2].astype(np.float32) + numbers()[..., 2:3])
+    assert np.array_equal(np.moveaxis(found, 1, -1) if first else found, expected)
+
+
+def test_several_tensors_are_fetched_in_order(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.pb")
+    run = tensorflow.make_runner_of_all(path, feed="photo:0", fetches=("split:2", "double:0"), threads=1)
+    third, double = run(numbers())
+    assert (third.shape, double.shape) == ((1, 4, 4, 1), (1, 4, 4, 3))
+    assert np.array_equal(third[..., 0], double[..., 2])
+
+
+def test_a_part_of_the_graph_runs_by_itself(tmp_path: Path) -> None:
+    run = tensorflow.make_runner(write(tmp_path / "a.pb"), feed="double:0", fetch="sum:0")
+    assert run(np.ones((1, 4, 4, 3)))[0, 0, 0, 0] == 2
+
+
+def test_what_only_orders_nodes_feeds_none(tmp_path: Path) -> None:
+    nodes = {
+        name: (kind, feeding) for name, kind, feeding in tensorflow.read_nodes(write(tmp_path / "a.pb", control=True))
+    }
+    assert nodes["double"][0] == "Mul"
+    assert "checked" not in nodes["double"][1]
+    assert "photo" in nodes["double"][1]
+    assert nodes["sum"] == ("AddV2", ("split", "split"))
+
+
+def test_the_feeding_tensor_has_its_number(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.pb")
+    assert tensorflow.find_feeding_tensor(path, "0:sum") == "split:1"
+    assert tensorflow.find_feeding_tensor(path, "1:sum") == "split:2"
+    assert tensorflow.find_feeding_tensor(path, "0:double") == "photo:0"
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_placeholder_declares_its_shape_and_its_type(tmp_path: Path, first: bool) -> None:
+    path = write(tmp_path / "a.pb", first=first)
+    assert tensorflow.read_static_shape(path, "photo") == ((1, 3, 4, 4) if first else (1, 4, 4, 3))
+    assert tensorflow.takes_floats(path, "photo")
+
+
+def test_the_librarys_version_is_known() -> None:
+    assert tensorflow.read_versions() == {"tensorflow": tf.__version__}

@@ -1,4 +1,4 @@
-"""What every step is."""
+"""The base of all steps, what they may use, and one made by its kind."""
 
 import dataclasses
 from abc import ABC, abstractmethod
