@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 
-from danmatte_workbench.report import comparison_table, page
+from danmatte_workbench.report import comparison, comparison_table, page
 from danmatte_workbench.report.comparison import Contrast, RunComparison, compare_runs, render_comparison
-from danmatte_workbench.report.records import read_run
-from tests.workbench.report import reading, rundir
+from danmatte_workbench.report.records import Figure, TrialRecord, read_run
+from tests.workbench.report import places, reading, rundir
 
 INT8 = "int8 throughput f32"
 
@@ -164,3 +166,261 @@ def test_hostile_names_command_neither_page_nor_terminal(tmp_path: Path) -> None
     comparison_table.print_comparison(found, console)
     assert "\x1b[2J" not in console.file.getvalue()
     assert "[red]" in console.file.getvalue()
+
+
+# Verdicts
+
+
+def trial(**figures: Figure) -> TrialRecord:
+    """A trial with these figures."""
+    return TrialRecord(
+        name="t", recipe="r", digest=None, notes=(), configuration={}, measurements=figures, accepted=True, broken=()
+    )
+
+
+def judge(
+    metric: str, a: tuple[float, float, float], b: tuple[float, float, float], *, comparable: bool = True
+) -> Contrast:
+    """The contrast of two figures, each a value with its ends."""
+    one, other = (trial(**{metric: Figure(*ends, "u", 9)}) for ends in (a, b))
+    return comparison.contrast(metric, one, other, comparable)
+
+
+@pytest.mark.parametrize(
+    ("metric", "a", "b", "verdict", "words"),
+    [
+        ("speedup", (2, 1.5, 2.5), (4, 3, 5), "better", "×2.00 [1.20 … 3.33]"),
+        ("speedup", (4, 3, 5), (2, 1.5, 2.5), "worse", "×0.500 [0.300 … 0.833]"),
+        ("latency", (4, 3, 5), (2, 1.5, 2.5), "better", "×0.500 [0.300 … 0.833]"),
+        ("size_bytes", (2, 2, 2), (4, 4, 4), "worse", "×2.00 [2.00 … 2.00]"),
+        ("throughput", (2, 1, 3), (2.5, 2, 3), "noise", "×1.25 [0.667 … 3.00]"),
+        ("iou_drop", (0.5, 0.4, 0.6), (1.5, 1.4, 1.6), "worse", "+1.00 [+0.80 … +1.20]"),
+        ("iou_drop", (1.5, 1.4, 1.6), (-0.5, -0.6, -0.4), "better", "−2.00 [−2.20 … −1.80]"),
+        ("disagreement", (1, 0.5, 1.5), (1.001, 0.5, 1.5), "noise", "0.00 [−1.00 … +1.00]"),
+        ("throughput", (2, 1, 3), (2, 1, 3), "equal", "the same"),
+        ("iou_drop", (0, 0, 0), (0, 0, 0), "equal", "the same"),
+        ("throughput", (2, 0, 3), (4, 3, 5), "incomparable", "not comparable"),
+        ("throughput", (4, 3, 5), (2, -1, 3), "incomparable", "not comparable"),
+    ],
+)
+def test_a_change_is_judged_by_both_intervals(
+    metric: str, a: tuple[float, float, float], b: tuple[float, float, float], verdict: str, words: str
+) -> None:
+    found = judge(metric, a, b)
+    assert (found.verdict, found.words) == (verdict, words)
+
+
+def test_an_interval_that_only_touches_no_change_is_noise() -> None:
+    assert judge("speedup", (2, 1, 3), (4, 3, 5)).verdict == "noise"
+    assert judge("iou_drop", (2, 1, 3), (4, 3, 5)).verdict == "noise"
+    assert judge("speedup", (2, 1, 3), (4, 3.01, 5)).verdict == "better"
+
+
+def test_what_may_not_be_compared_is_not_even_where_it_is_the_same() -> None:
+    assert judge("speedup", (2, 1, 3), (2, 1, 3), comparable=False).verdict == "incomparable"
+
+
+def test_a_figure_that_one_lacks_is_shown_without_a_verdict() -> None:
+    one = trial(speedup=Figure(2, 1, 3, "×", 9))
+    for a, b in ((one, trial()), (trial(), one), (one, None), (None, one), (None, None)):
+        found = comparison.contrast("speedup", a, b, True)
+        assert (found.verdict, found.words) == ("incomparable", "")
+
+
+ENDS = st.lists(st.floats(0.01, 100), min_size=3, max_size=3).map(sorted)
+
+
+@given(ENDS, ENDS, st.sampled_from(["speedup", "latency", "iou_drop", "size_bytes"]))
+def test_what_is_better_one_way_is_worse_the_other(a: list[float], b: list[float], metric: str) -> None:
+    forth = judge(metric, (a[1], a[0], a[2]), (b[1], b[0], b[2])).verdict
+    back = judge(metric, (b[1], b[0], b[2]), (a[1], a[0], a[2])).verdict
+    assert back == {"better": "worse", "worse": "better"}.get(forth, forth)
+
+
+@pytest.mark.parametrize(("value", "written"), [(0.5, "+0.50"), (-0.5, "−0.50"), (0.004, "0.00"), (-0.004, "0.00")])
+def test_a_change_has_a_sign_unless_it_rounds_to_nothing(value: float, written: str) -> None:
+    assert comparison.format_change(value) == written
+
+
+# What may be compared
+
+
+@pytest.mark.parametrize("fact", comparison.MACHINE)
+def test_every_fact_of_the_machine_hinders_speeds_alone(fact: str) -> None:
+    a, b = rundir.read(), rundir.read(lambda facts: facts["host"].update({fact: "another"}))
+    speeds, losses = comparison.find_obstacles(a, b)
+    assert speeds == [f"different hosts ({fact.replace('_', ' ')})"]
+    assert losses == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "speeds", "losses"),
+    [
+        (("source", "digest"), "0", ["different source graphs"], ["different source graphs"]),
+        (("data", "origin"), "elsewhere", [], ["different data"]),
+        (("data", "frames"), 5, [], ["different data"]),
+        (("data", "labelled"), False, [], ["different data"]),
+        (("data", "calibration_frames"), 5, [], []),
+        (("budget",), {"max_disagreement": 1.0}, [], []),
+        (
+            ("fastest_baseline",),
+            "OpenVINO, uncut",
+            ["speedups over different baselines (TensorFlow, oneDNN on; OpenVINO, uncut)"],
+            [],
+        ),
+    ],
+)
+def test_what_differs_hinders_what_depends_on_it(
+    path: places.Path, value: Any, speeds: list[str], losses: list[str]
+) -> None:
+    other = rundir.read(lambda facts: places.put(facts, path, value))
+    found = comparison.find_obstacles(rundir.read(), other)
+    expected = [*losses, "different metrics"] if path == ("budget",) else losses
+    assert found == (speeds, expected)
+
+
+def test_runs_that_were_not_interleaved_are_said_to_be_so_where_speeds_are_compared() -> None:
+    same = compare_runs(rundir.read(), rundir.read())
+    assert same.notices == (
+        "The runs were not interleaved: trust speedups, made within a run, more than frames a second.",
+    )
+    other = compare_runs(rundir.read(), rundir.read(lambda facts: facts["host"].update(cpu="another")))
+    assert not [notice for notice in other.notices if "interleaved" in notice]
+
+
+# Facts of both
+
+
+def get_facts(change: rundir.Change) -> dict[str, tuple[str, str]]:
+    found = compare_runs(rundir.read(), rundir.read(change))
+    return {row.what: (row.a, row.b) for row in found.rows}
+
+
+def test_a_run_without_a_winner_names_the_nearest_among_the_facts() -> None:
+    found = get_facts(lambda facts: facts.update(winner=None, nearest=INT8))
+    assert found["Winner"] == ("int8-pruned30 throughput f32", f"none; nearest {INT8}")
+    found = get_facts(lambda facts: facts.update(winner=None))
+    assert found["Winner"][1] == "none; nearest none"
+    assert found["It runs with"][1] == "–"
+
+
+def test_facts_that_one_run_lacks_are_a_dash() -> None:
+    found = get_facts(lambda facts: (facts["host"].pop("python"), facts["versions"].update(new="1")))
+    assert found["Host: python"] == ("3.11.7", "–")
+    assert found["Version: new"] == ("–", "1")
+
+
+def test_limits_are_told_in_words() -> None:
+    found = get_facts(lambda facts: facts.update(budget={"max_iou_drop": 0.25, "max_latency_ms": None}))
+    assert found["Budget"] == ("max iou drop 1.1", "max iou drop 0.25")
+    assert get_facts(lambda facts: facts.update(budget={}))["Budget"][1] == "none"
+
+
+def test_an_input_of_any_size_and_data_of_no_origin_are_said_to_be_so() -> None:
+    def change(facts: dict[str, Any]) -> None:
+        facts["source"]["size"] = [288, 512]
+        facts["data"] |= {"origin": None, "labelled": False}
+
+    found = get_facts(change)
+    assert found["Input"] == ("513×513", "512×288")
+    assert found["Data"][1] == "–, 246 frames without masks"
+    assert get_facts(lambda facts: facts["source"].pop("size"))["Input"][1] == "any"
+
+
+def test_states_say_what_became_of_a_trial_in_each_run() -> None:
+    def change(facts: dict[str, Any]) -> None:
+        only_one(facts)
+        facts["trials"][1] |= {"accepted": False, "broken": ["too slow", "too large"]}
+
+    found = compare_runs(rundir.read(), rundir.read(change))
+    states = {pair.name: comparison.describe_states(found, pair) for pair in found.pairs}
+    assert states["new"] == "A: not tried; B: accepted"
+    assert states[INT8] == "A: accepted; B: winner"
+    rejected = rundir.content()["trials"][1]["name"]
+    assert states[rejected] == "A: accepted; B: rejected (too slow; too large)"
+
+
+# The terminal
+
+
+@pytest.mark.parametrize("width", [60, 72, 80, 100, 107, 108, 109, 140, 200])
+def test_a_terminal_of_any_width_shows_every_name_and_number(width: int) -> None:
+    console = Console(file=io.StringIO(), width=width)
+    found = compare_runs(rundir.read(), rundir.read(only_one))
+    comparison_table.print_comparison(found, console)
+    lines = console.file.getvalue().splitlines()
+    assert max(len(line) for line in lines if not line.startswith(("A: ", "B: "))) <= width
+    text = "\n".join(lines)
+    assert "…" not in text
+    for words in ("▲ better", "≈ within the noise", "▼ worse"):
+        assert words in " ".join(text.split())
+    assert "25.2" in text or "25.3" in text or "5.03" in text
+
+
+def test_a_wide_terminal_shows_both_figures_and_a_narrow_one_the_change() -> None:
+    found = compare_runs(rundir.read(), rundir.read(times(3)))
+    columns = [len(comparison_table.make_trial_table(found, wide=wide).columns) for wide in (True, False)]
+    assert columns[0] > columns[1]
+
+
+def test_a_run_is_described_in_a_line() -> None:
+    assert comparison_table.describe_run(rundir.read()) == (
+        "deeplab, int8-pruned30 throughput f32, 5.03× TensorFlow, oneDNN on"
+    )
+    nearest = rundir.read(lambda facts: facts.update(winner=None, nearest=INT8))
+    assert comparison_table.describe_run(nearest).startswith(f"deeplab, nothing met the budget; nearest: {INT8}, ")
+    nothing = rundir.read(lambda facts: facts.update(winner=None))
+    assert comparison_table.describe_run(nothing) == "deeplab, nothing could be measured"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "written"),
+    [
+        ("better", "▲ ×2.00"),
+        ("worse", "▼ ×2.00"),
+        ("noise", "≈ ×2.00"),
+        ("equal", "="),
+        ("incomparable", "≠"),
+    ],
+)
+def test_a_verdict_is_a_sign_and_the_change_without_its_interval(verdict: Any, written: str) -> None:
+    one = Figure(1, 1, 1, "u", 1)
+    assert comparison_table.format_verdict(Contrast("speedup", one, one, verdict, "×2.00 [1 … 3]")) == written
+    assert comparison_table.format_verdict(Contrast("speedup", one, None, "incomparable", "")) == "–"
+
+
+def test_a_trial_is_marked_where_it_won() -> None:
+    found = compare_runs(rundir.read(), rundir.read())
+    names = [comparison_table.name_pair(found, pair) for pair in found.pairs]
+    assert names[0] == "→ int8-pruned30 throughput f32 (A, B won)"
+    assert not any(name.startswith("→") for name in names[1:])
+    other = compare_runs(rundir.read(), rundir.read(lambda facts: facts.update(winner=INT8)))
+    assert [comparison_table.name_pair(other, pair) for pair in other.pairs[:2]] == [
+        f"→ {INT8} (B won)",
+        "→ int8-pruned30 throughput f32 (A won)",
+    ]
+
+
+# The page
+
+
+def test_only_metrics_that_either_run_measured_are_columns_of_the_page() -> None:
+    def change(facts: dict[str, Any]) -> None:
+        for item in facts["trials"]:
+            item["measurements"].pop("size_bytes", None)
+
+    headings = []
+    for a, b in ((rundir.read(change), rundir.read(change)), (rundir.read(change), rundir.read())):
+        shown = reading.Page()
+        shown.feed(render_comparison(compare_runs(a, b)))
+        headings.append([cell.text for cell in shown.all("th", scope="colgroup")])
+    assert "Size, MB" in headings[1]
+    assert [*headings[0], "Size, MB"] == headings[1]
+
+
+def test_runs_of_nothing_are_a_page_without_a_table_of_trials() -> None:
+    empty = rundir.read(lambda facts: facts.update(trials=[], winner=None))
+    shown = reading.Page()
+    shown.feed(render_comparison(compare_runs(empty, empty)))
+    assert {section.attributes["id"] for section in shown.all("section")} == {"winners", "same"}
+    assert shown.section("winners").count("Nothing could be measured.") == 2
