@@ -26,7 +26,7 @@ def main() -> int:
             getattr(importlib.import_module(module), add)(bench)
     options = parser.parse_args()
     facts = options.run(options)
-    write({"bench": options.bench, "host": structs.asdict(hardware.host()), **facts}, options.json)
+    write({"bench": options.bench, "host": structs.asdict(hardware.describe_host()), **facts}, options.json)
     print(f"written: {options.json}")
     return 0
 

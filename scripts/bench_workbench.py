@@ -68,7 +68,7 @@ def race(options: argparse.Namespace) -> dict[str, Any]:
     frames = [frame.pixels for frame in data.pick(16)]
     print(f"racing {', '.join(item.name for item in subjects)} on {len(frames)} frames, {options.rounds} rounds")
     rounds = run_benchmark(subjects, frames, rounds=options.rounds, round_s=options.round_s)
-    host = hardware.host()
+    host = hardware.describe_host()
     found = figures(rounds, subjects, winner, host)
     found["lost"] = lost(subjects, [options.data], host, but=(broad.name,)) if data.labelled else {}
     if options.wide_data:
@@ -132,12 +132,18 @@ def lost(
 def figures(rounds: Rounds, subjects: list[Subject], winner: Subject, host: Host) -> dict[str, Any]:
     """Medians with their intervals, and ratios round by round."""
     names = [item.name for item in subjects]
-    throughput = {name: Measurement.median("throughput", rounds.throughput[name], "frames/s", host) for name in names}
+    throughput = {
+        name: Measurement.estimate_median("throughput", rounds.throughput[name], "frames/s", host) for name in names
+    }
     fastest = max(names[:2], key=lambda name: throughput[name].value)
     others = [name for name in names if name != winner.name]
-    ratios = {name: Measurement.median("ratio", rounds.compute_ratios(winner.name, name), "×", host) for name in others}
+    ratios = {
+        name: Measurement.estimate_median("ratio", rounds.compute_ratios(winner.name, name), "×", host)
+        for name in others
+    }
     over_stock = {
-        name: Measurement.median("ratio", rounds.compute_ratios(name, fastest), "×", host) for name in names[2:]
+        name: Measurement.estimate_median("ratio", rounds.compute_ratios(name, fastest), "×", host)
+        for name in names[2:]
     }
     for name, item in throughput.items():
         print(f"  {name:32} {item}")

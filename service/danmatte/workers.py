@@ -28,7 +28,7 @@ from danmatte.telemetry.metrics import SHARED_FOLDER, merge_dead_worker
 
 log = logging.getLogger(__name__)
 READY, CHANGED, ALIVE = "ready", "changed", "alive"  # a worker's messages; any other is why it can't start
-_spawn = multiprocessing.get_context("spawn")
+_spawn = multiprocessing.get_context("spawn")  # a fork would copy locks that threads hold at that moment
 _FIRST_DELAY_S, _LONGEST_DELAY_S, _STEADY_S = 0.1, 30.0, 60.0
 _MISSES = 2  # parts of the longest silence, as one may be lost when the whole machine was held up
 _GRACE_S = 5.0  # beyond the time to drain, before a worker is killed

@@ -36,7 +36,7 @@ def machine(root: Path, files: dict[str, str]) -> Path:
     ],
 )
 def test_the_control_groups_quota_is_heeded(tmp_path: Path, files: dict[str, str], quota: float | None) -> None:
-    assert hardware.hardware(machine(tmp_path, files)).quota_cores == quota
+    assert hardware.describe_hardware(machine(tmp_path, files)).quota_cores == quota
 
 
 def test_the_strictest_of_nested_groups_binds(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_the_strictest_of_nested_groups_binds(tmp_path: Path) -> None:
         f"{V2}/pod/box/worker/cpu.max": "max 100000\n",
         f"{V2}/pod/other/cpu.max": "1000 100000\n",
     }
-    assert hardware.hardware(machine(tmp_path, files)).quota_cores == 0.3
+    assert hardware.describe_hardware(machine(tmp_path, files)).quota_cores == 0.3
 
 
 def test_version_1_groups_are_those_of_the_cpu_controller(tmp_path: Path) -> None:
@@ -59,23 +59,23 @@ def test_version_1_groups_are_those_of_the_cpu_controller(tmp_path: Path) -> Non
         f"{V1}/other/cpu.cfs_quota_us": "1000\n",
         f"{V1}/other/cpu.cfs_period_us": "100000\n",
     }
-    assert hardware.hardware(machine(tmp_path, files)).quota_cores == 0.25
+    assert hardware.describe_hardware(machine(tmp_path, files)).quota_cores == 0.25
 
 
 def test_a_quota_sets_the_threads_and_is_named(tmp_path: Path) -> None:
-    limits = hardware.limits(machine(tmp_path, {f"{V2}/cpu.max": "20000 100000\n"}))
+    limits = hardware.find_thread_limit(machine(tmp_path, {f"{V2}/cpu.max": "20000 100000\n"}))
     assert (limits.threads, str(limits)) == (1, "threads: 1, from the cgroup quota 0.2")
 
 
 def test_a_part_of_a_core_counts_as_one(tmp_path: Path) -> None:
     quota = ALLOWED - 0.5
     files = {f"{V2}/cpu.max": f"{round(quota * 100_000)} 100000\n"}
-    assert hardware.limits(machine(tmp_path, files)).threads == ALLOWED
-    assert f"quota {quota:g}" in hardware.limits(tmp_path).reason
+    assert hardware.find_thread_limit(machine(tmp_path, files)).threads == ALLOWED
+    assert f"quota {quota:g}" in hardware.find_thread_limit(tmp_path).reason
 
 
 def test_a_quota_beyond_the_cpus_changes_nothing(tmp_path: Path) -> None:
-    limits = hardware.limits(machine(tmp_path, {f"{V2}/cpu.max": "99900000 100000\n"}))
+    limits = hardware.find_thread_limit(machine(tmp_path, {f"{V2}/cpu.max": "99900000 100000\n"}))
     assert limits.threads == ALLOWED
     assert "quota" not in limits.reason
 
@@ -84,7 +84,7 @@ def test_a_quota_beyond_the_cpus_changes_nothing(tmp_path: Path) -> None:
 def test_the_affinity_mask_sets_the_threads_and_is_named(tmp_path: Path) -> None:
     code = (
         "import os, pathlib, sys; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]);"
-        "from danmatte_workbench import hardware; print(hardware.limits(pathlib.Path(sys.argv[1])))"
+        "from danmatte_workbench import hardware; print(hardware.find_thread_limit(pathlib.Path(sys.argv[1])))"
     )
     told = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert told.stdout.startswith("threads: 1, from the affinity mask (1 of ")
@@ -96,7 +96,7 @@ def test_cores_and_threads_are_told_apart(tmp_path: Path) -> None:
     files = {topology.format(cpu, "physical_package_id"): f"{socket}\n" for cpu, (socket, _) in places.items()}
     files |= {topology.format(cpu, "core_id"): f"{core}\n" for cpu, (_, core) in places.items()}
     files |= {f"sys/devices/system/node/node{node}/cpulist": "" for node in range(2)}
-    found = hardware.hardware(machine(tmp_path, files))
+    found = hardware.describe_hardware(machine(tmp_path, files))
     assert (found.sockets, found.physical_cores, found.numa_nodes) == (2, 3, 2)
 
 
@@ -111,29 +111,29 @@ def test_cores_and_threads_are_told_apart(tmp_path: Path) -> None:
 def test_instruction_sets_are_the_known_ones_that_the_kernel_lists(
     tmp_path: Path, cpuinfo: str, sets: tuple[str, ...]
 ) -> None:
-    assert set(hardware.instruction_sets(machine(tmp_path, {"proc/cpuinfo": cpuinfo}))) == set(sets)
+    assert set(hardware.list_instruction_sets(machine(tmp_path, {"proc/cpuinfo": cpuinfo}))) == set(sets)
 
 
 def test_what_cannot_be_read_is_empty_and_never_guessed(tmp_path: Path) -> None:
-    found = hardware.hardware(tmp_path)
+    found = hardware.describe_hardware(tmp_path)
     assert (found.sockets, found.physical_cores, found.numa_nodes, found.instruction_sets) == (0, 0, 0, ())
     assert found.threads == ALLOWED
 
 
 def test_no_threads_are_no_limits() -> None:
     with pytest.raises(ValueError, match="at least 1"):
-        hardware.Limits(0, "nothing")
+        hardware.ThreadLimit(0, "nothing")
 
 
 def test_the_host_is_described_by_facts() -> None:
-    facts = structs.asdict(hardware.host())
-    assert facts["cores"] == hardware.limits().threads >= 1
+    facts = structs.asdict(hardware.describe_host())
+    assert facts["cores"] == hardware.find_thread_limit().threads >= 1
     assert facts["memory_bytes"] > 2**20
     assert set(facts["features"]) <= set(hardware.FEATURES)
     assert facts["python"].startswith("3.")
 
 
 def test_this_machine_is_described_without_infinities() -> None:
-    found = dataclasses.asdict(hardware.hardware())
+    found = dataclasses.asdict(hardware.describe_hardware())
     assert found["logical_cpus"] >= found["allowed_cpus"] >= found["threads"] >= 1
     assert all(math.isfinite(value) for value in found.values() if isinstance(value, float))

@@ -26,7 +26,7 @@ INSTRUCTION_SETS = (*_OLDER, *FEATURES, *_NEWER, *_ARM)  # what inference librar
 
 
 @dataclass(frozen=True)
-class Limits:
+class ThreadLimit:
     """How many threads to use, and what allows no more, in words."""
 
     threads: int
@@ -62,41 +62,41 @@ class Hardware:
     memory_bytes: int
 
 
-def limits(root: Path = ROOT) -> Limits:
+def find_thread_limit(root: Path = ROOT) -> ThreadLimit:
     """The threads that this process can really run at once, and what set their number."""
     allowed, logical = len(list_cpus()), os.cpu_count() or 1
     quota = read_quota(root)
     if quota < allowed:
-        return Limits(count_cores(root), f"the cgroup quota {quota:g}")
+        return ThreadLimit(count_cores(root), f"the cgroup quota {quota:g}")
     if allowed < logical:
-        return Limits(allowed, f"the affinity mask ({allowed} of {logical} CPUs)")
-    cores = len(_cores(root))
+        return ThreadLimit(allowed, f"the affinity mask ({allowed} of {logical} CPUs)")
+    cores = len(_list_cores(root))
     threads = f", {logical // cores} threads a core" if cores and logical > cores else ""
-    return Limits(allowed, f"the machine's CPUs{threads}")
+    return ThreadLimit(allowed, f"the machine's CPUs{threads}")
 
 
-def host() -> Host:
+def describe_host() -> Host:
     """Facts about this machine; what can't be read is empty or 0, never guessed."""
-    described = _cpu(ROOT)
-    flags = _flags(described)
+    described = _read_cpu(ROOT)
+    flags = _read_flags(described)
     return Host(
         cpu=described.get("model name", platform.processor()),
         cores=count_cores(),
-        memory_bytes=_memory_bytes(),
+        memory_bytes=_read_memory_bytes(),
         features=tuple(feature for feature in FEATURES if feature in flags),
         os=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
     )
 
 
-def hardware(root: Path = ROOT) -> Hardware:
+def describe_hardware(root: Path = ROOT) -> Hardware:
     """More than a measurement's host says: for reports, and for those who choose threads."""
-    described, quota, found = _cpu(root), read_quota(root), limits(root)
-    cores = _cores(root)
+    described, quota, found = _read_cpu(root), read_quota(root), find_thread_limit(root)
+    cores = _list_cores(root)
     return Hardware(
         cpu=described.get("model name", platform.processor()),
         machine=platform.machine(),
-        instruction_sets=instruction_sets(root),
+        instruction_sets=list_instruction_sets(root),
         sockets=len({socket for socket, _ in cores}),
         physical_cores=len(cores),
         logical_cpus=os.cpu_count() or 1,
@@ -105,32 +105,32 @@ def hardware(root: Path = ROOT) -> Hardware:
         quota_cores=None if quota == math.inf else quota,
         threads=found.threads,
         threads_from=found.reason,
-        memory_bytes=_memory_bytes(),
+        memory_bytes=_read_memory_bytes(),
     )
 
 
-def instruction_sets(root: Path = ROOT) -> tuple[str, ...]:
+def list_instruction_sets(root: Path = ROOT) -> tuple[str, ...]:
     """Those that this CPU has of the ones that inference kernels are written for, as the kernel names them."""
-    flags = _flags(_cpu(root))
+    flags = _read_flags(_read_cpu(root))
     return tuple(name for name in INSTRUCTION_SETS if name in flags)
 
 
-def _memory_bytes() -> int:
+def _read_memory_bytes() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def _cpu(root: Path) -> dict[str, str]:
+def _read_cpu(root: Path) -> dict[str, str]:
     """The first processor in /proc/cpuinfo."""
     lines = "\n".join(read_lines(root / "proc/cpuinfo")).split("\n\n")[0].splitlines()
     pairs = (line.partition(":") for line in lines)
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
-def _flags(described: dict[str, str]) -> set[str]:
+def _read_flags(described: dict[str, str]) -> set[str]:
     return set(described.get("flags", described.get("Features", "")).split())
 
 
-def _cores(root: Path) -> set[tuple[str, str]]:
+def _list_cores(root: Path) -> set[tuple[str, str]]:
     """Socket and core of every CPU that is online; threads of one core are the same one."""
     folders = (root / "sys/devices/system/cpu").glob("cpu[0-9]*/topology")
     places = ((read_lines(folder / "physical_package_id"), read_lines(folder / "core_id")) for folder in folders)

@@ -44,7 +44,7 @@ class Measurement(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"Expected at least one sample for {self.metric}, received {self.samples}")
 
     @classmethod
-    def median(cls, metric: str, samples: Sequence[float], unit: str, host: Host) -> Self:
+    def estimate_median(cls, metric: str, samples: Sequence[float], unit: str, host: Host) -> Self:
         """The median and its distribution-free interval, from order statistics (binomial, normal approximation)."""
         ordered = sorted(samples)
         count = len(ordered)

@@ -8,7 +8,7 @@ import pytest
 from danmatte_workbench.benchmark.load import InferenceLoad, are_same
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import InputError, MachineError
-from danmatte_workbench.hardware import instruction_sets
+from danmatte_workbench.hardware import list_instruction_sets
 from danmatte_workbench.runtimes import openvino
 from danmatte_workbench.runtimes.isa_levels import FAMILIES
 from tests.workbench import inner
@@ -62,7 +62,7 @@ def test_kernels_are_of_instruction_sets_that_this_cpu_has(graph: Path) -> None:
     kernels = InferenceLoad(graph, ONE, PICTURES).list_kernels()
     assert sum(kernels.names.values()) >= 2
     assert set(kernels.heavy) | set(kernels.light) <= set(FAMILIES)
-    if "avx512f" not in instruction_sets():
+    if "avx512f" not in list_instruction_sets():
         assert kernels.newest != "avx512"
 
 

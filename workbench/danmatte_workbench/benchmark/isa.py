@@ -148,7 +148,7 @@ class _LeveledSubject:
     """A subject, its native child, and what that one answered."""
 
     def __init__(self, job: IsaJob) -> None:
-        self._job, self._host = job, hardware.host()
+        self._job, self._host = job, hardware.describe_host()
 
     def start_child(self, level: str) -> Child:
         """A child that runs the subject at ``level``."""

@@ -63,7 +63,7 @@ def run_sweep(
     devices.check_device(base.device)
     space = Space.for_cpu(count_cores()) if devices.is_cpu(base.device) else Space.for_accelerator()
     window_s = min(max(budget_s / 200, WINDOW_S[0]), WINDOW_S[1])
-    job = SweepJob(artifact.path, base, tuple(pictures[:PICTURES]), space.reference, window_s, hardware.host())
+    job = SweepJob(artifact.path, base, tuple(pictures[:PICTURES]), space.reference, window_s, hardware.describe_host())
     deadline = Deadline(time.monotonic() + budget_s, budget_s / SHARE)
     with SweepProcess(partial(Child, f"sweeping {artifact.path.name}", SweepWorker, job)) as process:
         first = Point(space.reference, process.time_setting(space.reference, deadline.until))

@@ -62,15 +62,17 @@ class Windows:
 
     def measure_throughput(self, host: Host) -> Measurement:
         """Frames a second."""
-        return Measurement.median("throughput", [window.frames_per_s for window in self.own], "frames/s", host)
+        return Measurement.estimate_median("throughput", [window.frames_per_s for window in self.own], "frames/s", host)
 
     def measure_latency(self, host: Host) -> Measurement:
         """Milliseconds from an inference's start to its answer."""
-        return Measurement.median("latency", [ms for window in self.own for ms in window.latencies_ms], "ms", host)
+        return Measurement.estimate_median(
+            "latency", [ms for window in self.own for ms in window.latencies_ms], "ms", host
+        )
 
     def measure_ratio(self, metric: str, host: Host) -> Measurement:
         """Throughput over the reference's."""
-        return Measurement.median(metric, self.ratios, "×", host)
+        return Measurement.estimate_median(metric, self.ratios, "×", host)
 
 
 @dataclass(frozen=True)

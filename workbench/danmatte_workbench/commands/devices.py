@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     """List the devices, or check the one that was given: MachineError says what there is instead."""
     from rich.console import Console
 
-    from danmatte_workbench.hardware import hardware
+    from danmatte_workbench.hardware import describe_hardware
     from danmatte_workbench.report import facts
     from danmatte_workbench.runtimes import devices
 
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
         devices.check_device(arguments.device)
         print(f"{arguments.device} can be used")
         return 0
-    found, machine = devices.list_devices(), hardware()
+    found, machine = devices.list_devices(), describe_hardware()
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     console.print(_make_table(found))
     console.print("\n".join(_describe(machine)), highlight=False, soft_wrap=True)

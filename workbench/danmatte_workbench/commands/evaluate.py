@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     from danmatte_workbench import hardware
     from danmatte_workbench.report import facts
 
-    host = hardware.host()
+    host = hardware.describe_host()
     folders = [arguments.models] if arguments.models else list_model_folders()
     subject = _find_subject(arguments.model, folders)
     figures = {}

@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     _show_layers(found, arguments.rows, console)
     if arguments.json:
         content = {
-            "host": structs.asdict(hardware.host()),
+            "host": structs.asdict(hardware.describe_host()),
             "configuration": structs.asdict(configuration),
             "graphs": {name: [dataclasses.asdict(layer) for layer in layers] for name, layers in found.items()},
         }

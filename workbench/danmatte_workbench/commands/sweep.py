@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     from danmatte.contract.places import list_model_folders
     from danmatte_workbench.benchmark.sweep import find_best, run_sweep
     from danmatte_workbench.configuration import reconfigure
-    from danmatte_workbench.hardware import limits
+    from danmatte_workbench.hardware import find_thread_limit
     from danmatte_workbench.runtimes import devices, openvino
 
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     devices.check_device(base.device)
     artifact = openvino.describe(path)
     pictures = _make_pictures(artifact, arguments.data)
-    console.print(str(limits()), highlight=False)
+    console.print(str(find_thread_limit()), highlight=False)
 
     def report(text: str) -> None:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
@@ -157,7 +157,7 @@ def _make_table(points: "Sequence[Point]", path: Path) -> "Table":
 
 def _write(points: "Sequence[Point]", artifact: "Artifact", base: "Configuration", target: Path) -> None:
     from danmatte_workbench.benchmark.sweep import make_curves
-    from danmatte_workbench.hardware import hardware
+    from danmatte_workbench.hardware import describe_hardware
     from danmatte_workbench.report import facts
 
     drawn = [
@@ -167,7 +167,7 @@ def _write(points: "Sequence[Point]", artifact: "Artifact", base: "Configuration
     content = {
         "graph": {"path": str(artifact.path), "digest": artifact.digest},
         "base": structs.asdict(base),
-        "hardware": dataclasses.asdict(hardware()),
+        "hardware": dataclasses.asdict(describe_hardware()),
         "points": [point.to_json() for point in points],
         "curves": drawn,
     }

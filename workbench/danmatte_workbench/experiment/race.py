@@ -76,11 +76,11 @@ class Standings:
         rounds = self.get_rounds(name)
         if rounds is None:
             return []
-        found = [Measurement.median(THROUGHPUT, rounds.throughput[name], "frames/s", host)]
+        found = [Measurement.estimate_median(THROUGHPUT, rounds.throughput[name], "frames/s", host)]
         if fastest in rounds.throughput:
-            found.append(Measurement.median(SPEEDUP, rounds.compute_ratios(name, fastest), "×", host))
+            found.append(Measurement.estimate_median(SPEEDUP, rounds.compute_ratios(name, fastest), "×", host))
         if rounds.latency_ms[name]:
-            found.append(Measurement.median(LATENCY, rounds.latency_ms[name], "ms", host))
+            found.append(Measurement.estimate_median(LATENCY, rounds.latency_ms[name], "ms", host))
         return found
 
     def get_rounds(self, name: str) -> Rounds | None:

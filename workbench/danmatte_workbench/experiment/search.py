@@ -12,7 +12,7 @@ from danmatte.contract.near_words import did_you_mean
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.experiment.trial import Trial
-from danmatte_workbench.hardware import host
+from danmatte_workbench.hardware import describe_host
 from danmatte_workbench.recipe import EFFORTS, EffortName, Recipe, read_recipes
 from danmatte_workbench.runtimes import openvino
 from danmatte_workbench.source import Source
@@ -149,7 +149,7 @@ def parse_size(text: str, source: tuple[int, int]) -> tuple[int, int]:
 
 def _list_precisions() -> tuple[Precision, ...]:
     """Those that this CPU computes in, the likely best first: bf16 where there are units for it."""
-    units = "amx_bf16" in host().features
+    units = "amx_bf16" in describe_host().features
     known: tuple[Precision, ...] = ("bf16", "f32", "f16") if units else ("f32", "bf16", "f16")
     return tuple(name for name in known if name in openvino.list_precisions())
 

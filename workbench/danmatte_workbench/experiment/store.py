@@ -139,7 +139,7 @@ class Workspace:
     folder: Path
     limits: ProcessLimits
     progress: Progress
-    host: Host = field(default_factory=hardware.host)
+    host: Host = field(default_factory=hardware.describe_host)
 
     @cached_property
     def candidates(self) -> CandidateStore:

@@ -40,7 +40,7 @@ def load_or_time(model: ov.Model, pictures: Sequence[np.ndarray], digest: str, f
     """
     if folder is None:
         return time_layers(model, pictures)
-    facts = json.dumps([digest, hardware.host().cpu, ov.__version__, nncf.read_versions()])
+    facts = json.dumps([digest, hardware.describe_host().cpu, ov.__version__, nncf.read_versions()])
     path = folder / f"layer-timings-{hashlib.sha256(facts.encode()).hexdigest()}.json"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -35,12 +35,12 @@ def sort_levels(levels: Iterable[str]) -> list[str]:
 
 def list_missing(level: str, features: Iterable[str] | None = None) -> tuple[str, ...]:
     """What ``level`` asks for that this CPU, or one with ``features``, hasn't."""
-    return tuple(sorted(LEVELS[level] - set(hardware.instruction_sets() if features is None else features)))
+    return tuple(sorted(LEVELS[level] - set(hardware.list_instruction_sets() if features is None else features)))
 
 
 def find_highest(features: Iterable[str] | None = None) -> str | None:
     """The newest level that this CPU, or one with ``features``, has: as good as no limit."""
-    has = tuple(hardware.instruction_sets() if features is None else features)
+    has = tuple(hardware.list_instruction_sets() if features is None else features)
     return next((level for level in reversed(LEVELS) if not list_missing(level, has)), None)
 
 
