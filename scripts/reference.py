@@ -72,7 +72,7 @@ def render_workbench_command() -> str:
 
 def describe_command(program: str, module: str) -> str:
     """A section for each command of a program, with its own help in it."""
-    commands = re.findall(r"^    ([a-z][a-z0-9_-]*) ", ask_for_help(module), re.MULTILINE)
+    commands = re.findall(r"^    ([a-z][a-z0-9_-]*)(?: |$)", ask_for_help(module), re.MULTILINE)
     if not commands:
         raise SystemExit(f"{program} --help lists no commands")
     sections = (f"## {program} {name}\n\n```text\n{ask_for_help(module, name)}\n```" for name in commands)

@@ -70,6 +70,24 @@ def read_source(path: Path) -> Iterator[str]:
 
 
 @cache
+def list_flags() -> dict[str, set[str]]:
+    """Every command of both programs, and the flags that its own help names."""
+    helps = reference.render_danmatte_command() + "\n\n" + reference.render_workbench_command()
+    sections = (section.partition("\n") for section in helps.split("## ") if section)
+    return {title: set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", text)) for title, _, text in sections}
+
+
+def find_wrong_commands(text: str) -> Iterator[str]:
+    """Lines of a paper's code that call a command, or a flag of one, that doesn't exist."""
+    for line in re.sub(r"\\\n\s*", " ", text).splitlines():
+        called = re.match(r"\s*(?:\.venv/bin/)?((?:danmatte|workbench) [a-z][\w-]+)([^#|]*)", line)
+        if called and called[1] not in list_flags():
+            yield f"no such command: {line.strip()}"
+        elif called and (unknown := set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", called[2])) - list_flags()[called[1]]):
+            yield f"{', '.join(sorted(unknown))}: no such flag: {line.strip()}"
+
+
+@cache
 def vocabulary() -> frozenset[str]:
     """Every name of the code, and every word of the commands' help, the settings and the metrics."""
     texts = [text for path in tracked() for text in read_source(path)]
@@ -126,6 +144,22 @@ def is_known(word: str) -> bool:
 def test_everything_in_backticks_exists(paper: str) -> None:
     unknown = list(find_unknown(paper, (ROOT / paper).read_text("utf-8")))
     assert not unknown, "\n".join(unknown)
+
+
+@pytest.mark.parametrize("paper", papers())
+def test_commands_in_code_exist(paper: str) -> None:
+    text = (ROOT / paper).read_text("utf-8")
+    code = "\n".join([*FENCE.findall(text), *re.findall(r"^ {4}.*$", FENCE.sub("", text), re.MULTILINE)])
+    wrong = list(find_wrong_commands(code))
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["danmatte fly", ".venv/bin/danmatte track a.mp4 --out a.mattes --loser", "workbench optimize x \\\n  --budget 3"],
+)
+def test_wrong_commands_are_found(line: str) -> None:
+    assert list(find_wrong_commands(line))
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ def test_every_warning_is_an_error_and_there_is_none(site: Path) -> None:
     [
         ("reference/settings", "DANMATTE_PORT"),
         ("reference/danmatte-command", "usage: danmatte track"),
+        ("reference/danmatte-command", "usage: danmatte check-health"),
         ("reference/workbench-command", "usage: workbench optimize"),
         ("reference/http", "POST /v1/mattes"),
         ("reference/errors", "queue_full"),
