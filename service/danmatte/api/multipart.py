@@ -1,7 +1,8 @@
 """Several frames in one post: `multipart/form-data` in (RFC 7578), `multipart/mixed` out (RFC 2046), part for part.
 
-A part's name is its frame's pts where it is a number, and comes back in any case. Every answer has an `X-Status`
-of its own, as HTTP would have it, and the headers of a single one.
+The whole body is read before the first answer, so that its errors have a status of their own, and clients that send
+everything before they read can't deadlock. A part's name is its frame's pts where it is a number, and comes back in any
+case. Every answer has an `X-Status` of its own, as HTTP would have it, and the headers of a single one.
 """
 
 import asyncio

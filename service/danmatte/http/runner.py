@@ -19,7 +19,8 @@ class Runner(web.AppRunner):
     """aiohttp's, but its errors are in the one JSON shape; it answers in plain text, and has no hook for that."""
 
     def hurry(self, left_s: float) -> None:
-        """Has closing take no longer than this: aiohttp waits once for handlers, and again once they are cancelled."""
+        """Has closing take no longer than this."""
+        # aiohttp waits once for handlers to end, and as long again after it has cancelled them.
         self._shutdown_timeout = max(0.0, left_s) / 2
 
     async def _make_server(self) -> web.Server:

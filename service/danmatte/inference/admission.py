@@ -137,6 +137,7 @@ class Admission:
 
     def _longest_wait_s(self) -> float:
         """One permit at least, but not so long that its own would end after the deadline."""
+        # Where pictures take seconds the deadline is the limit: the work of a request that misses it is thrown away.
         hold_s = self._permits.hold_s
         return min(max(self._max_wait_s, hold_s), max(0.0, self._deadline_s - hold_s))
 
@@ -148,13 +149,15 @@ class Admission:
                 break
             for place in reversed(self._places):
                 if place.caller == greedy and not place.begun:
-                    self._leave(place)  # now, as its task notices only later that it was thrown out
+                    self._leave(place)  # now: its task notices only later that it was thrown out
                     place.timer.reschedule(asyncio.get_running_loop().time())
                     return True
         return False
 
     def _demand(self) -> Counter[str]:
         """Permits still to be granted, by caller: to those who wait, and those whose bodies have begun to arrive."""
+        # A body that takes longer than anybody would wait is left out: two slow uploads for each permit would otherwise
+        # shut everybody else out for as long as a body may take, while the cores idle.
         expected_since = time.monotonic() - self._longest_wait_s()
         for place in [place for place, since in self._arriving.items() if since < expected_since]:
             del self._arriving[place]

@@ -17,6 +17,7 @@ from danmatte.telemetry.timing import Timing
 T = TypeVar("T")
 U = TypeVar("U")
 _Queue: TypeAlias = "SimpleQueue[_Job | None]"
+# Threes take 1.6 % less again, and have the last of them wait: p99 58 ms instead of 50 (two cores, eight callers).
 _TOGETHER = 2
 _CLOSING_S = 2.0
 

@@ -28,7 +28,10 @@ Values: TypeAlias = npt.NDArray[Any] | Sequence[bytes]
 MASK: Final = "mask"
 MAX_BATCH: Final = 32
 GetPermit: TypeAlias = Callable[[Timing], AbstractAsyncContextManager[None]]
-_AT_ONCE = 4  # permits that a request has or waits for, unless more are free, or the graph takes more at once
+# Permits that a request has or waits for, unless more are free, or the graph takes more at once. Permits go round the
+# callers, so that a post of 32 pictures gets no more than as many posts at once. With two, which wait for permits of
+# others that have begun, batches got 17 pictures a second beside 70 single ones; with four 37 beside 40.
+_AT_ONCE = 4
 
 
 @dataclass(frozen=True)

@@ -73,8 +73,9 @@ class Metrics:
             gauge.set(value())
 
     def count_answer(self, protocol: str, status: int, timing: Timing | None, total_s: float) -> None:
-        """Counts an answer with its phases."""
-        self._put(_Uncounted(protocol, _judge(status), timing.phases_ms if timing else {}, total_s))
+        """Counts an answer with its phases; overload is a refusal, as the same request may succeed later."""
+        outcome = "answered" if status < 400 else "failed" if status == 500 else "refused"
+        self._put(_Uncounted(protocol, outcome, timing.phases_ms if timing else {}, total_s))
 
     def count_phases(self, timing: Timing) -> None:
         """Counts the phases of an answer that isn't a request of its own."""
@@ -173,13 +174,6 @@ def _hold_lock(folder: Path, how: int) -> Iterator[None]:
     with (folder / "lock").open("wb") as file:
         fcntl.flock(file, how)
         yield
-
-
-def _judge(status: int) -> str:
-    """Overload is a refusal: the same request may succeed later."""
-    if status < 400:
-        return "answered"
-    return "failed" if status == 500 else "refused"
 
 
 def _measure_resident_bytes() -> float:

@@ -1,4 +1,7 @@
-"""Who is let in: decided by what a call carries along, before any of its message is taken."""
+"""Who is let in: decided by what a call carries along, before any of its message is taken.
+
+gRPC receives a unary call's whole message before it calls its handler: any stranger could have the server hold 16 MiB.
+"""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Final

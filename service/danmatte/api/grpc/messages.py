@@ -1,4 +1,8 @@
-"""The messages of the `.proto` files, in a pool of their own: clients in the same process bring theirs."""
+"""The messages of the `.proto` files, from stored descriptors: no generated code, no tie to a version of protobuf.
+
+They are in a pool of their own, as a client in the same process (Triton's, say) registers the same names in the default
+one.
+"""
 
 from collections.abc import Callable
 from functools import cache

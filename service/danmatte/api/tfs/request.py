@@ -59,7 +59,8 @@ def _read_rows(text: bytes, port: Input) -> Tensor:
         return _read_pixels(text, port)
     rows = [_strip_name(bytes(row), port) for row in _split_list(text, "instances")]
     if rows and all(row.startswith(b"[") for row in rows):
-        return _stack_rows(rows, port)
+        values = np.stack([json_arrays.parse_pixels(port.name, row, port.shape[1:]) for row in rows])
+        return Tensor(port.name, "UINT8", values.shape, values)
     return _read_pictures(rows, port)
 
 
@@ -100,18 +101,9 @@ def _read_pixels(text: bytes, port: Input) -> Tensor:
     return Tensor(port.name, "UINT8", values.shape, values)
 
 
-def _stack_rows(rows: Sequence[bytes], port: Input) -> Tensor:
-    values = np.stack([json_arrays.parse_pixels(port.name, row, port.shape[1:]) for row in rows])
-    return Tensor(port.name, "UINT8", values.shape, values)
-
-
 def _read_pictures(rows: Sequence[bytes], port: Input) -> Tensor:
-    values = [_decode_picture(row, port) for row in rows]
-    return Tensor(port.name, "BYTES", (len(values),), values)
-
-
-def _decode_picture(text: bytes, port: Input) -> bytes:
     try:
-        return b64decode(msgspec.json.decode(text, type=_EncodedPicture).b64, validate=True)
+        values = [b64decode(msgspec.json.decode(row, type=_EncodedPicture).b64, validate=True) for row in rows]
     except (ValueError, UnicodeDecodeError) as error:
         raise TensorError(f'{port.name}: expected pixels, or {{"b64": …}} of a picture: {error}') from error
+    return Tensor(port.name, "BYTES", (len(values),), values)

@@ -80,7 +80,12 @@ def find_json_length(header: str | None, body: bytes) -> int:
 def read_request(body: bytes, length: int) -> V2Request:
     """The request of a body with this much JSON; takes long for megabytes of it. Raises BodyError, TensorError."""
     view = memoryview(body)
-    asked = _decode(view[:length])
+    try:
+        asked = msgspec.json.decode(view[:length], type=_InferBody)
+    except RecursionError as error:
+        raise BodyError("body: expected JSON of an inference request, received it nested too deep") from error
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise BodyError(f"body: expected JSON of an inference request: {error}") from error
     tensors, start = [], length
     for given in asked.inputs:
         size = _read_size(given)
@@ -108,15 +113,6 @@ def read_raw_request(body: bytes, manifest: Manifest) -> V2Request:
     datatype, whole = ("BYTES", (1,)) if rest or not count else ("UINT8", (count, *shape))
     values = [body] if datatype == "BYTES" else from_bytes("", datatype, whole, body).values
     return V2Request(InferRequest((Tensor(manifest.input.name, datatype, whole, values),)), AnswerOptions(binary=True))
-
-
-def _decode(text: memoryview) -> _InferBody:
-    try:
-        return msgspec.json.decode(text, type=_InferBody)
-    except RecursionError as error:
-        raise BodyError("body: expected JSON of an inference request, received it nested too deep") from error
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise BodyError(f"body: expected JSON of an inference request: {error}") from error
 
 
 def _read_size(given: _InputBody) -> int | None:
