@@ -19,7 +19,7 @@ from danmatte.api.protocols import PROTOCOLS
 from danmatte.contract.artifact import Artifact
 from danmatte.contract.cores import count_cores
 from danmatte.engine import Engine, GraphCache, OpenVinoEngine
-from danmatte.http.auth import HEALTH, ApiKeys, add_security_headers, require_key
+from danmatte.http.auth import ApiKeys, add_security_headers, require_key
 from danmatte.http.errors import add_request_id, catch_errors
 from danmatte.http.runner import ConnectionLifetime
 from danmatte.http.telemetry import Observers, observe_requests
@@ -114,8 +114,10 @@ def _build_admission(settings: Settings, cores: int) -> Admission:
 def _build_authentication(keys: ApiKeys | None, settings: Settings) -> "list[Middleware]":
     if not keys:
         return []
-    metrics_paths = {scrape.PATH} if settings.open_metrics else set()
-    return [require_key(keys, HEALTH | pages.PATHS | page.PATHS | metrics_paths)]
+    public = {path for protocol in PROTOCOLS for path in protocol.public} | pages.PATHS | page.PATHS
+    if settings.open_metrics:
+        public.add(scrape.PATH)
+    return [require_key(keys, frozenset(public))]
 
 
 def _run_engines(

@@ -61,6 +61,11 @@ def test_every_path_is_counted_by_one_of_its_names(kind: type[HttpProtocol], mod
         assert longest in dict(kind.prefixes), path
 
 
+@pytest.mark.parametrize("kind", protocols.PROTOCOLS)
+def test_its_public_paths_are_its_own(kind: type[HttpProtocol], models: Path) -> None:
+    assert kind.public <= {path for _, path in list_routes(kind, models)}
+
+
 def test_no_two_share_a_prefix() -> None:
     prefixes = [prefix for kind in protocols.PROTOCOLS for prefix, _ in kind.prefixes]
     assert len(prefixes) == len(set(prefixes))

@@ -14,6 +14,7 @@ class HealthRoutes(HttpProtocol):
 
     tag = ("health", "for whoever watches over the server")
     prefixes = (("/v2/health", "health"),)
+    public = frozenset({"/v2/health/live", "/v2/health/ready"})
 
     @classmethod
     def describe(cls, models: Sequence[str]) -> dict[str, Any]:

@@ -33,6 +33,9 @@ class HttpProtocol(ABC):
     prefixes: ClassVar[tuple[tuple[str, str], ...]]
     """How paths begin, each with its name for metrics and the access log; the longest prefix counts."""
 
+    public: ClassVar[frozenset[str]] = frozenset()
+    """Paths that need no API key: for whoever watches over the server."""
+
     def __init__(self, shared: Shared) -> None:
         self._requests, self._settings, self._metrics = shared.requests, shared.settings, shared.metrics
 

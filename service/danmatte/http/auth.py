@@ -20,8 +20,6 @@ from danmatte.http.request_keys import KEY_NAME
 log = logging.getLogger(__name__)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
-# Whoever watches over the server needs these before anybody gave it a key.
-HEALTH = frozenset({"/v2/health/live", "/v2/health/ready"})
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
