@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 
 from danmatte.contract.framing import Framing
-from danmatte_workbench.benchmark.benchmark import Benchmark, Rounds, run_benchmark
+from danmatte_workbench.benchmark.benchmark import Benchmark, Rounds, Sample, Worker, run_benchmark
+from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import InputError, MachineError
+from danmatte_workbench.metrics.subject import Subject
 from danmatte_workbench.processes.limits import ProcessLimits
+from tests.workbench import inner
 from tests.workbench.crimes import Sleeper, turns
 
 PICTURES = [np.zeros((1, 4, 4, 3), np.uint8)] * 2
@@ -91,3 +94,58 @@ def test_frames_are_framed_by_each_subjects_own_rule(tmp_path: Path) -> None:
 def test_ratios_are_taken_round_by_round() -> None:
     rounds = Rounds(throughput={"A": [10.0, 2.0], "B": [5.0, 1.0]})
     assert rounds.compute_ratios("A", "B") == [2.0, 2.0]
+
+
+def test_a_worker_gets_warm_first_and_then_runs_as_many_frames_as_a_round_holds(tmp_path: Path) -> None:
+    sizes = tmp_path / "sizes"
+    worker = Worker(Sleeper("A", delay_s=0.002, sizes=sizes), PICTURES)
+    assert worker(0.02) is None
+    warm = sizes.read_text().count(";")
+    assert warm == 1 + 3 * len(PICTURES)
+    sample = worker(None)
+    assert sample is not None
+    ran = sizes.read_text().count(";") - warm
+    assert 4 <= ran <= 10  # at 2 ms each or slower, 20 ms hold at most ten
+    assert len(sample.latency_ms) == ran
+    assert min(sample.latency_ms) >= 2
+    assert sample.throughput <= 500
+
+
+def test_a_round_holds_at_least_four_frames_however_slow_they_are() -> None:
+    worker = Worker(Sleeper("A", delay_s=0.01), PICTURES)
+    worker(0.001)
+    sample = worker(None)
+    assert sample is not None
+    assert len(sample.latency_ms) == 4
+
+
+def test_several_requests_at_once_give_one_latency_by_littles_law(tmp_path: Path) -> None:
+    graph = inner.write(tmp_path / "graph.xml")
+    several = configure(hint="throughput", precision="f32", streams=1, threads=1, infer_requests=2)
+    subject = Subject("several", "openvino", graph.path, Framing((65, 65)), configuration=several)
+    worker = Worker(subject, [np.zeros((1, 65, 65, 3), np.uint8)] * 2)
+    worker(0.02)
+    sample = worker(None)
+    assert sample is not None
+    (latency,) = sample.latency_ms
+    assert latency * sample.throughput / 1000 == pytest.approx(2, rel=0.3)
+
+
+def test_rounds_of_one_that_dropped_out_are_discarded_and_the_others_stay() -> None:
+    rounds = Rounds()
+    rounds.add({"A": Sample(10.0, (100.0,)), "B": Sample(20.0, (50.0, 60.0))})
+    rounds.add({"A": Sample(12.0, (90.0,))})
+    rounds.discard("B")
+    rounds.discard("never there")
+    assert rounds == Rounds({"A": [10.0, 12.0]}, {"A": [100.0, 90.0]})
+
+
+def test_no_child_stays_when_a_round_is_interrupted() -> None:
+    def interrupt() -> None:
+        with Benchmark([Sleeper("A")], PICTURES, round_s=0.005) as benchmark:
+            benchmark.run_round(0)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupt()
+    assert multiprocessing.active_children() == []

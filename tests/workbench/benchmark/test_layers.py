@@ -4,11 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from danmatte_workbench.artifact import Artifact, Port
 from danmatte_workbench.benchmark.layers import LayerTime, make_inputs, pair_layers, profile_layers, sum_up
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import InputError, MachineError
+from danmatte_workbench.runtimes import profiling
 from danmatte_workbench.runtimes.profiling import read_precision
 from tests.workbench import tiny
 from tests.workbench.conftest import Build
@@ -89,3 +92,38 @@ def test_inputs_are_pictures_where_the_graph_takes_them_and_noise_elsewhere(buil
     assert (noise.shape, noise.dtype.name) == ((1, 3, 8, 8), "float32")
     with pytest.raises(InputError, match=r"expected an input of fixed size, found \[1, -1\]"):
         make_inputs(Artifact(Path("x.xml"), "", (Port("x", (1, -1), "f32"),)))
+
+
+LAYERS = st.lists(
+    st.builds(layer, st.sampled_from("abcdef"), st.sampled_from(["Convolution", "Add", "Pad"]), ms=st.floats(0.0, 9.0)),
+    max_size=8,
+)
+
+
+@given(LAYERS, LAYERS)
+def test_every_layer_of_both_graphs_is_in_one_pair(before: list[LayerTime], after: list[LayerTime]) -> None:
+    pairs = pair_layers(before, after)
+    assert [left for left, _ in pairs if left] == before
+    assert sorted((right for _, right in pairs if right), key=str) == sorted(after, key=str)
+    assert all(left is None or right is None or left.kind == right.kind for left, right in pairs)
+
+
+@given(LAYERS)
+def test_what_is_summed_up_is_all_there_is(layers: list[LayerTime]) -> None:
+    found = sum_up(layers, lambda each: each.kind)
+    assert sum(share.layers for share in found) == len(layers)
+    assert sum(share.ms for share in found) == pytest.approx(sum(each.ms for each in layers))
+    assert [share.ms for share in found] == sorted((share.ms for share in found), reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("executed", "kernel", "precision"),
+    [("brgconv_avx512_I8", "brgconv_avx512", "i8"), ("undef_FP32", "", "f32"), ("FP16", "", "f16")],
+)
+def test_a_kernels_name_ends_in_what_it_computes_in(
+    monkeypatch: pytest.MonkeyPatch, executed: str, kernel: str, precision: str
+) -> None:
+    times = {("conv", "Convolution", executed): [3.0, 1.0, 2.0]}
+    monkeypatch.setattr(profiling, "time_layers", lambda *_, **__: times)
+    (found,) = profile_layers(Artifact(Path("x.xml"), ""), F32, [])
+    assert found == LayerTime("conv", "Convolution", precision, kernel, 2.0)

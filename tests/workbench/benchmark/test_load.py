@@ -1,17 +1,30 @@
 """A compiled graph kept busy with pictures."""
 
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import openvino as ov
 import pytest
+from openvino import opset13 as ops
 
-from danmatte_workbench.benchmark.load import InferenceLoad, are_same
-from danmatte_workbench.configuration import configure
+from danmatte_workbench.benchmark.load import (
+    BatchProbe,
+    InferenceLoad,
+    SweepJob,
+    SweepWorker,
+    TimingTask,
+    are_same,
+)
+from danmatte_workbench.benchmark.windows import Patience
+from danmatte_workbench.configuration import Setting, configure
 from danmatte_workbench.errors import InputError, MachineError
 from danmatte_workbench.hardware import list_instruction_sets
 from danmatte_workbench.runtimes import openvino
 from danmatte_workbench.runtimes.isa_levels import FAMILIES
 from tests.workbench import inner
+from tests.workbench.facts import HOST
 
 ONE = configure(streams=1, threads=1, infer_requests=1)
 RNG = np.random.default_rng(0)
@@ -83,3 +96,57 @@ def test_an_input_of_any_size_is_refused(graph: Path, tmp_path: Path) -> None:
 def test_a_device_that_is_not_there_is_the_machines_fault(graph: Path) -> None:
     with pytest.raises(MachineError, match=r"NOSUCH can't run graph\.xml"):
         InferenceLoad(graph, configure(device="NOSUCH"), PICTURES)
+
+
+def make_job(graph: Path, reference: Setting, **changes: object) -> SweepJob:
+    patience = Patience(least=2, most=2, tolerance=0.5)
+    job = SweepJob(graph, configure(), tuple(PICTURES), reference, 0.02, HOST, patience)
+    return replace(job, **changes)  # type: ignore[arg-type]
+
+
+USUAL = Setting(1, 1, 1, 2)
+
+
+def test_a_sweeps_worker_times_a_setting_beside_the_reference(graph: Path) -> None:
+    timing = SweepWorker(make_job(graph, USUAL))(TimingTask(Setting(2, 1, 1, 2), 0.0))
+    assert timing is not None
+    assert (timing.throughput.samples, timing.ratio.samples) == (2, 2)
+    assert (timing.throughput.unit, timing.latency.unit, timing.ratio.unit) == ("frames/s", "ms", "×")
+    assert not timing.mended
+    assert timing.throughput.host == HOST
+
+
+def test_the_reference_is_timed_beside_itself(graph: Path) -> None:
+    timing = SweepWorker(make_job(graph, USUAL))(TimingTask(USUAL, 0.0))
+    assert timing is not None
+    assert 0.2 < timing.ratio.value < 5
+
+
+def test_past_its_time_a_setting_gets_the_fewest_windows(graph: Path) -> None:
+    strict = Patience(least=2, most=9, tolerance=0.0001)
+    timing = SweepWorker(make_job(graph, USUAL, patience=strict))(TimingTask(Setting(1, 1, 1, 1), time.monotonic() - 1))
+    assert timing is not None
+    assert timing.ratio.samples == 2
+
+
+def test_a_graph_that_answers_the_same_in_a_batch_passes_the_probe(graph: Path) -> None:
+    assert SweepWorker(make_job(graph, USUAL))(BatchProbe(2)) is None
+
+
+def test_a_graph_that_mixes_its_pictures_up_fails_the_probe(tmp_path: Path) -> None:
+    """It subtracts the mean over the batch, which of a single picture is the picture itself."""
+    picture = ops.parameter([1, inner.SIDE, inner.SIDE, 3], np.uint8, name="image")
+    floats = ops.convert(picture, "f32")
+    mixed = ops.subtract(floats, ops.reduce_mean(floats, np.array([0]), keep_dims=True))
+    model = ov.Model([ops.result(ops.add(mixed, floats))], [picture], "mixed")
+    path = openvino.save(model, tmp_path / "mixed.xml").path
+    with pytest.raises(InputError, match="in a batch of 2 it answers otherwise than picture by picture"):
+        SweepWorker(make_job(path, USUAL))(BatchProbe(2))
+
+
+@pytest.mark.parametrize(("count", "batch"), [(5, 2), (1, 4), (4, 4), (3, 1)])
+def test_pictures_go_round_until_the_last_batch_is_full(graph: Path, count: int, batch: int) -> None:
+    load = InferenceLoad(graph, configure(infer_requests=1, batch=batch), PICTURES[:count])
+    answers = load.infer_all()
+    assert len(answers) == -(-count // batch)
+    assert {len(answer) for answer in answers} == {batch}

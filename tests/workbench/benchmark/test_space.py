@@ -1,6 +1,8 @@
 """The space that a sweep searches, and which of its points is best."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from danmatte.contract.measurement import Measurement
 from danmatte_workbench.benchmark.space import Point, Space, find_best
@@ -110,3 +112,67 @@ def test_facts_hold_numbers_where_there_are_and_the_note_where_there_are_none() 
 def test_an_impossible_setting_is_refused(fields: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="above 0"):
         Setting(**fields)
+
+
+SETTINGS = st.builds(
+    Setting,
+    batch=st.sampled_from([1, 2, 4]),
+    streams=st.integers(1, 4),
+    threads=st.integers(1, 4),
+    requests=st.integers(1, 8),
+    pinning=st.booleans(),
+)
+POINTS = st.builds(
+    point,
+    SETTINGS,
+    st.floats(0.1, 4.0),
+    spread=st.floats(0.0, 0.09),
+    latency=st.floats(1.0, 100.0),
+    agreed=st.booleans(),
+    mended=st.booleans(),
+)
+
+
+@given(st.lists(POINTS, max_size=12), st.sampled_from(["throughput", "latency"]), st.floats(1.0, 200.0))
+def test_the_best_point_can_be_published_agrees_with_itself_and_certainly_beats_the_usual(
+    others: list[Point], objective: str, limit_ms: float
+) -> None:
+    found = find_best([REFERENCE, USUAL, *others], objective, max_latency_ms=limit_ms)
+    if found is None:
+        return
+    assert found in others
+    assert found.publishable
+    assert found.timing is not None
+    assert found.timing.agreed
+    assert found.timing.latency.high <= limit_ms
+    if objective == "throughput":
+        assert found.timing.ratio.low > 1
+    else:
+        assert found.timing.latency.high < 20
+
+
+@given(st.integers(1, 64))
+def test_a_space_of_so_many_cores_uses_them_and_no_more(cores: int) -> None:
+    space = Space.for_cpu(cores)
+    assert space.threads[0] == 1
+    assert space.threads[-1] == cores
+    assert list(space.threads) == sorted(set(space.threads))
+    for setting in space.lines:
+        assert setting.streams <= setting.threads <= cores
+        assert setting.requests in (1, 2 * setting.streams)
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        (REFERENCE, "batch 1, streams 4, threads 4, requests 8: 10 u [10, 10], 1.00 × the reference"),
+        (
+            point(Setting(2, 1, 1, 1, pinning=False), 2.0, agreed=False),
+            "batch 2, streams 1, threads 1, requests 1, not pinned: 20 u [20, 20], 2.00 × the reference, "
+            "windows disagree",
+        ),
+        (Point(Setting(), None, "its process died"), "batch 1, streams 1, threads 0, requests 1: its process died"),
+    ],
+)
+def test_a_point_is_told_in_a_line(found: Point, says: str) -> None:
+    assert str(found) == says

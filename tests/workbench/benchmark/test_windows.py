@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from danmatte_workbench.benchmark.windows import Patience, Window, Windows, gather_windows
 from tests.workbench.facts import HOST
@@ -93,3 +95,22 @@ def test_an_empty_window_is_refused() -> None:
         Window(0.0, (1.0,))
     with pytest.raises(ValueError, match="frames in a window"):
         Window(1.0, ())
+
+
+@given(st.lists(st.floats(0.01, 100.0), max_size=12))
+def test_windows_settle_only_where_the_newest_lie_near_their_median(values: list[float]) -> None:
+    patience = Patience(least=3, most=8, tolerance=0.05)
+    newest = sorted(values[-3:])
+    near = len(newest) == 3 and max(newest[2] - newest[1], newest[1] - newest[0]) <= 0.05 * newest[1]
+    assert patience.is_settled(values) == near
+
+
+@given(st.lists(st.floats(1.0, 1000.0), min_size=1, max_size=20), st.integers(2, 5), st.integers(0, 5))
+def test_there_are_at_least_and_at_most_as_many_windows_as_patience_has(
+    speeds: list[float], least: int, more: int
+) -> None:
+    patience = Patience(least=least, most=least + more, tolerance=0.05)
+    found = gather_windows(Clockwork(*speeds), Clockwork(10.0), patience, until=ALWAYS)
+    assert least <= len(found.own) <= least + more
+    assert len(found.own) == len(found.reference)
+    assert found.agreed or len(found.own) == least + more

@@ -9,7 +9,8 @@ import pytest
 from danmatte_workbench.benchmark.benchmark import run_benchmark
 from danmatte_workbench.configuration import configure, reconfigure
 from danmatte_workbench.dataset import Dataset
-from danmatte_workbench.metrics.subject import Subject
+from danmatte_workbench.errors import InputError
+from danmatte_workbench.metrics.subject import Subject, compute_person_margin
 from danmatte_workbench.steps import Shrink, StepContext
 from tests.workbench import tiny
 from tests.workbench.conftest import Build, Describe
@@ -69,3 +70,107 @@ class Watched(Subject):
         with self.diary.open("a") as file:
             file.write(f"{mask.shape} out;")
         return mask
+
+
+CLASSES = np.kron(np.array([[0, 15], [15, 3]]), np.ones((16, 16), int))[None]
+PERSON = CLASSES[0] == 15
+
+
+def make_logits(*, first: bool) -> np.ndarray:
+    """Of 21 classes, (1, 32, 32, 21), or channels first, in which ``CLASSES`` are the highest."""
+    scores = np.where(CLASSES[..., None] == np.arange(21), 3.0, 0.0).astype(np.float32)
+    return np.moveaxis(scores, -1, 1) if first else scores
+
+
+@pytest.mark.parametrize(
+    ("answer", "person"),
+    [
+        (CLASSES, 15),
+        (CLASSES[..., None].astype(np.int32), 15),
+        (make_logits(first=False), 15),
+        (make_logits(first=True), 15),
+        (np.where(PERSON, 0.9, 0.2).astype(np.float32)[None, ..., None], 0),
+        (np.where(PERSON, 2.0, -3.0).astype(np.float32)[None, ..., None], 0),
+        (np.where(PERSON, 0.9, 0.2).astype(np.float32)[None], 0),
+    ],
+    ids=["classes", "a channel of classes", "logits last", "logits first", "probability", "logit", "a bare map"],
+)
+def test_the_person_is_found_in_whatever_a_segmenter_answers(answer: np.ndarray, person: int) -> None:
+    margin, threshold = compute_person_margin(answer, person)
+    assert margin.dtype == np.float32
+    assert ((margin > threshold) == PERSON).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "engine", "name"),
+    [
+        ("frozen", "tensorflow", "TensorFlow, oneDNN on"),
+        ("keras", "tensorflow", "TensorFlow, oneDNN on"),
+        ("tflite", "tflite", "TFLite"),
+        ("onnx", "openvino", "OpenVINO, the source"),
+        ("ir", "openvino", "OpenVINO, the source"),
+    ],
+)
+def test_a_source_runs_in_the_runtime_that_it_was_made_for(
+    describe: Describe, kind: str, engine: str, name: str
+) -> None:
+    found = Subject.from_source(replace(describe(tiny.PLAIN), format=kind))
+    assert (found.engine, found.name, found.digest) == (engine, name, describe(tiny.PLAIN).digest)
+
+
+def test_tensorflows_switch_makes_two_subjects_of_one_graph(describe: Describe) -> None:
+    on, off = (Subject.from_source(describe(tiny.PLAIN), onednn=onednn) for onednn in (True, False))
+    assert (on.name, off.name) == ("TensorFlow, oneDNN on", "TensorFlow, oneDNN off")
+    assert on.identity == off.identity
+
+
+def test_what_answers_depend_on_is_its_identity_and_how_fast_it_runs_is_not(describe: Describe, built: Build) -> None:
+    source, artifact = describe(tiny.PLAIN), built(tiny.PLAIN)
+    plain = Subject.from_artifact("a", source, artifact, configure())
+    same = Subject.from_artifact("b", source, artifact, configure(hint="throughput", streams=2, batch=4))
+    assert plain.identity == replace(same, canvas=(9, 9)).identity
+    for other in (
+        replace(plain, configuration=configure(precision="bf16")),
+        replace(plain, configuration=configure(device="GPU")),
+        replace(plain, digest="e" * 64),
+        replace(plain, person=2),
+        replace(plain, framing=replace(plain.framing, size=(33, 33))),
+    ):
+        assert other.identity != plain.identity
+
+
+def test_only_a_graph_whose_input_takes_normalised_pictures_gets_them(
+    describe: Describe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from danmatte_workbench.runtimes import tensorflow
+
+    seen: list[float] = []
+    monkeypatch.setattr(
+        tensorflow, "make_runner_of_all", lambda *_, **__: lambda picture: seen.append(float(picture.max())) or ()
+    )
+    source = describe(tiny.PLAIN)
+    white = np.full((1, 65, 65, 3), 255, np.uint8)
+    for wanted in (source, replace(source, port=source.picture)):
+        Subject.from_source(wanted).load_all()(white)
+    assert seen == [255, 1]
+
+
+def test_a_picture_that_has_the_graphs_size_is_left_alone(shrunk: Subject) -> None:
+    picture = np.zeros((1, 33, 33, 3), np.uint8)
+    assert shrunk.resize_picture(picture) is picture
+
+
+@pytest.mark.parametrize("text", [None, "{", "[]", '{"name": "x", "version": 1}'])
+def test_a_folder_that_is_no_published_version_is_refused(tmp_path: Path, text: str | None) -> None:
+    if text is not None:
+        (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(InputError, match="isn't a published version"):
+        Subject.from_published(tmp_path)
+
+
+def test_tensors_come_in_the_order_of_the_sources_answers(describe: Describe, labelled: Dataset) -> None:
+    source = describe(tiny.PLAIN)
+    both = replace(source, meaning="tensors", answers=("ArgMax:0", source.answer))
+    found = list(Subject.from_source(both).predict_tensors(labelled.pick(2)))
+    assert [len(tensors) for _, tensors in found] == [2, 2]
+    assert all(tensors[0].shape == (1, 65, 65) for _, tensors in found)

@@ -1,7 +1,6 @@
 """A graph and how it is run: what is compared, for accuracy and for speed."""
 
 import dataclasses
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
@@ -11,7 +10,8 @@ from typing import Any, Literal, Self, TypeAlias
 import cv2
 import numpy as np
 
-from danmatte.contract.artifact import GRAPH
+from danmatte.contract import ManifestError
+from danmatte.contract.artifact import GRAPH, read_manifest
 from danmatte.contract.configuration import Configuration
 from danmatte.contract.cores import count_cores
 from danmatte.contract.framing import Framing
@@ -101,18 +101,17 @@ class Subject:
     def from_published(cls, folder: Path) -> Self:
         """A version as its manifest has it. Raises InputError when that isn't one of ours."""
         try:
-            manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-            resize = manifest["resize"]
-            return cls(
-                name=f"{manifest['name']}/{manifest['version']}",
-                engine="openvino",
-                path=folder / GRAPH,
-                framing=Framing(tuple(manifest["input"]["shape"][1:3]), resize["rule"], tuple(resize["fill"])),
-                grid=Grid(**manifest["output"]["grid"]),
-                configuration=configure(**manifest["configuration"]),
-            )
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            manifest = read_manifest(folder)
+        except ManifestError as error:
             raise InputError(f"{folder}: isn't a published version: {error}") from error
+        return cls(
+            name=f"{manifest.name}/{manifest.version}",
+            engine="openvino",
+            path=folder / GRAPH,
+            framing=Framing.of(manifest),
+            grid=manifest.output.grid,
+            configuration=manifest.configuration,
+        )
 
     @property
     def identity(self) -> dict[str, Any]:
