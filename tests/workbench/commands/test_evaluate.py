@@ -7,11 +7,11 @@ import pytest
 
 from danmatte_workbench.cli import main
 from danmatte_workbench.dataset import Dataset
-from danmatte_workbench.metrics import score_mask
+from danmatte_workbench.metrics import Metric, score_mask
 from danmatte_workbench.metrics.subject import Subject
 from danmatte_workbench.publish import publish
 from danmatte_workbench.source import Source
-from tests.workbench import facts, tiny
+from tests.workbench import facts, graphs, tiny
 from tests.workbench.conftest import Build
 
 
@@ -55,3 +55,47 @@ def test_a_published_version_that_cannot_be_read_is_refused(labelled: Dataset, m
     (models / "tiny/1/manifest.json").write_text("{}")
     words = ["evaluate", "tiny/1", "--data", str(labelled.origin), "--models", str(models)]
     assert main(words) == 2
+
+
+def test_every_metric_has_a_column_and_what_cannot_be_told_is_a_dash(
+    labelled: Dataset, models: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    people = [name for name in labelled.names if name not in ("kind0_04.png", "kind1_09.png")]
+    data = models.parent / "people"
+    for kind in ("images", "masks"):
+        (data / kind).mkdir(parents=True)
+        for name in people:
+            (data / kind / name).write_bytes((labelled.origin / kind / name).read_bytes())
+    assert main(["evaluate", "tiny", "--data", str(data), "--models", str(models)]) == 0
+    said = capsys.readouterr().out
+    for metric in Metric.all.values():
+        assert metric.heading in said
+    row = next(line for line in said.splitlines() if " people " in line)
+    assert row.split("│")[-2].strip() == "–"  # nobody is missing anywhere
+    assert f"{len(people)}" in row
+
+
+def test_several_folders_are_a_row_each(labelled: Dataset, models: Path, tmp_path: Path) -> None:
+    other = tiny.write_scenes(tmp_path / "other", 2)
+    target = tmp_path / "out.json"
+    words = ["evaluate", "tiny", "--data", str(labelled.origin), "--data", str(other), "--models", str(models)]
+    assert main([*words, "--json", str(target)]) == 0
+    told = json.loads(target.read_text("utf-8"))
+    assert {labelled.origin.name, "other"} <= set(told["scenes"])
+    assert told["model"] == "tiny"
+    assert told["host"]["cores"] >= 1
+
+
+def test_frames_without_masks_are_refused(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bare = tiny.write_scenes(tmp_path / "bare", 2, masks=False)
+    assert main(["evaluate", "tiny", "--data", str(bare), "--models", str(models)]) == 2
+    assert "expected masks/ beside images/, to compare with" in capsys.readouterr().err
+
+
+def test_a_graph_whose_answer_is_no_mask_is_refused(
+    labelled: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    graph = graphs.write_classifier(tmp_path / "classifier.onnx")
+    assert main(["evaluate", str(graph), "--data", str(labelled.origin)]) == 2
+    assert "expected a graph whose answer is a mask of people" in capsys.readouterr().err

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from danmatte.contract import places
 from danmatte_workbench.commands import profile
-from danmatte_workbench.errors import InputError
+from danmatte_workbench.errors import InputError, MachineError
 from tests.workbench import tiny
 from tests.workbench.conftest import Build
 
@@ -53,3 +54,38 @@ def test_something_else_than_an_ir_is_refused(tmp_path: Path) -> None:
     graph.write_bytes(b"")
     with pytest.raises(InputError, match="make one with workbench convert"):
         run(str(graph))
+
+
+def test_what_takes_longest_is_printed_first_and_no_more_rows_than_asked_for(
+    built: Build, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert run(str(built(tiny.PLAIN).path), "--runs", "2", "--rows", "2") == 0
+    table = capsys.readouterr().out.split("layer ")[-1]
+    figures = [float(line.split("│")[3]) for line in table.splitlines() if line.startswith("│")]
+    assert len(figures) == 2
+    assert figures == sorted(figures, reverse=True)
+
+
+def test_a_published_version_is_found_by_its_name(
+    built: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "models/tiny/1"
+    folder.mkdir(parents=True)
+    for name in ("graph.xml", "graph.bin"):
+        (folder / name).write_bytes((built(tiny.PLAIN).path.parent / name).read_bytes())
+    monkeypatch.setattr(places, "list_model_folders", lambda: [tmp_path / "nowhere", tmp_path / "models"])
+    assert run("tiny/1", "--runs", "1") == 0
+    assert capsys.readouterr().out.startswith("tiny/1: ")
+
+
+@pytest.mark.parametrize("threads", ["-1", "-2"])
+def test_a_negative_number_of_threads_is_refused(threads: str) -> None:
+    with pytest.raises(InputError, match="--threads: expected a positive number"):
+        run("graph.xml", f"--threads={threads}")
+
+
+def test_a_place_that_cannot_be_written_is_the_machines_fault(built: Build, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(MachineError, match="can't be written"):
+        run(str(built(tiny.PLAIN).path), "--runs", "1", "--json", str(tmp_path / "file/out.json"))

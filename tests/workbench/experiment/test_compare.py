@@ -1,6 +1,8 @@
 """Comparisons are made once for each graph, precision and set of frames, and anew where anything differs."""
 
 import dataclasses
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import cv2
@@ -8,12 +10,22 @@ import numpy as np
 import pytest
 from msgspec import structs
 
+from danmatte.contract.framing import Framing
 from danmatte_workbench import dataset
 from danmatte_workbench.artifact import Artifact
 from danmatte_workbench.configuration import configure
-from danmatte_workbench.dataset import Dataset
-from danmatte_workbench.errors import MachineError
-from danmatte_workbench.experiment.compare import COMPARISONS, Comparison
+from danmatte_workbench.dataset import Dataset, LabelledFrame
+from danmatte_workbench.errors import InputError, MachineError
+from danmatte_workbench.experiment.compare import (
+    COMPARISONS,
+    Comparison,
+    compare_masks,
+    compare_tensors,
+    keep_masks,
+    keep_tensors,
+    time_inference,
+)
+from danmatte_workbench.experiment.store import Workspace
 from danmatte_workbench.metrics.subject import Subject
 from danmatte_workbench.source import Source
 from tests.workbench import tiny
@@ -93,3 +105,80 @@ def test_a_comparison_that_takes_too_long_is_not_kept(
     with pytest.raises(MachineError, match="compare_masks: not done within"):
         hasty.measure(subject(plain, made))
     assert not hasty.is_done(subject(plain, made))
+
+
+class Answers:
+    """A subject whose answers on each frame are known."""
+
+    def __init__(self, *tensors: np.ndarray) -> None:
+        self.given = tensors
+        self.framing = Framing((4, 4))
+
+    def predict_tensors(self, frames: Iterable[LabelledFrame]) -> Iterable[tuple[LabelledFrame, tuple]]:
+        return ((frame, tuple(tensor * (number + 1) for tensor in self.given)) for number, frame in enumerate(frames))
+
+    def predict_masks(self, frames: Iterable[LabelledFrame]) -> Iterable[tuple[LabelledFrame, np.ndarray]]:
+        return (
+            (frame, np.arange(frame.pixels[..., 0].size).reshape(frame.pixels.shape[:2]) % 3 == 0) for frame in frames
+        )
+
+    def load_all(self) -> Callable[[np.ndarray], tuple]:
+        return lambda picture: time.sleep(0.002) or ()
+
+
+RNG = np.random.default_rng(4)
+SCORES, MAP = RNG.normal(size=(1, 10)).astype(np.float32), RNG.normal(size=(1, 4, 4, 2)).astype(np.float32)
+
+
+def test_tensors_that_were_kept_are_what_others_are_compared_with(labelled: Dataset, tmp_path: Path) -> None:
+    data, truth = labelled.pick(4), tmp_path / "new/truth.npz"
+    keep_tensors(Answers(SCORES, MAP), data, truth)
+    same = {item.metric: item for item in compare_tensors(Answers(SCORES, MAP), data, truth, HOST)}
+    assert same["disagreement"].value == pytest.approx(0, abs=1e-9)
+    assert same["top1"].value == 100
+    assert {item.samples for item in same.values()} == {4}
+    other = {item.metric: item for item in compare_tensors(Answers(SCORES, -MAP), data, truth, HOST)}
+    assert other["disagreement"].value == pytest.approx(200)
+    assert other["top1"].value == 100
+    assert sorted(path.name for path in truth.parent.iterdir()) == ["truth.npz"]
+
+
+def test_a_map_alone_has_no_class_that_could_be_highest(labelled: Dataset, tmp_path: Path) -> None:
+    data, truth = labelled.pick(2), tmp_path / "truth.npz"
+    keep_tensors(Answers(MAP), data, truth)
+    assert [item.metric for item in compare_tensors(Answers(MAP), data, truth, HOST)] == ["disagreement"]
+
+
+def test_masks_that_were_kept_come_back_bit_by_bit(labelled: Dataset, tmp_path: Path) -> None:
+    data, truth = labelled.pick(4), tmp_path / "truth.npz"
+    keep_masks(Answers(), data, truth)
+    scores = compare_masks(Answers(), data, truth)
+    assert [score.name for score in scores] == list(data.names)
+    assert all(score.iou == 1 and score.truth == score.painted > 0 for score in scores)
+    against_labels = compare_masks(Answers(), data, None)
+    assert any(score.iou < 1 for score in against_labels)
+
+
+def test_an_inference_is_timed_without_the_first_one(labelled: Dataset) -> None:
+    assert 0.002 <= time_inference(Answers(), labelled.pick(3)) < 0.5
+
+
+def test_of_tensors_the_source_tells_nothing_of_itself_and_no_frame_lost_more(
+    plain: Source, made: Artifact, labelled: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Workspace, "isolate", lambda self, function, *given, time_s=0.0: function(*given))
+    tensors = dataclasses.replace(plain, meaning="tensors", answers=("ArgMax:0",))
+    here = comparing(tensors, labelled.pick(3), tmp_path)
+    assert here.uses_own_answers
+    assert here.measure_source() == []
+    assert here.is_done(here.original)
+    assert here.compute_losses(here.original) == {}
+    (found,) = here.measure(dataclasses.replace(here.original, name="again", digest="b" * 64))
+    assert (found.metric, found.value) == ("disagreement", 0)
+
+
+def test_a_candidate_that_answers_with_fewer_tensors_is_refused(labelled: Dataset, tmp_path: Path) -> None:
+    truth = tmp_path / "truth.npz"
+    keep_tensors(Answers(SCORES, MAP), labelled.pick(2), truth)
+    with pytest.raises(InputError, match="expected 2 tensors as the source gives, found 1"):
+        compare_tensors(Answers(SCORES), labelled.pick(2), truth, HOST)

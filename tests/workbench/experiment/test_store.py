@@ -2,17 +2,19 @@
 
 import json
 import multiprocessing
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from danmatte_workbench.artifact import Artifact
+from danmatte_workbench.errors import InputError, MachineError
 from danmatte_workbench.experiment.store import CandidateStore
-from tests.workbench import tiny
+from tests.workbench import crimes, tiny
 from tests.workbench.conftest import Build
 from tests.workbench.experiment.building import CountedBuild, build_and_die
-from tests.workbench.facts import recipe
+from tests.workbench.facts import recipe, workspace
 
 KEY = "d" * 64
 
@@ -116,3 +118,25 @@ def test_what_another_process_put_first_stays(folder: Path, build: CountedBuild)
     CandidateStore(folder).put(recipe(), KEY, overtaken)
     assert (folder / KEY / "theirs").exists()
     assert [path.name for path in folder.iterdir()] == [KEY]
+
+
+def test_a_workspace_keeps_candidates_and_results_in_one_folder(tmp_path: Path) -> None:
+    here = workspace(tmp_path / "store")
+    here.results.put("kind", {"a": 1}, 2)
+    assert here.results.locate("kind", {"a": 1}).is_relative_to(tmp_path / "store/results")
+    assert here.candidates.folder == tmp_path / "store"
+    assert workspace(tmp_path / "store").results.get("kind", {"a": 1}) == 2
+
+
+def test_what_is_isolated_runs_in_a_process_of_its_own_and_gives_its_answer(tmp_path: Path) -> None:
+    here = workspace(tmp_path, time_s=60.0)
+    assert here.isolate(crimes.doubled, 21) == 42
+    assert here.isolate(crimes.pid) != os.getpid()
+    with pytest.raises(InputError, match=r"data/x\.png: isn't a picture"):
+        here.isolate(crimes.refuse)
+
+
+@pytest.mark.parametrize(("limit_s", "time_s"), [(60.0, 1.0), (1.0, 60.0)])
+def test_the_shorter_of_two_times_counts(tmp_path: Path, limit_s: float, time_s: float) -> None:
+    with pytest.raises(MachineError, match="hang: not done within 1 s"):
+        workspace(tmp_path, time_s=limit_s).isolate(crimes.hang, time_s=time_s)

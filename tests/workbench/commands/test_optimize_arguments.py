@@ -1,0 +1,173 @@
+"""What ``workbench optimize`` makes of its arguments, and where it puts what it found."""
+
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from danmatte_workbench import cli
+from danmatte_workbench.commands import optimize
+from danmatte_workbench.errors import InputError, MachineError
+from danmatte_workbench.experiment.run import Experiment
+from danmatte_workbench.processes.limits import ProcessLimits
+from danmatte_workbench.report.records import read_run
+from tests.workbench import graphs, tiny
+from tests.workbench.experiment.runs import STOCK, KnownRace, in_process, known_race, make_run
+
+__all__ = ["in_process", "known_race"]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A segmenter, a classifier, frames with masks, frames without."""
+    root = tmp_path_factory.mktemp("arguments")
+    graphs.write_onnx(root / "segmenter.onnx", "argmax")
+    graphs.write_classifier(root / "classifier.onnx")
+    tiny.write_scenes(root / "data", 12)
+    tiny.write_scenes(root / "bare", 9, masks=False)
+    return root
+
+
+def prepare(root: Path, graph: str, *words: str) -> tuple[Experiment, ProcessLimits]:
+    data = [] if "--data" in words else ["--data", str(root / "data")]
+    return optimize.prepare(cli.make_parser().parse_args(["optimize", str(root / graph), *data, *words]))
+
+
+def test_with_masks_half_a_point_of_iou_may_be_lost_and_four_without(root: Path) -> None:
+    labelled, _ = prepare(root, "segmenter.onnx")
+    bare, _ = prepare(root, "segmenter.onnx", "--data", str(root / "bare"))
+    assert (labelled.budget.limits, bare.budget.limits) == ({"iou_drop": 0.5}, {"iou_drop": 4.0})
+
+
+def test_limits_that_are_given_are_kept(root: Path) -> None:
+    found, limits = prepare(
+        root,
+        "segmenter.onnx",
+        "--max-iou-drop",
+        "2",
+        "--max-latency-ms",
+        "9",
+        "--trial-s",
+        "7",
+        "--trial-memory-gib",
+        "3",
+    )
+    assert found.budget.limits == {"iou_drop": 2.0, "latency": 9.0}
+    assert limits == ProcessLimits(7.0, 3.0)
+
+
+def test_a_graph_whose_answer_is_no_mask_has_a_budget_of_disagreement(root: Path) -> None:
+    usual, _ = prepare(root, "classifier.onnx")
+    strict, _ = prepare(root, "classifier.onnx", "--max-disagreement", "0.1")
+    assert (usual.budget.limits, strict.budget.limits) == ({"disagreement": 1.0}, {"disagreement": 0.1})
+    assert {trial.recipe.name for trial in usual.trials} == {"uncut", "uncut-int8"}
+    with pytest.raises(InputError, match="--max-iou-drop: this graph's answer isn't a mask of people"):
+        prepare(root, "classifier.onnx", "--max-iou-drop", "0.5")
+
+
+def test_few_frames_are_calibrated_on_and_compared_on_as_well(root: Path) -> None:
+    found, _ = prepare(root, "segmenter.onnx", "--effort", "quick")
+    assert (len(found.data), len(found.calibration)) == (12, 12)
+
+
+def test_frames_to_calibrate_on_may_be_others(root: Path) -> None:
+    found, _ = prepare(root, "segmenter.onnx", "--calibration", str(root / "bare"))
+    assert (found.calibration.origin, len(found.calibration), len(found.data)) == (root / "bare", 9, 12)
+
+
+def test_a_third_of_many_frames_is_calibrated_on_and_not_compared(tmp_path: Path, root: Path) -> None:
+    tiny.write_scenes(tmp_path / "many", 99, masks=False)
+    found, _ = prepare(root, "segmenter.onnx", "--effort", "quick", "--data", str(tmp_path / "many"))
+    assert (len(found.calibration), len(found.data)) == (32, 67)
+    assert not set(found.calibration.names) & set(found.data.names)
+
+
+def test_effort_objective_device_size_and_recipes_reach_the_search(root: Path) -> None:
+    words = ["--effort", "quick", "--objective", "latency", "--size", "96x48", "--recipe", "int8", "--device", "AUTO"]
+    found, _ = prepare(root, "segmenter.onnx", *words)
+    assert (found.effort.name, found.objective, found.device) == ("quick", "latency", "AUTO")
+    assert {trial.recipe.name for trial in found.trials} == {"int8", "int8 96x48"}
+    assert {trial.configuration.device for trial in found.trials} == {"AUTO"}
+    assert found.trials[0].configuration.hint == "latency"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--objective", "speed"], "--objective: expected throughput or latency, received speed"),
+        (["--effort", "quickly"], "--effort: expected one of quick, standard, thorough, received quickly"),
+        (["--recipe", "int9"], "no recipe is called int9; did you mean 'int8'"),
+        (["--data", "nowhere"], "nowhere: no such folder or video"),
+        (["--calibration", "nowhere"], "nowhere: no such folder or video"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_runs(root: Path, words: list[str], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        prepare(root, "segmenter.onnx", *words)
+
+
+def test_a_model_that_is_not_there_is_refused(root: Path) -> None:
+    with pytest.raises(InputError, match="no such file, and no such model"):
+        prepare(root, "no-such-model")
+
+
+def test_run_folders_are_numbered_and_nobody_gets_anothers(tmp_path: Path) -> None:
+    (tmp_path / "home/7").mkdir(parents=True)
+    (tmp_path / "home/notes").touch()
+    gate = threading.Barrier(8)
+
+    def make(_: int) -> Path:
+        gate.wait()
+        return optimize._make_folder(tmp_path / "home")
+
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(make, range(8)))
+    assert sorted(int(path.name) for path in made) == list(range(8, 16))
+
+
+def test_a_place_for_runs_that_cannot_be_written_is_the_machines_fault(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(MachineError, match="can't be written"):
+        optimize._make_folder(tmp_path / "file" / "runs")
+
+
+@pytest.mark.usefixtures("in_process", "known_race")
+def test_a_winner_whose_answer_is_no_mask_lies_in_the_runs_folder(
+    tmp_path: Path, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is published: the service serves masks of people."""
+    places = {"--models": "models", "--runs": "runs", "--store": "store", "--json": "facts.json"}
+    words = [word for option, name in places.items() for word in (option, str(tmp_path / name))]
+    graph, data = str(root / "classifier.onnx"), str(root / "data")
+    words = ["optimize", graph, "--data", data, "--effort", "quick", "--max-disagreement", "50", *words]
+    arguments = cli.make_parser().parse_args(words)
+    KnownRace.speeds = {"uncut-int8": 50.0}
+    assert optimize.run(arguments) == 0
+    folder = tmp_path / "runs/classifier/1"
+    assert (folder / "winner/graph.xml").exists()
+    assert (folder / "winner/graph.bin").exists()
+    assert not (tmp_path / "models").exists()
+    assert "it isn't published: the service serves masks of people" in capsys.readouterr().out
+    read = read_run(folder)
+    assert json.loads((tmp_path / "facts.json").read_text("utf-8"))["published"] == str(folder / "winner/graph.xml")
+    assert read.trial(read.winner).recipe == "uncut-int8"  # type: ignore[union-attr]
+    assert read.masks == ()
+    assert read.loss == "disagreement"
+    assert read.fastest_baseline == STOCK
+
+
+@pytest.mark.usefixtures("in_process", "known_race")
+def test_progress_is_closed_when_a_run_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from danmatte_workbench.experiment import progress
+
+    closed: list[bool] = []
+    monkeypatch.setattr(progress.LineDisplay, "close", lambda self: closed.append(True))
+    KnownRace.dropouts = {STOCK: "MachineError: its process died"}
+    experiment = make_run(tmp_path).experiment
+    words = ["optimize", str(experiment.source.path), "--store", str(tmp_path / "store"), "--runs", str(tmp_path / "r")]
+    with pytest.raises(MachineError, match="its process died"):
+        optimize.conduct(cli.make_parser().parse_args(words), experiment, ProcessLimits(60.0))
+    assert closed == [True]
+    assert not (tmp_path / "r").exists()

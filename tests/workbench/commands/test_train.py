@@ -1,0 +1,56 @@
+"""``workbench train``: what it hands to the training, and what it says when that is done."""
+
+import argparse
+import os
+from pathlib import Path
+
+import pytest
+
+from danmatte_workbench.commands import train
+from danmatte_workbench.training.deeplab import backend
+
+
+def run(*words: str) -> int:
+    parser = argparse.ArgumentParser()
+    train.add(parser)
+    return train.run(parser.parse_args(words))
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
+    """What the training was asked for; it takes no time."""
+    from danmatte_workbench.training.deeplab import course
+
+    asked: list[tuple[object, ...]] = []
+
+    def note(*arguments: object) -> Path:
+        asked.append(arguments)
+        return Path("out/graph.pb")
+
+    monkeypatch.setattr(course, "train", note)
+    monkeypatch.setattr(backend, "choose", lambda: "tensorflow")
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    return asked
+
+
+def test_data_weights_place_and_seed_reach_the_training(
+    calls: list[tuple[object, ...]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--data", "d", "--initial", "w.tflite", "--output-dir", "out", "--seed", "7") == 0
+    assert calls == [(Path("d"), Path("w.tflite"), Path("out"), 7)]
+    assert capsys.readouterr().out == "trained out/graph.pb; try it:  workbench evaluate out/graph.pb --data d/val\n"
+
+
+def test_a_backend_that_the_user_chose_stays(calls: list[tuple[object, ...]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    run("--data", "d", "--initial", "w.tflite")
+    assert os.environ["KERAS_BACKEND"] == "torch"
+    assert calls[0][2:] == (Path("build/training"), 1)
+
+
+@pytest.mark.parametrize("words", [["--data", "d"], ["--initial", "w"], []])
+def test_data_and_weights_are_needed(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        run(*words)
+    assert left.value.code == 2
+    assert "required" in capsys.readouterr().err
