@@ -1,9 +1,12 @@
 """What is known of a graph on disk: digest, format and files."""
 
 import hashlib
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from danmatte_workbench.artifact import detect_format, digest, list_graph_files, resolve_graph_path
 from danmatte_workbench.errors import InputError
@@ -84,3 +87,49 @@ def test_a_graphs_files_are_all_that_it_is_made_of(tmp_path: Path) -> None:
     assert list_graph_files(tmp_path / "n.onnx") == (tmp_path / "n.onnx", tmp_path / "n.onnx.data")
     assert [file.name for file in list_graph_files(tmp_path / "s")] == ["saved_model.pb", "v.index"]
     assert list_graph_files(tiny_file := tmp_path / tiny.GRAPH) == (tiny_file,)
+
+
+@given(st.lists(st.binary(max_size=40), min_size=1, max_size=4))
+def test_a_digest_is_that_of_all_bytes_one_after_another(contents: list[bytes]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / str(number) for number in range(len(contents))]
+        for path, content in zip(paths, contents, strict=True):
+            path.write_bytes(content)
+        assert digest(*paths) == hashlib.sha256(b"".join(contents)).hexdigest()
+
+
+def test_a_byte_order_mark_and_blanks_may_precede_an_ir(tmp_path: Path) -> None:
+    path = tmp_path / "a.xml"
+    for start in (b"\xef\xbb\xbf<net/>", b"\r\n\t <net/>", b"<net/>"):
+        path.write_bytes(start)
+        assert detect_format(path) == "ir"
+
+
+def test_what_a_file_begins_with_is_said(tmp_path: Path) -> None:
+    (tmp_path / "a.tflite").write_bytes(b"buy milk and bread")
+    with pytest.raises(InputError, match=r"a\.tflite: isn't a TFLite model: it begins with b'buy milk'$"):
+        detect_format(tmp_path / "a.tflite")
+
+
+def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.xml").mkdir()
+    with pytest.raises(InputError, match=r"a\.xml: isn't a SavedModel: the folder has no saved_model\.pb$"):
+        detect_format(tmp_path / "a.xml")
+
+
+def test_a_saved_model_of_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "saved_model.pb").write_bytes(b"hello")
+    with pytest.raises(InputError, match=r"saved_model\.pb: isn't a SavedModel: it begins with b'hello'$"):
+        detect_format(tmp_path)
+
+
+def test_a_path_that_is_no_saved_model_is_meant_as_it_is(tmp_path: Path) -> None:
+    for name in ("a.pb", "saved_model.pb"):
+        assert resolve_graph_path(tmp_path / name) == tmp_path / name, "there is no such file"
+
+
+def test_external_data_of_onnx_belongs_to_the_graph(tmp_path: Path) -> None:
+    for name in ("m.onnx", "m.onnx_data", "n.onnx", "m.onnx.bak"):
+        (tmp_path / name).write_bytes(b"x")
+    assert list_graph_files(tmp_path / "m.onnx") == (tmp_path / "m.onnx", tmp_path / "m.onnx_data")
+    assert list_graph_files(tmp_path / "n.onnx") == (tmp_path / "n.onnx",)

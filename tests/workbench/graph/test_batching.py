@@ -83,3 +83,49 @@ def test_other_axes_are_no_identity() -> None:
     mean = ops.reduce_mean(features, np.array([2, 3]), keep_dims=True)
     turned = ops.unsqueeze(ops.squeeze(mean, np.array([0, 2, 3])), np.array([1, 2, 3]))
     assert remove_squeeze_pairs(ov.Model([ops.result(turned)], [picture], "turned")) == 0
+
+
+@pytest.mark.parametrize("count", [2, 3, 7])
+def test_any_batch_keeps_its_pictures_apart(count: int) -> None:
+    """What one picture is has no influence on its neighbours' answers."""
+    model, _ = set_batch(pooled(), count)
+    rng = np.random.default_rng(4)
+    pictures = rng.integers(0, 256, (count, SIDE, SIDE, 3), np.uint8)
+    before = answered(model, pictures)
+    pictures[-1] = 0
+    after = answered(model, pictures)
+    np.testing.assert_allclose(after[:-1], before[:-1], rtol=1e-4, atol=1e-4)
+    assert not np.allclose(after[-1], before[-1])
+
+
+def test_a_graph_that_had_to_be_changed_is_another_one_and_the_first_is_spoilt() -> None:
+    model = pooled()
+    changed, had_to_be = set_batch(model, 2)
+    assert had_to_be
+    assert changed is not model
+
+
+def test_a_reshape_to_a_constant_batch_is_refused_by_its_node() -> None:
+    picture, features = convolved()
+    flat = ops.reshape(features, np.array([1, 4 * SIDE * SIDE]), special_zero=False)
+    flat.set_friendly_name("flatten")
+    with pytest.raises(InputError, match=r"^can't be reshaped to a batch of 3: at '?flatten"):
+        set_batch(ov.Model([ops.result(flat)], [picture], "flat"), 3)
+
+
+def test_axes_that_are_computed_are_no_identity() -> None:
+    picture, features = convolved()
+    mean = ops.reduce_mean(features, np.array([2, 3]), keep_dims=True)
+    axes = ops.convert(ops.constant(np.array([0, 2, 3], np.int32)), "i64")
+    back = ops.unsqueeze(ops.squeeze(mean, axes), axes)
+    assert remove_squeeze_pairs(ov.Model([ops.result(back)], [picture], "computed")) == 0
+
+
+def test_a_squeeze_that_another_node_reads_is_taken_out_of_the_pair_only() -> None:
+    picture, features = convolved()
+    mean = ops.reduce_mean(features, np.array([2, 3]), keep_dims=True)
+    flat = ops.squeeze(mean, np.array([0, 2, 3]))
+    back = ops.unsqueeze(flat, np.array([0, 2, 3]))
+    model = ov.Model([ops.result(back), ops.result(ops.relu(flat))], [picture], "shared")
+    assert remove_squeeze_pairs(model) == 1
+    assert "Squeeze" in [node.get_type_name() for node in model.get_ops()]

@@ -2,9 +2,10 @@
 
 import pytest
 
+from danmatte.contract.configuration import Configuration
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import MachineError
-from danmatte_workbench.runtimes.devices import check_device, is_cpu, list_devices, to_properties
+from danmatte_workbench.runtimes.devices import Device, check_device, is_cpu, list_devices, to_properties
 
 HERE = ("CPU", "GPU.0", "GPU.1")
 
@@ -79,3 +80,26 @@ def test_what_is_left_to_the_plugin_is_not_told() -> None:
 )
 def test_whether_only_the_cpu_can_run_it(text: str, only: bool) -> None:
     assert is_cpu(text) is only
+
+
+@pytest.mark.parametrize(
+    ("configuration", "name", "value"),
+    [
+        (configure(hint="throughput"), "PERFORMANCE_HINT", "THROUGHPUT"),
+        (configure(precision="bf16"), "INFERENCE_PRECISION_HINT", "bf16"),
+        (configure(streams=3), "NUM_STREAMS", 3),
+        (configure(threads=5), "INFERENCE_NUM_THREADS", 5),
+    ],
+)
+def test_every_choice_becomes_openvinos_property(configuration: Configuration, name: str, value: object) -> None:
+    assert to_properties(configuration)[name] == value
+
+
+@pytest.mark.parametrize("pinning", [True, False])
+def test_pinning_is_given_where_it_was_chosen(pinning: bool) -> None:
+    assert to_properties(configure(), pinning=pinning)["ENABLE_CPU_PINNING"] is pinning
+    assert "ENABLE_CPU_PINNING" not in to_properties(configure(device="GPU"), pinning=pinning)
+
+
+def test_a_device_says_its_name_and_what_it_is() -> None:
+    assert str(Device("GPU.1", "A card", ("FP32",), 4)) == "GPU.1 (A card)"

@@ -10,6 +10,7 @@ from danmatte_workbench.runtimes.isa_levels import (
     find_highest,
     is_within,
     list_missing,
+    name_family,
     sort_levels,
 )
 
@@ -74,3 +75,32 @@ def test_light_layers_are_remarked_on_and_forgiven() -> None:
 
 def test_a_plugin_that_says_nothing_honours_nothing() -> None:
     assert not Kernels({}, {}, {}).honours("AVX2")
+
+
+def test_levels_come_in_the_order_in_which_cpus_got_them() -> None:
+    assert sort_levels(reversed(LEVELS)) == list(LEVELS)
+    assert sort_levels([]) == []
+
+
+@pytest.mark.parametrize(
+    ("level", "name"),
+    [("AVX2", "avx2"), ("AVX2_VNNI", "avx2"), ("AVX512_CORE_BF16", "avx512"), ("AVX512_CORE_AMX_FP16", "amx")],
+)
+def test_kernels_of_a_level_have_its_familys_name(level: str, name: str) -> None:
+    assert name_family(level) == name
+    assert is_within(name, level)
+
+
+def test_this_cpu_has_its_own_highest_level_and_all_that_it_asks_for() -> None:
+    level = find_highest()
+    assert level is None or list_missing(level) == ()
+
+
+def test_several_families_that_are_newer_are_each_named() -> None:
+    kernels = Kernels({"avx2": 1, "avx512": 2, "amx": 3}, {"amx": 1}, {})
+    assert kernels.describe_newer("AVX2") == [
+        "not heeded: 2 of 6 heavy layers run in avx512",
+        "not heeded: 3 of 6 heavy layers run in amx",
+        "1 light layers stay in amx",
+    ]
+    assert kernels.describe_newer("AVX512_CORE_AMX") == []
