@@ -14,6 +14,7 @@ import pytest
 
 from danmatte_workbench.cli import COMMANDS, main
 from danmatte_workbench.source import Source
+from tests.architecture.sources import imports, read_package
 from tests.workbench import tiny
 
 ROOT = Path(__file__).parents[2]
@@ -190,7 +191,11 @@ def test_help_needs_no_extra() -> None:
     assert "optimize" in run.stdout
 
 
-def test_every_library_that_a_command_needs_is_in_the_extra() -> None:
+def test_a_command_needs_all_that_the_workbench_imports_of_the_extra() -> None:
     extra = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]["workbench"]
-    named = {re.split(r"[>=<]", requirement)[0].removesuffix("-cpu") for requirement in extra}
-    assert {library for command in COMMANDS.values() for library in command.needs} <= named
+    brought = {re.split(r"[>=<]", requirement)[0].removesuffix("-cpu") for requirement in extra}
+    imported = {
+        found.name.partition(".")[0] for module in read_package("danmatte_workbench") for found in imports(module)
+    }
+    assert set(COMMANDS["optimize"].needs) == brought & imported
+    assert {library for command in COMMANDS.values() for library in command.needs} <= brought

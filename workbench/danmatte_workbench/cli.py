@@ -10,14 +10,19 @@ from types import ModuleType
 from danmatte.contract.command_line import CommandLine
 from danmatte_workbench.errors import MachineError, WorkbenchError
 
+PAGES = ("jinja2", "markupsafe", "rich")
+
 
 @dataclass(frozen=True)
 class Command:
-    """What help says about a command of ``commands/``, with lines that can be typed as they stand."""
+    """What help says about a command of ``commands/``, with lines that can be typed as they stand.
+
+    needs: the libraries that it imports and danmatte's extra brings.
+    """
 
     description: str
     examples: tuple[str, ...]
-    needs: tuple[str, ...] = ("keras", "nncf", "optuna", "psutil", "rich", "tensorflow")
+    needs: tuple[str, ...] = ("jinja2", "keras", "markupsafe", "nncf", "optuna", "psutil", "rich", "tensorflow")
 
 
 COMMANDS = {
@@ -52,13 +57,11 @@ COMMANDS = {
         ("workbench devices", "workbench devices GPU"),
         ("rich",),
     ),
-    "report": Command(
-        "write a run's page again, from what the run left", ("workbench report runs/deeplab/1",), ("rich",)
-    ),
+    "report": Command("write a run's page again, from what the run left", ("workbench report runs/deeplab/1",), PAGES),
     "compare": Command(
         "set two runs side by side",
         ("workbench compare runs/deeplab/1 runs/deeplab/2 --html comparison.html",),
-        ("rich",),
+        PAGES,
     ),
     "train": Command(
         "train the default model again, from the official network's weights",
