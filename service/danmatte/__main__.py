@@ -1,4 +1,4 @@
-"""`python -m service` is `danmatte`."""
+"""`python -m danmatte` is the command `danmatte`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""``python -m workbench``."""
+"""`python -m danmatte_workbench` is the command `workbench`."""
 
 import sys
 

@@ -1,1 +1,1 @@
-"""One run: which plans are tried, candidates cooked, compared and raced, and who wins."""
+"""One run: which trials are planned, how candidates are built, compared and raced, and which one wins."""
