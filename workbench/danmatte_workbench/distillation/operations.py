@@ -45,7 +45,8 @@ def round_to(values: tf.Tensor, step: tf.Tensor | float) -> tf.Tensor:
     return values + tf.stop_gradient(tf.round(values / step) * step - values)
 
 
-def _convolve(node: ov.Node, inputs: list[Held]) -> Held:
+def convolve(node: ov.Node, inputs: list[Held]) -> Held:
+    """A convolution of all channels; kernels are (outputs, inputs, height, width)."""
     kernel = tf.transpose(inputs[1].tensor, (2, 3, 1, 0))
     image, padding = _pad(node, inputs[0].arrange(NHWC), kernel.shape[:2])
     attributes = node.get_attributes()
@@ -54,7 +55,8 @@ def _convolve(node: ov.Node, inputs: list[Held]) -> Held:
     return Held(answer, NHWC)
 
 
-def _convolve_groups(node: ov.Node, inputs: list[Held]) -> Held:
+def convolve_groups(node: ov.Node, inputs: list[Held]) -> Held:
+    """A depthwise convolution. Raises InputError for groups of several channels."""
     kernel = inputs[1].tensor  # (groups, outputs, inputs, height, width)
     if kernel.shape[2] != 1:
         raise InputError(f"can't teach this graph: {node.get_friendly_name()} has groups of several channels")
@@ -84,7 +86,8 @@ def _pad(node: ov.Node, image: tf.Tensor, kernel: tf.TensorShape) -> tuple[tf.Te
     return tf.pad(image, [(0, 0), *wanted, (0, 0)]), "VALID"
 
 
-def _resize(node: ov.Node, inputs: list[Held]) -> Held:
+def resize(node: ov.Node, inputs: list[Held]) -> Held:
+    """A bilinear resize. Raises InputError for any other."""
     attributes = node.get_attributes()
     axes = node.input_value(2).get_node().get_data().tolist() if node.get_input_size() > 2 else None
     height, width = node.get_output_shape(0)[2:] if axes == [2, 3] else node.get_output_shape(0)[1:3]
@@ -102,37 +105,42 @@ def _resize(node: ov.Node, inputs: list[Held]) -> Held:
     return Held(tf.cast(answer, inputs[0].tensor.dtype), order)
 
 
-def _transpose(node: ov.Node, inputs: list[Held]) -> Held:
+def transpose(node: ov.Node, inputs: list[Held]) -> Held:
+    """A transpose, which only changes what the axes are called."""
     order = node.input_value(1).get_node().get_data().tolist()
     return Held(inputs[0].tensor, tuple(order.index(axis) for axis in inputs[0].order))
 
 
-def _concatenate(node: ov.Node, inputs: list[Held]) -> Held:
+def concatenate(node: ov.Node, inputs: list[Held]) -> Held:
+    """Values side by side."""
     order = inputs[0].order
     axis = inputs[0].find_axis(int(node.get_attributes()["axis"]))
     return Held(tf.concat([item.arrange(order) for item in inputs], axis), order)
 
 
-def _reduce_mean(node: ov.Node, inputs: list[Held]) -> Held:
+def reduce_mean(node: ov.Node, inputs: list[Held]) -> Held:
+    """The mean over constant axes, which stay with one place each."""
     axes = [inputs[0].find_axis(int(axis)) for axis in node.input_value(1).get_node().get_data().reshape(-1)]
     return Held(tf.reduce_mean(inputs[0].tensor, axes, keepdims=True), inputs[0].order)
 
 
-def _pool(node: ov.Node, inputs: list[Held]) -> Held:
+def pool(node: ov.Node, inputs: list[Held]) -> Held:
+    """The mean over the whole picture. Raises InputError for a pooling of windows."""
     attributes = node.get_attributes()
     if list(attributes["kernel"]) != list(node.input_value(0).get_shape()[2:]) or any(attributes["pads_begin"]):
         raise InputError(f"can't teach this graph: {node.get_friendly_name()} pools places, not the whole picture")
     return Held(tf.reduce_mean(inputs[0].arrange(NHWC), [1, 2], keepdims=True), NHWC)
 
 
-def _reshape(node: ov.Node, inputs: list[Held]) -> Held:
+def reshape(node: ov.Node, inputs: list[Held]) -> Held:
     """Squeezed, unsqueezed or reshaped; the first axis is the pictures' and stays."""
     plain = inputs[0].arrange(tuple(range(len(inputs[0].order))))
     shape = list(node.get_output_shape(0))
     return Held(tf.reshape(plain, [-1, *shape[1:]]), tuple(range(len(shape))))
 
 
-def _clamp(node: ov.Node, inputs: list[Held]) -> Held:
+def clamp(node: ov.Node, inputs: list[Held]) -> Held:
+    """Values cut off at both ends."""
     attributes = node.get_attributes()
     low, high = float(attributes["min"]), float(attributes["max"])
     tensor = inputs[0].tensor
@@ -158,21 +166,21 @@ def _map(operation: Callable[[tf.Tensor], tf.Tensor]) -> Operation:
 
 OPERATIONS: dict[str, Operation] = {
     "Add": _combine(tf.add),
-    "AvgPool": _pool,
-    "Clamp": _clamp,
-    "Concat": _concatenate,
+    "AvgPool": pool,
+    "Clamp": clamp,
+    "Concat": concatenate,
     "Convert": _map(tf.identity),
-    "Convolution": _convolve,
+    "Convolution": convolve,
     "Divide": _combine(tf.divide),
-    "GroupConvolution": _convolve_groups,
-    "Interpolate": _resize,
+    "GroupConvolution": convolve_groups,
+    "Interpolate": resize,
     "Multiply": _combine(tf.multiply),
-    "ReduceMean": _reduce_mean,
-    "Reshape": _reshape,
-    "Squeeze": _reshape,
-    "Unsqueeze": _reshape,
+    "ReduceMean": reduce_mean,
+    "Reshape": reshape,
+    "Squeeze": reshape,
+    "Unsqueeze": reshape,
     "Relu": _map(tf.nn.relu),
     "Sigmoid": _map(tf.sigmoid),
     "Subtract": _combine(tf.subtract),
-    "Transpose": _transpose,
+    "Transpose": transpose,
 }

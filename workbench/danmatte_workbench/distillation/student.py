@@ -64,7 +64,14 @@ class Student:
             if node.get_type_name() == "Parameter":
                 held[name] = Held(tf.cast(pictures, self._dtype))
                 continue
-            inputs = [self._read_input(node, number, held) for number in range(node.get_input_size())]
+            inputs = []
+            for number, value in enumerate(node.input_values()):
+                if not is_constant(value):
+                    inputs.append(held[value.get_node().get_friendly_name()])
+                elif number == 1 and name in self.variables:
+                    inputs.append(Held(self.variables[name] * self._units[name]))
+                else:
+                    inputs.append(Held(tf.constant(value.get_node().get_data())))
             if self._eight_bits and (node.get_type_name() in CONVOLUTIONS or is_sum(node)):
                 inputs = [round_input(node, number, value) for number, value in enumerate(inputs)]
             held[name] = OPERATIONS[node.get_type_name()](node, inputs)
@@ -79,15 +86,6 @@ class Student:
         same = copy.copy(self)
         same._eight_bits = True
         return same
-
-    def _read_input(self, node: ov.Node, number: int, held: Mapping[str, Held]) -> Held:
-        value = node.input_value(number)
-        if not is_constant(value):
-            return held[value.get_node().get_friendly_name()]
-        variable = self.variables.get(node.get_friendly_name()) if number == 1 else None
-        if variable is None:
-            return Held(tf.constant(value.get_node().get_data()))
-        return Held(variable * self._units[node.get_friendly_name()])
 
     @property
     def size(self) -> tuple[int, int]:

@@ -36,7 +36,13 @@ class ViewSampler:
         """Draw a piece at random: where, how large, mirrored or not, and how bright."""
         frame = self.frames[int(rng.integers(len(self.frames)))]
         shown = self.share / float(np.exp(rng.uniform(np.log(FARTHER), np.log(NEARER))))
-        place = _draw_place(frame.pixels, (shown, shown * float(np.exp(rng.normal(0, LEAN)))), rng)
+        slices = []
+        shares = (shown, shown * float(np.exp(rng.normal(0, LEAN))))
+        for whole, share in zip(frame.pixels.shape[:2], shares, strict=True):
+            length = max(1, min(whole, round(whole * share)))
+            start = int(rng.integers(whole - length + 1))
+            slices.append(slice(start, start + length))
+        place = (slices[0], slices[1])
         piece = frame.pixels[place]
         height, width = self.size
         filter_ = cv2.INTER_AREA if piece.shape[0] > height else cv2.INTER_LINEAR
@@ -81,12 +87,3 @@ def mix_truth(truth: np.ndarray, belief: np.ndarray, share: float) -> np.ndarray
     right = person / np.maximum(known, 1e-6)
     weight = share * (known > 0.5)
     return np.asarray((1 - weight) * belief + weight * right, np.float32)
-
-
-def _draw_place(frame: np.ndarray, shares: tuple[float, float], rng: np.random.Generator) -> tuple[slice, slice]:
-    slices = []
-    for whole, share in zip(frame.shape[:2], shares, strict=True):
-        length = max(1, min(whole, round(whole * share)))
-        start = int(rng.integers(whole - length + 1))
-        slices.append(slice(start, start + length))
-    return slices[0], slices[1]

@@ -105,9 +105,9 @@ def feed_bytes(model: ov.Model) -> bool:
     convolution = chain[-1]
     # NNCF compresses constants, so that a bias may stand behind a Convert: `find_bias` would miss it.
     reader = find_only_reader(convolution)
-    bias = (
-        reader if reader is not None and reader.get_type_name() == "Add" and _is_stored(reader.input_value(1)) else None
-    )
+    bias = reader if reader is not None and reader.get_type_name() == "Add" else None
+    if bias is not None and bias.input_value(1).get_node().get_type_name() not in ("Constant", "Convert"):
+        bias = None
     if subtraction is not None and bias is not None and is_constant(subtraction.input_value(1)):
         points = subtraction.input_value(1).get_node().get_data()
         rounded = np.clip(np.floor(points.mean() + 0.5), 0, 255).reshape((1,) * points.ndim)
@@ -120,10 +120,6 @@ def feed_bytes(model: ov.Model) -> bool:
         replace_constant(bias, (added + shift).astype(np.float32))
     model.validate_nodes_and_infer_types()
     return True
-
-
-def _is_stored(output: ov.Output) -> bool:
-    return bool(output.get_node().get_type_name() in ("Constant", "Convert"))
 
 
 def _find_chain_to_convolution(model: ov.Model) -> list[ov.Node]:

@@ -53,7 +53,17 @@ def read_graph(path: Path) -> tf.compat.v1.GraphDef:
 @lru_cache(maxsize=2)
 def _read_version(path: Path, _changed_at: int) -> tf.compat.v1.GraphDef:
     if is_frozen(path):
-        return _parse(path)
+        definition = tf.compat.v1.GraphDef()
+        try:
+            definition.ParseFromString(path.read_bytes())
+        except OSError as error:
+            raise InputError(f"{path}: can't be read ({error.strerror})") from error
+        except DecodeError as error:
+            hint = f"; a SavedModel is given by its folder, {path.parent}" if path.name == SAVED else ""
+            raise InputError(f"{path}: isn't a frozen TensorFlow graph{hint}") from error
+        if not definition.node:
+            raise InputError(f"{path}: isn't a frozen TensorFlow graph: it has no nodes")
+        return definition
     what, load = ("a SavedModel", _load_signature) if path.is_dir() else ("a Keras model", _load_keras_call)
     try:
         frozen = convert_variables_to_constants_v2(load(path))
@@ -75,20 +85,6 @@ def freeze_to_file(path: Path) -> Iterator[Path]:
         file = Path(folder) / f"{path.stem}.pb"
         file.write_bytes(read_graph(path).SerializeToString(deterministic=True))
         yield file
-
-
-def _parse(path: Path) -> tf.compat.v1.GraphDef:
-    definition = tf.compat.v1.GraphDef()
-    try:
-        definition.ParseFromString(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"{path}: can't be read ({error.strerror})") from error
-    except DecodeError as error:
-        hint = f"; a SavedModel is given by its folder, {path.parent}" if path.name == SAVED else ""
-        raise InputError(f"{path}: isn't a frozen TensorFlow graph{hint}") from error
-    if not definition.node:
-        raise InputError(f"{path}: isn't a frozen TensorFlow graph: it has no nodes")
-    return definition
 
 
 def _pick_line(error: Exception) -> str:

@@ -60,8 +60,13 @@ class Distil(Step):
         from danmatte_workbench.graph import reshaping
 
         model = openvino.read(source)
+        path = context.source.path
         with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
-            teacher = openvino.read(self._build_teacher(Path(folder), context)).clone()
+            # The teacher is the source itself, as far as its logits.
+            for kind in ("cut", "head", "preprocess"):
+                step = make_step(kind, {}, context.source)
+                path = step.apply(path, Path(folder) / f"{kind}.xml", context)[0].path
+            teacher = openvino.read(path).clone()
         smaller = model.clone()
         for graph in (teacher, smaller):
             reshaping.reshape(graph, scale_pieces(reshaping.read_input_size(graph), self.share))
@@ -73,11 +78,3 @@ class Distil(Step):
         weights, note = teach(smaller, teacher, sampler, options, find_checkpoint(self, source, context))
         student.write_weights(model, weights)
         return openvino.save(model, target), f"{note}, on {len(frames)} frames"
-
-    def _build_teacher(self, folder: Path, context: StepContext) -> Path:
-        """Build the source itself, as far as its logits."""
-        path = context.source.path
-        for kind in ("cut", "head", "preprocess"):
-            artifact, _ = make_step(kind, {}, context.source).apply(path, folder / f"{kind}.xml", context)
-            path = artifact.path
-        return path
