@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from danmatte_workbench.training.deeplab.augment import EDGE_GAIN, FULL_WEIGHT, Scene, View, look, paste
 from tests.workbench import tiny
@@ -75,3 +77,181 @@ def test_a_pasted_person_is_in_the_target() -> None:
     changed = (pasted.pixels != empty.pixels).any(axis=2)
     assert pasted.target.any()
     assert not (changed & (pasted.target == 0)).any()
+
+
+# Any picture, any view
+
+
+def pattern(height: int, width: int, seed: int) -> Scene:
+    """Noise with a person's box in it, some of it not to be trusted."""
+    dice = np.random.default_rng(seed)
+    target = np.zeros((height, width), np.uint8)
+    target[height // 4 : height // 2 + 1, width // 4 : width // 2 + 1] = 255
+    weight = np.full((height, width), FULL_WEIGHT, np.uint8)
+    weight[: height // 8] = 0
+    return Scene(dice.integers(0, 256, (height, width, 3), np.uint8), target, weight)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(2, 300),
+    st.integers(2, 300),
+    st.sampled_from([17, 65, 97]),
+    st.floats(0.05, 4),
+    st.floats(0, 0.5),
+    st.integers(0, 2**16),
+)
+def test_every_picture_gives_a_view_of_the_wanted_side(
+    height: int, width: int, side: int, zoom: float, lean: float, seed: int
+) -> None:
+    view = View(side, nearest=zoom * 1.5, farthest=zoom, lean=lean)
+    pixels, planes = look(pattern(height, width, seed), view, np.random.default_rng(seed))
+    assert (pixels.shape, pixels.dtype) == ((side, side, 3), np.uint8)
+    assert (planes.shape, planes.dtype) == ((side, side, 2), np.uint8)
+    assert planes[..., 1].max() <= FULL_WEIGHT * (1 + EDGE_GAIN)
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_the_mask_fits_the_person_wherever_the_view_puts_it(seed: int) -> None:
+    """Before black, brightness is the mask; turned, mirrored, zoomed and stretched, the two still tell the same."""
+    _, target = tiny.scene(5, 200, 150)
+    white = Scene(np.repeat(target[..., None], 3, axis=2), target, np.full(target.shape, FULL_WEIGHT, np.uint8))
+    pixels, planes = look(white, View(97, 1.2, 0.8, 0.2), np.random.default_rng(seed))
+    brightness, mask = pixels.mean(axis=2).ravel(), planes[..., 0].ravel().astype(float)
+    if 0.1 < (mask > 127).mean() < 0.9:
+        inside = brightness[mask > 200], brightness[mask < 50]
+        threshold = (np.median(inside[0]) + np.median(inside[1])) / 2
+        assert ((brightness > threshold) == (mask > 127)).mean() > 0.8
+
+
+def test_what_lies_outside_the_picture_is_nobody_and_trusted() -> None:
+    """Seen from far, the picture is small; around it lies grey, or its own mirror image."""
+    everybody = Scene(
+        np.full((60, 60, 3), 200, np.uint8), np.full((60, 60), 255, np.uint8), np.zeros((60, 60), np.uint8)
+    )
+    empty = 0
+    for seed in range(20):
+        _, planes = look(everybody, View(97, 0.1, 0.1, 0.0), np.random.default_rng(seed))
+        outside = planes[..., 1] >= FULL_WEIGHT
+        if outside.any():
+            empty += 1
+            assert (planes[..., 0][outside] < 255).all()
+            assert outside.mean() > 0.4
+    assert 8 <= empty <= 19  # a third of the views is mirrored
+
+
+def test_views_of_one_zoom_show_people_of_about_one_size() -> None:
+    target = np.zeros((513, 513), np.uint8)
+    target[156:356, 156:356] = 255
+    person = Scene(np.zeros((513, 513, 3), np.uint8), target, np.full_like(target, FULL_WEIGHT))
+    for zoom in (0.5, 1.0):
+        areas = [
+            (look(person, View(481, zoom, zoom, 0.0), np.random.default_rng(seed))[1][..., 0] > 127).sum()
+            for seed in range(12)
+        ]
+        whole = max(areas)
+        assert whole == pytest.approx((200 * zoom) ** 2, rel=0.05) or whole > (200 * zoom) ** 2
+
+
+def test_edges_count_more_on_both_sides_and_only_there() -> None:
+    target = np.zeros((193, 193), np.uint8)
+    target[:, :96] = 255
+    half = Scene(np.zeros((193, 193, 3), np.uint8), target, np.full_like(target, FULL_WEIGHT))
+    for seed in range(6):
+        _, planes = look(half, View(193, 0.4, 0.4, 0.0), np.random.default_rng(seed))
+        person = planes[..., 0] > 127
+        edge = planes[..., 1] > FULL_WEIGHT
+        if not edge.any():
+            continue
+        assert edge.mean() < 0.3
+        assert person[edge].any()
+        assert (~person[edge]).any()
+
+
+# Pasted people
+
+
+def paint(height: int, width: int, colour: tuple[int, int, int], *, person: bool) -> Scene:
+    """A picture of one colour that is wholly a person, or wholly nobody."""
+    target = np.full((height, width), 255 if person else 0, np.uint8)
+    return Scene(np.full((height, width, 3), colour, np.uint8), target, np.zeros((height, width), np.uint8))
+
+
+RED, GREEN, BLUE = (200, 0, 0), (0, 200, 0), (0, 0, 200)
+SEEDS = range(30)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_pasting_nobody_changes_nothing(seed: int) -> None:
+    given_ = pattern(60, 80, seed)
+    found = paste(given_, [], np.random.default_rng(seed))
+    for now, then in zip(
+        (found.pixels, found.target, found.weight), (given_.pixels, given_.target, given_.weight), strict=True
+    ):
+        assert np.array_equal(now, then)
+
+
+def test_pasted_pixels_are_people_and_trusted_and_all_others_as_they_were() -> None:
+    covered = 0
+    for seed in SEEDS:
+        room = paint(80, 100, BLUE, person=False)
+        found = paste(room, [paint(40, 20, RED, person=True)], np.random.default_rng(seed))
+        pasted = found.target > 0
+        assert np.array_equal(found.weight == FULL_WEIGHT, pasted)
+        assert (found.pixels[~pasted] == BLUE).all()
+        certain = found.target == 255
+        assert (found.pixels[certain][:, 0] > found.pixels[certain][:, 2]).all()
+        covered += pasted.any()
+    assert covered > 20
+
+
+def test_a_pasted_person_hides_who_stands_behind() -> None:
+    hidden = 0
+    for seed in SEEDS:
+        people = [paint(40, 20, RED, person=True), paint(40, 20, GREEN, person=True)]
+        one = paste(paint(80, 100, BLUE, person=False), people[:1], np.random.default_rng(seed))
+        both = paste(paint(80, 100, BLUE, person=False), people, np.random.default_rng(seed))
+        green = (both.pixels != one.pixels).any(axis=2) & (both.pixels[..., 1] > 100)
+        overlap = green & (one.target == 255)
+        hidden += overlap.any()
+        assert (both.pixels[overlap][:, 1] > both.pixels[overlap][:, 0]).all()
+        assert (both.target[overlap] > 100).all()
+    assert hidden >= 3
+
+
+def test_a_person_may_be_larger_than_the_picture_or_partly_outside() -> None:
+    shares = []
+    for seed in range(60):
+        found = paste(
+            paint(80, 100, BLUE, person=False), [paint(40, 40, RED, person=True)], np.random.default_rng(seed)
+        )
+        shares.append((found.target > 127).mean())
+    assert max(shares) > 0.6
+    assert min(shares) < 0.05
+    assert len({round(share, 3) for share in shares}) > 30
+
+
+def test_the_outline_of_a_pasted_person_is_soft() -> None:
+    found = paste(scene(1, people=0), [scene(2)], np.random.default_rng(3))
+    between = (found.target > 20) & (found.target < 235)
+    assert between.any()
+    assert between.sum() < (found.target == 255).sum()
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(8, 120), st.integers(8, 120), st.integers(1, 60), st.integers(1, 60), st.integers(0, 2**16))
+def test_people_of_any_size_are_pasted_into_pictures_of_any_size(
+    height: int, width: int, tall: int, broad: int, seed: int
+) -> None:
+    room = pattern(height, width, seed)
+    found = paste(room, [paint(tall, broad, RED, person=True)] * 3, np.random.default_rng(seed))
+    assert found.pixels.shape == room.pixels.shape
+    assert found.target.shape == found.weight.shape == room.target.shape
+    assert (found.target[found.weight > FULL_WEIGHT] == 0).all()
+
+
+def test_planes_hold_target_and_weight() -> None:
+    given_ = pattern(10, 12, 1)
+    planes = given_.planes()
+    assert np.array_equal(planes[..., 0], given_.target)
+    assert np.array_equal(planes[..., 1], given_.weight)

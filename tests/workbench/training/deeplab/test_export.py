@@ -11,17 +11,9 @@ from danmatte_workbench.configuration import configure
 from danmatte_workbench.graph import conversion, probing
 from danmatte_workbench.runtimes import openvino, tensorflow
 from danmatte_workbench.runtimes.frozen import read_graph
-from danmatte_workbench.training.deeplab import architecture
 from danmatte_workbench.training.deeplab.export import export
 from tests.workbench import tiny
-
-SIDE = 33
-
-
-@pytest.fixture(scope="module")
-def network() -> keras.Model:
-    keras.utils.set_random_seed(3)
-    return architecture.build((SIDE, SIDE))
+from tests.workbench.training.deeplab.conftest import SIDE
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +72,49 @@ def test_the_graph_can_be_cut(graph: Path, network: keras.Model, tmp_path: Path)
     assert (run(pixels.astype(np.float32) / 127.5 - 1).reshape(stock.shape) == stock).mean() >= 0.999
 
 
-def test_the_same_network_gives_the_same_bytes(graph: Path, network: keras.Model, tmp_path: Path) -> None:
-    export(network, tmp_path / "again.pb")
-    assert (tmp_path / "again.pb").read_bytes() == graph.read_bytes()
+def test_the_same_network_gives_the_same_bytes_in_a_folder_that_is_made(
+    graph: Path, network: keras.Model, tmp_path: Path
+) -> None:
+    export(network, tmp_path / "new/again.pb")
+    assert (tmp_path / "new/again.pb").read_bytes() == graph.read_bytes()
+
+
+def test_every_convolution_has_its_official_name(graph: Path, network: keras.Model) -> None:
+    names = {node.name: node.op for node in read_graph(graph).node}
+    for layer in network.layers:
+        if hasattr(layer, "kernel_size"):
+            depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
+            name = f"{layer.name.replace('-', '/')}/{'depthwise' if depthwise else 'Conv2D'}"
+            assert names[name] == ("DepthwiseConv2dNative" if depthwise else "Conv2D")
+
+
+def test_names_are_unique_and_every_reference_is_to_one_of_them(graph: Path) -> None:
+    nodes = read_graph(graph).node
+    names = [node.name for node in nodes]
+    assert len(set(names)) == len(names)
+    assert not any("-" in name for name in names)
+    for node in nodes:
+        assert {reference.split(":")[0] for reference in node.input} <= set(names)
+        assert not any(reference.startswith("^") for reference in node.input)
+
+
+def test_weights_feed_their_operations_directly(graph: Path) -> None:
+    nodes = {node.name: node for node in read_graph(graph).node}
+    for node in nodes.values():
+        if node.op in ("Conv2D", "DepthwiseConv2dNative", "BiasAdd") and not node.name.startswith("aspp_add"):
+            assert nodes[node.input[1].split(":")[0]].op == "Const", node.name
+
+
+def test_nothing_is_in_the_graph_that_the_answer_does_not_need(graph: Path) -> None:
+    nodes = {node.name: node for node in read_graph(graph).node}
+    fed = {reference.split(":")[0] for node in nodes.values() for reference in node.input}
+    (answer,) = set(nodes) - fed
+    needed, left = set(), [answer]
+    while left:
+        name = left.pop()
+        if name not in needed:
+            needed.add(name)
+            left += [reference.split(":")[0] for reference in nodes[name].input]
+    assert needed == set(nodes)
+    assert nodes[answer].input == ["SemanticPredictions"]
+    assert not any("_output_shapes" in node.attr for node in nodes.values())

@@ -2,13 +2,17 @@
 
 import itertools
 import threading
+from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from danmatte_workbench.training.deeplab import fit
 from danmatte_workbench.training.deeplab.augment import FULL_WEIGHT
-from danmatte_workbench.training.deeplab.fit import Stage, matte_loss, views
+from danmatte_workbench.training.deeplab.fit import Checkpoint, Stage, matte_loss, views
 
 STAGE = Stage("tiny", side=17, batch=2, steps=6, peak=1e-3)
 
@@ -91,3 +95,216 @@ def test_nothing_trusted_is_no_loss(target: np.ndarray) -> None:
 
 def test_stages_are_of_sizes_that_the_network_takes() -> None:
     assert all(stage.side % 16 == 1 and stage.steps > fit.WARM_UP for stage in fit.STAGES)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**16), st.floats(0.1, 1e4))
+def test_the_loss_is_never_negative_and_always_finite(seed: int, sharpness: float) -> None:
+    dice = np.random.default_rng(seed)
+    target = dice.integers(0, 256, (2, 9, 9)).astype(float)
+    weight = dice.choice([0.0, 40.0, FULL_WEIGHT, 3 * FULL_WEIGHT], (2, 9, 9))
+    found = loss(target, weight, sharpness * dice.normal(0, 1, (2, 9, 9)))
+    assert np.isfinite(found)
+    assert found >= 0
+
+
+def test_only_the_margin_between_the_classes_counts(target: np.ndarray) -> None:
+    dice = np.random.default_rng(0)
+    truth = np.stack([target, np.full_like(target, FULL_WEIGHT)], axis=-1).astype(np.float32)
+    logits = dice.normal(0, 2, (*target.shape, 2)).astype(np.float32)
+    shifted = logits + dice.normal(0, 2, (*target.shape, 1)).astype(np.float32)
+    assert float(matte_loss(truth, shifted)) == pytest.approx(float(matte_loss(truth, logits)), rel=1e-4)
+
+
+def test_the_entropy_is_that_of_a_soft_target() -> None:
+    """Without enough of a person for the other term, by hand: −t log p − (1 − t) log (1 − p)."""
+    target, margin = np.full((1, 4, 4), 51.0), np.full((1, 4, 4), 0.7)  # a fifth
+    probability = 1 / (1 + np.exp(-0.7))
+    expected = -0.2 * np.log(probability) - 0.8 * np.log(1 - probability)
+    assert loss(target, np.full_like(target, FULL_WEIGHT), margin) == pytest.approx(expected, rel=1e-5)
+
+
+def test_pixels_count_by_their_weight() -> None:
+    target, margin = np.zeros((1, 1, 2)), np.array([[[2.0, -2.0]]])
+    costs = np.log1p(np.exp(margin[0, 0]))
+    for first in (FULL_WEIGHT, 3 * FULL_WEIGHT):
+        weight = np.array([[[first, FULL_WEIGHT]]], float)
+        shares = weight[0, 0] / weight.sum()
+        assert loss(target, weight, margin) == pytest.approx(float(costs @ shares), rel=1e-5)
+
+
+def test_a_small_figure_counts_as_much_as_a_large_one() -> None:
+    """What lacks half of its person costs about the same whatever the person's size."""
+    found = []
+    for side in (16, 48):
+        target = np.zeros((1, 64, 64))
+        target[0, :side, :side] = 255
+        half = target.copy()
+        half[0, : side // 2] = 0
+        weight = np.full_like(target, FULL_WEIGHT)
+        right = loss(target, weight, np.where(target > 0, 30.0, -30.0))
+        wrong = loss(target, weight, np.where(half > 0, 30.0, -30.0))
+        area = (target > half).mean() * 30  # what the entropy alone charges
+        found.append(wrong - right - area)
+    assert found[0] == pytest.approx(found[1], abs=0.03)
+    assert found[0] == pytest.approx(0.25, abs=0.03)
+
+
+def test_an_empty_picture_has_no_overlap_to_lose() -> None:
+    nothing = np.zeros((1, 20, 20))
+    weight = np.full_like(nothing, FULL_WEIGHT)
+    assert loss(nothing, weight, np.zeros_like(nothing)) == pytest.approx(np.log(2), rel=1e-5)
+
+
+# The optimizer
+
+
+def make_pair() -> keras.Model:
+    """Two layers with the same weights and the same gradient."""
+    image = keras.Input((3,))
+    one, other = (keras.layers.Dense(2, kernel_initializer="ones", name=name)(image) for name in ("known", "new"))
+    return keras.Model(image, keras.layers.Add()([one, other]))
+
+
+@pytest.mark.parametrize("fresh", [[], ["new"], ["known", "new"]])
+def test_fresh_layers_learn_faster_by_their_gain(fresh: list[str]) -> None:
+    model = make_pair()
+    optimizer = fit.LayerwiseAdamW(fresh, learning_rate=1e-3, weight_decay=0.0)
+    model.compile(optimizer=optimizer, loss="mse")
+    pixels = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+    model.train_on_batch(pixels, np.zeros((4, 2), np.float32))
+    steps = {name: abs(model.get_layer(name).get_weights()[0] - 1).max() for name in ("known", "new")}
+    for name, step in steps.items():
+        assert step == pytest.approx(1e-3 * (fit.FRESH_GAIN if name in fresh else 1), rel=1e-2)
+
+
+# Checkpoints
+
+
+def make_trainer(seed: int = 1) -> keras.Model:
+    keras.utils.set_random_seed(seed)
+    model = make_pair()
+    model.compile(optimizer=fit.LayerwiseAdamW(["new"], learning_rate=1e-2, use_ema=True), loss="mse")
+    return model
+
+
+def learn(trainer: keras.Model, steps: range) -> None:
+    for step in steps:
+        dice = np.random.default_rng(step)
+        trainer.train_on_batch(dice.normal(size=(4, 3)).astype(np.float32), dice.normal(size=(4, 2)).astype(np.float32))
+
+
+def test_without_a_checkpoint_nothing_is_done_yet(tmp_path: Path) -> None:
+    assert Checkpoint(tmp_path / "none.npz", make_trainer()).restore() == 0
+
+
+def test_a_run_that_was_restored_goes_on_as_if_it_had_not_been_stopped(tmp_path: Path) -> None:
+    whole, first, second = make_trainer(1), make_trainer(1), make_trainer(2)
+    learn(whole, range(8))
+    checkpoint = Checkpoint(tmp_path / "c.npz", first)
+    learn(first, range(5))
+    checkpoint.save(5)
+    assert Checkpoint(tmp_path / "c.npz", second).restore() == 5
+    learn(second, range(5, 8))
+    for one, other in zip(whole.optimizer.variables, second.optimizer.variables, strict=True):
+        assert np.allclose(one, other, atol=1e-7), one.path
+    for one, other in zip(whole.get_weights(), second.get_weights(), strict=True):
+        assert np.allclose(one, other, atol=1e-7)
+
+
+def test_a_checkpoint_is_replaced_whole(tmp_path: Path) -> None:
+    trainer = make_trainer()
+    checkpoint = Checkpoint(tmp_path / "c.npz", trainer)
+    checkpoint.save(1)
+    (tmp_path / "c.part.npz").write_bytes(b"half a checkpoint, as a kill leaves it")
+    assert checkpoint.restore() == 1
+    checkpoint.save(2)
+    assert checkpoint.restore() == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["c.npz"]
+
+
+# Stages, with a network of one layer in the default one's place
+
+
+def build_small(size: tuple[int, int]) -> keras.Model:
+    image = keras.Input((*size, 3))
+    return keras.Model(image, keras.layers.Conv2D(2, 3, strides=4, padding="same", name="only")(image))
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
+    """The small network is built wherever the default one would be; its first weights."""
+    monkeypatch.setattr(fit.architecture, "build", build_small)
+    monkeypatch.setattr(fit, "WARM_UP", 2)
+    dice = np.random.default_rng(4)
+    return [dice.normal(0, 0.1, weight.shape).astype(np.float32) for weight in build_small((17, 17)).get_weights()]
+
+
+class Stopping(Noise):
+    """Noise until so many crops were drawn, then somebody pulls the plug."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__()
+        self.left = after
+        self.asked: set[tuple[int, float, bool]] = set()
+
+    def draw(self, side: int, lean: float, near_full: bool, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        self.asked.add((side, lean, near_full))
+        self.left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
+        return super().draw(side, lean, near_full, rng)
+
+
+LONG = Stage("long", side=17, batch=2, steps=112, peak=1e-2, lean=0.3, full_frame=True)
+
+
+def run(weights: list[np.ndarray], folder: Path, *, after: int = 10**9, stage: Stage = LONG) -> list[np.ndarray]:
+    folder.mkdir(exist_ok=True)
+    return fit.run_stage(stage, weights, [], Stopping(after), folder, seed=1)
+
+
+def test_a_stage_that_was_stopped_ends_where_an_undisturbed_one_does(small: list[np.ndarray], tmp_path: Path) -> None:
+    whole = run(small, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run(small, tmp_path / "stopped", after=2 * 108)
+    assert (tmp_path / "stopped/long.checkpoint.npz").exists()
+    assert not (tmp_path / "stopped/long.weights.npz").exists()
+    resumed = run(small, tmp_path / "stopped")
+    for one, other, start in zip(whole, resumed, small, strict=True):
+        assert np.allclose(one, other, atol=1e-6)
+        assert not np.allclose(one, start, atol=1e-4)
+
+
+def test_a_finished_stage_is_read_and_draws_nothing(small: list[np.ndarray], tmp_path: Path) -> None:
+    stage = Stage("short", side=17, batch=2, steps=4, peak=1e-2)
+    first = run(small, tmp_path, stage=stage)
+    again = run(small, tmp_path, after=0, stage=stage)
+    assert all(np.array_equal(one, other) for one, other in zip(first, again, strict=True))
+
+
+def test_a_stage_ends_with_the_running_mean_of_its_weights(
+    small: list[np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two steps: momentum 1 keeps the first step's weights, 0 the last's, and a half their mean."""
+    stage, found = Stage("two", side=17, batch=2, steps=2, peak=1e-2), {}
+    monkeypatch.setattr(fit, "WARM_UP", 1)
+    for momentum in (1.0, 0.5, 0.0):
+        monkeypatch.setattr(fit, "AVERAGING", momentum)
+        found[momentum] = run(small, tmp_path / str(momentum), stage=stage)
+    for first, mean, last in zip(found[1.0], found[0.5], found[0.0], strict=True):
+        assert np.allclose(mean, (first + last) / 2, atol=1e-7)
+    assert not np.allclose(found[1.0][0], found[0.0][0], atol=1e-6)
+
+
+def test_a_stage_draws_crops_as_it_says_and_logs_its_loss(small: list[np.ndarray], tmp_path: Path) -> None:
+    scenes = Stopping(10**9)
+    fit.run_stage(LONG, small, [], scenes, tmp_path, seed=1)
+    assert scenes.asked == {(17, 0.3, True)}
+    lines = [line.split("\t") for line in (tmp_path / "long.log").read_text().splitlines()]
+    assert [int(step) for step, _ in lines] == [100, 112]
+    assert all(float(value) > 0 for _, value in lines)
+
+
+def test_the_course_ends_with_a_mean_over_its_stages() -> None:
+    assert sum(stage.share for stage in fit.STAGES) == pytest.approx(1)

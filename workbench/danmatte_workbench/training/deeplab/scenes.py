@@ -51,7 +51,7 @@ class Scenes:
         for picture in labelled:
             self.pictures.setdefault(_kind(picture), []).append(picture)
         self.pictures["unlabelled"] = sorted((self.folder / "unlabelled/images").glob("*.jpg"))
-        self.cut_outs = [picture for picture in self.pictures["fashion"] if _is_whole(picture)]
+        self.cut_outs = [picture for picture in self.pictures.get("fashion", []) if _is_whole(picture)]
         self.read = lru_cache(maxsize=None)(self._read)
 
     def draw(self, side: int, lean: float, near_full: bool, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -64,7 +64,7 @@ class Scenes:
         name = names[int(rng.choice(len(names), p=shares / shares.sum()))]
         kind = KINDS[name]
         scene = self.read(self._pick(self.pictures[name], rng))
-        if rng.random() < kind.pasted:
+        if rng.random() < kind.pasted and self.cut_outs:
             people = [self.read(self._pick(self.cut_outs, rng)) for _ in range(int(rng.integers(1, 5)))]
             scene = augment.paste(scene, people, rng)
         nearest = min(kind.nearest, 1.7) if near_full else kind.nearest
@@ -80,7 +80,9 @@ class Scenes:
         belief, trust = self._belief(picture, pixels.shape[:2])
         if not _mask(picture).exists():
             return Scene(pixels, belief, np.round(trust).astype(np.uint8))
-        mask = _aligned(picture, read_grey(_mask(picture)))
+        mask = read_grey(_mask(picture))
+        if shift := LABEL_SHIFT.get(picture.stem.split("_")[0], 0):
+            mask = np.roll(mask, shift, axis=1)
         share = TEACHER_IN_LABELS if picture.stem.startswith("coco_") and trust.any() else 0.0
         labels = (1 - share) * np.where(mask == PERSON, 255.0, 0.0) + share * belief
         target = np.where(mask == IGNORE, belief, labels)
@@ -99,12 +101,6 @@ class Scenes:
 
 def _mask(picture: Path) -> Path:
     return picture.parent.parent / "masks" / f"{picture.stem}.png"
-
-
-def _aligned(picture: Path, mask: np.ndarray) -> np.ndarray:
-    """The mask where the picture is: some annotators' outlines lie beside it."""
-    shift = LABEL_SHIFT.get(picture.stem.split("_")[0], 0)
-    return np.roll(mask, shift, axis=1) if shift else mask
 
 
 def _kind(picture: Path) -> str:
