@@ -160,8 +160,9 @@ export class FrameForecast {
     const before = this.#frames.at(-1);
     const step = frame.ms - (before?.ms ?? Infinity);
     if (before && step > 0 && step < JUMP_MS && frame.count === before.count + 1) this.#period = step;
-    // After a seek, another rate or a stall, what the frames before taught misleads.
-    if (rate !== this.#rate || step <= 0 || step > JUMP_MS || this.#hasStalled(frame)) this.#frames = [];
+    // After a seek, another rate or a stall (it stood still, or can't keep up), what the frames before taught misleads.
+    const hasStalled = this.#frames.length > 0 && this.#readClock(frame.due) - frame.ms > 2 * this.#period;
+    if (rate !== this.#rate || step <= 0 || step > JUMP_MS || hasStalled) this.#frames = [];
     this.#rate = rate;
     this.#soonest = Math.max(this.#soonest, frame.due - now);
     this.#frames.push(frame);
@@ -179,7 +180,8 @@ export class FrameForecast {
     const newest = this.#frames.at(-1);
     if (!newest) return null;
     if (rate !== this.#rate || rate <= 0 || this.#frames.length < 3) return newest.ms;
-    const interval = this.#measureInterval();
+    const gaps = this.#repaints.slice(1).map((at, number) => at - this.#repaints[number]);
+    const interval = gaps.sort((one, other) => one - other)[gaps.length >> 1] ?? 0; // the median, from repaint to repaint
     const due = now + Math.min(interval, this.#soonest); // at once in some browsers, a repaint later in others
     if (due - newest.due < interval / 2) return newest.ms; // announced in time: no need to predict
     const ahead = this.#readClock(due) - newest.ms + EARLY_MS;
@@ -196,21 +198,6 @@ export class FrameForecast {
    */
   #readClock(due) {
     return Math.max(...this.#frames.map((frame) => frame.ms - this.#rate * frame.due)) + this.#rate * due;
-  }
-
-  /** The median of the milliseconds from one repaint to the next. */
-  #measureInterval() {
-    const gaps = this.#repaints.slice(1).map((now, at) => now - this.#repaints[at]);
-    return gaps.sort((one, other) => one - other)[gaps.length >> 1] ?? 0;
-  }
-
-  /**
-   * Whether the video stood still since the frame before, or can't keep up.
-   *
-   * @param {{ms: number, due: number}} frame
-   */
-  #hasStalled(frame) {
-    return this.#frames.length > 0 && this.#readClock(frame.due) - frame.ms > 2 * this.#period;
   }
 }
 

@@ -107,11 +107,6 @@ class RecordReader {
     throw new RangeError(`expected a number of at most ${MAX_VARINT_BYTES} bytes`);
   }
 
-  #readSigned() {
-    const value = this.readVarint();
-    return value % 2 ? -(value + 1) / 2 : value / 2;
-  }
-
   /** Walks over the outlines now to find the next record, and again when the mask is to be shown. */
   readShape() {
     const corners = this.#readCorners();
@@ -140,7 +135,10 @@ class RecordReader {
     if (count > width * height) throw new RangeError(`expected at most ${width * height} outlines, received ${count}`);
     this.#corners = [];
     for (let number = 0; number < count; number++) {
-      const [x, y] = [0, 1].map((axis) => (before[number]?.[axis] ?? 0) + this.#readSigned());
+      const [x, y] = [0, 1].map((axis) => {
+        const value = this.readVarint(); // signed numbers are interleaved: 0, -1, 1, -2, …
+        return (before[number]?.[axis] ?? 0) + (value % 2 ? -(value + 1) / 2 : value / 2);
+      });
       if (!(x >= 0 && x < width && y >= 0 && y < height)) {
         throw new RangeError(`expected a corner in the picture, received ${x}, ${y}`);
       }

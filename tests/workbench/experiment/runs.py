@@ -12,7 +12,7 @@ from danmatte_workbench.benchmark.benchmark import Rounds
 from danmatte_workbench.budget import Budget
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.experiment import run as running
-from danmatte_workbench.experiment.race import BenchmarkConfig, Stage, Standings
+from danmatte_workbench.experiment.race import BenchmarkConfig, RaceStage, Standings
 from danmatte_workbench.experiment.run import Experiment, ExperimentRun
 from danmatte_workbench.experiment.search import Effort
 from danmatte_workbench.experiment.store import Workspace
@@ -55,7 +55,7 @@ class KnownRace:
         self.config.on_round("round 1 of 1")
         names = [name for name in self.subjects if name not in self.dropouts]
         speeds = {name: [self.find_speed(name)] * 5 for name in names}
-        stage = Stage(Rounds(speeds, {name: [1000 / values[0]] * 5 for name, values in speeds.items()}))
+        stage = RaceStage(Rounds(speeds, {name: [1000 / values[0]] * 5 for name, values in speeds.items()}))
         self.rated = {name: rate(name, stage.rounds) for name in trials}
         hopeful = sorted(
             (name for name in trials if self.rated[name] is not None), key=lambda name: -self.find_speed(name)

@@ -8,7 +8,7 @@ import pytest
 
 from danmatte_workbench.benchmark.benchmark import Rounds
 from danmatte_workbench.errors import MachineError
-from danmatte_workbench.experiment.race import GROUP, BenchmarkConfig, Race, Stage, Standings, split_into_groups
+from danmatte_workbench.experiment.race import GROUP, BenchmarkConfig, Race, RaceStage, Standings, split_into_groups
 from danmatte_workbench.experiment.store import ResultCache
 from danmatte_workbench.processes.limits import ProcessLimits
 from tests.workbench.crimes import Sleeper
@@ -109,7 +109,7 @@ def test_a_race_in_which_no_baseline_is_left_says_why() -> None:
 
 
 def test_the_figures_are_frames_a_second_the_ratio_and_milliseconds() -> None:
-    stage = Stage(Rounds({"A": [10.0, 5.0], "D": [40.0, 20.0]}, {"A": [100.0, 200.0], "D": [25.0, 50.0]}))
+    stage = RaceStage(Rounds({"A": [10.0, 5.0], "D": [40.0, 20.0]}, {"A": [100.0, 200.0], "D": [25.0, 50.0]}))
     standings = Standings({"A": stage, "D": stage}, frozenset("D"), {})
     figures = {item.metric: item for item in standings.measure("D", "A", HOST)}
     assert {name: (item.value, item.unit) for name, item in figures.items()} == {

@@ -40,7 +40,7 @@ class BenchmarkConfig:
 
 
 @dataclass
-class Stage:
+class RaceStage:
     """What rounds of the same subjects gave, and why some dropped out, by name."""
 
     rounds: Rounds = field(default_factory=Rounds)
@@ -60,7 +60,7 @@ class Stage:
 class Standings:
     """Speeds by name: those of the last stage that each was in. ``finalists`` went all the way."""
 
-    stages: dict[str, Stage]
+    stages: dict[str, RaceStage]
     finalists: frozenset[str]
     dropped: dict[str, str]
 
@@ -116,7 +116,7 @@ class Race:
 
         rate: how good one looks after its rounds, higher is better; None for one that needs no more of them.
         """
-        stages: dict[str, Stage] = {}
+        stages: dict[str, RaceStage] = {}
         if len(trials) > finalists:
             for group in split_into_groups(trials):
                 stages |= self._run_beside_baselines(group, first, least=1)
@@ -128,19 +128,19 @@ class Race:
         dropped = {name: reason for stage in stages.values() for name, reason in stage.dropped.items()}
         return Standings(stages, frozenset(best), dropped)
 
-    def _run_beside_baselines(self, names: Sequence[str], rounds: int, *, least: int) -> dict[str, Stage]:
+    def _run_beside_baselines(self, names: Sequence[str], rounds: int, *, least: int) -> dict[str, RaceStage]:
         entered = [*self._baselines, *names]
         self._benchmark.keep(entered)
         stage = self.run_stage(entered, rounds, least=least)
         return dict.fromkeys([*names, *self._baselines], stage)
 
-    def run_stage(self, names: Collection[str], rounds: int, *, least: int = 1) -> Stage:
+    def run_stage(self, names: Collection[str], rounds: int, *, least: int = 1) -> RaceStage:
         """Run so many rounds among ``names``; those that an earlier run finished are taken from it.
 
         Fewer, but ``least``, where time ends.
         """
         question = self._compose_question(names)
-        stage = Stage()
+        stage = RaceStage()
         for number in range(rounds):
             asked = {**question, "round": number}
             kept = self._config.results.get(ROUNDS, asked)
