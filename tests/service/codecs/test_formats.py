@@ -160,3 +160,12 @@ def test_lossy_and_lossless_webp_say_their_size(quality: int) -> None:
 def test_a_webp_that_is_not_whole_and_alone_is_refused_by_its_chunks(data: bytes, says: str) -> None:
     with pytest.raises(PictureError, match=says):
         Decoder.registered["image/webp"].read_header(data, None)
+
+
+def test_chunks_of_odd_length_are_padded_and_the_orientation_behind_them_is_found() -> None:
+    size = (63).to_bytes(3, "little") + (47).to_bytes(3, "little")
+    picture = pictures.encoded(".webp", SMALL)[12:]
+    orientation = b"II*\0" + struct.pack("<IHHHIHH", 8, 1, 0x0112, 3, 1, 6, 0)
+    data = riff(piece(b"VP8X", b"\x08\0\0\0" + size), picture, piece(b"NOTE", b"odd"), piece(b"EXIF", orientation))
+    header = Decoder.registered["image/webp"].read_header(data, None)
+    assert (header.size, header.orientation, header.upright) == ((48, 64), 6, (64, 48))

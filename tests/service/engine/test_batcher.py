@@ -66,13 +66,13 @@ async def test_who_leaves_the_line_is_never_computed_for() -> None:
     engine = Recorder()
     batcher = Batcher(engine)
     busy = await hold(engine, batcher)
-    gone, stays = start(batcher, 1, 2)
+    gone, *stay = start(batcher, *range(1, 6))
     await asyncio.sleep(0)
     gone.cancel()
     await asyncio.wait([gone])
     engine.let.set()
-    await asyncio.gather(busy, stays)
-    assert engine.calls == [[0], [2]]
+    await asyncio.gather(busy, *stay)
+    assert engine.calls == [[0], [2, 3, 4, 5]]  # nor does the picture take a place in the batch
 
 
 async def test_a_batch_that_fails_is_everybodys_engine_error_and_the_next_one_goes_on() -> None:
@@ -99,6 +99,21 @@ async def test_closing_answers_those_in_the_line_before_the_engine_is_done() -> 
         with pytest.raises(EngineError, match="closed"):
             await task
     engine.let.set()
+
+
+async def test_a_closed_batcher_has_no_threads_and_computes_nothing_more() -> None:
+    engine, before = Recorder(), set(threading.enumerate())
+    batcher = Batcher(engine)
+    tasks = [await hold(engine, batcher), *start(batcher, 1, 2)]
+    await asyncio.sleep(0)
+    batcher.close()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    engine.let.set()
+    for thread in {*threading.enumerate()} - before:
+        if thread.name.startswith("infer"):
+            await asyncio.to_thread(thread.join, 10)
+            assert not thread.is_alive()
+    assert engine.calls == [[0]]
 
 
 async def test_a_batch_has_no_room_for_several_pictures_of_one_caller() -> None:

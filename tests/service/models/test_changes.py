@@ -250,6 +250,19 @@ async def test_what_is_opened_while_the_server_closes_is_closed(toy: Path, opene
         await served.batcher.infer(None)
 
 
+async def test_what_is_opened_on_demand_while_the_server_closes_is_closed(toy: Path, opener: Opener) -> None:
+    copy_version(toy, 2)
+    repository = load(toy.parents[1], opener)
+    opener.gate.clear()
+    asking = asyncio.create_task(repository.find("toy", 1))
+    while len(opener.opened) < 2:  # noqa: ASYNC110 - what is waited for happens in a thread
+        await asyncio.sleep(0.001)
+    repository.close()
+    opener.gate.set()
+    with pytest.raises(EngineError, match="closed"):
+        (await asking).engine.infer(None)
+
+
 async def test_a_version_whose_folder_has_just_come_is_opened_on_demand(toy: Path, opener: Opener) -> None:
     repository = load(toy.parents[1], opener)
     copy_version(toy, 2)

@@ -128,6 +128,14 @@ def test_older_versions_are_those_that_a_rollback_may_try(disk: Disk) -> None:
     assert model.stable_is_oldest
 
 
+def test_a_rollback_passes_over_what_is_known_to_be_bad(disk: Disk) -> None:
+    model = disk.renew(ModelState("toy"), policy=Policy(pin=3))
+    disk.bad = {2}
+    model = disk.renew(model, policy=Policy(pin=2))
+    assert (number(model.stable), list(model.faults)) == (3, [2])
+    assert model.list_older() == [1]
+
+
 @given(share=some.floats(0, 1), start=some.integers(0, 300))
 def test_every_hundred_requests_have_the_canarys_share(share: float, start: int) -> None:
     stable, canary = serve(1), serve(2)
