@@ -1,4 +1,4 @@
-"""What a server and a model say of themselves in V2's words; gRPC's messages have the same fields."""
+"""Server metadata, model metadata and configuration as V2 has them; gRPC's messages have the same fields."""
 
 from functools import cache
 from importlib import metadata as distributions

@@ -95,7 +95,7 @@ def _parse_part(piece: bytes) -> FormPart:
 async def answer_parts(
     http: web.Request, parts: list[FormPart], answer: Answer, begin: Callable[[], None], unread_s: float
 ) -> web.StreamResponse:
-    """Answers part after part, a few at once; who reads nothing for `unread_s` is let go.
+    """Answers part after part, a few at once; a client that reads nothing for `unread_s` is disconnected.
 
     `begin` is called before the first byte: from then on no error has a status of its own.
     """

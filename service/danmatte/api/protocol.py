@@ -25,7 +25,7 @@ class Shared:
 
 
 class HttpProtocol(ABC):
-    """Routes, their description, and the name by which they are counted."""
+    """A protocol's routes, their description in OpenAPI, and the names that they are counted by."""
 
     tag: ClassVar[tuple[str, str]]
     """The heading of its operations in the OpenAPI document, and what it says there."""

@@ -89,7 +89,7 @@ class StreamRoutes(HttpProtocol):
         return [web.get("/v1/stream", self.stream)]
 
     def leave(self) -> None:
-        """Has every connection answer what it took in, and close."""
+        """Has every connection answer the offers that it took, and close."""
         for connection in self._open:
             connection.end(GOING)
 

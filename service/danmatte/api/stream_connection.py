@@ -1,4 +1,4 @@
-"""One live connection: offers in, answers out in their order, and never more in hand than is worked on."""
+"""One live connection: offers in, answers out in the same order; an offer that waits is replaced by a newer one."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -45,7 +45,7 @@ class ConnectionLimits(NamedTuple):
 
 
 class Connection:
-    """Reads, works and sends at the same time, until somebody ends it."""
+    """Reads offers, works on them and sends answers concurrently, until `end` is called."""
 
     def __init__(self, socket: web.WebSocketResponse, answer: Answer, limits: ConnectionLimits) -> None:
         self._socket, self._answer, self._limits = socket, answer, limits
@@ -55,7 +55,7 @@ class Connection:
         self._ending: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
 
     def end(self, ending: Ending) -> None:
-        """Takes in no more offers; the first ending counts."""
+        """Stops reading offers; the first ending counts."""
         if not self._ending.done():
             self._ending.set_result(ending)
 
@@ -89,7 +89,7 @@ class Connection:
         self.end(ending)
 
     def _put(self, message: WSMessage) -> Ending | None:
-        """Puts an offer into the slot; answers with what a message ends the connection with."""
+        """Puts an offer into the slot; returns an Ending for a message that ends the connection."""
         if message.type is not WSMsgType.BINARY:
             return _TEXT if message.type is WSMsgType.TEXT else GONE
         pts = read_pts(message.data)
@@ -118,7 +118,7 @@ class Connection:
 
 
 async def hang_up(socket: web.WebSocketResponse, request: web.Request, ending: Ending) -> None:
-    """Says why, and lets go of a peer who doesn't listen, with whatever it left unread."""
+    """Closes the socket with its code and reason; aborts the connection of a peer that doesn't take part."""
     if ending is GONE:
         return
     with suppress(TimeoutError):

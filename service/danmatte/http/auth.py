@@ -1,4 +1,4 @@
-"""Who may ask: API keys, and headers that keep browsers from misusing an answer.
+"""Authentication by API keys, and headers that keep browsers from misusing an answer.
 
 A key file is strict TOML, a line `name = "SHA-256 of the key in hex"` for each; digests are compared in constant time.
 """
@@ -81,7 +81,7 @@ def _read_digests(file: Path) -> dict[str, bytes]:
 
 
 def require_key(keys: ApiKeys, open_paths: frozenset[str]) -> Middleware:
-    """Lets in who has a key, and everybody to the `open_paths`; raises UnauthorizedError."""
+    """A middleware that requires an API key, except for `open_paths`; raises UnauthorizedError."""
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -46,12 +46,12 @@ async def _read_whole(request: web.Request) -> bytes:
 
 
 def _is_paused(request: web.Request) -> bool:
-    """Whether so much arrived before anybody asked that the connection isn't read any further."""
+    """Whether aiohttp has stopped reading the connection, as much arrived before the handler asked for it."""
     return request.content.total_bytes > request.content.get_read_buffer_limits()[1]
 
 
 async def _read_pieces(request: web.Request) -> bytes:
-    """For a body whose length isn't known before its end."""
+    """Reads a body whose length isn't known before its end."""
     parts: list[bytes] = []
     room = request.client_max_size
     async for part in request.content.iter_any():

@@ -1,4 +1,4 @@
-"""Query and Accept, read strictly: whatever can't be meant is refused by its name.
+"""Query parameters and the Accept header, read strictly: a value that is impossible is refused by its name.
 
 A parameter is declared once, as a constant beside whoever reads it; the parser, the OpenAPI document and the reference
 in the docs are made from its declaration.

@@ -1,4 +1,4 @@
-"""What is known of an HTTP request on its way, who writes it down, and who asks."""
+"""What handlers and middlewares keep in an HTTP request for each other, and who its caller is."""
 
 from aiohttp import web
 

@@ -1,4 +1,4 @@
-"""Connections: answers in our own shape to what isn't HTTP, and when a connection ends."""
+"""Connections: errors in our own shape for bytes that aren't HTTP, and when a connection is closed."""
 
 import math
 import time
@@ -16,7 +16,7 @@ from danmatte.http.request_keys import REQUEST_ID
 
 
 class Runner(web.AppRunner):
-    """aiohttp's, but its errors are in the one JSON shape; it answers in plain text, and has no hook for that."""
+    """aiohttp's runner with errors in the one JSON shape: aiohttp answers in plain text, and has no hook for that."""
 
     def hurry(self, left_s: float) -> None:
         """Has closing take no longer than this."""
@@ -39,7 +39,7 @@ class _Server(web.Server):
 
 
 class _Connection(RequestHandler):
-    """Lets go of a peer who reads nothing of an answer for as long as a connection may idle."""
+    """Aborts the connection of a peer that reads nothing of an answer for as long as a connection may idle."""
 
     __slots__ = ("_look",)
     _look: TimerHandle
@@ -104,7 +104,7 @@ def _explain(request: web.BaseRequest, status: int, error: BaseException | None)
 
 
 class ConnectionLifetime:
-    """Says goodbye on every connection while the server drains, and on old ones among several workers.
+    """Closes connections with their next answer: all while the server drains, and old ones among several workers.
 
     Connections stay with the worker that accepted them: after one was replaced, the new one would idle
     for as long as the callers keep theirs.

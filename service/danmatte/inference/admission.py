@@ -37,7 +37,7 @@ class Admission:
 
     @property
     def queue(self) -> int:
-        """The places, taken or not, beside lasting ones."""
+        """How many places there are, not counting lasting ones."""
         return self._queue
 
     @property
@@ -57,33 +57,33 @@ class Admission:
 
     @property
     def stuck(self) -> bool:
-        """Whether nothing was answered in time of late; ends by itself, so that it is tried again."""
+        """Whether the last requests all missed the deadline. Becomes False after a while, so that it is tried again."""
         recent = time.monotonic() - self._missed_at < _BELIEVED_DEADLINES * self._deadline_s
         return self._missed >= STUCK_AFTER and recent
 
     @property
     def ready(self) -> bool:
-        """Whether it makes sense to send requests here."""
+        """Whether new requests have a chance: the server is neither draining nor stuck."""
         return not self.draining and not self.stuck
 
     def place(self, caller: str = "", *, lasting: bool = False) -> "Place":
         """A place from the first byte of a body to the last of its answer; an asynchronous context manager.
 
-        A `lasting` one is a connection's that comes for many permits: it is none of the `queue`, isn't given away, and
-        nobody waits behind it while it asks for none. Entering raises QueueFullError, leaving it too when the place was
-        given to another caller before its first permit, and DrainingError once `drain` was called.
+        A `lasting` place is for a connection that takes many permits: it isn't counted in `queue`, is never given away,
+        and adds to nobody's predicted wait while it asks for no permit. Entering raises QueueFullError, and
+        DrainingError once `drain` was called; leaving raises QueueFullError if the place was given to another caller.
         """
         return Place(self, caller, lasting=lasting)
 
     def deadline(self, timeout_s: float | None = None) -> "Deadline":
-        """Ends its block with DeadlineError when that takes too long, waiting for a permit included.
+        """A time limit for a block, waits for permits included; raises DeadlineError.
 
         `timeout_s` is the caller's own limit, where it is below the server's.
         """
         return Deadline(self, min(timeout_s or self._deadline_s, self._deadline_s))
 
     async def drain(self, timeout_s: float) -> bool:
-        """Lets nobody in any more and waits for those inside; False when some are left."""
+        """Lets no request in any more and waits for those inside; False if some are left after `timeout_s`."""
         self.draining = True
         try:
             await asyncio.wait_for(self._empty.wait(), timeout_s)
@@ -92,9 +92,9 @@ class Admission:
         return True
 
     def predict_wait_s(self, caller: str = "") -> float:
-        """How long one more request of this caller's would wait for a permit.
+        """How long another request of this caller would wait for a permit, in seconds.
 
-        Of every other caller's demand only so much comes before it as the caller has itself, as permits go round.
+        Permits are granted round-robin: of each other caller's requests only as many come first as the caller has.
         """
         if len(self._arriving) < self._permits.free:  # nobody waits, and nobody will
             return 0
@@ -125,7 +125,7 @@ class Admission:
             self._empty.set()
 
     def _ask(self, place: "Place") -> None:
-        """For its first permit; raises QueueFullError if nobody expected it any more, and there is a queue by now."""
+        """Registers the first wait for a permit; predicts the wait again if the body took longer than expected."""
         if not place.asked and self._arriving.pop(place, None) is None:
             self._check_wait(place.caller)
         place.asked = True
@@ -136,13 +136,13 @@ class Admission:
             raise QueueFullError(f"it would wait {wait_s:.2g} s before it is computed", self._backlog_s())
 
     def _longest_wait_s(self) -> float:
-        """One permit at least, but not so long that its own would end after the deadline."""
+        """The longest wait accepted: that for one permit at least, but leaving time to use it before the deadline."""
         # Where pictures take seconds the deadline is the limit: the work of a request that misses it is thrown away.
         hold_s = self._permits.hold_s
         return min(max(self._max_wait_s, hold_s), max(0.0, self._deadline_s - hold_s))
 
     def _evict_for(self, caller: str) -> bool:
-        """Throws out the newest request of the caller with most places, as far as that is fair and costs nothing."""
+        """Evicts the newest unstarted request of the caller with most places, if it has two more than `caller`."""
         held = Counter(place.caller for place in self._places if not place.lasting)
         for greedy, most in held.most_common():
             if most <= held[caller] + 1:
@@ -155,7 +155,7 @@ class Admission:
         return False
 
     def _demand(self) -> Counter[str]:
-        """Permits still to be granted, by caller: to those who wait, and those whose bodies have begun to arrive."""
+        """Permits still to be granted, by caller: to requests that wait, and to those whose bodies are arriving."""
         # A body that takes longer than anybody would wait is left out: two slow uploads for each permit would otherwise
         # shut everybody else out for as long as a body may take, while the cores idle.
         expected_since = time.monotonic() - self._longest_wait_s()
@@ -182,12 +182,12 @@ class Place:
     def permit(self, timing: Timing) -> "Permit":
         """A permit to compute, for the length of a block; the wait for it is the `queue` phase.
 
-        Raises QueueFullError if its body took long, and the wait would now be too long.
+        Raises QueueFullError if the body took long to arrive and the wait has become too long meanwhile.
         """
         return Permit(self._admission, self, timing)
 
     def keep(self) -> None:
-        """Has the place not be given away from now on: its answer has begun."""
+        """Keeps the place from being given away: its answer has begun."""
         self.begun = True
 
     async def __aenter__(self) -> Self:
@@ -206,7 +206,7 @@ class Place:
 
 
 class Permit:
-    """A permit to compute; its use to the end is what waits are predicted from."""
+    """A permit to compute; how long it was held is what waits are predicted from."""
 
     def __init__(self, admission: Admission, place: Place, timing: Timing) -> None:
         self._admission, self._place, self._timing = admission, place, timing
@@ -227,7 +227,7 @@ class Permit:
 
 
 class Deadline:
-    """A block that may take so long, and no longer."""
+    """A time limit on a block; raises DeadlineError when it is exceeded."""
 
     def __init__(self, admission: Admission, limit_s: float) -> None:
         self._admission, self._limit_s = admission, limit_s

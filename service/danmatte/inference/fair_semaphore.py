@@ -1,4 +1,4 @@
-"""A semaphore whose permits go round the callers, so that nobody's crowd delays another's."""
+"""A semaphore that grants permits round-robin by caller, so that one caller's many requests delay no other's."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ _Queue = dict[asyncio.Future[None], None]
 
 
 class FairSemaphore:
-    """So many permits at once, and a queue for each caller; the queues are served one after another.
+    """`count` permits at once, and a queue for each caller; queues are served one after another.
 
     `interval_s` is the measured time between the ends of two permits while all are taken, 0 before the first.
     """
@@ -36,7 +36,7 @@ class FairSemaphore:
         return self.interval_s * self._count
 
     async def acquire(self, caller: str) -> float:
-        """Waits for a permit; answers with the time at which it was granted, which `measure` wants."""
+        """Waits for a permit; returns the time at which it was granted, for `measure`."""
         if self._free:
             self._free -= 1
             return self._clock()
@@ -53,7 +53,7 @@ class FairSemaphore:
         return self._clock()
 
     def release(self) -> None:
-        """Hands a permit to the first of the next caller who is still there."""
+        """Hands a permit to the next caller's first request that still waits."""
         while self._queues:
             caller, queue = next(iter(self._queues.items()))
             permit = next(iter(queue))
@@ -66,7 +66,7 @@ class FairSemaphore:
         self._free += 1
 
     def measure(self, granted: float) -> None:
-        """Learns from a permit that was used to its end; to be called before `release`."""
+        """Updates `interval_s` from a permit that was used to its end; call it before `release`."""
         interval_s = (self._clock() - granted) / (self._count - self._free)
         self.interval_s += (interval_s - self.interval_s) * (_WEIGHT if self.interval_s else 1)
 

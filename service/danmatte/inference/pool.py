@@ -23,7 +23,10 @@ _CLOSING_S = 2.0
 
 
 class Phases(Generic[T]):
-    """Functions in a row, each given what the one before made; the last one makes a T. Their names are for timing."""
+    """Functions to call one after another, each with the result of the one before; the last returns a T.
+
+    Their names are those of phases, for timing.
+    """
 
     __slots__ = ("steps",)
 
@@ -31,13 +34,13 @@ class Phases(Generic[T]):
         self.steps: list[tuple[str, Callable[[Any], Any]]] = [(name, lambda _: work())]
 
     def then(self, name: str, work: Callable[[T], U]) -> "Phases[U]":
-        """The same with one more phase; these must not be used any more."""
+        """Adds a phase; use the returned object instead of this one, which it replaces."""
         self.steps.append((name, work))
         return self  # type: ignore[return-value] # no copy: every frame has three phases
 
 
 class PhasePool:
-    """So many threads and one queue before them, for one event loop at a time."""
+    """`count` threads that share one queue of jobs, for one event loop at a time."""
 
     def __init__(self, count: int) -> None:
         self._queue: _Queue = SimpleQueue()
@@ -50,9 +53,9 @@ class PhasePool:
             thread.start()
 
     def run(self, timing: Timing, phases: Phases[T]) -> "asyncio.Future[T]":
-        """What the last phase makes, or what any of them raises.
+        """A future of the last phase's result, or of the first error.
 
-        Phases are timed by their names, the waits before them as `queue`. Once the caller is gone none is begun.
+        Phases are timed by their names, the waits before them as `queue`. A cancelled job's next phase isn't begun.
         Raises RuntimeError when the pool was closed.
         """
         if self._closed:
@@ -83,7 +86,7 @@ class _Job:
         self._timing, self._steps, self._since = timing, phases.steps, time.perf_counter()
 
     def is_over(self, number: int) -> bool:
-        """Whether there is no such phase, or nobody to do it for."""
+        """Whether there is no such phase, or it isn't to be done: the job failed or was cancelled."""
         return number >= len(self._steps) or self.error is not None or self.waiter.done()
 
     def step(self, number: int, *, waited: bool) -> None:

@@ -54,12 +54,12 @@ class VersionSelector:
 
     @classmethod
     def of(cls, manifest: Manifest) -> "VersionSelector":
-        """This very version, whatever the policy draws by then."""
+        """Exactly this version, even if the policy draws another by then."""
         return cls(manifest.name, manifest.version)
 
 
 class Requests:
-    """Where requests begin; what they all share."""
+    """Opens requests, and holds what they share: the repository, admission, matting, statistics."""
 
     def __init__(self, repository: Repository, admission: Admission, matting: Matting) -> None:
         self.repository, self.admission, self.matting = repository, admission, matting
@@ -68,7 +68,7 @@ class Requests:
 
     @property
     def ready(self) -> bool:
-        """Whether it makes sense to send requests here."""
+        """Whether new requests have a chance: the server is neither draining nor stuck."""
         return self.admission.ready
 
     @property
@@ -79,12 +79,12 @@ class Requests:
     def open(self, caller: str, *, lasting: bool = False) -> "Request":
         """A request, or with `lasting` a connection of many; entering it raises OverloadError.
 
-        `caller` is whom fairness goes by.
+        `caller` is whose requests share fairly with those of others: a key's name or an address.
         """
         return Request(self, caller, lasting=lasting)
 
     async def find(self, selector: VersionSelector) -> Served:
-        """The version, for whoever asks about it only and needs no place.
+        """A version, for questions about it, which need no place.
 
         Raises UnknownModelError, UnknownVersionError, UnknownLabelError, ModelError, and DeadlineError when opening it
         takes too long.
@@ -124,7 +124,7 @@ class Request:
         return self._shared.admission.deadline(timeout_s)
 
     async def find(self, selector: VersionSelector) -> Served:
-        """The version that answers, opened if it wasn't; the caller sees to the deadline.
+        """The version that answers, opened if it wasn't; to be called within a `deadline`.
 
         A lasting request stays with the side of a canary that was drawn for it, as masks that come from two versions
         in turn would flicker; it is drawn anew when the policy changes, or that side can't be served any more.

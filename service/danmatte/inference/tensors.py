@@ -152,7 +152,7 @@ def _choose_outputs(request: InferRequest, manifest: Manifest) -> tuple[str, ...
 
 
 async def map_concurrently(act: Callable[..., Awaitable[T]], items: Sequence[tuple[Any, ...]], at_once: int) -> list[T]:
-    """What `act` makes of each, in order, so many at once; if one fails or the caller leaves, the rest are given up."""
+    """The results of `act` for each item, in order, `at_once` at a time; a failure or cancellation cancels the rest."""
     limit = asyncio.Semaphore(at_once)
 
     async def act_within_limit(item: tuple[Any, ...]) -> T:

@@ -1,4 +1,4 @@
-"""Lines written by a thread, so that a reader who stops holds nobody up.
+"""Lines written by a thread of their own, so that a reader who stops never blocks the server.
 
 The standard library's QueueListener isn't used: it waits without limit for its queue to empty when it is stopped, fails
 when that is full, and has no flush.

@@ -64,7 +64,7 @@ def log_to_errors() -> None:
 
 
 def flush() -> None:
-    """Has this process' log written, as far as somebody reads it."""
+    """Waits until this process' log is written, as far as it is read."""
     for handler in _find_handlers():
         handler.flush()
 

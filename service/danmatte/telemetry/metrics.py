@@ -45,7 +45,7 @@ class Metrics:
             self._begin()
 
     def _begin(self) -> None:
-        """One value at least of each kind: the first one makes the file that the others go to."""
+        """Creates every metric, with at least one value of each kind: the first value creates the kind's file."""
         self._watched: list[tuple[Gauge, Callable[[], float]]] = []
         phase = self._histogram("danmatte_phase_seconds", "Time of a request in each phase", "phase")
         self._phases = {name: phase.labels(name) for name in PHASES}
@@ -86,7 +86,7 @@ class Metrics:
         self._rejected.labels(code).inc()
 
     def count_left(self, protocol: str) -> None:
-        """Counts a caller who didn't wait."""
+        """Counts a caller who left before its answer."""
         self._requests.labels(protocol, "left").inc()
 
     def count_load(self, outcome: str) -> None:
@@ -94,7 +94,7 @@ class Metrics:
         self._loads.labels(outcome).inc()
 
     def set_versions(self, states: list[str]) -> None:
-        """How many versions are in each state."""
+        """Sets how many versions are in each state."""
         for state in ("ready", "available", "failed", *states):
             self._versions.labels(state).set(states.count(state))
 
@@ -142,9 +142,9 @@ class Metrics:
 
 
 def merge_dead_worker(pid: int) -> None:
-    """Takes a dead worker's gauges out of the sums, and adds its counters to those of all who died before it.
+    """Removes a dead worker's gauges, and adds its counters to those of all workers that died before.
 
-    So the folder stays as small as it is, however many workers die, and no sum ever falls.
+    So the folder stays small however many workers die, and no counter ever falls.
     """
     folder = Path(os.environ[SHARED_FOLDER])
     with _lock_folder():
@@ -164,20 +164,20 @@ def _merge(one: Path, all_: Path) -> None:
 
 
 def _lock_folder() -> AbstractContextManager[None]:
-    """Keeps everybody else from the shared folder, where there is one."""
+    """An exclusive lock on the shared folder, if there is one."""
     return _hold_lock(Path(os.environ[SHARED_FOLDER]), fcntl.LOCK_EX) if SHARED_FOLDER in os.environ else nullcontext()
 
 
 @contextmanager
 def _hold_lock(folder: Path, how: int) -> Iterator[None]:
-    """Whoever reads the files sees them before or after a change, never between; the kernel frees a dead one's lock."""
+    """A lock, so that readers see the files before or after a change; the kernel releases that of a dead process."""
     with (folder / "lock").open("wb") as file:
         fcntl.flock(file, how)
         yield
 
 
 def _measure_resident_bytes() -> float:
-    """0 where the system doesn't say."""
+    """This process' memory; 0 where the system doesn't tell."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:

@@ -13,7 +13,7 @@ _OUTCOMES: Final = ("success", "fail", *_PHASES, "cache_hit", "cache_miss")
 
 
 class Statistics:
-    """What was asked through the inference protocols; versions by name and number."""
+    """Inference requests counted for each version, by its name and number."""
 
     def __init__(self) -> None:
         self._versions: defaultdict[tuple[str, int], _Version] = defaultdict(_Version)

@@ -34,9 +34,9 @@ class Timing:
         self.spans.append((name, since, now))
 
     def gather(self, parts: "Iterable[Timing]") -> None:
-        """Takes over what was spent at once: a moment counts for one phase, that of whoever is foremost.
+        """Adds the phases of parts that ran concurrently; a moment counts once, for the foremost phase of any part.
 
-        So all phases together take no longer than the clock says, however many parts there were.
+        So all phases together take no longer than the wall clock, however many parts there were.
         """
         spans, before, covered_s = [span for part in parts for span in part.spans], [], 0.0
         for name in _FOREMOST:
@@ -56,7 +56,7 @@ class Timing:
 
 
 def _sum_covered_s(spans: Iterable[tuple[float, float]]) -> float:
-    """The time within any of them."""
+    """The length of the spans' union."""
     covered_s, until = 0.0, -math.inf
     for began, ended in sorted(spans):
         covered_s += max(0.0, ended - max(began, until))

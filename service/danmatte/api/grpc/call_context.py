@@ -1,4 +1,4 @@
-"""What every gRPC call has in common: who asks, what errors become, what is written down."""
+"""What every gRPC call has in common: its caller, the status of its errors, its line in log and metrics."""
 
 import asyncio
 import logging

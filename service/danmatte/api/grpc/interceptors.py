@@ -1,4 +1,4 @@
-"""Who is let in: decided by what a call carries along, before any of its message is taken.
+"""Authentication of gRPC calls by their metadata, before any of their messages is received.
 
 gRPC receives a unary call's whole message before it calls its handler: any stranger could have the server hold 16 MiB.
 """
@@ -18,7 +18,7 @@ _OTHER: Final = "/inference.GRPCInferenceService/other"
 
 
 class AuthInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc] # the library has no types
-    """Lets in who has a key, and everybody to services' public methods."""
+    """Requires an API key, except for services' public methods."""
 
     def __init__(self, calls: Calls, keys: ApiKeys) -> None:
         self._calls, self._keys = calls, keys

@@ -1,4 +1,4 @@
-"""The OpenAPI document, from what every protocol says of itself."""
+"""The OpenAPI document, put together from every protocol's own description."""
 
 from collections.abc import Sequence
 from typing import Any, Final
