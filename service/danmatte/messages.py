@@ -1,4 +1,4 @@
-"""The messages of `/v1/stream`, byte by byte; needs nothing but the standard library.
+"""The messages of `/v1/stream`, byte by byte; uses only the standard library and `danmatte.errors`.
 
 Every message is binary and little-endian, and begins with the magic `DML1`, whose digit is the version of this
 layout. A client sends offers, the server sends answers, each in a WebSocket message of its own.
