@@ -1,5 +1,6 @@
 """The wheel brings what it needs to work anywhere, and nothing that collides with others."""
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -34,3 +35,22 @@ def test_the_wheel_has_two_packages_and_the_default_model(tmp_path: Path) -> Non
     assert {"danmatte/py.typed", "danmatte_workbench/py.typed", "danmatte/web/danmatte.js"} <= names
     assert any(name.startswith("danmatte_workbench/recipes/") for name in names)
     assert any(name.startswith("danmatte_workbench/samples/") for name in names)
+
+
+@pytest.mark.slow
+def test_a_users_type_checker_sees_the_types_and_misspelt_names(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import danmatte\n"
+        "rows: int = danmatte.matte('frame.jpg', (320, 180)).shape[0]\n"
+        "masks: str = danmatte.track('film.mp4', 'film.mattes').masks\n"
+        "danmatte.mate('frame.jpg')\n"
+    )
+    command = [sys.executable, "-m", "mypy", "--strict", "--ignore-missing-imports", "--cache-dir", tmp_path, program]
+    run = subprocess.run(
+        command, cwd=tmp_path, env={**os.environ, "MYPYPATH": str(ROOT / "service")}, capture_output=True, text=True
+    )
+    complaints = [line.partition(": error: ")[2] for line in run.stdout.splitlines() if ": error: " in line]
+    assert len(complaints) == 2, run.stdout
+    assert 'expression has type "int", variable has type "str"' in complaints[0]
+    assert 'has no attribute "mate"' in complaints[1]

@@ -20,28 +20,32 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from danmatte import client, errors
-    from danmatte.segmenter import Segmenter, VideoSegmenter, matte, track
+    from danmatte.segmenter import FinishedTrack, Segmenter, VideoSegmenter, matte, track
+
+    __version__: str
 
 # OpenVINO reports to its maker whenever it is imported, unasked; without this library of its own it doesn't.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
-__all__ = ["Segmenter", "VideoSegmenter", "client", "errors", "matte", "track"]
+__all__ = ["FinishedTrack", "Segmenter", "VideoSegmenter", "client", "errors", "matte", "track"]
 
 _MODULES = ("client", "errors")
 
 
-def __getattr__(name: str) -> object:
-    """One of the public names, imported when it is used for the first time."""
-    if name == "__version__":
-        from importlib.metadata import version
+if not TYPE_CHECKING:  # a type checker would take every name for one of these
 
-        return version("danmatte")
-    if name in _MODULES:
-        return import_module(f"danmatte.{name}")
-    if name in __all__:
-        found = globals()[name] = getattr(import_module("danmatte.segmenter"), name)
-        return found
-    raise AttributeError(f"module 'danmatte' has no attribute {name!r}")
+    def __getattr__(name: str) -> object:
+        """One of the public names, imported when it is used for the first time."""
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version("danmatte")
+        if name in _MODULES:
+            return import_module(f"danmatte.{name}")
+        if name in __all__:
+            found = globals()[name] = getattr(import_module("danmatte.segmenter"), name)
+            return found
+        raise AttributeError(f"module 'danmatte' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

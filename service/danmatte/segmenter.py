@@ -21,8 +21,10 @@ from danmatte.errors import InvalidParameterError, PictureError
 from danmatte.frame import Frame, Pixels, Size
 from danmatte.inference.matting import MaskRequest, Stabilise, decode_frame
 from danmatte.models.standalone import open_version
-from danmatte.tracks.batch import TrackJob, TrackOptions, TrackSummary, make_track
+from danmatte.tracks.batch import FinishedTrack, TrackJob, TrackOptions, make_track
 from danmatte.video.live_stabiliser import LiveStabiliser
+
+__all__ = ["FinishedTrack", "Segmenter", "VideoSegmenter", "matte", "track"]
 
 Picture: TypeAlias = str | os.PathLike[str] | bytes | Pixels
 _Place: TypeAlias = str | os.PathLike[str] | None
@@ -176,7 +178,7 @@ def track(  # noqa: PLR0913 - options by keyword, each of its own
     raw: bool = False,
     model: str = "",
     models: _Place = None,
-) -> TrackSummary:
+) -> FinishedTrack:
     """Writes the mask track of a whole video to `out`, a `.mattes` or `.webmask` file, anew if it is there already.
 
     `size` (width, height) is what the masks fit into, turned for standing pictures; `fps` the most masks a second.
