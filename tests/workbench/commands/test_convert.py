@@ -92,3 +92,37 @@ def test_another_size_is_cut_to_that_size(plain: Source, tmp_path: Path) -> None
     artifact = openvino.describe(tmp_path / "small.xml")
     assert artifact.inputs[0].shape == (1, 33, 49, 3)
     assert artifact.outputs[0].shape == (1, 17, 25, tiny.FEATURES)
+
+
+@pytest.mark.parametrize("shape", ["", "1,65,65", "[1,65,65,4]", "[1,-1,65,3]", "[1,65.5,65,3]", "[1,65,65,3", "65x65"])
+def test_a_shape_that_is_none_is_refused_before_anything_is_read(
+    plain: Source, tmp_path: Path, capsys: pytest.CaptureFixture[str], shape: str
+) -> None:
+    words = ["convert", "--input_model", str(plain.path), f"--input_shape={shape}", "--output_dir", str(tmp_path)]
+    code = main(words)
+    if shape == "[1,65,65,3":
+        assert code == 0  # a bracket that was forgotten leaves no doubt
+        return
+    assert code == 2
+    assert f"--input_shape: expected [1,H,W,3], received {shape}" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_written_is_listed_with_its_ports(
+    plain: Source, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    converted(FIELD, plain.path, tmp_path)
+    first, *ports = capsys.readouterr().out.splitlines()
+    assert first == f"{tmp_path / 'frozen_inference_graph.xml'}: 0:MobilenetV2/Conv/Conv2D … ArgMax"
+    artifact = openvino.describe(tmp_path / "frozen_inference_graph.xml")
+    expected = [f"  input {port.name} [1, 65, 65, 3] f32" for port in artifact.inputs]
+    expected += [f"  output {port.name} {list(port.shape)} {port.dtype}" for port in artifact.outputs]
+    assert ports == expected
+
+
+def test_half_a_cut_is_completed_by_what_is_found(
+    plain: Source, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = "convert --input_model {} --output MobilenetV2/Conv/Conv2D --input_shape [1,65,65,3] --output_dir {}"
+    converted(line, plain.path, tmp_path)
+    assert "0:MobilenetV2/Conv/Conv2D … MobilenetV2/Conv/Conv2D" in capsys.readouterr().out
