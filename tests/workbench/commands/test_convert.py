@@ -94,16 +94,12 @@ def test_another_size_is_cut_to_that_size(plain: Source, tmp_path: Path) -> None
     assert artifact.outputs[0].shape == (1, 17, 25, tiny.FEATURES)
 
 
-@pytest.mark.parametrize("shape", ["", "1,65,65", "[1,65,65,4]", "[1,-1,65,3]", "[1,65.5,65,3]", "[1,65,65,3", "65x65"])
+@pytest.mark.parametrize("shape", ["", "1,65,65", "[1,65,65,4]", "[1,-1,65,3]", "[1,65.5,65,3]", "65x65"])
 def test_a_shape_that_is_none_is_refused_before_anything_is_read(
     plain: Source, tmp_path: Path, capsys: pytest.CaptureFixture[str], shape: str
 ) -> None:
     words = ["convert", "--input_model", str(plain.path), f"--input_shape={shape}", "--output_dir", str(tmp_path)]
-    code = main(words)
-    if shape == "[1,65,65,3":
-        assert code == 0  # a bracket that was forgotten leaves no doubt
-        return
-    assert code == 2
+    assert main(words) == 2
     assert f"--input_shape: expected [1,H,W,3], received {shape}" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 

@@ -96,6 +96,15 @@ def test_the_overlap_that_the_run_measured_counts_before_the_pages_own(pictures:
     assert compare_mask(pictures.folder, measured).iou == 0.25
 
 
+def test_a_person_is_what_is_at_least_half_white(pictures: Pictures) -> None:
+    everybody = np.ones((pictures.height, pictures.width), bool)
+    record = pictures.write(everybody, everybody)
+    grey = np.full((pictures.height, pictures.width), 128, np.uint8)
+    grey[:, :20] = 127
+    Image.fromarray(grey).save(pictures.folder / FILES.winner)
+    assert compare_mask(pictures.folder, record).lost == pytest.approx(20 / 60)
+
+
 # What is painted
 
 
@@ -139,7 +148,13 @@ def test_a_thin_difference_is_drawn_a_pixel_wider_on_each_side(pictures: Picture
 
 @pytest.mark.parametrize(
     ("size", "shown"),
-    [((40, 60), (40, 60)), ((LONG_SIDE, 20), (LONG_SIDE, 20)), ((900, 1200), (600, 800)), ((1600, 10), (800, 5))],
+    [
+        ((40, 60), (40, 60)),
+        ((LONG_SIDE, 20), (LONG_SIDE, 20)),
+        ((900, 1200), (600, 800)),
+        ((1600, 10), (800, 5)),
+        ((500, 300), (500, 300)),
+    ],
 )
 def test_a_frame_is_shown_at_its_own_size_or_at_most_at_the_pages(
     tmp_path: Path, size: tuple[int, int], shown: tuple[int, int]

@@ -240,6 +240,14 @@ def test_the_loss_is_what_is_limited_and_measured_before_what_is_either() -> Non
     assert limit(max_disagreement=1.0, max_iou_drop=1.0).loss == "iou_drop"
     assert limit().loss == "iou_drop"
 
+    def measure_the_other(facts: dict[str, Any]) -> None:
+        facts["budget"] = {"max_iou_drop": 1.0, "max_disagreement": 1.0}
+        for trial in facts["trials"]:
+            if "iou_drop" in trial["measurements"]:
+                trial["measurements"]["disagreement"] = trial["measurements"].pop("iou_drop")
+
+    assert rundir.read(measure_the_other).loss == "disagreement"  # both are limited, this one was measured
+
     def unmeasure(facts: dict[str, Any]) -> None:
         facts["budget"], facts["winner"] = {}, None
         facts["trials"] = []

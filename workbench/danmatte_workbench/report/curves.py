@@ -96,7 +96,7 @@ def _draw_panel(curves: Sequence[PlottedCurve], metric: str, title: str, axis: A
         svg.draw_left_axis(y, field.left, ticks=y.find_ticks(5), right=field.right),
         svg.draw_text(0, 14, title, name="axis strong"),
         *(_draw_curve(curve, metric, x, y) for curve in curves),
-        svg.draw_labels(_name_curves(curves, x, y, NAME_LETTERS[size]), _find_obstacles(curves, x, y), field),
+        _draw_names(curves, x, y, NAME_LETTERS[size], field),
     ]
     name = "wide" if size == WIDE else "narrow"
     return svg.draw_chart(*size, label=f"{title}; the table below has the figures", name=name, parts=parts)
@@ -117,26 +117,17 @@ def _draw_curve(curve: PlottedCurve, metric: str, x: Scale, y: Scale) -> Markup:
     return svg.join(parts)
 
 
-def _name_curves(curves: Sequence[PlottedCurve], x: Scale, y: Scale, letters: int) -> list[Label]:
-    """Each name at its curve's right end."""
-    labels = []
+def _draw_names(curves: Sequence[PlottedCurve], x: Scale, y: Scale, letters: int, field: Box) -> Markup:
+    """Each name at its curve's right end, clear of marks with whiskers and of the lines between them."""
+    labels, obstacles = [], []
     for curve in curves:
-        if curve.points:
-            place, _, figure = curve.points[-1]
+        line = [(x(place), y(figure.value)) for place, _, figure in curve.points]
+        for (across, down), (*_, figure) in zip(line, curve.points, strict=True):
+            obstacles.append(Box(across - 5, min(y(figure.high), down - 5), across + 5, max(y(figure.low), down + 5)))
+        for start, end in pairwise(line):
+            obstacles += svg.trace_line(start, end, pieces=12)
+        if line:
             name = sanitize(curve.who)
             words = name if len(name) <= letters else name[: letters - 1] + "…"
-            labels.append(Label(x(place), y(figure.value), words, curve.series))
-    return labels
-
-
-def _find_obstacles(curves: Sequence[PlottedCurve], x: Scale, y: Scale) -> list[Box]:
-    """Marks with whiskers, and the lines between them."""
-    boxes = []
-    for curve in curves:
-        for place, _, figure in curve.points:
-            across, down = x(place), y(figure.value)
-            boxes.append(Box(across - 5, min(y(figure.high), down - 5), across + 5, max(y(figure.low), down + 5)))
-        line = [(x(place), y(figure.value)) for place, _, figure in curve.points]
-        for start, end in pairwise(line):
-            boxes += svg.trace_line(start, end, pieces=12)
-    return boxes
+            labels.append(Label(*line[-1], words, curve.series))
+    return svg.draw_labels(labels, obstacles, field)

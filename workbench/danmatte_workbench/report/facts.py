@@ -1,7 +1,7 @@
 """A run as JSON: everything that the report shows, and what it takes to repeat the run."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,7 +16,6 @@ from danmatte_workbench.errors import MachineError
 from danmatte_workbench.experiment import judge
 from danmatte_workbench.experiment.run import ExperimentResult
 from danmatte_workbench.experiment.trial import Trial
-from danmatte_workbench.source import Source
 
 SCHEMA = 1
 LIBRARIES = ("openvino", "nncf", "tensorflow-cpu", "keras", "numpy", "opencv-python-headless", "optuna", "danmatte")
@@ -37,16 +36,22 @@ class Invocation:
 
 def describe_run(result: ExperimentResult, invocation: Invocation) -> dict[str, Any]:
     """The run as plain data, as run.json has it."""
-    winner, seen = result.winner, result.analysis
+    source, winner, seen = result.source, result.winner, result.analysis
     nearest = None if winner else judge.find_nearest(result.trials)
     return {
         "schema": SCHEMA,
         "command": list(invocation.command),
         "started": invocation.started,
         "seconds": round(invocation.seconds, 1),
-        "source": _source(result.source),
+        "source": {
+            "name": source.name,
+            "digest": source.digest,
+            "format": source.format,
+            "meaning": source.meaning,
+            "size": list(source.size),
+        },
         "host": dataclasses.asdict(hardware.describe_hardware()) | structs.asdict(result.host),
-        "versions": versions(),
+        "versions": list_versions(),
         "budget": dataclasses.asdict(result.budget),
         "objective": result.objective,
         "effort": result.effort,
@@ -58,7 +63,7 @@ def describe_run(result: ExperimentResult, invocation: Invocation) -> dict[str, 
         },
         "fastest_baseline": result.fastest,
         "baselines": {name: _numbers(items) for name, items in result.baselines.items()},
-        "trials": [_trial(trial) for trial in result.trials],
+        "trials": [describe_trial(trial) for trial in result.trials],
         "winner": winner.name if winner else None,
         "nearest": nearest.name if nearest else None,
         "published": str(invocation.published) if invocation.published else None,
@@ -69,8 +74,8 @@ def describe_run(result: ExperimentResult, invocation: Invocation) -> dict[str, 
     }
 
 
-def versions() -> dict[str, str]:
-    """Of the libraries that have a say in the figures; those that aren't installed are left out."""
+def list_versions() -> dict[str, str]:
+    """The versions of the libraries that have a say in the figures; those that aren't installed are left out."""
     found = {}
     for library in LIBRARIES:
         try:
@@ -88,17 +93,8 @@ def write(content: Any, path: Path) -> None:
         raise MachineError(f"{path}: can't be written ({error})") from error
 
 
-def _source(source: Source) -> Mapping[str, Any]:
-    return {
-        "name": source.name,
-        "digest": source.digest,
-        "format": source.format,
-        "meaning": source.meaning,
-        "size": list(source.size),
-    }
-
-
-def _trial(trial: Trial) -> dict[str, Any]:
+def describe_trial(trial: Trial) -> dict[str, Any]:
+    """A trial as plain data."""
     candidate = trial.candidate
     return {
         "name": trial.name,

@@ -66,7 +66,14 @@ class Scale:
     def find_ticks(self, count: int) -> list[float]:
         """About ``count`` round values between the ends: 1, 2, 5 and their tenfolds."""
         if self.logarithmic:
-            return self._find_decades(count)
+            decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+            # The densest set of round digits that isn't too many.
+            for digits in ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
+                found = [digit * 10.0**decade for decade in decades for digit in digits]
+                ticks = [value for value in found if self.low <= value * (1 + 1e-9) and value * (1 - 1e-9) <= self.high]
+                if len(ticks) <= count:
+                    break
+            return ticks
         rough = (self.high - self.low) / count
         decade = 10.0 ** math.floor(math.log10(rough))
         rounded = (digit * decade for digit in (1, 2, 2.5, 5) if digit * decade >= rough * 0.999)
@@ -74,16 +81,6 @@ class Scale:
         first = math.ceil(self.low / step - 1e-9)
         last = math.floor(self.high / step + 1e-9)
         return [step * position for position in range(first, last + 1)]
-
-    def _find_decades(self, count: int) -> list[float]:
-        """The densest set of round digits that gives at most ``count`` ticks."""
-        decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
-        for digits in ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
-            found = [digit * 10.0**decade for decade in decades for digit in digits]
-            within = [value for value in found if self.low <= value * (1 + 1e-9) and value * (1 - 1e-9) <= self.high]
-            if len(within) <= count:
-                return within
-        return within
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ ALWAYS_WITH_INTERVAL = (SPEEDUP, IOU_DROP, DISAGREEMENT)
 def show(result: ExperimentResult, console: Console) -> None:
     """Print baselines and trials; the winner is marked, and each rejection says why."""
     wide = console.width >= WIDE
-    metrics = _metrics(result)
+    metrics = list_columns(result)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("", no_wrap=True)
     table.add_column("", overflow="fold")
@@ -37,12 +37,16 @@ def show(result: ExperimentResult, console: Console) -> None:
         heading = HEADINGS[metric] if wide else HEADINGS[metric].removesuffix(" a frame")
         table.add_column(heading, justify="right", no_wrap=True)
     for name, measurements in result.baselines.items():
-        table.add_row("", Text(sanitize(name)), *_cells(measurements, metrics, wide=wide))
+        table.add_row("", Text(sanitize(name)), *format_cells(measurements, metrics, wide=wide))
     table.add_section()
     for trial in result.trials:
         mark = "→" if trial is result.winner else "" if trial.verdict.accepted else "✗"
-        table.add_row(mark, Text(sanitize(trial.name)), *_cells(trial.measurements, metrics, wide=wide))
-    console.print(Text(_heading(result, metrics)))
+        table.add_row(mark, Text(sanitize(trial.name)), *format_cells(trial.measurements, metrics, wide=wide))
+    truth = "the masks" if result.labelled else "the source's own masks"
+    loss = f"IoU lost in points, against {truth}"
+    if IOU_DROP not in metrics:
+        loss = "what differs from the source's tensors in points"
+    console.print(Text(f"{sanitize(result.source.name)} on {result.frames} frames; {loss}"))
     console.print(table)
     for trial in result.trials:
         if not trial.verdict.accepted:
@@ -51,13 +55,7 @@ def show(result: ExperimentResult, console: Console) -> None:
     console.print(Text(f"{arrow}; speedup over {sanitize(result.fastest)}; medians ± 95 %"))
 
 
-def _heading(result: ExperimentResult, metrics: Sequence[str]) -> str:
-    kind = "against the masks" if result.labelled else "against the source's own masks"
-    told = f"IoU lost in points, {kind}" if IOU_DROP in metrics else "what differs from the source's tensors in points"
-    return f"{sanitize(result.source.name)} on {result.frames} frames; {told}"
-
-
-def _metrics(result: ExperimentResult) -> list[str]:
+def list_columns(result: ExperimentResult) -> list[str]:
     """The columns: what anything was measured by, and latency and the loss in any case."""
     everything = (*result.baselines.values(), *(trial.measurements for trial in result.trials))
     present = {item.metric for measurements in everything for item in measurements}
@@ -65,16 +63,17 @@ def _metrics(result: ExperimentResult) -> list[str]:
     return [THROUGHPUT, SPEEDUP, LATENCY, loss, *([SIZE] if SIZE in present else [])]
 
 
-def _cells(measurements: Sequence[Measurement], metrics: Sequence[str], *, wide: bool) -> list[str]:
+def format_cells(measurements: Sequence[Measurement], metrics: Sequence[str], *, wide: bool) -> list[str]:
+    """A cell for each metric: the value with half its interval; narrow tables leave out those that decide nothing."""
     found = {item.metric: item for item in measurements}
-    return [_cell(found.get(metric), metric, wide=wide) for metric in metrics]
-
-
-def _cell(item: Measurement | None, metric: str, *, wide: bool) -> str:
-    if item is None:
-        return "–"
-    if metric == SIZE:
-        return f"{item.value / 1e6:.1f}"
-    spread = f" ± {(item.high - item.low) / 2:.2g}" if wide or metric in ALWAYS_WITH_INTERVAL else ""
-    shown = f"{item.value:.3g}" if abs(item.value) < 1000 else f"{item.value:.0f}"
-    return shown + spread
+    cells = []
+    for metric in metrics:
+        item = found.get(metric)
+        if item is None:
+            cells.append("–")
+        elif metric == SIZE:
+            cells.append(f"{item.value / 1e6:.1f}")
+        else:
+            spread = f" ± {(item.high - item.low) / 2:.2g}" if wide or metric in ALWAYS_WITH_INTERVAL else ""
+            cells.append((f"{item.value:.3g}" if abs(item.value) < 1000 else f"{item.value:.0f}") + spread)
+    return cells

@@ -137,8 +137,10 @@ def _geometry(scene: Scene, view: View, rng: np.random.Generator) -> tuple[np.nd
             _centre(height * scale_y, view.side, rng) / scale_y,
         ]
     )
-    if rng.random() < 0.5:
-        centre = _on_a_person(scene, centre, rng)
+    if rng.random() < 0.5 and len(spots := np.flatnonzero(scene.target[::4, ::4] > 127)):
+        # Half-way or more towards a random pixel of a person.
+        row, column = divmod(int(rng.choice(spots)), scene.target[::4, ::4].shape[1])
+        centre = centre + rng.uniform(0.5, 1.0) * (np.array([4.0 * column, 4.0 * row]) - centre)
     matrix = np.eye(3)
     matrix[:2, :2] = linear
     matrix[:2, 2] = view.side / 2 - linear @ centre
@@ -149,15 +151,6 @@ def _centre(length: float, side: int, rng: np.random.Generator) -> float:
     """A crop's centre along one axis of the scaled picture; a picture smaller than the crop lies inside it."""
     low, high = sorted((side / 2, length - side / 2))
     return float(rng.uniform(low, high))
-
-
-def _on_a_person(scene: Scene, centre: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The centre drawn half-way or more towards a random pixel of a person, if there is one."""
-    spots = np.flatnonzero(scene.target[::4, ::4] > 127)
-    if not len(spots):
-        return centre
-    row, column = divmod(int(rng.choice(spots)), scene.target[::4, ::4].shape[1])
-    return centre + rng.uniform(0.5, 1.0) * (np.array([4.0 * column, 4.0 * row]) - centre)
 
 
 def _recolour(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -32,14 +32,14 @@ def export(network: keras.Model, path: Path) -> None:
 
     spec = tf.TensorSpec((1, None, None, 3), tf.uint8, name="ImageTensor")
     frozen = convert_variables_to_constants_v2(tf.function(predict).get_concrete_function(spec))
-    definition = _named_officially(frozen.graph.as_graph_def(), frozen.outputs[0].op.name, network)
+    definition = _rename_officially(frozen.graph.as_graph_def(), frozen.outputs[0].op.name, network)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(definition.SerializeToString(deterministic=True))
 
 
-def _named_officially(definition: tf.compat.v1.GraphDef, answer: str, network: keras.Model) -> tf.compat.v1.GraphDef:
+def _rename_officially(definition: tf.compat.v1.GraphDef, answer: str, network: keras.Model) -> tf.compat.v1.GraphDef:
     """The nodes renamed: layers' hyphens become slashes, and operations get TensorFlow 1's names."""
-    names = _renaming(definition, {layer.name for layer in network.layers})
+    names = _find_names(definition, {layer.name for layer in network.layers})
     _shorten_weights(definition)
     kept = tf.compat.v1.graph_util.extract_sub_graph(definition, [answer])
     for node in kept.node:
@@ -68,11 +68,18 @@ def _shorten_weights(definition: tf.compat.v1.GraphDef) -> None:
             node.input[1] = weights.name
 
 
-def _renaming(definition: tf.compat.v1.GraphDef, layers: set[str]) -> dict[str, str]:
+def _find_names(definition: tf.compat.v1.GraphDef, layers: set[str]) -> dict[str, str]:
+    """The official name of every node: its path from its layer's own scope on; whole where it is in no layer."""
     names: dict[str, str] = {}
     taken: set[str] = set()
     for node in definition.node:
-        parts = [part.replace("-", "/") for part in _from_layer(node.name.split("/"), layers)]
+        parts = node.name.split("/")
+        for number, part in enumerate(parts):
+            layer = part if part in layers else re.sub(r"_\d+$", "", part)  # Keras numbers a scope that it enters again
+            if layer in layers:
+                parts = [layer, *parts[number + 1 :]]
+                break
+        parts = [part.replace("-", "/") for part in parts]
         if node.op in ("Conv2D", "DepthwiseConv2dNative"):
             parts[-1] = {"Conv2D": "Conv2D", "DepthwiseConv2dNative": "depthwise"}[node.op]
         name = "/".join(parts)
@@ -81,12 +88,3 @@ def _renaming(definition: tf.compat.v1.GraphDef, layers: set[str]) -> dict[str, 
         taken.add(name)
         names[node.name] = name
     return names
-
-
-def _from_layer(parts: list[str], layers: set[str]) -> list[str]:
-    """The path from the layer's own scope on; whole where no layer is in it."""
-    for number, part in enumerate(parts):
-        layer = re.sub(r"_\d+$", "", part)
-        if part in layers or layer in layers:
-            return [part if part in layers else layer, *parts[number + 1 :]]
-    return parts
