@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from danmatte.api import grpc, pages, scrape
+from danmatte.api import grpc, pages
+from danmatte.api import metrics as exposition
 from danmatte.api.admin import AdminRoutes
 from danmatte.api.catalogue import Catalogue
 from danmatte.api.openapi import page
@@ -116,7 +117,7 @@ def _build_authentication(keys: ApiKeys | None, settings: Settings) -> "list[Mid
         return []
     public = {path for protocol in PROTOCOLS for path in protocol.public} | pages.PATHS | page.PATHS
     if settings.open_metrics:
-        public.add(scrape.PATH)
+        public.add(exposition.PATH)
     return [require_key(keys, frozenset(public))]
 
 
