@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
-from openvino.frontend import FrontEndManager, InputModel, Place
+from openvino.frontend import FrontEndManager
 from openvino.preprocess import ColorFormat, PrePostProcessor
 
 from danmatte.contract.configuration import Configuration
@@ -131,26 +131,22 @@ def _cut_frozen(path: Path, inputs: str, output: str, shape: tuple[int, ...]) ->
     with _open_readable(path) as file, translate_errors(path):
         frontend = FrontEndManager().load_by_framework("tf")
         graph = frontend.load(str(file))
-        start, end = (_find_place(graph, place, path) for place in (inputs, output))
-        graph.extract_subgraph([start], [end])
-        graph.set_partial_shape(start, ov.PartialShape(list(shape)))
+        places = [graph.get_place_by_tensor_name(name) for name in (inputs, output)]
+        for name, place in zip((inputs, output), places, strict=True):
+            if place is None:
+                from danmatte_workbench.runtimes import tensorflow
+
+                known = [node for node, _, _ in tensorflow.read_nodes(path)]
+                hint = did_you_mean(name.split(":", 1)[-1], known, suggestions=3, cutoff=0.4)
+                raise InputError(f"{path}: has no node {name}{hint}")
+        graph.extract_subgraph(places[:1], places[1:])
+        graph.set_partial_shape(places[0], ov.PartialShape(list(shape)))
         model = frontend.convert(graph)
         if len(model.inputs) > 1:
             others = [port.get_node().get_friendly_name() for port in model.inputs]
             raise InputError(f"{path}: from {inputs} to {output} it needs {' and '.join(others)}; cut elsewhere")
         optimize_frozen(model)
     return model
-
-
-def _find_place(graph: InputModel, name: str, path: Path) -> Place:
-    place = graph.get_place_by_tensor_name(name)
-    if place is None:
-        from danmatte_workbench.runtimes import tensorflow
-
-        known = [node for node, _, _ in tensorflow.read_nodes(path)]
-        hint = did_you_mean(name.split(":", 1)[-1], known, suggestions=3, cutoff=0.4)
-        raise InputError(f"{path}: has no node {name}{hint}")
-    return place
 
 
 def _load_cleaned(path: Path, shape: tuple[int, ...]) -> ov.Model:

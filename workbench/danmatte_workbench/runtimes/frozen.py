@@ -68,7 +68,11 @@ def _read_version(path: Path, _changed_at: int) -> tf.compat.v1.GraphDef:
     try:
         frozen = convert_variables_to_constants_v2(load(path))
     except _FAILURES as error:
-        raise InputError(f"{path}: TensorFlow can't read it as {what}: {_pick_line(error)}") from error
+        # The line that says what is wrong, without the traceback that TensorFlow writes into messages.
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        spoken = [line for line in lines if not line.startswith(("in user code:", 'File "', "Arguments received"))]
+        reason = next((line for line in spoken if "Error: " in line), spoken[0] if spoken else type(error).__name__)
+        raise InputError(f"{path}: TensorFlow can't read it as {what}: {reason}") from error
     definition = frozen.graph.as_graph_def()
     for node in definition.node:
         node.attr.pop("_output_shapes", None)  # they hold for the batch and size of the export only
@@ -85,13 +89,6 @@ def freeze_to_file(path: Path) -> Iterator[Path]:
         file = Path(folder) / f"{path.stem}.pb"
         file.write_bytes(read_graph(path).SerializeToString(deterministic=True))
         yield file
-
-
-def _pick_line(error: Exception) -> str:
-    """The line that says what is wrong, without the traceback that TensorFlow writes into messages."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    spoken = [line for line in lines if not line.startswith(("in user code:", 'File "', "Arguments received"))]
-    return next((line for line in spoken if "Error: " in line), spoken[0] if spoken else type(error).__name__)
 
 
 def _load_signature(path: Path) -> Any:
