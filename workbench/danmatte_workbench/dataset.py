@@ -75,25 +75,22 @@ def load(path: Path) -> Dataset:
 
     Masks are 8-bit grey PNGs of their pictures' sizes and names. Raises InputError for anything else.
     """
-    if path.is_dir():
-        return _find_pictures(path)
-    if path.suffix.lower() in VIDEOS:
-        return Dataset(path, tuple(str(number) for number in range(_count_frames(path))), labelled=False)
-    if not path.exists():
-        raise InputError(f"{path}: no such folder or video")
-    raise InputError(f"{path}: expected a folder of pictures or a video ({', '.join(sorted(VIDEOS))})")
-
-
-def _find_pictures(path: Path) -> Dataset:
-    images = path / "images" if (path / "images").is_dir() else path
+    if not path.is_dir():
+        if not path.exists():
+            raise InputError(f"{path}: no such folder or video")
+        if path.suffix.lower() not in VIDEOS:
+            raise InputError(f"{path}: expected a folder of pictures or a video ({', '.join(sorted(VIDEOS))})")
+        with _open_video(path) as container:
+            count = sum(1 for packet in container.demux(video=0) if packet.size)  # without decoding them
+        if not count:
+            raise InputError(f"{path}: isn't a video that can be read (it has no frames)")
+        return Dataset(path, tuple(map(str, range(count))), labelled=False)
+    images, masks = path / "images" if (path / "images").is_dir() else path, path / "masks"
     names = sorted(file.name for file in images.iterdir() if file.suffix.lower() in PICTURES)
     if not names:
         raise InputError(f"{images}: expected pictures ({', '.join(sorted(PICTURES))}), found none")
-    masks = path / "masks"
-    if masks.is_dir():
-        without = [name for name in names if not _locate_mask(path, name).exists()]
-        if without:
-            raise InputError(f"{masks}: {len(without)} of {len(names)} pictures have no mask, such as {without[0]}")
+    if masks.is_dir() and (without := [name for name in names if not _locate_mask(path, name).exists()]):
+        raise InputError(f"{masks}: {len(without)} of {len(names)} pictures have no mask, such as {without[0]}")
     return Dataset(path, tuple(names), labelled=masks.is_dir())
 
 
@@ -135,15 +132,6 @@ def _read(path: Path, mode: int) -> np.ndarray:
 
 def _format_size(pixels: np.ndarray) -> str:
     return f"{pixels.shape[1]}×{pixels.shape[0]}"
-
-
-def _count_frames(path: Path) -> int:
-    """Frames in the video, counted without decoding them."""
-    with _open_video(path) as container:
-        count = sum(1 for packet in container.demux(video=0) if packet.size)
-    if not count:
-        raise InputError(f"{path}: isn't a video that can be read (it has no frames)")
-    return count
 
 
 def _decode_frames(path: Path, wanted: frozenset[int]) -> Iterator[LabelledFrame]:

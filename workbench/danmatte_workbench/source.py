@@ -93,23 +93,34 @@ def read(path: Path) -> Source:
             raise InputError(f"{path}: expected a table [{section}]")
         expect_keys(table[section], _KEYS[f"[{section}]"], path, f"[{section}]")
     entry, answer, resize = table["input"], table["output"], table["resize"]
-    graph = resolve_graph_path(path.parent / _text(table, "graph", path))
+    name, scale, fill = (
+        _read_text(table, "name", path),
+        _read_three(entry, "scale", path),
+        _read_three(resize, "fill", path),
+    )
+    if not NAME.fullmatch(name):
+        raise InputError(f"{path}: name: expected small letters, digits, - and _ only, found {name!r}")
+    if 0.0 in scale:
+        raise InputError(f"{path}: scale: expected three numbers that one can divide by, found {entry['scale']!r}")
+    if not all(value.is_integer() and 0 <= value <= 255 for value in fill):
+        raise InputError(f"{path}: fill: expected three whole numbers from 0 to 255, found {resize['fill']!r}")
+    graph = resolve_graph_path(path.parent / _read_text(table, "graph", path))
     return Source(
-        name=_name(table, path),
+        name=name,
         path=graph,
         digest=artifact.digest(*list_graph_files(graph)),
-        licence=_text(table, "licence", path),
-        picture=_text(entry, "tensor", path),
-        port=_text(entry, "port", path),
-        size=(_whole(entry, "height", path, _SIDES), _whole(entry, "width", path, _SIDES)),
-        colour=_choice(entry, "colour", ("RGB", "BGR"), path),
-        mean=_three(entry, "mean", path),
-        scale=_scale(entry, path),
-        answer=_text(answer, "tensor", path),
-        node=_text(answer, "node", path),
-        person=_whole(answer, "person", path, range(65536)),
-        rule=_choice(resize, "rule", ("stretch", "letterbox"), path),
-        fill=_fill(resize, path),
+        licence=_read_text(table, "licence", path),
+        picture=_read_text(entry, "tensor", path),
+        port=_read_text(entry, "port", path),
+        size=(_read_whole(entry, "height", path, _SIDES), _read_whole(entry, "width", path, _SIDES)),
+        colour=_read_choice(entry, "colour", ("RGB", "BGR"), path),
+        mean=_read_three(entry, "mean", path),
+        scale=scale,
+        answer=_read_text(answer, "tensor", path),
+        node=_read_text(answer, "node", path),
+        person=_read_whole(answer, "person", path, range(65536)),
+        rule=_read_choice(resize, "rule", ("stretch", "letterbox"), path),
+        fill=(int(fill[0]), int(fill[1]), int(fill[2])),
         format=detect_format(graph),
     )
 
@@ -130,53 +141,30 @@ def find(name: str, *folders: Path) -> Path | None:
     raise InputError(f"{name}: no such file, and no such model in {where}{did_you_mean(name, known)}")
 
 
-def _text(table: dict[str, Any], key: str, path: Path) -> str:
+def _read_text(table: dict[str, Any], key: str, path: Path) -> str:
     value = table[key]
     if not isinstance(value, str):
         raise InputError(f"{path}: {key}: expected text, found {value!r}")
     return value
 
 
-def _name(table: dict[str, Any], path: Path) -> str:
-    name = _text(table, "name", path)
-    if not NAME.fullmatch(name):
-        raise InputError(f"{path}: name: expected small letters, digits, - and _ only, found {name!r}")
-    return name
-
-
-def _whole(table: dict[str, Any], key: str, path: Path, numbers: range) -> int:
+def _read_whole(table: dict[str, Any], key: str, path: Path, numbers: range) -> int:
     value = table[key]
     if type(value) is not int or value not in numbers:
         raise InputError(f"{path}: {key}: expected a whole number from {numbers[0]} to {numbers[-1]}, found {value!r}")
     return value
 
 
-def _choice(table: dict[str, Any], key: str, choices: tuple[str, ...], path: Path) -> Any:
+def _read_choice(table: dict[str, Any], key: str, choices: tuple[str, ...], path: Path) -> Any:
     if table[key] not in choices:
         raise InputError(f"{path}: {key}: expected one of {', '.join(choices)}, found {table[key]!r}")
     return table[key]
 
 
-def _three(table: dict[str, Any], key: str, path: Path) -> tuple[float, float, float]:
+def _read_three(table: dict[str, Any], key: str, path: Path) -> tuple[float, float, float]:
     value = table[key]
-    if not (isinstance(value, list) and len(value) == 3 and all(_is_number(item) for item in value)):
+    # True is a number to Python, and nan and inf are numbers to TOML.
+    is_list = isinstance(value, list) and len(value) == 3
+    if not is_list or not all(type(item) in (int, float) and math.isfinite(item) for item in value):
         raise InputError(f"{path}: {key}: expected three numbers, found {value!r}")
     return (float(value[0]), float(value[1]), float(value[2]))
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _scale(table: dict[str, Any], path: Path) -> tuple[float, float, float]:
-    scale = _three(table, "scale", path)
-    if 0.0 in scale:
-        raise InputError(f"{path}: scale: expected three numbers that one can divide by, found {table['scale']!r}")
-    return scale
-
-
-def _fill(table: dict[str, Any], path: Path) -> tuple[int, int, int]:
-    red, green, blue = (int(value) for value in _three(table, "fill", path))
-    if [red, green, blue] != table["fill"] or not all(0 <= value <= 255 for value in (red, green, blue)):
-        raise InputError(f"{path}: fill: expected three whole numbers from 0 to 255, found {table['fill']!r}")
-    return red, green, blue

@@ -41,7 +41,13 @@ class InferenceLoad:
         pinning: bool | None = None,
     ) -> None:
         model = openvino.read(path)
-        self._check(model, path, pictures)
+        if len(model.inputs) != 1 or model.input(0).get_partial_shape().is_dynamic:
+            shapes = ", ".join(str(port.get_partial_shape()) for port in model.inputs)
+            raise InputError(f"{path}: expected one input of a fixed shape, found {shapes}")
+        wanted = tuple(model.input(0).shape)
+        odd = [picture.shape for picture in pictures if picture.shape != wanted]
+        if odd or not pictures:
+            raise InputError(f"{path}: expected pictures of {wanted}, received {odd[0] if odd else 'none'}")
         self._batch = configuration.batch
         self._inputs = _stack(model, pictures, self._batch)
         model, self.mended = set_batch(model, self._batch)
@@ -55,16 +61,6 @@ class InferenceLoad:
         self.requests = len(self._queue)
         self._latencies: list[float] = []
         self._queue.set_callback(lambda _, started: self._latencies.append(1000 * (time.perf_counter() - started)))
-
-    @staticmethod
-    def _check(model: ov.Model, path: Path, pictures: Sequence[np.ndarray]) -> None:
-        if len(model.inputs) != 1 or model.input(0).get_partial_shape().is_dynamic:
-            shapes = ", ".join(str(port.get_partial_shape()) for port in model.inputs)
-            raise InputError(f"{path}: expected one input of a fixed shape, found {shapes}")
-        wanted = tuple(model.input(0).shape)
-        odd = [picture.shape for picture in pictures if picture.shape != wanted]
-        if odd or not pictures:
-            raise InputError(f"{path}: expected pictures of {wanted}, received {odd[0] if odd else 'none'}")
 
     def run(self, inferences: int) -> Window:
         """So many inferences, with all infer requests in flight; what is put in waits for none of its neighbours."""
@@ -165,21 +161,21 @@ class SweepWorker:
         self._usual = self._load(job.reference).warm_up(job.window_s)
 
     def __call__(self, question: TimingTask | BatchProbe) -> Timing | None:
-        if isinstance(question, TimingTask):
-            return self._time(question.setting, question.until)
-        self._probe(question.batch)
-        return None
-
-    def _load(self, setting: Setting) -> InferenceLoad:
         job = self._job
-        return InferenceLoad(job.path, setting.configuration(job.base), job.pictures, pinning=setting.pinning)
-
-    def _time(self, setting: Setting, until: float) -> Timing:
-        job, mended, run = self._job, False, self._usual
-        if setting != job.reference:
-            load = self._load(setting)
+        if isinstance(question, BatchProbe):
+            single, pictures = replace(job.reference, requests=1), job.pictures[:PROBED]
+            alone, many = (
+                InferenceLoad(job.path, replace(single, batch=batch).configuration(job.base), pictures)
+                for batch in (1, question.batch)
+            )
+            if not are_same(alone.infer_all(), many.infer_all()):
+                raise InputError(f"in a batch of {question.batch} it answers otherwise than picture by picture")
+            return None
+        mended, run = False, self._usual
+        if question.setting != job.reference:
+            load = self._load(question.setting)
             mended, run = load.mended, load.warm_up(job.window_s)
-        windows = gather_windows(run, self._usual, job.patience, until=until)
+        windows = gather_windows(run, self._usual, job.patience, until=question.until)
         return Timing(
             windows.measure_throughput(job.host),
             windows.measure_latency(job.host),
@@ -188,10 +184,6 @@ class SweepWorker:
             mended,
         )
 
-    def _probe(self, batch: int) -> None:
-        pictures = self._job.pictures[:PROBED]
-        single = replace(self._job.reference, requests=1)
-        alone = InferenceLoad(self._job.path, single.configuration(self._job.base), pictures)
-        many = InferenceLoad(self._job.path, replace(single, batch=batch).configuration(self._job.base), pictures)
-        if not are_same(alone.infer_all(), many.infer_all()):
-            raise InputError(f"in a batch of {batch} it answers otherwise than picture by picture")
+    def _load(self, setting: Setting) -> InferenceLoad:
+        job = self._job
+        return InferenceLoad(job.path, setting.configuration(job.base), job.pictures, pinning=setting.pinning)

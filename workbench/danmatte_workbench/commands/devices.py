@@ -11,7 +11,6 @@ from danmatte.contract.command_line import JSON_HELP
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from danmatte_workbench.hardware import Hardware
     from danmatte_workbench.runtimes.devices import Device
 
 WIDTH = 110  # where there is no terminal to ask
@@ -40,7 +39,15 @@ def run(arguments: argparse.Namespace) -> int:
     found, machine = devices.list_devices(), describe_hardware()
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     console.print(_make_table(found))
-    console.print("\n".join(_describe(machine)), highlight=False, soft_wrap=True)
+    quota = "none" if machine.quota_cores is None else f"{machine.quota_cores:g} cores"
+    for line in (
+        "AUTO chooses by itself; HETERO:A,B splits a graph; MULTI:A,B shares frames out.",
+        f"threads: {machine.threads}, from {machine.threads_from}",
+        f"CPUs: {machine.logical_cpus} on {machine.physical_cores} cores, sockets {machine.sockets}, "
+        f"NUMA nodes {machine.numa_nodes}; allowed {machine.allowed_cpus}, cgroup quota {quota}",
+        f"instruction sets: {' '.join(machine.instruction_sets) or 'unknown'}",
+    ):
+        console.print(line, highlight=False, soft_wrap=True)
     if arguments.json:
         known = [dataclasses.asdict(device) for device in found]
         facts.write({"devices": known, "hardware": dataclasses.asdict(machine)}, arguments.json)
@@ -57,14 +64,3 @@ def _make_table(found: "tuple[Device, ...]") -> "Table":
     for device in found:
         table.add_row(device.name, device.full_name, ", ".join(device.capabilities), f"up to {device.streams}")
     return table
-
-
-def _describe(machine: "Hardware") -> list[str]:
-    quota = "none" if machine.quota_cores is None else f"{machine.quota_cores:g} cores"
-    return [
-        "AUTO chooses by itself; HETERO:A,B splits a graph; MULTI:A,B shares frames out.",
-        f"threads: {machine.threads}, from {machine.threads_from}",
-        f"CPUs: {machine.logical_cpus} on {machine.physical_cores} cores, sockets {machine.sockets}, "
-        f"NUMA nodes {machine.numa_nodes}; allowed {machine.allowed_cpus}, cgroup quota {quota}",
-        f"instruction sets: {' '.join(machine.instruction_sets) or 'unknown'}",
-    ]

@@ -145,8 +145,11 @@ def prepare(arguments: argparse.Namespace, effort: "Effort | None" = None) -> "t
     Everything that can be wrong with what was asked for is found here, before anything takes time. effort: instead of
     the one that the arguments name.
     """
+    from danmatte.contract.places import list_model_folders
+    from danmatte_workbench import source as sources
     from danmatte_workbench.experiment import judge
     from danmatte_workbench.experiment.search import SearchOptions, find_effort, parse_size, propose_trials
+    from danmatte_workbench.graph import probing
     from danmatte_workbench.processes.limits import ProcessLimits
     from danmatte_workbench.runtimes import devices
 
@@ -155,7 +158,8 @@ def prepare(arguments: argparse.Namespace, effort: "Effort | None" = None) -> "t
     effort = effort or find_effort(arguments.effort)
     devices.check_device(arguments.device)
     _make_budget(arguments, "person", labelled=True)
-    source = _find_source(arguments.model)
+    described = sources.find(arguments.model, *list_model_folders())
+    source = sources.read(described) if described else probing.inspect(Path(arguments.model))
     size = parse_size(arguments.size, source.size) if arguments.size else None
     options = SearchOptions(arguments.device, size, arguments.objective, tuple(arguments.recipe))
     trials = propose_trials(source, effort, options)
@@ -179,7 +183,8 @@ def conduct(arguments: argparse.Namespace, experiment: "Experiment", limits: "Pr
     started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     places = Places(arguments.models or choose_models(), arguments.runs, arguments.json)
     try:
-        workspace = Workspace(arguments.store or _find_cache() / "candidates", limits, progress)
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "danmatte"
+        workspace = Workspace(arguments.store or cache / "candidates", limits, progress)
         run = ExperimentRun(experiment, workspace)
         _finish(run, run.run(), places, started, console)
     finally:
@@ -230,19 +235,6 @@ def _make_budget(arguments: argparse.Namespace, meaning: str, *, labelled: bool)
     if drop is not None:
         raise InputError("--max-iou-drop: this graph's answer isn't a mask of people; say --max-disagreement")
     return Budget(None, arguments.max_latency_ms, DISAGREEMENT if disagreement is None else disagreement)
-
-
-def _find_source(name: str) -> "Source":
-    from danmatte.contract.places import list_model_folders
-    from danmatte_workbench import source
-    from danmatte_workbench.graph import probing
-
-    described = source.find(name, *list_model_folders())
-    return source.read(described) if described else probing.inspect(Path(name))
-
-
-def _find_cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "danmatte"
 
 
 def _finish(run: "ExperimentRun", result: "ExperimentResult", places: Places, started: str, console: "Console") -> None:

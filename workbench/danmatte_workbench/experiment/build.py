@@ -53,8 +53,10 @@ class Builder:
 
     def compute_key(self, recipe: Recipe) -> str:
         """Where the recipe's candidate is kept: beside the recipe, the frames that its steps look at count."""
-        frames = self._digest_frames(recipe.frames) if recipe.frames else ""
-        return hashlib.sha256(f"{recipe.digest} {frames}".encode()).hexdigest()
+        count = min(recipe.frames, len(self.calibration))
+        if count not in self._frame_digests:
+            self._frame_digests[count] = self.calibration.pick(count).compute_digest() if recipe.frames else ""
+        return hashlib.sha256(f"{recipe.digest} {self._frame_digests[count]}".encode()).hexdigest()
 
     def find(self, recipe: Recipe) -> Candidate | None:
         """The candidate, if it was built before. Raises InputError, as it did then, for a recipe that was refused."""
@@ -81,10 +83,3 @@ class Builder:
             raise
         self._known[keys[-1]] = candidate
         return candidate
-
-    def _digest_frames(self, limit: int) -> str:
-        """The digest of at most so many calibration frames, those that a step with that limit gets."""
-        count = min(limit, len(self.calibration))
-        if count not in self._frame_digests:
-            self._frame_digests[count] = self.calibration.pick(count).compute_digest()
-        return self._frame_digests[count]
