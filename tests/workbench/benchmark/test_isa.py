@@ -8,7 +8,8 @@ import pytest
 
 from danmatte.contract.framing import Framing
 from danmatte.contract.measurement import Measurement
-from danmatte_workbench.benchmark.isa import NATIVE, IsaPoint, measure_isa_levels
+from danmatte_workbench.benchmark import isa
+from danmatte_workbench.benchmark.isa import NATIVE, IsaJob, IsaPoint, IsaWorker, measure_isa_levels
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.dataset import Dataset
 from danmatte_workbench.errors import InputError
@@ -17,6 +18,7 @@ from danmatte_workbench.runtimes.isa_levels import USUAL, find_highest, is_withi
 from danmatte_workbench.source import Source
 from tests.workbench import inner, tiny
 from tests.workbench.conftest import Build
+from tests.workbench.facts import measured
 
 ONE = configure(streams=1, threads=1, infer_requests=1)
 OLDER = [level for level in USUAL if not list_missing(level) and level != find_highest()]
@@ -136,3 +138,51 @@ def test_an_unknown_level_and_what_is_no_ir_are_refused(subject: Subject, unlabe
 
 def test_families_are_as_kernels_are_called() -> None:
     assert [name_family(level) for level in USUAL] == ["avx2", "avx512", "avx512", "avx512", "amx"]
+
+
+def test_a_point_is_told_in_a_line_with_what_is_odd() -> None:
+    point = IsaPoint("AVX2", "float", "avx512", (measured("throughput", 5),), honoured=False, note="windows disagree")
+    assert str(point) == "float at AVX2: avx512, throughput 5 u [5, 5], windows disagree"
+    assert str(IsaPoint("AVX2", "float", note="skipped")) == "float at AVX2: skipped"
+    assert point.to_json() == {
+        "isa": "AVX2",
+        "who": "float",
+        "effective": "avx512",
+        "honoured": False,
+        "measurements": {"throughput": {"value": 5, "low": 5, "high": 5, "unit": "u", "samples": 5}},
+        "note": "windows disagree",
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "first"), [("scores", "both"), ("masks", "bits"), ("tensors", "array")], ids=["scores", "masks", "tensors"]
+)
+def test_a_worker_answers_with_what_its_kind_of_comparison_needs(
+    subject: Subject, labelled: Dataset, kind: str, first: str
+) -> None:
+    data = labelled.pick(3)
+    worker = IsaWorker(IsaJob(subject, data, kind))  # type: ignore[arg-type]
+    answers = worker("answers")
+    assert len(answers) == 3  # type: ignore[arg-type]
+    if kind == "scores":
+        assert [score.name for score in answers] == list(data.names)  # type: ignore[union-attr]
+        assert all(getattr(score, first) >= 0 for score in answers)  # type: ignore[union-attr]
+    elif kind == "masks":
+        masks = {frame.name: mask for frame, mask in subject.predict_masks(data)}
+        for name, shape, bits in answers:  # type: ignore[union-attr]
+            assert (np.unpackbits(bits, count=masks[name].size).reshape(shape) == masks[name]).all()
+    else:
+        assert {tensors[0].shape for tensors in answers} == {(1, 33, 33, 1)}  # type: ignore[union-attr]
+    assert worker("window").frames_per_s > 0  # type: ignore[union-attr]
+    assert worker("kernels").names  # type: ignore[union-attr]
+
+
+def test_a_child_of_a_level_has_oneDNNs_switch_and_a_native_one_has_not(
+    subject: Subject, labelled: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[dict[str, str]] = []
+    monkeypatch.setattr(isa, "Child", lambda name, *_, environment: started.append({"name": name, **environment}))
+    case = isa._LeveledSubject(IsaJob(subject, labelled, "scores"))
+    case.start_child(NATIVE)
+    case.start_child("AVX2")
+    assert started == [{"name": "float at native"}, {"name": "float at AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2"}]

@@ -6,13 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from danmatte_workbench.artifact import Artifact, Port
+from danmatte_workbench.benchmark.space import Point
 from danmatte_workbench.commands import sweep
+from danmatte_workbench.configuration import Setting
 from danmatte_workbench.dataset import Dataset
 from danmatte_workbench.errors import InputError, MachineError
 from danmatte_workbench.publish import publish
 from danmatte_workbench.runtimes import openvino
 from danmatte_workbench.source import Source
 from tests.workbench import facts, inner, tiny
+from tests.workbench.benchmark.test_space import point
 from tests.workbench.conftest import Build
 
 
@@ -78,3 +82,29 @@ def test_an_input_of_any_size_is_refused(tmp_path: Path) -> None:
     loose = openvino.save(model, tmp_path / "loose.xml")
     with pytest.raises(InputError, match=r"loose\.xml: expected an input of a fixed shape, found \[1, -1, -1, 3\]"):
         run(loose.path)
+
+
+@pytest.mark.parametrize(("dtype", "low", "high"), [("u8", 0, 255), ("f32", 0.0, 1.0)], ids=["pixels", "normalised"])
+def test_without_frames_it_is_noise_of_the_inputs_shape_and_the_same_every_time(
+    dtype: str, low: float, high: float
+) -> None:
+    artifact = Artifact(Path("x.xml"), "", (Port("x", (1, 8, 9, 3), dtype),))
+    once, again = (sweep._make_pictures(artifact, None) for _ in range(2))
+    assert len(once) == sweep.PICTURES
+    assert {picture.shape for picture in once} == {(1, 8, 9, 3)}
+    assert all((a == b).all() for a, b in zip(once, again, strict=True))
+    assert low <= min(picture.min() for picture in once) < max(picture.max() for picture in once) <= high
+
+
+def test_frames_go_only_where_pictures_go(labelled: Dataset) -> None:
+    artifact = Artifact(Path("x.xml"), "", (Port("x", (1, 3, 8, 8), "f32"),))
+    with pytest.raises(InputError, match=r"--data: frames go to an input of \[1, H, W, 3\], x\.xml has \[1, 3, 8, 8\]"):
+        sweep._make_pictures(artifact, labelled.origin)
+
+
+def test_points_are_printed_from_the_fastest_to_the_slowest_and_the_unmeasured_last() -> None:
+    slow, fast = point(Setting(1, 1, 1, 1), 0.5), point(Setting(4, 1, 1, 1), 2.0, agreed=False)
+    table = sweep._make_table((slow, Point(Setting(8, 1, 1, 1), None, "no time"), fast), Path("x.xml"))
+    batches, notes = (list(table.columns[number].cells) for number in (0, 8))
+    assert batches == ["4", "1", "8"]
+    assert notes == ["disagree", "", "no time"]

@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import structs
 
 from danmatte.contract.measurement import Measurement
@@ -110,3 +112,61 @@ def named(name: str, speedup: Measurement) -> Trial:
     return replace(
         trial(name, measured("throughput", 300), speedup, measured("iou_drop", 0.1)), recipe=recipe(name="int8")
     )
+
+
+def make_merit(name: str, value: float, spread: float, *, recipe_name: str, latency: float = 9.0) -> Trial:
+    """An accepted trial of that speedup."""
+    speedup = structs.replace(measured("speedup", value), low=value - spread, high=value + spread)
+    found = trial(name, measured("throughput", 10 * value), speedup, measured("latency", latency))
+    return replace(found, recipe=recipe(name=recipe_name))
+
+
+MERITS = st.builds(
+    make_merit,
+    st.uuids().map(str),
+    st.floats(1.0, 9.0),
+    st.floats(0.0, 1.0),
+    recipe_name=st.sampled_from(["int8", "float"]),
+    latency=st.floats(1.0, 50.0),
+)
+
+
+@given(st.lists(MERITS, min_size=1, max_size=6), st.sampled_from(["throughput", "latency"]))
+def test_nobody_is_surely_better_than_the_winner(trials: list[Trial], objective: str) -> None:
+    winner = choose(trials, objective)
+    metric = "speedup" if objective == "throughput" else "latency"
+    mine = winner.get(metric)
+    assert mine is not None
+    for other in trials:
+        theirs = other.get(metric)
+        assert theirs is not None
+        if objective == "throughput":
+            assert theirs.low <= mine.high
+        else:
+            assert theirs.high >= mine.low
+
+
+@given(st.lists(MERITS, min_size=1, max_size=6))
+def test_of_equals_the_first_is_chosen_whatever_else_there_is(trials: list[Trial]) -> None:
+    same = [replace(item, name=f"again {item.name}") for item in trials]
+    assert choose([*trials, *same], "throughput") in trials
+
+
+@given(st.lists(MERITS, max_size=4), st.lists(MERITS, min_size=1, max_size=4))
+def test_what_is_rejected_never_wins_however_fast(accepted: list[Trial], rejected: list[Trial]) -> None:
+    refused = [item.reject("too inaccurate") for item in rejected]
+    if not accepted:
+        with pytest.raises(BudgetError):
+            choose(refused, "throughput")
+        return
+    assert choose([*refused, *accepted], "throughput") in accepted
+
+
+def test_one_that_is_slower_than_its_budget_needs_no_more_rounds() -> None:
+    rounds = Rounds({"a": [10.0] * 3}, {"a": [30.0, 31.0, 90.0]})
+    assert rate("a", rounds, "throughput", Budget(0.5, 30.5)) is None
+    assert rate("a", rounds, "throughput", Budget(0.5, 31.0)) == 10
+
+
+def test_of_latency_nothing_is_known_before_the_first_round() -> None:
+    assert rate("a", Rounds(), "latency", Budget(0.5)) is None

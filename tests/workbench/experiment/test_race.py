@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from danmatte_workbench.benchmark.benchmark import Rounds
 from danmatte_workbench.errors import MachineError
@@ -126,3 +127,66 @@ def test_heats_are_as_few_as_hold_everybody(count: int) -> None:
     assert sorted(name for group in found for name in group) == sorted(names)
     assert len(found) == -(-count // GROUP)
     assert max(map(len, found), default=0) - min(map(len, found), default=0) <= 1
+
+
+def test_the_first_round_is_run_even_when_time_is_over(tmp_path: Path) -> None:
+    with race(tmp_path, Stopwatch(after=0), A, B) as held:
+        assert held.run_stage("AB", 3, least=1).count == 1
+        assert held.run_stage("AB", 5, least=2).count == 2
+
+
+def test_a_final_is_run_for_as_long_as_a_first_stage_when_time_is_over(tmp_path: Path) -> None:
+    watch = Stopwatch(after=0)
+    with race(tmp_path, watch, A, B) as held:
+        standings = held.run(["B"], speed, first=2, final=9, finalists=4)
+    assert len(watch.steps) == 2
+    assert standings.finalists == {"B"}
+
+
+def test_where_nobody_may_win_all_are_raced_once_more_only_if_they_never_were(tmp_path: Path) -> None:
+    watch = Stopwatch()
+    with race(tmp_path, watch, A, B, C) as held:
+        standings = held.run(["B", "C"], lambda *_: None, first=1, final=3, finalists=1)
+    assert watch.steps == ["round 1 of 1 among 3"]
+    assert standings.finalists == frozenset()
+    assert all(standings.get_rounds(name) for name in "ABC")
+
+
+def test_the_best_rated_are_the_finalists_in_that_order(tmp_path: Path) -> None:
+    rated = {"B": 1.0, "C": None, "D": 2.0}
+    watch = Stopwatch()
+    with race(tmp_path, watch, A, B, C, D) as held:
+        standings = held.run(["B", "C", "D"], lambda name, _: rated[name], first=1, final=1, finalists=2)
+    assert standings.finalists == {"B", "D"}
+    assert watch.steps[-1] == "round 1 of 1 among 3"
+
+
+def test_rounds_on_other_frames_or_another_machine_are_run_anew(tmp_path: Path) -> None:
+    watch = Stopwatch()
+    frames = (np.ones((1, 4, 4, 3), np.uint8),)
+    newer = structs.replace(HOST, features=("avx512",))
+    for pictures, host, round_s in (
+        (FRAMES, HOST, 0.005),
+        (frames, HOST, 0.005),
+        (FRAMES, newer, 0.005),
+        (FRAMES, HOST, 0.006),
+    ):
+        config = BenchmarkConfig(
+            pictures, round_s, ResultCache(tmp_path), host, ProcessLimits(60.0), watch.is_over, watch.note
+        )
+        with Race(config, [A]) as held:
+            held.run_stage("A", 1)
+    assert len(watch.steps) == 4
+
+
+def test_a_stage_keeps_rounds_of_those_who_stayed_only() -> None:
+    stage = Stage()
+    stage.add({"samples": {"A": [10.0, [100.0]], "B": [20.0, [50.0]]}, "dropped": {}})
+    stage.add({"samples": {"A": [11.0, [90.0]]}, "dropped": {"B": "MachineError: died"}})
+    assert (stage.count, stage.dropped) == (2, {"B": "MachineError: died"})
+    assert stage.rounds == Rounds({"A": [10.0, 11.0]}, {"A": [100.0, 90.0]})
+
+
+def test_without_the_fastest_baseline_beside_it_a_speed_has_no_ratio() -> None:
+    standings = Standings({"D": Stage(Rounds({"D": [40.0]}, {"D": []}))}, frozenset("D"), {})
+    assert [item.metric for item in standings.measure("D", "A", HOST)] == ["throughput"]
