@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from danmatte_workbench.budget import DISAGREEMENT, IOU_DROP, LATENCY, Budget
 from danmatte_workbench.errors import InputError
@@ -83,3 +85,17 @@ def test_tensors_are_judged_by_their_disagreement() -> None:
 def test_a_limit_that_nothing_could_keep_is_refused(limits: tuple[float | None, ...], says: str) -> None:
     with pytest.raises(InputError, match=says):
         Budget(*limits)
+
+
+@given(st.floats(-5, 5), st.floats(0, 5), st.floats(0, 100))
+def test_what_is_accepted_keeps_its_limit_even_at_its_worst(value: float, spread: float, limit: float) -> None:
+    item = measured(IOU_DROP, value, low=value - spread, high=value + spread)
+    assert Budget(limit).judge([item]).accepted == (value + spread <= limit)
+    assert Budget(limit).accepts_accuracy([item]) == Budget(limit).judge([item]).accepted
+
+
+@given(st.floats(0, 50), st.floats(0, 50))
+def test_a_wider_budget_accepts_whatever_a_narrower_one_does(one: float, other: float) -> None:
+    narrow, wide = sorted((one, other))
+    item = measured(IOU_DROP, 20.0, low=10.0, high=25.0)
+    assert Budget(narrow).judge([item]).accepted <= Budget(wide).judge([item]).accepted

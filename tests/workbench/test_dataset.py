@@ -1,12 +1,15 @@
 """Frames from folders and videos, and what is said when they can't be."""
 
 import itertools
+import random
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from danmatte_workbench.dataset import SAMPLES, Dataset, load
 from danmatte_workbench.errors import InputError
@@ -194,3 +197,43 @@ def test_the_digest_tells_pixels_apart(folder: Path) -> None:
     assert load(folder).compute_digest() == before
     cv2.imwrite(str(folder / "images/kind0_00.png"), np.zeros((96, 128, 3), np.uint8))
     assert load(folder).compute_digest() != before
+
+
+NAMES = st.lists(st.text("abcdefgh0123456789", min_size=1, max_size=6), unique=True, max_size=40).map(sorted)
+
+
+@given(NAMES, st.integers(0, 50))
+def test_a_pick_is_a_part_in_the_folders_order_and_the_same_every_time(names: list[str], limit: int) -> None:
+    data = Dataset(Path("x"), tuple(names), labelled=False)
+    picked = data.pick(limit)
+    assert len(picked) == min(limit, len(names))
+    assert list(picked.names) == [name for name in names if name in picked.names]
+    assert data.pick(limit) == picked
+    assert set(data.pick(max(0, limit - 1)).names) <= set(picked.names)
+
+
+@given(NAMES, st.randoms())
+def test_a_pick_does_not_depend_on_the_order_of_the_folder(names: list[str], order: random.Random) -> None:
+    mixed = names.copy()
+    order.shuffle(mixed)
+    one, other = (Dataset(Path("x"), tuple(some), labelled=False).pick(5) for some in (names, mixed))
+    assert set(one.names) == set(other.names)
+
+
+@given(NAMES, st.integers(1, 20))
+def test_a_split_shares_frames_only_where_there_are_too_few(names: list[str], calibration: int) -> None:
+    data = Dataset(Path("x"), tuple(names), labelled=True)
+    first, rest = data.split(calibration)
+    if len(names) < 2 * calibration:
+        assert first == rest == data
+        return
+    assert len(first) == calibration
+    assert set(first.names) | set(rest.names) == set(names)
+    assert not set(first.names) & set(rest.names)
+    assert first.labelled
+    assert rest.labelled
+
+
+def test_a_name_that_looks_like_a_video_and_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"gone\.mp4: no such folder or video"):
+        load(tmp_path / "gone.mp4")

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from danmatte.contract.configuration import Configuration
+from danmatte_workbench.benchmark import sweep
 from danmatte_workbench.benchmark.load import TimingTask
 from danmatte_workbench.benchmark.space import BATCHES, Point, Space
-from danmatte_workbench.benchmark.sweep import Deadline, SweepProcess, run_sweep, search_space
+from danmatte_workbench.benchmark.sweep import Deadline, SettingSearch, SweepProcess, run_sweep, search_space
 from danmatte_workbench.benchmark.windows import Timing
 from danmatte_workbench.configuration import Setting, configure
 from danmatte_workbench.errors import InputError, MachineError
@@ -156,3 +157,55 @@ def test_pictures_of_another_size_are_refused(tmp_path: Path) -> None:
     wrong = [np.zeros((1, 9, 9, 3), np.uint8)]
     with pytest.raises(InputError, match=r"graph\.xml: expected pictures of \(1, 65, 65, 3\), received \(1, 9, 9, 3\)"):
         run_sweep(inner.write(tmp_path / "graph.xml"), wrong, budget_s=5.0, report=quiet)
+
+
+class KnownProcess:
+    """Instead of a sweep's child process: every setting is as fast as the first, and ``refusal`` what batches meet."""
+
+    refusal = ""
+
+    def __init__(self, new: object) -> None:
+        """No child is started."""
+
+    def __enter__(self) -> "KnownProcess":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is open."""
+
+    def time_setting(self, setting: Setting, until: float) -> Timing:
+        found = point(setting, 1.0).timing
+        assert found is not None
+        return found
+
+    def probe_batch(self, batch: int) -> str:
+        return self.refusal
+
+
+@pytest.mark.parametrize(("refusal", "batches"), [("", set(BATCHES)), ("it mixes them up", {1, 2})])
+def test_a_graph_that_takes_no_batches_is_swept_without_and_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusal: str, batches: set[int]
+) -> None:
+    monkeypatch.setattr(sweep, "SweepProcess", KnownProcess)
+    monkeypatch.setattr(KnownProcess, "refusal", refusal)
+    lines: list[str] = []
+    points = run_sweep(inner.write(tmp_path / "graph.xml"), [], budget_s=2000.0, report=lines.append)
+    assert {found.setting.batch for found in points} == batches
+    unmeasured = [found for found in points if found.timing is None]
+    assert [found.note for found in unmeasured] == ([refusal] if refusal else [])
+    assert (f"batch: {refusal}" in lines) == bool(refusal)
+
+
+def test_a_point_may_take_its_share_of_the_time_and_no_longer_than_the_end() -> None:
+    now = time.monotonic()
+    assert Deadline(now + 100, 10).until == pytest.approx(now + 10, abs=1)
+    assert Deadline(now + 5, 10).until == now + 5
+    assert Deadline(now + 5, 10).left_s == pytest.approx(5, abs=1)
+
+
+def test_a_setting_that_is_known_is_told_again_and_another_is_asked_for() -> None:
+    study = SettingSearch(SPACE)
+    first = study.ask({})
+    assert first == SPACE.lines[0]
+    known = {setting: point(setting, 1.0) for setting in SPACE.lines[:3]}
+    assert study.ask(known) not in known

@@ -3,6 +3,8 @@
 import io
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 
 from danmatte_workbench.experiment import progress
@@ -88,3 +90,47 @@ def test_a_terminal_gets_a_bar_with_the_time_left() -> None:
 @pytest.mark.parametrize(("seconds", "said"), [(0, "1 s"), (59, "59 s"), (240, "4 min"), (5400, "1.5 h")])
 def test_a_duration_is_said_as_people_do(seconds: float, said: str) -> None:
     assert progress.format_duration(seconds) == said
+
+
+@given(
+    st.dictionaries(st.sampled_from("abcd"), st.floats(0.1, 1e4), min_size=1),
+    st.lists(st.tuples(st.sampled_from("abcdx"), st.floats(0.0, 1e4)), max_size=8),
+)
+def test_what_is_left_is_never_negative_and_the_bar_never_full_before_the_end(
+    expected: dict[str, float], done: list[tuple[str, float]]
+) -> None:
+    clock, board = Clock(), Board()
+    told = Progress(board, now=clock)
+    told.expect(expected)
+    for name, seconds in done:
+        with told.task(name, name):
+            clock.seconds += seconds
+        assert told.left_s >= 0
+    missing = set(expected) - {name for name, _ in done}
+    assert (told.left_s == 0) == (not missing)
+    assert all(0 <= share <= 1 for share, _ in board.bars)
+
+
+def test_one_bad_guess_changes_the_rest_threefold_at_most() -> None:
+    clock = Clock()
+    told = Progress(Board(), now=clock)
+    told.expect({"build": 2, "race": 60})
+    with told.task("build", "building"):
+        clock.seconds += 200
+    assert told.left_s == 180
+
+
+def test_a_task_that_nobody_expected_changes_no_guess() -> None:
+    clock = Clock()
+    told = Progress(Board(), now=clock)
+    told.expect({"race": 60})
+    with told.task("surprise", "looking"):
+        clock.seconds += 500
+    assert (told.left_s, told.seconds) == (60, 500)
+
+
+def test_what_is_expected_again_is_expected_anew() -> None:
+    told = Progress(Board(), now=Clock())
+    told.expect({"race": 60, "build": 10})
+    told.expect({"race": 20})
+    assert told.left_s == 30

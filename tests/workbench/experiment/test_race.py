@@ -180,7 +180,7 @@ def test_rounds_on_other_frames_or_another_machine_are_run_anew(tmp_path: Path) 
 
 
 def test_a_stage_keeps_rounds_of_those_who_stayed_only() -> None:
-    stage = Stage()
+    stage = RaceStage()
     stage.add({"samples": {"A": [10.0, [100.0]], "B": [20.0, [50.0]]}, "dropped": {}})
     stage.add({"samples": {"A": [11.0, [90.0]]}, "dropped": {"B": "MachineError: died"}})
     assert (stage.count, stage.dropped) == (2, {"B": "MachineError: died"})
@@ -188,5 +188,5 @@ def test_a_stage_keeps_rounds_of_those_who_stayed_only() -> None:
 
 
 def test_without_the_fastest_baseline_beside_it_a_speed_has_no_ratio() -> None:
-    standings = Standings({"D": Stage(Rounds({"D": [40.0]}, {"D": []}))}, frozenset("D"), {})
+    standings = Standings({"D": RaceStage(Rounds({"D": [40.0]}, {"D": []}))}, frozenset("D"), {})
     assert [item.metric for item in standings.measure("D", "A", HOST)] == ["throughput"]

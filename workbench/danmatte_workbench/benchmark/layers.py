@@ -51,7 +51,7 @@ class GraphFile(Protocol):
 def profile_layers(
     graph: GraphFile, configuration: Configuration, pictures: Sequence[np.ndarray], *, runs: int = RUNS
 ) -> tuple[LayerTime, ...]:
-    """The layers in the order of execution, on one stream, whatever the configuration's; ``pictures`` as it takes them.
+    """Time each layer on one stream, in the order of execution; ``pictures`` are as the graph takes them.
 
     Raises InputError for a graph that isn't an IR.
     """

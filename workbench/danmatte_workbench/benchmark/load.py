@@ -63,7 +63,7 @@ class InferenceLoad:
         self._queue.set_callback(lambda _, started: self._latencies.append(1000 * (time.perf_counter() - started)))
 
     def run(self, inferences: int) -> Window:
-        """So many inferences, with all infer requests in flight; what is put in waits for none of its neighbours."""
+        """Run so many inferences, with all infer requests in flight; none waits for another one's answer."""
         self._latencies = []
         begun = time.perf_counter()
         for number in range(inferences):

@@ -73,7 +73,7 @@ class Space:
 
     @property
     def soonest(self) -> Setting:
-        """One picture at a time on all threads: what answers first, by rights."""
+        """One picture at a time on all threads: what should answer soonest."""
         return Setting(1, 1, self.threads[-1], 1)
 
     @property

@@ -188,7 +188,8 @@ class SettingSearch:
             self._study.enqueue_trial({**dataclasses.asdict(setting), "requests": setting.requests // setting.streams})
 
     def ask(self, known: Mapping[Setting, Point]) -> Setting | None:
-        """A setting that isn't known yet; None where no more come. What is known is told again, not measured."""
+        """The next setting that isn't known yet; None where no more come."""
+        # The sampler may ask for a place again: it hears once more what came of it, and nothing is measured twice.
         for _ in range(REPEATS):
             self._trial = self._study.ask(self._axes)
             setting = _to_setting(self._trial.params)

@@ -60,7 +60,8 @@ class Comparison:
         return self.workspace.results.locate(TRUTHS, self.compose_question(self.original), ".npz")
 
     def compose_question(self, subject: Subject) -> dict[str, Any]:
-        """What is asked of the subject. 8-bit arithmetic differs between instruction sets, so the host's count."""
+        """All that the comparison's answer depends on, as plain data."""
+        # 8-bit arithmetic differs between instruction sets, so the host's count.
         truth = self.original.identity if self.uses_own_answers else "masks"
         features = list(self.workspace.host.features)
         facts = {"frames": self.frames, "truth": truth, "meaning": self.source.meaning, "features": features}

@@ -40,6 +40,8 @@ def choose(trials: Sequence[Trial], objective: str) -> Trial:
     if accepted:
         merits = _compute_merits(accepted, objective)
         best = max(accepted, key=lambda trial: merits[trial.name].value)
+        # Precisions and hints of one graph differ by little: the first that was proposed stays unless another is surely
+        # better, or else noise would choose.
         same = (trial for trial in accepted if trial.recipe.name == best.recipe.name)
         return next(trial for trial in same if merits[trial.name].high >= merits[best.name].low)
     lines = [f"  {trial.name}: {'; '.join(trial.verdict.broken) or f'has no {objective}'}" for trial in trials]

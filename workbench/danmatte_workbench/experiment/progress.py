@@ -49,7 +49,7 @@ class Progress:
         """Seconds that what isn't done may take."""
         pace = self._took / self._believed if self._believed > 1 else 1.0
         missing = sum(seconds * (1 - self._shares.get(name, 0.0)) for name, seconds in self._expected.items())
-        return missing * min(3.0, max(1 / 3, pace))
+        return missing * min(3.0, max(1 / 3, pace))  # one bad guess must not turn minutes into hours
 
     def expect(self, tasks: Mapping[str, float]) -> None:
         """Set what is ahead: seconds by name of task. Names that were expected before are expected anew."""

@@ -125,6 +125,7 @@ class Race:
         best = hopeful[:finalists]
         if best or not stages:
             stages |= self._run_beside_baselines(best or list(trials), final, least=min(first, final))
+        # Standings are of the last stage of each: rounds of different stages were run beside different neighbours.
         dropped = {name: reason for stage in stages.values() for name, reason in stage.dropped.items()}
         return Standings(stages, frozenset(best), dropped)
 

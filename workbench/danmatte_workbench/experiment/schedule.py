@@ -84,6 +84,7 @@ class TimeModel:
         """Seconds that building it on so many frames should take."""
         known: Any = self.workspace.results.get(DURATIONS, self._compose_question(recipe))
         if known:
+            # Half of it is what processes and libraries take to start, however fast a source is.
             return float(known["seconds"] * max(0.5, self.source_s / known["source_s"]))
         return START_S + sum(step.estimate_s(calibration, self.source_s) for step in recipe.steps)
 

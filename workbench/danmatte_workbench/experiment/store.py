@@ -77,7 +77,7 @@ class CandidateStore:
             (unfinished / "candidate.json").write_text(json.dumps(facts, indent=1))
             if (self.folder / key).exists() and self.get(recipe, key) is None:
                 shutil.rmtree(self.folder / key)
-            unfinished.rename(self.folder / key)
+            unfinished.rename(self.folder / key)  # fails where another process was first: its candidate is as good
         except OSError:
             if self.get(recipe, key) is None:
                 raise

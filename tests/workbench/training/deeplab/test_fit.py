@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from danmatte_workbench.training.deeplab import fit
 from danmatte_workbench.training.deeplab.augment import FULL_WEIGHT
-from danmatte_workbench.training.deeplab.fit import Checkpoint, TrainingStage, matte_loss, views
+from danmatte_workbench.training.deeplab.fit import Checkpoint, Stage, matte_loss, views
 
-STAGE = TrainingStage("tiny", side=17, batch=2, steps=6, peak=1e-3)
+STAGE = Stage("tiny", side=17, batch=2, steps=6, peak=1e-3)
 
 
 class Noise:
@@ -256,10 +256,10 @@ class Stopping(Noise):
         return super().draw(side, lean, near_full, rng)
 
 
-LONG = TrainingStage("long", side=17, batch=2, steps=112, peak=1e-2, lean=0.3, full_frame=True)
+LONG = Stage("long", side=17, batch=2, steps=112, peak=1e-2, lean=0.3, full_frame=True)
 
 
-def run(weights: list[np.ndarray], folder: Path, *, after: int = 10**9, stage: TrainingStage = LONG) -> list[np.ndarray]:
+def run(weights: list[np.ndarray], folder: Path, *, after: int = 10**9, stage: Stage = LONG) -> list[np.ndarray]:
     folder.mkdir(exist_ok=True)
     return fit.run_stage(stage, weights, [], Stopping(after), folder, seed=1)
 
@@ -277,7 +277,7 @@ def test_a_stage_that_was_stopped_ends_where_an_undisturbed_one_does(small: list
 
 
 def test_a_finished_stage_is_read_and_draws_nothing(small: list[np.ndarray], tmp_path: Path) -> None:
-    stage = TrainingStage("short", side=17, batch=2, steps=4, peak=1e-2)
+    stage = Stage("short", side=17, batch=2, steps=4, peak=1e-2)
     first = run(small, tmp_path, stage=stage)
     again = run(small, tmp_path, after=0, stage=stage)
     assert all(np.array_equal(one, other) for one, other in zip(first, again, strict=True))
@@ -287,7 +287,7 @@ def test_a_stage_ends_with_the_running_mean_of_its_weights(
     small: list[np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of two steps: momentum 1 keeps the first step's weights, 0 the last's, and a half their mean."""
-    stage, found = TrainingStage("two", side=17, batch=2, steps=2, peak=1e-2), {}
+    stage, found = Stage("two", side=17, batch=2, steps=2, peak=1e-2), {}
     monkeypatch.setattr(fit, "WARM_UP", 1)
     for momentum in (1.0, 0.5, 0.0):
         monkeypatch.setattr(fit, "AVERAGING", momentum)

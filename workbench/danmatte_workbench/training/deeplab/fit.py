@@ -23,7 +23,7 @@ WARM_UP = 100  # steps
 
 
 @dataclass(frozen=True)
-class TrainingStage:
+class Stage:
     """Training at one crop size: steps of ``batch`` crops, the learning rate falling from ``peak`` to nothing.
 
     ``share`` is what its weights count in the mean over stages, which is what the course ends with.
@@ -40,9 +40,9 @@ class TrainingStage:
 
 
 STAGES = (
-    TrainingStage("crops", side=321, batch=16, steps=1900, peak=2.5e-4, share=0.2),
-    TrainingStage("frames", side=513, batch=8, steps=1000, peak=2e-4, full_frame=True, share=0.3),
-    TrainingStage("shapes", side=513, batch=8, steps=700, peak=1.5e-4, full_frame=True, lean=0.25, share=0.5),
+    Stage("crops", side=321, batch=16, steps=1900, peak=2.5e-4, share=0.2),
+    Stage("frames", side=513, batch=8, steps=1000, peak=2e-4, full_frame=True, share=0.3),
+    Stage("shapes", side=513, batch=8, steps=700, peak=1.5e-4, full_frame=True, lean=0.25, share=0.5),
 )
 
 
@@ -82,7 +82,7 @@ def matte_loss(truth: Any, logits: Any) -> Any:
     return entropy + 0.5 * distance / ops.maximum(ops.sum(present), 1.0)
 
 
-def views(scenes: Scenes, stage: TrainingStage, seed: int, start: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def views(scenes: Scenes, stage: Stage, seed: int, start: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Batches from step ``start`` on, made ahead on a thread; step n is the same however one got there."""
 
     def batch(step: int) -> tuple[np.ndarray, np.ndarray]:
@@ -128,7 +128,7 @@ class Checkpoint:
 
 
 def run_stage(
-    stage: TrainingStage, weights: list[np.ndarray], fresh: list[str], scenes: Scenes, folder: Path, seed: int
+    stage: Stage, weights: list[np.ndarray], fresh: list[str], scenes: Scenes, folder: Path, seed: int
 ) -> list[np.ndarray]:
     """Train one stage from ``weights``; return the running mean of the weights at its end."""
     done = folder / f"{stage.name}.weights.npz"
