@@ -60,3 +60,22 @@ def test_the_command_says_what_it_cannot(
     assert cli.main(["convert", str(tmp_path / source), str(tmp_path / target)]) == 2
     assert "expected" in capsys.readouterr().err
     assert (tmp_path / "a.webmask").read_bytes() == before
+
+
+def test_a_conversion_goes_on_where_it_was_broken_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = make_track(tmp_path / "a.webmask")
+    convert_track(source, tmp_path / "whole.mattes")
+    read = TrackReader.read_segment
+
+    def break_off(reader: TrackReader, number: int):
+        if number == 3:
+            raise KeyboardInterrupt
+        return read(reader, number)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(TrackReader, "read_segment", break_off)
+        with pytest.raises(KeyboardInterrupt):
+            convert_track(source, tmp_path / "b.mattes")
+    assert not (tmp_path / "b.mattes").exists()
+    assert convert_track(source, tmp_path / "b.mattes") == 40
+    assert (tmp_path / "b.mattes").read_bytes() == (tmp_path / "whole.mattes").read_bytes()

@@ -110,3 +110,17 @@ def test_a_second_pass_changes_its_region_only(tmp_path: Path, toy_manifest: Man
 def test_new_tracks_paint_what_their_players_expect() -> None:
     assert find_format(Path("a.mattes")).polarity == "person"
     assert find_format(Path("a.webmask")).polarity == "background"
+
+
+def test_a_held_frame_has_the_very_mask_of_the_one_before(
+    tmp_path: Path, toy_manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added, add = list[Entry](), TrackWriter.add
+
+    def record(writer: TrackWriter, entry: Entry) -> None:
+        added.append(entry)
+        add(writer, entry)
+
+    monkeypatch.setattr(TrackWriter, "add", record)
+    write(tmp_path / "a.mattes", toy_manifest, (select(0), answer(toy_manifest, 0.5)), (select(40, held=True), None))
+    assert added[0].mask is added[1].mask

@@ -39,8 +39,10 @@ def test_another_label_begins_anew(path: Path) -> None:
 
 @pytest.mark.parametrize("cut", range(1, 34, 3))
 def test_a_torn_end_costs_its_segment_only(path: Path, cut: int) -> None:
+    whole = path.stat().st_size
     path.write_bytes(path.read_bytes()[:-cut])
     store = SegmentStore(path, LABEL)
+    assert path.stat().st_size == whole - 24 - len(b"second one")
     assert store.segments == [StoredSegment(0, 9, 5)]
     store.append(10, 19, b"again")
     assert list(store.read_segments()) == [b"first", b"again"]

@@ -83,6 +83,12 @@ def test_a_curve_is_followed_closely() -> None:
     assert np.array_equal(relative, mask)
 
 
+def test_a_curves_first_knot_draws_its_beginning() -> None:
+    mask = fill("M0 0C0 60 0 0 80 0z")  # rises steeply at once, and comes down slowly
+    assert mask[:, 1].sum() == 2
+    assert not mask[:, 5:].any()
+
+
 def test_what_lies_outside_the_picture_is_cut_off() -> None:
     assert fill("M-500 -500L500 -500L500 500L-500 500z").all()
     assert not fill("M1000 0l10 0 0 10 -10 0z").any()

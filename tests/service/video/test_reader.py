@@ -171,9 +171,10 @@ def test_sound_alone_is_refused(tmp_path: Path) -> None:
         ([0, 0.08, 0.04, 0.12], [0, 80, None, 120]),
         ([0, 0.04, 0.04], [0, 40, None]),
         ([10, 10.04, 0, 0.04], [10_000, 10_040, 10_080, 10_120]),
+        ([10, 10.04, 0, 5, 0, 0.5], [10_000, 10_040, 10_080, 15_080, 15_120, 15_620]),
         ([0.0333333, 0.0666667], [33, 67]),
     ],
-    ids=["good", "missing", "none at all", "out of order", "twice", "restarted", "rounded"],
+    ids=["good", "missing", "none at all", "out of order", "twice", "restarted", "restarted twice", "rounded"],
 )
 def test_times_always_grow(told_s: list[float | None], expected: list[int | None]) -> None:
     clock = _FrameClock(Fraction(25))

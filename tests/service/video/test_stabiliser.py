@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
+from danmatte.video.analysis import FrameAnalysis
+from danmatte.video.edges import EdgeGuide
 from danmatte.video.stabiliser import Stabiliser, StabiliserOptions, StableMask
 from tests.service.scenes import SIZE, person, probabilities, scene, with_person
 
@@ -131,3 +133,17 @@ def test_a_margin_and_a_fade_are_chosen() -> None:
 def test_impossible_options_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="expected ahead 0 to 2"):
         StabiliserOptions(**wrong)
+
+
+def test_the_second_frame_ahead_is_reached_by_both_flows() -> None:
+    flat = np.full((*SIZE, 3), 90, np.uint8)
+    guide, flow = EdgeGuide(flat), np.zeros((*SIZE, 2), np.float32)
+    flow[..., 0] = 12  # from each frame to the next
+    stabiliser, ready = Stabiliser(StabiliserOptions(fade=False)), list[StableMask]()
+    for number in range(3):  # the network misses the person in the first frame
+        frame = FrameAnalysis(40 * number, False, flat[..., 0], flat, guide, None, None if number == 0 else flow)
+        values = person(100 + 12 * number).astype(np.float32) if number else np.zeros(SIZE, np.float32)
+        ready += stabiliser.take(frame, values)
+    found, expected = (np.flatnonzero(mask.any(axis=0)) for mask in (ready[0].alpha >= 0.5, person(100)))
+    assert found.mean() == pytest.approx(expected.mean(), abs=1)
+    assert len(found) > 0.7 * len(expected)  # its edges, which only some frames know, are soft
