@@ -146,6 +146,12 @@ def render_errors() -> str:
     return table(("code", "status", "when"), rows)
 
 
+def render_stream() -> str:
+    """The layout of the live stream's messages, as their module draws it in Markdown."""
+    source = (SERVICE / "messages.py").read_text("utf-8")
+    return ast.get_docstring(ast.parse(source)) or ""
+
+
 def render_metrics() -> str:
     """Every metric of `/metrics`, from its own page."""
     from danmatte.telemetry.metrics import Metrics
@@ -320,6 +326,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "service-classes": render_service_classes,
     "settings": render_settings,
     "steps": render_steps,
+    "stream": render_stream,
     "workbench-classes": render_workbench_classes,
     "workbench-command": render_workbench_command,
 }
