@@ -1,0 +1,77 @@
+"""Models as inference clients list them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from danmatte.api.catalogue import Catalogue
+from danmatte.engine import FakeEngine
+from danmatte.errors import UnknownModelError, UnknownVersionError
+from danmatte.inference.admission import Admission
+from danmatte.inference.matting import Matting
+from danmatte.inference.request import Requests, VersionSelector
+from danmatte.models import Policy, Repository
+from danmatte.telemetry.timing import Timing
+from tests.service.models.opener import spoil
+from tests.service.toy import publish
+
+TOY = VersionSelector("toy")
+
+
+@pytest.fixture
+def requests(tmp_path: Path) -> Iterator[Requests]:
+    """Three versions of a toy: the newest can't be served, the next is open, the oldest will be when it is asked."""
+    for version in (1, 2, 3):
+        publish(tmp_path, version=version)
+    spoil(tmp_path / "toy" / "3")
+    repository = Repository(tmp_path, lambda found: FakeEngine(found.manifest))
+    repository.load()
+    matting = Matting(workers=1, max_pixels=10**6)
+    yield Requests(repository, Admission(queue=8, in_flight=2, deadline_s=5), matting)
+    repository.close()
+    matting.close()
+
+
+def test_every_version_is_indexed_and_those_that_are_ready_apart(requests: Requests) -> None:
+    catalogue = Catalogue(requests)
+    rows = catalogue.list_index()
+    assert [(row["version"], row["state"]) for row in rows] == [
+        ("3", "UNAVAILABLE"),
+        ("2", "READY"),
+        ("1", "UNAVAILABLE"),
+    ]
+    assert "graph.xml" in rows[0]["reason"]
+    assert [row["reason"] for row in rows[1:]] == ["", ""]
+    assert [row["version"] for row in catalogue.list_index(ready=True)] == ["2"]
+
+
+def test_what_failed_is_not_servable(requests: Requests) -> None:
+    assert Catalogue(requests).list_servable("toy") == ["2", "1"]
+
+
+async def test_nothing_of_an_unloaded_model_is_servable(requests: Requests) -> None:
+    await requests.repository.change_policy("toy", lambda policy: Policy(enabled=False))
+    assert Catalogue(requests).list_servable("toy") == []
+
+
+def test_an_unknown_model_is_named_with_the_nearest(requests: Requests) -> None:
+    with pytest.raises(UnknownModelError, match="did you mean 'toy'"):
+        Catalogue(requests).find_model("toi")
+
+
+async def test_statistics_are_those_of_ready_versions(requests: Requests) -> None:
+    requests.statistics.count(("toy", 2), 3, Timing(), 0.1)
+    for selector in (VersionSelector(), TOY, VersionSelector("toy", 2)):
+        (entry,) = (await Catalogue(requests).describe_statistics(selector))["model_stats"]
+        assert (entry["version"], entry["inference_count"]) == ("2", 3)
+
+
+async def test_statistics_of_a_version_that_was_not_open_open_it(requests: Requests) -> None:
+    (entry,) = (await Catalogue(requests).describe_statistics(VersionSelector("toy", 1)))["model_stats"]
+    assert (entry["version"], entry["inference_count"]) == ("1", 0)
+
+
+async def test_statistics_of_what_is_not_there_are_refused(requests: Requests) -> None:
+    with pytest.raises(UnknownVersionError):
+        await Catalogue(requests).describe_statistics(VersionSelector("toy", 9))
