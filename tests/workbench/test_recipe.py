@@ -39,6 +39,13 @@ def test_a_recipe_is_read_as_it_was_written(file: Path, plain: Source) -> None:
     assert found.steps == (Quantize(preset="mixed"),)
 
 
+def test_the_guides_recipe_is_one(file: Path, plain: Source) -> None:
+    guide = (Path(__file__).parents[2] / "docs/guides/workbench.md").read_text("utf-8")
+    file.write_text(guide.partition("```toml\n")[2].partition("```")[0])
+    found = read_recipe(file, plain)
+    assert [step.kind for step in found.steps] == ["cut", "head", "preprocess", "prune", "shrink", "quantize"]
+
+
 def test_what_a_step_leaves_out_comes_from_the_source(file: Path, describe: Describe) -> None:
     file.write_text(GOOD.replace('kind = "quantize"\npreset = "mixed"', 'kind = "cut"\n[[step]]\nkind = "head"'))
     for wanted in (tiny.PLAIN, tiny.VOC):
