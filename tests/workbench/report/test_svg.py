@@ -4,7 +4,7 @@ import math
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from markupsafe import Markup
 
@@ -312,20 +312,21 @@ def test_a_label_that_had_to_go_far_is_tied_to_its_mark() -> None:
     assert box.top - 1 <= end[1] <= box.bottom + 1
 
 
-def test_a_label_keeps_off_another_labels_tie() -> None:
-    crowd = Box(75, 75, 125, 125)
-    drawn = draw_labels([Label(100, 100, "n", "kept"), Label(100, 100, "mmmmmmmm", "kept")], [crowd], BOUNDS)
-    lines = [
-        svg.trace_line(
-            (float(node.attrib["x1"]), float(node.attrib["y1"])),
-            (float(node.attrib["x2"]), float(node.attrib["y2"])),
-            pieces=8,
-        )
-        for node in read(drawn).iter("line")
-    ]
-    first, second = boxes(drawn)
-    assert not any(second.overlaps(piece) for piece in lines[0])
-    assert not first.overlaps(second)
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.floats(250, 350), st.floats(150, 250)), min_size=2, max_size=12))
+def test_no_label_lies_on_the_tie_of_an_earlier_one(spots: list[tuple[float, float]]) -> None:
+    marks = [Box(x - 20, y - 20, x + 20, y + 20) for x, y in spots]
+    drawn = read(draw_labels([Label(x, y, "name", "kept") for x, y in spots], marks, BOUNDS))
+    ties: list[Box] = []
+    own: list[Box] = []
+    for node in drawn:
+        if node.tag == "line":
+            x1, y1, x2, y2 = (float(node.attrib[name]) for name in ("x1", "y1", "x2", "y2"))
+            own = svg.trace_line((x1, y1), (x2, y2), pieces=8)
+        else:
+            (box,) = boxes(ElementTree.tostring(node, encoding="unicode"))
+            assert not any(box.overlaps(piece) for piece in ties)
+            ties, own = ties + own, []
 
 
 def test_a_label_without_any_room_is_left_out() -> None:
