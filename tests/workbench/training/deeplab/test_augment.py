@@ -1,5 +1,6 @@
 """Training views: a function of their seed alone, and still true."""
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -111,17 +112,31 @@ def test_every_picture_gives_a_view_of_the_wanted_side(
     assert planes[..., 1].max() <= FULL_WEIGHT * (1 + EDGE_GAIN)
 
 
-@pytest.mark.parametrize("seed", range(24))
-def test_the_mask_fits_the_person_wherever_the_view_puts_it(seed: int) -> None:
+@pytest.mark.parametrize(("size", "zoom"), [((200, 150), 0.8), ((900, 700), 0.25)])
+def test_the_mask_fits_the_person_wherever_the_view_puts_it(size: tuple[int, int], zoom: float) -> None:
     """Before black, brightness is the mask; turned, mirrored, zoomed and stretched, the two still tell the same."""
-    _, target = tiny.scene(5, 200, 150)
-    white = Scene(np.repeat(target[..., None], 3, axis=2), target, np.full(target.shape, FULL_WEIGHT, np.uint8))
-    pixels, planes = look(white, View(97, 1.2, 0.8, 0.2), np.random.default_rng(seed))
-    brightness, mask = pixels.mean(axis=2).ravel(), planes[..., 0].ravel().astype(float)
-    if 0.1 < (mask > 127).mean() < 0.9:
-        inside = brightness[mask > 200], brightness[mask < 50]
-        threshold = (np.median(inside[0]) + np.median(inside[1])) / 2
-        assert ((brightness > threshold) == (mask > 127)).mean() > 0.8
+    target = np.zeros(size, np.uint8)
+    corners = [(0.1, 0.1), (0.8, 0.2), (0.3, 0.9)]
+    cv2.fillPoly(target, [np.array([(x * size[1], y * size[0]) for x, y in corners], np.int32)], 255)
+    white = Scene(np.repeat(target[..., None], 3, axis=2), target, np.full(size, FULL_WEIGHT, np.uint8))
+    judged = 0
+    for seed in range(24):
+        pixels, planes = look(white, View(97, 1.3 * zoom, zoom, 0.2), np.random.default_rng(seed))
+        brightness, person = pixels.mean(axis=2), planes[..., 0] > 127
+        if 0.1 < person.mean() < 0.9:
+            judged += 1
+            assert (brightness[person] > 132).mean() > 0.8  # white, neither the black room nor the grey around it
+    assert judged > 10
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_pasted_persons_outline_is_mirrored_with_its_pixels(seed: int) -> None:
+    target = np.zeros((60, 40), np.uint8)
+    cv2.fillPoly(target, [np.array([(2, 2), (36, 10), (10, 57)], np.int32)], 255)
+    person = Scene(np.where(target[..., None] > 0, 255, np.uint8([255, 0, 0])).astype(np.uint8), target, target)
+    found = paste(paint(80, 100, BLUE, person=False), [person], np.random.default_rng(seed))
+    inside = cv2.erode(found.target, np.ones((5, 5), np.uint8)) > 250
+    assert not inside.any() or np.percentile(found.pixels[inside][:, 1], 2) > 120  # white, never the red behind it
 
 
 def test_what_lies_outside_the_picture_is_nobody_and_trusted() -> None:
