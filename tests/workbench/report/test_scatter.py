@@ -357,3 +357,9 @@ def test_the_winner_is_drawn_over_all_others() -> None:
     run = race(trial("winner", 50, 0.5), trial("b", 50, 0.5), trial("c", 50, 0.5), winner="winner")
     marks = list(draw(run)[0].iter("circle"))
     assert "winner" in marks[-1].attrib["class"]
+
+
+def test_one_that_is_far_slower_does_not_press_the_others_together() -> None:
+    wide, _ = draw(race(trial("slow", 1e-4, 0.1), trial("a", 50, 0.5), trial("b", 100, 0.9), baselines={}))
+    assert mark(wide, "b")[0] - mark(wide, "a")[0] > 60
+    assert mark(wide, "slow")[0] == pytest.approx(52, abs=0.1)  # at the edge
