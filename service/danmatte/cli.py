@@ -61,7 +61,7 @@ def make_parser() -> CommandLine:
         "turn a mask track into another format, as the names end",
         "danmatte convert video.mattes video.webmask",
     )
-    convert.add_argument("source", type=Path, metavar="IN", help="the track, .mattes or .webmask")
+    convert.add_argument("source", type=Path, metavar="IN", help="the track, of any format")
     convert.add_argument("target", type=Path, metavar="OUT", help="where it goes, and its format by the name's end")
     _add_settings(
         add(
@@ -108,7 +108,7 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
 def _add_track(command: argparse.ArgumentParser) -> None:
     command.add_argument("videos", nargs="+", type=Path, metavar="VIDEO", help="a video, or a folder of them")
     command.add_argument("-o", "--out", required=True, type=Path, help="the track, or a folder for them")
-    command.add_argument("--format", help="mattes or webmask (default: as OUT is called, or mattes)")
+    command.add_argument("--format", help="as a track's name ends, webmask say (default: as OUT is called, or mattes)")
     command.add_argument(
         "--size", metavar="WIDTHxHEIGHT", help="of the masks: the largest that fits into it (default: 320x180)"
     )

@@ -120,7 +120,7 @@ class Offer:
         """The offer in a message that `read_pts` knows; raises BodyError, naming the field."""
         _, kind, picture, zero, pts, *size = _OFFERED.unpack_from(message)
         _expect("kind", kind, kind == _OFFER, "1, an offer")
-        _expect("picture", picture, picture in tuple(Picture), "0, 1 or 2")
+        _expect("picture", picture, picture in tuple(Picture), f"0 to {max(Picture)}")
         _expect("offset 6", zero, zero == 0, "0")
         _expect("pts", pts, math.isfinite(pts), "finite milliseconds")
         raw = picture != Picture.ENCODED

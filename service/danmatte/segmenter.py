@@ -179,7 +179,7 @@ def track(  # noqa: PLR0913 - options by keyword, each of its own
     model: str = "",
     models: _Place = None,
 ) -> FinishedTrack:
-    """Writes the mask track of a whole video to `out`, a `.mattes` or `.webmask` file, anew if it is there already.
+    """Writes the mask track of a whole video to `out`, in the format of its suffix, anew if it is there already.
 
     `size` (width, height) is what the masks fit into, turned for standing pictures; `fps` the most masks a second.
     `closer` looks at people twice, for finer masks; `raw` masks aren't stabilised. Raises

@@ -31,7 +31,7 @@ OUTSIDE = {
     "enableServiceLinks: false",
     "Authorization: Bearer KEY",
     "X-Api-Key: KEY",
-    "python -m grpc_tools.protoc -I. --descriptor_set_out=<name>.binpb <name>.proto",
+    "python -m grpc_tools.protoc -I. --include_imports --descriptor_set_out=<name>.binpb <name>.proto",
     "images/",
     "masks/",
     "object-position",

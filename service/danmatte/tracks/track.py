@@ -91,9 +91,10 @@ class Recorder(Protocol):
 class Format(ABC):
     """How a track lies in a file: a head with the index, then segments, each compressed on its own.
 
-    `window_bits` and `strategy` are zlib's: 15 is a zlib stream, 31 a gzip member; of bytes that seldom repeat,
-    Z_FILTERED makes a little less. `polarity` is what a new track paints, where nobody says. `default` puts a format
-    first: it is the one of tracks whose names don't say it. Methods that read raise TrackError, whatever the bytes.
+    `magic` is the file's first four bytes. `window_bits` and `strategy` are zlib's: 15 is a zlib stream, 31 a gzip
+    member; of bytes that seldom repeat, Z_FILTERED makes a little less. `polarity` is what a new track paints, where
+    nobody says. `default` puts a format first: it is the one of tracks whose names don't say it. Methods that read
+    raise TrackError, whatever the bytes.
     """
 
     suffix: ClassVar[str]

@@ -313,7 +313,14 @@ def test_the_stored_descriptors_are_those_of_the_protos(tmp_path: Path, proto: P
     pytest.importorskip("grpc_tools")
     made = tmp_path / "made.binpb"
     # In a process of its own: this compiler's native code doesn't get on with that of other libraries.
-    compiler = [sys.executable, "-m", "grpc_tools.protoc", f"-I{FOLDER}", f"--descriptor_set_out={made}"]
+    compiler = [
+        sys.executable,
+        "-m",
+        "grpc_tools.protoc",
+        f"-I{FOLDER}",
+        "--include_imports",
+        f"--descriptor_set_out={made}",
+    ]
     subprocess.run([*compiler, proto.name], check=True)
     assert parsed(made.read_bytes()) == parsed(proto.with_suffix(".binpb").read_bytes())
 

@@ -62,7 +62,7 @@ def test_a_graph_whose_answer_is_no_mask_has_a_budget_of_disagreement(root: Path
     usual, _ = prepare(root, "classifier.onnx")
     strict, _ = prepare(root, "classifier.onnx", "--max-disagreement", "0.1")
     assert (usual.budget.limits, strict.budget.limits) == ({"disagreement": 1.0}, {"disagreement": 0.1})
-    assert {trial.recipe.name for trial in usual.trials} == {"uncut", "uncut-int8"}
+    assert {trial.recipe.name for trial in usual.trials} >= {"uncut", "uncut-int8"}
     with pytest.raises(InputError, match="--max-iou-drop: this graph's answer isn't a mask of people"):
         prepare(root, "classifier.onnx", "--max-iou-drop", "0.5")
 

@@ -21,10 +21,11 @@ FOLDER: Final = Path(__file__).with_name("services")
 @cache
 def pool() -> descriptor_pool.DescriptorPool:
     """All messages and services that there are."""
+    sets = [descriptor_pb2.FileDescriptorSet.FromString(path.read_bytes()) for path in sorted(FOLDER.glob("*.binpb"))]
+    files = {file.name: file for each in sets for file in each.file}
     found = descriptor_pool.DescriptorPool()
-    for path in sorted(FOLDER.glob("*.binpb")):
-        for file in descriptor_pb2.FileDescriptorSet.FromString(path.read_bytes()).file:
-            found.Add(file)
+    while files:  # a file goes in after those that it imports
+        found.Add(files.pop(next(name for name in files if files.keys().isdisjoint(files[name].dependency))))
     return found
 
 
