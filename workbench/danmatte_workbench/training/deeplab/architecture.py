@@ -2,7 +2,8 @@
 
 The encoder is MobileNetV2 (Sandler et al., CVPR 2018) with batch norms folded into biases, its last stage
 dilated instead of strided; the head is ASPP with image pooling and the DeepLabV3+ decoder with the
-quarter-resolution skip (Chen et al., ECCV 2018), kept lean: separable convolutions throughout.
+quarter-resolution skip (Chen et al., ECCV 2018) and another one at an eighth, kept lean: separable
+convolutions throughout.
 
 Layers are named as the nodes of the official export, with a hyphen for each slash.
 """
@@ -47,6 +48,15 @@ BOTTLENECKS = (
     Bottleneck(320, dilation=2),
 )
 SKIP_BLOCK = 2  # the last block at a quarter of the input's resolution
+MIDDLE_BLOCK = 5  # the last one at an eighth
+
+
+class Encoded(NamedTuple):
+    """What the encoder hands on: features at strides 4 (24 channels), 8 (32) and 16 (320)."""
+
+    skip: Features
+    middle: Features
+    features: Features
 
 
 @keras.saving.register_keras_serializable("danmatte")
@@ -114,15 +124,14 @@ def _bottleneck(features: Features, index: int) -> Features:
     return inner
 
 
-def encode(image: Features) -> tuple[Features, Features]:
-    """Features at strides 4 (24 channels) and 16 (320 channels) of float pixels in [-1, 1]."""
+def encode(image: Features) -> Encoded:
+    """Features of float pixels in [-1, 1]."""
     features = _convolution("MobilenetV2-Conv", 32, kernel=3, stride=2, activation="relu6")(image)
-    skip = None
+    blocks = []
     for index in range(len(BOTTLENECKS)):
         features = _bottleneck(features, index)
-        if index == SKIP_BLOCK:
-            skip = features
-    return skip, features
+        blocks.append(features)
+    return Encoded(blocks[SKIP_BLOCK], blocks[MIDDLE_BLOCK], features)
 
 
 def _aspp(features: Features) -> Features:
@@ -142,10 +151,14 @@ def _aspp(features: Features) -> Features:
     return layers.ReLU(name="aspp_relu")(layers.Add(name="aspp_add")([local, pooled]))
 
 
-def _decoder(skip: Features, features: Features) -> Features:
+def _decoder(encoded: Encoded, features: Features) -> Features:
+    """Enlarged in two steps, which together are the same as one; the eighth-resolution skip is added between them."""
     features = _convolution("decoder-features", 48, activation="relu")(features)
-    features = Enlarge(skip.shape[1:3], name="decoder-enlarge")(features)
-    skip = _convolution("decoder-skip", 16, activation="relu")(skip)
+    features = Enlarge(encoded.middle.shape[1:3], name="decoder-enlarge_half")(features)
+    middle = _convolution("decoder-middle", 48)(encoded.middle)
+    features = layers.Add(name="decoder-add")([features, middle])
+    features = Enlarge(encoded.skip.shape[1:3], name="decoder-enlarge")(features)
+    skip = _convolution("decoder-skip", 16, activation="relu")(encoded.skip)
     features = layers.Concatenate(name="decoder-concat")([features, skip])
     for number, channels in enumerate((64, 48)):
         features = _depthwise(f"decoder-conv{number}_depthwise", activation="relu")(features)
@@ -162,8 +175,8 @@ def build(size: tuple[int, int] = (SIZE, SIZE)) -> keras.Model:
     if any(side % 16 != 1 for side in size):
         raise ValueError(f"sides must be 16·k + 1, so that every stride divides evenly. Received: {size}")
     image = keras.Input((*size, 3), name="image")
-    skip, features = encode(image)
-    logits = _decoder(skip, _aspp(features))
+    encoded = encode(image)
+    logits = _decoder(encoded, _aspp(encoded.features))
     return keras.Model(image, logits, name="deeplab")
 
 

@@ -1,11 +1,12 @@
-"""Initial weights: the official 8-bit PASCAL VOC network, dequantized.
+"""Initial weights: the official 8-bit PASCAL VOC network, dequantized, or a graph that was trained here before.
 
-Its batch norms are folded already, so each layer is a kernel and a bias, and the encoder here is the very
-same function in float (``build_official`` proves it, with the official 21-class head on top).
+The official network's batch norms are folded already, so each layer is a kernel and a bias, and the encoder here is
+the very same function in float (``build_official`` proves it, with the official 21-class head on top).
 """
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import keras
@@ -43,10 +44,52 @@ def dequantize(tensors: Mapping[str, tuple[np.ndarray, float, int]]) -> dict[str
     return {name: Weights(kernels[name], biases[name]) for name in kernels.keys() & biases.keys()}
 
 
+class Kernel(NamedTuple):
+    """A convolution's kernel, in Keras's order, and its bias, both float32."""
+
+    kernel: np.ndarray
+    bias: np.ndarray
+
+
+def read_graph(path: Path) -> dict[str, Kernel]:
+    """Weights by layer name from a frozen graph that ``export.export`` wrote."""
+    import tensorflow as tf
+
+    from workbench.backends import frozen
+
+    nodes = {node.name: node for node in frozen.read_graph(path).node}
+
+    def constant(name: str) -> np.ndarray:
+        return np.asarray(tf.make_ndarray(nodes[name].attr["value"].tensor))
+
+    found = {}
+    for name, node in nodes.items():
+        layer = name.rsplit("/", 1)[0]
+        if node.op in ("Conv2D", "DepthwiseConv2dNative") and f"{layer}/BiasAdd" in nodes:
+            bias = nodes[f"{layer}/BiasAdd"].input[1]
+            found[layer.replace("/", "-")] = Kernel(constant(node.input[1]), constant(bias))
+    return found
+
+
+def go_on_from(model: keras.Model, weights: Mapping[str, Kernel]) -> list[str]:
+    """Copy a trained network's weights into ``model``; return the names of the layers that it doesn't have.
+
+    Those start at nothing: what they are added to stays as it was.
+    """
+    fresh = []
+    for layer in _convolutions(model):
+        if layer.name in weights:
+            layer.set_weights(list(weights[layer.name]))
+        else:
+            layer.set_weights([np.zeros_like(weight) for weight in layer.get_weights()])
+            fresh.append(layer.name)
+    return fresh
+
+
 def build_official(weights: Mapping[str, Weights], size: tuple[int, int] = (513, 513)) -> keras.Model:
     """The official 21-class network in float: pixels in [-1, 1] to logits at stride 16, (batch, h, w, 21)."""
     image = keras.Input((*size, 3), name="image")
-    _, features = architecture.encode(image)
+    features = architecture.encode(image).features
     local = layers.Conv2D(256, 1, activation="relu", name="aspp0")(features)
     pooled = layers.GlobalAveragePooling2D(keepdims=True, name="image_pooling_mean")(features)
     pooled = layers.Conv2D(256, 1, activation="relu", name="image_pooling")(pooled)
