@@ -136,10 +136,14 @@ def test_an_unknown_choice_lists_the_choices(
     assert says in refused(capsys, "optimize", fixed, option, value)
 
 
-def test_training_without_the_official_network_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    missing = tmp_path / "none.tflite"
-    error = refused(capsys, "train", "--data", tmp_path, "--initial", missing, "--output-dir", tmp_path / "out")
-    assert f"{missing}: no such file" in error
+@pytest.mark.parametrize("lacking", ["--initial", "--teacher"])
+def test_training_without_what_is_known_already_is_refused(
+    capsys: pytest.CaptureFixture[str], fixed: Path, tmp_path: Path, lacking: str
+) -> None:
+    given = {"--initial": fixed, "--teacher": fixed} | {lacking: tmp_path / "none"}
+    options = [part for option in given.items() for part in option]
+    error = refused(capsys, "train", "--data", tmp_path, *options, "--output-dir", tmp_path / "out")
+    assert f"{tmp_path / 'none'}: no such file" in error
 
 
 @pytest.mark.parametrize("line", ["", "optimise", "optimize", "convert", "optimize x --max-iou-drop a"])

@@ -64,8 +64,11 @@ COMMANDS = {
         PAGES,
     ),
     "train": Command(
-        "train the default model again, from the official network's weights",
-        ("workbench train --data data/ --initial deeplabv3_mnv2_pascal_quant.tflite --output-dir training/",),
+        "train the default model on, from a graph that was trained before",
+        (
+            "workbench train --data data/ --initial frozen_inference_graph.pb "
+            "--teacher deeplabv3_mnv2_pascal_quant.tflite --output-dir training/",
+        ),
     ),
 }
 

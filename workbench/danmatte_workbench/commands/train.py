@@ -1,4 +1,4 @@
-"""``workbench train``: the default model again, from the official network's weights."""
+"""``workbench train``: the default model trained on, from a graph that was trained here before."""
 
 import argparse
 import os
@@ -16,6 +16,13 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--initial",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="the frozen graph to go on from",
+    )
+    parser.add_argument(
+        "--teacher",
         type=Path,
         required=True,
         metavar="FILE",
@@ -38,6 +45,6 @@ def run(arguments: argparse.Namespace) -> int:
     os.environ.setdefault("KERAS_BACKEND", backend.choose())
     from danmatte_workbench.training.deeplab.course import train
 
-    graph = train(arguments.data, arguments.initial, arguments.output_dir, arguments.seed)
+    graph = train(arguments.data, arguments.initial, arguments.teacher, arguments.output_dir, arguments.seed)
     print(f"trained {graph}; try it:  workbench evaluate {graph} --data {arguments.data / 'val'}")
     return 0

@@ -1,4 +1,4 @@
-"""The whole training course: the teacher's beliefs, the stages, the exported graph."""
+"""The whole training course: the teachers' beliefs, the stages, the exported graph."""
 
 from pathlib import Path
 
@@ -10,26 +10,29 @@ from danmatte_workbench.training.deeplab import architecture, export, fit, initi
 from danmatte_workbench.training.deeplab.scenes import Scenes
 
 
-def train(people: Path, initial: Path, folder: Path, seed: int) -> Path:
-    """Train on ``people``, from the 8-bit TFLite network ``initial``; return the frozen graph.
+def train(people: Path, initial: Path, official: Path, folder: Path, seed: int) -> Path:
+    """Train on ``people``, on from the frozen graph ``initial``; return the new frozen graph.
 
-    Everything is kept in ``folder``: started again, the course goes on where it was stopped.
+    official: the official VOC network, 8-bit TFLite, which is asked beside ``initial`` what it believes. Everything
+    is kept in ``folder``: started again, the course goes on where it was stopped.
     """
-
-    if not initial.is_file():
-        raise InputError(f"{initial}: no such file; expected the official VOC network, 8-bit TFLite")
+    for path, expected in ((initial, "a frozen graph trained here"), (official, "the official VOC network, TFLite")):
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; expected {expected}")
     from danmatte_workbench.runtimes import tflite
 
-    weights = initialise.dequantize(tflite.read_tensors(initial))
+    known = initialise.read_graph(initial)
+    weights = initialise.dequantize(tflite.read_tensors(official))
     keras.utils.set_random_seed(seed)
-    pictures = sorted(people.glob("*/images/*.jpg"))
-    teacher.teach(weights, [picture for picture in pictures if picture.parts[-3] != "val"], folder / "beliefs")
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    pictures = sorted((people / "train/images").glob("*.jpg")) + sorted((people / "unlabelled/images").glob("*.jpg"))
+    teachers = (teacher.Teacher.official(weights), teacher.Teacher.source(known))
+    teacher.teach(teachers, pictures, folder / "beliefs")
     network = architecture.build()
-    fresh = initialise.start_from(network, weights)
-    scenes = Scenes(people, folder / "beliefs")
+    fresh = initialise.go_on_from(network, known)
     trained = network.get_weights()
     total = [np.zeros_like(weight) for weight in trained]
+    scenes = Scenes(people, folder / "beliefs")
     for stage in fit.STAGES:
         trained = fit.run_stage(stage, trained, fresh, scenes, folder, seed)
         total = [before + stage.share * weight for before, weight in zip(total, trained, strict=True)]

@@ -55,7 +55,7 @@ def read_graph(path: Path) -> dict[str, Kernel]:
     """Weights by layer name from a frozen graph that ``export.export`` wrote."""
     import tensorflow as tf
 
-    from workbench.backends import frozen
+    from danmatte_workbench.runtimes import frozen
 
     nodes = {node.name: node for node in frozen.read_graph(path).node}
 

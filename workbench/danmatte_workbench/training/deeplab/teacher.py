@@ -1,7 +1,9 @@
-"""What the official network believes, as soft targets: so that training forgets neither groups nor small figures."""
+"""What trained networks believe, as soft targets: so that training forgets neither groups nor small figures."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import keras
@@ -10,48 +12,86 @@ from rich.progress import track
 
 from danmatte.contract.framing import Framing
 from danmatte_workbench.dataset import read_rgb
-from danmatte_workbench.training.deeplab import initialise
+from danmatte_workbench.training.deeplab import architecture, initialise
 from danmatte_workbench.training.deeplab.architecture import Enlarge
 
-SIDES = (513, 769)  # the larger one finds the smaller people
+
+@dataclass(frozen=True)
+class Look:
+    """A size at which a teacher looks at pictures, and how they are fitted into it."""
+
+    side: int
+    rule: Literal["stretch", "letterbox"]
+
+
+OFFICIAL_LOOKS = (Look(513, "letterbox"), Look(769, "letterbox"))  # the larger one finds the smaller people
+SOURCE_LOOKS = (Look(513, "stretch"), Look(641, "letterbox"))
+SOURCE_KINDS = ("davis_", "pf_")  # beside the unlabelled ones: where much is ignored or left out
 
 
 class Teacher:
-    """The official network over two sizes and both flips of a picture."""
+    """A network over several sizes and both flips of a picture; asked about all, or where labels say little."""
 
-    def __init__(self, weights: dict[str, initialise.Weights]) -> None:
-        self._models = {side: _person_probability(weights, side) for side in SIDES}
+    def __init__(self, models: dict[Look, keras.Model], *, knows_all: bool) -> None:
+        self._models = models
+        self._knows_all = knows_all
+
+    @classmethod
+    def official(cls, weights: dict[str, initialise.Weights]) -> "Teacher":
+        """The official network of PASCAL VOC."""
+        models = {}
+        for look in OFFICIAL_LOOKS:
+            network = initialise.build_official(weights, (look.side, look.side))
+            models[look] = _person_probability(network, look.side, initialise.VOC_PERSON)
+        return cls(models, knows_all=True)
+
+    @classmethod
+    def source(cls, weights: dict[str, initialise.Kernel]) -> "Teacher":
+        """A network that was trained here before."""
+        models = {}
+        for look in SOURCE_LOOKS:
+            network = architecture.build((look.side, look.side))
+            initialise.go_on_from(network, weights)
+            models[look] = _person_probability(network, look.side, architecture.PERSON)
+        return cls(models, knows_all=False)
+
+    def knows(self, picture: Path) -> bool:
+        """Whether it should be asked about that picture."""
+        return self._knows_all or picture.parts[-3] == "unlabelled" or picture.stem.startswith(SOURCE_KINDS)
 
     def believe(self, pixels: np.ndarray) -> np.ndarray:
-        """The person's probability at every pixel: (H, W) uint8, 255 = certain, of (H, W, 3) uint8 RGB."""
+        """The person's probability at every pixel: (H, W) float32 of (H, W, 3) uint8 RGB."""
         height, width = pixels.shape[:2]
         total = np.zeros((height, width), np.float32)
-        for side, model in self._models.items():
-            window = Framing((side, side), "letterbox")
+        for look, model in self._models.items():
+            window = Framing((look.side, look.side), look.rule)
             boxed, inner = window.fit_exactly(pixels), window.scale_size((height, width))
             both = np.concatenate([boxed, boxed[:, :, ::-1]]).astype(np.float32) / 127.5 - 1
             upright, mirrored = model.predict_on_batch(both)[..., 0]
             # The boxed picture lies at the left; mirrored, it lies at the right and is mirrored back here.
             mean = (upright + mirrored[:, ::-1])[: inner[0], : inner[1]] / 2
             total += cv2.resize(mean, (width, height), interpolation=cv2.INTER_LINEAR)
-        return np.round(255 * total / len(self._models)).astype(np.uint8)
+        return total / len(self._models)
 
 
-def teach(weights: dict[str, initialise.Weights], pictures: Iterable[Path], folder: Path) -> None:
-    """Write the teacher's belief of every picture to ``folder``/NAME.png; what is there already is kept."""
+def teach(teachers: Sequence[Teacher], pictures: Iterable[Path], folder: Path) -> None:
+    """Write the mean belief of those who know each picture to ``folder``/NAME.png; what is there already is kept.
+
+    Where teachers disagree their mean is near one half, and is trusted least.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     missing = [picture for picture in pictures if not (folder / f"{picture.stem}.png").exists()]
-    if not missing:
-        return
-    teacher = Teacher(weights)
-    for picture in track(missing, description="asking the teacher"):
+    for picture in track(missing, description="asking the teachers"):
+        pixels = read_rgb(picture)
+        # Rounded one by one, as they would be if each were stored.
+        beliefs = [np.round(255 * each.believe(pixels)) for each in teachers if each.knows(picture)]
         unfinished = folder / f"{picture.stem}.part.png"
-        cv2.imwrite(str(unfinished), teacher.believe(read_rgb(picture)))
+        mean = np.round(np.stack(beliefs).mean(axis=0))
+        cv2.imwrite(str(unfinished), mean.astype(np.uint8))
         unfinished.rename(folder / f"{picture.stem}.png")
 
 
-def _person_probability(weights: dict[str, initialise.Weights], side: int) -> keras.Model:
-    network = initialise.build_official(weights, (side, side))
-    logits = Enlarge((side, side))(network.output)
-    person = keras.layers.Softmax()(logits)[..., initialise.VOC_PERSON : initialise.VOC_PERSON + 1]
-    return keras.Model(network.input, person)
+def _person_probability(network: keras.Model, side: int, person: int) -> keras.Model:
+    """``network``'s probability of a person, (batch, side, side, 1) float32."""
+    probabilities = keras.layers.Softmax(dtype="float32")(network.output)[..., person : person + 1]
+    return keras.Model(network.input, Enlarge((side, side), dtype="float32")(probabilities))
