@@ -72,6 +72,27 @@ def test_ignored_pixels_stay_ignored_and_edges_count_more() -> None:
         assert set(np.unique(weight)) <= {FULL_WEIGHT, FULL_WEIGHT * (1 + EDGE_GAIN)}
 
 
+def test_a_whole_view_is_the_picture_as_it_is_served() -> None:
+    """Stretched to the square, up to a twentieth of its size, a flip and a shape drawn out."""
+    target = np.zeros((200, 100), np.uint8)
+    target[50:150, 25:75] = 255
+    pixels = np.repeat(target[..., None], 3, axis=2)
+    middle = Scene(pixels, target, np.full(target.shape, FULL_WEIGHT, np.uint8))
+    for seed in range(10):
+        planes = look(middle, View(97, 2.0, 0.5, 0.0, whole=1.0), np.random.default_rng(seed))[1]
+        assert (planes[..., 0] > 127).mean() == pytest.approx(0.25, abs=0.04)
+
+
+def test_a_figure_that_its_picture_cuts_off_stands_on_the_lower_border() -> None:
+    empty = scene(1, people=0)
+    target = np.zeros((200, 150), np.uint8)
+    target[100:, 60:90] = 255
+    cut = Scene(np.full((200, 150, 3), 255, np.uint8), target, np.full(target.shape, FULL_WEIGHT, np.uint8))
+    for seed in range(10):
+        pasted = paste(empty, [cut], np.random.default_rng(seed)).target
+        assert not pasted.any() or pasted[-1].any()
+
+
 def test_a_pasted_person_is_in_the_target() -> None:
     empty = scene(1, people=0)
     pasted = paste(empty, [scene(2)], np.random.default_rng(3))

@@ -38,12 +38,14 @@ class View:
     """How a scene is looked at: the side of the square crop, the range of zoom, the spread of shapes.
 
     Zoom 1 is the serving size; ``lean`` is the standard deviation of the logarithm by which shapes are drawn out.
+    ``whole`` is how often the whole picture fills the crop, stretched as served frames are.
     """
 
     side: int
     nearest: float
     farthest: float
     lean: float
+    whole: float = 0.0
 
 
 def look(scene: Scene, view: View, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -71,12 +73,12 @@ def paste(scene: Scene, people: list[Scene], rng: np.random.Generator) -> Scene:
     pixels, target, weight = scene.pixels.copy(), scene.target.copy(), scene.weight.copy()
     height, width = target.shape
     for person in people:
-        # From a figure in the distance to one that the picture can't hold.
-        tall = height * float(np.exp(rng.uniform(np.log(0.12), np.log(1.6))))
-        figure, alpha = _cut_out(person, tall, rng)
-        top = round(rng.uniform(0.0, 1.0) * max(0, height - figure.shape[0]))
-        if figure.shape[0] > height:
-            top = round(rng.uniform(0.0, 0.3) * (height - figure.shape[0]))
+        # From a figure in the distance to one of which the picture holds an arm, a belly or legs.
+        tall = height * float(np.exp(rng.uniform(np.log(0.08), np.log(2.2))))
+        figure, alpha, standing = _cut_out(person, tall, rng)
+        top = round(rng.uniform(0.0, 1.0) * (height - figure.shape[0]))
+        if not standing:  # cut off below: only the picture's own border may hide that
+            top = max(top, height - figure.shape[0])
         left = round(rng.uniform(-0.3, 1.0) * width - 0.35 * figure.shape[1])
         places = _overlap((top, left), alpha.shape, (height, width))
         if places is None:
@@ -100,8 +102,8 @@ def _overlap(corner: tuple[int, int], size: tuple[int, ...], room: tuple[int, in
     return np.s_[y0:y1, x0:x1], np.s_[y0 - top : y1 - top, x0 - left : x1 - left]
 
 
-def _cut_out(person: Scene, tall: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """The person's box scaled to ``tall`` pixels, and its soft outline, (h, w) uint8."""
+def _cut_out(person: Scene, tall: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, bool]:
+    """The person's box scaled to ``tall`` pixels, its soft outline, (h, w) uint8, and whether all of it is there."""
     x, y, width, height = cv2.boundingRect((person.target > 127).astype(np.uint8))
     scale = tall / max(1, height)
     size = (max(4, round(width * scale)), max(4, round(height * scale)))
@@ -111,23 +113,26 @@ def _cut_out(person: Scene, tall: float, rng: np.random.Generator) -> tuple[np.n
     if rng.random() < 0.5:
         figure, alpha = figure[:, ::-1], alpha[:, ::-1]
     figure = np.clip(figure * rng.uniform(0.75, 1.25) + rng.uniform(-20, 20), 0, 255).astype(np.uint8)
-    return figure, cv2.GaussianBlur(np.ascontiguousarray(alpha), (3, 3), 0)
+    return figure, cv2.GaussianBlur(np.ascontiguousarray(alpha), (3, 3), 0), y + height < person.target.shape[0] - 2
 
 
 def _geometry(scene: Scene, view: View, rng: np.random.Generator) -> tuple[np.ndarray, float]:
     """An affine map (3, 3) from the picture to the crop, and its smaller scale.
 
-    Served frames are stretched to the square input; half of the views are, too, the others lie between
-    that and the picture's own shape.
+    Served frames are stretched to the square input; whole views and half of the others are, too, the rest lie
+    between that and the picture's own shape.
     """
     height, width = scene.target.shape
-    stretch = 1.0 if rng.random() < 0.5 else rng.random()
-    fit = SIZE / max(height, width)
+    whole = rng.random() < view.whole
+    stretch = 1.0 if whole or rng.random() < 0.5 else rng.random()
+    fit = view.side / max(height, width) if whole else SIZE / max(height, width)
     zoom = float(np.exp(rng.uniform(np.log(view.farthest), np.log(view.nearest))))
+    if whole:
+        zoom = rng.uniform(0.95, 1.05)
     lean = np.exp(rng.normal(0, view.lean))
     scale_x = fit * (max(height, width) / width) ** stretch * zoom * lean
     scale_y = fit * (max(height, width) / height) ** stretch * zoom / lean
-    angle = np.radians(rng.normal(0, 6)) if rng.random() < 0.3 else 0.0
+    angle = np.radians(rng.normal(0, 6)) if rng.random() < 0.3 and not whole else 0.0
     flip = -1.0 if rng.random() < 0.5 else 1.0
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     linear = turn @ np.diag([flip * scale_x, scale_y])
@@ -137,7 +142,7 @@ def _geometry(scene: Scene, view: View, rng: np.random.Generator) -> tuple[np.nd
             _centre(height * scale_y, view.side, rng) / scale_y,
         ]
     )
-    if rng.random() < 0.5 and len(spots := np.flatnonzero(scene.target[::4, ::4] > 127)):
+    if rng.random() < 0.5 and not whole and len(spots := np.flatnonzero(scene.target[::4, ::4] > 127)):
         # Half-way or more towards a random pixel of a person.
         row, column = divmod(int(rng.choice(spots)), scene.target[::4, ::4].shape[1])
         centre = centre + rng.uniform(0.5, 1.0) * (np.array([4.0 * column, 4.0 * row]) - centre)
@@ -156,9 +161,11 @@ def _centre(length: float, side: int, rng: np.random.Generator) -> float:
 def _recolour(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.2:
         return pixels
-    gain = rng.uniform(0.7, 1.3) * np.exp(rng.normal(0, 0.06, 3))
+    night = rng.random() < 0.08
+    gain = rng.uniform(0.15, 0.5) if night else rng.uniform(0.7, 1.3)
+    gains = gain * np.exp(rng.normal(0, 0.06, 3))
     levels = np.arange(256)[:, None] / 255
-    curve = np.clip(levels ** np.exp(rng.normal(0, 0.2)) * gain + rng.uniform(-0.1, 0.1), 0, 1)
+    curve = np.clip(levels ** np.exp(rng.normal(0, 0.2)) * gains + rng.uniform(-0.1, 0.1), 0, 1)
     pixels = cv2.LUT(pixels, np.round(255 * curve).astype(np.uint8)[None])
     if rng.random() < 0.5:
         grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[..., None]
@@ -183,7 +190,8 @@ def _degrade(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         small = round(side * rng.uniform(0.35, 0.8))
         pixels = cv2.resize(cv2.resize(pixels, (small, small), interpolation=cv2.INTER_AREA), (side, side))
     if rng.random() < 0.12:
-        pixels = np.clip(pixels + rng.normal(0, rng.uniform(2, 12), pixels.shape), 0, 255).astype(np.uint8)
+        noise = rng.standard_normal(pixels.shape, np.float32) * np.float32(rng.uniform(2, 12))
+        pixels = np.clip(pixels + noise, 0, 255).astype(np.uint8)
     if rng.random() < 0.3:
         _, encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 90))])
         pixels = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR))

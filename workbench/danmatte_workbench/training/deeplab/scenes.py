@@ -7,14 +7,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from danmatte_workbench.dataset import IGNORE, PERSON, read_grey, read_rgb
+from danmatte_workbench.dataset import BACKGROUND, IGNORE, PERSON, read_grey, read_rgb
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.training.deeplab import augment
 from danmatte_workbench.training.deeplab.augment import FULL_WEIGHT, Scene, View
 
 TRUST_IN_TEACHER = 0.5
 LABEL_SHIFT = {"ccp": -1}  # pixels to the right: masks fit these pictures best when moved by about that much
-TEACHER_IN_LABELS = 0.3  # of a labelled everyday scene's target, the share that is the teacher's belief
+TEACHER_IN_LABELS = 0.3  # of an everyday scene's target, the share of a teacher that agrees with the label altogether
+STRANGER = 160  # the teacher's belief, of 255, from which on somebody without a label is a stranger
+STRANGERS_IN = ("ccp", "pf")  # whose annotators left out people in the background
+CLEAR_OF_LABELS = 12  # pixels between a stranger and anything labelled
+DISTANT, CLOSE = 0.02, 0.4  # of the frame: people under and over that are kinds of their own
 
 
 @dataclass(frozen=True)
@@ -28,11 +32,14 @@ class Kind:
 
 
 KINDS = {
-    "fashion": Kind(share=0.24, pasted=0.1, nearest=2.2, farthest=0.45),
-    "everyday": Kind(share=0.38, pasted=0.15, nearest=1.6, farthest=0.6),
-    "video": Kind(share=0.14, pasted=0.1, nearest=1.4, farthest=0.6),
-    "empty": Kind(share=0.16, pasted=0.5, nearest=1.5, farthest=0.6),
-    "unlabelled": Kind(share=0.08, pasted=0.3, nearest=1.6, farthest=0.5),
+    "fashion": Kind(share=0.19, pasted=0.1, nearest=2.5, farthest=0.45),
+    "everyday": Kind(share=0.30, pasted=0.1, nearest=1.8, farthest=0.6),
+    "distant": Kind(share=0.11, pasted=0.1, nearest=2.5, farthest=0.8),
+    "close": Kind(share=0.05, pasted=0.1, nearest=2.5, farthest=0.5),
+    "street": Kind(share=0.05, pasted=0.1, nearest=1.6, farthest=0.4),
+    "video": Kind(share=0.10, pasted=0.1, nearest=1.6, farthest=0.6),
+    "empty": Kind(share=0.16, pasted=0.25, nearest=1.8, farthest=0.6),
+    "unlabelled": Kind(share=0.07, pasted=0.3, nearest=2.0, farthest=0.5),
 }
 
 
@@ -51,13 +58,13 @@ class Scenes:
         for picture in labelled:
             self.pictures.setdefault(_kind(picture), []).append(picture)
         self.pictures["unlabelled"] = sorted((self.folder / "unlabelled/images").glob("*.jpg"))
-        self.cut_outs = [picture for picture in self.pictures.get("fashion", []) if _is_whole(picture)]
+        self.cut_outs = [picture for picture in labelled if _is_whole(picture)]
         self.read = lru_cache(maxsize=None)(self._read)
 
-    def draw(self, side: int, lean: float, near_full: bool, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """One augmented view, see ``augment.look``.
+    def draw(self, side: int, lean: float, whole: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """One augmented view, see ``augment.look``; ``lean`` and ``whole`` as in ``augment.View``.
 
-        ``near_full`` keeps the zoom close to the serving size, ``lean`` spreads the shapes.
+        Where whole pictures are drawn at all, the other views keep close to the serving size.
         """
         names = [name for name in KINDS if self.pictures.get(name)]
         shares = np.array([KINDS[name].share for name in names])
@@ -67,9 +74,9 @@ class Scenes:
         if rng.random() < kind.pasted and self.cut_outs:
             people = [self.read(self._pick(self.cut_outs, rng)) for _ in range(int(rng.integers(1, 5)))]
             scene = augment.paste(scene, people, rng)
-        nearest = min(kind.nearest, 1.7) if near_full else kind.nearest
-        farthest = max(kind.farthest, 0.7) if near_full else kind.farthest
-        return augment.look(scene, View(side, nearest, farthest, lean), rng)
+        nearest = min(kind.nearest, 1.9) if whole else kind.nearest
+        farthest = max(kind.farthest, 0.7) if whole else kind.farthest
+        return augment.look(scene, View(side, nearest, farthest, lean, whole), rng)
 
     @staticmethod
     def _pick(pictures: list[Path], rng: np.random.Generator) -> Path:
@@ -83,7 +90,11 @@ class Scenes:
         mask = read_grey(_mask(picture))
         if shift := LABEL_SHIFT.get(picture.stem.split("_")[0], 0):
             mask = np.roll(mask, shift, axis=1)
-        share = TEACHER_IN_LABELS if picture.stem.startswith("coco_") and trust.any() else 0.0
+        if picture.stem.startswith(STRANGERS_IN):
+            mask = np.where(_strangers(belief, mask), IGNORE, mask)
+        share = 0.0
+        if picture.stem.startswith(("coco_", "pf_")) and trust.any():
+            share = TEACHER_IN_LABELS * _agreement(belief, mask)
         labels = (1 - share) * np.where(mask == PERSON, 255.0, 0.0) + share * belief
         target = np.where(mask == IGNORE, belief, labels)
         weight = np.where(mask == IGNORE, trust, FULL_WEIGHT)
@@ -105,13 +116,44 @@ def _mask(picture: Path) -> Path:
 
 def _kind(picture: Path) -> str:
     source = picture.stem.split("_")[0]
-    if source == "coco" and not (read_grey(_mask(picture)) == PERSON).any():
+    if source != "coco":
+        return {"ccp": "fashion", "davis": "video", "pf": "street"}.get(source, "everyday")
+    share = float((read_grey(_mask(picture)) == PERSON).mean())
+    if not share:
         return "empty"
-    return {"ccp": "fashion", "coco": "everyday", "davis": "video"}.get(source, "everyday")
+    return "distant" if share < DISTANT else "close" if share > CLOSE else "everyday"
+
+
+def _strangers(belief: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Where the teacher sees people whom the annotators left out, (H, W) bool, with a rim of doubt around them."""
+    _, places = cv2.connectedComponents((belief > STRANGER // 2).astype(np.uint8))
+    labelled = cv2.dilate((mask != BACKGROUND).astype(np.uint8), _disc(CLEAR_OF_LABELS)) > 0
+    sure = np.setdiff1d(places[belief > STRANGER], places[labelled])
+    return cv2.dilate(np.isin(places, sure[sure > 0]).astype(np.uint8), _disc(4)) > 0
+
+
+def _agreement(belief: np.ndarray, mask: np.ndarray) -> float:
+    """Intersection over union of the teacher's mask and the label, 1 where neither has anybody."""
+    seen, person = (belief > 127) & (mask != IGNORE), mask == PERSON
+    either = int((seen | person).sum())
+    return int((seen & person).sum()) / either if either else 1.0
+
+
+def _disc(radius: int) -> np.ndarray:
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
 
 
 def _is_whole(picture: Path) -> bool:
-    """Nothing ignored next to the person, such as a bag that would be missing from a cut-out."""
+    """Fit to be cut out: nothing ignored next to the person, such as a bag, and cut off by no border but the lower one.
+
+    Of everyday scenes only large figures, whose outlines are drawn with care; of videos none, which are few.
+    """
     mask = read_grey(_mask(picture))
-    near = cv2.dilate((mask == PERSON).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-    return bool((near & (mask == IGNORE)).mean() < 0.0005 and (mask == PERSON).any())
+    person = mask == PERSON
+    if picture.stem.startswith("davis_") or not person.any():
+        return False
+    near = cv2.dilate(person.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    if (near & (mask == IGNORE)).mean() >= 0.0005:
+        return False
+    bordering = person[0].any() or person[:, 0].any() or person[:, -1].any()
+    return picture.stem.startswith("ccp_") or bool(not bordering and 0.06 < person.mean() < 0.5)
