@@ -56,7 +56,7 @@ class RedPeople:
     def __init__(self, cut_after: int | None = None) -> None:
         self.draws, self.cut_after = 0, cut_after
 
-    def draw(self, side: int, lean: float, near_full: bool, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def draw(self, side: int, lean: float, whole: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         self.draws += 1
         if self.cut_after is not None and self.draws > self.cut_after:
             raise PowerCutError

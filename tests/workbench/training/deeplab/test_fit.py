@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from danmatte_workbench.training.deeplab import fit
+from danmatte_workbench.training.deeplab import architecture, fit
 from danmatte_workbench.training.deeplab.augment import FULL_WEIGHT
 from danmatte_workbench.training.deeplab.fit import Checkpoint, Stage, matte_loss, views
 
@@ -23,7 +23,7 @@ class Noise:
     def __init__(self) -> None:
         self.threads: set[int] = set()
 
-    def draw(self, side: int, lean: float, near_full: bool, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def draw(self, side: int, lean: float, whole: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         self.threads.add(threading.get_ident())
         pixels = rng.integers(0, 256, (side, side, 3), dtype=np.uint8)
         return pixels, rng.integers(0, 256, (side, side, 2), dtype=np.uint8)
@@ -91,6 +91,14 @@ def test_the_loss_is_blind_to_what_is_ignored(target: np.ndarray) -> None:
 
 def test_nothing_trusted_is_no_loss(target: np.ndarray) -> None:
     assert loss(target, np.zeros_like(target), np.ones_like(target)) == 0
+
+
+def test_the_first_blocks_stay_as_they_are() -> None:
+    network = architecture.build((17, 17))
+    fit.freeze(network)
+    frozen = {layer.name for layer in network.layers if not layer.trainable}
+    assert {"MobilenetV2-Conv", "MobilenetV2-expanded_conv-project", "MobilenetV2-expanded_conv_5-add"} <= frozen
+    assert not frozen & {"MobilenetV2-expanded_conv_6-expand", "MobilenetV2-expanded_conv_16-project", "decoder-skip"}
 
 
 def test_stages_are_of_sizes_that_the_network_takes() -> None:

@@ -1,5 +1,6 @@
 """Fine-tuning in stages, with checkpoints that survive a kill and a fixed seed."""
 
+import re
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,8 +18,11 @@ from danmatte_workbench.training.deeplab.augment import FULL_WEIGHT
 from danmatte_workbench.training.deeplab.scenes import Scenes
 
 FRESH_GAIN = 5.0  # new layers learn this much faster than the ones that know already
-AVERAGING = 0.995  # of the weights, per step
-PREFETCH = 4
+AVERAGING = 0.998  # of the weights, per step
+LAST_FROZEN = 5  # bottleneck: edges and textures are known, and learning there would cost half of the time
+NOBODY = 0.04  # of a picture without people, what the one in it would take
+PREFETCH = 6
+KEEP = 150  # steps between the running means that are kept to be looked at
 WARM_UP = 100  # steps
 
 
@@ -34,15 +38,14 @@ class Stage:
     batch: int
     steps: int
     peak: float
-    full_frame: bool = False
+    whole: float = 0.0  # how often the whole picture fills the crop
     lean: float = 0.08
     share: float = 0.0
 
 
 STAGES = (
-    Stage("crops", side=321, batch=16, steps=1900, peak=2.5e-4, share=0.2),
-    Stage("frames", side=513, batch=8, steps=1000, peak=2e-4, full_frame=True, share=0.3),
-    Stage("shapes", side=513, batch=8, steps=700, peak=1.5e-4, full_frame=True, lean=0.25, share=0.5),
+    Stage("crops", side=321, batch=16, steps=600, peak=3e-4),
+    Stage("frames", side=513, batch=8, steps=1400, peak=2e-4, whole=0.4, lean=0.12, share=1.0),
 )
 
 
@@ -65,7 +68,8 @@ def matte_loss(truth: Any, logits: Any) -> Any:
     """Weighted cross-entropy against a soft target, and each picture's soft Jaccard distance.
 
     truth: (batch, h, w, 2) target and weight, see ``augment.look``; logits: (batch, h, w, 2).
-    The Jaccard term counts a small figure as much as a large one, as mean IoU over pictures does.
+    The Jaccard term counts a small figure as much as a large one, as mean IoU over pictures does. A picture without
+    people counts as if it had somebody in it, found already, so that what is painted there costs as much as elsewhere.
     """
     truth = ops.cast(truth, "float32")
     target, weight = truth[..., 0] / 255.0, truth[..., 1] / FULL_WEIGHT
@@ -77,9 +81,10 @@ def matte_loss(truth: Any, logits: Any) -> Any:
     target = target * trusted
     both = ops.sum(person * target, axis=(1, 2))
     either = ops.sum(person + target - person * target, axis=(1, 2))
-    present = ops.cast(ops.sum(target, axis=(1, 2)) > 40.0, "float32")
-    distance = ops.sum(present * (1.0 - (both + 10.0) / (either + 10.0)))
-    return entropy + 0.5 * distance / ops.maximum(ops.sum(present), 1.0)
+    labelled = ops.sum(trusted, axis=(1, 2))
+    smooth = ops.where(ops.sum(target, axis=(1, 2)) > 40.0, 10.0, NOBODY * labelled + 10.0)
+    distance = ops.sum(1.0 - (both + smooth) / (either + smooth))
+    return entropy + distance / ops.maximum(ops.sum(ops.cast(labelled > 0.0, "float32")), 1.0)
 
 
 def views(scenes: Scenes, stage: Stage, seed: int, start: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -88,7 +93,7 @@ def views(scenes: Scenes, stage: Stage, seed: int, start: int) -> Iterator[tuple
     def batch(step: int) -> tuple[np.ndarray, np.ndarray]:
         stage_key = sum(stage.name.encode())
         rngs = (np.random.default_rng([seed, stage_key, step, item]) for item in range(stage.batch))
-        pixels, truth = zip(*(scenes.draw(stage.side, stage.lean, stage.full_frame, rng) for rng in rngs), strict=True)
+        pixels, truth = zip(*(scenes.draw(stage.side, stage.lean, stage.whole, rng) for rng in rngs), strict=True)
         return np.stack(pixels).astype(np.float32) / 127.5 - 1, np.stack(truth)
 
     with ThreadPoolExecutor(1) as maker:
@@ -133,10 +138,40 @@ def run_stage(
     """Train one stage from ``weights``; return the running mean of the weights at its end."""
     done = folder / f"{stage.name}.weights.npz"
     if done.exists():
-        with np.load(done) as stored:
-            return [stored[f"w{number}"] for number in range(len(stored.files))]
+        return _read(done)
     network = architecture.build((stage.side, stage.side))
     network.set_weights(weights)
+    freeze(network)
+    trainer = _trainer(network, stage, fresh)
+    checkpoint = Checkpoint(folder / f"{stage.name}.checkpoint.npz", trainer)
+    start = checkpoint.restore()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    recent: deque[float] = deque(maxlen=100)
+    with Progress(*columns) as progress, (folder / f"{stage.name}.log").open("a") as log:
+        task = progress.add_task(stage.name, total=stage.steps, completed=start)
+        for step, (pixels, truth) in enumerate(views(scenes, stage, seed, start), start=start + 1):
+            recent.append(float(trainer.train_on_batch(pixels, truth)))
+            progress.update(task, advance=1, description=f"{stage.name} loss {np.mean(recent):.4f}")
+            if step % 100 == 0 or step == stage.steps:
+                checkpoint.save(step)
+                log.write(f"{step}\t{np.mean(recent):.5f}\n")
+                log.flush()
+            if step % KEEP == 0:
+                _write(_running_mean(network, trainer), folder / f"{stage.name}-{step}.weights.npz")
+    _write(_running_mean(network, trainer), done)
+    return _read(done)
+
+
+def freeze(network: keras.Model) -> None:
+    """Let everything up to the bottleneck ``LAST_FROZEN`` stay as it is."""
+    for layer in network.layers:
+        match = re.match(r"MobilenetV2-(?:Conv$|expanded_conv(?:_(\d+))?-)", layer.name)
+        if match and int(match[1] or 0) <= LAST_FROZEN:
+            layer.trainable = False
+
+
+def _trainer(network: keras.Model, stage: Stage, fresh: list[str]) -> keras.Model:
+    """``network``, enlarged to its input's size and compiled for ``stage``."""
     logits = architecture.Enlarge((stage.side, stage.side), dtype="float32")(network.output)
     trainer = keras.Model(network.input, logits)
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -151,22 +186,22 @@ def run_stage(
         ema_momentum=AVERAGING,
     )
     trainer.compile(optimizer=optimizer, loss=matte_loss, jit_compile=False)
-    checkpoint = Checkpoint(folder / f"{stage.name}.checkpoint.npz", trainer)
-    start = checkpoint.restore()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    recent: deque[float] = deque(maxlen=100)
-    with Progress(*columns) as progress, (folder / f"{stage.name}.log").open("a") as log:
-        task = progress.add_task(stage.name, total=stage.steps, completed=start)
-        for step, (pixels, truth) in enumerate(views(scenes, stage, seed, start), start=start + 1):
-            recent.append(float(trainer.train_on_batch(pixels, truth)))
-            progress.update(task, advance=1, description=f"{stage.name} loss {np.mean(recent):.4f}")
-            if step % 100 == 0 or step == stage.steps:
-                checkpoint.save(step)
-                log.write(f"{step}\t{np.mean(recent):.5f}\n")
-                log.flush()
-    optimizer.finalize_variable_values(trainer.trainable_variables)
-    final = network.get_weights()
-    unfinished = done.with_suffix(".part.npz")
-    np.savez(unfinished, **{f"w{number}": value for number, value in enumerate(final)})
-    unfinished.replace(done)
-    return final
+    return trainer
+
+
+def _running_mean(network: keras.Model, trainer: keras.Model) -> list[np.ndarray]:
+    """The network's weights with the running mean in place of those that are trained."""
+    means = trainer.optimizer._model_variables_moving_average
+    by_path = {v.path: np.asarray(mean) for v, mean in zip(trainer.trainable_variables, means, strict=True)}
+    return [by_path.get(v.path, np.asarray(v)) for v in network.weights]
+
+
+def _read(path: Path) -> list[np.ndarray]:
+    with np.load(path) as stored:
+        return [stored[f"w{number}"] for number in range(len(stored.files))]
+
+
+def _write(weights: list[np.ndarray], path: Path) -> None:
+    unfinished = path.with_suffix(".part.npz")
+    np.savez(unfinished, **{f"w{number}": value for number, value in enumerate(weights)})  # type: ignore[arg-type]
+    unfinished.replace(path)

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from workbench.dataset import BACKGROUND, IGNORE, PERSON
-from workbench.training.augment import FULL_WEIGHT, Scene
-from workbench.training.scenes import KINDS, TEACHER_IN_LABELS, TRUST_IN_TEACHER, Scenes
+from danmatte_workbench.dataset import BACKGROUND, IGNORE, PERSON
+from danmatte_workbench.training.deeplab.augment import FULL_WEIGHT, Scene
+from danmatte_workbench.training.deeplab.scenes import KINDS, TEACHER_IN_LABELS, TRUST_IN_TEACHER, Scenes
 
 SIZE = (120, 160)
 FIGURE = np.s_[20:100, 20:60]

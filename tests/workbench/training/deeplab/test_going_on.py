@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from workbench.training import architecture, initialise
-from workbench.training.export import export
+from danmatte_workbench.training.deeplab import architecture, initialise
+from danmatte_workbench.training.deeplab.export import export
 
 SIDE = 33
 
