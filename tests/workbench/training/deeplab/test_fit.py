@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from danmatte_workbench.training.deeplab import architecture, fit
+from danmatte_workbench.training.deeplab import architecture, course, fit
 from danmatte_workbench.training.deeplab.augment import FULL_WEIGHT
 from danmatte_workbench.training.deeplab.fit import Checkpoint, Stage, matte_loss, views
 
@@ -316,3 +317,24 @@ def test_a_stage_draws_crops_as_it_says_and_logs_its_loss(small: list[np.ndarray
 
 def test_the_course_ends_with_a_mean_over_its_stages() -> None:
     assert sum(stage.share for stage in fit.STAGES) == pytest.approx(1)
+
+
+def test_the_shares_of_weights_make_a_whole() -> None:
+    assert course.INITIAL_SHARE + sum(stage.share for stage in fit.STAGES) == pytest.approx(1)
+
+
+def test_a_stage_counts_by_what_it_kept_once_it_had_settled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fit, "KEEP", 2)
+    for step in (2, 4, 6):
+        np.savez(tmp_path / f"tiny-{step}.weights.npz", w0=np.full(3, float(step)), w1=np.zeros((2, 2)))
+    first, second = fit.mean_of_kept(replace(STAGE, settled=3), tmp_path)
+    assert first == pytest.approx(5.0)
+    assert second.shape == (2, 2)
+
+
+def test_a_margin_is_taken_from_the_persons_logit() -> None:
+    network = architecture.build((17, 17))
+    pixels = np.zeros((1, 17, 17, 3), np.float32)
+    before = np.asarray(network(pixels))
+    course.demand(network, 0.5)
+    assert np.asarray(network(pixels)) - before == pytest.approx(np.broadcast_to([0.0, -0.5], before.shape), abs=1e-5)

@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import keras
-import numpy as np
 
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.training.deeplab import architecture, export, fit, initialise, teacher
 from danmatte_workbench.training.deeplab.scenes import Scenes
+
+INITIAL_SHARE = 0.2  # of the final mean of weights, what training went on from
+MARGIN = 0.5  # logits by which a person must be more likely than the background: the loss asks for more than it should
 
 
 def train(people: Path, initial: Path, official: Path, folder: Path, seed: int) -> Path:
@@ -31,14 +33,25 @@ def train(people: Path, initial: Path, official: Path, folder: Path, seed: int) 
     network = architecture.build()
     fresh = initialise.go_on_from(network, known)
     trained = network.get_weights()
-    total = [np.zeros_like(weight) for weight in trained]
+    total = [INITIAL_SHARE * weight for weight in trained]
     scenes = Scenes(people, folder / "beliefs")
     for stage in fit.STAGES:
         trained = fit.run_stage(stage, trained, fresh, scenes, folder, seed)
-        total = [before + stage.share * weight for before, weight in zip(total, trained, strict=True)]
+        if stage.share:
+            mean = fit.mean_of_kept(stage, folder)
+            total = [before + stage.share * weight for before, weight in zip(total, mean, strict=True)]
     keras.mixed_precision.set_global_policy("float32")
     network = architecture.build()
     network.set_weights(total)
+    demand(network, MARGIN)
     graph = folder / "frozen_inference_graph.pb"
     export.export(network, graph)
     return graph
+
+
+def demand(network: keras.Model, margin: float) -> None:
+    """Let ``network`` decide for a person only where it did by more than ``margin`` logits."""
+    layer = network.get_layer("logits-semantic")
+    kernel, bias = layer.get_weights()
+    bias[architecture.PERSON] -= margin
+    layer.set_weights([kernel, bias])

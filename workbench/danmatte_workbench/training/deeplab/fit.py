@@ -22,15 +22,16 @@ AVERAGING = 0.998  # of the weights, per step
 LAST_FROZEN = 5  # bottleneck: edges and textures are known, and learning there would cost half of the time
 NOBODY = 0.04  # of a picture without people, what the one in it would take
 PREFETCH = 6
-KEEP = 150  # steps between the running means that are kept to be looked at
+KEEP = 150  # steps between the running means that are kept
 WARM_UP = 100  # steps
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Training at one crop size: steps of ``batch`` crops, the learning rate falling from ``peak`` to nothing.
+    """Training at one crop size: steps of ``batch`` crops, the learning rate falling from ``peak`` as a cosine.
 
-    ``share`` is what its weights count in the mean over stages, which is what the course ends with.
+    It would be nothing after ``horizon`` steps, or at the end. ``share`` is what the stage counts in the mean of
+    weights that the course ends with: the mean of the running means that were kept from step ``settled`` on.
     """
 
     name: str
@@ -38,14 +39,27 @@ class Stage:
     batch: int
     steps: int
     peak: float
+    horizon: int = 0
     whole: float = 0.0  # how often the whole picture fills the crop
     lean: float = 0.08
     share: float = 0.0
+    settled: int = 0
 
 
 STAGES = (
-    Stage("crops", side=321, batch=16, steps=600, peak=3e-4),
-    Stage("frames", side=513, batch=8, steps=1400, peak=2e-4, whole=0.4, lean=0.12, share=1.0),
+    Stage("crops", side=321, batch=16, steps=600, peak=3e-4, horizon=1800),
+    Stage(
+        "frames",
+        side=513,
+        batch=8,
+        steps=1200,
+        peak=2e-4,
+        horizon=1400,
+        whole=0.4,
+        lean=0.12,
+        share=0.8,
+        settled=600,
+    ),
 )
 
 
@@ -162,6 +176,13 @@ def run_stage(
     return _read(done)
 
 
+def mean_of_kept(stage: Stage, folder: Path) -> list[np.ndarray]:
+    """The mean of the running means that a finished stage kept from step ``settled`` on."""
+    steps = [step for step in range(KEEP, stage.steps + 1, KEEP) if step >= stage.settled]
+    kept = [_read(folder / f"{stage.name}-{step}.weights.npz") for step in steps]
+    return [np.mean(weights, axis=0) for weights in zip(*kept, strict=True)]
+
+
 def freeze(network: keras.Model) -> None:
     """Let everything up to the bottleneck ``LAST_FROZEN`` stay as it is."""
     for layer in network.layers:
@@ -175,7 +196,11 @@ def _trainer(network: keras.Model, stage: Stage, fresh: list[str]) -> keras.Mode
     logits = architecture.Enlarge((stage.side, stage.side), dtype="float32")(network.output)
     trainer = keras.Model(network.input, logits)
     schedule = keras.optimizers.schedules.CosineDecay(
-        stage.peak / 100, stage.steps - WARM_UP, alpha=0.0, warmup_target=stage.peak, warmup_steps=WARM_UP
+        stage.peak / 100,
+        (stage.horizon or stage.steps) - WARM_UP,
+        alpha=0.0,
+        warmup_target=stage.peak,
+        warmup_steps=WARM_UP,
     )
     optimizer = LayerwiseAdamW(
         fresh,
