@@ -76,10 +76,11 @@ def test_the_last_stage_is_dilated_instead_of_strided(network: keras.Model) -> N
 
 
 @pytest.mark.parametrize("size", [(33, 33), (17, 49)])
-def test_features_come_at_strides_four_and_sixteen(size: tuple[int, int]) -> None:
-    skip, features = architecture.encode(keras.Input((*size, 3)))
+def test_features_come_at_strides_four_eight_and_sixteen(size: tuple[int, int]) -> None:
+    skip, middle, features = architecture.encode(keras.Input((*size, 3)))
     height, width = size
     assert skip.shape == (None, (height + 3) // 4, (width + 3) // 4, 24)
+    assert middle.shape == (None, (height + 7) // 8, (width + 7) // 8, 32)
     assert features.shape == (None, (height + 15) // 16, (width + 15) // 16, 320)
 
 

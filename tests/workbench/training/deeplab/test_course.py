@@ -9,7 +9,6 @@ import pytest
 
 from danmatte_workbench.runtimes import tflite
 from danmatte_workbench.training.deeplab import backend, course, fit
-from tests.workbench.training.deeplab.conftest import Official
 
 
 class Course:
@@ -23,28 +22,35 @@ class Course:
 
 def build_small(size: tuple[int, int] = (17, 17)) -> keras.Model:
     image = keras.Input((*size, 3))
-    return keras.Model(image, keras.layers.Conv2D(2, 1, name="aspp0")(image))
+    return keras.Model(image, keras.layers.Conv2D(2, 1, name="logits-semantic")(image))
 
 
 @pytest.fixture
-def replaced(monkeypatch: pytest.MonkeyPatch, official: Official) -> Course:
+def replaced(monkeypatch: pytest.MonkeyPatch) -> Course:
     """A course whose stages add one to every weight."""
     found = Course()
+    ends: dict[str, list[np.ndarray]] = {}
 
-    def teach(weights: Official, pictures: Sequence[Path], folder: Path) -> None:
+    def teach(teachers: Sequence[str], pictures: Sequence[Path], folder: Path) -> None:
+        assert teachers == ("official", "source")
         found.taught += [picture.relative_to(picture.parents[2]).as_posix() for picture in pictures]
 
     def run_stage(stage: fit.Stage, weights: list[np.ndarray], *_: object) -> list[np.ndarray]:
         found.stages.append((stage.name, float(weights[0].flat[0])))
-        return [weight + 1 for weight in weights]
+        ends[stage.name] = [weight + 1 for weight in weights]
+        return ends[stage.name]
 
     def export(network: keras.Model, path: Path) -> None:
         found.exported = network.get_weights()
         path.write_bytes(b"graph")
 
     monkeypatch.setattr(tflite, "read_tensors", lambda path: {})
-    monkeypatch.setattr(course.initialise, "dequantize", lambda tensors: official)
-    monkeypatch.setattr(course.initialise, "start_from", lambda model, weights: ["aspp0"])
+    monkeypatch.setattr(course.initialise, "dequantize", lambda tensors: {})
+    monkeypatch.setattr(course.initialise, "read_graph", lambda path: {})
+    monkeypatch.setattr(course.initialise, "go_on_from", lambda model, weights: [])
+    for name in ("official", "source"):
+        monkeypatch.setattr(course.teacher.Teacher, name, lambda weights, name=name: name)
+    monkeypatch.setattr(course.fit, "mean_of_kept", lambda stage, folder: ends[stage.name])
     monkeypatch.setattr(course.architecture, "build", build_small)
     monkeypatch.setattr(course.teacher, "teach", teach)
     monkeypatch.setattr(course, "Scenes", lambda people, beliefs: None)
@@ -60,30 +66,33 @@ def people(tmp_path: Path) -> Path:
         path = tmp_path / f"people/{name}.jpg"
         path.parent.mkdir(parents=True)
         path.touch()
-    (tmp_path / "initial.tflite").touch()
+    (tmp_path / "initial.pb").touch()
+    (tmp_path / "official.tflite").touch()
     return tmp_path / "people"
 
 
 def test_pictures_that_judge_are_never_taught(replaced: Course, people: Path, tmp_path: Path) -> None:
-    course.train(people, tmp_path / "initial.tflite", tmp_path, 1)
+    course.train(people, tmp_path / "initial.pb", tmp_path / "official.tflite", tmp_path, 1)
     assert replaced.taught == ["train/images/a.jpg", "unlabelled/images/b.jpg"]
 
 
 def test_each_stage_goes_on_from_the_one_before_and_the_mean_by_share_is_exported(
     replaced: Course, people: Path, tmp_path: Path
 ) -> None:
-    graph = course.train(people, tmp_path / "initial.tflite", tmp_path, 1)
+    graph = course.train(people, tmp_path / "initial.pb", tmp_path / "official.tflite", tmp_path, 1)
     assert graph.read_bytes() == b"graph"
     assert [name for name, _ in replaced.stages] == [stage.name for stage in fit.STAGES]
     starts = [start for _, start in replaced.stages]
-    assert starts == pytest.approx([starts[0], starts[0] + 1, starts[0] + 2], abs=1e-5)
+    assert starts == pytest.approx([starts[0] + number for number in range(len(starts))], abs=1e-5)
     steps = sum(stage.share * (number + 1) for number, stage in enumerate(fit.STAGES))
     assert float(replaced.exported[0].flat[0]) == pytest.approx(starts[0] + steps, abs=1e-5)
+    background, person = replaced.exported[1]
+    assert person - background == pytest.approx(-course.MARGIN)
 
 
 def test_the_same_seed_starts_from_the_same_weights(replaced: Course, people: Path, tmp_path: Path) -> None:
     for seed in (1, 1, 2):
-        course.train(people, tmp_path / "initial.tflite", tmp_path, seed)
+        course.train(people, tmp_path / "initial.pb", tmp_path / "official.tflite", tmp_path, seed)
     first, again, other = (start for name, start in replaced.stages if name == fit.STAGES[0].name)
     assert first == again != other
 

@@ -87,7 +87,7 @@ def test_only_what_the_official_network_lacks_starts_afresh(started: tuple[keras
     _, fresh = started
     atrous = {f"aspp{number}_{part}" for number in (1, 2, 3) for part in ("depthwise", "pointwise")}
     decoder = {f"decoder-conv{number}_{part}" for number in (0, 1) for part in ("depthwise", "pointwise")}
-    assert set(fresh) == atrous | decoder | {"decoder-features", "decoder-skip", "logits-semantic"}
+    assert set(fresh) == atrous | decoder | {"decoder-features", "decoder-middle", "decoder-skip", "logits-semantic"}
     assert len(fresh) == len(set(fresh))
 
 

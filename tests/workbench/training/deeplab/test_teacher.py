@@ -9,7 +9,7 @@ import pytest
 
 from danmatte_workbench.training.deeplab import teacher
 from danmatte_workbench.training.deeplab.initialise import VOC_CLASSES, VOC_PERSON
-from danmatte_workbench.training.deeplab.teacher import Teacher, teach
+from danmatte_workbench.training.deeplab.teacher import Look, Teacher, teach
 from tests.workbench import tiny
 from tests.workbench.training.deeplab.conftest import Official
 
@@ -18,22 +18,22 @@ from tests.workbench.training.deeplab.conftest import Official
 def asked(official: Official) -> Teacher:
     """A teacher of two sizes that are small enough to be quick."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(teacher, "SIDES", (33, 49))
-        return Teacher(official)
+        patch.setattr(teacher, "OFFICIAL_LOOKS", (Look(33, "letterbox"), Look(49, "letterbox")))
+        return Teacher.official(official)
 
 
 @pytest.mark.parametrize("size", [(33, 33), (40, 60), (61, 20)])
 def test_every_pixel_has_a_probability(asked: Teacher, size: tuple[int, int]) -> None:
     belief = asked.believe(tiny.scene(1, *size)[0])
-    assert (belief.shape, belief.dtype) == (size, np.uint8)
-    assert belief.std() > 0
+    assert (belief.shape, belief.dtype) == (size, np.float32)
+    assert 0 <= belief.min() < belief.max() <= 1
 
 
 def test_a_mirrored_picture_has_the_mirrored_belief(asked: Teacher) -> None:
     pixels = tiny.scene(2, 48, 48)[0]
-    belief = asked.believe(pixels).astype(int)
-    mirrored = asked.believe(np.ascontiguousarray(pixels[:, ::-1])).astype(int)
-    assert abs(mirrored[:, ::-1] - belief).max() <= 1
+    belief = asked.believe(pixels)
+    mirrored = asked.believe(np.ascontiguousarray(pixels[:, ::-1]))
+    assert np.allclose(mirrored[:, ::-1], belief, atol=0.004)
 
 
 @pytest.fixture
@@ -51,8 +51,8 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> Teacher:
         return model
 
     monkeypatch.setattr(teacher.initialise, "build_official", build)
-    monkeypatch.setattr(teacher, "SIDES", (48, 64))
-    return Teacher({})
+    monkeypatch.setattr(teacher, "OFFICIAL_LOOKS", (Look(48, "letterbox"), Look(64, "letterbox")))
+    return Teacher.official({})
 
 
 @pytest.mark.parametrize("size", [(40, 40), (30, 90), (90, 30), (200, 150), (20, 21)])
@@ -61,7 +61,7 @@ def test_the_belief_lies_where_the_person_is_whatever_the_pictures_shape(plain: 
     pixels = np.zeros((*size, 3), np.uint8)
     box = np.s_[height // 4 : height // 2, width // 2 : width - width // 8]
     pixels[box] = 255
-    belief = plain.believe(pixels)
+    belief = 255 * plain.believe(pixels)
     truth = np.zeros(size, bool)
     truth[box] = True
     assert ((belief > 127) == truth).mean() > 0.93
@@ -75,10 +75,10 @@ def test_certainty_is_the_mean_over_both_sizes(official: Official, asked: Teache
     beliefs = []
     for side in (33, 49):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(teacher, "SIDES", (side,))
-            beliefs.append(Teacher(official).believe(pixels).astype(int))
+            patch.setattr(teacher, "OFFICIAL_LOOKS", (Look(side, "letterbox"),))
+            beliefs.append(Teacher.official(official).believe(pixels))
     small, large = beliefs
-    assert abs(asked.believe(pixels) - (small + large) / 2).max() <= 1
+    assert np.allclose(asked.believe(pixels), (small + large) / 2, atol=1e-5)
     assert (small != large).any()
 
 
@@ -90,40 +90,54 @@ def write(folder: Path, count: int) -> list[Path]:
     return paths
 
 
+class Certain(Teacher):
+    """Stands in for the network; remembers what it was asked, and believes that many of 255."""
+
+    def __init__(self, *, knows_all: bool = True) -> None:
+        super().__init__({}, knows_all=knows_all)
+        self.asked: list[tuple[int, ...]] = []
+
+    def believe(self, pixels: np.ndarray) -> np.ndarray:
+        self.asked.append(pixels.shape)
+        return np.full(pixels.shape[:2], len(self.asked) / 255, np.float32)
+
+
 @pytest.fixture
-def believed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
-    """Stands in for the network; remembers what it was asked."""
-    asked: list[tuple[int, ...]] = []
-
-    class Certain:
-        def __init__(self, weights: Official) -> None:
-            pass
-
-        def believe(self, pixels: np.ndarray) -> np.ndarray:
-            asked.append(pixels.shape)
-            return np.full(pixels.shape[:2], len(asked), np.uint8)
-
-    monkeypatch.setattr(teacher, "Teacher", Certain)
-    return asked
+def certain() -> Certain:
+    return Certain()
 
 
-def test_every_picture_is_asked_for_once_and_kept(tmp_path: Path, believed: list[tuple[int, ...]]) -> None:
+def test_every_picture_is_asked_for_once_and_kept(tmp_path: Path, certain: Certain) -> None:
     pictures = write(tmp_path / "pictures", 3)
-    teach({}, pictures, tmp_path / "beliefs")
-    assert believed == [(20, 24, 3)] * 3
+    teach([certain], pictures, tmp_path / "beliefs")
+    assert certain.asked == [(20, 24, 3)] * 3
     kept = sorted(path.name for path in (tmp_path / "beliefs").iterdir())
     assert kept == ["p0.png", "p1.png", "p2.png"]
     values = [int(cv2.imread(str(tmp_path / "beliefs" / name), cv2.IMREAD_GRAYSCALE)[0, 0]) for name in kept]
     assert values == [1, 2, 3]
 
 
-def test_a_course_that_goes_on_asks_only_for_what_is_missing(tmp_path: Path, believed: list[tuple[int, ...]]) -> None:
+def test_a_course_that_goes_on_asks_only_for_what_is_missing(tmp_path: Path, certain: Certain) -> None:
     pictures = write(tmp_path / "pictures", 3)
-    teach({}, pictures[:2], tmp_path / "beliefs")
+    teach([certain], pictures[:2], tmp_path / "beliefs")
     before = {path: path.read_bytes() for path in (tmp_path / "beliefs").iterdir()}
     (tmp_path / "beliefs/p1.part.png").write_bytes(b"half")  # what a kill leaves behind
-    teach({}, pictures, tmp_path / "beliefs")
-    assert len(believed) == 3
+    teach([certain], pictures, tmp_path / "beliefs")
+    assert len(certain.asked) == 3
     assert all(path.read_bytes() == content for path, content in before.items())
-    teach({}, pictures, tmp_path / "beliefs")
-    assert len(believed) == 3
+    teach([certain], pictures, tmp_path / "beliefs")
+    assert len(certain.asked) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "mean"), [("train/images/coco_1", 1), ("train/images/pf_1", 6), ("unlabelled/images/ccp_1", 6)]
+)
+def test_where_labels_say_little_the_mean_of_both_teachers_is_kept(tmp_path: Path, name: str, mean: int) -> None:
+    picture = tmp_path / f"{name}.jpg"
+    picture.parent.mkdir(parents=True)
+    cv2.imwrite(str(picture), tiny.scene(1, 20, 24)[0])
+    official, source = Certain(), Certain(knows_all=False)
+    source.asked = [()] * 10
+    teach([official, source], [picture], tmp_path / "beliefs")
+    (kept,) = (tmp_path / "beliefs").iterdir()
+    assert cv2.imread(str(kept), cv2.IMREAD_GRAYSCALE)[0, 0] == mean

@@ -12,6 +12,7 @@ from danmatte_workbench.training.deeplab.architecture import SIZE
 
 GREY = (127, 127, 127)
 Slices = tuple[slice, slice]
+NIGHT = 0.08  # how often a view is darker than any day
 EDGE_GAIN = 2  # pixels near an outline count this much more
 FULL_WEIGHT = 255 // (1 + EDGE_GAIN)
 
@@ -161,7 +162,7 @@ def _centre(length: float, side: int, rng: np.random.Generator) -> float:
 def _recolour(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.2:
         return pixels
-    night = rng.random() < 0.08
+    night = rng.random() < NIGHT
     gain = rng.uniform(0.15, 0.5) if night else rng.uniform(0.7, 1.3)
     gains = gain * np.exp(rng.normal(0, 0.06, 3))
     levels = np.arange(256)[:, None] / 255

@@ -32,14 +32,14 @@ class Kind:
 
 
 KINDS = {
-    "fashion": Kind(share=0.19, pasted=0.1, nearest=2.5, farthest=0.45),
-    "everyday": Kind(share=0.30, pasted=0.1, nearest=1.8, farthest=0.6),
-    "distant": Kind(share=0.11, pasted=0.1, nearest=2.5, farthest=0.8),
-    "close": Kind(share=0.05, pasted=0.1, nearest=2.5, farthest=0.5),
-    "street": Kind(share=0.05, pasted=0.1, nearest=1.6, farthest=0.4),
-    "video": Kind(share=0.10, pasted=0.1, nearest=1.6, farthest=0.6),
-    "empty": Kind(share=0.16, pasted=0.25, nearest=1.8, farthest=0.6),
-    "unlabelled": Kind(share=0.07, pasted=0.3, nearest=2.0, farthest=0.5),
+    "fashion": Kind(share=0.185, pasted=0.1, nearest=2.5, farthest=0.45),
+    "everyday": Kind(share=0.291, pasted=0.1, nearest=1.8, farthest=0.6),
+    "distant": Kind(share=0.107, pasted=0.1, nearest=2.5, farthest=0.8),
+    "close": Kind(share=0.048, pasted=0.1, nearest=2.5, farthest=0.5),
+    "street": Kind(share=0.049, pasted=0.1, nearest=1.6, farthest=0.4),
+    "video": Kind(share=0.097, pasted=0.1, nearest=1.6, farthest=0.6),
+    "empty": Kind(share=0.155, pasted=0.25, nearest=1.8, farthest=0.6),
+    "unlabelled": Kind(share=0.068, pasted=0.3, nearest=2.0, farthest=0.5),
 }
 
 
