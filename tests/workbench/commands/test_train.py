@@ -9,6 +9,8 @@ import pytest
 from danmatte_workbench.commands import train
 from danmatte_workbench.training.deeplab import backend
 
+GIVEN = ("--data", "d", "--initial", "graph.pb", "--teacher", "official.tflite")
+
 
 def run(*words: str) -> int:
     parser = argparse.ArgumentParser()
@@ -36,21 +38,22 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
 def test_data_weights_place_and_seed_reach_the_training(
     calls: list[tuple[object, ...]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("--data", "d", "--initial", "w.tflite", "--output-dir", "out", "--seed", "7") == 0
-    assert calls == [(Path("d"), Path("w.tflite"), Path("out"), 7)]
+    assert run(*GIVEN, "--output-dir", "out", "--seed", "7") == 0
+    assert calls == [(Path("d"), Path("graph.pb"), Path("official.tflite"), Path("out"), 7)]
     assert capsys.readouterr().out == "trained out/graph.pb; try it:  workbench evaluate out/graph.pb --data d/val\n"
 
 
 def test_a_backend_that_the_user_chose_stays(calls: list[tuple[object, ...]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KERAS_BACKEND", "torch")
-    run("--data", "d", "--initial", "w.tflite")
+    run(*GIVEN)
     assert os.environ["KERAS_BACKEND"] == "torch"
-    assert calls[0][2:] == (Path("build/training"), 1)
+    assert calls[0][3:] == (Path("build/training"), 1)
 
 
-@pytest.mark.parametrize("words", [["--data", "d"], ["--initial", "w"], []])
-def test_data_and_weights_are_needed(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("missing", ["--data", "--initial", "--teacher"])
+def test_data_weights_and_teacher_are_needed(missing: str, capsys: pytest.CaptureFixture[str]) -> None:
+    at = GIVEN.index(missing)
     with pytest.raises(SystemExit) as left:
-        run(*words)
+        run(*GIVEN[:at], *GIVEN[at + 2 :])
     assert left.value.code == 2
-    assert "required" in capsys.readouterr().err
+    assert f"required: {missing}" in capsys.readouterr().err
