@@ -61,20 +61,20 @@ def run(models: Path, model: str, minutes: float) -> dict[str, Any]:
         shutil.copy(video, cut_off)
         os.truncate(cut_off, video.stat().st_size * 2 // 3)
         command = [DANMATTE, "track", "--json", "-", "--models", models, "--model", model]
-        whole = _tracked(command, video, video.with_suffix(".mattes"))
-        resumed = _killed(command, video, Path(folder) / "resumed.mattes", whole["seconds"] / 2)
+        whole = _run_track(command, video, video.with_suffix(".mattes"))
+        resumed = _kill_half_way(command, video, Path(folder) / "resumed.mattes", whole["seconds"] / 2)
         facts = {
             "minutes": minutes,
             "whole": whole | _times(video, video.with_suffix(".mattes")),
             "resumed": resumed | _times(video, Path(folder) / "resumed.mattes"),
-            "truncated": _tracked(command, cut_off, cut_off.with_suffix(".mattes")),
+            "truncated": _run_track(command, cut_off, cut_off.with_suffix(".mattes")),
         }
     for name, found in facts.items():
         print(f"  {name}: {found}")
     return facts
 
 
-def _tracked(command: list[Any], video: Path, track: Path) -> dict[str, Any]:
+def _run_track(command: list[Any], video: Path, track: Path) -> dict[str, Any]:
     """One track, with the memory of the process as it went: MiB, in five parts of the time but for the start."""
     started, resident = time.monotonic(), []
     with subprocess.Popen([*command, video, "-o", track], stdout=subprocess.PIPE, text=True) as process:
@@ -92,11 +92,11 @@ def _tracked(command: list[Any], video: Path, track: Path) -> dict[str, Any]:
     }
 
 
-def _killed(command: list[Any], video: Path, track: Path, after_s: float) -> dict[str, Any]:
+def _kill_half_way(command: list[Any], video: Path, track: Path, after_s: float) -> dict[str, Any]:
     with subprocess.Popen([*command, video, "-o", track], stdout=subprocess.DEVNULL) as process:
         time.sleep(after_s)
         process.send_signal(signal.SIGKILL)
-    return {"killed_after_s": after_s, "was_there": track.exists()} | _tracked(command, video, track)
+    return {"killed_after_s": after_s, "was_there": track.exists()} | _run_track(command, video, track)
 
 
 def _times(video: Path, track: Path) -> dict[str, Any]:

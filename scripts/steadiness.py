@@ -115,7 +115,7 @@ def scores(clip: Clip, alphas: Sequence[np.ndarray]) -> dict[str, float]:
     area = np.mean([truth.sum() for truth in people])
     wrong = [(mask != truth) & where for mask, (truth, where) in zip(masks, clip.truths, strict=True)]
     frames = range(1, len(masks))
-    changed = [(_moved(masks, at, clip) & ~_moved(people, at, clip) & known[at]).sum() for at in frames]
+    changed = [(_carry_along(masks, at, clip) & ~_carry_along(people, at, clip) & known[at]).sum() for at in frames]
     unions = zip(masks, people, known, strict=True)
     ious = [(m & t & k).sum() / max(1, ((m | t) & k).sum()) for m, t, k in unions]
     return {
@@ -126,7 +126,7 @@ def scores(clip: Clip, alphas: Sequence[np.ndarray]) -> dict[str, float]:
     }
 
 
-def _moved(masks: Sequence[Bits], at: int, clip: Clip) -> Bits:
+def _carry_along(masks: Sequence[Bits], at: int, clip: Clip) -> Bits:
     """Where a mask isn't the one before, carried along the motion."""
     rows, columns = np.indices(MASK, np.float32)
     places = np.dstack([columns, rows]) + clip.flows[at - 1]

@@ -80,7 +80,7 @@ class Callers:
             while not until(self.tally):
                 await self._post(session)
 
-        return await self._timed(connections, lambda session: [caller(session) for _ in range(connections)])
+        return await self._time_all(connections, lambda session: [caller(session) for _ in range(connections)])
 
     async def a_second(self, rate: float, seconds: float) -> Tally:
         """So many posts a second at random moments, however the server is doing."""
@@ -93,7 +93,7 @@ class Callers:
                     await asyncio.sleep(max(0.0, moment - time.monotonic()))
                     posts.create_task(self._post(session))
 
-        return await self._timed(0, lambda session: [arrivals(session)])
+        return await self._time_all(0, lambda session: [arrivals(session)])
 
     async def leaving(self, connections: int, seconds: float, within_s: float) -> Tally:
         """As `at_once`, but half of the posts are given up after a random time."""
@@ -110,9 +110,9 @@ class Callers:
                 except TimeoutError:
                     self.tally.left += 1
 
-        return await self._timed(connections, lambda session: [caller(session) for _ in range(connections)])
+        return await self._time_all(connections, lambda session: [caller(session) for _ in range(connections)])
 
-    async def _timed(self, limit: int, work: Callable[[aiohttp.ClientSession], list[Any]]) -> Tally:
+    async def _time_all(self, limit: int, work: Callable[[aiohttp.ClientSession], list[Any]]) -> Tally:
         connector = aiohttp.TCPConnector(limit=limit)
         async with aiohttp.ClientSession(connector=connector, timeout=PATIENCE) as session:
             started = time.monotonic()

@@ -18,8 +18,8 @@ def run(options: Namespace) -> dict[str, Any]:
         target = mattes(server.address, jpegs(options.frames))
         run_at_once(target, options.connections, options.seconds / 10)
         before = _facts(server)
-        tally, during = asyncio.run(_watched(Callers(target), server, options))
-        after = asyncio.run(_settled(server))
+        tally, during = asyncio.run(_watch(Callers(target), server, options))
+        after = asyncio.run(_wait_until_settled(server))
         again = run_at_once(target, options.connections, options.seconds / 10)
     print(f"  {tally.left} left; {tally}\n  before {before}\n  after  {after}\n  then {again}")
     return {
@@ -32,7 +32,7 @@ def run(options: Namespace) -> dict[str, Any]:
     }
 
 
-async def _watched(callers: Callers, server: Server, options: Namespace) -> tuple[Tally, list[dict[str, int]]]:
+async def _watch(callers: Callers, server: Server, options: Namespace) -> tuple[Tally, list[dict[str, int]]]:
     load = asyncio.create_task(callers.leaving(options.connections, options.seconds, WITHIN_S))
     during = []
     while not load.done():
@@ -41,7 +41,7 @@ async def _watched(callers: Callers, server: Server, options: Namespace) -> tupl
     return await load, during
 
 
-async def _settled(server: Server) -> dict[str, int]:
+async def _wait_until_settled(server: Server) -> dict[str, int]:
     await asyncio.sleep(1)
     return _facts(server)
 

@@ -14,7 +14,7 @@ def run(options: Namespace) -> dict[str, Any]:
     """`posts` posts over `connections` connections."""
     with served(options.models) as server:
         target = mattes(server.address, jpegs(options.frames))
-        tally, memory = asyncio.run(_posted(Callers(target), server, options))
+        tally, memory = asyncio.run(_post_all(Callers(target), server, options))
     slope = slope_bytes(memory)
     failed = sum(tally.statuses.values()) - len(tally.times_ms) + tally.failures.total()
     print(f"  {tally}; {slope:.0f} bytes a post; exit {server.exit_code}")
@@ -30,7 +30,7 @@ def run(options: Namespace) -> dict[str, Any]:
     }
 
 
-async def _posted(callers: Callers, server: Server, options: Namespace) -> tuple[Tally, list[tuple[int, int]]]:
+async def _post_all(callers: Callers, server: Server, options: Namespace) -> tuple[Tally, list[tuple[int, int]]]:
     memory: list[tuple[int, int]] = []
 
     def enough(tally: Tally) -> bool:

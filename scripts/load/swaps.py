@@ -22,7 +22,9 @@ def run(options: Namespace) -> dict[str, Any]:
         port = free_port()
         with served(models, "--admin-port", port, "--watch-s", 0, "--model", options.model, cores=None) as server:
             target = mattes(server.address, jpegs(options.frames))
-            tally, swaps, memory = asyncio.run(_swapped(Callers(target), server, models / options.model, port, options))
+            tally, swaps, memory = asyncio.run(
+                _swap_versions(Callers(target), server, models / options.model, port, options)
+            )
     failed = sum(count for status, count in tally.statuses.items() if status not in (200, 429)) + tally.failures.total()
     print(f"  {swaps} swaps, {len(tally.versions)} versions answered: {tally}; {failed} failed")
     return {
@@ -35,7 +37,7 @@ def run(options: Namespace) -> dict[str, Any]:
     }
 
 
-async def _swapped(
+async def _swap_versions(
     callers: Callers, server: Server, home: Path, port: int, options: Namespace
 ) -> tuple[Tally, int, list[int]]:
     done, swaps, memory = asyncio.Event(), 0, []

@@ -52,16 +52,16 @@ def _read(line: socket.socket, answer: memoryview) -> int:
     """The status of an answer that says how long it is; raises ConnectionError when it breaks off."""
     have, ends = 0, -1
     while ends < 0:
-        have += _received(line, answer[have:])
+        have += _receive(line, answer[have:])
         ends = answer[:have].tobytes().find(b"\r\n\r\n")
     head = answer[:ends].tobytes().decode("latin-1").lower()
     length = int(head.split("\r\ncontent-length:", 1)[1].split("\r\n", 1)[0])
     while have < ends + 4 + length:
-        have += _received(line, answer[have:])
+        have += _receive(line, answer[have:])
     return int(head.split(" ", 2)[1])
 
 
-def _received(line: socket.socket, room: memoryview) -> int:
+def _receive(line: socket.socket, room: memoryview) -> int:
     count = line.recv_into(room)
     if not count:
         raise ConnectionError("the server hung up")

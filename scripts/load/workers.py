@@ -16,14 +16,14 @@ def run(options: Namespace) -> dict[str, Any]:
     """kill -9 of one worker after another; then SIGTERM."""
     with served(options.models, "--workers", options.workers) as server:
         target = mattes(server.address, jpegs(options.frames))
-        killed = asyncio.run(_killed(Callers(target), server, options))
+        killed = asyncio.run(_kill_workers(Callers(target), server, options))
         print(f"  killed: {killed}")
-        ended = asyncio.run(_ended(Callers(target), server, options))
+        ended = asyncio.run(_stop_server(Callers(target), server, options))
         print(f"  ended: {ended}")
     return {"workers": options.workers, "killed": killed, "ended": ended}
 
 
-async def _killed(callers: Callers, server: Server, options: Namespace) -> dict[str, Any]:
+async def _kill_workers(callers: Callers, server: Server, options: Namespace) -> dict[str, Any]:
     done, back_s = asyncio.Event(), []
     load = asyncio.create_task(callers.at_once(options.connections, lambda tally: done.is_set()))
     try:
@@ -47,7 +47,7 @@ async def _until_workers(server: Server, dead: set[int], wanted: int) -> float:
     return time.monotonic() - started
 
 
-async def _ended(callers: Callers, server: Server, options: Namespace) -> dict[str, Any]:
+async def _stop_server(callers: Callers, server: Server, options: Namespace) -> dict[str, Any]:
     """Posts that were accepted are answered; later ones find the server draining, or nobody at all."""
     done = asyncio.Event()
     load = asyncio.create_task(callers.at_once(options.connections, lambda tally: done.is_set()))

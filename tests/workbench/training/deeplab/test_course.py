@@ -32,7 +32,7 @@ def replaced(monkeypatch: pytest.MonkeyPatch) -> Course:
     ends: dict[str, list[np.ndarray]] = {}
 
     def teach(teachers: Sequence[str], pictures: Sequence[Path], folder: Path) -> None:
-        assert teachers == ("official", "source")
+        assert teachers == ("from_official", "from_source")
         found.taught += [picture.relative_to(picture.parents[2]).as_posix() for picture in pictures]
 
     def run_stage(stage: fit.Stage, weights: list[np.ndarray], *_: object) -> list[np.ndarray]:
@@ -48,9 +48,9 @@ def replaced(monkeypatch: pytest.MonkeyPatch) -> Course:
     monkeypatch.setattr(course.initialise, "dequantize", lambda tensors: {})
     monkeypatch.setattr(course.initialise, "read_graph", lambda path: {})
     monkeypatch.setattr(course.initialise, "go_on_from", lambda model, weights: [])
-    for name in ("official", "source"):
+    for name in ("from_official", "from_source"):
         monkeypatch.setattr(course.teacher.Teacher, name, lambda weights, name=name: name)
-    monkeypatch.setattr(course.fit, "mean_of_kept", lambda stage, folder: ends[stage.name])
+    monkeypatch.setattr(course.fit, "average_kept", lambda stage, folder: ends[stage.name])
     monkeypatch.setattr(course.architecture, "build", build_small)
     monkeypatch.setattr(course.teacher, "teach", teach)
     monkeypatch.setattr(course, "Scenes", lambda people, beliefs: None)

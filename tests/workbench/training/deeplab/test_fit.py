@@ -326,7 +326,7 @@ def test_a_stage_counts_by_what_it_kept_once_it_had_settled(tmp_path: Path, monk
     monkeypatch.setattr(fit, "KEEP", 2)
     for step in (2, 4, 6):
         np.savez(tmp_path / f"tiny-{step}.weights.npz", w0=np.full(3, float(step)), w1=np.zeros((2, 2)))
-    first, second = fit.mean_of_kept(replace(STAGE, settled=3), tmp_path)
+    first, second = fit.average_kept(replace(STAGE, settled=3), tmp_path)
     assert first == pytest.approx(5.0)
     assert second.shape == (2, 2)
 

@@ -19,7 +19,7 @@ def asked(official: Official) -> Teacher:
     """A teacher of two sizes that are small enough to be quick."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(teacher, "OFFICIAL_LOOKS", (Look(33, "letterbox"), Look(49, "letterbox")))
-        return Teacher.official(official)
+        return Teacher.from_official(official)
 
 
 @pytest.mark.parametrize("size", [(33, 33), (40, 60), (61, 20)])
@@ -52,7 +52,7 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> Teacher:
 
     monkeypatch.setattr(teacher.initialise, "build_official", build)
     monkeypatch.setattr(teacher, "OFFICIAL_LOOKS", (Look(48, "letterbox"), Look(64, "letterbox")))
-    return Teacher.official({})
+    return Teacher.from_official({})
 
 
 @pytest.mark.parametrize("size", [(40, 40), (30, 90), (90, 30), (200, 150), (20, 21)])
@@ -76,7 +76,7 @@ def test_certainty_is_the_mean_over_both_sizes(official: Official, asked: Teache
     for side in (33, 49):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(teacher, "OFFICIAL_LOOKS", (Look(side, "letterbox"),))
-            beliefs.append(Teacher.official(official).believe(pixels))
+            beliefs.append(Teacher.from_official(official).believe(pixels))
     small, large = beliefs
     assert np.allclose(asked.believe(pixels), (small + large) / 2, atol=1e-5)
     assert (small != large).any()

@@ -28,7 +28,7 @@ def train(people: Path, initial: Path, official: Path, folder: Path, seed: int) 
     keras.utils.set_random_seed(seed)
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     pictures = sorted((people / "train/images").glob("*.jpg")) + sorted((people / "unlabelled/images").glob("*.jpg"))
-    teachers = (teacher.Teacher.official(weights), teacher.Teacher.source(known))
+    teachers = (teacher.Teacher.from_official(weights), teacher.Teacher.from_source(known))
     teacher.teach(teachers, pictures, folder / "beliefs")
     network = architecture.build()
     fresh = initialise.go_on_from(network, known)
@@ -38,7 +38,7 @@ def train(people: Path, initial: Path, official: Path, folder: Path, seed: int) 
     for stage in fit.STAGES:
         trained = fit.run_stage(stage, trained, fresh, scenes, folder, seed)
         if stage.share:
-            mean = fit.mean_of_kept(stage, folder)
+            mean = fit.average_kept(stage, folder)
             total = [before + stage.share * weight for before, weight in zip(total, mean, strict=True)]
     keras.mixed_precision.set_global_policy("float32")
     network = architecture.build()

@@ -176,7 +176,7 @@ def run_stage(
     return _read(done)
 
 
-def mean_of_kept(stage: Stage, folder: Path) -> list[np.ndarray]:
+def average_kept(stage: Stage, folder: Path) -> list[np.ndarray]:
     """The mean of the running means that a finished stage kept from step ``settled`` on."""
     steps = [step for step in range(KEEP, stage.steps + 1, KEEP) if step >= stage.settled]
     kept = [_read(folder / f"{stage.name}-{step}.weights.npz") for step in steps]

@@ -37,7 +37,7 @@ class Teacher:
         self._knows_all = knows_all
 
     @classmethod
-    def official(cls, weights: dict[str, initialise.Weights]) -> "Teacher":
+    def from_official(cls, weights: dict[str, initialise.Weights]) -> "Teacher":
         """The official network of PASCAL VOC."""
         models = {}
         for look in OFFICIAL_LOOKS:
@@ -46,7 +46,7 @@ class Teacher:
         return cls(models, knows_all=True)
 
     @classmethod
-    def source(cls, weights: dict[str, initialise.Kernel]) -> "Teacher":
+    def from_source(cls, weights: dict[str, initialise.Kernel]) -> "Teacher":
         """A network that was trained here before."""
         models = {}
         for look in SOURCE_LOOKS:
