@@ -24,6 +24,7 @@ MODULES = (
     "placement",
     "timeline",
     "track",
+    "transforms",
     "webmask",
 )
 ADAPTERS = ("artplayer", "danmaku")

@@ -12,7 +12,7 @@
 import { drawFrames, watchFrames, watchRepaints } from "./frame-clock.js";
 import { openLive } from "./live.js";
 import { toClipPath, toPathData } from "./outline.js";
-import { measurePlace } from "./placement.js";
+import { isSamePlace, measurePlace } from "./placement.js";
 import { openTrack } from "./track.js";
 
 export { openLive, openTrack };
@@ -197,8 +197,7 @@ export class Attachment {
     if (known && now - this.#measuredAt < MEASURE_MS) return known;
     this.#measuredAt = now;
     const place = measurePlace(this.#video, this.#layer);
-    const sides = /** @type {(keyof typeof place)[]} */ (Object.keys(place));
-    return known && sides.every((side) => place[side] === known[side]) ? known : place;
+    return known && isSamePlace(known, place) ? known : place;
   }
 
   /**

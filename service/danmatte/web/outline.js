@@ -13,10 +13,8 @@
 
 /**
  * @typedef {object} Place
- * @property {number} x of the picture's left edge in the layer, in CSS pixels
- * @property {number} y
- * @property {number} width of the picture
- * @property {number} height
+ * @property {import("./transforms.js").Matrix} matrix from the picture, its width and height counted as 1, to the layer's
+ *   own CSS pixels
  * @property {number} layerWidth of the comment layer
  * @property {number} layerHeight
  */
@@ -148,13 +146,14 @@ export function toClipPath(outline, place) {
  * @param {Outline} outline
  * @param {Place} place
  */
-export function toPathData({ width, height, rings }, place) {
-  const [sx, sy] = [place.width / width, place.height / height];
+export function toPathData({ width, height, rings }, { matrix }) {
+  const [a, b, c, d, e, f] = matrix;
+  const [ax, bx, cy, dy] = [a / width, b / width, c / height, d / height];
   const parts = [];
   for (const ring of rings) {
     for (let at = 0; at < ring.length; at += 2) {
-      const x = Math.round((place.x + ring[at] * sx) * 10) / 10;
-      const y = Math.round((place.y + ring[at + 1] * sy) * 10) / 10;
+      const x = Math.round((ax * ring[at] + cy * ring[at + 1] + e) * 10) / 10;
+      const y = Math.round((bx * ring[at] + dy * ring[at + 1] + f) * 10) / 10;
       parts.push(`${at ? "L" : "M"}${x} ${y}`);
     }
     parts.push("Z");

@@ -1,41 +1,46 @@
-/** Where the video's picture lies within the comment layer: letterboxes, crops, borders, scaled pages. */
+/** Where the video's picture lies within the comment layer: letterboxes, crops, borders, transforms. */
+
+import { invert, measureFrame, multiply } from "./transforms.js";
 
 /**
  * @typedef {{x: number, y: number, width: number, height: number}} Box
  */
 
 /**
- * The picture's place in the layer, in the layer's own CSS pixels.
+ * The picture's place in the layer, in the layer's own CSS pixels: mirrored, turned and scaled as styles say.
  *
  * @param {HTMLVideoElement} video
  * @param {HTMLElement} layer
  * @returns {import("./outline.js").Place}
  */
 export function measurePlace(video, layer) {
-  const [outer, frame] = [video.getBoundingClientRect(), layer.getBoundingClientRect()];
+  const [outer, frame] = [measureFrame(video), measureFrame(layer)];
   const style = getComputedStyle(video);
   /** @param {"Left" | "Right" | "Top" | "Bottom"} side */
   const inset = (side) => parseFloat(style[`border${side}Width`]) + parseFloat(style[`padding${side}`]) || 0;
   const [left, top] = [inset("Left"), inset("Top")];
   const box = {
-    x: outer.x + left,
-    y: outer.y + top,
+    x: left,
+    y: top,
     width: Math.max(0, outer.width - left - inset("Right")),
     height: Math.max(0, outer.height - top - inset("Bottom")),
   };
   const natural = { width: video.videoWidth || outer.width, height: video.videoHeight || outer.height };
-  const picture = fitPicture(box, natural, style.objectFit, style.objectPosition);
-  // A layer that is scaled by a transform has more or fewer pixels of its own than the screen shows.
-  const [layerWidth, layerHeight] = [layer.offsetWidth || frame.width, layer.offsetHeight || frame.height];
-  const [sx, sy] = [layerWidth / frame.width || 1, layerHeight / frame.height || 1];
-  return {
-    x: (picture.x - frame.x) * sx,
-    y: (picture.y - frame.y) * sy,
-    width: picture.width * sx,
-    height: picture.height * sy,
-    layerWidth,
-    layerHeight,
-  };
+  const { x, y, width, height } = fitPicture(box, natural, style.objectFit, style.objectPosition);
+  const onScreen = multiply(outer.matrix, [width, 0, 0, height, x, y]);
+  const back = invert(frame.matrix) ?? [1, 0, 0, 1, -frame.matrix[4], -frame.matrix[5]];
+  return { matrix: multiply(back, onScreen), layerWidth: frame.width, layerHeight: frame.height };
+}
+
+/**
+ * Whether nothing has moved.
+ *
+ * @param {import("./outline.js").Place} one
+ * @param {import("./outline.js").Place} other
+ */
+export function isSamePlace(one, other) {
+  const isSameSize = one.layerWidth === other.layerWidth && one.layerHeight === other.layerHeight;
+  return isSameSize && one.matrix.every((value, at) => value === other.matrix[at]);
 }
 
 /**

@@ -99,6 +99,10 @@ export class FakeElement extends EventTarget {
     this.replaceChildren(...(text === "" ? [] : [String(text)]));
   }
 
+  get parentNode() {
+    return this.parent;
+  }
+
   get clientWidth() {
     return this.box.width;
   }

@@ -65,7 +65,7 @@ test("regions that touch at a corner are walked to their ends", () => {
 
 test("a clip path goes around the layer, with the outline in the layer's pixels", () => {
   const outline = { width: 10, height: 10, rings: [Float32Array.of(1, 1, 2, 1, 2, 2)] };
-  const place = { x: 100, y: 0, width: 200, height: 100, layerWidth: 400, layerHeight: 100 };
+  const place = { matrix: [200, 0, 0, 100, 100, 0], layerWidth: 400, layerHeight: 100 };
   assert.equal(toPathData(outline, place), "M120 10L140 10L140 20Z");
   assert.equal(toClipPath(outline, place), 'path(evenodd, "M-400 -100H800V200H-400ZM120 10L140 10L140 20Z")');
 });
@@ -145,11 +145,17 @@ test("a shape's outline is made when it is first asked for, and once", () => {
 
 test("several rings are several subpaths, in tenths of a pixel", () => {
   const outline = { width: 3, height: 3, rings: [Float32Array.of(0, 0, 1, 0, 1, 1), Float32Array.of(2, 2, 3, 2, 3, 3)] };
-  const place = { x: -1, y: 0.26, width: 10, height: 10, layerWidth: 10.5, layerHeight: 10 };
+  const place = { matrix: [10, 0, 0, 10, -1, 0.26], layerWidth: 10.5, layerHeight: 10 };
   assert.equal(toPathData(outline, place), "M-1 0.3L2.3 0.3L2.3 3.6ZM5.7 6.9L9 6.9L9 10.3Z");
   assert.match(toClipPath(outline, place), /^path\(evenodd, "M-11 -10H22V20H-11Z/);
 });
 
+test("a picture that is mirrored or turned has its outline mirrored or turned", () => {
+  const outline = { width: 2, height: 1, rings: [Float32Array.of(0, 0, 1, 0, 1, 1)] };
+  assert.equal(toPathData(outline, { matrix: [-20, 0, 0, 10, 20, 0], layerWidth: 20, layerHeight: 10 }), "M20 0L10 0L10 10Z");
+  assert.equal(toPathData(outline, { matrix: [0, 20, -10, 0, 10, 0], layerWidth: 10, layerHeight: 20 }), "M10 0L10 10L0 10Z");
+});
+
 test("nobody is an empty path", () => {
-  assert.equal(toPathData({ width: 3, height: 3, rings: [] }, { x: 0, y: 0, width: 9, height: 9, layerWidth: 9, layerHeight: 9 }), "");
+  assert.equal(toPathData({ width: 3, height: 3, rings: [] }, { matrix: [9, 0, 0, 9, 0, 0], layerWidth: 9, layerHeight: 9 }), "");
 });

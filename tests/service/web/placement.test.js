@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { FakeElement, FakeVideo, installBrowser } from "./fakes.js";
 
 installBrowser();
-const { fitPicture, measurePlace } = await import("../../../service/danmatte/web/placement.js");
+const { fitPicture, isSamePlace, measurePlace } = await import("../../../service/danmatte/web/placement.js");
 
 const box = { x: 10, y: 20, width: 400, height: 400 };
 const film = { width: 1600, height: 900 };
@@ -66,54 +66,83 @@ function lay(video, layer, computed = {}, properties = {}) {
   return measurePlace(element, Object.assign(new FakeElement(), { box: layer }));
 }
 
+/** The place of a picture that is neither mirrored nor turned. */
+const upright = (x, y, width, height, layerWidth, layerHeight) => ({ matrix: [width, 0, 0, height, x, y], layerWidth, layerHeight });
+const wide = { x: 0, y: 0, width: 320, height: 180 };
+
 test("a layer of the video's own size has the picture all over", () => {
   const place = lay({ x: 5, y: 6, width: 640, height: 360 }, { x: 5, y: 6, width: 640, height: 360 });
-  assert.deepEqual(place, { x: 0, y: 0, width: 640, height: 360, layerWidth: 640, layerHeight: 360 });
+  assert.deepEqual(place, upright(0, 0, 640, 360, 640, 360));
 });
 
 test("a layer elsewhere has the picture where the screen shows it", () => {
   const place = lay({ x: 100, y: 50, width: 320, height: 180 }, { x: 20, y: 10, width: 640, height: 360 });
-  assert.deepEqual(place, { x: 80, y: 40, width: 320, height: 180, layerWidth: 640, layerHeight: 360 });
+  assert.deepEqual(place, upright(80, 40, 320, 180, 640, 360));
 });
 
 test("borders and padding are no part of the picture", () => {
   const edges = { borderLeftWidth: "4px", borderTopWidth: "2px", borderRightWidth: "6px", borderBottomWidth: "8px" };
   const padding = { paddingLeft: "10px", paddingTop: "5px", paddingRight: "0px", paddingBottom: "15px" };
   const place = lay({ x: 0, y: 0, width: 340, height: 210 }, { x: 0, y: 0, width: 340, height: 210 }, { ...edges, ...padding });
-  assert.deepEqual(place, { x: 14, y: 7, width: 320, height: 180, layerWidth: 340, layerHeight: 210 });
+  assert.deepEqual(place, upright(14, 7, 320, 180, 340, 210));
 });
 
 test("a video of nothing but borders has a picture of no size, not of less", () => {
-  const place = lay({ x: 0, y: 0, width: 4, height: 4 }, { x: 0, y: 0, width: 4, height: 4 }, { borderLeftWidth: "10px", borderTopWidth: "9px" });
-  assert.deepEqual([place.width, place.height], [0, 0]);
+  const { matrix } = lay({ x: 0, y: 0, width: 4, height: 4 }, { x: 0, y: 0, width: 4, height: 4 }, { borderLeftWidth: "10px", borderTopWidth: "9px" });
+  assert.deepEqual([matrix[0], matrix[3]], [0, 0]);
 });
 
-test("a scaled page counts in the layer's own pixels", () => {
+test("a page that something other than a transform scales counts in the layer's own pixels", () => {
   const layer = Object.assign(new FakeElement(), { box: { x: 10, y: 10, width: 320, height: 180 }, layoutWidth: 640, layoutHeight: 360 });
   const place = measurePlace(new FakeVideo({ box: { x: 20, y: 30, width: 160, height: 90 } }), layer);
-  assert.deepEqual(place, { x: 20, y: 40, width: 320, height: 180, layerWidth: 640, layerHeight: 360 });
+  assert.deepEqual(place, upright(20, 40, 320, 180, 640, 360));
 });
 
 test("a canvas without a layout of its own goes by the screen", () => {
-  const layer = Object.assign(new FakeElement(), { box: { x: 0, y: 0, width: 320, height: 180 }, layoutWidth: 0, layoutHeight: 0 });
-  const place = measurePlace(new FakeVideo(), layer);
-  assert.deepEqual([place.layerWidth, place.layerHeight, place.width], [320, 180, 320]);
+  const layer = Object.assign(new FakeElement(), { box: wide, layoutWidth: 0, layoutHeight: 0 });
+  assert.deepEqual(measurePlace(new FakeVideo(), layer), upright(0, 0, 320, 180, 320, 180));
 });
 
 test("a layer that isn't shown has a place all the same, without divisions by nothing", () => {
-  const place = lay({ x: 0, y: 0, width: 320, height: 180 }, { x: 0, y: 0, width: 0, height: 0 });
-  assert.ok(Object.values(place).every(Number.isFinite), JSON.stringify(place));
+  const place = lay(wide, { x: 0, y: 0, width: 0, height: 0 });
+  assert.ok([...place.matrix, place.layerWidth].every(Number.isFinite), JSON.stringify(place));
 });
 
 test("a video that hasn't told its size fills its box, one that has is fitted", () => {
   const square = { x: 0, y: 0, width: 360, height: 360 };
-  assert.equal(lay(square, square, {}, { videoWidth: 0, videoHeight: 0 }).height, 360);
-  assert.equal(lay(square, square, {}, { videoWidth: 640, videoHeight: 320 }).height, 180);
+  assert.equal(lay(square, square, {}, { videoWidth: 0, videoHeight: 0 }).matrix[3], 360);
+  assert.equal(lay(square, square, {}, { videoWidth: 640, videoHeight: 320 }).matrix[3], 180);
 });
 
 test("fit and position are the style's", () => {
   const square = { x: 0, y: 0, width: 360, height: 360 };
   const place = lay(square, square, { objectFit: "contain", objectPosition: "50% 0%" }, { videoWidth: 640, videoHeight: 320 });
-  assert.deepEqual([place.x, place.y, place.height], [0, 0, 180]);
-  assert.equal(lay(square, square, { objectFit: "cover" }, { videoWidth: 640, videoHeight: 320 }).width, 720);
+  assert.deepEqual([place.matrix[4], place.matrix[5], place.matrix[3]], [0, 0, 180]);
+  assert.equal(lay(square, square, { objectFit: "cover" }, { videoWidth: 640, videoHeight: 320 }).matrix[0], 720);
+});
+
+test("a mirrored video has its picture mirrored in the layer", () => {
+  assert.deepEqual(lay(wide, wide, { transform: "matrix(-1, 0, 0, 1, 0, 0)" }), upright(320, 0, -320, 180, 320, 180));
+});
+
+test("a video that is turned by a quarter keeps its own width, which the screen shows as height", () => {
+  const turned = { x: 70, y: -70, width: 180, height: 320 };
+  const place = lay(turned, wide, { transform: "matrix(0, 1, -1, 0, 0, 0)" }, { layoutWidth: 320, layoutHeight: 180 });
+  assert.deepEqual(place.matrix, [0, 320, -180, 0, 250, -70]);
+});
+
+test("layer and video that are turned together keep their place in each other", () => {
+  const player = Object.assign(new FakeElement(), { computed: { transform: "matrix(0, 1, -1, 0, 0, 0)" } });
+  const turned = { box: { x: 70, y: -70, width: 180, height: 320 }, layoutWidth: 320, layoutHeight: 180 };
+  const [video, layer] = [new FakeVideo(turned), Object.assign(new FakeElement(), turned)];
+  player.append(video, layer);
+  assert.deepEqual(measurePlace(video, layer).matrix.map((value) => Math.round(value) + 0), [320, 0, 0, 180, 0, 0]);
+});
+
+test("a place is the same as long as nothing has moved", () => {
+  const place = upright(1, 2, 3, 4, 5, 6);
+  assert.ok(isSamePlace(place, upright(1, 2, 3, 4, 5, 6)));
+  for (const other of [upright(0, 2, 3, 4, 5, 6), upright(1, 2, 3, 4, 0, 6), upright(1, 2, 3, 4, 5, 0), { ...place, matrix: [3, 0, 1, 4, 1, 2] }]) {
+    assert.ok(!isSamePlace(place, other));
+  }
 });
