@@ -39,6 +39,16 @@ def test_a_recipe_is_read_as_it_was_written(file: Path, plain: Source) -> None:
     assert found.steps == (Quantize(preset="mixed"),)
 
 
+def test_a_recipe_is_for_the_instruction_sets_that_it_names_or_for_all(file: Path, plain: Source) -> None:
+    file.write_text(GOOD)
+    assert read_recipe(file, plain).suits(["AVX512_CORE_VNNI"])
+    file.write_text(GOOD.replace("priority = 5", 'priority = 5\ninstruction_sets = ["AVX2", "AVX512_CORE"]'))
+    found = read_recipe(file, plain)
+    assert found.suits(["AVX512_CORE", "AVX512_CORE_VNNI"])
+    assert not found.suits(["AVX512_CORE_VNNI"])
+    assert found.suits([])  # a machine that has none of them
+
+
 def test_the_guides_recipe_is_one(file: Path, plain: Source) -> None:
     guide = (Path(__file__).parents[2] / "docs/guides/workbench.md").read_text("utf-8")
     file.write_text(guide.partition("```toml\n")[2].partition("```")[0])
@@ -71,12 +81,17 @@ def test_no_two_bundled_recipes_are_the_same_or_of_one_priority(plain: Source) -
 
 WRONG = {
     "nmae = 'x'\n" + GOOD: ["unknown key nmae in the top", "did you mean 'name'?"],
-    "zzz = 1\n" + GOOD: ["unknown key zzz", "known: about, baseline, effort, exact, meaning, name, priority, step"],
+    "zzz = 1\n" + GOOD: [
+        "unknown key zzz",
+        "known: about, baseline, effort, exact, instruction_sets, meaning, name, priority, step",
+    ],
     GOOD.replace('about = "a trial"\n', ""): ["the top lacks about"],
     GOOD.replace("priority = 5\n", ""): ["the top lacks priority"],
     GOOD.replace("priority = 5", 'priority = "high"'): ["priority: expected int, found 'high'"],
     GOOD.replace("priority = 5", "priority = true"): ["priority: expected int, found True"],
     GOOD.replace("priority = 5", "priority = 5\nexact = 1"): ["exact: expected bool, found 1"],
+    GOOD.replace("priority = 5", 'priority = 5\ninstruction_sets = "AVX2"'): ["expected list, found 'AVX2'"],
+    GOOD.replace("priority = 5", 'priority = 5\ninstruction_sets = ["AVX3"]'): ["received AVX3; did you mean 'AVX2'?"],
     GOOD.replace('"person"', '"masks"'): ["meaning: expected one of person, tensors, found 'masks'"],
     GOOD.replace('"quick"', '"quickly"'): ["effort: expected one of quick, standard, thorough, found 'quickly'"],
     GOOD.replace('kind = "quantize"\n', ""): ["expected [[step]] tables, each with its kind"],
@@ -126,7 +141,7 @@ def test_two_recipes_of_one_name_are_refused(tmp_path: Path, plain: Source) -> N
 
 
 @pytest.mark.parametrize(
-    ("name", "says"), [("int9", r"did you mean 'int8'\?"), ("zzz", "known: float, int8, int8-accurate")]
+    ("name", "says"), [("int9", r"did you mean 'int8'\?"), ("zzz", "known: float, float-pruned30, ")]
 )
 def test_an_unknown_recipe_names_the_nearest(plain: Source, name: str, says: str) -> None:
     with pytest.raises(InputError, match=f"no recipe is called {name}; {says}"):

@@ -60,7 +60,11 @@ class Budget:
 
     def accepts_accuracy(self, measurements: Iterable[Measurement]) -> bool:
         """Whether the accuracy among these is within its limit; other limits may be broken or unmeasured."""
-        return not self._find_broken({self.accuracy: self.limits[self.accuracy]}, measurements)
+        return not self.judge_accuracy(measurements)
+
+    def judge_accuracy(self, measurements: Iterable[Measurement]) -> str:
+        """What is broken of the limit of accuracy alone, in words; empty for nothing."""
+        return "; ".join(self._find_broken({self.accuracy: self.limits[self.accuracy]}, measurements))
 
     def judge(self, measurements: Iterable[Measurement]) -> Verdict:
         """The verdict: the pessimistic end of each interval counts, and what wasn't measured is broken."""

@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import json
 import tempfile
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
@@ -16,6 +17,7 @@ from typing import Literal, get_args
 from danmatte.contract.near_words import did_you_mean
 from danmatte_workbench.artifact import Artifact
 from danmatte_workbench.errors import InputError
+from danmatte_workbench.runtimes.isa_levels import sort_levels
 from danmatte_workbench.source import Meaning, Source
 from danmatte_workbench.steps import Convert, Quantize, Reshape, Shrink, Step, StepContext, make_step
 from danmatte_workbench.strict_toml import expect_keys, read_toml
@@ -33,6 +35,7 @@ class Recipe:
     effort: the least one at which it is tried: how dear it is. priority: what has more is tried earlier.
     source: the graph's digest. exact: the arithmetic stays the source's, so that nearly every budget accepts what it
     makes. baseline: the name under which every run shows it beside the source; empty for what is no baseline.
+    instruction_sets: oneDNN's names of the levels that it is for; empty for all.
     """
 
     name: str
@@ -44,10 +47,12 @@ class Recipe:
     steps: tuple[Step, ...]
     exact: bool = False
     baseline: str = ""
+    instruction_sets: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.steps:
             raise InputError(f"recipe {self.name} has no steps")
+        sort_levels(self.instruction_sets)
 
     @property
     def toolchain(self) -> dict[str, str]:
@@ -81,6 +86,10 @@ class Recipe:
     def is_quantized(self) -> bool:
         """Whether the graph that it makes computes in 8 bits."""
         return any(isinstance(step, Quantize) for step in self.steps)
+
+    def suits(self, levels: Collection[str]) -> bool:
+        """Whether it is for one of these levels of instruction sets; for machines without any, all recipes are."""
+        return not self.instruction_sets or not levels or not set(self.instruction_sets).isdisjoint(levels)
 
     def resize(self, size: tuple[int, int]) -> "Recipe":
         """The recipe for inputs of ``size``, (height, width): reshaped just before it is quantized, or at the end."""
@@ -130,8 +139,10 @@ def read_recipe(path: Path, source: Source) -> Recipe:
     """
     table = read_toml(path)
     known = {field.name for field in dataclasses.fields(Recipe)} - {"source", "steps"}
-    expect_keys(table, (known | {"step"}) - {"exact", "baseline"}, path, "the top", optional={"exact", "baseline"})
-    for key, kind in {"name": str, "about": str, "priority": int, "exact": bool, "baseline": str}.items():
+    optional = {"exact", "baseline", "instruction_sets"}
+    expect_keys(table, (known | {"step"}) - optional, path, "the top", optional=optional)
+    kinds = {"name": str, "about": str, "priority": int, "exact": bool, "baseline": str, "instruction_sets": list}
+    for key, kind in kinds.items():
         if key in table and type(table[key]) is not kind:
             raise InputError(f"{path}: {key}: expected {kind.__name__}, found {table[key]!r}")
     choices: dict[str, tuple[str, ...]] = {"meaning": get_args(Meaning), "effort": EFFORTS}
@@ -141,6 +152,7 @@ def read_recipe(path: Path, source: Source) -> Recipe:
     written = table.pop("step")
     if not isinstance(written, list) or not all(isinstance(step, dict) and "kind" in step for step in written):
         raise InputError(f"{path}: expected [[step]] tables, each with its kind")
+    table["instruction_sets"] = tuple(map(str, table.get("instruction_sets", ())))
     try:
         steps = tuple(make_step(step.pop("kind"), step, source) for step in written)
         return Recipe(**table, source=source.digest, steps=steps)

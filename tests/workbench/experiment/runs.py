@@ -76,7 +76,13 @@ def known_race(monkeypatch: pytest.MonkeyPatch) -> type[KnownRace]:
     return KnownRace
 
 
-def run_here(self: Workspace, function: Callable[..., Any], *arguments: Any, time_s: float = 0.0) -> Any:
+def run_here(
+    self: Workspace,
+    function: Callable[..., Any],
+    *arguments: Any,
+    time_s: float = 0.0,
+    environment: dict[str, str] | None = None,
+) -> Any:
     """Instead of `Workspace.isolate`: no process of its own, which takes seconds to start."""
     return function(*arguments)
 

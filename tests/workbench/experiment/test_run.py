@@ -5,13 +5,18 @@ from pathlib import Path
 
 import pytest
 
+from danmatte.contract.measurement import Measurement
 from danmatte_workbench.budget import Budget
 from danmatte_workbench.errors import InputError, MachineError
 from danmatte_workbench.experiment import run as running
 from danmatte_workbench.experiment.build import Builder
+from danmatte_workbench.experiment.compare import Comparison
 from danmatte_workbench.experiment.run import ExperimentResult
 from danmatte_workbench.experiment.trial import Trial
+from danmatte_workbench.metrics.subject import Subject
+from danmatte_workbench.runtimes.isa_levels import find_highest, list_older
 from tests.workbench.experiment.runs import EFFORT, STOCK, KnownRace, in_process, known_race, make_run
+from tests.workbench.facts import measured
 
 __all__ = ["in_process", "known_race"]
 pytestmark = pytest.mark.usefixtures("in_process", "known_race")
@@ -74,6 +79,34 @@ def test_a_recipe_that_cannot_be_applied_is_a_rejected_trial(folder: Path) -> No
     assert "has no node nowhere" in reason
     assert any("broken latency f32: " in line for line in lines)
     assert "broken" not in "".join(KnownRace.held[-1].subjects)
+
+
+def test_graphs_of_8_bits_are_compared_under_the_oldest_instruction_set_too(folder: Path) -> None:
+    levels = (*list_older(), find_highest() or "")
+    result = make_run(folder, levels=levels).run()
+    assert [item.level for item in get(result, "int8").levels] == list(levels[:-1][:1])
+    assert get(result, "float").levels == ()
+    run = make_run(folder, levels=levels)
+    whole = run.compare_under(get(result, "int8"), levels)
+    assert [item.level for item in whole.levels] == list(levels[:-1])
+    assert {item.measurement.metric for item in whole.levels} <= {"iou_drop"}
+
+
+def test_what_breaks_the_budget_under_an_older_instruction_set_is_rejected(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measure = Comparison.measure
+
+    def lose_more(self: Comparison, subject: Subject, *, time_s: float = 0.0, level: str = "") -> list[Measurement]:
+        return [measured("iou_drop", 9.0)] if level else measure(self, subject, time_s=time_s)
+
+    monkeypatch.setattr(Comparison, "measure", lose_more)
+    result = make_run(folder, levels=("AVX2", "AVX512_CORE", "AVX512_CORE_VNNI")).run()
+    trial = get(result, "int8")
+    assert [item.level for item in trial.levels] == ["AVX2"]
+    assert trial.verdict.broken == ("on AVX2: iou_drop may reach 9 u, the limit is 5",)
+    assert not trial.finalist
+    assert get(result, "float").verdict.accepted
 
 
 def test_what_is_not_accurate_enough_is_raced_but_never_a_finalist(

@@ -10,11 +10,18 @@ from danmatte_workbench.runtimes.isa_levels import (
     find_highest,
     is_within,
     list_missing,
+    list_older,
     name_family,
     sort_levels,
 )
 
 ZEN4 = ("avx2", "avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512_vnni", "avx512_bf16")
+
+
+def test_the_levels_below_the_highest_can_be_shown_instead_of_it() -> None:
+    assert list_older(ZEN4) == ("AVX2", "AVX512_CORE", "AVX512_CORE_VNNI")
+    assert list_older(["avx2"]) == ()
+    assert list_older(["asimd"]) == ()
 
 
 def test_levels_come_oldest_first() -> None:

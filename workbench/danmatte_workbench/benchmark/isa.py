@@ -28,14 +28,13 @@ from danmatte_workbench.errors import InputError, WorkbenchError
 from danmatte_workbench.metrics import MeanIoU, Score, agreement, score_mask
 from danmatte_workbench.metrics.subject import Subject
 from danmatte_workbench.processes.child import Child
-from danmatte_workbench.runtimes.isa_levels import USUAL, Kernels, find_highest, list_missing, sort_levels
+from danmatte_workbench.runtimes.isa_levels import SWITCH, USUAL, Kernels, find_highest, list_missing, sort_levels
 
 Meaning = Literal["person", "tensors"]
 Kind = Literal["scores", "masks", "tensors"]
 Mask = tuple[str, tuple[int, ...], np.ndarray]  # name, shape, bits
 
 NATIVE = "native"
-SWITCH = "ONEDNN_MAX_CPU_ISA"
 PATIENCE = Patience(least=3, most=5)
 WINDOW_S = 0.25
 PICTURES = 8  # that are timed

@@ -1,6 +1,7 @@
 """``workbench optimize``: from a source graph to the published winner."""
 
 import argparse
+import dataclasses
 import math
 import os
 import shlex
@@ -75,6 +76,13 @@ def _add_effort(parser: argparse.ArgumentParser) -> None:
     """What is tried, and for how long."""
     parser.add_argument("--objective", default="throughput", help="throughput or latency (default: %(default)s)")
     parser.add_argument("--effort", default="standard", help="quick, standard or thorough (default: %(default)s)")
+    parser.add_argument(
+        "--for",
+        dest="target",
+        default="portable",
+        help="native or portable: keep the budget on this CPU only, or under every instruction set that it can show "
+        "instead of its own (default: %(default)s)",
+    )
     parser.add_argument("--size", metavar="WIDTHxHEIGHT", help="try this input size, too; 16:9 will do (default: none)")
     parser.add_argument(
         "--device", default="CPU", help="any of OpenVINO's devices, such as GPU or AUTO (default: %(default)s)"
@@ -161,9 +169,10 @@ def prepare(arguments: argparse.Namespace, effort: "Effort | None" = None) -> "t
     described = sources.find(arguments.model, *list_model_folders())
     source = sources.read(described) if described else probing.inspect(Path(arguments.model))
     size = parse_size(arguments.size, source.size) if arguments.size else None
-    options = SearchOptions(arguments.device, size, arguments.objective, tuple(arguments.recipe))
+    options = SearchOptions(arguments.device, size, arguments.objective, tuple(arguments.recipe), arguments.target)
     trials = propose_trials(source, effort, options)
-    return _make_experiment(arguments, source, effort, trials), limits
+    experiment = _make_experiment(arguments, source, effort, trials)
+    return dataclasses.replace(experiment, levels=options.levels), limits
 
 
 def conduct(arguments: argparse.Namespace, experiment: "Experiment", limits: "ProcessLimits") -> int:

@@ -20,6 +20,7 @@ from danmatte_workbench.dataset import BACKGROUND, PERSON, Dataset
 from danmatte_workbench.experiment.store import Workspace
 from danmatte_workbench.metrics import Metric, Score, agreement, score_mask
 from danmatte_workbench.metrics.subject import Subject
+from danmatte_workbench.runtimes.isa_levels import SWITCH
 from danmatte_workbench.source import Source
 
 COMPARISONS, TRUTHS = "comparisons", "truths"
@@ -59,33 +60,34 @@ class Comparison:
         """Where the source's own answers are kept."""
         return self.workspace.results.locate(TRUTHS, self.compose_question(self.original), ".npz")
 
-    def compose_question(self, subject: Subject) -> dict[str, Any]:
+    def compose_question(self, subject: Subject, level: str = "") -> dict[str, Any]:
         """All that the comparison's answer depends on, as plain data."""
         # 8-bit arithmetic differs between instruction sets, so the host's count.
         truth = self.original.identity if self.uses_own_answers else "masks"
         features = list(self.workspace.host.features)
         facts = {"frames": self.frames, "truth": truth, "meaning": self.source.meaning, "features": features}
-        return {**subject.identity, **facts}
+        return {**subject.identity, **facts, **({"level": level} if level else {})}
 
-    def is_done(self, subject: Subject) -> bool:
+    def is_done(self, subject: Subject, level: str = "") -> bool:
         """Whether the subject was compared before; without labels the source was when its own answers are there."""
         if self.uses_own_answers and subject == self.original:
             return self.answers_path.exists()
-        return self.workspace.results.get(COMPARISONS, self.compose_question(subject)) is not None
+        return self.workspace.results.get(COMPARISONS, self.compose_question(subject, level)) is not None
 
-    def get_seconds(self, subject: Subject) -> float:
+    def get_seconds(self, subject: Subject, level: str = "") -> float:
         """What the comparison took, once it is done."""
-        found = self.workspace.results.get(COMPARISONS, self.compose_question(subject))
+        found = self.workspace.results.get(COMPARISONS, self.compose_question(subject, level))
         return float(found["seconds"]) if found else 0.0
 
-    def measure(self, subject: Subject, *, time_s: float = math.inf) -> list[Measurement]:
+    def measure(self, subject: Subject, *, time_s: float = math.inf, level: str = "") -> list[Measurement]:
         """The metric that a budget limits first, then others.
 
+        level: the newest instruction sets that oneDNN's kernels may use; all that this CPU has, if empty.
         Raises InputError when no frame can tell, MachineError when it takes longer than ``time_s`` seconds or the
         workspace's limits.
         """
         host = self.workspace.host
-        found = self._ask(subject, time_s)
+        found = self._ask(subject, time_s, level)
         if self.source.meaning != "person":
             return [Measurement(**item, host=host) for item in found]
         scores = [Score(**item) for item in found]
@@ -113,19 +115,22 @@ class Comparison:
         scores = [Score(**item) for item in self._ask(subject)]
         return {score.name: before.get(score.name, 1.0) - score.iou for score in scores}
 
-    def _ask(self, subject: Subject, time_s: float = math.inf) -> list[dict[str, Any]]:
+    def _ask(self, subject: Subject, time_s: float = math.inf, level: str = "") -> list[dict[str, Any]]:
         """What the comparison gives, as plain data: from the results, or from a process of its own."""
-        question = self.compose_question(subject)
+        question = self.compose_question(subject, level)
+        environment = {SWITCH: level} if level else {}
         kept = self.workspace.results.get(COMPARISONS, question)
         if kept is None:
             started = time.monotonic()
             answers = self._ensure_answers() if self.uses_own_answers else None
             isolate, host = self.workspace.isolate, self.workspace.host
             if self.source.meaning == "person":
-                scores = isolate(compare_masks, subject, self.data, answers, time_s=time_s)
+                scores = isolate(compare_masks, subject, self.data, answers, time_s=time_s, environment=environment)
                 found = [dataclasses.asdict(score) for score in scores]
             else:
-                measured = isolate(compare_tensors, subject, self.data, answers, host, time_s=time_s)
+                measured = isolate(
+                    compare_tensors, subject, self.data, answers, host, time_s=time_s, environment=environment
+                )
                 found = [{"metric": item.metric, **item.numbers} for item in measured]
             kept = {"found": found, "seconds": time.monotonic() - started}
             self.workspace.results.put(COMPARISONS, question, kept)

@@ -20,7 +20,7 @@ from danmatte_workbench.experiment.race import GROUP, BenchmarkConfig, Race, Sta
 from danmatte_workbench.experiment.schedule import SURE, Schedule, TimeModel
 from danmatte_workbench.experiment.search import Effort
 from danmatte_workbench.experiment.store import Workspace
-from danmatte_workbench.experiment.trial import Trial
+from danmatte_workbench.experiment.trial import LevelAccuracy, Trial
 from danmatte_workbench.metrics.subject import Subject
 from danmatte_workbench.recipe import read_recipes
 from danmatte_workbench.source import Source
@@ -35,7 +35,8 @@ LEAST_S = 60.0  # a trial's, however little time there is
 class Experiment:
     """What is tried, on which frames, within which budget: all that a run is given.
 
-    data: frames to compare on. calibration: frames that steps may look at.
+    data: frames to compare on. calibration: frames that steps may look at. levels: the instruction sets that the
+    winner is for, oldest first, this CPU's own last.
     """
 
     source: Source
@@ -46,6 +47,7 @@ class Experiment:
     effort: Effort
     objective: str
     device: str = "CPU"
+    levels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -260,11 +262,31 @@ class ExperimentRun:
             with self.workspace.progress.task(f"compare {trial.comparison}", text):
                 measured = self.comparison.measure(subject, time_s=max(LEAST_S, self._count_spare_s()))
         seconds = trial.require_candidate().seconds + self.comparison.get_seconds(subject)
-        return replace(trial.add(measured), seconds=seconds)
+        compared = replace(trial.add(measured), seconds=seconds)
+        if not (trial.recipe.is_quantized and compared.keeps_accuracy(self.experiment.budget)):
+            return compared  # floats are the same everywhere, as far as a mask shows
+        return self.compare_under(compared, self.experiment.levels[:1])
+
+    def compare_under(self, trial: Trial, levels: Sequence[str]) -> Trial:
+        """The compared trial with its accuracy under these levels of instruction sets, this CPU's own left out.
+
+        The oldest one loses most: sums of 8-bit products saturate there. The first one that breaks the budget is the
+        last one that is looked at.
+        """
+        own, known = self.experiment.levels[-1:], {item.level for item in trial.levels}
+        subject = trial.to_subject(self.experiment.source)
+        for level in levels:
+            if level in own or level in known or not trial.keeps_accuracy(self.experiment.budget):
+                continue
+            text = f"comparing {trial.comparison} as a CPU with {level} computes it"
+            with self.workspace.progress.task(f"compare {trial.comparison} {level}", text):
+                lost = self.comparison.measure(subject, time_s=max(LEAST_S, self._count_spare_s()), level=level)[0]
+            trial = replace(trial, levels=(*trial.levels, LevelAccuracy(level, lost)))
+        return trial
 
     def _race(self, baselines: Sequence[Subject], trials: Sequence[Trial]) -> Standings:
         budget, effort, objective = self.experiment.budget, self.experiment.effort, self.experiment.objective
-        accurate = {trial.name for trial in trials if budget.accepts_accuracy(trial.measurements)}
+        accurate = {trial.name for trial in trials if trial.keeps_accuracy(budget)}
         rate = partial(judge.rate, objective=objective, budget=budget)
         subjects = [*baselines, *(trial.to_subject(self.experiment.source) for trial in trials)]
         rounds = effort.first_rounds * -(-len(trials) // GROUP) + effort.rounds

@@ -15,9 +15,12 @@ from danmatte_workbench.experiment.trial import Trial
 from danmatte_workbench.hardware import describe_host
 from danmatte_workbench.recipe import EFFORTS, EffortName, Recipe, read_recipes
 from danmatte_workbench.runtimes import openvino
+from danmatte_workbench.runtimes.isa_levels import find_highest, list_older
 from danmatte_workbench.source import Source
 
 STRIDE = 16  # the coarsest that networks are trained at: sides are a multiple of it and what remains of the source's
+NATIVE, PORTABLE = "native", "portable"
+TARGETS = (NATIVE, PORTABLE)
 RATIO = re.compile(r"(\d+):(\d+)")
 SIZE = re.compile(r"(\d+)[xX×](\d+)")
 
@@ -66,12 +69,28 @@ class SearchOptions:
     """What a user asks of the search beside its effort.
 
     size: (height, width) of an input that is to be tried, too. recipes: names or patterns; given, they alone are tried.
+    target: the CPUs that the winner is for: this one, or every one whose instruction sets this one can show.
     """
 
     device: str = "CPU"
     size: tuple[int, int] | None = None
     objective: str = "throughput"
     recipes: tuple[str, ...] = ()
+    target: str = PORTABLE
+
+    def __post_init__(self) -> None:
+        if self.target not in TARGETS:
+            hint = did_you_mean(self.target, TARGETS, listed=False)
+            raise InputError(f"--for: expected {' or '.join(TARGETS)}, received {self.target}{hint}")
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """The levels of instruction sets that the winner is to keep its accuracy under, this CPU's own last.
+
+        Empty on devices and machines without any.
+        """
+        own = find_highest() if self.device == "CPU" else None
+        return (*(list_older() if self.target == PORTABLE else ()), own) if own else ()
 
 
 def find_effort(name: str) -> Effort:
@@ -89,7 +108,7 @@ def propose_trials(source: Source, effort: Effort, options: SearchOptions) -> tu
     Each recipe comes as it answers soonest and as it answers most; all in the likely best precision before any in
     others. Raises InputError for a recipe that isn't there.
     """
-    recipes = choose_recipes(source, effort.name, options.recipes)
+    recipes = choose_recipes(source, effort.name, options.recipes, options.levels)
     trials: list[Trial] = []
     for size in dict.fromkeys((options.size, None)):
         for precision in _list_precisions():
@@ -106,16 +125,20 @@ def propose_trials(source: Source, effort: Effort, options: SearchOptions) -> tu
     return tuple(dict.fromkeys((*safe[:1], *trials)))
 
 
-def choose_recipes(source: Source, effort: EffortName, patterns: Sequence[str] = ()) -> tuple[Recipe, ...]:
+def choose_recipes(
+    source: Source, effort: EffortName, patterns: Sequence[str] = (), levels: Sequence[str] = ()
+) -> tuple[Recipe, ...]:
     """The recipes for such a source at that effort; with ``patterns``, those that they name, in the patterns' order.
 
+    levels: the instruction sets that the winner is for; recipes for others only are left out unless they are named.
     A recipe for another kind of source is chosen only by its full name. Raises InputError for a pattern that names
     nothing.
     """
     known = read_recipes(source)
     if not patterns:
         allowed = EFFORTS[: EFFORTS.index(effort) + 1]
-        return tuple(item for item in known if item.meaning == source.meaning and item.effort in allowed)
+        fitting = (item for item in known if item.meaning == source.meaning and item.effort in allowed)
+        return tuple(item for item in fitting if item.suits(levels))
     chosen: dict[Recipe, None] = {}
     for pattern in patterns:
         found = [

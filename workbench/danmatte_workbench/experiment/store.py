@@ -151,7 +151,18 @@ class Workspace:
         """What was measured, beside the candidates."""
         return ResultCache(self.folder / "results")
 
-    def isolate(self, function: Callable[..., Any], *arguments: Any, time_s: float = math.inf) -> Any:
+    def isolate(
+        self,
+        function: Callable[..., Any],
+        *arguments: Any,
+        time_s: float = math.inf,
+        environment: Mapping[str, str] | None = None,
+    ) -> Any:
         """``function(*arguments)`` in a process of its own, within the limits and ``time_s`` seconds."""
-        timeout_s = min(self.limits.time_s, time_s)
-        return run_isolated(function, *arguments, timeout_s=timeout_s, memory_gib=self.limits.memory_gib)
+        return run_isolated(
+            function,
+            *arguments,
+            timeout_s=min(self.limits.time_s, time_s),
+            memory_gib=self.limits.memory_gib,
+            environment=environment,
+        )

@@ -14,6 +14,15 @@ from danmatte_workbench.source import Source
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+
+@dataclass(frozen=True)
+class LevelAccuracy:
+    """What a candidate lost of the source's accuracy where oneDNN shows only the kernels of an older level."""
+
+    level: str
+    measurement: Measurement
+
+
 THROUGHPUT, SPEEDUP = "throughput", "speedup"
 UNTRIED = Verdict(("not tried",))
 
@@ -25,7 +34,7 @@ class Trial:
     It is proposed without candidate and measurements, and gets them as a run goes on; where that fails, the verdict
     says why. canvas: (height, width) of the pictures that the candidate is given where it is timed; its input's, if
     None. seconds: what building and comparing it took. finalist: false for one whose speed comes from a few rounds,
-    enough to see that another is faster.
+    enough to see that another is faster. levels: its accuracy under older instruction sets.
     """
 
     name: str
@@ -37,6 +46,7 @@ class Trial:
     verdict: Verdict = UNTRIED
     seconds: float = 0.0
     finalist: bool = True
+    levels: tuple[LevelAccuracy, ...] = ()
 
     @classmethod
     def propose(cls, recipe: Recipe, configuration: Configuration, canvas: tuple[int, int] | None = None) -> "Trial":
@@ -58,8 +68,15 @@ class Trial:
         return replace(self, verdict=Verdict((reason, *earlier)))
 
     def judge(self, budget: Budget) -> "Trial":
-        """The trial with the budget's verdict on what was measured of it."""
-        return replace(self, verdict=budget.judge(self.measurements))
+        """The trial with the budget's verdict on what was measured of it, here and under older instruction sets."""
+        broken = budget.judge(self.measurements).broken
+        older = ((item.level, budget.judge_accuracy([item.measurement])) for item in self.levels)
+        return replace(self, verdict=Verdict((*broken, *(f"on {level}: {text}" for level, text in older if text))))
+
+    def keeps_accuracy(self, budget: Budget) -> bool:
+        """Whether its accuracy is within the budget, here and under older instruction sets."""
+        figures = (self.measurements, *([item.measurement] for item in self.levels))
+        return all(budget.accepts_accuracy(items) for items in figures)
 
     def add(self, measurements: "Iterable[Measurement]") -> "Trial":
         """The trial with measurements beside those it has."""

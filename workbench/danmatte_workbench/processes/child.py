@@ -88,13 +88,19 @@ def _serve(pipe: Connection, environment: dict[str, str]) -> None:
         return
 
 
-def run_isolated(function: Callable[..., Any], *arguments: Any, timeout_s: float, memory_gib: float = math.inf) -> Any:
-    """``function(*arguments)`` in a fresh process; its WorkbenchError comes back as it was.
+def run_isolated(
+    function: Callable[..., Any],
+    *arguments: Any,
+    timeout_s: float,
+    memory_gib: float = math.inf,
+    environment: Mapping[str, str] | None = None,
+) -> Any:
+    """``function(*arguments)`` in a fresh process with more ``environment``; its WorkbenchError comes back as it was.
 
     Raises MachineError when the process dies, or takes more time or memory than it may.
     """
     limits = ProcessLimits(timeout_s, memory_gib)
-    with Child(function.__name__, _answer_once, function, arguments) as child:
+    with Child(function.__name__, _answer_once, function, arguments, environment=environment) as child:
         return child.ask(None, timeout_s=limits.time_s, memory_gib=limits.memory_gib)
 
 

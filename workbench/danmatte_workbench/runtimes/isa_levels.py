@@ -20,6 +20,7 @@ LEVELS: dict[str, frozenset[str]] = {
     "AVX512_CORE_AMX_FP16": frozenset({"amx_fp16"}),
 }
 USUAL = ("AVX2", "AVX512_CORE", "AVX512_CORE_VNNI", "AVX512_CORE_BF16", "AVX512_CORE_AMX")
+SWITCH = "ONEDNN_MAX_CPU_ISA"  # the environment variable that hides newer levels from oneDNN
 FAMILIES = ("sse41", "sse42", "avx", "avx2", "avx512", "amx")
 
 
@@ -42,6 +43,13 @@ def find_highest(features: Iterable[str] | None = None) -> str | None:
     """The newest level that this CPU, or one with ``features``, has: as good as no limit."""
     has = tuple(hardware.list_instruction_sets() if features is None else features)
     return next((level for level in reversed(LEVELS) if not list_missing(level, has)), None)
+
+
+def list_older(features: Iterable[str] | None = None) -> tuple[str, ...]:
+    """The usual levels that this CPU, or one with ``features``, can show in place of its own, oldest first."""
+    has = tuple(hardware.list_instruction_sets() if features is None else features)
+    own = find_highest(has)
+    return tuple(level for level in USUAL if level != own and not list_missing(level, has))
 
 
 def name_family(level: str) -> str:
