@@ -25,6 +25,7 @@ from danmatte.http.errors import add_request_id, catch_errors
 from danmatte.http.runner import ConnectionLifetime
 from danmatte.http.telemetry import Observers, observe_requests
 from danmatte.inference.admission import Admission
+from danmatte.inference.live_calls import LiveCalls
 from danmatte.inference.matting import Matting
 from danmatte.inference.request import Requests
 from danmatte.models import EngineFactory, Repository
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 _FOR_A_CORE = 4  # permits: a pair in work, and the next; half of the places stay for who waits, and may be evicted
 _FEWEST_PLACES = 64
+LIVE = web.AppKey("live", LiveCalls)
 ADMISSION = web.AppKey("admission", Admission)
 REPOSITORY = web.AppKey("repository", Repository)
 RENEW: web.AppKey[Callable[[], None]] = web.AppKey("renew")
@@ -62,19 +64,24 @@ def build(
     )
     admission = _build_admission(settings, cores)
     matting = Matting(workers=settings.pixel_threads or cores, max_pixels=settings.max_pixels)
-    requests = Requests(repository, admission, matting)
-    metrics.watch("danmatte_in_flight", "Inside: posts and live connections", lambda: admission.inside)
-    metrics.watch("danmatte_waiting", "Posts that wait for a permit to compute", lambda: admission.waiting)
-    metrics.watch("danmatte_log_dropped", "Lines of the process' own log that nobody read in time", count_dropped_lines)
+    live = LiveCalls(settings.live_connections)
+    requests = Requests(repository, admission, matting, live)
+    _watch(metrics, admission, live)
 
     app = web.Application(client_max_size=settings.max_body_bytes)
-    app[ADMISSION], app[REPOSITORY] = admission, repository
+    app[ADMISSION], app[REPOSITORY], app[LIVE] = admission, repository, live
+
+    async def leave(app: web.Application) -> None:
+        live.end_all()  # they would outlast any wait for requests
+
+    app.on_shutdown.append(leave)
 
     def renew() -> None:
         """For SIGHUP: models and keys, as the disk has them now."""
         repository.refresh_soon()
         if keys:
-            asyncio.get_running_loop().run_in_executor(None, keys.read_again)
+            reading = asyncio.get_running_loop().run_in_executor(None, keys.read_again)
+            reading.add_done_callback(lambda _: live.end_revoked())
 
     app[RENEW] = renew
     shared = Shared(requests, settings, metrics)
@@ -97,6 +104,15 @@ def build(
     return app
 
 
+def _watch(metrics: Metrics, admission: Admission, live: LiveCalls) -> None:
+    """Has the gauges of what is inside."""
+    metrics.watch("danmatte_in_flight", "Inside: posts and live connections", lambda: admission.inside)
+    metrics.watch("danmatte_live_connections", "Open live connections and streams", lambda: len(live))
+    metrics.watch("danmatte_waiting", "Posts that wait for a permit to compute", lambda: admission.waiting)
+    metrics.watch("danmatte_bytes_under_way", "Bytes of bodies and answers in memory", lambda: admission.held_bytes)
+    metrics.watch("danmatte_log_dropped", "Lines of the process' own log that nobody read in time", count_dropped_lines)
+
+
 def _build_observers(settings: Settings, metrics: Metrics) -> Observers:
     lines = AccessLog(sys.stdout.fileno(), on_drop=metrics.count_unlogged) if settings.access_log == "json" else None
     return Observers(metrics, lines, Traces(settings.otlp_endpoint) if settings.otlp_endpoint else None)
@@ -109,6 +125,7 @@ def _build_admission(settings: Settings, cores: int) -> Admission:
         in_flight=settings.in_flight or min(_FOR_A_CORE * cores, max(1, queue // 2)),
         deadline_s=settings.deadline_s,
         max_wait_s=settings.max_wait_s,
+        most_bytes=settings.max_bytes_under_way,
     )
 
 

@@ -50,9 +50,10 @@ the upgrade is an HTTP status with that same JSON. After it, the server closes w
 | 1001 | the server is going, and everything it took is answered; connect again                          |
 | 1002 | a message that doesn't begin with the magic and a whole header                                  |
 | 1003 | a text message                                                                                  |
-| 1008 | answers weren't read in time, or thousands of offers came within one                            |
+| 1008 | answers weren't read in time, thousands of offers came within one, or the key was revoked       |
 | 1009 | a message over the server's limit                                                               |
 | 1011 | an error of the server's own                                                                    |
+| 1013 | another caller needed the connection, as all were taken; connect again                          |
 """
 
 import math

@@ -9,8 +9,7 @@ from typing import Protocol
 
 import cv2
 
-from danmatte.api.stream import LIVE
-from danmatte.app import ADMISSION, RENEW, build
+from danmatte.app import ADMISSION, LIVE, RENEW, build
 from danmatte.http.listener import bind, build_url, listen
 from danmatte.inference.admission import Admission
 from danmatte.settings import Settings
@@ -65,7 +64,7 @@ async def serve(settings: Settings, link: SupervisorLink | None = None) -> None:
             gc.set_threshold(_GARBAGE, *gc.get_threshold()[1:])
             await stop.wait()
             until = loop.time() + settings.drain_s
-            app[LIVE].leave()
+            app[LIVE].end_all()
             if not await app[ADMISSION].drain(settings.drain_s):
                 log.warning("some requests were not answered within %g s", settings.drain_s)
             runner.hurry(max(_CLOSING_S, until - loop.time()))

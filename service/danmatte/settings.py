@@ -36,6 +36,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ] = ""
     model: Annotated[str, Meta(description="model of requests that name none; the only one when empty")] = ""
     max_body_bytes: Annotated[Count, Meta(description="largest body, also once decompressed")] = 16 * 2**20
+    max_bytes_under_way: Annotated[
+        Count, Meta(description="most bytes of bodies and answers that a worker has in memory at once")
+    ] = 96 * 2**20
     max_pixels: Annotated[Count, Meta(description="largest picture or mask; nothing larger is decoded")] = 4096 * 4096
     max_header_bytes: Annotated[Count, Meta(description="longest request line, and longest header")] = 8190
     max_headers: Annotated[Count, Meta(description="most headers of a request")] = 128
@@ -65,7 +68,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ] = 0.0
     deadline_s: Annotated[Seconds, Meta(description="longest wait for an answer, once the body is there")] = 10.0
     upload_s: Annotated[Seconds, Meta(description="longest wait for a body")] = 10.0
-    live_connections: Annotated[Count, Meta(description="most live connections of a worker")] = 16
+    live_connections: Annotated[
+        Count, Meta(description="most live connections and gRPC streams of a worker, together")
+    ] = 16
     live_in_work: Annotated[Count, Meta(description="most frames of a live connection that are computed at once")] = 2
     live_idle_s: Annotated[Seconds, Meta(description="longest that a live connection stays without a frame")] = 300.0
     live_unread_s: Annotated[Seconds, Meta(description="longest wait for a live client to read an answer")] = 10.0

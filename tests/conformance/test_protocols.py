@@ -19,6 +19,7 @@ from danmatte.engine import FakeEngine
 from danmatte.errors import QueueFullError
 from danmatte.http.request_keys import TIMING, identify_caller
 from danmatte.inference.admission import Admission
+from danmatte.inference.live_calls import LiveCalls
 from danmatte.inference.matting import Matting
 from danmatte.inference.request import Requests
 from danmatte.models import Repository
@@ -34,7 +35,7 @@ def list_routes(kind: type[HttpProtocol], models: Path) -> set[tuple[str, str]]:
     """Method and path of each route, names without their patterns."""
     repository = Repository(models, lambda found: FakeEngine(found.manifest))
     matting = Matting(workers=1, max_pixels=1)
-    requests = Requests(repository, Admission(queue=1, in_flight=1, deadline_s=1), matting)
+    requests = Requests(repository, Admission(queue=1, in_flight=1, deadline_s=1), matting, LiveCalls(1))
     routes = kind(Shared(requests, Settings.read(None, models=str(models)), Metrics())).routes()
     matting.close()
     return {(route.method.lower(), re.sub(r"\{(\w+):[^{}]*\}", r"{\1}", route.path)) for route in routes}

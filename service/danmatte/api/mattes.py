@@ -14,6 +14,7 @@ from urllib.parse import quote
 import msgspec
 from aiohttp import web
 
+from danmatte.api.delivery import deliver
 from danmatte.api.mask_options import PARAMETERS, MaskQuery, describe_parameters
 from danmatte.api.multipart import FormPart, PartAnswer, answer_parts, split_parts
 from danmatte.api.openapi.operations import PATIENCE, describe_json, describe_operation, describe_query
@@ -74,10 +75,17 @@ class MattesRoutes(HttpProtocol):
         media_type = http.content_type if "Content-Type" in http.headers else ""
         declared = asked.declare_size(media_type)
         async with self._requests.open(identify_caller(http)) as request:
-            body = await read_body(http, self._settings.upload_s, "a picture")
-            wanted = MaskRequest(body, asked.options, media_type, declared)
-            matte = await request.matte(wanted, asked.selector, timing, read_timeout_s(http.headers))
-        return web.Response(body=matte.body, headers=_describe(matte, asked, timing) | _echo(pts))
+
+            async def make_matte() -> tuple[bytes, dict[str, str]]:
+                # A function of its own, so that picture and pixels are gone before the mask is on its way.
+                body = await read_body(http, self._settings.upload_s, "a picture", request.hold)
+                wanted = MaskRequest(body, asked.options, media_type, declared)
+                matte = await request.matte(wanted, asked.selector, timing, read_timeout_s(http.headers))
+                request.let_go(len(body))
+                return matte.body, _describe(matte, asked, timing)
+
+            mask, headers = await make_matte()
+            return await deliver(http, request, mask, headers | _echo(pts))
 
     async def list_models(self, http: web.Request) -> web.Response:
         """Every model, its versions, and why one isn't served."""
@@ -87,13 +95,11 @@ class MattesRoutes(HttpProtocol):
         if pts:
             raise InvalidParameterError("pts: expected as the names of the parts, received in the query")
         async with self._requests.open(identify_caller(http)) as request:
-            data = await read_body(http, self._settings.upload_s, "pictures")
+            data = await read_body(http, self._settings.upload_s, "pictures", request.hold)
             form = _Form(http, request, asked, read_timeout_s(http.headers) or math.inf)
             parts = await asyncio.to_thread(split_parts, data, http.headers["Content-Type"])
             try:
-                return await answer_parts(
-                    http, parts, partial(_answer, form), request.keep_place, self._settings.upload_s
-                )
+                return await answer_parts(http, request, parts, partial(_answer, form), self._settings.upload_s)
             finally:
                 http[TIMING].gather(form.timings)
 
@@ -124,6 +130,7 @@ async def _answer(form: _Form, part: FormPart) -> PartAnswer:
         if left_s <= 0:
             raise DeadlineError(f"no answer within {form.limit_s:g} s")
         matte = await form.request.matte(wanted, asked.selector, timing, left_s)
+        form.request.hold(len(matte.body))
         return PartAnswer(200, _describe(matte, asked, timing) | _name(part.name), matte.body)
     except Exception as error:  # noqa: BLE001 - whatever it is, the other parts are answered
         refusal = describe_error(form.http, error)

@@ -7,7 +7,7 @@ case. Every answer has an `X-Status` of its own, as HTTP would have it, and the 
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from email.message import Message
 from email.parser import HeaderParser
@@ -17,8 +17,10 @@ from uuid import uuid4
 
 from aiohttp import web
 
+from danmatte.api.delivery import abort, split_body, write
 from danmatte.errors import BodyError, BodyTooLargeError, brief
-from danmatte.http.request_keys import SENT_BYTES
+from danmatte.http.errors import CallerLeftError
+from danmatte.inference.request import Request
 
 MOST_PARTS = 64
 _AT_ONCE = 4  # enough to decode one while another is inferred; the answers of more would pile up
@@ -51,11 +53,13 @@ class PartAnswer:
     headers: Mapping[str, str]
     body: bytes
 
-    def pack(self, boundary: str) -> bytes:
-        """The bytes after the answer before."""
+    def split(self, boundary: str) -> Iterator[bytes | memoryview]:
+        """The bytes after the answer before, in pieces: nothing large is copied."""
         lines = [f"--{boundary}", f"X-Status: {self.status}", f"Content-Length: {len(self.body)}"]
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
-        return b"".join(("\r\n".join([*lines, "", ""]).encode(), self.body, b"\r\n"))
+        yield "\r\n".join([*lines, "", ""]).encode()
+        yield from split_body(self.body)
+        yield b"\r\n"
 
 
 Answer: TypeAlias = Callable[[FormPart], Coroutine[None, None, PartAnswer]]
@@ -93,40 +97,37 @@ def _parse_part(piece: bytes) -> FormPart:
 
 
 async def answer_parts(
-    http: web.Request, parts: list[FormPart], answer: Answer, begin: Callable[[], None], unread_s: float
+    http: web.Request, request: Request, parts: list[FormPart], answer: Answer, unread_s: float
 ) -> web.StreamResponse:
     """Answers part after part, a few at once; a client that reads nothing for `unread_s` is disconnected.
 
-    `begin` is called before the first byte: from then on no error has a status of its own.
+    Bodies that `answer` holds are let go when they are written. From the first byte on no error has a status of its
+    own. Raises CallerLeftError.
     """
     boundary = uuid4().hex
     response = web.StreamResponse(headers={"Content-Type": f"multipart/mixed; boundary={boundary}"})
     due: deque[asyncio.Task[PartAnswer]] = deque()
     tasks = (asyncio.create_task(answer(part)) for part in parts)
 
-    async def write(data: bytes) -> None:
+    async def write_in_time(data: bytes | memoryview) -> None:
         try:
             async with asyncio.timeout(unread_s):
-                if not response.prepared:
-                    await response.prepare(http)
-                await response.write(data)
-                http[SENT_BYTES] = http.get(SENT_BYTES, 0) + len(data)
+                await write(http, request, response, data)
         except TimeoutError as error:
-            if http.transport:
-                http.transport.abort()
-            raise ConnectionResetError("the answer wasn't read") from error
+            abort(http)
+            raise CallerLeftError from error
 
     try:
         due.extend(islice(tasks, _AT_ONCE))
         while due:
             first = await due[0]
             due.popleft()
-            begin()
             due.extend(islice(tasks, 1))
-            await write(first.pack(boundary))
-        await write(f"--{boundary}--\r\n".encode())
-    except ConnectionError:  # nobody is there to hear of it
-        pass
+            for piece in first.split(boundary):
+                await write_in_time(piece)
+            request.let_go(len(first.body))
+            del first, piece  # or they would stay until the next answer is there
+        await write_in_time(f"--{boundary}--\r\n".encode())
     finally:
         for task in due:
             task.cancel()

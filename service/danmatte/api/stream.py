@@ -16,13 +16,13 @@ from aiohttp import web
 from danmatte.api.mask_options import PARAMETERS, MaskQuery, describe_parameters
 from danmatte.api.openapi.operations import REFUSAL, describe_operation, describe_query
 from danmatte.api.protocol import HttpProtocol, Shared
-from danmatte.api.stream_connection import FAILED, GOING, Connection, ConnectionLimits, hang_up
+from danmatte.api.stream_connection import FAILED, Connection, ConnectionLimits, Reply, hang_up
 from danmatte.client.latest_slot import Waiting
-from danmatte.errors import PictureTooLargeError, QueueFullError, RequestError
+from danmatte.errors import PictureTooLargeError, RequestError
 from danmatte.frame import Size
 from danmatte.http.errors import describe_error
 from danmatte.http.query import Flag, Query
-from danmatte.http.request_keys import REQUEST_ID, identify_caller
+from danmatte.http.request_keys import REQUEST_ID, find_identity, identify_caller
 from danmatte.inference.matting import MaskRequest, Matte
 from danmatte.inference.request import Request
 from danmatte.messages import OFFER_HEADER_BYTES, Answer, FrameFlags, Offer, Picture, Spent
@@ -35,6 +35,7 @@ _MEDIA_TYPES = {Picture.ENCODED: "", Picture.NV12: "application/x-nv12", Picture
 _PHASES = ("queue", "decode", "infer", "encode")
 _LONGEST_SIDE = 65_535
 _CLOSING_S = 2.0
+_COPIES = 2  # of an answer: the message, and what the connection has yet to send of it
 
 
 @dataclass
@@ -57,8 +58,6 @@ class StreamRoutes(HttpProtocol):
         super().__init__(shared)
         settings = shared.settings
         self._limits = ConnectionLimits(settings.live_in_work, settings.live_idle_s, settings.live_unread_s)
-        self._open: set[Connection] = set()
-        shared.metrics.watch("danmatte_live_connections", "Open live connections", lambda: self.connections)
 
     @classmethod
     def describe(cls, models: Sequence[str]) -> dict[str, Any]:
@@ -69,29 +68,9 @@ class StreamRoutes(HttpProtocol):
             "/v1/stream": {"get": live | {"responses": {"101": {"description": "the WebSocket"}, "default": REFUSAL}}}
         }
 
-    def attach(self, app: web.Application) -> None:
-        """Live connections would outlast any wait for requests, so they leave when the server stops."""
-        super().attach(app)
-
-        async def leave(app: web.Application) -> None:
-            self.leave()
-
-        app[LIVE] = self
-        app.on_shutdown.append(leave)
-
-    @property
-    def connections(self) -> int:
-        """How many are open."""
-        return len(self._open)
-
     def routes(self) -> list[web.RouteDef]:
         """As the base class says."""
         return [web.get("/v1/stream", self.stream)]
-
-    def leave(self) -> None:
-        """Has every connection answer the offers that it took, and close."""
-        for connection in self._open:
-            connection.end(GOING)
 
     async def stream(self, http: web.Request) -> web.WebSocketResponse:
         """A connection, from the upgrade to its end; whatever can be refused is refused before the upgrade."""
@@ -106,36 +85,34 @@ class StreamRoutes(HttpProtocol):
         query = Query(http.query, (*PARAMETERS, STABILISE))
         asked = MaskQuery.read(http, query)
         self._requests.check(asked.options)
-        if self.connections >= self._settings.live_connections:
-            raise QueueFullError(f"all {self._settings.live_connections} live connections are taken")
-        request = self._requests.open(identify_caller(http), lasting=True)
+        caller = identify_caller(http)
+        request = self._requests.open(caller, lasting=True)
         session = _Session(http, request, asked, LiveStabiliser() if query[STABILISE] else None)
         # A stabilised mask builds on the one before.
         limits = self._limits._replace(in_work=1) if session.stabiliser else self._limits
-        connection = Connection(socket, partial(self._answer, session), limits)
-        self._open.add(connection)
-        try:
+        connection = Connection(socket, request, partial(self._answer, session), limits)
+        with self._requests.live.open(caller, connection.leave, find_identity(http).is_valid) as call:
             async with request:
                 async with request.deadline():
                     await request.find(asked.selector)
                 await socket.prepare(http)
                 try:
-                    ending = await connection.run()
+                    ending = await connection.run(call.note_use)
                 except Exception:  # after the upgrade there is no HTTP any more to say it in
                     log.exception("live connection %s failed", http[REQUEST_ID])
                     ending = FAILED
                 await hang_up(socket, http, ending)
-        finally:
-            self._open.discard(connection)
         return socket
 
-    async def _answer(self, session: _Session, waiting: Waiting) -> bytes:
+    async def _answer(self, session: _Session, waiting: Waiting) -> Reply:
         """The message that answers an offer, whatever happens to it."""
-        timing = Timing()
+        timing, held_bytes = Timing(), 0
         timing.add("queue", since=waiting.arrived)
         self._metrics.count_frames("skipped", len(waiting.skipped))
         try:
             answer = await _matte(session, Offer.unpack(waiting.message), timing)
+            session.request.hold(_COPIES * len(answer.body))
+            held_bytes = _COPIES * len(answer.body)
             self._metrics.count_frames("answered")
             self._metrics.count_phases(timing)
         except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for it
@@ -144,7 +121,7 @@ class StreamRoutes(HttpProtocol):
             self._metrics.count_rejection(str(refusal["code"]))
             answer = Answer(waiting.pts, json.dumps(refusal).encode(), status=int(refusal["status"]))
         spent = Spent(*(timing.phases_ms.get(phase, 0.0) for phase in _PHASES))
-        return replace(answer, spent=spent, skipped=waiting.skipped).pack()
+        return Reply(replace(answer, spent=spent, skipped=waiting.skipped).pack(), held_bytes)
 
 
 async def _matte(session: _Session, offer: Offer, timing: Timing) -> Answer:
@@ -158,7 +135,3 @@ async def _matte(session: _Session, offer: Offer, timing: Timing) -> Answer:
     flags = FrameFlags.CUT if moment and moment.cut else FrameFlags.NONE
     coverage = matte.mask.coverage
     return Answer(offer.pts, matte.body, flags=flags, size=(width, height), coverage=coverage, version=matte.version)
-
-
-LIVE = web.AppKey("live", StreamRoutes)
-"""Where an application keeps its live route."""

@@ -8,9 +8,19 @@ from typing import NamedTuple, TypeAlias
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from danmatte.client.latest_slot import LatestSlot, Waiting
+from danmatte.errors import DrainingError, QueueFullError, ServiceError, UnauthorizedError
+from danmatte.inference.request import Request
 from danmatte.messages import read_pts
 
-Answer: TypeAlias = Callable[[Waiting], Coroutine[None, None, bytes]]
+
+class Reply(NamedTuple):
+    """An answer's message, and how many bytes of it the request holds until it is sent."""
+
+    message: bytes
+    held_bytes: int
+
+
+Answer: TypeAlias = Callable[[Waiting], Coroutine[None, None, Reply]]
 MOST_SKIPPED = 4096
 _CLOSING_S = 2.0
 
@@ -23,13 +33,17 @@ class Ending(NamedTuple):
 
 
 GONE = Ending(0, "nobody is there any more")
-GOING = Ending(WSCloseCode.GOING_AWAY, "the server is going; connect again")
 UNREAD = Ending(WSCloseCode.POLICY_VIOLATION, "answers weren't read in time")
 FAILED = Ending(WSCloseCode.INTERNAL_ERROR, "an error of the server's own; see its log")
 IDLE = Ending(WSCloseCode.OK, "no offer came for long")
 _FLOODED = Ending(WSCloseCode.POLICY_VIOLATION, f"more than {MOST_SKIPPED} offers came within one answer")
 _TEXT = Ending(WSCloseCode.UNSUPPORTED_DATA, "expected a binary message, received text")
 _FOREIGN = Ending(WSCloseCode.PROTOCOL_ERROR, "expected DML1 and a whole header")
+_LEAVING: dict[type[ServiceError], int] = {
+    DrainingError: WSCloseCode.GOING_AWAY,
+    QueueFullError: WSCloseCode.TRY_AGAIN_LATER,
+    UnauthorizedError: WSCloseCode.POLICY_VIOLATION,
+}
 
 
 class _UnreadError(Exception):
@@ -45,13 +59,18 @@ class ConnectionLimits(NamedTuple):
 
 
 class Connection:
-    """Reads offers, works on them and sends answers concurrently, until `end` is called."""
+    """Reads offers, works on them and sends answers concurrently, until `end` is called.
 
-    def __init__(self, socket: web.WebSocketResponse, answer: Answer, limits: ConnectionLimits) -> None:
-        self._socket, self._answer, self._limits = socket, answer, limits
+    Offers and answers count as bytes of the request. An offer that there is no room for is skipped.
+    """
+
+    def __init__(
+        self, socket: web.WebSocketResponse, request: Request, answer: Answer, limits: ConnectionLimits
+    ) -> None:
+        self._socket, self._request, self._answer, self._limits = socket, request, answer, limits
         self._slot = LatestSlot()
         self._room = asyncio.Semaphore(limits.in_work)
-        self._due: asyncio.Queue[asyncio.Task[bytes] | None] = asyncio.Queue()
+        self._due: asyncio.Queue[asyncio.Task[Reply] | None] = asyncio.Queue()
         self._ending: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
 
     def end(self, ending: Ending) -> None:
@@ -59,12 +78,19 @@ class Connection:
         if not self._ending.done():
             self._ending.set_result(ending)
 
-    async def run(self) -> Ending:
-        """Serves a prepared socket to its end, which is answered; the socket is still to be closed."""
+    def leave(self, why: ServiceError) -> None:
+        """Ends it for a reason of the server's."""
+        self.end(Ending(_LEAVING.get(type(why), WSCloseCode.INTERNAL_ERROR), str(why)))
+
+    async def run(self, note_use: Callable[[], None]) -> Ending:
+        """Serves a prepared socket to its end, which is answered; the socket is still to be closed.
+
+        `note_use` is called whenever something comes.
+        """
         ending = GONE
         try:
             async with asyncio.TaskGroup() as tasks:
-                reading = tasks.create_task(self._read())
+                reading = tasks.create_task(self._read(note_use))
                 tasks.create_task(self._work(tasks))
                 tasks.create_task(self._send())
                 ending = await self._ending
@@ -78,12 +104,13 @@ class Connection:
             ending = UNREAD
         return ending
 
-    async def _read(self) -> None:
+    async def _read(self, note_use: Callable[[], None]) -> None:
         """Empties the socket as fast as it fills, so that nothing old waits anywhere."""
         ending = None
         while not ending:
             try:
                 ending = self._put(await self._socket.receive(self._limits.idle_s))
+                note_use()
             except TimeoutError:
                 ending = IDLE
         self.end(ending)
@@ -95,25 +122,39 @@ class Connection:
         pts = read_pts(message.data)
         if pts is None:
             return _FOREIGN
-        self._slot.put(message.data, pts)
+        try:
+            self._request.hold(len(message.data))
+        except QueueFullError:
+            self._slot.skip(pts)
+        else:
+            replaced = self._slot.put(message.data, pts)
+            self._request.let_go(len(replaced.message) if replaced else 0)
         return _FLOODED if self._slot.count_skipped() > MOST_SKIPPED else None
 
     async def _work(self, tasks: asyncio.TaskGroup) -> None:
         """Takes the newest offer whenever there is room; a sent answer makes room."""
         await self._room.acquire()
         while waiting := await self._slot.take():
-            self._due.put_nowait(tasks.create_task(self._answer(waiting)))
+            self._due.put_nowait(tasks.create_task(self._reply(waiting)))
+            del waiting  # or its picture would stay until the next one is taken
             await self._room.acquire()
         self._due.put_nowait(None)
 
+    async def _reply(self, waiting: Waiting) -> Reply:
+        reply = await self._answer(waiting)
+        self._request.let_go(len(waiting.message))
+        return reply
+
     async def _send(self) -> None:
         while answer := await self._due.get():
-            message = await answer
+            message, held_bytes = await answer
             try:
                 async with asyncio.timeout(self._limits.unread_s):
                     await self._socket.send_bytes(message)
             except TimeoutError as error:
                 raise _UnreadError from error
+            del message, answer  # or they would stay until the next answer
+            self._request.let_go(held_bytes)
             self._room.release()
 
 

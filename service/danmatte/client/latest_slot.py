@@ -32,12 +32,18 @@ class LatestSlot:
         """How many offers were replaced since the last one was taken."""
         return len(self._skipped)
 
-    def put(self, message: bytes, pts: float) -> None:
-        """Lets the offer wait; the one that waited is skipped."""
-        if self._waiting:
-            self._skipped.append(self._waiting.pts)
+    def put(self, message: bytes, pts: float) -> Waiting | None:
+        """Lets the offer wait; the one that waited is skipped, and returned."""
+        replaced = self._waiting
+        if replaced:
+            self._skipped.append(replaced.pts)
         self._waiting = Waiting(message, pts, time.perf_counter())
         self._changed.set()
+        return replaced
+
+    def skip(self, pts: float) -> None:
+        """Counts an offer as skipped that there is no room for."""
+        self._skipped.append(pts)
 
     def close(self) -> None:
         """Nothing more will come; what waits may still be taken."""

@@ -15,7 +15,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from danmatte.errors import SettingsError, UnauthorizedError, brief
-from danmatte.http.request_keys import KEY_NAME
+from danmatte.http.request_keys import IDENTITY, Identity
 
 log = logging.getLogger(__name__)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
@@ -48,7 +48,7 @@ class ApiKeys:
         else:
             log.info("%d keys were read from %s", len(self._digests), self._file)
 
-    def identify(self, headers: Mapping[str, str]) -> str:
+    def identify(self, headers: Mapping[str, str]) -> Identity:
         """Whose key `Authorization: Bearer …` or `X-Api-Key` carries; raises UnauthorizedError.
 
         gRPC metadata has the same names in lower case.
@@ -62,7 +62,8 @@ class ApiKeys:
         names = [name for name, known in self._digests.items() if hmac.compare_digest(known, digest)]
         if not names:
             raise UnauthorizedError("the API key is unknown")
-        return names[0]
+        name = names[0]
+        return Identity(name, lambda: self._digests.get(name) == digest)
 
 
 def _read_digests(file: Path) -> dict[str, bytes]:
@@ -86,7 +87,7 @@ def require_key(keys: ApiKeys, open_paths: frozenset[str]) -> Middleware:
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path not in open_paths:
-            request[KEY_NAME] = keys.identify(request.headers)
+            request[IDENTITY] = keys.identify(request.headers)
         return await handler(request)
 
     return check

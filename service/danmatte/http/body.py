@@ -1,6 +1,7 @@
 """A request's body, whole and in time."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from aiohttp import web
@@ -10,18 +11,18 @@ from danmatte.errors import BodyError, BodyTimeoutError, BodyTooLargeError, Medi
 CODINGS: Final = "expected gzip, deflate or identity"
 
 
-async def read_body(request: web.Request, upload_s: float, expected: str) -> bytes:
+async def read_body(request: web.Request, upload_s: float, expected: str, hold: Callable[[int], None]) -> bytes:
     """The body, decompressed; its limit is the application's `client_max_size`.
 
-    Raises MediaTypeError for codings that aren't read, BodyTimeoutError, BodyTooLargeError, and BodyError when there is
-    none, or it broke on the way.
+    `hold` is told of its bytes before they are waited for, and may raise. Raises MediaTypeError for codings that aren't
+    read, BodyTimeoutError, BodyTooLargeError, and BodyError when there is none, or it broke on the way.
     """
     coding = request.headers.get("Content-Encoding", "identity")
     if coding.strip().lower() not in ("gzip", "deflate", "identity"):
         raise MediaTypeError(f"Content-Encoding: {CODINGS}, received {brief(coding)}")
     try:
         async with asyncio.timeout(upload_s):
-            data = await _read_whole(request)
+            data = await _read_whole(request, hold)
     except TimeoutError as error:
         raise BodyTimeoutError(f"body: expected within {upload_s:g} s") from error
     except web.RequestPayloadError as error:
@@ -31,13 +32,14 @@ async def read_body(request: web.Request, upload_s: float, expected: str) -> byt
     return data
 
 
-async def _read_whole(request: web.Request) -> bytes:
+async def _read_whole(request: web.Request, hold: Callable[[int], None]) -> bytes:
     """As `request.read()`, with one copy less: a raw frame is a megabyte."""
     length, encoded = request.content_length, "Content-Encoding" in request.headers
     if not length or encoded or _is_paused(request):
-        return await _read_pieces(request)
+        return await _read_pieces(request, hold)
     if length > request.client_max_size:
         raise _build_too_large(request)
+    hold(length)
     request.content.set_read_chunk_size(length)  # so that nothing is woken before the last byte
     if error := request.content.exception():
         raise error
@@ -50,7 +52,7 @@ def _is_paused(request: web.Request) -> bool:
     return request.content.total_bytes > request.content.get_read_buffer_limits()[1]
 
 
-async def _read_pieces(request: web.Request) -> bytes:
+async def _read_pieces(request: web.Request, hold: Callable[[int], None]) -> bytes:
     """Reads a body whose length isn't known before its end."""
     parts: list[bytes] = []
     room = request.client_max_size
@@ -58,6 +60,7 @@ async def _read_pieces(request: web.Request) -> bytes:
         room -= len(part)
         if room < 0:
             raise _build_too_large(request)
+        hold(len(part))
         parts.append(part)
     return b"".join(parts)
 

@@ -21,6 +21,10 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 
 
+class CallerLeftError(ConnectionResetError):
+    """Nobody is there any more to read the rest of an answer, or its room was needed; there is nobody to tell."""
+
+
 @web.middleware
 async def catch_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turns whatever is raised into the one JSON shape, aiohttp's own errors included; wants `add_request_id`."""
@@ -39,6 +43,8 @@ async def catch_errors(request: web.Request, handler: Handler) -> web.StreamResp
         return response
     except web.HTTPException as error:
         return translate(request, error)
+    except CallerLeftError:
+        raise
     except Exception:
         log.exception("request %s failed", request_id)
         return refuse(request, _NOT_DISCLOSED, "internal_error", 500)

@@ -13,6 +13,7 @@ from danmatte.http.shared_socket import share
 from danmatte.settings import Settings
 
 BACKLOG = 1024
+_UNSENT_BYTES = 2**17
 
 
 def bind(settings: Settings) -> socket.socket:
@@ -27,6 +28,8 @@ def bind(settings: Settings) -> socket.socket:
         raise SettingsError(f"{settings.host}:{port}: {error.strerror}") from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Connections take it over: else the system keeps megabytes of each answer that nobody reads.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
         listener.bind(place)
     except OSError as error:
         listener.close()

@@ -1,16 +1,33 @@
 """What handlers and middlewares keep in an HTTP request for each other, and who its caller is."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from aiohttp import web
 
 from danmatte.telemetry.timing import Timing
 
+
+def _always() -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whose key a request came with; `is_valid` tells whether that still counts, which may change meanwhile."""
+
+    name: str
+    is_valid: Callable[[], bool] = _always
+
+
+NOBODY = Identity("")
 TIMING = web.RequestKey("timing", Timing)  # by the handler, for counters, log and spans
 REQUEST_ID = web.RequestKey("request_id", str)  # by the error middleware
 CODE = web.RequestKey("code", str)  # the error's, by the error middleware
 SENT_BYTES = web.RequestKey("sent_bytes", int)  # of an answer that is written piece by piece
 PART_CODES = web.RequestKey("part_codes", list[str])  # of errors within an answer of several parts
 TRACEPARENT = web.RequestKey("traceparent", str)  # of our own span, where traces are made
-KEY_NAME = web.RequestKey("key_name", str)  # whose API key it came with, by `require_key`
+IDENTITY = web.RequestKey("identity", Identity)  # whose API key it came with, by `require_key`
 
 
 def identify_caller(request: web.BaseRequest) -> str:
@@ -18,4 +35,10 @@ def identify_caller(request: web.BaseRequest) -> str:
 
     Proxies' headers don't count, as anybody may write them.
     """
-    return str(request.get(KEY_NAME, "")) or request.remote or ""
+    return find_identity(request).name or request.remote or ""
+
+
+def find_identity(request: web.BaseRequest) -> Identity:
+    """Whose key a request came with; nobody's where keys aren't used."""
+    identity: Identity = request.get(IDENTITY, NOBODY)
+    return identity

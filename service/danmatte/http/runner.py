@@ -2,7 +2,7 @@
 
 import math
 import time
-from asyncio import TimerHandle
+from asyncio import BaseTransport, TimerHandle
 from collections.abc import Callable
 from uuid import uuid4
 from weakref import WeakKeyDictionary
@@ -44,6 +44,12 @@ class _Connection(RequestHandler):
     __slots__ = ("_look",)
     _look: TimerHandle
 
+    def connection_made(self, transport: BaseTransport) -> None:
+        super().connection_made(transport)
+        # Writing counts as paused while anything is unsent: whoever waits for it knows that the last byte has gone.
+        if self.transport:
+            self.transport.set_write_buffer_limits(high=0)
+
     def pause_writing(self) -> None:
         super().pause_writing()
         self._look_later()
@@ -71,7 +77,9 @@ class _Connection(RequestHandler):
         if isinstance(resp, web.HTTPException) and REQUEST_ID not in request:  # before any middleware: of `Expect`
             request[REQUEST_ID] = uuid4().hex
             resp = translate(request, resp)
-        return await super().finish_response(request, resp, start_time)
+        finished = await super().finish_response(request, resp, start_time)
+        await request.writer.drain()  # or answers to requests that were sent ahead would pile up here, unread
+        return finished
 
     def handle_error(
         self,

@@ -1,8 +1,10 @@
-"""Admission: which requests are let in, which compute now, and how long one may take."""
+"""Admission: which requests are let in, which compute now, how many bytes they hold, and how long one may take."""
 
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -12,6 +14,8 @@ from danmatte.telemetry.timing import Timing
 
 STUCK_AFTER = 8  # deadlines of the server's own missed in a row, with not one answer in between
 _BELIEVED_DEADLINES = 2.0  # for that many deadlines' time without another miss; then it is tried again
+STALLED_S = 1.0  # an answer of which nothing was read for so long is given up where its room is needed
+MOST_BYTES = 96 * 2**20
 
 
 class Admission:
@@ -22,10 +26,17 @@ class Admission:
     A body on its way is expected to want a permit no later than that; one that takes longer keeps nobody out, and its
     wait is predicted again when it is there. Permits are granted round-robin by caller. When all places are taken, the
     newest request of the caller with most places that hasn't begun makes room for a caller who has fewer.
+
+    Bodies and answers that are in memory have one limit, `most_bytes`. Where it is reached, or all places are taken, an
+    answer that nobody reads is given up for whoever needs the room, and an answer that is being read for a caller who
+    holds less.
     """
 
-    def __init__(self, *, queue: int, in_flight: int, deadline_s: float, max_wait_s: float = 0.0) -> None:
+    def __init__(
+        self, *, queue: int, in_flight: int, deadline_s: float, max_wait_s: float = 0.0, most_bytes: int = MOST_BYTES
+    ) -> None:
         self._queue, self._deadline_s, self._max_wait_s = queue, deadline_s, max_wait_s
+        self._most_bytes, self._held_bytes = most_bytes, 0
         self._permits = FairSemaphore(in_flight)
         self._places: dict[Place, None] = {}
         self._lasting = 0
@@ -44,6 +55,11 @@ class Admission:
     def inside(self) -> int:
         """The places taken, lasting ones included."""
         return len(self._places)
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of bodies and answers that are in memory."""
+        return self._held_bytes
 
     @property
     def waiting(self) -> int:
@@ -120,6 +136,8 @@ class Admission:
         if place in self._places:
             del self._places[place]
             self._lasting -= place.lasting
+            self._held_bytes -= place.held_bytes
+            place.held_bytes = 0
         self._arriving.pop(place, None)
         if not self._places:
             self._empty.set()
@@ -142,17 +160,54 @@ class Admission:
         return min(max(self._max_wait_s, hold_s), max(0.0, self._deadline_s - hold_s))
 
     def _evict_for(self, caller: str) -> bool:
-        """Evicts the newest unstarted request of the caller with most places, if it has two more than `caller`."""
+        """Evicts an answer that nobody reads, or a request of the caller with most places.
+
+        That has to have two more than `caller`, and loses its newest request that hasn't begun, or an answer.
+        """
         held = Counter(place.caller for place in self._places if not place.lasting)
+        return self._evict_stalled(held) or self._evict_greedy(held, held[caller] + 1)
+
+    def _hold(self, place: "Place", count: int) -> None:
+        """Counts bytes as the place's, and makes room for them; raises QueueFullError where there is none."""
+        if place not in self._places:  # it was evicted, and hears of it soon
+            return
+        while self._held_bytes + count > self._most_bytes and self._held_bytes > place.held_bytes:
+            held = Counter[str]()
+            for other in self._places:
+                held[other.caller] += other.held_bytes
+            if not (self._evict_stalled(held) or self._evict_greedy(held, held[place.caller] + count)):
+                limit = f"{self._most_bytes} bytes"
+                raise QueueFullError(f"bodies and answers take all of max_bytes_under_way, {limit}", self._backlog_s())
+        self._held_bytes += count
+        place.held_bytes += count
+
+    def _evict_stalled(self, held: Counter[str]) -> bool:
+        """Gives up an answer of which nothing was read for a while: of who holds most, the one that waits longest."""
+        since = time.monotonic() - STALLED_S
+        stalled = [place for place in self._places if place.give_up and place.moved_at < since]
+        if stalled:
+            self._evict(max(stalled, key=lambda place: (held[place.caller], -place.moved_at)))
+        return bool(stalled)
+
+    def _evict_greedy(self, held: Counter[str], own: int) -> bool:
+        """Evicts a request of the caller who holds most, as long as that is more than `own`."""
         for greedy, most in held.most_common():
-            if most <= held[caller] + 1:
+            if most <= own:
                 break
-            for place in reversed(self._places):
-                if place.caller == greedy and not place.begun:
-                    self._leave(place)  # now: its task notices only later that it was thrown out
-                    place.timer.reschedule(asyncio.get_running_loop().time())
-                    return True
+            theirs = [place for place in self._places if place.caller == greedy]
+            waiting = [place for place in reversed(theirs) if not place.begun]
+            leaving = sorted((place for place in theirs if place.give_up), key=lambda place: place.moved_at)
+            if victims := waiting or leaving:
+                self._evict(victims[0])
+                return True
         return False
+
+    def _evict(self, place: "Place") -> None:
+        self._leave(place)  # now: its task notices only later that it was thrown out
+        if place.give_up:
+            place.give_up()
+        else:
+            place.timer.reschedule(asyncio.get_running_loop().time())
 
     def _demand(self) -> Counter[str]:
         """Permits still to be granted, by caller: to requests that wait, and to those whose bodies are arriving."""
@@ -171,13 +226,45 @@ class Admission:
 
 
 class Place:
-    """A request inside: `asked` once it wanted its first permit, `begun` once it has it and can't be evicted."""
+    """A request inside: `asked` once it wanted its first permit, `begun` once it has it and can't be evicted.
+
+    It holds the bytes of its body and its answer. While some of that is written, `give_up` is how it is given up, and
+    `moved_at` a `time.monotonic()` since when nothing of it was read.
+    """
 
     def __init__(self, admission: Admission, caller: str, *, lasting: bool = False) -> None:
         self._admission = admission
         self.caller, self.lasting = caller, lasting
         self.asked = self.begun = lasting
         self.timer = asyncio.timeout(None)  # rescheduled to now, it throws the request out
+        self.held_bytes, self.moved_at = 0, 0.0
+        self.give_up: Callable[[], object] | None = None
+
+    def hold(self, count: int) -> None:
+        """Counts so many bytes as held until they are `let_go` or the place is left.
+
+        Raises QueueFullError where there is no room.
+        """
+        self._admission._hold(self, count)
+
+    def let_go(self, count: int) -> None:
+        """Counts so many bytes as no longer held."""
+        if self in self._admission._places:
+            count = min(count, self.held_bytes)
+            self.held_bytes -= count
+            self._admission._held_bytes -= count
+
+    @contextmanager
+    def send(self, give_up: Callable[[], object]) -> Iterator[None]:
+        """The block writes some of the answer, which may be given up meanwhile, by calling this.
+
+        The longer nobody reads, the more easily. From then on the request isn't thrown out any more.
+        """
+        self.begun, self.give_up, self.moved_at = True, give_up, time.monotonic()
+        try:
+            yield
+        finally:
+            self.give_up = None
 
     def permit(self, timing: Timing) -> "Permit":
         """A permit to compute, for the length of a block; the wait for it is the `queue` phase.
@@ -185,10 +272,6 @@ class Place:
         Raises QueueFullError if the body took long to arrive and the wait has become too long meanwhile.
         """
         return Permit(self._admission, self, timing)
-
-    def keep(self) -> None:
-        """Keeps the place from being given away: its answer has begun."""
-        self.begun = True
 
     async def __aenter__(self) -> Self:
         self._admission._enter(self)

@@ -15,6 +15,8 @@ A protocol translates, and writes no more than this:
 """
 
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -23,6 +25,7 @@ from danmatte.contract.manifest import Manifest
 from danmatte.engine import Served
 from danmatte.errors import UnknownLabelError, UnknownVersionError, brief
 from danmatte.inference.admission import Admission, Deadline
+from danmatte.inference.live_calls import LiveCalls
 from danmatte.inference.matting import MaskOptions, MaskRequest, Matte, Matting, Stabilise
 from danmatte.inference.tensors import InferRequest, Tensor, TensorInference
 from danmatte.models import Policy, Repository
@@ -59,10 +62,10 @@ class VersionSelector:
 
 
 class Requests:
-    """Opens requests, and holds what they share: the repository, admission, matting, statistics."""
+    """Opens requests, and holds what they share: the repository, admission, matting, live calls, statistics."""
 
-    def __init__(self, repository: Repository, admission: Admission, matting: Matting) -> None:
-        self.repository, self.admission, self.matting = repository, admission, matting
+    def __init__(self, repository: Repository, admission: Admission, matting: Matting, live: LiveCalls) -> None:
+        self.repository, self.admission, self.matting, self.live = repository, admission, matting, live
         self.inference = TensorInference(matting)
         self.statistics = Statistics()
 
@@ -115,9 +118,23 @@ class Request:
     ) -> None:
         await self._place.__aexit__(kind, error, trace)
 
-    def keep_place(self) -> None:
-        """Has the place not be given away from now on: the answer has begun."""
-        self._place.keep()
+    def hold(self, count: int) -> None:
+        """Counts so many bytes of body or answer as held, until they are let go or the request leaves.
+
+        Raises QueueFullError where all requests together hold too many.
+        """
+        self._place.hold(count)
+
+    def let_go(self, count: int) -> None:
+        """Counts so many bytes as no longer held."""
+        self._place.let_go(count)
+
+    def send(self, give_up: Callable[[], object]) -> AbstractContextManager[None]:
+        """The block writes a piece of the answer, as large as is read in a moment.
+
+        `give_up` ends it where its room is needed, above all where nobody reads.
+        """
+        return self._place.send(give_up)
 
     def deadline(self, timeout_s: float | None = None) -> Deadline:
         """A block that may take as long as the server and the caller's own limit let it; raises DeadlineError."""

@@ -9,6 +9,7 @@ from danmatte.api.catalogue import Catalogue
 from danmatte.engine import FakeEngine
 from danmatte.errors import UnknownModelError, UnknownVersionError
 from danmatte.inference.admission import Admission
+from danmatte.inference.live_calls import LiveCalls
 from danmatte.inference.matting import Matting
 from danmatte.inference.request import Requests, VersionSelector
 from danmatte.models import Policy, Repository
@@ -28,7 +29,7 @@ def requests(tmp_path: Path) -> Iterator[Requests]:
     repository = Repository(tmp_path, lambda found: FakeEngine(found.manifest))
     repository.load()
     matting = Matting(workers=1, max_pixels=10**6)
-    yield Requests(repository, Admission(queue=8, in_flight=2, deadline_s=5), matting)
+    yield Requests(repository, Admission(queue=8, in_flight=2, deadline_s=5), matting, LiveCalls(1))
     repository.close()
     matting.close()
 

@@ -16,7 +16,7 @@ from google.protobuf import descriptor_pb2
 
 from danmatte.api.grpc import messages
 from danmatte.api.grpc.messages import inference, message
-from danmatte.app import ADMISSION
+from danmatte.app import ADMISSION, LIVE
 from tests.service.conftest import Start
 from tests.service.toy import Toy
 
@@ -262,7 +262,7 @@ async def test_a_stream_is_answered_in_order_whatever_fails(connect: Connect) ->
 async def test_a_left_stream_frees_its_places(connect: Connect) -> None:
     side = await connect(delay_s=60, deadline_s=60)
     stream = side.stream([infer()] * 20)
-    await until(lambda: side.client.app[ADMISSION].inside == 8)
+    await until(lambda: side.client.app[ADMISSION].inside == 9)  # the stream itself has one, too
     stream.cancel()
     await until(lambda: side.client.app[ADMISSION].inside == 0)
 
@@ -302,7 +302,11 @@ async def test_a_watcher_is_told_and_holds_nothing_up(connect: Connect) -> None:
     await idle.write(infer())
     assert (await idle.read()).infer_response.id == "a7"
     assert (await watch.read()).status == 1
+    side.client.app[LIVE].end_all()
     assert await side.client.app[ADMISSION].drain(5)
+    with pytest.raises(grpc.aio.AioRpcError) as ended:
+        await idle.read()
+    assert ended.value.code() == grpc.StatusCode.UNAVAILABLE
     assert (await watch.read()).status == 2
     async with asyncio.timeout(15):
         await side.client.close()

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Iterable
 
 import pytest
 
-from danmatte.api.grpc.limits import CapacityLimiter, answer_ahead, read_until_idle
-from danmatte.errors import QueueFullError
+from danmatte.api.grpc.limits import CapacityLimiter, EndableReader, answer_ahead
+from danmatte.errors import DrainingError, QueueFullError
 
 
 async def send(items: Iterable[int], then: asyncio.Event | None = None) -> AsyncIterator[int]:
@@ -32,13 +32,30 @@ def test_a_limiter_gives_back_what_is_left_however_it_ends() -> None:
 
 
 async def test_requests_are_read_to_their_end() -> None:
-    assert [request async for request in read_until_idle(send(range(5)), idle_s=5)] == [0, 1, 2, 3, 4]
+    assert [request async for request in EndableReader(send(range(5)), idle_s=5).read()] == [0, 1, 2, 3, 4]
 
 
 async def test_a_silence_ends_the_reading() -> None:
-    requests = read_until_idle(send([1], then=asyncio.Event()), idle_s=0.02)
+    reader = EndableReader(send([1], then=asyncio.Event()), idle_s=0.02)
     async with asyncio.timeout(5):
-        assert [request async for request in requests] == [1]
+        assert [request async for request in reader.read()] == [1]
+    assert reader.why is None
+
+
+@pytest.mark.parametrize("waits", [True, False])
+async def test_reading_ends_with_a_reason_whether_it_waits_or_not(waits: bool) -> None:
+    reader = EndableReader(send([1, 2], then=asyncio.Event()), idle_s=5)
+    read: list[int] = []
+    async with asyncio.timeout(5):
+        async for request in reader.read():
+            read.append(request)
+            if request == (2 if waits else 1):
+                asyncio.get_running_loop().call_soon(reader.end, DrainingError("going"))
+                if not waits:
+                    await asyncio.sleep(0.01)
+    reader.end(QueueFullError("later"))
+    assert read == ([1, 2] if waits else [1])
+    assert isinstance(reader.why, DrainingError)
 
 
 async def test_answers_keep_their_order_whoever_is_ready_first() -> None:

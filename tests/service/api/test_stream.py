@@ -15,9 +15,8 @@ from aiohttp.test_utils import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from danmatte.api.stream import LIVE
 from danmatte.api.stream_connection import MOST_SKIPPED
-from danmatte.app import ADMISSION, REPOSITORY
+from danmatte.app import ADMISSION, LIVE, REPOSITORY
 from danmatte.messages import Answer, Offer, Picture
 from tests.service import pictures
 from tests.service.conftest import Start
@@ -396,7 +395,7 @@ async def test_draining_answers_what_was_taken_in_and_says_goodbye(start: Start,
     await offer(socket, jpeg, 1)
     await until(lambda: gate.waiting == 1)
     await offer(socket, jpeg, 2, 3)
-    client.app[LIVE].leave()
+    client.app[LIVE].end_all()
     draining = asyncio.create_task(client.app[ADMISSION].drain(10))
     assert await closing(quiet) == WSCloseCode.GOING_AWAY
     refused = await client.get("/v1/stream", headers=UPGRADE)

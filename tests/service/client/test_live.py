@@ -10,8 +10,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
-from danmatte.api.stream import LIVE
-from danmatte.app import ADMISSION, build
+from danmatte.app import ADMISSION, LIVE, build
 from danmatte.client import Live, Picture, RefusedError
 from danmatte.client.live import _FIRST_WAIT_S
 from danmatte.engine import FakeEngine

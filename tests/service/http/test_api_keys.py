@@ -33,7 +33,7 @@ def keys(tmp_path: Path) -> ApiKeys:
     ],
 )
 def test_a_known_key_has_a_name(keys: ApiKeys, headers: dict[str, str], name: str) -> None:
-    assert keys.identify(headers) == name
+    assert keys.identify(headers).name == name
 
 
 @pytest.mark.parametrize(
@@ -87,11 +87,11 @@ def test_keys_are_read_again_and_a_bad_file_changes_nothing(keys: ApiKeys, tmp_p
     file = tmp_path / "keys.toml"
     file.write_text(f'newcomer = "{digest("secret-3")}"')
     keys.read_again()
-    assert keys.identify({"X-Api-Key": "secret-3"}) == "newcomer"
+    assert keys.identify({"X-Api-Key": "secret-3"}).name == "newcomer"
     with pytest.raises(UnauthorizedError):
         keys.identify({"X-Api-Key": "secret-1"})
     file.write_text("newcomer = 1")
     keys.read_again()
     file.unlink()
     keys.read_again()
-    assert keys.identify({"X-Api-Key": "secret-3"}) == "newcomer"
+    assert keys.identify({"X-Api-Key": "secret-3"}).name == "newcomer"

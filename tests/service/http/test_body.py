@@ -20,11 +20,12 @@ class Reader:
 
     def __init__(self) -> None:
         self.after_s, self.outcome = 0.0, asyncio.Queue[bytes | BaseException]()
+        self.held: list[int] = []
 
     async def post(self, request: web.Request) -> web.Response:
         await asyncio.sleep(self.after_s)
         try:
-            self.outcome.put_nowait(await read_body(request, 1.0, "bytes"))
+            self.outcome.put_nowait(await read_body(request, 1.0, "bytes", self.held.append))
         except (ServiceError, asyncio.CancelledError) as error:
             self.outcome.put_nowait(error)
             raise

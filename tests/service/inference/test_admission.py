@@ -337,7 +337,8 @@ async def test_a_place_whose_answer_has_begun_is_not_given_away() -> None:
     async def answering(begins: bool) -> None:
         async with admission.place("greedy") as place:
             if begins:
-                place.keep()
+                with place.send(lambda: pytest.fail("given up")):
+                    pass
             begun.set()
             await asyncio.sleep(0.1)
 

@@ -26,6 +26,7 @@ from danmatte.errors import (
 )
 from danmatte.frame import Size
 from danmatte.inference.admission import Admission
+from danmatte.inference.live_calls import LiveCalls
 from danmatte.inference.matting import MaskOptions, MaskRequest, Matting
 from danmatte.inference.request import Requests, VersionSelector
 from danmatte.inference.tensors import MASK, InferRequest, Tensor
@@ -62,7 +63,7 @@ def make(folder: Path) -> Iterator[Make]:
         repository = Repository(folder, open_engine)
         repository.load()
         limits = {"queue": 8, "in_flight": 2, "deadline_s": 10.0} | admission
-        made.append(Requests(repository, Admission(**limits), Matting(workers=2, max_pixels=10**6)))
+        made.append(Requests(repository, Admission(**limits), Matting(workers=2, max_pixels=10**6), LiveCalls(1)))
         return made[-1]
 
     yield build
@@ -175,7 +176,8 @@ async def test_a_greedy_callers_newest_request_makes_room_until_its_answer_begin
         async def stay(begins: bool, requests: Requests, order: list[str]) -> None:
             async with requests.open("greedy") as request:
                 if begins:
-                    request.keep_place()
+                    with request.send(lambda: pytest.fail("given up")):
+                        pass
                 order.append("inside")
                 await asyncio.Event().wait()
 

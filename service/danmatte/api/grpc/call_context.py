@@ -15,12 +15,13 @@ import grpc
 
 from danmatte.errors import DeadlineError, EngineError, ServiceError
 from danmatte.http.errors import choose_request_id, read_traceparent
+from danmatte.http.request_keys import NOBODY, Identity
 from danmatte.http.telemetry import LEFT, Observers
 from danmatte.telemetry.timing import Timing
 
 log = logging.getLogger(__name__)
 # Whose key the call came with: written by the interceptor, where keys are used.
-KEY_NAME: Final = ContextVar[str]("key_name")
+IDENTITY: Final = ContextVar[Identity]("identity")
 _CODES: Final = {
     HTTPStatus.UNAUTHORIZED: grpc.StatusCode.UNAUTHENTICATED,
     HTTPStatus.NOT_FOUND: grpc.StatusCode.NOT_FOUND,
@@ -38,6 +39,7 @@ class CallContext:
     library: Any = field(repr=False)  # the library's own context, which has no types
     metadata: dict[str, str]
     caller: str = ""
+    identity: Identity = NOBODY
     timing: Timing = field(default_factory=Timing)
     status: int = int(HTTPStatus.OK)
     code: str = ""
@@ -77,7 +79,8 @@ class Calls:
                 library.set_trailing_metadata((("x-request-id", call.request_id),))
                 if known:
                     address = str(library.peer()).partition(":")[2].rpartition(":")[0]
-                    call.caller = KEY_NAME.get() if self.keyed else address
+                    call.identity = IDENTITY.get() if self.keyed else NOBODY
+                    call.caller = call.identity.name or address
                 yield call
         except ServiceError as error:
             await library.abort(choose_status(error), str(error))

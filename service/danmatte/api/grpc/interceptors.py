@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import grpc
 
-from danmatte.api.grpc.call_context import KEY_NAME, Calls, read_metadata
+from danmatte.api.grpc.call_context import IDENTITY, Calls, read_metadata
 from danmatte.api.grpc.service import Service
 from danmatte.errors import UnauthorizedError
 from danmatte.http.auth import ApiKeys
@@ -30,7 +30,7 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc] # the l
         if details.method in self._public:
             return handler
         try:
-            KEY_NAME.set(self._keys.identify(read_metadata(details.invocation_metadata)))
+            IDENTITY.set(self._keys.identify(read_metadata(details.invocation_metadata)))
         except UnauthorizedError as error:
             return self._refuse(details.method if handler else _OTHER, error)
         return handler

@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Final, TypeVar
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any, Final, Generic, TypeVar
 
-from danmatte.errors import QueueFullError
+from danmatte.errors import QueueFullError, ServiceError
 
 Asked = TypeVar("Asked")
 Answered = TypeVar("Answered")
@@ -32,16 +32,35 @@ class CapacityLimiter:
             self._free += 1
 
 
-async def read_until_idle(requests: AsyncIterable[Asked], idle_s: float) -> AsyncIterator[Asked]:
-    """The requests, up to the first that doesn't come for so long."""
-    waiting = aiter(requests)
-    try:
-        while True:
-            async with asyncio.timeout(idle_s):
-                request = await anext(waiting)
-            yield request
-    except (StopAsyncIteration, TimeoutError):
-        return
+class EndableReader(Generic[Asked]):
+    """Requests as they come, up to the first that doesn't come for `idle_s`, or until `end` is called.
+
+    `why` is then the reason, for whoever has answered what was read.
+    """
+
+    def __init__(self, requests: AsyncIterable[Asked], idle_s: float) -> None:
+        self._requests, self._idle_s = requests, idle_s
+        self._timer = asyncio.timeout(None)
+        self.why: ServiceError | None = None
+        self.note_use: Callable[[], None] = lambda: None
+
+    def end(self, why: ServiceError) -> None:
+        """Ends the reading; the first reason counts."""
+        self.why = self.why or why
+        with suppress(RuntimeError):  # it isn't waiting just now, and looks before it does
+            self._timer.reschedule(asyncio.get_running_loop().time())
+
+    async def read(self) -> AsyncIterator[Asked]:
+        """The requests; `note_use` is called for each."""
+        waiting = aiter(self._requests)
+        try:
+            while not self.why:
+                async with asyncio.timeout(self._idle_s) as self._timer:
+                    request = await anext(waiting)
+                self.note_use()
+                yield request
+        except (StopAsyncIteration, TimeoutError):
+            return
 
 
 @asynccontextmanager

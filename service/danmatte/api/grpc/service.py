@@ -12,7 +12,7 @@ import grpc
 from danmatte.api.grpc.call_context import Calls, choose_status
 from danmatte.api.grpc.limits import CapacityLimiter
 from danmatte.api.grpc.messages import MalformedMessage, build_reader, message, pool
-from danmatte.errors import BodyError, ServiceError
+from danmatte.errors import BodyError, BodyTimeoutError, ServiceError
 from danmatte.inference.request import Requests
 from danmatte.settings import Settings
 
@@ -28,16 +28,23 @@ class PublicCalls:
         self._limiter = CapacityLimiter(_MOST_PUBLIC, "calls without a key")
 
     async def receive(self, requests: AsyncIterable[Any]) -> Any:
-        """The message; raises BodyError when it doesn't come, or isn't one, and QueueFullError."""
-        try:
-            with self._limiter.take():
-                async with asyncio.timeout(_PROMPT_S):
-                    request = await anext(aiter(requests))
-        except (StopAsyncIteration, TimeoutError) as error:
-            raise BodyError(f"expected a message within {_PROMPT_S:g} s") from error
+        """The message; raises BodyTimeoutError, BodyError when it isn't one, and QueueFullError."""
+        with self._limiter.take():
+            request = await receive_one(requests, _PROMPT_S)
         if isinstance(request, MalformedMessage):
             raise BodyError(request.reason)
         return request
+
+
+async def receive_one(messages: AsyncIterable[Any], wait_s: float) -> Any:
+    """The one message of a call; raises BodyError when there is none, and BodyTimeoutError when it doesn't come."""
+    try:
+        async with asyncio.timeout(wait_s):
+            return await anext(aiter(messages))
+    except StopAsyncIteration as error:
+        raise BodyError("expected a message, received none") from error
+    except TimeoutError as error:
+        raise BodyTimeoutError(f"message: expected within {wait_s:g} s") from error
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,12 @@ class Service(ABC):
     public: ClassVar[frozenset[str]] = frozenset()
     """The methods, by their names in the proto, that need no key: for whoever watches over the server."""
 
+    placed: ClassVar[frozenset[str]] = frozenset()
+    """The methods, each of one message and one answer, whose calls take a place; they are handed their Request, too.
+
+    The place is taken before the message is received, and left when the answer is on its way to its last byte.
+    """
+
     registered: ClassVar[dict[str, type["Service"]]] = {}
 
     def __init_subclass__(cls) -> None:
@@ -84,10 +97,12 @@ class Service(ABC):
 
     def _build_handler(self, method: Any) -> grpc.RpcMethodHandler:
         answer = getattr(self, re.sub(r"(?<!^)(?=[A-Z])", "_", method.name).lower())
-        is_public = method.name in self.public
-        wrap = self._wrap_public if is_public else self._wrap
-        # Of a stream nothing is received until somebody reads it; a unary handler gets the whole message first.
-        streams_in, streams_out = method.client_streaming or is_public, method.server_streaming
+        is_public, is_placed = method.name in self.public, method.name in self.placed
+        wrap = self._wrap_public if is_public else self._wrap_placed if is_placed else self._wrap
+        # Of a stream nothing is received until somebody reads it; a unary handler gets the whole message first. And
+        # what a stream's handler writes is waited for, until the reader's window has taken it.
+        streams_in = method.client_streaming or is_public or is_placed
+        streams_out = method.server_streaming or is_placed
         kinds = {
             (False, False): grpc.unary_unary_rpc_method_handler,
             (False, True): grpc.unary_stream_rpc_method_handler,
@@ -114,6 +129,30 @@ class Service(ABC):
                     yield each
 
         return answer_stream if streams else answer_once
+
+    def _wrap_placed(self, answer: Any, path: str, *, streams: bool) -> Any:
+        """With a context and a place for the call."""
+        calls, requests, upload_s = self._parts.calls, self._parts.requests, self._parts.settings.upload_s
+
+        async def answer_in_place(messages: AsyncIterable[Any], library: Any) -> None:
+            async with calls.answer(library, path) as call, requests.open(call.caller) as held:
+
+                async def read_and_answer() -> Any:
+                    # A function of its own, so that the message is gone before the answer is on its way.
+                    request = await receive_one(messages, upload_s)
+                    size = request.ByteSize()
+                    held.hold(size)
+                    answered = await answer(request, call, held)
+                    held.let_go(size)
+                    return answered
+
+                answered = await read_and_answer()
+                held.hold(answered.ByteSize())
+                task = asyncio.current_task()
+                with held.send(lambda: task and task.cancel()):
+                    await library.write(answered)
+
+        return answer_in_place
 
     def _wrap_public(self, answer: Any, path: str, *, streams: bool) -> Any:
         """With the one message, received with care; such calls aren't written down."""

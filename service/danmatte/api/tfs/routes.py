@@ -11,6 +11,7 @@ from aiohttp import web
 
 from danmatte.api import json_arrays
 from danmatte.api.catalogue import Catalogue
+from danmatte.api.delivery import deliver
 from danmatte.api.openapi.operations import PATIENCE, describe_json, describe_operation, list_model_paths
 from danmatte.api.protocol import HttpProtocol, Shared
 from danmatte.api.tfs.request import read_request
@@ -68,20 +69,26 @@ class TfsRoutes(HttpProtocol):
             ]
         return found
 
-    async def predict(self, http: web.Request) -> web.Response:
+    async def predict(self, http: web.Request) -> web.StreamResponse:
         """Rows or columns in, predictions or outputs out; a late answer is 504, as there."""
         timing = http[TIMING] = Timing()
         selector, patience_s = _select(http), read_timeout_s(http.headers)
         try:
             async with self._requests.open(identify_caller(http)) as request:
-                data = await read_body(http, self._settings.upload_s, "a predict request")
-                async with request.deadline(patience_s):
-                    answer = await _predict(request, data, selector, timing, patience_s)
+
+                async def answer() -> bytes:
+                    data = await read_body(http, self._settings.upload_s, "a predict request", request.hold)
+                    async with request.deadline(patience_s):
+                        answered = await _predict(request, data, selector, timing, patience_s)
+                    request.let_go(len(data))
+                    return answered
+
+                headers = {"Content-Type": "application/json", "Server-Timing": str(timing)}
+                return await deliver(http, request, await answer(), headers)
         except DeadlineError as error:
             late = refuse(http, str(error), error.code, 504)
             late.headers.update(build_retry_headers(error))
             return late
-        return web.Response(body=answer, content_type="application/json", headers={"Server-Timing": str(timing)})
 
     async def describe_status(self, http: web.Request) -> web.Response:
         """The state of every version, or of the one named."""

@@ -5,12 +5,14 @@ Its health routes are in `api.health`. The Content-Type is never looked at: clie
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 from aiohttp import web
 
 from danmatte.api import metadata
 from danmatte.api.catalogue import Catalogue
+from danmatte.api.delivery import deliver
 from danmatte.api.openapi.operations import (
     PATIENCE,
     describe_json,
@@ -115,26 +117,30 @@ class V2Routes(HttpProtocol):
         """Counts and times of a version, of a model's, or of all."""
         return web.json_response(await self._catalogue.describe_statistics(_select(http)))
 
-    async def infer(self, http: web.Request) -> web.Response:
+    async def infer(self, http: web.Request) -> web.StreamResponse:
         """Tensors in, tensors out."""
         timing = http[TIMING] = Timing()
         selector, patience_s = _select(http), read_timeout_s(http.headers)
         async with self._requests.open(identify_caller(http)) as request:
-            data = await read_body(http, self._settings.upload_s, "an inference request")
-            async with request.deadline(patience_s):  # reading and writing megabytes of JSON takes long, too
-                asked, selector = await _read(data, http, request, selector)
-                served, outputs = await request.infer(asked.wanted, selector, timing, asked.timeout_s or patience_s)
-                with timing.phase("encode"):
-                    in_json = not all(asked.answer.is_binary(tensor.name) for tensor in outputs)
-                    if in_json:
-                        body, length = await asyncio.to_thread(write_answer, served.manifest, outputs, asked.answer)
-                    else:
-                        body, length = write_answer(served.manifest, outputs, asked.answer)
-        headers = {"Server-Timing": str(timing)}
-        if length is None:
-            return web.Response(body=body, content_type="application/json", headers=headers)
-        headers[LENGTH_HEADER] = str(length)
-        return web.Response(body=body, content_type="application/octet-stream", headers=headers)
+
+            async def answer() -> tuple[bytes, int | None]:
+                # A function of its own, so that body and tensors are gone before the answer is on its way.
+                data = await read_body(http, self._settings.upload_s, "an inference request", request.hold)
+                async with request.deadline(patience_s):  # reading and writing megabytes of JSON takes long, too
+                    asked, version = await _read(data, http, request, selector)
+                    served, outputs = await request.infer(asked.wanted, version, timing, asked.timeout_s or patience_s)
+                    with timing.phase("encode"):
+                        in_json = not all(asked.answer.is_binary(tensor.name) for tensor in outputs)
+                        write = partial(write_answer, served.manifest, outputs, asked.answer)
+                        answered = await asyncio.to_thread(write) if in_json else write()
+                request.let_go(len(data))
+                return answered
+
+            body, length = await answer()
+            headers = {"Server-Timing": str(timing), "Content-Type": "application/json"}
+            if length is not None:
+                headers |= {LENGTH_HEADER: str(length), "Content-Type": "application/octet-stream"}
+            return await deliver(http, request, body, headers)
 
 
 async def _read(

@@ -7,12 +7,12 @@ from typing import Any
 from danmatte.api import metadata
 from danmatte.api.catalogue import Catalogue
 from danmatte.api.grpc.call_context import CallContext
-from danmatte.api.grpc.limits import CapacityLimiter, answer_ahead, read_until_idle
+from danmatte.api.grpc.limits import EndableReader, answer_ahead
 from danmatte.api.grpc.messages import inference
 from danmatte.api.grpc.service import Service, ServiceParts
 from danmatte.api.grpc.tensors import build_response, read_request, read_timeout_s
 from danmatte.errors import ServiceError, UnknownModelError, UnknownVersionError
-from danmatte.inference.request import VersionSelector
+from danmatte.inference.request import Request, VersionSelector
 
 
 class InferenceService(Service):
@@ -20,11 +20,11 @@ class InferenceService(Service):
 
     name = "inference.GRPCInferenceService"
     public = frozenset({"ServerLive", "ServerReady"})
+    placed = frozenset({"ModelInfer"})
 
     def __init__(self, parts: ServiceParts) -> None:
         super().__init__(parts)
         self._requests, self._catalogue = parts.requests, Catalogue(parts.requests)
-        self._streams = CapacityLimiter(parts.settings.live_connections, "streams")
 
     @property
     def lasting_calls(self) -> int:
@@ -74,30 +74,40 @@ class InferenceService(Service):
         """Every version of every model, or the ready ones."""
         return inference("RepositoryIndexResponse")(models=self._catalogue.list_index(ready=request.ready))
 
-    async def model_infer(self, request: Any, call: CallContext) -> Any:
+    async def model_infer(self, request: Any, call: CallContext, held: Request) -> Any:
         """Tensors in, tensors out."""
-        async with self._requests.open(call.caller) as held:
-            wanted = await read_request(request)
-            selector = VersionSelector.parse(request.model_name, request.model_version)
-            timeout_s = read_timeout_s(request, call.remaining_s)
-            served, outputs = await held.infer(wanted, selector, call.timing, timeout_s)
-            return build_response(request, served, outputs)
+        wanted = await read_request(request)
+        selector = VersionSelector.parse(request.model_name, request.model_version)
+        timeout_s = read_timeout_s(request, call.remaining_s)
+        served, outputs = await held.infer(wanted, selector, call.timing, timeout_s)
+        return build_response(request, served, outputs)
 
     async def model_stream_infer(self, requests: AsyncIterable[Any], call: CallContext) -> AsyncIterator[Any]:
         """Many requests on one call, answered in their order; an error is an answer too, and ends nothing.
 
         There are only so many such calls at once, and one that asks for nothing for long is ended.
         """
-        with self._streams.take():
-            asked = read_until_idle(requests, self._parts.settings.live_idle_s)
-            async with answer_ahead(asked, partial(self._answer_streamed, call)) as answers:
+        reader = EndableReader(requests, self._parts.settings.live_idle_s)
+        with self._requests.live.open(call.caller, reader.end, call.identity.is_valid) as live:
+            reader.note_use = live.note_use
+            async with (
+                self._requests.open(call.caller, lasting=True) as lasting,
+                answer_ahead(reader.read(), partial(self._answer_streamed, call, lasting)) as answers,
+            ):
                 async for answer in answers:
                     yield answer
+                    lasting.let_go(answer.ByteSize())
+        if reader.why:
+            raise reader.why
 
-    async def _answer_streamed(self, stream: CallContext, request: Any) -> Any:
+    async def _answer_streamed(self, stream: CallContext, lasting: Request, request: Any) -> Any:
+        """An answer, whose bytes the stream's own request holds."""
         try:
             with self._parts.calls.observe(stream.branch("request")) as call:
-                answer = await self.model_infer(request, call)
+                async with self._requests.open(call.caller) as held:
+                    held.hold(request.ByteSize())
+                    answer = await self.model_infer(request, call, held)
+                lasting.hold(answer.ByteSize())
         except ServiceError as error:
             # The id is how its sender knows which one failed.
             failed = {"id": request.id, "model_name": request.model_name}

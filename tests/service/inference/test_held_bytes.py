@@ -1,0 +1,161 @@
+"""Bodies and answers in memory have one limit, and who holds most makes room."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from danmatte.errors import QueueFullError
+from danmatte.inference import admission as module
+from danmatte.inference.admission import Admission
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Moves the clock on."""
+    times = [1000.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: times[0])
+
+    def go(seconds: float) -> None:
+        times[0] += seconds
+
+    return go
+
+
+def build(most_bytes: int = 100, queue: int = 9) -> Admission:
+    """A small one."""
+    return Admission(queue=queue, in_flight=9, deadline_s=5, most_bytes=most_bytes)
+
+
+class Answer:
+    """A request whose answer nobody reads, until it is given up."""
+
+    def __init__(self, admission: Admission, caller: str, count: int) -> None:
+        self.given_up = asyncio.Event()
+        self._place = admission.place(caller)
+        self._count = count
+
+    async def __aenter__(self) -> "Answer":
+        await self._place.__aenter__()
+        self._place.hold(self._count)
+        self._sending = self._place.send(self.given_up.set)
+        self._sending.__enter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._sending.__exit__(None, None, None)
+        await self._place.__aexit__(None, None, None)
+
+
+async def test_bytes_are_given_back_as_they_are_let_go_and_with_the_place() -> None:
+    admission = build()
+    async with admission.place("a") as place:
+        place.hold(60)
+        place.hold(30)
+        place.let_go(60)
+        assert admission.held_bytes == 30
+        place.let_go(1000)
+        assert admission.held_bytes == 0
+        place.hold(70)
+    assert admission.held_bytes == 0
+
+
+async def test_who_would_hold_more_than_the_limit_is_refused_with_the_settings_name() -> None:
+    admission = build()
+    async with admission.place("a") as first, admission.place("a") as second:
+        first.hold(60)
+        with pytest.raises(QueueFullError, match="max_bytes_under_way, 100 bytes"):
+            second.hold(60)
+        second.hold(40)
+        assert admission.held_bytes == 100
+
+
+async def test_one_alone_may_hold_more_than_the_limit() -> None:
+    admission = build()
+    async with admission.place("a") as place:
+        place.hold(60)
+        place.hold(500)
+        assert admission.held_bytes == 560
+
+
+async def test_an_answer_that_nobody_reads_makes_room_even_for_its_own_caller(now: Callable[[float], None]) -> None:
+    admission = build()
+    async with Answer(admission, "a", 60) as unread, admission.place("a") as place:
+        with pytest.raises(QueueFullError):
+            place.hold(60)
+        now(1.5)
+        place.hold(60)
+        assert unread.given_up.is_set()
+        assert admission.held_bytes == 60
+
+
+async def test_of_those_that_nobody_reads_the_oldest_of_who_holds_most_is_given_up(
+    now: Callable[[float], None],
+) -> None:
+    admission = build()
+    async with Answer(admission, "a", 20) as oldest:
+        now(1)
+        async with Answer(admission, "b", 40) as older, Answer(admission, "b", 40) as newer:
+            now(2)
+            async with admission.place("c") as place:
+                place.hold(10)
+            assert [each.given_up.is_set() for each in (oldest, older, newer)] == [False, True, False]
+
+
+async def test_who_holds_most_makes_room_for_who_holds_less_at_once() -> None:
+    admission = build()
+    async with Answer(admission, "greedy", 90) as answer, admission.place("modest") as place:
+        place.hold(20)
+        assert answer.given_up.is_set()
+
+
+async def test_a_body_on_its_way_makes_room_for_who_holds_less() -> None:
+    admission = build()
+
+    async def arrive() -> None:
+        async with admission.place("greedy") as place:
+            place.hold(90)
+            await asyncio.Event().wait()
+
+    body = asyncio.create_task(arrive())
+    await asyncio.sleep(0)
+    async with admission.place("modest") as place:
+        place.hold(20)
+        with pytest.raises(QueueFullError):
+            await body
+        assert admission.held_bytes == 20
+
+
+async def test_a_pause_between_two_writes_is_no_fault_of_the_reader(now: Callable[[float], None]) -> None:
+    admission = build()
+    async with admission.place("a") as place, admission.place("a") as other:
+        place.hold(60)
+        with place.send(lambda: pytest.fail("given up")):
+            pass
+        now(60)
+        with pytest.raises(QueueFullError):
+            other.hold(60)
+
+
+async def test_an_unread_answer_gives_its_place_up_where_all_are_taken(now: Callable[[float], None]) -> None:
+    admission = build(queue=2)
+    async with Answer(admission, "a", 1) as older, Answer(admission, "a", 1) as newer:
+        with pytest.raises(QueueFullError, match="places"):
+            async with admission.place("a"):
+                pass
+        now(1.5)
+        async with admission.place("a"):
+            assert older.given_up.is_set()
+            assert not newer.given_up.is_set()
+            assert admission.inside == 2
+
+
+async def test_what_an_evicted_request_still_does_counts_no_more(now: Callable[[float], None]) -> None:
+    admission = build(queue=1)
+    async with Answer(admission, "a", 50) as unread:
+        now(1.5)
+        async with admission.place("b") as place:
+            place.hold(10)
+            unread._place.hold(500)
+            unread._place.let_go(5)
+            assert admission.held_bytes == 10

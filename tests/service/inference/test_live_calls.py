@@ -1,0 +1,103 @@
+"""Live connections and streams: shared fairly, idle ones give way, revoked ones end."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import pytest
+
+from danmatte.errors import DrainingError, QueueFullError, ServiceError, UnauthorizedError
+from danmatte.inference import live_calls as module
+from danmatte.inference.live_calls import LiveCall, LiveCalls
+
+
+class Crowd:
+    """Opens connections and keeps why each one ended."""
+
+    def __init__(self, limit: int) -> None:
+        self.calls, self.stack = LiveCalls(limit), ExitStack()
+        self.ended: dict[str, ServiceError] = {}
+
+    def open(self, name: str, is_valid: Callable[[], bool] = lambda: True) -> LiveCall:
+        """A connection of the caller that the name begins with."""
+        return self.stack.enter_context(self.calls.open(name[0], lambda why: self.ended.update({name: why}), is_valid))
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The clock."""
+    times = [1000.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: times[0])
+    return times
+
+
+def test_they_are_so_many_and_given_back() -> None:
+    crowd = Crowd(2)
+    with crowd.stack:
+        crowd.open("a1"), crowd.open("b1")
+        with pytest.raises(QueueFullError, match="all 2 live connections and streams are taken \\(live_connections\\)"):
+            crowd.open("c1")
+    assert len(crowd.calls) == 0
+    assert not crowd.ended
+
+
+def test_one_caller_never_keeps_all_from_another(now: list[float]) -> None:
+    crowd = Crowd(4)
+    with crowd.stack:
+        for number in range(4):
+            crowd.open(f"a{number}")
+            now[0] += 1
+        with pytest.raises(QueueFullError):  # its own it can't replace as long as they are used
+            crowd.open("a4")
+        crowd.open("b0")
+        crowd.open("b1")
+        assert list(crowd.ended) == ["a0", "a1"]
+        assert isinstance(crowd.ended["a0"], QueueFullError)
+        with pytest.raises(QueueFullError):
+            crowd.open("b2")
+        crowd.open("c0")
+        assert len(crowd.calls) == 4
+
+
+def test_an_idle_one_gives_way_to_anybody_and_a_used_one_does_not(now: list[float]) -> None:
+    crowd = Crowd(2)
+    with crowd.stack:
+        used = crowd.open("a0")
+        crowd.open("a1")
+        now[0] += 11
+        used.note_use()
+        crowd.open("a2")
+        assert list(crowd.ended) == ["a1"]
+
+
+def test_of_idle_ones_the_greediest_callers_goes_first(now: list[float]) -> None:
+    crowd = Crowd(3)
+    with crowd.stack:
+        crowd.open("a0")
+        now[0] += 1
+        crowd.open("b0")
+        now[0] += 1
+        crowd.open("b1")
+        now[0] += 11
+        crowd.open("c0")
+        assert list(crowd.ended) == ["b0"]
+
+
+def test_what_was_opened_with_a_revoked_key_is_ended() -> None:
+    crowd, valid = Crowd(4), {"a"}
+    with crowd.stack:
+        crowd.open("a0", lambda: "a" in valid)
+        crowd.open("b0")
+        crowd.calls.end_revoked()
+        assert not crowd.ended
+        valid.clear()
+        crowd.calls.end_revoked()
+        assert list(crowd.ended) == ["a0"]
+        assert isinstance(crowd.ended["a0"], UnauthorizedError)
+
+
+def test_all_are_told_when_the_server_goes() -> None:
+    crowd = Crowd(4)
+    with crowd.stack:
+        crowd.open("a0"), crowd.open("b0")
+        crowd.calls.end_all()
+    assert {type(why) for why in crowd.ended.values()} == {DrainingError}

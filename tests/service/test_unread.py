@@ -1,0 +1,118 @@
+"""Callers who ask and never read: memory stays bounded, and nobody else notices."""
+
+import asyncio
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientSession, TCPConnector
+
+from danmatte.messages import Offer
+from tests.service.serving import program
+
+LARGEST = 4096
+ASK = f"width={LARGEST}&height={LARGEST}&format=raw"
+MOST_GROWTH = 256 * 2**20
+
+
+def measure_memory(server: subprocess.Popen[str]) -> int:
+    """The largest that a process' memory ever was, in bytes."""
+    status = Path(f"/proc/{server.pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+def request(path: str, body: bytes, **headers: str) -> bytes:
+    """A post as it goes over the wire."""
+    lines = [f"POST {path} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def post_one(jpeg: bytes) -> bytes:
+    return request(f"/v1/mattes?{ASK}", jpeg)
+
+
+def post_parts(jpeg: bytes) -> bytes:
+    part = b"--xyz\r\nContent-Disposition: form-data; name=1\r\n\r\n" + jpeg + b"\r\n"
+    return request(f"/v1/mattes?{ASK}", part * 8 + b"--xyz--\r\n", Content_Type="multipart/form-data; boundary=xyz")
+
+
+def post_ahead(jpeg: bytes) -> bytes:
+    """Many requests on one connection that need no place, each with a large answer."""
+    return b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 400
+
+
+async def ask_unread(port: int, data: bytes) -> asyncio.StreamWriter:
+    _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)  # the client's side takes little, too
+    writer.write(data)
+    return writer
+
+
+async def warm_up(url: str, jpeg: bytes) -> None:
+    """Some of the largest masks, all computed at once: what they take stays with the process."""
+
+    async def post(session: ClientSession) -> None:
+        async with session.post(f"{url}/v1/mattes?{ASK}", data=jpeg) as answer:
+            assert len(await answer.read()) == LARGEST * LARGEST
+
+    async with ClientSession() as session:
+        for _ in range(2):
+            await asyncio.gather(post(session), post(session))
+
+
+async def watch_neighbours(url: str, jpeg: bytes, done: asyncio.Event) -> list[int]:
+    """Posts from another address of this machine until it is done; the statuses."""
+    statuses = []
+    async with ClientSession(connector=TCPConnector(local_addr=("127.0.0.2", 0))) as session:
+        while not done.is_set():
+            async with session.post(f"{url}/v1/mattes?width=320&height=180", data=jpeg) as answer:
+                statuses.append(answer.status)
+                await answer.read()
+            await asyncio.sleep(0.05)
+    return statuses
+
+
+@pytest.mark.parametrize("ask", [post_one, post_parts, post_ahead])
+async def test_unread_answers_take_bounded_memory_and_harm_no_neighbour(
+    models: Path, jpeg: bytes, ask: Callable[[bytes], bytes]
+) -> None:
+    with program(models) as (server, url):
+        port, done = int(url.rpartition(":")[2]), asyncio.Event()
+        await warm_up(url, jpeg)
+        before = measure_memory(server)
+        neighbours = asyncio.create_task(watch_neighbours(url, jpeg, done))
+        writers = await asyncio.gather(*(ask_unread(port, ask(jpeg)) for _ in range(200)))
+        await asyncio.sleep(6)
+        done.set()
+        statuses = await neighbours
+        grown = measure_memory(server) - before
+        print(f"\n{ask.__name__}: grown by {grown / 2**20:.0f} MiB, {len(statuses)} neighbours")
+        for writer in writers:
+            writer.transport.abort()
+    assert set(statuses) == {200}
+    assert len(statuses) >= 5
+    assert grown <= MOST_GROWTH
+
+
+async def test_unread_live_answers_take_bounded_memory(models: Path, jpeg: bytes) -> None:
+    offer = Offer(1.0, jpeg).pack()
+    with program(models, "--live-connections", "64") as (server, url):
+        await warm_up(url, jpeg)
+        before = measure_memory(server)
+        async with ClientSession() as session:
+            sockets = [await session.ws_connect(f"{url}/v1/stream?{ASK}", autoping=False) for _ in range(64)]
+
+            async def offer_often(socket) -> None:
+                for _ in range(20):
+                    await socket.send_bytes(offer)
+                    await asyncio.sleep(0.1)
+
+            for socket in sockets:
+                socket._conn.protocol.pause_reading()
+            await asyncio.gather(*map(offer_often, sockets), return_exceptions=True)
+            grown = measure_memory(server) - before
+            print(f"\nlive: grown by {grown / 2**20:.0f} MiB")
+            for socket in sockets:
+                socket._response.close()
+    assert grown <= MOST_GROWTH
