@@ -14,14 +14,17 @@ TYPES = {
     ".webm": "video/webm",
 }
 MODULES = (
+    "cutout",
     "cuts",
     "danmatte",
     "frame-clock",
     "live",
     "look-ahead",
+    "margin",
     "mattes",
     "outline",
     "placement",
+    "preferences",
     "timeline",
     "track",
     "transforms",

@@ -9,13 +9,16 @@
  * caller's choice (`late`); a mask is never shown across a cut.
  */
 
+import { Cutout } from "./cutout.js";
 import { drawFrames, watchFrames, watchRepaints } from "./frame-clock.js";
 import { openLive } from "./live.js";
-import { toClipPath, toPathData } from "./outline.js";
+import { growOutline } from "./margin.js";
+import { toPathData } from "./outline.js";
 import { isSamePlace, measurePlace } from "./placement.js";
+import { openPreferences, Preferences } from "./preferences.js";
 import { openTrack } from "./track.js";
 
-export { openLive, openTrack };
+export { openLive, openPreferences, openTrack, Preferences };
 
 /**
  * Where masks come from.
@@ -23,29 +26,43 @@ export { openLive, openTrack };
  * @typedef {object} Source
  * @property {(ms: number) => import("./timeline.js").Mask | null} at the mask for a frame, at once, or null
  * @property {(ms: number, video: HTMLVideoElement) => void} want called for every frame that is shown
- * @property {() => void} onchange set by the attachment; the source calls it when it has more
+ * @property {() => void} onchange set by the attachment; the source calls it when it has more, or an error
  * @property {() => void} close
+ * @property {() => void} [rest] nobody looks for the time being: gives up connections, until it is asked again
  * @property {string} [error] why there are no masks, in words
  */
 
+/** @typedef {string | URL} Address */
+
 /**
- * @typedef {object} Options
- * @property {string | URL} [track] a mask track, ours or `.webmask`
- * @property {string | URL | true | import("./live.js").LiveOptions} [live] a service's `/v1/stream`; true is this module's own server
+ * @typedef {object} Masks
+ * @property {Address | ((video: HTMLVideoElement) => Address | null)} [track] a mask track, ours or `.webmask`. A function is
+ *   asked again whenever the video gets another film; null means that it has no masks
+ * @property {Address | true | import("./live.js").LiveOptions} [live] a service's `/v1/stream`; true is this module's own server
  * @property {Source} [source] instead of the two, one that was opened before
- * @property {"dim" | "show" | "hide"} [late] how comments look while no mask is at hand: faint unless given
+ */
+
+/**
+ * @typedef {object} Looks
+ * @property {"dim" | "show" | "hide"} [late] how comments look while no mask is at hand: faint unless given, and as they are
+ *   once it is known that none will come
  * @property {"screen" | "exact"} [sync] masks for the frame that the browser puts on the screen, predicted while it
  *   plays; or the page draws the video itself, on a canvas over it, and masks are exact. `screen` unless given; exact
  *   isn't for protected videos and loses what HDR adds
+ * @property {true | Preferences | Partial<import("./preferences.js").Choices>} [preferences] the viewer's choices: true for those that
+ *   the browser remembers, or a beginning that is remembered nowhere
  * @property {(stats: Stats) => void} [onframe] called after every frame
+ * @property {(why: string) => void} [onerror] called when masks can't be had, once for every reason
  */
+
+/** @typedef {Masks & Looks} Options */
 
 /**
  * @typedef {object} Stats
  * @property {number} time of the frame on the screen after this repaint, in milliseconds
  * @property {number | null} pts of the mask that is used for it
  * @property {number | null} lag between the two
- * @property {"masked" | "nobody" | "late"} state
+ * @property {"masked" | "nobody" | "late" | "off"} state off by the viewer's choice, or because the film has no masks
  * @property {boolean} held the mask is repeated from a frame before
  * @property {number} coverage the person's share of the frame
  * @property {number} work milliseconds that this frame took here
@@ -55,8 +72,10 @@ export { openLive, openTrack };
 
 const OPACITY = { dim: 0.3, show: 1, hide: 0 };
 const MEASURE_MS = 500; // how often the page is measured again
-const PAUSED_MS = 500; // how often a paused video's frame is looked at again
-const FADE_MS = 200;
+const CHECK_MS = 500; // how often a paused video's frame is looked at again
+const LONELY_CHECKS = 20; // of an attachment whose elements never came to the page
+/** @type {Source} of a film that has no masks */
+const NOTHING = Object.freeze({ at: () => null, want() {}, close() {}, onchange() {} });
 
 /** @type {WeakMap<HTMLElement, Attachment>} */
 const attachments = new WeakMap();
@@ -82,18 +101,34 @@ export class Attachment {
   #video;
   /** @type {HTMLElement} */
   #layer;
-  /** @type {Options & {late: "dim" | "show" | "hide"}} */
+  /** @type {Options} */
   #options;
-  #style; // the layer's own, given back by `detach`
+  /** @type {Cutout} */
+  #cutout;
+  #ended = false;
   /** @type {(() => void)[]} */
-  #stops = [];
+  #stops = []; // of what runs while comments are behind people
+  /** @type {(() => void)[]} */
+  #ends = []; // of what runs until it is detached
+  /** @type {string | null} */
+  #film = null; // that masks were opened for, where a function tells
+  #hasFrame = false;
+  #checks = 0;
+  #wasConnected = false;
+  #told = "";
   /** @type {import("./outline.js").Outline | null} */
   #outline = null;
+  /** @type {import("./outline.js").Outline | null} */
+  #shown = null; // the outline with its margin
   /** @type {import("./outline.js").Place | null} */
   #place = null;
   #measuredAt = -Infinity;
-  #clip = "none";
-  #filter = "none";
+  #hasMasks = false;
+  #isMasked = false;
+  /** @type {Source} */
+  source = NOTHING;
+  /** @type {Stats} */
+  stats = { time: 0, pts: null, lag: null, state: "late", held: false, coverage: 0, work: 0, frames: 0, missed: 0 };
 
   /**
    * @param {HTMLVideoElement} video
@@ -101,66 +136,180 @@ export class Attachment {
    * @param {Options} options
    */
   constructor(video, layer, options) {
-    if (!options.source && !options.track && !options.live) {
-      throw new TypeError("attach: expected one of track, live and source");
-    }
-    [this.#video, this.#layer, this.#options] = [video, layer, { ...options, late: options.late ?? "dim" }];
-    const { clipPath, filter } = layer.style;
-    this.#style = { clipPath, filter };
-    /** @type {Source} */
-    this.source = options.source ?? (options.track ? openTrack(options.track) : openLive(options.live || true));
-    this.source.onchange = () => this.refresh();
-    /** @type {Stats} */
-    this.stats = { time: 0, pts: null, lag: null, state: "late", held: false, coverage: 0, work: 0, frames: 0, missed: 0 };
-    this.#watchSizes();
-    // While nothing new is shown, masks on the way may arrive, or have to be asked for again.
-    const timer = setInterval(() => video.paused && this.refresh(), PAUSED_MS);
-    this.#stops.push(() => clearInterval(timer));
-    this.#stops.push(watchFrames(video, (ms) => this.source.want(ms, video)));
-    const follow = this.#options.sync === "exact" && !video.mediaKeys ? drawFrames : watchRepaints;
-    this.#stops.push(
-      follow(video, (ms) => {
-        this.stats.frames += 1;
-        this.#show(ms);
-        if (this.stats.state === "late") this.stats.missed += 1;
-      }),
-    );
-    if (!this.stats.frames) this.#applyStyle("none", "late");
+    checkMasks(options);
+    [this.#video, this.#layer, this.#options, this.#cutout] = [video, layer, options, new Cutout(layer)];
+    const { preferences } = options;
+    this.preferences = preferences === true ? openPreferences() : preferences instanceof Preferences ? preferences : new Preferences(preferences);
+    this.#openSource();
+    this.#listen(this.#ends, video, "emptied", () => {
+      // Another film comes: no mask of the one before is shown on it.
+      if (!this.#stops.length) return;
+      this.#pause();
+      this.#start();
+    });
+    this.#listen(this.#ends, video, "loadstart", () => typeof this.#options.track === "function" && this.#openSource());
+    this.#watchPage();
+    this.#follow();
   }
 
   /** Measures the page again and repeats the last frame; needed after moving the video within the layer. */
   refresh() {
-    if (!this.stats.frames) return;
+    this.#tell();
+    if (!this.#hasFrame || !this.#stops.length) return;
     this.#measuredAt = -Infinity;
     this.source.want(this.stats.time, this.#video);
     this.#show(this.stats.time);
   }
 
+  /**
+   * Other masks, for another film in the same video; they take the place of those before.
+   *
+   * @param {Masks} masks
+   */
+  use(masks) {
+    checkMasks(masks);
+    this.#closeSource();
+    this.#options = { ...this.#options, track: undefined, live: undefined, source: undefined, ...masks };
+    this.#film = null;
+    this.#openSource();
+    this.#pause();
+    this.#follow();
+  }
+
   /** The outline on the screen as SVG path data in the layer's pixels; empty when nothing is masked. */
   get outline() {
-    return this.#outline && this.#place ? toPathData(this.#outline, this.#place) : "";
+    return this.#shown && this.#place ? toPathData(this.#shown, this.#place) : "";
+  }
+
+  /** Why there are no masks, in words, or empty. */
+  get error() {
+    return this.source.error ?? "";
   }
 
   /** Leaves the layer as it was found. A source that was handed over ready stays open. */
   detach() {
-    if (!this.#stops.length) return;
-    for (const stop of this.#stops.splice(0)) stop();
-    this.source.onchange = () => {};
-    if (!this.#options.source) this.source.close();
-    Object.assign(this.#layer.style, this.#style);
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#pause();
+    for (const end of this.#ends.splice(0)) end();
+    this.#closeSource();
   }
 
-  #watchSizes() {
+  #openSource() {
+    const { track, live, source } = this.#options;
+    const address = typeof track === "function" ? track(this.#video) : track;
+    if (typeof track === "function") {
+      if (this.#film === String(address)) return;
+      this.#film = String(address);
+      this.#closeSource();
+    }
+    const found = source ?? (address ? openTrack(address) : live ? openLive(live) : null);
+    if (found) found.onchange = () => this.refresh();
+    [this.source, this.#hasMasks, this.#told] = [found ?? NOTHING, found !== null, ""];
+    this.#follow();
+  }
+
+  #closeSource() {
+    if (!this.#hasMasks) return;
+    this.source.onchange = () => {};
+    if (!this.#options.source) this.source.close();
+    this.#hasMasks = false;
+  }
+
+  /**
+   * Starts or stops, as the viewer's choice, the film's masks and the page want it: an element that left the page costs nothing, and goes on when
+   * it is back.
+   */
+  #follow() {
+    if (this.#ended) return;
+    const isThere = this.#video.isConnected && this.#layer.isConnected;
+    this.#wasConnected ||= isThere;
+    const isGone = !isThere && (this.#wasConnected || this.#checks > LONELY_CHECKS);
+    const wants = this.preferences.on && this.preferences.strength > 0 && this.#hasMasks && !isGone;
+    if (wants && !this.#stops.length) this.#start();
+    else if (!wants && (this.#stops.length || this.stats.state !== "off")) {
+      this.#pause();
+      this.source.rest?.();
+      Object.assign(this.stats, { pts: null, lag: null, state: "off", held: false, coverage: 0, work: 0 });
+      this.#options.onframe?.(this.stats);
+    }
+  }
+
+  #start() {
+    const video = this.#video;
+    this.stats.state = "late";
+    this.#stops.push(watchFrames(video, (ms) => this.source.want(ms, video)));
+    const follow = this.#options.sync === "exact" && !video.mediaKeys ? drawFrames : watchRepaints;
+    this.#stops.push(
+      follow(video, (ms) => {
+        this.#hasFrame = true;
+        this.stats.frames += 1;
+        this.#show(ms);
+        if (this.stats.state === "late") this.stats.missed += 1;
+      }),
+    );
     const measure = () => this.refresh();
     const sizes = new ResizeObserver(measure);
-    for (const element of [this.#video, this.#layer]) sizes.observe(element);
-    this.#video.addEventListener("resize", measure);
-    document.addEventListener("fullscreenchange", measure);
-    this.#stops.push(() => {
-      sizes.disconnect();
-      this.#video.removeEventListener("resize", measure);
-      document.removeEventListener("fullscreenchange", measure);
-    });
+    for (const element of [video, this.#layer]) sizes.observe(element);
+    this.#stops.push(() => sizes.disconnect());
+    this.#listen(this.#stops, video, "resize", measure);
+    this.#listen(this.#stops, document, "fullscreenchange", measure);
+    if (this.#hasFrame) return;
+    Object.assign(this.stats, { pts: null, lag: null, state: "late", held: false, coverage: 0 });
+    this.#cutout.cut(null, this.#measure(performance.now()), 1);
+    this.#dim();
+  }
+
+  /** Until `#start`: nothing runs, and the layer has its own style. */
+  #pause() {
+    for (const stop of this.#stops.splice(0)) stop();
+    [this.#outline, this.#shown, this.#hasFrame] = [null, null, false];
+    this.#cutout.restore();
+  }
+
+  /** Looks twice a second whether the elements are in the page; holds them no longer than the page does. */
+  #watchPage() {
+    const self = new WeakRef(this);
+    const call = (/** @type {(me: Attachment) => void} */ action) => {
+      const me = self.deref();
+      if (me) action(me);
+      else end();
+    };
+    const choose = () => call((me) => me.#choose());
+    const timer = setInterval(() => call((me) => me.#check()), CHECK_MS);
+    const { preferences } = this;
+    preferences.addEventListener("change", choose);
+    const end = () => {
+      clearInterval(timer);
+      preferences.removeEventListener("change", choose);
+    };
+    this.#ends.push(end);
+  }
+
+  #choose() {
+    this.#follow();
+    [this.#outline, this.#shown] = [null, null];
+    this.refresh();
+  }
+
+  #check() {
+    this.#checks += 1;
+    this.#follow();
+    this.#tell();
+    // While nothing new is shown, masks on the way may arrive, or have to be asked for again.
+    if (this.#video.paused) this.refresh();
+  }
+
+  /** @type {(ends: (() => void)[], target: EventTarget, name: string, listener: () => void) => void} */
+  #listen(ends, target, name, listener) {
+    target.addEventListener(name, listener);
+    ends.push(() => target.removeEventListener(name, listener));
+  }
+
+  #tell() {
+    const { error } = this;
+    if (error && error !== this.#told) this.#options.onerror?.(error);
+    this.#told = error;
   }
 
   /** @param {number} ms time of the frame on the screen */
@@ -170,21 +319,29 @@ export class Attachment {
     const place = this.#measure(began);
     const outline = mask?.shape.outline ?? null;
     if (outline !== this.#outline || place !== this.#place) {
+      const { margin, strength } = this.preferences;
+      if (outline !== this.#outline) this.#shown = outline && growOutline(outline, margin * outline.height);
       [this.#outline, this.#place] = [outline, place];
-      this.#clip = outline?.rings.length ? toClipPath(outline, place) : "none";
+      this.#isMasked = Boolean(this.#shown?.rings.length);
+      this.#cutout.cut(this.#isMasked ? this.#shown : null, place, strength);
     }
-    const state = !mask ? "late" : this.#clip === "none" ? "nobody" : "masked";
-    this.#applyStyle(this.#clip, state);
     Object.assign(this.stats, {
       time: ms,
       pts: mask?.pts ?? null,
       lag: mask ? ms - mask.pts : null,
-      state,
+      state: !mask ? "late" : this.#isMasked ? "masked" : "nobody",
       held: mask?.held ?? false,
       coverage: mask?.coverage ?? 0,
-      work: performance.now() - began,
     });
+    this.#dim();
+    this.stats.work = performance.now() - began;
     this.#options.onframe?.(this.stats);
+  }
+
+  /** Comments look as they shall without a mask; where none will come, faint ones would only be hard to read. */
+  #dim() {
+    const { late = "dim" } = this.#options;
+    this.#cutout.dim(this.stats.state !== "late" || (late === "dim" && this.error) ? 1 : OPACITY[late]);
   }
 
   /**
@@ -199,20 +356,9 @@ export class Attachment {
     const place = measurePlace(this.#video, this.#layer);
     return known && isSamePlace(known, place) ? known : place;
   }
+}
 
-  /**
-   * Clips the layer. Comments turn faint at once, and back to full strength gently; by a filter, as `opacity` is what
-   * comment libraries set.
-   *
-   * @param {string} clip
-   * @param {Stats["state"]} state
-   */
-  #applyStyle(clip, state) {
-    const { style } = this.#layer;
-    const filter = state === "late" ? `opacity(${OPACITY[this.#options.late]})` : this.#style.filter;
-    if (style.clipPath !== clip) style.clipPath = clip;
-    if (this.#filter === filter) return;
-    if (state !== "late") this.#layer.animate({ filter: [this.#filter, filter || "none"] }, FADE_MS);
-    style.filter = this.#filter = filter;
-  }
+/** @param {Masks} masks */
+function checkMasks({ track, live, source }) {
+  if (!track && !live && !source) throw new TypeError("attach: expected one of track, live and source");
 }

@@ -93,8 +93,7 @@ const sources = {
   file: () => file.click(),
   async camera() {
     try {
-      camera = await navigator.mediaDevices.getUserMedia({ video: { width: 1280, facingMode: "user" }, audio: false });
-      openVideo(camera, { live: true });
+      openVideo(await navigator.mediaDevices.getUserMedia({ video: { width: 1280, facingMode: "user" }, audio: false }), { live: true });
     } catch {
       returnToSample("No camera here");
     }
@@ -123,7 +122,7 @@ function openVideo(from, options) {
     [camera, video.srcObject, video.src] = [null, null, from];
   } else {
     video.removeAttribute("src");
-    video.srcObject = from;
+    video.srcObject = camera = from;
   }
   masks = options;
   applyMasks();
@@ -146,7 +145,7 @@ let reportedAt = 0;
  */
 function report(stats) {
   if (!stats || !overlay.hasAttribute("hidden")) overlay.firstElementChild?.setAttribute("d", stats && handle ? handle.outline : "");
-  if (stats && masks.live) note.textContent = stats.state === "late" ? handle?.source.error || "Waiting for masks" : "";
+  if (stats && masks.live) note.textContent = stats.state === "late" ? handle?.error || "Waiting for masks" : "";
   if (timings.hidden || !stats || performance.now() - reportedAt < TIMINGS_MS) return;
   reportedAt = performance.now();
   /** @type {Record<string, string | number>} */

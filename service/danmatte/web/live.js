@@ -24,6 +24,7 @@ const BACKOFF_MS = [250, 15_000]; // twice as long each time
 const NEAR_MS = 4; // a frame whose newest mask is this near isn't sent
 const NEAR_AHEAD_MS = 100; // the same where the hidden copy has sent the frame, or soon will
 const RING_BYTES = 200; // of objects around a ring's points
+const SILENCE_MS = [2500, 10_000]; // without any answer: it is told; the connection is given up
 const UNREADABLE = "the video may not be read: expected one from this origin, or crossorigin with CORS";
 
 /**
@@ -44,7 +45,7 @@ export class Live {
   counts = { sent: 0, masks: 0, skipped: 0, errors: 0, connections: 0 };
   /** Milliseconds from a frame's departure to its mask's arrival, the newest. */
   roundTrip = 0;
-  /** The last refusal in words, or empty. */
+  /** Why there are no masks, in words; empty as soon as there are. */
   error = "";
   /** @type {typeof DEFAULTS & LiveOptions} */
   #options;
@@ -60,6 +61,8 @@ export class Live {
   #failures = 0;
   #retryAt = 0;
   #closed = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #alarm; // while an answer is waited for
   /** @type {{stop: () => void} | null} */
   #lookAhead = null;
   /** @type {MediaProvider | string} */
@@ -104,14 +107,20 @@ export class Live {
 
   close() {
     this.#closed = true;
-    this.#lookAhead?.stop();
-    this.#socket?.close();
+    this.rest();
+  }
+
+  /** Gives up connection and hidden copy until a frame is wanted again. */
+  rest() {
+    this.#reset();
+    this.#film = "";
   }
 
   /** Another film in the same element: its times mean other frames. */
   #reset() {
     this.#lookAhead?.stop();
     this.#socket?.close();
+    this.#await(false);
     [this.#timeline, this.#cuts, this.#lookAhead, this.#socket] = [new Timeline(), new CutDetector(), null, null];
     this.#flying.clear();
   }
@@ -168,6 +177,7 @@ export class Live {
     header.setFloat64(8, ms, true);
     this.#flying.set(ms, performance.now());
     this.counts.sent += 1;
+    if (this.#alarm === undefined) this.#await(true);
     socket.send(new Blob([header, picture]));
   }
 
@@ -188,27 +198,57 @@ export class Live {
 
   /** @param {string} query */
   #connect(query) {
-    const url = new URL(this.#options.url ?? "/v1/stream", import.meta.url);
-    url.protocol = url.protocol.replace("http", "ws");
+    const url = findStream(this.#options.url);
     url.search = `${url.search ? `${url.search}&` : "?"}${query}`;
     const socket = new WebSocket(url);
     socket.binaryType = "arraybuffer";
     socket.onopen = () => {
+      if (this.#socket !== socket) return;
       this.counts.connections += 1;
+      this.#await(false);
       this.onchange();
     };
     socket.onmessage = ({ data }) => void (this.#socket === socket && this.#receive(new DataView(data)));
-    socket.onclose = ({ reason }) => {
-      if (this.#socket !== socket) return;
-      this.#socket = null;
-      this.#flying.clear();
-      this.error = reason;
-      const [least, most] = BACKOFF_MS;
-      // A random half of the pause, so that players don't all come back at once after a restart.
-      this.#retryAt = performance.now() + Math.min(most, least * 2 ** this.#failures) * (0.5 + Math.random() / 2);
-      this.#failures += 1;
+    socket.onclose = ({ reason, code }) => {
+      if (this.#socket === socket) this.#lose(reason || (code === 1006 ? `no connection to ${url.host}` : ""));
     };
     [this.#socket, this.#query] = [socket, query];
+    this.#await(true);
+  }
+
+  /**
+   * The connection is gone; when it is time there will be another one.
+   *
+   * @param {string} why in words, or empty
+   */
+  #lose(why) {
+    this.#socket = null;
+    this.#flying.clear();
+    this.#await(false);
+    this.error = why;
+    const [least, most] = BACKOFF_MS;
+    // A random half of the pause, so that players don't all come back at once after a restart.
+    this.#retryAt = performance.now() + Math.min(most, least * 2 ** this.#failures) * (0.5 + Math.random() / 2);
+    this.#failures += 1;
+    this.onchange();
+  }
+
+  /** @param {boolean} begins or ends: a silence of the server is told, and in the end not waited for any longer */
+  #await(begins) {
+    clearTimeout(this.#alarm);
+    this.#alarm = undefined;
+    const socket = this.#socket;
+    if (!begins || !socket) return;
+    const [told, most] = SILENCE_MS;
+    const why = `no answer from ${new URL(socket.url).host}`;
+    this.#alarm = setTimeout(() => {
+      this.error = why;
+      this.#alarm = setTimeout(() => {
+        this.#lose(why);
+        socket.close();
+      }, most - told);
+      this.onchange();
+    }, told);
   }
 
   /** @param {DataView<ArrayBuffer>} answer of one frame: a header, the pts of frames that were skipped, a mask or an error */
@@ -219,13 +259,15 @@ export class Live {
     this.counts.skipped += skipped;
     this.roundTrip = performance.now() - (this.#flying.get(pts) ?? performance.now());
     this.#flying.delete(pts);
+    this.#await(this.#flying.size > 0);
     const body = new Uint8Array(answer.buffer, ANSWER_BYTES + 8 * skipped);
     if (answer.getUint16(6, true) !== 200) {
       this.counts.errors += 1;
       this.error = JSON.parse(new TextDecoder().decode(body)).error;
+      this.onchange();
       return;
     }
-    this.#failures = 0;
+    [this.#failures, this.error] = [0, ""];
     const timeline = this.#timeline;
     const columns = await readColumns(body);
     if (timeline !== this.#timeline) return; // the film changed meanwhile
@@ -244,6 +286,20 @@ export class Live {
     this.counts.masks += 1;
     this.onchange();
   }
+}
+
+/**
+ * The stream's address. That of this module's own server is beside the module, below any prefix; a bundle is on the page's server, and the
+ * stream at that one's root.
+ *
+ * @param {string | URL | undefined} url
+ */
+function findStream(url) {
+  const own = import.meta.url ?? "";
+  const isModule = /^https?:.*\/live\.js$/.test(own.split("?")[0]);
+  const found = url ? new URL(url, document.baseURI) : isModule ? new URL("v1/stream", own) : new URL("/v1/stream", document.baseURI);
+  found.protocol = found.protocol.replace("http", "ws");
+  return found;
 }
 
 /**

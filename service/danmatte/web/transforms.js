@@ -69,21 +69,17 @@ export function measureFrame(element) {
  */
 function readTurn(element) {
   let whole = STILL;
-  for (let at = /** @type {Element | null} */ (element); at; at = findParent(at)) {
+  for (let at = element; at; ) {
     const { display, transform, rotate, scale, transformStyle } = getComputedStyle(at);
     if (transformStyle !== "preserve-3d") whole = [...whole.slice(0, 6), 0, 0, 1]; // what it holds is pressed flat
     if (display !== "contents") {
       whole = multiplyTurns(multiplyTurns(readRotate(rotate), readScale(scale)), multiplyTurns(readTransform(transform), whole));
     }
     if (at === document.fullscreenElement) break; // what is around it has no effect
+    const parent = at.assignedSlot ?? at.parentNode;
+    at = /** @type {Element} */ (parent instanceof Element ? parent : /** @type {ShadowRoot | null} */ (parent)?.host);
   }
   return whole;
-}
-
-/** @param {Element} element */
-function findParent(element) {
-  const parent = element.assignedSlot ?? element.parentNode;
-  return /** @type {Element | null} */ (parent instanceof Element ? parent : (/** @type {ShadowRoot} */ (parent)?.host ?? null));
 }
 
 /** @type {(one: Turn, other: Turn) => Turn} */

@@ -69,6 +69,5 @@ def test_nothing_comes_from_elsewhere() -> None:
     for name in set(FILES.values()):
         path = Path(WEB / name)
         if path.suffix in {".js", ".css", ".html"}:
-            assert "//" not in re.sub(
-                r"^\s*(/\*\*|\*|//).*$|<i>//.*?</i>|\s//\s.*$", "", path.read_text("utf-8"), flags=re.M
-            )
+            text = path.read_text("utf-8").replace('"http://www.w3.org/2000/svg"', "")  # a name, not an address
+            assert "//" not in re.sub(r"^\s*(/\*\*|\*|//).*$|<i>//.*?</i>|\s//\s.*$", "", text, flags=re.M)

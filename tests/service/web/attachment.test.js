@@ -86,7 +86,7 @@ test("before the first frame comments are faint", () => {
   assert.equal(wear().layer.style.filter, "opacity(0.3)");
 });
 
-for (const [late, filter] of [["dim", "opacity(0.3)"], ["show", "opacity(1)"], ["hide", "opacity(0)"], [undefined, "opacity(0.3)"]]) {
+for (const [late, filter] of [["dim", "opacity(0.3)"], ["show", ""], ["hide", "opacity(0)"], [undefined, "opacity(0.3)"]]) {
   test(`without a mask comments look as ${late} says`, () => {
     const { video, layer, seen } = wear({ late });
     video.show(40);
@@ -317,4 +317,147 @@ test("masks are from a track, a live connection, or a source; without any it is 
   assert.equal(live.source.constructor, openLive(true).constructor);
   assert.ok(live instanceof Attachment);
   live.detach();
+});
+
+test("another film in the same video shows no mask of the one before", () => {
+  const { video, layer, source, handle } = wear();
+  source.add(40);
+  video.show(40);
+  video.emit("emptied");
+  assert.deepEqual([layer.style.clipPath, layer.style.filter, handle.stats.state, handle.outline], ["none", "opacity(0.3)", "late", ""]);
+  source.add(60);
+  assert.equal(layer.style.clipPath, "none", "not before its first frame either");
+  video.show(40);
+  assert.match(layer.style.clipPath, /^path/);
+});
+
+test("a function tells each film's masks, and which film has none", () => {
+  const asked = [];
+  const track = ({ src }) => (asked.push(src), src === "none" ? null : `${src}.mattes`);
+  const [video, layer, states] = [new FakeVideo({ readyState: 1, src: "one" }), new FakeElement(), []];
+  const handle = attach(video, layer, { track, onframe: ({ state }) => states.push(state) });
+  handles.push(handle);
+  const { source: first } = handle;
+  video.emit("loadstart");
+  assert.equal(handle.source, first, "the same film again needs nothing new");
+  video.src = "none";
+  video.emit("emptied");
+  video.emit("loadstart");
+  assert.deepEqual([layer.style.clipPath, layer.style.filter, states.at(-1)], ["", "", "off"]);
+  video.src = "two";
+  video.emit("loadstart");
+  assert.equal(layer.style.filter, "opacity(0.3)");
+  assert.notEqual(handle.source, first);
+  assert.deepEqual(asked, ["one", "one", "none", "two"]);
+});
+
+test("masks are changed without leaving the layer, and those before are closed", () => {
+  const { layer, source, handle, video } = wear();
+  source.add(40);
+  video.show(40);
+  const other = new FakeSource();
+  other.add(40, NOBODY);
+  handle.use({ source: other });
+  video.show(40);
+  assert.equal(layer.style.clipPath, "none");
+  source.onchange();
+  assert.throws(() => handle.use({}), /one of track, live and source/);
+  assert.equal(handle.source, other);
+});
+
+test("comments are as they were while the viewer doesn't want them behind people", () => {
+  const { video, layer, source, handle, seen } = wear();
+  source.add(40);
+  video.show(40);
+  let rests = 0;
+  source.rest = () => (rests += 1);
+  handle.preferences.set({ on: false });
+  assert.deepEqual([layer.style.clipPath, layer.style.filter, seen.at(-1).state, rests], ["", "", "off", 1]);
+  assert.ok(!video.watched);
+  const count = source.wanted.length;
+  advance(2000);
+  assert.equal(source.wanted.length, count, "nothing is asked for meanwhile");
+  handle.preferences.set({ on: true });
+  video.show(40);
+  assert.match(layer.style.clipPath, /^path/);
+  handle.preferences.set({ strength: 0 });
+  assert.equal(layer.style.clipPath, "");
+});
+
+test("a margin keeps comments away from people, at once", () => {
+  const square = { width: 64, height: 36, rings: [Float32Array.of(20, 10, 40, 10, 40, 26, 20, 26)] };
+  const { video, source, handle } = wear();
+  source.add(40, square);
+  video.show(40);
+  const left = () => Math.min(...handle.outline.split(/[MLZ]/).filter(Boolean).map(parseFloat));
+  assert.equal(left(), 100);
+  handle.preferences.set({ margin: 0.05 }); // of 180 pixels
+  assert.ok(Math.abs(left() - 91) < 3, `${left()}`);
+});
+
+test("comments that shine through are masked instead of clipped, and nothing is left of it", () => {
+  const [stage, video, layer, source] = [new FakeElement(), new FakeVideo({ readyState: 1 }), new FakeElement(), new FakeSource()];
+  stage.append(video, layer);
+  const handle = attach(video, layer, { source, preferences: { strength: 0.6 } });
+  source.add(40);
+  video.show(40);
+  const [, , root] = stage.children;
+  assert.equal(layer.style.clipPath, "none");
+  assert.equal(layer.style.mask, `url("#${root.firstElementChild.getAttribute ? root.firstElementChild.attributes.get("id") : ""}")`);
+  const path = root.all("path")[0];
+  assert.deepEqual([path.getAttribute("fill-opacity"), path.getAttribute("d")], ["0.6", "M0 0L160 0L160 180Z"]);
+  handle.preferences.set({ strength: 1 });
+  assert.match(layer.style.clipPath, /^path/);
+  assert.deepEqual([layer.style.mask, stage.children.length], ["", 2]);
+  handle.detach();
+});
+
+test("nothing fades for viewers who want less motion", () => {
+  globalThis.matchMedia = (query) => ({ matches: query.includes("reduce") });
+  const { video, layer, source } = wear();
+  source.add(40);
+  video.show(40);
+  assert.deepEqual([layer.style.filter, layer.animations.length], ["", 0]);
+  delete globalThis.matchMedia;
+});
+
+test("why there are no masks is told once, and comments are no longer faint", () => {
+  const told = [];
+  const { video, layer, source, handle } = wear({ onerror: (why) => told.push(why) });
+  video.show(40);
+  assert.equal(layer.style.filter, "opacity(0.3)");
+  source.error = "no such track";
+  source.onchange();
+  assert.deepEqual([layer.style.filter, handle.error], ["", "no such track"]);
+  advance(3000);
+  assert.deepEqual(told, ["no such track"]);
+  source.error = "";
+  advance(500);
+  source.error = "no such track";
+  advance(500);
+  assert.equal(told.length, 2, "again after it was well");
+});
+
+test("an element that left the page costs nothing, and goes on when it is back", () => {
+  const { video, layer, source } = wear();
+  source.add(40);
+  video.show(40);
+  layer.isConnected = false;
+  advance(500);
+  assert.ok(!video.watched);
+  assert.equal(countRepaints(), 0);
+  assert.equal(layer.style.clipPath, "");
+  layer.isConnected = true;
+  advance(500);
+  video.show(40);
+  assert.match(layer.style.clipPath, /^path/);
+});
+
+test("an element that isn't in the page yet is waited for, but not for ever", () => {
+  const [video, layer, source] = [new FakeVideo({ readyState: 1, isConnected: false }), new FakeElement(), new FakeSource()];
+  handles.push(attach(video, layer, { source }));
+  advance(9000);
+  assert.ok(video.watched);
+  advance(3000);
+  assert.ok(!video.watched);
 });

@@ -203,6 +203,17 @@ test("a camera is masked live, and let go of afterwards", async () => {
   assert.deepEqual([page.video.srcObject, page.video.src], [null, "sample.webm"]);
 });
 
+test("a second click on the camera ends its first picture", async () => {
+  const page = await openPage();
+  const first = plugCamera();
+  page.choose("source", "camera");
+  await until(() => page.video.srcObject === first.camera, "the camera");
+  const second = plugCamera();
+  page.radio("source", "camera").click();
+  await until(() => page.video.srcObject === second.camera, "the camera again");
+  assert.deepEqual([first, second].map(({ track }) => track.stop.mock.callCount()), [1, 0]);
+});
+
 test("without a camera the sample stays", async () => {
   const page = await openPage();
   navigator.mediaDevices.getUserMedia = async () => {

@@ -57,7 +57,7 @@ export class FakeAnimation {
 
 /** An element with a box on the page, children and styles. */
 export class FakeElement extends EventTarget {
-  style = { clipPath: "", filter: "" };
+  style = { clipPath: "", filter: "", mask: "" };
   box = { x: 0, y: 0, width: 320, height: 180 };
   nodes = [];
   parent = null;
@@ -66,6 +66,7 @@ export class FakeElement extends EventTarget {
   classes = new Set();
   className = "";
   hidden = false;
+  isConnected = true;
   name = "";
   value = "";
   checked = false;
@@ -100,6 +101,10 @@ export class FakeElement extends EventTarget {
   }
 
   get parentNode() {
+    return this.parent;
+  }
+
+  get parentElement() {
     return this.parent;
   }
 
@@ -353,9 +358,9 @@ export class FakeSocket {
   }
 
   /** The connection is gone, whoever ended it. */
-  drop(reason = "") {
+  drop(reason = "", code = 1006) {
     this.readyState = 3;
-    this.onclose({ reason });
+    this.onclose({ reason, code });
   }
 
   /** One answer of a stream; `skipped` are pts of frames that the server let go. */
@@ -398,6 +403,22 @@ export class FakeResizeObserver {
   }
 }
 
+/** What a browser remembers; a test may make it refuse. */
+export class FakeStorage {
+  items = new Map();
+  refuses = false;
+
+  getItem(key) {
+    if (this.refuses) throw new DOMException("storage is forbidden", "SecurityError");
+    return this.items.get(key) ?? null;
+  }
+
+  setItem(key, value) {
+    if (this.refuses) throw new DOMException("storage is full", "QuotaExceededError");
+    this.items.set(key, value);
+  }
+}
+
 class FakeDocument extends EventTarget {
   baseURI = "http://test/";
   body = new FakeHtmlElement("body");
@@ -408,6 +429,10 @@ class FakeDocument extends EventTarget {
     const made = tag === "canvas" ? new FakeCanvas() : tag === "video" ? new FakeVideo() : new (tag === "input" ? FakeInput : FakeHtmlElement)(tag);
     this.made.push(made);
     return made;
+  }
+
+  createElementNS(_space, tag) {
+    return this.createElement(tag);
   }
 
   getElementById(id) {

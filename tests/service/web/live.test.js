@@ -392,3 +392,80 @@ test("once it is closed nothing is sent", () => {
   assert.equal(encodings.length, 0);
   assert.ok(clock.now > 0);
 });
+
+test("a dead server is told within three seconds, whether it refuses, is silent, or lets go", async () => {
+  const video = film();
+  const refused = open();
+  refused.want(0, video);
+  FakeSocket.all.at(-1).drop();
+  assert.equal(refused.error, "no connection to test");
+
+  const silent = open();
+  let changes = 0;
+  silent.onchange = () => (changes += 1);
+  silent.want(0, video);
+  advance(2499);
+  assert.deepEqual([silent.error, changes], ["", 0]);
+  advance(1);
+  assert.deepEqual([silent.error, changes], ["no answer from test", 1]);
+
+  const mute = open();
+  send(mute, video, 0);
+  advance(2500);
+  assert.equal(mute.error, "no answer from test");
+});
+
+test("a connection that stays silent is given up, and another one is tried", () => {
+  const [live, video] = [open(), film()];
+  const socket = send(live, video, 0);
+  advance(2500);
+  advance(7500);
+  assert.equal(socket.readyState, 2);
+  advance(15_000);
+  live.want(40, video);
+  assert.equal(FakeSocket.all.length, 2);
+});
+
+test("a server that answers in time, if slowly, is no dead one; with a mask all is well again", async () => {
+  const [live, video] = [open(), film()];
+  const socket = send(live, video, 0);
+  send(live, video, 40);
+  advance(2000);
+  socket.answer({ pts: 0 });
+  advance(2000);
+  assert.equal(live.error, "");
+  advance(500);
+  assert.equal(live.error, "no answer from test");
+  socket.answer({ pts: 40 });
+  await until(() => live.counts.masks === 2, "the masks");
+  assert.equal(live.error, "");
+  advance(60_000);
+  assert.equal(live.error, "", "nothing is on its way");
+});
+
+test("a refusal is told at once", () => {
+  const [live, video] = [open(), film()];
+  let told = "";
+  live.onchange = () => (told = live.error);
+  const socket = send(live, video, 0);
+  socket.answer({ pts: 0, status: 422, body: new TextEncoder().encode('{"error": "too small"}') });
+  assert.equal(told, "too small");
+});
+
+test("a source that rests has no connection, until a frame is wanted again", async () => {
+  const [live, video] = [open(), film()];
+  const socket = await receive(live, video, 0);
+  live.rest();
+  assert.deepEqual([socket.readyState, live.at(0)], [2, null]);
+  await receive(live, video, 40);
+  assert.equal(live.at(40).pts, 40);
+});
+
+test("an address may be relative to the page; without one a bundle asks the page's own server", () => {
+  document.baseURI = "https://films.example/watch/7";
+  send(open("masks/v1/stream"), film(), 0);
+  assert.equal(FakeSocket.all.at(-1).url.href.split("?")[0], "wss://films.example/watch/masks/v1/stream");
+  send(open(true), film(), 0);
+  assert.equal(FakeSocket.all.at(-1).url.href.split("?")[0], "wss://films.example/v1/stream");
+  document.baseURI = "http://test/";
+});

@@ -7,7 +7,10 @@ import { test } from "node:test";
 const WEB = new URL("../../../service/danmatte/web/", import.meta.url);
 const read = (name) => readFileSync(new URL(name, WEB), "utf8");
 const modules = readdirSync(WEB, { recursive: true }).filter((name) => name.endsWith(".js"));
-const PLAYER = ["cuts", "danmatte", "frame-clock", "live", "look-ahead", "mattes", "outline", "placement", "timeline", "track", "transforms", "webmask"];
+const PLAYER = [
+  "cutout", "cuts", "danmatte", "frame-clock", "live", "look-ahead", "margin", "mattes", "outline", "placement", "preferences", "timeline",
+  "track", "transforms", "webmask",
+];
 
 /** Files that a module imports, by their addresses. */
 const imports = (name) => [...read(name).matchAll(/^import .* from "(.*)";$/gm)].map(([, path]) => new URL(path, new URL(name, WEB)));

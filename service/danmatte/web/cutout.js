@@ -1,0 +1,107 @@
+/** What is done to the comment layer's style: cut out where people are, faint where masks are missing, as it was in the end. */
+
+import { toClipPath, toPathData } from "./outline.js";
+
+/** @typedef {import("./outline.js").Outline} Outline */
+/** @typedef {import("./outline.js").Place} Place */
+
+const FADE_MS = 200;
+const SVG = "http://www.w3.org/2000/svg";
+let veils = 0;
+
+/** The style of one layer. */
+export class Cutout {
+  /** @type {HTMLElement} */
+  #layer;
+  #own; // the layer's own style
+  #opacity = 1;
+  /** @type {Record<"root" | "mask" | "sheet" | "path", Element> | null} */
+  #veil = null;
+
+  /** @param {HTMLElement} layer */
+  constructor(layer) {
+    this.#layer = layer;
+    const { clipPath, filter, mask } = layer.style;
+    this.#own = { clipPath, filter, mask };
+  }
+
+  /**
+   * Shows comments everywhere but inside the outline.
+   *
+   * @param {Outline | null} outline null for the whole layer
+   * @param {Place} place
+   * @param {number} strength 1 hides comments behind people, less lets them shine through
+   */
+  cut(outline, place, strength) {
+    // Safari knows no masks of the page's own on HTML elements: there a person hides comments wholly.
+    const isVeiled = outline && strength < 1 && !globalThis.navigator?.vendor?.startsWith("Apple");
+    if (isVeiled) this.#cover(outline, place, strength);
+    else this.#uncover();
+    this.#set("clipPath", outline && !isVeiled ? toClipPath(outline, place) : "none");
+  }
+
+  /**
+   * Comments turn faint at once, and back to full strength gently; by a filter, as `opacity` is what comment libraries
+   * set.
+   *
+   * @param {number} opacity 1 for the layer's own
+   */
+  dim(opacity) {
+    if (this.#opacity === opacity) return;
+    const [before, after] = [this.#layer.style.filter, opacity === 1 ? this.#own.filter : `opacity(${opacity})`];
+    const isCalm = globalThis.matchMedia?.("(prefers-reduced-motion: reduce)").matches;
+    if (opacity > this.#opacity && !isCalm) this.#layer.animate({ filter: [before, after || "none"] }, FADE_MS);
+    this.#set("filter", after);
+    this.#opacity = opacity;
+  }
+
+  /** Gives the layer its own style back. */
+  restore() {
+    this.#uncover();
+    this.#opacity = 1;
+    for (const name of /** @type {("clipPath" | "filter" | "mask")[]} */ (Object.keys(this.#own))) this.#set(name, this.#own[name]);
+  }
+
+  /** @type {(name: "clipPath" | "filter" | "mask", value: string) => void} */
+  #set(name, value) {
+    if (this.#layer.style[name] !== value) this.#layer.style[name] = value;
+  }
+
+  /**
+   * A clip hides all or nothing; a mask hides a part. It is an element of the page, so that it changes with the frame, where a
+   * picture would first be decoded.
+   *
+   * @type {(outline: Outline, place: Place, strength: number) => void}
+   */
+  #cover(outline, place, strength) {
+    const [w, h] = [Math.ceil(place.layerWidth), Math.ceil(place.layerHeight)];
+    const around = { x: -w, y: -h, width: 3 * w, height: 3 * h };
+    /** @type {(name: string, attributes: Record<string, string | number>, made?: Element) => Element} */
+    const dress = (name, attributes, made = document.createElementNS(SVG, name)) => {
+      for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, String(value));
+      return made;
+    };
+    if (!this.#veil) {
+      const id = `danmatte-${++veils}`;
+      const root = dress("svg", { width: 0, height: 0, "aria-hidden": "true" });
+      /** @type {SVGElement} */ (root).style.position = "absolute";
+      const [mask, sheet] = [dress("mask", { id, maskUnits: "userSpaceOnUse" }), dress("rect", { fill: "#fff" })];
+      const path = dress("path", { fill: "#000", "fill-rule": "evenodd" });
+      mask.append(sheet, path);
+      root.append(mask);
+      // Beside the layer: a reference is looked up in the tree that the layer is in, also within a shadow root.
+      this.#layer.after(root);
+      this.#veil = { root, mask, sheet, path };
+      this.#set("mask", `url("#${id}")`);
+    }
+    dress("mask", around, this.#veil.mask);
+    dress("rect", around, this.#veil.sheet);
+    dress("path", { d: toPathData(outline, place), "fill-opacity": strength }, this.#veil.path);
+  }
+
+  #uncover() {
+    this.#veil?.root.remove();
+    if (this.#veil) this.#set("mask", this.#own.mask);
+    this.#veil = null;
+  }
+}
