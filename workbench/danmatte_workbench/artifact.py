@@ -48,6 +48,7 @@ def digest(*paths: Path) -> str:
 
 _SUFFIXES: dict[str, Format] = {
     ".pb": "frozen",
+    ".meta": "frozen",
     ".keras": "keras",
     ".h5": "keras",
     ".tflite": "tflite",
@@ -64,15 +65,17 @@ _NAMES: dict[Format, str] = {
 }
 _KNOWN = (
     "a frozen TensorFlow graph (.pb), a SavedModel folder, Keras (.keras, .h5), TFLite (.tflite), "
-    "ONNX (.onnx) or OpenVINO IR (.xml)"
+    "ONNX (.onnx), OpenVINO IR (.xml) or a TensorFlow 1 .meta file with its checkpoint"
 )
 
 # What begins a file: the tags of the top fields of a protobuf, or a signature at some byte.
 _FIELDS: dict[str, bytes] = {
     ".pb": b"\x0a\x12\x18\x22",
+    ".meta": b"\x0a\x12",
     SAVED: b"\x08\x12",
     ".onnx": b"\x08\x12\x1a\x22\x28\x32\x3a\x42\x72",
 }
+_POINTER = b"version https://git-lfs"
 _SIGNATURES: dict[str, tuple[int, bytes]] = {
     ".keras": (0, b"PK\x03\x04"),
     ".h5": (0, b"\x89HDF\r\n\x1a\n"),
@@ -108,9 +111,11 @@ def _check(path: Path, kind: str, name: str) -> None:
     """Raises InputError for a file that doesn't begin as one of that kind: a text, a picture."""
     try:
         with path.open("rb") as file:
-            start = file.read(16)
+            start = file.read(64)
     except OSError as error:
         raise InputError(f"{path}: can't be read ({error.strerror})") from error
+    if start.startswith(_POINTER):
+        raise InputError(f"{path}: is a Git LFS pointer, not the file itself: fetch that with `git lfs pull`")
     if kind in _FIELDS:
         known = start[:1] in [bytes([field]) for field in _FIELDS[kind]]
     else:
@@ -125,6 +130,9 @@ def list_graph_files(path: Path) -> tuple[Path, ...]:
     """All files that make up the graph: a folder's, an IR's weights, an ONNX graph's external data."""
     if path.is_dir():
         return tuple(sorted(file for file in path.rglob("*") if file.is_file()))
+    if path.suffix.lower() == ".meta":
+        values = path.parent.glob(f"{path.stem}.*")
+        return (path, *sorted(file for file in values if file.suffix == ".index" or ".data-" in file.name))
     if path.suffix.lower() == ".xml":
         return (path, path.with_suffix(".bin"))
     if path.suffix.lower() == ".onnx":

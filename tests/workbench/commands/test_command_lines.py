@@ -62,12 +62,20 @@ def test_an_unknown_option_ends_with_two_and_the_usage(name: str, capsys: pytest
     assert "unrecognized arguments: --no-such-option" in capsys.readouterr().err
 
 
+SHORT = ("-m", "-w", "-o", "-n")
+KNOWN = (
+    *("--input_model", "--saved_model_dir", "--input_meta_graph", "--input_checkpoint", "--input_shape"),
+    *("--mean_values", "--scale_values", "--reverse_input_channels", "--data_type", "--compress_to_fp16"),
+    *("--output_dir", "--model_name"),
+)
+
+
 def test_options_are_spelt_alike_and_the_fields_own_as_it_knows_them() -> None:
     for name in COMMANDS:
         for action in get_parser(name)._actions:
             for option in action.option_strings:
-                if name == "convert" and "_" in option:
-                    assert option in ("--input_model", "--input_shape", "--output_dir", "--model_name")
+                if name == "convert" and ("_" in option or option in SHORT):
+                    assert option in (*SHORT, *KNOWN)
                 elif option != "-h":
                     assert re.fullmatch(r"--[a-z]+(-[a-z]+)*", option), option
 

@@ -3,10 +3,12 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
 from danmatte_workbench.errors import InputError
+from danmatte_workbench.reading import ReadOptions
 from danmatte_workbench.runtimes.frozen import freeze_to_file, is_frozen, read_graph
 from tests.workbench import graphs, tiny
 
@@ -112,14 +114,77 @@ def test_the_only_signature_will_do_and_of_two_none_is_guessed(tmp_path: Path) -
     tf.saved_model.save(model, str(tmp_path / "single"), signatures={"any": model.one})
     assert read_graph(tmp_path / "single").node
     tf.saved_model.save(model, str(tmp_path / "double"), signatures={"b": model.one, "a": model.other})
-    with pytest.raises(InputError, match=r"double: .*a SavedModel: expected a signature serving_default, found a, b$"):
+    with pytest.raises(InputError, match=r"double: has the signatures a, b; choose one with --signature$"):
         read_graph(tmp_path / "double")
 
 
-def test_a_keras_model_of_two_inputs_is_refused(tmp_path: Path) -> None:
+def test_a_keras_model_keeps_the_names_of_its_inputs_and_outputs(tmp_path: Path) -> None:
     import keras
 
     inputs = [keras.Input((8, 8, 3), batch_size=1, name=name) for name in ("left", "right")]
-    keras.Model(inputs, keras.layers.Add()(inputs)).save(tmp_path / "two.keras")
-    with pytest.raises(InputError, match=r"two\.keras: .*expected one input, found \['left', 'right'\]"):
-        read_graph(tmp_path / "two.keras")
+    total = keras.layers.Add(name="total")(inputs)
+    keras.Model(inputs, {"sum": total, "first": inputs[0] * 2}).save(tmp_path / "two.keras")
+    nodes = {node.name: node.op for node in read_graph(tmp_path / "two.keras").node}
+    assert [name for name, kind in nodes.items() if kind == "Placeholder"] == ["left", "right"]
+    assert {"sum", "first"} <= nodes.keys()
+
+
+def test_a_signature_is_chosen_by_name_and_its_outputs_keep_theirs(tmp_path: Path) -> None:
+    model = Two()
+    signatures = {"b": model.one, "a": model.other}
+    tf.saved_model.save(model, str(tmp_path / "double"), signatures=signatures)
+    for name, output in (("a", "output_0"), ("b", "output_0")):
+        nodes = {node.name for node in read_graph(tmp_path / "double", ReadOptions(signature=name)).node}
+        assert output in nodes
+    with pytest.raises(InputError, match=r"double: has no signature serve; known: a, b$"):
+        read_graph(tmp_path / "double", ReadOptions(signature="serve"))
+
+
+def test_a_frozen_input_is_a_constant_of_its_type(tmp_path: Path) -> None:
+    path = write_switched(tmp_path / "switched.pb")
+    frozen = {node.name: node for node in read_graph(path, ReadOptions(freeze=(("training", False),))).node}
+    assert frozen["training"].op == "Const"
+    assert not tf.make_ndarray(frozen["training"].attr["value"].tensor)
+    with pytest.raises(InputError, match=r"has no input trainig; did you mean 'training'\?"):
+        read_graph(path, ReadOptions(freeze=(("trainig", False),)))
+    with pytest.raises(InputError, match="input training takes bool, received 3"):
+        read_graph(path, ReadOptions(freeze=(("training", 3),)))
+
+
+def test_variables_get_their_values_from_a_checkpoint(tmp_path: Path) -> None:
+    expected = write_meta(tmp_path / "model")
+    for path, options in (
+        (tmp_path / "model.meta", ReadOptions()),
+        (tmp_path / "model.pb", ReadOptions(checkpoint=tmp_path / "model")),
+    ):
+        nodes = {node.name: node for node in read_graph(path, options).node}
+        values = [tf.make_ndarray(node.attr["value"].tensor) for node in nodes.values() if node.op == "Const"]
+        assert any(value.shape == expected.shape and np.array_equal(value, expected) for value in values)
+        assert not {"VariableV2", "VarHandleOp"} & {node.op for node in nodes.values()}
+    with pytest.raises(InputError, match=r"found no checkpoint .*other\.index"):
+        read_graph(tmp_path / "model.pb", ReadOptions(checkpoint=tmp_path / "other"))
+
+
+def write_switched(path: Path) -> Path:
+    """A frozen graph with a boolean placeholder beside the picture."""
+    graph = tf.Graph()
+    with graph.as_default():
+        photo = tf.compat.v1.placeholder(tf.float32, (1, 8, 8, 3), "photo")
+        training = tf.compat.v1.placeholder(tf.bool, (), "training")
+        tf.where(training, photo * 0.5, photo, name="answer")
+    path.write_bytes(graph.as_graph_def().SerializeToString())
+    return path
+
+
+def write_meta(prefix: Path) -> np.ndarray:
+    """A TensorFlow 1 graph with a variable, as .meta with a checkpoint and as .pb; the variable's value."""
+    graph = tf.Graph()
+    value = np.arange(12, dtype=np.float32).reshape(1, 1, 3, 4)
+    with graph.as_default(), tf.compat.v1.Session(graph=graph) as session:
+        photo = tf.compat.v1.placeholder(tf.float32, (1, 8, 8, 3), "photo")
+        kernel = tf.compat.v1.get_variable("kernel", initializer=value, use_resource=False)
+        tf.nn.conv2d(photo, kernel, 1, "SAME", name="answer")
+        session.run(tf.compat.v1.global_variables_initializer())
+        tf.compat.v1.train.Saver().save(session, str(prefix))
+        prefix.with_suffix(".pb").write_bytes(graph.as_graph_def().SerializeToString())
+    return value

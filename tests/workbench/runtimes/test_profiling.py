@@ -98,11 +98,6 @@ def test_free_sides_have_no_number() -> None:
     assert openvino.to_shape(model.input(0)) == (1, 3, -1, -1)
 
 
-def test_the_last_line_of_an_error_is_what_it_says() -> None:
-    assert openvino.pick_last_line(RuntimeError("at file.cpp:7\n\n  the shape is wrong \n")) == "the shape is wrong"
-    assert openvino.pick_last_line(RuntimeError("")) == ""
-
-
 def test_float_is_what_this_cpu_computes_in() -> None:
     assert openvino.list_precisions()[0] == "f32"
 

@@ -1,58 +1,141 @@
 """``workbench convert``: a graph of any format, or a part of it, to OpenVINO IR."""
 
 import argparse
-import re
+import tempfile
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from danmatte_workbench.commands import converter_flags as flags
 from danmatte_workbench.errors import InputError
 
+if TYPE_CHECKING:
+    from danmatte_workbench.graph.export import InputRequest
+    from danmatte_workbench.reading import ReadOptions
+
 AUTO = "auto"
+_HALVES = {"half": True, "fp16": True, "f16": True, "float": False, "fp32": False, "f32": False}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The options that the field knows from OpenVINO's Model Optimizer."""
+    """The options that the field knows from OpenVINO's Model Optimizer and from ovc."""
+    _add_graph(parser)
+    _add_part(parser)
+    _add_pixels(parser)
     parser.add_argument(
-        "--input_model",
-        type=Path,
-        required=True,
-        metavar="PATH",
-        help="frozen TensorFlow graph (.pb), SavedModel folder, .keras, .h5, .tflite, .onnx or .xml",
+        "-o", "--output_dir", type=Path, default=Path(), metavar="DIR", help="where the IR goes (default: %(default)s)"
+    )
+    parser.add_argument("-n", "--model_name", metavar="NAME", help="the IR's file name (default: the graph's own)")
+    parser.add_argument(
+        "--compress_to_fp16",
+        nargs="?",
+        const="True",
+        default="False",
+        metavar="BOOL",
+        help="keep weights in 16 bits, half the file (default: %(default)s)",
     )
     parser.add_argument(
+        "--data_type", metavar="TYPE", help="half or FP16 for --compress_to_fp16; float or FP32 (default: float)"
+    )
+
+
+def _add_graph(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "model",
+        nargs="?",
+        type=Path,
+        metavar="PATH",
+        help="frozen TensorFlow graph (.pb), SavedModel folder, .keras, .h5, .tflite, .onnx, .xml or .meta",
+    )
+    parser.add_argument("-m", "-w", "--input_model", type=Path, metavar="PATH", help="the same (default: PATH)")
+    parser.add_argument("--saved_model_dir", type=Path, metavar="DIR", help="a SavedModel's folder (default: PATH)")
+    parser.add_argument(
+        "--input_meta_graph", type=Path, metavar="FILE", help="a TensorFlow 1 .meta file (default: PATH)"
+    )
+    parser.add_argument(
+        "--input_checkpoint",
+        type=Path,
+        metavar="PATH",
+        help="values of a .meta's or an unfrozen .pb's variables (default: beside the .meta)",
+    )
+    add_reading(parser)
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """What a graph may need beside its file to be read."""
+    parser.add_argument(
+        "--signature", metavar="NAME", help="which of a SavedModel's functions (default: its serving one)"
+    )
+    parser.add_argument(
+        "--freeze",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="make a constant of an input, such as phase_train=false; may be given several times (default: none)",
+    )
+    parser.add_argument(
+        "--trust-lambda",
+        action="store_true",
+        help="run the Python code of a Keras file's Lambda layers (default: refuse it)",
+    )
+
+
+def _add_part(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "--input",
-        metavar="0:NODE",
-        default=AUTO,
-        help="cut here: a node's input port, or auto: the first convolution's (default: %(default)s)",
+        metavar="NAME[SHAPE]{TYPE}",
+        default="",
+        help="inputs, with a shape and a type where they change; 0:NODE cuts at a node's input port, auto at the first "
+        "convolution's; NAME->VALUE freezes (default: the graph's own)",
     )
     parser.add_argument(
         "--output",
         metavar="NODE",
-        default=AUTO,
-        help="cut here: the last node, or auto: the decision, or the last logits (default: %(default)s)",
+        default="",
+        help="last nodes, after commas; auto is the decision, or the last logits (default: the graph's own)",
     )
     parser.add_argument(
-        "--input_shape", metavar="[1,H,W,3]", help="fixed input shape, NHWC (default: the graph's own, or 513×513)"
+        "--input_shape",
+        metavar="[1,H,W,3]",
+        help="the inputs' shapes in their order; ? leaves a side open (default: the graph's own)",
+    )
+
+
+def _add_pixels(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--mean_values", metavar="[R,G,B]", help="subtracted, by input: NAME[R,G,B] of several (default: nothing)"
+    )
+    parser.add_argument("--scale_values", metavar="[R,G,B]", help="divided by after that, likewise (default: nothing)")
+    parser.add_argument("--scale", metavar="NUMBER", help="one --scale_values for all channels (default: 1)")
+    parser.add_argument(
+        "--reverse_input_channels",
+        action="store_true",
+        help="RGB to BGR, before mean and scale (default: as they come)",
     )
     parser.add_argument(
-        "--output_dir", type=Path, default=Path(), metavar="DIR", help="where the IR goes (default: %(default)s)"
+        "--layout",
+        metavar="NHWC->NCHW",
+        help="the graph's layout, and the IR's; NAME(NHWC->NCHW) of several (default: as it is)",
     )
-    parser.add_argument("--model_name", metavar="NAME", help="the IR's file name (default: the graph's own)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Write DIR/NAME.xml and .bin."""
-    from danmatte_workbench.artifact import detect_format, resolve_graph_path
+    from danmatte_workbench.graph import export, opening
     from danmatte_workbench.runtimes import openvino
 
-    path = resolve_graph_path(arguments.input_model)
-    detect_format(path)
-    shape = None if arguments.input_shape is None else _parse_shape(arguments.input_shape)
-    model, part = _convert_part(path, (arguments.input, arguments.output), shape)
-    target = arguments.output_dir / f"{arguments.model_name or path.stem}.xml"
-    if target.exists() and target.samefile(path):
-        raise InputError(f"{target}: is the graph itself; give another --output_dir or --model_name")
-    artifact = openvino.save(model, target)
+    path = _find_path(arguments)
+    wanted = _read_flags(arguments)
+    target = _find_target(arguments, path)
+    compressed = _read_compression(arguments)
+    with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
+        plain = opening.prepare(path, wanted.reading, Path(folder))
+        try:
+            model, part = _convert_part(plain, wanted)
+            model = export.preprocess(model, path, wanted.preprocessing)
+        except InputError as error:
+            raise InputError(str(error).replace(str(plain), str(path))) from error
+        artifact = openvino.save(model, target, compressed=compressed)
     print(f"{artifact.path}: {part}")
     for word, ports in (("input", artifact.inputs), ("output", artifact.outputs)):
         for port in ports:
@@ -60,26 +143,133 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _convert_part(path: Path, names: tuple[str, str], shape: tuple[int, ...] | None) -> tuple[Any, str]:
-    """The part between the two names, or the whole graph where it has no such part; and which it is, in words.
+@dataclass(frozen=True)
+class _Wanted:
+    """What the flags ask for, all of it read before the graph is."""
+
+    reading: "ReadOptions"
+    inputs: "tuple[InputRequest, ...]"
+    outputs: tuple[str, ...]
+    preprocessing: Any
+
+
+def _find_path(arguments: argparse.Namespace) -> Path:
+    from danmatte_workbench.artifact import detect_format, resolve_graph_path
+
+    given = {
+        "PATH": arguments.model,
+        "--input_model": arguments.input_model,
+        "--saved_model_dir": arguments.saved_model_dir,
+        "--input_meta_graph": arguments.input_meta_graph,
+    }
+    named = {flag: path for flag, path in given.items() if path is not None}
+    if len(named) != 1:
+        received = " and ".join(named) or "nothing"
+        raise InputError(f"expected one graph, as PATH or by one of {', '.join(list(given)[1:])}, received {received}")
+    ((flag, path),) = named.items()
+    path = resolve_graph_path(path)
+    kind = detect_format(path)
+    if flag == "--saved_model_dir" and kind != "savedmodel":
+        raise InputError(f"--saved_model_dir: expected a SavedModel's folder, received {path}")
+    if flag == "--input_meta_graph" and path.suffix.lower() != ".meta":
+        raise InputError(f"--input_meta_graph: expected a .meta file, received {path}")
+    return path
+
+
+def read_options(arguments: argparse.Namespace, others: tuple[str, ...] = ()) -> "ReadOptions":
+    """The options of `add_reading`; ``others`` are further inputs to freeze. Raises InputError for wrong ones."""
+    from danmatte_workbench.reading import ReadOptions, parse_freeze
+
+    return ReadOptions(
+        signature=arguments.signature or "",
+        freeze=parse_freeze([*arguments.freeze, *others]),
+        trust_lambda=arguments.trust_lambda,
+    )
+
+
+def _read_flags(arguments: argparse.Namespace) -> _Wanted:
+    from dataclasses import replace
+
+    from danmatte_workbench.graph.export import InputRequest, Preprocessing
+
+    given = flags.parse_inputs(arguments.input)
+    reading = read_options(arguments, tuple(f"{item.name}={item.value}" for item in given if item.value))
+    inputs = [InputRequest(item.name, item.shape, item.kind) for item in given if not item.value]
+    shapes = flags.parse_shapes(arguments.input_shape) if arguments.input_shape is not None else ()
+    if len(shapes) > max(1, len(inputs)):
+        raise InputError(f"--input_shape: {len(shapes)} shapes need {len(shapes)} names in --input, in the same order")
+    inputs = inputs or [InputRequest()] * len(shapes)
+    for number, shape in enumerate(shapes):
+        inputs[number] = replace(inputs[number], shape=shape)
+    if inputs and not inputs[0].name and len(shapes) == 1:
+        sides = shapes[0].strip("[]").split(",")
+        fixed = tuple(int(side) for side in sides if side.isdigit())
+        reading = replace(reading, shape=fixed if len(fixed) == len(sides) else ())
+    mean, scale = (
+        flags.parse_numbers(text, flag) if text else {}
+        for text, flag in ((arguments.mean_values, "--mean_values"), (arguments.scale_values, "--scale_values"))
+    )
+    if arguments.scale:
+        if scale:
+            raise InputError("--scale and --scale_values say the same; leave one out")
+        scale = flags.parse_numbers(arguments.scale, "--scale")
+    layouts = flags.parse_layouts(arguments.layout) if arguments.layout else {}
+    return _Wanted(
+        replace(reading, checkpoint=arguments.input_checkpoint),
+        tuple(inputs),
+        tuple(flags.split_outside_brackets(arguments.output)),
+        Preprocessing(mean, scale, arguments.reverse_input_channels, layouts),
+    )
+
+
+def _read_compression(arguments: argparse.Namespace) -> bool:
+    try:
+        compressed = flags.parse_switch(arguments.compress_to_fp16)
+    except InputError as error:
+        raise InputError(f"--compress_to_fp16: {error}") from error
+    if arguments.data_type is None:
+        return compressed
+    if arguments.data_type.lower() not in _HALVES:
+        raise InputError(f"--data_type: expected half, FP16, float or FP32, received {arguments.data_type}")
+    return compressed or _HALVES[arguments.data_type.lower()]
+
+
+def _find_target(arguments: argparse.Namespace, path: Path) -> Path:
+    name = path.stem if arguments.model_name is None else arguments.model_name
+    if not name or name in (".", "..") or Path(name).name != name or "\\" in name or not name.isprintable():
+        raise InputError(f"--model_name: expected a file's name without folders, received {name!r}")
+    target: Path = arguments.output_dir / f"{name}.xml"
+    if target.exists() and target.samefile(path):
+        raise InputError(f"{target}: is the graph itself; give another --output_dir or --model_name")
+    return target
+
+
+def _convert_part(path: Path, wanted: _Wanted) -> tuple[Any, str]:
+    """The part between the places that are wanted, and which it is, in words.
 
     The graph is an OpenVINO model; commands import no library to say so.
     """
-    from danmatte_workbench.graph import conversion, probing
+    from dataclasses import replace
 
-    if AUTO not in names and shape is not None:
-        return conversion.cut(path, inputs=names[0], output=names[1], shape=shape), " … ".join(names)
+    from danmatte_workbench.graph import conversion, export, probing
+
+    inputs, outputs = wanted.inputs, wanted.outputs
+    names = [request.name for request in inputs]
+    if AUTO not in (*names, *outputs):
+        model = export.export(path, inputs, outputs)
+        if not outputs and not any(export.is_port(name) for name in names):
+            return model, "whole"
+        return model, f"{' and '.join(filter(None, names)) or 'its inputs'} … {' and '.join(outputs) or 'its outputs'}"
     found = probing.find_cut(path)
-    shape = shape or (1, *found.size, 3)
-    given = [own if name == AUTO else name for name, own in zip(names, (found.port, found.node), strict=True)]
-    if given[1] is None:
-        return conversion.convert(path, shape=shape), f"whole, since it answers in {len(found.answers)} tensors"
-    return conversion.cut(path, inputs=str(given[0]), output=given[1], shape=shape), f"{given[0]} … {given[1]}"
-
-
-def _parse_shape(text: str) -> tuple[int, ...]:
-    match = re.fullmatch(r"[\[(]?(\d+(?:,\d+)*)[\])]?", text.replace(" ", ""))
-    shape = tuple(int(side) for side in match[1].split(",")) if match else ()
-    if len(shape) != 4 or shape[3] != 3 or min(shape) < 1:
-        raise InputError(f"--input_shape: expected [1,H,W,3], received {text}")
-    return shape
+    if outputs == (AUTO,) or (not outputs and len(found.answers) == 1):
+        outputs = (found.node,) if outputs and found.node else found.answers
+    inputs = tuple(replace(item, name=found.port) if item.name == AUTO else item for item in inputs)
+    asked = inputs[0] if inputs else export.InputRequest()
+    first = replace(asked, shape=asked.shape or str([1, *found.size, 3]))
+    part = f"{first.name or 'its inputs'} … {' and '.join(outputs) or 'its outputs'}"
+    if len(outputs) == 1 and len(inputs) == 1:
+        sides = tuple(int(side) for side in first.shape.strip("[]").split(","))
+        model = conversion.cut(path, inputs=first.name, output=outputs[0], shape=sides)
+        export.name_outputs(model, outputs)
+        return model, part
+    return export.export(path, (first, *inputs[1:]), outputs), part

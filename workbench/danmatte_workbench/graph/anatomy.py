@@ -13,7 +13,27 @@ CONVOLUTIONS = frozenset({"Conv2D", "DepthwiseConv2dNative", "Convolution", "Gro
 DECISIONS = frozenset({"ArgMax", "TopK"})
 _PASSING = frozenset({"Identity", "Transpose", "Result"})  # gives what it was given
 _PADDING = frozenset({"Pad", "PadV2", "MirrorPad"})
-_NO_ANSWERS = frozenset({"Const", "Constant", "Assert", "NoOp", "Placeholder", "Parameter"})
+# What feeds no other node, and yet no answer: counters that leave a loop, checks, variables that are set and saved.
+_NO_ANSWERS = frozenset(
+    {
+        "Assert",
+        "Assign",
+        "AssignVariableOp",
+        "Const",
+        "Constant",
+        "Exit",
+        "NextIteration",
+        "NoOp",
+        "Parameter",
+        "Placeholder",
+        "PlaceholderWithDefault",
+        "PrintV2",
+        "RefExit",
+        "RestoreV2",
+        "SaveV2",
+        "Switch",
+    }
+)
 
 
 @dataclass(frozen=True)

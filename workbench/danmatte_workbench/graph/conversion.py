@@ -1,6 +1,6 @@
 """Graphs of all formats, and parts of them, as OpenVINO graphs in memory."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from danmatte_workbench.errors import InputError
 from danmatte_workbench.graph.anatomy import Anatomy
 from danmatte_workbench.graph.cleanup import clean_up, optimize_frozen
 from danmatte_workbench.graph.layers import NCHW_TO_NHWC, extract
+from danmatte_workbench.graph.opening import is_tensorflow, load_whole, open_readable
 from danmatte_workbench.graph.ports import extract_part, find_input_port, find_output, pick_name
 from danmatte_workbench.normalisation import Normalisation
 from danmatte_workbench.runtimes.openvino import (
@@ -31,24 +32,12 @@ RunAll = Callable[[np.ndarray], tuple[np.ndarray, ...]]
 
 
 @contextmanager
-def _name_graph(path: Path) -> Iterator[None]:
+def name_graph(path: Path) -> Iterator[None]:
     """Put the graph's path in front of an InputError's message."""
     try:
         yield
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-
-
-@contextmanager
-def _open_readable(path: Path) -> Iterator[Path]:
-    """A file that OpenVINO reads; SavedModels and Keras files are frozen first."""
-    if not path.is_dir() and path.suffix.lower() not in (".keras", ".h5"):
-        yield path
-        return
-    from danmatte_workbench.runtimes import frozen
-
-    with frozen.freeze_to_file(path) as file:
-        yield file
 
 
 def load(path: Path, shape: tuple[int, ...]) -> ov.Model:
@@ -60,8 +49,7 @@ def load(path: Path, shape: tuple[int, ...]) -> ov.Model:
 
 
 def _load_as_is(path: Path) -> ov.Model:
-    with _open_readable(path) as file, translate_errors(path):
-        model = ov.convert_model(file) if file.suffix.lower() != ".xml" else ov.Core().read_model(file)
+    model = load_whole(path)
     if len(model.inputs) != 1:
         names = [port.get_node().get_friendly_name() for port in model.inputs]
         raise InputError(f"{path}: expected one input, a picture, found {len(names)}: {', '.join(names)}")
@@ -106,7 +94,7 @@ def convert(
     ``normalisation`` is what pictures need before the graph's own input.
     """
     model = load(path, shape)
-    with _name_graph(path):
+    with name_graph(path):
         ends = [find_output(model, name) for name in answers]
     if ends:
         model = extract(model, ends, model.get_friendly_name())
@@ -118,35 +106,69 @@ def cut(path: Path, *, inputs: str, output: str, shape: tuple[int, ...]) -> ov.M
 
     Raises InputError with the nearest names for an unknown place, and where the part needs another input.
     """
-    if path.suffix.lower() not in (".tflite", ".onnx", ".xml"):
-        return _cut_frozen(path, inputs, output, shape)
+    if is_tensorflow(path) and not _is_channels_first_cut(path, inputs):
+        return cut_frozen(path, {inputs: ov.PartialShape(list(shape))}, [output])
     model = _load_cleaned(path, shape)
-    with _name_graph(path):
+    with name_graph(path):
         return extract_part(model, inputs, output)
 
 
-def _cut_frozen(path: Path, inputs: str, output: str, shape: tuple[int, ...]) -> ov.Model:
-    # OpenVINO's converters don't cut any more; its frontend still does (`extract_subgraph` at an input port), before
-    # anything is converted, so that what can't be converted outside the part does no harm.
-    with _open_readable(path) as file, translate_errors(path):
+def _is_channels_first_cut(path: Path, port: str) -> bool:
+    """Whether a TensorFlow graph is cut where its channels come first; OpenVINO's frontend would need that shape."""
+    from danmatte_workbench.runtimes import tensorflow
+
+    return tensorflow.read_data_format(path, port) == "NCHW"
+
+
+def cut_frozen(path: Path, inputs: Mapping[str, ov.PartialShape | None], outputs: Sequence[str]) -> ov.Model:
+    """The part of a TensorFlow graph between ``inputs`` (ports or inputs of its own, with their new shapes) and
+    ``outputs``.
+
+    OpenVINO's converters don't cut any more; its frontend still does (`extract_subgraph` at an input port), before
+    anything is converted, so that what can't be converted outside the part does no harm. Raises InputError with the
+    nearest names for an unknown place, and where the part needs another input.
+    """
+    with open_readable(path) as file, translate_errors(path):
         frontend = FrontEndManager().load_by_framework("tf")
         graph = frontend.load(str(file))
-        places = [graph.get_place_by_tensor_name(name) for name in (inputs, output)]
-        for name, place in zip((inputs, output), places, strict=True):
+        places = {name: graph.get_place_by_tensor_name(name) for name in (*inputs, *outputs)}
+        for name, place in places.items():
             if place is None:
                 from danmatte_workbench.runtimes import tensorflow
 
                 known = [node for node, _, _ in tensorflow.read_nodes(path)]
                 hint = did_you_mean(name.split(":", 1)[-1], known, suggestions=3, cutoff=0.4)
                 raise InputError(f"{path}: has no node {name}{hint}")
-        graph.extract_subgraph(places[:1], places[1:])
-        graph.set_partial_shape(places[0], ov.PartialShape(list(shape)))
+        halves = _find_halves(path, inputs)
+        graph.extract_subgraph([places[name] for name in inputs], [places[name] for name in outputs])
+        for name, shape in inputs.items():
+            if shape is not None:
+                graph.set_partial_shape(places[name], shape)
+            if name in halves:
+                graph.set_element_type(places[name], ov.Type.f16)
         model = frontend.convert(graph)
-        if len(model.inputs) > 1:
+        if len(model.inputs) > len(inputs):
             others = [port.get_node().get_friendly_name() for port in model.inputs]
-            raise InputError(f"{path}: from {inputs} to {output} it needs {' and '.join(others)}; cut elsewhere")
+            raise InputError(
+                f"{path}: from {' and '.join(inputs)} to {' and '.join(outputs)} it needs {' and '.join(others)}; "
+                "cut elsewhere"
+            )
         optimize_frozen(model)
-    return model
+    return _take_f32(model) if halves else model
+
+
+def _find_halves(path: Path, ports: Iterable[str]) -> set[str]:
+    """The ports that take 16-bit floats, which the frontend doesn't look up itself."""
+    from danmatte_workbench.runtimes import tensorflow
+
+    return {port for port in ports if tensorflow.read_port_type(path, port) == "float16"}
+
+
+def _take_f32(model: ov.Model) -> ov.Model:
+    processor = PrePostProcessor(model)
+    for number in range(len(model.inputs)):
+        processor.input(number).tensor().set_element_type(ov.Type.f32)
+    return processor.build()
 
 
 def _load_cleaned(path: Path, shape: tuple[int, ...]) -> ov.Model:
@@ -231,7 +253,7 @@ def make_source_runner(
 def make_feeding_runner(path: Path, port: str, shape: tuple[int, ...]) -> RunAll:
     """A function from (1, H, W, 3) uint8 pictures of ``shape`` to what feeds the input port, channels last."""
     model = _load_cleaned(path, shape)
-    with _name_graph(path):
+    with name_graph(path):
         target = find_input_port(model, port)
     value = model.input(0) if target is None else target.get_source_output()
     if tuple(value.get_shape())[1:] == (3, *shape[1:3]):

@@ -82,10 +82,24 @@ def extract_part(model: ov.Model, inputs: str, output: str) -> ov.Model:
     channels_first = sides[1] == 3 and sides[3] != 3
     picture = ops.parameter([1, *sides[2:], 3] if channels_first else sides, np.float32, name="picture")
     given = ops.transpose(picture, np.array(NHWC_TO_NCHW)) if channels_first else picture
-    if start is None:
-        target.replace(given.output(0))
-    else:
-        start.replace_source_output(given.output(0))
+    kind = target.get_element_type()
+    if kind.is_real() and kind != ov.Type.f32:
+        given = ops.convert(given, kind.get_type_name())
+    # What else reads the picture there gets the new one, too: its shape, say, which a resize at the end aims at.
+    target.replace(given.output(0))
+    if others := _find_needed(end, model, picture):
+        raise InputError(f"from {inputs} to {output} it needs {' and '.join(others)}; cut elsewhere")
     part = ov.Model([ops.result(end)], [picture], "part")
     part.input(0).set_names({"picture"})
     return part
+
+
+def _find_needed(end: ov.Output, model: ov.Model, picture: ov.Node) -> list[str]:
+    """Names of the graph's own inputs on which ``end`` still depends."""
+    queue, seen = [end.get_node()], {picture}
+    while queue:
+        node = queue.pop()
+        if node not in seen:
+            seen.add(node)
+            queue += [value.get_node() for value in node.input_values()]
+    return [parameter.get_friendly_name() for parameter in model.get_parameters() if parameter in seen]

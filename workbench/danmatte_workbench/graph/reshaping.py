@@ -14,7 +14,8 @@ from openvino import opset13 as ops
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.graph.layers import is_constant
 from danmatte_workbench.graph.surgery import move_grid, read_grid, write_grid
-from danmatte_workbench.runtimes.openvino import pick_last_line, to_shape
+from danmatte_workbench.runtimes.causes import explain
+from danmatte_workbench.runtimes.openvino import to_shape
 
 Size: TypeAlias = tuple[int, int]  # height, width
 _STRIDE = 32  # a side that it divides, or all but one pixel, suits every network
@@ -102,7 +103,7 @@ def _infer_shapes(model: ov.Model, before: Size, size: Size) -> None:
             node.validate_and_infer_types()
         except RuntimeError as error:
             name = f"{node.get_type_name()} {node.get_friendly_name()}"
-            reason = pick_last_line(error)
+            reason = explain(error)
             raise InputError(f"{name} was made for one input size and can't follow: {reason}") from error
         new = _read_map_size(node)
         if old is not None and new is not None:

@@ -1,21 +1,26 @@
-"""TensorFlow graphs of all kinds, as one frozen GraphDef: frozen ones, SavedModels, Keras files."""
+"""TensorFlow graphs of all kinds, as one frozen GraphDef: frozen ones, SavedModels, Keras files, meta graphs."""
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from danmatte.contract.near_words import did_you_mean
 from danmatte_workbench.artifact import SAVED, list_graph_files
 from danmatte_workbench.errors import InputError, MachineError
+from danmatte_workbench.reading import PLAIN, ReadOptions, Value
+from danmatte_workbench.runtimes.causes import explain
 
 # h5py and zipfile raise OSError and its like; Keras, whatever its layers raise.
 _FAILURES = (
@@ -28,89 +33,206 @@ _FAILURES = (
     AttributeError,
     RuntimeError,
     ImportError,
+    IndexError,
+    NotImplementedError,
 )
+_MADE_BY_TRAINING = frozenset({"Assign", "AssignVariableOp", "AssignAdd", "AssignSub", "NoOp", "SaveV2", "Placeholder"})
 
 tf.get_logger().setLevel("ERROR")
 
 
+@dataclass(frozen=True)
+class _Loaded:
+    """A function that TensorFlow can freeze, and the names of its outputs; none where it has no better ones."""
+
+    function: Any
+    names: tuple[str, ...]
+
+
 def is_frozen(path: Path) -> bool:
     """Whether the graph is one file with its weights as constants, and not a SavedModel's folder or a Keras file."""
-    return not path.is_dir() and path.suffix.lower() not in (".keras", ".h5")
+    return not path.is_dir() and path.suffix.lower() not in (".keras", ".h5", ".meta")
 
 
-def read_graph(path: Path) -> tf.compat.v1.GraphDef:
+def read_graph(path: Path, options: ReadOptions = PLAIN) -> tf.compat.v1.GraphDef:
     """Read the graph at ``path``, its variables made constants. The two last read are kept: don't change them.
 
-    Raises InputError when there is none.
+    Raises InputError when there is none, or when it needs other options to be read.
     """
     try:
         changed_at = max(file.stat().st_mtime_ns for file in list_graph_files(path))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: can't be read ({getattr(error, 'strerror', error)})") from error
-    return _read_version(path, changed_at)
+    return _read_version(path, options, changed_at)
 
 
 @lru_cache(maxsize=2)
-def _read_version(path: Path, _changed_at: int) -> tf.compat.v1.GraphDef:
-    if is_frozen(path):
-        definition = tf.compat.v1.GraphDef()
-        try:
-            definition.ParseFromString(path.read_bytes())
-        except OSError as error:
-            raise InputError(f"{path}: can't be read ({error.strerror})") from error
-        except DecodeError as error:
-            hint = f"; a SavedModel is given by its folder, {path.parent}" if path.name == SAVED else ""
-            raise InputError(f"{path}: isn't a frozen TensorFlow graph{hint}") from error
-        if not definition.node:
-            raise InputError(f"{path}: isn't a frozen TensorFlow graph: it has no nodes")
-        return definition
-    what, load = ("a SavedModel", _load_signature) if path.is_dir() else ("a Keras model", _load_keras_call)
-    try:
-        frozen = convert_variables_to_constants_v2(load(path))
-    except _FAILURES as error:
-        # The line that says what is wrong, without the traceback that TensorFlow writes into messages.
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        spoken = [line for line in lines if not line.startswith(("in user code:", 'File "', "Arguments received"))]
-        reason = next((line for line in spoken if "Error: " in line), spoken[0] if spoken else type(error).__name__)
-        raise InputError(f"{path}: TensorFlow can't read it as {what}: {reason}") from error
-    definition = frozen.graph.as_graph_def()
-    for node in definition.node:
-        node.attr.pop("_output_shapes", None)  # they hold for the batch and size of the export only
+def _read_version(path: Path, options: ReadOptions, _changed_at: int) -> tf.compat.v1.GraphDef:
+    if options.signature and not path.is_dir():
+        raise InputError(f"{path}: only SavedModels have signatures; leave --signature out")
+    if path.suffix.lower() == ".meta" or options.checkpoint:
+        definition = _read_checkpoint(path, options.checkpoint or path.with_suffix(""))
+    elif is_frozen(path):
+        definition = _read_definition(path)
+    elif path.is_dir():
+        definition = _freeze(path, "a SavedModel", lambda: _load_signature(path, options.signature))
+    else:
+        definition = _freeze(path, "a Keras model", lambda: _load_keras_call(path, options))
+    _freeze_inputs(definition, options.freeze, path)
     return definition
 
 
+def _read_definition(path: Path) -> tf.compat.v1.GraphDef:
+    definition = tf.compat.v1.GraphDef()
+    try:
+        definition.ParseFromString(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: can't be read ({error.strerror})") from error
+    except DecodeError as error:
+        hint = f"; a SavedModel is given by its folder, {path.parent}" if path.name == SAVED else ""
+        raise InputError(f"{path}: isn't a frozen TensorFlow graph{hint}") from error
+    if not definition.node:
+        raise InputError(f"{path}: isn't a frozen TensorFlow graph: it has no nodes")
+    return definition
+
+
+def _freeze(path: Path, what: str, load: Callable[[], _Loaded]) -> tf.compat.v1.GraphDef:
+    try:
+        loaded = load()
+        frozen = convert_variables_to_constants_v2(loaded.function)
+    except _FAILURES as error:
+        raise InputError(f"{path}: TensorFlow can't read it as {what}: {explain(error)}") from error
+    definition = frozen.graph.as_graph_def()
+    for node in definition.node:
+        node.attr.pop("_output_shapes", None)  # they hold for the batch and size of the export only
+    _rename_outputs(definition, [tensor.op.name for tensor in frozen.outputs], loaded.names)
+    return definition
+
+
+def _rename_outputs(definition: tf.compat.v1.GraphDef, nodes: Sequence[str], names: Sequence[str]) -> None:
+    """Give the nodes that end the graph the names that its author gave them, in place; freezing forgot them."""
+    if len(nodes) != len(names) or len({*nodes}) != len(nodes) or len({*names}) != len(names):
+        return
+    taken = {node.name for node in definition.node}
+    wanted = {
+        old: name if name not in taken else f"{name}/output" for old, name in zip(nodes, names, strict=True) if name
+    }
+    for node in definition.node:
+        node.name = wanted.get(node.name, node.name)
+        for number, reference in enumerate(node.input):
+            mark = "^" if reference.startswith("^") else ""
+            source, colon, port = reference.removeprefix("^").partition(":")
+            node.input[number] = f"{mark}{wanted.get(source, source)}{colon}{port}"
+
+
+def _freeze_inputs(definition: tf.compat.v1.GraphDef, values: Sequence[tuple[str, Value]], path: Path) -> None:
+    """Make constants of these inputs, in place."""
+    inputs = {node.name: node for node in definition.node if node.op in ("Placeholder", "PlaceholderWithDefault")}
+    for name, value in values:
+        node = inputs.get(name.removesuffix(":0"))
+        if node is None:
+            raise InputError(f"{path}: --freeze: has no input {name}{did_you_mean(name, sorted(inputs))}")
+        kind = tf.dtypes.as_dtype(node.attr["dtype"].type)
+        shape = [side.size for side in node.attr["shape"].shape.dim]
+        if kind == tf.string or kind.is_bool != isinstance(value, bool):
+            raise InputError(f"{path}: --freeze: input {node.name} takes {kind.name}, received {value!r}")
+        filled = np.full([max(1, side) for side in shape], value, kind.as_numpy_dtype)
+        constant = tf.compat.v1.NodeDef(name=node.name, op="Const")
+        constant.attr["dtype"].type = kind.as_datatype_enum
+        constant.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(filled))
+        node.CopyFrom(constant)
+
+
 @contextmanager
-def freeze_to_file(path: Path) -> Iterator[Path]:
+def freeze_to_file(path: Path, options: ReadOptions = PLAIN) -> Iterator[Path]:
     """The graph as a frozen ``.pb``: ``path`` itself, or a file that lasts as long as the context."""
-    if is_frozen(path):
+    if is_frozen(path) and options == PLAIN:
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
         file = Path(folder) / f"{path.stem}.pb"
-        file.write_bytes(read_graph(path).SerializeToString(deterministic=True))
+        file.write_bytes(read_graph(path, options).SerializeToString(deterministic=True))
         yield file
 
 
-def _load_signature(path: Path) -> Any:
-    """The SavedModel's serving function, or its only one."""
+def _load_signature(path: Path, name: str) -> _Loaded:
+    """The SavedModel's function of that name; without one its serving function, or its only one."""
     loaded = tf.saved_model.load(str(path))
     known = dict(loaded.signatures)
-    chosen = known.get("serving_default") or (next(iter(known.values())) if len(known) == 1 else None)
+    if name and name not in known:
+        raise InputError(f"{path}: has no signature {name}{did_you_mean(name, sorted(known))}")
+    chosen = known.get(name or "serving_default") or (next(iter(known.values())) if len(known) == 1 else None)
+    if chosen is None and not known:
+        raise InputError(f"{path}: has no signature, so nothing in it can be called; export it with one")
     if chosen is None:
-        raise ValueError(f"expected a signature serving_default, found {', '.join(sorted(known)) or 'none'}")
+        raise InputError(f"{path}: has the signatures {', '.join(sorted(known))}; choose one with --signature")
     chosen._backref = loaded  # its variables live only as long as the loaded object does
-    return chosen
+    return _Loaded(chosen, _name_structure(chosen.structured_outputs))
 
 
-def _load_keras_call(path: Path) -> Any:
-    """The Keras model's prediction as a function of its one input, one picture at a time."""
+def _name_structure(outputs: Any, others: Sequence[str] = ()) -> tuple[str, ...]:
+    """The keys of named outputs, in the order in which TensorFlow lists tensors; ``others`` where they have none."""
+    return tuple(sorted(outputs)) if isinstance(outputs, dict) else tuple(others)
+
+
+def _load_keras_call(path: Path, options: ReadOptions) -> _Loaded:
+    """The Keras model's prediction as a function of its inputs, one picture at a time."""
     import keras
 
     if keras.backend.backend() != "tensorflow":
         raise MachineError(f"{path}: needs Keras on TensorFlow, and KERAS_BACKEND says {keras.backend.backend()}")
-    model = keras.models.load_model(path, compile=False)
-    if len(model.inputs) != 1:
-        raise ValueError(f"expected one input, found {[tensor.name for tensor in model.inputs]}")
-    given = model.inputs[0]
-    spec = tf.TensorSpec((1, *given.shape[1:]), given.dtype, name="image")
-    return tf.function(lambda image: model(image, training=False)).get_concrete_function(spec)
+    model = keras.models.load_model(path, compile=False, safe_mode=not options.trust_lambda)
+    given = model.input if isinstance(model.input, dict | list | tuple) else model.inputs[0]
+    single = len(tf.nest.flatten(given)) == 1
+
+    def describe(tensor: Any) -> tf.TensorSpec:
+        shape = options.shape if single and options.shape else (1, *tensor.shape[1:])
+        return tf.TensorSpec(shape, tensor.dtype, name=tensor.name)
+
+    specs = tf.nest.map_structure(describe, given)
+    call = tf.function(lambda values: model(values, training=False))
+    try:
+        traced = call.get_concrete_function(specs)
+    except _FAILURES as error:
+        if options.shape or all(None not in spec.shape for spec in tf.nest.flatten(specs)):
+            raise
+        hint = "it can't be read for pictures of any size; give it one: --input_shape [1,H,W,3]"
+        raise InputError(f"{path}: {hint} ({explain(error)})") from error
+    names = getattr(model, "output_names", None) or ()
+    return _Loaded(traced, _name_structure(traced.structured_outputs, names))
+
+
+def _read_checkpoint(path: Path, checkpoint: Path) -> tf.compat.v1.GraphDef:
+    """A TensorFlow 1 graph with the values of its variables, which lie in files that begin with ``checkpoint``."""
+    if not checkpoint.with_name(f"{checkpoint.name}.index").is_file():
+        raise InputError(f"{path}: found no checkpoint {checkpoint}.index; name it with --input_checkpoint")
+    graph = tf.Graph()
+    try:
+        with graph.as_default(), tf.compat.v1.Session(graph=graph) as session:
+            if path.suffix.lower() == ".meta":
+                tf.compat.v1.train.import_meta_graph(str(path), clear_devices=True).restore(session, str(checkpoint))
+            else:
+                tf.import_graph_def(_read_definition(path), name="")
+                _assign_variables(session, tf.train.load_checkpoint(str(checkpoint)))
+            definition = graph.as_graph_def()
+            ends = _find_ends(definition)
+            return tf.compat.v1.graph_util.convert_variables_to_constants(session, definition, ends)
+    except _FAILURES as error:
+        raise InputError(f"{path}: TensorFlow can't freeze it with {checkpoint}: {explain(error)}") from error
+
+
+def _assign_variables(session: tf.compat.v1.Session, values: Any) -> None:
+    """Give every variable of the session's graph its value, by the assignment that would initialise it."""
+    known = values.get_variable_to_shape_map()
+    for node in session.graph.as_graph_def().node:
+        if node.op in ("Assign", "AssignVariableOp") and node.name == f"{node.input[0]}/Assign":
+            name = node.input[0]
+            if name not in known:
+                raise ValueError(f"the checkpoint has no variable {name}{did_you_mean(name, sorted(known))}")
+            first = session.graph.get_operation_by_name(node.name).inputs[1]
+            session.run(node.name, {first: values.get_tensor(name)})
+
+
+def _find_ends(definition: tf.compat.v1.GraphDef) -> list[str]:
+    used = {reference.removeprefix("^").partition(":")[0] for node in definition.node for reference in node.input}
+    return [node.name for node in definition.node if node.name not in used and node.op not in _MADE_BY_TRAINING]

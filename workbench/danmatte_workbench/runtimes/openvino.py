@@ -21,11 +21,17 @@ from danmatte.contract.configuration import Configuration
 from danmatte_workbench.artifact import Artifact, Port, digest, list_graph_files
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import InputError, MachineError
+from danmatte_workbench.runtimes.causes import explain
 from danmatte_workbench.runtimes.devices import to_properties
 
 # The frontends' and the converter's errors aren't RuntimeErrors, as OpenVINO's others are.
 _FAILURES = (
     RuntimeError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    OSError,
     ConverterError,
     GeneralFailure,
     InitializationFailure,
@@ -43,14 +49,8 @@ def translate_errors(path: Path, where: str = "") -> Iterator[None]:
     try:
         yield
     except _FAILURES as error:
-        reason = pick_last_line(error)
+        reason = explain(error)
         raise InputError(f"{path}: OpenVINO can't read it{f' {where}' if where else ''}: {reason}") from error
-
-
-def pick_last_line(error: Exception) -> str:
-    """The last line of OpenVINO's many: the one that says what is wrong; those before it are its own source places."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else str(error)
 
 
 def read(path: Path) -> ov.Model:
@@ -59,18 +59,18 @@ def read(path: Path) -> ov.Model:
         return ov.Core().read_model(path)
 
 
-def save(model: ov.Model, path: Path) -> Artifact:
-    """Write the graph as IR in the precision it has, and describe what was written.
+def save(model: ov.Model, path: Path, *, compressed: bool = False) -> Artifact:
+    """Write the graph as IR in the precision it has, or with weights in 16 bits, and describe what was written.
 
     Raises InputError where the file can't be written.
     """
     renumber_names(model)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Without this, OpenVINO halves float32 weights to float16 silently, and "float32" would be a lie.
-        ov.save_model(model, path, compress_to_fp16=False)
+        # By itself OpenVINO halves float32 weights to float16, and "float32" would be a lie.
+        ov.save_model(model, path, compress_to_fp16=compressed)
     except (OSError, RuntimeError) as error:
-        raise InputError(f"{path}: can't be written ({error})") from error
+        raise InputError(f"{path}: can't be written: {explain(error)}") from error
     return describe(path)
 
 
@@ -131,7 +131,7 @@ def compile_model(
     try:
         return ov.Core().compile_model(model, configuration.device, properties)
     except RuntimeError as error:
-        raise MachineError(f"{configuration.device} can't run {name}: {pick_last_line(error)}") from error
+        raise MachineError(f"{configuration.device} can't run {name}: {explain(error)}") from error
 
 
 def make_runner(path: Path, configuration: Configuration) -> Callable[[np.ndarray], np.ndarray]:

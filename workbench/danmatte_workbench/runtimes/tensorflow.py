@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from danmatte_workbench.errors import InputError
+from danmatte_workbench.runtimes.causes import explain
 from danmatte_workbench.runtimes.frozen import read_graph
 
 tf.get_logger().setLevel("ERROR")
@@ -22,7 +23,7 @@ def _translate_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (tf.errors.OpError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{path}: TensorFlow can't run it: {explain(error)}") from error
 
 
 def read_nodes(path: Path) -> Iterator[tuple[str, str, tuple[str, ...]]]:
@@ -42,6 +43,19 @@ def takes_floats(path: Path, node: str) -> bool:
     """Whether the placeholder's numbers are floats."""
     found = next(item for item in read_graph(path).node if item.name == node)
     return bool(tf.dtypes.as_dtype(found.attr["dtype"].type).is_floating)
+
+
+def read_data_format(path: Path, port: str) -> str:
+    """The order of axes, NHWC or NCHW, of the node of a port ``0:node``; empty where the node has none."""
+    name = port.partition(":")[2]
+    return next((node.attr["data_format"].s.decode() for node in read_graph(path).node if node.name == name), "")
+
+
+def read_port_type(path: Path, port: str) -> str:
+    """What kind of numbers the node of a port ``0:node`` computes with, such as float16; empty where it isn't said."""
+    name = port.partition(":")[2]
+    found = next((node.attr["T"].type for node in read_graph(path).node if node.name == name), 0)
+    return str(tf.dtypes.as_dtype(found).name) if found else ""
 
 
 def find_feeding_tensor(path: Path, port: str) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from danmatte_workbench.errors import InputError
+from danmatte_workbench.runtimes.causes import explain
 
 
 @contextmanager
@@ -16,8 +17,7 @@ def _translate_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (ValueError, RuntimeError) as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise InputError(f"{path}: TFLite can't run it: {lines[0] if lines else error}") from error
+        raise InputError(f"{path}: TFLite can't run it: {explain(error)}") from error
 
 
 def make_runner(

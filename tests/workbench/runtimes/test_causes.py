@@ -1,0 +1,81 @@
+"""The cause, in one sentence, of what libraries say in pages."""
+
+import re
+
+import pytest
+
+from danmatte_workbench.runtimes.causes import CAUSES, explain
+
+OPENVINO_PAGE = """Check 'false' failed at src/frontends/common_translators/src/unconverted_ops_report.cpp:151:
+FrontEnd API failed with OpConversionFailure:
+Model wasn't fully converted. Failed operations detailed log:
+{}
+Summary:
+{}
+To facilitate the conversion of unsupported operations, refer to Frontend Extension documentation: https://docs
+"""
+TENSORFLOW_PAGE = """Graph execution error:
+
+Detected at node Reshape defined at (most recent call last):
+<stack traces unavailable>
+{}
+\t [[{{{{node Reshape}}}}]]"""
+SEEN = [
+    (
+        OPENVINO_PAGE.format(
+            "-- VariableV2 with a message:\nVariable or resource `w` is not initialized, model is inconsistent",
+            "-- Conversion is failed for: VariableV2",
+        ),
+        "it isn't frozen: its variable w has no value in the file; give the SavedModel",
+    ),
+    (
+        OPENVINO_PAGE.format("", "-- No conversion rule found for operations: DecodeJpeg"),
+        "it takes encoded pictures (DecodeJpeg), and OpenVINO takes pixels",
+    ),
+    (
+        OPENVINO_PAGE.format("", "-- No conversion rule found for operations: FarthestPointSample, Foo"),
+        "OpenVINO has no counterpart for FarthestPointSample, Foo",
+    ),
+    (
+        OPENVINO_PAGE.format(
+            "-- Conv2D with a message:\nCheck 'element' failed at src/core/src/op/convolution.cpp:45:\n"
+            "While validating node 'opset1::Convolution c ()' with friendly_name 'c':\nKernels don't suit.",
+            "-- Conversion is failed for: Conv2D",
+        ),
+        "Conv2D: Kernels don't suit",
+    ),
+    (
+        "Check 'translate_map.count(op_type)' failed at src/frontends/tensorflow_lite/src/frontend.cpp:2:\n"
+        "FrontEnd API failed with OpConversionFailure:\nNo translator found for Convolution2DTransposeBias node.\n",
+        "OpenVINO has no counterpart for Convolution2DTransposeBias",
+    ),
+    (
+        TENSORFLOW_PAGE.format("Input to reshape is a tensor with 789507 values, but the requested shape has 198147"),
+        "a reshape inside has a fixed size: it got 789507 values and takes 198147, so pictures must have another size",
+    ),
+    (TENSORFLOW_PAGE.format("Something odd happened"), "Something odd happened (at Reshape)"),
+    ('in user code:\n\n    File "m.py", line 2, in f\n\n    ValueError: it is odd.\n', "ValueError: it is odd"),
+    (
+        "Requested the deserialization of a `Lambda` layer whose `function` is a Python lambda. This carries a risk",
+        "where you trust who made the file, say --trust-lambda",
+    ),
+    ("Unknown layer: 'Attend'. Please ensure you are using a scope", "it has a layer of its own, Attend"),
+    ("Could not locate class 'Attend'. Make sure custom classes are decorated", "it has a layer of its own, Attend"),
+    ("at file.cpp:7\n\n  the shape is wrong. \n", "the shape is wrong"),
+    ("", "RuntimeError"),
+]
+
+
+@pytest.mark.parametrize(("text", "meaning"), SEEN)
+def test_the_cause_is_told_and_nothing_else(text: str, meaning: str) -> None:
+    explained = explain(RuntimeError(text))
+    assert meaning in explained
+    assert "\n" not in explained
+    assert not re.search(r"\.(?:cpp|py)\b|Check '|Summary|{", explained)
+
+
+def test_every_meaning_can_be_filled() -> None:
+    for cause in CAUSES:
+        names = set(re.findall(r"{(\w+)}", cause.meaning))
+        assert names <= {"name", "value"}
+        assert names <= set(re.compile(cause.pattern).groupindex)

@@ -1,0 +1,105 @@
+"""Graphs of all formats as OpenVINO has them, whole: its own outputs, its own names, and what options freeze in it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import openvino as ov
+from openvino import opset13 as ops
+
+from danmatte.contract.near_words import did_you_mean
+from danmatte_workbench.errors import InputError
+from danmatte_workbench.graph.anatomy import Anatomy
+from danmatte_workbench.graph.layers import extract
+from danmatte_workbench.graph.ports import list_names
+from danmatte_workbench.reading import PLAIN, ReadOptions
+from danmatte_workbench.runtimes.openvino import save, translate_errors
+
+_OPENVINO_READS = (".tflite", ".onnx", ".xml")
+
+
+def is_tensorflow(path: Path) -> bool:
+    """Whether TensorFlow made the graph: frozen, SavedModel, Keras, meta graph."""
+    return path.is_dir() or path.suffix.lower() not in _OPENVINO_READS
+
+
+@contextmanager
+def open_readable(path: Path) -> Iterator[Path]:
+    """A file that OpenVINO reads; SavedModels, Keras files and meta graphs are frozen first."""
+    if not path.is_dir() and path.suffix.lower() in (".pb", *_OPENVINO_READS):
+        yield path
+        return
+    from danmatte_workbench.runtimes import frozen
+
+    with frozen.freeze_to_file(path) as file:
+        yield file
+
+
+def load_whole(path: Path) -> ov.Model:
+    """The whole graph, as OpenVINO's own converter gives it, any number of inputs and of sizes open in it.
+
+    Of TensorFlow's, only the graph's answers are outputs: ends of loops and checks aren't.
+    """
+    with open_readable(path) as file, translate_errors(path):
+        model = ov.Core().read_model(file) if file.suffix.lower() == ".xml" else ov.convert_model(file)
+    return _restore_ends(model, path) if is_tensorflow(path) else model
+
+
+def _restore_ends(model: ov.Model, path: Path) -> ov.Model:
+    """The graph with TensorFlow's own answers as its outputs, called as TensorFlow's nodes and tensors (``node:0``)."""
+    ends = Anatomy.from_tensorflow(path).find_ends()
+    named = {end: port for end in ends for port in model.outputs if {end, f"{end}:0"} & port.get_names()}
+    kept = {port.get_node() for port in named.values()}
+    if kept and len(kept) < len(model.outputs):
+        values = [port.get_node().input_value(0) for port in model.outputs if port.get_node() in kept]
+        model = extract(model, values, model.get_friendly_name())
+    for port in (*model.inputs, *model.outputs):
+        names = {name.removesuffix(":0") for name in port.get_names()}
+        own = names & {*ends} or names
+        port.get_tensor().set_names({*own, *(f"{name}:0" for name in own)})
+    return model
+
+
+def prepare(path: Path, options: ReadOptions, folder: Path) -> Path:
+    """A file from which the graph is read without any options: ``path`` itself, or one that is written to ``folder``.
+
+    Raises InputError where the options don't suit the graph.
+    """
+    keras = path.suffix.lower() in (".keras", ".h5")
+    if options == (PLAIN if keras else replace(PLAIN, shape=options.shape)):
+        return path
+    if is_tensorflow(path):
+        from danmatte_workbench.runtimes import frozen
+
+        with frozen.freeze_to_file(path, options) as file:
+            folder.mkdir(parents=True, exist_ok=True)
+            target = folder / f"{path.stem}.pb"
+            target.write_bytes(file.read_bytes())
+        return target
+    for flag, value in (("--signature", options.signature), ("--input_checkpoint", options.checkpoint)):
+        if value:
+            raise InputError(f"{path}: {flag} is for graphs of TensorFlow; leave it out")
+    if not options.freeze:
+        return path
+    model = load_whole(path)
+    freeze_inputs(model, options, path)
+    return save(model, folder / f"{path.stem}.xml").path
+
+
+def freeze_inputs(model: ov.Model, options: ReadOptions, path: Path) -> None:
+    """Make constants of the inputs that the options name, in place. Raises InputError for an unknown one."""
+    for name, value in options.freeze:
+        port = next((port for port in model.inputs if name in list_names(port)), None)
+        if port is None:
+            known = [port.get_node().get_friendly_name() for port in model.inputs]
+            raise InputError(f"{path}: --freeze: has no input {name}{did_you_mean(name, known)}")
+        kind, shape = port.get_element_type(), port.get_partial_shape()
+        if isinstance(value, bool) != (kind == ov.Type.boolean):
+            raise InputError(f"{path}: --freeze: input {name} takes {kind.get_type_name()}, received {value!r}")
+        sides = [] if shape.rank.is_dynamic else [side.get_length() if side.is_static else 1 for side in shape]
+        parameter = port.get_node()
+        parameter.output(0).replace(ops.constant(np.full(sides, value, kind.to_dtype())).output(0))
+        model.remove_parameter(parameter)
+    model.validate_nodes_and_infer_types()

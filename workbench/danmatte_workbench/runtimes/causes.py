@@ -1,0 +1,126 @@
+"""What libraries say when a graph can't be read or run, and what it means, in one plain sentence.
+
+Libraries write pages: their own source places, a summary, links, and among it the cause. The table holds the causes
+that users have met; of what isn't in it, the line that says most is taken, without places in files.
+"""
+
+import re
+from dataclasses import dataclass
+
+HOW_TO_FREEZE = (
+    "give the SavedModel or the .meta file that it comes from (--input_meta_graph), or its checkpoint beside it "
+    "(--input_checkpoint)"
+)
+
+
+@dataclass(frozen=True)
+class Cause:
+    """A regular expression that finds a cause in a library's text, and its meaning with the groups it found."""
+
+    pattern: str
+    meaning: str
+
+
+CAUSES = (
+    Cause(
+        r"Variable or resource [`'](?P<name>[^`']+)[`'] is not initialized"
+        r"|Attempting to use uninitialized value (?P<value>\S+)",
+        "it isn't frozen: its variable {name}{value} has no value in the file; " + HOW_TO_FREEZE,
+    ),
+    Cause(
+        r"No conversion rule found for operations?: (?:[^\n]*, )?(?P<name>Decode\w+)",
+        "it takes encoded pictures ({name}), and OpenVINO takes pixels; cut it behind that: --input 0:NODE, or "
+        "--input auto",
+    ),
+    Cause(
+        r"No conversion rule found for operations?: (?P<name>[^\n]+)",
+        "OpenVINO has no counterpart for {name}; cut the graph before or behind it",
+    ),
+    Cause(
+        r"No translator found for (?P<name>\w+) node",
+        "OpenVINO has no counterpart for {name}; cut the graph before or behind it in the framework that made it",
+    ),
+    Cause(
+        r"OpenVINO does not support the following ONNX operations: (?P<name>[^\n]+)",
+        "OpenVINO has no counterpart for {name}; cut the graph before or behind it",
+    ),
+    Cause(
+        r"Requested the deserialization of a `?Lambda`? layer|[Ll]ambda.{0,80}safe_mode=False",
+        "it has a Lambda layer, Python code that would run here; where you trust who made the file, say --trust-lambda",
+    ),
+    Cause(
+        r"Could not locate class '(?P<name>\w+)'|Unknown layer: '?(?P<value>\w+)",
+        "it has a layer of its own, {name}{value}, whose code isn't in the file; export it as a SavedModel where the "
+        "code is",
+    ),
+    Cause(
+        r"Input to reshape is a tensor with (?P<name>\d+) values, but the requested shape "
+        r"(?:has|requires a multiple of) (?P<value>\d+)",
+        "a reshape inside has a fixed size: it got {name} values and takes {value}, so pictures must have another size",
+    ),
+    Cause(
+        r"Argument shapes are inconsistent|[Dd]imension \d+ in both shapes must be equal"
+        r"|Dimensions of inputs should match|ConcatOp : Dimension",
+        "feature maps that are joined inside have different sizes, so pictures must have other sides",
+    ),
+    Cause(
+        r"Check 'left_broadcastable[\s\S]+|Argument shapes are not broadcastable|Incompatible shapes: (?P<name>[^\n]+)",
+        "feature maps that are added inside have different sizes, so pictures must have other sides",
+    ),
+    Cause(
+        r"(?:Unable to read the model|Model file [^\n]* is not found|Unsupported model format|Cannot recognize model"
+        r"|Could not load SavedModel|GraphDef cannot be parsed|Error parsing message|Failed to parse"
+        r"|does not contain any nodes|Incorrect weights in bin|parse_xml|Error reading network|pugi)",
+        "it is damaged, or no graph of that format",
+    ),
+    Cause(
+        r"Model provided has model identifier|Model buffer|The model is not a valid Flatbuffer|Could not open .*tflite",
+        "it is damaged, or no graph of that format",
+    ),
+    Cause(
+        r"Unable to (?:synchronously )?open (?:file|object)|truncated file|not a zip file|Bad magic number|bad central",
+        "it is damaged, or no graph of that format",
+    ),
+    Cause(
+        r"Select TensorFlow op\(s\), included in the given model, is\(are\) not supported",
+        "it uses operations of TensorFlow (Flex) that TFLite alone doesn't have",
+    ),
+    Cause(r"Encountered unresolved custom op: (?P<name>\w+)", "it has an operation of its own, {name}"),
+    Cause(
+        r"No OpKernel was registered to support Op '(?P<name>\w+)'|Op type not registered '(?P<value>\w+)'",
+        "TensorFlow here has no {name}{value}",
+    ),
+)
+_PLACES = re.compile(
+    r"^(?:Check '|FrontEnd API failed|Exception from src|in user code:|File \"|Arguments received|Traceback|\^+$"
+    r"|Detected at node|Summary:|Graph execution error|While validating node|Stack trace|Errors? may have originated"
+    r"|Input Source operations|\[\[\{\{node|<stack|.*\.(?:cpp|cc|py):\d+:?$|\* |  inputs=|To facilitate|Model wasn't"
+    r"|-- Conversion is failed for|\(\d+\) )"
+)
+_DETAIL = re.compile(r"^-- (?P<kind>[\w:]+) with a message:\n(?P<message>[^\n]+)", re.MULTILINE)
+_NODE = re.compile(r"^(?P<message>[^\n]+)\n\s*\[\[\{\{node (?P<name>[^}]+)\}\}\]\]", re.MULTILINE)
+
+
+def explain(error: BaseException) -> str:
+    """The cause of what a library raised, in one line without a full stop at its end."""
+    text = str(error).strip()
+    for cause in CAUSES:
+        if found := re.search(cause.pattern, text):
+            groups = {"name": "", "value": "", **{key: value or "" for key, value in found.groupdict().items()}}
+            return cause.meaning.format_map(groups)
+    if detail := _DETAIL.search(text):
+        if not _PLACES.match(detail["message"].strip()):
+            return f"{detail['kind']}: {detail['message'].strip()}"
+        return f"{detail['kind']}: {_pick_line(text[detail.end() :]) or 'it fails'}"
+    if node := _NODE.search(text):
+        return f"{node['message'].strip()} (at {node['name']})"
+    return _pick_line(text) or type(error).__name__
+
+
+def _pick_line(text: str) -> str:
+    """Of many lines, the one that says what is wrong: the last that is neither a place in a file nor a frame."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    spoken = [line for line in lines if not _PLACES.match(line)]
+    named = [line for line in spoken if re.match(r"\w*(?:Error|Exception): ", line)]
+    chosen = named or spoken or lines
+    return chosen[0 if named else -1].rstrip(".") if chosen else ""
