@@ -114,6 +114,9 @@ def _add_track(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--fps", type=float, metavar="N", help="most masks a second (default: 30)")
     command.add_argument(
+        "--clock", metavar="CLOCK", help="times of a player, or of the file: media or file (default: media)"
+    )
+    command.add_argument(
         "--models", type=Path, metavar="DIR", help="folder of <name>/<version>/ (default: ./models, or the bundled one)"
     )
     command.add_argument("--model", metavar="NAME", help="which of them (default: the only one)")
@@ -172,7 +175,7 @@ def run_check_health(url: str) -> int:
 
 
 def run_track(videos: list[Path], out: Path, **options: Any) -> int:
-    """`danmatte track`: 0 when every track is whole, 1 when a video broke off, 2 when one has no track at all."""
+    """`danmatte track`: 0 when every track is whole, 1 when frames were lost, 2 when a video has no track at all."""
     import msgspec
 
     from danmatte.errors import InvalidParameterError
@@ -180,7 +183,7 @@ def run_track(videos: list[Path], out: Path, **options: Any) -> int:
     from danmatte.settings import Settings
     from danmatte.tracks import batch
 
-    chosen: dict[str, Any] = {key: options[key] for key in ("fps", "raw", "again", "closer") if key in options}
+    chosen: dict[str, Any] = {key: options[key] for key in ("fps", "clock", "raw", "again", "closer") if key in options}
     if "size" in options:
         try:
             chosen["box"] = parse_size(options["size"])

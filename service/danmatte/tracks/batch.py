@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import cv2
 from msgspec import Struct
@@ -22,7 +22,7 @@ from danmatte.tracks.progress import Progress
 from danmatte.tracks.selection import BOX, TrackPlan, choose_mask_size
 from danmatte.tracks.track import Format, TrackHeader, find_format
 from danmatte.tracks.writer import TrackWriter
-from danmatte.video.reader import Video
+from danmatte.video.reader import ClockName, Video
 from danmatte.video.stabiliser import StabiliserOptions
 
 _VIDEOS = re.compile(r"\.(3gp|asf|avi|flv|m2ts|m4v|mkv|mov|mp4|mpe?g|mts|mxf|nut|og[mv]|ts|vob|webm|wmv|y4m)", re.I)
@@ -32,13 +32,15 @@ _VIDEOS = re.compile(r"\.(3gp|asf|avi|flv|m2ts|m4v|mkv|mov|mp4|mpe?g|mts|mxf|nut
 class TrackOptions:
     """How tracks are made: the same for every video of a batch.
 
-    `box` is what the masks' size must fit into, turned for standing pictures; `fps` the most masks a second.
+    `box` is what the masks' size must fit into, turned for standing pictures; `fps` the most masks a second; `clock`
+    whether times are those of a player or the file's own.
     `raw` leaves the masks as the network gives them, `again` makes tracks anew that are there already, and `closer`
     asks for the second pass. Raises InvalidParameterError.
     """
 
     box: Size = BOX
     fps: float = 30.0
+    clock: ClockName = "media"
     raw: bool = False
     again: bool = False
     closer: bool = False
@@ -46,6 +48,8 @@ class TrackOptions:
     def __post_init__(self) -> None:
         if not 0 < self.fps <= 1000:
             raise InvalidParameterError(f"fps: expected more than 0, at most 1000, received {self.fps}")
+        if self.clock not in get_args(ClockName):
+            raise InvalidParameterError(f"clock: expected {' or '.join(get_args(ClockName))}, received {self.clock!r}")
 
     def plan(self, shown: Size) -> TrackPlan:
         """How a video of this size is tracked."""
@@ -69,7 +73,7 @@ class TrackSummary(Struct, frozen=True):
     @property
     @abstractmethod
     def exit_code(self) -> int:
-        """0 when the track is whole, 1 when the video broke off before its end, 2 when there is no track."""
+        """0 when the track is whole, 1 when frames were lost, 2 when there is no track."""
 
     @abstractmethod
     def describe(self) -> str:
@@ -105,8 +109,9 @@ class FailedTrack(TrackSummary, frozen=True):
 class FinishedTrack(TrackSummary, frozen=True):
     """A track was made: of `masks` masks up to `until_ms`, a share of them held.
 
-    `inferred` frames were shown to the network, `looked_closer` of them twice. `broken` says where the video broke off,
-    `resumed_after_ms` where a killed run had left off.
+    `inferred` frames were shown to the network, `looked_closer` of them twice. `broken` says which frames were lost,
+    `frames_before_start` how many have no mask because players begin after them, `resumed_after_ms` where a killed
+    run had left off.
     """
 
     size: str
@@ -117,6 +122,7 @@ class FinishedTrack(TrackSummary, frozen=True):
     cuts: int
     until_ms: int
     frames_out_of_order: int
+    frames_before_start: int
     broken: str
     resumed_after_ms: int | None
     seconds: float
@@ -133,6 +139,8 @@ class FinishedTrack(TrackSummary, frozen=True):
             f"({speed:.0f} a second), {100 * self.held_share:.0f} % held, {self.cuts} cuts, "
             f"{self.bytes} bytes: {self.track}"
         )
+        if self.frames_before_start:
+            words += f"\n{self.video}: {self.frames_before_start} frames before 0 ms, which no player shows"
         return words + (f"\n{self.video}: broken: {self.broken}" if self.broken else "")
 
 
@@ -159,12 +167,12 @@ def make_track(job: TrackJob, options: TrackOptions, served: Served, pipeline: P
     """Makes the track of one video; raises ServiceError and OSError where there will be none."""
     started, manifest = time.monotonic(), served.manifest
     pipeline = pipeline or make_pipeline(served)
-    with Video(job.video) as video:
+    with Video(job.video, options.clock) as video:
         plan, facts = options.plan(video.shown), job.video.stat()
         header = TrackHeader(plan.size, find_format(job.track).polarity, manifest.name, manifest.version)
         # All that decides the masks: work that was interrupted is only taken up by the very same.
         graph, weights = manifest.files.graph.sha256, manifest.files.weights.sha256
-        label = f"{facts.st_size} {facts.st_mtime_ns} {plan} {graph} {weights}"
+        label = f"{facts.st_size} {facts.st_mtime_ns} {plan} {options.clock} {graph} {weights}"
         with TrackWriter(job.track, header, job=label) as writer:
             resumed_ms = writer.last_pts_ms
             progress = Progress(job.video.name, resumed_ms or 0, video.end_ms)
@@ -183,6 +191,7 @@ def make_track(job: TrackJob, options: TrackOptions, served: Served, pipeline: P
         cuts=tally.cuts,
         until_ms=tally.last_ms,
         frames_out_of_order=video.dropped,
+        frames_before_start=video.before_start,
         broken=video.broken,
         resumed_after_ms=resumed_ms,
         seconds=round(time.monotonic() - started, 3),

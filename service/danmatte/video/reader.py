@@ -1,12 +1,13 @@
-"""A video's frames as they are shown: upright, with their own times, in an order that never goes back."""
+"""A video's frames as they are shown: upright, on the player's clock, in an order that never goes back."""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self, TypeAlias, cast
 
 import av
 import cv2
@@ -19,9 +20,16 @@ from av.video.stream import VideoStream
 
 from danmatte.errors import TrackError
 from danmatte.frame import Pixels, Size
+from danmatte.video.orientation import Orientation
+
+ClockName: TypeAlias = Literal["media", "file"]
 
 _RESTART_MS = 1000  # further back than this, the clock began anew; less is a frame out of order
 _DISCONTINUOUS: int = Flags.ts_discont.value  # type: ignore[assignment] # a format whose clock may begin anew
+_BROWSERS_PLAY = frozenset(
+    {"mp4", "webm", "ogg"}
+)  # in them browsers keep a start that isn't 0, pages that play others don't
+_UNTIMED = 1000  # frames without a time that are looked at for the first one with
 _SHORT_MS = 1000  # a video that ends so much before the end that it states broke off
 _DURATION = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)$")
 
@@ -60,14 +68,14 @@ class DecodedFrame:
 
     pts_ms: int
     _frame: av.VideoFrame
-    _turns: int
+    _orientation: Orientation
     _reformatters: _Reformatters
 
     def to_grey(self, size: Size) -> Pixels:
         """(H, W) uint8: its brightness at this size, upright."""
-        high, wide = _turn_size(size, self._turns)
+        high, wide = self._orientation.turn_size(size)
         scaled = self._reformatters.grey.reformat(self._frame, wide, high, format="gray", **_SCALING)
-        return self._upright(scaled)
+        return self._orientation.turn_upright(scaled)
 
     def to_colours(self, size: Size, order: str) -> Pixels:
         """(H, W, 3) uint8 at this size, upright, `order` RGB or BGR; high dynamic range is brought to the usual one."""
@@ -78,16 +86,13 @@ class DecodedFrame:
         return self._convert(size, order, self._reformatters.detail_size, self._reformatters.detail_colour)
 
     def _convert(self, size: Size, order: str, scaler: VideoReformatter, painter: VideoReformatter) -> Pixels:
-        high, wide = _turn_size(size, self._turns)
+        high, wide = self._orientation.turn_size(size)
         # First the size, then the colours: both at once takes libswscale's slowest way.
         scaled = scaler.reformat(self._frame, wide, high, format="yuv420p", **_SCALING)
         coloured = painter.reformat(scaled, wide, high, format=f"{order.lower()}24", **_SCALING)
         curve = _CURVES.get(self._frame.color_trc)
-        pixels = self._upright(coloured)
+        pixels = self._orientation.turn_upright(coloured)
         return pixels if curve is None else cv2.LUT(pixels, curve)  # type: ignore[return-value]
-
-    def _upright(self, frame: av.VideoFrame) -> Pixels:
-        return np.ascontiguousarray(np.rot90(frame.to_ndarray(), self._turns))
 
 
 _SCALING: dict[str, Any] = {"interpolation": Interpolation.AREA, "threads": 1}
@@ -96,25 +101,47 @@ _SCALING: dict[str, Any] = {"interpolation": Interpolation.AREA, "threads": 1}
 class Video:
     """The first stream of pictures in a file; raises TrackError when there is none.
 
-    `size` is that of its frames, upright, and `shown` the same in square pixels. Once the frames are all taken,
-    `broken` says where they ended too early, and `dropped` how many came too late for their time.
+    Times are those of a player, or the file's own, as `clock` says. `size` is that of its frames, upright, and `shown`
+    the same in square pixels. Once the frames are all taken, `broken` says which were lost at the start or the end,
+    `dropped` how many came too late for their time, and `before_start` how many lie before 0 ms, where no player
+    shows them.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.broken, self.dropped = path, "", 0
+    def __init__(self, path: Path, clock: ClockName = "media") -> None:
+        self.path, self.broken, self.dropped, self.before_start = path, "", 0, 0
         self._container, self._stream = _open_stream(path)
         self._bad_packets = 0
         try:
-            first = next(self._decode(), None)
-            if first is None:
-                raise TrackError(f"{path}: expected a frame that can be decoded, received none; {self.broken}")
+            first = self._look_at_start()
         except TrackError:
             self.close()
             raise
-        self._turns = round(first.rotation / 90) % 4
+        rebased = clock == "media" and not _BROWSERS_PLAY.intersection(self._container.format.name.split(","))
+        self._zero_s = self._first_s if rebased else 0.0
+        self._orientation = Orientation.of(first)
         ratio = self._stream.sample_aspect_ratio or Fraction(1)
-        self.size = _turn_size(Size(first.height, first.width), self._turns)
-        self.shown = _turn_size(Size(first.height, max(1, round(first.width * ratio))), self._turns)
+        self.size = self._orientation.turn_size(Size(first.height, first.width))
+        self.shown = self._orientation.turn_size(Size(first.height, max(1, round(first.width * ratio))))
+
+    def _look_at_start(self) -> av.VideoFrame:
+        """The first frame; notes its time, and whether it is the one that the container begins with."""
+        rate, stream = self._stream.guessed_rate or 25, self._stream
+        first, first_s = None, None
+        # Some containers leave out times before 0, whatever their type says: these are counted back from the first one.
+        for untimed, frame in enumerate(islice(self._decode(), _UNTIMED)):
+            first, time_s = first or frame, cast(float | None, frame.time)
+            if time_s is not None:
+                first_s = time_s - float(untimed / rate)
+                break
+        if first is None:
+            why = self.broken or f"{self._bad_packets} packets of {stream.codec_context.name} can't be"
+            raise TrackError(f"{self.path}: expected frames that can be decoded, received none: {why}")
+        self._first_s = first_s or 0.0
+        stated_s = float((stream.start_time or 0) * (stream.time_base or 0))
+        lost = stream.start_time is not None and self._first_s - stated_s > 1.5 / rate
+        words = f"expected frames from {1000 * stated_s:.0f} ms on, the first that can be read is at"
+        self._lost_start = f"{words} {1000 * self._first_s:.0f} ms" if lost else ""
+        return first
 
     @property
     def end_ms(self) -> int | None:
@@ -122,24 +149,35 @@ class Video:
         stream, container = self._stream, self._container
         if stated := _DURATION.match(stream.metadata.get("DURATION", "")):  # as Matroska has it
             hours, minutes, seconds = map(float, stated.groups())
-            return int(1000 * (3600 * hours + 60 * minutes + seconds))
-        if stream.duration is not None and stream.time_base is not None:
-            return int(((stream.start_time or 0) + stream.duration) * stream.time_base * 1000)
-        if container.duration is not None:
-            return int(((container.start_time or 0) + container.duration) / 1000)
-        return None
+            end_s = 3600 * hours + 60 * minutes + seconds
+        elif stream.duration is not None and stream.time_base is not None:
+            end_s = float(((stream.start_time or 0) + stream.duration) * stream.time_base)
+        elif container.duration is not None:
+            end_s = ((container.start_time or 0) + container.duration) / 1_000_000
+        else:
+            return None
+        return int(1000 * (end_s - self._zero_s))
 
     def read_frames(self, from_ms: int = 0) -> Iterator[DecodedFrame]:
-        """The frames from `from_ms` on, each later than the one before; frames before 0 ms are left out."""
+        """The frames from `from_ms` on, each later than the one before; the one that 0 ms falls into begins there."""
+        clock = _FrameClock(self._stream.guessed_rate, 1000 * self._zero_s, 1000 * self._first_s)
         self._rewind(from_ms)
-        reformatters, clock, shown_ms = _Reformatters(), _FrameClock(self._stream.guessed_rate), 0
+        reformatters, shown_ms = _Reformatters(), 0
+        early: av.VideoFrame | None = None
         for frame in self._decode():
             pts_ms = clock.step(frame.time)
             shown_ms = int((frame.duration or 0) * (frame.time_base or 0) * 1000)
             if pts_ms is None:
                 self.dropped += 1
-            elif pts_ms >= max(from_ms, 0):
-                yield DecodedFrame(pts_ms, frame, self._turns, reformatters)
+            elif pts_ms < 0:
+                early = frame
+                self.before_start += 1
+            elif pts_ms >= from_ms:
+                if early is not None and pts_ms > 0:
+                    self.before_start -= 1
+                    yield DecodedFrame(0, early, self._orientation, reformatters)
+                early = None
+                yield DecodedFrame(pts_ms, frame, self._orientation, reformatters)
         self._note_break(clock.last_ms, shown_ms)
 
     def close(self) -> None:
@@ -155,26 +193,27 @@ class Video:
         self.close()
 
     def _rewind(self, from_ms: int) -> None:
-        """Goes back to the start, or near `from_ms` where times surely lead there."""
-        self.broken, self.dropped, self._bad_packets = "", 0, 0
+        """Goes near `from_ms` where times surely lead there; otherwise opens the file anew.
+
+        A seek to the start would lose frames: in transport streams it lands on the second keyframe.
+        """
+        self.broken, self.dropped, self.before_start, self._bad_packets = "", 0, 0, 0
         if from_ms > 0 and not self._container.format.flags & _DISCONTINUOUS:
             # A container may land after the place that was asked for: the first frame there tells.
-            first = next(self._decode(), None) if self._seek(from_ms) else None
-            time_s: float | None = None if first is None else first.time  # None in some containers, whatever its type
-            if time_s is not None and round(time_s * 1000) <= from_ms:
-                self._seek(from_ms)
+            place_s = from_ms / 1000 + self._zero_s
+            first = next(self._decode(), None) if self._seek(place_s) else None
+            time_s = None if first is None else cast(float | None, first.time)  # None in some containers
+            if time_s is not None and round(1000 * time_s) <= round(1000 * place_s):
+                self._seek(place_s)
                 return
             self.broken = ""
-        if not self._seek(None):
-            self._container.close()
-            self._container, self._stream = _open_stream(self.path)
+        self._container.close()
+        self._container, self._stream = _open_stream(self.path)
 
-    def _seek(self, to_ms: int | None) -> bool:
-        """Goes to the last keyframe before a time, or to the start; False where the container can't."""
-        base, start = self._stream.time_base or Fraction(1, 1000), self._stream.start_time or 0
+    def _seek(self, to_s: float) -> bool:
+        """Goes to the last keyframe before a time; False where the container can't."""
         try:
-            place = start if to_ms is None else int(Fraction(to_ms, 1000) / base)
-            self._container.seek(place, stream=self._stream)
+            self._container.seek(int(to_s / (self._stream.time_base or Fraction(1, 1000))), stream=self._stream)
         except av.FFmpegError:
             return False
         return True
@@ -191,28 +230,32 @@ class Video:
             self.broken = str(error)
 
     def _note_break(self, last_ms: int | None, shown_ms: int) -> None:
-        """Says in `broken` why the last frame, shown for `shown_ms`, isn't the end, or which packets were left out."""
+        """Says in `broken` what is missing at the start, between, or after a last frame shown for `shown_ms`."""
         short = last_ms is not None and self.end_ms is not None and self.end_ms - last_ms - shown_ms > _SHORT_MS
-        if not (self.broken or short):
-            self.broken = f"{self._bad_packets} packets couldn't be decoded" if self._bad_packets else ""
-            return
-        why = f" ({self.broken})" if self.broken else ""
-        until = f"expected frames until {self.end_ms} ms, " if self.end_ms is not None else ""
-        self.broken = f"{until}the last that can be read is at {last_ms} ms{why}"
+        if self.broken or short:
+            why = f" ({self.broken})" if self.broken else ""
+            until = f"expected frames until {self.end_ms} ms, " if self.end_ms is not None else ""
+            self.broken = f"{until}the last that can be read is at {last_ms} ms{why}"
+        elif self._bad_packets:
+            self.broken = f"{self._bad_packets} packets couldn't be decoded"
+        self.broken = "; ".join(filter(None, [self._lost_start, self.broken]))
 
 
 class _FrameClock:
-    """Times that grow: missing ones are guessed from the rate, a clock that began anew goes on after the last."""
+    """Times from `zero_ms` of the file on that grow.
 
-    def __init__(self, rate: Fraction | None) -> None:
+    Missing ones are guessed from the rate, at first from `first_ms` on; a clock that began anew goes on after the last.
+    """
+
+    def __init__(self, rate: Fraction | None, zero_ms: float = 0.0, first_ms: float = 0.0) -> None:
         self._gap_ms = float(1000 / (rate or 25))
-        self._offset_ms = 0.0
+        self._offset_ms, self._first_ms = -zero_ms, first_ms - zero_ms
         self.last_ms: int | None = None
 
     def step(self, time_s: float | None) -> int | None:
         """The time in ms of a frame that states this time, or none; None when it isn't later than the last one's."""
         last = self.last_ms
-        guessed = 0.0 if last is None else last + self._gap_ms
+        guessed = self._first_ms if last is None else last + self._gap_ms
         own = None if time_s is None else time_s * 1000 + self._offset_ms
         if own is not None and last is not None and own < last - _RESTART_MS:
             self._offset_ms += guessed - own
@@ -230,13 +273,14 @@ def _open_stream(path: Path) -> tuple[InputContainer, VideoStream]:
         container = av.open(str(path), metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:
         raise TrackError(f"{path}: expected a video: {error}") from error
+    name = container.format.name
+    if name == "image2" or name.endswith("_pipe"):
+        codec = container.streams.video[0].codec_context.name if container.streams.video else name
+        container.close()
+        raise TrackError(f"{path}: expected a video, received a picture ({codec})")
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:
             stream.codec_context.thread_count = 1  # the cores are the network's
             return container, stream
     container.close()
     raise TrackError(f"{path}: expected a stream of pictures, received none")
-
-
-def _turn_size(size: Size, turns: int) -> Size:
-    return Size(size.width, size.height) if turns % 2 else size

@@ -195,9 +195,17 @@ def test_the_worst_outcome_is_the_exit_code() -> None:
     assert choose_exit_code([broken, failed]) == 2
 
 
-def finish(broken: str = "") -> FinishedTrack:
+def finish(broken: str = "", early: int = 0) -> FinishedTrack:
     """A summary of 60 masks in two seconds."""
-    facts = {"inferred": 50, "looked_closer": 0, "held_share": 0.1, "cuts": 3, "until_ms": 2000, "seconds": 2.0}
+    facts = {
+        "frames_before_start": early,
+        "inferred": 50,
+        "looked_closer": 0,
+        "held_share": 0.1,
+        "cuts": 3,
+        "until_ms": 2000,
+        "seconds": 2.0,
+    }
     words = {"size": "320x180", "frames_out_of_order": 0, "resumed_after_ms": None, "bytes": 777, "broken": broken}
     return FinishedTrack("a.mp4", "a.mattes", masks=60, **facts, **words)
 
@@ -206,6 +214,24 @@ def test_a_summary_says_speed_share_and_where_the_video_broke() -> None:
     said = finish().describe()
     assert said == "a.mp4: 60 masks of 320x180 in 2.0 s (30 a second), 10 % held, 3 cuts, 777 bytes: a.mattes"
     assert finish("at 9 ms").describe().splitlines()[1] == "a.mp4: broken: at 9 ms"
+    assert finish(early=12).describe().splitlines()[1] == "a.mp4: 12 frames before 0 ms, which no player shows"
+    assert finish(early=12).exit_code == 0
+
+
+@pytest.mark.parametrize(("clock", "first"), [("media", 0), ("file", 1400)])
+def test_a_clock_is_chosen(
+    models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, clock: str, first: int
+) -> None:
+    stream = write(tmp_path / "walk.ts", walking(30), times_ms=range(1400, 2600, 40))
+    code, (summary,), _ = run_track(capsys, models, stream, "-o", tmp_path / "a.mattes", "--clock", clock)
+    assert (code, summary["masks"], summary["until_ms"]) == (0, 30, first + 29 * 40)
+    with TrackReader(tmp_path / "a.mattes") as track:
+        assert [entry.pts_ms for entry in track] == list(range(first, first + 1200, 40))
+
+
+def test_an_unknown_clock_is_refused() -> None:
+    with pytest.raises(InvalidParameterError, match="clock: expected media or file, received 'wall'"):
+        TrackOptions(clock="wall")  # type: ignore[arg-type]
 
 
 def test_a_track_has_the_polarity_of_its_format_and_the_options_of_its_plan() -> None:

@@ -39,10 +39,13 @@ def write(
     gop: int = 12,
     sound_s: int = 0,
     last_ms: int = 0,
+    b_frames: int = 0,
+    matrix: Sequence[int] = (),
 ) -> Path:
     """A video of these pictures, 25 a second unless their times are given; its container is told by the suffix.
 
-    `last_ms` is how long the last one is shown; with `sound_s` there are seconds of silence, too.
+    `last_ms` is how long the last one is shown; with `sound_s` there are seconds of silence, too. `matrix` is the
+    a b c d of a display matrix.
     """
     times = range(0, 40 * len(pictures), 40) if times_ms is None else times_ms
     height, width = pictures[0].shape
@@ -51,9 +54,12 @@ def write(
         coding = {"preset": "ultrafast", "crf": "12"} if codec.startswith("libx26") else {}
         stream = container.add_stream(codec, rate=25, width=width, height=height, pix_fmt=pixel, options=coding)
         stream.codec_context.time_base = stream.time_base = Fraction(1, 1000)
-        stream.codec_context.gop_size, stream.codec_context.max_b_frames = gop, 0
+        stream.codec_context.gop_size, stream.codec_context.max_b_frames = gop, b_frames
         if rotation:
             stream.set_display_rotation(rotation)
+        if matrix:
+            a, b, c, d = (value << 16 for value in matrix)
+            stream.set_display_matrix([a, b, 0, c, d, 0, 0, 0, 1 << 30])
         if sound_s:
             _add_silence(container, sound_s)
         for picture, time in zip(pictures, times, strict=True):

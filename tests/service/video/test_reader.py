@@ -1,13 +1,14 @@
 """Videos of every kind, read as they are shown."""
 
-import itertools
 import os
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from danmatte.errors import TrackError
 from danmatte.frame import Size
@@ -28,9 +29,84 @@ def test_a_variable_rate_keeps_its_times_to_the_millisecond(tmp_path: Path, suff
     assert read_times(write(tmp_path / f"a{suffix}", walking(9), times_ms=told, codec=codec)) == told
 
 
-def test_a_transport_stream_keeps_the_distances(tmp_path: Path) -> None:
-    found = read_times(write(tmp_path / "a.ts", walking(10)))
-    assert [later - sooner for sooner, later in itertools.pairwise(found)] == [40] * 9
+@pytest.mark.parametrize("b_frames", [0, 2])
+@pytest.mark.parametrize("gop", [6, 250])
+@pytest.mark.parametrize(("suffix", "codec"), [(".ts", "libx264"), (".flv", "libx264"), (".avi", "mpeg4")])
+def test_what_pages_play_by_script_begins_at_0_with_its_first_frame(
+    tmp_path: Path, suffix: str, codec: str, gop: int, b_frames: int
+) -> None:
+    b_frames = 0 if suffix == ".avi" else b_frames
+    path = write(tmp_path / f"a{suffix}", walking(20), codec=codec, gop=gop, b_frames=b_frames)
+    with Video(path) as video:
+        assert [frame.pts_ms for frame in video.read_frames()] == list(range(0, 800, 40))
+        assert (video.broken, video.dropped, video.before_start) == ("", 0, 0)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
+def test_what_browsers_play_keeps_its_start(tmp_path: Path, suffix: str) -> None:
+    told = list(range(8332, 9132, 40))
+    path = write(tmp_path / f"a{suffix}", walking(20), times_ms=told, b_frames=2)
+    with Video(path) as video:
+        assert [frame.pts_ms for frame in video.read_frames()] == told
+        assert [frame.pts_ms for frame in video.read_frames(8700)] == [at for at in told if at >= 8700]
+        assert video.end_ms == 9132
+        assert video.broken == ""
+
+
+def test_the_files_own_clock_is_there_for_who_asks(tmp_path: Path) -> None:
+    told = list(range(1480, 1880, 40))
+    with Video(write(tmp_path / "a.ts", walking(10), b_frames=2, times_ms=told), "file") as video:
+        assert [frame.pts_ms for frame in video.read_frames()] == told
+        assert video.end_ms == 1880
+
+
+@pytest.mark.parametrize("suffix", [".webm", ".mkv"])
+def test_of_frames_before_0_only_the_one_that_is_shown_at_0_has_a_mask(tmp_path: Path, suffix: str) -> None:
+    codec = "libvpx" if suffix == ".webm" else "libx264"
+    path = tmp_path / f"a{suffix}"
+    with av.open(str(path), "w", options={"avoid_negative_ts": "disabled"}) as container:
+        stream = container.add_stream(codec, rate=25, width=64, height=64, pix_fmt="yuv420p")
+        stream.codec_context.time_base = stream.time_base = Fraction(1, 1000)
+        for at in range(25):
+            frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 9 * at, np.uint8), "rgb24").reformat(
+                format="yuv420p"
+            )
+            frame.pts, frame.time_base = 40 * at - 500, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with Video(path) as video:
+        found = list(video.read_frames())
+        assert [frame.pts_ms for frame in found] == [0, *range(20, 480, 40)]
+        assert abs(int(found[0].to_grey(video.size).mean()) - 9 * 12 * 219 / 255) < 18
+        assert (video.before_start, video.broken) == (12, "")
+
+
+def test_frames_lost_at_the_start_are_told(tmp_path: Path) -> None:
+    whole = write(tmp_path / "a.ts", walking(60), gop=25)
+    data, packets = whole.read_bytes(), whole.stat().st_size // 188
+    torn = tmp_path / "torn.ts"
+    torn.write_bytes(data[: 188 * 3] + data[188 * (packets // 6) :])  # a recording that begins between two keyframes
+    with Video(torn) as video:
+        found = [frame.pts_ms for frame in video.read_frames()]
+        assert found[0] == 0
+        assert 10 < len(found) < 58
+        assert video.broken.startswith("expected frames from")
+        assert "the first that can be read is at" in video.broken
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp", ".tiff"])
+def test_a_picture_is_refused_in_one_plain_line(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(path)
+    with pytest.raises(TrackError, match=rf"a{suffix}: expected a video, received a picture \(\w+\)$"):
+        Video(path)
+
+
+def test_an_animated_picture_that_cannot_be_decoded_is_refused_in_one_plain_line(tmp_path: Path) -> None:
+    frames = [Image.fromarray(np.full((8, 8, 3), 40 * at, np.uint8)) for at in range(4)]
+    frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:])
+    with pytest.raises(TrackError, match=r"a\.webp: expected a video, received a picture \(webp\)$"):
+        Video(tmp_path / "a.webp")
 
 
 @pytest.mark.parametrize("rotation", [90, 180, -90])
@@ -150,8 +226,6 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_sound_alone_is_refused(tmp_path: Path) -> None:
-    import av
-
     path = tmp_path / "a.wav"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("pcm_s16le", rate=8000)
@@ -182,8 +256,6 @@ def test_times_always_grow(told_s: list[float | None], expected: list[int | None
 
 
 def test_pixels_that_are_not_square_are_counted_as_they_are_shown(tmp_path: Path) -> None:
-    import av
-
     path = tmp_path / "a.mkv"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25, width=160, height=180, pix_fmt="yuv420p")
@@ -223,3 +295,8 @@ def test_reading_may_end_early_and_begin_elsewhere(tmp_path: Path) -> None:
             assert frame.pts_ms <= 80
         assert next(video.read_frames(1000)).pts_ms == 1000
         assert video.broken == ""
+
+
+def test_a_clock_counts_from_its_zero_and_guesses_from_its_first_time() -> None:
+    clock = _FrameClock(Fraction(25), 1480.0, 1400.0)
+    assert [clock.step(time) for time in (None, None, 1.48, 1.52)] == [-80, -40, 0, 40]

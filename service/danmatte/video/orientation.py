@@ -1,0 +1,43 @@
+"""How a stored picture has to be turned and mirrored to be seen upright: the eight ways of a display matrix."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import av
+import numpy as np
+
+from danmatte.frame import Pixels, Size
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """Rows and columns change places first, then the picture is mirrored left to right, and top to bottom."""
+
+    transposed: bool = False
+    mirrored: bool = False
+    upended: bool = False
+
+    @classmethod
+    def of(cls, frame: av.VideoFrame) -> Self:
+        """What the container's display matrix says (ISO/IEC 14496-12, 8.3.2), to the nearest quarter turn.
+
+        A pixel (x, y) is shown at (a x + c y, b x + d y); the rows of the matrix are a b u, c d v, and offsets.
+        """
+        found = frame.side_data.get("DISPLAYMATRIX")
+        if found is None:
+            return cls()
+        numbers = np.frombuffer(found, np.int32)  # type: ignore[call-overload] # a buffer, though its type doesn't say so
+        (a, b), (c, d) = numbers.reshape(3, 3)[:2, :2].tolist()
+        if abs(a) + abs(d) >= abs(b) + abs(c):
+            return cls(False, a < 0, d < 0)
+        return cls(True, c < 0, b < 0)
+
+    def turn_size(self, size: Size) -> Size:
+        """The size upright of a stored picture, and the other way round."""
+        return Size(size.width, size.height) if self.transposed else size
+
+    def turn_upright(self, frame: av.VideoFrame) -> Pixels:
+        """The picture, (H, W) or (H, W, 3) uint8, as it is to be seen."""
+        pixels: Pixels = frame.to_ndarray()  # type: ignore[assignment] # of 8 bits once it was reformatted
+        turned = pixels.swapaxes(0, 1) if self.transposed else pixels
+        return np.ascontiguousarray(turned[:: -1 if self.upended else 1, :: -1 if self.mirrored else 1])
