@@ -28,7 +28,7 @@ from danmatte.inference.admission import Admission
 from danmatte.inference.live_calls import LiveCalls
 from danmatte.inference.matting import Matting
 from danmatte.inference.request import Requests
-from danmatte.models import EngineFactory, Repository
+from danmatte.models import AnswerCheck, EngineFactory, Repository
 from danmatte.settings import Settings
 from danmatte.telemetry.log import AccessLog, count_dropped_lines
 from danmatte.telemetry.metrics import Metrics
@@ -61,6 +61,7 @@ def build(
         _build_factory(open_engine, settings, cores, metrics),
         default=settings.model,
         spares=settings.spare_versions,
+        check=AnswerCheck(settings.check_answers, settings.max_disagreement),
     )
     admission = _build_admission(settings, cores)
     matting = Matting(workers=settings.pixel_threads or cores, max_pixels=settings.max_pixels)

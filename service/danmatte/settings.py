@@ -56,6 +56,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     watch_s: Annotated[
         float, Meta(ge=0, le=3600, description="time between two looks for changed models; 0 never looks")
     ] = 2.0
+    check_answers: Annotated[
+        Literal["off", "warn", "refuse"],
+        Meta(description="what happens to a version whose answers on this CPU are too far from its stored ones"),
+    ] = "warn"
+    max_disagreement: Annotated[
+        float,
+        Meta(ge=0, le=100, description="points that a version's masks may be from its stored ones, 100 · (1 − IoU)"),
+    ] = 2.0
     cache: Annotated[str, Meta(description="folder for compiled graphs, this user's alone; none when empty")] = ""
     cache_bytes: Annotated[Count, Meta(description="most that compiled graphs may take there")] = 2**30
     max_wait_s: Annotated[

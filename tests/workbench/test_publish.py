@@ -11,9 +11,12 @@ import pytest
 from danmatte.contract import artifact
 from danmatte_workbench import publish as publishing
 from danmatte_workbench.artifact import digest
+from danmatte_workbench.dataset import Dataset
 from danmatte_workbench.errors import InputError, MachineError
-from danmatte_workbench.experiment.trial import Trial
+from danmatte_workbench.experiment.answers import choose_telling, store_answers
+from danmatte_workbench.experiment.trial import LevelAccuracy, Trial
 from danmatte_workbench.publish import publish
+from danmatte_workbench.runtimes.isa_levels import find_highest
 from danmatte_workbench.source import Source
 from tests.workbench import facts, tiny
 from tests.workbench.conftest import Build, Describe
@@ -119,3 +122,44 @@ def test_a_name_that_is_no_folders_name_is_refused(winner: Trial, plain: Source,
     with pytest.raises(InputError, match="a model's name has small letters"):
         publish(winner, dataclasses.replace(plain, name=name), tmp_path / "models")
     assert not (tmp_path / "models").exists()
+
+
+def test_a_version_says_under_which_instruction_sets_it_was_confirmed(
+    winner: Trial, plain: Source, tmp_path: Path
+) -> None:
+    lost = facts.measured("iou_drop", 0.2, low=0.1, high=0.3)
+    compared = dataclasses.replace(winner, levels=(LevelAccuracy("AVX2", lost),)).add([lost])
+    told = manifest(publish(compared, plain, tmp_path))["confirmed"]
+    assert told[0] == {
+        "instruction_set": "AVX2",
+        "emulated": True,
+        "metric": "iou_drop",
+        "value": 0.2,
+        "unit": "u",
+        "low": 0.1,
+        "high": 0.3,
+        "samples": 5,
+    }
+    assert [item["emulated"] for item in told[1:]] == [False] * (find_highest() is not None)
+    assert "confirmed" not in manifest(publish(winner, plain, tmp_path))
+
+
+def test_answers_are_stored_with_a_version_and_its_server_gives_the_same(
+    winner: Trial, plain: Source, labelled: Dataset, tmp_path: Path
+) -> None:
+    subject = winner.to_subject(plain)
+    publish(winner, plain, tmp_path, store_answers(subject, labelled))
+    found = artifact.read_version(tmp_path, plain.name, 1)
+    assert found.answers is not None
+    run = subject.load()
+    assert found.answers.measure_disagreement(subject.framing, lambda picture: run(picture)[0, ..., 0]) == 0
+    publish(winner, plain, tmp_path)
+    assert artifact.read_version(tmp_path, plain.name, 2).answers is None
+
+
+@pytest.mark.parametrize(
+    ("shares", "stored"),
+    [([0.0, 0.1, 0.2, 0.9, 0.3, 0.4, 0.5], [1, 2, 4, 5]), ([0.0, 0.9, 0.5], [0, 1, 2]), ([], [])],
+)
+def test_pictures_with_an_outline_are_stored_first(shares: list[float], stored: list[int]) -> None:
+    assert choose_telling(shares) == stored

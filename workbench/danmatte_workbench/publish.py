@@ -5,19 +5,21 @@ from pathlib import Path
 
 from danmatte.contract import ManifestError, artifact
 from danmatte.contract.artifact import GRAPH, WEIGHTS
-from danmatte.contract.manifest import Files, Input, Manifest, Output, Recipe, Resize, Step
+from danmatte.contract.manifest import ConfirmedLevel, Files, Input, Manifest, Output, Recipe, Resize, Step
 from danmatte.contract.manifest import Source as SourceGraph
+from danmatte_workbench.budget import DISAGREEMENT, IOU_DROP
 from danmatte_workbench.errors import InputError, MachineError
 from danmatte_workbench.experiment.store import Candidate
-from danmatte_workbench.experiment.trial import Trial
+from danmatte_workbench.experiment.trial import LevelAccuracy, Trial
 from danmatte_workbench.graph import surgery
-from danmatte_workbench.runtimes import openvino
+from danmatte_workbench.runtimes import isa_levels, openvino
 from danmatte_workbench.source import NAME, Source
 
 
-def publish(trial: Trial, source: Source, models: Path) -> Path:
+def publish(trial: Trial, source: Source, models: Path, answers: bytes | None = None) -> Path:
     """Write the next version of the source's model under ``models``, whole or not at all; return its folder.
 
+    answers: the contents of ``answers.json``, if the version is to have any.
     Raises InputError for what can't be published, and MachineError where ``models`` can't be written.
     """
     candidate = trial.candidate
@@ -27,17 +29,17 @@ def publish(trial: Trial, source: Source, models: Path) -> Path:
     graph, weights = (candidate.artifact.path.with_name(name) for name in (GRAPH, WEIGHTS))
 
     def describe(version: int) -> Manifest:
-        return _describe(trial, candidate, source, version)
+        return _describe(trial, candidate, source, version, answers)
 
     try:
-        return artifact.write_version(models / source.name, graph, weights, describe)
+        return artifact.write_version(models / source.name, graph, weights, describe, answers)
     except ManifestError as error:
         raise InputError(f"{trial.name}: can't be published: {error}") from error
     except OSError as error:
         raise MachineError(f"{models / source.name}: can't be written ({error})") from error
 
 
-def _describe(trial: Trial, candidate: Candidate, source: Source, version: int) -> Manifest:
+def _describe(trial: Trial, candidate: Candidate, source: Source, version: int, answers: bytes | None) -> Manifest:
     grid = surgery.read_grid(openvino.read(candidate.artifact.path))
     if grid is None:
         raise InputError(f"{trial.name}: its answer isn't a person's probability; add the head step")
@@ -48,7 +50,11 @@ def _describe(trial: Trial, candidate: Candidate, source: Source, version: int) 
         contract=1,
         name=source.name,
         version=version,
-        files=Files(artifact.describe_file(graph), artifact.describe_file(graph.with_name(WEIGHTS))),
+        files=Files(
+            artifact.describe_file(graph),
+            artifact.describe_file(graph.with_name(WEIGHTS)),
+            artifact.describe_bytes(answers) if answers is not None else None,
+        ),
         input=Input(picture.name, picture.shape, picture.dtype, "NHWC", "RGB"),  # type: ignore[arg-type]
         output=Output(person.name, person.shape, person.dtype, "NHWC", "person_probability", grid),  # type: ignore[arg-type]
         resize=Resize(source.rule, source.fill),
@@ -63,4 +69,21 @@ def _describe(trial: Trial, candidate: Candidate, source: Source, version: int) 
         measurements=list(trial.measurements),
         licence=source.licence,
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        confirmed=_describe_levels(trial),
     )
+
+
+def _describe_levels(trial: Trial) -> list[ConfirmedLevel]:
+    """What the version lost under each instruction set that it was compared under, this CPU's own last."""
+    own = next((item for item in trial.measurements if item.metric in (IOU_DROP, DISAGREEMENT)), None)
+    highest = isa_levels.find_highest()
+    here = [LevelAccuracy(highest, own)] if own and highest and trial.configuration.device == "CPU" else []
+    return [
+        ConfirmedLevel(
+            instruction_set=item.level,
+            emulated=item.level != highest,
+            metric=item.measurement.metric,
+            **item.measurement.numbers,
+        )
+        for item in (*trial.levels, *here)
+    ]

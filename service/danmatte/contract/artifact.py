@@ -20,12 +20,13 @@ from danmatte.contract.manifest import (
     encode,
     parse,
 )
+from danmatte.contract.stored_answers import ANSWERS_LIMIT_BYTES, StoredAnswers, parse_answers
 from danmatte.errors import ManifestError
 
 _VERSION = re.compile(r"[1-9][0-9]{0,14}", re.ASCII)
 _CHUNK_BYTES = 2**24
-MANIFEST, GRAPH, WEIGHTS = "manifest.json", "graph.xml", "graph.bin"
-FILES = (MANIFEST, GRAPH, WEIGHTS)
+MANIFEST, GRAPH, WEIGHTS, ANSWERS = "manifest.json", "graph.xml", "graph.bin", "answers.json"
+FILES = (MANIFEST, GRAPH, WEIGHTS, ANSWERS)
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Artifact:
     manifest: Manifest
     graph: bytes
     weights: bytes
+    answers: StoredAnswers | None = None
 
 
 def list_models(root: Path) -> list[str]:
@@ -59,6 +61,7 @@ def read_version(root: Path, name: str, version: int) -> Artifact:
         manifest,
         graph=_read_checked(folder / GRAPH, manifest.files.graph, GRAPH_LIMIT_BYTES),
         weights=_read_checked(folder / WEIGHTS, manifest.files.weights, WEIGHTS_LIMIT_BYTES),
+        answers=_read_answers(folder / ANSWERS, manifest.files.answers),
     )
 
 
@@ -74,6 +77,12 @@ def _list_folders(path: Path) -> list[str]:
             return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
     except OSError:
         return []
+
+
+def _read_answers(path: Path, expected: File | None) -> StoredAnswers | None:
+    if expected is None:  # versions that were published before there were any
+        return None
+    return parse_answers(_read_checked(path, expected, ANSWERS_LIMIT_BYTES), str(path))
 
 
 def _read_checked(path: Path, expected: File, limit: int) -> bytes:
@@ -104,7 +113,9 @@ def read_plain_file(path: Path, limit: int) -> bytes:
         raise ManifestError(str(path), "file", "a plain file", error.strerror) from error
 
 
-def write_version(home: Path, graph: Path, weights: Path, describe: Callable[[int], Manifest]) -> Path:
+def write_version(
+    home: Path, graph: Path, weights: Path, describe: Callable[[int], Manifest], answers: bytes | None = None
+) -> Path:
     """Publish the next version in a model's folder, whole or not at all; return the version's folder.
 
     `describe` makes the manifest of a number, and is asked again where somebody else takes that number meanwhile.
@@ -116,6 +127,8 @@ def write_version(home: Path, graph: Path, weights: Path, describe: Callable[[in
     try:
         shutil.copyfile(graph, unfinished / GRAPH)
         shutil.copyfile(weights, unfinished / WEIGHTS)
+        if answers is not None:
+            (unfinished / ANSWERS).write_bytes(answers)
         unfinished.chmod(0o755)
         while True:
             version = choose_version(home)
@@ -136,6 +149,11 @@ def choose_version(home: Path) -> int:
     """The number after all that are taken; a file of such a name takes it, too."""
     numbers = [int(path.name) for path in home.iterdir() if re.fullmatch(r"[1-9]\d*", path.name)]
     return max(numbers, default=0) + 1
+
+
+def describe_bytes(data: bytes) -> File:
+    """A file of these bytes as the manifest gives it."""
+    return File(sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data))
 
 
 def describe_file(path: Path) -> File:

@@ -36,11 +36,12 @@ class File(_Strict, frozen=True):
     size_bytes: Count
 
 
-class Files(_Strict, frozen=True):
-    """Exactly the two files of a version."""
+class Files(_Strict, frozen=True, omit_defaults=True):
+    """The files of a version: the graph, and answers that it gave where it was made, if they were stored."""
 
     graph: File = field(name="graph.xml")
     weights: File = field(name="graph.bin")
+    answers: File | None = field(name="answers.json", default=None)
 
 
 class Input(_Strict, frozen=True):
@@ -96,7 +97,23 @@ class Recipe(_Strict, frozen=True):
     toolchain: dict[str, str]
 
 
-class Manifest(_Strict, frozen=True):
+class ConfirmedLevel(_Strict, frozen=True):
+    """An instruction set, by oneDNN's name, and what the version lost of its source's accuracy under it.
+
+    ``emulated``: the CPU had newer ones, which its kernels didn't use.
+    """
+
+    instruction_set: Text
+    emulated: bool
+    metric: Text
+    value: float
+    unit: Text
+    low: float
+    high: float
+    samples: Annotated[int, Meta(ge=1)]
+
+
+class Manifest(_Strict, frozen=True, omit_defaults=True):
     """A published version of a model; models/CONTRACT.md says what each field means."""
 
     contract: Literal[1]
@@ -111,6 +128,7 @@ class Manifest(_Strict, frozen=True):
     measurements: Annotated[list[Measurement], Meta(max_length=1000)]
     licence: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+() -]{0,199}$(?!\n)")]
     created: Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$", max_length=20)]
+    confirmed: Annotated[list[ConfirmedLevel], Meta(max_length=100)] = []
 
 
 def describe_schema() -> dict[str, Any]:

@@ -9,10 +9,16 @@ from danmatte.engine.protocol import Engine
 
 @dataclass(frozen=True, eq=False)
 class Served:
-    """A version that is loaded; whoever holds it may go on using it after another has taken its place."""
+    """A version that is loaded; whoever holds it may go on using it after another has taken its place.
+
+    disagreement: how far its answers here are from those that it gave where it was made, in points from 0 to 100; None
+    where none were stored, or none were looked at. warning: says so where that is too far; empty otherwise.
+    """
 
     manifest: Manifest
     engine: Engine
+    disagreement: float | None = None
+    warning: str = ""
     batcher: Batcher = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

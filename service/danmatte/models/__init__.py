@@ -1,7 +1,8 @@
 """The models of a folder: which versions there are, which are loaded, and which one answers a request."""
 
+from danmatte.models.answer_check import AnswerCheck, EngineFactory
 from danmatte.models.listing import ModelListing, VersionListing
 from danmatte.models.policy import Canary, Policy
-from danmatte.models.repository import EngineFactory, Repository
+from danmatte.models.repository import Repository
 
-__all__ = ["Canary", "EngineFactory", "ModelListing", "Policy", "Repository", "VersionListing"]
+__all__ = ["AnswerCheck", "Canary", "EngineFactory", "ModelListing", "Policy", "Repository", "VersionListing"]

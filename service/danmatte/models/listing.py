@@ -12,7 +12,8 @@ from danmatte.models.state import ModelState
 class VersionListing(Struct, frozen=True, omit_defaults=True):
     """A version: `ready`, `available` on demand, or `failed` and why.
 
-    `input` (height, width) and `precision` are those of a ready one.
+    `input` (height, width) and `precision` are those of a ready one. `disagreement`: how far its masks on this CPU are
+    from those that were stored with it, in points from 0 to 100; `warning` where that is too far.
     """
 
     version: int
@@ -21,6 +22,8 @@ class VersionListing(Struct, frozen=True, omit_defaults=True):
     precision: str = ""
     reason: str = ""
     labels: list[str] = []
+    disagreement: float | None = None
+    warning: str = ""
 
 
 class ModelListing(Struct, frozen=True, omit_defaults=True):
@@ -49,7 +52,15 @@ def _list_version(model: ModelState, spares: VersionLru, version: int) -> Versio
     labels = model.labels_of(version)
     if served := model.get_open(version) or spares.peek((model.name, version)):
         _, height, width, _ = served.manifest.input.shape
-        return VersionListing(version, "ready", (height, width), served.engine.precision, labels=labels)
+        return VersionListing(
+            version,
+            "ready",
+            (height, width),
+            served.engine.precision,
+            labels=labels,
+            disagreement=served.disagreement,
+            warning=served.warning,
+        )
     if version in model.faults:
         return VersionListing(version, "failed", reason=model.faults[version].reason, labels=labels)
     return VersionListing(version, "available", labels=labels)

@@ -7,14 +7,13 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
 from weakref import WeakSet
 
 from danmatte.contract import artifact
-from danmatte.contract.artifact import Artifact
 from danmatte.contract.near_words import did_you_mean
-from danmatte.engine import Engine, Served
+from danmatte.engine import Served
 from danmatte.errors import ModelError, SettingsError, UnknownModelError, UnknownVersionError, brief
+from danmatte.models.answer_check import NO_CHECK, AnswerCheck, EngineFactory
 from danmatte.models.listing import ModelListing, explain_absence, list_model
 from danmatte.models.lru import VersionKey, VersionLru
 from danmatte.models.policy import CANARY, STABLE, Policy, write_policy
@@ -23,7 +22,6 @@ from danmatte.models.state import Fault, ModelState, renew
 from danmatte.models.watch import Watch
 
 log = logging.getLogger(__name__)
-EngineFactory: TypeAlias = Callable[[Artifact], Engine]
 
 
 class Repository:
@@ -33,8 +31,16 @@ class Repository:
     gets the old version or the new one. Whoever has the old one keeps it; it is freed when nobody does.
     """
 
-    def __init__(self, root: Path, open_engine: EngineFactory, *, default: str = "", spares: int = 1) -> None:
-        self._root, self._open_engine = root, open_engine
+    def __init__(
+        self,
+        root: Path,
+        open_engine: EngineFactory,
+        *,
+        default: str = "",
+        spares: int = 1,
+        check: AnswerCheck = NO_CHECK,
+    ) -> None:
+        self._root, self._open_engine, self._check = root, open_engine, check
         self._default = default
         self._models: dict[str, ModelState] = {}
         self._spares = VersionLru(spares)
@@ -214,7 +220,7 @@ class Repository:
         """Reads and opens a version, which is slow; raises ModelError, whatever it failed of."""
         try:
             found = artifact.read_version(self._root, *key)
-            served = Served(found.manifest, self._open_engine(found))
+            served = self._check.open(found, self._open_engine)
         except ModelError:
             raise
         except Exception as error:

@@ -248,7 +248,7 @@ def _make_budget(arguments: argparse.Namespace, meaning: str, *, labelled: bool)
 
 def _finish(run: "ExperimentRun", result: "ExperimentResult", places: Places, started: str, console: "Console") -> None:
     """Choose, tune, look, publish, report. Raises BudgetError, when that is reported, without a winner."""
-    from danmatte_workbench.experiment import judge
+    from danmatte_workbench.experiment.portability import choose_portable
     from danmatte_workbench.experiment.winner import WinnerStudy
     from danmatte_workbench.report import run_page, trial_table
     from danmatte_workbench.report.facts import Invocation
@@ -256,7 +256,7 @@ def _finish(run: "ExperimentRun", result: "ExperimentResult", places: Places, st
     source, progress = run.experiment.source, run.workspace.progress
     command = ("workbench", *sys.argv[1:])
     try:
-        winner = judge.choose(result.trials, result.objective)
+        result, winner = choose_portable(run, result)
     except BudgetError:
         trial_table.show(result, console)
         folder = _make_folder(places.runs / source.name)
@@ -268,7 +268,7 @@ def _finish(run: "ExperimentRun", result: "ExperimentResult", places: Places, st
     folder = _make_folder(places.runs / source.name)
     result = study.inspect(folder / "masks")
     assert result.winner is not None
-    published = _publish(result.winner, source, folder, places)
+    published = _publish(result.winner, source, folder, places, study.store_answers())
     report = _report(result, Invocation(command, started, progress.seconds, published), folder, places)
     trial_table.show(result, console)
     lines = [f"reported in {report}", f"published {published} in {progress.seconds:.0f} s"]
@@ -297,13 +297,13 @@ def _make_folder(home: Path) -> Path:
         raise MachineError(f"{home}: can't be written ({error})") from error
 
 
-def _publish(winner: "Trial", source: "Source", folder: Path, places: Places) -> Path:
+def _publish(winner: "Trial", source: "Source", folder: Path, places: Places, answers: bytes | None) -> Path:
     """A version for the service; of a graph whose answer isn't a mask, the IR in the run's folder."""
     from danmatte.contract.artifact import GRAPH, WEIGHTS
     from danmatte_workbench.publish import publish
 
     if source.meaning == "person":
-        return publish(winner, source, places.models)
+        return publish(winner, source, places.models, answers)
     target = folder / "winner"
     target.mkdir()
     for name in (GRAPH, WEIGHTS):

@@ -18,7 +18,7 @@ from danmatte_workbench.benchmark.sweep import find_best, run_sweep
 from danmatte_workbench.budget import LATENCY
 from danmatte_workbench.configuration import configure, reconfigure
 from danmatte_workbench.errors import WorkbenchError
-from danmatte_workbench.experiment import judge, painting
+from danmatte_workbench.experiment import answers, judge, painting
 from danmatte_workbench.experiment.run import Analysis, ExperimentResult, ExperimentRun
 from danmatte_workbench.experiment.schedule import OTHERS, WINNERS
 from danmatte_workbench.experiment.store import Candidate
@@ -80,6 +80,20 @@ class WinnerStudy:
             masks=self._paint_masks(folder) if source.meaning == "person" else [],
         )
         return replace(self.result, winner=winner, analysis=analysis)
+
+    def store_answers(self) -> bytes | None:
+        """What is stored with the winner, so that a server can see whether its CPU gives the same masks."""
+        if self._experiment.source.meaning != "person":
+            return None
+        subject = self.winner.to_subject(self._experiment.source)
+        data = self._run.comparison.data
+        try:
+            with self._progress.task("answers", "storing answers for servers to test"):
+                stored: bytes = self._run.workspace.isolate(answers.store_answers, subject, data)
+        except WorkbenchError as error:
+            self._progress.report(f"answers: {error}")
+            return None
+        return stored
 
     def _find_built(self, trial: Trial) -> Candidate | None:
         try:

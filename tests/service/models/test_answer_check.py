@@ -1,0 +1,102 @@
+"""A version whose answers on this CPU aren't those that were stored with it: told, warned of, or refused."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from danmatte.contract.artifact import Artifact
+from danmatte.contract.framing import Framing
+from danmatte.contract.manifest import Manifest, parse
+from danmatte.contract.stored_answers import StoredAnswers
+from danmatte.engine import FakeEngine
+from danmatte.errors import SettingsError
+from danmatte.models import AnswerCheck, Repository
+from tests.service.toy import facts, publish
+
+
+class DarkEngine(FakeEngine):
+    """Another CPU, as it were: less is person."""
+
+    def infer(self, pictures: np.ndarray) -> np.ndarray:
+        return super().infer(pictures) - np.float32(0.1)
+
+
+def store_answers(folder: Path) -> None:
+    """Store with a published toy what the fake engine answers."""
+    place = folder / "manifest.json"
+    manifest: Manifest = parse(place.read_bytes())
+    rng = np.random.default_rng(5)
+    pictures = [rng.integers(60, 200, (48, 80, 1), np.uint8).repeat(3, 2) for _ in range(2)]
+    engine = FakeEngine(manifest)
+    data = StoredAnswers.make(pictures, Framing.of(manifest), lambda picture: engine.infer(picture)[0]).encode()
+    (folder / "answers.json").write_bytes(data)
+    document = json.loads(place.read_text("utf-8"))
+    document["files"]["answers.json"] = facts(data)
+    place.write_text(json.dumps(document), "utf-8")
+
+
+def open_all(root: Path, check: AnswerCheck, engine: type[FakeEngine] = FakeEngine) -> Repository:
+    def open_engine(found: Artifact) -> FakeEngine:
+        return engine(found.manifest)
+
+    repository = Repository(root, open_engine, check=check)
+    repository.load()
+    return repository
+
+
+def test_a_cpu_that_gives_the_same_answers_is_told_to(tmp_path: Path) -> None:
+    store_answers(publish(tmp_path))
+    (version,) = open_all(tmp_path, AnswerCheck("warn")).list_models()[0].versions
+    assert (version.state, version.disagreement, version.warning) == ("ready", 0.0, "")
+
+
+def test_a_cpu_that_gives_others_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store_answers(publish(tmp_path))
+    (version,) = open_all(tmp_path, AnswerCheck("warn", 2.0), DarkEngine).list_models()[0].versions
+    assert version.state == "ready"
+    assert version.disagreement is not None
+    assert version.disagreement > 2
+    assert version.warning.startswith("masks on this CPU differ by ")
+    assert "toy/1: masks on this CPU differ by" in caplog.text
+
+
+def test_what_differs_less_than_is_allowed_is_told_without_a_warning(tmp_path: Path) -> None:
+    store_answers(publish(tmp_path))
+    (version,) = open_all(tmp_path, AnswerCheck("refuse", 100.0), DarkEngine).list_models()[0].versions
+    assert (version.state, version.warning) == ("ready", "")
+    assert version.disagreement
+
+
+def test_a_version_that_is_refused_leaves_the_older_one_serving(tmp_path: Path) -> None:
+    publish(tmp_path, version=1)  # from before there were stored answers
+    store_answers(publish(tmp_path, version=2))
+    newer, older = open_all(tmp_path, AnswerCheck("refuse"), DarkEngine).list_models()[0].versions
+    assert (newer.state, older.state, older.disagreement) == ("failed", "ready", None)
+    assert "masks on this CPU differ by" in newer.reason
+
+
+def test_nothing_is_looked_at_where_that_is_off(tmp_path: Path) -> None:
+    store_answers(publish(tmp_path))
+    (version,) = open_all(tmp_path, AnswerCheck("off"), DarkEngine).list_models()[0].versions
+    assert (version.state, version.disagreement) == ("ready", None)
+
+
+@pytest.mark.parametrize("data", [b"{}", b""])
+def test_answers_that_are_not_what_the_manifest_says_are_a_bad_version(tmp_path: Path, data: bytes) -> None:
+    folder = publish(tmp_path)
+    store_answers(folder)
+    (folder / "answers.json").write_bytes(data)
+    with pytest.raises(SettingsError, match=r"answers\.json"):
+        open_all(tmp_path, AnswerCheck("warn"))
+
+
+def test_answers_of_another_graph_are_a_bad_version(tmp_path: Path) -> None:
+    class Coarse(FakeEngine):
+        def infer(self, pictures: np.ndarray) -> np.ndarray:
+            return super().infer(pictures)[:, ::2]
+
+    store_answers(publish(tmp_path))
+    with pytest.raises(SettingsError, match="its stored answers can't be tested: expected masks of"):
+        open_all(tmp_path, AnswerCheck("warn"), Coarse)

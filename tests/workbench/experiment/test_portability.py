@@ -1,0 +1,77 @@
+"""The winner keeps its budget under every instruction set that it is for, or the next best one wins."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from danmatte.contract.measurement import Measurement
+from danmatte_workbench.errors import BudgetError, MachineError
+from danmatte_workbench.experiment.compare import Comparison
+from danmatte_workbench.experiment.portability import choose_portable
+from danmatte_workbench.experiment.run import ExperimentResult, ExperimentRun
+from danmatte_workbench.metrics.subject import Subject
+from tests.workbench.experiment.runs import in_process, known_race, make_run
+from tests.workbench.facts import measured
+
+__all__ = ["in_process", "known_race"]
+pytestmark = pytest.mark.usefixtures("in_process", "known_race")
+LEVELS = ("AVX2", "AVX512_CORE", "AVX512_CORE_VNNI")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("portability")
+
+
+@pytest.fixture
+def finished(folder: Path) -> tuple[ExperimentRun, ExperimentResult]:
+    run = make_run(folder, levels=LEVELS)
+    return run, run.run()
+
+
+def lose(monkeypatch: pytest.MonkeyPatch, points: dict[str, float]) -> list[str]:
+    """From now on a level costs so many points; the levels that were asked for."""
+    asked: list[str] = []
+
+    def measure(self: Comparison, subject: Subject, *, time_s: float = 0.0, level: str = "") -> list[Measurement]:
+        asked.append(level)
+        if points.get(level, 0.0) < 0:
+            raise MachineError("no time")
+        return [measured("iou_drop", points.get(level, 0.0))]
+
+    monkeypatch.setattr(Comparison, "measure", measure)
+    return asked
+
+
+def test_the_winner_is_compared_under_every_level_but_this_cpus_own(
+    finished: tuple[ExperimentRun, ExperimentResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = lose(monkeypatch, {})
+    result, winner = choose_portable(*finished)
+    assert winner.recipe.name == "int8"
+    assert [item.level for item in winner.levels] == ["AVX2", "AVX512_CORE"]
+    assert asked == ["AVX512_CORE"]  # the oldest was compared before the race
+    assert winner in result.trials
+
+
+@pytest.mark.parametrize("lost", [9.0, -1.0], ids=["loses more", "can't be compared"])
+def test_the_next_best_wins_where_the_first_breaks_the_budget_on_an_older_cpu(
+    finished: tuple[ExperimentRun, ExperimentResult], monkeypatch: pytest.MonkeyPatch, lost: float
+) -> None:
+    lose(monkeypatch, {"AVX512_CORE": lost})
+    result, winner = choose_portable(*finished)
+    assert winner.recipe.name == "float"
+    fallen = next(trial for trial in result.trials if trial.recipe.name == "int8")
+    assert not fallen.verdict.accepted
+    assert "AVX512_CORE" in fallen.verdict.broken[0] or "no time" in fallen.verdict.broken[0]
+
+
+def test_nothing_wins_where_nothing_is_left(
+    finished: tuple[ExperimentRun, ExperimentResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, result = finished
+    lose(monkeypatch, {"AVX512_CORE": 9.0})
+    only = tuple(trial for trial in result.trials if trial.recipe.name == "int8")
+    with pytest.raises(BudgetError, match="on AVX512_CORE: iou_drop"):
+        choose_portable(run, replace(result, trials=only))
