@@ -25,6 +25,7 @@ from danmatte.http.errors import add_request_id, catch_errors
 from danmatte.http.runner import ConnectionLifetime
 from danmatte.http.telemetry import Observers, observe_requests
 from danmatte.inference.admission import Admission
+from danmatte.inference.limits import choose_limits
 from danmatte.inference.live_calls import LiveCalls
 from danmatte.inference.matting import Matting
 from danmatte.inference.request import Requests
@@ -37,8 +38,6 @@ from danmatte.telemetry.tracing import Traces
 if TYPE_CHECKING:
     from aiohttp.typedefs import Middleware
 
-_FOR_A_CORE = 4  # permits: a pair in work, and the next; half of the places stay for who waits, and may be evicted
-_FEWEST_PLACES = 64
 LIVE = web.AppKey("live", LiveCalls)
 ADMISSION = web.AppKey("admission", Admission)
 REPOSITORY = web.AppKey("repository", Repository)
@@ -120,10 +119,10 @@ def _build_observers(settings: Settings, metrics: Metrics) -> Observers:
 
 
 def _build_admission(settings: Settings, cores: int) -> Admission:
-    queue = settings.queue or max(_FEWEST_PLACES, 2 * _FOR_A_CORE * cores)
+    limits = choose_limits(settings, cores)
     return Admission(
-        queue=queue,
-        in_flight=settings.in_flight or min(_FOR_A_CORE * cores, max(1, queue // 2)),
+        queue=limits.places,
+        in_flight=limits.permits,
         deadline_s=settings.deadline_s,
         max_wait_s=settings.max_wait_s,
         most_bytes=settings.max_bytes_under_way,

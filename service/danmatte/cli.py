@@ -80,6 +80,25 @@ def make_parser() -> CommandLine:
     health.add_argument(
         "--url", default="", help="the server's (default: the one that the environment's settings describe)"
     )
+    _add_measure(
+        add(
+            "measure",
+            run_measure,
+            "measure what a worker serves on this machine, for `plan`; takes some minutes",
+            "danmatte measure --out capacity.json",
+            "danmatte measure --out capacity.json --frame jpeg:1280x720 --frames pictures/ --seconds 30",
+        )
+    )
+    _add_plan(
+        add(
+            "plan",
+            run_plan,
+            "say how many cores, pods and machines a load needs",
+            "danmatte plan capacity.json --streams 1000 --fps 5 --jitter-ms 10 --p99-ms 100 --growth 1.3",
+            "danmatte plan capacity.json --trace access.jsonl --svg curve.svg --helm-values values.yaml",
+            "danmatte plan capacity.json --check http://127.0.0.1:8080",
+        )
+    )
     add(
         "schema",
         run_schema,
@@ -128,6 +147,53 @@ def _add_track(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--again", action="store_true", help="make tracks anew that are there already (default: off)")
     command.add_argument("--json", type=Path, metavar="FILE", help=JSON_HELP.format(what="the summaries"))
+
+
+def _add_measure(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--out", required=True, type=Path, metavar="FILE", help="the JSON file to write")
+    command.add_argument(
+        "--settings", type=Path, metavar="FILE", help="the server's settings (default: the variable DANMATTE_SETTINGS)"
+    )
+    command.add_argument(
+        "--models", type=Path, metavar="DIR", help="folder of <name>/<version>/ (default: ./models, or the bundled one)"
+    )
+    command.add_argument("--model", metavar="NAME", help="which of them (default: the only one)")
+    command.add_argument(
+        "--frame",
+        action="append",
+        metavar="FORMAT:WIDTHxHEIGHT",
+        help="a kind of frame, the first one with all cores busy; may be repeated (default: 720p JPEG and five others)",
+    )
+    command.add_argument("--frames", type=Path, metavar="DIR", help="pictures to post (default: the bundled one)")
+    command.add_argument("--mask", metavar="WIDTHxHEIGHT", help="size of the masks (default: 320x180)")
+    command.add_argument("--seconds", type=float, metavar="N", help="of each measurement (default: 10)")
+
+
+def _add_plan(command: argparse.ArgumentParser) -> None:
+    def add(flag: str, kind: type, metavar: str, text: str) -> None:
+        command.add_argument(flag, type=kind, metavar=metavar, help=text)
+
+    command.add_argument("file", type=Path, metavar="CAPACITY", help="what `danmatte measure` wrote")
+    add("--streams", int, "N", "live streams (default: none)")
+    add("--fps", float, "N", "frames a second of each (default: 5)")
+    add("--jitter-ms", float, "N", "standard deviation of a frame's arrival (default: 0)")
+    add("--trace", Path, "FILE", "an access log in JSON lines, instead of --streams (default: none)")
+    add("--frame", str, "FORMAT:WIDTHxHEIGHT", "a kind of frame that was measured (default: the first one)")
+    add("--p99-ms", float, "N", "99 of 100 requests are answered within that (default: 100)")
+    add("--refused-percent", float, "N", "most requests that may stay without an answer (default: 0.1)")
+    add("--growth", float, "N", "factor by which the load may grow (default: 1)")
+    add("--cores-per-machine", int, "N", "cores of a machine (default: 16)")
+    add("--cores-per-pod", int, "N", "cores of a pod, which is one worker (default: as many as were measured)")
+    add("--spare", int, "N", "machines that may fail (default: 1)")
+    add("--hours-of-video", float, "N", "an archive to be masked at --fps (default: none)")
+    add("--price-per-core-hour", float, "N", "for the cost a month (default: none)")
+    add("--svg", Path, "FILE", "draw p99 over the load there (default: nowhere)")
+    add("--helm-values", Path, "FILE", "write values for the Helm chart there (default: nowhere)")
+    add("--json", Path, "FILE", JSON_HELP.format(what="the plan"))
+    add("--check", str, "URL", "load the server there instead, predicted beside measured (default: none)")
+    add("--frames", Path, "DIR", "pictures to post there (default: the bundled one)")
+    add("--key-file", Path, "FILE", "its API key (default: none)")
+    add("--seconds", float, "N", "of each load (default: 30)")
 
 
 def run_serve(settings: Path | None = None, **flags: object) -> int:
@@ -211,6 +277,20 @@ def run_convert(source: Path, target: Path) -> int:
 
     print(f"{target}: {convert_track(source, target)} masks")
     return 0
+
+
+def run_measure(out: Path, **options: Any) -> int:
+    """`danmatte measure`: 0 when `out` is written."""
+    from danmatte.capacity import commands
+
+    return commands.run_measure(out, options)
+
+
+def run_plan(file: Path, **options: Any) -> int:
+    """`danmatte plan`: 0 when there is a plan, 2 when no number of machines is enough."""
+    from danmatte.capacity import commands
+
+    return commands.run_plan(file, options)
 
 
 def run_schema() -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
+from danmatte.contract import host
 from danmatte_workbench import hardware
 
 ALLOWED = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -129,7 +130,7 @@ def test_the_host_is_described_by_facts() -> None:
     facts = structs.asdict(hardware.describe_host())
     assert facts["cores"] == hardware.find_thread_limit().threads >= 1
     assert facts["memory_bytes"] > 2**20
-    assert set(facts["features"]) <= set(hardware.FEATURES)
+    assert set(facts["features"]) <= set(host.FEATURES)
     assert facts["python"].startswith("3.")
 
 

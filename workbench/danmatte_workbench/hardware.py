@@ -7,18 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from danmatte.contract.cores import ROOT, count_cores, list_cpus, read_lines, read_quota
-from danmatte.contract.measurement import Host
+from danmatte.contract.host import FEATURES as FEATURES
+from danmatte.contract.host import read_cpu, read_flags, read_memory_bytes
+from danmatte.contract.host import describe_host as describe_host
 
-FEATURES = (
-    "avx2",
-    "avx512f",
-    "avx512_vnni",
-    "avx_vnni",
-    "avx512_bf16",
-    "avx512_fp16",
-    "amx_bf16",
-    "amx_int8",
-)
 _OLDER = ("sse4_1", "sse4_2", "avx", "f16c", "fma")
 _NEWER = ("avx512bw", "avx512vl", "avx512dq", "avx512vbmi", "avx_vnni_int8", "avx_ne_convert", "amx_tile", "amx_fp16")
 _ARM = ("asimd", "asimdhp", "asimddp", "sve", "i8mm", "bf16", "sme")
@@ -75,23 +67,9 @@ def find_thread_limit(root: Path = ROOT) -> ThreadLimit:
     return ThreadLimit(allowed, f"the machine's CPUs{threads}")
 
 
-def describe_host() -> Host:
-    """Facts about this machine; what can't be read is empty or 0, never guessed."""
-    described = _read_cpu(ROOT)
-    flags = _read_flags(described)
-    return Host(
-        cpu=described.get("model name", platform.processor()),
-        cores=count_cores(),
-        memory_bytes=_read_memory_bytes(),
-        features=tuple(feature for feature in FEATURES if feature in flags),
-        os=f"{platform.system()} {platform.release()}",
-        python=platform.python_version(),
-    )
-
-
 def describe_hardware(root: Path = ROOT) -> Hardware:
     """More than a measurement's host says: for reports, and for those who choose threads."""
-    described, quota, found = _read_cpu(root), read_quota(root), find_thread_limit(root)
+    described, quota, found = read_cpu(root), read_quota(root), find_thread_limit(root)
     cores = _list_cores(root)
     return Hardware(
         cpu=described.get("model name", platform.processor()),
@@ -105,29 +83,14 @@ def describe_hardware(root: Path = ROOT) -> Hardware:
         quota_cores=None if quota == math.inf else quota,
         threads=found.threads,
         threads_from=found.reason,
-        memory_bytes=_read_memory_bytes(),
+        memory_bytes=read_memory_bytes(),
     )
 
 
 def list_instruction_sets(root: Path = ROOT) -> tuple[str, ...]:
     """Those that this CPU has of the ones that inference kernels are written for, as the kernel names them."""
-    flags = _read_flags(_read_cpu(root))
+    flags = read_flags(read_cpu(root))
     return tuple(name for name in INSTRUCTION_SETS if name in flags)
-
-
-def _read_memory_bytes() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def _read_cpu(root: Path) -> dict[str, str]:
-    """The first processor in /proc/cpuinfo."""
-    lines = "\n".join(read_lines(root / "proc/cpuinfo")).split("\n\n")[0].splitlines()
-    pairs = (line.partition(":") for line in lines)
-    return {name.strip(): value.strip() for name, _, value in pairs}
-
-
-def _read_flags(described: dict[str, str]) -> set[str]:
-    return set(described.get("flags", described.get("Features", "")).split())
 
 
 def _list_cores(root: Path) -> set[tuple[str, str]]:

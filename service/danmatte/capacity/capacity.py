@@ -1,0 +1,164 @@
+"""`capacity.json`: what one worker of the service did in a closed loop, at one core and at all."""
+
+import math
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+
+from danmatte.capacity.arrivals import Seconds
+from danmatte.capacity.simulation import WorkerModel
+from danmatte.contract.measurement import Host
+from danmatte.errors import InvalidParameterError
+from danmatte.inference.limits import choose_limits
+from danmatte.settings import Settings
+
+FORMAT = 1
+_PICTURES = {"jpeg", "png", "webp", "nv12", "rgb24"}
+_Positive = Annotated[float, Meta(gt=0)]
+_Whole = Annotated[int, Meta(ge=1)]
+_Side = Annotated[int, Meta(ge=1, le=16384)]
+
+
+class FrameKind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How frames are sent: `jpeg:1280x720`, say."""
+
+    format: str
+    width: _Side
+    height: _Side
+
+    @classmethod
+    def parse(cls, text: str) -> "FrameKind":
+        """From `FORMAT:WIDTHxHEIGHT`; raises InvalidParameterError."""
+        name, _, size = text.partition(":")
+        width, _, height = size.partition("x")
+        if name not in _PICTURES or not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+            known = ", ".join(sorted(_PICTURES))
+            raise InvalidParameterError(f"frame: expected FORMAT:WIDTHxHEIGHT with {known}, received {text!r}")
+        return cls(name, int(width), int(height))
+
+    def __str__(self) -> str:
+        return f"{self.format}:{self.width}x{self.height}"
+
+
+class ClosedLoop(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """So many callers at once, each posting again as soon as it was answered.
+
+    `thread_ms` are quantiles, equally spaced and rising, of how long a thread had a frame (decode, infer, encode);
+    `overhead_ms` is the mean of what an answer took beyond that and the wait for the thread.
+    """
+
+    cores: _Whole
+    connections: _Whole
+    frame: FrameKind
+    seconds: _Positive
+    answered: _Whole
+    per_s: _Positive
+    p50_ms: _Positive
+    p99_ms: _Positive
+    thread_ms: Annotated[tuple[_Positive, ...], Meta(min_length=1)]
+    overhead_ms: Annotated[float, Meta(ge=0)]
+
+    @property
+    def thread_s(self) -> Seconds:
+        """The quantiles in seconds."""
+        return np.array(self.thread_ms) / 1e3
+
+
+class Capacity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What `danmatte measure` found: one worker's loops, the settings that it ran with, and the host.
+
+    Of each number of cores there are two loops with the first kind of frame: a single connection, and as many as keep
+    all cores busy. Other kinds have one with a single connection, at one core. `resident_bytes` is the worker's memory
+    at the end.
+    """
+
+    format: Annotated[int, Meta(ge=FORMAT, le=FORMAT)] = FORMAT
+    created: str
+    danmatte: str
+    host: Host
+    model: str
+    version: int
+    mask: str
+    settings: Settings
+    resident_bytes: int
+    loops: Annotated[tuple[ClosedLoop, ...], Meta(min_length=2)]
+
+    @classmethod
+    def read(cls, file: Path) -> "Capacity":
+        """From JSON; raises InvalidParameterError."""
+        try:
+            found = msgspec.json.decode(file.read_bytes(), type=cls)
+        except (OSError, msgspec.DecodeError) as error:
+            raise InvalidParameterError(f"{file}: expected what `danmatte measure` writes: {error}") from error
+        if not found.cores:
+            raise InvalidParameterError(f"{file}: expected a loop with one connection and one with several")
+        return found
+
+    @property
+    def frame(self) -> FrameKind:
+        """The kind of frame that was measured with all cores busy."""
+        return self.loops[0].frame
+
+    @property
+    def frames(self) -> list[FrameKind]:
+        """Every kind that was measured."""
+        return list(dict.fromkeys(loop.frame for loop in self.loops))
+
+    @property
+    def cores(self) -> list[int]:
+        """The numbers of cores that were measured both alone and busy, rising."""
+        busy = {loop.cores for loop in self.loops if loop.connections > 1 and loop.frame == self.frame}
+        alone = {loop.cores for loop in self.loops if loop.connections == 1 and loop.frame == self.frame}
+        return sorted(busy & alone)
+
+    def model_worker(self, cores: int, frame: FrameKind | None = None) -> WorkerModel:
+        """A worker of so many cores; raises InvalidParameterError for a kind of frame that wasn't measured.
+
+        Numbers of cores that weren't measured are taken from the nearest below, or the smallest: the time that a busy
+        core takes for a frame grows by a power of their number, the one that the smallest and the largest show, and
+        not at all where only one was measured.
+        """
+        base = max((known for known in self.cores if known <= cores), default=self.cores[0])
+        light, busy = self._find(base, busy=False), self._find(base, busy=True)
+        scale = self._scale_frame(frame or self.frame)
+        taken_s = base / busy.per_s * (cores / base) ** self._find_exponent()  # of one core, for a frame
+        limits = choose_limits(self.settings, cores)
+        threads = self.settings.pixel_threads or cores
+        full_s = busy.thread_s / busy.thread_s.mean() * max(taken_s * threads / cores, light.thread_s.mean())
+        return WorkerModel(
+            cores=threads,
+            permits=limits.permits,
+            places=limits.places,
+            max_wait_s=self.settings.max_wait_s,
+            deadline_s=self.settings.deadline_s,
+            light_s=light.thread_s * scale,
+            full_s=full_s * scale,
+            light_overhead_s=light.overhead_ms / 1e3,
+            full_overhead_s=max(busy.overhead_ms, light.overhead_ms) / 1e3,
+        )
+
+    def _find(self, cores: int, *, busy: bool) -> ClosedLoop:
+        return next(
+            loop
+            for loop in self.loops
+            if loop.cores == cores and loop.frame == self.frame and (loop.connections > 1) == busy
+        )
+
+    def _find_exponent(self) -> float:
+        low, high = self.cores[0], self.cores[-1]
+        if low == high:
+            return 0.0
+        slower = (high / self._find(high, busy=True).per_s) / (low / self._find(low, busy=True).per_s)
+        return max(0.0, math.log(slower) / math.log(high / low))
+
+    def _scale_frame(self, frame: FrameKind) -> float:
+        """How much longer a thread has such a frame than one of the first kind."""
+        alone = {loop.frame: loop for loop in reversed(self.loops) if loop.connections == 1}
+        if frame not in alone:
+            known = ", ".join(map(str, self.frames))
+            raise InvalidParameterError(f"frame: expected one that was measured ({known}), received {frame}")
+        first = next(loop for loop in self.loops if loop.connections == 1 and loop.cores == alone[frame].cores)
+        return float(alone[frame].thread_s.mean() / first.thread_s.mean())

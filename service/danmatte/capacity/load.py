@@ -1,0 +1,84 @@
+"""Posts frames to a server: so many callers at once, or at given moments however the server is doing."""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from danmatte.capacity.arrivals import Seconds
+
+_PATIENCE = aiohttp.ClientTimeout(total=60)
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where bodies are posted to, in turn."""
+
+    url: str
+    bodies: Sequence[bytes]
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a post was answered: status 0 where nothing came; how long it took, and what the server says of that.
+
+    `latency_s` counts from the moment at which the post was due, so that one which was sent late is late.
+    `queue_s` and `thread_s` are the phase `queue`, and all others together.
+    """
+
+    status: int
+    latency_s: float
+    queue_s: float = 0.0
+    thread_s: float = 0.0
+    version: int = 0
+
+
+async def run_closed(target: Target, connections: int, seconds: float) -> tuple[list[Reply], float]:
+    """So many callers, each posting again as soon as it is answered; the replies, and how long it took."""
+    bodies, replies = itertools.cycle(target.bodies), list[Reply]()
+    began = time.perf_counter()
+
+    async def call(session: aiohttp.ClientSession) -> None:
+        while (now := time.perf_counter()) < began + seconds:
+            reply = await _post(session, target, next(bodies), now)
+            replies.append(reply)
+            if reply.status != 200:
+                await asyncio.sleep(0.01)
+
+    async with _open(connections) as session:
+        await asyncio.gather(*(call(session) for _ in range(connections)))
+    return replies, time.perf_counter() - began
+
+
+async def run_open(target: Target, moments_s: Seconds) -> list[Reply]:
+    """A post at each moment, in seconds from now, whatever became of those before; replies in that order."""
+    bodies = itertools.cycle(target.bodies)
+    async with _open(0) as session, asyncio.TaskGroup() as posts:
+        began, sent = time.perf_counter(), []
+        for moment in moments_s.tolist():
+            due = began + moment
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            sent.append(posts.create_task(_post(session, target, next(bodies), due)))
+    return [task.result() for task in sent]
+
+
+def _open(connections: int) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=connections), timeout=_PATIENCE)
+
+
+async def _post(session: aiohttp.ClientSession, target: Target, body: bytes, due: float) -> Reply:
+    try:
+        async with session.post(target.url, data=body, headers=target.headers) as answer:
+            await answer.read()
+    except (aiohttp.ClientError, TimeoutError):
+        return Reply(0, time.perf_counter() - due)
+    latency_s = time.perf_counter() - due
+    pairs = (part.partition(";dur=") for part in answer.headers.get("Server-Timing", "").split(", "))
+    phases_s = {name: float(ms) / 1e3 for name, _, ms in pairs if ms}
+    queue_s = phases_s.pop("queue", 0.0)
+    version = int(answer.headers.get("X-Model-Version", 0))
+    return Reply(answer.status, latency_s, queue_s, sum(phases_s.values()), version)

@@ -1,0 +1,177 @@
+"""Measures what one worker of the service does in a closed loop, at one core and at all cores."""
+
+import asyncio
+import os
+import signal
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version as find_version
+from pathlib import Path
+
+import numpy as np
+
+from danmatte.capacity.capacity import Capacity, ClosedLoop, FrameKind
+from danmatte.capacity.frames import make_bodies
+from danmatte.capacity.load import Reply, Target, run_closed
+from danmatte.contract.cores import count_cores, list_cpus
+from danmatte.contract.host import describe_host
+from danmatte.errors import InvalidParameterError, SettingsError
+from danmatte.frame import Size
+from danmatte.settings import Settings, to_flag
+
+KINDS = ("jpeg:1280x720", "jpeg:1920x1080", "jpeg:640x360", "png:640x360", "webp:640x360", "nv12:640x360")
+PLAYERS_MASK = Size(180, 320)
+_BUSY = 4  # connections for each core, as many as there are permits: nobody is refused, and no core idles
+_WARM_S = 0.2  # of a loop's time, before it
+_QUANTILES = 400
+_ENDS_WITHIN_S = 30.0
+# What a measurement must not depend on, or would be kept out by.
+_OVERRIDDEN: dict[str, object] = {
+    "host": "127.0.0.1",
+    "port": 0,
+    "grpc_port": 0,
+    "admin_port": 0,
+    "workers": 1,
+    "cores": 0,
+    "keys": "",
+    "tls_certificate": "",
+    "tls_key": "",
+    "access_log": "off",
+    "otlp_endpoint": "",
+}
+
+
+@dataclass(frozen=True)
+class MeasureOptions:
+    """What is measured: the kinds of frames, the first of them with all cores busy, too; `seconds` for each loop."""
+
+    settings: Settings
+    kinds: tuple[FrameKind, ...]
+    pictures: Path | None = None
+    mask: Size = PLAYERS_MASK
+    seconds: float = 10.0
+
+
+@dataclass(frozen=True)
+class WorkerProcess:
+    """A server in a process of its own."""
+
+    url: str
+    pid: int
+
+    @property
+    def resident_bytes(self) -> int:
+        """Its memory; 0 where the system doesn't tell."""
+        try:
+            return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        except OSError:
+            return 0
+
+
+def measure(wanted: MeasureOptions, report: Callable[[str], None]) -> Capacity:
+    """Takes two loops of `seconds` for one core and two for all, and a short one for each other kind of frame.
+
+    `report` is told what happens next. Raises InvalidParameterError, and SettingsError when the server doesn't start.
+    """
+    loops: list[ClosedLoop] = []
+    resident_bytes, version = 0, 0
+    for cores in sorted({1, count_cores()}):
+        report(f"{cores} of {count_cores()} cores: the server starts")
+        with start_server(wanted.settings, cores) as server:
+            kinds = wanted.kinds if cores == 1 else wanted.kinds[:1]
+            for number, kind in enumerate(kinds):
+                target = make_target(server.url, kind, wanted.mask, make_bodies(kind, wanted.pictures))
+                for connections in (1, _BUSY * cores) if number == 0 else (1,):
+                    seconds = wanted.seconds if number == 0 else wanted.seconds / 3
+                    report(f"{cores} of {count_cores()} cores: {kind}, {connections} at once, {seconds:.0f} s")
+                    loop, version = _run_loop(target, kind, cores, connections, seconds)
+                    report(f"  {loop.per_s:.1f} a second, p50 {loop.p50_ms:.1f} ms, p99 {loop.p99_ms:.1f} ms")
+                    loops.append(loop)
+            resident_bytes = max(resident_bytes, server.resident_bytes)
+    return Capacity(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        danmatte=find_version("danmatte"),
+        host=describe_host(),
+        model=wanted.settings.model,
+        version=version,
+        mask=str(wanted.mask),
+        settings=wanted.settings,
+        resident_bytes=resident_bytes,
+        loops=tuple(loops),
+    )
+
+
+def make_target(url: str, kind: FrameKind, mask: Size, bodies: list[bytes]) -> Target:
+    """Posts of frames for masks of one size; a raw frame's size is its mask's as well."""
+    raw = kind.format in ("nv12", "rgb24")
+    size = Size(kind.height // 2 * 2, kind.width // 2 * 2) if raw else mask
+    media_type = f"application/x-{kind.format}" if raw else f"image/{kind.format}"
+    where = f"{url.rstrip('/')}/v1/mattes?width={size.width}&height={size.height}"
+    return Target(where, bodies, {"Content-Type": media_type})
+
+
+@contextmanager
+def start_server(settings: Settings, cores: int) -> Iterator[WorkerProcess]:
+    """`danmatte serve` with these settings, on so many of this process' CPUs; ended by SIGTERM."""
+    flags = {name: getattr(settings, name) for name in Settings.__struct_fields__} | _OVERRIDDEN
+    words = [word for name, value in flags.items() for word in _spell(name, value)]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("DANMATTE_")}
+    pin = partial(os.sched_setaffinity, 0, list_cpus()[:cores]) if hasattr(os, "sched_setaffinity") else None
+    command = [sys.executable, "-m", "danmatte", "serve", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, preexec_fn=pin) as process:
+        try:
+            line = process.stdout.readline() if process.stdout else ""
+            if "ready on" not in line:
+                raise SettingsError(f"the server to be measured ended with exit code {process.wait(_ENDS_WITHIN_S)}")
+            yield WorkerProcess(line.split()[-1], process.pid)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(_ENDS_WITHIN_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _spell(name: str, value: object) -> list[str]:
+    if isinstance(value, bool):
+        return [to_flag(name)] if value else []
+    return [f"{to_flag(name)}={value}"]
+
+
+def _run_loop(target: Target, kind: FrameKind, cores: int, connections: int, seconds: float) -> tuple[ClosedLoop, int]:
+    """Warms up, then measures; also the version that answered."""
+    asyncio.run(run_closed(target, connections, _WARM_S * seconds))
+    replies, took_s = asyncio.run(run_closed(target, connections, seconds))
+    good = [reply for reply in replies if reply.status == 200]
+    if len(good) < max(2, len(replies) // 2):
+        statuses = sorted({reply.status for reply in replies})
+        raise InvalidParameterError(f"{target.url}: {kind}: expected masks, received status {statuses}")
+    loop = ClosedLoop(
+        cores=cores,
+        connections=connections,
+        frame=kind,
+        seconds=took_s,
+        answered=len(good),
+        per_s=len(good) / took_s,
+        p50_ms=1e3 * statistics.median(reply.latency_s for reply in good),
+        p99_ms=1e3 * float(np.percentile([reply.latency_s for reply in good], 99)),
+        thread_ms=tuple(round(ms, 4) for ms in _take_quantiles([1e3 * reply.thread_s for reply in good])),
+        overhead_ms=max(0.0, 1e3 * statistics.mean(map(_count_overhead_s, good))),
+    )
+    return loop, good[-1].version
+
+
+def _count_overhead_s(reply: Reply) -> float:
+    return reply.latency_s - reply.queue_s - reply.thread_s
+
+
+def _take_quantiles(values: list[float]) -> list[float]:
+    count = min(_QUANTILES, len(values))
+    found: list[float] = np.quantile(values, (np.arange(count) + 0.5) / count).tolist()
+    return found

@@ -1,0 +1,123 @@
+"""Arrivals of streams, and of access logs."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from danmatte.capacity.arrivals import Arrivals, Streams, multiply, read_trace
+from danmatte.errors import InvalidParameterError
+
+
+def chance() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def gaps_of(arrivals: Arrivals, caller: int) -> np.ndarray:
+    return np.diff(arrivals.moments_s[arrivals.callers == caller])
+
+
+@pytest.mark.parametrize("pattern", ["periodic", "jitter", "poisson"])
+def test_every_pattern_has_the_rate_that_was_asked_for_and_is_in_order(pattern: str) -> None:
+    found = Streams(10, 5, pattern, 0.01).draw(200, chance())
+    assert found.per_s == pytest.approx(50, rel=0.05)
+    assert (np.diff(found.moments_s) >= 0).all()
+    assert set(found.callers) == set(range(10))
+
+
+def test_periodic_streams_keep_their_period_and_have_phases_of_their_own() -> None:
+    found = Streams(5, 4, "periodic").draw(10, chance())
+    for caller in range(5):
+        assert gaps_of(found, caller) == pytest.approx(0.25)
+    assert len({round(found.moments_s[found.callers == caller][0], 6) for caller in range(5)}) == 5
+
+
+def test_jitter_moves_frames_and_does_not_add_up() -> None:
+    found = Streams(1, 10, "jitter", 0.01).draw(500, chance())
+    assert gaps_of(found, 0).std() == pytest.approx(0.01 * 2**0.5, rel=0.1)
+    assert found.moments_s[-1] == pytest.approx(500, abs=0.3)
+
+
+def test_random_moments_scatter_as_poisson_does() -> None:
+    found = Streams(10, 5, "poisson").draw(400, chance())
+    counts = np.histogram(found.moments_s, bins=400, range=(0, 400))[0]
+    assert counts.var() / counts.mean() == pytest.approx(1, abs=0.2)
+
+
+def write_log(file: Path, lines: list[dict[str, object]]) -> Path:
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return file
+
+
+def make_lines(count: int, callers: int = 4) -> list[dict[str, object]]:
+    """Posts 100 ms apart, each answered 20 ms later."""
+    start = datetime(2026, 11, 30, tzinfo=UTC)
+    return [
+        {
+            "time": (start + timedelta(milliseconds=100 * number + 20)).isoformat(timespec="milliseconds"),
+            "method": "POST",
+            "caller": f"key-{number % callers}",
+            "total_ms": 20.0,
+        }
+        for number in range(count)
+    ]
+
+
+def test_a_log_tells_when_posts_came_and_not_when_they_were_answered(tmp_path: Path) -> None:
+    lines = make_lines(200)
+    lines[10]["total_ms"] = 70.0  # came 50 ms before its neighbours' rhythm
+    found = read_trace(write_log(tmp_path / "access.jsonl", lines))
+    assert np.diff(found.moments_s)[9:11] == pytest.approx([0.05, 0.15], abs=1e-6)
+    assert found.per_s == pytest.approx(10)
+    assert len(set(found.callers)) == 4
+
+
+def test_other_lines_of_a_log_are_left_out(tmp_path: Path) -> None:
+    lines = [*make_lines(100), {"method": "GET", "path": "/metrics"}]
+    file = write_log(tmp_path / "access.jsonl", lines)
+    file.write_text(file.read_text() + "\n")
+    assert len(read_trace(file).moments_s) == 100
+
+
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        ("not json", "line 101"),
+        ('{"method": "POST"}', "line 101"),
+        ('{"method": "POST", "time": "yesterday", "total_ms": 1, "caller": "a"}', "line 101"),
+        ("[]", "line 101"),
+    ],
+)
+def test_a_line_that_is_none_is_named(tmp_path: Path, bad: str, says: str) -> None:
+    file = write_log(tmp_path / "access.jsonl", make_lines(100))
+    file.write_text(file.read_text() + bad + "\n")
+    with pytest.raises(InvalidParameterError, match=says):
+        read_trace(file)
+
+
+def test_logs_that_say_nothing_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidParameterError, match="at least 100 posts, received 5"):
+        read_trace(write_log(tmp_path / "short.jsonl", make_lines(5)))
+    with pytest.raises(InvalidParameterError, match=r"none\.jsonl"):
+        read_trace(tmp_path / "none.jsonl")
+    at_once = [make_lines(1)[0]] * 100
+    with pytest.raises(InvalidParameterError, match="one moment"):
+        read_trace(write_log(tmp_path / "once.jsonl", at_once))
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.0, 1.3, 2.0])
+def test_a_multiplied_log_has_so_many_more_callers_each_with_its_own_rhythm(factor: float) -> None:
+    recorded = Streams(20, 5, "periodic").draw(20, chance())
+    grown = multiply(recorded, factor, chance())
+    assert len(set(grown.callers)) == round(20 * factor)
+    assert len(grown.moments_s) == pytest.approx(factor * len(recorded.moments_s), rel=0.02)
+    assert (np.diff(grown.moments_s) >= 0).all()
+    assert grown.moments_s[-1] <= recorded.moments_s[-1] + 1e-6
+    assert np.median(gaps_of(grown, int(grown.callers[0]))) == pytest.approx(0.2)
+
+
+def test_a_log_divided_into_nothing_is_empty() -> None:
+    recorded = Streams(2, 5).draw(20, chance())
+    assert not len(multiply(recorded, 0.1, chance()).moments_s)

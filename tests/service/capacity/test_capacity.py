@@ -1,0 +1,90 @@
+"""A capacity file, and the worker that is modelled from it."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from danmatte.capacity.capacity import Capacity, FrameKind
+from danmatte.errors import InvalidParameterError
+from tests.service.capacity.measured import JPEG, RAW, make_capacity, make_loop
+
+
+def test_a_capacity_comes_back_from_its_file_as_it_was(tmp_path: Path) -> None:
+    file = tmp_path / "capacity.json"
+    file.write_bytes(msgspec.json.encode(make_capacity(deadline_s=3.0)))
+    assert Capacity.read(file) == make_capacity(deadline_s=3.0)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"format": 2}', "\x00"])
+def test_a_file_of_something_else_is_refused_by_name(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "other.json"
+    file.write_text(text)
+    with pytest.raises(InvalidParameterError, match=r"other\.json: expected what `danmatte measure` writes"):
+        Capacity.read(file)
+
+
+def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(InvalidParameterError, match=r"none\.json"):
+        Capacity.read(tmp_path / "none.json")
+
+
+def test_loops_without_a_busy_one_are_not_enough(tmp_path: Path) -> None:
+    file = tmp_path / "capacity.json"
+    alone = make_capacity(make_loop(1, 1, 20, 46), make_loop(2, 1, 20, 46))
+    file.write_bytes(msgspec.json.encode(alone))
+    with pytest.raises(InvalidParameterError, match="one with several"):
+        Capacity.read(file)
+
+
+def test_a_worker_has_the_limits_that_the_service_gives_itself() -> None:
+    worker = make_capacity().model_worker(2)
+    assert (worker.cores, worker.permits, worker.places, worker.together) == (2, 8, 64, 2)
+    chosen = make_capacity(queue=10, in_flight=3, deadline_s=2.0, max_wait_s=0.5).model_worker(2)
+    assert (chosen.permits, chosen.places, chosen.deadline_s, chosen.max_wait_s) == (3, 10, 2.0, 0.5)
+
+
+def test_a_busy_worker_serves_what_was_measured_and_an_idle_one_is_as_fast() -> None:
+    for cores, per_s in ((1, 1000 / 22), (2, 2000 / 24)):
+        worker = make_capacity().model_worker(cores)
+        assert worker.per_s == pytest.approx(per_s)
+        assert worker.light_s.mean() == pytest.approx(0.020)
+        assert (worker.light_overhead_s, worker.full_overhead_s) == (0.0015, 0.003)
+
+
+def test_cores_that_were_not_measured_go_on_as_the_others_began() -> None:
+    per_core = [make_capacity().model_worker(cores).per_s / cores for cores in (1, 2, 4, 8)]
+    slower = [before / after for before, after in pairwise(per_core)]
+    assert slower == pytest.approx([24 / 22] * 3)
+
+
+def test_two_cores_are_predicted_from_one_as_twice_of_it() -> None:
+    one = make_capacity(make_loop(1, 1, 20, 46), make_loop(1, 4, 21, 1000 / 22))
+    assert one.model_worker(2).per_s == pytest.approx(2 * 1000 / 22)
+    assert one.model_worker(2).permits == 8
+
+
+def test_another_kind_of_frame_takes_its_share_of_the_time() -> None:
+    capacity = make_capacity()
+    assert capacity.frames == [JPEG, RAW]
+    assert capacity.model_worker(2, RAW).per_s == pytest.approx(2 * 2000 / 24)
+    with pytest.raises(InvalidParameterError, match="jpeg:1280x720, nv12:640x360"):
+        capacity.model_worker(2, FrameKind("png", 10, 10))
+
+
+def test_more_threads_than_cores_share_them() -> None:
+    worker = make_capacity(pixel_threads=4).model_worker(2)
+    assert worker.cores == 4
+    assert worker.per_s == pytest.approx(2000 / 24)
+
+
+@pytest.mark.parametrize("text", ["jpeg", "jpeg:0x10", "jpeg:axb", "gif:10x10", "jpeg:10", "jpeg:10x-1", ""])
+def test_kinds_of_frames_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(InvalidParameterError, match="FORMAT:WIDTHxHEIGHT"):
+        FrameKind.parse(text)
+
+
+def test_a_kind_of_frame_reads_as_it_is_written() -> None:
+    assert FrameKind.parse("webp:640x360") == FrameKind("webp", 640, 360)
+    assert str(FrameKind("webp", 640, 360)) == "webp:640x360"

@@ -1,0 +1,57 @@
+"""Loads that are multiplied and spread over pods."""
+
+import numpy as np
+import pytest
+
+from danmatte.capacity.arrivals import Streams
+from danmatte.capacity.demand import REQUESTS, StreamDemand, TraceDemand
+
+
+def chance() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.mark.parametrize(
+    ("pods", "factor", "count"), [(1, 1.0, 10), (3, 1.0, 4), (10, 1.0, 1), (20, 1.0, 1), (3, 1.3, 5)]
+)
+def test_the_fullest_pod_has_its_share_of_the_streams_rounded_up(pods: int, factor: float, count: int) -> None:
+    demand = StreamDemand(Streams(10, 5))
+    assert demand.count_in_pod(pods, factor) == count
+    assert all(len(set(part.callers)) == count for part in demand.deal(pods, factor, chance()))
+
+
+def test_replications_are_enough_and_differ() -> None:
+    dealt = StreamDemand(Streams(10, 5)).deal(2, 1.0, chance())
+    assert sum(len(part.moments_s) for part in dealt) >= REQUESTS
+    assert len({part.moments_s[0] for part in dealt}) == len(dealt)
+
+
+def test_a_step_is_a_stream_more_in_every_pod() -> None:
+    demand = StreamDemand(Streams(1000, 5))
+    step = demand.find_step(100)
+    assert [demand.count_in_pod(100, step * number) for number in (1, 2, 13)] == [1, 2, 13]
+    assert demand.describe(13 * step) == "1300 streams"
+    assert demand.count_per_s(13 * step) == pytest.approx(6500)
+
+
+def test_streams_can_come_in_another_way() -> None:
+    demand = StreamDemand(Streams(10, 5, "jitter", 0.01), 1000)
+    assert demand.use("jitter") is demand
+    assert demand.use("poisson") == StreamDemand(Streams(10, 5, "poisson", 0.01), 500)
+
+
+def test_recorded_callers_stay_whole_and_every_one_has_a_pod() -> None:
+    recorded = Streams(30, 5).draw(10, chance())
+    dealt = TraceDemand(recorded).deal(4, 1.0, chance())
+    callers = [set(part.callers.tolist()) for part in dealt]
+    assert len(dealt) == 4
+    assert sum(map(len, callers)) == len(set().union(*callers)) == 30
+    assert sum(len(part.moments_s) for part in dealt) == len(recorded.moments_s)
+
+
+def test_a_recorded_load_is_described_by_its_factor() -> None:
+    demand = TraceDemand(Streams(30, 5).draw(10, chance()))
+    assert demand.describe(1.3) == "1.30 times the recorded load"
+    assert demand.use("poisson") is None
+    assert demand.count_per_s(2.0) == pytest.approx(300, rel=0.03)
+    assert demand.find_step(7) == demand.find_step(1)

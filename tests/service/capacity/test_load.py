@@ -1,0 +1,89 @@
+"""The load generator against a server that the test holds up: nothing is sent late because an answer is."""
+
+import asyncio
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from danmatte.capacity.load import Target, run_closed, run_open
+
+
+async def start(handler: Callable[[web.Request], object]) -> TestServer:
+    app = web.Application()
+    app.router.add_post("/v1/mattes", handler)
+    server = TestServer(app)
+    await server.start_server()
+    return server
+
+
+def make_target(server: TestServer) -> Target:
+    return Target(str(server.make_url("/v1/mattes")), [b"one", b"two"], {"Content-Type": "image/jpeg"})
+
+
+async def test_an_open_loop_sends_on_while_the_server_answers_nobody() -> None:
+    arrived, release = asyncio.Semaphore(0), asyncio.Event()
+
+    async def hold(request: web.Request) -> web.Response:
+        arrived.release()
+        await release.wait()
+        return web.Response(headers={"Server-Timing": "queue;dur=1.5, decode;dur=2.0, infer;dur=3.0"})
+
+    server = await start(hold)
+    run = asyncio.create_task(run_open(make_target(server), np.linspace(0, 0.05, 20)))
+    for _ in range(20):  # all are there before the first is answered
+        await asyncio.wait_for(arrived.acquire(), 20)
+    release.set()
+    replies = await run
+    await server.close()
+    assert [reply.status for reply in replies] == [200] * 20
+    assert replies[0].thread_s == pytest.approx(0.005)
+    assert replies[0].queue_s == pytest.approx(0.0015)
+
+
+async def test_latency_counts_from_when_a_post_was_due() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response()
+
+    server = await start(answer)
+    overdue = np.array([-5.0, -3.0, 0.0])  # as if the generator hadn't had the CPU
+    replies = await run_open(make_target(server), overdue)
+    await server.close()
+    assert replies[0].latency_s >= 5
+    assert 3 <= replies[1].latency_s < replies[0].latency_s
+    assert replies[2].latency_s < 3
+
+
+async def test_a_closed_loop_has_so_many_posts_open_and_no_more() -> None:
+    open_now, most, bodies = 0, 0, set()
+
+    async def count(request: web.Request) -> web.Response:
+        nonlocal open_now, most
+        open_now += 1
+        most = max(most, open_now)
+        bodies.add(await request.read())
+        await asyncio.sleep(0)
+        open_now -= 1
+        return web.Response(headers={"X-Model-Version": "7"})
+
+    server = await start(count)
+    replies, took_s = await run_closed(make_target(server), 3, 0.3)
+    await server.close()
+    assert 1 <= most <= 3
+    assert bodies == {b"one", b"two"}
+    assert took_s >= 0.3
+    assert {reply.version for reply in replies} == {7}
+
+
+async def test_a_refusal_and_a_server_that_is_gone_are_replies() -> None:
+    async def refuse(request: web.Request) -> web.Response:
+        return web.Response(status=429)
+
+    server = await start(refuse)
+    target = make_target(server)
+    refused = await run_open(target, np.zeros(2))
+    await server.close()
+    gone = await run_open(target, np.zeros(2))
+    assert [reply.status for reply in refused + gone] == [429, 429, 0, 0]

@@ -1,0 +1,63 @@
+"""Measuring a real server: a process of its own, with a toy's graph."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from danmatte.capacity.capacity import FrameKind
+from danmatte.capacity.measure import PLAYERS_MASK, MeasureOptions, make_target, measure, start_server
+from danmatte.contract.cores import count_cores
+from danmatte.errors import InvalidParameterError, SettingsError
+from danmatte.frame import Size
+from danmatte.settings import Settings
+
+SMALL, RAW = FrameKind("jpeg", 160, 90), FrameKind("nv12", 160, 90)
+
+
+def test_one_core_and_all_are_measured_alone_and_busy(models: Path) -> None:
+    told: list[str] = []
+    settings = Settings(models=str(models), deadline_s=5.0, keys="nowhere.toml", workers=3, port=8080)
+    found = measure(MeasureOptions(settings, (SMALL, RAW), seconds=0.3), told.append)
+    assert found.cores == sorted({1, count_cores()})
+    assert found.frames == [SMALL, RAW]
+    assert found.version == 2
+    assert found.settings.deadline_s == 5.0
+    assert found.resident_bytes > 2**20
+    assert found.host.cores == count_cores()
+    assert {(loop.cores, loop.connections) for loop in found.loops if loop.frame == SMALL} == {
+        (cores, connections) for cores in found.cores for connections in (1, 4 * cores)
+    }
+    for loop in found.loops:
+        assert list(loop.thread_ms) == sorted(loop.thread_ms)
+        assert loop.p50_ms <= loop.p99_ms
+    assert sum("a second" in line for line in told) == len(found.loops)
+    assert found.model_worker(1).per_s > 0
+
+
+def test_a_server_that_cannot_start_is_told(tmp_path: Path) -> None:
+    with (
+        pytest.raises(SettingsError, match="ended with exit code 2"),
+        start_server(Settings(models=str(tmp_path)), 1),
+    ):
+        pass
+
+
+def test_the_server_ends_with_the_block(models: Path) -> None:
+    with start_server(Settings(models=str(models)), 1) as server:
+        assert server.resident_bytes > 0
+        assert len(os.sched_getaffinity(server.pid)) == 1
+    assert server.resident_bytes == 0
+
+
+def test_frames_that_are_refused_are_not_measured(models: Path, tmp_path: Path) -> None:
+    settings = Settings(models=str(models), max_body_bytes=100)
+    with pytest.raises(InvalidParameterError, match=r"expected masks, received status \[413\]"):
+        measure(MeasureOptions(settings, (SMALL,), seconds=0.1), lambda _: None)
+
+
+def test_a_raw_frames_size_is_its_masks() -> None:
+    assert make_target("http://a/", SMALL, PLAYERS_MASK, []).url == "http://a/v1/mattes?width=320&height=180"
+    raw = make_target("http://a", FrameKind("nv12", 161, 91), Size(1, 1), [])
+    assert raw.url == "http://a/v1/mattes?width=160&height=90"
+    assert raw.headers["Content-Type"] == "application/x-nv12"
