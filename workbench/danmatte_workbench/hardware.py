@@ -8,8 +8,8 @@ from pathlib import Path
 
 from danmatte.contract.cores import ROOT, count_cores, list_cpus, read_lines, read_quota
 from danmatte.contract.host import FEATURES as FEATURES
-from danmatte.contract.host import read_cpu, read_flags, read_memory_bytes
 from danmatte.contract.host import describe_host as describe_host
+from danmatte.contract.host import read_cpu, read_flags, read_memory_bytes
 
 _OLDER = ("sse4_1", "sse4_2", "avx", "f16c", "fma")
 _NEWER = ("avx512bw", "avx512vl", "avx512dq", "avx512vbmi", "avx_vnni_int8", "avx_ne_convert", "amx_tile", "amx_fp16")
