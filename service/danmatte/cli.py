@@ -80,25 +80,8 @@ def make_parser() -> CommandLine:
     health.add_argument(
         "--url", default="", help="the server's (default: the one that the environment's settings describe)"
     )
-    _add_measure(
-        add(
-            "measure",
-            run_measure,
-            "measure what a worker serves on this machine, for `plan`; takes some minutes",
-            "danmatte measure --out capacity.json",
-            "danmatte measure --out capacity.json --frame jpeg:1280x720 --frames pictures/ --seconds 30",
-        )
-    )
-    _add_plan(
-        add(
-            "plan",
-            run_plan,
-            "say how many cores, pods and machines a load needs",
-            "danmatte plan capacity.json --streams 1000 --fps 5 --jitter-ms 10 --p99-ms 100 --growth 1.3",
-            "danmatte plan capacity.json --trace access.jsonl --svg curve.svg --helm-values values.yaml",
-            "danmatte plan capacity.json --check http://127.0.0.1:8080",
-        )
-    )
+    _add_measure(add)
+    _add_plan(add)
     add(
         "schema",
         run_schema,
@@ -149,7 +132,14 @@ def _add_track(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", type=Path, metavar="FILE", help=JSON_HELP.format(what="the summaries"))
 
 
-def _add_measure(command: argparse.ArgumentParser) -> None:
+def _add_measure(add: Callable[..., argparse.ArgumentParser]) -> None:
+    command = add(
+        "measure",
+        run_measure,
+        "measure what a worker serves on this machine, for `plan`; takes some minutes",
+        "danmatte measure --out capacity.json",
+        "danmatte measure --out capacity.json --frame jpeg:1280x720 --frames pictures/ --seconds 30",
+    )
     command.add_argument("--out", required=True, type=Path, metavar="FILE", help="the JSON file to write")
     command.add_argument(
         "--settings", type=Path, metavar="FILE", help="the server's settings (default: the variable DANMATTE_SETTINGS)"
@@ -169,31 +159,40 @@ def _add_measure(command: argparse.ArgumentParser) -> None:
     command.add_argument("--seconds", type=float, metavar="N", help="of each measurement (default: 10)")
 
 
-def _add_plan(command: argparse.ArgumentParser) -> None:
-    def add(flag: str, kind: type, metavar: str, text: str) -> None:
+def _add_plan(add: Callable[..., argparse.ArgumentParser]) -> None:
+    command = add(
+        "plan",
+        run_plan,
+        "say how many cores, pods and machines a load needs",
+        "danmatte plan capacity.json --streams 1000 --fps 5 --jitter-ms 10 --p99-ms 100 --growth 1.3",
+        "danmatte plan capacity.json --trace access.jsonl --svg curve.svg --helm-values values.yaml",
+        "danmatte plan capacity.json --check http://127.0.0.1:8080",
+    )
+
+    def option(flag: str, kind: type, metavar: str, text: str) -> None:
         command.add_argument(flag, type=kind, metavar=metavar, help=text)
 
     command.add_argument("file", type=Path, metavar="CAPACITY", help="what `danmatte measure` wrote")
-    add("--streams", int, "N", "live streams (default: none)")
-    add("--fps", float, "N", "frames a second of each (default: 5)")
-    add("--jitter-ms", float, "N", "standard deviation of a frame's arrival (default: 0)")
-    add("--trace", Path, "FILE", "an access log in JSON lines, instead of --streams (default: none)")
-    add("--frame", str, "FORMAT:WIDTHxHEIGHT", "a kind of frame that was measured (default: the first one)")
-    add("--p99-ms", float, "N", "99 of 100 requests are answered within that (default: 100)")
-    add("--refused-percent", float, "N", "most requests that may stay without an answer (default: 0.1)")
-    add("--growth", float, "N", "factor by which the load may grow (default: 1)")
-    add("--cores-per-machine", int, "N", "cores of a machine (default: 16)")
-    add("--cores-per-pod", int, "N", "cores of a pod, which is one worker (default: as many as were measured)")
-    add("--spare", int, "N", "machines that may fail (default: 1)")
-    add("--hours-of-video", float, "N", "an archive to be masked at --fps (default: none)")
-    add("--price-per-core-hour", float, "N", "for the cost a month (default: none)")
-    add("--svg", Path, "FILE", "draw p99 over the load there (default: nowhere)")
-    add("--helm-values", Path, "FILE", "write values for the Helm chart there (default: nowhere)")
-    add("--json", Path, "FILE", JSON_HELP.format(what="the plan"))
-    add("--check", str, "URL", "load the server there instead, predicted beside measured (default: none)")
-    add("--frames", Path, "DIR", "pictures to post there (default: the bundled one)")
-    add("--key-file", Path, "FILE", "its API key (default: none)")
-    add("--seconds", float, "N", "of each load (default: 30)")
+    option("--streams", int, "N", "live streams (default: none)")
+    option("--fps", float, "N", "frames a second of each (default: 5)")
+    option("--jitter-ms", float, "N", "standard deviation of a frame's arrival (default: 0)")
+    option("--trace", Path, "FILE", "an access log in JSON lines, instead of --streams (default: none)")
+    option("--frame", str, "FORMAT:WIDTHxHEIGHT", "a kind of frame that was measured (default: the first one)")
+    option("--p99-ms", float, "N", "99 of 100 requests are answered within that (default: 100)")
+    option("--refused-percent", float, "N", "most requests that may stay without an answer (default: 0.1)")
+    option("--growth", float, "N", "factor by which the load may grow (default: 1)")
+    option("--cores-per-machine", int, "N", "cores of a machine (default: 16)")
+    option("--cores-per-pod", int, "N", "cores of a pod, which is one worker (default: as many as were measured)")
+    option("--spare", int, "N", "machines that may fail (default: 1)")
+    option("--hours-of-video", float, "N", "an archive to be masked at --fps (default: none)")
+    option("--price-per-core-hour", float, "N", "for the cost a month (default: none)")
+    option("--svg", Path, "FILE", "draw p99 over the load there (default: nowhere)")
+    option("--helm-values", Path, "FILE", "write values for the Helm chart there (default: nowhere)")
+    option("--json", Path, "FILE", JSON_HELP.format(what="the plan"))
+    option("--check", str, "URL", "load the server there instead, predicted beside measured (default: none)")
+    option("--frames", Path, "DIR", "pictures to post there (default: the bundled one)")
+    option("--key-file", Path, "FILE", "its API key (default: none)")
+    option("--seconds", float, "N", "of each load (default: 30)")
 
 
 def run_serve(settings: Path | None = None, **flags: object) -> int:
