@@ -82,12 +82,8 @@ def make_parser() -> CommandLine:
     )
     _add_measure(add)
     _add_plan(add)
-    add(
-        "schema",
-        run_schema,
-        "print the JSON Schema of a published version's manifest",
-        "danmatte schema > manifest.schema.json",
-    )
+    schema = "print the JSON Schema of a published version's manifest"
+    add("schema", run_schema, schema, "danmatte schema > manifest.schema.json")
     return line
 
 
