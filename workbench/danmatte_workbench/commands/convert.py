@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from danmatte_workbench.commands import converter_flags as flags
+from danmatte_workbench.commands.reading_flags import add_reading, read_options
 from danmatte_workbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -59,25 +60,6 @@ def _add_graph(parser: argparse.ArgumentParser) -> None:
         help="values of a .meta's or an unfrozen .pb's variables (default: beside the .meta)",
     )
     add_reading(parser)
-
-
-def add_reading(parser: argparse.ArgumentParser) -> None:
-    """What a graph may need beside its file to be read."""
-    parser.add_argument(
-        "--signature", metavar="NAME", help="which of a SavedModel's functions (default: its serving one)"
-    )
-    parser.add_argument(
-        "--freeze",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="make a constant of an input, such as phase_train=false; may be given several times (default: none)",
-    )
-    parser.add_argument(
-        "--trust-lambda",
-        action="store_true",
-        help="run the Python code of a Keras file's Lambda layers (default: refuse it)",
-    )
 
 
 def _add_part(parser: argparse.ArgumentParser) -> None:
@@ -174,17 +156,6 @@ def _find_path(arguments: argparse.Namespace) -> Path:
     if flag == "--input_meta_graph" and path.suffix.lower() != ".meta":
         raise InputError(f"--input_meta_graph: expected a .meta file, received {path}")
     return path
-
-
-def read_options(arguments: argparse.Namespace, others: tuple[str, ...] = ()) -> "ReadOptions":
-    """The options of `add_reading`; ``others`` are further inputs to freeze. Raises InputError for wrong ones."""
-    from danmatte_workbench.reading import ReadOptions, parse_freeze
-
-    return ReadOptions(
-        signature=arguments.signature or "",
-        freeze=parse_freeze([*arguments.freeze, *others]),
-        trust_lambda=arguments.trust_lambda,
-    )
 
 
 def _read_flags(arguments: argparse.Namespace) -> _Wanted:

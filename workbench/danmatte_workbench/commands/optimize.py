@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from danmatte.contract.command_line import JSON_HELP
+from danmatte_workbench.commands.reading_flags import add_reading, read_options
 from danmatte_workbench.errors import BudgetError, InputError, MachineError
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="MS",
         help="milliseconds that a frame may take (default: no limit)",
     )
+    add_reading(parser)
     _add_effort(parser)
     _add_places(parser)
 
@@ -83,7 +85,11 @@ def _add_effort(parser: argparse.ArgumentParser) -> None:
         help="native or portable: keep the budget on this CPU only, or under every instruction set that it can show "
         "instead of its own (default: %(default)s)",
     )
-    parser.add_argument("--size", metavar="WIDTHxHEIGHT", help="try this input size, too; 16:9 will do (default: none)")
+    parser.add_argument(
+        "--size",
+        metavar="WIDTHxHEIGHT",
+        help="the size of pictures where the graph takes any, else one to be tried, too; 16:9 will do (default: none)",
+    )
     parser.add_argument(
         "--device", default="CPU", help="any of OpenVINO's devices, such as GPU or AUTO (default: %(default)s)"
     )
@@ -156,7 +162,13 @@ def prepare(arguments: argparse.Namespace, effort: "Effort | None" = None) -> "t
     from danmatte.contract.places import list_model_folders
     from danmatte_workbench import source as sources
     from danmatte_workbench.experiment import judge
-    from danmatte_workbench.experiment.search import SearchOptions, find_effort, parse_size, propose_trials
+    from danmatte_workbench.experiment.search import (
+        SearchOptions,
+        find_effort,
+        parse_exact_size,
+        parse_size,
+        propose_trials,
+    )
     from danmatte_workbench.graph import probing
     from danmatte_workbench.processes.limits import ProcessLimits
     from danmatte_workbench.runtimes import devices
@@ -167,8 +179,13 @@ def prepare(arguments: argparse.Namespace, effort: "Effort | None" = None) -> "t
     devices.check_device(arguments.device)
     _make_budget(arguments, "person", labelled=True)
     described = sources.find(arguments.model, *list_model_folders())
-    source = sources.read(described) if described else probing.inspect(Path(arguments.model))
+    if described:
+        source = sources.read(described)
+    else:
+        wanted = parse_exact_size(arguments.size) if arguments.size else None
+        source = probing.inspect(Path(arguments.model), wanted, read_options(arguments))
     size = parse_size(arguments.size, source.size) if arguments.size else None
+    size = None if size == source.size else size
     options = SearchOptions(arguments.device, size, arguments.objective, tuple(arguments.recipe), arguments.target)
     trials = propose_trials(source, effort, options)
     experiment = _make_experiment(arguments, source, effort, trials)

@@ -153,14 +153,20 @@ def choose_recipes(
     return tuple(chosen)
 
 
+def parse_exact_size(text: str) -> tuple[int, int] | None:
+    """(height, width) of ``WIDTHxHEIGHT``; None for anything else, such as a ratio."""
+    exact = SIZE.fullmatch(text)
+    return (int(exact[2]), int(exact[1])) if exact else None
+
+
 def parse_size(text: str, source: tuple[int, int]) -> tuple[int, int]:
     """(height, width) of ``WIDTHxHEIGHT``, or of a ratio ``W:H`` of the source's longer side.
 
     A ratio's shorter side is brought to the grid that the longer one lies on: 16:9 of 513 is 289×513. Raises InputError
     for anything else.
     """
-    if exact := SIZE.fullmatch(text):
-        return int(exact[2]), int(exact[1])
+    if exact := parse_exact_size(text):
+        return exact
     ratio = RATIO.fullmatch(text)
     if ratio is None or not int(ratio[1]) or not int(ratio[2]):
         raise InputError(f"--size: expected WIDTHxHEIGHT or a ratio such as 16:9, received {text}")

@@ -14,6 +14,7 @@ from openvino.preprocess import ColorFormat, PrePostProcessor
 from danmatte.contract.configuration import Configuration
 from danmatte.contract.near_words import did_you_mean
 from danmatte_workbench.errors import InputError
+from danmatte_workbench.graph import sizes
 from danmatte_workbench.graph.anatomy import Anatomy
 from danmatte_workbench.graph.cleanup import clean_up, optimize_frozen
 from danmatte_workbench.graph.layers import NCHW_TO_NHWC, extract
@@ -199,6 +200,16 @@ def _take_uint8(model: ov.Model, *, channels_first: bool, normalisation: Normali
     return processor.build()
 
 
+def choose_size(path: Path, wanted: tuple[int, int] | None, default: tuple[int, int]) -> tuple[tuple[int, int], str]:
+    """`sizes.choose_size` for the graph at ``path``, whose one input takes pictures of any size."""
+    model = _load_as_is(path)
+    port = model.input(0)
+    known = not port.get_partial_shape().rank.is_dynamic
+    with name_graph(path):
+        channels_first = has_channels_first(port, path) if known else path.suffix.lower() == ".onnx"
+        return sizes.choose_size(model, wanted, default, channels_first=channels_first)
+
+
 @dataclass(frozen=True)
 class Sketch:
     """A graph as it would be cut.
@@ -216,8 +227,10 @@ class Sketch:
     scores: tuple[int, ...]
 
 
-def sketch(path: Path, side: int) -> Sketch:
-    """Sketch a graph that isn't TensorFlow's; one that takes any size is looked at for pictures of ``side``."""
+def sketch(path: Path, side: int, wanted: tuple[int, int] | None = None) -> Sketch:
+    """Sketch a graph that isn't TensorFlow's; one that takes any size is looked at for pictures of a size that fits:
+    the one that is ``wanted``, or next to ``side``.
+    """
     model = _load_as_is(path)
     given = model.input(0)
     floats, channels_first = given.get_element_type().is_real(), has_channels_first(given, path)
@@ -226,7 +239,8 @@ def sketch(path: Path, side: int) -> Sketch:
         height, width = list(given.get_partial_shape())[2:4] if channels_first else list(given.get_partial_shape())[1:3]
         if height.is_static and width.is_static:
             fixed = (height.get_length(), width.get_length())
-    model = _reshape_input(model, path, (1, *(fixed or (side, side)), 3))
+    size = fixed or choose_size(path, wanted, (side, side))[0]
+    model = _reshape_input(model, path, (1, *size, 3))
     picture, answers = pick_name(model.input(0)), tuple(pick_name(port) for port in model.outputs)
     with translate_errors(path):
         clean_up(model)

@@ -2,20 +2,23 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 import numpy as np
 
-from danmatte_workbench import artifact
-from danmatte_workbench.artifact import Format, detect_format, list_graph_files, resolve_graph_path
+from danmatte_workbench.artifact import Format, detect_format, resolve_graph_path
 from danmatte_workbench.errors import InputError
+from danmatte_workbench.graph import conversion, opening
 from danmatte_workbench.graph.anatomy import Anatomy
 from danmatte_workbench.normalisation import Channels, Normalisation
+from danmatte_workbench.quantization.journal import find_cache_folder
+from danmatte_workbench.reading import PLAIN, ReadOptions
 from danmatte_workbench.source import Meaning, Source
 
 DEFAULT_SIDE = 513
+DEFAULT_SIZE = (DEFAULT_SIDE, DEFAULT_SIDE)
 OFFICIAL = "SemanticPredictions"  # DeepLab's own exports, where a copy of it may follow
 TOLERANCE, STEPS = 1e-3, 255  # graphs of 8 bits may be off by one of their steps
 COARSEST = 40  # input pixels to one place of a class map
@@ -34,7 +37,8 @@ Size: TypeAlias = tuple[int, int]  # height, width
 class GraphFacts:
     """What a library tells of a graph.
 
-    picture: the input; floats, channels_first: what it takes; fixed: its (height, width) where the graph has them.
+    picture: the input; floats, channels_first: what it takes; encoded: whether that is JPEG strings; fixed: its
+    (height, width) where the graph has them.
     port: the first convolution's input port, None where the picture reaches no convolution. identical: whether
     that port gets the picture as it came. decision: where a cut may end at a choice among classes. answers: what the
     graph ends in. before, run, scores: for pictures of a (height, width), what the port gets, what tensors the graph
@@ -43,6 +47,7 @@ class GraphFacts:
 
     picture: str
     floats: bool
+    encoded: bool
     channels_first: bool
     fixed: tuple[int, int] | None
     port: str | None
@@ -54,29 +59,47 @@ class GraphFacts:
     scores: Callable[[Size], Shape]
 
 
-def inspect(path: Path, size: Size | None = None) -> Source:
+def inspect(path: Path, size: Size | None = None, options: ReadOptions = PLAIN) -> Source:
     """Describe the graph at ``path``, of any of the formats that `artifact.detect_format` knows.
 
     The cut is found in its structure; what the part before the cut does to pixels is measured, by feeding it
     random pictures; the person is class 1 of two and 15 of 21, PASCAL VOC's. A graph whose answer is no map of
     classes at the picture's scale is kept whole, its tensors compared as they are. ``size`` is (height, width), for
-    graphs that take any. What was assumed is in the source's notes. Raises InputError when something can't be found
+    graphs that take any. What was assumed is in the source's notes. ``options`` are what the file needs to be
+    read; what was read with any is kept in the user's cache. Raises InputError when something can't be found
     out.
     """
-    path = resolve_graph_path(path)
-    kind = detect_format(path)
-    facts = _read_facts(path, kind)
+    original = resolve_graph_path(path)
+    kind, digest = detect_format(original), options.compute_digest(original)
+    path = opening.prepare(original, options, find_cache_folder() / "graphs" / digest[:16])
+    kind = kind if path == original else detect_format(path)
+    try:
+        source = _describe(path, kind, size)
+    except InputError as error:
+        raise InputError(str(error).replace(str(path), str(original))) from error
+    name = re.sub(r"[^a-z0-9_-]+|^[_-]+", "", original.stem.lower())[:64] or "model"
+    return replace(source, name=name, digest=digest)
+
+
+def _describe(path: Path, kind: Format, size: Size | None) -> Source:
+    facts = _read_facts(path, kind, size)
+    if facts.encoded:
+        raise InputError(
+            f"{path}: its input {facts.picture} takes encoded pictures; cut it behind the decoder, with "
+            "`workbench convert --input auto`, and optimize the IR"
+        )
     notes: list[str] = []
-    if size is None:
-        size = facts.fixed or (DEFAULT_SIDE, DEFAULT_SIDE)
-        if facts.fixed is None:
-            notes.append(f"its input takes any size; {DEFAULT_SIDE}×{DEFAULT_SIDE} was taken")
+    if facts.fixed:
+        size = facts.fixed
+    else:
+        size, note = conversion.choose_size(path, size, DEFAULT_SIZE)
+        notes += [note] if note else []
     port, normalisation = _find_entry(path, facts, size, notes)
     meaning, answers, person = _find_meaning(path, facts, size, normalisation if port == facts.picture else None, notes)
     return Source(
-        name=re.sub(r"[^a-z0-9_-]+|^[_-]+", "", path.stem.lower())[:64] or "model",
+        name="model",
         path=path,
-        digest=artifact.digest(*list_graph_files(path)),
+        digest="",
         licence="LicenseRef-unknown",
         picture=facts.picture,
         port=port,
@@ -110,15 +133,21 @@ class CutPlaces:
 
 def find_cut(path: Path) -> CutPlaces:
     """Where the graph at ``path`` would be cut. Raises InputError for what is no graph of one picture."""
-    facts = _read_facts(path, detect_format(path))
+    facts = _read_facts(path, detect_format(path), None)
     node = facts.decision or (facts.answers[0] if len(facts.answers) == 1 else None)
-    return CutPlaces(facts.port or facts.picture, node, facts.answers, facts.fixed or (DEFAULT_SIDE, DEFAULT_SIDE))
+    if facts.encoded and facts.port:
+        from danmatte_workbench.runtimes import tensorflow
+
+        size = tensorflow.read_picture_size(path, facts.port) or DEFAULT_SIZE
+    else:
+        size = facts.fixed or conversion.choose_size(path, None, DEFAULT_SIZE)[0]
+    return CutPlaces(facts.port or facts.picture, node, facts.answers, size)
 
 
-def _read_facts(path: Path, kind: Format) -> GraphFacts:
+def _read_facts(path: Path, kind: Format, size: Size | None) -> GraphFacts:
     if kind in ("frozen", "savedmodel", "keras"):
         return _read_tensorflow_facts(path)
-    return _read_openvino_facts(path, kind)
+    return _read_openvino_facts(path, kind, size)
 
 
 def _read_tensorflow_facts(path: Path) -> GraphFacts:
@@ -128,7 +157,10 @@ def _read_tensorflow_facts(path: Path) -> GraphFacts:
     pictures = anatomy.find_kinds({"Placeholder"})
     if len(pictures) != 1:
         names = [node.name for node in pictures]
-        raise InputError(f"{path}: expected one input, a picture, found {len(names)}: {', '.join(names) or 'none'}")
+        hint = "; make a constant of what is no picture: --freeze NAME=VALUE" if names else ""
+        raise InputError(
+            f"{path}: expected one input, a picture, found {len(names)}: {', '.join(names) or 'none'}{hint}"
+        )
     name = pictures[0].name
     port, decision = anatomy.find_first_convolution(name), anatomy.find_decision()
     shape = tensorflow.read_static_shape(path, name)
@@ -155,6 +187,7 @@ def _read_tensorflow_facts(path: Path) -> GraphFacts:
     return GraphFacts(
         picture=f"{name}:0",
         floats=tensorflow.takes_floats(path, name),
+        encoded=tensorflow.takes_strings(path, name),
         channels_first=channels_first,
         fixed=(sides[0], sides[1]) if len(sides) == 2 and min(sides) > 0 else None,
         port=port,
@@ -167,10 +200,8 @@ def _read_tensorflow_facts(path: Path) -> GraphFacts:
     )
 
 
-def _read_openvino_facts(path: Path, kind: Format) -> GraphFacts:
-    from danmatte_workbench.graph import conversion
-
-    sketch = conversion.sketch(path, DEFAULT_SIDE)
+def _read_openvino_facts(path: Path, kind: Format, size: Size | None) -> GraphFacts:
+    sketch = conversion.sketch(path, DEFAULT_SIDE, size)
     anatomy = sketch.anatomy
     name = anatomy.find_kinds({"Parameter"})[0].name
     port = anatomy.find_first_convolution(name)
@@ -187,6 +218,7 @@ def _read_openvino_facts(path: Path, kind: Format) -> GraphFacts:
     return GraphFacts(
         picture=sketch.picture,
         floats=sketch.floats,
+        encoded=False,
         channels_first=sketch.channels_first,
         fixed=sketch.fixed,
         port=port,
@@ -213,22 +245,27 @@ def _find_entry(path: Path, facts: GraphFacts, size: Size, notes: list[str]) -> 
             f"{list(assumed.scale)}, RGB, was assumed; if that is wrong, {DESCRIBE}"
         )
         return facts.picture, assumed
-    measured = _measure_normalisation(path, facts, size)
+    measured = _measure_normalisation(facts, size)
+    if isinstance(measured, str):
+        notes.append(f"{measured}, so nothing is cut off there, and it gets pixels as they are; if not, {DESCRIBE}")
+        return facts.picture, plain
     if facts.floats and max(abs(value) for value in measured.scale) <= 2:
-        notes.append(f"its input takes floats from 0 to 1, of which it subtracts {measured.mean}")
+        subtracted = f", of which it subtracts {measured.mean}" if any(measured.mean) else ""
+        notes.append(f"its input takes floats from 0 to 1{subtracted}")
         return facts.picture, Normalisation("RGB", (0.0, 0.0, 0.0), (255.0, 255.0, 255.0))
     return facts.port, measured
 
 
-def _measure_normalisation(path: Path, facts: GraphFacts, size: Size) -> Normalisation:
-    """Mean, scale and colour order of the part before the cut, fitted by least squares to what it does to noise.
+def _measure_normalisation(facts: GraphFacts, size: Size) -> Normalisation | str:
+    """Mean, scale and colour order of the part before the cut, fitted by least squares to what it does to noise; or
+    why it has none.
 
     Noise, because every channel has to vary by itself for the fit to tell them apart.
     """
     pixels = np.random.default_rng(0).integers(0, 256, (1, *size, 3), dtype=np.uint8)
     (seen,) = facts.before(size)(pixels)
     if seen.shape != pixels.shape:
-        raise InputError(f"{path}: before {facts.port} a picture of {pixels.shape} has become {seen.shape}; {DESCRIBE}")
+        return f"before {facts.port} a picture of {pixels.shape} has become {seen.shape}"
     given = pixels.reshape(-1, 3).astype(np.float64)
     design = np.column_stack([given, np.ones(len(given))])
     fit, *_ = np.linalg.lstsq(design, seen.reshape(-1, 3).astype(np.float64), rcond=None)
@@ -237,13 +274,13 @@ def _measure_normalisation(path: Path, facts: GraphFacts, size: Size) -> Normali
     order = [int(channel) for channel in np.abs(gains).argmax(axis=0)]
     gain = gains[order, range(3)]
     if error > max(TOLERANCE, float(np.ptp(seen)) / STEPS) or order not in ([0, 1, 2], [2, 1, 0]) or np.any(gain == 0):
-        raise InputError(f"{path}: what happens before {facts.port} isn't a mean and a scale; {DESCRIBE}")
+        return f"what happens before {facts.port} isn't a mean and a scale"
     colour: Literal["RGB", "BGR"] = "RGB" if order == [0, 1, 2] else "BGR"
     return Normalisation(colour, _round_channels(-shift / gain), _round_channels(1 / gain))
 
 
 def _round_channels(values: np.ndarray) -> Channels:
-    first, second, third = (round(float(value), 4) for value in values)
+    first, second, third = (round(float(value), 4) + 0.0 for value in values)  # no -0.0
     return first, second, third
 
 

@@ -5,6 +5,7 @@ from typing import TypeAlias
 
 import openvino as ov
 
+from danmatte_workbench.errors import InputError
 from danmatte_workbench.graph.anatomy import Anatomy
 from danmatte_workbench.graph.layers import index_by_name
 
@@ -84,6 +85,31 @@ def find_nearest_fits(model: ov.Model, port: ov.Output, size: Size, *, channels_
 def _snap(side: int, rest: int) -> int:
     """The nearest side that leaves ``rest`` when the stride divides it."""
     return round((side - rest) / _STRIDE) * _STRIDE + rest
+
+
+def choose_size(model: ov.Model, wanted: Size | None, default: Size, *, channels_first: bool) -> tuple[Size, str]:
+    """The size of pictures for a graph whose input takes any, and how it was found, in words.
+
+    That is the one fixed inside, the one that is ``wanted``, or the nearest to ``default`` that fits. Raises InputError
+    where the one that is wanted doesn't.
+    """
+    port = model.input(0)
+    inner = find_inner_size(model, port, channels_first=channels_first)
+    if inner:
+        if wanted not in (None, inner):
+            raise InputError(
+                f"can't take pictures of {list_sizes([wanted])}; the size fixed inside: {list_sizes([inner])}"
+            )
+        return inner, f"its input takes any size, but {inner[0]}×{inner[1]} is fixed inside"
+    size = wanted or default
+    if not fits(model, port, size, channels_first=channels_first):
+        near = find_nearest_fits(model, port, size, channels_first=channels_first)
+        if wanted or not near:
+            hint = f"; the nearest that fit: {list_sizes(near)}" if near else ""
+            raise InputError(f"can't take pictures of {list_sizes([size])}{hint}")
+        size = min(near, key=lambda item: abs(item[0] - size[0]))
+        return size, f"its input takes any size that suits it; {size[0]}×{size[1]} was taken"
+    return size, "" if wanted else f"its input takes any size; {size[0]}×{size[1]} was taken"
 
 
 def list_sizes(sizes: Sequence[Size]) -> str:

@@ -40,6 +40,17 @@ _FAILURES = (
     OpValidationFailure,
 )
 _GENERATED_NAME = re.compile(r"(([A-Z]\w*?)_\d+)(/.*)?")
+# Nodes that transformations fuse away, while what was made of them keeps names that begin with theirs.
+_VANISHING_KINDS = {
+    "Add",
+    "BatchNormInference",
+    "Convert",
+    "FakeQuantize",
+    "Multiply",
+    "Reshape",
+    "Subtract",
+    "Transpose",
+}
 F32 = configure(precision="f32")
 
 
@@ -97,21 +108,26 @@ def to_shape(port: ov.Output) -> tuple[int, ...]:
 
 
 def renumber_names(model: ov.Model) -> None:
-    """Number generated names (``Transpose_659``) anew, in place.
+    """Number generated names (``Transpose_659``) anew, in place; names of the source stay, such as ``Relu6_3``.
 
-    Their counter runs on through a process, so the same graph would get other names, and another digest, the second
-    time it is made.
+    The counter of generated ones runs on through a process, so the same graph would get other names, and another
+    digest, the second time it is made.
     """
+    nodes = model.get_ordered_ops()
+    # A generated name begins with the node's kind, and no tensor has it; those of the source's nodes do.
+    kinds = {node.get_type_name() for node in nodes} | _VANISHING_KINDS
+    tensors = {name for node in nodes for output in node.outputs() for name in output.get_names()}
+    named = {name.partition(":")[0] for name in tensors if not name.startswith("Result_")}
     numbers: dict[str, int] = {}
-    for node in model.get_ordered_ops():
+    for node in nodes:
         generated = _GENERATED_NAME.fullmatch(node.get_friendly_name())
-        if generated:
+        if generated and generated[2] in kinds and generated[1] not in named:
             name, kind, rest = generated.groups()
             node.set_friendly_name(f"{kind}_{numbers.setdefault(name, len(numbers))}{rest or ''}")
     for port in model.outputs:
         # An output without a name gets its Result's generated one.
         names = port.get_names()
-        if names and all(_GENERATED_NAME.fullmatch(name) for name in names):
+        if names and all(re.fullmatch(r"Result_\d+", name) for name in names):
             port.get_tensor().set_names({port.get_node().get_friendly_name()})
 
 

@@ -45,6 +45,24 @@ def takes_floats(path: Path, node: str) -> bool:
     return bool(tf.dtypes.as_dtype(found.attr["dtype"].type).is_floating)
 
 
+def takes_strings(path: Path, node: str) -> bool:
+    """Whether the placeholder takes strings, such as encoded pictures."""
+    found = next(item for item in read_graph(path).node if item.name == node)
+    return bool(found.attr["dtype"].type == tf.string.as_datatype_enum)
+
+
+def read_picture_size(path: Path, port: str) -> tuple[int, int] | None:
+    """(height, width) of the pictures at a port ``0:node``, as far as shapes are known before anything runs."""
+    graph = tf.Graph()
+    with _translate_errors(path), graph.as_default():
+        tf.import_graph_def(read_graph(path), name="")
+        shape = graph.get_tensor_by_name(find_feeding_tensor(path, port)).shape
+    sides = shape.as_list() if shape.rank == 4 else [None] * 4
+    rows = 2 if read_data_format(path, port) == "NCHW" else 1
+    height, width = sides[rows : rows + 2]
+    return (height, width) if height and width else None
+
+
 def read_data_format(path: Path, port: str) -> str:
     """The order of axes, NHWC or NCHW, of the node of a port ``0:node``; empty where the node has none."""
     name = port.partition(":")[2]
