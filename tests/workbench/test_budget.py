@@ -1,4 +1,4 @@
-"""What a winner may cost: the pessimistic end counts, and what wasn't measured is broken."""
+"""What a winner may cost: what chooses it, what confirms it, and that what wasn't measured is broken."""
 
 import math
 from dataclasses import dataclass
@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from danmatte.contract.measurement import Measurement
 from danmatte_workbench.budget import DISAGREEMENT, IOU_DROP, LATENCY, Budget
 from danmatte_workbench.errors import InputError
-from tests.workbench.facts import measured
+from tests.workbench.facts import HOST, measured
 
 GOOD = (measured(IOU_DROP, 0.2, low=0.1, high=0.4), measured(LATENCY, 9, low=8, high=10))
 
@@ -19,7 +20,8 @@ def test_what_keeps_every_limit_is_accepted() -> None:
 
 
 def test_a_limit_just_reached_is_kept() -> None:
-    assert Budget(0.4, 10).judge(GOOD).accepted
+    assert Budget(0.2, 10).judge(GOOD).accepted
+    assert Budget(0.2, 10).confirm(GOOD).accepted
 
 
 @pytest.mark.parametrize("metric", [IOU_DROP, LATENCY])
@@ -34,18 +36,53 @@ def test_a_limit_that_was_not_set_needs_no_measurement() -> None:
     assert Budget(0.5).judge(GOOD[:1]).accepted
 
 
-def test_the_pessimistic_end_of_the_interval_counts() -> None:
-    verdict = Budget(0.3, 12).judge(GOOD)
-    assert verdict.broken == ("iou_drop may reach 0.4 u, the limit is 0.3",)
+def test_the_pessimistic_end_of_a_latency_counts() -> None:
+    assert Budget(0.5, 9.5).judge(GOOD).broken == ("latency may reach 10 u, the limit is 9.5",)
+
+
+def test_what_chooses_is_the_loss_itself_and_what_confirms_is_its_interval_too() -> None:
+    wide = (measured(IOU_DROP, 0.4, low=-0.5, high=1.1), GOOD[1])
+    assert Budget(0.5, 12).judge(wide).accepted
+    assert Budget(0.5, 12).confirm(wide).broken == ("iou_drop may reach 1.1 u, the interval's limit is 1",)
+    for judge in (Budget(0.3, 12).judge, Budget(0.3, 12).confirm):
+        assert judge(wide).broken == ("iou_drop is 0.4 u, the limit is 0.3",)
+
+
+def kind(value: float, spread: float, samples: int) -> Measurement:
+    return Measurement(IOU_DROP, value, "points", value - spread, value + spread, samples=samples, host=HOST)
+
+
+@pytest.mark.parametrize(
+    ("loss", "chosen", "confirmed"),
+    [
+        (kind(0.4, 0.5, 60), None, None),
+        (kind(0.4, 0.7, 60), None, "may reach 1.1 points, the interval's limit is 1"),
+        (
+            kind(0.8, 0.2, 60),
+            "is 0.8 points, the limit is 0.5, and it is surely above",
+            "is 0.8 points, the limit is 0.5",
+        ),
+        (kind(0.8, 0.9, 60), None, "is 0.8 points, the limit is 0.5"),
+        (kind(0.8, 0.9, 10), None, None),
+        (kind(3.0, 1.0, 10), *("is 3 points, the limit is 0.5, and it is surely above",) * 2),
+    ],
+    ids=["kept", "wide", "surely above", "perhaps above", "few pictures", "few and surely above"],
+)
+def test_a_kind_of_scene_has_the_same_limit_where_it_has_enough_pictures(
+    loss: Measurement, chosen: str | None, confirmed: str | None
+) -> None:
+    for judge, says in ((Budget(0.5, 12).judge, chosen), (Budget(0.5, 12).confirm, confirmed)):
+        assert judge(GOOD, {"night": loss}).broken == ((f"iou_drop in night {says}",) if says else ())
 
 
 def test_every_broken_limit_is_told() -> None:
-    assert len(Budget(0.3, 9).judge(GOOD).broken) == 2
+    assert len(Budget(0.1, 9).judge(GOOD).broken) == 2
 
 
 def test_accuracy_can_be_looked_at_before_anything_was_timed() -> None:
     assert Budget(0.5, 1).accepts_accuracy(GOOD[:1])
-    assert not Budget(0.3, 1).accepts_accuracy(GOOD[:1])
+    assert not Budget(0.1, 1).accepts_accuracy(GOOD[:1])
+    assert not Budget(0.5, 1).accepts_accuracy(GOOD[:1], {"night": kind(9, 1, 10)})
     assert not Budget(0.5, 1).accepts_accuracy(GOOD[1:])
 
 
@@ -55,19 +92,19 @@ def test_a_figure_that_is_no_number_is_broken() -> None:
     @dataclass(frozen=True)
     class Odd:
         metric: str = IOU_DROP
+        value: float = math.nan
         high: float = math.nan
         unit: str = "points"
 
     assert not Budget(100.0).judge([Odd()]).accepted  # type: ignore[list-item]
+    assert not Budget(100.0).confirm([Odd(value=1.0)]).accepted  # type: ignore[list-item]
 
 
 def test_tensors_are_judged_by_their_disagreement() -> None:
     budget = Budget(None, max_disagreement=1)
     assert budget.accuracy == DISAGREEMENT
     assert budget.judge([measured(DISAGREEMENT, 0.9)]).accepted
-    assert budget.judge([measured(DISAGREEMENT, 0.9, high=1.1)]).broken == (
-        "disagreement may reach 1.1 u, the limit is 1",
-    )
+    assert budget.judge([measured(DISAGREEMENT, 1.1)]).broken == ("disagreement is 1.1 u, the limit is 1",)
 
 
 @pytest.mark.parametrize(
@@ -88,14 +125,16 @@ def test_a_limit_that_nothing_could_keep_is_refused(limits: tuple[float | None, 
 
 
 @given(st.floats(-5, 5), st.floats(0, 5), st.floats(0, 100))
-def test_what_is_accepted_keeps_its_limit_even_at_its_worst(value: float, spread: float, limit: float) -> None:
+def test_what_is_confirmed_keeps_twice_its_limit_even_at_its_worst(value: float, spread: float, limit: float) -> None:
     item = measured(IOU_DROP, value, low=value - spread, high=value + spread)
-    assert Budget(limit).judge([item]).accepted == (value + spread <= limit)
+    assert Budget(limit).judge([item]).accepted == (value <= limit)
+    assert Budget(limit).confirm([item]).accepted == (value <= limit and value + spread <= 2 * limit)
     assert Budget(limit).accepts_accuracy([item]) == Budget(limit).judge([item]).accepted
 
 
 @given(st.floats(0, 50), st.floats(0, 50))
 def test_a_wider_budget_accepts_whatever_a_narrower_one_does(one: float, other: float) -> None:
     narrow, wide = sorted((one, other))
-    item = measured(IOU_DROP, 20.0, low=10.0, high=25.0)
+    item = measured(IOU_DROP, 20.0, low=10.0, high=45.0)
     assert Budget(narrow).judge([item]).accepted <= Budget(wide).judge([item]).accepted
+    assert Budget(narrow).confirm([item]).accepted <= Budget(wide).confirm([item]).accepted

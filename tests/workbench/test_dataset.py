@@ -1,7 +1,9 @@
-"""Frames from folders and videos, and what is said when they can't be."""
+"""Frames from folders and videos, their kinds, and what is said when they can't be read."""
 
 import itertools
 import random
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import av
@@ -11,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from danmatte_workbench.dataset import SAMPLES, Dataset, load
+from danmatte_workbench.dataset import SAMPLES, Dataset, FrameFile, load
 from danmatte_workbench.errors import InputError
 from tests.workbench import tiny
 
@@ -118,7 +120,7 @@ def test_a_videos_frames_come_in_order(video: Path) -> None:
 
 
 def test_some_frames_of_a_video_are_the_ones_asked_for(video: Path) -> None:
-    chosen = Dataset(video, ("3", "17"), labelled=False)
+    chosen = load(video).keep(["3", "17"])
     assert [round(float(sample.pixels.mean()), -1) for sample in chosen] == [50, 190]
 
 
@@ -157,8 +159,16 @@ def test_a_torn_video_is_refused(video: Path, tmp_path: Path) -> None:
 # Choosing frames
 
 
-def many(count: int) -> Dataset:
-    return Dataset(Path("data"), tuple(f"{number:03}.jpg" for number in range(count)), labelled=False)
+def make(names: Iterable[str], *, labelled: bool = False, kind: str = "") -> Dataset:
+    return Dataset(tuple(FrameFile(name, Path("x"), name, labelled, kind, name) for name in names))
+
+
+def many(count: int, kind: str = "") -> Dataset:
+    return make((f"{kind}{number:03}.jpg" for number in range(count)), kind=kind)
+
+
+def mix(*parts: Dataset) -> Dataset:
+    return Dataset(tuple(file for part in parts for file in part.files))
 
 
 def test_a_split_is_disjoint_and_whole() -> None:
@@ -172,8 +182,44 @@ def test_a_split_is_the_same_each_time() -> None:
     assert many(100).split(30) == many(100).split(30)
 
 
-def test_a_handful_serves_as_both() -> None:
-    assert many(7).split(30) == (many(7), many(7))
+def test_at_most_a_third_is_calibrated_on_and_none_of_it_compared() -> None:
+    calibration, rest = many(7).split(30)
+    assert (len(calibration), len(rest)) == (2, 5)
+    assert not set(calibration.names) & set(rest.names)
+
+
+def test_two_frames_serve_as_both() -> None:
+    assert many(2).split(30) == (many(2), many(2))
+
+
+def test_all_kinds_are_drawn_from_alike() -> None:
+    data = mix(many(100, "street"), many(20, "night"), many(3, "sea"))
+    assert Counter(data.pick(23).kinds.values()) == {"street": 10, "night": 10, "sea": 3}
+    calibration, rest = data.split(20)
+    assert Counter(calibration.kinds.values()) == {"street": 13, "night": 6, "sea": 1}
+    assert Counter(rest.kinds.values()) == {"street": 87, "night": 14, "sea": 2}
+
+
+def test_a_division_takes_every_kind_by_the_same_share_and_is_the_same_each_time() -> None:
+    data = mix(many(90, "street"), many(30, "night"))
+    first, rest = data.divide(3)
+    assert Counter(first.kinds.values()) == {"street": 30, "night": 10}
+    assert not set(first.names) & set(rest.names)
+    assert set(first.names) | set(rest.names) == set(data.names)
+    assert data.divide(3) == (first, rest)
+
+
+def test_frames_of_a_clip_that_look_alike_stay_together(video: Path, tmp_path: Path) -> None:
+    """Neighbours would tell of each other, and a figure on one of them would be no news."""
+    for number in range(48):
+        cv2.imwrite(str(tmp_path / f"{number:05}.jpg"), np.zeros((4, 4, 3), np.uint8))
+    for data in (load(tmp_path), load(video)):
+        first, rest = data.divide(2)
+        neighbours = zip(data.files, data.files[1:], strict=False)
+        parted = sum((one.name in first.names) != (other.name in first.names) for one, other in neighbours)
+        assert len(first)
+        assert len(rest)
+        assert parted <= len(data) // 12
 
 
 def test_the_shuffle_is_the_same_each_time_and_keeps_the_folders_order() -> None:
@@ -204,7 +250,7 @@ NAMES = st.lists(st.text("abcdefgh0123456789", min_size=1, max_size=6), unique=T
 
 @given(NAMES, st.integers(0, 50))
 def test_a_pick_is_a_part_in_the_folders_order_and_the_same_every_time(names: list[str], limit: int) -> None:
-    data = Dataset(Path("x"), tuple(names), labelled=False)
+    data = make(names)
     picked = data.pick(limit)
     assert len(picked) == min(limit, len(names))
     assert list(picked.names) == [name for name in names if name in picked.names]
@@ -216,18 +262,18 @@ def test_a_pick_is_a_part_in_the_folders_order_and_the_same_every_time(names: li
 def test_a_pick_does_not_depend_on_the_order_of_the_folder(names: list[str], order: random.Random) -> None:
     mixed = names.copy()
     order.shuffle(mixed)
-    one, other = (Dataset(Path("x"), tuple(some), labelled=False).pick(5) for some in (names, mixed))
+    one, other = (make(some).pick(5) for some in (names, mixed))
     assert set(one.names) == set(other.names)
 
 
 @given(NAMES, st.integers(1, 20))
 def test_a_split_shares_frames_only_where_there_are_too_few(names: list[str], calibration: int) -> None:
-    data = Dataset(Path("x"), tuple(names), labelled=True)
+    data = make(names, labelled=True)
     first, rest = data.split(calibration)
-    if len(names) < 2 * calibration:
+    if len(names) < 3:
         assert first == rest == data
         return
-    assert len(first) == calibration
+    assert len(first) == min(calibration, len(names) // 3)
     assert set(first.names) | set(rest.names) == set(names)
     assert not set(first.names) & set(rest.names)
     assert first.labelled
@@ -237,3 +283,97 @@ def test_a_split_shares_frames_only_where_there_are_too_few(names: list[str], ca
 def test_a_name_that_looks_like_a_video_and_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"gone\.mp4: no such folder or video"):
         load(tmp_path / "gone.mp4")
+
+
+# Kinds of scenes
+
+
+def write_pictures(folder: Path, *names: str, masks: bool = False) -> Path:
+    """Small pictures under ``folder/images``, with empty masks where they are wanted."""
+    for name in names:
+        for place in (folder / "images" / name, *([folder / "masks" / name] if masks else [])):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(place), np.zeros((4, 6, 3) if "images" in place.parts else (4, 6), np.uint8))
+    return folder
+
+
+def test_subfolders_are_kinds_and_their_masks_lie_alike(tmp_path: Path) -> None:
+    data = load(write_pictures(tmp_path, "sea/1.png", "sea/2.png", "night/1.png", masks=True))
+    assert data.kinds == {"night/1.png": "night", "sea/1.png": "sea", "sea/2.png": "sea"}
+    assert [frame.truth.shape for frame in data if frame.truth is not None] == [(4, 6)] * 3
+
+
+def test_a_pictures_prefix_is_its_kind_where_prefixes_tell_some_apart(tmp_path: Path) -> None:
+    names = [f"{kind}_{number}.png" for kind in ("sea", "night") for number in range(3)]
+    assert load(write_pictures(tmp_path / "two", *names)).kinds == {name: name.split("_")[0] for name in names}
+    assert load(write_pictures(tmp_path / "one", *names[:3])).kinds == {}
+    assert load(write_pictures(tmp_path / "some", *names, "plain.png")).kinds == {}
+    people = [f"{name}_1.png" for name in ("anna", "bob", "cleo")]
+    assert load(write_pictures(tmp_path / "each", *people)).kinds == {}
+
+
+def test_a_table_of_kinds_comes_before_everything_else(tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path, "sea_1.png", "sea_2.png", "night_1.png")
+    rows = "picture,kind\nsea_1.png, water\nsea_2.png,water\nnight_1.png,dark\n"
+    (folder / "kinds.csv").write_text(rows, encoding="utf-8")
+    assert load(folder).kinds == {"night_1.png": "dark", "sea_1.png": "water", "sea_2.png": "water"}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("picture,kind\nsea_1.png,water\n", r"kinds\.csv: 1 of 2 pictures have no kind, such as sea_2\.png"),
+        ("picture,kind\nsae_1.png,water\n", r"there is no picture sae_1\.png; did you mean 'sea_1\.png'"),
+        ("name,scene\nsea_1.png,water\n", "expected the columns picture,kind and a row for each picture"),
+        ("picture,kind\n", "expected the columns picture,kind and a row for each picture"),
+        ("picture,kind\n\xff", "can't be read"),
+    ],
+)
+def test_a_table_of_kinds_that_leaves_a_doubt_is_refused(tmp_path: Path, text: str, says: str) -> None:
+    folder = write_pictures(tmp_path, "sea_1.png", "sea_2.png")
+    (folder / "kinds.csv").write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputError, match=says):
+        load(folder)
+
+
+def test_several_folders_are_a_kind_each_unless_they_say_otherwise(tmp_path: Path) -> None:
+    street = write_pictures(tmp_path / "a/street", "1.png", "2.png")
+    night = write_pictures(tmp_path / "b/night", "1.png")
+    said = write_pictures(tmp_path / "c/said", "sea/1.png")
+    data = load(street, night, said)
+    assert data.kinds == {
+        "street/1.png": "street",
+        "street/2.png": "street",
+        "night/1.png": "night",
+        "said/sea/1.png": "sea",
+    }
+    assert data.origins == (street, night, said)
+    assert [frame.name for frame in data] == list(data.names)
+
+
+def test_prefixes_that_several_folders_share_are_one_kind(tmp_path: Path) -> None:
+    one = write_pictures(tmp_path / "one", *(f"sea_{n}.png" for n in range(3)), *(f"night_{n}.png" for n in range(3)))
+    other = write_pictures(tmp_path / "other", *(f"sea_{n}.png" for n in range(2)))
+    clip = write_pictures(tmp_path / "clip", "00000.png", "00001.png")
+    assert Counter(load(one, other, clip).kinds.values()) == {"sea": 5, "night": 3, "clip": 2}
+
+
+def test_folders_of_one_name_are_told_apart_by_their_parents(tmp_path: Path) -> None:
+    paths = [write_pictures(tmp_path / name / "val", "1.png") for name in ("a", "b")]
+    assert load(*paths).names == ("a/val/1.png", "b/val/1.png")
+    with pytest.raises(InputError, match="val: is given twice"):
+        load(paths[0], paths[0])
+
+
+def test_data_with_masks_and_data_without_do_not_mix(tmp_path: Path) -> None:
+    bare, masked = write_pictures(tmp_path / "bare", "1.png"), write_pictures(tmp_path / "masked", "1.png", masks=True)
+    with pytest.raises(InputError, match="bare: has no masks, and other data has"):
+        load(masked, bare)
+
+
+def test_folders_and_videos_may_be_given_together(tmp_path: Path, video: Path) -> None:
+    data = load(write_pictures(tmp_path / "bare", "1.png"), video)
+    assert len(data) == len(list(data)) == 21
+    assert set(data.kinds.values()) == {"bare", "short.mp4"}
+    assert data.keep(["short.mp4/3"]).names == ("short.mp4/3",)
+    assert float(next(iter(data.keep(["short.mp4/3"]))).pixels.mean()) == pytest.approx(50, abs=4)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from danmatte.contract.measurement import Measurement
 from danmatte_workbench.errors import InputError
@@ -10,6 +11,9 @@ from danmatte_workbench.errors import InputError
 IOU_DROP = "iou_drop"
 DISAGREEMENT = "disagreement"
 LATENCY = "latency"
+REACH = 2.0  # times the limit: where a confirmed loss's interval may end
+NO_KINDS: Mapping[str, Measurement] = MappingProxyType({})
+ENOUGH = 30  # pictures of a kind, for its own loss to be held to the limit
 
 
 @dataclass(frozen=True)
@@ -58,26 +62,61 @@ class Budget:
         """The metric that says how far a candidate is from its source."""
         return DISAGREEMENT if self.max_iou_drop is None else IOU_DROP
 
-    def accepts_accuracy(self, measurements: Iterable[Measurement]) -> bool:
-        """Whether the accuracy among these is within its limit; other limits may be broken or unmeasured."""
-        return not self.judge_accuracy(measurements)
+    def accepts_accuracy(
+        self, measurements: Iterable[Measurement], kinds: Mapping[str, Measurement] = NO_KINDS
+    ) -> bool:
+        """Whether the losses among these are within their limit; other limits may be broken or unmeasured."""
+        return not self._find_losses_broken(measurements, kinds)
 
-    def judge_accuracy(self, measurements: Iterable[Measurement]) -> str:
-        """What is broken of the limit of accuracy alone, in words; empty for nothing."""
-        return "; ".join(self._find_broken({self.accuracy: self.limits[self.accuracy]}, measurements))
+    def judge(self, measurements: Iterable[Measurement], kinds: Mapping[str, Measurement] = NO_KINDS) -> Verdict:
+        """The verdict on the figures that a winner is chosen by.
 
-    def judge(self, measurements: Iterable[Measurement]) -> Verdict:
-        """The verdict: the pessimistic end of each interval counts, and what wasn't measured is broken."""
-        return Verdict(tuple(self._find_broken(self.limits, measurements)))
+        The loss itself is within its limit, and that of no kind of scene surely beyond; of other limits the pessimistic
+        end counts. What wasn't measured is broken.
 
-    @staticmethod
-    def _find_broken(limits: Mapping[str, float], measurements: Iterable[Measurement]) -> list[str]:
+        kinds: the loss in each kind of scene.
+        """
+        known = tuple(measurements)
+        return Verdict((*self._find_losses_broken(known, kinds), *self._find_others_broken(known)))
+
+    def confirm(self, measurements: Iterable[Measurement], kinds: Mapping[str, Measurement] = NO_KINDS) -> Verdict:
+        """The verdict on the figures of pictures that had no part in the choice.
+
+        The loss is within its limit, and its interval ends within twice the limit. The same holds in each kind of scene
+        that has enough pictures to tell; no other kind's loss is surely beyond the limit.
+        """
+        known = tuple(measurements)
+        return Verdict((*self._find_losses_broken(known, kinds, enough=ENOUGH), *self._find_others_broken(known)))
+
+    def _find_losses_broken(
+        self, measurements: Iterable[Measurement], kinds: Mapping[str, Measurement], enough: int | None = None
+    ) -> list[str]:
+        """In words. enough: pictures that a kind has for its interval to count; None where no interval does."""
+        metric, limit = self.accuracy, self.limits[self.accuracy]
+        whole = next((item for item in measurements if item.metric == metric), None)
+        if whole is None:
+            return [f"{metric} was not measured"]
+        broken = []
+        for where, item in {"": whole, **{f" in {kind}": loss for kind, loss in kinds.items()}}.items():
+            figure = f"{metric}{where} is {item.value:.3g} {item.unit}, the limit is {limit:g}"
+            strict = not where or (enough is not None and item.samples >= enough)
+            if not (item.value if strict else item.low) <= limit:  # so that NaN, too, is broken
+                broken.append(figure if strict else f"{figure}, and it is surely above")
+            elif strict and enough is not None and not item.high <= REACH * limit:
+                broken.append(
+                    f"{metric}{where} may reach {item.high:.3g} {item.unit}, the interval's limit is {REACH * limit:g}"
+                )
+        return broken
+
+    def _find_others_broken(self, measurements: Iterable[Measurement]) -> list[str]:
         known = {item.metric: item for item in measurements}
         broken = []
-        for metric, limit in limits.items():
+        for metric, limit in self.limits.items():
             measured = known.get(metric)
+            if metric == self.accuracy:
+                continue
             if measured is None:
                 broken.append(f"{metric} was not measured")
-            elif not measured.high <= limit:  # so that NaN, too, is broken
+            elif not measured.high <= limit:
                 broken.append(f"{metric} may reach {measured.high:.3g} {measured.unit}, the limit is {limit:g}")
         return broken

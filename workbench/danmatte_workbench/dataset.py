@@ -1,16 +1,21 @@
-"""Frames to calibrate on and to compare on: pictures with masks, pictures alone, or a video."""
+"""Frames to calibrate on and to compare on, from folders of pictures and from videos; and their kinds of scene."""
 
+import csv
 import hashlib
+import re
 import zlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
+from danmatte.contract.near_words import did_you_mean
 from danmatte_workbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,6 +25,12 @@ PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 VIDEOS = frozenset({".mp4", ".mkv", ".webm", ".mov", ".avi", ".ts", ".flv", ".m4v"})
 BACKGROUND, IGNORE, PERSON = 0, 128, 255
 SAMPLES = Path(__file__).parent / "samples"
+KINDS_FILE = "kinds.csv"
+PREFIX = re.compile(r"([A-Za-z][A-Za-z0-9-]*)_")
+MOST_KINDS = 20  # more different prefixes than this are numbers or names of people
+FEWEST_OF_A_KIND = 3  # pictures, on average, for prefixes to be kinds
+SCENE_FRAMES = 12  # of a clip: its frames look so much alike that they stay together
+CALIBRATION_SHARE = 1 / 3  # of a kind's frames, at most: the others are compared on
 
 
 @dataclass(frozen=True)
@@ -32,21 +43,56 @@ class LabelledFrame:
 
 
 @dataclass(frozen=True)
-class Dataset:
-    """Frames by name, read when they are asked for. ``origin`` is what the user gave."""
+class FrameFile:
+    """Where a frame is: the folder or the video, and which of its pictures or frames.
 
+    name: differs from every other in the dataset. kind: of scene; empty where nobody says. scene: frames that share it
+    are as good as the same picture.
+    """
+
+    name: str
     origin: Path
-    names: tuple[str, ...]
+    place: str
     labelled: bool
+    kind: str = ""
+    scene: str = ""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Frames by name, read when they are asked for."""
+
+    files: tuple[FrameFile, ...]
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.files)
 
     def __iter__(self) -> Iterator[LabelledFrame]:
-        if self.origin.is_dir():
-            yield from (_read_frame(self.origin, name, self.labelled) for name in self.names)
-        else:
-            yield from _decode_frames(self.origin, frozenset(int(name) for name in self.names))
+        for origin, files in groupby(self.files, key=lambda file: file.origin):
+            if origin.is_dir():
+                yield from (_read_frame(file) for file in files)
+            else:
+                yield from _decode_frames(origin, {int(file.place): file.name for file in files})
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """In the order in which frames come."""
+        return tuple(file.name for file in self.files)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether frames have masks; all have, or none."""
+        return bool(self.files) and self.files[0].labelled
+
+    @property
+    def origins(self) -> tuple[Path, ...]:
+        """The folders and videos that the frames are from."""
+        return tuple(dict.fromkeys(file.origin for file in self.files))
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """The kind of scene of each frame by name; empty where nobody says."""
+        return {file.name: file.kind for file in self.files if file.kind}
 
     def compute_digest(self) -> str:
         """sha256 over the frames' names and pixels."""
@@ -56,61 +102,172 @@ class Dataset:
             total.update(sample.pixels.tobytes())
         return total.hexdigest()
 
+    def keep(self, names: Collection[str]) -> "Dataset":
+        """The frames of these names, in their order here."""
+        wanted = frozenset(names)
+        return Dataset(tuple(file for file in self.files if file.name in wanted))
+
+    def sort_into(self, kinds: Mapping[str, str]) -> "Dataset":
+        """The same frames, of the kinds that are given by name."""
+        return Dataset(tuple(replace(file, kind=kinds.get(file.name, file.kind)) for file in self.files))
+
     def pick(self, limit: int) -> "Dataset":
-        """At most ``limit`` frames, the same ones each time, without regard to their order in the folder."""
-        mixed = sorted(self.names, key=lambda name: zlib.crc32(name.encode()))[:limit]
-        return Dataset(self.origin, tuple(name for name in self.names if name in set(mixed)), self.labelled)
+        """At most ``limit`` frames, as many of each kind as it has, up to the same number.
+
+        They are the same ones each time, without regard to their order in the folder; fewer are part of more.
+        """
+        return self.keep(self._draw(limit, lambda file: file.name))
 
     def split(self, calibration: int) -> tuple["Dataset", "Dataset"]:
-        """Frames to calibrate on and the others to compare on; a handful serves as both."""
-        if len(self) < 2 * calibration:
+        """Frames to calibrate on, at most a third of each kind, and the others to compare on.
+
+        Two frames or one serve as both.
+        """
+        first = self._draw(calibration, lambda file: file.scene, share=CALIBRATION_SHARE)
+        if not first:
             return self, self
-        first = self.pick(calibration)
-        rest = tuple(name for name in self.names if name not in set(first.names))
-        return first, Dataset(self.origin, rest, self.labelled)
+        return self.keep(first), self.keep([name for name in self.names if name not in first])
+
+    def divide(self, every: int) -> tuple["Dataset", "Dataset"]:
+        """Each ``every``-th scene of each kind, and the others: the same ones each time."""
+        first: set[str] = set()
+        for files in self._group_by_kind():
+            scenes = {file.scene: zlib.crc32(f"divide {file.scene}".encode()) for file in files}
+            chosen = sorted(scenes, key=lambda scene: (scenes[scene], scene))[::every]
+            first |= {file.name for file in files if file.scene in set(chosen)}
+        return self.keep(first), self.keep([name for name in self.names if name not in first])
+
+    def _draw(self, limit: int, key: Callable[[FrameFile], str], share: float = 1.0) -> frozenset[str]:
+        """Names of at most so many frames, in turn from each kind, of which no more than the share is taken."""
+        ranked = []
+        for files in self._group_by_kind():
+            mixed = sorted(files, key=lambda file: (zlib.crc32(key(file).encode()), file.name))
+            most = int(len(mixed) * share)
+            ranked += [(rank, zlib.crc32(file.name.encode()), file.name) for rank, file in enumerate(mixed[:most])]
+        return frozenset(name for *_, name in sorted(ranked)[:limit])
+
+    def _group_by_kind(self) -> list[list[FrameFile]]:
+        groups: dict[str, list[FrameFile]] = {}
+        for file in self.files:
+            groups.setdefault(file.kind, []).append(file)
+        return list(groups.values())
 
 
-def load(path: Path) -> Dataset:
-    """The dataset at ``path``: a folder with ``images/`` and ``masks/``, a folder of pictures, or a video.
+def load(*paths: Path) -> Dataset:
+    """The frames at the paths: folders with ``images/`` and ``masks/``, folders of pictures, or videos.
 
-    Masks are 8-bit grey PNGs of their pictures' sizes and names. Raises InputError for anything else.
+    Masks are 8-bit grey PNGs of their pictures' sizes and names. Kinds of scene are what a folder's ``kinds.csv``
+    says (``picture,kind``), its subfolders, or what the pictures' names begin with (``kind_…``); of several folders
+    that say nothing, each is a kind. Raises InputError for anything else, and where only some have masks.
     """
-    if not path.is_dir():
-        if not path.exists():
-            raise InputError(f"{path}: no such folder or video")
-        if path.suffix.lower() not in VIDEOS:
-            raise InputError(f"{path}: expected a folder of pictures or a video ({', '.join(sorted(VIDEOS))})")
-        with _open_video(path) as container:
-            count = sum(1 for packet in container.demux(video=0) if packet.size)  # without decoding them
-        if not count:
-            raise InputError(f"{path}: isn't a video that can be read (it has no frames)")
-        return Dataset(path, tuple(map(str, range(count))), labelled=False)
-    images, masks = path / "images" if (path / "images").is_dir() else path, path / "masks"
-    names = sorted(file.name for file in images.iterdir() if file.suffix.lower() in PICTURES)
+    listed = [_list_folder(path) if path.is_dir() else _list_video(path) for path in paths]
+    bare = [file.origin for part in listed for file in part if not file.labelled]
+    if bare and any(file.labelled for part in listed for file in part):
+        raise InputError(f"{bare[0]}: has no masks, and other data has: give data that has, or data that hasn't")
+    if len(paths) == 1:
+        return Dataset(tuple(_tell_kinds(listed[0], [""] * len(listed[0]))))
+    files, owners = [], []
+    for label, part in zip(_name_apart(paths), listed, strict=True):
+        files += [replace(file, name=f"{label}/{file.name}", scene=f"{label}/{file.scene}") for file in part]
+        owners += [label] * len(part)
+    return Dataset(tuple(_tell_kinds(files, owners)))
+
+
+def _tell_kinds(files: Sequence[FrameFile], owners: Sequence[str]) -> list[FrameFile]:
+    """Kinds of those that have none: by prefix where prefixes tell any apart, or else by owner."""
+    prefixes = [found[1] if (found := PREFIX.match(Path(file.place).name)) else "" for file in files]
+    silent = [(owner, prefix) for file, owner, prefix in zip(files, owners, prefixes, strict=True) if not file.kind]
+    # A folder in which only some names have a prefix doesn't mean kinds by them.
+    mute = {owner for owner, prefix in silent if not prefix}
+    counts = Counter(prefix for owner, prefix in silent if owner not in mute)
+    telling = 2 <= len(counts) <= MOST_KINDS and counts.total() >= FEWEST_OF_A_KIND * len(counts)
+    return [
+        replace(file, kind=file.kind or (prefix if telling and owner not in mute else owner))
+        for file, owner, prefix in zip(files, owners, prefixes, strict=True)
+    ]
+
+
+def _name_apart(paths: Sequence[Path]) -> list[str]:
+    """A short name for each path, unlike every other: its last parts."""
+    for count in range(1, max(len(path.parts) for path in paths) + 1):
+        names = ["/".join(path.parts[-count:]) for path in paths]
+        if len(set(names)) == len(names):
+            return names
+    raise InputError(f"{Counter(paths).most_common(1)[0][0]}: is given twice")
+
+
+def _list_video(path: Path) -> list[FrameFile]:
+    if not path.exists():
+        raise InputError(f"{path}: no such folder or video")
+    if path.suffix.lower() not in VIDEOS:
+        raise InputError(f"{path}: expected a folder of pictures or a video ({', '.join(sorted(VIDEOS))})")
+    with _open_video(path) as container:
+        count = sum(1 for packet in container.demux(video=0) if packet.size)  # without decoding them
+    if not count:
+        raise InputError(f"{path}: isn't a video that can be read (it has no frames)")
+    return [
+        FrameFile(str(number), path, str(number), labelled=False, scene=str(number // SCENE_FRAMES))
+        for number in range(count)
+    ]
+
+
+def _list_folder(path: Path) -> list[FrameFile]:
+    images, masks = _find_images(path), path / "masks"
+    found = (file for pattern in ("*", "*/*") for file in images.glob(pattern) if file.suffix.lower() in PICTURES)
+    names = sorted(file.relative_to(images).as_posix() for file in found if file.parent != masks)
     if not names:
         raise InputError(f"{images}: expected pictures ({', '.join(sorted(PICTURES))}), found none")
     if masks.is_dir() and (without := [name for name in names if not _locate_mask(path, name).exists()]):
         raise InputError(f"{masks}: {len(without)} of {len(names)} pictures have no mask, such as {without[0]}")
-    return Dataset(path, tuple(names), labelled=masks.is_dir())
+    told = _read_kinds(path / KINDS_FILE, names) if (path / KINDS_FILE).exists() else {}
+    # Pictures that are numbered are a clip's frames, as far as anybody can tell: those beside each other look alike.
+    is_clip = all(Path(name).stem.isdecimal() for name in names)
+    files = []
+    for number, name in enumerate(names):
+        kind = told.get(name) or Path(name).parent.as_posix().removeprefix(".")
+        scene = f"{Path(name).parent}/{number // SCENE_FRAMES}" if is_clip else name
+        files.append(FrameFile(name, path, name, masks.is_dir(), kind, scene))
+    return files
 
 
-def _locate_mask(origin: Path, name: str) -> Path:
-    return origin / "masks" / f"{Path(name).stem}.png"
+def _read_kinds(path: Path, names: Sequence[str]) -> dict[str, str]:
+    """Kinds by picture. Raises InputError for a picture without a kind, and for one that isn't there."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: can't be read ({error})") from error
+    if not rows or not {"picture", "kind"} <= set(rows[0]):
+        raise InputError(f"{path}: expected the columns picture,kind and a row for each picture")
+    kinds = {str(row["picture"]).strip(): str(row["kind"] or "").strip() for row in rows}
+    for name in kinds:
+        if name not in names:
+            raise InputError(f"{path}: there is no picture {name}{did_you_mean(name, names, listed=False)}")
+    if without := [name for name in names if not kinds.get(name)]:
+        raise InputError(f"{path}: {len(without)} of {len(names)} pictures have no kind, such as {without[0]}")
+    return kinds
 
 
-def _read_frame(origin: Path, name: str, labelled: bool) -> LabelledFrame:
-    images = origin / "images" if (origin / "images").is_dir() else origin
-    pixels = read_rgb(images / name)
-    if not labelled:
-        return LabelledFrame(name, pixels, None)
-    path = _locate_mask(origin, name)
+def _find_images(origin: Path) -> Path:
+    return origin / "images" if (origin / "images").is_dir() else origin
+
+
+def _locate_mask(origin: Path, place: str) -> Path:
+    return origin / "masks" / f"{place.removesuffix(Path(place).suffix)}.png"
+
+
+def _read_frame(file: FrameFile) -> LabelledFrame:
+    pixels = read_rgb(_find_images(file.origin) / file.place)
+    if not file.labelled:
+        return LabelledFrame(file.name, pixels, None)
+    path = _locate_mask(file.origin, file.place)
     truth = read_grey(path)
     if truth.shape != pixels.shape[:2]:
         raise InputError(f"{path}: expected the picture's size {_format_size(pixels)}, found {_format_size(truth)}")
     if set(np.unique(truth)) - {BACKGROUND, IGNORE, PERSON}:
         odd = sorted({int(value) for value in np.unique(truth)} - {BACKGROUND, IGNORE, PERSON})
         raise InputError(f"{path}: expected the values 0, 128 (ignored) and 255 (person), found {odd[:5]}")
-    return LabelledFrame(name, pixels, truth)
+    return LabelledFrame(file.name, pixels, truth)
 
 
 def read_rgb(path: Path) -> np.ndarray:
@@ -134,11 +291,11 @@ def _format_size(pixels: np.ndarray) -> str:
     return f"{pixels.shape[1]}×{pixels.shape[0]}"
 
 
-def _decode_frames(path: Path, wanted: frozenset[int]) -> Iterator[LabelledFrame]:
+def _decode_frames(path: Path, wanted: Mapping[int, str]) -> Iterator[LabelledFrame]:
     with _open_video(path) as container:
         for number, frame in enumerate(container.decode(video=0)):
             if number in wanted:
-                yield LabelledFrame(str(number), frame.to_ndarray(format="rgb24"), None)
+                yield LabelledFrame(wanted[number], frame.to_ndarray(format="rgb24"), None)
             if number >= max(wanted):
                 return
 

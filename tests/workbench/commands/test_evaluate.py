@@ -29,8 +29,8 @@ def models(plain: Source, tmp_path: Path, built: Build) -> Path:
 
 
 def test_a_model_is_measured_by_kind_of_scene(plain: Source, labelled: Dataset, models: Path, tmp_path: Path) -> None:
-    told = evaluated("tiny", labelled.origin, models, tmp_path / "out.json")
-    name = labelled.origin.name
+    told = evaluated("tiny", labelled.origins[0], models, tmp_path / "out.json")
+    name = labelled.origins[0].name
     assert set(told["scenes"]) == {name, f"{name}: kind0", f"{name}: kind1"}
     scores = [
         score_mask(sample.name, mask, sample.truth)
@@ -45,15 +45,15 @@ def test_a_model_is_measured_by_kind_of_scene(plain: Source, labelled: Dataset, 
 def test_a_published_version_agrees_with_its_source(
     labelled: Dataset, models: Path, tmp_path: Path, version: str
 ) -> None:
-    source = evaluated("tiny", labelled.origin, models, tmp_path / "source.json")
-    made = evaluated(version.format(models=models), labelled.origin, models, tmp_path / "made.json")
-    before, after = (told["scenes"][labelled.origin.name]["mean_iou"]["value"] for told in (source, made))
+    source = evaluated("tiny", labelled.origins[0], models, tmp_path / "source.json")
+    made = evaluated(version.format(models=models), labelled.origins[0], models, tmp_path / "made.json")
+    before, after = (told["scenes"][labelled.origins[0].name]["mean_iou"]["value"] for told in (source, made))
     assert after == pytest.approx(before, abs=0.02)
 
 
 def test_a_published_version_that_cannot_be_read_is_refused(labelled: Dataset, models: Path) -> None:
     (models / "tiny/1/manifest.json").write_text("{}")
-    words = ["evaluate", "tiny/1", "--data", str(labelled.origin), "--models", str(models)]
+    words = ["evaluate", "tiny/1", "--data", str(labelled.origins[0]), "--models", str(models)]
     assert main(words) == 2
 
 
@@ -66,7 +66,7 @@ def test_every_metric_has_a_column_and_what_cannot_be_told_is_a_dash(
     for kind in ("images", "masks"):
         (data / kind).mkdir(parents=True)
         for name in people:
-            (data / kind / name).write_bytes((labelled.origin / kind / name).read_bytes())
+            (data / kind / name).write_bytes((labelled.origins[0] / kind / name).read_bytes())
     assert main(["evaluate", "tiny", "--data", str(data), "--models", str(models)]) == 0
     said = capsys.readouterr().out
     for metric in Metric.all.values():
@@ -80,10 +80,10 @@ def test_every_metric_has_a_column_and_what_cannot_be_told_is_a_dash(
 def test_several_folders_are_a_row_each(labelled: Dataset, models: Path, tmp_path: Path) -> None:
     other = tiny.write_scenes(tmp_path / "other", 2)
     target = tmp_path / "out.json"
-    words = ["evaluate", "tiny", "--data", str(labelled.origin), "--data", str(other), "--models", str(models)]
+    words = ["evaluate", "tiny", "--data", str(labelled.origins[0]), "--data", str(other), "--models", str(models)]
     assert main([*words, "--json", str(target)]) == 0
     told = json.loads(target.read_text("utf-8"))
-    assert {labelled.origin.name, "other"} <= set(told["scenes"])
+    assert {labelled.origins[0].name, "other"} <= set(told["scenes"])
     assert told["model"] == "tiny"
     assert told["host"]["cores"] >= 1
 
@@ -98,5 +98,5 @@ def test_a_graph_whose_answer_is_no_mask_is_refused(
     labelled: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     graph = graphs.write_classifier(tmp_path / "classifier.onnx")
-    assert main(["evaluate", str(graph), "--data", str(labelled.origin)]) == 2
+    assert main(["evaluate", str(graph), "--data", str(labelled.origins[0])]) == 2
     assert "expected a graph whose answer is a mask of people" in capsys.readouterr().err

@@ -9,6 +9,7 @@ import pytest
 
 from danmatte_workbench import cli
 from danmatte_workbench.commands import optimize
+from danmatte_workbench.dataset import SAMPLES
 from danmatte_workbench.errors import InputError, MachineError
 from danmatte_workbench.experiment.run import Experiment
 from danmatte_workbench.processes.limits import ProcessLimits
@@ -67,14 +68,22 @@ def test_a_graph_whose_answer_is_no_mask_has_a_budget_of_disagreement(root: Path
         prepare(root, "classifier.onnx", "--max-iou-drop", "0.5")
 
 
-def test_few_frames_are_calibrated_on_and_compared_on_as_well(root: Path) -> None:
+def test_few_frames_too_are_calibrated_on_or_compared_on_never_both(root: Path) -> None:
     found, _ = prepare(root, "segmenter.onnx", "--effort", "quick")
-    assert (len(found.data), len(found.calibration)) == (12, 12)
+    assert (len(found.data), len(found.calibration)) == (8, 4)
+    assert not set(found.calibration.names) & set(found.data.names)
+
+
+def test_several_folders_are_compared_on_together(root: Path) -> None:
+    words = ["--data", str(root / "bare"), "--data", str(SAMPLES), "--calibration", str(root / "bare")]
+    found, _ = prepare(root, "segmenter.onnx", *words)
+    assert set(found.data.kinds.values()) == {"bare", "samples"}
+    assert len(found.data) == 21
 
 
 def test_frames_to_calibrate_on_may_be_others(root: Path) -> None:
     found, _ = prepare(root, "segmenter.onnx", "--calibration", str(root / "bare"))
-    assert (found.calibration.origin, len(found.calibration), len(found.data)) == (root / "bare", 9, 12)
+    assert (found.calibration.origins, len(found.calibration), len(found.data)) == ((root / "bare",), 9, 12)
 
 
 def test_a_third_of_many_frames_is_calibrated_on_and_not_compared(tmp_path: Path, root: Path) -> None:

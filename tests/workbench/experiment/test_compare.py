@@ -56,8 +56,9 @@ def test_scores_are_found_once_whatever_the_hint(
     one, other = (subject(plain, made, hint=hint) for hint in ("latency", "throughput"))
     first = comparing(plain, labelled, tmp_path)
     measured = first.measure(one)
-    assert [item.metric for item in measured] == ["iou_drop", "mean_iou", "boundary_iou"]
-    assert measured[1].value > 0.9
+    assert [item.metric for item in measured.measurements] == ["iou_drop", "mean_iou", "boundary_iou"]
+    assert [item.kind for item in measured.kinds] == ["kind0", "kind1"]
+    assert measured.measurements[1].value > 0.9
     assert asked(tmp_path) == 2  # the source's own, too
     again = comparing(plain, labelled, tmp_path)
     assert again.is_done(other)
@@ -84,9 +85,9 @@ def test_without_labels_the_sources_own_masks_are_the_truth(plain: Source, made:
     data = dataset.load(tiny.write_scenes(tmp_path / "data", 4, masks=False))
     here = comparing(plain, data, tmp_path / "results")
     assert not here.is_done(here.original)
-    assert here.measure_source() == []
+    assert here.measure_source() == ()
     assert here.is_done(here.original)
-    (drop,) = here.measure(subject(plain, made))
+    (drop,) = here.measure(subject(plain, made)).measurements
     assert (drop.metric, drop.unit) == ("iou_drop", "points")
     assert 0 <= drop.value < 5
 
@@ -133,20 +134,19 @@ SCORES, MAP = RNG.normal(size=(1, 10)).astype(np.float32), RNG.normal(size=(1, 4
 def test_tensors_that_were_kept_are_what_others_are_compared_with(labelled: Dataset, tmp_path: Path) -> None:
     data, truth = labelled.pick(4), tmp_path / "new/truth.npz"
     keep_tensors(Answers(SCORES, MAP), data, truth)
-    same = {item.metric: item for item in compare_tensors(Answers(SCORES, MAP), data, truth, HOST)}
-    assert same["disagreement"].value == pytest.approx(0, abs=1e-9)
-    assert same["top1"].value == 100
-    assert {item.samples for item in same.values()} == {4}
-    other = {item.metric: item for item in compare_tensors(Answers(SCORES, -MAP), data, truth, HOST)}
-    assert other["disagreement"].value == pytest.approx(200)
-    assert other["top1"].value == 100
+    same = compare_tensors(Answers(SCORES, MAP), data, truth)
+    assert [score.name for score in same] == list(data.names)
+    assert all(score.losses == pytest.approx((0, 0), abs=1e-9) for score in same)
+    other = compare_tensors(Answers(SCORES, -MAP), data, truth)
+    assert all(score.losses == pytest.approx((0, 2)) for score in other)
+    assert all(score.missed == (False,) for score in (*same, *other))
     assert sorted(path.name for path in truth.parent.iterdir()) == ["truth.npz"]
 
 
 def test_a_map_alone_has_no_class_that_could_be_highest(labelled: Dataset, tmp_path: Path) -> None:
     data, truth = labelled.pick(2), tmp_path / "truth.npz"
     keep_tensors(Answers(MAP), data, truth)
-    assert [item.metric for item in compare_tensors(Answers(MAP), data, truth, HOST)] == ["disagreement"]
+    assert [score.missed for score in compare_tensors(Answers(MAP), data, truth)] == [(), ()]
 
 
 def test_masks_that_were_kept_come_back_bit_by_bit(labelled: Dataset, tmp_path: Path) -> None:
@@ -170,10 +170,10 @@ def test_of_tensors_the_source_tells_nothing_of_itself_and_no_frame_lost_more(
     tensors = dataclasses.replace(plain, meaning="tensors", answers=("ArgMax:0",))
     here = comparing(tensors, labelled.pick(3), tmp_path)
     assert here.uses_own_answers
-    assert here.measure_source() == []
+    assert here.measure_source() == ()
     assert here.is_done(here.original)
     assert here.compute_losses(here.original) == {}
-    (found,) = here.measure(dataclasses.replace(here.original, name="again", digest="b" * 64))
+    (found,) = here.measure(dataclasses.replace(here.original, name="again", digest="b" * 64)).measurements
     assert (found.metric, found.value) == ("disagreement", 0)
 
 
@@ -181,4 +181,4 @@ def test_a_candidate_that_answers_with_fewer_tensors_is_refused(labelled: Datase
     truth = tmp_path / "truth.npz"
     keep_tensors(Answers(SCORES, MAP), labelled.pick(2), truth)
     with pytest.raises(InputError, match="expected 2 tensors as the source gives, found 1"):
-        compare_tensors(Answers(SCORES), labelled.pick(2), truth, HOST)
+        compare_tensors(Answers(SCORES), labelled.pick(2), truth)

@@ -112,7 +112,7 @@ def test_what_breaks_the_budget_under_an_older_instruction_set_is_rejected(
 def test_what_is_not_accurate_enough_is_raced_but_never_a_finalist(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Budget, "accepts_accuracy", lambda self, measurements: False)
+    monkeypatch.setattr(Budget, "accepts_accuracy", lambda self, *_: False)
     result = make_run(folder).run()
     assert set(KnownRace.held[-1].rated.values()) == {None}
     trial = get(result, "int8")

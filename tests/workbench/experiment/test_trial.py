@@ -35,7 +35,7 @@ def test_a_rejection_says_why_and_keeps_what_was_broken_before() -> None:
     judged = FRESH.add([measured("iou_drop", 3)]).judge(Budget(0.5))
     assert judged.reject("B: its process died").verdict.broken == (
         "B: its process died",
-        "iou_drop may reach 3 u, the limit is 0.5",
+        "iou_drop is 3 u, the limit is 0.5",
     )
 
 
@@ -53,11 +53,12 @@ def test_measurements_are_added_and_found_by_their_metric() -> None:
     ("measurements", "accepted"),
     [
         ([measured("iou_drop", 0.1), measured("latency", 9)], True),
-        ([measured("iou_drop", 0.1, high=0.6), measured("latency", 9)], False),
+        ([measured("iou_drop", 0.6), measured("latency", 9)], False),
+        ([measured("iou_drop", 0.1), measured("latency", 9, high=11)], False),
         ([measured("iou_drop", 0.1)], False),
         ([], False),
     ],
-    ids=["kept", "the pessimistic end", "latency unmeasured", "nothing measured"],
+    ids=["kept", "lossy", "the pessimistic end", "latency unmeasured", "nothing measured"],
 )
 def test_a_trial_is_accepted_where_every_limit_is_kept(measurements: list, accepted: bool) -> None:
     assert FRESH.add(measurements).judge(Budget(0.5, 10)).verdict.accepted is accepted

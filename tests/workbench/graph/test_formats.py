@@ -11,7 +11,7 @@ from danmatte_workbench.configuration import configure
 from danmatte_workbench.dataset import Dataset
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.graph import probing
-from danmatte_workbench.metrics.agreement import measure_disagreement
+from danmatte_workbench.metrics.agreement import measure_disagreement, score_tensors
 from danmatte_workbench.metrics.subject import Subject
 from danmatte_workbench.recipe import build_recipe, find_recipe
 from danmatte_workbench.source import Source
@@ -115,7 +115,8 @@ def test_what_is_no_mask_is_compared_by_its_tensors(
         [tensors for _, tensors in item.predict_tensors(labelled)] for item in (Subject.from_source(source), whole)
     ]
     assert len(answers[0][0]) == len(source.answers) == len(answers[1][0])
-    assert measure_disagreement(*answers, "d", HOST).high < 0.01
+    scores = [score_tensors(str(n), *pair) for n, pair in enumerate(zip(*answers, strict=True))]
+    assert measure_disagreement(scores, "d", HOST).high < 0.01
     assert np.ptp(answers[0][0][0]) > 0
 
 

@@ -83,7 +83,7 @@ def test_a_loss_one_way_is_a_gain_the_other(pairs: list[tuple[tuple[int, int, in
 
 
 def test_pictures_of_one_value_leave_no_doubt() -> None:
-    found = bootstrap("m", "u", lambda places: float(np.full(9, 3.0)[places].mean()), 9, HOST)
+    found = bootstrap("m", "u", lambda places: np.full(9, 3.0)[places].mean(axis=1), 9, HOST)
     assert (found.low, found.value, found.high, found.samples) == (3, 3, 3, 9)
 
 
@@ -91,7 +91,7 @@ def test_more_pictures_make_the_interval_narrower() -> None:
     values = np.random.default_rng(1).normal(0, 1, 400)
 
     def measure_width(count: int) -> float:
-        found = bootstrap("m", "u", lambda places: float(values[:count][places].mean()), count, HOST)
+        found = bootstrap("m", "u", lambda places: values[:count][places].mean(axis=1), count, HOST)
         return found.high - found.low
 
     assert measure_width(400) < measure_width(40) / 2
@@ -99,7 +99,7 @@ def test_more_pictures_make_the_interval_narrower() -> None:
 
 def test_the_interval_is_the_same_every_time_and_about_two_standard_errors_wide() -> None:
     values = np.random.default_rng(2).normal(0, 1, 100)
-    one, other = (bootstrap("m", "u", lambda places: float(values[places].mean()), 100, HOST) for _ in range(2))
+    one, other = (bootstrap("m", "u", lambda places: values[places].mean(axis=1), 100, HOST) for _ in range(2))
     assert one == other
     assert (one.high - one.low) / 2 == pytest.approx(1.96 * values.std() / 10, rel=0.15)
 
@@ -112,17 +112,17 @@ def test_a_metric_is_known_by_its_kind_and_has_a_column() -> None:
 
 
 def test_a_new_metric_is_measured_without_another_edit() -> None:
-    class Largest(Metric):
-        """The best picture's IoU."""
+    class GoodMasks(Metric):
+        """The share of pictures whose IoU is above a half."""
 
-        kind = "largest_iou"
-        heading = "largest IoU"
+        kind = "good_masks"
+        heading = "good masks"
 
-        def compute(self, scores: object) -> float:
-            return max(score.iou for score in scores)  # type: ignore[attr-defined]
+        def weigh(self, score: Score) -> tuple[float, float]:
+            return float(score.iou > 0.5), 1.0
 
     try:
         scores = [make_score((1, 0, 1)), make_score((3, 0, 1))]
-        assert Metric.all["largest_iou"].measure(scores, HOST).value == 0.75
+        assert Metric.all["good_masks"].measure(scores, HOST).value == 0.5
     finally:
-        del Metric.all["largest_iou"]
+        del Metric.all["good_masks"]

@@ -207,7 +207,9 @@ class _LeveledSubject:
         if at_home:
             return []
         if self._job.kind == "tensors":
-            return [agreement.measure_disagreement(self._answers, answers, DISAGREEMENT, self._host)]
+            pairs = enumerate(zip(self._answers, answers, strict=True))
+            scores = [agreement.score_tensors(str(number), *pair) for number, pair in pairs]
+            return [agreement.measure_disagreement(scores, DISAGREEMENT, self._host)]
         return [agreement.measure_mask_disagreement(_score_against(self._answers, answers), IOU_DROP, self._host)]
 
 

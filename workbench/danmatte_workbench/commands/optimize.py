@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 LABELLED_DROP, UNLABELLED_DROP, DISAGREEMENT = 0.5, 4.0, 1.0
 TRIAL_S, TRIAL_MEMORY_GIB = 1800.0, 8.0
-LEAST_CALIBRATION = 32
 WIDTH = 110  # where there is no terminal to ask
 
 
@@ -40,8 +39,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data",
         type=Path,
+        action="append",
         metavar="PATH",
-        help="pictures with masks, pictures alone, or a video (default: the samples that come with it)",
+        help="pictures with masks, pictures alone, or a video; may be given several times, a kind of scene each "
+        "(default: the samples that come with it)",
     )
     parser.add_argument(
         "--calibration",
@@ -230,15 +231,15 @@ class Places:
 def _make_experiment(
     arguments: argparse.Namespace, source: "Source", effort: "Effort", trials: "tuple[Trial, ...]"
 ) -> "Experiment":
-    """The experiment on the frames that were given: a third of them is calibrated on, where no others are given."""
+    """The experiment on the frames that were given: some of them are calibrated on, where no others are given."""
     from danmatte_workbench.dataset import SAMPLES, load
     from danmatte_workbench.experiment.run import Experiment
 
-    data = load(arguments.data or SAMPLES)
+    data = load(*(arguments.data or [SAMPLES]))
     if arguments.calibration:
         calibration = load(arguments.calibration)
     else:
-        calibration, data = data.split(min(effort.calibration, max(LEAST_CALIBRATION, len(data) // 3)))
+        calibration, data = data.split(effort.calibration)
     return Experiment(
         source=source,
         data=data.pick(effort.frames),
@@ -271,6 +272,7 @@ def _finish(run: "ExperimentRun", result: "ExperimentResult", places: Places, st
     from danmatte_workbench.report.facts import Invocation
 
     source, progress = run.experiment.source, run.workspace.progress
+    result = run.confirm(result)
     command = ("workbench", *sys.argv[1:])
     try:
         result, winner = choose_portable(run, result)

@@ -14,36 +14,35 @@ from typing import Any
 
 import numpy as np
 
-from danmatte.contract.measurement import Host, Measurement
-from danmatte_workbench.budget import DISAGREEMENT, IOU_DROP
+from danmatte.contract.measurement import Measurement
 from danmatte_workbench.dataset import BACKGROUND, PERSON, Dataset
 from danmatte_workbench.experiment.store import Workspace
-from danmatte_workbench.metrics import Metric, Score, agreement, score_mask
+from danmatte_workbench.metrics import Score, score_mask
+from danmatte_workbench.metrics.accuracy import Accuracy, ScoredFrames
+from danmatte_workbench.metrics.agreement import TensorScore, score_tensors
 from danmatte_workbench.metrics.subject import Subject
 from danmatte_workbench.runtimes.isa_levels import SWITCH
 from danmatte_workbench.source import Source
 
 COMPARISONS, TRUTHS = "comparisons", "truths"
-TOP1 = "top1"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Compares subjects on ``data``: masks with the truth, or with the source's where there is none; or tensors."""
+    """Compares subjects on ``data``: masks with the truth, or with the source's where there is none; or tensors.
+
+    whole: all frames that the source is asked about in one go, where ``data`` is a part of them.
+    """
 
     source: Source
     data: Dataset
     workspace: Workspace
+    whole: Dataset | None = None
 
     @cached_property
     def frames(self) -> str:
         """The digest of the frames and their masks."""
-        total = hashlib.sha256()
-        for frame in self.data:
-            total.update(f"{frame.name} {frame.pixels.shape}".encode())
-            total.update(frame.pixels.tobytes())
-            total.update(b"" if frame.truth is None else frame.truth.tobytes())
-        return total.hexdigest()
+        return digest_frames(self.data)
 
     @cached_property
     def original(self) -> Subject:
@@ -58,7 +57,8 @@ class Comparison:
     @property
     def answers_path(self) -> Path:
         """Where the source's own answers are kept."""
-        return self.workspace.results.locate(TRUTHS, self.compose_question(self.original), ".npz")
+        frames = self.frames if self.whole is None else digest_frames(self.whole)
+        return self.workspace.results.locate(TRUTHS, {**self.compose_question(self.original), "frames": frames}, ".npz")
 
     def compose_question(self, subject: Subject, level: str = "") -> dict[str, Any]:
         """All that the comparison's answer depends on, as plain data."""
@@ -79,30 +79,36 @@ class Comparison:
         found = self.workspace.results.get(COMPARISONS, self.compose_question(subject, level))
         return float(found["seconds"]) if found else 0.0
 
-    def measure(self, subject: Subject, *, time_s: float = math.inf, level: str = "") -> list[Measurement]:
-        """The metric that a budget limits first, then others.
+    def measure(self, subject: Subject, *, time_s: float = math.inf, level: str = "") -> Accuracy:
+        """What the subject lost.
+
 
         level: the newest instruction sets that oneDNN's kernels may use; all that this CPU has, if empty.
         Raises InputError when no frame can tell, MachineError when it takes longer than ``time_s`` seconds or the
         workspace's limits.
         """
-        host = self.workspace.host
-        found = self._ask(subject, time_s, level)
-        if self.source.meaning != "person":
-            return [Measurement(**item, host=host) for item in found]
-        scores = [Score(**item) for item in found]
-        if not self.data.labelled:
-            return [agreement.measure_mask_disagreement(scores, IOU_DROP, host)]
-        own = [Score(**item) for item in self._ask(self.original)]
-        figures = (metric.measure(scores, host) for metric in Metric.all.values() if metric.of_candidates)
-        return [agreement.measure_iou_drop(own, scores, IOU_DROP, host), *figures]
+        return self.gather([(subject, self.data)], time_s=time_s, level=level).measure(self.workspace.host)
 
-    def measure_source(self) -> list[Measurement]:
+    def gather(
+        self, picks: Sequence[tuple[Subject, Dataset]], *, time_s: float = math.inf, level: str = ""
+    ) -> ScoredFrames:
+        """The scores of subjects on parts of the frames, one after the other, beside the source's."""
+        scores: list[Any] = []
+        own: list[Score] = []
+        before = {} if self.uses_own_answers else {score.name: score for score in self._ask(self.original)}
+        for subject, frames in picks:
+            wanted = set(frames.names)
+            part = [score for score in self._ask(subject, time_s, level) if score.name in wanted]
+            scores += part
+            own += [before[score.name] for score in part if score.name in before]
+        return ScoredFrames(scores, None if self.uses_own_answers else own, self.data.kinds)
+
+    def measure_source(self) -> tuple[Measurement, ...]:
         """Of the source, what isn't relative to itself; without labels its answers are kept, and there is no more."""
         if self.uses_own_answers:
             self._ensure_answers()
-            return []
-        return self.measure(self.original)[1:]
+            return ()
+        return self.measure(self.original).measurements[1:]
 
     def compute_losses(self, subject: Subject) -> dict[str, float]:
         """By frame, how much less of the truth the subject finds than the source; more is worse. None for tensors."""
@@ -110,39 +116,37 @@ class Comparison:
             return {}
         before = {}
         if self.data.labelled:
-            own = [Score(**item) for item in self._ask(self.original)]
-            before = {score.name: score.iou for score in own}
-        scores = [Score(**item) for item in self._ask(subject)]
-        return {score.name: before.get(score.name, 1.0) - score.iou for score in scores}
+            before = {score.name: score.iou for score in self._ask(self.original)}
+        return {score.name: before.get(score.name, 1.0) - score.iou for score in self._ask(subject)}
 
-    def _ask(self, subject: Subject, time_s: float = math.inf, level: str = "") -> list[dict[str, Any]]:
-        """What the comparison gives, as plain data: from the results, or from a process of its own."""
+    def _ask(self, subject: Subject, time_s: float = math.inf, level: str = "") -> list[Any]:
+        """The subject's scores on all frames: from the results, or from a process of its own."""
         question = self.compose_question(subject, level)
         environment = {SWITCH: level} if level else {}
         kept = self.workspace.results.get(COMPARISONS, question)
+        person = self.source.meaning == "person"
         if kept is None:
             started = time.monotonic()
             answers = self._ensure_answers() if self.uses_own_answers else None
-            isolate, host = self.workspace.isolate, self.workspace.host
-            if self.source.meaning == "person":
-                scores = isolate(compare_masks, subject, self.data, answers, time_s=time_s, environment=environment)
-                found = [dataclasses.asdict(score) for score in scores]
-            else:
-                measured = isolate(
-                    compare_tensors, subject, self.data, answers, host, time_s=time_s, environment=environment
-                )
-                found = [{"metric": item.metric, **item.numbers} for item in measured]
+            compare = compare_masks if person else compare_tensors
+            scores = self.workspace.isolate(
+                compare, subject, self.data, answers, time_s=time_s, environment=environment
+            )
+            found = [dataclasses.asdict(score) for score in scores]
             kept = {"found": found, "seconds": time.monotonic() - started}
             self.workspace.results.put(COMPARISONS, question, kept)
-        items: list[dict[str, Any]] = kept["found"]
-        return items
+        if person:
+            return [Score(**item) for item in kept["found"]]
+        return [
+            TensorScore(item["name"], tuple(item["losses"]), tuple(map(bool, item["missed"]))) for item in kept["found"]
+        ]
 
     def _ensure_answers(self) -> Path:
         """Where the source's own answers are; they are asked for once."""
         path = self.answers_path
         if not path.exists():
             keep = keep_masks if self.source.meaning == "person" else keep_tensors
-            self.workspace.isolate(keep, self.original, self.data, path)
+            self.workspace.isolate(keep, self.original, self.whole or self.data, path)
         return path
 
 
@@ -183,22 +187,34 @@ def compare_masks(subject: Subject, data: Dataset, truth: Path | None) -> list[S
 
 def keep_tensors(subject: Subject, data: Dataset, target: Path) -> None:
     """Write all tensors that the subject answers to ``target`` (.npz), for others to agree with."""
-    answers = enumerate(subject.predict_tensors(data))
-    _write(target, {f"{n} {i}": tensor for n, (_, tensors) in answers for i, tensor in enumerate(tensors)})
-
-
-def compare_tensors(subject: Subject, data: Dataset, truth: Path, host: Host) -> list[Measurement]:
-    """How far the subject's tensors are from those in ``truth``, and whether the same class is highest."""
-    kept = np.load(truth)
-    count = len({name.split()[0] for name in kept.files})
-    outputs = len(kept.files) // max(1, count)
-    source = [tuple(kept[f"{number} {output}"] for output in range(outputs)) for number in range(count)]
-    candidate = [tensors for _, tensors in subject.predict_tensors(data)]
-    found: Sequence[Measurement | None] = (
-        agreement.measure_disagreement(source, candidate, DISAGREEMENT, host),
-        agreement.measure_top1(source, candidate, TOP1, host),
+    _write(
+        target,
+        {
+            f"{number} {frame.name}": tensor
+            for frame, tensors in subject.predict_tensors(data)
+            for number, tensor in enumerate(tensors)
+        },
     )
-    return [item for item in found if item is not None]
+
+
+def compare_tensors(subject: Subject, data: Dataset, truth: Path) -> list[TensorScore]:
+    """How far the subject's tensors are from those in ``truth``. Raises InputError where it answers with others."""
+    kept = np.load(truth)
+    outputs = 1 + max(int(name.split()[0]) for name in kept.files)
+    return [
+        score_tensors(frame.name, tuple(kept[f"{number} {frame.name}"] for number in range(outputs)), tensors)
+        for frame, tensors in subject.predict_tensors(data)
+    ]
+
+
+def digest_frames(data: Dataset) -> str:
+    """sha256 over the frames' names, pixels and masks."""
+    total = hashlib.sha256()
+    for frame in data:
+        total.update(f"{frame.name} {frame.pixels.shape}".encode())
+        total.update(frame.pixels.tobytes())
+        total.update(b"" if frame.truth is None else frame.truth.tobytes())
+    return total.hexdigest()
 
 
 def _write(target: Path, arrays: Mapping[str, np.ndarray]) -> None:

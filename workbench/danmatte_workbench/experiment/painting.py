@@ -19,8 +19,7 @@ def choose_frames(data: Dataset, losses: Mapping[str, float]) -> Dataset:
     """A few frames, from the one that lost most to the one that lost least, so that the worst is always seen."""
     ranked = sorted(data.names, key=lambda name: (-losses.get(name, 0.0), name))
     places = np.linspace(0, len(ranked) - 1, min(FRAMES, len(ranked))).round().astype(int)
-    wanted = {ranked[place] for place in places}
-    return Dataset(data.origin, tuple(name for name in data.names if name in wanted), data.labelled)
+    return data.keep({ranked[place] for place in places})
 
 
 def paint(source: Subject, winner: Subject, frames: Dataset, folder: Path) -> list[dict[str, Any]]:

@@ -16,11 +16,13 @@ from danmatte_workbench.errors import WorkbenchError
 from danmatte_workbench.experiment import judge
 from danmatte_workbench.experiment.build import Builder
 from danmatte_workbench.experiment.compare import Comparison, time_inference
+from danmatte_workbench.experiment.confirming import Division, Referee
 from danmatte_workbench.experiment.race import GROUP, BenchmarkConfig, Race, Standings
 from danmatte_workbench.experiment.schedule import SURE, Schedule, TimeModel
 from danmatte_workbench.experiment.search import Effort
 from danmatte_workbench.experiment.store import Workspace
 from danmatte_workbench.experiment.trial import LevelAccuracy, Trial
+from danmatte_workbench.metrics.accuracy import Accuracy
 from danmatte_workbench.metrics.subject import Subject
 from danmatte_workbench.recipe import read_recipes
 from danmatte_workbench.source import Source
@@ -35,8 +37,8 @@ LEAST_S = 60.0  # a trial's, however little time there is
 class Experiment:
     """What is tried, on which frames, within which budget: all that a run is given.
 
-    data: frames to compare on. calibration: frames that steps may look at. levels: the instruction sets that the
-    winner is for, oldest first, this CPU's own last.
+    data: frames to compare on; a part of them chooses the winner, the others confirm it. calibration: frames that
+    steps may look at. levels: the instruction sets that the winner is for, oldest first, this CPU's own last.
     """
 
     source: Source
@@ -110,11 +112,24 @@ class ExperimentRun:
         return TimeModel(source_s, self.workspace)
 
     @cached_property
+    def frames(self) -> Dataset:
+        """As many of the frames to compare on as there is time for."""
+        return self.experiment.data.pick(self.times.count_frames(self.experiment.effort))
+
+    @cached_property
+    def division(self) -> Division:
+        """Which of the frames choose the winner, and which confirm it."""
+        return Division.of(self.frames)
+
+    @cached_property
     def comparison(self) -> Comparison:
-        """How candidates are compared, on as many frames as there is time for."""
-        experiment = self.experiment
-        frames = experiment.data.pick(self.times.count_frames(experiment.effort))
-        return Comparison(experiment.source, frames, self.workspace)
+        """How candidates are compared, on the frames that choose."""
+        return Comparison(self.experiment.source, self.division.choosing, self.workspace, self.frames)
+
+    @cached_property
+    def confirmation(self) -> Comparison:
+        """How the winner is compared once more, on the frames that confirm."""
+        return Comparison(self.experiment.source, self.division.confirming, self.workspace, self.frames)
 
     @cached_property
     def baselines(self) -> tuple[Trial, ...]:
@@ -164,13 +179,27 @@ class ExperimentRun:
             objective=experiment.objective,
             effort=experiment.effort.name,
             labelled=experiment.data.labelled,
-            frames=len(self.comparison.data),
+            frames=len(self.frames),
             calibration_frames=len(experiment.calibration),
             baselines={name: tuple(items) for name, items in speeds.items() if items},
             fastest=fastest,
             trials=(*trials, *rejected, *schedule.list_dropped()),
-            origin=str(experiment.data.origin),
+            origin=", ".join(map(str, experiment.data.origins)),
         )
+
+    def confirm(self, result: ExperimentResult) -> ExperimentResult:
+        """The result with the best trial confirmed on other frames, or the next best where that one falls."""
+        experiment, progress = self.experiment, self.workspace.progress
+        referee = Referee(self.division, experiment.budget, experiment.objective, self._measure, progress.report)
+        with progress.task("confirm", f"confirming the choice on {len(self.division.confirming)} frames"):
+            return replace(result, trials=tuple(referee.confirm(result.trials)))
+
+    def _measure(self, picks: Sequence[tuple[Trial, Dataset]], confidence: float, level: str = "") -> Accuracy:
+        """The trials' accuracy on these frames, which are of those that choose or of those that confirm."""
+        choosing = set(self.division.choosing.names)
+        part = self.comparison if choosing.issuperset(picks[0][1].names) else self.confirmation
+        subjects = [(trial.to_subject(self.experiment.source), frames) for trial, frames in picks]
+        return part.gather(subjects, level=level).measure(self.workspace.host, confidence=confidence)
 
     def open_race(self, subjects: Sequence[Subject], baselines: Sequence[str], rounds: int) -> Race:
         """A race that progress hears of, of about so many rounds; it ends when the effort's time does."""
@@ -196,7 +225,7 @@ class ExperimentRun:
         """Seconds that the effort still has for its trials."""
         return self.experiment.effort.limit_s - self.schedule.estimate.after_s - self.workspace.progress.seconds
 
-    def _measure_source(self) -> list[Measurement]:
+    def _measure_source(self) -> tuple[Measurement, ...]:
         """The source's figures; what is wrong with the frames comes to light here."""
         if self.comparison.is_done(self.comparison.original):
             return self.comparison.measure_source()
@@ -262,7 +291,7 @@ class ExperimentRun:
             with self.workspace.progress.task(f"compare {trial.comparison}", text):
                 measured = self.comparison.measure(subject, time_s=max(LEAST_S, self._count_spare_s()))
         seconds = trial.require_candidate().seconds + self.comparison.get_seconds(subject)
-        compared = replace(trial.add(measured), seconds=seconds)
+        compared = replace(trial.take(measured), seconds=seconds)
         if not (trial.recipe.is_quantized and compared.keeps_accuracy(self.experiment.budget)):
             return compared  # floats are the same everywhere, as far as a mask shows
         return self.compare_under(compared, self.experiment.levels[:1])
@@ -280,8 +309,8 @@ class ExperimentRun:
                 continue
             text = f"comparing {trial.comparison} as a CPU with {level} computes it"
             with self.workspace.progress.task(f"compare {trial.comparison} {level}", text):
-                lost = self.comparison.measure(subject, time_s=max(LEAST_S, self._count_spare_s()), level=level)[0]
-            trial = replace(trial, levels=(*trial.levels, LevelAccuracy(level, lost)))
+                lost = self.comparison.measure(subject, time_s=max(LEAST_S, self._count_spare_s()), level=level)
+            trial = replace(trial, levels=(*trial.levels, LevelAccuracy.of(level, lost)))
         return trial
 
     def _race(self, baselines: Sequence[Subject], trials: Sequence[Trial]) -> Standings:

@@ -7,12 +7,13 @@ from danmatte.contract.configuration import Configuration
 from danmatte.contract.measurement import Measurement
 from danmatte_workbench.budget import Budget, Verdict
 from danmatte_workbench.experiment.store import Candidate
+from danmatte_workbench.metrics.accuracy import Accuracy, KindLoss
 from danmatte_workbench.metrics.subject import Subject
 from danmatte_workbench.recipe import Recipe
 from danmatte_workbench.source import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,12 @@ class LevelAccuracy:
 
     level: str
     measurement: Measurement
+    kinds: tuple[KindLoss, ...] = ()
+
+    @classmethod
+    def of(cls, level: str, accuracy: Accuracy) -> "LevelAccuracy":
+        """The metric that a budget limits, on the whole and in each kind of scene."""
+        return cls(level, accuracy.measurements[0], accuracy.kinds)
 
 
 THROUGHPUT, SPEEDUP = "throughput", "speedup"
@@ -28,13 +35,29 @@ UNTRIED = Verdict(("not tried",))
 
 
 @dataclass(frozen=True)
+class Confirmation:
+    """How a trial's accuracy was confirmed, on so many frames; ``choosing`` is what it was chosen by.
+
+    attempt: the first choice's is 1; each that fell makes the next one's ``confidence`` higher. crossed: the frames
+    chose, too, each without those that it was then told by.
+    """
+
+    frames: int
+    attempt: int
+    confidence: float
+    crossed: bool
+    choosing: Accuracy
+
+
+@dataclass(frozen=True)
 class Trial:
     """A recipe's candidate in one configuration, what was measured of it, and the verdict.
 
     It is proposed without candidate and measurements, and gets them as a run goes on; where that fails, the verdict
-    says why. canvas: (height, width) of the pictures that the candidate is given where it is timed; its input's, if
-    None. seconds: what building and comparing it took. finalist: false for one whose speed comes from a few rounds,
-    enough to see that another is faster. levels: its accuracy under older instruction sets.
+    says why. kinds: losses in each kind of scene. levels: its accuracy under older instruction sets. confirmation:
+    where there is one, the accuracy is that on frames which had no part in the choice. canvas: (height, width) of the
+    pictures that the candidate is given where it is timed; its input's, if None. seconds: what building and comparing
+    it took. finalist: false for one whose speed comes from a few rounds, enough to see that another is faster.
     """
 
     name: str
@@ -47,6 +70,8 @@ class Trial:
     seconds: float = 0.0
     finalist: bool = True
     levels: tuple[LevelAccuracy, ...] = ()
+    kinds: tuple[KindLoss, ...] = ()
+    confirmation: Confirmation | None = None
 
     @classmethod
     def propose(cls, recipe: Recipe, configuration: Configuration, canvas: tuple[int, int] | None = None) -> "Trial":
@@ -68,19 +93,39 @@ class Trial:
         return replace(self, verdict=Verdict((reason, *earlier)))
 
     def judge(self, budget: Budget) -> "Trial":
-        """The trial with the budget's verdict on what was measured of it, here and under older instruction sets."""
-        broken = budget.judge(self.measurements).broken
-        older = ((item.level, budget.judge_accuracy([item.measurement])) for item in self.levels)
-        return replace(self, verdict=Verdict((*broken, *(f"on {level}: {text}" for level, text in older if text))))
+        """The trial with the budget's verdict on what was measured of it, here and under older instruction sets.
+
+        Where it was confirmed, that is the verdict on what was confirmed.
+        """
+        judge, prefix = (budget.confirm, "not confirmed: ") if self.confirmation else (budget.judge, "")
+        broken = list(judge(self.measurements, get_losses(self.kinds)).broken)
+        for item in self.levels:
+            limits = replace(budget, max_latency_ms=None)
+            verdict = (limits.confirm if self.confirmation else limits.judge)(
+                [item.measurement], get_losses(item.kinds)
+            )
+            broken += [f"on {item.level}: {reason}" for reason in verdict.broken]
+        return replace(self, verdict=Verdict(tuple(f"{prefix}{reason}" for reason in broken)))
 
     def keeps_accuracy(self, budget: Budget) -> bool:
-        """Whether its accuracy is within the budget, here and under older instruction sets."""
-        figures = (self.measurements, *([item.measurement] for item in self.levels))
-        return all(budget.accepts_accuracy(items) for items in figures)
+        """Whether its losses are within the budget, here and under older instruction sets."""
+        older = ((item.measurement, item.kinds) for item in self.levels)
+        return budget.accepts_accuracy(self.measurements, get_losses(self.kinds)) and all(
+            budget.accepts_accuracy([loss], get_losses(kinds)) for loss, kinds in older
+        )
 
     def add(self, measurements: "Iterable[Measurement]") -> "Trial":
         """The trial with measurements beside those it has."""
         return replace(self, measurements=(*self.measurements, *measurements))
+
+    def take(self, accuracy: Accuracy) -> "Trial":
+        """The trial with this accuracy instead of what it had."""
+        others = tuple(item for item in self.measurements if item.metric not in accuracy.metrics)
+        return replace(self, measurements=(*accuracy.measurements, *others), kinds=accuracy.kinds)
+
+    def get_accuracy(self, metrics: "Collection[str]") -> Accuracy:
+        """Its measurements of these metrics, and its losses by kind."""
+        return Accuracy(tuple(item for item in self.measurements if item.metric in metrics), self.kinds)
 
     def require_candidate(self) -> Candidate:
         """The candidate of a trial that was built."""
@@ -91,3 +136,8 @@ class Trial:
         """The candidate as it is run."""
         subject = Subject.from_artifact(self.name, source, self.require_candidate().artifact, self.configuration)
         return replace(subject, canvas=self.canvas)
+
+
+def get_losses(kinds: "Iterable[KindLoss]") -> dict[str, Measurement]:
+    """The losses by kind of scene."""
+    return {item.kind: item.loss for item in kinds}

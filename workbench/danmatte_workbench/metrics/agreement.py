@@ -1,6 +1,7 @@
 """How far a candidate is from its source: in IoU lost, or in tensors that differ."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -8,15 +9,45 @@ from msgspec import structs
 
 from danmatte.contract.measurement import Host, Measurement
 from danmatte_workbench.errors import InputError
-from danmatte_workbench.metrics.base import Score, bootstrap
-from danmatte_workbench.metrics.pooled_iou import PooledIoU
+from danmatte_workbench.metrics.base import CONFIDENCE, Score, bootstrap, bootstrap_ratio
 
 Answer: TypeAlias = tuple[np.ndarray, ...]
 
 MANY_CLASSES = 3  # fewer numbers in a row than this are no class scores
 
 
-def measure_iou_drop(source: Sequence[Score], candidate: Sequence[Score], metric: str, host: Host) -> Measurement:
+@dataclass(frozen=True)
+class TensorScore:
+    """One frame's tensors beside the source's: 1 − likeness of each, and of class scores whether another is highest."""
+
+    name: str
+    losses: tuple[float, ...]
+    missed: tuple[bool, ...] = ()
+
+
+def score_tensors(name: str, source: Answer, candidate: Answer) -> TensorScore:
+    """Compare a frame's tensors with the source's.
+
+    Whole numbers are classes, and agree where they are equal; tensors that differ in shape or hold NaN don't agree at
+    all. Raises InputError where there are more tensors, or fewer.
+    """
+    if len(source) != len(candidate):
+        raise InputError(f"expected {len(source)} tensors as the source gives, found {len(candidate)}")
+    pairs = list(zip(source, candidate, strict=True))
+    return TensorScore(
+        name,
+        tuple(1 - _compute_likeness(before, after) for before, after in pairs),
+        tuple(
+            before.size != after.size or bool(before.argmax() != after.argmax())
+            for before, after in pairs
+            if _is_class_scores(before)
+        ),
+    )
+
+
+def measure_iou_drop(
+    source: Sequence[Score], candidate: Sequence[Score], metric: str, host: Host, *, confidence: float = CONFIDENCE
+) -> Measurement:
     """Mean IoU lost against the source, in points, picture by picture; negative means more accurate.
 
     Raises InputError where no picture has people.
@@ -25,10 +56,12 @@ def measure_iou_drop(source: Sequence[Score], candidate: Sequence[Score], metric
     if not len(lost):
         raise InputError("no picture has people in its mask, so no drop in IoU can be measured")
     # The interval is over the pictures' own differences, so that hard pictures don't widen it.
-    return bootstrap(metric, "points", lambda places: float(lost[places].mean()), len(lost), host)
+    return bootstrap(metric, "points", lambda places: lost[places].mean(axis=1), len(lost), host, confidence=confidence)
 
 
-def measure_mask_disagreement(candidate: Sequence[Score], metric: str, host: Host) -> Measurement:
+def measure_mask_disagreement(
+    candidate: Sequence[Score], metric: str, host: Host, *, confidence: float = CONFIDENCE
+) -> Measurement:
     """100 − pooled IoU with the source's own masks, in points, when there is no other truth.
 
     Raises InputError where the source finds nobody.
@@ -36,54 +69,33 @@ def measure_mask_disagreement(candidate: Sequence[Score], metric: str, host: Hos
     if not any(score.truth for score in candidate):
         raise InputError("the source finds nobody in these frames, so no agreement can be measured")
     # Pooled, because a speck that the source sees in an empty picture says nothing about a mask of people.
-    pooled = PooledIoU()
-    return bootstrap(
-        metric,
-        "points",
-        lambda places: 100 * (1 - pooled.compute([candidate[place] for place in places])),
-        len(candidate),
-        host,
-    )
+    parts = [(100.0 * (score.either - score.both), float(score.either)) for score in candidate if score.either]
+    return bootstrap_ratio(metric, "points", parts, host, confidence=confidence)
 
 
-def measure_disagreement(source: Sequence[Answer], candidate: Sequence[Answer], metric: str, host: Host) -> Measurement:
+def measure_disagreement(
+    scores: Sequence[TensorScore], metric: str, host: Host, *, confidence: float = CONFIDENCE
+) -> Measurement:
     """100 · (1 − mean cosine similarity with the source's tensors), in points; the worst output counts.
 
-    Both hold one answer per frame. Whole numbers are classes, and agree where they are equal; tensors that differ in
-    shape or hold NaN don't agree at all. Raises InputError without frames.
+    Raises InputError without frames.
     """
-    _check_answers(source, candidate)
-    likeness = np.array(
-        [
-            [_compute_likeness(a, b) for a, b in zip(before, after, strict=True)]
-            for before, after in zip(source, candidate, strict=True)
-        ]
-    )
-    return _measure_worst(metric, "points", 100 * (1 - likeness), host)
-
-
-def measure_top1(source: Sequence[Answer], candidate: Sequence[Answer], metric: str, host: Host) -> Measurement | None:
-    """Percent of frames whose highest class is the source's, the worst output counts; None without class scores."""
-    _check_answers(source, candidate)
-    scores = [number for number, tensor in enumerate(source[0]) if _is_class_scores(tensor)]
     if not scores:
-        return None
-    missed = np.array(
-        [
-            [before[n].size != after[n].size or before[n].argmax() != after[n].argmax() for n in scores]
-            for before, after in zip(source, candidate, strict=True)
-        ]
-    )
-    lost = _measure_worst(metric, "%", 100 * missed, host)
-    return structs.replace(lost, value=100 - lost.value, low=100 - lost.high, high=100 - lost.low)
-
-
-def _check_answers(source: Sequence[Answer], candidate: Sequence[Answer]) -> None:
-    if not source:
         raise InputError("there are no frames to compare tensors on")
-    for before, after in zip(source, candidate, strict=True):
-        if len(before) != len(after):
-            raise InputError(f"expected {len(before)} tensors as the source gives, found {len(after)}")
+    return _measure_worst(
+        metric, "points", np.array([100 * np.array(score.losses) for score in scores]), host, confidence
+    )
+
+
+def measure_top1(
+    scores: Sequence[TensorScore], metric: str, host: Host, *, confidence: float = CONFIDENCE
+) -> Measurement | None:
+    """Percent of frames whose highest class is the source's, the worst output counts; None without class scores."""
+    if not scores or not scores[0].missed:
+        return None
+    missed = np.array([[100.0 * found for found in score.missed] for score in scores])
+    lost = _measure_worst(metric, "%", missed, host, confidence)
+    return structs.replace(lost, value=100 - lost.value, low=100 - lost.high, high=100 - lost.low)
 
 
 def _compute_likeness(source: np.ndarray, candidate: np.ndarray) -> float:
@@ -104,6 +116,9 @@ def _is_class_scores(tensor: np.ndarray) -> bool:
     return np.issubdtype(tensor.dtype, np.floating) and tensor.size == max(tensor.shape, default=0) >= MANY_CLASSES
 
 
-def _measure_worst(metric: str, unit: str, losses: np.ndarray, host: Host) -> Measurement:
+def _measure_worst(metric: str, unit: str, losses: np.ndarray, host: Host, confidence: float) -> Measurement:
     """Over frames; ``losses`` are (frames, outputs), of which the worst one counts."""
-    return bootstrap(metric, unit, lambda places: float(losses[places].mean(axis=0).max()), len(losses), host)
+
+    return bootstrap(
+        metric, unit, lambda places: losses[places].mean(axis=1).max(axis=1), len(losses), host, confidence=confidence
+    )

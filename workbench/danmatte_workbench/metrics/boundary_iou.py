@@ -1,9 +1,5 @@
 """Boundary IoU: how well outlines agree."""
 
-from collections.abc import Sequence
-
-import numpy as np
-
 from danmatte_workbench.metrics.base import Metric, Score
 
 
@@ -14,5 +10,5 @@ class BoundaryIoU(Metric):
     heading = "boundary IoU"
     of_candidates = True
 
-    def compute(self, scores: Sequence[Score]) -> float:
-        return float(np.mean([score.edge_iou for score in scores]))
+    def weigh(self, score: Score) -> tuple[float, float]:
+        return score.edge_iou, 1.0

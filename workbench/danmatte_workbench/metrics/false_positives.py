@@ -1,9 +1,5 @@
 """False positives: what is painted where there is nobody."""
 
-from collections.abc import Sequence
-
-import numpy as np
-
 from danmatte_workbench.metrics.base import Metric, Score
 
 
@@ -18,5 +14,5 @@ class FalsePositives(Metric):
     def counts(self, score: Score) -> bool:
         return score.truth == 0 and score.counted > 0
 
-    def compute(self, scores: Sequence[Score]) -> float:
-        return 100 * float(np.mean([score.painted / score.counted for score in scores]))
+    def weigh(self, score: Score) -> tuple[float, float]:
+        return 100 * score.painted / score.counted, 1.0

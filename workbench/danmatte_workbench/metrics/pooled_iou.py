@@ -1,7 +1,5 @@
 """Pooled IoU: what is large in the picture counts most."""
 
-from collections.abc import Sequence
-
 from danmatte_workbench.metrics.base import Metric, Score
 
 
@@ -11,6 +9,5 @@ class PooledIoU(Metric):
     kind = "pooled_iou"
     heading = "pooled IoU"
 
-    def compute(self, scores: Sequence[Score]) -> float:
-        either = sum(score.either for score in scores)
-        return sum(score.both for score in scores) / either if either else 1.0
+    def weigh(self, score: Score) -> tuple[float, float]:
+        return score.both, score.either

@@ -1,0 +1,125 @@
+"""Which frames choose a winner, and which confirm it: the figures that are told come from frames that didn't choose."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from danmatte_workbench.budget import Budget
+from danmatte_workbench.dataset import Dataset
+from danmatte_workbench.errors import BudgetError, WorkbenchError
+from danmatte_workbench.experiment import judge
+from danmatte_workbench.experiment.trial import Confirmation, LevelAccuracy, Trial
+from danmatte_workbench.metrics.accuracy import Accuracy
+from danmatte_workbench.metrics.base import CONFIDENCE
+
+EVERY = 3  # one scene in so many chooses, the others confirm: what is told needs the narrower interval
+FEWEST = 90  # frames that can be divided; fewer choose and confirm in turn
+FOLDS = 10
+CROSSED = 0.5  # of the share of intervals that may miss: folds that share frames look more alike than they are
+
+
+class Measure(Protocol):
+    """What trials lose, each on some frames, over all these frames together."""
+
+    def __call__(self, picks: Sequence[tuple[Trial, Dataset]], confidence: float, level: str = "") -> Accuracy:
+        """Raises WorkbenchError where the frames can't tell. level: of instruction sets; this CPU's own, if empty."""
+
+
+@dataclass(frozen=True)
+class Division:
+    """Frames that choose, and frames that confirm.
+
+    Where there are too few, both are all of them, in ``folds``: the choice is made again without each fold, and what
+    that choice loses on the fold counts.
+    """
+
+    choosing: Dataset
+    confirming: Dataset
+    folds: tuple[Dataset, ...] = ()
+
+    @classmethod
+    def of(cls, data: Dataset) -> "Division":
+        """The division of these frames: the same ones each time, of each kind of scene and of each scene alike."""
+        if len(data) >= FEWEST:
+            return cls(*data.divide(EVERY))
+        folds, rest = [], data
+        for left in range(min(FOLDS, len(data)), 0, -1):
+            fold, rest = rest.divide(left)
+            folds.append(fold)
+        return cls(data, data, tuple(fold for fold in folds if len(fold)))
+
+
+@dataclass(frozen=True)
+class Referee:
+    """Chooses among trials by what the choosing frames say, and confirms the choice on the others.
+
+    report: hears of each confirmation.
+    """
+
+    division: Division
+    budget: Budget
+    objective: str
+    measure: Measure
+    report: Callable[[str], None] = lambda _: None
+
+    def confirm(self, trials: Sequence[Trial]) -> list[Trial]:
+        """The trials, the best confirmed; where it falls, it is rejected and the next best is asked, and so on.
+
+        None of them is accepted any more where all that could win have fallen.
+
+        Each further attempt is another chance to be confirmed by luck, so the interval of the n-th one misses in 5/n
+        per cent of cases, not in 5 (Bonferroni, over the attempts so far).
+        """
+        attempt = 0
+        while True:
+            try:
+                best = judge.choose(trials, self.objective)
+            except BudgetError:
+                return list(trials)
+            if best.confirmation:
+                return list(trials)
+            attempt += 1
+            trials = self._settle(best, trials, attempt)
+
+    def _settle(self, best: Trial, trials: Sequence[Trial], attempt: int) -> list[Trial]:
+        """The trials; ``best``, and those that run the same graph otherwise, with what was confirmed of it."""
+        missing = (1 - CONFIDENCE) / attempt * (CROSSED if self.division.folds else 1)
+        frames = self.division.confirming
+        same = [item for item in trials if item.comparison == best.comparison and item.verdict.accepted]
+        try:
+            picks = self._pick_frames(best, trials)
+            accuracy = self.measure(picks, 1 - missing)
+            levels = tuple(
+                LevelAccuracy.of(item.level, self.measure(picks, 1 - missing, item.level)) for item in best.levels
+            )
+        except WorkbenchError as error:
+            settled = {item.name: item.reject(f"can't be confirmed: {error}") for item in same}
+        else:
+            chosen = best.get_accuracy(accuracy.metrics)
+            confirmation = Confirmation(len(frames), attempt, 1 - missing, bool(self.division.folds), chosen)
+            found = [replace(item.take(accuracy), levels=levels, confirmation=confirmation) for item in same]
+            settled = {item.name: item.judge(self.budget) for item in found}
+            state = "confirmed" if settled[best.name].verdict.accepted else "not confirmed"
+            self.report(f"{best.name}: {state}, loses {accuracy.measurements[0]} on {len(frames)} frames")
+        return [settled.get(item.name, item) for item in trials]
+
+    def _pick_frames(self, best: Trial, trials: Sequence[Trial]) -> list[tuple[Trial, Dataset]]:
+        """Who is asked about which frames."""
+        if not self.division.folds:
+            return [(best, self.division.confirming)]
+        return [(self._choose_without(fold, best, trials), fold) for fold in self.division.folds]
+
+    def _choose_without(self, fold: Dataset, best: Trial, trials: Sequence[Trial]) -> Trial:
+        """What would have won if the fold hadn't been there; ``best`` where nothing would have."""
+        rest = self.division.choosing.keep(set(self.division.choosing.names) - set(fold.names))
+        judged = []
+        for trial in trials:
+            if trial.verdict.accepted and not trial.confirmation:
+                try:
+                    judged.append(trial.take(self.measure([(trial, rest)], CONFIDENCE)).judge(self.budget))
+                except WorkbenchError:
+                    continue
+        try:
+            return judge.choose(judged, self.objective)
+        except BudgetError:
+            return best

@@ -1,0 +1,92 @@
+"""What a candidate lost against its source: over all pictures, and in each kind of scene."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from danmatte.contract.measurement import Host, Measurement
+from danmatte_workbench.budget import DISAGREEMENT, IOU_DROP
+from danmatte_workbench.errors import InputError
+from danmatte_workbench.metrics.agreement import (
+    TensorScore,
+    measure_disagreement,
+    measure_iou_drop,
+    measure_mask_disagreement,
+    measure_top1,
+)
+from danmatte_workbench.metrics.base import CONFIDENCE, Metric, Score
+
+TOP1 = "top1"
+
+
+@dataclass(frozen=True)
+class KindLoss:
+    """The loss in the pictures of one kind of scene."""
+
+    kind: str
+    loss: Measurement
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """The metric that a budget limits first, then others; and that metric in each kind of scene that has one."""
+
+    measurements: tuple[Measurement, ...]
+    kinds: tuple[KindLoss, ...] = ()
+
+    @property
+    def metrics(self) -> frozenset[str]:
+        """Names of what was measured."""
+        return frozenset(item.metric for item in self.measurements)
+
+    @property
+    def worst(self) -> KindLoss | None:
+        """The kind that loses most; None without kinds."""
+        return max(self.kinds, key=lambda item: item.loss.value, default=None)
+
+
+@dataclass(frozen=True)
+class ScoredFrames:
+    """A candidate's scores beside the source's; ``own`` is None where the source's answers are the truth.
+
+    kinds: the kind of scene by the frame's name.
+    """
+
+    scores: Sequence[Score | TensorScore]
+    own: Sequence[Score] | None
+    kinds: Mapping[str, str]
+
+    def measure(self, host: Host, *, confidence: float = CONFIDENCE) -> Accuracy:
+        """What was lost. Raises InputError where no frame can tell."""
+        masks = [score for score in self.scores if isinstance(score, Score)]
+        figures = [self._measure_loss(range(len(self.scores)), host, confidence)]
+        if masks and self.own is not None:
+            figures += [metric.measure(masks, host) for metric in Metric.all.values() if metric.of_candidates]
+        elif not masks:
+            tensors = [score for score in self.scores if isinstance(score, TensorScore)]
+            figures += [top1] if (top1 := measure_top1(tensors, TOP1, host, confidence=confidence)) else []
+        return Accuracy(tuple(figures), tuple(self._measure_kinds(host, confidence)))
+
+    def _measure_kinds(self, host: Host, confidence: float) -> list[KindLoss]:
+        """Those that have pictures which can tell, in the order of their names."""
+        places: dict[str, list[int]] = {}
+        for place, name in enumerate([score.name for score in self.scores]):
+            if name in self.kinds:
+                places.setdefault(self.kinds[name], []).append(place)
+        found = []
+        for kind in sorted(places) if len(places) > 1 else ():
+            try:
+                found.append(KindLoss(kind, self._measure_loss(places[kind], host, confidence)))
+            except InputError:  # nobody is in its pictures
+                continue
+        return found
+
+    def _measure_loss(self, places: Sequence[int], host: Host, confidence: float) -> Measurement:
+        chosen = [self.scores[place] for place in places]
+        tensors = [score for score in chosen if isinstance(score, TensorScore)]
+        if tensors or not chosen:
+            return measure_disagreement(tensors, DISAGREEMENT, host, confidence=confidence)
+        masks = [score for score in chosen if isinstance(score, Score)]
+        if self.own is None:
+            return measure_mask_disagreement(masks, IOU_DROP, host, confidence=confidence)
+        own = [self.own[place] for place in places]
+        return measure_iou_drop(own, masks, IOU_DROP, host, confidence=confidence)
