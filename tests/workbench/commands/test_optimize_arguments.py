@@ -77,7 +77,7 @@ def test_few_frames_too_are_calibrated_on_or_compared_on_never_both(root: Path) 
 def test_several_folders_are_compared_on_together(root: Path) -> None:
     words = ["--data", str(root / "bare"), "--data", str(SAMPLES), "--calibration", str(root / "bare")]
     found, _ = prepare(root, "segmenter.onnx", *words)
-    assert set(found.data.kinds.values()) == {"bare", "samples"}
+    assert set(found.data.kinds.values()) == {"kind0", "kind1", "samples"}
     assert len(found.data) == 21
 
 
