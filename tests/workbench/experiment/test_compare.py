@@ -166,7 +166,7 @@ def test_an_inference_is_timed_without_the_first_one(labelled: Dataset) -> None:
 def test_of_tensors_the_source_tells_nothing_of_itself_and_no_frame_lost_more(
     plain: Source, made: Artifact, labelled: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Workspace, "isolate", lambda self, function, *given, time_s=0.0: function(*given))
+    monkeypatch.setattr(Workspace, "isolate", lambda self, function, *given, **_: function(*given))
     tensors = dataclasses.replace(plain, meaning="tensors", answers=("ArgMax:0",))
     here = comparing(tensors, labelled.pick(3), tmp_path)
     assert here.uses_own_answers
