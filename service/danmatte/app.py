@@ -3,8 +3,8 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -20,25 +20,27 @@ from danmatte.api.protocols import PROTOCOLS
 from danmatte.contract.artifact import Artifact
 from danmatte.contract.cores import count_cores
 from danmatte.engine import Engine, GraphCache, OpenVinoEngine
-from danmatte.http.auth import ApiKeys, add_security_headers, require_key
+from danmatte.http.api_keys import ApiKeys
+from danmatte.http.auth import add_security_headers, require_key
 from danmatte.http.errors import add_request_id, catch_errors
+from danmatte.http.forwarded import TrustedProxies, read_forwarded
+from danmatte.http.origins import Origins, add_cors_headers, answer_preflights
 from danmatte.http.runner import ConnectionLifetime
-from danmatte.http.telemetry import Observers, observe_requests
+from danmatte.http.telemetry import Observers, find_protocol, observe_requests
 from danmatte.inference.admission import Admission
 from danmatte.inference.limits import choose_limits
 from danmatte.inference.live_calls import LiveCalls
-from danmatte.inference.matting import Matting
+from danmatte.inference.matting import STUCK_AFTER_S, Matting
+from danmatte.inference.quotas import Quotas
 from danmatte.inference.request import Requests
 from danmatte.models import AnswerCheck, EngineFactory, Repository
 from danmatte.settings import Settings
-from danmatte.telemetry.log import AccessLog, count_dropped_lines
+from danmatte.telemetry.log import AccessLog, count_dropped_lines, count_native_lines
 from danmatte.telemetry.metrics import Metrics
 from danmatte.telemetry.tracing import Traces
 
-if TYPE_CHECKING:
-    from aiohttp.typedefs import Middleware
-
 LIVE = web.AppKey("live", LiveCalls)
+REQUESTS = web.AppKey("requests", Requests)
 ADMISSION = web.AppKey("admission", Admission)
 REPOSITORY = web.AppKey("repository", Repository)
 RENEW: web.AppKey[Callable[[], None]] = web.AppKey("renew")
@@ -51,10 +53,70 @@ def build(
 
     `changed` is called after whatever the administrator does.
     """
-    cores = settings.cores or count_cores()
     metrics = Metrics()
     keys = ApiKeys.read(Path(settings.keys)) if settings.keys else None
     observers = _build_observers(settings, metrics)
+    requests = _build_requests(settings, open_engine, metrics, keys)
+    _watch(metrics, requests.admission, requests.live)
+
+    app = web.Application(client_max_size=settings.max_body_bytes)
+    app[ADMISSION], app[REPOSITORY] = requests.admission, requests.repository
+    app[LIVE], app[REQUESTS] = requests.live, requests
+
+    async def leave(app: web.Application) -> None:
+        requests.live.end_all()  # they would outlast any wait for requests
+
+    app.on_shutdown.append(leave)
+
+    def renew() -> None:
+        """For SIGHUP: models and keys, as the disk has them now."""
+        requests.repository.refresh_soon()
+        if keys:
+            reading = asyncio.get_running_loop().run_in_executor(None, keys.read_again)
+            reading.add_done_callback(lambda _: requests.live.end_revoked())
+
+    app[RENEW] = renew
+    shared = Shared(requests, settings, metrics)
+    for protocol in PROTOCOLS:
+        protocol(shared).attach(app)
+    app.add_routes([*PageRoutes().routes(), *OpenApiRoutes(requests.repository, show_models=not keys).routes()])
+    _add_middlewares(app, settings, observers, keys)
+
+    app.cleanup_ctx.append(_run_engines(requests, observers, settings))
+    if settings.grpc_port:
+        app.cleanup_ctx.append(grpc.serve_beside(requests, settings, observers=observers, keys=keys))
+    if settings.admin_port:
+        admin = AdminRoutes(requests.repository, Catalogue(requests), changed)
+        guard = [require_key(keys, frozenset(), lambda request: "admin")] if keys else []
+        app.cleanup_ctx.append(admin.serve_beside(settings, guard))
+    return app
+
+
+def _add_middlewares(app: web.Application, settings: Settings, observers: Observers, keys: ApiKeys | None) -> None:
+    """What happens to every request before its handler, and to every answer; the first is the outermost."""
+    prefixes = dict(pair for protocol in PROTOCOLS for pair in protocol.prefixes)
+    proxies, origins = TrustedProxies(settings.trusted_proxies), Origins(settings.origins)
+    if proxies:
+        app.middlewares.append(read_forwarded(proxies))
+    app.middlewares.extend([observe_requests(observers, prefixes), catch_errors, answer_preflights(origins)])
+    if keys:
+        public = {path for protocol in PROTOCOLS for path in protocol.public} | pages.PATHS | page.PATHS
+        if settings.open_metrics:
+            public.add(exposition.PATH)
+        app.middlewares.append(require_key(keys, frozenset(public), partial(find_protocol, protocols=prefixes)))
+    admission = app[ADMISSION]
+    lifetime = ConnectionLifetime(
+        lambda: admission.draining or admission.leaving, longest_s=settings.connection_s * (settings.workers > 1)
+    )
+    app.on_response_prepare.extend([add_request_id, add_security_headers, add_cors_headers(origins), lifetime.prepare])
+
+
+def _build_requests(
+    settings: Settings, open_engine: EngineFactory | None, metrics: Metrics, keys: ApiKeys | None
+) -> Requests:
+    """Models, admission, threads and live calls, as the settings say."""
+    cores = settings.cores or count_cores()
+    quotas = Quotas(keys.find_quota) if keys else Quotas()
     repository = Repository(
         settings.models_folder,
         _build_factory(open_engine, settings, cores, metrics),
@@ -62,46 +124,13 @@ def build(
         spares=settings.spare_versions,
         check=AnswerCheck(settings.check_answers, settings.max_disagreement),
     )
-    admission = _build_admission(settings, cores)
-    matting = Matting(workers=settings.pixel_threads or cores, max_pixels=settings.max_pixels)
-    live = LiveCalls(settings.live_connections)
-    requests = Requests(repository, admission, matting, live)
-    _watch(metrics, admission, live)
-
-    app = web.Application(client_max_size=settings.max_body_bytes)
-    app[ADMISSION], app[REPOSITORY], app[LIVE] = admission, repository, live
-
-    async def leave(app: web.Application) -> None:
-        live.end_all()  # they would outlast any wait for requests
-
-    app.on_shutdown.append(leave)
-
-    def renew() -> None:
-        """For SIGHUP: models and keys, as the disk has them now."""
-        repository.refresh_soon()
-        if keys:
-            reading = asyncio.get_running_loop().run_in_executor(None, keys.read_again)
-            reading.add_done_callback(lambda _: live.end_revoked())
-
-    app[RENEW] = renew
-    shared = Shared(requests, settings, metrics)
-    for protocol in PROTOCOLS:
-        protocol(shared).attach(app)
-    app.add_routes([*PageRoutes().routes(), *OpenApiRoutes(repository, show_models=not settings.keys).routes()])
-
-    authentication = _build_authentication(keys, settings)
-    prefixes = dict(pair for protocol in PROTOCOLS for pair in protocol.prefixes)
-    app.middlewares.extend([observe_requests(observers, prefixes), catch_errors, *authentication])
-    lifetime = ConnectionLifetime(lambda: admission.draining, longest_s=settings.connection_s * (settings.workers > 1))
-    app.on_response_prepare.extend([add_request_id, add_security_headers, lifetime.prepare])
-
-    app.cleanup_ctx.append(_run_engines(repository, matting, observers, settings))
-    if settings.grpc_port:
-        app.cleanup_ctx.append(grpc.serve_beside(requests, settings, observers=observers, keys=keys))
-    if settings.admin_port:
-        admin = AdminRoutes(repository, Catalogue(requests), changed)
-        app.cleanup_ctx.append(admin.serve_beside(settings, authentication))
-    return app
+    matting = Matting(
+        workers=settings.pixel_threads or cores,
+        max_pixels=settings.max_pixels,
+        stuck_after_s=max(STUCK_AFTER_S, 2 * settings.deadline_s),  # what it computes is of no use any more
+    )
+    live = LiveCalls(settings.live_connections, quotas)
+    return Requests(repository, _build_admission(settings, cores, quotas), matting, live)
 
 
 def _watch(metrics: Metrics, admission: Admission, live: LiveCalls) -> None:
@@ -109,6 +138,7 @@ def _watch(metrics: Metrics, admission: Admission, live: LiveCalls) -> None:
     metrics.watch("danmatte_in_flight", "Inside: posts and live connections", lambda: admission.inside)
     metrics.watch("danmatte_live_connections", "Open live connections and streams", lambda: len(live))
     metrics.watch("danmatte_waiting", "Posts that wait for a permit to compute", lambda: admission.waiting)
+    metrics.watch("danmatte_native_lines", "Lines that libraries wrote to the error stream", count_native_lines)
     metrics.watch("danmatte_bytes_under_way", "Bytes of bodies and answers in memory", lambda: admission.held_bytes)
     metrics.watch("danmatte_log_dropped", "Lines of the process' own log that nobody read in time", count_dropped_lines)
 
@@ -118,7 +148,7 @@ def _build_observers(settings: Settings, metrics: Metrics) -> Observers:
     return Observers(metrics, lines, Traces(settings.otlp_endpoint) if settings.otlp_endpoint else None)
 
 
-def _build_admission(settings: Settings, cores: int) -> Admission:
+def _build_admission(settings: Settings, cores: int, quotas: Quotas) -> Admission:
     limits = choose_limits(settings, cores)
     return Admission(
         queue=limits.places,
@@ -126,30 +156,22 @@ def _build_admission(settings: Settings, cores: int) -> Admission:
         deadline_s=settings.deadline_s,
         max_wait_s=settings.max_wait_s,
         most_bytes=settings.max_bytes_under_way,
+        quotas=quotas,
     )
 
 
-def _build_authentication(keys: ApiKeys | None, settings: Settings) -> "list[Middleware]":
-    if not keys:
-        return []
-    public = {path for protocol in PROTOCOLS for path in protocol.public} | pages.PATHS | page.PATHS
-    if settings.open_metrics:
-        public.add(exposition.PATH)
-    return [require_key(keys, frozenset(public))]
-
-
 def _run_engines(
-    repository: Repository, matting: Matting, observers: Observers, settings: Settings
+    requests: Requests, observers: Observers, settings: Settings
 ) -> Callable[[web.Application], AsyncIterator[None]]:
     """For `Application.cleanup_ctx`: models are loaded first and closed last; then what was observed is sent."""
 
     async def run(app: web.Application) -> AsyncIterator[None]:
         try:
-            await asyncio.to_thread(repository.load)
-            async with repository.watch(settings.watch_s):
+            await asyncio.to_thread(requests.repository.load)
+            async with requests.repository.watch(settings.watch_s):
                 yield
-            repository.close()
-            await asyncio.to_thread(matting.close)
+            requests.repository.close()
+            await asyncio.to_thread(requests.matting.close)
         finally:
             await asyncio.to_thread(observers.close)
 

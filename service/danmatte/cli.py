@@ -82,8 +82,7 @@ def make_parser() -> CommandLine:
     )
     _add_measure(add)
     _add_plan(add)
-    schema = "print the JSON Schema of a published version's manifest"
-    add("schema", run_schema, schema, "danmatte schema > manifest.schema.json")
+    _add_small(add)
     return line
 
 
@@ -101,6 +100,38 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
             words, default = {"action": "store_const", "const": True}, "off"
         text = f"{facts.description} ({f'{facts.allowed}; ' if facts.allowed else ''}default: {default})"
         command.add_argument(to_flag(name), dest=name, help=text.replace("%", "%%"), **words)
+
+
+def _add_small(add: Callable[..., argparse.ArgumentParser]) -> None:
+    """Commands that print, and serve nothing."""
+    key = add("key", run_key, "make an API key, and print what to put into the file of keys", "danmatte key phone-app")
+    key.add_argument("name", help="what the key is called in the file, in logs and quotas")
+    key.add_argument("--key", default="", help="an existing key to describe, instead of a new one (default: a new one)")
+    _add_token(
+        add(
+            "token",
+            run_token,
+            "sign a short-lived token with the API key in the variable DANMATTE_KEY, for a page that may not hold it",
+            "danmatte token phone-app --scope live --seconds 300",
+        )
+    )
+    add(
+        "schema",
+        run_schema,
+        "print the JSON Schema of a published version's manifest",
+        "danmatte schema > manifest.schema.json",
+    )
+
+
+def _add_token(command: argparse.ArgumentParser) -> None:
+    command.add_argument("name", help="what the key is called in the server's file")
+    command.add_argument("--scope", default="mattes,live", help="what it may ask, with commas (default: mattes,live)")
+    command.add_argument("--seconds", type=int, default=300, metavar="N", help="how long it counts (default: 300)")
+    command.add_argument(
+        "--subject",
+        default="",
+        help="who will use it, such as a viewer (default: nobody in particular)",
+    )
 
 
 def _add_track(command: argparse.ArgumentParser) -> None:
@@ -207,9 +238,10 @@ def run_serve(settings: Path | None = None, **flags: object) -> int:
     if chosen.workers > 1:
         asyncio.run(supervise(chosen))
     else:
-        from danmatte.server import serve
+        from danmatte.server import exit_in_time, serve
 
         asyncio.run(serve(chosen))
+        exit_in_time()
     return 0
 
 
@@ -286,6 +318,29 @@ def run_plan(file: Path, **options: Any) -> int:
     from danmatte.capacity import commands
 
     return commands.run_plan(file, options)
+
+
+def run_key(name: str, key: str) -> int:
+    """`danmatte key`: a new key on standard output, and the lines for the file of keys."""
+    from danmatte.http.api_keys import make_key
+
+    made, lines = make_key(name, key)
+    print(f"# the key, shown only now; the server never has it: {made}\n{lines}", end="")
+    return 0
+
+
+def run_token(name: str, scope: str, seconds: int, subject: str) -> int:
+    """`danmatte token`: signs with the key in the variable DANMATTE_KEY, which no list of processes shows."""
+    import os
+
+    from danmatte.errors import InvalidParameterError
+    from danmatte.http.tokens import make_token
+
+    key = os.environ.get("DANMATTE_KEY", "")
+    if not key:
+        raise InvalidParameterError("DANMATTE_KEY: expected the API key in this variable")
+    print(make_token(key, name, subject=subject, scope=tuple(scope.split(",")), seconds=seconds))
+    return 0
 
 
 def run_schema() -> int:

@@ -20,6 +20,7 @@ ServiceError                     500  internal_error
 │   └── PolicyError              422  invalid_policy        of how a model's versions are served
 ├── OverloadError                503  overloaded            come back after `retry_after_s`
 │   ├── QueueFullError           429  queue_full
+│   ├── QuotaError               429  quota_exceeded        more than the key may ask for; says which limit
 │   ├── DeadlineError            503  deadline_exceeded
 │   └── DrainingError            503  draining
 ├── ModelError                   503  model_unavailable     a version on disk that can't be served
@@ -176,6 +177,13 @@ class QueueFullError(OverloadError):
 
     status = 429
     code = "queue_full"
+
+
+class QuotaError(OverloadError):
+    """More than the key may ask for."""
+
+    status = 429
+    code = "quota_exceeded"
 
 
 class DeadlineError(OverloadError):

@@ -12,8 +12,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 from danmatte.contract import artifact
 from danmatte.errors import ModelError
-from danmatte.http.auth import ApiKeys
+from danmatte.http.api_keys import ApiKeys
+from danmatte.http.forwarded import TrustedProxies
 from danmatte.http.listener import load_tls
+from danmatte.http.origins import Origins
 from danmatte.settings import ResolvedSettings, Settings, describe_settings
 from danmatte.telemetry.tracing import Traces
 
@@ -37,6 +39,8 @@ def check_settings(resolved: ResolvedSettings) -> Iterator[str]:
         yield f"{name} = {json.dumps(value, ensure_ascii=False)}  # {resolved.origins.get(name, 'default')}"
     if settings.keys:
         ApiKeys.read(Path(settings.keys))
+    Origins(settings.origins)
+    TrustedProxies(settings.trusted_proxies)
     load_tls(settings)
     check_extras(settings)
     if settings.cache:

@@ -1,5 +1,6 @@
 """How one server is run: flags over the environment over a strict TOML file over the defaults."""
 
+import re
 import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from danmatte.errors import SettingsError
 
 PREFIX = "DANMATTE_"
 FILE_VARIABLE = "DANMATTE_SETTINGS"  # names the file
+_OTHERS = (FILE_VARIABLE, "DANMATTE_KEY")  # variables that aren't settings
+# What Kubernetes gives every pod beside a Service that is called danmatte.
+_SERVICE_LINK = re.compile(r"DANMATTE_(SERVICE_(HOST|PORT\w*)|PORT_\d+_\w+)", re.ASCII)
 Count = Annotated[int, Meta(ge=1)]
 Chosen = Annotated[int, Meta(ge=0)]  # 0: chosen from the machine
 Seconds = Annotated[float, Meta(gt=0, le=3600)]
@@ -83,6 +87,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     live_idle_s: Annotated[Seconds, Meta(description="longest that a live connection stays without a frame")] = 300.0
     live_unread_s: Annotated[Seconds, Meta(description="longest wait for a live client to read an answer")] = 10.0
     live_heartbeat_s: Annotated[Seconds, Meta(description="time between pings of a silent live client")] = 20.0
+    grace_s: Annotated[
+        float,
+        Meta(ge=0, le=3600, description="time to serve on when told to stop, not ready, so that balancers notice"),
+    ] = 0.0
     drain_s: Annotated[Seconds, Meta(description="longest wait for open requests when stopping")] = 30.0
     silence_s: Annotated[
         float,
@@ -94,7 +102,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     connection_s: Annotated[
         float, Meta(ge=0, description="longest that a connection stays with one of several workers; 0 for ever")
     ] = 60.0
-    keys: Annotated[str, Meta(description='TOML file of API keys, `name = "sha256 of the key"`; none when empty')] = ""
+    keys: Annotated[str, Meta(description="TOML file of API keys, as `danmatte key` prints them; none when empty")] = ""
+    origins: Annotated[
+        str,
+        Meta(description="origins whose pages may ask, as `https://site.example`, commas between; `*` is every page"),
+    ] = ""
+    trusted_proxies: Annotated[
+        str, Meta(description="addresses and networks of proxies whose `X-Forwarded-For` or `Forwarded` counts")
+    ] = ""
     open: Annotated[bool, Meta(description="listen beyond this machine without keys")] = False
     open_metrics: Annotated[bool, Meta(description="let `/metrics` be read without a key")] = False
     tls_certificate: Annotated[str, Meta(description="PEM file of the certificate chain; plain HTTP when empty")] = ""
@@ -131,7 +146,7 @@ def resolve_settings(file: Path | None, environment: Mapping[str, str], flags: M
     variables = {to_variable(name): name for name in Settings.__struct_fields__}
     given: list[tuple[str, str, Any]] = []  # the place, the setting's name and its value
     for key, text in environment.items():
-        if key.startswith(PREFIX) and key != FILE_VARIABLE:
+        if key.startswith(PREFIX) and key not in _OTHERS and not _is_service_link(key, text):
             _check_known(key, variables, "environment: unknown variable")
             given.append((key, variables[key], text))
     for name, value in flags.items():
@@ -159,6 +174,10 @@ def _read_file(file: Path) -> tuple[dict[str, Any], dict[str, str]]:
     except msgspec.ValidationError as error:
         raise SettingsError(f"{file}: {error}") from error
     return {key: getattr(settings, key) for key in table}, dict.fromkeys(table, str(file))
+
+
+def _is_service_link(key: str, value: str) -> bool:
+    return _SERVICE_LINK.fullmatch(key) is not None or (key == to_variable("port") and "://" in value)
 
 
 def _check_known(key: str, known: Collection[str], complaint: str) -> None:

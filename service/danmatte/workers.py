@@ -31,7 +31,7 @@ READY, CHANGED, ALIVE = "ready", "changed", "alive"  # a worker's messages; any 
 _spawn = multiprocessing.get_context("spawn")  # a fork would copy locks that threads hold at that moment
 _FIRST_DELAY_S, _LONGEST_DELAY_S, _STEADY_S = 0.1, 30.0, 60.0
 _MISSES = 2  # parts of the longest silence, as one may be lost when the whole machine was held up
-_GRACE_S = 5.0  # beyond the time to drain, before a worker is killed
+_KILLED_AFTER_S = 5.0  # beyond the time to drain
 
 
 async def supervise(settings: Settings) -> None:
@@ -84,7 +84,7 @@ def work(settings: Settings, link: WorkerLink, cpus: frozenset[int]) -> None:
     log_to_errors()
     if cpus:
         os.sched_setaffinity(0, cpus)
-    from danmatte.server import serve
+    from danmatte.server import exit_in_time, serve
 
     try:
         asyncio.run(serve(settings, link))
@@ -93,6 +93,7 @@ def work(settings: Settings, link: WorkerLink, cpus: frozenset[int]) -> None:
     supervisor = multiprocessing.parent_process()
     if supervisor and not supervisor.is_alive():  # and so it left its folder behind
         shutil.rmtree(os.environ[SHARED_FOLDER], ignore_errors=True)
+    exit_in_time()
 
 
 class _Supervisor:
@@ -115,7 +116,7 @@ class _Supervisor:
         keeping = [asyncio.create_task(slot.keep()) for slot in self._slots]
         await self.stop.wait()
         self.send(signal.SIGTERM)
-        await asyncio.wait(keeping, timeout=self._settings.drain_s + _GRACE_S)
+        await asyncio.wait(keeping, timeout=self._settings.grace_s + self._settings.drain_s + _KILLED_AFTER_S)
         self.send(signal.SIGKILL)
         await asyncio.gather(*keeping)
         if self._failure:

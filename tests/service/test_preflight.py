@@ -33,7 +33,7 @@ def test_every_setting_is_said_with_its_origin(models: Path) -> None:
 def test_secrets_stay_secret(models: Path, tmp_path: Path) -> None:
     digest = hashlib.sha256(b"secret").hexdigest()
     keys = tmp_path / "keys.toml"
-    keys.write_text(f'player = "{digest}"\n')
+    keys.write_text(f'player = "sha256:{digest}"\n')
     where = "https://user:hunter2@collector:4318/v1"
     text = "\n".join(said({"DANMATTE_MODELS": str(models)}, keys=str(keys), otlp_endpoint=where))
     assert str(keys) in text

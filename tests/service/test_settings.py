@@ -36,7 +36,8 @@ def test_every_kind_of_value_can_be_written_as_text(text: str) -> None:
     [
         ({"DANMATTE_PROT": "1"}, "unknown variable 'DANMATTE_PROT'; did you mean 'DANMATTE_PORT'?"),
         ({"DANMATTE_port": "1"}, "unknown variable 'DANMATTE_port'"),
-        ({"DANMATTE_PORT": "tcp://10.0.0.1:8080"}, "DANMATTE_PORT: Expected `int`"),
+        ({"DANMATTE_PORT": "none"}, "DANMATTE_PORT: Expected `int`"),
+        ({"DANMATTE_SERVICES": "1"}, "unknown variable 'DANMATTE_SERVICES'"),
         ({"DANMATTE_PORT": ""}, "DANMATTE_PORT: Expected `int`"),
         ({"DANMATTE_OPEN": "maybe"}, "DANMATTE_OPEN: Expected `bool`"),
         ({"DANMATTE_ACCESS_LOG": "xml"}, "DANMATTE_ACCESS_LOG: Invalid enum value 'xml'"),
@@ -121,3 +122,17 @@ def test_models_are_those_here_or_the_checkouts(tmp_path: Path, monkeypatch: pyt
 
 def test_a_connection_may_stay_for_ever() -> None:
     assert Settings.read(None, connection_s="0").connection_s == 0
+
+
+def test_what_kubernetes_says_of_a_service_of_our_name_is_no_setting() -> None:
+    links = {
+        "DANMATTE_PORT": "tcp://10.0.0.1:8080",
+        "DANMATTE_SERVICE_HOST": "10.0.0.1",
+        "DANMATTE_SERVICE_PORT": "8080",
+        "DANMATTE_SERVICE_PORT_HTTP": "8080",
+        "DANMATTE_PORT_8080_TCP": "tcp://10.0.0.1:8080",
+        "DANMATTE_PORT_8080_TCP_ADDR": "10.0.0.1",
+        "DANMATTE_PORT_8080_TCP_PROTO": "tcp",
+    }
+    assert resolve_settings(None, links, {}).settings.port == 8080
+    assert resolve_settings(None, links | {"DANMATTE_PORT": "9000"}, {}).settings.port == 9000

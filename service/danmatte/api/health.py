@@ -10,7 +10,7 @@ from danmatte.api.protocol import HttpProtocol
 
 
 class HealthRoutes(HttpProtocol):
-    """Alive as long as it answers; ready until it is told to stop, or answers nothing in time."""
+    """Alive as long as its threads work; ready until it is told to stop, or answers nothing in time."""
 
     tag = ("health", "for whoever watches over the server")
     prefixes = (("/v2/health", "health"),)
@@ -30,8 +30,9 @@ class HealthRoutes(HttpProtocol):
         return [web.get("/v2/health/live", self.check_live), web.get("/v2/health/ready", self.check_ready)]
 
     async def check_live(self, http: web.Request) -> web.Response:
-        """200, always."""
-        return web.json_response({"live": True})
+        """200, or 503 when a thread is stuck for ever, which only a new process mends."""
+        live = not self._requests.matting.stuck
+        return web.json_response({"live": live}, status=200 if live else 503)
 
     async def check_ready(self, http: web.Request) -> web.Response:
         """200 when posts are let in, else 503."""

@@ -20,7 +20,9 @@ from danmatte.api.stream_connection import FAILED, Connection, ConnectionLimits,
 from danmatte.client.latest_slot import Waiting
 from danmatte.errors import PictureTooLargeError, RequestError
 from danmatte.frame import Size
+from danmatte.http.auth import SUBPROTOCOL
 from danmatte.http.errors import describe_error
+from danmatte.http.origins import Origins
 from danmatte.http.query import Flag, Query
 from danmatte.http.request_keys import REQUEST_ID, find_identity, identify_caller
 from danmatte.inference.matting import MaskRequest, Matte
@@ -57,6 +59,7 @@ class StreamRoutes(HttpProtocol):
     def __init__(self, shared: Shared) -> None:
         super().__init__(shared)
         settings = shared.settings
+        self._origins = Origins(settings.origins)
         self._limits = ConnectionLimits(settings.live_in_work, settings.live_idle_s, settings.live_unread_s)
 
     @classmethod
@@ -77,11 +80,13 @@ class StreamRoutes(HttpProtocol):
         socket = web.WebSocketResponse(
             timeout=_CLOSING_S,
             heartbeat=self._settings.live_heartbeat_s,
+            protocols=(SUBPROTOCOL,),
             compress=False,  # pictures and masks already are, and no message unpacks to more than it weighs
             max_msg_size=OFFER_HEADER_BYTES + self._settings.max_body_bytes + 1,  # the first that is too large
         )
         if not socket.can_prepare(http):
             raise RequestError("/v1/stream: expected the upgrade to a WebSocket, version 13")
+        self._origins.check_upgrade(http)
         query = Query(http.query, (*PARAMETERS, STABILISE))
         asked = MaskQuery.read(http, query)
         self._requests.check(asked.options)

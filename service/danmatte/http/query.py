@@ -16,6 +16,7 @@ from danmatte.contract.near_words import did_you_mean
 from danmatte.errors import InvalidParameterError, NotAcceptableError, UnknownParameterError, brief
 
 DEADLINE: Final = "X-Deadline-Ms"
+TOKEN: Final = "token"  # may stand in every query, and is read with the keys
 T_co = TypeVar("T_co", covariant=True)
 Word = TypeVar("Word", bound=str)
 _QUALITY = re.compile(r"q=(0?\.\d{1,3}|0\.?|1(\.0{0,3})?)$", re.ASCII)
@@ -137,7 +138,7 @@ class Query:
     def __init__(self, given: MultiMapping[str], declared: Sequence[Parameter[object]]) -> None:
         known = [parameter.name for parameter in declared] if given else []
         for name in given:
-            if name not in known:
+            if name not in known and name != TOKEN:
                 raise UnknownParameterError(f"unknown parameter {brief(name)}{did_you_mean(name, known)}")
             if len(given.getall(name)) > 1:
                 raise InvalidParameterError(f"{name}: expected once, received {len(given.getall(name))} times")

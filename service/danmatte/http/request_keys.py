@@ -14,10 +14,14 @@ def _always() -> bool:
 
 @dataclass(frozen=True)
 class Identity:
-    """Whose key a request came with; `is_valid` tells whether that still counts, which may change meanwhile."""
+    """Whose key a request came with; `is_valid` tells whether that still counts, which may change meanwhile.
+
+    `scope` are the protocols that a token is for; None is all of them.
+    """
 
     name: str
     is_valid: Callable[[], bool] = _always
+    scope: frozenset[str] | None = None
 
 
 NOBODY = Identity("")
@@ -27,15 +31,17 @@ CODE = web.RequestKey("code", str)  # the error's, by the error middleware
 SENT_BYTES = web.RequestKey("sent_bytes", int)  # of an answer that is written piece by piece
 PART_CODES = web.RequestKey("part_codes", list[str])  # of errors within an answer of several parts
 TRACEPARENT = web.RequestKey("traceparent", str)  # of our own span, where traces are made
+ADDRESS = web.RequestKey("address", str)  # where it came from, by what trusted proxies say
+HOST = web.RequestKey("host", str)  # the server's name in the caller's URL, by the same
 IDENTITY = web.RequestKey("identity", Identity)  # whose API key it came with, by `require_key`
 
 
 def identify_caller(request: web.BaseRequest) -> str:
     """The name of the caller's API key, or its address: what fairness and the access log go by.
 
-    Proxies' headers don't count, as anybody may write them.
+    Headers of proxies count only where those are trusted, as anybody may write them.
     """
-    return find_identity(request).name or request.remote or ""
+    return find_identity(request).name or str(request.get(ADDRESS, "")) or request.remote or ""
 
 
 def find_identity(request: web.BaseRequest) -> Identity:

@@ -10,6 +10,7 @@ from typing import Self
 
 from danmatte.errors import DeadlineError, DrainingError, QueueFullError
 from danmatte.inference.fair_semaphore import FairSemaphore
+from danmatte.inference.quotas import Quotas
 from danmatte.telemetry.timing import Timing
 
 STUCK_AFTER = 8  # deadlines of the server's own missed in a row, with not one answer in between
@@ -33,18 +34,25 @@ class Admission:
     """
 
     def __init__(
-        self, *, queue: int, in_flight: int, deadline_s: float, max_wait_s: float = 0.0, most_bytes: int = MOST_BYTES
+        self,
+        *,
+        queue: int,
+        in_flight: int,
+        deadline_s: float,
+        max_wait_s: float = 0.0,
+        most_bytes: int = MOST_BYTES,
+        quotas: Quotas | None = None,
     ) -> None:
         self._queue, self._deadline_s, self._max_wait_s = queue, deadline_s, max_wait_s
         self._most_bytes, self._held_bytes = most_bytes, 0
-        self._permits = FairSemaphore(in_flight)
+        self._permits, self._quotas = FairSemaphore(in_flight), quotas or Quotas()
         self._places: dict[Place, None] = {}
         self._lasting = 0
         self._arriving: dict[Place, float] = {}  # whose bodies are on their way, and since when
         self._missed, self._missed_at = 0, 0.0
         self._empty = asyncio.Event()
         self._empty.set()
-        self.draining = False
+        self.draining = self.leaving = False  # leaving: soon to be drained, and nobody new is to be sent here
 
     @property
     def queue(self) -> int:
@@ -79,8 +87,8 @@ class Admission:
 
     @property
     def ready(self) -> bool:
-        """Whether new requests have a chance: the server is neither draining nor stuck."""
-        return not self.draining and not self.stuck
+        """Whether new requests have a chance: the server is neither leaving nor draining nor stuck."""
+        return not (self.leaving or self.draining or self.stuck)
 
     def place(self, caller: str = "", *, lasting: bool = False) -> "Place":
         """A place from the first byte of a body to the last of its answer; an asynchronous context manager.
@@ -126,6 +134,8 @@ class Admission:
         full = not place.lasting and self.inside - self._lasting >= self._queue
         if full and not self._evict_for(place.caller):
             raise QueueFullError(f"all {self._queue} places are taken", self._backlog_s())
+        if not place.lasting:
+            self._quotas.enter(place.caller)
         self._places[place] = None
         self._lasting += place.lasting
         if not place.asked:
@@ -136,6 +146,8 @@ class Admission:
         if place in self._places:
             del self._places[place]
             self._lasting -= place.lasting
+            if not place.lasting:
+                self._quotas.leave(place.caller)
             self._held_bytes -= place.held_bytes
             place.held_bytes = 0
         self._arriving.pop(place, None)
@@ -143,7 +155,12 @@ class Admission:
             self._empty.set()
 
     def _ask(self, place: "Place") -> None:
-        """Registers the first wait for a permit; predicts the wait again if the body took longer than expected."""
+        """Registers the first wait for a permit; predicts the wait again if the body took longer than expected.
+
+        Each of a lasting place counts as a request of its caller's quota.
+        """
+        if place.lasting:
+            self._quotas.check_rate(place.caller)
         if not place.asked and self._arriving.pop(place, None) is None:
             self._check_wait(place.caller)
         place.asked = True

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from danmatte.errors import DrainingError, QueueFullError, ServiceError, UnauthorizedError
+from danmatte.inference.quotas import Quotas
 
 IDLE_S = 10.0  # one that nothing came on for so long gives way to whoever comes
 End = Callable[[ServiceError], None]
@@ -31,8 +32,8 @@ class LiveCall:
 class LiveCalls:
     """At most `limit` at once. When all are taken, one that idles makes room, or one of the caller who has most."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, limit: int, quotas: Quotas | None = None) -> None:
+        self._limit, self._quotas = limit, quotas or Quotas()
         self._open: dict[LiveCall, None] = {}
 
     def __len__(self) -> int:
@@ -40,11 +41,18 @@ class LiveCalls:
 
     @contextmanager
     def open(self, caller: str, end: End, is_valid: Callable[[], bool] = _always) -> Iterator[LiveCall]:
-        """A connection for as long as the block lasts; raises QueueFullError.
+        """A connection for as long as the block lasts; raises QueueFullError and QuotaError.
 
         `end` is called with the reason when it is to leave: it stops reading, answers what it took, and closes.
         `is_valid` tells whether the key that it was opened with still counts.
         """
+        self._quotas.open(caller)
+        try:
+            yield from self._open_within_quota(caller, end, is_valid)
+        finally:
+            self._quotas.close(caller)
+
+    def _open_within_quota(self, caller: str, end: End, is_valid: Callable[[], bool]) -> Iterator[LiveCall]:
         if len(self._open) >= self._limit and not self._make_room(caller):
             raise QueueFullError(f"all {self._limit} live connections and streams are taken (live_connections)")
         call = LiveCall(caller, end, is_valid)

@@ -17,6 +17,7 @@ from danmatte.frame import Frame, Mask, Pixels, Probabilities, Size
 from danmatte.inference.pool import PhasePool, Phases
 from danmatte.telemetry.timing import Timing
 
+STUCK_AFTER_S = 20.0
 # From the graph's input, the frame's size and the graph's output to a better output, and where its values lie.
 Stabilise: TypeAlias = Callable[[Pixels, Size, Probabilities, Manifest], tuple[Probabilities, Grid]]
 
@@ -73,10 +74,18 @@ class _Inferred(NamedTuple):
 
 
 class Matting:
-    """Makes mattes: `workers` threads, and pictures and masks of at most `max_pixels`."""
+    """Makes mattes: `workers` threads, and pictures and masks of at most `max_pixels`.
 
-    def __init__(self, *, workers: int, max_pixels: int) -> None:
-        self._pool, self._max_pixels = PhasePool(workers), max_pixels
+    A thread that does one thing for longer than `stuck_after_s` is taken to be stuck for ever.
+    """
+
+    def __init__(self, *, workers: int, max_pixels: int, stuck_after_s: float = STUCK_AFTER_S) -> None:
+        self._pool, self._max_pixels, self._stuck_after_s = PhasePool(workers), max_pixels, stuck_after_s
+
+    @property
+    def stuck(self) -> bool:
+        """Whether a thread doesn't come back from what it does."""
+        return self._pool.longest_s > self._stuck_after_s
 
     async def run(
         self, request: MaskRequest, served: Served, timing: Timing, stabilise: Stabilise | None = None

@@ -45,8 +45,11 @@ class PhasePool:
     def __init__(self, count: int) -> None:
         self._queue: _Queue = SimpleQueue()
         self._closed = False
+        self._since = [0.0] * count  # when each thread began what it does, a `time.monotonic()`; 0 while it waits
         self._threads = [
-            threading.Thread(target=_drive, args=(self._queue, count), name=f"pixels-{number}", daemon=True)
+            threading.Thread(
+                target=_drive, args=(self._queue, self._since, number), name=f"pixels-{number}", daemon=True
+            )
             for number in range(count)
         ]
         for thread in self._threads:
@@ -63,6 +66,12 @@ class PhasePool:
         job = _Job(timing, phases)
         self._queue.put(job)
         return job.waiter
+
+    @property
+    def longest_s(self) -> float:
+        """How long the thread that has been longest at one phase has been at it."""
+        begun = [since for since in self._since if since]
+        return time.monotonic() - min(begun) if begun else 0.0
 
     def close(self) -> None:
         """Ends the threads after what is in the queue; waits for it, but not for long."""
@@ -103,14 +112,16 @@ class _Job:
             del self  # the error's traceback knows this frame: without this the two would keep each other alive
 
 
-def _drive(queue: _Queue, threads: int) -> None:
+def _drive(queue: _Queue, since: list[float], own: int) -> None:
     """A thread's life; between jobs it holds nothing of theirs, so that a frame's memory goes with its answer."""
-    while jobs := _take(queue, threads):
+    while jobs := _take(queue, len(since)):
         number = 0
         while jobs:
             for job in jobs:
                 if not job.is_over(number):
+                    since[own] = time.monotonic()
                     job.step(number, waited=number == 0 or len(jobs) > 1)
+            since[own] = 0.0
             number += 1
             over = [job for job in jobs if job.is_over(number)]
             if over:

@@ -71,8 +71,13 @@ class Requests:
 
     @property
     def ready(self) -> bool:
-        """Whether new requests have a chance: the server is neither draining nor stuck."""
-        return self.admission.ready
+        """Whether new requests have a chance: the server is neither draining nor stuck, and its threads work."""
+        return self.admission.ready and not self.matting.stuck
+
+    @property
+    def stuck(self) -> bool:
+        """Whether nothing was answered in time, or a thread doesn't come back: another process would do better."""
+        return self.admission.stuck or self.matting.stuck
 
     @property
     def places(self) -> int:

@@ -1,12 +1,15 @@
 """The access log, a line of JSON for each request, and the process' own log, on the error stream."""
 
 import logging
+import os
 from collections.abc import Callable, Mapping
 
 import msgspec
 
 from danmatte.telemetry.background_writer import BackgroundWriter
+from danmatte.telemetry.native_output import NativeOutput
 
+_captured: list[NativeOutput] = []  # one at most: a process has one error stream
 _FORMAT = logging.Formatter("%(levelname)s %(name)s: %(message)s")
 
 
@@ -56,11 +59,22 @@ class BackgroundLog(logging.Handler):
 
 
 def log_to_errors() -> None:
-    """Puts the process' log on the error stream."""
+    """Puts the process' log on the error stream, as it is now."""
     if not logging.getLogger().handlers:
-        logging.basicConfig(level=logging.INFO, handlers=[BackgroundLog(2)])
+        logging.basicConfig(level=logging.INFO, handlers=[BackgroundLog(os.dup(2))])
     # What isn't HTTP at all is no fault of ours; what is, the service logs itself.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+
+
+def capture_native_output() -> None:
+    """Has what libraries write to the error stream go through this process' log; call it after `log_to_errors`."""
+    if not _captured:
+        _captured.append(NativeOutput())
+
+
+def count_native_lines() -> int:
+    """How many lines libraries wrote to the error stream of this process."""
+    return sum(output.count for output in _captured)
 
 
 def flush() -> None:

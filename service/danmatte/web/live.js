@@ -199,6 +199,7 @@ export class Live {
   /** @param {string} query */
   #connect(query) {
     const url = findStream(this.#options.url);
+    url.protocol = url.protocol.replace("http", "ws");
     url.search = `${url.search ? `${url.search}&` : "?"}${query}`;
     const socket = new WebSocket(url);
     socket.binaryType = "arraybuffer";

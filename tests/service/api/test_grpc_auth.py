@@ -28,7 +28,7 @@ END_STREAM, END_HEADERS = 1, 4
 def keys(tmp_path: Path) -> str:
     """A file with one key, `secret`."""
     file = tmp_path / "keys.toml"
-    file.write_text(f'player = "{hashlib.sha256(b"secret").hexdigest()}"\n')
+    file.write_text(f'player = "sha256:{hashlib.sha256(b"secret").hexdigest()}"\n')
     return str(file)
 
 

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from danmatte.errors import SettingsError, UnauthorizedError
-from danmatte.http.auth import ApiKeys
+from danmatte.errors import InvalidParameterError, SettingsError, UnauthorizedError
+from danmatte.http.api_keys import ApiKeys, make_key
+from danmatte.http.tokens import make_token
 
 
 def digest(key: str) -> str:
     """What stands in the file."""
-    return hashlib.sha256(key.encode()).hexdigest()
+    return "sha256:" + hashlib.sha256(key.encode()).hexdigest()
 
 
 @pytest.fixture
@@ -61,11 +62,15 @@ def test_anything_else_is_refused_without_being_repeated(keys: ApiKeys, headers:
     [
         ("", "at least one key"),
         ("player = ", "readable TOML"),
-        ("player = 'secret-key'", "player: expected a SHA-256"),
-        (f"player = '{digest('x').upper()}'", "player: expected a SHA-256"),
-        ("player = 1", "player: expected a SHA-256"),
+        ("player = 'secret-key'", "player: expected sha256: and the SHA-256"),
+        (f"player = '{digest('x').upper()}'", "player: expected sha256: and the SHA-256"),
+        (f"player = '{digest('x').removeprefix('sha256:')}'", "never the key itself"),  # may be a key of `openssl rand`
+        ("player = 1", "player: Expected `str`"),
         (f"'a b' = '{digest('x')}'", "expected a name"),
-        (f"[player]\ndigest = '{digest('x')}'", "player: expected a SHA-256"),
+        (f"[player]\ndigest = '{digest('x')}'\nrates = 5", "player: unknown key 'rates'; did you mean 'rate'?"),
+        (f"[player]\ndigest = '{digest('x')}'\nrate = 0", "player: Expected `float` > 0"),
+        (f"[player]\ndigest = '{digest('x')}'\ntokens = 'secret'", "player: tokens: expected hmac:"),
+        ("[player]\nrate = 5", "player: expected sha256: and the SHA-256"),
     ],
 )
 def test_a_bad_file_is_refused_and_its_content_kept_quiet(tmp_path: Path, text: str, says: str) -> None:
@@ -95,3 +100,39 @@ def test_keys_are_read_again_and_a_bad_file_changes_nothing(keys: ApiKeys, tmp_p
     file.unlink()
     keys.read_again()
     assert keys.identify({"X-Api-Key": "secret-3"}).name == "newcomer"
+
+
+def test_a_made_key_is_known_by_what_was_made_for_the_file(tmp_path: Path) -> None:
+    key, lines = make_key("phone.app")
+    assert key not in lines
+    file = tmp_path / "keys.toml"
+    file.write_text(lines)
+    keys = ApiKeys.read(file)
+    assert keys.identify({"X-Api-Key": key}).name == "phone.app"
+    assert key != make_key("phone.app")[0]
+    token = make_token(key, "phone.app", subject="viewer-7", scope=("live",), seconds=60)
+    identity = keys.identify({}, token)
+    assert (identity.name, identity.scope) == ("phone.app/viewer-7", {"live"})
+
+
+def test_a_name_that_no_file_may_have_gets_no_key() -> None:
+    with pytest.raises(InvalidParameterError, match="name: expected letters"):
+        make_key("a b")
+
+
+def test_an_identity_knows_when_its_key_has_gone_or_is_another(keys: ApiKeys, tmp_path: Path) -> None:
+    identity = keys.identify({"X-Api-Key": "secret-1"})
+    other = keys.identify({"X-Api-Key": "secret-2"})
+    assert identity.is_valid()
+    (tmp_path / "keys.toml").write_text(f'player = "{digest("new")}"')
+    keys.read_again()
+    assert not identity.is_valid()
+    assert not other.is_valid()
+
+
+def test_quotas_are_those_of_the_key(tmp_path: Path) -> None:
+    file = tmp_path / "keys.toml"
+    file.write_text(f'[page]\ndigest = "{digest("x")}"\nrate = 2.5\nstreams = 4\n')
+    quota = ApiKeys.read(file).find_quota("page/viewer")
+    assert quota
+    assert (quota.rate, quota.burst, quota.in_flight, quota.streams) == (2.5, None, None, 4)

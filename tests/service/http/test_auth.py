@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession
 
+from danmatte.app import LIVE, RENEW
 from tests.service.conftest import Start
 from tests.service.serving import program
 
@@ -16,7 +17,7 @@ from tests.service.serving import program
 def keys(tmp_path: Path) -> str:
     """A file with one key, `secret`."""
     file = tmp_path / "keys.toml"
-    file.write_text(f'player = "{hashlib.sha256(b"secret").hexdigest()}"\n')
+    file.write_text(f'player = "sha256:{hashlib.sha256(b"secret").hexdigest()}"\n')
     return str(file)
 
 
@@ -76,4 +77,21 @@ async def test_a_hangup_has_keys_read_again(models: Path, keys: str, jpeg: bytes
 
 def replace(keys: str, key: str) -> None:
     """Has the file hold this key alone."""
-    Path(keys).write_text(f'other = "{hashlib.sha256(key.encode()).hexdigest()}"\n')
+    Path(keys).write_text(f'other = "sha256:{hashlib.sha256(key.encode()).hexdigest()}"\n')
+
+
+async def test_a_revoked_key_ends_its_live_connections_and_no_other(start: Start, tmp_path: Path) -> None:
+    file = tmp_path / "keys.toml"
+    lines = {name: f'{name} = "sha256:{hashlib.sha256(name.encode()).hexdigest()}"\n' for name in ("gone", "kept")}
+    file.write_text("".join(lines.values()))
+    client = await start(keys=str(file))
+    gone = await client.ws_connect("/v1/stream", headers={"X-Api-Key": "gone"})
+    kept = await client.ws_connect("/v1/stream", headers={"X-Api-Key": "kept"})
+    file.write_text(lines["kept"])
+    client.app[RENEW]()
+    async with asyncio.timeout(10):
+        await gone.receive()
+    assert gone.close_code == 1008
+    assert not kept.closed
+    assert len(client.app[LIVE]) == 1
+    await kept.close()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from danmatte.errors import MissingExtraError
-from danmatte.http.auth import ApiKeys
+from danmatte.http.api_keys import ApiKeys
 from danmatte.http.telemetry import Observers
 from danmatte.inference.request import Requests
 from danmatte.settings import Settings

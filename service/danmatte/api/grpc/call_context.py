@@ -10,11 +10,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import unquote
 
 import grpc
 
 from danmatte.errors import DeadlineError, EngineError, ServiceError
 from danmatte.http.errors import choose_request_id, read_traceparent
+from danmatte.http.forwarded import TrustedProxies
 from danmatte.http.request_keys import NOBODY, Identity
 from danmatte.http.telemetry import LEFT, Observers
 from danmatte.telemetry.timing import Timing
@@ -24,6 +26,7 @@ log = logging.getLogger(__name__)
 IDENTITY: Final = ContextVar[Identity]("identity")
 _CODES: Final = {
     HTTPStatus.UNAUTHORIZED: grpc.StatusCode.UNAUTHENTICATED,
+    HTTPStatus.FORBIDDEN: grpc.StatusCode.PERMISSION_DENIED,
     HTTPStatus.NOT_FOUND: grpc.StatusCode.NOT_FOUND,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: grpc.StatusCode.RESOURCE_EXHAUSTED,
     HTTPStatus.TOO_MANY_REQUESTS: grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -65,6 +68,7 @@ class Calls:
     """Opens a context for each call, and sees it to its end; where keys are used, callers are known by theirs."""
 
     observers: Observers
+    proxies: TrustedProxies
     keyed: bool = False
 
     @asynccontextmanager
@@ -78,7 +82,8 @@ class Calls:
             with self.observe(call):
                 library.set_trailing_metadata((("x-request-id", call.request_id),))
                 if known:
-                    address = str(library.peer()).partition(":")[2].rpartition(":")[0]
+                    peer = unquote(str(library.peer())).partition(":")[2].rpartition(":")[0].strip("[]")
+                    address = self.proxies.find_address(peer, call.metadata)
                     call.identity = IDENTITY.get() if self.keyed else NOBODY
                     call.caller = call.identity.name or address
                 yield call

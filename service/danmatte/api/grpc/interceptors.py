@@ -10,8 +10,8 @@ import grpc
 
 from danmatte.api.grpc.call_context import IDENTITY, Calls, read_metadata
 from danmatte.api.grpc.service import Service
-from danmatte.errors import UnauthorizedError
-from danmatte.http.auth import ApiKeys
+from danmatte.errors import ForbiddenError, ServiceError, UnauthorizedError
+from danmatte.http.api_keys import ApiKeys
 
 # What gRPC's own telemetry calls a method that isn't there: strangers name no spans.
 _OTHER: Final = "/inference.GRPCInferenceService/other"
@@ -30,12 +30,15 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc] # the l
         if details.method in self._public:
             return handler
         try:
-            IDENTITY.set(self._keys.identify(read_metadata(details.invocation_metadata)))
-        except UnauthorizedError as error:
+            identity = self._keys.identify(read_metadata(details.invocation_metadata))
+            if identity.scope is not None and "grpc" not in identity.scope:
+                raise ForbiddenError(f"the token is for {', '.join(sorted(identity.scope))}, and not for gRPC")
+            IDENTITY.set(identity)
+        except (UnauthorizedError, ForbiddenError) as error:
             return self._refuse(details.method if handler else _OTHER, error)
         return handler
 
-    def _refuse(self, path: str, reason: UnauthorizedError) -> grpc.RpcMethodHandler:
+    def _refuse(self, path: str, reason: ServiceError) -> grpc.RpcMethodHandler:
         async def refuse(unread: Any, library: Any) -> None:
             async with self._calls.answer(library, path, known=False):
                 raise reason

@@ -9,7 +9,8 @@ from danmatte.api.grpc.call_context import Calls
 from danmatte.api.grpc.interceptors import AuthInterceptor
 from danmatte.api.grpc.service import Service, ServiceParts
 from danmatte.errors import SettingsError
-from danmatte.http.auth import ApiKeys
+from danmatte.http.api_keys import ApiKeys
+from danmatte.http.forwarded import TrustedProxies
 from danmatte.http.telemetry import Observers
 from danmatte.inference.request import Requests
 from danmatte.settings import Settings
@@ -28,7 +29,7 @@ class Server:
 
     def __init__(self, requests: Requests, settings: Settings, *, observers: Observers, keys: ApiKeys | None) -> None:
         self._settings = settings
-        calls = Calls(observers, keyed=keys is not None)
+        calls = Calls(observers, TrustedProxies(settings.trusted_proxies), keyed=keys is not None)
         parts = ServiceParts(requests, calls, settings)
         serving = [kind(parts) for kind in Service.registered.values()]
         options = [

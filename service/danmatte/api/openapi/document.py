@@ -26,6 +26,7 @@ def build_document(models: Sequence[str] = ()) -> dict[str, Any]:
             "description": _ABOUT,
             "license": {"name": "Apache-2.0"},
         },
+        "servers": [{"url": "./"}],  # beside this document, whatever path a proxy has put before it
         "tags": [{"name": name, "description": description} for name, description in tags.items()],
         "paths": paths,
         "components": {

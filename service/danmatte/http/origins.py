@@ -1,0 +1,84 @@
+"""Pages of other origins: which may read answers (CORS, Fetch standard), and open live connections (RFC 6454)."""
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Final
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from danmatte.errors import ForbiddenError, SettingsError, brief
+from danmatte.http.request_keys import HOST
+
+_ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+", re.ASCII)
+_METHODS: Final = "GET, HEAD, POST"
+_READABLE: Final = (
+    "Retry-After, Server-Timing, X-Frame-Pts, X-Mask-Size, X-Model-Version, X-Person-Coverage, X-Picture-Warning, "
+    "X-Request-Id, Inference-Header-Content-Length"
+)
+_REMEMBERED_S: Final = 7200  # the longest that browsers keep an answer to a preflight
+
+
+class Origins:
+    """The origins that may read answers: none, some, or all."""
+
+    def __init__(self, setting: str) -> None:
+        """From the setting: empty, `*`, or origins with commas between; raises SettingsError."""
+        names = [name.strip() for name in setting.split(",") if name.strip()]
+        self._all = "*" in names
+        for name in names:
+            if name != "*" and not _ORIGIN.fullmatch(name):
+                raise SettingsError(f"origins: expected https://host or https://host:port, or *, received {name!r}")
+        self._names = frozenset(name.lower() for name in names)
+
+    def allows(self, origin: str) -> bool:
+        """Whether pages of this origin may."""
+        return self._all or origin.lower() in self._names
+
+    def check_upgrade(self, request: web.Request) -> None:
+        """Raises ForbiddenError for a WebSocket of another page; browsers ask nobody before they open one."""
+        origin = request.headers.get("Origin")
+        if origin is None or self.allows(origin) or urlsplit(origin).netloc.lower() == _find_host(request).lower():
+            return
+        raise ForbiddenError(f"origins: pages of {brief(origin)} may not; the server's setting names those that may")
+
+
+def answer_preflights(origins: Origins) -> Middleware:
+    """A middleware that answers preflights, which carry no key; raises ForbiddenError for other origins."""
+
+    @web.middleware
+    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+        wanted = request.headers.get("Access-Control-Request-Method")
+        if request.method != "OPTIONS" or wanted is None or "Origin" not in request.headers:
+            return await handler(request)
+        if not origins.allows(request.headers["Origin"]):
+            raise ForbiddenError(f"origins: pages of {brief(request.headers['Origin'])} may not ask this server")
+        headers = {
+            "Access-Control-Allow-Methods": _METHODS,
+            "Access-Control-Allow-Headers": request.headers.get("Access-Control-Request-Headers", ""),
+            "Access-Control-Max-Age": str(_REMEMBERED_S),
+        }
+        return web.Response(status=204, headers=headers)
+
+    return answer
+
+
+def add_cors_headers(origins: Origins) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """For `Application.on_response_prepare`: what lets a page of an allowed origin read an answer, errors too."""
+
+    async def add(request: web.Request, response: web.StreamResponse) -> None:
+        origin = request.headers.get("Origin")
+        if origin is None or "Access-Control-Allow-Origin" in response.headers:  # a file that all may read
+            return
+        response.headers.add("Vary", "Origin")
+        if origins.allows(origin):
+            response.headers["Access-Control-Allow-Origin"] = origin
+            response.headers["Access-Control-Expose-Headers"] = _READABLE
+            response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+
+    return add
+
+
+def _find_host(request: web.Request) -> str:
+    return str(request.get(HOST, "")) or request.headers.get("Host", "")

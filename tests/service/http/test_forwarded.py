@@ -1,0 +1,69 @@
+"""Where a request came from, when proxies stand between."""
+
+import asyncio
+
+import pytest
+
+from danmatte.errors import SettingsError
+from danmatte.http.forwarded import TrustedProxies
+from tests.service.conftest import Start
+from tests.service.held import Gate
+from tests.service.test_app import until
+
+PROXIES = TrustedProxies("10.0.0.0/8, 192.0.2.1, fd00::/8")
+
+
+@pytest.mark.parametrize(
+    ("peer", "headers", "found"),
+    [
+        ("203.0.113.9", {"X-Forwarded-For": "198.51.100.1"}, "203.0.113.9"),  # anybody may write that
+        ("10.1.2.3", {}, "10.1.2.3"),
+        ("10.1.2.3", {"X-Forwarded-For": "198.51.100.1"}, "198.51.100.1"),
+        ("10.1.2.3", {"x-forwarded-for": "198.51.100.1"}, "198.51.100.1"),
+        (
+            "10.1.2.3",
+            {"X-Forwarded-For": "1.1.1.1, 198.51.100.1, 192.0.2.1"},
+            "198.51.100.1",
+        ),  # itself wrote 1.1.1.1
+        ("10.1.2.3", {"X-Forwarded-For": "10.9.9.9, 10.8.8.8"}, "10.9.9.9"),
+        ("10.1.2.3", {"X-Forwarded-For": "rubbish, , <script>"}, "10.1.2.3"),
+        ("::ffff:10.1.2.3", {"X-Forwarded-For": "2001:db8::1"}, "2001:db8::1"),
+        ("fd00::1", {"Forwarded": 'for=198.51.100.1;proto=https, for="[2001:db8::7]:4711"'}, "2001:db8::7"),
+        ("fd00::1", {"Forwarded": "For=198.51.100.1:80; by=x, for=10.0.0.1"}, "198.51.100.1"),
+        ("fd00::1", {"Forwarded": "for=_hidden, for=unknown", "X-Forwarded-For": "1.1.1.1"}, "fd00::1"),
+        ("unix:", {"X-Forwarded-For": "1.1.1.1"}, "unix:"),
+    ],
+)
+def test_the_last_address_that_no_trusted_proxy_has(peer: str, headers: dict[str, str], found: str) -> None:
+    assert PROXIES.find_address(peer, headers) == found
+
+
+@pytest.mark.parametrize("setting", ["nginx", "10.0.0.0/99", "10.0.0.0/8;10.1.0.0/16"])
+def test_what_is_no_network_is_refused(setting: str) -> None:
+    with pytest.raises(SettingsError, match="trusted_proxies: expected"):
+        TrustedProxies(setting)
+
+
+@pytest.mark.parametrize("trusted", ["127.0.0.1", ""])
+async def test_callers_behind_a_trusted_proxy_have_permits_of_their_own(
+    start: Start, jpeg: bytes, trusted: str
+) -> None:
+    gate = Gate()
+    client = await start(held=gate, in_flight=1, max_wait_s=60, deadline_s=60, trusted_proxies=trusted, queue=4)
+
+    async def post(address: str) -> int:
+        answer = await client.post("/v1/mattes", data=jpeg, headers={"X-Forwarded-For": address})
+        return answer.status
+
+    greedy = [asyncio.create_task(post("198.51.100.1")) for _ in range(4)]
+    await until(lambda: gate.waiting == 1)
+    async with asyncio.timeout(10):
+        while (await client.get("/v2/health/ready")).status != 200:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)
+        modest = asyncio.create_task(post("198.51.100.2"))
+        await asyncio.sleep(0.2)
+        gate.let(5)
+        statuses = [*await asyncio.gather(*greedy), await modest]
+    assert sorted(statuses) == [200, 200, 200, 200, 429]
+    assert statuses[-1] == (200 if trusted else 429)

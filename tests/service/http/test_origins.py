@@ -1,0 +1,112 @@
+"""Pages of other origins: asked before, let in or not, on every path."""
+
+import pytest
+from aiohttp import WSServerHandshakeError
+
+from danmatte.errors import SettingsError
+from danmatte.http.api_keys import make_key
+from danmatte.http.origins import Origins
+from danmatte.http.tokens import make_token
+from tests.service.conftest import Start
+
+SITE = "https://site.example"
+ASK = {"Origin": SITE, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+PATHS = ["/v1/mattes", "/v2/models/toy/infer", "/v1/models/toy:predict", "/v2", "/metrics", "/nowhere"]
+
+
+@pytest.mark.parametrize("setting", [SITE, f"http://other, {SITE}", "*"])
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_preflight_needs_no_key_and_an_answer_may_be_read(
+    start: Start, tmp_path, setting: str, path: str
+) -> None:
+    keys = tmp_path / "keys.toml"
+    keys.write_text(make_key("page")[1])
+    client = await start(keys=str(keys), origins=setting)
+    answer = await client.options(path, headers=ASK)
+    assert answer.status == 204
+    assert answer.headers["Access-Control-Allow-Origin"] == SITE
+    assert "POST" in answer.headers["Access-Control-Allow-Methods"]
+    assert answer.headers["Access-Control-Allow-Headers"] == "authorization"
+    refused = await client.post(path, headers={"Origin": SITE})  # an error can be read as well
+    assert refused.status == 401
+    assert refused.headers["Access-Control-Allow-Origin"] == SITE
+    assert "X-Frame-Pts" in refused.headers["Access-Control-Expose-Headers"]
+    assert "Origin" in refused.headers["Vary"]
+
+
+@pytest.mark.parametrize("setting", ["", "https://other.example", "http://site.example", "https://site.example:8443"])
+async def test_pages_of_other_origins_read_nothing(start: Start, jpeg: bytes, setting: str) -> None:
+    client = await start(origins=setting)
+    preflight = await client.options("/v1/mattes", headers=ASK)
+    assert (preflight.status, (await preflight.json())["code"]) == (403, "forbidden")
+    answer = await client.post("/v1/mattes", data=jpeg, headers={"Origin": SITE})
+    assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+async def test_who_is_no_page_notices_nothing(start: Start, jpeg: bytes) -> None:
+    client = await start(origins=SITE)
+    answer = await client.post("/v1/mattes", data=jpeg)
+    assert answer.status == 200
+    assert not [name for name in answer.headers if name.startswith("Access-Control")]
+    assert (await client.options("/v1/mattes")).status == 405  # no preflight
+
+
+async def test_the_players_modules_stay_open_to_every_page(start: Start) -> None:
+    client = await start()
+    answer = await client.get("/danmatte.js", headers={"Origin": SITE})
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+
+
+@pytest.mark.parametrize(("setting", "status"), [("", 403), (SITE, 101), ("*", 101), ("https://other", 403)])
+async def test_a_live_connection_of_another_page_is_let_in_by_the_setting(
+    start: Start, setting: str, status: int
+) -> None:
+    client = await start(origins=setting)
+    try:
+        async with client.ws_connect("/v1/stream", headers={"Origin": SITE}):
+            opened = 101
+    except WSServerHandshakeError as error:
+        opened = error.status
+    assert opened == status
+
+
+async def test_live_connections_of_the_own_page_and_of_programs_are_as_before(start: Start) -> None:
+    client = await start()
+    async with client.ws_connect("/v1/stream", headers={"Origin": f"http://{client.host}:{client.port}"}):
+        pass
+    async with client.ws_connect("/v1/stream"):
+        pass
+
+
+async def test_the_own_page_behind_a_trusted_proxy_is_the_own_page(start: Start) -> None:
+    client = await start(trusted_proxies="127.0.0.0/8")
+    headers = {"Origin": SITE, "X-Forwarded-Host": "site.example"}
+    async with client.ws_connect("/v1/stream", headers=headers):
+        pass
+    stranger = await start()
+    with pytest.raises(WSServerHandshakeError):
+        await stranger.ws_connect("/v1/stream", headers=headers)
+
+
+@pytest.mark.parametrize("setting", ["site.example", "https://site.example/path", "https://*.example", "null"])
+def test_what_is_no_origin_is_refused(setting: str) -> None:
+    with pytest.raises(SettingsError, match="origins: expected https://host"):
+        Origins(setting)
+
+
+async def test_a_page_opens_a_live_connection_with_a_token(start: Start, tmp_path, jpeg: bytes) -> None:
+    key, lines = make_key("page")
+    (tmp_path / "keys.toml").write_text(lines)
+    client = await start(keys=str(tmp_path / "keys.toml"), origins=SITE)
+    token = make_token(key, "page", subject="v1", scope=("live",), seconds=60)
+    async with client.ws_connect("/v1/stream", protocols=("danmatte", token), headers={"Origin": SITE}) as socket:
+        assert socket.protocol == "danmatte"
+    async with client.ws_connect(f"/v1/stream?token={token}&width=320&height=180"):
+        pass
+    posted = await client.post(f"/v1/mattes?token={token}", data=jpeg)
+    assert (posted.status, (await posted.json())["code"]) == (403, "forbidden")
+    assert "the token is for live" in (await posted.json())["error"]
+    wider = make_token(key, "page", subject="v1", scope=("mattes",), seconds=60)
+    assert (await client.post(f"/v1/mattes?token={wider}", data=jpeg)).status == 200
+    assert (await client.post("/v1/mattes", data=jpeg, headers={"Authorization": f"Bearer {wider}"})).status == 200
+    assert (await client.post("/v1/mattes?token=dmt1~a~b~c~1~d", data=jpeg)).status == 401

@@ -1,0 +1,83 @@
+"""Quotas: what a key may ask for, and which limit says no."""
+
+import pytest
+
+from danmatte.errors import QuotaError
+from danmatte.http.api_keys import Quota
+from danmatte.inference import quotas as module
+from danmatte.inference.admission import Admission
+from danmatte.inference.live_calls import LiveCalls
+from danmatte.inference.quotas import Quotas
+from danmatte.telemetry.timing import Timing
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The clock."""
+    times = [1000.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: times[0])
+    return times
+
+
+def build(**limits: float) -> Quotas:
+    """The key `page` has these limits, every other none."""
+    return Quotas(lambda caller: Quota(**limits) if caller.startswith("page") else None)
+
+
+def test_a_rate_lets_so_many_through_at_once_and_then_so_many_a_second(now: list[float]) -> None:
+    quotas = build(rate=2, burst=3)
+    for _ in range(3):
+        quotas.check_rate("page")
+    with pytest.raises(QuotaError, match="rate: page may ask 2 times a second, 3 at once") as refused:
+        quotas.check_rate("page")
+    assert refused.value.retry_after_s == 1
+    now[0] += 0.5
+    quotas.check_rate("page")
+    with pytest.raises(QuotaError):
+        quotas.check_rate("page")
+    now[0] += 3600
+    for _ in range(3):
+        quotas.check_rate("page")
+    with pytest.raises(QuotaError):
+        quotas.check_rate("page")
+    quotas.check_rate("other")
+
+
+def test_viewers_share_the_quota_of_the_key_that_signed_for_them(now: list[float]) -> None:
+    quotas = build(rate=1)
+    quotas.check_rate("page/a")
+    with pytest.raises(QuotaError):
+        quotas.check_rate("page/b")
+
+
+async def test_requests_inside_are_counted_and_given_back() -> None:
+    admission = Admission(queue=9, in_flight=9, deadline_s=5, quotas=build(in_flight=1))
+    for _ in range(2):
+        async with admission.place("page"), admission.place("other"):
+            with pytest.raises(QuotaError, match="in_flight: page may have 1 requests inside"):
+                async with admission.place("page"):
+                    pass
+            assert admission.inside == 2
+
+
+async def test_each_frame_of_a_live_connection_counts_as_a_request(now: list[float]) -> None:
+    admission = Admission(queue=9, in_flight=9, deadline_s=5, quotas=build(rate=1, burst=2))
+    async with admission.place("page", lasting=True) as place:
+        for _ in range(2):
+            async with place.permit(Timing()):
+                pass
+        with pytest.raises(QuotaError):
+            async with place.permit(Timing()):
+                pass
+
+
+def test_live_connections_have_a_quota_of_their_own() -> None:
+    live = LiveCalls(9, build(streams=1))
+    for _ in range(2):
+        with (
+            live.open("page/a", print),
+            live.open("other", print),
+            pytest.raises(QuotaError, match="streams: page may have 1 live connections"),
+            live.open("page/b", print),
+        ):
+            pytest.fail("let in")
