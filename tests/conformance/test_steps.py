@@ -45,6 +45,7 @@ STEPS = {
         (), ((1, 65, 65, 3), "u8"), ((1, 17, 17, 1), "f32"), {"lessons": 3, "batch": 1, "frames": 4}, blocks.write
     ),
     "prune": Case((), ((1, 65, 65, 3), "u8"), ((1, 33, 33, 1), "f32"), {"share": 0.3}, inner.write),
+    "student": Case((), ((1, 65, 65, 3), "u8"), ((1, 33, 33, 1), "f32")),
     "quantize": Case(("cut", "head", "preprocess"), ((1, 65, 65, 3), "u8"), ((1, 33, 33, 1), "f32")),
 }
 
@@ -54,9 +55,11 @@ def test_every_step_is_in_this_suite() -> None:
 
 
 def make_context(folder: Path) -> StepContext:
-    """A tiny graph and six pictures, written if they aren't there."""
+    """A tiny graph that is its own student, and six pictures, written if they aren't there."""
     if not folder.exists():
-        tiny.write(folder / "graph", tiny.BGR)
+        described = tiny.write(folder / "graph", tiny.BGR)
+        with described.open("a") as file:
+            file.write(f'\n[student]\ngraph = "{tiny.GRAPH}"\nheight = 65\nwidth = 65\n')
         tiny.write_scenes(folder / "data", 6)
     return StepContext(source.read(folder / "graph/model.toml"), dataset.load(folder / "data"), folder / "unfinished")
 

@@ -8,7 +8,7 @@ import pytest
 from danmatte_workbench import recipe as recipes
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.recipe import EFFORTS, RECIPES, build_recipe, find_recipe, read_recipe, read_recipes
-from danmatte_workbench.source import Source
+from danmatte_workbench.source import Source, StudentGraph
 from danmatte_workbench.steps import Cut, Head, Quantize, Reshape, StepContext
 from tests.workbench import tiny
 from tests.workbench.conftest import Describe
@@ -131,6 +131,17 @@ def test_a_folder_is_read_by_priority_whatever_its_files_are_called(tmp_path: Pa
         (tmp_path / f"{file}.toml").write_text(text)
     assert [item.name for item in read_recipes(plain, tmp_path)] == ["best", "also-good", "good", "worst"]
     assert find_recipe("good", plain, tmp_path).priority == 5
+
+
+def test_recipes_for_a_student_are_for_sources_that_have_one(plain: Source) -> None:
+    student = {"int8-student", "int8-student-safe", "float-student"}
+    assert not student & {item.name for item in read_recipes(plain)}
+    pair = replace(plain, student=StudentGraph(plain.path, plain.digest, (49, 49)))
+    found = {item.name: item for item in read_recipes(pair)}
+    assert student <= found.keys()
+    assert found["int8-student"].has_own_size
+    other = replace(pair, student=replace(pair.student, digest="other"))
+    assert find_recipe("int8-student", other).digest != found["int8-student"].digest
 
 
 def test_two_recipes_of_one_name_are_refused(tmp_path: Path, plain: Source) -> None:

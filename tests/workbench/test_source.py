@@ -43,6 +43,13 @@ def test_the_default_model_is_described_strictly() -> None:
     assert source.read(file).name == "deeplab"
 
 
+def test_a_student_is_read_with_its_own_size_and_digest(file: Path) -> None:
+    assert not source.read(file).student.digest
+    changed(file, "student", {"graph": tiny.GRAPH, "height": 49, "width": 33})
+    found = source.read(file).student
+    assert (found.path, found.size, found.digest) == (file.parent / tiny.GRAPH, (49, 33), digest(found.path))
+
+
 WRONG = [
     ("input/hight", 65, "unknown key hight in [input]; did you mean 'height'?"),
     ("output/classes", 2, "unknown key classes in [output]"),
@@ -66,6 +73,9 @@ WRONG = [
     ("resize/rule", "crop", "rule: expected one of stretch, letterbox, found 'crop'"),
     ("resize/fill", [0, 0, 256], "fill: "),
     ("resize/fill", [0, 0, 1.5], "fill: "),
+    ("student", 3, "expected a table [student]"),
+    ("student", {"graph": "graph.pb"}, "[student] lacks height"),
+    ("student", {"graph": "graph.pb", "height": 5, "width": 65}, "height: expected a whole number from 16 to 4096"),
 ]
 
 

@@ -22,7 +22,20 @@ _KEYS = {
     "[input]": {"tensor", "port", "height", "width", "colour", "mean", "scale"},
     "[output]": {"tensor", "node", "person"},
     "[resize]": {"rule", "fill"},
+    "[student]": {"graph", "height", "width"},
 }
+
+
+@dataclass(frozen=True)
+class StudentGraph:
+    """A smaller graph with the source's input and output, trained to stand for it at its own ``size`` (height, width).
+
+    An empty ``digest`` stands for none.
+    """
+
+    path: Path = Path()
+    digest: str = ""
+    size: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -36,6 +49,7 @@ class Source:
     mean, scale: what the part before the cut does to pixels: (pixel − mean) / scale, per channel in ``colour`` order.
     meaning: whether the answer is a mask of people; other graphs' ``answers`` are compared as tensors, and they have
         no node and no person. notes: what was assumed of the graph and not found in it, in words.
+    student: a smaller graph that recipes may start from instead.
     """
 
     name: str
@@ -57,6 +71,7 @@ class Source:
     meaning: Meaning = "person"
     answers: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    student: StudentGraph = StudentGraph()
 
     @property
     def normalised(self) -> bool:
@@ -79,6 +94,11 @@ class Source:
         return (1, *self.size, 3)
 
     @property
+    def student_digest(self) -> str:
+        """The student's digest; empty where there is none."""
+        return self.student.digest
+
+    @property
     def framing(self) -> Framing:
         """How frames enter the graph."""
         return Framing(self.size, self.rule, self.fill)
@@ -87,8 +107,8 @@ class Source:
 def read(path: Path) -> Source:
     """The source that the ``model.toml`` at ``path`` describes. Raises InputError that names file and place."""
     table = read_toml(path)
-    expect_keys(table, _KEYS["the top"], path, "the top")
-    for section in ("input", "output", "resize"):
+    expect_keys(table, _KEYS["the top"], path, "the top", optional={"student"})
+    for section in [name for name in ("input", "output", "resize", "student") if name in table]:
         if not isinstance(table[section], dict):
             raise InputError(f"{path}: expected a table [{section}]")
         expect_keys(table[section], _KEYS[f"[{section}]"], path, f"[{section}]")
@@ -122,7 +142,14 @@ def read(path: Path) -> Source:
         rule=_read_choice(resize, "rule", ("stretch", "letterbox"), path),
         fill=(int(fill[0]), int(fill[1]), int(fill[2])),
         format=detect_format(graph),
+        student=_read_student(table["student"], path) if "student" in table else StudentGraph(),
     )
+
+
+def _read_student(table: dict[str, Any], path: Path) -> StudentGraph:
+    graph = resolve_graph_path(path.parent / _read_text(table, "graph", path))
+    size = (_read_whole(table, "height", path, _SIDES), _read_whole(table, "width", path, _SIDES))
+    return StudentGraph(graph, artifact.digest(*list_graph_files(graph)), size)
 
 
 def find(name: str, *folders: Path) -> Path | None:

@@ -4,6 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from danmatte_workbench.commands import train
@@ -57,3 +58,26 @@ def test_data_weights_and_teacher_are_needed(missing: str, capsys: pytest.Captur
         run(*GIVEN[:at], *GIVEN[at + 2 :])
     assert left.value.code == 2
     assert f"required: {missing}" in capsys.readouterr().err
+
+
+def test_a_student_starts_from_what_pruning_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from danmatte_workbench.training.deeplab import course, student
+
+    whole, pruned = ([(np.full((1, 1, 2, number), 1.0), np.zeros(number))] for number in (4, 3))
+    given: list[object] = []
+
+    def carve(known: object, before: list[tuple[np.ndarray, ...]], after: list[tuple[np.ndarray, ...]]) -> str:
+        given.extend([known, before[0][0].shape, after[0][0].shape])
+        return "carved"
+
+    def teach(*arguments: object) -> Path:
+        given.append(arguments)
+        return tmp_path / "student_graph.pb"
+
+    monkeypatch.setattr(train, "prune", lambda initial, data, share, folder: (whole, pruned) if share == 0.35 else None)
+    monkeypatch.setattr(course, "read_initial", lambda path: f"kernels of {path}")
+    monkeypatch.setattr(student, "carve", carve)
+    monkeypatch.setattr(course, "train_student", teach)
+    assert run(*GIVEN, "--student", "0.35", "--output-dir", "out") == 0
+    places = (Path("d"), Path("graph.pb"), Path("official.tflite"), "carved", Path("out"), 1)
+    assert given == ["kernels of graph.pb", (1, 1, 2, 4), (1, 1, 2, 3), places]

@@ -13,6 +13,7 @@ from danmatte_workbench.graph.layers import (
     find_readers,
     index_by_name,
     is_constant,
+    list_kernels,
     read_constant,
     replace_constant,
 )
@@ -106,3 +107,21 @@ def test_names_lead_to_nodes() -> None:
     model = Chain().conv(4, "first").model()
     assert {"picture", "first", "first/bias"} <= index_by_name(model).keys()
     assert isinstance(index_by_name(model)["first"], ov.Node)
+
+
+def test_kernels_are_listed_as_tensorflow_stores_them() -> None:
+    dice = np.random.default_rng(2)
+    kernel = dice.normal(size=(3, 5, 4, 7)).astype(np.float32)  # rows, columns, inputs, outputs
+    depthwise = dice.normal(size=(3, 3, 7, 1)).astype(np.float32)
+    bias = dice.normal(size=7).astype(np.float32)
+    picture = ops.parameter((1, 4, 9, 9), np.float32)
+    first = ops.convolution(picture, ops.constant(kernel.transpose(3, 2, 0, 1)), (1, 1), (0, 0), (0, 0), (1, 1))
+    value = ops.add(first, ops.constant(bias.reshape(1, 7, 1, 1)))
+    grouped = ops.constant(depthwise.transpose(2, 3, 0, 1)[:, :, None])
+    value = ops.group_convolution(value, grouped, (1, 1), (0, 0), (0, 0), (1, 1))
+    found = list_kernels(ov.Model([ops.result(value)], [picture], "two"))
+    assert [np.array_equal(mine, right) for (mine, _), right in zip(found, (kernel, depthwise), strict=True)] == [
+        True
+    ] * 2
+    assert np.array_equal(found[0][1], bias)
+    assert np.array_equal(found[1][1], np.zeros(7))

@@ -1,8 +1,11 @@
-"""``workbench train``: the default model trained on, from a graph that was trained here before."""
+"""``workbench train``: the default model trained on, from a graph that was trained here before, or a smaller one."""
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +38,12 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="checkpoints and the trained graph (default: %(default)s)",
     )
+    parser.add_argument(
+        "--student",
+        type=float,
+        metavar="SHARE",
+        help="train a smaller network instead, with this share of the milliseconds of --initial pruned, such as 0.35",
+    )
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of everything random (default: %(default)s)")
 
 
@@ -43,8 +52,44 @@ def run(arguments: argparse.Namespace) -> int:
     from danmatte_workbench.training.deeplab import backend
 
     os.environ.setdefault("KERAS_BACKEND", backend.choose())
-    from danmatte_workbench.training.deeplab.course import train
+    from danmatte_workbench.training.deeplab import course
 
-    graph = train(arguments.data, arguments.initial, arguments.teacher, arguments.output_dir, arguments.seed)
+    places = (arguments.data, arguments.initial, arguments.teacher)
+    if arguments.student is None:
+        graph = course.train(*places, arguments.output_dir, arguments.seed)
+    else:
+        from danmatte_workbench.training.deeplab import initialise, student
+
+        whole, pruned = prune(arguments.initial, arguments.data, arguments.student, arguments.output_dir)
+        carved = student.carve(
+            course.read_initial(arguments.initial),
+            [initialise.Kernel(*kernel) for kernel in whole],
+            [initialise.Kernel(*kernel) for kernel in pruned],
+        )
+        graph = course.train_student(*places, carved, arguments.output_dir, arguments.seed)
     print(f"trained {graph}; try it:  workbench evaluate {graph} --data {arguments.data / 'val'}")
     return 0
+
+
+Kernels = Sequence[tuple[np.ndarray, np.ndarray]]
+
+
+def prune(initial: Path, data: Path, share: float, folder: Path) -> tuple[Kernels, Kernels]:
+    """The graph's kernels as they are converted, and what pruning leaves of them; kept in ``folder``."""
+    from danmatte_workbench import dataset
+    from danmatte_workbench.graph import probing
+    from danmatte_workbench.graph.layers import list_kernels
+    from danmatte_workbench.runtimes import openvino
+    from danmatte_workbench.steps import make_step
+    from danmatte_workbench.steps.base import StepContext
+
+    source = probing.inspect(initial)
+    context = StepContext(source, dataset.load(data / "train"), folder)
+    graphs = [source.path]
+    folder.mkdir(parents=True, exist_ok=True)
+    for kind, fields in (("cut", {}), ("head", {}), ("preprocess", {}), ("prune", {"share": share})):
+        graph = folder / f"{kind}.xml"
+        if not graph.exists():
+            print(f"{kind}: {make_step(kind, fields, source).apply(graphs[-1], graph, context)[1]}", flush=True)
+        graphs.append(graph)
+    return list_kernels(openvino.read(graphs[-2])), list_kernels(openvino.read(graphs[-1]))

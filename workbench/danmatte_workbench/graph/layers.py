@@ -47,6 +47,26 @@ def find_bias(convolution: ov.Node) -> ov.Node | None:
     return reader
 
 
+def list_kernels(model: ov.Model) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Kernel and bias of every convolution, float32, in the graph's order.
+
+    Kernels are in TensorFlow's order: (rows, columns, inputs, outputs), and (rows, columns, channels, 1) of depthwise
+    ones. A convolution without a bias has one of zeros.
+    """
+    found = []
+    for node in model.get_ordered_ops():
+        if node.get_type_name() not in CONVOLUTIONS:
+            continue
+        kernel = np.array(node.input_value(1).get_node().get_data(), np.float32)
+        # OpenVINO has (outputs, inputs, rows, columns), and (channels, 1, 1, rows, columns) of depthwise ones.
+        depthwise = node.get_type_name() == "GroupConvolution"
+        kernel = kernel[:, 0].transpose(2, 3, 0, 1) if depthwise else kernel.transpose(2, 3, 1, 0)
+        bias = find_bias(node)
+        values = np.zeros(node.get_output_shape(0)[1]) if bias is None else bias.input_value(1).get_node().get_data()
+        found.append((kernel, np.array(values, np.float32).ravel()))
+    return found
+
+
 def index_by_name(model: ov.Model) -> dict[str, ov.Node]:
     """All nodes by their friendly names."""
     return {node.get_friendly_name(): node for node in model.get_ordered_ops()}

@@ -7,8 +7,12 @@ import keras
 import numpy as np
 import pytest
 
+from danmatte_workbench.errors import InputError
 from danmatte_workbench.runtimes import tflite
-from danmatte_workbench.training.deeplab import backend, course, fit
+from danmatte_workbench.training.deeplab import architecture, backend, course, fit
+from danmatte_workbench.training.deeplab.initialise import Kernel
+
+NARROW = {"decoder-conv1_pointwise": 32}
 
 
 class Course:
@@ -20,7 +24,8 @@ class Course:
         self.exported: list[np.ndarray] = []
 
 
-def build_small(size: tuple[int, int] = (17, 17)) -> keras.Model:
+def build_small(size: tuple[int, int] = (17, 17), widths: architecture.Widths = architecture.WHOLE) -> keras.Model:
+    assert widths in (architecture.WHOLE, NARROW)
     image = keras.Input((*size, 3))
     return keras.Model(image, keras.layers.Conv2D(2, 1, name="logits-semantic")(image))
 
@@ -35,13 +40,15 @@ def replaced(monkeypatch: pytest.MonkeyPatch) -> Course:
         assert teachers == ("from_official", "from_source")
         found.taught += [picture.relative_to(picture.parents[2]).as_posix() for picture in pictures]
 
-    def run_stage(stage: fit.Stage, weights: list[np.ndarray], *_: object) -> list[np.ndarray]:
+    def run_stage(stage: fit.Stage, initial: fit.InitialWeights, *_: object) -> list[np.ndarray]:
+        weights = initial.weights
         found.stages.append((stage.name, float(weights[0].flat[0])))
         ends[stage.name] = [weight + 1 for weight in weights]
         return ends[stage.name]
 
     def export(network: keras.Model, path: Path) -> None:
         found.exported = network.get_weights()
+        path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"graph")
 
     monkeypatch.setattr(tflite, "read_tensors", lambda path: {})
@@ -88,6 +95,31 @@ def test_each_stage_goes_on_from_the_one_before_and_the_mean_by_share_is_exporte
     assert float(replaced.exported[0].flat[0]) == pytest.approx(starts[0] + steps, abs=1e-5)
     background, person = replaced.exported[1]
     assert person - background == pytest.approx(-course.MARGIN)
+
+
+def test_a_student_is_one_stage_of_its_own_widths_that_decides_as_the_source_does(
+    replaced: Course, people: Path, tmp_path: Path
+) -> None:
+    carved = {
+        "decoder-conv1_pointwise": Kernel(np.zeros((1, 1, 64, 32)), np.zeros(32)),
+        "decoder-conv1_depthwise": Kernel(np.zeros((3, 3, 64, 1)), np.zeros(64)),
+    }
+    graph = course.train_student(
+        people, tmp_path / "initial.pb", tmp_path / "official.tflite", carved, tmp_path / "out", 1
+    )
+    assert graph == tmp_path / "out/student_graph.pb"
+    assert [name for name, _ in replaced.stages] == [fit.STUDENT.name]
+    assert replaced.taught == ["train/images/a.jpg", "unlabelled/images/b.jpg"]
+    assert float(replaced.exported[0].flat[0]) == pytest.approx(replaced.stages[0][1] + 1, abs=1e-5)
+    background, person = replaced.exported[1]
+    assert person - background == pytest.approx(-course.MARGIN)
+
+
+@pytest.mark.parametrize("missing", ["initial.pb", "official.tflite"])
+def test_a_missing_graph_is_named(replaced: Course, people: Path, tmp_path: Path, missing: str) -> None:
+    (tmp_path / missing).unlink()
+    with pytest.raises(InputError, match=f"{missing}: no such file; expected"):
+        course.train(people, tmp_path / "initial.pb", tmp_path / "official.tflite", tmp_path, 1)
 
 
 def test_the_same_seed_starts_from_the_same_weights(replaced: Course, people: Path, tmp_path: Path) -> None:

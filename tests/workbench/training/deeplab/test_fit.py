@@ -96,7 +96,7 @@ def test_nothing_trusted_is_no_loss(target: np.ndarray) -> None:
 
 def test_the_first_blocks_stay_as_they_are() -> None:
     network = architecture.build((17, 17))
-    fit.freeze(network)
+    fit.freeze(network, 5)
     frozen = {layer.name for layer in network.layers if not layer.trainable}
     assert {"MobilenetV2-Conv", "MobilenetV2-expanded_conv-project", "MobilenetV2-expanded_conv_5-add"} <= frozen
     assert not frozen & {"MobilenetV2-expanded_conv_6-expand", "MobilenetV2-expanded_conv_16-project", "decoder-skip"}
@@ -238,7 +238,7 @@ def test_a_checkpoint_is_replaced_whole(tmp_path: Path) -> None:
 # Stages, with a network of one layer in the default one's place
 
 
-def build_small(size: tuple[int, int]) -> keras.Model:
+def build_small(size: tuple[int, int], widths: architecture.Widths = architecture.WHOLE) -> keras.Model:
     image = keras.Input((*size, 3))
     return keras.Model(image, keras.layers.Conv2D(2, 3, strides=4, padding="same", name="only")(image))
 
@@ -273,7 +273,7 @@ LONG = Stage("long", side=17, batch=2, steps=112, peak=1e-2, lean=0.3, whole=0.4
 
 def run(weights: list[np.ndarray], folder: Path, *, after: int = 10**9, stage: Stage = LONG) -> list[np.ndarray]:
     folder.mkdir(exist_ok=True)
-    return fit.run_stage(stage, weights, [], Stopping(after), folder, seed=1)
+    return fit.run_stage(stage, fit.InitialWeights(weights), Stopping(after), folder, seed=1)
 
 
 def test_a_stage_that_was_stopped_ends_where_an_undisturbed_one_does(small: list[np.ndarray], tmp_path: Path) -> None:
@@ -311,7 +311,7 @@ def test_a_stage_ends_with_the_running_mean_of_its_weights(
 
 def test_a_stage_draws_crops_as_it_says_and_logs_its_loss(small: list[np.ndarray], tmp_path: Path) -> None:
     scenes = Stopping(10**9)
-    fit.run_stage(LONG, small, [], scenes, tmp_path, seed=1)
+    fit.run_stage(LONG, fit.InitialWeights(small), scenes, tmp_path, seed=1)
     assert scenes.asked == {(17, 0.3, 0.4)}
     lines = [line.split("\t") for line in (tmp_path / "long.log").read_text().splitlines()]
     assert [int(step) for step, _ in lines] == [100, 112]

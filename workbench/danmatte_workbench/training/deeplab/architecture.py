@@ -8,12 +8,15 @@ convolutions throughout.
 Layers are named as the nodes of the official export, with a hyphen for each slash.
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import keras
 from keras import layers, ops
 
 Features = Any  # a Keras tensor (batch, height, width, channels); Keras gives it no type
+Widths = Mapping[str, int]  # output channels by layer's name, of layers that have others than the whole network's
+WHOLE: Widths = {}
 PERSON = 1
 CLASSES = 2
 SIZE = 513
@@ -86,10 +89,10 @@ class Enlarge(layers.Layer):
 
 
 def _convolution(
-    name: str, channels: int, *, kernel: int = 1, stride: int = 1, activation: str | None = None
+    name: str, channels: int, widths: Widths, *, kernel: int = 1, stride: int = 1, activation: str | None = None
 ) -> layers.Layer:
     return layers.Conv2D(
-        channels,
+        widths.get(name, channels),
         kernel,
         strides=stride,
         padding="same",
@@ -111,72 +114,74 @@ def _depthwise(name: str, *, stride: int = 1, dilation: int = 1, activation: str
     )
 
 
-def _bottleneck(features: Features, index: int) -> Features:
+def _bottleneck(features: Features, index: int, widths: Widths) -> Features:
     block = BOTTLENECKS[index]
     name = f"MobilenetV2-expanded_conv_{index}" if index else "MobilenetV2-expanded_conv"
     inner = features
     if index:
-        inner = _convolution(f"{name}-expand", 6 * features.shape[-1], activation="relu6")(inner)
+        inner = _convolution(f"{name}-expand", 6 * features.shape[-1], widths, activation="relu6")(inner)
     inner = _depthwise(f"{name}-depthwise", stride=block.stride, dilation=block.dilation)(inner)
-    inner = _convolution(f"{name}-project", block.channels)(inner)
+    inner = _convolution(f"{name}-project", block.channels, widths)(inner)
     if block.stride == 1 and features.shape[-1] == block.channels:
         return layers.Add(name=f"{name}-add")([features, inner])
     return inner
 
 
-def encode(image: Features) -> Encoded:
+def encode(image: Features, widths: Widths = WHOLE) -> Encoded:
     """Features of float pixels in [-1, 1]."""
-    features = _convolution("MobilenetV2-Conv", 32, kernel=3, stride=2, activation="relu6")(image)
+    features = _convolution("MobilenetV2-Conv", 32, widths, kernel=3, stride=2, activation="relu6")(image)
     blocks = []
     for index in range(len(BOTTLENECKS)):
-        features = _bottleneck(features, index)
+        features = _bottleneck(features, index, widths)
         blocks.append(features)
     return Encoded(blocks[SKIP_BLOCK], blocks[MIDDLE_BLOCK], features)
 
 
-def _aspp(features: Features) -> Features:
+def _aspp(features: Features, widths: Widths) -> Features:
     """Atrous spatial pyramid pooling.
 
     The projection of the concatenated branches is written as a sum: the pooled branch is the same at
     every place, so it is projected once and added, not enlarged and multiplied 1089 times.
     """
-    branches = [_convolution("aspp0", 256, activation="relu")(features)]
+    branches = [_convolution("aspp0", 256, widths, activation="relu")(features)]
     for number, rate in enumerate(ATROUS_RATES, start=1):
         atrous = _depthwise(f"aspp{number}_depthwise", dilation=rate, activation="relu")(features)
-        branches.append(_convolution(f"aspp{number}_pointwise", 64, activation="relu")(atrous))
+        branches.append(_convolution(f"aspp{number}_pointwise", 64, widths, activation="relu")(atrous))
     pooled = layers.GlobalAveragePooling2D(keepdims=True, name="image_pooling_mean")(features)
-    pooled = _convolution("image_pooling", 256, activation="relu")(pooled)
-    pooled = _convolution("image_projection", 256)(pooled)
-    local = _convolution("concat_projection", 256)(layers.Concatenate(name="aspp_concat")(branches))
+    pooled = _convolution("image_pooling", 256, widths, activation="relu")(pooled)
+    pooled = _convolution("image_projection", 256, widths)(pooled)
+    local = _convolution("concat_projection", 256, widths)(layers.Concatenate(name="aspp_concat")(branches))
     return layers.ReLU(name="aspp_relu")(layers.Add(name="aspp_add")([local, pooled]))
 
 
-def _decoder(encoded: Encoded, features: Features) -> Features:
+def _decoder(encoded: Encoded, features: Features, widths: Widths) -> Features:
     """Enlarged in two steps, which together are the same as one; the eighth-resolution skip is added between them."""
-    features = _convolution("decoder-features", 48, activation="relu")(features)
+    features = _convolution("decoder-features", 48, widths, activation="relu")(features)
     features = Enlarge(encoded.middle.shape[1:3], name="decoder-enlarge_half")(features)
-    middle = _convolution("decoder-middle", 48)(encoded.middle)
+    middle = _convolution("decoder-middle", 48, widths)(encoded.middle)
     features = layers.Add(name="decoder-add")([features, middle])
     features = Enlarge(encoded.skip.shape[1:3], name="decoder-enlarge")(features)
-    skip = _convolution("decoder-skip", 16, activation="relu")(encoded.skip)
+    skip = _convolution("decoder-skip", 16, widths, activation="relu")(encoded.skip)
     features = layers.Concatenate(name="decoder-concat")([features, skip])
     for number, channels in enumerate((64, 48)):
         features = _depthwise(f"decoder-conv{number}_depthwise", activation="relu")(features)
-        features = _convolution(f"decoder-conv{number}_pointwise", channels, activation="relu")(features)
-    return _convolution("logits-semantic", CLASSES)(features)
+        features = _convolution(f"decoder-conv{number}_pointwise", channels, widths, activation="relu")(features)
+    return _convolution("logits-semantic", CLASSES, widths)(features)
 
 
-def build(size: tuple[int, int] = (SIZE, SIZE)) -> keras.Model:
+def build(size: tuple[int, int] = (SIZE, SIZE), widths: Widths = WHOLE) -> keras.Model:
     """The network from float pixels in [-1, 1], (batch, height, width, 3) RGB, to quarter-resolution logits.
 
     ``size`` is (height, width), each 16·k + 1 so that the strides divide symmetrically. Weights do not
-    depend on it. The answer has shape (batch, (height + 3) // 4, (width + 3) // 4, 2): background, person.
+    depend on it. ``widths`` makes layers narrower than the whole network's; what reads them follows, and a layer at the
+    end of a residual block keeps its width. The answer has shape (batch, (height + 3) // 4, (width + 3) // 4, 2):
+    background, person.
     """
     if any(side % 16 != 1 for side in size):
         raise ValueError(f"sides must be 16·k + 1, so that every stride divides evenly. Received: {size}")
     image = keras.Input((*size, 3), name="image")
-    encoded = encode(image)
-    logits = _decoder(encoded, _aspp(encoded.features))
+    encoded = encode(image, widths)
+    logits = _decoder(encoded, _aspp(encoded.features, widths), widths)
     return keras.Model(image, logits, name="deeplab")
 
 

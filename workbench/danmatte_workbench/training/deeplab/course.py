@@ -1,11 +1,13 @@
 """The whole training course: the teachers' beliefs, the stages, the exported graph."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import keras
 
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.training.deeplab import architecture, export, fit, initialise, teacher
+from danmatte_workbench.training.deeplab.initialise import Kernel
 from danmatte_workbench.training.deeplab.scenes import Scenes
 
 INITIAL_SHARE = 0.2  # of the final mean of weights, what training went on from
@@ -18,25 +20,14 @@ def train(people: Path, initial: Path, official: Path, folder: Path, seed: int) 
     official: the official VOC network, 8-bit TFLite, which is asked beside ``initial`` what it believes. Everything
     is kept in ``folder``: started again, the course goes on where it was stopped.
     """
-    for path, expected in ((initial, "a frozen graph trained here"), (official, "the official VOC network, TFLite")):
-        if not path.is_file():
-            raise InputError(f"{path}: no such file; expected {expected}")
-    from danmatte_workbench.runtimes import tflite
-
-    known = initialise.read_graph(initial)
-    weights = initialise.dequantize(tflite.read_tensors(official))
-    keras.utils.set_random_seed(seed)
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")
-    pictures = sorted((people / "train/images").glob("*.jpg")) + sorted((people / "unlabelled/images").glob("*.jpg"))
-    teachers = (teacher.Teacher.from_official(weights), teacher.Teacher.from_source(known))
-    teacher.teach(teachers, pictures, folder / "beliefs")
+    known = read_initial(initial)
+    scenes = prepare_scenes(people, known, official, folder, seed)
     network = architecture.build()
     fresh = initialise.go_on_from(network, known)
     trained = network.get_weights()
     total = [INITIAL_SHARE * weight for weight in trained]
-    scenes = Scenes(people, folder / "beliefs")
     for stage in fit.STAGES:
-        trained = fit.run_stage(stage, trained, fresh, scenes, folder, seed)
+        trained = fit.run_stage(stage, fit.InitialWeights(trained, fresh), scenes, folder, seed)
         if stage.share:
             mean = fit.average_kept(stage, folder)
             total = [before + stage.share * weight for before, weight in zip(total, mean, strict=True)]
@@ -47,6 +38,52 @@ def train(people: Path, initial: Path, official: Path, folder: Path, seed: int) 
     graph = folder / "frozen_inference_graph.pb"
     export.export(network, graph)
     return graph
+
+
+def train_student(
+    people: Path, initial: Path, official: Path, carved: Mapping[str, Kernel], folder: Path, seed: int
+) -> Path:
+    """Train a narrower network on ``people``; return its frozen graph, for pictures of the stage's own size.
+
+    carved: its kernels by layer's name, see ``student.carve``; ``initial``, the graph that they were carved out of,
+    and ``official`` are asked what they believe, as in ``train``. Everything is kept in ``folder``.
+    """
+    stage = fit.STUDENT
+    scenes = prepare_scenes(people, read_initial(initial), official, folder, seed)
+    widths = {name: kernel.shape[-1] for name, (kernel, _) in carved.items() if not name.endswith("depthwise")}
+    size = (stage.side, stage.side)
+    network = architecture.build(size, widths)
+    initialise.go_on_from(network, carved)
+    fit.run_stage(stage, fit.InitialWeights(network.get_weights(), widths=widths), scenes, folder, seed)
+    keras.mixed_precision.set_global_policy("float32")
+    network = architecture.build(size, widths)
+    network.set_weights(fit.average_kept(stage, folder))
+    demand(network, MARGIN)
+    graph = folder / "student_graph.pb"
+    export.export(network, graph)
+    return graph
+
+
+def read_initial(path: Path) -> dict[str, Kernel]:
+    """Kernels by layer's name of a frozen graph that was trained here. Raises InputError where there is none."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; expected a frozen graph trained here")
+    return initialise.read_graph(path)
+
+
+def prepare_scenes(people: Path, known: Mapping[str, Kernel], official: Path, folder: Path, seed: int) -> Scenes:
+    """The training pictures with both teachers' beliefs, which are asked for once; Keras set up to train."""
+    if not official.is_file():
+        raise InputError(f"{official}: no such file; expected the official VOC network, TFLite")
+    from danmatte_workbench.runtimes import tflite
+
+    weights = initialise.dequantize(tflite.read_tensors(official))
+    keras.utils.set_random_seed(seed)
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    pictures = sorted((people / "train/images").glob("*.jpg")) + sorted((people / "unlabelled/images").glob("*.jpg"))
+    teachers = (teacher.Teacher.from_official(weights), teacher.Teacher.from_source(dict(known)))
+    teacher.teach(teachers, pictures, folder / "beliefs")
+    return Scenes(people, folder / "beliefs")
 
 
 def demand(network: keras.Model, margin: float) -> None:

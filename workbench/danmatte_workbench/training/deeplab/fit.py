@@ -4,7 +4,7 @@ import re
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,12 @@ from keras import ops
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from danmatte_workbench.training.deeplab import architecture
+from danmatte_workbench.training.deeplab.architecture import Widths
 from danmatte_workbench.training.deeplab.augment import FULL_WEIGHT
 from danmatte_workbench.training.deeplab.scenes import Scenes
 
 FRESH_GAIN = 5.0  # new layers learn this much faster than the ones that know already
 AVERAGING = 0.998  # of the weights, per step
-LAST_FROZEN = 5  # bottleneck: edges and textures are known, and learning there would cost half of the time
 NOBODY = 0.04  # of a picture without people, what the one in it would take
 PREFETCH = 6
 KEEP = 150  # steps between the running means that are kept
@@ -31,7 +31,9 @@ class Stage:
     """Training at one crop size: steps of ``batch`` crops, the learning rate falling from ``peak`` as a cosine.
 
     It would be nothing after ``horizon`` steps, or at the end. ``share`` is what the stage counts in the mean of
-    weights that the course ends with: the mean of the running means that were kept from step ``settled`` on.
+    weights that the course ends with: the mean of the running means that were kept from step ``settled`` on. Up to the
+    bottleneck ``frozen`` everything stays as it is: edges and textures are known, and learning there takes half of the
+    time.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Stage:
     lean: float = 0.08
     share: float = 0.0
     settled: int = 0
+    frozen: int = 5
 
 
 STAGES = (
@@ -61,6 +64,18 @@ STAGES = (
         settled=600,
     ),
 )
+STUDENT = Stage(
+    "student", side=449, batch=8, steps=900, peak=2e-4, whole=0.5, lean=0.12, share=1.0, settled=600, frozen=2
+)
+
+
+@dataclass(frozen=True)
+class InitialWeights:
+    """What a stage goes on from: weights, the names of layers that know nothing yet, and layers' widths."""
+
+    weights: list[np.ndarray]
+    fresh: list[str] = field(default_factory=list)
+    widths: Widths = field(default_factory=dict)
 
 
 class LayerwiseAdamW(keras.optimizers.AdamW):
@@ -146,17 +161,15 @@ class Checkpoint:
             return int(stored["step"])
 
 
-def run_stage(
-    stage: Stage, weights: list[np.ndarray], fresh: list[str], scenes: Scenes, folder: Path, seed: int
-) -> list[np.ndarray]:
-    """Train one stage from ``weights``; return the running mean of the weights at its end."""
+def run_stage(stage: Stage, initial: InitialWeights, scenes: Scenes, folder: Path, seed: int) -> list[np.ndarray]:
+    """Train one stage from ``initial``; return the running mean of the weights at its end."""
     done = folder / f"{stage.name}.weights.npz"
     if done.exists():
         return _read(done)
-    network = architecture.build((stage.side, stage.side))
-    network.set_weights(weights)
-    freeze(network)
-    trainer = _trainer(network, stage, fresh)
+    network = architecture.build((stage.side, stage.side), initial.widths)
+    network.set_weights(initial.weights)
+    freeze(network, stage.frozen)
+    trainer = _trainer(network, stage, initial.fresh)
     checkpoint = Checkpoint(folder / f"{stage.name}.checkpoint.npz", trainer)
     start = checkpoint.restore()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -183,11 +196,11 @@ def average_kept(stage: Stage, folder: Path) -> list[np.ndarray]:
     return [np.mean(weights, axis=0) for weights in zip(*kept, strict=True)]
 
 
-def freeze(network: keras.Model) -> None:
-    """Let everything up to the bottleneck ``LAST_FROZEN`` stay as it is."""
+def freeze(network: keras.Model, last: int) -> None:
+    """Let everything up to that bottleneck stay as it is."""
     for layer in network.layers:
         match = re.match(r"MobilenetV2-(?:Conv$|expanded_conv(?:_(\d+))?-)", layer.name)
-        if match and int(match[1] or 0) <= LAST_FROZEN:
+        if match and int(match[1] or 0) <= last:
             layer.trainable = False
 
 
