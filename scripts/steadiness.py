@@ -77,7 +77,7 @@ def looked(clip: Clip, served: Served) -> Looks:
     for frame in clip.frames:
         picture = framing.fit(Frame(frame, size))
         values = served.engine.infer(picture)[0]
-        sized = framing.compute_mask(values, manifest.output.grid, MASK, size)
+        sized = framing.compute_mask(values, manifest.regions.grid, MASK, size)
         finer = sized.copy()
         if region := refiner.choose_region(values):
             nearer = refiner.cut_out(resize(frame, refiner.detail_size), region)

@@ -59,7 +59,7 @@ class Parts:
         from danmatte.contract import artifact
         from danmatte.contract.framing import Framing
         from danmatte.frame import Frame, Size
-        from danmatte.inference.matting import MaskOptions, paint
+        from danmatte.inference.matting import MaskOptions, list_maps, paint
 
         cv2.setNumThreads(1)
         folder = newest(options)
@@ -80,19 +80,19 @@ class Parts:
         decoder = find_decoder("image/jpeg", bodies[0])
         headers = [decoder.read_header(body, None) for body in bodies]
         pixels = [
-            decoder.decode(body, header, manifest.input.colour, scaled)
+            decoder.decode(body, header, manifest.picture.colour, scaled)
             for body, header in zip(bodies, headers, strict=True)
         ]
         inputs = [framing.fit(Frame(each, size)) for each in pixels]
-        values = [request.infer({0: each})[0][0, :, :, 0].copy() for each in inputs]
+        values = [request.infer({0: each})[0].copy() for each in inputs]
         self._phases: dict[str, tuple[Callable[[Any], object], Sequence[Any]]] = {
             "decode": (
-                lambda body: decoder.decode(body, headers[0], manifest.input.colour, scaled),
+                lambda body: decoder.decode(body, headers[0], manifest.picture.colour, scaled),
                 bodies,
             ),
             "resize": (lambda each: framing.fit(Frame(each, size)), pixels),
             "infer": (lambda each: request.infer({0: each}, share_inputs=True, share_outputs=True), inputs),
-            "encode": (lambda each: paint(wanted, manifest, size, each, manifest.output.grid), values),
+            "encode": (lambda each: paint(wanted, list_maps(manifest, (), size, (each,)), size, [manifest]), values),
         }
 
     def measure(self, repeats: int) -> dict[str, float]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from danmatte.contract.artifact import read_manifest
 from images import read_image
 
 
@@ -16,12 +17,12 @@ def jpegs(folder: Path) -> list[bytes]:
 
 def questions(folder: Path, manifest: Path) -> tuple[list[bytes], dict[str, str]]:
     """Bodies of V2 infer requests with raw tensors, and their headers (Open Inference Protocol, binary extension)."""
-    port = json.loads(manifest.read_text())["input"]
-    _, height, width, _ = port["shape"]
+    port = read_manifest(manifest.parent).picture
+    height, width = port.largest_size
     bodies, length = [], 0
     for picture in _all(folder):
         tensor = np.ascontiguousarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)).tobytes()
-        asked = {"name": port["name"], "shape": port["shape"], "datatype": "UINT8"}
+        asked = {"name": port.name, "shape": [1, height, width, 3], "datatype": "UINT8"}
         head = {
             "inputs": [asked | {"parameters": {"binary_data_size": len(tensor)}}],
             "parameters": {"binary_data_output": True},

@@ -28,7 +28,8 @@ def _manifest(version: Path) -> dict[str, Any]:
 
 def picture(body: bytes) -> np.ndarray:
     """A JPEG to the graph's input."""
-    _, height, width, _ = _manifest(version_folder())["input"]["shape"]
+    described = _manifest(version_folder())
+    _, height, width, _ = (described["inputs"][0] if described["contract"] > 1 else described["input"])["shape"]
     frame = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR_RGB)
     return cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)[None]
 

@@ -54,7 +54,6 @@ class Segmenter:
         Pictures of more than `max_pixels` pixels are refused undecoded. Raises `danmatte.errors.ServiceError`.
         """
         self._served = open_version(Path(models) if models else find_models(), model, version)
-        self._framing = Framing.of(self._served.manifest)
         self._colour, self._max_pixels = colour, max_pixels
 
     @property
@@ -101,11 +100,12 @@ class Segmenter:
         if threshold is not None and not 0 <= threshold <= 1:
             raise InvalidParameterError(f"threshold: expected 0 to 1, received {threshold}")
         frame = self._read(picture)
-        fitted = self._framing.fit(frame)
-        values, grid = self._served.engine.infer(fitted)[0], self.manifest.output.grid
+        framing = Framing.of(self.manifest, frame.size)
+        fitted = framing.fit(frame)
+        values, grid = self._served.engine.infer(fitted)[0], self.manifest.regions.grid
         if stabilise:
             values, grid = stabilise(fitted, frame.size, values, self.manifest)
-        return self._framing.compute_alpha(values, grid, wanted or frame.size, frame.size, threshold)
+        return framing.compute_alpha(values, grid, wanted or frame.size, frame.size, threshold)
 
     def _read(self, picture: Picture) -> Frame:
         """The picture in the order of colours that the network takes."""
@@ -113,11 +113,11 @@ class Segmenter:
             if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
                 raise PictureError(f"array: expected (H, W, 3) uint8, received {picture.shape} {picture.dtype}")
             ordered = (
-                picture if self._colour == self.manifest.input.colour else np.ascontiguousarray(picture[..., ::-1])
+                picture if self._colour == self.manifest.picture.colour else np.ascontiguousarray(picture[..., ::-1])
             )
             return Frame(ordered, Size(*picture.shape[:2]))
         data = picture if isinstance(picture, bytes) else Path(picture).read_bytes()
-        return decode_frame(MaskRequest(data), self.manifest, self._max_pixels)
+        return decode_frame(MaskRequest(data), self.manifest.picture, self._max_pixels)
 
 
 class VideoSegmenter:

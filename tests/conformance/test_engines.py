@@ -222,7 +222,8 @@ def spoilt(**fields: object) -> Manifest:
     facts = manifest(TOY)
     for path, value in fields.items():
         section, field = path.split("_", 1)
-        facts[section][field] = value
+        place = facts[section] if section in facts else facts[f"{section}s"][0]
+        place[field] = value
     return msgspec.convert(facts, Manifest)
 
 

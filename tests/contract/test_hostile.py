@@ -155,7 +155,7 @@ def test_a_version_under_another_number_or_name_is_refused(folder: Path) -> None
 def test_another_versions_graph_is_refused_though_its_digest_is_right(published: Publish) -> None:
     """Ports and shapes are compared with the graph itself."""
     folder = published()
-    said = changed(manifest(folder), ("output",), "shape", [1, 32, 33, 1])
+    said = changed(manifest(folder), ("outputs", 0), "shape", [1, 32, 33, 1])
     assert accepted(folder, said)
     found = read(folder)
     with pytest.raises(ModelError, match="output: expected"):

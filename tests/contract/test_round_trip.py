@@ -50,9 +50,9 @@ def test_every_field_arrives_as_it_was_written(published: Publish) -> None:
     folder = published(tiny.BGR, rule="letterbox")
     said, read = manifest(folder), artifact.read_version(folder.parents[1], "bgr", 1).manifest
     assert (read.name, read.version, read.licence, read.created) == ("bgr", 1, said["licence"], said["created"])
-    assert read.input.shape == (1, 65, 65, 3)
-    assert read.resize.rule == "letterbox"
-    assert read.resize.fill == (9, 99, 199)
+    assert read.picture.shape == (1, 65, 65, 3)
+    assert read.picture.resize.rule == "letterbox"
+    assert read.picture.resize.fill == (9, 99, 199)
     assert read.recipe.toolchain == said["recipe"]["toolchain"]
     assert [step.kind for step in read.recipe.steps] == ["cut", "head"]
     assert [(item.metric, item.value) for item in read.measurements] == [("throughput", 90), ("iou_drop", -0.25)]

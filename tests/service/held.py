@@ -3,9 +3,8 @@
 import threading
 
 from danmatte.contract.manifest import Manifest
-from danmatte.engine import FakeEngine
+from danmatte.engine import Arrays, FakeEngine
 from danmatte.errors import EngineError
-from danmatte.frame import Pixels, Probabilities
 
 
 class Gate:
@@ -46,9 +45,9 @@ class HeldEngine(FakeEngine):
         super().__init__(manifest)
         self._gate = gate
 
-    def infer(self, pictures: Pixels) -> Probabilities:
+    def compute(self, inputs: Arrays) -> Arrays:
         self._gate.wait()
-        return super().infer(pictures)
+        return super().compute(inputs)
 
     def close(self) -> None:
         super().close()

@@ -14,9 +14,8 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from danmatte.app import ADMISSION, build
-from danmatte.engine import FakeEngine
+from danmatte.engine import Arrays, FakeEngine
 from danmatte.errors import EngineError
-from danmatte.frame import Pixels, Probabilities
 from danmatte.settings import Settings
 from danmatte.telemetry.timing import Timing
 from tests.service.conftest import Start, watched_loop
@@ -50,7 +49,7 @@ async def test_a_late_answer_is_an_error(start: Start, jpeg: bytes) -> None:
 
 async def test_a_failed_inference_is_answered_at_once(models: Path, jpeg: bytes) -> None:
     class Failing(FakeEngine):
-        def infer(self, pictures: Pixels) -> Probabilities:
+        def compute(self, inputs: Arrays) -> Arrays:
             raise EngineError("no more memory")
 
     app = build(Settings.read(None, models=str(models), deadline_s=60), lambda found: Failing(found.manifest))

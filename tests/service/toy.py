@@ -26,6 +26,8 @@ class Toy:
     colour: str = "RGB"
     fill: tuple[int, int, int] = (0, 0, 0)
     channel: int | None = None
+    region: str = "person"
+    threshold: float = 0.5
 
     @property
     def rows(self) -> int:
@@ -63,27 +65,65 @@ def manifest(toy: Toy, name: str = "toy", version: int = 1) -> dict[str, Any]:
     """The toy's manifest, good in every field."""
     xml, weights = graph(toy)
     offset = (toy.step - 1) / 2
-    return {
+    return describe(
+        {"graph.xml": facts(xml), "graph.bin": facts(weights)},
+        inputs=[
+            {
+                "kind": "picture",
+                "name": "frame",
+                "shape": [1, toy.height, toy.width, 3],
+                "dtype": "u8",
+                "layout": "NHWC",
+                "colour": toy.colour,
+                "resize": {"rule": toy.rule, "fill": list(toy.fill)},
+            }
+        ],
+        outputs=[
+            {
+                "meaning": "regions",
+                "name": "person",
+                "shape": [1, toy.rows, toy.columns, 1],
+                "dtype": "f32",
+                "layout": "NHWC",
+                "channels": [{"region": toy.region, "threshold": toy.threshold}],
+                "grid": {"step_y": toy.step, "step_x": toy.step, "offset_y": offset, "offset_x": offset},
+            }
+        ],
+        name=name,
+        version=version,
+    )
+
+
+def old_manifest(toy: Toy, name: str = "toy", version: int = 1) -> dict[str, Any]:
+    """The same in the contract's first version."""
+    new = manifest(toy, name, version)
+    (picture,), (person,) = new.pop("inputs"), new.pop("outputs")
+    del picture["kind"], person["channels"]
+    resize = picture.pop("resize")
+    return new | {
         "contract": 1,
+        "input": picture,
+        "output": person | {"meaning": "person_probability"},
+        "resize": resize,
+    }
+
+
+def describe(
+    files: dict[str, Any],
+    inputs: list[dict[str, Any]],
+    outputs: list[dict[str, Any]],
+    *,
+    name: str = "toy",
+    version: int = 1,
+) -> dict[str, Any]:
+    """A manifest of any ports, good in every other field."""
+    return {
+        "contract": 2,
         "name": name,
         "version": version,
-        "files": {"graph.xml": facts(xml), "graph.bin": facts(weights)},
-        "input": {
-            "name": "frame",
-            "shape": [1, toy.height, toy.width, 3],
-            "dtype": "u8",
-            "layout": "NHWC",
-            "colour": toy.colour,
-        },
-        "output": {
-            "name": "person",
-            "shape": [1, toy.rows, toy.columns, 1],
-            "dtype": "f32",
-            "layout": "NHWC",
-            "meaning": "person_probability",
-            "grid": {"step_y": toy.step, "step_x": toy.step, "offset_y": offset, "offset_x": offset},
-        },
-        "resize": {"rule": toy.rule, "fill": list(toy.fill)},
+        "files": files,
+        "inputs": inputs,
+        "outputs": outputs,
         "recipe": {
             "name": "toy",
             "digest": DIGEST,

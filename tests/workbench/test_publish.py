@@ -43,7 +43,7 @@ def test_a_version_says_where_it_comes_from(winner: Trial, plain: Source, tmp_pa
     said = manifest(publish(winner, plain, tmp_path))
     assert said["recipe"]["source"] == {"name": tiny.GRAPH, "digest": plain.digest}
     assert said["recipe"]["digest"] == winner.candidate.recipe.digest
-    assert said["output"]["grid"] == {"step_y": 2.0, "step_x": 2.0, "offset_y": 0.0, "offset_x": 0.0}
+    assert said["outputs"][0]["grid"] == {"step_y": 2.0, "step_x": 2.0, "offset_y": 0.0, "offset_x": 0.0}
     assert said["measurements"][0]["host"]["cpu"] == facts.HOST.cpu
 
 

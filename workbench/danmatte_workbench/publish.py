@@ -5,8 +5,10 @@ from pathlib import Path
 
 from danmatte.contract import ManifestError, artifact
 from danmatte.contract.artifact import GRAPH, WEIGHTS
-from danmatte.contract.manifest import ConfirmedLevel, Files, Input, Manifest, Output, Recipe, Resize, Step
+from danmatte.contract.manifest import ConfirmedLevel, Files, Manifest, Recipe, Step
 from danmatte.contract.manifest import Source as SourceGraph
+from danmatte.contract.ports import PERSON, Channel, PictureInput, RegionsOutput, Resize
+from danmatte_workbench.artifact import Port
 from danmatte_workbench.budget import DISAGREEMENT, IOU_DROP
 from danmatte_workbench.errors import InputError, MachineError
 from danmatte_workbench.experiment.store import Candidate
@@ -14,6 +16,8 @@ from danmatte_workbench.experiment.trial import LevelAccuracy, Trial
 from danmatte_workbench.graph import surgery
 from danmatte_workbench.runtimes import isa_levels, openvino
 from danmatte_workbench.source import NAME, Source
+
+THRESHOLD = 0.5  # from which probability on a person is there
 
 
 def publish(trial: Trial, source: Source, models: Path, answers: bytes | None = None) -> Path:
@@ -47,7 +51,7 @@ def _describe(trial: Trial, candidate: Candidate, source: Source, version: int, 
     picture, person = candidate.artifact.inputs[0], candidate.artifact.outputs[0]
     # The ports are given as they are: whether the contract allows them is checked where the manifest is written.
     return Manifest(
-        contract=1,
+        contract=2,
         name=source.name,
         version=version,
         files=Files(
@@ -55,9 +59,8 @@ def _describe(trial: Trial, candidate: Candidate, source: Source, version: int, 
             artifact.describe_file(graph.with_name(WEIGHTS)),
             artifact.describe_bytes(answers) if answers is not None else None,
         ),
-        input=Input(picture.name, picture.shape, picture.dtype, "NHWC", "RGB"),  # type: ignore[arg-type]
-        output=Output(person.name, person.shape, person.dtype, "NHWC", "person_probability", grid),  # type: ignore[arg-type]
-        resize=Resize(source.rule, source.fill),
+        inputs=(_describe_picture(picture, source),),
+        outputs=(RegionsOutput(person.name, person.shape, person.dtype, "NHWC", (Channel(PERSON, THRESHOLD),), grid),),  # type: ignore[arg-type]
         recipe=Recipe(
             name=recipe.name,
             digest=recipe.digest,
@@ -87,3 +90,8 @@ def _describe_levels(trial: Trial) -> list[ConfirmedLevel]:
         )
         for item in (*trial.levels, *here)
     ]
+
+
+def _describe_picture(port: Port, source: Source) -> PictureInput:
+    resize = Resize(source.rule, source.fill)
+    return PictureInput(port.name, port.shape, port.dtype, "NHWC", "RGB", resize)  # type: ignore[arg-type]

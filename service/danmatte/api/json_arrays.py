@@ -12,33 +12,41 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from danmatte.api.tensor_bytes import describe_type
 from danmatte.errors import TensorError, brief
-from danmatte.frame import Pixels
 
 _STEP_BYTES: Final = 2**16
 _STEP_VALUES: Final = 2**14
 _BLANKS: Final = b" \t\r\n"
 _BRACKETS: Final = b"[]"
 _NUMBERS: Final = b"0123456789+-.eE"
+_LETTERS: Final = b"truefals"
 
 
-def parse_pixels(name: str, text: bytes, shape: tuple[int, ...], *, flat: bool = False) -> Pixels:
-    """The uint8 array of this shape, nested in the text or, where `flat` lets it, in one row.
+def parse_array(
+    name: str, text: bytes, dtype: np.dtype[Any], shape: tuple[int, ...], *, flat: bool = False
+) -> npt.NDArray[Any]:
+    """The array of this shape, nested in the text or, where `flat` lets it, in one row.
 
-    A first side of -1 takes as many as come. Raises TensorError.
+    A side of -1 takes as many as come. Raises TensorError.
     """
-    values = bytearray()
+    parts: list[npt.NDArray[Any]] = []
     structure = bytearray()
+    scalars = _NUMBERS + _LETTERS if dtype.kind == "b" else _NUMBERS
     for piece in _split(text):
-        structure += b"," * bool(values or structure) + piece.translate(None, _BLANKS + _NUMBERS)
-        values += _parse_bytes(name, piece)
-    if shape[0] == -1:
-        shape = (max(1, len(values) // math.prod(shape[1:])), *shape[1:])
+        structure += b"," * bool(parts) + piece.translate(None, _BLANKS + scalars)
+        parts.append(_parse_piece(name, piece, dtype))
+    values = np.concatenate(parts)
+    if -1 in shape:
+        found = _infer_shape(bytes(structure), len(shape))
+        if len(found) != len(shape):
+            raise TensorError(f"{brief(name)}: expected numbers nested {len(shape)} deep, received {len(found)}")
+        shape = tuple(there if side == -1 else side for side, there in zip(shape, found, strict=True))
     if len(values) != math.prod(shape):
         raise TensorError(f"{brief(name)}: expected {math.prod(shape)} numbers for {shape}, received {len(values)}")
     if structure != _build_structure(shape) and not (flat and structure == _build_structure((len(values),))):
         raise TensorError(f"{brief(name)}: expected numbers nested as {shape}")
-    return np.frombuffer(values, np.uint8).reshape(shape)
+    return values.reshape(shape)
 
 
 def write_flat(values: npt.NDArray[Any]) -> bytes:
@@ -65,12 +73,20 @@ def _split(text: bytes) -> Iterator[bytes]:
         start = end + 1
 
 
-def _parse_bytes(name: str, piece: bytes) -> bytes:
+def _parse_piece(name: str, piece: bytes, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     numbers = b"[" + piece.translate(None, _BRACKETS) + b"]"
     try:
-        return bytes(_parse_integers(numbers))
-    except ValueError as error:
-        raise TensorError(f"{brief(name)}: expected integers from 0 to 255: {error}") from error
+        if dtype.kind == "b":
+            return np.array(msgspec.json.decode(numbers, type=list[bool]), dtype)
+        if dtype.kind == "f":
+            with np.errstate(over="raise"):
+                return np.array(msgspec.json.decode(numbers, type=list[float]), np.float64).astype(dtype)
+        integers = _parse_integers(numbers)
+        if dtype == np.uint8:  # which is checked for its range, and fastest
+            return np.frombuffer(bytes(integers), np.uint8)
+        return np.array(integers, dtype)
+    except (ValueError, OverflowError, FloatingPointError) as error:
+        raise TensorError(f"{brief(name)}: expected {describe_type(dtype)}: {error}") from error
 
 
 def _parse_integers(numbers: bytes) -> list[int]:
@@ -82,6 +98,17 @@ def _parse_integers(numbers: bytes) -> list[int]:
         if not all(value.is_integer() for value in floats):
             raise
         return [int(value) for value in floats]
+
+
+def _infer_shape(structure: bytes, most: int) -> tuple[int, ...]:
+    """The shape of an array with this structure, if it is a regular one: the first item of each list counts."""
+    sides: list[int] = []
+    while structure.startswith(b"[") and len(sides) <= most:
+        end = structure.find(b"]")
+        inner = structure[structure.rfind(b"[", 0, end) : end + 1]
+        sides.insert(0, inner.count(b",") + 1)
+        structure = structure.replace(inner, b"")
+    return tuple(sides)
 
 
 def _build_structure(shape: tuple[int, ...]) -> bytes:

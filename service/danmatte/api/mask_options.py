@@ -12,10 +12,11 @@ from multidict import MultiDict
 
 from danmatte.api.openapi.operations import describe_query
 from danmatte.codecs import Encoder, needs_size
+from danmatte.contract.ports import REGION as REGION_NAME
 from danmatte.errors import InvalidParameterError
 from danmatte.frame import Size
 from danmatte.http.query import Choice, Flag, Integer, Number, Parameter, Query, Text, negotiate
-from danmatte.inference.matting import MaskOptions
+from danmatte.inference.matting import OWN, MaskOptions
 from danmatte.inference.request import VersionSelector
 
 _NAME: Final = "[a-z0-9][a-z0-9_-]{0,63}"
@@ -28,11 +29,17 @@ WIDTH: Final = Integer("width", "the mask's, and a raw frame's; the frame's own 
 HEIGHT: Final = Integer("height", "with width", 1, _SIDE)
 FORMAT: Final = Choice("format", "or Accept", Encoder.registered.keys())
 SOFT: Final = Flag("soft", "soft edges, instead of a threshold")
-THRESHOLD: Final = Number("threshold", "of a hard mask", 0, 1, default=0.5)
+THRESHOLD: Final = Number("threshold", "of a hard mask; each region's own otherwise, 0.5 for people", 0, 1)
 POLARITY: Final = Choice("polarity", "what is painted", ("person", "background"))
+REGION: Final = Text(
+    "region",
+    "what is painted together, such as person,text, by whichever models find it; the model's own otherwise",
+    f"{REGION_NAME}(,{REGION_NAME}){{0,7}}",
+    "regions' names with commas between them",
+)
 PARAMETERS: Final[tuple[Parameter[object], ...]] = (
     *(MODEL, VERSION, LABEL),
-    *(WIDTH, HEIGHT, FORMAT, SOFT, THRESHOLD, POLARITY),
+    *(WIDTH, HEIGHT, FORMAT, SOFT, THRESHOLD, POLARITY, REGION),
 )
 
 
@@ -82,6 +89,8 @@ def _parse(texts: tuple[tuple[str, str], ...], accept: str) -> MaskQuery:
     soft = query[SOFT]
     if soft and THRESHOLD in query:
         raise InvalidParameterError("threshold: expected with a hard mask, received with soft")
-    threshold = None if soft else query[THRESHOLD]
-    options = MaskOptions(format_, size, threshold, query[POLARITY])
+    given = query[THRESHOLD]
+    threshold = None if soft else OWN if given is None else given
+    regions = tuple(dict.fromkeys(filter(None, query[REGION].split(","))))
+    options = MaskOptions(format_, size, threshold, query[POLARITY], regions)
     return MaskQuery(VersionSelector(model, version, label), options)

@@ -143,6 +143,7 @@ def _describe(matte: Matte, asked: MaskQuery, timing: Timing) -> dict[str, str]:
     return {
         "Content-Type": Encoder.registered[asked.options.format].media_type,
         "X-Model-Version": str(matte.version),
+        "X-Models": ", ".join(matte.versions),
         "X-Person-Coverage": f"{matte.mask.coverage:.4f}",
         "X-Mask-Size": str(matte.mask.size),
         "Server-Timing": str(timing),

@@ -1,11 +1,22 @@
 """Server metadata, model metadata and configuration as V2 has them; gRPC's messages have the same fields."""
 
+import json
+from collections.abc import Iterator
 from functools import cache
 from importlib import metadata as distributions
 from typing import Any, Final
 
 from danmatte.contract.manifest import Manifest
-from danmatte.inference.tensors import MASK, MAX_BATCH
+from danmatte.contract.ports import (
+    BoxesOutput,
+    Input,
+    Output,
+    PictureInput,
+    RegionsOutput,
+    ScoreOutput,
+    ScoresOutput,
+)
+from danmatte.inference.tensors import DATATYPES, MASK, MAX_BATCH, describe_shape
 
 EXTENSIONS: Final = ["binary_tensor_data", "model_configuration", "model_repository", "parameters", "statistics"]
 PLATFORM: Final = "openvino"
@@ -28,44 +39,61 @@ def read_version() -> str:
 def describe_model(manifest: Manifest, versions: list[str]) -> dict[str, Any]:
     """The model's metadata.
 
-    `mask`, which is answered only when asked for, isn't listed: clients take one input and one output for
-    granted, and ask for all that is listed.
+    `mask`, which is answered only when asked for, isn't listed: clients ask for all that is listed.
     """
     return {
         "name": manifest.name,
         "versions": versions,
         "platform": PLATFORM,
-        "inputs": [{"name": manifest.input.name, "datatype": "UINT8", "shape": [-1, *manifest.input.shape[1:]]}],
-        "outputs": [{"name": manifest.output.name, "datatype": "FP32", "shape": [-1, *manifest.output.shape[1:]]}],
+        "inputs": [_describe_port(port, manifest) for port in manifest.inputs],
+        "outputs": [_describe_port(port, manifest) for port in manifest.outputs],
     }
 
 
 def describe_config(manifest: Manifest) -> dict[str, Any]:
-    """The model's configuration as Triton has it: shapes without the batch."""
+    """The model's configuration as Triton has it: where items come in batches, shapes without their number."""
+    first = int(manifest.takes_batches)
+    inputs = []
+    for port in manifest.inputs:
+        layout = {"format": f"FORMAT_{port.layout}"} if isinstance(port, PictureInput) else {}
+        inputs.append(_configure_port(port, manifest, first) | layout)
     return {
         "name": manifest.name,
         "platform": PLATFORM,
         "backend": PLATFORM,
-        "max_batch_size": MAX_BATCH,
-        "input": [
-            {
-                "name": manifest.input.name,
-                "data_type": "TYPE_UINT8",
-                "format": "FORMAT_NHWC",
-                "dims": list(manifest.input.shape[1:]),
-            }
-        ],
-        "output": [
-            {"name": manifest.output.name, "data_type": "TYPE_FP32", "dims": list(manifest.output.shape[1:])},
-        ],
-        "parameters": {
-            name: {"string_value": value}
-            for name, value in (
-                ("colour", manifest.input.colour),
-                ("meaning", manifest.output.meaning),
-                ("resize", manifest.resize.rule),
-                ("encoded_pictures", "BYTES"),
-                ("further_output", MASK),
-            )
-        },
+        "max_batch_size": MAX_BATCH if first else 0,
+        "input": inputs,
+        "output": [_configure_port(port, manifest, first) for port in manifest.outputs],
+        "parameters": {name: {"string_value": value} for name, value in _list_parameters(manifest)},
     }
+
+
+def _describe_port(port: Input | Output, manifest: Manifest) -> dict[str, Any]:
+    return {"name": port.name, "datatype": DATATYPES[port.dtype], "shape": describe_shape(port, manifest)}
+
+
+def _configure_port(port: Input | Output, manifest: Manifest, first: int) -> dict[str, Any]:
+    dims = describe_shape(port, manifest)[first:]
+    return {"name": port.name, "data_type": f"TYPE_{DATATYPES[port.dtype]}", "dims": dims}
+
+
+def _list_parameters(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """What the contract says beyond names, types and shapes; of several ports each under its own name."""
+    for port in manifest.inputs:
+        if isinstance(port, PictureInput):
+            end = f".{port.name}" if len(manifest.inputs) > 1 else ""
+            yield from ((f"colour{end}", port.colour), (f"resize{end}", port.resize.rule))
+            yield f"encoded_pictures{end}", "BYTES"
+    for output in manifest.outputs:
+        end = f".{output.name}" if len(manifest.outputs) > 1 else ""
+        yield f"meaning{end}", output.meaning
+        if isinstance(output, RegionsOutput):
+            yield f"regions{end}", ",".join(output.regions)
+        if isinstance(output, ScoresOutput | BoxesOutput) and output.labels:
+            yield f"labels{end}", json.dumps(output.labels, ensure_ascii=False)
+        if isinstance(output, BoxesOutput):
+            yield from ((f"columns{end}", ",".join(output.columns)), (f"units{end}", output.units))
+        if isinstance(output, ScoreOutput) and output.unit:
+            yield f"unit{end}", output.unit
+    if manifest.makes_masks:
+        yield "further_output", MASK

@@ -3,41 +3,66 @@
 import math
 import struct
 from collections.abc import Iterator, Sequence
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
+from danmatte.contract.near_words import did_you_mean
 from danmatte.errors import TensorError, brief
-from danmatte.inference.tensors import Tensor
+from danmatte.inference.tensors import BYTES, DATATYPES, Tensor
 
 Buffer: TypeAlias = bytes | memoryview
 RANK: Final = 8
 _PREFIX: Final = struct.Struct("<I")
+NUMPY: Final = {
+    datatype: np.dtype("?" if word == "boolean" else f"<{word[0]}{int(word[1:]) // 8}")
+    for word, datatype in DATATYPES.items()
+}
+"""Numbers as they are sent, by the Open Inference Protocol's words for them."""
 
 
 def check_shape(name: str, shape: Sequence[int]) -> tuple[int, ...]:
-    """The shape as a tuple of 1 to 8 positive sides; raises TensorError."""
-    if not 1 <= len(shape) <= RANK or min(shape) < 1:
-        raise TensorError(f"{brief(name)}: shape: expected 1 to {RANK} positive sides, received {brief(list(shape))}")
+    """The shape as a tuple of at most 8 positive sides; raises TensorError."""
+    if len(shape) > RANK or min(shape, default=1) < 1:
+        expected = f"up to {RANK} positive sides"
+        raise TensorError(f"{brief(name)}: shape: expected {expected}, received {brief(list(shape))}")
     return tuple(shape)
 
 
+def find_type(name: str, datatype: str) -> np.dtype[Any]:
+    """NumPy's type of a datatype other than BYTES; raises TensorError."""
+    if datatype not in NUMPY:
+        known = did_you_mean(datatype, [*NUMPY, BYTES])
+        raise TensorError(f"{brief(name)}: datatype: unknown {brief(datatype)}{known}")
+    return NUMPY[datatype]
+
+
+def describe_type(dtype: np.dtype[Any]) -> str:
+    """What a tensor of this type holds, for a message."""
+    if dtype.kind in "bf":
+        return "true or false" if dtype.kind == "b" else f"numbers of {8 * dtype.itemsize} bits"
+    limits = np.iinfo(dtype)
+    return f"integers from {limits.min} to {limits.max}"
+
+
 def from_bytes(name: str, datatype: str, shape: tuple[int, ...], data: Buffer) -> Tensor:
-    """A UINT8 tensor as a view of the data, or a BYTES one as its elements; raises TensorError."""
+    """A tensor of numbers as a view of the data, or a BYTES one as its elements; raises TensorError."""
     count = math.prod(shape)
-    if datatype == "BYTES":
+    if datatype == BYTES:
         return Tensor(name, datatype, shape, list(_split_elements(name, count, memoryview(data))))
-    if datatype != "UINT8":
-        raise TensorError(f"{brief(name)}: datatype: expected UINT8 or BYTES, received {brief(datatype)}")
-    if len(data) != count:
-        raise TensorError(f"{brief(name)}: expected {count} bytes for shape {list(shape)}, received {len(data)}")
-    return Tensor(name, datatype, shape, np.frombuffer(data, np.uint8).reshape(shape))
+    dtype = find_type(name, datatype)
+    if len(data) != count * dtype.itemsize:
+        expected = f"{count * dtype.itemsize} bytes for shape {list(shape)} of {datatype}"
+        raise TensorError(f"{brief(name)}: expected {expected}, received {len(data)}")
+    if datatype == "BOOL" and any(np.frombuffer(data, np.uint8) > 1):
+        raise TensorError(f"{brief(name)}: expected 0 or 1 for BOOL")
+    return Tensor(name, datatype, shape, np.frombuffer(data, dtype).reshape(shape))
 
 
 def to_bytes(tensor: Tensor) -> bytes:
     """The tensor's values, BYTES elements with their length before them."""
     if isinstance(tensor.values, np.ndarray):
-        return tensor.values.tobytes()
+        return tensor.values.astype(NUMPY[tensor.datatype], copy=False).tobytes()
     return b"".join(part for element in tensor.values for part in (_PREFIX.pack(len(element)), element))
 
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from danmatte.contract.grid import Grid
 from danmatte.contract.manifest import Manifest
+from danmatte.contract.ports import PictureInput
 from danmatte.frame import Frame, Pixels, Probabilities, Size
 
 Rule: TypeAlias = Literal["stretch", "letterbox"]
@@ -36,10 +37,19 @@ class Framing:
     fill: tuple[int, int, int] = (127, 127, 127)
 
     @classmethod
-    def of(cls, manifest: Manifest) -> Self:
-        """The framing that a manifest gives, for pictures in the order of colours that its input takes."""
-        fill = manifest.resize.fill if manifest.input.colour == "RGB" else manifest.resize.fill[::-1]
-        return cls(manifest.input.shape[1:3], manifest.resize.rule, fill)
+    def of(cls, manifest: Manifest, frame: _Area | None = None) -> Self:
+        """The framing of a model that takes one picture; raises InvalidParameterError for others."""
+        return cls.for_picture(manifest.picture, frame)
+
+    @classmethod
+    def for_picture(cls, picture: PictureInput, frame: _Area | None = None) -> Self:
+        """The framing of an input, for pictures in the order of colours that it takes.
+
+        `frame` matters to an input that takes several sizes; without it the largest of them is taken.
+        """
+        fill = picture.resize.fill if picture.colour == "RGB" else picture.resize.fill[::-1]
+        size = picture.choose_size(frame) if frame else picture.largest_size
+        return cls(size, picture.resize.rule, fill)
 
     def scale_size(self, frame: _Area) -> Size:
         """The size of a frame's picture within the input."""
@@ -50,7 +60,7 @@ class Framing:
         return Size(_round_half_up(frame[0] * scale, height), _round_half_up(frame[1] * scale, width))
 
     def fit(self, frame: Frame) -> Pixels:
-        """The graph's input, (1, H, W, 3) uint8: the frame in the top left corner, the rest filled.
+        """The graph's input as (1, H, W, 3) uint8: the frame in the top left corner, the rest filled.
 
         This is the fast way, for serving; `fit_exactly` is what accuracy is measured with.
         """

@@ -2,138 +2,155 @@
 
 import json
 import re
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct
 
 from danmatte.contract.configuration import Configuration
-from danmatte.contract.grid import Grid
-from danmatte.contract.measurement import Count, Measurement, Text
-from danmatte.errors import ManifestError
+from danmatte.contract.near_words import did_you_mean
+from danmatte.contract.origin import (
+    NAME,
+    ConfirmedLevel,
+    ConfirmedLevels,
+    Created,
+    File,
+    Files,
+    Licence,
+    Measurements,
+    Name,
+    Recipe,
+    Source,
+    Step,
+    Version,
+)
+from danmatte.contract.ports import PERSON, BoxesOutput, Input, Output, PictureInput, RegionsOutput
+from danmatte.contract.version1 import Input as InputV1
+from danmatte.contract.version1 import ManifestV1
+from danmatte.contract.version1 import Output as OutputV1
+from danmatte.errors import InvalidParameterError, ManifestError
+
+__all__ = [
+    "NAME",
+    "ConfirmedLevel",
+    "File",
+    "Files",
+    "Manifest",
+    "Recipe",
+    "Source",
+    "Step",
+    "describe_schema",
+    "encode",
+    "parse",
+]
 
 MANIFEST_LIMIT_BYTES = 256 * 2**10
 GRAPH_LIMIT_BYTES = 16 * 2**20
 WEIGHTS_LIMIT_BYTES = 512 * 2**20
-NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$(?!\n)"
-
-Name = Annotated[str, Meta(pattern=NAME)]
-Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", max_length=64)]
-Side = Annotated[int, Meta(ge=16, le=4096)]
-GridSide = Annotated[int, Meta(ge=1, le=4096)]
-Byte = Annotated[int, Meta(ge=0, le=255)]
+_PORTS = 64
 
 
-class _Strict(Struct, frozen=True, forbid_unknown_fields=True):
-    pass
+class Manifest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A published version of a model; models/CONTRACT.md says what each field means.
 
-
-class File(_Strict, frozen=True):
-    """What a file beside the manifest must be."""
-
-    sha256: Digest
-    size_bytes: Count
-
-
-class Files(_Strict, frozen=True, omit_defaults=True):
-    """The files of a version: the graph, and answers that it gave where it was made, if they were stored."""
-
-    graph: File = field(name="graph.xml")
-    weights: File = field(name="graph.bin")
-    answers: File | None = field(name="answers.json", default=None)
-
-
-class Input(_Strict, frozen=True):
-    """The graph's input: one 8-bit picture, 1×H×W×3."""
-
-    name: Text
-    shape: tuple[Literal[1], Side, Side, Literal[3]]
-    dtype: Literal["u8"]
-    layout: Literal["NHWC"]
-    colour: Literal["RGB", "BGR"]
-
-
-class Output(_Strict, frozen=True):
-    """The graph's output: the person's probability, 1×h×w×1."""
-
-    name: Text
-    shape: tuple[Literal[1], GridSide, GridSide, Literal[1]]
-    dtype: Literal["f32"]
-    layout: Literal["NHWC"]
-    meaning: Literal["person_probability"]
-    grid: Grid
-
-
-class Resize(_Strict, frozen=True):
-    """How a frame is brought to the input's size."""
-
-    rule: Literal["stretch", "letterbox"]
-    fill: tuple[Byte, Byte, Byte]
-
-
-class Source(_Strict, frozen=True):
-    """The graph it was all made from."""
-
-    name: Text
-    digest: Digest
-
-
-class Step(_Strict, frozen=True):
-    """One thing that was done to the source."""
-
-    kind: Text
-    revision: Count
-    fields: dict[str, Any]
-
-
-class Recipe(_Strict, frozen=True):
-    """How the version was made."""
-
-    name: Text
-    digest: Digest
-    source: Source
-    steps: Annotated[list[Step], Meta(max_length=1000)]
-    toolchain: dict[str, str]
-
-
-class ConfirmedLevel(_Strict, frozen=True):
-    """An instruction set, by oneDNN's name, and what the version lost of its source's accuracy under it.
-
-    ``emulated``: the CPU had newer ones, which its kernels didn't use.
+    One that was read from the contract's first version keeps that number, and is written as it was.
     """
 
-    instruction_set: Text
-    emulated: bool
-    metric: Text
-    value: float
-    unit: Text
-    low: float
-    high: float
-    samples: Annotated[int, Meta(ge=1)]
-
-
-class Manifest(_Strict, frozen=True, omit_defaults=True):
-    """A published version of a model; models/CONTRACT.md says what each field means."""
-
-    contract: Literal[1]
+    contract: Literal[1, 2]
     name: Name
-    version: Annotated[int, Meta(ge=1, le=2**53)]
+    version: Version
     files: Files
-    input: Input
-    output: Output
-    resize: Resize
+    inputs: Annotated[tuple[Input, ...], Meta(min_length=1, max_length=_PORTS)]
+    outputs: Annotated[tuple[Output, ...], Meta(min_length=1, max_length=_PORTS)]
     recipe: Recipe
     configuration: Configuration
-    measurements: Annotated[list[Measurement], Meta(max_length=1000)]
-    licence: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+() -]{0,199}$(?!\n)")]
-    created: Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$", max_length=20)]
-    confirmed: Annotated[list[ConfirmedLevel], Meta(max_length=100)] = []
+    measurements: Measurements
+    licence: Licence
+    created: Created
+    confirmed: ConfirmedLevels = []
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for ports that don't go together."""
+        names = [port.name for port in (*self.inputs, *self.outputs)]
+        if twice := next((name for name in names if names.count(name) > 1), ""):
+            raise ValueError(f"Expected a name for each input and output, received {twice!r} twice")
+        regions = [region for _, _, region in self.list_channels()]
+        if twice := next((region for region in regions if regions.count(region) > 1), ""):
+            raise ValueError(f"Expected each region once, received {twice!r} twice")
+        others = {port.name for port in self.outputs if not isinstance(port, BoxesOutput)}
+        for boxes in self.outputs:
+            if isinstance(boxes, BoxesOutput):
+                for wanted in (boxes.scores, boxes.classes, boxes.count):
+                    if wanted and wanted not in others:
+                        raise ValueError(f"Expected {boxes.name!r} to name other outputs, received {wanted!r}")
+        if self.files.answers and not self.makes_masks:
+            raise ValueError("Expected answers.json only for a model that makes masks of a picture")
+        if self.configuration.batch > 1 and not self.takes_batches:
+            raise ValueError(f"Expected a first side of 1 everywhere for batches of {self.configuration.batch}")
+
+    @property
+    def takes_batches(self) -> bool:
+        """Whether the first side of every input and output counts independent items, so that N may be asked at once."""
+        return all(port.shape[:1] == (1,) for port in (*self.inputs, *self.outputs))
+
+    @property
+    def picture(self) -> PictureInput:
+        """The one input, a picture. Raises InvalidParameterError for a model that takes something else."""
+        first = self.inputs[0]
+        if len(self.inputs) > 1 or not isinstance(first, PictureInput):
+            raise InvalidParameterError(f"model: {self.name} doesn't take a picture; ask it for tensors")
+        return first
+
+    @property
+    def regions(self) -> RegionsOutput:
+        """The output that masks are made of unless another region is asked for: the person's, or the first one.
+
+        Raises InvalidParameterError for a model that finds no regions.
+        """
+        return self.find_region(self.default_region)[1]
+
+    @property
+    def makes_masks(self) -> bool:
+        """Whether it takes one picture and finds regions in it."""
+        is_picture = len(self.inputs) == 1 and isinstance(self.inputs[0], PictureInput)
+        return is_picture and any(isinstance(port, RegionsOutput) for port in self.outputs)
+
+    @property
+    def default_region(self) -> str:
+        """The person, or in a model that knows none the first region; empty without regions."""
+        regions = [region for _, _, region in self.list_channels()]
+        return PERSON if PERSON in regions else next(iter(regions), "")
+
+    def list_channels(self) -> Iterator[tuple[int, int, str]]:
+        """Each region with the numbers of its output and of its channel."""
+        for number, output in enumerate(self.outputs):
+            if isinstance(output, RegionsOutput):
+                yield from ((number, place, region) for place, region in enumerate(output.regions))
+
+    def find_region(self, region: str) -> tuple[int, RegionsOutput, int]:
+        """A region's output, with its number, and its channel. Raises InvalidParameterError for an unknown one."""
+        known = list(self.list_channels())
+        for number, place, name in known:
+            output = self.outputs[number]
+            if name == region and isinstance(output, RegionsOutput):
+                return number, output, place
+        if not known:
+            raise InvalidParameterError(f"model: {self.name} finds no regions, so it makes no masks")
+        hint = did_you_mean(region, [name for _, _, name in known])
+        raise InvalidParameterError(f"region: {self.name} doesn't know {region!r}{hint}")
 
 
 def describe_schema() -> dict[str, Any]:
-    """The manifest's JSON Schema, as kept in models/manifest.schema.json."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(Manifest)}
+    """The manifest's JSON Schema, both versions, as kept in models/manifest.schema.json."""
+    (first, second), definitions = msgspec.json.schema_components([ManifestV1, Manifest], ref_template="#/$defs/{name}")
+    definitions["Manifest"]["properties"]["contract"] = {"enum": [2]}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "anyOf": [first, second],
+        "$defs": definitions,
+    }
 
 
 def parse(data: bytes, file: str = "manifest.json") -> Manifest:
@@ -142,23 +159,50 @@ def parse(data: bytes, file: str = "manifest.json") -> Manifest:
         raise ManifestError(file, "$", f"at most {MANIFEST_LIMIT_BYTES} bytes", len(data))
     try:
         document = json.loads(data.decode("utf-8"), object_pairs_hook=_refuse_doubles)
-        manifest = msgspec.json.decode(data, type=Manifest)
+        is_old = isinstance(document, dict) and document.get("contract") == 1
+        read: Manifest | ManifestV1
+        read = msgspec.json.decode(data, type=ManifestV1) if is_old else msgspec.json.decode(data, type=Manifest)
     except msgspec.ValidationError as error:
         raise _locate(file, error, document) from error
     except (ValueError, RecursionError) as error:
         raise ManifestError(file, "$", "well-formed JSON in UTF-8", str(error)) from error
     try:
-        datetime.fromisoformat(manifest.created)
+        datetime.fromisoformat(read.created)
     except ValueError as error:
-        raise ManifestError(file, "$.created", "a day and time that exist", manifest.created) from error
-    return manifest
+        raise ManifestError(file, "$.created", "a day and time that exist", read.created) from error
+    return _upgrade(read) if isinstance(read, ManifestV1) else read
 
 
 def encode(manifest: Manifest, file: str = "manifest.json") -> str:
     """The text that `parse` reads; raises ManifestError for a manifest that it would refuse."""
-    text = json.dumps(msgspec.to_builtins(manifest), indent=2, allow_nan=False) + "\n"
+    document = msgspec.to_builtins(_downgrade(manifest) if manifest.contract == 1 else manifest)
+    text = json.dumps(document, indent=2, allow_nan=False) + "\n"
     parse(text.encode(), file)
     return text
+
+
+def _upgrade(old: ManifestV1) -> Manifest:
+    picture, regions = old.ports
+    common = {name: getattr(old, name) for name in Manifest.__struct_fields__ if name not in ("inputs", "outputs")}
+    return Manifest(**common, inputs=(picture,), outputs=(regions,))
+
+
+def _downgrade(manifest: Manifest) -> ManifestV1:
+    picture, regions = manifest.picture, manifest.regions
+    ours: Any = {
+        "input": InputV1(picture.name, picture.shape, picture.dtype, picture.layout, picture.colour),  # type: ignore[arg-type]
+        "output": OutputV1(
+            regions.name,
+            regions.shape,  # type: ignore[arg-type]
+            regions.dtype,
+            regions.layout,  # type: ignore[arg-type]
+            "person_probability",
+            regions.grid,
+        ),
+        "resize": picture.resize,
+    }
+    common = {name: getattr(manifest, name) for name in ManifestV1.__struct_fields__ if name not in ours}
+    return ManifestV1(**common, **ours)
 
 
 def _refuse_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""An awaitable way to an engine: a line of pictures, threads that compute them, and batches where they pay."""
+"""An awaitable way to an engine: a line of items, threads that compute them, and batches where they pay."""
 
 import asyncio
 import time
@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from danmatte.engine.protocol import Engine
+from danmatte.engine.protocol import Arrays, Engine, select_region
 from danmatte.errors import EngineError
 from danmatte.frame import Pixels, Probabilities
 from danmatte.telemetry.timing import Timing
@@ -19,42 +19,50 @@ _Line: TypeAlias = "SimpleQueue[_Item]"
 
 
 class _Item(NamedTuple):
-    """A picture in the line, who waits for its answer, and since when."""
+    """One item's inputs in the line, who waits for its outputs, and since when."""
 
-    waiter: asyncio.Future[Probabilities]
-    picture: Pixels
+    waiter: asyncio.Future[Arrays]
+    inputs: Arrays
     timing: Timing
     since: float
 
 
 class Batcher:
-    """Calls an engine for many callers; each caller has one picture and gets its own answer.
+    """Calls an engine for many callers; each caller has one item, such as a picture, and gets its own answer.
 
-    A picture goes into the line, and one of `engine.concurrency` threads takes it. If the engine takes more than one
-    picture in a call, the thread waits up to GATHER_S for others. A picture whose caller leaves while it is in the
+    An item goes into the line, and one of `engine.concurrency` threads takes it. If the engine takes more than one
+    item in a call, the thread waits up to GATHER_S for others. An item whose caller leaves while it is in the
     line is never computed; a caller who leaves later changes nothing for the others of its batch. Threads start with
-    the first picture, so a batcher that nobody uses costs nothing.
+    the first item, so a batcher that nobody uses costs nothing.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._line: _Line = SimpleQueue()
-        self._waiters: set[asyncio.Future[Probabilities]] = set()
+        self._waiters: set[asyncio.Future[Arrays]] = set()
         self._threads = ThreadPoolExecutor(engine.concurrency, thread_name_prefix="infer")
         self._closed = False
 
     async def infer(self, picture: Pixels, timing: Timing | None = None) -> Probabilities:
-        """(1, H, W, 3) uint8 to (h, w) float32 in [0, 1].
+        """(1, H, W, 3) uint8 to the default region's map, (h, w) float32 in [0, 1]; the rest as for `compute`."""
+        if self._closed:
+            raise EngineError("the engine was closed")
+        outputs = await self.compute((self._engine.arrange(picture),), timing)
+        values: Probabilities = select_region(self._engine.manifest, outputs)[0]
+        return values
+
+    async def compute(self, inputs: Arrays, timing: Timing | None = None) -> Arrays:
+        """One item's inputs to its outputs, both in the manifest's order.
 
         The wait before the engine's call counts as the phase `queue`, the call as `infer`. Raises EngineError, also
         for everything that waits when the batcher is closed.
         """
         if self._closed:
             raise EngineError("the engine was closed")
-        self._engine.check(picture, most=1)  # here, because in a batch it would fail its neighbours as well
-        waiter: asyncio.Future[Probabilities] = asyncio.get_running_loop().create_future()
+        self._engine.check(inputs, most=1)  # here, because in a batch it would fail its neighbours as well
+        waiter: asyncio.Future[Arrays] = asyncio.get_running_loop().create_future()
         self._waiters.add(waiter)
-        self._line.put(_Item(waiter, picture, timing or Timing(), time.perf_counter()))
+        self._line.put(_Item(waiter, inputs, timing or Timing(), time.perf_counter()))
         self._threads.submit(_compute_next, self._line, self._engine)
         try:
             return await waiter
@@ -73,7 +81,7 @@ class Batcher:
 
 
 def _compute_next(line: _Line, engine: Engine) -> None:
-    """Answers the next picture in the line, together with those that come soon after it."""
+    """Answers the next item in the line, together with those that come soon after it."""
     items = _take(line, engine.batch)
     if not items:
         return
@@ -81,19 +89,25 @@ def _compute_next(line: _Line, engine: Engine) -> None:
         item.timing.add("queue", since=item.since)
     began = time.perf_counter()
     try:
-        pictures = [item.picture for item in items]
-        answers = engine.infer(pictures[0] if len(pictures) == 1 else np.concatenate(pictures))
-        for item, values in zip(items, answers, strict=True):
+        answers = [engine.compute(items[0].inputs)] if len(items) == 1 else _compute_batch(items, engine)
+        for item, outputs in zip(items, answers, strict=True):
             item.timing.add("infer", since=began)
-            _settle_soon(item.waiter, values)
+            _settle_soon(item.waiter, outputs)
     except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for it
         failure = error if isinstance(error, EngineError) else EngineError(f"{type(error).__name__}: {error}")
         for item in items:
             _settle_soon(item.waiter, failure)
 
 
+def _compute_batch(items: list[_Item], engine: Engine) -> list[Arrays]:
+    """Each item's own outputs, from one call."""
+    together = tuple(np.concatenate(parts) for parts in zip(*(item.inputs for item in items), strict=True))
+    outputs = engine.compute(together)
+    return [tuple(values[row : row + 1] for values in outputs) for row in range(len(items))]
+
+
 def _take(line: _Line, most: int) -> list[_Item]:
-    """The next pictures whose callers are still there; waits only for companions of the first."""
+    """The next items whose callers are still there; waits only for companions of the first."""
     items: list[_Item] = []
     until = 0.0
     with suppress(Empty):
@@ -105,12 +119,12 @@ def _take(line: _Line, most: int) -> list[_Item]:
     return [item for item in items if not item.waiter.done()]
 
 
-def _settle_soon(waiter: asyncio.Future[Probabilities], outcome: Probabilities | EngineError) -> None:
+def _settle_soon(waiter: asyncio.Future[Arrays], outcome: Arrays | EngineError) -> None:
     with suppress(RuntimeError):  # the loop is closed: nobody waits
         waiter.get_loop().call_soon_threadsafe(_settle, waiter, outcome)
 
 
-def _settle(waiter: asyncio.Future[Probabilities], outcome: Probabilities | EngineError) -> None:
+def _settle(waiter: asyncio.Future[Arrays], outcome: Arrays | EngineError) -> None:
     if waiter.done():
         return
     if isinstance(outcome, EngineError):

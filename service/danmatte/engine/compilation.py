@@ -2,11 +2,14 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 
 import msgspec
 import openvino as ov
 
 from danmatte.contract.manifest import Manifest
+from danmatte.contract.ports import Input, Output
+from danmatte.contract.shapes import SideRange, format_shape, has_ranges
 from danmatte.engine.cache import GraphCache
 from danmatte.engine.streams import StreamPlan
 from danmatte.errors import ModelError
@@ -23,7 +26,7 @@ def compile_graph(
     properties = plan.to_properties(manifest.configuration)
     # The cache's key is everything that a compiled graph depends on: the version, how it is run, library and machine.
     machine = [str(core.get_property(device, name)) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
-    version = [msgspec.to_builtins(part) for part in (manifest.files, manifest.input, manifest.output)]
+    version = [msgspec.to_builtins(part) for part in (manifest.files, manifest.inputs, manifest.outputs)]
     facts = [ov.__version__, device, machine, version, batch, properties]
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
     compiled: ov.CompiledModel | None = None
@@ -35,8 +38,11 @@ def compile_graph(
     if compiled is None:
         model = core.read_model(*files)
         _check_ports(model, manifest)
-        if batch > 1:
-            model.reshape([ov.Dimension(1, batch), *manifest.input.shape[1:]])
+        if batch > 1 or any(has_ranges(port.shape) for port in manifest.inputs):
+            feeds = find_ports(model.inputs, manifest.inputs)
+            model.reshape(
+                {feed: _describe_sides(port, batch) for feed, port in zip(feeds, manifest.inputs, strict=True)}
+            )
         compiled = core.compile_model(model, device, properties)
         if cache:
             cache.put(key, compiled.export_model().getvalue())
@@ -46,18 +52,51 @@ def compile_graph(
     return [compiled, *(core.import_model(blob, device, properties) for _ in range(1, plan.lanes))]
 
 
+def find_ports(ports: Sequence[ov.Output], wanted: Sequence[Input | Output]) -> list[int]:
+    """The graph's numbers of the manifest's inputs or outputs, in the manifest's order."""
+    return [next(number for number, port in enumerate(ports) if one.name in port.get_names()) for one in wanted]
+
+
+def _describe_sides(port: Input, batch: int) -> ov.PartialShape:
+    sides = [
+        ov.Dimension(side.min, side.max) if isinstance(side, SideRange) else ov.Dimension(side) for side in port.shape
+    ]
+    return ov.PartialShape([ov.Dimension(1, batch), *sides[1:]] if batch > 1 else sides)
+
+
 def _check_ports(model: ov.Model, manifest: Manifest) -> None:
-    """Raises ModelError when the graph's input or output isn't the one that the manifest names."""
-    for kind, ports, wanted in (
-        ("input", model.inputs, manifest.input),
-        ("output", model.outputs, manifest.output),
-    ):
-        expected = (wanted.name, list(wanted.shape), wanted.dtype)
-        received = []
-        for port in ports:
-            shape = [side.get_length() if side.is_static else "?" for side in port.get_partial_shape()]
-            received.append(("/".join(sorted(port.get_names())), shape, str(port.get_element_type().get_type_name())))
-        if len(ports) != 1 or wanted.name not in ports[0].get_names() or received[0][1:] != expected[1:]:
+    """Raises ModelError when the graph's inputs or outputs aren't those that the manifest names."""
+    for kind, ports, wanted in (("input", model.inputs, manifest.inputs), ("output", model.outputs, manifest.outputs)):
+        known = {name: port for port in ports for name in port.get_names()}
+        fits = len(ports) == len(wanted) and all(
+            one.name in known and _is_of_shape(known[one.name], one) for one in wanted
+        )
+        if not fits:
+            expected = [(one.name, format_shape(one.shape), one.dtype) for one in wanted]
+            received = [
+                (
+                    "/".join(sorted(port.get_names())),
+                    str(port.get_partial_shape()),
+                    port.get_element_type().get_type_name(),
+                )
+                for port in ports
+            ]
             raise ModelError(
                 f"{manifest.name}/{manifest.version}: graph.xml: {kind}: expected {expected}, received {received}"
             )
+
+
+def _is_of_shape(port: ov.Output, wanted: Input | Output) -> bool:
+    """Whether the graph's port is of the manifest's type, and of its shape where both fix a side.
+
+    A side that the graph leaves open is checked where the graph is tried out.
+    """
+    shape = port.get_partial_shape()
+    if port.get_element_type().get_type_name() != wanted.dtype:
+        return False
+    if shape.rank.is_dynamic:
+        return True
+    return len(shape) == len(wanted.shape) and all(
+        side.is_dynamic or (not isinstance(one, SideRange) and side.get_length() == one)
+        for side, one in zip(shape, wanted.shape, strict=True)
+    )

@@ -82,20 +82,19 @@ class Integer(Parameter[int | None]):
 
 
 @dataclass(frozen=True)
-class Number(Parameter[float]):
-    """A decimal number within bounds."""
+class Number(Parameter[float | None]):
+    """A decimal number within bounds, None when absent."""
 
     low: float
     high: float
-    default: float
 
     @property
     def schema(self) -> dict[str, Any]:
-        return {"type": "number", "minimum": self.low, "maximum": self.high, "default": self.default}
+        return {"type": "number", "minimum": self.low, "maximum": self.high}
 
-    def parse(self, value: str | None) -> float:
+    def parse(self, value: str | None) -> float | None:
         if value is None:
-            return self.default
+            return None
         expected = f"a number from {self.low} to {self.high}"
         number = float(self._match(value, r"[+-]?(\d{1,20}(\.\d{0,20})?|\.\d{1,20})", expected))
         if not self.low <= number <= self.high:

@@ -1,39 +1,46 @@
 """From a picture's bytes to its mask's bytes: decoded, inferred, painted and encoded on threads, never on the loop."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 import cv2
+import numpy as np
 
 from danmatte.codecs import Encoder, exif, find_decoder
 from danmatte.contract.framing import Framing
 from danmatte.contract.grid import Grid
 from danmatte.contract.manifest import Manifest
-from danmatte.engine import Served
+from danmatte.contract.ports import PictureInput
+from danmatte.engine import Arrays, Served, arrange_pictures, select_region
 from danmatte.errors import InvalidParameterError, PictureTooLargeError
 from danmatte.frame import Frame, Mask, Pixels, Probabilities, Size
 from danmatte.inference.pool import PhasePool, Phases
+from danmatte.inference.tensors import Item
 from danmatte.telemetry.timing import Timing
 
 STUCK_AFTER_S = 20.0
+T = TypeVar("T")
 # From the graph's input, the frame's size and the graph's output to a better output, and where its values lie.
 Stabilise: TypeAlias = Callable[[Pixels, Size, Probabilities, Manifest], tuple[Probabilities, Grid]]
+OWN: Final[Literal["own"]] = "own"
 
 
 @dataclass(frozen=True)
 class MaskOptions:
     """What a mask is like.
 
-    `format` is an encoder's name. `size` None is the frame's own; `threshold` None leaves the edges soft; `polarity`
-    is what is painted.
+    `format` is an encoder's name. `size` None is the frame's own; `threshold` None leaves the edges soft, and OWN is
+    that of each region. `polarity` is what is painted. `regions` are what the mask shows together; none of them means
+    the model's own, which is the person if it knows one.
     """
 
     format: str = "png"
     size: Size | None = None
-    threshold: float | None = None
+    threshold: float | Literal["own"] | None = None
     polarity: Literal["person", "background"] = "person"
+    regions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,26 +58,43 @@ class MaskRequest:
 
 @dataclass(frozen=True)
 class Matte:
-    """An encoded mask, its pixels, and the version that made it."""
+    """An encoded mask, its pixels, and the version that made it; `versions` are all that had a part in it."""
 
     body: bytes
     mask: Mask
     version: int
+    versions: tuple[str, ...] = ()
+
+
+class RegionSource(NamedTuple):
+    """A version, and which of its regions are wanted."""
+
+    served: Served
+    regions: tuple[str, ...]
 
 
 class _Prepared(NamedTuple):
-    """A frame's size, and the graph's input: (1, H, W, 3) uint8."""
+    """A frame's size, and the graph's input as (1, H, W, 3) uint8."""
 
     size: Size
     picture: Pixels
 
 
 class _Inferred(NamedTuple):
-    """The same with the graph's output: (h, w) float32 in [0, 1]."""
+    """The same with the graph's outputs."""
 
     size: Size
     picture: Pixels
+    outputs: Arrays
+
+
+class RegionMap(NamedTuple):
+    """A region's probabilities, (h, w) float32 in [0, 1], and where they lie; `threshold` is the region's own."""
+
     values: Probabilities
+    grid: Grid
+    framing: Framing
+    threshold: float
 
 
 class Matting:
@@ -97,38 +121,46 @@ class Matting:
         manifest = served.manifest
 
         def encode(found: _Inferred) -> Matte:
-            values, grid = found.values, manifest.output.grid
+            maps = list_maps(manifest, request.options.regions, found.size, found.outputs)
             if stabilise:
-                values, grid = stabilise(found.picture, found.size, values, manifest)
-            return paint(request.options, manifest, found.size, values, grid)
+                maps = [_stabilise(stabilise, each, found, manifest) for each in maps]
+            return paint(request.options, maps, found.size, [manifest])
 
-        decode = Phases("decode", partial(self._prepare, request, manifest))
-        if served.engine.runs_in_caller:  # one job: no handover, and warm caches
-            return await self._pool.run(timing, decode.then("infer", _infer_with(served)).then("encode", encode))
-        prepared = await self._pool.run(timing, decode)
-        found = _Inferred(*prepared, await served.batcher.infer(prepared.picture, timing))
-        return await self._pool.run(timing, Phases("encode", lambda: encode(found)))
+        return await self._act(request, served, timing, encode)
 
-    async def infer_picture(self, body: bytes, served: Served, timing: Timing) -> tuple[Size, Probabilities]:
-        """An encoded picture's size, and the graph's output for it; raises RequestError and EngineError."""
-        decode = Phases("decode", partial(self._prepare, MaskRequest(body), served.manifest))
-        if served.engine.runs_in_caller:  # one job: no handover, and warm caches
-            found = await self._pool.run(timing, decode.then("infer", _infer_with(served)))
-            return found.size, found.values
-        prepared = await self._pool.run(timing, decode)
-        return prepared.size, await served.batcher.infer(prepared.picture, timing)
-
-    async def infer_pixels(self, picture: Pixels, served: Served, timing: Timing) -> Probabilities:
-        """The graph's output (h, w) for its input (1, H, W, 3); raises EngineError."""
-        if not served.engine.runs_in_caller:
-            return await served.batcher.infer(picture, timing)
-        values: Probabilities = await self._pool.run(timing, Phases("infer", lambda: served.engine.infer(picture)[0]))
-        return values
-
-    async def encode_mask(self, values: Probabilities, frame: Size, manifest: Manifest, timing: Timing) -> bytes:
-        """A soft PNG mask of the frame's size."""
-        encode = Phases("encode", lambda: paint(MaskOptions(), manifest, frame, values, manifest.output.grid).body)
+    async def run_together(self, request: MaskRequest, sources: Sequence[RegionSource], timing: Timing) -> Matte:
+        """The matte of everything that several models find; raises RequestError and EngineError."""
+        maps: list[RegionMap] = []
+        size = Size(1, 1)
+        for served, regions in sources:
+            select = partial(_select_maps, served.manifest, regions)
+            size, found = await self._act(request, served, timing, select)
+            maps += found
+        manifests = [source.served.manifest for source in sources]
+        encode = Phases("encode", lambda: paint(request.options, maps, size, manifests))
         return await self._pool.run(timing, encode)
+
+    async def compute(self, item: Item, served: Served, timing: Timing) -> tuple[Size, Arrays]:
+        """The graph's outputs for an item, and the size of its picture; raises RequestError and EngineError."""
+        if any(isinstance(part, bytes) for part in item):
+            prepare = Phases("decode", partial(self._arrange, item, served.manifest))
+            if served.engine.runs_in_caller:  # one job: no handover, and warm caches
+                infer = prepare.then("infer", lambda ready: (ready[0], served.engine.compute(ready[1])))
+                return await self._pool.run(timing, infer)
+            size, inputs = await self._pool.run(timing, prepare)
+        else:
+            size, inputs = self._arrange(item, served.manifest)
+            if served.engine.runs_in_caller:
+                return size, await self._pool.run(timing, Phases("infer", lambda: served.engine.compute(inputs)))
+        return size, await served.batcher.compute(inputs, timing)
+
+    async def encode_mask(self, outputs: Arrays, frame: Size, manifest: Manifest, timing: Timing) -> bytes:
+        """A soft PNG mask of the frame's size, of the model's own region."""
+
+        def encode() -> bytes:
+            return paint(MaskOptions(), list_maps(manifest, (), frame, outputs), frame, [manifest]).body
+
+        return await self._pool.run(timing, Phases("encode", encode))
 
     def check(self, options: MaskOptions) -> None:
         """Raises InvalidParameterError when masks of this size aren't made."""
@@ -140,13 +172,38 @@ class Matting:
         """Lets the threads go."""
         self._pool.close()
 
-    def _prepare(self, request: MaskRequest, manifest: Manifest) -> _Prepared:
+    async def _act(self, request: MaskRequest, served: Served, timing: Timing, encode: Callable[[_Inferred], T]) -> T:
+        """What `encode` makes of the picture and of the model's outputs for it."""
+        decode = Phases("decode", partial(self._prepare, request, served.manifest.picture))
+        if served.engine.runs_in_caller:  # one job: no handover, and warm caches
+            return await self._pool.run(timing, decode.then("infer", _infer_with(served)).then("encode", encode))
+        prepared = await self._pool.run(timing, decode)
+        outputs = await served.batcher.compute((served.engine.arrange(prepared.picture),), timing)
+        found = _Inferred(*prepared, outputs)
+        return await self._pool.run(timing, Phases("encode", lambda: encode(found)))
+
+    def _prepare(self, request: MaskRequest, picture: PictureInput) -> _Prepared:
         self.check(request.options)
-        frame = decode_frame(request, manifest, self._max_pixels)
-        return _Prepared(frame.size, Framing.of(manifest).fit(frame))
+        frame = decode_frame(request, picture, self._max_pixels)
+        return _Prepared(frame.size, Framing.for_picture(picture, frame.size).fit(frame))
+
+    def _arrange(self, item: Item, manifest: Manifest) -> tuple[Size, Arrays]:
+        """The item's parts as the graph's inputs, and the size of its first picture."""
+        sizes, inputs = [], []
+        for part, port in zip(item, manifest.inputs, strict=True):
+            if isinstance(part, bytes):
+                assert isinstance(port, PictureInput), f"{port.name} takes no pictures"
+                prepared = self._prepare(MaskRequest(part), port)
+                sizes.append(prepared.size)
+                inputs.append(arrange_pictures(port, prepared.picture))
+            else:
+                if isinstance(port, PictureInput):
+                    sizes.append(Size(*(part.shape[1:3] if port.layout == "NHWC" else part.shape[2:4])))
+                inputs.append(part)
+        return next(iter(sizes), Size(1, 1)), tuple(inputs)
 
 
-def decode_frame(request: MaskRequest, manifest: Manifest, max_pixels: int) -> Frame:
+def decode_frame(request: MaskRequest, picture: PictureInput, max_pixels: int) -> Frame:
     """The request's picture, upright, in the graph's order of colours, and maybe reduced to what the graph needs.
 
     Raises RequestError; a picture that claims more than `max_pixels` pixels isn't decoded.
@@ -155,19 +212,49 @@ def decode_frame(request: MaskRequest, manifest: Manifest, max_pixels: int) -> F
     header = decoder.read_header(request.body, request.declared)
     if header.size.pixels > max_pixels:
         raise PictureTooLargeError(f"picture: expected at most {max_pixels} pixels, received {header.size}")
-    at_least = header.turn(Framing.of(manifest).scale_size(header.upright))
-    pixels = decoder.decode(request.body, header, manifest.input.colour, at_least)
+    at_least = header.turn(Framing.for_picture(picture, header.upright).scale_size(header.upright))
+    pixels = decoder.decode(request.body, header, picture.colour, at_least)
     return Frame(exif.turn_upright(pixels, header.orientation), header.upright)
 
 
-def _infer_with(served: Served) -> Callable[[_Prepared], _Inferred]:
-    return lambda prepared: _Inferred(*prepared, served.engine.infer(prepared.picture)[0])
+def list_maps(manifest: Manifest, regions: tuple[str, ...], frame: Size, outputs: Arrays) -> list[RegionMap]:
+    """The maps of these regions, or of the model's own, for a frame of this size.
+
+    Raises InvalidParameterError for a region that the model doesn't know.
+    """
+    framing, found = Framing.of(manifest, frame), []
+    for region in regions or (manifest.default_region,):
+        _, port, channel = manifest.find_region(region)
+        values = select_region(manifest, outputs, region)[0]
+        found.append(RegionMap(values, port.grid, framing, port.channels[channel].threshold))
+    return found
 
 
-def paint(options: MaskOptions, manifest: Manifest, frame: Size, values: Probabilities, grid: Grid) -> Matte:
-    """The mask of a frame of this size, from probabilities whose grid is in pixels of the graph's input."""
-    alpha = Framing.of(manifest).compute_alpha(values, grid, options.size or frame, frame, options.threshold)
+def paint(options: MaskOptions, maps: Sequence[RegionMap], frame: Size, manifests: Sequence[Manifest]) -> Matte:
+    """The mask of a frame of this size: what any of the maps shows."""
+    alpha: Pixels | None = None
+    for each in maps:
+        threshold = each.threshold if options.threshold == OWN else options.threshold
+        layer = each.framing.compute_alpha(each.values, each.grid, options.size or frame, frame, threshold)
+        alpha = layer if alpha is None else np.maximum(alpha, layer, out=alpha)
+    assert alpha is not None, "a mask is made of one map at least"
     coverage = min(cv2.mean(alpha)[0] / 255, 1.0)
     if options.polarity == "background":
         alpha = cv2.bitwise_not(alpha)  # type: ignore[assignment]
-    return Matte(Encoder.registered[options.format].encode(alpha), Mask(alpha, coverage), manifest.version)
+    versions = tuple(f"{manifest.name}/{manifest.version}" for manifest in manifests)
+    body = Encoder.registered[options.format].encode(alpha)
+    return Matte(body, Mask(alpha, coverage), manifests[0].version, versions)
+
+
+def _infer_with(served: Served) -> Callable[[_Prepared], _Inferred]:
+    engine = served.engine
+    return lambda prepared: _Inferred(*prepared, engine.compute((engine.arrange(prepared.picture),)))
+
+
+def _select_maps(manifest: Manifest, regions: tuple[str, ...], found: _Inferred) -> tuple[Size, list[RegionMap]]:
+    return found.size, list_maps(manifest, regions, found.size, found.outputs)
+
+
+def _stabilise(stabilise: Stabilise, found: RegionMap, frame: _Inferred, manifest: Manifest) -> RegionMap:
+    values, grid = stabilise(frame.picture, frame.size, found.values, manifest)
+    return found._replace(values=values, grid=grid)

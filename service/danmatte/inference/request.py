@@ -23,10 +23,10 @@ from typing import Self
 
 from danmatte.contract.manifest import Manifest
 from danmatte.engine import Served
-from danmatte.errors import UnknownLabelError, UnknownVersionError, brief
+from danmatte.errors import InvalidParameterError, UnknownLabelError, UnknownVersionError, brief
 from danmatte.inference.admission import Admission, Deadline
 from danmatte.inference.live_calls import LiveCalls
-from danmatte.inference.matting import MaskOptions, MaskRequest, Matte, Matting, Stabilise
+from danmatte.inference.matting import MaskOptions, MaskRequest, Matte, Matting, RegionSource, Stabilise
 from danmatte.inference.tensors import InferRequest, Tensor, TensorInference
 from danmatte.models import Policy, Repository
 from danmatte.telemetry.statistics import Statistics
@@ -174,8 +174,14 @@ class Request:
         """A picture's matte, within the deadline; raises RequestError, OverloadError, ModelError and EngineError."""
         async with self.deadline(timeout_s):
             served = await self.find(selector)
+            sources = find_sources(self._shared.repository, served, wanted.options.regions)
+            if len(sources) > 1 and stabilise:
+                models = " and ".join(source.served.manifest.name for source in sources)
+                raise InvalidParameterError(f"stabilise: expected regions of one model, received {models}")
             async with self._place.permit(timing):
-                return await self._shared.matting.run(wanted, served, timing, stabilise)
+                if len(sources) == 1:
+                    return await self._shared.matting.run(wanted, sources[0].served, timing, stabilise)
+                return await self._shared.matting.run_together(wanted, sources, timing)
 
     async def infer(
         self, wanted: InferRequest, selector: VersionSelector, timing: Timing, timeout_s: float | None = None
@@ -194,5 +200,17 @@ class Request:
             except BaseException:
                 shared.statistics.count_failure(key, time.perf_counter() - began)
                 raise
-            shared.statistics.count(key, wanted.inputs[0].shape[0], timing, time.perf_counter() - began)
+            shared.statistics.count(key, wanted.items, timing, time.perf_counter() - began)
             return served, outputs
+
+
+def find_sources(repository: Repository, served: Served, regions: tuple[str, ...]) -> list[RegionSource]:
+    """The versions that find these regions, the asked one before others of the repository.
+
+    Raises InvalidParameterError for a region that no model finds.
+    """
+    own = {region for _, _, region in served.manifest.list_channels()}
+    wanted: dict[Served, list[str]] = {}
+    for region in regions:
+        wanted.setdefault(served if region in own else repository.find_region(region), []).append(region)
+    return [RegionSource(each, tuple(names)) for each, names in wanted.items()] or [RegionSource(served, ())]

@@ -5,6 +5,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from danmatte.contract.ports import PictureInput
 from danmatte.models.lru import VersionLru
 from danmatte.models.state import ModelState
 
@@ -12,8 +13,9 @@ from danmatte.models.state import ModelState
 class VersionListing(Struct, frozen=True, omit_defaults=True):
     """A version: `ready`, `available` on demand, or `failed` and why.
 
-    `input` (height, width) and `precision` are those of a ready one. `disagreement`: how far its masks on this CPU are
-    from those that were stored with it, in points from 0 to 100; `warning` where that is too far.
+    The others are those of a ready one. `input`: (height, width) of its picture, where it takes one. `outputs`: what
+    each of its outputs means, by the output's name. `regions`: what masks can be made of. `disagreement`: how far its
+    masks on this CPU are from those that were stored with it, in points from 0 to 100; `warning` where that is too far.
     """
 
     version: int
@@ -24,6 +26,8 @@ class VersionListing(Struct, frozen=True, omit_defaults=True):
     labels: list[str] = []
     disagreement: float | None = None
     warning: str = ""
+    outputs: dict[str, str] = {}
+    regions: list[str] = []
 
 
 class ModelListing(Struct, frozen=True, omit_defaults=True):
@@ -51,13 +55,16 @@ def list_model(model: ModelState, spares: VersionLru, *, is_default: bool) -> Mo
 def _list_version(model: ModelState, spares: VersionLru, version: int) -> VersionListing:
     labels = model.labels_of(version)
     if served := model.get_open(version) or spares.peek((model.name, version)):
-        _, height, width, _ = served.manifest.input.shape
+        manifest = served.manifest
+        picture = next((port for port in manifest.inputs if isinstance(port, PictureInput)), None)
         return VersionListing(
             version,
             "ready",
-            (height, width),
-            served.engine.precision,
+            input=picture.largest_size if picture else None,
+            precision=served.engine.precision,
             labels=labels,
+            outputs={port.name: port.meaning for port in manifest.outputs},
+            regions=[region for _, _, region in manifest.list_channels()],
             disagreement=served.disagreement,
             warning=served.warning,
         )

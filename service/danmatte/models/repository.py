@@ -12,7 +12,14 @@ from weakref import WeakSet
 from danmatte.contract import artifact
 from danmatte.contract.near_words import did_you_mean
 from danmatte.engine import Served
-from danmatte.errors import ModelError, SettingsError, UnknownModelError, UnknownVersionError, brief
+from danmatte.errors import (
+    InvalidParameterError,
+    ModelError,
+    SettingsError,
+    UnknownModelError,
+    UnknownVersionError,
+    brief,
+)
 from danmatte.models.answer_check import NO_CHECK, AnswerCheck, EngineFactory
 from danmatte.models.listing import ModelListing, explain_absence, list_model
 from danmatte.models.lru import VersionKey, VersionLru
@@ -93,6 +100,20 @@ class Repository:
             task = self._opening[key] = asyncio.create_task(self._open_spare(key))
             task.add_done_callback(lambda task: (self._opening.pop(key), task.cancelled() or task.exception()))
         return await asyncio.shield(self._opening[key])  # it goes on for the others when one of them leaves
+
+    def find_region(self, region: str) -> Served:
+        """The stable version that finds this region, of the default model or else of the first one by name.
+
+        Raises InvalidParameterError where none does.
+        """
+        served = [model.stable for _, model in sorted(self._models.items()) if model.policy.enabled and model.stable]
+        served.sort(key=lambda each: each.manifest.name != self._default)
+        known = [(name, each) for each in served for _, _, name in each.manifest.list_channels()]
+        for name, each in known:
+            if name == region:
+                return each
+        hint = did_you_mean(region, [name for name, _ in known])
+        raise InvalidParameterError(f"region: no model finds {brief(region)}{hint}")
 
     def draw_label(self, name: str = "") -> str:
         """`stable` or `canary`, as the policy draws, for a caller who is to stay with it; raises as `find` does."""

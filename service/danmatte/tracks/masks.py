@@ -50,7 +50,7 @@ class MaskWriter:
         values: Probabilities | None = None
         if answer is not None:
             self.tally.inferred += 1
-            grid = self._manifest.output.grid
+            grid = self._manifest.regions.grid
             values = self._framing.compute_mask(answer.values, grid, self._plan.working, self._frame)
             if self._refiner and answer.refined:
                 self.tally.looked_closer += 1

@@ -64,7 +64,7 @@ class Refiner:
 
         None where nobody is, or where they fill so much of the frame that a second pass would show no more.
         """
-        grid = self._manifest.output.grid
+        grid = self._manifest.regions.grid
         covered = (
             math.ceil((self._scaled.height - grid.offset_y) / grid.step_y),
             math.ceil((self._scaled.width - grid.offset_x) / grid.step_x),
@@ -97,7 +97,7 @@ class Refiner:
         size = refined.region.size
         here = mask[refined.region.slices]
         seen = Size(self._times * size.height, self._times * size.width)
-        for rows, band in self._framing.project(refined.values, self._manifest.output.grid, size, seen):
+        for rows, band in self._framing.project(refined.values, self._manifest.regions.grid, size, seen):
             first = here[rows]
             # The first pass has seen what is around the people: where it is sure, it keeps a little weight.
             doubt = 1 - _SURE * np.abs(2 * first - 1)

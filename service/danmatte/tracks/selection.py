@@ -75,7 +75,7 @@ def select_frames(
     """Every frame from `from_ms` on that is to get a mask, with its detail where there is a `refiner`."""
     ahead = plan.stabiliser is not None and plan.stabiliser.ahead > 0
     cuts, stillness, analyzer = CutDetector(), StillnessDetector(plan), FrameAnalyzer(ahead=ahead)
-    framing, order = Framing.of(manifest), manifest.input.colour
+    framing, order = Framing.of(manifest), manifest.picture.colour
     scaled = framing.scale_size(video.size)
     for frame in limit_rate(video.read_frames(from_ms), plan.fps):
         grey = frame.to_grey(plan.working)

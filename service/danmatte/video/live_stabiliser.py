@@ -60,8 +60,8 @@ class LiveFrame:
         working = Size(*(max(_SHORTEST_SIDE, round(side * shrunk)) for side in frame))
         framing = Framing.of(manifest)
         colours = framing.extract(picture, frame, working)
-        grey: Pixels = cv2.cvtColor(colours, _TO_GREY[manifest.input.colour])  # type: ignore[assignment]
-        sized = framing.compute_mask(values, manifest.output.grid, working, frame)
+        grey: Pixels = cv2.cvtColor(colours, _TO_GREY[manifest.picture.colour])  # type: ignore[assignment]
+        sized = framing.compute_mask(values, manifest.regions.grid, working, frame)
         stable = self.stabiliser.step(grey, sized, self.pts_ms, colours=colours)
         self.cut = stable.cut
         return stable.alpha, Grid.half_pixel(framing.scale_size(frame), working)

@@ -22,7 +22,7 @@ def read(query: str = "", accept: str = "*/*") -> MaskQuery:
 def test_nothing_said_means_a_hard_png_of_the_frames_size_by_the_default_model() -> None:
     asked = read()
     assert asked.selector == VersionSelector()
-    assert asked.options == MaskOptions("png", None, 0.5, "person")
+    assert asked.options == MaskOptions("png", None, "own", "person")
 
 
 def test_everything_said_is_taken() -> None:

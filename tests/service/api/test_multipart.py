@@ -136,7 +136,7 @@ async def test_a_hostile_name_splits_no_header(start: Start, jpeg: bytes) -> Non
     ((head, _),) = await pieces(await (await start()).post("/v1/mattes", data=body, headers={"Content-Type": FORM}))
     assert head["X-Status"] == "200"
     assert set(head) == {
-        *("X-Status", "Content-Length", "Content-Type", "X-Model-Version", "X-Person-Coverage"),
+        *("X-Status", "Content-Length", "Content-Type", "X-Model-Version", "X-Models", "X-Person-Coverage"),
         *("X-Mask-Size", "Server-Timing", "Content-Disposition"),
     }
 

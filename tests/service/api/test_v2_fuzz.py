@@ -16,7 +16,7 @@ from danmatte.errors import RequestError, TensorError
 from tests.service.conftest import Start
 from tests.service.toy import Toy
 
-TOY = Toy()
+TOY, UINT8 = Toy(), np.dtype(np.uint8)
 SIDES = st.one_of(st.integers(-2, 4), st.sampled_from([TOY.height, TOY.width, 3, 10**9, 2**63]))
 SCALARS = st.one_of(st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(), st.text(max_size=5))
 JSON = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner))
@@ -78,17 +78,17 @@ def test_arrays_survive_the_round_trip(values: list[int], rows: int) -> None:
     shape = (rows, len(values))
     array = np.array(values * rows, np.uint8).reshape(shape)
     for text in (json.dumps(array.tolist()).encode(), json_arrays.write_nested(array)):
-        assert np.array_equal(json_arrays.parse_pixels("x", text, shape), array)
-        assert np.array_equal(json_arrays.parse_pixels("x", text, (-1, len(values))), array)
-    assert np.array_equal(json_arrays.parse_pixels("x", json_arrays.write_flat(array), shape, flat=True), array)
+        assert np.array_equal(json_arrays.parse_array("x", text, UINT8, shape), array)
+        assert np.array_equal(json_arrays.parse_array("x", text, UINT8, (-1, len(values))), array)
+    assert np.array_equal(json_arrays.parse_array("x", json_arrays.write_flat(array), UINT8, shape, flat=True), array)
 
 
 @pytest.mark.parametrize("count", [2**14 - 1, 2**14, 2**14 + 1, 2**17])
 def test_arrays_are_whole_across_steps(count: int) -> None:
     array = np.arange(count).astype(np.uint8)
-    assert np.array_equal(json_arrays.parse_pixels("x", json_arrays.write_flat(array), (count,)), array)
+    assert np.array_equal(json_arrays.parse_array("x", json_arrays.write_flat(array), UINT8, (count,)), array)
     assert np.array_equal(
-        json_arrays.parse_pixels("x", json_arrays.write_nested(array.reshape(-1, 1)), (-1, 1)).reshape(-1), array
+        json_arrays.parse_array("x", json_arrays.write_nested(array.reshape(-1, 1)), UINT8, (-1, 1)).reshape(-1), array
     )
 
 
@@ -97,4 +97,4 @@ def test_arrays_are_whole_across_steps(count: int) -> None:
 )
 def test_arrays_of_another_structure_are_refused(text: bytes) -> None:
     with pytest.raises(TensorError):
-        json_arrays.parse_pixels("x", text, (2, 2))
+        json_arrays.parse_array("x", text, UINT8, (2, 2))

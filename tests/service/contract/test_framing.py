@@ -50,7 +50,7 @@ def mask_of(pixels: Pixels, toy: Toy, size: Size) -> Probabilities:
     facts, frame = read(toy), Frame(pixels, Size(*pixels.shape[:2]))
     framing = Framing.of(facts)
     values = brightness(framing.fit(frame), toy)
-    return framing.compute_mask(values, facts.output.grid, size, frame.size)
+    return framing.compute_mask(values, facts.regions.grid, size, frame.size)
 
 
 @pytest.mark.parametrize("rule", ["stretch", "letterbox"])
@@ -75,7 +75,7 @@ def test_a_rectangle_stays_where_it_is(rule: str, mask: tuple[int, int], frame: 
 def test_a_ramp_comes_back_to_the_border(rule: str, frame: tuple[int, int]) -> None:
     """A ramp is what bilinear interpolation keeps: any shift or scale shows, also at the edges."""
     facts = read(Toy(height=96, width=160, rule=rule))
-    scaled, grid = Framing.of(facts).scale_size(Size(*frame)), facts.output.grid
+    scaled, grid = Framing.of(facts).scale_size(Size(*frame)), facts.regions.grid
     mask = Size(60, 100)
     ys = grid.offset_y + grid.step_y * np.arange(24)
     xs = grid.offset_x + grid.step_x * np.arange(40)

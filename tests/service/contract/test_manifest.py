@@ -10,7 +10,8 @@ import pytest
 
 from danmatte.contract.manifest import MANIFEST_LIMIT_BYTES, describe_schema, encode, parse
 from danmatte.errors import ManifestError
-from tests.service.toy import Toy, manifest
+from tests.service.ports import MEANINGS, describe_ports
+from tests.service.toy import Toy, manifest, old_manifest
 
 MODELS = Path(__file__).parents[3] / "models"
 Spoil = Callable[[dict[str, Any]], object]
@@ -23,9 +24,23 @@ def text(document: dict[str, Any]) -> bytes:
 
 def test_a_good_manifest_is_read() -> None:
     read = parse(text(manifest(Toy(height=32, width=64, step=8))))
-    assert read.input.shape == (1, 32, 64, 3)
-    assert read.output.grid.offset_y == 3.5
+    assert read.picture.shape == (1, 32, 64, 3)
+    assert read.regions.grid.offset_y == 3.5
     assert read.files.graph.size_bytes > 0
+
+
+def test_the_first_version_is_read_as_a_model_of_one_region() -> None:
+    old, new = (parse(text(write(Toy(colour="BGR")))) for write in (old_manifest, manifest))
+    assert old == msgspec.structs.replace(new, contract=1)
+    assert [(channel.region, channel.threshold) for channel in old.regions.channels] == [("person", 0.5)]
+
+
+@pytest.mark.parametrize("meaning", MEANINGS)
+def test_every_meaning_is_written_as_it_was_read(meaning: str) -> None:
+    document = describe_ports(meaning)
+    read = parse(text(document))
+    assert [port.meaning for port in read.outputs] == [port["meaning"] for port in document["outputs"]]
+    assert json.loads(encode(read)) == document
 
 
 @pytest.mark.parametrize("place", sorted(MODELS.glob("*/*/manifest.json")), ids=lambda place: place.parent.name)
@@ -72,8 +87,6 @@ def drop(path: str) -> Spoil:
 
 
 HOSTILE: list[tuple[Spoil, str, str]] = [
-    (put("contract", 2), "$.contract", "2"),
-    (put("contract", "1"), "$.contract", "'1'"),
     (put("extra", 1), "$", "extra"),
     (put("input/extra", 1), "$.input", "extra"),
     (drop("licence"), "$", "licence"),
@@ -125,8 +138,13 @@ HOSTILE: list[tuple[Spoil, str, str]] = [
 
 @pytest.mark.parametrize(("spoil", "field", "says"), HOSTILE)
 def test_a_wrong_field_is_named_with_what_was_received(spoil: Spoil, field: str, says: str) -> None:
-    document = manifest(Toy())
+    document = old_manifest(Toy())
     spoil(document)
+    refuse(document, field, says)
+
+
+def refuse(document: dict[str, Any], field: str, says: str) -> None:
+    """Nobody reads it, and the message names the file, the field and what was received."""
     with pytest.raises(ManifestError) as refused:
         parse(text(document), "models/toy/1/manifest.json")
     assert refused.value.field == field, refused.value
@@ -134,7 +152,86 @@ def test_a_wrong_field_is_named_with_what_was_received(spoil: Spoil, field: str,
     assert str(refused.value).startswith("models/toy/1/manifest.json: ")
 
 
-GOOD = text(manifest(Toy()))
+BATCH = "configuration/batch"
+WRONG_PORTS: list[tuple[str, Spoil, str, str]] = [
+    ("regions", put("contract", 3), "$.contract", "3"),
+    ("regions", put("contract", "2"), "$.contract", "'2'"),
+    ("regions", put("contract", 1), "$", "input"),
+    ("regions", put("inputs", []), "$.inputs", "[]"),
+    ("regions", put("outputs", []), "$.outputs", "[]"),
+    ("regions", put("inputs/0/kind", "sound"), "$.inputs[0].kind", "'sound'"),
+    ("regions", put("inputs/0/dtype", "f16"), "$.inputs[0].dtype", "'f16'"),
+    ("regions", put("inputs/0/layout", "NCHW"), "$.inputs[0]", "1, 3, H, W"),
+    ("regions", put("inputs/0/shape/1", 8), "$.inputs[0]", "16 to 4096"),
+    ("regions", put("inputs/0/shape/1", 2**30), "$.inputs[0].shape[1]", str(2**30)),
+    ("regions", put("inputs/0/shape/1", {"min": 64, "max": 32, "step": 1}), "$.inputs[0].shape[1]", "max"),
+    ("regions", put("inputs/0/shape/1", {"min": 32, "max": 65, "step": 32}), "$.inputs[0].shape[1]", "steps"),
+    ("regions", put("inputs/0/shape/1", {"min": 32, "max": 8192, "step": 32}), "$.inputs[0]", "16 to 4096"),
+    ("regions", put("inputs/0/resize/rule", "letterbox"), "$.inputs[0]", "letterbox"),
+    ("regions", put("inputs/0/resize/fill", [0, 0, 256]), "$.inputs[0].resize.fill[2]", "256"),
+    ("regions", put("outputs/0/meaning", "logits"), "$.outputs[0].meaning", "'logits'"),
+    ("regions", drop("outputs/0/grid"), "$.outputs[0]", "grid"),
+    ("regions", put("outputs/0/grid/step_y", 0), "$.outputs[0].grid.step_y", "0"),
+    ("regions", put("outputs/0/channels", []), "$.outputs[0].channels", "[]"),
+    ("regions", put("outputs/0/channels/0/region", "../x"), "$.outputs[0].channels[0].region", "'../x'"),
+    ("regions", put("outputs/0/channels/0/threshold", 1.5), "$.outputs[0].channels[0].threshold", "1.5"),
+    ("regions", put("outputs/0/channels/1/region", "text"), "$.outputs[0]", "twice"),
+    ("regions", put("outputs/0/layout", "NHW"), "$.outputs[0]", "NHW with 2 channels"),
+    ("regions", put("outputs/0/dtype", "u8"), "$.outputs[0].dtype", "'u8'"),
+    ("regions", put("outputs/0/name", "picture"), "$", "'picture' twice"),
+    ("scores", put("outputs/0/labels", ["cat"]), "$.outputs[0]", "3 labels or none"),
+    ("scores", put("outputs/0/labels/1", 7), "$.outputs[0].labels[1]", "7"),
+    ("scores", put("outputs/0/shape", []), "$.outputs[0]", "classes last"),
+    ("scores", put("outputs/0/dtype", "string"), "$.outputs[0].dtype", "'string'"),
+    ("scores", put(BATCH, 65), "$.configuration.batch", "65"),
+    ("boxes", put("outputs/0/columns/3", "x1"), "$.outputs[0]", "x1, y1, x2, y2"),
+    ("boxes", put("outputs/0/columns/3", "depth"), "$.outputs[0].columns[3]", "'depth'"),
+    ("boxes", put("outputs/0/units", "miles"), "$.outputs[0].units", "'miles'"),
+    ("boxes", put("outputs/0/shape/2", 5), "$.outputs[0]", "rows of 4"),
+    ("boxes", put("outputs/0/scores", "nowhere"), "$", "'nowhere'"),
+    ("boxes", put("outputs/0/classes", "boxes"), "$", "'boxes'"),
+    ("boxes", put(BATCH, 2), "$", "batches of 2"),
+    ("score", put("outputs/0/shape", [1, 2]), "$.outputs[0]", "one number"),
+    ("score", put("outputs/0/shape", [{"min": 1, "max": 2, "step": 1}]), "$.outputs[0]", "one number"),
+    ("score", put("outputs/0/unit", 5), "$.outputs[0].unit", "5"),
+    ("tensor", put("outputs/0/shape", [1] * 9), "$.outputs[0].shape", "[1, 1"),
+    ("tensor", put("outputs/0/shape/1", -1), "$.outputs[0].shape[1]", "-1"),
+    ("tensor", put("outputs/0/extra", 1), "$.outputs[0]", "extra"),
+    ("tensor", put("inputs/1/name", "sound"), "$", "'sound' twice"),
+    ("tensor", put("inputs", [{"kind": "tensor", "name": "x", "shape": [], "dtype": "f32"}] * 65), "$.inputs", "[{"),
+]
+
+
+@pytest.mark.parametrize(("meaning", "spoil", "field", "says"), WRONG_PORTS)
+def test_ports_that_say_nothing_sensible_are_refused(meaning: str, spoil: Spoil, field: str, says: str) -> None:
+    document = describe_ports(meaning)
+    spoil(document)
+    refuse(document, field, says)
+
+
+@pytest.mark.parametrize("meaning", MEANINGS)
+@pytest.mark.parametrize(
+    "wrong", [None, "x", True, 1e300, [], {}, [[1]], "x" * 2000], ids=lambda value: repr(value)[:9]
+)
+def test_no_field_of_a_port_may_be_anything_at_all(meaning: str, wrong: object) -> None:
+    good = describe_ports(meaning)
+    passed = []
+    for section in ("inputs", "outputs"):
+        for number, port in enumerate(good[section]):
+            for field in port:
+                document = describe_ports(meaning)
+                document[section][number][field] = wrong
+                try:
+                    parse(text(document))
+                except ManifestError:
+                    continue
+                passed.append((section, number, field))
+    # names, units and labels are free texts and lists; a scalar has no sides
+    free = {"x": {"name", "unit"}, "[]": {"labels", "shape"}}.get(wrong if wrong == "x" else repr(wrong), set())
+    assert [place for place in passed if place[2] not in free] == []
+
+
+GOOD = text(old_manifest(Toy()))
 BROKEN: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "well-formed JSON"),
     "a list": (b"[]", "object"),

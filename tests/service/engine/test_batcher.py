@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from danmatte.contract.manifest import Manifest
-from danmatte.engine import Batcher, FakeEngine
+from danmatte.engine import Arrays, Batcher, FakeEngine
 from danmatte.errors import EngineError
 from danmatte.frame import Pixels, Probabilities
 from tests.service.toy import Toy, manifest
@@ -26,13 +26,13 @@ class Recorder(FakeEngine):
         self.calls: list[list[int]] = []
         self.begun, self.let = threading.Event(), threading.Event()
 
-    def infer(self, pictures: Pixels) -> Probabilities:
-        self.calls.append([int(picture[0, 0, 0]) for picture in pictures])
+    def compute(self, inputs: Arrays) -> Arrays:
+        self.calls.append([int(picture[0, 0, 0]) for picture in inputs[0]])
         self.begun.set()
         assert self.let.wait(10)
         if 13 in self.calls[-1]:
             raise RuntimeError("out of memory")
-        return super().infer(pictures)
+        return super().compute(inputs)
 
 
 def shade(value: int) -> Pixels:

@@ -8,7 +8,7 @@ from danmatte.errors import InvalidParameterError, NotAcceptableError, UnknownPa
 from danmatte.http.query import DEADLINE, Choice, Flag, Integer, Number, Query, Text, negotiate, read_timeout_s
 
 COUNT = Integer("n", "so many", 1, 9)
-SHARE = Number("x", "so much", 0, 1, default=0.5)
+SHARE = Number("x", "so much", 0, 1)
 LOUD = Flag("loud", "whether it is heard")
 COLOUR = Choice("colour", "of the whole", ("red", "blue"))
 NAME = Text("name", "of somebody", "[a-z]{1,8}", "a name")
@@ -57,7 +57,7 @@ def test_numbers_are_plain(value: str) -> None:
 
 def test_what_is_absent_has_its_default() -> None:
     query = Query(MultiDict(), ALL)
-    assert [query[parameter] for parameter in ALL] == [None, 0.5, False, "red", ""]
+    assert [query[parameter] for parameter in ALL] == [None, None, False, "red", ""]
     assert not any(parameter in query for parameter in ALL)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from danmatte.contract.grid import Grid
 from danmatte.contract.manifest import Manifest
-from danmatte.engine import FakeEngine, Served
+from danmatte.engine import Arrays, FakeEngine, Served
 from danmatte.errors import InvalidParameterError, PictureTooLargeError
 from danmatte.frame import Pixels, Probabilities, Size
 from danmatte.inference.matting import MaskOptions, MaskRequest, Matte, Matting
@@ -99,13 +99,13 @@ async def test_colours_reach_the_graph_in_its_own_order(matting: Matting, channe
     for colour in ("RGB", "BGR"):
         facts = msgspec.convert(manifest(Toy(colour=colour)), Manifest)
         engine = FakeEngine(facts)
-        inner = engine.infer
+        inner = engine.compute
 
-        def spy(picture: Pixels, colour: str = colour, inner=inner) -> Pixels:
-            seen[colour] = picture[0, 50, 80]
-            return inner(picture)
+        def spy(inputs: Arrays, colour: str = colour, inner=inner) -> Arrays:
+            seen[colour] = inputs[0][0, 50, 80]
+            return inner(inputs)
 
-        engine.infer = spy
+        engine.compute = spy
         body = pictures.encoded(extension, pixels)
         await matting.run(MaskRequest(body, RAW), Served(facts, engine), Timing())
     assert seen["RGB"].argmax() == channel
@@ -158,10 +158,10 @@ class Waiting(FakeEngine):
         super().__init__(facts)
         self.begun, self.let = threading.Event(), threading.Event()
 
-    def infer(self, pictures: Pixels) -> Probabilities:
+    def compute(self, inputs: Arrays) -> Arrays:
         self.begun.set()
         assert self.let.wait(10)
-        return super().infer(pictures)
+        return super().compute(inputs)
 
 
 async def test_on_one_thread_the_mask_is_the_same(matting: Matting, jpeg: bytes) -> None:

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from danmatte.contract.manifest import Manifest
-from danmatte.engine import FakeEngine, Served
+from danmatte.engine import Arrays, FakeEngine, Served
 from danmatte.errors import EngineError, PictureError, TensorError
-from danmatte.frame import Pixels, Probabilities, Size
-from danmatte.inference.tensors import MASK, MAX_BATCH, InferRequest, Tensor, TensorInference, map_concurrently
+from danmatte.frame import Pixels, Size
+from danmatte.inference.tensors import MASK, MAX_BATCH, InferRequest, Item, Tensor, TensorInference, map_concurrently
 from danmatte.telemetry.timing import Timing
 from tests.service.toy import Toy, manifest
 
@@ -24,16 +24,16 @@ SHAPE = (1, TOY.height, TOY.width, 3)
 class Pictures:
     """Pictures whose only byte is their light; masks that say what they were made of."""
 
-    async def infer_picture(self, body: bytes, served: Served, timing: Timing) -> tuple[Size, Probabilities]:
+    async def compute(self, item: Item, served: Served, timing: Timing) -> tuple[Size, Arrays]:
+        (body,) = item
+        if isinstance(body, np.ndarray):
+            return Size(TOY.height, TOY.width), await served.batcher.compute((body,), timing)
         if not body:
             raise PictureError("empty")
-        return Size(len(body), 7), await served.batcher.infer(np.full(SHAPE, body[0], np.uint8), timing)
+        return Size(len(body), 7), await served.batcher.compute((np.full(SHAPE, body[0], np.uint8),), timing)
 
-    async def infer_pixels(self, picture: Pixels, served: Served, timing: Timing) -> Probabilities:
-        return await served.batcher.infer(picture, timing)
-
-    async def encode_mask(self, values: Probabilities, frame: Size, manifest: Manifest, timing: Timing) -> bytes:
-        return f"{frame} {values.mean():.1f}".encode()
+    async def encode_mask(self, outputs: Arrays, frame: Size, manifest: Manifest, timing: Timing) -> bytes:
+        return f"{frame} {outputs[0].mean():.1f}".encode()
 
 
 @pytest.fixture
@@ -81,9 +81,9 @@ async def test_one_picture_is_not_copied(served: Served) -> None:
     seen: list[Pixels] = []
 
     class Watching(FakeEngine):
-        def infer(self, pictures: Pixels) -> Probabilities:
-            seen.append(pictures)
-            return super().infer(pictures)
+        def compute(self, inputs: Arrays) -> Arrays:
+            seen.append(inputs[0])
+            return super().compute(inputs)
 
     tensor = pixels(9)
     await answer(Served(served.manifest, Watching(served.manifest)), tensor)

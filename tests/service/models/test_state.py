@@ -150,6 +150,7 @@ def test_a_listing_says_of_each_version_what_it_is(disk: Disk) -> None:
     spares.add(("toy", 1), serve(1))
     listing = msgspec.json.decode(msgspec.json.encode(list_model(model, spares, is_default=True)))
     ready = {"state": "ready", "input": [96, 160], "precision": "f32"}
+    ready |= {"outputs": {"person": "regions"}, "regions": ["person"]}
     assert listing == {
         "name": "toy",
         "default": True,

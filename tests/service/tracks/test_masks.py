@@ -27,7 +27,7 @@ def select(pts_ms: int, *, held: bool = False, cut: bool = False) -> SelectedFra
 
 def answer(manifest: Manifest, share: float) -> NetworkAnswer:
     """A person on the left side of the frame."""
-    values = np.zeros(manifest.output.shape[1:3], np.float32)
+    values = np.zeros(manifest.regions.shape[1:3], np.float32)
     values[:, : round(share * values.shape[1])] = 1
     return NetworkAnswer(values)
 
@@ -93,7 +93,7 @@ def test_masks_larger_than_the_working_size_are_enlarged(tmp_path: Path, toy_man
 
 def test_a_second_pass_changes_its_region_only(tmp_path: Path, toy_manifest: Manifest) -> None:
     frame, region = Size(720, 1280), Region(20, 40, Size(30, 40))
-    refined = RefinedRegion(np.ones(toy_manifest.output.shape[1:3], np.float32), region)
+    refined = RefinedRegion(np.ones(toy_manifest.regions.shape[1:3], np.float32), region)
     nobody = answer(toy_manifest, 0)
     with TrackWriter(tmp_path / "a.mattes", TrackHeader(SIZE, "person")) as writer:
         masks = MaskWriter(toy_manifest, frame, PLAN, writer, Refiner(toy_manifest, frame, PLAN.working))

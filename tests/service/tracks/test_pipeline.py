@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from danmatte.contract.manifest import Manifest
-from danmatte.engine import FakeEngine, Served
+from danmatte.engine import Arrays, FakeEngine, Served
 from danmatte.errors import EngineError
-from danmatte.frame import Pixels, Probabilities, Size
+from danmatte.frame import Size
 from danmatte.tracks import Entry, TrackHeader, TrackReader, TrackWriter
 from danmatte.tracks.masks import Tally
 from danmatte.tracks.pipeline import Pipeline
@@ -30,7 +30,7 @@ class Watched(FakeEngine):
         self._fails_at, self._at_least, self._enough = fails_at, at_least, threading.Event()
         self._counting = threading.Lock()
 
-    def infer(self, pictures: Pixels) -> Probabilities:
+    def compute(self, inputs: Arrays) -> Arrays:
         with self._counting:
             self.count += 1
             if self.count == self._fails_at:
@@ -41,7 +41,7 @@ class Watched(FakeEngine):
                 self._enough.set()
         try:
             assert self._enough.wait(10)
-            return super().infer(pictures)
+            return super().compute(inputs)
         finally:
             with self._counting:
                 self.now -= 1

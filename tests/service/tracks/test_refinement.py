@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from danmatte.contract.manifest import Manifest, parse
-from danmatte.engine import FakeEngine, Served
+from danmatte.engine import Arrays, FakeEngine, Served
 from danmatte.frame import Pixels, Probabilities, Size
 from danmatte.tracks import TrackHeader, TrackReader, TrackWriter
 from danmatte.tracks.masks import Tally
@@ -29,8 +29,8 @@ def square(request: pytest.FixtureRequest) -> Manifest:
 
 def answer(known: Manifest, *people: tuple[int, int, int, int]) -> Probabilities:
     """What a network of brightness says to a frame with people at these rows and columns, in the mask's pixels."""
-    values = np.zeros(known.output.shape[1:3], np.float32)
-    down = 128 / 180 if known.resize.rule == "stretch" else 128 / 320
+    values = np.zeros(known.regions.shape[1:3], np.float32)
+    down = 128 / 180 if known.picture.resize.rule == "stretch" else 128 / 320
     for top, bottom, left, right in people:
         rows, columns = (
             slice(round(a * by / 4), round(b * by / 4)) for a, b, by in ((top, bottom, down), (left, right, 128 / 320))
@@ -97,7 +97,7 @@ def test_frames_are_wanted_at_a_whole_number_of_times_the_masks_size(
 def test_a_place_lies_around_its_person_to_the_pixel(offset: float) -> None:
     """Cells 8 to 15 down and 12 to 19 across; a cell is 4 pixels of the input, 5.625 and 10 of the mask."""
     told = manifest(Toy(height=128, width=128, rule="stretch"))
-    told["output"]["grid"] |= {"offset_y": offset, "offset_x": offset}
+    told["outputs"][0]["grid"] |= {"offset_y": offset, "offset_x": offset}
     values = np.zeros((32, 32), np.float32)
     values[8:16, 12:20] = 1
     region = Refiner(parse(json.dumps(told).encode()), FRAME, WORKING).choose_region(values)
@@ -149,9 +149,9 @@ class CountingEngine(FakeEngine):
         super().__init__(known)
         self.shown: list[Pixels] = []
 
-    def infer(self, pictures: Pixels) -> Probabilities:
-        self.shown.append(pictures)
-        return super().infer(pictures)
+    def compute(self, inputs: Arrays) -> Arrays:
+        self.shown.append(inputs[0])
+        return super().compute(inputs)
 
 
 async def make_track(video: Path, out: Path, served: Served, *, refine: bool) -> tuple[np.ndarray, Tally]:

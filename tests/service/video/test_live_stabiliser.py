@@ -113,9 +113,9 @@ def test_frames_in_work_at_once_are_stabilised_one_after_the_other() -> None:
 @pytest.mark.parametrize("colour", ["RGB", "BGR"])
 def test_the_mask_does_not_depend_on_the_order_of_the_networks_colours(colour: str) -> None:
     facts = served(colour=colour).manifest
-    _, height, width, _ = facts.input.shape
+    _, height, width, _ = facts.picture.shape
     picture = cv2.resize(pictures.noise(*SIZE), (width, height))
-    values = np.full(facts.output.shape[1:3], 0.1, np.float32)
+    values = np.full(facts.regions.shape[1:3], 0.1, np.float32)
     values[4:12, 6:18] = 0.9
     shown = picture if colour == "RGB" else np.ascontiguousarray(picture[..., ::-1])
     alpha, grid = LiveStabiliser().expect(0)(shown[np.newaxis], SIZE, values, facts)

@@ -62,7 +62,7 @@ def test_the_winner_is_published_with_all_its_numbers(first: Run) -> None:
     assert first.told["published"] == str(folder)
     assert sorted(path.name for path in folder.iterdir()) == ["graph.bin", "graph.xml", "manifest.json"]
     manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
-    assert manifest["input"]["shape"] == [1, 65, 65, 3]
+    assert manifest["inputs"][0]["shape"] == [1, 65, 65, 3]
     assert manifest["recipe"]["name"] == "int8" or manifest["recipe"]["name"] == "float"
 
 

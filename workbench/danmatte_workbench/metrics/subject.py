@@ -109,7 +109,7 @@ class Subject:
             engine="openvino",
             path=folder / GRAPH,
             framing=Framing.of(manifest),
-            grid=manifest.output.grid,
+            grid=manifest.regions.grid,
             configuration=manifest.configuration,
         )
 

@@ -5,19 +5,32 @@ import math
 from collections.abc import Sequence
 from typing import Any, Final
 
+import numpy as np
+
 from danmatte.api.grpc.messages import inference
-from danmatte.api.tensor_bytes import check_shape, from_bytes, to_bytes
+from danmatte.api.tensor_bytes import check_shape, describe_type, find_type, from_bytes, to_bytes
 from danmatte.engine import Served
 from danmatte.errors import TensorError, brief
-from danmatte.inference.tensors import InferRequest, Tensor
+from danmatte.inference.tensors import BYTES, InferRequest, Tensor
 
 # Numbers in a message are taken out one by one: up to here in less time than a thread is woken.
 _FEW: Final = 2**12
+# Where `contents` has numbers of each datatype, in the protocol's words.
+_FIELDS: Final = {
+    "BOOL": "bool_contents",
+    **dict.fromkeys(("INT8", "INT16", "INT32"), "int_contents"),
+    "INT64": "int64_contents",
+    **dict.fromkeys(("UINT8", "UINT16", "UINT32"), "uint_contents"),
+    "UINT64": "uint64_contents",
+    "FP32": "fp32_contents",
+    "FP64": "fp64_contents",
+}
 
 
 async def read_request(request: Any) -> InferRequest:
     """What a ModelInferRequest asks; raises TensorError."""
-    if any(len(given.contents.uint_contents) > _FEW for given in request.inputs):
+    fields = {*_FIELDS.values()}
+    if any(len(getattr(given.contents, field)) > _FEW for given in request.inputs for field in fields):
         return await asyncio.to_thread(_read, request)
     return _read(request)
 
@@ -72,12 +85,20 @@ def _get_value(parameter: Any) -> Any:
 def _read_contents(given: Any) -> Tensor:
     """A tensor from `contents`, by its datatype's own field."""
     shape = check_shape(given.name, given.shape)
-    if given.datatype == "BYTES":
+    if given.datatype == BYTES:
         elements = list(given.contents.bytes_contents)
         if len(elements) != math.prod(shape):
             raise TensorError(f"{brief(given.name)}: expected {math.prod(shape)} elements, received {len(elements)}")
-        return Tensor(given.name, "BYTES", shape, elements)
+        return Tensor(given.name, BYTES, shape, elements)
+    dtype, field = find_type(given.name, given.datatype), _FIELDS.get(given.datatype)
+    if field is None:
+        raise TensorError(f"{brief(given.name)}: {given.datatype}: expected in raw_input_contents")
+    numbers = getattr(given.contents, field)
+    if len(numbers) != math.prod(shape):
+        raise TensorError(
+            f"{brief(given.name)}: expected {math.prod(shape)} numbers in {field}, received {len(numbers)}"
+        )
     try:
-        return from_bytes(given.name, given.datatype, shape, bytes(list(given.contents.uint_contents)))
-    except ValueError as error:
-        raise TensorError(f"{brief(given.name)}: expected integers from 0 to 255") from error
+        return Tensor(given.name, given.datatype, shape, np.array(list(numbers), dtype).reshape(shape))
+    except (OverflowError, ValueError) as error:
+        raise TensorError(f"{brief(given.name)}: expected {describe_type(dtype)}: {error}") from error

@@ -2,6 +2,8 @@
 
 from typing import Any, Final, TypeAlias
 
+from danmatte.inference.tensors import BYTES, DATATYPES
+
 Schema: TypeAlias = dict[str, Any]
 
 TEXT: Final[Schema] = {"type": "string"}
@@ -34,7 +36,8 @@ _SHAPE: Final = list_of(WHOLE)
 _DURATION: Final = describe_object({"count": COUNT, "ns": COUNT})
 _PICTURE: Final = describe_object({"b64": {"type": "string", "contentEncoding": "base64"}})
 _ROW: Final[Schema] = {"anyOf": [_PICTURE, {"type": "array"}, FREE]}
-_PORT: Final = describe_object({"name": TEXT, "datatype": {"enum": ["UINT8", "FP32", "BYTES"]}, "shape": _SHAPE})
+_DATATYPE: Final[Schema] = {"enum": [*DATATYPES.values(), BYTES]}
+_PORT: Final = describe_object({"name": TEXT, "datatype": _DATATYPE, "shape": _SHAPE})
 _DATA: Final[Schema] = {"type": "array", "description": "nested or flat, row-major; base64 strings for BYTES"}
 
 SCHEMAS: Final[dict[str, Schema]] = {
@@ -54,6 +57,8 @@ SCHEMAS: Final[dict[str, Schema]] = {
                                 precision=TEXT,
                                 reason=TEXT,
                                 labels=list_of(TEXT),
+                                outputs={"type": "object", "additionalProperties": TEXT},
+                                regions=list_of(TEXT),
                             )
                         ),
                     }
@@ -105,7 +110,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
         {
             "inputs": list_of(
                 describe_object(
-                    {"name": TEXT, "shape": _SHAPE, "datatype": {"enum": ["UINT8", "BYTES"]}},
+                    {"name": TEXT, "shape": _SHAPE, "datatype": _DATATYPE},
                     parameters=_PARAMETERS,
                     data=_DATA,
                 )
@@ -141,7 +146,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
     },
     "Predictions": {
         "type": "object",
-        "properties": {"predictions": {"type": "array"}, "outputs": {"type": "array"}},
+        "properties": {"predictions": {"type": "array"}, "outputs": {"type": ["array", "object", "number", "boolean"]}},
         "oneOf": [{"required": ["predictions"]}, {"required": ["outputs"]}],
     },
     "VersionStates": describe_object(

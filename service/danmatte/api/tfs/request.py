@@ -1,6 +1,6 @@
 """A TensorFlow Serving predict request, read: rows (`instances`) or columns (`inputs`), never both.
 
-Pixels are nested lists of integers, encoded pictures `{"b64": …}`. The one input needs no name.
+Numbers are nested lists, encoded pictures `{"b64": …}`. An only input needs no name.
 """
 
 from base64 import b64decode
@@ -8,16 +8,17 @@ from collections.abc import Sequence
 from typing import Final
 
 import msgspec
-import numpy as np
 from msgspec import Raw, Struct
 
 from danmatte.api import json_arrays
-from danmatte.contract.manifest import Input, Manifest
+from danmatte.api.tensor_bytes import NUMPY
+from danmatte.contract.manifest import Manifest
 from danmatte.contract.near_words import did_you_mean
+from danmatte.contract.ports import Input
 from danmatte.errors import BodyError, TensorError, brief
-from danmatte.inference.tensors import MASK, InferRequest, Tensor
+from danmatte.inference.tensors import BYTES, DATATYPES, MASK, MAX_BATCH, InferRequest, Tensor, describe_shape
 
-# Signatures by name, and what each answers with; None is the graph's own output.
+# Signatures by name, and what each answers with; None is all of the graph's own outputs.
 SIGNATURES: Final[dict[str, str | None]] = {"serving_default": None, MASK: MASK}
 _NOTHING: Final = Raw()
 
@@ -32,6 +33,11 @@ class _EncodedPicture(Struct, forbid_unknown_fields=True):
     b64: str
 
 
+def list_signatures(manifest: Manifest) -> list[str]:
+    """The names of the signatures that the model has."""
+    return [name for name in SIGNATURES if name != MASK or manifest.makes_masks]
+
+
 def read_request(body: bytes, manifest: Manifest) -> tuple[InferRequest, bool]:
     """What is asked, and whether in rows; takes long for megabytes of JSON. Raises BodyError, TensorError."""
     try:
@@ -44,49 +50,51 @@ def read_request(body: bytes, manifest: Manifest) -> tuple[InferRequest, bool]:
     if bool(rows) == bool(columns):
         raise BodyError(f"body: expected instances or inputs, received {'both' if rows else 'neither'}")
     signature = asked.signature_name or "serving_default"
-    if signature not in SIGNATURES:
-        raise TensorError(f"signature_name: unknown {brief(signature)}{did_you_mean(signature, list(SIGNATURES))}")
-    tensor = _read_rows(rows, manifest.input) if rows else _read_columns(columns, manifest.input)
+    if signature not in list_signatures(manifest):
+        raise TensorError(
+            f"signature_name: unknown {brief(signature)}{did_you_mean(signature, list_signatures(manifest))}"
+        )
+    columns_by_name = _transpose_rows(rows, manifest) if rows else _name_columns(columns, manifest)
+    tensors = tuple(_read_value(columns_by_name[port.name], port, manifest) for port in manifest.inputs)
     wanted = SIGNATURES[signature]
-    return InferRequest((tensor,), (wanted,) if wanted else ()), bool(rows)
+    return InferRequest(tensors, (wanted,) if wanted else ()), bool(rows)
 
 
-def _read_rows(text: bytes, port: Input) -> Tensor:
-    """A list: of pictures, or of objects that are one or name one."""
+def _transpose_rows(text: bytes, manifest: Manifest) -> dict[str, bytes]:
+    """A list of items, or of objects that name their inputs: each input's values together."""
     if not text.startswith(b"["):
         raise TensorError("instances: expected a list")
-    if text[1:].lstrip().startswith(b"["):
-        return _read_pixels(text, port)
-    rows = [_strip_name(bytes(row), port) for row in _split_list(text, "instances")]
-    if rows and all(row.startswith(b"[") for row in rows):
-        values = np.stack([json_arrays.parse_pixels(port.name, row, port.shape[1:]) for row in rows])
-        return Tensor(port.name, "UINT8", values.shape, values)
-    return _read_pictures(rows, port)
+    if not manifest.takes_batches:
+        raise TensorError(f"instances: {manifest.name} takes one item at a time; expected it in inputs")
+    if not text[1:-1].strip():
+        raise TensorError(f"instances: expected 1 to {MAX_BATCH} items, received none")
+    if not text[1:].lstrip().startswith(b"{"):
+        return {_get_only_input(manifest): text}
+    rows = [_name_columns(bytes(row).strip(), manifest) for row in _split_list(text, "instances")]
+    return {port.name: b"[%s]" % b",".join(row[port.name] for row in rows) for port in manifest.inputs}
 
 
-def _read_columns(text: bytes, port: Input) -> Tensor:
-    """The whole batch, or an object that names it."""
-    text = _strip_name(text, port)
-    if text.startswith(b"{"):
-        return _read_pictures([text], port)
-    if text[1:].lstrip().startswith(b"["):
-        return _read_pixels(text, port)
-    return _read_pictures([bytes(row) for row in _split_list(text, "inputs")], port)
-
-
-def _strip_name(text: bytes, port: Input) -> bytes:
-    """The value of `{"<input>": …}`; anything else as it is."""
+def _name_columns(text: bytes, manifest: Manifest) -> dict[str, bytes]:
+    """An object that names each input, or the value of the only one."""
     if not text.startswith(b"{"):
-        return text
+        return {_get_only_input(manifest): text}
     try:
         table = msgspec.json.decode(text, type=dict[str, Raw])
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise TensorError(f"{port.name}: {error}") from error
+        raise TensorError(f"inputs: {error}") from error
     if "b64" in table:
-        return text
-    if list(table) != [port.name]:
-        raise TensorError(f"inputs: expected {port.name!r}, received {brief(sorted(table))}")
-    return bytes(table[port.name]).strip()
+        return {_get_only_input(manifest): text}
+    expected = [port.name for port in manifest.inputs]
+    if sorted(table) != sorted(expected):
+        raise TensorError(f"inputs: expected {', '.join(map(repr, expected))}, received {brief(sorted(table))}")
+    return {name: bytes(value).strip() for name, value in table.items()}
+
+
+def _get_only_input(manifest: Manifest) -> str:
+    if len(manifest.inputs) > 1:
+        names = ", ".join(repr(port.name) for port in manifest.inputs)
+        raise TensorError(f"inputs: expected an object of {names}")
+    return manifest.inputs[0].name
 
 
 def _split_list(text: bytes, place: str) -> list[Raw]:
@@ -96,14 +104,21 @@ def _split_list(text: bytes, place: str) -> list[Raw]:
         raise TensorError(f"{place}: expected a list: {error}") from error
 
 
-def _read_pixels(text: bytes, port: Input) -> Tensor:
-    values = json_arrays.parse_pixels(port.name, text, (-1, *port.shape[1:]))
-    return Tensor(port.name, "UINT8", values.shape, values)
+def _read_value(text: bytes, port: Input, manifest: Manifest) -> Tensor:
+    """An input's numbers, or encoded pictures."""
+    is_one = text.startswith(b"{")
+    if is_one or text[1:].lstrip().startswith(b"{"):
+        rows = [text] if is_one else [bytes(row) for row in _split_list(text, port.name)]
+        return _read_pictures(rows, port)
+    shape = tuple(describe_shape(port, manifest))
+    datatype = DATATYPES[port.dtype]
+    values = json_arrays.parse_array(port.name, text, NUMPY[datatype], shape)
+    return Tensor(port.name, datatype, values.shape, values)
 
 
 def _read_pictures(rows: Sequence[bytes], port: Input) -> Tensor:
     try:
         values = [b64decode(msgspec.json.decode(row, type=_EncodedPicture).b64, validate=True) for row in rows]
     except (ValueError, UnicodeDecodeError) as error:
-        raise TensorError(f'{port.name}: expected pixels, or {{"b64": …}} of a picture: {error}') from error
-    return Tensor(port.name, "BYTES", (len(values),), values)
+        raise TensorError(f'{port.name}: expected numbers, or {{"b64": …}} of a picture: {error}') from error
+    return Tensor(port.name, BYTES, (len(values),), values)

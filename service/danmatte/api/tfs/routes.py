@@ -16,16 +16,26 @@ from danmatte.api.openapi.operations import PATIENCE, describe_json, describe_op
 from danmatte.api.protocol import HttpProtocol, Shared
 from danmatte.api.tfs.request import read_request
 from danmatte.contract.manifest import Manifest
+from danmatte.contract.ports import Input, Output
 from danmatte.errors import DeadlineError
 from danmatte.http.body import read_body
 from danmatte.http.errors import build_retry_headers, refuse
 from danmatte.http.query import read_timeout_s
 from danmatte.http.request_keys import TIMING, identify_caller
 from danmatte.inference.request import Request, VersionSelector
-from danmatte.inference.tensors import MASK, Tensor
+from danmatte.inference.tensors import MASK, Tensor, describe_shape
 from danmatte.models.listing import VersionListing
 from danmatte.telemetry.timing import Timing
 
+# The contract's words for numbers, in TensorFlow's.
+_DTYPES: Final = {
+    "boolean": "DT_BOOL",
+    **{f"u{bits}": f"DT_UINT{bits}" for bits in (8, 16, 32, 64)},
+    **{f"i{bits}": f"DT_INT{bits}" for bits in (8, 16, 32, 64)},
+    "f16": "DT_HALF",
+    "f32": "DT_FLOAT",
+    "f64": "DT_DOUBLE",
+}
 # The repository's words, in TensorFlow Serving's; an available version is opened for whoever asks.
 _STATES: Final = {"available": "AVAILABLE", "ready": "AVAILABLE", "failed": "END"}
 
@@ -116,9 +126,9 @@ async def _predict(
     manifest = (await request.find(selector)).manifest
     with timing.phase("decode"):
         wanted, in_rows = await asyncio.to_thread(read_request, data, manifest)
-    _, (output,) = await request.infer(wanted, VersionSelector.of(manifest), timing, timeout_s)
+    _, outputs = await request.infer(wanted, VersionSelector.of(manifest), timing, timeout_s)
     with timing.phase("encode"):
-        return await asyncio.to_thread(_write_answer, output, in_rows)
+        return await asyncio.to_thread(_write_answer, outputs, in_rows)
 
 
 def _select(http: web.Request) -> VersionSelector:
@@ -126,12 +136,31 @@ def _select(http: web.Request) -> VersionSelector:
     return VersionSelector.parse(names["name"], names.get("version", ""), names.get("label", ""))
 
 
-def _write_answer(output: Tensor, in_rows: bool) -> bytes:
-    if isinstance(output.values, np.ndarray):
-        values = json_arrays.write_nested(output.values)
+def _write_answer(outputs: Sequence[Tensor], in_rows: bool) -> bytes:
+    """Rows or columns; an only output goes without its name."""
+    if len(outputs) == 1:
+        values = _write_values(outputs[0])
+    elif in_rows:
+        count = outputs[0].shape[0]
+        values = b"[%s]" % b",".join(_write_named([_pick_row(each, row) for each in outputs]) for row in range(count))
     else:
-        values = msgspec.json.encode([{"b64": b64encode(element).decode()} for element in output.values])
+        values = _write_named(outputs)
     return b'{"%s": %s}' % (b"predictions" if in_rows else b"outputs", values)
+
+
+def _write_named(outputs: Sequence[Tensor]) -> bytes:
+    return b"{%s}" % b",".join(msgspec.json.encode(each.name) + b":" + _write_values(each) for each in outputs)
+
+
+def _write_values(output: Tensor) -> bytes:
+    if isinstance(output.values, np.ndarray):
+        return json_arrays.write_nested(output.values)
+    return msgspec.json.encode([{"b64": b64encode(element).decode()} for element in output.values])
+
+
+def _pick_row(output: Tensor, row: int) -> Tensor:
+    values = np.asarray(output.values[row])
+    return Tensor(output.name, output.datatype, values.shape, values)
 
 
 def _describe_state(entry: VersionListing, *, unloaded: bool) -> dict[str, Any]:
@@ -140,19 +169,25 @@ def _describe_state(entry: VersionListing, *, unloaded: bool) -> dict[str, Any]:
 
 
 def _describe_signatures(manifest: Manifest) -> dict[str, Any]:
-    def describe_port(name: str, dtype: str, *rest: int) -> dict[str, Any]:
-        sides = [{"size": str(side), "name": ""} for side in (-1, *rest)]
-        return {name: {"dtype": dtype, "tensor_shape": {"dim": sides, "unknown_rank": False}, "name": f"{name}:0"}}
+    def describe_port(name: str, dtype: str, *sides: int) -> dict[str, Any]:
+        dims = [{"size": str(side), "name": ""} for side in sides]
+        return {name: {"dtype": dtype, "tensor_shape": {"dim": dims, "unknown_rank": False}, "name": f"{name}:0"}}
 
-    return {
+    def describe_ports(ports: Sequence[Input | Output]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for port in ports:
+            found |= describe_port(port.name, _DTYPES[port.dtype], *describe_shape(port, manifest))
+        return found
+
+    method = {"method_name": "tensorflow/serving/predict"}
+    found = {
         "serving_default": {
-            "inputs": describe_port(manifest.input.name, "DT_UINT8", *manifest.input.shape[1:]),
-            "outputs": describe_port(manifest.output.name, "DT_FLOAT", *manifest.output.shape[1:]),
-            "method_name": "tensorflow/serving/predict",
-        },
-        MASK: {
-            "inputs": describe_port(manifest.input.name, "DT_STRING"),
-            "outputs": describe_port(MASK, "DT_STRING"),
-            "method_name": "tensorflow/serving/predict",
-        },
+            "inputs": describe_ports(manifest.inputs),
+            "outputs": describe_ports(manifest.outputs),
+            **method,
+        }
     }
+    if manifest.makes_masks:
+        inputs = describe_port(manifest.picture.name, "DT_STRING", -1)
+        found[MASK] = {"inputs": inputs, "outputs": describe_port(MASK, "DT_STRING", -1), **method}
+    return found

@@ -1,5 +1,6 @@
 """A V2 inference request, read, and its answer, written: JSON, and behind it the tensors of the binary extension."""
 
+import math
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,10 +11,11 @@ import numpy as np
 from msgspec import Raw, Struct
 
 from danmatte.api import json_arrays
-from danmatte.api.tensor_bytes import check_shape, from_bytes, to_bytes
+from danmatte.api.tensor_bytes import check_shape, find_type, from_bytes, to_bytes
 from danmatte.contract.manifest import Manifest
+from danmatte.contract.ports import PictureInput
 from danmatte.errors import BodyError, TensorError, brief
-from danmatte.inference.tensors import InferRequest, Tensor
+from danmatte.inference.tensors import BYTES, DATATYPES, InferRequest, Tensor, describe_shape
 
 LENGTH_HEADER: Final = "Inference-Header-Content-Length"
 # More than any honest client says of its tensors, and a JSON that is read in no time.
@@ -107,12 +109,23 @@ def read_request(body: bytes, length: int) -> V2Request:
 
 
 def read_raw_request(body: bytes, manifest: Manifest) -> V2Request:
-    """The request of a body without JSON: the input itself, or, when its length isn't one's, an encoded picture."""
-    _, *shape = manifest.input.shape
-    count, rest = divmod(len(body), int(np.prod(shape)))
-    datatype, whole = ("BYTES", (1,)) if rest or not count else ("UINT8", (count, *shape))
-    values = [body] if datatype == "BYTES" else from_bytes("", datatype, whole, body).values
-    return V2Request(InferRequest((Tensor(manifest.input.name, datatype, whole, values),)), AnswerOptions(binary=True))
+    """The request of a body without JSON: the one input itself, or, when its length isn't one's, an encoded picture.
+
+    Raises BodyError for a model of several inputs, and TensorError.
+    """
+    if len(manifest.inputs) > 1:
+        raise BodyError(f"body: {manifest.name} has {len(manifest.inputs)} inputs: expected JSON that names them")
+    (port,) = manifest.inputs
+    datatype, shape = DATATYPES[port.dtype], describe_shape(port, manifest)
+    size = -math.prod(shape) * find_type(port.name, datatype).itemsize if shape.count(-1) == 1 else 0
+    if size > 0:
+        shape[shape.index(-1)] = len(body) // size
+    is_raw = min(shape, default=1) > 0 and len(body) == math.prod(shape) * find_type(port.name, datatype).itemsize
+    if is_raw or not isinstance(port, PictureInput):
+        tensor = from_bytes(port.name, datatype, tuple(shape), body)
+    else:
+        tensor = Tensor(port.name, BYTES, (1,), [body])
+    return V2Request(InferRequest((tensor,)), AnswerOptions(binary=True))
 
 
 def _read_size(given: _InputBody) -> int | None:
@@ -134,11 +147,11 @@ def _read_size(given: _InputBody) -> int | None:
 def _from_json(given: _InputBody, shape: tuple[int, ...]) -> Tensor:
     if not bytes(given.data):
         raise TensorError(f"{brief(given.name)}: expected data, or binary_data_size and the bytes behind the JSON")
-    if given.datatype == "BYTES":
-        return Tensor(given.name, "BYTES", shape, _decode_elements(given, shape))
-    if given.datatype != "UINT8":
-        raise TensorError(f"{brief(given.name)}: datatype: expected UINT8 or BYTES, received {brief(given.datatype)}")
-    return Tensor(given.name, "UINT8", shape, json_arrays.parse_pixels(given.name, bytes(given.data), shape, flat=True))
+    if given.datatype == BYTES:
+        return Tensor(given.name, BYTES, shape, _decode_elements(given, shape))
+    dtype = find_type(given.name, given.datatype)
+    values = json_arrays.parse_array(given.name, bytes(given.data), dtype, shape, flat=True)
+    return Tensor(given.name, given.datatype, shape, values)
 
 
 def _decode_elements(given: _InputBody, shape: tuple[int, ...]) -> list[bytes]:

@@ -1,0 +1,75 @@
+"""What both versions of the contract say of a version's files, and of how it was made."""
+
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct, field
+
+from danmatte.contract.measurement import Count, Measurement, Samples, Text
+
+NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$(?!\n)"
+
+Name = Annotated[str, Meta(pattern=NAME)]
+Version = Annotated[int, Meta(ge=1, le=2**53)]
+Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", max_length=64)]
+Measurements = Annotated[list[Measurement], Meta(max_length=1000)]
+Licence = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+() -]{0,199}$(?!\n)")]
+Created = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$", max_length=20)]
+
+
+class File(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a file beside the manifest must be."""
+
+    sha256: Digest
+    size_bytes: Count
+
+
+class Files(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The files of a version: the graph, and answers that it gave where it was made, if they were stored."""
+
+    graph: File = field(name="graph.xml")
+    weights: File = field(name="graph.bin")
+    answers: File | None = field(name="answers.json", default=None)
+
+
+class Source(Struct, frozen=True, forbid_unknown_fields=True):
+    """The graph it was all made from."""
+
+    name: Text
+    digest: Digest
+
+
+class Step(Struct, frozen=True, forbid_unknown_fields=True):
+    """One thing that was done to the source."""
+
+    kind: Text
+    revision: Count
+    fields: dict[str, Any]
+
+
+class Recipe(Struct, frozen=True, forbid_unknown_fields=True):
+    """How the version was made."""
+
+    name: Text
+    digest: Digest
+    source: Source
+    steps: Annotated[list[Step], Meta(max_length=1000)]
+    toolchain: dict[str, str]
+
+
+class ConfirmedLevel(Struct, frozen=True, forbid_unknown_fields=True):
+    """An instruction set, by oneDNN's name, and what the version lost of its source's accuracy under it.
+
+    ``emulated``: the CPU had newer ones, which its kernels didn't use.
+    """
+
+    instruction_set: Text
+    emulated: bool
+    metric: Text
+    value: float
+    unit: Text
+    low: float
+    high: float
+    samples: Samples
+
+
+ConfirmedLevels = Annotated[list[ConfirmedLevel], Meta(max_length=100)]
