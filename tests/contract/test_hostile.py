@@ -36,7 +36,7 @@ def numbers(document: Any, place: Place = ()) -> Iterator[Place]:
     for name, value in items:
         if isinstance(value, dict | list):
             yield from numbers(value, (*place, name))
-        elif isinstance(value, int | float):
+        elif isinstance(value, int | float) and not isinstance(value, bool):
             yield (*place, name)
 
 
@@ -93,6 +93,7 @@ def test_every_field_is_required(folder: Path) -> None:
         for place, table in tables(good)
         if not is_free(place)
         for name in table
+        if name != "confirmed"  # which versions don't say that were compared on one CPU only
     }
     assert len(spoilt) > 50
     assert [place for place, document in spoilt.items() if accepted(folder, document)] == []
@@ -117,7 +118,7 @@ def test_no_number_may_be_anything_else(folder: Path, wrong: object) -> None:
     ]
     # A measurement may be any finite number, as long as its interval holds it.
     if wrong in (1e300, 10**30):
-        passed = [place for place in passed if place[0] != "measurements" or place[2] != "high"]
+        passed = [place for place in passed if place[0] not in ("measurements", "confirmed") or place[2] != "high"]
     assert passed == []
 
 

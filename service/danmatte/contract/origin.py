@@ -1,5 +1,6 @@
 """What both versions of the contract say of a version's files, and of how it was made."""
 
+import math
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct, field
@@ -70,6 +71,12 @@ class ConfirmedLevel(Struct, frozen=True, forbid_unknown_fields=True):
     low: float
     high: float
     samples: Samples
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for an interval without the value."""
+        if not -math.inf < self.low <= self.value <= self.high < math.inf:
+            numbers = f"{self.low}, {self.value}, {self.high}"
+            raise ValueError(f"Expected low <= value <= high under {self.instruction_set}, received {numbers}")
 
 
 ConfirmedLevels = Annotated[list[ConfirmedLevel], Meta(max_length=100)]
