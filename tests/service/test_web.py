@@ -14,7 +14,7 @@ import pytest
 
 from danmatte.errors import TrackError
 from danmatte.frame import Size
-from danmatte.tracks import Entry, Polarity, TrackHeader, TrackReader, TrackWriter
+from danmatte.tracks import Entry, Film, Polarity, TrackHeader, TrackReader, TrackWriter
 
 HERE = Path(__file__).parent / "web"
 SIZE = Size(180, 320)
@@ -52,6 +52,8 @@ def test_tracks_are_read_as_they_were_written(tmp_path: Path, suffix: str, polar
     with TrackWriter(path, TrackHeader(SIZE, polarity, "toy" if suffix == ".mattes" else "", 0)) as writer:
         for number in range(600):
             writer.add(make_entry(number))
+        if polarity == "person":
+            writer.describe_film(Film("0" * 64, "media", 320, 180, (1, 1), 0, 24_000, 0, 0))
     known = suffix == ".mattes"  # the other one knows no flags
     expected = [
         {"ms": ms, "pts": (ms + 8) // 40 * 40, "coverage": make_entry(0).coverage}

@@ -2,7 +2,7 @@
 
 from danmatte.tracks import formats as formats
 from danmatte.tracks.reader import TrackReader
-from danmatte.tracks.track import Entry, Format, Polarity, Segment, TrackHeader
+from danmatte.tracks.track import Entry, Film, Format, Polarity, Segment, TrackHeader
 from danmatte.tracks.writer import TrackWriter
 
-__all__ = ["Entry", "Format", "Polarity", "Segment", "TrackHeader", "TrackReader", "TrackWriter"]
+__all__ = ["Entry", "Film", "Format", "Polarity", "Segment", "TrackHeader", "TrackReader", "TrackWriter"]

@@ -1,6 +1,7 @@
 """`danmatte track`: many videos one after another, each to a track of its own, with a summary."""
 
 import asyncio
+import hashlib
 import re
 import time
 from abc import abstractmethod
@@ -20,7 +21,7 @@ from danmatte.frame import Size
 from danmatte.tracks.pipeline import Pipeline
 from danmatte.tracks.progress import Progress
 from danmatte.tracks.selection import BOX, TrackPlan, choose_mask_size
-from danmatte.tracks.track import Format, TrackHeader, find_format
+from danmatte.tracks.track import Film, Format, TrackHeader, find_format
 from danmatte.tracks.writer import TrackWriter
 from danmatte.video.reader import ClockName, Video
 from danmatte.video.stabiliser import StabiliserOptions
@@ -180,6 +181,7 @@ def make_track(job: TrackJob, options: TrackOptions, served: Served, pipeline: P
                 tally = asyncio.run(pipeline.run(video, plan, writer, progress.step))
             finally:
                 progress.finish()
+            writer.describe_film(_describe_film(video))
     return FinishedTrack(
         video=str(job.video),
         track=str(job.track),
@@ -196,6 +198,23 @@ def make_track(job: TrackJob, options: TrackOptions, served: Served, pipeline: P
         resumed_after_ms=resumed_ms,
         seconds=round(time.monotonic() - started, 3),
         bytes=job.track.stat().st_size,
+    )
+
+
+def _describe_film(video: Video) -> Film:
+    """The facts of a video whose frames have all been read."""
+    with video.path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Film(
+        sha256=digest,
+        clock=video.clock,
+        width=video.shown.width,
+        height=video.shown.height,
+        pixel_ratio=(video.pixel_ratio.numerator, video.pixel_ratio.denominator),
+        first_ms=video.first_ms,
+        end_ms=max(video.ended_ms, video.end_ms or 0),
+        coded_ms=video.coded_ms,
+        origin_ms=video.origin_ms,
     )
 
 

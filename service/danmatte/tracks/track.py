@@ -5,9 +5,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, ClassVar, Literal, Protocol, TypeAlias
+from typing import Annotated, BinaryIO, ClassVar, Literal, Protocol, TypeAlias
 
 import numpy as np
+from msgspec import Meta, Struct
 
 from danmatte.errors import TrackError
 from danmatte.frame import Bits, Size
@@ -22,18 +23,39 @@ MAX_SEGMENT_BYTES = 2**24  # inflated
 MAX_SEGMENT_ENTRIES = 4096
 
 
+class Film(Struct, frozen=True):
+    """The film that a track is for, so that a player can refuse another one, and find its clock.
+
+    `sha256` is the file's digest in hexadecimal. `width` and `height` are of the picture as it is shown, in square
+    pixels, and `pixel_ratio` the sample aspect ratio of the stored ones. Milliseconds are on the track's clock: the
+    first frame's, the end, the first stored frame's, which an edit list may leave out, and the first sound's or
+    frame's.
+    """
+
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    clock: Literal["media", "file"]
+    width: Annotated[int, Meta(ge=1, le=2**16)]
+    height: Annotated[int, Meta(ge=1, le=2**16)]
+    pixel_ratio: tuple[Annotated[int, Meta(ge=1, le=2**31)], Annotated[int, Meta(ge=1, le=2**31)]]
+    first_ms: Annotated[int, Meta(ge=0, le=MAX_PTS_MS)]
+    end_ms: Annotated[int, Meta(ge=0, le=MAX_PTS_MS)]
+    coded_ms: Annotated[int, Meta(ge=-MAX_PTS_MS, le=MAX_PTS_MS)]
+    origin_ms: Annotated[int, Meta(ge=-MAX_PTS_MS, le=MAX_PTS_MS)]
+
+
 @dataclass(frozen=True)
 class TrackHeader:
     """What holds for every mask of a track.
 
-    `polarity` says what the file paints; masks in memory always paint the person. `model` is empty and
-    `version` 0 where the file doesn't say.
+    `polarity` says what the file paints; masks in memory always paint the person. `model` is empty, `version` 0 and
+    `film` None where the file doesn't say.
     """
 
     size: Size
     polarity: Polarity
     model: str = ""
     version: int = 0
+    film: Film | None = None
 
     def __post_init__(self) -> None:
         if min(self.size) < 1 or max(self.size) >= 2**16 or self.size.pixels > MAX_PIXELS:

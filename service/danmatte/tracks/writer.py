@@ -3,6 +3,7 @@
 import json
 import os
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,6 +17,7 @@ from danmatte.tracks.track import (
     MAX_SEGMENTS,
     SEGMENT_MS,
     Entry,
+    Film,
     Format,
     TrackHeader,
     find_format,
@@ -54,6 +56,10 @@ class TrackWriter:
         if self._segment is None or not self._segment.add_if_it_fits(entry):
             self.flush_segment()
             self._segment = _OpenSegment(self._format, self.header, entry)
+
+    def describe_film(self, film: Film) -> None:
+        """What is known of the film once its frames are read; formats that have no room for it leave it out."""
+        self.header = replace(self.header, film=film)
 
     def flush_segment(self) -> None:
         """Ends the segment here; the next entry begins another."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
+from math import inf
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias, cast
@@ -12,6 +13,7 @@ from typing import Any, Literal, Self, TypeAlias, cast
 import av
 import cv2
 import numpy as np
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.format import Flags
 from av.stream import Disposition
@@ -102,13 +104,15 @@ class Video:
     """The first stream of pictures in a file; raises TrackError when there is none.
 
     Times are those of a player, or the file's own, as `clock` says. `size` is that of its frames, upright, and `shown`
-    the same in square pixels. Once the frames are all taken, `broken` says which were lost at the start or the end,
-    `dropped` how many came too late for their time, and `before_start` how many lie before 0 ms, where no player
-    shows them.
+    the same in square pixels of `pixel_ratio`. `first_ms` is the first frame's time, `coded_ms` that of the first one
+    that is stored, also where an edit list leaves it out, `origin_ms` that of the first sound or frame. Once the frames
+    are all taken, `broken` says which were lost at the start or the end, `dropped` how many came too late for their
+    time, `before_start` how many lie before 0 ms, where no player shows them, and `ended_ms` when the last one ends.
     """
 
     def __init__(self, path: Path, clock: ClockName = "media") -> None:
-        self.path, self.broken, self.dropped, self.before_start = path, "", 0, 0
+        self.path, self.clock, self.broken, self.dropped, self.before_start = path, clock, "", 0, 0
+        self.ended_ms = 0
         self._container, self._stream = _open_stream(path)
         self._bad_packets = 0
         try:
@@ -118,15 +122,19 @@ class Video:
             raise
         rebased = clock == "media" and not _BROWSERS_PLAY.intersection(self._container.format.name.split(","))
         self._zero_s = self._first_s if rebased else 0.0
+        sounds = [_read_start(sound) for sound in self._container.streams.audio]
+        self.first_ms = max(0, round(1000 * (self._first_s - self._zero_s)))
+        self.coded_ms = round(1000 * (self._coded_s - self._zero_s))
+        self.origin_ms = round(1000 * (min([self._coded_s, *sounds]) - self._zero_s))
         self._orientation = Orientation.of(first)
-        ratio = self._stream.sample_aspect_ratio or Fraction(1)
+        self.pixel_ratio = self._stream.sample_aspect_ratio or Fraction(1)
         self.size = self._orientation.turn_size(Size(first.height, first.width))
-        self.shown = self._orientation.turn_size(Size(first.height, max(1, round(first.width * ratio))))
+        self.shown = self._orientation.turn_size(Size(first.height, max(1, round(first.width * self.pixel_ratio))))
 
     def _look_at_start(self) -> av.VideoFrame:
         """The first frame; notes its time, and whether it is the one that the container begins with."""
         rate, stream = self._stream.guessed_rate or 25, self._stream
-        first, first_s = None, None
+        first, first_s, self._coded_s = None, None, inf
         # Some containers leave out times before 0, whatever their type says: these are counted back from the first one.
         for untimed, frame in enumerate(islice(self._decode(), _UNTIMED)):
             first, time_s = first or frame, cast(float | None, frame.time)
@@ -137,7 +145,8 @@ class Video:
             why = self.broken or f"{self._bad_packets} packets of {stream.codec_context.name} can't be"
             raise TrackError(f"{self.path}: expected frames that can be decoded, received none: {why}")
         self._first_s = first_s or 0.0
-        stated_s = float((stream.start_time or 0) * (stream.time_base or 0))
+        self._coded_s = min(self._first_s, self._coded_s)
+        stated_s = _read_start(stream)
         lost = stream.start_time is not None and self._first_s - stated_s > 1.5 / rate
         words = f"expected frames from {1000 * stated_s:.0f} ms on, the first that can be read is at"
         self._lost_start = f"{words} {1000 * self._first_s:.0f} ms" if lost else ""
@@ -178,6 +187,7 @@ class Video:
                     yield DecodedFrame(0, early, self._orientation, reformatters)
                 early = None
                 yield DecodedFrame(pts_ms, frame, self._orientation, reformatters)
+        self.ended_ms = (clock.last_ms or 0) + shown_ms
         self._note_break(clock.last_ms, shown_ms)
 
     def close(self) -> None:
@@ -222,6 +232,8 @@ class Video:
         """Whatever can be decoded; a packet that can't is left out, the end of what can be read is the end."""
         try:
             for packet in self._container.demux(self._stream):
+                if packet.is_discard and packet.pts is not None and packet.time_base is not None:
+                    self._coded_s = min(self._coded_s, float(packet.pts * packet.time_base))
                 try:
                     yield from packet.decode()
                 except av.FFmpegError:
@@ -265,6 +277,11 @@ class _FrameClock:
             return None
         self.last_ms = pts_ms
         return pts_ms
+
+
+def _read_start(stream: VideoStream | AudioStream) -> float:
+    """When a stream begins, in seconds, as the container states it; 0 where it doesn't."""
+    return float((stream.start_time or 0) * (stream.time_base or Fraction(0)))
 
 
 def _open_stream(path: Path) -> tuple[InputContainer, VideoStream]:

@@ -10,6 +10,7 @@
  */
 
 import { Cutout } from "./cutout.js";
+import { findMismatch, toTrackTime } from "./film.js";
 import { drawFrames, watchFrames, watchRepaints } from "./frame-clock.js";
 import { openLive } from "./live.js";
 import { growOutline } from "./margin.js";
@@ -30,6 +31,7 @@ export { openLive, openPreferences, openTrack, Preferences };
  * @property {() => void} close
  * @property {() => void} [rest] nobody looks for the time being: gives up connections, until it is asked again
  * @property {string} [error] why there are no masks, in words
+ * @property {import("./film.js").Film | null} [film] that the masks are for, where the source knows
  */
 
 /** @typedef {string | URL} Address */
@@ -55,13 +57,13 @@ export { openLive, openPreferences, openTrack, Preferences };
  * @property {(why: string) => void} [onerror] called when masks can't be had, once for every reason
  */
 
-/** @typedef {Masks & Looks} Options */
+/** @typedef {Masks & Looks & import("./film.js").Timing} Options */
 
 /**
  * @typedef {object} Stats
- * @property {number} time of the frame on the screen after this repaint, in milliseconds
- * @property {number | null} pts of the mask that is used for it
- * @property {number | null} lag between the two
+ * @property {number} time of the frame on the screen after this repaint, in milliseconds of the player
+ * @property {number | null} pts of the mask that is used for it, on the track's clock
+ * @property {number | null} lag of the mask behind the frame
  * @property {"masked" | "nobody" | "late" | "off"} state off by the viewer's choice, or because the film has no masks
  * @property {boolean} held the mask is repeated from a frame before
  * @property {number} coverage the person's share of the frame
@@ -157,7 +159,7 @@ export class Attachment {
     this.#tell();
     if (!this.#hasFrame || !this.#stops.length) return;
     this.#measuredAt = -Infinity;
-    this.source.want(this.stats.time, this.#video);
+    this.#want(this.stats.time);
     this.#show(this.stats.time);
   }
 
@@ -183,7 +185,7 @@ export class Attachment {
 
   /** Why there are no masks, in words, or empty. */
   get error() {
-    return this.source.error ?? "";
+    return this.source.error || this.#mismatch;
   }
 
   /** Leaves the layer as it was found. A source that was handed over ready stays open. */
@@ -238,7 +240,7 @@ export class Attachment {
   #start() {
     const video = this.#video;
     this.stats.state = "late";
-    this.#stops.push(watchFrames(video, (ms) => this.source.want(ms, video)));
+    this.#stops.push(watchFrames(video, (ms) => this.#want(ms)));
     const follow = this.#options.sync === "exact" && !video.mediaKeys ? drawFrames : watchRepaints;
     this.#stops.push(
       follow(video, (ms) => {
@@ -312,10 +314,31 @@ export class Attachment {
     this.#told = error;
   }
 
+  /** @param {number} ms time of a frame that is shown */
+  #want(ms) {
+    const at = this.#toTrackTime(ms);
+    if (at !== null) this.source.want(at, this.#video);
+  }
+
+  /**
+   * The time that masks are counted by, or null where there are none. A source without a film counts as the player does.
+   *
+   * @param {number} ms
+   */
+  #toTrackTime(ms) {
+    return this.#options.live ? ms : toTrackTime(ms, this.#video, this.source.film ?? null, this.#options);
+  }
+
+  /** Why the masks can't be this film's, in words. */
+  get #mismatch() {
+    return findMismatch(this.source.film ?? null, this.#video, this.#options.clock !== undefined);
+  }
+
   /** @param {number} ms time of the frame on the screen */
   #show(ms) {
     const began = performance.now();
-    const mask = this.source.at(ms);
+    const at = this.#mismatch ? null : this.#toTrackTime(ms);
+    const mask = at === null ? null : this.source.at(at);
     const place = this.#measure(began);
     const outline = mask?.shape.outline ?? null;
     if (outline !== this.#outline || place !== this.#place) {
@@ -328,7 +351,7 @@ export class Attachment {
     Object.assign(this.stats, {
       time: ms,
       pts: mask?.pts ?? null,
-      lag: mask ? ms - mask.pts : null,
+      lag: mask && at !== null ? at - mask.pts : null,
       state: !mask ? "late" : this.#isMasked ? "masked" : "nobody",
       held: mask?.held ?? false,
       coverage: mask?.coverage ?? 0,

@@ -23,7 +23,7 @@ const PLACE_MS = 500; // how often the drawing's place on the page is checked
  */
 export function watchFrames(video, onframe) {
   if (hasFrameCallbacks(video)) {
-    const stop = requestFrames(video, (_now, frame) => onframe(frame.mediaTime * 1000));
+    const stop = requestFrames(video, (_now, _frame, ms) => onframe(ms));
     return stopAll(stop, watchFirstFrame(video, onframe));
   }
   let [id, last] = [0, -1];
@@ -72,8 +72,8 @@ export function watchRepaints(video, onframe) {
     forecast.addRepaint(now);
     check(now);
   };
-  const stop = requestFrames(video, (now, frame) => {
-    forecast.addFrame(now, frame, readRate(video));
+  const stop = requestFrames(video, (now, { expectedDisplayTime, presentedFrames }, ms) => {
+    forecast.addFrame(now, { mediaTime: ms / 1000, expectedDisplayTime, presentedFrames }, readRate(video));
     check(now);
   });
   id = requestAnimationFrame(repaint);
@@ -93,6 +93,7 @@ export function drawFrames(video, onframe) {
   canvas.style.cssText = "position:absolute;pointer-events:none;box-sizing:border-box";
   video.after(canvas);
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  const loops = new LoopClock();
   let placedAt = -Infinity;
   const place = () => {
     placedAt = performance.now();
@@ -122,7 +123,7 @@ export function drawFrames(video, onframe) {
       frame = null;
     }
     context.drawImage(frame ?? video, 0, 0, width, height);
-    const drawn = frame ? frame.timestamp / 1000 : ms;
+    const drawn = frame ? loops.unroll(frame.timestamp / 1000, video) : ms;
     frame?.close();
     onframe(drawn);
   });
@@ -132,6 +133,38 @@ export function drawFrames(video, onframe) {
     video.removeEventListener("emptied", clear);
     canvas.remove();
   };
+}
+
+/**
+ * Times of frames within the video. Firefox's clock runs on past the end when a video loops; there a frame's time is
+ * compared with `currentTime`, which begins anew.
+ */
+export class LoopClock {
+  #start = 0; // of this round, on the clock that runs on
+  #last = -Infinity;
+  #first = NaN; // the video's first frame, where that was seen
+  #count = 0;
+
+  /**
+   * @param {number} ms of the frame as announced
+   * @param {HTMLVideoElement} video
+   * @param {number} [count] frames presented so far; without it a round begins where the length says
+   */
+  unroll(ms, video, count = NaN) {
+    if (!isFirefox(video)) return ms;
+    const [now, length] = [1000 * video.currentTime, 1000 * video.duration];
+    if (ms < this.#last) this.#start = 0; // a seek sets the clock right
+    if (!this.#start && (ms < EARLY_MS || (count === 1 && now < EARLY_MS))) this.#first = ms;
+    const within = ms - this.#start;
+    // The clock that runs on is a round ahead of `currentTime`, or about to be: that one is set back a little later.
+    if (video.loop && length > 0 && within >= length - EARLY_MS && now < length + EARLY_MS) {
+      // The first frame of a round says when exactly it began; after a dropped one the length has to do.
+      const isFirst = count === this.#count + 1 && this.#first >= 0;
+      this.#start = isFirst ? ms - this.#first : this.#start + Math.floor((within + EARLY_MS) / length) * length;
+    }
+    [this.#last, this.#count] = [ms, count];
+    return ms - this.#start;
+  }
 }
 
 /** Predicts the frame of a repaint from the frames and repaints before it; needs no browser. */
@@ -201,6 +234,9 @@ export class FrameForecast {
   }
 }
 
+/** @param {object} video */
+export const isFirefox = (video) => "mozHasAudio" in video;
+
 /** @param {HTMLVideoElement} video */
 const hasFrameCallbacks = (video) => "requestVideoFrameCallback" in video;
 
@@ -218,15 +254,17 @@ function readRate(video) {
 
 /**
  * @param {HTMLVideoElement} video
- * @param {VideoFrameRequestCallback} onframe called for every frame, not for the next one only
+ * @param {(now: number, frame: VideoFrameCallbackMetadata, ms: number) => void} onframe called for every frame, not for
+ *   the next one only, and with its time in the video
  * @returns {Stop}
  */
 function requestFrames(video, onframe) {
+  const loops = new LoopClock();
   let id = 0;
   /** @type {VideoFrameRequestCallback} */
   const call = (now, frame) => {
     id = video.requestVideoFrameCallback(call);
-    onframe(now, frame);
+    onframe(now, frame, loops.unroll(frame.mediaTime * 1000, video, frame.presentedFrames));
   };
   id = video.requestVideoFrameCallback(call);
   return () => video.cancelVideoFrameCallback(id);

@@ -8,9 +8,12 @@ import { Shape } from "./outline.js";
  * @property {number} width of the masks in pixels
  * @property {number} height
  * @property {string} model that made them
+ * @property {import("./film.js").Film | null} film that they are for; null in version 1
  */
 
 const HEAD_BYTES = 20;
+const FILM_LENGTH_BYTES = 2;
+const WITH_FILM = 2; // the version whose head goes on with the film's facts
 const PLACE_BYTES = 20;
 const MAX_MASKS = 4096;
 const MAX_PIXELS = 2 ** 22;
@@ -24,25 +27,22 @@ export const mattes = {
   magic: 0x4d415454, // "MATT"
   compression: "deflate",
 
-  measureHead: (head) => HEAD_BYTES + head.getUint16(6) + PLACE_BYTES * head.getUint32(16),
+  measureHead: (head) => findFilm(head).end + PLACE_BYTES * head.getUint32(16),
 
   readIndex(head) {
     const [polarity, nameBytes, width, height] = [head.getUint8(5), ...[6, 8, 10].map((at) => head.getUint16(at))];
-    if (head.getUint8(4) !== 1 || polarity > 1 || nameBytes > MAX_NAME_BYTES) {
-      throw new RangeError("expected .mattes version 1 with a polarity of 0 or 1 and a model's name");
+    const version = head.getUint8(4);
+    if (version < 1 || version > WITH_FILM || polarity > 1 || nameBytes > MAX_NAME_BYTES) {
+      throw new RangeError("expected .mattes version 1 or 2 with a polarity of 0 or 1 and a model's name");
     }
     const pixels = width * height;
     if (pixels < 1 || pixels > MAX_PIXELS) throw new RangeError(`expected 1 to ${MAX_PIXELS} pixels, received ${pixels}`);
-    const first = HEAD_BYTES + nameBytes;
-    const header = { background: polarity === 1, width, height, model: "" };
-    try {
-      const name = new Uint8Array(head.buffer, head.byteOffset + HEAD_BYTES, nameBytes);
-      header.model = new TextDecoder("utf-8", { fatal: true }).decode(name);
-    } catch {
-      throw new RangeError("expected the model's name in UTF-8");
-    }
+    const { name, start, end } = findFilm(head);
+    const model = readText(head, name, start, "the model's name");
+    const film = version === WITH_FILM ? readFilm(readText(head, start, end, "the film's facts")) : null;
+    const header = { background: polarity === 1, width, height, model, film };
     const segments = Array.from({ length: head.getUint32(16) }, (_, number) => {
-      const at = first + PLACE_BYTES * number;
+      const at = end + PLACE_BYTES * number;
       return {
         pts: Number(head.getBigUint64(at)),
         offset: Number(head.getBigUint64(at + 8)),
@@ -69,6 +69,44 @@ export const mattes = {
     return masks;
   },
 };
+
+/**
+ * Where in the head the model's name begins, and the film's facts, and the index after them.
+ *
+ * @param {DataView} head
+ */
+function findFilm(head) {
+  const hasFilm = head.getUint8(4) === WITH_FILM;
+  const name = HEAD_BYTES + (hasFilm ? FILM_LENGTH_BYTES : 0);
+  const start = name + head.getUint16(6);
+  return { name, start, end: start + (hasFilm ? head.getUint16(HEAD_BYTES) : 0) };
+}
+
+/** @type {(head: DataView, start: number, end: number, what: string) => string} */
+function readText(head, start, end, what) {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(new Uint8Array(head.buffer, head.byteOffset + start, end - start));
+  } catch {
+    throw new RangeError(`expected ${what} in UTF-8`);
+  }
+}
+
+/**
+ * @param {string} text
+ * @returns {import("./film.js").Film}
+ */
+function readFilm(text) {
+  let film;
+  try {
+    film = JSON.parse(text);
+  } catch {
+    throw new RangeError("expected the film's facts as JSON");
+  }
+  const numbers = ["width", "height", "first_ms", "end_ms", "coded_ms", "origin_ms"];
+  const missing = numbers.find((name) => !Number.isSafeInteger(film?.[name]));
+  if (missing || film.width < 1 || film.height < 1) throw new RangeError(`expected the film's ${missing ?? "size"}`);
+  return film;
+}
 
 /** Reads an inflated segment from front to back; its RangeErrors are also those of a DataView read past its end. */
 class RecordReader {

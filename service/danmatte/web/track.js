@@ -79,8 +79,13 @@ export class Track {
     this.ready = this.#attempt("head", () => this.#open());
   }
 
+  /** Facts of the film that the masks are for; null where the track doesn't tell, or isn't there yet. */
+  get film() {
+    return /** @type {import("./film.js").Film | null} */ (this.#index?.header.film ?? null);
+  }
+
   /**
-   * The mask for a frame, or null while there is none.
+   * The mask for a frame, or null while there is none; before the first one there is none.
    *
    * @param {number} ms
    */
@@ -88,7 +93,8 @@ export class Track {
     const number = this.#findSegment(ms);
     const masks = this.#loaded.get(number);
     if (!this.#index || !masks) return null;
-    const at = Math.max(0, countUntil(masks, ms + SLACK_MS) - 1);
+    const at = countUntil(masks, ms + SLACK_MS) - 1;
+    if (at < 0) return null;
     const { segments } = this.#index;
     if (number < segments.length - 1 || at < masks.length - 1) return masks[at];
     // The track's last mask is shown until the next one would be due.
@@ -120,8 +126,7 @@ export class Track {
   }
 
   /**
-   * The number of the segment that a frame's mask is in, or -1 without an index. Before the first mask it is the first
-   * one's: browsers show the first frame until its time has come.
+   * The number of the segment that a frame's mask is in, or of the first one before that; -1 without an index.
    *
    * @param {number} ms
    */

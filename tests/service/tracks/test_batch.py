@@ -1,11 +1,14 @@
 """`danmatte track`, as it is typed."""
 
+import hashlib
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ from danmatte.tracks.batch import (
     choose_exit_code,
     plan_jobs,
 )
+from danmatte.video.reader import Video
 from tests.service.tracks.videos import walking, write
 
 Run = tuple[int, list[dict[str, Any]], str]
@@ -50,6 +54,30 @@ def test_a_video_becomes_a_track_and_a_summary(
     assert "30 masks of 320x180" in err
     with TrackReader(tmp_path / "a.mattes") as track:
         assert (track.header.model, track.header.version, track.header.polarity) == ("toy", 2, "person")
+
+
+def test_a_track_knows_its_film(models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    video = write(tmp_path / "walk.mp4", walking(30), times_ms=range(8000, 9200, 40), rotation=90, sound_s=2)
+    run_track(capsys, models, video, "-o", tmp_path / "a.mattes")
+    with TrackReader(tmp_path / "a.mattes") as track:
+        film = track.header.film
+    assert film is not None
+    assert film.sha256 == hashlib.sha256(video.read_bytes()).hexdigest()
+    assert (film.clock, film.width, film.height, film.pixel_ratio) == ("media", 180, 320, (1, 1))
+    assert (film.first_ms, film.end_ms, film.coded_ms, film.origin_ms) == (8000, 9200, 8000, 0)
+
+
+def test_a_track_knows_what_an_edit_list_leaves_out(tmp_path: Path) -> None:
+    path = write(tmp_path / "walk.mp4", walking(30))
+    data = bytearray(path.read_bytes())
+    with Video(path) as video:
+        stored_s = Fraction(next(video.read_frames())._frame.time_base)
+    at = data.index(b"elst")
+    struct.pack_into(">Ii", data, at + 12, 1100, int(Fraction(100, 1000) / stored_s))  # length, and where it begins
+    path.write_bytes(data)
+    with Video(path) as video:
+        assert [frame.pts_ms for frame in video.read_frames()][:2] == [0, 40]
+        assert (video.first_ms, video.coded_ms, video.origin_ms) == (0, -120, -120)  # the fourth frame is the first
 
 
 def test_people_are_looked_at_twice_where_that_is_asked_for(

@@ -461,3 +461,41 @@ test("an element that isn't in the page yet is waited for, but not for ever", ()
   advance(3000);
   assert.ok(!video.watched);
 });
+
+const FILM = { sha256: "0".repeat(64), clock: "media", width: 320, height: 180, pixel_ratio: [1, 1], first_ms: 0, end_ms: 60_000, coded_ms: 0, origin_ms: 0 };
+
+test("masks of another film are an error that is told, and aren't shown", () => {
+  const told = [];
+  const { video, layer, source, handle, seen } = wear({ onerror: (why) => told.push(why) }, { readyState: 4 });
+  source.film = { ...FILM, end_ms: 90_000 };
+  source.add(40);
+  video.show(40);
+  assert.deepEqual([seen.at(-1).state, layer.style.clipPath], ["late", "none"]);
+  assert.equal(handle.error, "the masks are of a film of 90.0 s, this one is 60.0 s");
+  handle.refresh();
+  assert.deepEqual(told, [handle.error]);
+  source.film = FILM;
+  source.add(80);
+  video.show(80);
+  assert.deepEqual([seen.at(-1).state, handle.error], ["masked", ""]);
+});
+
+test("masks are looked for at the player's time and an offset", () => {
+  const { video, source, seen } = wear({ offset: 1000 });
+  source.add(1040);
+  video.show(40);
+  const { time, pts, lag, state } = seen.at(-1);
+  assert.deepEqual({ time, pts, lag, state }, { time: 40, pts: 1040, lag: 0, state: "masked" });
+  assert.deepEqual(source.wanted.at(-1), [1040, video]);
+});
+
+test("where a mapping knows no time there are no masks", () => {
+  const { video, source, seen } = wear({ clock: (ms) => (ms < 100 ? null : ms - 100) });
+  source.film = { ...FILM, end_ms: 9000 }; // the length of a window that moves isn't the film's
+  source.add(40);
+  video.show(40);
+  assert.equal(seen.at(-1).state, "late");
+  video.show(140);
+  assert.deepEqual([seen.at(-1).state, seen.at(-1).lag], ["masked", 0]);
+  assert.deepEqual(source.wanted.map(([ms]) => ms), [40]);
+});

@@ -4,7 +4,7 @@ import { beforeEach, test } from "node:test";
 import { advance, clock, countRepaints, FakeElement, FakeResizeObserver, FakeVideo, installBrowser, OldVideo, repaint } from "./fakes.js";
 
 const document = installBrowser();
-const { drawFrames, FrameForecast, watchFrames, watchRepaints } = await import("../../../service/danmatte/web/frame-clock.js");
+const { drawFrames, FrameForecast, LoopClock, watchFrames, watchRepaints } = await import("../../../service/danmatte/web/frame-clock.js");
 
 const INTERVAL = 1000 / 60; // from one repaint to the next
 
@@ -322,4 +322,43 @@ test("a video that nothing positions is watched together with the page", () => {
   const stop = drawFrames(video, () => {});
   assert.ok(FakeResizeObserver.all.at(-1).elements.includes(document.body));
   stop();
+});
+
+/** What a looping Firefox announces: [announced, currentTime] in milliseconds, and whether a frame was dropped before. */
+function unroll(frames, { duration, count = 1 }) {
+  const clock = new LoopClock();
+  let presented = count - 1;
+  return frames.map(([ms, now, dropped = 0]) => {
+    presented += 1 + dropped;
+    return clock.unroll(ms, { mozHasAudio: false, currentTime: now / 1000, duration, loop: true }, presented);
+  });
+}
+
+test("a clock that runs on in loops begins anew with the video, before currentTime does and after", () => {
+  assert.deepEqual(unroll([[0, 0], [1960, 1962], [2000, 1984], [2040, 24], [3960, 1967], [4000, 7]], { duration: 2 }), [0, 1960, 0, 40, 1960, 0]);
+});
+
+test("a round begins with the first frame, wherever the length says that it ends", () => {
+  // Measured on a clip whose sound begins after the pictures.
+  const frames = [[0, 0], [1960, 1978], [2054.1, 4], [2094.1, 44], [4014.1, 1966], [4108.3, 2046.6], [4148.3, 33]];
+  const found = unroll(frames, { duration: 2.046621 }).map(Math.round);
+  assert.deepEqual(found, [0, 1960, 0, 40, 1960, 0, 40]);
+});
+
+test("pictures that begin after the sound do so in every round", () => {
+  assert.deepEqual(unroll([[327, 0], [367, 362], [2287, 2291], [2654, 327], [4614, 2287], [4981, 330]], { duration: 2.327 }), [327, 367, 2287, 327, 2287, 327]);
+});
+
+test("after a dropped first frame, or one that nobody saw, the length says when a round began", () => {
+  assert.deepEqual(unroll([[0, 0], [1960, 1962], [2080, 70, 1], [3960, 1970], [6040, 41, 1]], { duration: 2 }), [0, 1960, 80, 1960, 40]);
+  assert.deepEqual(unroll([[1000, 1000], [1960, 1962], [2000, 3]], { duration: 2, count: 30 }), [1000, 1960, 0]);
+});
+
+test("a seek sets the clock right, and a length that turns out longer is no loop", () => {
+  assert.deepEqual(unroll([[0, 0], [1960, 1960], [2000, 2], [1000, 1000], [1960, 1970], [2000, 9]], { duration: 2 }), [0, 1960, 0, 1000, 1960, 0]);
+  assert.deepEqual(unroll([[0, 0], [1280, 1281], [1320, 1322], [1480, 1484]], { duration: 1.3 }), [0, 1280, 1320, 1480]);
+});
+
+test("elsewhere times are taken as they are", () => {
+  assert.equal(new LoopClock().unroll(12_600, { currentTime: 12.6, duration: 12.56, loop: true }, 1), 12_600);
 });

@@ -3,21 +3,26 @@ import { test } from "node:test";
 
 import { mattes } from "../../../service/danmatte/web/mattes.js";
 
-const HEADER = { background: false, width: 32, height: 18, model: "toy" };
+const HEADER = { background: false, width: 32, height: 18, model: "toy", film: null };
+const FILM = { sha256: "0".repeat(64), clock: "media", width: 640, height: 360, pixel_ratio: [1, 1], first_ms: 0, end_ms: 9000, coded_ms: 0, origin_ms: 0 };
 
 /** Head and index, with one thing changed by `change`. */
-function writeHead({ polarity = 0, version = 1, name = new TextEncoder().encode("toy"), width = 32, height = 18, segments = [[0, 43, 9]] } = {}) {
-  const view = new DataView(new ArrayBuffer(20 + name.length + 20 * segments.length));
+function writeHead({ polarity = 0, version = 1, name = new TextEncoder().encode("toy"), width = 32, height = 18, segments = [[0, 43, 9]], film } = {}) {
+  const facts = new TextEncoder().encode(typeof film === "object" ? JSON.stringify(film) : (film ?? ""));
+  const [first, last] = film === undefined ? [20, 20 + name.length] : [22, 22 + name.length + facts.length];
+  const view = new DataView(new ArrayBuffer(last + 20 * segments.length));
   view.setUint32(0, 0x4d415454);
-  view.setUint8(4, version);
+  view.setUint8(4, film === undefined ? version : 2);
   view.setUint8(5, polarity);
   view.setUint16(6, name.length);
   view.setUint16(8, width);
   view.setUint16(10, height);
   view.setUint32(16, segments.length);
-  new Uint8Array(view.buffer).set(name, 20);
+  new Uint8Array(view.buffer).set(name, first);
+  new Uint8Array(view.buffer).set(facts, last - facts.length);
+  if (film !== undefined) view.setUint16(20, facts.length);
   segments.forEach(([pts, offset, length], number) => {
-    const at = 20 + name.length + 20 * number;
+    const at = last + 20 * number;
     view.setBigUint64(at, BigInt(pts));
     view.setBigUint64(at + 8, BigInt(offset));
     view.setUint32(at + 16, length);
@@ -67,7 +72,7 @@ test("head and index are read as they are written", () => {
   const head = writeHead({ segments: [[100, 83, 9], [10_100, 92, 2 ** 31]] });
   assert.equal(mattes.measureHead(head), 20 + 3 + 40);
   const { header, segments } = mattes.readIndex(head, 0);
-  assert.deepEqual(header, { background: false, width: 32, height: 18, model: "toy" });
+  assert.deepEqual(header, HEADER);
   assert.deepEqual(segments, [{ pts: 100, offset: 83, length: 9 }, { pts: 10_100, offset: 92, length: 2 ** 31 }]);
   assert.equal(mattes.readIndex(writeHead({ polarity: 1 }), 0).header.background, true);
 });
@@ -210,3 +215,23 @@ test("whatever bytes come, they are masks or a RangeError, and soon", () => {
   }
   assert.ok(refused > 1000 && refused < 3000, `${refused}`);
 });
+
+test("version 2 says what the film is, in any words more", () => {
+  const head = writeHead({ film: { ...FILM, added: "later" } });
+  assert.equal(mattes.measureHead(head), head.byteLength);
+  const { header, segments } = mattes.readIndex(head, 99);
+  assert.deepEqual(header, { ...HEADER, film: { ...FILM, added: "later" } });
+  assert.deepEqual(segments, [{ pts: 0, offset: 43, length: 9 }]);
+});
+
+for (const [film, why] of [
+  ["", /as JSON/],
+  ["{", /as JSON/],
+  ["null", /film's width/],
+  [{ ...FILM, end_ms: "9000" }, /film's end_ms/],
+  [{ ...FILM, height: 0 }, /film's size/],
+]) {
+  test(`facts of a film are refused: ${JSON.stringify(film)}`, () => {
+    assert.throws(() => mattes.readIndex(writeHead({ film }), 99), why);
+  });
+}

@@ -8,7 +8,7 @@ const WEB = new URL("../../../service/danmatte/web/", import.meta.url);
 const read = (name) => readFileSync(new URL(name, WEB), "utf8");
 const modules = readdirSync(WEB, { recursive: true }).filter((name) => name.endsWith(".js"));
 const PLAYER = [
-  "cutout", "cuts", "danmatte", "frame-clock", "live", "look-ahead", "margin", "mattes", "outline", "placement", "preferences", "timeline",
+  "cutout", "cuts", "danmatte", "film", "frame-clock", "live", "look-ahead", "margin", "mattes", "outline", "placement", "preferences", "timeline",
   "track", "transforms", "webmask",
 ];
 

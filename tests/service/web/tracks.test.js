@@ -119,11 +119,13 @@ test("what is shown stays though it was loaded first of all", async () => {
   assert.equal(track.at(10_100), null, "the oldest that isn't wanted made room");
 });
 
-test("before the first mask its frame is on the screen already", async () => {
+test("before the first mask there is none, and after it no other", async () => {
   serve(long(), true);
   const track = openTrack("film");
   await track.ready;
-  assert.equal((await loadMask(track, 0)).pts, 100);
+  assert.equal((await loadMask(track, 100)).pts, 100);
+  assert.deepEqual([0, 50, 91].map((ms) => track.at(ms)), [null, null, null]);
+  assert.equal(track.at(92).pts, 100, "times are rounded on the way");
 });
 
 test("after the last mask there is none, once the next one would be due", async () => {

@@ -6,16 +6,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from operator import length_hint
 from typing import BinaryIO
 
+import msgspec
 import numpy as np
 
 from danmatte.codecs.outline import trace_outlines
 from danmatte.errors import TrackError
 from danmatte.frame import Bits, Size
 from danmatte.tracks.chain_code import Corner, encode_chains, fill_chains, orient_eastward
-from danmatte.tracks.track import MAX_SEGMENTS, Entry, Format, Polarity, Recorder, Segment, TrackHeader
+from danmatte.tracks.track import MAX_SEGMENTS, Entry, Film, Format, Polarity, Recorder, Segment, TrackHeader
 
-_VERSION = 1
+_PLAIN, _WITH_FILM = 1, 2  # versions: without and with facts of the film
 _HEAD = struct.Struct(">4sBBHHHII")
+_FILM_BYTES = struct.Struct(">H")
 _PLACE = struct.Struct(">QQI")
 _POLARITIES: tuple[Polarity, ...] = ("person", "background")
 _KEYFRAME, _CUT, _HELD, _SAME, _ALL = 1, 2, 4, 8, 15
@@ -32,9 +34,13 @@ class MattesFormat(Format, default=True):
 
     def format_head(self, header: TrackHeader, segments: Sequence[tuple[int, int]]) -> bytes:
         name, polarity = header.model.encode(), _POLARITIES.index(header.polarity)
-        facts = (self.magic, _VERSION, polarity, len(name), header.size.width, header.size.height)
-        offset = _HEAD.size + len(name) + _PLACE.size * len(segments)
+        revision = _WITH_FILM if header.film else _PLAIN
+        facts = (self.magic, revision, polarity, len(name), header.size.width, header.size.height)
         parts = [_HEAD.pack(*facts, header.version, len(segments)), name]
+        if header.film:
+            film = msgspec.json.encode(header.film)
+            parts[1:] = [_FILM_BYTES.pack(len(film)), name, film]
+        offset = sum(map(len, parts)) + _PLACE.size * len(segments)
         for start_ms, length in segments:
             parts.append(_PLACE.pack(start_ms, offset, length))
             offset += length
@@ -48,16 +54,23 @@ class MattesFormat(Format, default=True):
         if len(facts) < _HEAD.size:
             raise TrackError(f"truncated: expected {_HEAD.size} bytes, received {len(facts)}")
         _, revision, polarity, name_bytes, width, height, version, count = _HEAD.unpack(facts)
-        if revision != _VERSION or polarity >= len(_POLARITIES) or name_bytes > 255:
-            raise TrackError(f"head: expected version {_VERSION} and a polarity of 0 or 1, received {facts!r}")
+        if revision not in (_PLAIN, _WITH_FILM) or polarity >= len(_POLARITIES) or name_bytes > 255:
+            raise TrackError(
+                f"head: expected version {_PLAIN} or {_WITH_FILM} and a known polarity, received {facts!r}"
+            )
         if not 1 <= count <= MAX_SEGMENTS:
             raise TrackError(f"index: expected 1 to {MAX_SEGMENTS} segments, received {count}")
-        rest = file.read(name_bytes + _PLACE.size * count)
-        if len(rest) < name_bytes + _PLACE.size * count:
+        film_bytes = 0
+        if revision == _WITH_FILM:
+            (film_bytes,) = _FILM_BYTES.unpack(file.read(_FILM_BYTES.size).ljust(_FILM_BYTES.size, b"\0"))
+        rest = file.read(name_bytes + film_bytes + _PLACE.size * count)
+        if len(rest) < name_bytes + film_bytes + _PLACE.size * count:
             raise TrackError(f"truncated: expected an index of {count} segments")
-        header = TrackHeader(Size(height, width), _POLARITIES[polarity], _text(rest[:name_bytes]), version)
-        segments = tuple(Segment(*place) for place in _PLACE.iter_unpack(rest[name_bytes:]))
-        if segments[0].offset < _HEAD.size + len(rest):
+        name, places = _text(rest[:name_bytes]), rest[name_bytes + film_bytes :]
+        film = _read_film(rest[name_bytes : name_bytes + film_bytes]) if revision == _WITH_FILM else None
+        header = TrackHeader(Size(height, width), _POLARITIES[polarity], name, version, film)
+        segments = tuple(Segment(*place) for place in _PLACE.iter_unpack(places))
+        if segments[0].offset < file.tell():
             raise TrackError(f"index: expected an offset after the index, received {segments[0].offset}")
         return header, segments
 
@@ -159,6 +172,13 @@ def _encode_varints(values: Iterable[int]) -> bytes:
             value >>= 7
         written.append(value)
     return bytes(written)
+
+
+def _read_film(data: bytes) -> Film:
+    try:
+        return msgspec.json.decode(data, type=Film)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise TrackError(f"film: expected its facts as JSON: {error}") from error
 
 
 def _text(name: bytes) -> str:

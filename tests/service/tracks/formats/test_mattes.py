@@ -1,8 +1,9 @@
 """`.mattes` as FORMAT.md has it; the reader here was written from that page alone."""
 
+import json
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,10 @@ import pytest
 
 from danmatte.errors import TrackError
 from danmatte.frame import Size
-from danmatte.tracks import Entry, Format, TrackHeader, TrackReader, TrackWriter
+from danmatte.tracks import Entry, Film, Format, TrackHeader, TrackReader, TrackWriter
 
 SIZE = Size(24, 33)
+FILM = Film("0f" * 32, "media", 768, 432, (64, 45), 10_000, 19_000, 9_920, 9_900)
 
 
 class Reader:
@@ -166,7 +168,13 @@ def test_segments_that_are_none_are_refused(data: bytes, says: str, tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("place", "value", "says"),
-    [(4, 2, "version 1"), (5, 2, "polarity"), (8, 0xFF, "size"), (20, 0xFF, "UTF-8"), (16, 0x80, "65536 segments")],
+    [
+        (4, 3, "version 1 or 2"),
+        (5, 2, "polarity"),
+        (8, 0xFF, "size"),
+        (20, 0xFF, "UTF-8"),
+        (16, 0x80, "65536 segments"),
+    ],
 )
 def test_heads_that_are_none_are_refused(place: int, value: int, says: str, tmp_path: Path) -> None:
     path = tmp_path / "a.mattes"
@@ -177,3 +185,72 @@ def test_heads_that_are_none_are_refused(place: int, value: int, says: str, tmp_
     path.write_bytes(data)
     with pytest.raises(TrackError, match=says):
         TrackReader(path)
+
+
+def write_with_film(path: Path, film: Film | None = FILM) -> Path:
+    with TrackWriter(path, TrackHeader(SIZE, "person", "né", 7)) as track:
+        for entry in some():
+            track.add(entry)
+        if film:
+            track.describe_film(film)
+    return path
+
+
+def test_facts_of_the_film_are_as_the_page_says(tmp_path: Path) -> None:
+    data = write_with_film(tmp_path / "a.mattes").read_bytes()
+    version, name, count, facts = data[4], *struct.unpack(">H", data[6:8]), *struct.unpack(">IH", data[16:22])
+    assert (version, data[22 : 22 + name].decode()) == (2, "né")
+    assert json.loads(data[22 + name : 22 + name + facts]) == {
+        "sha256": "0f" * 32,
+        "clock": "media",
+        "width": 768,
+        "height": 432,
+        "pixel_ratio": [64, 45],
+        "first_ms": 10_000,
+        "end_ms": 19_000,
+        "coded_ms": 9_920,
+        "origin_ms": 9_900,
+    }
+    index = 22 + name + facts
+    start, offset, length = struct.unpack_from(">QQI", data, index)
+    assert offset == index + 20 * count
+    assert next(records(zlib.decompress(data[offset : offset + length]), start, SIZE))[0] == 0
+
+
+def test_a_track_with_a_film_has_the_same_masks_as_one_without(tmp_path: Path) -> None:
+    with (
+        TrackReader(write_with_film(tmp_path / "new.mattes")) as new,
+        TrackReader(write_with_film(tmp_path / "old.mattes", None)) as old,
+    ):
+        assert (new.header.film, old.header.film) == (FILM, None)
+        assert old.path.read_bytes()[4] == 1
+        for one, other in zip(new, old, strict=True):
+            assert one.pts_ms == other.pts_ms
+            assert np.array_equal(one.mask, other.mask)
+
+
+@pytest.mark.parametrize(
+    ("cut", "why"),
+    [
+        (lambda data: data[:21], "truncated"),
+        (lambda data: data[:60], "truncated"),
+        (lambda data: data.replace(b"media", b"lunar"), "film: expected its facts"),
+        (lambda data: data.replace(b'"width":768', b'"width":  0'), "film: expected its facts"),
+        (lambda data: data.replace(b'{"sha256"', b'["sha256"'), "film: expected its facts"),
+        (lambda data: data.replace(b'"0f0f', b'"\xff\xff\xff\xff'), "film: expected its facts"),
+        (lambda data: data[:20] + b"\0\0" + data[22:], "film: expected its facts"),
+        (lambda data: data[:20] + b"\xff\xff" + data[22:], "truncated|film"),
+    ],
+)
+def test_facts_that_are_none_are_refused(tmp_path: Path, cut: Callable[[bytes], bytes], why: str) -> None:
+    path = write_with_film(tmp_path / "a.mattes")
+    path.write_bytes(cut(path.read_bytes()))
+    with pytest.raises(TrackError, match=why):
+        TrackReader(path)
+
+
+def test_facts_that_a_later_version_adds_are_passed_over(tmp_path: Path) -> None:
+    path = write_with_film(tmp_path / "a.mattes", Film("0f" * 32, "media", 768, 432, (1, 1), 0, 19_000, 0, 1_234_567))
+    path.write_bytes(path.read_bytes().replace(b'"origin_ms":1234567', b'"origin_ms":1,"y":2'))
+    with TrackReader(path) as track:
+        assert track.header.film == Film("0f" * 32, "media", 768, 432, (1, 1), 0, 19_000, 0, 1)

@@ -1,0 +1,71 @@
+/** The film that a track is for: refused where it is another one, and where its clock and a player's meet. */
+
+import { isFirefox } from "./frame-clock.js";
+
+/**
+ * @typedef {object} Film facts of a `.mattes` track; times are in milliseconds on the track's clock
+ * @property {string} sha256 digest of the file, in hexadecimal
+ * @property {"media" | "file"} clock whether the track counts as browsers do, or as the file states
+ * @property {number} width of the picture as it is shown
+ * @property {number} height
+ * @property {[number, number]} pixel_ratio sample aspect ratio of the stored pixels
+ * @property {number} first_ms the first frame
+ * @property {number} end_ms
+ * @property {number} coded_ms the first stored frame, which an edit list may leave out
+ * @property {number} origin_ms the first sound or frame
+ */
+
+/**
+ * @callback Clock
+ * @param {number} ms of the player's
+ * @param {Film | null} film of the track, null where it doesn't say, or isn't there yet
+ * @returns {number | null} milliseconds on the track's clock; null where it has no masks
+ */
+
+/**
+ * @typedef {object} Timing how a player's clock and a track's meet
+ * @property {number} [offset] milliseconds to add to the player's time
+ * @property {Clock} [clock] for players whose clock isn't the film's: live windows, joined programmes
+ */
+
+const RATIO = 0.03; // how far the picture's proportions may be off: sizes are rounded
+const LENGTH = [1000, 0.002]; // milliseconds by which a length may be off, and the share of it
+
+/**
+ * Why a track's masks aren't this video's, in words, or empty.
+ *
+ * @param {Film | null} film
+ * @param {Pick<HTMLVideoElement, "videoWidth" | "videoHeight" | "duration">} video
+ * @param {boolean} [isRetimed] the player's clock isn't the film's, so lengths aren't compared
+ */
+export function findMismatch(film, { videoWidth, videoHeight, duration }, isRetimed = false) {
+  if (!film || !videoWidth || !videoHeight) return "";
+  const off = (videoWidth * film.height) / (videoHeight * film.width) - 1;
+  if (Math.abs(off) > RATIO) {
+    return `the masks are of a film of ${film.width}×${film.height}, this one is ${videoWidth}×${videoHeight}`;
+  }
+  if (isRetimed || !Number.isFinite(duration)) return "";
+  // Some browsers count from the first frame, and some state a length without what comes before it.
+  const slack = LENGTH[0] + LENGTH[1] * film.end_ms;
+  const [least, most] = [film.end_ms - Math.max(0, film.origin_ms) - slack, film.end_ms + slack];
+  if (1000 * duration >= least && 1000 * duration <= most) return "";
+  return `the masks are of a film of ${(film.end_ms / 1000).toFixed(1)} s, this one is ${duration.toFixed(1)} s`;
+}
+
+/**
+ * A player's time on the track's clock, or null where there are no masks.
+ *
+ * @param {number} ms
+ * @param {HTMLVideoElement} video
+ * @param {Film | null} film
+ * @param {Timing} timing
+ */
+export function toTrackTime(ms, video, film, { offset = 0, clock }) {
+  if (clock) {
+    const mapped = clock(ms, film);
+    return mapped === null ? null : mapped + offset;
+  }
+  // Firefox counts from the first sound or frame that a file stores, whatever its time.
+  const origin = film?.clock === "media" && isFirefox(video) ? film.origin_ms : 0;
+  return ms + origin + offset;
+}

@@ -1,0 +1,60 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { findMismatch, toTrackTime } from "../../../service/danmatte/web/film.js";
+
+const FILM = { sha256: "0".repeat(64), clock: "media", width: 1920, height: 1080, pixel_ratio: [1, 1], first_ms: 0, end_ms: 60_000, coded_ms: 0, origin_ms: 0 };
+const LATE = { ...FILM, first_ms: 10_000, end_ms: 19_000, coded_ms: 10_000, origin_ms: 10_000 };
+const video = (properties) => ({ videoWidth: 1280, videoHeight: 720, duration: 60, ...properties });
+
+test("a film of the same proportions and length is the track's, at any size", () => {
+  for (const [videoWidth, videoHeight] of [[1920, 1080], [1280, 720], [854, 480], [256, 144]]) {
+    assert.equal(findMismatch(FILM, video({ videoWidth, videoHeight })), "");
+  }
+});
+
+for (const [videoWidth, videoHeight] of [[1080, 1920], [1440, 1080], [720, 576], [1920, 800]]) {
+  test(`a film of ${videoWidth}×${videoHeight} isn't one of 1920×1080`, () => {
+    const why = findMismatch(FILM, video({ videoWidth, videoHeight }));
+    assert.equal(why, `the masks are of a film of 1920×1080, this one is ${videoWidth}×${videoHeight}`);
+  });
+}
+
+for (const duration of [59, 60, 61]) {
+  test(`${duration} s may be the length of a film of 60 s`, () => assert.equal(findMismatch(FILM, video({ duration })), ""));
+}
+
+for (const duration of [0.04, 30, 58.5, 62, 600]) {
+  test(`${duration} s isn't`, () => assert.match(findMismatch(FILM, video({ duration })), /a film of 60\.0 s, this one is [\d.]+ s/));
+}
+
+test("lengths that aren't known, or not of this clock, aren't compared", () => {
+  for (const duration of [NaN, Infinity]) assert.equal(findMismatch(FILM, video({ duration })), "");
+  assert.equal(findMismatch(FILM, video({ duration: 600 }), true), "");
+  assert.equal(findMismatch(FILM, video({ videoWidth: 0, videoHeight: 0, duration: 600 })), "");
+  assert.equal(findMismatch(null, video({ duration: 600 })), "");
+});
+
+test("a film that starts late is as long as browsers say, whether they count what comes before or not", () => {
+  for (const duration of [9, 12.56, 19]) assert.equal(findMismatch(LATE, video({ duration })), "");
+  for (const duration of [7, 22]) assert.notEqual(findMismatch(LATE, video({ duration })), "");
+});
+
+test("a player's time is the track's, but for an offset", () => {
+  assert.equal(toTrackTime(40, {}, null, {}), 40);
+  assert.equal(toTrackTime(40, {}, LATE, { offset: -1480 }), -1440);
+});
+
+test("Firefox counts from what a file stores first", () => {
+  assert.equal(toTrackTime(40, { mozHasAudio: false }, LATE, {}), 10_040);
+  assert.equal(toTrackTime(40, { mozHasAudio: false }, { ...LATE, clock: "file" }, {}), 40);
+  assert.equal(toTrackTime(40, { mozHasAudio: false }, null, { offset: 5 }), 45);
+});
+
+test("a mapping is asked with the film, and may say that there are no masks", () => {
+  const asked = [];
+  const clock = (ms, film) => (asked.push([ms, film]), ms < 100 ? null : 2 * ms);
+  assert.equal(toTrackTime(40, {}, FILM, { clock }), null);
+  assert.equal(toTrackTime(140, { mozHasAudio: true }, LATE, { clock, offset: 3 }), 283);
+  assert.deepEqual(asked, [[40, FILM], [140, LATE]]);
+});
