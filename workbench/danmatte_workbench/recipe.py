@@ -19,7 +19,7 @@ from danmatte_workbench.artifact import Artifact
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.runtimes.isa_levels import sort_levels
 from danmatte_workbench.source import Meaning, Source
-from danmatte_workbench.steps import Convert, Quantize, Reshape, Shrink, Step, StepContext, Student, make_step
+from danmatte_workbench.steps import Convert, Quantize, Reshape, Shrink, Step, StepContext, TakeStudent, make_step
 from danmatte_workbench.strict_toml import expect_keys, read_toml
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -75,12 +75,12 @@ class Recipe:
     @property
     def has_own_size(self) -> bool:
         """Whether its steps say at which size the graph works."""
-        return any(isinstance(step, Reshape | Shrink | Student) for step in self.steps)
+        return any(isinstance(step, Reshape | Shrink | TakeStudent) for step in self.steps)
 
     @property
     def lacks_student(self) -> bool:
         """Whether it starts from a student that the source doesn't have."""
-        return any(isinstance(step, Student) and not step.digest for step in self.steps)
+        return any(isinstance(step, TakeStudent) and not step.digest for step in self.steps)
 
     @property
     def is_whole(self) -> bool:

@@ -42,7 +42,8 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--student",
         type=float,
         metavar="SHARE",
-        help="train a smaller network instead, with this share of the milliseconds of --initial pruned, such as 0.35",
+        help="train a smaller network instead, with this share of the milliseconds of --initial pruned, such as 0.35 "
+        "(default: train the whole network)",
     )
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of everything random (default: %(default)s)")
 

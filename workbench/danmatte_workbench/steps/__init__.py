@@ -14,4 +14,4 @@ from danmatte_workbench.steps.quantize import Quantize as Quantize
 from danmatte_workbench.steps.reshape import Reshape as Reshape
 from danmatte_workbench.steps.shrink import Shrink as Shrink
 from danmatte_workbench.steps.stride import Stride as Stride
-from danmatte_workbench.steps.student import Student as Student
+from danmatte_workbench.steps.student import TakeStudent as TakeStudent

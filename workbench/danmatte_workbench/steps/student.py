@@ -11,7 +11,7 @@ from danmatte_workbench.steps.base import Step, StepContext, make_step
 
 
 @dataclass(frozen=True)
-class Student(Step):
+class TakeStudent(Step):
     """The graph that was trained to stand for the source, cut, with its head replaced, and taking uint8 pixels.
 
     ``digest`` is its file's, so that a version tells which one it came from. Sources without a student have an empty
