@@ -19,7 +19,10 @@ ROOT = Path(__file__).resolve().parent.parent
 SERVICE = ROOT / "service/danmatte"
 WORKBENCH = ROOT / "workbench/danmatte_workbench"
 WEB = SERVICE / "web"
-WEB_MODULES = ("danmatte.js", "live.js", "track.js", "adapters/danmaku.js", "adapters/artplayer.js")
+WEB_MODULES = (
+    *("danmatte.js", "preferences.js", "controls.js", "element.js", "live.js", "track.js"),
+    *(f"adapters/{name}.js" for name in ("danmaku", "artplayer", "dplayer", "nplayer", "xgplayer", "videojs")),
+)
 
 
 def render_settings() -> str:

@@ -50,7 +50,12 @@ def locate_box(number: int) -> int:
     return 16 + STEP * (number % CUT)
 
 
-def write_film(path: Path) -> None:
+def locate_other_box(number: int) -> int:
+    """The same of another film, in which the box runs back."""
+    return WIDTH - 16 - BOX[0] - STEP * (number % CUT)
+
+
+def write_film(path: Path, locate: Callable[[int], int] = locate_box) -> None:
     """Writes the film, lossless but for its colours."""
     options = {"lossless": "1", "deadline": "realtime", "cpu-used": "8"}
     with av.open(str(path), "w") as container:
@@ -58,19 +63,19 @@ def write_film(path: Path) -> None:
         stream.width, stream.height, stream.pix_fmt, stream.gop_size = WIDTH, HEIGHT, "yuv420p", RATE
         for number in range(FRAMES):
             pixels = np.full((HEIGHT, WIDTH, 3), GROUNDS[number // CUT], np.uint8)
-            pixels[40 : 40 + BOX[1], locate_box(number) : locate_box(number) + BOX[0]] = 255
+            pixels[40 : 40 + BOX[1], locate(number) : locate(number) + BOX[0]] = 255
             pixels[-FOOT:] = np.repeat([(0, 0, 255 * (number >> bit & 1)) for bit in range(BITS)], WIDTH // BITS, 0)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(stream.encode())
 
 
-def write_track(path: Path) -> None:
+def write_track(path: Path, locate: Callable[[int], int] = locate_box) -> None:
     """Writes the film's masks."""
     size = Size(HEIGHT, WIDTH)
     with TrackWriter(path, TrackHeader(size, "background" if path.suffix == ".webmask" else "person")) as writer:
         for number in range(FRAMES):
             mask = np.zeros(size, np.bool_)
-            mask[40 : 40 + BOX[1], locate_box(number) : locate_box(number) + BOX[0]] = True
+            mask[40 : 40 + BOX[1], locate(number) : locate(number) + BOX[0]] = True
             writer.add(Entry(round(1000 * number / RATE), mask, True, number == CUT, False, float(mask.mean())))
 
 

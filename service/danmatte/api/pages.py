@@ -14,9 +14,11 @@ TYPES = {
     ".webm": "video/webm",
 }
 MODULES = (
+    "controls",
     "cutout",
     "cuts",
     "danmatte",
+    "element",
     "frame-clock",
     "live",
     "look-ahead",
@@ -30,7 +32,7 @@ MODULES = (
     "transforms",
     "webmask",
 )
-ADAPTERS = ("artplayer", "danmaku")
+ADAPTERS = ("artplayer", "danmaku", "dplayer", "nplayer", "videojs", "xgplayer")
 DEMO = (
     *("comments.js", "demo.css", "demo-comments.js", "demo.js", "sample.mattes", "sample.webm"),
     *("full.svg", "icon.svg", "pause.svg", "play.svg", "send.svg"),

@@ -1,6 +1,6 @@
 /** What is done to the comment layer's style: cut out where people are, faint where masks are missing, as it was in the end. */
 
-import { toClipPath, toPathData } from "./outline.js";
+import { findReach, toClipPath, toPathData } from "./outline.js";
 
 /** @typedef {import("./outline.js").Outline} Outline */
 /** @typedef {import("./outline.js").Place} Place */
@@ -74,7 +74,7 @@ export class Cutout {
    * @type {(outline: Outline, place: Place, strength: number) => void}
    */
   #cover(outline, place, strength) {
-    const [w, h] = [Math.ceil(place.layerWidth), Math.ceil(place.layerHeight)];
+    const [w, h] = findReach(place);
     const around = { x: -w, y: -h, width: 3 * w, height: 3 * h };
     /** @type {(name: string, attributes: Record<string, string | number>, made?: Element) => Element} */
     const dress = (name, attributes, made = document.createElementNS(SVG, name)) => {
@@ -85,8 +85,12 @@ export class Cutout {
       const id = `danmatte-${++veils}`;
       const root = dress("svg", { width: 0, height: 0, "aria-hidden": "true" });
       /** @type {SVGElement} */ (root).style.position = "absolute";
-      const [mask, sheet] = [dress("mask", { id, maskUnits: "userSpaceOnUse" }), dress("rect", { fill: "#fff" })];
-      const path = dress("path", { fill: "#000", "fill-rule": "evenodd" });
+      const [mask, sheet] = [dress("mask", { id, maskUnits: "userSpaceOnUse" }), dress("rect", {})];
+      const path = dress("path", { "fill-rule": "evenodd" });
+      // Players colour every path in them, by rules that are stronger than attributes.
+      for (const [element, colour] of /** @type {[SVGElement, string][]} */ ([[sheet, "#fff"], [path, "#000"]])) {
+        element.style.setProperty("fill", colour, "important");
+      }
       mask.append(sheet, path);
       root.append(mask);
       // Beside the layer: a reference is looked up in the tree that the layer is in, also within a shadow root.

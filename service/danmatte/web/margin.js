@@ -32,7 +32,8 @@ export function growOutline(outline, distance) {
       }
     }
   }
-  return roundRings(traceRings(columns, width, height), width, height);
+  const grown = roundRings(traceRings(columns, width, height), width, height);
+  return grown.rings.length ? grown : outline; // nobody disappears for being small
 }
 
 /**

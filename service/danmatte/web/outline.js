@@ -135,9 +135,19 @@ export function traceRings(columns, width, height) {
  * @returns {string} for `clip-path`
  */
 export function toClipPath(outline, place) {
-  // The outer ring lies far around the layer, so that comments on their way in are not cut off.
-  const [w, h] = [Math.ceil(place.layerWidth), Math.ceil(place.layerHeight)];
+  const [w, h] = findReach(place);
   return `path(evenodd, "M${-w} ${-h}H${2 * w}V${2 * h}H${-w}Z${toPathData(outline, place)}")`;
+}
+
+/**
+ * How far around the layer comments may be: on their way in, and where they flow over a layer that has no height of its own.
+ *
+ * @param {Place} place
+ * @returns {[width: number, height: number]} of the layer or the picture, whichever goes further; as much again lies on every side
+ */
+export function findReach({ matrix: [a, b, c, d, e, f], layerWidth, layerHeight }) {
+  const [x, y] = [Math.abs(a) + Math.abs(c) + Math.abs(e), Math.abs(b) + Math.abs(d) + Math.abs(f)];
+  return [Math.ceil(Math.max(layerWidth, x)), Math.ceil(Math.max(layerHeight, y))];
 }
 
 /**

@@ -5,6 +5,10 @@ import { FakeElement, FakeVideo, installBrowser } from "./fakes.js";
 
 installBrowser();
 const { artplayerPluginDanmatte } = await import("../../../service/danmatte/web/adapters/artplayer.js");
+const { attachDPlayer } = await import("../../../service/danmatte/web/adapters/dplayer.js");
+const { attachNPlayer } = await import("../../../service/danmatte/web/adapters/nplayer.js");
+const { attachVideoJs } = await import("../../../service/danmatte/web/adapters/videojs.js");
+const { attachXgplayer } = await import("../../../service/danmatte/web/adapters/xgplayer.js");
 const { behind } = await import("../../../service/danmatte/web/adapters/danmaku.js");
 const { Attachment } = await import("../../../service/danmatte/web/danmatte.js");
 
@@ -81,9 +85,9 @@ test("ArtPlayer's layer of comments is clipped, by a plugin with a name", () => 
 test("another video has masks of its own, also at the player's end", () => {
   const art = new Artplayer();
   const plugin = artplayerPluginDanmatte({ source: makeSource() })(art);
-  const { handle: first } = plugin;
-  plugin.use({ source: makeSource() });
-  assert.notEqual(plugin.handle, first);
+  const [first, second] = [plugin.handle.source, makeSource()];
+  plugin.use({ source: second });
+  assert.notEqual(plugin.handle.source, first);
   assert.match(art.template.$danmuku.style.clipPath, /^path/);
   art.dispatchEvent(new Event("destroy"));
   assert.equal(art.template.$danmuku.style.clipPath, "");
@@ -97,4 +101,96 @@ test("several players have plugins of their own", () => {
   players[0].dispatchEvent(new Event("destroy"));
   assert.match(players[1].template.$danmuku.style.clipPath, /^path/);
   players[1].dispatchEvent(new Event("destroy"));
+});
+
+/** What of a player an adapter sees: events, and the parts that a test gives it. */
+class Player extends EventTarget {
+  constructor(parts) {
+    super();
+    Object.assign(this, parts);
+  }
+
+  on(names, listener) {
+    for (const name of [names].flat()) this.addEventListener(name, listener);
+  }
+
+  tell(name) {
+    this.dispatchEvent(new Event(name));
+  }
+}
+
+const isMasked = (layer) => layer.style.clipPath.startsWith("path");
+
+test("ArtPlayer's settings have the viewer's, and follow what is chosen elsewhere", () => {
+  const items = [];
+  const setting = { add: (item) => items.push(item), update: (item) => Object.assign(items.find(({ name }) => name === item.name), item) };
+  const art = Object.assign(new Artplayer(), { option: { setting: true, lang: "en" }, setting });
+  const { handle } = artplayerPluginDanmatte({ source: makeSource(), preferences: {} })(art);
+  const [toggle, margin] = items;
+  assert.deepEqual(items.map(({ html }) => html), ["Comments behind people", "Distance", "Strength"]);
+  toggle.switch = toggle.onSwitch(toggle);
+  assert.deepEqual([toggle.switch, handle.preferences.on, isMasked(art.template.$danmuku)], [false, false, false]);
+  handle.preferences.set({ on: true });
+  assert.equal(toggle.switch, true);
+  margin.range[0] = 2;
+  assert.equal(margin.onRange(margin), "2 %");
+  assert.equal(handle.preferences.margin, 0.02);
+  art.dispatchEvent(new Event("destroy"));
+});
+
+test("DPlayer's video of another quality has the same masks and choices, and its settings the viewer's", () => {
+  const [panel, danmaku] = [new FakeElement(), new FakeElement()];
+  const container = { querySelector: () => panel };
+  const player = new Player({ video: video(), template: { danmaku }, container, options: { lang: "en" } });
+  const binding = attachDPlayer(player, { source: makeSource(), preferences: {} });
+  assert.ok(isMasked(danmaku));
+  assert.equal(panel.all("input").length, 3);
+  const { handle: first } = binding;
+  first.preferences.set({ margin: 0.01 });
+  player.video = video();
+  player.tell("quality_end");
+  assert.notEqual(binding.handle, first);
+  assert.ok(isMasked(danmaku));
+  assert.equal(binding.handle.preferences.margin, 0.01);
+  const other = makeSource();
+  binding.use({ source: other });
+  assert.equal(binding.handle.source, other);
+  player.tell("destroy");
+  assert.equal(danmaku.style.clipPath, "");
+});
+
+test("NPlayer's and xgplayer's layers are clipped, until the player ends", () => {
+  const layer = new FakeElement();
+  const nplayer = new Player({ video: video(), danmaku: { el: layer } });
+  attachNPlayer(nplayer, { source: makeSource() });
+  assert.ok(isMasked(layer));
+  nplayer.tell("BeforeDispose");
+  assert.equal(layer.style.clipPath, "");
+  const xgplayer = new Player({ media: video(), getPlugin: (name) => (name === "danmu" ? { root: layer } : null) });
+  attachXgplayer(xgplayer, { source: makeSource() });
+  assert.ok(isMasked(layer));
+  xgplayer.tell("destroy");
+  assert.equal(layer.style.clipPath, "");
+});
+
+test("a player without its plugin of comments is told what it lacks", () => {
+  assert.throws(() => attachNPlayer(new Player({ video: video() }), { source: makeSource() }), /@nplayer\/danmaku/);
+  assert.throws(() => attachXgplayer(new Player({ media: video(), getPlugin: () => null }), { source: makeSource() }), /danmu/);
+  assert.throws(() => attachVideoJs(new Player({ el: () => ({ querySelector: () => null }) }), new FakeElement(), { source: makeSource() }), /a video/);
+});
+
+test("video.js may change its video", () => {
+  const layer = new FakeElement();
+  let shown = video();
+  const player = new Player({ el: () => ({ querySelector: () => shown }) });
+  const binding = attachVideoJs(player, layer, { source: makeSource() });
+  const { handle: first } = binding;
+  player.tell("loadstart");
+  assert.equal(binding.handle, first, "another film in the same one");
+  shown = video();
+  player.tell("loadstart");
+  assert.notEqual(binding.handle, first);
+  assert.ok(isMasked(layer));
+  player.tell("dispose");
+  assert.equal(layer.style.clipPath, "");
 });

@@ -57,7 +57,12 @@ export class FakeAnimation {
 
 /** An element with a box on the page, children and styles. */
 export class FakeElement extends EventTarget {
-  style = { clipPath: "", filter: "", mask: "" };
+  style = {
+    ...{ clipPath: "", filter: "", mask: "" },
+    setProperty(name, value) {
+      this[name] = value;
+    },
+  };
   box = { x: 0, y: 0, width: 320, height: 180 };
   nodes = [];
   parent = null;

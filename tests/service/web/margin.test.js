@@ -64,3 +64,8 @@ test("a person at the picture's edge stays within it", () => {
   assert.ok(Math.abs(left - 56) < 0.8);
   assert.ok(right > 79.5 && top < 0.5 && bottom > 59.5);
 });
+
+test("who is smaller than a pixel doesn't disappear", () => {
+  const speck = { ...square, rings: [Float32Array.of(10.1, 10.1, 10.3, 10.1, 10.2, 10.3)] };
+  assert.equal(growOutline(speck, 0.2), speck);
+});

@@ -8,7 +8,8 @@ const WEB = new URL("../../../service/danmatte/web/", import.meta.url);
 const read = (name) => readFileSync(new URL(name, WEB), "utf8");
 const modules = readdirSync(WEB, { recursive: true }).filter((name) => name.endsWith(".js"));
 const PLAYER = [
-  "cutout", "cuts", "danmatte", "film", "frame-clock", "live", "look-ahead", "margin", "mattes", "outline", "placement", "preferences", "timeline",
+  "controls", "cutout", "cuts", "danmatte", "element", "film", "frame-clock", "live", "look-ahead", "margin", "mattes", "outline", "placement", "preferences",
+  "timeline",
   "track", "transforms", "webmask",
 ];
 
@@ -44,7 +45,7 @@ test("the package brings the player and its adapters, and nothing of the demo pa
   const left = files.filter((name) => name.startsWith("!")).map((name) => name.slice(1));
   const brought = modules.filter((name) => !name.includes("/") && !left.includes(name)).map((name) => name.replace(".js", ""));
   assert.deepEqual(brought.sort(), PLAYER);
-  assert.ok(existsSync(new URL(entries["."], WEB)));
+  assert.ok(existsSync(new URL(entries["."].default, WEB)));
 });
 
 test("the pages' scripts and styles are there, and nothing is asked for elsewhere", () => {

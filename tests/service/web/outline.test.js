@@ -70,6 +70,11 @@ test("a clip path goes around the layer, with the outline in the layer's pixels"
   assert.equal(toClipPath(outline, place), 'path(evenodd, "M-400 -100H800V200H-400ZM120 10L140 10L140 20Z")');
 });
 
+test("a layer without a height of its own, over which comments flow, isn't clipped away", () => {
+  const outline = { width: 10, height: 10, rings: [Float32Array.of(1, 1, 2, 1, 2, 2)] };
+  assert.match(toClipPath(outline, { matrix: [200, 0, 0, 100, 0, 0], layerWidth: 200, layerHeight: 0 }), /"M-200 -100H400V200H-200Z/);
+});
+
 test("a pixel's ring goes around it, paint on the right hand", () => {
   assert.deepEqual(traceRings(paint(4, 4, (x, y) => x === 1 && y === 2), 4, 4), [[1.5, 2, 2, 2.5, 1.5, 3, 1, 2.5]]);
 });
@@ -147,7 +152,7 @@ test("several rings are several subpaths, in tenths of a pixel", () => {
   const outline = { width: 3, height: 3, rings: [Float32Array.of(0, 0, 1, 0, 1, 1), Float32Array.of(2, 2, 3, 2, 3, 3)] };
   const place = { matrix: [10, 0, 0, 10, -1, 0.26], layerWidth: 10.5, layerHeight: 10 };
   assert.equal(toPathData(outline, place), "M-1 0.3L2.3 0.3L2.3 3.6ZM5.7 6.9L9 6.9L9 10.3Z");
-  assert.match(toClipPath(outline, place), /^path\(evenodd, "M-11 -10H22V20H-11Z/);
+  assert.match(toClipPath(outline, place), /^path\(evenodd, "M-11 -11H22V22H-11Z/);
 });
 
 test("a picture that is mirrored or turned has its outline mirrored or turned", () => {

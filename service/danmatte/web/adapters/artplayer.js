@@ -1,5 +1,6 @@
 /** For ArtPlayer with `artplayer-plugin-danmuku`: one more plugin, and its comments pass behind people. */
 
+import { findLabels, followPreferences, SLIDERS } from "../controls.js";
 import { attach } from "../danmatte.js";
 
 /**
@@ -7,13 +8,19 @@ import { attach } from "../danmatte.js";
  *
  * @typedef {object} Player
  * @property {{$video: HTMLVideoElement, $danmuku: HTMLElement}} template
- * @property {(event: "destroy", listener: () => void) => unknown} on
+ * @property {(event: any, listener: () => void) => unknown} on
+ * @property {{setting?: boolean, lang?: string}} [option]
+ * @property {{add: (item: any) => unknown, update: (item: any) => unknown}} [setting]
  */
 
 /** @typedef {import("../danmatte.js").Options} Options */
+/** @typedef {import("../danmatte.js").Masks} Masks */
 
 /**
  *     new Artplayer({ …, plugins: [artplayerPluginDanmuku({ … }), artplayerPluginDanmatte({ track: "film.mattes" })] });
+ *
+ * Where the player shows settings (`setting: true`), the viewer's are among them, and are remembered unless `preferences` says
+ * otherwise. For `art.switchUrl`, give a function as `track`, or call `use`.
  *
  * @param {Options} options
  */
@@ -21,19 +28,61 @@ export function artplayerPluginDanmatte(options) {
   /** @param {Player} art */
   return (art) => {
     const { $video, $danmuku } = art.template;
-    const plugin = {
+    const handle = attach($video, $danmuku, { preferences: true, ...options });
+    for (const event of ["flip", "aspectRatio", "resize", "fullscreenWeb", "fullscreen", "mini"]) art.on(event, () => handle.refresh());
+    art.on("destroy", () => handle.detach());
+    if (art.option?.setting && art.setting) addMenu(art, handle.preferences, $danmuku);
+    return {
       name: "artplayerPluginDanmatte",
-      handle: attach($video, $danmuku, options),
+      handle,
       /**
        * Other masks, for another video; they take the place of those before.
        *
-       * @param {Options} other
+       * @param {Masks} masks
        */
-      use(other) {
-        plugin.handle = attach($video, $danmuku, other);
-      },
+      use: (masks) => handle.use(masks),
     };
-    art.on("destroy", () => plugin.handle.detach());
-    return plugin;
   };
+}
+
+/**
+ * @param {Player} art
+ * @param {import("../danmatte.js").Preferences} preferences
+ * @param {HTMLElement} layer
+ */
+function addMenu(art, preferences, layer) {
+  const labels = findLabels(art.option?.lang);
+  /** @type {(value: number) => string} */
+  const format = (value) => `${Math.round(10 * value) / 10} %`;
+  let isOwn = false; // a click here, which the player shows itself
+  const items = [
+    {
+      name: "danmatte",
+      html: labels.title,
+      switch: preferences.on,
+      /** @param {{switch: boolean}} item */
+      onSwitch(item) {
+        isOwn = true;
+        preferences.set({ on: !item.switch });
+        isOwn = false;
+        return preferences.on;
+      },
+    },
+    ...SLIDERS.map(({ name, most, step }) => ({
+      name: `danmatte-${name}`,
+      html: labels[name],
+      tooltip: format(100 * preferences[name]),
+      range: [100 * preferences[name], 0, most, step],
+      /** @param {{range: number[]}} item */
+      onRange(item) {
+        preferences.set({ [name]: item.range[0] / 100 });
+        return format(item.range[0]);
+      },
+    })),
+  ];
+  for (const item of items) art.setting?.add(item);
+  // Chosen elsewhere, in another player or tab.
+  followPreferences(preferences, layer, () => {
+    if (!isOwn) art.setting?.update({ name: "danmatte", switch: preferences.on });
+  });
 }

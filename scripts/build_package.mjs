@@ -1,0 +1,80 @@
+/**
+ * What `npm pack` in service/danmatte/web runs before and after: types from the modules' comments, one file for pages without modules, licence and
+ * provenance. Nothing of it is kept in the checkout.
+ */
+
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+
+const ROOT = resolve(import.meta.dirname, "..");
+const WEB = join(ROOT, "service/danmatte/web");
+const MADE = ["types", "dist", "LICENSE", "NOTICE", "provenance.json"];
+const { devDependencies, version, exports: entries } = JSON.parse(readFileSync(join(WEB, "package.json"), "utf8"));
+
+/** Runs a tool of the version that package.json pins; it comes once, into build/. */
+function runTool(name, program, ...options) {
+  const home = join(ROOT, `build/${name}-${devDependencies[name]}`);
+  if (!existsSync(join(home, "node_modules/.bin", program))) {
+    const quiet = ["--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel", "error"];
+    mkdirSync(home, { recursive: true });
+    // Inside another npm its settings must not count: the package's folder would get the tool.
+    const env = Object.fromEntries(Object.entries(process.env).filter(([key]) => !key.startsWith("npm_")));
+    execFileSync("npm", ["install", "--prefix", home, ...quiet, `${name}@${devDependencies[name]}`], { stdio: ["ignore", "ignore", "inherit"], cwd: home, env });
+  }
+  execFileSync(join(home, "node_modules/.bin", program), options, { cwd: WEB, stdio: "inherit" });
+}
+
+const adapters = readdirSync(join(WEB, "adapters")).map((name) => `adapters/${name}`);
+const modules = [...new Set(Object.values(entries).map((entry) => entry.default?.replace("./", "")))].filter((name) => name && !name.includes("*"));
+
+function writeTypes() {
+  const config = join(ROOT, "build/tsconfig.package.json");
+  const compilerOptions = { noEmit: false, declaration: true, emitDeclarationOnly: true, rootDir: WEB, outDir: join(WEB, "types") };
+  const files = [...modules, ...adapters].map((name) => join(WEB, name));
+  mkdirSync(join(ROOT, "build"), { recursive: true });
+  writeFileSync(config, JSON.stringify({ extends: join(WEB, "tsconfig.json"), compilerOptions, files, include: [] }));
+  runTool("typescript", "tsc", "-p", config);
+}
+
+/** All of it as one global, `danmatte`, for a `<script>`; and as one module. */
+function writeBundles() {
+  const entry = join(ROOT, "build/package-entry.js");
+  const all = [...modules, ...adapters].map((name) => `export * from ${JSON.stringify(join(WEB, name))};`);
+  writeFileSync(entry, all.join("\n"));
+  const banner = `--banner:js=/*! danmatte ${version}, Apache-2.0 */`;
+  const common = [entry, "--bundle", "--minify", "--target=es2022", "--legal-comments=none", "--log-level=error", banner, "--log-override:empty-import-meta=silent"];
+  runTool("esbuild", "esbuild", ...common, "--format=iife", "--global-name=danmatte", "--outfile=dist/danmatte.js");
+  runTool("esbuild", "esbuild", ...common, "--format=esm", "--outfile=dist/danmatte.mjs");
+}
+
+/** What it was made of, and with what: enough to make it again and compare. */
+function writeProvenance() {
+  const git = (...options) => {
+    try {
+      return execFileSync("git", options, { cwd: WEB, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();
+    } catch {
+      return null; // from an archive of the sources
+    }
+  };
+  const digest = (name) => createHash("sha256").update(readFileSync(join(WEB, name))).digest("hex");
+  const sources = readdirSync(WEB, { recursive: true }).filter((name) => name.endsWith(".js") && !/^(types|dist)\//.test(name));
+  const facts = {
+    name: "danmatte",
+    version,
+    commit: git("rev-parse", "HEAD"),
+    changed: git("status", "--porcelain", "--untracked-files=no", ".") !== "",
+    tools: devDependencies,
+    sources: Object.fromEntries(sources.sort().map((name) => [name, digest(name)])),
+  };
+  writeFileSync(join(WEB, "provenance.json"), `${JSON.stringify(facts, null, 1)}\n`);
+}
+
+for (const name of MADE) rmSync(join(WEB, name), { recursive: true, force: true });
+if (!process.argv.includes("--clean")) {
+  writeTypes();
+  writeBundles();
+  for (const name of ["LICENSE", "NOTICE"]) copyFileSync(join(ROOT, name), join(WEB, name));
+  writeProvenance();
+}

@@ -1,0 +1,51 @@
+/** For DPlayer: its comments pass behind people, and its settings have the viewer's. */
+
+import { createControls, findLabels } from "../controls.js";
+import { attach } from "../danmatte.js";
+
+/**
+ * What of a player is used here.
+ *
+ * @typedef {object} Player
+ * @property {HTMLVideoElement} video another one after a change of quality
+ * @property {{danmaku: HTMLElement}} template
+ * @property {HTMLElement} container
+ * @property {{lang?: string}} [options]
+ * @property {(event: string, listener: () => void) => unknown} on
+ */
+
+/**
+ * @param {Player} player with `danmaku`, or comments drawn by `player.danmaku.draw`
+ * @param {import("../danmatte.js").Options} options viewers' preferences are remembered unless it says otherwise
+ */
+export function attachDPlayer(player, options) {
+  const { danmaku } = player.template;
+  let whole = { preferences: /** @type {true} */ (true), ...options };
+  const binding = {
+    handle: attach(player.video, danmaku, whole),
+    /**
+     * Other masks, for `switchVideo`.
+     *
+     * @param {import("../danmatte.js").Masks} masks
+     */
+    use(masks) {
+      whole = { ...whole, track: undefined, live: undefined, source: undefined, ...masks };
+      binding.handle.use(masks);
+    },
+  };
+  whole.preferences = /** @type {any} */ (binding.handle.preferences);
+  player.on("quality_end", () => (binding.handle = attach(player.video, danmaku, whole)));
+  player.on("destroy", () => binding.handle.detach());
+  const panel = player.container.querySelector(".dplayer-setting-origin-panel");
+  if (panel) {
+    const controls = createControls(binding.handle.preferences, findLabels(player.options?.lang));
+    Object.assign(controls.style, { border: "0", margin: "0", padding: "5px 10px", minWidth: "0", font: "13px/20px sans-serif", color: "#eee" });
+    for (const row of /** @type {Iterable<HTMLElement>} */ (controls.children)) {
+      Object.assign(row.style, { display: "flex", justifyContent: "space-between", alignItems: "center", gap: "8px", height: "30px", whiteSpace: "nowrap" });
+      const input = /** @type {HTMLElement | null} */ (row.lastElementChild);
+      if (input?.getAttribute("type") === "range") Object.assign(input.style, { width: "80px", minWidth: "0" });
+    }
+    panel.append(controls);
+  }
+  return binding;
+}

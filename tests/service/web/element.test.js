@@ -1,0 +1,97 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { advance, FakeHtmlElement, FakeVideo, flush, installBrowser } from "./fakes.js";
+
+installBrowser();
+globalThis.fetch = () => new Promise(() => {});
+globalThis.CSSStyleSheet = class {
+  replaceSync() {}
+};
+FakeHtmlElement.prototype.attachShadow = function () {
+  return (this.shadowRoot = new FakeHtmlElement("root"));
+};
+const found = new Map(); // by id
+FakeHtmlElement.prototype.getRootNode = () => ({ getElementById: (id) => found.get(id) ?? null });
+FakeHtmlElement.prototype.querySelector = function (selector) {
+  return this.descendants().find((element) => element !== this && element.tag === selector) ?? null;
+};
+const { DanmatteLayer } = await import("../../../service/danmatte/web/element.js");
+
+/** A layer in a player, with these attributes. */
+function put(attributes, video = new FakeVideo({ readyState: 1 })) {
+  const [player, inner, layer] = [new FakeHtmlElement(), new FakeHtmlElement(), new DanmatteLayer()];
+  if (video) player.append(video);
+  player.append(inner);
+  inner.append(layer);
+  for (const [name, value] of Object.entries(attributes)) layer.setAttribute(name, value);
+  layer.connectedCallback();
+  return { player, layer, video };
+}
+
+test("it attaches itself to the nearest video around, and lets go when it leaves", () => {
+  const { layer, video } = put({ track: "film.mattes" });
+  assert.ok(layer.handle);
+  assert.equal(layer.style.filter, "opacity(0.3)");
+  layer.disconnectedCallback();
+  assert.deepEqual([layer.handle, layer.style.filter, video.watched], [null, "", false]);
+});
+
+test("a video is named by its id, or a player that holds it", () => {
+  const [named, player] = [new FakeVideo({ readyState: 1 }), new FakeHtmlElement()];
+  found.set("film", named);
+  player.append(new FakeVideo({ readyState: 1 }));
+  found.set("player", player);
+  for (const id of ["film", "player"]) {
+    const { layer } = put({ track: "film.mattes", for: id }, null);
+    assert.ok(layer.handle, id);
+    layer.disconnectedCallback();
+  }
+});
+
+test("a video that comes later, or takes another's place, is found", () => {
+  const { player, layer } = put({ track: "film.mattes" }, null);
+  assert.equal(layer.handle, null);
+  const video = new FakeVideo({ readyState: 1 });
+  player.append(video);
+  advance(500);
+  const { handle: first } = layer;
+  assert.ok(first);
+  video.isConnected = false;
+  video.remove();
+  player.append(new FakeVideo({ readyState: 1 }));
+  advance(500);
+  assert.notEqual(layer.handle, first);
+  layer.disconnectedCallback();
+});
+
+test("attributes that change together attach once more", async () => {
+  const { layer } = put({ track: "one.mattes" });
+  const { handle: first } = layer;
+  layer.setAttribute("track", "two.mattes");
+  layer.setAttribute("late", "hide");
+  layer.attributeChangedCallback();
+  layer.attributeChangedCallback();
+  await flush();
+  assert.notEqual(layer.handle, first);
+  assert.equal(layer.style.filter, "opacity(0)");
+  layer.disconnectedCallback();
+});
+
+test("without masks it is a plain layer; choices of the viewer's are attributes, too", () => {
+  const plain = put({});
+  assert.equal(plain.layer.handle, null);
+  const { layer } = put({ track: "film.mattes", margin: "0.02", off: "" });
+  assert.deepEqual([layer.handle.preferences.on, layer.handle.preferences.margin, layer.handle.preferences.strength], [false, 0.02, 1]);
+  for (const one of [plain.layer, layer]) one.disconnectedCallback();
+});
+
+test("why there are no masks is an event", async () => {
+  const { layer } = put({ track: "film.mattes" });
+  const told = [];
+  layer.addEventListener("danmatte-error", ({ detail }) => told.push(detail));
+  layer.handle.source.error = "no such track";
+  layer.handle.source.onchange();
+  assert.deepEqual(told, ["no such track"]);
+  layer.disconnectedCallback();
+});
