@@ -123,8 +123,6 @@ resources:
     memory: {memory}Mi
   limits:
     memory: {2 * memory}Mi
-settings:
-  cores: {plan.cores_per_pod}
 autoscaling:
   kind: hpa
   minReplicas: {plan.pods}

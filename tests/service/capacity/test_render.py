@@ -88,7 +88,6 @@ def test_the_values_are_yaml_that_the_chart_knows(plan: Plan) -> None:
     assert values["replicas"] == 8
     assert values["resources"]["requests"] == {"cpu": "2", "memory": "384Mi"}
     assert values["resources"]["limits"] == {"memory": "768Mi"}
-    assert values["settings"] == {"cores": 2}
     assert values["autoscaling"]["minReplicas"] == 8
     assert values["autoscaling"]["cpuPercent"] == 76
     assert values["autoscaling"]["requestsPerSecond"] == pytest.approx(49.5)

@@ -1,0 +1,160 @@
+"""What is deployed keeps to what the service really has: settings, paths, times; and to least privilege."""
+
+import re
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from danmatte.app import build
+from danmatte.cli import make_parser
+from danmatte.engine import FakeEngine
+from danmatte.settings import Settings, describe_settings, to_variable
+from danmatte.telemetry.metrics import Metrics
+from tests.service.cluster.manifests import (
+    CHART,
+    PLAIN,
+    ROOT,
+    RULES,
+    find_containers,
+    find_object,
+    list_files,
+    read_objects,
+)
+
+DEPLOYED = [path.name for path in list_files()]
+SERVERS = [name for name in DEPLOYED if "job" not in name]
+
+
+def read(name: str) -> list[dict[str, Any]]:
+    return read_objects((PLAIN / name).read_text())
+
+
+@pytest.mark.parametrize("name", DEPLOYED)
+def test_containers_may_do_nothing_that_they_need_not(name: str) -> None:
+    found = list(find_containers(read(name)))
+    assert found
+    for pod, container in found:
+        rights = {**pod.get("securityContext", {}), **container["securityContext"]}
+        assert rights["runAsNonRoot"] is True
+        assert rights["runAsUser"] == 10001
+        assert rights["readOnlyRootFilesystem"] is True
+        assert rights["allowPrivilegeEscalation"] is False
+        assert rights["capabilities"] == {"drop": ["ALL"]}
+        assert rights["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert "memory" in container["resources"]["limits"]
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_probes_ask_for_paths_that_the_server_has(name: str, models: Any) -> None:
+    app = build(Settings(models=str(models)), lambda found: FakeEngine(found.manifest))
+    paths = {resource.canonical for resource in app.router.resources()}
+    for _, container in find_containers(read(name)):
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            assert container[probe]["httpGet"]["path"] in paths
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_container_is_started_with_a_command_line_that_the_server_takes(name: str) -> None:
+    for _, container in find_containers(read(name)):
+        parsed = make_parser().parse(container["args"])
+        assert parsed.command == "serve"
+
+
+@pytest.mark.parametrize("name", DEPLOYED)
+def test_every_variable_is_a_setting_and_its_value_is_taken(name: str) -> None:
+    known = {to_variable(setting): setting for setting in describe_settings()}
+    for _, container in find_containers(read(name)):
+        for variable in container.get("env", ()):
+            setting = known[variable["name"]]
+            if "value" in variable:
+                Settings.read(None, **{"open": True, setting: variable["value"]})
+
+
+def test_a_pod_has_time_to_serve_on_and_to_drain() -> None:
+    pod, container = next(find_containers(read("danmatte.yaml")))
+    drain_s = next(float(variable["value"]) for variable in container["env"] if variable["name"] == "DANMATTE_DRAIN_S")
+    waits_s = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert waits_s >= 2 * container["readinessProbe"]["periodSeconds"]
+    assert pod["terminationGracePeriodSeconds"] > waits_s + drain_s
+
+
+def test_links_of_services_stay_out_of_the_environment() -> None:
+    for name in ("danmatte.yaml", "library-job.yaml"):
+        for pod, _ in find_containers(read(name)):
+            assert pod["enableServiceLinks"] is False
+            assert pod["automountServiceAccountToken"] is False
+
+
+def test_a_rollout_takes_no_pod_away_before_its_successor_is_ready() -> None:
+    spec = find_object(read("danmatte.yaml"), "Deployment")["spec"]
+    assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    assert len(spec["template"]["spec"]["topologySpreadConstraints"]) == 2
+
+
+def test_whatever_selects_pods_selects_these() -> None:
+    objects = read("danmatte.yaml")
+    labels = find_object(objects, "Deployment")["spec"]["template"]["metadata"]["labels"]
+    selectors = [
+        find_object(objects, "Service")["spec"]["selector"],
+        find_object(objects, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
+        find_object(objects, "NetworkPolicy")["spec"]["podSelector"]["matchLabels"],
+        find_object(objects, "Deployment")["spec"]["selector"]["matchLabels"],
+    ]
+    for selector in selectors:
+        assert selector
+        assert selector.items() <= labels.items()
+
+
+def test_a_share_of_the_library_has_the_number_that_the_job_has() -> None:
+    (job,) = read("library-job.yaml")
+    _, container = next(find_containers([job]))
+    assert container["args"][-1] == f"$(JOB_COMPLETION_INDEX)/{job['spec']['completions']}"
+    assert job["spec"]["completionMode"] == "Indexed"
+    assert job["spec"]["completions"] <= 10**5
+
+
+def test_the_composed_server_is_as_closed_as_the_others() -> None:
+    found = yaml.safe_load((ROOT / "service/compose.yaml").read_text())["services"]["danmatte"]
+    assert found["read_only"] is True
+    assert found["cap_drop"] == ["ALL"]
+    assert all(port.startswith("127.0.0.1:") for port in found["ports"])
+    assert set(found["environment"]) <= {to_variable(name) for name in describe_settings()}
+    assert float(found["stop_grace_period"].rstrip("s")) > Settings().drain_s
+
+
+def test_the_charts_values_keep_to_its_schema_which_is_strict() -> None:
+    schema = yaml.safe_load((CHART / "values.schema.json").read_text())
+    jsonschema.Draft7Validator.check_schema(schema)
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    jsonschema.validate(values, schema)
+    assert set(values) == set(schema["properties"]) - {"global"}
+    for name, value in values.items():
+        if isinstance(value, dict) and "properties" in schema["properties"][name]:
+            assert set(value) == set(schema["properties"][name]["properties"])
+    for wrong in ({"replicaCount": 3}, {"autoscaling": {"kind": "both"}}, {"image": {"repository": ""}}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({**values, **wrong}, schema)
+
+
+def test_versions_are_the_distributions() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    (version,) = re.findall(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert chart["version"] == chart["appVersion"] == version
+    for name in DEPLOYED:
+        for _, container in find_containers(read(name)):
+            assert container["image"] == f"danmatte:{version}"
+
+
+def test_rules_ask_for_metrics_that_there_are() -> None:
+    page = Metrics().render().decode()
+    known = set(re.findall(r"^# TYPE (\w+)", page, re.MULTILINE)) | {"danmatte_waiting"}
+    rules = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+    asked = {name for rule in rules for name in re.findall(r"\bdanmatte_\w+", rule["expr"])}
+    assert len(rules) >= 5
+    for name in asked:
+        assert {name, name.removesuffix("_total"), name.removesuffix("_bucket")} & known, name
+    for rule in rules:
+        assert rule["labels"]["severity"] in ("page", "ticket")
+        assert set(rule["annotations"]) == {"summary", "description"}
