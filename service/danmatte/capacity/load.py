@@ -23,7 +23,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Reply:
+class PostResult:
     """What a post was answered: status 0 where nothing came; how long it took, and what the server says of that.
 
     `latency_s` counts from the moment at which the post was due, so that one which was sent late is late.
@@ -37,9 +37,9 @@ class Reply:
     version: int = 0
 
 
-async def run_closed(target: Target, connections: int, seconds: float) -> tuple[list[Reply], float]:
+async def run_closed(target: Target, connections: int, seconds: float) -> tuple[list[PostResult], float]:
     """So many callers, each posting again as soon as it is answered; the replies, and how long it took."""
-    bodies, replies = itertools.cycle(target.bodies), list[Reply]()
+    bodies, replies = itertools.cycle(target.bodies), list[PostResult]()
     began = time.perf_counter()
 
     async def call(session: aiohttp.ClientSession) -> None:
@@ -54,7 +54,7 @@ async def run_closed(target: Target, connections: int, seconds: float) -> tuple[
     return replies, time.perf_counter() - began
 
 
-async def run_open(target: Target, moments_s: Seconds) -> list[Reply]:
+async def run_open(target: Target, moments_s: Seconds) -> list[PostResult]:
     """A post at each moment, in seconds from now, whatever became of those before; replies in that order."""
     bodies = itertools.cycle(target.bodies)
     async with _open(0) as session, asyncio.TaskGroup() as posts:
@@ -70,15 +70,15 @@ def _open(connections: int) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=connections), timeout=_PATIENCE)
 
 
-async def _post(session: aiohttp.ClientSession, target: Target, body: bytes, due: float) -> Reply:
+async def _post(session: aiohttp.ClientSession, target: Target, body: bytes, due: float) -> PostResult:
     try:
         async with session.post(target.url, data=body, headers=target.headers) as answer:
             await answer.read()
     except (aiohttp.ClientError, TimeoutError):
-        return Reply(0, time.perf_counter() - due)
+        return PostResult(0, time.perf_counter() - due)
     latency_s = time.perf_counter() - due
     pairs = (part.partition(";dur=") for part in answer.headers.get("Server-Timing", "").split(", "))
     phases_s = {name: float(ms) / 1e3 for name, _, ms in pairs if ms}
     queue_s = phases_s.pop("queue", 0.0)
     version = int(answer.headers.get("X-Model-Version", 0))
-    return Reply(answer.status, latency_s, queue_s, sum(phases_s.values()), version)
+    return PostResult(answer.status, latency_s, queue_s, sum(phases_s.values()), version)

@@ -18,7 +18,7 @@ import numpy as np
 
 from danmatte.capacity.capacity import Capacity, ClosedLoop, FrameKind
 from danmatte.capacity.frames import make_bodies
-from danmatte.capacity.load import Reply, Target, run_closed
+from danmatte.capacity.load import PostResult, Target, run_closed
 from danmatte.contract.cores import count_cores, list_cpus
 from danmatte.contract.host import describe_host
 from danmatte.errors import InvalidParameterError, SettingsError
@@ -167,7 +167,7 @@ def _run_loop(target: Target, kind: FrameKind, cores: int, connections: int, sec
     return loop, good[-1].version
 
 
-def _count_overhead_s(reply: Reply) -> float:
+def _count_overhead_s(reply: PostResult) -> float:
     return reply.latency_s - reply.queue_s - reply.thread_s
 
 
