@@ -138,7 +138,7 @@ def test_pictures_without_masks_cannot_be_evaluated_on(
     ("option", "value", "says"),
     [
         ("--effort", "quik", "--effort: expected one of quick, standard, thorough, received quik"),
-        ("--objective", "speed", "--objective: expected throughput or latency, received speed"),
+        ("--objective", "speed", "--objective: expected balanced, throughput or latency, received speed"),
     ],
 )
 def test_an_unknown_choice_lists_the_choices(

@@ -82,6 +82,7 @@ def run_here(
     *arguments: Any,
     time_s: float = 0.0,
     environment: dict[str, str] | None = None,
+    of_trial: bool = True,
 ) -> Any:
     """Instead of `Workspace.isolate`: no process of its own, which takes seconds to start."""
     return function(*arguments)

@@ -11,7 +11,7 @@ from danmatte.contract.measurement import Measurement
 from danmatte_workbench.benchmark.benchmark import Rounds
 from danmatte_workbench.budget import Budget
 from danmatte_workbench.errors import BudgetError, InputError
-from danmatte_workbench.experiment.judge import check_objective, choose, find_nearest, rate
+from danmatte_workbench.experiment.judge import check_objective, choose, find_nearest, is_slower, rate
 from danmatte_workbench.experiment.trial import Trial
 from tests.workbench.facts import measured, recipe, trial
 
@@ -21,7 +21,7 @@ WRONG = trial(
     "wrong", measured("throughput", 200), measured("latency", 1), measured("iou_drop", 7), broken=("iou_drop: 7",)
 )
 CLOSE = trial("close", measured("throughput", 150), measured("iou_drop", 0.6), broken=("iou_drop: 0.6",))
-FAILED = trial("failed", broken=("MachineError: its process died",))
+FAILED = trial("failed").stop("failed", "its process died")
 ALL = [WRONG, FAST, FAILED, PROMPT, CLOSE]
 
 
@@ -38,12 +38,15 @@ def test_when_nothing_is_met_the_nearest_and_every_rejection_are_told() -> None:
     with pytest.raises(BudgetError) as refused:
         choose([WRONG, FAILED, CLOSE, trial("silent")], "throughput")
     first, *rejections = str(refused.value).splitlines()
-    assert first == "nothing met the budget; the nearest is: close"
+    assert first == (
+        "nothing met the budget; the nearest is: close; 1 of 4 trials had no time or failed: "
+        "more time is a higher --effort, or more of --trial-s"
+    )
     assert rejections == [
-        "  wrong: iou_drop: 7",
-        "  failed: MachineError: its process died",
-        "  close: iou_drop: 0.6",
-        "  silent: has no throughput",
+        "  wrong: rejected: iou_drop: 7",
+        "  failed: failed: its process died",
+        "  close: rejected: iou_drop: 0.6",
+        "  silent: accepted: has no throughput",
     ]
 
 
@@ -54,7 +57,7 @@ def test_nothing_measured_has_no_nearest(trials) -> None:
 
 
 def test_an_unknown_objective_is_refused_before_anything_runs() -> None:
-    with pytest.raises(InputError, match="--objective: expected throughput or latency, received speed"):
+    with pytest.raises(InputError, match="--objective: expected balanced, throughput or latency, received speed"):
         check_objective("speed")
 
 
@@ -170,3 +173,40 @@ def test_one_that_is_slower_than_its_budget_needs_no_more_rounds() -> None:
 
 def test_of_latency_nothing_is_known_before_the_first_round() -> None:
     assert rate("a", Rounds(), "latency", Budget(0.5)) is None
+
+
+def run_of(name: str, speed: float, latency: float, **changes: object) -> Trial:
+    """An accepted trial whose speed is known to 3 %."""
+    speedup = structs.replace(measured("speedup", speed), low=0.97 * speed, high=1.03 * speed)
+    found = trial(name, measured("throughput", 10 * speed), speedup, measured("latency", latency))
+    return replace(found, **changes)  # type: ignore[arg-type]
+
+
+def test_of_equal_throughput_the_lower_latency_wins() -> None:
+    many, one, slow = run_of("many", 10.0, 40.0), run_of("one", 9.8, 12.0), run_of("slow", 7.0, 5.0)
+    for objective in ("throughput", "balanced"):
+        assert choose([many, one, slow], objective) is one
+
+
+def test_balanced_a_frame_takes_no_longer_than_in_the_source_where_there_is_a_choice() -> None:
+    many, one = run_of("many", 10.0, 261.0, is_slower=True), run_of("one", 6.0, 66.0)
+    assert choose([many, one], "balanced") is one
+    assert choose([many, one], "throughput") is many
+    assert choose([many], "balanced") is many
+
+
+@pytest.mark.parametrize(("latency", "slower"), [(50.0, False), (100.0, False), (130.0, True)])
+def test_slower_than_the_source_is_what_surely_is(latency: float, slower: bool) -> None:
+    own = measured("latency", 100.0, low=90.0, high=120.0)
+    assert is_slower(trial("t", measured("latency", latency)), own) == slower
+    assert not is_slower(trial("t"), own)
+    assert not is_slower(trial("t", measured("latency", latency)), None)
+
+
+def test_balanced_what_keeps_a_frame_too_long_looks_worse_after_a_few_rounds() -> None:
+    rounds = Rounds(
+        {"many": [20.0], "one": [15.0], "source": [5.0]}, {"many": [400.0], "one": [60.0], "source": [200.0]}
+    )
+    rates = [rate(name, rounds, "balanced", Budget(0.5), ["source"]) for name in ("many", "one")]
+    assert rates == [10.0, 15.0]
+    assert rate("many", rounds, "throughput", Budget(0.5), ["source"]) == 20.0

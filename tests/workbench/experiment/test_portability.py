@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from danmatte.contract.measurement import Measurement
 from danmatte_workbench.errors import BudgetError, MachineError
 from danmatte_workbench.experiment.compare import Comparison
 from danmatte_workbench.experiment.portability import choose_portable
 from danmatte_workbench.experiment.run import ExperimentResult, ExperimentRun
+from danmatte_workbench.metrics.accuracy import Accuracy
 from danmatte_workbench.metrics.subject import Subject
 from tests.workbench.experiment.runs import in_process, known_race, make_run
 from tests.workbench.facts import measured
@@ -34,11 +34,11 @@ def lose(monkeypatch: pytest.MonkeyPatch, points: dict[str, float]) -> list[str]
     """From now on a level costs so many points; the levels that were asked for."""
     asked: list[str] = []
 
-    def measure(self: Comparison, subject: Subject, *, time_s: float = 0.0, level: str = "") -> list[Measurement]:
+    def measure(self: Comparison, subject: Subject, *, time_s: float = 0.0, level: str = "") -> Accuracy:
         asked.append(level)
         if points.get(level, 0.0) < 0:
             raise MachineError("no time")
-        return [measured("iou_drop", points.get(level, 0.0))]
+        return Accuracy((measured("iou_drop", points.get(level, 0.0)),))
 
     monkeypatch.setattr(Comparison, "measure", measure)
     return asked

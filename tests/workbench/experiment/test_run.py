@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from danmatte.contract.measurement import Measurement
-from danmatte_workbench.budget import Budget
 from danmatte_workbench.errors import InputError, MachineError
 from danmatte_workbench.experiment import run as running
 from danmatte_workbench.experiment.build import Builder
 from danmatte_workbench.experiment.compare import Comparison
 from danmatte_workbench.experiment.run import ExperimentResult
+from danmatte_workbench.experiment.schedule import Schedule
+from danmatte_workbench.experiment.store import Workspace
 from danmatte_workbench.experiment.trial import Trial
+from danmatte_workbench.metrics.accuracy import Accuracy
 from danmatte_workbench.metrics.subject import Subject
 from danmatte_workbench.runtimes.isa_levels import find_highest, list_older
 from tests.workbench.experiment.runs import EFFORT, STOCK, KnownRace, in_process, known_race, make_run
@@ -75,8 +76,9 @@ def test_a_recipe_that_cannot_be_applied_is_a_rejected_trial(folder: Path) -> No
     broken = get(result, "broken")
     assert (broken.candidate, broken.measurements) == (None, ())
     (reason,) = broken.verdict.broken
-    assert reason.startswith("InputError: ")
     assert "has no node nowhere" in reason
+    assert "Error" not in reason  # names of classes say nothing to a user
+    assert broken.state == "doesn't apply"
     assert any("broken latency f32: " in line for line in lines)
     assert "broken" not in "".join(KnownRace.held[-1].subjects)
 
@@ -97,27 +99,73 @@ def test_what_breaks_the_budget_under_an_older_instruction_set_is_rejected(
 ) -> None:
     measure = Comparison.measure
 
-    def lose_more(self: Comparison, subject: Subject, *, time_s: float = 0.0, level: str = "") -> list[Measurement]:
-        return [measured("iou_drop", 9.0)] if level else measure(self, subject, time_s=time_s)
+    def lose_more(self: Comparison, subject: Subject, *, time_s: float = 0.0, level: str = "") -> Accuracy:
+        return Accuracy((measured("iou_drop", 9.0),)) if level else measure(self, subject, time_s=time_s)
 
     monkeypatch.setattr(Comparison, "measure", lose_more)
     result = make_run(folder, levels=("AVX2", "AVX512_CORE", "AVX512_CORE_VNNI")).run()
     trial = get(result, "int8")
     assert [item.level for item in trial.levels] == ["AVX2"]
-    assert trial.verdict.broken == ("on AVX2: iou_drop may reach 9 u, the limit is 5",)
+    assert trial.verdict.broken == ("on AVX2: iou_drop is 9 u, the limit is 5",)
     assert not trial.finalist
     assert get(result, "float").verdict.accepted
 
 
-def test_what_is_not_accurate_enough_is_raced_but_never_a_finalist(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Budget, "accepts_accuracy", lambda self, *_: False)
+def test_nothing_is_raced_where_nothing_can_win(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Trial, "keeps_accuracy", lambda self, budget: False)
     result = make_run(folder).run()
-    assert set(KnownRace.held[-1].rated.values()) == {None}
+    assert KnownRace.held == []
     trial = get(result, "int8")
     assert not trial.finalist
+    assert trial.get("throughput") is None
+    assert trial.get("iou_drop") is not None
+    assert result.fastest == STOCK
+
+
+def test_what_cannot_win_is_raced_beside_what_can_but_never_a_finalist(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Trial, "keeps_accuracy", lambda self, budget: self.recipe.name == "float")
+    trial = get(make_run(folder).run(), "int8")
+    assert KnownRace.held[-1].rated["int8 latency f32"] is None
+    assert not trial.finalist
     assert trial.get("throughput") is not None
+
+
+def test_where_time_is_short_fewer_are_raced_and_baselines_are_left_out(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_run(folder).run()  # so that all is there
+    hurried = replace(EFFORT, limit_s=20.0)
+    monkeypatch.setattr(Schedule, "estimate_race", lambda self, trials: 30.0 * trials)
+    monkeypatch.setattr(Schedule, "estimate_baseline", lambda self, trial: 30.0)
+    lines: list[str] = []
+    result = make_run(folder, lines=lines, effort=hurried).run()
+    assert [name for name in KnownRace.held[-1].subjects if name.endswith("f32")] == ["float latency f32"]
+    assert list(result.baselines) == [STOCK]
+    left = get(result, "int8")
+    assert (left.state, left.verdict.broken[0]) == ("not tried", "there was no time left to race it")
+    assert any("OpenVINO, uncut: not tried: it would take 30 s of the" in line for line in lines)
+
+
+def test_a_trial_that_takes_too_long_has_failed_and_the_source_is_no_trial(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[bool] = []
+
+    def hang(self: Workspace, function: object, *_: object, of_trial: bool = True, **__: object) -> object:
+        limits.append(of_trial)
+        raise MachineError("not done within 1 s")
+
+    run = make_run(folder)
+    own = run.comparison.original
+    monkeypatch.setattr(Workspace, "isolate", hang)
+    monkeypatch.setattr(Comparison, "is_done", lambda self, subject, level="": subject == own)
+    monkeypatch.setattr(Builder, "find", lambda self, recipe: None)
+    result = run.run()
+    assert {trial.state for trial in result.trials} == {"failed"}
+    assert {trial.verdict.broken for trial in result.trials} == {("not done within 1 s",)}
+    assert all(limits)
 
 
 def test_a_trial_that_drops_out_of_the_race_is_rejected_with_its_reason(
@@ -150,7 +198,8 @@ def test_what_time_does_not_suffice_for_is_not_tried_now_or_later(folder: Path) 
     first = make_run(folder, lines=lines, effort=hurried).run()
     late = get(first, "broken")  # the third: two are always tried
     assert late.verdict.broken[0].startswith("not tried: with the race it would take ")
-    assert get(first, "int8").verdict.accepted
+    assert late.state == "not tried"
+    assert get(first, "float").verdict.accepted
     assert any("effort quick ends after 30 s, without: broken latency f32" in line for line in lines)
     again = make_run(folder, effort=hurried)
     assert [trial.recipe.name for trial in again.schedule.trials] == ["float", "int8"]

@@ -20,9 +20,16 @@ from danmatte_workbench.source import Source
 
 WIDE = (289, 513)
 # As they were tried before recipes said it themselves.
-SAFE = ["int8-stride16-safe", "int8-shrunk-safe", "int8-safe"]  # whose 8-bit sums saturate nowhere
-QUICK = ["int8-stride16", "int8-shrunk", "int8", "float"]
+SAFE = [
+    "int8-stride16-refined-safe",
+    "int8-stride16-safe",
+    "int8-shrunk-safe",
+    "int8-safe",
+]  # whose 8-bit sums saturate nowhere
+QUICK = ["int8-stride16-refined", "int8-stride16", "int8-shrunk", "int8", "float"]
 STANDARD = [
+    "int8-stride16-refined-pruned30",
+    "int8-stride16-refined",
     "int8-stride16",
     "int8-shrunk",
     "int8",
@@ -35,7 +42,7 @@ STANDARD = [
     "int8-mixed",
     "int8-controlled",
 ]
-THOROUGH = [*STANDARD[:6], "int8-fused-pruned40", *STANDARD[6:]]
+THOROUGH = [*STANDARD[:8], "int8-fused-pruned40", *STANDARD[8:]]
 KNOWN = {*THOROUGH, *SAFE, "uncut-int8", "uncut"}  # a further recipe, wherever it comes, changes nothing for these
 
 
@@ -78,7 +85,7 @@ def test_recipes_that_saturate_nowhere_are_tried_where_a_target_has_no_vnni(
 ) -> None:
     found = [recipe.name for recipe in choose_recipes(plain, "quick", (), levels)]
     assert [name in found for name in SAFE] == [tried] * len(SAFE)
-    assert ("float-stride16" in found) == tried
+    assert ("float-stride16-refined" in found) == tried
     assert choose_recipes(plain, "quick", ("int8-safe",), levels)  # by its name it is tried anywhere
 
 
@@ -150,7 +157,16 @@ def test_of_tensors_too_something_safe_is_tried(tensors: Source, effort: EffortN
     [
         (("int8",), ["int8"]),
         (("float", "int8"), ["float", "int8"]),
-        (("int8-shrunk", "int8-s*"), ["int8-shrunk", "int8-stride16", "int8-stride16-shrunk-distilled40"]),
+        (
+            ("int8-shrunk", "int8-s*"),
+            [
+                "int8-shrunk",
+                "int8-stride16-refined-pruned30",
+                "int8-stride16-refined",
+                "int8-stride16",
+                "int8-stride16-shrunk-distilled40",
+            ],
+        ),
         (("int8-fused-pruned40",), ["int8-fused-pruned40"]),
         (("u*", "uncut"), ["uncut"]),
     ],
@@ -194,15 +210,17 @@ def test_a_size_is_tried_first_and_the_sources_own_as_well(plain: Source) -> Non
     safe, there = 1, sized.count(True)
     assert sized == [False] * safe + [True] * there + [False] * (len(trials) - safe - there)
     assert {trial.recipe.name for trial, wide in zip(trials, sized, strict=True) if wide} == {
+        "int8-stride16-refined-safe 513x289",
+        "int8-stride16-refined 513x289",
         "int8-stride16-safe 513x289",
         "int8-stride16 513x289",
+        "float-stride16-refined 513x289",
         "int8-safe 513x289",
         "int8 513x289",
-        "float-stride16 513x289",
         "float 513x289",
     }
     assert {trial.canvas for trial, wide in zip(trials, sized, strict=True) if wide} == {None}
-    assert trials[safe].name.startswith("int8-stride16-safe 513x289 throughput")
+    assert trials[safe].name.startswith("int8-stride16-refined-safe 513x289 throughput")
 
 
 def test_a_recipe_with_a_size_of_its_own_is_brought_to_no_other(plain: Source) -> None:

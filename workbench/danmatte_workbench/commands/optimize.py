@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -77,7 +78,12 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def _add_effort(parser: argparse.ArgumentParser) -> None:
     """What is tried, and for how long."""
-    parser.add_argument("--objective", default="throughput", help="throughput or latency (default: %(default)s)")
+    parser.add_argument(
+        "--objective",
+        default="balanced",
+        help="balanced, throughput or latency; balanced is the most frames a second at a latency no worse than the "
+        "source's (default: %(default)s)",
+    )
     parser.add_argument("--effort", default="standard", help="quick, standard or thorough (default: %(default)s)")
     parser.add_argument(
         "--for",
@@ -151,7 +157,8 @@ def _make_number(what: str) -> Callable[[str], float]:
 
 def run(arguments: argparse.Namespace) -> int:
     """Build, measure, choose, publish, report."""
-    return conduct(arguments, *prepare(arguments))
+    began = time.monotonic()
+    return conduct(arguments, *prepare(arguments), began)
 
 
 def prepare(arguments: argparse.Namespace, effort: "Effort | None" = None) -> "tuple[Experiment, ProcessLimits]":
@@ -193,10 +200,13 @@ def prepare(arguments: argparse.Namespace, effort: "Effort | None" = None) -> "t
     return dataclasses.replace(experiment, levels=options.levels), limits
 
 
-def conduct(arguments: argparse.Namespace, experiment: "Experiment", limits: "ProcessLimits") -> int:
+def conduct(
+    arguments: argparse.Namespace, experiment: "Experiment", limits: "ProcessLimits", began: float | None = None
+) -> int:
     """Run the experiment, and publish and report what came of it where the arguments say.
 
-    Raises BudgetError where nothing met the budget, once that is reported.
+    began: when the effort's time began, by the monotonic clock. Raises BudgetError where nothing met the budget, once
+    that is reported, and where time ran out before anything could be known.
     """
     from rich.console import Console
 
@@ -206,14 +216,22 @@ def conduct(arguments: argparse.Namespace, experiment: "Experiment", limits: "Pr
     from danmatte_workbench.experiment.store import Workspace
 
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
-    progress = Progress(make_display(console))
+    progress = Progress(make_display(console), started=began)
     started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     places = Places(arguments.models or choose_models(), arguments.runs, arguments.json)
     try:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "danmatte"
-        workspace = Workspace(arguments.store or cache / "candidates", limits, progress)
+        effort = experiment.effort
+        workspace = Workspace(arguments.store or cache / "candidates", limits, progress, deadline_s=effort.limit_s)
         run = ExperimentRun(experiment, workspace)
-        _finish(run, run.run(), places, started, console)
+        try:
+            result = run.run()
+        except MachineError as error:
+            if progress.seconds < effort.limit_s:
+                raise
+            hint = "what was finished is kept; give it a higher --effort"
+            raise BudgetError(f"out of time after {progress.seconds:.0f} s, {hint} ({error})") from error
+        _finish(run, result, places, started, console)
     finally:
         progress.close()
     return 0

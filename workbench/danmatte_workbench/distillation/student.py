@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from danmatte_workbench.distillation.operations import NHWC, OPERATIONS, Held, round_to
 from danmatte_workbench.errors import InputError
-from danmatte_workbench.graph.layers import CONVOLUTIONS, is_constant, replace_constant
+from danmatte_workbench.graph.layers import CONVOLUTIONS, find_logits, is_constant, replace_constant
 
 BIAS_PACE = 0.1
 SMALLEST = 0.1  # of a kernel's size, taken for channels that are smaller
@@ -152,11 +152,3 @@ def is_sum(node: ov.Node) -> bool:
     """Whether it adds two maps, as the end of a residual block does."""
     has_constant = any(is_constant(value) for value in node.input_values())
     return node.get_type_name() == "Add" and not has_constant and len(node.get_output_shape(0)) == 4
-
-
-def find_logits(model: ov.Model) -> ov.Node:
-    """The node whose answer, NCHW, enters the sigmoid at the graph's end; what ends the graph, where none is there."""
-    last = model.output(0).get_node().input_value(0).get_node()
-    while last.get_type_name() in ("Transpose", "Sigmoid"):
-        last = last.input_value(0).get_node()
-    return last

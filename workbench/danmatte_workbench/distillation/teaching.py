@@ -17,10 +17,10 @@ import numpy as np
 import openvino as ov
 import tensorflow as tf
 
-from danmatte_workbench.distillation.student import Student, find_logits
+from danmatte_workbench.distillation.student import Student
 from danmatte_workbench.distillation.views import LabelledView, mix_truth
 from danmatte_workbench.graph.fusing import FeaturePair, pair_block_ends
-from danmatte_workbench.graph.layers import extract, index_by_name
+from danmatte_workbench.graph.layers import extract, find_logits, index_by_name
 from danmatte_workbench.runtimes.openvino import compile_model
 
 Sampler: TypeAlias = Callable[[np.random.Generator], LabelledView]  # of the size that the teacher takes

@@ -122,16 +122,15 @@ class Comparison:
     def _ask(self, subject: Subject, time_s: float = math.inf, level: str = "") -> list[Any]:
         """The subject's scores on all frames: from the results, or from a process of its own."""
         question = self.compose_question(subject, level)
-        environment = {SWITCH: level} if level else {}
+        limits: dict[str, Any] = {"time_s": time_s, "of_trial": subject != self.original}
+        limits["environment"] = {SWITCH: level} if level else {}
         kept = self.workspace.results.get(COMPARISONS, question)
         person = self.source.meaning == "person"
         if kept is None:
             started = time.monotonic()
             answers = self._ensure_answers() if self.uses_own_answers else None
             compare = compare_masks if person else compare_tensors
-            scores = self.workspace.isolate(
-                compare, subject, self.data, answers, time_s=time_s, environment=environment
-            )
+            scores = self.workspace.isolate(compare, subject, self.data, answers, **limits)
             found = [dataclasses.asdict(score) for score in scores]
             kept = {"found": found, "seconds": time.monotonic() - started}
             self.workspace.results.put(COMPARISONS, question, kept)
@@ -146,7 +145,8 @@ class Comparison:
         path = self.answers_path
         if not path.exists():
             keep = keep_masks if self.source.meaning == "person" else keep_tensors
-            self.workspace.isolate(keep, self.original, self.whole or self.data, path)
+            frames = self.whole or self.data
+            self.workspace.isolate(keep, self.original, frames, path, of_trial=False)
         return path
 
 

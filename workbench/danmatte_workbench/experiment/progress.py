@@ -28,13 +28,16 @@ class Display(Protocol):
 class Progress:
     """Tasks with the seconds that each was expected to take; those that are done take what they took.
 
-    What is left is expected to be late or early by the same factor as what is done.
+    What is left is expected to be late or early by the same factor as what is done. started: by the clock ``now``, if
+    not now.
     """
 
-    def __init__(self, display: Display, *, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, display: Display, *, now: Callable[[], float] = time.monotonic, started: float | None = None
+    ) -> None:
         self._display = display
         self._now = now
-        self._started = now()
+        self._started = now() if started is None else started
         self._expected: dict[str, float] = {}
         self._shares: dict[str, float] = {}
         self._took = self._believed = 0.0
@@ -45,11 +48,16 @@ class Progress:
         return self._now() - self._started
 
     @property
+    def pace(self) -> float:
+        """How many times longer than expected what is done took: what is ahead should be as late, or as early."""
+        pace = self._took / self._believed if self._believed > 1 else 1.0
+        return min(3.0, max(1 / 3, pace))  # one bad guess must not turn minutes into hours
+
+    @property
     def left_s(self) -> float:
         """Seconds that what isn't done may take."""
-        pace = self._took / self._believed if self._believed > 1 else 1.0
         missing = sum(seconds * (1 - self._shares.get(name, 0.0)) for name, seconds in self._expected.items())
-        return missing * min(3.0, max(1 / 3, pace))  # one bad guess must not turn minutes into hours
+        return missing * self.pace
 
     def expect(self, tasks: Mapping[str, float]) -> None:
         """Set what is ahead: seconds by name of task. Names that were expected before are expected anew."""

@@ -159,7 +159,7 @@ class Race:
         return stage
 
     def _note_dropout(self, name: str, error: WorkbenchError) -> None:
-        self._dropped[name] = f"{type(error).__name__}: {error}"
+        self._dropped[name] = str(error)
 
     def _compose_question(self, names: Collection[str]) -> dict[str, Any]:
         """What a round depends on: who runs what, how, on which frames and which machine."""

@@ -9,10 +9,10 @@ from msgspec import structs
 
 from danmatte.contract.measurement import Host, Measurement
 from danmatte_workbench.benchmark.benchmark import PATIENCE
-from danmatte_workbench.budget import Budget
+from danmatte_workbench.budget import LATENCY, Budget
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.dataset import Dataset
-from danmatte_workbench.errors import WorkbenchError
+from danmatte_workbench.errors import InputError, WorkbenchError
 from danmatte_workbench.experiment import judge
 from danmatte_workbench.experiment.build import Builder
 from danmatte_workbench.experiment.compare import Comparison, time_inference
@@ -24,13 +24,15 @@ from danmatte_workbench.experiment.store import Workspace
 from danmatte_workbench.experiment.trial import LevelAccuracy, Trial
 from danmatte_workbench.metrics.accuracy import Accuracy
 from danmatte_workbench.metrics.subject import Subject
+from danmatte_workbench.processes.limits import ProcessLimits
 from danmatte_workbench.recipe import read_recipes
 from danmatte_workbench.source import Source
 
 PACES = "paces"
 RACED_FRAMES = 16
 TIMED_FRAMES = 4
-LEAST_S = 60.0  # a trial's, however little time there is
+LEAST_S = 10.0  # a trial's, however little time there is
+BASELINE_SHARE = 0.25  # of the time that is left: what a baseline may take of it
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ class ExperimentRun:
         if source_s is None:
             with self.workspace.progress.task("pace", f"timing {subject.name}"):
                 frames = self.experiment.data.pick(TIMED_FRAMES)
-                source_s = self.workspace.isolate(time_inference, subject, frames)
+                source_s = self.workspace.isolate(time_inference, subject, frames, of_trial=False)
             results.put(PACES, question, source_s)
         return TimeModel(source_s, self.workspace)
 
@@ -165,13 +167,17 @@ class ExperimentRun:
         experiment, host, schedule = self.experiment, self.workspace.host, self.schedule
         own = self._measure_source()
         stock = self._list_source_subjects()
-        baselines = [*stock, *self._build_baselines()]
         entered, rejected = self._enter_trials()
-        standings = self._race(baselines, entered)
-        fastest = standings.find_fastest([subject.name for subject in stock])
+        hopeful = [trial for trial in entered if trial.keeps_accuracy(experiment.budget)]
+        # Where nothing can win, no speed is worth the time: what broke the budget is told without it.
+        baselines = [*stock, *self._build_baselines()] if hopeful else []
+        standings = self._race(baselines, self._choose_raced(entered)) if hopeful else Standings({}, frozenset(), {})
+        fastest = standings.find_fastest([subject.name for subject in stock]) if hopeful else stock[0].name
         speeds = {subject.name: standings.measure(subject.name, fastest, host) for subject in baselines}
-        speeds[fastest] += own
-        trials = [self._judge(trial, standings, fastest) for trial in entered]
+        speeds[fastest] = speeds.get(fastest, []) + list(own)
+        own_latency = next((item for item in speeds[fastest] if item.metric == LATENCY), None)
+        judged = [self._judge(trial, standings, fastest) for trial in entered]
+        trials = [replace(trial, is_slower=judge.is_slower(trial, own_latency)) for trial in judged]
         return ExperimentResult(
             source=experiment.source,
             host=host,
@@ -215,7 +221,7 @@ class ExperimentRun:
             round_s=experiment.effort.round_s,
             results=self.workspace.results,
             host=self.workspace.host,
-            limits=replace(PATIENCE, memory_gib=self.workspace.limits.memory_gib),
+            limits=ProcessLimits(min(PATIENCE.time_s, self.workspace.left_s), self.workspace.limits.memory_gib),
             is_over=lambda: self._count_spare_s() < 0,
             on_round=report_round,
         )
@@ -242,6 +248,12 @@ class ExperimentRun:
     def _build_baselines(self) -> list[Subject]:
         built = []
         for trial in self.baselines:
+            expected_s, spare_s = self.schedule.estimate_baseline(trial), self._count_spare_s()
+            if expected_s > BASELINE_SHARE * spare_s:
+                self.workspace.progress.report(
+                    f"{trial.name}: not tried: it would take {expected_s:.0f} s of the {max(0.0, spare_s):.0f} s left"
+                )
+                continue
             try:
                 built.append(self._build(trial).to_subject(self.experiment.source))
             except WorkbenchError as error:
@@ -276,10 +288,21 @@ class ExperimentRun:
                 continue
             try:
                 entered.append(self._compare(self._build(trial)))
+            except InputError as error:
+                progress.report(f"{trial.name}: doesn't apply: {error}")
+                rejected.append(trial.stop("doesn't apply", str(error)))
             except WorkbenchError as error:
-                progress.report(f"{trial.name}: {error}")
-                rejected.append(trial.reject(f"{type(error).__name__}: {error}"))
+                progress.report(f"{trial.name}: failed: {error}")
+                rejected.append(trial.stop("failed", str(error)))
         return entered, rejected
+
+    def _choose_raced(self, trials: Sequence[Trial]) -> list[Trial]:
+        """Those that the time is enough for, in their order; what keeps its accuracy comes before what can't win."""
+        hopeful = [trial for trial in trials if trial.keeps_accuracy(self.experiment.budget)]
+        ordered = [*hopeful, *(trial for trial in trials if trial not in hopeful)]
+        spare_s = self._count_spare_s()
+        count = next((n for n in range(len(ordered), 1, -1) if self.schedule.estimate_race(n) <= spare_s), 1)
+        return [trial for trial in trials if trial in ordered[:count]]
 
     def _compare(self, trial: Trial) -> Trial:
         """The built trial with its accuracy."""
@@ -316,7 +339,8 @@ class ExperimentRun:
     def _race(self, baselines: Sequence[Subject], trials: Sequence[Trial]) -> Standings:
         budget, effort, objective = self.experiment.budget, self.experiment.effort, self.experiment.objective
         accurate = {trial.name for trial in trials if trial.keeps_accuracy(budget)}
-        rate = partial(judge.rate, objective=objective, budget=budget)
+        stock = [subject.name for subject in self._list_source_subjects()]
+        rate = partial(judge.rate, objective=objective, budget=budget, source=stock)
         subjects = [*baselines, *(trial.to_subject(self.experiment.source) for trial in trials)]
         rounds = effort.first_rounds * -(-len(trials) // GROUP) + effort.rounds
         text = f"racing {len(trials)} trials beside {len(baselines)} baselines, in turn"
@@ -336,5 +360,7 @@ class ExperimentRun:
         measured = standings.measure(trial.name, fastest, self.workspace.host)
         judged = trial.add(measured).judge(self.experiment.budget)
         if trial.name in standings.dropped:
-            judged = judged.reject(standings.dropped[trial.name])
+            judged = judged.stop("failed", standings.dropped[trial.name])
+        elif trial.keeps_accuracy(self.experiment.budget) and not measured:
+            judged = trial.stop("not tried", "there was no time left to race it")
         return replace(judged, finalist=trial.name in standings.finalists)

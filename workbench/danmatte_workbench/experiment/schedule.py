@@ -163,8 +163,10 @@ class Schedule:
         self._results.put(SCHEDULES, self._question, self.dropped)
 
     def list_dropped(self) -> list[Trial]:
-        """What was dropped, as rejected trials."""
-        return [trial.reject(self.dropped[trial.name]) for trial in self._proposed if trial.name in self.dropped]
+        """What was dropped, as trials that weren't tried."""
+        return [
+            trial.stop("not tried", self.dropped[trial.name]) for trial in self._proposed if trial.name in self.dropped
+        ]
 
     def count_finished(self) -> int:
         """How many of the trials an earlier run has built and compared, or refused."""
@@ -181,9 +183,26 @@ class Schedule:
             return True
 
     def estimate_ahead(self, trial: Trial, entered: int) -> float:
-        """Seconds that building and comparing the trial may take, and the race with it and those before it."""
-        racing = self._times.estimate_race(self._effort, entered + 1, len(self._baselines))
-        return self._estimate_build(trial) + self._estimate_comparison(trial) + racing
+        """Seconds that building and comparing the trial may take, and the race with it and those before it.
+
+        What earlier tasks took beside what was expected of them counts: a busy machine is slower at all of them.
+        """
+        return self.pace * (self._estimate_build(trial) + self._estimate_comparison(trial)) + self.estimate_race(
+            entered + 1
+        )
+
+    def estimate_race(self, trials: int) -> float:
+        """Seconds that a race of so many trials may take, to its least number of rounds."""
+        return self.pace * self._times.estimate_race(self._effort, trials, len(self._baselines))
+
+    def estimate_baseline(self, trial: Trial) -> float:
+        """Seconds that building a baseline may take."""
+        return self.pace * self._estimate_build(trial)
+
+    @property
+    def pace(self) -> float:
+        """How much slower than expected this machine is, 1 at least."""
+        return max(1.0, self._builder.workspace.progress.pace)
 
     @property
     def _question(self) -> dict[str, Any]:

@@ -74,7 +74,7 @@ class SearchOptions:
 
     device: str = "CPU"
     size: tuple[int, int] | None = None
-    objective: str = "throughput"
+    objective: str = "balanced"
     recipes: tuple[str, ...] = ()
     target: str = PORTABLE
 

@@ -133,13 +133,15 @@ def _to_json(question: Mapping[str, Any]) -> Any:
 class Workspace:
     """Where a run works: the folder that keeps candidates and results, and what each trial's process may take.
 
-    ``progress`` hears of all that is done.
+    ``progress`` hears of all that is done. deadline_s: seconds of it after which nothing is started any more, and what
+    runs is ended.
     """
 
     folder: Path
     limits: ProcessLimits
     progress: Progress
     host: Host = field(default_factory=hardware.describe_host)
+    deadline_s: float = math.inf
 
     @cached_property
     def candidates(self) -> CandidateStore:
@@ -151,18 +153,27 @@ class Workspace:
         """What was measured, beside the candidates."""
         return ResultCache(self.folder / "results")
 
+    @property
+    def left_s(self) -> float:
+        """Seconds until the deadline, 1 at least."""
+        return max(1.0, self.deadline_s - self.progress.seconds)
+
     def isolate(
         self,
         function: Callable[..., Any],
         *arguments: Any,
         time_s: float = math.inf,
         environment: Mapping[str, str] | None = None,
+        of_trial: bool = True,
     ) -> Any:
-        """``function(*arguments)`` in a process of its own, within the limits and ``time_s`` seconds."""
+        """``function(*arguments)`` in a process of its own, within ``time_s`` seconds and the deadline.
+
+        of_trial: within the limits of a trial, too; the source itself isn't one.
+        """
         return run_isolated(
             function,
             *arguments,
-            timeout_s=min(self.limits.time_s, time_s),
+            timeout_s=min(self.limits.time_s if of_trial else math.inf, time_s, self.left_s),
             memory_gib=self.limits.memory_gib,
             environment=environment,
         )

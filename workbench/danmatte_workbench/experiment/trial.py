@@ -1,7 +1,7 @@
 """What is tried: one noun from the plan to the report."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from danmatte.contract.configuration import Configuration
 from danmatte.contract.measurement import Measurement
@@ -32,6 +32,8 @@ class LevelAccuracy:
 
 THROUGHPUT, SPEEDUP = "throughput", "speedup"
 UNTRIED = Verdict(("not tried",))
+# Why a trial has no verdict: there was no time for it, its recipe can't be applied to such a graph, or it broke off.
+Stop = Literal["not tried", "doesn't apply", "failed"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,9 @@ class Trial:
     says why. kinds: losses in each kind of scene. levels: its accuracy under older instruction sets. confirmation:
     where there is one, the accuracy is that on frames which had no part in the choice. canvas: (height, width) of the
     pictures that the candidate is given where it is timed; its input's, if None. seconds: what building and comparing
-    it took. finalist: false for one whose speed comes from a few rounds, enough to see that another is faster.
+    it took. finalist: false for one whose speed comes from a few rounds, enough to see that another is faster. stopped:
+    why there is no verdict on what it is worth, where there is none. is_slower: whether a frame surely takes longer
+    than in the source.
     """
 
     name: str
@@ -72,6 +76,8 @@ class Trial:
     levels: tuple[LevelAccuracy, ...] = ()
     kinds: tuple[KindLoss, ...] = ()
     confirmation: Confirmation | None = None
+    stopped: Stop | None = None
+    is_slower: bool = False
 
     @classmethod
     def propose(cls, recipe: Recipe, configuration: Configuration, canvas: tuple[int, int] | None = None) -> "Trial":
@@ -86,6 +92,15 @@ class Trial:
     def get(self, metric: str) -> Measurement | None:
         """The measurement of that metric, if there is one."""
         return next((item for item in self.measurements if item.metric == metric), None)
+
+    @property
+    def state(self) -> Literal["accepted", "rejected"] | Stop:
+        """What became of it, in a word: only what broke a limit of the budget is rejected."""
+        return self.stopped or ("accepted" if self.verdict.accepted else "rejected")
+
+    def stop(self, how: Stop, reason: str) -> "Trial":
+        """The trial without a verdict on what it is worth, for a reason that has to do with it or with the time."""
+        return replace(self.reject(reason), stopped=how)
 
     def reject(self, reason: str) -> "Trial":
         """The trial, not accepted for a reason beside those it may have."""

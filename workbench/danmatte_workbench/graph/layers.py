@@ -82,3 +82,11 @@ def compute_constants(outputs: Sequence[ov.Output]) -> list[np.ndarray]:
 def extract(model: ov.Model, outputs: Sequence[ov.Output], name: str = "part") -> ov.Model:
     """What leads to the outputs, which are the graph's own then, in this order; shares the graph's nodes."""
     return ov.Model([ops.result(output) for output in outputs], model.get_parameters(), name)
+
+
+def find_logits(model: ov.Model) -> ov.Node:
+    """The node whose answer, NCHW, enters the sigmoid at the graph's end; what ends the graph, where none is there."""
+    last = model.output(0).get_node().input_value(0).get_node()
+    while last.get_type_name() in ("Transpose", "Sigmoid"):
+        last = last.input_value(0).get_node()
+    return last

@@ -104,6 +104,7 @@ def describe_trial(trial: Trial) -> dict[str, Any]:
         "configuration": structs.asdict(trial.configuration),
         "measurements": _numbers(trial.measurements),
         "accepted": trial.verdict.accepted,
+        "state": trial.state,
         "broken": list(trial.verdict.broken),
         "seconds": round(trial.seconds, 1),
         "finalist": trial.finalist,

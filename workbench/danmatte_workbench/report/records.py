@@ -78,6 +78,7 @@ class TrialRecord(_Strict, frozen=True):
     broken: tuple[str, ...]
     seconds: Value | None = None
     finalist: bool = True
+    state: str = ""  # empty in runs from before there were words for it
 
 
 class LayerRecord(_Strict, frozen=True):

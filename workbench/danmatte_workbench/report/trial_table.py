@@ -40,7 +40,7 @@ def show(result: ExperimentResult, console: Console) -> None:
         table.add_row("", Text(sanitize(name)), *format_cells(measurements, metrics, wide=wide))
     table.add_section()
     for trial in result.trials:
-        mark = "→" if trial is result.winner else "" if trial.verdict.accepted else "✗"
+        mark = "→" if trial is result.winner else "" if trial.verdict.accepted else "·" if trial.stopped else "✗"
         table.add_row(mark, Text(sanitize(trial.name)), *format_cells(trial.measurements, metrics, wide=wide))
     truth = "the masks" if result.labelled else "the source's own masks"
     loss = f"IoU lost in points, against {truth}"
@@ -50,7 +50,9 @@ def show(result: ExperimentResult, console: Console) -> None:
     console.print(table)
     for trial in result.trials:
         if not trial.verdict.accepted:
-            console.print(Text(sanitize(f"✗ {trial.name}: {'; '.join(trial.verdict.broken)}")), soft_wrap=True)
+            words = "; ".join(trial.verdict.broken).removeprefix(f"{trial.state}: ")
+            mark = "·" if trial.stopped else "✗"
+            console.print(Text(sanitize(f"{mark} {trial.name}: {trial.state}: {words}")), soft_wrap=True)
     arrow = "→ the winner" if result.winner else "no winner"
     console.print(Text(f"{arrow}; speedup over {sanitize(result.fastest)}; medians ± 95 %"))
 

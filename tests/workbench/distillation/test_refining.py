@@ -1,0 +1,82 @@
+"""A graph whose stride was doubled gets the places between back, from what it computes anyway."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import openvino as ov
+import pytest
+
+from danmatte_workbench.dataset import Dataset
+from danmatte_workbench.distillation.refining import CORNERS, _interpolate, fit_probabilities, refine
+from danmatte_workbench.errors import InputError
+from danmatte_workbench.graph import surgery
+from danmatte_workbench.runtimes import openvino
+from danmatte_workbench.source import Source
+from danmatte_workbench.steps import Refine, StepContext, make_step
+
+
+def build(source: Source, folder: Path, *kinds: str) -> ov.Model:
+    """The source after these steps, in memory."""
+    path = source.path
+    for number, kind in enumerate(kinds):
+        context = StepContext(source, Dataset(Path(), (), labelled=False))
+        path = make_step(kind, {}, source).apply(path, folder / f"{'-'.join(kinds)}{number}.xml", context)[0].path
+    return openvino.read(path).clone()
+
+
+def answer(model: ov.Model, picture: np.ndarray) -> np.ndarray:
+    return np.array(ov.compile_model(model, "CPU")(picture)[0])
+
+
+def enlarge(values: np.ndarray, size: int) -> np.ndarray:
+    """Bilinear, corners on corners."""
+    places = np.linspace(0, values.shape[0] - 1, size)
+    rows = np.stack([np.interp(places, np.arange(len(column)), column) for column in values.T], axis=1)
+    return np.stack([np.interp(places, np.arange(len(row)), row) for row in rows])
+
+
+def test_the_answer_is_nearer_to_the_sources_than_an_enlarged_one(
+    plain: Source, labelled: Dataset, tmp_path: Path
+) -> None:
+    whole = build(plain, tmp_path, "cut", "head", "preprocess")
+    coarse = build(plain, tmp_path, "cut", "stride", "head", "preprocess")
+    pictures = [plain.framing.fit_exactly(frame.pixels) for frame in labelled]
+    fitted, seen = coarse.clone(), pictures[3:]
+    words = refine(fitted, whole, seen)
+    assert words.startswith("logits of 17×17 are 33×33, fitted at ")
+    assert surgery.read_grid(fitted) == surgery.read_grid(whole)
+    before, after = 0.0, 0.0
+    for picture in pictures[:3]:
+        right = answer(whole, picture)[0, ..., 0]
+        assert answer(fitted, picture).shape == (1, 33, 33, 1)
+        before += float(np.abs(enlarge(answer(coarse, picture)[0, ..., 0], 33) - right).mean())
+        after += float(np.abs(answer(fitted, picture)[0, ..., 0] - right).mean())
+    assert after < 0.6 * before
+
+
+def test_a_graph_of_the_sources_own_stride_is_refused(plain: Source, labelled: Dataset, tmp_path: Path) -> None:
+    whole = build(plain, tmp_path, "cut", "head", "preprocess")
+    with pytest.raises(InputError, match=r"refine: expected logits of half the source's \[33, 33\], found \[33, 33\]"):
+        refine(whole.clone(), whole, [])
+
+
+def test_a_step_refuses_what_is_no_number_of_frames() -> None:
+    with pytest.raises(InputError, match="refine: frames: expected a whole number of at least 1, found 0"):
+        replace(Refine(), frames=0)
+
+
+def test_probabilities_are_fitted_and_what_tells_nothing_stays() -> None:
+    rng = np.random.default_rng(2)
+    rows = np.column_stack([rng.normal(0, 1, (4000, 2)), np.zeros(4000), np.ones(4000)]).astype(np.float32)
+    right = np.array([2.0, -1.0, 0.0, 0.5])
+    wanted = 1 / (1 + np.exp(-rows @ right))
+    found = fit_probabilities(rows, wanted, np.array([0.0, 0.0, 7.0, 0.0]))
+    assert found[[0, 1, 3]] == pytest.approx(right[[0, 1, 3]], abs=0.1)
+    assert found[2] == 7.0
+
+
+def test_without_a_reason_it_is_bilinear_interpolation() -> None:
+    logits = np.array([[0, 0, 0], [0, 4, 8], [0, 0, 4]], np.float32)
+    values = [float(_interpolate(corner) @ logits.reshape(-1)) for corner in CORNERS]
+    assert values == [4, 6, 2, 4]
