@@ -21,12 +21,14 @@ from danmatte.frame import Size
 from danmatte.tracks.pipeline import Pipeline
 from danmatte.tracks.progress import Progress
 from danmatte.tracks.selection import BOX, TrackPlan, choose_mask_size
-from danmatte.tracks.track import Film, Format, TrackHeader, find_format
+from danmatte.tracks.track import MAX_SECTIONS, Film, Format, TrackHeader, find_format
 from danmatte.tracks.writer import TrackWriter
 from danmatte.video.reader import ClockName, Video
 from danmatte.video.stabiliser import StabiliserOptions
 
-_VIDEOS = re.compile(r"\.(3gp|asf|avi|flv|m2ts|m4v|mkv|mov|mp4|mpe?g|mts|mxf|nut|og[mv]|ts|vob|webm|wmv|y4m)", re.I)
+_VIDEOS = re.compile(
+    r"\.(3gp|asf|avi|flv|m2ts|m3u8|m4v|mkv|mov|mp4|mpd|mpe?g|mts|mxf|nut|og[mv]|ts|vob|webm|wmv|y4m)", re.I
+)
 
 
 @dataclass(frozen=True)
@@ -215,6 +217,9 @@ def _describe_film(video: Video) -> Film:
         end_ms=max(video.ended_ms, video.end_ms or 0),
         coded_ms=video.coded_ms,
         origin_ms=video.origin_ms,
+        sections=tuple(video.sections[:MAX_SECTIONS]),
+        scripted_ms=video.scripted_ms if video.sections else None,
+        date_ms=video.date_ms,
     )
 
 

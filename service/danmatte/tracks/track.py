@@ -19,17 +19,21 @@ SEGMENT_MS = 10_000
 MAX_PIXELS = 2**22
 MAX_PTS_MS = 2**53 - 1  # what JavaScript counts exactly
 MAX_SEGMENTS = 2**16
+MAX_SECTIONS = 2000  # of a playlist; their facts fit into 65,535 bytes
 MAX_SEGMENT_BYTES = 2**24  # inflated
 MAX_SEGMENT_ENTRIES = 4096
 
 
-class Film(Struct, frozen=True):
+class Film(Struct, frozen=True, omit_defaults=True):
     """The film that a track is for, so that a player can refuse another one, and find its clock.
 
     `sha256` is the file's digest in hexadecimal. `width` and `height` are of the picture as it is shown, in square
     pixels, and `pixel_ratio` the sample aspect ratio of the stored ones. Milliseconds are on the track's clock: the
     first frame's, the end, the first stored frame's, which an edit list may leave out, and the first sound's or
     frame's.
+
+    A playlist has `sections`: of each the start, and the stream's own time there; in players that join HLS segments by
+    script the first frame is shown at `scripted_ms`, and `date_ms` is when it was recorded, in ms since 1970.
     """
 
     sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
@@ -41,6 +45,9 @@ class Film(Struct, frozen=True):
     end_ms: Annotated[int, Meta(ge=0, le=MAX_PTS_MS)]
     coded_ms: Annotated[int, Meta(ge=-MAX_PTS_MS, le=MAX_PTS_MS)]
     origin_ms: Annotated[int, Meta(ge=-MAX_PTS_MS, le=MAX_PTS_MS)]
+    sections: Annotated[tuple[tuple[int, int], ...], Meta(max_length=MAX_SECTIONS)] = ()
+    scripted_ms: Annotated[int, Meta(ge=-MAX_PTS_MS, le=MAX_PTS_MS)] | None = None
+    date_ms: Annotated[int, Meta(ge=0, le=MAX_PTS_MS)] | None = None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
-from math import inf
+from math import inf, isnan, nan
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias, cast
@@ -23,6 +23,7 @@ from av.video.stream import VideoStream
 from danmatte.errors import TrackError
 from danmatte.frame import Pixels, Size
 from danmatte.video.orientation import Orientation
+from danmatte.video.playlist import JoinedParts, read_sections
 
 ClockName: TypeAlias = Literal["media", "file"]
 
@@ -104,37 +105,56 @@ class Video:
     """The first stream of pictures in a file; raises TrackError when there is none.
 
     Times are those of a player, or the file's own, as `clock` says. `size` is that of its frames, upright, and `shown`
-    the same in square pixels of `pixel_ratio`. `first_ms` is the first frame's time, `coded_ms` that of the first one
-    that is stored, also where an edit list leaves it out, `origin_ms` that of the first sound or frame. Once the frames
-    are all taken, `broken` says which were lost at the start or the end, `dropped` how many came too late for their
-    time, `before_start` how many lie before 0 ms, where no player shows them, and `ended_ms` when the last one ends.
+    the same in square pixels of `pixel_ratio`. `first_ms` is the first frame's time; `coded_ms` that of the first one
+    that is stored, also where an edit list leaves it out; `origin_ms` that of the first sound or frame; `scripted_ms`
+    that of the first frame where a script joins segments of HLS: it begins with the first decoding time.
+
+    Once the frames are all taken, `broken` says which were lost at the start or the end, `dropped` how many came too
+    late for their time, `before_start` how many lie before 0 ms, where no player shows them, and `ended_ms` when the
+    last one ends; `sections` are the start of each one of a playlist, in ms, and the stream's own time there.
     """
 
     def __init__(self, path: Path, clock: ClockName = "media") -> None:
         self.path, self.clock, self.broken, self.dropped, self.before_start = path, clock, "", 0, 0
         self.ended_ms = 0
-        self._container, self._stream = _open_stream(path)
-        self._bad_packets = 0
+        self._sections, self._number = read_sections(path), 0
+        self._container, self._stream = self._open_stream()
+        self._bad_packets, self._lost_start = 0, ""
+        self._first_s, self._coded_s, self._lead_s = 0.0, inf, nan
         try:
             first = self._look_at_start()
         except TrackError:
             self.close()
             raise
-        rebased = clock == "media" and not _BROWSERS_PLAY.intersection(self._container.format.name.split(","))
-        self._zero_s = self._first_s if rebased else 0.0
+        self._zero_s = self._choose_zero(0.0) if clock == "media" else 0.0
+        self._start_s, self.sections = self._first_s, list[tuple[int, int]]()
         sounds = [_read_start(sound) for sound in self._container.streams.audio]
         self.first_ms = max(0, round(1000 * (self._first_s - self._zero_s)))
         self.coded_ms = round(1000 * (self._coded_s - self._zero_s))
+        is_hls = bool(self._sections) and self._sections[0].zero_s is None
+        self.scripted_ms = round(1000 * self._lead_s) if is_hls and clock == "media" else self.first_ms
+        self.date_ms = self._sections[0].date_ms if is_hls else None
         self.origin_ms = round(1000 * (min([self._coded_s, *sounds]) - self._zero_s))
         self._orientation = Orientation.of(first)
         self.pixel_ratio = self._stream.sample_aspect_ratio or Fraction(1)
         self.size = self._orientation.turn_size(Size(first.height, first.width))
         self.shown = self._orientation.turn_size(Size(first.height, max(1, round(first.width * self.pixel_ratio))))
 
+    def _choose_zero(self, so_far_s: float) -> float:
+        """The time in the open stream at which the player's clock is 0; further sections go on at `so_far_s`."""
+        playable = _BROWSERS_PLAY.intersection(self._container.format.name.split(","))
+        if not self._sections:
+            return 0.0 if playable else self._first_s
+        zero_s = self._sections[self._number].zero_s
+        if zero_s is not None:
+            return zero_s
+        # Chromium begins every section with its first frame; MP4 segments with sound have their own times at first.
+        return 0.0 if playable and self._container.streams.audio and not so_far_s else self._first_s - so_far_s
+
     def _look_at_start(self) -> av.VideoFrame:
         """The first frame; notes its time, and whether it is the one that the container begins with."""
         rate, stream = self._stream.guessed_rate or 25, self._stream
-        first, first_s, self._coded_s = None, None, inf
+        first, first_s, self._coded_s, self._lead_s = None, None, inf, nan
         # Some containers leave out times before 0, whatever their type says: these are counted back from the first one.
         for untimed, frame in enumerate(islice(self._decode(), _UNTIMED)):
             first, time_s = first or frame, cast(float | None, frame.time)
@@ -155,6 +175,8 @@ class Video:
     @property
     def end_ms(self) -> int | None:
         """When the pictures should end, as the file states it, None where it doesn't; sound may go on for longer."""
+        if self._sections:
+            return None  # segments' stated lengths are rounded
         stream, container = self._stream, self._container
         if stated := _DURATION.match(stream.metadata.get("DURATION", "")):  # as Matroska has it
             hours, minutes, seconds = map(float, stated.groups())
@@ -169,11 +191,11 @@ class Video:
 
     def read_frames(self, from_ms: int = 0) -> Iterator[DecodedFrame]:
         """The frames from `from_ms` on, each later than the one before; the one that 0 ms falls into begins there."""
-        clock = _FrameClock(self._stream.guessed_rate, 1000 * self._zero_s, 1000 * self._first_s)
+        clock = _FrameClock(self._stream.guessed_rate, 1000 * self._zero_s, 1000 * self._start_s)
         self._rewind(from_ms)
         reformatters, shown_ms = _Reformatters(), 0
         early: av.VideoFrame | None = None
-        for frame in self._decode():
+        for frame in self._decode_sections(clock):
             pts_ms = clock.step(frame.time)
             shown_ms = int((frame.duration or 0) * (frame.time_base or 0) * 1000)
             if pts_ms is None:
@@ -187,7 +209,7 @@ class Video:
                     yield DecodedFrame(0, early, self._orientation, reformatters)
                 early = None
                 yield DecodedFrame(pts_ms, frame, self._orientation, reformatters)
-        self.ended_ms = (clock.last_ms or 0) + shown_ms
+        self.ended_ms = (clock.last_ms or 0) + shown_ms if shown_ms else round(1000 * clock.until_s)
         self._note_break(clock.last_ms, shown_ms)
 
     def close(self) -> None:
@@ -202,13 +224,51 @@ class Video:
     ) -> None:
         self.close()
 
+    def _decode_sections(self, clock: "_FrameClock") -> Iterator[av.VideoFrame]:
+        """The frames of every section; the clock is told where each begins."""
+        self.sections = [(self.first_ms, round(1000 * self._start_s))] if self._sections else []
+        yield from self._decode()
+        while self._number + 1 < len(self._sections):
+            self._open(self._number + 1)
+            self._look_at_start()
+            zero_s = self._choose_zero(clock.until_s) if self.clock == "media" else self._first_s - clock.until_s
+            self.sections.append((round(1000 * (self._first_s - zero_s)), round(1000 * self._first_s)))
+            clock.begin_section(1000 * zero_s)
+            self._open(self._number)
+            yield from self._decode()
+
+    def _open(self, number: int = 0) -> None:
+        """Opens the file anew, or a section of it."""
+        self._container.close()
+        self._number = number
+        self._container, self._stream = self._open_stream()
+
+    def _open_stream(self) -> tuple[InputContainer, VideoStream]:
+        """The container and its first stream of pictures that isn't a cover."""
+        source = JoinedParts(self._sections[self._number].parts) if self._sections else str(self.path)
+        try:
+            container = av.open(source, mode="r", metadata_errors="replace")
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise TrackError(f"{self.path}: expected a video: {error}") from error
+        name = container.format.name
+        if name == "image2" or name.endswith("_pipe"):
+            codec = container.streams.video[0].codec_context.name if container.streams.video else name
+            container.close()
+            raise TrackError(f"{self.path}: expected a video, received a picture ({codec})")
+        for stream in container.streams.video:
+            if not stream.disposition & Disposition.attached_pic:
+                stream.codec_context.thread_count = 1  # the cores are the network's
+                return container, stream
+        container.close()
+        raise TrackError(f"{self.path}: expected a stream of pictures, received none")
+
     def _rewind(self, from_ms: int) -> None:
         """Goes near `from_ms` where times surely lead there; otherwise opens the file anew.
 
         A seek to the start would lose frames: in transport streams it lands on the second keyframe.
         """
         self.broken, self.dropped, self.before_start, self._bad_packets = "", 0, 0, 0
-        if from_ms > 0 and not self._container.format.flags & _DISCONTINUOUS:
+        if from_ms > 0 and not self._sections and not self._container.format.flags & _DISCONTINUOUS:
             # A container may land after the place that was asked for: the first frame there tells.
             place_s = from_ms / 1000 + self._zero_s
             first = next(self._decode(), None) if self._seek(place_s) else None
@@ -217,8 +277,7 @@ class Video:
                 self._seek(place_s)
                 return
             self.broken = ""
-        self._container.close()
-        self._container, self._stream = _open_stream(self.path)
+        self._open()
 
     def _seek(self, to_s: float) -> bool:
         """Goes to the last keyframe before a time; False where the container can't."""
@@ -232,8 +291,11 @@ class Video:
         """Whatever can be decoded; a packet that can't is left out, the end of what can be read is the end."""
         try:
             for packet in self._container.demux(self._stream):
-                if packet.is_discard and packet.pts is not None and packet.time_base is not None:
-                    self._coded_s = min(self._coded_s, float(packet.pts * packet.time_base))
+                if packet.pts is not None and packet.time_base is not None:
+                    if packet.is_discard:
+                        self._coded_s = min(self._coded_s, float(packet.pts * packet.time_base))
+                    if isnan(self._lead_s):
+                        self._lead_s = float((packet.pts - (packet.dts or 0)) * packet.time_base)
                 try:
                     yield from packet.decode()
                 except av.FFmpegError:
@@ -262,7 +324,17 @@ class _FrameClock:
     def __init__(self, rate: Fraction | None, zero_ms: float = 0.0, first_ms: float = 0.0) -> None:
         self._gap_ms = float(1000 / (rate or 25))
         self._offset_ms, self._first_ms = -zero_ms, first_ms - zero_ms
+        self._exact_ms = 0.0
         self.last_ms: int | None = None
+
+    @property
+    def until_s(self) -> float:
+        """When the last frame ends, in seconds, at the usual rate."""
+        return (self._exact_ms + self._gap_ms) / 1000
+
+    def begin_section(self, zero_ms: float) -> None:
+        """Times count from another zero now."""
+        self._offset_ms = -zero_ms
 
     def step(self, time_s: float | None) -> int | None:
         """The time in ms of a frame that states this time, or none; None when it isn't later than the last one's."""
@@ -272,32 +344,14 @@ class _FrameClock:
         if own is not None and last is not None and own < last - _RESTART_MS:
             self._offset_ms += guessed - own
             own = guessed
-        pts_ms = round(guessed if own is None else own)
+        exact_ms = guessed if own is None else own
+        pts_ms = round(exact_ms)
         if last is not None and pts_ms <= last:
             return None
-        self.last_ms = pts_ms
+        self.last_ms, self._exact_ms = pts_ms, exact_ms
         return pts_ms
 
 
 def _read_start(stream: VideoStream | AudioStream) -> float:
     """When a stream begins, in seconds, as the container states it; 0 where it doesn't."""
     return float((stream.start_time or 0) * (stream.time_base or Fraction(0)))
-
-
-def _open_stream(path: Path) -> tuple[InputContainer, VideoStream]:
-    """The container and its first stream of pictures that isn't a cover."""
-    try:
-        container = av.open(str(path), metadata_errors="replace")
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise TrackError(f"{path}: expected a video: {error}") from error
-    name = container.format.name
-    if name == "image2" or name.endswith("_pipe"):
-        codec = container.streams.video[0].codec_context.name if container.streams.video else name
-        container.close()
-        raise TrackError(f"{path}: expected a video, received a picture ({codec})")
-    for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:
-            stream.codec_context.thread_count = 1  # the cores are the network's
-            return container, stream
-    container.close()
-    raise TrackError(f"{path}: expected a stream of pictures, received none")

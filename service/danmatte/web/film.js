@@ -13,6 +13,9 @@ import { isFirefox } from "./frame-clock.js";
  * @property {number} end_ms
  * @property {number} coded_ms the first stored frame, which an edit list may leave out
  * @property {number} origin_ms the first sound or frame
+ * @property {[start: number, stream: number][]} [sections] of a playlist: where each begins, and its stream's own time
+ * @property {number} [scripted_ms] the first frame's time in players that join HLS segments by script
+ * @property {number} [date_ms] when it was recorded, since 1970
  */
 
 /**
@@ -67,5 +70,7 @@ export function toTrackTime(ms, video, film, { offset = 0, clock }) {
   }
   // Firefox counts from the first sound or frame that a file stores, whatever its time.
   const origin = film?.clock === "media" && isFirefox(video) ? film.origin_ms : 0;
-  return ms + origin + offset;
+  // Scripts that join segments of HLS begin with the first frame's decoding time, browsers with its own.
+  if (film?.scripted_ms === undefined || !video.currentSrc?.startsWith("blob:")) return ms + origin + offset;
+  return ms - film.scripted_ms + film.first_ms + offset;
 }

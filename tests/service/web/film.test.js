@@ -58,3 +58,10 @@ test("a mapping is asked with the film, and may say that there are no masks", ()
   assert.equal(toTrackTime(140, { mozHasAudio: true }, LATE, { clock, offset: 3 }), 283);
   assert.deepEqual(asked, [[40, FILM], [140, LATE]]);
 });
+
+test("players by script that join segments of HLS begin with the first decoding time", () => {
+  const film = { ...FILM, scripted_ms: 80 };
+  assert.equal(toTrackTime(120, { currentSrc: "blob:https://example.org/1" }, film, {}), 40);
+  assert.equal(toTrackTime(120, { currentSrc: "https://example.org/list.m3u8" }, film, {}), 120);
+  assert.equal(toTrackTime(120, { currentSrc: "blob:https://example.org/1" }, FILM, {}), 120);
+});

@@ -1,0 +1,239 @@
+"""HLS and DASH playlists on disk: their segments, section by section, each as one file to be decoded.
+
+libavformat's own demuxers for both know neither where a section begins nor, for DASH, more than one period; and a
+second `EXT-X-MAP` costs them frames. So segments are joined here, and each section is opened by itself.
+"""
+
+import io
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+from urllib.parse import unquote, urlsplit
+from xml.etree import ElementTree
+
+import m3u8
+
+from danmatte.errors import TrackError
+
+_FINE_LINES = 480  # a rendition of so many lines is enough for masks
+_DURATION = re.compile(r"P(?:(\d+)D)?T(?:(\d+)H)?(?:(\d+)M)?(?:([\d.]+)S)?")
+_VARIABLE = re.compile(r"\$(RepresentationID|Number|Time|Bandwidth)?(?:%0(\d+)d)?\$")
+_MAX_SEGMENTS = 2**20
+
+Element: TypeAlias = ElementTree.Element
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some bytes of a file; `length` is None for all up to its end."""
+
+    path: Path
+    offset: int = 0
+    length: int | None = None
+
+
+@dataclass(frozen=True)
+class Section:
+    """Parts that are one stream when joined.
+
+    `zero_s` is the time in the stream at which the playlist's clock is 0; None for a section of HLS, which goes on
+    where the one before ended. `date_ms` is when it was recorded, since 1970, where the playlist says.
+    """
+
+    parts: tuple[Part, ...]
+    zero_s: float | None = None
+    date_ms: int | None = None
+
+
+class JoinedParts(io.RawIOBase):
+    """Parts of files, one after the other, as one file to be read from front to back."""
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        super().__init__()
+        self.name = str(parts[0].path)
+        self._chunks = _read_chunks(parts)
+        self._left = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """At most so many bytes; none at the end."""
+        if not self._left:
+            self._left = next(self._chunks, b"")
+        taken, self._left = (self._left, b"") if size < 0 else (self._left[:size], self._left[size:])
+        return taken
+
+
+def _read_chunks(parts: Sequence[Part]) -> Iterator[bytes]:
+    for part in parts:
+        with part.path.open("rb") as file:
+            file.seek(part.offset)
+            left = math.inf if part.length is None else part.length
+            while left > 0 and (chunk := file.read(int(min(left, 2**18)))):
+                left -= len(chunk)
+                yield chunk
+
+
+def read_sections(path: Path) -> tuple[Section, ...]:
+    """The sections of a playlist, none for any other file. Raises TrackError, also for segments that aren't there."""
+    reader = {".m3u8": _read_hls, ".m3u": _read_hls, ".mpd": _read_dash}.get(path.suffix.lower())
+    if reader is None:
+        return ()
+    try:
+        sections = tuple(section for section in reader(path) if section.parts)
+    except (OSError, ValueError, KeyError, ElementTree.ParseError) as error:
+        raise TrackError(f"{path}: expected a playlist: {error}") from error
+    if not sections:
+        raise TrackError(f"{path}: expected segments of pictures, received none")
+    for part in (part for section in sections for part in section.parts):
+        if not part.path.is_file():
+            raise TrackError(f"{path}: expected the segment {part.path}, which isn't there")
+    return sections
+
+
+def _read_hls(path: Path) -> Iterator[Section]:
+    """A section for every discontinuity; they are joined, as browsers do (RFC 8216, 4.3.2.3)."""
+    playlist = m3u8.loads(path.read_text("utf-8"))
+    if playlist.is_variant:
+        heights = {each.uri: (each.stream_info.resolution or (0, 0))[1] for each in playlist.playlists}
+        rates = {each.uri: each.stream_info.bandwidth or 0 for each in playlist.playlists}
+        yield from _read_hls(_find(path, _choose(heights, rates)))
+        return
+    parts, ends, dates = list[Part](), dict[str, int](), list[int]()
+    initial: tuple[str, str | None] | None = None
+    for segment in playlist.segments:
+        if segment.key is not None and segment.key.method not in (None, "NONE"):
+            raise TrackError(f"{path}: expected segments that aren't encrypted, received {segment.key.method}")
+        if segment.discontinuity and parts:
+            yield Section(tuple(parts), date_ms=next(iter(dates), None))
+            parts, initial, dates = [], None, []
+        if segment.program_date_time:
+            dates.append(round(1000 * segment.program_date_time.timestamp()))
+        head = segment.init_section
+        if head is not None and (named := (head.uri, head.byterange)) != initial:
+            parts.append(_cut(_find(path, head.uri), head.byterange, 0))
+            initial = named
+        parts.append(_cut(_find(path, segment.uri), segment.byterange, ends.get(segment.uri, 0)))
+        ends[segment.uri] = parts[-1].offset + (parts[-1].length or 0)
+    yield Section(tuple(parts), date_ms=next(iter(dates), None))
+
+
+def _cut(path: Path, byte_range: str | None, follows: int) -> Part:
+    """The part of a file that a byte range names: `length@offset`, or the length of what follows the part before."""
+    if not byte_range:
+        return Part(path)
+    length, _, offset = byte_range.partition("@")
+    return Part(path, int(offset or follows), int(length))
+
+
+def _find(playlist: Path, uri: str) -> Path:
+    """The file that an address in a playlist means."""
+    split = urlsplit(uri)
+    if split.scheme not in ("", "file") or split.netloc:
+        raise TrackError(f"{playlist}: expected segments on this disk, received {uri}")
+    return playlist.parent / unquote(split.path)
+
+
+def _choose(heights: dict[str, int], rates: dict[str, int]) -> str:
+    """The least rendition that is fine enough for masks, otherwise the best."""
+    fine = [name for name, height in heights.items() if height >= _FINE_LINES]
+    return (
+        min(fine, key=lambda name: rates[name]) if fine else max(heights, key=lambda name: (heights[name], rates[name]))
+    )
+
+
+def _read_dash(path: Path) -> Iterator[Section]:
+    """A section for every period; its times are presentation times (ISO/IEC 23009-1, 5.3.2)."""
+    root = ElementTree.fromstring(path.read_bytes())
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]
+    start_s = 0.0
+    for period in root.findall("Period"):
+        start_s = _read_duration(period.get("start")) if period.get("start") else start_s
+        length_s = _read_duration(period.get("duration") or root.get("mediaPresentationDuration"))
+        sets = [each for each in period.findall("AdaptationSet") if _is_picture(each)]
+        chosen = {str(at): each for at, each in enumerate(sets[0].findall("Representation"))} if sets else {}
+        if chosen:
+            heights = {at: int(each.get("height") or sets[0].get("height") or 0) for at, each in chosen.items()}
+            rates = {at: int(each.get("bandwidth") or 0) for at, each in chosen.items()}
+            yield _read_representation(
+                path, [root, period, sets[0], chosen[_choose(heights, rates)]], start_s, length_s
+            )
+        start_s += length_s
+
+
+def _is_picture(adaptation_set: Element) -> bool:
+    kinds = [adaptation_set.get("contentType"), adaptation_set.get("mimeType")]
+    kinds += [each.get("mimeType") for each in adaptation_set.findall("Representation")]
+    return any(kind and kind.startswith("video") for kind in kinds)
+
+
+def _read_duration(text: str | None) -> float:
+    """Seconds of `PT1H2M3.5S`; 0 without one."""
+    found = _DURATION.fullmatch(text or "PT0S")
+    if found is None:
+        raise ValueError(f"expected a duration, received {text!r}")
+    return sum(float(value or 0) * unit for value, unit in zip(found.groups(), (86_400, 3600, 60, 1), strict=True))
+
+
+def _read_representation(path: Path, levels: list[Element], start_s: float, length_s: float) -> Section:
+    base = path
+    for level in levels:
+        if address := (level.findtext("BaseURL") or "").strip():
+            base = _find(base, address + "index" * address.endswith("/"))  # a folder's address ends in a slash
+    facts: dict[str, str] = {}
+    timeline: Element | None = None
+    for level in levels[1:]:
+        for each in (found for kind in ("SegmentTemplate", "SegmentBase") if (found := level.find(kind)) is not None):
+            facts |= each.attrib
+            timeline = each if each.find("SegmentTimeline") is not None else timeline
+        if level.find("SegmentList") is not None:
+            raise ValueError("expected a SegmentTemplate or one file, received a SegmentList")
+    rate = int(facts.get("timescale", 1))
+    zero_s = int(facts.get("presentationTimeOffset", 0)) / rate - start_s
+    if "media" not in facts:
+        return Section((Part(base),), zero_s)
+    values = {"RepresentationID": levels[-1].get("id", ""), "Bandwidth": levels[-1].get("bandwidth", "")}
+    parts = [Part(_find(base, _fill(facts["initialization"], values)))] if "initialization" in facts else []
+    first = int(facts.get("startNumber", 1))
+    times = _read_times(timeline, facts, length_s * rate)
+    for number, time in enumerate(times, first):
+        address = _fill(facts["media"], values | {"Number": str(number), "Time": str(time)})
+        parts.append(Part(_find(base, address)))
+    return Section(tuple(parts), zero_s)
+
+
+def _read_times(timeline: Element | None, facts: dict[str, str], length: float) -> list[int]:
+    """When each segment begins, in the representation's time scale."""
+    if timeline is None:
+        count = math.ceil(length / int(facts["duration"]))
+        if count > _MAX_SEGMENTS:
+            raise ValueError(f"expected at most {_MAX_SEGMENTS} segments, received {count}")
+        return [at * int(facts["duration"]) for at in range(count)]
+    times, time = list[int](), 0
+    for run in timeline.iterfind("SegmentTimeline/S"):
+        time = int(run.get("t", time))
+        repeats = int(run.get("r", 0))
+        if repeats < 0:
+            repeats = math.ceil((length - time) / int(run.attrib["d"])) - 1
+        if len(times) + repeats >= _MAX_SEGMENTS:
+            raise ValueError(f"expected at most {_MAX_SEGMENTS} segments, received {len(times) + repeats}")
+        for _ in range(repeats + 1):
+            times.append(time)
+            time += int(run.attrib["d"])
+    return times
+
+
+def _fill(template: str, values: dict[str, str]) -> str:
+    """A segment's address from its template (ISO/IEC 23009-1, 5.3.9.4.4)."""
+
+    def put(found: re.Match[str]) -> str:
+        if found[1] is None:
+            return "$"
+        return values[found[1]].zfill(int(found[2] or 0))
+
+    return _VARIABLE.sub(put, template)

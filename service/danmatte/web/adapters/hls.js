@@ -1,0 +1,59 @@
+/**
+ * hls.js: the clock of a track that was made of the same playlist.
+ *
+ *     const hls = new Hls();
+ *     attach(video, layer, { track: "film.mattes", clock: followHls(hls) });
+ *     hls.loadSource("film.m3u8");
+ *
+ * hls.js says of every section, up to the next discontinuity, which of the stream's own times its clock begins with; a
+ * track says the same of its own. Where one of them doesn't, `EXT-X-PROGRAM-DATE-TIME` joins the two, as in the moving
+ * window of a live stream.
+ */
+
+/**
+ * What is used of hls.js.
+ *
+ * @typedef {object} Fragment
+ * @property {number} cc number of the section
+ * @property {number} start seconds
+ * @property {number} duration
+ * @property {number | null} [programDateTime] milliseconds since 1970
+ */
+
+/**
+ * @typedef {object} Hls
+ * @property {(event: any, listener: (event: any, data: any) => void) => void} on
+ */
+
+const WRAP_MS = 2 ** 33 / 90; // transport streams count with 33 bits, 90 a millisecond
+
+/**
+ * Follows a player from now on; made before it loads its source.
+ *
+ * @param {Hls} hls
+ * @returns {import("../film.js").Clock} for `attach`
+ */
+export function followHls(hls) {
+  /** @type {Map<number, number>} the stream's time at which the player's is 0, of each section */
+  const zeros = new Map();
+  /** @type {Fragment[]} */
+  let fragments = [];
+  const update = (/** @type {any} */ _event, /** @type {any} */ { details }) => void (fragments = details?.fragments ?? fragments);
+  hls.on("hlsManifestLoading", () => (zeros.clear(), (fragments = [])));
+  hls.on("hlsInitPtsFound", (_event, { frag, initPTS, timescale }) => zeros.set(frag.cc, (1000 * initPTS) / timescale));
+  hls.on("hlsLevelLoaded", update);
+  hls.on("hlsLevelUpdated", update);
+  hls.on("hlsLevelPtsUpdated", update);
+  return (ms, film) => {
+    const fragment = fragments.findLast(({ start }) => 1000 * start <= ms + 1) ?? fragments[0];
+    if (!film || !fragment) return ms;
+    const [zero, section] = [zeros.get(fragment.cc), film.sections?.[fragment.cc]];
+    if (zero !== undefined && section) {
+      const since = ms + zero - section[1];
+      return section[0] + since - WRAP_MS * Math.round(since / WRAP_MS);
+    }
+    const { programDateTime: date, start } = fragment;
+    if (date && film.date_ms !== undefined) return film.first_ms + date + ms - 1000 * start - film.date_ms;
+    return film.scripted_ms === undefined ? ms : ms - film.scripted_ms + film.first_ms;
+  };
+}
