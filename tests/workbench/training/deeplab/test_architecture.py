@@ -144,3 +144,14 @@ def test_a_network_read_from_a_file_is_the_same(network: keras.Model, tmp_path: 
     read = keras.saving.load_model(tmp_path / "network.keras")
     pixels = np.random.default_rng(1).uniform(-1, 1, (1, 33, 33, 3)).astype(np.float32)
     assert np.array_equal(read(pixels), network(pixels))
+
+
+def test_a_narrowed_layer_never_makes_or_breaks_a_shortcut() -> None:
+    first = {"MobilenetV2-Conv": 16}  # as many channels as the first block gives
+    last = {"MobilenetV2-expanded_conv_16-project": 160}  # as many as the block before gives
+    for widths in (first, last):
+        narrow, whole = architecture.build((17, 17), widths), architecture.build((17, 17))
+        adds = [[layer.name for layer in model.layers if layer.name.endswith("-add")] for model in (narrow, whole)]
+        assert adds[0] == adds[1]
+        (name,) = widths
+        assert narrow.get_layer(name).output.shape[-1] == widths[name]

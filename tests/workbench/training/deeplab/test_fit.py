@@ -337,3 +337,58 @@ def test_a_margin_is_taken_from_the_persons_logit() -> None:
     before = np.asarray(network(pixels))
     course.demand(network, 0.5)
     assert np.asarray(network(pixels)) - before == pytest.approx(np.broadcast_to([0.0, -0.5], before.shape), abs=1e-5)
+
+
+# A teacher beside the labels
+
+
+def build_teacher(margin: float) -> keras.Model:
+    """A network that answers the same everywhere."""
+    image = keras.Input((17, 17, 3))
+    layer = keras.layers.Conv2D(2, 1, bias_initializer=keras.initializers.Constant(0), name="decides")
+    model = keras.Model(image, layer(image))
+    layer.set_weights([np.zeros((1, 1, 3, 2)), np.array([0, margin])])
+    return model
+
+
+def taught_loss(label: float, weight: float, margin: float, right: float) -> float:
+    truth = np.stack([np.full((1, 9, 9), label), np.full((1, 9, 9), weight)], axis=-1).astype(np.float32)
+    mine, taught = (np.stack([np.zeros((1, 9, 9)), np.full((1, 9, 9), value)], -1) for value in (margin, right))
+    return float(fit.teacher_loss(truth, mine.astype(np.float32), taught.astype(np.float32)))
+
+
+def test_who_answers_as_the_teacher_does_loses_least() -> None:
+    losses = [taught_loss(255, FULL_WEIGHT, margin, 1.5) for margin in (-2.0, 0.0, 1.5, 4.0)]
+    assert min(losses) == losses[2]
+    assert losses[0] > losses[1] > losses[2]
+
+
+def test_a_teacher_that_a_trusted_label_contradicts_teaches_nothing() -> None:
+    assert taught_loss(0, FULL_WEIGHT, -3.0, 5.0) == taught_loss(0, FULL_WEIGHT, 3.0, 5.0)
+    untrusted = 0.1 * FULL_WEIGHT
+    assert taught_loss(0, untrusted, -3.0, 5.0) > taught_loss(0, untrusted, 3.0, 5.0)
+
+
+def test_a_stage_with_a_teacher_follows_it_and_leaves_it_as_it_was(small: list[np.ndarray], tmp_path: Path) -> None:
+    # The scenes are noise, so that labels say nothing; the teacher sees people everywhere, or nowhere.
+    ends = []
+    for margin in (-6.0, 6.0):
+        teacher = build_teacher(margin)
+        before = [weight.copy() for weight in teacher.get_weights()]
+        stage = replace(STAGE, steps=12, peak=3e-2, averaging=0.5)
+        folder = tmp_path / str(margin)
+        folder.mkdir()
+        found = fit.run_stage(stage, fit.InitialWeights(small), Noise(), folder, 1, teacher)
+        assert all(np.array_equal(*pair) for pair in zip(before, teacher.get_weights(), strict=True))
+        ends.append(float(found[1][1] - found[1][0]))
+    assert ends[0] < ends[1]
+
+
+@pytest.mark.parametrize(("last", "frozen"), [(-1, ["-Conv"]), (0, ["-Conv", "conv-project"])])
+def test_a_student_may_learn_from_the_first_block_on(last: int, frozen: list[str]) -> None:
+    network = architecture.build((17, 17))
+    fit.freeze(network, last)
+    still = {layer.name for layer in network.layers if layer.weights and not layer.trainable}
+    assert all(any(name.endswith(end) for name in still) for end in frozen)
+    assert not any("conv_1-" in name for name in still)
+    assert (last == 0) == ("MobilenetV2-expanded_conv-depthwise" in still)

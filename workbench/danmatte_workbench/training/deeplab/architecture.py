@@ -122,7 +122,8 @@ def _bottleneck(features: Features, index: int, widths: Widths) -> Features:
         inner = _convolution(f"{name}-expand", 6 * features.shape[-1], widths, activation="relu6")(inner)
     inner = _depthwise(f"{name}-depthwise", stride=block.stride, dilation=block.dilation)(inner)
     inner = _convolution(f"{name}-project", block.channels, widths)(inner)
-    if block.stride == 1 and features.shape[-1] == block.channels:
+    # By the whole network's channels: a narrowed layer may happen to have as many as another one.
+    if index and block.stride == 1 and block.channels == BOTTLENECKS[index - 1].channels:
         return layers.Add(name=f"{name}-add")([features, inner])
     return inner
 

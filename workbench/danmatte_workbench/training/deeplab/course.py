@@ -46,19 +46,24 @@ def train_student(
     """Train a narrower network on ``people``; return its frozen graph, for pictures of the stage's own size.
 
     carved: its kernels by layer's name, see ``student.carve``; ``initial``, the graph that they were carved out of,
-    and ``official`` are asked what they believe, as in ``train``. Everything is kept in ``folder``.
+    and ``official`` are asked what they believe, as in ``train``, and ``initial`` teaches at every step, so that the
+    student decides as it does. Everything is kept in ``folder``.
     """
     stage = fit.STUDENT
-    scenes = prepare_scenes(people, read_initial(initial), official, folder, seed)
+    known = read_initial(initial)
+    scenes = prepare_scenes(people, known, official, folder, seed)
     widths = {name: kernel.shape[-1] for name, (kernel, _) in carved.items() if not name.endswith("depthwise")}
     size = (stage.side, stage.side)
     network = architecture.build(size, widths)
     initialise.go_on_from(network, carved)
-    fit.run_stage(stage, fit.InitialWeights(network.get_weights(), widths=widths), scenes, folder, seed)
+    whole = architecture.build(size)
+    initialise.go_on_from(whole, known)
+    teacher = keras.Model(whole.input, architecture.Enlarge(size, dtype="float32")(whole.output))
+    carved_weights = fit.InitialWeights(network.get_weights(), widths=widths)
+    trained = fit.run_stage(stage, carved_weights, scenes, folder, seed, teacher)
     keras.mixed_precision.set_global_policy("float32")
     network = architecture.build(size, widths)
-    network.set_weights(fit.average_kept(stage, folder))
-    demand(network, MARGIN)
+    network.set_weights(trained)
     graph = folder / "student_graph.pb"
     export.export(network, graph)
     return graph

@@ -19,7 +19,6 @@ from danmatte_workbench.training.deeplab.augment import FULL_WEIGHT
 from danmatte_workbench.training.deeplab.scenes import Scenes
 
 FRESH_GAIN = 5.0  # new layers learn this much faster than the ones that know already
-AVERAGING = 0.998  # of the weights, per step
 NOBODY = 0.04  # of a picture without people, what the one in it would take
 PREFETCH = 6
 KEEP = 150  # steps between the running means that are kept
@@ -33,7 +32,7 @@ class Stage:
     It would be nothing after ``horizon`` steps, or at the end. ``share`` is what the stage counts in the mean of
     weights that the course ends with: the mean of the running means that were kept from step ``settled`` on. Up to the
     bottleneck ``frozen`` everything stays as it is: edges and textures are known, and learning there takes half of the
-    time.
+    time; −1 is the first convolution. ``averaging`` is of the running mean, a step.
     """
 
     name: str
@@ -47,6 +46,7 @@ class Stage:
     share: float = 0.0
     settled: int = 0
     frozen: int = 5
+    averaging: float = 0.998
 
 
 STAGES = (
@@ -64,9 +64,11 @@ STAGES = (
         settled=600,
     ),
 )
-STUDENT = Stage(
-    "student", side=449, batch=8, steps=900, peak=2e-4, whole=0.5, lean=0.12, share=1.0, settled=600, frozen=2
-)
+STUDENT = Stage("student", side=449, batch=8, steps=600, peak=1.5e-4, whole=0.5, lean=0.12, frozen=-1, averaging=0.995)
+LABELS_BESIDE_TEACHER = 0.5  # what the loss against the labels counts for where a teacher is asked, too
+UNTRUSTED = 0.3  # of a label's full weight: what is less says little
+SMOOTH = 50.0  # places that are taken to be found already
+TOO_FAR = 0.5  # between a trusted label and the teacher's probability: the teacher is wrong there
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,40 @@ def matte_loss(truth: Any, logits: Any) -> Any:
     return entropy + distance / ops.maximum(ops.sum(ops.cast(labelled > 0.0, "float32")), 1.0)
 
 
+def teacher_loss(truth: Any, logits: Any, taught: Any) -> Any:
+    """Cross-entropy against the teacher's probabilities, and each picture's soft Jaccard distance from them.
+
+    truth: as for ``matte_loss``; logits, taught: (batch, h, w, 2), the network's and the teacher's. Where a label that
+    is trusted says that the teacher is wrong, nothing is learned from it.
+    """
+    target, weight = ops.cast(truth[..., 0], "float32") / 255.0, ops.cast(truth[..., 1], "float32") / FULL_WEIGHT
+    right = ops.sigmoid(taught[..., 1] - taught[..., 0])
+    asked = ops.cast((ops.abs(right - target) < TOO_FAR) | (weight < UNTRUSTED), "float32")
+    margin = ops.cast(logits[..., 1] - logits[..., 0], "float32")
+    entropy = ops.relu(margin) - margin * right + ops.softplus(-ops.abs(margin))
+    entropy = ops.sum(entropy * asked) / ops.maximum(ops.sum(asked), 1.0)
+    person = ops.sigmoid(margin) * asked
+    right = right * asked
+    both = ops.sum(person * right, axis=(1, 2))
+    either = ops.sum(person + right, axis=(1, 2)) - both
+    return entropy + ops.mean(1.0 - (both + SMOOTH) / (either + SMOOTH))
+
+
+@keras.saving.register_keras_serializable("danmatte")
+class TaughtModel(keras.Model):
+    """A network that learns from labels and from a teacher that sees the same pictures."""
+
+    def __init__(self, inputs: Any, outputs: Any, teacher: keras.Model) -> None:
+        super().__init__(inputs, outputs)
+        teacher.trainable = False
+        self._teacher = teacher
+
+    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, **_: Any) -> Any:
+        """What a step makes smaller."""
+        taught = ops.cast(self._teacher(x, training=False), "float32")
+        return LABELS_BESIDE_TEACHER * matte_loss(y, y_pred) + teacher_loss(y, y_pred, taught)
+
+
 def views(scenes: Scenes, stage: Stage, seed: int, start: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Batches from step ``start`` on, made ahead on a thread; step n is the same however one got there."""
 
@@ -161,15 +197,25 @@ class Checkpoint:
             return int(stored["step"])
 
 
-def run_stage(stage: Stage, initial: InitialWeights, scenes: Scenes, folder: Path, seed: int) -> list[np.ndarray]:
-    """Train one stage from ``initial``; return the running mean of the weights at its end."""
+def run_stage(
+    stage: Stage,
+    initial: InitialWeights,
+    scenes: Scenes,
+    folder: Path,
+    seed: int,
+    teacher: keras.Model | None = None,
+) -> list[np.ndarray]:
+    """Train one stage from ``initial``; return the running mean of the weights at its end.
+
+    teacher: a network for the same pictures, whose answers are learned beside the labels.
+    """
     done = folder / f"{stage.name}.weights.npz"
     if done.exists():
         return _read(done)
     network = architecture.build((stage.side, stage.side), initial.widths)
     network.set_weights(initial.weights)
     freeze(network, stage.frozen)
-    trainer = _trainer(network, stage, initial.fresh)
+    trainer = _trainer(network, stage, initial.fresh, teacher)
     checkpoint = Checkpoint(folder / f"{stage.name}.checkpoint.npz", trainer)
     start = checkpoint.restore()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -199,15 +245,15 @@ def average_kept(stage: Stage, folder: Path) -> list[np.ndarray]:
 def freeze(network: keras.Model, last: int) -> None:
     """Let everything up to that bottleneck stay as it is."""
     for layer in network.layers:
-        match = re.match(r"MobilenetV2-(?:Conv$|expanded_conv(?:_(\d+))?-)", layer.name)
-        if match and int(match[1] or 0) <= last:
+        match = re.match(r"MobilenetV2-(?:Conv$|expanded_conv_?(\d*)-)", layer.name)
+        if match and (-1 if match[1] is None else int(match[1] or 0)) <= last:
             layer.trainable = False
 
 
-def _trainer(network: keras.Model, stage: Stage, fresh: list[str]) -> keras.Model:
+def _trainer(network: keras.Model, stage: Stage, fresh: list[str], teacher: keras.Model | None) -> keras.Model:
     """``network``, enlarged to its input's size and compiled for ``stage``."""
     logits = architecture.Enlarge((stage.side, stage.side), dtype="float32")(network.output)
-    trainer = keras.Model(network.input, logits)
+    trainer = keras.Model(network.input, logits) if teacher is None else TaughtModel(network.input, logits, teacher)
     schedule = keras.optimizers.schedules.CosineDecay(
         stage.peak / 100,
         (stage.horizon or stage.steps) - WARM_UP,
@@ -221,7 +267,7 @@ def _trainer(network: keras.Model, stage: Stage, fresh: list[str]) -> keras.Mode
         weight_decay=1e-4,
         global_clipnorm=5.0,
         use_ema=True,
-        ema_momentum=AVERAGING,
+        ema_momentum=stage.averaging,
     )
     trainer.compile(optimizer=optimizer, loss=matte_loss, jit_compile=False)
     return trainer
