@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec import structs
 
+import bench_cpus
 from danmatte.contract.configuration import Configuration
 from danmatte.contract.measurement import Host, Measurement
 from danmatte_workbench import hardware, source
@@ -43,7 +44,21 @@ def add_workbench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=21)
     parser.add_argument("--round-s", type=float, default=1.0, help="seconds of each contender in a round")
     parser.add_argument("--json", type=Path, default=BUILT / "workbench.json")
-    parser.set_defaults(run=race)
+    parser.add_argument(
+        "--part",
+        choices=("speed", "cpus"),
+        default="speed",
+        help="cpus: masks under each instruction set",
+    )
+    parser.add_argument("--frames", type=int, default=0, help="at most so many, of the part cpus; 0 for all")
+    parser.set_defaults(run=run_part)
+
+
+def run_part(options: argparse.Namespace) -> dict[str, Any]:
+    """The part that was asked for."""
+    if options.part == "speed":
+        return race(options)
+    return bench_cpus.measure_cpus(options, options.published or newest(ROOT / "models" / options.model))
 
 
 def race(options: argparse.Namespace) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What `scripts/run` does: optimize the default model, serve the winner, post a real frame, keep its mask."""
+"""What `scripts/run` does: optimize the default model, serve the best version, post a real frame, keep its mask."""
 
 import argparse
 import io
@@ -17,11 +17,15 @@ from pathlib import Path
 
 from PIL import Image, ImageFilter, ImageStat
 
+import served_version
+from danmatte_workbench.errors import WorkbenchError
 from picture import comments_behind
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = ROOT / ".venv" / "bin"
 FRAME = ROOT / "workbench" / "danmatte_workbench" / "samples" / "two-speakers.jpg"
+DEFAULT = "deeplab"
+BUNDLED = ROOT / "models"
 MODELS = ROOT / "build" / "models"
 OUT = ROOT / "build" / "check"
 PEOPLE = ((280, 250, 390, 420), (820, 450, 1000, 660))  # a face and a suit, well inside, in pixels of the frame
@@ -51,8 +55,8 @@ def main() -> int:
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # leave no server behind
     try:
-        optimize()
-        with served() as (address, server):
+        models = choose_models(optimize())
+        with served(models) as (address, server):
             show(address)
             if not options.check:
                 stay(address, server)
@@ -66,26 +70,48 @@ def main() -> int:
     return 0
 
 
-def optimize() -> None:
-    """Publish the best version of the default model that a quick search finds."""
+def optimize() -> Path | None:
+    """Publish the best version of the default model that a quick search finds; its folder, None where nothing is."""
     say("optimizing the default model, quick effort: a few minutes")
-    command: list[str | Path] = [COMMANDS / "workbench", "optimize", "deeplab", "--effort", "quick", "--models", MODELS]
-    started = time.monotonic()
+    command: list[str | Path] = [COMMANDS / "workbench", "optimize", DEFAULT, "--effort", "quick", "--models", MODELS]
+    started, before = time.monotonic(), list_versions(MODELS)
     code = subprocess.run(command, cwd=ROOT, check=False).returncode
-    if code:
+    if code not in (0, 1):  # 1: nothing kept the budget, or time ran out
         raise DemoError(f"`workbench optimize` ended with {code}")
     say(f"optimized in {time.monotonic() - started:.0f} s")
+    return next((folder for folder in list_versions(MODELS) if folder not in before), None)
+
+
+def list_versions(models: Path) -> list[Path]:
+    """The default model's published versions there, newest first."""
+    home = models / DEFAULT
+    names = [path.name for path in home.iterdir() if path.name.isdecimal()] if home.is_dir() else []
+    return [home / name for name in sorted(names, key=int, reverse=True)]
+
+
+def choose_models(fresh: Path | None) -> Path:
+    """The folder of models to serve from: where the bundled version is, or the new one where that is better."""
+    bundled = next(iter(list_versions(BUNDLED)), None)
+    if fresh:
+        say("racing the version that comes along, the new one, and stock TensorFlow")
+    try:
+        chosen = served_version.choose(BUNDLED / DEFAULT / "model.toml", bundled, fresh)
+    except WorkbenchError as error:
+        raise DemoError(str(error)) from None
+    where = chosen.folder.relative_to(ROOT)
+    say(f"serving {where}: {chosen.reason}")
+    return chosen.folder.parent.parent
 
 
 @contextmanager
-def served() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+def served(models: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A running server and its address; at the end it is asked to stop, and must do so in good order."""
     port = free_port()
     command: list[str | Path] = [
         COMMANDS / "danmatte",
         "serve",
         "--models",
-        MODELS,
+        models,
         "--host",
         "127.0.0.1",
         "--port",

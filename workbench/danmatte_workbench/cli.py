@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -75,7 +76,9 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return 0 done, 1 nothing met the budget, 2 wrong input, 3 this machine lacks something."""
+    began = time.monotonic()
     parsed = make_parser().parse(arguments)
+    parsed.began = began  # for limits of time: what is imported next counts, too
     try:
         check_extra(COMMANDS[parsed.command].needs)
         return int(_import_command(parsed.command).run(parsed))

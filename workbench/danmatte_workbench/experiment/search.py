@@ -48,7 +48,7 @@ class Effort:
 LEVELS = {
     effort.name: effort
     for effort in (
-        Effort("quick", calibration=32, frames=120, rounds=7, round_s=0.4, limit_s=240.0),
+        Effort("quick", calibration=32, frames=120, rounds=7, round_s=0.4, limit_s=200.0),
         Effort(
             "standard",
             calibration=1000,

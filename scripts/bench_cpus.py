@@ -1,0 +1,86 @@
+"""What `scripts/bench workbench --part cpus` does: a published version's masks under each instruction set, with and
+without 8-bit kernels."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+
+from danmatte_workbench import hardware
+from danmatte_workbench.budget import IOU_DROP
+from danmatte_workbench.dataset import BACKGROUND, PERSON, Dataset, load
+from danmatte_workbench.metrics import MeanIoU, Score, score_mask
+from danmatte_workbench.metrics.agreement import measure_iou_drop
+from danmatte_workbench.metrics.subject import Subject
+from danmatte_workbench.processes.child import run_isolated
+from danmatte_workbench.runtimes import isa_levels
+from danmatte_workbench.runtimes.devices import to_properties
+
+ANSWER_S = 1800.0
+NO_8_BITS = {"LP_TRANSFORMS_MODE": "NO"}  # the CPU plugin computes in floats what the graph says in 8 bits
+Masks = list[tuple[str, np.ndarray]]
+
+
+def measure_cpus(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """IoU of the version at ``folder`` under each level that this CPU can show, against the same graph in floats.
+
+    Points of IoU lost against the labels where there are some, and 100 · (1 − IoU) between the two masks.
+    """
+    subject, data, host = Subject.from_published(folder), load(options.data), hardware.describe_host()
+    if options.frames:
+        data = data.pick(options.frames)
+    exact = answer(subject, data, "", NO_8_BITS)
+    levels: list[dict[str, Any]] = []
+    for level in (*isa_levels.list_older(), ""):
+        masks = answer(subject, data, level, {})
+        apart = measure_iou_drop(score_against(exact, exact), score_against(exact, masks), "masks_apart", host)
+        found = {"level": level or isa_levels.find_highest(), "emulated": bool(level), "masks_apart": apart.numbers}
+        if data.labelled:
+            own, mine = score(data, exact), score(data, masks)
+            found |= {
+                "mean_iou": MeanIoU().measure(mine, host).numbers,
+                IOU_DROP: measure_iou_drop(own, mine, IOU_DROP, host).numbers,
+            }
+        levels.append(found)
+        print(f"  {subject.name} at {found['level']}: masks differ by {apart}; {found.get(IOU_DROP, 'no labels')}")
+    return {"version": subject.name, "data": str(options.data), "frames": len(data), "levels": levels}
+
+
+def answer(subject: Subject, data: Dataset, level: str, properties: dict[str, str]) -> Masks:
+    """The subject's masks in a process of its own, whose kernels know no newer instruction sets than ``level``."""
+    environment = {isa_levels.SWITCH: level} if level else {}
+    found: Masks = run_isolated(ask, subject, data, properties, timeout_s=ANSWER_S, environment=environment)
+    return found
+
+
+def ask(subject: Subject, data: Dataset, properties: dict[str, str]) -> Masks:
+    """In the child: masks of all frames at the frames' own sizes."""
+    configured = {**to_properties(subject.configuration), **properties}
+    compiled = ov.Core().compile_model(str(subject.path), subject.configuration.device, configured)
+    request = compiled.create_infer_request()
+    masks = []
+    for frame in data:
+        size = frame.pixels.shape[:2]
+        values = request.infer({0: subject.framing.fit_exactly(frame.pixels)})[0]
+        masks.append((frame.name, subject.compute_mask(values, size, size)))
+    return masks
+
+
+def score(data: Dataset, masks: Masks) -> list[Score]:
+    """Scores against the labels."""
+    return [
+        score_mask(name, mask, frame.truth)
+        for frame, (name, mask) in zip(data, masks, strict=True)
+        if frame.truth is not None
+    ]
+
+
+def score_against(truth: Masks, masks: Masks) -> list[Score]:
+    """Scores against other masks."""
+    pairs = zip(truth, masks, strict=True)
+    return [
+        score_mask(name, mask, np.where(right, PERSON, BACKGROUND).astype(np.uint8))
+        for (name, right), (_, mask) in pairs
+    ]

@@ -1,0 +1,65 @@
+"""Which version scripts/run serves: the one that comes along, unless the new one is better here."""
+
+from pathlib import Path
+
+import pytest
+
+import served_version
+from danmatte_workbench.benchmark.benchmark import Rounds
+from danmatte_workbench.errors import WorkbenchError
+from danmatte_workbench.metrics.subject import Subject
+from served_version import BUNDLED, FRESH, STOCK, choose, describe, find_better
+
+
+def race(bundled: float, fresh: float, *, waits: tuple[float, float, float] = (20, 20, 90)) -> Rounds:
+    """Seven rounds in which speeds vary together, as on a busy machine."""
+    noise = [1.0, 0.6, 0.9, 1.1, 0.5, 1.0, 0.8]
+    speeds = {BUNDLED: bundled, FRESH: fresh, STOCK: 10.0}
+    return Rounds(
+        {name: [speed * factor for factor in noise] for name, speed in speeds.items()},
+        {name: [wait] * 7 for name, wait in zip((BUNDLED, FRESH, STOCK), waits, strict=True)},
+    )
+
+
+@pytest.mark.parametrize(
+    ("rounds", "better"),
+    [
+        (race(50, 15), BUNDLED),
+        (race(50, 50), BUNDLED),
+        (race(50, 60), FRESH),
+        (race(50, 60, waits=(20, 300, 90)), BUNDLED),  # a frame waits longer than in stock TensorFlow
+        (race(50, 60, waits=(20, 60, 90)), FRESH),
+    ],
+    ids=["slower", "as fast", "faster", "faster but late", "faster and prompt enough"],
+)
+def test_the_new_version_is_served_where_it_is_surely_better(rounds: Rounds, better: str) -> None:
+    assert find_better(rounds) == better
+
+
+def test_the_reason_names_both_speeds() -> None:
+    words = describe(race(52, 16), (BUNDLED, FRESH))
+    assert words.startswith("beside stock TensorFlow, on this machine, now: the version that comes along 5.2 ×")
+    assert "the new version 1.6 × (1.6 to 1.6)" in words
+
+
+def test_where_there_is_one_it_is_served_unraced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(served_version, "run_benchmark", lambda *_, **__: pytest.fail("nothing to race"))
+    assert choose(tmp_path, tmp_path / "1", None).folder == tmp_path / "1"
+    assert choose(tmp_path, None, tmp_path / "2").folder == tmp_path / "2"
+    with pytest.raises(WorkbenchError, match="there is no version to serve"):
+        choose(tmp_path, None, None)
+
+
+def test_both_race_beside_the_source_on_its_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    models = Path(__file__).parents[3] / "models/deeplab"
+    raced: list[Subject] = []
+
+    def run(subjects: list[Subject], *_: object, **__: object) -> Rounds:
+        raced.extend(subjects)
+        return race(50, 70)
+
+    monkeypatch.setattr(served_version, "run_benchmark", run)
+    found = choose(models / "model.toml", models / "3", models / "1")
+    assert found.folder == models / "1"
+    assert [subject.name for subject in raced] == [STOCK, BUNDLED, FRESH]
+    assert [subject.canvas for subject in raced[1:]] == [raced[0].framing.size] * 2
