@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.real import browser, npm, static_server
+from tests.real.firefox import open_firefox
 
 pytestmark = pytest.mark.slow
 
@@ -113,10 +114,10 @@ def measure_moment(page: object) -> tuple[float, float]:
     return float(np.mean(~comments[person])), float(np.mean(comments[covered & ~near]))
 
 
-def check_moment(page: object) -> None:
-    """Hidden inside the person, shown outside."""
+def check_moment(page: object, apart: int = 0) -> None:
+    """Hidden inside the person, shown outside; within so many frames."""
     free, shown = measure_moment(page)
-    assert free > 0.97, f"{free:.3f} of the person is free"
+    assert free > 0.97 - apart * browser.STEP / browser.BOX[0], f"{free:.3f} of the person is free"
     assert shown > 0.99, f"{shown:.3f} of the comments beside the person are shown"
 
 
@@ -127,19 +128,19 @@ def check_playing(frames: list[list]) -> None:
     assert np.mean([abs(lag) <= 40 for _, lag, _ in masked]) > 0.9
 
 
-def walk_moments(page: object) -> None:
-    """Ten moments in a row."""
+def walk_moments(page: object, apart: int = 0) -> None:
+    """Ten moments in a row; when the film is paused the screen may show a frame other than the announced one."""
     check_moment(page)  # hidden inside the person, shown outside
     page.evaluate("stage.seek(3.5)")  # after the cut
     check_moment(page)
     check_playing(page.evaluate("stage.play(900)"))
-    check_moment(page)
+    check_moment(page, apart)
     check_playing(page.evaluate("stage.play(900, 2)"))
-    check_moment(page)
+    check_moment(page, apart)
     page.evaluate("stage.seek(5.7)")
     looped = page.evaluate("stage.play(1200)")
     assert min(time for *_, time in looped) < 1000
-    check_moment(page)
+    check_moment(page, apart)
     page.evaluate("stage.handle().preferences.set({ on: false })")
     free, shown = measure_moment(page)
     assert free < 0.05, "in front of people, as the viewer wants it"
@@ -165,6 +166,13 @@ def test_ten_moments_in_chromium(chromium: object, site: str, name: str) -> None
     page = open_player(chromium, site, name)
     walk_moments(page)
     page.close()
+
+
+@pytest.mark.parametrize("name", PLAYERS)
+def test_ten_moments_in_firefox(site: str, name: str) -> None:
+    # Paused, Firefox may go on showing the frame before the one that it announced last, and tells neither.
+    with open_firefox() as driven:
+        walk_moments(open_player(driven, site, name), apart=1)
 
 
 @pytest.mark.parametrize("name", PLAYERS)

@@ -3,13 +3,13 @@
 import { MOST_MARGIN, openPreferences } from "./preferences.js";
 
 /** @typedef {import("./preferences.js").Preferences} Preferences */
-/** @typedef {{title: string, margin: string, strength: string}} Labels */
+/** @typedef {{title: string, short: string, margin: string, strength: string}} Labels `short` is for narrow menus */
 
 /** @type {Record<string, Labels>} */
 const LABELS = {
-  en: { title: "Comments behind people", margin: "Distance", strength: "Strength" },
-  zh: { title: "弹幕防挡人物", margin: "间距", strength: "强度" },
-  ja: { title: "人物の後ろにコメント", margin: "間隔", strength: "強さ" },
+  en: { title: "Comments behind people", short: "Behind people", margin: "Distance", strength: "Strength" },
+  zh: { title: "弹幕防挡人物", short: "防挡人物", margin: "间距", strength: "强度" },
+  ja: { title: "人物の後ろにコメント", short: "人物の後ろ", margin: "間隔", strength: "強さ" },
 };
 const OWN_KEYS = [" ", "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End"];
 

@@ -11,7 +11,7 @@
 
 import { Cutout } from "./cutout.js";
 import { findMismatch, toTrackTime } from "./film.js";
-import { drawFrames, watchFrames, watchRepaints } from "./frame-clock.js";
+import { drawFrames, isFirefox, watchFrames, watchRepaints } from "./frame-clock.js";
 import { openLive } from "./live.js";
 import { growOutline } from "./margin.js";
 import { toPathData } from "./outline.js";
@@ -75,6 +75,7 @@ export { openLive, openPreferences, openTrack, Preferences };
 const OPACITY = { dim: 0.3, show: 1, hide: 0 };
 const MEASURE_MS = 500; // how often the page is measured again
 const CHECK_MS = 500; // how often a paused video's frame is looked at again
+const UNANNOUNCED_MS = 100; // from a paused video's last announced frame to its time
 const LONELY_CHECKS = 20; // of an attachment whose elements never came to the page
 /** @type {Source} of a film that has no masks */
 const NOTHING = Object.freeze({ at: () => null, want() {}, close() {}, onchange() {} });
@@ -298,8 +299,13 @@ export class Attachment {
     this.#checks += 1;
     this.#follow();
     this.#tell();
+    const { paused, seeking, currentTime } = this.#video;
+    if (!paused) return;
+    // A busy Firefox may show frames that it doesn't announce, and stop at one.
+    const isElsewhere = isFirefox(this.#video) && !seeking && Math.abs(1000 * currentTime - this.stats.time) > UNANNOUNCED_MS;
+    if (isElsewhere) this.stats.time = 1000 * currentTime;
     // While nothing new is shown, masks on the way may arrive, or have to be asked for again.
-    if (this.#video.paused) this.refresh();
+    this.refresh();
   }
 
   /** @type {(ends: (() => void)[], target: EventTarget, name: string, listener: () => void) => void} */

@@ -499,3 +499,16 @@ test("where a mapping knows no time there are no masks", () => {
   assert.deepEqual([seen.at(-1).state, seen.at(-1).lag], ["masked", 0]);
   assert.deepEqual(source.wanted.map(([ms]) => ms), [40]);
 });
+
+test("a Firefox that stands elsewhere than at its last announced frame has the mask of its time", () => {
+  const { video, source, seen } = wear({}, { mozHasAudio: false });
+  source.add(40);
+  source.add(400, NOBODY);
+  video.show(40);
+  Object.assign(video, { paused: true, currentTime: 0.1 });
+  advance(500);
+  assert.equal(seen.at(-1).time, 40, "the same frame, a little later");
+  video.currentTime = 0.4;
+  advance(500);
+  assert.deepEqual([seen.at(-1).time, seen.at(-1).state], [400, "nobody"]);
+});

@@ -38,7 +38,8 @@ export function attachDPlayer(player, options) {
   player.on("destroy", () => binding.handle.detach());
   const panel = player.container.querySelector(".dplayer-setting-origin-panel");
   if (panel) {
-    const controls = createControls(binding.handle.preferences, findLabels(player.options?.lang));
+    const labels = findLabels(player.options?.lang);
+    const controls = createControls(binding.handle.preferences, { ...labels, title: labels.short });
     Object.assign(controls.style, { border: "0", margin: "0", padding: "5px 10px", minWidth: "0", font: "13px/20px sans-serif", color: "#eee" });
     for (const row of /** @type {Iterable<HTMLElement>} */ (controls.children)) {
       Object.assign(row.style, { display: "flex", justifyContent: "space-between", alignItems: "center", gap: "8px", height: "30px", whiteSpace: "nowrap" });
