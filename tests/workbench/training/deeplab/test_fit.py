@@ -302,8 +302,7 @@ def test_a_stage_ends_with_the_running_mean_of_its_weights(
     stage, found = Stage("two", side=17, batch=2, steps=2, peak=1e-2), {}
     monkeypatch.setattr(fit, "WARM_UP", 1)
     for momentum in (1.0, 0.5, 0.0):
-        monkeypatch.setattr(fit, "AVERAGING", momentum)
-        found[momentum] = run(small, tmp_path / str(momentum), stage=stage)
+        found[momentum] = run(small, tmp_path / str(momentum), stage=replace(stage, averaging=momentum))
     for first, mean, last in zip(found[1.0], found[0.5], found[0.0], strict=True):
         assert np.allclose(mean, (first + last) / 2, atol=1e-7)
     assert not np.allclose(found[1.0][0], found[0.0][0], atol=1e-6)

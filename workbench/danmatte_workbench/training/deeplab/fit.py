@@ -146,7 +146,7 @@ class TaughtModel(keras.Model):
         teacher.trainable = False
         self._teacher = teacher
 
-    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, **_: Any) -> Any:
+    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, *_: Any, **__: Any) -> Any:
         """What a step makes smaller."""
         taught = ops.cast(self._teacher(x, training=False), "float32")
         return LABELS_BESIDE_TEACHER * matte_loss(y, y_pred) + teacher_loss(y, y_pred, taught)
