@@ -261,7 +261,7 @@ def run_check_health(url: str) -> int:
     """`danmatte check-health`: 0 where a server takes posts, otherwise 1."""
     import os
 
-    from danmatte.preflight import is_ready
+    from danmatte.probe import is_ready
     from danmatte.settings import resolve_settings
 
     return 0 if is_ready(resolve_settings(None, os.environ, {}).settings, url) else 1

@@ -31,11 +31,12 @@ class Frame:
     """One decoded picture, upright.
 
     `pixels` is (H, W, 3) uint8 in the colour order the engine asked for. It may be a reduced copy:
-    `size` is what the sender sent, and what masks are measured against.
+    `size` is what the sender sent, and what masks are measured against. `warning` says what was wrong with its bytes.
     """
 
     pixels: Pixels
     size: Size
+    warning: str = ""
 
     def __post_init__(self) -> None:
         if self.pixels.dtype != np.uint8 or self.pixels.ndim != 3 or self.pixels.shape[2] != 3:

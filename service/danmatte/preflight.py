@@ -1,9 +1,7 @@
-"""Checks before serving, and of a running server: settings, models, health."""
+"""Checks before serving: settings and models."""
 
 import json
 import os
-import ssl
-import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -11,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from danmatte.contract import artifact
-from danmatte.errors import ModelError
+from danmatte.errors import ModelError, PolicyError, SettingsError
 from danmatte.http.api_keys import ApiKeys
 from danmatte.http.forwarded import TrustedProxies
 from danmatte.http.listener import load_tls
@@ -21,8 +19,6 @@ from danmatte.telemetry.tracing import Traces
 
 if TYPE_CHECKING:
     from danmatte.models import VersionListing
-
-_PATIENCE_S = 5.0
 
 
 def check_settings(resolved: ResolvedSettings) -> Iterator[str]:
@@ -88,7 +84,7 @@ def describe_models(settings: Settings) -> Iterator[str]:
         return engine
 
     root = settings.models_folder
-    repository = Repository(root, open_uncompiled, default=settings.model)
+    repository = Repository(root, open_uncompiled, default=settings.model, remembers=False)
     try:
         repository.load()
     finally:  # the versions come first, then what is wrong with them
@@ -99,6 +95,22 @@ def describe_models(settings: Settings) -> Iterator[str]:
                 yield f"# {model.name}: unloaded"
             if model.trouble:
                 yield f"# {model.name}: {model.trouble}"
+        for ignored in artifact.list_ignored(root):
+            yield f"# ignored: {ignored}"
+    broken = [reason for name in artifact.list_models(root) if (reason := _find_fault(root, name))]
+    if broken:
+        raise SettingsError("; ".join(broken))
+
+
+def _find_fault(root: Path, name: str) -> str:
+    """Why a model's policy can't be read; serving would follow the last one that could, or not serve the model."""
+    from danmatte.models.policy import read_policy
+
+    try:
+        read_policy(root, name)
+    except PolicyError as error:
+        return str(error)
+    return ""
 
 
 def _judge(root: Path, name: str, version: "VersionListing") -> str:
@@ -108,19 +120,3 @@ def _judge(root: Path, name: str, version: "VersionListing") -> str:
         except ModelError as error:
             return str(error)
     return version.reason or "good"
-
-
-def is_ready(settings: Settings, url: str = "") -> bool:
-    """Whether a server takes posts: the one at the URL, or the one on this machine with these settings."""
-    if not url:
-        # a server that listens on every address is asked on this machine's own
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
-        scheme = "https" if settings.tls_certificate else "http"
-        url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.port}"
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # it is asked one public question
-    try:
-        with urllib.request.urlopen(f"{url}/v2/health/ready", timeout=_PATIENCE_S, context=context) as answer:
-            return bool(answer.status == 200)
-    except (OSError, ValueError):
-        return False

@@ -12,7 +12,6 @@ import msgspec
 from msgspec import Meta
 
 from danmatte.contract.near_words import did_you_mean
-from danmatte.contract.places import find_models
 from danmatte.errors import SettingsError
 
 PREFIX = "DANMATTE_"
@@ -127,6 +126,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     @property
     def models_folder(self) -> Path:
         """`models`, or the folder that `places.find_models` finds."""
+        from danmatte.contract.places import find_models  # brings NumPy, which a probe does without
+
         return Path(self.models) if self.models else find_models()
 
 
@@ -190,7 +191,8 @@ def _convert(place: str, name: str, value: Any) -> Any:
     try:
         return getattr(msgspec.convert({name: value}, Settings, strict=not isinstance(value, str)), name)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{place}: {error}, received {value!r}") from error
+        allowed = describe_settings()[name].allowed
+        raise SettingsError(f"{place}: {error}, received {value!r}{allowed and f'; {name} is {allowed}'}") from error
 
 
 def is_loopback(host: str) -> bool:

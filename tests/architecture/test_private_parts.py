@@ -28,6 +28,8 @@ PRIVATE_MEMBERS = {
         "resume_writing",
         "connection_lost",
         "finish_response",
+        "eof_received",
+        "close",
         "handle_error",
     ),
 }

@@ -13,6 +13,7 @@ from danmatte.app import build
 from danmatte.engine import FakeEngine
 from danmatte.http.listener import bind, build_url, listen
 from danmatte.settings import Settings
+from tests.service.held import Gate, HeldEngine
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,10 @@ class Running:
 
 
 @asynccontextmanager
-async def served(models: Path, **settings: object) -> AsyncIterator[Running]:
-    """Serves until the block ends."""
+async def served(models: Path, *, held: Gate | None = None, **settings: object) -> AsyncIterator[Running]:
+    """Serves until the block ends; pictures wait at the gate `held`, if there is one."""
     chosen = Settings.read(None, **({"models": str(models), "port": 0} | settings))
-    app = build(chosen, lambda found: FakeEngine(found.manifest))
+    app = build(chosen, lambda found: HeldEngine(found.manifest, held) if held else FakeEngine(found.manifest))
     with bind(chosen) as listener:
         async with listen(app, chosen, listener):
             yield Running(app, build_url(listener, chosen), listener.getsockname()[1])

@@ -100,7 +100,7 @@ BROKEN = "broken"  # instead of a policy: its newest graph is
         ({"a": "pin = 3"}, "", "", "# a: a/3: there is no such version"),
         ({"a": "pin = 3\ncanary = {version = 2, share = 0.5}"}, "", "", "# a/1: good"),
         ({"a": "canary = {version = 2, share = 0.5}\npin = 1"}, "", "", "# a/2: good"),
-        ({"a": "pin = 'x'"}, "", "", "serving.toml"),
+        ({"a": "pin = 'x'"}, "", "serving.toml", "serving.toml"),
         ({"a": BROKEN}, "", "", "graph.bin"),
         ({"a": BROKEN, "b": "enabled = false"}, "a", "", "# b/2: good"),
     ],
@@ -119,6 +119,17 @@ def test_models_are_judged_as_serving_judges_them(
     assert stopped in error
     assert bool(stopped) == bool(error)
     assert any(says in line for line in lines), lines
+
+
+def test_a_policy_that_cannot_be_read_is_an_error_even_where_another_is_served_instead(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        publish(tmp_path, name=name)
+    (tmp_path / "b" / "serving.toml").write_text("pin = 'x'")
+    lines, error = rehearsed(models=str(tmp_path), model="a")
+    assert "b/serving.toml: Expected `int | null`" in error
+    assert any("the model is not served" in line for line in lines)
+    assert served(models=str(tmp_path), model="a") == ""
+    assert not list(tmp_path.glob("*/.serving*"))
 
 
 def test_a_pinned_version_that_is_broken_leaves_nobody_when_it_is_the_oldest(tmp_path: Path) -> None:

@@ -9,7 +9,15 @@ from aiohttp.typedefs import Handler, Middleware
 from msgspec import Meta, Struct
 
 from danmatte.api.catalogue import Catalogue
-from danmatte.errors import BodyError, BodyTooLargeError, ForbiddenError, PolicyError, SettingsError, UnknownModelError
+from danmatte.errors import (
+    BodyError,
+    BodyTooLargeError,
+    ForbiddenError,
+    PolicyError,
+    SettingsError,
+    UnknownModelError,
+    brief,
+)
 from danmatte.http.errors import add_request_id, catch_errors
 from danmatte.http.runner import Runner
 from danmatte.models import Canary, Policy, Repository
@@ -25,6 +33,12 @@ class _PinBody(Struct, frozen=True, forbid_unknown_fields=True):
     """The version that nothing newer replaces; none to take the newest again."""
 
     version: Annotated[int, Meta(ge=1, le=2**53)] | None
+
+
+class _LoadBody(Struct, frozen=True):
+    """Triton's load; a configuration or files in it would be ignored, and are refused instead."""
+
+    parameters: dict[str, object] = {}
 
 
 class _IndexBody(Struct, frozen=True):
@@ -89,6 +103,9 @@ class AdminRoutes:
     async def load(self, request: web.Request) -> web.Response:
         """Serves a model again, or looks at its folder again, also at what failed before."""
         name = request.match_info["name"]
+        wanted = await _read_body(request, _LoadBody, _LoadBody())
+        for parameter in wanted.parameters:
+            raise BodyError(f"parameters: {brief(parameter)} isn't served: a model is loaded as its folder says")
         await self._repository.reload(name)
         return await self._change_policy(request, lambda policy: msgspec.structs.replace(policy, enabled=True))
 
@@ -108,7 +125,8 @@ class AdminRoutes:
     async def put_policy(self, request: web.Request) -> web.Response:
         """Another policy altogether, labels included."""
         wanted = await _read_body(request, Policy)
-        return await self._change_policy(request, lambda policy: wanted)
+        await self._repository.change_policy(request.match_info["name"], lambda policy: wanted, whole=True)
+        return self._describe(request.match_info["name"])
 
     async def pin(self, request: web.Request) -> web.Response:
         """`{"version": 3}`, or null."""

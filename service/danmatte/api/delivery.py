@@ -15,7 +15,9 @@ _AT_ONCE_BYTES: Final = 2**16
 _PIECE_BYTES: Final = 2**17
 
 
-async def deliver(http: web.Request, request: Request, body: bytes, headers: Mapping[str, str]) -> web.StreamResponse:
+async def deliver(
+    http: web.Request, request: Request, body: bytes, headers: Mapping[str, str], status: int = 200
+) -> web.StreamResponse:
     """Writes an answer while its request is inside, and returns when the system has taken the last byte of it.
 
     Raises QueueFullError where answers take too many bytes already, and CallerLeftError when its reader has gone.
@@ -23,10 +25,10 @@ async def deliver(http: web.Request, request: Request, body: bytes, headers: Map
     request.hold(len(body))
     response: web.StreamResponse
     if len(body) <= _AT_ONCE_BYTES:
-        response = web.Response(body=body, headers=headers)
+        response = web.Response(body=body, headers=headers, status=status)
         await write(http, request, response, b"")
     else:
-        response = web.StreamResponse(headers=headers)
+        response = web.StreamResponse(headers=headers, status=status)
         response.content_length = len(body)
         for piece in split_body(body):
             await write(http, request, response, piece)

@@ -24,7 +24,7 @@ from danmatte.errors import DeadlineError, InvalidParameterError
 from danmatte.http.body import read_body
 from danmatte.http.errors import build_retry_headers, describe_error
 from danmatte.http.query import Query, Text, read_timeout_s
-from danmatte.http.request_keys import PART_CODES, TIMING, identify_caller
+from danmatte.http.request_keys import CODE, PART_CODES, TIMING, identify_caller
 from danmatte.inference.matting import MaskRequest, Matte
 from danmatte.inference.request import Request
 from danmatte.telemetry.timing import Timing
@@ -98,6 +98,14 @@ class MattesRoutes(HttpProtocol):
             data = await read_body(http, self._settings.upload_s, "pictures", request.hold)
             form = _Form(http, request, asked, read_timeout_s(http.headers) or math.inf)
             parts = await asyncio.to_thread(split_parts, data, http.headers["Content-Type"])
+            del data
+            wants_parts = "multipart/" in http.headers.get("Accept", "")
+            if len(parts) == 1 and not wants_parts:  # as `requests.post(files=…)` sends a picture
+                answer = await _answer(form, parts[0])
+                http[TIMING].gather(form.timings)
+                http[CODE] = "".join(http[PART_CODES][:1])
+                http[PART_CODES].clear()
+                return await deliver(http, request, answer.body, answer.headers, answer.status)
             try:
                 return await answer_parts(http, request, parts, partial(_answer, form), self._settings.upload_s)
             finally:
@@ -147,6 +155,7 @@ def _describe(matte: Matte, asked: MaskQuery, timing: Timing) -> dict[str, str]:
         "X-Person-Coverage": f"{matte.mask.coverage:.4f}",
         "X-Mask-Size": str(matte.mask.size),
         "Server-Timing": str(timing),
+        **({"X-Picture-Warning": matte.warning} if matte.warning else {}),
     }
 
 

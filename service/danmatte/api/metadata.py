@@ -18,7 +18,7 @@ from danmatte.contract.ports import (
 )
 from danmatte.inference.tensors import DATATYPES, MASK, MAX_BATCH, describe_shape
 
-EXTENSIONS: Final = ["binary_tensor_data", "model_configuration", "model_repository", "parameters", "statistics"]
+EXTENSIONS: Final = ["binary_tensor_data", "model_configuration", "parameters", "statistics"]
 PLATFORM: Final = "openvino"
 
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from aiohttp import web
 
+from danmatte.http.body import defer_continue
 from danmatte.inference.request import Requests
 from danmatte.settings import Settings
 from danmatte.telemetry.metrics import Metrics
@@ -50,4 +51,9 @@ class HttpProtocol(ABC):
 
     def attach(self, app: web.Application) -> None:
         """Adds the routes to an application, and whatever lives beside them."""
-        app.add_routes(self.routes())
+        app.add_routes([defer_body(route) for route in self.routes()])
+
+
+def defer_body(route: web.RouteDef) -> web.RouteDef:
+    """The same route, whose body isn't asked for before its key and length are checked."""
+    return web.RouteDef(route.method, route.path, route.handler, {**route.kwargs, "expect_handler": defer_continue})

@@ -4,6 +4,7 @@ If the server falls behind, older frames are dropped, and each answer lists the 
 the messages, the query and the codes of closing: `danmatte/messages.py`.
 """
 
+import asyncio
 import json
 import logging
 from collections.abc import Sequence
@@ -11,12 +12,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
-from aiohttp import web
+from aiohttp import WSCloseCode, web
 
 from danmatte.api.mask_options import PARAMETERS, MaskQuery, describe_parameters
 from danmatte.api.openapi.operations import REFUSAL, describe_operation, describe_query
 from danmatte.api.protocol import HttpProtocol, Shared
-from danmatte.api.stream_connection import FAILED, Connection, ConnectionLimits, Reply, hang_up
+from danmatte.api.stream_connection import FAILED, Connection, ConnectionLimits, HeldAnswer, hang_up
 from danmatte.client.latest_slot import Waiting
 from danmatte.errors import PictureTooLargeError, RequestError
 from danmatte.frame import Size
@@ -24,7 +25,7 @@ from danmatte.http.auth import SUBPROTOCOL
 from danmatte.http.errors import describe_error
 from danmatte.http.origins import Origins
 from danmatte.http.query import Flag, Query
-from danmatte.http.request_keys import REQUEST_ID, find_identity, identify_caller
+from danmatte.http.request_keys import CLOSED_CLEANLY, REQUEST_ID, find_identity, identify_caller
 from danmatte.inference.matting import MaskRequest, Matte
 from danmatte.inference.request import Request
 from danmatte.messages import OFFER_HEADER_BYTES, Answer, FrameFlags, Offer, Picture, Spent
@@ -37,6 +38,7 @@ _MEDIA_TYPES = {Picture.ENCODED: "", Picture.NV12: "application/x-nv12", Picture
 _PHASES = ("queue", "decode", "infer", "encode")
 _LONGEST_SIDE = 65_535
 _CLOSING_S = 2.0
+_CLEAN: Final = (WSCloseCode.OK, WSCloseCode.GOING_AWAY, 1005)  # 1005: it gave no code (RFC 6455, 7.1.5)
 _COPIES = 2  # of an answer: the message, and what the connection has yet to send of it
 
 
@@ -103,13 +105,16 @@ class StreamRoutes(HttpProtocol):
                 await socket.prepare(http)
                 try:
                     ending = await connection.run(call.note_use)
+                except asyncio.CancelledError:
+                    http[CLOSED_CLEANLY] = socket.close_code in _CLEAN
+                    raise
                 except Exception:  # after the upgrade there is no HTTP any more to say it in
                     log.exception("live connection %s failed", http[REQUEST_ID])
                     ending = FAILED
                 await hang_up(socket, http, ending)
         return socket
 
-    async def _answer(self, session: _Session, waiting: Waiting) -> Reply:
+    async def _answer(self, session: _Session, waiting: Waiting) -> HeldAnswer:
         """The message that answers an offer, whatever happens to it."""
         timing, held_bytes = Timing(), 0
         timing.add("queue", since=waiting.arrived)
@@ -126,7 +131,7 @@ class StreamRoutes(HttpProtocol):
             self._metrics.count_rejection(str(refusal["code"]))
             answer = Answer(waiting.pts, json.dumps(refusal).encode(), status=int(refusal["status"]))
         spent = Spent(*(timing.phases_ms.get(phase, 0.0) for phase in _PHASES))
-        return Reply(replace(answer, spent=spent, skipped=waiting.skipped).pack(), held_bytes)
+        return HeldAnswer(replace(answer, spent=spent, skipped=waiting.skipped).pack(), held_bytes)
 
 
 async def _matte(session: _Session, offer: Offer, timing: Timing) -> Answer:

@@ -13,14 +13,14 @@ from danmatte.inference.request import Request
 from danmatte.messages import read_pts
 
 
-class Reply(NamedTuple):
+class HeldAnswer(NamedTuple):
     """An answer's message, and how many bytes of it the request holds until it is sent."""
 
     message: bytes
     held_bytes: int
 
 
-Answer: TypeAlias = Callable[[Waiting], Coroutine[None, None, Reply]]
+Answer: TypeAlias = Callable[[Waiting], Coroutine[None, None, HeldAnswer]]
 MOST_SKIPPED = 4096
 _CLOSING_S = 2.0
 
@@ -70,7 +70,7 @@ class Connection:
         self._socket, self._request, self._answer, self._limits = socket, request, answer, limits
         self._slot = LatestSlot()
         self._room = asyncio.Semaphore(limits.in_work)
-        self._due: asyncio.Queue[asyncio.Task[Reply] | None] = asyncio.Queue()
+        self._due: asyncio.Queue[asyncio.Task[HeldAnswer] | None] = asyncio.Queue()
         self._ending: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
 
     def end(self, ending: Ending) -> None:
@@ -140,7 +140,7 @@ class Connection:
             await self._room.acquire()
         self._due.put_nowait(None)
 
-    async def _reply(self, waiting: Waiting) -> Reply:
+    async def _reply(self, waiting: Waiting) -> HeldAnswer:
         reply = await self._answer(waiting)
         self._request.let_go(len(waiting.message))
         return reply

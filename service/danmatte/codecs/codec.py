@@ -1,7 +1,7 @@
 """What a codec is: registered by its media type or format as soon as its class is defined."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal, TypeAlias
 
 import cv2
@@ -26,11 +26,13 @@ _OPENCV_FLAGS = {"RGB": cv2.IMREAD_COLOR_RGB, "BGR": cv2.IMREAD_COLOR}
 class PictureHeader:
     """What a picture says about itself before anything is decoded.
 
-    `size` is as stored; `orientation` is the EXIF one, 1 to 8.
+    `size` is as stored; `orientation` is the EXIF one, 1 to 8. `warnings` say what was wrong with bytes that could be
+    read all the same, also those that `decode` adds.
     """
 
     size: Size
     orientation: int = 1
+    warnings: list[str] = field(default_factory=list, compare=False)
 
     @property
     def upright(self) -> Size:

@@ -40,13 +40,28 @@ class Artifact:
 
 
 def list_models(root: Path) -> list[str]:
-    """The names of a folder's models, in order; links and other names are passed over."""
+    """The names of a folder's models, in order; other names are passed over."""
     return sorted(name for name in _list_folders(root) if re.search(NAME, name))
 
 
 def list_versions(root: Path, name: str) -> list[int]:
     """The published versions of a model, newest first; whatever isn't one is passed over."""
     return sorted((int(entry) for entry in _list_folders(root / name) if _VERSION.fullmatch(entry)), reverse=True)
+
+
+def list_ignored(root: Path) -> list[str]:
+    """The folders that are no model's or no version's, each with the reason; hidden ones are nobody's business."""
+    ignored = []
+    for name in sorted(_list_folders(root)):
+        if name.startswith("."):
+            continue
+        if not re.search(NAME, name):
+            ignored.append(f"{root / name}: expected a model's name, {NAME}")
+            continue
+        others = [entry for entry in _list_folders(root / name) if not entry.startswith(".")]
+        strangers = [entry for entry in sorted(others) if not _VERSION.fullmatch(entry)]
+        ignored += [f"{root / name / entry}: expected a version, a whole number from 1 on" for entry in strangers]
+    return ignored
 
 
 def read_version(root: Path, name: str, version: int) -> Artifact:
@@ -74,7 +89,7 @@ def read_manifest(folder: Path) -> Manifest:
 def _list_folders(path: Path) -> list[str]:
     try:
         with os.scandir(path) as entries:
-            return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+            return [entry.name for entry in entries if entry.is_dir()]  # or links: volumes are full of them
     except OSError:
         return []
 

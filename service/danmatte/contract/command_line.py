@@ -6,9 +6,10 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from danmatte.frame import Size
+if TYPE_CHECKING:
+    from danmatte.frame import Size
 
 JSON_HELP = "write {what} there as JSON, too; - is standard output"
 
@@ -55,11 +56,13 @@ class _ShowVersion(argparse.Action):
         parser.exit(0)
 
 
-def parse_size(text: str) -> Size:
+def parse_size(text: str) -> "Size":
     """`320x180`, width first, as a size; raises ValueError."""
     match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)
     if not match:
         raise ValueError(f"size: expected WIDTHxHEIGHT such as 320x180, received {text!r}")
+    from danmatte.frame import Size  # brings NumPy, which most commands do without
+
     return Size(int(match[2]), int(match[1]))
 
 

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from danmatte.errors import BodyError, BodyTimeoutError, BodyTooLargeError, MediaTypeError, brief
+from danmatte.http.request_keys import AWAITS_CONTINUE
 
 CODINGS: Final = "expected gzip, deflate or identity"
 
@@ -24,7 +25,7 @@ async def read_body(request: web.Request, upload_s: float, expected: str, hold: 
         async with asyncio.timeout(upload_s):
             data = await _read_whole(request, hold)
     except TimeoutError as error:
-        raise BodyTimeoutError(f"body: expected within {upload_s:g} s") from error
+        raise BodyTimeoutError(f"body: expected within {upload_s:g} s (upload_s)") from error
     except web.RequestPayloadError as error:
         raise BodyError(f"body: {error}") from error
     if not data:
@@ -40,11 +41,31 @@ async def _read_whole(request: web.Request, hold: Callable[[int], None]) -> byte
     if length > request.client_max_size:
         raise _build_too_large(request)
     hold(length)
+    await _ask_for_body(request)
     request.content.set_read_chunk_size(length)  # so that nothing is woken before the last byte
     if error := request.content.exception():
         raise error
     await request.content.wait_eof()
     return request.content.read_nowait()
+
+
+async def defer_continue(request: web.Request) -> None:
+    """For routes' `expect_handler`: the body is asked for only when the key is known and the length is good.
+
+    Raises HTTPExpectationFailed for any other expectation.
+    """
+    expected = request.headers.get("Expect", "")
+    if request.version >= HttpVersion11 and expected.lower() != "100-continue":
+        raise web.HTTPExpectationFailed(text=f"Expect: unknown {expected!r}")
+    request[AWAITS_CONTINUE] = request.version >= HttpVersion11
+
+
+async def _ask_for_body(request: web.Request) -> None:
+    """Answers `Expect: 100-continue`, if the caller waits for that (RFC 9110, 10.1.1)."""
+    if request.get(AWAITS_CONTINUE):
+        request[AWAITS_CONTINUE] = False
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # as aiohttp does it: the answer hasn't begun
 
 
 def _is_paused(request: web.Request) -> bool:
@@ -56,6 +77,9 @@ async def _read_pieces(request: web.Request, hold: Callable[[int], None]) -> byt
     """Reads a body whose length isn't known before its end."""
     parts: list[bytes] = []
     room = request.client_max_size
+    if (request.content_length or 0) > room and "Content-Encoding" not in request.headers:
+        raise _build_too_large(request)
+    await _ask_for_body(request)
     async for part in request.content.iter_any():
         room -= len(part)
         if room < 0:
@@ -66,4 +90,4 @@ async def _read_pieces(request: web.Request, hold: Callable[[int], None]) -> byt
 
 
 def _build_too_large(request: web.Request) -> BodyTooLargeError:
-    return BodyTooLargeError(f"body: expected at most {request.client_max_size} bytes")
+    return BodyTooLargeError(f"body: expected at most {request.client_max_size} bytes (max_body_bytes)")

@@ -1,9 +1,13 @@
 """The socket: bound, secured by TLS, and served."""
 
+import asyncio
+import logging
+import math
 import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 from aiohttp import web
 
@@ -12,6 +16,7 @@ from danmatte.http.runner import Runner
 from danmatte.http.shared_socket import share
 from danmatte.settings import Settings
 
+log = logging.getLogger(__name__)
 BACKLOG = 1024
 _UNSENT_BYTES = 2**17
 
@@ -57,6 +62,20 @@ def load_tls(settings: Settings) -> ssl.SSLContext | None:
     return context
 
 
+def _calm_accepting() -> None:
+    """Has a loop without descriptors say so once a second; asyncio says it for every connection that waits."""
+    loop, said = asyncio.get_running_loop(), [-math.inf]
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if "socket" not in context or not isinstance(context.get("exception"), OSError):
+            loop.default_exception_handler(context)
+        elif loop.time() - said[0] > 1:
+            said[0] = loop.time()
+            log.error("connections wait: %s", context["exception"])
+
+    loop.set_exception_handler(handle)
+
+
 @asynccontextmanager
 async def listen(app: web.Application, settings: Settings, listener: socket.socket) -> AsyncIterator[Runner]:
     """Serves the application on the socket, which others may share, until the block ends; raises SettingsError."""
@@ -82,6 +101,7 @@ async def listen(app: web.Application, settings: Settings, listener: socket.sock
             if settings.workers > 1 and runner.server:
                 await until_end.enter_async_context(share(listener, runner.server, tls))
             else:
+                _calm_accepting()
                 await web.SockSite(runner, listener, backlog=BACKLOG, ssl_context=tls).start()
             yield runner
     finally:

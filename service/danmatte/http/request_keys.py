@@ -8,10 +8,6 @@ from aiohttp import web
 from danmatte.telemetry.timing import Timing
 
 
-def _always() -> bool:
-    return True
-
-
 @dataclass(frozen=True)
 class Identity:
     """Whose key a request came with; `is_valid` tells whether that still counts, which may change meanwhile.
@@ -20,7 +16,7 @@ class Identity:
     """
 
     name: str
-    is_valid: Callable[[], bool] = _always
+    is_valid: Callable[[], bool] = lambda: True
     scope: frozenset[str] | None = None
 
 
@@ -33,6 +29,8 @@ PART_CODES = web.RequestKey("part_codes", list[str])  # of errors within an answ
 TRACEPARENT = web.RequestKey("traceparent", str)  # of our own span, where traces are made
 ADDRESS = web.RequestKey("address", str)  # where it came from, by what trusted proxies say
 HOST = web.RequestKey("host", str)  # the server's name in the caller's URL, by the same
+AWAITS_CONTINUE = web.RequestKey("awaits_continue", bool)  # the body isn't sent before we ask for it
+CLOSED_CLEANLY = web.RequestKey("closed_cleanly", bool)  # a live connection, by the caller, as it should be
 IDENTITY = web.RequestKey("identity", Identity)  # whose API key it came with, by `require_key`
 
 

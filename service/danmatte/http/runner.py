@@ -1,18 +1,22 @@
 """Connections: errors in our own shape for bytes that aren't HTTP, and when a connection is closed."""
 
 import math
+import socket
 import time
 from asyncio import BaseTransport, TimerHandle
 from collections.abc import Callable
 from uuid import uuid4
 from weakref import WeakKeyDictionary
 
-from aiohttp import http_exceptions, web
+from aiohttp import HttpVersion11, http_exceptions, web
 from aiohttp.web_protocol import RequestHandler
 
 from danmatte.http.body import CODINGS
 from danmatte.http.errors import refuse, translate
-from danmatte.http.request_keys import REQUEST_ID
+from danmatte.http.request_keys import AWAITS_CONTINUE, REQUEST_ID
+
+_PROBE_S = 0.05
+_TCP_CLOSE = 7  # Linux' <netinet/tcp.h>
 
 
 class Runner(web.AppRunner):
@@ -62,6 +66,42 @@ class _Connection(RequestHandler):
         if self.writing_paused:
             self._look.cancel()
         super().connection_lost(exc)
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]
+        """Keeps the way back open to a caller who has sent all, and waits for its answer."""
+        super().eof_received()
+        idles = self._waiter is not None and not self._messages
+        if idles or self._upgraded or self.transport is None or self.transport.get_extra_info("sslcontext"):
+            return None  # the connection is closed
+        self.close()  # after this answer
+        self._loop.call_later(_PROBE_S, self._probe)
+        return True
+
+    def _probe(self) -> None:
+        """Finds out whether anybody waits for the answer, as far as none has begun.
+
+        Whoever has closed both ways looks the same as who waits, until something is sent: an interim answer, which
+        every client passes over (RFC 9110, 15.2), is refused by its system. Then nothing is computed for nobody.
+        """
+        request = self._current_request
+        if request is None or self.transport is None or request.writer.output_size:
+            return
+        if not request.content.is_eof():  # the rest of the body won't come
+            self.transport.abort()
+        elif request.version >= HttpVersion11:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._loop.call_later(_PROBE_S, self._check_reader)
+
+    def _check_reader(self) -> None:
+        """Ends the connection if the other side's system has refused what was sent; otherwise looks again."""
+        connection = self.transport and self.transport.get_extra_info("socket")
+        if not connection or connection.fileno() < 0 or not self.transport:
+            return
+        state = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+        if state == _TCP_CLOSE:
+            self.transport.abort()
+        else:
+            self._loop.call_later(_PROBE_S, self._check_reader)
 
     def _look_later(self, before: float = math.inf) -> None:
         """Looks whether less than `before` is left unread, and again."""
@@ -125,7 +165,9 @@ class ConnectionLifetime:
 
     async def prepare(self, request: web.Request, response: web.StreamResponse) -> None:
         """For `Application.on_response_prepare`."""
-        if response.status != 101 and (self._is_draining() or self._is_old(request)):
+        # Whoever was never asked for its body may send it or not: what comes next can't be told apart.
+        unasked = request.get(AWAITS_CONTINUE, False)
+        if response.status != 101 and (unasked or self._is_draining() or self._is_old(request)):
             response.force_close()
             response.headers["Connection"] = "close"
 

@@ -4,14 +4,25 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from danmatte.http.errors import read_traceparent
-from danmatte.http.request_keys import CODE, PART_CODES, REQUEST_ID, SENT_BYTES, TIMING, TRACEPARENT, identify_caller
+from danmatte.http.request_keys import (
+    CLOSED_CLEANLY,
+    CODE,
+    PART_CODES,
+    REQUEST_ID,
+    SENT_BYTES,
+    TIMING,
+    TRACEPARENT,
+    identify_caller,
+)
 from danmatte.telemetry.log import AccessLog
-from danmatte.telemetry.metrics import Metrics
+from danmatte.telemetry.metrics import Metrics, Traffic
+from danmatte.telemetry.timing import Timing
 from danmatte.telemetry.tracing import Traces
 
 LEFT = 499  # what nginx logs when a caller didn't wait
@@ -53,13 +64,17 @@ def observe_requests(observers: Observers, protocols: Mapping[str, str]) -> Midd
             status, size = response.status, request.get(SENT_BYTES, response.content_length or 0)
             return response
         finally:
+            if request.get(CLOSED_CLEANLY):
+                status = int(HTTPStatus.SWITCHING_PROTOCOLS)
             total_s = time.perf_counter() - began
             protocol = find_protocol(request, protocols)
-            _count(metrics, request, protocol, status, total_s)
+            traffic = Traffic(_count_received(request), request.get(SENT_BYTES, size))
+            _count(metrics, request, protocol, (status, traffic), total_s)
             if log:
-                log.write(_build_line(request, protocol, status, size, total_s))
+                log.write(_build_line(request, protocol, status, traffic, total_s))
             if trace:
                 attributes: dict[str, str | int] = {
+                    **describe_version(request.get(TIMING)),
                     "http.request.method": request.method,
                     "http.route": _find_route(request),
                     "http.response.status_code": status,
@@ -78,20 +93,32 @@ def find_protocol(request: web.Request, protocols: Mapping[str, str]) -> str:
     return protocols[max(fitting, key=len)] if fitting else "pages"
 
 
-def _count(metrics: Metrics, request: web.Request, protocol: str, status: int, total_s: float) -> None:
+def describe_version(timing: Timing | None) -> dict[str, str | int]:
+    """Who answered, for a span and the access log."""
+    return {"model": timing.model if timing else "", "version": timing.version if timing else 0}
+
+
+def _count_received(request: web.Request) -> int:
+    """A body's bytes, as they were said to come, or as they came when nothing was said."""
+    if request.content_length is None and request.body_exists:
+        return request.content.total_raw_bytes
+    return request.content_length or 0
+
+
+def _count(metrics: Metrics, request: web.Request, protocol: str, ended: tuple[int, Traffic], total_s: float) -> None:
+    status, traffic = ended
     if status == LEFT:
         metrics.count_left(protocol)
     else:
-        metrics.count_answer(protocol, status, request.get(TIMING), total_s)
+        metrics.count_answer(protocol, status, request.get(TIMING), total_s, traffic)
     for code in (*([request[CODE]] if CODE in request else []), *request.get(PART_CODES, [])):
         metrics.count_rejection(code)
 
 
-def _build_line(request: web.Request, protocol: str, status: int, size: int, total_s: float) -> dict[str, object]:
+def _build_line(
+    request: web.Request, protocol: str, status: int, traffic: Traffic, total_s: float
+) -> dict[str, object]:
     timing = request.get(TIMING)
-    received = request.content_length or 0  # as it was said to come, or as it came when nothing was said
-    if request.content_length is None and request.body_exists:
-        received = request.content.total_raw_bytes
     return {
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "request_id": request.get(REQUEST_ID, ""),
@@ -101,8 +128,9 @@ def _build_line(request: web.Request, protocol: str, status: int, size: int, tot
         "protocol": protocol,
         "status": status,
         "code": request.get(CODE, ""),
-        "received_bytes": received,
-        "sent_bytes": size,
+        **describe_version(timing),
+        "received_bytes": traffic.received,
+        "sent_bytes": traffic.sent,
         "total_ms": round(total_s * 1e3, 2),
         **{f"{name}_ms": round(ms, 2) for name, ms in (timing.phases_ms if timing else {}).items()},
         "traceparent": request.get(TRACEPARENT, "") or read_traceparent(request.headers),

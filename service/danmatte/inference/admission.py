@@ -133,7 +133,7 @@ class Admission:
         self._check_wait(place.caller)
         full = not place.lasting and self.inside - self._lasting >= self._queue
         if full and not self._evict_for(place.caller):
-            raise QueueFullError(f"all {self._queue} places are taken", self._backlog_s())
+            raise QueueFullError(f"all {self._queue} places are taken (queue)", self._backlog_s())
         if not place.lasting:
             self._quotas.enter(place.caller)
         self._places[place] = None
@@ -343,6 +343,8 @@ class Deadline:
             await self._timer.__aexit__(kind, error, trace)
         except TimeoutError as late:
             admission = self._admission
-            if self._limit_s == admission._deadline_s:  # a caller's own impatience says nothing about the server
+            is_own = self._limit_s == admission._deadline_s
+            if is_own:  # a caller's own impatience says nothing about the server
                 admission._missed, admission._missed_at = admission._missed + 1, time.monotonic()
-            raise DeadlineError(f"no answer within {self._limit_s:g} s", admission._backlog_s()) from late
+            limit = f"{self._limit_s:g} s" + " (deadline_s)" * is_own
+            raise DeadlineError(f"no answer within {limit}", admission._backlog_s()) from late

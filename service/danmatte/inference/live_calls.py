@@ -13,10 +13,6 @@ End = Callable[[ServiceError], None]
 _AGAIN = "connect again"
 
 
-def _always() -> bool:
-    return True
-
-
 class LiveCall:
     """A connection or stream that is open: its caller, and since when nothing came on it."""
 
@@ -40,7 +36,7 @@ class LiveCalls:
         return len(self._open)
 
     @contextmanager
-    def open(self, caller: str, end: End, is_valid: Callable[[], bool] = _always) -> Iterator[LiveCall]:
+    def open(self, caller: str, end: End, is_valid: Callable[[], bool] = lambda: True) -> Iterator[LiveCall]:
         """A connection for as long as the block lasts; raises QueueFullError and QuotaError.
 
         `end` is called with the reason when it is to leave: it stops reading, answers what it took, and closes.

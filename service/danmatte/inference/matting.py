@@ -1,7 +1,7 @@
 """From a picture's bytes to its mask's bytes: decoded, inferred, painted and encoded on threads, never on the loop."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar
 
@@ -58,12 +58,16 @@ class MaskRequest:
 
 @dataclass(frozen=True)
 class Matte:
-    """An encoded mask, its pixels, and the version that made it; `versions` are all that had a part in it."""
+    """An encoded mask, its pixels, and the version that made it; `versions` are all that had a part in it.
+
+    `warning` says what was wrong with the picture's bytes.
+    """
 
     body: bytes
     mask: Mask
     version: int
     versions: tuple[str, ...] = ()
+    warning: str = ""
 
 
 class RegionSource(NamedTuple):
@@ -74,10 +78,11 @@ class RegionSource(NamedTuple):
 
 
 class _Prepared(NamedTuple):
-    """A frame's size, and the graph's input as (1, H, W, 3) uint8."""
+    """A frame's size, the graph's input as (1, H, W, 3) uint8, and what was wrong with the picture's bytes."""
 
     size: Size
     picture: Pixels
+    warning: str
 
 
 class _Inferred(NamedTuple):
@@ -85,6 +90,7 @@ class _Inferred(NamedTuple):
 
     size: Size
     picture: Pixels
+    warning: str
     outputs: Arrays
 
 
@@ -124,7 +130,8 @@ class Matting:
             maps = list_maps(manifest, request.options.regions, found.size, found.outputs)
             if stabilise:
                 maps = [_stabilise(stabilise, each, found, manifest) for each in maps]
-            return paint(request.options, maps, found.size, [manifest])
+            matte = paint(request.options, maps, found.size, [manifest])
+            return replace(matte, warning=found.warning) if found.warning else matte
 
         return await self._act(request, served, timing, encode)
 
@@ -165,7 +172,7 @@ class Matting:
     def check(self, options: MaskOptions) -> None:
         """Raises InvalidParameterError when masks of this size aren't made."""
         if options.size and options.size.pixels > self._max_pixels:
-            limit = f"{self._max_pixels} pixels"
+            limit = f"{self._max_pixels} pixels (max_pixels)"
             raise InvalidParameterError(f"width, height: expected at most {limit}, received {options.size}")
 
     def close(self) -> None:
@@ -185,7 +192,7 @@ class Matting:
     def _prepare(self, request: MaskRequest, picture: PictureInput) -> _Prepared:
         self.check(request.options)
         frame = decode_frame(request, picture, self._max_pixels)
-        return _Prepared(frame.size, Framing.for_picture(picture, frame.size).fit(frame))
+        return _Prepared(frame.size, Framing.for_picture(picture, frame.size).fit(frame), frame.warning)
 
     def _arrange(self, item: Item, manifest: Manifest) -> tuple[Size, Arrays]:
         """The item's parts as the graph's inputs, and the size of its first picture."""
@@ -211,10 +218,11 @@ def decode_frame(request: MaskRequest, picture: PictureInput, max_pixels: int) -
     decoder = find_decoder(request.media_type, request.body)
     header = decoder.read_header(request.body, request.declared)
     if header.size.pixels > max_pixels:
-        raise PictureTooLargeError(f"picture: expected at most {max_pixels} pixels, received {header.size}")
+        limit = f"{max_pixels} pixels (max_pixels)"
+        raise PictureTooLargeError(f"picture: expected at most {limit}, received {header.size}")
     at_least = header.turn(Framing.for_picture(picture, header.upright).scale_size(header.upright))
     pixels = decoder.decode(request.body, header, picture.colour, at_least)
-    return Frame(exif.turn_upright(pixels, header.orientation), header.upright)
+    return Frame(exif.turn_upright(pixels, header.orientation), header.upright, "; ".join(header.warnings))
 
 
 def list_maps(manifest: Manifest, regions: tuple[str, ...], frame: Size, outputs: Arrays) -> list[RegionMap]:

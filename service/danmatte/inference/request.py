@@ -56,6 +56,11 @@ class VersionSelector:
         return cls(model, int(version), label)
 
     @classmethod
+    def parse_tfs(cls, model: str, version: str = "", label: str = "") -> "VersionSelector":
+        """As TensorFlow Serving has it: version 0 is none, and OVMS' client sends that for the default."""
+        return cls.parse(model, "" if version == "0" else version, label)
+
+    @classmethod
     def of(cls, manifest: Manifest) -> "VersionSelector":
         """Exactly this version, even if the policy draws another by then."""
         return cls(manifest.name, manifest.version)
@@ -171,17 +176,29 @@ class Request:
         timeout_s: float | None = None,
         stabilise: Stabilise | None = None,
     ) -> Matte:
-        """A picture's matte, within the deadline; raises RequestError, OverloadError, ModelError and EngineError."""
+        """A picture's matte, within the deadline; counted in `statistics`.
+
+        Raises RequestError, OverloadError, ModelError and EngineError."""
+        shared, began = self._shared, time.perf_counter()
         async with self.deadline(timeout_s):
             served = await self.find(selector)
-            sources = find_sources(self._shared.repository, served, wanted.options.regions)
+            sources = find_sources(shared.repository, served, wanted.options.regions)
             if len(sources) > 1 and stabilise:
                 models = " and ".join(source.served.manifest.name for source in sources)
                 raise InvalidParameterError(f"stabilise: expected regions of one model, received {models}")
-            async with self._place.permit(timing):
-                if len(sources) == 1:
-                    return await self._shared.matting.run(wanted, sources[0].served, timing, stabilise)
-                return await self._shared.matting.run_together(wanted, sources, timing)
+            key = (served.manifest.name, served.manifest.version)
+            timing.note_version(*key)
+            try:
+                async with self._place.permit(timing):
+                    if len(sources) == 1:
+                        matte = await shared.matting.run(wanted, sources[0].served, timing, stabilise)
+                    else:
+                        matte = await shared.matting.run_together(wanted, sources, timing)
+            except BaseException:
+                shared.statistics.count_failure(key, time.perf_counter() - began)
+                raise
+            shared.statistics.count(key, 1, timing, time.perf_counter() - began)
+            return matte
 
     async def infer(
         self, wanted: InferRequest, selector: VersionSelector, timing: Timing, timeout_s: float | None = None
@@ -194,6 +211,7 @@ class Request:
         async with self.deadline(timeout_s):
             served = await self.find(selector)
             key = (served.manifest.name, served.manifest.version)
+            timing.note_version(*key)
             try:
                 free = shared.admission.free
                 outputs = await shared.inference.run(wanted, served, timing, self._place.permit, free=free)

@@ -1,5 +1,6 @@
 """Which of a model's versions answers: `models/<name>/serving.toml` (models/SERVING.md)."""
 
+import logging
 import os
 import tempfile
 import tomllib
@@ -14,7 +15,9 @@ from danmatte.contract import artifact
 from danmatte.contract.manifest import NAME
 from danmatte.errors import ModelError, PolicyError
 
+log = logging.getLogger(__name__)
 FILE = "serving.toml"
+REMEMBERED = ".serving.toml.last"  # a copy of the last one that could be read
 STABLE, CANARY, LATEST = RESERVED = ("stable", "canary", "latest")
 LIMIT_BYTES = 64 * 2**10
 
@@ -58,15 +61,42 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
 
 
 DEFAULT = Policy()
+UNKNOWN = Policy(enabled=False)  # of a file that can't be read: nothing may be served
 
 
 def read_policy(root: Path, name: str) -> Policy:
     """The model's policy on the disk, the default one if there is none; raises PolicyError."""
-    path = root / name / FILE
+    return _read(root / name / FILE)
+
+
+def remember_policy(root: Path, name: str) -> None:
+    """Keeps a copy of a policy that could be read, for a start at which the file is broken, where it can be written."""
+    path, kept = root / name / FILE, root / name / REMEMBERED
+    try:
+        if not os.path.lexists(path):
+            kept.unlink(missing_ok=True)
+        elif not kept.is_file() or kept.read_bytes() != path.read_bytes():
+            _write(kept, path.read_bytes())
+    except OSError as error:
+        log.info("%s: the policy can't be remembered: %s", path, error.strerror)
+
+
+def recall_policy(root: Path, name: str) -> Policy | None:
+    """The last policy that could be read, None where none was remembered."""
+    kept = root / name / REMEMBERED
+    try:
+        return _read(kept) if kept.is_file() else None
+    except PolicyError:
+        return None
+
+
+def _read(path: Path) -> Policy:
     if not os.path.lexists(path):
         return DEFAULT
     try:
-        table = tomllib.loads(artifact.read_plain_file(path, LIMIT_BYTES).decode())
+        # Kubernetes mounts a file as a link to one in a hidden folder beside it.
+        whole = path.resolve() if path.resolve().is_relative_to(path.parent.resolve()) else path
+        table = tomllib.loads(artifact.read_plain_file(whole, LIMIT_BYTES).decode())
     except (ModelError, ValueError) as error:
         raise PolicyError(f"{path}: expected a readable TOML file: {error}") from error
     try:
@@ -82,12 +112,17 @@ def write_policy(root: Path, name: str, policy: Policy) -> None:
         if policy == DEFAULT:
             path.unlink(missing_ok=True)
             return
-        with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=".", delete=False) as file:
-            file.write(format_policy(policy).encode())
-        Path(file.name).chmod(0o644)
-        Path(file.name).rename(path)
+        _write(path, format_policy(policy).encode())
     except OSError as error:
         raise PolicyError(f"{path}: can't be written here: {error.strerror}") from error
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Whole or not at all; raises OSError."""
+    with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=".", delete=False) as file:
+        file.write(data)
+    Path(file.name).chmod(0o644)
+    Path(file.name).rename(path)
 
 
 def format_policy(policy: Policy) -> str:

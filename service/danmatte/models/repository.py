@@ -15,6 +15,7 @@ from danmatte.engine import Served
 from danmatte.errors import (
     InvalidParameterError,
     ModelError,
+    PolicyError,
     SettingsError,
     UnknownModelError,
     UnknownVersionError,
@@ -23,7 +24,7 @@ from danmatte.errors import (
 from danmatte.models.answer_check import NO_CHECK, AnswerCheck, EngineFactory
 from danmatte.models.listing import ModelListing, explain_absence, list_model
 from danmatte.models.lru import VersionKey, VersionLru
-from danmatte.models.policy import CANARY, STABLE, Policy, write_policy
+from danmatte.models.policy import CANARY, STABLE, UNKNOWN, Policy, remember_policy, write_policy
 from danmatte.models.scan import scan_model, scan_models
 from danmatte.models.state import Fault, ModelState, renew
 from danmatte.models.watch import Watch
@@ -46,7 +47,10 @@ class Repository:
         default: str = "",
         spares: int = 1,
         check: AnswerCheck = NO_CHECK,
+        remembers: bool = True,
     ) -> None:
+        """With `remembers`, a copy of each policy that could be read is kept beside it, for a start without it."""
+        self._remembers = remembers
         self._root, self._open_engine, self._check = root, open_engine, check
         self._default = default
         self._models: dict[str, ModelState] = {}
@@ -64,6 +68,8 @@ class Repository:
         Takes seconds. Raises SettingsError when the default model isn't there, or none is named and there are several.
         """
         self._watch.accept()
+        for ignored in artifact.list_ignored(self._root):
+            log.info("ignored: %s", ignored)
         for name in scan_models(self._root):
             self._replace_state(self._compute_state(name))
         if not self._default:
@@ -155,13 +161,17 @@ class Repository:
         """The model's policy; raises UnknownModelError."""
         return self._find_state(name or self._default, even_disabled=True).policy
 
-    async def change_policy(self, name: str, change: Callable[[Policy], Policy]) -> None:
+    async def change_policy(self, name: str, change: Callable[[Policy], Policy], *, whole: bool = False) -> None:
         """Serves the model by a policy made from the present one, and writes that to the disk.
+
+        Where the present one can't be read, only a `whole` one takes its place: the rest of it would be lost.
 
         Raises UnknownModelError, UnknownVersionError, PolicyError and ModelError; then everything is as before.
         """
         async with self._changing:
             before = self._find_state(name, even_disabled=True)
+            if before.policy is UNKNOWN and not whole:
+                raise PolicyError(before.trouble)
             await self._write_policy(name, change(before.policy))
             after = self._find_state(name, even_disabled=True)  # its folder may have gone meanwhile
             unmet = after.explain_unmet()
@@ -198,7 +208,7 @@ class Repository:
         if not model:
             raise UnknownModelError(f"model: unknown {brief(name)}{did_you_mean(name, list(self._models))}")
         if not model.policy.enabled and not even_disabled:
-            raise ModelError(f"{name} was unloaded")
+            raise ModelError(model.trouble or f"{name} was unloaded")
         return model
 
     async def _write_policy(self, name: str, policy: Policy) -> None:
@@ -210,12 +220,15 @@ class Repository:
 
     def _compute_state(self, name: str) -> ModelState:
         """The state that the model should have now; whoever calls this holds the lock, or is alone."""
-        return renew(
+        state = renew(
             self._get_state(name),
             self._root,
             scan_model(self._root, name),
             lambda version: self._spares.peek((name, version)) or self._open((name, version)),
         )
+        if self._remembers and state.found.versions and not state.trouble:
+            remember_policy(self._root, name)
+        return state
 
     def _replace_state(self, model: ModelState) -> None:
         """The swap: from here on the new state answers."""

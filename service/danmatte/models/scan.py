@@ -40,7 +40,7 @@ def _stamp(folder: Path, names: tuple[str, ...]) -> Stamp:
     stamp: list[tuple[int, int, int]] = []
     for name in names:
         try:
-            facts = (folder / name).lstat()
+            facts = (folder / name).stat()
         except OSError:
             stamp.append((0, 0, 0))
         else:

@@ -131,14 +131,7 @@ def renew(old: ModelState, root: Path, found: FoundModel, open_version: OpenVers
     What can't be read or served changes nothing but the reasons given. A version that has gone from the
     disk goes on until another one takes over.
     """
-    if not found.versions and old.open:  # the whole folder has gone
-        policy, trouble = old.policy, f"{root / old.name}: expected versions, found none"
-    else:
-        try:
-            policy, trouble = policies.read_policy(root, old.name), ""
-        except PolicyError as error:
-            log.error("%s keeps its policy: %s", old.name, error)
-            policy, trouble = old.policy, str(error)
+    policy, trouble = _read_policy(old, root, found)
     if not policy.enabled:
         return replace(old, found=found, policy=policy, trouble=trouble, stable=None, canary=None, faults={})
     faults = {version: fault for version, fault in old.faults.items() if found.versions.get(version) == fault.stamp}
@@ -162,6 +155,29 @@ def renew(old: ModelState, root: Path, found: FoundModel, open_version: OpenVers
     stable = open_first(candidates) or old.stable
     canary = open_first([policy.canary.version]) if policy.canary else None
     return replace(old, found=found, policy=policy, trouble=trouble, stable=stable, canary=canary, faults=faults)
+
+
+def _read_policy(old: ModelState, root: Path, found: FoundModel) -> tuple[Policy, str]:
+    """The policy to follow, and why it isn't the one on the disk.
+
+    A broken file leaves the policy as it was; at a start, as it was remembered. Where nothing was, the model isn't
+    served: any version may be one that the policy forbids.
+    """
+    if not found.versions and old.open:  # the whole folder has gone
+        return old.policy, f"{root / old.name}: expected versions, found none"
+    try:
+        return policies.read_policy(root, old.name), ""
+    except PolicyError as error:
+        trouble = str(error)
+    if old.found is not NOTHING and old.policy is not policies.UNKNOWN:
+        log.error("%s keeps its policy: %s", old.name, trouble)
+        return old.policy, trouble
+    remembered = policies.recall_policy(root, old.name)
+    if remembered:
+        log.error("%s is served by the policy that was good last: %s", old.name, trouble)
+        return remembered, f"{trouble}; the policy that was good last is followed"
+    log.error("%s is not served, as its policy can't be read: %s", old.name, trouble)
+    return policies.UNKNOWN, f"{trouble}; the model is not served"
 
 
 def _number(served: Served | None) -> int | None:

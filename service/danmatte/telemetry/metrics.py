@@ -19,7 +19,19 @@ SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 # Workers have no such series, and a page is the same from one process or several.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 _TOGETHER = 32  # answers counted at once: each alone would find none of the counters in the caches
+_MOST_VERSIONS = 64  # a series each: who publishes often would fill the memory of whoever scrapes
+_BUCKETS_BYTES = (2.0**10, 2.0**12, 2.0**14, 2.0**16, 2.0**18, 2.0**20, 2.0**22, 2.0**24)
 _BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Traffic(NamedTuple):
+    """Bytes of a request's body and of its answer."""
+
+    received: int = 0
+    sent: int = 0
+
+
+NO_TRAFFIC = Traffic()
 
 
 class _Uncounted(NamedTuple):
@@ -29,6 +41,9 @@ class _Uncounted(NamedTuple):
     outcome: str
     phases_ms: dict[str, float]
     total_s: float
+    model: str
+    version: int
+    traffic: Traffic
 
 
 class Metrics:
@@ -47,10 +62,20 @@ class Metrics:
     def _begin(self) -> None:
         """Creates every metric, with at least one value of each kind: the first value creates the kind's file."""
         self._watched: list[tuple[Gauge, Callable[[], float]]] = []
-        phase = self._histogram("danmatte_phase_seconds", "Time of a request in each phase", "phase")
-        self._phases = {name: phase.labels(name) for name in PHASES}
-        self._total = self._histogram("danmatte_request_seconds", "Time from headers to answer", "protocol")
-        self._requests = self._counter("danmatte_requests", "Requests by how they ended", "protocol", "outcome")
+        who = ("model", "version")
+        self._known: set[tuple[str, int]] = set()
+        self._phases = self._histogram("danmatte_phase_seconds", "Time of a request in each phase", "phase", *who)
+        self._total = self._histogram("danmatte_request_seconds", "Time from headers to answer", "protocol", *who)
+        self._requests = self._counter("danmatte_requests", "Requests by how they ended", "protocol", "outcome", *who)
+        self._received = self._counter("danmatte_received_bytes", "Bytes of requests' bodies", "protocol")
+        self._sent = self._counter("danmatte_sent_bytes", "Bytes of answers", "protocol")
+        self._sizes = Histogram(
+            "danmatte_request_bytes",
+            "Size of a request's body",
+            ("protocol",),
+            registry=self._registry,
+            buckets=_BUCKETS_BYTES,
+        )
         self._rejected = self._counter("danmatte_rejected", "Requests answered with an error, by its code", "code")
         self._loads = self._counter("danmatte_model_loads", "Model versions opened, or not", "outcome")
         self._frames = self._counter("danmatte_live_frames", "Frames of live connections", "outcome")
@@ -72,14 +97,17 @@ class Metrics:
         for gauge, value in self._watched:
             gauge.set(value())
 
-    def count_answer(self, protocol: str, status: int, timing: Timing | None, total_s: float) -> None:
+    def count_answer(
+        self, protocol: str, status: int, timing: Timing | None, total_s: float, traffic: Traffic = NO_TRAFFIC
+    ) -> None:
         """Counts an answer with its phases; overload is a refusal, as the same request may succeed later."""
         outcome = "answered" if status < 400 else "failed" if status == 500 else "refused"
-        self._put(_Uncounted(protocol, outcome, timing.phases_ms if timing else {}, total_s))
+        timing = timing or Timing()
+        self._put(_Uncounted(protocol, outcome, timing.phases_ms, total_s, timing.model, timing.version, traffic))
 
     def count_phases(self, timing: Timing) -> None:
         """Counts the phases of an answer that isn't a request of its own."""
-        self._put(_Uncounted("", "", timing.phases_ms, 0.0))
+        self._put(_Uncounted("", "", timing.phases_ms, 0.0, timing.model, timing.version, NO_TRAFFIC))
 
     def count_rejection(self, code: str) -> None:
         """Counts an error's code."""
@@ -87,7 +115,7 @@ class Metrics:
 
     def count_left(self, protocol: str) -> None:
         """Counts a caller who left before its answer."""
-        self._requests.labels(protocol, "left").inc()
+        self._requests.labels(protocol, "left", "", "").inc()
 
     def count_load(self, outcome: str) -> None:
         """Counts an opening of a model version: `ready` or `failed`."""
@@ -125,11 +153,23 @@ class Metrics:
         with suppress(IndexError):  # another thread may take the last
             while self._uncounted:
                 answer = self._uncounted.popleft()
+                who = self._name_version(answer.model, answer.version)
                 if answer.outcome:
-                    self._requests.labels(answer.protocol, answer.outcome).inc()
-                    self._total.labels(answer.protocol).observe(answer.total_s)
-                for name in self._phases.keys() & answer.phases_ms:
-                    self._phases[name].observe(answer.phases_ms[name] / 1e3)
+                    self._requests.labels(answer.protocol, answer.outcome, *who).inc()
+                    self._total.labels(answer.protocol, *who).observe(answer.total_s)
+                    self._received.labels(answer.protocol).inc(answer.traffic.received)
+                    self._sent.labels(answer.protocol).inc(answer.traffic.sent)
+                    self._sizes.labels(answer.protocol).observe(answer.traffic.received)
+                for name in set(PHASES) & answer.phases_ms.keys():
+                    self._phases.labels(name, *who).observe(answer.phases_ms[name] / 1e3)
+
+    def _name_version(self, model: str, version: int) -> tuple[str, str]:
+        """The labels of who answered: so many versions in a process' life, and `other` for further ones."""
+        key = (model, version)
+        if key not in self._known and len(self._known) >= _MOST_VERSIONS:
+            return ("other", "other")
+        self._known.add(key)
+        return (model, str(version or ""))
 
     def _counter(self, name: str, description: str, *labels: str) -> Counter:
         return Counter(name, description, labels, registry=self._registry)

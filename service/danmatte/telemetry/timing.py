@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 PHASES = ("queue", "decode", "infer", "encode")
 _FOREMOST = ("infer", "decode", "encode", "queue")
@@ -11,10 +11,12 @@ _FOREMOST = ("infer", "decode", "encode", "queue")
 class Timing:
     """Milliseconds a request spent in each phase, for the `Server-Timing` header (W3C Server Timing).
 
-    `spans` are the same in order: phase, begin and end by `time.perf_counter()`.
+    `spans` are the same in order: phase, begin and end by `time.perf_counter()`. `model` and `version` are who answers,
+    empty and 0 where nobody was found.
     """
 
     def __init__(self) -> None:
+        self.model, self.version = "", 0
         self._phases_ms: dict[str, float] = {}
         self.spans: list[tuple[str, float, float]] = []
 
@@ -33,7 +35,7 @@ class Timing:
         self.spend(name, (now - since) * 1e3)
         self.spans.append((name, since, now))
 
-    def gather(self, parts: "Iterable[Timing]") -> None:
+    def gather(self, parts: "Sequence[Timing]") -> None:
         """Adds the phases of parts that ran concurrently; a moment counts once, for the foremost phase of any part.
 
         So all phases together take no longer than the wall clock, however many parts there were.
@@ -46,6 +48,13 @@ class Timing:
                 self.spend(name, (whole_s - covered_s) * 1e3)
             covered_s = whole_s
         self.spans += spans
+        for part in parts:
+            self.note_version(part.model, part.version)
+
+    def note_version(self, model: str, version: int) -> None:
+        """Who answers; the first one counts where a form's parts were answered by several."""
+        if not self.model:
+            self.model, self.version = model, version
 
     def spend(self, name: str, ms: float) -> None:
         """Adds milliseconds to the phase."""

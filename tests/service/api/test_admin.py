@@ -186,3 +186,17 @@ async def test_web_pages_may_not_ask(admin: ClientSession, headers: dict[str, st
     async with admin.post("/v2/repository/models/toy/unload", headers=headers) as refused:
         assert (refused.status, (await refused.json())["code"]) == (403, "forbidden")
     assert await stable(admin) == 2
+
+
+async def test_a_load_with_a_configuration_is_refused_rather_than_half_done(admin: ClientSession) -> None:
+    wanted = {"parameters": {"config": '{"max_batch_size": 4}'}}
+    status, refusal = await told(admin, "POST", "/v2/repository/models/toy/load", wanted)
+    assert (status, refusal["code"]) == (400, "bad_body")
+    assert "parameters: 'config' isn't served" in refusal["error"]
+    assert (await told(admin, "POST", "/v2/repository/models/toy/load", {"parameters": {}}))[0] == 200
+    assert (await told(admin, "POST", "/v2/repository/models/toy/load"))[0] == 200
+
+
+async def test_the_server_speaks_of_a_repository_only_where_there_is_one(admin: ClientSession) -> None:
+    described = await (await admin.public.get("/v2")).json()
+    assert "model_repository" not in described["extensions"]

@@ -23,6 +23,9 @@ from tests.service.test_app import until
 FORM = "multipart/form-data; boundary=b"
 
 
+PARTS = {"Accept": "multipart/mixed"}  # else a picture alone is answered with its mask alone
+
+
 def form(pieces: dict[str, bytes], media_type: str = "image/jpeg") -> FormData:
     """Files by name."""
     made = FormData()
@@ -57,7 +60,7 @@ async def test_every_frame_has_an_answer_of_its_own_in_order(start: Start, jpeg:
 
 async def test_a_part_of_a_form_may_be_raw(start: Start) -> None:
     files = form({"1": pictures.rectangle(90, 160).tobytes()}, "application/x-rgb24")
-    answer = await (await start()).post("/v1/mattes?width=160&height=90&format=raw", data=files)
+    answer = await (await start()).post("/v1/mattes?width=160&height=90&format=raw", data=files, headers=PARTS)
     ((head, mask),) = await pieces(answer)
     assert (head["X-Status"], len(mask)) == ("200", 90 * 160)
 
@@ -133,7 +136,9 @@ async def test_all_parts_together_have_the_limit_of_a_body(start: Start, jpeg: b
 
 async def test_a_hostile_name_splits_no_header(start: Start, jpeg: bytes) -> None:
     body = b'--b\r\nContent-Disposition: form-data; name="a\\"; x=\xff\x01"\r\n\r\n' + jpeg + b"\r\n--b--\r\n"
-    ((head, _),) = await pieces(await (await start()).post("/v1/mattes", data=body, headers={"Content-Type": FORM}))
+    ((head, _),) = await pieces(
+        await (await start()).post("/v1/mattes", data=body, headers={"Content-Type": FORM} | PARTS)
+    )
     assert head["X-Status"] == "200"
     assert set(head) == {
         *("X-Status", "Content-Length", "Content-Type", "X-Model-Version", "X-Models", "X-Person-Coverage"),
@@ -153,7 +158,7 @@ async def test_a_hostile_name_splits_no_header(start: Start, jpeg: bytes) -> Non
 )
 async def test_a_part_is_found_by_the_name_it_was_sent_with(start: Start, jpeg: bytes, sent: str, found: str) -> None:
     body = f'--b\r\nContent-Disposition: form-data; name="{sent}"\r\n\r\n'.encode() + jpeg + b"\r\n--b--\r\n"
-    answer = await (await start()).post("/v1/mattes", data=body, headers={"Content-Type": FORM})
+    answer = await (await start()).post("/v1/mattes", data=body, headers={"Content-Type": FORM} | PARTS)
     assert f'\r\nContent-Disposition: form-data; name="{found}"\r\n'.encode() in await answer.read()
 
 
@@ -249,3 +254,20 @@ async def test_an_answer_that_began_is_not_broken_off_for_somebody_else(start: S
     gate.let(2)
     assert [head["X-Status"] for head, _ in await pieces(asking)] == ["400", "200"]
     assert (await busy).status == 200
+
+
+@pytest.mark.parametrize("query", ["", "format=raw&width=320&height=180"])
+async def test_a_picture_alone_is_answered_with_its_mask_alone(start: Start, jpeg: bytes, query: str) -> None:
+    client = await start()
+    plain = await client.post(f"/v1/mattes?{query}", data=jpeg)
+    alone = await client.post(f"/v1/mattes?{query}", data=form({"40": jpeg}))
+    assert (alone.status, alone.content_type) == (200, plain.content_type)
+    assert await alone.read() == await plain.read()
+    assert alone.headers["X-Frame-Pts"] == "40"
+    assert alone.headers["X-Person-Coverage"] == plain.headers["X-Person-Coverage"]
+
+
+async def test_a_bad_picture_alone_is_refused_as_in_a_plain_post(start: Start) -> None:
+    client = await start()
+    answer = await client.post("/v1/mattes", data=form({"40": b"rubbish"}))
+    assert (answer.status, (await answer.json())["code"]) == (415, "unsupported_media_type")

@@ -458,6 +458,19 @@ async def test_steady_masks_know_the_frames_before_and_no_neighbours(start: Star
     assert painted == {"steady": [255] * 4, "plain": [255, 0, 255, 0], "neighbour": [0] * 4}
 
 
+async def test_a_clean_close_is_no_caller_who_left(start: Start, jpeg: bytes) -> None:
+    client = await start()
+    for code in (1000, 1001):
+        socket = await connected(client)
+        await offer(socket, jpeg, 1)
+        await answered(socket)
+        await socket.close(code=code)
+    await until(lambda: not client.app[LIVE])
+    page = await (await client.get("/metrics")).text()
+    assert 'danmatte_requests_total{model="",outcome="answered",protocol="live",version=""} 2.0' in page
+    assert 'outcome="left"' not in page
+
+
 async def test_the_upgrade_names_its_request_and_trace(start: Start) -> None:
     trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
     headers = {"X-Request-Id": "abc-1", "traceparent": trace}

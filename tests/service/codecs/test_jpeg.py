@@ -2,15 +2,18 @@
 
 import io
 
+import numpy as np
 import pytest
 import simplejpeg
 from PIL import Image
 
+from danmatte.codecs import Decoder
 from danmatte.codecs.jpeg import Jpeg
 from danmatte.contract.framing import resize
 from danmatte.errors import PictureError
 from danmatte.frame import Size
 from tests.service import pictures
+from tests.service.conftest import Start
 
 
 @pytest.mark.parametrize(
@@ -90,3 +93,46 @@ def test_colours_are_smoothed_unless_the_picture_will_be_made_much_smaller() -> 
     assert (far != smooth).any()
     small = [resize(pixels, Size(150, 200)).astype(int) for pixels in (smooth, far)]
     assert abs(small[0] - small[1]).mean() < 0.5
+
+
+def add_bytes(data: bytes, marker: bytes) -> bytes:
+    """Bytes that are no segment, before the last of such markers."""
+    place = data.rindex(marker)
+    return data[:place] + b"\x00\x01\x02\x00" + data[place:]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda data: data[:-2], "Premature end"),
+        (lambda data: add_bytes(data, b"\xff\xd9"), "extraneous bytes before marker 0xd9"),
+        (lambda data: add_bytes(data, b"\xff\xda"), "4 extraneous bytes before marker 0xda"),
+        (lambda data: add_bytes(add_bytes(data, b"\xff\xdb"), b"\xff\xc0")[:-2], "4 extraneous bytes before marker"),
+    ],
+)
+def test_what_libjpeg_only_warns_of_is_decoded_and_said(spoil, says: str) -> None:
+    good = pictures.encoded(".jpg", pictures.rectangle(96, 128))
+    jpeg = Decoder.registered["image/jpeg"]
+    bad = spoil(good)
+    header = jpeg.read_header(bad, None)
+    pixels = jpeg.decode(bad, header, "RGB", header.size)
+    assert np.array_equal(pixels, jpeg.decode(good, jpeg.read_header(good, None), "RGB", header.size))
+    assert any(says in warning for warning in header.warnings)
+
+
+@pytest.mark.parametrize("left", [0.3, 0.9, 0.99])
+def test_a_picture_whose_rest_is_missing_is_refused_even_with_an_end(left: float) -> None:
+    good = pictures.encoded(".jpg", pictures.rectangle(96, 128))
+    jpeg = Decoder.registered["image/jpeg"]
+    cut = good[: int(len(good) * left)] if left < 0.99 else good[:-8]
+    for data in (cut, cut + b"\xff\xd9"):
+        with pytest.raises(PictureError):
+            jpeg.decode(data, jpeg.read_header(data, None), "RGB", Size(96, 128))
+
+
+async def test_a_warning_is_told_with_the_mask(start: Start, jpeg: bytes) -> None:
+    client = await start()
+    answer = await client.post("/v1/mattes", data=jpeg[:-2])
+    assert answer.status == 200
+    assert "Premature end" in answer.headers["X-Picture-Warning"]
+    assert "X-Picture-Warning" not in (await client.post("/v1/mattes", data=jpeg)).headers

@@ -24,15 +24,30 @@ def test_only_versions_are_seen(tmp_path: Path) -> None:
         (tmp_path / "toy" / name).mkdir(parents=True)
     (tmp_path / "toy" / "7").write_text("a file")
     (tmp_path / "toy" / "8").symlink_to(tmp_path / "toy" / "1")
-    assert artifact.list_versions(tmp_path, "toy") == [10, 2, 1]
+    (tmp_path / "toy" / "9").symlink_to(tmp_path / "nowhere")
+    assert artifact.list_versions(tmp_path, "toy") == [10, 8, 2, 1]  # links, too: volumes are full of them
 
 
 def test_only_models_are_seen(tmp_path: Path) -> None:
     for name in ("toy", "a_b-c9", ".hidden", "Upper", "-dash", "spa ce"):
         (tmp_path / name).mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "toy")
-    assert artifact.list_models(tmp_path) == ["a_b-c9", "toy"]
+    assert artifact.list_models(tmp_path) == ["a_b-c9", "link", "toy"]
     assert artifact.list_models(tmp_path / "nowhere") == []
+
+
+def test_what_is_ignored_is_told(tmp_path: Path) -> None:
+    for name in ("toy/1", "toy/v2", "toy/02", "toy/.hidden", "Upper/1", ".hidden/1"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "README").write_text("a file")
+    told = [line.removeprefix(f"{tmp_path}/").partition(":")[0] for line in artifact.list_ignored(tmp_path)]
+    assert told == ["Upper", "toy/02", "toy/v2"]
+
+
+def test_a_version_behind_a_link_is_read_as_any_other(tmp_path: Path) -> None:
+    publish(tmp_path / "..data", name="toy")
+    (tmp_path / "toy").symlink_to("..data/toy")  # as Kubernetes mounts volumes
+    assert artifact.read_version(tmp_path, "toy", 1).manifest.version == 1
 
 
 def link_manifest(folder: Path) -> None:

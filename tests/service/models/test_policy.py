@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from danmatte.errors import PolicyError
-from danmatte.models import Canary, Policy
+from danmatte.engine import FakeEngine
+from danmatte.errors import PolicyError, SettingsError
+from danmatte.models import Canary, Policy, Repository
 from danmatte.models.policy import read_policy, write_policy
+from tests.service.toy import publish
 
 
 @pytest.fixture
@@ -73,3 +75,80 @@ def test_a_link_is_no_policy(home: Path) -> None:
 def test_where_nothing_can_be_written_it_is_said(tmp_path: Path) -> None:
     with pytest.raises(PolicyError, match="can't be written"):
         write_policy(tmp_path, "nowhere", Policy(pin=1))
+
+
+def serve(root: Path, **options: bool) -> Repository:
+    """The folder's models, loaded."""
+    repository = Repository(root, lambda found: FakeEngine(found.manifest), default="toy", **options)
+    repository.load()
+    return repository
+
+
+@pytest.fixture
+def pinned(tmp_path: Path) -> Path:
+    """Two versions, the older one pinned, served once."""
+    for version in (1, 2):
+        publish(tmp_path, version=version)
+    (tmp_path / "toy" / "serving.toml").write_text("pin = 1")
+    serve(tmp_path).close()
+    return tmp_path
+
+
+@pytest.mark.parametrize("broken", ["pin = 'x'", "pin = ", "pinn = 1", "\xff"])
+def test_a_broken_policy_at_a_start_releases_no_pin(pinned: Path, broken: str) -> None:
+    (pinned / "toy" / "serving.toml").write_text(broken, encoding="latin-1")
+    repository = serve(pinned)
+    (model,) = repository.list_models()
+    assert [version.version for version in model.versions if version.state == "ready"] == [1]
+    assert "the policy that was good last is followed" in model.trouble
+
+
+def test_a_broken_policy_that_was_never_good_serves_nothing(tmp_path: Path) -> None:
+    publish(tmp_path, name="other")
+    publish(tmp_path)
+    (tmp_path / "toy" / "serving.toml").write_text("pin = 'x'")
+    repository = Repository(tmp_path, lambda found: FakeEngine(found.manifest), default="other")
+    repository.load()
+    toy = next(model for model in repository.list_models() if model.name == "toy")
+    assert not [version for version in toy.versions if version.state == "ready"]
+    assert "the model is not served" in toy.trouble
+    with pytest.raises(SettingsError, match=r"serving\.toml"):
+        serve(tmp_path)
+
+
+async def test_a_policy_that_cannot_be_read_is_replaced_only_as_a_whole(tmp_path: Path) -> None:
+    publish(tmp_path, name="other")
+    publish(tmp_path)
+    file = tmp_path / "toy" / "serving.toml"
+    file.write_text("pin = 'x'")
+    repository = Repository(tmp_path, lambda found: FakeEngine(found.manifest), default="other")
+    repository.load()
+    with pytest.raises(PolicyError, match=r"serving\.toml"):
+        await repository.change_policy("toy", lambda policy: Policy(enabled=True))
+    assert file.read_text() == "pin = 'x'"
+    await repository.change_policy("toy", lambda policy: Policy(pin=1), whole=True)
+    assert (await repository.find("toy")).manifest.version == 1
+
+
+def test_what_is_remembered_goes_with_the_file(pinned: Path) -> None:
+    assert (pinned / "toy" / ".serving.toml.last").read_text() == "pin = 1"
+    (pinned / "toy" / "serving.toml").unlink()
+    serve(pinned)
+    assert not (pinned / "toy" / ".serving.toml.last").exists()
+
+
+def test_a_check_remembers_nothing(tmp_path: Path) -> None:
+    publish(tmp_path)
+    (tmp_path / "toy" / "serving.toml").write_text("pin = 1")
+    serve(tmp_path, remembers=False)
+    assert not (tmp_path / "toy" / ".serving.toml.last").exists()
+
+
+def test_a_policy_behind_a_link_into_its_own_folder_is_read(tmp_path: Path) -> None:
+    publish(tmp_path)
+    hidden = tmp_path / "toy" / "..2026_01"
+    hidden.mkdir()
+    (hidden / "serving.toml").write_text("pin = 1")
+    (tmp_path / "toy" / "..data").symlink_to(hidden.name)
+    (tmp_path / "toy" / "serving.toml").symlink_to("..data/serving.toml")  # as Kubernetes mounts it
+    assert read_policy(tmp_path, "toy").pin == 1

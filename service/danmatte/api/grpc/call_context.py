@@ -18,7 +18,8 @@ from danmatte.errors import DeadlineError, EngineError, ServiceError
 from danmatte.http.errors import choose_request_id, read_traceparent
 from danmatte.http.forwarded import TrustedProxies
 from danmatte.http.request_keys import NOBODY, Identity
-from danmatte.http.telemetry import LEFT, Observers
+from danmatte.http.telemetry import LEFT, Observers, describe_version
+from danmatte.telemetry.metrics import NO_TRAFFIC, Traffic
 from danmatte.telemetry.timing import Timing
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class CallContext:
     timing: Timing = field(default_factory=Timing)
     status: int = int(HTTPStatus.OK)
     code: str = ""
+    traffic: Traffic = NO_TRAFFIC
 
     def __post_init__(self) -> None:
         self.request_id = choose_request_id(self.metadata.get("x-request-id", ""))
@@ -60,7 +62,7 @@ class CallContext:
 
     def branch(self, name: str) -> "CallContext":
         """One request of a stream, of the same caller."""
-        return replace(self, path=f"{self.path}/{name}", timing=Timing())
+        return replace(self, path=f"{self.path}/{name}", timing=Timing(), traffic=NO_TRAFFIC)
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ class Calls:
             self._write_down(call)
             if trace:
                 attributes: dict[str, str | int] = {
+                    **describe_version(call.timing),
                     "rpc.system": "grpc",
                     "rpc.method": call.path.split("/", 2)[2],
                     "http.response.status_code": call.status,
@@ -129,7 +132,7 @@ class Calls:
         if call.status == LEFT:
             metrics.count_left("grpc")
         else:
-            metrics.count_answer("grpc", call.status, call.timing, total_s)
+            metrics.count_answer("grpc", call.status, call.timing, total_s, call.traffic)
         if call.code:
             metrics.count_rejection(call.code)
         if self.observers.lines:
@@ -142,6 +145,9 @@ class Calls:
                 "protocol": "grpc",
                 "status": call.status,
                 "code": call.code,
+                **describe_version(call.timing),
+                "received_bytes": call.traffic.received,
+                "sent_bytes": call.traffic.sent,
                 "total_ms": round(total_s * 1e3, 2),
                 **{f"{name}_ms": round(ms, 2) for name, ms in call.timing.phases_ms.items()},
                 "traceparent": call.traceparent,

@@ -15,6 +15,7 @@ from danmatte.api.grpc.messages import MalformedMessage, build_reader, message, 
 from danmatte.errors import BodyError, BodyTimeoutError, ServiceError
 from danmatte.inference.request import Requests
 from danmatte.settings import Settings
+from danmatte.telemetry.metrics import Traffic
 
 # Messages of calls without a key are a few bytes, and come with the call.
 _PROMPT_S: Final = 2.0
@@ -141,13 +142,15 @@ class Service(ABC):
                     # A function of its own, so that the message is gone before the answer is on its way.
                     request = await receive_one(messages, upload_s)
                     size = request.ByteSize()
+                    call.traffic = Traffic(size)
                     held.hold(size)
                     answered = await answer(request, call, held)
                     held.let_go(size)
                     return answered
 
                 answered = await read_and_answer()
-                held.hold(answered.ByteSize())
+                call.traffic = call.traffic._replace(sent=answered.ByteSize())
+                held.hold(call.traffic.sent)
                 task = asyncio.current_task()
                 with held.send(lambda: task and task.cancel()):
                     await library.write(answered)

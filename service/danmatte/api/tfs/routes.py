@@ -133,7 +133,7 @@ async def _predict(
 
 def _select(http: web.Request) -> VersionSelector:
     names = http.match_info
-    return VersionSelector.parse(names["name"], names.get("version", ""), names.get("label", ""))
+    return VersionSelector.parse_tfs(names["name"], names.get("version", ""), names.get("label", ""))
 
 
 def _write_answer(outputs: Sequence[Tensor], in_rows: bool) -> bytes:

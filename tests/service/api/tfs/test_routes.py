@@ -159,3 +159,12 @@ async def test_a_draining_server_is_503(start: Start) -> None:
     client = await start()
     client.app[ADMISSION].draining = True
     assert (await client.post(PREDICT, json={"instances": [PIXELS]})).status == 503
+
+
+async def test_version_0_is_the_default_as_ovms_client_means_it(start: Start, jpeg: bytes) -> None:
+    client = await start()
+    body = {"instances": [{"b64": base64.b64encode(jpeg).decode()}]}
+    zero = await client.post("/v1/models/toy/versions/0:predict", json=body)
+    assert zero.status == 200
+    assert await zero.json() == await (await client.post("/v1/models/toy:predict", json=body)).json()
+    assert (await client.get("/v1/models/toy/versions/0/metadata")).status == 200

@@ -13,6 +13,7 @@ from danmatte.api.grpc.service import Service, ServiceParts
 from danmatte.api.grpc.tensors import build_response, read_request, read_timeout_s
 from danmatte.errors import ServiceError, UnknownModelError, UnknownVersionError
 from danmatte.inference.request import Request, VersionSelector
+from danmatte.telemetry.metrics import Traffic
 
 
 class InferenceService(Service):
@@ -105,9 +106,11 @@ class InferenceService(Service):
         try:
             with self._parts.calls.observe(stream.branch("request")) as call:
                 async with self._requests.open(call.caller) as held:
-                    held.hold(request.ByteSize())
+                    call.traffic = Traffic(request.ByteSize())
+                    held.hold(call.traffic.received)
                     answer = await self.model_infer(request, call, held)
-                lasting.hold(answer.ByteSize())
+                call.traffic = call.traffic._replace(sent=answer.ByteSize())
+                lasting.hold(call.traffic.sent)
         except ServiceError as error:
             # The id is how its sender knows which one failed.
             failed = {"id": request.id, "model_name": request.model_name}

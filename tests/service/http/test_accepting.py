@@ -1,0 +1,26 @@
+"""A server without descriptors says so now and then, and goes on when there are some again."""
+
+import asyncio
+import logging
+import socket
+
+import pytest
+
+from danmatte.http.listener import _calm_accepting
+
+
+async def test_a_lack_of_descriptors_is_said_once_a_second(caplog: pytest.LogCaptureFixture) -> None:
+    loop = asyncio.get_running_loop()
+    _calm_accepting()
+    with socket.socket() as listener, caplog.at_level(logging.ERROR):
+        for _ in range(100):
+            context = {"message": "no", "exception": OSError(24, "Too many open files"), "socket": listener}
+            loop.call_exception_handler(context)
+    assert [record.getMessage() for record in caplog.records] == ["connections wait: [Errno 24] Too many open files"]
+
+
+async def test_whatever_else_goes_wrong_is_said_as_before(caplog: pytest.LogCaptureFixture) -> None:
+    _calm_accepting()
+    with caplog.at_level(logging.ERROR):
+        asyncio.get_running_loop().call_exception_handler({"message": "something else"})
+    assert "something else" in caplog.text

@@ -1,0 +1,101 @@
+"""Callers who have sent all and wait, and callers who have gone: the same until something is sent to them."""
+
+import asyncio
+
+from danmatte.app import ADMISSION
+from tests.service.held import Gate
+from tests.service.serving import served
+from tests.service.test_app import until
+
+
+def post(jpeg: bytes, version: str = "1.1") -> bytes:
+    head = f"POST /v1/mattes HTTP/{version}\r\nHost: x\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+    return head.encode() + jpeg
+
+
+async def answered(port: int, data: bytes) -> bytes:
+    """What comes back after everything was sent and that way closed."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(data)
+    writer.write_eof()
+    async with asyncio.timeout(20):
+        return await reader.read()
+
+
+def find_status(answer: bytes) -> int:
+    """The final status; interim ones are passed over."""
+    while answer.startswith(b"HTTP/1.1 100 "):
+        answer = answer.partition(b"\r\n\r\n")[2]
+    return int(answer.split()[1])
+
+
+async def test_who_has_sent_all_gets_the_answer(models, jpeg: bytes) -> None:
+    async with served(models) as server:
+        for version in ("1.0", "1.1"):
+            assert find_status(await answered(server.port, post(jpeg, version))) == 200
+
+
+async def test_also_an_answer_that_takes_long(models, jpeg: bytes) -> None:
+    gate = Gate()
+    async with served(models, held=gate) as server:
+        waiting = asyncio.create_task(answered(server.port, post(jpeg)))
+        await until(lambda: gate.waiting == 1)
+        await asyncio.sleep(0.3)
+        gate.let()
+        assert find_status(await waiting) == 200
+
+
+async def test_all_that_was_sent_ahead_is_answered(models, jpeg: bytes) -> None:
+    async with served(models) as server:
+        answer = await answered(server.port, post(jpeg) + b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert answer.count(b"HTTP/1.1 200 OK") >= 1
+
+
+async def test_a_body_that_breaks_off_is_not_waited_for(models, jpeg: bytes) -> None:
+    async with served(models, upload_s=60) as server:
+        assert await answered(server.port, post(jpeg)[:-10]) == b""
+        assert server.app[ADMISSION].inside == 0
+
+
+async def test_nothing_is_computed_for_who_has_gone(models, jpeg: bytes) -> None:
+    gate = Gate()
+    async with served(models, held=gate, in_flight=1, max_wait_s=60) as server:
+        first = asyncio.create_task(answered(server.port, post(jpeg)))
+        await until(lambda: gate.waiting == 1)
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(post(jpeg))
+        await until(lambda: server.app[ADMISSION].inside == 2)
+        writer.close()
+        await until(lambda: server.app[ADMISSION].inside == 1)
+        gate.let()
+        assert find_status(await first) == 200
+
+
+async def test_a_body_is_asked_for_when_key_and_length_are_good(models, jpeg: bytes, tmp_path) -> None:
+    from danmatte.http.api_keys import make_key
+
+    key, lines = make_key("page")
+    (tmp_path / "keys.toml").write_text(lines)
+    async with served(models, keys=str(tmp_path / "keys.toml"), max_body_bytes=2**20) as server:
+
+        async def ask(length: int, *headers: str) -> bytes:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            lines = ["POST /v1/mattes HTTP/1.1", "Host: x", f"Content-Length: {length}", "Expect: 100-continue"]
+            writer.write("\r\n".join([*lines, *headers, "", ""]).encode())
+            async with asyncio.timeout(10):
+                first = await reader.readuntil(b"\r\n\r\n")
+                if first.startswith(b"HTTP/1.1 100"):
+                    writer.write(jpeg)
+                    first += await reader.readuntil(b"\r\n\r\n")
+            writer.close()
+            return first
+
+        good = await ask(len(jpeg), f"X-Api-Key: {key}")
+        assert good.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK")
+        for refused, status in (
+            (await ask(len(jpeg)), b"401"),
+            (await ask(2**21, f"X-Api-Key: {key}"), b"413"),
+            (await ask(len(jpeg), f"X-Api-Key: {key}", "Content-Encoding: br"), b"415"),
+        ):
+            assert refused.startswith(b"HTTP/1.1 " + status)
+            assert b"Connection: close" in refused
