@@ -10,7 +10,7 @@ import tensorflow as tf
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.reading import ReadOptions
 from danmatte_workbench.runtimes.frozen import freeze_to_file, is_frozen, read_graph
-from tests.workbench import graphs, tiny
+from tests.workbench import graphs, own_graphs, tiny
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +141,7 @@ def test_a_signature_is_chosen_by_name_and_its_outputs_keep_theirs(tmp_path: Pat
 
 
 def test_a_frozen_input_is_a_constant_of_its_type(tmp_path: Path) -> None:
-    path = write_switched(tmp_path / "switched.pb")
+    path = own_graphs.write_switched(tmp_path / "switched.pb")
     frozen = {node.name: node for node in read_graph(path, ReadOptions(freeze=(("training", False),))).node}
     assert frozen["training"].op == "Const"
     assert not tf.make_ndarray(frozen["training"].attr["value"].tensor)
@@ -152,7 +152,7 @@ def test_a_frozen_input_is_a_constant_of_its_type(tmp_path: Path) -> None:
 
 
 def test_variables_get_their_values_from_a_checkpoint(tmp_path: Path) -> None:
-    expected = write_meta(tmp_path / "model")
+    expected = own_graphs.write_meta(tmp_path / "model")
     for path, options in (
         (tmp_path / "model.meta", ReadOptions()),
         (tmp_path / "model.pb", ReadOptions(checkpoint=tmp_path / "model")),
@@ -163,28 +163,3 @@ def test_variables_get_their_values_from_a_checkpoint(tmp_path: Path) -> None:
         assert not {"VariableV2", "VarHandleOp"} & {node.op for node in nodes.values()}
     with pytest.raises(InputError, match=r"found no checkpoint .*other\.index"):
         read_graph(tmp_path / "model.pb", ReadOptions(checkpoint=tmp_path / "other"))
-
-
-def write_switched(path: Path) -> Path:
-    """A frozen graph with a boolean placeholder beside the picture."""
-    graph = tf.Graph()
-    with graph.as_default():
-        photo = tf.compat.v1.placeholder(tf.float32, (1, 8, 8, 3), "photo")
-        training = tf.compat.v1.placeholder(tf.bool, (), "training")
-        tf.where(training, photo * 0.5, photo, name="answer")
-    path.write_bytes(graph.as_graph_def().SerializeToString())
-    return path
-
-
-def write_meta(prefix: Path) -> np.ndarray:
-    """A TensorFlow 1 graph with a variable, as .meta with a checkpoint and as .pb; the variable's value."""
-    graph = tf.Graph()
-    value = np.arange(12, dtype=np.float32).reshape(1, 1, 3, 4)
-    with graph.as_default(), tf.compat.v1.Session(graph=graph) as session:
-        photo = tf.compat.v1.placeholder(tf.float32, (1, 8, 8, 3), "photo")
-        kernel = tf.compat.v1.get_variable("kernel", initializer=value, use_resource=False)
-        tf.nn.conv2d(photo, kernel, 1, "SAME", name="answer")
-        session.run(tf.compat.v1.global_variables_initializer())
-        tf.compat.v1.train.Saver().save(session, str(prefix))
-        prefix.with_suffix(".pb").write_bytes(graph.as_graph_def().SerializeToString())
-    return value

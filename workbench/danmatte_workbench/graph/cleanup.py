@@ -26,11 +26,14 @@ def clean_up(model: ov.Model) -> None:
     straighten_resizes(model)
 
 
-def optimize_frozen(model: ov.Model) -> None:
-    """In place: the same for what TensorFlow's frontend gives, which stays as it is where nothing simulates 8 bits."""
+def optimize_frozen(model: ov.Model, *, simulated: bool = False) -> None:
+    """In place: the same for what TensorFlow's frontend gives, which stays as it is where nothing simulates 8 bits.
+
+    simulated: whether those 8 bits stay.
+    """
     # Folds SpaceToBatch into dilations, batch norms and padding into the convolutions.
     apply_moc_transformations(model, cf=False)
-    if any(node.get_type_name() == "FakeQuantize" for node in model.get_ops()):
+    if not simulated and any(node.get_type_name() == "FakeQuantize" for node in model.get_ops()):
         clean_up(model)
     straighten_resizes(model)
 

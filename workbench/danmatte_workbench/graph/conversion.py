@@ -121,9 +121,15 @@ def _is_channels_first_cut(path: Path, port: str) -> bool:
     return tensorflow.read_data_format(path, port) == "NCHW"
 
 
-def cut_frozen(path: Path, inputs: Mapping[str, ov.PartialShape | None], outputs: Sequence[str]) -> ov.Model:
+def cut_frozen(
+    path: Path,
+    inputs: Mapping[str, ov.PartialShape | None],
+    outputs: Sequence[str],
+    *,
+    simulated: bool = False,
+) -> ov.Model:
     """The part of a TensorFlow graph between ``inputs`` (ports or inputs of its own, with their new shapes) and
-    ``outputs``.
+    ``outputs``; whether 8 bits that are ``simulated`` in it stay so, instead of becoming floats.
 
     OpenVINO's converters don't cut any more; its frontend still does (`extract_subgraph` at an input port), before
     anything is converted, so that what can't be converted outside the part does no harm. Raises InputError with the
@@ -154,7 +160,7 @@ def cut_frozen(path: Path, inputs: Mapping[str, ov.PartialShape | None], outputs
                 f"{path}: from {' and '.join(inputs)} to {' and '.join(outputs)} it needs {' and '.join(others)}; "
                 "cut elsewhere"
             )
-        optimize_frozen(model)
+        optimize_frozen(model, simulated=simulated)
     return _take_f32(model) if halves else model
 
 

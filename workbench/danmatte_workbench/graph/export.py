@@ -99,7 +99,7 @@ def _cut_tensorflow(path: Path, inputs: Sequence[InputRequest], outputs: Sequenc
         reaching = [name for name in own if wanted & anatomy.find_reachable(name)]
         asked = {**dict.fromkeys(reaching, ""), **asked}
     shapes = {name: ov.PartialShape(shape) if shape else None for name, shape in asked.items()}
-    model = conversion.cut_frozen(path, shapes, ends)
+    model = conversion.cut_frozen(path, shapes, ends, simulated=True)
     name_outputs(model, ends)
     return model
 
@@ -217,7 +217,7 @@ def _set_types(model: ov.Model, path: Path, inputs: Sequence[InputRequest]) -> o
         return model
     processor = PrePostProcessor(model)
     for request, port in asked:
-        processor.input(model_index(model, port)).tensor().set_element_type(ov.Type(request.kind))
+        processor.input(model_index(model, port)).tensor().set_element_type(getattr(ov.Type, request.kind))
     with translate_errors(path, f"with inputs of {', '.join(request.kind for request, _ in asked)}"):
         return processor.build()
 

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+from tensorflow.python.grappler import tf_optimizer
 
 from danmatte.contract.near_words import did_you_mean
 from danmatte_workbench.artifact import SAVED, list_graph_files
@@ -79,6 +80,13 @@ def _read_version(path: Path, options: ReadOptions, _changed_at: int) -> tf.comp
     else:
         definition = _freeze(path, "a Keras model", lambda: _load_keras_call(path, options))
     _freeze_inputs(definition, options.freeze, path)
+    if options.freeze and any(node.op == "Switch" for node in definition.node):
+        try:
+            definition = _drop_dead_branches(definition)
+        except _FAILURES as error:
+            raise InputError(
+                f"{path}: TensorFlow can't drop the branches that are never taken: {explain(error)}"
+            ) from error
     return definition
 
 
@@ -141,6 +149,26 @@ def _freeze_inputs(definition: tf.compat.v1.GraphDef, values: Sequence[tuple[str
         constant.attr["dtype"].type = kind.as_datatype_enum
         constant.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(filled))
         node.CopyFrom(constant)
+
+
+def _drop_dead_branches(definition: tf.compat.v1.GraphDef) -> tf.compat.v1.GraphDef:
+    """The graph without branches that a constant condition never takes, by TensorFlow's own optimizer (grappler)."""
+    graph = tf.Graph()
+    with graph.as_default():
+        tf.import_graph_def(definition, name="")
+    config = tf.compat.v1.ConfigProto()
+    config.graph_options.rewrite_options.optimizers[:] = ["constfold", "loop", "pruning"]
+    config.graph_options.rewrite_options.min_graph_nodes = -1  # however small it is
+    meta = tf.compat.v1.train.export_meta_graph(graph_def=definition, graph=graph)
+    inputs = {node.name for node in definition.node if node.op == "Placeholder"}
+    reached, before = {*inputs}, 0
+    while len(reached) > before:  # nodes of branches may stand before those that feed them
+        before = len(reached)
+        feeding = ((node.name, reference.partition(":")[0]) for node in definition.node for reference in node.input)
+        reached |= {name for name, source in feeding if source in reached}
+    kept = [end for end in _find_ends(definition) if end in reached and end not in inputs]
+    meta.collection_def["train_op"].node_list.value.extend(kept)
+    return tf_optimizer.OptimizeGraph(config, meta)
 
 
 @contextmanager
