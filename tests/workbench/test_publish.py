@@ -10,11 +10,12 @@ import pytest
 
 from danmatte.contract import artifact
 from danmatte_workbench import publish as publishing
-from danmatte_workbench.artifact import digest
+from danmatte_workbench.artifact import Port, digest
 from danmatte_workbench.dataset import Dataset
 from danmatte_workbench.errors import InputError, MachineError
 from danmatte_workbench.experiment.answers import choose_telling, store_answers
 from danmatte_workbench.experiment.trial import LevelAccuracy, Trial
+from danmatte_workbench.kinds import OutputKind
 from danmatte_workbench.publish import publish
 from danmatte_workbench.runtimes.isa_levels import find_highest
 from danmatte_workbench.source import Source
@@ -163,3 +164,35 @@ def test_answers_are_stored_with_a_version_and_its_server_gives_the_same(
 )
 def test_pictures_with_an_outline_are_stored_first(shares: list[float], stored: list[int]) -> None:
     assert choose_telling(shares) == stored
+
+
+MAP, ROW, ONE = (1, 1, 65, 65), (1, 10), (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "said"),
+    [
+        (OutputKind("scores", ""), ROW, {"meaning": "scores", "labels": []}),
+        (OutputKind("regression", ""), ONE, {"meaning": "score", "unit": ""}),
+        (
+            OutputKind("regions", "", "text"),
+            MAP,
+            {"channels": [{"region": "text", "threshold": 0.3}], "layout": "NCHW"},
+        ),
+        (OutputKind("regions", "", "text"), (1, 33, 33), {"layout": "NHW"}),
+        (OutputKind("boxes", ""), (1, 100, 4), {"columns": ["x1", "y1", "x2", "y2"], "units": "pixels"}),
+        (OutputKind("boxes", "", corners="yxyx", shares=True), (1, -1, 4), {"columns": ["y1", "x1", "y2", "x2"]}),
+        (OutputKind("embedding", ""), (1, 512), {"meaning": "tensor"}),
+        (OutputKind("tensor", ""), (1, 8, 8, 17), {"meaning": "tensor"}),
+        (OutputKind("scores", ""), (1, 8, 8, 17), {"meaning": "tensor"}),  # which the contract has no scores for
+    ],
+)
+def test_an_answer_is_published_by_its_kind(
+    built: Build, plain: Source, tmp_path: Path, kind: OutputKind, shape: tuple[int, ...], said: dict
+) -> None:
+    made = dataclasses.replace(built(tiny.PLAIN), outputs=(Port("answer", shape, "f32"),))
+    source = dataclasses.replace(plain, meaning="tensors", answers=("answer",), kinds=(kind,))
+    folder = publish(facts.trial("uncut", facts.measured("disagreement", 1), artifact=made), source, tmp_path)
+    (output,) = manifest(folder)["outputs"]
+    assert said.items() <= output.items()
+    assert artifact.read_manifest(folder).outputs[0].name == "answer"

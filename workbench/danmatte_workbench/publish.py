@@ -2,18 +2,35 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Literal, cast
 
 from danmatte.contract import ManifestError, artifact
 from danmatte.contract.artifact import GRAPH, WEIGHTS
+from danmatte.contract.grid import Grid
 from danmatte.contract.manifest import ConfirmedLevel, Files, Manifest, Recipe, Step
 from danmatte.contract.manifest import Source as SourceGraph
-from danmatte.contract.ports import PERSON, Channel, PictureInput, RegionsOutput, Resize
-from danmatte_workbench.artifact import Port
+from danmatte.contract.ports import (
+    PERSON,
+    BoxesOutput,
+    Channel,
+    Column,
+    Output,
+    PictureInput,
+    RegionsOutput,
+    Resize,
+    ScoreOutput,
+    ScoresOutput,
+    TensorOutput,
+)
+from danmatte.contract.shapes import Side, SideRange
+from danmatte_workbench.artifact import Artifact, Port
 from danmatte_workbench.budget import DISAGREEMENT, IOU_DROP
 from danmatte_workbench.errors import InputError, MachineError
 from danmatte_workbench.experiment.store import Candidate
 from danmatte_workbench.experiment.trial import LevelAccuracy, Trial
 from danmatte_workbench.graph import surgery
+from danmatte_workbench.kinds import OutputKind
+from danmatte_workbench.metrics.outputs import regions
 from danmatte_workbench.runtimes import isa_levels, openvino
 from danmatte_workbench.source import NAME, Source
 
@@ -44,11 +61,7 @@ def publish(trial: Trial, source: Source, models: Path, answers: bytes | None = 
 
 
 def _describe(trial: Trial, candidate: Candidate, source: Source, version: int, answers: bytes | None) -> Manifest:
-    grid = surgery.read_grid(openvino.read(candidate.artifact.path))
-    if grid is None:
-        raise InputError(f"{trial.name}: its answer isn't a person's probability; add the head step")
     graph, recipe = candidate.artifact.path.with_name(GRAPH), candidate.recipe
-    picture, person = candidate.artifact.inputs[0], candidate.artifact.outputs[0]
     # The ports are given as they are: whether the contract allows them is checked where the manifest is written.
     return Manifest(
         contract=2,
@@ -59,8 +72,8 @@ def _describe(trial: Trial, candidate: Candidate, source: Source, version: int, 
             artifact.describe_file(graph.with_name(WEIGHTS)),
             artifact.describe_bytes(answers) if answers is not None else None,
         ),
-        inputs=(_describe_picture(picture, source),),
-        outputs=(RegionsOutput(person.name, person.shape, person.dtype, "NHWC", (Channel(PERSON, THRESHOLD),), grid),),  # type: ignore[arg-type]
+        inputs=(_describe_picture(candidate.artifact.inputs[0], source),),
+        outputs=_describe_outputs(trial.name, candidate.artifact, source),
         recipe=Recipe(
             name=recipe.name,
             digest=recipe.digest,
@@ -94,4 +107,52 @@ def _describe_levels(trial: Trial) -> list[ConfirmedLevel]:
 
 def _describe_picture(port: Port, source: Source) -> PictureInput:
     resize = Resize(source.rule, source.fill)
-    return PictureInput(port.name, port.shape, port.dtype, "NHWC", "RGB", resize)  # type: ignore[arg-type]
+    return PictureInput(port.name, _describe_shape(port), port.dtype, "NHWC", "RGB", resize)  # type: ignore[arg-type]
+
+
+def _describe_outputs(name: str, artifact: Artifact, source: Source) -> tuple[Output, ...]:
+    if source.meaning == "person":
+        grid = surgery.read_grid(openvino.read(artifact.path))
+        if grid is None:
+            raise InputError(f"{name}: its answer isn't a person's probability; add the head step")
+        port = artifact.outputs[0]
+        return (RegionsOutput(port.name, port.shape, port.dtype, "NHWC", (Channel(PERSON, THRESHOLD),), grid),)  # type: ignore[arg-type]
+    kinds = source.kinds or (OutputKind("tensor", "unknown"),) * len(artifact.outputs)
+    ports = zip(artifact.outputs, kinds, strict=True)
+    size = artifact.inputs[0].shape[1:3]
+    return tuple(_describe_output(port, kind, (size[0], size[1])) for port, kind in ports)
+
+
+def _describe_output(port: Port, kind: OutputKind, size: tuple[int, int]) -> Output:
+    """The output by its kind; as a tensor where the contract asks for more than is known of it."""
+    shape, dtype = _describe_shape(port), cast(Any, port.dtype)
+    rest = [side for side in port.shape if side != 1]
+    if kind.kind == "scores" and len(rest) == 1 and port.shape[-1] == rest[0] > 0:
+        return ScoresOutput(port.name, shape, dtype, ())
+    if kind.kind == "regression" and not rest:
+        return ScoreOutput(port.name, shape, dtype, "")
+    if kind.kind == "regions" and port.dtype == "f32" and (found := _find_layout(port.shape)):
+        layout, sides = found
+        grid = Grid.guess(size, sides)
+        return RegionsOutput(port.name, shape, "f32", layout, (Channel(kind.region, regions.THRESHOLD),), grid)
+    if kind.kind == "boxes" and port.shape[-1:] == (4,):
+        columns: tuple[Column, ...] = ("x1", "y1", "x2", "y2")
+        # Detectors of TensorFlow give y before x, and shares of the sides; those of PyTorch x before y, and pixels.
+        if not kind.corners.startswith("x"):
+            columns = ("y1", "x1", "y2", "x2")
+        units: Literal["pixels", "shares"] = "shares" if kind.shares else "pixels"
+        return BoxesOutput(port.name, shape, dtype, columns, units, "", "", "", ())
+    return TensorOutput(port.name, shape, dtype)
+
+
+def _find_layout(shape: tuple[int, ...]) -> tuple[Literal["NHWC", "NCHW", "NHW"], tuple[int, int]] | None:
+    """The layout of a single map with its height and width; None for other shapes."""
+    if len(shape) == 4 and shape[0] == 1 and min(shape) > 0:
+        if shape[3] == 1:
+            return "NHWC", (shape[1], shape[2])
+        return ("NCHW", (shape[2], shape[3])) if shape[1] == 1 else None
+    return ("NHW", (shape[1], shape[2])) if len(shape) == 3 and shape[0] == 1 and min(shape) > 0 else None
+
+
+def _describe_shape(port: Port) -> tuple[Side, ...]:
+    return tuple(SideRange(0, 2**24, 1) if side < 0 else side for side in port.shape)

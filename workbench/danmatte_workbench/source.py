@@ -2,7 +2,7 @@
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ from danmatte.contract.near_words import did_you_mean
 from danmatte_workbench import artifact
 from danmatte_workbench.artifact import Format, detect_format, list_graph_files, resolve_graph_path
 from danmatte_workbench.errors import InputError
+from danmatte_workbench.kinds import OutputKind, say_kinds
 from danmatte_workbench.normalisation import Normalisation
 from danmatte_workbench.strict_toml import expect_keys, read_toml
 
@@ -20,7 +21,7 @@ _SIDES = range(16, 4097)  # what a published input may have
 _KEYS = {
     "the top": {"name", "graph", "licence", "input", "output", "resize"},
     "[input]": {"tensor", "port", "height", "width", "colour", "mean", "scale"},
-    "[output]": {"tensor", "node", "person"},
+    "[output]": {"tensor"},
     "[resize]": {"rule", "fill"},
     "[student]": {"graph", "height", "width"},
 }
@@ -47,8 +48,8 @@ class Source:
     port, node: where it is cut: the first convolution's input, the decision over classes. Where ``port`` is
         ``picture``, nothing in the graph normalises pixels, and its input takes what ``mean`` and ``scale`` make.
     mean, scale: what the part before the cut does to pixels: (pixel − mean) / scale, per channel in ``colour`` order.
-    meaning: whether the answer is a mask of people; other graphs' ``answers`` are compared as tensors, and they have
-        no node and no person. notes: what was assumed of the graph and not found in it, in words.
+    meaning: whether the answer is a mask of people; other graphs' ``answers`` are compared as what ``kinds`` says of
+        each, and they have no node and no person. notes: what was assumed of the graph and not found in it, in words.
     student: a smaller graph that recipes may start from instead.
     """
 
@@ -70,6 +71,7 @@ class Source:
     format: Format = "frozen"
     meaning: Meaning = "person"
     answers: tuple[str, ...] = ()
+    kinds: tuple[OutputKind, ...] = ()
     notes: tuple[str, ...] = ()
     student: StudentGraph = StudentGraph()
 
@@ -111,7 +113,8 @@ def read(path: Path) -> Source:
     for section in [name for name in ("input", "output", "resize", "student") if name in table]:
         if not isinstance(table[section], dict):
             raise InputError(f"{path}: expected a table [{section}]")
-        expect_keys(table[section], _KEYS[f"[{section}]"], path, f"[{section}]")
+        optional = {"node", "person", "meaning"} if section == "output" else ()
+        expect_keys(table[section], _KEYS[f"[{section}]"], path, f"[{section}]", optional=optional)
     entry, answer, resize = table["input"], table["output"], table["resize"]
     name, scale, fill = (
         _read_text(table, "name", path),
@@ -137,8 +140,7 @@ def read(path: Path) -> Source:
         mean=_read_three(entry, "mean", path),
         scale=scale,
         answer=_read_text(answer, "tensor", path),
-        node=_read_text(answer, "node", path),
-        person=_read_whole(answer, "person", path, range(65536)),
+        **_read_answer(answer, path),
         rule=_read_choice(resize, "rule", ("stretch", "letterbox"), path),
         fill=(int(fill[0]), int(fill[1]), int(fill[2])),
         format=detect_format(graph),
@@ -166,6 +168,34 @@ def find(name: str, *folders: Path) -> Path | None:
     known = sorted({path.parent.name for models in folders for path in models.glob("*/model.toml")})
     where = " or ".join(map(str, folders))
     raise InputError(f"{name}: no such file, and no such model in {where}{did_you_mean(name, known)}")
+
+
+def _read_answer(answer: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Where masks of people come from; or, with ``meaning``, what the answer is instead."""
+    if "meaning" not in answer:
+        for key in ("node", "person"):
+            if key not in answer:
+                raise InputError(f"{path}: [output] lacks {key}, or meaning where the answer is no mask of people")
+        return {"node": _read_text(answer, "node", path), "person": _read_whole(answer, "person", path, range(65536))}
+    tensor, word = _read_text(answer, "tensor", path), _read_text(answer, "meaning", path)
+    try:
+        kinds = say_kinds((OutputKind("tensor", ""),), (tensor,), (word,))
+    except InputError as error:
+        raise InputError(f"{path}: [output] {str(error).removeprefix('--')}") from error
+    kinds = (replace(kinds[0], reason="as model.toml says"),)
+    return {"node": tensor, "person": 0, "meaning": "tensors", "answers": (tensor,), "kinds": kinds}
+
+
+def say_meanings(source: Source, said: tuple[str, ...]) -> Source:
+    """The source whose outputs are what the user says: ``KIND``, or ``OUTPUT=KIND``, of `kinds.KINDS`.
+
+    A mask of people stays one where nothing is said. Raises InputError for an unknown kind or output.
+    """
+    if not said:
+        return source
+    found = source.kinds or tuple(OutputKind("tensor", "not said") for _ in source.fetches)
+    kinds = say_kinds(found, source.fetches, said)
+    return replace(source, meaning="tensors", node=source.answer, person=0, answers=source.fetches, kinds=kinds)
 
 
 def _read_text(table: dict[str, Any], key: str, path: Path) -> str:

@@ -12,9 +12,9 @@ Dtype: TypeAlias = Literal["boolean", "u8", "u16", "u32", "u64", "i8", "i16", "i
 
 
 class SideRange(Struct, frozen=True, forbid_unknown_fields=True):
-    """A side that may be `min`, `min` + `step`, and so on up to `max`."""
+    """A side that may be `min`, `min` + `step`, and so on up to `max`; an output may have none, such as no boxes."""
 
-    min: FixedSide
+    min: Annotated[int, Meta(ge=0, le=_SIDE_LIMIT)]
     max: FixedSide
     step: FixedSide
 

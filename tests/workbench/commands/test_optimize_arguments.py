@@ -62,7 +62,7 @@ def test_limits_that_are_given_are_kept(root: Path) -> None:
 def test_a_graph_whose_answer_is_no_mask_has_a_budget_of_disagreement(root: Path) -> None:
     usual, _ = prepare(root, "classifier.onnx")
     strict, _ = prepare(root, "classifier.onnx", "--max-disagreement", "0.1")
-    assert (usual.budget.limits, strict.budget.limits) == ({"disagreement": 1.0}, {"disagreement": 0.1})
+    assert (usual.budget.limits, strict.budget.limits) == ({"disagreement": 5.0}, {"disagreement": 0.1})
     assert {trial.recipe.name for trial in usual.trials} >= {"uncut", "uncut-int8"}
     with pytest.raises(InputError, match="--max-iou-drop: this graph's answer isn't a mask of people"):
         prepare(root, "classifier.onnx", "--max-iou-drop", "0.5")
@@ -143,10 +143,9 @@ def test_a_place_for_runs_that_cannot_be_written_is_the_machines_fault(tmp_path:
 
 
 @pytest.mark.usefixtures("in_process", "known_race")
-def test_a_winner_whose_answer_is_no_mask_lies_in_the_runs_folder(
+def test_a_winner_whose_answer_is_no_mask_is_published_by_its_meaning(
     tmp_path: Path, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Nothing is published: the service serves masks of people."""
     places = {"--models": "models", "--runs": "runs", "--store": "store", "--json": "facts.json"}
     words = [word for option, name in places.items() for word in (option, str(tmp_path / name))]
     graph, data = str(root / "classifier.onnx"), str(root / "data")
@@ -154,17 +153,32 @@ def test_a_winner_whose_answer_is_no_mask_lies_in_the_runs_folder(
     arguments = cli.make_parser().parse_args(words)
     KnownRace.speeds = {"uncut-int8": 50.0}
     assert optimize.run(arguments) == 0
-    folder = tmp_path / "runs/classifier/1"
-    assert (folder / "winner/graph.xml").exists()
-    assert (folder / "winner/graph.bin").exists()
-    assert not (tmp_path / "models").exists()
-    assert "it isn't published: the service serves masks of people" in capsys.readouterr().out
-    read = read_run(folder)
-    assert json.loads((tmp_path / "facts.json").read_text("utf-8"))["published"] == str(folder / "winner/graph.xml")
+    manifest = json.loads((tmp_path / "models/classifier/1/manifest.json").read_text("utf-8"))
+    assert [port["meaning"] for port in manifest["outputs"]] == ["scores"]
+    assert manifest["inputs"][0]["kind"] == "picture"
+    shown = capsys.readouterr().out
+    assert "is measured as scores: top-1 and top-5 agreement" in shown
+    assert shown.index("is measured as scores") < shown.index("building")
+    read = read_run(tmp_path / "runs/classifier/1")
     assert read.trial(read.winner).recipe == "uncut-int8"  # type: ignore[union-attr]
     assert read.masks == ()
     assert read.loss == "disagreement"
     assert read.fastest_baseline == STOCK
+
+
+def test_what_an_answer_is_may_be_said(root: Path) -> None:
+    said, _ = prepare(root, "classifier.onnx", "--meaning", "embedding")
+    assert [str(kind) for kind in said.source.kinds] == ["embedding (as you said)"]
+    mask, _ = prepare(root, "segmenter.onnx", "--meaning", "regions:text")
+    assert (mask.source.meaning, mask.source.kinds[0].region) == ("tensors", "text")
+    assert mask.budget.limits == {"disagreement": 5.0}
+    for words, says in (
+        ("score", "--meaning: unknown 'score'; did you mean 'scores'"),
+        ("boxes:text", "expected a name for regions only"),
+        ("nowhere=scores", "unknown output 'nowhere'"),
+    ):
+        with pytest.raises(InputError, match=says):
+            prepare(root, "classifier.onnx", "--meaning", words)
 
 
 @pytest.mark.usefixtures("in_process", "known_race")

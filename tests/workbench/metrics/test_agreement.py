@@ -6,16 +6,23 @@ import numpy as np
 import pytest
 
 from danmatte_workbench.errors import InputError
-from danmatte_workbench.metrics.agreement import Answer, TensorScore, measure_disagreement, measure_top1, score_tensors
+from danmatte_workbench.metrics.agreement import (
+    TensorScore,
+    get_limit,
+    measure_disagreement,
+    measure_top1,
+    score_tensors,
+)
+from danmatte_workbench.metrics.outputs.base import Answer
 from tests.workbench.facts import HOST
 
 RNG = np.random.default_rng(0)
 SCORES: list[Answer] = [(RNG.normal(size=(1, 10)).astype(np.float32),) for _ in range(12)]
 
 
-def score(before: Sequence[Answer], after: Sequence[Answer]) -> list[TensorScore]:
+def score(before: Sequence[Answer], after: Sequence[Answer], *kinds: str) -> list[TensorScore]:
     """Each frame's tensors compared."""
-    return [score_tensors(str(n), *pair) for n, pair in enumerate(zip(before, after, strict=True))]
+    return score_tensors([str(number) for number in range(len(before))], before, after, kinds or ("scores",))
 
 
 def test_equal_tensors_agree_entirely() -> None:
@@ -24,14 +31,20 @@ def test_equal_tensors_agree_entirely() -> None:
     assert (found.unit, found.samples, found.metric) == ("points", 12, "disagreement")
 
 
-def test_a_known_angle_gives_its_cosine() -> None:
-    before, after = (np.array([[1.0, 0.0]]),), (np.array([[1.0, 1.0]]),)
-    assert measure_disagreement(score([before] * 3, [after] * 3), "d", HOST).value == pytest.approx(100 * (1 - 2**-0.5))
-
-
 def test_the_worst_output_counts() -> None:
-    good, bad = np.array([1.0, 2.0]), np.array([2.0, -1.0])
-    assert measure_disagreement(score([(good, good)] * 4, [(good, bad)] * 4), "d", HOST).value == pytest.approx(100)
+    bad = [(scores, -scores) for (scores,) in SCORES]
+    good = [(scores, scores) for (scores,) in SCORES]
+    assert measure_disagreement(score(good, bad, "tensor", "tensor"), "d", HOST).value == pytest.approx(100)
+
+
+def test_kinds_of_other_limits_count_in_proportion() -> None:
+    """Boxes may lose three times as much as scores, so their loss counts for a third."""
+    corners = RNG.uniform(0, 0.5, (12, 1, 5, 2))
+    boxes = np.concatenate([corners, corners + 0.3], axis=3).astype(np.float32)
+    before = [(scores, box) for (scores,), box in zip(SCORES, boxes, strict=True)]
+    after = [(scores, box + 9) for scores, box in before]
+    assert get_limit(("scores", "boxes")) == 5
+    assert measure_disagreement(score(before, after, "scores", "boxes"), "d", HOST).value == pytest.approx(100 / 3)
 
 
 def test_the_interval_holds_the_value_and_has_a_width() -> None:
@@ -40,20 +53,15 @@ def test_the_interval_holds_the_value_and_has_a_width() -> None:
     assert found.low < found.value < found.high
 
 
-@pytest.mark.parametrize("odd", [np.full((1, 10), np.nan), np.ones((1, 9))])
-def test_what_cannot_agree_does_not(odd: np.ndarray) -> None:
-    assert measure_disagreement(score(SCORES, [(odd,)] * 12), "d", HOST).value == pytest.approx(100)
-
-
 def test_whole_numbers_agree_where_they_are_equal() -> None:
     before, after = np.array([1, 2, 3, 4]), np.array([1, 2, 3, 9])
-    assert measure_disagreement(score([(before,)], [(after,)]), "d", HOST).value == pytest.approx(25)
+    assert measure_disagreement(score([(before,)], [(after,)], "tensor"), "d", HOST).value == pytest.approx(25)
 
 
 def test_silence_agrees_with_silence_only() -> None:
     silent, loud = np.zeros(4), np.ones(4)
-    assert measure_disagreement(score([(silent,)], [(silent,)]), "d", HOST).value == 0
-    assert measure_disagreement(score([(silent,)], [(loud,)]), "d", HOST).value == 100
+    assert measure_disagreement(score([(silent,)], [(silent,)], "tensor"), "d", HOST).value == 0
+    assert measure_disagreement(score([(silent,)], [(loud,)], "tensor"), "d", HOST).value == pytest.approx(100)
 
 
 def test_the_highest_class_is_compared_where_there_are_scores() -> None:
@@ -66,11 +74,13 @@ def test_the_highest_class_is_compared_where_there_are_scores() -> None:
 
 def test_a_map_has_no_highest_class() -> None:
     maps = [(np.ones((1, 8, 8, 2), np.float32),)]
-    assert measure_top1(score(maps, maps), "top1", HOST) is None
+    assert measure_top1(score(maps, maps, "tensor"), "top1", HOST) is None
 
 
 def test_no_frames_and_other_outputs_are_refused() -> None:
     with pytest.raises(InputError, match="no frames"):
         measure_disagreement([], "d", HOST)
+    with pytest.raises(InputError, match="no frames"):
+        score([], [])
     with pytest.raises(InputError, match="expected 1 tensors"):
         score(SCORES[:1], [(*SCORES[0], *SCORES[0])])

@@ -25,6 +25,7 @@ from danmatte_workbench.benchmark.windows import Patience, Window, gather_window
 from danmatte_workbench.budget import DISAGREEMENT, IOU_DROP
 from danmatte_workbench.dataset import BACKGROUND, PERSON, Dataset
 from danmatte_workbench.errors import InputError, WorkbenchError
+from danmatte_workbench.kinds import find_kinds
 from danmatte_workbench.metrics import MeanIoU, Score, agreement, score_mask
 from danmatte_workbench.metrics.subject import Subject
 from danmatte_workbench.processes.child import Child
@@ -207,8 +208,9 @@ class _LeveledSubject:
         if at_home:
             return []
         if self._job.kind == "tensors":
-            pairs = enumerate(zip(self._answers, answers, strict=True))
-            scores = [agreement.score_tensors(str(number), *pair) for number, pair in pairs]
+            names, subject = [str(number) for number in range(len(answers))], self._job.subject
+            kinds = subject.kinds or [each.kind for each in find_kinds(self._answers, subject.framing.size)]
+            scores = agreement.score_tensors(names, self._answers, answers, kinds)
             return [agreement.measure_disagreement(scores, DISAGREEMENT, self._host)]
         return [agreement.measure_mask_disagreement(_score_against(self._answers, answers), IOU_DROP, self._host)]
 

@@ -5,7 +5,6 @@ import dataclasses
 import math
 import os
 import shlex
-import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -29,7 +28,8 @@ if TYPE_CHECKING:
     from danmatte_workbench.report.facts import Invocation
     from danmatte_workbench.source import Source
 
-LABELLED_DROP, UNLABELLED_DROP, DISAGREEMENT = 0.5, 4.0, 1.0
+LABELLED_DROP, UNLABELLED_DROP = 0.5, 4.0
+KINDS = ("scores", "regression", "boxes", "regions", "embedding", "tensor")
 TRIAL_S, TRIAL_MEMORY_GIB = 1800.0, 8.0
 WIDTH = 110  # where there is no terminal to ask
 
@@ -62,8 +62,16 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--max-disagreement",
         type=_make_number("points, such as 1"),
         metavar="POINTS",
-        help="cosine distance of tensors, in hundredths, of graphs whose answer isn't a mask "
-        f"(default: {DISAGREEMENT})",
+        help="what graphs whose answer isn't a mask of people may lose, by the measure of their outputs' kind "
+        "(default: the kind's own limit)",
+    )
+    parser.add_argument(
+        "--meaning",
+        action="append",
+        default=[],
+        metavar="[OUTPUT=]KIND",
+        help=f"what the answer is: {', '.join(KINDS)}; regions:text names what a map shows; may be given once for each "
+        "output (default: found, and shown)",
     )
     parser.add_argument(
         "--max-latency-ms",
@@ -185,13 +193,14 @@ def prepare(arguments: argparse.Namespace, effort: "Effort | None" = None) -> "t
     limits = ProcessLimits(arguments.trial_s, arguments.trial_memory_gib)
     effort = effort or find_effort(arguments.effort)
     devices.check_device(arguments.device)
-    _make_budget(arguments, "person", labelled=True)
+    _make_budget(arguments, (), labelled=True)
     described = sources.find(arguments.model, *list_model_folders())
     if described:
         source = sources.read(described)
     else:
         wanted = parse_exact_size(arguments.size) if arguments.size else None
         source = probing.inspect(Path(arguments.model), wanted, read_options(arguments))
+    source = sources.say_meanings(source, tuple(arguments.meaning))
     size = parse_size(arguments.size, source.size) if arguments.size else None
     size = None if size == source.size else size
     options = SearchOptions(arguments.device, size, arguments.objective, tuple(arguments.recipe), arguments.target)
@@ -216,6 +225,7 @@ def conduct(
     from danmatte_workbench.experiment.store import Workspace
 
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    show_source(experiment.source, experiment.budget, console)
     progress = Progress(make_display(console), started=began)
     started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     places = Places(arguments.models or choose_models(), arguments.runs, arguments.json)
@@ -263,29 +273,49 @@ def _make_experiment(
         data=data.pick(effort.frames),
         calibration=calibration.pick(effort.calibration),
         trials=trials,
-        budget=_make_budget(arguments, source.meaning, labelled=data.labelled),
+        budget=_make_budget(arguments, _list_kinds(source), labelled=data.labelled),
         effort=effort,
         objective=arguments.objective,
         device=arguments.device,
     )
 
 
-def _make_budget(arguments: argparse.Namespace, meaning: str, *, labelled: bool) -> "Budget":
+def _list_kinds(source: "Source") -> tuple[str, ...]:
+    """The kinds of outputs that are no masks of people; ``tensor`` where nothing is known of them."""
+    return tuple(each.kind for each in source.kinds) or (() if source.meaning == "person" else ("tensor",))
+
+
+def _make_budget(arguments: argparse.Namespace, kinds: tuple[str, ...], *, labelled: bool) -> "Budget":
     from danmatte_workbench.budget import Budget
+    from danmatte_workbench.metrics.agreement import get_limit
 
     drop, disagreement = arguments.max_iou_drop, arguments.max_disagreement
-    if meaning == "person":
+    if not kinds:
         default = LABELLED_DROP if labelled else UNLABELLED_DROP
         return Budget(default if drop is None else drop, arguments.max_latency_ms, disagreement)
     if drop is not None:
         raise InputError("--max-iou-drop: this graph's answer isn't a mask of people; say --max-disagreement")
-    return Budget(None, arguments.max_latency_ms, DISAGREEMENT if disagreement is None else disagreement)
+    return Budget(None, arguments.max_latency_ms, get_limit(kinds) if disagreement is None else disagreement)
+
+
+def show_source(source: "Source", budget: "Budget", console: "Console") -> None:
+    """What was found out and assumed of the source, and what it will be measured by."""
+    from danmatte_workbench.metrics.outputs import OutputMeasure
+
+    for note in source.notes:
+        console.print(f"{source.name}: {note}", highlight=False, soft_wrap=True)
+    for name, kind in zip(source.fetches, source.kinds, strict=False):
+        measure = OutputMeasure.all[kind.kind]
+        console.print(f"{name} is measured as {kind.kind}: {measure.about}", highlight=False, soft_wrap=True)
+    limits = ", ".join(f"{metric} at most {limit:g}" for metric, limit in budget.limits.items())
+    console.print(f"limits: {limits}", highlight=False, soft_wrap=True)
 
 
 def _finish(run: "ExperimentRun", result: "ExperimentResult", places: Places, started: str, console: "Console") -> None:
     """Choose, tune, look, publish, report. Raises BudgetError, when that is reported, without a winner."""
     from danmatte_workbench.experiment.portability import choose_portable
     from danmatte_workbench.experiment.winner import WinnerStudy
+    from danmatte_workbench.publish import publish
     from danmatte_workbench.report import run_page, trial_table
     from danmatte_workbench.report.facts import Invocation
 
@@ -305,15 +335,11 @@ def _finish(run: "ExperimentRun", result: "ExperimentResult", places: Places, st
     folder = _make_folder(places.runs / source.name)
     result = study.inspect(folder / "masks")
     assert result.winner is not None
-    published = _publish(result.winner, source, folder, places, study.store_answers())
+    published = publish(result.winner, source, places.models, study.store_answers())
     report = _report(result, Invocation(command, started, progress.seconds, published), folder, places)
     trial_table.show(result, console)
     lines = [f"reported in {report}", f"published {published} in {progress.seconds:.0f} s"]
-    if source.meaning == "person":
-        lines.append(f"serve it:  danmatte serve --models {shlex.quote(str(published.parent.parent))}")
-    else:
-        took = f"in {progress.seconds:.0f} s"
-        lines[1] = f"the winner is {published}, {took}; it isn't published: the service serves masks of people"
+    lines.append(f"serve it:  danmatte serve --models {shlex.quote(str(published.parent.parent))}")
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True)
 
@@ -332,20 +358,6 @@ def _make_folder(home: Path) -> Path:
             return home / str(number)
     except OSError as error:
         raise MachineError(f"{home}: can't be written ({error})") from error
-
-
-def _publish(winner: "Trial", source: "Source", folder: Path, places: Places, answers: bytes | None) -> Path:
-    """A version for the service; of a graph whose answer isn't a mask, the IR in the run's folder."""
-    from danmatte.contract.artifact import GRAPH, WEIGHTS
-    from danmatte_workbench.publish import publish
-
-    if source.meaning == "person":
-        return publish(winner, source, places.models, answers)
-    target = folder / "winner"
-    target.mkdir()
-    for name in (GRAPH, WEIGHTS):
-        shutil.copyfile(winner.require_candidate().artifact.path.parent / name, target / name)
-    return target / GRAPH
 
 
 def _report(result: "ExperimentResult", invocation: "Invocation", folder: Path, places: Places) -> Path:

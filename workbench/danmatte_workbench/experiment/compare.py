@@ -17,6 +17,7 @@ import numpy as np
 from danmatte.contract.measurement import Measurement
 from danmatte_workbench.dataset import BACKGROUND, PERSON, Dataset
 from danmatte_workbench.experiment.store import Workspace
+from danmatte_workbench.kinds import find_kinds
 from danmatte_workbench.metrics import Score, score_mask
 from danmatte_workbench.metrics.accuracy import Accuracy, ScoredFrames
 from danmatte_workbench.metrics.agreement import TensorScore, score_tensors
@@ -137,7 +138,8 @@ class Comparison:
         if person:
             return [Score(**item) for item in kept["found"]]
         return [
-            TensorScore(item["name"], tuple(item["losses"]), tuple(map(bool, item["missed"]))) for item in kept["found"]
+            TensorScore(item["name"], tuple(item["kinds"]), tuple(map(tuple, item["samples"])))
+            for item in kept["found"]
         ]
 
     def _ensure_answers(self) -> Path:
@@ -201,10 +203,10 @@ def compare_tensors(subject: Subject, data: Dataset, truth: Path) -> list[Tensor
     """How far the subject's tensors are from those in ``truth``. Raises InputError where it answers with others."""
     kept = np.load(truth)
     outputs = 1 + max(int(name.split()[0]) for name in kept.files)
-    return [
-        score_tensors(frame.name, tuple(kept[f"{number} {frame.name}"] for number in range(outputs)), tensors)
-        for frame, tensors in subject.predict_tensors(data)
-    ]
+    source = [tuple(kept[f"{number} {name}"] for number in range(outputs)) for name in data.names]
+    answers = {frame.name: tensors for frame, tensors in subject.predict_tensors(data)}
+    kinds = subject.kinds or tuple(each.kind for each in find_kinds(source, subject.framing.size))
+    return score_tensors(data.names, source, [answers[name] for name in data.names], kinds)
 
 
 def digest_frames(data: Dataset) -> str:

@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+import cv2
 import numpy as np
 
 from danmatte_workbench.artifact import Format, detect_format, resolve_graph_path
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.graph import conversion, opening
 from danmatte_workbench.graph.anatomy import Anatomy
+from danmatte_workbench.kinds import OutputKind, find_kinds
 from danmatte_workbench.normalisation import Channels, Normalisation
 from danmatte_workbench.quantization.journal import find_cache_folder
 from danmatte_workbench.reading import PLAIN, ReadOptions
@@ -20,6 +22,7 @@ from danmatte_workbench.source import Meaning, Source
 DEFAULT_SIDE = 513
 DEFAULT_SIZE = (DEFAULT_SIDE, DEFAULT_SIDE)
 OFFICIAL = "SemanticPredictions"  # DeepLab's own exports, where a copy of it may follow
+LOOKED_AT, NEAR = 3, 0.05  # photographs to see what answers look like; how far probabilities may be off
 TOLERANCE, STEPS = 1e-3, 255  # graphs of 8 bits may be off by one of their steps
 COARSEST = 40  # input pixels to one place of a class map
 PERSONS = {1: 1, 2: 1, 21: 15}  # by the number of classes, one channel being two; 21 are PASCAL VOC's
@@ -95,7 +98,8 @@ def _describe(path: Path, kind: Format, size: Size | None) -> Source:
         size, note = conversion.choose_size(path, size, DEFAULT_SIZE)
         notes += [note] if note else []
     port, normalisation = _find_entry(path, facts, size, notes)
-    meaning, answers, person = _find_meaning(path, facts, size, normalisation if port == facts.picture else None, notes)
+    given = normalisation if port == facts.picture else None
+    meaning, answers, person, kinds = _find_meaning(path, facts, size, given, notes)
     return Source(
         name="model",
         path=path,
@@ -115,6 +119,7 @@ def _describe(path: Path, kind: Format, size: Size | None) -> Source:
         format=kind,
         meaning=meaning,
         answers=answers if meaning == "tensors" else (),
+        kinds=kinds,
         notes=tuple(notes),
     )
 
@@ -286,28 +291,66 @@ def _round_channels(values: np.ndarray) -> Channels:
 
 def _find_meaning(
     path: Path, facts: GraphFacts, size: Size, normalisation: Normalisation | None, notes: list[str]
-) -> tuple[Meaning, tuple[str, ...], int]:
-    """What the answers mean, which they are, and the person's class."""
+) -> tuple[Meaning, tuple[str, ...], int, tuple[OutputKind, ...]]:
+    """What the answers mean, which they are, the person's class, and the kinds of answers that are no masks."""
     if not facts.answers:
         raise InputError(f"{path}: its input leads to no answer")
     pixels = np.random.default_rng(0).integers(0, 256, (1, *size, 3), dtype=np.uint8)
-    given = pixels if normalisation is None else normalisation.apply(pixels)
-    tensors = facts.run(size, facts.answers)(given)
-    shapes = [tensor.shape for tensor in tensors]
-    classes = count_classes(facts.scores(size), size)
+    run = facts.run(size, facts.answers)
+
+    def answer(pixels: np.ndarray) -> tuple[np.ndarray, ...]:
+        return tuple(np.array(one) for one in run(pixels if normalisation is None else normalisation.apply(pixels)))
+
+    tensors = answer(pixels)
+    # A choice among classes deep inside a network, such as a pose's, is no answer about every place of the picture.
+    is_map = any(count_classes(tensor.shape, size) for tensor in tensors)
+    classes = count_classes(facts.scores(size), size) if is_map else None
+    refusal = ""
     if classes is None and len(tensors) == 1:
         whole = not np.issubdtype(tensors[0].dtype, np.floating)
-        classes = count_classes(shapes[0], size)
+        classes = count_classes(tensors[0].shape, size)
         if whole and classes == 1:
             notes.append("its answer is class numbers; 1 was taken for the person")
-            return "person", facts.answers, 1
-    if classes is None:
-        found = ", ".join(str(shape) for shape in shapes)
-        notes.append(f"its answer is no map of classes ({found}); its tensors are compared as they are")
-        return "tensors", facts.answers, 0
-    if classes not in PERSONS:
+            return "person", facts.answers, 1, ()
+        refusal = _explain_no_classes(tensors[0], classes, answer, size) if classes and not whole else ""
+    elif classes is not None and classes not in PERSONS:
         raise InputError(f"{path}: which of its {classes} classes is the person? Say so in a model.toml")
-    return "person", facts.answers[:1], PERSONS[classes]
+    if classes is None or refusal or classes not in PERSONS:
+        answers = [tensors, *(answer(picture) for picture in _read_samples(size))]
+        kinds = find_kinds(answers, size)
+        notes += [f"{name}: {kind}" for name, kind in zip(facts.answers, kinds, strict=True)]
+        notes += [f"it wasn't taken for a mask of people: {refusal}"] if refusal else []
+        return "tensors", facts.answers, 0, kinds
+    person = PERSONS[classes]
+    what = "one map of probabilities" if classes == 1 else f"of {classes} classes {person} was taken for the person"
+    notes.append(f"its answer is a mask of people: {what}; if it is something else, say --meaning")
+    return "person", facts.answers[:1], person, ()
+
+
+def _explain_no_classes(
+    tensor: np.ndarray, classes: int, answer: Callable[[np.ndarray], tuple[np.ndarray, ...]], size: Size
+) -> str:
+    """Why maps at the picture's scale aren't people among classes, such as depth or a pose; empty where they may be."""
+    maps = [tensor, *(answer(picture)[0] for picture in _read_samples(size))]
+    low, high = (float(function([function(one) for one in maps])) for function in (np.min, np.max))
+    if classes == 1:
+        return "" if low >= -TOLERANCE and high <= 1 + TOLERANCE else f"its numbers go from {low:.3g} to {high:.3g}"
+    if classes not in PERSONS:
+        return f"it has {classes} maps, and the person among them isn't known"
+    if low < -NEAR or high > 1 + NEAR:
+        return ""  # logits
+    channels = 1 if tensor.shape[-1] != classes else tensor.ndim - 1
+    sums = [one.sum(axis=channels) for one in maps]
+    apart = max(float(np.abs(total - 1).max()) for total in sums)
+    return "" if apart < NEAR else f"its {classes} maps don't exclude each other: they sum to {1 + apart:.2g} and less"
+
+
+def _read_samples(size: Size) -> list[np.ndarray]:
+    """A few photographs of the workbench's own at this size, (1, H, W, 3) uint8 RGB."""
+    from danmatte_workbench.dataset import SAMPLES, load
+
+    frames = load(SAMPLES).pick(LOOKED_AT)
+    return [cv2.resize(frame.pixels, size[::-1], interpolation=cv2.INTER_AREA)[None] for frame in frames]
 
 
 def count_classes(shape: Shape, size: Size) -> int | None:

@@ -1,48 +1,49 @@
-"""How far a candidate is from its source: in IoU lost, or in tensors that differ."""
+"""How far a candidate is from its source: in IoU lost, or in outputs that differ."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-from msgspec import structs
 
 from danmatte.contract.measurement import Host, Measurement
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.metrics.base import CONFIDENCE, Score, bootstrap, bootstrap_ratio
-
-Answer: TypeAlias = tuple[np.ndarray, ...]
-
-MANY_CLASSES = 3  # fewer numbers in a row than this are no class scores
+from danmatte_workbench.metrics.outputs import OutputMeasure, ScoresMeasure
+from danmatte_workbench.metrics.outputs.base import Answer
+from danmatte_workbench.metrics.outputs.scores import FIRST
 
 
 @dataclass(frozen=True)
 class TensorScore:
-    """One frame's tensors beside the source's: 1 − likeness of each, and of class scores whether another is highest."""
+    """One frame's outputs beside the source's: the kind of each, and the sample that its measure took."""
 
     name: str
-    losses: tuple[float, ...]
-    missed: tuple[bool, ...] = ()
+    kinds: tuple[str, ...]
+    samples: tuple[tuple[float, ...], ...]
 
 
-def score_tensors(name: str, source: Answer, candidate: Answer) -> TensorScore:
-    """Compare a frame's tensors with the source's.
+def score_tensors(
+    names: Sequence[str], source: Sequence[Answer], candidate: Iterable[Answer], kinds: Sequence[str]
+) -> list[TensorScore]:
+    """Compare each frame's outputs with the source's, by measures of these kinds.
 
-    Whole numbers are classes, and agree where they are equal; tensors that differ in shape or hold NaN don't agree at
-    all. Raises InputError where there are more tensors, or fewer.
+    Raises InputError where there are more outputs, or fewer, and for frames on which the source's answers tell nothing.
     """
-    if len(source) != len(candidate):
-        raise InputError(f"expected {len(source)} tensors as the source gives, found {len(candidate)}")
-    pairs = list(zip(source, candidate, strict=True))
-    return TensorScore(
-        name,
-        tuple(1 - _compute_likeness(before, after) for before, after in pairs),
-        tuple(
-            before.size != after.size or bool(before.argmax() != after.argmax())
-            for before, after in pairs
-            if _is_class_scores(before)
-        ),
-    )
+    if not source:
+        raise InputError("there are no frames to compare tensors on")
+    measures = [OutputMeasure.all[kind](source, place) for place, kind in enumerate(kinds)]
+    scores = []
+    for name, before, after in zip(names, source, candidate, strict=True):
+        if len(before) != len(after) or len(kinds) != len(before):
+            raise InputError(f"expected {len(before)} tensors as the source gives, found {len(after)}")
+        samples = tuple(measure.sample(before, after) for measure in measures)
+        scores.append(TensorScore(name, tuple(kinds), samples))
+    return scores
+
+
+def get_limit(kinds: Sequence[str]) -> float:
+    """The points that outputs of these kinds may lose unless told otherwise: the least of their own limits."""
+    return min(OutputMeasure.all[kind].limit for kind in kinds)
 
 
 def measure_iou_drop(
@@ -76,49 +77,37 @@ def measure_mask_disagreement(
 def measure_disagreement(
     scores: Sequence[TensorScore], metric: str, host: Host, *, confidence: float = CONFIDENCE
 ) -> Measurement:
-    """100 · (1 − mean cosine similarity with the source's tensors), in points; the worst output counts.
+    """What the worst output loses, in points from 0 to 100, by the measure of its kind.
 
+    Where kinds have limits of their own, a loss counts in proportion: twice its own limit is twice the least one.
     Raises InputError without frames.
     """
     if not scores:
         raise InputError("there are no frames to compare tensors on")
-    return _measure_worst(
-        metric, "points", np.array([100 * np.array(score.losses) for score in scores]), host, confidence
-    )
+    kinds = scores[0].kinds
+    whole = [np.array([score.samples[place] for score in scores]) for place in range(len(kinds))]
+    least = get_limit(kinds)
+
+    def lose_most(places: np.ndarray) -> np.ndarray:
+        losses = []
+        for kind, samples in zip(kinds, whole, strict=True):
+            measure = OutputMeasure.all[kind]
+            losses.append(measure.compute(samples[places]) * least / measure.limit)
+        return np.asarray(np.max(losses, axis=0))
+
+    return bootstrap(metric, "points", lose_most, len(scores), host, confidence=confidence)
 
 
 def measure_top1(
     scores: Sequence[TensorScore], metric: str, host: Host, *, confidence: float = CONFIDENCE
 ) -> Measurement | None:
     """Percent of frames whose highest class is the source's, the worst output counts; None without class scores."""
-    if not scores or not scores[0].missed:
+    places = [place for place, kind in enumerate(scores[0].kinds) if kind == ScoresMeasure.kind] if scores else []
+    if not places:
         return None
-    missed = np.array([[100.0 * found for found in score.missed] for score in scores])
-    lost = _measure_worst(metric, "%", missed, host, confidence)
-    return structs.replace(lost, value=100 - lost.value, low=100 - lost.high, high=100 - lost.low)
+    missed = np.array([[100.0 * score.samples[place][FIRST] for place in places] for score in scores])
 
+    def agree_least(rows: np.ndarray) -> np.ndarray:
+        return np.asarray(100 - missed[rows].mean(axis=1).max(axis=1))
 
-def _compute_likeness(source: np.ndarray, candidate: np.ndarray) -> float:
-    if source.size != candidate.size:
-        return 0.0
-    if not np.issubdtype(source.dtype, np.floating):
-        return float(np.mean(source.ravel() == candidate.ravel())) if source.size else 1.0
-    a, b = source.ravel().astype(np.float64), candidate.ravel().astype(np.float64)
-    lengths = float(np.linalg.norm(a) * np.linalg.norm(b))
-    if lengths == 0:
-        return float(not a.any() and not b.any())
-    cosine = float(a @ b) / lengths
-    return float(np.clip(cosine, -1.0, 1.0)) if np.isfinite(cosine) else 0.0
-
-
-def _is_class_scores(tensor: np.ndarray) -> bool:
-    """Whether the tensor is a single row of floats."""
-    return np.issubdtype(tensor.dtype, np.floating) and tensor.size == max(tensor.shape, default=0) >= MANY_CLASSES
-
-
-def _measure_worst(metric: str, unit: str, losses: np.ndarray, host: Host, confidence: float) -> Measurement:
-    """Over frames; ``losses`` are (frames, outputs), of which the worst one counts."""
-
-    return bootstrap(
-        metric, unit, lambda places: losses[places].mean(axis=1).max(axis=1), len(losses), host, confidence=confidence
-    )
+    return bootstrap(metric, "%", agree_least, len(scores), host, confidence=confidence)

@@ -39,6 +39,7 @@ class Subject:
     feed, fetches: the source graph's tensors; an IR made of it has none. grid: where an IR's probabilities lie; None
     for a graph that answers as the source does: class numbers, logits or probabilities of classes of which ``person``
     is one. normalisation: what is done to pictures before a source graph gets them. onednn: TensorFlow's switch.
+    kinds: what its outputs are, where those are no masks of people.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Subject:
     normalisation: Normalisation | None = None
     onednn: bool = True
     canvas: tuple[int, int] | None = None
+    kinds: tuple[str, ...] = ()
 
     @classmethod
     def from_source(cls, source: Source, *, onednn: bool = True) -> Self:
@@ -69,6 +71,7 @@ class Subject:
             fetches=source.fetches,
             normalisation=source.normalisation if source.normalised else None,
             onednn=onednn,
+            kinds=tuple(each.kind for each in source.kinds),
         )
         if source.format == "tflite":
             return replace(common, name="TFLite", engine="tflite")
@@ -95,6 +98,7 @@ class Subject:
             person=source.person,
             grid=surgery.read_grid(openvino.read(artifact.path)),
             configuration=configuration,
+            kinds=tuple(each.kind for each in source.kinds),
         )
 
     @classmethod
@@ -124,6 +128,7 @@ class Subject:
             "precision": self.configuration.precision,
             "framing": dataclasses.asdict(self.framing),
             "person": self.person,
+            **({"kinds": list(self.kinds)} if self.kinds else {}),
         }
 
     def frame_picture(self, pixels: np.ndarray) -> np.ndarray:

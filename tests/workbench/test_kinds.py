@@ -1,0 +1,76 @@
+"""What kind of answer an output is, found in what it answers, or said."""
+
+import numpy as np
+import pytest
+
+from danmatte_workbench import source as sources
+from danmatte_workbench.errors import InputError
+from danmatte_workbench.kinds import OutputKind, find_kinds, say_kinds
+from tests.workbench import tiny
+
+RNG = np.random.default_rng(0)
+SIZE = (64, 64)
+CORNERS = RNG.uniform(0, 0.5, (1, 30, 2))
+BOXES = np.concatenate([CORNERS, CORNERS + 0.3], axis=2).astype(np.float32)
+LOGITS = RNG.normal(0, 3, (1, 10)).astype(np.float32)
+SOFTMAX = np.exp(LOGITS) / np.exp(LOGITS).sum()
+
+
+@pytest.mark.parametrize(
+    ("tensors", "kinds"),
+    [
+        ((np.array([[3.5]], np.float32),), ["regression"]),
+        ((np.float32(3.5),), ["regression"]),
+        ((SOFTMAX,), ["scores"]),
+        ((LOGITS,), ["scores"]),
+        ((RNG.normal(0, 1, (1, 512)).astype(np.float32),), ["embedding"]),
+        ((LOGITS / np.linalg.norm(LOGITS),), ["embedding"]),
+        ((np.ones((1, 2), np.float32),), ["tensor"]),
+        ((RNG.uniform(0, 1, (1, 1, 64, 64)).astype(np.float32),), ["regions"]),
+        ((RNG.uniform(0, 1, (1, 64, 64)).astype(np.float32),), ["regions"]),
+        ((RNG.uniform(0, 9, (1, 64, 64, 1)).astype(np.float32),), ["tensor"]),
+        ((RNG.uniform(0, 1, (1, 64, 64, 17)).astype(np.float32),), ["tensor"]),
+        ((RNG.uniform(0, 1, (1, 1, 17, 3)).astype(np.float32),), ["tensor"]),
+        ((np.ones((1, 64, 64), np.int64),), ["tensor"]),
+        ((BOXES, RNG.uniform(0, 1, (1, 30)).astype(np.float32), np.float32(30)), ["boxes"] * 3),
+        ((np.concatenate([100 * BOXES, BOXES[..., :2]], axis=2),), ["boxes"]),
+        ((RNG.normal(0, 9, (1, 30, 4)).astype(np.float32),), ["tensor"]),
+    ],
+)
+def test_a_kind_is_found_in_the_answers(tensors: tuple[np.ndarray, ...], kinds: list[str]) -> None:
+    found = find_kinds([tuple(map(np.asarray, tensors))] * 2, SIZE)
+    assert [each.kind for each in found] == kinds
+    assert all(each.reason for each in found)
+
+
+def test_boxes_say_in_what_they_count() -> None:
+    shares, pixels = (find_kinds([(boxes,)], SIZE)[0] for boxes in (BOXES, 100 * BOXES))
+    assert (shares.corners, shares.shares, pixels.corners, pixels.shares) == ("yxyx", True, "xyxy", False)
+
+
+def test_what_is_said_counts_and_the_rest_is_found() -> None:
+    found = (OutputKind("tensor", "found"), OutputKind("scores", "found"))
+    said = say_kinds(found, ("a:0", "b:0"), ("a=regions:text",))
+    assert [(each.kind, each.region, each.reason) for each in said] == [
+        ("regions", "text", "as you said"),
+        ("scores", "region", "found"),
+    ]
+    assert [each.kind for each in say_kinds(found, ("a:0", "b:0"), ("embedding",))] == ["embedding"] * 2
+    with pytest.raises(InputError, match="unknown output 'c'"):
+        say_kinds(found, ("a:0", "b:0"), ("c=scores",))
+
+
+def test_a_model_toml_says_it_too(tmp_path) -> None:
+    described = tiny.description(tiny.PLAIN)
+    (tmp_path / tiny.GRAPH).write_bytes(tiny.frozen(tiny.PLAIN))
+    described["output"] = {"tensor": "out:0", "meaning": "regions:text"}
+    (tmp_path / "model.toml").write_text(tiny.toml(described))
+    found = sources.read(tmp_path / "model.toml")
+    assert (found.meaning, found.fetches, found.kinds[0].region) == ("tensors", ("out:0",), "text")
+    for wrong, says in (
+        ({"tensor": "out:0"}, r"\[output\] lacks node, or meaning"),
+        ({"tensor": "out:0", "meaning": "maps"}, r"\[output\] meaning: unknown 'maps'"),
+    ):
+        (tmp_path / "model.toml").write_text(tiny.toml(described | {"output": wrong}))
+        with pytest.raises(InputError, match=says):
+            sources.read(tmp_path / "model.toml")

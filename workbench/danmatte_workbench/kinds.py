@@ -1,0 +1,128 @@
+"""What kind of answer each output of a graph is: found in what it answers, or said by the user."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+
+from danmatte.contract.near_words import did_you_mean
+from danmatte_workbench.errors import InputError
+
+Kind: TypeAlias = Literal["scores", "regression", "boxes", "regions", "embedding", "tensor"]
+Answer: TypeAlias = tuple[np.ndarray, ...]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+FEWEST_CLASSES = 3  # fewer numbers in a row are no class scores
+_VECTORS = frozenset({64, 96, 128, 192, 256, 384, 512, 576, 768, 960, 1024, 1280, 2048})  # usual lengths of embeddings
+_CLOSE = 1e-2
+_FARTHEST = 2.0  # of boxes that are shares of the sides, which may reach out of the picture
+_SHORTEST = 8  # of a map's sides
+_COARSEST = 40  # input pixels to one place of a map
+
+
+@dataclass(frozen=True)
+class OutputKind:
+    """What an output is, and why it is taken for that.
+
+    region: what a map of regions shows, such as text. corners, shares: whether boxes are x before y or the other way
+    round, as TensorFlow's are, and whether they are shares of the sides rather than pixels.
+    """
+
+    kind: Kind
+    reason: str
+    region: str = "region"
+    corners: Literal["xyxy", "yxyx"] = "xyxy"
+    shares: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.kind} ({self.reason})"
+
+
+def find_kinds(answers: Sequence[Answer], size: tuple[int, int]) -> tuple[OutputKind, ...]:
+    """The kind of each output, by what it answered to several pictures of this (height, width)."""
+    first = answers[0]
+    found = [_find_kind([answer[place] for answer in answers], size) for place in range(len(first))]
+    tables = {first[place].shape[-2] for place, each in enumerate(found) if each.kind == "boxes"}
+    for place, each in enumerate(found):
+        # Scores, classes and the number of boxes come in outputs of their own, and mean nothing without the boxes.
+        if tables and each.kind != "boxes" and (first[place].size in tables or first[place].size == 1):
+            found[place] = OutputKind("boxes", "as many numbers as there are boxes, or one: their scores and classes")
+    return tuple(found)
+
+
+def say_kinds(found: Sequence[OutputKind], names: Sequence[str], said: Sequence[str]) -> tuple[OutputKind, ...]:
+    """The kinds with those that the user said instead: ``KIND`` for all outputs, or ``OUTPUT=KIND``.
+
+    ``regions:NAME`` names what the map shows. Raises InputError for an unknown kind or output.
+    """
+    kinds = list(found)
+    for text in said:
+        name, _, word = text.rpartition("=")
+        kind, _, region = word.partition(":")
+        if kind not in KINDS:
+            raise InputError(f"--meaning: unknown {kind!r}{did_you_mean(kind, KINDS)}")
+        if region and kind != "regions":
+            raise InputError(f"--meaning: expected a name for regions only, such as regions:text, received {word!r}")
+        if name and name not in names and f"{name}:0" not in names:
+            raise InputError(f"--meaning: unknown output {name!r}{did_you_mean(name, names)}")
+        for place, own in enumerate(names):
+            if not name or own in (name, f"{name}:0"):
+                kinds[place] = replace(kinds[place], kind=kind, reason="as you said", region=region or "region")
+    return tuple(kinds)
+
+
+def _find_kind(tensors: Sequence[np.ndarray], size: tuple[int, int]) -> OutputKind:
+    tensor = tensors[0]
+    sides = [side for side in tensor.shape if side != 1]
+    if tensor.size == 1 and len({one.shape for one in tensors}) == 1:
+        return OutputKind("regression", "one number for each picture")
+    if tensor.shape and tensor.shape[-1] in range(4, 8) and len(sides) >= 2 and _hold_corners(tensors):
+        shares = max(float(np.abs(one).max()) for one in tensors if one.size) <= _FARTHEST
+        # Which of the two corners' numbers comes first can't be seen; frameworks have habits.
+        corners: Literal["xyxy", "yxyx"] = "yxyx" if shares else "xyxy"
+        reason = f"rows of {tensor.shape[-1]} numbers, of which four are corners, taken for {corners} "
+        return OutputKind("boxes", f"{reason}{'shares' if shares else 'pixels'}", corners=corners, shares=shares)
+    if not np.issubdtype(tensor.dtype, np.floating) and tensor.dtype.itemsize > 1:
+        return OutputKind("tensor", f"whole numbers of shape {list(tensor.shape)}")
+    if len(sides) == 1:
+        return _find_kind_of_row(np.concatenate([one.reshape(1, -1) for one in tensors]).astype(np.float64))
+    return _find_kind_of_map(tensors, size)
+
+
+def _find_kind_of_row(rows: np.ndarray) -> OutputKind:
+    """``rows`` are the vectors of several frames."""
+    count = rows.shape[1]
+    if count < FEWEST_CLASSES:
+        return OutputKind("tensor", f"only {count} numbers")
+    if rows.min() >= 0 and np.allclose(rows.sum(axis=1), 1, atol=_CLOSE):
+        return OutputKind("scores", f"{count} numbers that sum to 1")
+    if np.allclose(np.linalg.norm(rows, axis=1), 1, atol=_CLOSE):
+        return OutputKind("embedding", f"a vector of {count} numbers whose length is 1")
+    if count in _VECTORS:
+        return OutputKind("embedding", f"a vector of {count} numbers, a usual length of embeddings")
+    return OutputKind("scores", f"a row of {count} numbers, taken for class scores")
+
+
+def _find_kind_of_map(tensors: Sequence[np.ndarray], size: tuple[int, int]) -> OutputKind:
+    tensor = tensors[0]
+    shape = tensor.shape[1:] if tensor.ndim == 4 else (*tensor.shape[1:], 1)
+    if len(shape) != 3 or not np.issubdtype(tensor.dtype, np.floating):
+        return OutputKind("tensor", f"numbers of shape {list(tensor.shape)}")
+    channels, places = (shape[0], shape[1:]) if shape[0] < shape[2] else (shape[2], shape[:2])
+    if min(places) < _SHORTEST or any(side * _COARSEST < wanted for side, wanted in zip(places, size, strict=True)):
+        return OutputKind("tensor", f"a table of {list(tensor.shape)}, too coarse for a map of the picture")
+    low, high = (
+        float(pick(one)) for pick, one in ((min, [t.min() for t in tensors]), (max, [t.max() for t in tensors]))
+    )
+    if channels == 1 and low >= -_CLOSE and high <= 1 + _CLOSE:
+        return OutputKind("regions", f"a map of the picture with numbers from {low:.2g} to {high:.2g}")
+    if channels == 1:
+        return OutputKind("tensor", f"a map with numbers from {low:.3g} to {high:.3g}, such as depth: no probabilities")
+    return OutputKind("tensor", f"{channels} maps, such as those of a pose: no classes that exclude each other")
+
+
+def _hold_corners(tensors: Sequence[np.ndarray]) -> bool:
+    """Whether four numbers of each row are the corners of a box, in all frames: the second two after the first."""
+    rows = np.concatenate([one.reshape(-1, one.shape[-1]) for one in tensors if one.size] or [np.empty((0, 4))])
+    rows = rows[:, 3:] if rows.shape[1] == 7 else rows[:, :4]
+    return bool(len(rows)) and float(((rows[:, 2] >= rows[:, 0]) & (rows[:, 3] >= rows[:, 1])).mean()) > 0.99

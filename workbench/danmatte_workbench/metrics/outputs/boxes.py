@@ -1,0 +1,146 @@
+"""Boxes: how well a candidate's are matched with the source's detections."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from danmatte_workbench.errors import InputError
+from danmatte_workbench.metrics.outputs.base import WHOLE, Answer, OutputMeasure, Sample
+
+SURE = 0.3  # the score from which on a box of the source is a detection
+OVERLAPS = np.arange(0.5, 0.951, 0.05)  # as COCO's average precision takes them
+_COLUMNS = range(4, 8)
+
+
+class Detections(NamedTuple):
+    """Boxes, (n, 4), with their scores and classes, (n,); whether they came with scores."""
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    classes: np.ndarray
+
+
+class BoxesMeasure(OutputMeasure):
+    """1 − average precision of the candidate's boxes with the source's detections as truth, or the mean difference of
+    the matched boxes' scores if that is more.
+
+    Precision is averaged over overlaps from 0.5 to 0.95, so that boxes which moved a little are told. Outputs of as
+    many numbers as there are boxes are their scores and classes, and are measured with them.
+    """
+
+    kind = "boxes"
+    limit = 15.0
+    about = "average precision against the source's detections, over IoU 0.5 to 0.95"
+
+    def __init__(self, source: Sequence[Answer], place: int) -> None:
+        super().__init__(source, place)
+        self._is_boxes = is_box_table(source[0][place].shape)
+        self._centred = _are_centred(source, place) if self._is_boxes else False
+        found = [read_detections(answer, place, centred=self._centred) for answer in source] if self._is_boxes else []
+        if found and not any((each.scores >= SURE).any() for each in found):
+            raise InputError("the source finds nothing in these frames; give some with what it finds")
+
+    def sample(self, source: Answer, candidate: Answer) -> Sample:
+        if not self._is_boxes:
+            return 0.0, 0.0, 0.0
+        before = read_detections(source, self._place, centred=self._centred)
+        truth = Detections(*(part[before.scores >= SURE] for part in before))
+        found = read_detections(candidate, self._place, centred=self._centred)
+        if not len(truth.boxes):
+            return 0.0, 0.0, float((found.scores >= SURE).any())
+        precisions = [_compute_precision(truth, found, overlap) for overlap in OVERLAPS]
+        return 1.0, 1 - float(np.mean(precisions)), _compare_scores(truth, found)
+
+    @classmethod
+    def compute(cls, samples: np.ndarray) -> np.ndarray:
+        counted = samples[..., 0].sum(axis=1)
+        lost = np.where(counted > 0, samples[..., 1].sum(axis=1) / np.where(counted > 0, counted, 1), 0.0)
+        return np.asarray(WHOLE * np.maximum(lost, samples[..., 2].mean(axis=1)))
+
+
+def is_box_table(shape: tuple[int, ...]) -> bool:
+    """Whether such a tensor can hold boxes: rows of four numbers, or of a few more."""
+    return len(shape) >= 2 and shape[-1] in _COLUMNS
+
+
+def read_detections(answer: Answer, place: int, *, centred: bool) -> Detections:
+    """The boxes at ``place`` with the scores and classes that stand beside them or in other outputs.
+
+    Boxes without scores are all sure. Whatever isn't finite is left out.
+    """
+    rows = (
+        answer[place].reshape(-1, answer[place].shape[-1]).astype(np.float64)
+        if answer[place].ndim
+        else np.empty((0, 4))
+    )
+    extra = rows[:, 4:]
+    if rows.shape[1] == 7:  # OpenVINO's DetectionOutput: picture, class, score, box
+        rows, extra = rows[:, 3:], rows[:, [2, 1]]
+    boxes = rows[:, :4]
+    beside = [
+        other.reshape(-1).astype(np.float64)
+        for number, other in enumerate(answer)
+        if number != place and other.size == len(boxes) and len(boxes) > 1
+    ]
+    columns = [*extra.T, *beside]
+    scores = next((column for column in columns if _are_chances(column)), np.ones(len(boxes)))
+    classes = next((column for column in columns if column is not scores and _are_whole(column)), np.zeros(len(boxes)))
+    if centred:
+        boxes = np.concatenate([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2], axis=1)
+    good = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
+    return Detections(boxes[good], scores[good], classes[good])
+
+
+def _are_centred(source: Sequence[Answer], place: int) -> bool:
+    """Whether rows are centre and size: as corners, many of them would end before they begin."""
+    rows = np.concatenate([answer[place].reshape(-1, answer[place].shape[-1]) for answer in source])
+    rows = rows[:, 3:] if rows.shape[1] == 7 else rows[:, :4]
+    return bool(len(rows)) and float(((rows[:, 2] < rows[:, 0]) | (rows[:, 3] < rows[:, 1])).mean()) > 0.1
+
+
+def _are_chances(column: np.ndarray) -> bool:
+    return bool(len(column)) and bool(((column >= 0) & (column <= 1)).all()) and not _are_whole(column)
+
+
+def _are_whole(column: np.ndarray) -> bool:
+    return bool((column == np.round(column)).all())
+
+
+def _overlap(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """IoU of each with each, (n, m)."""
+    low = np.maximum(first[:, None, :2], second[None, :, :2])
+    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
+    both = np.clip(high - low, 0, None).prod(axis=2)
+    areas = [np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(axis=1) for boxes in (first, second)]
+    either = areas[0][:, None] + areas[1][None] - both
+    return np.where(either > 0, both / np.where(either > 0, either, 1), 0.0)
+
+
+def _match(truth: Detections, found: Detections, overlap: float) -> list[tuple[int, int]]:
+    """Pairs of a found box and a true one: the surest found box takes the true one that it overlaps most."""
+    shares = _overlap(found.boxes, truth.boxes) * (found.classes[:, None] == truth.classes[None])
+    pairs, taken = [], set()
+    for number in np.argsort(-found.scores, kind="stable"):
+        free = [place for place in np.argsort(-shares[number]) if place not in taken]
+        if free and shares[number, free[0]] >= overlap:
+            taken.add(free[0])
+            pairs.append((int(number), int(free[0])))
+    return pairs
+
+
+def _compute_precision(truth: Detections, found: Detections, overlap: float) -> float:
+    """Average precision: the mean over true boxes of the precision at which each is found, 0 for those that aren't."""
+    hits = {number for number, _ in _match(truth, found, overlap)}
+    right, gained = 0, 0.0
+    for count, number in enumerate(np.argsort(-found.scores, kind="stable"), 1):
+        if int(number) in hits:
+            right += 1
+            gained += right / count
+    return gained / len(truth.boxes)
+
+
+def _compare_scores(truth: Detections, found: Detections) -> float:
+    """The mean difference of matched boxes' scores, from 0 to 1."""
+    pairs = _match(truth, found, float(OVERLAPS[0]))
+    return float(np.mean([min(1.0, abs(found.scores[a] - truth.scores[b])) for a, b in pairs])) if pairs else 1.0

@@ -1,0 +1,36 @@
+"""Embeddings: the direction of a vector and its length."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from danmatte_workbench.metrics.outputs.base import WHOLE, Answer, OutputMeasure, Sample, Variance
+
+
+class EmbeddingMeasure(OutputMeasure):
+    """The worst of: 1 − cosine, how far the length is off, and the variance over the frames that isn't explained.
+
+    The last one because vectors without negative numbers all point into much the same direction.
+    """
+
+    kind = "embedding"
+    limit = 5.0
+    about = "cosine, length, and the variance over the frames that is explained"
+
+    def __init__(self, source: Sequence[Answer], place: int) -> None:
+        super().__init__(source, place)
+        self._variance = Variance([answer[place] for answer in source])
+
+    def sample(self, source: Answer, candidate: Answer) -> Sample:
+        before, after = (answer[self._place].ravel().astype(np.float64) for answer in (source, candidate))
+        if before.size != after.size or not np.isfinite(after).all():
+            return 1.0, 1.0, 1.0
+        length, other = float(np.linalg.norm(before)), float(np.linalg.norm(after))
+        cosine = float(before @ after) / (length * other) if length and other else float(length == other)
+        off = min(1.0, abs(other / length - 1)) if length else float(other > 0)
+        error = self._variance.compute_error(source[self._place], candidate[self._place])
+        return min(1.0, 1 - cosine), off, error
+
+    @classmethod
+    def compute(cls, samples: np.ndarray) -> np.ndarray:
+        return np.asarray(WHOLE * samples.mean(axis=1).max(axis=1))

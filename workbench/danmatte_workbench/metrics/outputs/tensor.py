@@ -1,0 +1,36 @@
+"""Tensors whose meaning nobody said: the error of each channel, in parts of what it varies by."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from danmatte_workbench.metrics.outputs.base import WHOLE, Answer, OutputMeasure, Sample, Variance
+
+_CLASSES = (np.int32, np.int64, np.uint32, np.uint64, np.bool_)
+
+
+class TensorMeasure(OutputMeasure):
+    """The share of the source's variance that a candidate doesn't explain, its channels counting alike.
+
+    Whole numbers of 32 bits and more are classes: the share that differs. Those of 8 and 16 bits are numbers.
+    """
+
+    kind = "tensor"
+    limit = 5.0
+    about = "squared error of each channel, in parts of its variance over the frames"
+
+    def __init__(self, source: Sequence[Answer], place: int) -> None:
+        super().__init__(source, place)
+        tensors = [answer[place] for answer in source]
+        self._variance = Variance(tensors)
+        self._classes = tensors[0].dtype.type in _CLASSES
+
+    def sample(self, source: Answer, candidate: Answer) -> Sample:
+        before, after = source[self._place], candidate[self._place]
+        if self._classes:
+            return (float(np.mean(before != after)) if before.shape == after.shape and before.size else 1.0,)
+        return (self._variance.compute_error(before, after),)
+
+    @classmethod
+    def compute(cls, samples: np.ndarray) -> np.ndarray:
+        return np.asarray(WHOLE * samples[..., 0].mean(axis=1))
