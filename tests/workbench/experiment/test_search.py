@@ -193,6 +193,24 @@ def test_a_recipe_that_is_not_there_names_the_nearest(plain: Source, pattern: st
         choose_recipes(plain, "quick", ("int8", pattern))
 
 
+def test_a_recipe_of_ones_own_is_given_by_its_file(plain: Source, tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    text = (RECIPES / "int8.toml").read_text().replace('"int8"', '"mine"')
+    path.write_text(f'{text}bias_correction = "accurate"\n')
+    (found,) = choose_recipes(plain, "quick", (str(path),))
+    assert found.name == "mine"
+    assert found.steps[-1].fields["bias_correction"] == "accurate"
+    path.write_text(text.replace("preset", "presett"))
+    with pytest.raises(InputError, match=r"mine\.toml: .*unknown field presett; did you mean 'preset'"):
+        choose_recipes(plain, "quick", (str(path),))
+
+
+def test_a_recipe_of_another_meaning_is_refused_before_anything_is_built(tensors: Source, plain: Source) -> None:
+    with pytest.raises(InputError, match=r"--recipe: int8 is for graphs whose answer is person, and .*'s is tensors"):
+        choose_recipes(tensors, "quick", ("int8",))
+    assert [item.name for item in choose_recipes(plain, "quick", ("uncut-int8",))] == ["uncut-int8"]
+
+
 def test_a_new_recipe_is_a_new_file_and_nothing_else(
     plain: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

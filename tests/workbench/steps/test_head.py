@@ -3,14 +3,16 @@
 from pathlib import Path
 
 import numpy as np
+import openvino as ov
 import pytest
+from openvino import opset13 as ops
 
 from danmatte.contract.grid import Grid
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.graph import conversion, surgery
 from danmatte_workbench.runtimes import openvino, tensorflow
-from tests.workbench import tiny
+from tests.workbench import small_graphs, tiny
 from tests.workbench.conftest import Build, Describe
 from tests.workbench.tiny import Tiny
 
@@ -60,6 +62,42 @@ def test_a_class_that_is_not_there_is_refused(built: Build, describe: Describe, 
         surgery.replace_head(model, 15)
 
 
-def test_a_graph_without_logits_is_refused(built: Build) -> None:
-    with pytest.raises(InputError, match="found no logits: before the resizes stands Sigmoid"):
-        surgery.replace_head(openvino.read(built(tiny.PLAIN).path), 1)
+def test_a_graph_without_logits_keeps_its_answer(built: Build) -> None:
+    graph = openvino.read(built(tiny.PLAIN).path)
+    picture = tiny.scene(1, 65, 65)[0][None]
+    expected = small_graphs.answer(graph, picture)
+    headed = surgery.replace_head(graph, 1)
+    assert np.array_equal(small_graphs.answer(headed, picture), expected)
+    assert surgery.read_grid(headed) == Grid.guess((65, 65), (33, 33))
+
+
+def end_oddly(kind: str) -> tuple[ov.Model, ov.Model]:
+    """A graph whose logits are scaled before it answers, in numbers, probabilities or logits; and its logits."""
+    chain = small_graphs.Chain(16, 16, last=True).conv(3, "stem", side=3, stride=2)
+    logits = ops.multiply(chain.value, np.float32(2))
+    ends = {
+        "logits": logits,
+        "softmax": ops.softmax(logits, 1),
+        "softmax, channels last": ops.transpose(ops.softmax(logits, 1), np.array([0, 2, 3, 1])),
+        "numbers": ops.squeeze(ops.topk(logits, np.int32(1), 1, "max", "none").output(1), np.array([1])),
+    }
+    odd = ov.Model([ops.result(ends[kind])], [chain.picture], "odd")
+    return odd, ov.Model([ops.result(logits)], [chain.picture], "logits").clone()
+
+
+@pytest.mark.parametrize("kind", ["logits", "softmax", "softmax, channels last", "numbers"])
+def test_the_person_is_read_from_an_answer_without_logits(kind: str) -> None:
+    odd, plain = end_oddly(kind)
+    picture = small_graphs.noise(odd)
+    scores = small_graphs.answer(plain, picture)[0]
+    person = small_graphs.answer(surgery.replace_head(odd, 2), picture)
+    assert person.shape == (1, 8, 8, 1)
+    assert np.array_equal(person[0, ..., 0] > 0.5, scores.argmax(axis=0) == 2)
+    assert 0 < (person > 0.5).mean() < 1
+
+
+def test_what_is_no_map_is_refused() -> None:
+    chain = small_graphs.Chain(8, 8, last=True).conv(3, "stem")
+    pooled = ops.reduce_mean(ops.multiply(chain.value, np.float32(2)), np.array([2, 3]))
+    with pytest.raises(InputError, match="expected a map as the answer"):
+        surgery.replace_head(ov.Model([ops.result(pooled)], [chain.picture], "pooled"), 1)

@@ -119,8 +119,8 @@ def _add_effort(parser: argparse.ArgumentParser) -> None:
         "--recipe",
         action="append",
         default=[],
-        metavar="NAME",
-        help="try only this recipe; may be given several times (default: those of the effort)",
+        metavar="NAME|FILE.toml",
+        help="try only this recipe, or that of a TOML file; may be given several times (default: those of the effort)",
     )
     parser.add_argument(
         "--trial-memory-gib",

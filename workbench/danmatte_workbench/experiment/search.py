@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from pathlib import Path
 
 from danmatte.contract.configuration import Configuration, Precision
 from danmatte.contract.cores import count_cores
@@ -13,11 +14,12 @@ from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.experiment.trial import Trial
 from danmatte_workbench.hardware import describe_host
-from danmatte_workbench.recipe import EFFORTS, EffortName, Recipe, read_recipes
+from danmatte_workbench.recipe import EFFORTS, EffortName, Recipe, read_recipe, read_recipes
 from danmatte_workbench.runtimes import openvino
 from danmatte_workbench.runtimes.isa_levels import find_highest, list_older
 from danmatte_workbench.source import Source
 
+WHOLE = "tensors"  # the meaning of recipes that take any answer as it is
 STRIDE = 16  # the coarsest that networks are trained at: sides are a multiple of it and what remains of the source's
 NATIVE, PORTABLE = "native", "portable"
 TARGETS = (NATIVE, PORTABLE)
@@ -131,8 +133,8 @@ def choose_recipes(
     """The recipes for such a source at that effort; with ``patterns``, those that they name, in the patterns' order.
 
     levels: the instruction sets that the winner is for; recipes for others only are left out unless they are named.
-    A recipe for another kind of source is chosen only by its full name. Raises InputError for a pattern that names
-    nothing.
+    A pattern may be the path of a recipe in a TOML file. Recipes that take any answer as it is suit every source, if
+    they are named in full. Raises InputError for a pattern that names nothing, and for a recipe of another meaning.
     """
     known = read_recipes(source)
     if not patterns:
@@ -141,14 +143,23 @@ def choose_recipes(
         return tuple(item for item in fitting if item.suits(levels))
     chosen: dict[Recipe, None] = {}
     for pattern in patterns:
-        found = [
-            item
-            for item in known
-            if item.name == pattern or (item.meaning == source.meaning and fnmatch(item.name, pattern))
-        ]
+        if pattern.endswith(".toml"):
+            found = [read_recipe(Path(pattern), source)]
+        else:
+            found = [
+                item
+                for item in known
+                if item.name == pattern or (item.meaning == source.meaning and fnmatch(item.name, pattern))
+            ]
         if not found:
             names = sorted(item.name for item in known)
             raise InputError(f"--recipe: no recipe is called {pattern}{did_you_mean(pattern, names)}")
+        for item in found:
+            if item.meaning not in (source.meaning, WHOLE):
+                raise InputError(
+                    f"--recipe: {item.name} is for graphs whose answer is {item.meaning}, and {source.name}'s is "
+                    f"{source.meaning}"
+                )
         chosen |= dict.fromkeys(found)
     return tuple(chosen)
 

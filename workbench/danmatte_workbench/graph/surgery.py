@@ -50,7 +50,9 @@ def replace_head(model: ov.Model, person: int) -> ov.Model:
     where the decision would be the person. For two classes the difference is folded into the last convolution.
     Two resizes and a decision at full resolution cost as much as a third of the network.
 
-    Raises InputError for a graph of any size, one without logits before its resizes, and an unknown class.
+    Where no logits are found before the resizes, the person is read from the answer as it is, at its own resolution.
+
+    Raises InputError for a graph of any size, an answer that is no map, and an unknown class.
     """
     if model.is_dynamic():
         raise InputError(f"expected a graph of fixed size, found {model.input(0).get_partial_shape()} at its input")
@@ -64,9 +66,7 @@ def replace_head(model: ov.Model, person: int) -> ov.Model:
             make_grid = _GRIDS[mode]
         node = node.input_value(0).get_node()
     if node.get_type_name() not in ("Add", "Convolution"):
-        raise InputError(
-            f"found no logits: before the resizes stands {node.get_type_name()} {node.get_friendly_name()}"
-        )
+        return _derive_person(model, person)
     inputs = tuple(model.input(0).get_shape())[1:3]
     person_map = ops.transpose(ops.sigmoid(_subtract_others(node, person)), np.array(NCHW_TO_NHWC))
     height, width = person_map.get_output_shape(0)[1:3]
@@ -74,6 +74,47 @@ def replace_head(model: ov.Model, person: int) -> ov.Model:
     headed.output(0).set_names({OUTPUT})
     write_grid(headed, make_grid(inputs, (height, width)))
     return headed
+
+
+def _derive_person(model: ov.Model, person: int) -> ov.Model:
+    """The person's probability, (1, h, w, 1), from class numbers, probabilities or logits as the graph answers them."""
+    end = model.output(0).get_node().input_value(0)
+    shape, kind = list(end.get_shape()), end.get_node().get_type_name()
+    if len(shape) not in (3, 4) or shape[0] != 1:
+        raise InputError(f"expected a map as the answer, found {end.get_partial_shape()} of {kind}")
+    if not end.get_element_type().is_real():
+        sides = [side for side in shape[1:] if side != 1] if len(shape) == 4 else shape[1:]
+        found = ops.convert(ops.equal(end, ops.constant(np.array(person), end.get_element_type())), "f32").output(0)
+    else:
+        last = len(shape) == 4 and shape[3] < shape[1]
+        channels = 1 if len(shape) == 3 else shape[3 if last else 1]
+        sides = shape[1:] if len(shape) == 3 else shape[1:3] if last else shape[2:]
+        found = _weigh_person(end, person, channels, 3 if last else 1)
+    person_map = ops.reshape(found, np.array([1, *sides, 1]), special_zero=False)
+    headed = ov.Model([ops.result(person_map)], model.get_parameters(), "person")
+    headed.output(0).set_names({OUTPUT})
+    height, width = list(model.input(0).get_shape())[1:3]
+    write_grid(headed, Grid.guess((height, width), (sides[0], sides[1])))
+    return headed
+
+
+def _weigh_person(values: ov.Output, person: int, channels: int, axis: int) -> ov.Output:
+    """The person's share of what it and the largest other class have; over one half where it would be chosen."""
+    values = ops.convert(values, "f32").output(0) if values.get_element_type() != ov.Type.f32 else values
+    node = values.get_node()
+    while node.get_type_name() in _AFTER_LOGITS - {"Softmax"}:
+        node = node.input_value(0).get_node()
+    probable = node.get_type_name() in ("Softmax", "Sigmoid")
+    if channels == 1:
+        return values if probable else ops.sigmoid(values).output(0)
+    if not 0 <= person < channels:
+        raise InputError(f"class {person} isn't one of the graph's {channels}")
+    others = np.array([number for number in range(channels) if number != person])
+    own = ops.gather(values, np.array([person]), np.array(axis))
+    best = ops.reduce_max(ops.gather(values, others, np.array(axis)), np.array([axis]), keep_dims=True)
+    if probable:
+        return ops.divide(own, ops.add(ops.add(own, best), np.float32(1e-12))).output(0)
+    return ops.sigmoid(ops.subtract(own, best)).output(0)
 
 
 def _subtract_others(logits: ov.Node, person: int) -> ov.Node:
