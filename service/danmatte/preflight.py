@@ -77,6 +77,7 @@ def describe_models(settings: Settings) -> Iterator[str]:
     """
     from danmatte.engine import FakeEngine
     from danmatte.models import Repository
+    from danmatte.models.policy import read_policy
 
     def open_uncompiled(found: artifact.Artifact) -> FakeEngine:
         engine = FakeEngine(found.manifest)
@@ -97,20 +98,12 @@ def describe_models(settings: Settings) -> Iterator[str]:
                 yield f"# {model.name}: {model.trouble}"
         for ignored in artifact.list_ignored(root):
             yield f"# ignored: {ignored}"
-    broken = [reason for name in artifact.list_models(root) if (reason := _find_fault(root, name))]
-    if broken:
-        raise SettingsError("; ".join(broken))
-
-
-def _find_fault(root: Path, name: str) -> str:
-    """Why a model's policy can't be read; serving would follow the last one that could, or not serve the model."""
-    from danmatte.models.policy import read_policy
-
+    # Serving would follow the last policy that could be read, or not serve the model.
     try:
-        read_policy(root, name)
+        for name in artifact.list_models(root):
+            read_policy(root, name)
     except PolicyError as error:
-        return str(error)
-    return ""
+        raise SettingsError(str(error)) from error
 
 
 def _judge(root: Path, name: str, version: "VersionListing") -> str:

@@ -147,7 +147,8 @@ def resolve_settings(file: Path | None, environment: Mapping[str, str], flags: M
     variables = {to_variable(name): name for name in Settings.__struct_fields__}
     given: list[tuple[str, str, Any]] = []  # the place, the setting's name and its value
     for key, text in environment.items():
-        if key.startswith(PREFIX) and key not in _OTHERS and not _is_service_link(key, text):
+        is_link = _SERVICE_LINK.fullmatch(key) or (key == to_variable("port") and "://" in text)
+        if key.startswith(PREFIX) and key not in _OTHERS and not is_link:
             _check_known(key, variables, "environment: unknown variable")
             given.append((key, variables[key], text))
     for name, value in flags.items():
@@ -175,10 +176,6 @@ def _read_file(file: Path) -> tuple[dict[str, Any], dict[str, str]]:
     except msgspec.ValidationError as error:
         raise SettingsError(f"{file}: {error}") from error
     return {key: getattr(settings, key) for key in table}, dict.fromkeys(table, str(file))
-
-
-def _is_service_link(key: str, value: str) -> bool:
-    return _SERVICE_LINK.fullmatch(key) is not None or (key == to_variable("port") and "://" in value)
 
 
 def _check_known(key: str, known: Collection[str], complaint: str) -> None:

@@ -87,9 +87,8 @@ class ApiKeys:
         given = given or headers.get("X-Api-Key") or headers.get("x-api-key") or token
         if not given:
             raise UnauthorizedError("expected an API key in Authorization: Bearer … or X-Api-Key")
-        return self._identify_token(given) if given.startswith(tokens.PREFIX) else self._identify_key(given)
-
-    def _identify_key(self, given: str) -> Identity:
+        if given.startswith(tokens.PREFIX):
+            return self._identify_token(given)
         digest = digest_key(given)
         names = [name for name, entry in self._entries.items() if hmac.compare_digest(entry.digest, digest)]
         if not names:

@@ -1,7 +1,7 @@
 """What proxies say of a request's caller: believed from those that are trusted, and from nobody else."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, TypeAlias
 
@@ -44,7 +44,11 @@ class TrustedProxies:
         """
         if not self.trusts(peer):
             return peer
-        named = list(_read_forwarded(headers))
+        if forwarded := headers.get("Forwarded") or headers.get("forwarded"):
+            found = [six or four for six, four in _FOR.findall(forwarded)]
+        else:
+            found = (headers.get("X-Forwarded-For") or headers.get("x-forwarded-for") or "").split(",")
+        named = [str(parsed) for text in found if (parsed := _parse(text.strip()))]  # whatever is no address isn't one
         for address in reversed(named):
             if not self.trusts(address):
                 return address
@@ -63,15 +67,6 @@ def read_forwarded(proxies: TrustedProxies) -> Middleware:
         return await handler(request)
 
     return read
-
-
-def _read_forwarded(headers: Mapping[str, str]) -> Iterator[str]:
-    """The addresses as proxies wrote them, the first caller first; whatever is no address is passed over."""
-    if forwarded := headers.get("Forwarded") or headers.get("forwarded"):
-        found = [six or four for six, four in _FOR.findall(forwarded)]
-    else:
-        found = (headers.get("X-Forwarded-For") or headers.get("x-forwarded-for") or "").split(",")
-    yield from (str(parsed) for text in found if (parsed := _parse(text.strip())))
 
 
 def _parse(address: str) -> _Address | None:

@@ -1,4 +1,4 @@
-"""TensorFlow Serving's REST: predict, status, metadata. Its gRPC is another protocol, and isn't spoken."""
+"""TensorFlow Serving's REST: predict, status, metadata. Over gRPC: `api.grpc.services.prediction`."""
 
 import asyncio
 from base64 import b64encode
@@ -22,7 +22,7 @@ from danmatte.http.body import read_body
 from danmatte.http.errors import build_retry_headers, refuse
 from danmatte.http.query import read_timeout_s
 from danmatte.http.request_keys import TIMING, identify_caller
-from danmatte.inference.request import Request, VersionSelector
+from danmatte.inference.request import Request, Requests, VersionSelector
 from danmatte.inference.tensors import MASK, Tensor, describe_shape
 from danmatte.models.listing import VersionListing
 from danmatte.telemetry.timing import Timing
@@ -102,22 +102,26 @@ class TfsRoutes(HttpProtocol):
 
     async def describe_status(self, http: web.Request) -> web.Response:
         """The state of every version, or of the one named."""
-        selector = _select(http)
-        model = self._catalogue.find_model(selector.model)
-        versions = model.versions
-        if selector.version is not None or selector.label:
-            wanted = (await self._requests.find(selector)).manifest.version  # which may open it
-            model = self._catalogue.find_model(selector.model)
-            versions = [entry for entry in model.versions if entry.version == wanted]
-        states = [_describe_state(entry, unloaded=model.unloaded) for entry in versions]
+        states = await list_states(self._requests, self._catalogue, _select(http))
         return web.json_response({"model_version_status": states})
 
     async def describe_signatures(self, http: web.Request) -> web.Response:
         """Inputs and outputs of every signature."""
         manifest = (await self._requests.find(_select(http))).manifest
         spec = {"name": manifest.name, "signature_name": "", "version": str(manifest.version)}
-        signatures = {"signature_def": _describe_signatures(manifest)}
+        signatures = {"signature_def": build_signatures(manifest)}
         return web.json_response({"model_spec": spec, "metadata": {"signature_def": signatures}})
+
+
+async def list_states(requests: Requests, catalogue: Catalogue, selector: VersionSelector) -> list[dict[str, Any]]:
+    """The states of all versions, or of the one named, as JSON of ModelVersionStatus has them; raises as `find`."""
+    model = catalogue.find_model(selector.model)
+    versions = model.versions
+    if selector.version is not None or selector.label:
+        wanted = (await requests.find(selector)).manifest.version  # which may open it
+        model = catalogue.find_model(selector.model)
+        versions = [entry for entry in model.versions if entry.version == wanted]
+    return [_describe_state(entry, unloaded=model.unloaded) for entry in versions]
 
 
 async def _predict(
@@ -168,7 +172,9 @@ def _describe_state(entry: VersionListing, *, unloaded: bool) -> dict[str, Any]:
     return {"version": str(entry.version), "state": "END" if unloaded else _STATES[entry.state], "status": status}
 
 
-def _describe_signatures(manifest: Manifest) -> dict[str, Any]:
+def build_signatures(manifest: Manifest) -> dict[str, Any]:
+    """The signatures by name, as JSON of SignatureDef has them."""
+
     def describe_port(name: str, dtype: str, *sides: int) -> dict[str, Any]:
         dims = [{"size": str(side), "name": ""} for side in sides]
         return {name: {"dtype": dtype, "tensor_shape": {"dim": dims, "unknown_rank": False}, "name": f"{name}:0"}}
