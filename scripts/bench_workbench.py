@@ -10,6 +10,7 @@ from typing import Any
 from msgspec import structs
 
 import bench_cpus
+from bench_accuracy import measure_disagreement, measure_intervals
 from danmatte.contract.configuration import Configuration
 from danmatte.contract.measurement import Host, Measurement
 from danmatte_workbench import hardware, source
@@ -31,6 +32,12 @@ from danmatte_workbench.steps import StepContext, make_step
 ROOT = Path(__file__).resolve().parent.parent
 BUILT = ROOT / "build/bench"
 WIDE = "16:9"
+PARTS = {
+    "speed": "throughput against stock TensorFlow, in turn",
+    "cpus": "masks under each instruction set",
+    "intervals": "how often the other half of the pictures lies in the told interval",
+    "disagreement": "how well agreement without labels predicts what labels say",
+}
 SHRINKING = frozenset({"prune", "distil"})
 
 
@@ -44,21 +51,24 @@ def add_workbench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=21)
     parser.add_argument("--round-s", type=float, default=1.0, help="seconds of each contender in a round")
     parser.add_argument("--json", type=Path, default=BUILT / "workbench.json")
+    told = "; ".join(f"{name}: {says}" for name, says in PARTS.items())
+    parser.add_argument("--part", choices=PARTS, default="speed", help=told)
     parser.add_argument(
-        "--part",
-        choices=("speed", "cpus"),
-        default="speed",
-        help="cpus: masks under each instruction set",
+        "--frames", type=int, default=0, help="at most so many, of the parts cpus and disagreement; 0 for all"
     )
-    parser.add_argument("--frames", type=int, default=0, help="at most so many, of the part cpus; 0 for all")
+    parser.add_argument("--folders", type=Path, action="append", default=[], help="of accuracy: labelled frames")
+    parser.add_argument("--graph", action="append", default=[], help="of disagreement: further graphs")
+    parser.add_argument("--recipes", action="append", default=[], help="of accuracy: instead of the usual ones")
+    parser.add_argument("--runs", type=int, default=10, help="of intervals: random halves")
     parser.set_defaults(run=run_part)
 
 
 def run_part(options: argparse.Namespace) -> dict[str, Any]:
     """The part that was asked for."""
-    if options.part == "speed":
-        return race(options)
-    return bench_cpus.measure_cpus(options, options.published or newest(ROOT / "models" / options.model))
+    if options.part == "cpus":
+        return bench_cpus.measure_cpus(options, options.published or newest(ROOT / "models" / options.model))
+    parts = {"speed": race, "intervals": measure_intervals, "disagreement": measure_disagreement}
+    return parts[options.part](options)
 
 
 def race(options: argparse.Namespace) -> dict[str, Any]:

@@ -7,7 +7,16 @@ from danmatte_workbench.errors import InputError
 from danmatte_workbench.metrics import Metric, Score, score_mask
 from tests.workbench.facts import HOST
 
-METRICS = ("mean_iou", "pooled_iou", "boundary_iou", "false_positives")
+METRICS = (
+    "mean_iou",
+    "pooled_iou",
+    "boundary_iou",
+    "false_positives",
+    "iou_under_2",
+    "iou_2_to_15",
+    "iou_over_15",
+)
+SIDES = {"iou_under_2": (5, 6), "iou_2_to_15": (10, 12)}  # of the person, where it isn't large
 
 
 def test_every_metric_is_in_this_suite() -> None:
@@ -19,14 +28,14 @@ def metric(request: pytest.FixtureRequest) -> Metric:
     return Metric.all[request.param]
 
 
-def predicted(*, spoil: float) -> list[Score]:
+def predicted(*, spoil: float, sides: tuple[int, int] = (20, 30)) -> list[Score]:
     """Scores of masks of which a share of the pixels is turned; every other picture is empty."""
     rng = np.random.default_rng(0)
     scores = []
     for number in range(10):
         person = np.zeros((40, 60), bool)
         if number % 2:
-            person[number : number + 20, 10:40] = True
+            person[number + 3 : number + 3 + sides[0], 10 : 10 + sides[1]] = True
         mask = person ^ (rng.random(person.shape) < spoil)
         truth = np.where(person, 255, 0).astype(np.uint8)
         truth[:3] = 128
@@ -35,34 +44,41 @@ def predicted(*, spoil: float) -> list[Score]:
 
 
 def test_a_perfect_prediction_gives_the_ideal_value(metric: Metric) -> None:
-    found = metric.measure(predicted(spoil=0), HOST)
+    found = metric.measure(predicted(spoil=0, sides=SIDES.get(metric.kind, (20, 30))), HOST)
     assert (found.low, found.value, found.high) == (metric.ideal,) * 3
 
 
 def test_a_worse_prediction_lies_further_from_the_ideal(metric: Metric) -> None:
-    little, much = (abs(metric.measure(predicted(spoil=spoil), HOST).value - metric.ideal) for spoil in (0.02, 0.2))
+    little, much = (
+        abs(metric.measure(predicted(spoil=spoil, sides=SIDES.get(metric.kind, (20, 30))), HOST).value - metric.ideal)
+        for spoil in (0.02, 0.2)
+    )
     assert 0 < little < much
 
 
 @pytest.mark.parametrize("scores", [[], "those that don't count"])
 def test_an_empty_dataset_is_refused(metric: Metric, scores) -> None:
     if scores:
-        scores = [item for item in predicted(spoil=0.1) if not metric.counts(item)]
+        scores = [
+            item for item in predicted(spoil=0.1, sides=SIDES.get(metric.kind, (20, 30))) if not metric.counts(item)
+        ]
         assert scores
     with pytest.raises(InputError, match=f"{metric.kind}: none of {len(scores)} pictures counts"):
         metric.measure(scores, HOST)
 
 
 def test_the_interval_holds_the_value_and_some_doubt(metric: Metric) -> None:
-    found = metric.measure(predicted(spoil=0.1), HOST)
+    found = metric.measure(predicted(spoil=0.1, sides=SIDES.get(metric.kind, (20, 30))), HOST)
     assert found.low < found.value < found.high
     assert found.samples == 5
 
 
 def test_the_same_scores_give_the_same_measurement(metric: Metric) -> None:
-    assert metric.measure(predicted(spoil=0.1), HOST) == metric.measure(predicted(spoil=0.1), HOST)
+    assert metric.measure(predicted(spoil=0.1, sides=SIDES.get(metric.kind, (20, 30))), HOST) == metric.measure(
+        predicted(spoil=0.1, sides=SIDES.get(metric.kind, (20, 30))), HOST
+    )
 
 
 def test_a_value_is_named_with_its_unit(metric: Metric) -> None:
-    found = metric.measure(predicted(spoil=0.1), HOST)
+    found = metric.measure(predicted(spoil=0.1, sides=SIDES.get(metric.kind, (20, 30))), HOST)
     assert (found.metric, found.unit, found.host) == (metric.kind, metric.unit, HOST)

@@ -94,6 +94,11 @@ class Dataset:
         """The kind of scene of each frame by name; empty where nobody says."""
         return {file.name: file.kind for file in self.files if file.kind}
 
+    @property
+    def scenes(self) -> dict[str, str]:
+        """The scene of each frame by name: frames that share one look alike."""
+        return {file.name: file.scene for file in self.files}
+
     def compute_digest(self) -> str:
         """sha256 over the frames' names and pixels."""
         total = hashlib.sha256()
@@ -166,8 +171,14 @@ def load(*paths: Path) -> Dataset:
         raise InputError(f"{bare[0]}: has no masks, and other data has: give data that has, or data that hasn't")
     if len(paths) == 1:
         return Dataset(tuple(_tell_kinds(listed[0], [""] * len(listed[0]))))
+    # Each path's short name is its last parts, as many as tell it from every other.
+    lengths = range(1, max(len(path.parts) for path in paths) + 1)
+    labels = (["/".join(path.parts[-length:]) for path in paths] for length in lengths)
+    apart = next((names for names in labels if len(set(names)) == len(names)), None)
+    if apart is None:
+        raise InputError(f"{Counter(paths).most_common(1)[0][0]}: is given twice")
     files, owners = [], []
-    for label, part in zip(_name_apart(paths), listed, strict=True):
+    for label, part in zip(apart, listed, strict=True):
         files += [replace(file, name=f"{label}/{file.name}", scene=f"{label}/{file.scene}") for file in part]
         owners += [label] * len(part)
     return Dataset(tuple(_tell_kinds(files, owners)))
@@ -185,15 +196,6 @@ def _tell_kinds(files: Sequence[FrameFile], owners: Sequence[str]) -> list[Frame
         replace(file, kind=file.kind or (prefix if telling and owner not in mute else owner))
         for file, owner, prefix in zip(files, owners, prefixes, strict=True)
     ]
-
-
-def _name_apart(paths: Sequence[Path]) -> list[str]:
-    """A short name for each path, unlike every other: its last parts."""
-    for count in range(1, max(len(path.parts) for path in paths) + 1):
-        names = ["/".join(path.parts[-count:]) for path in paths]
-        if len(set(names)) == len(names):
-            return names
-    raise InputError(f"{Counter(paths).most_common(1)[0][0]}: is given twice")
 
 
 def _list_video(path: Path) -> list[FrameFile]:

@@ -32,18 +32,21 @@ def frames(folder: Path, count: int) -> Dataset:
     return load(folder)
 
 
-def test_frames_are_from_the_worst_to_the_best(tmp_path: Path) -> None:
+def test_what_costs_most_is_shown_and_the_best_beside_it(tmp_path: Path) -> None:
     data = frames(tmp_path, 20)
     losses = {name: float(number) for number, name in enumerate(data.names)}
     chosen = painting.choose_frames(data, losses).names
     assert len(chosen) == painting.FRAMES
-    assert {"00.png", "19.png"} <= set(chosen)
+    assert {f"{number}.png" for number in range(13, 20)} <= set(chosen)
+    assert "00.png" in chosen
     assert len(painting.choose_frames(data.pick(3), losses)) == 3
 
 
 def test_each_frame_is_written_with_both_masks_and_their_agreement(tmp_path: Path) -> None:
     data = frames(tmp_path, 2)
-    rows = painting.paint(Painter(0.5), Painter(0.25), data, tmp_path / "masks")  # type: ignore[arg-type]
+    losses = {"00.png": 0.125}
+    rows = painting.paint(Painter(0.5), Painter(0.25), data, tmp_path / "masks", losses)  # type: ignore[arg-type]
+    assert [row["lost"] for row in rows] == [12.5, None]
     assert [row["frame"] for row in rows] == ["00.png", "01.png"]
     assert rows[0]["size"] == [96, 960]
     assert rows[0]["iou"] == 0.5
@@ -53,3 +56,16 @@ def test_each_frame_is_written_with_both_masks_and_their_agreement(tmp_path: Pat
     assert (source[:, :478].min(), source[:, 482:].max()) == (255, 0)
     assert (winner[:, :238].min(), winner[:, 242:].max()) == (255, 0)
     assert np.abs(cv2.imread(files["frame"]).astype(int) - (9, 99, 199)).max() < 6
+
+
+def test_a_frames_label_is_written_beside_its_masks(tmp_path: Path) -> None:
+    for place in ("images", "masks"):
+        (tmp_path / place).mkdir()
+    cv2.imwrite(str(tmp_path / "images/1.png"), np.zeros((*SIZE, 3), np.uint8))
+    label = np.zeros(SIZE, np.uint8)
+    label[:, :300], label[:, 300:600] = 255, 128
+    cv2.imwrite(str(tmp_path / "masks/1.png"), label)
+    (row,) = painting.paint(Painter(0.5), Painter(0.25), load(tmp_path), tmp_path / "out", {})  # type: ignore[arg-type]
+    written = cv2.imread(str(tmp_path / "out" / row["files"]["label"]), cv2.IMREAD_GRAYSCALE)
+    assert set(np.unique(written)) == {0, 128, 255}
+    assert written.shape == (96, 960)

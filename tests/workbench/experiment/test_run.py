@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from danmatte_workbench.errors import InputError, MachineError
+from danmatte.contract.measurement import Measurement
+from danmatte_workbench.errors import BudgetError, InputError, MachineError
 from danmatte_workbench.experiment import run as running
 from danmatte_workbench.experiment.build import Builder
 from danmatte_workbench.experiment.compare import Comparison
-from danmatte_workbench.experiment.run import ExperimentResult
-from danmatte_workbench.experiment.schedule import Schedule
+from danmatte_workbench.experiment.run import ExperimentResult, ExperimentRun
+from danmatte_workbench.experiment.schedule import Schedule, TimeModel
 from danmatte_workbench.experiment.store import Workspace
 from danmatte_workbench.experiment.trial import Trial
 from danmatte_workbench.metrics.accuracy import Accuracy
@@ -42,7 +43,8 @@ def test_every_trial_is_built_compared_raced_and_judged(folder: Path) -> None:
         assert trial.finalist
         assert trial.seconds > 0
         figures = {item.metric: item.value for item in trial.measurements}
-        assert set(figures) == {"iou_drop", "mean_iou", "boundary_iou", "throughput", "speedup", "latency"}
+        losses = {"iou_drop", "mean_iou", "boundary_iou", "iou_over_15"}
+        assert set(figures) == losses | {"throughput", "speedup", "latency"}
         assert (figures["throughput"], figures["speedup"]) == (speed, speed / 10)
     assert (result.objective, result.effort, result.labelled) == ("throughput", "quick", True)
     assert (result.frames, result.calibration_frames) == (6, 3)
@@ -56,8 +58,67 @@ def test_the_source_and_every_baseline_recipe_race_beside_the_trials(folder: Pat
     assert list(result.baselines) == KnownRace.held[-1].baselines == names
     assert result.fastest == STOCK
     metrics = {name: {item.metric for item in items} for name, items in result.baselines.items()}
-    assert metrics[STOCK] == {"throughput", "speedup", "latency", "mean_iou", "boundary_iou"}
-    assert metrics["OpenVINO, uncut"] == {"throughput", "speedup", "latency"}
+    everything = {"throughput", "speedup", "latency", "iou_drop", "mean_iou", "boundary_iou", "iou_over_15"}
+    assert all(found == everything for found in metrics.values())
+    assert [item.value for item in result.baselines[STOCK] if item.metric == "iou_drop"] == [0]
+
+
+def test_a_baseline_that_there_is_no_time_to_compare_is_left_unmeasured(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Comparison, "is_done", lambda *_: False)
+    monkeypatch.setattr(TimeModel, "estimate_comparison", lambda *_: 1e9)
+    lines: list[str] = []
+    result = make_run(folder, lines=lines, effort=replace(EFFORT, limit_s=600.0)).run()
+    assert "iou_drop" not in {item.metric for item in result.baselines["OpenVINO, uncut"]}
+    assert any("OpenVINO, uncut: raced, but not compared" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("loss", "says"),
+    [
+        (measured("iou_drop", 7.0, low=6.0, high=8.0), "no candidate can keep that"),
+        (measured("iou_drop", 7.0, low=4.0, high=8.0), "hardly any candidate will keep that"),
+        (measured("iou_drop", 1.0, low=-9.0, high=11.0), "6 frames are too few to confirm"),
+        (measured("iou_drop", 1.0, low=-9.0, high=9.0), ""),
+    ],
+    ids=["surely", "perhaps", "few frames", "kept"],
+)
+def test_a_budget_that_even_floats_break_is_told_before_anything_else_is_built(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, loss: Measurement, says: str
+) -> None:
+    """Its limit is 5 points."""
+    monkeypatch.setattr(Comparison, "measure", lambda self, subject, **_: Accuracy((loss,)))
+    built: list[str] = []
+    build = ExperimentRun._build
+    monkeypatch.setattr(ExperimentRun, "_build", lambda self, trial: built.append(trial.name) or build(self, trial))
+    lines: list[str] = []
+    run = make_run(folder, lines=lines)
+    if loss.low > 5:
+        with pytest.raises(BudgetError, match=f"even in float32.*{says}.*or more"):
+            run.run()
+        assert "int8 latency f32" not in built
+        return
+    run.run()
+    told = [line for line in lines if "even in float32" in line]
+    assert len(told) == bool(says)
+    assert all(says in line for line in told)
+
+
+def test_the_winner_is_confirmed_by_frames_that_had_no_part_in_the_choice(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("danmatte_workbench.experiment.confirming.FEWEST", 6)
+    run = make_run(folder)
+    assert (len(run.division.choosing), len(run.division.confirming)) == (2, 4)
+    result = run.confirm(run.run())
+    assert (result.choosing_frames, result.confirming_frames, result.kinds) == (2, 4, {"kind0": 3, "kind1": 3})
+    (best,) = (trial for trial in result.trials if trial.confirmation)
+    assert best.recipe.name == "int8"
+    assert best.confirmation is not None
+    assert best.confirmation.frames == 4
+    assert best.confirmation.choosing.measurements[0].metric == "iou_drop"
+    assert best.verdict.accepted
 
 
 def test_the_fastest_baseline_is_the_sources_own_even_where_another_is_faster(

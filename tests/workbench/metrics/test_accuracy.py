@@ -1,12 +1,17 @@
 """Agreement of masks, against cases computed by hand."""
 
+import itertools
+
 import numpy as np
 import pytest
 
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.metrics import Metric, Score, score_mask
+from danmatte_workbench.metrics.accuracy import ScoredFrames
 from danmatte_workbench.metrics.agreement import measure_iou_drop, measure_mask_disagreement
 from tests.workbench.facts import HOST
+
+NUMBERS = itertools.count()
 
 
 def box(top: int, left: int, bottom: int, right: int, side: int = 20) -> np.ndarray:
@@ -22,9 +27,10 @@ def truth(mask: np.ndarray, ignored: np.ndarray | None = None) -> np.ndarray:
     return values if ignored is None else np.where(ignored, 128, values).astype(np.uint8)
 
 
-def counted(both: int, either: int, *, people: bool = True, painted: int = 0) -> Score:
+def counted(both: int, either: int, *, people: bool = True, painted: int = 0, name: str = "") -> Score:
     """A score with that intersection and union, of a picture of 100 pixels."""
-    return Score("x", both, either, both, either, truth=max(both, 1) if people else 0, painted=painted, counted=100)
+    name = name or f"{next(NUMBERS)}"
+    return Score(name, both, either, both, either, truth=max(both, 1) if people else 0, painted=painted, counted=100)
 
 
 def measure(kind: str, *scores: Score) -> float:
@@ -112,3 +118,31 @@ def test_where_nobody_is_nothing_can_be_compared() -> None:
         measure_mask_disagreement(nobody, "iou_drop", HOST)
     with pytest.raises(InputError, match="no picture has people"):
         measure_iou_drop(nobody, nobody, "iou_drop", HOST)
+
+
+def test_pictures_of_one_scene_count_as_one_for_the_interval() -> None:
+    """Twelve frames of a clip are hardly more than one: they must not make a figure look sure."""
+    before = [counted(100, 100, name=f"{number}") for number in range(48)]
+    after = [counted(90 + (number // 12) * 2, 100, name=f"{number}") for number in range(48)]
+    alone = measure_iou_drop(before, after, "iou_drop", HOST)
+    scenes = {f"{number}": f"{number // 12}" for number in range(48)}
+    together = measure_iou_drop(before, after, "iou_drop", HOST, scenes=scenes)
+    assert together.value == pytest.approx(alone.value) == pytest.approx(7)
+    assert together.samples == alone.samples == 48
+    assert together.high - together.low > 2 * (alone.high - alone.low)
+    for found in (measure_mask_disagreement(after, "iou_drop", HOST, scenes=places) for places in ({}, scenes)):
+        assert found.value == pytest.approx(7)
+
+
+def test_a_kind_of_scene_is_measured_where_it_has_people_and_the_worst_is_known() -> None:
+    names = [f"{number}" for number in range(6)]
+    own = [counted(90, 100, people=number != 5, name=name) for number, name in enumerate(names)]
+    scores = [counted(90 - 2 * (number // 2), 100, people=number != 5, name=name) for number, name in enumerate(names)]
+    kinds = {"0": "day", "1": "day", "2": "night", "3": "night", "5": "empty"}
+    found = ScoredFrames(scores, own, kinds).measure(HOST)
+    assert [(item.kind, item.loss.samples) for item in found.kinds] == [("day", 2), ("night", 2)]
+    assert found.worst is not None
+    assert (found.worst.kind, found.worst.loss.value) == ("night", pytest.approx(2))
+    assert {"iou_drop", "mean_iou", "iou_over_15"} <= found.metrics
+    assert "iou_under_2" not in found.metrics
+    assert ScoredFrames(scores, own, {}).measure(HOST).kinds == ()

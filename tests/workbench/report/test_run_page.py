@@ -14,7 +14,7 @@ from danmatte_workbench.report import run_page
 from tests.workbench.report import reading, rundir
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)>\x1b[2J\u202e&lt;'
-PARTS = ("trade", "made", "masks", "trials", "layers", "curves", "isa", "method", "machine", "again")
+PARTS = ("trade", "confirmed", "made", "masks", "trials", "layers", "curves", "isa", "method", "machine", "again")
 
 
 def written(folder: Path, change: rundir.Change = lambda _: None, *, pictures: bool = True) -> reading.Page:
@@ -89,7 +89,7 @@ def test_the_command_can_be_copied(page: reading.Page) -> None:
 
 def test_pictures_have_alternatives_and_plots_labels(page: reading.Page) -> None:
     pictures = page.all("img")
-    assert len(pictures) == 4 * len(rundir.FRAMES)
+    assert len(pictures) == 5 * len(rundir.FRAMES)
     assert all(picture.attributes["alt"] for picture in pictures)
     plots = [plot for plot in page.all("svg") if "plot" in (plot.attributes.get("class") or "")]
     assert plots

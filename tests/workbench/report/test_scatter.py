@@ -277,22 +277,20 @@ def test_what_keeps_the_budget_is_never_clamped() -> None:
     assert "dot" in node.attrib["class"]
 
 
-def test_a_baseline_without_a_loss_stands_on_the_line_of_none_without_an_upright_whisker() -> None:
+def test_a_baseline_without_a_loss_is_hollow_at_the_lower_edge_and_says_so() -> None:
     bare = {"bare": {"throughput": Figure(20, 18, 22, "frames/s", 9)}}
     run = race(trial("a", 50, 0.5), fastest_baseline="bare", baselines=bare)
     for plot in draw(run):
         (x, y) = mark(plot, "bare")
-        zero = next(
-            float(node.attrib["y"]) - 4
-            for node in plot.iter("text")
-            if node.text == "0" and node.attrib["text-anchor"] == "end"
-        )
-        assert y + 6 == pytest.approx(zero, abs=0.1)
+        lowest = max(float(node.attrib["y"]) for node in plot.iter("text") if node.attrib.get("text-anchor") == "end")
+        assert y + 6 > lowest - 40
+        assert "loss not measured" in "".join(plot.itertext())
+        assert any("unmeasured" in node.attrib.get("class", "") for node in plot.iter("path"))
         drawn = [node.attrib["d"] for node in plot.iter("path") if node.attrib["class"] == "whisker baseline"]
         assert len(drawn) == 1
         assert "H" in drawn[0]
         title = next(node.findtext("title", "") for node in plot.iter("path") if node.find("title") is not None)
-        assert "IoU lost" not in title
+        assert "IoU lost not measured" in title
         assert x > 0
 
 

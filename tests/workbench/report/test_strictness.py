@@ -20,7 +20,10 @@ MASK = {"frame": "a", "size": [4, 6], "files": {"frame": "f.jpg", "source": "s.p
 def complete() -> dict[str, Any]:
     """The facts of a run in which every field of every record has a content."""
     facts = rundir.content()
-    facts["masks"] = [copy.deepcopy(MASK)]
+    facts["masks"] = [copy.deepcopy(MASK) | {"lost": 1.5}]
+    facts["masks"][0]["files"]["label"] = "a-label.png"
+    for trial in facts["trials"]:
+        trial["state"] = "accepted" if trial["accepted"] else "rejected"
     facts["nearest"] = facts["trials"][2]["name"]
     facts["published"] = "models/deeplab/1"
     facts["sweep"][0] |= {"ratio": rundir.figure(1.1, 0.1, "×"), "note": "n"}

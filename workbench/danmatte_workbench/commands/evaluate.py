@@ -40,7 +40,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print a row for each kind of scene and one for each dataset; kinds are what names begin with, ``kind_…``."""
+    """Print a row for each kind of scene that a dataset says, and one for each dataset."""
     from rich.console import Console
 
     from danmatte.contract.places import list_model_folders
@@ -52,10 +52,10 @@ def run(arguments: argparse.Namespace) -> int:
     subject = _find_subject(arguments.model, folders)
     figures = {}
     for folder in arguments.data:
-        scores = _score_folder(subject, folder)
+        scores, said = _score_folder(subject, folder)
         kinds: dict[str, list[Score]] = {}
         for item in scores:
-            kinds.setdefault(item.name.split("_")[0] if "_" in item.name else "", []).append(item)
+            kinds.setdefault(said.get(item.name, ""), []).append(item)
         if len(kinds) > 1:
             figures.update({f"{folder.name}: {kind}": _measure(kinds[kind], host) for kind in sorted(kinds)})
         figures[folder.name] = _measure(scores, host)
@@ -84,7 +84,8 @@ def _find_subject(name: str, folders: list[Path]) -> "Subject":
     return Subject.from_source(found)
 
 
-def _score_folder(subject: "Subject", folder: Path) -> "list[Score]":
+def _score_folder(subject: "Subject", folder: Path) -> "tuple[list[Score], dict[str, str]]":
+    """The scores of all pictures, and the kind of scene of each by name."""
     from rich.progress import track
 
     from danmatte_workbench.dataset import load
@@ -94,7 +95,8 @@ def _score_folder(subject: "Subject", folder: Path) -> "list[Score]":
     if not data.labelled:
         raise InputError(f"{folder}: expected masks/ beside images/, to compare with")
     masks = track(subject.predict_masks(data), total=len(data), description=folder.name, transient=True)
-    return [score_mask(frame.name, mask, frame.truth) for frame, mask in masks if frame.truth is not None]
+    scores = [score_mask(frame.name, mask, frame.truth) for frame, mask in masks if frame.truth is not None]
+    return scores, data.kinds
 
 
 def _measure(scores: "list[Score]", host: "Host") -> "list[Measurement]":

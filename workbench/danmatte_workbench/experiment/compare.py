@@ -102,14 +102,14 @@ class Comparison:
             part = [score for score in self._ask(subject, time_s, level) if score.name in wanted]
             scores += part
             own += [before[score.name] for score in part if score.name in before]
-        return ScoredFrames(scores, None if self.uses_own_answers else own, self.data.kinds)
+        return ScoredFrames(scores, None if self.uses_own_answers else own, self.data.kinds, self.data.scenes)
 
     def measure_source(self) -> tuple[Measurement, ...]:
-        """Of the source, what isn't relative to itself; without labels its answers are kept, and there is no more."""
+        """The source's figures; of itself it loses nothing. Without labels its answers are kept, and none is told."""
         if self.uses_own_answers:
             self._ensure_answers()
             return ()
-        return self.measure(self.original).measurements[1:]
+        return self.measure(self.original).measurements
 
     def compute_losses(self, subject: Subject) -> dict[str, float]:
         """By frame, how much less of the truth the subject finds than the source; more is worse. None for tensors."""

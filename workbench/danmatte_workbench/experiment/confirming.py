@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from danmatte_workbench.budget import Budget
+from danmatte_workbench.budget import REACH, Budget
 from danmatte_workbench.dataset import Dataset
 from danmatte_workbench.errors import BudgetError, WorkbenchError
 from danmatte_workbench.experiment import judge
@@ -21,8 +21,14 @@ CROSSED = 0.5  # of the share of intervals that may miss: folds that share frame
 class Measure(Protocol):
     """What trials lose, each on some frames, over all these frames together."""
 
-    def __call__(self, picks: Sequence[tuple[Trial, Dataset]], confidence: float, level: str = "") -> Accuracy:
-        """Raises WorkbenchError where the frames can't tell. level: of instruction sets; this CPU's own, if empty."""
+    def __call__(
+        self, picks: Sequence[tuple[Trial, Dataset]], confidence: float, level: str = "", *, anew: bool = False
+    ) -> Accuracy:
+        """Raises WorkbenchError where the frames can't tell.
+
+        level: of instruction sets; this CPU's own, if empty. anew: whether the interval is to hold what as many other
+        frames lose.
+        """
 
 
 @dataclass(frozen=True)
@@ -67,10 +73,11 @@ class Referee:
 
         None of them is accepted any more where all that could win have fallen.
 
-        Each further attempt is another chance to be confirmed by luck, so the interval of the n-th one misses in 5/n
-        per cent of cases, not in 5 (Bonferroni, over the attempts so far).
+        Each further attempt is another chance to be confirmed by luck, so the interval of the n-th one misses in
+        5 / n(n + 1) per cent of cases: all of them together, however many there are, in 5.
         """
-        attempt = 0
+        attempt = max((trial.confirmation.attempt for trial in trials if trial.confirmation), default=0)
+        frames = self.division.confirming
         while True:
             try:
                 best = judge.choose(trials, self.objective)
@@ -79,35 +86,27 @@ class Referee:
             if best.confirmation:
                 return list(trials)
             attempt += 1
-            trials = self._settle(best, trials, attempt)
-
-    def _settle(self, best: Trial, trials: Sequence[Trial], attempt: int) -> list[Trial]:
-        """The trials; ``best``, and those that run the same graph otherwise, with what was confirmed of it."""
-        missing = (1 - CONFIDENCE) / attempt * (CROSSED if self.division.folds else 1)
-        frames = self.division.confirming
-        same = [item for item in trials if item.comparison == best.comparison and item.verdict.accepted]
-        try:
-            picks = self._pick_frames(best, trials)
-            accuracy = self.measure(picks, 1 - missing)
-            levels = tuple(
-                LevelAccuracy.of(item.level, self.measure(picks, 1 - missing, item.level)) for item in best.levels
-            )
-        except WorkbenchError as error:
-            settled = {item.name: item.reject(f"can't be confirmed: {error}") for item in same}
-        else:
-            chosen = best.get_accuracy(accuracy.metrics)
-            confirmation = Confirmation(len(frames), attempt, 1 - missing, bool(self.division.folds), chosen)
-            found = [replace(item.take(accuracy), levels=levels, confirmation=confirmation) for item in same]
-            settled = {item.name: item.judge(self.budget) for item in found}
-            state = "confirmed" if settled[best.name].verdict.accepted else "not confirmed"
-            self.report(f"{best.name}: {state}, loses {accuracy.measurements[0]} on {len(frames)} frames")
-        return [settled.get(item.name, item) for item in trials]
-
-    def _pick_frames(self, best: Trial, trials: Sequence[Trial]) -> list[tuple[Trial, Dataset]]:
-        """Who is asked about which frames."""
-        if not self.division.folds:
-            return [(best, self.division.confirming)]
-        return [(self._choose_without(fold, best, trials), fold) for fold in self.division.folds]
+            missing = (1 - CONFIDENCE) / (attempt * (attempt + 1)) * (CROSSED if self.division.folds else 1)
+            # What runs the same graph otherwise gives the same masks.
+            same = [item for item in trials if item.comparison == best.comparison and item.verdict.accepted]
+            try:
+                picks = [(self._choose_without(fold, best, trials), fold) for fold in self.division.folds]
+                picks = picks or [(best, frames)]
+                accuracy = self.measure(picks, 1 - missing, anew=True)
+                levels = tuple(
+                    LevelAccuracy.of(item.level, self.measure(picks, 1 - missing, item.level, anew=True))
+                    for item in best.levels
+                )
+            except WorkbenchError as error:
+                settled = {item.name: item.reject(f"can't be confirmed: {error}") for item in same}
+            else:
+                chosen = best.get_accuracy(accuracy.metrics)
+                confirmation = Confirmation(len(frames), attempt, 1 - missing, bool(self.division.folds), chosen)
+                found = [replace(item.take(accuracy), levels=levels, confirmation=confirmation) for item in same]
+                settled = {item.name: item.judge(self.budget) for item in found}
+                state = "confirmed" if settled[best.name].verdict.accepted else "not confirmed"
+                self.report(f"{best.name}: {state}, loses {accuracy.measurements[0]} on {len(frames)} frames")
+            trials = [settled.get(item.name, item) for item in trials]
 
     def _choose_without(self, fold: Dataset, best: Trial, trials: Sequence[Trial]) -> Trial:
         """What would have won if the fold hadn't been there; ``best`` where nothing would have."""
@@ -123,3 +122,22 @@ class Referee:
             return judge.choose(judged, self.objective)
         except BudgetError:
             return best
+
+
+def describe_doubt(trial: Trial, budget: Budget, frames: Dataset) -> str:
+    """Why hardly anything will keep the budget, where even the source's own graph in floats doesn't; empty otherwise.
+
+    Raises BudgetError where it surely doesn't, before hours are spent on what loses more.
+    """
+    if not trial.recipe.exact or trial.configuration.precision != "f32" or not trial.canvas:
+        return ""
+    loss, limit = trial.get(budget.accuracy), budget.limits[budget.accuracy]
+    if loss is None:
+        return ""
+    told = f"even in float32, uncompressed, this graph differs from its source by {loss}, the limit is {limit:g}"
+    if loss.low > limit:
+        advice = "" if frames.labelled else " data with masks, which counts only what is worse, or"
+        raise BudgetError(f"{told}: no candidate can keep that; give{advice} a limit of {2 * loss.high:.2g} or more")
+    if loss.value > limit:
+        return f"{told}: hardly any candidate will keep that"
+    return f"{told}: {len(frames)} frames are too few to confirm a winner by" if loss.high > REACH * limit else ""

@@ -7,34 +7,45 @@ from typing import Any
 import cv2
 import numpy as np
 
-from danmatte_workbench.dataset import Dataset
+from danmatte_workbench.dataset import Dataset, LabelledFrame
 from danmatte_workbench.metrics.subject import Subject
 
-FRAMES = 8
+FRAMES = 9
+DEAREST = 7  # of them are those that cost most
 SIDE = 960  # the longer one of what is written
 QUALITY = 85
 
 
 def choose_frames(data: Dataset, losses: Mapping[str, float]) -> Dataset:
-    """A few frames, from the one that lost most to the one that lost least, so that the worst is always seen."""
+    """The frames that cost most, and a few of the others, down to the one that cost least.
+
+    What costs most is often the labels' fault: a mask that is a pixel off, a stranger that was left out.
+    """
     ranked = sorted(data.names, key=lambda name: (-losses.get(name, 0.0), name))
-    places = np.linspace(0, len(ranked) - 1, min(FRAMES, len(ranked))).round().astype(int)
-    return data.keep({ranked[place] for place in places})
+    places = np.linspace(DEAREST, len(ranked) - 1, FRAMES - DEAREST).round().astype(int)
+    return data.keep({*ranked[:DEAREST], *(ranked[place] for place in places if place < len(ranked))})
 
 
-def paint(source: Subject, winner: Subject, frames: Dataset, folder: Path) -> list[dict[str, Any]]:
-    """Write each frame and its two masks to ``folder``; what was written, with the masks' IoU."""
+def paint(
+    source: Subject, winner: Subject, frames: Dataset, folder: Path, losses: Mapping[str, float]
+) -> list[dict[str, Any]]:
+    """Write each frame, its two masks, and its label where it has one, to ``folder``.
+
+    Returns what was written, with the masks' IoU and the points of IoU that the frame costs.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     before = {frame.name: mask for frame, mask in source.predict_masks(frames)}
     return [
-        _write_pictures(number, frame.pixels, before[frame.name], mask, folder) | {"frame": frame.name}
+        _write_pictures(number, frame, before[frame.name], mask, folder)
+        | {"frame": frame.name, "lost": 100 * losses[frame.name] if frame.name in losses else None}
         for number, (frame, mask) in enumerate(winner.predict_masks(frames), start=1)
     ]
 
 
 def _write_pictures(
-    number: int, pixels: np.ndarray, before: np.ndarray, after: np.ndarray, folder: Path
+    number: int, frame: LabelledFrame, before: np.ndarray, after: np.ndarray, folder: Path
 ) -> dict[str, Any]:
+    pixels = frame.pixels
     files = {
         "frame": f"{number:02}-frame.jpg",
         "source": f"{number:02}-source.png",
@@ -47,6 +58,10 @@ def _write_pictures(
     for name, mask in (("source", before), ("winner", after)):
         grey = cv2.resize(mask.astype(np.uint8) * 255, (width, height), interpolation=cv2.INTER_AREA)
         cv2.imwrite(str(folder / files[name]), grey)
+    if frame.truth is not None:
+        files["label"] = f"{number:02}-label.png"
+        nearest = cv2.resize(frame.truth, (width, height), interpolation=cv2.INTER_NEAREST)
+        cv2.imwrite(str(folder / files["label"]), nearest)
     either = int((before | after).sum())
     iou = int((before & after).sum()) / either if either else 1.0
     return {"size": [height, width], "files": files, "iou": iou}

@@ -11,9 +11,11 @@ from danmatte_workbench.experiment.trial import Trial
 def choose_portable(run: ExperimentRun, result: ExperimentResult) -> tuple[ExperimentResult, Trial]:
     """The result and its winner, which keeps the budget under all of the experiment's levels.
 
-    What doesn't is rejected in the result, and the next best is asked. Raises BudgetError where none is left.
+    What doesn't is rejected in the result, and the next best is confirmed and asked. Raises BudgetError where none is
+    left.
     """
     while True:
+        result = run.confirm(result)
         best = judge.choose(result.trials, result.objective)
         checked = _compare_everywhere(run, best)
         trials = tuple(checked if trial.name == best.name else trial for trial in result.trials)

@@ -1,6 +1,7 @@
 """One run: build the trials' candidates, compare each with the source, race them, and judge."""
 
 import itertools
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -16,7 +17,7 @@ from danmatte_workbench.errors import InputError, WorkbenchError
 from danmatte_workbench.experiment import judge
 from danmatte_workbench.experiment.build import Builder
 from danmatte_workbench.experiment.compare import Comparison, time_inference
-from danmatte_workbench.experiment.confirming import Division, Referee
+from danmatte_workbench.experiment.confirming import Division, Referee, describe_doubt
 from danmatte_workbench.experiment.race import GROUP, BenchmarkConfig, Race, Standings
 from danmatte_workbench.experiment.schedule import SURE, Schedule, TimeModel
 from danmatte_workbench.experiment.search import Effort
@@ -69,7 +70,8 @@ class Analysis:
 class ExperimentResult:
     """What a run found. ``baselines`` hold the trials' metrics; ``fastest`` is the faster one of the source's own.
 
-    frames, calibration_frames: how many there were. origin: where they came from. labelled: whether they had masks.
+    frames, calibration_frames: how many there were; choosing_frames chose the winner, confirming_frames confirmed it,
+    kinds counts those of each kind of scene. origin: where they came from. labelled: whether they had masks.
     winner: None where nothing met the budget.
     """
 
@@ -85,6 +87,9 @@ class ExperimentResult:
     fastest: str
     trials: tuple[Trial, ...]
     origin: str = ""
+    choosing_frames: int = 0
+    confirming_frames: int = 0
+    kinds: dict[str, int] = field(default_factory=dict)
     winner: Trial | None = None
     analysis: Analysis = field(default_factory=Analysis)
 
@@ -170,12 +175,16 @@ class ExperimentRun:
         entered, rejected = self._enter_trials()
         hopeful = [trial for trial in entered if trial.keeps_accuracy(experiment.budget)]
         # Where nothing can win, no speed is worth the time: what broke the budget is told without it.
-        baselines = [*stock, *self._build_baselines()] if hopeful else []
+        built = self._build_baselines() if hopeful else []
+        compared = {trial.name: self._compare_baseline(trial) for trial in built}
+        baselines = [*stock, *(trial.to_subject(experiment.source) for trial in built)] if hopeful else []
         standings = self._race(baselines, self._choose_raced(entered)) if hopeful else Standings({}, frozenset(), {})
         fastest = standings.find_fastest([subject.name for subject in stock]) if hopeful else stock[0].name
-        speeds = {subject.name: standings.measure(subject.name, fastest, host) for subject in baselines}
-        speeds[fastest] = speeds.get(fastest, []) + list(own)
-        own_latency = next((item for item in speeds[fastest] if item.metric == LATENCY), None)
+        figures = {subject.name: standings.measure(subject.name, fastest, host) for subject in baselines}
+        original = self.comparison.original.name
+        for name, items in {original if original in figures else fastest: own, **compared}.items():
+            figures[name] = [*figures.get(name, []), *items]
+        own_latency = next((item for item in figures.get(fastest, []) if item.metric == LATENCY), None)
         judged = [self._judge(trial, standings, fastest) for trial in entered]
         trials = [replace(trial, is_slower=judge.is_slower(trial, own_latency)) for trial in judged]
         return ExperimentResult(
@@ -187,10 +196,13 @@ class ExperimentRun:
             labelled=experiment.data.labelled,
             frames=len(self.frames),
             calibration_frames=len(experiment.calibration),
-            baselines={name: tuple(items) for name, items in speeds.items() if items},
+            baselines={name: tuple(items) for name, items in figures.items() if items},
             fastest=fastest,
             trials=(*trials, *rejected, *schedule.list_dropped()),
             origin=", ".join(map(str, experiment.data.origins)),
+            choosing_frames=len(self.division.choosing),
+            confirming_frames=len(self.division.confirming),
+            kinds=dict(Counter(self.frames.kinds.values())),
         )
 
     def confirm(self, result: ExperimentResult) -> ExperimentResult:
@@ -200,12 +212,14 @@ class ExperimentRun:
         with progress.task("confirm", f"confirming the choice on {len(self.division.confirming)} frames"):
             return replace(result, trials=tuple(referee.confirm(result.trials)))
 
-    def _measure(self, picks: Sequence[tuple[Trial, Dataset]], confidence: float, level: str = "") -> Accuracy:
+    def _measure(
+        self, picks: Sequence[tuple[Trial, Dataset]], confidence: float, level: str = "", *, anew: bool = False
+    ) -> Accuracy:
         """The trials' accuracy on these frames, which are of those that choose or of those that confirm."""
         choosing = set(self.division.choosing.names)
         part = self.comparison if choosing.issuperset(picks[0][1].names) else self.confirmation
         subjects = [(trial.to_subject(self.experiment.source), frames) for trial, frames in picks]
-        return part.gather(subjects, level=level).measure(self.workspace.host, confidence=confidence)
+        return part.gather(subjects, level=level).measure(self.workspace.host, confidence=confidence, anew=anew)
 
     def open_race(self, subjects: Sequence[Subject], baselines: Sequence[str], rounds: int) -> Race:
         """A race that progress hears of, of about so many rounds; it ends when the effort's time does."""
@@ -245,7 +259,7 @@ class ExperimentRun:
         found = (Subject.from_source(source), Subject.from_source(source, onednn=False))
         return list({subject.name: subject for subject in found}.values())
 
-    def _build_baselines(self) -> list[Subject]:
+    def _build_baselines(self) -> list[Trial]:
         built = []
         for trial in self.baselines:
             expected_s, spare_s = self.schedule.estimate_baseline(trial), self._count_spare_s()
@@ -255,10 +269,25 @@ class ExperimentRun:
                 )
                 continue
             try:
-                built.append(self._build(trial).to_subject(self.experiment.source))
+                built.append(self._build(trial))
             except WorkbenchError as error:
                 self.workspace.progress.report(f"{trial.name}: {error}")
         return built
+
+    def _compare_baseline(self, trial: Trial) -> tuple[Measurement, ...]:
+        """What it lost, like any trial; nothing where the trials have left no time, or where that fails."""
+        subject, needed_s = trial.to_subject(self.experiment.source), 0.0
+        if not self.comparison.is_done(subject):
+            needed_s = self.times.estimate_comparison(trial.recipe, len(self.comparison.data))
+        if needed_s > max(0.0, self._count_spare_s()):
+            self.workspace.progress.report(f"{trial.name}: raced, but not compared: there is no time for it")
+            return ()
+        try:
+            with self.workspace.progress.task(f"compare {trial.name}", f"comparing {trial.name}"):
+                return self.comparison.measure(subject, time_s=max(LEAST_S, self._count_spare_s())).measurements
+        except WorkbenchError as error:
+            self.workspace.progress.report(f"{trial.name}: {error}")
+            return ()
 
     def _build(self, trial: Trial) -> Trial:
         """The trial with its candidate."""
@@ -294,6 +323,9 @@ class ExperimentRun:
             except WorkbenchError as error:
                 progress.report(f"{trial.name}: failed: {error}")
                 rejected.append(trial.stop("failed", str(error)))
+            else:
+                if doubt := describe_doubt(entered[-1], self.experiment.budget, self.comparison.data):
+                    progress.report(doubt)
         return entered, rejected
 
     def _choose_raced(self, trials: Sequence[Trial]) -> list[Trial]:
@@ -325,6 +357,7 @@ class ExperimentRun:
         The oldest one loses most: sums of 8-bit products saturate there. The first one that breaks the budget is the
         last one that is looked at.
         """
+        comparison = self.confirmation if trial.confirmation else self.comparison
         own, known = self.experiment.levels[-1:], {item.level for item in trial.levels}
         subject = trial.to_subject(self.experiment.source)
         for level in levels:
@@ -332,7 +365,7 @@ class ExperimentRun:
                 continue
             text = f"comparing {trial.comparison} as a CPU with {level} computes it"
             with self.workspace.progress.task(f"compare {trial.comparison} {level}", text):
-                lost = self.comparison.measure(subject, time_s=max(LEAST_S, self._count_spare_s()), level=level)
+                lost = comparison.measure(subject, time_s=max(LEAST_S, self._count_spare_s()), level=level)
             trial = replace(trial, levels=(*trial.levels, LevelAccuracy.of(level, lost)))
         return trial
 

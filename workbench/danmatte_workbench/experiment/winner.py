@@ -209,10 +209,13 @@ class WinnerStudy:
         comparison, winner = self._run.comparison, self.winner
         source = self._experiment.source
         subject = Subject.from_artifact(winner.name, source, self._candidate.artifact, winner.configuration)
-        frames = painting.choose_frames(comparison.data, comparison.compute_losses(subject))
         try:
+            losses = comparison.compute_losses(subject) | self._run.confirmation.compute_losses(subject)
+            frames = painting.choose_frames(self._run.frames, losses)
             with self._progress.task("masks", f"painting masks of {len(frames)} frames"):
-                rows: Rows = self._run.workspace.isolate(painting.paint, comparison.original, subject, frames, folder)
+                rows: Rows = self._run.workspace.isolate(
+                    painting.paint, comparison.original, subject, frames, folder, losses
+                )
         except WorkbenchError as error:
             self._progress.report(f"masks: {error}")
             return []

@@ -7,6 +7,18 @@ from danmatte_workbench.metrics.mean_iou import MeanIoU
 from danmatte_workbench.metrics.pooled_iou import PooledIoU
 from danmatte_workbench.metrics.boundary_iou import BoundaryIoU
 from danmatte_workbench.metrics.false_positives import FalsePositives
+from danmatte_workbench.metrics.people_share import LargePeopleIoU, SmallPeopleIoU, TinyPeopleIoU
 # isort: on
 
-__all__ = ["BoundaryIoU", "FalsePositives", "MeanIoU", "Metric", "PooledIoU", "Score", "score_mask"]
+__all__ = [
+    "BoundaryIoU",
+    "FalsePositives",
+    "LargePeopleIoU",
+    "MeanIoU",
+    "Metric",
+    "PooledIoU",
+    "Score",
+    "SmallPeopleIoU",
+    "TinyPeopleIoU",
+    "score_mask",
+]

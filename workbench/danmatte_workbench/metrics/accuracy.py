@@ -1,7 +1,8 @@
 """What a candidate lost against its source: over all pictures, and in each kind of scene."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from danmatte.contract.measurement import Host, Measurement
 from danmatte_workbench.budget import DISAGREEMENT, IOU_DROP
@@ -13,7 +14,7 @@ from danmatte_workbench.metrics.agreement import (
     measure_mask_disagreement,
     measure_top1,
 )
-from danmatte_workbench.metrics.base import CONFIDENCE, Metric, Score
+from danmatte_workbench.metrics.base import CONFIDENCE, USUAL, Metric, Reach, Score
 
 TOP1 = "top1"
 
@@ -48,26 +49,28 @@ class Accuracy:
 class ScoredFrames:
     """A candidate's scores beside the source's; ``own`` is None where the source's answers are the truth.
 
-    kinds: the kind of scene by the frame's name.
+    kinds: the kind of scene by the frame's name. scenes: frames that look alike share one.
     """
 
     scores: Sequence[Score | TensorScore]
     own: Sequence[Score] | None
     kinds: Mapping[str, str]
+    scenes: Mapping[str, str] = field(default_factory=dict)
 
-    def measure(self, host: Host, *, confidence: float = CONFIDENCE) -> Accuracy:
-        """What was lost. Raises InputError where no frame can tell."""
+    def measure(self, host: Host, *, confidence: float = CONFIDENCE, anew: bool = False) -> Accuracy:
+        """What was lost. Raises InputError where no frame can tell.
+
+        anew: whether the interval of the whole is to hold what as many other frames lose, not what endlessly many do.
+        Their own chance is as large as that of these, so it is the square root of two as wide.
+        """
         masks = [score for score in self.scores if isinstance(score, Score)]
-        figures = [self._measure_loss(range(len(self.scores)), host, confidence)]
+        figures = [self._measure_loss(range(len(self.scores)), host, Reach(confidence, math.sqrt(2) if anew else 1.0))]
         if masks and self.own is not None:
-            figures += [metric.measure(masks, host) for metric in Metric.all.values() if metric.of_candidates]
+            metrics = (metric for metric in Metric.all.values() if metric.of_candidates)
+            figures += [metric.measure(masks, host) for metric in metrics if any(map(metric.counts, masks))]
         elif not masks:
             tensors = [score for score in self.scores if isinstance(score, TensorScore)]
-            figures += [top1] if (top1 := measure_top1(tensors, TOP1, host, confidence=confidence)) else []
-        return Accuracy(tuple(figures), tuple(self._measure_kinds(host, confidence)))
-
-    def _measure_kinds(self, host: Host, confidence: float) -> list[KindLoss]:
-        """Those that have pictures which can tell, in the order of their names."""
+            figures += [top1] if (top1 := measure_top1(tensors, TOP1, host)) else []
         places: dict[str, list[int]] = {}
         for place, name in enumerate([score.name for score in self.scores]):
             if name in self.kinds:
@@ -75,18 +78,18 @@ class ScoredFrames:
         found = []
         for kind in sorted(places) if len(places) > 1 else ():
             try:
-                found.append(KindLoss(kind, self._measure_loss(places[kind], host, confidence)))
+                found.append(KindLoss(kind, self._measure_loss(places[kind], host, USUAL)))
             except InputError:  # nobody is in its pictures
                 continue
-        return found
+        return Accuracy(tuple(figures), tuple(found))
 
-    def _measure_loss(self, places: Sequence[int], host: Host, confidence: float) -> Measurement:
+    def _measure_loss(self, places: Sequence[int], host: Host, reach: Reach) -> Measurement:
         chosen = [self.scores[place] for place in places]
         tensors = [score for score in chosen if isinstance(score, TensorScore)]
         if tensors or not chosen:
-            return measure_disagreement(tensors, DISAGREEMENT, host, confidence=confidence)
+            return measure_disagreement(tensors, DISAGREEMENT, host, reach=reach)
         masks = [score for score in chosen if isinstance(score, Score)]
         if self.own is None:
-            return measure_mask_disagreement(masks, IOU_DROP, host, confidence=confidence)
+            return measure_mask_disagreement(masks, IOU_DROP, host, reach=reach, scenes=self.scenes)
         own = [self.own[place] for place in places]
-        return measure_iou_drop(own, masks, IOU_DROP, host, confidence=confidence)
+        return measure_iou_drop(own, masks, IOU_DROP, host, reach=reach, scenes=self.scenes)

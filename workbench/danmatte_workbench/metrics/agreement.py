@@ -1,16 +1,20 @@
 """How far a candidate is from its source: in IoU lost, or in outputs that differ."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
+from msgspec import structs
 
 from danmatte.contract.measurement import Host, Measurement
 from danmatte_workbench.errors import InputError
-from danmatte_workbench.metrics.base import CONFIDENCE, Score, bootstrap, bootstrap_ratio
+from danmatte_workbench.metrics.base import USUAL, Reach, Score, bootstrap, bootstrap_ratio, limit_interval
 from danmatte_workbench.metrics.outputs import OutputMeasure, ScoresMeasure
 from danmatte_workbench.metrics.outputs.base import Answer
 from danmatte_workbench.metrics.outputs.scores import FIRST
+
+NO_SCENES: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -47,35 +51,77 @@ def get_limit(kinds: Sequence[str]) -> float:
 
 
 def measure_iou_drop(
-    source: Sequence[Score], candidate: Sequence[Score], metric: str, host: Host, *, confidence: float = CONFIDENCE
+    source: Sequence[Score],
+    candidate: Sequence[Score],
+    metric: str,
+    host: Host,
+    *,
+    reach: Reach = USUAL,
+    scenes: Mapping[str, str] = NO_SCENES,
 ) -> Measurement:
     """Mean IoU lost against the source, in points, picture by picture; negative means more accurate.
 
+    scenes: what a picture belongs to, by its name; pictures of one scene are drawn together for the interval.
     Raises InputError where no picture has people.
     """
-    lost = np.array([100 * (a.iou - b.iou) for a, b in zip(source, candidate, strict=True) if a.truth > 0])
-    if not len(lost):
+    pairs = [(before, after) for before, after in zip(source, candidate, strict=True) if before.truth > 0]
+    if not pairs:
         raise InputError("no picture has people in its mask, so no drop in IoU can be measured")
     # The interval is over the pictures' own differences, so that hard pictures don't widen it.
-    return bootstrap(metric, "points", lambda places: lost[places].mean(axis=1), len(lost), host, confidence=confidence)
+    parts = {before.name: (100 * (before.iou - after.iou), 1.0) for before, after in pairs}
+    found = _bootstrap_scenes(metric, parts, scenes, host, reach=reach)
+    return structs.replace(found, samples=len(pairs))
 
 
 def measure_mask_disagreement(
-    candidate: Sequence[Score], metric: str, host: Host, *, confidence: float = CONFIDENCE
+    candidate: Sequence[Score],
+    metric: str,
+    host: Host,
+    *,
+    reach: Reach = USUAL,
+    scenes: Mapping[str, str] = NO_SCENES,
 ) -> Measurement:
     """100 − pooled IoU with the source's own masks, in points, when there is no other truth.
 
+    scenes: what a picture belongs to, by its name; pictures of one scene are drawn together for the interval.
     Raises InputError where the source finds nobody.
     """
     if not any(score.truth for score in candidate):
         raise InputError("the source finds nobody in these frames, so no agreement can be measured")
     # Pooled, because a speck that the source sees in an empty picture says nothing about a mask of people.
-    parts = [(100.0 * (score.either - score.both), float(score.either)) for score in candidate if score.either]
-    return bootstrap_ratio(metric, "points", parts, host, confidence=confidence)
+    parts = {
+        score.name: (100.0 * (score.either - score.both), float(score.either)) for score in candidate if score.either
+    }
+    found = _bootstrap_scenes(metric, parts, scenes, host, reach=reach)
+    return limit_interval(structs.replace(found, samples=len(candidate)), 0.0, 100.0)
+
+
+def _bootstrap_scenes(
+    metric: str,
+    parts: Mapping[str, tuple[float, float]],
+    scenes: Mapping[str, str],
+    host: Host,
+    *,
+    reach: Reach,
+) -> Measurement:
+    """The parts' ratio with an interval over scenes; a picture without a scene is one of its own.
+
+    One scene tells nothing of others: its interval is from the least to the most that a picture of it has.
+    """
+    merged: dict[str, tuple[float, float]] = {}
+    for name, (above, below) in parts.items():
+        scene = scenes.get(name, name)
+        before = merged.get(scene, (0.0, 0.0))
+        merged[scene] = before[0] + above, before[1] + below
+    found = bootstrap_ratio(metric, "points", list(merged.values()), host, reach=reach)
+    if len(merged) > 1:
+        return found
+    alone = [above / below for above, below in parts.values() if below]
+    return structs.replace(found, low=min(alone), high=max(alone))
 
 
 def measure_disagreement(
-    scores: Sequence[TensorScore], metric: str, host: Host, *, confidence: float = CONFIDENCE
+    scores: Sequence[TensorScore], metric: str, host: Host, *, reach: Reach = USUAL
 ) -> Measurement:
     """What the worst output loses, in points from 0 to 100, by the measure of its kind.
 
@@ -95,12 +141,10 @@ def measure_disagreement(
             losses.append(measure.compute(samples[places]) * least / measure.limit)
         return np.asarray(np.max(losses, axis=0))
 
-    return bootstrap(metric, "points", lose_most, len(scores), host, confidence=confidence)
+    return limit_interval(bootstrap(metric, "points", lose_most, len(scores), host, reach=reach), 0.0, 100.0)
 
 
-def measure_top1(
-    scores: Sequence[TensorScore], metric: str, host: Host, *, confidence: float = CONFIDENCE
-) -> Measurement | None:
+def measure_top1(scores: Sequence[TensorScore], metric: str, host: Host) -> Measurement | None:
     """Percent of frames whose highest class is the source's, the worst output counts; None without class scores."""
     places = [place for place, kind in enumerate(scores[0].kinds) if kind == ScoresMeasure.kind] if scores else []
     if not places:
@@ -110,4 +154,4 @@ def measure_top1(
     def agree_least(rows: np.ndarray) -> np.ndarray:
         return np.asarray(100 - missed[rows].mean(axis=1).max(axis=1))
 
-    return bootstrap(metric, "%", agree_least, len(scores), host, confidence=confidence)
+    return limit_interval(bootstrap(metric, "%", agree_least, len(scores), host), 0.0, 100.0)

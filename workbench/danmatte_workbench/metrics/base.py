@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import cv2
 import numpy as np
+from msgspec import structs
 
 from danmatte.contract.measurement import Host, Measurement
 from danmatte_workbench.dataset import IGNORE, PERSON
@@ -16,6 +17,17 @@ from danmatte_workbench.errors import InputError
 BOUNDARY = 0.02  # of the diagonal: the width of the band that boundary IoU looks at
 RESAMPLES = 2000
 CONFIDENCE = 0.95  # of every interval, unless more than one attempt makes it higher
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How sure an interval is to hold its figure, and how many times as far from it its ends are all the same."""
+
+    confidence: float = CONFIDENCE
+    wider: float = 1.0
+
+
+USUAL = Reach()
 
 
 @dataclass(frozen=True)
@@ -69,6 +81,17 @@ def _find_edge(mask: np.ndarray, width: int) -> np.ndarray:
     return np.asarray(mask & (inside == 0))
 
 
+def find_band(mask: np.ndarray, share: float) -> np.ndarray:
+    """The pixels on both sides of the mask's outline, (H, W) bool, at most that share of the diagonal from it."""
+    width = round(share * float(np.hypot(*mask.shape)))
+    if not width:
+        return np.zeros(mask.shape, bool)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width + 1, 2 * width + 1))
+    plane = mask.astype(np.uint8)
+    # OpenCV's own border changes nothing: where a person is cut off by the picture, there is no outline.
+    return np.asarray((cv2.dilate(plane, kernel) > 0) & (cv2.erode(plane, kernel) == 0))
+
+
 def bootstrap(
     metric: str,
     unit: str,
@@ -76,22 +99,25 @@ def bootstrap(
     count: int,
     host: Host,
     *,
-    confidence: float = CONFIDENCE,
+    reach: Reach = USUAL,
 ) -> Measurement:
     """A figure over ``count`` items with its expanded percentile bootstrap interval, from a fixed seed.
 
     The plain percentile interval (Efron 1979) is too narrow for few items; taking the percentiles further out by what
     Student's distribution is wider than the normal one mends that (Hesterberg 2015, "What teachers should know about
-    the bootstrap", section 5.2). Of a single item nothing is known but its value.
+    the bootstrap", section 5.2). Draws of very few items can't reach as far as others would, so the interval is at
+    least Student's with the draws' standard error. Of a single item nothing is known but its value.
 
     value: figures, (n,), of the items at n times some places, indices (n, count) of which one may come several times.
     """
     # scipy.stats.bootstrap resamples arrays, not scores, and would make scipy a direct dependency for these lines.
     rng = np.random.default_rng(0)
     draws = value(rng.integers(count, size=(RESAMPLES, count)))
-    tail = NormalDist().cdf(-compute_expansion(count, confidence)) if count > 1 else 0.0
+    expansion = compute_expansion(count, reach.confidence) if count > 1 else 0.0
+    tail = NormalDist().cdf(-expansion)
     low, high = np.percentile(draws, (100 * tail, 100 * (1 - tail)))
-    middle = float(value(np.arange(count)[None])[0])
+    middle, least = float(value(np.arange(count)[None])[0]), expansion * float(draws.std())
+    low, high = (middle + reach.wider * (end - middle) for end in (min(low, middle - least), max(high, middle + least)))
     return Measurement(
         metric=metric,
         value=middle,
@@ -104,7 +130,12 @@ def bootstrap(
 
 
 def bootstrap_ratio(
-    metric: str, unit: str, parts: Sequence[tuple[float, float]], host: Host, *, confidence: float = CONFIDENCE
+    metric: str,
+    unit: str,
+    parts: Sequence[tuple[float, float]],
+    host: Host,
+    *,
+    reach: Reach = USUAL,
 ) -> Measurement:
     """The sum of the parts' first numbers by that of their second ones, with its interval; 0 / 0 is 1."""
     above, below = np.array(parts, np.float64).T
@@ -113,7 +144,14 @@ def bootstrap_ratio(
         whole = below[places].sum(axis=1)
         return np.where(whole == 0, 1.0, above[places].sum(axis=1) / np.where(whole == 0, 1.0, whole))
 
-    return bootstrap(metric, unit, divide, len(parts), host, confidence=confidence)
+    return bootstrap(metric, unit, divide, len(parts), host, reach=reach)
+
+
+def limit_interval(found: Measurement, least: float, most: float) -> Measurement:
+    """The measurement whose interval doesn't go on where no figure can be."""
+    return structs.replace(
+        found, low=max(found.low, min(least, found.value)), high=min(found.high, max(most, found.value))
+    )
 
 
 def compute_expansion(count: int, confidence: float) -> float:
@@ -151,7 +189,8 @@ class Metric(ABC):
         if not counted:
             raise InputError(f"{self.kind}: none of {len(scores)} pictures counts")
 
-        return bootstrap_ratio(self.kind, self.unit, [self.weigh(score) for score in counted], host)
+        found = bootstrap_ratio(self.kind, self.unit, [self.weigh(score) for score in counted], host)
+        return limit_interval(found, 0.0, 100.0 if self.unit == "%" else 1.0)
 
     def counts(self, score: Score) -> bool:
         """Whether the picture enters; those with people do, unless a metric says otherwise."""

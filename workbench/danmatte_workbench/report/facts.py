@@ -60,6 +60,9 @@ def describe_run(result: ExperimentResult, invocation: Invocation) -> dict[str, 
             "labelled": result.labelled,
             "frames": result.frames,
             "calibration_frames": result.calibration_frames,
+            "choosing_frames": result.choosing_frames,
+            "confirming_frames": result.confirming_frames,
+            "kinds": result.kinds,
         },
         "fastest_baseline": result.fastest,
         "baselines": {name: _numbers(items) for name, items in result.baselines.items()},
@@ -95,7 +98,7 @@ def write(content: Any, path: Path) -> None:
 
 def describe_trial(trial: Trial) -> dict[str, Any]:
     """A trial as plain data."""
-    candidate = trial.candidate
+    candidate, confirmation = trial.candidate, trial.confirmation
     return {
         "name": trial.name,
         "recipe": trial.recipe.name,
@@ -108,6 +111,16 @@ def describe_trial(trial: Trial) -> dict[str, Any]:
         "broken": list(trial.verdict.broken),
         "seconds": round(trial.seconds, 1),
         "finalist": trial.finalist,
+        "kinds": {item.kind: item.loss.numbers for item in trial.kinds},
+        "confirmation": confirmation
+        and {
+            "frames": confirmation.frames,
+            "attempt": confirmation.attempt,
+            "confidence": confirmation.confidence,
+            "crossed": confirmation.crossed,
+            "choosing": _numbers(confirmation.choosing.measurements),
+            "choosing_kinds": {item.kind: item.loss.numbers for item in confirmation.choosing.kinds},
+        },
     }
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,10 @@ LOST, GAINED = (230, 97, 0), (26, 133, 255)  # distinct for every kind of colour
 
 @dataclass(frozen=True)
 class MaskComparison:
-    """A frame's pictures as data URIs, and how much of it only the source or only the winner calls a person."""
+    """A frame's pictures as data URIs, and how much of it only the source or only the winner calls a person.
+
+    label: the frame's own mask; empty where it has none. cost: points of IoU that the winner loses in it, if known.
+    """
 
     name: str
     size: tuple[int, int]
@@ -33,11 +37,17 @@ class MaskComparison:
     iou: float
     lost: float
     gained: float
+    label: str = ""
+    cost: float | None = None
 
 
 def compare_masks(folder: Path, run: RunRecord) -> tuple[MaskComparison, ...]:
-    """All frames of the run. Raises InputError for a picture that is missing, broken or beyond reason."""
-    return tuple(compare_mask(folder / FOLDER, item) for item in run.masks)
+    """All frames of the run, what costs most first, or what agrees least where costs aren't known.
+
+    Raises InputError for a picture that is missing, broken or beyond reason.
+    """
+    found = (compare_mask(folder / FOLDER, item) for item in run.masks)
+    return tuple(sorted(found, key=lambda item: (-math.inf if item.cost is None else -item.cost, item.iou)))
 
 
 def compare_mask(folder: Path, item: MaskRecord) -> MaskComparison:
@@ -58,6 +68,12 @@ def compare_mask(folder: Path, item: MaskRecord) -> MaskComparison:
     difference[_widen(gained)] = GAINED
     either = (source | winner).sum()
     iou = float((source & winner).sum() / either) if either else 1.0
+    label = ""
+    if item.files.label:
+        # People as they are, the background dark, what is ignored between.
+        picture = _read_picture(folder / item.files.label, "L").resize(size, Image.Resampling.NEAREST)
+        weight = np.asarray(picture, np.float32)[..., None] / 255
+        label = _encode(np.asarray(dark + weight * (pixels.astype(np.float32) - dark), np.uint8))
     return MaskComparison(
         name=item.frame,
         size=item.size,
@@ -69,6 +85,8 @@ def compare_mask(folder: Path, item: MaskRecord) -> MaskComparison:
         iou=iou if item.iou is None else item.iou,
         lost=float(lost.mean()),
         gained=float(gained.mean()),
+        label=label,
+        cost=item.lost,
     )
 
 

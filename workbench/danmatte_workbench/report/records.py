@@ -57,16 +57,36 @@ class SourceRecord(_Strict, frozen=True):
 
 
 class DataRecord(_Strict, frozen=True):
-    """What it was measured on."""
+    """What it was measured on; ``kinds`` counts the frames of each kind of scene.
+
+    Some frames chose the winner, others confirmed it; both are all frames where those were few.
+    """
 
     origin: str | None
     labelled: bool
     frames: Count
     calibration_frames: Count
+    choosing_frames: Count = 0
+    confirming_frames: Count = 0
+    kinds: dict[str, Count] = {}
+
+
+class ConfirmationRecord(_Strict, frozen=True):
+    """How a trial was confirmed, and the figures that it had been chosen by, on the whole and by kind of scene."""
+
+    frames: Count
+    attempt: Annotated[int, Meta(ge=1)]
+    confidence: Annotated[float, Meta(ge=0, le=1)]
+    crossed: bool
+    choosing: Figures
+    choosing_kinds: Figures = {}
 
 
 class TrialRecord(_Strict, frozen=True):
-    """A candidate in one configuration, and why it was accepted or not; a ``finalist`` was raced to the end."""
+    """A candidate in one configuration, and why it was accepted or not; a ``finalist`` was raced to the end.
+
+    kinds: its losses by kind of scene.
+    """
 
     name: Name
     recipe: str
@@ -79,6 +99,13 @@ class TrialRecord(_Strict, frozen=True):
     seconds: Value | None = None
     finalist: bool = True
     state: str = ""  # empty in runs from before there were words for it
+    kinds: Figures = {}
+    confirmation: ConfirmationRecord | None = None
+
+    @property
+    def worst_kind(self) -> tuple[str, Figure] | None:
+        """The kind of scene that loses most, and what it loses."""
+        return max(self.kinds.items(), key=lambda item: item[1].value, default=None)
 
 
 class LayerRecord(_Strict, frozen=True):
@@ -129,20 +156,22 @@ class IsaRecord(_Strict, frozen=True):
 
 
 class MaskFiles(_Strict, frozen=True):
-    """Names of pictures in ``masks/``."""
+    """Names of pictures in ``masks/``; ``label`` is the frame's own mask, where it has one."""
 
     frame: FileName
     source: FileName
     winner: FileName
+    label: FileName | None = None
 
 
 class MaskRecord(_Strict, frozen=True):
-    """A frame, (height, width), its two masks, and how well they agree (0 to 1)."""
+    """A frame, (height, width), its two masks, how well they agree (0 to 1), and the points of IoU that it costs."""
 
     frame: str
     size: tuple[Side, Side]
     files: MaskFiles
     iou: float | None = None
+    lost: Value | None = None
 
 
 class RunRecord(_Strict, frozen=True):
@@ -214,6 +243,7 @@ FIELDS = sorted(
             RunRecord,
             SourceRecord,
             DataRecord,
+            ConfirmationRecord,
             TrialRecord,
             Figure,
             LayerRecord,

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.report import curves, records, scatter, svg
+from danmatte_workbench.report.confirmed import list_confirmed
 from danmatte_workbench.report.masks import MaskComparison, compare_masks
 from danmatte_workbench.report.page import render_page, write_page
 from danmatte_workbench.report.records import Figure, IsaRecord, LayerRecord, RunRecord, TrialRecord
@@ -138,6 +139,7 @@ def render_run(run: RunRecord, masks: Sequence[MaskComparison], text: bytes) -> 
         roles=[(scatter.draw_swatch(role), words) for role, words in ROLES if role in roles],
         masks=masks,
         metrics=list_metrics(run),
+        confirmed=list_confirmed(run),
         ordered=numbered,
         front={trial.name for trial in scatter.find_front(run.trials, run.loss)},
         panels=curves.draw_panels(run),
@@ -178,6 +180,13 @@ def summarise(run: RunRecord, chosen: TrialRecord) -> str:
         frames = format_count(run.data.frames, "frame")
         words += f". It {verb} {size} of IoU [{prefix}{format_interval(loss, run.loss)}] on {frames}"
         words += f", against {name_truth(run)}"
+    confirmation, worst = chosen.confirmation, chosen.worst_kind if loss else None
+    if loss and confirmation and (figure := confirmation.choosing.get(run.loss)):
+        apart = "each judged by a choice made without it" if confirmation.crossed else "which had no part in the choice"
+        words += f" {apart} (it was chosen at {format_measure(figure, run.loss)})"
+    if worst:
+        words += f"; most in {sanitize(worst[0])}: {format_measure(worst[1], run.loss)}"
+        words += f" [{format_interval(worst[1], run.loss)}]"
     return words
 
 

@@ -24,6 +24,7 @@ WIDE, NARROW = (1040, 520), (356, 420)
 NAME_LETTERS = {WIDE: 36, NARROW: 30}
 NAMED = {WIDE: ("winner", "baseline", "front", "broken", "kept"), NARROW: ("winner", "baseline")}
 SHOWN_BUDGETS = 3.0  # what loses more than so many budgets is drawn at the edge
+UNMEASURED_PX = 12  # above the lower edge
 SHAPES = {"baseline": "diamond", "broken": "cross"}
 
 
@@ -173,8 +174,9 @@ class _Scatter:
         return figure.value if figure else None
 
     def _place(self, item: PlottedTrial) -> tuple[float, float]:
-        """Where a mark stands, at the edge if its figures lie beyond; without a loss, on the line of none."""
-        return self.x.clamp(item.throughput.value), self.y.clamp(item.loss.value if item.loss else 0.0)
+        """Where a mark stands, at the edge if its figures lie beyond; without a loss, at the lower edge."""
+        down = self.y.clamp(item.loss.value) if item.loss else self.field.bottom - UNMEASURED_PX
+        return self.x.clamp(item.throughput.value), down
 
     def _draw_whiskers(self, item: PlottedTrial) -> Markup:
         across, down = self._place(item)
@@ -189,9 +191,11 @@ class _Scatter:
         shape = "down" if item.loss and item.loss.value > self.y.high else item.shape
         loss = self.run.loss
         title = f"{item.name}: {format_measure(item.throughput, SPEED)} [{format_interval(item.throughput, SPEED)}]"
+        title += "" if item.loss else f", {get_term(loss).title} not measured"
         if item.loss:
             title += f", {get_term(loss).title} {format_measure(item.loss, loss)} [{format_interval(item.loss, loss)}]"
-        return svg.draw_mark(*self._place(item), shape, name=item.role, title=title)
+        name = item.role if item.loss else f"{item.role} unmeasured"
+        return svg.draw_mark(*self._place(item), shape, name=name, title=title)
 
     def _name_marks(self) -> list[Label]:
         """Labels of the marks, the most telling first."""
@@ -203,6 +207,7 @@ class _Scatter:
             words = name if len(name) <= letters else name[: letters - 1] + "…"
             if item.loss and item.loss.value > self.y.high:
                 words += f" ({format_fixed(item.loss.value, 1)})"
+            words += "" if item.loss else " (loss not measured)"
             labels.append(Label(*self._place(item), words, item.role))
         return labels
 

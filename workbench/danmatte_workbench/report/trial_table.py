@@ -11,6 +11,7 @@ from danmatte.contract.measurement import Measurement
 from danmatte_workbench.budget import IOU_DROP, LATENCY
 from danmatte_workbench.experiment.run import ExperimentResult
 from danmatte_workbench.experiment.trial import SPEEDUP, THROUGHPUT
+from danmatte_workbench.metrics.accuracy import Accuracy
 from danmatte_workbench.report.words import sanitize
 
 DISAGREEMENT, SIZE = "disagreement", "size_bytes"
@@ -53,6 +54,12 @@ def show(result: ExperimentResult, console: Console) -> None:
             words = "; ".join(trial.verdict.broken).removeprefix(f"{trial.state}: ")
             mark = "·" if trial.stopped else "✗"
             console.print(Text(sanitize(f"{mark} {trial.name}: {trial.state}: {words}")), soft_wrap=True)
+    confirmation = result.winner.confirmation if result.winner else None
+    if result.winner and confirmation:
+        first, worst = confirmation.choosing.measurements[0], Accuracy((), result.winner.kinds).worst
+        console.print(Text(f"→ confirmed on {confirmation.frames} frames; it was chosen at {first}"), soft_wrap=True)
+        if worst:
+            console.print(Text(sanitize(f"→ loses most in {worst.kind}: {worst.loss}")), soft_wrap=True)
     arrow = "→ the winner" if result.winner else "no winner"
     console.print(Text(f"{arrow}; speedup over {sanitize(result.fastest)}; medians ± 95 %"))
 

@@ -31,6 +31,9 @@ TERMS = {
     "disagreement": Term("Disagreement", "points", "100 · (1 − cosine similarity) with the source's tensors"),
     "mean_iou": Term("Mean IoU", "", "intersection over union with the masks, mean over frames"),
     "boundary_iou": Term("Boundary IoU", "", "the same, only along outlines"),
+    "iou_under_2": Term("IoU, people under 2 %", "", "mean IoU of frames of which people are less than 2 %"),
+    "iou_2_to_15": Term("IoU, people 2–15 %", "", "mean IoU of frames of which people are 2 to 15 %"),
+    "iou_over_15": Term("IoU, people over 15 %", "", "mean IoU of frames of which people are 15 % or more"),
     "top1_agreement": Term("Top-1 agreement", "%", "frames on which the strongest class is the source's"),
     "size_bytes": Term("Size", "MB", "graph and weights on disk"),
 }
@@ -76,7 +79,7 @@ def format_value(value: float, metric: str) -> str:
         return format_number(value * 1e-6)
     if metric in ("iou_drop", "disagreement"):
         return format_fixed(value, 2)
-    return format_fixed(value, 3) if metric.endswith("_iou") else format_number(value)
+    return format_fixed(value, 3) if "iou" in metric.split("_") else format_number(value)
 
 
 def format_figure(figure: Figure, metric: str) -> str:
