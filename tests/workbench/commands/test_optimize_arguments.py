@@ -105,7 +105,7 @@ def test_effort_objective_device_size_and_recipes_reach_the_search(root: Path) -
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--objective", "speed"], "--objective: expected throughput or latency, received speed"),
+        (["--objective", "speed"], "--objective: expected balanced, throughput or latency, received speed"),
         (["--effort", "quickly"], "--effort: expected one of quick, standard, thorough, received quickly"),
         (["--recipe", "int9"], "no recipe is called int9; did you mean 'int8'"),
         (["--data", "nowhere"], "nowhere: no such folder or video"),

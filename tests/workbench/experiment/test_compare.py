@@ -26,6 +26,7 @@ from danmatte_workbench.experiment.compare import (
     time_inference,
 )
 from danmatte_workbench.experiment.store import Workspace
+from danmatte_workbench.metrics.agreement import measure_disagreement, measure_top1
 from danmatte_workbench.metrics.subject import Subject
 from danmatte_workbench.source import Source
 from tests.workbench import tiny
@@ -114,6 +115,7 @@ class Answers:
 
     def __init__(self, *tensors: np.ndarray) -> None:
         self.given = tensors
+        self.kinds = tuple("scores" if tensor.ndim == 2 else "tensor" for tensor in tensors)
         self.framing = Framing((4, 4))
 
     def predict_tensors(self, frames: Iterable[LabelledFrame]) -> Iterable[tuple[LabelledFrame, tuple]]:
@@ -137,17 +139,18 @@ def test_tensors_that_were_kept_are_what_others_are_compared_with(labelled: Data
     keep_tensors(Answers(SCORES, MAP), data, truth)
     same = compare_tensors(Answers(SCORES, MAP), data, truth)
     assert [score.name for score in same] == list(data.names)
-    assert all(score.losses == pytest.approx((0, 0), abs=1e-9) for score in same)
     other = compare_tensors(Answers(SCORES, -MAP), data, truth)
-    assert all(score.losses == pytest.approx((0, 2)) for score in other)
-    assert all(score.missed == (False,) for score in (*same, *other))
+    lost = [measure_disagreement(scores, "disagreement", HOST).value for scores in (same, other)]
+    assert lost[0] == pytest.approx(0, abs=1e-6)
+    assert lost[1] > 50
+    assert [score.samples[0] for score in other] == [score.samples[0] for score in same]
     assert sorted(path.name for path in truth.parent.iterdir()) == ["truth.npz"]
 
 
 def test_a_map_alone_has_no_class_that_could_be_highest(labelled: Dataset, tmp_path: Path) -> None:
     data, truth = labelled.pick(2), tmp_path / "truth.npz"
     keep_tensors(Answers(MAP), data, truth)
-    assert [score.missed for score in compare_tensors(Answers(MAP), data, truth)] == [(), ()]
+    assert measure_top1(compare_tensors(Answers(MAP), data, truth), "top1", HOST) is None
 
 
 def test_masks_that_were_kept_come_back_bit_by_bit(labelled: Dataset, tmp_path: Path) -> None:
