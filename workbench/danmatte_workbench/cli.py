@@ -41,6 +41,10 @@ COMMANDS = {
             "workbench convert --input_model frozen.pb --input_shape [1,513,513,3] --model_name person",
         ),
     ),
+    "describe": Command(
+        "write a first model.toml of a graph, with what was found in it and what was assumed",
+        ("workbench describe model.onnx", "workbench describe model.tflite --output models/mine/model.toml"),
+    ),
     "evaluate": Command(
         "measure masks against the truth, by kind of scene",
         ("workbench evaluate deeplab/3 --data validation/ --json accuracy.json",),

@@ -1,5 +1,6 @@
 """The graph that is to be optimized, and what has to be known of it."""
 
+import json
 import math
 import re
 from dataclasses import dataclass, replace
@@ -139,7 +140,7 @@ def read(path: Path) -> Source:
         colour=_read_choice(entry, "colour", ("RGB", "BGR"), path),
         mean=_read_three(entry, "mean", path),
         scale=scale,
-        answer=_read_text(answer, "tensor", path),
+        answer=_read_texts(answer, "tensor", path)[0],
         **_read_answer(answer, path),
         rule=_read_choice(resize, "rule", ("stretch", "letterbox"), path),
         fill=(int(fill[0]), int(fill[1]), int(fill[2])),
@@ -155,7 +156,8 @@ def _read_student(table: dict[str, Any], path: Path) -> StudentGraph:
 
 
 def find(name: str, *folders: Path) -> Path | None:
-    """The ``model.toml`` of the model called ``name``, in the first folder that has it; None if ``name`` is a path.
+    """The ``model.toml`` of the model called ``name``, in the first folder that has it, or ``name`` itself if it is the
+    path of one; None for the path of a graph.
 
     Raises InputError for neither.
     """
@@ -164,7 +166,7 @@ def find(name: str, *folders: Path) -> Path | None:
         if described.exists():
             return described
     if Path(name).exists():
-        return None
+        return Path(name) if Path(name).suffix == ".toml" else None
     known = sorted({path.parent.name for models in folders for path in models.glob("*/model.toml")})
     where = " or ".join(map(str, folders))
     raise InputError(f"{name}: no such file, and no such model in {where}{did_you_mean(name, known)}")
@@ -177,13 +179,52 @@ def _read_answer(answer: dict[str, Any], path: Path) -> dict[str, Any]:
             if key not in answer:
                 raise InputError(f"{path}: [output] lacks {key}, or meaning where the answer is no mask of people")
         return {"node": _read_text(answer, "node", path), "person": _read_whole(answer, "person", path, range(65536))}
-    tensor, word = _read_text(answer, "tensor", path), _read_text(answer, "meaning", path)
+    tensors, words = _read_texts(answer, "tensor", path), _read_texts(answer, "meaning", path)
+    if len(words) != len(tensors):
+        raise InputError(f"{path}: [output] has {len(tensors)} tensors, and meaning says {len(words)}; one for each")
     try:
-        kinds = say_kinds((OutputKind("tensor", ""),), (tensor,), (word,))
+        said = [f"{tensor}={word}" for tensor, word in zip(tensors, words, strict=True)]
+        kinds = say_kinds([OutputKind("tensor", "")] * len(tensors), tensors, said)
     except InputError as error:
         raise InputError(f"{path}: [output] {str(error).removeprefix('--')}") from error
-    kinds = (replace(kinds[0], reason="as model.toml says"),)
-    return {"node": tensor, "person": 0, "meaning": "tensors", "answers": (tensor,), "kinds": kinds}
+    kinds = tuple(replace(kind, reason="as model.toml says") for kind in kinds)
+    return {"node": tensors[0], "person": 0, "meaning": "tensors", "answers": tensors, "kinds": kinds}
+
+
+def describe(source: Source, graph: str) -> str:
+    """A ``model.toml`` that says of the source, whose file it calls ``graph``, what `read` would read."""
+    notes = "".join(f"# {note}\n" for note in source.notes)
+    if source.meaning == "person":
+        answer = f"tensor = {_quote(source.answer)}\nnode = {_quote(source.node)}\nperson = {source.person}\n"
+    else:
+        kinds = source.kinds or (OutputKind("tensor", ""),) * len(source.fetches)
+        words = [f"regions:{kind.region}" if kind.kind == "regions" else kind.kind for kind in kinds]
+        reasons = "".join(f"# {name}: {kind}\n" for name, kind in zip(source.fetches, kinds, strict=True))
+        answer = f"{reasons}tensor = {_quote(list(source.fetches))}\nmeaning = {_quote(words)}\n"
+    return f"""{notes}name = {_quote(source.name)}
+graph = {_quote(graph)}
+licence = {_quote(source.licence)}
+
+[input]
+tensor = {_quote(source.picture)}
+port = {_quote(source.port)}
+height = {source.size[0]}
+width = {source.size[1]}
+colour = {_quote(source.colour)}
+mean = {list(source.mean)}
+scale = {list(source.scale)}
+
+[output]
+{answer}
+[resize]
+rule = {_quote(source.rule)}
+fill = {list(source.fill)}
+"""
+
+
+def _quote(value: str | list[str]) -> str:
+    """Text, or several, as TOML writes them, which is as JSON does but for one character."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
 
 
 def say_meanings(source: Source, said: tuple[str, ...]) -> Source:
@@ -203,6 +244,14 @@ def _read_text(table: dict[str, Any], key: str, path: Path) -> str:
     if not isinstance(value, str):
         raise InputError(f"{path}: {key}: expected text, found {value!r}")
     return value
+
+
+def _read_texts(table: dict[str, Any], key: str, path: Path) -> tuple[str, ...]:
+    """One text or a list of them."""
+    value = table[key] if isinstance(table[key], list) else [table[key]]
+    if not value or not all(isinstance(item, str) for item in value):
+        raise InputError(f"{path}: {key}: expected text, found {table[key]!r}")
+    return tuple(value)
 
 
 def _read_whole(table: dict[str, Any], key: str, path: Path, numbers: range) -> int:

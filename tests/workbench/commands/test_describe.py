@@ -1,0 +1,58 @@
+"""``workbench describe``: what it writes is read back as what was found."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from danmatte_workbench import source
+from danmatte_workbench.cli import main
+from danmatte_workbench.graph import probing
+from tests.workbench import graphs, own_graphs
+
+FOUND_ANEW = {"notes", "name", "digest"}
+
+
+def agree(read: source.Source, found: source.Source) -> None:
+    for field in dataclasses.fields(found):
+        if field.name not in FOUND_ANEW | {"kinds"}:
+            assert getattr(read, field.name) == getattr(found, field.name), field.name
+    assert [kind.kind for kind in read.kinds] == [kind.kind for kind in found.kinds]
+
+
+@pytest.mark.parametrize("write", [graphs.write_onnx, graphs.write_classifier, graphs.write_detector])
+def test_what_was_found_is_read_back(write, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "graph.onnx")
+    assert main(["describe", str(path)]) == 0
+    assert f"workbench optimize {tmp_path / 'model.toml'}" in capsys.readouterr().out
+    read, found = source.read(tmp_path / "model.toml"), probing.inspect(path)
+    agree(read, found)
+    assert (read.name, read.digest) == (found.name, found.digest)
+    assert source.find(str(tmp_path / "model.toml"), tmp_path) == tmp_path / "model.toml"
+    text = (tmp_path / "model.toml").read_text()
+    assert all(f"# {note}" in text for note in found.notes)
+
+
+def test_a_graph_that_needed_flags_is_written_beside_it(tmp_path: Path) -> None:
+    path = own_graphs.write_signatures(tmp_path / "saved")
+    words = ["--signature", "embed", "--output", str(tmp_path / "out/model.toml")]
+    assert main(["describe", str(path), *words]) == 0
+    read = source.read(tmp_path / "out/model.toml")
+    assert read.path == tmp_path / "out/saved.pb"
+    assert read.answers == ("embedding:0",)
+
+
+def test_what_is_there_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = graphs.write_onnx(tmp_path / "graph.onnx")
+    (tmp_path / "model.toml").write_text("mine")
+    assert main(["describe", str(path)]) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert (tmp_path / "model.toml").read_text() == "mine"
+
+
+def test_it_can_be_printed_with_a_meaning_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = graphs.write_classifier(tmp_path / "graph.onnx")
+    assert main(["describe", str(path), "--meaning", "embedding", "--output", "-"]) == 0
+    assert 'meaning = ["embedding"]' in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == [path]
+    assert main(["describe", str(path), "--size", "16:9"]) == 2

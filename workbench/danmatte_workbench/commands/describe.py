@@ -1,0 +1,71 @@
+"""``workbench describe``: a first ``model.toml`` of a graph, with what was found in it and what was assumed."""
+
+import argparse
+import shutil
+from pathlib import Path
+
+from danmatte_workbench.commands.reading_flags import add_reading, read_options
+from danmatte_workbench.errors import InputError, MachineError
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The graph, what it needs to be read, and where the description goes."""
+    parser.add_argument("model", type=Path, metavar="PATH", help="a graph in any of the formats")
+    add_reading(parser)
+    parser.add_argument(
+        "--size", metavar="WIDTHxHEIGHT", help="pictures of a graph that takes any (default: one that fits)"
+    )
+    parser.add_argument(
+        "--meaning",
+        action="append",
+        default=[],
+        metavar="[OUTPUT=]KIND",
+        help="what the answer is, as `workbench optimize` has it; may be given several times (default: found)",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="where the description goes; - prints it (default: model.toml beside the graph)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write FILE; a graph that needed flags to be read is written beside it, as it was read."""
+    from danmatte_workbench import source as sources
+    from danmatte_workbench.artifact import resolve_graph_path
+    from danmatte_workbench.experiment.search import parse_exact_size
+    from danmatte_workbench.graph import probing
+
+    size = parse_exact_size(arguments.size) if arguments.size else None
+    if arguments.size and size is None:
+        raise InputError(f"--size: expected WIDTHxHEIGHT, received {arguments.size}")
+    graph = resolve_graph_path(arguments.model)
+    source = probing.inspect(graph, size, read_options(arguments))
+    source = sources.say_meanings(source, tuple(arguments.meaning))
+    target: Path = arguments.output or graph.parent / "model.toml"
+    if str(target) == "-":
+        print(sources.describe(source, str(source.path.resolve())), end="")
+        return 0
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        text = sources.describe(source, _place_graph(source.path, graph, target.parent))
+        with target.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise InputError(f"{target}: is there already; give another --output, or take it away") from error
+    except OSError as error:
+        raise MachineError(f"{target}: can't be written ({error.strerror})") from error
+    print(f"{target}: {source.meaning}, {source.size[0]}×{source.size[1]}; optimize it:  workbench optimize {target}")
+    return 0
+
+
+def _place_graph(read: Path, given: Path, folder: Path) -> str:
+    """The graph as the description in ``folder`` calls it; one that needed flags is copied there, as it was read."""
+    if read != given:
+        for file in (read, read.with_suffix(".bin")):
+            if file.exists():
+                shutil.copyfile(file, folder / file.name)
+        return read.name
+    here, there = given.resolve(), folder.resolve()
+    return str(here.relative_to(there) if here.is_relative_to(there) else here)
