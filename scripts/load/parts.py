@@ -16,6 +16,7 @@ PARTS = {
     "swaps": "versions swapped under full load",
     "leavers": "half of the callers leave at a random moment",
     "workers": "kill -9 of workers, and SIGTERM, under load",
+    "plan": "what `danmatte plan` predicts beside what the service does; 5 rounds of 20 seconds take 40 minutes",
     "peers": "side by side with FastAPI and LitServe",
 }
 

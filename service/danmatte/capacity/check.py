@@ -58,9 +58,7 @@ def check(
 
 def compare(worker: WorkerModel, target: Target, streams: Streams, share: float, options: CheckOptions) -> Comparison:
     """One load, run and simulated."""
-    chance = np.random.default_rng(options.seed)
-    arrivals = draw_single_caller(streams, options.seconds, chance)
-    predicted = join([simulate(worker, arrivals, chance) for _ in range(_REPLICATIONS)])
+    arrivals, predicted = predict(worker, streams, options)
 
     async def run() -> Outcomes:
         await asyncio.sleep(_PAUSE_S)  # what came before is over
@@ -77,6 +75,13 @@ def compare(worker: WorkerModel, target: Target, streams: Streams, share: float,
         LoadFigures.summarize(load, 1, arrivals.per_s, predicted),
         LoadFigures.summarize(load, 1, arrivals.per_s, measured),
     )
+
+
+def predict(worker: WorkerModel, streams: Streams, options: CheckOptions) -> tuple[Arrivals, Outcomes]:
+    """The moments at which posts will be due, and what becomes of them in the simulation."""
+    chance = np.random.default_rng(options.seed)
+    arrivals = draw_single_caller(streams, options.seconds, chance)
+    return arrivals, join([simulate(worker, arrivals, chance) for _ in range(_REPLICATIONS)])
 
 
 def draw_single_caller(streams: Streams, seconds: float, chance: np.random.Generator) -> Arrivals:
