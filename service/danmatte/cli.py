@@ -227,6 +227,7 @@ def run_serve(settings: Path | None = None, **flags: object) -> int:
     import asyncio
     import os
 
+    from danmatte.models.mounted import open_mounted
     from danmatte.preflight import check_extras
     from danmatte.settings import resolve_settings
     from danmatte.telemetry.log import log_to_errors
@@ -236,11 +237,13 @@ def run_serve(settings: Path | None = None, **flags: object) -> int:
     chosen = resolve_settings(settings, os.environ, flags).settings
     check_extras(chosen)  # here, as a worker could only say that it can't start
     if chosen.workers > 1:
-        asyncio.run(supervise(chosen))
+        with open_mounted(chosen) as mounted:
+            asyncio.run(supervise(mounted))
     else:
         from danmatte.server import exit_in_time, serve
 
-        asyncio.run(serve(chosen))
+        with open_mounted(chosen) as mounted:
+            asyncio.run(serve(mounted))
         exit_in_time()
     return 0
 

@@ -14,6 +14,7 @@ from danmatte.http.api_keys import ApiKeys
 from danmatte.http.forwarded import TrustedProxies
 from danmatte.http.listener import load_tls
 from danmatte.http.origins import Origins
+from danmatte.models.mounted import open_mounted
 from danmatte.settings import ResolvedSettings, Settings, describe_settings
 from danmatte.telemetry.tracing import Traces
 
@@ -41,7 +42,8 @@ def check_settings(resolved: ResolvedSettings) -> Iterator[str]:
     check_extras(settings)
     if settings.cache:
         check_cache(Path(settings.cache), settings.cache_bytes)
-    yield from describe_models(settings)
+    with open_mounted(settings) as mounted:
+        yield from describe_models(mounted)
 
 
 def check_extras(settings: Settings) -> None:

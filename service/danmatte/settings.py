@@ -35,9 +35,17 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ] = 0
     models: Annotated[
         str,
-        Meta(description="folder of `<name>/<version>/`; when empty `./models`, or the bundled one if that has none"),
+        Meta(
+            description="folder of `<name>/<version>/`, or of one model's versions, or a version; "
+            "when empty `./models`, or the bundled one if that has none"
+        ),
     ] = ""
-    model: Annotated[str, Meta(description="model of requests that name none; the only one when empty")] = ""
+    model: Annotated[
+        str,
+        Meta(
+            description="model of requests that name none, the only one when empty; a model mounted alone is called so"
+        ),
+    ] = ""
     max_body_bytes: Annotated[Count, Meta(description="largest body, also once decompressed")] = 16 * 2**20
     max_bytes_under_way: Annotated[
         Count, Meta(description="most bytes of bodies and answers that a worker has in memory at once")

@@ -1,0 +1,58 @@
+"""A folder that holds one model instead of a folder of models, as KServe mounts it: a version, or some of them."""
+
+import logging
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+
+from danmatte.contract import artifact
+from danmatte.contract.manifest import NAME, encode
+from danmatte.errors import SettingsError
+from danmatte.models import policy
+from danmatte.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def open_mounted(settings: Settings) -> Iterator[Settings]:
+    """The settings as they are, or for a mounted model with a folder of models that exists while the block lasts.
+
+    The model is called as `settings.model` says, or as its newest manifest does. Its versions are copied once: what is
+    mounted later isn't seen. Raises SettingsError, and ManifestError for a version that can't be read.
+    """
+    found = _find_versions(settings.models_folder)
+    if not found:
+        yield settings
+        return
+    with TemporaryDirectory(prefix="danmatte-models-") as folder:
+        manifests = {place: artifact.read_manifest(place) for place in found}
+        name = settings.model or max(manifests.values(), key=lambda manifest: manifest.version).name
+        if not re.search(NAME, name):
+            raise SettingsError(f"model: expected a model's name, {NAME}, received {name!r}")
+        for place, manifest in manifests.items():
+            target = Path(folder) / name / str(manifest.version)
+            target.mkdir(parents=True)
+            for file in artifact.FILES:
+                if file != artifact.MANIFEST and (place / file).is_file():
+                    shutil.copyfile(place / file, target / file)
+            renamed = encode(msgspec.structs.replace(manifest, name=name), str(place))
+            (target / artifact.MANIFEST).write_text(renamed, encoding="utf-8")
+        policies = settings.models_folder / policy.FILE
+        if policies.is_file():
+            shutil.copyfile(policies, Path(folder) / name / policy.FILE)
+        log.info("%s: one model, served as %s", settings.models_folder, name)
+        yield msgspec.structs.replace(settings, models=folder, model=name)
+
+
+def _find_versions(folder: Path) -> list[Path]:
+    """The folder itself where it is a version; or those in it that are called by a number; none elsewhere."""
+    if (folder / artifact.MANIFEST).is_file():
+        return [folder]
+    numbered = [place for place in folder.glob("[1-9]*") if re.fullmatch(r"[1-9][0-9]{0,14}", place.name)]
+    return [place for place in numbered if (place / artifact.MANIFEST).is_file()]
