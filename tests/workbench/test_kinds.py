@@ -26,6 +26,7 @@ SOFTMAX = np.exp(LOGITS) / np.exp(LOGITS).sum()
         ((RNG.normal(0, 1, (1, 512)).astype(np.float32),), ["embedding"]),
         ((LOGITS / np.linalg.norm(LOGITS),), ["embedding"]),
         ((np.ones((1, 2), np.float32),), ["tensor"]),
+        ((np.array([[0.25, 0.75]], np.float32),), ["scores"]),
         ((RNG.uniform(0, 1, (1, 1, 64, 64)).astype(np.float32),), ["regions"]),
         ((RNG.uniform(0, 1, (1, 64, 64)).astype(np.float32),), ["regions"]),
         ((RNG.uniform(0, 9, (1, 64, 64, 1)).astype(np.float32),), ["tensor"]),

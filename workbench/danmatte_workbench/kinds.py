@@ -92,10 +92,10 @@ def _find_kind(tensors: Sequence[np.ndarray], size: tuple[int, int]) -> OutputKi
 def _find_kind_of_row(rows: np.ndarray) -> OutputKind:
     """``rows`` are the vectors of several frames."""
     count = rows.shape[1]
-    if count < FEWEST_CLASSES:
-        return OutputKind("tensor", f"only {count} numbers")
     if rows.min() >= 0 and np.allclose(rows.sum(axis=1), 1, atol=_CLOSE):
         return OutputKind("scores", f"{count} numbers that sum to 1")
+    if count < FEWEST_CLASSES:
+        return OutputKind("tensor", f"only {count} numbers")
     if np.allclose(np.linalg.norm(rows, axis=1), 1, atol=_CLOSE):
         return OutputKind("embedding", f"a vector of {count} numbers whose length is 1")
     if count in _VECTORS:
