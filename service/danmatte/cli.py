@@ -230,11 +230,13 @@ def run_serve(settings: Path | None = None, **flags: object) -> int:
     from danmatte.models.mounted import open_mounted
     from danmatte.preflight import check_extras
     from danmatte.settings import resolve_settings
-    from danmatte.telemetry.log import log_to_errors
+    from danmatte.telemetry.log import log_to_errors, write_json_log
     from danmatte.workers import supervise
 
     log_to_errors()
     chosen = resolve_settings(settings, os.environ, flags).settings
+    if chosen.log == "json":
+        write_json_log("")
     check_extras(chosen)  # here, as a worker could only say that it can't start
     if chosen.workers > 1:
         with open_mounted(chosen) as mounted:

@@ -121,6 +121,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     open_metrics: Annotated[bool, Meta(description="let `/metrics` be read without a key")] = False
     tls_certificate: Annotated[str, Meta(description="PEM file of the certificate chain; plain HTTP when empty")] = ""
     tls_key: Annotated[str, Meta(description="PEM file of the certificate's key")] = ""
+    log: Annotated[
+        Literal["text", "json"], Meta(description="how the process' own log is written, on the error stream")
+    ] = "text"
     access_log: Annotated[Literal["off", "json"], Meta(description="one line for each request, on standard output")] = (
         "off"
     )

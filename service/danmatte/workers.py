@@ -23,7 +23,7 @@ from danmatte.errors import ServiceError, SettingsError
 from danmatte.http.listener import bind, build_url
 from danmatte.http.shared_socket import wait_readable
 from danmatte.settings import Settings
-from danmatte.telemetry.log import log_to_errors
+from danmatte.telemetry.log import log_to_errors, write_json_log
 from danmatte.telemetry.metrics import SHARED_FOLDER, merge_dead_worker
 
 log = logging.getLogger(__name__)
@@ -82,6 +82,8 @@ def work(settings: Settings, link: WorkerLink, cpus: frozenset[int]) -> None:
     """A worker's whole life; a reason not to start goes up the line."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
     log_to_errors()
+    if settings.log == "json":
+        write_json_log(multiprocessing.current_process().name)
     if cpus:
         os.sched_setaffinity(0, cpus)
     from danmatte.server import exit_in_time, serve

@@ -245,6 +245,10 @@ class Repository:
             return name != model.name or (model.may_stay_open(version) and not model.get_open(version))
 
         self._spares.retain(is_wanted)
+        for served in model.open:
+            if served not in before:
+                role = STABLE if served is model.stable else CANARY
+                log.info("%s/%s begins to serve as %s", served.manifest.name, served.manifest.version, role)
         for served in before:
             if served not in model.open:
                 self._replaced.add(served)

@@ -3,11 +3,34 @@
 import logging
 import os
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 
 import msgspec
 
 from danmatte.telemetry.background_writer import BackgroundWriter
 from danmatte.telemetry.native_output import NativeOutput
+
+
+class _JsonFormatter(logging.Formatter):
+    """A line of JSON for each record: time, level, logger, worker, message, and the cause where there is one."""
+
+    def __init__(self, worker: str) -> None:
+        super().__init__()
+        self._worker = worker
+
+    def format(self, record: logging.LogRecord) -> str:
+        """As the base class says."""
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "worker": self._worker,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["cause"] = self.formatException(record.exc_info)
+        return msgspec.json.encode(line).decode()
+
 
 _captured: list[NativeOutput] = []  # one at most: a process has one error stream
 _FORMAT = logging.Formatter("%(levelname)s %(name)s: %(message)s")
@@ -51,7 +74,9 @@ class BackgroundLog(logging.Handler):
     def _encode(self, line: str) -> bytes:
         missing, self._reported = self.dropped - self._reported, self.dropped
         if missing:
-            line = f"WARNING {__name__}: {missing} lines were not read in time, and are missing\n{line}"
+            words = f"{missing} lines were not read in time, and are missing"
+            lost = logging.LogRecord(__name__, logging.WARNING, "", 0, words, None, None)
+            line = f"{self.format(lost)}\n{line}"
         return line.encode(errors="backslashreplace")
 
     def _count_dropped(self) -> None:
@@ -64,6 +89,12 @@ def log_to_errors() -> None:
         logging.basicConfig(level=logging.INFO, handlers=[BackgroundLog(os.dup(2))])
     # What isn't HTTP at all is no fault of ours; what is, the service logs itself.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+
+
+def write_json_log(worker: str) -> None:
+    """Has the process' log be lines of JSON from now on; `worker` is who this is among several, or empty."""
+    for handler in _find_handlers():
+        handler.setFormatter(_JsonFormatter(worker))
 
 
 def capture_native_output() -> None:

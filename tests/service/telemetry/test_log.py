@@ -1,12 +1,14 @@
 """The process' log: whole lines, and nobody who waits for their reader."""
 
+import json
 import logging
 import os
 import subprocess
 import sys
 import time
+from datetime import datetime
 
-from danmatte.telemetry.log import BackgroundLog
+from danmatte.telemetry.log import BackgroundLog, _JsonFormatter
 
 
 def record(text: str) -> logging.LogRecord:
@@ -58,3 +60,23 @@ def test_a_process_ends_with_its_log_written() -> None:
     code = "import logging; from danmatte.telemetry.log import log_to_errors; log_to_errors(); logging.info('the last')"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
     assert run.stderr == "INFO root: the last\n"
+
+
+def test_a_line_of_json_has_time_worker_and_cause() -> None:
+    read, write = os.pipe()
+    handler = BackgroundLog(write)
+    handler.setFormatter(_JsonFormatter("worker-1"))
+    try:
+        raise ValueError("one\ntwo")
+    except ValueError:
+        record = logging.LogRecord("danmatte.x", logging.ERROR, "", 0, "it failed: %s", ("a\nb",), sys.exc_info())
+        handler.emit(record)
+    handler.close()
+    os.close(write)
+    with os.fdopen(read) as lines:
+        (line,) = lines.read().splitlines()
+    said = json.loads(line)
+    assert (said["level"], said["logger"], said["worker"]) == ("ERROR", "danmatte.x", "worker-1")
+    assert said["message"] == "it failed: a\nb"
+    assert "ValueError: one" in said["cause"]
+    assert datetime.fromisoformat(said["time"]).tzinfo
