@@ -165,7 +165,8 @@ class Video:
             why = self.broken or f"{self._bad_packets} packets of {stream.codec_context.name} can't be"
             raise TrackError(f"{self.path}: expected frames that can be decoded, received none: {why}")
         self._first_s = first_s or 0.0
-        self._coded_s = min(self._first_s, self._coded_s)
+        # What an edit list leaves out counts for Firefox; what a container itself has before 0 doesn't.
+        self._coded_s = min(self._first_s, self._coded_s) if self._first_s >= 0 else 0.0
         stated_s = _read_start(stream)
         lost = stream.start_time is not None and self._first_s - stated_s > 1.5 / rate
         words = f"expected frames from {1000 * stated_s:.0f} ms on, the first that can be read is at"
