@@ -36,10 +36,10 @@ def prepare(root: Path, graph: str, *words: str) -> tuple[Experiment, ProcessLim
     return optimize.prepare(cli.make_parser().parse_args(["optimize", str(root / graph), *data, *words]))
 
 
-def test_with_masks_half_a_point_of_iou_may_be_lost_and_four_without(root: Path) -> None:
+def test_with_masks_half_a_point_of_iou_may_be_lost_and_two_without(root: Path) -> None:
     labelled, _ = prepare(root, "segmenter.onnx")
     bare, _ = prepare(root, "segmenter.onnx", "--data", str(root / "bare"))
-    assert (labelled.budget.limits, bare.budget.limits) == ({"iou_drop": 0.5}, {"iou_drop": 4.0})
+    assert (labelled.budget.limits, bare.budget.limits) == ({"iou_drop": 0.5}, {"iou_drop": 2.0})
 
 
 def test_limits_that_are_given_are_kept(root: Path) -> None:

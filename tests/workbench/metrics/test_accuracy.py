@@ -146,3 +146,14 @@ def test_a_kind_of_scene_is_measured_where_it_has_people_and_the_worst_is_known(
     assert {"iou_drop", "mean_iou", "iou_over_15"} <= found.metrics
     assert "iou_under_2" not in found.metrics
     assert ScoredFrames(scores, own, {}).measure(HOST).kinds == ()
+
+
+def test_what_differs_near_the_outline_counts_for_a_quarter_where_there_are_no_labels() -> None:
+    """Two pixels are a hundredth of the diagonal of a picture of 150."""
+    side, person = 150, box(50, 50, 100, 100, 150)
+    rim, hole = person | box(49, 50, 50, 100, side), person & ~box(70, 70, 80, 75, side)
+    near, far = (score_mask("x", mask, truth(person)) for mask in (rim, hole))
+    assert (near.near, near.either - near.both) == (50, 50)
+    assert (far.near, far.either - far.both) == (0, 50)
+    lost = [measure_mask_disagreement([score], "iou_drop", HOST).value for score in (near, far)]
+    assert lost == pytest.approx([100 * 12.5 / 2550, 100 * 50 / 2500])

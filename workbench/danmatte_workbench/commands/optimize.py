@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from danmatte_workbench.report.facts import Invocation
     from danmatte_workbench.source import Source
 
-LABELLED_DROP, UNLABELLED_DROP = 0.5, 4.0
+LABELLED_DROP, UNLABELLED_DROP = 0.5, 2.0
 KINDS = ("scores", "regression", "boxes", "regions", "embedding", "tensor")
 TRIAL_S, TRIAL_MEMORY_GIB = 1800.0, 8.0
 WIDTH = 110  # where there is no terminal to ask

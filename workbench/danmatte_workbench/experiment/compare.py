@@ -25,6 +25,7 @@ from danmatte_workbench.metrics.subject import Subject
 from danmatte_workbench.runtimes.isa_levels import SWITCH
 from danmatte_workbench.source import Source
 
+COUNTS = 2  # grows with what a score holds
 COMPARISONS, TRUTHS = "comparisons", "truths"
 
 
@@ -66,7 +67,13 @@ class Comparison:
         # 8-bit arithmetic differs between instruction sets, so the host's count.
         truth = self.original.identity if self.uses_own_answers else "masks"
         features = list(self.workspace.host.features)
-        facts = {"frames": self.frames, "truth": truth, "meaning": self.source.meaning, "features": features}
+        facts = {
+            "frames": self.frames,
+            "truth": truth,
+            "meaning": self.source.meaning,
+            "features": features,
+            "counts": COUNTS,
+        }
         return {**subject.identity, **facts, **({"level": level} if level else {})}
 
     def is_done(self, subject: Subject, level: str = "") -> bool:

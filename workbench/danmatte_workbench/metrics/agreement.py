@@ -14,6 +14,7 @@ from danmatte_workbench.metrics.outputs import OutputMeasure, ScoresMeasure
 from danmatte_workbench.metrics.outputs.base import Answer
 from danmatte_workbench.metrics.outputs.scores import FIRST
 
+NEAR_CHARGE = 0.25  # of a pixel that differs, near the outline of the source's mask
 NO_SCENES: Mapping[str, str] = MappingProxyType({})
 
 
@@ -83,6 +84,8 @@ def measure_mask_disagreement(
 ) -> Measurement:
     """100 − pooled IoU with the source's own masks, in points, when there is no other truth.
 
+    Along the outline, as far as labels are unsure of it, a pixel that differs counts for a quarter: there it is as
+    often better as worse.
     scenes: what a picture belongs to, by its name; pictures of one scene are drawn together for the interval.
     Raises InputError where the source finds nobody.
     """
@@ -90,7 +93,9 @@ def measure_mask_disagreement(
         raise InputError("the source finds nobody in these frames, so no agreement can be measured")
     # Pooled, because a speck that the source sees in an empty picture says nothing about a mask of people.
     parts = {
-        score.name: (100.0 * (score.either - score.both), float(score.either)) for score in candidate if score.either
+        score.name: (100.0 * (score.either - score.both - (1 - NEAR_CHARGE) * score.near), float(score.either))
+        for score in candidate
+        if score.either
     }
     found = _bootstrap_scenes(metric, parts, scenes, host, reach=reach)
     return limit_interval(structs.replace(found, samples=len(candidate)), 0.0, 100.0)

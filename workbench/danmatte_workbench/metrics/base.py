@@ -14,6 +14,7 @@ from danmatte.contract.measurement import Host, Measurement
 from danmatte_workbench.dataset import IGNORE, PERSON
 from danmatte_workbench.errors import InputError
 
+BAND = 0.01  # of the diagonal: about as far as labels themselves are unsure of an outline
 BOUNDARY = 0.02  # of the diagonal: the width of the band that boundary IoU looks at
 RESAMPLES = 2000
 CONFIDENCE = 0.95  # of every interval, unless more than one attempt makes it higher
@@ -32,7 +33,10 @@ USUAL = Reach()
 
 @dataclass(frozen=True)
 class Score:
-    """One picture's counts, in pixels; ignored pixels count nowhere. ``painted`` is the mask's own area."""
+    """One picture's counts, in pixels; ignored pixels count nowhere. ``painted`` is the mask's own area.
+
+    near: pixels in which mask and truth differ within a hundredth of the diagonal from the truth's outline.
+    """
 
     name: str
     both: int
@@ -42,6 +46,7 @@ class Score:
     truth: int
     painted: int
     counted: int
+    near: int = 0
 
     @property
     def iou(self) -> float:
@@ -71,6 +76,7 @@ def score_mask(name: str, mask: np.ndarray, truth: np.ndarray) -> Score:
         truth=int(person.sum()),
         painted=int(painted.sum()),
         counted=int(counted.sum()),
+        near=int(((painted ^ person) & counted & find_band(person, BAND)).sum()),
     )
 
 
