@@ -4,9 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import openvino as ov
-import tensorflow as tf
 
 from danmatte_workbench.errors import InputError
+from danmatte_workbench.processes.silence import silence_stderr
+
+with silence_stderr():
+    import tensorflow as tf
 
 NHWC = (0, 2, 3, 1)  # how TensorFlow's kernels for CPUs want what OpenVINO holds as NCHW
 _PLAIN = (0, 1, 2, 3)

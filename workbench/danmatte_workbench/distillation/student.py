@@ -9,11 +9,14 @@ from collections.abc import Mapping
 
 import numpy as np
 import openvino as ov
-import tensorflow as tf
 
 from danmatte_workbench.distillation.operations import NHWC, OPERATIONS, Held, round_to
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.graph.layers import CONVOLUTIONS, find_logits, is_constant, replace_constant
+from danmatte_workbench.processes.silence import silence_stderr
+
+with silence_stderr():
+    import tensorflow as tf
 
 BIAS_PACE = 0.1
 SMALLEST = 0.1  # of a kernel's size, taken for channels that are smaller

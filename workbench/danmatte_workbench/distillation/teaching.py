@@ -15,13 +15,16 @@ from typing import TypeAlias, TypeVar
 import cv2
 import numpy as np
 import openvino as ov
-import tensorflow as tf
 
 from danmatte_workbench.distillation.student import Student
 from danmatte_workbench.distillation.views import LabelledView, mix_truth
 from danmatte_workbench.graph.fusing import FeaturePair, pair_block_ends
 from danmatte_workbench.graph.layers import extract, find_logits, index_by_name
+from danmatte_workbench.processes.silence import silence_stderr
 from danmatte_workbench.runtimes.openvino import compile_model
+
+with silence_stderr():
+    import tensorflow as tf
 
 Sampler: TypeAlias = Callable[[np.random.Generator], LabelledView]  # of the size that the teacher takes
 Batch: TypeAlias = tuple[np.ndarray, list[np.ndarray]]  # pictures, and what to answer to each

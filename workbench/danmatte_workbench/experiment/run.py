@@ -162,8 +162,10 @@ class ExperimentRun:
         )
         progress.report(f"kept: {schedule.count_finished()} of {len(schedule.trials)} trials; {schedule.estimate}")
         if schedule.doubtful:
-            names = ", ".join(trial.name for trial in schedule.doubtful)
-            progress.report(f"effort {effort.name} ends after {effort.limit_s:.0f} s, without: {names}")
+            progress.report(
+                f"effort {effort.name} ends after {effort.limit_s:.0f} s; left out, unless others take less: "
+                f"{schedule.describe_doubtful()}"
+            )
         progress.expect(schedule.estimate.tasks)
         return schedule
 

@@ -168,6 +168,17 @@ class Schedule:
             trial.stop("not tried", self.dropped[trial.name]) for trial in self._proposed if trial.name in self.dropped
         ]
 
+    def describe_doubtful(self) -> str:
+        """The recipes that there is hardly time for, each with the time that building and comparing it would take."""
+        prices: dict[str, float] = {}
+        sure = {trial.recipe.name for trial in self.trials if trial not in self.doubtful}
+        for trial in self.doubtful:
+            if trial.recipe.name not in sure:
+                prices[trial.recipe.name] = self._estimate_build(trial) + self._estimate_comparison(trial)
+        named = [f"{name} (about {format_duration(price)})" for name, price in prices.items()]
+        others = len(self.doubtful) - sum(trial.recipe.name in prices for trial in self.doubtful)
+        return ", ".join([*named, *([f"{others} other ways to run what is tried"] if others else [])])
+
     def count_finished(self) -> int:
         """How many of the trials an earlier run has built and compared, or refused."""
         return sum(self.is_finished(trial) for trial in self.trials)

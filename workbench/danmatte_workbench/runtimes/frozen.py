@@ -12,7 +12,6 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
-import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 from tensorflow.python.grappler import tf_optimizer
@@ -20,8 +19,12 @@ from tensorflow.python.grappler import tf_optimizer
 from danmatte.contract.near_words import did_you_mean
 from danmatte_workbench.artifact import SAVED, list_graph_files
 from danmatte_workbench.errors import InputError, MachineError
+from danmatte_workbench.processes.silence import silence_stderr
 from danmatte_workbench.reading import PLAIN, ReadOptions, Value
 from danmatte_workbench.runtimes.causes import explain
+
+with silence_stderr():
+    import tensorflow as tf
 
 # h5py and zipfile raise OSError and its like; Keras, whatever its layers raise.
 _FAILURES = (

@@ -4,11 +4,13 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partialmethod
 from typing import Any
 
 import nncf
 import numpy as np
 import openvino as ov
+from nncf.common.logging.track_progress import track
 from nncf.quantization.advanced_parameters import (
     AdvancedAccuracyRestorerParameters,
     AdvancedQuantizationParameters,
@@ -25,6 +27,8 @@ from danmatte_workbench.errors import InputError
 from danmatte_workbench.quantization.options import QuantizationOptions, expect_known
 
 nncf.set_log_level(logging.ERROR)
+# Its bars would stand among a run's own lines; no setting takes them away.
+track.__init__ = partialmethod(track.__init__, disable=True)
 DEFAULTS = QuantizationOptions()
 
 # A compiled graph and numbers of frames to one figure a frame, more is better.

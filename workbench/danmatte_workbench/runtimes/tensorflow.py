@@ -9,7 +9,11 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
-import tensorflow as tf
+
+from danmatte_workbench.processes.silence import silence_stderr
+
+with silence_stderr():  # its libraries greet on it as they load, whatever the log level
+    import tensorflow as tf
 
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.runtimes.causes import explain

@@ -6,10 +6,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 from danmatte_workbench.errors import InputError
+from danmatte_workbench.processes.silence import silence_stderr
 from danmatte_workbench.runtimes.causes import explain
+
+with silence_stderr():
+    import tensorflow as tf
 
 
 @contextmanager
