@@ -19,6 +19,7 @@ from danmatte_workbench.runtimes import isa_levels
 from danmatte_workbench.runtimes.devices import to_properties
 
 ANSWER_S = 1800.0
+CHECKED, ATTEMPTS, ALIKE = 16, 3, 0.5
 NO_8_BITS = {"LP_TRANSFORMS_MODE": "NO"}  # the CPU plugin computes in floats what the graph says in 8 bits
 Masks = list[tuple[str, np.ndarray]]
 
@@ -31,7 +32,7 @@ def measure_cpus(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     subject, data, host = Subject.from_published(folder), load(options.data), hardware.describe_host()
     if options.frames:
         data = data.pick(options.frames)
-    exact = answer(subject, data, "", NO_8_BITS)
+    exact = answer_in_floats(subject, data)
     levels: list[dict[str, Any]] = []
     for level in (*isa_levels.list_older(), ""):
         masks = answer(subject, data, level, {})
@@ -46,6 +47,22 @@ def measure_cpus(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         levels.append(found)
         print(f"  {subject.name} at {found['level']}: masks differ by {apart}; {found.get(IOU_DROP, 'no labels')}")
     return {"version": subject.name, "data": str(options.data), "frames": len(data), "levels": levels}
+
+
+def answer_in_floats(subject: Subject, data: Dataset) -> Masks:
+    """Masks of the same graph without 8-bit kernels; they are asked for again where they are nothing like its own.
+
+    Now and then a process computes one and the same mask for all pictures so. Raises SystemExit where all of them do.
+    """
+    own = answer(subject, data.pick(CHECKED), "", {})
+    for _ in range(ATTEMPTS):
+        exact = answer(subject, data, "", NO_8_BITS)
+        masks = dict(exact)
+        pairs = [(mask, masks[name]) for name, mask in own]
+        both, either = (sum(int(join(a, b).sum()) for a, b in pairs) for join in (np.logical_and, np.logical_or))
+        if both > ALIKE * either:
+            return exact
+    raise SystemExit(f"{subject.name}: without 8-bit kernels its masks are nothing like its own")
 
 
 def answer(subject: Subject, data: Dataset, level: str, properties: dict[str, str]) -> Masks:

@@ -162,10 +162,8 @@ class ExperimentRun:
         )
         progress.report(f"kept: {schedule.count_finished()} of {len(schedule.trials)} trials; {schedule.estimate}")
         if schedule.doubtful:
-            progress.report(
-                f"effort {effort.name} ends after {effort.limit_s:.0f} s; left out, unless others take less: "
-                f"{schedule.describe_doubtful()}"
-            )
+            left = f"left out, unless others take less: {schedule.describe_doubtful()}"
+            progress.report(f"effort {effort.name} ends after {effort.limit_s:.0f} s; {left}")
         progress.expect(schedule.estimate.tasks)
         return schedule
 
@@ -266,9 +264,8 @@ class ExperimentRun:
         for trial in self.baselines:
             expected_s, spare_s = self.schedule.estimate_baseline(trial), self._count_spare_s()
             if expected_s > BASELINE_SHARE * spare_s:
-                self.workspace.progress.report(
-                    f"{trial.name}: not tried: it would take {expected_s:.0f} s of the {max(0.0, spare_s):.0f} s left"
-                )
+                price = f"it would take {expected_s:.0f} s of the {max(0.0, spare_s):.0f} s left"
+                self.workspace.progress.report(f"{trial.name}: not tried: {price}")
                 continue
             try:
                 built.append(self._build(trial))
