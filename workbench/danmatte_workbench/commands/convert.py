@@ -22,7 +22,6 @@ def add(parser: argparse.ArgumentParser) -> None:
     """The options that the field knows from OpenVINO's Model Optimizer and from ovc."""
     _add_graph(parser)
     _add_part(parser)
-    _add_pixels(parser)
     parser.add_argument(
         "-o", "--output_dir", type=Path, default=Path(), metavar="DIR", help="where the IR goes (default: %(default)s)"
     )
@@ -81,9 +80,6 @@ def _add_part(parser: argparse.ArgumentParser) -> None:
         metavar="[1,H,W,3]",
         help="the inputs' shapes in their order; ? leaves a side open (default: the graph's own)",
     )
-
-
-def _add_pixels(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mean_values", metavar="[R,G,B]", help="subtracted, by input: NAME[R,G,B] of several (default: nothing)"
     )

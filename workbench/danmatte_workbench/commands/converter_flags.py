@@ -41,18 +41,17 @@ class InputFlag:
 
 def parse_inputs(text: str) -> tuple[InputFlag, ...]:
     """``name[shape]{type}`` or ``name->value``, several after commas. Raises InputError for anything else."""
-    return tuple(_parse_input(part) for part in split_outside_brackets(text))
-
-
-def _parse_input(text: str) -> InputFlag:
-    found = _INPUT.fullmatch(text)
-    if not found or not (found["name"] or found["shape"] or found["kind"]):
-        raise InputError(f"--input: expected NAME[SHAPE]{{TYPE}}, received {text}")
-    kind = (found["kind"] or "").lower()
-    if kind and kind not in TYPES:
-        raise InputError(f"--input: unknown type {kind}{did_you_mean(kind, TYPES)}")
-    shape = parse_shape(found["shape"], "--input") if found["shape"] else ""
-    return InputFlag(found["name"].strip(), shape, TYPES.get(kind, ""), (found["value"] or "").strip())
+    flags = []
+    for part in split_outside_brackets(text):
+        found = _INPUT.fullmatch(part)
+        if not found or not (found["name"] or found["shape"] or found["kind"]):
+            raise InputError(f"--input: expected NAME[SHAPE]{{TYPE}}, received {part}")
+        kind = (found["kind"] or "").lower()
+        if kind and kind not in TYPES:
+            raise InputError(f"--input: unknown type {kind}{did_you_mean(kind, TYPES)}")
+        shape = parse_shape(found["shape"], "--input") if found["shape"] else ""
+        flags.append(InputFlag(found["name"].strip(), shape, TYPES.get(kind, ""), (found["value"] or "").strip()))
+    return tuple(flags)
 
 
 def parse_shape(text: str, flag: str) -> str:

@@ -1,6 +1,6 @@
 """Graphs of all formats, and parts of them, as OpenVINO graphs in memory."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,18 +107,15 @@ def cut(path: Path, *, inputs: str, output: str, shape: tuple[int, ...]) -> ov.M
 
     Raises InputError with the nearest names for an unknown place, and where the part needs another input.
     """
-    if is_tensorflow(path) and not _is_channels_first_cut(path, inputs):
+    if is_tensorflow(path):
+        from danmatte_workbench.runtimes import tensorflow
+
+    # OpenVINO's frontend would need another shape where a TensorFlow graph's channels come first.
+    if is_tensorflow(path) and tensorflow.read_data_format(path, inputs) != "NCHW":
         return cut_frozen(path, {inputs: ov.PartialShape(list(shape))}, [output])
     model = _load_cleaned(path, shape)
     with name_graph(path):
         return extract_part(model, inputs, output)
-
-
-def _is_channels_first_cut(path: Path, port: str) -> bool:
-    """Whether a TensorFlow graph is cut where its channels come first; OpenVINO's frontend would need that shape."""
-    from danmatte_workbench.runtimes import tensorflow
-
-    return tensorflow.read_data_format(path, port) == "NCHW"
 
 
 def cut_frozen(
@@ -135,18 +132,19 @@ def cut_frozen(
     anything is converted, so that what can't be converted outside the part does no harm. Raises InputError with the
     nearest names for an unknown place, and where the part needs another input.
     """
+    from danmatte_workbench.runtimes import tensorflow
+
     with open_readable(path) as file, translate_errors(path):
         frontend = FrontEndManager().load_by_framework("tf")
         graph = frontend.load(str(file))
         places = {name: graph.get_place_by_tensor_name(name) for name in (*inputs, *outputs)}
         for name, place in places.items():
             if place is None:
-                from danmatte_workbench.runtimes import tensorflow
-
                 known = [node for node, _, _ in tensorflow.read_nodes(path)]
                 hint = did_you_mean(name.split(":", 1)[-1], known, suggestions=3, cutoff=0.4)
                 raise InputError(f"{path}: has no node {name}{hint}")
-        halves = _find_halves(path, inputs)
+        # Ports of 16-bit floats, whose type the frontend doesn't look up itself.
+        halves = {name for name in inputs if tensorflow.read_port_type(path, name) == "float16"}
         graph.extract_subgraph([places[name] for name in inputs], [places[name] for name in outputs])
         for name, shape in inputs.items():
             if shape is not None:
@@ -161,17 +159,8 @@ def cut_frozen(
                 "cut elsewhere"
             )
         optimize_frozen(model, simulated=simulated)
-    return _take_f32(model) if halves else model
-
-
-def _find_halves(path: Path, ports: Iterable[str]) -> set[str]:
-    """The ports that take 16-bit floats, which the frontend doesn't look up itself."""
-    from danmatte_workbench.runtimes import tensorflow
-
-    return {port for port in ports if tensorflow.read_port_type(path, port) == "float16"}
-
-
-def _take_f32(model: ov.Model) -> ov.Model:
+    if not halves:
+        return model
     processor = PrePostProcessor(model)
     for number in range(len(model.inputs)):
         processor.input(number).tensor().set_element_type(ov.Type.f32)

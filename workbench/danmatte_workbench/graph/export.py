@@ -68,7 +68,9 @@ def export(path: Path, inputs: Sequence[InputRequest] = (), outputs: Sequence[st
             ends = [find_output(model, name) for name in outputs]
         if ends:
             model = extract(model, ends, model.get_friendly_name())
-            _drop_unused_inputs(model)
+            for parameter in model.get_parameters():
+                if not parameter.output(0).get_target_inputs() and len(model.inputs) > 1:
+                    model.remove_parameter(parameter)
         model = _set_shapes(model, path, inputs)
     model = _set_types(model, path, inputs)
     renumber_names(model)
@@ -120,12 +122,6 @@ def _cut_elsewhere(path: Path, inputs: Sequence[InputRequest], outputs: Sequence
     if sides.is_dynamic or len(sides) != 4:
         raise InputError(f"{path}: a cut needs a fixed shape [1,H,W,3], received {shape}")
     return conversion.cut(path, inputs=inputs[0].name, output=output, shape=tuple(sides.to_shape()))
-
-
-def _drop_unused_inputs(model: ov.Model) -> None:
-    for parameter in model.get_parameters():
-        if not parameter.output(0).get_target_inputs() and len(model.inputs) > 1:
-            model.remove_parameter(parameter)
 
 
 def find_input(model: ov.Model, name: str, path: Path) -> ov.Output:

@@ -40,15 +40,13 @@ def open_readable(path: Path) -> Iterator[Path]:
 def load_whole(path: Path) -> ov.Model:
     """The whole graph, as OpenVINO's own converter gives it, any number of inputs and of sizes open in it.
 
-    Of TensorFlow's, only the graph's answers are outputs: ends of loops and checks aren't.
+    Of TensorFlow's, only the graph's answers are outputs, called as its nodes and tensors (``node:0``) are: ends of
+    loops and checks aren't.
     """
     with open_readable(path) as file, translate_errors(path):
         model = ov.Core().read_model(file) if file.suffix.lower() == ".xml" else ov.convert_model(file)
-    return _restore_ends(model, path) if is_tensorflow(path) else model
-
-
-def _restore_ends(model: ov.Model, path: Path) -> ov.Model:
-    """The graph with TensorFlow's own answers as its outputs, called as TensorFlow's nodes and tensors (``node:0``)."""
+    if not is_tensorflow(path):
+        return model
     ends = Anatomy.from_tensorflow(path).find_ends()
     named = {end: port for end in ends for port in model.outputs if {end, f"{end}:0"} & port.get_names()}
     kept = {port.get_node() for port in named.values()}
