@@ -62,6 +62,8 @@ def publish(trial: Trial, source: Source, models: Path, answers: bytes | None = 
 
 def _describe(trial: Trial, candidate: Candidate, source: Source, version: int, answers: bytes | None) -> Manifest:
     graph, recipe = candidate.artifact.path.with_name(GRAPH), candidate.recipe
+    port, resize = candidate.artifact.inputs[0], Resize(source.rule, source.fill)
+    picture = PictureInput(port.name, _describe_shape(port), port.dtype, "NHWC", "RGB", resize)  # type: ignore[arg-type]
     # The ports are given as they are: whether the contract allows them is checked where the manifest is written.
     return Manifest(
         contract=2,
@@ -72,7 +74,7 @@ def _describe(trial: Trial, candidate: Candidate, source: Source, version: int, 
             artifact.describe_file(graph.with_name(WEIGHTS)),
             artifact.describe_bytes(answers) if answers is not None else None,
         ),
-        inputs=(_describe_picture(candidate.artifact.inputs[0], source),),
+        inputs=(picture,),
         outputs=_describe_outputs(trial.name, candidate.artifact, source),
         recipe=Recipe(
             name=recipe.name,
@@ -103,11 +105,6 @@ def _describe_levels(trial: Trial) -> list[ConfirmedLevel]:
         )
         for item in (*trial.levels, *here)
     ]
-
-
-def _describe_picture(port: Port, source: Source) -> PictureInput:
-    resize = Resize(source.rule, source.fill)
-    return PictureInput(port.name, _describe_shape(port), port.dtype, "NHWC", "RGB", resize)  # type: ignore[arg-type]
 
 
 def _describe_outputs(name: str, artifact: Artifact, source: Source) -> tuple[Output, ...]:

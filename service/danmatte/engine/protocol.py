@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from danmatte.contract.manifest import Manifest
-from danmatte.contract.ports import PictureInput, RegionsOutput
+from danmatte.contract.ports import PictureInput
 from danmatte.contract.shapes import Shape, fits_shape, format_shape
 from danmatte.errors import EngineError
 from danmatte.frame import Pixels, Probabilities
@@ -102,10 +102,7 @@ def select_region(manifest: Manifest, outputs: Arrays, region: str = "") -> Prob
     Raises InvalidParameterError for a region that the model doesn't know.
     """
     number, port, channel = manifest.find_region(region or manifest.default_region)
-    return _take_channel(port, outputs[number], channel)
-
-
-def _take_channel(port: RegionsOutput, values: Probabilities, channel: int) -> Probabilities:
+    values: Probabilities = outputs[number]
     if port.layout == "NHW":
         return values
     return values[..., channel] if port.layout == "NHWC" else values[:, channel]

@@ -129,7 +129,10 @@ class Matting:
         def encode(found: _Inferred) -> Matte:
             maps = list_maps(manifest, request.options.regions, found.size, found.outputs)
             if stabilise:
-                maps = [_stabilise(stabilise, each, found, manifest) for each in maps]
+                steadier = [stabilise(found.picture, found.size, each.values, manifest) for each in maps]
+                maps = [
+                    each._replace(values=values, grid=grid) for each, (values, grid) in zip(maps, steadier, strict=True)
+                ]
             matte = paint(request.options, maps, found.size, [manifest])
             return replace(matte, warning=found.warning) if found.warning else matte
 
@@ -261,8 +264,3 @@ def _infer_with(served: Served) -> Callable[[_Prepared], _Inferred]:
 
 def _select_maps(manifest: Manifest, regions: tuple[str, ...], found: _Inferred) -> tuple[Size, list[RegionMap]]:
     return found.size, list_maps(manifest, regions, found.size, found.outputs)
-
-
-def _stabilise(stabilise: Stabilise, found: RegionMap, frame: _Inferred, manifest: Manifest) -> RegionMap:
-    values, grid = stabilise(frame.picture, frame.size, found.values, manifest)
-    return found._replace(values=values, grid=grid)
