@@ -32,7 +32,7 @@ from danmatte_workbench.source import Source
 PACES = "paces"
 RACED_FRAMES = 16
 TIMED_FRAMES = 4
-LEAST_S = 10.0  # a trial's, however little time there is
+LEAST_S, BUILD_SHARE = 10.0, 0.5  # what building may take at least; at most so much of the time that is left
 BASELINE_SHARE = 0.25  # of the time that is left: what a baseline may take of it
 
 
@@ -294,7 +294,7 @@ class ExperimentRun:
         candidate = self.builder.find(recipe)
         if candidate is None:
             with self.workspace.progress.task(f"build {recipe.name}", f"building {recipe.name}"):
-                candidate = self.builder.build(recipe, time_s=max(LEAST_S, self._count_spare_s()))
+                candidate = self.builder.build(recipe, time_s=max(LEAST_S, BUILD_SHARE * self._count_spare_s()))
             self.times.remember(recipe, candidate.seconds)
         return replace(trial, candidate=candidate)
 
@@ -329,7 +329,9 @@ class ExperimentRun:
 
     def _choose_raced(self, trials: Sequence[Trial]) -> list[Trial]:
         """Those that the time is enough for, in their order; what keeps its accuracy comes before what can't win."""
+        # What computes as the source does was tried first because it is safe; it gains least, so it is raced last.
         hopeful = [trial for trial in trials if trial.keeps_accuracy(self.experiment.budget)]
+        hopeful.sort(key=lambda trial: trial.recipe.exact)
         ordered = [*hopeful, *(trial for trial in trials if trial not in hopeful)]
         spare_s = self._count_spare_s()
         count = next((n for n in range(len(ordered), 1, -1) if self.schedule.estimate_race(n) <= spare_s), 1)
@@ -369,10 +371,10 @@ class ExperimentRun:
         return trial
 
     def _race(self, baselines: Sequence[Subject], trials: Sequence[Trial]) -> Standings:
-        budget, effort, objective = self.experiment.budget, self.experiment.effort, self.experiment.objective
+        budget, effort = self.experiment.budget, self.experiment.effort
         accurate = {trial.name for trial in trials if trial.keeps_accuracy(budget)}
         stock = [subject.name for subject in self._list_source_subjects()]
-        rate = partial(judge.rate, objective=objective, budget=budget, source=stock)
+        rate = partial(judge.rate, objective=self.experiment.objective, budget=budget, source=stock)
         subjects = [*baselines, *(trial.to_subject(self.experiment.source) for trial in trials)]
         rounds = effort.first_rounds * -(-len(trials) // GROUP) + effort.rounds
         text = f"racing {len(trials)} trials beside {len(baselines)} baselines, in turn"
