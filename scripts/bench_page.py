@@ -1,0 +1,211 @@
+"""What `scripts/bench page` does: what a viewer's browser pays, and what a long track costs before its first mask.
+
+A real Chromium plays the sample clip with its track in a loop, comments moved by the compositor as libraries do. Script
+time is what callbacks of repaints and of video frames take together between two repaints.
+"""
+
+import argparse
+import asyncio
+import statistics
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from danmatte.tracks import Entry, TrackHeader, TrackReader, TrackWriter
+
+ROOT = Path(__file__).resolve().parent.parent
+WEB = ROOT / "service/danmatte/web"
+FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required")
+THROTTLES = (1, 4)
+PAGE = """<!doctype html>
+<style>
+  #stage { position: relative; width: 1280px; height: 720px; overflow: hidden }
+  video { width: 100%; height: 100% }
+  #layer { position: absolute; inset: 0; overflow: hidden; contain: strict }
+  #layer span { position: absolute; white-space: pre; color: #fff; font: 26px sans-serif; will-change: transform }
+</style>
+<div id=stage><video id=video src=/sample.webm muted loop></video><div id=layer></div></div>
+<script>
+  // Before any module: what callbacks take, summed up between two repaints.
+  let sum = 0;
+  window.times = [];
+  const time = (call) => (...values) => {
+    const began = performance.now();
+    call(...values);
+    sum += performance.now() - began;
+  };
+  const [repaint, frame] = [requestAnimationFrame, HTMLVideoElement.prototype.requestVideoFrameCallback];
+  window.requestAnimationFrame = (call) => repaint.call(window, time(call));
+  HTMLVideoElement.prototype.requestVideoFrameCallback = function (call) {
+    return frame.call(this, time(call));
+  };
+  const note = () => {
+    times.push(sum);
+    sum = 0;
+    repaint.call(window, note);
+  };
+  note();
+</script>
+<script type=module>
+  import { attach, openTrack } from "/danmatte.js";
+  for (let row = 0; row < 12; row++) {
+    for (let number = 0; number < 5; number++) {
+      const span = Object.assign(document.createElement("span"), { textContent: "comments pass behind people" });
+      span.style.top = `${row * 56}px`;
+      layer.append(span);
+      const options = { duration: 9000, iterations: Infinity, delay: -1800 * number - 400 * row };
+      span.animate({ transform: ["translateX(1280px)", "translateX(-400px)"] }, options);
+    }
+  }
+  window.wear = (margin) => {
+    window.handle = attach(video, layer, { track: "/sample.mattes", preferences: { margin } });
+    return video.play();
+  };
+  /** Bytes and requests until a track has the mask of a moment. */
+  window.seekTrack = async (url, ms) => {
+    const counts = { bytes: 0, requests: 0 };
+    const plain = window.fetch;
+    window.fetch = async (...values) => {
+      const answer = await plain(...values);
+      counts.requests += 1;
+      counts.bytes += Number(answer.headers.get("Content-Length"));
+      return answer;
+    };
+    const track = openTrack(url);
+    const began = performance.now();
+    await track.ready;
+    while (!track.at(ms) && !track.error) {
+      track.want(ms, { playbackRate: 1, duration: Infinity, loop: false });
+      await new Promise((done) => setTimeout(done, 5));
+      if (track.at(ms)) break;
+    }
+    window.fetch = plain;
+    return { ...counts, ms: performance.now() - began, error: track.error };
+  };
+  window.ready = true;
+</script>"""
+
+
+def add_page(parser: argparse.ArgumentParser) -> None:
+    """How long each part runs."""
+    parser.add_argument("--seconds", type=float, default=20, help="of playing for each throttle")
+    parser.add_argument("--minutes", type=float, default=60, help="of looping, for the memory")
+    parser.add_argument("--hours", type=float, default=2, help="of the long track")
+    parser.add_argument("--margin", type=float, default=0.0, help="around people, as a share of the height")
+    parser.add_argument("--json", type=Path, default=ROOT / "build/bench/page.json")
+    parser.set_defaults(run=measure_page)
+
+
+def measure_page(options: argparse.Namespace) -> dict[str, Any]:
+    """The figures of a viewer's browser."""
+    from playwright.sync_api import sync_playwright
+
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        long = Path(folder) / "long.mattes"
+        write_long_track(long, options.hours)
+        with serve(PAGE, long) as address:
+            browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=list(FLAGS))
+            page = browser.new_page(viewport={"width": 1300, "height": 740})
+            page.goto(f"{address}/bench.html")
+            page.wait_for_function("window.ready")
+            facts = {"browser": browser.version, "margin": options.margin}
+            facts["long_track"] = {"hours": options.hours, "file_bytes": long.stat().st_size} | page.evaluate(
+                "seekTrack('/long.mattes', 0)"
+            )
+            page.evaluate(f"wear({options.margin})")
+            page.wait_for_function("handle.stats.state === 'masked'")
+            session = page.context.new_cdp_session(page)
+            session.send("Performance.enable")
+            facts["playing"] = {str(rate): measure_playing(page, session, rate, options.seconds) for rate in THROTTLES}
+            facts["looping"] = measure_memory(page, session, options.minutes)
+            browser.close()
+    for name, value in facts.items():
+        print(f"  {name}: {value}")
+    return facts
+
+
+def measure_playing(page: Any, session: Any, throttle: int, seconds: float) -> dict[str, float]:
+    """Script milliseconds a repaint, and layouts a second, on a CPU that is so many times slower."""
+    session.send("Emulation.setCPUThrottlingRate", {"rate": throttle})
+    page.wait_for_timeout(1000)
+    before = read_metrics(session)
+    page.evaluate("times.length = 0")
+    page.wait_for_timeout(1000 * seconds)
+    times = sorted(page.evaluate("times"))
+    after = read_metrics(session)
+    session.send("Emulation.setCPUThrottlingRate", {"rate": 1})
+    return {
+        "repaints": len(times),
+        "script_ms_median": statistics.median(times),
+        "script_ms_p95": times[int(0.95 * len(times))],
+        "script_ms_max": times[-1],
+        "layouts_per_s": (after["LayoutCount"] - before["LayoutCount"]) / seconds,
+        "layout_ms_per_s": 1000 * (after["LayoutDuration"] - before["LayoutDuration"]) / seconds,
+    }
+
+
+def measure_memory(page: Any, session: Any, minutes: float) -> dict[str, Any]:
+    """Heap, nodes and listeners after every tenth of the time, garbage collected."""
+    samples: list[dict[str, float]] = []
+    for _ in range(11):
+        if samples:
+            page.wait_for_timeout(6000 * minutes)
+        session.send("HeapProfiler.collectGarbage")
+        found = read_metrics(session)
+        samples.append({name: found[name] for name in ("JSHeapUsedSize", "Nodes", "JSEventListeners")})
+        page.evaluate("times.length = 0")
+    heap = [sample["JSHeapUsedSize"] for sample in samples]
+    slope = statistics.linear_regression(range(len(heap)), heap).slope
+    return {"minutes": minutes, "heap_bytes_per_hour": slope * 10 / minutes * 60, "samples": samples}
+
+
+def read_metrics(session: Any) -> dict[str, float]:
+    """Chromium's own counters of the page."""
+    return {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
+
+
+def write_long_track(path: Path, hours: float) -> None:
+    """The sample's masks again and again, none held, up to a length."""
+    with TrackReader(WEB / "sample.mattes") as sample:
+        entries = list(sample)
+        size = sample.header.size
+    length, end = entries[-1].pts_ms + 40, round(3_600_000 * hours)
+    with TrackWriter(path, TrackHeader(size, "person")) as writer:
+        for start in range(0, end, length):
+            for entry in entries:
+                writer.add(Entry(start + entry.pts_ms, entry.mask, True, entry.cut, False, entry.coverage))
+
+
+@contextmanager
+def serve(page: str, long: Path) -> Iterator[str]:
+    """The player's folder, the page and the long track on a free port."""
+
+    async def send_page(_: web.Request) -> web.Response:
+        return web.Response(text=page, content_type="text/html")
+
+    async def send_track(_: web.Request) -> web.FileResponse:
+        return web.FileResponse(long)
+
+    async def start() -> tuple[web.AppRunner, int]:
+        app = web.Application()
+        app.add_routes([web.get("/bench.html", send_page), web.get("/long.mattes", send_track), web.static("/", WEB)])
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        return runner, runner.addresses[0][1]
+
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    runner, port = asyncio.run_coroutine_threadsafe(start(), loop).result()
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
