@@ -19,7 +19,6 @@ from danmatte.capacity.plan import Cluster, Plan, Requirement, make_plan
 from danmatte.capacity.render import draw_svg, write_comparison, write_helm_values, write_text
 from danmatte.contract.command_line import parse_size, write_json
 from danmatte.errors import InvalidParameterError
-from danmatte.frame import Size
 from danmatte.settings import resolve_settings
 
 _HOURS_A_MONTH = 730
@@ -36,7 +35,11 @@ def run_measure(out: Path, options: Mapping[str, Any]) -> int:
     seconds = options.get("seconds", MeasureOptions.seconds)
     _check_range("--seconds", seconds, 1, _LONGEST_LOOP_S)
     kinds = tuple(FrameKind.parse(kind) for kind in options.get("frame", KINDS))
-    wanted = MeasureOptions(settings, kinds, options.get("frames"), _read_size(options), seconds)
+    try:
+        mask = parse_size(options["mask"]) if "mask" in options else PLAYERS_MASK
+    except ValueError as error:
+        raise InvalidParameterError(f"--mask: {error}") from error
+    wanted = MeasureOptions(settings, kinds, options.get("frames"), mask, seconds)
     found = measure(wanted, lambda line: print(line, file=sys.stderr, flush=True))
     _write(msgspec.to_builtins(found), out)
     return 0
@@ -61,7 +64,10 @@ def run_plan(file: Path, options: Mapping[str, Any]) -> int:
         print(line)
     for name, text in (("svg", draw_svg), ("helm_values", write_helm_values)):
         if name in options:
-            _write_file(options[name], text(plan))
+            try:
+                options[name].write_text(text(plan), encoding="utf-8")
+            except OSError as error:
+                raise InvalidParameterError(f"{options[name]}: can't be written ({error.strerror})") from error
     if "json" in options:
         _write(msgspec.json.decode(msgspec.json.encode(plan)), options["json"])
     return 0
@@ -138,13 +144,6 @@ def _check_server(capacity: Capacity, streams: Streams, frame: FrameKind | None,
     return 0
 
 
-def _read_size(options: Mapping[str, Any]) -> Size:
-    try:
-        return parse_size(options["mask"]) if "mask" in options else PLAYERS_MASK
-    except ValueError as error:
-        raise InvalidParameterError(f"--mask: {error}") from error
-
-
 def _check_range(flag: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:  # also False for NaN
         raise InvalidParameterError(f"{flag}: expected {low:g} to {high:g}, received {value:g}")
@@ -153,12 +152,5 @@ def _check_range(flag: str, value: float, low: float, high: float) -> None:
 def _write(content: object, target: Path) -> None:
     try:
         write_json(content, target)
-    except OSError as error:
-        raise InvalidParameterError(f"{target}: can't be written ({error.strerror})") from error
-
-
-def _write_file(target: Path, text: str) -> None:
-    try:
-        target.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InvalidParameterError(f"{target}: can't be written ({error.strerror})") from error

@@ -37,15 +37,10 @@ def _read(folder: Path | None) -> list[Pixels]:
 def _encode(picture: Pixels, kind: FrameKind) -> bytes:
     if kind.format == "rgb24":
         return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB).tobytes()
-    if kind.format == "nv12":
-        return _to_nv12(picture)
+    if kind.format == "nv12":  # Y rows, then U and V in turn at half the size
+        height, width = picture.shape[0] // 2 * 2, picture.shape[1] // 2 * 2
+        planes = cv2.cvtColor(picture[:height, :width], cv2.COLOR_BGR2YUV_I420).reshape(-1)
+        chroma = planes[height * width :].reshape(2, -1)
+        return planes[: height * width].tobytes() + np.ascontiguousarray(chroma.T).tobytes()
     quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY] if kind.format == "jpeg" else []
     return cv2.imencode(f".{kind.format.replace('jpeg', 'jpg')}", picture, quality)[1].tobytes()
-
-
-def _to_nv12(picture: Pixels) -> bytes:
-    """Y rows, then U and V in turn at half the size."""
-    height, width = picture.shape[0] // 2 * 2, picture.shape[1] // 2 * 2
-    planes = cv2.cvtColor(picture[:height, :width], cv2.COLOR_BGR2YUV_I420).reshape(-1)
-    chroma = planes[height * width :].reshape(2, -1)
-    return planes[: height * width].tobytes() + np.ascontiguousarray(chroma.T).tobytes()

@@ -18,7 +18,7 @@ import numpy as np
 
 from danmatte.capacity.capacity import Capacity, ClosedLoop, FrameKind
 from danmatte.capacity.frames import make_bodies
-from danmatte.capacity.load import PostResult, Target, run_closed
+from danmatte.capacity.load import Target, run_closed
 from danmatte.contract.cores import count_cores, list_cpus
 from danmatte.contract.host import describe_host
 from danmatte.errors import InvalidParameterError, SettingsError
@@ -120,7 +120,8 @@ def make_target(url: str, kind: FrameKind, mask: Size, bodies: list[bytes]) -> T
 def start_server(settings: Settings, cores: int) -> Iterator[WorkerProcess]:
     """`danmatte serve` with these settings, on so many of this process' CPUs; ended by SIGTERM."""
     flags = {name: getattr(settings, name) for name in Settings.__struct_fields__} | _OVERRIDDEN
-    words = [word for name, value in flags.items() for word in _spell(name, value)]
+    flags = {name: value for name, value in flags.items() if value is not False}
+    words = [to_flag(name) + ("" if value is True else f"={value}") for name, value in flags.items()]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DANMATTE_")}
     pin = partial(os.sched_setaffinity, 0, list_cpus()[:cores]) if hasattr(os, "sched_setaffinity") else None
     command = [sys.executable, "-m", "danmatte", "serve", *words]
@@ -138,12 +139,6 @@ def start_server(settings: Settings, cores: int) -> Iterator[WorkerProcess]:
                 process.kill()
 
 
-def _spell(name: str, value: object) -> list[str]:
-    if isinstance(value, bool):
-        return [to_flag(name)] if value else []
-    return [f"{to_flag(name)}={value}"]
-
-
 def _run_loop(target: Target, kind: FrameKind, cores: int, connections: int, seconds: float) -> tuple[ClosedLoop, int]:
     """Warms up, then measures; also the version that answered."""
     asyncio.run(run_closed(target, connections, _WARM_S * seconds))
@@ -152,6 +147,9 @@ def _run_loop(target: Target, kind: FrameKind, cores: int, connections: int, sec
     if len(good) < max(2, len(replies) // 2):
         statuses = sorted({reply.status for reply in replies})
         raise InvalidParameterError(f"{target.url}: {kind}: expected masks, received status {statuses}")
+    ranks = (np.arange(min(_QUANTILES, len(good))) + 0.5) / min(_QUANTILES, len(good))
+    threads_ms = np.quantile([1e3 * reply.thread_s for reply in good], ranks).round(4)
+    besides_s = statistics.mean(reply.latency_s - reply.queue_s - reply.thread_s for reply in good)
     loop = ClosedLoop(
         cores=cores,
         connections=connections,
@@ -161,17 +159,7 @@ def _run_loop(target: Target, kind: FrameKind, cores: int, connections: int, sec
         per_s=len(good) / took_s,
         p50_ms=1e3 * statistics.median(reply.latency_s for reply in good),
         p99_ms=1e3 * float(np.percentile([reply.latency_s for reply in good], 99)),
-        thread_ms=tuple(round(ms, 4) for ms in _take_quantiles([1e3 * reply.thread_s for reply in good])),
-        overhead_ms=max(0.0, 1e3 * statistics.mean(map(_count_overhead_s, good))),
+        thread_ms=tuple(threads_ms.tolist()),
+        overhead_ms=max(0.0, 1e3 * besides_s),
     )
     return loop, good[-1].version
-
-
-def _count_overhead_s(reply: PostResult) -> float:
-    return reply.latency_s - reply.queue_s - reply.thread_s
-
-
-def _take_quantiles(values: list[float]) -> list[float]:
-    count = min(_QUANTILES, len(values))
-    found: list[float] = np.quantile(values, (np.arange(count) + 0.5) / count).tolist()
-    return found

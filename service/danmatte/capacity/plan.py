@@ -155,6 +155,9 @@ def make_plan(
         raise InvalidParameterError(
             f"--cores-per-pod: expected at most a machine's {cluster.cores_per_machine}, received {each}"
         )
+    notes = ["the network between callers and pods isn't in the times"]
+    if each > capacity.cores[-1]:
+        notes.append(f"pods of {each} cores are extrapolated: at most {capacity.cores[-1]} were measured")
     planner = Planner(capacity.model_worker(each, frame), requirement)
     needed = planner.find_pods(demand, cluster.growth)
     survivors = math.ceil(needed / (cluster.cores_per_machine // each))
@@ -187,7 +190,7 @@ def make_plan(
         pod_per_s=limit.per_s / alone,
         pod_busy=limit.busy,
         curve=tuple(_draw(planner, demand, alone, largest)),
-        notes=_warn(capacity, each),
+        notes=tuple(notes),
     )
 
 
@@ -223,11 +226,3 @@ def _draw(planner: Planner, demand: Demand, pods: int, largest: float) -> list[C
         )
         for factor in factors
     ]
-
-
-def _warn(capacity: Capacity, cores: int) -> tuple[str, ...]:
-    """What the reader should know about the figures."""
-    notes = ["the network between callers and pods isn't in the times"]
-    if cores > capacity.cores[-1]:
-        notes.append(f"pods of {cores} cores are extrapolated: at most {capacity.cores[-1]} were measured")
-    return tuple(notes)

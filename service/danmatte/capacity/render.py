@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from xml.sax.saxutils import escape
 
 from danmatte.capacity.check import Comparison
-from danmatte.capacity.plan import LoadFigures, Plan
+from danmatte.capacity.plan import Plan
 
 _COLOURS = {"periodic": "#1b9e77", "jitter": "#7570b3", "poisson": "#d95f02", "recorded": "#d95f02"}
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP, _RIGHT = 720, 420, 70, 60, 30, 20
@@ -27,7 +27,9 @@ def write_text(plan: Plan) -> Iterator[str]:
         "largest without the spares": plan.largest,
     }
     for name, figures in rows.items():
-        yield f"{name:26}{_write_figures(figures)}"
+        times = f"{_write_ms(figures.p50_ms):>8}{_write_ms(figures.p99_ms):>8}"
+        load = f"{figures.load:>28}{figures.pods:>6}{figures.per_s:>10.1f}"
+        yield f"{name:26}{load}{times}{figures.refused_share:>9.2%}{figures.busy:>6.0%}"
     if plan.ranges:
         yield ""
         yield "largest load by arrivals: " + ", ".join(f"{name} {load}" for name, load in plan.ranges.items())
@@ -48,12 +50,6 @@ def write_comparison(found: Comparison) -> str:
     times = ", ".join(f"{name} {_write_ms(one)} predicted, {_write_ms(two)} measured" for name, one, two in sides)
     refused = f"{found.predicted.refused_share:.1%} and {found.measured.refused_share:.1%} refused"
     return f"{found.pattern:9}{found.share:>5.0%}  {found.measured.load}: {times} ms, {refused}"
-
-
-def _write_figures(figures: LoadFigures) -> str:
-    times = f"{_write_ms(figures.p50_ms):>8}{_write_ms(figures.p99_ms):>8}"
-    load = f"{figures.load:>28}{figures.pods:>6}{figures.per_s:>10.1f}"
-    return f"{load}{times}{figures.refused_share:>9.2%}{figures.busy:>6.0%}"
 
 
 def _write_ms(value_ms: float) -> str:

@@ -26,7 +26,9 @@ def open_mounted(settings: Settings) -> Iterator[Settings]:
     The model is called as `settings.model` says, or as its newest manifest does. Its versions are copied once: what is
     mounted later isn't seen. Raises SettingsError, and ManifestError for a version that can't be read.
     """
-    found = _find_versions(settings.models_folder)
+    home = settings.models_folder
+    numbered = sorted(place for place in home.glob("[1-9]*") if re.fullmatch(r"[1-9][0-9]{0,14}", place.name))
+    found = [place for place in (home, *numbered) if (place / artifact.MANIFEST).is_file()]
     if not found:
         yield settings
         return
@@ -48,11 +50,3 @@ def open_mounted(settings: Settings) -> Iterator[Settings]:
             shutil.copyfile(policies, Path(folder) / name / policy.FILE)
         log.info("%s: one model, served as %s", settings.models_folder, name)
         yield msgspec.structs.replace(settings, models=folder, model=name)
-
-
-def _find_versions(folder: Path) -> list[Path]:
-    """The folder itself where it is a version; or those in it that are called by a number; none elsewhere."""
-    if (folder / artifact.MANIFEST).is_file():
-        return [folder]
-    numbered = [place for place in folder.glob("[1-9]*") if re.fullmatch(r"[1-9][0-9]{0,14}", place.name)]
-    return [place for place in numbered if (place / artifact.MANIFEST).is_file()]
