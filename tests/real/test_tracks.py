@@ -25,7 +25,7 @@ CLIPS = ("davis_hike", "davis_tennis")
 @pytest.fixture(scope="module")
 def served() -> Served:
     """The default model."""
-    if not (ROOT / "models/deeplab/1").is_dir():
+    if not any((ROOT / "models/deeplab").glob("*/manifest.json")):
         pytest.skip("the default model isn't published yet")
     return open_version(ROOT / "models", "deeplab", for_many=True)
 

@@ -47,15 +47,15 @@ COMMANDS = {
     ),
     "evaluate": Command(
         "measure masks against the truth, by kind of scene",
-        ("workbench evaluate deeplab/3 --data validation/ --json accuracy.json",),
+        ("workbench evaluate deeplab/4 --data validation/ --json accuracy.json",),
     ),
     "profile": Command(
         "show where the time goes, layer by layer",
-        ("workbench profile deeplab/3", "workbench profile before/graph.xml after/graph.xml --rows 40"),
+        ("workbench profile deeplab/4", "workbench profile before/graph.xml after/graph.xml --rows 40"),
     ),
     "sweep": Command(
         "find how one graph runs best here: batch, streams, threads, requests",
-        ("workbench sweep deeplab/3 --seconds 30",),
+        ("workbench sweep deeplab/4 --seconds 30",),
     ),
     "devices": Command(
         "list what OpenVINO can run on here, and how much of this machine may be used",

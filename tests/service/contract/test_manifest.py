@@ -49,7 +49,7 @@ def test_a_published_manifest_is_written_again_byte_for_byte(place: Path) -> Non
 
 
 def test_a_manifest_that_nobody_could_read_is_not_written() -> None:
-    made = parse((MODELS / "deeplab/3/manifest.json").read_bytes())
+    made = parse((MODELS / "deeplab/4/manifest.json").read_bytes())
     wrong = msgspec.structs.replace(
         made, configuration=msgspec.structs.replace(made.configuration, device="HETERO:GPU")
     )
