@@ -187,7 +187,8 @@ class _WorkerSlot:
             explained = await self._listen(line)
         was_ready, self.ready = self.ready, False
         await asyncio.to_thread(process.join)
-        status = _describe_exit(process.exitcode)
+        code = process.exitcode
+        status = f"signal {-code}" if code and code < 0 else f"exit code {code}"
         if not was_ready and not explained:
             self._supervisor.note_failure(f"worker {self._number} ended while starting: {status}")
         await asyncio.to_thread(merge_dead_worker, process.pid or 0)
@@ -221,10 +222,6 @@ class _WorkerSlot:
             else:
                 self._supervisor.note_failure(said)
                 return True
-
-
-def _describe_exit(code: int | None) -> str:
-    return f"signal {-code}" if code and code < 0 else f"exit code {code}"
 
 
 @contextmanager

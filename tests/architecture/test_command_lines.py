@@ -10,7 +10,21 @@ from danmatte import cli as danmatte
 from danmatte_workbench import cli as workbench
 
 PROGRAMS = {"danmatte": danmatte, "workbench": workbench}
-KNOWN_ELSEWHERE = {"--input_model", "--input_shape", "--output_dir", "--model_name"}  # from OpenVINO's Model Optimizer
+# The flags of OpenVINO's Model Optimizer (mo, mo_tf.py) and of ovc, as their own help spells them.
+KNOWN_ELSEWHERE = {
+    "--input_model",
+    "--saved_model_dir",
+    "--input_meta_graph",
+    "--input_checkpoint",
+    "--input_shape",
+    "--mean_values",
+    "--scale_values",
+    "--reverse_input_channels",
+    "--output_dir",
+    "--model_name",
+    "--compress_to_fp16",
+    "--data_type",
+}
 
 
 def list_commands() -> Iterator[tuple[str, argparse.ArgumentParser]]:

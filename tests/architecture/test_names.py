@@ -38,6 +38,9 @@ OUTSIDE = {
     "object-position",
     "Access-Control-Expose-Headers: Content-Range",
     "grace_hopper.jpg",
+    "npx vite",
+    "artplayer-plugin-danmuku",
+    "isCustomElement",
 }
 OUTSIDE_PREFIXES = ("skimage.data.",)
 

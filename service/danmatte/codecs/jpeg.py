@@ -34,7 +34,11 @@ class Jpeg(Decoder):
 
     def read_header(self, data: bytes, declared: Size | None) -> PictureHeader:
         (height, width, _, _), whole, warnings = _tolerate(simplejpeg.decode_jpeg_header, data)
-        return PictureHeader(Size(height, width), exif.read_orientation(_find_exif(whole)), warnings)
+        # The EXIF block stands among the segments before the first scan.
+        blocks = (
+            content[6:] for marker, content in _read_segments(whole) if (marker, content[:6]) == (_EXIF, b"Exif\0\0")
+        )
+        return PictureHeader(Size(height, width), exif.read_orientation(next(blocks, b"")), warnings)
 
     def decode(self, data: bytes, header: PictureHeader, colour: Colour, at_least: Size) -> Pixels:
         if not _is_in_one_scan(data) and data.count(b"\xff\xda") > _SCANS:
@@ -124,11 +128,3 @@ def _is_in_one_scan(data: bytes) -> bool:
         elif marker == _SCAN:
             return content[:1] == bytes([components]) != b"\0"
     return False
-
-
-def _find_exif(data: bytes) -> bytes:
-    """The EXIF block, or nothing, from the segments before the first scan."""
-    for marker, content in _read_segments(data):
-        if marker == _EXIF and content.startswith(b"Exif\0\0"):
-            return content[6:]
-    return b""

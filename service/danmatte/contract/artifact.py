@@ -72,11 +72,15 @@ def read_version(root: Path, name: str, version: int) -> Artifact:
     for field, expected, received in (("name", name, manifest.name), ("version", version, manifest.version)):
         if expected != received:
             raise ManifestError(place, f"$.{field}", f"{expected!r} as in the path", received)
+    answers = None
+    if manifest.files.answers:  # versions that were published before there were any have none
+        data = _read_checked(folder / ANSWERS, manifest.files.answers, ANSWERS_LIMIT_BYTES)
+        answers = parse_answers(data, str(folder / ANSWERS))
     return Artifact(
         manifest,
         graph=_read_checked(folder / GRAPH, manifest.files.graph, GRAPH_LIMIT_BYTES),
         weights=_read_checked(folder / WEIGHTS, manifest.files.weights, WEIGHTS_LIMIT_BYTES),
-        answers=_read_answers(folder / ANSWERS, manifest.files.answers),
+        answers=answers,
     )
 
 
@@ -92,12 +96,6 @@ def _list_folders(path: Path) -> list[str]:
             return [entry.name for entry in entries if entry.is_dir()]  # or links: volumes are full of them
     except OSError:
         return []
-
-
-def _read_answers(path: Path, expected: File | None) -> StoredAnswers | None:
-    if expected is None:  # versions that were published before there were any
-        return None
-    return parse_answers(_read_checked(path, expected, ANSWERS_LIMIT_BYTES), str(path))
 
 
 def _read_checked(path: Path, expected: File, limit: int) -> bytes:

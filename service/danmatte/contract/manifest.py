@@ -170,7 +170,11 @@ def parse(data: bytes, file: str = "manifest.json") -> Manifest:
         datetime.fromisoformat(read.created)
     except ValueError as error:
         raise ManifestError(file, "$.created", "a day and time that exist", read.created) from error
-    return _upgrade(read) if isinstance(read, ManifestV1) else read
+    if isinstance(read, Manifest):
+        return read
+    picture, region = read.ports
+    common = {name: getattr(read, name) for name in Manifest.__struct_fields__ if name not in ("inputs", "outputs")}
+    return Manifest(**common, inputs=(picture,), outputs=(region,))
 
 
 def encode(manifest: Manifest, file: str = "manifest.json") -> str:
@@ -179,12 +183,6 @@ def encode(manifest: Manifest, file: str = "manifest.json") -> str:
     text = json.dumps(document, indent=2, allow_nan=False) + "\n"
     parse(text.encode(), file)
     return text
-
-
-def _upgrade(old: ManifestV1) -> Manifest:
-    picture, regions = old.ports
-    common = {name: getattr(old, name) for name in Manifest.__struct_fields__ if name not in ("inputs", "outputs")}
-    return Manifest(**common, inputs=(picture,), outputs=(regions,))
 
 
 def _downgrade(manifest: Manifest) -> ManifestV1:

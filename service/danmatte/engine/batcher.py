@@ -89,7 +89,12 @@ def _compute_next(line: _Line, engine: Engine) -> None:
         item.timing.add("queue", since=item.since)
     began = time.perf_counter()
     try:
-        answers = [engine.compute(items[0].inputs)] if len(items) == 1 else _compute_batch(items, engine)
+        if len(items) == 1:
+            answers = [engine.compute(items[0].inputs)]
+        else:
+            together = tuple(np.concatenate(parts) for parts in zip(*(item.inputs for item in items), strict=True))
+            whole = engine.compute(together)
+            answers = [tuple(values[row : row + 1] for values in whole) for row in range(len(items))]
         for item, outputs in zip(items, answers, strict=True):
             item.timing.add("infer", since=began)
             _settle_soon(item.waiter, outputs)
@@ -97,13 +102,6 @@ def _compute_next(line: _Line, engine: Engine) -> None:
         failure = error if isinstance(error, EngineError) else EngineError(f"{type(error).__name__}: {error}")
         for item in items:
             _settle_soon(item.waiter, failure)
-
-
-def _compute_batch(items: list[_Item], engine: Engine) -> list[Arrays]:
-    """Each item's own outputs, from one call."""
-    together = tuple(np.concatenate(parts) for parts in zip(*(item.inputs for item in items), strict=True))
-    outputs = engine.compute(together)
-    return [tuple(values[row : row + 1] for values in outputs) for row in range(len(items))]
 
 
 def _take(line: _Line, most: int) -> list[_Item]:

@@ -36,7 +36,9 @@ async def read_body(request: web.Request, upload_s: float, expected: str, hold: 
 async def _read_whole(request: web.Request, hold: Callable[[int], None]) -> bytes:
     """As `request.read()`, with one copy less: a raw frame is a megabyte."""
     length, encoded = request.content_length, "Content-Encoding" in request.headers
-    if not length or encoded or _is_paused(request):
+    # Where much arrived before the handler asked for it, aiohttp has stopped reading the connection.
+    paused = request.content.total_bytes > request.content.get_read_buffer_limits()[1]
+    if not length or encoded or paused:
         return await _read_pieces(request, hold)
     if length > request.client_max_size:
         raise _build_too_large(request)
@@ -66,11 +68,6 @@ async def _ask_for_body(request: web.Request) -> None:
         request[AWAITS_CONTINUE] = False
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0  # as aiohttp does it: the answer hasn't begun
-
-
-def _is_paused(request: web.Request) -> bool:
-    """Whether aiohttp has stopped reading the connection, as much arrived before the handler asked for it."""
-    return request.content.total_bytes > request.content.get_read_buffer_limits()[1]
 
 
 async def _read_pieces(request: web.Request, hold: Callable[[int], None]) -> bytes:

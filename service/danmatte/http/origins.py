@@ -39,7 +39,8 @@ class Origins:
     def check_upgrade(self, request: web.Request) -> None:
         """Raises ForbiddenError for a WebSocket of another page; browsers ask nobody before they open one."""
         origin = request.headers.get("Origin")
-        if origin is None or self.allows(origin) or urlsplit(origin).netloc.lower() == _find_host(request).lower():
+        host = str(request.get(HOST, "")) or request.headers.get("Host", "")
+        if origin is None or self.allows(origin) or urlsplit(origin).netloc.lower() == host.lower():
             return
         raise ForbiddenError(f"origins: pages of {brief(origin)} may not; the server's setting names those that may")
 
@@ -78,7 +79,3 @@ def add_cors_headers(origins: Origins) -> Callable[[web.Request, web.StreamRespo
             response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
 
     return add
-
-
-def _find_host(request: web.Request) -> str:
-    return str(request.get(HOST, "")) or request.headers.get("Host", "")

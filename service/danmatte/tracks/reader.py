@@ -28,7 +28,11 @@ class TrackReader:
             raise TrackError(f"{path}: expected a readable file: {error.strerror}") from error
         try:
             file_bytes = os.fstat(self._file.fileno()).st_size
-            self._format = _detect_format(self._file.read(4))
+            magic = self._file.read(4)
+            known = {each.magic: each for each in Format.registered.values()}
+            if magic not in known:
+                raise TrackError(f"expected a track ({', '.join(Format.registered)}), received bytes {magic!r}")
+            self._format = known[magic]
             self._file.seek(0)
             self.header, self.segments = self._format.read_index(self._file, file_bytes)
             check_index(self.segments, file_bytes)
@@ -102,10 +106,3 @@ def check_index(segments: tuple[Segment, ...], file_bytes: int) -> None:
     last = segments[-1]
     if last.offset + last.length > file_bytes:
         raise TrackError(f"truncated: expected {last.offset + last.length} bytes, received {file_bytes}")
-
-
-def _detect_format(magic: bytes) -> Format:
-    for known in Format.registered.values():
-        if known.magic == magic:
-            return known
-    raise TrackError(f"expected a track ({', '.join(Format.registered)}), received bytes {magic!r}")

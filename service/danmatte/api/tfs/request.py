@@ -4,7 +4,6 @@ Numbers are nested lists, encoded pictures `{"b64": …}`. An only input needs n
 """
 
 from base64 import b64decode
-from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -109,16 +108,12 @@ def _read_value(text: bytes, port: Input, manifest: Manifest) -> Tensor:
     is_one = text.startswith(b"{")
     if is_one or text[1:].lstrip().startswith(b"{"):
         rows = [text] if is_one else [bytes(row) for row in _split_list(text, port.name)]
-        return _read_pictures(rows, port)
+        try:
+            pictures = [b64decode(msgspec.json.decode(row, type=_EncodedPicture).b64, validate=True) for row in rows]
+        except (ValueError, UnicodeDecodeError) as error:
+            raise TensorError(f'{port.name}: expected numbers, or {{"b64": …}} of a picture: {error}') from error
+        return Tensor(port.name, BYTES, (len(pictures),), pictures)
     shape = tuple(describe_shape(port, manifest))
     datatype = DATATYPES[port.dtype]
     values = json_arrays.parse_array(port.name, text, NUMPY[datatype], shape)
     return Tensor(port.name, datatype, values.shape, values)
-
-
-def _read_pictures(rows: Sequence[bytes], port: Input) -> Tensor:
-    try:
-        values = [b64decode(msgspec.json.decode(row, type=_EncodedPicture).b64, validate=True) for row in rows]
-    except (ValueError, UnicodeDecodeError) as error:
-        raise TensorError(f'{port.name}: expected numbers, or {{"b64": …}} of a picture: {error}') from error
-    return Tensor(port.name, BYTES, (len(values),), values)

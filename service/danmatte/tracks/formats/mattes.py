@@ -66,7 +66,11 @@ class MattesFormat(Format, default=True):
         rest = file.read(name_bytes + film_bytes + _PLACE.size * count)
         if len(rest) < name_bytes + film_bytes + _PLACE.size * count:
             raise TrackError(f"truncated: expected an index of {count} segments")
-        name, places = _text(rest[:name_bytes]), rest[name_bytes + film_bytes :]
+        places = rest[name_bytes + film_bytes :]
+        try:
+            name = rest[:name_bytes].decode()
+        except UnicodeDecodeError as error:
+            raise TrackError(f"model: expected UTF-8, received {rest[:name_bytes]!r}") from error
         film = _read_film(rest[name_bytes : name_bytes + film_bytes]) if revision == _WITH_FILM else None
         header = TrackHeader(Size(height, width), _POLARITIES[polarity], name, version, film)
         segments = tuple(Segment(*place) for place in _PLACE.iter_unpack(places))
@@ -101,7 +105,8 @@ class _EntryRecorder:
         same = before is not None and np.array_equal(entry.mask, before.mask)
         flags = _KEYFRAME * entry.keyframe | _CUT * entry.cut | _HELD * entry.held | _SAME * same
         later = _encode_varints([entry.pts_ms - before.pts_ms if before else 0])
-        facts = later + bytes([flags, _share(entry.coverage)])
+        share = max(round(entry.coverage * _FULL), entry.coverage > 0)  # in 1/255, 0 for nobody only
+        facts = later + bytes([flags, share])
         return facts if same else facts + self._record_mask(~entry.mask if self._inverted else entry.mask)
 
     def _record_mask(self, bits: Bits) -> bytes:
@@ -158,11 +163,6 @@ class _RecordReader:
         return -(value + 1) // 2 if value % 2 else value // 2
 
 
-def _share(coverage: float) -> int:
-    """The coverage in 1/255, 0 for nobody only."""
-    return max(round(coverage * _FULL), coverage > 0)
-
-
 def _encode_varints(values: Iterable[int]) -> bytes:
     """Each value as groups of 7 bits, lowest first; the top bit says that more follow."""
     written = bytearray()
@@ -179,10 +179,3 @@ def _read_film(data: bytes) -> Film:
         return msgspec.json.decode(data, type=Film)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise TrackError(f"film: expected its facts as JSON: {error}") from error
-
-
-def _text(name: bytes) -> str:
-    try:
-        return name.decode()
-    except UnicodeDecodeError as error:
-        raise TrackError(f"model: expected UTF-8, received {name!r}") from error
