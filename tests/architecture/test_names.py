@@ -38,6 +38,7 @@ OUTSIDE = {
     "object-position",
     "Access-Control-Expose-Headers: Content-Range",
     "grace_hopper.jpg",
+    "night_001.jpg",
     "npx vite",
     "artplayer-plugin-danmuku",
     "isCustomElement",

@@ -71,8 +71,14 @@ class Dataset:
         for origin, files in groupby(self.files, key=lambda file: file.origin):
             if origin.is_dir():
                 yield from (_read_frame(file) for file in files)
-            else:
-                yield from _decode_frames(origin, {int(file.place): file.name for file in files})
+                continue
+            wanted = {int(file.place): file.name for file in files}
+            with _open_video(origin) as container:
+                for number, frame in enumerate(container.decode(video=0)):
+                    if number in wanted:
+                        yield LabelledFrame(wanted[number], frame.to_ndarray(format="rgb24"), None)
+                    if number >= max(wanted):
+                        break
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -291,15 +297,6 @@ def _read(path: Path, mode: int) -> np.ndarray:
 
 def _format_size(pixels: np.ndarray) -> str:
     return f"{pixels.shape[1]}×{pixels.shape[0]}"
-
-
-def _decode_frames(path: Path, wanted: Mapping[int, str]) -> Iterator[LabelledFrame]:
-    with _open_video(path) as container:
-        for number, frame in enumerate(container.decode(video=0)):
-            if number in wanted:
-                yield LabelledFrame(wanted[number], frame.to_ndarray(format="rgb24"), None)
-            if number >= max(wanted):
-                return
 
 
 @contextmanager

@@ -34,11 +34,9 @@ class Jpeg(Decoder):
 
     def read_header(self, data: bytes, declared: Size | None) -> PictureHeader:
         (height, width, _, _), whole, warnings = _tolerate(simplejpeg.decode_jpeg_header, data)
-        # The EXIF block stands among the segments before the first scan.
-        blocks = (
-            content[6:] for marker, content in _read_segments(whole) if (marker, content[:6]) == (_EXIF, b"Exif\0\0")
-        )
-        return PictureHeader(Size(height, width), exif.read_orientation(next(blocks, b"")), warnings)
+        applications = (content for marker, content in _read_segments(whole) if marker == _EXIF)
+        block = next((content[6:] for content in applications if content.startswith(b"Exif\0\0")), b"")
+        return PictureHeader(Size(height, width), exif.read_orientation(block), warnings)
 
     def decode(self, data: bytes, header: PictureHeader, colour: Colour, at_least: Size) -> Pixels:
         if not _is_in_one_scan(data) and data.count(b"\xff\xda") > _SCANS:

@@ -107,7 +107,10 @@ class Benchmark:
         wanted = [name for name in self._subjects if names is None or name in names]
         fresh = [name for name in wanted if name not in self._children]
         for name in fresh:
-            self._start(name)
+            subject = self._subjects[name]
+            pictures = [item if item.ndim == 4 else subject.frame_picture(item) for item in self._pictures]
+            switch = {"TF_ENABLE_ONEDNN_OPTS": str(int(subject.onednn))}
+            self._children[name] = Child(name, Worker, subject, pictures, environment=switch)
         for name in fresh:
             self._ask(name, self._round_s)
         samples: dict[str, Sample] = {}
@@ -121,12 +124,6 @@ class Benchmark:
         """End the processes of all others."""
         for name in [name for name in self._children if name not in names]:
             self._children.pop(name).close()
-
-    def _start(self, name: str) -> None:
-        subject = self._subjects[name]
-        pictures = [item if item.ndim == 4 else subject.frame_picture(item) for item in self._pictures]
-        switch = {"TF_ENABLE_ONEDNN_OPTS": str(int(subject.onednn))}
-        self._children[name] = Child(name, Worker, subject, pictures, environment=switch)
 
     def _ask(self, name: str, round_s: float | None) -> Any:
         """The worker's answer; None, and the subject is out, where there is none."""

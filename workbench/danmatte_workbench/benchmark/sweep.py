@@ -192,7 +192,11 @@ class SettingSearch:
         # The sampler may ask for a place again: it hears once more what came of it, and nothing is measured twice.
         for _ in range(REPEATS):
             self._trial = self._study.ask(self._axes)
-            setting = _to_setting(self._trial.params)
+            chosen = self._trial.params
+            # More streams than threads are the same as as many.
+            streams = min(chosen["streams"], chosen["threads"] or chosen["streams"])
+            requests = chosen["requests"] * streams
+            setting = Setting(chosen["batch"], streams, chosen["threads"], requests, chosen["pinning"])
             if setting not in known:
                 return setting
             self.tell(known[setting])
@@ -206,9 +210,3 @@ class SettingSearch:
             self._study.tell(self._trial, state=TrialState.FAIL)
         else:
             self._study.tell(self._trial, point.timing.ratio.value)
-
-
-def _to_setting(chosen: Mapping[str, Any]) -> Setting:
-    """More streams than threads are the same as as many."""
-    streams = min(chosen["streams"], chosen["threads"] or chosen["streams"])
-    return Setting(chosen["batch"], streams, chosen["threads"], chosen["requests"] * streams, chosen["pinning"])

@@ -268,21 +268,18 @@ def _make_experiment(
         calibration = load(arguments.calibration)
     else:
         calibration, data = data.split(effort.calibration)
+    # Kinds of outputs that are no masks of people; a tensor where nothing is known of them.
+    kinds = tuple(each.kind for each in source.kinds) or (() if source.meaning == "person" else ("tensor",))
     return Experiment(
         source=source,
         data=data.pick(effort.frames),
         calibration=calibration.pick(effort.calibration),
         trials=trials,
-        budget=_make_budget(arguments, _list_kinds(source), labelled=data.labelled),
+        budget=_make_budget(arguments, kinds, labelled=data.labelled),
         effort=effort,
         objective=arguments.objective,
         device=arguments.device,
     )
-
-
-def _list_kinds(source: "Source") -> tuple[str, ...]:
-    """The kinds of outputs that are no masks of people; ``tensor`` where nothing is known of them."""
-    return tuple(each.kind for each in source.kinds) or (() if source.meaning == "person" else ("tensor",))
 
 
 def _make_budget(arguments: argparse.Namespace, kinds: tuple[str, ...], *, labelled: bool) -> "Budget":

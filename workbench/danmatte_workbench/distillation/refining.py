@@ -14,7 +14,6 @@ import openvino as ov
 from numpy.lib.stride_tricks import sliding_window_view
 from openvino import opset13 as ops
 
-from danmatte.contract.grid import Grid
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.graph import surgery
 from danmatte_workbench.graph.layers import NCHW_TO_NHWC, extract, find_bias, find_logits
@@ -54,7 +53,9 @@ def refine(model: ov.Model, teacher: ov.Model, pictures: Iterable[np.ndarray]) -
     same with its own stride; both take ``pictures``, (1, H, W, 3). Raises InputError for graphs that aren't such a
     pair.
     """
-    parts, right = _find_parts(model), find_logits(teacher)
+    parts, right, grid = _find_parts(model), find_logits(teacher), surgery.read_grid(teacher)
+    if grid is None:
+        raise InputError("refine: expected a graph that answers a person's probability; put head before it")
     coarse, fine = (list(node.get_output_shape(0))[2:] for node in (find_logits(model), right))
     if coarse != [(side + 1) // 2 for side in fine]:
         raise InputError(f"refine: expected logits of half the source's {fine}, found {coarse}")
@@ -65,7 +66,7 @@ def refine(model: ov.Model, teacher: ov.Model, pictures: Iterable[np.ndarray]) -
         start[len(parts.kernel) : len(parts.kernel) + AROUND**2] = _interpolate(corner)
         weights.append(fit_probabilities(rows[number], wanted[number], start))
     _replace_answer(model, parts, np.stack(weights), (fine[0], fine[1]))
-    surgery.write_grid(model, _read_grid(teacher))
+    surgery.write_grid(model, grid)
     count = sum(len(some) for some in wanted)
     return f"logits of {coarse[0]}×{coarse[1]} are {fine[0]}×{fine[1]}, fitted at {count} places"
 
@@ -188,10 +189,3 @@ def _replace_answer(model: ov.Model, parts: _Parts, weights: np.ndarray, size: t
 
 def _store(values: np.ndarray) -> ov.Node:
     return ops.constant(values.astype(np.float32))  # named by its number, which is made anew where the graph is saved
-
-
-def _read_grid(teacher: ov.Model) -> Grid:
-    grid = surgery.read_grid(teacher)
-    if grid is None:
-        raise InputError("refine: expected a graph that answers a person's probability; put head before it")
-    return grid

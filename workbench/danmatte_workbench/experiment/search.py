@@ -112,8 +112,12 @@ def propose_trials(source: Source, effort: Effort, options: SearchOptions) -> tu
     """
     recipes = choose_recipes(source, effort.name, options.recipes, options.levels)
     trials: list[Trial] = []
+    # Those that this CPU computes in, the likely best first: bf16 where there are units for it.
+    units = "amx_bf16" in describe_host().features
+    known: tuple[Precision, ...] = ("bf16", "f32", "f16") if units else ("f32", "bf16", "f16")
+    precisions = [name for name in known if name in openvino.list_precisions()]
     for size in dict.fromkeys((options.size, None)):
-        for precision in _list_precisions():
+        for precision in precisions:
             for recipe in recipes:
                 # What stays float in a graph of 8 bits gains by bf16 on some graphs and loses on others, so both are
                 # tried; f16 in such graphs only where everything is.
@@ -185,13 +189,6 @@ def parse_size(text: str, source: tuple[int, int]) -> tuple[int, int]:
     longer, rest = max(source), max(source) % STRIDE
     shorter = round((longer * min(wide, high) / max(wide, high) - rest) / STRIDE) * STRIDE + rest
     return (shorter, longer) if wide >= high else (longer, shorter)
-
-
-def _list_precisions() -> tuple[Precision, ...]:
-    """Those that this CPU computes in, the likely best first: bf16 where there are units for it."""
-    units = "amx_bf16" in describe_host().features
-    known: tuple[Precision, ...] = ("bf16", "f32", "f16") if units else ("f32", "bf16", "f16")
-    return tuple(name for name in known if name in openvino.list_precisions())
 
 
 def _list_configurations(options: SearchOptions, precision: Precision) -> tuple[Configuration, ...]:

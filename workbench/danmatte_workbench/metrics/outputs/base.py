@@ -60,7 +60,8 @@ class Variance:
         self._same = len({tensor.shape for tensor in tensors}) == 1 and len(tensors) > 1
         flat = [_split_channels(tensor) for tensor in tensors]
         self._mean: np.ndarray | None = np.mean(flat, axis=0) if self._same else None
-        parts = [np.square(one - self._get_centre(one)).mean(axis=0) for one in flat if one.size]
+        centres = [one.mean(axis=0, keepdims=True) if self._mean is None else self._mean for one in flat]
+        parts = [np.square(one - centre).mean(axis=0) for one, centre in zip(flat, centres, strict=True) if one.size]
         size = max((float(np.square(one).mean()) for one in flat if one.size), default=0.0)
         variance = np.mean(parts, axis=0) if self._same else np.array([np.mean([part.mean() for part in parts] or [0])])
         self.mean = float(np.mean(variance)) if variance.size else 0.0
@@ -77,9 +78,6 @@ class Variance:
         if not np.isfinite(after).all():
             return 1.0
         return float(min(1.0, (np.square(after - before).mean(axis=0) / self._variance).mean()))
-
-    def _get_centre(self, one: np.ndarray) -> np.ndarray:
-        return np.asarray(one.mean(axis=0, keepdims=True)) if self._mean is None else self._mean
 
 
 def _split_channels(tensor: np.ndarray) -> np.ndarray:

@@ -50,7 +50,9 @@ class BoxesMeasure(OutputMeasure):
         if not len(truth.boxes):
             return 0.0, 0.0, float((found.scores >= SURE).any())
         precisions = [_compute_precision(truth, found, overlap) for overlap in OVERLAPS]
-        return 1.0, 1 - float(np.mean(precisions)), _compare_scores(truth, found)
+        pairs = _match(truth, found, float(OVERLAPS[0]))
+        apart = [min(1.0, abs(found.scores[a] - truth.scores[b])) for a, b in pairs]
+        return 1.0, 1 - float(np.mean(precisions)), float(np.mean(apart)) if apart else 1.0
 
     @classmethod
     def compute(cls, samples: np.ndarray) -> np.ndarray:
@@ -138,9 +140,3 @@ def _compute_precision(truth: Detections, found: Detections, overlap: float) -> 
             right += 1
             gained += right / count
     return gained / len(truth.boxes)
-
-
-def _compare_scores(truth: Detections, found: Detections) -> float:
-    """The mean difference of matched boxes' scores, from 0 to 1."""
-    pairs = _match(truth, found, float(OVERLAPS[0]))
-    return float(np.mean([min(1.0, abs(found.scores[a] - truth.scores[b])) for a, b in pairs])) if pairs else 1.0

@@ -94,7 +94,10 @@ class Scenes:
             mask = np.where(_strangers(belief, mask), IGNORE, mask)
         share = 0.0
         if picture.stem.startswith(("coco_", "pf_")) and trust.any():
-            share = TEACHER_IN_LABELS * _agreement(belief, mask)
+            # By intersection over union of the teacher's mask and the label, 1 where neither has anybody.
+            seen, person = (belief > 127) & (mask != IGNORE), mask == PERSON
+            either = int((seen | person).sum())
+            share = TEACHER_IN_LABELS * (int((seen & person).sum()) / either if either else 1.0)
         labels = (1 - share) * np.where(mask == PERSON, 255.0, 0.0) + share * belief
         target = np.where(mask == IGNORE, belief, labels)
         weight = np.where(mask == IGNORE, trust, FULL_WEIGHT)
@@ -130,13 +133,6 @@ def _strangers(belief: np.ndarray, mask: np.ndarray) -> np.ndarray:
     labelled = cv2.dilate((mask != BACKGROUND).astype(np.uint8), _disc(CLEAR_OF_LABELS)) > 0
     sure = np.setdiff1d(places[belief > STRANGER], places[labelled])
     return cv2.dilate(np.isin(places, sure[sure > 0]).astype(np.uint8), _disc(4)) > 0
-
-
-def _agreement(belief: np.ndarray, mask: np.ndarray) -> float:
-    """Intersection over union of the teacher's mask and the label, 1 where neither has anybody."""
-    seen, person = (belief > 127) & (mask != IGNORE), mask == PERSON
-    either = int((seen | person).sum())
-    return int((seen & person).sum()) / either if either else 1.0
 
 
 def _disc(radius: int) -> np.ndarray:
