@@ -46,7 +46,8 @@ def subject(plain: Source, built: Build) -> Subject:
 
 @pytest.fixture
 def unlabelled(labelled: Dataset) -> Dataset:
-    return dataclasses.replace(labelled, labelled=False)
+    bare = (dataclasses.replace(file, labelled=False) for file in labelled.files)
+    return Dataset(tuple(bare))
 
 
 @pytest.mark.skipif(not OLDER, reason="this CPU has nothing that can be taken from it")
