@@ -71,7 +71,7 @@ def test_every_metric_has_a_column_and_what_cannot_be_told_is_a_dash(
     said = capsys.readouterr().out
     for metric in Metric.all.values():
         assert metric.heading in said
-    row = next(line for line in said.splitlines() if " people " in line)
+    row = next(line for line in said.splitlines() if line.startswith("│ people "))
     column = [metric.kind for metric in Metric.all.values()].index("false_positives") - len(Metric.all) - 1
     assert row.split("│")[column].strip() == "–"  # nobody is missing anywhere
     assert f"{len(people)}" in row

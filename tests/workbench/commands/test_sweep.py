@@ -29,7 +29,7 @@ def run(*words: str | Path) -> int:
 def test_an_ir_is_swept_and_told(capsys: pytest.CaptureFixture[str], tmp_path: Path, labelled: Dataset) -> None:
     graph = inner.write(tmp_path / "graph.xml")
     target = tmp_path / "sweep.json"
-    assert run(graph.path, "--seconds", "6", "--data", labelled.origin, "--json", target) == 0
+    assert run(graph.path, "--seconds", "6", "--data", labelled.origins[0], "--json", target) == 0
     said = capsys.readouterr().out
     assert said.startswith("threads: ")
     assert "best throughput: " in said
@@ -99,7 +99,7 @@ def test_without_frames_it_is_noise_of_the_inputs_shape_and_the_same_every_time(
 def test_frames_go_only_where_pictures_go(labelled: Dataset) -> None:
     artifact = Artifact(Path("x.xml"), "", (Port("x", (1, 3, 8, 8), "f32"),))
     with pytest.raises(InputError, match=r"--data: frames go to an input of \[1, H, W, 3\], x\.xml has \[1, 3, 8, 8\]"):
-        sweep._make_pictures(artifact, labelled.origin)
+        sweep._make_pictures(artifact, labelled.origins[0])
 
 
 def test_points_are_printed_from_the_fastest_to_the_slowest_and_the_unmeasured_last() -> None:

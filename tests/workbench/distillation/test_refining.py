@@ -20,7 +20,7 @@ def build(source: Source, folder: Path, *kinds: str) -> ov.Model:
     """The source after these steps, in memory."""
     path = source.path
     for number, kind in enumerate(kinds):
-        context = StepContext(source, Dataset(Path(), (), labelled=False))
+        context = StepContext(source, Dataset(()))
         path = make_step(kind, {}, source).apply(path, folder / f"{'-'.join(kinds)}{number}.xml", context)[0].path
     return openvino.read(path).clone()
 

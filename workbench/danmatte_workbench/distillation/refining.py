@@ -53,12 +53,13 @@ def refine(model: ov.Model, teacher: ov.Model, pictures: Iterable[np.ndarray]) -
     same with its own stride; both take ``pictures``, (1, H, W, 3). Raises InputError for graphs that aren't such a
     pair.
     """
-    parts, right, grid = _find_parts(model), find_logits(teacher), surgery.read_grid(teacher)
-    if grid is None:
-        raise InputError("refine: expected a graph that answers a person's probability; put head before it")
+    parts, right = _find_parts(model), find_logits(teacher)
     coarse, fine = (list(node.get_output_shape(0))[2:] for node in (find_logits(model), right))
     if coarse != [(side + 1) // 2 for side in fine]:
         raise InputError(f"refine: expected logits of half the source's {fine}, found {coarse}")
+    grid = surgery.read_grid(teacher)
+    if grid is None:
+        raise InputError("refine: expected a graph that answers a person's probability; put head before it")
     rows, wanted = _collect(model, teacher, parts, pictures)
     weights = []
     for number, corner in enumerate(CORNERS):
