@@ -57,7 +57,7 @@ class Shot:
 
 
 SHOTS = (
-    Shot("astronaut-launch.jpg", 3.6, View(0.5, 0.5, 1.0), View(0.6, 0.56, 0.74)),
+    Shot("panel.jpg", 3.6, View(0.5, 0.5, 1.0), View(0.56, 0.44, 0.8)),
     Shot("two-speakers.jpg", 3.6, View(0.41, 0.58, 0.8), View(0.59, 0.57, 0.8)),
     Shot("hopper-brick.jpg", 2.8, View(0.58, 0.5, 0.76), View(0.5, 0.5, 0.98)),
 )
