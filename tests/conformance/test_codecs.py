@@ -89,10 +89,12 @@ def test_a_reduced_picture_is_an_exact_fraction_and_not_too_small(media_type: st
 
 
 @pytest.mark.parametrize("media_type", DECODERS)
-def test_a_truncated_picture_is_refused_wherever_it_is_cut(media_type: str) -> None:
+def test_a_picture_that_lacks_any_of_its_pixels_is_refused(media_type: str) -> None:
     data = DECODERS[media_type](PICTURE)
+    # A JPEG without its end marker has all of its pixels: cameras leave it out, and it is decoded with a warning.
+    end = len(data) - (len(b"\xff\xd9") if media_type == "image/jpeg" else 0)
     served = []
-    for length in {*range(0, len(data), 10), *range(len(data) - 40, len(data))}:
+    for length in {*range(0, end, 10), *range(end - 40, end)}:
         try:
             whole(media_type, data[:length])
         except (PictureError, MediaTypeError):

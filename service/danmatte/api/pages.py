@@ -19,6 +19,7 @@ MODULES = (
     "cuts",
     "danmatte",
     "element",
+    "film",
     "frame-clock",
     "live",
     "look-ahead",
@@ -32,7 +33,7 @@ MODULES = (
     "transforms",
     "webmask",
 )
-ADAPTERS = ("artplayer", "danmaku", "dplayer", "nplayer", "videojs", "xgplayer")
+ADAPTERS = ("artplayer", "danmaku", "dplayer", "hls", "nplayer", "videojs", "xgplayer")
 DEMO = (
     *("comments.js", "demo.css", "demo-comments.js", "demo.js", "sample.mattes", "sample.webm"),
     *("full.svg", "icon.svg", "pause.svg", "play.svg", "send.svg"),

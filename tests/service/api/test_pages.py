@@ -59,6 +59,11 @@ def test_every_module_that_is_imported_is_listed() -> None:
             assert (module.parent / name).resolve() in served, f"{module.name} imports {name}"
 
 
+def test_every_module_of_the_folder_is_served_but_the_references_own() -> None:
+    modules = {path.relative_to(WEB).as_posix() for path in (*WEB.glob("*.js"), *WEB.glob("adapters/*.js"))}
+    assert modules - set(FILES.values()) == {"docs.js"}
+
+
 def test_every_file_that_the_page_names_is_listed() -> None:
     texts = "".join((WEB / name).read_text("utf-8") for name in ("index.html", "demo.css", "demo.js"))
     named = set(re.findall(r"""["(]"?([\w/-]+\.(?:css|js|svg|webm|mattes))["')]""", texts)) - {"film.mattes"}

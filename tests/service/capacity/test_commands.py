@@ -68,7 +68,7 @@ def test_a_running_server_is_checked_with_its_key(
 ) -> None:
     (tmp_path / "key").write_text("secret\n")
     digest = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"
-    (tmp_path / "keys.toml").write_text(f'me = "{digest}"\n')
+    (tmp_path / "keys.toml").write_text(f'me = "sha256:{digest}"\n')
     found = tmp_path / "check.json"
     with program(models, "--keys", str(tmp_path / "keys.toml")) as (_, url):
         words = ["--check", url, "--fps", "2", "--seconds", "1", "--cores-per-pod", "1", "--json", str(found)]
