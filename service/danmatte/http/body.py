@@ -36,9 +36,10 @@ async def read_body(request: web.Request, upload_s: float, expected: str, hold: 
 async def _read_whole(request: web.Request, hold: Callable[[int], None]) -> bytes:
     """As `request.read()`, with one copy less: a raw frame is a megabyte."""
     length, encoded = request.content_length, "Content-Encoding" in request.headers
+    if not length or encoded:
+        return await _read_pieces(request, hold)
     # Where much arrived before the handler asked for it, aiohttp has stopped reading the connection.
-    paused = request.content.total_bytes > request.content.get_read_buffer_limits()[1]
-    if not length or encoded or paused:
+    if request.content.total_bytes > request.content.get_read_buffer_limits()[1]:
         return await _read_pieces(request, hold)
     if length > request.client_max_size:
         raise _build_too_large(request)

@@ -292,11 +292,12 @@ async def test_the_log_says_what_was_opened_refused_and_replaced(
     spoil(copy_version(toy, 3))
     copy_version(toy, 2)
     await repository.refresh()
-    opened, refused, replacing, replaced = caplog.messages
-    assert opened == "toy/1 is open"
+    opened, began, refused, replacing, *replaced = caplog.messages
+    assert (opened, began) == ("toy/1 is open", "toy/1 begins to serve as stable")
     assert refused.startswith("toy/3 is not served: ")
     assert "graph.xml" in refused
-    assert (replacing, replaced) == ("toy/2 is open", "toy/1 is no longer served")
+    assert replacing == "toy/2 is open"
+    assert replaced == ["toy/2 begins to serve as stable", "toy/1 is no longer served"]
 
 
 async def test_a_scan_that_fails_does_not_end_the_watch(toy: Path, opener: Opener) -> None:
