@@ -14,7 +14,6 @@ from danmatte.http.api_keys import ApiKeys
 from danmatte.http.forwarded import TrustedProxies
 from danmatte.http.listener import load_tls
 from danmatte.http.origins import Origins
-from danmatte.models.mounted import open_mounted
 from danmatte.settings import ResolvedSettings, Settings, describe_settings
 from danmatte.telemetry.tracing import Traces
 
@@ -27,6 +26,8 @@ def check_settings(resolved: ResolvedSettings) -> Iterator[str]:
 
     Reads every file that serving would, compiles nothing, and leaves nothing behind.
     """
+    from danmatte.models.mounted import open_mounted
+
     settings = resolved.settings
     for name in describe_settings():
         value = getattr(settings, name)

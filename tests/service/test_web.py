@@ -75,7 +75,7 @@ def test_both_readers_refuse_the_same_damage(tmp_path: Path) -> None:
     files = [tmp_path / f"{number}.mattes" for number in range(200)]
     for number, path in enumerate(files):
         path.write_bytes((damage_head if number % 3 == 0 else damage_records)(whole.read_bytes(), chance))
-    damaged = [{"path": str(path), "good": is_readable(path)} for path in files]
+    damaged = [{"path": str(path), "good": is_readable(path), "startMs": read_start_ms(path)} for path in files]
     assert 20 < sum(not one["good"] for one in damaged) < 195
     run_node("tracks.test.js", DAMAGED=json.dumps(damaged))
 
@@ -98,6 +98,15 @@ def damage_records(track: bytes, chance: random.Random) -> bytes:
         )
     packed = zlib.compress(damaged)
     return track[:39] + len(packed).to_bytes(4, "big") + packed
+
+
+def read_start_ms(path: Path) -> int:
+    """The first mask's time; 0 where our own reader refuses the index."""
+    try:
+        with TrackReader(path) as reader:
+            return reader.segments[0].start_ms
+    except TrackError:
+        return 0
 
 
 def is_readable(path: Path) -> bool:
