@@ -59,7 +59,7 @@ def test_both_race_beside_the_source_on_its_pictures(monkeypatch: pytest.MonkeyP
         return race(50, 70)
 
     monkeypatch.setattr(served_version, "run_benchmark", run)
-    found = choose(models / "model.toml", models / "3", models / "1")
-    assert found.folder == models / "1"
+    found = choose(models / "model.toml", models / "3", models / "4")
+    assert found.folder == models / "4"
     assert [subject.name for subject in raced] == [STOCK, BUNDLED, FRESH]
     assert [subject.canvas for subject in raced[1:]] == [raced[0].framing.size] * 2

@@ -101,10 +101,10 @@ def test_a_class_that_is_not_there_is_refused(person: int) -> None:
         surgery.replace_head(segmenter(3)[0], person)
 
 
-def test_a_graph_that_ends_otherwise_is_refused() -> None:
+def test_a_graph_without_logits_keeps_the_resolution_of_its_answer() -> None:
     model = Chain(9, 9, last=True).conv(2, "logits").relu().resize(18, 18).model()
-    with pytest.raises(InputError, match=r"^found no logits: before the resizes stands Relu"):
-        surgery.replace_head(model, 1)
+    headed = surgery.replace_head(model, 1)
+    assert list(headed.output(0).get_shape()) == [1, 18, 18, 1]
 
 
 def test_a_graph_of_any_size_is_refused() -> None:

@@ -143,8 +143,10 @@ def test_a_signature_is_chosen_by_name_and_its_outputs_keep_theirs(tmp_path: Pat
 def test_a_frozen_input_is_a_constant_of_its_type(tmp_path: Path) -> None:
     path = own_graphs.write_switched(tmp_path / "switched.pb")
     frozen = {node.name: node for node in read_graph(path, ReadOptions(freeze=(("training", False),))).node}
-    assert frozen["training"].op == "Const"
-    assert not tf.make_ndarray(frozen["training"].attr["value"].tensor)
+    # The constant may have been folded into what read it: no input is left but the picture, and no branch to choose.
+    assert [name for name, node in frozen.items() if node.op == "Placeholder"] == ["photo"]
+    assert not {node.op for node in frozen.values()} & {"Switch", "Merge"}
+    assert "Relu" in {node.op for node in frozen.values()}
     with pytest.raises(InputError, match=r"has no input trainig; did you mean 'training'\?"):
         read_graph(path, ReadOptions(freeze=(("trainig", False),)))
     with pytest.raises(InputError, match="input training takes bool, received 3"):
