@@ -3,6 +3,7 @@
 import itertools
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 
@@ -275,14 +276,15 @@ class ExperimentRun:
 
     def _compare_baseline(self, trial: Trial) -> tuple[Measurement, ...]:
         """What it lost, like any trial; nothing where the trials have left no time, or where that fails."""
-        subject, needed_s = trial.to_subject(self.experiment.source), 0.0
-        if not self.comparison.is_done(subject):
-            needed_s = self.times.estimate_comparison(trial.recipe, len(self.comparison.data))
+        subject = trial.to_subject(self.experiment.source)
+        done = self.comparison.is_done(subject)
+        needed_s = 0.0 if done else self.times.estimate_comparison(trial.recipe, len(self.comparison.data))
         if needed_s > max(0.0, self._count_spare_s()):
             self.workspace.progress.report(f"{trial.name}: raced, but not compared: there is no time for it")
             return ()
         try:
-            with self.workspace.progress.task(f"compare {trial.name}", f"comparing {trial.name}"):
+            task = partial(self.workspace.progress.task, f"compare {trial.name}", f"comparing {trial.name}")
+            with nullcontext() if done else task():
                 return self.comparison.measure(subject, time_s=max(LEAST_S, self._count_spare_s())).measurements
         except WorkbenchError as error:
             self.workspace.progress.report(f"{trial.name}: {error}")
@@ -353,11 +355,7 @@ class ExperimentRun:
         return self.compare_under(compared, self.experiment.levels[:1])
 
     def compare_under(self, trial: Trial, levels: Sequence[str]) -> Trial:
-        """The compared trial with its accuracy under these levels of instruction sets, this CPU's own left out.
-
-        The oldest one loses most: sums of 8-bit products saturate there. The first one that breaks the budget is the
-        last one that is looked at.
-        """
+        """The compared trial with its accuracy under these levels, but its own, until one breaks the budget."""
         comparison = self.confirmation if trial.confirmation else self.comparison
         own, known = self.experiment.levels[-1:], {item.level for item in trial.levels}
         subject = trial.to_subject(self.experiment.source)
@@ -365,7 +363,8 @@ class ExperimentRun:
             if level in own or level in known or not trial.keeps_accuracy(self.experiment.budget):
                 continue
             text = f"comparing {trial.comparison} as a CPU with {level} computes it"
-            with self.workspace.progress.task(f"compare {trial.comparison} {level}", text):
+            task = partial(self.workspace.progress.task, f"compare {trial.comparison} {level}", text)
+            with nullcontext() if comparison.is_done(subject, level) else task():
                 lost = comparison.measure(subject, time_s=max(LEAST_S, self._count_spare_s()), level=level)
             trial = replace(trial, levels=(*trial.levels, LevelAccuracy.of(level, lost)))
         return trial
