@@ -113,8 +113,8 @@ class FinishedTrack(TrackSummary, frozen=True):
     """A track was made: of `masks` masks up to `until_ms`, a share of them held.
 
     `inferred` frames were shown to the network, `looked_closer` of them twice. `broken` says which frames were lost,
-    `frames_before_start` how many have no mask because players begin after them, `resumed_after_ms` where a killed
-    run had left off.
+    `frames_before_start` how many have no mask because players begin after them. `resumed_after_ms` is where a killed
+    run had left off, `resumed_masks` how many of the masks are that run's.
     """
 
     size: str
@@ -128,6 +128,7 @@ class FinishedTrack(TrackSummary, frozen=True):
     frames_before_start: int
     broken: str
     resumed_after_ms: int | None
+    resumed_masks: int
     seconds: float
     bytes: int
 
@@ -136,7 +137,7 @@ class FinishedTrack(TrackSummary, frozen=True):
         return int(bool(self.broken))
 
     def describe(self) -> str:
-        speed = self.masks / max(self.seconds, 0.001)
+        speed = (self.masks - self.resumed_masks) / max(self.seconds, 0.001)
         words = (
             f"{self.video}: {self.masks} masks of {self.size} in {self.seconds:.1f} s "
             f"({speed:.0f} a second), {100 * self.held_share:.0f} % held, {self.cuts} cuts, "
@@ -178,7 +179,7 @@ def make_track(job: TrackJob, options: TrackOptions, served: Served, pipeline: P
         label = f"{facts.st_size} {facts.st_mtime_ns} {plan} {options.clock} {graph} {weights}"
         with TrackWriter(job.track, header, job=label) as writer:
             resumed_ms = writer.last_pts_ms
-            progress = Progress(job.video.name, resumed_ms or 0, video.end_ms)
+            progress, resumed_masks = Progress(job.video.name, writer.tally, video.end_ms), writer.tally.masks
             try:
                 tally = asyncio.run(pipeline.run(video, plan, writer, progress.step))
             finally:
@@ -198,6 +199,7 @@ def make_track(job: TrackJob, options: TrackOptions, served: Served, pipeline: P
         frames_before_start=video.before_start,
         broken=video.broken,
         resumed_after_ms=resumed_ms,
+        resumed_masks=resumed_masks,
         seconds=round(time.monotonic() - started, 3),
         bytes=job.track.stat().st_size,
     )

@@ -1,7 +1,5 @@
 """From the network's answers to a track's entries, in order."""
 
-from dataclasses import dataclass
-
 import cv2
 
 from danmatte.contract.framing import Framing
@@ -13,22 +11,6 @@ from danmatte.tracks.track import Entry
 from danmatte.tracks.writer import TrackWriter
 from danmatte.video.analysis import FrameAnalysis
 from danmatte.video.stabiliser import Stabiliser, StableMask
-
-
-@dataclass
-class Tally:
-    """What became of the frames so far.
-
-    `masks` were written, `held` and `cuts` are among them. `inferred` were shown to the network, some of them again
-    after an interruption, `looked_closer` of them twice. `last_ms` is the last mask's time.
-    """
-
-    masks: int = 0
-    held: int = 0
-    cuts: int = 0
-    inferred: int = 0
-    looked_closer: int = 0
-    last_ms: int = 0
 
 
 class MaskWriter:
@@ -43,7 +25,7 @@ class MaskWriter:
         self._stabiliser = _PassThrough() if plan.stabiliser is None else Stabiliser(plan.stabiliser)
         self._written_ms = -1 if writer.last_pts_ms is None else writer.last_pts_ms
         self._last: tuple[Probabilities, Bits, float] | None = None
-        self.tally = Tally()
+        self.tally = writer.tally
 
     def step(self, selected: SelectedFrame, answer: NetworkAnswer | None) -> None:
         """Takes the next frame, and what the network answered unless it is held."""

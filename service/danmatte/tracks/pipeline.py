@@ -9,9 +9,10 @@ from typing import TypeAlias
 
 from danmatte.engine import Served
 from danmatte.frame import Pixels
-from danmatte.tracks.masks import MaskWriter, Tally
+from danmatte.tracks.masks import MaskWriter
 from danmatte.tracks.refinement import RefinedRegion, Refiner
-from danmatte.tracks.selection import NetworkAnswer, SelectedFrame, TrackPlan, select_frames
+from danmatte.tracks.selection import FrameObserver, NetworkAnswer, SelectedFrame, TrackPlan, select_frames
+from danmatte.tracks.tally import Tally
 from danmatte.tracks.writer import TrackWriter
 from danmatte.video.reader import Video
 
@@ -32,15 +33,22 @@ class Pipeline:
     def __init__(self, served: Served, *, in_flight: int) -> None:
         self._served, self._in_flight = served, in_flight
 
-    async def run(self, video: Video, plan: TrackPlan, writer: TrackWriter, report: Callable[[Tally], object]) -> Tally:
-        """Goes on where the writer's track ends; calls `report` after every frame.
+    async def run(
+        self,
+        video: Video,
+        plan: TrackPlan,
+        writer: TrackWriter,
+        report: Callable[[Tally], object],
+        observer: FrameObserver | None = None,
+    ) -> Tally:
+        """Goes on where the writer's track ends; calls `report` after every frame, and shows each to the `observer`.
 
         Raises EngineError and TrackError.
         """
         from_ms = 0 if writer.last_pts_ms is None else max(0, writer.last_pts_ms - WARM_UP_MS)
         manifest = self._served.manifest
         refiner = Refiner(manifest, video.size, plan.working) if plan.refine else None
-        coming = select_frames(video, manifest, plan, from_ms, refiner)
+        coming = select_frames(video, manifest, plan, from_ms=from_ms, refiner=refiner, observer=observer)
         masks = MaskWriter(manifest, video.size, plan, writer, refiner)
         line: _Line = asyncio.Queue(self._in_flight)
         loop = asyncio.get_running_loop()

@@ -2,18 +2,22 @@
 
 import sys
 import time
+from dataclasses import replace
 from typing import TextIO
 
-from danmatte.tracks.masks import Tally
+from danmatte.tracks.tally import Tally
 
 _EVERY_S = 0.5
 
 
 class Progress:
-    """The progress of one video from `start_ms`; `end_ms` is None when nobody knows. Silent where nobody looks."""
+    """The progress of one video from what was there at its `start`; `end_ms` is None when nobody knows.
 
-    def __init__(self, name: str, start_ms: int, end_ms: int | None, stream: TextIO | None = None) -> None:
-        self._name, self._start_ms, self._end_ms = name, start_ms, end_ms
+    Silent where nobody looks.
+    """
+
+    def __init__(self, name: str, start: Tally, end_ms: int | None, stream: TextIO | None = None) -> None:
+        self._name, self._start, self._end_ms = name, replace(start), end_ms
         self._stream = sys.stderr if stream is None else stream
         self._started = self._printed = time.monotonic()
         self._shown = False
@@ -23,7 +27,7 @@ class Progress:
         now = time.monotonic()
         if self._stream.isatty() and now - self._printed >= _EVERY_S:
             self._printed, self._shown = now, True
-            words = format_progress(tally, now - self._started, self._start_ms, self._end_ms)
+            words = format_progress(tally, now - self._started, self._start, self._end_ms)
             print(f"\r\x1b[K{self._name}: {words}", end="", file=self._stream, flush=True)
 
     def finish(self) -> None:
@@ -32,9 +36,10 @@ class Progress:
             print("\r\x1b[K", end="", file=self._stream, flush=True)
 
 
-def format_progress(tally: Tally, seconds: float, start_ms: int, end_ms: int | None) -> str:
+def format_progress(tally: Tally, seconds: float, start: Tally, end_ms: int | None) -> str:
     """Masks so far and a second, and the share done with the time left where the end is known."""
-    speed = f"{tally.masks} masks, {tally.masks / max(seconds, 0.001):.0f} a second"
+    speed = f"{tally.masks} masks, {(tally.masks - start.masks) / max(seconds, 0.001):.0f} a second"
+    start_ms = start.last_ms
     if end_ms is None or end_ms <= start_ms or tally.last_ms <= start_ms:
         return speed
     done = min(1.0, (tally.last_ms - start_ms) / (end_ms - start_ms))

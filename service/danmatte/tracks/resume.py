@@ -5,21 +5,26 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 from danmatte.errors import TrackError
+from danmatte.tracks.tally import Tally
 
-_RECORD = struct.Struct(">IIqq")  # length, CRC-32 of the data, first and last pts
+_RECORD = struct.Struct(">IIqq6Q")  # length, CRC-32 of the data, first and last pts, the tally
 
 
 @dataclass(frozen=True)
 class StoredSegment:
-    """A whole compressed segment of `length` bytes; `start_ms` and `last_ms` are its first and last pts."""
+    """A whole compressed segment of `length` bytes; `start_ms` and `last_ms` are its first and last pts.
+
+    `tally` counts from the track's start to this segment's end.
+    """
 
     start_ms: int
     last_ms: int
     length: int
+    tally: Tally = field(default_factory=Tally)
 
 
 class SegmentStore:
@@ -42,14 +47,14 @@ class SegmentStore:
             raise TrackError(f"{path}: expected one writer, another one is at it") from error
         self._resume(label)
 
-    def append(self, start_ms: int, last_ms: int, data: bytes) -> None:
+    def append(self, segment: StoredSegment, data: bytes) -> None:
         """Adds a segment; it survives the process once this returns. Raises TrackError."""
         try:
-            self._file.write(_RECORD.pack(len(data), zlib.crc32(data), start_ms, last_ms) + data)
+            self._file.write(_pack_head(segment, data) + data)
             self._file.flush()
         except OSError as error:
             raise TrackError(f"{self.path}: expected room for {len(data)} bytes: {error.strerror}") from error
-        self.segments.append(StoredSegment(start_ms, last_ms, len(data)))
+        self.segments.append(segment)
 
     def read_segments(self) -> Iterator[bytes]:
         """Every segment's data in order, one at a time; nothing can be appended after that."""
@@ -80,14 +85,19 @@ class SegmentStore:
             return
         self._file.seek(0)
         self._file.truncate()
-        self.append(0, 0, label)
+        self.append(StoredSegment(0, 0, len(label)), label)
         self.segments.clear()
 
     def _read_records(self) -> Iterator[tuple[StoredSegment, bytes]]:
         """The whole records from here on."""
         while len(head := self._file.read(_RECORD.size)) == _RECORD.size:
-            length, checksum, start_ms, last_ms = _RECORD.unpack(head)
+            length, checksum, start_ms, last_ms, *counts = _RECORD.unpack(head)
             data = self._file.read(length)
             if len(data) < length or zlib.crc32(data) != checksum:
                 return
-            yield StoredSegment(start_ms, last_ms, length), data
+            yield StoredSegment(start_ms, last_ms, length, Tally(*counts)), data
+
+
+def _pack_head(segment: StoredSegment, data: bytes) -> bytes:
+    times = segment.start_ms, segment.last_ms
+    return _RECORD.pack(len(data), zlib.crc32(data), *times, *astuple(segment.tally))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from danmatte.contract.framing import Framing
 from danmatte.contract.manifest import Manifest
@@ -62,6 +63,16 @@ class NetworkAnswer:
     refined: RefinedRegion | None = None
 
 
+class FrameObserver(Protocol):
+    """Looks at the frames of a video as they pass, so that what else is to be known of them needs no second decoding.
+
+    It is called in the thread that decodes, for frames in their order; what it needs of a frame's pixels it takes now.
+    """
+
+    def observe(self, frame: DecodedFrame, grey: Pixels, *, cut: bool) -> None:
+        """A frame that gets a mask; `grey` is (H, W) uint8 of the plan's working size, `cut` whether a scene begins."""
+
+
 def choose_mask_size(shown: Size, box: Size = BOX) -> Size:
     """The largest size of these proportions within the box, which is turned to lie or stand as they do."""
     high, wide = sorted(box, reverse=shown.height > shown.width)
@@ -70,7 +81,13 @@ def choose_mask_size(shown: Size, box: Size = BOX) -> Size:
 
 
 def select_frames(
-    video: Video, manifest: Manifest, plan: TrackPlan, from_ms: int = 0, refiner: Refiner | None = None
+    video: Video,
+    manifest: Manifest,
+    plan: TrackPlan,
+    *,
+    from_ms: int = 0,
+    refiner: Refiner | None = None,
+    observer: FrameObserver | None = None,
 ) -> Iterator[SelectedFrame]:
     """Every frame from `from_ms` on that is to get a mask, with its detail where there is a `refiner`."""
     ahead = plan.stabiliser is not None and plan.stabiliser.ahead > 0
@@ -80,6 +97,8 @@ def select_frames(
     for frame in limit_rate(video.read_frames(from_ms), plan.fps):
         grey = frame.to_grey(plan.working)
         cut = cuts.step(grey)
+        if observer:
+            observer.observe(frame, grey, cut=cut)
         picture = colours = detail = None
         if not stillness.step(grey, frame.pts_ms, cut=cut):
             picture = framing.fit(Frame(frame.to_colours(scaled, order), scaled))

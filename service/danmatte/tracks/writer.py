@@ -10,7 +10,8 @@ from typing import Self
 
 from danmatte.errors import TrackError
 from danmatte.tracks.reader import TrackReader
-from danmatte.tracks.resume import SegmentStore
+from danmatte.tracks.resume import SegmentStore, StoredSegment
+from danmatte.tracks.tally import Tally
 from danmatte.tracks.track import (
     MAX_SEGMENT_BYTES,
     MAX_SEGMENT_ENTRIES,
@@ -29,7 +30,7 @@ class TrackWriter:
 
     Whole segments outlive a killed writer: one with the same header and `job` (what the masks are made of, in
     any words) finds them again, and goes on after `last_pts_ms`. Leaving a `with` block by an error keeps them,
-    too. Every method raises TrackError.
+    too. `tally` is kept with them: who writes counts there. Every method raises TrackError.
     """
 
     def __init__(self, path: Path, header: TrackHeader, *, job: str = "") -> None:
@@ -38,6 +39,7 @@ class TrackWriter:
         label = [path.suffix, *header.size, header.polarity, header.model, header.version, job]
         self._store = SegmentStore(path.with_name(f".{path.name}.part"), json.dumps(label).encode())
         self._segment: _OpenSegment | None = None
+        self.tally = replace(self._store.segments[-1].tally) if self._store.segments else Tally()
 
     @property
     def last_pts_ms(self) -> int | None:
@@ -67,7 +69,9 @@ class TrackWriter:
             return
         if len(self._store.segments) == MAX_SEGMENTS:
             raise TrackError(f"{self.path}: expected at most {MAX_SEGMENTS} segments")
-        self._store.append(self._segment.start_ms, self._segment.last.pts_ms, self._segment.finish())
+        data = self._segment.finish()
+        times = self._segment.start_ms, self._segment.last.pts_ms
+        self._store.append(StoredSegment(*times, len(data), replace(self.tally)), data)
         self._segment = None
 
     def close(self) -> None:

@@ -171,7 +171,8 @@ def test_a_killed_track_goes_on_without_a_gap_or_a_repetition(models: Path, tmp_
     again = subprocess.run([*command, "--json", "-"], capture_output=True, text=True, check=True)
     summary = json.loads(again.stdout)[0]
     assert summary["resumed_after_ms"] >= 9_000
-    assert 0 < summary["masks"] < len(times)
+    assert summary["masks"] == len(times)
+    assert 0 < summary["resumed_masks"] < len(times)
     assert not part.exists()
     with TrackReader(track) as found:
         assert [entry.pts_ms for entry in found] == times
@@ -223,7 +224,7 @@ def test_the_worst_outcome_is_the_exit_code() -> None:
     assert choose_exit_code([broken, failed]) == 2
 
 
-def finish(broken: str = "", early: int = 0) -> FinishedTrack:
+def finish(broken: str = "", early: int = 0, resumed: int = 0) -> FinishedTrack:
     """A summary of 60 masks in two seconds."""
     facts = {
         "frames_before_start": early,
@@ -232,6 +233,7 @@ def finish(broken: str = "", early: int = 0) -> FinishedTrack:
         "held_share": 0.1,
         "cuts": 3,
         "until_ms": 2000,
+        "resumed_masks": resumed,
         "seconds": 2.0,
     }
     words = {"size": "320x180", "frames_out_of_order": 0, "resumed_after_ms": None, "bytes": 777, "broken": broken}
@@ -244,6 +246,7 @@ def test_a_summary_says_speed_share_and_where_the_video_broke() -> None:
     assert finish("at 9 ms").describe().splitlines()[1] == "a.mp4: broken: at 9 ms"
     assert finish(early=12).describe().splitlines()[1] == "a.mp4: 12 frames before 0 ms, which no player shows"
     assert finish(early=12).exit_code == 0
+    assert "60 masks of 320x180 in 2.0 s (20 a second)" in finish(resumed=20).describe()
 
 
 @pytest.mark.parametrize(("clock", "first"), [("media", 0), ("file", 1400)])

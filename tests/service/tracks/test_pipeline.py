@@ -12,9 +12,9 @@ from danmatte.engine import Arrays, FakeEngine, Served
 from danmatte.errors import EngineError
 from danmatte.frame import Size
 from danmatte.tracks import Entry, TrackHeader, TrackReader, TrackWriter
-from danmatte.tracks.masks import Tally
 from danmatte.tracks.pipeline import Pipeline
 from danmatte.tracks.selection import TrackPlan
+from danmatte.tracks.tally import Tally
 from danmatte.video.reader import Video
 from tests.service.tracks.videos import empty, walking, write
 

@@ -5,8 +5,8 @@ import io
 import pytest
 
 from danmatte.tracks import progress
-from danmatte.tracks.masks import Tally
 from danmatte.tracks.progress import Progress, format_progress
+from danmatte.tracks.tally import Tally
 
 
 class Terminal(io.StringIO):
@@ -17,23 +17,23 @@ class Terminal(io.StringIO):
 
 
 @pytest.mark.parametrize(
-    ("last_ms", "start_ms", "end_ms", "expected"),
+    ("last_ms", "start", "end_ms", "expected"),
     [
-        (25_000, 0, 100_000, "25 %, 100 masks, 10 a second, 0:30 left"),
-        (75_000, 50_000, 100_000, "75 %, 100 masks, 10 a second, 0:10 left"),
-        (25_000, 0, None, "100 masks, 10 a second"),
-        (0, 0, 100_000, "100 masks, 10 a second"),
+        (25_000, Tally(), 100_000, "25 %, 100 masks, 10 a second, 0:30 left"),
+        (75_000, Tally(masks=80, last_ms=50_000), 100_000, "75 %, 100 masks, 2 a second, 0:10 left"),
+        (25_000, Tally(), None, "100 masks, 10 a second"),
+        (0, Tally(), 100_000, "100 masks, 10 a second"),
     ],
     ids=["middle", "resumed", "no end known", "nothing yet"],
 )
-def test_the_line_tells_the_time_left(last_ms: int, start_ms: int, end_ms: int | None, expected: str) -> None:
-    assert format_progress(Tally(masks=100, last_ms=last_ms), 10, start_ms, end_ms) == expected
+def test_the_line_tells_the_time_left(last_ms: int, start: Tally, end_ms: int | None, expected: str) -> None:
+    assert format_progress(Tally(masks=100, last_ms=last_ms), 10, start, end_ms) == expected
 
 
 def test_a_terminal_sees_the_line_and_then_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "_EVERY_S", 0)
     stream = Terminal()
-    told = Progress("a.mp4", 0, 1000, stream)
+    told = Progress("a.mp4", Tally(), 1000, stream)
     told.step(Tally(masks=1, last_ms=500))
     told.finish()
     assert "a.mp4: 50 %" in stream.getvalue()
@@ -43,7 +43,7 @@ def test_a_terminal_sees_the_line_and_then_nothing_more(monkeypatch: pytest.Monk
 def test_a_file_gets_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "_EVERY_S", 0)
     stream = io.StringIO()
-    told = Progress("a.mp4", 0, 1000, stream)
+    told = Progress("a.mp4", Tally(), 1000, stream)
     told.step(Tally(masks=1, last_ms=500))
     told.finish()
     assert stream.getvalue() == ""

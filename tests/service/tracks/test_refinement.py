@@ -10,10 +10,10 @@ from danmatte.contract.manifest import Manifest, parse
 from danmatte.engine import Arrays, FakeEngine, Served
 from danmatte.frame import Pixels, Probabilities, Size
 from danmatte.tracks import TrackHeader, TrackReader, TrackWriter
-from danmatte.tracks.masks import Tally
 from danmatte.tracks.pipeline import Pipeline
 from danmatte.tracks.refinement import RefinedRegion, Refiner, Region
 from danmatte.tracks.selection import TrackPlan
+from danmatte.tracks.tally import Tally
 from danmatte.video.reader import Video
 from tests.service.toy import Toy, manifest
 from tests.service.tracks.videos import write

@@ -6,24 +6,27 @@ import pytest
 
 from danmatte.errors import TrackError
 from danmatte.tracks.resume import SegmentStore, StoredSegment
+from danmatte.tracks.tally import Tally
 
 LABEL = b"a job"
+FIRST = StoredSegment(0, 9, 5, Tally(masks=3, held=1, cuts=1, inferred=4, looked_closer=2, last_ms=9))
+SECOND = StoredSegment(10, 19, 10, Tally(masks=7, last_ms=19))
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """Of a store with two segments."""
     store = SegmentStore(tmp_path / "part", LABEL)
-    store.append(0, 9, b"first")
-    store.append(10, 19, b"second one")
+    store.append(FIRST, b"first")
+    store.append(SECOND, b"second one")
     store.close()
     return store.path
 
 
-def test_segments_are_found_again_with_their_times(path: Path) -> None:
+def test_segments_are_found_again_with_their_times_and_tallies(path: Path) -> None:
     store = SegmentStore(path, LABEL)
-    assert store.segments == [StoredSegment(0, 9, 5), StoredSegment(10, 19, 10)]
-    store.append(20, 29, b"third")
+    assert store.segments == [FIRST, SECOND]
+    store.append(StoredSegment(20, 29, 5), b"third")
     assert list(store.read_segments()) == [b"first", b"second one", b"third"]
     store.close()
 
@@ -42,9 +45,9 @@ def test_a_torn_end_costs_its_segment_only(path: Path, cut: int) -> None:
     whole = path.stat().st_size
     path.write_bytes(path.read_bytes()[:-cut])
     store = SegmentStore(path, LABEL)
-    assert path.stat().st_size == whole - 24 - len(b"second one")
-    assert store.segments == [StoredSegment(0, 9, 5)]
-    store.append(10, 19, b"again")
+    assert path.stat().st_size == whole - 72 - len(b"second one")
+    assert store.segments == [FIRST]
+    store.append(StoredSegment(10, 19, 5), b"again")
     assert list(store.read_segments()) == [b"first", b"again"]
     store.close()
 

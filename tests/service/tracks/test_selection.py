@@ -5,12 +5,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
+import numpy as np
 import pytest
 
 from danmatte.contract.manifest import Manifest
 from danmatte.frame import Size
 from danmatte.tracks.selection import StillnessDetector, TrackPlan, choose_mask_size, limit_rate, select_frames
-from danmatte.video.reader import Video
+from danmatte.video.reader import DecodedFrame, Video
 from tests.service.scenes import scene, with_person
 from tests.service.tracks.videos import empty, walking, write
 
@@ -66,6 +67,26 @@ def test_nothing_is_held_over_a_cut() -> None:
     stillness = StillnessDetector(PLAN)
     stillness.step(scene(1), 0, cut=False)
     assert not stillness.step(scene(1), 40, cut=True)
+
+
+class Notes:
+    """An observer that notes what it is shown."""
+
+    def __init__(self) -> None:
+        self.seen = list[tuple[int, bool, tuple[int, ...], float]]()
+
+    def observe(self, frame: DecodedFrame, grey: np.ndarray, *, cut: bool) -> None:
+        self.seen.append((frame.pts_ms, cut, grey.shape, float(frame.to_grey(Size(18, 32)).mean())))
+
+
+def test_an_observer_sees_the_pixels_of_every_frame_that_gets_a_mask(tmp_path: Path, toy_manifest: Manifest) -> None:
+    path, notes = write(tmp_path / "a.mp4", walking(10, still=True) + empty(10)), Notes()
+    with Video(path) as video:
+        selected = list(select_frames(video, toy_manifest, replace(PLAN, fps=12.5), observer=notes))
+    assert [pts_ms for pts_ms, *_ in notes.seen] == [frame.analysis.pts_ms for frame in selected]
+    assert [cut for _, cut, *_ in notes.seen].count(True) == 1
+    assert {shape for *_, shape, _ in notes.seen} == {(180, 320)}
+    assert notes.seen[-1][3] > notes.seen[0][3]  # the second scene is brighter
 
 
 def test_the_frame_after_a_cut_is_shown_to_the_network(tmp_path: Path, toy_manifest: Manifest) -> None:
