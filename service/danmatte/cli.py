@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from danmatte.commands.library import add_library
 from danmatte.contract.command_line import JSON_HELP, CommandLine, parse_size, write_json
 
 Run = Callable[..., int]
@@ -80,6 +81,7 @@ def make_parser() -> CommandLine:
     health.add_argument(
         "--url", default="", help="the server's (default: the one that the environment's settings describe)"
     )
+    add_library(add)
     _add_measure(add)
     _add_plan(add)
     _add_small(add)

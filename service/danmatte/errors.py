@@ -27,6 +27,8 @@ ServiceError                     500  internal_error
 │   └── ManifestError            503  invalid_manifest
 ├── EngineError                  500  engine_failed
 ├── TrackError                   422  corrupt_track         a track that isn't one, or can't be written so
+├── StorageError                 502  storage_failed        a place of videos or tracks that can't be used
+├── LostWorkerError              500  lost_worker           a process that crashed, hung, or couldn't do its work
 └── SettingsError                500  invalid_settings      at start only
     └── MissingExtraError        500  missing_extra         a library that one of danmatte's extras brings
 
@@ -229,6 +231,19 @@ class TrackError(ServiceError):
 
     status = 422
     code = "corrupt_track"
+
+
+class StorageError(ServiceError):
+    """A place of videos or tracks can't be read or written."""
+
+    status = 502
+    code = "storage_failed"
+
+
+class LostWorkerError(ServiceError):
+    """A process that works on its own crashed, hung, or couldn't do what it was asked for; the message says which."""
+
+    code = "lost_worker"
 
 
 class SettingsError(ServiceError):

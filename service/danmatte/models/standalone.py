@@ -1,17 +1,21 @@
 """A version of a model, opened on its own: for programs that serve nobody and keep no repository."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from danmatte.contract import artifact
 from danmatte.contract.cores import count_cores
+from danmatte.contract.manifest import Manifest
 from danmatte.contract.near_words import did_you_mean
 from danmatte.engine import OpenVinoEngine, Served
 from danmatte.errors import ModelError, UnknownModelError, UnknownVersionError
 
 log = logging.getLogger(__name__)
+Taken = TypeVar("Taken")
 
 
 def open_version(root: Path, name: str = "", version: int | None = None, *, for_many: bool = False) -> Served:
@@ -20,19 +24,36 @@ def open_version(root: Path, name: str = "", version: int | None = None, *, for_
     `for_many`: many frames are computed at once, rather than one after another as soon as possible.
     Raises UnknownModelError, UnknownVersionError, and ModelError where no version can be served.
     """
+    name, versions = _choose_versions(root, name, version)
+    if version is not None:
+        return _open(root, name, version, for_many=for_many)
+    return _take_newest(root, name, versions, lambda each: _open(root, name, each, for_many=for_many))
+
+
+def find_version(root: Path, name: str = "") -> Manifest:
+    """The manifest of the version that `open_version` would open by its files; nothing is opened. Raises the same."""
+    name, versions = _choose_versions(root, name, None)
+    return _take_newest(root, name, versions, lambda each: artifact.read_version(root, name, each).manifest)
+
+
+def _choose_versions(root: Path, name: str, version: int | None) -> tuple[str, list[int]]:
+    """The model's name, and its versions, newest first."""
     known = artifact.list_models(root)
     if name not in known and not (name == "" and len(known) == 1):
         raise UnknownModelError(f"{root}: expected a model's name, received {name!r}{did_you_mean(name, known)}")
     name = name or known[0]
     versions = artifact.list_versions(root, name)
-    if version is not None:
-        if version not in versions:
-            raise UnknownVersionError(f"version: {name} has {versions}, received {version}")
-        return _open(root, name, version, for_many=for_many)
+    if version is not None and version not in versions:
+        raise UnknownVersionError(f"version: {name} has {versions}, received {version}")
+    return name, versions
+
+
+def _take_newest(root: Path, name: str, versions: list[int], take: Callable[[int], Taken]) -> Taken:
+    """The newest version that can be taken."""
     faults = []
     for newest in versions:
         try:
-            return _open(root, name, newest, for_many=for_many)
+            return take(newest)
         except ModelError as error:
             faults.append(str(error))
             log.warning("%s/%s is passed over: %s", name, newest, error)

@@ -18,16 +18,17 @@ from danmatte.contract.near_words import did_you_mean
 from danmatte.engine import Served
 from danmatte.errors import InvalidParameterError, ServiceError
 from danmatte.frame import Size
+from danmatte.tracks.film import describe_film
 from danmatte.tracks.pipeline import Pipeline
 from danmatte.tracks.progress import Progress
 from danmatte.tracks.selection import BOX, TrackPlan, choose_mask_size
-from danmatte.tracks.track import MAX_SECTIONS, Film, Format, TrackHeader, find_format
+from danmatte.tracks.track import Format, TrackHeader, find_format
 from danmatte.tracks.writer import TrackWriter
 from danmatte.video.reader import ClockName, Video
 from danmatte.video.stabiliser import StabiliserOptions
 
 _VIDEOS = re.compile(
-    r"\.(3gp|asf|avi|flv|m2ts|m3u8|m4v|mkv|mov|mp4|mpd|mpe?g|mts|mxf|nut|og[mv]|ts|vob|webm|wmv|y4m)", re.I
+    r".+\.(3gp|asf|avi|flv|m2ts|m3u8|m4v|mkv|mov|mp4|mpd|mpe?g|mts|mxf|nut|og[mv]|ts|vob|webm|wmv|y4m)", re.I
 )
 
 
@@ -184,7 +185,9 @@ def make_track(job: TrackJob, options: TrackOptions, served: Served, pipeline: P
                 tally = asyncio.run(pipeline.run(video, plan, writer, progress.step))
             finally:
                 progress.finish()
-            writer.describe_film(_describe_film(video))
+            with job.video.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            writer.describe_film(describe_film(video, digest))
     return FinishedTrack(
         video=str(job.video),
         track=str(job.track),
@@ -205,24 +208,9 @@ def make_track(job: TrackJob, options: TrackOptions, served: Served, pipeline: P
     )
 
 
-def _describe_film(video: Video) -> Film:
-    """The facts of a video whose frames have all been read."""
-    with video.path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Film(
-        sha256=digest,
-        clock=video.clock,
-        width=video.shown.width,
-        height=video.shown.height,
-        pixel_ratio=(video.pixel_ratio.numerator, video.pixel_ratio.denominator),
-        first_ms=video.first_ms,
-        end_ms=max(video.ended_ms, video.end_ms or 0),
-        coded_ms=video.coded_ms,
-        origin_ms=video.origin_ms,
-        sections=tuple(video.sections[:MAX_SECTIONS]),
-        scripted_ms=video.scripted_ms if video.sections else None,
-        date_ms=video.date_ms,
-    )
+def is_video_name(name: str) -> bool:
+    """Whether a file's name ends like a video's."""
+    return _VIDEOS.fullmatch(name) is not None
 
 
 def plan_jobs(videos: Sequence[Path], out: Path, format_: str) -> list[TrackJob]:
@@ -236,7 +224,7 @@ def plan_jobs(videos: Sequence[Path], out: Path, format_: str) -> list[TrackJob]
     found: list[Path] = []
     for given in videos:
         files = sorted(path for path in given.iterdir() if path.is_file()) if given.is_dir() else []
-        found += [path for path in files if _VIDEOS.fullmatch(path.suffix)] if given.is_dir() else [given]
+        found += [path for path in files if is_video_name(path.name)] if given.is_dir() else [given]
     if not found:
         raise InvalidParameterError(f"videos: expected some in {', '.join(map(str, videos))}, received none")
     if out.suffix in Format.registered and not out.is_dir():

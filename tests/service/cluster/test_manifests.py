@@ -115,6 +115,14 @@ def test_a_share_of_the_library_has_the_number_that_the_job_has() -> None:
     assert job["spec"]["completions"] <= 10**5
 
 
+def test_a_share_with_bad_videos_costs_no_other_share() -> None:
+    (job,) = read("library-job.yaml")
+    actions = [rule["action"] for rule in job["spec"]["podFailurePolicy"]["rules"]]
+    assert actions == ["Ignore", "FailJob", "FailIndex"]  # the first that fits counts: a drained node is nobody's fault
+    assert job["spec"]["podFailurePolicy"]["rules"][-1]["onExitCodes"]["values"] == [1]
+    assert "maxFailedIndexes" not in job["spec"]
+
+
 def test_the_composed_server_is_as_closed_as_the_others() -> None:
     found = yaml.safe_load((ROOT / "service/compose.yaml").read_text())["services"]["danmatte"]
     assert found["read_only"] is True

@@ -1,0 +1,116 @@
+"""`danmatte library`: tracks of whole libraries of videos."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from danmatte.contract.command_line import JSON_HELP, parse_size
+
+if TYPE_CHECKING:
+    from danmatte.library.inventory import Inventory
+    from danmatte.library.library import Library
+
+_TERMINATED = 143  # what a shell says of a program that SIGTERM ended
+
+
+def add_library(add: Callable[..., argparse.ArgumentParser]) -> None:
+    """The command and its flags."""
+    command = add(
+        "library",
+        run_library,
+        "make the mask tracks of a library of videos, or of one part of it; what is there already stays",
+        "danmatte library videos/ tracks/",
+        "danmatte library videos/ tracks/ --shard 3/1000 --json results.jsonl",
+    )
+
+    def option(flag: str, kind: type, metavar: str, text: str) -> None:
+        command.add_argument(flag, type=kind, metavar=metavar, help=text)
+
+    command.add_argument("source", metavar="SOURCE", help="the folder of the videos, with all folders in it")
+    command.add_argument("target", metavar="TARGET", help="the folder for the tracks")
+    option("--shard", str, "I/N", "only part I of N, counted from 0 (default: 0/1, all)")
+    option("--max-attempts", int, "N", "give a video up that broke off so often, in this run and before (default: 3)")
+    option("--item-timeout-s", float, "N", "most seconds for a unit of the work (default: 3600)")
+    option("--stall-timeout-s", float, "N", "most seconds without a frame (default: 120)")
+    option("--workers", int, "N", "videos at once on this machine (default: one for every two cores)")
+    option("--format", str, "FORMAT", "as a track's name ends, webmask say (default: mattes)")
+    option("--size", str, "WIDTHxHEIGHT", "of the masks: the largest that fits into it (default: 320x180)")
+    option("--fps", float, "N", "most masks a second (default: 30)")
+    option("--clock", str, "CLOCK", "times of a player, or of the file: media or file (default: media)")
+    option("--models", Path, "DIR", "folder of <name>/<version>/ (default: ./models, or the bundled one)")
+    option("--model", str, "NAME", "which of them (default: the only one)")
+    command.add_argument("--closer", action="store_true", help="look at people twice: finer masks (default: off)")
+    command.add_argument("--raw", action="store_true", help="masks that aren't stabilised (default: off)")
+    command.add_argument(
+        "--dry-run", action="store_true", help="say what there is to do, and do nothing (default: off)"
+    )
+    option("--json", Path, "FILE", JSON_HELP.format(what="a line for each unit"))
+
+
+def run_library(source: str, target: str, **options: Any) -> int:
+    """`danmatte library`: 0 when every video has a whole track, 1 when one is broken or was given up."""
+    import signal
+
+    from danmatte.library.inventory import Inventory
+    from danmatte.library.library import Shard
+    from danmatte.models.standalone import find_version
+
+    library = _choose_library(source, target, options)
+    manifest = find_version(library.models, library.model)
+    inventory = Inventory(library, manifest, Shard.parse(options.get("shard", "0/1")))
+    signal.signal(signal.SIGTERM, _leave)
+    if options.get("dry_run"):
+        totals = inventory.count()
+        print(f"{totals.units} units, {totals.size_bytes / 2**20:.1f} MiB of video; finished before: {totals.kept}")
+        return 0
+    return _run(inventory, manifest.version, options)
+
+
+def _choose_library(source: str, target: str, options: dict[str, Any]) -> "Library":
+    from danmatte.errors import InvalidParameterError
+    from danmatte.library.library import Library
+    from danmatte.settings import Settings
+    from danmatte.tracks.batch import TrackOptions
+
+    tracks: dict[str, Any] = {key: options[key] for key in ("fps", "clock", "raw", "closer") if key in options}
+    if "size" in options:
+        try:
+            tracks["box"] = parse_size(options["size"])
+        except ValueError as error:
+            raise InvalidParameterError(str(error)) from error
+    limits = ("model", "max_attempts", "item_timeout_s", "stall_timeout_s")
+    chosen: dict[str, Any] = {key: options[key] for key in limits if key in options}
+    if "format" in options:
+        chosen["suffix"] = f".{options['format'].removeprefix('.')}"
+    models = options.get("models", Settings().models_folder)
+    return Library(source, target, models, options=TrackOptions(**tracks), **chosen)
+
+
+def _run(inventory: "Inventory", version: int, options: dict[str, Any]) -> int:
+    from danmatte.library.executor import LocalExecutor, hire_workers
+    from danmatte.library.progress import LibraryProgress
+    from danmatte.library.run import run_units
+    from danmatte.library.summary import LibrarySummary, open_lines
+
+    totals, summary = inventory.count(), LibrarySummary()
+    progress = LibraryProgress(totals)
+    progress.say(f"{totals.units} units, {totals.kept} of them finished before")
+    executor = LocalExecutor(hire_workers(inventory.library, version, options.get("workers", 0)))
+    try:
+        with open_lines(options.get("json")) as write:
+            for result in run_units(inventory, executor, progress):
+                summary.add(result)
+                write(result)
+                if result.exit_code:
+                    progress.say(result.describe())
+    finally:
+        executor.close()
+    progress.say(summary.describe())
+    return summary.exit_code
+
+
+def _leave(*_: object) -> NoReturn:
+    """As Python leaves by itself for an interrupt: every `finally` on the way is run."""
+    sys.exit(_TERMINATED)

@@ -1,0 +1,87 @@
+"""What has units made, several at once: the threads of this machine, or the nodes of a cluster."""
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from queue import Empty, SimpleQueue
+
+from danmatte.contract.cores import count_cores, split_cpus
+from danmatte.errors import InvalidParameterError
+from danmatte.library.isolation import IsolatedMaker, Setup
+from danmatte.library.library import Library, Unit
+from danmatte.library.result import UnitResult
+from danmatte.library.supervisor import UnitSupervisor
+
+_CORES_A_VIDEO = 2  # decoding, stabilising and the network of one video keep about so many busy
+
+
+class Executor(ABC):
+    """Takes units, and gives their results in any order; `capacity` are as many as may be under way."""
+
+    capacity: int
+
+    @abstractmethod
+    def submit(self, unit: Unit) -> None:
+        """Has a unit made."""
+
+    @abstractmethod
+    def wait(self, patience_s: float) -> UnitResult | None:
+        """The next result; None where none comes in time. Raises ServiceError where no unit could be made."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Ends whatever is under way."""
+
+
+def hire_workers(library: Library, version: int, workers: int = 0) -> list[UnitSupervisor]:
+    """The workers of this machine, each on cores of its own; 0 are as many as the cores feed.
+
+    Raises InvalidParameterError.
+    """
+    cores = count_cores()
+    workers = workers or max(1, cores // _CORES_A_VIDEO)
+    if not 1 <= workers <= cores:
+        raise InvalidParameterError(f"workers: expected 1 to {cores}, one a core, received {workers}")
+    setups = [Setup(library, version, cpus) for cpus in split_cpus(workers)]
+    return [UnitSupervisor(library, IsolatedMaker(setup)) for setup in setups]
+
+
+class LocalExecutor(Executor):
+    """A thread for each of this machine's workers."""
+
+    def __init__(self, supervisors: Sequence[UnitSupervisor]) -> None:
+        self.capacity = len(supervisors) + 1  # one waits, so that no process does
+        self._units: SimpleQueue[Unit | None] = SimpleQueue()
+        self._results: SimpleQueue[UnitResult | BaseException] = SimpleQueue()
+        self._supervisors = supervisors
+        self._threads = [threading.Thread(target=self._serve, args=(each,)) for each in supervisors]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, unit: Unit) -> None:
+        self._units.put(unit)
+
+    def wait(self, patience_s: float) -> UnitResult | None:
+        try:
+            result = self._results.get(timeout=patience_s)
+        except Empty:
+            return None
+        if isinstance(result, BaseException):
+            raise result
+        return result
+
+    def close(self) -> None:
+        for _ in self._threads:
+            self._units.put(None)
+        for supervisor in self._supervisors:
+            supervisor.stop()
+        for thread in self._threads:
+            thread.join()
+
+    def _serve(self, supervisor: UnitSupervisor) -> None:
+        while (unit := self._units.get()) is not None:
+            try:
+                self._results.put(supervisor.run(unit))
+            except BaseException as error:  # noqa: BLE001 - whoever waits must hear of it
+                self._results.put(error)
+                return

@@ -1,0 +1,74 @@
+"""Which units a library has, and which of them are finished: by listing source and target, with nothing opened."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from danmatte.contract.manifest import Manifest
+from danmatte.library.attempts import AttemptLog
+from danmatte.library.library import Library, Shard, Unit, make_unit
+from danmatte.library.storage import Storage, open_storage
+from danmatte.tracks.batch import is_video_name
+
+
+@dataclass
+class Totals:
+    """How much a library is: units and their bytes, and how much of that was finished before."""
+
+    units: int = 0
+    size_bytes: int = 0
+    kept: int = 0
+    kept_bytes: int = 0
+
+
+class Inventory:
+    """The units of one shard, as they were when this was made.
+
+    It keeps 16 bytes of each finished unit and nothing of the others: its memory is that of the names in the largest
+    folder. Raises StorageError.
+    """
+
+    def __init__(self, library: Library, manifest: Manifest, shard: Shard) -> None:
+        self.library, self._shard = library, shard
+        self._work = library.describe_work(manifest)
+        self._source: Storage = open_storage(library.source)
+        target = open_storage(library.target)
+        self._finished = set(_find_digests(target, library.suffix))
+        self._attempts = AttemptLog(library, target).count_all()
+
+    def __iter__(self) -> Iterator[tuple[Unit, bool]]:
+        """Every unit, and whether it is finished; those that broke off before come last."""
+        tried = list[Unit]()
+        for unit in self._list_units():
+            if bytes.fromhex(unit.digest) in self._finished:
+                yield unit, True
+            elif unit.attempts:
+                tried.append(unit)
+            else:
+                yield unit, False
+        yield from ((unit, False) for unit in tried)
+
+    def count(self) -> Totals:
+        """Goes through the source once."""
+        totals = Totals()
+        for unit, finished in self:
+            totals.units += 1
+            totals.size_bytes += unit.size_bytes
+            totals.kept += finished
+            totals.kept_bytes += unit.size_bytes * finished
+        return totals
+
+    def _list_units(self) -> Iterator[Unit]:
+        for file in self._source.list_files():
+            if is_video_name(file.name):
+                unit = make_unit(file, self._work)
+                if self._shard.holds(unit):
+                    yield unit._replace(attempts=self._attempts[unit.key])
+
+
+def _find_digests(target: Storage, suffix: str) -> Iterator[bytes]:
+    """The digests of the tracks that are there."""
+    named = re.compile(rf"\.([0-9a-f]{{32}}){re.escape(suffix)}$")
+    for file in target.list_files():
+        if match := named.search(file.name):
+            yield bytes.fromhex(match[1])

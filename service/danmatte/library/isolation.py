@@ -1,0 +1,152 @@
+"""A process of its own for what may crash or hang: decoders of strangers' videos."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import NoReturn, TypeAlias
+
+from danmatte.errors import LostWorkerError, ModelError, ServiceError
+from danmatte.library.library import Library, Unit
+from danmatte.library.result import UnitResult
+from danmatte.tracks.tally import Tally
+
+_START_S = 120.0  # for opening a model, on a machine that is busy with others
+_BEAT_S = 1.0  # how often a process tells that frames come
+_Message: TypeAlias = UnitResult | str | int  # a result, why there is none, or masks so far
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a process works with: the version that was chosen for all, and its CPUs; none leaves them as they are."""
+
+    library: Library
+    version: int
+    cpus: frozenset[int] = frozenset()
+
+
+class IsolatedMaker:
+    """A process that makes units one after another; a new one is started where it was lost."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._context = multiprocessing.get_context("spawn")  # a fork would share the threads' locks
+        self._process: multiprocessing.process.BaseProcess | None = None
+        self._connection: Connection | None = None
+        self._closed = False
+
+    def make(self, unit: Unit) -> UnitResult:
+        """Makes a unit.
+
+        Raises LostWorkerError where its process crashed, hung, or has a reason to make none, and ModelError where it
+        can't open the model.
+        """
+        connection = self._connection or self._start()
+        library = self._setup.library
+        until = time.monotonic() + library.item_timeout_s
+        connection.send(unit)
+        while True:
+            left_s = until - time.monotonic()
+            if not connection.poll(max(0.0, min(left_s, library.stall_timeout_s))):
+                self._end()
+                stalled = library.stall_timeout_s < left_s
+                limit = (
+                    f"no frame for {library.stall_timeout_s:g}" if stalled else f"more than {library.item_timeout_s:g}"
+                )
+                raise LostWorkerError(f"{limit} s")
+            message = self._receive(connection)
+            if isinstance(message, UnitResult):
+                return message
+            if isinstance(message, str):
+                raise LostWorkerError(message)
+
+    def close(self) -> None:
+        """Ends the process, whatever it does; a unit under way is lost. May be called from another thread."""
+        self._closed = True
+        self._end()
+
+    def _start(self) -> Connection:
+        if self._closed:
+            raise LostWorkerError("no more processes are started")
+        connection, other = self._context.Pipe()
+        process = self._context.Process(target=_work, args=(other, self._setup), daemon=True)
+        process.start()
+        self._process, self._connection = process, connection
+        other.close()
+        if not connection.poll(_START_S):
+            self._end()
+            raise LostWorkerError(f"its process wasn't ready within {_START_S:g} s")
+        answer = self._receive(connection)
+        if isinstance(answer, str):
+            raise ModelError(answer)
+        return connection
+
+    def _receive(self, connection: Connection) -> _Message:
+        try:
+            message: _Message = connection.recv()
+        except (EOFError, OSError) as error:
+            raise LostWorkerError(self._end(dying_s=2.0)) from error
+        return message
+
+    def _end(self, dying_s: float = 0.0) -> str:
+        """Ends the process, which may be dying by itself; returns how it ended, in words."""
+        process, self._process, self._connection = self._process, None, None
+        if process is None:
+            return "its process was ended"
+        process.join(dying_s)
+        process.kill()
+        process.join()
+        code = process.exitcode or 0
+        return f"its process ended by {signal.Signals(-code).name}" if code < 0 else f"its process ended with {code}"
+
+
+def _work(connection: Connection, setup: Setup) -> None:
+    """The process: opens the model, and answers each unit with a result, or with why there is none."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent decides
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    if setup.cpus and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, setup.cpus)
+    from danmatte.library.maker import TrackMaker
+    from danmatte.models.standalone import open_version
+
+    library = setup.library
+    try:
+        maker = TrackMaker(library, open_version(library.models, library.model, setup.version, for_many=True))
+    except ServiceError as error:
+        connection.send(str(error))
+        return
+    connection.send(0)
+    while True:
+        beat = _Beat(connection)
+        unit = connection.recv()
+        started = time.monotonic()
+        try:
+            result = maker.make(unit, beat.step)
+        except (ServiceError, OSError) as error:
+            connection.send(str(error))
+        else:
+            connection.send(result.time(time.monotonic() - started))
+
+
+class _Beat:
+    """Tells the parent that frames come."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection, self._told = connection, time.monotonic()
+
+    def step(self, tally: Tally) -> None:
+        now = time.monotonic()
+        if now - self._told >= _BEAT_S:
+            self._told = now
+            self._connection.send(tally.masks)
+
+
+def _leave_with_parent() -> NoReturn:
+    """A parent that is killed closes nothing: its processes leave by themselves."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+    os._exit(1)

@@ -1,0 +1,106 @@
+"""What is wanted of a library, and the units that its work falls into."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from danmatte.contract.manifest import Manifest
+from danmatte.contract.near_words import did_you_mean
+from danmatte.errors import InvalidParameterError
+from danmatte.library.storage import StoredFile
+from danmatte.tracks.batch import TrackOptions
+from danmatte.tracks.pipeline import REVISION
+from danmatte.tracks.track import Format
+
+PRIVATE = ".danmatte"  # the folder of the target for what is no track
+_DIGITS = 32  # of a digest in a track's name: 128 bits
+
+
+@dataclass(frozen=True)
+class Library:
+    """Which videos, where their tracks go, and how they are made; all that a worker on any machine has to know.
+
+    `source` and `target` are paths or URLs, `suffix` is the tracks' format, and `models` a folder of
+    `<name>/<version>/`. A unit that breaks off `max_attempts` times is given up; it breaks off, too, where it takes
+    more than `item_timeout_s` seconds, or where no frame comes for `stall_timeout_s`. Raises InvalidParameterError.
+    """
+
+    source: str
+    target: str
+    models: Path
+    model: str = ""
+    options: TrackOptions = field(default_factory=TrackOptions)
+    suffix: str = ".mattes"
+    max_attempts: int = 3
+    item_timeout_s: float = 3600.0
+    stall_timeout_s: float = 120.0
+
+    def __post_init__(self) -> None:
+        if self.suffix not in Format.registered:
+            near = did_you_mean(self.suffix, list(Format.registered))
+            raise InvalidParameterError(f"format: unknown {self.suffix!r}{near}")
+        if self.max_attempts < 1:
+            raise InvalidParameterError(f"max-attempts: expected at least 1, received {self.max_attempts}")
+        for name, value in (("item", self.item_timeout_s), ("stall", self.stall_timeout_s)):
+            if not value > 0:
+                raise InvalidParameterError(f"{name}-timeout-s: expected more than 0, received {value}")
+
+    def describe_work(self, manifest: Manifest) -> str:
+        """All that decides the masks of a video, in words: whatever changes them changes these."""
+        files, options = manifest.files, self.options
+        stabilised = "raw" if options.raw else "stabilised"
+        return json.dumps(
+            [
+                *(REVISION, files.graph.sha256, files.weights.sha256, self.suffix),
+                *(*options.box, options.fps, options.clock, stabilised, options.closer),
+            ]
+        )
+
+
+class Unit(NamedTuple):
+    """What one worker does at a time: a video.
+
+    `digest` names its content, and all that decides its masks; `attempts` is how often it broke off before.
+    """
+
+    video: str
+    size_bytes: int
+    digest: str
+    attempts: int = 0
+
+    @property
+    def key(self) -> str:
+        """What the unit is called in the target's private folder."""
+        return self.digest
+
+    def name_track(self, suffix: str) -> str:
+        """Where the video's track lies in the target."""
+        return f"{self.video}.{self.digest}{suffix}"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One part of a library that is divided among `count` workers; counted from 0."""
+
+    number: int = 0
+    count: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> "Shard":
+        """`I/N`, I from 0 to N - 1; raises InvalidParameterError."""
+        number, slash, count = text.partition("/")
+        if not (slash and number.isdecimal() and count.isdecimal() and int(number) < int(count)):
+            raise InvalidParameterError(f"shard: expected I/N with I from 0 to N - 1, received {text!r}")
+        return cls(int(number), int(count))
+
+    def holds(self, unit: Unit) -> bool:
+        """Whether the unit is this shard's: by its digest, so that new videos move no old ones."""
+        return int(hashlib.sha256(unit.key.encode()).hexdigest()[:16], 16) % self.count == self.number
+
+
+def make_unit(file: StoredFile, work: str) -> Unit:
+    """The unit of a video; `work` is what `Library.describe_work` says."""
+    words = json.dumps([file.name, file.size_bytes, file.revision, work])
+    return Unit(file.name, file.size_bytes, hashlib.sha256(words.encode()).hexdigest()[:_DIGITS])

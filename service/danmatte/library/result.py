@@ -1,0 +1,46 @@
+"""What became of a unit."""
+
+from typing import Literal, TypeAlias
+
+from msgspec import Struct, structs
+
+State: TypeAlias = Literal["made", "kept", "broken", "given up"]
+
+
+class UnitResult(Struct, frozen=True):
+    """What became of one unit: a line of the summary.
+
+    `made`: its track is there now, `attempts` of them this time and before; `kept`: it was there already; `broken`:
+    it is there, and `reason` says which frames the video has lost; `given up`: it isn't there, for that `reason`.
+    """
+
+    state: State
+    video: str
+    track: str
+    attempts: int = 0
+    reason: str = ""
+    masks: int = 0
+    inferred: int = 0
+    held: int = 0
+    cuts: int = 0
+    until_ms: int = 0
+    seconds: float = 0.0
+    size_bytes: int = 0
+
+    def time(self, seconds: float) -> "UnitResult":
+        """The same with how long it took."""
+        return structs.replace(self, seconds=round(seconds, 3))
+
+    @property
+    def exit_code(self) -> int:
+        """0 where a whole track is there, otherwise 1."""
+        return int(self.state in ("broken", "given up"))
+
+    def describe(self) -> str:
+        """The result in words."""
+        words = f"{self.video}: {self.state}"
+        if self.state in ("made", "broken"):
+            words += f", {self.masks} masks in {self.seconds:.1f} s: {self.track}"
+        if self.state == "given up":
+            words += f" after {self.attempts} attempts"
+        return f"{words}: {self.reason}" if self.reason else words

@@ -1,0 +1,69 @@
+"""What became of the units: a line of JSON for each, and a table of all."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import get_args
+
+import msgspec
+
+from danmatte.errors import InvalidParameterError
+from danmatte.library.result import State, UnitResult
+
+_HEAD = ("", "units", "masks", "held", "cuts", "MiB of video")
+
+
+class LibrarySummary:
+    """Counts results as they come, without keeping them."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, Counter[str]] = {state: Counter() for state in get_args(State)}
+        self.exit_code = 0
+
+    def add(self, result: UnitResult) -> None:
+        """Counts one result."""
+        self.exit_code = max(self.exit_code, result.exit_code)
+        counts = self._counts[result.state]
+        facts = {"units": 1, "masks": result.masks, "held": result.held, "cuts": result.cuts}
+        counts.update(facts | {"bytes": result.size_bytes})
+
+    def describe(self) -> str:
+        """The table: a row for each state that occurred, and one for all."""
+        found = {state: counts for state, counts in self._counts.items() if counts}
+        whole: Counter[str] = Counter()
+        for counts in found.values():
+            whole.update(counts)
+        rows = [_HEAD, *(_format_row(name, counts) for name, counts in [*found.items(), ("all", whole)])]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return "\n".join(_align(row, widths) for row in rows)
+
+
+@contextmanager
+def open_lines(file: Path | None) -> Iterator[Callable[[UnitResult], object]]:
+    """Writes results as lines of JSON, each at once; `-` is standard output, None nowhere.
+
+    Raises InvalidParameterError where the file can't be written.
+    """
+    if file is None:
+        yield lambda _: None
+    elif str(file) == "-":
+        yield lambda result: print(msgspec.json.encode(result).decode(), flush=True)
+    else:
+        try:
+            lines = file.open("wb", buffering=0)
+        except OSError as error:
+            raise InvalidParameterError(f"--json: {file}: can't be written ({error.strerror})") from error
+        with lines:
+            yield lambda result: lines.write(msgspec.json.encode(result) + b"\n")
+
+
+def _format_row(name: str, counts: Counter[str]) -> tuple[str, ...]:
+    numbers = (str(counts[key]) for key in ("units", "masks", "held", "cuts"))
+    return (name, *numbers, f"{counts['bytes'] / 2**20:.1f}")
+
+
+def _align(row: tuple[str, ...], widths: list[int]) -> str:
+    """The first word to the left, the numbers to the right."""
+    first, *numbers = zip(row, widths, strict=True)
+    return "  ".join([first[0].ljust(first[1]), *(word.rjust(width) for word, width in numbers)])

@@ -1,0 +1,22 @@
+"""What a track says of its film."""
+
+from danmatte.tracks.track import MAX_SECTIONS, Film
+from danmatte.video.reader import Video
+
+
+def describe_film(video: Video, sha256: str) -> Film:
+    """The facts of a video whose frames have all been read; `sha256` is the file's digest in hexadecimal."""
+    return Film(
+        sha256=sha256,
+        clock=video.clock,
+        width=video.shown.width,
+        height=video.shown.height,
+        pixel_ratio=(video.pixel_ratio.numerator, video.pixel_ratio.denominator),
+        first_ms=video.first_ms,
+        end_ms=max(video.ended_ms, video.end_ms or 0),
+        coded_ms=video.coded_ms,
+        origin_ms=video.origin_ms,
+        sections=tuple(video.sections[:MAX_SECTIONS]),
+        scripted_ms=video.scripted_ms if video.sections else None,
+        date_ms=video.date_ms,
+    )

@@ -1,0 +1,114 @@
+"""`danmatte library`, as it is typed, with processes of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from danmatte import cli
+from danmatte.tracks import TrackReader
+from tests.service.library.poison import poison
+from tests.service.tracks.videos import walking, write
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> Path:
+    folder = tmp_path / "videos"
+    (folder / "deep").mkdir(parents=True)
+    write(folder / "a.mp4", walking(10))
+    write(folder / "deep/b.mkv", walking(5))
+    return folder
+
+
+def run_library(
+    capsys: pytest.CaptureFixture[str], models: Path, *words: object
+) -> tuple[int, list[dict[str, Any]], str]:
+    code = cli.main(["library", *map(str, words), "--models", str(models), "--json", "-"])
+    out, err = capsys.readouterr()
+    return code, [json.loads(line) for line in out.splitlines()], err
+
+
+def test_a_library_gets_its_tracks_once_and_bad_videos_cost_only_themselves(
+    videos: Path,
+    models: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    poison(tmp_path / "poison", monkeypatch)
+    for name in ("crash.mp4", "hang.mp4", "nonsense.mp4"):
+        (videos / name).write_bytes(b"no video")
+    words = (videos, tmp_path / "tracks", "--max-attempts", 2, "--stall-timeout-s", 5, "--workers", 1)
+    code, results, err = run_library(capsys, models, *words)
+    assert code == 1
+    found = {result["video"]: result for result in results}
+    assert {name: result["state"] for name, result in found.items()} == {
+        "a.mp4": "made",
+        "deep/b.mkv": "made",
+        "crash.mp4": "given up",
+        "hang.mp4": "given up",
+        "nonsense.mp4": "given up",
+    }
+    assert found["crash.mp4"]["reason"] == "its process ended by SIGSEGV"
+    assert found["hang.mp4"]["reason"] == "no frame for 5 s"
+    assert "expected a video" in found["nonsense.mp4"]["reason"]
+    assert "crash.mp4: given up after 2 attempts" in err
+    with TrackReader(tmp_path / "tracks" / found["a.mp4"]["track"]) as track:
+        assert [entry.pts_ms for entry in track] == list(range(0, 400, 40))
+        assert track.header.film is not None
+    code, results, err = run_library(capsys, models, *words)  # all is decided: no process is needed any more
+    assert code == 1
+    assert sorted(result["state"] for result in results) == ["given up"] * 3 + ["kept"] * 2
+    assert "5 units, 2 of them finished before" in err
+
+
+def test_a_dry_run_does_nothing(videos: Path, models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert cli.main(["library", str(videos), str(tmp_path / "out"), "--models", str(models), "--dry-run"]) == 0
+    assert capsys.readouterr().out.startswith("2 units, ")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--shard", "2/2"], "shard: expected I/N"),
+        (["--size", "big"], "expected WIDTHxHEIGHT"),
+        (["--format", "webmasq"], "did you mean '.webmask'"),
+        (["--workers", "1000"], "workers: expected 1 to"),
+        (["--model", "toi"], "did you mean 'toy'"),
+    ],
+)
+def test_a_wish_that_cannot_be_met_is_said_in_a_line(
+    videos: Path, models: Path, capsys: pytest.CaptureFixture[str], words: list[str], says: str
+) -> None:
+    assert cli.main(["library", str(videos), str(videos / "out"), "--models", str(models), *words]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_a_source_that_is_no_folder_is_said(models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    assert cli.main(["library", str(tmp_path / "file"), str(tmp_path / "out"), "--models", str(models)]) == 2
+    assert "expected a folder" in capsys.readouterr().err
+
+
+def test_a_run_that_is_told_to_stop_leaves_no_process_and_no_attempt(
+    models: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    poison(tmp_path / "poison", monkeypatch)
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos/hang.mp4").write_bytes(b"no video")
+    command = [sys.executable, "-m", "danmatte", "library", "videos", "tracks", "--models", str(models)]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert "1 units" in process.stderr.readline()
+        attempts = tmp_path / "tracks/.danmatte/attempts"
+        while not (attempts.exists() and list(attempts.iterdir())):
+            os.sched_yield()
+        process.send_signal(signal.SIGTERM)
+    assert process.returncode == 143
+    assert list(attempts.iterdir()) == []

@@ -1,0 +1,80 @@
+"""Units: what their names depend on, and how they are divided."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from danmatte.contract.manifest import Manifest
+from danmatte.errors import InvalidParameterError
+from danmatte.library.library import Library, Shard, make_unit
+from danmatte.library.storage import StoredFile
+from danmatte.tracks.batch import TrackOptions
+from tests.service.library.units import make_library
+
+FILE = StoredFile("cats/a.mp4", 1000, "etag")
+
+
+@pytest.mark.parametrize(
+    "other", [StoredFile("cats/b.mp4", 1000, "etag"), FILE._replace(size_bytes=1001), FILE._replace(revision="other")]
+)
+def test_another_video_is_another_unit(other: StoredFile) -> None:
+    assert make_unit(FILE, "work") == make_unit(FILE, "work")
+    assert make_unit(other, "work").digest != make_unit(FILE, "work").digest
+
+
+@pytest.mark.parametrize(
+    "options",
+    [TrackOptions(fps=5), TrackOptions(raw=True), TrackOptions(closer=True), TrackOptions(clock="file")],
+)
+def test_whatever_changes_masks_changes_the_unit(tmp_path: Path, toy_manifest: Manifest, options: TrackOptions) -> None:
+    library = make_library(tmp_path)
+    assert library.describe_work(toy_manifest) != replace(library, options=options).describe_work(toy_manifest)
+    assert library.describe_work(toy_manifest) != replace(library, suffix=".webmask").describe_work(toy_manifest)
+
+
+def test_whatever_changes_no_mask_leaves_the_unit(tmp_path: Path, toy_manifest: Manifest) -> None:
+    library = make_library(tmp_path)
+    other = replace(library, max_attempts=9, item_timeout_s=1.0, options=TrackOptions(again=True))
+    assert library.describe_work(toy_manifest) == other.describe_work(toy_manifest)
+
+
+def test_a_track_is_called_after_its_video_and_what_it_is_made_of() -> None:
+    unit = make_unit(FILE, "work")
+    assert unit.name_track(".mattes") == f"cats/a.mp4.{unit.digest}.mattes"
+    assert len(unit.digest) == 32
+
+
+def test_every_unit_is_in_one_shard_and_shards_are_alike() -> None:
+    units = [make_unit(StoredFile(f"{at}.mp4", at, ""), "work") for at in range(3000)]
+    sizes = []
+    for number in range(3):
+        sizes.append(sum(Shard(number, 3).holds(unit) for unit in units))
+    assert sum(sizes) == 3000
+    assert min(sizes) > 900
+
+
+@pytest.mark.parametrize(("text", "shard"), [("0/1", Shard()), ("7/1000", Shard(7, 1000))])
+def test_a_shard_is_read(text: str, shard: Shard) -> None:
+    assert Shard.parse(text) == shard
+
+
+@pytest.mark.parametrize("text", ["", "1", "1/1", "-1/2", "a/b", "1/", "0/0", "1/2/3"])
+def test_an_impossible_shard_is_refused(text: str) -> None:
+    with pytest.raises(InvalidParameterError, match="expected I/N"):
+        Shard.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"suffix": ".webmasq"}, "did you mean '.webmask'"),
+        ({"max_attempts": 0}, "max-attempts: expected at least 1"),
+        ({"item_timeout_s": 0.0}, "item-timeout-s: expected more than 0"),
+        ({"stall_timeout_s": float("nan")}, "stall-timeout-s: expected more than 0"),
+    ],
+)
+def test_an_impossible_wish_is_refused(options: dict[str, Any], says: str) -> None:
+    with pytest.raises(InvalidParameterError, match=says):
+        Library("videos", "tracks", Path("models"), **options)

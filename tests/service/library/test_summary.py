@@ -1,0 +1,94 @@
+"""What is told of a run: its progress, lines and table."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from danmatte.errors import InvalidParameterError
+from danmatte.library import progress
+from danmatte.library.inventory import Totals
+from danmatte.library.progress import LibraryProgress
+from danmatte.library.result import UnitResult
+from danmatte.library.summary import LibrarySummary, open_lines
+
+MADE = UnitResult("made", "a.mp4", "a.mattes", 1, masks=100, held=20, cuts=3, seconds=2.5, size_bytes=2**20)
+BROKEN = UnitResult("broken", "b.mp4", "b.mattes", 1, "the last is at 9 ms", masks=50, size_bytes=2**20)
+LOST = UnitResult("given up", "c.mp4", "c.mattes", 3, "its process ended by SIGSEGV", size_bytes=2**19)
+KEPT = UnitResult("kept", "d.mp4", "d.mattes", size_bytes=2**21)
+
+
+def test_the_table_has_a_row_for_each_state_and_one_for_all() -> None:
+    summary = LibrarySummary()
+    for result in (MADE, MADE, LOST, KEPT):
+        summary.add(result)
+    assert [line.split() for line in summary.describe().splitlines()[1:]] == [
+        ["made", "2", "200", "40", "6", "2.0"],
+        ["kept", "1", "0", "0", "0", "2.0"],
+        ["given", "up", "1", "0", "0", "0", "0.5"],
+        ["all", "4", "200", "40", "6", "4.5"],
+    ]
+    assert summary.exit_code == 1
+
+
+@pytest.mark.parametrize(("result", "code"), [(MADE, 0), (KEPT, 0), (BROKEN, 1), (LOST, 1)])
+def test_the_exit_code_tells_whether_every_track_is_whole(result: UnitResult, code: int) -> None:
+    summary = LibrarySummary()
+    summary.add(result)
+    assert summary.exit_code == code
+
+
+def test_a_result_says_why() -> None:
+    assert LOST.describe() == "c.mp4: given up after 3 attempts: its process ended by SIGSEGV"
+    assert BROKEN.describe() == "b.mp4: broken, 50 masks in 0.0 s: b.mattes: the last is at 9 ms"
+    assert KEPT.describe() == "d.mp4: kept"
+
+
+def test_lines_are_written_as_results_come(tmp_path: Path) -> None:
+    file = tmp_path / "results.jsonl"
+    with open_lines(file) as write:
+        write(MADE)
+        assert json.loads(file.read_text())["masks"] == 100
+        write(LOST)
+    assert [json.loads(line)["state"] for line in file.read_text().splitlines()] == ["made", "given up"]
+
+
+def test_lines_go_to_standard_output_or_nowhere(capsys: pytest.CaptureFixture[str]) -> None:
+    with open_lines(Path("-")) as write, open_lines(None) as ignore:
+        write(MADE)
+        ignore(LOST)
+    assert json.loads(capsys.readouterr().out)["video"] == "a.mp4"
+
+
+def test_a_file_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    with pytest.raises(InvalidParameterError, match="can't be written"), open_lines(tmp_path):
+        pass
+
+
+def test_the_time_left_goes_by_the_videos_bytes() -> None:
+    told = LibraryProgress(Totals(units=10, size_bytes=10 * 2**20, kept=4, kept_bytes=4 * 2**20), io.StringIO())
+    assert told.describe(5) == "4 of 10 units"
+    told.step(MADE)
+    told.step(MADE)
+    assert told.describe(20) == "6 of 10 units, 0.1 a second, 0:40 left"
+    assert told.describe(20 * 3600).endswith("40 h 00 min left")
+
+
+class Terminal(io.StringIO):
+    """Somebody looks."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_sees_one_line_and_a_log_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "_EVERY_S", 0)
+    terminal, log = Terminal(), io.StringIO()
+    for stream in (terminal, log):
+        LibraryProgress(Totals(units=2), stream).look()
+    assert terminal.getvalue() == "\r\x1b[K0 of 2 units"
+    assert log.getvalue() == ""
+    monkeypatch.setattr(progress, "_LOG_EVERY_S", 0)
+    LibraryProgress(Totals(units=2), log).look()
+    assert log.getvalue() == "0 of 2 units\n"
