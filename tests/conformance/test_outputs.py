@@ -44,12 +44,29 @@ def make_softmax(rng: np.random.Generator) -> Answer:
     return ((np.exp(logits) / np.exp(logits).sum()).astype(np.float32),)
 
 
+def make_selection(rng: np.random.Generator) -> Answer:
+    """Forty boxes with scores of two classes, and five of them selected, as ONNX' NonMaxSuppression gives them."""
+    corners = rng.uniform(0, 0.6, (40, 2))
+    boxes = np.concatenate([corners, corners + rng.uniform(0.15, 0.35, (40, 2))], axis=1)
+    numbers = rng.choice(40, 5, replace=False)
+    selected = np.stack([np.zeros(5), rng.integers(0, 2, 5), numbers], axis=1)
+    return boxes[None].astype(np.float32), selected.astype(np.int64), rng.uniform(0.4, 1, (1, 2, 40))
+
+
+def make_line(rng: np.random.Generator) -> Answer:
+    """Six characters, each a choice among twenty."""
+    logits = rng.normal(0, 3, (1, 6, 20))
+    return ((np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)).astype(np.float32),)
+
+
 SOURCES: dict[str, tuple[str, Make]] = {
     "scores, logits": ("scores", lambda rng: (rng.normal(0, 3, (1, 20)).astype(np.float32),)),
     "scores, softmax": ("scores", make_softmax),
+    "scores of a line": ("scores", make_line),
     "regression": ("regression", lambda rng: (rng.uniform(2.5, 5.4, (1, 1)).astype(np.float32),)),
     "regression about nought": ("regression", lambda rng: (rng.normal(0, 1, (1,)).astype(np.float32),)),
     "boxes": ("boxes", make_boxes),
+    "boxes, selected": ("boxes", make_selection),
     "regions": ("regions", make_regions),
     "embedding": ("embedding", lambda rng: (rng.gamma(2, 1, (1, 64)).astype(np.float32),)),
     "tensor": ("tensor", lambda rng: (rng.normal(5, 2, (1, 12, 10, 8)).astype(np.float32),)),

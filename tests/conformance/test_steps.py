@@ -14,7 +14,7 @@ from danmatte_workbench.configuration import configure
 from danmatte_workbench.runtimes import openvino
 from danmatte_workbench.steps import Step, StepContext
 from danmatte_workbench.steps.base import make_step
-from tests.workbench import blocks, inner, tiny
+from tests.workbench import blocks, inner, stored_bytes, tiny
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,6 +49,7 @@ STEPS = {
     ),
     "prune": Case((), ((1, 65, 65, 3), "u8"), ((1, 33, 33, 1), "f32"), {"share": 0.3}, inner.write),
     "student": Case((), ((1, 65, 65, 3), "u8"), ((1, 33, 33, 1), "f32")),
+    "recode": Case((), ((1, 17, 17, 3), "u8"), ((1, 1, 19, 19), "f32"), {}, stored_bytes.write),
     "quantize": Case(("cut", "head", "preprocess"), ((1, 65, 65, 3), "u8"), ((1, 33, 33, 1), "f32")),
 }
 

@@ -18,7 +18,7 @@ from danmatte_workbench.dataset import SAMPLES, load
 from danmatte_workbench.graph import probing
 from danmatte_workbench.publish import publish
 from danmatte_workbench.recipe import build_recipe, find_recipe
-from danmatte_workbench.source import Source, say_meanings
+from danmatte_workbench.source import Source
 from danmatte_workbench.steps import StepContext
 from tests.real.shared import ROOT, needed
 from tests.service.conftest import Start, start
@@ -52,9 +52,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The default model, a text detector, a classifier and a model of one score."""
     folder = tmp_path_factory.mktemp("models")
     shutil.copytree(ROOT / "models/deeplab/3", folder / "deeplab/3")
-    text = say_meanings(probing.inspect(find_text_detector(), SIZE), ("regions:text",))
     sources = {
-        "text": text,
+        "text": probing.inspect(find_text_detector(), SIZE),
         "classes": probing.inspect(needed("models/others/mobilenet_v2_1.0_224_quant.tflite")),
         "score": probing.inspect(needed("cases/graphs/vq_hard.onnx")),
     }
@@ -84,6 +83,12 @@ async def ask_for_mask(start: Start, frame: np.ndarray, **query: str) -> np.ndar
     answer = await server.post("/v1/mattes", params={"format": "raw"} | query, data=encode(frame))
     assert answer.status == 200, await answer.text()
     return np.frombuffer(await answer.read(), np.uint8).reshape(frame.shape[:2]) > 0
+
+
+def test_a_text_detector_is_known_without_being_told() -> None:
+    found = probing.inspect(find_text_detector(), SIZE)
+    assert (found.meaning, found.kinds[0].kind, found.kinds[0].region) == ("tensors", "regions", "text")
+    assert "of the lines of drawn pages" in found.kinds[0].reason
 
 
 async def test_the_lines_of_a_drawn_page_are_found(start: Start) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from danmatte_workbench import source as sources
 from danmatte_workbench.errors import InputError
-from danmatte_workbench.kinds import OutputKind, find_kinds, say_kinds
+from danmatte_workbench.kinds import OutputKind, find_kinds, find_selection, say_kinds
 from tests.workbench import tiny
 
 RNG = np.random.default_rng(0)
@@ -75,3 +75,41 @@ def test_a_model_toml_says_it_too(tmp_path) -> None:
         (tmp_path / "model.toml").write_text(tiny.toml(described | {"output": wrong}))
         with pytest.raises(InputError, match=says):
             sources.read(tmp_path / "model.toml")
+
+
+def select(*rows: tuple[int, int, int]) -> np.ndarray:
+    return np.array(rows, np.int64).reshape(-1, 3)
+
+
+def test_what_non_maximum_suppression_selects_are_boxes() -> None:
+    scores = RNG.uniform(0, 1, (1, 2, 30)).astype(np.float32)
+    answers = [(select((0, 0, 3), (0, 1, 7)), BOXES, scores), (select((0, 1, 29)), BOXES, scores)]
+    assert [each.kind for each in find_kinds(answers, SIZE)] == ["boxes"] * 3
+    assert find_selection(answers) == (0, 1)
+
+
+def test_a_selection_without_its_boxes_is_one_where_its_length_varies() -> None:
+    assert find_selection([(select((0, 0, 3)),), (select((0, 0, 3), (0, 1, 7)),)]) == (0, None)
+    assert find_selection([(select((0, 0, 3)),), (select((0, 0, 4)),)]) is None
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        select((1, 0, 3)),  # of a second picture
+        select((0, 0, 3), (0, 0, 3)),  # twice the same
+        select((0, 0, -1)),
+        select((0, 0, 30)),  # there are 30 boxes, from 0 to 29
+        np.zeros((1, 4), np.int64),
+        np.zeros((1, 3), np.float32),
+        select(),
+    ],
+)
+def test_other_tables_of_whole_numbers_select_nothing(table: np.ndarray) -> None:
+    assert find_selection([(table, BOXES)] * 2) is None
+
+
+def test_the_characters_of_a_line_are_scores_row_by_row() -> None:
+    rows = np.concatenate([np.roll(SOFTMAX, number) for number in range(5)])[None]
+    (found,) = find_kinds([(rows,)] * 2, SIZE)
+    assert (found.kind, found.reason) == ("scores", "5 rows of 10 numbers that sum to 1, such as a line's characters")

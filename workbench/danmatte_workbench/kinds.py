@@ -42,12 +42,51 @@ def find_kinds(answers: Sequence[Answer], size: tuple[int, int]) -> tuple[Output
     """The kind of each output, by what it answered to several pictures of this (height, width)."""
     first = answers[0]
     found = [_find_kind([answer[place] for answer in answers], size) for place in range(len(first))]
+    if selection := find_selection(answers):
+        table, pool = selection
+        reason = "rows of picture, class and box that non-maximum suppression selected"
+        found[table] = OutputKind("boxes", reason)
+        if pool is not None:
+            shares = max(float(np.abs(answer[pool]).max()) for answer in answers) <= _FARTHEST
+            found[pool] = OutputKind("boxes", f"the boxes among which output {table} selects", shares=shares)
+            for place, one in enumerate(first):
+                if place not in selection and one.size and one.size % first[pool].shape[-2] == 0 and one.ndim == 3:
+                    found[place] = OutputKind("boxes", f"scores of the boxes among which output {table} selects")
     tables = {first[place].shape[-2] for place, each in enumerate(found) if each.kind == "boxes"}
     for place, each in enumerate(found):
         # Scores, classes and the number of boxes come in outputs of their own, and mean nothing without the boxes.
         if tables and each.kind != "boxes" and (first[place].size in tables or first[place].size == 1):
             found[place] = OutputKind("boxes", "as many numbers as there are boxes, or one: their scores and classes")
     return tuple(found)
+
+
+def find_selection(answers: Sequence[Answer]) -> tuple[int, int | None] | None:
+    """The places of the output that selects boxes, as ONNX' NonMaxSuppression does, and of the one that has them all.
+
+    The first holds whole numbers, (n, 3): picture, class, box. The second is None where the boxes aren't an output.
+    None where nothing selects.
+    """
+    tables = [place for place, one in enumerate(answers[0]) if _select(tuple(answer[place] for answer in answers))]
+    if not tables:
+        return None
+    table = tables[0]
+    most = max((int(answer[table][:, 2].max()) for answer in answers if len(answer[table])), default=0)
+    pools = [
+        place
+        for place, one in enumerate(answers[0])
+        if np.issubdtype(one.dtype, np.floating) and one.ndim == 3 and one.shape[2] == 4 and one.shape[1] > most
+    ]
+    varies = len({len(answer[table]) for answer in answers}) > 1
+    return (table, pools[0] if pools else None) if pools or varies else None
+
+
+def _select(tables: Sequence[np.ndarray]) -> bool:
+    """Whether an output's rows can be picture, class and box, of one picture, in which nothing is selected twice."""
+    if any(one.dtype.kind not in "iu" or one.ndim != 2 or one.shape[1] != 3 for one in tables):
+        return False
+    rows = np.concatenate(tables)
+    apart = all(len({tuple(row) for row in one.tolist()}) == len(one) for one in tables)
+    return bool(len(rows)) and bool((rows[:, 0] == 0).all()) and bool((rows >= 0).all()) and apart
 
 
 def say_kinds(found: Sequence[OutputKind], names: Sequence[str], said: Sequence[str]) -> tuple[OutputKind, ...]:
@@ -76,7 +115,8 @@ def _find_kind(tensors: Sequence[np.ndarray], size: tuple[int, int]) -> OutputKi
     sides = [side for side in tensor.shape if side != 1]
     if tensor.size == 1 and len({one.shape for one in tensors}) == 1:
         return OutputKind("regression", "one number for each picture")
-    if tensor.shape and tensor.shape[-1] in range(4, 8) and len(sides) >= 2 and _hold_corners(tensors):
+    is_map = tensor.ndim == 4 and min(tensor.shape[1:3]) >= _SHORTEST  # of geometry, as EAST gives beside its scores
+    if tensor.shape and tensor.shape[-1] in range(4, 8) and len(sides) >= 2 and not is_map and _hold_corners(tensors):
         shares = max(float(np.abs(one).max()) for one in tensors if one.size) <= _FARTHEST
         # Which of the two corners' numbers comes first can't be seen; frameworks have habits.
         corners: Literal["xyxy", "yxyx"] = "yxyx" if shares else "xyxy"
@@ -84,9 +124,18 @@ def _find_kind(tensors: Sequence[np.ndarray], size: tuple[int, int]) -> OutputKi
         return OutputKind("boxes", f"{reason}{'shares' if shares else 'pixels'}", corners=corners, shares=shares)
     if not np.issubdtype(tensor.dtype, np.floating) and tensor.dtype.itemsize > 1:
         return OutputKind("tensor", f"whole numbers of shape {list(tensor.shape)}")
+    if len(sides) == 2 and tensor.ndim == 3 and _are_distributions(tensors):
+        return OutputKind("scores", f"{sides[0]} rows of {sides[1]} numbers that sum to 1, such as a line's characters")
     if len(sides) == 1:
         return _find_kind_of_row(np.concatenate([one.reshape(1, -1) for one in tensors]).astype(np.float64))
     return _find_kind_of_map(tensors, size)
+
+
+def _are_distributions(tensors: Sequence[np.ndarray]) -> bool:
+    """Whether the last side's numbers are probabilities of classes that exclude each other, in every row."""
+    if tensors[0].shape[-1] < FEWEST_CLASSES or not np.issubdtype(tensors[0].dtype, np.floating):
+        return False
+    return all(float(one.min()) >= 0 and np.allclose(one.sum(axis=-1), 1, atol=_CLOSE) for one in tensors)
 
 
 def _find_kind_of_row(rows: np.ndarray) -> OutputKind:

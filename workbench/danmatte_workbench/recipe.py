@@ -19,7 +19,17 @@ from danmatte_workbench.artifact import Artifact
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.runtimes.isa_levels import sort_levels
 from danmatte_workbench.source import Meaning, Source
-from danmatte_workbench.steps import Convert, Quantize, Reshape, Shrink, Step, StepContext, TakeStudent, make_step
+from danmatte_workbench.steps import (
+    Convert,
+    Quantize,
+    Recode,
+    Reshape,
+    Shrink,
+    Step,
+    StepContext,
+    TakeStudent,
+    make_step,
+)
 from danmatte_workbench.strict_toml import expect_keys, read_toml
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -90,7 +100,7 @@ class Recipe:
     @property
     def is_quantized(self) -> bool:
         """Whether the graph that it makes computes in 8 bits."""
-        return any(isinstance(step, Quantize) for step in self.steps)
+        return any(isinstance(step, Quantize | Recode) for step in self.steps)
 
     def suits(self, levels: Collection[str]) -> bool:
         """Whether it is for one of these levels of instruction sets; for machines without any, all recipes are."""
@@ -98,7 +108,7 @@ class Recipe:
 
     def resize(self, size: tuple[int, int]) -> "Recipe":
         """The recipe for inputs of ``size``, (height, width): reshaped just before it is quantized, or at the end."""
-        place = next((n for n, step in enumerate(self.steps) if isinstance(step, Quantize)), len(self.steps))
+        place = next((n for n, step in enumerate(self.steps) if isinstance(step, Quantize | Recode)), len(self.steps))
         steps = (*self.steps[:place], Reshape(*size), *self.steps[place:])
         return replace(self, name=f"{self.name} {size[1]}x{size[0]}", steps=steps)
 

@@ -61,9 +61,10 @@ def test_an_unknown_objective_is_refused_before_anything_runs() -> None:
         check_objective("speed")
 
 
-def test_what_was_not_raced_to_the_end_cannot_win() -> None:
+def test_what_was_not_raced_to_the_end_cannot_win_but_where_all_that_were_have_fallen() -> None:
     lucky = replace(trial("lucky", measured("throughput", 900), measured("iou_drop", 0.1)), finalist=False)
     assert choose([lucky, FAST], "throughput") is FAST
+    assert choose([lucky, FAST.reject("not confirmed")], "throughput") is lucky
 
 
 def test_throughput_is_compared_by_the_ratio_to_the_baseline() -> None:

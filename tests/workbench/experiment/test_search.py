@@ -149,7 +149,7 @@ def test_however_little_time_there_is_something_safe_and_something_promising_is_
 @pytest.mark.parametrize("effort", EFFORTS)
 def test_of_tensors_too_something_safe_is_tried(tensors: Source, effort: EffortName) -> None:
     first, second = propose(tensors, effort)[:SURE]
-    assert (first.recipe.name, second.recipe.name) == ("uncut", "uncut-int8")
+    assert (first.recipe.name, second.recipe.name) == ("uncut", "whole-int8-safe")
 
 
 @pytest.mark.parametrize(

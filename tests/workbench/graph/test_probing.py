@@ -9,7 +9,7 @@ import tensorflow as tf
 from openvino import opset13 as ops
 
 from danmatte_workbench.errors import InputError
-from danmatte_workbench.graph import probing
+from danmatte_workbench.graph import meaning, probing
 from tests.workbench import tiny
 from tests.workbench.conftest import Describe
 from tests.workbench.small_graphs import Chain
@@ -140,16 +140,16 @@ def test_several_maps_are_tensors_though_one_looks_like_a_mask(tmp_path: Path) -
     ],
 )
 def test_a_map_of_classes_is_known_by_its_shape(shape: tuple[int, ...], classes: int | None) -> None:
-    assert probing.count_classes(shape, SIZE) == classes
+    assert meaning.count_classes(shape, SIZE) == classes
 
 
 def test_a_map_must_not_be_coarser_than_a_network_makes_it() -> None:
-    assert probing.count_classes((1, 13, 13, 2), (513, 513)) == 2
-    assert probing.count_classes((1, 12, 12, 2), (513, 513)) is None
+    assert meaning.count_classes((1, 13, 13, 2), (513, 513)) == 2
+    assert meaning.count_classes((1, 12, 12, 2), (513, 513)) is None
 
 
 def test_hundreds_of_channels_are_features_and_no_classes() -> None:
-    assert probing.count_classes((1, 257, 513, 513), (513, 513)) is None
+    assert meaning.count_classes((1, 257, 513, 513), (513, 513)) is None
 
 
 def test_a_cut_is_found_by_structure_alone(describe: Describe) -> None:

@@ -7,6 +7,7 @@ from danmatte_workbench.runtimes.isa_levels import (
     LEVELS,
     USUAL,
     Kernels,
+    choose_precision,
     find_highest,
     is_within,
     list_missing,
@@ -111,3 +112,19 @@ def test_several_families_that_are_newer_are_each_named() -> None:
         "1 light layers stay in amx",
     ]
     assert kernels.describe_newer("AVX512_CORE_AMX") == []
+
+
+@pytest.mark.parametrize(
+    ("level", "wanted", "computed"),
+    [
+        ("AVX2", "bf16", "f32"),
+        ("AVX512_CORE_VNNI", "bf16", "f32"),
+        ("AVX512_CORE_BF16", "bf16", "bf16"),
+        ("AVX512_CORE_BF16", "f16", "f32"),
+        ("AVX512_CORE_AMX", "bf16", "bf16"),
+        ("AVX512_CORE_AMX", "f16", "f16"),
+        ("AVX2", "f32", "f32"),
+    ],
+)
+def test_older_cpus_compute_in_floats_what_they_have_no_units_for(level: str, wanted: str, computed: str) -> None:
+    assert choose_precision(level, wanted) == computed

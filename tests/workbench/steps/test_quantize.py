@@ -216,3 +216,8 @@ def test_a_killed_run_finds_nothing_out_twice(place: Path) -> None:
     keys = [json.loads(line)[0] for line in after]
     assert len(set(keys)) == len(keys)
     assert after[: len(before)] == before
+
+
+def test_looking_at_every_layer_by_itself_takes_longer() -> None:
+    fast, accurate = (Quantize(bias_correction=kind).estimate_s(32, 0.1) for kind in ("fast", "accurate"))
+    assert accurate > 5 * fast

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from danmatte.contract.measurement import Measurement
+from danmatte_workbench.configuration import reconfigure
 from danmatte_workbench.dataset import BACKGROUND, PERSON, Dataset
 from danmatte_workbench.experiment.store import Workspace
 from danmatte_workbench.kinds import find_kinds
@@ -22,7 +23,7 @@ from danmatte_workbench.metrics import Score, score_mask
 from danmatte_workbench.metrics.accuracy import Accuracy, ScoredFrames
 from danmatte_workbench.metrics.agreement import TensorScore, score_tensors
 from danmatte_workbench.metrics.subject import Subject
-from danmatte_workbench.runtimes.isa_levels import SWITCH
+from danmatte_workbench.runtimes.isa_levels import SWITCH, choose_precision
 from danmatte_workbench.source import Source
 
 COUNTS = 2  # grows with what a score holds
@@ -74,7 +75,7 @@ class Comparison:
             "features": features,
             "counts": COUNTS,
         }
-        return {**subject.identity, **facts, **({"level": level} if level else {})}
+        return {**_run_at(subject, level).identity, **facts, **({"level": level} if level else {})}
 
     def is_done(self, subject: Subject, level: str = "") -> bool:
         """Whether the subject was compared before; without labels the source was when its own answers are there."""
@@ -138,7 +139,7 @@ class Comparison:
             started = time.monotonic()
             answers = self._ensure_answers() if self.uses_own_answers else None
             compare = compare_masks if person else compare_tensors
-            scores = self.workspace.isolate(compare, subject, self.data, answers, **limits)
+            scores = self.workspace.isolate(compare, _run_at(subject, level), self.data, answers, **limits)
             found = [dataclasses.asdict(score) for score in scores]
             kept = {"found": found, "seconds": time.monotonic() - started}
             self.workspace.results.put(COMPARISONS, question, kept)
@@ -157,6 +158,14 @@ class Comparison:
             frames = self.whole or self.data
             self.workspace.isolate(keep, self.original, frames, path, of_trial=False)
         return path
+
+
+def _run_at(subject: Subject, level: str) -> Subject:
+    """The subject as a CPU of that level would run it; as it is for none."""
+    if not level:
+        return subject
+    precision = choose_precision(level, subject.configuration.precision)
+    return dataclasses.replace(subject, configuration=reconfigure(subject.configuration, precision=precision))
 
 
 # What follows runs in processes of its own.

@@ -52,7 +52,8 @@ def is_slower(trial: Trial, own: Measurement | None) -> bool:
 
 
 def choose(trials: Sequence[Trial], objective: str) -> Trial:
-    """The best accepted finalist: the most frames a second, or the least latency.
+    """The best accepted finalist, or the best of the others where none is: the most frames a second, or the least
+    latency.
 
     Of those that noise doesn't tell from the best one, the least latency wins, and then what was proposed first.
     Balanced, what is slower than the source for a single frame wins only where nothing else is left.
@@ -61,8 +62,9 @@ def choose(trials: Sequence[Trial], objective: str) -> Trial:
     """
     check_objective(objective)
     metric = THROUGHPUT if objective == BALANCED else objective
-    accepted = [trial for trial in trials if trial.verdict.accepted and trial.finalist and trial.get(metric)]
-    if accepted:
+    known = [trial for trial in trials if trial.verdict.accepted and trial.get(metric)]
+    # Where all that raced to the end have fallen since, the few rounds of the others are better than no winner.
+    if accepted := [trial for trial in known if trial.finalist] or known:
         if objective == BALANCED:
             accepted = [trial for trial in accepted if not trial.is_slower] or accepted
         return _pick(accepted, _compute_merits(accepted, objective), objective)

@@ -20,7 +20,7 @@ from danmatte_workbench.experiment.build import Builder
 from danmatte_workbench.experiment.compare import Comparison, time_inference
 from danmatte_workbench.experiment.confirming import Division, Referee, describe_doubt
 from danmatte_workbench.experiment.race import GROUP, BenchmarkConfig, Race, Standings
-from danmatte_workbench.experiment.schedule import SURE, Schedule, TimeModel
+from danmatte_workbench.experiment.schedule import START_S, STOCK_START_S, SURE, Schedule, TimeModel
 from danmatte_workbench.experiment.search import Effort
 from danmatte_workbench.experiment.store import Workspace
 from danmatte_workbench.experiment.trial import LevelAccuracy, Trial
@@ -117,7 +117,8 @@ class ExperimentRun:
                 frames = self.experiment.data.pick(TIMED_FRAMES)
                 source_s = self.workspace.isolate(time_inference, subject, frames, of_trial=False)
             results.put(PACES, question, source_s)
-        return TimeModel(source_s, self.workspace)
+        own = self._list_source_subjects()
+        return TimeModel(source_s, self.workspace, len(own), START_S if own[0].engine == "openvino" else STOCK_START_S)
 
     @cached_property
     def frames(self) -> Dataset:

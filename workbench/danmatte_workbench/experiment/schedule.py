@@ -17,7 +17,7 @@ from danmatte_workbench.recipe import Recipe
 
 SCHEDULES, DURATIONS = "schedules", "durations"
 START_S = 4.0  # a process with its libraries
-STOCK_START_S = 9.0  # the same with TensorFlow
+STOCK_START_S = 9.0  # the same with TensorFlow, which the TFLite interpreter comes with
 FRAME_S = 0.02  # to decode, to frame, and to score the mask
 COMPILE_S = 2.0
 STUDY_S = {"layers": 10.0, "masks": 15.0}
@@ -70,10 +70,14 @@ class TimeModel:
     """What this machine takes for things: ``source_s`` for one inference of the source; what was timed is in results.
 
     Durations of earlier builds, of whichever source, are scaled by the two sources' inference times.
+    stocks: how many ways to run the source itself are raced; TensorFlow has two. start_s: seconds that each takes to
+    start.
     """
 
     source_s: float
     workspace: Workspace
+    stocks: int = 2
+    start_s: float = STOCK_START_S
 
     def remember(self, recipe: Recipe, seconds: float) -> None:
         """Keep what building it took."""
@@ -100,18 +104,18 @@ class TimeModel:
 
     def estimate_source(self, frames: int) -> float:
         """The same of the source itself."""
-        return STOCK_START_S + frames * (FRAME_S + self.source_s)
+        return self.start_s + frames * (FRAME_S + self.source_s)
 
     def estimate_race(self, effort: Effort, trials: int, baselines: int) -> float:
-        """Seconds of both stages, ``baselines`` beside the source in two settings.
+        """Seconds of both stages, ``baselines`` beside the source in its settings.
 
         The source takes longer than its share of a round where a few frames do.
         """
-        subjects = 2 + baselines + trials
-        everybody = 2 * max(effort.round_s, 4 * self.source_s) + subjects * effort.round_s
+        subjects = self.stocks + baselines + trials
+        everybody = self.stocks * max(effort.round_s, 4 * self.source_s) + subjects * effort.round_s
         finalists = min(effort.finalists, trials)
         final = everybody - (trials - finalists) * effort.round_s
-        starts = 2 * STOCK_START_S + subjects * COMPILE_S
+        starts = self.stocks * self.start_s + subjects * COMPILE_S
         return starts + effort.first_rounds * everybody * (trials > finalists) + effort.rounds * final
 
     def estimate_study(self, effort: Effort) -> dict[str, float]:

@@ -17,6 +17,7 @@ from danmatte_workbench.graph.layers import (
     compute_constants,
     find_only_reader,
     is_constant,
+    read_constant,
     replace_constant,
 )
 from danmatte_workbench.graph.surgery import NAMESPACE
@@ -24,6 +25,7 @@ from danmatte_workbench.graph.surgery import NAMESPACE
 Colour: TypeAlias = Literal["RGB", "BGR"]
 Pixels: TypeAlias = Literal["RGB", "BGR", "NV12"]
 INPUT = "image"
+BYTE = 255
 _FORMATS = {"RGB": ColorFormat.RGB, "BGR": ColorFormat.BGR, "NV12": ColorFormat.NV12_SINGLE_PLANE}
 _AFFINE = frozenset({"Convert", "Subtract", "Multiply", "Transpose", "FakeQuantize"})
 
@@ -100,7 +102,12 @@ def feed_bytes(model: ov.Model) -> bool:
     quantizer = next((node for node in chain if node.get_type_name() == "FakeQuantize"), None)
     if quantizer is None:
         return False
-    quantizer.output(0).replace(quantizer.input_value(0))
+    direct = _unfold_quantizer(quantizer)
+    if direct is None:
+        return False
+    quantizer.output(0).replace(direct)
+    if direct != quantizer.input_value(0):
+        chain = [direct.get_node().input_value(0).get_node(), direct.get_node(), *chain]
     subtraction = next((node for node in chain if node.get_type_name() == "Subtract"), None)
     convolution = chain[-1]
     # NNCF compresses constants, so that a bias may stand behind a Convert: `find_bias` would miss it.
@@ -120,6 +127,31 @@ def feed_bytes(model: ov.Model) -> bool:
         replace_constant(bias, (added + shift).astype(np.float32))
     model.validate_nodes_and_infer_types()
     return True
+
+
+def _unfold_quantizer(quantizer: ov.Node) -> ov.Output | None:
+    """What gives the same as a quantizer of bytes without rounding them; None where that would be something else.
+
+    TFLite's takes the bytes themselves and gives what they stand for: a subtraction and a multiplication do that, too.
+    """
+    ends = [read_constant(quantizer.input_value(port)) for port in range(1, 5)]
+    if any(end is None or end.size != 1 for end in ends):
+        return quantizer.input_value(0) if _keeps_values(ends) else None
+    low, high, least, most = (float(end.item()) for end in ends if end is not None)
+    if np.isclose(low, least) and np.isclose(high, most):
+        return quantizer.input_value(0)
+    if (low, high, quantizer.get_attributes()["levels"]) != (0, BYTE, BYTE + 1):
+        return None
+    step = (most - least) / BYTE
+    moved = ops.subtract(quantizer.input_value(0), np.float32(-least / step))
+    return ops.multiply(moved, np.float32(step)).output(0)
+
+
+def _keeps_values(ends: list[np.ndarray | None]) -> bool:
+    low, high, least, most = ends
+    if low is None or high is None or least is None or most is None:
+        return False
+    return bool(np.allclose(low, least) and np.allclose(high, most))
 
 
 def _find_chain_to_convolution(model: ov.Model) -> list[ov.Node]:

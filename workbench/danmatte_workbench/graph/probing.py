@@ -6,27 +6,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-import cv2
 import numpy as np
 
 from danmatte_workbench.artifact import Format, detect_format, resolve_graph_path
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.graph import conversion, opening
 from danmatte_workbench.graph.anatomy import Anatomy
-from danmatte_workbench.kinds import OutputKind, find_kinds
+from danmatte_workbench.graph.meaning import find_meaning
 from danmatte_workbench.normalisation import Channels, Normalisation
 from danmatte_workbench.quantization.journal import find_cache_folder
 from danmatte_workbench.reading import PLAIN, ReadOptions
-from danmatte_workbench.source import Meaning, Source
+from danmatte_workbench.source import Source
 
 DEFAULT_SIDE = 513
 DEFAULT_SIZE = (DEFAULT_SIDE, DEFAULT_SIDE)
 OFFICIAL = "SemanticPredictions"  # DeepLab's own exports, where a copy of it may follow
-LOOKED_AT, NEAR = 3, 0.05  # photographs to see what answers look like; how far probabilities may be off
 TOLERANCE, STEPS = 1e-3, 255  # graphs of 8 bits may be off by one of their steps
-COARSEST = 40  # input pixels to one place of a class map
-PERSONS = {1: 1, 2: 1, 21: 15}  # by the number of classes, one channel being two; 21 are PASCAL VOC's
-MOST_CLASSES = 256
 # What floats are taken for where nothing tells: PyTorch's statistics of ImageNet, or TensorFlow's −1 to 1.
 IMAGENET = Normalisation("RGB", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 SIGNED = Normalisation("RGB", (127.5, 127.5, 127.5), (127.5, 127.5, 127.5))
@@ -99,7 +94,15 @@ def _describe(path: Path, kind: Format, size: Size | None) -> Source:
         notes += [note] if note else []
     port, normalisation = _find_entry(path, facts, size, notes)
     given = normalisation if port == facts.picture else None
-    meaning, answers, person, kinds = _find_meaning(path, facts, size, given, notes)
+    if not facts.answers:
+        raise InputError(f"{path}: its input leads to no answer")
+    run = facts.run(size, facts.answers)
+
+    def answer(pixels: np.ndarray) -> tuple[np.ndarray, ...]:
+        return tuple(np.array(one) for one in run(pixels if given is None else given.apply(pixels)))
+
+    with conversion.name_graph(path):
+        found = find_meaning(facts.answers, answer, lambda: facts.scores(size), size)
     return Source(
         name="model",
         path=path,
@@ -111,16 +114,16 @@ def _describe(path: Path, kind: Format, size: Size | None) -> Source:
         colour=normalisation.colour,
         mean=normalisation.mean,
         scale=normalisation.scale,
-        answer=answers[0],
-        node=(facts.decision or answers[0]) if meaning == "person" else answers[0],
-        person=person,
+        answer=found.answers[0],
+        node=(facts.decision or found.answers[0]) if found.meaning == "person" else found.answers[0],
+        person=found.person,
         rule="stretch",
         fill=(127, 127, 127),
         format=kind,
-        meaning=meaning,
-        answers=answers if meaning == "tensors" else (),
-        kinds=kinds,
-        notes=tuple(notes),
+        meaning=found.meaning,
+        answers=found.answers if found.meaning == "tensors" else (),
+        kinds=found.kinds,
+        notes=(*notes, *found.notes),
     )
 
 
@@ -287,77 +290,3 @@ def _measure_normalisation(facts: GraphFacts, size: Size) -> Normalisation | str
 def _round_channels(values: np.ndarray) -> Channels:
     first, second, third = (round(float(value), 4) + 0.0 for value in values)  # no -0.0
     return first, second, third
-
-
-def _find_meaning(
-    path: Path, facts: GraphFacts, size: Size, normalisation: Normalisation | None, notes: list[str]
-) -> tuple[Meaning, tuple[str, ...], int, tuple[OutputKind, ...]]:
-    """What the answers mean, which they are, the person's class, and the kinds of answers that are no masks."""
-    if not facts.answers:
-        raise InputError(f"{path}: its input leads to no answer")
-    pixels = np.random.default_rng(0).integers(0, 256, (1, *size, 3), dtype=np.uint8)
-    run = facts.run(size, facts.answers)
-
-    def answer(pixels: np.ndarray) -> tuple[np.ndarray, ...]:
-        return tuple(np.array(one) for one in run(pixels if normalisation is None else normalisation.apply(pixels)))
-
-    tensors = answer(pixels)
-    # A choice among classes deep inside a network, such as a pose's, is no answer about every place of the picture.
-    is_map = any(count_classes(tensor.shape, size) for tensor in tensors)
-    classes = count_classes(facts.scores(size), size) if is_map else None
-    refusal = ""
-    if classes is None and len(tensors) == 1:
-        whole = not np.issubdtype(tensors[0].dtype, np.floating)
-        classes = count_classes(tensors[0].shape, size)
-        if whole and classes == 1:
-            notes.append("its answer is class numbers; 1 was taken for the person")
-            return "person", facts.answers, 1, ()
-        refusal = _explain_no_classes(tensors[0], classes, answer, size) if classes and not whole else ""
-    elif classes is not None and classes not in PERSONS:
-        raise InputError(f"{path}: which of its {classes} classes is the person? Say so in a model.toml")
-    if classes is None or refusal or classes not in PERSONS:
-        answers = [tensors, *(answer(picture) for picture in _read_samples(size))]
-        kinds = find_kinds(answers, size)
-        notes += [f"{name}: {kind}" for name, kind in zip(facts.answers, kinds, strict=True)]
-        notes += [f"it wasn't taken for a mask of people: {refusal}"] if refusal else []
-        return "tensors", facts.answers, 0, kinds
-    person = PERSONS[classes]
-    what = "one map of probabilities" if classes == 1 else f"of {classes} classes {person} was taken for the person"
-    notes.append(f"its answer is a mask of people: {what}; if it is something else, say --meaning")
-    return "person", facts.answers[:1], person, ()
-
-
-def _explain_no_classes(
-    tensor: np.ndarray, classes: int, answer: Callable[[np.ndarray], tuple[np.ndarray, ...]], size: Size
-) -> str:
-    """Why maps at the picture's scale aren't people among classes, such as depth or a pose; empty where they may be."""
-    maps = [tensor, *(answer(picture)[0] for picture in _read_samples(size))]
-    low, high = (float(function([function(one) for one in maps])) for function in (np.min, np.max))
-    if classes == 1:
-        return "" if low >= -TOLERANCE and high <= 1 + TOLERANCE else f"its numbers go from {low:.3g} to {high:.3g}"
-    if classes not in PERSONS:
-        return f"it has {classes} maps, and the person among them isn't known"
-    if low < -NEAR or high > 1 + NEAR:
-        return ""  # logits
-    channels = 1 if tensor.shape[-1] != classes else tensor.ndim - 1
-    sums = [one.sum(axis=channels) for one in maps]
-    apart = max(float(np.abs(total - 1).max()) for total in sums)
-    return "" if apart < NEAR else f"its {classes} maps don't exclude each other: they sum to {1 + apart:.2g} and less"
-
-
-def _read_samples(size: Size) -> list[np.ndarray]:
-    """A few photographs of the workbench's own at this size, (1, H, W, 3) uint8 RGB."""
-    from danmatte_workbench.dataset import SAMPLES, load
-
-    frames = load(SAMPLES).pick(LOOKED_AT)
-    return [cv2.resize(frame.pixels, size[::-1], interpolation=cv2.INTER_AREA)[None] for frame in frames]
-
-
-def count_classes(shape: Shape, size: Size) -> int | None:
-    """How many classes a map of that shape has, channels first or last; None where it is no map at picture scale."""
-    if len(shape) not in (3, 4):
-        return None
-    sides = shape[1:] if len(shape) == 4 else (*shape[1:], 1)
-    channels, places = (sides[0], sides[1:]) if sides[0] < sides[2] else (sides[2], sides[:2])
-    close = all(side * COARSEST >= wanted for side, wanted in zip(places, size, strict=True))
-    return channels if close and channels <= MOST_CLASSES else None

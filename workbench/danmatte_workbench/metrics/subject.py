@@ -25,7 +25,12 @@ from danmatte_workbench.source import Source
 
 Run: TypeAlias = Callable[[np.ndarray], np.ndarray]
 RunAll: TypeAlias = Callable[[np.ndarray], tuple[np.ndarray, ...]]
-LIBRARIES = {"tensorflow": "tensorflow-cpu", "tflite": "tensorflow-cpu", "openvino": "openvino"}
+LIBRARIES = {
+    "tensorflow": "tensorflow-cpu",
+    "tflite": "tensorflow-cpu",
+    "onnx": "onnxruntime",
+    "openvino": "openvino",
+}
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ class Subject:
     """
 
     name: str
-    engine: Literal["tensorflow", "tflite", "openvino"]
+    engine: Literal["tensorflow", "tflite", "onnx", "openvino"]
     path: Path
     framing: Framing
     digest: str = ""
@@ -78,6 +83,12 @@ class Subject:
         if source.format in ("onnx", "ir"):
             return replace(common, name="OpenVINO, the source", engine="openvino", configuration=configure())
         return common
+
+    @classmethod
+    def from_stock(cls, source: Source, *, onednn: bool = True) -> Self:
+        """The source graph in the framework that others run it in: as `from_source`, but ONNX in ONNX Runtime."""
+        found = cls.from_source(source, onednn=onednn)
+        return replace(found, name="ONNX Runtime", engine="onnx") if source.format == "onnx" else found
 
     @classmethod
     def from_artifact(cls, name: str, source: Source, artifact: Artifact, configuration: Configuration) -> Self:
@@ -180,6 +191,10 @@ class Subject:
             from danmatte_workbench.runtimes import tensorflow
 
             run = tensorflow.make_runner_of_all(self.path, feed=self.feed, fetches=fetches, threads=threads)
+        elif self.engine == "onnx":
+            from danmatte_workbench.runtimes import onnx_runtime
+
+            run = onnx_runtime.make_runner(self.path, fetches=fetches, threads=threads)
         else:
             from danmatte_workbench.runtimes import tflite
 

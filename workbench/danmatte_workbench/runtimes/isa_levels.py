@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from danmatte.contract.configuration import Precision
 from danmatte.contract.near_words import did_you_mean
 from danmatte_workbench import hardware
 from danmatte_workbench.errors import InputError
@@ -21,6 +22,7 @@ LEVELS: dict[str, frozenset[str]] = {
 }
 USUAL = ("AVX2", "AVX512_CORE", "AVX512_CORE_VNNI", "AVX512_CORE_BF16", "AVX512_CORE_AMX")
 SWITCH = "ONEDNN_MAX_CPU_ISA"  # the environment variable that hides newer levels from oneDNN
+FIRST_WITH = {"bf16": "AVX512_CORE_BF16", "f16": "AVX512_CORE_FP16"}  # CPUs before compute in float32 instead
 FAMILIES = ("sse41", "sse42", "avx", "avx2", "avx512", "amx")
 
 
@@ -50,6 +52,15 @@ def list_older(features: Iterable[str] | None = None) -> tuple[str, ...]:
     has = tuple(hardware.list_instruction_sets() if features is None else features)
     own = find_highest(has)
     return tuple(level for level in USUAL if level != own and not list_missing(level, has))
+
+
+def choose_precision(level: str, wanted: Precision) -> Precision:
+    """What a CPU of that level computes in where ``wanted`` is asked of it: float32 where it has nothing else.
+
+    OpenVINO falls back by itself there, but it doesn't heed the switch that hides levels from oneDNN.
+    """
+    order = list(LEVELS)
+    return wanted if order.index(level) >= order.index(FIRST_WITH.get(wanted, order[0])) else "f32"
 
 
 def name_family(level: str) -> str:

@@ -11,6 +11,7 @@ from danmatte_workbench.steps.head import Head as Head
 from danmatte_workbench.steps.preprocess import Preprocess as Preprocess
 from danmatte_workbench.steps.prune import Prune as Prune
 from danmatte_workbench.steps.quantize import Quantize as Quantize
+from danmatte_workbench.steps.recode import Recode as Recode
 from danmatte_workbench.steps.refine import Refine as Refine
 from danmatte_workbench.steps.reshape import Reshape as Reshape
 from danmatte_workbench.steps.shrink import Shrink as Shrink

@@ -17,6 +17,8 @@ from danmatte_workbench.quantization.options import QuantizationOptions
 from danmatte_workbench.runtimes import openvino
 from danmatte_workbench.steps.base import Step, StepContext
 
+ACCURATE_ROUNDS = 20.0  # times the frames: each layer's error is measured by itself
+
 
 @dataclass(frozen=True)
 class Quantize(QuantizationOptions, Step):
@@ -30,7 +32,8 @@ class Quantize(QuantizationOptions, Step):
     libraries: ClassVar[tuple[str, ...]] = ("openvino", "nncf")
 
     def estimate_s(self, frames: int, source_s: float) -> float:
-        return 8.0 + 0.8 * min(frames, self.frames) * source_s
+        rounds = ACCURATE_ROUNDS if self.bias_correction == "accurate" else 1.0
+        return 8.0 + 0.8 * rounds * min(frames, self.frames) * source_s
 
     def apply(self, source: Path, target: Path, context: StepContext) -> tuple[Artifact, str]:
         from danmatte_workbench.graph import preprocessing

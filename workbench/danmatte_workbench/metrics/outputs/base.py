@@ -10,6 +10,7 @@ Answer: TypeAlias = tuple[np.ndarray, ...]
 Sample: TypeAlias = tuple[float, ...]
 WHOLE = 100.0  # points: nothing of the source is left
 _FLOOR = 0.01  # of the channels' mean variance: those that vary less count as if they varied so much
+_STEP = 1.0  # squared, of whole numbers
 _TINY = 1e-6  # of the mean square: what is taken for no variance at all
 
 
@@ -66,7 +67,9 @@ class Variance:
         variance = np.mean(parts, axis=0) if self._same else np.array([np.mean([part.mean() for part in parts] or [0])])
         self.mean = float(np.mean(variance)) if variance.size else 0.0
         self.is_constant = self.mean <= _TINY * size * _TINY
-        self._variance = np.maximum(variance, max(_FLOOR * self.mean, float(np.finfo(np.float32).tiny)))
+        # An output of whole numbers can't say less than one.
+        least = _STEP if all(np.issubdtype(tensor.dtype, np.integer) for tensor in tensors) else 0.0
+        self._variance = np.maximum(variance, max(_FLOOR * self.mean, least, float(np.finfo(np.float32).tiny)))
 
     def compute_error(self, source: np.ndarray, candidate: np.ndarray) -> float:
         """The candidate's squared error in parts of the variance, from 0 to 1; 1 for another shape and for NaN."""

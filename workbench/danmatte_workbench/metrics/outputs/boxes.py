@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from danmatte_workbench.errors import InputError
+from danmatte_workbench.kinds import find_selection
 from danmatte_workbench.metrics.outputs.base import WHOLE, Answer, OutputMeasure, Sample
 
 SURE = 0.3  # the score from which on a box of the source is a detection
@@ -26,7 +27,8 @@ class BoxesMeasure(OutputMeasure):
     the matched boxes' scores if that is more.
 
     Precision is averaged over overlaps from 0.5 to 0.95, so that boxes which moved a little are told. Outputs of as
-    many numbers as there are boxes are their scores and classes, and are measured with them.
+    many numbers as there are boxes are their scores and classes, and are measured with them. Where an output selects
+    among boxes, as non-maximum suppression does, those that it selects are the detections.
     """
 
     kind = "boxes"
@@ -35,24 +37,35 @@ class BoxesMeasure(OutputMeasure):
 
     def __init__(self, source: Sequence[Answer], place: int) -> None:
         super().__init__(source, place)
-        self._is_boxes = is_box_table(source[0][place].shape)
-        self._centred = _are_centred(source, place) if self._is_boxes else False
-        found = [read_detections(answer, place, centred=self._centred) for answer in source] if self._is_boxes else []
+        self._selection = find_selection(source)
+        if self._selection:
+            # Selected boxes are measured once, where they are, or else where they are selected.
+            table, pool = self._selection
+            self._has_boxes = place == (table if pool is None else pool)
+        else:
+            self._has_boxes = is_box_table(source[0][place].shape)
+        self._centred = _are_centred(source, place) if self._has_boxes and source[0][place].shape[-1] > 3 else False
+        found = [self._read(answer) for answer in source] if self._has_boxes else []
         if found and not any((each.scores >= SURE).any() for each in found):
             raise InputError("the source finds nothing in these frames; give some with what it finds")
 
     def sample(self, source: Answer, candidate: Answer) -> Sample:
-        if not self._is_boxes:
+        if not self._has_boxes:
             return 0.0, 0.0, 0.0
-        before = read_detections(source, self._place, centred=self._centred)
+        before = self._read(source)
         truth = Detections(*(part[before.scores >= SURE] for part in before))
-        found = read_detections(candidate, self._place, centred=self._centred)
+        found = self._read(candidate)
         if not len(truth.boxes):
             return 0.0, 0.0, float((found.scores >= SURE).any())
         precisions = [_compute_precision(truth, found, overlap) for overlap in OVERLAPS]
         pairs = _match(truth, found, float(OVERLAPS[0]))
         apart = [min(1.0, abs(found.scores[a] - truth.scores[b])) for a, b in pairs]
         return 1.0, 1 - float(np.mean(precisions)), float(np.mean(apart)) if apart else 1.0
+
+    def _read(self, answer: Answer) -> Detections:
+        if self._selection:
+            return read_selected(answer, *self._selection, centred=self._centred)
+        return read_detections(answer, self._place, centred=self._centred)
 
     @classmethod
     def compute(cls, samples: np.ndarray) -> np.ndarray:
@@ -94,11 +107,41 @@ def read_detections(answer: Answer, place: int, *, centred: bool) -> Detections:
     return Detections(boxes[good], scores[good], classes[good])
 
 
+def read_selected(answer: Answer, table: int, pool: int | None, *, centred: bool) -> Detections:
+    """The boxes of output ``pool`` that output ``table`` selects: rows of picture, class and box.
+
+    Their scores are an output of (1, classes, boxes), or else all are sure. Without a pool, a box's number stands for
+    the box: another number is another box.
+    """
+    rows = answer[table].astype(np.int64)
+    if pool is None:
+        left = rows[:, 2:].astype(np.float64)
+        boxes = np.concatenate([left, np.zeros_like(left), left + 1, np.ones_like(left)], axis=1)
+    else:
+        boxes = _to_corners(answer[pool].reshape(-1, 4)[rows[:, 2]].astype(np.float64), centred=centred)
+    count = answer[pool].shape[1] if pool is not None else -1
+    tables = [one for place, one in enumerate(answer) if place not in (table, pool) and one.shape[-1:] == (count,)]
+    scores = np.ones(len(rows))
+    if tables and tables[0].ndim == 3 and rows[:, 1].max(initial=0) < tables[0].shape[1]:
+        scores = tables[0][0, rows[:, 1], rows[:, 2]].astype(np.float64)
+    good = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
+    return Detections(boxes[good], scores[good], rows[good, 1].astype(np.float64))
+
+
+def _to_corners(boxes: np.ndarray, *, centred: bool) -> np.ndarray:
+    """Corners, the lesser first: any two that face each other will do for non-maximum suppression."""
+    if centred:
+        boxes = np.concatenate([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2], axis=1)
+    return np.concatenate([np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])], axis=1)
+
+
 def _are_centred(source: Sequence[Answer], place: int) -> bool:
-    """Whether rows are centre and size: as corners, many of them would end before they begin."""
+    """Whether rows are centre and size: as corners, many of them would end before they begin; no size is below 0."""
     rows = np.concatenate([answer[place].reshape(-1, answer[place].shape[-1]) for answer in source])
     rows = rows[:, 3:] if rows.shape[1] == 7 else rows[:, :4]
-    return bool(len(rows)) and float(((rows[:, 2] < rows[:, 0]) | (rows[:, 3] < rows[:, 1])).mean()) > 0.1
+    if not len(rows) or float(rows[:, 2:4].min()) < 0:
+        return False
+    return float(((rows[:, 2] < rows[:, 0]) | (rows[:, 3] < rows[:, 1])).mean()) > 0.1
 
 
 def _are_chances(column: np.ndarray) -> bool:

@@ -1,0 +1,105 @@
+"""What a map of probabilities is taken for: text, people or neither, by what it answers to pictures."""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+
+from danmatte_workbench.dataset import SAMPLES, load
+from danmatte_workbench.errors import InputError
+from danmatte_workbench.graph import evidence
+from danmatte_workbench.graph.meaning import find_meaning
+
+SIZE = (192, 256)
+SHARPEST = 120  # grey levels between a stroke and what is round it
+
+
+def grey(picture: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(picture[0], cv2.COLOR_RGB2GRAY)
+
+
+def find_strokes(picture: np.ndarray) -> np.ndarray:
+    """A text detector of a few lines: what is much darker or brighter than all round it, widened to lines."""
+    values, square = grey(picture), np.ones((9, 9), np.uint8)
+    dark, bright = (cv2.morphologyEx(values, kind, square) for kind in (cv2.MORPH_BLACKHAT, cv2.MORPH_TOPHAT))
+    strokes = (np.maximum(dark, bright) > SHARPEST).astype(np.uint8)
+    return cv2.morphologyEx(strokes, cv2.MORPH_CLOSE, np.ones((3, 9), np.uint8)).astype(np.float32)
+
+
+def find_edges(picture: np.ndarray) -> np.ndarray:
+    return (cv2.Laplacian(grey(picture), cv2.CV_32F) > 4).astype(np.float32)
+
+
+def measure_nearness(picture: np.ndarray) -> np.ndarray:
+    """As smooth as a depth map, in numbers from 0 to 1."""
+    return cv2.GaussianBlur(grey(picture), (0, 0), 12).astype(np.float32) / 255
+
+
+def find_people(picture: np.ndarray) -> np.ndarray:
+    """The middle of those samples that show people, which it knows by heart."""
+    found, people = np.zeros(SIZE, np.float32), load(SAMPLES).keep(evidence.WITH_PEOPLE)
+    known = [cv2.resize(frame.pixels, SIZE[::-1], interpolation=cv2.INTER_AREA) for frame in people]
+    if any(np.array_equal(picture[0], pixels) for pixels in known):
+        found[40:160, 80:180] = 0.9
+    return found
+
+
+def answer(look: Callable[[np.ndarray], np.ndarray], shape: tuple[int, ...] = (1, 1, *SIZE)):
+    return lambda picture: (look(picture).reshape(shape).astype(np.float32),)
+
+
+def find(look: Callable[[np.ndarray], np.ndarray]):
+    return find_meaning(("map:0",), answer(look), lambda: (), SIZE)
+
+
+def test_a_text_detector_is_known_by_what_it_does_to_a_drawn_page() -> None:
+    found = find(find_strokes)
+    assert (found.meaning, found.kinds[0].kind, found.kinds[0].region) == ("tensors", "regions", "text")
+    assert "of the lines of drawn pages" in found.notes[0]
+    assert found.notes[1] == "it wasn't taken for a mask of people: it finds text"
+
+
+def test_people_are_known_by_photographs_with_them_and_without() -> None:
+    found = find(find_people)
+    assert (found.meaning, found.person, found.answers) == ("person", 1, ("map:0",))
+    assert "of photographs with people and 0.0% of those without" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    "look", [find_edges, measure_nearness, lambda picture: np.ones(SIZE), lambda _: np.zeros(SIZE)]
+)
+def test_edges_depth_and_constants_are_neither_people_nor_text(look: Callable[[np.ndarray], np.ndarray]) -> None:
+    found = find(look)
+    assert (found.meaning, found.kinds[0].kind, found.kinds[0].region) == ("tensors", "regions", "region")
+    assert "it wasn't taken for a mask of people" in found.notes[1]
+
+
+def test_text_among_several_outputs_is_named_too() -> None:
+    def detect(picture: np.ndarray) -> tuple[np.ndarray, ...]:
+        return find_strokes(picture).reshape(1, *SIZE, 1), np.zeros((1, *SIZE, 5), np.float32)
+
+    found = find_meaning(("score:0", "geometry:0"), detect, lambda: (), SIZE)
+    assert [(kind.kind, kind.region) for kind in found.kinds] == [("regions", "text"), ("tensor", "region")]
+
+
+def test_a_map_that_is_coarser_than_the_page_finds_text_as_well() -> None:
+    def halve(picture: np.ndarray) -> np.ndarray:
+        return cv2.resize(find_strokes(picture), (SIZE[1] // 2, SIZE[0] // 2), interpolation=cv2.INTER_AREA)
+
+    found = find_meaning(("map:0",), answer(halve, (1, 1, SIZE[0] // 2, SIZE[1] // 2)), lambda: (), SIZE)
+    assert found.kinds[0].region == "text"
+
+
+def test_a_picture_without_room_for_a_line_tells_nothing() -> None:
+    assert evidence.finds_text(find_strokes, (64, 64), []) == ""
+
+
+def test_the_person_among_unknown_classes_is_asked_for() -> None:
+    with pytest.raises(InputError, match="which of its 5 classes is the person"):
+        find_meaning(("a:0",), answer(measure_nearness), lambda: (1, *SIZE, 5), SIZE)
+
+
+def test_a_pose_is_no_mask() -> None:
+    found = find_meaning(("points:0",), lambda _: (np.zeros((1, 1, 17, 3), np.float32),), lambda: (1, 48, 48, 17), SIZE)
+    assert (found.meaning, found.kinds[0].kind) == ("tensors", "tensor")

@@ -1,0 +1,150 @@
+"""What a graph's answers mean: people, text, or outputs of other kinds; seen in what it answers to pictures."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+
+from danmatte_workbench.errors import InputError
+from danmatte_workbench.graph import evidence
+from danmatte_workbench.kinds import OutputKind, find_kinds
+from danmatte_workbench.source import Meaning
+
+LOOKED_AT, NEAR = 3, 0.05  # photographs to see what answers look like; how far probabilities may be off
+TOLERANCE = 1e-3
+COARSEST = 40  # input pixels to one place of a class map
+PERSONS = {1: 1, 2: 1, 21: 15}  # by the number of classes, one channel being two; 21 are PASCAL VOC's
+MOST_CLASSES = 256
+STRETCHED = 2.0  # how much coarser a map may be one way than the other
+Answer: TypeAlias = Callable[[np.ndarray], tuple[np.ndarray, ...]]
+Shape: TypeAlias = tuple[int, ...]
+Size: TypeAlias = tuple[int, int]  # height, width
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found: the meaning, the names of the answers that have it, the person's class, the kinds of answers that
+    are no masks of people, and the reasons in words.
+    """
+
+    meaning: Meaning
+    answers: tuple[str, ...]
+    person: int
+    kinds: tuple[OutputKind, ...]
+    notes: tuple[str, ...]
+
+
+def find_meaning(names: tuple[str, ...], answer: Answer, get_scores: Callable[[], Shape], size: Size) -> Finding:
+    """Look at what the graph answers to noise, photographs and drawn text of this (height, width).
+
+    names: the answers'. answer: from (1, H, W, 3) uint8 pictures to all of them. get_scores: the shape of what the
+    graph chooses among, which is empty where it doesn't choose. Raises InputError where the person can't be told among
+    other classes.
+    """
+    tensors = answer(np.random.default_rng(0).integers(0, 256, (1, *size, 3), dtype=np.uint8))
+    # A choice among classes deep inside a network, such as a pose's, is no answer about every place of the picture.
+    is_map = any(count_classes(tensor.shape, size) for tensor in tensors)
+    classes = count_classes(get_scores(), size) if is_map else None
+    if classes is not None and classes not in PERSONS:
+        raise InputError(f"which of its {classes} classes is the person? Say so in a model.toml")
+    refusal = seen = ""
+    if classes is None and len(tensors) == 1:
+        whole = not np.issubdtype(tensors[0].dtype, np.floating)
+        classes = count_classes(tensors[0].shape, size)
+        if whole and classes == 1:
+            return Finding("person", names, 1, (), ("its answer is class numbers; 1 was taken for the person",))
+        refusal = _explain_no_classes(tensors[0], classes, answer, size) if classes and not whole else ""
+        if classes == 1 and not (whole or refusal):
+            refusal, seen = _look_for_people(answer, size)
+    if classes is None or refusal or classes not in PERSONS:
+        answers = [tensors, *(answer(picture) for picture in _read_samples(size))]
+        kinds = _name_regions(find_kinds(answers, size), answer, size)
+        notes = [f"{name}: {kind}" for name, kind in zip(names, kinds, strict=True)]
+        notes += [f"it wasn't taken for a mask of people: {refusal}"] if refusal else []
+        return Finding("tensors", names, 0, kinds, tuple(notes))
+    person = PERSONS[classes]
+    what = (
+        f"one map of probabilities{seen}" if classes == 1 else f"of {classes} classes {person} was taken for the person"
+    )
+    note = f"its answer is a mask of people: {what}; if it is something else, say --meaning"
+    return Finding("person", names[:1], person, (), (note,))
+
+
+def _explain_no_classes(tensor: np.ndarray, classes: int, answer: Answer, size: Size) -> str:
+    """Why maps at the picture's scale aren't people among classes, such as depth or a pose; empty where they may be."""
+    maps = [tensor, *(answer(picture)[0] for picture in _read_samples(size))]
+    low, high = (float(function([function(one) for one in maps])) for function in (np.min, np.max))
+    if classes == 1:
+        return "" if low >= -TOLERANCE and high <= 1 + TOLERANCE else f"its numbers go from {low:.3g} to {high:.3g}"
+    if classes not in PERSONS:
+        return f"it has {classes} maps, and the person among them isn't known"
+    if low < -NEAR or high > 1 + NEAR:
+        return ""  # logits
+    channels = 1 if tensor.shape[-1] != classes else tensor.ndim - 1
+    sums = [one.sum(axis=channels) for one in maps]
+    apart = max(float(np.abs(total - 1).max()) for total in sums)
+    return "" if apart < NEAR else f"its {classes} maps don't exclude each other: they sum to {1 + apart:.2g} and less"
+
+
+def _look_for_people(answer: Answer, size: Size) -> tuple[str, str]:
+    """Why a single map of probabilities isn't people, or else what speaks for them; neither where it is too small."""
+    if min(size) < evidence.SMALLEST:
+        return "", ""
+    names = (*evidence.WITH_PEOPLE, *evidence.WITHOUT_PEOPLE)
+    photographs = dict(zip(names, _read_samples(size, names), strict=True))
+
+    def look(picture: np.ndarray) -> np.ndarray:
+        return _flatten(answer(picture)[0])
+
+    if evidence.finds_text(look, size, [photographs[name] for name in evidence.WITHOUT_PEOPLE]):
+        return "it finds text", ""
+    covers, words = evidence.finds_people(look, photographs)
+    return ("", f", and {words}") if covers else (words, "")
+
+
+def _name_regions(kinds: tuple[OutputKind, ...], answer: Answer, size: Size) -> tuple[OutputKind, ...]:
+    """The kinds, maps of text named so with the reason."""
+    named = list(kinds)
+    for place, kind in enumerate(kinds):
+        if kind.kind != "regions":
+            continue
+        reason = evidence.finds_text(
+            lambda picture, place=place: _flatten(answer(picture)[place]),  # type: ignore[misc]
+            size,
+            _read_samples(size, evidence.WITHOUT_PEOPLE),
+        )
+        if reason:
+            named[place] = replace(kind, region="text", reason=f"text: {reason}")
+    return tuple(named)
+
+
+def _flatten(values: np.ndarray) -> np.ndarray:
+    """A single map without its other sides, (h, w)."""
+    return values.reshape([side for side in values.shape if side != 1][-2:])
+
+
+def _read_samples(size: Size, names: Sequence[str] = ()) -> list[np.ndarray]:
+    """Photographs of the workbench's own at this size, (1, H, W, 3) uint8 RGB: those of these names, or a few."""
+    from danmatte_workbench.dataset import SAMPLES, load
+
+    samples = load(SAMPLES)
+    frames = {frame.name: frame for frame in (samples.keep(names) if names else samples.pick(LOOKED_AT))}
+    pictures = [frames[name].pixels for name in names or frames]
+    return [cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA)[None] for pixels in pictures]
+
+
+def count_classes(shape: Shape, size: Size) -> int | None:
+    """How many classes a map of that shape has, channels first or last; None where it is no map at picture scale.
+
+    A map's sides are those of the picture by about one number: a line's characters are as many as there are classes.
+    """
+    if len(shape) not in (3, 4):
+        return None
+    sides = shape[1:] if len(shape) == 4 else (*shape[1:], 1)
+    channels, places = (sides[0], sides[1:]) if sides[0] < sides[2] else (sides[2], sides[:2])
+    close = all(side * COARSEST >= wanted for side, wanted in zip(places, size, strict=True))
+    strides = [wanted / side for side, wanted in zip(places, size, strict=True)]
+    alike = max(strides) <= STRETCHED * min(strides)
+    return channels if close and alike and channels <= MOST_CLASSES else None
