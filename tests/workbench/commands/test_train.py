@@ -81,3 +81,25 @@ def test_a_student_starts_from_what_pruning_left(monkeypatch: pytest.MonkeyPatch
     assert run(*GIVEN, "--student", "0.35", "--output-dir", "out") == 0
     places = (Path("d"), Path("graph.pb"), Path("official.tflite"), "carved", Path("out"), 1)
     assert given == ["kernels of graph.pb", (1, 1, 2, 4), (1, 1, 2, 3), places]
+
+
+def test_a_student_goes_on_from_an_earlier_ones_graph(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from danmatte_workbench.training.deeplab import course
+
+    given: list[object] = []
+
+    def teach(*arguments: object) -> Path:
+        given.extend(arguments)
+        return tmp_path / "student_graph.pb"
+
+    monkeypatch.setattr(course, "read_initial", lambda path: f"kernels of {path}")
+    monkeypatch.setattr(course, "train_student", teach)
+    assert run(*GIVEN, "--student-from", "earlier.pb", "--output-dir", "out", "--seed", "2") == 0
+    assert given == [Path("d"), Path("graph.pb"), Path("official.tflite"), "kernels of earlier.pb", Path("out"), 2]
+
+
+def test_a_student_is_carved_or_goes_on_but_not_both(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        run(*GIVEN, "--student", "0.35", "--student-from", "earlier.pb")
+    assert left.value.code == 2
+    assert "not allowed with argument --student" in capsys.readouterr().err

@@ -4,8 +4,12 @@ import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from danmatte_workbench.training.deeplab.initialise import Kernel
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -38,12 +42,19 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="checkpoints and the trained graph (default: %(default)s)",
     )
-    parser.add_argument(
+    smaller = parser.add_mutually_exclusive_group()
+    smaller.add_argument(
         "--student",
         type=float,
         metavar="SHARE",
         help="train a smaller network instead, with this share of the milliseconds of --initial pruned, such as 0.35 "
         "(default: train the whole network)",
+    )
+    smaller.add_argument(
+        "--student-from",
+        type=Path,
+        metavar="FILE",
+        help="train a smaller network on, from the frozen graph of an earlier one, with --initial as its teacher",
     )
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of everything random (default: %(default)s)")
 
@@ -56,20 +67,29 @@ def run(arguments: argparse.Namespace) -> int:
     from danmatte_workbench.training.deeplab import course
 
     places = (arguments.data, arguments.initial, arguments.teacher)
-    if arguments.student is None:
-        graph = course.train(*places, arguments.output_dir, arguments.seed)
-    else:
-        from danmatte_workbench.training.deeplab import initialise, student
-
-        whole, pruned = prune(arguments.initial, arguments.data, arguments.student, arguments.output_dir)
-        carved = student.carve(
-            course.read_initial(arguments.initial),
-            [initialise.Kernel(*kernel) for kernel in whole],
-            [initialise.Kernel(*kernel) for kernel in pruned],
+    if arguments.student_from:
+        graph = course.train_student(
+            *places, course.read_initial(arguments.student_from), arguments.output_dir, arguments.seed
         )
+    elif arguments.student is not None:
+        carved = carve(arguments.initial, arguments.data, arguments.student, arguments.output_dir)
         graph = course.train_student(*places, carved, arguments.output_dir, arguments.seed)
+    else:
+        graph = course.train(*places, arguments.output_dir, arguments.seed)
     print(f"trained {graph}; try it:  workbench evaluate {graph} --data {arguments.data / 'val'}")
     return 0
+
+
+def carve(initial: Path, data: Path, share: float, folder: Path) -> dict[str, "Kernel"]:
+    """A student's first kernels by layer's name: what pruning leaves of ``initial``."""
+    from danmatte_workbench.training.deeplab import course, initialise, student
+
+    whole, pruned = prune(initial, data, share, folder)
+    return student.carve(
+        course.read_initial(initial),
+        [initialise.Kernel(*kernel) for kernel in whole],
+        [initialise.Kernel(*kernel) for kernel in pruned],
+    )
 
 
 Kernels = Sequence[tuple[np.ndarray, np.ndarray]]

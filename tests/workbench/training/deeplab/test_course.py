@@ -119,6 +119,15 @@ def test_a_student_is_one_stage_of_its_own_widths_that_decides_as_the_source_doe
     assert person == background  # what it has to be sure of, it has learned from the source
 
 
+def test_a_student_that_lacks_a_layer_is_refused_by_its_name(
+    replaced: Course, people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(course.initialise, "go_on_from", lambda model, weights: ["decoder-middle"])
+    with pytest.raises(InputError, match=r"these of its layers are missing: \['decoder-middle'\]"):
+        course.train_student(people, tmp_path / "initial.pb", tmp_path / "official.tflite", {}, tmp_path / "out", 1)
+    assert replaced.stages == []
+
+
 @pytest.mark.parametrize("missing", ["initial.pb", "official.tflite"])
 def test_a_missing_graph_is_named(replaced: Course, people: Path, tmp_path: Path, missing: str) -> None:
     (tmp_path / missing).unlink()

@@ -45,9 +45,10 @@ def train_student(
 ) -> Path:
     """Train a narrower network on ``people``; return its frozen graph, for pictures of the stage's own size.
 
-    carved: its kernels by layer's name, see ``student.carve``; ``initial``, the graph that they were carved out of,
-    and ``official`` are asked what they believe, as in ``train``, and ``initial`` teaches at every step, so that the
-    student decides as it does. Everything is kept in ``folder``.
+    carved: its kernels by layer's name, from ``student.carve`` or an earlier student's graph; ``initial``, the graph
+    that they were carved out of, and ``official`` are asked what they believe, as in ``train``, and ``initial`` teaches
+    at every step, so that the student decides as it does. Everything is kept in ``folder``. Raises InputError where
+    ``carved`` lacks a layer.
     """
     stage = fit.STUDENT
     known = read_initial(initial)
@@ -55,7 +56,8 @@ def train_student(
     widths = {name: kernel.shape[-1] for name, (kernel, _) in carved.items() if not name.endswith("depthwise")}
     size = (stage.side, stage.side)
     network = architecture.build(size, widths)
-    initialise.go_on_from(network, carved)
+    if missing := initialise.go_on_from(network, carved):
+        raise InputError(f"expected the kernels of a network trained here; these of its layers are missing: {missing}")
     whole = architecture.build(size)
     initialise.go_on_from(whole, known)
     teacher = keras.Model(whole.input, architecture.Enlarge(size, dtype="float32")(whole.output))
