@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".venv"
 STATE = HOME / "danmatte.json"
 CONSTRAINTS = ROOT / "constraints.txt"
-EVERYTHING = ("dev", "docs", "grpc", "tracing", "workbench")  # the extras of pyproject.toml
+EVERYTHING = ("dev", "docs", "grpc", "library", "ray", "tracing", "workbench")  # the extras of pyproject.toml
 
 
 def main() -> int:

@@ -62,11 +62,13 @@ class Library:
 class Unit(NamedTuple):
     """What one worker does at a time: a video.
 
-    `digest` names its content, and all that decides its masks; `attempts` is how often it broke off before.
+    `size_bytes` and `revision` are the storage's; `digest` names the content by them, and all that decides the masks.
+    `attempts` is how often the unit broke off before.
     """
 
     video: str
     size_bytes: int
+    revision: str
     digest: str
     attempts: int = 0
 
@@ -103,4 +105,4 @@ class Shard:
 def make_unit(file: StoredFile, work: str) -> Unit:
     """The unit of a video; `work` is what `Library.describe_work` says."""
     words = json.dumps([file.name, file.size_bytes, file.revision, work])
-    return Unit(file.name, file.size_bytes, hashlib.sha256(words.encode()).hexdigest()[:_DIGITS])
+    return Unit(*file, hashlib.sha256(words.encode()).hexdigest()[:_DIGITS])

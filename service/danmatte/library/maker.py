@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 
 from danmatte.engine import Served
+from danmatte.errors import StorageError
 from danmatte.library.library import Library, Unit
 from danmatte.library.result import UnitResult
 from danmatte.library.storage import open_storage
@@ -38,6 +39,8 @@ class TrackMaker:
         with tempfile.TemporaryDirectory(prefix="danmatte-") as folder:
             path = Path(folder, f"track{self._library.suffix}")
             result = self._write_track(unit, path, report)
+            if self._source.describe(unit.video).revision != unit.revision:
+                raise StorageError(f"{unit.video}: expected the video that was listed; it changed")
             try:
                 self._target.create(track, path.read_bytes())
             except FileExistsError:  # somebody else was as fast

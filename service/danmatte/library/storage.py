@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
-from danmatte.errors import StorageError
+from danmatte.errors import MissingExtraError, StorageError
 from danmatte.video.reader import ClockName, Video
 
 
@@ -35,6 +35,10 @@ class Storage(ABC):
     @abstractmethod
     def list_files(self, folder: str = "") -> Iterator[StoredFile]:
         """The files in a folder of the root and below it; none where there is no such folder."""
+
+    @abstractmethod
+    def describe(self, name: str) -> StoredFile:
+        """A file as it is now."""
 
     @abstractmethod
     def open_video(self, name: str, clock: ClockName) -> Video:
@@ -75,6 +79,10 @@ class LocalStorage(Storage):
 
     def list_files(self, folder: str = "") -> Iterator[StoredFile]:
         yield from self._walk(self._root / folder, f"{folder}/" if folder else "")
+
+    def describe(self, name: str) -> StoredFile:
+        with self._explain(name):
+            return _describe(name, (self._root / name).stat())
 
     def open_video(self, name: str, clock: ClockName) -> Video:
         return Video(self._root / name, clock)
@@ -130,8 +138,7 @@ class LocalStorage(Storage):
             if entry.is_dir():
                 yield from self._walk(folder / entry.name, f"{prefix}{entry.name}/")
             elif entry.is_file():
-                facts = entry.stat()
-                yield StoredFile(f"{prefix}{entry.name}", facts.st_size, str(facts.st_mtime_ns))
+                yield _describe(f"{prefix}{entry.name}", entry.stat())
 
     @contextmanager
     def _explain(self, name: str) -> Iterator[None]:
@@ -144,6 +151,17 @@ class LocalStorage(Storage):
             raise StorageError(f"{self._root / name}: expected a place to read and write: {error.strerror}") from error
 
 
+def _describe(name: str, facts: os.stat_result) -> StoredFile:
+    return StoredFile(name, facts.st_size, str(facts.st_mtime_ns))
+
+
 def open_storage(place: str) -> Storage:
-    """The storage that a path or a URL names."""
-    return LocalStorage(Path(place))
+    """The storage that a path or a URL names; raises StorageError, and MissingExtraError for a URL's libraries."""
+    scheme, colon, rest = place.partition("://")
+    if not colon or scheme == "file":
+        return LocalStorage(Path(rest if colon else place))
+    try:
+        from danmatte.library.remote import RemoteStorage
+    except ImportError as error:
+        raise MissingExtraError(place, "library", "fsspec") from error
+    return RemoteStorage(place)

@@ -78,11 +78,16 @@ def _read_chunks(parts: Sequence[Part]) -> Iterator[bytes]:
                 yield chunk
 
 
+def is_playlist_name(name: str) -> bool:
+    """Whether a file's name ends like a playlist's."""
+    return name.lower().endswith((".m3u8", ".m3u", ".mpd"))
+
+
 def read_sections(path: Path) -> tuple[Section, ...]:
     """The sections of a playlist, none for any other file. Raises TrackError, also for segments that aren't there."""
-    reader = {".m3u8": _read_hls, ".m3u": _read_hls, ".mpd": _read_dash}.get(path.suffix.lower())
-    if reader is None:
+    if not is_playlist_name(path.name):
         return ()
+    reader = _read_dash if path.suffix.lower() == ".mpd" else _read_hls
     try:
         sections = tuple(section for section in reader(path) if section.parts)
     except (OSError, ValueError, KeyError, ElementTree.ParseError) as error:

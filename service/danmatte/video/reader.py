@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
 from math import inf, isnan, nan
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import TracebackType
-from typing import Any, Literal, Self, TypeAlias, cast
+from typing import Any, BinaryIO, Literal, Self, TypeAlias, cast
 
 import av
 import cv2
@@ -104,6 +104,7 @@ _SCALING: dict[str, Any] = {"interpolation": Interpolation.AREA, "threads": 1}
 class Video:
     """The first stream of pictures in a file; raises TrackError when there is none.
 
+    It is read from `path`, or from a `file` that is open already, which `path` only names; `close` closes it.
     Times are those of a player, or the file's own, as `clock` says. `size` is that of its frames, upright, and `shown`
     the same in square pixels of `pixel_ratio`. `first_ms` is the first frame's time; `coded_ms` that of the first one
     that is stored, also where an edit list leaves it out; `origin_ms` that of the first sound or frame; `scripted_ms`
@@ -114,10 +115,11 @@ class Video:
     last one ends; `sections` are the start of each one of a playlist, in ms, and the stream's own time there.
     """
 
-    def __init__(self, path: Path, clock: ClockName = "media") -> None:
+    def __init__(self, path: PurePath, clock: ClockName = "media", file: BinaryIO | None = None) -> None:
         self.path, self.clock, self.broken, self.dropped, self.before_start = path, clock, "", 0, 0
         self.ended_ms = 0
-        self._sections, self._number = read_sections(path), 0
+        self._file = file
+        self._sections, self._number = () if file else read_sections(Path(path)), 0
         self._container, self._stream = self._open_stream()
         self._bad_packets, self._lost_start = 0, ""
         self._first_s, self._coded_s, self._lead_s = 0.0, inf, nan
@@ -216,6 +218,8 @@ class Video:
     def close(self) -> None:
         """Lets the file go."""
         self._container.close()
+        if self._file:
+            self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -246,7 +250,10 @@ class Video:
 
     def _open_stream(self) -> tuple[InputContainer, VideoStream]:
         """The container and its first stream of pictures that isn't a cover."""
-        source = JoinedParts(self._sections[self._number].parts) if self._sections else str(self.path)
+        source: Any = JoinedParts(self._sections[self._number].parts) if self._sections else str(self.path)
+        if self._file:
+            self._file.seek(0)
+            source = self._file
         try:
             container = av.open(source, mode="r", metadata_errors="replace")
         except (av.FFmpegError, OSError, ValueError) as error:

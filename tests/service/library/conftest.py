@@ -1,6 +1,8 @@
-"""The toy network's manifest."""
+"""The toy network's manifest, and an S3 of one's own."""
 
 import json
+from collections.abc import Iterator
+from uuid import uuid4
 
 import pytest
 
@@ -12,3 +14,28 @@ from tests.service.toy import Toy, manifest
 def toy_manifest() -> Manifest:
     """A version whose files never change."""
     return parse(json.dumps(manifest(Toy(rule="stretch"))).encode())
+
+
+@pytest.fixture(scope="session")
+def object_storage() -> Iterator[None]:
+    """An S3 on this machine, which the environment points to."""
+    server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "test")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        yield
+    server.stop()
+
+
+@pytest.fixture
+def bucket(object_storage: None) -> str:
+    """The URL of an empty bucket."""
+    import s3fs
+
+    name = f"bucket-{uuid4().hex}"
+    s3fs.S3FileSystem().mkdir(name)
+    return f"s3://{name}"

@@ -2,18 +2,30 @@
 
 import hashlib
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
-from danmatte.errors import StorageError
+from danmatte.errors import MissingExtraError, StorageError, TrackError
+from danmatte.library import remote
 from danmatte.library.storage import LocalStorage, Storage, open_storage
 from tests.service.tracks.videos import walking, write
 
 
-@pytest.fixture
-def storage(tmp_path: Path) -> Storage:
-    return open_storage(str(tmp_path / "root"))
+@pytest.fixture(params=["folder", "memory", "S3"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    """An empty place of each kind."""
+    if request.param == "folder":
+        return open_storage(str(tmp_path / "root"))
+    if request.param == "memory":
+        return open_storage(f"memory://{tmp_path.name}/root")
+    return open_storage(f"{request.getfixturevalue('bucket')}/root")
+
+
+def test_what_is_under_a_name_that_only_begins_alike_is_another_place(storage: Storage) -> None:
+    open_storage(f"{storage.place}-2").create("a", b"")
+    assert list(storage.list_files()) == []
 
 
 def test_files_are_listed_by_name_with_size_and_without_hidden_ones(storage: Storage) -> None:
@@ -28,6 +40,7 @@ def test_another_content_is_another_revision(storage: Storage) -> None:
     storage.create("a", b"one")
     (first,) = storage.list_files()
     assert list(storage.list_files()) == [first]
+    assert storage.describe("a") == first
     storage.put("a", b"two")
     (second,) = storage.list_files()
     assert second.revision != first.revision
@@ -55,14 +68,69 @@ def test_a_file_can_be_put_in_place_of_another_and_removed(storage: Storage) -> 
 def test_what_cannot_be_read_is_said_with_its_place(storage: Storage) -> None:
     with pytest.raises(StorageError, match="nothing"):
         storage.read("nothing")
-    with pytest.raises(StorageError, match="nothing"):
-        storage.compute_digest("nothing")
+    for look in (storage.compute_digest, storage.describe):
+        with pytest.raises(StorageError, match="nothing"):
+            look("nothing")
 
 
 def test_a_video_is_decoded_from_where_it_is(storage: Storage, tmp_path: Path) -> None:
     storage.create("walk.mp4", write(tmp_path / "walk.mp4", walking(5)).read_bytes())
     with storage.open_video("walk.mp4", "media") as video:
-        assert [frame.pts_ms for frame in video.read_frames()] == [0, 40, 80, 120, 160]
+        for _ in range(2):
+            assert [frame.pts_ms for frame in video.read_frames()] == [0, 40, 80, 120, 160]
+        assert [frame.pts_ms for frame in video.read_frames(100)] == [120, 160]
+    digest = hashlib.sha256((tmp_path / "walk.mp4").read_bytes()).hexdigest()
+    assert storage.compute_digest("walk.mp4") == digest
+
+
+def test_what_is_no_video_is_said(storage: Storage) -> None:
+    storage.create("a.mp4", b"nothing")
+    with pytest.raises(TrackError, match="expected a video"):
+        storage.open_video("a.mp4", "media")
+
+
+def test_a_large_video_is_read_by_ranges(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "walk.mp4", walking(200))
+    monkeypatch.setattr(remote, "_WHOLE_BYTES", 1000)
+    monkeypatch.setattr(remote, "_RANGE_BYTES", 5000)
+    storage = open_storage(bucket)
+    storage.create("walk.mp4", path.read_bytes())
+    with storage.open_video("walk.mp4", "media") as video:
+        assert [frame.pts_ms for frame in video.read_frames(7900)] == [7920, 7960]
+        assert len(list(video.read_frames())) == 200
+    assert storage.compute_digest("walk.mp4") == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_more_objects_than_a_page_are_listed(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "_PAGE", 2)
+    storage = open_storage(f"{bucket}/pages")
+    for name in "abcde":
+        storage.create(name, b"")
+    assert [file.name for file in storage.list_files()] == list("abcde")
+
+
+def test_a_playlist_behind_a_url_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrackError, match="read from folders"):
+        open_storage(f"memory://{tmp_path.name}").open_video("list.m3u8", "media")
+
+
+def test_a_url_of_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(StorageError, match="expected a URL that fsspec knows"):
+        open_storage("nosuchthing://place")
+
+
+def test_a_kind_whose_library_is_missing_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gcsfs", None)
+    with pytest.raises(MissingExtraError, match=r"danmatte\[library\]"):
+        open_storage("gs://bucket")
+    monkeypatch.setitem(sys.modules, "danmatte.library.remote", None)
+    with pytest.raises(MissingExtraError, match="needs fsspec"):
+        open_storage("s3://bucket")
+
+
+def test_a_bucket_that_does_not_answer_is_said(bucket: str) -> None:
+    with pytest.raises(StorageError, match="expected a place to read and write"):
+        list(open_storage("s3://no-such-bucket-here").list_files())
 
 
 def test_a_folder_without_room_leaves_nothing_unfinished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,6 +142,10 @@ def test_a_folder_without_room_leaves_nothing_unfinished(tmp_path: Path, monkeyp
     with pytest.raises(StorageError, match="No space left"):
         storage.create("a", b"data")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_url_may_name_a_folder(tmp_path: Path) -> None:
+    assert isinstance(open_storage(f"file://{tmp_path}"), LocalStorage)
 
 
 def test_a_file_in_place_of_a_folder_is_said(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from danmatte.library.storage import open_storage
 from danmatte.library.supervisor import UnitSupervisor
 from tests.service.library.units import DIGEST, ScriptedMaker, make_library
 
-UNIT = Unit("a.mp4", 100, DIGEST)
+UNIT = Unit("a.mp4", 100, "etag", DIGEST)
 
 
 def list_attempts(tmp_path: Path) -> list[str]:

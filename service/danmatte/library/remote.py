@@ -1,0 +1,139 @@
+"""Storages behind a URL, by fsspec: object storages, listings over HTTP, and whatever else it knows."""
+
+import hashlib
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import Any, ClassVar
+
+from fsspec.core import url_to_fs
+
+from danmatte.errors import MissingExtraError, StorageError, TrackError
+from danmatte.library.storage import Storage, StoredFile
+from danmatte.video.playlist import is_playlist_name
+from danmatte.video.reader import ClockName, Video
+
+_WHOLE_BYTES = 2**26  # smaller videos are fetched by one request, larger ones by ranges as they are decoded
+_RANGE_BYTES = 2**23
+_PAGE = 1000  # objects that S3 lists at once
+_REVISIONS = ("ETag", "etag", "generation", "md5Hash", "LastModified", "updated", "mtime", "last_modified", "created")
+
+
+class RemoteStorage(Storage):
+    """What is below a URL. Raises MissingExtraError where the library for its kind isn't installed."""
+
+    options: ClassVar[dict[str, Any]] = {"use_listings_cache": False}  # others write there, too
+
+    def __init__(self, url: str) -> None:
+        self.place = url.rstrip("/")
+        try:
+            self._files, self._root = url_to_fs(self.place, **self.options)
+        except ImportError as error:
+            raise MissingExtraError(url, "library", error.name or "a library for its kind") from error
+        except ValueError as error:
+            raise StorageError(f"{url}: expected a URL that fsspec knows: {error}") from error
+        self._digest = ("", "")  # of the video that was fetched last
+
+    def list_files(self, folder: str = "") -> Iterator[StoredFile]:
+        root = self._find(folder)
+        with self._explain(folder):
+            listed = self._list_objects(root) if "s3" in self._files.protocol else self._walk(root)
+            for path, facts in listed:
+                name = path.removeprefix(f"{self._root}/")
+                within = path.removeprefix(f"{root}/")
+                if not any(part.startswith(".") for part in within.split("/")):
+                    yield self._describe(name, facts)
+
+    def describe(self, name: str) -> StoredFile:
+        with self._explain(name):
+            return self._describe(name, self._files.info(self._find(name)))
+
+    def open_video(self, name: str, clock: ClockName) -> Video:
+        if is_playlist_name(name):
+            raise TrackError(f"{self.place}/{name}: expected a video, received a playlist, which is read from folders")
+        path = self._find(name)
+        with self._explain(name):
+            size_bytes = self._files.size(path)
+            if size_bytes is not None and size_bytes > _WHOLE_BYTES:
+                file = self._files.open(path, "rb", block_size=_RANGE_BYTES, cache_type="readahead")
+            else:
+                data = self._files.cat_file(path)
+                self._digest = (name, hashlib.sha256(data).hexdigest())
+                file = io.BytesIO(data)
+        return Video(PurePosixPath(self.place, name), clock, file)
+
+    def read(self, name: str) -> bytes:
+        with self._explain(name):
+            data: bytes = self._files.cat_file(self._find(name))
+        return data
+
+    def compute_digest(self, name: str) -> str:
+        if name == self._digest[0]:
+            return self._digest[1]
+        with self._explain(name), self._files.open(self._find(name), "rb", block_size=_RANGE_BYTES) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def has(self, name: str) -> bool:
+        with self._explain(name):
+            return bool(self._files.exists(self._find(name)))
+
+    def create(self, name: str, data: bytes) -> None:
+        with self._explain(name):
+            self._files.pipe_file(self._find(name), data, mode="create")
+
+    def put(self, name: str, data: bytes) -> None:
+        with self._explain(name):
+            self._files.pipe_file(self._find(name), data)
+
+    def remove(self, name: str) -> None:
+        with self._explain(name), suppress(FileNotFoundError):
+            self._files.rm_file(self._find(name))
+
+    def _find(self, name: str) -> str:
+        return f"{self._root}/{name}" if name else str(self._root)
+
+    def _describe(self, name: str, facts: dict[str, Any]) -> StoredFile:
+        if facts.get("size") is None:  # a page of links says nothing else
+            facts = self._files.info(self._find(name))
+        revision = next((facts[key] for key in _REVISIONS if facts.get(key)), "")
+        if isinstance(revision, datetime):  # which some give as seconds elsewhere
+            revision = revision.timestamp()
+        return StoredFile(name, facts.get("size") or 0, str(revision))
+
+    def _list_objects(self, root: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Page after page, so that a large bucket isn't held in memory; fsspec lists whole folders."""
+        bucket, _, prefix = root.partition("/")
+        page: dict[str, Any] = {"IsTruncated": True}
+        while page["IsTruncated"]:
+            after = {"ContinuationToken": page["NextContinuationToken"]} if "NextContinuationToken" in page else {}
+            wanted = {"Bucket": bucket, "Prefix": f"{prefix}/" if prefix else "", "MaxKeys": _PAGE}
+            page = self._files.call_s3("list_objects_v2", **wanted, **after)
+            for found in page.get("Contents", ()):
+                if not found["Key"].endswith("/"):
+                    yield f"{bucket}/{found['Key']}", {"size": found["Size"], "ETag": found["ETag"]}
+
+    def _walk(self, folder: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Name after name, a folder at a time."""
+        try:
+            found = sorted(self._files.ls(folder, detail=True), key=lambda facts: facts["name"])
+        except FileNotFoundError:
+            return
+        for facts in found:
+            path = str(facts["name"]).rstrip("/")
+            if facts["type"] == "directory":
+                yield from self._walk(path)
+            elif path != folder:
+                yield path, facts
+
+    @contextmanager
+    def _explain(self, name: str) -> Iterator[None]:
+        """FileExistsError passes; whatever else a storage's library raises becomes a StorageError."""
+        try:
+            yield
+        except (FileExistsError, StorageError, TrackError):
+            raise
+        except Exception as error:  # each library has a tree of errors of its own
+            words = f"{type(error).__name__}: {error}"
+            raise StorageError(f"{self.place}/{name}: expected a place to read and write: {words}") from error
