@@ -97,6 +97,9 @@ def add_page(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--minutes", type=float, default=60, help="of looping, for the memory")
     parser.add_argument("--hours", type=float, default=2, help="of the long track")
     parser.add_argument("--margin", type=float, default=0.0, help="around people, as a share of the height")
+    parser.add_argument(
+        "--quick", action="store_true", help="under five minutes: script time and the long track, no looping for memory"
+    )
     parser.add_argument("--json", type=Path, default=ROOT / "build/bench/page.json")
     parser.set_defaults(run=measure_page)
 
@@ -122,7 +125,8 @@ def measure_page(options: argparse.Namespace) -> dict[str, Any]:
             session = page.context.new_cdp_session(page)
             session.send("Performance.enable")
             facts["playing"] = {str(rate): measure_playing(page, session, rate, options.seconds) for rate in THROTTLES}
-            facts["looping"] = measure_memory(page, session, options.minutes)
+            if not options.quick:
+                facts["looping"] = measure_memory(page, session, options.minutes)
             browser.close()
     for name, value in facts.items():
         print(f"  {name}: {value}")

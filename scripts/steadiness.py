@@ -18,6 +18,8 @@ from images import read_image
 
 MASK = Size(180, 320)
 FRAME_MS = 42
+COVERED = 0.005  # share of the background at which masks are compared by their recall
+LEAST_GAP = 12  # pixels
 Bits = np.ndarray[Any, np.dtype[np.bool_]]
 
 
@@ -54,6 +56,13 @@ class Clip:
         pairs = zip(greys[1:], greys[:-1], strict=True)
         flows = (optics.calc(here, before, None) for here, before in pairs)  # type: ignore[call-overload]
         return [cv2.resize(flow, MASK[::-1]) / 2 for flow in flows]
+
+    @cached_property
+    def flows_ahead(self) -> list[np.ndarray]:
+        """The same from each frame but the last to the one after."""
+        optics = cv2.DISOpticalFlow.create(cv2.DISOpticalFlow_PRESET_MEDIUM)
+        pairs = zip(self.greys[:-1], self.greys[1:], strict=True)
+        return [optics.calc(here, after, None) for here, after in pairs]  # type: ignore[call-overload]
 
 
 def _share(bits: Bits) -> np.ndarray:
@@ -108,6 +117,9 @@ def scores(clip: Clip, alphas: Sequence[np.ndarray]) -> dict[str, float]:
     `flicker`: mean area where the mask differs from the frame before's and the truth doesn't, both carried along
     the motion first: the change of the error that the mask itself makes. A mask that is steadily wrong has none.
     `iou_change`: mean difference of intersection over union between neighbouring frames, whichever way.
+    `recall`: share of the people's pixels that is masked where the masks' threshold covers 0.5 % of the background.
+    `gaps`: parts of people, of 12 pixels at least, that the masks of both frames around have, carried along the motion,
+    and the frame's own hasn't. `holes`: share of the people's area that is a hole in the mask.
     """
     masks = [alpha >= 0.5 for alpha in alphas]
     people = [truth for truth, _ in clip.truths]
@@ -123,16 +135,50 @@ def scores(clip: Clip, alphas: Sequence[np.ndarray]) -> dict[str, float]:
         "flicker": float(np.mean(changed) / area),
         "error_change": float(np.mean([(wrong[at] ^ wrong[at - 1]).sum() for at in frames]) / area),
         "iou_change": float(np.mean(np.abs(np.diff(ious)))),
+        "recall": _find_recall(clip, alphas),
+        "gaps": _count_gaps(clip, masks),
+        "holes": float(
+            np.mean([_measure_holes(mask, *truth) for mask, truth in zip(masks, clip.truths, strict=True)]) / area
+        ),
     }
+
+
+def _find_recall(clip: Clip, alphas: Sequence[np.ndarray]) -> float:
+    outside = np.concatenate([alpha[~truth & known] for alpha, (truth, known) in zip(alphas, clip.truths, strict=True)])
+    inside = np.concatenate([alpha[truth & known] for alpha, (truth, known) in zip(alphas, clip.truths, strict=True)])
+    return float((inside > np.quantile(outside, 1 - COVERED)).mean())
+
+
+def _count_gaps(clip: Clip, masks: Sequence[Bits]) -> float:
+    count = 0
+    for at in range(1, len(masks) - 1):
+        truth, known = clip.truths[at]
+        around = _carry(masks[at - 1], clip.flows[at - 1]) & _carry(masks[at + 1], clip.flows_ahead[at])
+        missing = (around & ~masks[at] & truth & known).astype(np.uint8)
+        areas = cv2.connectedComponentsWithStats(missing, connectivity=4)[2][1:, cv2.CC_STAT_AREA]
+        count += int((areas >= LEAST_GAP).sum())
+    return float(count)
+
+
+def _measure_holes(mask: Bits, truth: Bits, known: Bits) -> int:
+    """Pixels of people in what doesn't reach the border outside of the mask."""
+    outside = np.pad(1 - mask.astype(np.uint8), 1, constant_values=1)
+    _, labels = cv2.connectedComponents(outside, connectivity=4)
+    is_hole = (labels != labels[0, 0])[1:-1, 1:-1] & ~mask
+    return int((is_hole & truth & known).sum())
 
 
 def _carry_along(masks: Sequence[Bits], at: int, clip: Clip) -> Bits:
     """Where a mask isn't the one before, carried along the motion."""
+    return np.asarray(masks[at] ^ _carry(masks[at - 1], clip.flows[at - 1]))
+
+
+def _carry(mask: Bits, flow: np.ndarray) -> Bits:
+    """A mask at the places that a flow leads to."""
     rows, columns = np.indices(MASK, np.float32)
-    places = np.dstack([columns, rows]) + clip.flows[at - 1]
-    before = masks[at - 1].astype(np.float32)
-    carried = cv2.remap(before, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
-    return np.asarray(masks[at] ^ (carried >= 0.5))
+    places = np.dstack([columns, rows]) + flow
+    carried = cv2.remap(mask.astype(np.float32), places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+    return np.asarray(carried >= 0.5)
 
 
 def compare(clip: Clip, served: Served) -> dict[str, dict[str, float]]:

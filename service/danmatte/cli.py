@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from danmatte.commands.library import add_library
-from danmatte.contract.command_line import JSON_HELP, CommandLine, parse_size, write_json
+from danmatte.commands.live import add_live
+from danmatte.commands.track import add_convert, add_track
+from danmatte.contract.command_line import JSON_HELP, CommandLine
 
 Run = Callable[..., int]
 
@@ -47,23 +49,9 @@ def make_parser() -> CommandLine:
             "danmatte serve --models models --port 9000 --workers 4",
         )
     )
-    _add_track(
-        add(
-            "track",
-            run_track,
-            "make the mask tracks of whole videos",
-            "danmatte track video.mp4 -o video.mattes",
-            "danmatte track videos/ -o tracks/ --format webmask --size 320x180 --json summary.json",
-        )
-    )
-    convert = add(
-        "convert",
-        run_convert,
-        "turn a mask track into another format, as the names end",
-        "danmatte convert video.mattes video.webmask",
-    )
-    convert.add_argument("source", type=Path, metavar="IN", help="the track, of any format")
-    convert.add_argument("target", type=Path, metavar="OUT", help="where it goes, and its format by the name's end")
+    add_track(add)
+    add_convert(add)
+    add_live(add)
     _add_settings(
         add(
             "check-config",
@@ -134,31 +122,6 @@ def _add_token(command: argparse.ArgumentParser) -> None:
         default="",
         help="who will use it, such as a viewer (default: nobody in particular)",
     )
-
-
-def _add_track(command: argparse.ArgumentParser) -> None:
-    command.add_argument("videos", nargs="+", type=Path, metavar="VIDEO", help="a video, or a folder of them")
-    command.add_argument("-o", "--out", required=True, type=Path, help="the track, or a folder for them")
-    command.add_argument("--format", help="as a track's name ends, webmask say (default: as OUT is called, or mattes)")
-    command.add_argument(
-        "--size", metavar="WIDTHxHEIGHT", help="of the masks: the largest that fits into it (default: 320x180)"
-    )
-    command.add_argument("--fps", type=float, metavar="N", help="most masks a second (default: 30)")
-    command.add_argument(
-        "--clock", metavar="CLOCK", help="times of a player, or of the file: media or file (default: media)"
-    )
-    command.add_argument(
-        "--models", type=Path, metavar="DIR", help="folder of <name>/<version>/ (default: ./models, or the bundled one)"
-    )
-    command.add_argument("--model", metavar="NAME", help="which of them (default: the only one)")
-    command.add_argument(
-        "--closer", action="store_true", help="look at people twice: finer masks, slower (default: off)"
-    )
-    command.add_argument(
-        "--raw", action="store_true", help="masks as the network gives them, not stabilised (default: off)"
-    )
-    command.add_argument("--again", action="store_true", help="make tracks anew that are there already (default: off)")
-    command.add_argument("--json", type=Path, metavar="FILE", help=JSON_HELP.format(what="the summaries"))
 
 
 def _add_measure(add: Callable[..., argparse.ArgumentParser]) -> None:
@@ -272,45 +235,6 @@ def run_check_health(url: str) -> int:
     from danmatte.settings import resolve_settings
 
     return 0 if is_ready(resolve_settings(None, os.environ, {}).settings, url) else 1
-
-
-def run_track(videos: list[Path], out: Path, **options: Any) -> int:
-    """`danmatte track`: 0 when every track is whole, 1 when frames were lost, 2 when a video has no track at all."""
-    import msgspec
-
-    from danmatte.errors import InvalidParameterError
-    from danmatte.models.standalone import open_version
-    from danmatte.settings import Settings
-    from danmatte.tracks import batch
-
-    chosen: dict[str, Any] = {key: options[key] for key in ("fps", "clock", "raw", "again", "closer") if key in options}
-    if "size" in options:
-        try:
-            chosen["box"] = parse_size(options["size"])
-        except ValueError as error:
-            raise InvalidParameterError(str(error)) from error
-    wanted = batch.TrackOptions(**chosen)
-    jobs = batch.plan_jobs(videos, out, options.get("format", ""))
-    models = options.get("models", Settings().models_folder)
-    served = open_version(models, options.get("model", ""), for_many=True)
-    summaries = []
-    for summary in batch.make_tracks(jobs, wanted, served):
-        summaries.append(summary)
-        print(summary.describe(), file=sys.stderr)
-    if "json" in options:
-        try:
-            write_json(msgspec.to_builtins(summaries), options["json"])
-        except OSError as error:
-            raise InvalidParameterError(f"--json: {options['json']}: can't be written ({error.strerror})") from error
-    return batch.choose_exit_code(summaries)
-
-
-def run_convert(source: Path, target: Path) -> int:
-    """`danmatte convert`: the same masks in another format."""
-    from danmatte.tracks.writer import convert_track
-
-    print(f"{target}: {convert_track(source, target)} masks")
-    return 0
 
 
 def run_measure(out: Path, **options: Any) -> int:

@@ -175,6 +175,7 @@ def track(  # noqa: PLR0913 - options by keyword, each of its own
     size: tuple[int, int] = (320, 180),
     fps: float = 30.0,
     closer: bool = False,
+    margin: float = 0.0,
     raw: bool = False,
     model: str = "",
     models: _Place = None,
@@ -182,10 +183,11 @@ def track(  # noqa: PLR0913 - options by keyword, each of its own
     """Writes the mask track of a whole video to `out`, in the format of its suffix, anew if it is there already.
 
     `size` (width, height) is what the masks fit into, turned for standing pictures; `fps` the most masks a second.
-    `closer` looks at people twice, for finer masks; `raw` masks aren't stabilised. Raises
+    `closer` looks at people twice, for finer masks; `margin` is added around people, a share of the height up to 0.05;
+    `raw` masks aren't stabilised. Raises
     `danmatte.errors.ServiceError`; a video that breaks off gives a track up to there, and a summary that says so.
     """
-    options = TrackOptions(Size(size[1], size[0]), fps, raw=raw, again=True, closer=closer)
+    options = TrackOptions(Size(size[1], size[0]), fps, raw=raw, again=True, closer=closer, margin=margin)
     served = open_version(Path(models) if models else find_models(), model, for_many=True)
     job, threads, has_loop = TrackJob(Path(video), Path(out)), cv2.getNumThreads(), False
     try:

@@ -16,7 +16,7 @@ from danmatte.frame import Size
 from danmatte.tracks import Entry, Format, TrackHeader, TrackReader, TrackWriter, reader, writer
 from danmatte.tracks.track import MAX_SEGMENT_BYTES
 
-FORMATS = [".mattes", ".webmask"]
+FORMATS = [".mattes", ".vtt", ".webmask"]
 SIZE = Size(9, 14)
 MASKS = st.lists(arrays(np.bool_, SIZE, fill=st.nothing()), min_size=1, max_size=12)
 TIMES = st.lists(st.integers(1, 6000), min_size=12, max_size=12)
@@ -119,7 +119,7 @@ def test_changed_records_are_refused_or_harmless(
     path, format_ = tmp_path / f"track{suffix}", Format.registered[suffix]
     header = TrackHeader(SIZE, "background")
     recorder = format_.make_recorder(header)
-    records = bytearray(b"".join(recorder.record(entry) for entry in grow_person(12)))
+    records = bytearray(b"".join(recorder.record(entry, entry.pts_ms + 40) for entry in grow_person(12)))
     for place, value in places:
         records[place % len(records)] = value
     path.write_bytes(rebuild(format_, header, bytes(records[: -1 if cut else None])))
@@ -128,8 +128,10 @@ def test_changed_records_are_refused_or_harmless(
 
 def rebuild(format_: Format, header: TrackHeader, records: bytes, start_ms: int = 5) -> bytes:
     """A track of one segment with these records."""
-    deflater = zlib.compressobj(9, zlib.DEFLATED, format_.window_bits)
-    segment = deflater.compress(records) + deflater.flush()
+    segment = records
+    if format_.window_bits is not None:
+        deflater = zlib.compressobj(9, zlib.DEFLATED, format_.window_bits)
+        segment = deflater.compress(records) + deflater.flush()
     return format_.format_head(header, [(start_ms, len(segment))]) + segment
 
 
@@ -161,7 +163,7 @@ def test_too_many_masks_in_a_segment_are_refused(suffix: str, tmp_path: Path, mo
     path, format_ = tmp_path / f"track{suffix}", Format.registered[suffix]
     header, mask = TrackHeader(SIZE, "background"), np.zeros(SIZE, np.bool_)
     recorder = format_.make_recorder(header)
-    records = [recorder.record(Entry(5 + number, mask)) for number in range(21)]
+    records = [recorder.record(Entry(5 + number, mask), 6 + number) for number in range(21)]
     path.write_bytes(rebuild(format_, header, b"".join(records)))
     with pytest.raises(TrackError, match="at most 20 masks"):
         read(path)
@@ -181,7 +183,7 @@ def test_times_that_do_not_rise_are_refused(suffix: str, times: tuple[int, int],
 def test_segments_out_of_order_are_refused(suffix: str, tmp_path: Path) -> None:
     path, format_ = tmp_path / f"track{suffix}", Format.registered[suffix]
     header = TrackHeader(SIZE, "background")
-    record = format_.make_recorder(header).record(Entry(5, np.zeros(SIZE, np.bool_)))
+    record = format_.make_recorder(header).record(Entry(5, np.zeros(SIZE, np.bool_)), 45)
     segment = rebuild(format_, header, record)[len(format_.format_head(header, [(5, 1)])) :]
     for starts in ([5, 5], [5, 4]):
         places = [(start, len(segment)) for start in starts]

@@ -208,12 +208,21 @@ def run(command: list[str], folder: Path, inputs: Path | None = None) -> None:
     assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
 
 
-def fetch_players(folder: Path) -> Path:
-    """hls.js, shaka-player and dash.js of today, by npm."""
+def fetch_players(folder: Path, *packages: str) -> Path:
+    """hls.js, shaka-player and dash.js of today, or the packages that are named, by npm."""
     npm = shutil.which("npm")
     if not npm:
         pytest.skip("needs npm")
-    command = [npm, "install", "--prefix", str(folder), "--no-audit", "--no-fund", "--ignore-scripts", *PACKAGES]
+    command = [
+        npm,
+        "install",
+        "--prefix",
+        str(folder),
+        "--no-audit",
+        "--no-fund",
+        "--ignore-scripts",
+        *(packages or PACKAGES),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     if done.returncode:
         pytest.skip(f"npm couldn't fetch the players: {done.stderr[-200:]}")

@@ -44,13 +44,18 @@ HARNESS = """<!doctype html>
 </style>
 <div id=stage><video id=video muted playsinline></video><div id=layer></div></div>
 <script type=module>
-  import { attach, openTrack } from "/danmatte.js";
+  import { attach, openCues, openTrack } from "/danmatte.js";
   window.seen = [];
   window.wear = async (film, options) => {
     window.handle?.detach();
     video.src = URL.createObjectURL(await (await fetch(film)).blob());
     const onframe = (stats) => seen.push({ ...stats, at: performance.now() });
     window.handle = attach(video, layer, { ...options, onframe });
+  };
+  window.addCues = (address) => {
+    const element = Object.assign(document.createElement("track"), { kind: "metadata", src: address });
+    video.append(element);
+    return openCues(element.track);
   };
   window.lagging = (url, ms) => {
     const track = openTrack(url);
@@ -77,7 +82,7 @@ def toy() -> Toy:
 def bodies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes | str]:
     folder = tmp_path_factory.mktemp("film")
     browser.write_film(folder / "film.webm")
-    for suffix in (".mattes", ".webmask"):
+    for suffix in (".mattes", ".vtt", ".webmask"):
         browser.write_track(folder / f"film{suffix}")
     return {"test.html": HARNESS, **{path.name: path.read_bytes() for path in folder.glob("film.*")}}
 
@@ -126,6 +131,21 @@ def test_comments_are_behind_the_person_while_it_plays(page: object, rate: float
     seen = page.evaluate(SEEN)
     assert len(seen) > 20
     assert max(abs(one["lag"]) for one in seen) <= 1
+
+
+@pytest.mark.parametrize(
+    "masks", ['track: "/film.vtt"', 'source: addCues("/film.vtt")'], ids=["by ranges", "as a text track"]
+)
+def test_masks_come_as_webvtt(page: object, masks: str) -> None:
+    attach_masks(page, f"{{ {masks} }}")
+    play_in_loop(page, 1)
+    assert max(abs(screenshot.apart) for screenshot in take_fair_screenshots(page, 10)) <= 1
+    page.evaluate("video.pause()")
+    for number in (3, 74, 75, 149, 0):
+        page.evaluate(f"go({(number + 0.5) / browser.RATE})")
+        browser.wait_until(page, f"Math.abs(handle.stats.pts - {number * FRAME_MS}) <= 1")
+        assert count_frames_apart(wait_for_frame(page, number)) < 0.5
+    assert page.evaluate("handle.error") == ""
 
 
 @pytest.mark.parametrize("frames", ["whole", "without their times", "without a callback"])

@@ -45,16 +45,23 @@ def make_entry(number: int) -> Entry:
 
 
 @pytest.mark.parametrize(
-    ("suffix", "polarity"), [(".mattes", "person"), (".mattes", "background"), (".webmask", "background")]
+    ("suffix", "polarity"),
+    [
+        (".mattes", "person"),
+        (".mattes", "background"),
+        (".vtt", "person"),
+        (".vtt", "background"),
+        (".webmask", "background"),
+    ],
 )
 def test_tracks_are_read_as_they_were_written(tmp_path: Path, suffix: str, polarity: Polarity) -> None:
     path = tmp_path / f"film{suffix}"
-    with TrackWriter(path, TrackHeader(SIZE, polarity, "toy" if suffix == ".mattes" else "", 0)) as writer:
+    with TrackWriter(path, TrackHeader(SIZE, polarity, "" if suffix == ".webmask" else "toy", 0)) as writer:
         for number in range(600):
             writer.add(make_entry(number))
         if polarity == "person":
             writer.describe_film(Film("0" * 64, "media", 320, 180, (1, 1), 0, 24_000, 0, 0))
-    known = suffix == ".mattes"  # the other one knows no flags
+    known = suffix != ".webmask"  # the other one knows no flags
     expected = [
         {"ms": ms, "pts": (ms + 8) // 40 * 40, "coverage": make_entry(0).coverage}
         | ({"cut": (ms + 8) // 40 == 200, "held": (ms + 8) // 40 % 3 == 2} if known else {})

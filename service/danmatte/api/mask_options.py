@@ -18,6 +18,7 @@ from danmatte.frame import Size
 from danmatte.http.query import Choice, Flag, Integer, Number, Parameter, Query, Text, negotiate
 from danmatte.inference.matting import OWN, MaskOptions
 from danmatte.inference.request import VersionSelector
+from danmatte.video.silhouette import MOST_MARGIN
 
 _NAME: Final = "[a-z0-9][a-z0-9_-]{0,63}"
 _SIDE: Final = 65_535
@@ -30,6 +31,7 @@ HEIGHT: Final = Integer("height", "with width", 1, _SIDE)
 FORMAT: Final = Choice("format", "or Accept", Encoder.registered.keys())
 SOFT: Final = Flag("soft", "soft edges, instead of a threshold")
 THRESHOLD: Final = Number("threshold", "of a hard mask; each region's own otherwise, 0.5 for people", 0, 1)
+MARGIN: Final = Number("margin", "around what is painted, a share of the mask's height", 0, MOST_MARGIN)
 POLARITY: Final = Choice("polarity", "what is painted", ("person", "background"))
 REGION: Final = Text(
     "region",
@@ -39,7 +41,7 @@ REGION: Final = Text(
 )
 PARAMETERS: Final[tuple[Parameter[object], ...]] = (
     *(MODEL, VERSION, LABEL),
-    *(WIDTH, HEIGHT, FORMAT, SOFT, THRESHOLD, POLARITY, REGION),
+    *(WIDTH, HEIGHT, FORMAT, SOFT, THRESHOLD, MARGIN, POLARITY, REGION),
 )
 
 
@@ -92,5 +94,5 @@ def _parse(texts: tuple[tuple[str, str], ...], accept: str) -> MaskQuery:
     given = query[THRESHOLD]
     threshold = None if soft else OWN if given is None else given
     regions = tuple(dict.fromkeys(filter(None, query[REGION].split(","))))
-    options = MaskOptions(format_, size, threshold, query[POLARITY], regions)
+    options = MaskOptions(format_, size, threshold, query[POLARITY], regions, query[MARGIN] or 0.0)
     return MaskQuery(VersionSelector(model, version, label), options)

@@ -15,6 +15,7 @@ TYPES = {
 }
 MODULES = (
     "controls",
+    "cues",
     "cutout",
     "cuts",
     "danmatte",
@@ -31,6 +32,7 @@ MODULES = (
     "timeline",
     "track",
     "transforms",
+    "vtt",
     "webmask",
 )
 ADAPTERS = ("artplayer", "danmaku", "dplayer", "hls", "nplayer", "videojs", "xgplayer")

@@ -19,6 +19,7 @@ from danmatte.frame import Frame, Mask, Pixels, Probabilities, Size
 from danmatte.inference.pool import PhasePool, Phases
 from danmatte.inference.tensors import Item
 from danmatte.telemetry.timing import Timing
+from danmatte.video.silhouette import widen
 
 STUCK_AFTER_S = 20.0
 T = TypeVar("T")
@@ -33,7 +34,7 @@ class MaskOptions:
 
     `format` is an encoder's name. `size` None is the frame's own; `threshold` None leaves the edges soft, and OWN is
     that of each region. `polarity` is what is painted. `regions` are what the mask shows together; none of them means
-    the model's own, which is the person if it knows one.
+    the model's own, which is the person if it knows one. `margin`, a share of the mask's height, is added around them.
     """
 
     format: str = "png"
@@ -41,6 +42,7 @@ class MaskOptions:
     threshold: float | Literal["own"] | None = None
     polarity: Literal["person", "background"] = "person"
     regions: tuple[str, ...] = ()
+    margin: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -249,12 +251,20 @@ def paint(options: MaskOptions, maps: Sequence[RegionMap], frame: Size, manifest
         layer = each.framing.compute_alpha(each.values, each.grid, options.size or frame, frame, threshold)
         alpha = layer if alpha is None else np.maximum(alpha, layer, out=alpha)
     assert alpha is not None, "a mask is made of one map at least"
+    if options.margin:
+        alpha = _add_margin(alpha, options.margin * len(alpha), is_hard=options.threshold is not None)
     coverage = min(cv2.mean(alpha)[0] / 255, 1.0)
     if options.polarity == "background":
         alpha = cv2.bitwise_not(alpha)  # type: ignore[assignment]
     versions = tuple(f"{manifest.name}/{manifest.version}" for manifest in manifests)
     body = Encoder.registered[options.format].encode(alpha)
     return Matte(body, Mask(alpha, coverage), manifests[0].version, versions)
+
+
+def _add_margin(alpha: Pixels, distance: float, *, is_hard: bool) -> Pixels:
+    """What is painted, (H, W) uint8, and `distance` pixels around it."""
+    wide = widen(alpha.astype(np.float32) / np.float32(255), distance)
+    return np.where(wide >= 0.5, 255, 0).astype(np.uint8) if is_hard else np.rint(255 * wide).astype(np.uint8)
 
 
 def _infer_with(served: Served) -> Callable[[_Prepared], _Inferred]:

@@ -25,6 +25,7 @@ from danmatte.tracks.selection import BOX, TrackPlan, choose_mask_size
 from danmatte.tracks.track import Format, TrackHeader, find_format
 from danmatte.tracks.writer import TrackWriter
 from danmatte.video.reader import ClockName, Video
+from danmatte.video.silhouette import MOST_MARGIN
 from danmatte.video.stabiliser import StabiliserOptions
 
 _VIDEOS = re.compile(
@@ -37,9 +38,10 @@ class TrackOptions:
     """How tracks are made: the same for every video of a batch.
 
     `box` is what the masks' size must fit into, turned for standing pictures; `fps` the most masks a second; `clock`
-    whether times are those of a player or the file's own.
+    whether times are those of a player or the file's own. `margin` is added around people, a share of the height.
     `raw` leaves the masks as the network gives them, `again` makes tracks anew that are there already, and `closer`
-    asks for the second pass. Raises InvalidParameterError.
+    asks for the second pass. `regions` are what is painted together, the model's own unless given. Raises
+    InvalidParameterError.
     """
 
     box: Size = BOX
@@ -48,17 +50,24 @@ class TrackOptions:
     raw: bool = False
     again: bool = False
     closer: bool = False
+    margin: float = 0.0
+    regions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 < self.fps <= 1000:
             raise InvalidParameterError(f"fps: expected more than 0, at most 1000, received {self.fps}")
         if self.clock not in get_args(ClockName):
             raise InvalidParameterError(f"clock: expected {' or '.join(get_args(ClockName))}, received {self.clock!r}")
+        if not 0 <= self.margin <= MOST_MARGIN:
+            raise InvalidParameterError(f"margin: expected 0 to {MOST_MARGIN}, received {self.margin}")
+        if self.raw and self.margin:
+            raise InvalidParameterError("margin: expected without raw, whose masks are as the network gives them")
 
     def plan(self, shown: Size) -> TrackPlan:
         """How a video of this size is tracked."""
-        stabiliser = None if self.raw else StabiliserOptions()
-        return TrackPlan(choose_mask_size(shown, self.box), fps=self.fps, stabiliser=stabiliser, refine=self.closer)
+        stabiliser = None if self.raw else StabiliserOptions(margin=self.margin)
+        size = choose_mask_size(shown, self.box)
+        return TrackPlan(size, fps=self.fps, stabiliser=stabiliser, refine=self.closer, regions=self.regions)
 
 
 class TrackJob(NamedTuple):

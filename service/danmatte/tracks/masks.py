@@ -6,6 +6,7 @@ from danmatte.contract.framing import Framing
 from danmatte.contract.manifest import Manifest
 from danmatte.frame import Bits, Probabilities, Size
 from danmatte.tracks.refinement import Refiner
+from danmatte.tracks.regions import RegionUnion
 from danmatte.tracks.selection import NetworkAnswer, SelectedFrame, TrackPlan
 from danmatte.tracks.track import Entry
 from danmatte.tracks.writer import TrackWriter
@@ -19,8 +20,9 @@ class MaskWriter:
     def __init__(
         self, manifest: Manifest, frame: Size, plan: TrackPlan, writer: TrackWriter, refiner: Refiner | None = None
     ) -> None:
-        self._manifest, self._frame = manifest, frame
+        self._frame = frame
         self._framing, self._refiner = Framing.of(manifest), refiner
+        self._grid = RegionUnion(manifest, plan.regions).grid
         self._plan, self._writer = plan, writer
         self._stabiliser = _PassThrough() if plan.stabiliser is None else Stabiliser(plan.stabiliser)
         self._written_ms = -1 if writer.last_pts_ms is None else writer.last_pts_ms
@@ -32,8 +34,7 @@ class MaskWriter:
         values: Probabilities | None = None
         if answer is not None:
             self.tally.inferred += 1
-            grid = self._manifest.regions.grid
-            values = self._framing.compute_mask(answer.values, grid, self._plan.working, self._frame)
+            values = self._framing.compute_mask(answer.values, self._grid, self._plan.working, self._frame)
             if self._refiner and answer.refined:
                 self.tally.looked_closer += 1
                 self._refiner.merge(values, answer.refined)

@@ -1,25 +1,26 @@
 """A whole video's masks: decoding, inference and stabilising at once, with a bounded number of frames under way."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
 
 from danmatte.engine import Served
-from danmatte.frame import Pixels
+from danmatte.frame import Pixels, Probabilities
 from danmatte.tracks.masks import MaskWriter
-from danmatte.tracks.refinement import RefinedRegion, Refiner
+from danmatte.tracks.refinement import Refiner, Region
+from danmatte.tracks.regions import RegionUnion
 from danmatte.tracks.selection import FrameObserver, NetworkAnswer, SelectedFrame, TrackPlan, select_frames
+from danmatte.tracks.survey import Infer, Survey, refine_region, survey_frame
 from danmatte.tracks.tally import Tally
 from danmatte.tracks.writer import TrackWriter
 from danmatte.video.reader import Video
 
-REVISION = 1  # of everything between a video and its masks: a change of them is another number here
+REVISION = 2  # of everything between a video and its masks: a change of them is another number here
 WARM_UP_MS = 500  # computed again before going on, so that the stabiliser has a past
 
-_Infer: TypeAlias = Callable[[Pixels, Pixels | None], Coroutine[None, None, NetworkAnswer]]
 _Line: TypeAlias = "asyncio.Queue[tuple[SelectedFrame, asyncio.Task[NetworkAnswer] | None] | None]"
 
 
@@ -47,8 +48,8 @@ class Pipeline:
         Raises EngineError and TrackError.
         """
         from_ms = 0 if writer.last_pts_ms is None else max(0, writer.last_pts_ms - WARM_UP_MS)
-        manifest = self._served.manifest
-        refiner = Refiner(manifest, video.size, plan.working) if plan.refine else None
+        manifest, regions = self._served.manifest, RegionUnion(self._served.manifest, plan.regions)
+        refiner = Refiner(manifest, video.size, plan.working, regions.grid) if plan.refine else None
         coming = select_frames(video, manifest, plan, from_ms=from_ms, refiner=refiner, observer=observer)
         masks = MaskWriter(manifest, video.size, plan, writer, refiner)
         line: _Line = asyncio.Queue(self._in_flight)
@@ -58,8 +59,8 @@ class Pipeline:
             ThreadPoolExecutor(1, "refine") as cutter,
             ThreadPoolExecutor(1, "stabilise") as stabiliser,
         ):
-            infer = partial(self._infer, refiner=refiner, cutter=cutter)
-            feeding = asyncio.create_task(_feed(coming, line, decoder, infer))
+            looker = _Looker(partial(self._infer, regions=regions), refiner, cutter)
+            feeding = asyncio.create_task(_feed(coming, line, decoder, looker))
             try:
                 while (item := await line.get()) is not None:
                     selected, inferring = item
@@ -73,25 +74,52 @@ class Pipeline:
                 feeding.cancel()
         return masks.tally
 
-    async def _infer(
-        self, picture: Pixels, detail: Pixels | None, *, refiner: Refiner | None, cutter: Executor
-    ) -> NetworkAnswer:
-        """One inference, and a second pass where the first one shows people."""
-        infer = self._served.batcher.infer
-        values = await infer(picture)
-        if refiner is None or detail is None or (region := refiner.choose_region(values)) is None:
-            return NetworkAnswer(values)
-        nearer = await asyncio.get_running_loop().run_in_executor(cutter, refiner.cut_out, detail, region)
-        return NetworkAnswer(values, RefinedRegion(await infer(nearer), region))
+    async def _infer(self, shown: Pixels, regions: RegionUnion) -> Probabilities:
+        """The map of a graph's input."""
+        return regions.select(await self._served.batcher.compute((self._served.engine.arrange(shown),)))
 
 
-async def _feed(coming: Iterator[SelectedFrame], line: _Line, decoder: Executor, infer: _Infer) -> None:
+class _Looker:
+    """Looks at the frames of one video, in their order, once or twice; many are under way at the same time."""
+
+    def __init__(self, infer: Infer, refiner: Refiner | None, cutter: Executor) -> None:
+        self._infer, self._refiner, self._cutter = infer, refiner, cutter
+        self._survey: asyncio.Task[Survey] | None = None
+
+    def start(self, selected: SelectedFrame) -> "asyncio.Task[NetworkAnswer] | None":
+        """Begins with a frame; None for one whose mask is held."""
+        if selected.picture is None:
+            return None
+        if self._refiner is None or selected.detail is None:
+            return asyncio.create_task(self._look_once(selected.picture))
+        # Each frame waits for what the one before found out about the whole picture, and not for its second look.
+        survey = asyncio.create_task(self._survey_frame(selected, self._survey, self._refiner))
+        self._survey = survey
+        return asyncio.create_task(self._look_twice(selected.detail, survey, self._refiner))
+
+    async def _look_once(self, picture: Pixels) -> NetworkAnswer:
+        return NetworkAnswer(await self._infer(picture))
+
+    async def _survey_frame(
+        self, selected: SelectedFrame, before: "asyncio.Task[Survey] | None", refiner: Refiner
+    ) -> Survey:
+        assert selected.picture is not None
+        known = await before if before else None
+        return await survey_frame(selected.analysis, selected.picture, known, self._infer, refiner)
+
+    async def _look_twice(self, detail: Pixels, survey: "asyncio.Task[Survey]", refiner: Refiner) -> NetworkAnswer:
+        async def cut_out(region: Region) -> Pixels:
+            return await asyncio.get_running_loop().run_in_executor(self._cutter, refiner.cut_out, detail, region)
+
+        return await refine_region(await survey, cut_out, self._infer)
+
+
+async def _feed(coming: Iterator[SelectedFrame], line: _Line, decoder: Executor, looker: _Looker) -> None:
     """Puts frames into the line with their inferences started, and None at the end, also after an error."""
     loop = asyncio.get_running_loop()
     try:
         while selected := await loop.run_in_executor(decoder, next, coming, None):
-            picture, detail = selected.picture, selected.detail
-            inferring = None if picture is None else asyncio.create_task(infer(picture, detail))
+            inferring = looker.start(selected)
             await line.put((replace(selected, detail=None), inferring))  # the detail is large, and only inference's
     except Exception:
         await line.put(None)

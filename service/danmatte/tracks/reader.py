@@ -79,8 +79,12 @@ class TrackReader:
         self.close()
 
 
-def inflate(data: bytes, window_bits: int) -> bytes:
+def inflate(data: bytes, window_bits: int | None) -> bytes:
     """A segment's records, at most MAX_SEGMENT_BYTES; raises TrackError when it isn't one whole stream, or more."""
+    if window_bits is None:
+        if len(data) > MAX_SEGMENT_BYTES:
+            raise TrackError(f"expected at most {MAX_SEGMENT_BYTES} bytes inflated")
+        return data
     inflater = zlib.decompressobj(window_bits)
     try:
         records = inflater.decompress(data, MAX_SEGMENT_BYTES + 1)

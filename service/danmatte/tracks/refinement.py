@@ -5,15 +5,19 @@ who fill a good part of the picture.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 
 from danmatte.contract.framing import Framing
+from danmatte.contract.grid import Grid
 from danmatte.contract.manifest import Manifest
 from danmatte.frame import Frame, Pixels, Probabilities, Size
 
+Span: TypeAlias = tuple[float, float]  # first and last row, or column
 _SPECK = 0.1  # of the largest figure's area: what is smaller isn't refined
 _AROUND = 0.25  # of the people's height and width is added around them, half on each side
 _LEAST = 0.05  # of the mask's shorter side is added on each side at least
@@ -39,17 +43,23 @@ class Region:
 
 @dataclass(frozen=True)
 class RefinedRegion:
-    """The graph's (h, w) output of the second pass, and the region that it shows."""
+    """The graph's (h, w) output of the second pass, and the region that it shows.
+
+    `alone` says that the first pass saw an earlier frame, and has no say there.
+    """
 
     values: Probabilities = field(repr=False)
     region: Region
+    alone: bool = False
 
 
 class Refiner:
     """The second pass over the frames of one video, for masks of a `working` size."""
 
-    def __init__(self, manifest: Manifest, frame: Size, working: Size) -> None:
-        self._manifest, self._framing, self._working = manifest, Framing.of(manifest), working
+    def __init__(self, manifest: Manifest, frame: Size, working: Size, grid: Grid | None = None) -> None:
+        """`grid` is that of the regions that are refined; the model's own unless given."""
+        self._framing, self._working = Framing.of(manifest), working
+        self._grid = grid or manifest.regions.grid
         self._scaled = self._framing.scale_size(frame)
         finer = max(whole / part for whole, part in zip(frame, working, strict=True))
         self._times = max(1, min(_FINEST // max(working), math.ceil(finer - 0.01)))
@@ -59,12 +69,22 @@ class Refiner:
         """The size at which frames are needed: a whole number of times the masks'."""
         return Size(self._times * self._working.height, self._times * self._working.width)
 
-    def choose_region(self, values: Probabilities) -> Region | None:
-        """The region around all people in the first pass's (h, w) output.
+    def choose_region(self, values: Probabilities, moved: tuple[Span, Span] | None = None) -> Region | None:
+        """The region around all people in the first pass's (h, w) output, and what `moved`: somebody may enter there.
 
-        None where nobody is, or where they fill so much of the frame that a second pass would show no more.
+        `moved` are rows and columns of the mask. None where there is nothing to look at, or where it fills so much of
+        the frame that a second pass would show no more.
         """
-        grid = self._manifest.regions.grid
+        people = self._find_place(values)
+        both = [place for place in (people, moved) if place is not None]
+        for places in (both, both[:1]):
+            if places and (region := self._frame_region(places)):
+                return region
+        return None
+
+    def _find_place(self, values: Probabilities) -> tuple[Span, Span] | None:
+        """The rows and columns of the mask that people are in."""
+        grid = self._grid
         covered = (
             math.ceil((self._scaled.height - grid.offset_y) / grid.step_y),
             math.ceil((self._scaled.width - grid.offset_x) / grid.step_x),
@@ -74,6 +94,13 @@ class Refiner:
             return None
         rows = _to_mask_pixels(found[0], grid.step_y, grid.offset_y, self._working.height / self._scaled.height)
         columns = _to_mask_pixels(found[1], grid.step_x, grid.offset_x, self._working.width / self._scaled.width)
+        return rows, columns
+
+    def _frame_region(self, places: Sequence[tuple[Span, Span]]) -> Region | None:
+        """The region around these rows and columns; None where it would be too large."""
+        rows, columns = (
+            (min(place[axis][0] for place in places), max(place[axis][1] for place in places)) for axis in (0, 1)
+        )
         across, down = (columns[1] - columns[0], rows[1] - rows[0])
         least = 2 * _LEAST * min(self._working)
         wide, high = (length + max(least, _AROUND * length) for length in (across, down))
@@ -97,10 +124,10 @@ class Refiner:
         size = refined.region.size
         here = mask[refined.region.slices]
         seen = Size(self._times * size.height, self._times * size.width)
-        for rows, band in self._framing.project(refined.values, self._manifest.regions.grid, size, seen):
+        for rows, band in self._framing.project(refined.values, self._grid, size, seen):
             first = here[rows]
             # The first pass has seen what is around the people: where it is sure, it keeps a little weight.
-            doubt = 1 - _SURE * np.abs(2 * first - 1)
+            doubt = 1 if refined.alone else 1 - _SURE * np.abs(2 * first - 1)
             first += doubt * (band - first)
 
 

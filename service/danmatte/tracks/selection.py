@@ -24,7 +24,8 @@ class TrackPlan:
     `size` is the masks', `fps` the most of them a second; without a `stabiliser` they stay as the network gives them.
     A frame is held, its mask the one before, while it differs from the last that the network saw by less than
     `still` grey levels on the whole, and than `still_block` in the worst block, and for less than `hold_ms`.
-    `refine` has the network look at people a second time, for finer masks.
+    `refine` has the network look at people a second time, for finer masks. `regions` are what masks show together; none
+    of them means the model's own.
     """
 
     # With these limits half of the masks of a street scene are used again, at an IoU of 0.99 with those of every frame.
@@ -35,6 +36,7 @@ class TrackPlan:
     hold_ms: int = 1000
     stabiliser: StabiliserOptions | None = field(default_factory=StabiliserOptions)
     refine: bool = False
+    regions: tuple[str, ...] = ()
 
     @property
     def working(self) -> Size:

@@ -16,6 +16,7 @@ from danmatte.frame import Bits, Size
 Polarity: TypeAlias = Literal["person", "background"]
 
 SEGMENT_MS = 10_000
+LAST_MS = 1000  # how long the last mask is shown
 MAX_PIXELS = 2**22
 MAX_PTS_MS = 2**53 - 1  # what JavaScript counts exactly
 MAX_SEGMENTS = 2**16
@@ -113,22 +114,22 @@ class Segment:
 class Recorder(Protocol):
     """What turns a segment's entries into bytes, in order."""
 
-    def record(self, entry: Entry) -> bytes:
-        """The entry as it lies in the inflated segment."""
+    def record(self, entry: Entry, until_ms: int) -> bytes:
+        """The entry, which is shown until `until_ms`, as it lies in the inflated segment."""
 
 
 class Format(ABC):
     """How a track lies in a file: a head with the index, then segments, each compressed on its own.
 
     `magic` is the file's first four bytes. `window_bits` and `strategy` are zlib's: 15 is a zlib stream, 31 a gzip
-    member; of bytes that seldom repeat, Z_FILTERED makes a little less. `polarity` is what a new track paints, where
-    nobody says. `default` puts a format first: it is the one of tracks whose names don't say it. Methods that read
-    raise TrackError, whatever the bytes.
+    member, None leaves segments as they are; of bytes that seldom repeat, Z_FILTERED makes a little less. `polarity`
+    is what a new track paints, where nobody says. `default` puts a format first: it is the one of tracks whose names
+    don't say it. Methods that read raise TrackError, whatever the bytes.
     """
 
     suffix: ClassVar[str]
     magic: ClassVar[bytes]
-    window_bits: ClassVar[int]
+    window_bits: ClassVar[int | None]
     strategy: ClassVar[int] = zlib.Z_DEFAULT_STRATEGY
     polarity: ClassVar[Polarity] = "person"
     registered: ClassVar[dict[str, "Format"]] = {}

@@ -13,6 +13,7 @@ from danmatte.tracks.reader import TrackReader
 from danmatte.tracks.resume import SegmentStore, StoredSegment
 from danmatte.tracks.tally import Tally
 from danmatte.tracks.track import (
+    LAST_MS,
     MAX_SEGMENT_BYTES,
     MAX_SEGMENT_ENTRIES,
     MAX_SEGMENTS,
@@ -40,12 +41,13 @@ class TrackWriter:
         self._store = SegmentStore(path.with_name(f".{path.name}.part"), json.dumps(label).encode())
         self._segment: _OpenSegment | None = None
         self.tally = replace(self._store.segments[-1].tally) if self._store.segments else Tally()
+        self._newest: Entry | None = None  # waits for the next, up to which it is shown
 
     @property
     def last_pts_ms(self) -> int | None:
         """The last entry's pts, None before the first. At first that of the last segment found again."""
-        if self._segment:
-            return self._segment.last.pts_ms
+        if self._newest:
+            return self._newest.pts_ms
         return self._store.segments[-1].last_ms if self._store.segments else None
 
     def add(self, entry: Entry) -> None:
@@ -55,16 +57,28 @@ class TrackWriter:
             raise TrackError(f"{self.path}: pts: expected more than {last} ms, received {entry.pts_ms}")
         if entry.mask.shape != self.header.size:
             raise TrackError(f"{self.path}: mask: expected {self.header.size}, received {entry.mask.shape[::-1]}")
-        if self._segment is None or not self._segment.add_if_it_fits(entry):
-            self.flush_segment()
-            self._segment = _OpenSegment(self._format, self.header, entry)
+        self._write_newest(entry.pts_ms)
+        if self._segment and entry.pts_ms - self._segment.start_ms >= SEGMENT_MS:
+            self._store_segment()
+        self._newest = entry
 
     def describe_film(self, film: Film) -> None:
         """What is known of the film once its frames are read; formats that have no room for it leave it out."""
         self.header = replace(self.header, film=film)
 
-    def flush_segment(self) -> None:
-        """Ends the segment here; the next entry begins another."""
+    def end_segment(self, until_ms: int) -> None:
+        """Ends the segment here, its last mask shown up to `until_ms`; the next entry begins another."""
+        self._write_newest(until_ms)
+        self._store_segment()
+
+    def _write_newest(self, until_ms: int) -> None:
+        """Brings the newest entry, shown up to `until_ms`, into its segment."""
+        entry, self._newest = self._newest, None
+        if entry and (self._segment is None or not self._segment.add_if_it_fits(entry, until_ms)):
+            self._store_segment()
+            self._segment = _OpenSegment(self._format, self.header, entry, until_ms)
+
+    def _store_segment(self) -> None:
         if self._segment is None:
             return
         if len(self._store.segments) == MAX_SEGMENTS:
@@ -76,7 +90,8 @@ class TrackWriter:
 
     def close(self) -> None:
         """Ends the track: it is whole and at its place when this returns."""
-        self.flush_segment()
+        if self._newest:
+            self.end_segment(self._newest.pts_ms + LAST_MS)
         if not self._store.segments:
             raise TrackError(f"{self.path}: expected at least one mask")
         whole = self.path.with_name(f".{self.path.name}.whole")
@@ -110,29 +125,30 @@ class TrackWriter:
 class _OpenSegment:
     """A segment in the making, compressed as it grows."""
 
-    def __init__(self, format_: Format, header: TrackHeader, first: Entry) -> None:
+    def __init__(self, format_: Format, header: TrackHeader, first: Entry, until_ms: int) -> None:
         self.start_ms, self.last = first.pts_ms, first
-        self._deflater = zlib.compressobj(9, zlib.DEFLATED, format_.window_bits, strategy=format_.strategy)
+        bits = format_.window_bits
+        self._deflater = None if bits is None else zlib.compressobj(9, zlib.DEFLATED, bits, strategy=format_.strategy)
         self._recorder = format_.make_recorder(header)
-        self._deflated = list[bytes]()
+        self._packed = list[bytes]()
         self._entries = self._bytes = 0
-        if not self.add_if_it_fits(first):
+        if not self.add_if_it_fits(first, until_ms):
             raise TrackError(f"mask at {first.pts_ms} ms: expected at most {MAX_SEGMENT_BYTES} bytes")
 
-    def add_if_it_fits(self, entry: Entry) -> bool:
-        """Adds an entry; False, and the segment is over, where that would be more than readers take."""
+    def add_if_it_fits(self, entry: Entry, until_ms: int) -> bool:
+        """Adds an entry, shown up to `until_ms`; False, and the segment is over, where readers take no more."""
         if entry.pts_ms - self.start_ms >= SEGMENT_MS or self._entries == MAX_SEGMENT_ENTRIES:
             return False
-        record = self._recorder.record(entry)
+        record = self._recorder.record(entry, until_ms)
         if self._bytes + len(record) > MAX_SEGMENT_BYTES:
             return False
-        self._deflated.append(self._deflater.compress(record))
+        self._packed.append(self._deflater.compress(record) if self._deflater else record)
         self._entries, self._bytes, self.last = self._entries + 1, self._bytes + len(record), entry
         return True
 
     def finish(self) -> bytes:
         """The whole segment, compressed."""
-        return b"".join([*self._deflated, self._deflater.flush()])
+        return b"".join([*self._packed, self._deflater.flush() if self._deflater else b""])
 
 
 def convert_track(source: Path, target: Path) -> int:
@@ -147,12 +163,14 @@ def convert_track(source: Path, target: Path) -> int:
         facts = source.stat()
         job = f"{source.resolve()} {facts.st_size} {facts.st_mtime_ns}"
         with TrackWriter(target, reader.header, job=job) as writer:
-            count = 0
+            count = last_ms = 0
             done = -1 if writer.last_pts_ms is None else writer.last_pts_ms
             for number in range(len(reader.segments)):
                 for entry in reader.read_segment(number):
                     count += 1
                     if entry.pts_ms > done:
                         writer.add(entry)
-                writer.flush_segment()
+                    last_ms = entry.pts_ms
+                rest = reader.segments[number + 1 :]
+                writer.end_segment(rest[0].start_ms if rest else last_ms + LAST_MS)
             return count

@@ -1,4 +1,4 @@
-"""The shape of a mask: edges moved to the picture's, specks removed, a margin, and fading where it serves nobody."""
+"""A mask's edges: moved to the picture's, and made steeper."""
 
 import cv2
 import numpy as np
@@ -6,10 +6,6 @@ import numpy as np
 from danmatte.frame import Pixels, Probabilities
 
 _EPSILON = 1e-4  # of a contrast squared: fainter edges move nothing
-_SPECK = 0.0005  # share of the picture: smaller islands go, smaller holes are filled
-_TINY, _SMALL = 0.06, 0.12  # the tallest person's share of the height: up to the first no mask, from the other all
-_LARGE, _FULL = 0.6, 0.85  # people's share of the picture: up to the first all, from the other no mask
-_FADE_MS = 400
 
 
 class EdgeGuide:
@@ -77,66 +73,3 @@ def sharpen(alpha: Probabilities) -> Probabilities:
     inside, outside = (np.square(np.square(each)) for each in (alpha, 1 - alpha))
     steeper: Probabilities = inside / (inside + outside)
     return steeper
-
-
-def remove_specks(alpha: Probabilities) -> tuple[Probabilities, float]:
-    """`alpha` without tiny islands and holes, and the tallest island's share of the picture's height.
-
-    The same array when there is nothing to remove.
-    """
-    smallest = _SPECK * alpha.size
-    inside = (alpha >= 0.5).astype(np.uint8)
-    tallest, islands = _find_small(inside, smallest)
-    _, holes = _find_small(1 - inside, smallest)
-    if islands is not None or holes is not None:
-        alpha = alpha.copy()
-    if islands is not None:
-        alpha[cv2.dilate(islands, np.ones((3, 3), np.uint8)) > 0] *= np.float32(0.5)
-        alpha[islands > 0] = 0
-    if holes is not None:
-        alpha[holes > 0] = 1
-    return alpha, tallest / len(alpha)
-
-
-def _find_small(shape: Pixels, smallest: float) -> tuple[int, Pixels | None]:
-    """The height of the tallest component, and those of an area below `smallest` as a picture of their own."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(shape, connectivity=4)
-    small = stats[:, cv2.CC_STAT_AREA] < smallest
-    small[0] = False
-    tallest = max(stats[1:, cv2.CC_STAT_HEIGHT][~small[1:]], default=0)
-    return int(tallest), small.astype(np.uint8)[labels] if small.any() else None
-
-
-def widen(alpha: Probabilities, margin: int) -> Probabilities:
-    """People and `margin` pixels around them, falling off softly."""
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * margin + 1, 2 * margin + 1))
-    return np.maximum(alpha, cv2.GaussianBlur(cv2.dilate(alpha, disc), (0, 0), margin / 2))
-
-
-class Fade:
-    """Lets masks go, over some tenths of a second, in shots where they serve nobody.
-
-    When the tallest person is tiny, comments that pass behind are only torn; when people fill the screen,
-    nothing could be read. In between, smooth ramps.
-    """
-
-    def __init__(self) -> None:
-        self._share: float | None = None
-        self._pts_ms = 0
-
-    def step(self, tallest: float, coverage: float, pts_ms: int, *, cut: bool) -> float:
-        """What to multiply the next mask with, 0 to 1.
-
-        `tallest` is the tallest person's share of the picture's height, `coverage` people's share of its area.
-        """
-        wanted = _ramp_up(tallest, _TINY, _SMALL) * (1 - _ramp_up(coverage, _LARGE, _FULL))
-        reach = (pts_ms - self._pts_ms) / _FADE_MS
-        last = wanted if self._share is None or cut else self._share
-        self._share, self._pts_ms = min(max(wanted, last - reach), last + reach), pts_ms
-        return self._share
-
-
-def _ramp_up(value: float, low: float, high: float) -> float:
-    """From 0 at `low` to 1 at `high`, flat at both ends."""
-    place = min(max((value - low) / (high - low), 0.0), 1.0)
-    return place * place * (3 - 2 * place)

@@ -38,7 +38,7 @@ class LiveStabiliser:
         with self._alone:
             last_size, last_ms = self._last or (None, 0)
             if size != last_size or not 0 < pts_ms - last_ms <= _LONGEST_GAP_MS:
-                self._stabiliser = Stabiliser(StabiliserOptions(ahead=0, fade=False))
+                self._stabiliser = Stabiliser(StabiliserOptions(ahead=0, hide=False))
             self._last = size, pts_ms
             (stable,) = self._stabiliser.step(grey, values, pts_ms, colours=colours)
             return stable

@@ -95,6 +95,7 @@ class OpticalFlow:
     def __init__(self) -> None:
         self._dis = cv2.DISOpticalFlow.create(cv2.DISOpticalFlow_PRESET_ULTRAFAST)
         self._grid: Flow | None = None
+        self._places: tuple[Flow, Flow] | None = None  # of the last flow that was followed: several pictures share it
 
     def compute(self, here: Pixels, there: Pixels) -> Flow:
         """(H, W, 2): where each pixel of `here` is in `there`, in pixels (x, y) from it; 0 in narrow stripes."""
@@ -107,5 +108,6 @@ class OpticalFlow:
         if self._grid is None or self._grid.shape != flow.shape:
             rows, columns = np.indices(flow.shape[:2], np.float32)
             self._grid = np.dstack([columns, rows])
-        places = self._grid + flow
-        return cv2.remap(picture, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload, no-any-return]
+        if self._places is None or self._places[0] is not flow:
+            self._places = flow, self._grid + flow
+        return cv2.remap(picture, self._places[1], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload, no-any-return]

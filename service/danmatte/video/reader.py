@@ -52,7 +52,7 @@ _CURVES = {int(ColorTrc.SMPTE2084): _compute_pq_curve()}  # hybrid log-gamma is 
 
 
 @dataclass(frozen=True)
-class _Reformatters:
+class Reformatters:
     """libswscale's set-up, kept from frame to frame: to make one anew takes longer than a small frame."""
 
     grey: VideoReformatter = field(default_factory=VideoReformatter)
@@ -72,7 +72,7 @@ class DecodedFrame:
     pts_ms: int
     _frame: av.VideoFrame
     _orientation: Orientation
-    _reformatters: _Reformatters
+    _reformatters: Reformatters
 
     def to_grey(self, size: Size) -> Pixels:
         """(H, W) uint8: its brightness at this size, upright."""
@@ -196,7 +196,7 @@ class Video:
         """The frames from `from_ms` on, each later than the one before; the one that 0 ms falls into begins there."""
         clock = _FrameClock(self._stream.guessed_rate, 1000 * self._zero_s, 1000 * self._start_s)
         self._rewind(from_ms)
-        reformatters, shown_ms = _Reformatters(), 0
+        reformatters, shown_ms = Reformatters(), 0
         early: av.VideoFrame | None = None
         for frame in self._decode_sections(clock):
             pts_ms = clock.step(frame.time)

@@ -9,6 +9,7 @@
  * caller's choice (`late`); a mask is never shown across a cut.
  */
 
+import { openCues } from "./cues.js";
 import { Cutout } from "./cutout.js";
 import { findMismatch, toTrackTime } from "./film.js";
 import { drawFrames, isFirefox, watchFrames, watchRepaints } from "./frame-clock.js";
@@ -19,7 +20,7 @@ import { isSamePlace, measurePlace } from "./placement.js";
 import { openPreferences, Preferences } from "./preferences.js";
 import { openTrack } from "./track.js";
 
-export { openLive, openPreferences, openTrack, Preferences };
+export { openCues, openLive, openPreferences, openTrack, Preferences };
 
 /**
  * Where masks come from.
@@ -41,6 +42,7 @@ export { openLive, openPreferences, openTrack, Preferences };
  * @property {Address | ((video: HTMLVideoElement) => Address | null)} [track] a mask track, ours or `.webmask`. A function is
  *   asked again whenever the video gets another film; null means that it has no masks
  * @property {Address | true | import("./live.js").LiveOptions} [live] a service's `/v1/stream`; true is this module's own server
+ * @property {string} [region] with `live`: what comments pass behind, such as `person,text`, where the server's models find it
  * @property {Source} [source] instead of the two, one that was opened before
  */
 
@@ -172,7 +174,7 @@ export class Attachment {
   use(masks) {
     checkMasks(masks);
     this.#closeSource();
-    this.#options = { ...this.#options, track: undefined, live: undefined, source: undefined, ...masks };
+    this.#options = { ...this.#options, track: undefined, live: undefined, region: undefined, source: undefined, ...masks };
     this.#film = null;
     this.#openSource();
     this.#pause();
@@ -199,14 +201,14 @@ export class Attachment {
   }
 
   #openSource() {
-    const { track, live, source } = this.#options;
+    const { track, live, region, source } = this.#options;
     const address = typeof track === "function" ? track(this.#video) : track;
     if (typeof track === "function") {
       if (this.#film === String(address)) return;
       this.#film = String(address);
       this.#closeSource();
     }
-    const found = source ?? (address ? openTrack(address) : live ? openLive(live) : null);
+    const found = source ?? (address ? openTrack(address) : live ? openLive(live, region) : null);
     if (found) found.onchange = () => this.refresh();
     [this.source, this.#hasMasks, this.#told] = [found ?? NOTHING, found !== null, ""];
     this.#follow();

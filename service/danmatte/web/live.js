@@ -8,6 +8,7 @@ import { Timeline } from "./timeline.js";
 /**
  * @typedef {object} LiveOptions
  * @property {string | URL} [url] of the stream; this module's own server unless given
+ * @property {string} [region] what is painted, such as `person,text`, where the server's models find it; their own unless given
  * @property {number} [width] of the masks in pixels; their height follows the video
  * @property {number} [frameWidth] of the frames that are sent, in pixels
  * @property {number} [patienceMs] how long a mask may stay when no newer one came
@@ -15,7 +16,7 @@ import { Timeline } from "./timeline.js";
  *   time; files only, a camera has no future
  */
 
-const DEFAULTS = { width: 320, frameWidth: 512, patienceMs: 350, ahead: 0 };
+const DEFAULTS = { region: "", width: 320, frameWidth: 512, patienceMs: 350, ahead: 0 };
 const MAGIC = 0x314c4d44; // "DML1", little-endian
 const OFFER_BYTES = 20;
 const ANSWER_BYTES = 56;
@@ -31,11 +32,12 @@ const UNREADABLE = "the video may not be read: expected one from this origin, or
  * Opens a live connection, a source of masks for `attach`.
  *
  * @param {string | URL | true | LiveOptions} where an address, or true for the server that sent this module
+ * @param {string} [region] as in the options
  * @returns {Live}
  */
-export function openLive(where) {
+export function openLive(where, region = "") {
   const options = where === true ? {} : typeof where === "string" || where instanceof URL ? { url: where } : where;
-  return new Live({ ...DEFAULTS, ...options });
+  return new Live({ ...DEFAULTS, ...(region ? { region } : {}), ...options });
 }
 
 /** A connection to a service as a source of masks; frames are sent as they are shown. */
@@ -188,9 +190,11 @@ export class Live {
    */
   #ensureSocket(video) {
     if (!video.videoWidth) return null;
-    const { width } = this.#options;
+    const { width, region } = this.#options;
     const height = Math.max(1, Math.round((width * video.videoHeight) / video.videoWidth));
-    const query = `width=${width}&height=${height}&format=png&threshold=0.5`;
+    // Each region has a threshold of its own.
+    const wanted = region ? `region=${encodeURIComponent(region)}` : "threshold=0.5";
+    const query = `width=${width}&height=${height}&format=png&${wanted}`;
     if (this.#socket && query !== this.#query) this.#socket.close();
     if (!this.#socket && performance.now() >= this.#retryAt) this.#connect(query);
     return this.#socket;

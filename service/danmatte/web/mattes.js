@@ -92,10 +92,12 @@ function readText(head, start, end, what) {
 }
 
 /**
+ * The film's facts, checked as far as they are used.
+ *
  * @param {string} text
  * @returns {import("./film.js").Film}
  */
-function readFilm(text) {
+export function readFilm(text) {
   let film;
   try {
     film = JSON.parse(text);
@@ -108,11 +110,26 @@ function readFilm(text) {
   return film;
 }
 
+/**
+ * One mask that stands alone, as a segment's first record has it; no bytes are an empty one.
+ *
+ * @param {DataView} bytes
+ * @param {{width: number, height: number, background: boolean}} header
+ * @returns {Shape}
+ */
+export function readOutlines(bytes, header) {
+  const view = bytes.byteLength ? bytes : new DataView(new ArrayBuffer(1));
+  const reader = new RecordReader(view, header);
+  const shape = reader.readShape();
+  if (!reader.ended) throw new RangeError("expected nothing after the last turn");
+  return shape;
+}
+
 /** Reads an inflated segment from front to back; its RangeErrors are also those of a DataView read past its end. */
 class RecordReader {
   /** @type {DataView} */
   #view;
-  /** @type {MattesHeader} */
+  /** @type {Pick<MattesHeader, "width" | "height" | "background">} */
   #header;
   #at = 0;
   /** @type {[number, number][]} first corners of the last list of outlines */
@@ -120,7 +137,7 @@ class RecordReader {
 
   /**
    * @param {DataView} view
-   * @param {MattesHeader} header
+   * @param {Pick<MattesHeader, "width" | "height" | "background">} header
    */
   constructor(view, header) {
     [this.#view, this.#header] = [view, header];

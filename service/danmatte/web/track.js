@@ -2,6 +2,7 @@
 
 import { mattes } from "./mattes.js";
 import { countUntil, SLACK_MS } from "./timeline.js";
+import { vtt } from "./vtt.js";
 import { webmask } from "./webmask.js";
 
 /**
@@ -10,7 +11,7 @@ import { webmask } from "./webmask.js";
  * @template Header
  * @typedef {object} Format
  * @property {number} magic the first four bytes, big-endian
- * @property {CompressionFormat} compression of the segments
+ * @property {CompressionFormat | null} compression of the segments
  * @property {(head: DataView) => number} measureHead how many bytes head and index have, from the first 16 or more
  * @property {(head: DataView, fileBytes: number) => Index<Header>} readIndex
  * @property {(records: DataView, header: Header, start: number) => import("./timeline.js").Mask[]} readMasks out of an
@@ -25,7 +26,7 @@ import { webmask } from "./webmask.js";
  */
 
 /** @type {Format<any>[]} */
-const FORMATS = [mattes, webmask];
+const FORMATS = [mattes, webmask, vtt];
 const FIRST_BYTES = 16_384;
 const KEPT_SEGMENTS = 8;
 const AHEAD_MS = 5000;
@@ -140,7 +141,8 @@ export class Track {
     const segment = index?.segments[number];
     if (!format || !segment || this.#loaded.has(number)) return;
     this.#attempt(number, async () => {
-      const records = await inflate(await this.#readBytes(segment.offset, segment.length), format.compression);
+      const packed = await this.#readBytes(segment.offset, segment.length);
+      const records = format.compression ? await inflate(packed, format.compression) : packed;
       const masks = format.readMasks(records, index.header, segment.pts);
       if (masks.length < 1 || masks.length > MAX_MASKS) throw new RangeError(`expected 1 to ${MAX_MASKS} masks in a segment`);
       if (masks[0].pts !== segment.pts) throw new RangeError(`expected a first mask at ${segment.pts} ms, received ${masks[0].pts}`);

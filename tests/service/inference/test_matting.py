@@ -73,6 +73,18 @@ async def test_the_background_is_what_the_person_is_not(matting: Matting, thresh
     assert person.coverage == background.coverage
 
 
+@pytest.mark.parametrize("threshold", [None, 0.5])
+async def test_a_margin_lies_around_what_is_painted(matting: Matting, threshold: float | None) -> None:
+    body = grey(0, 255, 0, 0)
+    bare = (await matte(matting, body, raw(threshold=threshold))).mask
+    wide = (await matte(matting, body, raw(threshold=threshold, margin=0.05))).mask  # 4.8 of 96 pixels
+    assert np.flatnonzero(wide.alpha[50] >= 128).tolist() == list(range(36, 84))
+    assert (wide.alpha >= bare.alpha).all()
+    assert wide.coverage > bare.coverage
+    inverted = (await matte(matting, body, raw(threshold=threshold, margin=0.05, polarity="background"))).mask
+    assert np.array_equal(inverted.alpha, 255 - wide.alpha)
+
+
 async def test_the_mask_has_the_size_asked_for(matting: Matting, jpeg: bytes) -> None:
     for size in (Size(180, 320), Size(1, 1), Size(777, 33)):
         answer = await matte(matting, jpeg, raw(size=size))

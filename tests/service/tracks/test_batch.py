@@ -12,6 +12,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from danmatte import cli
@@ -130,6 +132,28 @@ def test_a_video_that_breaks_off_is_said_and_its_masks_are_kept(
     assert (tmp_path / "a.mattes").exists()
 
 
+def test_a_margin_lies_around_everybody_in_the_track(
+    video: Path, models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    run_track(capsys, models, video, "-o", tmp_path / "a.mattes")
+    run_track(capsys, models, video, "-o", tmp_path / "b.vtt", "--margin", "0.03")
+    with TrackReader(tmp_path / "a.mattes") as bare, TrackReader(tmp_path / "b.vtt") as wide:
+        for one, other in zip(bare, wide, strict=True):
+            assert one.pts_ms == other.pts_ms
+            assert other.mask[one.mask].all()
+            disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (13, 13))  # 5.4 pixels, and a little
+            assert not (other.mask & (cv2.dilate(one.mask.astype(np.uint8), disc) == 0)).any()
+            assert other.mask.sum() > one.mask.sum() > 0
+
+
+def test_regions_are_asked_for_by_name(
+    video: Path, models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    run_track(capsys, models, video, "-o", tmp_path / "a.mattes")
+    run_track(capsys, models, video, "-o", tmp_path / "b.mattes", "--region", "person")
+    assert (tmp_path / "a.mattes").read_bytes() == (tmp_path / "b.mattes").read_bytes()
+
+
 def test_a_track_that_is_there_stays_unless_asked(
     video: Path, models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -183,6 +207,9 @@ def test_a_killed_track_goes_on_without_a_gap_or_a_repetition(models: Path, tmp_
     [
         (["--size", "big"], "expected WIDTHxHEIGHT"),
         (["--fps", "0"], "fps: expected more than 0"),
+        (["--margin", "0.06"], "margin: expected 0 to 0.05"),
+        (["--margin", "0.02", "--raw"], "margin: expected without raw"),
+        (["--region", "persn"], "toy doesn't know 'persn'; did you mean 'person'?"),
         (["--format", "webmasq"], "did you mean '.webmask'"),
         (["--model", "toi"], "did you mean 'toy'"),
     ],

@@ -20,7 +20,7 @@ def make_track(path: Path) -> Path:
         for number in range(40):
             track.add(Entry(41 * number + number // 3, random.random(SIZE) < 0.3))
             if number % 7 == 6:
-                track.flush_segment()
+                track.end_segment(10**6)
     return path
 
 

@@ -76,7 +76,7 @@ def test_what_the_track_has_already_is_computed_and_not_written_again(tmp_path: 
     masks = MaskWriter(toy_manifest, Size(720, 1280), PLAN, writer)
     for pts_ms in (0, 40):
         masks.step(select(pts_ms), left)
-    writer.flush_segment()
+    writer.end_segment(80)
     writer.__exit__(KeyboardInterrupt, None, None)  # as a `with` block is left by an error
     entries, tally = write(path, toy_manifest, *((select(pts_ms), left) for pts_ms in (0, 40, 80)))
     assert [entry.pts_ms for entry in entries] == [0, 40, 80]

@@ -32,7 +32,7 @@ def times(path: Path) -> list[int]:
 def test_nothing_is_at_its_place_before_it_is_whole(name: str, tmp_path: Path) -> None:
     with TrackWriter(tmp_path / name, HEADER) as track:
         track.add(entry(0))
-        track.flush_segment()
+        track.end_segment(25_000)
         assert not (tmp_path / name).exists()
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
@@ -76,7 +76,7 @@ def test_a_full_disk_is_said_and_what_was_written_is_gone_on_with(whole: bool, t
     for number in range(50):
         track.add(entry(number))
     if whole:
-        track.flush_segment()
+        track.end_segment(25_000)
     with pytest.raises(TrackError, match="expected room for"), track, room(100 if whole else 300):
         track.close()
     assert [each.name for each in tmp_path.iterdir()] == [".a.mattes.part"]

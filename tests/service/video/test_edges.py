@@ -1,10 +1,10 @@
-"""A mask's shape."""
+"""A mask's edges."""
 
 import cv2
 import numpy as np
 import pytest
 
-from danmatte.video.edges import EdgeGuide, Fade, remove_specks, sharpen, widen
+from danmatte.video.edges import EdgeGuide, sharpen
 from tests.service.scenes import SIZE, person, probabilities, with_person
 
 
@@ -50,51 +50,6 @@ def test_what_is_sharpened_stays_on_its_side() -> None:
     assert sharpen(alpha) == pytest.approx(np.array([[0, 0.004, 0.5, 0.996, 1]]), abs=1e-3)
 
 
-def test_specks_and_small_holes_go() -> None:
-    alpha = person(100).astype(np.float32)
-    alpha[10:14, 10:14] = 1
-    alpha[100:103, 110:113] = 0
-    clean, _ = remove_specks(alpha)
-    assert np.array_equal(clean >= 0.5, person(100))
-
-
-def test_what_is_no_speck_stays_and_is_measured() -> None:
-    alpha = person(100).astype(np.float32)
-    alpha[60:100, 200:220] = 1
-    clean, tallest = remove_specks(alpha)
-    assert clean is alpha
-    assert tallest == pytest.approx(130 / 180)
-
-
-def test_an_empty_mask_has_nobody_in_it() -> None:
-    _, tallest = remove_specks(np.zeros(SIZE, np.float32))
-    assert tallest == 0
-
-
-def test_a_margin_lies_around_people_and_is_soft() -> None:
-    wide = widen(person(100).astype(np.float32), 6)
-    assert wide[100, 98] > 0.5 > wide[100, 90]
-    assert 0 < wide[100, 94] < 1
-    assert wide[100, 120] == 1
-
-
-@pytest.mark.parametrize(("tallest", "coverage"), [(0.05, 0.002), (1.0, 0.9), (0.0, 0.0)])
-def test_masks_that_serve_nobody_are_let_go(tallest: float, coverage: float) -> None:
-    assert Fade().step(tallest, coverage, 0, cut=False) == 0
-
-
-def test_usual_shots_keep_their_masks() -> None:
-    assert Fade().step(0.5, 0.3, 0, cut=False) == 1
-
-
-def test_a_mask_goes_gradually_and_at_once_over_a_cut() -> None:
-    fade = Fade()
-    fade.step(0.5, 0.3, 0, cut=False)
-    assert fade.step(1.0, 0.95, 100, cut=False) == pytest.approx(0.75)
-    assert fade.step(1.0, 0.95, 200, cut=False) == pytest.approx(0.5)
-    assert fade.step(0.5, 0.3, 300, cut=True) == 1
-
-
 def test_an_edge_that_is_out_of_reach_is_left_alone() -> None:
     far = np.roll(probabilities(person(100)), 40, axis=1)
     refined = EdgeGuide(cv2.merge([with_person(100)] * 3)).refine(far, 1)
@@ -120,17 +75,3 @@ def test_the_guide_is_a_regression_in_each_window() -> None:
     picture = np.rint(255 * planes).astype(np.uint8)
     apart = np.abs(EdgeGuide(picture).refine(alpha, 4) - alpha)
     assert apart.mean() < 0.01
-
-
-def test_specks_are_measured_by_the_picture() -> None:
-    small, large = np.zeros((60, 80), np.float32), np.zeros((600, 800), np.float32)
-    small[10:13, 10:13] = large[10:13, 10:13] = 1
-    assert remove_specks(small)[0].any()
-    assert not remove_specks(large)[0].any()
-
-
-def test_a_fade_lets_masks_come_back_as_slowly_as_they_go() -> None:
-    fade = Fade()
-    shares = [fade.step(0.5, 0.9, 0, cut=False)]
-    shares += [fade.step(0.5, 0.3, 100 * at, cut=False) for at in range(1, 6)]
-    assert shares == pytest.approx([0, 0.25, 0.5, 0.75, 1, 1])

@@ -129,6 +129,13 @@ test("no mask outlives a cut of the picture", async () => {
   assert.equal(live.at(1040), null);
 });
 
+test("regions are asked for by name, each with a threshold of its own", () => {
+  send(open({ url: URL_, region: "person,text" }), film(), 0);
+  const { searchParams } = FakeSocket.all.at(-1).url;
+  assert.equal(searchParams.get("region"), "person,text");
+  assert.equal(searchParams.get("threshold"), null);
+});
+
 test("what came is told to whom it concerns", async () => {
   const live = open();
   const [changes, video] = [[], film()];

@@ -8,9 +8,9 @@ const WEB = new URL("../../../service/danmatte/web/", import.meta.url);
 const read = (name) => readFileSync(new URL(name, WEB), "utf8");
 const modules = readdirSync(WEB, { recursive: true }).filter((name) => name.endsWith(".js"));
 const PLAYER = [
-  "controls", "cutout", "cuts", "danmatte", "element", "film", "frame-clock", "live", "look-ahead", "margin", "mattes", "outline", "placement", "preferences",
+  "controls", "cues", "cutout", "cuts", "danmatte", "element", "film", "frame-clock", "live", "look-ahead", "margin", "mattes", "outline", "placement", "preferences",
   "timeline",
-  "track", "transforms", "webmask",
+  "track", "transforms", "vtt", "webmask",
 ];
 
 /** Files that a module imports, by their addresses. */

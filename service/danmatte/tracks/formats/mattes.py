@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from danmatte.codecs.outline import trace_outlines
 from danmatte.errors import TrackError
@@ -100,7 +101,7 @@ class _EntryRecorder:
         self._before: Entry | None = None
         self._starts = np.zeros((0, 2), np.int64)
 
-    def record(self, entry: Entry) -> bytes:
+    def record(self, entry: Entry, until_ms: int) -> bytes:
         before, self._before = self._before, entry
         same = before is not None and np.array_equal(entry.mask, before.mask)
         flags = _KEYFRAME * entry.keyframe | _CUT * entry.cut | _HELD * entry.held | _SAME * same
@@ -110,14 +111,8 @@ class _EntryRecorder:
         return facts if same else facts + self._record_mask(~entry.mask if self._inverted else entry.mask)
 
     def _record_mask(self, bits: Bits) -> bytes:
-        lines = [orient_eastward(outline) for outline in trace_outlines(bits)]
-        starts = np.array([line[0] for line in lines], np.int64).reshape(-1, 2)
-        moves = starts.copy()
-        known = min(len(starts), len(self._starts))
-        moves[:known] -= self._starts[:known]
-        self._starts = starts
-        zigzag = np.where(moves < 0, -2 * moves - 1, 2 * moves).ravel()
-        return _encode_varints([len(lines), *zigzag.tolist()]) + encode_chains(lines)
+        record, self._starts = _encode_mask(bits, self._starts)
+        return record
 
 
 class _RecordReader:
@@ -161,6 +156,33 @@ class _RecordReader:
     def _read_signed(self) -> int:
         value = self.read_varint()
         return -(value + 1) // 2 if value % 2 else value // 2
+
+
+def encode_outlines(bits: Bits) -> bytes:
+    """One mask that stands alone, as a segment's first record has it."""
+    return _encode_mask(bits, np.zeros((0, 2), np.int64))[0]
+
+
+def fill_outlines(data: bytes, size: Size) -> Bits:
+    """The mask that `encode_outlines` wrote; no bytes are an empty one. Raises TrackError."""
+    if not data:
+        return np.zeros(size, np.bool_)
+    records = _RecordReader(data)
+    bits = records.read_mask(size)
+    if not records.at_end:
+        raise TrackError("outlines: expected nothing after the last turn")
+    return bits
+
+
+def _encode_mask(bits: Bits, before: npt.NDArray[np.int64]) -> tuple[bytes, npt.NDArray[np.int64]]:
+    """Outlines with their first corners as differences to those before, (K, 2), and these corners."""
+    lines = [orient_eastward(outline) for outline in trace_outlines(bits)]
+    starts = np.array([line[0] for line in lines], np.int64).reshape(-1, 2)
+    moves = starts.copy()
+    known = min(len(starts), len(before))
+    moves[:known] -= before[:known]
+    zigzag = np.where(moves < 0, -2 * moves - 1, 2 * moves).ravel()
+    return _encode_varints([len(lines), *zigzag.tolist()]) + encode_chains(lines), starts
 
 
 def _encode_varints(values: Iterable[int]) -> bytes:

@@ -48,7 +48,7 @@ class WebmaskFormat(Format):
     def make_recorder(self, header: TrackHeader) -> Recorder:
         return self
 
-    def record(self, entry: Entry) -> bytes:
+    def record(self, entry: Entry, until_ms: int) -> bytes:
         """An SVG with its length and pts."""
         picture = _SCHEME + base64.b64encode(format_svg(~entry.mask))
         if len(picture) > _LONGEST_RECORD:

@@ -137,8 +137,8 @@ def test_one_pixel_of_a_person_is_not_nobody(tmp_path: Path) -> None:
 def test_a_held_mask_costs_three_bytes_before_compression() -> None:
     recorder = Format.registered[".mattes"].make_recorder(TrackHeader(Size(180, 320), "person"))
     mask = np.random.default_rng(0).random((180, 320)) < 0.5
-    assert len(recorder.record(Entry(0, mask))) > 1000
-    assert len(recorder.record(Entry(33, mask, held=True))) == 3
+    assert len(recorder.record(Entry(0, mask), 33)) > 1000
+    assert len(recorder.record(Entry(33, mask, held=True), 66)) == 3
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,103 @@
+"""What `danmatte live` does, and `danmatte convert` with a playlist."""
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from danmatte.broadcast.frame_slot import FrameSlot
+from danmatte.broadcast.live_masks import LiveTally, StreamMatting, make_masks
+from danmatte.broadcast.relay import DELAY_S, Relay
+from danmatte.broadcast.rendition import Rendition, RenditionOptions, add_to_multivariant, write_rendition
+from danmatte.broadcast.stream_input import StreamInput
+from danmatte.errors import InvalidParameterError, TrackError
+from danmatte.segmenter import Segmenter
+from danmatte.tracks import Entry, TrackHeader
+from danmatte.tracks.selection import BOX, choose_mask_size
+from danmatte.video.reader import DecodedFrame
+
+WINDOW = 6  # segments that a live playlist lists
+
+
+def run_live(source: str, target: str, options: Mapping[str, Any]) -> int:
+    """`danmatte live`: until the stream ends, or SIGINT or SIGTERM; 0 when it ended well, 1 when no mask was made."""
+    box = options.get("box", BOX)
+    with StreamInput(source) as stream, Segmenter(options.get("model", ""), models=options.get("models")) as segmenter:
+        size = choose_mask_size(stream.size, box)
+        matting = StreamMatting(segmenter, size, options.get("margin", 0.0))
+        manifest = segmenter.manifest
+        if target.endswith(".m3u8"):
+            header = TrackHeader(size, "person", manifest.name, manifest.version)
+            segment_ms = round(1000 * options.get("segment_s", 2))
+            rendition = Rendition(Path(target), header, RenditionOptions(segment_ms, options.get("window", WINDOW)))
+            tally = watch_stream(stream, matting, rendition.add)
+            if tally.masks:
+                rendition.finish()
+        else:
+            with Relay(target, stream.streams, delay_s=options.get("delay_s", DELAY_S)) as relay:
+                tally = watch_stream(stream, matting, relay.add, relay)
+            print(f"{relay.masks} of {tally.masks} masks were ready in time", file=sys.stderr)
+    print(f"{source}: {tally.describe()}", file=sys.stderr)
+    return 0 if tally.masks else 1
+
+
+def watch_stream(
+    stream: StreamInput,
+    matte: Callable[[DecodedFrame], Entry],
+    deliver: Callable[[Entry], None],
+    relay: Relay | None = None,
+) -> LiveTally:
+    """Reads the stream in a thread of its own, and makes masks in this one, to the stream's end."""
+    slot, over = FrameSlot(), threading.Event()
+
+    def read() -> None:
+        try:
+            for arrival in stream.read():
+                if over.is_set():
+                    break
+                for frame in arrival.frames:
+                    slot.put(frame)
+                if relay:
+                    relay.pass_on(arrival.packet)
+        except TrackError as error:
+            slot.close(error)
+        finally:
+            slot.close()
+
+    reader = threading.Thread(target=read, name="read", daemon=True)
+    with _end_by_signals(over.set):
+        reader.start()
+        try:
+            return make_masks(slot, matte, deliver)
+        finally:
+            over.set()
+            reader.join()
+
+
+@contextmanager
+def _end_by_signals(end: Callable[[], None]) -> Iterator[None]:
+    """SIGINT and SIGTERM end the stream as its own end would; in the main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {each: signal.signal(each, lambda *_: end()) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def convert_to_rendition(source: Path, target: Path, multivariant: Path | None) -> int:
+    """A track as a rendition beside the video's; `multivariant` is a playlist that is to name it. Returns the masks."""
+    count = write_rendition(source, target)
+    if multivariant:
+        try:
+            text = add_to_multivariant(multivariant.read_text("utf-8"), target.name)
+            multivariant.write_text(text, "utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidParameterError(f"{multivariant}: expected a playlist to add the masks to: {error}") from error
+    return count

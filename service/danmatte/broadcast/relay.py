@@ -1,0 +1,120 @@
+"""A stream passed on with masks within it: every packet waits a fixed time, and takes its picture's mask along."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import NamedTuple, Self
+
+import av
+import msgspec
+from av.stream import Stream
+
+from danmatte.broadcast.sei import insert_message, read_length_bytes
+from danmatte.broadcast.stream_input import Packet
+from danmatte.errors import TrackError
+from danmatte.tracks import Entry
+from danmatte.tracks.formats.vtt import describe_mask
+
+DELAY_S = 0.5
+_MOST_MASKS = 512
+_FORMATS = {"rtmp": "flv", "rtmps": "flv", "srt": "mpegts", "udp": "mpegts", "tcp": "mpegts"}
+
+
+class _Held(NamedTuple):
+    packet: Packet
+    arrived: float
+
+
+class Relay:
+    """Passes packets on to a file, or to an address of RTMP or SRT, `delay_s` after they came; H.264 only.
+
+    A mask that is ready by then is a message of its picture's own packet; a picture without one has none. Packets and
+    masks may come from two threads. Raises TrackError.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        streams: Sequence[Stream],
+        *,
+        delay_s: float = DELAY_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.target, self._delay_s, self._clock = target, delay_s, clock
+        picture = streams[0]
+        if picture.codec_context.name != "h264":
+            raise TrackError(f"{target}: expected H.264 to put masks into, received {picture.codec_context.name}")
+        self._picture, self._lengths = picture.index, read_length_bytes(picture.codec_context.extradata)
+        self._held, self._payloads = deque[_Held](), dict[int, bytes]()
+        self._alone = threading.Lock()
+        self.masks = 0
+        try:
+            self._container = av.open(target, "w", format=_FORMATS.get(target.partition("://")[0]))
+            self._copies = {each.index: self._container.add_stream_from_template(each) for each in streams}
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise TrackError(f"{target}: expected a place to send the stream to: {error}") from error
+
+    def add(self, entry: Entry) -> None:
+        """A mask; it goes with the packet of its picture if that hasn't left."""
+        payload = msgspec.json.encode(describe_mask(entry, "person"))
+        with self._alone:
+            self._payloads[entry.pts_ms] = payload
+            while len(self._payloads) > _MOST_MASKS:
+                del self._payloads[next(iter(self._payloads))]
+
+    def pass_on(self, packet: Packet) -> None:
+        """Takes a packet, and lets go of those that waited long enough."""
+        now = self._clock()
+        if packet.dts is not None:
+            self._held.append(_Held(packet, now))
+        while self._held and now - self._held[0].arrived >= self._delay_s:
+            self._mux(self._held.popleft().packet)
+
+    def finish(self) -> None:
+        """Passes on what waits, and ends the stream."""
+        while self._held:
+            self._mux(self._held.popleft().packet)
+        self.close()
+
+    def close(self) -> None:
+        """Lets the target go."""
+        try:
+            self._container.close()
+        except (av.FFmpegError, OSError) as error:
+            raise TrackError(f"{self.target}: expected the stream to end well: {error}") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.finish()
+        else:
+            self.close()
+
+    def _mux(self, packet: Packet) -> None:
+        made = self._add_mask(packet)
+        made.stream = self._copies[packet.stream.index]
+        try:
+            self._container.mux(made)
+        except (av.FFmpegError, OSError) as error:
+            raise TrackError(f"{self.target}: expected the stream to be taken: {error}") from error
+
+    def _add_mask(self, packet: Packet) -> Packet:
+        """The packet with its picture's mask, if there is one."""
+        if packet.stream.index != self._picture or packet.pts is None:
+            return packet
+        pts_ms = max(0, round(1000 * float(packet.pts * packet.time_base)))
+        with self._alone:
+            payload = self._payloads.pop(pts_ms, None)
+        if payload is None:
+            return packet
+        made = av.Packet(insert_message(bytes(packet), payload, self._lengths))
+        made.pts, made.dts, made.duration = packet.pts, packet.dts, packet.duration
+        made.time_base, made.is_keyframe = packet.time_base, packet.is_keyframe
+        self.masks += 1
+        return made

@@ -1,0 +1,45 @@
+"""What a track paints: one or several regions of a model, asked for by name, as one map of probabilities."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from danmatte.contract.manifest import Manifest
+from danmatte.engine import Arrays, select_region
+from danmatte.errors import InvalidParameterError
+from danmatte.frame import Probabilities
+
+
+class RegionUnion:
+    """What any of these regions shows; without names the model's own, which is the person if it knows one.
+
+    Raises InvalidParameterError for a region that the model doesn't know, and for regions whose maps lie differently.
+    """
+
+    def __init__(self, manifest: Manifest, names: Sequence[str] = ()) -> None:
+        self._manifest, self._thresholds = manifest, dict[str, float]()
+        grids = []
+        for name in names or (manifest.default_region,):
+            _, port, channel = manifest.find_region(name)
+            self._thresholds[name] = port.channels[channel].threshold
+            grids.append(port.grid)
+        self.grid = grids[0]
+        if any(grid != self.grid for grid in grids):
+            raise InvalidParameterError(f"region: expected maps of one grid, received {', '.join(names)}")
+
+    def select(self, outputs: Arrays) -> Probabilities:
+        """The map (h, w) of the graph's outputs; every region's own threshold is at 0.5 in it."""
+        maps = [
+            _move_threshold(select_region(self._manifest, outputs, name)[0], threshold)
+            for name, threshold in self._thresholds.items()
+        ]
+        return maps[0] if len(maps) == 1 else np.maximum.reduce(maps)
+
+
+def _move_threshold(values: Probabilities, threshold: float) -> Probabilities:
+    """Probabilities stretched below and above the threshold, so that it comes to lie at 0.5."""
+    if threshold == 0.5 or not 0 < threshold < 1:
+        return values
+    low, high = values * np.float32(0.5 / threshold), 1 - (1 - values) * np.float32(0.5 / (1 - threshold))
+    moved: Probabilities = np.where(values < threshold, low, high)
+    return moved

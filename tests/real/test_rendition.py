@@ -1,0 +1,94 @@
+"""Masks as a rendition of HLS, loaded by hls.js in a real Chromium, on the player's own clock."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from danmatte import cli
+from danmatte.frame import Size
+from danmatte.tracks import Entry, Film, TrackHeader, TrackWriter
+from danmatte.video.reader import Video
+from tests.architecture.sources import ROOT
+from tests.real import browser, clips
+from tests.real.static_server import serve_folder
+
+pytestmark = pytest.mark.slow
+
+PAGE = """<!doctype html>
+<script src="/hls.min.js"></script>
+<div style="position:relative;width:320px">
+  <video id=video muted playsinline width=320></video><div id=layer></div>
+</div>
+<script type=module>
+  import { attach, openCues } from "/web/danmatte.js";
+  window.seen = [];
+  const hls = new Hls();
+  hls.on(Hls.Events.SUBTITLE_TRACKS_UPDATED, () => {
+    hls.subtitleDisplay = false;
+    hls.subtitleTrack = hls.subtitleTracks.findIndex(({ name }) => name === "masks");
+  });
+  hls.on(Hls.Events.SUBTITLE_TRACK_SWITCH, () => {
+    const track = [...video.textTracks].find(({ label }) => label === "masks");
+    if (track && !window.handle) {
+      window.handle = attach(video, layer, { source: openCues(track), onframe: (stats) => seen.push({ ...stats }) });
+    }
+  });
+  hls.loadSource("/hls/video.m3u8");
+  hls.attachMedia(video);
+</script>"""
+
+
+def make_film(folder: Path) -> None:
+    """Four seconds of HLS in transport streams, whose own time is 33 s on."""
+    source = "-v error -f lavfi -i testsrc=size=320x180:rate=25:duration=4 -c:v libx264 -g 25 -bf 2 -pix_fmt yuv420p"
+    target = "-f hls -hls_time 1 -hls_list_size 0 -output_ts_offset 33 list.m3u8"
+    clips.run(["ffmpeg", *source.split(), *target.split()], folder)
+    (folder / "video.m3u8").write_text("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=800000,RESOLUTION=320x180\nlist.m3u8\n")
+
+
+def write_masks(folder: Path) -> None:
+    """A track of the film, a mask a frame; and its rendition, by the command line."""
+    with (
+        Video(folder / "list.m3u8") as video,
+        TrackWriter(folder / "film.mattes", TrackHeader(Size(18, 32), "person")) as writer,
+    ):
+        for number, frame in enumerate(video.read_frames()):
+            writer.add(Entry(frame.pts_ms, np.tile(np.arange(32) < 4 + number % 20, (18, 1))))
+        facts = ("0" * 64, "media", 320, 180, (1, 1), video.first_ms, video.ended_ms, 0, 0)
+        writer.describe_film(Film(*facts, sections=tuple(video.sections)))
+    words = ["convert", str(folder / "film.mattes"), str(folder / "masks.m3u8")]
+    assert cli.main([*words, "--multivariant", str(folder / "video.m3u8")]) == 0
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("site")
+    if not shutil.which("ffmpeg"):
+        pytest.skip("needs ffmpeg")
+    players = clips.fetch_players(tmp_path_factory.mktemp("npm"), "hls.js@1")
+    shutil.copy(players / "hls.js/dist/hls.min.js", folder)
+    shutil.copytree(ROOT / "service/danmatte/web", folder / "web")
+    (folder / "hls").mkdir()
+    make_film(folder / "hls")
+    write_masks(folder / "hls")
+    (folder / "index.html").write_text(PAGE)
+    with serve_folder(folder) as address:
+        yield address
+
+
+def test_hls_js_shows_each_frame_with_its_own_mask(chromium: object, site: str) -> None:
+    page = chromium.new_page()
+    page.goto(site)
+    browser.wait_until(page, "window.handle && handle.stats.state === 'masked'")
+    page.evaluate("seen.length = 0, video.play()")
+    browser.wait_until(page, "video.ended", 60)
+    seen = [one for one in page.evaluate("seen") if one["state"] == "masked"]
+    page.close()
+    assert len({one["pts"] for one in seen}) > 20
+    # A frame of 40 ms has the mask that begins with it: predicted times lie anywhere within the frame.
+    assert all(-8 <= one["lag"] < 41 for one in seen)
+    starts = sorted({one["pts"] % 40 for one in seen})
+    assert starts[-1] - starts[0] <= 2, "masks begin where frames do"

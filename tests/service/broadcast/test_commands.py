@@ -1,0 +1,107 @@
+"""`danmatte live` and the rendition of `danmatte convert`, as they are typed."""
+
+from pathlib import Path
+
+import av
+import m3u8
+import msgspec
+import numpy as np
+import pytest
+
+from danmatte import cli
+from danmatte.broadcast.relay import Relay
+from danmatte.broadcast.sei import read_message
+from danmatte.broadcast.stream_input import StreamInput
+from danmatte.errors import TrackError
+from danmatte.frame import Size
+from danmatte.tracks import Entry, TrackHeader, TrackWriter
+from danmatte.tracks.formats.vtt import CueMask
+from tests.service.tracks.videos import walking, write
+
+MASK = np.tile(np.arange(32) < 9, (18, 1))
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    return write(tmp_path / "walk.mp4", walking(60), sound_s=2)
+
+
+def test_masks_go_beside_the_stream(video: Path, models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = video.with_name("masks.m3u8")
+    words = ["live", str(video), str(target), "--models", str(models), "--segment-s", "1", "--window", "2"]
+    assert cli.main(words) == 0
+    playlist = m3u8.load(str(target))
+    assert playlist.is_endlist
+    assert len(playlist.segments) == 2
+    assert "-->" in (video.parent / playlist.segments[-1].uri).read_text()
+    assert "masks," in capsys.readouterr().err
+
+
+def test_masks_go_within_the_stream(video: Path, models: Path) -> None:
+    target = video.with_name("out.ts")
+    assert cli.main(["live", str(video), str(target), "--models", str(models), "--delay-s", "5"]) == 0
+    with av.open(str(target)) as container:
+        assert [stream.type for stream in container.streams] == ["video", "audio"]
+        frames = list(container.decode(video=0))
+    found = [message for frame in frames if (message := frame.side_data.get("SEI_UNREGISTERED"))]
+    assert len(frames) == 60
+    assert 0 < len(found) <= 60
+    masks = [msgspec.json.decode(read_message(bytes(message)) or b"", type=CueMask) for message in found]
+    assert {(mask.width, mask.height) for mask in masks} == {(320, 180)}
+
+
+class Clock:
+    """Stands still unless it is set."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_mask_that_comes_too_late_is_left_out_and_the_packet_goes_on_time(video: Path, tmp_path: Path) -> None:
+    clock, left = Clock(), list[int]()
+    with StreamInput(str(video), sleep=lambda _: None) as stream:
+        relay = Relay(str(tmp_path / "out.ts"), stream.streams[:1], delay_s=0.5, clock=clock)
+        with relay:
+            for arrival in stream.read():
+                if arrival.packet.stream.type != "video" or arrival.packet.pts is None:
+                    continue
+                pts_ms = round(1000 * float(arrival.packet.pts * arrival.packet.time_base))
+                clock.now = pts_ms / 1000
+                relay.pass_on(arrival.packet)
+                # This machine takes 0.32 s for a mask in the first half, and 0.64 s later.
+                late_ms = 320 if pts_ms < 1200 else 640
+                if pts_ms >= late_ms:
+                    relay.add(Entry(pts_ms - late_ms, MASK))
+            left.append(len(relay._held))
+    assert left == [13]  # half a second of packets, no more
+    assert 20 < relay.masks < 40
+
+
+def test_another_codec_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "walk.mkv", walking(5), codec="mpeg4")
+    with StreamInput(str(path)) as stream, pytest.raises(TrackError, match=r"expected H\.264"):
+        Relay(str(tmp_path / "out.ts"), stream.streams)
+
+
+def test_a_stream_that_is_not_there_is_said_in_a_line(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["live", str(tmp_path / "none.mp4"), str(tmp_path / "a.m3u8"), "--models", str(models)]) == 2
+    assert "expected a stream" in capsys.readouterr().err
+
+
+def test_a_track_becomes_a_rendition_that_the_videos_playlist_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with TrackWriter(tmp_path / "film.mattes", TrackHeader(Size(18, 32), "person")) as writer:
+        for pts_ms in range(0, 9000, 40):
+            writer.add(Entry(pts_ms, MASK))
+    (tmp_path / "video.m3u8").write_text("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=800000\nlow.m3u8\n")
+    words = ["convert", str(tmp_path / "film.mattes"), str(tmp_path / "masks.m3u8")]
+    assert cli.main([*words, "--multivariant", str(tmp_path / "video.m3u8")]) == 0
+    assert "225 masks" in capsys.readouterr().out
+    assert m3u8.load(str(tmp_path / "video.m3u8")).media[0].uri == "masks.m3u8"
+    assert len(m3u8.load(str(tmp_path / "masks.m3u8")).segments) == 2
+    assert cli.main([*words, "--multivariant", str(tmp_path / "none.m3u8")]) == 2

@@ -1,0 +1,115 @@
+"""When the second pass needs no first one, and where somebody may have entered."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from danmatte.contract.manifest import Manifest, parse
+from danmatte.frame import Pixels, Probabilities, Size
+from danmatte.tracks.refinement import Refiner, Region
+from danmatte.tracks.survey import Survey, find_moved, refine_region, survey_frame
+from danmatte.video.analysis import FrameAnalysis
+from tests.service.scenes import SIZE, scene
+from tests.service.toy import Toy, manifest
+
+REGION = Region(20, 90, Size(150, 100))
+NOBODY = np.zeros((32, 32), np.float32)
+
+
+def make_frame(*, left: int = 110, at: int = 0, cut: bool = False, light: int = 0) -> FrameAnalysis:
+    """A bright box of 40 by 100 pixels in a still scene."""
+    grey = scene(1)
+    grey[50:150, left : left + 40] = 220
+    grey = np.clip(grey.astype(int) + light, 0, 255).astype(np.uint8)
+    return FrameAnalysis(40 * at, cut, grey, grey)
+
+
+SURVEY = Survey(NOBODY, REGION, make_frame().grey)
+
+
+def test_who_moves_within_the_region_needs_no_new_survey() -> None:
+    assert SURVEY.serves(make_frame(left=130))
+
+
+@pytest.mark.parametrize(
+    ("survey", "frame"),
+    [
+        (SURVEY, make_frame(left=175)),
+        (SURVEY, make_frame(cut=True)),
+        (SURVEY, make_frame(light=30)),
+        (replace(SURVEY, region=None), make_frame()),
+        (replace(SURVEY, age=4), make_frame()),
+    ],
+    ids=["out of the region", "a cut", "everything changes", "nobody was there", "some frames passed"],
+)
+def test_otherwise_the_whole_picture_is_looked_at(survey: Survey, frame: FrameAnalysis) -> None:
+    assert not survey.serves(frame)
+
+
+def test_what_moved_is_found_where_it_was_and_is() -> None:
+    place = find_moved(SURVEY, make_frame(left=140))
+    assert place is not None
+    rows, columns = place
+    assert rows[0] <= 50
+    assert 150 <= rows[1] <= 165
+    assert columns[0] <= 112
+    assert 180 <= columns[1] <= 192
+
+
+@pytest.mark.parametrize(
+    ("before", "frame"),
+    [
+        (None, make_frame()),
+        (SURVEY, make_frame(left=140, cut=True)),
+        (SURVEY, make_frame()),
+        (SURVEY, make_frame(light=30)),
+    ],
+    ids=["the first frame", "a cut", "nothing", "the camera"],
+)
+def test_otherwise_nothing_is_known_to_have_moved(before: Survey | None, frame: FrameAnalysis) -> None:
+    assert find_moved(before, frame) is None
+
+
+@pytest.fixture
+def known() -> Manifest:
+    return parse(json.dumps(manifest(Toy(height=128, width=128, rule="stretch"))).encode())
+
+
+class Network:
+    """Answers nobody, and counts."""
+
+    calls = 0
+
+    async def infer(self, _: Pixels) -> Probabilities:
+        self.calls += 1
+        return NOBODY
+
+
+async def test_where_somebody_may_enter_is_looked_at_although_the_first_pass_sees_nobody(known: Manifest) -> None:
+    network, refiner = Network(), Refiner(known, Size(720, 1280), Size(*SIZE))
+    picture = np.zeros((1, 128, 128, 3), np.uint8)
+    before = await survey_frame(make_frame(), picture, None, network.infer, refiner)
+    assert before.region is None
+    survey = await survey_frame(make_frame(left=140, at=1), picture, before, network.infer, refiner)
+    assert survey.region is not None
+    assert survey.region.left <= 112
+    assert survey.region.left + survey.region.size.width >= 180
+    assert network.calls == 2
+
+
+async def test_an_older_survey_costs_one_inference_and_has_no_say_in_the_region(known: Manifest) -> None:
+    network, refiner = Network(), Refiner(known, Size(720, 1280), Size(*SIZE))
+    survey = await survey_frame(
+        make_frame(left=130, at=1), np.zeros((1, 128, 128, 3), np.uint8), SURVEY, network.infer, refiner
+    )
+    assert (survey.age, network.calls) == (1, 0)
+
+    async def cut_out(_: Region) -> Pixels:
+        return np.zeros((1, 128, 128, 3), np.uint8)
+
+    answer = await refine_region(survey, cut_out, network.infer)
+    assert network.calls == 1
+    assert answer.refined is not None
+    assert answer.refined.alone

@@ -1,0 +1,170 @@
+"""A mask's silhouette."""
+
+import numpy as np
+import pytest
+
+from danmatte.video.silhouette import Visibility, clean, close_gaps, widen
+from tests.service.scenes import SIZE, person
+
+
+def rectangle(top: int, left: int, height: int, width: int) -> np.ndarray:
+    alpha = np.zeros(SIZE, np.float32)
+    alpha[top : top + height, left : left + width] = 1
+    return alpha
+
+
+def test_specks_and_small_holes_go() -> None:
+    alpha = person(100).astype(np.float32)
+    alpha[10:14, 10:14] = 1
+    alpha[100:103, 110:113] = 0
+    tidy, _ = clean(alpha)
+    assert np.array_equal(tidy >= 0.5, person(100))
+
+
+def test_what_is_no_speck_stays_and_is_measured() -> None:
+    alpha = person(100).astype(np.float32)
+    alpha[60:100, 200:220] = 1
+    tidy, tallest = clean(alpha)
+    assert tidy is alpha
+    assert tallest == pytest.approx(130 / 180)
+
+
+def test_an_empty_mask_has_nobody_in_it() -> None:
+    _, tallest = clean(np.zeros(SIZE, np.float32))
+    assert tallest == 0
+
+
+def test_a_margin_lies_around_people_and_is_soft() -> None:
+    wide = widen(person(100).astype(np.float32), 6)
+    assert wide[100, 98] > 0.5 > wide[100, 90]
+    assert 0 < wide[100, 94] < 1
+    assert wide[100, 120] == 1
+
+
+@pytest.mark.parametrize(("tallest", "coverage"), [(0.05, 0.002), (1.0, 0.9), (0.0, 0.0)])
+def test_masks_that_serve_nobody_are_let_go(tallest: float, coverage: float) -> None:
+    assert Visibility().step(tallest, coverage, 0, cut=False) is False
+
+
+def test_usual_shots_keep_their_masks() -> None:
+    assert Visibility().step(0.5, 0.3, 0, cut=False) is True
+
+
+def test_specks_are_measured_by_the_picture() -> None:
+    small, large = np.zeros((60, 80), np.float32), np.zeros((600, 800), np.float32)
+    small[10:13, 10:13] = large[10:13, 10:13] = 1
+    assert clean(small)[0].any()
+    assert not clean(large)[0].any()
+
+
+def test_a_mask_goes_after_a_moment_and_at_once_over_a_cut() -> None:
+    visibility = Visibility()
+    visibility.step(0.5, 0.3, 0, cut=False)
+    assert [visibility.step(1.0, 0.95, pts_ms, cut=False) for pts_ms in (100, 199, 200, 300)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert visibility.step(0.5, 0.3, 400, cut=True) is True
+    assert visibility.step(0.0, 0.0, 440, cut=True) is False
+
+
+def test_who_enters_is_masked_at_once_and_whole() -> None:
+    visibility = Visibility()
+    assert [visibility.step(tall, 0.1, 40 * at, cut=False) for at, tall in enumerate((0.0, 0.05, 0.1))] == [
+        False,
+        False,
+        True,
+    ]
+
+
+@pytest.mark.parametrize(("one", "other"), [((0.07, 0.1), (0.09, 0.1)), ((0.9, 0.7), (0.9, 0.79))])
+def test_a_mask_at_a_limit_stays_as_it_is(one: tuple[float, float], other: tuple[float, float]) -> None:
+    """Who is about as tall as the limit, or fills about as much, blinks in neither direction."""
+    shown, hidden = Visibility(), Visibility()
+    shown.step(0.5, 0.3, 0, cut=False)
+    hidden.step(0.0, 0.0, 0, cut=False)
+    for at in range(1, 40):
+        here = (one, other)[at % 2]
+        assert shown.step(*here, 40 * at, cut=False) is True
+        assert hidden.step(*here, 40 * at, cut=False) is False
+
+
+def test_a_hole_is_measured_by_the_person_around_it() -> None:
+    belly = rectangle(40, 100, 130, 90)
+    belly[100:115, 140:155] = 0  # 2 % of this person
+    assert clean(belly)[0][107, 147] == 1
+    thin = rectangle(40, 100, 130, 40)
+    thin[100:115, 115:130] = 0  # 4 % of that one, such as the gap between an arm and the body
+    assert clean(thin)[0] is thin
+
+
+def test_what_reaches_the_picture_border_is_no_hole() -> None:
+    alpha = rectangle(0, 100, 130, 90)
+    alpha[0:12, 140:152] = 0
+    assert clean(alpha)[0] is alpha
+
+
+def test_a_hole_belongs_to_the_person_around_it_and_to_nobody_else() -> None:
+    alpha = np.maximum(rectangle(10, 5, 160, 160), rectangle(60, 250, 40, 40))
+    alpha[75:83, 265:273] = 0  # 4 % of the small person, little of the large one
+    assert clean(alpha)[0] is alpha
+
+
+def test_a_limb_that_the_frames_around_have_is_not_dropped_in_one() -> None:
+    body, limb = rectangle(40, 100, 130, 40), rectangle(80, 140, 10, 30)
+    whole = np.maximum(body, limb)
+    assert np.array_equal(close_gaps(body, whole, whole) >= 0.5, whole >= 0.5)
+    assert close_gaps(body, whole, body) is body  # it went away
+    assert close_gaps(body, body, whole) is body  # it comes
+
+
+def test_a_hole_that_opens_for_one_frame_is_closed_whatever_its_size() -> None:
+    whole, torn = rectangle(40, 100, 130, 90), rectangle(40, 100, 130, 90)
+    torn[60:140, 120:160] = 0
+    assert np.array_equal(close_gaps(torn, whole, whole), whole)
+
+
+def test_edges_that_flows_do_not_know_exactly_are_left_where_they_are() -> None:
+    narrow, wide = rectangle(40, 100, 130, 40), rectangle(39, 99, 132, 42)
+    assert close_gaps(narrow, wide, wide) is narrow
+
+
+def test_nothing_is_closed_live_or_over_a_cut() -> None:
+    body, whole = rectangle(40, 100, 130, 40), rectangle(40, 100, 130, 80)
+    assert close_gaps(body, whole, None) is body
+    assert close_gaps(body, None, whole) is body
+
+
+def test_an_island_of_one_frame_only_is_left_out() -> None:
+    here, nothing = np.maximum(rectangle(40, 100, 130, 40), rectangle(60, 220, 30, 20)), rectangle(40, 100, 130, 40)
+    assert np.array_equal(clean(here, nothing, nothing)[0] >= 0.5, nothing >= 0.5)
+    assert clean(here, here, nothing)[0] is here  # it leaves
+    assert clean(here, nothing, here)[0] is here  # it enters
+    assert clean(here, nothing, None)[0] is here  # live, nobody knows yet
+
+
+def test_who_was_there_may_become_smaller_than_who_is_new() -> None:
+    body, leaving = rectangle(40, 100, 130, 40), rectangle(60, 300, 5, 4)
+    both = np.maximum(body, leaving)
+    assert not clean(both)[0][leaving > 0].any()
+    assert clean(both, both)[0] is both
+    crumb = np.maximum(body, rectangle(60, 300, 3, 3))
+    assert not clean(crumb, crumb)[0][60:63, 300:303].any()
+
+
+@pytest.mark.parametrize("distance", [0.9, 3.6, 9.0])
+def test_a_margin_is_as_wide_as_it_is_asked_and_round_around_corners(distance: float) -> None:
+    wide = widen(rectangle(60, 100, 40, 60), distance) >= 0.5
+    rows, columns = np.indices(SIZE)
+    away = np.hypot(
+        np.maximum(0, np.maximum(60 - rows, rows - 99)), np.maximum(0, np.maximum(100 - columns, columns - 159))
+    )
+    assert wide[away <= distance - 0.3].all()
+    assert not wide[away >= distance + 0.3].any()
+
+
+def test_nobody_has_no_margin() -> None:
+    nobody = np.zeros(SIZE, np.float32)
+    assert widen(nobody, 5) is nobody

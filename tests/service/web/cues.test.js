@@ -1,0 +1,60 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { openCues } from "../../../service/danmatte/web/cues.js";
+
+const payload = (facts = {}) => JSON.stringify({ width: 32, height: 18, mask: "", ...facts });
+
+/** A text track, as browsers have it. */
+class FakeTrack extends EventTarget {
+  mode = "disabled";
+  cues;
+
+  constructor(...cues) {
+    super();
+    this.cues = cues.map(([startTime, endTime, text]) => ({ startTime, endTime, text }));
+  }
+}
+
+test("a frame has the newest cue that isn't over", () => {
+  const source = openCues(new FakeTrack([1, 1.04, payload({ coverage: 0.1 })], [1.04, 1.08, payload({ coverage: 0.2, cut: true })], [3, 4, payload()]));
+  assert.equal(source.at(980), null);
+  assert.deepEqual([source.at(1000).pts, source.at(1000).coverage], [1000, 0.1]);
+  assert.deepEqual([source.at(1045).pts, source.at(1045).cut], [1040, true]);
+  assert.equal(source.at(1033).pts, 1040, "times are rounded on the way");
+  assert.equal(source.at(2000), null);
+  assert.equal(source.at(3500).pts, 3000);
+});
+
+test("a track is loaded without being shown, and again after a player turned it off", () => {
+  const track = new FakeTrack();
+  const source = openCues(track);
+  assert.equal(track.mode, "hidden");
+  track.mode = "disabled";
+  source.want();
+  assert.equal(track.mode, "hidden");
+  track.mode = "showing";
+  openCues(track);
+  assert.equal(track.mode, "showing", "somebody wants to see it");
+});
+
+test("a cue is read once, and what comes is told", () => {
+  const track = new FakeTrack([0, 1, payload()]);
+  const source = openCues(track);
+  let changes = 0;
+  source.onchange = () => (changes += 1);
+  assert.equal(source.at(0), source.at(500));
+  track.dispatchEvent(new Event("cuechange"));
+  source.close();
+  track.dispatchEvent(new Event("cuechange"));
+  assert.equal(changes, 1);
+});
+
+test("cues that haven't come are none, and subtitles are no masks", () => {
+  const track = new FakeTrack([0, 1, "Good morning"]);
+  const source = openCues(track);
+  assert.equal(source.at(500), null);
+  assert.match(source.error, /a cue at 0 s: expected a cue as JSON/);
+  track.cues = null;
+  assert.equal(source.at(500), null);
+});
