@@ -9,7 +9,7 @@ from danmatte_workbench.artifact import Artifact
 from danmatte_workbench.budget import Budget, Verdict
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.experiment.progress import LineDisplay, Progress
-from danmatte_workbench.experiment.run import ExperimentResult
+from danmatte_workbench.experiment.result import ExperimentResult
 from danmatte_workbench.experiment.store import Candidate, Workspace
 from danmatte_workbench.experiment.trial import Trial
 from danmatte_workbench.processes.limits import ProcessLimits

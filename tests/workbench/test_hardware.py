@@ -138,3 +138,33 @@ def test_this_machine_is_described_without_infinities() -> None:
     found = dataclasses.asdict(hardware.describe_hardware())
     assert found["logical_cpus"] >= found["allowed_cpus"] >= found["threads"] >= 1
     assert all(math.isfinite(value) for value in found.values() if isinstance(value, float))
+
+
+def write_ticks(root: Path, busy: int, idle: int) -> Path:
+    return machine(root, {"proc/stat": f"cpu  {busy} 0 0 {idle} 7 0 0 0 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n"})
+
+
+def test_what_others_take_of_the_cpus_is_seen_beside_a_stopwatch(tmp_path: Path) -> None:
+    meter = hardware.LoadMeter(write_ticks(tmp_path, busy=1000, idle=5000))
+    assert meter.read_load() == 0
+    write_ticks(tmp_path, busy=10**9, idle=5000)
+    assert meter.read_load() == 1  # no more than all of it
+    assert meter.seconds > 0
+
+
+def test_this_process_own_time_is_not_others(tmp_path: Path) -> None:
+    write_ticks(tmp_path, busy=1000, idle=5000)
+    meter = hardware.LoadMeter(tmp_path)
+    sum(number * number for number in range(200_000))
+    assert meter.read_load() == 0
+
+
+def test_a_system_that_says_nothing_of_its_cpus_has_no_load(tmp_path: Path) -> None:
+    assert hardware.read_busy_s(tmp_path) == 0
+    assert hardware.LoadMeter(tmp_path).read_load() == 0
+
+
+def test_waiting_for_disks_is_not_being_busy(tmp_path: Path) -> None:
+    ticks = os.sysconf("SC_CLK_TCK")
+    machine(tmp_path, {"proc/stat": f"cpu  {ticks} 0 {ticks} 999 888 0 0 {ticks} 0 0\n"})
+    assert hardware.read_busy_s(tmp_path) == 3

@@ -3,6 +3,7 @@
 import math
 import os
 import platform
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,6 +92,35 @@ def list_instruction_sets(root: Path = ROOT) -> tuple[str, ...]:
     """Those that this CPU has of the ones that inference kernels are written for, as the kernel names them."""
     flags = read_flags(read_cpu(root))
     return tuple(name for name in INSTRUCTION_SETS if name in flags)
+
+
+class LoadMeter:
+    """A stopwatch that also sees how busy others keep the machine, by the kernel's ticks (proc_stat(5)).
+
+    What the hypervisor took away counts as others'. Only this process' own time doesn't.
+    """
+
+    def __init__(self, root: Path = ROOT) -> None:
+        self._root = root
+        self._busy, self._own, self._started = read_busy_s(root), time.process_time(), time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return time.perf_counter() - self._started
+
+    def read_load(self) -> float:
+        """The share of the machine's CPU time since the start that others took, from 0 to 1; 0 where nobody knows."""
+        busy_s, own_s = read_busy_s(self._root) - self._busy, time.process_time() - self._own
+        whole_s = self.seconds * (os.cpu_count() or 1)
+        return min(1.0, max(0.0, (busy_s - own_s) / whole_s)) if whole_s > 0 else 0.0
+
+
+def read_busy_s(root: Path = ROOT) -> float:
+    """Seconds that all CPUs together were busy since the machine started; 0 where the kernel doesn't say."""
+    words = next((line.split() for line in read_lines(root / "proc/stat") if line.startswith("cpu ")), [])
+    ticks = [int(word) for word in words[1:9] if word.isdecimal()]  # user nice system idle iowait irq softirq steal
+    return (sum(ticks) - sum(ticks[3:5])) / os.sysconf("SC_CLK_TCK") if len(ticks) == 8 else 0.0
 
 
 def _list_cores(root: Path) -> set[tuple[str, str]]:

@@ -6,6 +6,7 @@ A new recipe is one new file in ``recipes/`` and nothing else; the file's name m
 import dataclasses
 import hashlib
 import json
+import math
 import tempfile
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -81,6 +82,11 @@ class Recipe:
     def frames(self) -> int:
         """The most calibration frames that any of its steps looks at; 0 where none does."""
         return max((step.fields.get("frames", 0) for step in self.steps), default=0)
+
+    @property
+    def work(self) -> float:
+        """What is left of the source's work, as a share: a rough guess."""
+        return math.prod(step.work for step in self.steps)
 
     @property
     def has_own_size(self) -> bool:

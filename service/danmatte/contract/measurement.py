@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Self
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 Text = Annotated[str, Meta(min_length=1, max_length=1000)]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
@@ -45,14 +46,29 @@ class Measurement(Struct, frozen=True, forbid_unknown_fields=True):
 
     @classmethod
     def estimate_median(cls, metric: str, samples: Sequence[float], unit: str, host: Host) -> Self:
-        """The median and its distribution-free interval, from order statistics (binomial, normal approximation)."""
+        """The median and its distribution-free interval."""
+        return cls.estimate_quantile(metric, samples, unit, host, share=0.5)
+
+    @classmethod
+    def estimate_quantile(cls, metric: str, samples: Sequence[float], unit: str, host: Host, *, share: float) -> Self:
+        """What a ``share`` of the samples is at most, and its interval from order statistics.
+
+        Without assuming a distribution: of ranks, binomial in the normal approximation.
+        """
         ordered = sorted(samples)
         count = len(ordered)
-        reach = 0.98 * math.sqrt(count)  # 1.96 standard deviations of a binomial with p = ½
-        low = ordered[max(0, math.floor(count / 2 - reach))]
-        high = ordered[min(count - 1, math.ceil(count / 2 + reach))]
-        middle = (ordered[(count - 1) // 2] + ordered[count // 2]) / 2
-        return cls(metric=metric, value=middle, unit=unit, low=low, high=high, samples=count, host=host)
+        rank, reach = count * share, 1.96 * math.sqrt(count * share * (1 - share))
+        place = (count - 1) * share
+        below, above = ordered[math.floor(place)], ordered[math.ceil(place)]
+        value = below + (above - below) * (place - math.floor(place))
+        low = ordered[max(0, min(math.floor(place), math.floor(rank - reach)))]
+        high = ordered[min(count - 1, max(math.ceil(place), math.ceil(rank + reach)))]
+        return cls(metric=metric, value=value, unit=unit, low=low, high=high, samples=count, host=host)
+
+    def widen(self, factor: float) -> Self:
+        """The measurement with an interval that reaches ``factor`` times as far from the value at both ends."""
+        low, high = self.value - factor * (self.value - self.low), self.value + factor * (self.high - self.value)
+        return replace(self, low=low, high=high)
 
     @property
     def numbers(self) -> dict[str, Any]:

@@ -50,6 +50,30 @@ def test_the_interval_holds_the_true_median_nineteen_times_in_twenty() -> None:
     assert held / len(draws) > 0.92
 
 
+@pytest.mark.parametrize("share", [0.5, 0.95, 0.99])
+def test_a_quantile_is_what_so_many_of_the_samples_are_at_most(share: float) -> None:
+    samples = [float(number) for number in range(1, 1001)]
+    found = Measurement.estimate_quantile("latency", samples[::-1], "ms", HOST, share=share)
+    assert found.value == pytest.approx(1000 * share, abs=1)
+    assert found.low < found.value <= found.high <= 1000
+    assert found.samples == 1000
+
+
+def test_the_interval_of_a_quantile_holds_the_true_one_nineteen_times_in_twenty() -> None:
+    rng = np.random.default_rng(3)
+    draws = [
+        Measurement.estimate_quantile("x", rng.exponential(1, 400).tolist(), "s", HOST, share=0.95) for _ in range(300)
+    ]
+    held = sum(draw.low <= -math.log(0.05) <= draw.high for draw in draws)
+    assert held / len(draws) > 0.92
+
+
+def test_an_interval_widens_about_its_value() -> None:
+    found = Measurement("latency", 10.0, "ms", 9.0, 12.0, 5, HOST).widen(1.5)
+    assert (found.low, found.value, found.high) == (8.5, 10.0, 13.0)
+    assert found.widen(1.0) == found
+
+
 def test_more_samples_narrow_the_interval() -> None:
     rng = np.random.default_rng(2)
     few, many = (Measurement.estimate_median("x", rng.normal(size=count).tolist(), "s", HOST) for count in (20, 2000))

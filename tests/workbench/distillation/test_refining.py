@@ -13,7 +13,7 @@ from danmatte_workbench.errors import InputError
 from danmatte_workbench.graph import surgery
 from danmatte_workbench.runtimes import openvino
 from danmatte_workbench.source import Source
-from danmatte_workbench.steps import Refine, StepContext, make_step
+from danmatte_workbench.steps import Quantize, Refine, Reshape, StepContext, make_step
 
 
 def build(source: Source, folder: Path, *kinds: str) -> ov.Model:
@@ -80,3 +80,20 @@ def test_without_a_reason_it_is_bilinear_interpolation() -> None:
     logits = np.array([[0, 0, 0], [0, 4, 8], [0, 0, 4]], np.float32)
     values = [float(_interpolate(corner) @ logits.reshape(-1)) for corner in CORNERS]
     assert values == [4, 6, 2, 4]
+
+
+def test_it_follows_quantization_and_a_size_that_is_not_the_sources(
+    plain: Source, labelled: Dataset, tmp_path: Path
+) -> None:
+    context, path = StepContext(plain, labelled), plain.path
+    steps = [*(make_step(kind, {}, plain) for kind in ("cut", "stride", "head", "preprocess")), Reshape(97, 97)]
+    for number, step in enumerate([*steps, Quantize(frames=4), Refine(frames=6)]):
+        artifact, note = step.apply(path, tmp_path / f"{number}.xml", context)
+        path = artifact.path
+    assert note.startswith("logits of 25×25 are 49×49, fitted at ")
+    model = openvino.read(path)
+    assert artifact.outputs[0].shape == (1, 49, 49, 1)
+    kinds = {node.get_type_name() for node in model.get_ordered_ops()}
+    assert "FakeQuantize" in kinds
+    refined = next(node for node in model.get_ordered_ops() if node.get_friendly_name() == "refined")
+    assert refined.input_value(1).get_element_type().get_type_name() == "f32"

@@ -103,3 +103,20 @@ def test_a_refusal_is_kept_and_a_crash_is_not(plain: Source, whole: Recipe, fram
     with pytest.raises(MachineError, match="not done within 0 s"):
         here.build(whole, time_s=0.01)
     assert here.find(whole) is None
+
+
+def test_what_recipes_have_in_common_and_takes_long_is_kept_for_the_next(
+    plain: Source, whole: Recipe, frames: Path, tmp_path: Path
+) -> None:
+    here = builder(plain, dataset.load(frames), tmp_path / "store")
+    quantized = (*whole.steps, Quantize(frames=2))
+    first = here.build(replace(whole, name="first", steps=(*quantized, Reshape(33, 65))))
+    part = here.find(replace(whole, name="part", steps=quantized))
+    assert part is not None  # it looked at frames, and nobody asked for it
+    assert here.find(whole) is None  # what takes a second isn't kept
+    assert first.parent == part.digest
+    assert 0 < part.seconds < first.seconds  # from the source on, as if nothing had been there
+    begun = here.find_beginning(first.recipe)
+    assert begun is not None
+    assert begun.digest == part.digest
+    assert here.find_beginning(whole) is None

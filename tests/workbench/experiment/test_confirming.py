@@ -94,6 +94,33 @@ def test_the_winner_is_told_by_frames_that_had_no_part_in_the_choice() -> None:
     assert other.confirmation is None
 
 
+def test_what_varies_too_much_to_be_confirmed_costs_no_attempt() -> None:
+    data = make_frames(150)
+    division = Division.of(data)
+    wild = {name: 12.0 * lost for name, lost in draw(data, 0.0, 4).items()}
+    wild = {name: lost - np.mean([wild[item] for item in division.choosing.names]) for name, lost in wild.items()}
+    steady = {name: 0.1 * lost for name, lost in draw(data, 0.0, 1).items()}
+    known = KnownLosses({"wild": wild, "steady": steady}, data)
+    entered = enter(known, division, Budget(0.5), {"wild": 90, "steady": 50})
+    assert all(item.verdict.accepted for item in entered)
+    first, second = Referee(division, Budget(0.5), "throughput", known).confirm(entered)
+    assert first.verdict.broken == ("not confirmed: 100 frames are too few to confirm it by, its losses vary too much",)
+    assert second.verdict.accepted
+    assert second.confirmation is not None
+    assert second.confirmation.attempt == 1
+    assert {name for name, *_ in known.asked} == {"steady"}
+
+
+def test_where_nothing_steadier_is_left_what_varies_is_tried_all_the_same() -> None:
+    data = make_frames(150)
+    division = Division.of(data)
+    wild = {name: 12.0 * lost for name, lost in draw(data, -2.0, 4).items()}
+    known = KnownLosses({"wild": wild}, data)
+    (entered,) = enter(known, division, Budget(0.5), {"wild": 90})
+    (found,) = Referee(division, Budget(0.5), "throughput", known).confirm([entered])
+    assert found.confirmation is not None
+
+
 def test_where_the_winner_falls_the_next_best_is_confirmed_with_a_wider_interval() -> None:
     data = make_frames(150)
     division = Division.of(data)

@@ -8,7 +8,8 @@ import pytest
 from danmatte_workbench.errors import BudgetError, MachineError
 from danmatte_workbench.experiment.compare import Comparison
 from danmatte_workbench.experiment.portability import choose_portable
-from danmatte_workbench.experiment.run import ExperimentResult, ExperimentRun
+from danmatte_workbench.experiment.result import ExperimentResult
+from danmatte_workbench.experiment.run import ExperimentRun
 from danmatte_workbench.metrics.accuracy import Accuracy
 from danmatte_workbench.metrics.subject import Subject
 from tests.workbench.experiment.runs import in_process, known_race, make_run

@@ -56,6 +56,33 @@ def test_the_most_promising_go_to_the_final_beside_the_baseline(tmp_path: Path) 
     assert standings.find_fastest(["A", "B"]) == "B"
 
 
+def test_of_latencies_the_slowest_frames_are_told_where_there_are_enough() -> None:
+    rounds = Rounds({"A": [10.0] * 5, "B": [20.0] * 5}, {"A": [50.0] * 99 + [900.0], "B": [9.0] * 30})
+    standings = Standings({"A": RaceStage(rounds), "B": RaceStage(rounds)}, frozenset("AB"), {})
+    found = {item.metric: item for item in standings.measure("A", "B", HOST)}
+    assert list(found) == ["throughput", "speedup", "latency", "latency_p95", "latency_p99"]
+    assert (found["latency"].value, found["latency_p95"].value) == (50, 50)
+    assert found["latency_p99"].high == 900
+    assert "latency_p99" not in {item.metric for item in standings.measure("B", "B", HOST)}
+
+
+def test_the_busier_others_keep_the_machine_the_wider_are_the_intervals() -> None:
+    speeds, waits = {"A": [8.0, 10.0, 12.0]}, {"A": [80.0, 100.0, 120.0]}
+    quiet, busy = (Rounds(speeds, waits, {"A": [load] * 3}) for load in (0.0, 0.5))
+    standings = [Standings({"A": RaceStage(rounds)}, frozenset("A"), {}) for rounds in (quiet, busy)]
+    (alone, *_), (beside, *_) = (item.measure("A", "A", HOST) for item in standings)
+    assert beside.value == alone.value
+    assert beside.high - beside.value == pytest.approx(1.5 * (alone.high - alone.value))
+    assert [item.compute_load() for item in standings] == [0, 0.5]
+
+
+def test_rounds_that_were_kept_without_a_load_are_still_read(tmp_path: Path) -> None:
+    stage = RaceStage()
+    stage.add({"samples": {"A": [10.0, [100.0]]}, "dropped": {}})
+    stage.add({"samples": {"A": [12.0, [90.0], 0.25]}, "dropped": {}})
+    assert stage.rounds.load["A"] == [0.0, 0.25]
+
+
 def test_where_few_race_all_go_to_the_final_at_once(tmp_path: Path) -> None:
     watch = Stopwatch()
     with race(tmp_path, watch, A, B) as held:
@@ -184,7 +211,7 @@ def test_a_stage_keeps_rounds_of_those_who_stayed_only() -> None:
     stage.add({"samples": {"A": [10.0, [100.0]], "B": [20.0, [50.0]]}, "dropped": {}})
     stage.add({"samples": {"A": [11.0, [90.0]]}, "dropped": {"B": "MachineError: died"}})
     assert (stage.count, stage.dropped) == (2, {"B": "MachineError: died"})
-    assert stage.rounds == Rounds({"A": [10.0, 11.0]}, {"A": [100.0, 90.0]})
+    assert stage.rounds == Rounds({"A": [10.0, 11.0]}, {"A": [100.0, 90.0]}, {"A": [0.0, 0.0]})
 
 
 def test_without_the_fastest_baseline_beside_it_a_speed_has_no_ratio() -> None:

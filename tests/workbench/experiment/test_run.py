@@ -10,7 +10,8 @@ from danmatte_workbench.errors import BudgetError, InputError, MachineError
 from danmatte_workbench.experiment import run as running
 from danmatte_workbench.experiment.build import Builder
 from danmatte_workbench.experiment.compare import Comparison
-from danmatte_workbench.experiment.run import ExperimentResult, ExperimentRun
+from danmatte_workbench.experiment.result import ExperimentResult
+from danmatte_workbench.experiment.run import ExperimentRun
 from danmatte_workbench.experiment.schedule import Schedule, TimeModel
 from danmatte_workbench.experiment.store import Workspace
 from danmatte_workbench.experiment.trial import Trial
@@ -258,7 +259,7 @@ def test_what_time_does_not_suffice_for_is_not_tried_now_or_later(folder: Path) 
     hurried = replace(EFFORT, limit_s=30.0)
     first = make_run(folder, lines=lines, effort=hurried).run()
     late = get(first, "broken")  # the third: two are always tried
-    assert late.verdict.broken[0].startswith("not tried: with the race it would take ")
+    assert late.verdict.broken[0].startswith("with the race it would take ")
     assert late.state == "not tried"
     # Where one can be raced it is the most promising one, not the one that was tried first because it is safe.
     assert get(first, "int8").verdict.accepted

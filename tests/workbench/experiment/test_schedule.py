@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from danmatte_workbench.artifact import Artifact
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.dataset import Dataset
 from danmatte_workbench.errors import InputError
@@ -13,6 +14,7 @@ from danmatte_workbench.experiment.build import REFUSALS, Builder
 from danmatte_workbench.experiment.compare import Comparison
 from danmatte_workbench.experiment.schedule import Estimate, Schedule, TimeModel, choose_affordable
 from danmatte_workbench.experiment.search import Effort
+from danmatte_workbench.experiment.store import Candidate
 from danmatte_workbench.experiment.trial import Trial
 from danmatte_workbench.recipe import find_recipe
 from danmatte_workbench.source import Source
@@ -50,6 +52,17 @@ def test_what_was_timed_is_known_the_next_time_also_for_another_source(tmp_path:
     assert model(tmp_path, 0.4).estimate_build(QUANTIZED, 64) == 66
     assert model(tmp_path, 0.01).estimate_build(QUANTIZED, 64) == 16.5  # what a process takes to start stays
     assert model(tmp_path, 0.2).estimate_build(PRUNED, 64) != 33
+
+
+def test_what_a_build_goes_on_from_takes_no_time_again(tmp_path: Path) -> None:
+    artifact = Artifact(tmp_path / "graph.xml", "d" * 64, (), ())
+    begun = Candidate(recipe(steps=PRUNED.steps[:2]), "c" * 64, artifact, ("cut: done", "quantize: done"), seconds=20.0)
+    times = model(tmp_path)
+    saved = times.estimate_build(PRUNED, 96) - times.estimate_build(PRUNED, 96, begun)
+    assert saved == pytest.approx(sum(step.estimate_s(96, 0.2) for step in begun.recipe.steps))
+    times.remember(PRUNED, 90.0)
+    assert times.estimate_build(PRUNED, 96, begun) == 70
+    assert times.estimate_build(PRUNED, 96, replace(begun, seconds=999.0)) > 0  # a process has to start all the same
 
 
 def test_racing_takes_what_rounds_and_subjects_take(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from danmatte_workbench.benchmark.space import Point, Space
 from danmatte_workbench.configuration import Setting
 from danmatte_workbench.errors import MachineError
 from danmatte_workbench.experiment import winner as studying
-from danmatte_workbench.experiment.run import ExperimentResult, ExperimentRun
+from danmatte_workbench.experiment.result import ExperimentResult
+from danmatte_workbench.experiment.run import ExperimentRun
 from danmatte_workbench.experiment.trial import Trial
 from danmatte_workbench.experiment.winner import WinnerStudy
 from tests.workbench.benchmark.test_space import point

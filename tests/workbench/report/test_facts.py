@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from danmatte_workbench.errors import MachineError
-from danmatte_workbench.experiment.run import Analysis, ExperimentResult
+from danmatte_workbench.experiment.result import Analysis, ExperimentResult
 from danmatte_workbench.report import facts, records
 from danmatte_workbench.report.facts import Invocation
 from danmatte_workbench.source import Source

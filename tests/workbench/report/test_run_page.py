@@ -55,6 +55,24 @@ def test_every_trial_is_listed_and_the_rejected_with_reasons(page: reading.Page)
     assert told.index("int8-pruned30 throughput f32") < told.index("int8 latency f32") < told.index("int8-stride16")
 
 
+@pytest.mark.parametrize(
+    ("state", "row", "badge"),
+    [
+        ("rejected", "rejected", "badge over"),
+        ("", "rejected", "badge over"),  # runs from before there were words for it
+        ("not tried", "stopped", "badge open"),
+        ("doesn't apply", "stopped", "badge open"),
+        ("failed", "stopped", "badge open"),
+    ],
+)
+def test_only_what_broke_the_budget_is_drawn_as_rejected(tmp_path: Path, state: str, row: str, badge: str) -> None:
+    page = written(tmp_path, lambda facts: facts["trials"][-1].update(state=state), pictures=False)
+    word = state or "rejected"
+    assert any(element.text == word for element in page.all("span", _class=badge))
+    assert list(page.all("tr", _class=row))
+    assert re.search(rf"\d {word}[,.]", page.section("trials"))
+
+
 def test_nothing_comes_from_elsewhere(page: reading.Page) -> None:
     for element in page.elements:
         for name in ("src", "href", "xlink:href", "action", "poster", "srcset"):

@@ -24,6 +24,8 @@ def complete() -> dict[str, Any]:
     facts["masks"][0]["files"]["label"] = "a-label.png"
     for trial in facts["trials"]:
         trial["state"] = "accepted" if trial["accepted"] else "rejected"
+    facts["load"] = 0.25
+    facts["data"]["kinds_found"] = True
     facts["nearest"] = facts["trials"][2]["name"]
     facts["published"] = "models/deeplab/1"
     facts["sweep"][0] |= {"ratio": rundir.figure(1.1, 0.1, "×"), "note": "n"}

@@ -1,6 +1,7 @@
 """The findings as a table: every number with its interval, winner and rejected marked."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -32,6 +33,39 @@ def row(lines: list[str], name: str) -> str:
 def test_the_winner_and_the_rejected_are_marked(plain: Source) -> None:
     lines = shown(plain, WINNER)
     assert [row(lines, name).split()[0] for name in ("float", "int8", "slow")] == ["→", "✗", "slow"]
+
+
+def test_trials_with_the_same_reason_share_a_line_and_others_have_their_own() -> None:
+    one, other = (trial(name, measured("iou_drop", 2), broken=("iou_drop is 2",)) for name in ("one", "other"))
+    alone = trial("alone", measured("iou_drop", 9), broken=("iou_drop is 9",))
+    refused = trial("refused").stop("doesn't apply", "it has no logits")
+    assert trial_table.explain_others([one, alone, other, refused]) == [
+        "✗ one, other: rejected: iou_drop is 2",
+        "✗ alone: rejected: iou_drop is 9",
+        "· refused: doesn't apply: it has no logits",
+    ]
+
+
+def test_what_there_was_no_time_for_is_told_by_recipe_and_other_ways_are_counted() -> None:
+    late, later = (trial("late").stop("not tried", f"it would take {seconds} s") for seconds in (90, 80))
+    again = trial("float").stop("not tried", "it would take 9 s")
+    assert trial_table.explain_others([WINNER, late, later, again]) == [
+        "· late: not tried: it would take 90 s",
+        "· not tried: 1 other ways to run what was tried",
+    ]
+
+
+@pytest.mark.parametrize(("load", "told"), [(0.02, False), (0.4, True)])
+def test_a_busy_machine_is_told(plain: Source, load: float, told: bool) -> None:
+    console = Console(file=io.StringIO(), width=120)
+    trial_table.show(replace(result(plain, WINNER, winner=WINNER), load=load), console)
+    assert ("others took 40% of the CPUs' time" in console.file.getvalue()) == told
+
+
+def test_only_what_was_measured_has_a_row(plain: Source) -> None:
+    console = Console(file=io.StringIO(), width=120)
+    trial_table.show(result(plain, WINNER, trial("late").stop("not tried", "no time"), winner=WINNER), console)
+    assert [line for line in console.file.getvalue().splitlines() if "late" in line] == ["· late: not tried: no time"]
 
 
 def test_a_number_comes_with_half_its_interval(plain: Source) -> None:

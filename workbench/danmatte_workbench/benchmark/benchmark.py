@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from danmatte_workbench.errors import WorkbenchError
+from danmatte_workbench.hardware import LoadMeter
 from danmatte_workbench.metrics.subject import Subject
 from danmatte_workbench.processes.child import Child
 from danmatte_workbench.processes.limits import ProcessLimits
@@ -25,29 +26,41 @@ PATIENCE = ProcessLimits(120.0)  # until a subject has loaded its graph and is w
 
 @dataclass(frozen=True)
 class Sample:
-    """One subject's part of one round: frames a second, and milliseconds of its frames."""
+    """One subject's part of one round: frames a second, milliseconds of its frames, and the load beside it.
+
+    load: the share of the machine's CPU time that others took meanwhile, from 0 to 1.
+    """
 
     throughput: float
     latency_ms: tuple[float, ...]
+    load: float = 0.0
 
 
 @dataclass
 class Rounds:
-    """Per subject: frames a second in each round, and the milliseconds of each single frame."""
+    """Per subject: frames a second and the load beside it in each round, and the milliseconds of each single frame."""
 
     throughput: dict[str, list[float]] = field(default_factory=dict)
     latency_ms: dict[str, list[float]] = field(default_factory=dict)
+    load: dict[str, list[float]] = field(default_factory=dict)
 
     def add(self, samples: Mapping[str, Sample]) -> None:
         """Add one more round."""
         for name, sample in samples.items():
             self.throughput.setdefault(name, []).append(sample.throughput)
             self.latency_ms.setdefault(name, []).extend(sample.latency_ms)
+            self.load.setdefault(name, []).append(sample.load)
 
     def discard(self, name: str) -> None:
         """Forget a subject: its rounds no longer match the others'."""
         self.throughput.pop(name, None)
         self.latency_ms.pop(name, None)
+        self.load.pop(name, None)
+
+    def compute_load(self) -> float:
+        """The share of the machine's CPU time that others took, median over all rounds of all subjects."""
+        loads = [load for some in self.load.values() for load in some]
+        return float(np.median(loads)) if loads else 0.0
 
     def compute_ratios(self, name: str, baseline: str) -> list[float]:
         """Throughput of ``name`` over that of ``baseline``, round by round."""
@@ -153,9 +166,9 @@ class Worker:
         if round_s is not None:
             self._warm_up(round_s)
             return None
-        start = time.perf_counter()
+        meter = LoadMeter()
         latencies = self._work(self._batch)
-        return Sample(len(self._batch) / (time.perf_counter() - start), tuple(latencies))
+        return Sample(len(self._batch) / meter.seconds, tuple(latencies), meter.read_load())
 
     def _warm_up(self, round_s: float) -> None:
         self._work = _make_work(self._subject)
@@ -182,14 +195,9 @@ def _make_work(subject: Subject) -> Work:
         from danmatte_workbench.runtimes import openvino
 
         pipeline = openvino.Pipeline(subject.path, subject.configuration)
-        requests = subject.configuration.infer_requests
 
         def run_together(pictures: list[np.ndarray]) -> list[float]:
-            start = time.perf_counter()
-            pipeline.run(map(subject.resize_picture, pictures), finish)
-            took_ms = 1000 * (time.perf_counter() - start)
-            # With all requests busy a frame takes as long as they take together: Little's law gives the mean.
-            return [min(requests, len(pictures)) * took_ms / len(pictures)] if requests else []
+            return pipeline.run(map(subject.resize_picture, pictures), finish)
 
         return run_together
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from danmatte_workbench.budget import Budget
-    from danmatte_workbench.experiment.run import Experiment, ExperimentResult, ExperimentRun
+    from danmatte_workbench.experiment.result import ExperimentResult
+    from danmatte_workbench.experiment.run import Experiment, ExperimentRun
     from danmatte_workbench.experiment.search import Effort
     from danmatte_workbench.experiment.trial import Trial
     from danmatte_workbench.processes.limits import ProcessLimits
@@ -321,12 +322,12 @@ def _finish(run: "ExperimentRun", result: "ExperimentResult", places: Places, st
     command = ("workbench", *sys.argv[1:])
     try:
         result, winner = choose_portable(run, result)
-    except BudgetError:
+    except BudgetError as error:
         trial_table.show(result, console)
         folder = _make_folder(places.runs / source.name)
         _report(result, Invocation(command, started, progress.seconds), folder, places)
         console.print(f"reported in {folder / run_page.REPORT}", highlight=False, soft_wrap=True)
-        raise
+        raise BudgetError(str(error).partition("\n")[0]) from error  # the table has every reason
     study = WinnerStudy(run, result, winner)
     study.tune()
     folder = _make_folder(places.runs / source.name)

@@ -16,7 +16,7 @@ from openvino import opset13 as ops
 
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.graph import surgery
-from danmatte_workbench.graph.layers import NCHW_TO_NHWC, extract, find_bias, find_logits
+from danmatte_workbench.graph.layers import NCHW_TO_NHWC, compute_constants, extract, find_bias, find_logits
 from danmatte_workbench.runtimes.openvino import compile_model
 
 CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))  # the four fine places of a coarse one, (down, right)
@@ -38,7 +38,8 @@ class _Parts:
     @property
     def kernel(self) -> np.ndarray:
         """What features weigh in the coarse logit, (channels,)."""
-        return np.array(self.convolution.input_value(1).get_node().get_data()).reshape(-1)
+        (kernel,) = compute_constants([self.convolution.input_value(1)])  # computed from 8 bits, where it is quantized
+        return kernel.reshape(-1)
 
     @property
     def offset(self) -> float:

@@ -26,18 +26,33 @@ class BuildJob:
 
 
 def build_candidate(job: BuildJob) -> Candidate:
-    """The candidate, made from the longest part of its recipe that is in the store, unless it is there itself."""
+    """The candidate, made from the longest part of its recipe that is in the store, unless it is there itself.
+
+    Parts that end with a step that looks at frames are put there, too: such steps take long, and recipes share them.
+    """
     store = CandidateStore(job.folder)
-    *shorter, (recipe, key) = zip(job.recipe.list_beginnings(), job.keys, strict=True)
-    if found := store.get(recipe, key):
-        return found
-    parent = next((found for part in reversed(shorter) if (found := store.get(*part))), None)
-    begun = Begun(parent.artifact.path, parent.notes) if parent else None
+    parts = list(zip(job.recipe.list_beginnings(), job.keys, strict=True))
+    place, made = next(
+        ((place, found) for place in range(len(parts), 0, -1) if (found := store.get(*parts[place - 1]))), (0, None)
+    )
+    for recipe, key in parts[place:]:
+        if recipe is parts[-1][0] or "frames" in recipe.steps[-1].fields:
+            made = _continue_from(made, store, recipe, key, job.context)
+    assert made is not None
+    return made
+
+
+def _continue_from(
+    made: Candidate | None, store: CandidateStore, recipe: Recipe, key: str, context: StepContext
+) -> Candidate:
+    """The recipe's candidate, from one that is its beginning, or from the source."""
+    begun = Begun(made.artifact.path, made.notes) if made else None
     return store.put(
         recipe,
         key,
-        lambda target: build_recipe(recipe, job.context, target, begun),
-        parent=parent.digest if parent else job.context.source.digest,
+        lambda target: build_recipe(recipe, context, target, begun),
+        parent=made.digest if made else context.source.digest,
+        begun_s=made.seconds if made else 0.0,
     )
 
 
@@ -69,6 +84,12 @@ class Builder:
         if refusal is not None:
             raise InputError(str(refusal))
         return None
+
+    def find_beginning(self, recipe: Recipe) -> Candidate | None:
+        """The longest part of the recipe, short of all of it, that was built before."""
+        parts = recipe.list_beginnings()[:-1]
+        keys = ((part, self.compute_key(part)) for part in reversed(parts))
+        return next((found for part, key in keys if (found := self.workspace.candidates.get(part, key))), None)
 
     def build(self, recipe: Recipe, *, time_s: float = math.inf) -> Candidate:
         """The candidate. Raises InputError for a recipe that can't be applied, MachineError for a crash or time-out."""

@@ -1,5 +1,6 @@
 """Which frames choose a winner, and which confirm it: the figures that are told come from frames that didn't choose."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -59,6 +60,8 @@ class Division:
 class Referee:
     """Chooses among trials by what the choosing frames say, and confirms the choice on the others.
 
+    Those whose losses vary so much that they could hardly be confirmed come after all others.
+
     report: hears of each confirmation.
     """
 
@@ -79,12 +82,11 @@ class Referee:
         attempt = max((trial.confirmation.attempt for trial in trials if trial.confirmation), default=0)
         frames = self.division.confirming
         while True:
-            try:
-                best = judge.choose(trials, self.objective)
-            except BudgetError:
+            best = self._choose_next(trials)
+            if best is None:
                 return list(trials)
             if best.confirmation:
-                return list(trials)
+                return [trial if self._has_chance(trial) else self._set_aside(trial) for trial in trials]
             attempt += 1
             missing = (1 - CONFIDENCE) / (attempt * (attempt + 1)) * (CROSSED if self.division.folds else 1)
             # What runs the same graph otherwise gives the same masks.
@@ -107,6 +109,35 @@ class Referee:
                 state = "confirmed" if settled[best.name].verdict.accepted else "not confirmed"
                 self.report(f"{best.name}: {state}, loses {accuracy.measurements[0]} on {len(frames)} frames")
             trials = [settled.get(item.name, item) for item in trials]
+
+    def _choose_next(self, trials: Sequence[Trial]) -> Trial | None:
+        """The best of those that may well be confirmed, or else of all; None where none is accepted any more."""
+        for some in ([trial for trial in trials if self._has_chance(trial)], trials):
+            try:
+                return judge.choose(some, self.objective)
+            except BudgetError:
+                continue
+        return None
+
+    def _has_chance(self, trial: Trial) -> bool:
+        """Whether its interval will end early enough, if it loses on the frames that confirm what it lost before.
+
+        An attempt that can't succeed would only widen the intervals of all that follow.
+        """
+        metric = self.budget.accuracy
+        loss = trial.get(metric)
+        if trial.confirmation or self.division.folds or loss is None:
+            return True
+        # As many frames more make it narrower; that it is to hold what as many others lose, wider.
+        scale = math.sqrt(2 * len(self.division.choosing) / len(self.division.confirming))
+        return loss.value + scale * (loss.high - loss.value) <= REACH * self.budget.limits[metric]
+
+    def _set_aside(self, trial: Trial) -> Trial:
+        """The trial, which isn't accepted where its losses vary so much that so few frames can't confirm it."""
+        if not trial.verdict.accepted:
+            return trial
+        few = f"{len(self.division.confirming)} frames are too few to confirm it by, its losses vary too much"
+        return trial.reject(f"not confirmed: {few}")
 
     def _choose_without(self, fold: Dataset, best: Trial, trials: Sequence[Trial]) -> Trial:
         """What would have won if the fold hadn't been there; ``best`` where nothing would have."""

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from danmatte_workbench.errors import WorkbenchError
 from danmatte_workbench.experiment import judge
-from danmatte_workbench.experiment.run import ExperimentResult, ExperimentRun
+from danmatte_workbench.experiment.result import ExperimentResult
+from danmatte_workbench.experiment.run import ExperimentRun
 from danmatte_workbench.experiment.trial import Trial
 
 

@@ -19,6 +19,7 @@ from danmatte_workbench.processes.limits import ProcessLimits
 
 ROUNDS = "rounds"
 GROUP = 12  # trials in a stage: each holds its graph in memory
+LATENCIES = {0.5: LATENCY, 0.95: "latency_p95", 0.99: "latency_p99"}
 Rate = Callable[[str, Rounds], float | None]
 
 
@@ -49,7 +50,8 @@ class RaceStage:
 
     def add(self, kept: Any) -> None:
         """Add one more round, as it is kept in the results."""
-        self.rounds.add({name: Sample(speed, tuple(latencies)) for name, (speed, latencies) in kept["samples"].items()})
+        samples = kept["samples"].items()
+        self.rounds.add({name: Sample(speed, tuple(latencies), *load) for name, (speed, latencies, *load) in samples})
         self.dropped.update(kept["dropped"])
         self.count += 1
         for name in self.dropped:
@@ -72,16 +74,27 @@ class Standings:
         return max(speeds, key=lambda name: speeds[name])
 
     def measure(self, name: str, fastest: str, host: Host) -> list[Measurement]:
-        """Frames a second, how many times the fastest baseline's in the same rounds, and milliseconds a frame."""
+        """Frames a second, how many times the fastest baseline's in the same rounds, and milliseconds a frame.
+
+        Of the latter also what 95 and 99 frames of a hundred take at most. The more others kept the machine busy, the
+        wider are the intervals: as measured, they only hold what the same neighbours would let through again.
+        """
         rounds = self.get_rounds(name)
         if rounds is None:
             return []
         found = [Measurement.estimate_median(THROUGHPUT, rounds.throughput[name], "frames/s", host)]
         if fastest in rounds.throughput:
             found.append(Measurement.estimate_median(SPEEDUP, rounds.compute_ratios(name, fastest), "×", host))
-        if rounds.latency_ms[name]:
-            found.append(Measurement.estimate_median(LATENCY, rounds.latency_ms[name], "ms", host))
-        return found
+        latencies = rounds.latency_ms[name]
+        shares = {share: metric for share, metric in LATENCIES.items() if len(latencies) * (1 - share) >= 1}
+        for share, metric in shares.items() if latencies else ():
+            found.append(Measurement.estimate_quantile(metric, latencies, "ms", host, share=share))
+        return [item.widen(1 + rounds.compute_load()) for item in found]
+
+    def compute_load(self) -> float:
+        """The share of the machine's CPU time that others took meanwhile, from 0 to 1."""
+        loads = [stage.rounds.compute_load() for stage in self.stages.values()]
+        return float(np.median(loads)) if loads else 0.0
 
     def get_rounds(self, name: str) -> Rounds | None:
         """The rounds that hold the subject's speed beside the baselines'; None where there is none."""
@@ -151,7 +164,7 @@ class Race:
                 self._config.on_round(f"round {number + 1} of {rounds} among {len(names)}")
                 samples = self._benchmark.run_round(number, names)
                 kept = {
-                    "samples": {name: [sample.throughput, sample.latency_ms] for name, sample in samples.items()},
+                    "samples": {name: [item.throughput, item.latency_ms, item.load] for name, item in samples.items()},
                     "dropped": {name: reason for name, reason in self._dropped.items() if name in names},
                 }
                 self._config.results.put(ROUNDS, asked, kept)

@@ -4,14 +4,14 @@ import itertools
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 from msgspec import structs
 
-from danmatte.contract.measurement import Host, Measurement
+from danmatte.contract.measurement import Measurement
 from danmatte_workbench.benchmark.benchmark import PATIENCE
-from danmatte_workbench.budget import LATENCY, Budget
+from danmatte_workbench.budget import ENOUGH, LATENCY, Budget
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.dataset import Dataset
 from danmatte_workbench.errors import InputError, WorkbenchError
@@ -19,7 +19,10 @@ from danmatte_workbench.experiment import judge
 from danmatte_workbench.experiment.build import Builder
 from danmatte_workbench.experiment.compare import Comparison, time_inference
 from danmatte_workbench.experiment.confirming import Division, Referee, describe_doubt
+from danmatte_workbench.experiment.queue import TrialQueue
 from danmatte_workbench.experiment.race import GROUP, BenchmarkConfig, Race, Standings
+from danmatte_workbench.experiment.result import ExperimentResult
+from danmatte_workbench.experiment.scenes import find_scenes
 from danmatte_workbench.experiment.schedule import START_S, STOCK_START_S, SURE, Schedule, TimeModel
 from danmatte_workbench.experiment.search import Effort
 from danmatte_workbench.experiment.store import Workspace
@@ -34,6 +37,7 @@ PACES = "paces"
 RACED_FRAMES = 16
 TIMED_FRAMES = 4
 LEAST_S, BUILD_SHARE = 10.0, 0.5  # what building may take at least; at most so much of the time that is left
+SCENES_SHARE = 0.05  # of the effort's time: what looking for kinds of scene may take
 BASELINE_SHARE = 0.25  # of the time that is left: what a baseline may take of it
 
 
@@ -54,45 +58,6 @@ class Experiment:
     objective: str
     device: str = "CPU"
     levels: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Analysis:
-    """What a closer look at the winner saw, as run.json has it; what wasn't looked at is empty."""
-
-    before: list[dict[str, object]] = field(default_factory=list)
-    after: list[dict[str, object]] = field(default_factory=list)
-    sweep: list[dict[str, object]] = field(default_factory=list)
-    isa: list[dict[str, object]] = field(default_factory=list)
-    masks: list[dict[str, object]] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class ExperimentResult:
-    """What a run found. ``baselines`` hold the trials' metrics; ``fastest`` is the faster one of the source's own.
-
-    frames, calibration_frames: how many there were; choosing_frames chose the winner, confirming_frames confirmed it,
-    kinds counts those of each kind of scene. origin: where they came from. labelled: whether they had masks.
-    winner: None where nothing met the budget.
-    """
-
-    source: Source
-    host: Host
-    budget: Budget
-    objective: str
-    effort: str
-    labelled: bool
-    frames: int
-    calibration_frames: int
-    baselines: dict[str, tuple[Measurement, ...]]
-    fastest: str
-    trials: tuple[Trial, ...]
-    origin: str = ""
-    choosing_frames: int = 0
-    confirming_frames: int = 0
-    kinds: dict[str, int] = field(default_factory=dict)
-    winner: Trial | None = None
-    analysis: Analysis = field(default_factory=Analysis)
 
 
 class ExperimentRun:
@@ -122,8 +87,14 @@ class ExperimentRun:
 
     @cached_property
     def frames(self) -> Dataset:
-        """As many of the frames to compare on as there is time for."""
-        return self.experiment.data.pick(self.times.count_frames(self.experiment.effort))
+        """As many of the frames to compare on as there is time for; of kinds that are found where nobody says any."""
+        picked = self.experiment.data.pick(self.times.count_frames(self.experiment.effort))
+        return picked.sort_into(self._find_kinds(picked))
+
+    @property
+    def has_found_kinds(self) -> bool:
+        """Whether the frames' kinds of scene were found in them."""
+        return bool(self.frames.kinds) and not self.experiment.data.kinds
 
     @cached_property
     def division(self) -> Division:
@@ -205,6 +176,8 @@ class ExperimentRun:
             choosing_frames=len(self.division.choosing),
             confirming_frames=len(self.division.confirming),
             kinds=dict(Counter(self.frames.kinds.values())),
+            kinds_found=self.has_found_kinds,
+            load=standings.compute_load(),
         )
 
     def confirm(self, result: ExperimentResult) -> ExperimentResult:
@@ -222,6 +195,16 @@ class ExperimentRun:
         part = self.comparison if choosing.issuperset(picks[0][1].names) else self.confirmation
         subjects = [(trial.to_subject(self.experiment.source), frames) for trial, frames in picks]
         return part.gather(subjects, level=level).measure(self.workspace.host, confidence=confidence, anew=anew)
+
+    def _find_kinds(self, frames: Dataset) -> dict[str, str]:
+        """Kinds of scene by frame; none where the user says them, nothing can be seen, or it would take too long."""
+        exact = next((item for item in self.experiment.trials if item.recipe.exact and item.canvas), None)
+        if self.experiment.data.kinds or self.experiment.source.meaning != "person" or exact is None:
+            return {}
+        needed_s = self.times.estimate_comparison(exact.recipe, len(frames))
+        if len(frames) < 2 * ENOUGH or needed_s > SCENES_SHARE * self.experiment.effort.limit_s:
+            return {}
+        return find_scenes(exact, self.builder, frames)
 
     def open_race(self, subjects: Sequence[Subject], baselines: Sequence[str], rounds: int) -> Race:
         """A race that progress hears of, of about so many rounds; it ends when the effort's time does."""
@@ -309,12 +292,13 @@ class ExperimentRun:
         entered: list[Trial] = []
         rejected: list[Trial] = []
         progress, effort = self.workspace.progress, self.experiment.effort
-        for number, trial in enumerate(self.schedule.trials):
+        queue = TrialQueue(self.schedule.trials, progress.report)
+        for number, trial in enumerate(queue):
             ahead_s, spare_s = self.schedule.estimate_ahead(trial, len(entered)), self._count_spare_s()
             if number >= SURE and ahead_s > spare_s:
                 left = f"effort {effort.name} has {max(0.0, spare_s):.0f} s left"
-                reason = f"not tried: with the race it would take {ahead_s:.0f} s, and {left}"
-                progress.report(f"{trial.name}: {reason}")
+                reason = f"with the race it would take {ahead_s:.0f} s, and {left}"
+                progress.report(f"{trial.name}: not tried: {reason}")
                 self.schedule.drop(trial, reason)
                 continue
             try:
@@ -328,6 +312,8 @@ class ExperimentRun:
             else:
                 if doubt := describe_doubt(entered[-1], self.experiment.budget, self.comparison.data):
                     progress.report(doubt)
+                if entered[-1].keeps_accuracy(self.experiment.budget):
+                    queue.note_kept(entered[-1])
         return entered, rejected
 
     def _choose_raced(self, trials: Sequence[Trial]) -> list[Trial]:

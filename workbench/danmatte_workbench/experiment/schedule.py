@@ -11,7 +11,7 @@ from danmatte_workbench.experiment.build import Builder
 from danmatte_workbench.experiment.compare import Comparison
 from danmatte_workbench.experiment.progress import format_duration
 from danmatte_workbench.experiment.search import Effort
-from danmatte_workbench.experiment.store import Workspace
+from danmatte_workbench.experiment.store import Candidate, Workspace
 from danmatte_workbench.experiment.trial import Trial
 from danmatte_workbench.recipe import Recipe
 
@@ -84,13 +84,15 @@ class TimeModel:
         answer = {"seconds": seconds, "source_s": self.source_s}
         self.workspace.results.put(DURATIONS, self._compose_question(recipe), answer)
 
-    def estimate_build(self, recipe: Recipe, calibration: int) -> float:
-        """Seconds that building it on so many frames should take."""
+    def estimate_build(self, recipe: Recipe, calibration: int, begun: Candidate | None = None) -> float:
+        """Seconds that building it on so many frames should take, going on from ``begun`` where that is there."""
         known: Any = self.workspace.results.get(DURATIONS, self._compose_question(recipe))
         if known:
             # Half of it is what processes and libraries take to start, however fast a source is.
-            return float(known["seconds"] * max(0.5, self.source_s / known["source_s"]))
-        return START_S + sum(step.estimate_s(calibration, self.source_s) for step in recipe.steps)
+            whole = float(known["seconds"] * max(0.5, self.source_s / known["source_s"]))
+            return max(START_S, whole - begun.seconds) if begun else whole
+        ahead = recipe.steps[len(begun.recipe.steps) if begun else 0 :]
+        return START_S + sum(step.estimate_s(calibration, self.source_s) for step in ahead)
 
     def count_frames(self, effort: Effort) -> int:
         """As many of the effort's frames as the source answers in a part of its time, but a few."""
@@ -256,7 +258,8 @@ class Schedule:
                 return 0.0
         except WorkbenchError:
             return 0.0
-        return self._times.estimate_build(trial.recipe, len(self._builder.calibration))
+        begun = self._builder.find_beginning(trial.recipe)
+        return self._times.estimate_build(trial.recipe, len(self._builder.calibration), begun)
 
     def _estimate_comparison(self, trial: Trial) -> float:
         if self.is_finished(trial):

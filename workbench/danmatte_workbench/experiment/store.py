@@ -29,7 +29,7 @@ Build = Callable[[Path], tuple[Artifact, tuple[str, ...]]]
 
 @dataclass(frozen=True)
 class Candidate:
-    """A graph that a recipe made. ``notes`` say what each step did, ``seconds`` how long they took.
+    """A graph that a recipe made. ``notes`` say what each step did, ``seconds`` how long all of them took.
 
     ``parent`` is the digest of what it was made from: another candidate, or the source.
     """
@@ -60,8 +60,11 @@ class CandidateStore:
         except (OSError, ValueError, KeyError, TypeError, InputError):
             return None
 
-    def put(self, recipe: Recipe, key: str, build: Build, *, parent: str = "") -> Candidate:
-        """Build into a hidden folder and move it into place, whole; what another process put there first stays."""
+    def put(self, recipe: Recipe, key: str, build: Build, *, parent: str = "", begun_s: float = 0.0) -> Candidate:
+        """Build into a hidden folder and move it into place, whole; what another process put there first stays.
+
+        begun_s: what the part took that the build goes on from.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(prefix=".", dir=self.folder))
         try:
@@ -72,7 +75,7 @@ class CandidateStore:
                 "artifact": artifact.digest,
                 "notes": notes,
                 "parent": parent,
-                "seconds": time.monotonic() - started,
+                "seconds": begun_s + time.monotonic() - started,
             }
             (unfinished / "candidate.json").write_text(json.dumps(facts, indent=1))
             if (self.folder / key).exists() and self.get(recipe, key) is None:

@@ -19,7 +19,8 @@ from danmatte_workbench.budget import LATENCY
 from danmatte_workbench.configuration import configure, reconfigure
 from danmatte_workbench.errors import WorkbenchError
 from danmatte_workbench.experiment import answers, judge, painting
-from danmatte_workbench.experiment.run import Analysis, ExperimentResult, ExperimentRun
+from danmatte_workbench.experiment.result import Analysis, ExperimentResult
+from danmatte_workbench.experiment.run import ExperimentRun
 from danmatte_workbench.experiment.schedule import OTHERS, WINNERS
 from danmatte_workbench.experiment.store import Candidate
 from danmatte_workbench.experiment.trial import SPEEDUP, THROUGHPUT, Trial

@@ -15,6 +15,7 @@ from danmatte_workbench.pruning.channels import ChannelMap
 
 BLOCK = 16  # channels that the kernels take at a time
 DAMPING = 1e-5  # of the mean second moment
+ROUNDING = 1e-10  # of the diagonal, so that what is nearly singular keeps a factor
 _GONE = 1e30
 
 
@@ -67,9 +68,9 @@ def rank_channels(channels: ChannelMap, number: int, names: Sequence[str], mixer
         cost[~left] = np.inf
         # A 64th of what is left at a time: ranking anew after every channel would take many times longer.
         some = np.argsort(cost)[: min(max(1, int(left.sum()) // 64), width - BLOCK - len(order))]
-        for channel in some:
-            loss.append(loss[-1] + sum(mixer.remove(int(channel)) for mixer in shrinking))
-            order.append(int(channel))
+        lost = np.sum([mixer.remove(some) for mixer in shrinking], axis=0)
+        loss.extend(loss[-1] + np.cumsum(lost))
+        order.extend(map(int, some))
         left[some] = False
     return RemovalOrder(np.array([*order, *np.flatnonzero(left)]), np.array(loss))
 
@@ -96,17 +97,19 @@ class _ShrinkingMixer:
         diagonal = np.maximum(np.diag(self.inverse)[self.places], 1 / _GONE)
         return np.asarray((self.weights[:, self.places] ** 2).sum(axis=0) / diagonal / self.energy)
 
-    def remove(self, channel: int) -> float:
-        """Take it out, refit the others; return what was lost."""
-        place = self.places[channel]
-        pivot = max(self.inverse[place, place], 1 / _GONE)
-        lost = float((self.weights[:, place] ** 2).sum() / pivot) / self.energy
-        row = self.inverse[place] / self.inverse[place, place]
-        self.weights -= np.outer(self.weights[:, place], row)
-        # The rank-one update that takes a row and a column out of an inverse: no new inversion for each channel.
-        self.inverse -= np.outer(self.inverse[:, place], row)
-        self.inverse[place, place] = _GONE  # it costs nothing any more, and is never asked for again
-        return lost
+    def remove(self, channels: np.ndarray) -> np.ndarray:
+        """Take them out in this order, refit the others; return what each one lost, (channels,)."""
+        places = self.places[channels]
+        # One product for all of them: Cholesky's factor eliminates them one after the other, as each alone would be.
+        corner = self.inverse[np.ix_(places, places)]
+        factor = np.linalg.cholesky(corner + ROUNDING * np.diag(np.diag(corner)))
+        rows = np.linalg.solve(factor, self.inverse[places])
+        columns = np.linalg.solve(factor, self.weights[:, places].T)
+        self.weights -= columns.T @ rows
+        self.inverse -= rows.T @ rows
+        self.inverse[places, :] = self.inverse[:, places] = 0
+        self.inverse[places, places] = _GONE  # they cost nothing any more, and are never asked for again
+        return np.asarray(np.square(columns).sum(axis=1) / self.energy)
 
 
 def damp(moment: np.ndarray) -> np.ndarray:

@@ -230,6 +230,6 @@ def describe_states(comparison: RunComparison, pair: TrialPair) -> str:
         if trial is not None and trial.name == run.winner:
             state = "winner"
         elif trial is not None:
-            state = "accepted" if trial.accepted else f"rejected ({'; '.join(trial.broken)})"
+            state = "accepted" if trial.accepted else f"{trial.word} ({'; '.join(trial.broken)})"
         words.append(f"{side}: {state}")
     return "; ".join(words)

@@ -14,7 +14,7 @@ from danmatte.contract.measurement import Measurement
 from danmatte_workbench import hardware
 from danmatte_workbench.errors import MachineError
 from danmatte_workbench.experiment import judge
-from danmatte_workbench.experiment.run import ExperimentResult
+from danmatte_workbench.experiment.result import ExperimentResult
 from danmatte_workbench.experiment.trial import Trial
 
 SCHEMA = 1
@@ -43,6 +43,7 @@ def describe_run(result: ExperimentResult, invocation: Invocation) -> dict[str, 
         "command": list(invocation.command),
         "started": invocation.started,
         "seconds": round(invocation.seconds, 1),
+        "load": round(result.load, 3),
         "source": {
             "name": source.name,
             "digest": source.digest,
@@ -63,6 +64,7 @@ def describe_run(result: ExperimentResult, invocation: Invocation) -> dict[str, 
             "choosing_frames": result.choosing_frames,
             "confirming_frames": result.confirming_frames,
             "kinds": result.kinds,
+            "kinds_found": result.kinds_found,
         },
         "fastest_baseline": result.fastest,
         "baselines": {name: _numbers(items) for name, items in result.baselines.items()},

@@ -57,7 +57,7 @@ class SourceRecord(_Strict, frozen=True):
 
 
 class DataRecord(_Strict, frozen=True):
-    """What it was measured on; ``kinds`` counts the frames of each kind of scene.
+    """What it was measured on; ``kinds`` counts the frames of each kind of scene, found in them or said by the user.
 
     Some frames chose the winner, others confirmed it; both are all frames where those were few.
     """
@@ -69,6 +69,7 @@ class DataRecord(_Strict, frozen=True):
     choosing_frames: Count = 0
     confirming_frames: Count = 0
     kinds: dict[str, Count] = {}
+    kinds_found: bool = False
 
 
 class ConfirmationRecord(_Strict, frozen=True):
@@ -101,6 +102,11 @@ class TrialRecord(_Strict, frozen=True):
     state: str = ""  # empty in runs from before there were words for it
     kinds: Figures = {}
     confirmation: ConfirmationRecord | None = None
+
+    @property
+    def word(self) -> str:
+        """What became of it: accepted, rejected by the budget, or why there is no verdict."""
+        return self.state or ("accepted" if self.accepted else "rejected")
 
     @property
     def worst_kind(self) -> tuple[str, Figure] | None:
@@ -175,7 +181,7 @@ class MaskRecord(_Strict, frozen=True):
 
 
 class RunRecord(_Strict, frozen=True):
-    """Everything that a run found."""
+    """Everything that a run found; ``load`` is the share of the CPUs that others took while trials were raced."""
 
     schema: Literal[1]
     command: tuple[str, ...]
@@ -198,6 +204,7 @@ class RunRecord(_Strict, frozen=True):
     sweep: tuple[SweepRecord, ...] = ()
     isa: tuple[IsaRecord, ...] = ()
     masks: tuple[MaskRecord, ...] = ()
+    load: Annotated[float, Meta(ge=0, le=1)] = 0.0
 
     def __post_init__(self) -> None:
         names = {trial.name for trial in self.trials}

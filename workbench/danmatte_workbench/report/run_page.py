@@ -32,11 +32,12 @@ from danmatte_workbench.report.words import (
 )
 
 REPORT = "report.html"
+STOPPED = ("rejected", "not tried", "doesn't apply", "failed")
 GAUGE_PX = (220, 26)
 KINDS = 6  # of layers that a bar tells apart; the others are one
 SLOWEST = 10
 OTHERS = "all others"
-FIRST_METRICS = ("throughput", "speedup", "latency")
+FIRST_METRICS = ("throughput", "speedup", "latency", "latency_p95", "latency_p99")
 LAST_METRICS = ("mean_iou", "boundary_iou", "top1_agreement", "size_bytes")
 ROLES = (
     ("winner", "winner"),
@@ -123,6 +124,7 @@ def render_run(run: RunRecord, masks: Sequence[MaskComparison], text: bytes) -> 
         enumerate(run.trials, 1),
         key=lambda item: (item[1].name != run.winner, not item[1].accepted, -get_speed(item[1])),
     )
+    words = [trial.word for trial in run.trials]
     parts = {
         "masks": run.masks,
         "layers": run.layers.before or run.layers.after,
@@ -141,6 +143,7 @@ def render_run(run: RunRecord, masks: Sequence[MaskComparison], text: bytes) -> 
         metrics=list_metrics(run),
         confirmed=list_confirmed(run),
         ordered=numbered,
+        stopped=[(word, words.count(word)) for word in STOPPED if word in words],
         front={trial.name for trial in scatter.find_front(run.trials, run.loss)},
         panels=curves.draw_panels(run),
         swept=curves.list_swept(run),

@@ -9,8 +9,8 @@ from rich.text import Text
 
 from danmatte.contract.measurement import Measurement
 from danmatte_workbench.budget import IOU_DROP, LATENCY
-from danmatte_workbench.experiment.run import ExperimentResult
-from danmatte_workbench.experiment.trial import SPEEDUP, THROUGHPUT
+from danmatte_workbench.experiment.result import ExperimentResult
+from danmatte_workbench.experiment.trial import SPEEDUP, THROUGHPUT, Trial
 from danmatte_workbench.metrics.accuracy import Accuracy
 from danmatte_workbench.report.words import sanitize
 
@@ -24,6 +24,7 @@ HEADINGS = {
     DISAGREEMENT: "differs",
     SIZE: "MB",
 }
+NOTABLE = 0.05  # of the CPUs' time: what the system itself takes is less
 ALWAYS_WITH_INTERVAL = (SPEEDUP, IOU_DROP, DISAGREEMENT)
 
 
@@ -41,6 +42,8 @@ def show(result: ExperimentResult, console: Console) -> None:
         table.add_row("", Text(sanitize(name)), *format_cells(measurements, metrics, wide=wide))
     table.add_section()
     for trial in result.trials:
+        if not trial.measurements:
+            continue  # why that is stands under the table
         mark = "→" if trial is result.winner else "" if trial.verdict.accepted else "·" if trial.stopped else "✗"
         table.add_row(mark, Text(sanitize(trial.name)), *format_cells(trial.measurements, metrics, wide=wide))
     truth = "the masks" if result.labelled else "the source's own masks"
@@ -49,19 +52,39 @@ def show(result: ExperimentResult, console: Console) -> None:
         loss = "what differs from the source's tensors in points"
     console.print(Text(f"{sanitize(result.source.name)} on {result.frames} frames; {loss}"))
     console.print(table)
-    for trial in result.trials:
-        if not trial.verdict.accepted:
-            words = "; ".join(trial.verdict.broken).removeprefix(f"{trial.state}: ")
-            mark = "·" if trial.stopped else "✗"
-            console.print(Text(sanitize(f"{mark} {trial.name}: {trial.state}: {words}")), soft_wrap=True)
+    for line in explain_others(result.trials):
+        console.print(Text(sanitize(line)), soft_wrap=True)
     confirmation = result.winner.confirmation if result.winner else None
     if result.winner and confirmation:
         first, worst = confirmation.choosing.measurements[0], Accuracy((), result.winner.kinds).worst
         console.print(Text(f"→ confirmed on {confirmation.frames} frames; it was chosen at {first}"), soft_wrap=True)
         if worst:
             console.print(Text(sanitize(f"→ loses most in {worst.kind}: {worst.loss}")), soft_wrap=True)
+    if result.load > NOTABLE:
+        console.print(
+            Text(f"meanwhile others took {result.load:.0%} of the CPUs' time; intervals of speeds are wider by that")
+        )
     arrow = "→ the winner" if result.winner else "no winner"
     console.print(Text(f"{arrow}; speedup over {sanitize(result.fastest)}; medians ± 95 %"))
+
+
+def explain_others(trials: Sequence[Trial]) -> list[str]:
+    """Why trials weren't accepted: a line for all of the same reason, and last what there was no time for."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for trial in trials:
+        if not trial.verdict.accepted and trial.stopped != "not tried":
+            groups.setdefault((trial.state, "; ".join(trial.verdict.broken)), []).append(trial.name)
+    lines = [
+        f"{'✗' if how == 'rejected' else '·'} {', '.join(names)}: {how}: {why}" for (how, why), names in groups.items()
+    ]
+    untried = [trial for trial in trials if trial.stopped == "not tried"]
+    tried = {trial.recipe.name for trial in trials if trial.stopped != "not tried"}
+    reasons = {
+        trial.recipe.name: trial.verdict.broken[0] for trial in reversed(untried) if trial.recipe.name not in tried
+    }
+    lines += [f"· {name}: not tried: {why}" for name, why in reversed(reasons.items())]
+    others = sum(trial.recipe.name in tried for trial in untried)
+    return [*lines, f"· not tried: {others} other ways to run what was tried"] if others else lines
 
 
 def list_columns(result: ExperimentResult) -> list[str]:

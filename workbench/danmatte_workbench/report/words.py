@@ -26,7 +26,11 @@ class Term:
 TERMS = {
     "throughput": Term("Throughput", "frames/s", "frames a second, with as many at once as the configuration says"),
     "speedup": Term("Speedup", "×", "throughput over the fastest setting of stock TensorFlow, in the same rounds"),
-    "latency": Term("Latency", "ms", "milliseconds from a frame to its answer, one at a time"),
+    "latency": Term(
+        "Latency", "ms", "milliseconds from a frame to its answer, with as many on their way as configured"
+    ),
+    "latency_p95": Term("Latency, 95 of 100", "ms", "what 95 frames of a hundred take at most"),
+    "latency_p99": Term("Latency, 99 of 100", "ms", "what 99 frames of a hundred take at most"),
     "iou_drop": Term("IoU lost", "points", "loss of intersection over union, in hundredths; lower is better"),
     "disagreement": Term("Disagreement", "points", "100 · (1 − cosine similarity) with the source's tensors"),
     "mean_iou": Term("Mean IoU", "", "intersection over union with the masks, mean over frames"),

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -180,14 +181,24 @@ class Pipeline:
         self._compiled = compile_file(path, configuration)
         self._queue = ov.AsyncInferQueue(self._compiled, configuration.infer_requests)
 
-    def run(self, values: Iterable[np.ndarray], done: Callable[[np.ndarray], None]) -> None:
-        """Feed all ``values``; ``done`` gets each first output on an inference thread, and must copy to keep it."""
-        self._queue.set_callback(lambda request, _: done(request.get_output_tensor(0).data))
+    def run(self, values: Iterable[np.ndarray], done: Callable[[np.ndarray], None]) -> list[float]:
+        """Feed all ``values``; return the milliseconds of each, from its start until it is done.
+
+        ``done`` gets each first output on an inference thread, and must copy to keep it.
+        """
+        took_ms: list[float] = []
+
+        def end(request: ov.InferRequest, started: float) -> None:
+            done(request.get_output_tensor(0).data)
+            took_ms.append(1000 * (time.perf_counter() - started))
+
+        self._queue.set_callback(end)
         held: dict[int, np.ndarray] = {}  # shared memory: each value must live until its request has ended
         for value in values:
             held[self._queue.get_idle_request_id()] = value
-            self._queue.start_async({0: value}, share_inputs=True)
+            self._queue.start_async({0: value}, time.perf_counter(), share_inputs=True)
         self._queue.wait_all()
+        return took_ms
 
 
 def list_precisions() -> tuple[str, ...]:

@@ -70,6 +70,11 @@ class Step(ABC):
         return 1.0
 
     @property
+    def work(self) -> float:
+        """What is left of a graph's work, as a share: a rough guess, by which trials are put in order."""
+        return 1.0
+
+    @property
     def fields(self) -> dict[str, Any]:
         """All fields by name; with ``kind`` and ``revision``, everything that there is to say of the step."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}

@@ -37,6 +37,10 @@ class Prune(Step):
         if type(self.tried) is not int or self.tried < 0:
             raise InputError(f"prune: tried: expected a whole number of at least 0, found {self.tried!r}")
 
+    @property
+    def work(self) -> float:
+        return 1 - self.share
+
     def estimate_s(self, frames: int, source_s: float) -> float:
         return 25.0 + min(frames, self.frames) * source_s
 

@@ -31,6 +31,10 @@ class Quantize(QuantizationOptions, Step):
     revision: ClassVar[int] = 2
     libraries: ClassVar[tuple[str, ...]] = ("openvino", "nncf")
 
+    @property
+    def work(self) -> float:
+        return 0.8 if self.max_drop else 0.6  # with the former some layers go back to floats
+
     def estimate_s(self, frames: int, source_s: float) -> float:
         rounds = ACCURATE_ROUNDS if self.bias_correction == "accurate" else 1.0
         return 8.0 + 0.8 * rounds * min(frames, self.frames) * source_s

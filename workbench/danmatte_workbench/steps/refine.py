@@ -15,7 +15,8 @@ from danmatte_workbench.steps.base import Step, StepContext, make_step
 class Refine(Step):
     """Logits at the places between those that the coarser stride has, fitted to the source's on at most ``frames``.
 
-    By logistic regression on what the graph computes anyway: a minute, where a distillation takes an hour.
+    By logistic regression on what the graph computes anyway: a minute, where a distillation takes an hour. After
+    ``quantize`` that is what 8 bits compute, so their errors are fitted away with the rest.
     """
 
     frames: int = 120
@@ -39,6 +40,9 @@ class Refine(Step):
                 step = make_step(kind, {}, context.source)
                 path = step.apply(path, Path(folder) / f"{kind}.xml", context)[0].path
             teacher = openvino.read(path).clone()
-        pictures = context.pictures(self.frames, reshaping.read_input_size(model))
+        size = reshaping.read_input_size(model)
+        if size != reshaping.read_input_size(teacher):
+            reshaping.reshape(teacher, size)
+        pictures = context.pictures(self.frames, size)
         note = refine(model, teacher, pictures)
         return openvino.save(model, target), f"{note}, by {len(pictures)} frames"

@@ -26,6 +26,10 @@ class Shrink(Step):
         if not 0 < self.share < 1:
             raise InputError(f"shrink: share: expected a number between 0 and 1, found {self.share!r}")
 
+    @property
+    def work(self) -> float:
+        return self.share**2
+
     def apply(self, source: Path, target: Path, context: StepContext) -> tuple[Artifact, str]:
         from danmatte_workbench.graph import reshaping
 

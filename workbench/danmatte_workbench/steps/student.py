@@ -23,6 +23,10 @@ class TakeStudent(Step):
     kind: ClassVar[str] = "student"
     from_source: ClassVar[Mapping[str, str]] = {"digest": "student_digest"}
 
+    @property
+    def work(self) -> float:
+        return 0.4  # it was made to be smaller; by how much, its graph alone tells
+
     def apply(self, source: Path, target: Path, context: StepContext) -> tuple[Artifact, str]:
         student = context.source.student
         if not self.digest or student.digest != self.digest:

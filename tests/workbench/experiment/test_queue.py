@@ -1,0 +1,74 @@
+"""What can hardly win any more waits, and nothing is left out."""
+
+from danmatte_workbench.configuration import configure
+from danmatte_workbench.experiment.queue import TrialQueue
+from danmatte_workbench.experiment.trial import Trial
+from danmatte_workbench.steps import Prune, Quantize, Shrink, Stride
+from tests.workbench.facts import CUT, HEAD, recipe
+
+FLOAT = recipe(name="float", exact=True)
+WHOLE = recipe(name="int8", steps=(CUT, HEAD, Quantize()))
+PRUNED = recipe(name="int8-pruned", steps=(CUT, HEAD, Prune(share=0.3), Quantize()))
+COARSE = recipe(name="int8-coarse", steps=(CUT, Stride(), HEAD, Quantize()))
+TINY = recipe(name="int8-tiny", steps=(CUT, Stride(), HEAD, Shrink(share=0.6), Quantize()))
+
+
+def propose(*recipes: object) -> list[Trial]:
+    return [Trial.propose(item, configure()) for item in recipes]  # type: ignore[arg-type]
+
+
+def test_each_step_that_saves_work_makes_a_recipe_lighter() -> None:
+    works = [item.work for item in (FLOAT, WHOLE, PRUNED, COARSE, TINY)]
+    assert works[0] == 1
+    assert works == sorted(works, reverse=True)
+    assert len(set(works)) == len(works)
+
+
+def test_accuracy_control_leaves_more_work_than_8_bits_everywhere() -> None:
+    controlled = recipe(steps=(CUT, HEAD, Quantize(max_drop=0.3)))
+    assert WHOLE.work < controlled.work < FLOAT.work
+
+
+def test_until_something_keeps_the_budget_trials_come_in_their_order() -> None:
+    trials = propose(FLOAT, COARSE, WHOLE, TINY)
+    assert list(TrialQueue(trials)) == trials
+
+
+def test_what_is_more_work_than_one_that_keeps_the_budget_comes_last() -> None:
+    trials = propose(FLOAT, COARSE, WHOLE, PRUNED, TINY)
+    lines: list[str] = []
+    queue = TrialQueue(trials, lines.append)
+    tried = []
+    for trial in queue:
+        tried.append(trial.recipe.name)
+        if trial.recipe is COARSE:
+            queue.note_kept(trial)
+    assert tried == ["float", "int8-coarse", "int8-tiny", "int8", "int8-pruned"]
+    assert lines[0] == "int8: put off, int8-coarse keeps the budget with less work"
+
+
+def test_other_configurations_of_the_one_that_keeps_the_budget_are_not_put_off() -> None:
+    both = [Trial.propose(COARSE, configure(precision=precision)) for precision in ("f32", "bf16")]
+    queue = TrialQueue([*both, *propose(WHOLE)])
+    tried = []
+    for trial in queue:
+        tried.append(trial.name)
+        queue.note_kept(trial)
+    assert tried == [*(trial.name for trial in both), "int8 latency f32"]
+
+
+def test_a_recipe_that_is_put_off_is_told_once_whatever_its_configurations() -> None:
+    lines: list[str] = []
+    slow = [Trial.propose(WHOLE, configure(hint=hint)) for hint in ("latency", "throughput")]
+    queue = TrialQueue([*propose(TINY), *slow], lines.append)
+    for trial in queue:
+        queue.note_kept(trial)
+    assert len(lines) == 1
+
+
+def test_what_keeps_the_budget_with_more_work_puts_nothing_else_off() -> None:
+    queue = TrialQueue(propose(TINY, FLOAT, WHOLE))
+    kept = next(iter(propose(TINY)))
+    queue.note_kept(kept)
+    queue.note_kept(propose(FLOAT)[0])
+    assert [trial.recipe.name for trial in queue] == ["int8-tiny", "float", "int8"]

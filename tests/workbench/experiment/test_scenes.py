@@ -1,0 +1,165 @@
+"""Kinds of scene that nobody says are found by what is in the pictures."""
+
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from danmatte_workbench import dataset
+from danmatte_workbench.budget import ENOUGH
+from danmatte_workbench.configuration import configure
+from danmatte_workbench.errors import MachineError
+from danmatte_workbench.experiment.build import Builder
+from danmatte_workbench.experiment.scenes import SceneFacts, find_scenes, look_at_scenes, sort_by_scene
+from danmatte_workbench.experiment.store import Workspace
+from danmatte_workbench.experiment.trial import Trial
+from danmatte_workbench.recipe import find_recipe
+from danmatte_workbench.source import Source
+from tests.workbench.experiment.runs import in_process, make_run
+from tests.workbench.facts import workspace
+
+__all__ = ["in_process"]
+
+
+def make_facts(count: int, *, share: float, brightness: float, seed: int = 0) -> list[SceneFacts]:
+    """So many pictures that are about alike."""
+    rng = np.random.default_rng(seed)
+    return [
+        SceneFacts(
+            share * float(np.exp(rng.normal(0, 0.1))),
+            brightness + float(rng.normal(0, 0.02)),
+            tuple(rng.normal(0, 0.1, 6)),
+        )
+        for _ in range(count)
+    ]
+
+
+def name_facts(*groups: list[SceneFacts]) -> dict[str, SceneFacts]:
+    everything = [facts for group in groups for facts in group]
+    return {f"{number:03}": facts for number, facts in enumerate(everything)}
+
+
+def test_small_people_by_night_are_another_kind_than_large_ones_by_day() -> None:
+    night, day = make_facts(40, share=0.01, brightness=0.15), make_facts(60, share=0.4, brightness=0.7, seed=1)
+    kinds = sort_by_scene(name_facts(night, day), {})
+    assert kinds["000"] != kinds["099"]
+    counts = Counter(word.split(",")[0] for word in kinds.values())
+    assert counts == {"tiny people": 40, "large people": 60}
+    assert kinds["000"].startswith("tiny people, dark")
+    assert kinds["099"].startswith("large people, bright")
+
+
+def test_features_alone_tell_kinds_apart_and_equal_names_are_numbered() -> None:
+    here, there = make_facts(50, share=0.1, brightness=0.5), make_facts(50, share=0.1, brightness=0.5, seed=1)
+    moved = [SceneFacts(item.share, item.brightness, tuple(value + 9 for value in item.features)) for item in there]
+    kinds = sort_by_scene(name_facts(here, moved), {})
+    assert kinds["000"] != kinds["099"]
+    assert {"small people 1", "small people 2"} <= set(kinds.values())
+
+
+def test_a_kind_has_enough_pictures_to_tell_a_loss_by_or_there_are_none() -> None:
+    few, many = make_facts(ENOUGH - 5, share=0.01, brightness=0.1), make_facts(60, share=0.4, brightness=0.7, seed=1)
+    kinds = sort_by_scene(name_facts(few, many), {})
+    assert not kinds or min(Counter(kinds.values()).values()) >= ENOUGH
+    assert sort_by_scene(name_facts(make_facts(2 * ENOUGH - 1, share=0.2, brightness=0.5)), {}) == {}
+
+
+def test_frames_that_look_alike_are_of_one_kind() -> None:
+    rng = np.random.default_rng(3)
+    facts = {
+        f"{number:03}": SceneFacts(float(rng.uniform(0.01, 0.6)), float(rng.uniform(0.1, 0.9)), (0.0,))
+        for number in range(120)
+    }
+    scenes = {name: str(int(name) // 12) for name in facts}
+    kinds = sort_by_scene(facts, scenes)
+    for scene in set(scenes.values()):
+        assert len({kinds[name] for name in facts if scenes[name] == scene and kinds}) <= 1
+
+
+def test_the_same_pictures_are_sorted_the_same_each_time() -> None:
+    facts = name_facts(make_facts(40, share=0.01, brightness=0.2), make_facts(40, share=0.3, brightness=0.5, seed=1))
+    assert sort_by_scene(facts, {}) == sort_by_scene(facts, {})
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A dark and a bright picture whose masks cover a quarter and nothing."""
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    for name, light, people in (("dark", 10, 48), ("light", 250, 0)):
+        mask = np.zeros((96, 96), np.uint8)
+        mask[:people, :people] = dataset.PERSON
+        cv2.imwrite(str(tmp_path / "images" / f"{name}.png"), np.full((96, 96, 3), light, np.uint8))
+        cv2.imwrite(str(tmp_path / "masks" / f"{name}.png"), mask)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("in_process")
+def test_pictures_are_looked_at_once_by_their_masks_their_light_and_the_sources_features(
+    plain: Source, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = dataset.load(pictures)
+    builder = Builder(plain, data, workspace(tmp_path / "store"))
+    exact = Trial.propose(find_recipe("float", plain), configure(), plain.size)
+    assert find_scenes(exact, builder, data) == {}  # two pictures are too few
+    subject = Trial.propose(exact.recipe, configure())
+    built = builder.find(exact.recipe)
+    assert built is not None
+    facts = look_at_scenes(Trial(subject.name, subject.recipe, configure(), candidate=built).to_subject(plain), data)
+    assert facts["dark.png"]["share"] == pytest.approx(0.25)
+    assert facts["light.png"]["share"] == 0
+    assert facts["dark.png"]["brightness"] < 0.1 < 0.9 < facts["light.png"]["brightness"]
+    assert facts["dark.png"]["features"] != facts["light.png"]["features"]
+
+    def refuse(*_: object, **__: object) -> None:
+        raise MachineError("it was looked at before")
+
+    monkeypatch.setattr(Workspace, "isolate", refuse)
+    lines: list[str] = []
+    again = Builder(plain, data, workspace(tmp_path / "store", lines=lines))
+    assert find_scenes(exact, again, data) == {}
+    assert any(line.endswith("kinds of scene found: none that differ enough") for line in lines)
+
+
+@pytest.mark.usefixtures("in_process")
+def test_what_goes_wrong_is_reported_and_no_kind_is_found(
+    plain: Source, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise MachineError("its process died")
+
+    monkeypatch.setattr(Workspace, "isolate", fail)
+    lines: list[str] = []
+    builder = Builder(plain, dataset.load(pictures), workspace(tmp_path / "store", lines=lines))
+    exact = Trial.propose(find_recipe("float", plain), configure(), plain.size)
+    assert find_scenes(exact, builder, dataset.load(pictures)) == {}
+    assert any("kinds of scene: its process died" in line for line in lines)
+
+
+def test_kinds_that_the_user_says_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("nobody asked")
+
+    monkeypatch.setattr("danmatte_workbench.experiment.run.find_scenes", refuse)
+    monkeypatch.setattr("danmatte_workbench.experiment.run.ENOUGH", 1)
+    run = make_run(tmp_path)
+    assert set(run.frames.kinds.values()) == {"kind0", "kind1"}
+    assert not run.has_found_kinds
+
+
+@pytest.mark.usefixtures("in_process")
+def test_without_a_word_of_the_user_the_found_kinds_are_the_frames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("danmatte_workbench.experiment.run.ENOUGH", 1)
+    monkeypatch.setattr(
+        "danmatte_workbench.experiment.run.find_scenes",
+        lambda exact, builder, frames: dict.fromkeys(frames.names, f"{exact.recipe.name} scene"),
+    )
+    run = make_run(tmp_path)
+    silent = run.experiment.data.sort_into(dict.fromkeys(run.experiment.data.names, ""))
+    found = make_run(tmp_path, data=silent)
+    assert set(found.frames.kinds.values()) == {"float scene"}
+    assert found.has_found_kinds

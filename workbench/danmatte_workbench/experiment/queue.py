@@ -1,0 +1,45 @@
+"""The order in which trials are tried: what can hardly win any more waits until everything else had its turn."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+
+from danmatte_workbench.experiment.trial import Trial
+
+MORE = 1.25  # times the work of another that keeps the budget: no noise and no configuration makes up for that
+
+
+class TrialQueue:
+    """Trials in their order, but for those of more work than one that already keeps the budget: these come last.
+
+    None is left out: where the better one isn't confirmed in the end, what was put off may still win. report: hears
+    of each recipe that is put off, once.
+    """
+
+    def __init__(self, trials: Sequence[Trial], report: Callable[[str], None] = lambda _: None) -> None:
+        self._ahead = deque(trials)
+        self._last: deque[Trial] = deque()
+        self._report = report
+        self._best: Trial | None = None
+
+    def __iter__(self) -> Iterator[Trial]:
+        while self._ahead:
+            trial = self._ahead.popleft()
+            if self._is_outdone(trial):
+                self._put_off(trial)
+            else:
+                yield trial
+        yield from self._last
+
+    def note_kept(self, trial: Trial) -> None:
+        """Note that the trial keeps the budget's accuracy."""
+        if self._best is None or trial.recipe.work < self._best.recipe.work:
+            self._best = trial
+
+    def _is_outdone(self, trial: Trial) -> bool:
+        return self._best is not None and trial.recipe.work > MORE * self._best.recipe.work
+
+    def _put_off(self, trial: Trial) -> None:
+        assert self._best is not None
+        if trial.recipe.name not in {item.recipe.name for item in self._last}:
+            self._report(f"{trial.recipe.name}: put off, {self._best.recipe.name} keeps the budget with less work")
+        self._last.append(trial)
