@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from danmatte_workbench.metrics.accuracy import KindLoss
 from danmatte_workbench.publish import publish
 from tests.workbench import facts, tiny
 from tests.workbench.conftest import built, describe, labelled
@@ -25,7 +26,9 @@ def published(describe, built, tmp_path: Path) -> Publish:
     def publish_one(wanted: Tiny = tiny.PLAIN, rule: str = "stretch") -> Path:
         source = dataclasses.replace(describe(wanted), rule=rule, fill=(9, 99, 199))
         measured = [facts.measured("throughput", 90, low=80, high=99), facts.measured("iou_drop", -0.25)]
-        return publish(facts.trial("float", *measured, artifact=built(wanted)), source, tmp_path / "models")
+        trial = facts.trial("float", *measured, artifact=built(wanted))
+        by_night = KindLoss("night", facts.measured("iou_drop", 0.25, low=0.125, high=0.5))
+        return publish(dataclasses.replace(trial, kinds=(by_night,)), source, tmp_path / "models")
 
     return publish_one
 

@@ -16,6 +16,7 @@ from danmatte_workbench.errors import InputError, MachineError
 from danmatte_workbench.experiment.answers import choose_telling, store_answers
 from danmatte_workbench.experiment.trial import LevelAccuracy, Trial
 from danmatte_workbench.kinds import OutputKind
+from danmatte_workbench.metrics.accuracy import KindLoss
 from danmatte_workbench.publish import publish
 from danmatte_workbench.runtimes.isa_levels import find_highest
 from danmatte_workbench.source import Source
@@ -143,6 +144,16 @@ def test_a_version_says_under_which_instruction_sets_it_was_confirmed(
     }
     assert [item["emulated"] for item in told[1:]] == [False] * (find_highest() is not None)
     assert "confirmed" not in manifest(publish(winner, plain, tmp_path))
+
+
+def test_a_version_says_what_it_loses_in_each_kind_of_scene(winner: Trial, plain: Source, tmp_path: Path) -> None:
+    lost = facts.measured("iou_drop", 0.25, low=0.125, high=0.5)
+    compared = dataclasses.replace(winner, kinds=(KindLoss("night", lost), KindLoss("day", lost)))
+    told = manifest(publish(compared, plain, tmp_path))["kinds"]
+    assert [item["kind"] for item in told] == ["night", "day"]
+    numbers = {"value": 0.25, "low": 0.125, "high": 0.5, "unit": "u", "samples": 5}
+    assert told[0] == {"kind": "night", "metric": "iou_drop", **numbers}
+    assert "kinds" not in manifest(publish(winner, plain, tmp_path))
 
 
 def test_answers_are_stored_with_a_version_and_its_server_gives_the_same(

@@ -7,7 +7,7 @@ from typing import Any, Literal, cast
 from danmatte.contract import ManifestError, artifact
 from danmatte.contract.artifact import GRAPH, WEIGHTS
 from danmatte.contract.grid import Grid
-from danmatte.contract.manifest import ConfirmedLevel, Files, Manifest, Recipe, Step
+from danmatte.contract.manifest import ConfirmedKind, ConfirmedLevel, Files, Manifest, Recipe, Step
 from danmatte.contract.manifest import Source as SourceGraph
 from danmatte.contract.ports import (
     PERSON,
@@ -88,6 +88,7 @@ def _describe(trial: Trial, candidate: Candidate, source: Source, version: int, 
         licence=source.licence,
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         confirmed=_describe_levels(trial),
+        kinds=[ConfirmedKind(kind=item.kind, metric=item.loss.metric, **item.loss.numbers) for item in trial.kinds],
     )
 
 

@@ -13,6 +13,8 @@ from danmatte.contract.configuration import Configuration
 from danmatte.contract.near_words import did_you_mean
 from danmatte.contract.origin import (
     NAME,
+    ConfirmedKind,
+    ConfirmedKinds,
     ConfirmedLevel,
     ConfirmedLevels,
     Created,
@@ -34,6 +36,7 @@ from danmatte.errors import InvalidParameterError, ManifestError
 
 __all__ = [
     "NAME",
+    "ConfirmedKind",
     "ConfirmedLevel",
     "File",
     "Files",
@@ -70,6 +73,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     licence: Licence
     created: Created
     confirmed: ConfirmedLevels = []
+    kinds: ConfirmedKinds = []
 
     def __post_init__(self) -> None:
         """Raises ValueError for ports that don't go together."""
@@ -173,7 +177,7 @@ def parse(data: bytes, file: str = "manifest.json") -> Manifest:
     if isinstance(read, Manifest):
         return read
     picture, region = read.ports
-    common = {name: getattr(read, name) for name in Manifest.__struct_fields__ if name not in ("inputs", "outputs")}
+    common = {name: getattr(read, name) for name in Manifest.__struct_fields__ if hasattr(read, name)}
     return Manifest(**common, inputs=(picture,), outputs=(region,))
 
 

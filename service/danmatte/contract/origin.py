@@ -74,9 +74,29 @@ class ConfirmedLevel(Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         """Raises ValueError for an interval without the value."""
-        if not -math.inf < self.low <= self.value <= self.high < math.inf:
-            numbers = f"{self.low}, {self.value}, {self.high}"
-            raise ValueError(f"Expected low <= value <= high under {self.instruction_set}, received {numbers}")
+        _expect_interval(f"under {self.instruction_set}", self.low, self.value, self.high)
+
+
+class ConfirmedKind(Struct, frozen=True, forbid_unknown_fields=True):
+    """A kind of scene, and what the version lost of its source's accuracy in its pictures."""
+
+    kind: Text
+    metric: Text
+    value: float
+    unit: Text
+    low: float
+    high: float
+    samples: Samples
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for an interval without the value."""
+        _expect_interval(f"in {self.kind}", self.low, self.value, self.high)
+
+
+def _expect_interval(where: str, low: float, value: float, high: float) -> None:
+    if not -math.inf < low <= value <= high < math.inf:
+        raise ValueError(f"Expected low <= value <= high {where}, received {low}, {value}, {high}")
 
 
 ConfirmedLevels = Annotated[list[ConfirmedLevel], Meta(max_length=100)]
+ConfirmedKinds = Annotated[list[ConfirmedKind], Meta(max_length=100)]

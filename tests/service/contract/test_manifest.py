@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from danmatte.contract.manifest import MANIFEST_LIMIT_BYTES, describe_schema, encode, parse
+from danmatte.contract.manifest import MANIFEST_LIMIT_BYTES, ConfirmedKind, describe_schema, encode, parse
 from danmatte.errors import ManifestError
 from tests.service.ports import MEANINGS, describe_ports
 from tests.service.toy import Toy, manifest, old_manifest
@@ -55,6 +55,21 @@ def test_a_manifest_that_nobody_could_read_is_not_written() -> None:
     )
     with pytest.raises(ManifestError, match=r"new: \$\.configuration\.device: expected .* received 'HETERO:GPU'"):
         encode(wrong, "new")
+
+
+def test_a_manifest_without_kinds_of_scene_is_read_and_written_as_it_was() -> None:
+    text = (MODELS / "deeplab/4/manifest.json").read_bytes()
+    made = parse(text)
+    assert made.kinds == []
+    assert "kinds" not in json.loads(encode(made))
+    night = ConfirmedKind("night", "iou_drop", 0.2, "points", 0.1, 0.3, 50)
+    told = msgspec.structs.replace(made, kinds=[night])
+    assert parse(encode(told).encode()).kinds == [night]
+
+
+def test_a_kinds_interval_holds_its_value() -> None:
+    with pytest.raises(ValueError, match=r"low <= value <= high in night, received 0\.3, 0\.2, 0\.4"):
+        ConfirmedKind("night", "iou_drop", 0.2, "points", 0.3, 0.4, 50)
 
 
 def test_the_schema_on_disk_is_current() -> None:
