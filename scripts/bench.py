@@ -11,6 +11,7 @@ from danmatte_workbench.report.facts import write
 
 BENCHES = {
     "workbench": ("bench_workbench", "add_workbench", "throughput against stock TensorFlow, in turn"),
+    "models": ("bench_models", "add_models", "graphs by others: their framework, OpenVINO uncut, and ours"),
     "service": ("load.parts", "add_service", "the service under load, part by part"),
     "page": ("bench_page", "add_page", "a viewer's browser: script time, layouts, memory, a long track's first mask"),
     "players": ("bench_players", "add_players", "tracks of videos: concurrency, reuse, size, flicker, memory"),

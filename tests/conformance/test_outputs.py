@@ -62,10 +62,12 @@ def make_line(rng: np.random.Generator) -> Answer:
 SOURCES: dict[str, tuple[str, Make]] = {
     "scores, logits": ("scores", lambda rng: (rng.normal(0, 3, (1, 20)).astype(np.float32),)),
     "scores, softmax": ("scores", make_softmax),
+    "scores, labelled": ("labelled scores", make_softmax),
     "scores of a line": ("scores", make_line),
     "regression": ("regression", lambda rng: (rng.uniform(2.5, 5.4, (1, 1)).astype(np.float32),)),
     "regression about nought": ("regression", lambda rng: (rng.normal(0, 1, (1,)).astype(np.float32),)),
     "boxes": ("boxes", make_boxes),
+    "boxes, labelled": ("labelled boxes", make_boxes),
     "boxes, selected": ("boxes", make_selection),
     "regions": ("regions", make_regions),
     "embedding": ("embedding", lambda rng: (rng.gamma(2, 1, (1, 64)).astype(np.float32),)),

@@ -17,6 +17,7 @@ import numpy as np
 
 from danmatte.contract.near_words import did_you_mean
 from danmatte_workbench.errors import InputError
+from danmatte_workbench.labels import UNCLASSIFIED, LabelledBox, read_boxes, read_classes
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -25,7 +26,7 @@ PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 VIDEOS = frozenset({".mp4", ".mkv", ".webm", ".mov", ".avi", ".ts", ".flv", ".m4v"})
 BACKGROUND, IGNORE, PERSON = 0, 128, 255
 SAMPLES = Path(__file__).parent / "samples"
-KINDS_FILE = "kinds.csv"
+KINDS_FILE, CLASSES_FILE, BOXES_FILE = "kinds.csv", "classes.txt", "boxes.json"
 PREFIX = re.compile(r"([A-Za-z][A-Za-z0-9-]*)_")
 MOST_KINDS = 20  # more different prefixes than this are numbers or names of people
 FEWEST_OF_A_KIND = 3  # pictures, on average, for prefixes to be kinds
@@ -35,11 +36,17 @@ CALIBRATION_SHARE = 1 / 3  # of a kind's frames, at most: the others are compare
 
 @dataclass(frozen=True)
 class LabelledFrame:
-    """A frame, (H, W, 3) uint8 RGB, and its mask, (H, W) uint8 of 0, 128 = ignored and 255, where there is one."""
+    """A frame, (H, W, 3) uint8 RGB, and its mask, (H, W) uint8 of 0, 128 = ignored and 255, where there is one.
+
+    class_number: of what the whole picture shows, where its folder says so. boxes: of what is in it, where a file
+    beside it says so.
+    """
 
     name: str
     pixels: np.ndarray
     truth: np.ndarray | None
+    class_number: int = UNCLASSIFIED
+    boxes: tuple[LabelledBox, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,8 @@ class FrameFile:
     labelled: bool
     kind: str = ""
     scene: str = ""
+    class_number: int = UNCLASSIFIED
+    boxes: tuple[LabelledBox, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +98,16 @@ class Dataset:
     def labelled(self) -> bool:
         """Whether frames have masks; all have, or none."""
         return bool(self.files) and self.files[0].labelled
+
+    @property
+    def classified(self) -> bool:
+        """Whether every frame has the number of a class."""
+        return bool(self.files) and all(file.class_number != UNCLASSIFIED for file in self.files)
+
+    @property
+    def boxed(self) -> bool:
+        """Whether it is known of every frame which boxes are in it."""
+        return bool(self.files) and all(file.boxes is not None for file in self.files)
 
     @property
     def origins(self) -> tuple[Path, ...]:
@@ -228,13 +247,17 @@ def _list_folder(path: Path) -> list[FrameFile]:
     if masks.is_dir() and (without := [name for name in names if not _locate_mask(path, name).exists()]):
         raise InputError(f"{masks}: {len(without)} of {len(names)} pictures have no mask, such as {without[0]}")
     told = _read_kinds(path / KINDS_FILE, names) if (path / KINDS_FILE).exists() else {}
+    boxes = read_boxes(path / BOXES_FILE, names) if (path / BOXES_FILE).exists() else {}
+    classes = {} if masks.is_dir() else read_classes(path / CLASSES_FILE, names)
     # Pictures that are numbered are a clip's frames, as far as anybody can tell: those beside each other look alike.
     is_clip = all(Path(name).stem.isdecimal() for name in names)
     files = []
     for number, name in enumerate(names):
-        kind = told.get(name) or Path(name).parent.as_posix().removeprefix(".")
+        # Folders that are classes are no kinds of scene: an even mixture of classes is what figures are for.
+        kind = told.get(name) or ("" if classes else Path(name).parent.as_posix().removeprefix("."))
         scene = f"{Path(name).parent}/{number // SCENE_FRAMES}" if is_clip else name
-        files.append(FrameFile(name, path, name, masks.is_dir(), kind, scene))
+        number_of_class = classes.get(name, UNCLASSIFIED)
+        files.append(FrameFile(name, path, name, masks.is_dir(), kind, scene, number_of_class, boxes.get(name)))
     return files
 
 
@@ -267,7 +290,7 @@ def _locate_mask(origin: Path, place: str) -> Path:
 def _read_frame(file: FrameFile) -> LabelledFrame:
     pixels = read_rgb(_find_images(file.origin) / file.place)
     if not file.labelled:
-        return LabelledFrame(file.name, pixels, None)
+        return LabelledFrame(file.name, pixels, None, file.class_number, file.boxes)
     path = _locate_mask(file.origin, file.place)
     truth = read_grey(path)
     if truth.shape != pixels.shape[:2]:

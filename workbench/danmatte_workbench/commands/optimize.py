@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from danmatte_workbench.budget import Budget
+    from danmatte_workbench.dataset import Dataset
     from danmatte_workbench.experiment.result import ExperimentResult
     from danmatte_workbench.experiment.run import Experiment, ExperimentRun
     from danmatte_workbench.experiment.search import Effort
@@ -226,7 +227,7 @@ def conduct(
     from danmatte_workbench.experiment.store import Workspace
 
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
-    show_source(experiment.source, experiment.budget, console)
+    show_source(experiment.source, experiment.budget, console, experiment.data)
     progress = Progress(make_display(console), started=began)
     started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     places = Places(arguments.models or choose_models(), arguments.runs, arguments.json)
@@ -263,6 +264,7 @@ def _make_experiment(
     """The experiment on the frames that were given: some of them are calibrated on, where no others are given."""
     from danmatte_workbench.dataset import SAMPLES, load
     from danmatte_workbench.experiment.run import Experiment
+    from danmatte_workbench.metrics.agreement import label_kinds
 
     data = load(*(arguments.data or [SAMPLES]))
     if arguments.calibration:
@@ -276,7 +278,7 @@ def _make_experiment(
         data=data.pick(effort.frames),
         calibration=calibration.pick(effort.calibration),
         trials=trials,
-        budget=_make_budget(arguments, kinds, labelled=data.labelled),
+        budget=_make_budget(arguments, label_kinds(kinds, data), labelled=data.labelled),
         effort=effort,
         objective=arguments.objective,
         device=arguments.device,
@@ -296,15 +298,17 @@ def _make_budget(arguments: argparse.Namespace, kinds: tuple[str, ...], *, label
     return Budget(None, arguments.max_latency_ms, get_limit(kinds) if disagreement is None else disagreement)
 
 
-def show_source(source: "Source", budget: "Budget", console: "Console") -> None:
-    """What was found out and assumed of the source, and what it will be measured by."""
+def show_source(source: "Source", budget: "Budget", console: "Console", data: "Dataset") -> None:
+    """What was found out and assumed of the source, and what it will be measured by on these frames."""
+    from danmatte_workbench.metrics.agreement import label_kinds
     from danmatte_workbench.metrics.outputs import OutputMeasure
 
     for note in source.notes:
         console.print(f"{source.name}: {note}", highlight=False, soft_wrap=True)
-    for name, kind in zip(source.fetches, source.kinds, strict=False):
-        measure = OutputMeasure.all[kind.kind]
-        console.print(f"{name} is measured as {kind.kind}: {measure.about}", highlight=False, soft_wrap=True)
+    kinds = label_kinds([each.kind for each in source.kinds], data)
+    for name, kind in zip(source.fetches, kinds, strict=False):
+        about = OutputMeasure.all[kind].about
+        console.print(f"{name} is measured as {kind}: {about}", highlight=False, soft_wrap=True)
     limits = ", ".join(f"{metric} at most {limit:g}" for metric, limit in budget.limits.items())
     console.print(f"limits: {limits}", highlight=False, soft_wrap=True)
 

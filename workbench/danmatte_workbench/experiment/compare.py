@@ -19,9 +19,10 @@ from danmatte_workbench.configuration import reconfigure
 from danmatte_workbench.dataset import BACKGROUND, PERSON, Dataset
 from danmatte_workbench.experiment.store import Workspace
 from danmatte_workbench.kinds import find_kinds
+from danmatte_workbench.labels import UNCLASSIFIED
 from danmatte_workbench.metrics import Score, score_mask
 from danmatte_workbench.metrics.accuracy import Accuracy, ScoredFrames
-from danmatte_workbench.metrics.agreement import TensorScore, score_tensors
+from danmatte_workbench.metrics.agreement import FrameLabels, TensorScore, label_kinds, score_tensors
 from danmatte_workbench.metrics.subject import Subject
 from danmatte_workbench.runtimes.isa_levels import SWITCH, choose_precision
 from danmatte_workbench.source import Source
@@ -222,7 +223,8 @@ def compare_tensors(subject: Subject, data: Dataset, truth: Path) -> list[Tensor
     source = [tuple(kept[f"{number} {name}"] for number in range(outputs)) for name in data.names]
     answers = {frame.name: tensors for frame, tensors in subject.predict_tensors(data)}
     kinds = subject.kinds or tuple(each.kind for each in find_kinds(source, subject.framing.size))
-    return score_tensors(data.names, source, [answers[name] for name in data.names], kinds)
+    labels = [FrameLabels(file.class_number, file.boxes, subject.framing.size) for file in data.files]
+    return score_tensors(data.names, source, [answers[name] for name in data.names], label_kinds(kinds, data), labels)
 
 
 def digest_frames(data: Dataset) -> str:
@@ -232,6 +234,8 @@ def digest_frames(data: Dataset) -> str:
         total.update(f"{frame.name} {frame.pixels.shape}".encode())
         total.update(frame.pixels.tobytes())
         total.update(b"" if frame.truth is None else frame.truth.tobytes())
+        total.update(b"" if frame.class_number == UNCLASSIFIED else f"class {frame.class_number}".encode())
+        total.update(b"" if frame.boxes is None else repr(frame.boxes).encode())
     return total.hexdigest()
 
 

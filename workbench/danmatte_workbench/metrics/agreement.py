@@ -8,10 +8,18 @@ import numpy as np
 from msgspec import structs
 
 from danmatte.contract.measurement import Host, Measurement
+from danmatte_workbench.dataset import Dataset
 from danmatte_workbench.errors import InputError
+from danmatte_workbench.labels import LabelledBox
 from danmatte_workbench.metrics.base import USUAL, Reach, Score, bootstrap, bootstrap_ratio, limit_interval
-from danmatte_workbench.metrics.outputs import OutputMeasure, ScoresMeasure
-from danmatte_workbench.metrics.outputs.base import Answer
+from danmatte_workbench.metrics.outputs import (
+    BoxesMeasure,
+    LabelledBoxesMeasure,
+    LabelledScoresMeasure,
+    OutputMeasure,
+    ScoresMeasure,
+)
+from danmatte_workbench.metrics.outputs.base import Answer, Sample
 from danmatte_workbench.metrics.outputs.scores import FIRST
 
 NEAR_CHARGE = 0.25  # of a pixel that differs, near the outline of the source's mask
@@ -27,23 +35,62 @@ class TensorScore:
     samples: tuple[tuple[float, ...], ...]
 
 
+@dataclass(frozen=True)
+class FrameLabels:
+    """What is known of a frame beside its pixels: the number of its class and the boxes in it, where they are told.
+
+    size: (height, width) of the graph's input, which boxes in pixels are of.
+    """
+
+    class_number: int
+    boxes: tuple[LabelledBox, ...] | None
+    size: tuple[int, int]
+
+
+def label_kinds(kinds: Sequence[str], data: Dataset) -> tuple[str, ...]:
+    """The kinds by which outputs are measured on these frames: against labels where all have what the kind asks for."""
+    told = {}
+    if data.classified:
+        told[ScoresMeasure.kind] = LabelledScoresMeasure.kind
+    if data.boxed:
+        told[BoxesMeasure.kind] = LabelledBoxesMeasure.kind
+    return tuple(told.get(kind, kind) for kind in kinds)
+
+
 def score_tensors(
-    names: Sequence[str], source: Sequence[Answer], candidate: Iterable[Answer], kinds: Sequence[str]
+    names: Sequence[str],
+    source: Sequence[Answer],
+    candidate: Iterable[Answer],
+    kinds: Sequence[str],
+    labels: Sequence[FrameLabels] = (),
 ) -> list[TensorScore]:
     """Compare each frame's outputs with the source's, by measures of these kinds.
 
-    Raises InputError where there are more outputs, or fewer, and for frames on which the source's answers tell nothing.
+    labels: of each frame, where kinds ask for them. Raises InputError where there are more outputs, or fewer, and for
+    frames on which the source's answers tell nothing.
     """
     if not source:
         raise InputError("there are no frames to compare tensors on")
     measures = [OutputMeasure.all[kind](source, place) for place, kind in enumerate(kinds)]
     scores = []
-    for name, before, after in zip(names, source, candidate, strict=True):
+    for number, (name, before, after) in enumerate(zip(names, source, candidate, strict=True)):
         if len(before) != len(after) or len(kinds) != len(before):
             raise InputError(f"expected {len(before)} tensors as the source gives, found {len(after)}")
-        samples = tuple(measure.sample(before, after) for measure in measures)
+        known = labels[number] if labels else None
+        samples = tuple(_take_sample(measure, before, after, known) for measure in measures)
         scores.append(TensorScore(name, tuple(kinds), samples))
+    for place, kind in enumerate(kinds):
+        if kind == LabelledScoresMeasure.kind and not any(score.samples[place][0] for score in scores):
+            raise InputError("the source finds the class of no frame; are the folders numbered as its scores are?")
     return scores
+
+
+def _take_sample(measure: OutputMeasure, before: Answer, after: Answer, known: FrameLabels | None) -> Sample:
+    if known and isinstance(measure, LabelledScoresMeasure):
+        return measure.sample_labelled(before, after, known.class_number)
+    if known and known.boxes is not None and isinstance(measure, LabelledBoxesMeasure):
+        return measure.sample_labelled(before, after, known.boxes, known.size)
+    return measure.sample(before, after)
 
 
 def get_limit(kinds: Sequence[str]) -> float:

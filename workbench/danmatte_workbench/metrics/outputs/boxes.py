@@ -57,7 +57,7 @@ class BoxesMeasure(OutputMeasure):
         found = self._read(candidate)
         if not len(truth.boxes):
             return 0.0, 0.0, float((found.scores >= SURE).any())
-        precisions = [_compute_precision(truth, found, overlap) for overlap in OVERLAPS]
+        precisions = [compute_precision(truth, found, overlap) for overlap in OVERLAPS]
         pairs = _match(truth, found, float(OVERLAPS[0]))
         apart = [min(1.0, abs(found.scores[a] - truth.scores[b])) for a, b in pairs]
         return 1.0, 1 - float(np.mean(precisions)), float(np.mean(apart)) if apart else 1.0
@@ -174,7 +174,7 @@ def _match(truth: Detections, found: Detections, overlap: float) -> list[tuple[i
     return pairs
 
 
-def _compute_precision(truth: Detections, found: Detections, overlap: float) -> float:
+def compute_precision(truth: Detections, found: Detections, overlap: float) -> float:
     """Average precision: the mean over true boxes of the precision at which each is found, 0 for those that aren't."""
     hits = {number for number, _ in _match(truth, found, overlap)}
     right, gained = 0, 0.0

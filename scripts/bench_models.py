@@ -1,0 +1,178 @@
+"""What `scripts/bench models` does: graphs by others in their own framework, in OpenVINO uncut, and as the workbench
+makes them."""
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from msgspec import structs
+from rich.console import Console
+
+from danmatte.contract.measurement import Host, Measurement
+from danmatte_workbench import cli, hardware
+from danmatte_workbench.artifact import Artifact
+from danmatte_workbench.benchmark.benchmark import Rounds, run_benchmark
+from danmatte_workbench.commands import optimize
+from danmatte_workbench.configuration import configure
+from danmatte_workbench.dataset import load
+from danmatte_workbench.errors import BudgetError
+from danmatte_workbench.experiment.portability import choose_portable
+from danmatte_workbench.experiment.progress import Progress, make_display
+from danmatte_workbench.experiment.result import ExperimentResult
+from danmatte_workbench.experiment.run import ExperimentRun
+from danmatte_workbench.experiment.search import Effort
+from danmatte_workbench.experiment.store import Workspace
+from danmatte_workbench.experiment.trial import Trial
+from danmatte_workbench.metrics.subject import Subject
+from danmatte_workbench.publish import publish
+from danmatte_workbench.recipe import build_recipe, find_recipe
+from danmatte_workbench.report.facts import write
+from danmatte_workbench.runtimes import openvino
+from danmatte_workbench.source import Source
+from danmatte_workbench.steps import StepContext
+from other_graphs import FRAMES, GRAPHS, OtherGraph, add_shared, describe_graph
+
+ROOT = Path(__file__).resolve().parent.parent
+WORK = ROOT / "build/bench/models"
+STORED = ROOT / "docs/research/graphs"
+OURS, UNCUT, ALIKE = "ours", "OpenVINO, uncut", "OpenVINO, uncut, run as ours"
+BRIEF = Effort("quick", calibration=32, frames=240, rounds=5, round_s=0.25, limit_s=150.0, first_rounds=2, finalists=3)
+RACED = 16
+
+
+def add_models(parser: argparse.ArgumentParser) -> None:
+    """Which graphs, where they lie, and for how long each is searched and raced."""
+    names = [graph.name for graph in GRAPHS]
+    parser.add_argument("--graph", action="append", choices=names, help="only this one; may be given several times")
+    add_shared(parser, ROOT)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--round-s", type=float, default=0.4, help="seconds of each contender in a round")
+    parser.add_argument("--search-s", type=float, default=BRIEF.limit_s, help="seconds that a search may take")
+    parser.add_argument("--anew", action="store_true", help="measure what is stored once more")
+    parser.add_argument("--stored", type=Path, default=STORED, help="where each graph's figures are stored when ready")
+    parser.add_argument("--json", type=Path, default=WORK / "models.json", help="what this call measured, once more")
+    parser.set_defaults(run=measure_models)
+
+
+def measure_models(options: argparse.Namespace) -> dict[str, Any]:
+    """Each graph in turn; what is stored already is left as it is."""
+    measured = {}
+    for graph in GRAPHS:
+        stored = options.stored / f"{graph.name}.json"
+        if (options.graph and graph.name not in options.graph) or (stored.exists() and not options.anew):
+            continue
+        print(f"== {graph.name}: {graph.title}", flush=True)
+        found = measure_graph(graph, options)
+        write({"host": structs.asdict(hardware.describe_host()), **found}, stored)
+        measured[graph.name] = found
+        print(json.dumps(found.get("ratios", found.get("reason"))), flush=True)
+    return {"graphs": measured}
+
+
+def measure_graph(graph: OtherGraph, options: argparse.Namespace) -> dict[str, Any]:
+    """Search, then race; what is told of a graph for which nothing keeps the limit is the reason."""
+    host = hardware.describe_host()
+    source, described = describe_graph(graph, options.shared, WORK)
+    folders = FRAMES[graph.frames](options.shared, WORK)
+    facts: dict[str, Any] = {
+        "name": graph.name,
+        "title": graph.title,
+        "licence": graph.licence,
+        "format": source.format,
+        "size": list(source.size),
+        "meanings": list(dict.fromkeys(kind.kind for kind in source.kinds)) or ["person"],
+        "frames": graph.frames,
+    }
+    try:
+        result, winner = search(described, folders, replace(BRIEF, limit_s=options.search_s))
+    except BudgetError as error:
+        winner = None
+        facts["reason"] = str(error)
+    if winner:
+        loss = next(item for item in winner.measurements if item.metric == result.budget.accuracy)
+        facts |= {
+            "limit": result.budget.limits[loss.metric],
+            "loss": {"metric": loss.metric, **loss.numbers},
+            "recipe": winner.recipe.name,
+            "steps": [step.kind for step in winner.recipe.steps],
+            "configuration": structs.asdict(winner.configuration),
+            "compared_frames": result.frames,
+            "levels": {item.level: item.measurement.numbers for item in winner.levels},
+        }
+        publish(winner, source, WORK / "published")
+    subjects = list_contenders(source, winner, StepContext(source, load(*folders), WORK / "unfinished"))
+    pictures = [frame.pixels for frame in load(*folders).pick(RACED)]
+    print(f"racing {', '.join(item.name for item in subjects)}, {options.rounds} rounds", flush=True)
+    rounds = run_benchmark(subjects, pictures, rounds=options.rounds, round_s=options.round_s)
+    return facts | describe_rounds(rounds, host)
+
+
+def search(described: Path, folders: list[Path], effort: Effort) -> tuple[ExperimentResult, Trial]:
+    """The workbench's winner on this CPU, under the default limit of its meaning. Raises BudgetError without one."""
+    data = [word for folder in folders for word in ("--data", str(folder))]
+    arguments = cli.make_parser().parse(
+        ["optimize", str(described), "--for", "native", "--store", str(WORK / "store"), *data]
+    )
+    experiment, limits = optimize.prepare(arguments, effort)
+    console = Console(width=optimize.WIDTH)
+    optimize.show_source(experiment.source, experiment.budget, console, experiment.data)
+    progress = Progress(make_display(console))
+    try:
+        run = ExperimentRun(experiment, Workspace(WORK / "store", limits, progress, deadline_s=effort.limit_s))
+        return choose_portable(run, run.run())
+    finally:
+        progress.close()
+
+
+def list_contenders(source: Source, winner: Trial | None, context: StepContext) -> list[Subject]:
+    """The framework as it comes, OpenVINO uncut in each precision that it may choose by itself, and ours."""
+    stock = [Subject.from_stock(source), Subject.from_stock(source, onednn=False)]
+    subjects = list({subject.name: subject for subject in stock}.values())
+    uncut = build_uncut(source, context)
+    for precision in ("f32", "bf16"):
+        if precision in openvino.list_precisions():
+            plain = configure(precision=precision)
+            subjects.append(Subject.from_artifact(f"{UNCUT} {precision}", source, uncut, plain))
+    if winner:
+        subjects.append(Subject.from_artifact(ALIKE, source, uncut, winner.configuration))
+        subjects.append(replace(winner.to_subject(source), name=OURS))
+    return subjects
+
+
+def build_uncut(source: Source, context: StepContext) -> Artifact:
+    """OpenVINO's own conversion of the whole graph."""
+    artifact, _ = build_recipe(find_recipe("uncut", source), context, WORK / "uncut" / source.name / "graph.xml")
+    return artifact
+
+
+def describe_rounds(rounds: Rounds, host: Host) -> dict[str, Any]:
+    """Frames a second and milliseconds of each; of ours also how many times the faster setting of each other's."""
+    names = list(rounds.throughput)
+    speeds = {
+        name: Measurement.estimate_median("throughput", rounds.throughput[name], "frames/s", host) for name in names
+    }
+    waits = {
+        name: Measurement.estimate_median("latency", rounds.latency_ms[name], "ms", host).numbers
+        for name in names
+        if rounds.latency_ms[name]
+    }
+    found: dict[str, Any] = {
+        "throughput": {name: speed.numbers for name, speed in speeds.items()},
+        "latency": waits,
+        "rounds": rounds.throughput,
+    }
+    if OURS not in names:
+        return found
+    rivals = {
+        "stock": [name for name in names if not name.startswith(UNCUT) and name != OURS],
+        "uncut": [name for name in names if name.startswith(UNCUT) and name != ALIKE],
+        "alike": [ALIKE],
+    }
+    found["fastest"] = {key: max(group, key=lambda name: speeds[name].value) for key, group in rivals.items()}
+    found["ratios"] = {
+        key: Measurement.estimate_median("ratio", rounds.compute_ratios(OURS, name), "×", host).numbers
+        for key, name in found["fastest"].items()
+    }
+    return found

