@@ -1,14 +1,23 @@
 """Layers, their times and shares, and two graphs side by side."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from danmatte_workbench.artifact import Artifact, Port
-from danmatte_workbench.benchmark.layers import LayerTime, make_inputs, pair_layers, profile_layers, sum_up
+from danmatte_workbench.benchmark.layers import (
+    LayerTime,
+    make_inputs,
+    name_by_source,
+    pair_layers,
+    profile_layers,
+    sum_up,
+    time_start,
+)
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import InputError, MachineError
 from danmatte_workbench.runtimes import profiling
@@ -125,5 +134,43 @@ def test_a_kernels_name_ends_in_what_it_computes_in(
 ) -> None:
     times = {("conv", "Convolution", executed): [3.0, 1.0, 2.0]}
     monkeypatch.setattr(profiling, "time_layers", lambda *_, **__: times)
+    monkeypatch.setattr(profiling, "describe_layers", lambda *_: {})
     (found,) = profile_layers(Artifact(Path("x.xml"), ""), F32, [])
     assert found == LayerTime("conv", "Convolution", precision, kernel, 2.0)
+
+
+def test_layers_say_what_they_have_to_do_and_why_some_stay_in_floats(built: Build) -> None:
+    graph, quantized = built(tiny.PLAIN), built(tiny.PLAIN, "int8")
+    layers = profile_layers(graph, F32, make_inputs(graph), runs=1)
+    heavy = [found for found in layers if found.weights]
+    assert len(heavy) >= 4
+    first = heavy[0]
+    outputs, _, rows, columns = first.weights
+    # A convolution multiplies and adds each weight at each place that it makes.
+    places = first.operations / (2 * np.prod(first.weights))
+    assert places == int(places) > 1
+    assert first.size_bytes > 4 * outputs * places
+    assert rows == columns
+    assert not any(found.stays_float for found in layers)
+    reasons = {found.stays_float for found in profile_layers(quantized, F32, make_inputs(quantized), runs=1)}
+    assert "" in reasons
+    assert any(reason.startswith("there is no 8-bit kernel for ") for reason in reasons)
+
+
+def test_layers_with_weights_are_named_as_the_source_names_them() -> None:
+    wide, deep, last = ((16, 3, 3, 3), (16, 1, 1, 3, 3), (2, 16, 1, 1))
+    source = [replace(layer(name), weights=weights) for name, weights in (("a", wide), ("b", deep), ("c", last))]
+    pruned = [replace(layer("1"), weights=(8, 3, 3, 3)), layer("r", "Reorder"), replace(layer("2"), weights=deep)]
+    found = name_by_source(source, [*pruned, replace(layer("3"), weights=(2, 8, 1, 1))])
+    assert [item.source for item in found] == ["a", "", "b", "c"]
+    assert [item.name for item in found] == ["1", "r", "2", "3"]
+    other = name_by_source(source, [replace(layer("1"), weights=(8, 3, 5, 5)), replace(layer("2"), weights=deep)])
+    assert [item.source for item in other] == ["", ""]  # from there on nobody knows
+
+
+def test_a_graph_takes_time_and_memory_until_its_first_answer(built: Build) -> None:
+    graph = built(tiny.PLAIN)
+    told = time_start(graph.path, F32, make_inputs(graph)[0])
+    assert told["compile_ms"] > 0
+    assert told["first_ms"] > 0
+    assert told["memory_bytes"] > 10**6

@@ -28,7 +28,8 @@ def test_two_graphs_are_set_side_by_side(built: Build, tmp_path: Path, capsys: p
         assert word in said
     facts = json.loads((tmp_path / "layers.json").read_text())
     assert list(facts["graphs"]) == [before, after]
-    assert set(facts["graphs"][before][0]) == {"name", "kind", "precision", "kernel", "ms"}
+    measured = {"name", "kind", "precision", "kernel", "ms"}
+    assert set(facts["graphs"][before][0]) == measured | {"operations", "size_bytes", "weights", "stays_float", "source"}
     assert facts["host"]["cores"] >= 1
 
 

@@ -73,6 +73,17 @@ def test_only_what_broke_the_budget_is_drawn_as_rejected(tmp_path: Path, state: 
     assert re.search(rf"\d {word}[,.]", page.section("trials"))
 
 
+def test_layers_have_the_sources_names_their_work_and_why_they_stay_in_floats(tmp_path: Path) -> None:
+    def tell(facts: dict[str, Any]) -> None:
+        work = {"operations": 12_300_000, "size_bytes": 4_500_000, "weights": [16, 3, 3, 3]}
+        facts["layers"]["after"][3] |= work | {"source": "MobilenetV2/Conv", "stays_float": "there is no kernel"}
+        facts["starts"] = [{"who": "winner", "compile_ms": 91.0, "first_ms": 12.5, "memory_bytes": 150_000_000}]
+
+    told = written(tmp_path, tell, pictures=False).section("layers")
+    for words in ("MobilenetV2/Conv", "there is no kernel", "12.3", "4.50", "Until the first answer", "91.0", "150"):
+        assert words in told
+
+
 def test_nothing_comes_from_elsewhere(page: reading.Page) -> None:
     for element in page.elements:
         for name in ("src", "href", "xlink:href", "action", "poster", "srcset"):

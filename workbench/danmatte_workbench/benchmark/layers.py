@@ -1,8 +1,10 @@
 """Where the time of a graph goes, layer by layer."""
 
+import os
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +15,7 @@ from danmatte.contract.framing import Framing
 from danmatte_workbench.artifact import Artifact
 from danmatte_workbench.dataset import SAMPLES, load
 from danmatte_workbench.errors import InputError
+from danmatte_workbench.processes.limits import measure_memory_gib
 
 RUNS = 30
 _NO_KERNEL = ("", "undef", "unknown")
@@ -20,13 +23,22 @@ _NO_KERNEL = ("", "undef", "unknown")
 
 @dataclass(frozen=True)
 class LayerTime:
-    """One executed layer: its ``kind`` is OpenVINO's, ``precision`` what it computes in, ``ms`` a median of runs."""
+    """One executed layer: its ``kind`` is OpenVINO's, ``precision`` what it computes in, ``ms`` a median of runs.
+
+    operations: how often it multiplies and adds. size_bytes: of what it reads and writes. weights: their shape.
+    stays_float: why it doesn't compute in 8 bits, where others do. source: what the source calls it, if that is known.
+    """
 
     name: str
     kind: str
     precision: str
     kernel: str
     ms: float
+    operations: int = 0
+    size_bytes: int = 0
+    weights: tuple[int, ...] = ()
+    stays_float: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,11 +72,51 @@ def profile_layers(
     if graph.path.suffix != ".xml":
         raise InputError(f"{graph.path}: expected an IR (.xml) to profile; convert it first")
     times = profiling.time_layers(graph.path, configuration, pictures, runs=runs)
-    return tuple(
-        LayerTime(name, kind, precision, kernel, float(np.median(taken)))
-        for (name, kind, executed), taken in times.items()
-        for kernel, precision in (_split_kernel(executed),)
-    )
+    facts, layers = profiling.describe_layers(graph.path, configuration), []
+    for (name, kind, executed), taken in times.items():
+        kernel, precision = _split_kernel(executed)
+        layer = LayerTime(name, kind, precision, kernel, float(np.median(taken)))
+        if known := facts.get(name):
+            layer = replace(
+                layer,
+                operations=known.operations,
+                size_bytes=known.size_bytes,
+                weights=known.kernel,
+                stays_float=known.stays_float,
+            )
+        layers.append(layer)
+    return tuple(layers)
+
+
+def name_by_source(source: Sequence[LayerTime], layers: Sequence[LayerTime]) -> tuple[LayerTime, ...]:
+    """The layers with the source's names of those with weights: conversion and pruning keep their order.
+
+    Where they aren't as many any more, names are given as long as the shapes of kernels still agree, from the start on.
+    """
+    names = [layer for layer in source if layer.weights]
+    found, place, alike = [], 0, True
+    for layer in layers:
+        if layer.weights:
+            own = names[place].weights if place < len(names) else ()
+            # As many axes and the same window: one for each channel, or one of all channels; widths may differ.
+            alike = alike and len(own) == len(layer.weights) and own[-2:] == layer.weights[-2:]
+            layer = replace(layer, source=names[place].name) if alike else layer
+            place += 1
+        found.append(layer)
+    return tuple(found)
+
+
+def time_start(path: Path, configuration: Configuration, picture: np.ndarray) -> dict[str, float | int]:
+    """Milliseconds to read and compile the graph and to answer for the first time, and this process' memory then."""
+    from danmatte_workbench.runtimes import openvino
+
+    started = time.perf_counter()
+    request = openvino.compile_file(path, configuration).create_infer_request()
+    compiled = time.perf_counter()
+    request.infer({0: picture})
+    ended = time.perf_counter()
+    memory = int(measure_memory_gib(os.getpid()) * 2**30)
+    return {"compile_ms": 1000 * (compiled - started), "first_ms": 1000 * (ended - compiled), "memory_bytes": memory}
 
 
 def _split_kernel(executed: str) -> tuple[str, str]:

@@ -86,7 +86,9 @@ class Referee:
             if best is None:
                 return list(trials)
             if best.confirmation:
-                return [trial if self._has_chance(trial) else self._set_aside(trial) for trial in trials]
+                few = f"not confirmed: {len(frames)} frames are too few to confirm it by, its losses vary too much"
+                kept = ((trial, self._has_chance(trial) or not trial.verdict.accepted) for trial in trials)
+                return [trial if stays else trial.reject(few) for trial, stays in kept]
             attempt += 1
             missing = (1 - CONFIDENCE) / (attempt * (attempt + 1)) * (CROSSED if self.division.folds else 1)
             # What runs the same graph otherwise gives the same masks.
@@ -131,13 +133,6 @@ class Referee:
         # As many frames more make it narrower; that it is to hold what as many others lose, wider.
         scale = math.sqrt(2 * len(self.division.choosing) / len(self.division.confirming))
         return loss.value + scale * (loss.high - loss.value) <= REACH * self.budget.limits[metric]
-
-    def _set_aside(self, trial: Trial) -> Trial:
-        """The trial, which isn't accepted where its losses vary so much that so few frames can't confirm it."""
-        if not trial.verdict.accepted:
-            return trial
-        few = f"{len(self.division.confirming)} frames are too few to confirm it by, its losses vary too much"
-        return trial.reject(f"not confirmed: {few}")
 
     def _choose_without(self, fold: Dataset, best: Trial, trials: Sequence[Trial]) -> Trial:
         """What would have won if the fold hadn't been there; ``best`` where nothing would have."""

@@ -23,23 +23,16 @@ class TrialQueue:
 
     def __iter__(self) -> Iterator[Trial]:
         while self._ahead:
-            trial = self._ahead.popleft()
-            if self._is_outdone(trial):
-                self._put_off(trial)
-            else:
+            trial, best = self._ahead.popleft(), self._best
+            if best is None or trial.recipe.work <= MORE * best.recipe.work:
                 yield trial
+                continue
+            if trial.recipe.name not in {item.recipe.name for item in self._last}:
+                self._report(f"{trial.recipe.name}: put off, {best.recipe.name} keeps the budget with less work")
+            self._last.append(trial)
         yield from self._last
 
     def note_kept(self, trial: Trial) -> None:
         """Note that the trial keeps the budget's accuracy."""
         if self._best is None or trial.recipe.work < self._best.recipe.work:
             self._best = trial
-
-    def _is_outdone(self, trial: Trial) -> bool:
-        return self._best is not None and trial.recipe.work > MORE * self._best.recipe.work
-
-    def _put_off(self, trial: Trial) -> None:
-        assert self._best is not None
-        if trial.recipe.name not in {item.recipe.name for item in self._last}:
-            self._report(f"{trial.recipe.name}: put off, {self._best.recipe.name} keeps the budget with less work")
-        self._last.append(trial)

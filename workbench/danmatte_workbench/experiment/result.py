@@ -17,6 +17,7 @@ class Analysis:
     sweep: list[dict[str, object]] = field(default_factory=list)
     isa: list[dict[str, object]] = field(default_factory=list)
     masks: list[dict[str, object]] = field(default_factory=list)
+    starts: list[dict[str, object]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from msgspec import structs
 from danmatte.contract.configuration import Configuration
 from danmatte_workbench.artifact import Artifact
 from danmatte_workbench.benchmark.isa import measure_isa_levels
-from danmatte_workbench.benchmark.layers import profile_layers
+from danmatte_workbench.benchmark.layers import LayerTime, name_by_source, profile_layers, time_start
 from danmatte_workbench.benchmark.sweep import find_best, run_sweep
 from danmatte_workbench.budget import LATENCY
 from danmatte_workbench.configuration import configure, reconfigure
@@ -27,7 +27,7 @@ from danmatte_workbench.experiment.trial import SPEEDUP, THROUGHPUT, Trial
 from danmatte_workbench.metrics.subject import Subject
 from danmatte_workbench.recipe import read_recipes
 
-SWEEPS, ISAS, LAYERS = "sweeps", "isas", "layers"
+SWEEPS, ISAS, LAYERS, STARTS = "sweeps", "isas", "layers", "starts"
 PICTURES = 8
 ISA_FRAMES = 60
 POINT = ("batch", "streams", "threads", "requests", "pinning", "throughput", "latency", "agreed")
@@ -73,9 +73,12 @@ class WinnerStudy:
         source, winner = self._experiment.source, self.winner
         before = self._find_exact(baseline=True) or self._find_exact(baseline=False)
         plain = configure(device=winner.configuration.device)
+        first = self._profile("the source", before.artifact, plain) if before else ()
+        last = self._profile(winner.name, self._candidate.artifact, winner.configuration)
         analysis = Analysis(
-            before=self._profile("the source", before.artifact, plain) if before else [],
-            after=self._profile(winner.name, self._candidate.artifact, winner.configuration),
+            before=[dataclasses.asdict(layer) for layer in first],
+            after=[dataclasses.asdict(layer) for layer in name_by_source(first, last)],
+            starts=self._time_starts(before),
             sweep=self._sweep,
             isa=self._measure_older_cpus() if self._experiment.effort.sweep_s else [],
             masks=self._paint_masks(folder) if source.meaning == "person" else [],
@@ -168,7 +171,7 @@ class WinnerStudy:
         self.result = replace(self.result, trials=(*trials, other))
         self.winner = best
 
-    def _profile(self, name: str, artifact: Artifact, configuration: Configuration) -> Rows:
+    def _profile(self, name: str, artifact: Artifact, configuration: Configuration) -> tuple[LayerTime, ...]:
         """Each layer with its milliseconds."""
 
         def look() -> Rows:
@@ -178,6 +181,25 @@ class WinnerStudy:
 
         question = self._compose_question(artifact.digest, configuration, 0.0)
         rows: Rows = self._recall(LAYERS, question, f"profiling {name}", look) or []
+        return tuple(LayerTime(**{**row, "weights": tuple(row.get("weights", ()))}) for row in rows)
+
+    def _time_starts(self, before: Candidate | None) -> Rows:
+        """What it takes until the winner, and the graph that computes as the source does, answer for the first time."""
+        wanted = {self.winner.name: (self._candidate.artifact, self.winner.configuration)}
+        if before:
+            plain = configure(device=self.winner.configuration.device)
+            wanted = {"the source": (before.artifact, plain), **wanted}
+
+        def look() -> Rows:
+            isolate = self._run.workspace.isolate
+            return [
+                {"who": name, **isolate(time_start, artifact.path, how, self._frame_pictures(artifact)[0])}
+                for name, (artifact, how) in wanted.items()
+            ]
+
+        digests = "".join(artifact.digest for artifact, _ in wanted.values())
+        question = self._compose_question(digests, self.winner.configuration, 0.0)
+        rows: Rows = self._recall(STARTS, question, "timing the first answers", look) or []
         return rows
 
     def _measure_older_cpus(self) -> Rows:

@@ -76,6 +76,7 @@ def describe_run(result: ExperimentResult, invocation: Invocation) -> dict[str, 
         "sweep": seen.sweep,
         "isa": seen.isa,
         "masks": seen.masks,
+        "starts": seen.starts,
     }
 
 

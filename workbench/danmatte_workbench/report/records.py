@@ -115,13 +115,21 @@ class TrialRecord(_Strict, frozen=True):
 
 
 class LayerRecord(_Strict, frozen=True):
-    """One executed layer and its share of an inference."""
+    """One executed layer and its share of an inference; ``source`` is what the source calls it, where that is known.
+
+    weights: their shape. stays_float: why it doesn't compute in 8 bits, where others do.
+    """
 
     name: str
     kind: str
     precision: str
     kernel: str
     ms: Milliseconds
+    operations: Count = 0
+    size_bytes: Count = 0
+    weights: tuple[Count, ...] = ()
+    stays_float: str = ""
+    source: str = ""
 
 
 class LayerRecords(_Strict, frozen=True):
@@ -129,6 +137,15 @@ class LayerRecords(_Strict, frozen=True):
 
     before: tuple[LayerRecord, ...] = ()
     after: tuple[LayerRecord, ...] = ()
+
+
+class StartRecord(_Strict, frozen=True):
+    """What it takes until a graph answers for the first time, and the memory that its process has then."""
+
+    who: Name
+    compile_ms: Milliseconds
+    first_ms: Milliseconds
+    memory_bytes: Count
 
 
 class SweepRecord(_Strict, frozen=True):
@@ -204,6 +221,7 @@ class RunRecord(_Strict, frozen=True):
     sweep: tuple[SweepRecord, ...] = ()
     isa: tuple[IsaRecord, ...] = ()
     masks: tuple[MaskRecord, ...] = ()
+    starts: tuple[StartRecord, ...] = ()
     load: Annotated[float, Meta(ge=0, le=1)] = 0.0
 
     def __post_init__(self) -> None:
@@ -255,6 +273,7 @@ FIELDS = sorted(
             Figure,
             LayerRecord,
             LayerRecords,
+            StartRecord,
             SweepRecord,
             IsaRecord,
             MaskFiles,

@@ -273,13 +273,14 @@ def describe_layers(run: RunRecord) -> dict[str, Any]:
     sides = []
     for side, layers in present:
         slowest = sorted(layers, key=lambda layer: -layer.ms)[:SLOWEST]
-        named = [(layer, break_name(layer.name)) for layer in slowest]
+        named = [(layer, break_name(layer.source or layer.name)) for layer in slowest]
         sides.append((side, sum_ms(layers), len(layers), slowest, named))
     groupings = [
         ("By kind of layer", group_layers(present, lambda layer: layer.kind)),
         ("By precision", group_layers(present, lambda layer: layer.precision or "?")),
     ]
-    return {"sides": sides, "groupings": groupings}
+    whole = [(side, [(layer, break_name(layer.source or layer.name)) for layer in layers]) for side, layers in present]
+    return {"sides": sides, "groupings": groupings, "whole": whole}
 
 
 def sum_ms(layers: Iterable[LayerRecord]) -> float:

@@ -1,6 +1,8 @@
 """Milliseconds of each layer of a graph, as OpenVINO's own counters measure them."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from danmatte_workbench.configuration import reconfigure
 from danmatte_workbench.errors import InputError, MachineError
 from danmatte_workbench.runtimes import openvino
 
+HEAVY = ("Convolution", "Deconvolution", "FullyConnected", "MatMul")  # kinds of layers that multiply by weights
 Key = tuple[str, str, str]  # name, kind, and what ran it: ``brgconv_avx512_i8``
 
 
@@ -35,6 +38,44 @@ def time_layers(
     if not found:
         raise MachineError(f"{configuration.device} doesn't say what its layers take")
     return found
+
+
+@dataclass(frozen=True)
+class LayerFacts:
+    """What a layer has to do: ``operations`` of multiplying and adding, and ``size_bytes`` of what it reads and writes.
+
+    kernel: its weights' shape, empty without weights. stays_float: why it doesn't compute in 8 bits where others do.
+    """
+
+    operations: int
+    size_bytes: int
+    kernel: tuple[int, ...] = ()
+    stays_float: str = ""
+
+
+def describe_layers(path: Path, configuration: Configuration) -> dict[str, LayerFacts]:
+    """The facts of each layer of the compiled graph, by its name there, in the order of execution."""
+    layers = [node for node in _compile(path, configuration).get_runtime_model().get_ordered_ops() if node.inputs()]
+    kinds = {node.get_friendly_name(): str(node.get_rt_info()["layerType"].astype(str)) for node in layers}
+    quantized = any(is_8_bits(node) for node in layers if kinds[node.get_friendly_name()] in HEAVY)
+    found = {}
+    for node in layers:
+        kind, reason = kinds[node.get_friendly_name()], ""
+        kernel = tuple(node.input(1).get_shape()) if kind in HEAVY and len(node.inputs()) > 1 else ()
+        made = math.prod(node.get_output_shape(0)) if node.outputs() else 0
+        places = math.prod(node.get_output_shape(0)[2:]) if kernel and kind == "Convolution" else 1
+        operations = 2 * math.prod(kernel) * places if kernel else made
+        if quantized and not is_8_bits(node):
+            reason = "its weights were left in floats" if kernel else f"there is no 8-bit kernel for {kind}"
+        ports = (*node.inputs(), *node.outputs())
+        size = sum(math.prod(port.get_shape()) * port.get_element_type().size for port in ports)
+        found[node.get_friendly_name()] = LayerFacts(operations, size, kernel, reason)
+    return found
+
+
+def is_8_bits(node: ov.Node) -> bool:
+    """Whether the layer of a compiled graph computes in 8 bits."""
+    return str(node.get_rt_info()["primitiveType"].astype(str)).lower().endswith(("_i8", "_u8"))
 
 
 def read_precision(path: Path, configuration: Configuration) -> str:
