@@ -10,9 +10,10 @@ from danmatte.contract.artifact import read_manifest
 from images import read_image
 
 
-def jpegs(folder: Path) -> list[bytes]:
-    """Every picture of the folder at 1280×720, quality 85."""
-    return [cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes() for picture in _all(folder)]
+def jpegs(folder: Path, height: int = 720) -> list[bytes]:
+    """Every picture of the folder in 16:9 of this height, quality 85."""
+    pictures, quality = _all(folder, height), [cv2.IMWRITE_JPEG_QUALITY, 85]
+    return [cv2.imencode(".jpg", picture, quality)[1].tobytes() for picture in pictures]
 
 
 def questions(folder: Path, manifest: Path) -> tuple[list[bytes], dict[str, str]]:
@@ -33,9 +34,10 @@ def questions(folder: Path, manifest: Path) -> tuple[list[bytes], dict[str, str]
     return bodies, {"Inference-Header-Content-Length": str(length)}
 
 
-def _all(folder: Path) -> list[np.ndarray]:
+def _all(folder: Path, height: int = 720) -> list[np.ndarray]:
     paths = sorted(folder.glob("*.jpg"))
     if not paths:
         raise SystemExit(f"{folder}: expected JPEG pictures, found none")
     pictures = (read_image(path) for path in paths)
-    return [cv2.resize(picture, (1280, 720), interpolation=cv2.INTER_AREA) for picture in pictures]
+    size = (round(height * 16 / 9), height)
+    return [cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in pictures]

@@ -1,8 +1,4 @@
-"""Hostile bytes by the thousand: nothing crashes, nothing hangs, nothing is an error of the server's own.
-
-DANMATTE_FUZZ_INPUTS says how many of each kind; DANMATTE_FUZZ_FIRST is the number of the first, so that a failure can
-be repeated by the number it names, and a second run sees other inputs.
-"""
+"""Hostile bytes over HTTP by the thousand: nothing crashes, hangs, or is an error of the server's own."""
 
 import asyncio
 import json
@@ -16,7 +12,6 @@ from collections.abc import AsyncIterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from aiohttp import ClientConnectionError, ClientResponseError, ClientSession, ClientTimeout, InvalidURL, TCPConnector
@@ -26,37 +21,17 @@ from danmatte.codecs import find_decoder
 from danmatte.errors import RequestError
 from danmatte.frame import Size
 from danmatte.messages import Answer, Offer, read_pts
+from danmatte.telemetry.log import capture_native_output, count_native_lines, flush, log_to_errors
+from tests.real.fuzzing import FIRST, INPUTS, MOST_PIXELS, SLOW_S, corpus, note_part, still_serves, words
 from tests.real.mutations import mutate
-from tests.service import pictures
 from tests.service.serving import Running, served
 
 pytestmark = pytest.mark.slow
 
-INPUTS = int(os.environ.get("DANMATTE_FUZZ_INPUTS", "2000"))
-FIRST = int(os.environ.get("DANMATTE_FUZZ_FIRST", "0"))
-SAMPLES = Path(__file__).parents[2] / "workbench/danmatte_workbench/samples"
-MOST_PIXELS = 2**20
-SLOW_S = 10.0
 AT_ONCE = 50
+LOGGED = re.compile(r"(DEBUG|INFO|WARNING|ERROR) danmatte[.\w]*: ")
 OVERLOAD = {429, 503}
 TYPES = ("", "image/jpeg", "application/json", "application/octet-stream", "application/x-nv12", "text/plain")
-
-
-def corpus() -> list[bytes]:
-    """Real pictures, small, in every format and some of each one's ways."""
-    found = []
-    for path in sorted(SAMPLES.glob("*.jpg"))[:4]:
-        small = cv2.resize(cv2.imread(str(path)), (96, 64))
-        found += [encoded(".jpg", small), encoded(".jpg", small, cv2.IMWRITE_JPEG_PROGRESSIVE, 1)]
-        found += [encoded(".png", small), encoded(".png", small[:, :, 0])]
-        found += [encoded(".webp", small, cv2.IMWRITE_WEBP_QUALITY, quality) for quality in (50, 101)]
-        found += [pictures.turned(6, small, kind) for kind in ("JPEG", "PNG", "WEBP")]
-    return found
-
-
-def encoded(extension: str, pixels: np.ndarray, *options: int) -> bytes:
-    """The pixels as a file."""
-    return cv2.imencode(extension, pixels, options)[1].tobytes()
 
 
 def decoded(data: bytes) -> str:
@@ -77,8 +52,15 @@ def decoded(data: bytes) -> str:
     return "decoded"
 
 
-def decode_all(first: int, count: int, now, answers) -> None:
-    """Runs in a process of its own, which may crash: `now` is the number of the input in work."""
+def decode_all(first: int, count: int, now, answers, errors: Path) -> None:
+    """Runs in a process of its own, which may crash: `now` is the number of the input in work.
+
+    `errors` becomes its error stream, with the log and what libraries write, as a server has it.
+    """
+    with errors.open("wb") as file:
+        os.dup2(file.fileno(), 2)
+    log_to_errors()
+    capture_native_output()
     seeds, outcomes = corpus(), Counter()
     for number in range(first, first + count):
         now.value = number
@@ -87,20 +69,25 @@ def decode_all(first: int, count: int, now, answers) -> None:
         except Exception as error:  # noqa: BLE001 - whatever it is, it is what we look for
             answers.put(f"input {number}: {error!r}")
             return
+    flush()
+    print(f"\nlibraries wrote {count_native_lines()} lines")
     answers.put(outcomes)
 
 
-def test_no_picture_crashes_or_hangs_its_decoder() -> None:
+def test_no_picture_crashes_or_hangs_its_decoder(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     now, answers = context.Value("q", FIRST), context.Queue()
-    process = context.Process(target=decode_all, args=(FIRST, INPUTS, now, answers))
+    errors = tmp_path / "errors"
+    process = context.Process(target=decode_all, args=(FIRST, INPUTS, now, answers, errors))
     process.start()
     outcome = watched(process, now, answers)
     assert isinstance(outcome, Counter), outcome
-    print(f"\n{outcome.total()} pictures: {dict(outcome.most_common())}")
     assert outcome.total() == INPUTS
     assert outcome["decoded"] > INPUTS / 100, "hardly anything got past the headers"
     assert outcome["corrupt_picture"] > INPUTS / 100
+    strange = [line for line in errors.read_text().splitlines() if not LOGGED.match(line)]
+    assert not strange
+    note_part("pictures", outcome)
 
 
 def watched(process, now, answers) -> object:
@@ -128,15 +115,9 @@ async def test_no_request_is_an_error_of_the_servers_own(models: Path, jpeg: byt
         for number in range(FIRST, FIRST + INPUTS):
             outcomes[await asked(session, server, number, routes, seeds)] += 1
         assert await still_serves(server, jpeg)
-    print(f"\n{outcomes.total()} requests: {dict(sorted(outcomes.items(), key=str))}")
     assert "hung up" not in outcomes
     assert set(outcomes) >= {200, 404, 422}
-
-
-async def still_serves(server: Running, jpeg: bytes) -> bool:
-    """Whether a good post is answered after all that."""
-    async with ClientSession() as session, session.post(f"{server.url}/v1/mattes", data=jpeg) as answer:
-        return answer.status == 200
+    note_part("requests", outcomes)
 
 
 async def asked(
@@ -214,11 +195,6 @@ def query(rng: random.Random) -> str:
     return "?" + "&".join(pairs) if pairs else ""
 
 
-def words(rng: random.Random) -> str:
-    """A few odd characters."""
-    return "".join(rng.choice("aZ0-._~/%:;&=+ \t\"'<>{}[]\\äß漢\u202e") for _ in range(rng.randint(0, 12)))
-
-
 async def test_no_raw_bytes_stop_the_server(models: Path, jpeg: bytes) -> None:
     head = b"POST /v1/mattes HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg)
     upgrade = b"GET /v1/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -231,9 +207,9 @@ async def test_no_raw_bytes_stop_the_server(models: Path, jpeg: bytes) -> None:
         while batch := list(islice(numbers, AT_ONCE)):
             outcomes.update(await asyncio.gather(*(shouted(server, mutate(number, seeds)) for number in batch)))
         assert await still_serves(server, jpeg)
-    print(f"\n{outcomes.total()} connections: {dict(outcomes.most_common())}")
     assert b"500" not in outcomes
     assert set(outcomes) >= {b"400", b"404"}
+    note_part("connections", Counter({status.decode(): count for status, count in outcomes.items()}))
 
 
 async def shouted(server: Running, data: bytes) -> bytes:
@@ -258,8 +234,8 @@ async def test_no_live_message_ends_more_than_its_connection(models: Path, jpeg:
         while messages:
             outcomes.update([item async for item in talked(session, server, messages)])
         assert await still_serves(server, jpeg)
-    print(f"\n{outcomes.total()} messages: {dict(outcomes.most_common())}")
     assert set(outcomes) <= {200, 400, 413, 415, 422, "closed 1002"}
+    note_part("messages", outcomes)
 
 
 async def talked(session: ClientSession, server: Running, messages: deque[tuple[int, bytes]]) -> AsyncIterator[object]:
@@ -276,52 +252,3 @@ async def talked(session: ClientSession, server: Running, messages: deque[tuple[
             assert answer.status < 500, (number, answer)
             assert repr(answer.pts) == repr(read_pts(message)), number
             yield answer.status
-
-
-async def test_no_grpc_message_is_an_error_of_the_servers_own(models: Path, unused_tcp_port: int, jpeg: bytes) -> None:
-    pytest.importorskip("grpc")
-    seeds = grpc_messages(jpeg)
-    outcomes: Counter[str] = Counter()
-    async with served(models, grpc_port=unused_tcp_port, max_pixels=MOST_PIXELS, max_body_bytes=2**18) as server:
-        for number in range(FIRST, FIRST + INPUTS // 4):
-            outcomes[await called(unused_tcp_port, number, seeds)] += 1
-        assert await still_serves(server, jpeg)
-    print(f"\n{outcomes.total()} calls: {dict(outcomes.most_common())}")
-    assert set(outcomes) >= {"OK", "INVALID_ARGUMENT", "NOT_FOUND"}
-
-
-def grpc_messages(jpeg: bytes) -> list[bytes]:
-    """Requests for inference, and for a model by name."""
-    from danmatte.api.grpc.messages import inference
-
-    encoded = {"name": "frame", "datatype": "BYTES", "shape": [1]}
-    pixels = {"name": "frame", "datatype": "UINT8", "shape": [1, 96, 160, 3]}
-    element = len(jpeg).to_bytes(4, "little") + jpeg
-    ask = inference("ModelInferRequest")
-    asked = [
-        ask(model_name="toy", inputs=[encoded], raw_input_contents=[element], outputs=[{"name": "mask"}]),
-        ask(model_name="toy", model_version="1", inputs=[pixels], raw_input_contents=[bytes(96 * 160 * 3)]),
-        ask(model_name="toy", inputs=[{**encoded, "contents": {"bytes_contents": [jpeg]}}]),
-        inference("ModelMetadataRequest")(name="toy", version="2"),
-    ]
-    return [message.SerializeToString() for message in asked]
-
-
-async def called(port: int, number: int, seeds: Sequence[bytes]) -> str:
-    """The status of a random call."""
-    import grpc
-
-    rng = random.Random(number)
-    method = rng.choice(["ModelInfer", "ModelInfer", "ModelMetadata", "ModelConfig", "ModelReady", "RepositoryIndex"])
-    message = mutate(number, seeds) if rng.random() < 0.9 else rng.choice(seeds)
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        try:
-            await channel.unary_unary(f"/inference.GRPCInferenceService/{method}")(message, timeout=SLOW_S)
-        except grpc.aio.AioRpcError as error:
-            failure = error
-        else:
-            return "OK"
-    if "DecodeError" in (failure.details() or ""):
-        return "no message"  # the library's own answer
-    assert failure.code().name not in ("UNKNOWN", "INTERNAL", "DEADLINE_EXCEEDED"), (number, failure)
-    return str(failure.code().name)

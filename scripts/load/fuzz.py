@@ -1,0 +1,105 @@
+"""Hostile inputs in parts that add up: each run takes the next numbers, and the tally of all runs is stored.
+
+The inputs are those of `tests/real/test_fuzz*.py`, the same for the same number. A part whose tests fail isn't counted;
+pytest's output says which number did it.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from argparse import Namespace
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from load.server import ROOT
+
+TALLY = ROOT / "models/deeplab/measurements/service/fuzz.json"
+Part: TypeAlias = dict[str, Any]
+"""A range of numbers of one kind of input: kind, first, inputs, outcomes."""
+
+
+def run(options: Namespace) -> dict[str, Any]:
+    """The tally, with `inputs` more; it is written after every part, so that an interrupted run keeps what it did."""
+    tally = read_tally(options.json)
+    wanted = count_inputs(tally["parts"]) + options.inputs
+    first = options.first if options.first is not None else find_next(tally["parts"])
+    while count_inputs(tally["parts"]) < wanted:
+        found = run_part(first, options.step)
+        check_new(tally["parts"], found)
+        tally["parts"] = merge_parts(tally["parts"] + found)
+        tally |= summarize(tally["parts"])
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(tally, indent=1) + "\n", encoding="utf-8")
+        print(f"  numbers {first} to {first + options.step}: {tally['inputs']} inputs so far", flush=True)
+        first += options.step
+    return tally
+
+
+def read_tally(path: Path) -> dict[str, Any]:
+    """What is stored, or nothing yet."""
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {"parts": []}
+
+
+def run_part(first: int, step: int) -> list[Part]:
+    """The tests over `step` numbers; raises SystemExit where one fails."""
+    with tempfile.TemporaryDirectory() as folder:
+        lines = Path(folder) / "parts"
+        given = {"DANMATTE_FUZZ_FIRST": first, "DANMATTE_FUZZ_INPUTS": step, "DANMATTE_FUZZ_PARTS": lines}
+        command = [sys.executable, "-m", "pytest", "-q", "-m", "slow", "-p", "no:cacheprovider"]
+        tests = sorted(str(path) for path in (ROOT / "tests/real").glob("test_fuzz*.py"))
+        environment = os.environ | {name: str(value) for name, value in given.items()}
+        done = subprocess.run(
+            [*command, *tests], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise SystemExit(f"{done.stdout[-8000:]}\nnumbers {first} to {first + step}: failed")
+        return [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()]
+
+
+def find_next(parts: list[Part]) -> int:
+    """The first number that no kind has had."""
+    return max((part["first"] + part["reserved"] for part in parts), default=0)
+
+
+def check_new(parts: list[Part], found: list[Part]) -> None:
+    """Raises SystemExit where an input would be counted twice."""
+    for new in found:
+        for old in parts:
+            apart = new["first"] >= old["first"] + old["reserved"] or old["first"] >= new["first"] + new["reserved"]
+            if new["kind"] == old["kind"] and not apart:
+                raise SystemExit(f"{new['kind']}: numbers from {new['first']} are counted already; choose --first anew")
+
+
+def merge_parts(parts: list[Part]) -> list[Part]:
+    """The same with neighbouring ranges of a kind made one."""
+    merged: list[Part] = []
+    for part in sorted(parts, key=lambda part: (part["kind"], part["first"])):
+        last = merged[-1] if merged else None
+        if last and last["kind"] == part["kind"] and last["first"] + last["reserved"] == part["first"]:
+            merged[-1] = {
+                "kind": part["kind"],
+                "first": last["first"],
+                "reserved": last["reserved"] + part["reserved"],
+                "inputs": last["inputs"] + part["inputs"],
+                "outcomes": dict(sorted((Counter(last["outcomes"]) + Counter(part["outcomes"])).items())),
+            }
+        else:
+            merged.append(part)
+    return merged
+
+
+def count_inputs(parts: list[Part]) -> int:
+    """Inputs of all kinds together."""
+    return sum(part["inputs"] for part in parts)
+
+
+def summarize(parts: list[Part]) -> dict[str, Any]:
+    """The sums that papers show, and when they were last added to."""
+    kinds: Counter[str] = Counter()
+    for part in parts:
+        kinds[part["kind"]] += part["inputs"]
+    return {"inputs": kinds.total(), "kinds": dict(kinds), "at": datetime.now(UTC).isoformat(timespec="seconds")}

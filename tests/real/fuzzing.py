@@ -1,0 +1,64 @@
+"""What all fuzz tests share: which inputs, the corpus that they are made of, and where outcomes are stored.
+
+DANMATTE_FUZZ_INPUTS says how many of each kind; DANMATTE_FUZZ_FIRST is the number of the first, so that a failure can
+be repeated by the number it names, and a second run sees other inputs. DANMATTE_FUZZ_PARTS names a file that gets a
+line of JSON from each test that passes; `scripts/bench service --part fuzz` adds these up.
+"""
+
+import json
+import os
+import random
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+from aiohttp import ClientSession
+
+from tests.service import pictures
+from tests.service.serving import Running
+
+INPUTS = int(os.environ.get("DANMATTE_FUZZ_INPUTS", "2000"))
+FIRST = int(os.environ.get("DANMATTE_FUZZ_FIRST", "0"))
+PARTS = os.environ.get("DANMATTE_FUZZ_PARTS", "")
+SAMPLES = Path(__file__).parents[2] / "workbench/danmatte_workbench/samples"
+MOST_PIXELS = 2**20
+SLOW_S = 10.0
+
+
+def note_part(kind: str, outcomes: Counter) -> None:
+    """Stores what became of the inputs of a kind, where that is wanted, and prints it."""
+    counts = {str(outcome): count for outcome, count in sorted(outcomes.items(), key=str)}
+    print(f"\n{outcomes.total()} {kind}: {counts}")
+    if PARTS:
+        line = {"kind": kind, "first": FIRST, "reserved": INPUTS, "inputs": outcomes.total(), "outcomes": counts}
+        with Path(PARTS).open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def corpus() -> list[bytes]:
+    """Real pictures, small, in every format and some of each one's ways."""
+    found = []
+    for path in sorted(SAMPLES.glob("*.jpg"))[:4]:
+        small = cv2.resize(cv2.imread(str(path)), (96, 64))
+        found += [encoded(".jpg", small), encoded(".jpg", small, cv2.IMWRITE_JPEG_PROGRESSIVE, 1)]
+        found += [encoded(".png", small), encoded(".png", small[:, :, 0])]
+        found += [encoded(".webp", small, cv2.IMWRITE_WEBP_QUALITY, quality) for quality in (50, 101)]
+        found += [pictures.turned(6, small, kind) for kind in ("JPEG", "PNG", "WEBP")]
+    return found
+
+
+def encoded(extension: str, pixels: np.ndarray, *options: int) -> bytes:
+    """The pixels as a file."""
+    return cv2.imencode(extension, pixels, options)[1].tobytes()
+
+
+async def still_serves(server: Running, jpeg: bytes) -> bool:
+    """Whether a good post is answered after all that."""
+    async with ClientSession() as session, session.post(f"{server.url}/v1/mattes", data=jpeg) as answer:
+        return answer.status == 200
+
+
+def words(rng: random.Random) -> str:
+    """A few odd characters."""
+    return "".join(rng.choice("aZ0-._~/%:;&=+ \t\"'<>{}[]\\äß漢\u202e") for _ in range(rng.randint(0, 12)))
