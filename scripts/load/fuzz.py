@@ -49,7 +49,7 @@ def run_part(first: int, step: int) -> list[Part]:
     with tempfile.TemporaryDirectory() as folder:
         lines = Path(folder) / "parts"
         given = {"DANMATTE_FUZZ_FIRST": first, "DANMATTE_FUZZ_INPUTS": step, "DANMATTE_FUZZ_PARTS": lines}
-        command = [sys.executable, "-m", "pytest", "-q", "-m", "slow", "-p", "no:cacheprovider"]
+        command = [sys.executable, "-m", "pytest", "-q", "-m", "slow", "-p", "no:cacheprovider", "--timeout=7200"]
         tests = sorted(str(path) for path in (ROOT / "tests/real").glob("test_fuzz*.py"))
         environment = os.environ | {name: str(value) for name, value in given.items()}
         done = subprocess.run(

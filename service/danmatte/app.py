@@ -37,6 +37,7 @@ from danmatte.models import AnswerCheck, EngineFactory, Repository
 from danmatte.settings import Settings
 from danmatte.telemetry.log import AccessLog, count_dropped_lines, count_native_lines
 from danmatte.telemetry.metrics import Metrics
+from danmatte.telemetry.statistics import Statistics
 from danmatte.telemetry.tracing import Traces
 
 LIVE = web.AppKey("live", LiveCalls)
@@ -85,6 +86,9 @@ def build(
     app.cleanup_ctx.append(_run_engines(requests, observers, settings))
     if settings.grpc_port:
         app.cleanup_ctx.append(grpc.serve_beside(requests, settings, observers=observers, keys=keys))
+    if settings.admin_grpc_port:
+        run = grpc.serve_beside(requests, settings, observers=observers, keys=keys, changed=changed)
+        app.cleanup_ctx.append(run)
     if settings.admin_port:
         admin = AdminRoutes(requests.repository, Catalogue(requests), changed)
         guard = [require_key(keys, frozenset(), lambda request: "admin")] if keys else []
@@ -117,9 +121,10 @@ def _build_requests(
     """Models, admission, threads and live calls, as the settings say."""
     cores = settings.cores or count_cores()
     quotas = Quotas(keys.find_quota) if keys else Quotas()
+    statistics = Statistics()
     repository = Repository(
         settings.models_folder,
-        _build_factory(open_engine, settings, cores, metrics),
+        _build_factory(open_engine or _choose_engine(settings, cores), metrics, statistics),
         default=settings.model,
         spares=settings.spare_versions,
         check=AnswerCheck(settings.check_answers, settings.max_disagreement),
@@ -130,7 +135,7 @@ def _build_requests(
         stuck_after_s=max(STUCK_AFTER_S, 2 * settings.deadline_s),  # what it computes is of no use any more
     )
     live = LiveCalls(settings.live_connections, quotas)
-    return Requests(repository, _build_admission(settings, cores, quotas), matting, live)
+    return Requests(repository, _build_admission(settings, cores, quotas), matting, live, statistics)
 
 
 def _watch(metrics: Metrics, admission: Admission, live: LiveCalls) -> None:
@@ -178,21 +183,22 @@ def _run_engines(
     return run
 
 
-def _build_factory(
-    open_engine: EngineFactory | None, settings: Settings, cores: int, metrics: Metrics
-) -> EngineFactory:
-    """What opens engines, OpenVINO's unless given; successes and failures are counted."""
+def _choose_engine(settings: Settings, cores: int) -> EngineFactory:
+    """OpenVINO, with its compiled graphs kept where the settings say."""
     cache = GraphCache(Path(settings.cache), settings.cache_bytes) if settings.cache else None
+    return lambda found: OpenVinoEngine(found.manifest, found.graph, found.weights, cores, cache)
+
+
+def _build_factory(open_engine: EngineFactory, metrics: Metrics, statistics: Statistics) -> EngineFactory:
+    """What opens engines; successes and failures are counted, and each version's engines count in one place."""
 
     def open_and_count(found: Artifact) -> Engine:
         try:
-            if open_engine:
-                engine = open_engine(found)
-            else:
-                engine = OpenVinoEngine(found.manifest, found.graph, found.weights, cores, cache)
+            engine = open_engine(found)
         except Exception:
             metrics.count_load("failed")
             raise
+        engine.executions = statistics.get_executions((found.manifest.name, found.manifest.version))
         metrics.count_load("ready")
         return engine
 

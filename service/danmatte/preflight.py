@@ -51,7 +51,7 @@ def check_extras(settings: Settings) -> None:
     """Raises MissingExtraError for a setting whose libraries aren't installed."""
     if settings.otlp_endpoint:
         Traces(settings.otlp_endpoint).close()
-    if settings.grpc_port:
+    if settings.grpc_port or settings.admin_grpc_port:
         from danmatte.api.grpc import import_server
 
         import_server()

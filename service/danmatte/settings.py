@@ -33,6 +33,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     admin_port: Annotated[
         int, Meta(ge=0, le=65535, description="port of the admin API, for this machine only; none when 0")
     ] = 0
+    admin_grpc_port: Annotated[
+        int,
+        Meta(ge=0, le=65535, description="port for gRPC that loads and unloads, for this machine only; none when 0"),
+    ] = 0
     models: Annotated[
         str,
         Meta(

@@ -46,10 +46,8 @@ async def supervise(settings: Settings) -> None:
 def divide_settings(settings: Settings, parts: list[frozenset[int]]) -> list[Settings]:
     """The settings of each worker: cores as it is pinned; an admin API for the first alone, which tells the others."""
     portion = [settings.cores] * len(parts) if settings.cores else apportion_cores(parts, count_cores())
-    return [
-        msgspec.structs.replace(settings, cores=cores, admin_port=0 if number else settings.admin_port)
-        for number, cores in enumerate(portion)
-    ]
+    first, *others = [msgspec.structs.replace(settings, cores=cores) for cores in portion]
+    return [first, *(msgspec.structs.replace(each, admin_port=0, admin_grpc_port=0) for each in others)]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from aiohttp.typedefs import Handler, Middleware
 from msgspec import Meta, Struct
 
 from danmatte.api.catalogue import Catalogue
+from danmatte.api.loading import load_model, unload_model
 from danmatte.errors import (
     BodyError,
     BodyTooLargeError,
@@ -16,7 +17,6 @@ from danmatte.errors import (
     PolicyError,
     SettingsError,
     UnknownModelError,
-    brief,
 )
 from danmatte.http.errors import add_request_id, catch_errors
 from danmatte.http.runner import Runner
@@ -104,14 +104,14 @@ class AdminRoutes:
         """Serves a model again, or looks at its folder again, also at what failed before."""
         name = request.match_info["name"]
         wanted = await _read_body(request, _LoadBody, _LoadBody())
-        for parameter in wanted.parameters:
-            raise BodyError(f"parameters: {brief(parameter)} isn't served: a model is loaded as its folder says")
-        await self._repository.reload(name)
-        return await self._change_policy(request, lambda policy: msgspec.structs.replace(policy, enabled=True))
+        await load_model(self._repository, name, wanted.parameters)
+        return self._describe(name)
 
     async def unload(self, request: web.Request) -> web.Response:
         """Has a model answer nobody, also after a restart."""
-        return await self._change_policy(request, lambda policy: msgspec.structs.replace(policy, enabled=False))
+        name = request.match_info["name"]
+        await unload_model(self._repository, name)
+        return self._describe(name)
 
     async def reload(self, request: web.Request) -> web.Response:
         """Looks at the whole folder again."""

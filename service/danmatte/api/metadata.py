@@ -22,9 +22,10 @@ EXTENSIONS: Final = ["binary_tensor_data", "model_configuration", "parameters", 
 PLATFORM: Final = "openvino"
 
 
-def describe_server() -> dict[str, Any]:
-    """The server's metadata."""
-    return {"name": "danmatte", "version": read_version(), "extensions": EXTENSIONS}
+def describe_server(*, has_repository: bool = False) -> dict[str, Any]:
+    """The server's metadata; `has_repository` is whether models are loaded and unloaded here."""
+    extensions = [*EXTENSIONS, "model_repository"] if has_repository else EXTENSIONS
+    return {"name": "danmatte", "version": read_version(), "extensions": extensions}
 
 
 @cache

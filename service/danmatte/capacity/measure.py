@@ -37,6 +37,7 @@ _OVERRIDDEN: dict[str, object] = {
     "port": 0,
     "grpc_port": 0,
     "admin_port": 0,
+    "admin_grpc_port": 0,
     "workers": 1,
     "cores": 0,
     "keys": "",

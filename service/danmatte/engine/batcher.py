@@ -2,10 +2,11 @@
 
 import asyncio
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,8 +15,7 @@ from danmatte.errors import EngineError
 from danmatte.frame import Pixels, Probabilities
 from danmatte.telemetry.timing import Timing
 
-GATHER_S = 0.003  # how long the first picture of a batch waits for others
-_Line: TypeAlias = "SimpleQueue[_Item]"
+GATHER_S = 0.003  # how long the first item of a batch waits for others that are on their way
 
 
 class _Item(NamedTuple):
@@ -27,18 +27,27 @@ class _Item(NamedTuple):
     since: float
 
 
+class _Line:
+    """Items that wait for a thread, and how many more are on their way."""
+
+    def __init__(self) -> None:
+        self.items: SimpleQueue[_Item] = SimpleQueue()
+        self.expected = 0
+
+
 class Batcher:
     """Calls an engine for many callers; each caller has one item, such as a picture, and gets its own answer.
 
-    An item goes into the line, and one of `engine.concurrency` threads takes it. If the engine takes more than one
-    item in a call, the thread waits up to GATHER_S for others. An item whose caller leaves while it is in the
-    line is never computed; a caller who leaves later changes nothing for the others of its batch. Threads start with
-    the first item, so a batcher that nobody uses costs nothing.
+    An item goes into the line, and one of `engine.concurrency` threads takes it, with all that are in the line as far
+    as the engine takes more than one in a call. Where further items are on their way, as `expect` says, the thread
+    waits up to GATHER_S for them. An item whose caller leaves while it is in the line is never computed; a caller who
+    leaves later changes nothing for the others of its batch. Threads start with the first item, so a batcher that
+    nobody uses costs nothing.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._line: _Line = SimpleQueue()
+        self._line = _Line()
         self._waiters: set[asyncio.Future[Arrays]] = set()
         self._threads = ThreadPoolExecutor(engine.concurrency, thread_name_prefix="infer")
         self._closed = False
@@ -62,12 +71,22 @@ class Batcher:
         self._engine.check(inputs, most=1)  # here, because in a batch it would fail its neighbours as well
         waiter: asyncio.Future[Arrays] = asyncio.get_running_loop().create_future()
         self._waiters.add(waiter)
-        self._line.put(_Item(waiter, inputs, timing or Timing(), time.perf_counter()))
-        self._threads.submit(_compute_next, self._line, self._engine)
+        self._line.items.put(_Item(waiter, inputs, timing or Timing(), time.perf_counter()))
+        # Not at once: other items of this turn of the loop, such as those of one request, are to be in the line, too.
+        waiter.get_loop().call_soon(self._call_thread)
         try:
             return await waiter
         finally:
             self._waiters.discard(waiter)
+
+    @contextmanager
+    def expect(self) -> Iterator[None]:
+        """The block prepares an item, which others may wait for; to be entered and left on the event loop."""
+        self._line.expected += 1
+        try:
+            yield
+        finally:
+            self._line.expected -= 1
 
     def close(self) -> None:
         """Answers whoever waits with EngineError; to be called on their event loop."""
@@ -75,6 +94,10 @@ class Batcher:
         for waiter in self._waiters:
             _settle(waiter, EngineError("the engine was closed"))
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _call_thread(self) -> None:
+        if not self._closed:
+            self._threads.submit(_compute_next, self._line, self._engine)
 
 
 # The functions that run in threads hold no batcher: one that nobody uses any more is freed, and its threads end.
@@ -90,10 +113,10 @@ def _compute_next(line: _Line, engine: Engine) -> None:
     began = time.perf_counter()
     try:
         if len(items) == 1:
-            answers = [engine.compute(items[0].inputs)]
+            answers = [engine.execute(items[0].inputs, [items[0].timing])]
         else:
             together = tuple(np.concatenate(parts) for parts in zip(*(item.inputs for item in items), strict=True))
-            whole = engine.compute(together)
+            whole = engine.execute(together, [item.timing for item in items])
             answers = [tuple(values[row : row + 1] for values in whole) for row in range(len(items))]
         for item, outputs in zip(items, answers, strict=True):
             item.timing.add("infer", since=began)
@@ -105,12 +128,13 @@ def _compute_next(line: _Line, engine: Engine) -> None:
 
 
 def _take(line: _Line, most: int) -> list[_Item]:
-    """The next items whose callers are still there; waits only for companions of the first."""
+    """The next items whose callers are still there; waits only for companions of the first that are on their way."""
     items: list[_Item] = []
     until = 0.0
     with suppress(Empty):
         while len(items) < most:
-            item = line.get(timeout=max(0.0, until - time.monotonic())) if items else line.get_nowait()
+            left_s = max(0.0, until - time.monotonic()) if items and line.expected else 0.0
+            item = line.items.get(timeout=left_s) if left_s else line.items.get_nowait()
             if not item.waiter.done():
                 until = until or time.monotonic() + GATHER_S
                 items.append(item)

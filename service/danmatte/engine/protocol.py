@@ -1,6 +1,8 @@
 """What every engine is, and what all of them check alike."""
 
+import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,6 +13,8 @@ from danmatte.contract.ports import PictureInput
 from danmatte.contract.shapes import Shape, fits_shape, format_shape
 from danmatte.errors import EngineError
 from danmatte.frame import Pixels, Probabilities
+from danmatte.telemetry.statistics import Executions
+from danmatte.telemetry.timing import Timing
 
 Arrays: TypeAlias = tuple[npt.NDArray[Any], ...]
 """A graph's inputs or its outputs, in the manifest's order."""
@@ -27,6 +31,9 @@ class Engine(ABC):
     concurrent calls as cores. Whoever has a thread for each core then calls it directly, which saves two changes of
     thread and keeps the picture in the core's cache. Where it is False, a direct call would keep a core idle or the
     pictures of a batch apart, and a `Batcher` is the way.
+
+    `executions` is where calls of `execute` are counted; whoever wants the counts of a version, however often it is
+    opened, puts them there.
     """
 
     precision: str = "f32"
@@ -36,6 +43,7 @@ class Engine(ABC):
 
     def __init__(self, manifest: Manifest) -> None:
         self.manifest, self.takes_batches = manifest, manifest.takes_batches
+        self.executions = Executions()
         self._closed = False
 
     @abstractmethod
@@ -45,6 +53,15 @@ class Engine(ABC):
         Maps of regions are in [0, 1]. Blocks; the answer's memory is the caller's own. The inputs may be read-only and
         lie anywhere in memory. Raises EngineError, and TensorError for numbers that it can't hold.
         """
+
+    def execute(self, inputs: Arrays, timings: Sequence[Timing]) -> Arrays:
+        """As `compute`, counted as one call for the items that these timings are of."""
+        began = time.perf_counter()
+        outputs = self.compute(inputs)
+        self.executions.count(len(timings), time.perf_counter() - began)
+        for timing in timings:
+            timing.batch = len(timings)
+        return outputs
 
     def infer(self, pictures: Pixels) -> Probabilities:
         """(n, H, W, 3) uint8 to the default region's map (n, h, w) float32 in [0, 1]; n is 1 to `batch`.

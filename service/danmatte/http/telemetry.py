@@ -94,8 +94,9 @@ def find_protocol(request: web.Request, protocols: Mapping[str, str]) -> str:
 
 
 def describe_version(timing: Timing | None) -> dict[str, str | int]:
-    """Who answered, for a span and the access log."""
-    return {"model": timing.model if timing else "", "version": timing.version if timing else 0}
+    """Who answered, and with which region, for a span and the access log."""
+    timing = timing or Timing()
+    return {"model": timing.model, "version": timing.version, "region": timing.region}
 
 
 def _count_received(request: web.Request) -> int:

@@ -157,13 +157,15 @@ class Matting:
         if any(isinstance(part, bytes) for part in item):
             prepare = Phases("decode", partial(self._arrange, item, served.manifest))
             if served.engine.runs_in_caller:  # one job: no handover, and warm caches
-                infer = prepare.then("infer", lambda ready: (ready[0], served.engine.compute(ready[1])))
+                infer = prepare.then("infer", lambda ready: (ready[0], served.engine.execute(ready[1], [timing])))
                 return await self._pool.run(timing, infer)
-            size, inputs = await self._pool.run(timing, prepare)
+            with served.batcher.expect():
+                size, inputs = await self._pool.run(timing, prepare)
         else:
             size, inputs = self._arrange(item, served.manifest)
             if served.engine.runs_in_caller:
-                return size, await self._pool.run(timing, Phases("infer", lambda: served.engine.compute(inputs)))
+                infer_alone = Phases("infer", lambda: served.engine.execute(inputs, [timing]))
+                return size, await self._pool.run(timing, infer_alone)
         return size, await served.batcher.compute(inputs, timing)
 
     async def encode_mask(self, outputs: Arrays, frame: Size, manifest: Manifest, timing: Timing) -> bytes:
@@ -188,8 +190,10 @@ class Matting:
         """What `encode` makes of the picture and of the model's outputs for it."""
         decode = Phases("decode", partial(self._prepare, request, served.manifest.picture))
         if served.engine.runs_in_caller:  # one job: no handover, and warm caches
-            return await self._pool.run(timing, decode.then("infer", _infer_with(served)).then("encode", encode))
-        prepared = await self._pool.run(timing, decode)
+            infer = decode.then("infer", _infer_with(served, timing))
+            return await self._pool.run(timing, infer.then("encode", encode))
+        with served.batcher.expect():
+            prepared = await self._pool.run(timing, decode)
         outputs = await served.batcher.compute((served.engine.arrange(prepared.picture),), timing)
         found = _Inferred(*prepared, outputs)
         return await self._pool.run(timing, Phases("encode", lambda: encode(found)))
@@ -267,9 +271,9 @@ def _add_margin(alpha: Pixels, distance: float, *, is_hard: bool) -> Pixels:
     return np.where(wide >= 0.5, 255, 0).astype(np.uint8) if is_hard else np.rint(255 * wide).astype(np.uint8)
 
 
-def _infer_with(served: Served) -> Callable[[_Prepared], _Inferred]:
+def _infer_with(served: Served, timing: Timing) -> Callable[[_Prepared], _Inferred]:
     engine = served.engine
-    return lambda prepared: _Inferred(*prepared, engine.compute((engine.arrange(prepared.picture),)))
+    return lambda prepared: _Inferred(*prepared, engine.execute((engine.arrange(prepared.picture),), [timing]))
 
 
 def _select_maps(manifest: Manifest, regions: tuple[str, ...], found: _Inferred) -> tuple[Size, list[RegionMap]]:

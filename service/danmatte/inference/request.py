@@ -69,10 +69,18 @@ class VersionSelector:
 class Requests:
     """Opens requests, and holds what they share: the repository, admission, matting, live calls, statistics."""
 
-    def __init__(self, repository: Repository, admission: Admission, matting: Matting, live: LiveCalls) -> None:
+    def __init__(
+        self,
+        repository: Repository,
+        admission: Admission,
+        matting: Matting,
+        live: LiveCalls,
+        statistics: Statistics | None = None,
+    ) -> None:
+        """`statistics` are those in which the repository's engines count their calls."""
         self.repository, self.admission, self.matting, self.live = repository, admission, matting, live
         self.inference = TensorInference(matting)
-        self.statistics = Statistics()
+        self.statistics = statistics or Statistics()
 
     @property
     def ready(self) -> bool:
@@ -187,7 +195,8 @@ class Request:
                 models = " and ".join(source.served.manifest.name for source in sources)
                 raise InvalidParameterError(f"stabilise: expected regions of one model, received {models}")
             key = (served.manifest.name, served.manifest.version)
-            timing.note_version(*key)
+            region = "+".join(sorted(set(wanted.options.regions) or {served.manifest.default_region}))
+            timing.note_version(*key, region)
             try:
                 async with self._place.permit(timing):
                     if len(sources) == 1:
@@ -195,9 +204,9 @@ class Request:
                     else:
                         matte = await shared.matting.run_together(wanted, sources, timing)
             except BaseException:
-                shared.statistics.count_failure(key, time.perf_counter() - began)
+                shared.statistics.count_failure(key, time.perf_counter() - began, region)
                 raise
-            shared.statistics.count(key, 1, timing, time.perf_counter() - began)
+            shared.statistics.count(key, timing, time.perf_counter() - began)
             return matte
 
     async def infer(
@@ -211,14 +220,15 @@ class Request:
         async with self.deadline(timeout_s):
             served = await self.find(selector)
             key = (served.manifest.name, served.manifest.version)
-            timing.note_version(*key)
+            region = served.manifest.default_region if wanted.wants_masks(served.manifest) else ""
+            timing.note_version(*key, region)
             try:
                 free = shared.admission.free
                 outputs = await shared.inference.run(wanted, served, timing, self._place.permit, free=free)
             except BaseException:
-                shared.statistics.count_failure(key, time.perf_counter() - began)
+                shared.statistics.count_failure(key, time.perf_counter() - began, region)
                 raise
-            shared.statistics.count(key, wanted.items, timing, time.perf_counter() - began)
+            shared.statistics.count(key, timing, time.perf_counter() - began)
             return served, outputs
 
 

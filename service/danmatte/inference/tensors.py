@@ -63,10 +63,9 @@ class InferRequest:
     inputs: tuple[Tensor, ...]
     outputs: tuple[str, ...] = ()
 
-    @property
-    def items(self) -> int:
-        """How many items it asks about, for statistics."""
-        return self.inputs[0].shape[0] if self.inputs and self.inputs[0].shape else 1
+    def wants_masks(self, manifest: Manifest) -> bool:
+        """Whether it asks for a mask that the graph itself doesn't put out."""
+        return MASK in self.outputs and manifest.makes_masks and all(port.name != MASK for port in manifest.outputs)
 
 
 class ItemInference(Protocol):
@@ -95,7 +94,7 @@ class TensorInference:
         manifest = served.manifest
         names = _choose_outputs(request, manifest)
         items = split_items(check_inputs(request, manifest), manifest)
-        wants_masks = MASK in names and not any(port.name == MASK for port in manifest.outputs)
+        wants_masks = request.wants_masks(manifest)
 
         async def answer(item: Item, timing: Timing) -> tuple[Arrays, bytes]:
             async with permit(timing):

@@ -19,7 +19,7 @@ SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 # Workers have no such series, and a page is the same from one process or several.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 _TOGETHER = 32  # answers counted at once: each alone would find none of the counters in the caches
-_MOST_VERSIONS = 64  # a series each: who publishes often would fill the memory of whoever scrapes
+_MOST_SOURCES = 64  # a series each: who publishes often would fill the memory of whoever scrapes
 _BUCKETS_BYTES = (2.0**10, 2.0**12, 2.0**14, 2.0**16, 2.0**18, 2.0**20, 2.0**22, 2.0**24)
 _BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -41,8 +41,7 @@ class _Uncounted(NamedTuple):
     outcome: str
     phases_ms: dict[str, float]
     total_s: float
-    model: str
-    version: int
+    source: tuple[str, int, str]
     traffic: Traffic
 
 
@@ -62,8 +61,8 @@ class Metrics:
     def _begin(self) -> None:
         """Creates every metric, with at least one value of each kind: the first value creates the kind's file."""
         self._watched: list[tuple[Gauge, Callable[[], float]]] = []
-        who = ("model", "version")
-        self._known: set[tuple[str, int]] = set()
+        who = ("model", "version", "region")
+        self._sources: set[tuple[str, int, str]] = set()
         self._phases = self._histogram("danmatte_phase_seconds", "Time of a request in each phase", "phase", *who)
         self._total = self._histogram("danmatte_request_seconds", "Time from headers to answer", "protocol", *who)
         self._requests = self._counter("danmatte_requests", "Requests by how they ended", "protocol", "outcome", *who)
@@ -103,11 +102,11 @@ class Metrics:
         """Counts an answer with its phases; overload is a refusal, as the same request may succeed later."""
         outcome = "answered" if status < 400 else "failed" if status == 500 else "refused"
         timing = timing or Timing()
-        self._put(_Uncounted(protocol, outcome, timing.phases_ms, total_s, timing.model, timing.version, traffic))
+        self._put(_Uncounted(protocol, outcome, timing.phases_ms, total_s, _find_source(timing), traffic))
 
     def count_phases(self, timing: Timing) -> None:
         """Counts the phases of an answer that isn't a request of its own."""
-        self._put(_Uncounted("", "", timing.phases_ms, 0.0, timing.model, timing.version, NO_TRAFFIC))
+        self._put(_Uncounted("", "", timing.phases_ms, 0.0, _find_source(timing), NO_TRAFFIC))
 
     def count_rejection(self, code: str) -> None:
         """Counts an error's code."""
@@ -115,7 +114,7 @@ class Metrics:
 
     def count_left(self, protocol: str) -> None:
         """Counts a caller who left before its answer."""
-        self._requests.labels(protocol, "left", "", "").inc()
+        self._requests.labels(protocol, "left", "", "", "").inc()
 
     def count_load(self, outcome: str) -> None:
         """Counts an opening of a model version: `ready` or `failed`."""
@@ -153,7 +152,7 @@ class Metrics:
         with suppress(IndexError):  # another thread may take the last
             while self._uncounted:
                 answer = self._uncounted.popleft()
-                who = self._name_version(answer.model, answer.version)
+                who = self._name_source(answer.source)
                 if answer.outcome:
                     self._requests.labels(answer.protocol, answer.outcome, *who).inc()
                     self._total.labels(answer.protocol, *who).observe(answer.total_s)
@@ -163,13 +162,13 @@ class Metrics:
                 for name in set(PHASES) & answer.phases_ms.keys():
                     self._phases.labels(name, *who).observe(answer.phases_ms[name] / 1e3)
 
-    def _name_version(self, model: str, version: int) -> tuple[str, str]:
-        """The labels of who answered: so many versions in a process' life, and `other` for further ones."""
-        key = (model, version)
-        if key not in self._known and len(self._known) >= _MOST_VERSIONS:
-            return ("other", "other")
-        self._known.add(key)
-        return (model, str(version or ""))
+    def _name_source(self, source: tuple[str, int, str]) -> tuple[str, str, str]:
+        """The labels of who answered: so many in a process' life, and `other` for further ones."""
+        if source not in self._sources and len(self._sources) >= _MOST_SOURCES:
+            return ("other", "other", "other")
+        self._sources.add(source)
+        model, version, region = source
+        return (model, str(version or ""), region)
 
     def _counter(self, name: str, description: str, *labels: str) -> Counter:
         return Counter(name, description, labels, registry=self._registry)
@@ -179,6 +178,10 @@ class Metrics:
 
     def _gauge(self, name: str, description: str, *labels: str, mode: str = "livesum") -> Gauge:
         return Gauge(name, description, labels, registry=self._registry, multiprocess_mode=mode)  # type: ignore[arg-type]
+
+
+def _find_source(timing: Timing) -> tuple[str, int, str]:
+    return (timing.model, timing.version, timing.region)
 
 
 def merge_dead_worker(pid: int) -> None:

@@ -1,5 +1,10 @@
-"""Counts and times of every version since the start, in the words of Triton's statistics extension."""
+"""Counts and times of every version since the start, in the words of Triton's statistics extension.
 
+As there, `inference_count` are items, `execution_count` calls of the engine, each for one item or several, and
+`inference_stats` are requests. `region_stats` are ours: requests for masks, by what those show.
+"""
+
+import threading
 import time
 from collections import defaultdict
 from typing import Any, Final, TypeAlias
@@ -10,6 +15,27 @@ _Duration: TypeAlias = dict[str, int]
 # Triton's words for our phases.
 _PHASES: Final = {"queue": "queue", "compute_input": "decode", "compute_infer": "infer", "compute_output": "encode"}
 _OUTCOMES: Final = ("success", "fail", *_PHASES, "cache_hit", "cache_miss")
+_MOST_REGIONS: Final = 16  # of a version, and `other` for further ones
+
+
+class Executions:
+    """Calls of an engine that were answered, by how many items each had; may be counted from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._calls: dict[int, _Duration] = {}
+        self._last_ms = 0
+
+    def count(self, batch: int, spent_s: float) -> None:
+        """Counts a call for so many items."""
+        with self._lock:
+            _add(self._calls.setdefault(batch, _empty()), spent_s)
+            self._last_ms = int(time.time() * 1e3)
+
+    def describe(self) -> tuple[dict[int, _Duration], int]:
+        """The calls by batch size, and when the last one was, in milliseconds of the clock; 0 before the first."""
+        with self._lock:
+            return {batch: calls.copy() for batch, calls in sorted(self._calls.items())}, self._last_ms
 
 
 class Statistics:
@@ -18,13 +44,17 @@ class Statistics:
     def __init__(self) -> None:
         self._versions: defaultdict[tuple[str, int], _Version] = defaultdict(_Version)
 
-    def count(self, key: tuple[str, int], batch: int, timing: Timing, total_s: float) -> None:
-        """Counts one answer to a batch of pictures."""
-        self._versions[key].count(batch, timing, total_s)
+    def get_executions(self, key: tuple[str, int]) -> Executions:
+        """Where a version's engine is to count its calls."""
+        return self._versions[key].executions
 
-    def count_failure(self, key: tuple[str, int], total_s: float) -> None:
-        """Counts a batch that wasn't answered."""
-        _add(self._versions[key].durations["fail"], total_s)
+    def count(self, key: tuple[str, int], timing: Timing, total_s: float) -> None:
+        """Counts an answered request."""
+        self._versions[key].count(timing, total_s)
+
+    def count_failure(self, key: tuple[str, int], total_s: float, region: str = "") -> None:
+        """Counts a request that wasn't answered."""
+        self._versions[key].count_outcome("fail", total_s, region)
 
     def describe(self, name: str, version: int) -> dict[str, Any]:
         """A version's entry in Triton's `model_stats`; zeros for one that nobody asked."""
@@ -34,30 +64,47 @@ class Statistics:
 
 class _Version:
     def __init__(self) -> None:
-        self.durations: dict[str, _Duration] = {name: _empty() for name in _OUTCOMES}
-        self._batches: dict[int, dict[str, _Duration]] = {}
-        self._pictures, self._last_ms = 0, 0
+        self.executions = Executions()
+        self._durations: dict[str, _Duration] = {name: _empty() for name in _OUTCOMES}
+        self._regions: dict[str, dict[str, _Duration]] = {}
+        # Nanoseconds of decoding and encoding, by the size of the batch that the item between them was in.
+        self._around_ns: defaultdict[int, dict[str, int]] = defaultdict(lambda: {"decode": 0, "encode": 0})
 
-    def count(self, batch: int, timing: Timing, total_s: float) -> None:
-        self._pictures += batch
-        self._last_ms = int(time.time() * 1e3)
-        _add(self.durations["success"], total_s)
-        of_batch = self._batches.setdefault(batch, {name: _empty() for name in _PHASES if name != "queue"})
+    def count(self, timing: Timing, total_s: float) -> None:
+        self.count_outcome("success", total_s, timing.region)
         phases_ms = timing.phases_ms
         for name, phase in _PHASES.items():
-            spent_s = phases_ms.get(phase, 0.0) / 1e3
-            _add(self.durations[name], spent_s)
-            if name in of_batch:
-                _add(of_batch[name], spent_s)
+            _add(self._durations[name], phases_ms.get(phase, 0.0) / 1e3)
+        for part in timing.parts or (timing,):
+            around_ns, spent_ms = self._around_ns[part.batch], part.phases_ms
+            for phase in around_ns:
+                around_ns[phase] += int(spent_ms.get(phase, 0.0) * 1e6)
+
+    def count_outcome(self, outcome: str, total_s: float, region: str) -> None:
+        _add(self._durations[outcome], total_s)
+        if region:
+            name = region if region in self._regions or len(self._regions) < _MOST_REGIONS else "other"
+            _add(self._regions.setdefault(name, {"success": _empty(), "fail": _empty()})[outcome], total_s)
 
     def describe(self) -> dict[str, Any]:
+        calls, last_ms = self.executions.describe()
         return {
-            "last_inference": self._last_ms,
-            "inference_count": self._pictures,
-            "execution_count": self._pictures,
-            "inference_stats": self.durations,
-            "batch_stats": [{"batch_size": size, **phases} for size, phases in sorted(self._batches.items())],
+            "last_inference": last_ms,
+            "inference_count": sum(batch * duration["count"] for batch, duration in calls.items()),
+            "execution_count": sum(duration["count"] for duration in calls.values()),
+            "inference_stats": self._durations,
+            "batch_stats": [self._describe_batch(batch, duration) for batch, duration in calls.items()],
             "memory_usage": [],
+            "region_stats": [{"region": name, **durations} for name, durations in sorted(self._regions.items())],
+        }
+
+    def _describe_batch(self, batch: int, computed: _Duration) -> dict[str, Any]:
+        around_ns = self._around_ns[batch]
+        return {
+            "batch_size": batch,
+            "compute_input": {"count": computed["count"], "ns": around_ns["decode"]},
+            "compute_infer": computed,
+            "compute_output": {"count": computed["count"], "ns": around_ns["encode"]},
         }
 
 

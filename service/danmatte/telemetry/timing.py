@@ -12,11 +12,15 @@ class Timing:
     """Milliseconds a request spent in each phase, for the `Server-Timing` header (W3C Server Timing).
 
     `spans` are the same in order: phase, begin and end by `time.perf_counter()`. `model` and `version` are who answers,
-    empty and 0 where nobody was found.
+    empty and 0 where nobody was found; `region` is what a mask shows, empty where no mask was wanted. `batch` is how
+    many items were computed together with this one, itself included, and 0 before; `parts` are those of a request of
+    several items.
     """
 
     def __init__(self) -> None:
-        self.model, self.version = "", 0
+        self.model, self.version, self.region = "", 0, ""
+        self.batch = 0
+        self.parts: tuple[Timing, ...] = ()
         self._phases_ms: dict[str, float] = {}
         self.spans: list[tuple[str, float, float]] = []
 
@@ -48,13 +52,14 @@ class Timing:
                 self.spend(name, (whole_s - covered_s) * 1e3)
             covered_s = whole_s
         self.spans += spans
+        self.parts += tuple(parts)
         for part in parts:
-            self.note_version(part.model, part.version)
+            self.note_version(part.model, part.version, part.region)
 
-    def note_version(self, model: str, version: int) -> None:
-        """Who answers; the first one counts where a form's parts were answered by several."""
+    def note_version(self, model: str, version: int, region: str = "") -> None:
+        """Who answers, and with which region; the first one counts where a form's parts were answered by several."""
         if not self.model:
-            self.model, self.version = model, version
+            self.model, self.version, self.region = model, version, region
 
     def spend(self, name: str, ms: float) -> None:
         """Adds milliseconds to the phase."""

@@ -13,7 +13,6 @@ from danmatte.inference.live_calls import LiveCalls
 from danmatte.inference.matting import Matting
 from danmatte.inference.request import Requests, VersionSelector
 from danmatte.models import Policy, Repository
-from danmatte.telemetry.timing import Timing
 from tests.service.models.opener import spoil
 from tests.service.toy import publish
 
@@ -62,7 +61,7 @@ def test_an_unknown_model_is_named_with_the_nearest(requests: Requests) -> None:
 
 
 async def test_statistics_are_those_of_ready_versions(requests: Requests) -> None:
-    requests.statistics.count(("toy", 2), 3, Timing(), 0.1)
+    requests.statistics.get_executions(("toy", 2)).count(3, 0.1)
     for selector in (VersionSelector(), TOY, VersionSelector("toy", 2)):
         (entry,) = (await Catalogue(requests).describe_statistics(selector))["model_stats"]
         assert (entry["version"], entry["inference_count"]) == ("2", 3)

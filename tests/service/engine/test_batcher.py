@@ -11,6 +11,7 @@ from danmatte.contract.manifest import Manifest
 from danmatte.engine import Arrays, Batcher, FakeEngine
 from danmatte.errors import EngineError
 from danmatte.frame import Pixels, Probabilities
+from danmatte.telemetry.timing import Timing
 from tests.service.toy import Toy, manifest
 
 TOY = Toy(height=64, width=96)
@@ -60,6 +61,58 @@ async def test_what_waits_is_computed_together_at_most_a_batch() -> None:
     answers = await asyncio.gather(busy, *waiting)
     assert engine.calls == [[0], [1, 2, 3, 4], [5, 6]]
     assert [round(float(values.mean()) * 255) for values in answers] == list(range(7))
+
+
+async def test_calls_are_counted_by_how_many_items_they_had() -> None:
+    engine = Recorder()
+    batcher = Batcher(engine)
+    timings = [Timing() for _ in range(6)]
+    busy = await hold(engine, batcher)
+    waiting = [asyncio.create_task(batcher.infer(shade(number), timing)) for number, timing in enumerate(timings)]
+    await asyncio.sleep(0)
+    engine.let.set()
+    await asyncio.gather(busy, *waiting)
+    calls, _ = engine.executions.describe()
+    assert {batch: duration["count"] for batch, duration in calls.items()} == {1: 1, 2: 1, 4: 1}
+    assert [timing.batch for timing in timings] == [4, 4, 4, 4, 2, 2]
+
+
+async def test_a_call_that_fails_is_no_execution() -> None:
+    engine = Recorder()
+    engine.let.set()
+    with pytest.raises(EngineError, match="out of memory"):
+        await Batcher(engine).infer(shade(13))
+    assert engine.executions.describe() == ({}, 0)
+
+
+async def test_items_of_one_turn_of_the_loop_are_computed_together() -> None:
+    engine = Recorder()
+    engine.let.set()
+    await asyncio.gather(*start(Batcher(engine), 1, 2, 3))
+    assert engine.calls == [[1, 2, 3]]
+
+
+async def test_who_is_on_the_way_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("danmatte.engine.batcher.GATHER_S", 10.0)
+    engine = Recorder()
+    engine.let.set()
+    batcher = Batcher(engine)
+    with batcher.expect():
+        (first,) = start(batcher, 1)
+        await asyncio.sleep(0.05)  # the thread has it by now, or it would begin without the second
+        assert engine.calls == []
+    (second,) = start(batcher, 2)
+    await asyncio.gather(first, second)
+    assert engine.calls == [[1, 2]]
+
+
+async def test_nobody_on_the_way_is_nobody_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("danmatte.engine.batcher.GATHER_S", 3600.0)
+    engine = Recorder()
+    engine.let.set()
+    async with asyncio.timeout(30):
+        await Batcher(engine).infer(shade(1))
+    assert engine.calls == [[1]]
 
 
 async def test_who_leaves_the_line_is_never_computed_for() -> None:

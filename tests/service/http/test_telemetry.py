@@ -52,9 +52,9 @@ async def test_a_line_says_who_asked_what_and_how_long_it_took() -> None:
     assert line["sent_bytes"] == 5
     assert 0 <= line["infer_ms"] <= line["total_ms"]
     assert "secret" not in json.dumps(line)
-    assert 'danmatte_requests_total{model="",outcome="answered",protocol="mattes",version=""} 1.0' in page
-    assert 'danmatte_phase_seconds_count{model="",phase="infer",version=""} 1.0' in page
-    assert 'danmatte_request_seconds_count{model="",protocol="mattes",version=""} 1.0' in page
+    assert 'danmatte_requests_total{model="",outcome="answered",protocol="mattes",region="",version=""} 1.0' in page
+    assert 'danmatte_phase_seconds_count{model="",phase="infer",region="",version=""} 1.0' in page
+    assert 'danmatte_request_seconds_count{model="",protocol="mattes",region="",version=""} 1.0' in page
 
 
 async def test_a_line_tells_the_bytes_of_what_has_no_length(
@@ -79,7 +79,7 @@ async def test_a_line_tells_the_bytes_of_what_has_no_length(
 async def test_an_error_is_written_with_its_code() -> None:
     line, page = await written("/nowhere", {})
     assert (line["status"], line["code"], line["protocol"]) == (404, "not_found", "none")
-    assert 'danmatte_requests_total{model="",outcome="refused",protocol="none",version=""} 1.0' in page
+    assert 'danmatte_requests_total{model="",outcome="refused",protocol="none",region="",version=""} 1.0' in page
     assert 'danmatte_rejected_total{code="not_found"} 1.0' in page
 
 
@@ -99,12 +99,15 @@ async def test_a_request_counts_once_whatever_becomes_of_it(start: Start, jpeg: 
     assert (await client.post("/v1/mattes", data=b"")).status == 400
     assert (await client.post("/v1/mattes?model=none", data=jpeg)).status == 404
     page = await (await client.get("/metrics")).text()
-    assert 'danmatte_requests_total{model="toy",outcome="answered",protocol="mattes",version="2"} 1.0' in page
-    assert 'danmatte_requests_total{model="",outcome="refused",protocol="mattes",version=""} 2.0' in page
+    assert (
+        'danmatte_requests_total{model="toy",outcome="answered",protocol="mattes",region="person",version="2"} 1.0'
+        in page
+    )
+    assert 'danmatte_requests_total{model="",outcome="refused",protocol="mattes",region="",version=""} 2.0' in page
     for code in ("bad_body", "unknown_model"):
         assert f'danmatte_rejected_total{{code="{code}"}} 1.0' in page
     for phase in ("queue", "decode", "infer", "encode"):
-        assert f'danmatte_phase_seconds_count{{model="toy",phase="{phase}",version="2"}}' in page
+        assert f'danmatte_phase_seconds_count{{model="toy",phase="{phase}",region="person",version="2"}}' in page
 
 
 @pytest.mark.parametrize("wrong", ["rubbish", ""])

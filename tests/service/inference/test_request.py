@@ -20,6 +20,7 @@ from danmatte.errors import (
     ModelError,
     PictureError,
     QueueFullError,
+    RequestError,
     TensorError,
     UnknownModelError,
     UnknownVersionError,
@@ -31,6 +32,7 @@ from danmatte.inference.matting import MaskOptions, MaskRequest, Matting
 from danmatte.inference.request import Requests, VersionSelector
 from danmatte.inference.tensors import MASK, InferRequest, Tensor
 from danmatte.models import Canary, Policy, Repository
+from danmatte.telemetry.statistics import Statistics
 from danmatte.telemetry.timing import Timing
 from tests.service.held import Gate, HeldEngine
 from tests.service.toy import Toy, manifest, publish
@@ -56,14 +58,19 @@ def make(folder: Path) -> Iterator[Make]:
     def build(
         *, held: Gate | None = None, opened: Callable[[int], object] = lambda version: None, **admission: float
     ) -> Requests:
+        statistics = Statistics()
+
         def open_engine(found: Artifact) -> FakeEngine:
             opened(found.manifest.version)
-            return HeldEngine(found.manifest, held) if held else FakeEngine(found.manifest)
+            engine = HeldEngine(found.manifest, held) if held else FakeEngine(found.manifest)
+            engine.executions = statistics.get_executions((found.manifest.name, found.manifest.version))
+            return engine
 
         repository = Repository(folder, open_engine)
         repository.load()
         limits = {"queue": 8, "in_flight": 2, "deadline_s": 10.0} | admission
-        made.append(Requests(repository, Admission(**limits), Matting(workers=2, max_pixels=10**6), LiveCalls(1)))
+        matting = Matting(workers=2, max_pixels=10**6)
+        made.append(Requests(repository, Admission(**limits), matting, LiveCalls(1), statistics))
         return made[-1]
 
     yield build
@@ -105,8 +112,23 @@ async def test_tensors_get_theirs_and_are_counted(make: Make) -> None:
     assert served.manifest.version == 2
     assert np.array(person.values).mean((1, 2, 3)) == pytest.approx([0, 0.2])
     counted = requests.statistics.describe("toy", 2)
-    assert counted["inference_count"] == 2
+    assert (counted["inference_count"], counted["execution_count"]) == (2, 2)  # this graph takes one at a time
     assert (counted["inference_stats"]["success"]["count"], counted["inference_stats"]["fail"]["count"]) == (1, 1)
+    assert counted["region_stats"] == []
+
+
+async def test_requests_for_masks_are_counted_by_what_these_show(make: Make, jpeg: bytes) -> None:
+    requests, timing = make(), Timing()
+    async with requests.open("") as request:
+        await request.matte(MaskRequest(jpeg, MaskOptions(regions=("person", "person"))), ANY, Timing())
+        await request.infer(InferRequest((Tensor("frame", "BYTES", (1,), [jpeg]),), (MASK,)), ANY, timing)
+        with pytest.raises(RequestError):
+            await request.matte(MaskRequest(b"none"), ANY, Timing())
+        with pytest.raises(InvalidParameterError):
+            await request.matte(MaskRequest(jpeg, MaskOptions(regions=("sky",))), ANY, Timing())
+    assert timing.region == "person"
+    (counted,) = requests.statistics.describe("toy", 2)["region_stats"]
+    assert (counted["region"], counted["success"]["count"], counted["fail"]["count"]) == ("person", 2, 1)
 
 
 async def test_a_mask_is_an_output_that_is_asked_for(make: Make, jpeg: bytes) -> None:

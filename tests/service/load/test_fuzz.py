@@ -8,7 +8,6 @@ import pytest
 
 from load import fuzz
 
-
 WRONG = "import pytest\n\n\n@pytest.mark.slow\ndef test_wrong():\n    assert False\n"
 
 

@@ -44,8 +44,11 @@ def test_however_many_workers_die_their_files_stay_few_and_their_sums_whole(tmp_
         ran(f"from danmatte.telemetry.metrics import merge_dead_worker{chr(10)}merge_dead_worker({pid})")
         said = ran(page)
         scraper = int(said.split()[0])
-        assert f'danmatte_request_seconds_count{{model="",protocol="v2",version=""}} {3 * dead}.0' in said
-        assert f'danmatte_request_seconds_bucket{{le="0.025",model="",protocol="v2",version=""}} {3 * dead}.0' in said
+        assert f'danmatte_request_seconds_count{{model="",protocol="v2",region="",version=""}} {3 * dead}.0' in said
+        assert (
+            f'danmatte_request_seconds_bucket{{le="0.025",model="",protocol="v2",region="",version=""}} {3 * dead}.0'
+            in said
+        )
         assert "danmatte_gauge" not in said
         ran(f"from danmatte.telemetry.metrics import merge_dead_worker{chr(10)}merge_dead_worker({scraper})")
         assert sorted(path.name for path in tmp_path.glob("*.db")) == ["counter_dead.db", "histogram_dead.db"]
@@ -102,9 +105,13 @@ def test_versions_have_series_of_their_own_up_to_a_limit() -> None:
         timing.spend("infer", 5.0)
         metrics.count_answer("mattes", 200, timing, 0.02, Traffic(1000, 50))
     page = metrics.render().decode()
-    assert 'danmatte_requests_total{model="deeplab",outcome="answered",protocol="mattes",version="7"} 1.0' in page
-    assert 'danmatte_phase_seconds_count{model="deeplab",phase="infer",version="7"} 1.0' in page
-    assert 'danmatte_requests_total{model="other",outcome="answered",protocol="mattes",version="other"} 136.0' in page
+    assert (
+        'danmatte_requests_total{model="deeplab",outcome="answered",protocol="mattes",region="",version="7"} 1.0'
+        in page
+    )
+    assert 'danmatte_phase_seconds_count{model="deeplab",phase="infer",region="",version="7"} 1.0' in page
+    others = 'model="other",outcome="answered",protocol="mattes",region="other",version="other"'
+    assert f"danmatte_requests_total{{{others}}} 136.0" in page
     assert 'danmatte_received_bytes_total{protocol="mattes"} 200000.0' in page
     assert 'danmatte_sent_bytes_total{protocol="mattes"} 10000.0' in page
     assert 'danmatte_request_bytes_bucket{le="1024.0",protocol="mattes"} 200.0' in page

@@ -1,10 +1,11 @@
 """Counts and times of versions, as Triton's clients read them."""
 
+import threading
 import time
 
 import pytest
 
-from danmatte.telemetry.statistics import Statistics
+from danmatte.telemetry.statistics import Executions, Statistics
 from danmatte.telemetry.timing import Timing
 
 TOY = ("toy", 2)
@@ -21,7 +22,7 @@ def spent(**ms: float) -> Timing:
 def test_one_that_nobody_asked_has_zeros() -> None:
     told = Statistics().describe("toy", 7)
     assert (told["name"], told["version"], told["inference_count"], told["last_inference"]) == ("toy", "7", 0, 0)
-    assert told["batch_stats"] == []
+    assert told["batch_stats"] == told["region_stats"] == []
     assert set(told["inference_stats"]) == {
         *("success", "fail", "queue", "compute_input", "compute_infer", "compute_output"),
         *("cache_hit", "cache_miss"),
@@ -31,7 +32,7 @@ def test_one_that_nobody_asked_has_zeros() -> None:
 
 def test_phases_become_nanoseconds_under_tritons_names() -> None:
     statistics = Statistics()
-    statistics.count(TOY, 1, spent(queue=1, decode=2, infer=3.5, encode=0.25), 0.01)
+    statistics.count(TOY, spent(queue=1, decode=2, infer=3.5, encode=0.25), 0.01)
     durations = statistics.describe(*TOY)["inference_stats"]
     assert {name: durations[name]["ns"] for name in durations if durations[name]["ns"]} == {
         "success": 10_000_000,
@@ -42,17 +43,56 @@ def test_phases_become_nanoseconds_under_tritons_names() -> None:
     }
 
 
-def test_pictures_are_counted_and_batches_apart() -> None:
+def test_items_and_calls_are_counted_apart_from_requests() -> None:
     statistics = Statistics()
-    for batch in (1, 4, 4):
-        statistics.count(TOY, batch, spent(infer=batch), 0.001)
+    for batch in (1, 4, 4):  # nine items in three calls
+        statistics.get_executions(TOY).count(batch, batch / 1e3)
+    for _ in range(5):  # asked for by five requests
+        statistics.count(TOY, spent(infer=1), 0.001)
     told = statistics.describe(*TOY)
-    assert (told["inference_count"], told["execution_count"], told["inference_stats"]["success"]["count"]) == (9, 9, 3)
+    assert (told["inference_count"], told["execution_count"], told["inference_stats"]["success"]["count"]) == (9, 3, 5)
     assert [(each["batch_size"], each["compute_infer"]) for each in told["batch_stats"]] == [
         (1, {"count": 1, "ns": 1_000_000}),
         (4, {"count": 2, "ns": 8_000_000}),
     ]
     assert "queue" not in told["batch_stats"][0]
+
+
+def test_decoding_and_encoding_count_for_the_batch_that_an_item_was_in() -> None:
+    statistics, whole = Statistics(), Timing()
+    alone, together = spent(decode=1, encode=2), spent(decode=4, encode=8)
+    alone.batch, together.batch = 1, 3
+    whole.gather([alone, together])
+    statistics.count(TOY, whole, 0.1)
+    for batch in (1, 3):
+        statistics.get_executions(TOY).count(batch, 0.001)
+    around = {
+        each["batch_size"]: (each["compute_input"]["ns"], each["compute_output"]["ns"])
+        for each in statistics.describe(*TOY)["batch_stats"]
+    }
+    assert around == {1: (1_000_000, 2_000_000), 3: (4_000_000, 8_000_000)}
+
+
+def test_a_version_that_is_opened_again_goes_on_counting() -> None:
+    statistics = Statistics()
+    for _ in range(2):
+        statistics.get_executions(TOY).count(1, 0.001)
+    assert statistics.describe(*TOY)["execution_count"] == 2
+
+
+def test_calls_are_counted_from_many_threads() -> None:
+    executions = Executions()
+
+    def count_often() -> None:
+        for _ in range(1000):
+            executions.count(2, 0.001)
+
+    threads = [threading.Thread(target=count_often) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert executions.describe()[0][2]["count"] == 4000
 
 
 def test_a_failure_counts_as_one_and_as_nothing_else() -> None:
@@ -63,9 +103,18 @@ def test_a_failure_counts_as_one_and_as_nothing_else() -> None:
     assert (told["inference_count"], told["last_inference"], told["batch_stats"]) == (0, 0, [])
 
 
+def test_further_regions_share_one_entry() -> None:
+    statistics = Statistics()
+    for number in range(40):
+        statistics.count_failure(TOY, 0.5, f"region{number}")
+    told = {each["region"]: each["fail"]["count"] for each in statistics.describe(*TOY)["region_stats"]}
+    assert len(told) == 17
+    assert (told["region0"], told["other"]) == (1, 24)
+
+
 def test_versions_are_counted_apart() -> None:
     statistics = Statistics()
-    statistics.count(("toy", 1), 1, spent(infer=1), 0.1)
+    statistics.get_executions(("toy", 1)).count(1, 0.1)
     statistics.count_failure(("other", 1), 0.1)
     assert [statistics.describe(name, number)["inference_count"] for name, number in (("toy", 1), TOY)] == [1, 0]
     assert statistics.describe("other", 1)["inference_stats"]["fail"]["count"] == 1
@@ -73,5 +122,5 @@ def test_versions_are_counted_apart() -> None:
 
 def test_the_last_inference_is_in_milliseconds_of_the_clock() -> None:
     statistics, before = Statistics(), int(time.time() * 1e3)
-    statistics.count(TOY, 1, spent(), 0.0)
+    statistics.get_executions(TOY).count(1, 0.0)
     assert statistics.describe(*TOY)["last_inference"] == pytest.approx(before, abs=60_000)

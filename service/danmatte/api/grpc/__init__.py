@@ -16,16 +16,21 @@ if TYPE_CHECKING:
 
 
 def serve_beside(
-    requests: Requests, settings: Settings, *, observers: Observers, keys: ApiKeys | None
+    requests: Requests,
+    settings: Settings,
+    *,
+    observers: Observers,
+    keys: ApiKeys | None,
+    changed: Callable[[], None] | None = None,
 ) -> Callable[[web.Application], AsyncIterator[None]]:
     """The gRPC server's life beside the application's, for `Application.cleanup_ctx`.
 
-    Raises MissingExtraError when the library isn't there.
+    With `changed` it is the administrators' server. Raises MissingExtraError when the library isn't there.
     """
     server_class = import_server()
 
     async def run(app: web.Application) -> AsyncIterator[None]:
-        server = server_class(requests, settings, observers=observers, keys=keys)
+        server = server_class(requests, settings, observers=observers, keys=keys, changed=changed)
         await server.start()
         yield
         await server.stop()

@@ -18,10 +18,10 @@ _OTHER: Final = "/inference.GRPCInferenceService/other"
 
 
 class AuthInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc] # the library has no types
-    """Requires an API key, except for services' public methods."""
+    """Requires an API key, except for services' public methods; a token has to be for `scope`."""
 
-    def __init__(self, calls: Calls, keys: ApiKeys) -> None:
-        self._calls, self._keys = calls, keys
+    def __init__(self, calls: Calls, keys: ApiKeys, scope: str) -> None:
+        self._calls, self._keys, self._scope = calls, keys, scope
         self._public = {f"/{kind.name}/{method}" for kind in Service.registered.values() for method in kind.public}
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
@@ -31,8 +31,8 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc] # the l
             return handler
         try:
             identity = self._keys.identify(read_metadata(details.invocation_metadata))
-            if identity.scope is not None and "grpc" not in identity.scope:
-                raise ForbiddenError(f"the token is for {', '.join(sorted(identity.scope))}, and not for gRPC")
+            if identity.scope is not None and self._scope not in identity.scope:
+                raise ForbiddenError(f"the token is for {', '.join(sorted(identity.scope))}, not for {self._scope}")
             IDENTITY.set(identity)
         except (UnauthorizedError, ForbiddenError) as error:
             return self._refuse(details.method if handler else _OTHER, error)

@@ -1,5 +1,6 @@
 """The gRPC server: its port, its limits, its end."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import grpc
@@ -20,17 +21,30 @@ __all__ = ["Server", "services"]
 _SPARE_BYTES = 2**16
 # Calls that need no place: health, metadata.
 _SPARE_CALLS = 64
+_HERE = "127.0.0.1"
 # For calls without a place; idle streams and watchers would stay for ever.
 _GRACE_S = 1.0
 
 
 class Server:
-    """Serves every registered service in the running event loop; `port` is the one it took."""
+    """Serves every registered service in the running event loop; `port` is the one it took.
 
-    def __init__(self, requests: Requests, settings: Settings, *, observers: Observers, keys: ApiKeys | None) -> None:
-        self._settings = settings
+    With `changed`, which is called when models may have changed, it is the administrators' server: on a port of its
+    own, for this machine alone.
+    """
+
+    def __init__(
+        self,
+        requests: Requests,
+        settings: Settings,
+        *,
+        observers: Observers,
+        keys: ApiKeys | None,
+        changed: Callable[[], None] | None = None,
+    ) -> None:
+        self._settings, self._is_admin = settings, changed is not None
         calls = Calls(observers, TrustedProxies(settings.trusted_proxies), keyed=keys is not None)
-        parts = ServiceParts(requests, calls, settings)
+        parts = ServiceParts(requests, calls, settings, changed)
         serving = [kind(parts) for kind in Service.registered.values()]
         options = [
             ("grpc.max_receive_message_length", settings.max_body_bytes + _SPARE_BYTES),
@@ -39,19 +53,24 @@ class Server:
         ]
         # A call's message is in memory before it asks for a place.
         most = requests.places + sum(service.lasting_calls for service in serving) + _SPARE_CALLS
-        interceptors = [AuthInterceptor(calls, keys)] if keys else []
+        scope = "admin" if self._is_admin else "grpc"
+        interceptors = [AuthInterceptor(calls, keys, scope)] if keys else []
         self._server = grpc.aio.server(interceptors=interceptors, options=options, maximum_concurrent_rpcs=most)
         self._server.add_generic_rpc_handlers(tuple(service.build_handlers() for service in serving))
         self.port = 0
 
     async def start(self) -> None:
         """Begins to answer; raises SettingsError when the port is taken."""
-        host, port = self._settings.host, self._settings.grpc_port
+        settings = self._settings
+        if self._is_admin:
+            name, host, port = "admin_grpc_port", _HERE, settings.admin_grpc_port
+        else:
+            name, host, port = "grpc_port", settings.host, settings.grpc_port
         place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:
             self.port = self._bind(place)
         except RuntimeError as error:
-            raise SettingsError(f"grpc_port: {place}: expected a free port: {error}") from error
+            raise SettingsError(f"{name}: {place}: expected a free port: {error}") from error
         await self._server.start()
 
     async def stop(self) -> None:
@@ -59,7 +78,7 @@ class Server:
         await self._server.stop(_GRACE_S)
 
     def _bind(self, place: str) -> int:
-        if not self._settings.tls_certificate:
+        if self._is_admin or not self._settings.tls_certificate:
             return int(self._server.add_insecure_port(place))
         pair = (Path(self._settings.tls_key).read_bytes(), Path(self._settings.tls_certificate).read_bytes())
         return int(self._server.add_secure_port(place, grpc.ssl_server_credentials([pair])))

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from abc import ABC
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
@@ -50,11 +50,15 @@ async def receive_one(messages: AsyncIterable[Any], wait_s: float) -> Any:
 
 @dataclass(frozen=True)
 class ServiceParts:
-    """What the services of one server share."""
+    """What the services of one server share.
+
+    `changed` is called when models may have changed; it is None where nobody may change them.
+    """
 
     requests: Requests
     calls: Calls
     settings: Settings
+    changed: Callable[[], None] | None = None
     public: PublicCalls = field(default_factory=PublicCalls)
 
 

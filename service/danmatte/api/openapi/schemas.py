@@ -101,6 +101,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
                         "execution_count": COUNT,
                         "inference_stats": {"type": "object", "additionalProperties": _DURATION},
                         "batch_stats": list_of(describe_object({"batch_size": COUNT})),
+                        "region_stats": list_of(describe_object({"region": TEXT})),
                     }
                 )
             )

@@ -1,6 +1,7 @@
 """`inference.GRPCInferenceService`: the Open Inference Protocol with Triton's extensions, call by call."""
 
-from collections.abc import AsyncIterable, AsyncIterator
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Coroutine
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,8 @@ from danmatte.api.grpc.limits import EndableReader, answer_ahead
 from danmatte.api.grpc.messages import inference
 from danmatte.api.grpc.service import Service, ServiceParts
 from danmatte.api.grpc.tensors import build_response, read_request, read_timeout_s
-from danmatte.errors import ServiceError, UnknownModelError, UnknownVersionError
+from danmatte.api.loading import load_model, unload_model
+from danmatte.errors import ForbiddenError, ModelError, ServiceError, UnknownModelError, UnknownVersionError
 from danmatte.inference.request import Request, VersionSelector
 from danmatte.telemetry.metrics import Traffic
 
@@ -41,16 +43,17 @@ class InferenceService(Service):
         return inference("ServerReadyResponse")(ready=self._requests.ready)
 
     async def model_ready(self, request: Any, call: CallContext) -> Any:
-        """Whether the version can be asked; an unknown one can't."""
+        """Whether the version can be asked; an unknown one can't, nor one that can't be served."""
         try:
             await self._requests.find(_select(request))
-        except (UnknownModelError, UnknownVersionError):
+        except (UnknownModelError, UnknownVersionError, ModelError):
             return inference("ModelReadyResponse")(ready=False)
         return inference("ModelReadyResponse")(ready=self._requests.ready)
 
     async def server_metadata(self, request: Any, call: CallContext) -> Any:
         """Name, version, extensions."""
-        return inference("ServerMetadataResponse")(**metadata.describe_server())
+        described = metadata.describe_server(has_repository=self._parts.changed is not None)
+        return inference("ServerMetadataResponse")(**described)
 
     async def model_metadata(self, request: Any, call: CallContext) -> Any:
         """Inputs and outputs of a model."""
@@ -74,6 +77,26 @@ class InferenceService(Service):
     async def repository_index(self, request: Any, call: CallContext) -> Any:
         """Every version of every model, or the ready ones."""
         return inference("RepositoryIndexResponse")(models=self._catalogue.list_index(ready=request.ready))
+
+    async def repository_model_load(self, request: Any, call: CallContext) -> Any:
+        """Serves a model again, or looks at its folder again; on the administrators' port."""
+        await self._change(load_model(self._requests.repository, request.model_name, request.parameters))
+        return inference("RepositoryModelLoadResponse")()
+
+    async def repository_model_unload(self, request: Any, call: CallContext) -> Any:
+        """Has a model answer nobody, also after a restart; on the administrators' port."""
+        await self._change(unload_model(self._requests.repository, request.model_name))
+        return inference("RepositoryModelUnloadResponse")()
+
+    async def _change(self, change: Coroutine[Any, Any, None]) -> None:
+        """Does it where models may be changed; it goes on when who asked for it leaves."""
+        if not self._parts.changed:
+            change.close()
+            raise ForbiddenError("models are loaded and unloaded on the port `admin_grpc_port` alone")
+        try:
+            await asyncio.shield(asyncio.ensure_future(change))
+        finally:
+            self._parts.changed()
 
     async def model_infer(self, request: Any, call: CallContext, held: Request) -> Any:
         """Tensors in, tensors out."""

@@ -1,0 +1,108 @@
+"""What there is to call, told to gRPC's own client of reflection and to tools that ask by the newer name."""
+
+import asyncio
+
+import grpc
+import pytest
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message_factory import GetMessageClass
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+
+from danmatte.api.grpc.messages import message
+from danmatte.api.grpc.service import Service
+from danmatte.api.grpc.services import reflection
+from tests.service.conftest import Start
+
+V1 = "grpc.reflection.v1"
+
+
+@pytest.fixture
+async def port(start: Start, unused_tcp_port: int) -> int:
+    """Where a server answers over gRPC."""
+    await start(grpc_port=unused_tcp_port)
+    return unused_tcp_port
+
+
+async def ask(channel: grpc.aio.Channel, **question: object) -> object:
+    """The answer to one question of v1."""
+    request, response = (message(f"{V1}.ServerReflection{kind}") for kind in ("Request", "Response"))
+    call = channel.stream_stream(
+        f"/{V1}.ServerReflection/ServerReflectionInfo", request.SerializeToString, response.FromString
+    )
+    return await call(iter([request(**question)])).read()
+
+
+async def test_a_client_without_protos_calls_the_server(port: int) -> None:
+    def call() -> tuple[list[str], str]:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            database = ProtoReflectionDescriptorDatabase(channel)
+            known = DescriptorPool(database)
+            service = known.FindServiceByName("inference.GRPCInferenceService")
+            method = service.FindMethodByName("ModelMetadata")
+            asked, answered = GetMessageClass(method.input_type), GetMessageClass(method.output_type)
+            ask = channel.unary_unary(
+                f"/{service.full_name}/{method.name}", asked.SerializeToString, answered.FromString
+            )
+            return sorted(database.get_services()), ask(asked(name="toy")).platform
+
+    services, platform = await asyncio.to_thread(call)
+    assert services == sorted(Service.registered)
+    assert platform == "openvino"
+
+
+async def test_files_come_with_all_that_they_import(port: int) -> None:
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        for question in (
+            {"file_by_filename": "prediction.proto"},
+            {"file_containing_symbol": "tensorflow.serving.PredictionService"},
+            {"file_containing_symbol": "tensorflow.serving.PredictionService.Predict"},
+            {"file_containing_symbol": "tensorflow.serving.TensorProto"},
+        ):
+            answer = await ask(channel, **question)
+            pool = DescriptorPool()
+            for data in reversed(answer.file_descriptor_response.file_descriptor_proto):
+                pool.AddSerializedFile(data)
+            assert pool.FindServiceByName("tensorflow.serving.PredictionService")
+
+
+@pytest.mark.parametrize(
+    ("question", "code"),
+    [
+        ({"file_by_filename": "none.proto"}, 5),
+        ({"file_containing_symbol": "nobody"}, 5),
+        ({"file_containing_symbol": "inference.GRPCInferenceService.Nothing"}, 5),
+        ({"file_containing_extension": {"containing_type": "inference.ModelInferRequest", "extension_number": 1}}, 5),
+        ({"all_extension_numbers_of_type": "nobody"}, 5),
+        ({}, 3),
+    ],
+)
+async def test_what_is_not_there_is_an_answer_that_says_so(port: int, question: dict, code: int) -> None:
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        answer = await ask(channel, **question)
+    assert answer.error_response.error_code == code
+    assert answer.original_request == message(f"{V1}.ServerReflectionRequest")(**question)
+
+
+async def test_a_stream_that_asks_nothing_is_ended(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reflection, "_IDLE_S", 0.05)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        call = channel.stream_stream(f"/{V1}.ServerReflection/ServerReflectionInfo")()
+        async with asyncio.timeout(30):
+            assert await call.read() is grpc.aio.EOF
+
+
+async def test_only_so_many_streams_are_open(port: int) -> None:
+    path = f"/{V1}.ServerReflection/ServerReflectionInfo"
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        question = message(f"{V1}.ServerReflectionRequest")(list_services="").SerializeToString()
+        calls = []
+        for _ in range(reflection._STREAMS):
+            calls.append(channel.stream_stream(path)())
+            await calls[-1].write(question)
+            await calls[-1].read()
+        refused = channel.stream_stream(path)(iter([question]))
+        assert await refused.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        for call in calls:
+            await call.done_writing()
+            assert await call.read() is grpc.aio.EOF
+        assert (await ask(channel, list_services="")).HasField("list_services_response")
