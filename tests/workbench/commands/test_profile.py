@@ -29,7 +29,13 @@ def test_two_graphs_are_set_side_by_side(built: Build, tmp_path: Path, capsys: p
     facts = json.loads((tmp_path / "layers.json").read_text())
     assert list(facts["graphs"]) == [before, after]
     measured = {"name", "kind", "precision", "kernel", "ms"}
-    assert set(facts["graphs"][before][0]) == measured | {"operations", "size_bytes", "weights", "stays_float", "source"}
+    assert set(facts["graphs"][before][0]) == measured | {
+        "operations",
+        "size_bytes",
+        "weights",
+        "stays_float",
+        "source",
+    }
     assert facts["host"]["cores"] >= 1
 
 
