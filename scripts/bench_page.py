@@ -11,12 +11,14 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
-from danmatte.tracks import Entry, TrackHeader, TrackReader, TrackWriter
+from danmatte.tracks import TrackReader
+from danmatte.tracks.track import find_format
 
 ROOT = Path(__file__).resolve().parent.parent
 WEB = ROOT / "service/danmatte/web"
@@ -174,15 +176,15 @@ def read_metrics(session: Any) -> dict[str, float]:
 
 
 def write_long_track(path: Path, hours: float) -> None:
-    """The sample's masks again and again, none held, up to a length."""
-    with TrackReader(WEB / "sample.mattes") as sample:
-        entries = list(sample)
-        size = sample.header.size
-    length, end = entries[-1].pts_ms + 40, round(3_600_000 * hours)
-    with TrackWriter(path, TrackHeader(size, "person")) as writer:
-        for start in range(0, end, length):
-            for entry in entries:
-                writer.add(Entry(start + entry.pts_ms, entry.mask, True, entry.cut, False, entry.coverage))
+    """The sample's segments again and again, up to a length: nothing in one depends on when it begins."""
+    known = WEB / "sample.mattes"
+    with TrackReader(known) as sample:
+        header, segments, entries = replace(sample.header, film=None), sample.segments, list(sample)
+    data, length_ms = known.read_bytes(), entries[-1].pts_ms + 40
+    starts = range(0, round(3_600_000 * hours), length_ms)
+    places = [(start_ms + each.start_ms, each.length) for start_ms in starts for each in segments]
+    bodies = b"".join(data[each.offset : each.offset + each.length] for each in segments)
+    path.write_bytes(find_format(path).format_head(header, places) + bodies * len(starts))
 
 
 @contextmanager

@@ -5,9 +5,7 @@ who fill a good part of the picture.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -15,9 +13,8 @@ import numpy as np
 from danmatte.contract.framing import Framing
 from danmatte.contract.grid import Grid
 from danmatte.contract.manifest import Manifest
-from danmatte.frame import Frame, Pixels, Probabilities, Size
+from danmatte.frame import Bits, Frame, Pixels, Probabilities, Size
 
-Span: TypeAlias = tuple[float, float]  # first and last row, or column
 _SPECK = 0.1  # of the largest figure's area: what is smaller isn't refined
 _AROUND = 0.25  # of the people's height and width is added around them, half on each side
 _LEAST = 0.05  # of the mask's shorter side is added on each side at least
@@ -69,38 +66,23 @@ class Refiner:
         """The size at which frames are needed: a whole number of times the masks'."""
         return Size(self._times * self._working.height, self._times * self._working.width)
 
-    def choose_region(self, values: Probabilities, moved: tuple[Span, Span] | None = None) -> Region | None:
-        """The region around all people in the first pass's (h, w) output, and what `moved`: somebody may enter there.
+    def choose_region(self, values: Probabilities, moved: Bits | None = None) -> Region | None:
+        """The region around all people in the first pass's (h, w) output.
 
-        `moved` are rows and columns of the mask. None where there is nothing to look at, or where it fills so much of
-        the frame that a second pass would show no more.
+        `moved`, (rows, columns) of any grid over the mask, is where something moved since: there a small figure is
+        somebody who enters, and no speck. None where nobody is, or where people fill so much of the frame that a second
+        pass would show no more.
         """
-        people = self._find_place(values)
-        both = [place for place in (people, moved) if place is not None]
-        for places in (both, both[:1]):
-            if places and (region := self._frame_region(places)):
-                return region
-        return None
-
-    def _find_place(self, values: Probabilities) -> tuple[Span, Span] | None:
-        """The rows and columns of the mask that people are in."""
         grid = self._grid
         covered = (
             math.ceil((self._scaled.height - grid.offset_y) / grid.step_y),
             math.ceil((self._scaled.width - grid.offset_x) / grid.step_x),
         )
-        found = _find_people(values[: covered[0], : covered[1]])  # nobody is in what fills the rest
+        found = _find_people(values[: covered[0], : covered[1]], moved)  # nobody is in what fills the rest
         if found is None:
             return None
         rows = _to_mask_pixels(found[0], grid.step_y, grid.offset_y, self._working.height / self._scaled.height)
         columns = _to_mask_pixels(found[1], grid.step_x, grid.offset_x, self._working.width / self._scaled.width)
-        return rows, columns
-
-    def _frame_region(self, places: Sequence[tuple[Span, Span]]) -> Region | None:
-        """The region around these rows and columns; None where it would be too large."""
-        rows, columns = (
-            (min(place[axis][0] for place in places), max(place[axis][1] for place in places)) for axis in (0, 1)
-        )
         across, down = (columns[1] - columns[0], rows[1] - rows[0])
         least = 2 * _LEAST * min(self._working)
         wide, high = (length + max(least, _AROUND * length) for length in (across, down))
@@ -131,13 +113,17 @@ class Refiner:
             first += doubt * (band - first)
 
 
-def _find_people(values: Probabilities) -> tuple[tuple[int, int], tuple[int, int]] | None:
-    """First and last row, and column, of the figures in the graph's answer, specks left out."""
-    count, _, facts, _ = cv2.connectedComponentsWithStats((values >= 0.5).astype(np.uint8))
+def _find_people(values: Probabilities, moved: Bits | None) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """First and last row, and column, of the figures in the graph's answer, specks left out that didn't move."""
+    count, labels, facts, _ = cv2.connectedComponentsWithStats((values >= 0.5).astype(np.uint8))
     if count < 2:
         return None
-    figures = facts[1:]
-    figures = figures[figures[:, cv2.CC_STAT_AREA] >= _SPECK * figures[:, cv2.CC_STAT_AREA].max()]
+    areas = facts[1:, cv2.CC_STAT_AREA]
+    chosen = areas >= _SPECK * areas.max()
+    if moved is not None:
+        there = cv2.resize(moved.astype(np.uint8), labels.shape[::-1], interpolation=cv2.INTER_NEAREST)
+        chosen |= np.bincount(labels[there > 0], minlength=count)[1:] > 0
+    figures = facts[1:][chosen]
     left, top = figures[:, cv2.CC_STAT_LEFT], figures[:, cv2.CC_STAT_TOP]
     right = left + figures[:, cv2.CC_STAT_WIDTH] - 1
     bottom = top + figures[:, cv2.CC_STAT_HEIGHT] - 1

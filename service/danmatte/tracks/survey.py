@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 
 from danmatte.frame import Bits, Pixels, Probabilities
-from danmatte.tracks.refinement import RefinedRegion, Refiner, Region, Span
+from danmatte.tracks.refinement import RefinedRegion, Refiner, Region
 from danmatte.tracks.selection import NetworkAnswer
 from danmatte.video.analysis import FrameAnalysis
 
-_LONGEST = 4  # frames in a row that are looked at in their region only
+_LONGEST = 3  # frames in a row that are looked at in their region only
 _MOVED = 8.0  # grey levels of a block's mean difference, as for frames that are held
 _BLOCK = 16  # pixels of a block's side
 _MOST_MOVED = 0.25  # share of the blocks: where more moved, the camera did
@@ -36,6 +36,9 @@ class Survey:
         """Whether a look at the region is enough for this frame: nothing moved outside of it, nor began anew."""
         if self.region is None or frame.cut or self.age >= _LONGEST:
             return False
+        columns = self.region.slices[1]
+        if columns.start == 0 or columns.stop == frame.grey.shape[1]:
+            return False  # people come and go at the sides, and what is left of them is hard to know by itself
         return not find_moved_blocks(self.grey, frame.grey, self.region).any()
 
     def grow_older(self) -> "Survey":
@@ -53,16 +56,12 @@ def find_moved_blocks(before: Pixels, after: Pixels, but: Region | None = None) 
     return np.asarray(blocks >= _MOVED)
 
 
-def find_moved(before: Survey | None, frame: FrameAnalysis) -> tuple[Span, Span] | None:
-    """First and last row, and column, of what moved since; None where nothing did, or the camera."""
+def find_moved(before: Survey | None, frame: FrameAnalysis) -> Bits | None:
+    """Which blocks moved since; None where nobody knows, and where it was the camera."""
     if before is None or frame.cut:
         return None
     moved = find_moved_blocks(before.grey, frame.grey)
-    if not moved.any() or moved.mean() > _MOST_MOVED:
-        return None
-    down, across = (frame.grey.shape[axis] / moved.shape[axis] for axis in (0, 1))
-    rows, columns = np.flatnonzero(moved.any(1)), np.flatnonzero(moved.any(0))
-    return (rows[0] * down, (rows[-1] + 1) * down), (columns[0] * across, (columns[-1] + 1) * across)
+    return moved if moved.mean() <= _MOST_MOVED else None
 
 
 async def survey_frame(

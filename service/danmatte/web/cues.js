@@ -9,10 +9,12 @@
 import { SLACK_MS } from "./timeline.js";
 import { readPayload } from "./vtt.js";
 
+/** @typedef {(video: HTMLVideoElement) => TextTrack | null | undefined} Find the video's track, as soon as there is one */
+
 /**
  * A source of masks for `attach`; the track is loaded, and nothing of it is shown.
  *
- * @param {TextTrack} track
+ * @param {TextTrack | Find} track a function is asked for every frame: players make text tracks late, and others for another film
  * @returns {Cues}
  */
 export function openCues(track) {
@@ -23,16 +25,18 @@ export function openCues(track) {
 export class Cues {
   onchange = () => {};
   error = "";
-  #track;
+  /** @type {TextTrack | null} */
+  #track = null;
+  /** @type {Find} */
+  #find;
   #tell = () => this.onchange();
   /** @type {WeakMap<TextTrackCue, import("./timeline.js").Mask | null>} */
   #known = new WeakMap();
 
-  /** @param {TextTrack} track */
+  /** @param {TextTrack | Find} track */
   constructor(track) {
-    this.#track = track;
-    if (track.mode === "disabled") track.mode = "hidden";
-    track.addEventListener("cuechange", this.#tell);
+    this.#find = typeof track === "function" ? track : () => track;
+    if (typeof track !== "function") this.#follow(track);
   }
 
   /**
@@ -41,7 +45,7 @@ export class Cues {
    * @param {number} ms
    */
   at(ms) {
-    const cue = this.#find(ms);
+    const cue = this.#findCue(ms);
     if (!cue || 1000 * cue.endTime <= ms - SLACK_MS) return null;
     const known = this.#known.get(cue);
     if (known !== undefined) return known;
@@ -50,13 +54,29 @@ export class Cues {
     return mask;
   }
 
-  /** The browser, or the player, loads cues by itself; players turn tracks off that nobody shows. */
-  want() {
-    if (this.#track.mode === "disabled") this.#track.mode = "hidden";
+  /**
+   * The browser, or the player, loads cues by itself, of tracks that are on.
+   *
+   * @param {number} _ms
+   * @param {HTMLVideoElement} video
+   */
+  want(_ms, video) {
+    this.#follow(this.#find(video) ?? null);
   }
 
   close() {
-    this.#track.removeEventListener("cuechange", this.#tell);
+    this.#track?.removeEventListener("cuechange", this.#tell);
+    this.#track = null;
+  }
+
+  /** @param {TextTrack | null} track */
+  #follow(track) {
+    if (track !== this.#track) {
+      this.close();
+      this.#track = track;
+      track?.addEventListener("cuechange", this.#tell);
+    }
+    if (track?.mode === "disabled") track.mode = "hidden"; // players also turn tracks off that nobody shows
   }
 
   /**
@@ -64,8 +84,8 @@ export class Cues {
    *
    * @param {number} ms
    */
-  #find(ms) {
-    const { cues } = this.#track;
+  #findCue(ms) {
+    const cues = this.#track?.cues;
     if (!cues) return null;
     let [low, high] = [0, cues.length];
     while (low < high) {

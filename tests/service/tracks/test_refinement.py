@@ -142,20 +142,17 @@ def test_an_earlier_first_look_has_no_say(square: Manifest) -> None:
     assert (mask[:80, :80] == 0).all()
 
 
-def test_what_moved_is_looked_at_with_the_people_or_without_any(square: Manifest) -> None:
-    refiner, moved = Refiner(square, FRAME, WORKING), ((144.0, 180.0), (16.0, 48.0))
-    alone = refiner.choose_region(answer(square), moved)
+def test_a_small_figure_that_moves_is_somebody_who_enters_and_no_speck(square: Manifest) -> None:
+    refiner, both = Refiner(square, FRAME, WORKING), answer(square, (40, 140, 60, 110), (140, 156, 180, 196))
+    moved = np.zeros((11, 20), bool)
+    alone = refiner.choose_region(both, moved)
+    assert alone == refiner.choose_region(both)
     assert alone is not None
-    assert alone.top <= 144
-    assert alone.left <= 16
-    assert alone.top + alone.size.height == 180
-    both = refiner.choose_region(answer(square, (90, 150, 60, 90)), moved)
-    assert both is not None
-    assert both.left <= 16
-    assert both.left + both.size.width >= 90
-    far = ((0.0, 180.0), (16.0, 300.0))  # too much to be seen any better
-    person = answer(square, (90, 150, 60, 90))
-    assert refiner.choose_region(person, far) == refiner.choose_region(person)
+    assert alone.left + alone.size.width < 180
+    moved[9, 11] = True
+    region = refiner.choose_region(both, moved)
+    assert region is not None
+    assert region.left + region.size.width >= 196
 
 
 def test_where_the_first_look_has_no_doubt_it_keeps_a_word(square: Manifest) -> None:

@@ -31,11 +31,25 @@ test("a track is loaded without being shown, and again after a player turned it 
   const source = openCues(track);
   assert.equal(track.mode, "hidden");
   track.mode = "disabled";
-  source.want();
+  source.want(0, {});
   assert.equal(track.mode, "hidden");
   track.mode = "showing";
   openCues(track);
   assert.equal(track.mode, "showing", "somebody wants to see it");
+});
+
+test("a track that a player makes later is found, and another one for another film", () => {
+  const [first, second] = [new FakeTrack([0, 1, payload({ coverage: 0.1 })]), new FakeTrack([0, 1, payload({ coverage: 0.2 })])];
+  const video = { textTracks: [] };
+  const source = openCues(({ textTracks }) => textTracks[0]);
+  source.want(0, video);
+  assert.equal(source.at(0), null);
+  video.textTracks = [first];
+  source.want(0, video);
+  assert.deepEqual([first.mode, source.at(0).coverage], ["hidden", 0.1]);
+  video.textTracks = [second];
+  source.want(0, video);
+  assert.equal(source.at(0).coverage, 0.2);
 });
 
 test("a cue is read once, and what comes is told", () => {
