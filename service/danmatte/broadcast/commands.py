@@ -33,9 +33,11 @@ def run_live(source: str, target: str, options: Mapping[str, Any]) -> int:
             header = TrackHeader(size, "person", manifest.name, manifest.version)
             segment_ms = round(1000 * options.get("segment_s", 2))
             rendition = Rendition(Path(target), header, RenditionOptions(segment_ms, options.get("window", WINDOW)))
-            tally = watch_stream(stream, matting, rendition.add)
-            if tally.masks:
-                rendition.finish()
+            try:
+                tally = watch_stream(stream, matting, rendition.add)
+            finally:  # also of a stream that broke off
+                if rendition.has_masks:
+                    rendition.finish()
         else:
             with Relay(target, stream.streams, delay_s=options.get("delay_s", DELAY_S)) as relay:
                 tally = watch_stream(stream, matting, relay.add, relay)

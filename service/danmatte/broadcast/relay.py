@@ -19,7 +19,7 @@ from danmatte.tracks.formats.vtt import describe_mask
 
 DELAY_S = 0.5
 _MOST_MASKS = 512
-_FORMATS = {"rtmp": "flv", "rtmps": "flv", "srt": "mpegts", "udp": "mpegts", "tcp": "mpegts"}
+_FORMATS = {"rtmp": "flv", "rtmps": "flv", "udp": "mpegts", "tcp": "mpegts", "pipe": "mpegts"}
 
 
 class _Held(NamedTuple):
@@ -28,7 +28,7 @@ class _Held(NamedTuple):
 
 
 class Relay:
-    """Passes packets on to a file, or to an address of RTMP or SRT, `delay_s` after they came; H.264 only.
+    """Passes packets on to a file, a pipe, or an address of RTMP or UDP, `delay_s` after they came; H.264 only.
 
     A mask that is ready by then is a message of its picture's own packet; a picture without one has none. Packets and
     masks may come from two threads. Raises TrackError.
@@ -51,7 +51,7 @@ class Relay:
         self._alone = threading.Lock()
         self.masks = 0
         try:
-            self._container = av.open(target, "w", format=_FORMATS.get(target.partition("://")[0]))
+            self._container = av.open(target, "w", format=_FORMATS.get(target.partition(":")[0]))
             self._copies = {each.index: self._container.add_stream_from_template(each) for each in streams}
         except (av.FFmpegError, OSError, ValueError) as error:
             raise TrackError(f"{target}: expected a place to send the stream to: {error}") from error
@@ -91,10 +91,7 @@ class Relay:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self.finish()
-        else:
-            self.close()
+        self.finish()  # also what waits in a stream that broke off
 
     def _mux(self, packet: Packet) -> None:
         made = self._add_mask(packet)

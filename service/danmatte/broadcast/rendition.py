@@ -56,6 +56,11 @@ class Rendition:
         self._cues = list[bytes]()
         self._newest: Entry | None = None
 
+    @property
+    def has_masks(self) -> bool:
+        """Whether any mask came."""
+        return self._newest is not None
+
     def add(self, entry: Entry) -> None:
         """The next mask; it is shown until the one after it comes."""
         if self._newest:

@@ -1,4 +1,4 @@
-"""A stream that comes in by RTMP, SRT, HLS or from a file: its packets, and the pictures decoded of them."""
+"""A stream that comes in by RTMP, HLS, UDP, a pipe or from a file: its packets, and the pictures decoded of them."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +19,8 @@ from danmatte.video.reader import DecodedFrame, Reformatters
 Packet: TypeAlias = "av.Packet[Stream]"
 TIMEOUT_S = 10.0  # without a byte, a stream is dead
 _RESTART_MS = 1000  # further back than this, the stream's clock began anew
-_LIVE = ("rtmp", "rtmps", "rtsp", "srt", "udp", "rtp", "http", "https", "tcp")
+_LIVE = ("rtmp", "rtmps", "rtsp", "srt", "udp", "rtp", "http", "https", "tcp", "pipe")
+_SRT = "libavformat here knows no SRT; pipe it: srt-live-transmit ADDRESS file://con | danmatte live pipe:0 TARGET"
 
 
 @dataclass(frozen=True)
@@ -33,15 +34,15 @@ class Arrival:
 class StreamInput:
     """A stream with pictures; raises TrackError where there is none, and where it breaks off.
 
-    What isn't an address of the network is read no faster than it would be played: `sleep` waits between packets, by
-    the distance from the first one, so that nothing adds up over hours.
+    What is neither an address of the network nor a pipe is read no faster than it would be played: `sleep` waits
+    between packets, by the distance from the first one, so that nothing adds up over hours.
     """
 
     def __init__(
         self, source: str, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
     ) -> None:
         self.source, self._clock, self._sleep = source, clock, sleep
-        self.is_live = source.partition("://")[0] in _LIVE and "://" in source
+        self.is_live = source.partition(":")[0] in _LIVE
         self._container, self._stream = self._open()
         self.frames_back = 0  # that came too late for their time
         self._last_ms: int | None = None
@@ -92,7 +93,8 @@ class StreamInput:
         try:
             container = av.open(self.source, mode="r", timeout=TIMEOUT_S, metadata_errors="replace")
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise TrackError(f"{self.source}: expected a stream: {error}") from error
+            hint = f"; {_SRT}" if isinstance(error, av.ProtocolNotFoundError) and self.source.startswith("srt:") else ""
+            raise TrackError(f"{self.source}: expected a stream: {error}{hint}") from error
         if not container.streams.video:
             container.close()
             raise TrackError(f"{self.source}: expected a stream of pictures, received none")

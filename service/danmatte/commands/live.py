@@ -15,11 +15,13 @@ def add_live(add: Callable[..., argparse.ArgumentParser]) -> None:
         run_live,
         "make the masks of a stream while it runs: as a rendition of HLS, or within its H.264",
         "danmatte live rtmp://127.0.0.1/live/in masks.m3u8",
-        "danmatte live srt://127.0.0.1:9000 rtmp://127.0.0.1/live/out --delay-s 0.5",
+        "danmatte live rtmp://127.0.0.1/live/in rtmp://127.0.0.1/live/out --delay-s 0.5",
     )
-    command.add_argument("source", metavar="SOURCE", help="an address of RTMP, SRT or HLS, or a file")
+    command.add_argument("source", metavar="SOURCE", help="an address of RTMP, HLS or UDP, a file, or pipe:0")
     command.add_argument(
-        "target", metavar="TARGET", help="an .m3u8 for masks beside the stream; a file, RTMP or SRT for them within it"
+        "target",
+        metavar="TARGET",
+        help="an .m3u8 for masks beside the stream; a file, RTMP, UDP or pipe:1 for them within it",
     )
     command.add_argument(
         "--size", metavar="WIDTHxHEIGHT", help="of the masks: the largest that fits (default: 320x180)"

@@ -51,9 +51,11 @@ def test_sound_is_passed_on_with_the_pictures(tmp_path: Path) -> None:
     assert kinds == {"video", "audio"}
 
 
-@pytest.mark.parametrize(("address", "live"), [("rtmp://127.0.0.1:9/x", True), ("srt://127.0.0.1:9", True)])
-def test_a_dead_address_is_said(address: str, live: bool) -> None:
-    with pytest.raises(TrackError, match="expected a stream"):
+@pytest.mark.parametrize(
+    ("address", "says"), [("rtmp://127.0.0.1:9/x", "expected a stream"), ("srt://127.0.0.1:9", "srt-live-transmit")]
+)
+def test_an_address_that_cannot_be_had_is_said(address: str, says: str) -> None:
+    with pytest.raises(TrackError, match=says):
         StreamInput(address)
 
 
