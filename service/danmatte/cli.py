@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from danmatte.commands.assess import add_assess
 from danmatte.commands.library import add_library
 from danmatte.commands.live import add_live
 from danmatte.commands.track import add_convert, add_track
@@ -70,6 +71,7 @@ def make_parser() -> CommandLine:
         "--url", default="", help="the server's (default: the one that the environment's settings describe)"
     )
     add_library(add)
+    add_assess(add)
     _add_measure(add)
     _add_plan(add)
     _add_small(add)
@@ -139,7 +141,7 @@ def _add_measure(add: Callable[..., argparse.ArgumentParser]) -> None:
     command.add_argument(
         "--models", type=Path, metavar="DIR", help="folder of <name>/<version>/ (default: ./models, or the bundled one)"
     )
-    command.add_argument("--model", metavar="NAME", help="which of them (default: the only one)")
+    command.add_argument("--model", metavar="NAME", help="which of them (default: the only one that makes masks)")
     command.add_argument(
         "--frame",
         action="append",

@@ -47,7 +47,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     model: Annotated[
         str,
         Meta(
-            description="model of requests that name none, the only one when empty; a model mounted alone is called so"
+            description="model of requests that name none, the only one that makes masks when empty; "
+            "a model mounted alone is called so"
         ),
     ] = ""
     max_body_bytes: Annotated[Count, Meta(description="largest body, also once decompressed")] = 16 * 2**20

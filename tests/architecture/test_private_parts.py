@@ -16,7 +16,11 @@ PRIVATE_MODULES = {
     "openvino._offline_transformations": ("openvino", {"danmatte_workbench.graph.cleanup"}),
     "tensorflow.python": (
         "tensorflow-cpu",
-        {"danmatte_workbench.runtimes.frozen", "danmatte_workbench.training.deeplab.export"},
+        {
+            "danmatte_workbench.runtimes.frozen",
+            "danmatte_workbench.training.deeplab.export",
+            "danmatte_workbench.training.quality.export",
+        },
     ),
 }
 # Members that a subclass of ours overrides or reads, and the library's class that must have them.

@@ -28,6 +28,7 @@ from danmatte.segmenter import Segmenter
 from danmatte.tracks import TrackReader
 from tests.service.conftest import Start
 from tests.service.pictures import encoded, noise, rectangle
+from tests.service.ports import publish_meaning
 from tests.service.toy import Toy, publish
 from tests.service.tracks.videos import walking, write
 
@@ -128,6 +129,15 @@ def test_a_bad_version_is_passed_over_and_nothing_good_is_an_error(
     (tmp_path / "toy/1/graph.bin").write_bytes(b"other")
     with pytest.raises(ModelError, match="no version can be served"):
         open_version(tmp_path)
+
+
+def test_without_a_name_the_only_model_that_makes_masks_is_opened(models: Path) -> None:
+    publish_meaning(models, "score", name="judge")
+    assert open_version(models).manifest.name == "toy"
+    assert open_version(models, "judge").manifest.name == "judge"
+    publish(models, name="other")
+    with pytest.raises(UnknownModelError, match="expected a model's name, received ''"):
+        open_version(models)
 
 
 def test_many_frames_at_once_are_what_throughput_is_for(models: Path) -> None:

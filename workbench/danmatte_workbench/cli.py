@@ -69,10 +69,11 @@ COMMANDS = {
         PAGES,
     ),
     "train": Command(
-        "train the default model on, from a graph that was trained before",
+        "train the networks that are ours: deeplab, on from a graph that was trained before, and quality",
         (
-            "workbench train --data data/ --initial frozen_inference_graph.pb "
+            "workbench train deeplab --data data/ --initial frozen_inference_graph.pb "
             "--teacher deeplabv3_mnv2_pascal_quant.tflite --output-dir training/",
+            "workbench train quality --data data/ --output-dir training/",
         ),
     ),
 }

@@ -34,7 +34,7 @@ def add_track(add: Callable[..., argparse.ArgumentParser]) -> None:
     command.add_argument(
         "--models", type=Path, metavar="DIR", help="folder of <name>/<version>/ (default: ./models, or the bundled one)"
     )
-    command.add_argument("--model", metavar="NAME", help="which of them (default: the only one)")
+    command.add_argument("--model", metavar="NAME", help="which of them (default: the only one that makes masks)")
     command.add_argument(
         "--region",
         metavar="NAMES",
@@ -53,6 +53,11 @@ def add_track(add: Callable[..., argparse.ArgumentParser]) -> None:
         "--raw", action="store_true", help="masks as the network gives them, not stabilised (default: off)"
     )
     command.add_argument("--again", action="store_true", help="make tracks anew that are there already (default: off)")
+    command.add_argument(
+        "--assess",
+        action="store_true",
+        help="judge the videos' quality in the same pass, into NAME.quality.json beside each track (default: off)",
+    )
     command.add_argument("--json", type=Path, metavar="FILE", help=JSON_HELP.format(what="the summaries"))
 
 
@@ -79,6 +84,7 @@ def run_track(videos: list[Path], out: Path, **options: Any) -> int:
     """`danmatte track`: 0 when every track is whole, 1 when frames were lost, 2 when a video has no track at all."""
     import msgspec
 
+    from danmatte.commands.assess import assess_track, open_companion
     from danmatte.errors import InvalidParameterError
     from danmatte.models.standalone import open_version
     from danmatte.settings import Settings
@@ -95,10 +101,13 @@ def run_track(videos: list[Path], out: Path, **options: Any) -> int:
     jobs = batch.plan_jobs(videos, out, options.get("format", ""))
     models = options.get("models", Settings().models_folder)
     served = open_version(models, options.get("model", ""), for_many=True)
+    companion = open_companion(models) if options.get("assess") else None
     summaries = []
-    for summary in batch.make_tracks(jobs, wanted, served):
+    for summary in batch.make_tracks(jobs, wanted, served, companion.watch if companion else None):
         summaries.append(summary)
         print(summary.describe(), file=sys.stderr)
+        if companion:
+            print(assess_track(companion, summary), file=sys.stderr)
     if "json" in options:
         try:
             write_json(msgspec.to_builtins(summaries), options["json"])

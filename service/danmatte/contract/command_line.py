@@ -68,7 +68,11 @@ def parse_size(text: str) -> "Size":
 
 def write_json(content: object, target: Path) -> None:
     """Writes JSON, whole or not at all; to standard output where `target` is `-`. Raises OSError."""
-    text = json.dumps(content, indent=1, allow_nan=False, default=str) + "\n"
+    write_text(json.dumps(content, indent=1, allow_nan=False, default=str) + "\n", target)
+
+
+def write_text(text: str, target: Path) -> None:
+    """Writes a file, whole or not at all; to standard output where `target` is `-`. Raises OSError."""
     if str(target) == "-":
         sys.stdout.write(text)
         return

@@ -65,7 +65,7 @@ class Repository:
     def load(self) -> Served:
         """Opens what the policies ask for of every model, and returns the default model's stable version.
 
-        Takes seconds. Raises SettingsError when the default model isn't there, or none is named and there are several.
+        Takes seconds. Raises SettingsError when the default model isn't there, or none is named and several make masks.
         """
         self._watch.accept()
         for ignored in artifact.list_ignored(self._root):
@@ -74,6 +74,8 @@ class Repository:
             self._replace_state(self._compute_state(name))
         if not self._default:
             good = [name for name, model in self._models.items() if model.stable]
+            if len(good) > 1:  # others, such as one that judges quality, are asked for by their names
+                good = [name for name in good if self._makes_masks(name)] or good
             if len(good) > 1:
                 raise SettingsError(f"{self._root}: several models ({', '.join(good)}): choose one with --model")
             self._default = good[0] if good else ""
@@ -81,6 +83,10 @@ class Repository:
         if not stable:
             raise SettingsError(f"{self._root}: {explain_absence(self._models.values(), self._default)}")
         return stable
+
+    def _makes_masks(self, name: str) -> bool:
+        stable = self._models[name].stable
+        return stable is not None and stable.manifest.makes_masks
 
     async def find(self, name: str = "", version: int | None = None, label: str = "") -> Served:
         """The version to use: the one with this number or label, or the one that the model's policy draws.

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,14 +13,16 @@ from danmatte.contract.cores import count_cores
 from danmatte.contract.manifest import Manifest
 from danmatte.contract.near_words import did_you_mean
 from danmatte.engine import OpenVinoEngine, Served
-from danmatte.errors import ModelError, UnknownModelError, UnknownVersionError
+from danmatte.errors import ManifestError, ModelError, UnknownModelError, UnknownVersionError
 
 log = logging.getLogger(__name__)
 Taken = TypeVar("Taken")
 
 
 def open_version(root: Path, name: str = "", version: int | None = None, *, for_many: bool = False) -> Served:
-    """A version in the folder of models, on all cores; without a name the only model, without a version its newest.
+    """A version in the folder of models, on all cores; without a version its newest.
+
+    Without a name it is the only model, or of several the only one that makes masks.
 
     `for_many`: many frames are computed at once, rather than one after another as soon as possible.
     Raises UnknownModelError, UnknownVersionError, and ModelError where no version can be served.
@@ -39,9 +42,9 @@ def find_version(root: Path, name: str = "") -> Manifest:
 def _choose_versions(root: Path, name: str, version: int | None) -> tuple[str, list[int]]:
     """The model's name, and its versions, newest first."""
     known = artifact.list_models(root)
-    if name not in known and not (name == "" and len(known) == 1):
+    name = name or _choose_model(root, known)
+    if name not in known:
         raise UnknownModelError(f"{root}: expected a model's name, received {name!r}{did_you_mean(name, known)}")
-    name = name or known[0]
     versions = artifact.list_versions(root, name)
     if version is not None and version not in versions:
         raise UnknownVersionError(f"version: {name} has {versions}, received {version}")
@@ -58,6 +61,21 @@ def _take_newest(root: Path, name: str, versions: list[int], take: Callable[[int
             faults.append(str(error))
             log.warning("%s/%s is passed over: %s", name, newest, error)
     raise ModelError(f"{root / name}: no version can be served: {'; '.join(faults) or 'there is none'}")
+
+
+def _choose_model(root: Path, known: list[str]) -> str:
+    """The only model, or the only one that makes masks; empty where there are none or several."""
+    if len(known) > 1:
+        known = [name for name in known if _makes_masks(root, name)]
+    return known[0] if len(known) == 1 else ""
+
+
+def _makes_masks(root: Path, name: str) -> bool:
+    """Whether the newest version whose manifest can be read makes masks."""
+    for version in artifact.list_versions(root, name):
+        with suppress(ManifestError):
+            return artifact.read_manifest(root / name / str(version)).makes_masks
+    return False
 
 
 def _open(root: Path, name: str, version: int, *, for_many: bool) -> Served:

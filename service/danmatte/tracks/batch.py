@@ -5,10 +5,10 @@ import hashlib
 import re
 import time
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import cv2
 from msgspec import Struct
@@ -21,7 +21,7 @@ from danmatte.frame import Size
 from danmatte.tracks.film import describe_film
 from danmatte.tracks.pipeline import Pipeline
 from danmatte.tracks.progress import Progress
-from danmatte.tracks.selection import BOX, TrackPlan, choose_mask_size
+from danmatte.tracks.selection import BOX, FrameObserver, TrackPlan, choose_mask_size
 from danmatte.tracks.track import Format, TrackHeader, find_format
 from danmatte.tracks.writer import TrackWriter
 from danmatte.video.reader import ClockName, Video
@@ -31,6 +31,10 @@ from danmatte.video.stabiliser import StabiliserOptions
 _VIDEOS = re.compile(
     r".+\.(3gp|asf|avi|flv|m2ts|m3u8|m4v|mkv|mov|mp4|mpd|mpe?g|mts|mxf|nut|og[mv]|ts|vob|webm|wmv|y4m)", re.I
 )
+
+
+Watch: TypeAlias = Callable[[Video], FrameObserver]
+"""Gives the observer of a video that is about to be decoded."""
 
 
 @dataclass(frozen=True)
@@ -158,8 +162,13 @@ class FinishedTrack(TrackSummary, frozen=True):
         return words + (f"\n{self.video}: broken: {self.broken}" if self.broken else "")
 
 
-def make_tracks(jobs: Sequence[TrackJob], options: TrackOptions, served: Served) -> Iterator[TrackSummary]:
-    """Makes the track of every video, one after another; what goes wrong with one is in its summary."""
+def make_tracks(
+    jobs: Sequence[TrackJob], options: TrackOptions, served: Served, watch: Watch | None = None
+) -> Iterator[TrackSummary]:
+    """Makes the track of every video, one after another; what goes wrong with one is in its summary.
+
+    `watch` gives an observer for each video that is decoded.
+    """
     cv2.setNumThreads(1)  # every stage has a thread already
     pipeline = make_pipeline(served)
     for job in jobs:
@@ -167,7 +176,7 @@ def make_tracks(jobs: Sequence[TrackJob], options: TrackOptions, served: Served)
             yield KeptTrack(str(job.video), str(job.track))
             continue
         try:
-            yield make_track(job, options, served, pipeline)
+            yield make_track(job, options, served, pipeline, watch=watch)
         except (ServiceError, OSError) as error:
             yield FailedTrack(str(job.video), str(job.track), str(error))
 
@@ -177,7 +186,14 @@ def make_pipeline(served: Served) -> Pipeline:
     return Pipeline(served, in_flight=2 * count_cores() + 2)
 
 
-def make_track(job: TrackJob, options: TrackOptions, served: Served, pipeline: Pipeline | None = None) -> FinishedTrack:
+def make_track(
+    job: TrackJob,
+    options: TrackOptions,
+    served: Served,
+    pipeline: Pipeline | None = None,
+    *,
+    watch: Watch | None = None,
+) -> FinishedTrack:
     """Makes the track of one video; raises ServiceError and OSError where there will be none."""
     started, manifest = time.monotonic(), served.manifest
     pipeline = pipeline or make_pipeline(served)
@@ -191,7 +207,8 @@ def make_track(job: TrackJob, options: TrackOptions, served: Served, pipeline: P
             resumed_ms = writer.last_pts_ms
             progress, resumed_masks = Progress(job.video.name, writer.tally, video.end_ms), writer.tally.masks
             try:
-                tally = asyncio.run(pipeline.run(video, plan, writer, progress.step))
+                observer = watch(video) if watch else None
+                tally = asyncio.run(pipeline.run(video, plan, writer, progress.step, observer))
             finally:
                 progress.finish()
             with job.video.open("rb") as file:
@@ -230,12 +247,7 @@ def plan_jobs(videos: Sequence[Path], out: Path, format_: str) -> list[TrackJob]
     suffix = f".{format_.removeprefix('.')}" if format_ else ""
     if suffix and suffix not in Format.registered:
         raise InvalidParameterError(f"format: unknown {format_!r}{did_you_mean(suffix, list(Format.registered))}")
-    found: list[Path] = []
-    for given in videos:
-        files = sorted(path for path in given.iterdir() if path.is_file()) if given.is_dir() else []
-        found += [path for path in files if is_video_name(path.name)] if given.is_dir() else [given]
-    if not found:
-        raise InvalidParameterError(f"videos: expected some in {', '.join(map(str, videos))}, received none")
+    found = list_videos(videos)
     if out.suffix in Format.registered and not out.is_dir():
         if len(found) > 1 or (suffix and suffix != out.suffix):
             raise InvalidParameterError(f"{out}: expected a folder for {len(found)} tracks as {suffix or out.suffix}")
@@ -251,6 +263,17 @@ def plan_jobs(videos: Sequence[Path], out: Path, format_: str) -> list[TrackJob]
             raise InvalidParameterError(f"{path}: expected one video, received {named[path]} and {video}")
         named[path] = video
     return [TrackJob(video, path) for path, video in named.items()]
+
+
+def list_videos(given: Sequence[Path]) -> list[Path]:
+    """The videos that were given, and those in folders that were; raises InvalidParameterError where there are none."""
+    found: list[Path] = []
+    for path in given:
+        files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else []
+        found += [file for file in files if is_video_name(file.name)] if path.is_dir() else [path]
+    if not found:
+        raise InvalidParameterError(f"videos: expected some in {', '.join(map(str, given))}, received none")
+    return found
 
 
 def choose_exit_code(summaries: Sequence[TrackSummary]) -> int:

@@ -10,6 +10,7 @@ from danmatte.engine import FakeEngine
 from danmatte.errors import EngineError, ModelError, SettingsError, UnknownModelError, UnknownVersionError
 from danmatte.models import Repository
 from tests.service.models.opener import Opener, spoil
+from tests.service.ports import publish_meaning
 from tests.service.toy import Toy, publish
 
 
@@ -133,6 +134,22 @@ async def test_several_models_need_a_default(tmp_path: Path, opener: Opener) -> 
     assert repository.load().manifest.name == "b"
     with pytest.raises(SettingsError, match="'c'"):
         Repository(tmp_path, opener, default="c").load()
+
+
+async def test_the_only_model_that_makes_masks_is_the_default_one(tmp_path: Path, opener: Opener) -> None:
+    publish(tmp_path, name="masks")
+    publish_meaning(tmp_path, "score", name="judge")
+    repository = Repository(tmp_path, opener)
+    assert repository.load().manifest.name == "masks"
+    assert (await repository.find("judge")).manifest.name == "judge"
+    publish(tmp_path, name="others")
+    with pytest.raises(SettingsError, match=r"several models \(masks, others\)"):
+        Repository(tmp_path, opener).load()
+
+
+async def test_a_model_without_masks_is_the_default_one_where_it_is_alone(tmp_path: Path, opener: Opener) -> None:
+    publish_meaning(tmp_path, "score", name="judge")
+    assert Repository(tmp_path, opener).load().manifest.name == "judge"
 
 
 async def test_a_version_published_later_can_be_asked_for(tmp_path: Path, opener: Opener) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from danmatte_workbench.commands import train
+from danmatte_workbench.errors import InputError
 from danmatte_workbench.training.deeplab import backend
 
 GIVEN = ("--data", "d", "--initial", "graph.pb", "--teacher", "official.tflite")
@@ -51,13 +52,42 @@ def test_a_backend_that_the_user_chose_stays(calls: list[tuple[object, ...]], mo
     assert calls[0][3:] == (Path("build/training"), 1)
 
 
-@pytest.mark.parametrize("missing", ["--data", "--initial", "--teacher"])
-def test_data_weights_and_teacher_are_needed(missing: str, capsys: pytest.CaptureFixture[str]) -> None:
-    at = GIVEN.index(missing)
+def test_data_is_needed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
-        run(*GIVEN[:at], *GIVEN[at + 2 :])
+        run(*GIVEN[2:])
     assert left.value.code == 2
-    assert f"required: {missing}" in capsys.readouterr().err
+    assert "required: --data" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("missing", ["--initial", "--teacher"])
+def test_weights_and_a_teacher_are_needed_to_train_deeplab(missing: str) -> None:
+    at = GIVEN.index(missing)
+    with pytest.raises(InputError, match=f"{missing}: expected a file to train deeplab with"):
+        run("deeplab", *GIVEN[:at], *GIVEN[at + 2 :])
+
+
+def test_deeplab_is_what_is_trained_when_no_network_is_named(calls: list[tuple[object, ...]]) -> None:
+    run(*GIVEN)
+    run("deeplab", *GIVEN)
+    assert calls[0] == calls[1]
+
+
+def test_the_network_that_judges_needs_pictures_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from danmatte_workbench.training.quality import course
+
+    asked: list[object] = []
+
+    def note(*arguments: object, **options: object) -> Path:
+        asked.extend([*arguments, options])
+        return Path("out/quality_graph.pb")
+
+    monkeypatch.setattr(course, "train", note)
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    assert run("quality", "--data", "d", "--output-dir", "out", "--seed", "7") == 0
+    assert asked == [Path("d"), Path("out"), {"seed": 7}]
+    assert "workbench optimize out/model.toml --data d/val" in capsys.readouterr().out
 
 
 def test_a_student_starts_from_what_pruning_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""``workbench train``: the default model trained on, from a graph that was trained here before, or a smaller one."""
+"""``workbench train``: our own networks: the one that finds people, whole or smaller, and the one that judges."""
 
 import argparse
 import os
@@ -8,32 +8,41 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from danmatte_workbench.errors import InputError
+
 if TYPE_CHECKING:
     from danmatte_workbench.training.deeplab.initialise import Kernel
 
+NETWORKS = ("deeplab", "quality")
+
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Data, initial weights, and where the run is kept."""
+    """Which network, data, initial weights, and where the run is kept."""
+    parser.add_argument(
+        "network",
+        nargs="?",
+        choices=NETWORKS,
+        default=NETWORKS[0],
+        help="deeplab finds people, quality judges pictures (default: %(default)s)",
+    )
     parser.add_argument(
         "--data",
         type=Path,
         required=True,
         metavar="DIR",
-        help="train/ and unlabelled/, with images/ and masks/",
+        help="train/ and unlabelled/, with images/, and masks/ for deeplab; quality takes val/, too",
     )
     parser.add_argument(
         "--initial",
         type=Path,
-        required=True,
         metavar="FILE",
-        help="the frozen graph to go on from",
+        help="the frozen graph that deeplab goes on from (default: none; needed)",
     )
     parser.add_argument(
         "--teacher",
         type=Path,
-        required=True,
         metavar="FILE",
-        help="deeplabv3_mnv2_pascal_quant.tflite, the official one",
+        help="deeplab's, deeplabv3_mnv2_pascal_quant.tflite, the official one (default: none; needed)",
     )
     parser.add_argument(
         "--output-dir",
@@ -47,7 +56,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--student",
         type=float,
         metavar="SHARE",
-        help="train a smaller network instead, with this share of the milliseconds of --initial pruned, such as 0.35 "
+        help="train a smaller deeplab instead, with this share of the milliseconds of --initial pruned, such as 0.35 "
         "(default: train the whole network)",
     )
     smaller.add_argument(
@@ -61,6 +70,26 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, or go on where an earlier run was stopped, and export."""
+    if arguments.network == "quality":
+        return run_quality(arguments)
+    for option in ("initial", "teacher"):
+        if getattr(arguments, option) is None:
+            raise InputError(f"--{option}: expected a file to train deeplab with, received none")
+    return run_deeplab(arguments)
+
+
+def run_quality(arguments: argparse.Namespace) -> int:
+    """Train the network that judges."""
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    from danmatte_workbench.training.quality import course
+
+    graph = course.train(arguments.data, arguments.output_dir, seed=arguments.seed)
+    print(f"trained {graph}; try it:  workbench optimize {graph.parent / 'model.toml'} --data {arguments.data / 'val'}")
+    return 0
+
+
+def run_deeplab(arguments: argparse.Namespace) -> int:
+    """Train the network that finds people, or a smaller one."""
     from danmatte_workbench.training.deeplab import backend
 
     os.environ.setdefault("KERAS_BACKEND", backend.choose())

@@ -1,0 +1,122 @@
+"""`danmatte assess`: how good videos look, what harms them, and when."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from danmatte.contract.command_line import JSON_HELP, write_json, write_text
+
+if TYPE_CHECKING:
+    from danmatte.quality.assess import Assessed, Failed
+    from danmatte.quality.companion import Companion
+    from danmatte.quality.pooling import Grade
+    from danmatte.tracks.batch import TrackSummary
+
+
+def add_assess(add: Callable[..., argparse.ArgumentParser]) -> None:
+    """The command and its flags."""
+    command = add(
+        "assess",
+        run_assess,
+        "judge the quality of whole videos, and say what harms it",
+        "danmatte assess video.mp4 --html quality.html",
+        "danmatte assess videos/ --json quality.json --min-grade C",
+    )
+
+    def option(flag: str, kind: type, metavar: str, text: str) -> None:
+        command.add_argument(flag, type=kind, metavar=metavar, help=text)
+
+    command.add_argument("videos", nargs="+", type=Path, metavar="VIDEO", help="a video, or a folder of them")
+    option("--fps", float, "N", "most frames a second that are judged (default: 2)")
+    option("--min-grade", str, "GRADE", "A to E: exit code 1 for less (default: E)")
+    option("--json", Path, "FILE", JSON_HELP.format(what="the verdicts"))
+    option("--html", Path, "FILE", "write a page with timelines and the worst shots there (default: nowhere)")
+    option("--svg", Path, "FILE", "draw the timeline of a single video there (default: nowhere)")
+    option("--models", Path, "DIR", "folder of <name>/<version>/ (default: ./models, or the bundled one)")
+    option("--model", str, "NAME", "which of them judges (default: quality)")
+    option("--people-model", str, "NAME", "which of them finds people (default: the only one that makes masks)")
+    command.add_argument("--no-people", action="store_true", help="don't look for people: faster (default: off)")
+
+
+def run_assess(videos: list[Path], **options: Any) -> int:
+    """`danmatte assess`: 0 when every video is whole and good enough, 1 when one isn't, 2 when one has no verdict."""
+    from danmatte.errors import InvalidParameterError
+    from danmatte.models.standalone import open_version
+    from danmatte.quality.assess import AssessOptions, assess_videos
+    from danmatte.quality.judge import MODEL, Judge
+    from danmatte.quality.pooling import GRADES, read_grade
+    from danmatte.settings import Settings
+    from danmatte.tracks.batch import list_videos
+
+    least = read_grade(options.get("min_grade", GRADES[-1]))
+    found = list_videos(videos)
+    if "svg" in options and len(found) != 1:
+        raise InvalidParameterError(f"--svg: expected one video, received {len(found)}")
+    wanted = AssessOptions(**{key: options[key] for key in ("fps",) if key in options})
+    models = options.get("models", Settings().models_folder)
+    judge = Judge.open(models, options.get("model", MODEL))
+    masks = None if options.get("no_people") else open_version(models, options.get("people_model", ""), for_many=True)
+    results = []
+    for result in assess_videos(found, wanted, judge, masks):
+        results.append(result)
+        print(result.quality.describe(), file=sys.stderr)
+    _write(options, results)
+    return max(choose_exit_code(result, least) for result in results)
+
+
+def _write(options: dict[str, Any], results: "list[Assessed | Failed]") -> None:
+    import msgspec
+
+    from danmatte.errors import InvalidParameterError
+    from danmatte.quality.assessment import VideoQuality
+    from danmatte.quality.page import write_page
+    from danmatte.quality.timeline import draw_timeline
+
+    try:
+        if "json" in options:
+            write_json(msgspec.to_builtins([result.quality for result in results]), options["json"])
+        if "html" in options:
+            write_text(write_page(results), options["html"])
+        if "svg" in options and isinstance(results[0].quality, VideoQuality):
+            write_text(draw_timeline(results[0].quality), options["svg"])
+    except OSError as error:
+        raise InvalidParameterError(f"{error.filename}: can't be written ({error.strerror})") from error
+
+
+def choose_exit_code(result: "Assessed | Failed", least: "Grade") -> int:
+    """0 for a whole video that is good enough, 1 for another, 2 for one without a verdict."""
+    from danmatte.quality.assessment import FailedAssessment
+    from danmatte.quality.pooling import is_below
+
+    if isinstance(result.quality, FailedAssessment):
+        return 2
+    return int(bool(result.quality.broken) or is_below(result.quality.grade, least))
+
+
+def open_companion(models: Path) -> "Companion":
+    """What assesses videos while their tracks are made; raises UnknownModelError and ModelError."""
+    from danmatte.quality.companion import Companion
+    from danmatte.quality.judge import Judge
+
+    return Companion(Judge.open(models))
+
+
+def assess_track(companion: "Companion", summary: "TrackSummary") -> str:
+    """Writes the verdict beside a track, unless it is there already; what became of it in words."""
+    from danmatte.errors import ServiceError
+    from danmatte.quality.companion import name_verdict, write_verdict
+    from danmatte.tracks.batch import FailedTrack, FinishedTrack, KeptTrack
+
+    verdict = name_verdict(Path(summary.track))
+    if isinstance(summary, FailedTrack) or (isinstance(summary, KeptTrack) and verdict.exists()):
+        companion.forget()
+        return f"{summary.video}: {'not assessed' if isinstance(summary, FailedTrack) else f'{verdict} stays'}"
+    whole = isinstance(summary, FinishedTrack) and summary.resumed_after_ms is None
+    try:
+        found = companion.conclude(Path(summary.video), Path(summary.track), whole=whole)
+        write_verdict(found, verdict)
+    except (ServiceError, OSError) as error:
+        return f"{summary.video}: not assessed: {error}"
+    return found.describe()

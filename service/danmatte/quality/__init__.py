@@ -1,0 +1,1 @@
+"""Video quality: how good a video looks, what harms it, and when."""

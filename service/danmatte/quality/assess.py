@@ -1,0 +1,146 @@
+"""Assessing whole videos: one after another, or beside whoever decodes them for something else."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+
+from danmatte.contract.cores import count_cores
+from danmatte.contract.framing import Framing
+from danmatte.engine import Served
+from danmatte.errors import InvalidParameterError, ServiceError
+from danmatte.frame import Bits, Frame, Pixels
+from danmatte.quality.assessment import FailedAssessment, VideoQuality
+from danmatte.quality.judge import Judge
+from danmatte.quality.people import People
+from danmatte.quality.summary import FilmFacts, summarize
+from danmatte.quality.watch import Observations, QualityWatch
+from danmatte.tracks.selection import TrackPlan, choose_mask_size
+from danmatte.video.motion import CutDetector
+from danmatte.video.reader import DecodedFrame, Video
+
+FPS = 2.0
+NOBODY_COUNTED: Mapping[int, People] = {}
+
+
+@dataclass(frozen=True)
+class AssessOptions:
+    """How videos are assessed: `fps` is the most frames a second that are judged. Raises InvalidParameterError."""
+
+    fps: float = FPS
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fps <= 1000:
+            raise InvalidParameterError(f"fps: expected more than 0, at most 1000, received {self.fps}")
+
+
+class Assessed(NamedTuple):
+    """A verdict, and small pictures of the worst frames of its shots by their times in ms."""
+
+    quality: VideoQuality
+    thumbnails: dict[int, Pixels]
+
+
+class Failed(NamedTuple):
+    """A video that couldn't be assessed, of which there are no pictures."""
+
+    quality: FailedAssessment
+    thumbnails: dict[int, Pixels]
+
+
+def assess_videos(
+    paths: Sequence[Path], options: AssessOptions, judge: Judge, masks: Served | None
+) -> Iterator[Assessed | Failed]:
+    """The verdict on every video, one after another; what goes wrong with one is told in its place.
+
+    `masks` is the model that finds people; without it nothing is told of them.
+    """
+    cv2.setNumThreads(1)  # samples have threads already
+    for path in paths:
+        try:
+            yield assess_video(path, options, judge, masks)
+        except (ServiceError, OSError) as error:
+            yield Failed(FailedAssessment(str(path), str(error)), {})
+
+
+def assess_video(
+    path: Path,
+    options: AssessOptions,
+    judge: Judge,
+    masks: Served | None = None,
+    *,
+    people: Mapping[int, People] = NOBODY_COUNTED,
+) -> Assessed:
+    """The verdict on one video; `people` by seconds, where they were counted before. Raises ServiceError and OSError.
+
+    `masks` is the model that finds people; without it nothing is told of them but what was counted.
+    """
+    with Video(path) as video:
+        ask = ask_masks(masks, video) if masks else None
+        with Assessment(video, options, judge, threads=count_cores(), ask_masks=ask) as assessment:
+            cuts, working = CutDetector(), TrackPlan(choose_mask_size(video.shown)).working
+            for frame in video.read_frames():
+                grey = frame.to_grey(working)
+                assessment.watch.observe(frame, grey, cut=cuts.step(grey))
+            return assessment.conclude(people)
+
+
+class Assessment:
+    """The assessment of an open video while its frames go by: whoever reads them shows each one to its `watch`.
+
+    A context manager, within which `conclude` is called when all frames are read.
+    """
+
+    def __init__(
+        self,
+        video: Video,
+        options: AssessOptions,
+        judge: Judge,
+        *,
+        threads: int,
+        ask_masks: Callable[[DecodedFrame], Callable[[], Bits]] | None = None,
+    ) -> None:
+        self._video, self._judge, self._began = video, judge, time.monotonic()
+        self._stated_end_ms = video.end_ms or 0  # asked now: the video may be closed before the verdict
+        self.watch = QualityWatch(judge, video.shown, fps=options.fps, threads=threads, ask_masks=ask_masks)
+
+    def __enter__(self) -> "Assessment":
+        self.watch.__enter__()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.watch.__exit__(None, None, None)
+
+    def conclude(self, people: Mapping[int, People] = NOBODY_COUNTED) -> Assessed:
+        """The verdict, with the people that others counted, by seconds. Raises EngineError."""
+        video, seen = self._video, self.watch.finish()
+        seen.people.update(people)
+        film = FilmFacts(str(video.path), str(video.shown), max(video.ended_ms, self._stated_end_ms), video.broken)
+        quality = summarize(seen, film, self._judge.name, time.monotonic() - self._began)
+        return Assessed(quality, _choose_thumbnails(quality, seen))
+
+
+def _choose_thumbnails(quality: VideoQuality, seen: Observations) -> dict[int, Pixels]:
+    pictures = {sample.pts_ms: sample.thumbnail for sample in seen.samples}
+    return {shot.worst_ms: pictures[shot.worst_ms] for shot in quality.shots}
+
+
+def ask_masks(served: Served, video: Video) -> Callable[[DecodedFrame], Callable[[], Bits]]:
+    """What makes the mask of a frame: first its picture, in the reader's thread, then the mask, in any."""
+    manifest = served.manifest
+    framing, size = Framing.of(manifest), choose_mask_size(video.shown)
+    scaled, order = framing.scale_size(video.size), manifest.picture.colour
+
+    def ask(frame: DecodedFrame) -> Callable[[], Bits]:
+        picture = framing.fit(Frame(frame.to_colours(scaled, order), scaled))
+
+        def make_mask() -> Bits:
+            values = served.engine.infer(picture)[0]
+            return framing.compute_mask(values, manifest.regions.grid, size, video.size) >= 0.5
+
+        return make_mask
+
+    return ask

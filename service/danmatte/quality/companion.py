@@ -1,0 +1,75 @@
+"""The verdict on a video whose track is being made: in the same decoding, and into a file beside the track."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+
+from danmatte.contract.command_line import write_json
+from danmatte.quality.assess import Assessment, AssessOptions, assess_video
+from danmatte.quality.assessment import VideoQuality
+from danmatte.quality.judge import Judge
+from danmatte.quality.people import People, measure_people
+from danmatte.tracks.reader import TrackReader
+from danmatte.tracks.selection import FrameObserver
+from danmatte.video.reader import Video
+
+SUFFIX = ".quality.json"
+_THREADS = 1  # the cores are the masks'
+
+
+class Companion:
+    """Assesses videos one after another while their tracks are made: `watch` one, then `conclude` or `forget` it.
+
+    People are counted in the track's own masks.
+    """
+
+    def __init__(self, judge: Judge, options: AssessOptions | None = None) -> None:
+        self._judge, self._options = judge, options or AssessOptions()
+        self._open = ExitStack()
+        self._assessment: Assessment | None = None
+
+    def watch(self, video: Video) -> FrameObserver:
+        """The observer of a video that is about to be decoded."""
+        self.forget()
+        self._assessment = self._open.enter_context(Assessment(video, self._options, self._judge, threads=_THREADS))
+        return self._assessment.watch
+
+    def forget(self) -> None:
+        """Lets go what was seen of a video that has no track."""
+        self._assessment = None
+        self._open.close()
+
+    def conclude(self, video: Path, track: Path, *, whole: bool) -> VideoQuality:
+        """The verdict on a video whose track is finished.
+
+        It is decoded again where it wasn't watched from its first frame to its last, `whole`: an interrupted track
+        goes on where it was. Raises ServiceError and OSError.
+        """
+        people = count_people(track)
+        if whole and self._assessment:
+            found = self._assessment.conclude(people)
+        else:
+            found = assess_video(video, self._options, self._judge, people=people)
+        self.forget()
+        return found.quality
+
+
+def name_verdict(track: Path) -> Path:
+    """Where the verdict on a track's video goes."""
+    return track.with_name(f"{track.stem}{SUFFIX}")
+
+
+def write_verdict(found: VideoQuality, target: Path) -> None:
+    """Writes it as JSON, whole or not at all. Raises OSError."""
+    write_json(msgspec.to_builtins(found), target)
+
+
+def count_people(track: Path) -> dict[int, People]:
+    """The people in the first mask of every second of a track. Raises TrackError."""
+    found: dict[int, People] = {}
+    with TrackReader(track) as entries:
+        for entry in entries:
+            if (second := entry.pts_ms // 1000) not in found:
+                found[second] = measure_people(entry.mask)
+    return found

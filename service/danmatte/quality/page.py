@@ -1,0 +1,96 @@
+"""What was found of some videos as one HTML page that needs nothing else."""
+
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Mapping
+from html import escape
+from pathlib import Path
+from typing import TypeAlias
+
+import simplejpeg
+
+from danmatte.frame import Pixels
+from danmatte.quality.assessment import FailedAssessment, Parts, ShotQuality, VideoQuality
+from danmatte.quality.timeline import draw_timeline, format_time
+
+Thumbnails: TypeAlias = Mapping[int, Pixels]
+"""A picture for each shot, (H, W, 3) uint8 RGB, by the time of its worst frame in ms."""
+
+WORST_SHOTS = 6
+_STYLE = (Path(__file__).parent / "page.css").read_text("utf-8")
+
+
+def write_page(found: Iterable[tuple[VideoQuality | FailedAssessment, Thumbnails]]) -> str:
+    """The page: each video's verdict, timeline, shots and worst pictures, in the order given."""
+    sections = "\n".join(_write_section(quality, thumbnails) for quality, thumbnails in found)
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Video quality</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{_STYLE}</style></head><body><h1>Video quality</h1>\n{sections}\n</body></html>\n"
+    )
+
+
+def list_worst(found: VideoQuality) -> list[ShotQuality]:
+    """The shots whose pictures are shown, the worst first."""
+    judged = [shot for shot in found.shots if shot.score is not None]
+    return sorted(judged, key=lambda shot: shot.score or 0.0)[:WORST_SHOTS]
+
+
+def _write_section(found: VideoQuality | FailedAssessment, thumbnails: Thumbnails) -> str:
+    if isinstance(found, FailedAssessment):
+        return f"<section><h2>{escape(found.video)}</h2><p>Not assessed: {escape(found.error)}</p></section>"
+    figures = "".join(_write_figure(shot, thumbnails[shot.worst_ms]) for shot in list_worst(found))
+    facts = "".join(f"<tr><th>{name}</th><td>{escape(value)}</td></tr>" for name, value in _list_facts(found))
+    return (
+        f"<section><h2>{_write_grade(found.grade)} {escape(found.video)}</h2>"
+        f"<p>{found.score:.0f} of 100, {found.kind}, {escape(found.size)}, {format_time(found.duration_ms)}, "
+        f"{len(found.shots)} shots</p>{draw_timeline(found)}"
+        f"<h3>Worst shots</h3>{figures or '<p>None: all is black.</p>'}"
+        f'<div class="scroll"><table>{facts}</table></div>{_write_shots(found)}'
+        f'<p class="faint">Judged by {escape(found.model)}; {found.frames} frames seen, {len(found.samples)} judged.'
+        "</p>"
+        "</section>"
+    )
+
+
+def _list_facts(found: VideoQuality) -> Iterator[tuple[str, str]]:
+    if found.parts:
+        yield from ((name, f"{getattr(found.parts, name):.0f} of 100") for name in Parts.__struct_fields__)
+    for name in ("black", "frozen", "dropped"):
+        yield name, f"{100 * getattr(found, f'{name}_share'):.1f} % of the time"
+    bars = found.letterbox
+    yield (
+        "letterbox",
+        ", ".join(f"{side} {100 * share:.0f} %" for side, share in bars._asdict().items() if share) or "no",
+    )
+    if found.people_share is not None:
+        yield "people", f"{100 * found.people_share:.0f} % of the picture; {found.shot_scale}"
+    if found.broken:
+        yield "broken", found.broken
+
+
+def _write_shots(found: VideoQuality) -> str:
+    rows = "".join(
+        f"<tr><td>{format_time(shot.from_ms)}–{format_time(shot.to_ms)}</td>"
+        f"<td>{_write_grade(shot.grade) if shot.grade else 'black'}</td>"
+        f"<td>{'' if shot.score is None else f'{shot.score:.0f}'}</td><td>{shot.kind}</td>"
+        f"<td>{100 * shot.frozen_share:.0f} %</td><td>{100 * shot.dropped_share:.0f} %</td>"
+        f"<td>{shot.shot_scale or ''}</td></tr>"
+        for shot in found.shots
+    )
+    names = ("shot", "grade", "score", "kind", "frozen", "dropped", "people")
+    heads = "".join(f"<th>{name}</th>" for name in names)
+    table = f'<div class="scroll"><table><tr>{heads}</tr>{rows}</table></div>'
+    return f"<details><summary>All shots</summary>{table}</details>"
+
+
+def _write_figure(shot: ShotQuality, picture: Pixels) -> str:
+    data = b64encode(simplejpeg.encode_jpeg(picture, quality=80)).decode()
+    words = f"{_write_grade(shot.grade or 'E')} {format_time(shot.worst_ms)}: {shot.score:.0f}, {shot.kind}"
+    return (
+        f'<figure><img alt="worst frame of the shot at {format_time(shot.from_ms)}" '
+        f'src="data:image/jpeg;base64,{data}"><figcaption>{words}</figcaption></figure>'
+    )
+
+
+def _write_grade(grade: str) -> str:
+    return f'<span class="grade {grade}">{grade}</span>'

@@ -1,0 +1,42 @@
+"""How much of a frame people take, and how near the camera is to them, by their mask."""
+
+from typing import Literal, NamedTuple, TypeAlias, get_args
+
+import numpy as np
+
+from danmatte.frame import Bits
+
+Scale: TypeAlias = Literal["none", "wide", "full", "medium", "close"]
+SCALES: tuple[Scale, ...] = get_args(Scale)
+
+_NOBODY = 0.003  # of the frame: less is nobody, or nobody whom one would see
+_CLOSE, _MEDIUM = 0.35, 0.1  # of the frame
+_TALL, _WHOLE = 0.75, 0.3  # of the frame's height
+
+
+class People(NamedTuple):
+    """Their share of the frame, 0 to 1, and the shot's scale."""
+
+    share: float
+    scale: Scale
+
+
+def measure_people(mask: Bits) -> People:
+    """What a mask, (H, W), says.
+
+    A `close` shot shows a face or two: much of the frame. `medium` cuts figures off at the lower border, `full` shows
+    them whole and large, and in a `wide` one they are small.
+    """
+    share = float(mask.mean())
+    if share < _NOBODY:
+        return People(round(share, 4), "none")
+    rows = np.flatnonzero(mask.any(axis=1))
+    height = (rows[-1] - rows[0] + 1) / mask.shape[0]
+    cut_off = rows[-1] >= mask.shape[0] - 2
+    if share >= _CLOSE:
+        scale: Scale = "close"
+    elif cut_off and (share >= _MEDIUM or height >= _TALL):
+        scale = "medium"
+    else:
+        scale = "full" if height >= _WHOLE else "wide"
+    return People(round(share, 4), scale)

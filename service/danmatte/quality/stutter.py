@@ -1,0 +1,91 @@
+"""Frozen and dropped frames, from how much each frame differs from the one before."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+FREEZE_MS = 400  # a picture that stands for so long, between moving ones, is frozen
+_SAME = 0.12  # grey levels of mean difference: what an encoder makes of a repeated frame
+_REPEATED = 0.2  # of the usual difference nearby: less is a repeated frame
+_MOVING = 0.5  # grey levels: where the usual difference is less, nothing says that a frame is repeated
+_NEAR = 12  # frames on both sides, for what is usual
+_GAP = 1.6  # of the usual time between frames: more is a missing one
+_REGULAR = 0.7  # share of the repeats that come at one distance: drawings shown twice, or film on television
+_MOST_REGULAR = 6  # frames of such a distance
+
+
+@dataclass(frozen=True)
+class Stutter:
+    """When pictures stood or were skipped: (count, 2) spans in ms each, `frozen` and `dropped`."""
+
+    frozen: npt.NDArray[np.int64]
+    dropped: npt.NDArray[np.int64]
+
+    def measure(self, from_ms: int, to_ms: int) -> tuple[float, float]:
+        """The shares of a time, 0 to 1, that are frozen and dropped."""
+        return _overlap(self.frozen, from_ms, to_ms), _overlap(self.dropped, from_ms, to_ms)
+
+
+def find_stutter(times_ms: npt.NDArray[np.int64], changes: npt.NDArray[np.float32]) -> Stutter:
+    """Frozen and dropped spans of a video, or of a part of it.
+
+    `changes` are mean differences in grey levels from the frame before, NaN where there is none to compare with, as
+    over a cut. A repeated frame among moving ones is a dropped one, and so is a gap between times; repeats that come
+    regularly are how the film was made. What stands for long while something moves before or after is frozen.
+    """
+    empty = np.empty((0, 2), np.int64)
+    if len(times_ms) < 3:
+        return Stutter(empty, empty)
+    gaps = np.diff(times_ms)
+    usual_ms = float(np.median(gaps))
+    usual = _find_usual(changes)
+    same = (changes < _SAME) | (changes < _REPEATED * usual)
+    runs = _list_runs(same)
+    moves = usual > _MOVING
+    frozen, repeated = [], []
+    for begin, end in runs:
+        if not moves[max(0, begin - 1)] and not moves[min(len(moves) - 1, end)]:
+            continue  # nothing moves anyway
+        span = (int(times_ms[begin]), int(times_ms[min(end, len(times_ms) - 1)]))
+        if span[1] - span[0] >= FREEZE_MS:
+            frozen.append(span)
+        else:
+            repeated.append((begin, span))
+    if _is_regular([begin for begin, _ in repeated], int(same.sum())):
+        repeated = []
+    missing = [(int(times_ms[at] + usual_ms), int(times_ms[at + 1])) for at in np.flatnonzero(gaps > _GAP * usual_ms)]
+    dropped = sorted([span for _, span in repeated] + missing)
+    return Stutter(np.array(frozen, np.int64).reshape(-1, 2), np.array(dropped, np.int64).reshape(-1, 2))
+
+
+def _find_usual(changes: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """The usual difference near each frame: the upper quartile, as repeated frames only take away."""
+    usual = np.zeros(len(changes))
+    for at in range(len(changes)):
+        near = changes[max(0, at - _NEAR) : at + _NEAR + 1]
+        near = near[np.isfinite(near)]
+        usual[at] = np.percentile(near, 75) if near.size else 0.0
+    return usual
+
+
+def _list_runs(flags: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Where flags are set without a break: first, and one past the last."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
+    return [(int(first), int(past)) for first, past in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _is_regular(places: list[int], repeats: int) -> bool:
+    """Whether most repeats follow each other at the same short distance, and each is alone."""
+    distances = np.diff(places)
+    if len(distances) < 3 or repeats > len(places) * 1.2:
+        return False
+    commonest = int(np.bincount(distances).argmax())
+    return commonest <= _MOST_REGULAR and float((distances == commonest).mean()) > _REGULAR
+
+
+def _overlap(spans: npt.NDArray[np.int64], from_ms: int, to_ms: int) -> float:
+    if to_ms <= from_ms or not len(spans):
+        return 0.0
+    inside = np.clip(np.minimum(spans[:, 1], to_ms) - np.maximum(spans[:, 0], from_ms), 0, None)
+    return min(1.0, float(inside.sum()) / (to_ms - from_ms))

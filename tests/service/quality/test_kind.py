@@ -1,0 +1,38 @@
+"""What a shot is, by flat colour and movement."""
+
+import cv2
+import numpy as np
+import pytest
+
+from danmatte.quality.kind import Kind, Look, Movement, choose_kind, look_at
+from tests.service.quality.pictures import add_noise, draw_cartoon, draw_scene, draw_slide
+
+STANDING, TYPING, MOVING = Movement(0.0, 0.0), Movement(0.4, 0.01), Movement(4.0, 0.3)
+
+
+def look(picture: np.ndarray) -> Look:
+    return look_at([picture], cv2.resize(picture, (96, 96), interpolation=cv2.INTER_AREA))
+
+
+@pytest.mark.parametrize(
+    ("picture", "movement", "expected"),
+    [
+        (draw_scene(), MOVING, "camera"),
+        (add_noise(draw_scene(), 6), MOVING, "camera"),
+        (draw_scene(), STANDING, "still"),
+        (draw_cartoon(), MOVING, "animation"),
+        (draw_slide(), STANDING, "slides"),
+        (draw_slide(), TYPING, "screen"),
+    ],
+)
+def test_a_shot_is_what_it_looks_like_and_how_it_moves(picture: np.ndarray, movement: Movement, expected: Kind) -> None:
+    assert choose_kind([look(picture)] * 3, movement, 4000) == expected
+
+
+def test_a_shot_that_stands_for_a_moment_is_not_called_a_still() -> None:
+    assert choose_kind([look(draw_scene())], STANDING, 800) == "camera"
+
+
+def test_one_strange_frame_does_not_decide() -> None:
+    looks = [look(draw_scene())] * 4 + [look(np.full((192, 192), 128, np.uint8))]
+    assert choose_kind(looks, MOVING, 4000) == "camera"

@@ -1,0 +1,96 @@
+"""Frozen and dropped frames, by differences between frames."""
+
+import numpy as np
+import pytest
+
+from danmatte.quality.stutter import Stutter, find_stutter
+
+RATE_MS = 40
+
+
+def find(changes: list[float], times_ms: list[int] | None = None) -> Stutter:
+    times = range(0, RATE_MS * len(changes), RATE_MS) if times_ms is None else times_ms
+    return find_stutter(np.array(times, np.int64), np.array(changes, np.float32))
+
+
+def move(count: int, seed: int = 1) -> list[float]:
+    """Differences of frames that all move, the first one without any before."""
+    return [float("nan"), *np.random.default_rng(seed).uniform(3, 5, count - 1)]
+
+
+def measure(stutter: Stutter, count: int) -> tuple[float, float]:
+    return stutter.measure(0, RATE_MS * count)
+
+
+def test_what_moves_has_no_stutter() -> None:
+    assert measure(find(move(100)), 100) == (0, 0)
+
+
+def test_a_picture_that_stands_between_moving_ones_is_frozen() -> None:
+    changes = move(100)
+    changes[40:65] = [0.0] * 25
+    frozen, dropped = measure(find(changes), 100)
+    assert frozen == pytest.approx(0.25)
+    assert dropped == 0
+
+
+@pytest.mark.parametrize("residue", [0.0, 0.1, 0.6])
+def test_a_repeated_frame_is_a_dropped_one_also_where_it_was_encoded_again(residue: float) -> None:
+    changes = move(100)
+    for at in (20, 47, 80):
+        changes[at] = residue
+    frozen, dropped = measure(find(changes), 100)
+    assert frozen == 0
+    assert dropped == pytest.approx(0.03)
+
+
+def test_more_dropped_frames_are_a_larger_share() -> None:
+    shares = []
+    for count in (2, 5, 12, 25):
+        changes = move(100)
+        for at in np.random.default_rng(3).permutation(np.arange(2, 99))[:count]:
+            changes[at] = 0.0
+        shares.append(sum(measure(find(changes), 100)))
+    assert shares == sorted(set(shares))
+
+
+def test_a_gap_between_times_is_a_missing_frame() -> None:
+    times = [at * RATE_MS for at in range(100) if at not in (30, 31)]
+    _, dropped = measure(find(move(98), times), 100)
+    assert dropped == pytest.approx(0.02)
+
+
+def test_drawings_that_are_shown_twice_are_no_stutter() -> None:
+    changes = move(100)
+    changes[2::2] = [0.0] * len(changes[2::2])
+    assert measure(find(changes), 100) == (0, 0)
+
+
+def test_film_on_television_is_no_stutter() -> None:
+    changes = move(100)
+    changes[5::5] = [0.0] * len(changes[5::5])
+    assert measure(find(changes), 100) == (0, 0)
+
+
+def test_where_nothing_moves_nothing_is_frozen() -> None:
+    assert measure(find([float("nan")] + [0.05] * 99), 100) == (0, 0)
+
+
+def test_a_cut_is_no_difference_and_no_stutter() -> None:
+    changes = move(100)
+    changes[50] = float("nan")
+    assert measure(find(changes), 100) == (0, 0)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_too_few_frames_say_nothing(count: int) -> None:
+    assert find(move(max(1, count))[:count]).measure(0, 1000) == (0, 0)
+
+
+def test_a_share_is_that_of_the_time_that_is_asked_for() -> None:
+    changes = move(100)
+    changes[40:65] = [0.0] * 25
+    stutter = find(changes)
+    assert stutter.measure(0, 1600)[0] == 0
+    assert stutter.measure(1600, 2600)[0] == 1
+    assert stutter.measure(2000, 2000) == (0, 0)

@@ -1,0 +1,98 @@
+"""From pictures to a graph that judges: samples, counts, the fit, the export."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from danmatte_workbench.errors import InputError
+from danmatte_workbench.source import read
+from danmatte_workbench.training.quality import architecture, course, export, fit, samples, statistics
+from danmatte_workbench.training.quality.degradation import Picture, blur
+from danmatte_workbench.training.quality.samples import GROUP, SIDE, list_pictures, make_samples, to_scores
+
+COUNT = 2 * GROUP
+
+
+def test_samples_are_groups_of_a_picture_that_gets_worse(people: Path, tmp_path: Path) -> None:
+    made = make_samples(list_pictures(people, "train"), COUNT, tmp_path, seed=1)
+    assert made.pictures.shape == (COUNT, SIDE, SIDE, 3)
+    for group in made.decibels.reshape(-1, GROUP):
+        assert group[0] > group[-1]
+        assert group[0] == group.max()
+
+
+def test_samples_that_are_there_are_not_made_again(people: Path, tmp_path: Path) -> None:
+    pictures = list_pictures(people, "train")
+    first = make_samples(pictures, COUNT, tmp_path, seed=1)
+    again = make_samples([], COUNT, tmp_path, seed=1)  # nothing to draw from
+    assert (first.pictures == again.pictures).all()
+    assert (make_samples(pictures, COUNT, tmp_path / "other", seed=1).decibels == first.decibels).all()
+    assert (make_samples(pictures, COUNT, tmp_path / "another", seed=2).decibels != first.decibels).any()
+
+
+def test_scores_are_decibels_between_two_ends() -> None:
+    ends = samples.WORST_DB, samples.BEST_DB
+    assert to_scores(np.array([0.0, *ends, samples.SAME_DB], np.float32)).tolist() == [0, 0, 100, 100]
+
+
+def test_pictures_that_are_not_there_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"expected val/images/\*\.jpg, found none"):
+        list_pictures(tmp_path, "val")
+
+
+@pytest.mark.parametrize("size", [(192, 192), (97, 130), (180, 320)])
+def test_pictures_of_any_size_are_counted(size: tuple[int, int], scene: Picture) -> None:
+    picture = np.tile(scene, (1, 2, 1))[: size[0], : size[1]]
+    counts = architecture.count(picture[None])
+    assert counts.shape == (1, statistics.build().output.shape[1])
+    assert np.isfinite(counts).all()
+
+
+def test_counts_tell_a_blurred_picture_and_not_a_mirrored_one(scene: Picture) -> None:
+    same, mirrored, blurred = architecture.count(np.stack([scene, scene[:, ::-1], blur(scene, 2.0)]))
+    assert np.abs(mirrored - same).mean() < 0.1 * np.abs(blurred - same).mean()
+
+
+def test_a_judge_learns_an_order_and_is_the_same_for_a_seed() -> None:
+    rng = np.random.default_rng(1)
+    decibels = rng.uniform(samples.WORST_DB, samples.BEST_DB, 40 * GROUP).astype(np.float32)
+    counts = np.stack([decibels, rng.normal(0, 1, decibels.size)], axis=1).astype(np.float32)
+    plan = fit.Plan(epochs=60, batch=32, peak=1e-2)
+    judges = [fit.fit(counts, decibels, plan=plan, seed=3) for _ in range(2)]
+    figures = fit.check(judges[0], counts, decibels)
+    assert figures.spearman > 0.95
+    assert figures.samples == decibels.size
+    assert np.allclose(*(np.asarray(judge(counts)) for judge in judges))
+
+
+def test_pairs_of_a_group_in_the_wrong_order_cost_most() -> None:
+    truth = np.array([[80.0, 60.0, 40.0, 20.0]], np.float32)
+    right, swapped = (float(fit.measure_loss(truth, truth[:, order])) for order in ([0, 1, 2, 3], [1, 0, 2, 3]))
+    assert right == 0
+    assert swapped > float(fit.measure_loss(truth, truth - 10.0))
+
+
+def test_the_whole_course_leaves_a_graph_that_answers_as_the_network_and_its_figures(
+    people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scene: Picture
+) -> None:
+    import tensorflow as tf
+
+    monkeypatch.setattr(course, "CHECKED", COUNT)
+    trained = []
+    monkeypatch.setattr(
+        course.export, "export", lambda network, path: (trained.append(network), export_graph(network, path))
+    )
+    export_graph = export.export
+    graph = course.train(people, tmp_path, seed=1, count=COUNT)
+    facts = json.loads((tmp_path / course.FIGURES).read_text())
+    assert (facts["seed"], facts["trained_on"], facts["samples"]) == (1, COUNT, COUNT)
+    source = read(tmp_path / "model.toml")
+    assert (source.name, source.path, source.size) == ("quality", graph, (SIDE, SIDE))
+    definition = tf.compat.v1.GraphDef.FromString(graph.read_bytes())
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        tf.import_graph_def(definition, name="")
+        answer = session.run("score:0", {"picture:0": scene[None]})
+    assert answer.shape == (1, 1)
+    assert answer[0, 0] == pytest.approx(float(np.asarray(trained[0](scene[None].astype(np.float32)))[0, 0]), abs=1e-2)

@@ -1,0 +1,64 @@
+"""The whole course: samples, their counts, the judge, the exported graph and what it was measured at."""
+
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from danmatte_workbench.training.quality import architecture, export, fit
+from danmatte_workbench.training.quality.samples import SIDE, Samples, list_pictures, make_samples
+
+COUNT, CHECKED = 12000, 480
+GRAPH, FIGURES, MODEL = "quality_graph.pb", "figures.json", "model.toml"
+_MODEL = f"""name = "quality"
+graph = "{GRAPH}"
+licence = "Apache-2.0"
+
+[input]
+tensor = "{export.PICTURE}:0"
+port = "{export.PICTURE}:0"
+height = {SIDE}
+width = {SIDE}
+colour = "RGB"
+mean = [0.0, 0.0, 0.0]
+scale = [1.0, 1.0, 1.0]
+
+[output]
+tensor = ["{export.SCORE}:0"]
+meaning = ["regression"]
+
+[resize]
+rule = "stretch"
+fill = [127, 127, 127]
+"""
+
+
+def train(people: Path, folder: Path, *, seed: int, count: int = COUNT) -> Path:
+    """Train on degraded crops of ``people``'s pictures; return the new frozen graph.
+
+    Everything is kept in ``folder``: samples that are there already aren't made again. ``figures.json`` beside the
+    graph says how it does on pictures of ``val``, which it never saw; ``model.toml`` is for ``workbench optimize``.
+    """
+    began = time.monotonic()
+    checked = make_samples(list_pictures(people, "val"), CHECKED, folder / "val", seed + 1)
+    training = make_samples(list_pictures(people, "train"), count, folder / "train", seed)
+    judge = fit.fit(_count(training, folder / "train"), training.decibels, plan=fit.Plan(), seed=seed)
+    figures = fit.check(judge, _count(checked, folder / "val"), checked.decibels)
+    graph = folder / GRAPH
+    export.export(architecture.join(judge), graph)
+    (folder / MODEL).write_text(_MODEL)
+    facts = {"seed": seed, "trained_on": count, "seconds": round(time.monotonic() - began), **asdict(figures)}
+    (folder / FIGURES).write_text(json.dumps(facts, indent=1) + "\n")
+    return graph
+
+
+def _count(samples: Samples, folder: Path) -> np.ndarray:
+    """The samples' counts, which are kept, too."""
+    kept = folder / f"counts-{len(samples.decibels)}.npy"
+    if not kept.exists():
+        unfinished = kept.with_suffix(".part.npy")
+        np.save(unfinished, fit.count_samples(samples))
+        unfinished.replace(kept)
+    return np.asarray(np.load(kept))

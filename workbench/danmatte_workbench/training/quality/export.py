@@ -1,0 +1,26 @@
+"""The trained network as a frozen TensorFlow graph that takes pictures of any size."""
+
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+PICTURE, SCORE = "picture", "score"
+
+
+def export(network: keras.Model, path: Path) -> None:
+    """Write ``network``, from `architecture.join`, as a frozen GraphDef.
+
+    ``picture``, uint8 (1, H, W, 3) RGB of any size, gives ``score``, float32 (1, 1).
+    """
+
+    def judge(picture: tf.Tensor) -> tf.Tensor:
+        score = network(tf.cast(picture, tf.float32), training=False)
+        return tf.ensure_shape(score, (1, 1), name=SCORE)
+
+    spec = tf.TensorSpec((1, None, None, 3), tf.uint8, name=PICTURE)
+    frozen = convert_variables_to_constants_v2(tf.function(judge).get_concrete_function(spec))
+    definition = frozen.graph.as_graph_def()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(definition.SerializeToString(deterministic=True))

@@ -1,0 +1,129 @@
+"""Training samples: crops of pictures, degraded, each with the quality that the comparison with the original gives."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from danmatte.contract.cores import count_cores
+from danmatte_workbench.dataset import read_rgb
+from danmatte_workbench.errors import InputError
+from danmatte_workbench.training.quality.degradation import Picture, degrade
+from danmatte_workbench.training.quality.likeness import compute_likeness
+
+SIDE = 192  # pixels of a sample
+GROUP = 4  # samples of a picture
+SHARD = 60 * GROUP  # samples in a file
+WORST_DB, BEST_DB, SAME_DB = 4.0, 30.0, 60.0
+_SMALLEST = 0.5  # of a picture's size: made smaller, it loses the damage that it came with
+_ALTERED, _TEXTURED, _DENSE = 0.5, 0.4, 0.35  # shares of the crops
+_SMALLEST_DENSE, _LARGEST_DENSE = 0.25, 0.5  # of a picture's size
+_CALM = 6.0  # grey levels of deviation: less shows nothing
+
+
+@dataclass(frozen=True)
+class Samples:
+    """(count, SIDE, SIDE, 3) uint8 pictures in R, G, B, and (count,) float32 likenesses to their originals in dB.
+
+    GROUP of them after each other are the same picture, worse and worse.
+    """
+
+    pictures: npt.NDArray[np.uint8]
+    decibels: npt.NDArray[np.float32]
+
+
+def measure(original: Picture, degraded: Picture) -> float:
+    """Multi-scale SSIM in decibels, −10·log10(1 − SSIM); SAME_DB for the very same picture."""
+    return float(-10 * np.log10(max(10 ** (-SAME_DB / 10), 1 - compute_likeness(original, degraded))))
+
+
+def to_scores(decibels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Scores from 0 to 100: WORST_DB and less is 0, BEST_DB and more 100."""
+    return (100 * np.clip((decibels - WORST_DB) / (BEST_DB - WORST_DB), 0, 1)).astype(np.float32)
+
+
+def list_pictures(people: Path, part: str) -> list[Path]:
+    """The pictures of a part of the data, ``train`` or ``val``. Raises InputError where there are none."""
+    folders = [people / part / "images"] + ([people / "unlabelled/images"] if part == "train" else [])
+    found = [path for folder in folders for path in sorted(folder.glob("*.jpg"))]
+    if not found:
+        raise InputError(f"{people}: expected {part}/images/*.jpg, found none")
+    return found
+
+
+def make_samples(pictures: Sequence[Path], count: int, folder: Path, seed: int) -> Samples:
+    """As many samples, kept in ``folder``: what is there already isn't made again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shards = [folder / f"{number:03d}.npz" for number in range(-(-count // SHARD))]
+
+    def make(number: int) -> None:
+        if not shards[number].exists():
+            made = make_shard(pictures, min(SHARD, count - number * SHARD), np.random.default_rng([seed, number]))
+            unfinished = shards[number].with_suffix(".part.npz")
+            np.savez(unfinished, pictures=made.pictures, decibels=made.decibels)
+            unfinished.replace(shards[number])
+
+    with ThreadPoolExecutor(count_cores()) as makers:
+        list(makers.map(make, range(len(shards))))
+    parts = [read_samples(shard) for shard in shards]
+    return Samples(np.concatenate([part.pictures for part in parts]), np.concatenate([part.decibels for part in parts]))
+
+
+def read_samples(shard: Path) -> Samples:
+    """The samples of a file that `make_samples` wrote."""
+    with np.load(shard) as stored:
+        return Samples(stored["pictures"], stored["decibels"])
+
+
+def make_shard(pictures: Sequence[Path], count: int, rng: np.random.Generator) -> Samples:
+    """As many samples, in whole groups, of pictures drawn at random."""
+    made, decibels = np.empty((count, SIDE, SIDE, 3), np.uint8), np.empty(count, np.float32)
+    for begin, original in zip(range(0, count, GROUP), draw_crops(pictures, rng), strict=False):
+        for number, worse in enumerate(degrade(original, GROUP - 1, rng), start=begin):
+            made[number], decibels[number] = worse, measure(original, worse)
+    return Samples(made, decibels)
+
+
+def draw_crops(pictures: Sequence[Path], rng: np.random.Generator) -> Iterator[Picture]:
+    """Crops of (SIDE, SIDE, 3) without end, of pictures made smaller by chance; what is too small is passed over.
+
+    Some are four crops of half the side, of pictures made much smaller: as dense as rocks and leaves. Many get other
+    contrasts, or the fine detail of the crop before on top of their own: the network is to know damage, and not the few
+    contents that it is taught with.
+    """
+    before: npt.NDArray[np.float32] | None = None
+    whole, quarters = (_cut_crops(pictures, rng, side) for side in (SIDE, SIDE // 2))
+    while True:
+        crop = next(whole) if rng.random() > _DENSE else _join(*(next(quarters) for _ in range(4)))
+        picture = crop.astype(np.float32)
+        if rng.random() < _ALTERED:
+            picture = 128 + (picture - 128) * float(rng.uniform(0.4, 1.5)) + float(rng.uniform(-30, 30))
+        if before is not None and rng.random() < _TEXTURED:
+            detail = before - cv2.GaussianBlur(before, (0, 0), float(rng.uniform(1, 4)))
+            picture += detail * float(rng.uniform(0.5, 2.5))
+        before = crop.astype(np.float32)
+        yield np.clip(picture, 0, 255).astype(np.uint8)
+
+
+def _cut_crops(pictures: Sequence[Path], rng: np.random.Generator, side: int) -> Iterator[Picture]:
+    smallest, largest = (_SMALLEST, 1.0) if side == SIDE else (_SMALLEST_DENSE, _LARGEST_DENSE)
+    while True:
+        picture = read_rgb(pictures[int(rng.integers(len(pictures)))])
+        scale = max(float(rng.uniform(smallest, largest)), (side + 1) / min(picture.shape[:2]))
+        if scale > 1:
+            continue
+        size = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
+        picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+        for _ in range(2):
+            top, left = (int(rng.integers(0, length - side + 1)) for length in picture.shape[:2])
+            crop = np.ascontiguousarray(picture[top : top + side, left : left + side])
+            if crop.std() > _CALM:
+                yield crop
+
+
+def _join(one: Picture, two: Picture, three: Picture, four: Picture) -> Picture:
+    return np.asarray(np.vstack([np.hstack([one, two]), np.hstack([three, four])]), np.uint8)
