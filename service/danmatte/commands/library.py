@@ -40,7 +40,7 @@ def add_library(add: Callable[..., argparse.ArgumentParser]) -> None:
     option("--fps", float, "N", "most masks a second (default: 30)")
     option("--clock", str, "CLOCK", "times of a player, or of the file: media or file (default: media)")
     option("--models", Path, "DIR", "folder of <name>/<version>/ (default: ./models, or the bundled one)")
-    option("--model", str, "NAME", "which of them (default: the only one)")
+    option("--model", str, "NAME", "which of them (default: the only one that makes masks)")
     command.add_argument("--closer", action="store_true", help="look at people twice: finer masks (default: off)")
     command.add_argument("--raw", action="store_true", help="masks that aren't stabilised (default: off)")
     command.add_argument(

@@ -40,7 +40,7 @@ def add_live(add: Callable[..., argparse.ArgumentParser]) -> None:
     command.add_argument(
         "--models", type=Path, metavar="DIR", help="folder of <name>/<version>/ (default: ./models, or the bundled one)"
     )
-    command.add_argument("--model", metavar="NAME", help="which of them (default: the only one)")
+    command.add_argument("--model", metavar="NAME", help="which of them (default: the only one that makes masks)")
 
 
 def run_live(source: str, target: str, size: str = "", **options: Any) -> int:
