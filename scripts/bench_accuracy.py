@@ -133,6 +133,17 @@ def measure_intervals(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def draw_half(data: Dataset, seed: int) -> tuple[Dataset, Dataset]:
+    """A random half of the scenes of each kind, and the other half."""
+    rng = np.random.default_rng(seed)
+    mine: list[str] = []
+    for kind in dict.fromkeys(file.kind for file in data.files):
+        scenes = sorted({file.scene for file in data.files if file.kind == kind})
+        drawn = set(rng.permutation(scenes)[: len(scenes) // 2])
+        mine += [file.name for file in data.files if file.kind == kind and file.scene in drawn]
+    return data.keep(mine), data.keep(set(data.names) - set(mine))
+
+
 def judge_half(
     data: Dataset, scores: Mapping[str, Mapping[str, Score]], speeds: Mapping[str, float], recipe: Recipe, seed: int
 ) -> dict[str, Any]:
@@ -140,14 +151,7 @@ def judge_half(
 
     recipe: any; trials have one.
     """
-    rng = np.random.default_rng(seed)
-    mine: list[str] = []
-    for kind in dict.fromkeys(file.kind for file in data.files):
-        scenes = sorted({file.scene for file in data.files if file.kind == kind})
-        drawn = set(rng.permutation(scenes)[: len(scenes) // 2])
-        mine += [file.name for file in data.files if file.kind == kind and file.scene in drawn]
-    half = data.keep(mine)
-    rest = data.keep(set(data.names) - set(mine))
+    half, rest = draw_half(data, seed)
     host = hardware.describe_host()
 
     def measure(
@@ -169,9 +173,21 @@ def judge_half(
     if not asked:
         return {"winner": None, "held": False, "plain_held": False, "chosen_held": False, "kinds": {}}
     last = max(asked, key=lambda trial: trial.confirmation.attempt if trial.confirmation else 0)
-    assert last.confirmation is not None
-    other = measure([(last, rest)], 0.95)
     plain = measure([(last, division.confirming)], 0.95).measurements[0]
+    frames = [len(division.choosing), len(division.confirming), len(rest)]
+    outcome = {"frames": frames, **describe_outcome(last, plain, measure([(last, rest)], 0.95))}
+    told, lost = last.measurements[0], outcome["other_half"]["value"]
+    outside = "" if outcome["held"] else " ← outside"
+    print(f"  run {seed}: {last.name} told {told}, the other half lost {lost:.2f}{outside}")
+    return outcome
+
+
+def describe_outcome(last: Trial, plain: Measurement, other: Accuracy) -> dict[str, Any]:
+    """What was told of the trial that was asked last, and whether that holds what the ``other`` half says it lost.
+
+    plain: the loss on the frames that confirmed it, with the usual interval.
+    """
+    assert last.confirmation is not None
     told, lost, chosen = last.measurements[0], other.measurements[0], last.confirmation.choosing.measurements[0]
     elsewhere = {item.kind: item.loss for item in other.kinds}
     kinds = {
@@ -183,17 +199,14 @@ def judge_half(
         for item in last.kinds
         if item.kind in elsewhere
     }
-    held = told.low <= lost.value <= told.high
-    print(f"  run {seed}: {last.name} told {told}, the other half lost {lost.value:.2f}{'' if held else ' ← outside'}")
     return {
         "winner": last.name if last.verdict.accepted else None,
         "asked": last.name,
         "attempt": last.confirmation.attempt,
-        "frames": [len(division.choosing), len(division.confirming), len(rest)],
         "chosen": chosen.numbers,
         "told": told.numbers,
         "other_half": lost.numbers,
-        "held": held,
+        "held": told.low <= lost.value <= told.high,
         "plain_held": plain.low <= lost.value <= plain.high,
         "chosen_held": chosen.low <= lost.value <= chosen.high,
         "kinds": kinds,

@@ -53,6 +53,19 @@ def test_every_trial_is_built_compared_raced_and_judged(folder: Path) -> None:
     assert result.winner is None
 
 
+def test_what_each_candidate_loses_in_each_frame_that_chooses_is_kept(folder: Path) -> None:
+    run = make_run(folder)
+    result = run.run()
+    assert [row["frame"] for row in result.scores] == list(run.division.choosing.names)
+    for row in result.scores:
+        assert row["kind"] in ("kind0", "kind1")
+        assert set(row["lost"]) == {"float f32", "int8 f32"}  # type: ignore[call-overload]
+    total = sum(row["lost"]["int8 f32"] for row in result.scores)  # type: ignore[index]
+    told = get(result, "int8").get("iou_drop")
+    assert told is not None
+    assert total == pytest.approx(told.samples * told.value, abs=0.01)  # where nobody is, nothing is lost
+
+
 def test_the_source_and_every_baseline_recipe_race_beside_the_trials(folder: Path) -> None:
     result = make_run(folder).run()
     names = [STOCK, "OpenVINO, uncut", "OpenVINO, uncut, NNCF defaults"]

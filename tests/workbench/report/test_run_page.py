@@ -84,6 +84,21 @@ def test_layers_have_the_sources_names_their_work_and_why_they_stay_in_floats(tm
         assert words in told
 
 
+def test_what_rejected_candidates_lose_in_single_frames_is_told_the_costliest_first(tmp_path: Path) -> None:
+    def tell(facts: dict[str, Any]) -> None:
+        facts["scores"] = [
+            {"frame": "calm.jpg", "kind": "day", "lost": {"int8 f32": 0.25, "int8-mixed f32": -0.5}},
+            {"frame": "hard.jpg", "kind": "night", "lost": {"int8 f32": 1.5, "int8-mixed f32": 31.25}},
+            {"frame": "once.jpg", "kind": "", "lost": {"int8 f32": 2.0}},
+        ]
+
+    told = written(tmp_path, tell, pictures=False).section("scores")
+    assert told.index("hard.jpg") < told.index("once.jpg") < told.index("calm.jpg")
+    for words in ("int8-mixed f32", "31.2", "−0.5", "night", "3 of 3 frames"):
+        assert words in told
+    assert "scores" not in {section.attributes["id"] for section in written(tmp_path, pictures=False).all("section")}
+
+
 def test_nothing_comes_from_elsewhere(page: reading.Page) -> None:
     for element in page.elements:
         for name in ("src", "href", "xlink:href", "action", "poster", "srcset"):

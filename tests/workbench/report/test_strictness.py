@@ -25,6 +25,7 @@ def complete() -> dict[str, Any]:
     for trial in facts["trials"]:
         trial["state"] = "accepted" if trial["accepted"] else "rejected"
     facts["load"] = 0.25
+    facts["scores"] = [{"frame": "a.jpg", "kind": "night", "lost": {"int8 f32": 1.5}}]
     facts["starts"] = [{"who": "int8", "compile_ms": 90.0, "first_ms": 12.0, "memory_bytes": 150_000_000}]
     work = {"operations": 10**7, "size_bytes": 10**6, "weights": [16, 3, 3, 3], "stays_float": "n", "source": "Conv"}
     for layer in (*facts["layers"]["before"], *facts["layers"]["after"]):

@@ -129,6 +129,19 @@ class Comparison:
             before = {score.name: score.iou for score in self._ask(self.original)}
         return {score.name: before.get(score.name, 1.0) - score.iou for score in self._ask(subject)}
 
+    def tabulate_losses(self, subjects: Mapping[str, Subject]) -> list[dict[str, object]]:
+        """By frame, with its kind of scene, the points that each subject loses in it; nothing for tensors."""
+        losses = {name: self.compute_losses(subject) for name, subject in subjects.items()}
+        return [
+            {
+                "frame": frame,
+                "kind": self.data.kinds.get(frame, ""),
+                "lost": {name: round(100 * lost[frame], 3) for name, lost in losses.items() if frame in lost},
+            }
+            for frame in self.data.names
+            if any(frame in lost for lost in losses.values())
+        ]
+
     def _ask(self, subject: Subject, time_s: float = math.inf, level: str = "") -> list[Any]:
         """The subject's scores on all frames: from the results, or from a process of its own."""
         question = self.compose_question(subject, level)

@@ -28,6 +28,7 @@ class ExperimentResult:
     kinds counts those of each kind of scene; kinds_found: in the pictures, the user said none. origin: where they came
     from. labelled: whether they had masks.
     load: the share of the machine's CPU time, from 0 to 1, that others took while trials were raced.
+    scores: what each candidate lost in each of the frames that choose, also where it was rejected.
     winner: None where nothing met the budget.
     """
 
@@ -48,5 +49,6 @@ class ExperimentResult:
     kinds: dict[str, int] = field(default_factory=dict)
     kinds_found: bool = False
     load: float = 0.0
+    scores: list[dict[str, object]] = field(default_factory=list)
     winner: Trial | None = None
     analysis: Analysis = field(default_factory=Analysis)

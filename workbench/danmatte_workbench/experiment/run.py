@@ -178,6 +178,9 @@ class ExperimentRun:
             kinds=dict(Counter(self.frames.kinds.values())),
             kinds_found=self.has_found_kinds,
             load=standings.compute_load(),
+            scores=self.comparison.tabulate_losses(
+                {trial.comparison: trial.to_subject(experiment.source) for trial in entered}
+            ),
         )
 
     def confirm(self, result: ExperimentResult) -> ExperimentResult:

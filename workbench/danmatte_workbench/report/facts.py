@@ -77,6 +77,7 @@ def describe_run(result: ExperimentResult, invocation: Invocation) -> dict[str, 
         "isa": seen.isa,
         "masks": seen.masks,
         "starts": seen.starts,
+        "scores": result.scores,
     }
 
 

@@ -148,6 +148,14 @@ class StartRecord(_Strict, frozen=True):
     memory_bytes: Count
 
 
+class ScoreRecord(_Strict, frozen=True):
+    """A frame of those that choose, and the points that each candidate loses in it, by recipe and precision."""
+
+    frame: str
+    kind: str
+    lost: dict[str, Value]
+
+
 class SweepRecord(_Strict, frozen=True):
     """One point of the sweep; ``agreed`` if its measuring windows did."""
 
@@ -222,6 +230,7 @@ class RunRecord(_Strict, frozen=True):
     isa: tuple[IsaRecord, ...] = ()
     masks: tuple[MaskRecord, ...] = ()
     starts: tuple[StartRecord, ...] = ()
+    scores: tuple[ScoreRecord, ...] = ()
     load: Annotated[float, Meta(ge=0, le=1)] = 0.0
 
     def __post_init__(self) -> None:
@@ -274,6 +283,7 @@ FIELDS = sorted(
             LayerRecord,
             LayerRecords,
             StartRecord,
+            ScoreRecord,
             SweepRecord,
             IsaRecord,
             MaskFiles,

@@ -36,6 +36,7 @@ STOPPED = ("rejected", "not tried", "doesn't apply", "failed")
 GAUGE_PX = (220, 26)
 KINDS = 6  # of layers that a bar tells apart; the others are one
 SLOWEST = 10
+COSTLY = 25  # frames in the table of losses
 OTHERS = "all others"
 FIRST_METRICS = ("throughput", "speedup", "latency", "latency_p95", "latency_p99")
 LAST_METRICS = ("mean_iou", "boundary_iou", "top1_agreement", "size_bytes")
@@ -148,6 +149,8 @@ def render_run(run: RunRecord, masks: Sequence[MaskComparison], text: bytes) -> 
         panels=curves.draw_panels(run),
         swept=curves.list_swept(run),
         truth=name_truth(run),
+        costly=sorted(run.scores, key=lambda score: -max(map(abs, score.lost.values()), default=0.0))[:COSTLY],
+        compared=list(dict.fromkeys(name for score in run.scores for name in score.lost)),
         missing=[name for name, content in parts.items() if not content],
         host=describe_host(run.host),
         origin=describe_origin(run),
