@@ -1,0 +1,104 @@
+"""`danmatte live` between real programs: ffmpeg sends by RTMP and by a pipe, and receives by RTMP."""
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+import m3u8
+import pytest
+
+from danmatte.broadcast.sei import read_message
+
+pytestmark = pytest.mark.slow
+
+FFMPEG = ("ffmpeg", "-v", "error", "-y")
+SECONDS = 5
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few seconds with sound."""
+    if not shutil.which("ffmpeg"):
+        pytest.skip("needs ffmpeg")
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    picture = f"testsrc=size=640x360:rate=25:duration={SECONDS}"
+    sources = ["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", f"sine=duration={SECONDS}"]
+    codecs = ["-c:v", "libx264", "-bf", "2", "-g", "25", "-pix_fmt", "yuv420p", "-c:a", "aac"]
+    subprocess.run([*FFMPEG, *sources, *codecs, str(path)], check=True, timeout=120)
+    return path
+
+
+@contextmanager
+def run_ffmpeg(*words: str) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen([*FFMPEG, *words], stderr=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    try:
+        yield process
+        process.wait(60)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def find_address() -> str:
+    """Where nobody listens yet."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return f"rtmp://127.0.0.1:{found.getsockname()[1]}/live/film"
+
+
+def wait_for_listener(address: str) -> None:
+    """Until the port is taken, without connecting: ffmpeg listens for one caller only."""
+    port, until = int(address.split(":")[2].split("/")[0]), time.monotonic() + 30
+    while time.monotonic() < until:
+        with socket.socket() as found:
+            try:
+                found.bind(("127.0.0.1", port))
+            except OSError:
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"nobody listens at {address}")
+
+
+def run_live(models: Path, *words: str, **options: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "danmatte", "live", *words, "--models", str(models)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **options)  # type: ignore[call-overload]
+
+
+def test_a_stream_by_rtmp_gets_its_masks_beside_it(film: Path, models: Path, tmp_path: Path) -> None:
+    address, target = find_address(), tmp_path / "masks.m3u8"
+    with run_ffmpeg("-re", "-i", str(film), "-c", "copy", "-f", "flv", "-listen", "1", address):
+        wait_for_listener(address)
+        done = run_live(models, address, str(target), "--segment-s", "1")
+    playlist = m3u8.load(str(target))
+    assert playlist.is_endlist, done.stderr  # also where the sender leaves without a word
+    assert len(playlist.segments) >= 3
+    assert "-->" in (tmp_path / playlist.segments[0].uri).read_text()
+
+
+def test_a_stream_is_passed_on_by_rtmp_with_its_masks(film: Path, models: Path, tmp_path: Path) -> None:
+    address, received = find_address(), tmp_path / "received.flv"
+    with run_ffmpeg("-listen", "1", "-i", address, "-c", "copy", str(received)):
+        wait_for_listener(address)
+        done = run_live(models, str(film), address)
+        assert done.returncode == 0, done.stderr
+    with av.open(str(received)) as container:
+        assert [stream.type for stream in container.streams] == ["video", "audio"]
+        frames = list(container.decode(video=0))
+    assert len(frames) == 25 * SECONDS
+    messages = [read_message(bytes(found)) for frame in frames if (found := frame.side_data.get("SEI_UNREGISTERED"))]
+    assert any(messages)
+
+
+def test_a_stream_through_a_pipe(film: Path, models: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.ts"
+    with run_ffmpeg("-re", "-i", str(film), "-c", "copy", "-f", "mpegts", "pipe:1") as sender:
+        done = run_live(models, "pipe:0", str(target), stdin=sender.stdout)
+    assert done.returncode == 0, done.stderr
+    with av.open(str(target)) as container:
+        assert len(list(container.decode(video=0))) == 25 * SECONDS
