@@ -63,7 +63,8 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--student-from",
         type=Path,
         metavar="FILE",
-        help="train a smaller network on, from the frozen graph of an earlier one, with --initial as its teacher",
+        help="train a smaller network on, from the frozen graph of an earlier one, with --initial as its teacher "
+        "(default: none)",
     )
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of everything random (default: %(default)s)")
 
