@@ -33,7 +33,7 @@ from danmatte.inference.live_calls import LiveCalls
 from danmatte.inference.matting import STUCK_AFTER_S, Matting
 from danmatte.inference.quotas import Quotas
 from danmatte.inference.request import Requests
-from danmatte.models import AnswerCheck, EngineFactory, Repository
+from danmatte.models import AnswerCheck, EngineFactory, PolicyFolder, Repository
 from danmatte.settings import Settings
 from danmatte.telemetry.log import AccessLog, count_dropped_lines, count_native_lines
 from danmatte.telemetry.metrics import Metrics
@@ -128,6 +128,7 @@ def _build_requests(
         default=settings.model,
         spares=settings.spare_versions,
         check=AnswerCheck(settings.check_answers, settings.max_disagreement),
+        policies=PolicyFolder(settings.policies_folder),
     )
     matting = Matting(
         workers=settings.pixel_threads or cores,

@@ -79,7 +79,7 @@ def describe_models(settings: Settings) -> Iterator[str]:
     The repository itself reads the folder as it would for serving, with engines that compile nothing.
     """
     from danmatte.engine import FakeEngine
-    from danmatte.models import Repository
+    from danmatte.models import PolicyFolder, Repository
     from danmatte.models.policy import read_policy
 
     def open_uncompiled(found: artifact.Artifact) -> FakeEngine:
@@ -88,7 +88,8 @@ def describe_models(settings: Settings) -> Iterator[str]:
         return engine
 
     root = settings.models_folder
-    repository = Repository(root, open_uncompiled, default=settings.model, remembers=False)
+    policies = PolicyFolder(settings.policies_folder, remembers=False)
+    repository = Repository(root, open_uncompiled, default=settings.model, policies=policies)
     try:
         repository.load()
     finally:  # the versions come first, then what is wrong with them
@@ -104,7 +105,7 @@ def describe_models(settings: Settings) -> Iterator[str]:
     # Serving would follow the last policy that could be read, or not serve the model.
     try:
         for name in artifact.list_models(root):
-            read_policy(root, name)
+            read_policy(policies.root, name)
     except PolicyError as error:
         raise SettingsError(str(error)) from error
 

@@ -44,6 +44,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             "when empty `./models`, or the bundled one if that has none"
         ),
     ] = ""
+    policies: Annotated[
+        str,
+        Meta(description="folder of `<name>/serving.toml`, where the models' own can't be written to; that when empty"),
+    ] = ""
     model: Annotated[
         str,
         Meta(
@@ -145,6 +149,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         from danmatte.contract.places import find_models  # brings NumPy, which a probe does without
 
         return Path(self.models) if self.models else find_models()
+
+    @property
+    def policies_folder(self) -> Path:
+        """`policies`, or the folder of models."""
+        return Path(self.policies) if self.policies else self.models_folder
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,16 @@
 
 from danmatte.models.answer_check import AnswerCheck, EngineFactory
 from danmatte.models.listing import ModelListing, VersionListing
-from danmatte.models.policy import Canary, Policy
+from danmatte.models.policy import Canary, Policy, PolicyFolder
 from danmatte.models.repository import Repository
 
-__all__ = ["AnswerCheck", "Canary", "EngineFactory", "ModelListing", "Policy", "Repository", "VersionListing"]
+__all__ = [
+    "AnswerCheck",
+    "Canary",
+    "EngineFactory",
+    "ModelListing",
+    "Policy",
+    "PolicyFolder",
+    "Repository",
+    "VersionListing",
+]

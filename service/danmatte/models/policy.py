@@ -6,7 +6,7 @@ import tempfile
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
@@ -64,6 +64,16 @@ DEFAULT = Policy()
 UNKNOWN = Policy(enabled=False)  # of a file that can't be read: nothing may be served
 
 
+class PolicyFolder(NamedTuple):
+    """Where policies are, `<name>/serving.toml` below `root`; that is the folder of models unless another is given.
+
+    With `remembers`, a copy of each policy that could be read is kept beside it, for a start without it.
+    """
+
+    root: Path
+    remembers: bool = True
+
+
 def read_policy(root: Path, name: str) -> Policy:
     """The model's policy on the disk, the default one if there is none; raises PolicyError."""
     return _read(root / name / FILE)
@@ -112,6 +122,7 @@ def write_policy(root: Path, name: str, policy: Policy) -> None:
         if policy == DEFAULT:
             path.unlink(missing_ok=True)
             return
+        path.parent.mkdir(exist_ok=True)
         _write(path, format_policy(policy).encode())
     except OSError as error:
         raise PolicyError(f"{path}: can't be written here: {error.strerror}") from error

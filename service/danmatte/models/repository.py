@@ -24,8 +24,8 @@ from danmatte.errors import (
 from danmatte.models.answer_check import NO_CHECK, AnswerCheck, EngineFactory
 from danmatte.models.listing import ModelListing, explain_absence, list_model
 from danmatte.models.lru import VersionKey, VersionLru
-from danmatte.models.policy import CANARY, STABLE, UNKNOWN, Policy, remember_policy, write_policy
-from danmatte.models.scan import scan_model, scan_models
+from danmatte.models.policy import CANARY, STABLE, UNKNOWN, Policy, PolicyFolder, remember_policy, write_policy
+from danmatte.models.scan import FoundModel, scan_model
 from danmatte.models.state import Fault, ModelState, renew
 from danmatte.models.watch import Watch
 
@@ -47,17 +47,17 @@ class Repository:
         default: str = "",
         spares: int = 1,
         check: AnswerCheck = NO_CHECK,
-        remembers: bool = True,
+        policies: PolicyFolder | None = None,
     ) -> None:
-        """With `remembers`, a copy of each policy that could be read is kept beside it, for a start without it."""
-        self._remembers = remembers
+        """Policies are in the folder of models unless `policies` is another one."""
+        self._policies = policies or PolicyFolder(root)
         self._root, self._open_engine, self._check = root, open_engine, check
         self._default = default
         self._models: dict[str, ModelState] = {}
         self._spares = VersionLru(spares)
         self._opening: dict[VersionKey, asyncio.Task[Served]] = {}
         self._replaced: WeakSet[Served] = WeakSet()
-        self._watch = Watch(root, self.refresh)
+        self._watch = Watch(root, self.refresh, self._policies.root)
         self._tasks: set[asyncio.Task[None]] = set()
         self._changing = asyncio.Lock()
         self._closed = False
@@ -70,7 +70,7 @@ class Repository:
         self._watch.accept()
         for ignored in artifact.list_ignored(self._root):
             log.info("ignored: %s", ignored)
-        for name in scan_models(self._root):
+        for name in artifact.list_models(self._root):
             self._replace_state(self._compute_state(name))
         if not self._default:
             good = [name for name, model in self._models.items() if model.stable]
@@ -134,7 +134,7 @@ class Repository:
 
     async def refresh(self, name: str = "") -> None:
         """Looks at the disk again, at one model or at all, and serves what its policy asks for now."""
-        for each in [name] if name else await asyncio.to_thread(scan_models, self._root):
+        for each in [name] if name else await asyncio.to_thread(artifact.list_models, self._root):
             async with self._changing:
                 await self._renew(each)
 
@@ -218,7 +218,7 @@ class Repository:
         return model
 
     async def _write_policy(self, name: str, policy: Policy) -> None:
-        await asyncio.to_thread(write_policy, self._root, name, policy)
+        await asyncio.to_thread(write_policy, self._policies.root, name, policy)
         await self._renew(name)
 
     async def _renew(self, name: str) -> None:
@@ -228,13 +228,16 @@ class Repository:
         """The state that the model should have now; whoever calls this holds the lock, or is alone."""
         state = renew(
             self._get_state(name),
-            self._root,
-            scan_model(self._root, name),
+            self._policies.root,
+            self._scan(name),
             lambda version: self._spares.peek((name, version)) or self._open((name, version)),
         )
-        if self._remembers and state.found.versions and not state.trouble:
-            remember_policy(self._root, name)
+        if self._policies.remembers and state.found.versions and not state.trouble:
+            remember_policy(self._policies.root, name)
         return state
+
+    def _scan(self, name: str) -> FoundModel:
+        return scan_model(self._root, name, self._policies.root)
 
     def _replace_state(self, model: ModelState) -> None:
         """The swap: from here on the new state answers."""
@@ -282,7 +285,7 @@ class Repository:
             model = self._find_state(name)
             if served := model.get_open(version) or self._spares.get(key):
                 return served
-            found = await asyncio.to_thread(scan_model, self._root, name)
+            found = await asyncio.to_thread(self._scan, name)
             try:
                 served = await asyncio.to_thread(self._open, key)
             except ModelError as error:

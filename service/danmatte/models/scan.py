@@ -22,17 +22,17 @@ class FoundModel:
 NOTHING = FoundModel()
 
 
-def scan_models(root: Path) -> dict[str, FoundModel]:
-    """Every model of the folder, by name."""
-    return {name: scan_model(root, name) for name in artifact.list_models(root)}
+def scan_models(root: Path, policies: Path | None = None) -> dict[str, FoundModel]:
+    """Every model of the folder, by name; `policies` is the folder of their policies, where that is another."""
+    return {name: scan_model(root, name, policies) for name in artifact.list_models(root)}
 
 
-def scan_model(root: Path, name: str) -> FoundModel:
+def scan_model(root: Path, name: str, policies: Path | None = None) -> FoundModel:
     """One model, empty when it isn't there."""
     home = root / name
     return FoundModel(
         {version: _stamp(home / str(version), artifact.FILES) for version in artifact.list_versions(root, name)},
-        _stamp(home, (policy.FILE,)),
+        _stamp((policies or root) / name, (policy.FILE,)),
     )
 
 

@@ -126,7 +126,7 @@ class ModelState:
 
 
 def renew(old: ModelState, root: Path, found: FoundModel, open_version: OpenVersion) -> ModelState:
-    """The model's state for what the disk and its policy say now; opens what that takes, which is slow.
+    """The model's state for what the disk and its policy below `root` say now; opens what that takes, which is slow.
 
     What can't be read or served changes nothing but the reasons given. A version that has gone from the
     disk goes on until another one takes over.

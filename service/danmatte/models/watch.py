@@ -17,14 +17,15 @@ class Watch:
     digests.
     """
 
-    def __init__(self, root: Path, refresh: Callable[[str], Awaitable[object]]) -> None:
-        self._root, self._refresh = root, refresh
+    def __init__(self, root: Path, refresh: Callable[[str], Awaitable[object]], policies: Path | None = None) -> None:
+        """`policies` is the folder of policies, where that isn't `root`."""
+        self._root, self._policies, self._refresh = root, policies, refresh
         self._known: dict[str, FoundModel] = {}
         self._last: dict[str, FoundModel] = {}
 
     def accept(self) -> None:
         """Takes what lies there now as known."""
-        self._known = self._last = scan_models(self._root)
+        self._known = self._last = scan_models(self._root, self._policies)
 
     async def run(self, every_s: float) -> None:
         """Scans for ever; no error ends it."""
@@ -37,7 +38,7 @@ class Watch:
 
     async def scan(self) -> None:
         """Scans once, and has the models refreshed that changed; one that fails doesn't keep back the others."""
-        now = await asyncio.to_thread(scan_models, self._root)
+        now = await asyncio.to_thread(scan_models, self._root, self._policies)
         for name in sorted(now.keys() | self._known.keys()):
             found = now.get(name)
             if found != self._last.get(name) or found == self._known.get(name):

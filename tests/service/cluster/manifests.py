@@ -47,6 +47,7 @@ EVERYTHING = {
         "models.from": "volume",
         "models.volume.persistentVolumeClaim.claimName": "models",
         "models.name": "deeplab",
+        "policies.volume.persistentVolumeClaim.claimName": "policies",
         "settings.cores": "3",
         "preStopSeconds": "0",
         "nodeSelector.disk": "ssd",

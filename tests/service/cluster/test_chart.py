@@ -101,6 +101,16 @@ def test_a_pod_computes_with_the_cores_that_it_requests() -> None:
     assert {"name": "DANMATTE_CORES", "value": "3"} in told["env"]
 
 
+def test_policies_have_a_volume_that_can_be_written_to_and_models_none() -> None:
+    objects = render_objects(EVERYTHING["open, with models from a volume"])
+    ((_, container),) = find_containers(objects)
+    mounts = {mount["name"]: mount for mount in container["volumeMounts"]}
+    variables = {each["name"]: each.get("value") for each in container["env"]}
+    assert variables["DANMATTE_POLICIES"] == mounts["policies"]["mountPath"]
+    assert not mounts["policies"].get("readOnly")
+    assert mounts["models"]["readOnly"]
+
+
 def test_an_autoscaler_and_a_fixed_number_exclude_each_other() -> None:
     fixed = render_objects({"replicas": "5"})
     assert find_object(fixed, "Deployment")["spec"]["replicas"] == 5

@@ -6,7 +6,7 @@ import pytest
 
 from danmatte.engine import FakeEngine
 from danmatte.errors import PolicyError, SettingsError
-from danmatte.models import Canary, Policy, Repository
+from danmatte.models import Canary, Policy, PolicyFolder, Repository
 from danmatte.models.policy import read_policy, write_policy
 from tests.service.toy import publish
 
@@ -74,7 +74,7 @@ def test_a_link_is_no_policy(home: Path) -> None:
 
 def test_where_nothing_can_be_written_it_is_said(tmp_path: Path) -> None:
     with pytest.raises(PolicyError, match="can't be written"):
-        write_policy(tmp_path, "nowhere", Policy(pin=1))
+        write_policy(tmp_path / "nowhere", "toy", Policy(pin=1))
 
 
 def serve(root: Path, **options: bool) -> Repository:
@@ -140,8 +140,24 @@ def test_what_is_remembered_goes_with_the_file(pinned: Path) -> None:
 def test_a_check_remembers_nothing(tmp_path: Path) -> None:
     publish(tmp_path)
     (tmp_path / "toy" / "serving.toml").write_text("pin = 1")
-    serve(tmp_path, remembers=False)
+    serve(tmp_path, policies=PolicyFolder(tmp_path, remembers=False))
     assert not (tmp_path / "toy" / ".serving.toml.last").exists()
+
+
+async def test_policies_may_be_in_another_folder_that_can_be_written(tmp_path: Path) -> None:
+    models, policies = tmp_path / "models", tmp_path / "policies"
+    publish(models, version=1)
+    publish(models, version=2)
+    policies.mkdir()
+    (models / "toy" / "serving.toml").write_text("enabled = false")  # isn't looked at
+    repository = serve(models, policies=PolicyFolder(policies))
+    assert (await repository.find("toy")).manifest.version == 2
+    await repository.change_policy("toy", lambda policy: Policy(pin=1))
+    assert (await repository.find("toy")).manifest.version == 1
+    assert (policies / "toy" / "serving.toml").read_text() == "pin = 1\n"
+    again = serve(models, policies=PolicyFolder(policies))
+    assert (await again.find("toy")).manifest.version == 1
+    assert sorted(path.name for path in (models / "toy").iterdir()) == ["1", "2", "serving.toml"]
 
 
 def test_a_policy_behind_a_link_into_its_own_folder_is_read(tmp_path: Path) -> None:
