@@ -31,10 +31,13 @@ def test_the_wheel_has_two_packages_and_the_default_model(tmp_path: Path) -> Non
         names = set(archive.namelist())
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"danmatte", "danmatte_workbench"}
     bundled = {name.removeprefix("danmatte/bundled/deeplab/") for name in names if "/bundled/" in name}
-    assert {"3/manifest.json", "3/graph.xml", "3/graph.bin", "MODEL_CARD.md", "model.toml"} <= bundled
+    newest = max(int(path.name) for path in (ROOT / "models/deeplab").iterdir() if path.name.isdecimal())
+    files = {f"{newest}/{name}" for name in ("manifest.json", "graph.xml", "graph.bin", "answers.json")}
+    assert {*files, "MODEL_CARD.md", "model.toml"} <= bundled
     assert {"danmatte/py.typed", "danmatte_workbench/py.typed", "danmatte/web/danmatte.js"} <= names
     assert any(name.startswith("danmatte_workbench/recipes/") for name in names)
     assert any(name.startswith("danmatte_workbench/samples/") for name in names)
+    assert "danmatte_workbench/experiment/experience.json" in names
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from danmatte.contract.cores import count_cores
 from danmatte.contract.near_words import did_you_mean
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import InputError
+from danmatte_workbench.experiment.experience import sort_by_experience
 from danmatte_workbench.experiment.trial import Trial
 from danmatte_workbench.hardware import describe_host
 from danmatte_workbench.recipe import EFFORTS, EffortName, Recipe, read_recipe, read_recipes
@@ -111,6 +112,8 @@ def propose_trials(source: Source, effort: Effort, options: SearchOptions) -> tu
     others. Raises InputError for a recipe that isn't there.
     """
     recipes = choose_recipes(source, effort.name, options.recipes, options.levels)
+    if effort.name == EFFORTS[0] and not options.recipes:
+        recipes = sort_by_experience(recipes)  # what there is time for should be what is surest to win
     trials: list[Trial] = []
     # Those that this CPU computes in, the likely best first: bf16 where there are units for it.
     units = "amx_bf16" in describe_host().features

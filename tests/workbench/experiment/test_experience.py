@@ -1,0 +1,90 @@
+"""A short search tries first what has won before on such a CPU, the surest of it first."""
+
+from pathlib import Path
+
+import pytest
+
+from danmatte_workbench.experiment import experience, search
+from danmatte_workbench.experiment.experience import Experience, name_units, sort_by_experience
+from danmatte_workbench.experiment.search import LEVELS, SearchOptions, propose_trials
+from danmatte_workbench.source import Source
+from tests.architecture.sources import ROOT
+from tests.workbench.facts import recipe
+from tests.workbench.report import rundir
+
+TABLE = {
+    "VNNI": {
+        "sure": Experience(kept=5, speedup=4.0),
+        "faster": Experience(kept=5, speedup=9.0),
+        "once": Experience(kept=1, speedup=30.0),
+        "broken": Experience(broken=3),
+    }
+}
+
+
+@pytest.fixture(autouse=True)
+def told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(experience, "read", lambda: TABLE)
+
+
+@pytest.mark.parametrize(
+    ("features", "units"),
+    [
+        (("avx2",), "AVX2"),
+        (("avx2", "avx_vnni"), "VNNI"),
+        (("avx2", "avx512_vnni"), "VNNI"),
+        (("avx512_vnni", "amx_int8"), "AMX"),
+        ((), "AVX2"),
+    ],
+)
+def test_a_cpu_is_known_by_its_units_for_8_bits(features: tuple[str, ...], units: str) -> None:
+    assert name_units(features) == units
+
+
+def test_many_runs_are_surer_than_one_and_none_is_surer_than_broken_budgets() -> None:
+    surenesses = [item.sureness for item in (Experience(5), Experience(1), Experience(), Experience(0, 3))]
+    assert surenesses == sorted(surenesses, reverse=True)
+    assert len(set(surenesses)) == 4
+
+
+def test_the_surest_come_first_then_the_fastest_and_unknown_ones_keep_their_places() -> None:
+    names = ["broken", "new", "once", "sure", "faster", "last"]
+    found = sort_by_experience([recipe(name=name) for name in names], ["avx512_vnni"])
+    assert [item.name for item in found] == ["faster", "new", "sure", "once", "broken", "last"]
+
+
+def test_on_a_cpu_of_which_nothing_is_known_nothing_changes() -> None:
+    some = tuple(recipe(name=name) for name in ("broken", "sure"))
+    assert sort_by_experience(some, ["avx2"]) == some
+
+
+def test_only_a_short_search_goes_by_it(plain: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(search, "sort_by_experience", lambda recipes: asked.append("sorted") or tuple(recipes))
+    for effort, count in (("standard", 0), ("thorough", 0), ("quick", 1)):
+        propose_trials(plain, LEVELS[effort], SearchOptions())  # type: ignore[index]
+        assert len(asked) == count
+    propose_trials(plain, LEVELS["quick"], SearchOptions(recipes=("int8", "float")))
+    assert len(asked) == 1  # who names recipes says their order
+
+
+def test_a_recipe_counts_once_in_a_run_and_what_was_not_tried_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    import experience as script
+
+    def change(facts: dict[str, object]) -> None:
+        facts["trials"][-1]["state"] = "not tried"  # type: ignore[index]
+
+    run = rundir.read(change)
+    (known,) = script.collect([run, run]).values()
+    assert (known["int8-pruned30"].kept, known["int8-pruned30"].broken) == (2, 0)
+    assert known["int8-pruned30"].speedup == 5.0
+    assert "int8-mixed" not in known
+
+
+def test_the_table_is_that_of_the_stored_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    import experience as script
+
+    experience.write(script.collect(script.read_stored([])), tmp_path / "table.json")
+    assert (tmp_path / "table.json").read_text() == experience.TABLE.read_text(), "run: python scripts/experience.py"
