@@ -38,7 +38,7 @@ ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "build/bench/models"
 STORED = ROOT / "docs/research/graphs"
 OURS, UNCUT, ALIKE = "ours", "OpenVINO, uncut", "OpenVINO, uncut, run as ours"
-BRIEF = Effort("quick", calibration=32, frames=240, rounds=5, round_s=0.25, limit_s=150.0, first_rounds=2, finalists=3)
+BRIEF = Effort("quick", calibration=32, frames=500, rounds=5, round_s=0.25, limit_s=150.0, first_rounds=2, finalists=3)
 RACED = 16
 
 
@@ -50,6 +50,7 @@ def add_models(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--round-s", type=float, default=0.4, help="seconds of each contender in a round")
     parser.add_argument("--search-s", type=float, default=BRIEF.limit_s, help="seconds that a search may take")
+    parser.add_argument("--search-only", action="store_true", help="race nothing: a later call goes on from there")
     parser.add_argument("--anew", action="store_true", help="measure what is stored once more")
     parser.add_argument("--stored", type=Path, default=STORED, help="where each graph's figures are stored when ready")
     parser.add_argument("--json", type=Path, default=WORK / "models.json", help="what this call measured, once more")
@@ -64,6 +65,10 @@ def measure_models(options: argparse.Namespace) -> dict[str, Any]:
         if (options.graph and graph.name not in options.graph) or (stored.exists() and not options.anew):
             continue
         print(f"== {graph.name}: {graph.title}", flush=True)
+        if options.search_only:
+            _, described = describe_graph(graph, options.shared, WORK)
+            search(graph, described, FRAMES[graph.frames](options.shared, WORK), options.search_s)
+            continue
         found = measure_graph(graph, options)
         write({"host": structs.asdict(hardware.describe_host()), **found}, stored)
         measured[graph.name] = found
@@ -86,7 +91,7 @@ def measure_graph(graph: OtherGraph, options: argparse.Namespace) -> dict[str, A
         "frames": graph.frames,
     }
     try:
-        result, winner = search(described, folders, replace(BRIEF, limit_s=options.search_s))
+        result, winner = search(graph, described, folders, options.search_s)
     except BudgetError as error:
         winner = None
         facts["reason"] = str(error)
@@ -109,12 +114,13 @@ def measure_graph(graph: OtherGraph, options: argparse.Namespace) -> dict[str, A
     return facts | describe_rounds(rounds, host)
 
 
-def search(described: Path, folders: list[Path], effort: Effort) -> tuple[ExperimentResult, Trial]:
+def search(graph: OtherGraph, described: Path, folders: list[Path], limit_s: float) -> tuple[ExperimentResult, Trial]:
     """The workbench's winner on this CPU, under the default limit of its meaning. Raises BudgetError without one."""
+    effort = replace(BRIEF, limit_s=limit_s)
     data = [word for folder in folders for word in ("--data", str(folder))]
-    arguments = cli.make_parser().parse(
-        ["optimize", str(described), "--for", "native", "--store", str(WORK / "store"), *data]
-    )
+    recipes = [word for recipe in graph.recipes for word in ("--recipe", recipe)]
+    words = ["optimize", str(described), "--for", "native", "--store", str(WORK / "store"), *data, *recipes]
+    arguments = cli.make_parser().parse(words)
     experiment, limits = optimize.prepare(arguments, effort)
     console = Console(width=optimize.WIDTH)
     optimize.show_source(experiment.source, experiment.budget, console, experiment.data)

@@ -1,4 +1,4 @@
-"""Writes figures into the papers, from models/deeplab/measurements/; `--check` only compares.
+"""Writes figures into the papers, from models/deeplab/measurements/ and docs/research/graphs/; `--check` only compares.
 
 A paper shows figures between `<!-- figures: NAME -->` and `<!-- end -->`; nobody types them.
 """
@@ -12,9 +12,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from model_figures import draw_others, render_others
+
 ROOT = Path(__file__).resolve().parent.parent
 STORED = ROOT / "models/deeplab/measurements"
-PAPERS = (ROOT / "README.md", ROOT / "models/deeplab/MODEL_CARD.md", ROOT / "docs/reference/figures.md")
+PAPERS = (
+    ROOT / "README.md",
+    ROOT / "models/deeplab/MODEL_CARD.md",
+    ROOT / "docs/reference/figures.md",
+    ROOT / "docs/research/graphs.md",
+)
 BLOCK = re.compile(r"(<!-- figures: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 MACHINES = {"avx2": "AVX2 (Zen 3)", "vnni": "AVX-512 with VNNI (Zen 5)"}  # two cores of each
 MODELS = {"official": "official VOC network", "source": "source graph", "published": "published version"}
@@ -266,6 +273,7 @@ def render_summary() -> str:
 FIGURES: dict[str, Callable[[], str]] = {
     "accuracy": render_accuracy,
     "lost": render_lost,
+    "others": render_others,
     "peers": render_peers,
     "players": render_players,
     "service": render_service,
@@ -273,6 +281,7 @@ FIGURES: dict[str, Callable[[], str]] = {
     "speed": render_speed,
     "summary": render_summary,
 }
+DRAWINGS: dict[Path, Callable[[], str]] = {ROOT / "docs/research/graphs.svg": draw_others}
 
 
 def main() -> int:
@@ -288,6 +297,12 @@ def main() -> int:
             stale.append(paper.name)
             if not check:
                 paper.write_text(fresh, encoding="utf-8")
+    for drawing, draw in DRAWINGS.items():
+        fresh = draw()
+        if not drawing.exists() or drawing.read_text(encoding="utf-8") != fresh:
+            stale.append(drawing.name)
+            if not check:
+                drawing.write_text(fresh, encoding="utf-8")
     if stale:
         print(f"{'stale' if check else 'rewritten'}: {', '.join(stale)}")
     return int(check and bool(stale))

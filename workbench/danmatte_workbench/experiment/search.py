@@ -118,6 +118,8 @@ def propose_trials(source: Source, effort: Effort, options: SearchOptions) -> tu
     # Those that this CPU computes in, the likely best first: bf16 where there are units for it.
     units = "amx_bf16" in describe_host().features
     known: tuple[Precision, ...] = ("bf16", "f32", "f16") if units else ("f32", "bf16", "f16")
+    if effort.name == "quick" and not units:  # the others would be slower, and take the time of better recipes
+        known = ("f32",)
     precisions = [name for name in known if name in openvino.list_precisions()]
     for size in dict.fromkeys((options.size, None)):
         for precision in precisions:
