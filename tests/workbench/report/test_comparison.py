@@ -424,3 +424,13 @@ def test_runs_of_nothing_are_a_page_without_a_table_of_trials() -> None:
     shown.feed(render_comparison(compare_runs(empty, empty)))
     assert {section.attributes["id"] for section in shown.all("section")} == {"winners", "same"}
     assert shown.section("winners").count("Nothing could be measured.") == 2
+
+
+def test_what_neither_run_measured_is_counted_and_has_no_row() -> None:
+    console = Console(file=io.StringIO(), width=140)
+    comparison_table.print_comparison(compare_runs(rundir.read(), rundir.read(times(3))), console)
+    said = console.file.getvalue()
+    bare = [trial["name"] for trial in rundir.content()["trials"] if not trial["measurements"]]
+    assert f"and {len(bare)} trials that neither run measured" in said
+    assert bare
+    assert not [name for name in bare if name in said]

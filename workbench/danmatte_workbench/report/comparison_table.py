@@ -28,6 +28,9 @@ def print_comparison(comparison: RunComparison, console: Console) -> None:
         table.add_row(*(Text(sanitize(words)) for words in (row.what, row.a, row.b)))
     console.print(table if changed else "nothing changed but the figures")
     console.print(make_trial_table(comparison, wide=console.width >= WIDE))
+    bare = sum(all(item.a is None and item.b is None for item in pair.contrasts) for pair in comparison.pairs)
+    if bare:
+        console.print(f"and {bare} trials that neither run measured")
     console.print("A → B: ▲ better  ▼ worse  ≈ within the noise  = the same  ≠ not comparable")
 
 
@@ -52,6 +55,8 @@ def make_trial_table(comparison: RunComparison, *, wide: bool) -> Table:
         for title in (f"{SHORT[metric]} A", f"{SHORT[metric]} B", "A → B"):
             table.add_column(title, justify="right", no_wrap=True)
     for pair in comparison.pairs:
+        if all(item.a is None and item.b is None for item in pair.contrasts):
+            continue  # nobody had time for it
         cells = []
         for metric in metrics:
             item = next(item for item in pair.contrasts if item.metric == metric)
