@@ -14,6 +14,7 @@ BENCHES = {
     "models": ("bench_models", "add_models", "graphs by others: their framework, OpenVINO uncut, and ours"),
     "service": ("load.parts", "add_service", "the service under load, part by part"),
     "page": ("bench_page", "add_page", "a viewer's browser: script time, layouts, memory, a long track's first mask"),
+    "library": ("bench_library", "add_library", "libraries of videos: kills, two workers over one, memory, seams"),
     "players": ("bench_players", "add_players", "tracks of videos: concurrency, reuse, size, flicker, memory"),
 }
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from danmatte.contract.command_line import JSON_HELP, parse_size
 
 if TYPE_CHECKING:
+    from danmatte.library.executor import Executor
     from danmatte.library.inventory import Inventory
     from danmatte.library.library import Library
 
@@ -23,17 +24,20 @@ def add_library(add: Callable[..., argparse.ArgumentParser]) -> None:
         "make the mask tracks of a library of videos, or of one part of it; what is there already stays",
         "danmatte library videos/ tracks/",
         "danmatte library videos/ tracks/ --shard 3/1000 --json results.jsonl",
+        "danmatte library s3://bucket/videos s3://bucket/tracks --ray 10.0.0.7:6379",
     )
 
     def option(flag: str, kind: type, metavar: str, text: str) -> None:
         command.add_argument(flag, type=kind, metavar=metavar, help=text)
 
-    command.add_argument("source", metavar="SOURCE", help="the folder of the videos, with all folders in it")
-    command.add_argument("target", metavar="TARGET", help="the folder for the tracks")
+    command.add_argument("source", metavar="SOURCE", help="the folder or URL of the videos, with all folders in it")
+    command.add_argument("target", metavar="TARGET", help="the folder or URL for the tracks")
     option("--shard", str, "I/N", "only part I of N, counted from 0 (default: 0/1, all)")
     option("--max-attempts", int, "N", "give a video up that broke off so often, in this run and before (default: 3)")
+    option("--split-mib", float, "N", "divide larger videos, at cuts; 0 divides none (default: 256)")
     option("--item-timeout-s", float, "N", "most seconds for a unit of the work (default: 3600)")
     option("--stall-timeout-s", float, "N", "most seconds without a frame (default: 120)")
+    option("--ray", str, "ADDRESS", "make them on the cluster of Ray at HOST:PORT (default: on this machine)")
     option("--workers", int, "N", "videos at once on this machine (default: one for every two cores)")
     option("--format", str, "FORMAT", "as a track's name ends, webmask say (default: mattes)")
     option("--size", str, "WIDTHxHEIGHT", "of the masks: the largest that fits into it (default: 320x180)")
@@ -80,16 +84,18 @@ def _choose_library(source: str, target: str, options: dict[str, Any]) -> "Libra
             tracks["box"] = parse_size(options["size"])
         except ValueError as error:
             raise InvalidParameterError(str(error)) from error
-    limits = ("model", "max_attempts", "item_timeout_s", "stall_timeout_s")
+    if "split_mib" in options:
+        options["split_bytes"] = round(options["split_mib"] * 2**20)
+    limits = ("model", "split_bytes", "max_attempts", "item_timeout_s", "stall_timeout_s")
     chosen: dict[str, Any] = {key: options[key] for key in limits if key in options}
     if "format" in options:
         chosen["suffix"] = f".{options['format'].removeprefix('.')}"
-    models = options.get("models", Settings().models_folder)
+    models = options.get("models", Settings().models_folder).absolute()  # nodes of a cluster run in other folders
+    source, target = (place if "://" in place else str(Path(place).absolute()) for place in (source, target))
     return Library(source, target, models, options=TrackOptions(**tracks), **chosen)
 
 
 def _run(inventory: "Inventory", version: int, options: dict[str, Any]) -> int:
-    from danmatte.library.executor import LocalExecutor, hire_workers
     from danmatte.library.progress import LibraryProgress
     from danmatte.library.run import run_units
     from danmatte.library.summary import LibrarySummary, open_lines
@@ -97,7 +103,7 @@ def _run(inventory: "Inventory", version: int, options: dict[str, Any]) -> int:
     totals, summary = inventory.count(), LibrarySummary()
     progress = LibraryProgress(totals)
     progress.say(f"{totals.units} units, {totals.kept} of them finished before")
-    executor = LocalExecutor(hire_workers(inventory.library, version, options.get("workers", 0)))
+    executor = _choose_executor(inventory.library, version, options)
     try:
         with open_lines(options.get("json")) as write:
             for result in run_units(inventory, executor, progress):
@@ -109,6 +115,16 @@ def _run(inventory: "Inventory", version: int, options: dict[str, Any]) -> int:
         executor.close()
     progress.say(summary.describe())
     return summary.exit_code
+
+
+def _choose_executor(library: "Library", version: int, options: dict[str, Any]) -> "Executor":
+    if "ray" in options:
+        from danmatte.library.cluster import RayExecutor
+
+        return RayExecutor(library, version, options["ray"])
+    from danmatte.library.executor import LocalExecutor, hire_workers
+
+    return LocalExecutor(hire_workers(library, version, options.get("workers", 0)))
 
 
 def _leave(*_: object) -> NoReturn:

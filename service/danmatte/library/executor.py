@@ -12,7 +12,7 @@ from danmatte.library.library import Library, Unit
 from danmatte.library.result import UnitResult
 from danmatte.library.supervisor import UnitSupervisor
 
-_CORES_A_VIDEO = 2  # decoding, stabilising and the network of one video keep about so many busy
+CORES_A_VIDEO = 2  # decoding, stabilising and the network of one video keep about so many busy
 
 
 class Executor(ABC):
@@ -39,7 +39,7 @@ def hire_workers(library: Library, version: int, workers: int = 0) -> list[UnitS
     Raises InvalidParameterError.
     """
     cores = count_cores()
-    workers = workers or max(1, cores // _CORES_A_VIDEO)
+    workers = workers or max(1, cores // CORES_A_VIDEO)
     if not 1 <= workers <= cores:
         raise InvalidParameterError(f"workers: expected 1 to {cores}, one a core, received {workers}")
     setups = [Setup(library, version, cpus) for cpus in split_cpus(workers)]

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from danmatte.contract.manifest import Manifest
 from danmatte.library.attempts import AttemptLog
-from danmatte.library.library import Library, Shard, Unit, make_unit
+from danmatte.library.library import Library, Shard, Unit, make_units
+from danmatte.library.parts import FOLDER, list_part_names, name_part
 from danmatte.library.storage import Storage, open_storage
 from danmatte.tracks.batch import is_video_name
 
@@ -34,13 +35,14 @@ class Inventory:
         self._source: Storage = open_storage(library.source)
         target = open_storage(library.target)
         self._finished = set(_find_digests(target, library.suffix))
+        self._parts = {file.name for file in target.list_files(FOLDER)}
         self._attempts = AttemptLog(library, target).count_all()
 
     def __iter__(self) -> Iterator[tuple[Unit, bool]]:
         """Every unit, and whether it is finished; those that broke off before come last."""
         tried = list[Unit]()
         for unit in self._list_units():
-            if bytes.fromhex(unit.digest) in self._finished:
+            if self._is_finished(unit):
                 yield unit, True
             elif unit.attempts:
                 tried.append(unit)
@@ -53,17 +55,25 @@ class Inventory:
         totals = Totals()
         for unit, finished in self:
             totals.units += 1
-            totals.size_bytes += unit.size_bytes
+            totals.size_bytes += unit.share_bytes
             totals.kept += finished
-            totals.kept_bytes += unit.size_bytes * finished
+            totals.kept_bytes += unit.share_bytes * finished
         return totals
 
     def _list_units(self) -> Iterator[Unit]:
         for file in self._source.list_files():
             if is_video_name(file.name):
-                unit = make_unit(file, self._work)
-                if self._shard.holds(unit):
-                    yield unit._replace(attempts=self._attempts[unit.key])
+                for unit in make_units(file, self._work, self.library.split_bytes):
+                    if self._shard.holds(unit):
+                        yield unit._replace(attempts=self._attempts[unit.key])
+
+    def _is_finished(self, unit: Unit) -> bool:
+        """Whether the track is there, or the unit's part of it; all parts without a track are still to be joined."""
+        if bytes.fromhex(unit.digest) in self._finished:
+            return True
+        if unit.parts == 1 or name_part(unit) not in self._parts:
+            return False
+        return unit.number > 0 or not self._parts.issuperset(list_part_names(unit))
 
 
 def _find_digests(target: Storage, suffix: str) -> Iterator[bytes]:

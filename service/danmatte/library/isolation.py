@@ -21,11 +21,15 @@ _Message: TypeAlias = UnitResult | str | int  # a result, why there is none, or 
 
 @dataclass(frozen=True)
 class Setup:
-    """What a process works with: the version that was chosen for all, and its CPUs; none leaves them as they are."""
+    """What a process works with: the version that was chosen for all, and the CPUs that it is to stay on.
+
+    No CPUs leave them as they are; `cores` is then how many of them it uses, 0 for all.
+    """
 
     library: Library
     version: int
     cpus: frozenset[int] = frozenset()
+    cores: int = 0
 
 
 class IsolatedMaker:
@@ -114,7 +118,9 @@ def _work(connection: Connection, setup: Setup) -> None:
 
     library = setup.library
     try:
-        maker = TrackMaker(library, open_version(library.models, library.model, setup.version, for_many=True))
+        version = library.model, setup.version
+        served = open_version(library.models, *version, for_many=True, cores=setup.cores)
+        maker = TrackMaker(library, served)
     except ServiceError as error:
         connection.send(str(error))
         return

@@ -3,20 +3,26 @@
 import asyncio
 import tempfile
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import cv2
 
 from danmatte.engine import Served
 from danmatte.errors import StorageError
+from danmatte.library.borders import find_span
 from danmatte.library.library import Library, Unit
-from danmatte.library.result import UnitResult
+from danmatte.library.parts import PartFacts, decode_part, encode_part, join_parts, list_part_names, name_part
+from danmatte.library.result import State, UnitResult
 from danmatte.library.storage import open_storage
 from danmatte.tracks.batch import make_pipeline
 from danmatte.tracks.film import describe_film
 from danmatte.tracks.tally import Tally
 from danmatte.tracks.track import TrackHeader, find_format
 from danmatte.tracks.writer import TrackWriter
+from danmatte.video.reader import Video
+
+_PART_SUFFIX = ".mattes"  # it keeps all that is known of a mask, whatever format the track will have
 
 
 class TrackMaker:
@@ -31,39 +37,98 @@ class TrackMaker:
     def make(self, unit: Unit, report: Callable[[Tally], object]) -> UnitResult:
         """Makes a unit's track unless it is there; calls `report` after every frame.
 
+        Of a video in parts it makes the unit's own, and joins them all where no other is missing.
         Raises ServiceError and OSError where there will be none.
         """
-        track = unit.name_track(self._library.suffix)
-        if self._target.has(track):
-            return UnitResult("kept", unit.video, track, size_bytes=unit.size_bytes)
-        with tempfile.TemporaryDirectory(prefix="danmatte-") as folder:
+        if self._target.has(unit.name_track(self._library.suffix)):
+            return self._describe("kept", unit)
+        if unit.parts == 1:
+            return self._make_whole(unit, report)
+        state: State = "kept"
+        if not self._target.has(name_part(unit)):
+            state = "made"
+            self._make_part(unit, report)
+        if all(map(self._target.has, list_part_names(unit))):
+            return self._join(unit)
+        return UnitResult(state, unit.video, "", part=unit.part, size_bytes=unit.share_bytes)
+
+    def _make_whole(self, unit: Unit, report: Callable[[Tally], object]) -> UnitResult:
+        with self._open(unit) as video, tempfile.TemporaryDirectory(prefix="danmatte-") as folder:
             path = Path(folder, f"track{self._library.suffix}")
-            result = self._write_track(unit, path, report)
-            if self._source.describe(unit.video).revision != unit.revision:
-                raise StorageError(f"{unit.video}: expected the video that was listed; it changed")
-            try:
-                self._target.create(track, path.read_bytes())
-            except FileExistsError:  # somebody else was as fast
-                return UnitResult("kept", unit.video, track, size_bytes=unit.size_bytes)
+            plan = self._library.options.plan(video.shown)
+            with TrackWriter(path, self._describe_header(video, path)) as writer:
+                tally = asyncio.run(self._pipeline.run(video, plan, writer, report))
+                digest = self._source.compute_digest(unit.video)
+                writer.describe_film(describe_film(video, digest, video.ended_ms))
+            return self._store(unit, path, tally, video.broken)
+
+    def _make_part(self, unit: Unit, report: Callable[[Tally], object]) -> None:
+        with self._open(unit) as video, tempfile.TemporaryDirectory(prefix="danmatte-") as folder:
+            path = Path(folder, f"part{_PART_SUFFIX}")
+            plan = self._library.options.plan(video.shown)
+            span, facts, track = find_span(video, plan, unit), PartFacts(), b""
+            if span is not None:
+                with TrackWriter(path, self._describe_header(video, path)) as writer:
+                    tally = asyncio.run(self._pipeline.run(video, replace(plan, span=span), writer, report))
+                facts = PartFacts(
+                    **asdict(tally), ended_ms=video.ended_ms, bad_packets=video.bad_packets, broken=video.broken
+                )
+                track = path.read_bytes()
+        self._check_revision(unit)
+        try:
+            self._target.create(name_part(unit), encode_part(facts, track))
+        except FileExistsError:
+            return  # somebody else was as fast, and made the same
+
+    def _join(self, unit: Unit) -> UnitResult:
+        names = list_part_names(unit)
+        parts = [decode_part(self._target.read(name), name) for name in names]
+        bad = sum(facts.bad_packets for facts, _ in parts)
+        broken = parts[-1][0].broken or (f"{bad} packets couldn't be decoded" if bad else "")
+        with self._open(unit) as video, tempfile.TemporaryDirectory(prefix="danmatte-") as folder:
+            path = Path(folder, f"track{self._library.suffix}")
+            with TrackWriter(path, self._describe_header(video, path)) as writer:
+                tally = join_parts(parts, writer)
+                ended_ms = max(facts.ended_ms for facts, _ in parts)
+                digest = self._source.compute_digest(unit.video)
+                writer.describe_film(describe_film(video, digest, ended_ms))
+            result = self._store(unit, path, tally, broken)
+        for name in names:
+            self._target.remove(name)
         return result
 
-    def _write_track(self, unit: Unit, path: Path, report: Callable[[Tally], object]) -> UnitResult:
-        options, manifest = self._library.options, self._served.manifest
-        with self._source.open_video(unit.video, options.clock) as video:
-            plan = options.plan(video.shown)
-            header = TrackHeader(plan.size, find_format(path).polarity, manifest.name, manifest.version)
-            with TrackWriter(path, header) as writer:
-                tally = asyncio.run(self._pipeline.run(video, plan, writer, report))
-                writer.describe_film(describe_film(video, self._source.compute_digest(unit.video)))
+    def _open(self, unit: Unit) -> Video:
+        return self._source.open_video(unit.video, self._library.options.clock)
+
+    def _describe_header(self, video: Video, path: Path) -> TrackHeader:
+        manifest = self._served.manifest
+        size = self._library.options.plan(video.shown).size
+        return TrackHeader(size, find_format(path).polarity, manifest.name, manifest.version)
+
+    def _store(self, unit: Unit, path: Path, tally: Tally, broken: str) -> UnitResult:
+        self._check_revision(unit)
+        try:
+            self._target.create(unit.name_track(self._library.suffix), path.read_bytes())
+        except FileExistsError:  # somebody else was as fast
+            return self._describe("kept", unit)
+        return self._describe("broken" if broken else "made", unit, tally, broken)
+
+    def _check_revision(self, unit: Unit) -> None:
+        if self._source.describe(unit.video).revision != unit.revision:
+            raise StorageError(f"{unit.video}: expected the video that was listed; it changed")
+
+    def _describe(self, state: State, unit: Unit, tally: Tally | None = None, reason: str = "") -> UnitResult:
+        tally = tally or Tally()
         return UnitResult(
-            state="broken" if video.broken else "made",
+            state=state,
             video=unit.video,
             track=unit.name_track(self._library.suffix),
-            reason=video.broken,
+            part=unit.part,
+            reason=reason,
             masks=tally.masks,
             inferred=tally.inferred,
             held=tally.held,
             cuts=tally.cuts,
             until_ms=tally.last_ms,
-            size_bytes=unit.size_bytes,
+            size_bytes=unit.share_bytes,
         )

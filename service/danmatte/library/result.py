@@ -12,11 +12,13 @@ class UnitResult(Struct, frozen=True):
 
     `made`: its track is there now, `attempts` of them this time and before; `kept`: it was there already; `broken`:
     it is there, and `reason` says which frames the video has lost; `given up`: it isn't there, for that `reason`.
+    Of a video in parts, `part` says which one; `track` is empty until the last one is there and they are joined.
     """
 
     state: State
     video: str
     track: str
+    part: str = ""
     attempts: int = 0
     reason: str = ""
     masks: int = 0
@@ -38,7 +40,7 @@ class UnitResult(Struct, frozen=True):
 
     def describe(self) -> str:
         """The result in words."""
-        words = f"{self.video}: {self.state}"
+        words = f"{self.video}{f', part {self.part}' if self.part else ''}: {self.state}"
         if self.state in ("made", "broken"):
             words += f", {self.masks} masks in {self.seconds:.1f} s: {self.track}"
         if self.state == "given up":

@@ -18,7 +18,13 @@ def run_units(inventory: Inventory, executor: Executor, progress: LibraryProgres
     under_way = 0
     for unit, finished in inventory:
         if finished:
-            yield UnitResult("kept", unit.video, unit.name_track(inventory.library.suffix), size_bytes=unit.size_bytes)
+            yield UnitResult(
+                "kept",
+                unit.video,
+                unit.name_track(inventory.library.suffix),
+                part=unit.part,
+                size_bytes=unit.share_bytes,
+            )
             continue
         while under_way >= executor.capacity:
             yield _wait(executor, progress)

@@ -46,7 +46,9 @@ class UnitSupervisor:
         limit = self._library.max_attempts
         reason = self._log.read_reason(unit, limit)
         track = unit.name_track(self._library.suffix)
-        return UnitResult("given up", unit.video, track, attempts=limit, reason=reason, size_bytes=unit.size_bytes)
+        return UnitResult(
+            "given up", unit.video, track, attempts=limit, reason=reason, part=unit.part, size_bytes=unit.share_bytes
+        )
 
     def stop(self) -> None:
         """Ends the work under way; may be called from another thread."""

@@ -19,18 +19,21 @@ log = logging.getLogger(__name__)
 Taken = TypeVar("Taken")
 
 
-def open_version(root: Path, name: str = "", version: int | None = None, *, for_many: bool = False) -> Served:
-    """A version in the folder of models, on all cores; without a version its newest.
+def open_version(
+    root: Path, name: str = "", version: int | None = None, *, for_many: bool = False, cores: int = 0
+) -> Served:
+    """A version in the folder of models; without a version its newest.
 
     Without a name it is the only model, or of several the only one that makes masks.
 
-    `for_many`: many frames are computed at once, rather than one after another as soon as possible.
+    `for_many`: many frames are computed at once, rather than one after another as soon as possible. `cores` are how
+    many it computes with, 0 all.
     Raises UnknownModelError, UnknownVersionError, and ModelError where no version can be served.
     """
     name, versions = _choose_versions(root, name, version)
     if version is not None:
-        return _open(root, name, version, for_many=for_many)
-    return _take_newest(root, name, versions, lambda each: _open(root, name, each, for_many=for_many))
+        return _open(root, name, version, for_many=for_many, cores=cores)
+    return _take_newest(root, name, versions, lambda each: _open(root, name, each, for_many=for_many, cores=cores))
 
 
 def find_version(root: Path, name: str = "") -> Manifest:
@@ -78,10 +81,10 @@ def _makes_masks(root: Path, name: str) -> bool:
     return False
 
 
-def _open(root: Path, name: str, version: int, *, for_many: bool) -> Served:
+def _open(root: Path, name: str, version: int, *, for_many: bool, cores: int) -> Served:
     found = artifact.read_version(root, name, version)
     manifest, wanted = found.manifest, found.manifest.configuration
     if for_many and wanted.hint == "latency":  # measured for one frame at a time
         wanted = msgspec.structs.replace(wanted, hint="throughput", streams=0, infer_requests=0)
         manifest = msgspec.structs.replace(manifest, configuration=wanted)
-    return Served(manifest, OpenVinoEngine(manifest, found.graph, found.weights, count_cores()))
+    return Served(manifest, OpenVinoEngine(manifest, found.graph, found.weights, cores or count_cores()))

@@ -213,7 +213,7 @@ def make_track(
                 progress.finish()
             with job.video.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
-            writer.describe_film(describe_film(video, digest))
+            writer.describe_film(describe_film(video, digest, video.ended_ms))
     return FinishedTrack(
         video=str(job.video),
         track=str(job.track),

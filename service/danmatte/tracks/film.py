@@ -4,8 +4,8 @@ from danmatte.tracks.track import MAX_SECTIONS, Film
 from danmatte.video.reader import Video
 
 
-def describe_film(video: Video, sha256: str) -> Film:
-    """The facts of a video whose frames have all been read; `sha256` is the file's digest in hexadecimal."""
+def describe_film(video: Video, sha256: str, ended_ms: int) -> Film:
+    """The facts of a video; `sha256` is the file's digest in hexadecimal, `ended_ms` when its last frame ends."""
     return Film(
         sha256=sha256,
         clock=video.clock,
@@ -13,7 +13,7 @@ def describe_film(video: Video, sha256: str) -> Film:
         height=video.shown.height,
         pixel_ratio=(video.pixel_ratio.numerator, video.pixel_ratio.denominator),
         first_ms=video.first_ms,
-        end_ms=max(video.ended_ms, video.end_ms or 0),
+        end_ms=max(ended_ms, video.end_ms or 0),
         coded_ms=video.coded_ms,
         origin_ms=video.origin_ms,
         sections=tuple(video.sections[:MAX_SECTIONS]),

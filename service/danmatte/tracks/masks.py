@@ -15,7 +15,7 @@ from danmatte.video.stabiliser import Stabiliser, StableMask
 
 
 class MaskWriter:
-    """Stabilises masks and writes those that the track doesn't have yet."""
+    """Stabilises masks and writes those that the track doesn't have yet; `finished` is behind the plan's span."""
 
     def __init__(
         self, manifest: Manifest, frame: Size, plan: TrackPlan, writer: TrackWriter, refiner: Refiner | None = None
@@ -25,7 +25,8 @@ class MaskWriter:
         self._grid = RegionUnion(manifest, plan.regions).grid
         self._plan, self._writer = plan, writer
         self._stabiliser = _PassThrough() if plan.stabiliser is None else Stabiliser(plan.stabiliser)
-        self._written_ms = -1 if writer.last_pts_ms is None else writer.last_pts_ms
+        self._written_ms = plan.span.start_ms - 1 if writer.last_pts_ms is None else writer.last_pts_ms
+        self.finished = False
         self._last: tuple[Probabilities, Bits, float] | None = None
         self.tally = writer.tally
 
@@ -48,6 +49,9 @@ class MaskWriter:
 
     def _write(self, stable: StableMask) -> None:
         if stable.pts_ms <= self._written_ms:
+            return
+        if not self._plan.span.holds(stable.pts_ms):
+            self.finished = True
             return
         alpha = stable.alpha
         if self._last is None or self._last[0] is not alpha:  # a held frame has the very array of the one before

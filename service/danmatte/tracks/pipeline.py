@@ -47,7 +47,7 @@ class Pipeline:
 
         Raises EngineError and TrackError.
         """
-        from_ms = 0 if writer.last_pts_ms is None else max(0, writer.last_pts_ms - WARM_UP_MS)
+        from_ms = plan.span.warm_ms if writer.last_pts_ms is None else max(0, writer.last_pts_ms - WARM_UP_MS)
         manifest, regions = self._served.manifest, RegionUnion(self._served.manifest, plan.regions)
         refiner = Refiner(manifest, video.size, plan.working, regions.grid) if plan.refine else None
         coming = select_frames(video, manifest, plan, from_ms=from_ms, refiner=refiner, observer=observer)
@@ -68,8 +68,11 @@ class Pipeline:
                     answer = await inferring if inferring else None
                     await loop.run_in_executor(stabiliser, masks.step, selected, answer)
                     report(masks.tally)
-                await feeding
-                await loop.run_in_executor(stabiliser, masks.finish)
+                    if masks.finished:
+                        break
+                else:
+                    await feeding
+                    await loop.run_in_executor(stabiliser, masks.finish)
             finally:
                 feeding.cancel()
         return masks.tally

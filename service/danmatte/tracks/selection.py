@@ -18,6 +18,22 @@ _WORKING_SIDE = 320  # finer than this, a mask is enlarged: the networks know no
 
 
 @dataclass(frozen=True)
+class Span:
+    """The part of a video that gets masks: from `start_ms` on, and before `end_ms`, or to the end.
+
+    Frames from `warm_ms` on are computed, too, so that the first masks have a past.
+    """
+
+    start_ms: int = 0
+    end_ms: int | None = None
+    warm_ms: int = 0
+
+    def holds(self, pts_ms: int) -> bool:
+        """Whether a frame of this time gets a mask."""
+        return self.start_ms <= pts_ms and (self.end_ms is None or pts_ms < self.end_ms)
+
+
+@dataclass(frozen=True)
 class TrackPlan:
     """How the track of one video is made.
 
@@ -25,7 +41,7 @@ class TrackPlan:
     A frame is held, its mask the one before, while it differs from the last that the network saw by less than
     `still` grey levels on the whole, and than `still_block` in the worst block, and for less than `hold_ms`.
     `refine` has the network look at people a second time, for finer masks. `regions` are what masks show together; none
-    of them means the model's own.
+    of them means the model's own. `span` is what of the video gets masks.
     """
 
     # With these limits half of the masks of a street scene are used again, at an IoU of 0.99 with those of every frame.
@@ -37,6 +53,7 @@ class TrackPlan:
     stabiliser: StabiliserOptions | None = field(default_factory=StabiliserOptions)
     refine: bool = False
     regions: tuple[str, ...] = ()
+    span: Span = field(default_factory=Span)
 
     @property
     def working(self) -> Size:
@@ -99,7 +116,7 @@ def select_frames(
     for frame in limit_rate(video.read_frames(from_ms), plan.fps):
         grey = frame.to_grey(plan.working)
         cut = cuts.step(grey)
-        if observer:
+        if observer and plan.span.holds(frame.pts_ms):
             observer.observe(frame, grey, cut=cut)
         picture = colours = detail = None
         if not stillness.step(grey, frame.pts_ms, cut=cut):

@@ -121,9 +121,10 @@ class Video:
     that is stored, also where an edit list leaves it out; `origin_ms` that of the first sound or frame; `scripted_ms`
     that of the first frame where a script joins segments of HLS: it begins with the first decoding time.
 
-    Once the frames are all taken, `broken` says which were lost at the start or the end, `dropped` how many came too
-    late for their time, `before_start` how many lie before 0 ms, where no player shows them, and `ended_ms` when the
-    last one ends; `sections` are the start of each one of a playlist, in ms, and the stream's own time there.
+    `bad_packets` counts what couldn't be decoded so far. Once the frames are all taken, `broken` says which were lost
+    at the start or the end, `dropped` how many came too late for their time, `before_start` how many lie before 0 ms,
+    where no player shows them, and `ended_ms` when the last one ends; `sections` are the start of each one of a
+    playlist, in ms, and the stream's own time there.
     """
 
     def __init__(self, path: PurePath, clock: ClockName = "media", file: BinaryIO | None = None) -> None:
@@ -132,7 +133,7 @@ class Video:
         self._file = file
         self._sections, self._number = () if file else read_sections(Path(path)), 0
         self._container, self._stream = self._open_stream()
-        self._bad_packets, self._lost_start = 0, ""
+        self.bad_packets, self._lost_start = 0, ""
         self._first_s, self._coded_s, self._lead_s = 0.0, inf, nan
         try:
             first = self._look_at_start()
@@ -175,7 +176,7 @@ class Video:
                 first_s = time_s - float(untimed / rate)
                 break
         if first is None:
-            why = self.broken or f"{self._bad_packets} packets of {stream.codec_context.name} can't be"
+            why = self.broken or f"{self.bad_packets} packets of {stream.codec_context.name} can't be"
             raise TrackError(f"{self.path}: expected frames that can be decoded, received none: {why}")
         self._first_s = first_s or 0.0
         # What an edit list leaves out counts for Firefox; what a container itself has before 0 doesn't.
@@ -286,7 +287,7 @@ class Video:
 
         A seek to the start would lose frames: in transport streams it lands on the second keyframe.
         """
-        self.broken, self.dropped, self.before_start, self._bad_packets = "", 0, 0, 0
+        self.broken, self.dropped, self.before_start, self.bad_packets = "", 0, 0, 0
         if from_ms > 0 and not self._sections and not self._container.format.flags & _DISCONTINUOUS:
             # A container may land after the place that was asked for: the first frame there tells.
             place_s = from_ms / 1000 + self._zero_s
@@ -318,7 +319,7 @@ class Video:
                 try:
                     yield from packet.decode()
                 except av.FFmpegError:
-                    self._bad_packets += 1
+                    self.bad_packets += 1
         except av.FFmpegError as error:
             self.broken = str(error)
 
@@ -329,8 +330,8 @@ class Video:
             why = f" ({self.broken})" if self.broken else ""
             until = f"expected frames until {self.end_ms} ms, " if self.end_ms is not None else ""
             self.broken = f"{until}the last that can be read is at {last_ms} ms{why}"
-        elif self._bad_packets:
-            self.broken = f"{self._bad_packets} packets couldn't be decoded"
+        elif self.bad_packets:
+            self.broken = f"{self.bad_packets} packets couldn't be decoded"
         self.broken = "; ".join(filter(None, [self._lost_start, self.broken]))
 
 

@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 
 from danmatte.contract.manifest import Manifest, parse
+from danmatte.engine import FakeEngine, Served
 from tests.service.toy import Toy, manifest
 
 
@@ -14,6 +15,12 @@ from tests.service.toy import Toy, manifest
 def toy_manifest() -> Manifest:
     """A version whose files never change."""
     return parse(json.dumps(manifest(Toy(rule="stretch"))).encode())
+
+
+@pytest.fixture
+def toy(toy_manifest: Manifest) -> Served:
+    """The toy, computed without a graph."""
+    return Served(toy_manifest, FakeEngine(toy_manifest))
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import pytest
 
 from danmatte.contract.manifest import Manifest
 from danmatte.errors import InvalidParameterError
-from danmatte.library.library import Library, Shard, make_unit
+from danmatte.library.library import Library, Shard, Unit, make_units
 from danmatte.library.storage import StoredFile
 from danmatte.tracks.batch import TrackOptions
 from tests.service.library.units import make_library
@@ -16,17 +16,30 @@ from tests.service.library.units import make_library
 FILE = StoredFile("cats/a.mp4", 1000, "etag")
 
 
+def make_one(file: StoredFile) -> Unit:
+    """The only unit of a file."""
+    (unit,) = make_units(file, "work", 0)
+    return unit
+
+
 @pytest.mark.parametrize(
     "other", [StoredFile("cats/b.mp4", 1000, "etag"), FILE._replace(size_bytes=1001), FILE._replace(revision="other")]
 )
 def test_another_video_is_another_unit(other: StoredFile) -> None:
-    assert make_unit(FILE, "work") == make_unit(FILE, "work")
-    assert make_unit(other, "work").digest != make_unit(FILE, "work").digest
+    assert make_one(FILE) == make_one(FILE)
+    assert make_one(other).digest != make_one(FILE).digest
 
 
 @pytest.mark.parametrize(
     "options",
-    [TrackOptions(fps=5), TrackOptions(raw=True), TrackOptions(closer=True), TrackOptions(clock="file")],
+    [
+        TrackOptions(fps=5),
+        TrackOptions(raw=True),
+        TrackOptions(closer=True),
+        TrackOptions(clock="file"),
+        TrackOptions(margin=0.01),
+        TrackOptions(regions=("text",)),
+    ],
 )
 def test_whatever_changes_masks_changes_the_unit(tmp_path: Path, toy_manifest: Manifest, options: TrackOptions) -> None:
     library = make_library(tmp_path)
@@ -41,13 +54,13 @@ def test_whatever_changes_no_mask_leaves_the_unit(tmp_path: Path, toy_manifest: 
 
 
 def test_a_track_is_called_after_its_video_and_what_it_is_made_of() -> None:
-    unit = make_unit(FILE, "work")
+    unit = make_one(FILE)
     assert unit.name_track(".mattes") == f"cats/a.mp4.{unit.digest}.mattes"
     assert len(unit.digest) == 32
 
 
 def test_every_unit_is_in_one_shard_and_shards_are_alike() -> None:
-    units = [make_unit(StoredFile(f"{at}.mp4", at, ""), "work") for at in range(3000)]
+    units = [make_one(StoredFile(f"{at}.mp4", at, "")) for at in range(3000)]
     sizes = []
     for number in range(3):
         sizes.append(sum(Shard(number, 3).holds(unit) for unit in units))

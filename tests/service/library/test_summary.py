@@ -13,9 +13,9 @@ from danmatte.library.progress import LibraryProgress
 from danmatte.library.result import UnitResult
 from danmatte.library.summary import LibrarySummary, open_lines
 
-MADE = UnitResult("made", "a.mp4", "a.mattes", 1, masks=100, held=20, cuts=3, seconds=2.5, size_bytes=2**20)
-BROKEN = UnitResult("broken", "b.mp4", "b.mattes", 1, "the last is at 9 ms", masks=50, size_bytes=2**20)
-LOST = UnitResult("given up", "c.mp4", "c.mattes", 3, "its process ended by SIGSEGV", size_bytes=2**19)
+MADE = UnitResult("made", "a.mp4", "a.mattes", attempts=1, masks=100, held=20, cuts=3, seconds=2.5, size_bytes=2**20)
+BROKEN = UnitResult("broken", "b.mp4", "b.mattes", attempts=1, reason="the last is at 9 ms", masks=50, size_bytes=2**20)
+LOST = UnitResult("given up", "c.mp4", "c.mattes", attempts=3, reason="its process ended by SIGSEGV", size_bytes=2**19)
 KEPT = UnitResult("kept", "d.mp4", "d.mattes", size_bytes=2**21)
 
 

@@ -1,0 +1,82 @@
+"""Parts of long videos: finished masks of a range, which wait in the target until all are there and are joined."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from danmatte.errors import StorageError
+from danmatte.library.library import PRIVATE, Unit
+from danmatte.tracks.reader import TrackReader
+from danmatte.tracks.tally import Tally
+from danmatte.tracks.track import Entry
+from danmatte.tracks.writer import TrackWriter
+
+FOLDER = f"{PRIVATE}/parts"
+_Count = Annotated[int, Meta(ge=0)]
+
+
+class PartFacts(Struct, frozen=True):
+    """What is to be known of a part beside its masks; `ended_ms` and `broken` are the video's, of its last part."""
+
+    masks: _Count = 0
+    held: _Count = 0
+    cuts: _Count = 0
+    inferred: _Count = 0
+    looked_closer: _Count = 0
+    last_ms: _Count = 0
+    ended_ms: _Count = 0
+    bad_packets: _Count = 0
+    broken: str = ""
+
+
+def name_part(unit: Unit) -> str:
+    """Where a unit's part waits."""
+    return f"{FOLDER}/{unit.key}.part"
+
+
+def list_part_names(unit: Unit) -> list[str]:
+    """Where all parts of the unit's video wait, in their order."""
+    return [name_part(unit._replace(number=number)) for number in range(unit.parts)]
+
+
+def encode_part(facts: PartFacts, track: bytes) -> bytes:
+    """A part as it waits: a line of JSON, and a track that is empty where no frame falls into the range."""
+    return msgspec.json.encode(facts) + b"\n" + track
+
+
+def decode_part(data: bytes, name: str) -> tuple[PartFacts, bytes]:
+    """Facts and track of a part; raises StorageError."""
+    line, _, track = data.partition(b"\n")
+    try:
+        return msgspec.json.decode(line, type=PartFacts), track
+    except msgspec.MsgspecError as error:
+        raise StorageError(f"{name}: expected a part of a track: {error}") from error
+
+
+def join_parts(parts: Sequence[tuple[PartFacts, bytes]], writer: TrackWriter) -> Tally:
+    """Writes the parts' masks one after another, in segments as those of an undivided video. Raises TrackError."""
+    whole = writer.tally
+    for facts, track in parts:
+        for entry in _read_entries(track):
+            writer.add(entry)
+        whole.masks += facts.masks
+        whole.held += facts.held
+        whole.cuts += facts.cuts
+        whole.inferred += facts.inferred
+        whole.looked_closer += facts.looked_closer
+        whole.last_ms = max(whole.last_ms, facts.last_ms)
+    return whole
+
+
+def _read_entries(track: bytes) -> Iterator[Entry]:
+    if not track:
+        return
+    with tempfile.NamedTemporaryFile(suffix=".mattes") as file:
+        file.write(track)
+        file.flush()
+        with TrackReader(Path(file.name)) as reader:
+            yield from reader
