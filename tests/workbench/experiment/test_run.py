@@ -18,6 +18,7 @@ from danmatte_workbench.experiment.trial import Trial
 from danmatte_workbench.metrics.accuracy import Accuracy
 from danmatte_workbench.metrics.subject import Subject
 from danmatte_workbench.runtimes.isa_levels import find_highest, list_older
+from danmatte_workbench.steps import Quantize, Shrink
 from tests.workbench.experiment.runs import EFFORT, STOCK, KnownRace, in_process, known_race, make_run
 from tests.workbench.facts import measured
 
@@ -213,7 +214,7 @@ def test_where_time_is_short_fewer_are_raced_and_baselines_are_left_out(
     make_run(folder).run()  # so that all is there
     hurried = replace(EFFORT, limit_s=20.0)
     monkeypatch.setattr(Schedule, "estimate_race", lambda self, trials: 30.0 * trials)
-    monkeypatch.setattr(Schedule, "estimate_baseline", lambda self, trial: 30.0)
+    monkeypatch.setattr(Schedule, "estimate_building", lambda self, trial: 30.0)
     lines: list[str] = []
     result = make_run(folder, lines=lines, effort=hurried).run()
     assert [name for name in KnownRace.held[-1].subjects if name.endswith("f32")] == ["int8 latency f32"]
@@ -265,6 +266,25 @@ def test_a_second_run_builds_and_compares_nothing_again(folder: Path, monkeypatc
     second = make_run(folder, lines=lines).run()
     assert second.trials == first.trials
     assert any("kept: 3 of 3 trials" in line for line in lines)
+
+
+def test_what_can_hardly_win_any_more_may_take_little_of_the_time_that_is_left(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_run(folder).run()  # so that all is there
+    whole, quantized, _ = make_run(folder).experiment.trials
+    light = replace(
+        quantized.recipe, name="light", steps=(*quantized.recipe.steps[:-1], Shrink(0.5), Quantize(frames=2))
+    )
+    trials = (whole, Trial.propose(light, whole.configuration, whole.canvas), quantized)
+    monkeypatch.setattr(Schedule, "estimate_building", lambda self, trial: 150.0)
+    monkeypatch.setattr(Trial, "keeps_accuracy", lambda self, budget: True)
+    lines: list[str] = []
+    result = make_run(folder, lines=lines, effort=replace(EFFORT, limit_s=1000.0), trials=trials).run()
+    assert get(result, "int8").state == "not tried"
+    assert get(result, "int8").verdict.broken[0].endswith(" s left for what can hardly win")
+    assert get(result, "light").candidate is not None
+    assert any("int8: put off, light keeps the budget with less work" in line for line in lines)
 
 
 def test_what_time_does_not_suffice_for_is_not_tried_now_or_later(folder: Path) -> None:

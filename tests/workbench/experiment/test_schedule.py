@@ -226,4 +226,5 @@ def test_what_should_not_fit_is_doubtful_and_tried_all_the_same(
 def test_steps_say_what_they_take() -> None:
     assert HEAD.estimate_s(100, 0.5) == 1.0
     assert Quantize(frames=64).estimate_s(1000, 0.5) == pytest.approx(8 + 0.8 * 64 * 0.5)
-    assert Prune(share=0.3, frames=96).estimate_s(10, 0.5) == pytest.approx(25 + 10 * 0.5)
+    assert Prune(share=0.3, frames=96).estimate_s(10, 0.5) == pytest.approx(20 + 6 * 10 * 0.5)
+    assert Prune(share=0.3, frames=96, tried=2).estimate_s(10, 0.5) == pytest.approx(20 + (6 + 5) * 10 * 0.5)

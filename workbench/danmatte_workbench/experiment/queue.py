@@ -12,7 +12,7 @@ class TrialQueue:
     """Trials in their order, but for those of more work than one that already keeps the budget: these come last.
 
     None is left out: where the better one isn't confirmed in the end, what was put off may still win. report: hears
-    of each recipe that is put off, once.
+    of each recipe that is put off, once. is_at_last: whether those that were put off have their turn.
     """
 
     def __init__(self, trials: Sequence[Trial], report: Callable[[str], None] = lambda _: None) -> None:
@@ -20,6 +20,7 @@ class TrialQueue:
         self._last: deque[Trial] = deque()
         self._report = report
         self._best: Trial | None = None
+        self.is_at_last = False
 
     def __iter__(self) -> Iterator[Trial]:
         while self._ahead:
@@ -30,6 +31,7 @@ class TrialQueue:
             if trial.recipe.name not in {item.recipe.name for item in self._last}:
                 self._report(f"{trial.recipe.name}: put off, {best.recipe.name} keeps the budget with less work")
             self._last.append(trial)
+        self.is_at_last = True
         yield from self._last
 
     def note_kept(self, trial: Trial) -> None:

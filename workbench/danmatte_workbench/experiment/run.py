@@ -37,6 +37,7 @@ PACES = "paces"
 RACED_FRAMES = 16
 TIMED_FRAMES = 4
 LEAST_S, BUILD_SHARE = 10.0, 0.5  # what building may take at least; at most so much of the time that is left
+LAST_SHARE = 0.1  # of the time that is left: what building a trial may take that was put off
 SCENES_SHARE = 0.05  # of the effort's time: what looking for kinds of scene may take
 BASELINE_SHARE = 0.25  # of the time that is left: what a baseline may take of it
 
@@ -250,7 +251,7 @@ class ExperimentRun:
     def _build_baselines(self) -> list[Trial]:
         built = []
         for trial in self.baselines:
-            expected_s, spare_s = self.schedule.estimate_baseline(trial), self._count_spare_s()
+            expected_s, spare_s = self.schedule.estimate_building(trial), self._count_spare_s()
             if expected_s > BASELINE_SHARE * spare_s:
                 price = f"it would take {expected_s:.0f} s of the {max(0.0, spare_s):.0f} s left"
                 self.workspace.progress.report(f"{trial.name}: not tried: {price}")
@@ -298,9 +299,11 @@ class ExperimentRun:
         queue = TrialQueue(self.schedule.trials, progress.report)
         for number, trial in enumerate(queue):
             ahead_s, spare_s = self.schedule.estimate_ahead(trial, len(entered)), self._count_spare_s()
-            if number >= SURE and ahead_s > spare_s:
+            dear = queue.is_at_last and self.schedule.estimate_building(trial) > LAST_SHARE * spare_s
+            if number >= SURE and (ahead_s > spare_s or dear):
                 left = f"effort {effort.name} has {max(0.0, spare_s):.0f} s left"
                 reason = f"with the race it would take {ahead_s:.0f} s, and {left}"
+                reason += " for what can hardly win" if dear else ""
                 progress.report(f"{trial.name}: not tried: {reason}")
                 self.schedule.drop(trial, reason)
                 continue

@@ -212,8 +212,8 @@ class Schedule:
         """Seconds that a race of so many trials may take, to its least number of rounds."""
         return self.pace * self._times.estimate_race(self._effort, trials, len(self._baselines))
 
-    def estimate_baseline(self, trial: Trial) -> float:
-        """Seconds that building a baseline may take."""
+    def estimate_building(self, trial: Trial) -> float:
+        """Seconds that building the trial may take."""
         return self.pace * self._estimate_build(trial)
 
     @property

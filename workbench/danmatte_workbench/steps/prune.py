@@ -42,7 +42,8 @@ class Prune(Step):
         return 1 - self.share
 
     def estimate_s(self, frames: int, source_s: float) -> float:
-        return 25.0 + min(frames, self.frames) * source_s
+        # Each layer is fitted on all frames to what those before it make now; whatever is tried fits all of them again.
+        return 20.0 + (6.0 * self.stages + 2.5 * self.tried) * min(frames, self.frames) * source_s
 
     def apply(self, source: Path, target: Path, context: StepContext) -> tuple[Artifact, str]:
         from danmatte_workbench.graph import reshaping
