@@ -99,6 +99,17 @@ def test_what_rejected_candidates_lose_in_single_frames_is_told_the_costliest_fi
     assert "scores" not in {section.attributes["id"] for section in written(tmp_path, pictures=False).all("section")}
 
 
+def test_every_column_of_the_trials_is_explained(page: reading.Page) -> None:
+    told = page.section("trials")
+    for words in (
+        "What the columns mean",
+        "lower is better",
+        "frames a second, with as many at once",
+        "graph and weights",
+    ):
+        assert words in told
+
+
 def test_nothing_comes_from_elsewhere(page: reading.Page) -> None:
     for element in page.elements:
         for name in ("src", "href", "xlink:href", "action", "poster", "srcset"):

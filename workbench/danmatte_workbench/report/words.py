@@ -31,8 +31,14 @@ TERMS = {
     ),
     "latency_p95": Term("Latency, 95 of 100", "ms", "what 95 frames of a hundred take at most"),
     "latency_p99": Term("Latency, 99 of 100", "ms", "what 99 frames of a hundred take at most"),
-    "iou_drop": Term("IoU lost", "points", "loss of intersection over union, in hundredths; lower is better"),
-    "disagreement": Term("Disagreement", "points", "100 · (1 − cosine similarity) with the source's tensors"),
+    "iou_drop": Term(
+        "IoU lost",
+        "points",
+        "overlap with the true masks (intersection over union) lost against the source, in hundredths; lower is better",
+    ),
+    "disagreement": Term(
+        "Disagreement", "points", "100 · (1 − cosine similarity) with the source's tensors; lower is better"
+    ),
     "mean_iou": Term("Mean IoU", "", "intersection over union with the masks, mean over frames"),
     "boundary_iou": Term("Boundary IoU", "", "the same, only along outlines"),
     "iou_under_2": Term("IoU, people under 2 %", "", "mean IoU of frames of which people are less than 2 %"),
