@@ -17,7 +17,7 @@ from danmatte_workbench.benchmark.benchmark import Rounds, run_benchmark
 from danmatte_workbench.commands import optimize
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.dataset import load
-from danmatte_workbench.errors import BudgetError
+from danmatte_workbench.errors import BudgetError, MachineError
 from danmatte_workbench.experiment.portability import choose_portable
 from danmatte_workbench.experiment.progress import Progress, make_display
 from danmatte_workbench.experiment.result import ExperimentResult
@@ -38,7 +38,7 @@ ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "build/bench/models"
 STORED = ROOT / "docs/research/graphs"
 OURS, UNCUT, ALIKE = "ours", "OpenVINO, uncut", "OpenVINO, uncut, run as ours"
-BRIEF = Effort("quick", calibration=32, frames=500, rounds=5, round_s=0.25, limit_s=150.0, first_rounds=2, finalists=3)
+BRIEF = Effort("quick", calibration=32, frames=300, rounds=5, round_s=0.25, limit_s=150.0, first_rounds=2, finalists=3)
 RACED = 16
 
 
@@ -69,7 +69,11 @@ def measure_models(options: argparse.Namespace) -> dict[str, Any]:
             _, described = describe_graph(graph, options.shared, WORK)
             search(graph, described, FRAMES[graph.frames](options.shared, WORK), options.search_s)
             continue
-        found = measure_graph(graph, options)
+        try:
+            found = measure_graph(graph, options)
+        except MachineError as error:  # a busy machine: what was finished is kept, and the next call goes on from there
+            print(f"{graph.name}: {error}", flush=True)
+            continue
         write({"host": structs.asdict(hardware.describe_host()), **found}, stored)
         measured[graph.name] = found
         print(json.dumps(found.get("ratios", found.get("reason"))), flush=True)
