@@ -145,7 +145,8 @@ def render_players() -> str:
     race, held, mib = found["pipeline"]["ratios"], found["pipeline"]["held_share"], long["whole"]["memory_mib"]
     resumed, truncated = long["resumed"], long["truncated"]
     whole = "every one" if resumed["same_times"] else "NOT every one"
-    lines = ["| clip | masks | IoU | flicker | change of the error | of IoU |", "|---|---|---|---|---|---|"]
+    heads = ("clip", "masks", "IoU", "flicker", "change of the error", "of IoU", "recall", "gaps", "holes")
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for clip, ways in found["clips"].items():
         for way, item in ways.items():
             cells = [f"{item['iou']:.3f}"]
@@ -155,8 +156,11 @@ def render_players() -> str:
                     f"{item[what]:.3f}"
                     + (f" ({'−' if fell >= 0 else '+'}{abs(100 * fell):.0f} %)" if fell is not None else "")
                 )
+            cells += [f"{100 * item['recall']:.1f} %", f"{item['gaps']:.0f}", f"{100 * item['holes']:.2f} %"]
             lines.append(f"| `{clip}` | {way} | {' | '.join(cells)} |")
     notes = (
+        "Recall: the share of people's pixels that is masked where the threshold covers 0.5 % of the background; gaps: "
+        "parts of people that are missing for one frame; holes: the share of people's area that is a hole.",
         f"`danmatte track` against a plain loop: {race['concurrent']['median']:.2f} × as fast by concurrency, "
         f"{race['reusing']['median']:.2f} × with masks reused ({100 * held:.0f} % of them), at an IoU of "
         f"{found['pipeline']['iou_with_every_frame']:.3f} with those of every frame; "
