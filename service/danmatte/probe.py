@@ -41,4 +41,4 @@ def _ask(host: str, port: int, path: str, *, tls: bool) -> bytes:
 def _exchange(connection: socket.socket, request: bytes) -> bytes:
     connection.sendall(request)
     with connection.makefile("rb") as answer:
-        return answer.readline(1000).split()[1] if answer.readable() else b""
+        return b"".join(answer.readline(1000).split()[1:2])  # nothing where the first line isn't HTTP's
