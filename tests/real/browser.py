@@ -19,6 +19,7 @@ from PIL import Image
 from danmatte.frame import Size
 from danmatte.tracks import Entry, TrackHeader, TrackWriter
 from tests.architecture.sources import ROOT
+from tests.service.serving import read_environment
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = (
@@ -83,7 +84,7 @@ def write_track(path: Path, locate: Callable[[int], int] = locate_box) -> None:
 def run_service(models: Path) -> Iterator[str]:
     """A service of its own process on a free port; its address."""
     command = [sys.executable, "-m", "danmatte", "serve", "--models", str(models), "--port", "0"]
-    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=read_environment())
     watch = threading.Timer(READY_WITHIN_S, server.kill)
     watch.start()
     try:

@@ -20,6 +20,7 @@ import pytest
 from aiohttp import ClientSession, TCPConnector
 
 from danmatte.messages import Answer, Offer
+from tests.service.serving import read_environment
 
 NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not NGINX, reason="nginx isn't installed")]
@@ -56,7 +57,7 @@ def serve(models: Path, port: int) -> subprocess.Popen[str]:
     """A server that takes posts when this returns."""
     command = [sys.executable, "-m", "danmatte", "serve", "--port", str(port), "--models", str(models)]
     flags = ["--grace-s", "2", "--trusted-proxies", "127.0.0.1", "--max-wait-s", "10"]
-    quiet = {name: value for name, value in os.environ.items() if not name.startswith("DANMATTE_")}  # ours are tests'
+    quiet = read_environment()
     server = subprocess.Popen([*command, *flags], stdout=subprocess.PIPE, text=True, cwd=ROOT, env=quiet)
     assert server.stdout.readline().startswith("danmatte: ready")
     return server

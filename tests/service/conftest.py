@@ -1,7 +1,6 @@
 """A real server on a real socket, pictures, and a watch over the event loop."""
 
 import asyncio
-import os
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from danmatte.engine import FakeEngine
 from danmatte.settings import Settings
 from tests.service import pictures
 from tests.service.held import Gate, HeldEngine
+from tests.service.serving import read_environment
 from tests.service.toy import publish
 
 Start = Callable[..., Awaitable[TestClient]]
@@ -69,7 +69,7 @@ def process(models: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """`danmatte serve` as a process of its own, and its address."""
     command = [sys.executable, "-m", "danmatte", "serve", "--port", "0", "--models", str(models)]
     root = Path(__file__).parents[2]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root, env=os.environ) as server:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root, env=read_environment()) as server:
         try:
             yield server, server.stdout.readline().split()[-1]
         finally:

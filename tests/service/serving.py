@@ -1,5 +1,6 @@
 """A server as `serve` makes it, with a fake engine, on a socket of its own."""
 
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -35,11 +36,17 @@ async def served(models: Path, *, held: Gate | None = None, **settings: object) 
             yield Running(app, build_url(listener, chosen), listener.getsockname()[1])
 
 
+def read_environment() -> dict[str, str]:
+    """This process' variables without those that are meant for tests, as a server would take them for its own."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("DANMATTE_")}
+
+
 @contextmanager
 def program(models: Path, *flags: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """`danmatte serve` as a process of its own, and its address."""
     command = [sys.executable, "-m", "danmatte", "serve", "--port", "0", "--models", str(models), *flags]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as server:
+    root, quiet = Path(__file__).parents[2], read_environment()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root, env=quiet) as server:
         try:
             yield server, server.stdout.readline().split()[-1]
         finally:
