@@ -94,7 +94,7 @@ def test_no_picture_crashes_or_hangs_its_decoder(tmp_path: Path) -> None:
 
 def watched(process, now, answers) -> object:
     """The process' answer, or what stopped it."""
-    last, since = now.value, math.inf  # starting may take as long as it takes
+    last, since = FIRST - 1, math.inf  # starting may take as long as it takes
     while process.is_alive() or not answers.empty():
         if not answers.empty():
             return answers.get()
