@@ -53,6 +53,7 @@ class Relay:
         try:
             self._container = av.open(target, "w", format=_FORMATS.get(target.partition(":")[0]))
             self._copies = {each.index: self._container.add_stream_from_template(each) for each in streams}
+            self._container.start_encoding()  # now, so that a target that can't be had is told at once
         except (av.FFmpegError, OSError, ValueError) as error:
             raise TrackError(f"{target}: expected a place to send the stream to: {error}") from error
 
@@ -67,7 +68,7 @@ class Relay:
     def pass_on(self, packet: Packet) -> None:
         """Takes a packet, and lets go of those that waited long enough."""
         now = self._clock()
-        if packet.dts is not None:
+        if packet.size:
             self._held.append(_Held(packet, now))
         while self._held and now - self._held[0].arrived >= self._delay_s:
             self._mux(self._held.popleft().packet)

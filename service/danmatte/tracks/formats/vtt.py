@@ -5,7 +5,6 @@ reader asks for ranges here too. A cue's `mask` is base64 of a `.mattes` record'
 """
 
 import base64
-import binascii
 import re
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
@@ -162,7 +161,7 @@ def read_cue(block: str, header: TrackHeader) -> Entry:
     try:
         cue = msgspec.json.decode(payload, type=CueMask)
         outlines = base64.b64decode(cue.mask, validate=True)
-    except (msgspec.DecodeError, binascii.Error, UnicodeError) as error:
+    except (msgspec.DecodeError, ValueError) as error:
         raise TrackError(f"mask at {pts_ms} ms: {error}") from error
     if (cue.height, cue.width) != header.size:
         raise TrackError(f"mask at {pts_ms} ms: expected {header.size}, received {cue.width}x{cue.height}")
