@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -95,7 +96,8 @@ def serve_objects(folder: Path) -> Iterator[None]:
     (folder / "poison").mkdir()
     (folder / "poison/sitecustomize.py").write_text(POISON)
     code = "import sys; from moto.server import main; main(['-H', '127.0.0.1', '-p', sys.argv[1]])"
-    port = "5917"
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
     with subprocess.Popen(
         [sys.executable, "-c", code, port], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as server:
@@ -284,9 +286,10 @@ class IdleExecutor(Executor):
 def measure_memory(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """A driver's memory as it goes through many objects, in a process of its own."""
     with serve_objects(folder):
-        source = open_storage("s3://videos")
-        for at in range(options.objects):
-            source.create(f"shelf-{at % 7}/a-video-with-a-long-name-{at:06}.mp4", b"")
+        import s3fs
+
+        names = (f"videos/shelf-{at % 7}/a-video-with-a-long-name-{at:06}.mp4" for at in range(options.objects))
+        s3fs.S3FileSystem().pipe(dict.fromkeys(names, b""))  # many at once
         _make_bucket("tracks")
         code = f"import bench_library; bench_library.watch_driver({str(options.models)!r})"
         environment = os.environ | {

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from danmatte import cli
+from danmatte.library.storage import open_storage
 from danmatte.tracks import TrackReader
 from tests.service.library.poison import poison
 from tests.service.tracks.videos import walking, write
@@ -112,3 +113,30 @@ def test_a_run_that_is_told_to_stop_leaves_no_process_and_no_attempt(
         process.send_signal(signal.SIGTERM)
     assert process.returncode == 143
     assert list(attempts.iterdir()) == []
+
+
+def test_a_library_in_an_object_storage_gets_its_tracks(
+    bucket: str, videos: Path, models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, target = open_storage(f"{bucket}/videos"), open_storage(f"{bucket}/tracks")
+    source.create("deep/a.mp4", (videos / "a.mp4").read_bytes())
+    words = (source.place, target.place, "--workers", 1)
+    code, (result,), _ = run_library(capsys, models, *words)
+    assert (code, result["state"], result["masks"]) == (0, "made", 10)
+    assert [file.name for file in target.list_files()] == [result["track"]]
+    assert list(target.list_files(".danmatte")) == []
+    code, (result,), _ = run_library(capsys, models, *words)
+    assert (code, result["state"]) == (0, "kept")
+
+
+def test_a_long_video_is_made_in_parts(
+    videos: Path, models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    code, results, _ = run_library(
+        capsys, models, videos / "deep", tmp_path / "tracks", "--split-mib", 0.001, "--workers", 1
+    )
+    assert code == 0
+    assert len(results) > 1
+    assert [result["track"] != "" for result in results].count(True) >= 1
+    assert len(list((tmp_path / "tracks").glob("*.mattes"))) == 1
+    assert {result["part"].split()[-1] for result in results} == {str(len(results))}

@@ -1,0 +1,105 @@
+"""Processes of their own: how they end, and what is told of that."""
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from danmatte.errors import LostWorkerError, ModelError
+from danmatte.library.executor import hire_workers
+from danmatte.library.inventory import Inventory
+from danmatte.library.isolation import IsolatedMaker, Setup
+from danmatte.library.library import Library, Shard, Unit
+from danmatte.models.standalone import find_version
+from tests.service.library.poison import poison
+from tests.service.library.units import fill, make_library
+from tests.service.tracks.videos import walking, write
+
+
+@pytest.fixture
+def library(tmp_path: Path, models: Path) -> Library:
+    """A video that works, and some that don't."""
+    fill(tmp_path, "crash.mp4", "hang.mp4", "nonsense.mp4")
+    write(tmp_path / "videos/walk.mp4", walking(5))
+    return replace(make_library(tmp_path, stall_timeout_s=60.0), models=models)
+
+
+def find_unit(library: Library, name: str) -> Unit:
+    units = [unit for unit, _ in Inventory(library, find_version(library.models), Shard())]
+    return next(unit for unit in units if unit.video == name)
+
+
+def list_children() -> set[int]:
+    return {child.pid for child in psutil.Process().children(recursive=True) if child.status() != "zombie"}
+
+
+def test_one_process_makes_many_units_and_a_new_one_goes_on_where_it_crashed(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poison(tmp_path / "poison", monkeypatch)
+    maker = IsolatedMaker(Setup(library, version=2))
+    try:
+        with pytest.raises(LostWorkerError, match="expected a video"):
+            maker.make(find_unit(library, "nonsense.mp4"))
+        survived = list_children()
+        assert maker.make(find_unit(library, "walk.mp4")).masks == 5
+        assert list_children() == survived  # a reason is no crash: the process went on
+        with pytest.raises(LostWorkerError, match="ended by SIGSEGV"):
+            maker.make(find_unit(library, "crash.mp4"))
+        assert maker.make(find_unit(library, "walk.mp4")).state == "kept"
+    finally:
+        maker.close()
+
+
+def test_a_unit_that_takes_too_long_is_ended(library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    poison(tmp_path / "poison", monkeypatch)
+    unit = find_unit(library, "hang.mp4")
+    maker = IsolatedMaker(Setup(replace(library, item_timeout_s=0.5), version=2))
+    with pytest.raises(LostWorkerError, match=r"more than 0.5 s"):
+        maker.make(unit)
+    maker.close()
+
+
+def test_a_process_that_hangs_is_ended_by_another_thread(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poison(tmp_path / "poison", monkeypatch)
+    before, maker = list_children(), IsolatedMaker(Setup(library, version=2))
+    unit, told = find_unit(library, "hang.mp4"), list[str]()
+
+    def make() -> None:
+        try:
+            maker.make(unit)
+        except LostWorkerError as error:
+            told.append(str(error))
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    while not list_children() - before:
+        thread.join(0.01)
+    maker.close()
+    thread.join(60)
+    assert told
+    with pytest.raises(LostWorkerError, match="no more processes"):
+        maker.make(unit)
+
+
+def test_a_model_that_cannot_be_opened_is_said_at_once(library: Library, tmp_path: Path) -> None:
+    unit = find_unit(library, "walk.mp4")
+    maker = IsolatedMaker(Setup(replace(library, models=tmp_path / "nowhere"), version=2))
+    with pytest.raises(ModelError, match="expected a model's name"):
+        maker.make(unit)
+    maker.close()
+
+
+def test_workers_share_the_cores(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    from danmatte.library import executor
+
+    monkeypatch.setattr(executor, "count_cores", lambda: 8)
+    monkeypatch.setattr(executor, "split_cpus", lambda count: [frozenset({at}) for at in range(count)])
+    assert len(hire_workers(library, 2)) == 4
+    assert len(hire_workers(library, 2, workers=3)) == 3
+    monkeypatch.setattr(executor, "count_cores", lambda: 1)
+    assert len(hire_workers(library, 2)) == 1
