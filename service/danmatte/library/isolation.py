@@ -5,14 +5,18 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from typing import NoReturn, TypeAlias
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from danmatte.errors import LostWorkerError, ModelError, ServiceError
 from danmatte.library.library import Library, Unit
 from danmatte.library.result import UnitResult
 from danmatte.tracks.tally import Tally
+
+if TYPE_CHECKING:
+    from danmatte.library.maker import TrackMaker
 
 _START_S = 120.0  # for opening a model, on a machine that is busy with others
 _BEAT_S = 1.0  # how often a process tells that frames come
@@ -125,16 +129,17 @@ def _work(connection: Connection, setup: Setup) -> None:
         connection.send(str(error))
         return
     connection.send(0)
-    while True:
-        beat = _Beat(connection)
-        unit = connection.recv()
-        started = time.monotonic()
-        try:
-            result = maker.make(unit, beat.step)
-        except (ServiceError, OSError) as error:
-            connection.send(str(error))
-        else:
-            connection.send(result.time(time.monotonic() - started))
+    with suppress(EOFError, ConnectionError):  # nobody wants anything any more
+        while True:
+            connection.send(_answer(maker, connection.recv(), _Beat(connection)))
+
+
+def _answer(maker: "TrackMaker", unit: Unit, beat: "_Beat") -> UnitResult | str:
+    started = time.monotonic()
+    try:
+        return maker.make(unit, beat.step).time(time.monotonic() - started)
+    except (ServiceError, OSError) as error:
+        return str(error)
 
 
 class _Beat:

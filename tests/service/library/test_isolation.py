@@ -53,6 +53,20 @@ def test_one_process_makes_many_units_and_a_new_one_goes_on_where_it_crashed(
         maker.close()
 
 
+def test_a_process_that_is_not_needed_any_more_leaves_without_a_word(
+    library: Library, capfd: pytest.CaptureFixture[str]
+) -> None:
+    maker = IsolatedMaker(Setup(library, version=2))
+    maker.make(find_unit(library, "walk.mp4"))
+    process = maker._process
+    maker._connection = None  # its end of the pipe is closed
+    assert process is not None
+    process.join(60)
+    assert process.exitcode == 0
+    assert capfd.readouterr().err == ""
+    maker.close()
+
+
 def test_a_unit_that_takes_too_long_is_ended(library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     poison(tmp_path / "poison", monkeypatch)
     unit = find_unit(library, "hang.mp4")
