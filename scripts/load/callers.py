@@ -12,16 +12,9 @@ from typing import Any
 
 import aiohttp
 
+from danmatte.capacity.load import Target
+
 PATIENCE = aiohttp.ClientTimeout(total=60)
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where bodies are posted to, round and round."""
-
-    url: str
-    bodies: Sequence[bytes]
-    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass

@@ -7,7 +7,8 @@ from argparse import Namespace
 from contextlib import ExitStack
 from typing import Any
 
-from load.callers import Tally, Target, mattes, run_at_once
+from danmatte.capacity.load import Target
+from load.callers import Tally, mattes, run_at_once
 from load.frames import jpegs
 from load.scaling import newest
 from load.server import ROOT, Server, served

@@ -10,7 +10,8 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from load.callers import Tally, Target, mattes, run_at_once
+from danmatte.capacity.load import Target
+from load.callers import Tally, mattes, run_at_once
 from load.frames import jpegs, questions
 from load.server import Server, served
 

@@ -10,7 +10,8 @@ import threading
 import time
 from urllib.parse import urlsplit
 
-from load.callers import Tally, Target, for_seconds
+from danmatte.capacity.load import Target
+from load.callers import Tally, for_seconds
 
 
 def run_bare(target: Target, connections: int, seconds: float) -> Tally:
