@@ -44,6 +44,7 @@ class OtherGraph:
 
 
 PEOPLE = ("int8", "int8-stride16-refined", "float")
+PEOPLE_IN_8_BITS = ("own-int8", "own-int8-whole", "int8", "float")
 GRAPHS = (
     OtherGraph(
         "text-lines",
@@ -99,7 +100,7 @@ GRAPHS = (
         "models/deeplabv3_voc/deeplabv3_mnv2_pascal_quant.tflite",
         "people",
         "Apache-2.0",
-        recipes=PEOPLE,
+        recipes=PEOPLE_IN_8_BITS,
     ),
     OtherGraph(
         "voc-0.5",
@@ -107,7 +108,7 @@ GRAPHS = (
         "models/deeplabv3_voc/deeplabv3_mnv2_dm05_pascal_quant.tflite",
         "people",
         "Apache-2.0",
-        recipes=PEOPLE,
+        recipes=PEOPLE_IN_8_BITS,
     ),
     OtherGraph(
         "voc-257",

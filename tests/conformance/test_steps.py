@@ -49,6 +49,8 @@ STEPS = {
     ),
     "prune": Case((), ((1, 65, 65, 3), "u8"), ((1, 33, 33, 1), "f32"), {"share": 0.3}, inner.write),
     "student": Case((), ((1, 65, 65, 3), "u8"), ((1, 33, 33, 1), "f32")),
+    "pick": Case(("convert",), ((1, 65, 65, 3), "u8"), ((1, 65, 65, 1), "f32")),
+    "soften": Case(("cut", "head"), ((1, 65, 65, 3), "f32"), ((1, 33, 33, 1), "f32"), {"sharpness": 0.25}),
     "recode": Case((), ((1, 17, 17, 3), "u8"), ((1, 1, 19, 19), "f32"), {}, stored_bytes.write),
     "quantize": Case(("cut", "head", "preprocess"), ((1, 65, 65, 3), "u8"), ((1, 33, 33, 1), "f32")),
 }

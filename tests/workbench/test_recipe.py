@@ -230,3 +230,10 @@ def test_quantizing_a_graph_of_floats_is_refused(plain: Source, labelled, tmp_pa
     rash = recipe(steps=(Cut(plain.port, plain.node, plain.shape), Quantize()))
     with pytest.raises(InputError, match="put preprocess before it"):
         build_recipe(rash, StepContext(plain, labelled), tmp_path / "graph.xml")
+
+
+@pytest.mark.parametrize(("kind", "fits"), [("tflite", True), ("onnx", True), ("frozen", False), ("keras", False)])
+def test_own_bytes_are_looked_for_where_graphs_store_them(plain: Source, kind: str, fits: bool) -> None:
+    recoded, other = find_recipe("own-int8", plain), find_recipe("int8", plain)
+    source = replace(plain, format=kind)
+    assert (recoded.fits(source), other.fits(source)) == (fits, True)

@@ -108,6 +108,11 @@ class Recipe:
         """Whether the graph that it makes computes in 8 bits."""
         return any(isinstance(step, Quantize | Recode) for step in self.steps)
 
+    def fits(self, source: Source) -> bool:
+        """Whether such a source may have what its steps need: TensorFlow's own formats hardly ever store 8 bits."""
+        recodes = any(isinstance(step, Recode) for step in self.steps)
+        return not recodes or source.format not in ("frozen", "savedmodel", "keras")
+
     def suits(self, levels: Collection[str]) -> bool:
         """Whether it is for one of these levels of instruction sets; for machines without any, all recipes are."""
         return not self.instruction_sets or not levels or not set(self.instruction_sets).isdisjoint(levels)

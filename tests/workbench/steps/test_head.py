@@ -9,9 +9,11 @@ from openvino import opset13 as ops
 
 from danmatte.contract.grid import Grid
 from danmatte_workbench.configuration import configure
+from danmatte_workbench.dataset import SAMPLES, load
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.graph import conversion, surgery
 from danmatte_workbench.runtimes import openvino, tensorflow
+from danmatte_workbench.steps import StepContext, make_step
 from tests.workbench import small_graphs, tiny
 from tests.workbench.conftest import Build, Describe
 from tests.workbench.tiny import Tiny
@@ -101,3 +103,44 @@ def test_what_is_no_map_is_refused() -> None:
     pooled = ops.reduce_mean(ops.multiply(chain.value, np.float32(2)), np.array([2, 3]))
     with pytest.raises(InputError, match="expected a map as the answer"):
         surgery.replace_head(ov.Model([ops.result(pooled)], [chain.picture], "pooled"), 1)
+
+
+def test_soft_probabilities_change_no_side_and_rise_more_slowly(built: Build, tmp_path: Path) -> None:
+    model = openvino.read(built(tiny.VOC).path)
+    surgery.soften_sigmoid(model, 0.25)
+    paths = (built(tiny.VOC).path, openvino.save(model, tmp_path / "soft.xml").path)
+    pixels = tiny.scene(1, 65, 65)[0][None]
+    sharp, soft = (np.array(openvino.make_runner(path, configure())(pixels)) for path in paths)
+    assert np.array_equal(soft > 0.5, sharp > 0.5)
+    assert np.allclose(np.log(soft / (1 - soft)), 0.25 * np.log(sharp / (1 - sharp)), atol=1e-3)
+
+
+def test_only_probabilities_can_be_softened() -> None:
+    with pytest.raises(InputError, match="soften: expected a sigmoid at the graph's end, found Add"):
+        surgery.soften_sigmoid(small_graphs.Chain(9, 9).conv(1, "logits").model(), 0.5)
+
+
+def test_the_person_is_picked_from_the_answer_itself(describe: Describe, tmp_path: Path) -> None:
+    source = describe(tiny.VOC)
+    context = StepContext(source, load(SAMPLES), tmp_path / "unfinished")
+    converted = make_step("convert", {}, source).apply(source.path, tmp_path / "whole.xml", context)[0]
+    picked = make_step("pick", {}, source).apply(converted.path, tmp_path / "picked.xml", context)[0]
+    whole, person = (openvino.make_runner(item.path, configure(precision="f32")) for item in (converted, picked))
+    pixels = tiny.scene(1, *source.size)[0][None]
+    assert np.array_equal(person(pixels)[0, ..., 0] > 0.5, whole(pixels)[0].reshape(source.size) == source.person)
+
+
+@pytest.mark.parametrize("sharpness", [0, -1, 2.0, True])
+def test_a_sharpness_that_cannot_be_is_refused(describe: Describe, sharpness: float) -> None:
+    with pytest.raises(InputError, match="soften: sharpness: expected a number above 0, 1 at most, found"):
+        make_step("soften", {"sharpness": sharpness}, describe(tiny.PLAIN))
+
+
+def test_rounding_behind_the_logits_hides_no_logits() -> None:
+    """8-bit graphs round the logits before each resize."""
+    chain = small_graphs.Chain(9, 9, last=True).conv(4, "logits")
+    ends = [np.full((1, 1, 1, 1), end, np.float32) for end in (-9, 9, -9, 9)]
+    chain.value = ops.fake_quantize(chain.value, *ends, 256)
+    chain.resize(33, 33)
+    headed = surgery.replace_head(chain.model(), 1)
+    assert list(headed.output(0).shape) == [1, 9, 9, 1]

@@ -149,7 +149,7 @@ def choose_recipes(
     if not patterns:
         allowed = EFFORTS[: EFFORTS.index(effort) + 1]
         fitting = (item for item in known if item.meaning == source.meaning and item.effort in allowed)
-        return tuple(item for item in fitting if item.suits(levels))
+        return tuple(item for item in fitting if item.suits(levels) and item.fits(source))
     chosen: dict[Recipe, None] = {}
     for pattern in patterns:
         if pattern.endswith(".toml"):

@@ -16,9 +16,10 @@ from danmatte_workbench.graph.layers import CONVOLUTIONS, NCHW_TO_NHWC, is_const
 NAMESPACE = "danmatte"  # of what we note in a graph, its rt_info
 OUTPUT = "person"
 GRID_FIELDS = ("step_y", "step_x", "offset_y", "offset_x")
-# What lies between the last logits and the classes' names, and changes places or types but decides nothing.
+# What lies between the last logits and the classes' names, and changes places or types, or rounds, but decides nothing.
 _AFTER_LOGITS = frozenset(
     {
+        "FakeQuantize",
         "Result",
         "Squeeze",
         "TopK",
@@ -66,7 +67,7 @@ def replace_head(model: ov.Model, person: int) -> ov.Model:
             make_grid = _GRIDS[mode]
         node = node.input_value(0).get_node()
     if node.get_type_name() not in ("Add", "Convolution"):
-        return _derive_person(model, person)
+        return pick_person(model, person)
     inputs = tuple(model.input(0).get_shape())[1:3]
     person_map = ops.transpose(ops.sigmoid(_subtract_others(node, person)), np.array(NCHW_TO_NHWC))
     height, width = person_map.get_output_shape(0)[1:3]
@@ -76,8 +77,11 @@ def replace_head(model: ov.Model, person: int) -> ov.Model:
     return headed
 
 
-def _derive_person(model: ov.Model, person: int) -> ov.Model:
-    """The person's probability, (1, h, w, 1), from class numbers, probabilities or logits as the graph answers them."""
+def pick_person(model: ov.Model, person: int) -> ov.Model:
+    """The person's probability, (1, h, w, 1), from class numbers, probabilities or logits as the graph answers them.
+
+    Raises InputError for an answer that is no map, and for an unknown class.
+    """
     end = model.output(0).get_node().input_value(0)
     shape, kind = list(end.get_shape()), end.get_node().get_type_name()
     if len(shape) not in (3, 4) or shape[0] != 1:
@@ -152,6 +156,21 @@ def _fold_difference(logits: ov.Node, person: int, other: int) -> ov.Node | None
         return narrow
     bias = logits.input_value(1).get_node().get_data().reshape(-1)
     return ops.add(narrow, ops.constant(np.full((1, 1, 1, 1), bias[person] - bias[other], kernel.dtype)))
+
+
+def soften_sigmoid(model: ov.Model, sharpness: float) -> None:
+    """Multiply what enters the sigmoid at the graph's end by ``sharpness``, in place.
+
+    Raises InputError where none is at its end.
+    """
+    node = model.output(0).get_node().input_value(0).get_node()
+    while node.get_type_name() == "Transpose":
+        node = node.input_value(0).get_node()
+    if node.get_type_name() != "Sigmoid":
+        raise InputError(f"soften: expected a sigmoid at the graph's end, found {node.get_type_name()}")
+    softer = ops.multiply(node.input_value(0), np.float32(sharpness))
+    node.input(0).replace_source_output(softer.output(0))
+    model.validate_nodes_and_infer_types()
 
 
 def write_grid(model: ov.Model, grid: Grid) -> None:

@@ -8,6 +8,7 @@ from danmatte_workbench.steps.cut import Cut as Cut
 from danmatte_workbench.steps.distil import Distil as Distil
 from danmatte_workbench.steps.fuse import Fuse as Fuse
 from danmatte_workbench.steps.head import Head as Head
+from danmatte_workbench.steps.pick import Pick as Pick
 from danmatte_workbench.steps.preprocess import Preprocess as Preprocess
 from danmatte_workbench.steps.prune import Prune as Prune
 from danmatte_workbench.steps.quantize import Quantize as Quantize
@@ -15,5 +16,6 @@ from danmatte_workbench.steps.recode import Recode as Recode
 from danmatte_workbench.steps.refine import Refine as Refine
 from danmatte_workbench.steps.reshape import Reshape as Reshape
 from danmatte_workbench.steps.shrink import Shrink as Shrink
+from danmatte_workbench.steps.soften import Soften as Soften
 from danmatte_workbench.steps.stride import Stride as Stride
 from danmatte_workbench.steps.student import TakeStudent as TakeStudent
