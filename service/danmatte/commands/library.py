@@ -96,6 +96,8 @@ def _choose_library(source: str, target: str, options: dict[str, Any]) -> "Libra
 
 
 def _run(inventory: "Inventory", version: int, options: dict[str, Any]) -> int:
+    from contextlib import redirect_stdout
+
     from danmatte.library.progress import LibraryProgress
     from danmatte.library.run import run_units
     from danmatte.library.summary import LibrarySummary, open_lines
@@ -103,16 +105,16 @@ def _run(inventory: "Inventory", version: int, options: dict[str, Any]) -> int:
     totals, summary = inventory.count(), LibrarySummary()
     progress = LibraryProgress(totals)
     progress.say(f"{totals.units} units, {totals.kept} of them finished before")
-    executor = _choose_executor(inventory.library, version, options)
-    try:
-        with open_lines(options.get("json")) as write:
+    with open_lines(options.get("json")) as write, redirect_stdout(sys.stderr):  # Ray prints, whatever it is told
+        executor = _choose_executor(inventory.library, version, options)
+        try:
             for result in run_units(inventory, executor, progress):
                 summary.add(result)
                 write(result)
                 if result.exit_code:
                     progress.say(result.describe())
-    finally:
-        executor.close()
+        finally:
+            executor.close()
     progress.say(summary.describe())
     return summary.exit_code
 

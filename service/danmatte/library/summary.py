@@ -1,5 +1,6 @@
 """What became of the units: a line of JSON for each, and a table of all."""
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -48,7 +49,8 @@ def open_lines(file: Path | None) -> Iterator[Callable[[UnitResult], object]]:
     if file is None:
         yield lambda _: None
     elif str(file) == "-":
-        yield lambda result: print(msgspec.json.encode(result).decode(), flush=True)
+        stream = sys.stdout  # as it is now: what others print later may go elsewhere
+        yield lambda result: print(msgspec.json.encode(result).decode(), file=stream, flush=True)
     else:
         try:
             lines = file.open("wb", buffering=0)

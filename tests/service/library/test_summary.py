@@ -2,6 +2,8 @@
 
 import io
 import json
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,13 @@ def test_lines_go_to_standard_output_or_nowhere(capsys: pytest.CaptureFixture[st
         write(MADE)
         ignore(LOST)
     assert json.loads(capsys.readouterr().out)["video"] == "a.mp4"
+
+
+def test_what_others_print_stands_not_among_the_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    with open_lines(Path("-")) as write, redirect_stdout(sys.stderr):
+        print("a greeting of a library")
+        write(MADE)
+    assert [json.loads(line)["state"] for line in capsys.readouterr().out.splitlines()] == ["made"]
 
 
 def test_a_file_that_cannot_be_written_is_said(tmp_path: Path) -> None:
