@@ -46,6 +46,13 @@ def test_trials_with_the_same_reason_share_a_line_and_others_have_their_own() ->
     ]
 
 
+def test_a_recipe_is_named_once_where_all_its_trials_have_the_reason() -> None:
+    both = [replace(trial("int8", broken=("too slow",)), name=f"int8 {hint}") for hint in ("latency", "throughput")]
+    assert trial_table.explain_others(both) == ["✗ int8: rejected: too slow"]
+    kept = replace(trial("int8"), name="int8 bf16")
+    assert trial_table.explain_others([*both, kept]) == ["✗ int8 latency, int8 throughput: rejected: too slow"]
+
+
 def test_what_there_was_no_time_for_is_told_by_recipe_and_other_ways_are_counted() -> None:
     late, later = (trial("late").stop("not tried", f"it would take {seconds} s") for seconds in (90, 80))
     again = trial("float").stop("not tried", "it would take 9 s")

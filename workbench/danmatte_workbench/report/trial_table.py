@@ -1,5 +1,6 @@
 """The findings as a table on the terminal."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from rich import box
@@ -70,13 +71,16 @@ def show(result: ExperimentResult, console: Console) -> None:
 
 def explain_others(trials: Sequence[Trial]) -> list[str]:
     """Why trials weren't accepted: a line for all of the same reason, and last what there was no time for."""
-    groups: dict[tuple[str, str], list[str]] = {}
+    groups: dict[tuple[str, str], list[Trial]] = {}
     for trial in trials:
         if not trial.verdict.accepted and trial.stopped != "not tried":
-            groups.setdefault((trial.state, "; ".join(trial.verdict.broken)), []).append(trial.name)
-    lines = [
-        f"{'✗' if how == 'rejected' else '·'} {', '.join(names)}: {how}: {why}" for (how, why), names in groups.items()
-    ]
+            groups.setdefault((trial.state, "; ".join(trial.verdict.broken)), []).append(trial)
+    counts, lines = Counter(trial.recipe.name for trial in trials), []
+    for (how, why), same in groups.items():
+        mine = Counter(trial.recipe.name for trial in same)
+        # A recipe whose trials all have that reason is named once, whatever their configurations.
+        names = (name if mine[name] == counts[name] else trial.name for trial in same for name in (trial.recipe.name,))
+        lines.append(f"{'✗' if how == 'rejected' else '·'} {', '.join(dict.fromkeys(names))}: {how}: {why}")
     untried = [trial for trial in trials if trial.stopped == "not tried"]
     tried = {trial.recipe.name for trial in trials if trial.stopped != "not tried"}
     reasons = {
