@@ -11,18 +11,21 @@ from hypothesis import strategies as st
 from danmatte_workbench.artifact import Artifact, Port
 from danmatte_workbench.benchmark.layers import (
     LayerTime,
+    list_source_kernels,
     make_inputs,
     name_by_source,
     pair_layers,
     profile_layers,
     sum_up,
+    take_names,
     time_start,
 )
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import InputError, MachineError
 from danmatte_workbench.runtimes import profiling
 from danmatte_workbench.runtimes.profiling import read_precision
-from tests.workbench import tiny
+from danmatte_workbench.source import Source
+from tests.workbench import graphs, tiny
 from tests.workbench.conftest import Build
 
 F32 = configure(precision="f32")
@@ -174,3 +177,36 @@ def test_a_graph_takes_time_and_memory_until_its_first_answer(built: Build) -> N
     assert told["compile_ms"] > 0
     assert told["first_ms"] > 0
     assert told["memory_bytes"] > 10**6
+
+
+def test_layers_take_the_names_of_their_file_in_order_by_the_shapes_of_their_kernels() -> None:
+    small, large = (8, 3, 3, 3), (16, 8, 1, 1)
+    layers = [replace(layer(name), weights=shape) for name, shape in (("1", small), ("2", large), ("3", large))]
+    found = take_names([*layers, layer("r", "Reorder")], [("head", large), ("stem", small), ("tail", large)])
+    assert [item.source for item in found] == ["stem", "head", "tail", ""]
+    assert take_names(layers, [("other", (1, 1, 1, 1))]) == tuple(layers)
+    (after,) = name_by_source(found[:1], [replace(layer("q"), weights=(4, 3, 3, 3))])
+    assert after.source == "stem"
+
+
+def test_a_frozen_graph_calls_its_convolutions_by_their_scopes(plain: Source, built: Build) -> None:
+    kernels = list_source_kernels(plain.path)
+    graph = built(tiny.PLAIN)
+    layers = [found for found in profile_layers(graph, F32, make_inputs(graph), runs=1) if found.weights]
+    named = take_names(layers, kernels)
+    assert len(kernels) >= 4
+    assert all(name and not name.endswith(":0") for name, _ in kernels)
+    # Heads are replaced and sizes of kernels kept, so that nearly all layers find their names.
+    assert sum(bool(found.source) for found in named) >= len(layers) - 1
+
+
+def test_an_onnx_graph_calls_its_convolutions_by_its_own_names(tmp_path: Path) -> None:
+    path = tmp_path / "segmenter.onnx"
+    graphs.write_onnx(path, "argmax")
+    kernels = list_source_kernels(path)
+    assert kernels
+    assert all(len(shape) in (4, 5) for _, shape in kernels)
+
+
+def test_of_tflite_no_names_are_known() -> None:
+    assert list_source_kernels(Path("graph.tflite")) == []

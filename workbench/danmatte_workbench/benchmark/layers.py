@@ -88,6 +88,36 @@ def profile_layers(
     return tuple(layers)
 
 
+def list_source_kernels(path: Path) -> list[tuple[str, tuple[int, ...]]]:
+    """What a source calls its convolutions, each with the shape of its kernel, in order; none where that can't be told.
+
+    Raises InputError where the file can't be read.
+    """
+    if path.suffix in (".onnx", ".xml"):
+        from danmatte_workbench.runtimes import openvino
+
+        nodes = [node for node in openvino.read(path).get_ordered_ops() if "Convolution" in node.get_type_name()]
+        known = [node for node in nodes if node.input_value(1).get_partial_shape().is_static]
+        return [(node.get_friendly_name(), tuple(node.input_value(1).get_shape())) for node in known]
+    if path.suffix == ".tflite":
+        return []
+    from danmatte_workbench.runtimes import tensorflow
+
+    return tensorflow.list_kernels(path)
+
+
+def take_names(layers: Sequence[LayerTime], kernels: Iterable[tuple[str, tuple[int, ...]]]) -> tuple[LayerTime, ...]:
+    """The layers of the source's own graph with the names that its file gives them, in order, by shapes of kernels."""
+    waiting: dict[tuple[int, ...], list[str]] = {}
+    for name, shape in kernels:
+        waiting.setdefault(shape, []).append(name)
+    found = []
+    for layer in layers:
+        names = waiting.get(tuple(layer.weights)) if layer.weights else None
+        found.append(replace(layer, source=names.pop(0)) if names else layer)
+    return tuple(found)
+
+
 def name_by_source(source: Sequence[LayerTime], layers: Sequence[LayerTime]) -> tuple[LayerTime, ...]:
     """The layers with the source's names of those with weights: conversion and pruning keep their order.
 
@@ -100,7 +130,7 @@ def name_by_source(source: Sequence[LayerTime], layers: Sequence[LayerTime]) -> 
             own = names[place].weights if place < len(names) else ()
             # As many axes and the same window: one for each channel, or one of all channels; widths may differ.
             alike = alike and len(own) == len(layer.weights) and own[-2:] == layer.weights[-2:]
-            layer = replace(layer, source=names[place].name) if alike else layer
+            layer = replace(layer, source=names[place].source or names[place].name) if alike else layer
             place += 1
         found.append(layer)
     return tuple(found)

@@ -13,7 +13,14 @@ from msgspec import structs
 from danmatte.contract.configuration import Configuration
 from danmatte_workbench.artifact import Artifact
 from danmatte_workbench.benchmark.isa import measure_isa_levels
-from danmatte_workbench.benchmark.layers import LayerTime, name_by_source, profile_layers, time_start
+from danmatte_workbench.benchmark.layers import (
+    LayerTime,
+    list_source_kernels,
+    name_by_source,
+    profile_layers,
+    take_names,
+    time_start,
+)
 from danmatte_workbench.benchmark.sweep import find_best, run_sweep
 from danmatte_workbench.budget import LATENCY
 from danmatte_workbench.configuration import configure, reconfigure
@@ -74,6 +81,10 @@ class WinnerStudy:
         before = self._find_exact(baseline=True) or self._find_exact(baseline=False)
         plain = configure(device=winner.configuration.device)
         first = self._profile("the source", before.artifact, plain) if before else ()
+        try:
+            first = take_names(first, self._run.workspace.isolate(list_source_kernels, source.path)) if first else first
+        except WorkbenchError as error:
+            self._progress.report(f"names of layers: {error}")
         last = self._profile(winner.name, self._candidate.artifact, winner.configuration)
         analysis = Analysis(
             before=[dataclasses.asdict(layer) for layer in first],

@@ -37,6 +37,29 @@ def read_nodes(path: Path) -> Iterator[tuple[str, str, tuple[str, ...]]]:
         yield node.name, node.op, feeding
 
 
+def list_kernels(path: Path) -> list[tuple[str, tuple[int, ...]]]:
+    """Convolutions by name, in the file's order, each with the shape that OpenVINO gives its kernel.
+
+    (outputs, inputs, rows, columns), and (channels, outputs of each, 1, rows, columns) of depthwise ones.
+    """
+    nodes = {node.name: node for node in read_graph(path).node}
+    found: list[tuple[str, tuple[int, ...]]] = []
+    for node in nodes.values():
+        if node.op not in ("Conv2D", "DepthwiseConv2dNative"):
+            continue
+        kernel = nodes[node.input[1].partition(":")[0]]
+        while kernel.op != "Const" and kernel.input:
+            kernel = nodes[kernel.input[0].lstrip("^").partition(":")[0]]
+        sides = [side.size for side in kernel.attr["value"].tensor.tensor_shape.dim]
+        if len(sides) == 4:
+            rows, columns, inputs, outputs = sides
+            depthwise = node.op != "Conv2D"
+            found.append(
+                (node.name, (inputs, outputs, 1, rows, columns) if depthwise else (outputs, inputs, rows, columns))
+            )
+    return found
+
+
 def read_static_shape(path: Path, node: str) -> tuple[int, ...]:
     """The shape that a placeholder declares; −1 for what it leaves open, nothing where it declares none."""
     found = next(item for item in read_graph(path).node if item.name == node)
