@@ -35,6 +35,9 @@ def places(root: Path, data: str = "data") -> list[str]:
     return [word for option, name in found.items() for word in (option, str(root / name))]
 
 
+SLOW_FRAMES = {"latency_p95", "latency_p99"}  # told where a race had frames enough
+
+
 def optimized(root: Path, *words: str, data: str = "data") -> Run:
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
@@ -72,9 +75,8 @@ def test_every_trial_is_measured_and_one_wins(first: Run) -> None:
         trial = first.trial(name)
         assert trial["accepted"], trial
         by_share = {"iou_2_to_15", "iou_over_15"}
-        assert {"iou_drop", "mean_iou", *by_share, "boundary_iou", "throughput", "speedup", "latency"} == set(
-            trial["measurements"]
-        )
+        speeds = {"throughput", "speedup", "latency"}
+        assert {"iou_drop", "mean_iou", *by_share, "boundary_iou", *speeds} == set(trial["measurements"]) - SLOW_FRAMES
         assert trial["measurements"]["mean_iou"]["value"] > 0.9
         assert trial["seconds"] > 0
     assert first.told["winner"] in {trial["name"] for trial in first.told["trials"] if trial["finalist"]}
@@ -148,9 +150,11 @@ def test_without_labels_agreement_with_the_source_counts(root: Path, first: Run)
     run = optimized(root, "--effort", "quick", data="bare")
     # Too few to keep some for confirming alone.
     counts = {"frames": 9, "calibration_frames": 3, "choosing_frames": 9, "confirming_frames": 9}
-    assert run.told["data"] == {"origin": str(bare), "labelled": False, "kinds": {"kind0": 5, "kind1": 4}, **counts}
+    kinds = {"kinds": {"kind0": 5, "kind1": 4}, "kinds_found": False}
+    assert run.told["data"] == {"origin": str(bare), "labelled": False, **kinds, **counts}
     assert run.told["budget"]["max_iou_drop"] == 2
-    assert set(run.trial("int8")["measurements"]) == {"iou_drop", "throughput", "speedup", "latency"}
+    measured = set(run.trial("int8")["measurements"]) - SLOW_FRAMES
+    assert measured == {"iou_drop", "throughput", "speedup", "latency"}
     assert run.told["winner"]
 
 
