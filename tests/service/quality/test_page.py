@@ -1,0 +1,119 @@
+"""The page: every verdict is there, and nothing of a name becomes markup."""
+
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import simplejpeg
+
+from danmatte.frame import Pixels
+from danmatte.quality.assessment import FailedAssessment, VideoQuality
+from danmatte.quality.brightness import Bars
+from danmatte.quality.page import WORST_SHOTS, list_worst, write_page
+from tests.service.quality.verdicts import make_shot, make_verdict
+
+
+class Page(HTMLParser):
+    """The tags of a page, its pictures and its text."""
+
+    VOID = frozenset({"meta", "img", "line", "rect"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[str] = []
+        self.pictures: list[str] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+        if tag == "img":
+            self.pictures.append(dict(attrs)["src"] or "")
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def write(*found: VideoQuality | FailedAssessment) -> Page:
+    """The page of these verdicts, each shot's picture in a grey of its own."""
+    return Page(write_page([(each, draw_thumbnails(each)) for each in found]))
+
+
+def draw_thumbnails(found: VideoQuality | FailedAssessment) -> dict[int, Pixels]:
+    if isinstance(found, FailedAssessment):
+        return {}
+    return {shot.worst_ms: np.full((36, 64, 3), 20 + 10 * number, np.uint8) for number, shot in enumerate(found.shots)}
+
+
+def test_every_tag_is_closed_and_no_script_runs() -> None:
+    page = write(make_verdict(make_shot(0, 3000, 80), make_shot(3000, 9000, 30)), FailedAssessment("x.mp4", "no video"))
+    assert not page.open
+    assert "script" not in page.seen
+    assert page.seen.count("section") == 2
+
+
+def test_names_and_reasons_stay_text() -> None:
+    hostile = "<img src=x onerror=alert(1)>&.mp4"
+    page = write(make_verdict(make_shot(0, 3000, 80), video=hostile), FailedAssessment(hostile, "<b>why</b>"))
+    assert page.text.count(hostile) >= 2
+    assert "<b>why</b>" in page.text
+    assert all(src.startswith("data:image/jpeg;base64,") for src in page.pictures)
+
+
+def test_the_worst_shots_are_shown_and_the_worst_first() -> None:
+    shots = [make_shot(1000 * at, 1000 * at + 1000, float((37 * at) % 100)) for at in range(WORST_SHOTS + 4)]
+    found = make_verdict(*shots, make_shot(20_000, 21_000, None))
+    worst = list_worst(found)
+    assert len(worst) == WORST_SHOTS
+    assert [shot.score for shot in worst] == sorted(shot.score or 0 for shot in shots)[:WORST_SHOTS]
+    assert len(write(found).pictures) == WORST_SHOTS
+
+
+def test_a_picture_is_that_of_its_shot() -> None:
+    from base64 import b64decode
+
+    page = write(make_verdict(make_shot(0, 1000, 80), make_shot(1000, 2000, 30)))
+    greys = [simplejpeg.decode_jpeg(b64decode(src.partition(",")[2])).mean() for src in page.pictures]
+    assert greys == pytest.approx([30, 20], abs=2)
+
+
+def test_what_is_all_black_is_said() -> None:
+    page = write(make_verdict(make_shot(0, 3000, None)))
+    assert not page.pictures
+    assert "all is black" in page.text
+    assert "100.0 % of the time" in page.text
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        (make_verdict(make_shot(0, 3000, 80), bars=Bars(0.12, 0.13, 0, 0)), "top 12 %, bottom 13 %"),
+        (make_verdict(make_shot(0, 3000, 80)), "letterboxno"),
+        (make_verdict(make_shot(0, 3000, 80), broken="ends at 3 s"), "ends at 3 s"),
+        (make_verdict(make_shot(0, 3000, 80, frozen=0.25)), "frozen25.0 % of the time"),
+        (make_verdict(make_shot(0, 3000, 80)), "sharpness81 of 100"),
+        (make_verdict(make_shot(0, 3000, 80)), "Judged by quality/1; 75 frames seen, 3 judged."),
+    ],
+)
+def test_what_was_found_is_written(found: VideoQuality, says: str) -> None:
+    assert says in write(found).text
+
+
+def test_the_verdict_in_words_says_grade_faults_and_what_broke() -> None:
+    found = make_verdict(make_shot(0, 3000, 47, frozen=0.25), broken="ends at 3 s")
+    words = found.describe()
+    assert words.startswith("film.mp4: C, 47 of 100 (camera, 1 shots; sharpness 81")
+    assert "25.0 % frozen" in words
+    assert "dropped" not in words
+    assert words.endswith("film.mp4: broken: ends at 3 s")
+    assert FailedAssessment("a.mp4", "why").describe() == "a.mp4: why"
