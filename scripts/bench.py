@@ -15,6 +15,7 @@ BENCHES = {
     "service": ("load.parts", "add_service", "the service under load, part by part"),
     "page": ("bench_page", "add_page", "a viewer's browser: script time, layouts, memory, a long track's first mask"),
     "library": ("bench_library", "add_library", "libraries of videos: kills, two workers over one, memory, seams"),
+    "assess": ("bench_assess", "add_assess", "quality against known damage, and how long it takes"),
     "players": ("bench_players", "add_players", "tracks of videos: concurrency, reuse, size, flicker, memory"),
 }
 

@@ -95,12 +95,12 @@ def choose_exit_code(result: "Assessed | Failed", least: "Grade") -> int:
     return int(bool(result.quality.broken) or is_below(result.quality.grade, least))
 
 
-def open_companion(models: Path) -> "Companion":
+def open_companion(models: Path, *, counts_people: bool) -> "Companion":
     """What assesses videos while their tracks are made; raises UnknownModelError and ModelError."""
     from danmatte.quality.companion import Companion
     from danmatte.quality.judge import Judge
 
-    return Companion(Judge.open(models))
+    return Companion(Judge.open(models), counts_people=counts_people)
 
 
 def assess_track(companion: "Companion", summary: "TrackSummary") -> str:

@@ -101,7 +101,7 @@ def run_track(videos: list[Path], out: Path, **options: Any) -> int:
     jobs = batch.plan_jobs(videos, out, options.get("format", ""))
     models = options.get("models", Settings().models_folder)
     served = open_version(models, options.get("model", ""), for_many=True)
-    companion = open_companion(models) if options.get("assess") else None
+    companion = open_companion(models, counts_people="region" not in options) if options.get("assess") else None
     summaries = []
     for summary in batch.make_tracks(jobs, wanted, served, companion.watch if companion else None):
         summaries.append(summary)

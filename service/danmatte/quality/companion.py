@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from danmatte.contract.command_line import write_json
-from danmatte.quality.assess import Assessment, AssessOptions, assess_video
+from danmatte.quality.assess import NOBODY_COUNTED, Assessment, AssessOptions, assess_video
 from danmatte.quality.assessment import VideoQuality
 from danmatte.quality.judge import Judge
 from danmatte.quality.people import People, measure_people
@@ -21,11 +21,11 @@ _THREADS = 1  # the cores are the masks'
 class Companion:
     """Assesses videos one after another while their tracks are made: `watch` one, then `conclude` or `forget` it.
 
-    People are counted in the track's own masks.
+    People are counted in the track's own masks, unless those show something else: `counts_people`.
     """
 
-    def __init__(self, judge: Judge, options: AssessOptions | None = None) -> None:
-        self._judge, self._options = judge, options or AssessOptions()
+    def __init__(self, judge: Judge, options: AssessOptions | None = None, *, counts_people: bool = True) -> None:
+        self._judge, self._options, self._counts_people = judge, options or AssessOptions(), counts_people
         self._open = ExitStack()
         self._assessment: Assessment | None = None
 
@@ -46,7 +46,7 @@ class Companion:
         It is decoded again where it wasn't watched from its first frame to its last, `whole`: an interrupted track
         goes on where it was. Raises ServiceError and OSError.
         """
-        people = count_people(track)
+        people = count_people(track) if self._counts_people else NOBODY_COUNTED
         if whole and self._assessment:
             found = self._assessment.conclude(people)
         else:

@@ -35,6 +35,14 @@ def test_the_verdict_is_that_of_assessing_alone_with_the_tracks_people(
     assert f"{video}: {verdict['grade']}, " in err
 
 
+def test_masks_of_something_else_are_no_people(judged_models: Path, tmp_path: Path) -> None:
+    path, out = write(tmp_path / "walk.mp4", walking(30)), tmp_path / "walk.mattes"
+    assert cli.main(["track", str(path), "-o", str(out), "--models", str(judged_models)]) == 0
+    judge = Judge.open(judged_models)
+    assert Companion(judge).conclude(path, out, whole=False).people_share
+    assert Companion(judge, counts_people=False).conclude(path, out, whole=False).people_share is None
+
+
 def test_a_verdict_that_is_there_stays_and_one_that_is_missing_is_made(
     judged_models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
