@@ -1,4 +1,4 @@
-"""Writes figures into the papers, from models/deeplab/measurements/ and docs/research/graphs/; `--check` only compares.
+"""Writes figures into the papers, from the models' measurements/ and docs/research/graphs/; `--check` only compares.
 
 A paper shows figures between `<!-- figures: NAME -->` and `<!-- end -->`; nobody types them.
 """
@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from model_figures import draw_others, render_others
+from quality_figures import render_assess, render_ladders, render_training
 
 ROOT = Path(__file__).resolve().parent.parent
 STORED = ROOT / "models/deeplab/measurements"
 PAPERS = (
     ROOT / "README.md",
     ROOT / "models/deeplab/MODEL_CARD.md",
+    ROOT / "models/quality/MODEL_CARD.md",
     ROOT / "docs/reference/figures.md",
     ROOT / "docs/research/graphs.md",
 )
@@ -275,6 +277,9 @@ def render_summary() -> str:
 
 
 FIGURES: dict[str, Callable[[], str]] = {
+    "assess": render_assess,
+    "ladders": render_ladders,
+    "training": render_training,
     "accuracy": render_accuracy,
     "lost": render_lost,
     "others": render_others,

@@ -23,17 +23,18 @@ def test_both_packages_are_typed() -> None:
 
 
 @pytest.mark.slow
-def test_the_wheel_has_two_packages_and_the_default_model(tmp_path: Path) -> None:
+def test_the_wheel_has_two_packages_and_the_bundled_models(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--quiet", "--wheel-dir", tmp_path, ROOT]
     subprocess.run(command, check=True)
     (wheel,) = tmp_path.glob("danmatte-*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"danmatte", "danmatte_workbench"}
-    bundled = {name.removeprefix("danmatte/bundled/deeplab/") for name in names if "/bundled/" in name}
-    newest = max(int(path.name) for path in (ROOT / "models/deeplab").iterdir() if path.name.isdecimal())
-    files = {f"{newest}/{name}" for name in ("manifest.json", "graph.xml", "graph.bin", "answers.json")}
-    assert {*files, "MODEL_CARD.md", "model.toml"} <= bundled
+    bundled = {name.removeprefix("danmatte/bundled/") for name in names if "/bundled/" in name}
+    for model in ("deeplab", "quality"):
+        newest = max(int(path.name) for path in (ROOT / "models" / model).iterdir() if path.name.isdecimal())
+        files = {f"{newest}/{name}" for name in ("manifest.json", "graph.xml", "graph.bin")}
+        assert {f"{model}/{name}" for name in (*files, "MODEL_CARD.md", "model.toml")} <= bundled
     assert {"danmatte/py.typed", "danmatte_workbench/py.typed", "danmatte/web/danmatte.js"} <= names
     assert any(name.startswith("danmatte_workbench/recipes/") for name in names)
     assert any(name.startswith("danmatte_workbench/samples/") for name in names)
