@@ -33,8 +33,8 @@ def render_ladders() -> str:
             *lines,
             "",
             "Kendall's τ of the score against the degree, over the clean clip and six degrees of damage; in brackets",
-            f"BRISQUE's. Of {ours['pairs']} pairs of a clean clip and another one at the strong end, the clean one has the",
-            f"higher score in {pairs}. NIMA: {found['nima']}.",
+            f"BRISQUE's. Of {ours['pairs']} pairs of a clean clip and another one at the strong end, the clean one has",
+            f"the higher score in {pairs}. NIMA: {found['nima']}.",
         ]
     )
 
