@@ -18,7 +18,7 @@ _AT_ONCE = 50  # pictures whose counts are computed together
 class Plan:
     """How long, how many at once and how fast: the learning rate falls from ``peak`` as a cosine."""
 
-    epochs: int = 60
+    epochs: int = 80
     batch: int = 128  # samples, in whole groups
     peak: float = 3e-3
     averaging: float = 0.99  # of the running mean of the weights, a step
