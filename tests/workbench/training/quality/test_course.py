@@ -28,8 +28,13 @@ def test_samples_that_are_there_are_not_made_again(people: Path, tmp_path: Path)
     first = make_samples(pictures, COUNT, tmp_path, seed=1)
     again = make_samples([], COUNT, tmp_path, seed=1)  # nothing to draw from
     assert (first.pictures == again.pictures).all()
-    assert (make_samples(pictures, COUNT, tmp_path / "other", seed=1).decibels == first.decibels).all()
-    assert (make_samples(pictures, COUNT, tmp_path / "another", seed=2).decibels != first.decibels).any()
+    same = make_samples(pictures, COUNT, tmp_path / "other", seed=1)
+    # OpenCV rounds floats another way now and then, as they lie in memory.
+    assert np.abs(same.pictures.astype(int) - first.pictures).max() <= 1
+    assert np.allclose(same.decibels, first.decibels, atol=0.1)
+    assert not np.allclose(
+        make_samples(pictures, COUNT, tmp_path / "another", seed=2).decibels, first.decibels, atol=0.1
+    )
 
 
 def test_scores_are_decibels_between_two_ends() -> None:

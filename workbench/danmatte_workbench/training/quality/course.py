@@ -10,7 +10,7 @@ import numpy as np
 from danmatte_workbench.training.quality import architecture, export, fit
 from danmatte_workbench.training.quality.samples import SIDE, Samples, list_pictures, make_samples
 
-COUNT, CHECKED = 6480, 480
+COUNT, CHECKED = 9600, 480
 GRAPH, FIGURES, MODEL = "quality_graph.pb", "figures.json", "model.toml"
 _MODEL = f"""name = "quality"
 graph = "{GRAPH}"

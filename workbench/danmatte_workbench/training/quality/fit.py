@@ -18,7 +18,7 @@ _AT_ONCE = 50  # pictures whose counts are computed together
 class Plan:
     """How long, how many at once and how fast: the learning rate falls from ``peak`` as a cosine."""
 
-    epochs: int = 80
+    epochs: int = 60
     batch: int = 128  # samples, in whole groups
     peak: float = 3e-3
     averaging: float = 0.99  # of the running mean of the weights, a step
@@ -64,7 +64,7 @@ def fit(counts: np.ndarray, decibels: np.ndarray, *, plan: Plan, seed: int) -> k
     keras.utils.set_random_seed(seed)
     judge = architecture.build_judge(counts.shape[1])
     judge.get_layer("normalise").adapt(counts)
-    steps = plan.epochs * (len(counts) // plan.batch)
+    steps = plan.epochs * max(1, len(counts) // plan.batch)
     warm_up = steps // 20
     schedule = keras.optimizers.schedules.CosineDecay(
         plan.peak / 20, steps - warm_up, warmup_target=plan.peak, warmup_steps=warm_up

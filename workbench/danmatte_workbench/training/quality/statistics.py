@@ -15,6 +15,8 @@ from keras import layers, ops
 SCALES = (1, 2, 4)  # pixels that are averaged to one
 THRESHOLDS = (0.0, 0.7, 1.5, 3.0, 6.0, 12.0, 24.0, 48.0)  # grey levels
 SPREADS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # grey levels of local deviation
+DETAILS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6)  # of the local deviation that is between neighbours
+TINTS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)  # grey levels between neighbours of a colour
 SHARES = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 2.5)  # of the local deviation
 WINDOW = 7  # pixels; what is local
 BLOCK = 8  # pixels of a block's side in JPEG and MPEG
@@ -48,7 +50,7 @@ def build(size: tuple[int | None, int | None] = (None, None)) -> keras.Model:
     picture = keras.Input((*size, 3), name="picture")
     kernel = np.array(_BRIGHTNESS, np.float32).reshape(1, 1, 3, 1)
     grey = _fix(layers.Conv2D(1, 1, name="brightness"), kernel, np.array([-128.0], np.float32))(picture)
-    counts = [*_count_blocks(grey)]
+    counts = [*_count_blocks(grey), _count_tints(picture)]
     for scale in SCALES:
         plane = grey if scale == 1 else layers.AveragePooling2D(scale, name=f"half{scale}")(grey)
         counts += [_count_differences(plane, scale), *_count_locally(plane, scale)]
@@ -95,11 +97,26 @@ def _count_locally(plane: Any, scale: int) -> list[Any]:
     below = (plane[:, half + 1 : 1 - half : stride, half:-half:stride] - mean) * share
     products = layers.Concatenate(name=f"products{scale}")([centre * right, centre * below])
     signs = [ops.mean(ops.relu(sign * products), axis=(1, 2)) for sign in (1.0, -1.0)]
+    # What compression smooths has little between neighbours for its deviation in places; rocks have much everywhere.
+    between = ops.abs(plane[:, 1:, 1:] - 0.5 * (plane[:, :-1, 1:] + plane[:, 1:, :-1]))
+    detail = layers.AveragePooling2D(WINDOW - 1, strides=stride, name=f"detail{scale}")(between) * share
     return [
         _exceed(deviation, SPREADS, f"spread{scale}"),
+        _exceed(detail, DETAILS, f"details{scale}"),
         _exceed(ops.abs(centre), SHARES, f"share{scale}"),
         *signs,
     ]
+
+
+def _count_tints(picture: Any) -> Any:
+    """Differences between neighbours in the two colours: noise is in them, too, where rocks and leaves have little."""
+    kernel = np.zeros((3, 3, 3, 4), np.float32)
+    for number, (red, green, blue) in enumerate(((0.5, -0.42, -0.08), (-0.17, -0.33, 0.5))):
+        kernel[1, 1, :, number] = kernel[1, 1, :, number + 2] = (red, green, blue)
+        kernel[1, 2, :, number] = kernel[2, 1, :, number + 2] = (-red, -green, -blue)
+    halved = layers.AveragePooling2D(2, name="tints")(picture)  # colours are stored at half the size
+    differences = _fix(layers.Conv2D(4, 3, use_bias=False, name="tinted"), kernel)(halved)
+    return _exceed(ops.abs(differences), TINTS, "tinting")
 
 
 def _count_blocks(grey: Any) -> list[Any]:
