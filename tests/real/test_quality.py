@@ -7,11 +7,14 @@ import av
 import cv2
 import numpy as np
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 
+from danmatte.app import build
 from danmatte.contract import artifact
 from danmatte.contract.ports import ScoreOutput
 from danmatte.quality.assess import AssessOptions, assess_video
 from danmatte.quality.judge import Judge
+from danmatte.settings import Settings
 from tests.real.shared import ROOT
 
 pytestmark = pytest.mark.slow
@@ -75,6 +78,22 @@ def test_the_published_version_is_small_and_says_one_number() -> None:
     assert len(found.graph) + len(found.weights) <= 2**20
     assert isinstance(found.manifest.outputs[0], ScoreOutput)
     assert found.manifest.picture.sides == (192, 192)
+
+
+async def test_a_server_with_the_bundled_models_scores_over_v2_and_makes_masks_by_default(judge: Judge) -> None:
+    patches = read_patches("coffee.jpg", compress(20))
+    app = build(Settings.read(None, models=str(ROOT / "models")))
+    async with TestClient(TestServer(app)) as client:
+        (described,) = (await (await client.get("/v2/models/quality")).json())["outputs"]
+        assert described["datatype"] == "FP32"
+        tensor = {"name": "picture", "shape": [1, 192, 192, 3], "datatype": "UINT8"}
+        for patch, expected in zip(patches, judge.score(patches), strict=True):
+            body = {"inputs": [{**tensor, "data": patch.ravel().tolist()}]}
+            answer = await (await client.post("/v2/models/quality/infer", json=body)).json()
+            assert answer["outputs"][0]["data"] == pytest.approx([expected], abs=0.5)
+        picture = (SAMPLES / "astronaut.jpg").read_bytes()
+        masked = await client.post("/v1/mattes", data=picture, headers={"Content-Type": "image/jpeg"})
+        assert masked.status == 200
 
 
 def encode(source: Path, target: Path, crf: int) -> Path:
