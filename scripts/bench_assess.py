@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -198,9 +199,9 @@ def _make_video(source: Path, target: Path) -> Path:
         stream = made.add_stream(
             "libx264", rate=24, width=WIDTH, height=HEIGHT, pix_fmt="yuv420p", options={"preset": "veryfast"}
         )
-        for frame in itertools.islice(given.decode(video=0), FRAMES):
+        for number, frame in enumerate(itertools.islice(given.decode(video=0), FRAMES)):
             sized = frame.reformat(WIDTH, HEIGHT, "yuv420p")
-            sized.pts = sized.time_base = None
+            sized.pts, sized.time_base = number, Fraction(1, 24)
             made.mux(stream.encode(sized))
         made.mux(stream.encode(None))
     return target

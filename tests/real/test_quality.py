@@ -78,6 +78,7 @@ def test_the_published_version_is_small_and_says_one_number() -> None:
     assert len(found.graph) + len(found.weights) <= 2**20
     assert isinstance(found.manifest.outputs[0], ScoreOutput)
     assert found.manifest.picture.sides == (192, 192)
+    assert [port.name.partition(":")[0] for port in found.manifest.outputs] == ["score"]
 
 
 async def test_a_server_with_the_bundled_models_scores_over_v2_and_makes_masks_by_default(judge: Judge) -> None:
@@ -105,8 +106,8 @@ def encode(source: Path, target: Path, crf: int) -> Path:
         for number, frame in enumerate(given.decode(video=0)):
             if number == 75:
                 break
-            frame.pts = frame.time_base = None
-            made.mux(stream.encode(frame.reformat(format="yuv420p")))
+            plain = av.VideoFrame.from_ndarray(frame.to_ndarray(format="rgb24"), format="rgb24")
+            made.mux(stream.encode(plain))
         made.mux(stream.encode(None))
     return target
 

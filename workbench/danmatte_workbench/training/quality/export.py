@@ -17,10 +17,13 @@ def export(network: keras.Model, path: Path) -> None:
 
     def judge(picture: tf.Tensor) -> tf.Tensor:
         score = network(tf.cast(picture, tf.float32), training=False)
-        return tf.ensure_shape(score, (1, 1), name=SCORE)
+        # An operation that no converter takes out, so that the graph's output has its name.
+        return tf.minimum(tf.ensure_shape(score, (1, 1)), 100.0, name=SCORE)
 
     spec = tf.TensorSpec((1, None, None, 3), tf.uint8, name=PICTURE)
     frozen = convert_variables_to_constants_v2(tf.function(judge).get_concrete_function(spec))
-    definition = frozen.graph.as_graph_def()
+    # Without what TensorFlow appends to a function's result, which would lend its name to the graph's output.
+    definition = tf.compat.v1.graph_util.extract_sub_graph(frozen.graph.as_graph_def(), [SCORE])
+    definition.library.Clear()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(definition.SerializeToString(deterministic=True))
