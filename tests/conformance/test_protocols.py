@@ -112,8 +112,8 @@ async def test_a_new_protocol_is_one_class(models: Path, monkeypatch: pytest.Mon
         assert (refused.status, (await refused.json())["code"]) == (429, "queue_full")
         assert refused.headers["Retry-After"]
         page = await (await client.get("/metrics")).text()
-        assert 'danmatte_requests_total{model="",outcome="answered",protocol="size",version=""} 1.0' in page
-        assert 'danmatte_requests_total{model="",outcome="refused",protocol="size",version=""} 1.0' in page
+        assert 'danmatte_requests_total{model="",outcome="answered",protocol="size",region="",version=""} 1.0' in page
+        assert 'danmatte_requests_total{model="",outcome="refused",protocol="size",region="",version=""} 1.0' in page
         described = await (await client.get("/openapi.json")).json()
         assert described["paths"]["/trial/size"]["post"]["summary"] == "So many bytes"
         assert {"name": "size", "description": "a trial"} in described["tags"]

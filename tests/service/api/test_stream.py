@@ -467,7 +467,7 @@ async def test_a_clean_close_is_no_caller_who_left(start: Start, jpeg: bytes) ->
         await socket.close(code=code)
     await until(lambda: not client.app[LIVE])
     page = await (await client.get("/metrics")).text()
-    assert 'danmatte_requests_total{model="",outcome="answered",protocol="live",version=""} 2.0' in page
+    assert 'danmatte_requests_total{model="",outcome="answered",protocol="live",region="",version=""} 2.0' in page
     assert 'outcome="left"' not in page
 
 
