@@ -43,11 +43,11 @@ def test_every_setting_works_inside_as_the_extras_of_serving_are_installed() -> 
     installed = set(re.search(r"'\.\[(.+)\]'", install)[1].split(","))
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
     wanted = {extra for file in Path(danmatte.__file__).parent.rglob("*.py") for extra in asked(file)}
-    assert wanted
-    assert wanted == installed
+    assert "ray" in wanted
+    assert wanted - {"ray"} == installed  # a cluster of Ray has images of its own
     assert installed <= set(extras)
 
 
 def asked(file: Path) -> list[str]:
     """The extras that a module's messages ask for."""
-    return re.findall(r'MissingExtraError\("\w+", "(\w+)"', file.read_text("utf-8"))
+    return re.findall(r'MissingExtraError\([^,]+, "(\w+)"', file.read_text("utf-8"))

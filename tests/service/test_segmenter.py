@@ -131,13 +131,14 @@ def test_a_bad_version_is_passed_over_and_nothing_good_is_an_error(
         open_version(tmp_path)
 
 
-def test_without_a_name_the_only_model_that_makes_masks_is_opened(models: Path) -> None:
-    publish_meaning(models, "score", name="judge")
-    assert open_version(models).manifest.name == "toy"
-    assert open_version(models, "judge").manifest.name == "judge"
-    publish(models, name="other")
+def test_without_a_name_the_only_model_that_makes_masks_is_opened(tmp_path: Path) -> None:
+    publish(tmp_path)
+    publish_meaning(tmp_path, "score", name="judge")
+    assert open_version(tmp_path).manifest.name == "toy"
+    assert open_version(tmp_path, "judge").manifest.name == "judge"
+    publish(tmp_path, name="other")
     with pytest.raises(UnknownModelError, match="expected a model's name, received ''"):
-        open_version(models)
+        open_version(tmp_path)
 
 
 def test_many_frames_at_once_are_what_throughput_is_for(models: Path) -> None:
