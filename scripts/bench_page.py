@@ -6,6 +6,7 @@ time is what callbacks of repaints and of video frames take together between two
 
 import argparse
 import asyncio
+import os
 import statistics
 import tempfile
 import threading
@@ -118,7 +119,7 @@ def measure_page(options: argparse.Namespace) -> dict[str, Any]:
             page = browser.new_page(viewport={"width": 1300, "height": 740})
             page.goto(f"{address}/bench.html")
             page.wait_for_function("window.ready")
-            facts = {"browser": browser.version, "margin": options.margin}
+            facts = {"browser": browser.version, "margin": options.margin, "load": os.getloadavg()[0]}
             facts["long_track"] = {"hours": options.hours, "file_bytes": long.stat().st_size} | page.evaluate(
                 "seekTrack('/long.mattes', 0)"
             )

@@ -176,6 +176,29 @@ def render_players() -> str:
     return "\n".join([*lines, "", *(f"- {line}" for line in notes)])
 
 
+def render_page() -> str:
+    """What a viewer's browser pays."""
+    found = read_stored("page")
+    lines = [
+        "| CPU | repaints | scripts' CPU, ms a repaint | by the clock: median | 95th percentile | layouts a second |",
+        "|---|---|---|---|---|---|",
+    ]
+    for rate, item in found["playing"].items():
+        cells = [f"{rate} × slower" if rate != "1" else "as it is", f"{item['repaints']}"]
+        cells += [f"{item[name]:.2f}" for name in ("script_cpu_ms_mean", "script_ms_median", "script_ms_p95")]
+        lines.append(f"| {' | '.join(cells)} | {item['layouts_per_s']:.0f} |")
+    long = found["long_track"]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            "- Other programs ran on the machine: times by the clock wait for them, CPU time doesn't.",
+            f"- A track of {long['hours']:g} hours shows its first mask after {long['requests']} requests and "
+            f"{long['bytes']:,} bytes.",
+        ]
+    )
+
+
 def render_lost() -> str:
     """What the published version loses against its source, as its search confirmed it, and by kind of scene."""
     version = max((path for path in STORED.parent.glob("*/manifest.json")), key=lambda path: int(path.parent.name))
@@ -283,6 +306,7 @@ FIGURES: dict[str, Callable[[], str]] = {
     "training": render_training,
     "accuracy": render_accuracy,
     "lost": render_lost,
+    "page": render_page,
     "others": render_others,
     "peers": render_peers,
     "players": render_players,
