@@ -44,7 +44,7 @@ class FrameKind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ClosedLoop(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """So many callers at once, each posting again as soon as it was answered.
+    """So many callers at once, each posting again as soon as it was answered; a single one after a rest.
 
     `thread_ms` are quantiles, equally spaced and rising, of how long a thread had a frame (decode, infer, encode);
     `overhead_ms` is the mean of what an answer took beyond that and the wait for the thread.
@@ -127,7 +127,8 @@ class Capacity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         taken_s = base / busy.per_s * (cores / base) ** self._find_exponent()  # of one core, for a frame
         limits = choose_limits(self.settings, cores)
         threads = self.settings.pixel_threads or cores
-        full_s = busy.thread_s / busy.thread_s.mean() * max(taken_s * threads / cores, light.thread_s.mean())
+        # That may be less than alone: between frames that are far apart caches lose the network.
+        full_s = busy.thread_s / busy.thread_s.mean() * (taken_s * threads / cores)
         return WorkerModel(
             cores=threads,
             permits=limits.permits,

@@ -37,8 +37,10 @@ class PostResult:
     version: int = 0
 
 
-async def run_closed(target: Target, connections: int, seconds: float) -> tuple[list[PostResult], float]:
-    """So many callers, each posting again as soon as it is answered; the replies, and how long it took."""
+async def run_closed(
+    target: Target, connections: int, seconds: float, rest_s: float = 0.0
+) -> tuple[list[PostResult], float]:
+    """So many callers, each posting again `rest_s` after it is answered; the replies, and how long it took."""
     bodies, replies = itertools.cycle(target.bodies), list[PostResult]()
     began = time.perf_counter()
 
@@ -48,6 +50,8 @@ async def run_closed(target: Target, connections: int, seconds: float) -> tuple[
             replies.append(reply)
             if reply.status != 200:
                 await asyncio.sleep(0.01)
+            if rest_s:
+                await asyncio.sleep(rest_s)
 
     async with _open(connections) as session:
         await asyncio.gather(*(call(session) for _ in range(connections)))

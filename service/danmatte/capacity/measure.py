@@ -30,6 +30,8 @@ PLAYERS_MASK = Size(180, 320)
 _BUSY = 4  # connections for each core, as many as there are permits: nobody is refused, and no core idles
 _WARM_S = 0.2  # of a loop's time, before it
 _QUANTILES = 400
+_FEWEST = 50  # rests in a loop, so that a short one has frames enough
+_REST_S = 0.04  # between the frames of a single connection, as between a stream's: caches and clock cool meanwhile
 _ENDS_WITHIN_S = 30.0
 # What a measurement must not depend on, or would be kept out by.
 _OVERRIDDEN: dict[str, object] = {
@@ -141,9 +143,10 @@ def start_server(settings: Settings, cores: int) -> Iterator[WorkerProcess]:
 
 
 def _run_loop(target: Target, kind: FrameKind, cores: int, connections: int, seconds: float) -> tuple[ClosedLoop, int]:
-    """Warms up, then measures; also the version that answered."""
-    asyncio.run(run_closed(target, connections, _WARM_S * seconds))
-    replies, took_s = asyncio.run(run_closed(target, connections, seconds))
+    """Warms up, then measures; also the version that answered. A single connection rests between its frames."""
+    rest_s = min(_REST_S, seconds / _FEWEST) if connections == 1 else 0.0
+    asyncio.run(run_closed(target, connections, _WARM_S * seconds, rest_s))
+    replies, took_s = asyncio.run(run_closed(target, connections, seconds, rest_s))
     good = [reply for reply in replies if reply.status == 200]
     if len(good) < max(2, len(replies) // 2):
         statuses = sorted({reply.status for reply in replies})

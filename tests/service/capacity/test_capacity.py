@@ -53,6 +53,12 @@ def test_a_busy_worker_serves_what_was_measured_and_an_idle_one_is_as_fast() -> 
         assert (worker.light_overhead_s, worker.full_overhead_s) == (0.0015, 0.003)
 
 
+def test_a_worker_that_rests_between_frames_may_be_slower_than_a_busy_one() -> None:
+    loops = (make_loop(1, 1, 25, 15), make_loop(1, 4, 19, 50), make_loop(2, 1, 25, 15), make_loop(2, 8, 19, 100))
+    worker = make_capacity(*loops).model_worker(2)
+    assert (worker.light_s.mean(), worker.per_s) == (pytest.approx(0.025), pytest.approx(100))
+
+
 def test_cores_that_were_not_measured_go_on_as_the_others_began() -> None:
     per_core = [make_capacity().model_worker(cores).per_s / cores for cores in (1, 2, 4, 8)]
     slower = [before / after for before, after in pairwise(per_core)]

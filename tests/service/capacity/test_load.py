@@ -1,7 +1,9 @@
 """The load generator against a server that the test holds up: nothing is sent late because an answer is."""
 
 import asyncio
+import time
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -75,6 +77,20 @@ async def test_a_closed_loop_has_so_many_posts_open_and_no_more() -> None:
     assert bodies == {b"one", b"two"}
     assert took_s >= 0.3
     assert {reply.version for reply in replies} == {7}
+
+
+async def test_a_caller_may_rest_between_its_posts() -> None:
+    moments = []
+
+    async def note(request: web.Request) -> web.Response:
+        await request.read()
+        moments.append(time.perf_counter())
+        return web.Response(headers={"X-Model-Version": "7"})
+
+    server = await start(note)
+    await run_closed(make_target(server), 1, 0.3, rest_s=0.1)
+    await server.close()
+    assert all(after - before >= 0.1 for before, after in pairwise(moments))
 
 
 async def test_a_refusal_and_a_server_that_is_gone_are_replies() -> None:
