@@ -6,9 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 FREEZE_MS = 400  # a picture that stands for so long, between moving ones, is frozen
-_SAME = 0.12  # grey levels of mean difference: what an encoder makes of a repeated frame
+_SAME = 0.25  # grey levels of mean difference: what an encoder makes of a repeated frame
 _REPEATED = 0.2  # of the usual difference nearby: less is a repeated frame
-_MOVING = 0.5  # grey levels: where the usual difference is less, nothing says that a frame is repeated
+_MOVING = 1.5  # grey levels: less is no movement that could stop, and may be what keyframes change
+_BORDER = 3  # frames before and after what stands
+_JUMP = 1.3  # times the difference before: what was missed meanwhile
+_CAMERA = 2.5  # grey levels: so much moves with the camera, which doesn't stop at once
 _NEAR = 12  # frames on both sides, for what is usual
 _GAP = 1.6  # of the usual time between frames: more is a missing one
 _REGULAR = 0.7  # share of the repeats that come at one distance: drawings shown twice, or film on television
@@ -32,7 +35,8 @@ def find_stutter(times_ms: npt.NDArray[np.int64], changes: npt.NDArray[np.float3
 
     `changes` are mean differences in grey levels from the frame before, NaN where there is none to compare with, as
     over a cut. A repeated frame among moving ones is a dropped one, and so is a gap between times; repeats that come
-    regularly are how the film was made. What stands for long while something moves before or after is frozen.
+    regularly are how the film was made. What stops at once, stands for long, and jumps when it goes on is frozen, and
+    what never goes on, too: in a scene that people have left, nothing is wrong.
     """
     empty = np.empty((0, 2), np.int64)
     if len(times_ms) < 3:
@@ -42,21 +46,31 @@ def find_stutter(times_ms: npt.NDArray[np.int64], changes: npt.NDArray[np.float3
     usual = _find_usual(changes)
     same = (changes < _SAME) | (changes < _REPEATED * usual)
     runs = _list_runs(same)
-    moves = usual > _MOVING
     frozen, repeated = [], []
     for begin, end in runs:
-        if not moves[max(0, begin - 1)] and not moves[min(len(moves) - 1, end)]:
-            continue  # nothing moves anyway
+        # An encoder takes some frames to make a repeated one quite the same: what is near the border counts.
+        before, after = (_find_largest(changes[max(0, at) : at + _BORDER]) for at in (begin - _BORDER, end))
+        moved = max(_MOVING, 0.5 * usual[begin - 1])
         span = (int(times_ms[begin]), int(times_ms[min(end, len(times_ms) - 1)]))
         if span[1] - span[0] >= FREEZE_MS:
-            frozen.append(span)
-        else:
+            # What was missed may be so much that it looks like a cut.
+            ends = end == len(changes) or (before > _CAMERA and bool(np.isnan(changes[end])))
+            resumed = after > (moved if before > _CAMERA else _JUMP * before)
+            if before > moved and (ends or resumed):
+                frozen.append(span)
+        elif before > moved and after > moved:
             repeated.append((begin, span))
     if _is_regular([begin for begin, _ in repeated], int(same.sum())):
         repeated = []
     missing = [(int(times_ms[at] + usual_ms), int(times_ms[at + 1])) for at in np.flatnonzero(gaps > _GAP * usual_ms)]
     dropped = sorted([span for _, span in repeated] + missing)
     return Stutter(np.array(frozen, np.int64).reshape(-1, 2), np.array(dropped, np.int64).reshape(-1, 2))
+
+
+def _find_largest(changes: npt.NDArray[np.float32]) -> float:
+    """The largest of some differences, 0 where there are none."""
+    known = changes[np.isfinite(changes)]
+    return float(known.max()) if known.size else 0.0
 
 
 def _find_usual(changes: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from danmatte.quality.kind import Kind, Look, Movement, choose_kind, look_at
-from tests.service.quality.pictures import add_noise, draw_cartoon, draw_scene, draw_slide
+from tests.service.quality.pictures import add_noise, compress, draw_cartoon, draw_scene, draw_slide
 
 STANDING, TYPING, MOVING = Movement(0.0, 0.0), Movement(0.4, 0.01), Movement(4.0, 0.3)
 
@@ -27,6 +27,11 @@ def look(picture: np.ndarray) -> Look:
 )
 def test_a_shot_is_what_it_looks_like_and_how_it_moves(picture: np.ndarray, movement: Movement, expected: Kind) -> None:
     assert choose_kind([look(picture)] * 3, movement, 4000) == expected
+
+
+@pytest.mark.parametrize("quality", [60, 25])
+def test_a_camera_stays_one_when_it_is_compressed(quality: int) -> None:
+    assert choose_kind([look(compress(draw_scene(), quality))], MOVING, 4000) == "camera"
 
 
 def test_a_shot_that_stands_for_a_moment_is_not_called_a_still() -> None:

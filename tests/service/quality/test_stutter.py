@@ -28,7 +28,7 @@ def test_what_moves_has_no_stutter() -> None:
 
 def test_a_picture_that_stands_between_moving_ones_is_frozen() -> None:
     changes = move(100)
-    changes[40:65] = [0.0] * 25
+    changes[40:66] = [*[0.0] * 25, 9.0]
     frozen, dropped = measure(find(changes), 100)
     assert frozen == pytest.approx(0.25)
     assert dropped == 0
@@ -72,6 +72,21 @@ def test_film_on_television_is_no_stutter() -> None:
     assert measure(find(changes), 100) == (0, 0)
 
 
+def test_a_scene_that_people_leave_and_enter_is_not_frozen() -> None:
+    changes = move(100)
+    changes[30:40] = list(np.linspace(4, 0.05, 10))
+    changes[40:60] = [0.02] * 20
+    changes[60:70] = list(np.linspace(0.05, 4, 10))
+    assert measure(find(changes), 100) == (0, 0)
+
+
+def test_a_video_that_ends_standing_is_frozen_at_its_end() -> None:
+    changes = move(100)
+    changes[75:] = [0.0] * 25
+    frozen, _ = measure(find(changes), 100)
+    assert frozen == pytest.approx(0.24, abs=0.02)
+
+
 def test_where_nothing_moves_nothing_is_frozen() -> None:
     assert measure(find([float("nan")] + [0.05] * 99), 100) == (0, 0)
 
@@ -89,7 +104,7 @@ def test_too_few_frames_say_nothing(count: int) -> None:
 
 def test_a_share_is_that_of_the_time_that_is_asked_for() -> None:
     changes = move(100)
-    changes[40:65] = [0.0] * 25
+    changes[40:66] = [*[0.0] * 25, 9.0]
     stutter = find(changes)
     assert stutter.measure(0, 1600)[0] == 0
     assert stutter.measure(1600, 2600)[0] == 1

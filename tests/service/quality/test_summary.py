@@ -72,7 +72,7 @@ def test_black_counts_nowhere_but_in_its_own_share() -> None:
 
 def test_what_stands_in_slides_is_not_frozen() -> None:
     moving, standing = see([80] * 6), see([80] * 6)
-    standing.changes[50:100] = moving.changes[50:100] = [0.0] * 50
+    standing.changes[50:101] = moving.changes[50:101] = [*[0.0] * 50, 9.0]
     camera = tell(moving)
     assert camera.frozen_share == pytest.approx(1 / 3, abs=0.03)
     assert camera.score < 60
