@@ -140,7 +140,11 @@ class Peers:
         if not self._python.exists():
             return {}
         command = [str(self._python), str(ROOT / "scripts/peers/brisque_scores.py"), str(self._folder)]
-        scores = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        run = subprocess.run(command, check=False, capture_output=True, text=True)
+        if run.returncode:  # our own figures are told all the same
+            print(f"BRISQUE: {run.stderr.strip().splitlines()[-1]}", file=sys.stderr)
+            return {}
+        scores = json.loads(run.stdout)
         by_clip: dict[str, list[float]] = {}
         for place, score in scores.items():
             by_clip.setdefault(str(Path(place).parent), []).append(100 - score)
