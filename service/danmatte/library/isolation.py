@@ -45,6 +45,7 @@ class IsolatedMaker:
         self._process: multiprocessing.process.BaseProcess | None = None
         self._connection: Connection | None = None
         self._closed = False
+        self._starting = threading.Lock()  # else a process that is just being started would outlive close()
 
     def make(self, unit: Unit) -> UnitResult:
         """Makes a unit.
@@ -55,7 +56,7 @@ class IsolatedMaker:
         connection = self._connection or self._start()
         library = self._setup.library
         until = time.monotonic() + library.item_timeout_s
-        connection.send(unit)
+        self._send(connection, unit)
         while True:
             left_s = until - time.monotonic()
             if not connection.poll(max(0.0, min(left_s, library.stall_timeout_s))):
@@ -73,16 +74,18 @@ class IsolatedMaker:
 
     def close(self) -> None:
         """Ends the process, whatever it does; a unit under way is lost. May be called from another thread."""
-        self._closed = True
+        with self._starting:
+            self._closed = True
         self._end()
 
     def _start(self) -> Connection:
-        if self._closed:
-            raise LostWorkerError("no more processes are started")
-        connection, other = self._context.Pipe()
-        process = self._context.Process(target=_work, args=(other, self._setup), daemon=True)
-        process.start()
-        self._process, self._connection = process, connection
+        with self._starting:
+            if self._closed:
+                raise LostWorkerError("no more processes are started")
+            connection, other = self._context.Pipe()
+            process = self._context.Process(target=_work, args=(other, self._setup), daemon=True)
+            process.start()
+            self._process, self._connection = process, connection
         other.close()
         if not connection.poll(_START_S):
             self._end()
@@ -91,6 +94,12 @@ class IsolatedMaker:
         if isinstance(answer, str):
             raise ModelError(answer)
         return connection
+
+    def _send(self, connection: Connection, unit: Unit) -> None:
+        try:
+            connection.send(unit)
+        except OSError as error:  # it died while it had nothing to do
+            raise LostWorkerError(self._end(dying_s=2.0)) from error
 
     def _receive(self, connection: Connection) -> _Message:
         try:

@@ -2,6 +2,8 @@
 
 import threading
 from dataclasses import replace
+from multiprocessing import resource_tracker
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import psutil
@@ -98,6 +100,40 @@ def test_a_process_that_hangs_is_ended_by_another_thread(
     assert told
     with pytest.raises(LostWorkerError, match="no more processes"):
         maker.make(unit)
+
+
+def test_a_process_that_is_just_being_started_does_not_outlive_the_end(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maker = IsolatedMaker(Setup(library, version=2))
+    closer = threading.Thread(target=maker.close)
+    start = maker._context.Process.start
+
+    def start_while_another_closes(process: BaseProcess) -> None:
+        start(process)
+        closer.start()
+        closer.join(0.2)  # has to wait until the process can be found
+
+    monkeypatch.setattr(maker._context.Process, "start", start_while_another_closes)
+    before = list_children()
+    with pytest.raises(LostWorkerError, match="process"):
+        maker.make(find_unit(library, "walk.mp4"))
+    closer.join(60)
+    assert not list_children() - before - {resource_tracker._resource_tracker._pid}
+
+
+def test_a_process_that_died_between_two_units_is_told_and_replaced(library: Library) -> None:
+    maker, unit = IsolatedMaker(Setup(library, version=2)), find_unit(library, "walk.mp4")
+    try:
+        maker.make(unit)
+        assert maker._process is not None
+        maker._process.kill()
+        maker._process.join()
+        with pytest.raises(LostWorkerError, match="ended by SIGKILL"):
+            maker.make(unit)
+        assert maker.make(unit).state == "kept"  # the first one made it
+    finally:
+        maker.close()
 
 
 def test_a_model_that_cannot_be_opened_is_said_at_once(library: Library, tmp_path: Path) -> None:
