@@ -31,7 +31,9 @@ class FrameQuality(Struct, frozen=True):
 class ShotQuality(Struct, frozen=True):
     """A shot from `from_ms` to `to_ms`; one that is all black has no score and no grade.
 
-    `frozen_share` and `dropped_share` are shares of its time. `worst_ms` is its worst sampled frame.
+    `frozen_share` and `dropped_share` are shares of its time. `people_time` is the share of its seconds, as far as
+    masks were made, in which there is somebody, `people_share` what people take of the picture over all of these, and
+    `shot_scale` the commonest one while there are people. `worst_ms` is its worst sampled frame.
     """
 
     from_ms: int
@@ -42,6 +44,7 @@ class ShotQuality(Struct, frozen=True):
     parts: Parts | None
     frozen_share: float
     dropped_share: float
+    people_time: float | None
     people_share: float | None
     shot_scale: Scale | None
     worst_ms: int
@@ -50,7 +53,8 @@ class ShotQuality(Struct, frozen=True):
 class VideoQuality(Struct, frozen=True):
     """A video: its score and grade, what explains them, its shots and its sampled frames.
 
-    Shares are of its time. `broken` says which frames were lost; `model` is the version that judged, as `name/version`.
+    Shares are of its time, and people are told as for shots. `broken` says which frames were lost; `model` is the
+    version that judged, as `name/version`.
     """
 
     video: str
@@ -65,6 +69,7 @@ class VideoQuality(Struct, frozen=True):
     frozen_share: float
     dropped_share: float
     letterbox: Bars
+    people_time: float | None
     people_share: float | None
     shot_scale: Scale | None
     shots: list[ShotQuality]

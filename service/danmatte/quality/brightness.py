@@ -11,6 +11,7 @@ _DARK, _BRIGHT = 20, 235
 _MAY_BE_DARK, _MAY_BE_BRIGHT = 0.25, 0.1  # shares of a frame, as of a night or a sky
 _FLAT_CONTRAST = 48.0  # grey levels between the darkest and the brightest twentieth
 _BAR = 26  # grey levels: no brighter, a line belongs to a black bar
+_SPECKS = 0.05  # of a line may be brighter
 _WIDEST = 0.4  # of the frame on each side
 
 
@@ -38,16 +39,18 @@ def is_black(small: Pixels) -> bool:
 
 def judge_exposure(small: Pixels) -> float:
     """From 0 to 100: less where much of the frame is lost in black or white, or where there is hardly any contrast."""
-    lost = max(0.0, float((small <= _DARK).mean()) - _MAY_BE_DARK)
-    lost += max(0.0, float((small >= _BRIGHT).mean()) - _MAY_BE_BRIGHT)
-    low, high = np.percentile(small, (5, 95))
+    darker = np.cumsum(np.bincount(small.ravel(), minlength=256)) / small.size  # share of the frame, up to each level
+    lost = max(0.0, float(darker[_DARK]) - _MAY_BE_DARK)
+    lost += max(0.0, 1 - float(darker[_BRIGHT - 1]) - _MAY_BE_BRIGHT)
+    low, high = np.searchsorted(darker, (0.05, 0.95))
     contrast = min(1.0, float(high - low) / _FLAT_CONTRAST)
     return round(100 * max(0.0, 1 - 1.5 * lost) * contrast, 1)
 
 
 def find_bars(small: Pixels) -> Bars:
     """The black bars round a frame that isn't black; they are only bars where both of a pair are there."""
-    rows, columns = (np.percentile(small, 95, axis=axis) <= _BAR for axis in (1, 0))
+    shown = (small > _BAR).astype(np.uint8)
+    rows, columns = (shown.mean(axis=axis) <= _SPECKS for axis in (1, 0))
     top, bottom = _count_first(rows), _count_first(rows[::-1])
     left, right = _count_first(columns), _count_first(columns[::-1])
     tall, wide = (bool(min(pair) > 0 and max(pair) < _WIDEST) for pair in ((top, bottom), (left, right)))

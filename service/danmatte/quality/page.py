@@ -43,7 +43,7 @@ def _write_section(found: VideoQuality | FailedAssessment, thumbnails: Thumbnail
     return (
         f"<section><h2>{_write_grade(found.grade)} {escape(found.video)}</h2>"
         f"<p>{found.score:.0f} of 100, {found.kind}, {escape(found.size)}, {format_time(found.duration_ms)}, "
-        f"{len(found.shots)} shots</p>{draw_timeline(found)}"
+        f'{len(found.shots)} shots</p><div class="scroll">{draw_timeline(found)}</div>'
         f"<h3>Worst shots</h3>{figures or '<p>None: all is black.</p>'}"
         f'<div class="scroll"><table>{facts}</table></div>{_write_shots(found)}'
         f'<p class="faint">Judged by {escape(found.model)}; {found.frames} frames seen, {len(found.samples)} judged.'
@@ -62,10 +62,20 @@ def _list_facts(found: VideoQuality) -> Iterator[tuple[str, str]]:
         "letterbox",
         ", ".join(f"{side} {100 * share:.0f} %" for side, share in bars._asdict().items() if share) or "no",
     )
-    if found.people_share is not None:
-        yield "people", f"{100 * found.people_share:.0f} % of the picture; {found.shot_scale}"
+    if found.people_time is not None:
+        yield "people", _describe_people(found)
     if found.broken:
         yield "broken", found.broken
+
+
+def _describe_people(found: VideoQuality | ShotQuality) -> str:
+    """When people are seen, how near, and how much of the picture they take on average then."""
+    if not found.people_time or found.people_share is None:
+        return "nobody"
+    share = 100 * found.people_share / found.people_time
+    return (
+        f"{100 * found.people_time:.0f} % of the time: {found.shot_scale}, {share:.{int(share < 2)}f} % of the picture"
+    )
 
 
 def _write_shots(found: VideoQuality) -> str:
@@ -74,7 +84,7 @@ def _write_shots(found: VideoQuality) -> str:
         f"<td>{_write_grade(shot.grade) if shot.grade else 'black'}</td>"
         f"<td>{'' if shot.score is None else f'{shot.score:.0f}'}</td><td>{shot.kind}</td>"
         f"<td>{100 * shot.frozen_share:.0f} %</td><td>{100 * shot.dropped_share:.0f} %</td>"
-        f"<td>{shot.shot_scale or ''}</td></tr>"
+        f"<td>{'' if shot.people_time is None else _describe_people(shot)}</td></tr>"
         for shot in found.shots
     )
     names = ("shot", "grade", "score", "kind", "frozen", "dropped", "people")

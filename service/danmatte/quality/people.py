@@ -8,8 +8,9 @@ from danmatte.frame import Bits
 
 Scale: TypeAlias = Literal["none", "wide", "full", "medium", "close"]
 SCALES: tuple[Scale, ...] = get_args(Scale)
+NOBODY: Scale = "none"
 
-_NOBODY = 0.003  # of the frame: less is nobody, or nobody whom one would see
+_LEAST = 0.003  # of the frame: less is nobody, or nobody whom one would see
 _CLOSE, _MEDIUM = 0.35, 0.1  # of the frame
 _TALL, _WHOLE = 0.75, 0.3  # of the frame's height
 
@@ -28,8 +29,8 @@ def measure_people(mask: Bits) -> People:
     them whole and large, and in a `wide` one they are small.
     """
     share = float(mask.mean())
-    if share < _NOBODY:
-        return People(round(share, 4), "none")
+    if share < _LEAST:
+        return People(round(share, 4), NOBODY)
     rows = np.flatnonzero(mask.any(axis=1))
     height = (rows[-1] - rows[0] + 1) / mask.shape[0]
     cut_off = rows[-1] >= mask.shape[0] - 2

@@ -1,4 +1,4 @@
-"""Frozen and dropped frames, from how much each frame differs from the one before."""
+"""Frozen and dropped frames, from how much each frame differs from the one before: as a whole, and where most moves."""
 
 from dataclasses import dataclass
 
@@ -14,6 +14,8 @@ _JUMP = 1.3  # times the difference before: what was missed meanwhile
 _CAMERA = 2.5  # grey levels: so much moves with the camera, which doesn't stop at once
 _NEAR = 12  # frames on both sides, for what is usual
 _GAP = 1.6  # of the usual time between frames: more is a missing one
+_SAME_BLOCK = 0.5  # grey levels in the block that changes most: nothing at all moved
+_MOVING_BLOCK = 2.0  # grey levels there: something small moves, as far figures do
 _REGULAR = 0.7  # share of the repeats that come at one distance: drawings shown twice, or film on television
 _MOST_REGULAR = 6  # frames of such a distance
 
@@ -30,28 +32,50 @@ class Stutter:
         return _overlap(self.frozen, from_ms, to_ms), _overlap(self.dropped, from_ms, to_ms)
 
 
-def find_stutter(times_ms: npt.NDArray[np.int64], changes: npt.NDArray[np.float32]) -> Stutter:
+NO_STUTTER = Stutter(np.empty((0, 2), np.int64), np.empty((0, 2), np.int64))
+
+
+def find_stutter(
+    times_ms: npt.NDArray[np.int64], changes: npt.NDArray[np.float32], blocks: npt.NDArray[np.float32]
+) -> Stutter:
     """Frozen and dropped spans of a video, or of a part of it.
 
-    `changes` are mean differences in grey levels from the frame before, NaN where there is none to compare with, as
-    over a cut. A repeated frame among moving ones is a dropped one, and so is a gap between times; repeats that come
-    regularly are how the film was made. What stops at once, stands for long, and jumps when it goes on is frozen, and
-    what never goes on, too: in a scene that people have left, nothing is wrong.
+    `changes` are mean differences in grey levels from the frame before, `blocks` those in the block that changes most;
+    both are NaN where there is none to compare with, as over a cut. A repeated frame among moving ones is a dropped
+    one, and so is a gap between times; repeats that come regularly are how the film was made. What stops at once,
+    stands for long, and jumps when it goes on is frozen, and what never goes on, too: in a scene that people have left,
+    nothing is wrong. Where only little moves, the whole picture hardly changes: there a repeat is a frame in which not
+    even one block does.
     """
-    empty = np.empty((0, 2), np.int64)
     if len(times_ms) < 3:
-        return Stutter(empty, empty)
+        return NO_STUTTER
     gaps = np.diff(times_ms)
     usual_ms = float(np.median(gaps))
+    frozen, repeated = _find_standing(times_ms, changes)
+    repeated[_find_local_repeats(times_ms, blocks)] = True
+    standing = [_span(times_ms, run) for run in _list_runs(repeated)]
+    missing = [(int(times_ms[at] + usual_ms), int(times_ms[at + 1])) for at in np.flatnonzero(gaps > _GAP * usual_ms)]
+    dropped = sorted(standing + missing)
+    return Stutter(np.array(frozen, np.int64).reshape(-1, 2), np.array(dropped, np.int64).reshape(-1, 2))
+
+
+def _span(times_ms: npt.NDArray[np.int64], run: tuple[int, int]) -> tuple[int, int]:
+    """From a run's first frame to the one after its last."""
+    return int(times_ms[run[0]]), int(times_ms[min(run[1], len(times_ms) - 1)])
+
+
+def _find_standing(
+    times_ms: npt.NDArray[np.int64], changes: npt.NDArray[np.float32]
+) -> tuple[list[tuple[int, int]], npt.NDArray[np.bool_]]:
+    """The spans in which a whole moving picture is frozen, and which frames of one are repeated."""
     usual = _find_usual(changes)
     same = (changes < _SAME) | (changes < _REPEATED * usual)
-    runs = _list_runs(same)
-    frozen, repeated = [], []
-    for begin, end in runs:
+    frozen, repeats = [], []
+    for begin, end in _list_runs(same):
         # An encoder takes some frames to make a repeated one quite the same: what is near the border counts.
         before, after = (_find_largest(changes[max(0, at) : at + _BORDER]) for at in (begin - _BORDER, end))
         moved = max(_MOVING, 0.5 * usual[begin - 1])
-        span = (int(times_ms[begin]), int(times_ms[min(end, len(times_ms) - 1)]))
+        span = _span(times_ms, (begin, end))
         if span[1] - span[0] >= FREEZE_MS:
             # What was missed may be so much that it looks like a cut.
             ends = end == len(changes) or (before > _CAMERA and bool(np.isnan(changes[end])))
@@ -59,12 +83,30 @@ def find_stutter(times_ms: npt.NDArray[np.int64], changes: npt.NDArray[np.float3
             if before > moved and (ends or resumed):
                 frozen.append(span)
         elif before > moved and after > moved:
-            repeated.append((begin, span))
-    if _is_regular([begin for begin, _ in repeated], int(same.sum())):
-        repeated = []
-    missing = [(int(times_ms[at] + usual_ms), int(times_ms[at + 1])) for at in np.flatnonzero(gaps > _GAP * usual_ms)]
-    dropped = sorted([span for _, span in repeated] + missing)
-    return Stutter(np.array(frozen, np.int64).reshape(-1, 2), np.array(dropped, np.int64).reshape(-1, 2))
+            repeats.append((begin, end))
+    return frozen, _mark(repeats, same)
+
+
+def _find_local_repeats(times_ms: npt.NDArray[np.int64], blocks: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """Which frames repeat the one before, where something small moves before and after; a long stop is a pause."""
+    usual = _find_usual(blocks)
+    same = (blocks < _SAME_BLOCK) & (blocks < _REPEATED * usual)
+    repeats = []
+    for begin, end in _list_runs(same):
+        before, after = (_find_largest(blocks[max(0, at) : at + _BORDER]) for at in (begin - _BORDER, end))
+        from_ms, to_ms = _span(times_ms, (begin, end))
+        if min(before, after) > max(_MOVING_BLOCK, 0.5 * usual[begin - 1]) and to_ms - from_ms < FREEZE_MS:
+            repeats.append((begin, end))
+    return _mark(repeats, same)
+
+
+def _mark(repeats: list[tuple[int, int]], same: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Flags for the frames of these runs; none where they come regularly."""
+    flags = np.zeros(len(same), np.bool_)
+    if not _is_regular([begin for begin, _ in repeats], int(same.sum())):
+        for begin, end in repeats:
+            flags[begin:end] = True
+    return flags
 
 
 def _find_largest(changes: npt.NDArray[np.float32]) -> float:

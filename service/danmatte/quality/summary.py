@@ -9,9 +9,9 @@ import numpy as np
 from danmatte.quality.assessment import FrameQuality, Parts, ShotQuality, VideoQuality
 from danmatte.quality.brightness import join_bars
 from danmatte.quality.kind import Kind, Movement, choose_kind
-from danmatte.quality.people import SCALES, People, Scale
+from danmatte.quality.people import NOBODY, SCALES, People, Scale
 from danmatte.quality.pooling import choose_grade, pool, take_off_stutter
-from danmatte.quality.stutter import Stutter, find_stutter
+from danmatte.quality.stutter import NO_STUTTER, Stutter, find_stutter
 from danmatte.quality.watch import Observations, Sample
 
 _MOVING_KINDS: frozenset[Kind] = frozenset({"camera", "animation"})  # what stands in others is meant to
@@ -45,14 +45,15 @@ def summarize(seen: Observations, film: FilmFacts, model: str, seconds: float) -
     """The whole verdict. ValueError for a video of no frames."""
     if not seen.samples:
         raise ValueError("expected frames, received none")
-    stutter = find_stutter(np.array(seen.times_ms, np.int64), np.array(seen.changes, np.float32))
+    changes, blocks = (np.array(values, np.float32) for values in (seen.changes, seen.blocks))
+    stutter = find_stutter(np.array(seen.times_ms, np.int64), changes, blocks)
     last_ms = max(film.end_ms, seen.times_ms[-1] + 1)
     begins = [sample.pts_ms for sample in seen.samples] + [last_ms]
     shots, spans = [], list[_Span]()
     for number in sorted(set(seen.shots)):
         samples = [(at, sample) for at, sample in enumerate(seen.samples) if sample.shot == number]
         kind = _find_kind(seen, number, [sample for _, sample in samples])
-        counted = stutter if kind in _MOVING_KINDS else find_stutter(np.empty(0, np.int64), np.empty(0, np.float32))
+        counted = stutter if kind in _MOVING_KINDS else NO_STUTTER
         own = [_measure_span(sample, begins[at], begins[at + 1], counted) for at, sample in samples]
         shots.append(_summarize_shot(own, kind, counted, seen))
         spans += own
@@ -95,6 +96,7 @@ def _summarize_shot(spans: Sequence[_Span], kind: Kind, stutter: Stutter, seen: 
         parts=_mean_parts(spans),
         frozen_share=round(frozen, 4),
         dropped_share=round(dropped, 4),
+        people_time=_measure_people_time(people),
         people_share=_mean_share(people),
         shot_scale=_choose_scale(people),
         worst_ms=worst.sample.pts_ms,
@@ -124,6 +126,7 @@ def _summarize_video(
         frozen_share=_mean_by_time([shot.frozen_share for shot in shots], lasting),
         dropped_share=_mean_by_time([shot.dropped_share for shot in shots], lasting),
         letterbox=join_bars([span.sample.bars for span in spans if not span.sample.black]),
+        people_time=_measure_people_time(people),
         people_share=_mean_share(people),
         shot_scale=_choose_scale(people),
         shots=shots,
@@ -168,10 +171,13 @@ def _mean_share(people: Sequence[People]) -> float | None:
     return round(float(np.mean([each.share for each in people])), 4) if people else None
 
 
+def _measure_people_time(people: Sequence[People]) -> float | None:
+    return round(float(np.mean([each.scale != NOBODY for each in people])), 4) if people else None
+
+
 def _choose_scale(people: Sequence[People]) -> Scale | None:
-    """The commonest scale; of two, the nearer one."""
-    counts = Counter[Scale](each.scale for each in people)
-    if not counts:
+    """The commonest scale while somebody is there; of two, the nearer one. NOBODY where nobody ever is."""
+    if not people:
         return None
-    commonest, _ = max(counts.items(), key=lambda item: (item[1], SCALES.index(item[0])))
-    return commonest
+    counts = Counter[Scale](each.scale for each in people if each.scale != NOBODY)
+    return max(counts, key=lambda scale: (counts[scale], SCALES.index(scale)), default=NOBODY)

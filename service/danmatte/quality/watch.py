@@ -16,6 +16,7 @@ from danmatte.quality.kind import Look, look_at
 from danmatte.quality.patches import mean_score, place_patches, weigh_patches
 from danmatte.quality.people import People, measure_people
 from danmatte.quality.signs import Signs, find_signs
+from danmatte.video.motion import measure_change
 from danmatte.video.planes import cut_brightness, cut_patches
 from danmatte.video.reader import DecodedFrame
 
@@ -47,11 +48,16 @@ class Sample:
 
 @dataclass
 class Observations:
-    """Everything that was seen of a video: each frame's time, shot, and difference from the one before."""
+    """Everything that was seen of a video: each frame's time, shot, and difference from the one before.
+
+    `changes` are the mean differences in grey levels, `blocks` those of the block that changes most, `areas` the shares
+    of the frame that differ; NaN where a scene begins.
+    """
 
     times_ms: list[int] = field(default_factory=list)
     shots: list[int] = field(default_factory=list)
     changes: list[float] = field(default_factory=list)
+    blocks: list[float] = field(default_factory=list)
     areas: list[float] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
     people: dict[int, People] = field(default_factory=dict)
@@ -89,15 +95,16 @@ class QualityWatch:
         """Takes the next frame; `grey` is its small picture, (H, W) uint8, and `cut` whether a scene begins."""
         self._shot += cut
         seen = self.observations
-        change = area = float("nan")
+        change = block = area = float("nan")
         if self._last is not None and not cut:
-            difference = cv2.absdiff(grey, self._last)
-            change = float(cv2.mean(difference)[0])
-            area = float(cv2.countNonZero(cv2.threshold(difference, _DIFFERENT, 1, cv2.THRESH_BINARY)[1]) / grey.size)
+            change, block = measure_change(self._last, grey)
+            moved = cv2.threshold(cv2.absdiff(grey, self._last), _DIFFERENT, 1, cv2.THRESH_BINARY)[1]
+            area = float(cv2.countNonZero(moved) / grey.size)
         self._last = grey
         seen.times_ms.append(frame.pts_ms)
         seen.shots.append(self._shot)
         seen.changes.append(change)
+        seen.blocks.append(block)
         seen.areas.append(area)
         slot = int((frame.pts_ms + 1) * self._fps / 1000)  # a time rounded to a ms doesn't fall into the slot before
         if cut or slot != self._slot:

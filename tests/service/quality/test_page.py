@@ -5,11 +5,13 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 import simplejpeg
+from msgspec import structs
 
 from danmatte.frame import Pixels
 from danmatte.quality.assessment import FailedAssessment, VideoQuality
 from danmatte.quality.brightness import Bars
 from danmatte.quality.page import WORST_SHOTS, list_worst, write_page
+from danmatte.quality.people import Scale
 from tests.service.quality.verdicts import make_shot, make_verdict
 
 
@@ -92,6 +94,21 @@ def test_what_is_all_black_is_said() -> None:
     assert not page.pictures
     assert "all is black" in page.text
     assert "100.0 % of the time" in page.text
+
+
+@pytest.mark.parametrize(
+    ("time", "share", "scale", "says"),
+    [
+        (0.2, 0.01, "wide", "people20 % of the time: wide, 5 % of the picture"),
+        (0.5, 0.002, "wide", "people50 % of the time: wide, 0.4 % of the picture"),
+        (0.0, 0.001, "none", "peoplenobody"),
+    ],
+)
+def test_people_are_told_by_when_they_are_seen(time: float, share: float, scale: Scale, says: str) -> None:
+    verdict = make_verdict(make_shot(0, 3000, 80))
+    text = write(structs.replace(verdict, people_time=time, people_share=share, shot_scale=scale)).text
+    assert says in text
+    assert "of the picture" not in write(verdict).text
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,11 @@ from danmatte.quality.stutter import Stutter, find_stutter
 RATE_MS = 40
 
 
-def find(changes: list[float], times_ms: list[int] | None = None) -> Stutter:
+def find(changes: list[float], times_ms: list[int] | None = None, blocks: list[float] | None = None) -> Stutter:
+    """What is found in these differences; without others, those of the block that changes most are thrice as large."""
     times = range(0, RATE_MS * len(changes), RATE_MS) if times_ms is None else times_ms
-    return find_stutter(np.array(times, np.int64), np.array(changes, np.float32))
+    most = np.array(changes, np.float32) * 3 if blocks is None else np.array(blocks, np.float32)
+    return find_stutter(np.array(times, np.int64), np.array(changes, np.float32), most)
 
 
 def move(count: int, seed: int = 1) -> list[float]:
@@ -100,6 +102,33 @@ def test_a_cut_is_no_difference_and_no_stutter() -> None:
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_too_few_frames_say_nothing(count: int) -> None:
     assert find(move(max(1, count))[:count]).measure(0, 1000) == (0, 0)
+
+
+def stir(count: int) -> tuple[list[float], list[float]]:
+    """Differences of frames in which only a small figure moves: of the whole picture, and of its block."""
+    rng = np.random.default_rng(5)
+    return [float("nan"), *rng.uniform(0.03, 0.3, count - 1)], [float("nan"), *rng.uniform(2.5, 6, count - 1)]
+
+
+def test_a_frame_that_is_missing_from_a_small_figures_walk_is_a_dropped_one() -> None:
+    shares = []
+    for count in (0, 2, 5, 12, 30):
+        changes, blocks = stir(100)
+        for at in np.random.default_rng(3).permutation(np.arange(2, 97))[:count]:
+            changes[at] = blocks[at] = 0.0
+        frozen, dropped = measure(find(changes, blocks=blocks), 100)
+        assert frozen == 0
+        shares.append(dropped)
+    assert shares[0] == 0
+    assert shares == sorted(set(shares))
+    assert shares[-1] > 0.2
+
+
+def test_a_small_figure_that_slows_down_or_pauses_is_no_stutter() -> None:
+    changes, blocks = stir(100)
+    blocks[20:24] = [1.6, 0.8, 0.8, 1.6]
+    blocks[50:70] = [0.0] * 20
+    assert measure(find(changes, blocks=blocks), 100) == (0, 0)
 
 
 def test_a_share_is_that_of_the_time_that_is_asked_for() -> None:

@@ -35,6 +35,7 @@ def see(
             seen.times_ms.append(1000 * second + STEP_MS * at)
             seen.shots.append(shot)
             seen.changes.append(float("nan") if begins else change)
+            seen.blocks.append(float("nan") if begins else 3 * change)
             seen.areas.append(float("nan") if begins else min(1.0, change / 10))
         verdict: Future[Verdict] = Future()
         verdict.set_result(Verdict(score, None if score is None else Signs(score, 90, 90, 90), look))
@@ -89,6 +90,7 @@ def test_the_kind_is_that_of_most_of_the_time() -> None:
     one.times_ms += [3000 + time_ms for time_ms in other.times_ms]
     one.shots += [1] * 25
     one.changes += other.changes
+    one.blocks += other.blocks
     one.areas += [0.01] * 25
     found = tell(one)
     assert [shot.kind for shot in found.shots] == ["camera", "screen"]
@@ -105,7 +107,16 @@ def test_people_are_those_of_the_shots_seconds() -> None:
     assert [shot.shot_scale for shot in found.shots] == ["medium", "none"]  # of two as common ones, the nearer
     assert found.people_share == pytest.approx(0.1)
     assert found.samples[1].shot_scale == "medium"
+    assert [shot.people_time for shot in found.shots] == [1.0, 0.0]
     assert tell(see([80])).people_share is None
+
+
+def test_who_is_seen_now_and_then_has_a_scale_and_not_that_of_empty_seconds() -> None:
+    seen = see([80] * 5)
+    seen.people.update({second: People(0.0, "none") for second in range(5)})
+    seen.people[3] = People(0.05, "wide")
+    found = tell(seen)
+    assert (found.people_time, found.people_share, found.shot_scale) == (0.2, 0.01, "wide")
 
 
 def test_bars_are_those_of_all_frames_that_show_something() -> None:
