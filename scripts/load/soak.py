@@ -1,10 +1,15 @@
-"""Very many posts: what is lost, and how memory grows. Ctrl-C ends it early, with the figures so far."""
+"""Very many posts: what is lost, and how memory grows.
 
-import asyncio
+Ctrl-C ends it early, with the figures so far. It takes long, so a machine can be lent to others meanwhile: SIGTSTP
+pauses the posts once those under way are answered, SIGCONT goes on; the server lives through it, and pauses don't
+count as time.
+"""
+
 import json
 import signal
 import statistics
 import sys
+import threading
 import time
 from argparse import Namespace
 from collections.abc import Iterator
@@ -13,16 +18,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from load.callers import Callers, Tally, mattes
+from danmatte.capacity.load import Target
+from load.callers import Tally, mattes
 from load.frames import jpegs
 from load.server import ROOT, Server, served
+from load.wire import start_callers
+
+_LOOKS_S = 0.1
 
 
 def run(options: Namespace) -> dict[str, Any]:
     """`posts` posts over `connections` connections, of frames of the wanted height."""
     with choose_models(options) as models, served(models) as server:
         target = mattes(server.address, jpegs(options.frames, options.frame_height))
-        tally, memory = asyncio.run(_post_all(Callers(target), server, options))
+        tally, memory = post_all(target, server, options)
         found = describe(tally, memory, options)
     print(f"  {tally}; {found['memory_slope_bytes_per_post']:.0f} bytes a post; exit {server.exit_code}")
     return found | {"exit_code": server.exit_code}
@@ -50,34 +59,70 @@ def describe(tally: Tally, memory: list[tuple[int, int]], options: Namespace) ->
         "model": options.model,
         "connections": options.connections,
         "frame_height": options.frame_height,
-        "posts": sum(tally.statuses.values()) + tally.failures.total(),
-        "failed": sum(tally.statuses.values()) - len(tally.times_ms) + tally.failures.total(),
+        "posts": count_posts(tally),
+        "failed": count_posts(tally) - len(tally.times_ms),
         "posts_per_s": tally.per_s,
         "memory_bytes": memory,
         "memory_slope_bytes_per_post": slope_bytes(memory),
     }
 
 
-async def _post_all(callers: Callers, server: Server, options: Namespace) -> tuple[Tally, list[tuple[int, int]]]:
-    memory: list[tuple[int, int]] = []
-    stop, began = asyncio.Event(), time.monotonic()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
+def post_all(target: Target, server: Server, options: Namespace) -> tuple[Tally, list[tuple[int, int]]]:
+    """All posts; the server's memory by the number of posts, fifty times on the way."""
+    memory, tally, every = list[tuple[int, int]](), Tally(), max(1, options.posts // 50)
+    stop, go = threading.Event(), threading.Event()
+    go.set()
 
-    def is_enough(tally: Tally) -> bool:
-        done = sum(tally.statuses.values()) + tally.failures.total()
-        if done >= len(memory) * max(1, options.posts // 50):
-            memory.append((done, server.facts()["resident_bytes"]))
-            tally.seconds = time.monotonic() - began
-            # Whoever ends it by force has at least this.
-            options.json.parent.mkdir(parents=True, exist_ok=True)
-            options.json.write_text(json.dumps(describe(tally, memory, options)), encoding="utf-8")
-            tally.seconds = 0.0
-            print(f"\r  {done} posts, {memory[-1][1] / 2**20:.0f} MiB", end="", flush=True)
-        return bool(done >= options.posts or stop.is_set())
+    def is_done(tally: Tally) -> bool:
+        return stop.is_set() or count_posts(tally) >= options.posts
 
-    tally = await callers.at_once(options.connections, is_enough)
+    with handle_signals(stop, go):
+        threads = start_callers(target, options.connections, is_done, tally, go)
+        looked = time.monotonic()
+        while any(thread.is_alive() for thread in threads):
+            time.sleep(_LOOKS_S)
+            now = time.monotonic()
+            tally.seconds += now - looked if go.is_set() else 0.0
+            looked = now
+            if count_posts(tally) >= len(memory) * every:
+                memory.append((count_posts(tally), server.facts()["resident_bytes"]))
+                store(describe(tally, memory, options), options)
     print()
     return tally, memory
+
+
+@contextmanager
+def handle_signals(stop: threading.Event, go: threading.Event) -> Iterator[None]:
+    """SIGINT sets `stop`, SIGTSTP clears `go`, SIGCONT sets it."""
+
+    def end(*_: object) -> None:
+        stop.set()
+        go.set()
+
+    handlers = {
+        signal.SIGINT: end,
+        signal.SIGTSTP: lambda *_: go.clear(),
+        signal.SIGCONT: lambda *_: go.set(),
+    }
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def store(found: dict[str, Any], options: Namespace) -> None:
+    """Writes the figures so far: whoever ends it by force has at least these."""
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps(found), encoding="utf-8")
+    posts, size = found["memory_bytes"][-1]
+    print(f"\r  {posts} posts, {size / 2**20:.0f} MiB, {found['failed']} failed", end="", flush=True)
+
+
+def count_posts(tally: Tally) -> int:
+    """All that ended, well or not."""
+    return tally.statuses.total() + tally.failures.total()
 
 
 def slope_bytes(memory: list[tuple[int, int]]) -> float:
