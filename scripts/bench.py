@@ -8,6 +8,7 @@ from msgspec import structs
 
 from danmatte_workbench import hardware
 from danmatte_workbench.report.facts import write
+from finite import drop_infinite
 
 BENCHES = {
     "workbench": ("bench_workbench", "add_workbench", "throughput against stock TensorFlow, in turn"),
@@ -30,7 +31,8 @@ def main() -> int:
             getattr(importlib.import_module(module), add)(bench)
     options = parser.parse_args()
     facts = options.run(options)
-    write({"bench": options.bench, "host": structs.asdict(hardware.describe_host()), **facts}, options.json)
+    found = {"bench": options.bench, "host": structs.asdict(hardware.describe_host()), **facts}
+    write(drop_infinite(found), options.json)
     print(f"written: {options.json}")
     return 0
 

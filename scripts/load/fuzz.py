@@ -11,7 +11,10 @@ import sys
 import tempfile
 from argparse import Namespace
 from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -45,19 +48,25 @@ def read_tally(path: Path) -> dict[str, Any]:
 
 
 def run_part(first: int, step: int) -> list[Part]:
-    """The tests over `step` numbers; raises SystemExit where one fails."""
+    """The tests over `step` numbers, their files side by side; raises SystemExit where one fails."""
     with tempfile.TemporaryDirectory() as folder:
         lines = Path(folder) / "parts"
         given = {"DANMATTE_FUZZ_FIRST": first, "DANMATTE_FUZZ_INPUTS": step, "DANMATTE_FUZZ_PARTS": lines}
-        command = [sys.executable, "-m", "pytest", "-q", "-m", "slow", "-p", "no:cacheprovider", "--timeout=7200"]
-        tests = sorted(str(path) for path in (ROOT / "tests/real").glob("test_fuzz*.py"))
         environment = os.environ | {name: str(value) for name, value in given.items()}
-        done = subprocess.run(
-            [*command, *tests], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise SystemExit(f"{done.stdout[-8000:]}\nnumbers {first} to {first + step}: failed")
+        tests = sorted((ROOT / "tests/real").glob("test_fuzz*.py"))
+        with ThreadPoolExecutor(max(1, len(tests))) as pool:
+            done = list(pool.map(partial(run_tests, environment=environment), tests))
+        failed = [each.stdout[-8000:] for each in done if each.returncode]
+        if failed or not done:
+            raise SystemExit("\n".join([*failed, f"numbers {first} to {first + step}: failed"]))
         return [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()]
+
+
+def run_tests(file: Path, *, environment: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
+    """One file's tests, and what they printed."""
+    flags = ["-q", "-m", "slow", "-p", "no:cacheprovider", "--timeout=7200"]
+    command = [sys.executable, "-m", "pytest", *flags, str(file)]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
 def find_next(parts: list[Part]) -> int:

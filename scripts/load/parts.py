@@ -20,6 +20,7 @@ PARTS = {
     "leavers": "half of the callers leave at a random moment",
     "workers": "kill -9 of workers, and SIGTERM, under load",
     "plan": "what `danmatte plan` predicts beside what the service does; 5 rounds of 20 seconds take 40 minutes",
+    "clients": "clients that people have, unmodified, all in one run, with their versions",
     "peers": "side by side with FastAPI and LitServe",
 }
 

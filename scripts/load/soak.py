@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from danmatte.capacity.load import Target
+from finite import drop_infinite
 from load.callers import Tally, mattes
 from load.frames import jpegs
 from load.server import ROOT, Server, served
@@ -115,7 +116,7 @@ def handle_signals(stop: threading.Event, go: threading.Event) -> Iterator[None]
 def store(found: dict[str, Any], options: Namespace) -> None:
     """Writes the figures so far: whoever ends it by force has at least these."""
     options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps(found), encoding="utf-8")
+    options.json.write_text(json.dumps(drop_infinite(found)), encoding="utf-8")
     posts, size = found["memory_bytes"][-1]
     print(f"\r  {posts} posts, {size / 2**20:.0f} MiB, {found['failed']} failed", end="", flush=True)
 

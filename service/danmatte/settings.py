@@ -17,6 +17,8 @@ from danmatte.errors import SettingsError
 PREFIX = "DANMATTE_"
 FILE_VARIABLE = "DANMATTE_SETTINGS"  # names the file
 _OTHERS = (FILE_VARIABLE, "DANMATTE_KEY")  # variables that aren't settings
+# What this project's own tests and scripts are told; where they are told it, servers are started, too.
+_TESTS = re.compile(r"DANMATTE_(SHARED|KSERVE|RESTART_POSTS|FUZZ_[A-Z]+)", re.ASCII)
 # What Kubernetes gives every pod beside a Service that is called danmatte.
 _SERVICE_LINK = re.compile(r"DANMATTE_(SERVICE_(HOST|PORT\w*)|PORT_\d+_\w+)", re.ASCII)
 Count = Annotated[int, Meta(ge=1)]
@@ -173,8 +175,8 @@ def resolve_settings(file: Path | None, environment: Mapping[str, str], flags: M
     given: list[tuple[str, str, Any]] = []  # the place, the setting's name and its value
     for key, text in environment.items():
         is_link = _SERVICE_LINK.fullmatch(key) or (key == to_variable("port") and "://" in text)
-        if key.startswith(PREFIX) and key not in _OTHERS and not is_link:
-            _check_known(key, variables, "environment: unknown variable")
+        if key.startswith(PREFIX) and key not in _OTHERS and not is_link and not _TESTS.fullmatch(key):
+            _check_known(key, variables, f"environment: all of {PREFIX}… are settings: unknown variable")
             given.append((key, variables[key], text))
     for name, value in flags.items():
         _check_known(name, Settings.__struct_fields__, "settings: unknown key")

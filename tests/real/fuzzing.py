@@ -1,22 +1,30 @@
-"""What all fuzz tests share: which inputs, the corpus that they are made of, and where outcomes are stored.
+"""What all fuzz tests share: which inputs, the server that gets them, and where outcomes are stored.
 
 DANMATTE_FUZZ_INPUTS says how many of each kind; DANMATTE_FUZZ_FIRST is the number of the first, so that a failure can
 be repeated by the number it names, and a second run sees other inputs. DANMATTE_FUZZ_PARTS names a file that gets a
 line of JSON from each test that passes; `scripts/bench service --part fuzz` adds these up.
 """
 
+import asyncio
 import json
 import os
 import random
+import re
+import signal
+import subprocess
+import sys
 from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
 import numpy as np
 from aiohttp import ClientSession
 
+from danmatte.settings import to_flag
 from tests.service import pictures
-from tests.service.serving import Running
+from tests.service.serving import read_environment
 
 INPUTS = int(os.environ.get("DANMATTE_FUZZ_INPUTS", "2000"))
 FIRST = int(os.environ.get("DANMATTE_FUZZ_FIRST", "0"))
@@ -24,6 +32,55 @@ PARTS = os.environ.get("DANMATTE_FUZZ_PARTS", "")
 SAMPLES = Path(__file__).parents[2] / "workbench/danmatte_workbench/samples"
 MOST_PIXELS = 2**20
 SLOW_S = 60.0  # a machine may be busy; who waits longer waits for ever
+_LOGGED = re.compile(r"(DEBUG|INFO|WARNING|ERROR) danmatte[.\w]*: ")
+_ROOT = Path(__file__).parents[2]
+
+
+@contextmanager
+def attacked(models: Path, folder: Path, **settings: object) -> Iterator[str]:
+    """A server in a process of its own, and its address; ends with 0 and without a strange line, or the test fails."""
+    flags = [f"{to_flag(name)}={value}" for name, value in ({"models": models, "port": 0} | settings).items()]
+    errors = folder / "errors"
+    with (
+        errors.open("wb") as file,
+        subprocess.Popen(
+            [sys.executable, "-m", "danmatte", "serve", *flags],
+            cwd=_ROOT,
+            env=read_environment(),
+            stdout=subprocess.PIPE,
+            stderr=file,
+            text=True,
+        ) as server,
+    ):
+        try:
+            yield server.stdout.readline().split()[-1]
+            assert server.poll() is None, errors.read_text()[-2000:]
+            server.send_signal(signal.SIGTERM)
+            assert server.wait(SLOW_S) == 0
+        finally:
+            server.kill()
+    check_errors(errors)
+
+
+def check_errors(errors: Path) -> None:
+    """That an error stream had nothing but the process' own log."""
+    strange = [line for line in errors.read_text().splitlines() if not _LOGGED.match(line)]
+    assert not strange, strange[:20]
+
+
+async def send_all(send: Callable[[int], Awaitable[object]], *, at_once: int) -> Counter[object]:
+    """Sends every input, so many at once, each as soon as another is answered; what became of them."""
+    outcomes: Counter[object] = Counter()
+    numbers = iter(range(FIRST, FIRST + INPUTS))
+
+    async def go_on() -> None:
+        for number in numbers:
+            outcomes[await send(number)] += 1
+
+    async with asyncio.TaskGroup() as callers:
+        for _ in range(at_once):
+            callers.create_task(go_on())
+    return outcomes
 
 
 def note_part(kind: str, outcomes: Counter) -> None:
@@ -53,9 +110,9 @@ def encoded(extension: str, pixels: np.ndarray, *options: int) -> bytes:
     return cv2.imencode(extension, pixels, options)[1].tobytes()
 
 
-async def still_serves(server: Running, jpeg: bytes) -> bool:
+async def still_serves(url: str, jpeg: bytes) -> bool:
     """Whether a good post is answered after all that."""
-    async with ClientSession() as session, session.post(f"{server.url}/v1/mattes", data=jpeg) as answer:
+    async with ClientSession() as session, session.post(f"{url}/v1/mattes", data=jpeg) as answer:
         return answer.status == 200
 
 

@@ -10,7 +10,7 @@ import re
 import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Sequence
-from itertools import islice
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,20 +18,34 @@ import pytest
 from aiohttp import ClientConnectionError, ClientResponseError, ClientSession, ClientTimeout, InvalidURL, TCPConnector
 from yarl import URL
 
+from danmatte.app import build
 from danmatte.codecs import find_decoder
+from danmatte.engine import FakeEngine
 from danmatte.errors import RequestError
 from danmatte.frame import Size
 from danmatte.messages import Answer, Offer, read_pts
+from danmatte.settings import Settings
 from danmatte.telemetry.log import capture_native_output, count_native_lines, flush, log_to_errors
-from tests.real.fuzzing import FIRST, INPUTS, MOST_PIXELS, SLOW_S, corpus, note_part, still_serves, words
+from tests.real.fuzzing import (
+    FIRST,
+    INPUTS,
+    MOST_PIXELS,
+    SLOW_S,
+    attacked,
+    check_errors,
+    corpus,
+    note_part,
+    send_all,
+    still_serves,
+    words,
+)
 from tests.real.mutations import mutate
-from tests.service.serving import Running, served
 
 pytestmark = pytest.mark.slow
 
-AT_ONCE = 50
+WAITING = 200  # raw connections at once: many wait for a time to pass
+TALKERS = 3  # live connections at once
 HANGS_S = 120.0  # an input takes milliseconds, and a busy machine may stop for a while
-LOGGED = re.compile(r"(DEBUG|INFO|WARNING|ERROR) danmatte[.\w]*: ")
 OVERLOAD = {429, 503}
 TYPES = ("", "image/jpeg", "application/json", "application/octet-stream", "application/x-nv12", "text/plain")
 
@@ -87,8 +101,7 @@ def test_no_picture_crashes_or_hangs_its_decoder(tmp_path: Path) -> None:
     assert outcome.total() == INPUTS
     assert outcome["decoded"] > INPUTS / 100, "hardly anything got past the headers"
     assert outcome["corrupt_picture"] > INPUTS / 100
-    strange = [line for line in errors.read_text().splitlines() if not LOGGED.match(line)]
-    assert not strange
+    check_errors(errors)
     note_part("pictures", outcome)
 
 
@@ -107,23 +120,20 @@ def watched(process, now, answers) -> object:
     return f"input {now.value} ended the process with {process.exitcode}"
 
 
-async def test_no_request_is_an_error_of_the_servers_own(models: Path, jpeg: bytes) -> None:
-    seeds, outcomes = [*corpus(), *bodies()], Counter()
+async def test_no_request_is_an_error_of_the_servers_own(models: Path, jpeg: bytes, tmp_path: Path) -> None:
+    seeds, routes = [*corpus(), *bodies()], known(models)
     limits = {"deadline_s": 5, "upload_s": 1, "max_pixels": MOST_PIXELS, "max_body_bytes": 2**18}
     one_each = TCPConnector(force_close=True)  # a connection for every request, so that none is lost with another's
-    calm = ClientTimeout(SLOW_S)
-    async with served(models, **limits) as server, ClientSession(timeout=calm, connector=one_each) as session:
-        routes = known(server)
-        for number in range(FIRST, FIRST + INPUTS):
-            outcomes[await asked(session, server, number, routes, seeds)] += 1
-        assert await still_serves(server, jpeg)
-    assert "hung up" not in outcomes
+    with attacked(models, tmp_path, **limits) as url:
+        async with ClientSession(timeout=ClientTimeout(SLOW_S), connector=one_each) as session:
+            outcomes = await send_all(partial(asked, session, url, routes, seeds), at_once=4)
+        assert await still_serves(url, jpeg)
     assert set(outcomes) >= {200, 404, 422}
     note_part("requests", outcomes)
 
 
 async def asked(
-    session: ClientSession, server: Running, number: int, routes: Sequence[tuple[str, str]], seeds: Sequence[bytes]
+    session: ClientSession, server: str, routes: Sequence[tuple[str, str]], seeds: Sequence[bytes], number: int
 ) -> int | str:
     """The status of a random request; one that can't even be sent is `unsent`."""
     rng = random.Random(number)
@@ -132,14 +142,14 @@ async def asked(
     body = mutate(number, seeds) if rng.random() < 0.7 else rng.choice(seeds)
     headers = random_headers(rng)
     try:
-        url = URL(server.url + path + query(rng), encoded=rng.random() < 0.5)
+        url = URL(server + path + query(rng), encoded=rng.random() < 0.5)
         sent = body if method not in ("GET", "HEAD") else None
         async with session.request(method, url, data=sent, headers=headers, allow_redirects=False) as answer:
             text = await answer.read()
     except (ValueError, InvalidURL):
         return "unsent"
-    except ClientConnectionError:
-        return "hung up"
+    except ClientConnectionError as error:
+        pytest.fail(f"{number}: {method} {url}: {error!r}")
     except ClientResponseError as error:  # a body to a HEAD that was no HTTP
         return error.status
     assert answer.status < 500 or answer.status in OVERLOAD, f"{number}: {method} {url}: {answer.status} {text!r}"
@@ -148,9 +158,10 @@ async def asked(
     return answer.status
 
 
-def known(server: Running) -> list[tuple[str, str]]:
+def known(models: Path) -> list[tuple[str, str]]:
     """Method and path of every route; those that take bodies come often."""
-    routes = [(route.method, route.resource.canonical) for route in server.app.router.routes() if route.resource]
+    app = build(Settings.read(None, models=str(models)), lambda found: FakeEngine(found.manifest))
+    routes = [(route.method, route.resource.canonical) for route in app.router.routes() if route.resource]
     posts = [route for route in routes if route[0] not in ("GET", "HEAD")]
     return routes + posts * (2 * len(routes) // len(posts))
 
@@ -197,54 +208,60 @@ def query(rng: random.Random) -> str:
     return "?" + "&".join(pairs) if pairs else ""
 
 
-async def test_no_raw_bytes_stop_the_server(models: Path, jpeg: bytes) -> None:
+async def test_no_raw_bytes_stop_the_server(models: Path, jpeg: bytes, tmp_path: Path) -> None:
     head = b"POST /v1/mattes HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg)
     upgrade = b"GET /v1/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     secret = b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     chunked = b"POST /v1/mattes HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n"
     seeds = [head + jpeg[:2000], upgrade + secret + b"\x82\x85abcdefghi", chunked, b"GET /metrics HTTP/1.1\r\n\r\n" * 3]
-    outcomes: Counter[bytes] = Counter()
-    async with served(models, keepalive_s=0.5, upload_s=0.3) as server:
-        numbers = iter(range(FIRST, FIRST + INPUTS // 4))
-        while batch := list(islice(numbers, AT_ONCE)):
-            outcomes.update(await asyncio.gather(*(shouted(server, mutate(number, seeds)) for number in batch)))
-        assert await still_serves(server, jpeg)
-    assert b"500" not in outcomes
-    assert set(outcomes) >= {b"400", b"404"}
-    note_part("connections", Counter({status.decode(): count for status, count in outcomes.items()}))
+    with attacked(models, tmp_path, keepalive_s=0.5, upload_s=0.3) as url:
+        outcomes = await send_all(partial(shouted, URL(url).port, seeds), at_once=WAITING)
+        assert await still_serves(url, jpeg)
+    assert "500" not in outcomes
+    assert set(outcomes) >= {"400", "404"}
+    note_part("connections", outcomes)
 
 
-async def shouted(server: Running, data: bytes) -> bytes:
+async def shouted(port: int, seeds: Sequence[bytes], number: int) -> str:
     """The status of the first answer to raw bytes, or nothing."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
-        writer.write(data)
+        writer.write(mutate(number, seeds))
         async with asyncio.timeout(SLOW_S):
             line = await reader.readline()
-        return line.split()[1] if line.startswith(b"HTTP/") else b""
+        return line.split()[1].decode() if line.startswith(b"HTTP/") else ""
     except ConnectionError:
-        return b"hung up"
+        return "hung up"
     finally:
         writer.close()
 
 
-async def test_no_live_message_ends_more_than_its_connection(models: Path, jpeg: bytes) -> None:
+async def test_no_live_message_ends_more_than_its_connection(models: Path, jpeg: bytes, tmp_path: Path) -> None:
     seeds = [Offer(float(number), body).pack() for number, body in enumerate(corpus())]
     outcomes: Counter[object] = Counter()
-    messages = deque((number, mutate(number, seeds)) for number in range(FIRST, FIRST + INPUTS // 4))
-    async with served(models, max_pixels=MOST_PIXELS, max_body_bytes=2**18) as server, ClientSession() as session:
-        while messages:
-            outcomes.update([item async for item in talked(session, server, messages)])
-        assert await still_serves(server, jpeg)
+    numbers = deque(range(FIRST, FIRST + INPUTS))
+
+    async def talk_on(session: ClientSession, url: str) -> None:
+        while numbers:
+            outcomes.update([item async for item in talked(session, url, numbers, seeds)])
+
+    with attacked(models, tmp_path, max_pixels=MOST_PIXELS, max_body_bytes=2**18) as url:
+        async with ClientSession() as session, asyncio.TaskGroup() as talkers:
+            for _ in range(TALKERS):
+                talkers.create_task(talk_on(session, url))
+        assert await still_serves(url, jpeg)
     assert set(outcomes) <= {200, 400, 413, 415, 422, "closed 1002"}
     note_part("messages", outcomes)
 
 
-async def talked(session: ClientSession, server: Running, messages: deque[tuple[int, bytes]]) -> AsyncIterator[object]:
+async def talked(
+    session: ClientSession, url: str, numbers: deque[int], seeds: Sequence[bytes]
+) -> AsyncIterator[object]:
     """The answers' statuses on one connection, until it is closed or nothing is left to say."""
-    async with session.ws_connect(f"{server.url}/v1/stream?width=32&height=18") as socket:
-        while messages:
-            number, message = messages.popleft()
+    async with session.ws_connect(f"{url}/v1/stream?width=32&height=18") as socket:
+        while numbers:
+            number = numbers.popleft()
+            message = mutate(number, seeds)
             await socket.send_bytes(message)
             said = await socket.receive(timeout=SLOW_S)
             if not isinstance(said.data, bytes):

@@ -1,28 +1,29 @@
 """Hostile messages over gRPC by the thousand, to every method of every service."""
 
 import random
-from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.real.fuzzing import FIRST, INPUTS, MOST_PIXELS, SLOW_S, note_part, still_serves
+from tests.real.fuzzing import MOST_PIXELS, SLOW_S, attacked, note_part, send_all, still_serves
 from tests.real.mutations import mutate
-from tests.service.serving import served
 
 pytestmark = pytest.mark.slow
 
 
-async def test_no_grpc_message_is_an_error_of_the_servers_own(models: Path, unused_tcp_port: int, jpeg: bytes) -> None:
+async def test_no_grpc_message_is_an_error_of_the_servers_own(
+    models: Path, unused_tcp_port: int, jpeg: bytes, tmp_path: Path
+) -> None:
     grpc = pytest.importorskip("grpc")
-    seeds, outcomes = build_messages(jpeg), Counter()
-    async with served(models, grpc_port=unused_tcp_port, max_pixels=MOST_PIXELS, max_body_bytes=2**18) as server:
+    seeds, methods = build_messages(jpeg), list_methods()
+    limits = {"max_pixels": MOST_PIXELS, "max_body_bytes": 2**18}
+    with attacked(models, tmp_path, grpc_port=unused_tcp_port, **limits) as url:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{unused_tcp_port}") as channel:
-            for number in range(FIRST, FIRST + INPUTS // 4):
-                outcomes[await call(channel, number, seeds)] += 1
-        assert await still_serves(server, jpeg)
+            outcomes = await send_all(partial(call, channel, methods, seeds), at_once=4)
+        assert await still_serves(url, jpeg)
     assert set(outcomes) >= {"OK", "INVALID_ARGUMENT"}
     note_part("calls", outcomes)
 
@@ -65,12 +66,11 @@ def list_methods() -> list[tuple[str, bool]]:
     ]
 
 
-async def call(channel: Any, number: int, seeds: Sequence[bytes]) -> str:
+async def call(channel: Any, methods: Sequence[tuple[str, bool]], seeds: Sequence[bytes], number: int) -> str:
     """The status of a random call."""
     import grpc
 
     rng = random.Random(number)
-    methods = list_methods()
     often = [method for method in methods if method[0].endswith(("Infer", "Predict"))]
     path, streams = rng.choice(often if rng.random() < 0.5 else methods)
     message = mutate(number, seeds) if rng.random() < 0.9 else rng.choice(seeds)

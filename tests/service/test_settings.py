@@ -1,5 +1,6 @@
 """Settings are strict, and kind about it."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,15 @@ def test_models_are_those_here_or_the_checkouts(tmp_path: Path, monkeypatch: pyt
 
 def test_a_connection_may_stay_for_ever() -> None:
     assert Settings.read(None, connection_s="0").connection_s == 0
+
+
+def test_what_the_projects_own_tests_are_told_stops_no_server() -> None:
+    root, folders = Path(__file__).parents[2], ("tests/real", "tests/service/load", "scripts", ".ci")
+    files = [path for folder in folders for path in (root / folder).rglob("*") if path.suffix != ".pyc"]
+    read = re.compile(r"environ(?:\.get\(|\[)\"(DANMATTE_[A-Z_]+)\"")
+    told = {name for path in files if path.is_file() for name in read.findall(path.read_text(errors="ignore"))}
+    assert "DANMATTE_SHARED" in told
+    assert resolve_settings(None, dict.fromkeys(told, "1"), {}).origins == {}
 
 
 def test_what_kubernetes_says_of_a_service_of_our_name_is_no_setting() -> None:

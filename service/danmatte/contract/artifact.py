@@ -24,6 +24,7 @@ from danmatte.contract.stored_answers import ANSWERS_LIMIT_BYTES, StoredAnswers,
 from danmatte.errors import ManifestError
 
 _VERSION = re.compile(r"[1-9][0-9]{0,14}", re.ASCII)
+_NEARLY_VERSION = re.compile(r"[-+vV]?[0-9]", re.ASCII)
 _CHUNK_BYTES = 2**24
 MANIFEST, GRAPH, WEIGHTS, ANSWERS = "manifest.json", "graph.xml", "graph.bin", "answers.json"
 FILES = (MANIFEST, GRAPH, WEIGHTS, ANSWERS)
@@ -50,7 +51,11 @@ def list_versions(root: Path, name: str) -> list[int]:
 
 
 def list_ignored(root: Path) -> list[str]:
-    """The folders that are no model's or no version's, each with the reason; hidden ones are nobody's business."""
+    """The folders that look like a model's or a version's and are none, each with the reason.
+
+    A version's have its manifest or its graph inside, or are named like one: `v2`, `02`, `1.0`. Others, and hidden
+    ones, are whoever published the model's own: measurements, say.
+    """
     ignored = []
     for name in sorted(_list_folders(root)):
         if name.startswith("."):
@@ -59,9 +64,15 @@ def list_ignored(root: Path) -> list[str]:
             ignored.append(f"{root / name}: expected a model's name, {NAME}")
             continue
         others = [entry for entry in _list_folders(root / name) if not entry.startswith(".")]
-        strangers = [entry for entry in sorted(others) if not _VERSION.fullmatch(entry)]
+        strangers = [entry for entry in sorted(others) if _resembles_version(root / name / entry)]
         ignored += [f"{root / name / entry}: expected a version, a whole number from 1 on" for entry in strangers]
     return ignored
+
+
+def _resembles_version(folder: Path) -> bool:
+    if _VERSION.fullmatch(folder.name):
+        return False
+    return bool(_NEARLY_VERSION.match(folder.name)) or any((folder / file).exists() for file in (MANIFEST, GRAPH))
 
 
 def read_version(root: Path, name: str, version: int) -> Artifact:

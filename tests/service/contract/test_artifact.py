@@ -37,11 +37,12 @@ def test_only_models_are_seen(tmp_path: Path) -> None:
 
 
 def test_what_is_ignored_is_told(tmp_path: Path) -> None:
-    for name in ("toy/1", "toy/v2", "toy/02", "toy/.hidden", "Upper/1", ".hidden/1"):
+    for name in ("toy/1", "toy/v2", "toy/02", "toy/new", "toy/measurements", "toy/.hidden", "Upper/1", ".hidden/1"):
         (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "toy/new/manifest.json").write_text("{}")
     (tmp_path / "README").write_text("a file")
     told = [line.removeprefix(f"{tmp_path}/").partition(":")[0] for line in artifact.list_ignored(tmp_path)]
-    assert told == ["Upper", "toy/02", "toy/v2"]
+    assert told == ["Upper", "toy/02", "toy/new", "toy/v2"]
 
 
 def test_a_version_behind_a_link_is_read_as_any_other(tmp_path: Path) -> None:

@@ -1,0 +1,44 @@
+"""The record of clients: who wasn't there is a failure, and every test is counted for its client."""
+
+from pathlib import Path
+
+import pytest
+
+from load import clients
+
+REPORT = """<testsuites><testsuite>
+<testcase classname="tests.real.test_a" name="test_one[x]" />
+<testcase classname="tests.real.test_a" name="test_one[y]" />
+<testcase classname="tests.real.test_a" name="test_two" />{more}
+</testsuite></testsuites>"""
+
+
+def write_report(folder: Path, more: str = "") -> Path:
+    report = folder / "report.xml"
+    report.write_text(REPORT.format(more=more))
+    return report
+
+
+def test_parameters_of_a_test_and_tests_of_a_file_are_counted(tmp_path: Path) -> None:
+    counts = clients.count_passed(write_report(tmp_path))
+    assert counts[clients.key("tests/real/test_a.py::test_one")] == 2
+    assert counts[clients.key("tests/real/test_a.py")] == 3
+
+
+def test_a_client_that_is_not_there_is_a_failure(tmp_path: Path) -> None:
+    skipped = '<testcase classname="tests.real.test_b" name="test_kserve"><skipped message="not there" /></testcase>'
+    with pytest.raises(SystemExit, match="test_kserve: not there"):
+        clients.count_passed(write_report(tmp_path, skipped))
+
+
+def test_every_client_has_tests_that_exist() -> None:
+    for client in clients.CLIENTS:
+        for test in client.tests:
+            file, _, name = test.partition("::")
+            text = (clients.ROOT / file).read_text(encoding="utf-8")
+            assert f"def {name}(" in text if name else "def test_" in text, test
+
+
+def test_a_version_is_the_first_number_that_a_program_says() -> None:
+    said = clients.Client("echo", [], ["echo", "nginx version: nginx/1.22.1 (Debian 12)"])
+    assert said.find_version() == "1.22.1"
