@@ -1,130 +1,229 @@
 """What `danmatte plan` predicts beside what the service does: p99 at three loads, and the most streams within a limit.
 
 Every round measures anew, then loads the server of one core and that of all in turn, so that both sides see the same
-hour of the machine. Ratios are predicted over measured, and the rounds' medians count.
+hour of the machine. Rounds add up in the stored file, a few minutes each; ratios are predicted over measured, and the
+rounds' medians count. A rule that was fixed before says which requests don't count.
 """
 
 import asyncio
 import itertools
+import json
 import statistics
 from argparse import Namespace
 from collections import defaultdict
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
 
 from danmatte.capacity.arrivals import Pattern, Streams
 from danmatte.capacity.capacity import Capacity, FrameKind
-from danmatte.capacity.check import CheckOptions, check, compare, predict
+from danmatte.capacity.check import SHARES, CheckOptions, list_latencies, predict, run_load
 from danmatte.capacity.frames import make_bodies
-from danmatte.capacity.load import Target, run_closed
+from danmatte.capacity.load import PostResult, Target, run_closed
 from danmatte.capacity.measure import PLAYERS_MASK, MeasureOptions, make_target, measure, start_server
-from danmatte.capacity.simulation import WorkerModel
+from danmatte.capacity.simulation import Outcomes, WorkerModel, join
+from danmatte.contract.cores import list_cpus
 from danmatte.settings import Settings
+from load.pace import SLOW, WINDOW_S, Pace, PaceMeter
 
 KIND = FrameKind("jpeg", 1280, 720)
 LIMIT_S = 0.1
 FPS = 5.0
 PATTERNS: tuple[Pattern, ...] = ("periodic", "poisson")
 NEAR = 2  # streams on either side of the predicted most that are tried
+BEFORE_S = 0.2  # a queue takes so long to go
+ENOUGH = 0.3
+RULE = (
+    f"A core is slow in a window of {WINDOW_S:g} s in which a fixed piece of work takes more than {SLOW:g} times the "
+    "CPU time that it usually takes there: others' work outside of this machine. A request counts unless one of the "
+    f"server's cores was slow between {BEFORE_S:g} s before it was due and its answer, in what is predicted as in what "
+    f"is measured. A load counts in the rounds in which at least {ENOUGH:.0%} of its requests do. p99 is that of the answered ones; the refused share stands beside."
+)
 _WARM_S = 3.0
+Row: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class LoadRun:
+    """A load that was run and, request by request, simulated: what is said of it once it is known when cores were slow.
+
+    `predicted` and `from_one` are simulations of the same arrivals, the second with the times of one core alone.
+    """
+
+    cores: int
+    streams: Streams
+    share: float
+    predicted: list[Outcomes]
+    from_one: list[Outcomes]
+    replies: list[PostResult]
+
+    def describe(self, pace: Pace) -> Row:
+        """p50, p99 and the refused share, of all requests and of those that count."""
+        due_s = np.array([reply.due_s for reply in self.replies])
+        ended_s = due_s + np.array([reply.latency_s for reply in self.replies])
+        counts = pace.list_undisturbed(due_s - BEFORE_S, ended_s, list_cpus()[: self.cores])
+        every = np.ones(len(counts), dtype=bool)
+        row: Row = {"cores": self.cores, "pattern": self.streams.pattern, "share": self.share}
+        row |= {"streams": self.streams.count, "requests": len(counts), "counted": int(counts.sum())}
+        for name, kept in (("counting", counts), ("all", every)):
+            row[name] = {
+                "predicted": summarize([each.latencies_s[kept] for each in self.predicted]),
+                "predicted_from_one_core": summarize([each.latencies_s[kept] for each in self.from_one]),
+                "measured": summarize([list_latencies(self.replies)[kept]]),
+            }
+        return row
+
+
+def summarize(runs: list[np.ndarray]) -> dict[str, float]:
+    """Percentiles of the answered requests, in ms, and the refused share."""
+    latencies_s = np.concatenate(runs)
+    answered = latencies_s[np.isfinite(latencies_s)]
+    p50_ms, p99_ms = (1e3 * np.percentile(answered, (50, 99))).tolist() if answered.size else (np.nan, np.nan)
+    refused = 1 - answered.size / latencies_s.size if latencies_s.size else np.nan
+    every_p99_ms = 1e3 * np.percentile(latencies_s, 99, method="higher") if latencies_s.size else np.nan
+    return {"p50_ms": p50_ms, "p99_ms": p99_ms, "refused_share": refused, "p99_of_all_ms": float(every_p99_ms)}
 
 
 def run(options: Namespace) -> dict[str, Any]:
-    """Rounds of measuring, checking and counting streams; then what their medians say."""
-    settings = Settings(models=str(options.models), model=options.model)
-    rows: list[dict[str, Any]] = []
-    streams: dict[tuple[str, int], list[float]] = defaultdict(list)  # measured p99 by pattern and count
-    predicted: dict[str, list[int]] = defaultdict(list)
-    capacities = []
-    for number in range(options.rounds):
-        wanted = MeasureOptions(settings, (KIND,), options.frames, seconds=options.seconds / 2)
-        capacity = measure(wanted, lambda line: print(f"  {line}"))
-        capacities.append(msgspec.to_builtins(capacity))
-        for cores in capacity.cores:
-            with start_server(settings, cores) as server:
-                target = make_target(server.url, KIND, PLAYERS_MASK, make_bodies(KIND, options.frames))
-                asyncio.run(run_closed(target, 4 * cores, _WARM_S))
-                rows += check_round(capacity, cores, target, options.seconds, number)
-                if cores == capacity.cores[-1]:
-                    count_streams(capacity.model_worker(cores), target, options.seconds, number, streams, predicted)
-    facts = {"ratios": summarize(rows), "most_streams": compare_most(streams, predicted), "rows": rows}
-    for line in facts["ratios"] + facts["most_streams"]:
+    """The stored rounds and `rounds` more; then what their medians say."""
+    rounds: list[Row] = read_rounds(options)
+    for number in range(len(rounds), len(rounds) + options.rounds):
+        with PaceMeter(list_cpus()) as meter:
+            capacity, loads, counts = run_round(options, number)
+        pace = meter.read()
+        rounds.append(
+            {
+                "slow_share": pace.slow_share,
+                "capacity": msgspec.to_builtins(capacity),
+                "loads": [load.describe(pace) for load in loads],
+                "counts": [load.describe(pace) for load in counts],
+                "predicted_most": {pattern: find_most(capacity, pattern, options) for pattern in PATTERNS},
+            }
+        )
+        print(f"  round {number}: cores were slow for {pace.slow_share:.0%} of the time")
+    found = {"ratios": compare_loads(rounds), "most_streams": compare_most(rounds)}
+    for line in found["ratios"] + found["most_streams"]:
         print(f"  {line}")
-    return facts | {"capacities": capacities, "limit_ms": 1e3 * LIMIT_S, "fps": FPS}
+    return found | {"rule": RULE, "limit_ms": 1e3 * LIMIT_S, "fps": FPS, "rounds": rounds}
 
 
-def check_round(capacity: Capacity, cores: int, target: Target, seconds: float, number: int) -> list[dict[str, Any]]:
-    """The three loads in both patterns: predicted from these cores' own loops, and from those of one core alone."""
-    worker, rows = capacity.model_worker(cores), []
-    one = msgspec.structs.replace(capacity, loops=tuple(loop for loop in capacity.loops if loop.cores == 1))
-    options = CheckOptions(seconds, PATTERNS, seed=number)
-    for found in check(worker, target, Streams(1, FPS), options, lambda line: print(f"  {line}")):
-        own = Streams(int(found.measured.load.split()[0]), FPS, PATTERNS[PATTERNS.index(found.pattern)])
-        from_one = predict(one.model_worker(cores), own, options)[1]
-        row = {"cores": cores, "pattern": found.pattern, "share": found.share, "round": number}
-        row |= {"predicted": found.predicted, "measured": found.measured}
-        row |= {"ratio": found.p99_ratio, "ratio_from_one": 1e3 * from_one.percentile_s(99) / found.measured.p99_ms}
-        print(f"  {cores} cores, {found.pattern} {found.share:.0%}: {row['ratio']:.2f} ({row['ratio_from_one']:.2f})")
-        rows.append(msgspec.to_builtins(row))
-    return rows
+def read_rounds(options: Namespace) -> list[Row]:
+    """Those that are stored already."""
+    return list(json.loads(options.json.read_text(encoding="utf-8"))["rounds"]) if options.json.exists() else []
 
 
-def count_streams(
-    worker: WorkerModel,
-    target: Target,
-    seconds: float,
-    number: int,
-    streams: dict[tuple[str, int], list[float]],
-    predicted: dict[str, list[int]],
-) -> None:
-    """Loads the server with numbers of streams about the predicted most; those of the first round in all rounds."""
-    options = CheckOptions(seconds, PATTERNS, seed=number)
+def run_round(options: Namespace, number: int) -> tuple[Capacity, list[LoadRun], list[LoadRun]]:
+    """Measures, then loads: three shares of the capacity in both patterns, and numbers of streams about the most."""
+    settings = Settings(models=str(options.models), model=options.model)
+    wanted = MeasureOptions(settings, (KIND,), options.frames, seconds=options.seconds)
+    capacity = measure(wanted, lambda line: print(f"  {line}", flush=True))
+    loads: list[LoadRun] = []
+    counts: list[LoadRun] = []
+    for cores in capacity.cores:
+        with start_server(settings, cores) as server:
+            target = make_target(server.url, KIND, PLAYERS_MASK, make_bodies(KIND, options.frames))
+            asyncio.run(run_closed(target, 4 * cores, _WARM_S))
+            check = CheckOptions(options.seconds, PATTERNS, seed=number)
+            for share, pattern in itertools.product(SHARES, PATTERNS):
+                count = max(1, round(share * capacity.model_worker(cores).per_s / FPS))
+                loads.append(load(capacity, cores, target, Streams(count, FPS, pattern), check))
+            if cores == capacity.cores[-1]:
+                for pattern, count in list_counts(capacity, options):
+                    counts.append(load(capacity, cores, target, Streams(count, FPS, pattern), check))
+    return capacity, loads, counts
+
+
+def load(capacity: Capacity, cores: int, target: Target, streams: Streams, check: CheckOptions) -> LoadRun:
+    """One load."""
+    worker = capacity.model_worker(cores)
+    arrivals, predicted = predict(worker, streams, check)
+    from_one = predict(only_one_core(capacity).model_worker(cores), streams, check)[1]
+    share = streams.count * streams.fps / worker.per_s
+    done = LoadRun(cores, streams, share, predicted, from_one, run_load(target, arrivals))
+    figures = [
+        1e3 * join(predicted).percentile_s(99),
+        1e3 * np.percentile(list_latencies(done.replies), 99, method="higher"),
+    ]
+    print(f"  {cores} cores, {streams.pattern}, {streams.count}: {figures[0]:.0f} and {figures[1]:.0f} ms", flush=True)
+    return done
+
+
+def only_one_core(capacity: Capacity) -> Capacity:
+    """As if no other number of cores had been measured."""
+    return msgspec.structs.replace(capacity, loops=tuple(loop for loop in capacity.loops if loop.cores == 1))
+
+
+def list_counts(capacity: Capacity, options: Namespace) -> list[tuple[Pattern, int]]:
+    """Numbers of streams to try; those about the most that the first round predicted, so that rounds add up."""
+    rounds = read_rounds(options)
+    found: list[tuple[Pattern, int]] = []
     for pattern in PATTERNS:
-        most = find_most(worker, pattern, options)
-        predicted[pattern].append(most)
-        centre = predicted[pattern][0]
-        for count in range(max(1, centre - NEAR), centre + NEAR + 1):
-            own = Streams(count, FPS, pattern)
-            found = compare(worker, target, own, count * FPS / worker.per_s, options)
-            streams[pattern, count].append(found.measured.p99_ms)
-            print(f"  {pattern}, {count} streams: p99 {found.measured.p99_ms:.0f} ms ({found.predicted.p99_ms:.0f})")
+        most = rounds[0]["predicted_most"][pattern] if rounds else find_most(capacity, pattern, options)
+        found += [(pattern, count) for count in range(max(1, most - NEAR), most + NEAR + 1)]
+    return found
 
 
-def find_most(worker: WorkerModel, pattern: Pattern, options: CheckOptions) -> int:
-    """The most streams whose predicted p99 keeps to the limit."""
+def find_most(capacity: Capacity, pattern: Pattern, options: Namespace) -> int:
+    """The most streams whose predicted p99 keeps to the limit, on all cores."""
+    worker, check = capacity.model_worker(capacity.cores[-1]), CheckOptions(options.seconds, PATTERNS)
     for count in itertools.count(1):
-        if predict(worker, Streams(count, FPS, pattern), options)[1].percentile_s(99) > LIMIT_S:
+        if p99_s(worker, Streams(count, FPS, pattern), check) > LIMIT_S:
             return count - 1
     raise AssertionError
 
 
-def summarize(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def p99_s(worker: WorkerModel, streams: Streams, check: CheckOptions) -> float:
+    """Of all requests, by several draws of the arrivals."""
+    draws = [predict(worker, streams, replace(check, seed=seed))[1][:4] for seed in range(5)]
+    return join(list(itertools.chain(*draws))).percentile_s(99)
+
+
+def compare_loads(rounds: list[Row]) -> list[Row]:
     """The median ratio of the rounds, by cores, pattern and share."""
     groups = defaultdict(list)
-    for row in rows:
-        groups[row["cores"], row["pattern"], row["share"]].append(row)
+    for row in itertools.chain(*(each["loads"] for each in rounds)):
+        groups[row["cores"], row["pattern"], min(SHARES, key=lambda share: abs(share - row["share"]))].append(row)
     return [
         {
             "cores": cores,
             "pattern": pattern,
             "share": share,
-            "ratio": statistics.median(row["ratio"] for row in found),
-            "ratio_from_one_core": statistics.median(row["ratio_from_one"] for row in found),
-            "rounds": [row["ratio"] for row in found],
+            "ratio": statistics.median(list_ratios(found, "counting", "predicted")),
+            "ratio_from_one_core": statistics.median(list_ratios(found, "counting", "predicted_from_one_core")),
+            "ratio_of_all_requests": statistics.median(list_ratios(found, "all", "predicted")),
+            "rounds": list_ratios(found, "counting", "predicted"),
+            "counted": sum(row["counted"] for row in found) / sum(row["requests"] for row in found),
         }
         for (cores, pattern, share), found in groups.items()
+        if any(map(is_enough, found))
     ]
 
 
-def compare_most(streams: dict[tuple[str, int], list[float]], predicted: dict[str, list[int]]) -> list[dict[str, Any]]:
-    """The most streams within the limit, predicted and measured, by medians."""
+def list_ratios(rows: list[Row], kept: str, predicted: str) -> list[float]:
+    """Predicted over measured p99, of the rounds that count."""
+    return [row[kept][predicted]["p99_ms"] / row[kept]["measured"]["p99_ms"] for row in rows if is_enough(row)]
+
+
+def is_enough(row: Row) -> bool:
+    """Whether enough of a load's requests count."""
+    return bool(row["counted"] >= ENOUGH * row["requests"])
+
+
+def compare_most(rounds: list[Row]) -> list[Row]:
+    """The most streams within the limit, predicted and measured, by medians of the rounds."""
     found = []
-    for pattern, counts in predicted.items():
-        p99_ms = {count: statistics.median(values) for (own, count), values in streams.items() if own == pattern}
-        good = [count for count, value in p99_ms.items() if np.isfinite(value) and value <= 1e3 * LIMIT_S]
-        measured = max(good, default=min(p99_ms) - 1)
-        facts = {"pattern": pattern, "predicted": statistics.median(counts), "measured": measured}
-        found.append(facts | {"p99_ms": {str(count): value for count, value in p99_ms.items()}})
+    for pattern in PATTERNS:
+        p99_ms = defaultdict(list)
+        for row in itertools.chain(*(each["counts"] for each in rounds)):
+            if row["pattern"] == pattern and is_enough(row):
+                value = row["counting"]["measured"]["p99_of_all_ms"]
+                p99_ms[row["streams"]].append(np.inf if value is None else value)
+        medians = {count: statistics.median(values) for count, values in sorted(p99_ms.items())}
+        late = [count for count, value in medians.items() if not value <= 1e3 * LIMIT_S]
+        measured = min(late) - 1 if late else max(medians)
+        predicted = statistics.median(each["predicted_most"][pattern] for each in rounds)
+        facts = {"pattern": pattern, "predicted": predicted, "measured": measured}
+        found.append(facts | {"p99_ms": {str(count): value for count, value in medians.items()}})
     return found

@@ -16,6 +16,7 @@ from danmatte.inference.limits import choose_limits
 from danmatte.settings import Settings
 
 FORMAT = 1
+_QUANTILES = 400
 _PICTURES = {"jpeg", "png", "webp", "nv12", "rgb24"}
 _Positive = Annotated[float, Meta(gt=0)]
 _Whole = Annotated[int, Meta(ge=1)]
@@ -43,7 +44,7 @@ class FrameKind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return f"{self.format}:{self.width}x{self.height}"
 
 
-class ClosedLoop(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class MeasuredLoop(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """So many callers at once, each posting again as soon as it was answered; a single one after a rest.
 
     `thread_ms` are quantiles, equally spaced and rising, of how long a thread had a frame (decode, infer, encode);
@@ -51,7 +52,7 @@ class ClosedLoop(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """
 
     cores: _Whole
-    connections: _Whole
+    connections: Annotated[int, Meta(ge=0)]
     frame: FrameKind
     seconds: _Positive
     answered: _Whole
@@ -63,16 +64,17 @@ class ClosedLoop(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     @property
     def thread_s(self) -> Seconds:
-        """The quantiles in seconds."""
-        return np.array(self.thread_ms) / 1e3
+        """The quantiles in seconds, the same number for every loop, however many frames it had."""
+        ranks = (np.arange(len(self.thread_ms)) + 0.5) / len(self.thread_ms)
+        return np.interp((np.arange(_QUANTILES) + 0.5) / _QUANTILES, ranks, self.thread_ms) / 1e3
 
 
 class Capacity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What `danmatte measure` found: one worker's loops, the settings that it ran with, and the host.
 
-    Of each number of cores there are two loops with the first kind of frame: a single connection, and as many as keep
-    all cores busy. Other kinds have one with a single connection, at one core. `resident_bytes` is the worker's memory
-    at the end.
+    Of each number of cores there are two loops with the first kind of frame: as many connections as keep all cores
+    busy, and an open one; files of before have one with a single connection instead. Every kind has one with a single
+    connection at one core. `resident_bytes` is the worker's memory at the end.
     """
 
     format: Annotated[int, Meta(ge=FORMAT, le=FORMAT)] = FORMAT
@@ -84,7 +86,7 @@ class Capacity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     mask: str
     settings: Settings
     resident_bytes: int
-    loops: Annotated[tuple[ClosedLoop, ...], Meta(min_length=2)]
+    loops: Annotated[tuple[MeasuredLoop, ...], Meta(min_length=2)]
 
     @classmethod
     def read(cls, file: Path) -> "Capacity":
@@ -109,10 +111,10 @@ class Capacity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     @property
     def cores(self) -> list[int]:
-        """The numbers of cores that were measured both alone and busy, rising."""
+        """The numbers of cores that were measured both busy and with room, rising."""
         busy = {loop.cores for loop in self.loops if loop.connections > 1 and loop.frame == self.frame}
-        alone = {loop.cores for loop in self.loops if loop.connections == 1 and loop.frame == self.frame}
-        return sorted(busy & alone)
+        light = {loop.cores for loop in self.loops if loop.connections <= 1 and loop.frame == self.frame}
+        return sorted(busy & light)
 
     def model_worker(self, cores: int, frame: FrameKind | None = None) -> WorkerModel:
         """A worker of so many cores; raises InvalidParameterError for a kind of frame that wasn't measured.
@@ -127,26 +129,27 @@ class Capacity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         taken_s = base / busy.per_s * (cores / base) ** self._find_exponent()  # of one core, for a frame
         limits = choose_limits(self.settings, cores)
         threads = self.settings.pixel_threads or cores
-        # That may be less than alone: between frames that are far apart caches lose the network.
-        full_s = busy.thread_s / busy.thread_s.mean() * (taken_s * threads / cores)
+        # What the event loop takes of the cores: besides the frame's own answer it holds up all others.
+        loop_s = min(max(0.0, base / busy.per_s - float(busy.thread_s.mean())), light.overhead_ms / 1e3)
+        light_s = light.thread_s + loop_s
+        # Where many are always inside a frame may take less than where some come and go; no stream has its p99 there.
+        full_s = busy.thread_s / busy.thread_s.mean() * max(taken_s * threads / cores, float(light_s.mean()))
         return WorkerModel(
             cores=threads,
             permits=limits.permits,
             places=limits.places,
             max_wait_s=self.settings.max_wait_s,
             deadline_s=self.settings.deadline_s,
-            light_s=light.thread_s * scale,
+            light_s=light_s * scale,
             full_s=full_s * scale,
-            light_overhead_s=light.overhead_ms / 1e3,
-            full_overhead_s=max(busy.overhead_ms, light.overhead_ms) / 1e3,
+            light_overhead_s=light.overhead_ms / 1e3 - loop_s,
+            full_overhead_s=light.overhead_ms / 1e3 - loop_s,
         )
 
-    def _find(self, cores: int, *, busy: bool) -> ClosedLoop:
-        return next(
-            loop
-            for loop in self.loops
-            if loop.cores == cores and loop.frame == self.frame and (loop.connections > 1) == busy
-        )
+    def _find(self, cores: int, *, busy: bool) -> MeasuredLoop:
+        """The loop with most connections, or the one with fewest: the open one, where there is one."""
+        found = [loop for loop in self.loops if loop.cores == cores and loop.frame == self.frame]
+        return (max if busy else min)(found, key=lambda loop: loop.connections)
 
     def _find_exponent(self) -> float:
         low, high = self.cores[0], self.cores[-1]

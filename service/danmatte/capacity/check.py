@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import msgspec
 import numpy as np
 
-from danmatte.capacity.arrivals import Arrivals, Pattern, Streams
-from danmatte.capacity.load import Target, run_open
+from danmatte.capacity.arrivals import Arrivals, Pattern, Seconds, Streams
+from danmatte.capacity.load import PostResult, Target, run_open
 from danmatte.capacity.plan import LoadFigures
 from danmatte.capacity.simulation import Outcomes, WorkerModel, join, simulate
 
@@ -59,29 +59,38 @@ def check(
 def compare(worker: WorkerModel, target: Target, streams: Streams, share: float, options: CheckOptions) -> Comparison:
     """One load, run and simulated."""
     arrivals, predicted = predict(worker, streams, options)
-
-    async def run() -> Outcomes:
-        await asyncio.sleep(_PAUSE_S)  # what came before is over
-        replies = await run_open(target, arrivals.moments_s)
-        good = [reply.latency_s if reply.status == 200 else np.inf for reply in replies]
-        busy = sum(reply.thread_s for reply in replies) / (options.seconds * worker.cores)
-        return Outcomes(np.array(good), min(1.0, busy))
-
-    measured = asyncio.run(run())
+    replies = run_load(target, arrivals)
+    busy = sum(reply.thread_s for reply in replies) / (options.seconds * worker.cores)
+    measured = Outcomes(list_latencies(replies), min(1.0, busy))
     load = f"{streams.count} streams"
     return Comparison(
         streams.pattern,
         share,
-        LoadFigures.summarize(load, 1, arrivals.per_s, predicted),
+        LoadFigures.summarize(load, 1, arrivals.per_s, join(predicted)),
         LoadFigures.summarize(load, 1, arrivals.per_s, measured),
     )
 
 
-def predict(worker: WorkerModel, streams: Streams, options: CheckOptions) -> tuple[Arrivals, Outcomes]:
-    """The moments at which posts will be due, and what becomes of them in the simulation."""
+def predict(worker: WorkerModel, streams: Streams, options: CheckOptions) -> tuple[Arrivals, list[Outcomes]]:
+    """The moments at which posts will be due, and what becomes of them, simulated again and again."""
     chance = np.random.default_rng(options.seed)
     arrivals = draw_single_caller(streams, options.seconds, chance)
-    return arrivals, join([simulate(worker, arrivals, chance) for _ in range(_REPLICATIONS)])
+    return arrivals, [simulate(worker, arrivals, chance) for _ in range(_REPLICATIONS)]
+
+
+def run_load(target: Target, arrivals: Arrivals) -> list[PostResult]:
+    """What a server answers to posts at these moments, once what came before is over."""
+
+    async def run() -> list[PostResult]:
+        await asyncio.sleep(_PAUSE_S)
+        return await run_open(target, arrivals.moments_s)
+
+    return asyncio.run(run())
+
+
+def list_latencies(replies: list[PostResult]) -> Seconds:
+    """How long each post took, in seconds; infinite without a mask."""
+    return np.array([reply.latency_s if reply.status == 200 else np.inf for reply in replies])
 
 
 def draw_single_caller(streams: Streams, seconds: float, chance: np.random.Generator) -> Arrivals:

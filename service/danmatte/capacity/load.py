@@ -26,7 +26,7 @@ class Target:
 class PostResult:
     """What a post was answered: status 0 where nothing came; how long it took, and what the server says of that.
 
-    `latency_s` counts from the moment at which the post was due, so that one which was sent late is late.
+    `latency_s` counts from `due_s`, a `time.perf_counter()`, so that a post which was sent late is late.
     `queue_s` and `thread_s` are the phase `queue`, and all others together.
     """
 
@@ -35,6 +35,7 @@ class PostResult:
     queue_s: float = 0.0
     thread_s: float = 0.0
     version: int = 0
+    due_s: float = 0.0
 
 
 async def run_closed(
@@ -79,10 +80,10 @@ async def _post(session: aiohttp.ClientSession, target: Target, body: bytes, due
         async with session.post(target.url, data=body, headers=target.headers) as answer:
             await answer.read()
     except (aiohttp.ClientError, TimeoutError):
-        return PostResult(0, time.perf_counter() - due)
+        return PostResult(0, time.perf_counter() - due, due_s=due)
     latency_s = time.perf_counter() - due
     pairs = (part.partition(";dur=") for part in answer.headers.get("Server-Timing", "").split(", "))
     phases_s = {name: float(ms) / 1e3 for name, _, ms in pairs if ms}
     queue_s = phases_s.pop("queue", 0.0)
     version = int(answer.headers.get("X-Model-Version", 0))
-    return PostResult(answer.status, latency_s, queue_s, sum(phases_s.values()), version)
+    return PostResult(answer.status, latency_s, queue_s, sum(phases_s.values()), version, due)

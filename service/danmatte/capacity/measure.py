@@ -1,4 +1,4 @@
-"""Measures what one worker of the service does in a closed loop, at one core and at all cores."""
+"""Measures what one worker of the service does in closed loops and an open one, at one core and at all cores."""
 
 import asyncio
 import os
@@ -6,6 +6,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,9 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from danmatte.capacity.capacity import Capacity, ClosedLoop, FrameKind
+from danmatte.capacity.arrivals import Streams
+from danmatte.capacity.capacity import Capacity, FrameKind, MeasuredLoop
 from danmatte.capacity.frames import make_bodies
-from danmatte.capacity.load import Target, run_closed
+from danmatte.capacity.load import PostResult, Target, run_closed, run_open
 from danmatte.contract.cores import count_cores, list_cpus
 from danmatte.contract.host import describe_host
 from danmatte.errors import InvalidParameterError, SettingsError
@@ -28,9 +30,10 @@ from danmatte.settings import Settings, to_flag
 KINDS = ("jpeg:1280x720", "jpeg:1920x1080", "jpeg:640x360", "png:640x360", "webp:640x360", "nv12:640x360")
 PLAYERS_MASK = Size(180, 320)
 _BUSY = 4  # connections for each core, as many as there are permits: nobody is refused, and no core idles
+_OPEN_SHARE = 0.6  # of the busy loop's rate, as streams load a worker: cores idle now and then, and posts pile up
 _WARM_S = 0.2  # of a loop's time, before it
 _QUANTILES = 400
-_FEWEST = 50  # rests in a loop, so that a short one has frames enough
+_FEWEST = 50  # frames of a loop where they don't follow at once, however short it is
 _REST_S = 0.04  # between the frames of a single connection, as between a stream's: caches and clock cool meanwhile
 _ENDS_WITHIN_S = 30.0
 # What a measurement must not depend on, or would be kept out by.
@@ -78,24 +81,19 @@ class WorkerProcess:
 
 
 def measure(wanted: MeasureOptions, report: Callable[[str], None]) -> Capacity:
-    """Takes two loops of `seconds` for one core and two for all, and a short one for each other kind of frame.
+    """Takes two loops of `seconds` for one core and two for all, and a short one for each kind of frame.
 
     `report` is told what happens next. Raises InvalidParameterError, and SettingsError when the server doesn't start.
     """
-    loops: list[ClosedLoop] = []
+    loops: list[MeasuredLoop] = []
     resident_bytes, version = 0, 0
     for cores in sorted({1, count_cores()}):
         report(f"{cores} of {count_cores()} cores: the server starts")
         with start_server(wanted.settings, cores) as server:
-            kinds = wanted.kinds if cores == 1 else wanted.kinds[:1]
-            for number, kind in enumerate(kinds):
-                target = make_target(server.url, kind, wanted.mask, make_bodies(kind, wanted.pictures))
-                for connections in (1, _BUSY * cores) if number == 0 else (1,):
-                    seconds = wanted.seconds if number == 0 else wanted.seconds / 3
-                    report(f"{cores} of {count_cores()} cores: {kind}, {connections} at once, {seconds:.0f} s")
-                    loop, version = _run_loop(target, kind, cores, connections, seconds)
-                    report(f"  {loop.per_s:.1f} a second, p50 {loop.p50_ms:.1f} ms, p99 {loop.p99_ms:.1f} ms")
-                    loops.append(loop)
+            for loop, answering in _measure_cores(server, wanted, cores, report):
+                version = answering
+                report(f"  {loop.per_s:.1f} a second, p50 {loop.p50_ms:.1f} ms, p99 {loop.p99_ms:.1f} ms")
+                loops.append(loop)
             resident_bytes = max(resident_bytes, server.resident_bytes)
     return Capacity(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -108,6 +106,28 @@ def measure(wanted: MeasureOptions, report: Callable[[str], None]) -> Capacity:
         resident_bytes=resident_bytes,
         loops=tuple(loops),
     )
+
+
+def _measure_cores(
+    server: WorkerProcess, wanted: MeasureOptions, cores: int, report: Callable[[str], None]
+) -> Iterator[tuple[MeasuredLoop, int]]:
+    """The loops of one server, and the version that answered."""
+    of = f"{cores} of {count_cores()} cores"
+    kind, seconds = wanted.kinds[0], wanted.seconds
+    target = make_target(server.url, kind, wanted.mask, make_bodies(kind, wanted.pictures))
+    report(f"{of}: {kind}, {_BUSY * cores} at once, {seconds:.0f} s")
+    busy, version = _run_closed(target, kind, cores, _BUSY * cores, seconds)
+    yield busy, version
+    per_s = _OPEN_SHARE * busy.per_s
+    report(f"{of}: {kind}, {per_s:.0f} a second at random moments, {seconds:.0f} s")
+    moments_s = Streams(1, per_s, "poisson").draw(max(seconds, _FEWEST / per_s), np.random.default_rng(cores)).moments_s
+    began = time.perf_counter()
+    replies = asyncio.run(run_open(target, moments_s))
+    yield _summarize(replies, time.perf_counter() - began, target, kind, cores=cores, connections=0)
+    for kind in wanted.kinds if cores == 1 else ():
+        target = make_target(server.url, kind, wanted.mask, make_bodies(kind, wanted.pictures))
+        report(f"{of}: {kind}, 1 at once, {seconds / 3:.0f} s")
+        yield _run_closed(target, kind, cores, 1, seconds / 3)
 
 
 def make_target(url: str, kind: FrameKind, mask: Size, bodies: list[bytes]) -> Target:
@@ -142,11 +162,20 @@ def start_server(settings: Settings, cores: int) -> Iterator[WorkerProcess]:
                 process.kill()
 
 
-def _run_loop(target: Target, kind: FrameKind, cores: int, connections: int, seconds: float) -> tuple[ClosedLoop, int]:
-    """Warms up, then measures; also the version that answered. A single connection rests between its frames."""
+def _run_closed(
+    target: Target, kind: FrameKind, cores: int, connections: int, seconds: float
+) -> tuple[MeasuredLoop, int]:
+    """Warms up, then measures. A single connection rests between its frames."""
     rest_s = min(_REST_S, seconds / _FEWEST) if connections == 1 else 0.0
     asyncio.run(run_closed(target, connections, _WARM_S * seconds, rest_s))
     replies, took_s = asyncio.run(run_closed(target, connections, seconds, rest_s))
+    return _summarize(replies, took_s, target, kind, cores=cores, connections=connections)
+
+
+def _summarize(
+    replies: list[PostResult], took_s: float, target: Target, kind: FrameKind, *, cores: int, connections: int
+) -> tuple[MeasuredLoop, int]:
+    """A loop's figures, and the version that answered; raises InvalidParameterError where half weren't answered."""
     good = [reply for reply in replies if reply.status == 200]
     if len(good) < max(2, len(replies) // 2):
         statuses = sorted({reply.status for reply in replies})
@@ -154,7 +183,7 @@ def _run_loop(target: Target, kind: FrameKind, cores: int, connections: int, sec
     ranks = (np.arange(min(_QUANTILES, len(good))) + 0.5) / min(_QUANTILES, len(good))
     threads_ms = np.quantile([1e3 * reply.thread_s for reply in good], ranks).round(4)
     besides_s = statistics.mean(reply.latency_s - reply.queue_s - reply.thread_s for reply in good)
-    loop = ClosedLoop(
+    loop = MeasuredLoop(
         cores=cores,
         connections=connections,
         frame=kind,

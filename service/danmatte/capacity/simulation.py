@@ -37,6 +37,12 @@ class WorkerModel:
     full_overhead_s: float = 0.0
     together: int = 2
 
+    def __post_init__(self) -> None:
+        if self.light_s.size != self.full_s.size:
+            raise ValueError(
+                f"full_s: expected {self.light_s.size} quantiles as in light_s, received {self.full_s.size}"
+            )
+
     @property
     def per_s(self) -> float:
         """Frames a second with every core busy."""

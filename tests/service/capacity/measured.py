@@ -2,16 +2,16 @@
 
 import numpy as np
 
-from danmatte.capacity.capacity import Capacity, ClosedLoop, FrameKind
+from danmatte.capacity.capacity import Capacity, FrameKind, MeasuredLoop
 from danmatte.contract.measurement import Host
 from danmatte.settings import Settings
 
 JPEG, RAW = FrameKind("jpeg", 1280, 720), FrameKind("nv12", 640, 360)
 
 
-def make_loop(cores: int, connections: int, mean_ms: float, per_s: float, frame: FrameKind = JPEG) -> ClosedLoop:
+def make_loop(cores: int, connections: int, mean_ms: float, per_s: float, frame: FrameKind = JPEG) -> MeasuredLoop:
     """A loop whose threads took within 20 % of the mean."""
-    return ClosedLoop(
+    return MeasuredLoop(
         cores=cores,
         connections=connections,
         frame=frame,
@@ -21,11 +21,11 @@ def make_loop(cores: int, connections: int, mean_ms: float, per_s: float, frame:
         p50_ms=mean_ms * connections / cores + 1,
         p99_ms=mean_ms * connections / cores * 1.3,
         thread_ms=tuple((mean_ms * np.linspace(0.8, 1.2, 50)).tolist()),
-        overhead_ms=1.5 if connections == 1 else 3.0,
+        overhead_ms=1.5 if connections <= 1 else 3.0,
     )
 
 
-def make_capacity(*loops: ClosedLoop, **settings: object) -> Capacity:
+def make_capacity(*loops: MeasuredLoop, **settings: object) -> Capacity:
     """A worker that takes 20 ms a frame alone, 22 when one core is busy, and 24 when two are."""
     usual = (
         make_loop(1, 1, 20, 46),

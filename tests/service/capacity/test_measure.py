@@ -15,7 +15,7 @@ from danmatte.settings import Settings
 SMALL, RAW = FrameKind("jpeg", 160, 90), FrameKind("nv12", 160, 90)
 
 
-def test_one_core_and_all_are_measured_alone_and_busy(models: Path) -> None:
+def test_one_core_and_all_are_measured_busy_and_as_streams_load_them(models: Path) -> None:
     told: list[str] = []
     settings = Settings(models=str(models), deadline_s=5.0, keys="nowhere.toml", workers=3, port=8080)
     found = measure(MeasureOptions(settings, (SMALL, RAW), seconds=0.3), told.append)
@@ -26,8 +26,11 @@ def test_one_core_and_all_are_measured_alone_and_busy(models: Path) -> None:
     assert found.resident_bytes > 2**20
     assert found.host.cores == count_cores()
     assert {(loop.cores, loop.connections) for loop in found.loops if loop.frame == SMALL} == {
-        (cores, connections) for cores in found.cores for connections in (1, 4 * cores)
-    }
+        (cores, connections) for cores in found.cores for connections in (0, 4 * cores)
+    } | {(1, 1)}
+    for cores in found.cores:
+        busy, light = (found._find(cores, busy=each) for each in (True, False))
+        assert light.per_s < busy.per_s
     for loop in found.loops:
         assert list(loop.thread_ms) == sorted(loop.thread_ms)
         assert loop.p50_ms <= loop.p99_ms
