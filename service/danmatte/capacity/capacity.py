@@ -160,6 +160,8 @@ class Capacity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     def _scale_frame(self, frame: FrameKind) -> float:
         """How much longer a thread has such a frame than one of the first kind."""
+        if frame == self.frame:
+            return 1.0
         alone = {loop.frame: loop for loop in reversed(self.loops) if loop.connections == 1}
         if frame not in alone:
             known = ", ".join(map(str, self.frames))
