@@ -22,8 +22,8 @@ from danmatte.capacity.capacity import Capacity, FrameKind
 from danmatte.capacity.check import SHARES, CheckOptions, list_latencies, predict, run_load
 from danmatte.capacity.frames import make_bodies
 from danmatte.capacity.load import PostResult, Target, run_closed
-from danmatte.capacity.measure import PLAYERS_MASK, MeasureOptions, make_target, measure, start_server
-from danmatte.capacity.simulation import Outcomes, WorkerModel, join
+from danmatte.capacity.measure import PLAYERS_MASK, LoopRun, MeasureOptions, make_target, measure, start_server
+from danmatte.capacity.simulation import WorkerModel, join
 from danmatte.contract.cores import list_cpus
 from danmatte.settings import Settings
 from load.pace import SLOW, WINDOW_S, Pace, PaceMeter
@@ -48,33 +48,55 @@ Row: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True)
 class LoadRun:
-    """A load that was run and, request by request, simulated: what is said of it once it is known when cores were slow.
-
-    `predicted` and `from_one` are simulations of the same arrivals, the second with the times of one core alone.
-    """
+    """A load that was run: what is said of it once it is known when cores were slow, and what capacity was without."""
 
     cores: int
     streams: Streams
+    check: CheckOptions
     share: float
-    predicted: list[Outcomes]
-    from_one: list[Outcomes]
     replies: list[PostResult]
 
-    def describe(self, pace: Pace) -> Row:
-        """p50, p99 and the refused share, of all requests and of those that count."""
-        due_s = np.array([reply.due_s for reply in self.replies])
-        ended_s = due_s + np.array([reply.latency_s for reply in self.replies])
-        counts = pace.list_undisturbed(due_s - BEFORE_S, ended_s, list_cpus()[: self.cores])
-        every = np.ones(len(counts), dtype=bool)
+    def describe(self, pace: Pace, capacities: "Capacities") -> Row:
+        """p50, p99 and the refused share, of all requests and of those that count.
+
+        Each with what is predicted for it by the times of its own kind, and by those of one core alone.
+        """
+        counts = pace.list_undisturbed(*list_spans(self.replies), list_cpus()[: self.cores])
         row: Row = {"cores": self.cores, "pattern": self.streams.pattern, "share": self.share}
         row |= {"streams": self.streams.count, "requests": len(counts), "counted": int(counts.sum())}
-        for name, kept in (("counting", counts), ("all", every)):
-            row[name] = {
-                "predicted": summarize([each.latencies_s[kept] for each in self.predicted]),
-                "predicted_from_one_core": summarize([each.latencies_s[kept] for each in self.from_one]),
-                "measured": summarize([list_latencies(self.replies)[kept]]),
-            }
+        every = np.ones(len(counts), dtype=bool)
+        for name, kept, capacity in (("counting", counts, capacities.counting), ("all", every, capacities.all)):
+            sides = {"predicted": capacity, "predicted_from_one_core": only_one_core(capacity)}
+            row[name] = {"measured": summarize([list_latencies(self.replies)[kept]])}
+            for side, known in sides.items():
+                runs = predict(known.model_worker(self.cores), self.streams, self.check)[1]
+                row[name][side] = summarize([each.latencies_s[kept] for each in runs])
         return row
+
+
+@dataclass(frozen=True)
+class Capacities:
+    """What was measured with all frames, and with those that count."""
+
+    all: Capacity
+    counting: Capacity
+
+    @classmethod
+    def find(cls, found: Capacity, runs: list[LoopRun], pace: Pace) -> "Capacities":
+        """From the loops, reply by reply; a loop of which hardly anything counts is taken as a whole."""
+        loops = []
+        for whole, run in zip(found.loops, runs, strict=True):
+            counts = pace.list_undisturbed(*list_spans(run.replies), list_cpus()[: run.cores])
+            good = {id(reply) for reply, count in zip(run.replies, counts, strict=True) if count}
+            enough = len(good) >= ENOUGH * len(run.replies)
+            loops.append(run.summarize(lambda reply, good=good: id(reply) in good) if enough else whole)
+        return cls(found, msgspec.structs.replace(found, loops=tuple(loops)))
+
+
+def list_spans(replies: list[PostResult]) -> tuple[np.ndarray, np.ndarray]:
+    """From when on, and until when, a slow core changes what became of each request."""
+    due_s = np.array([reply.due_s for reply in replies])
+    return due_s - BEFORE_S, due_s + np.array([reply.latency_s for reply in replies])
 
 
 def summarize(runs: list[np.ndarray]) -> dict[str, float]:
@@ -92,22 +114,27 @@ def run(options: Namespace) -> dict[str, Any]:
     rounds: list[Row] = read_rounds(options)
     for number in range(len(rounds), len(rounds) + options.rounds):
         with PaceMeter(list_cpus()) as meter:
-            capacity, loads, counts = run_round(options, number)
-        pace = meter.read()
-        rounds.append(
-            {
-                "slow_share": pace.slow_share,
-                "capacity": msgspec.to_builtins(capacity),
-                "loads": [load.describe(pace) for load in loads],
-                "counts": [load.describe(pace) for load in counts],
-                "predicted_most": {pattern: find_most(capacity, pattern, options) for pattern in PATTERNS},
-            }
-        )
-        print(f"  round {number}: cores were slow for {pace.slow_share:.0%} of the time")
+            runs, loads, capacity = run_round(options, number)
+        rounds.append(describe_round(runs, loads, Capacities.find(capacity, runs, meter.read()), meter.read()))
+        print(f"  round {number}: cores were slow for {rounds[-1]['slow_share']:.0%} of the time")
     found = {"ratios": compare_loads(rounds), "most_streams": compare_most(rounds)}
     for line in found["ratios"] + found["most_streams"]:
         print(f"  {line}")
     return found | {"rule": RULE, "limit_ms": 1e3 * LIMIT_S, "fps": FPS, "rounds": rounds}
+
+
+def describe_round(runs: list[LoopRun], loads: list[LoadRun], capacities: Capacities, pace: Pace) -> Row:
+    """What is stored of a round; loads after the shares are those that count streams."""
+    shares = len(SHARES) * len(PATTERNS) * len(capacities.all.cores)
+    rows = [load.describe(pace, capacities) for load in loads]
+    return {
+        "slow_share": pace.slow_share,
+        "capacity": msgspec.to_builtins(capacities.all),
+        "counting_loops": msgspec.to_builtins(capacities.counting.loops),
+        "loads": rows[:shares],
+        "counts": rows[shares:],
+        "predicted_most": {pattern: find_most(capacities.counting, pattern) for pattern in PATTERNS},
+    }
 
 
 def read_rounds(options: Namespace) -> list[Row]:
@@ -115,40 +142,37 @@ def read_rounds(options: Namespace) -> list[Row]:
     return list(json.loads(options.json.read_text(encoding="utf-8"))["rounds"]) if options.json.exists() else []
 
 
-def run_round(options: Namespace, number: int) -> tuple[Capacity, list[LoadRun], list[LoadRun]]:
+def run_round(options: Namespace, number: int) -> tuple[list[LoopRun], list[LoadRun], Capacity]:
     """Measures, then loads: three shares of the capacity in both patterns, and numbers of streams about the most."""
     settings = Settings(models=str(options.models), model=options.model)
     wanted = MeasureOptions(settings, (KIND,), options.frames, seconds=options.seconds)
-    capacity = measure(wanted, lambda line: print(f"  {line}", flush=True))
+    runs: list[LoopRun] = []
     loads: list[LoadRun] = []
     counts: list[LoadRun] = []
+    capacity = measure(wanted, lambda line: print(f"  {line}", flush=True), runs.append)
+    check = CheckOptions(options.seconds, PATTERNS, seed=number)
     for cores in capacity.cores:
         with start_server(settings, cores) as server:
             target = make_target(server.url, KIND, PLAYERS_MASK, make_bodies(KIND, options.frames))
             asyncio.run(run_closed(target, 4 * cores, _WARM_S))
-            check = CheckOptions(options.seconds, PATTERNS, seed=number)
+            worker = capacity.model_worker(cores)
             for share, pattern in itertools.product(SHARES, PATTERNS):
-                count = max(1, round(share * capacity.model_worker(cores).per_s / FPS))
-                loads.append(load(capacity, cores, target, Streams(count, FPS, pattern), check))
+                count = max(1, round(share * worker.per_s / FPS))
+                loads.append(load(worker, target, Streams(count, FPS, pattern), check))
             if cores == capacity.cores[-1]:
                 for pattern, count in list_counts(capacity, options):
-                    counts.append(load(capacity, cores, target, Streams(count, FPS, pattern), check))
-    return capacity, loads, counts
+                    counts.append(load(worker, target, Streams(count, FPS, pattern), check))
+    return runs, loads + counts, capacity
 
 
-def load(capacity: Capacity, cores: int, target: Target, streams: Streams, check: CheckOptions) -> LoadRun:
+def load(worker: WorkerModel, target: Target, streams: Streams, check: CheckOptions) -> LoadRun:
     """One load."""
-    worker = capacity.model_worker(cores)
     arrivals, predicted = predict(worker, streams, check)
-    from_one = predict(only_one_core(capacity).model_worker(cores), streams, check)[1]
-    share = streams.count * streams.fps / worker.per_s
-    done = LoadRun(cores, streams, share, predicted, from_one, run_load(target, arrivals))
-    figures = [
-        1e3 * join(predicted).percentile_s(99),
-        1e3 * np.percentile(list_latencies(done.replies), 99, method="higher"),
-    ]
-    print(f"  {cores} cores, {streams.pattern}, {streams.count}: {figures[0]:.0f} and {figures[1]:.0f} ms", flush=True)
-    return done
+    replies = run_load(target, arrivals)
+    sides = join(predicted).percentile_s(99), np.percentile(list_latencies(replies), 99, method="higher")
+    said = " and ".join(f"{1e3 * side:.0f}" for side in sides)
+    print(f"  {worker.cores} cores, {streams.pattern}, {streams.count}: {said} ms", flush=True)
+    return LoadRun(worker.cores, streams, check, streams.count * streams.fps / worker.per_s, replies)
 
 
 def only_one_core(capacity: Capacity) -> Capacity:
@@ -161,14 +185,14 @@ def list_counts(capacity: Capacity, options: Namespace) -> list[tuple[Pattern, i
     rounds = read_rounds(options)
     found: list[tuple[Pattern, int]] = []
     for pattern in PATTERNS:
-        most = rounds[0]["predicted_most"][pattern] if rounds else find_most(capacity, pattern, options)
+        most = rounds[0]["predicted_most"][pattern] if rounds else find_most(capacity, pattern)
         found += [(pattern, count) for count in range(max(1, most - NEAR), most + NEAR + 1)]
     return found
 
 
-def find_most(capacity: Capacity, pattern: Pattern, options: Namespace) -> int:
+def find_most(capacity: Capacity, pattern: Pattern) -> int:
     """The most streams whose predicted p99 keeps to the limit, on all cores."""
-    worker, check = capacity.model_worker(capacity.cores[-1]), CheckOptions(options.seconds, PATTERNS)
+    worker, check = capacity.model_worker(capacity.cores[-1]), CheckOptions(10.0, PATTERNS)
     for count in itertools.count(1):
         if p99_s(worker, Streams(count, FPS, pattern), check) > LIMIT_S:
             return count - 1

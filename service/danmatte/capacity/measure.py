@@ -80,18 +80,65 @@ class WorkerProcess:
             return 0
 
 
-def measure(wanted: MeasureOptions, report: Callable[[str], None]) -> Capacity:
+@dataclass(frozen=True)
+class LoopRun:
+    """A loop, reply by reply."""
+
+    cores: int
+    connections: int
+    kind: FrameKind
+    took_s: float
+    replies: list[PostResult]
+
+    @property
+    def masks(self) -> list[PostResult]:
+        """Those that were answered with a mask."""
+        return [reply for reply in self.replies if reply.status == 200]
+
+    def summarize(self, counts: Callable[[PostResult], bool] | None = None) -> MeasuredLoop:
+        """The figures of all masks, or of those that count: then the rate is what it had been with such ones only.
+
+        Raises InvalidParameterError where half of the posts weren't answered, or none counts.
+        """
+        masks = self.masks
+        good = [reply for reply in masks if not counts or counts(reply)]
+        if len(masks) < max(2, len(self.replies) // 2) or not good:
+            statuses = sorted({reply.status for reply in self.replies})
+            raise InvalidParameterError(f"{self.kind}: expected masks, received status {statuses}")
+        saved_s = statistics.mean(reply.thread_s for reply in masks) - statistics.mean(reply.thread_s for reply in good)
+        ranks = (np.arange(min(_QUANTILES, len(good))) + 0.5) / min(_QUANTILES, len(good))
+        threads_ms = np.quantile([1e3 * reply.thread_s for reply in good], ranks).round(4)
+        besides_s = statistics.mean(reply.latency_s - reply.queue_s - reply.thread_s for reply in good)
+        return MeasuredLoop(
+            cores=self.cores,
+            connections=self.connections,
+            frame=self.kind,
+            seconds=self.took_s,
+            answered=len(good),
+            per_s=1 / (self.took_s / len(masks) - saved_s / self.cores),
+            p50_ms=1e3 * statistics.median(reply.latency_s for reply in good),
+            p99_ms=1e3 * float(np.percentile([reply.latency_s for reply in good], 99)),
+            thread_ms=tuple(threads_ms.tolist()),
+            overhead_ms=max(0.0, 1e3 * besides_s),
+        )
+
+
+def measure(
+    wanted: MeasureOptions, report: Callable[[str], None], keep: Callable[[LoopRun], object] = lambda _: None
+) -> Capacity:
     """Takes two loops of `seconds` for one core and two for all, and a short one for each kind of frame.
 
-    `report` is told what happens next. Raises InvalidParameterError, and SettingsError when the server doesn't start.
+    `report` is told what happens next, `keep` gets every loop. Raises InvalidParameterError, and SettingsError when the
+    server doesn't start.
     """
     loops: list[MeasuredLoop] = []
     resident_bytes, version = 0, 0
     for cores in sorted({1, count_cores()}):
         report(f"{cores} of {count_cores()} cores: the server starts")
         with start_server(wanted.settings, cores) as server:
-            for loop, answering in _measure_cores(server, wanted, cores, report):
-                version = answering
+            for run in _measure_cores(server, wanted, cores, report):
+                keep(run)
+                loop, version = run.summarize(), run.masks[-1].version
                 report(f"  {loop.per_s:.1f} a second, p50 {loop.p50_ms:.1f} ms, p99 {loop.p99_ms:.1f} ms")
                 loops.append(loop)
             resident_bytes = max(resident_bytes, server.resident_bytes)
@@ -110,20 +157,20 @@ def measure(wanted: MeasureOptions, report: Callable[[str], None]) -> Capacity:
 
 def _measure_cores(
     server: WorkerProcess, wanted: MeasureOptions, cores: int, report: Callable[[str], None]
-) -> Iterator[tuple[MeasuredLoop, int]]:
-    """The loops of one server, and the version that answered."""
+) -> Iterator[LoopRun]:
+    """The loops of one server."""
     of = f"{cores} of {count_cores()} cores"
     kind, seconds = wanted.kinds[0], wanted.seconds
     target = make_target(server.url, kind, wanted.mask, make_bodies(kind, wanted.pictures))
     report(f"{of}: {kind}, {_BUSY * cores} at once, {seconds:.0f} s")
-    busy, version = _run_closed(target, kind, cores, _BUSY * cores, seconds)
-    yield busy, version
-    per_s = _OPEN_SHARE * busy.per_s
+    busy = _run_closed(target, kind, cores, _BUSY * cores, seconds)
+    yield busy
+    per_s = _OPEN_SHARE * busy.summarize().per_s
     report(f"{of}: {kind}, {per_s:.0f} a second at random moments, {seconds:.0f} s")
     moments_s = Streams(1, per_s, "poisson").draw(max(seconds, _FEWEST / per_s), np.random.default_rng(cores)).moments_s
     began = time.perf_counter()
     replies = asyncio.run(run_open(target, moments_s))
-    yield _summarize(replies, time.perf_counter() - began, target, kind, cores=cores, connections=0)
+    yield LoopRun(cores, 0, kind, time.perf_counter() - began, replies)
     for kind in wanted.kinds if cores == 1 else ():
         target = make_target(server.url, kind, wanted.mask, make_bodies(kind, wanted.pictures))
         report(f"{of}: {kind}, 1 at once, {seconds / 3:.0f} s")
@@ -162,37 +209,9 @@ def start_server(settings: Settings, cores: int) -> Iterator[WorkerProcess]:
                 process.kill()
 
 
-def _run_closed(
-    target: Target, kind: FrameKind, cores: int, connections: int, seconds: float
-) -> tuple[MeasuredLoop, int]:
+def _run_closed(target: Target, kind: FrameKind, cores: int, connections: int, seconds: float) -> LoopRun:
     """Warms up, then measures. A single connection rests between its frames."""
     rest_s = min(_REST_S, seconds / _FEWEST) if connections == 1 else 0.0
     asyncio.run(run_closed(target, connections, _WARM_S * seconds, rest_s))
     replies, took_s = asyncio.run(run_closed(target, connections, seconds, rest_s))
-    return _summarize(replies, took_s, target, kind, cores=cores, connections=connections)
-
-
-def _summarize(
-    replies: list[PostResult], took_s: float, target: Target, kind: FrameKind, *, cores: int, connections: int
-) -> tuple[MeasuredLoop, int]:
-    """A loop's figures, and the version that answered; raises InvalidParameterError where half weren't answered."""
-    good = [reply for reply in replies if reply.status == 200]
-    if len(good) < max(2, len(replies) // 2):
-        statuses = sorted({reply.status for reply in replies})
-        raise InvalidParameterError(f"{target.url}: {kind}: expected masks, received status {statuses}")
-    ranks = (np.arange(min(_QUANTILES, len(good))) + 0.5) / min(_QUANTILES, len(good))
-    threads_ms = np.quantile([1e3 * reply.thread_s for reply in good], ranks).round(4)
-    besides_s = statistics.mean(reply.latency_s - reply.queue_s - reply.thread_s for reply in good)
-    loop = MeasuredLoop(
-        cores=cores,
-        connections=connections,
-        frame=kind,
-        seconds=took_s,
-        answered=len(good),
-        per_s=len(good) / took_s,
-        p50_ms=1e3 * statistics.median(reply.latency_s for reply in good),
-        p99_ms=1e3 * float(np.percentile([reply.latency_s for reply in good], 99)),
-        thread_ms=tuple(threads_ms.tolist()),
-        overhead_ms=max(0.0, 1e3 * besides_s),
-    )
-    return loop, good[-1].version
+    return LoopRun(cores, connections, kind, took_s, replies)
