@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from danmatte.capacity.capacity import FrameKind
-from danmatte.capacity.measure import PLAYERS_MASK, MeasureOptions, make_target, measure, start_server
+from danmatte.capacity.load import PostResult
+from danmatte.capacity.measure import PLAYERS_MASK, LoopRun, MeasureOptions, make_target, measure, start_server
 from danmatte.contract.cores import count_cores
 from danmatte.errors import InvalidParameterError, SettingsError
 from danmatte.frame import Size
@@ -57,6 +58,17 @@ def test_frames_that_are_refused_are_not_measured(models: Path, tmp_path: Path) 
     settings = Settings(models=str(models), max_body_bytes=100)
     with pytest.raises(InvalidParameterError, match=r"expected masks, received status \[413\]"):
         measure(MeasureOptions(settings, (SMALL,), seconds=0.1), lambda _: None)
+
+
+def test_the_rate_of_frames_that_count_is_theirs_alone() -> None:
+    replies = [PostResult(200, 0.06, 0.04, 0.030 if number % 2 else 0.018, 1, number * 0.025) for number in range(40)]
+    run = LoopRun(1, 4, SMALL, 1.0, replies)
+    assert run.summarize().per_s == pytest.approx(40)
+    quick = run.summarize(lambda reply: reply.thread_s < 0.02)
+    assert quick.answered == 20
+    assert quick.per_s == pytest.approx(1 / 0.019)  # 18 ms of a thread, and a millisecond of the event loop
+    with pytest.raises(InvalidParameterError, match="expected masks"):
+        run.summarize(lambda _: False)
 
 
 def test_a_raw_frames_size_is_its_masks() -> None:

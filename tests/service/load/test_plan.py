@@ -8,21 +8,43 @@ import numpy as np
 import pytest
 
 from danmatte.capacity.arrivals import Streams
+from danmatte.capacity.capacity import FrameKind
+from danmatte.capacity.check import CheckOptions
 from danmatte.capacity.load import PostResult
-from danmatte.capacity.simulation import Outcomes
+from danmatte.capacity.measure import LoopRun
 from danmatte.contract.cores import list_cpus
 from load import plan
 from load.pace import Pace
+from tests.service.capacity.measured import make_capacity
 
 
-def make_run(*latencies_s: float, predicted_s: float = 0.02) -> plan.LoadRun:
-    """A request each second."""
-    replies = [
-        PostResult(200 if np.isfinite(took_s) else 429, took_s, due_s=float(number))
+FRAME = FrameKind("jpeg", 1280, 720)
+NEVER_SLOW = Pace({core: np.zeros(0) for core in list_cpus()}, 0.0)
+SLOW_AT_FIRST = Pace({core: np.array([0.1]) for core in list_cpus()}, 0.5)  # a request a second is hit once
+
+
+def make_replies(*latencies_s: float) -> list[PostResult]:
+    """A request each second; of an answer 5 ms are waiting and the event loop's."""
+    return [
+        PostResult(200, took_s, 0.004, took_s - 0.005, 1, float(number))
+        if np.isfinite(took_s)
+        else PostResult(429, 0.001, due_s=float(number))
         for number, took_s in enumerate(latencies_s)
     ]
-    outcomes = [Outcomes(np.full(len(replies), predicted_s), 0.5)]
-    return plan.LoadRun(1, Streams(4, 5, "poisson"), 0.5, outcomes, outcomes, replies)
+
+
+def make_loops(*latencies_s: float) -> list[LoopRun]:
+    """An open loop and a busy one, of one core."""
+    return [LoopRun(1, connections, FRAME, 2.0, make_replies(*latencies_s)) for connections in (0, 4)]
+
+
+def describe(pace: Pace, *latencies_s: float) -> plan.Row:
+    """What is said of a load with these latencies, by the capacity of loops that took 25 ms a frame."""
+    streams, check = Streams(1, 4, "periodic"), CheckOptions(len(latencies_s) / 4, plan.PATTERNS)
+    loops = make_loops(*[0.025] * 20)
+    capacity = make_capacity(*(loop.summarize() for loop in loops))
+    capacities = plan.Capacities(capacity, capacity)
+    return plan.LoadRun(1, streams, check, 0.5, make_replies(*latencies_s)).describe(pace, capacities)
 
 
 def make_row(share: float, streams: int, measured_ms: float, *, counted: int = 5) -> plan.Row:
@@ -37,18 +59,32 @@ def make_row(share: float, streams: int, measured_ms: float, *, counted: int = 5
 
 
 def test_requests_of_a_slow_core_count_on_neither_side() -> None:
-    pace = Pace({list_cpus()[0]: np.array([1.1])}, 0.1)
-    row = make_run(0.02, 0.5, 0.02).describe(pace)
-    assert (row["requests"], row["counted"]) == (3, 2)
+    row = describe(SLOW_AT_FIRST, 0.5, 0.02, 0.02, 0.02)
+    assert (row["requests"], row["counted"]) == (4, 3)
     assert row["counting"]["measured"]["p99_ms"] == pytest.approx(20)
     assert row["all"]["measured"]["p99_ms"] > 400
 
 
 def test_refused_requests_are_counted_beside_the_time_of_the_answered() -> None:
-    row = make_run(0.02, np.inf, 0.02, 0.02).describe(Pace({list_cpus()[0]: np.zeros(0)}, 0))
+    row = describe(NEVER_SLOW, 0.02, np.inf, 0.02, 0.02)
     assert row["counting"]["measured"]["p99_ms"] == pytest.approx(20)
     assert row["counting"]["measured"]["refused_share"] == 0.25
     assert row["counting"]["measured"]["p99_of_all_ms"] == np.inf
+
+
+def test_a_load_is_predicted_by_frames_that_count() -> None:
+    loops = make_loops(0.5, *[0.025] * 19)
+    capacity = make_capacity(*(loop.summarize() for loop in loops))
+    found = plan.Capacities.find(capacity, loops, SLOW_AT_FIRST)
+    slow, quiet = (each.model_worker(1).light_s.mean() for each in (found.all, found.counting))
+    assert slow > 1.5 * quiet
+
+
+def test_a_loop_of_which_hardly_anything_counts_is_taken_whole() -> None:
+    loops = make_loops(*[0.025] * 20)
+    capacity = make_capacity(*(loop.summarize() for loop in loops))
+    always = Pace({core: np.arange(0, 20, 0.1) for core in list_cpus()}, 1.0)
+    assert plan.Capacities.find(capacity, loops, always).counting == capacity
 
 
 def test_rounds_medians_count_and_shares_find_their_group() -> None:
