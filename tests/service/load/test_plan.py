@@ -17,7 +17,6 @@ from load import plan
 from load.pace import Pace
 from tests.service.capacity.measured import make_capacity
 
-
 FRAME = FrameKind("jpeg", 1280, 720)
 NEVER_SLOW = Pace({core: np.zeros(0) for core in list_cpus()}, 0.0)
 SLOW_AT_FIRST = Pace({core: np.array([0.1]) for core in list_cpus()}, 0.5)  # a request a second is hit once
