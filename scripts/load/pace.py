@@ -30,18 +30,23 @@ _USUAL = 10  # percentile of a core's times
 
 @dataclass(frozen=True)
 class Pace:
-    """When cores were slow: the beginnings of such windows, `time.perf_counter()`s, by core; and their share."""
+    """How many times longer than usual the work took: by core, in windows from `began_s`, a `time.perf_counter()`."""
 
-    slow_s: dict[int, Seconds]
-    slow_share: float
+    began_s: dict[int, float]
+    slowness: dict[int, Seconds]
 
-    def list_undisturbed(self, began_s: Seconds, ended_s: Seconds, cores: Sequence[int]) -> np.ndarray:
-        """For each of some spans whether none of these cores was slow in it."""
-        good = np.ones(len(began_s), dtype=bool)
+    @property
+    def slow_share(self) -> float:
+        """Of the windows of all cores, those that were slow."""
+        return float((np.concatenate(list(self.slowness.values())) > SLOW).mean())
+
+    def read(self, moment_s: float, cores: Sequence[int]) -> float:
+        """The mean over these cores at a moment; what was before or after is taken to be like the nearest window."""
+        found = 0.0
         for core in cores:
-            for window_s in self.slow_s[core]:
-                good &= (ended_s < window_s) | (began_s > window_s + WINDOW_S)
-        return good
+            windows = self.slowness[core]
+            found += windows[min(len(windows) - 1, max(0, int((moment_s - self.began_s[core]) / WINDOW_S)))]
+        return found / len(cores)
 
 
 class PaceMeter:
@@ -67,19 +72,17 @@ class PaceMeter:
             self._samples = {core: np.load(file) for core, file in self._files.items()}
 
     def read(self) -> Pace:
-        """When cores were slow, compared with their own usual time."""
-        windows = {core: find_slow(samples) for core, samples in self._samples.items()}
-        slow_s = {core: begins_s[slow] for core, (begins_s, slow) in windows.items()}
-        return Pace(slow_s, float(np.mean(np.concatenate([slow for _, slow in windows.values()]))))
+        """What was found, each core compared with its own usual time."""
+        windows = {core: find_slowness(samples) for core, samples in self._samples.items()}
+        return Pace({core: float(samples[0, 0]) for core, samples in self._samples.items()}, windows)
 
 
-def find_slow(samples: np.ndarray) -> tuple[Seconds, np.ndarray]:
-    """Windows' beginnings, and which are slow, from rows of a moment and the CPU time of the work, in seconds."""
+def find_slowness(samples: np.ndarray) -> Seconds:
+    """By windows from the first sample: the median time over the usual one, from rows of a moment and a time."""
     usual_s = np.percentile(samples[:, 1], _USUAL)
-    begins_s = np.arange(samples[0, 0], samples[-1, 0], WINDOW_S)
-    edges = np.searchsorted(samples[:, 0], np.append(begins_s, begins_s[-1] + WINDOW_S))
-    medians_s = [np.median(samples[first:last, 1]) if last > first else usual_s for first, last in pairwise(edges)]
-    return begins_s, np.array(medians_s) > SLOW * usual_s
+    edges = np.searchsorted(samples[:, 0], np.arange(samples[0, 0], samples[-1, 0] + WINDOW_S, WINDOW_S))
+    found = [np.median(samples[first:last, 1]) / usual_s if last > first else 1.0 for first, last in pairwise(edges)]
+    return np.array(found)
 
 
 def _sample(core: int, file: str) -> None:

@@ -19,7 +19,7 @@ PARTS = {
     "swaps": "versions swapped under full load",
     "leavers": "half of the callers leave at a random moment",
     "workers": "kill -9 of workers, and SIGTERM, under load",
-    "plan": "what `danmatte plan` predicts beside what the service does; 5 rounds of 20 seconds take 40 minutes",
+    "plan": "what `danmatte plan` predicts beside what the service does; rounds of a few minutes add up in --json",
     "clients": "clients that people have, unmodified, all in one run, with their versions",
     "peers": "side by side with FastAPI and LitServe",
 }

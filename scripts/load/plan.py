@@ -2,7 +2,7 @@
 
 Every round measures anew, then loads the server of one core and that of all in turn, so that both sides see the same
 hour of the machine. Rounds add up in the stored file, a few minutes each; ratios are predicted over measured, and the
-rounds' medians count. A rule that was fixed before says which requests don't count.
+rounds' medians count.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ import statistics
 from argparse import Namespace
 from collections import defaultdict
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeAlias
 
 import msgspec
@@ -23,24 +24,22 @@ from danmatte.capacity.check import SHARES, CheckOptions, list_latencies, predic
 from danmatte.capacity.frames import make_bodies
 from danmatte.capacity.load import PostResult, Target, run_closed
 from danmatte.capacity.measure import PLAYERS_MASK, LoopRun, MeasureOptions, make_target, measure, start_server
-from danmatte.capacity.simulation import WorkerModel, join
+from danmatte.capacity.simulation import Slowness, WorkerModel, join
 from danmatte.contract.cores import list_cpus
 from danmatte.settings import Settings
-from load.pace import SLOW, WINDOW_S, Pace, PaceMeter
+from load.pace import WINDOW_S, Pace, PaceMeter
 
 KIND = FrameKind("jpeg", 1280, 720)
 LIMIT_S = 0.1
 FPS = 5.0
 PATTERNS: tuple[Pattern, ...] = ("periodic", "poisson")
 NEAR = 2  # streams on either side of the predicted most that are tried
-BEFORE_S = 0.2  # a queue takes so long to go
-ENOUGH = 0.3
 RULE = (
-    f"A core is slow in a window of {WINDOW_S:g} s in which a fixed piece of work takes more than {SLOW:g} times the "
-    "CPU time that it usually takes there: others' work outside of this machine. A request counts unless one of the "
-    f"server's cores was slow between {BEFORE_S:g} s before it was due and its answer, in what is predicted as in what "
-    f"is measured. A load counts in the rounds in which at least {ENOUGH:.0%} of its requests do. p99 "
-    "is that of the answered ones; the refused share stands beside."
+    "On each core a fixed piece of work is done every 10 ms; how many times more CPU time than usual it takes, in "
+    f"windows of {WINDOW_S:g} s, is how slow the core is, by others' work outside of this machine. `paced` predictions "
+    "are by times of frames divided by how slow the server's cores were when they were measured, and multiplied by how "
+    "slow they were at each moment of the load; `plain` ones are by the times as they are. All requests count. p99 is "
+    "that of the answered ones; the refused share stands beside."
 )
 _WARM_S = 3.0
 Row: TypeAlias = dict[str, Any]
@@ -54,49 +53,46 @@ class LoadRun:
     streams: Streams
     check: CheckOptions
     share: float
+    began_s: float
     replies: list[PostResult]
 
     def describe(self, pace: Pace, capacities: "Capacities") -> Row:
-        """p50, p99 and the refused share, of all requests and of those that count.
+        """What was measured, and what was predicted: by the machine's pace, and without; and by one core's times."""
+        latencies_s, cores = list_latencies(self.replies), list_cpus()[: self.cores]
 
-        Each with what is predicted for it by the times of its own kind, and by those of one core alone.
-        """
-        counts = pace.list_undisturbed(*list_spans(self.replies), list_cpus()[: self.cores])
-        row: Row = {"cores": self.cores, "pattern": self.streams.pattern, "share": self.share}
-        row |= {"streams": self.streams.count, "requests": len(counts), "counted": int(counts.sum())}
-        every = np.ones(len(counts), dtype=bool)
-        for name, kept, capacity in (("counting", counts, capacities.counting), ("all", every, capacities.all)):
-            sides = {"predicted": capacity, "predicted_from_one_core": only_one_core(capacity)}
-            row[name] = {"measured": summarize([list_latencies(self.replies)[kept]])}
-            for side, known in sides.items():
-                runs = predict(known.model_worker(self.cores), self.streams, self.check)[1]
-                row[name][side] = summarize([each.latencies_s[kept] for each in runs])
-        return row
+        def slowness(moment_s: float) -> float:
+            return pace.read(self.began_s + moment_s, cores)
+
+        return {
+            "cores": self.cores,
+            "pattern": self.streams.pattern,
+            "share": self.share,
+            "streams": self.streams.count,
+            "requests": len(latencies_s),
+            "slowness": float(np.mean([pace.read(reply.due_s, cores) for reply in self.replies])),
+            "measured": summarize([latencies_s]),
+            "paced": self._simulate(capacities.paced, slowness),
+            "paced_from_one_core": self._simulate(only_one_core(capacities.paced), slowness),
+            "plain": self._simulate(capacities.plain),
+        }
+
+    def _simulate(self, capacity: Capacity, slowness: Slowness = lambda _: 1.0) -> dict[str, float]:
+        runs = predict(capacity.model_worker(self.cores), self.streams, self.check, slowness)[1]
+        return summarize([each.latencies_s for each in runs])
 
 
 @dataclass(frozen=True)
 class Capacities:
-    """What was measured with all frames, and with those that count."""
+    """What was measured as it is, and as it had been on cores that are never slow."""
 
-    all: Capacity
-    counting: Capacity
+    plain: Capacity
+    paced: Capacity
 
     @classmethod
     def find(cls, found: Capacity, runs: list[LoopRun], pace: Pace) -> "Capacities":
-        """From the loops, reply by reply; a loop of which hardly anything counts is taken as a whole."""
-        loops = []
-        for whole, run in zip(found.loops, runs, strict=True):
-            counts = pace.list_undisturbed(*list_spans(run.replies), list_cpus()[: run.cores])
-            good = {id(reply) for reply, count in zip(run.replies, counts, strict=True) if count}
-            enough = len(good) >= ENOUGH * len(run.replies)
-            loops.append(run.summarize(lambda reply, good=good: id(reply) in good) if enough else whole)
-        return cls(found, msgspec.structs.replace(found, loops=tuple(loops)))
-
-
-def list_spans(replies: list[PostResult]) -> tuple[np.ndarray, np.ndarray]:
-    """From when on, and until when, a slow core changes what became of each request."""
-    due_s = np.array([reply.due_s for reply in replies])
-    return due_s - BEFORE_S, due_s + np.array([reply.latency_s for reply in replies])
+        """From the loops, reply by reply."""
+        loops = tuple(run.summarize(partial(pace.read, cores=list_cpus()[: run.cores])) for run in runs)
+        return cls(found, msgspec.structs.replace(found, loops=loops))
 
 
 def summarize(runs: list[np.ndarray]) -> dict[str, float]:
@@ -125,15 +121,15 @@ def run(options: Namespace) -> dict[str, Any]:
 
 def describe_round(runs: list[LoopRun], loads: list[LoadRun], capacities: Capacities, pace: Pace) -> Row:
     """What is stored of a round; loads after the shares are those that count streams."""
-    shares = len(SHARES) * len(PATTERNS) * len(capacities.all.cores)
+    shares = len(SHARES) * len(PATTERNS) * len(capacities.plain.cores)
     rows = [load.describe(pace, capacities) for load in loads]
     return {
         "slow_share": pace.slow_share,
-        "capacity": msgspec.to_builtins(capacities.all),
-        "counting_loops": msgspec.to_builtins(capacities.counting.loops),
+        "capacity": msgspec.to_builtins(capacities.plain),
+        "paced_loops": msgspec.to_builtins(capacities.paced.loops),
         "loads": rows[:shares],
         "counts": rows[shares:],
-        "predicted_most": {pattern: find_most(capacities.counting, pattern) for pattern in PATTERNS},
+        "predicted_most": {pattern: find_most(capacities.paced, pattern) for pattern in PATTERNS},
     }
 
 
@@ -172,7 +168,8 @@ def load(worker: WorkerModel, target: Target, streams: Streams, check: CheckOpti
     sides = join(predicted).percentile_s(99), np.percentile(list_latencies(replies), 99, method="higher")
     said = " and ".join(f"{1e3 * side:.0f}" for side in sides)
     print(f"  {worker.cores} cores, {streams.pattern}, {streams.count}: {said} ms", flush=True)
-    return LoadRun(worker.cores, streams, check, streams.count * streams.fps / worker.per_s, replies)
+    began_s = replies[0].due_s - float(arrivals.moments_s[0])
+    return LoadRun(worker.cores, streams, check, streams.count * streams.fps / worker.per_s, began_s, replies)
 
 
 def only_one_core(capacity: Capacity) -> Capacity:
@@ -215,40 +212,38 @@ def compare_loads(rounds: list[Row]) -> list[Row]:
             "cores": cores,
             "pattern": pattern,
             "share": share,
-            "ratio": statistics.median(list_ratios(found, "counting", "predicted")),
-            "ratio_from_one_core": statistics.median(list_ratios(found, "counting", "predicted_from_one_core")),
-            "ratio_of_all_requests": statistics.median(list_ratios(found, "all", "predicted")),
-            "rounds": list_ratios(found, "counting", "predicted"),
-            "counted": sum(row["counted"] for row in found) / sum(row["requests"] for row in found),
+            "ratio": statistics.median(list_ratios(found, "paced")),
+            "ratio_from_one_core": statistics.median(list_ratios(found, "paced_from_one_core")),
+            "ratio_without_pace": statistics.median(list_ratios(found, "plain")),
+            "rounds": list_ratios(found, "paced"),
         }
         for (cores, pattern, share), found in groups.items()
-        if any(map(is_enough, found))
     ]
 
 
-def list_ratios(rows: list[Row], kept: str, predicted: str) -> list[float]:
-    """Predicted over measured p99, of the rounds that count."""
-    return [row[kept][predicted]["p99_ms"] / row[kept]["measured"]["p99_ms"] for row in rows if is_enough(row)]
-
-
-def is_enough(row: Row) -> bool:
-    """Whether enough of a load's requests count."""
-    return bool(row["counted"] >= ENOUGH * row["requests"])
+def list_ratios(rows: list[Row], predicted: str) -> list[float]:
+    """Predicted over measured p99."""
+    return [row[predicted]["p99_ms"] / row["measured"]["p99_ms"] for row in rows]
 
 
 def compare_most(rounds: list[Row]) -> list[Row]:
-    """The most streams within the limit, predicted and measured, by medians of the rounds."""
+    """The most streams within the limit, predicted at the machine's pace and measured, by medians of the rounds."""
     found = []
     for pattern in PATTERNS:
-        p99_ms = defaultdict(list)
-        for row in itertools.chain(*(each["counts"] for each in rounds)):
-            if row["pattern"] == pattern and is_enough(row):
-                value = row["counting"]["measured"]["p99_of_all_ms"]
-                p99_ms[row["streams"]].append(np.inf if value is None else value)
-        medians = {count: statistics.median(values) for count, values in sorted(p99_ms.items())}
-        late = [count for count, value in medians.items() if value > 1e3 * LIMIT_S]
-        measured = min(late) - 1 if late else max(medians, default=0)
-        predicted = statistics.median(each["predicted_most"][pattern] for each in rounds)
-        facts = {"pattern": pattern, "predicted": predicted, "measured": measured}
-        found.append(facts | {"p99_ms": {str(count): value for count, value in medians.items()}})
+        rows = [row for each in rounds for row in each["counts"] if row["pattern"] == pattern]
+        facts: Row = {"pattern": pattern}
+        for side, name in (("paced", "predicted"), ("measured", "measured")):
+            medians = list_medians(rows, side)
+            late = [count for count, value in medians.items() if value > 1e3 * LIMIT_S]
+            facts |= {name: min(late) - 1 if late else max(medians, default=0), f"{name}_p99_ms": medians}
+        found.append(facts)
     return found
+
+
+def list_medians(rows: list[Row], side: str) -> dict[int, float]:
+    """By number of streams, the rounds' median p99 of all requests, in ms; infinite where it never came."""
+    values = defaultdict(list)
+    for row in rows:
+        value = row[side]["p99_of_all_ms"]
+        values[row["streams"]].append(np.inf if value is None else value)
+    return {count: statistics.median(each) for count, each in sorted(values.items())}

@@ -10,7 +10,7 @@ import numpy as np
 from danmatte.capacity.arrivals import Arrivals, Pattern, Seconds, Streams
 from danmatte.capacity.load import PostResult, Target, run_open
 from danmatte.capacity.plan import LoadFigures
-from danmatte.capacity.simulation import Outcomes, WorkerModel, join, simulate
+from danmatte.capacity.simulation import Outcomes, Slowness, WorkerModel, join, simulate
 
 SHARES = (0.5, 0.7, 0.85)
 _REPLICATIONS = 20  # of the simulation, which draws other service times for the same arrivals
@@ -71,11 +71,16 @@ def compare(worker: WorkerModel, target: Target, streams: Streams, share: float,
     )
 
 
-def predict(worker: WorkerModel, streams: Streams, options: CheckOptions) -> tuple[Arrivals, list[Outcomes]]:
-    """The moments at which posts will be due, and what becomes of them, simulated again and again."""
+def predict(
+    worker: WorkerModel, streams: Streams, options: CheckOptions, slowness: Slowness = lambda _: 1.0
+) -> tuple[Arrivals, list[Outcomes]]:
+    """The moments at which posts will be due, and what becomes of them, simulated again and again.
+
+    `slowness` is how many times longer everything takes at a moment, in seconds from the beginning.
+    """
     chance = np.random.default_rng(options.seed)
     arrivals = draw_single_caller(streams, options.seconds, chance)
-    return arrivals, [simulate(worker, arrivals, chance) for _ in range(_REPLICATIONS)]
+    return arrivals, [simulate(worker, arrivals, chance, slowness) for _ in range(_REPLICATIONS)]
 
 
 def run_load(target: Target, arrivals: Arrivals) -> list[PostResult]:

@@ -21,6 +21,7 @@ from danmatte.capacity.arrivals import Streams
 from danmatte.capacity.capacity import Capacity, FrameKind, MeasuredLoop
 from danmatte.capacity.frames import make_bodies
 from danmatte.capacity.load import PostResult, Target, run_closed, run_open
+from danmatte.capacity.simulation import Slowness
 from danmatte.contract.cores import count_cores, list_cpus
 from danmatte.contract.host import describe_host
 from danmatte.errors import InvalidParameterError, SettingsError
@@ -95,31 +96,32 @@ class LoopRun:
         """Those that were answered with a mask."""
         return [reply for reply in self.replies if reply.status == 200]
 
-    def summarize(self, counts: Callable[[PostResult], bool] | None = None) -> MeasuredLoop:
-        """The figures of all masks, or of those that count: then the rate is what it had been with such ones only.
+    def summarize(self, slowness: Slowness = lambda _: 1.0) -> MeasuredLoop:
+        """The figures, as they had been on cores that are never slow.
 
-        Raises InvalidParameterError where half of the posts weren't answered, or none counts.
+        `slowness` is how many times longer everything took at a moment, a `time.perf_counter()`. Raises
+        InvalidParameterError where half of the posts weren't answered.
         """
-        masks = self.masks
-        good = [reply for reply in masks if not counts or counts(reply)]
-        if len(masks) < max(2, len(self.replies) // 2) or not good:
+        good = self.masks
+        if len(good) < max(2, len(self.replies) // 2):
             statuses = sorted({reply.status for reply in self.replies})
             raise InvalidParameterError(f"{self.kind}: expected masks, received status {statuses}")
-        saved_s = statistics.mean(reply.thread_s for reply in masks) - statistics.mean(reply.thread_s for reply in good)
+        slow = np.array([slowness(reply.due_s + reply.latency_s) for reply in good])
+        taken_s = np.array([reply.thread_s for reply in good])
+        besides_s = np.array([reply.latency_s - reply.queue_s - reply.thread_s for reply in good])
         ranks = (np.arange(min(_QUANTILES, len(good))) + 0.5) / min(_QUANTILES, len(good))
-        threads_ms = np.quantile([1e3 * reply.thread_s for reply in good], ranks).round(4)
-        besides_s = statistics.mean(reply.latency_s - reply.queue_s - reply.thread_s for reply in good)
+        saved_s = float((taken_s - taken_s / slow).mean())
         return MeasuredLoop(
             cores=self.cores,
             connections=self.connections,
             frame=self.kind,
             seconds=self.took_s,
             answered=len(good),
-            per_s=1 / (self.took_s / len(masks) - saved_s / self.cores),
+            per_s=1 / (self.took_s / len(good) - saved_s / self.cores),
             p50_ms=1e3 * statistics.median(reply.latency_s for reply in good),
             p99_ms=1e3 * float(np.percentile([reply.latency_s for reply in good], 99)),
-            thread_ms=tuple(threads_ms.tolist()),
-            overhead_ms=max(0.0, 1e3 * besides_s),
+            thread_ms=tuple(np.quantile(1e3 * taken_s / slow, ranks).round(4).tolist()),
+            overhead_ms=max(0.0, 1e3 * float((besides_s / slow).mean())),
         )
 
 

@@ -7,12 +7,15 @@ speed: the real ones need an event loop and take twenty times as long. A test ru
 import heapq
 import math
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
 from danmatte.capacity.arrivals import Arrivals, Seconds
 
+Slowness: TypeAlias = Callable[[float], float]
 _WEIGHT = 0.1  # of a new interval, as in FairSemaphore
 
 
@@ -74,17 +77,24 @@ def join(parts: list[Outcomes]) -> Outcomes:
     return Outcomes(np.concatenate([part.latencies_s for part in parts]), float(np.mean([part.busy for part in parts])))
 
 
-def simulate(worker: WorkerModel, arrivals: Arrivals, chance: np.random.Generator) -> Outcomes:
-    """What becomes of these arrivals at one worker, which is idle when the first one comes."""
-    return _Simulation(worker, arrivals, chance).run()
+def simulate(
+    worker: WorkerModel, arrivals: Arrivals, chance: np.random.Generator, slowness: Slowness = lambda _: 1.0
+) -> Outcomes:
+    """What becomes of these arrivals at one worker, which is idle when the first one comes.
+
+    `slowness` is how many times longer everything takes at a moment, in seconds as arrivals have them.
+    """
+    return _Simulation(worker, arrivals, chance, slowness).run()
 
 
 class _Simulation:
     """The state of one worker, moved from event to event; requests are numbers, in the order in which they arrive."""
 
-    def __init__(self, worker: WorkerModel, arrivals: Arrivals, chance: np.random.Generator) -> None:
+    def __init__(
+        self, worker: WorkerModel, arrivals: Arrivals, chance: np.random.Generator, slowness: Slowness
+    ) -> None:
         count = len(arrivals.moments_s)
-        self.worker = worker
+        self.worker, self.slowness = worker, slowness
         self.moments: list[float] = arrivals.moments_s.tolist()
         self.callers: list[int] = arrivals.callers.tolist()
         picks = chance.integers(0, worker.light_s.size, count)
@@ -182,6 +192,7 @@ class _Simulation:
             if jobs:
                 share = self.load()
                 seconds = sum(self.light[job] + share * (self.full[job] - self.light[job]) for job in jobs)
+                seconds *= self.slowness(now)
                 self.busy_s += seconds
                 self.begun += 1
                 heapq.heappush(self.ends, (now + seconds, self.begun, jobs))
@@ -197,6 +208,7 @@ class _Simulation:
         worker = self.worker
         self.work(now)
         overhead_s = worker.light_overhead_s + self.load() * (worker.full_overhead_s - worker.light_overhead_s)
+        overhead_s *= self.slowness(now)
         for job in jobs:
             if job not in self.inside:  # its deadline passed
                 continue

@@ -18,8 +18,9 @@ from load.pace import Pace
 from tests.service.capacity.measured import make_capacity
 
 FRAME = FrameKind("jpeg", 1280, 720)
-NEVER_SLOW = Pace({core: np.zeros(0) for core in list_cpus()}, 0.0)
-SLOW_AT_FIRST = Pace({core: np.array([0.1]) for core in list_cpus()}, 0.5)  # a request a second is hit once
+CORES = list_cpus()
+EVEN = Pace(dict.fromkeys(CORES, 0.0), {core: np.ones(1) for core in CORES})
+SLOW = Pace(dict.fromkeys(CORES, 0.0), {core: np.full(1, 1.5) for core in CORES})
 
 
 def make_replies(*latencies_s: float) -> list[PostResult]:
@@ -39,70 +40,53 @@ def make_loops(*latencies_s: float) -> list[LoopRun]:
 
 def describe(pace: Pace, *latencies_s: float) -> plan.Row:
     """What is said of a load with these latencies, by the capacity of loops that took 25 ms a frame."""
-    streams, check = Streams(1, 4, "periodic"), CheckOptions(len(latencies_s) / 4, plan.PATTERNS)
     loops = make_loops(*[0.025] * 20)
     capacity = make_capacity(*(loop.summarize() for loop in loops))
-    capacities = plan.Capacities(capacity, capacity)
-    return plan.LoadRun(1, streams, check, 0.5, make_replies(*latencies_s)).describe(pace, capacities)
+    check = CheckOptions(len(latencies_s) / 4, plan.PATTERNS)
+    run = plan.LoadRun(1, Streams(1, 4, "periodic"), check, 0.5, 0.0, make_replies(*latencies_s))
+    return run.describe(pace, plan.Capacities(capacity, capacity))
 
 
-def make_row(share: float, streams: int, measured_ms: float, *, counted: int = 5) -> plan.Row:
-    predicted_ms = 20.0
-    figures = {
-        "predicted": {"p99_ms": predicted_ms},
-        "predicted_from_one_core": {"p99_ms": predicted_ms},
-        "measured": {"p99_ms": measured_ms, "p99_of_all_ms": measured_ms},
-    }
-    facts = {"cores": 2, "pattern": "periodic", "share": share, "streams": streams, "requests": 10, "counted": counted}
-    return facts | {"counting": figures, "all": figures}
+def make_row(share: float, streams: int, measured_ms: float, predicted_ms: float = 20.0) -> plan.Row:
+    """A load of two cores."""
+    figures = {"p99_ms": predicted_ms, "p99_of_all_ms": predicted_ms}
+    predicted = dict.fromkeys(("paced", "paced_from_one_core", "plain"), figures)
+    facts = {"cores": 2, "pattern": "periodic", "share": share, "streams": streams}
+    return facts | predicted | {"measured": {"p99_ms": measured_ms, "p99_of_all_ms": measured_ms}}
 
 
-def test_requests_of_a_slow_core_count_on_neither_side() -> None:
-    row = describe(SLOW_AT_FIRST, 0.5, 0.02, 0.02, 0.02)
-    assert (row["requests"], row["counted"]) == (4, 3)
-    assert row["counting"]["measured"]["p99_ms"] == pytest.approx(20)
-    assert row["all"]["measured"]["p99_ms"] > 400
+def test_a_slow_machine_is_predicted_to_be_late() -> None:
+    even, slow = (describe(pace, *[0.02] * 20) for pace in (EVEN, SLOW))
+    assert even["paced"] == even["plain"]
+    assert slow["paced"]["p50_ms"] == pytest.approx(1.5 * slow["plain"]["p50_ms"])
+    assert (even["slowness"], slow["slowness"]) == (1.0, 1.5)
+
+
+def test_times_of_a_slow_machine_predict_those_of_an_even_one() -> None:
+    loops = make_loops(*[0.025] * 20)
+    capacity = make_capacity(*(loop.summarize() for loop in loops))
+    found = plan.Capacities.find(capacity, loops, SLOW)
+    slow, even = (each.model_worker(1).light_s.mean() for each in (found.plain, found.paced))
+    assert slow == pytest.approx(1.5 * even, rel=1e-3)
+    assert plan.Capacities.find(capacity, loops, EVEN).paced == capacity
 
 
 def test_refused_requests_are_counted_beside_the_time_of_the_answered() -> None:
-    row = describe(NEVER_SLOW, 0.02, np.inf, 0.02, 0.02)
-    assert row["counting"]["measured"]["p99_ms"] == pytest.approx(20)
-    assert row["counting"]["measured"]["refused_share"] == 0.25
-    assert row["counting"]["measured"]["p99_of_all_ms"] == np.inf
-
-
-def test_a_load_is_predicted_by_frames_that_count() -> None:
-    loops = make_loops(0.5, *[0.025] * 19)
-    capacity = make_capacity(*(loop.summarize() for loop in loops))
-    found = plan.Capacities.find(capacity, loops, SLOW_AT_FIRST)
-    slow, quiet = (each.model_worker(1).light_s.mean() for each in (found.all, found.counting))
-    assert slow > 1.5 * quiet
-
-
-def test_a_loop_of_which_hardly_anything_counts_is_taken_whole() -> None:
-    loops = make_loops(*[0.025] * 20)
-    capacity = make_capacity(*(loop.summarize() for loop in loops))
-    always = Pace({core: np.arange(0, 20, 0.1) for core in list_cpus()}, 1.0)
-    assert plan.Capacities.find(capacity, loops, always).counting == capacity
+    measured = describe(EVEN, 0.02, np.inf, 0.02, 0.02)["measured"]
+    assert measured["p99_ms"] == pytest.approx(20)
+    assert measured["refused_share"] == 0.25
+    assert measured["p99_of_all_ms"] == np.inf
 
 
 def test_rounds_medians_count_and_shares_find_their_group() -> None:
     rounds = [{"loads": [make_row(0.49, 4, measured_ms)]} for measured_ms in (10, 20, 80)]
     (found,) = plan.compare_loads(rounds)
     assert (found["share"], found["ratio"], found["rounds"]) == (0.5, 1.0, [2.0, 1.0, 0.25])
-    assert found["counted"] == 0.5
-
-
-def test_a_round_in_which_hardly_a_request_counts_says_nothing_of_its_load() -> None:
-    rounds = [{"loads": [make_row(0.5, 4, 20), make_row(0.7, 6, 20, counted=2)]}, {"loads": [make_row(0.5, 4, 40)]}]
-    rounds[1]["loads"].append(make_row(0.5, 4, 1, counted=1))
-    (found,) = plan.compare_loads(rounds)
-    assert (found["share"], found["rounds"]) == (0.5, [1.0, 0.5])
 
 
 def test_the_most_streams_are_those_before_the_first_that_are_late() -> None:
-    counts = [make_row(0.8, number, late_ms) for number, late_ms in ((4, 60), (5, 99), (6, 140), (7, 90), (8, np.inf))]
-    rounds = [{"counts": counts, "predicted_most": {"periodic": 6, "poisson": 3}}]
+    late_ms = {4: 60, 5: 99, 6: 140, 7: 90, 8: np.inf}
+    rounds = [{"counts": [make_row(0.8, number, took_ms, 20 * number - 30) for number, took_ms in late_ms.items()]}]
     found = plan.compare_most(rounds)[0]
     assert (found["predicted"], found["measured"]) == (6, 5)
 
