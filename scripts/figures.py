@@ -14,6 +14,7 @@ from typing import Any
 
 from model_figures import draw_others, render_others
 from quality_figures import render_assess, render_ladders, render_training
+from service_figures import render_xeon
 
 ROOT = Path(__file__).resolve().parent.parent
 STORED = ROOT / "models/deeplab/measurements"
@@ -311,6 +312,7 @@ FIGURES: dict[str, Callable[[], str]] = {
     "peers": render_peers,
     "players": render_players,
     "service": render_service,
+    "service_xeon": render_xeon,
     "shares": render_shares,
     "speed": render_speed,
     "summary": render_summary,
