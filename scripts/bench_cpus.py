@@ -46,7 +46,7 @@ def measure_cpus(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             }
         levels.append(found)
         print(f"  {subject.name} at {found['level']}: masks differ by {apart}; {found.get(IOU_DROP, 'no labels')}")
-    return {"version": subject.name, "data": str(options.data), "frames": len(data), "levels": levels}
+    return {"version": subject.name, "data": options.data.name, "frames": len(data), "levels": levels}
 
 
 def answer_in_floats(subject: Subject, data: Dataset) -> Masks:

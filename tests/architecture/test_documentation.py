@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 from tests.architecture.sources import ROOT, Function, Module, modules, tracked
@@ -63,6 +64,12 @@ def test_the_changelog_says_what_is_new() -> None:
     headings = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
     assert headings
     assert re.match(r"Unreleased|\d+\.\d+\.\d+", headings[0])
+
+
+def test_no_change_is_told_twice() -> None:
+    changes = re.findall(r"^- (.+)$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    begins = Counter(change[:40] for change in changes)  # two texts of one change differ further on
+    assert not [begin for begin, count in begins.items() if count > 1]
 
 
 def test_the_readme_is_short() -> None:
