@@ -68,6 +68,24 @@ def test_an_unknown_suffix_lists_what_is_known(tmp_path: Path) -> None:
         detect_format(tmp_path / "notes.txt")
 
 
+@pytest.mark.parametrize(
+    ("name", "way_on"),
+    [
+        ("graph.onnx.gz", "is packed; unpack it first"),
+        ("net.pt", r"is PyTorch's; export it to ONNX where its code is \(torch\.onnx\.export\)"),
+        ("net.PTH", "is PyTorch's"),
+        ("weights.safetensors", "holds weights without their graph"),
+        ("net.mlpackage", "is Core ML's"),
+        ("graph.bin", "holds an IR's weights; give the .xml beside it"),
+        ("graph.pbtxt", "is a graph as text"),
+    ],
+)
+def test_of_formats_that_others_write_the_way_on_is_told(tmp_path: Path, name: str, way_on: str) -> None:
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(InputError, match=rf"{name}: {way_on}"):
+        detect_format(tmp_path / name)
+
+
 def test_a_folder_without_a_saved_model_is_none(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"isn't a SavedModel: the folder has no saved_model\.pb"):
         detect_format(tmp_path)

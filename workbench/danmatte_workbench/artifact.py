@@ -68,6 +68,24 @@ _KNOWN = (
     "ONNX (.onnx), OpenVINO IR (.xml) or a TensorFlow 1 .meta file with its checkpoint"
 )
 
+_PACKED = "is packed; unpack it first"
+_PYTORCH = "is PyTorch's; export it to ONNX where its code is (torch.onnx.export)"
+_CORE_ML = "is Core ML's; give the model that it was made from"
+_CAFFE = "is Caffe's, which OpenVINO no longer reads; turn it into ONNX"
+_TENSORRT = "is made by TensorRT for one GPU; give the model that it was made from"
+_WAYS_ON: dict[str, str] = {
+    **dict.fromkeys((".7z", ".bz2", ".gz", ".tar", ".tgz", ".xz", ".zip", ".zst"), _PACKED),
+    **dict.fromkeys((".pt", ".pth"), _PYTORCH),
+    **dict.fromkeys((".mlmodel", ".mlpackage"), _CORE_ML),
+    **dict.fromkeys((".caffemodel", ".prototxt"), _CAFFE),
+    **dict.fromkeys((".engine", ".plan", ".trt"), _TENSORRT),
+    ".bin": "holds an IR's weights; give the .xml beside it",
+    ".ckpt": "is a checkpoint; give the .meta file beside it, or the graph, with --input_checkpoint",
+    ".pbtxt": "is a graph as text; write it as bytes (tf.io.write_graph with as_text=False)",
+    ".pdmodel": "is Paddle's; turn it into ONNX (paddle2onnx)",
+    ".safetensors": "holds weights without their graph; export the model to ONNX where its code is",
+}
+
 # What begins a file: the tags of the top fields of a protobuf, or a signature at some byte.
 _FIELDS: dict[str, bytes] = {
     ".pb": b"\x0a\x12\x18\x22",
@@ -90,7 +108,12 @@ def resolve_graph_path(path: Path) -> Path:
 
 
 def detect_format(path: Path) -> Format:
-    """The format of the graph at ``path``. Raises InputError where there is none, or none of a known format."""
+    """The format of the graph at ``path``. Raises InputError where there is none, or none of a known format.
+
+    Of what others write the message says how to go on.
+    """
+    if path.exists() and (way_on := _WAYS_ON.get(path.suffix.lower())):
+        raise InputError(f"{path}: {way_on}")
     if path.is_dir():
         if (path / SAVED).is_file():
             _check(path / SAVED, SAVED, _NAMES["savedmodel"])

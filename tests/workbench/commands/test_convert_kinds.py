@@ -1,6 +1,8 @@
 """Kinds of graphs that users bring, generated: each answers as its own runtime does, or is refused with the reason."""
 
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -258,3 +260,18 @@ def test_no_damaged_file_ends_in_a_traceback(
     error = capsys.readouterr().err
     assert f"{path}: " in error
     assert len(error.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["row.keras", "row.h5", "damaged.onnx"])
+def test_nothing_but_its_own_words_is_on_the_error_stream(tmp_path: Path, name: str) -> None:
+    import keras
+
+    if name == "damaged.onnx":
+        (tmp_path / name).write_bytes(b"\x08\x07\x12\x01x:\xff\x01")
+    else:
+        keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 3)]).save(tmp_path / name)
+    line = [sys.executable, "-m", "danmatte_workbench", "convert", str(tmp_path / name), "--output_dir", str(tmp_path)]
+    ended = subprocess.run(line, capture_output=True, text=True, check=False)
+    own = [said for said in ended.stderr.splitlines() if said.startswith("workbench convert: ")]
+    assert ended.stderr.splitlines() == own
+    assert (ended.returncode, len(own)) == ((2, 1) if name == "damaged.onnx" else (0, 0))

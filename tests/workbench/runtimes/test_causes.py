@@ -56,6 +56,13 @@ SEEN = [
     (TENSORFLOW_PAGE.format("Something odd happened"), "Something odd happened (at Reshape)"),
     ('in user code:\n\n    File "m.py", line 2, in f\n\n    ValueError: it is odd.\n', "ValueError: it is odd"),
     (
+        "Check 'ok' failed at src/frontends/onnx/frontend/src/utils/tensor_external_data.cpp:9:\nInvalid usage of "
+        "method for externally stored data in file (weights.data, offset: 0, data_length: 432)",
+        "its weights lie in weights.data, and that isn't beside it",
+    ),
+    ("No model config found in the file at a.weights.h5.", "it holds weights without their graph; save the whole"),
+    ("Cannot recognize input model.", "it is damaged, or no graph of that format"),
+    (
         "Requested the deserialization of a `Lambda` layer whose `function` is a Python lambda. This carries a risk",
         "where you trust who made the file, say --trust-lambda",
     ),

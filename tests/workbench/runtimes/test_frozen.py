@@ -165,3 +165,32 @@ def test_variables_get_their_values_from_a_checkpoint(tmp_path: Path) -> None:
         assert not {"VariableV2", "VarHandleOp"} & {node.op for node in nodes.values()}
     with pytest.raises(InputError, match=r"found no checkpoint .*other\.index"):
         read_graph(tmp_path / "model.pb", ReadOptions(checkpoint=tmp_path / "other"))
+
+
+@pytest.mark.parametrize("told", ["by an input", "by a build", "by a call", "by another row inside"])
+def test_layers_in_a_row_are_read_like_any_model(tmp_path: Path, told: str) -> None:
+    import keras
+
+    row = keras.Sequential([keras.layers.Conv2D(2, 3)])
+    if told == "by an input":
+        row = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 3)])
+    elif told == "by a build":
+        row.build((None, 8, 8, 3))
+    elif told == "by a call":
+        row(np.zeros((1, 8, 8, 3), np.float32))
+    else:
+        row = keras.Sequential([keras.Input((8, 8, 3)), keras.Sequential([row, keras.layers.ReLU()])])
+    row.save(tmp_path / "row.keras")
+    pictures = [node for node in read_graph(tmp_path / "row.keras").node if node.op == "Placeholder"]
+    assert [side.size for side in pictures[0].attr["shape"].shape.dim] == [1, 8, 8, 3]
+
+
+@pytest.mark.filterwarnings("ignore:You are saving a model that has not yet been built")
+def test_layers_that_were_never_told_a_size_ask_for_one(tmp_path: Path) -> None:
+    import keras
+
+    keras.Sequential([keras.layers.ReLU(max_value=0.5)]).save(tmp_path / "row.keras")
+    with pytest.raises(InputError, match=r"row\.keras: the file doesn't tell the size .*--input_shape \[1,H,W,3\]"):
+        read_graph(tmp_path / "row.keras")
+    definition = read_graph(tmp_path / "row.keras", ReadOptions(shape=(1, 8, 8, 3)))
+    assert [node.op for node in definition.node].count("Placeholder") == 1

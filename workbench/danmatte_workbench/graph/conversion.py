@@ -53,7 +53,7 @@ def _load_as_is(path: Path) -> ov.Model:
     model = load_whole(path)
     if len(model.inputs) != 1:
         names = [port.get_node().get_friendly_name() for port in model.inputs]
-        raise InputError(f"{path}: expected one input, a picture, found {len(names)}: {', '.join(names)}")
+        raise InputError(f"{path}: expected one input, a picture, found {len(names)}: {', '.join(names) or 'none'}")
     return model
 
 

@@ -14,6 +14,7 @@ from danmatte_workbench.errors import InputError
 from danmatte_workbench.graph.anatomy import Anatomy
 from danmatte_workbench.graph.layers import extract
 from danmatte_workbench.graph.ports import list_names
+from danmatte_workbench.processes.silence import silence_stderr
 from danmatte_workbench.reading import PLAIN, ReadOptions
 from danmatte_workbench.runtimes.openvino import save, translate_errors
 
@@ -43,7 +44,8 @@ def load_whole(path: Path) -> ov.Model:
     Of TensorFlow's, only the graph's answers are outputs, called as its nodes and tensors (``node:0``) are: ends of
     loops and checks aren't.
     """
-    with open_readable(path) as file, translate_errors(path):
+    # OpenVINO asks the readers of all formats in turn, and they tell the error stream what they can't read.
+    with open_readable(path) as file, translate_errors(path), silence_stderr():
         model = ov.Core().read_model(file) if file.suffix.lower() == ".xml" else ov.convert_model(file)
     if not is_tensorflow(path):
         return model

@@ -45,6 +45,14 @@ CAUSES = (
         "OpenVINO has no counterpart for {name}; cut the graph before or behind it",
     ),
     Cause(
+        r"[Ii]nvalid usage of method for externally stored data in file \((?P<name>[^,)]+)",
+        "its weights lie in {name}, and that isn't beside it",
+    ),
+    Cause(
+        r"No model config found",
+        "it holds weights without their graph; save the whole model (model.save), or export it as a SavedModel",
+    ),
+    Cause(
         r"Requested the deserialization of a `?Lambda`? layer|[Ll]ambda.{0,80}safe_mode=False",
         "it has a Lambda layer, Python code that would run here; where you trust who made the file, say --trust-lambda",
     ),
@@ -68,7 +76,8 @@ CAUSES = (
         "feature maps that are added inside have different sizes, so pictures must have other sides",
     ),
     Cause(
-        r"(?:Unable to read the model|Model file [^\n]* is not found|Unsupported model format|Cannot recognize model"
+        r"(?:Unable to read the model|Model file [^\n]* is not found|Unsupported model format"
+        r"|Cannot recognize (?:input )?model"
         r"|Could not load SavedModel|GraphDef cannot be parsed|Error parsing message|Failed to parse"
         r"|does not contain any nodes|Incorrect weights in bin|parse_xml|Error reading network|pugi)",
         "it is damaged, or no graph of that format",

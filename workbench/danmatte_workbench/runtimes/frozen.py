@@ -13,8 +13,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what fails is raised; a CP
 
 import numpy as np
 from google.protobuf.message import DecodeError
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-from tensorflow.python.grappler import tf_optimizer
 
 from danmatte.contract.near_words import did_you_mean
 from danmatte_workbench.artifact import SAVED, list_graph_files
@@ -23,8 +21,10 @@ from danmatte_workbench.processes.silence import silence_stderr
 from danmatte_workbench.reading import PLAIN, ReadOptions, Value
 from danmatte_workbench.runtimes.causes import explain
 
-with silence_stderr():
+with silence_stderr():  # its libraries greet on it as they load, whatever the log level
     import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+    from tensorflow.python.grappler import tf_optimizer
 
 # h5py and zipfile raise OSError and its like; Keras, whatever its layers raise.
 _FAILURES = (
@@ -213,7 +213,7 @@ def _load_keras_call(path: Path, options: ReadOptions) -> _Loaded:
     if keras.backend.backend() != "tensorflow":
         raise MachineError(f"{path}: needs Keras on TensorFlow, and KERAS_BACKEND says {keras.backend.backend()}")
     model = keras.models.load_model(path, compile=False, safe_mode=not options.trust_lambda)
-    given = model.input if isinstance(model.input, dict | list | tuple) else model.inputs[0]
+    given = _find_inputs(model, path, options)
     single = len(tf.nest.flatten(given)) == 1
 
     def describe(tensor: Any) -> tf.TensorSpec:
@@ -231,6 +231,23 @@ def _load_keras_call(path: Path, options: ReadOptions) -> _Loaded:
         raise InputError(f"{path}: {hint} ({explain(error)})") from error
     names = getattr(model, "output_names", None) or ()
     return _Loaded(traced, _name_structure(traced.structured_outputs, names))
+
+
+def _find_inputs(model: Any, path: Path, options: ReadOptions) -> Any:
+    """What the model is called with: a tensor, or a structure of several. Raises InputError where the file tells none.
+
+    Layers in a row (Sequential) have ``inputs``, but no ``input`` before they are called.
+    """
+    try:
+        given = model.inputs
+    except AttributeError:  # it was never told a shape
+        given = None
+    if not given and options.shape:
+        return tf.TensorSpec(options.shape, tf.float32, name="input")
+    if not given:
+        raise InputError(f"{path}: the file doesn't tell the size of its pictures; give it: --input_shape [1,H,W,3]")
+    structure = getattr(model, "input", given[0])
+    return structure if isinstance(structure, dict | list | tuple) else given[0]
 
 
 def _read_checkpoint(path: Path, checkpoint: Path) -> tf.compat.v1.GraphDef:

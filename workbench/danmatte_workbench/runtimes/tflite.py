@@ -30,7 +30,7 @@ def make_runner(
 
     Pictures are cast to the input's type, and put channels first where it has them so. Answers belong to the caller.
     """
-    with _translate_errors(path), warnings.catch_warnings():
+    with _translate_errors(path), warnings.catch_warnings(), silence_stderr():
         warnings.simplefilter("ignore", UserWarning)  # it says that it will move to another package
         reader = tf.lite.Interpreter(str(path), num_threads=threads)
         entry = reader.get_input_details()[0]
