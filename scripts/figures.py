@@ -29,6 +29,8 @@ BLOCK = re.compile(r"(<!-- figures: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 MACHINES = {"avx2": "AVX2 (Zen 3)", "vnni": "AVX-512 with VNNI (Zen 5)"}  # two cores of each
 MODELS = {"official": "official VOC network", "source": "source graph", "published": "published version"}
 
+KEPT = {"Nodes": "nodes", "JSEventListeners": "listeners"}
+
 
 def read_stored(name: str) -> Any:
     """A stored measurement."""
@@ -188,12 +190,17 @@ def render_page() -> str:
         cells = [f"{rate} × slower" if rate != "1" else "as it is", f"{item['repaints']}"]
         cells += [f"{item[name]:.2f}" for name in ("script_cpu_ms_mean", "script_ms_median", "script_ms_p95")]
         lines.append(f"| {' | '.join(cells)} | {item['layouts_per_s']:.0f} |")
-    long = found["long_track"]
+    long, looping = found["long_track"], found["looping"]
+    samples = looping["samples"]
+    kept = [f"{samples[-1][name] - samples[1][name]:+,} {word}" for name, word in KEPT.items()]
     return "\n".join(
         [
             *lines,
             "",
-            "- Other programs ran on the machine: times by the clock wait for them, CPU time doesn't.",
+            f"- {looping['minutes']:g} minutes of the film in a loop, {looping['speed']:g} times as fast: in "
+            f"{samples[-1]['loops']:,} loops and {samples[-1]['repaints']:,} repaints the heap grew by "
+            f"{looping['heap_bytes_per_hour'] / 1024:.0f} KiB an hour of the film; after the first tenth "
+            f"{' and '.join(kept)} were added.",
             f"- A track of {long['hours']:g} hours shows its first mask after {long['requests']} requests and "
             f"{long['bytes']:,} bytes.",
         ]

@@ -1,7 +1,7 @@
 """The types that carry pixels."""
 
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +9,7 @@ import numpy.typing as npt
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 Probabilities: TypeAlias = npt.NDArray[np.float32]
 Bits: TypeAlias = npt.NDArray[np.bool_]
+TurnStep: TypeAlias = Literal["transposed", "mirrored", "upended"]
 
 
 class Size(NamedTuple):

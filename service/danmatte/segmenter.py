@@ -2,10 +2,10 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeAlias
@@ -15,13 +15,15 @@ import numpy as np
 
 from danmatte.codecs import Colour
 from danmatte.contract.framing import Framing
+from danmatte.contract.grid import Grid
 from danmatte.contract.manifest import Manifest
 from danmatte.contract.places import find_models
 from danmatte.errors import InvalidParameterError, PictureError
-from danmatte.frame import Frame, Pixels, Size
+from danmatte.frame import Frame, Pixels, Probabilities, Size
 from danmatte.inference.matting import MaskRequest, Stabilise, decode_frame
 from danmatte.models.standalone import open_version
 from danmatte.tracks.batch import FinishedTrack, TrackJob, TrackOptions, make_track
+from danmatte.tracks.regions import RegionUnion
 from danmatte.video.live_stabiliser import LiveStabiliser
 
 __all__ = ["FinishedTrack", "Segmenter", "VideoSegmenter", "matte", "track"]
@@ -71,9 +73,14 @@ class Segmenter:
         """
         return self._matte(picture, size, None if soft else threshold)
 
-    def start_video(self) -> "VideoSegmenter":
-        """Masks of a video's frames in their order, which stand still where people do."""
-        return VideoSegmenter(self._matte)
+    def start_video(self, regions: Sequence[str] = ()) -> "VideoSegmenter":
+        """Masks of a video's frames in their order, which stand still where people do.
+
+        `regions` are what masks show together, by the names that the model knows them by; the model's own unless given.
+        Raises InvalidParameterError for others.
+        """
+        union = RegionUnion(self.manifest, regions) if regions else None
+        return VideoSegmenter(partial(self._matte, union=union))
 
     def close(self) -> None:
         """Lets the model go; further pictures are refused with EngineError."""
@@ -93,6 +100,7 @@ class Segmenter:
         size: tuple[int, int] | None,
         threshold: float | None,
         stabilise: Stabilise | None = None,
+        union: RegionUnion | None = None,
     ) -> Pixels:
         wanted = Size(size[1], size[0]) if size else None
         if wanted and not (min(wanted) > 0 and wanted.pixels <= self._max_pixels):
@@ -102,10 +110,17 @@ class Segmenter:
         frame = self._read(picture)
         framing = Framing.of(self.manifest, frame.size)
         fitted = framing.fit(frame)
-        values, grid = self._served.engine.infer(fitted)[0], self.manifest.regions.grid
+        values, grid = self._infer(fitted, union)
         if stabilise:
-            values, grid = stabilise(fitted, frame.size, values, self.manifest)
+            values, grid = stabilise(fitted, frame.size, values, grid, self.manifest)
         return framing.compute_alpha(values, grid, wanted or frame.size, frame.size, threshold)
+
+    def _infer(self, fitted: Pixels, union: RegionUnion | None) -> tuple[Probabilities, Grid]:
+        """The map that the network gives for its input, of the model's own region unless others are joined."""
+        engine = self._served.engine
+        if union is None:
+            return engine.infer(fitted)[0], self.manifest.regions.grid
+        return union.select(engine.compute((engine.arrange(fitted),))), union.grid
 
     def _read(self, picture: Picture) -> Frame:
         """The picture in the order of colours that the network takes."""

@@ -44,6 +44,8 @@ MORE = {
     "late.mp4": "-i plain.mp4 -c copy -output_ts_offset 8.333",
     "sound.mp4": f"{shoot()} {SOUND} {H264} -c:a aac -shortest",
     "sound_later.mp4": f"{shoot()} -itsoffset 0.5 {SOUND} {H264} -c:a aac",
+    "late_sound.mp4": "-i sound.mp4 -c copy -output_ts_offset 8.333",
+    "picture_later.mp4": f"{SOUND} -itsoffset 0.3 {shoot()} {H264} -fps_mode passthrough -c:a aac -map 1:v -map 0:a",
     "fragmented.mp4": f"{shoot()} {H264} {FRAGMENTS}",
     "fragmented_later_index.mp4": f"{shoot()} {H264} {FRAGMENTS}+delay_moov",
     "fragmented_negative_offsets.mp4": f"{shoot()} {H264} {FRAGMENTS}+negative_cts_offsets+default_base_moof",
@@ -90,7 +92,7 @@ PAGE = """<!doctype html><meta charset=utf-8>
 <script src="/npm/dashjs/dist/modern/umd/dash.all.min.js"></script>
 <script type=module>
   import { followHls } from "/web/adapters/hls.js";
-  import { findMismatch, toTrackTime } from "/web/film.js";
+  import { findMismatch, findStored, toTrackTime } from "/web/film.js";
   import { LoopClock } from "/web/frame-clock.js";
 
   const pause = (ms) => new Promise((done) => setTimeout(done, ms));
@@ -158,11 +160,11 @@ PAGE = """<!doctype html><meta charset=utf-8>
       }
     }
     const mismatch = findMismatch(film, video, clock !== undefined);
-    const size = [video.videoWidth, video.videoHeight];
+    const [size, stored] = [[video.videoWidth, video.videoHeight], findStored(film, video)];
     await end();
     video.removeAttribute("src");
     video.load();
-    return { played, found, grey, mismatch, size };
+    return { played, found, grey, mismatch, size, stored };
   };
   window.ready = true;
 </script>"""

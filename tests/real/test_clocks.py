@@ -31,7 +31,7 @@ MANIFESTS = [f"more/{name}" for name in clips.MORE if name.endswith(".mpd")]
 REFUSED_BY_CHROMIUM = {"cases/negative.mkv"}  # whose first frames have no times
 REFUSED_BY_FIREFOX = {"more/phone.3gp", "cases/hls/list.m3u8"}
 MIRRORED = {"cases/mirror_h.mp4", "cases/mirror_v.mp4", "more/left_to_right.mp4", "more/top_to_bottom.mp4"}
-TRANSPOSED = {"cases/transpose.mp4", "more/transposed.mp4", "more/transposed_other_way.mp4"}
+MIRRORED |= {"cases/transpose.mp4", "more/transposed.mp4", "more/transposed_other_way.mp4"}
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,17 @@ def find_nearest(times: list[int], ms: float) -> float:
 
 
 def compare_pictures(seen: dict[str, object], made: MadeTrack) -> float:
-    """The correlation of the first frame in grey, as shown and as read; browsers differ in brightness."""
-    return float(np.corrcoef(np.array(seen["grey"]), made.grey.ravel())[0, 1])
+    """The correlation of the first frame in grey, as shown and as read; browsers differ in brightness.
+
+    A browser that shows the picture as it is stored is told where the film's lies in it.
+    """
+    shown = np.array(seen["grey"]).reshape(made.grey.shape)
+    if seen["stored"]:
+        a, b, c, d, e, f = seen["stored"]
+        y, x = (np.indices(shown.shape) + 0.5) / len(shown)
+        columns, rows = ((one * len(shown)).astype(int) for one in (a * x + c * y + e, b * x + d * y + f))
+        shown = shown[rows, columns]
+    return float(np.corrcoef(shown.ravel(), made.grey.ravel())[0, 1])
 
 
 def check_times(seen: dict[str, object], made: MadeTrack, near_ms: float = NEAR_MS) -> None:
@@ -168,13 +177,23 @@ def test_hls_is_timed_as_players_show_it(
 
 @pytest.mark.parametrize("player", ["dash.js", "shaka-player"])
 @pytest.mark.parametrize("name", MANIFESTS)
+def test_dash_is_timed_in_firefox_too(
+    name: str, player: str, track: Callable[[str], MadeTrack], firefox_page: object
+) -> None:
+    made = track(name)
+    seen = play(firefox_page, name, made, player)
+    assert max(find_nearest(made.times, ms) for ms in seen["played"]) <= NEAR_MS
+
+
+@pytest.mark.parametrize("player", ["dash.js", "shaka-player"])
+@pytest.mark.parametrize("name", MANIFESTS)
 def test_dash_is_timed_as_players_show_it(
     name: str, player: str, track: Callable[[str], MadeTrack], chromium_page: object
 ) -> None:
     check_times(play(chromium_page, name, track(name), player), track(name))
 
 
-@pytest.mark.parametrize("name", [name for name in [*CASES, *FILES] if name not in REFUSED_BY_FIREFOX | TRANSPOSED])
+@pytest.mark.parametrize("name", [name for name in [*CASES, *FILES] if name not in REFUSED_BY_FIREFOX])
 def test_a_file_is_timed_as_firefox_plays_it(
     name: str, track: Callable[[str], MadeTrack], firefox_page: object
 ) -> None:
@@ -187,29 +206,25 @@ def test_a_file_is_timed_as_firefox_plays_it(
     assert max(find_nearest(made.times, ms) for ms in played) <= NEAR_MS
     assert min(played) == pytest.approx(made.times[0], abs=NEAR_MS)
     assert max(played) == pytest.approx(made.times[-1], abs=NEAR_MS)
-    if name not in MIRRORED | {"more/trimmed.mp4", "more/cut_before_0.mp4", "cases/negative.mkv"}:
+    assert (seen["stored"] is not None) == (name in MIRRORED)
+    if name not in {"more/trimmed.mp4", "more/cut_before_0.mp4", "cases/negative.mkv"}:
         assert compare_pictures(seen, made) > 0.9
 
 
-@pytest.mark.parametrize("name", sorted(TRANSPOSED))
-def test_a_picture_that_firefox_does_not_turn_is_refused(
-    name: str, track: Callable[[str], MadeTrack], firefox_page: object
-) -> None:
-    if track(name).film.width == track(name).film.height:
-        pytest.skip("is square")
-    facts = msgspec.to_builtins(track(name).film)
-    seen = firefox_page.evaluate("(words) => play(words)", [f"/clips/{name}", "", facts, [], 0])
-    assert "the masks are of a film of" in seen["mismatch"]
-
-
 @pytest.mark.parametrize("player", ["hls.js", "shaka-player"])
-@pytest.mark.parametrize("name", ["more/hls/list.m3u8", "more/hls/joined.m3u8", "cases/gop30.ts.m3u8"])
+@pytest.mark.parametrize("name", ["cases/hls/list.m3u8", *LISTS])
 def test_hls_is_timed_in_firefox_too(
     name: str, player: str, track: Callable[[str], MadeTrack], firefox_page: object
 ) -> None:
+    if player == "shaka-player" and "rounded" in name:
+        pytest.skip("goes by stated lengths, which are rounded to seconds here")
     made = track(name)
-    seen = play(firefox_page, name, made, player)
-    assert max(find_nearest(made.times, ms) for ms in seen["played"]) <= (2 * NEAR_MS if player == "hls.js" else 2)
+    played = play(firefox_page, name, made, player)["played"]
+    # hls.js seeks over the gap before the first frame, and Firefox announces the time that was asked for.
+    own = [ms for ms in played if ms != played[0]]
+    assert max(find_nearest(made.times, ms) for ms in own) <= (2 * NEAR_MS if player == "hls.js" else 2)
+    assert -NEAR_MS <= played[0] < made.times[1]
+    assert max(own) == pytest.approx(made.times[-1], abs=2)
 
 
 @pytest.mark.parametrize("name", ["more/plain.mp4", "more/sound_later.mp4", "more/picture_later.webm", "more/late.mp4"])

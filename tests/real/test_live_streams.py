@@ -4,9 +4,13 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -74,11 +78,86 @@ def test_a_stream_by_rtmp_gets_its_masks_beside_it(film: Path, models: Path, tmp
     address, target = find_address(), tmp_path / "masks.m3u8"
     with run_ffmpeg("-re", "-i", str(film), "-c", "copy", "-f", "flv", "-listen", "1", address):
         wait_for_listener(address)
-        done = run_live(models, address, str(target), "--segment-s", "1")
+        done = run_live(models, address, str(target), "--segment-s", "1", "--reconnect-s", "1")
     playlist = m3u8.load(str(target))
     assert playlist.is_endlist, done.stderr  # also where the sender leaves without a word
     assert len(playlist.segments) >= 3
     assert "-->" in (tmp_path / playlist.segments[0].uri).read_text()
+
+
+class LiveSite:
+    """A packager's folder of HLS on one port, whose server can be stopped and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._port = folder, 0
+        self.start()
+
+    @property
+    def address(self) -> str:
+        """Where the video's playlist is."""
+        return f"http://127.0.0.1:{self._port}/video.m3u8"
+
+    def start(self) -> None:
+        handler = partial(SilentHandler, directory=str(self._folder))
+        self._server = ThreadingHTTPServer(("127.0.0.1", self._port), handler)
+        self._port = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class SilentHandler(SimpleHTTPRequestHandler):
+    """Serves files, and no connection twice: a server that is stopped is gone at once."""
+
+    protocol_version = "HTTP/1.0"
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+def wait_for_file(path: Path) -> None:
+    until = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < until, f"{path} didn't come"
+        time.sleep(0.05)
+
+
+def read_starts(folder: Path) -> list[float]:
+    """When each cue of all segments begins, in seconds."""
+    lines = [line for path in sorted(folder.glob("masks-*.vtt")) for line in path.read_text().splitlines()]
+    starts = {line.split(" --> ")[0] for line in lines if " --> " in line}
+    return sorted(sum(float(part) * 60**at for at, part in enumerate(reversed(one.split(":")))) for one in starts)
+
+
+def test_live_hls_gets_its_masks_also_after_its_server_was_away(film: Path, models: Path, tmp_path: Path) -> None:
+    (tmp_path / "video").mkdir()
+    playlist, target = tmp_path / "video" / "video.m3u8", tmp_path / "masks.m3u8"
+    packager = "-re -stream_loop 3 -i FILM -c copy -f hls -hls_time 1 -hls_list_size 8 -output_ts_offset 33"
+    with run_ffmpeg(*packager.replace("FILM", str(film)).split(), str(playlist)):
+        wait_for_file(playlist)
+        site = LiveSite(playlist.parent)
+        words = ["live", site.address, str(target), "--models", str(models), "--segment-s", "1", "--window", "30"]
+        live = subprocess.Popen([sys.executable, "-m", "danmatte", *words], stderr=subprocess.PIPE, text=True)
+        try:
+            wait_for_file(tmp_path / "masks-000003.vtt")
+            site.stop()
+            time.sleep(2)  # longer than the playlist's segments: the reader has asked in vain
+            site.start()
+            _, told = live.communicate(timeout=90)
+        finally:
+            live.kill()
+            site.stop()
+    assert live.returncode == 0, told
+    assert m3u8.load(str(target)).is_endlist
+    starts = read_starts(tmp_path)
+    assert 33 <= starts[0] < 40  # the stream's own time
+    assert starts[-1] > 33 + 4 * SECONDS - 1, "to the last second"
+    gaps = [later - sooner for sooner, later in pairwise(starts)]
+    assert max(gaps) < 4, told
 
 
 def test_a_stream_is_passed_on_by_rtmp_with_its_masks(film: Path, models: Path, tmp_path: Path) -> None:

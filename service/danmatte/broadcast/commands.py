@@ -25,9 +25,14 @@ WINDOW = 6  # segments that a live playlist lists
 def run_live(source: str, target: str, options: Mapping[str, Any]) -> int:
     """`danmatte live`: until the stream ends, or SIGINT or SIGTERM; 0 when it ended well, 1 when no mask was made."""
     box = options.get("box", BOX)
-    with StreamInput(source) as stream, Segmenter(options.get("model", ""), models=options.get("models")) as segmenter:
+    calls = {name: options[name] for name in ("reconnect_s",) if name in options}
+    with (
+        StreamInput(source, **calls) as stream,
+        Segmenter(options.get("model", ""), models=options.get("models")) as segmenter,
+    ):
         size = choose_mask_size(stream.size, box)
-        matting = StreamMatting(segmenter, size, options.get("margin", 0.0))
+        looks = {name: options[name] for name in ("margin", "regions") if name in options}
+        matting = StreamMatting(segmenter, size, **looks)
         manifest = segmenter.manifest
         if target.endswith(".m3u8"):
             header = TrackHeader(size, "person", manifest.name, manifest.version)
@@ -42,7 +47,8 @@ def run_live(source: str, target: str, options: Mapping[str, Any]) -> int:
             with Relay(target, stream.streams, delay_s=options.get("delay_s", DELAY_S)) as relay:
                 tally = watch_stream(stream, matting, relay.add, relay)
             print(f"{relay.masks} of {tally.masks} masks were ready in time", file=sys.stderr)
-    print(f"{source}: {tally.describe()}", file=sys.stderr)
+    again = f", connected again {stream.reconnects} times" if stream.reconnects else ""
+    print(f"{source}: {tally.describe()}{again}", file=sys.stderr)
     return 0 if tally.masks else 1
 
 
@@ -70,12 +76,17 @@ def watch_stream(
             slot.close()
 
     reader = threading.Thread(target=read, name="read", daemon=True)
-    with _end_by_signals(over.set):
+
+    def end() -> None:
+        over.set()
+        stream.end()
+
+    with _end_by_signals(end):
         reader.start()
         try:
             return make_masks(slot, matte, deliver)
         finally:
-            over.set()
+            end()
             reader.join()
 
 

@@ -1,7 +1,7 @@
 """The masks of a stream while it runs: of the newest frame, always, so that no delay adds up."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -67,12 +67,15 @@ def make_masks(
 
 
 class StreamMatting:
-    """Makes the masks of one stream, stabilised; `size` is theirs, `margin` a share of their height."""
+    """Makes the masks of one stream, stabilised; `size` is theirs, `margin` a share of their height.
 
-    def __init__(self, segmenter: Segmenter, size: Size, margin: float = 0.0) -> None:
+    `regions` are what they show together, the model's own unless given; the model must know them.
+    """
+
+    def __init__(self, segmenter: Segmenter, size: Size, *, margin: float = 0.0, regions: Sequence[str] = ()) -> None:
         if not 0 <= margin <= MOST_MARGIN:
             raise InvalidParameterError(f"margin: expected 0 to {MOST_MARGIN}, received {margin}")
-        self._video, self._size, self._margin = segmenter.start_video(), size, margin
+        self._video, self._size, self._margin = segmenter.start_video(regions), size, margin
         scale = max(1.0, _FINEST / max(size))
         self._shown = Size(*(round(scale * side) for side in size))
 

@@ -62,7 +62,7 @@ class Rendition:
         return self._newest is not None
 
     def add(self, entry: Entry) -> None:
-        """The next mask; it is shown until the one after it comes."""
+        """The next mask; it is shown until the one after it comes, in a live rendition for a second at most."""
         if self._newest:
             if entry.pts_ms <= self._newest.pts_ms:
                 raise TrackError(f"pts: expected more than {self._newest.pts_ms} ms, received {entry.pts_ms}")
@@ -84,12 +84,14 @@ class Rendition:
 
     def _record(self, entry: Entry, until_ms: int) -> None:
         assert self._start_ms is not None
-        cue = self._recorder.record(entry, until_ms)
+        is_live = self._options.window is not None
+        shown_ms = min(until_ms, entry.pts_ms + LAST_MS) if is_live else until_ms  # then frames were lost
+        cue = self._recorder.record(entry, shown_ms)
         self._cues.append(cue)
         while until_ms >= (end_ms := self._start_ms + self._options.segment_ms):
             self._end_segment(end_ms)
-            self._cues = [cue] if until_ms > end_ms else []
-            if self._options.window is not None:
+            self._cues = [cue] if shown_ms > end_ms else []
+            if is_live:
                 self._write_playlist(is_over=False)
 
     def _end_segment(self, end_ms: int) -> None:

@@ -1,8 +1,10 @@
 """A stream that comes in by RTMP, HLS, UDP, a pipe or from a file: its packets, and the pictures decoded of them."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from math import inf
 from types import TracebackType
 from typing import Self, TypeAlias, cast
 
@@ -18,8 +20,12 @@ from danmatte.video.reader import DecodedFrame, Reformatters
 
 Packet: TypeAlias = "av.Packet[Stream]"
 TIMEOUT_S = 10.0  # without a byte, a stream is dead
+RECONNECT_S = 30.0
+_CALL_AGAIN_S = (0.25, 4.0)  # first and longest wait between two calls
 _RESTART_MS = 1000  # further back than this, the stream's clock began anew
-_LIVE = ("rtmp", "rtmps", "rtsp", "srt", "udp", "rtp", "http", "https", "tcp", "pipe")
+_REPEATED_MS = 60_000  # the same of a sender that was called again, and begins with what it has kept
+_CALLABLE = ("rtmp", "rtmps", "rtsp", "http", "https", "tcp")  # whose sender can be called again
+_LIVE = (*_CALLABLE, "srt", "udp", "rtp", "pipe")
 _SRT = "libavformat here knows no SRT; pipe it: srt-live-transmit ADDRESS file://con | danmatte live pipe:0 TARGET"
 
 
@@ -36,16 +42,28 @@ class StreamInput:
 
     What is neither an address of the network nor a pipe is read no faster than it would be played: `sleep` waits
     between packets, by the distance from the first one, so that nothing adds up over hours.
+
+    A sender that breaks off is called again for `reconnect_s`; what comes a second time then is passed over, and times
+    go on as the sender's. `reconnects` counts the calls that were answered.
     """
 
     def __init__(
-        self, source: str, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
+        self,
+        source: str,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        *,
+        reconnect_s: float = RECONNECT_S,
     ) -> None:
-        self.source, self._clock, self._sleep = source, clock, sleep
-        self.is_live = source.partition(":")[0] in _LIVE
+        self.source, self._clock, self._sleep, self._reconnect_s = source, clock, sleep, reconnect_s
+        protocol = source.partition(":")[0]
+        self.is_live, self._is_callable = protocol in _LIVE, protocol in _CALLABLE
+        self._over = threading.Event()
         self._container, self._stream = self._open()
         self.frames_back = 0  # that came too late for their time
+        self.reconnects = 0
         self._last_ms: int | None = None
+        self._last_dts = dict[int, float]()  # of each stream's packets, in seconds
         self._reformatters = Reformatters()
 
     @property
@@ -65,17 +83,60 @@ class StreamInput:
 
     def read(self) -> Iterator[Arrival]:
         """Packets as they come, to the stream's end."""
+        while True:
+            broken: Exception | None = None
+            try:
+                yield from self._read_connection()
+            except (av.FFmpegError, OSError) as error:
+                broken = error
+            if broken is None and not self._is_unfinished():
+                return
+            self._call_again(broken)
+            if self._over.is_set():
+                return
+
+    def end(self) -> None:
+        """Nobody reads any more: a sender that broke off isn't called again. May come from another thread."""
+        self._over.set()
+
+    def _read_connection(self) -> Iterator[Arrival]:
+        """Packets until the sender ends or breaks off."""
         began: tuple[float, float] | None = None
-        try:
-            for packet in self._container.demux(*self.streams):
-                time_s = None if packet.dts is None else float(packet.dts * packet.time_base)
-                if time_s is not None and not self.is_live:
-                    began = began or (self._clock(), time_s)
-                    self._sleep(max(0.0, began[0] + time_s - began[1] - self._clock()))
-                frames = self._decode(packet) if packet.stream.index == self._stream.index else ()
-                yield Arrival(packet, tuple(frames))
-        except (av.FFmpegError, OSError) as error:
-            raise TrackError(f"{self.source}: expected the stream to go on: {error}") from error
+        for packet in self._container.demux(*self.streams):
+            time_s = None if packet.dts is None else float(packet.dts * packet.time_base)
+            if time_s is not None and not self.is_live:
+                began = began or (self._clock(), time_s)
+                self._sleep(max(0.0, began[0] + time_s - began[1] - self._clock()))
+            number = packet.stream.index
+            frames = tuple(self._decode(packet)) if number == self._stream.index else ()
+            if time_s is not None and self.reconnects and time_s <= self._last_dts.get(number, -inf):
+                continue  # decoded all the same: later pictures may refer to it
+            if time_s is not None:
+                self._last_dts[number] = time_s
+            yield Arrival(packet, frames)
+
+    def _is_unfinished(self) -> bool:
+        """Whether what ended is a playlist that had no end yet: libavformat tells a dead server so."""
+        return self._is_callable and self._container.format.name == "hls" and self._container.duration is None
+
+    def _call_again(self, broken: Exception | None) -> None:
+        """Opens the stream anew; raises TrackError when nobody answers for too long, or nobody can be called."""
+        why = broken or "it stopped without an end"
+        until, wait_s = self._clock() + self._reconnect_s, _CALL_AGAIN_S[0]
+        while self._is_callable and not self._over.is_set() and self._clock() < until:
+            self._sleep(wait_s)
+            wait_s = min(2 * wait_s, _CALL_AGAIN_S[1])
+            try:
+                container, stream = self._open()
+            except TrackError as error:
+                why = error
+                continue
+            self._container.close()
+            self._container, self._stream = container, stream
+            self.reconnects += 1
+            return
+        if not self._over.is_set():
+            raise TrackError(f"{self.source}: expected the stream to go on: {why}") from broken
 
     def close(self) -> None:
         """Lets the stream go."""
@@ -113,10 +174,11 @@ class StreamInput:
                 continue
             pts_ms = max(0, round(1000 * time_s))
             last_ms = self._last_ms
-            if last_ms is not None and pts_ms < last_ms - _RESTART_MS:
+            least_ms = -1 if last_ms is None else last_ms - (_REPEATED_MS if self.reconnects else _RESTART_MS)
+            if pts_ms < least_ms:
                 raise TrackError(f"{self.source}: expected times after {last_ms} ms, the clock began anew at {pts_ms}")
             if last_ms is not None and pts_ms <= last_ms:
-                self.frames_back += 1
+                self.frames_back += not self.reconnects
                 continue
             self._last_ms = pts_ms
             yield DecodedFrame(pts_ms, frame, Orientation.of(frame), self._reformatters)

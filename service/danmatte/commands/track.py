@@ -96,7 +96,7 @@ def run_track(videos: list[Path], out: Path, **options: Any) -> int:
     if "size" in options:
         chosen["box"] = parse_box(options["size"])
     if "region" in options:
-        chosen["regions"] = tuple(dict.fromkeys(filter(None, options["region"].split(","))))
+        chosen["regions"] = parse_names(options["region"])
     wanted = batch.TrackOptions(**chosen)
     jobs = batch.plan_jobs(videos, out, options.get("format", ""))
     models = options.get("models", Settings().models_folder)
@@ -124,6 +124,11 @@ def parse_box(text: str) -> "Size":
         return parse_size(text)
     except ValueError as error:
         raise InvalidParameterError(str(error)) from error
+
+
+def parse_names(text: str) -> tuple[str, ...]:
+    """Names that a command line gives, joined by commas; each once."""
+    return tuple(dict.fromkeys(filter(None, text.split(","))))
 
 
 def run_convert(source: Path, target: Path, multivariant: Path | None = None) -> int:

@@ -23,8 +23,8 @@ from danmatte.video.silhouette import widen
 
 STUCK_AFTER_S = 20.0
 T = TypeVar("T")
-# From the graph's input, the frame's size and the graph's output to a better output, and where its values lie.
-Stabilise: TypeAlias = Callable[[Pixels, Size, Probabilities, Manifest], tuple[Probabilities, Grid]]
+# From the graph's input, the frame's size and a map on its grid to a better map, and where its values lie.
+Stabilise: TypeAlias = Callable[[Pixels, Size, Probabilities, Grid, Manifest], tuple[Probabilities, Grid]]
 OWN: Final[Literal["own"]] = "own"
 
 
@@ -131,7 +131,7 @@ class Matting:
         def encode(found: _Inferred) -> Matte:
             maps = list_maps(manifest, request.options.regions, found.size, found.outputs)
             if stabilise:
-                steadier = [stabilise(found.picture, found.size, each.values, manifest) for each in maps]
+                steadier = [stabilise(found.picture, found.size, each.values, each.grid, manifest) for each in maps]
                 maps = [
                     each._replace(values=values, grid=grid) for each, (values, grid) in zip(maps, steadier, strict=True)
                 ]

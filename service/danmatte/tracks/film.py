@@ -19,4 +19,5 @@ def describe_film(video: Video, sha256: str, ended_ms: int) -> Film:
         sections=tuple(video.sections[:MAX_SECTIONS]),
         scripted_ms=video.scripted_ms if video.sections else None,
         date_ms=video.date_ms,
+        orientation=video.orientation.name_steps(),
     )

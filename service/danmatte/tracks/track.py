@@ -11,7 +11,7 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from danmatte.errors import TrackError
-from danmatte.frame import Bits, Size
+from danmatte.frame import Bits, Size, TurnStep
 
 Polarity: TypeAlias = Literal["person", "background"]
 
@@ -30,11 +30,13 @@ class Film(Struct, frozen=True, omit_defaults=True):
 
     `sha256` is the file's digest in hexadecimal. `width` and `height` are of the picture as it is shown, in square
     pixels, and `pixel_ratio` the sample aspect ratio of the stored ones. Milliseconds are on the track's clock: the
-    first frame's, the end, the first stored frame's, which an edit list may leave out, and the first sound's or
-    frame's.
+    first frame's, the end, the first stored frame's, which an edit list may leave out, and where Firefox's clock
+    is 0.
 
     A playlist has `sections`: of each the start, and the stream's own time there; in players that join HLS segments by
     script the first frame is shown at `scripted_ms`, and `date_ms` is when it was recorded, in ms since 1970.
+
+    `orientation` says what a player does to the stored picture, for those that don't mirror.
     """
 
     sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
@@ -49,6 +51,7 @@ class Film(Struct, frozen=True, omit_defaults=True):
     sections: Annotated[tuple[tuple[int, int], ...], Meta(max_length=MAX_SECTIONS)] = ()
     scripted_ms: Annotated[int, Meta(ge=-MAX_PTS_MS, le=MAX_PTS_MS)] | None = None
     date_ms: Annotated[int, Meta(ge=0, le=MAX_PTS_MS)] | None = None
+    orientation: Annotated[tuple[TurnStep, ...], Meta(max_length=3)] = ()
 
 
 @dataclass(frozen=True)

@@ -53,15 +53,18 @@ class LiveFrame:
     cut: bool = False
 
     def __call__(
-        self, picture: Pixels, frame: Size, values: Probabilities, manifest: Manifest
+        self, picture: Pixels, frame: Size, values: Probabilities, grid: Grid, manifest: Manifest
     ) -> tuple[Probabilities, Grid]:
-        """From the graph's input and output, and the frame's size, to a steadier output, and where its values lie."""
+        """From the graph's input, the frame's size and a map on this grid to a steadier map, and where its values lie.
+
+        `picture` is (1, H, W, 3) uint8, and the map (h, w).
+        """
         shrunk = min(1.0, _WORKING_SIDE / max(frame))
         working = Size(*(max(_SHORTEST_SIDE, round(side * shrunk)) for side in frame))
         framing = Framing.of(manifest)
         colours = framing.extract(picture, frame, working)
         grey: Pixels = cv2.cvtColor(colours, _TO_GREY[manifest.picture.colour])  # type: ignore[assignment]
-        sized = framing.compute_mask(values, manifest.regions.grid, working, frame)
+        sized = framing.compute_mask(values, grid, working, frame)
         stable = self.stabiliser.step(grey, sized, self.pts_ms, colours=colours)
         self.cut = stable.cut
         return stable.alpha, Grid.half_pixel(framing.scale_size(frame), working)

@@ -6,7 +6,7 @@ from typing import Self
 import av
 import numpy as np
 
-from danmatte.frame import Pixels, Size
+from danmatte.frame import Pixels, Size, TurnStep
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,15 @@ class Orientation:
         if abs(a) + abs(d) >= abs(b) + abs(c):
             return cls(False, a < 0, d < 0)
         return cls(True, c < 0, b < 0)
+
+    def name_steps(self) -> tuple[TurnStep, ...]:
+        """What is done to the stored picture, in words, in this order."""
+        steps: dict[TurnStep, bool] = {
+            "transposed": self.transposed,
+            "mirrored": self.mirrored,
+            "upended": self.upended,
+        }
+        return tuple(name for name, is_done in steps.items() if is_done)
 
     def turn_size(self, size: Size) -> Size:
         """The size upright of a stored picture, and the other way round."""

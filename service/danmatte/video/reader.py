@@ -22,6 +22,7 @@ from av.video.stream import VideoStream
 
 from danmatte.errors import TrackError
 from danmatte.frame import Pixels, Size
+from danmatte.video.edit_lists import measure_early
 from danmatte.video.orientation import Orientation
 from danmatte.video.planes import read_planes
 from danmatte.video.playlist import JoinedParts, read_sections
@@ -116,10 +117,11 @@ class Video:
     """The first stream of pictures in a file; raises TrackError when there is none.
 
     It is read from `path`, or from a `file` that is open already, which `path` only names; `close` closes it.
-    Times are those of a player, or the file's own, as `clock` says. `size` is that of its frames, upright, and `shown`
-    the same in square pixels of `pixel_ratio`. `first_ms` is the first frame's time; `coded_ms` that of the first one
-    that is stored, also where an edit list leaves it out; `origin_ms` that of the first sound or frame; `scripted_ms`
-    that of the first frame where a script joins segments of HLS: it begins with the first decoding time.
+    Times are those of a player, or the file's own, as `clock` says. `size` is that of its frames, upright by their
+    `orientation`, and `shown` the same in square pixels of `pixel_ratio`. `first_ms` is the first frame's time;
+    `coded_ms` that of the first one that is stored, also where an edit list leaves it out; `origin_ms` is where
+    Firefox's clock is 0, at the first sound or frame as it reads edit lists; `scripted_ms` is the first frame's time
+    where a script joins segments of HLS: it begins with the first decoding time.
 
     `bad_packets` counts what couldn't be decoded so far. Once the frames are all taken, `broken` says which were lost
     at the start or the end, `dropped` how many came too late for their time, `before_start` how many lie before 0 ms,
@@ -142,17 +144,34 @@ class Video:
             raise
         self._zero_s = self._choose_zero(0.0) if clock == "media" else 0.0
         self._start_s, self.sections = self._first_s, list[tuple[int, int]]()
-        sounds = [_read_start(sound) for sound in self._container.streams.audio]
         self.first_ms = max(0, round(1000 * (self._first_s - self._zero_s)))
         self.coded_ms = round(1000 * (self._coded_s - self._zero_s))
         is_hls = bool(self._sections) and self._sections[0].zero_s is None
         self.scripted_ms = round(1000 * self._lead_s) if is_hls and clock == "media" else self.first_ms
         self.date_ms = self._sections[0].date_ms if is_hls else None
-        self.origin_ms = round(1000 * (min([self._coded_s, *sounds]) - self._zero_s))
-        self._orientation = Orientation.of(first)
+        self.origin_ms = round(1000 * (self._find_origin() - self._zero_s))
+        self.orientation = Orientation.of(first)
         self.pixel_ratio = self._stream.sample_aspect_ratio or Fraction(1)
-        self.size = self._orientation.turn_size(Size(first.height, first.width))
-        self.shown = self._orientation.turn_size(Size(first.height, max(1, round(first.width * self.pixel_ratio))))
+        self.size = self.orientation.turn_size(Size(first.height, first.width))
+        self.shown = self.orientation.turn_size(Size(first.height, max(1, round(first.width * self.pixel_ratio))))
+
+    def _find_origin(self) -> float:
+        """Where Firefox's clock is 0 for the pictures: with the first sound or frame, as it reads edit lists."""
+        early = self._measure_early()
+        own = early.get(self._stream.id, 0.0)
+        sounds = [_read_start(sound) - early.get(sound.id, 0.0) for sound in self._container.streams.audio]
+        return own + min([self._coded_s - own, *sounds])
+
+    def _measure_early(self) -> dict[int, float]:
+        if self._sections or "mp4" not in self._container.format.name.split(","):
+            return {}
+        if self._file:
+            place = self._file.tell()
+            early = measure_early(self._file)
+            self._file.seek(place)
+            return early
+        with Path(self.path).open("rb") as file:
+            return measure_early(file)
 
     def _choose_zero(self, so_far_s: float) -> float:
         """The time in the open stream at which the player's clock is 0; further sections go on at `so_far_s`."""
@@ -221,9 +240,9 @@ class Video:
             elif pts_ms >= from_ms:
                 if early is not None and pts_ms > 0:
                     self.before_start -= 1
-                    yield DecodedFrame(0, early, self._orientation, reformatters)
+                    yield DecodedFrame(0, early, self.orientation, reformatters)
                 early = None
-                yield DecodedFrame(pts_ms, frame, self._orientation, reformatters)
+                yield DecodedFrame(pts_ms, frame, self.orientation, reformatters)
         self.ended_ms = (clock.last_ms or 0) + shown_ms if shown_ms else round(1000 * clock.until_s)
         self._note_break(clock.last_ms, shown_ms)
 

@@ -11,7 +11,7 @@
 
 import { openCues } from "./cues.js";
 import { Cutout } from "./cutout.js";
-import { findMismatch, toTrackTime } from "./film.js";
+import { findMismatch, findStored, toTrackTime } from "./film.js";
 import { drawFrames, isFirefox, watchFrames, watchRepaints } from "./frame-clock.js";
 import { openLive } from "./live.js";
 import { growOutline } from "./margin.js";
@@ -384,7 +384,8 @@ export class Attachment {
     const known = this.#place;
     if (known && now - this.#measuredAt < MEASURE_MS) return known;
     this.#measuredAt = now;
-    const place = measurePlace(this.#video, this.#layer);
+    const stored = findStored(this.source.film ?? null, this.#video);
+    const place = measurePlace(this.#video, this.#layer, stored);
     return known && isSamePlace(known, place) ? known : place;
   }
 }

@@ -2,6 +2,8 @@
 
 import { isFirefox } from "./frame-clock.js";
 
+/** @typedef {import("./transforms.js").Matrix} Matrix */
+
 /**
  * @typedef {object} Film facts of a `.mattes` track; times are in milliseconds on the track's clock
  * @property {string} sha256 digest of the file, in hexadecimal
@@ -12,10 +14,11 @@ import { isFirefox } from "./frame-clock.js";
  * @property {number} first_ms the first frame
  * @property {number} end_ms
  * @property {number} coded_ms the first stored frame, which an edit list may leave out
- * @property {number} origin_ms the first sound or frame
+ * @property {number} origin_ms where the clock of Firefox is 0, with the first sound or frame
  * @property {[start: number, stream: number][]} [sections] of a playlist: where each begins, and its stream's own time
  * @property {number} [scripted_ms] the first frame's time in players that join HLS segments by script
  * @property {number} [date_ms] when it was recorded, since 1970
+ * @property {("transposed" | "mirrored" | "upended")[]} [orientation] what is done to the stored picture, in this order
  */
 
 /**
@@ -38,13 +41,13 @@ const LENGTH = [1000, 0.002]; // milliseconds by which a length may be off, and 
  * Why a track's masks aren't this video's, in words, or empty.
  *
  * @param {Film | null} film
- * @param {Pick<HTMLVideoElement, "videoWidth" | "videoHeight" | "duration">} video
+ * @param {HTMLVideoElement} video
  * @param {boolean} [isRetimed] the player's clock isn't the film's, so lengths aren't compared
  */
-export function findMismatch(film, { videoWidth, videoHeight, duration }, isRetimed = false) {
+export function findMismatch(film, video, isRetimed = false) {
+  const { videoWidth, videoHeight, duration } = video;
   if (!film || !videoWidth || !videoHeight) return "";
-  const off = (videoWidth * film.height) / (videoHeight * film.width) - 1;
-  if (Math.abs(off) > RATIO) {
+  if (!isInProportion(film, videoWidth, videoHeight) && !isAsStored(film, video)) {
     return `the masks are of a film of ${film.width}×${film.height}, this one is ${videoWidth}×${videoHeight}`;
   }
   if (isRetimed || !Number.isFinite(duration)) return "";
@@ -53,6 +56,36 @@ export function findMismatch(film, { videoWidth, videoHeight, duration }, isReti
   const [least, most] = [film.end_ms - Math.max(0, film.origin_ms) - slack, film.end_ms + slack];
   if (1000 * duration >= least && 1000 * duration <= most) return "";
   return `the masks are of a film of ${(film.end_ms / 1000).toFixed(1)} s, this one is ${duration.toFixed(1)} s`;
+}
+
+/** @type {(film: Film, width: number, height: number) => boolean} */
+const isInProportion = (film, width, height) => Math.abs((width * film.height) / (height * film.width) - 1) <= RATIO;
+
+/**
+ * Whether the browser shows the picture as it is stored. Firefox turns pictures by quarters, but mirrors none: where
+ * a display matrix does so, it follows no part of it.
+ *
+ * @param {Film} film
+ * @param {HTMLVideoElement} video
+ */
+function isAsStored({ orientation = [], ...film }, video) {
+  if (!isFirefox(video) || orientation.length % 2 === 0) return false;
+  return !orientation.includes("transposed") || isInProportion(film, video.videoHeight, video.videoWidth);
+}
+
+/**
+ * Where the film's picture lies in the one that the browser shows, both of width and height 1; null where they are the same.
+ *
+ * @param {Film | null} film
+ * @param {HTMLVideoElement} video
+ * @returns {Matrix | null}
+ */
+export function findStored(film, video) {
+  if (!film || !isAsStored(film, video)) return null;
+  const [isTransposed, ...flips] = ["transposed", "mirrored", "upended"].map((step) => film.orientation?.includes(/** @type {any} */ (step)));
+  const [x, y] = flips.map((isFlipped) => (isFlipped ? -1 : 1));
+  const [left, top] = flips.map(Number);
+  return isTransposed ? [0, x, y, 0, top, left] : [x, 0, 0, y, left, top];
 }
 
 /**
@@ -68,7 +101,7 @@ export function toTrackTime(ms, video, film, { offset = 0, clock }) {
     const mapped = clock(ms, film);
     return mapped === null ? null : mapped + offset;
   }
-  // Firefox counts from the first sound or frame that a file stores, whatever its time.
+  // Firefox counts from the first sound or frame that a file stores, whatever its time, and misreads empty edits; the track knows.
   const origin = film?.clock === "media" && isFirefox(video) ? film.origin_ms : 0;
   // Scripts that join segments of HLS begin with the first frame's decoding time, browsers with its own.
   if (film?.scripted_ms === undefined || !video.currentSrc?.startsWith("blob:")) return ms + origin + offset;

@@ -11,9 +11,10 @@ import { invert, measureFrame, multiply } from "./transforms.js";
  *
  * @param {HTMLVideoElement} video
  * @param {HTMLElement} layer
+ * @param {import("./transforms.js").Matrix | null} [stored] where the film's picture lies in the video's, if it isn't the same
  * @returns {import("./outline.js").Place}
  */
-export function measurePlace(video, layer) {
+export function measurePlace(video, layer, stored = null) {
   const [outer, frame] = [measureFrame(video), measureFrame(layer)];
   const style = getComputedStyle(video);
   /** @param {"Left" | "Right" | "Top" | "Bottom"} side */
@@ -29,7 +30,8 @@ export function measurePlace(video, layer) {
   const { x, y, width, height } = fitPicture(box, natural, style.objectFit, style.objectPosition);
   const onScreen = multiply(outer.matrix, [width, 0, 0, height, x, y]);
   const back = invert(frame.matrix) ?? [1, 0, 0, 1, -frame.matrix[4], -frame.matrix[5]];
-  return { matrix: multiply(back, onScreen), layerWidth: frame.width, layerHeight: frame.height };
+  const matrix = multiply(back, stored ? multiply(onScreen, stored) : onScreen);
+  return { matrix, layerWidth: frame.width, layerHeight: frame.height };
 }
 
 /**

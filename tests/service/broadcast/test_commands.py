@@ -50,6 +50,13 @@ def test_masks_go_within_the_stream(video: Path, models: Path) -> None:
     assert {(mask.width, mask.height) for mask in masks} == {(320, 180)}
 
 
+def test_regions_are_asked_for_by_name(video: Path, models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["live", str(video), str(video.with_name("masks.m3u8")), "--models", str(models), "--region"]
+    assert cli.main([*words, "person"]) == 0
+    assert cli.main([*words, "person,tree"]) == 2
+    assert "tree" in capsys.readouterr().err
+
+
 class Clock:
     """Stands still unless it is set."""
 

@@ -45,6 +45,17 @@ def test_a_finished_rendition_has_every_mask_in_its_segment(tmp_path: Path) -> N
     assert all(np.array_equal(mask, make_entry(2000 + 40 * at).mask) for at, (*_, mask) in enumerate(cues[1]))
 
 
+def test_a_live_mask_does_not_stay_while_frames_are_lost(tmp_path: Path) -> None:
+    rendition = Rendition(tmp_path / "masks.m3u8", HEADER, RenditionOptions(segment_ms=2000, window=6))
+    for pts_ms in (0, 1900, 7000):
+        rendition.add(make_entry(pts_ms))
+    rendition.finish()
+    segments = m3u8.load(str(tmp_path / "masks.m3u8")).segments
+    cues = [[cue[:2] for cue in read_cues(tmp_path / segment.uri)] for segment in segments]
+    lost = ("00:00:01.900", "00:00:02.900")
+    assert cues == [[("00:00:00.000", "00:00:01.000"), lost], [lost], [], [("00:00:07.000", "00:00:08.000")]]
+
+
 def test_a_mask_across_the_end_of_a_segment_is_in_both(tmp_path: Path) -> None:
     rendition = Rendition(tmp_path / "masks.m3u8", HEADER, RenditionOptions(segment_ms=1000))
     for pts_ms in (0, 900, 2100):

@@ -1,5 +1,9 @@
 """Streams that come in: files here, read as fast as they would be played."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -63,3 +67,71 @@ def test_what_has_no_pictures_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"nothing")
     with pytest.raises(TrackError, match="expected a stream"):
         StreamInput(str(tmp_path / "a.mp4"))
+
+
+@contextmanager
+def serve_stream(*answers: bytes, length: int) -> Iterator[str]:
+    """A sender of transport streams: each call gets the next answer, which breaks off before `length`; then none."""
+    calls = iter(answers)
+
+    class Sender(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            data = next(calls, None)
+            self.send_response(200 if data else 503)
+            self.send_header("Content-Type", "video/mp2t")
+            self.send_header("Content-Length", str(length))
+            self.end_headers()
+            self.wfile.write(data or b"")
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Sender)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/film.ts"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_a_sender_that_broke_off_is_called_again_and_nothing_comes_twice(tmp_path: Path) -> None:
+    whole = write(tmp_path / "walk.ts", walking(60), b_frames=2).read_bytes()
+    clock, dts = Clock(), list[int]()
+    with (
+        serve_stream(whole[: len(whole) // 2], whole, length=len(whole)) as address,
+        StreamInput(address, clock, clock.sleep) as stream,
+    ):
+        pts = list[int]()
+        for arrival in stream.read():
+            pts += [frame.pts_ms for frame in arrival.frames]
+            dts += [arrival.packet.dts] if arrival.packet.dts is not None else []
+    assert stream.reconnects == 1
+    assert len(pts) >= 58  # those that were torn may be lost
+    assert pts == sorted(set(pts))
+    assert dts == sorted(set(dts))
+    assert pts[-1] - pts[0] == 59 * 40
+
+
+def test_a_sender_that_stays_away_is_an_error_after_a_while(tmp_path: Path) -> None:
+    whole, clock = write(tmp_path / "walk.ts", walking(60)).read_bytes(), Clock()
+    with (
+        serve_stream(whole[: len(whole) // 2], length=len(whole)) as address,
+        StreamInput(address, clock, clock.sleep, reconnect_s=20) as stream,
+        pytest.raises(TrackError, match="expected the stream to go on"),
+    ):
+        list(stream.read())
+    assert 120 <= clock.now < 125
+
+
+def test_nobody_is_called_again_once_the_reading_ends(tmp_path: Path) -> None:
+    whole, clock = write(tmp_path / "walk.ts", walking(60)).read_bytes(), Clock()
+    with (
+        serve_stream(whole[: len(whole) // 2], length=len(whole)) as address,
+        StreamInput(address, clock, clock.sleep) as stream,
+    ):
+        stream.end()
+        assert list(stream.read())
+    assert (stream.reconnects, clock.now) == (0, 100)

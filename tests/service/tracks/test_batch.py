@@ -66,7 +66,8 @@ def test_a_track_knows_its_film(models: Path, capsys: pytest.CaptureFixture[str]
     assert film is not None
     assert film.sha256 == hashlib.sha256(video.read_bytes()).hexdigest()
     assert (film.clock, film.width, film.height, film.pixel_ratio) == ("media", 180, 320, (1, 1))
-    assert (film.first_ms, film.end_ms, film.coded_ms, film.origin_ms) == (8000, 9200, 8000, 0)
+    assert (film.first_ms, film.end_ms, film.coded_ms) == (8000, 9200, 8000)
+    assert len(film.orientation) == 2  # a quarter turn: transposed, and mirrored or upended
 
 
 def test_a_track_knows_what_an_edit_list_leaves_out(tmp_path: Path) -> None:

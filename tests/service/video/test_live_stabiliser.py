@@ -118,9 +118,9 @@ def test_the_mask_does_not_depend_on_the_order_of_the_networks_colours(colour: s
     values = np.full(facts.regions.shape[1:3], 0.1, np.float32)
     values[4:12, 6:18] = 0.9
     shown = picture if colour == "RGB" else np.ascontiguousarray(picture[..., ::-1])
-    alpha, grid = LiveStabiliser().expect(0)(shown[np.newaxis], SIZE, values, facts)
+    alpha, grid = LiveStabiliser().expect(0)(shown[np.newaxis], SIZE, values, facts.regions.grid, facts)
     other = served(colour="RGB").manifest
-    expected, _ = LiveStabiliser().expect(0)(picture[np.newaxis], SIZE, values, other)
+    expected, _ = LiveStabiliser().expect(0)(picture[np.newaxis], SIZE, values, other.regions.grid, other)
     assert alpha == pytest.approx(expected, abs=1e-5)
     assert alpha.shape == SIZE
     assert (grid.step_y, grid.step_x, grid.offset_y, grid.offset_x) == (1, 1, 0, 0)  # a frame fills 90 of 96 rows

@@ -42,6 +42,12 @@ def test_a_picture_is_seen_as_its_matrix_says(tmp_path: Path, matrix: tuple[int,
     assert frame.to_colours(Size(60, 40), "RGB").shape == (60, 40, 3)
 
 
+def test_the_steps_to_an_upright_picture_have_names() -> None:
+    assert Orientation().name_steps() == ()
+    assert Orientation(True, False, True).name_steps() == ("transposed", "upended")
+    assert Orientation(mirrored=True).name_steps() == ("mirrored",)
+
+
 def test_a_size_turns_with_the_picture() -> None:
     assert Orientation().turn_size(Size(3, 4)) == Size(3, 4)
     assert Orientation(transposed=True).turn_size(Size(3, 4)) == Size(4, 3)

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { findMismatch, toTrackTime } from "../../../service/danmatte/web/film.js";
+import { findMismatch, findStored, toTrackTime } from "../../../service/danmatte/web/film.js";
 
 const FILM = { sha256: "0".repeat(64), clock: "media", width: 1920, height: 1080, pixel_ratio: [1, 1], first_ms: 0, end_ms: 60_000, coded_ms: 0, origin_ms: 0 };
 const LATE = { ...FILM, first_ms: 10_000, end_ms: 19_000, coded_ms: 10_000, origin_ms: 10_000 };
@@ -64,4 +64,36 @@ test("players by script that join segments of HLS begin with the first decoding 
   assert.equal(toTrackTime(120, { currentSrc: "blob:https://example.org/1" }, film, {}), 40);
   assert.equal(toTrackTime(120, { currentSrc: "https://example.org/list.m3u8" }, film, {}), 120);
   assert.equal(toTrackTime(120, { currentSrc: "blob:https://example.org/1" }, FILM, {}), 120);
+});
+
+/** Where the film's corners lie in the picture that a Firefox shows; numbers of corners from the upper left one, clockwise. */
+const findCorners = (orientation, size = {}) => {
+  const matrix = findStored({ ...FILM, orientation }, video({ mozHasAudio: false, ...size }));
+  if (!matrix) return null;
+  const [a, b, c, d, e, f] = matrix;
+  return [[0, 0], [1, 0], [1, 1], [0, 1]].map(([x, y]) => [[0, 3], [1, 2]][a * x + c * y + e][b * x + d * y + f]);
+};
+const UPRIGHT = { videoWidth: 720, videoHeight: 1280 };
+
+for (const [orientation, size, corners] of [
+  [["mirrored"], {}, [1, 0, 3, 2]],
+  [["upended"], {}, [3, 2, 1, 0]],
+  [["transposed"], UPRIGHT, [0, 3, 2, 1]],
+  [["transposed", "mirrored", "upended"], UPRIGHT, [2, 1, 0, 3]],
+]) {
+  test(`a picture to be ${orientation.join(", ")} is as it is stored in Firefox`, () => {
+    assert.deepEqual(findCorners(orientation, size), corners);
+    assert.equal(findMismatch({ ...FILM, orientation }, video({ mozHasAudio: false, ...size })), "");
+    assert.equal(findStored({ ...FILM, orientation }, video(size)), null, "other browsers follow the whole matrix");
+  });
+}
+
+test("pictures that are only turned are upright in every browser", () => {
+  for (const orientation of [undefined, [], ["mirrored", "upended"], ["transposed", "mirrored"]]) assert.equal(findCorners(orientation), null);
+  assert.equal(findStored(null, video({ mozHasAudio: false })), null);
+});
+
+test("a Firefox that transposes is believed", () => {
+  assert.equal(findCorners(["transposed"]), null);
+  assert.notEqual(findMismatch({ ...FILM, orientation: ["transposed", "mirrored"] }, video({ mozHasAudio: false, ...UPRIGHT })), "");
 });
