@@ -15,11 +15,10 @@ import numpy as np
 
 from danmatte.codecs import Colour
 from danmatte.contract.framing import Framing
-from danmatte.contract.grid import Grid
 from danmatte.contract.manifest import Manifest
 from danmatte.contract.places import find_models
 from danmatte.errors import InvalidParameterError, PictureError
-from danmatte.frame import Frame, Pixels, Probabilities, Size
+from danmatte.frame import Frame, Pixels, Size
 from danmatte.inference.matting import MaskRequest, Stabilise, decode_frame
 from danmatte.models.standalone import open_version
 from danmatte.tracks.batch import FinishedTrack, TrackJob, TrackOptions, make_track
@@ -110,17 +109,14 @@ class Segmenter:
         frame = self._read(picture)
         framing = Framing.of(self.manifest, frame.size)
         fitted = framing.fit(frame)
-        values, grid = self._infer(fitted, union)
+        engine = self._served.engine
+        if union is None:
+            values, grid = engine.infer(fitted)[0], self.manifest.regions.grid
+        else:
+            values, grid = union.select(engine.compute((engine.arrange(fitted),))), union.grid
         if stabilise:
             values, grid = stabilise(fitted, frame.size, values, grid, self.manifest)
         return framing.compute_alpha(values, grid, wanted or frame.size, frame.size, threshold)
-
-    def _infer(self, fitted: Pixels, union: RegionUnion | None) -> tuple[Probabilities, Grid]:
-        """The map that the network gives for its input, of the model's own region unless others are joined."""
-        engine = self._served.engine
-        if union is None:
-            return engine.infer(fitted)[0], self.manifest.regions.grid
-        return union.select(engine.compute((engine.arrange(fitted),))), union.grid
 
     def _read(self, picture: Picture) -> Frame:
         """The picture in the order of colours that the network takes."""

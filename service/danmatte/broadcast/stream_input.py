@@ -89,7 +89,9 @@ class StreamInput:
                 yield from self._read_connection()
             except (av.FFmpegError, OSError) as error:
                 broken = error
-            if broken is None and not self._is_unfinished():
+            is_playlist = self._is_callable and self._container.format.name == "hls"
+            # A playlist of a dead server ends, too, for libavformat; it has no length as long as it has no end.
+            if broken is None and not (is_playlist and self._container.duration is None):
                 return
             self._call_again(broken)
             if self._over.is_set():
@@ -114,10 +116,6 @@ class StreamInput:
             if time_s is not None:
                 self._last_dts[number] = time_s
             yield Arrival(packet, frames)
-
-    def _is_unfinished(self) -> bool:
-        """Whether what ended is a playlist that had no end yet: libavformat tells a dead server so."""
-        return self._is_callable and self._container.format.name == "hls" and self._container.duration is None
 
     def _call_again(self, broken: Exception | None) -> None:
         """Opens the stream anew; raises TrackError when nobody answers for too long, or nobody can be called."""

@@ -18,7 +18,7 @@ from danmatte.tracks.tally import Tally
 from danmatte.tracks.writer import TrackWriter
 from danmatte.video.reader import Video
 
-REVISION = 2  # of everything between a video and its masks: a change of them is another number here
+REVISION = 3  # of everything between a video and its masks: a change of them is another number here
 WARM_UP_MS = 500  # computed again before going on, so that the stabiliser has a past
 
 _Line: TypeAlias = "asyncio.Queue[tuple[SelectedFrame, asyncio.Task[NetworkAnswer] | None] | None]"

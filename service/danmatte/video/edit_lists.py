@@ -22,10 +22,9 @@ def measure_early(file: BinaryIO) -> dict[int, float]:
         index = _read_index(file)
         movie = _find_box(index, b"mvhd")
         scale = _read_timescale(movie)
-        found = {number: early for track in _find_boxes(index, b"trak") for number, early in _measure(track, scale)}
+        return dict(early for track in _find_boxes(index, b"trak") for early in _measure(track, scale))
     except (OSError, ValueError, IndexError, struct.error, ZeroDivisionError):
         return {}
-    return found
 
 
 def _read_index(file: BinaryIO) -> bytes:

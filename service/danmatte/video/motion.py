@@ -19,6 +19,7 @@ _STRANGE = 0.3  # correlation of structure: other scenes stay below it, slow pan
 _MOVED = 0.12  # share of the histogram: pans of a tenth of the picture stay below it
 _BLANK = 0.25  # share of the patches with contrast: a picture with fewer, white or black, is a flash or a fade
 _FLASH_FRAMES = 3
+_ALIKE = 16.0  # levels of the worst colour: pictures that differ more are hardly alike
 _NARROW = 32  # OpenCV refuses some pictures of a shorter side, and falls over others
 
 
@@ -87,6 +88,14 @@ def measure_change(before: Pixels, after: Pixels) -> tuple[float, float]:
     height, width = difference.shape
     blocks = cv2.resize(difference, (max(1, width // 16), max(1, height // 16)), interpolation=cv2.INTER_AREA)
     return float(cv2.mean(difference)[0]), float(blocks.max())
+
+
+def measure_likeness(one: Pixels, other: Pixels) -> Probabilities:
+    """How far two pictures, (H, W, 3) uint8, look alike: (H, W) float32, 0 to 1."""
+    red, green, blue = cv2.split(cv2.absdiff(one, other))
+    worst = cv2.max(cv2.max(red, green), blue)
+    off: Probabilities = cv2.blur(worst.astype(np.float32), (3, 3)) / np.float32(_ALIKE)
+    return cv2.exp(-off * off)  # type: ignore[return-value]
 
 
 class OpticalFlow:

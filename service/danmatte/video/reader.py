@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
@@ -157,21 +158,15 @@ class Video:
 
     def _find_origin(self) -> float:
         """Where Firefox's clock is 0 for the pictures: with the first sound or frame, as it reads edit lists."""
-        early = self._measure_early()
+        early = dict[int, float]()
+        if not self._sections and "mp4" in self._container.format.name.split(","):
+            with suppress(OSError), nullcontext(self._file) if self._file else Path(self.path).open("rb") as file:
+                place = file.tell()
+                early = measure_early(file)
+                file.seek(place)
         own = early.get(self._stream.id, 0.0)
         sounds = [_read_start(sound) - early.get(sound.id, 0.0) for sound in self._container.streams.audio]
         return own + min([self._coded_s - own, *sounds])
-
-    def _measure_early(self) -> dict[int, float]:
-        if self._sections or "mp4" not in self._container.format.name.split(","):
-            return {}
-        if self._file:
-            place = self._file.tell()
-            early = measure_early(self._file)
-            self._file.seek(place)
-            return early
-        with Path(self.path).open("rb") as file:
-            return measure_early(file)
 
     def _choose_zero(self, so_far_s: float) -> float:
         """The time in the open stream at which the player's clock is 0; further sections go on at `so_far_s`."""

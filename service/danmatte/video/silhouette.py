@@ -1,55 +1,85 @@
-"""A mask's silhouette over time: gaps and holes closed, blinking parts and specks left out, a margin, and hiding.
+"""A mask's silhouette over time: gaps and holes closed, specks left out, a margin, and hiding.
 
-`before` and `after` are the masks of the frames around, carried along the motion to the present one, (H, W) float32;
-None where there is none: live nothing comes after, and nothing reaches over a cut.
+`before` and `after` are the masks of the frames around, carried along the motion to the present one; None where there
+is none: live nothing comes after, and nothing reaches over a cut. What they have counts only where their own pictures,
+carried along likewise, are alike: where limbs are faster than flows follow, they aren't.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from danmatte.frame import Bits, Pixels, Probabilities
+from danmatte.video.motion import measure_likeness
 
 MOST_MARGIN = 0.05  # share of the picture's height
 _SPECK = 0.0005  # share of the picture: smaller islands go, smaller holes are filled
 _HOLE = 0.02  # share of the person around it: smaller holes are filled, too
+_SURE = 0.5  # pictures that are less alike, between 0 and 1, prove nothing
 _BARS = np.ones((3, 3), np.uint8)  # what is thinner is an edge, which flows don't know so exactly
 _GONE, _BACK = 0.06, 0.1  # the tallest person's share of the height: below the first the mask goes, and is back above
 _FULL, _EMPTIER = 0.8, 0.66  # people's share of the picture: above the first the mask goes, and is back below
 _STAY_MS = 200  # how long a mask that serves nobody stays
 
 
-def close_gaps(alpha: Probabilities, before: Probabilities | None, after: Probabilities | None) -> Probabilities:
+class Carried(NamedTuple):
+    """What a frame around has, carried along the motion to the present one.
+
+    Its mask, (H, W) float32 from 0 to 1; its picture, (H, W, 3) uint8; and how far that agrees with the present one's,
+    (H, W) float32 from 0 to 1.
+    """
+
+    mask: Probabilities
+    colours: Pixels
+    agreed: Probabilities
+
+
+def close_gaps(alpha: Probabilities, before: Carried | None, after: Carried | None) -> Probabilities:
     """`alpha` with what the frames before and after both have, such as a limb or a belly that is lost in one frame.
 
-    The same array when nothing is missing.
+    The present picture isn't asked: it may be lit otherwise. The same array when nothing is missing.
     """
     if before is None or after is None:
         return alpha
-    around = cv2.min(before, after)
-    missing = ((around >= 0.5) & (alpha < 0.5)).astype(np.uint8)
-    if cv2.countNonZero(missing):
-        missing = cv2.morphologyEx(missing, cv2.MORPH_OPEN, _BARS)  # type: ignore[assignment]
-    if not cv2.countNonZero(missing):
+    around = cv2.min(before.mask, after.mask)
+    missing = _open_shape((around >= 0.5) & (alpha < 0.5))
+    if missing is not None:
+        missing = _open_shape((missing > 0) & (measure_likeness(before.colours, after.colours) >= _SURE))
+    if missing is None:
         return alpha
     whole: Probabilities = np.where(missing > 0, np.maximum(alpha, around), alpha)
     return whole
 
 
-def clean(
-    alpha: Probabilities, before: Probabilities | None = None, after: Probabilities | None = None
-) -> tuple[Probabilities, float]:
-    """`alpha` without specks, blinking islands and small holes, and the tallest island's share of the picture's height.
+def _open_shape(shape: Bits) -> Pixels | None:
+    """A shape without what is thinner than 3 pixels, as 0 and 1; None where nothing is left."""
+    opened = shape.astype(np.uint8)
+    if cv2.countNonZero(opened):
+        opened = cv2.morphologyEx(opened, cv2.MORPH_OPEN, _BARS)  # type: ignore[assignment]
+    return opened if cv2.countNonZero(opened) else None
 
-    An island that neither the frame before nor the one after has blinks. One that was there before may be half as
-    small. The same array when there is nothing to do.
+
+def clean(
+    alpha: Probabilities, before: Carried | None = None, after: Carried | None = None
+) -> tuple[Probabilities, float]:
+    """`alpha` without specks and small holes, and the tallest island's share of the picture's height.
+
+    An island that was there before may be half as small. A hole that isn't tiny is closed where a frame around, which
+    looks the same there, has it closed; others are gaps, as between an arm and the body. The same array when there is
+    nothing to do.
     """
     inside = (alpha >= 0.5).astype(np.uint8)
     islands, holes = _Parts(inside), _Parts(1 - inside)
     smallest = _SPECK * alpha.size
-    lost = [each for each in islands if _is_lost(islands, each, smallest, before, after)]
-    small = [each for each in holes if holes.area(each) < max(smallest, _HOLE * _measure_around(holes, each, islands))]
+    lost = []
+    for each in islands:
+        place, where = islands.cut(each)
+        was_there = before is not None and bool((before.mask[place][where] >= 0.5).any())
+        if islands.area(each) < (smallest / 2 if was_there else smallest):
+            lost.append(each)
+    small = [each for each in holes if holes.area(each) < smallest or _is_torn(holes, each, islands, (before, after))]
     if lost or small:
         alpha = alpha.copy()
     if lost:
@@ -92,27 +122,17 @@ class _Parts:
         return chosen[self.labels]  # type: ignore[no-any-return]
 
 
-def _is_lost(
-    islands: _Parts, number: int, smallest: float, before: Probabilities | None, after: Probabilities | None
-) -> bool:
-    area = islands.area(number)
-    if area >= smallest and (before is None or after is None):
-        return False
-    if area < smallest / 2:
-        return True
-    place, where = islands.cut(number)
-    known = [each is not None and bool((each[place][where] >= 0.5).any()) for each in (before, after)]
-    return not known[0] if area < smallest else not any(known)
-
-
-def _measure_around(holes: _Parts, number: int, islands: _Parts) -> int:
-    """The area of the island that has this hole; 0 for what reaches the picture's border."""
-    (rows, columns), where = holes.cut(number)
-    height, width = islands.labels.shape
+def _is_torn(holes: _Parts, number: int, islands: _Parts, around: Sequence[Carried | None]) -> bool:
+    """Whether a hole is small beside its person, and a frame around, which looks the same there, has it closed."""
+    place, where = holes.cut(number)
+    (rows, columns), (height, width) = place, islands.labels.shape
     if not rows.start or not columns.start or rows.stop == height or columns.stop == width:
-        return 0
+        return False  # it reaches the picture's border
     above = rows.start - 1, columns.start + int(where[0].argmax())  # of its highest pixels one: there the island is
-    return islands.area(int(islands.labels[above]))
+    if holes.area(number) >= _HOLE * islands.area(int(islands.labels[above])):
+        return False
+    closed = [(each.mask[place] >= 0.5) & (each.agreed[place] >= _SURE) for each in around if each]
+    return any(float(each[where].mean()) >= 0.5 for each in closed)
 
 
 def widen(alpha: Probabilities, distance: float) -> Probabilities:

@@ -15,12 +15,12 @@ import numpy as np
 from danmatte.frame import Pixels, Probabilities
 from danmatte.video.analysis import FrameAnalysis, FrameAnalyzer
 from danmatte.video.edges import EdgeGuide, sharpen
-from danmatte.video.motion import Flow, OpticalFlow
-from danmatte.video.silhouette import MOST_MARGIN, Visibility, clean, close_gaps, widen
+from danmatte.video.motion import Flow, OpticalFlow, measure_likeness
+from danmatte.video.silhouette import MOST_MARGIN, Carried, Visibility, clean, close_gaps, widen
 
-_PAST = 2.4  # weight of all that was, against 1 of the present frame
+_PAST = 2.0  # weight of all that was, against 1 of the present frame
+_PAST_AHEAD = 2.2  # the same where later frames set right what the past has wrong
 _FUTURE = (0.8, 0.6)  # weights of the frames ahead
-_AGREE = 16.0  # levels of the worst colour: warped pictures that differ more count little
 _COARSE, _FINE = 2, 1  # how far edges are moved, before and after
 _LINGER = 0.1  # hysteresis: what was inside stays so down to 0.5 less this, what was outside the other way round
 
@@ -134,43 +134,40 @@ class Stabiliser:
 
     def _add_past(
         self, here: FrameAnalysis, total: Probabilities, weight: Probabilities, lingering: Probabilities
-    ) -> Probabilities | None:
+    ) -> Carried | None:
         """Adds the average of the frame before, in place, and what the edge keeps of its mask, which it returns."""
         if self._past is None or here.back is None:
             return None
         before, blend, alpha = self._past
+        colours = self._optical_flow.warp(before.colours, here.back)
         # Without these weights an average along the flow costs up to 16 points of IoU on people who move fast.
-        agreed = self._measure_agreement(here, before, here.back)
-        total += _PAST * agreed * self._optical_flow.warp(blend, here.back)
-        weight += _PAST * agreed
+        agreed = measure_likeness(colours, here.colours)
+        share = np.float32(_PAST_AHEAD if self._options.ahead else _PAST)
+        total += share * agreed * self._optical_flow.warp(blend, here.back)
+        weight += share * agreed
         mask = self._optical_flow.warp(alpha, here.back)
         lingering += np.copysign(np.float32(_LINGER) * agreed, mask - 0.5)
-        return mask
+        return Carried(mask, colours, agreed)
 
     def _add_future(
         self, here: FrameAnalysis, total: Probabilities, weight: Probabilities, lingering: Probabilities
-    ) -> Probabilities | None:
+    ) -> Carried | None:
         """The same for the frames ahead up to the next cut; returns the probabilities of the first."""
         flow: Flow | None = None
-        first: Probabilities | None = None
+        first: Carried | None = None
         fresh = [(pending.frame, pending.values) for pending in self._window if pending.values is not None]
         for (there, values), share in zip(fresh[: self._options.ahead], _FUTURE, strict=False):
             if there.ahead is None:
                 return first
             # Flows lead from one frame to the next; two frames ahead is one flow followed by the other.
             flow = there.ahead if flow is None else flow + self._optical_flow.warp(there.ahead, flow)
-            agreed = np.float32(share) * self._measure_agreement(here, there, flow)
+            colours = self._optical_flow.warp(there.colours, flow)
+            agreement = measure_likeness(colours, here.colours)
+            agreed = np.float32(share) * agreement
             coming = self._optical_flow.warp(values, flow)
             total += agreed * coming
             weight += agreed
             if first is None:
-                first = coming
+                first = Carried(coming, colours, agreement)
                 lingering += np.copysign(np.float32(_LINGER) * agreed, coming - 0.5)
         return first
-
-    def _measure_agreement(self, here: FrameAnalysis, there: FrameAnalysis, flow: Flow) -> Probabilities:
-        """How far what `flow` leads to looks like what is here, 0 to 1 for each pixel."""
-        red, green, blue = cv2.split(cv2.absdiff(self._optical_flow.warp(there.colours, flow), here.colours))
-        worst = cv2.max(cv2.max(red, green), blue)
-        off: Probabilities = cv2.blur(worst.astype(np.float32), (3, 3)) / np.float32(_AGREE)
-        return cv2.exp(-off * off)  # type: ignore[return-value]
