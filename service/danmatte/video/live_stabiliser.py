@@ -18,39 +18,44 @@ _TO_GREY = {"RGB": cv2.COLOR_RGB2GRAY, "BGR": cv2.COLOR_BGR2GRAY}
 
 
 class LiveStabiliser:
-    """Stabilises one video's masks as its frames come, in any rhythm.
+    """Stabilises one video's masks as its frames come, in any rhythm; of several maps a frame each by itself.
 
     A frame that is earlier than the last, or more than a second later, or of another size, begins anew.
     """
 
     def __init__(self) -> None:
-        self._stabiliser = Stabiliser()
-        self._last: tuple[Size, int] | None = None
+        self._maps = dict[int, tuple[Stabiliser, Size, int]]()  # of each map the size and time of the last one
         self._alone = threading.Lock()  # a frame whose caller gave up may still be in work
 
     def expect(self, pts: float) -> "LiveFrame":
         """What stabilises the next frame, shown at this time in milliseconds; to be called once, by `Matting.run`."""
         return LiveFrame(self, round(pts))
 
-    def step(self, grey: Pixels, values: Probabilities, pts_ms: int, *, colours: Pixels | None = None) -> StableMask:
-        """The next frame's mask from its probabilities; `grey`, `values` and `colours` have one size."""
+    def step(
+        self, grey: Pixels, values: Probabilities, pts_ms: int, *, colours: Pixels | None = None, number: int = 0
+    ) -> StableMask:
+        """The next frame's mask from its probabilities; `grey`, `values` and `colours` have one size.
+
+        `number` tells several maps of a frame apart.
+        """
         size = Size(*grey.shape)
         with self._alone:
-            last_size, last_ms = self._last or (None, 0)
-            if size != last_size or not 0 < pts_ms - last_ms <= _LONGEST_GAP_MS:
-                self._stabiliser = Stabiliser(StabiliserOptions(ahead=0, hide=False))
-            self._last = size, pts_ms
-            (stable,) = self._stabiliser.step(grey, values, pts_ms, colours=colours)
+            stabiliser, last_size, last_ms = self._maps.get(number, (None, None, 0))
+            if not stabiliser or size != last_size or not 0 < pts_ms - last_ms <= _LONGEST_GAP_MS:
+                stabiliser = Stabiliser(StabiliserOptions(ahead=0, hide=False))
+            self._maps[number] = stabiliser, size, pts_ms
+            (stable,) = stabiliser.step(grey, values, pts_ms, colours=colours)
             return stable
 
 
 @dataclass
 class LiveFrame:
-    """One frame of a live video; `cut` says afterwards whether a scene began with it."""
+    """One frame of a live video, called for each of its maps; `cut` says afterwards whether a scene began with it."""
 
     stabiliser: LiveStabiliser
     pts_ms: int
     cut: bool = False
+    maps: int = 0
 
     def __call__(
         self, picture: Pixels, frame: Size, values: Probabilities, grid: Grid, manifest: Manifest
@@ -65,6 +70,6 @@ class LiveFrame:
         colours = framing.extract(picture, frame, working)
         grey: Pixels = cv2.cvtColor(colours, _TO_GREY[manifest.picture.colour])  # type: ignore[assignment]
         sized = framing.compute_mask(values, grid, working, frame)
-        stable = self.stabiliser.step(grey, sized, self.pts_ms, colours=colours)
-        self.cut = stable.cut
+        stable = self.stabiliser.step(grey, sized, self.pts_ms, colours=colours, number=self.maps)
+        self.cut, self.maps = stable.cut, self.maps + 1
         return stable.alpha, Grid.half_pixel(framing.scale_size(frame), working)

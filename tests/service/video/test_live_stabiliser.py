@@ -47,6 +47,21 @@ def test_a_network_that_wavers_gives_a_mask_that_does_not() -> None:
     assert all(value >= 0.5 for value in painted)
 
 
+def test_each_of_several_regions_has_its_own_past() -> None:
+    facts, stabiliser = served().manifest, LiveStabiliser()
+    _, height, width, _ = facts.picture.shape
+    shown = cv2.resize(pictures.noise(*SIZE), (width, height))[np.newaxis]
+    painted = []
+    for n in range(10):
+        frame, found = stabiliser.expect(40 * n), []
+        for certainty in (0.7 if n % 2 == 0 else 0.45, 0.2):  # a person that the network wavers at, and no text
+            values = np.full(facts.regions.shape[1:3], certainty, np.float32)
+            alpha, _ = frame(shown, SIZE, values, facts.regions.grid, facts)
+            found.append(middle(alpha) >= 0.5)
+        painted.append(found)
+    assert painted == [[True, False]] * 10
+
+
 def test_a_cut_is_told_and_nothing_is_taken_over_it() -> None:
     stabiliser = LiveStabiliser()
     for n in range(3):
