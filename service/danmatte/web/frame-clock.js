@@ -143,6 +143,8 @@ export class LoopClock {
   #start = 0; // of this round, on the clock that runs on
   #last = -Infinity;
   #first = NaN; // the video's first frame, where that was seen
+  #period = 0; // from round to round, once two in a row began with a frame that was seen: not quite the length
+  #isExact = true; // whether this round's beginning was seen
   #count = 0;
 
   /**
@@ -153,14 +155,17 @@ export class LoopClock {
   unroll(ms, video, count = NaN) {
     if (!isFirefox(video)) return ms;
     const [now, length] = [1000 * video.currentTime, 1000 * video.duration];
-    if (ms < this.#last) this.#start = 0; // a seek sets the clock right
+    if (ms < this.#last) [this.#start, this.#isExact] = [0, true]; // a seek sets the clock right
     if (!this.#start && (ms < EARLY_MS || (count === 1 && now < EARLY_MS))) this.#first = ms;
     const within = ms - this.#start;
     // The clock that runs on is a round ahead of `currentTime`, or about to be: that one is set back a little later.
     if (video.loop && length > 0 && within >= length - EARLY_MS && now < length + EARLY_MS) {
-      // The first frame of a round says when exactly it began; after a dropped one the length has to do.
+      // The first frame of a round says when exactly it began; after a dropped one the period has to do, or the length.
       const isFirst = count === this.#count + 1 && this.#first >= 0;
-      this.#start = isFirst ? ms - this.#first : this.#start + Math.floor((within + EARLY_MS) / length) * length;
+      const rounds = Math.floor((within + EARLY_MS) / length);
+      const start = isFirst ? ms - this.#first : this.#start + rounds * (this.#period || length);
+      if (isFirst && this.#isExact && rounds === 1) this.#period = start - this.#start;
+      [this.#start, this.#isExact] = [start, isFirst];
     }
     [this.#last, this.#count] = [ms, count];
     return ms - this.#start;

@@ -354,6 +354,12 @@ test("after a dropped first frame, or one that nobody saw, the length says when 
   assert.deepEqual(unroll([[1000, 1000], [1960, 1962], [2000, 3]], { duration: 2, count: 30 }), [1000, 1960, 0]);
 });
 
+test("rounds that were seen to begin say how long the others take", () => {
+  // The sound's last packet ends 12 ms after the length.
+  const frames = [[0, 0], [1960, 1962], [2012, 9], [3972, 1970], [4104, 80, 1], [5984, 1965], [6116, 90, 1]];
+  assert.deepEqual(unroll(frames, { duration: 2 }), [0, 1960, 0, 1960, 80, 1960, 80]);
+});
+
 test("a seek sets the clock right, and a length that turns out longer is no loop", () => {
   assert.deepEqual(unroll([[0, 0], [1960, 1960], [2000, 2], [1000, 1000], [1960, 1970], [2000, 9]], { duration: 2 }), [0, 1960, 0, 1000, 1960, 0]);
   assert.deepEqual(unroll([[0, 0], [1280, 1281], [1320, 1322], [1480, 1484]], { duration: 1.3 }), [0, 1280, 1320, 1480]);
