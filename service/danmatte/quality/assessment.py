@@ -5,7 +5,7 @@ from msgspec import Struct
 from danmatte.quality.brightness import Bars
 from danmatte.quality.kind import Kind
 from danmatte.quality.people import Scale
-from danmatte.quality.pooling import Grade
+from danmatte.quality.pooling import Grade, format_score
 
 
 class Parts(Struct, frozen=True):
@@ -83,7 +83,7 @@ class VideoQuality(Struct, frozen=True):
         parts = ", ".join(f"{name} {getattr(self.parts, name):.0f}" for name in Parts.__struct_fields__ if self.parts)
         faults = {"black": self.black_share, "frozen": self.frozen_share, "dropped": self.dropped_share}
         shares = ", ".join(f"{100 * share:.1f} % {name}" for name, share in faults.items() if share)
-        words = f"{self.video}: {self.grade}, {self.score:.0f} of 100 ({self.kind}, {len(self.shots)} shots"
+        words = f"{self.video}: {self.grade}, {format_score(self.score)} of 100 ({self.kind}, {len(self.shots)} shots"
         words += f"; {parts}" * bool(parts) + f"; {shares}" * bool(shares) + f") in {self.seconds:.1f} s"
         return words + (f"\n{self.video}: broken: {self.broken}" if self.broken else "")
 

@@ -10,6 +10,7 @@ import simplejpeg
 
 from danmatte.frame import Pixels
 from danmatte.quality.assessment import FailedAssessment, Parts, ShotQuality, VideoQuality
+from danmatte.quality.pooling import format_score
 from danmatte.quality.timeline import draw_timeline, format_time
 
 Thumbnails: TypeAlias = Mapping[int, Pixels]
@@ -42,7 +43,7 @@ def _write_section(found: VideoQuality | FailedAssessment, thumbnails: Thumbnail
     facts = "".join(f"<tr><th>{name}</th><td>{escape(value)}</td></tr>" for name, value in _list_facts(found))
     return (
         f"<section><h2>{_write_grade(found.grade)} {escape(found.video)}</h2>"
-        f"<p>{found.score:.0f} of 100, {found.kind}, {escape(found.size)}, {format_time(found.duration_ms)}, "
+        f"<p>{format_score(found.score)} of 100, {found.kind}, {escape(found.size)}, {format_time(found.duration_ms)}, "
         f'{len(found.shots)} shots</p><div class="scroll">{draw_timeline(found)}</div>'
         f"<h3>Worst shots</h3>{figures or '<p>None: all is black.</p>'}"
         f'<div class="scroll"><table>{facts}</table></div>{_write_shots(found)}'
@@ -82,7 +83,7 @@ def _write_shots(found: VideoQuality) -> str:
     rows = "".join(
         f"<tr><td>{format_time(shot.from_ms)}–{format_time(shot.to_ms)}</td>"
         f"<td>{_write_grade(shot.grade) if shot.grade else 'black'}</td>"
-        f"<td>{'' if shot.score is None else f'{shot.score:.0f}'}</td><td>{shot.kind}</td>"
+        f"<td>{'' if shot.score is None else format_score(shot.score)}</td><td>{shot.kind}</td>"
         f"<td>{100 * shot.frozen_share:.0f} %</td><td>{100 * shot.dropped_share:.0f} %</td>"
         f"<td>{'' if shot.people_time is None else _describe_people(shot)}</td></tr>"
         for shot in found.shots
@@ -95,7 +96,8 @@ def _write_shots(found: VideoQuality) -> str:
 
 def _write_figure(shot: ShotQuality, picture: Pixels) -> str:
     data = b64encode(simplejpeg.encode_jpeg(picture, quality=80)).decode()
-    words = f"{_write_grade(shot.grade or 'E')} {format_time(shot.worst_ms)}: {shot.score:.0f}, {shot.kind}"
+    score = format_score(shot.score or 0.0)
+    words = f"{_write_grade(shot.grade or 'E')} {format_time(shot.worst_ms)}: {score}, {shot.kind}"
     return (
         f'<figure><img alt="worst frame of the shot at {format_time(shot.from_ms)}" '
         f'src="data:image/jpeg;base64,{data}"><figcaption>{words}</figcaption></figure>'

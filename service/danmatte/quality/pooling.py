@@ -39,6 +39,11 @@ def choose_grade(score: float) -> Grade:
     return next(grade for grade in GRADES if score >= LEAST[grade])
 
 
+def format_score(score: float) -> str:
+    """In whole points, rounded down: what just misses a grade isn't shown as if it had it."""
+    return str(int(score))
+
+
 def read_grade(text: str) -> Grade:
     """A grade as it is typed, in capitals or not; raises InvalidParameterError."""
     for grade in GRADES:

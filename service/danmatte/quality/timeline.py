@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from xml.sax.saxutils import escape
 
 from danmatte.quality.assessment import VideoQuality
-from danmatte.quality.pooling import GRADES, LEAST
+from danmatte.quality.pooling import GRADES, LEAST, format_score
 
 _WIDTH, _HEIGHT = 960, 190
 _LEFT, _RIGHT, _TOP, _BOTTOM = 34, 8, 18, 24
@@ -15,7 +15,7 @@ _FEWEST_MARKS, _STEPS_MS = 8, (100, 500, 1000, 5000, 15000, 60000, 300000, 90000
 
 def draw_timeline(found: VideoQuality) -> str:
     """Scores over time, a bar for each sampled frame in its grade's colour; shots below, cuts as lines."""
-    title = f"{found.video}: {found.grade}, {found.score:.0f} of 100"
+    title = f"{found.video}: {found.grade}, {format_score(found.score)} of 100"
     lines = "\n".join(_draw(found))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" font-family="sans-serif" '

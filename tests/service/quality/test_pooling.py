@@ -2,7 +2,12 @@
 
 import pytest
 
-from danmatte.quality.pooling import GRADES, LEAST, choose_grade, is_below, pool, take_off_stutter
+from danmatte.quality.pooling import GRADES, LEAST, choose_grade, format_score, is_below, pool, take_off_stutter
+
+
+@pytest.mark.parametrize("score", [29.9, 30.0, 59.96, 74.6, 75.0, 100.0])
+def test_a_score_is_shown_as_one_of_its_grade(score: float) -> None:
+    assert choose_grade(float(format_score(score))) == choose_grade(score)
 
 
 def test_what_is_the_same_all_the_time_is_the_score() -> None:

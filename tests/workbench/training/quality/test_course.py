@@ -1,8 +1,10 @@
 """From pictures to a graph that judges: samples, counts, the fit, the export."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import cv2
 import keras
 import numpy as np
 import pytest
@@ -11,14 +13,22 @@ from danmatte_workbench.errors import InputError
 from danmatte_workbench.source import read
 from danmatte_workbench.training.quality import architecture, course, export, fit, samples, statistics
 from danmatte_workbench.training.quality.degradation import Picture, blur
-from danmatte_workbench.training.quality.samples import GROUP, SIDE, list_pictures, make_samples, to_scores
+from danmatte_workbench.training.quality.samples import (
+    GROUP,
+    SIDE,
+    Samples,
+    draw_crops,
+    list_pictures,
+    make_samples,
+    to_scores,
+)
 
 COUNT = 2 * GROUP
 
 
 def test_samples_are_groups_of_a_picture_that_gets_worse(people: Path, tmp_path: Path) -> None:
     made = make_samples(list_pictures(people, "train"), COUNT, tmp_path, seed=1)
-    assert made.pictures.shape == (COUNT, SIDE, SIDE, 3)
+    assert made.counts.shape == (COUNT, statistics.build().output.shape[1])
     for group in made.decibels.reshape(-1, GROUP):
         assert group[0] > group[-1]
         assert group[0] == group.max()
@@ -28,7 +38,7 @@ def test_samples_that_are_there_are_not_made_again(people: Path, tmp_path: Path)
     pictures = list_pictures(people, "train")
     first = make_samples(pictures, COUNT, tmp_path, seed=1)
     again = make_samples([], COUNT, tmp_path, seed=1)  # nothing to draw from
-    assert (first.pictures == again.pictures).all()
+    assert (first.counts == again.counts).all()
     same = make_samples(pictures, COUNT, tmp_path / "other", seed=1)
     # OpenCV rounds floats another way now and then, as they lie in memory, and a codec makes more of it.
     assert np.allclose(same.decibels, first.decibels, atol=0.1)
@@ -37,9 +47,27 @@ def test_samples_that_are_there_are_not_made_again(people: Path, tmp_path: Path)
     )
 
 
+def test_many_crops_are_where_there_is_most_detail(tmp_path: Path) -> None:
+    picture = np.full((600, 800, 3), 90, np.uint8)
+    picture[:, :400:40] = 200  # bars, far apart
+    picture[:300, 500:] = np.random.default_rng(1).integers(0, 256, (300, 300, 3))
+    cv2.imwrite(str(tmp_path / "a.png"), picture)
+    crops = draw_crops([tmp_path / "a.png"], np.random.default_rng(1))
+    details = [float(np.median(cv2.absdiff(crop[1:], crop[:-1]))) for crop, _ in zip(crops, range(60), strict=False)]
+    assert 0.2 < np.mean(np.array(details) > 2) < 0.9  # a tenth of all places has so much
+
+
 def test_scores_are_decibels_between_two_ends() -> None:
     ends = samples.WORST_DB, samples.BEST_DB
     assert to_scores(np.array([0.0, *ends, samples.SAME_DB], np.float32)).tolist() == [0, 0, 100, 100]
+
+
+def test_frames_of_videos_are_held_out(tmp_path: Path) -> None:
+    for place in ("train/images/a", "train/images/davis_a", "unlabelled/images/b", "val/images/c"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"{place}.jpg").touch()
+    assert [path.stem for path in list_pictures(tmp_path, "train")] == ["a", "b"]
+    assert [path.stem for path in list_pictures(tmp_path, "val")] == ["c", "davis_a"]
 
 
 def test_pictures_that_are_not_there_are_named(tmp_path: Path) -> None:
@@ -55,6 +83,14 @@ def test_pictures_of_any_size_are_counted(size: tuple[int, int], scene: Picture)
     assert np.isfinite(counts).all()
 
 
+def test_counts_are_those_of_the_network_that_is_exported(scene: Picture) -> None:
+    pictures = np.stack([scene, scene[::-1]])
+    with ThreadPoolExecutor(2) as threads:
+        found = list(threads.map(architecture.count, [pictures] * 4))
+    expected = np.asarray(statistics.build()(pictures.astype(np.float32)))
+    assert all(np.allclose(each, expected, atol=1e-3) for each in found)
+
+
 def test_counts_tell_a_blurred_picture_and_not_a_mirrored_one(scene: Picture) -> None:
     same, mirrored, blurred = architecture.count(np.stack([scene, scene[:, ::-1], blur(scene, 2.0)]))
     assert np.abs(mirrored - same).mean() < 0.1 * np.abs(blurred - same).mean()
@@ -65,9 +101,11 @@ def test_a_judge_learns_an_order_and_is_the_same_for_a_seed() -> None:
     decibels = rng.uniform(samples.WORST_DB, samples.BEST_DB, 40 * GROUP).astype(np.float32)
     counts = np.stack([decibels, rng.normal(0, 1, decibels.size)], axis=1).astype(np.float32)
     plan = fit.Plan(epochs=60, batch=32, peak=1e-2)
-    judges = [fit.fit(counts, decibels, plan=plan, seed=3) for _ in range(2)]
-    figures = fit.check(judges[0], counts, decibels)
+    made = Samples(counts, decibels)
+    judges = [fit.fit(made, plan=plan, seed=3) for _ in range(2)]
+    figures = fit.check(judges[0], made)
     assert figures.spearman > 0.95
+    assert 0.95 < figures.in_order <= 1
     assert figures.samples == decibels.size
     assert np.allclose(*(np.asarray(judge(counts)) for judge in judges))
 

@@ -1,16 +1,14 @@
-"""The whole course: samples, their counts, the judge, the exported graph and what it was measured at."""
+"""The whole course: samples, the judge, the exported graph and what it was measured at."""
 
 import json
 import time
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-
 from danmatte_workbench.training.quality import architecture, export, fit
-from danmatte_workbench.training.quality.samples import SIDE, Samples, list_pictures, make_samples
+from danmatte_workbench.training.quality.samples import SIDE, list_pictures, make_samples
 
-COUNT, CHECKED = 9600, 480
+COUNT, CHECKED = 42_000, 1_680
 GRAPH, FIGURES, MODEL = "quality_graph.pb", "figures.json", "model.toml"
 _MODEL = f"""name = "quality"
 graph = "{GRAPH}"
@@ -44,21 +42,11 @@ def train(people: Path, folder: Path, *, seed: int, count: int = COUNT) -> Path:
     began = time.monotonic()
     checked = make_samples(list_pictures(people, "val"), CHECKED, folder / "val", seed + 1)
     training = make_samples(list_pictures(people, "train"), count, folder / "train", seed)
-    judge = fit.fit(_count(training, folder / "train"), training.decibels, plan=fit.Plan(), seed=seed)
-    figures = fit.check(judge, _count(checked, folder / "val"), checked.decibels)
+    judge = fit.fit(training, plan=fit.Plan(), seed=seed)
+    figures = fit.check(judge, checked)
     graph = folder / GRAPH
     export.export(architecture.join(judge), graph)
     (folder / MODEL).write_text(_MODEL)
     facts = {"seed": seed, "trained_on": count, "seconds": round(time.monotonic() - began), **asdict(figures)}
     (folder / FIGURES).write_text(json.dumps(facts, indent=1) + "\n")
     return graph
-
-
-def _count(samples: Samples, folder: Path) -> np.ndarray:
-    """The samples' counts, which are kept, too."""
-    kept = folder / f"counts-{len(samples.decibels)}.npy"
-    if not kept.exists():
-        unfinished = kept.with_suffix(".part.npy")
-        np.save(unfinished, fit.count_samples(samples))
-        unfinished.replace(kept)
-    return np.asarray(np.load(kept))

@@ -84,7 +84,7 @@ def encode(pictures: Sequence[Picture], codec: str, options: dict[str, str]) -> 
 def compress_h264(picture: Picture, crf: float, rng: np.random.Generator) -> Picture:
     """The last of some frames of x264 at a constant rate factor of 0 to 51, over which the picture moved a little."""
     dy, dx = (int(value) for value in rng.integers(-3, 4, 2))
-    count = int(rng.integers(1, 5))
+    count = int(rng.integers(1, 4))
     moved = [np.roll(picture, (dy * back, dx * back), (0, 1)) for back in range(count - 1, -1, -1)]
     options = {"crf": f"{crf:.1f}", "preset": PRESETS[int(rng.integers(len(PRESETS)))]}
     return encode(moved, "libx264", options)[-1]

@@ -10,8 +10,8 @@ from keras import ops
 from danmatte_workbench.training.quality import architecture
 from danmatte_workbench.training.quality.samples import GROUP, Samples, to_scores
 
+_ORDER_OF_ALL, _ORDER_OF_LADDERS = 0.5, 8.0  # weights beside the error in points
 TOLERATED = 8.0  # points of error from which on the loss grows by the error, no more by its square
-_AT_ONCE = 50  # pictures whose counts are computed together
 
 
 @dataclass(frozen=True)
@@ -19,30 +19,34 @@ class Plan:
     """How long, how many at once and how fast: the learning rate falls from ``peak`` as a cosine."""
 
     epochs: int = 60
-    batch: int = 128  # samples, in whole groups
+    batch: int = 512  # samples, in whole groups
     peak: float = 3e-3
     averaging: float = 0.99  # of the running mean of the weights, a step
 
 
 @dataclass(frozen=True)
 class Figures:
-    """How well scores follow the truth on pictures that weren't trained on: rank and linear correlation, mean error."""
+    """How well scores follow the truth on pictures that weren't trained on.
+
+    Rank and linear correlation over all samples, mean error in points, and the share of pairs of one ladder in order.
+    """
 
     spearman: float
     pearson: float
     mean_error: float
+    in_order: float
     samples: int
 
 
 def measure_loss(truth: Any, predicted: Any) -> Any:
-    """The Huber loss in points, and what pairs in the wrong order cost: of all samples, and of each group.
+    """The Huber loss in points, and what pairs in the wrong order cost: of all samples, and far more of each ladder.
 
     truth, predicted: (groups, GROUP) scores.
     """
     error = ops.abs(predicted - truth)
     huber = ops.where(error < TOLERATED, 0.5 * error**2 / TOLERATED, error - 0.5 * TOLERATED)
     everywhere = _misorder(ops.reshape(truth, (1, -1)), ops.reshape(predicted, (1, -1)))
-    return ops.mean(huber) + 0.5 * everywhere + 2.0 * _misorder(truth, predicted)
+    return ops.mean(huber) + _ORDER_OF_ALL * everywhere + _ORDER_OF_LADDERS * _misorder(truth, predicted)
 
 
 def _misorder(truth: Any, predicted: Any) -> Any:
@@ -52,15 +56,9 @@ def _misorder(truth: Any, predicted: Any) -> Any:
     return ops.mean(ops.relu(ops.minimum(ops.abs(wanted), TOLERATED) - ops.sign(wanted) * received))
 
 
-def count_samples(samples: Samples) -> np.ndarray:
-    """The counts of all samples, (count, counts) float32."""
-    pictures = samples.pictures
-    parts = [architecture.count(pictures[at : at + _AT_ONCE]) for at in range(0, len(pictures), _AT_ONCE)]
-    return np.concatenate(parts)
-
-
-def fit(counts: np.ndarray, decibels: np.ndarray, *, plan: Plan, seed: int) -> keras.Model:
-    """The judge that was fitted to the samples' counts and likenesses."""
+def fit(samples: Samples, *, plan: Plan, seed: int) -> keras.Model:
+    """The judge that was fitted to the samples."""
+    counts = samples.counts
     keras.utils.set_random_seed(seed)
     judge = architecture.build_judge(counts.shape[1])
     judge.get_layer("normalise").adapt(counts)
@@ -79,18 +77,25 @@ def fit(counts: np.ndarray, decibels: np.ndarray, *, plan: Plan, seed: int) -> k
     trainer.compile(optimizer=optimizer, loss=measure_loss, jit_compile=False)
     rows = counts.reshape(-1, GROUP, counts.shape[1])
     trainer.fit(
-        rows, to_scores(decibels).reshape(-1, GROUP), batch_size=plan.batch // GROUP, epochs=plan.epochs, verbose=0
+        rows,
+        to_scores(samples.decibels).reshape(-1, GROUP),
+        batch_size=plan.batch // GROUP,
+        epochs=plan.epochs,
+        verbose=0,
     )
     return judge
 
 
-def check(judge: keras.Model, counts: np.ndarray, decibels: np.ndarray) -> Figures:
+def check(judge: keras.Model, samples: Samples) -> Figures:
     """How the judge does on other samples."""
-    truth, scores = to_scores(decibels), np.asarray(judge(counts))[:, 0]
+    truth, scores = to_scores(samples.decibels), np.asarray(judge(samples.counts))[:, 0]
     ranks = np.stack([np.argsort(np.argsort(values)) for values in (truth, scores)]).astype(np.float64)
+    ladders, given = scores.reshape(-1, GROUP), truth.reshape(-1, GROUP)
+    above, better = (values[:, :, None] > values[:, None, :] for values in (ladders, given))
     return Figures(
         spearman=float(np.asarray(np.corrcoef(ranks))[0, 1]),
         pearson=float(np.asarray(np.corrcoef(truth, scores))[0, 1]),
         mean_error=float(np.abs(truth - scores).mean()),
+        in_order=float(above[better].mean()),
         samples=len(truth),
     )

@@ -1,4 +1,7 @@
-"""Training samples: crops of pictures, degraded, each with the quality that the comparison with the original gives."""
+"""Training samples: ladders of crops of pictures, counted, each with the quality that its original gives it.
+
+A ladder is a picture as it comes, and the same one worse and worse by one kind of damage.
+"""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,27 +15,30 @@ import numpy.typing as npt
 from danmatte.contract.cores import count_cores
 from danmatte_workbench.dataset import read_rgb
 from danmatte_workbench.errors import InputError
+from danmatte_workbench.training.quality import architecture
 from danmatte_workbench.training.quality.degradation import Picture, degrade
 from danmatte_workbench.training.quality.likeness import compute_likeness
 
 SIDE = 192  # pixels of a sample
-GROUP = 4  # samples of a picture
+GROUP = 7  # samples of a ladder
 SHARD = 60 * GROUP  # samples in a file
+HELD_OUT = "davis_"  # what the names of frames of videos begin with
 WORST_DB, BEST_DB, SAME_DB = 4.0, 30.0, 60.0
 _SMALLEST = 0.5  # of a picture's size: made smaller, it loses the damage that it came with
 _ALTERED, _TEXTURED, _DENSE = 0.5, 0.4, 0.35  # shares of the crops
 _SMALLEST_DENSE, _LARGEST_DENSE = 0.25, 0.5  # of a picture's size
 _CALM = 6.0  # grey levels of deviation: less shows nothing
+_SEARCHED, _PLACES = 0.4, 6  # share of the crops that are the most detailed of so many places
 
 
 @dataclass(frozen=True)
 class Samples:
-    """(count, SIDE, SIDE, 3) uint8 pictures in R, G, B, and (count,) float32 likenesses to their originals in dB.
+    """(count, counts) float32 of pictures, and (count,) float32 likenesses to their originals in dB.
 
-    GROUP of them after each other are the same picture, worse and worse.
+    GROUP of them after each other are the same picture, worse and worse. The pictures themselves aren't kept.
     """
 
-    pictures: npt.NDArray[np.uint8]
+    counts: npt.NDArray[np.float32]
     decibels: npt.NDArray[np.float32]
 
 
@@ -47,9 +53,17 @@ def to_scores(decibels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def list_pictures(people: Path, part: str) -> list[Path]:
-    """The pictures of a part of the data, ``train`` or ``val``. Raises InputError where there are none."""
+    """The pictures of a part of the data, ``train`` or ``val``. Raises InputError where there are none.
+
+    Frames of videos in ``train``, `HELD_OUT`, aren't trained on but belong to ``val``: what the network is asked about
+    in the end are videos.
+    """
     folders = [people / part / "images"] + ([people / "unlabelled/images"] if part == "train" else [])
     found = [path for folder in folders for path in sorted(folder.glob("*.jpg"))]
+    if part == "train":
+        found = [path for path in found if not path.name.startswith(HELD_OUT)]
+    else:
+        found += sorted((people / "train/images").glob(f"{HELD_OUT}*.jpg"))
     if not found:
         raise InputError(f"{people}: expected {part}/images/*.jpg, found none")
     return found
@@ -64,28 +78,29 @@ def make_samples(pictures: Sequence[Path], count: int, folder: Path, seed: int) 
         if not shards[number].exists():
             made = make_shard(pictures, min(SHARD, count - number * SHARD), np.random.default_rng([seed, number]))
             unfinished = shards[number].with_suffix(".part.npz")
-            np.savez(unfinished, pictures=made.pictures, decibels=made.decibels)
+            np.savez(unfinished, counts=made.counts, decibels=made.decibels)
             unfinished.replace(shards[number])
 
     with ThreadPoolExecutor(count_cores()) as makers:
         list(makers.map(make, range(len(shards))))
     parts = [read_samples(shard) for shard in shards]
-    return Samples(np.concatenate([part.pictures for part in parts]), np.concatenate([part.decibels for part in parts]))
+    return Samples(np.concatenate([part.counts for part in parts]), np.concatenate([part.decibels for part in parts]))
 
 
 def read_samples(shard: Path) -> Samples:
     """The samples of a file that `make_samples` wrote."""
     with np.load(shard) as stored:
-        return Samples(stored["pictures"], stored["decibels"])
+        return Samples(stored["counts"], stored["decibels"])
 
 
 def make_shard(pictures: Sequence[Path], count: int, rng: np.random.Generator) -> Samples:
     """As many samples, in whole groups, of pictures drawn at random."""
-    made, decibels = np.empty((count, SIDE, SIDE, 3), np.uint8), np.empty(count, np.float32)
-    for begin, original in zip(range(0, count, GROUP), draw_crops(pictures, rng), strict=False):
-        for number, worse in enumerate(degrade(original, GROUP - 1, rng), start=begin):
-            made[number], decibels[number] = worse, measure(original, worse)
-    return Samples(made, decibels)
+    counts, decibels = [], list[float]()
+    for _, original in zip(range(0, count, GROUP), draw_crops(pictures, rng), strict=False):
+        ladder = degrade(original, GROUP - 1, rng)
+        counts.append(architecture.count(np.stack(ladder)))
+        decibels += [measure(original, worse) for worse in ladder]
+    return Samples(np.concatenate(counts), np.array(decibels, np.float32))
 
 
 def draw_crops(pictures: Sequence[Path], rng: np.random.Generator) -> Iterator[Picture]:
@@ -119,10 +134,20 @@ def _cut_crops(pictures: Sequence[Path], rng: np.random.Generator, side: int) ->
         size = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
         picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
         for _ in range(2):
-            top, left = (int(rng.integers(0, length - side + 1)) for length in picture.shape[:2])
-            crop = np.ascontiguousarray(picture[top : top + side, left : left + side])
+            places = [_cut(picture, rng, side) for _ in range(_PLACES if rng.random() < _SEARCHED else 1)]
+            crop = max(places, key=_measure_detail) if len(places) > 1 else places[0]
             if crop.std() > _CALM:
                 yield crop
+
+
+def _cut(picture: Picture, rng: np.random.Generator, side: int) -> Picture:
+    top, left = (int(rng.integers(0, length - side + 1)) for length in picture.shape[:2])
+    return np.ascontiguousarray(picture[top : top + side, left : left + side])
+
+
+def _measure_detail(crop: Picture) -> float:
+    """The median of the differences between neighbours: high where there is detail everywhere, not at a few edges."""
+    return float(np.median(cv2.absdiff(crop[1:, 1:, 1], crop[:-1, :-1, 1])))
 
 
 def _join(one: Picture, two: Picture, three: Picture, four: Picture) -> Picture:
