@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -27,14 +28,14 @@ from danmatte.quality.companion import Companion
 from danmatte.quality.judge import Judge
 from danmatte.quality.patches import place_patches
 from danmatte.tracks.batch import TrackJob, TrackOptions, make_track
-from ladders import LADDERS, Clip
+from ladders import LADDERS, Clip, Ladder
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared/data/video"
 SAMPLE = ROOT / "service/danmatte/web/sample.webm"
 CLIPS = {"davis_hike": 0, "davis_tennis": 0, "one-by-one-person-detection.mp4": 100}  # with the frame to begin at
 JUDGED_FPS = 6.0  # of a ladder's clips
-PEER_FRAMES = (10, 30)  # of a clip, which BRISQUE judges
+PEER_FRAMES = (24,)  # of a clip, which BRISQUE judges
 FRAMES, HEIGHT, WIDTH = 720, 720, 1280
 PEER = ROOT / "build/peers/brisque/bin/python"
 NIMA = "not measured: its weights come from no package registry"
@@ -65,19 +66,20 @@ def measure_ladders(options: argparse.Namespace, judge: Judge) -> dict[str, Any]
     """τ of score against degree for every clip and ladder, and how often clean clips come before damaged others."""
     clips = {name: ladders.read_clip(options.videos / name, first) for name, first in CLIPS.items()}
     clips["sample.webm"] = ladders.read_clip(SAMPLE)
-    rows, clean = [], {}
     with tempfile.TemporaryDirectory() as folder:
         peers = Peers(options.peer, Path(folder))
-        for name, clip in clips.items():
-            clean[name] = _score(ladders.write_clip(clip, Path(folder) / "clean.mkv"), judge)
-            peers.keep(f"{name}/clean", clip)
-            for ladder in LADDERS:
-                scores = []
-                for degree, path in ladders.climb(clip, ladder):
-                    scores.append(_score(path, judge))
-                    peers.keep(f"{name}/{ladder.name}/{degree}", ladders.read_clip(path))
-                rows.append({"clip": name, "ladder": ladder.name, "trained": ladder.trained, "scores": scores})
-                print(name, ladder.name, f"{ladders.measure_tau([clean[name], *scores]):.2f}", flush=True)
+        clean = {name: _score_clean(name, clip, judge, peers) for name, clip in clips.items()}
+
+        def measure(name: str, ladder: Ladder) -> dict[str, Any]:
+            scores = []
+            for degree, path in ladders.climb(clips[name], ladder):
+                scores.append(_score(path, judge))
+                peers.keep(f"{name}/{ladder.name}/{degree}", ladders.read_clip(path))
+            print(name, ladder.name, f"{ladders.measure_tau([clean[name], *scores]):.2f}", flush=True)
+            return {"clip": name, "ladder": ladder.name, "trained": ladder.trained, "scores": scores}
+
+        with ThreadPoolExecutor(count_cores()) as measuring:
+            rows = list(measuring.map(measure, *zip(*itertools.product(clips, LADDERS), strict=True)))
         found = peers.score()
     return {
         "frames": ladders.FRAMES,
@@ -87,6 +89,12 @@ def measure_ladders(options: argparse.Namespace, judge: Judge) -> dict[str, Any]
         "brisque_pairs_in_order": _order_peer_pairs(rows, found),
         "nima": NIMA,
     }
+
+
+def _score_clean(name: str, clip: Clip, judge: Judge, peers: "Peers") -> float:
+    peers.keep(f"{name}/clean", clip)
+    with tempfile.TemporaryDirectory() as folder:
+        return _score(ladders.write_clip(clip, Path(folder) / "clean.mkv"), judge)
 
 
 def _score(path: Path, judge: Judge) -> float:

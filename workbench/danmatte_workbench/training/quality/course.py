@@ -1,10 +1,12 @@
 """The whole course: samples, the judge, the exported graph and what it was measured at."""
 
 import json
-import time
 from dataclasses import asdict
 from pathlib import Path
 
+from msgspec import structs
+
+from danmatte_workbench import hardware
 from danmatte_workbench.training.quality import architecture, export, fit
 from danmatte_workbench.training.quality.samples import SIDE, list_pictures, make_samples
 
@@ -39,7 +41,6 @@ def train(people: Path, folder: Path, *, seed: int, count: int = COUNT) -> Path:
     Everything is kept in ``folder``: samples that are there already aren't made again. ``figures.json`` beside the
     graph says how it does on pictures of ``val``, which it never saw; ``model.toml`` is for ``workbench optimize``.
     """
-    began = time.monotonic()
     checked = make_samples(list_pictures(people, "val"), CHECKED, folder / "val", seed + 1)
     training = make_samples(list_pictures(people, "train"), count, folder / "train", seed)
     judge = fit.fit(training, plan=fit.Plan(), seed=seed)
@@ -47,6 +48,7 @@ def train(people: Path, folder: Path, *, seed: int, count: int = COUNT) -> Path:
     graph = folder / GRAPH
     export.export(architecture.join(judge), graph)
     (folder / MODEL).write_text(_MODEL)
-    facts = {"seed": seed, "trained_on": count, "seconds": round(time.monotonic() - began), **asdict(figures)}
+    host = structs.asdict(hardware.describe_host())
+    facts = {"host": host, "seed": seed, "trained_on": count, **asdict(figures)}
     (folder / FIGURES).write_text(json.dumps(facts, indent=1) + "\n")
     return graph
