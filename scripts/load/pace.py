@@ -59,8 +59,12 @@ class PaceMeter:
         self._folder = tempfile.TemporaryDirectory()
         self._files = {core: Path(self._folder.name) / f"{core}.npy" for core in self._cores}
         self._processes = [
-            subprocess.Popen([sys.executable, __file__, str(core), str(file)]) for core, file in self._files.items()
+            subprocess.Popen([sys.executable, __file__, str(core), str(file)], stdout=subprocess.PIPE)
+            for core, file in self._files.items()
         ]
+        for process in self._processes:
+            if process.stdout and not process.stdout.readline():
+                raise SystemExit(f"the pace of a core can't be measured: ended with {process.wait()}")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -68,6 +72,8 @@ class PaceMeter:
             process.send_signal(signal.SIGTERM)
         for process in self._processes:
             process.wait()
+            if process.stdout:
+                process.stdout.close()
         with self._folder:
             self._samples = {core: np.load(file) for core, file in self._files.items()}
 
@@ -90,6 +96,7 @@ def _sample(core: int, file: str) -> None:
     ended: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: ended.append(number))
     os.sched_setaffinity(0, {core})
+    print("begins", flush=True)
     samples: list[tuple[float, float]] = []
     while not ended:
         moment, before = time.perf_counter(), time.thread_time()
