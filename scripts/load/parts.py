@@ -6,7 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from load.fuzz import TALLY
+from load.fuzz import KINDS, TALLY
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "workbench/danmatte_workbench/samples"
@@ -41,6 +41,7 @@ def add_service(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--frame-height", type=int, default=720, help="of the soak, in pixels, 16:9")
     parser.add_argument("--inputs", type=int, default=50_000, help="of the fuzz: how many more, of all kinds together")
     parser.add_argument("--step", type=int, default=2000, help="of the fuzz: numbers of a part")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="of the fuzz's inputs")
     parser.add_argument("--first", type=int, help="of the fuzz: the first number; the next that is new unless given")
     parser.add_argument("--swaps", type=int, default=50)
     parser.add_argument("--pause-s", type=float, default=1.0, help="between swaps")

@@ -36,8 +36,8 @@ def test_the_same_numbers_of_another_kind_are_new() -> None:
 
 
 def test_runs_go_on_where_the_last_one_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fuzz, "run_part", lambda first, step: [part("calls", first, step, OK=step // 4)])
-    options = Namespace(json=tmp_path / "new" / "tally.json", inputs=100, step=200, first=1000)
+    monkeypatch.setattr(fuzz, "run_part", lambda first, step, kinds: [part("calls", first, step, OK=step // 4)])
+    options = Namespace(json=tmp_path / "new" / "tally.json", inputs=100, step=200, first=1000, kinds=[])
     fuzz.run(options)
     tally = fuzz.run(Namespace(**vars(options) | {"first": None}))
     assert [(each["first"], each["inputs"]) for each in tally["parts"]] == [(1000, 200)]
@@ -46,10 +46,19 @@ def test_runs_go_on_where_the_last_one_ended(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_part_whose_tests_fail_is_not_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fuzz, "ROOT", tmp_path)  # without tests pytest ends with an error
+    monkeypatch.setattr(fuzz, "ROOT", tmp_path)
+    monkeypatch.setattr(fuzz, "KINDS", {"calls": "test_fuzz_wrong.py::test_wrong"})
     (tmp_path / "tests/real").mkdir(parents=True)
     (tmp_path / "tests/real/test_fuzz_wrong.py").write_text(WRONG)
-    options = Namespace(json=tmp_path / "tally.json", inputs=1, step=1, first=0)
+    options = Namespace(json=tmp_path / "tally.json", inputs=1, step=1, first=0, kinds=["calls"])
     with pytest.raises(SystemExit, match="numbers 0 to 1: failed"):
         fuzz.run(options)
     assert not options.json.exists()
+
+
+def test_every_kind_has_a_test_that_notes_it() -> None:
+    for kind, test in fuzz.KINDS.items():
+        file, _, name = test.partition("::")
+        text = (fuzz.ROOT / "tests/real" / file).read_text(encoding="utf-8")
+        assert f"def {name}(" in text
+        assert f'note_part("{kind}"' in text
