@@ -139,7 +139,7 @@ def read_rounds(options: Namespace) -> list[Row]:
 
 
 def run_round(options: Namespace, number: int) -> tuple[list[LoopRun], list[LoadRun], Capacity]:
-    """Measures, then loads: three shares of the capacity in both patterns, and in every second round numbers of streams.
+    """Measures, then loads: shares of the capacity in both patterns, and in every second round numbers of streams.
 
     Those are about the most that keep to the limit.
     """
