@@ -120,4 +120,4 @@ def test_the_sample_clip_loses_by_every_step_of_compression(judge: Judge, tmp_pa
     scores = [verdict.score for verdict in verdicts]
     assert scores == sorted(scores, reverse=True)
     assert verdicts[0].grade < verdicts[-1].grade
-    assert {verdict.frozen_share for verdict in verdicts} == {0}
+    assert {(verdict.frozen_share, verdict.dropped_share) for verdict in verdicts} == {(0, 0)}
