@@ -6,7 +6,6 @@ import os
 import resource
 import signal
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,6 @@ from typing import Any
 import numpy as np
 
 import library_clips
-from danmatte.contract.cores import list_cpus
 from danmatte.library.executor import Executor
 from danmatte.library.inventory import Inventory
 from danmatte.library.library import Library, Shard, Unit
@@ -29,6 +27,8 @@ from danmatte.library.run import run_units
 from danmatte.library.storage import open_storage
 from danmatte.models.standalone import find_version
 from danmatte.tracks import TrackReader
+from library_runs import read_lines, start
+from library_scaling import measure_scaling
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared/data/video"
@@ -72,23 +72,6 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                 facts[name] = measure(options, Path(folder))
             print(f"  {name}: {facts[name]}", flush=True)
     return facts
-
-
-def start(options: argparse.Namespace, *words: object, cpus: frozenset[int] = frozenset()) -> subprocess.Popen[str]:
-    """`danmatte library`, with its lines on standard output."""
-    command = [sys.executable, "-m", "danmatte", "library", *words, "--models", options.models, "--json", "-"]
-
-    def pin() -> None:
-        if cpus:
-            os.sched_setaffinity(0, cpus)
-
-    return subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, text=True, preexec_fn=pin)
-
-
-def read_lines(process: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
-    """A process' results as they come."""
-    assert process.stdout is not None
-    return (json.loads(line) for line in process.stdout)
 
 
 @contextmanager
@@ -236,32 +219,6 @@ def _count_rewrites(bucket: str) -> int:
     pages = s3fs.S3FileSystem().call_s3("list_object_versions", Bucket=bucket)
     keys = [each["Key"] for each in pages.get("Versions", ()) if not each["Key"].startswith(".")]
     return len(keys) - len(set(keys))
-
-
-def measure_scaling(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """One worker on a core against two on a core each, in turn; the same clips, in a folder."""
-    library_clips.cut_clips(options.video, folder / "clips", count=24, frames=60)
-    cpus = list_cpus()[:2]
-    seconds: dict[int, list[float]] = {1: [], 2: []}
-    for at in range(options.rounds):
-        for workers in (1, 2):
-            target = folder / f"tracks-{at}-{workers}"
-            with start(
-                options, folder / "clips", target, "--workers", workers, cpus=frozenset(cpus[:workers])
-            ) as process:
-                times, began = [], 0.0
-                for line in read_lines(process):
-                    began = began or time.monotonic()
-                    times.append(line["masks"])
-                ended = time.monotonic()
-            rest = sum(times[workers:])  # the first ones bring the start of the processes with them
-            seconds[workers].append(rest / (ended - began))
-    ratios = [two / one for one, two in zip(seconds[1], seconds[2], strict=True)]
-    return {
-        "masks_a_second": {str(workers): [round(rate, 1) for rate in rates] for workers, rates in seconds.items()},
-        "ratios": [round(ratio, 3) for ratio in ratios],
-        "ratio": round(statistics.median(ratios), 3),
-    }
 
 
 class IdleExecutor(Executor):

@@ -24,7 +24,8 @@ from danmatte.tracks import TrackHeader, TrackReader, TrackWriter
 from danmatte.tracks.masks import MaskWriter
 from danmatte.tracks.pipeline import Pipeline
 from danmatte.tracks.selection import NetworkAnswer, TrackPlan, choose_mask_size, select_frames
-from danmatte.video.reader import DecodedFrame, Video
+from danmatte.video.decoded_frame import DecodedFrame
+from danmatte.video.reader import Video
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared/data/video"

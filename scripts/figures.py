@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from library_figures import render_library
 from model_figures import draw_others, render_others
 from quality_figures import render_assess, render_ladders, render_training
 from service_figures import render_xeon
@@ -22,6 +23,7 @@ PAPERS = (
     ROOT / "README.md",
     ROOT / "models/deeplab/MODEL_CARD.md",
     ROOT / "models/quality/MODEL_CARD.md",
+    ROOT / "docs/guides/library.md",
     ROOT / "docs/reference/figures.md",
     ROOT / "docs/research/graphs.md",
 )
@@ -329,6 +331,7 @@ FIGURES: dict[str, Callable[[], str]] = {
     "training": render_training,
     "accuracy": render_accuracy,
     "cpus": render_cpus,
+    "library": render_library,
     "lost": render_lost,
     "page": render_page,
     "others": render_others,

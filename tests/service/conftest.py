@@ -17,6 +17,7 @@ from danmatte.engine import FakeEngine
 from danmatte.settings import Settings
 from tests.service import pictures
 from tests.service.held import Gate, HeldEngine
+from tests.service.ports import publish_meaning
 from tests.service.serving import read_environment
 from tests.service.toy import publish
 
@@ -31,6 +32,15 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("models")
     publish(root, version=1)
     publish(root, version=2)
+    return root
+
+
+@pytest.fixture(scope="session")
+def judged_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that takes bright pictures for good ones, and one that takes what is bright for people."""
+    root = tmp_path_factory.mktemp("models")
+    publish_meaning(root, "score", name="quality")
+    publish(root)
     return root
 
 

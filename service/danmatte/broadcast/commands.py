@@ -17,7 +17,7 @@ from danmatte.errors import InvalidParameterError, TrackError
 from danmatte.segmenter import Segmenter
 from danmatte.tracks import Entry, TrackHeader
 from danmatte.tracks.selection import BOX, choose_mask_size
-from danmatte.video.reader import DecodedFrame
+from danmatte.video.decoded_frame import DecodedFrame
 
 WINDOW = 6  # segments that a live playlist lists
 

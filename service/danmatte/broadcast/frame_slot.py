@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from danmatte.video.reader import DecodedFrame
+from danmatte.video.decoded_frame import DecodedFrame
 
 
 class WaitingFrame(NamedTuple):

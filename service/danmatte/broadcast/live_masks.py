@@ -12,7 +12,7 @@ from danmatte.errors import InvalidParameterError
 from danmatte.frame import Bits, Size
 from danmatte.segmenter import Segmenter
 from danmatte.tracks import Entry
-from danmatte.video.reader import DecodedFrame
+from danmatte.video.decoded_frame import DecodedFrame
 from danmatte.video.silhouette import MOST_MARGIN, widen
 
 _FINEST = 640  # pixels along the longer side of a frame that is shown to the network

@@ -10,13 +10,15 @@ from typing import Self, TypeAlias, cast
 
 import av
 from av.container import InputContainer
-from av.stream import Stream
+from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from danmatte.errors import TrackError
 from danmatte.frame import Size
+from danmatte.video.decoded_frame import DecodedFrame, Reformatters
+from danmatte.video.limits import check_frame, limit_stream
 from danmatte.video.orientation import Orientation
-from danmatte.video.reader import DecodedFrame, Reformatters
+from danmatte.video.packets import read_packets
 
 Packet: TypeAlias = "av.Packet[Stream]"
 TIMEOUT_S = 10.0  # without a byte, a stream is dead
@@ -104,7 +106,7 @@ class StreamInput:
     def _read_connection(self) -> Iterator[Arrival]:
         """Packets until the sender ends or breaks off."""
         began: tuple[float, float] | None = None
-        for packet in self._container.demux(*self.streams):
+        for packet in read_packets(self._container, *self.streams):
             time_s = None if packet.dts is None else float(packet.dts * packet.time_base)
             if time_s is not None and not self.is_live:
                 began = began or (self._clock(), time_s)
@@ -154,11 +156,17 @@ class StreamInput:
         except (av.FFmpegError, OSError, ValueError) as error:
             hint = f"; {_SRT}" if isinstance(error, av.ProtocolNotFoundError) and self.source.startswith("srt:") else ""
             raise TrackError(f"{self.source}: expected a stream: {error}{hint}") from error
-        if not container.streams.video:
+        pictures = [each for each in container.streams.video if not each.disposition & Disposition.attached_pic]
+        if not pictures:
             container.close()
             raise TrackError(f"{self.source}: expected a stream of pictures, received none")
-        stream = container.streams.video[0]
+        stream = pictures[0]
         stream.codec_context.thread_count = 1  # the cores are the network's
+        try:
+            limit_stream(stream, self.source)
+        except TrackError:
+            container.close()
+            raise
         return container, stream
 
     def _decode(self, packet: Packet) -> Iterator[DecodedFrame]:
@@ -179,4 +187,4 @@ class StreamInput:
                 self.frames_back += not self.reconnects
                 continue
             self._last_ms = pts_ms
-            yield DecodedFrame(pts_ms, frame, Orientation.of(frame), self._reformatters)
+            yield DecodedFrame(pts_ms, check_frame(frame, self.source), Orientation.of(frame), self._reformatters)

@@ -111,7 +111,7 @@ def assess_track(companion: "Companion", summary: "TrackSummary") -> str:
 
     verdict = name_verdict(Path(summary.track))
     if isinstance(summary, FailedTrack) or (isinstance(summary, KeptTrack) and verdict.exists()):
-        companion.forget()
+        companion.forget(Path(summary.video))
         return f"{summary.video}: {'not assessed' if isinstance(summary, FailedTrack) else f'{verdict} stays'}"
     whole = isinstance(summary, FinishedTrack) and summary.resumed_after_ms is None
     try:

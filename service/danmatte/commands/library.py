@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from danmatte.contract.command_line import JSON_HELP, parse_size
+from danmatte.contract.command_line import JSON_HELP
 
 if TYPE_CHECKING:
     from danmatte.library.executor import Executor
@@ -45,10 +45,20 @@ def add_library(add: Callable[..., argparse.ArgumentParser]) -> None:
     option("--clock", str, "CLOCK", "times of a player, or of the file: media or file (default: media)")
     option("--models", Path, "DIR", "folder of <name>/<version>/ (default: ./models, or the bundled one)")
     option("--model", str, "NAME", "which of them (default: the only one that makes masks)")
+    option(
+        "--region", str, "NAMES", "what is painted, such as person,text, where the model finds it (default: its own)"
+    )
+    option("--margin", float, "SHARE", "distance of comments from people, 0 to 0.05 of the height (default: 0)")
     command.add_argument("--closer", action="store_true", help="look at people twice: finer masks (default: off)")
     command.add_argument("--raw", action="store_true", help="masks that aren't stabilised (default: off)")
     command.add_argument(
+        "--assess", action="store_true", help="judge the videos' quality in the same pass, too (default: off)"
+    )
+    command.add_argument(
         "--dry-run", action="store_true", help="say what there is to do, and do nothing (default: off)"
+    )
+    option(
+        "--capacity", Path, "FILE", "what danmatte measure wrote, for the time and cores of a dry run (default: none)"
     )
     option("--json", Path, "FILE", JSON_HELP.format(what="a line for each unit"))
 
@@ -60,30 +70,24 @@ def run_library(source: str, target: str, **options: Any) -> int:
     from danmatte.library.inventory import Inventory
     from danmatte.library.library import Shard
     from danmatte.models.standalone import find_version
+    from danmatte.tracks.regions import RegionUnion
 
     library = _choose_library(source, target, options)
     manifest = find_version(library.models, library.model)
+    RegionUnion(manifest, library.options.regions)  # what it can't paint is said once, not by every video
     inventory = Inventory(library, manifest, Shard.parse(options.get("shard", "0/1")))
     signal.signal(signal.SIGTERM, _leave)
     if options.get("dry_run"):
-        totals = inventory.count()
-        print(f"{totals.units} units, {totals.size_bytes / 2**20:.1f} MiB of video; finished before: {totals.kept}")
-        return 0
+        return _estimate(inventory, options)
     return _run(inventory, manifest.version, options)
 
 
 def _choose_library(source: str, target: str, options: dict[str, Any]) -> "Library":
-    from danmatte.errors import InvalidParameterError
+    from danmatte.commands.track import choose_track_options
+    from danmatte.library.judging import Judging
     from danmatte.library.library import Library
     from danmatte.settings import Settings
-    from danmatte.tracks.batch import TrackOptions
 
-    tracks: dict[str, Any] = {key: options[key] for key in ("fps", "clock", "raw", "closer") if key in options}
-    if "size" in options:
-        try:
-            tracks["box"] = parse_size(options["size"])
-        except ValueError as error:
-            raise InvalidParameterError(str(error)) from error
     if "split_mib" in options:
         options["split_bytes"] = round(options["split_mib"] * 2**20)
     limits = ("model", "split_bytes", "max_attempts", "item_timeout_s", "stall_timeout_s")
@@ -92,7 +96,22 @@ def _choose_library(source: str, target: str, options: dict[str, Any]) -> "Libra
         chosen["suffix"] = f".{options['format'].removeprefix('.')}"
     models = options.get("models", Settings().models_folder).absolute()  # nodes of a cluster run in other folders
     source, target = (place if "://" in place else str(Path(place).absolute()) for place in (source, target))
-    return Library(source, target, models, options=TrackOptions(**tracks), **chosen)
+    if options.get("assess"):
+        chosen["judging"] = Judging.choose(models)
+    return Library(source, target, models, options=choose_track_options(options), **chosen)
+
+
+def _estimate(inventory: "Inventory", options: dict[str, Any]) -> int:
+    from danmatte.capacity.capacity import Capacity
+    from danmatte.library.estimate import estimate
+    from danmatte.library.summary import open_lines
+
+    capacity = Capacity.read(options["capacity"]) if "capacity" in options else None
+    with open_lines(options.get("json")) as write:
+        told = estimate(inventory, capacity)
+        write(told)
+    print(told.describe(), file=sys.stderr if str(options.get("json")) == "-" else sys.stdout)
+    return 0
 
 
 def _run(inventory: "Inventory", version: int, options: dict[str, Any]) -> int:

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from danmatte.contract.command_line import JSON_HELP, parse_size, write_json
 
 if TYPE_CHECKING:
     from danmatte.frame import Size
+    from danmatte.tracks.batch import TrackOptions
 
 
 def add_track(add: Callable[..., argparse.ArgumentParser]) -> None:
@@ -89,21 +90,17 @@ def run_track(videos: list[Path], out: Path, **options: Any) -> int:
     from danmatte.models.standalone import open_version
     from danmatte.settings import Settings
     from danmatte.tracks import batch
+    from danmatte.tracks.regions import RegionUnion
+    from danmatte.tracks.together import make_tracks
 
-    chosen: dict[str, Any] = {
-        key: options[key] for key in ("fps", "clock", "raw", "again", "closer", "margin") if key in options
-    }
-    if "size" in options:
-        chosen["box"] = parse_box(options["size"])
-    if "region" in options:
-        chosen["regions"] = parse_names(options["region"])
-    wanted = batch.TrackOptions(**chosen)
+    wanted = choose_track_options(options)
     jobs = batch.plan_jobs(videos, out, options.get("format", ""))
     models = options.get("models", Settings().models_folder)
     served = open_version(models, options.get("model", ""), for_many=True)
+    RegionUnion(served.manifest, wanted.regions)  # what it can't paint is said once, not by every video
     companion = open_companion(models, counts_people="region" not in options) if options.get("assess") else None
     summaries = []
-    for summary in batch.make_tracks(jobs, wanted, served, companion.watch if companion else None):
+    for summary in make_tracks(jobs, wanted, served, companion.watch if companion else None):
         summaries.append(summary)
         print(summary.describe(), file=sys.stderr)
         if companion:
@@ -114,6 +111,20 @@ def run_track(videos: list[Path], out: Path, **options: Any) -> int:
         except OSError as error:
             raise InvalidParameterError(f"--json: {options['json']}: can't be written ({error.strerror})") from error
     return batch.choose_exit_code(summaries)
+
+
+def choose_track_options(options: Mapping[str, Any]) -> "TrackOptions":
+    """What flags ask for, of all that decides masks; raises InvalidParameterError."""
+    from danmatte.tracks.batch import TrackOptions
+
+    chosen: dict[str, Any] = {
+        key: options[key] for key in ("fps", "clock", "raw", "again", "closer", "margin") if key in options
+    }
+    if "size" in options:
+        chosen["box"] = parse_box(options["size"])
+    if "region" in options:
+        chosen["regions"] = parse_names(options["region"])
+    return TrackOptions(**chosen)
 
 
 def parse_box(text: str) -> "Size":

@@ -1,5 +1,6 @@
 """Pictures made smaller by the mean of every pixel's area."""
 
+import mmap
 import threading
 from collections import OrderedDict
 
@@ -13,6 +14,7 @@ from danmatte.frame import Pixels, Size
 _MOST_TIMES = 8  # times smaller, along an axis: libswscale's tables grow with it
 _FEWEST_PIXELS = 2**16  # of a picture: below that, handing it over to libswscale costs as much as is gained
 _KEPT = 8
+_READ_BEYOND_BYTES = 256  # more than the widest register has, several times
 _FULL_CHROMA = 0x4000  # SWS_FULL_CHR_H_INP, libswscale/swscale.h: otherwise every other one counts for its colour
 _AREA = int(Interpolation.AREA) | _FULL_CHROMA
 
@@ -47,7 +49,7 @@ def shrink(pixels: Pixels, size: Size) -> Pixels:
     if whole or far or before.pixels < _FEWEST_PIXELS:
         return cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
     # packed to planar, which libswscale is fastest at; it need not know which channel is which
-    frame = av.VideoFrame.from_numpy_buffer(np.require(pixels, requirements=("C", "W")), format="rgb24")
+    frame = _wrap(np.require(pixels, requirements=("C", "W")))
     found = _scalers.get(before, size).reformat(
         frame, size.width, size.height, format="gbrp", interpolation=_AREA, threads=1
     )
@@ -56,3 +58,16 @@ def shrink(pixels: Pixels, size: Size) -> Pixels:
         for plane in found.planes
     )
     return cv2.merge((first, second, third))  # type: ignore[return-value]
+
+
+def _wrap(pixels: Pixels) -> av.VideoFrame:
+    """The pixels as FFmpeg has them, where they lie if that is safe.
+
+    libswscale loads whole registers, and so reads beyond the last pixel. That does no harm within a page of memory;
+    where the pixels end with theirs, the next one may be nobody's, and the process would crash. Frames of FFmpeg's own
+    have room behind them.
+    """
+    end = pixels.ctypes.data + pixels.nbytes
+    if -end % mmap.PAGESIZE < _READ_BEYOND_BYTES:
+        return av.VideoFrame.from_ndarray(pixels, format="rgb24")
+    return av.VideoFrame.from_numpy_buffer(pixels, format="rgb24")

@@ -3,11 +3,12 @@
 from typing import Any
 
 from danmatte.errors import InvalidParameterError, MissingExtraError
-from danmatte.library.executor import CORES_A_VIDEO, Executor
+from danmatte.library.executor import Executor
 from danmatte.library.isolation import IsolatedMaker, Setup
 from danmatte.library.library import Library, Unit
 from danmatte.library.result import UnitResult
 from danmatte.library.supervisor import UnitSupervisor
+from danmatte.tracks.batch import CORES_A_VIDEO
 
 _WAITING = 2  # tasks under way for each that can run: the next one is there when one ends
 _supervisors: dict[tuple[Library, int], UnitSupervisor] = {}  # of this process: Ray keeps processes for further tasks

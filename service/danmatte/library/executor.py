@@ -11,8 +11,7 @@ from danmatte.library.isolation import IsolatedMaker, Setup
 from danmatte.library.library import Library, Unit
 from danmatte.library.result import UnitResult
 from danmatte.library.supervisor import UnitSupervisor
-
-CORES_A_VIDEO = 2  # decoding, stabilising and the network of one video keep about so many busy
+from danmatte.tracks.batch import CORES_A_VIDEO
 
 
 class Executor(ABC):

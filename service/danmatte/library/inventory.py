@@ -9,6 +9,7 @@ from danmatte.library.attempts import AttemptLog
 from danmatte.library.library import Library, Shard, Unit, make_units
 from danmatte.library.parts import FOLDER, list_part_names, name_part
 from danmatte.library.storage import Storage, open_storage
+from danmatte.quality.companion import SUFFIX
 from danmatte.tracks.batch import is_video_name
 
 
@@ -25,8 +26,8 @@ class Totals:
 class Inventory:
     """The units of one shard, as they were when this was made.
 
-    It keeps 16 bytes of each finished unit and nothing of the others: its memory is that of the names in the largest
-    folder. Raises StorageError.
+    It keeps 16 bytes of each track and each verdict and nothing of other units: its memory is that of the names in the
+    largest folder. Raises StorageError.
     """
 
     def __init__(self, library: Library, manifest: Manifest, shard: Shard) -> None:
@@ -34,7 +35,7 @@ class Inventory:
         self._work = library.describe_work(manifest)
         self._source: Storage = open_storage(library.source)
         target = open_storage(library.target)
-        self._finished = set(_find_digests(target, library.suffix))
+        self._finished = set(_find_digests(target, library.suffix, SUFFIX))
         self._parts = {file.name for file in target.list_files(FOLDER)}
         self._attempts = AttemptLog(library, target).count_all()
 
@@ -68,17 +69,21 @@ class Inventory:
                         yield unit._replace(attempts=self._attempts[unit.key])
 
     def _is_finished(self, unit: Unit) -> bool:
-        """Whether the track is there, or the unit's part of it; all parts without a track are still to be joined."""
+        """Whether the track is there, or the unit's part of it; all parts without a track are still to be joined.
+
+        Where verdicts are wanted, a track without one is the work of its video's first unit.
+        """
         if bytes.fromhex(unit.digest) in self._finished:
-            return True
+            judging = self.library.judging
+            return not judging or unit.number > 0 or bytes.fromhex(judging.digest(unit.digest)) in self._finished
         if unit.parts == 1 or name_part(unit) not in self._parts:
             return False
         return unit.number > 0 or not self._parts.issuperset(list_part_names(unit))
 
 
-def _find_digests(target: Storage, suffix: str) -> Iterator[bytes]:
-    """The digests of the tracks that are there."""
-    named = re.compile(rf"\.([0-9a-f]{{32}}){re.escape(suffix)}$")
+def _find_digests(target: Storage, *suffixes: str) -> Iterator[bytes]:
+    """The digests in the names of files that are there and end like this."""
+    named = re.compile(rf"\.([0-9a-f]{{32}})(?:{'|'.join(map(re.escape, suffixes))})$")
     for file in target.list_files():
         if match := named.search(file.name):
             yield bytes.fromhex(match[1])

@@ -17,6 +17,7 @@ from danmatte.tracks.tally import Tally
 
 if TYPE_CHECKING:
     from danmatte.library.maker import TrackMaker
+    from danmatte.quality.judge import Judge
 
 _START_S = 120.0  # for opening a model, on a machine that is busy with others
 _BEAT_S = 1.0  # how often a process tells that frames come
@@ -133,7 +134,7 @@ def _work(connection: Connection, setup: Setup) -> None:
     try:
         version = library.model, setup.version
         served = open_version(library.models, *version, for_many=True, cores=setup.cores)
-        maker = TrackMaker(library, served)
+        maker = TrackMaker(library, served, _open_judge(setup))
     except ServiceError as error:
         connection.send(str(error))
         return
@@ -141,6 +142,16 @@ def _work(connection: Connection, setup: Setup) -> None:
     with suppress(EOFError, ConnectionError):  # nobody wants anything any more
         while True:
             connection.send(_answer(maker, connection.recv(), _Beat(connection)))
+
+
+def _open_judge(setup: Setup) -> "Judge | None":
+    from danmatte.models.standalone import open_version
+    from danmatte.quality.judge import MODEL, Judge
+
+    library, cores = setup.library, setup.cores
+    if library.judging is None:
+        return None
+    return Judge(open_version(library.models, MODEL, library.judging.version, for_many=True, cores=cores))
 
 
 def _answer(maker: "TrackMaker", unit: Unit, beat: "_Beat") -> UnitResult | str:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from danmatte.contract.manifest import Manifest
 from danmatte.contract.near_words import did_you_mean
 from danmatte.errors import InvalidParameterError
+from danmatte.library.judging import Judging
 from danmatte.library.storage import StoredFile
 from danmatte.tracks.batch import TrackOptions
 from danmatte.tracks.pipeline import REVISION
@@ -29,7 +30,8 @@ class Library:
     `source` and `target` are paths or URLs, `suffix` is the tracks' format, and `models` a folder of
     `<name>/<version>/`. Videos of more than `split_bytes` are divided, none if that is 0. A unit that breaks off
     `max_attempts` times is given up; it breaks off, too, where it takes more than `item_timeout_s` seconds, or where
-    no frame comes for `stall_timeout_s`. Raises InvalidParameterError.
+    no frame comes for `stall_timeout_s`. With `judging`, each video gets a verdict on its quality beside its track.
+    Raises InvalidParameterError.
     """
 
     source: str
@@ -42,6 +44,7 @@ class Library:
     max_attempts: int = 3
     item_timeout_s: float = 3600.0
     stall_timeout_s: float = 120.0
+    judging: Judging | None = None
 
     def __post_init__(self) -> None:
         if self.suffix not in Format.registered:
@@ -60,6 +63,10 @@ class Library:
         files, options = manifest.files, asdict(self.options)
         del options["again"]  # whatever else there is, now and later, may change masks
         return json.dumps([REVISION, files.graph.sha256, files.weights.sha256, self.suffix, options], sort_keys=True)
+
+    def name_verdict(self, unit: "Unit") -> str:
+        """Where the verdict on a unit's video lies in the target; empty where none is wanted."""
+        return self.judging.name_verdict(unit.video, unit.digest) if self.judging else ""
 
 
 class Unit(NamedTuple):

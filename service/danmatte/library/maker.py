@@ -3,18 +3,26 @@
 import asyncio
 import tempfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import cv2
+import msgspec
 
 from danmatte.engine import Served
 from danmatte.errors import StorageError
 from danmatte.library.borders import find_span
 from danmatte.library.library import Library, Unit
+from danmatte.library.observations import PartWatch
 from danmatte.library.parts import PartFacts, decode_part, encode_part, join_parts, list_part_names, name_part
 from danmatte.library.result import State, UnitResult
 from danmatte.library.storage import open_storage
+from danmatte.library.verdicts import VerdictMaker
+from danmatte.quality.assess import Assessment
+from danmatte.quality.assessment import VideoQuality
+from danmatte.quality.judge import Judge
+from danmatte.quality.summary import FilmFacts
 from danmatte.tracks.batch import make_pipeline
 from danmatte.tracks.film import describe_film
 from danmatte.tracks.tally import Tally
@@ -28,20 +36,24 @@ _PART_SUFFIX = ".mattes"  # it keeps all that is known of a mask, whatever forma
 class TrackMaker:
     """Makes units one after another, in the process and with the cores that it is called in."""
 
-    def __init__(self, library: Library, served: Served) -> None:
+    def __init__(self, library: Library, served: Served, judge: Judge | None = None) -> None:
+        """`judge` is needed where the library's videos are judged."""
         cv2.setNumThreads(1)  # every stage has a thread already
         self._library, self._served = library, served
         self._source, self._target = open_storage(library.source), open_storage(library.target)
         self._pipeline = make_pipeline(served)
+        self._verdicts: VerdictMaker | None = None
+        if library.judging and judge:
+            self._verdicts = VerdictMaker(library, library.judging, self._target, judge)
 
     def make(self, unit: Unit, report: Callable[[Tally], object]) -> UnitResult:
-        """Makes a unit's track unless it is there; calls `report` after every frame.
+        """Makes a unit's track unless it is there, and its verdict; calls `report` after every frame.
 
         Of a video in parts it makes the unit's own, and joins them all where no other is missing.
         Raises ServiceError and OSError where there will be none.
         """
         if self._target.has(unit.name_track(self._library.suffix)):
-            return self._describe("kept", unit)
+            return self._keep(unit, report)
         if unit.parts == 1:
             return self._make_whole(unit, report)
         state: State = "kept"
@@ -49,43 +61,59 @@ class TrackMaker:
             state = "made"
             self._make_part(unit, report)
         if all(map(self._target.has, list_part_names(unit))):
-            return self._join(unit)
+            return self._join(unit, report)
         return UnitResult(state, unit.video, "", part=unit.part, size_bytes=unit.share_bytes)
 
+    def _keep(self, unit: Unit, report: Callable[[Tally], object]) -> UnitResult:
+        """The track is there; its verdict is made unless it is there, too."""
+        verdicts, kept = self._verdicts, self._describe("kept", unit)
+        if verdicts is None or unit.number or verdicts.has(unit):
+            return kept
+        with self._open(unit) as video:
+            self._check_revision(unit)
+            return self._judge(kept, verdicts.judge(unit, video, report))
+
     def _make_whole(self, unit: Unit, report: Callable[[Tally], object]) -> UnitResult:
-        with self._open(unit) as video, tempfile.TemporaryDirectory(prefix="danmatte-") as folder:
+        with self._open(unit) as video, self._watch(video) as assessment, _make_folder() as folder:
             path = Path(folder, f"track{self._library.suffix}")
-            plan = self._library.options.plan(video.shown)
+            plan, observer = self._library.options.plan(video.shown), assessment.watch if assessment else None
             with TrackWriter(path, self._describe_header(video, path)) as writer:
-                tally = asyncio.run(self._pipeline.run(video, plan, writer, report))
+                tally = asyncio.run(self._pipeline.run(video, plan, writer, report, observer))
                 digest = self._source.compute_digest(unit.video)
                 writer.describe_film(describe_film(video, digest, video.ended_ms))
-            return self._store(unit, path, tally, video.broken)
+            result = self._store(unit, path, tally, video.broken)
+            if self._verdicts and assessment:
+                return self._judge(result, self._verdicts.conclude(unit, assessment, path))
+            return result
 
     def _make_part(self, unit: Unit, report: Callable[[Tally], object]) -> None:
-        with self._open(unit) as video, tempfile.TemporaryDirectory(prefix="danmatte-") as folder:
+        with self._open(unit) as video, self._watch(video) as assessment, _make_folder() as folder:
             path = Path(folder, f"part{_PART_SUFFIX}")
             plan = self._library.options.plan(video.shown)
+            observer = PartWatch(assessment.watch) if assessment else None
             span, facts, track = find_span(video, plan, unit), PartFacts(), b""
             if span is not None:
                 with TrackWriter(path, self._describe_header(video, path)) as writer:
-                    tally = asyncio.run(self._pipeline.run(video, replace(plan, span=span), writer, report))
+                    tally = asyncio.run(self._pipeline.run(video, replace(plan, span=span), writer, report, observer))
                 facts = PartFacts(
                     **asdict(tally), ended_ms=video.ended_ms, bad_packets=video.bad_packets, broken=video.broken
                 )
                 track = path.read_bytes()
+            seen = observer.finish() if observer else b""
         self._check_revision(unit)
+        if self._verdicts:
+            self._verdicts.keep_part(unit, seen)
         try:
             self._target.create(name_part(unit), encode_part(facts, track))
         except FileExistsError:
             return  # somebody else was as fast, and made the same
 
-    def _join(self, unit: Unit) -> UnitResult:
+    def _join(self, unit: Unit, report: Callable[[Tally], object]) -> UnitResult:
         names = list_part_names(unit)
         parts = [decode_part(self._target.read(name), name) for name in names]
         bad = sum(facts.bad_packets for facts, _ in parts)
         broken = parts[-1][0].broken or (f"{bad} packets couldn't be decoded" if bad else "")
-        with self._open(unit) as video, tempfile.TemporaryDirectory(prefix="danmatte-") as folder:
+        with self._open(unit) as video, _make_folder() as folder:
             path = Path(folder, f"track{self._library.suffix}")
             with TrackWriter(path, self._describe_header(video, path)) as writer:
                 tally = join_parts(parts, writer)
@@ -93,9 +121,22 @@ class TrackMaker:
                 digest = self._source.compute_digest(unit.video)
                 writer.describe_film(describe_film(video, digest, ended_ms))
             result = self._store(unit, path, tally, broken)
+            if self._verdicts:
+                film = FilmFacts(unit.video, str(video.shown), max(ended_ms, video.end_ms or 0), broken)
+                quality = self._verdicts.conclude_parts(unit, film, path) or self._verdicts.judge(unit, video, report)
+                result = self._judge(result, quality)
+                self._verdicts.remove_parts(unit)
         for name in names:
             self._target.remove(name)
         return result
+
+    def _watch(self, video: Video) -> AbstractContextManager[Assessment | None]:
+        return self._verdicts.watch(video) if self._verdicts else nullcontext()
+
+    def _judge(self, result: UnitResult, quality: VideoQuality) -> UnitResult:
+        """The result with its verdict, which may be all that is new."""
+        told = msgspec.structs.replace(result, grade=quality.grade, score=quality.score)
+        return msgspec.structs.replace(told, state="judged") if result.state == "kept" else told
 
     def _open(self, unit: Unit) -> Video:
         return self._source.open_video(unit.video, self._library.options.clock)
@@ -131,4 +172,10 @@ class TrackMaker:
             cuts=tally.cuts,
             until_ms=tally.last_ms,
             size_bytes=unit.share_bytes,
+            verdict=self._library.name_verdict(unit),
         )
+
+
+def _make_folder() -> tempfile.TemporaryDirectory[str]:
+    """A place for a track until it is whole."""
+    return tempfile.TemporaryDirectory(prefix="danmatte-")

@@ -4,15 +4,20 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct, structs
 
-State: TypeAlias = Literal["made", "kept", "broken", "given up"]
+from danmatte.quality.pooling import Grade
+
+State: TypeAlias = Literal["made", "judged", "kept", "broken", "given up"]
 
 
 class UnitResult(Struct, frozen=True):
     """What became of one unit: a line of the summary.
 
-    `made`: its track is there now, `attempts` of them this time and before; `kept`: it was there already; `broken`:
-    it is there, and `reason` says which frames the video has lost; `given up`: it isn't there, for that `reason`.
+    `made`: its track is there now, `attempts` of them this time and before; `kept`: it was there already; `judged`: it
+    was, and the verdict is new; `broken`: it is there, and `reason` says which frames the video has lost; `given up`:
+    it isn't there, for that `reason`.
     Of a video in parts, `part` says which one; `track` is empty until the last one is there and they are joined.
+    `verdict` is where the one on the video's quality lies, empty where none is wanted; `grade` and `score` are in it,
+    and told where it was found just now.
     """
 
     state: State
@@ -28,6 +33,9 @@ class UnitResult(Struct, frozen=True):
     until_ms: int = 0
     seconds: float = 0.0
     size_bytes: int = 0
+    verdict: str = ""
+    grade: Grade | None = None
+    score: float | None = None
 
     def time(self, seconds: float) -> "UnitResult":
         """The same with how long it took."""
@@ -43,6 +51,8 @@ class UnitResult(Struct, frozen=True):
         words = f"{self.video}{f', part {self.part}' if self.part else ''}: {self.state}"
         if self.state in ("made", "broken"):
             words += f", {self.masks} masks in {self.seconds:.1f} s: {self.track}"
+        if self.grade is not None:
+            words += f", {self.grade} ({self.score:.0f} of 100)"
         if self.state == "given up":
             words += f" after {self.attempts} attempts"
         return f"{words}: {self.reason}" if self.reason else words

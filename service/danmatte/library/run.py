@@ -24,6 +24,7 @@ def run_units(inventory: Inventory, executor: Executor, progress: LibraryProgres
                 unit.name_track(inventory.library.suffix),
                 part=unit.part,
                 size_bytes=unit.share_bytes,
+                verdict=inventory.library.name_verdict(unit),
             )
             continue
         while under_way >= executor.capacity:

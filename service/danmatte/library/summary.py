@@ -2,17 +2,19 @@
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import get_args
 
 import msgspec
+from msgspec import Struct
 
 from danmatte.errors import InvalidParameterError
 from danmatte.library.result import State, UnitResult
+from danmatte.quality.pooling import GRADES
 
-_HEAD = ("", "units", "masks", "held", "cuts", "MiB of video")
+_NUMBERS = ("units", "masks", "held", "cuts")
 
 
 class LibrarySummary:
@@ -28,20 +30,24 @@ class LibrarySummary:
         counts = self._counts[result.state]
         facts = {"units": 1, "masks": result.masks, "held": result.held, "cuts": result.cuts}
         counts.update(facts | {"bytes": result.size_bytes})
+        if result.grade is not None:
+            counts[result.grade] += 1
 
     def describe(self) -> str:
-        """The table: a row for each state that occurred, and one for all."""
+        """The table: a row for each state that occurred, and one for all; videos by grade where some were judged."""
         found = {state: counts for state, counts in self._counts.items() if counts}
         whole: Counter[str] = Counter()
         for counts in found.values():
             whole.update(counts)
-        rows = [_HEAD, *(_format_row(name, counts) for name, counts in [*found.items(), ("all", whole)])]
+        columns = [*_NUMBERS, *(GRADES if any(whole[grade] for grade in GRADES) else ())]
+        rows = [("", *columns, "MiB of video")]
+        rows += [_format_row(name, counts, columns) for name, counts in [*found.items(), ("all", whole)]]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         return "\n".join(_align(row, widths) for row in rows)
 
 
 @contextmanager
-def open_lines(file: Path | None) -> Iterator[Callable[[UnitResult], object]]:
+def open_lines(file: Path | None) -> Iterator[Callable[[Struct], object]]:
     """Writes results as lines of JSON, each at once; `-` is standard output, None nowhere.
 
     Raises InvalidParameterError where the file can't be written.
@@ -60,8 +66,8 @@ def open_lines(file: Path | None) -> Iterator[Callable[[UnitResult], object]]:
             yield lambda result: lines.write(msgspec.json.encode(result) + b"\n")
 
 
-def _format_row(name: str, counts: Counter[str]) -> tuple[str, ...]:
-    numbers = (str(counts[key]) for key in ("units", "masks", "held", "cuts"))
+def _format_row(name: str, counts: Counter[str], columns: Sequence[str]) -> tuple[str, ...]:
+    numbers = (str(counts[key]) for key in columns)
     return (name, *numbers, f"{counts['bytes'] / 2**20:.1f}")
 
 

@@ -19,8 +19,9 @@ from danmatte.quality.people import People
 from danmatte.quality.summary import FilmFacts, summarize
 from danmatte.quality.watch import Observations, QualityWatch
 from danmatte.tracks.selection import TrackPlan, choose_mask_size
+from danmatte.video.decoded_frame import DecodedFrame
 from danmatte.video.motion import CutDetector
-from danmatte.video.reader import DecodedFrame, Video
+from danmatte.video.reader import Video
 
 FPS = 2.0
 NOBODY_COUNTED: Mapping[int, People] = {}
@@ -38,7 +39,7 @@ class AssessOptions:
 
 
 class Assessed(NamedTuple):
-    """A verdict, and small pictures of the worst frames of its shots by their times in ms."""
+    """A verdict, and small pictures of the worst frames of its shots by their times in ms, where they were kept."""
 
     quality: VideoQuality
     thumbnails: dict[int, Pixels]
@@ -102,10 +103,13 @@ class Assessment:
         *,
         threads: int,
         ask_masks: Callable[[DecodedFrame], Callable[[], Bits]] | None = None,
+        keeps_pictures: bool = True,
     ) -> None:
         self._video, self._judge, self._began = video, judge, time.monotonic()
         self._stated_end_ms = video.end_ms or 0  # asked now: the video may be closed before the verdict
-        self.watch = QualityWatch(judge, video.shown, fps=options.fps, threads=threads, ask_masks=ask_masks)
+        self.watch = QualityWatch(
+            judge, video.shown, fps=options.fps, threads=threads, ask_masks=ask_masks, keeps_pictures=keeps_pictures
+        )
 
     def __enter__(self) -> "Assessment":
         self.watch.__enter__()
@@ -124,8 +128,8 @@ class Assessment:
 
 
 def _choose_thumbnails(quality: VideoQuality, seen: Observations) -> dict[int, Pixels]:
-    pictures = {sample.pts_ms: sample.thumbnail for sample in seen.samples}
-    return {shot.worst_ms: pictures[shot.worst_ms] for shot in quality.shots}
+    pictures = {sample.pts_ms: sample.thumbnail for sample in seen.samples if sample.thumbnail is not None}
+    return {shot.worst_ms: pictures[shot.worst_ms] for shot in quality.shots if shot.worst_ms in pictures}
 
 
 def ask_masks(served: Served, video: Video) -> Callable[[DecodedFrame], Callable[[], Bits]]:

@@ -1,7 +1,6 @@
 """The verdict on a video whose track is being made: in the same decoding, and into a file beside the track."""
 
-from contextlib import ExitStack
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import msgspec
 
@@ -19,26 +18,26 @@ _THREADS = 1  # the cores are the masks'
 
 
 class Companion:
-    """Assesses videos one after another while their tracks are made: `watch` one, then `conclude` or `forget` it.
+    """Assesses videos while their tracks are made, several at once: `watch` one, then `conclude` or `forget` it.
 
     People are counted in the track's own masks, unless those show something else: `counts_people`.
     """
 
     def __init__(self, judge: Judge, options: AssessOptions | None = None, *, counts_people: bool = True) -> None:
         self._judge, self._options, self._counts_people = judge, options or AssessOptions(), counts_people
-        self._open = ExitStack()
-        self._assessment: Assessment | None = None
+        self._open: dict[PurePath, Assessment] = {}
 
     def watch(self, video: Video) -> FrameObserver:
         """The observer of a video that is about to be decoded."""
-        self.forget()
-        self._assessment = self._open.enter_context(Assessment(video, self._options, self._judge, threads=_THREADS))
-        return self._assessment.watch
+        self.forget(video.path)
+        assessment = Assessment(video, self._options, self._judge, threads=_THREADS, keeps_pictures=False)
+        self._open[video.path] = assessment.__enter__()
+        return assessment.watch
 
-    def forget(self) -> None:
+    def forget(self, video: PurePath) -> None:
         """Lets go what was seen of a video that has no track."""
-        self._assessment = None
-        self._open.close()
+        if assessment := self._open.pop(video, None):
+            assessment.__exit__()
 
     def conclude(self, video: Path, track: Path, *, whole: bool) -> VideoQuality:
         """The verdict on a video whose track is finished.
@@ -47,12 +46,12 @@ class Companion:
         goes on where it was. Raises ServiceError and OSError.
         """
         people = count_people(track) if self._counts_people else NOBODY_COUNTED
-        if whole and self._assessment:
-            found = self._assessment.conclude(people)
-        else:
-            found = assess_video(video, self._options, self._judge, people=people)
-        self.forget()
-        return found.quality
+        try:
+            if whole and video in self._open:
+                return self._open[video].conclude(people).quality
+            return assess_video(video, self._options, self._judge, people=people).quality
+        finally:
+            self.forget(video)
 
 
 def name_verdict(track: Path) -> Path:

@@ -16,9 +16,9 @@ from danmatte.quality.kind import Look, look_at
 from danmatte.quality.patches import mean_score, place_patches, weigh_patches
 from danmatte.quality.people import People, measure_people
 from danmatte.quality.signs import Signs, find_signs
+from danmatte.video.decoded_frame import DecodedFrame
 from danmatte.video.motion import measure_change
 from danmatte.video.planes import cut_brightness, cut_patches
-from danmatte.video.reader import DecodedFrame
 
 _DIFFERENT = 8  # grey levels: a place that moved
 _PENDING = 4  # samples for each thread that may wait for it, so that memory doesn't grow with the video
@@ -42,7 +42,7 @@ class Sample:
     black: bool
     exposure: float
     bars: Bars
-    thumbnail: Pixels = field(repr=False)
+    thumbnail: Pixels | None = field(repr=False)
     verdict: "Future[Verdict]" = field(repr=False)
 
 
@@ -63,12 +63,24 @@ class Observations:
     people: dict[int, People] = field(default_factory=dict)
 
 
+def measure_difference(grey: Pixels, before: Pixels) -> tuple[float, float, float]:
+    """How far two small pictures, (H, W) uint8, are apart: a change, a block and an area as `Observations` has them."""
+    differing = cv2.threshold(cv2.absdiff(grey, before), _DIFFERENT, 1, cv2.THRESH_BINARY)[1]
+    return (*measure_change(before, grey), float(cv2.countNonZero(differing) / grey.size))
+
+
+def find_slot(pts_ms: int, fps: float) -> int:
+    """Which 1/fps of a second a frame falls into; the first one of each is judged."""
+    return int((pts_ms + 1) * fps / 1000)  # a time rounded to a ms doesn't fall into the slot before
+
+
 class QualityWatch:
     """Sees every frame of one video in its order, and has `fps` of them a second judged, and the first of every shot.
 
     A `FrameObserver`: `observe` takes a fraction of a millisecond; patches are judged by `threads` of its own.
     A context manager: leaving it waits for what is in work. `ask_masks` is called with a frame a second whose people
-    are to be counted; where masks are made anyway, whoever has them calls `see_mask`.
+    are to be counted; where masks are made anyway, whoever has them calls `see_mask`. Without `keeps_pictures` samples
+    have no thumbnails, which take most of the memory that grows with a video.
     """
 
     def __init__(
@@ -79,7 +91,9 @@ class QualityWatch:
         fps: float,
         threads: int,
         ask_masks: Callable[[DecodedFrame], "Callable[[], Bits]"] | None = None,
+        keeps_pictures: bool = True,
     ) -> None:
+        self._keeps_pictures = keeps_pictures
         self.observations = Observations()
         self._judge, self._size, self._fps, self._ask_masks = judge, size, fps, ask_masks
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="quality")
@@ -97,16 +111,14 @@ class QualityWatch:
         seen = self.observations
         change = block = area = float("nan")
         if self._last is not None and not cut:
-            change, block = measure_change(self._last, grey)
-            moved = cv2.threshold(cv2.absdiff(grey, self._last), _DIFFERENT, 1, cv2.THRESH_BINARY)[1]
-            area = float(cv2.countNonZero(moved) / grey.size)
+            change, block, area = measure_difference(grey, self._last)
         self._last = grey
         seen.times_ms.append(frame.pts_ms)
         seen.shots.append(self._shot)
         seen.changes.append(change)
         seen.blocks.append(block)
         seen.areas.append(area)
-        slot = int((frame.pts_ms + 1) * self._fps / 1000)  # a time rounded to a ms doesn't fall into the slot before
+        slot = find_slot(frame.pts_ms, self._fps)
         if cut or slot != self._slot:
             self._slot = slot
             self._take_sample(frame, grey)
@@ -137,7 +149,7 @@ class QualityWatch:
         bars = NO_BARS if black else find_bars(small)
         verdict = self._threads.submit(self._judge_patches, planes, bars, small, black=black)
         verdict.add_done_callback(lambda _: self._free.release())
-        thumbnail = frame.to_thumbnail(self._thumbnail)
+        thumbnail = frame.to_thumbnail(self._thumbnail) if self._keeps_pictures else None
         exposure = judge_exposure(small)
         self.observations.samples.append(Sample(frame.pts_ms, self._shot, black, exposure, bars, thumbnail, verdict))
         second = frame.pts_ms // 1000

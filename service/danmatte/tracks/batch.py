@@ -1,22 +1,21 @@
-"""`danmatte track`: many videos one after another, each to a track of its own, with a summary."""
+"""`danmatte track`: a video to a track of its own, with a summary of what became of it."""
 
 import asyncio
 import hashlib
 import re
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
-import cv2
 from msgspec import Struct
 
 from danmatte.contract.cores import count_cores
 from danmatte.contract.near_words import did_you_mean
 from danmatte.engine import Served
-from danmatte.errors import InvalidParameterError, ServiceError
+from danmatte.errors import InvalidParameterError
 from danmatte.frame import Size
 from danmatte.tracks.film import describe_film
 from danmatte.tracks.pipeline import Pipeline
@@ -32,6 +31,7 @@ _VIDEOS = re.compile(
     r".+\.(3gp|asf|avi|flv|m2ts|m3u8|m4v|mkv|mov|mp4|mpd|mpe?g|mts|mxf|nut|og[mv]|ts|vob|webm|wmv|y4m)", re.I
 )
 
+CORES_A_VIDEO = 2  # decoding, stabilising and the network of one video keep about so many busy
 
 Watch: TypeAlias = Callable[[Video], FrameObserver]
 """Gives the observer of a video that is about to be decoded."""
@@ -162,28 +162,9 @@ class FinishedTrack(TrackSummary, frozen=True):
         return words + (f"\n{self.video}: broken: {self.broken}" if self.broken else "")
 
 
-def make_tracks(
-    jobs: Sequence[TrackJob], options: TrackOptions, served: Served, watch: Watch | None = None
-) -> Iterator[TrackSummary]:
-    """Makes the track of every video, one after another; what goes wrong with one is in its summary.
-
-    `watch` gives an observer for each video that is decoded.
-    """
-    cv2.setNumThreads(1)  # every stage has a thread already
-    pipeline = make_pipeline(served)
-    for job in jobs:
-        if job.track.exists() and not options.again:
-            yield KeptTrack(str(job.video), str(job.track))
-            continue
-        try:
-            yield make_track(job, options, served, pipeline, watch=watch)
-        except (ServiceError, OSError) as error:
-            yield FailedTrack(str(job.video), str(job.track), str(error))
-
-
-def make_pipeline(served: Served) -> Pipeline:
-    """A pipeline with as many frames in work as keep every core busy."""
-    return Pipeline(served, in_flight=2 * count_cores() + 2)
+def make_pipeline(served: Served, *, videos: int = 1) -> Pipeline:
+    """A pipeline with as many frames in work as keep every core busy with so many videos at once."""
+    return Pipeline(served, in_flight=2 * -(-count_cores() // videos) + 2)
 
 
 def make_track(
@@ -195,25 +176,36 @@ def make_track(
     watch: Watch | None = None,
 ) -> FinishedTrack:
     """Makes the track of one video; raises ServiceError and OSError where there will be none."""
-    started, manifest = time.monotonic(), served.manifest
-    pipeline = pipeline or make_pipeline(served)
     with Video(job.video, options.clock) as video:
-        plan, facts = options.plan(video.shown), job.video.stat()
-        header = TrackHeader(plan.size, find_format(job.track).polarity, manifest.name, manifest.version)
-        # All that decides the masks: work that was interrupted is only taken up by the very same.
-        graph, weights = manifest.files.graph.sha256, manifest.files.weights.sha256
-        label = f"{facts.st_size} {facts.st_mtime_ns} {plan} {options.clock} {graph} {weights}"
-        with TrackWriter(job.track, header, job=label) as writer:
-            resumed_ms = writer.last_pts_ms
-            progress, resumed_masks = Progress(job.video.name, writer.tally, video.end_ms), writer.tally.masks
-            try:
-                observer = watch(video) if watch else None
-                tally = asyncio.run(pipeline.run(video, plan, writer, progress.step, observer))
-            finally:
-                progress.finish()
-            with job.video.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            writer.describe_film(describe_film(video, digest, video.ended_ms))
+        return asyncio.run(track_video(job, video, options, pipeline or make_pipeline(served), watch=watch))
+
+
+async def track_video(
+    job: TrackJob,
+    video: Video,
+    options: TrackOptions,
+    pipeline: Pipeline,
+    *,
+    watch: Watch | None = None,
+    tells: bool = True,
+) -> FinishedTrack:
+    """Makes the track of a video that was opened; `tells` its progress. Raises ServiceError and OSError."""
+    started, manifest = time.monotonic(), pipeline.manifest
+    plan, facts = options.plan(video.shown), job.video.stat()
+    header = TrackHeader(plan.size, find_format(job.track).polarity, manifest.name, manifest.version)
+    # All that decides the masks: work that was interrupted is only taken up by the very same.
+    graph, weights = manifest.files.graph.sha256, manifest.files.weights.sha256
+    label = f"{facts.st_size} {facts.st_mtime_ns} {plan} {options.clock} {graph} {weights}"
+    with TrackWriter(job.track, header, job=label) as writer:
+        resumed_ms = writer.last_pts_ms
+        progress, resumed_masks = Progress(job.video.name, writer.tally, video.end_ms, tells=tells), writer.tally.masks
+        try:
+            observer = watch(video) if watch else None
+            tally = await pipeline.run(video, plan, writer, progress.step, observer)
+        finally:
+            progress.finish()
+        digest = await asyncio.to_thread(_compute_digest, job.video)
+        writer.describe_film(describe_film(video, digest, video.ended_ms))
     return FinishedTrack(
         video=str(job.video),
         track=str(job.track),
@@ -232,6 +224,11 @@ def make_track(
         seconds=round(time.monotonic() - started, 3),
         bytes=job.track.stat().st_size,
     )
+
+
+def _compute_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def is_video_name(name: str) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
 
+from danmatte.contract.manifest import Manifest
 from danmatte.engine import Served
 from danmatte.frame import Pixels, Probabilities
 from danmatte.tracks.masks import MaskWriter
@@ -35,6 +36,11 @@ class Pipeline:
     def __init__(self, served: Served, *, in_flight: int) -> None:
         self._served, self._in_flight = served, in_flight
 
+    @property
+    def manifest(self) -> Manifest:
+        """The network's."""
+        return self._served.manifest
+
     async def run(
         self,
         video: Video,
@@ -48,7 +54,7 @@ class Pipeline:
         Raises EngineError and TrackError.
         """
         from_ms = plan.span.warm_ms if writer.last_pts_ms is None else max(0, writer.last_pts_ms - WARM_UP_MS)
-        manifest, regions = self._served.manifest, RegionUnion(self._served.manifest, plan.regions)
+        manifest, regions = self.manifest, RegionUnion(self.manifest, plan.regions)
         refiner = Refiner(manifest, video.size, plan.working, regions.grid) if plan.refine else None
         coming = select_frames(video, manifest, plan, from_ms=from_ms, refiner=refiner, observer=observer)
         masks = MaskWriter(manifest, video.size, plan, writer, refiner)

@@ -13,19 +13,22 @@ _EVERY_S = 0.5
 class Progress:
     """The progress of one video from what was there at its `start`; `end_ms` is None when nobody knows.
 
-    Silent where nobody looks.
+    Silent where nobody looks, and where it isn't to be told: there is one line for all videos.
     """
 
-    def __init__(self, name: str, start: Tally, end_ms: int | None, stream: TextIO | None = None) -> None:
+    def __init__(
+        self, name: str, start: Tally, end_ms: int | None, stream: TextIO | None = None, *, tells: bool = True
+    ) -> None:
         self._name, self._start, self._end_ms = name, replace(start), end_ms
         self._stream = sys.stderr if stream is None else stream
+        self._tells = tells and self._stream.isatty()
         self._started = self._printed = time.monotonic()
         self._shown = False
 
     def step(self, tally: Tally) -> None:
         """Prints the line again if some time has passed."""
         now = time.monotonic()
-        if self._stream.isatty() and now - self._printed >= _EVERY_S:
+        if self._tells and now - self._printed >= _EVERY_S:
             self._printed, self._shown = now, True
             words = format_progress(tally, now - self._started, self._start, self._end_ms)
             print(f"\r\x1b[K{self._name}: {words}", end="", file=self._stream, flush=True)

@@ -74,9 +74,9 @@ class Refiner:
         pass would show no more.
         """
         grid = self._grid
-        covered = (
-            math.ceil((self._scaled.height - grid.offset_y) / grid.step_y),
-            math.ceil((self._scaled.width - grid.offset_x) / grid.step_x),
+        covered = (  # at least one each: OpenCV ends the process at an empty array
+            max(1, math.ceil((self._scaled.height - grid.offset_y) / grid.step_y)),
+            max(1, math.ceil((self._scaled.width - grid.offset_x) / grid.step_x)),
         )
         found = _find_people(values[: covered[0], : covered[1]], moved)  # nobody is in what fills the rest
         if found is None:

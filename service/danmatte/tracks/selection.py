@@ -9,8 +9,9 @@ from danmatte.contract.manifest import Manifest
 from danmatte.frame import Frame, Pixels, Probabilities, Size
 from danmatte.tracks.refinement import RefinedRegion, Refiner
 from danmatte.video.analysis import FrameAnalysis, FrameAnalyzer
+from danmatte.video.decoded_frame import DecodedFrame
 from danmatte.video.motion import CutDetector, measure_change
-from danmatte.video.reader import DecodedFrame, Video
+from danmatte.video.reader import Video
 from danmatte.video.stabiliser import StabiliserOptions
 
 BOX = Size(180, 320)

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
 from math import inf, isnan, nan
@@ -12,20 +11,19 @@ from types import TracebackType
 from typing import Any, BinaryIO, Literal, Self, TypeAlias, cast
 
 import av
-import cv2
-import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.format import Flags
 from av.stream import Disposition
-from av.video.reformatter import ColorTrc, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
 from danmatte.errors import TrackError
-from danmatte.frame import Pixels, Size
+from danmatte.frame import Size
+from danmatte.video.decoded_frame import DecodedFrame, Reformatters
 from danmatte.video.edit_lists import measure_early
+from danmatte.video.limits import check_frame, limit_stream
 from danmatte.video.orientation import Orientation
-from danmatte.video.planes import read_planes
+from danmatte.video.packets import read_packets
 from danmatte.video.playlist import JoinedParts, read_sections
 
 ClockName: TypeAlias = Literal["media", "file"]
@@ -36,82 +34,9 @@ _BROWSERS_PLAY = frozenset(
     {"mp4", "webm", "ogg"}
 )  # in them browsers keep a start that isn't 0, pages that play others don't
 _UNTIMED = 1000  # frames without a time that are looked at for the first one with
+_USUAL_RATE = 25  # frames a second, where nothing tells
 _SHORT_MS = 1000  # a video that ends so much before the end that it states broke off
 _DURATION = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)$")
-
-
-def _compute_pq_curve() -> Pixels:
-    """From PQ (SMPTE ST 2084) to the usual gamma: 203 nits are white on paper (ITU-R BT.2408), brighter is squeezed.
-
-    256 levels in, 256 levels out.
-    """
-    root = (np.arange(256) / 255) ** (32 / 2523)
-    light = (np.maximum(root - 0.8359375, 0) / (18.8515625 - 18.6875 * root)) ** (16384 / 2610) * 10_000 / 203
-    squeezed = light * (1 + light / 25) / (1 + light)
-    return (255 * np.clip(squeezed, 0, 1) ** (1 / 2.2) + 0.5).astype(np.uint8)
-
-
-_CURVES = {int(ColorTrc.SMPTE2084): _compute_pq_curve()}  # hybrid log-gamma is made to be seen as it is
-
-
-@dataclass(frozen=True)
-class Reformatters:
-    """libswscale's set-up, kept from frame to frame: to make one anew takes longer than a small frame."""
-
-    grey: VideoReformatter = field(default_factory=VideoReformatter)
-    size: VideoReformatter = field(default_factory=VideoReformatter)
-    colour: VideoReformatter = field(default_factory=VideoReformatter)
-    detail_size: VideoReformatter = field(default_factory=VideoReformatter)
-    detail_colour: VideoReformatter = field(default_factory=VideoReformatter)
-    thumbnail_size: VideoReformatter = field(default_factory=VideoReformatter)
-    thumbnail_colour: VideoReformatter = field(default_factory=VideoReformatter)
-
-
-@dataclass(frozen=True)
-class DecodedFrame:
-    """A frame whose pixels are still as the decoder left them; `pts_ms` is its own time, rounded.
-
-    Its methods are for the thread that reads the frames.
-    """
-
-    pts_ms: int
-    _frame: av.VideoFrame
-    _orientation: Orientation
-    _reformatters: Reformatters
-
-    def to_grey(self, size: Size) -> Pixels:
-        """(H, W) uint8: its brightness at this size, upright."""
-        high, wide = self._orientation.turn_size(size)
-        scaled = self._reformatters.grey.reformat(self._frame, wide, high, format="gray", **_SCALING)
-        return self._orientation.turn_upright(scaled)
-
-    def to_colours(self, size: Size, order: str) -> Pixels:
-        """(H, W, 3) uint8 at this size, upright, `order` RGB or BGR; high dynamic range is brought to the usual one."""
-        return self._convert(size, order, self._reformatters.size, self._reformatters.colour)
-
-    def to_detail(self, size: Size, order: str) -> Pixels:
-        """The same at a second size: both sizes stay the same for all frames, so that the set-up can be kept."""
-        return self._convert(size, order, self._reformatters.detail_size, self._reformatters.detail_colour)
-
-    def to_thumbnail(self, size: Size) -> Pixels:
-        """(H, W, 3) uint8 in R, G, B at a third size, upright, which stays the same for all frames, too."""
-        return self._convert(size, "RGB", self._reformatters.thumbnail_size, self._reformatters.thumbnail_colour)
-
-    def read_planes(self) -> list[Pixels]:
-        """Brightness and two colours as they are stored, not upright; see `planes.read_planes`."""
-        return read_planes(self._frame)
-
-    def _convert(self, size: Size, order: str, scaler: VideoReformatter, painter: VideoReformatter) -> Pixels:
-        high, wide = self._orientation.turn_size(size)
-        # First the size, then the colours: both at once takes libswscale's slowest way.
-        scaled = scaler.reformat(self._frame, wide, high, format="yuv420p", **_SCALING)
-        coloured = painter.reformat(scaled, wide, high, format=f"{order.lower()}24", **_SCALING)
-        curve = _CURVES.get(self._frame.color_trc)
-        pixels = self._orientation.turn_upright(coloured)
-        return pixels if curve is None else cv2.LUT(pixels, curve)  # type: ignore[return-value]
-
-
-_SCALING: dict[str, Any] = {"interpolation": Interpolation.AREA, "threads": 1}
 
 
 class Video:
@@ -181,7 +106,7 @@ class Video:
 
     def _look_at_start(self) -> av.VideoFrame:
         """The first frame; notes its time, and whether it is the one that the container begins with."""
-        rate, stream = self._stream.guessed_rate or 25, self._stream
+        rate, stream = self._stream.guessed_rate or _USUAL_RATE, self._stream
         first, first_s, self._coded_s, self._lead_s = None, None, inf, nan
         # Some containers leave out times before 0, whatever their type says: these are counted back from the first one.
         for untimed, frame in enumerate(islice(self._decode(), _UNTIMED)):
@@ -200,6 +125,11 @@ class Video:
         words = f"expected frames from {1000 * stated_s:.0f} ms on, the first that can be read is at"
         self._lost_start = f"{words} {1000 * self._first_s:.0f} ms" if lost else ""
         return first
+
+    @property
+    def rate(self) -> float:
+        """Frames a second, as the file states them or FFmpeg takes them to be."""
+        return float(self._stream.guessed_rate or _USUAL_RATE)
 
     @property
     def end_ms(self) -> int | None:
@@ -292,6 +222,11 @@ class Video:
         for stream in container.streams.video:
             if not stream.disposition & Disposition.attached_pic:
                 stream.codec_context.thread_count = 1  # the cores are the network's
+                try:
+                    limit_stream(stream, self.path)
+                except TrackError:
+                    container.close()
+                    raise
                 return container, stream
         container.close()
         raise TrackError(f"{self.path}: expected a stream of pictures, received none")
@@ -324,16 +259,18 @@ class Video:
     def _decode(self) -> Iterator[av.VideoFrame]:
         """Whatever can be decoded; a packet that can't is left out, the end of what can be read is the end."""
         try:
-            for packet in self._container.demux(self._stream):
+            for packet in read_packets(self._container, self._stream):
                 if packet.pts is not None and packet.time_base is not None:
                     if packet.is_discard:
                         self._coded_s = min(self._coded_s, float(packet.pts * packet.time_base))
                     if isnan(self._lead_s):
                         self._lead_s = float((packet.pts - (packet.dts or 0)) * packet.time_base)
                 try:
-                    yield from packet.decode()
+                    frames = cast(list[av.VideoFrame], packet.decode())
                 except av.FFmpegError:
                     self.bad_packets += 1
+                    continue
+                yield from (check_frame(frame, self.path) for frame in frames)
         except av.FFmpegError as error:
             self.broken = str(error)
 
@@ -356,7 +293,7 @@ class _FrameClock:
     """
 
     def __init__(self, rate: Fraction | None, zero_ms: float = 0.0, first_ms: float = 0.0) -> None:
-        self._gap_ms = float(1000 / (rate or 25))
+        self._gap_ms = float(1000 / (rate or _USUAL_RATE))
         self._offset_ms, self._first_ms = -zero_ms, first_ms - zero_ms
         self._exact_ms = 0.0
         self.last_ms: int | None = None

@@ -1,5 +1,9 @@
 """Smaller pictures: every pixel is the mean of its area, whatever computes it."""
 
+import ctypes
+import mmap
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -68,3 +72,30 @@ def test_threads_and_sizes_in_turn_mix_nothing_up() -> None:
     with ThreadPoolExecutor(4) as threads:
         together = list(threads.map(lambda order: shrink(*order), orders * 4))
     assert all((found == expected).all() for found, expected in zip(together, alone * 4, strict=True))
+
+
+def place_before_forbidden_page(pixels: Pixels, slack_bytes: int) -> Pixels:
+    """The same pixels, so many bytes before memory that nobody may read."""
+    whole_bytes = pixels.nbytes + slack_bytes
+    pages = -(-whole_bytes // mmap.PAGESIZE)
+    memory = mmap.mmap(-1, (pages + 1) * mmap.PAGESIZE)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(memory)) + pages * mmap.PAGESIZE
+    assert ctypes.CDLL(None).mprotect(ctypes.c_void_p(start), mmap.PAGESIZE, 0) == 0
+    offset = pages * mmap.PAGESIZE - whole_bytes
+    placed: Pixels = np.frombuffer(memory, np.uint8, pixels.nbytes, offset).reshape(pixels.shape)
+    placed[:] = pixels
+    return placed
+
+
+def shrink_at_the_end_of_memory() -> None:
+    """Crashes where anything behind the pixels is read."""
+    for height, width in ((720, 1279), (719, 1277), (361, 641), (541, 963), (720, 1281)):
+        pixels, size = noise(height, width), Size(288, 512)
+        for slack_bytes in (0, 1, 16, 48, 96, 255, 256, 300):
+            assert (shrink(place_before_forbidden_page(pixels, slack_bytes), size) == shrink(pixels, size)).all()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mprotect(2)")
+def test_nothing_behind_the_pixels_is_read() -> None:
+    code = "from tests.service.contract import test_scaling; test_scaling.shrink_at_the_end_of_memory()"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

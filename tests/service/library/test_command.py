@@ -68,6 +68,38 @@ def test_a_library_gets_its_tracks_once_and_bad_videos_cost_only_themselves(
     assert "5 units, 2 of them finished before" in err
 
 
+def test_videos_are_judged_beside_their_tracks_once(
+    videos: Path, judged_models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    words = (videos, tmp_path / "tracks", "--workers", 1)
+    run_library(capsys, judged_models, *words, "--model", "toy")
+    code, results, err = run_library(capsys, judged_models, *words, "--model", "toy", "--assess")
+    assert code == 0
+    assert [result["state"] for result in results] == ["judged", "judged"]
+    assert "A  B  C  D  E" in err
+    for result in results:
+        verdict = json.loads((tmp_path / "tracks" / result["verdict"]).read_text())
+        assert (verdict["video"], verdict["grade"]) == (result["video"], result["grade"])
+    code, results, err = run_library(capsys, judged_models, *words, "--model", "toy", "--assess")
+    assert (code, [result["state"] for result in results]) == (0, ["kept", "kept"])
+    assert "2 units, 2 of them finished before" in err
+
+
+def test_masks_are_of_the_region_and_have_the_margin_that_is_asked_for(
+    videos: Path, models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    painted = []
+    for words in ((), ("--margin", 0.05), ("--region", "person")):
+        target = tmp_path / "-".join(map(str, ["tracks", *words]))
+        code, results, _ = run_library(capsys, models, videos / "deep", target, "--workers", 1, *words)
+        assert code == 0
+        with TrackReader(target / results[0]["track"]) as track:
+            painted.append(sum(int(entry.mask.sum()) for entry in track))
+    plain, wide, region = painted
+    assert wide > plain > 0
+    assert region == plain
+
+
 def test_a_dry_run_does_nothing(videos: Path, models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert cli.main(["library", str(videos), str(tmp_path / "out"), "--models", str(models), "--dry-run"]) == 0
     assert capsys.readouterr().out.startswith("2 units, ")
@@ -82,6 +114,9 @@ def test_a_dry_run_does_nothing(videos: Path, models: Path, capsys: pytest.Captu
         (["--format", "webmasq"], "did you mean '.webmask'"),
         (["--workers", "1000"], "workers: expected 1 to"),
         (["--model", "toi"], "did you mean 'toy'"),
+        (["--region", "persom"], "did you mean 'person'"),
+        (["--margin", "0.5"], "margin: expected 0 to 0.05"),
+        (["--assess"], "expected a model's name, received 'quality'"),
     ],
 )
 def test_a_wish_that_cannot_be_met_is_said_in_a_line(

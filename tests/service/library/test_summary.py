@@ -7,6 +7,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from danmatte.errors import InvalidParameterError
 from danmatte.library import progress
@@ -34,6 +35,24 @@ def test_the_table_has_a_row_for_each_state_and_one_for_all() -> None:
     assert summary.exit_code == 1
 
 
+def test_the_table_counts_grades_where_videos_were_judged() -> None:
+    summary = LibrarySummary()
+    for result in (
+        structs.replace(MADE, grade="B", score=67.0),
+        structs.replace(KEPT, state="judged", grade="E"),
+        KEPT,
+    ):
+        summary.add(result)
+    assert [line.split() for line in summary.describe().splitlines()] == [
+        ["units", "masks", "held", "cuts", "A", "B", "C", "D", "E", "MiB", "of", "video"],
+        ["made", "1", "100", "20", "3", "0", "1", "0", "0", "0", "1.0"],
+        ["judged", "1", "0", "0", "0", "0", "0", "0", "0", "1", "2.0"],
+        ["kept", "1", "0", "0", "0", "0", "0", "0", "0", "0", "2.0"],
+        ["all", "3", "100", "20", "3", "0", "1", "0", "0", "1", "5.0"],
+    ]
+    assert summary.exit_code == 0
+
+
 @pytest.mark.parametrize(("result", "code"), [(MADE, 0), (KEPT, 0), (BROKEN, 1), (LOST, 1)])
 def test_the_exit_code_tells_whether_every_track_is_whole(result: UnitResult, code: int) -> None:
     summary = LibrarySummary()
@@ -45,6 +64,8 @@ def test_a_result_says_why() -> None:
     assert LOST.describe() == "c.mp4: given up after 3 attempts: its process ended by SIGSEGV"
     assert BROKEN.describe() == "b.mp4: broken, 50 masks in 0.0 s: b.mattes: the last is at 9 ms"
     assert KEPT.describe() == "d.mp4: kept"
+    judged = structs.replace(KEPT, state="judged", grade="C", score=51.4)
+    assert judged.describe() == "d.mp4: judged, C (51 of 100)"
 
 
 def test_lines_are_written_as_results_come(tmp_path: Path) -> None:

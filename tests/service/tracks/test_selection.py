@@ -11,7 +11,8 @@ import pytest
 from danmatte.contract.manifest import Manifest
 from danmatte.frame import Size
 from danmatte.tracks.selection import StillnessDetector, TrackPlan, choose_mask_size, limit_rate, select_frames
-from danmatte.video.reader import DecodedFrame, Video
+from danmatte.video.decoded_frame import DecodedFrame
+from danmatte.video.reader import Video
 from tests.service.scenes import scene, with_person
 from tests.service.tracks.videos import empty, walking, write
 

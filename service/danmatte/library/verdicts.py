@@ -1,0 +1,104 @@
+"""Verdicts on the quality of a library's videos, from the same decoding that their tracks come from."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from danmatte.library.judging import Judging
+from danmatte.library.library import Library, Unit
+from danmatte.library.observations import decode_seen, join_seen, list_seen_names, name_seen
+from danmatte.library.storage import Storage
+from danmatte.quality.assess import Assessment, AssessOptions
+from danmatte.quality.assessment import VideoQuality
+from danmatte.quality.companion import count_people
+from danmatte.quality.judge import Judge
+from danmatte.quality.people import People
+from danmatte.quality.summary import FilmFacts, summarize
+from danmatte.tracks.selection import limit_rate
+from danmatte.tracks.tally import Tally
+from danmatte.video.motion import CutDetector
+from danmatte.video.reader import Video
+
+_THREADS = 1  # the cores are the masks'
+
+
+class VerdictMaker:
+    """Judges the videos of units, for a library that wants it, and writes the verdicts beside their tracks."""
+
+    def __init__(self, library: Library, judging: Judging, target: Storage, judge: Judge) -> None:
+        self._library, self._judging, self._target, self._judge = library, judging, target, judge
+        self._options = AssessOptions()
+
+    def has(self, unit: Unit) -> bool:
+        """Whether the verdict on the unit's video is there."""
+        return self._target.has(self._name(unit))
+
+    def watch(self, video: Video) -> Assessment:
+        """The assessment of a video that is about to be decoded."""
+        return Assessment(video, self._options, self._judge, threads=_THREADS, keeps_pictures=False)
+
+    def keep_part(self, unit: Unit, seen: bytes) -> None:
+        """Has what was seen of a part wait for the others."""
+        self._create(name_seen(unit, self._judging.digest(unit.digest)), seen)
+
+    def conclude(self, unit: Unit, assessment: Assessment, track: Path) -> VideoQuality:
+        """The verdict on a video that was watched from its first frame to its last. Raises ServiceError."""
+        return self._store(unit, assessment.conclude(self._count_people(track)).quality)
+
+    def conclude_parts(self, unit: Unit, film: FilmFacts, track: Path) -> VideoQuality | None:
+        """The verdict by what was seen of the parts; None where that isn't there of all. Raises ServiceError."""
+        names = self._list_seen(unit)
+        if not all(map(self._target.has, names)):
+            return None
+        seen = join_seen([decode_seen(self._target.read(name), name) for name in names], self._options.fps)
+        seen.people.update(self._count_people(track))
+        return self._store(unit, summarize(seen, film, self._judge.name, 0.0))
+
+    def judge(self, unit: Unit, video: Video, report: Callable[[Tally], object]) -> VideoQuality:
+        """The verdict on a video whose track is there, by decoding it once more. Raises ServiceError and OSError."""
+        plan, tally, cuts = self._library.options.plan(video.shown), Tally(), CutDetector()
+        with self.watch(video) as assessment, self._fetch_track(unit) as track:
+            for frame in limit_rate(video.read_frames(), plan.fps):
+                grey = frame.to_grey(plan.working)
+                assessment.watch.observe(frame, grey, cut=cuts.step(grey))
+                report(tally)
+            return self.conclude(unit, assessment, track)
+
+    def remove_parts(self, unit: Unit) -> None:
+        """What waited isn't needed once the verdict is there."""
+        for name in self._list_seen(unit):
+            self._target.remove(name)
+
+    def _store(self, unit: Unit, quality: VideoQuality) -> VideoQuality:
+        """Its bytes depend on nothing but the video and what the name's digest covers: not on a place or on time."""
+        found = msgspec.to_builtins(msgspec.structs.replace(quality, video=unit.video))
+        del found["seconds"]
+        self._create(self._name(unit), msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
+        return quality
+
+    def _create(self, name: str, data: bytes) -> None:
+        try:
+            self._target.create(name, data)
+        except FileExistsError:
+            return  # somebody else was as fast, and found the same
+
+    def _count_people(self, track: Path) -> dict[int, People]:
+        """Masks of chosen regions may show something else than people."""
+        return {} if self._library.options.regions else count_people(track)
+
+    @contextmanager
+    def _fetch_track(self, unit: Unit) -> Iterator[Path]:
+        suffix = self._library.suffix
+        with tempfile.NamedTemporaryFile(suffix=suffix) as file:
+            file.write(self._target.read(unit.name_track(suffix)))
+            file.flush()
+            yield Path(file.name)
+
+    def _list_seen(self, unit: Unit) -> list[str]:
+        return list_seen_names(unit, self._judging.digest(unit.digest))
+
+    def _name(self, unit: Unit) -> str:
+        return self._judging.name_verdict(unit.video, unit.digest)

@@ -1,0 +1,96 @@
+"""A frame as the decoder left it, and its pixels at the sizes and in the colours that they are wanted in."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+from av.video.reformatter import ColorTrc, Interpolation, VideoReformatter
+
+from danmatte.errors import TrackError
+from danmatte.frame import Pixels, Size
+from danmatte.video.orientation import Orientation
+from danmatte.video.planes import read_planes
+
+
+def _compute_pq_curve() -> Pixels:
+    """From PQ (SMPTE ST 2084) to the usual gamma: 203 nits are white on paper (ITU-R BT.2408), brighter is squeezed.
+
+    256 levels in, 256 levels out.
+    """
+    root = (np.arange(256) / 255) ** (32 / 2523)
+    light = (np.maximum(root - 0.8359375, 0) / (18.8515625 - 18.6875 * root)) ** (16384 / 2610) * 10_000 / 203
+    squeezed = light * (1 + light / 25) / (1 + light)
+    return (255 * np.clip(squeezed, 0, 1) ** (1 / 2.2) + 0.5).astype(np.uint8)
+
+
+_CURVES = {int(ColorTrc.SMPTE2084): _compute_pq_curve()}  # hybrid log-gamma is made to be seen as it is
+
+
+@dataclass(frozen=True)
+class Reformatters:
+    """libswscale's set-up, kept from frame to frame: to make one anew takes longer than a small frame."""
+
+    grey: VideoReformatter = field(default_factory=VideoReformatter)
+    size: VideoReformatter = field(default_factory=VideoReformatter)
+    colour: VideoReformatter = field(default_factory=VideoReformatter)
+    detail_size: VideoReformatter = field(default_factory=VideoReformatter)
+    detail_colour: VideoReformatter = field(default_factory=VideoReformatter)
+    thumbnail_size: VideoReformatter = field(default_factory=VideoReformatter)
+    thumbnail_colour: VideoReformatter = field(default_factory=VideoReformatter)
+
+
+@dataclass(frozen=True)
+class DecodedFrame:
+    """A frame whose pixels are still as the decoder left them; `pts_ms` is its own time, rounded.
+
+    Its methods are for the thread that reads the frames.
+    """
+
+    pts_ms: int
+    _frame: av.VideoFrame
+    _orientation: Orientation
+    _reformatters: Reformatters
+
+    def to_grey(self, size: Size) -> Pixels:
+        """(H, W) uint8: its brightness at this size, upright."""
+        high, wide = self._orientation.turn_size(size)
+        scaled = self._reformat(self._reformatters.grey, (wide, high), "gray")
+        return self._orientation.turn_upright(scaled)
+
+    def to_colours(self, size: Size, order: str) -> Pixels:
+        """(H, W, 3) uint8 at this size, upright, `order` RGB or BGR; high dynamic range is brought to the usual one."""
+        return self._convert(size, order, self._reformatters.size, self._reformatters.colour)
+
+    def to_detail(self, size: Size, order: str) -> Pixels:
+        """The same at a second size: both sizes stay the same for all frames, so that the set-up can be kept."""
+        return self._convert(size, order, self._reformatters.detail_size, self._reformatters.detail_colour)
+
+    def to_thumbnail(self, size: Size) -> Pixels:
+        """(H, W, 3) uint8 in R, G, B at a third size, upright, which stays the same for all frames, too."""
+        return self._convert(size, "RGB", self._reformatters.thumbnail_size, self._reformatters.thumbnail_colour)
+
+    def read_planes(self) -> list[Pixels]:
+        """Brightness and two colours as they are stored, not upright; see `planes.read_planes`."""
+        return read_planes(self._frame)
+
+    def _reformat(self, scaler: VideoReformatter, size: tuple[int, int], pixels: str) -> av.VideoFrame:
+        """The frame at a size, width first, with such pixels."""
+        try:
+            return scaler.reformat(self._frame, *size, format=pixels, **_SCALING)
+        except av.FFmpegError as error:
+            form = self._frame.format.name
+            raise TrackError(f"{self.pts_ms} ms: expected pixels that can be converted, received {form}") from error
+
+    def _convert(self, size: Size, order: str, scaler: VideoReformatter, painter: VideoReformatter) -> Pixels:
+        high, wide = self._orientation.turn_size(size)
+        # First the size, then the colours: both at once takes libswscale's slowest way.
+        scaled = self._reformat(scaler, (wide, high), "yuv420p")
+        coloured = painter.reformat(scaled, wide, high, format=f"{order.lower()}24", **_SCALING)
+        curve = _CURVES.get(self._frame.color_trc)
+        pixels = self._orientation.turn_upright(coloured)
+        return pixels if curve is None else cv2.LUT(pixels, curve)  # type: ignore[return-value]
+
+
+_SCALING: dict[str, Any] = {"interpolation": Interpolation.AREA, "threads": 1}

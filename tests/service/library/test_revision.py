@@ -1,0 +1,41 @@
+"""Whoever changes verdicts raises the `REVISION` of judging: libraries know by it which are those of other code."""
+
+import json
+from typing import Any
+
+import pytest
+
+from danmatte.library.judging import REVISION
+from tests.service.library import reference
+
+_PRECISION = 0.3  # points of 100: instruction sets round differently
+STORE = "python -m tests.service.library.reference"
+WHAT_TO_DO = (
+    "the verdict on a drawn clip has changed, and REVISION in danmatte/library/judging.py hasn't. Libraries would take "
+    f"verdicts of the code before for those of this code. If the change is meant, raise REVISION and run `{STORE}`"
+)
+
+
+def flatten(found: Any, place: str = "") -> dict[str, Any]:
+    """Every value by its place."""
+    if isinstance(found, dict):
+        return {name: value for key in found for name, value in flatten(found[key], f"{place}.{key}").items()}
+    if isinstance(found, (list, tuple)):
+        return {name: value for at, each in enumerate(found) for name, value in flatten(each, f"{place}.{at}").items()}
+    return {place: found}
+
+
+def test_the_verdict_of_a_revision_stays_as_it_is() -> None:
+    file = reference.find_file()
+    assert file.exists(), f"no verdict is stored for revision {REVISION}: run `{STORE}`"
+    made, stored = flatten(reference.make_verdict()), flatten(json.loads(file.read_text()))
+    assert made.keys() == stored.keys(), WHAT_TO_DO
+    for place, value in stored.items():
+        close = pytest.approx(value, abs=_PRECISION) if isinstance(value, float) else value
+        assert made[place] == close, f"{place}: {WHAT_TO_DO}"
+
+
+def test_a_stored_verdict_is_not_written_over() -> None:
+    before = reference.find_file().read_bytes()
+    assert "raise REVISION" in reference.store()
+    assert reference.find_file().read_bytes() == before

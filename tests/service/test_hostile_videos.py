@@ -1,0 +1,91 @@
+"""Strangers' videos, through every command that decodes some: none ends the process, each has its sentence."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.service.tracks.hostile import Case, list_cases
+
+CASES = {case.name: case for case in list_cases()}
+LIVE = """
+import sys
+from danmatte import cli
+models, target, *videos = sys.argv[1:]
+for number, video in enumerate(videos):
+    print("video", video, flush=True)
+    print("code", cli.main(["live", video, f"{target}/{number}/masks.m3u8", "--models", models]), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with all of them."""
+    folder = tmp_path_factory.mktemp("hostile")
+    for case in CASES.values():
+        case.make(folder / case.name)
+    return folder
+
+
+def run(*words: object) -> tuple[int, str, str]:
+    """A process of its own, which may crash; its exit code, and what it says."""
+    done = subprocess.run(
+        [sys.executable, *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONWARNINGS": "default"},
+    )
+    assert done.returncode >= 0, f"ended by signal {-done.returncode}: {done.stderr[-2000:]}"
+    assert "Traceback" not in done.stderr, done.stderr[-2000:]
+    return done.returncode, done.stdout, done.stderr
+
+
+def check(case: Case, masks: int, sentence: str) -> None:
+    """A track, or a sentence about the video; the one that is expected where one is."""
+    assert masks > 0 or sentence, case.name
+    assert case.says in sentence
+    if not masks:
+        assert "Error" not in sentence, f"{case.name}: {sentence}"  # the name of an exception is no sentence
+
+
+def test_tracks_are_made_or_refused_with_a_reason(videos: Path, models: Path, tmp_path: Path) -> None:
+    words = ("track", videos, "-o", tmp_path / "tracks", "--models", models, "--json", "-", "--closer")
+    _, out, _ = run("-m", "danmatte", *words)
+    summaries = {Path(each["video"]).name: each for each in json.loads(out)}
+    assert len(summaries) == len([name for name in CASES if name != "folder.mp4"])
+    for name, summary in summaries.items():
+        check(CASES[name], summary.get("masks", 0), summary.get("error", ""))
+
+
+@pytest.mark.slow
+def test_verdicts_are_given_or_refused_with_a_reason(videos: Path, judged_models: Path) -> None:
+    words = ("assess", videos, "--models", judged_models, "--people-model", "toy", "--json", "-")
+    _, out, _ = run("-m", "danmatte", *words)
+    for found in json.loads(out):
+        check(CASES[Path(found["video"]).name], found.get("frames", 0), found.get("error", ""))
+
+
+@pytest.mark.slow
+def test_a_library_of_them_loses_no_worker(videos: Path, judged_models: Path, tmp_path: Path) -> None:
+    words = (videos, tmp_path / "tracks", "--models", judged_models, "--model", "toy", "--workers", 1, "--assess")
+    _, out, _ = run("-m", "danmatte", "library", *words, "--max-attempts", 1, "--json", "-")
+    results: list[dict[str, Any]] = [json.loads(line) for line in out.splitlines()]
+    assert len(results) == len([name for name in CASES if name != "folder.mp4"])
+    for result in results:
+        assert "its process ended" not in result["reason"], result
+        check(CASES[result["video"]], result["masks"], result["reason"])
+
+
+@pytest.mark.slow
+def test_live_streams_of_them_end_with_a_reason(videos: Path, models: Path, tmp_path: Path) -> None:
+    chosen = [name for name in CASES if not name.startswith("pixels-") and name != "folder.mp4"]
+    _, out, err = run("-c", LIVE, models, tmp_path, *(videos / name for name in chosen))
+    codes = [int(line.split()[1]) for line in out.splitlines() if line.startswith("code")]
+    assert len(codes) == len(chosen)
+    for name, code in zip(chosen, codes, strict=True):
+        assert code == 0 or name in err, name

@@ -1,0 +1,59 @@
+"""Whoever changes masks raises `REVISION`: libraries know by it which tracks are those of other code."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from danmatte.tracks.pipeline import REVISION
+from tests.service.tracks import reference
+from tests.service.tracks.videos import write
+
+_MOST_APART = 0.002  # of a mask's pixels: instruction sets round differently; any change of a rule is more
+
+STORE = "python -m tests.service.tracks.reference"
+WHAT_TO_DO = (
+    "the masks of a drawn clip have changed, and REVISION in danmatte/tracks/pipeline.py hasn't. Libraries would take "
+    f"tracks of the code before for those of this code. If the change is meant, raise REVISION and run `{STORE}`"
+)
+
+
+@pytest.fixture(scope="module")
+def made() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    return {name: (masks, facts) for name, masks, facts in reference.make_all()}
+
+
+@pytest.fixture(scope="module")
+def stored() -> Path:
+    file = reference.find_file()
+    assert file.exists(), f"no masks are stored for revision {REVISION}: run `{STORE}`"
+    return file
+
+
+def compare(made: tuple[np.ndarray, np.ndarray], stored: tuple[np.ndarray, np.ndarray]) -> float:
+    """The largest share of a mask's pixels that differ; 1 where times, held masks or cuts do."""
+    (masks, facts), (stored_masks, stored_facts) = made, stored
+    if masks.shape != stored_masks.shape or not np.array_equal(facts, stored_facts):
+        return 1.0
+    return float((masks != stored_masks).mean(axis=(1, 2)).max())
+
+
+@pytest.mark.parametrize("plan", list(reference.PLANS))
+def test_masks_of_a_revision_stay_as_they_are(
+    plan: str, made: dict[str, tuple[np.ndarray, np.ndarray]], stored: Path
+) -> None:
+    apart = compare(made[plan], reference.load(plan, stored))
+    assert apart <= _MOST_APART, f"{plan}: {100 * apart:.2f} % of a mask's pixels differ: {WHAT_TO_DO}"
+
+
+def test_a_small_change_of_masks_is_noticed(stored: Path, tmp_path: Path) -> None:
+    video = write(tmp_path / "clip.mkv", reference.draw(), codec="ffv1", pixel="gray")
+    other = reference.make_masks(replace(reference.PLANS["usual"], margin=0.02), video)
+    assert compare(other, reference.load("usual", stored)) > _MOST_APART
+
+
+def test_a_stored_revision_is_not_written_over(stored: Path) -> None:
+    before = stored.read_bytes()
+    assert "raise REVISION" in reference.store()
+    assert stored.read_bytes() == before

@@ -1,0 +1,70 @@
+"""What a stranger's stream may not ask for."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+
+from danmatte.errors import TrackError
+from danmatte.video import limits
+from danmatte.video.reader import Video
+from tests.service.tracks.hostile import stretch, write_changing, write_raw
+from tests.service.tracks.videos import walking, write
+
+
+def test_frames_that_are_too_large_are_refused_before_any_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "a.mp4", walking(2))
+    monkeypatch.setattr(limits, "MOST_PIXELS", 320 * 180 - 1)
+    with pytest.raises(TrackError, match="expected frames of at most 57599 pixels, received 320x180"):
+        Video(path)
+    monkeypatch.setattr(limits, "MOST_PIXELS", 320 * 180)
+    with Video(path) as video:
+        assert len(list(video.read_frames())) == 2
+
+
+def test_a_stream_that_grows_beyond_the_limit_loses_those_frames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = 150  # six seconds: opening a file looks at five
+    write_changing(tmp_path / "a.ts", [(90, 160), (180, 320)], count=count)
+    with Video(tmp_path / "a.ts") as video:
+        assert len(list(video.read_frames())) == 2 * count
+    monkeypatch.setattr(limits, "MOST_PIXELS", 30_000)
+    with Video(tmp_path / "a.ts") as video:
+        assert len(list(video.read_frames())) == count
+        assert video.broken
+
+
+@pytest.mark.parametrize("ratio", [Fraction(65, 1), Fraction(1, 65)])
+def test_pixels_without_the_shape_of_pixels_are_refused(ratio: Fraction, tmp_path: Path) -> None:
+    stretch(tmp_path / "a.mp4", ratio)
+    with pytest.raises(TrackError, match="expected pixels at most 64 times as long one way as the other"):
+        Video(tmp_path / "a.mp4")
+
+
+def test_stretched_pixels_of_televisions_are_taken(tmp_path: Path) -> None:
+    stretch(tmp_path / "a.mp4", Fraction(64, 45))
+    with Video(tmp_path / "a.mp4") as video:
+        assert video.pixel_ratio == Fraction(64, 45)
+
+
+def test_pixels_at_which_the_process_would_end_are_refused(tmp_path: Path) -> None:
+    write_raw(tmp_path / "a.nut", [(3, 64)], "bayer_rggb8")
+    with pytest.raises(TrackError, match="expected pixels that players show, received bayer_rggb8"):
+        Video(tmp_path / "a.nut")
+    with pytest.raises(TrackError, match="received yaf32le"):
+        limits.check_frame(av.VideoFrame(64, 48, "yaf32le"), "a.nut")
+
+
+def test_pixels_that_cannot_be_converted_are_told(tmp_path: Path) -> None:
+    write_raw(tmp_path / "a.nut", [(48, 64)], "bgr4")
+    with Video(tmp_path / "a.nut") as video, pytest.raises(TrackError, match="can be converted, received bgr4"):
+        next(video.read_frames()).to_grey(video.size)
+
+
+def test_the_rate_is_the_files(tmp_path: Path) -> None:
+    with Video(write(tmp_path / "a.mp4", walking(10), times_ms=range(0, 1000, 100))) as video:
+        assert video.rate == pytest.approx(10)
