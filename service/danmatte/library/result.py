@@ -4,7 +4,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct, structs
 
-from danmatte.quality.pooling import Grade
+from danmatte.quality.pooling import Grade, format_score
 
 State: TypeAlias = Literal["made", "judged", "kept", "broken", "given up"]
 
@@ -51,8 +51,8 @@ class UnitResult(Struct, frozen=True):
         words = f"{self.video}{f', part {self.part}' if self.part else ''}: {self.state}"
         if self.state in ("made", "broken"):
             words += f", {self.masks} masks in {self.seconds:.1f} s: {self.track}"
-        if self.grade is not None:
-            words += f", {self.grade} ({self.score:.0f} of 100)"
+        if self.grade is not None and self.score is not None:
+            words += f", {self.grade} ({format_score(self.score)} of 100)"
         if self.state == "given up":
             words += f" after {self.attempts} attempts"
         return f"{words}: {self.reason}" if self.reason else words

@@ -141,7 +141,7 @@ def test_ten_bits_are_read_like_eight(tmp_path: Path) -> None:
 
 
 def test_high_dynamic_range_is_brought_to_the_usual_brightness() -> None:
-    from danmatte.video.reader import _CURVES
+    from danmatte.video.decoded_frame import _CURVES
 
     (curve,) = _CURVES.values()
     assert (np.diff(curve.astype(int)) >= 0).all()
