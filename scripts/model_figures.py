@@ -55,11 +55,17 @@ def render_others() -> str:
     return "\n".join([*lines, *notes])
 
 
+def write_speed(per_s: float) -> str:
+    """Frames a second in three digits, without exponents."""
+    return f"{float(f'{per_s:.3g}'):,.15g}"
+
+
 def list_cells(facts: Facts) -> Sequence[str]:
     """A graph's cells behind its title."""
     speeds = facts["throughput"]
     stock, uncut = (find_fastest(facts, uncut=flag) for flag in (False, True))
-    cells = [f"{speeds[stock]['value']:.3g} ({stock.partition(',')[0]})", f"{speeds[uncut]['value']:.3g}"]
+    own, plain = (write_speed(speeds[name]["value"]) for name in (stock, uncut))
+    cells = [f"{own} ({stock.partition(',')[0]})", plain]
     if "ratios" not in facts:
         return [*cells, "–", "–", "–", "–", "nothing kept the limit", "–"]
     ratios, loss = facts["ratios"], facts["loss"]
@@ -69,7 +75,7 @@ def list_cells(facts: Facts) -> Sequence[str]:
     by_choices = ratios["uncut"]["value"] / ratios["alike"]["value"]
     made = f"`{facts['recipe']}`, {facts['configuration']['hint']}"
     lost = f"{loss['value']:.2f} (to {loss['high']:.2f}, of {facts['limit']:g})"
-    return [*cells, f"{speeds[OURS]['value']:.3g}", *told, f"{by_choices:.1f} ×", made, lost]
+    return [*cells, write_speed(speeds[OURS]["value"]), *told, f"{by_choices:.1f} ×", made, lost]
 
 
 def draw_others() -> str:

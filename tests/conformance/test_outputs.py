@@ -178,6 +178,9 @@ def test_more_noise_loses_more(case: tuple[str, Answers]) -> None:
     ("kind", "answer"),
     [
         ("regression", (np.ones((1, 1), np.float32),)),
+        ("scores", (np.array([[0.2, 0.5, 0.3]], np.float32),)),
+        ("labelled scores", (np.array([[0.2, 0.5, 0.3]], np.float32),)),
+        ("embedding", (np.array([[0.6, 0.0, 0.8]], np.float32),)),
         ("regions", (np.zeros((1, 8, 8, 1), np.float32),)),
         ("boxes", (np.zeros((0, 4), np.float32), np.zeros(0, np.float32))),
     ],

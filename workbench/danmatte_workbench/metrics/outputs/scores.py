@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from danmatte_workbench.errors import InputError
 from danmatte_workbench.metrics.outputs.base import (
     WHOLE,
     Answer,
@@ -36,6 +37,8 @@ class ScoresMeasure(OutputMeasure):
     def __init__(self, source: Sequence[Answer], place: int) -> None:
         super().__init__(source, place)
         self._variance = Variance([answer[place] for answer in source])
+        if self._variance.is_constant and len(source) > 1:
+            raise InputError("the source gives the same scores for every frame; it needs trained weights")
 
     def sample(self, source: Answer, candidate: Answer) -> Sample:
         before, after = (answer[self._place].astype(np.float64) for answer in (source, candidate))
