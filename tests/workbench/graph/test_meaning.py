@@ -103,3 +103,29 @@ def test_the_person_among_unknown_classes_is_asked_for() -> None:
 def test_a_pose_is_no_mask() -> None:
     found = find_meaning(("points:0",), lambda _: (np.zeros((1, 1, 17, 3), np.float32),), lambda: (1, 48, 48, 17), SIZE)
     assert (found.meaning, found.kinds[0].kind) == ("tensors", "tensor")
+
+
+def find_whole(look: Callable[[np.ndarray], np.ndarray], kind: type = np.uint8):
+    return find_meaning(("map:0",), lambda picture: (look(picture).reshape(1, *SIZE).astype(kind),), lambda: (), SIZE)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int64, bool])
+def test_whole_numbers_of_two_classes_are_people_and_background(kind: type) -> None:
+    assert find_whole(find_people, kind).meaning == "person"
+
+
+def test_probabilities_in_8_bits_are_no_numbers_of_classes() -> None:
+    found = find_whole(lambda picture: 255 * measure_nearness(picture))
+    assert found.meaning == "tensors"
+    assert "its whole numbers go from " in found.notes[-1]
+
+
+def test_of_more_classes_than_two_the_person_must_be_said() -> None:
+    with pytest.raises(InputError, match=r"which of its classes is the person\? It answers up to 15"):
+        find_whole(lambda picture: 15.9 * measure_nearness(picture) / measure_nearness(picture).max())
+
+
+@pytest.mark.parametrize("kind", [np.complex64, np.object_])
+def test_what_is_no_real_number_is_refused(kind: type) -> None:
+    with pytest.raises(InputError, match=r"its answer map:0 is of \w+, and only real numbers can be measured"):
+        find_whole(measure_nearness, kind)

@@ -219,3 +219,25 @@ def test_what_is_no_graph_is_refused(tmp_path: Path) -> None:
     (tmp_path / "no.pb").write_bytes(b"hello")
     with pytest.raises(InputError, match=r"no\.pb"):
         probing.inspect(tmp_path / "no.pb")
+
+
+@pytest.mark.parametrize("shape", [(16, 16, 3), (8, 16, 16, 3), (1, 4, 16, 16, 3)])
+def test_pictures_that_do_not_come_one_at_a_time_are_refused_once(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    made = tf.Graph()
+    with made.as_default():
+        tf.reduce_mean(tf.compat.v1.placeholder(tf.float32, shape, name="clip"), axis=(0, 1), name="answer")
+    (tmp_path / "clip.pb").write_bytes(made.as_graph_def().SerializeToString())
+    with pytest.raises(InputError) as told:
+        probing.inspect(tmp_path / "clip.pb")
+    assert str(told.value).endswith(f"expected one picture at a time, [1,H,W,3], as input, found {list(shape)}")
+    assert str(told.value).count("clip.pb") == 1
+
+
+def test_placeholders_that_nothing_reads_are_no_inputs(tmp_path: Path) -> None:
+    path = graph(tmp_path / "a.pb", lambda pixels: pixels, decide=False)
+    definition = tf.compat.v1.GraphDef.FromString(path.read_bytes())
+    definition.node.add(name="unused_control_flow_input", op="Placeholder").attr[
+        "dtype"
+    ].type = tf.float32.as_datatype_enum
+    path.write_bytes(definition.SerializeToString())
+    assert probing.inspect(path).picture == "ImageTensor:0"

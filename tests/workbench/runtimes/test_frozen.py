@@ -171,17 +171,19 @@ def test_variables_get_their_values_from_a_checkpoint(tmp_path: Path) -> None:
 def test_layers_in_a_row_are_read_like_any_model(tmp_path: Path, told: str) -> None:
     import keras
 
-    row = keras.Sequential([keras.layers.Conv2D(2, 3)])
+    row = keras.Sequential([keras.layers.Conv2D(2, 3, name="maps")])
     if told == "by an input":
-        row = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 3)])
+        row = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 3, name="maps")])
     elif told == "by a build":
         row.build((None, 8, 8, 3))
     elif told == "by a call":
         row(np.zeros((1, 8, 8, 3), np.float32))
     else:
-        row = keras.Sequential([keras.Input((8, 8, 3)), keras.Sequential([row, keras.layers.ReLU()])])
+        row = keras.Sequential([keras.Input((8, 8, 3)), keras.Sequential([row], name="maps")])
     row.save(tmp_path / "row.keras")
-    pictures = [node for node in read_graph(tmp_path / "row.keras").node if node.op == "Placeholder"]
+    definition = read_graph(tmp_path / "row.keras")
+    assert definition.node[-1].name.startswith("maps")
+    pictures = [node for node in definition.node if node.op == "Placeholder"]
     assert [side.size for side in pictures[0].attr["shape"].shape.dim] == [1, 8, 8, 3]
 
 

@@ -44,6 +44,9 @@ def find_meaning(names: tuple[str, ...], answer: Answer, get_scores: Callable[[]
     other classes.
     """
     tensors = answer(np.random.default_rng(0).integers(0, 256, (1, *size, 3), dtype=np.uint8))
+    for name, tensor in zip(names, tensors, strict=True):
+        if tensor.dtype.kind not in "biuf":
+            raise InputError(f"its answer {name} is of {tensor.dtype}, and only real numbers can be measured")
     # A choice among classes deep inside a network, such as a pose's, is no answer about every place of the picture.
     is_map = any(count_classes(tensor.shape, size) for tensor in tensors)
     classes = count_classes(get_scores(), size) if is_map else None
@@ -51,11 +54,14 @@ def find_meaning(names: tuple[str, ...], answer: Answer, get_scores: Callable[[]
         raise InputError(f"which of its {classes} classes is the person? Say so in a model.toml")
     refusal = seen = ""
     if classes is None and len(tensors) == 1:
-        whole = not np.issubdtype(tensors[0].dtype, np.floating)
+        whole = tensors[0].dtype.kind != "f"
         classes = count_classes(tensors[0].shape, size)
         if whole and classes == 1:
+            refusal = _explain_no_class_numbers(tensors[0], answer, size)
+        if whole and classes == 1 and not refusal:
             return Finding("person", names, 1, (), ("its answer is class numbers; 1 was taken for the person",))
-        refusal = _explain_no_classes(tensors[0], classes, answer, size) if classes and not whole else ""
+        if classes and not whole:
+            refusal = _explain_no_classes(tensors[0], classes, answer, size)
         if classes == 1 and not (whole or refusal):
             refusal, seen = _look_for_people(answer, size)
     if classes is None or refusal or classes not in PERSONS:
@@ -70,6 +76,20 @@ def find_meaning(names: tuple[str, ...], answer: Answer, get_scores: Callable[[]
     )
     note = f"its answer is a mask of people: {what}; if it is something else, say --meaning"
     return Finding("person", names[:1], person, (), (note,))
+
+
+def _explain_no_class_numbers(tensor: np.ndarray, answer: Answer, size: Size) -> str:
+    """Why a map of whole numbers isn't of people and background, such as probabilities in 8 bits, if it isn't.
+
+    Raises InputError where it is of classes, and of more than two.
+    """
+    maps = [tensor, *(answer(picture)[0] for picture in _read_samples(size))]
+    low, high = (int(function([function(one) for one in maps])) for function in (np.min, np.max))
+    if low < 0 or high > max(PERSONS):
+        return f"its whole numbers go from {low} to {high}, and aren't numbers of classes"
+    if high > 1:
+        raise InputError(f"which of its classes is the person? It answers up to {high}; say so in a model.toml")
+    return ""
 
 
 def _explain_no_classes(tensor: np.ndarray, classes: int, answer: Answer, size: Size) -> str:

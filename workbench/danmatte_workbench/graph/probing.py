@@ -162,7 +162,9 @@ def _read_tensorflow_facts(path: Path) -> GraphFacts:
     from danmatte_workbench.runtimes import tensorflow
 
     anatomy = Anatomy.from_tensorflow(path)
-    pictures = anatomy.find_kinds({"Placeholder"})
+    # Keras writes placeholders for its own control flow, which nothing reads.
+    read = anatomy.index_readers()
+    pictures = [node for node in anatomy.find_kinds({"Placeholder"}) if read.get(node.name)]
     if len(pictures) != 1:
         names = [node.name for node in pictures]
         hint = "; make a constant of what is no picture: --freeze NAME=VALUE" if names else ""
@@ -172,6 +174,8 @@ def _read_tensorflow_facts(path: Path) -> GraphFacts:
     name = pictures[0].name
     port, decision = anatomy.find_first_convolution(name), anatomy.find_decision()
     shape = tensorflow.read_static_shape(path, name)
+    if shape and (len(shape) != 4 or shape[0] > 1):
+        raise InputError(f"{path}: expected one picture at a time, [1,H,W,3], as input, found {list(shape)}")
     channels_first = len(shape) == 4 and shape[1] == 3 != shape[3]
     sides = shape[2:4] if channels_first else shape[1:3]
     # The ends that the picture leads to; where there is a decision, those that it leads to.

@@ -229,7 +229,7 @@ def _load_keras_call(path: Path, options: ReadOptions) -> _Loaded:
             raise
         hint = "it can't be read for pictures of any size; give it one: --input_shape [1,H,W,3]"
         raise InputError(f"{path}: {hint} ({explain(error)})") from error
-    names = getattr(model, "output_names", None) or ()
+    names = getattr(model, "output_names", None) or [layer.name for layer in getattr(model, "layers", [])[-1:]]
     return _Loaded(traced, _name_structure(traced.structured_outputs, names))
 
 
