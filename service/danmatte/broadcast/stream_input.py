@@ -110,7 +110,10 @@ class StreamInput:
             time_s = None if packet.dts is None else float(packet.dts * packet.time_base)
             if time_s is not None and not self.is_live:
                 began = began or (self._clock(), time_s)
-                self._sleep(max(0.0, began[0] + time_s - began[1] - self._clock()))
+                wait_s = began[0] + time_s - began[1] - self._clock()
+                if wait_s > TIMEOUT_S:  # a garbled time, or a gap: nobody would wait for it
+                    began, wait_s = (self._clock(), time_s), 0.0
+                self._sleep(max(0.0, wait_s))
             number = packet.stream.index
             frames = tuple(self._decode(packet)) if number == self._stream.index else ()
             if time_s is not None and self.reconnects and time_s <= self._last_dts.get(number, -inf):

@@ -48,6 +48,13 @@ def test_waits_do_not_add_up(tmp_path: Path) -> None:
     assert max(lags[80:]) == pytest.approx(max(lags[10:30]), abs=0.01)
 
 
+def test_nobody_waits_for_a_time_that_is_garbled(tmp_path: Path) -> None:
+    times = [*range(0, 1000, 40), *range(3_600_000, 3_601_000, 40)]
+    found = read(write(tmp_path / "walk.mkv", walking(50), times_ms=times), Clock())
+    assert [pts for _, pts in found] == times
+    assert found[-1][0] == pytest.approx(2, abs=0.3)
+
+
 def test_sound_is_passed_on_with_the_pictures(tmp_path: Path) -> None:
     clock = Clock()
     with StreamInput(str(write(tmp_path / "walk.mp4", walking(10), sound_s=1)), clock, clock.sleep) as stream:
