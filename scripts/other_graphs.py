@@ -218,8 +218,9 @@ def make_keras_application(name: str, target: Path) -> Path:
         model(pictures, training=True)
         *_, features, last = model.layers
         scores = keras.Model(model.input, features.output)(pictures) @ last.kernel
-        last.kernel.assign(last.kernel * (SPREAD / keras.ops.mean(keras.ops.std(scores, axis=0))))
-        last.bias.assign(-keras.ops.mean(scores * (SPREAD / keras.ops.mean(keras.ops.std(scores, axis=0))), axis=0))
+        factor = SPREAD / keras.ops.mean(keras.ops.std(scores, axis=0))
+        last.kernel.assign(factor * last.kernel)
+        last.bias.assign(-factor * keras.ops.mean(scores, axis=0))
         target.parent.mkdir(parents=True, exist_ok=True)
         model.save(target)
     return target

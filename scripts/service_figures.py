@@ -19,9 +19,9 @@ def render_xeon() -> str:
     """Cost, plans, soak, hostile inputs and clients, whatever of these is stored."""
     rows = ["| what | figure |", "|---|---|"]
     for name, describe in (
-        ("amx/cost", describe_cost),
-        ("amx/plan", describe_plan),
-        ("amx/soak-toy", describe_soak),
+        ("xeon/cost", describe_cost),
+        ("xeon/plan", describe_plan),
+        ("xeon/soak-toy", describe_soak),
         ("fuzz", describe_fuzz),
         ("clients", describe_clients),
     ):

@@ -37,7 +37,7 @@ _ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
-def attacked(models: Path, folder: Path, **settings: object) -> Iterator[str]:
+def attack_server(models: Path, folder: Path, **settings: object) -> Iterator[str]:
     """A server in a process of its own, and its address; ends with 0 and without a strange line, or the test fails."""
     flags = [f"{to_flag(name)}={value}" for name, value in ({"models": models, "port": 0} | settings).items()]
     errors = folder / "errors"

@@ -31,7 +31,7 @@ from tests.real.fuzzing import (
     INPUTS,
     MOST_PIXELS,
     SLOW_S,
-    attacked,
+    attack_server,
     check_errors,
     corpus,
     note_part,
@@ -121,10 +121,10 @@ def watched(process, now, answers) -> object:
 
 
 async def test_no_request_is_an_error_of_the_servers_own(models: Path, jpeg: bytes, tmp_path: Path) -> None:
-    seeds, routes = [*corpus(), *bodies()], known(models)
+    seeds, routes = [*corpus(), *bodies()], list_routes(models)
     limits = {"deadline_s": 5, "upload_s": 1, "max_pixels": MOST_PIXELS, "max_body_bytes": 2**18}
     one_each = TCPConnector(force_close=True)  # a connection for every request, so that none is lost with another's
-    with attacked(models, tmp_path, **limits) as url:
+    with attack_server(models, tmp_path, **limits) as url:
         async with ClientSession(timeout=ClientTimeout(SLOW_S), connector=one_each) as session:
             outcomes = await send_all(partial(asked, session, url, routes, seeds), at_once=4)
         assert await still_serves(url, jpeg)
@@ -158,7 +158,7 @@ async def asked(
     return answer.status
 
 
-def known(models: Path) -> list[tuple[str, str]]:
+def list_routes(models: Path) -> list[tuple[str, str]]:
     """Method and path of every route; those that take bodies come often."""
     app = build(Settings.read(None, models=str(models)), lambda found: FakeEngine(found.manifest))
     routes = [(route.method, route.resource.canonical) for route in app.router.routes() if route.resource]
@@ -214,15 +214,15 @@ async def test_no_raw_bytes_stop_the_server(models: Path, jpeg: bytes, tmp_path:
     secret = b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     chunked = b"POST /v1/mattes HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n"
     seeds = [head + jpeg[:2000], upgrade + secret + b"\x82\x85abcdefghi", chunked, b"GET /metrics HTTP/1.1\r\n\r\n" * 3]
-    with attacked(models, tmp_path, keepalive_s=0.5, upload_s=0.3) as url:
-        outcomes = await send_all(partial(shouted, URL(url).port, seeds), at_once=WAITING)
+    with attack_server(models, tmp_path, keepalive_s=0.5, upload_s=0.3) as url:
+        outcomes = await send_all(partial(shout, URL(url).port, seeds), at_once=WAITING)
         assert await still_serves(url, jpeg)
     assert "500" not in outcomes
     assert set(outcomes) >= {"400", "404"}
     note_part("connections", outcomes)
 
 
-async def shouted(port: int, seeds: Sequence[bytes], number: int) -> str:
+async def shout(port: int, seeds: Sequence[bytes], number: int) -> str:
     """The status of the first answer to raw bytes, or nothing."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
@@ -243,9 +243,9 @@ async def test_no_live_message_ends_more_than_its_connection(models: Path, jpeg:
 
     async def talk_on(session: ClientSession, url: str) -> None:
         while numbers:
-            outcomes.update([item async for item in talked(session, url, numbers, seeds)])
+            outcomes.update([item async for item in talk(session, url, numbers, seeds)])
 
-    with attacked(models, tmp_path, max_pixels=MOST_PIXELS, max_body_bytes=2**18) as url:
+    with attack_server(models, tmp_path, max_pixels=MOST_PIXELS, max_body_bytes=2**18) as url:
         async with ClientSession() as session, asyncio.TaskGroup() as talkers:
             for _ in range(TALKERS):
                 talkers.create_task(talk_on(session, url))
@@ -254,9 +254,7 @@ async def test_no_live_message_ends_more_than_its_connection(models: Path, jpeg:
     note_part("messages", outcomes)
 
 
-async def talked(
-    session: ClientSession, url: str, numbers: deque[int], seeds: Sequence[bytes]
-) -> AsyncIterator[object]:
+async def talk(session: ClientSession, url: str, numbers: deque[int], seeds: Sequence[bytes]) -> AsyncIterator[object]:
     """The answers' statuses on one connection, until it is closed or nothing is left to say."""
     async with session.ws_connect(f"{url}/v1/stream?width=32&height=18") as socket:
         while numbers:

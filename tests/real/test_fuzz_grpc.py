@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.real.fuzzing import MOST_PIXELS, SLOW_S, attacked, note_part, send_all, still_serves
+from tests.real.fuzzing import MOST_PIXELS, SLOW_S, attack_server, note_part, send_all, still_serves
 from tests.real.mutations import mutate
 
 pytestmark = pytest.mark.slow
@@ -20,7 +20,7 @@ async def test_no_grpc_message_is_an_error_of_the_servers_own(
     grpc = pytest.importorskip("grpc")
     seeds, methods = build_messages(jpeg), list_methods()
     limits = {"max_pixels": MOST_PIXELS, "max_body_bytes": 2**18}
-    with attacked(models, tmp_path, grpc_port=unused_tcp_port, **limits) as url:
+    with attack_server(models, tmp_path, grpc_port=unused_tcp_port, **limits) as url:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{unused_tcp_port}") as channel:
             outcomes = await send_all(partial(call, channel, methods, seeds), at_once=4)
         assert await still_serves(url, jpeg)

@@ -36,7 +36,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def judged_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def judging_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that takes bright pictures for good ones, and one that takes what is bright for people."""
     root = tmp_path_factory.mktemp("models")
     publish_meaning(root, "score", name="quality")

@@ -65,16 +65,16 @@ def test_tracks_are_made_or_refused_with_a_reason(videos: Path, models: Path, tm
 
 
 @pytest.mark.slow
-def test_verdicts_are_given_or_refused_with_a_reason(videos: Path, judged_models: Path) -> None:
-    words = ("assess", videos, "--models", judged_models, "--people-model", "toy", "--json", "-")
+def test_verdicts_are_given_or_refused_with_a_reason(videos: Path, judging_models: Path) -> None:
+    words = ("assess", videos, "--models", judging_models, "--people-model", "toy", "--json", "-")
     _, out, _ = run("-m", "danmatte", *words)
     for found in json.loads(out):
         check(CASES[Path(found["video"]).name], found.get("frames", 0), found.get("error", ""))
 
 
 @pytest.mark.slow
-def test_a_library_of_them_loses_no_worker(videos: Path, judged_models: Path, tmp_path: Path) -> None:
-    words = (videos, tmp_path / "tracks", "--models", judged_models, "--model", "toy", "--workers", 1, "--assess")
+def test_a_library_of_them_loses_no_worker(videos: Path, judging_models: Path, tmp_path: Path) -> None:
+    words = (videos, tmp_path / "tracks", "--models", judging_models, "--model", "toy", "--workers", 1, "--assess")
     _, out, _ = run("-m", "danmatte", "library", *words, "--max-attempts", 1, "--json", "-")
     results: list[dict[str, Any]] = [json.loads(line) for line in out.splitlines()]
     assert len(results) == len([name for name in CASES if name != "folder.mp4"])

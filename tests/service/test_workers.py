@@ -195,17 +195,17 @@ async def test_a_worker_that_hangs_is_replaced(models: Path, jpeg: bytes) -> Non
 async def test_workers_that_die_again_and_again_leave_no_files(models: Path) -> None:
     with serving(models) as (server, address):
         folder = shared_folder(children(server.pid)[0])
-        await started(address, 2)
+        await wait_for_starts(address, 2)
         few = files(folder)
         for starts in range(3, 6):
             os.kill(children(server.pid)[0], signal.SIGKILL)
-            await started(address, starts)
+            await wait_for_starts(address, starts)
         async with asyncio.timeout(30):  # the dead's files are summed soon after their successors begin
             while files(folder) > few + 3:  # noqa: ASYNC110 (the sums of the dead, and the lock)
                 await asyncio.sleep(0.1)
 
 
-async def started(address: str, starts: int) -> None:
+async def wait_for_starts(address: str, starts: int) -> None:
     """Wait until so many workers have begun in all."""
     async with asyncio.timeout(30):
         while await scraped(address, "danmatte_worker_starts_total") < starts:  # noqa: ASYNC110

@@ -69,18 +69,18 @@ def test_a_library_gets_its_tracks_once_and_bad_videos_cost_only_themselves(
 
 
 def test_videos_are_judged_beside_their_tracks_once(
-    videos: Path, judged_models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    videos: Path, judging_models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     words = (videos, tmp_path / "tracks", "--workers", 1)
-    run_library(capsys, judged_models, *words, "--model", "toy")
-    code, results, err = run_library(capsys, judged_models, *words, "--model", "toy", "--assess")
+    run_library(capsys, judging_models, *words, "--model", "toy")
+    code, results, err = run_library(capsys, judging_models, *words, "--model", "toy", "--assess")
     assert code == 0
     assert [result["state"] for result in results] == ["judged", "judged"]
     assert "A  B  C  D  E" in err
     for result in results:
         verdict = json.loads((tmp_path / "tracks" / result["verdict"]).read_text())
         assert (verdict["video"], verdict["grade"]) == (result["video"], result["grade"])
-    code, results, err = run_library(capsys, judged_models, *words, "--model", "toy", "--assess")
+    code, results, err = run_library(capsys, judging_models, *words, "--model", "toy", "--assess")
     assert (code, [result["state"] for result in results]) == (0, ["kept", "kept"])
     assert "2 units, 2 of them finished before" in err
 

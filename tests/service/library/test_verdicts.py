@@ -41,13 +41,13 @@ def show(path: Path, pictures: list[np.ndarray]) -> None:
 
 
 @pytest.fixture(scope="module")
-def served(judged_models: Path) -> Served:
-    return open_version(judged_models, "toy")
+def network(judging_models: Path) -> Served:
+    return open_version(judging_models, "toy")
 
 
 @pytest.fixture(scope="module")
-def judge(judged_models: Path) -> Judge:
-    return Judge.open(judged_models)
+def judge(judging_models: Path) -> Judge:
+    return Judge.open(judging_models)
 
 
 class Bench:
@@ -80,9 +80,9 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, judged_models: Path, served: Served, judge: Judge) -> Bench:
+def bench(tmp_path: Path, judging_models: Path, network: Served, judge: Judge) -> Bench:
     show(tmp_path / "videos/a.mp4", walking(40) + empty(40))
-    return Bench(tmp_path, judged_models, served, judge)
+    return Bench(tmp_path, judging_models, network, judge)
 
 
 def test_a_unit_gets_its_verdict_with_its_track(bench: Bench, judge: Judge, tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_verdict_that_is_there_is_neither_made_again_nor_replaced(bench: Bench
 
 @pytest.mark.parametrize("scenes", ["cut", "shot", "still"])
 def test_parts_have_the_verdict_of_the_undivided_video(
-    scenes: str, tmp_path: Path, judged_models: Path, served: Served, judge: Judge
+    scenes: str, tmp_path: Path, judging_models: Path, network: Served, judge: Judge
 ) -> None:
     walk = walking(150)
     pictures = {
@@ -133,7 +133,7 @@ def test_parts_have_the_verdict_of_the_undivided_video(
         "still": walking(1) * 250,
     }
     show(tmp_path / "videos/a.mp4", pictures[scenes])
-    bench = Bench(tmp_path, judged_models, served, judge)
+    bench = Bench(tmp_path, judging_models, network, judge)
     whole = bench.make_all()
     joined = bench.make_all(parts=3)
     assert (joined.state, joined.grade, joined.score) == ("made", whole.grade, whole.score)
@@ -161,18 +161,18 @@ def test_a_joined_track_without_a_verdict_is_the_work_of_its_first_unit(bench: B
 
 
 def test_masks_of_something_else_are_no_people(
-    tmp_path: Path, judged_models: Path, served: Served, judge: Judge
+    tmp_path: Path, judging_models: Path, network: Served, judge: Judge
 ) -> None:
     show(tmp_path / "videos/a.mp4", walking(20))
-    bench = Bench(tmp_path, judged_models, served, judge, options=TrackOptions(regions=("person",)))
+    bench = Bench(tmp_path, judging_models, network, judge, options=TrackOptions(regions=("person",)))
     assert bench.read_verdict(bench.make_all())["people_share"] is None
 
 
 def test_frames_beyond_the_rate_are_neither_masked_nor_judged(
-    tmp_path: Path, judged_models: Path, served: Served, judge: Judge
+    tmp_path: Path, judging_models: Path, network: Served, judge: Judge
 ) -> None:
     show(tmp_path / "videos/a.mp4", walking(20))
-    bench = Bench(tmp_path, judged_models, served, judge, options=TrackOptions(fps=5))
+    bench = Bench(tmp_path, judging_models, network, judge, options=TrackOptions(fps=5))
     result = bench.make_all()
     assert bench.read_verdict(result)["frames"] == 11
     made = bench.target.read(result.verdict)

@@ -21,8 +21,8 @@ HEIGHT, WIDTH = 180, 320
 
 
 @pytest.fixture
-def models(judged_models: Path) -> Path:
-    return judged_models
+def models(judging_models: Path) -> Path:
+    return judging_models
 
 
 def pan(count: int, *, seed: int = 1, light: float = 1.0) -> list[np.ndarray]:

@@ -21,13 +21,13 @@ def track(capsys: pytest.CaptureFixture[str], models: Path, *words: object) -> t
 
 
 def test_the_verdict_is_that_of_assessing_alone_with_the_tracks_people(
-    judged_models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    judging_models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     video, out = write(tmp_path / "walk.mp4", walking(60)), tmp_path / "walk.mattes"
-    code, (summary,), err = track(capsys, judged_models, video, "-o", out)
+    code, (summary,), err = track(capsys, judging_models, video, "-o", out)
     assert (code, summary["masks"]) == (0, 60)
     verdict = json.loads(name_verdict(out).read_text())
-    alone = assess_video(video, AssessOptions(), Judge.open(judged_models), people=count_people(out)).quality
+    alone = assess_video(video, AssessOptions(), Judge.open(judging_models), people=count_people(out)).quality
     assert verdict["score"] == alone.score
     assert verdict["parts"]["sharpness"] == pytest.approx(alone.parts.sharpness if alone.parts else None)
     assert verdict["people_share"] == alone.people_share
@@ -35,35 +35,35 @@ def test_the_verdict_is_that_of_assessing_alone_with_the_tracks_people(
     assert f"{video}: {verdict['grade']}, " in err
 
 
-def test_masks_of_something_else_are_no_people(judged_models: Path, tmp_path: Path) -> None:
+def test_masks_of_something_else_are_no_people(judging_models: Path, tmp_path: Path) -> None:
     path, out = write(tmp_path / "walk.mp4", walking(30)), tmp_path / "walk.mattes"
-    assert cli.main(["track", str(path), "-o", str(out), "--models", str(judged_models)]) == 0
-    judge = Judge.open(judged_models)
+    assert cli.main(["track", str(path), "-o", str(out), "--models", str(judging_models)]) == 0
+    judge = Judge.open(judging_models)
     assert Companion(judge).conclude(path, out, whole=False).people_share
     assert Companion(judge, counts_people=False).conclude(path, out, whole=False).people_share is None
 
 
 def test_a_verdict_that_is_there_stays_and_one_that_is_missing_is_made(
-    judged_models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    judging_models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     video, out = write(tmp_path / "walk.mp4", walking(30)), tmp_path / "walk.mattes"
-    track(capsys, judged_models, video, "-o", out)
+    track(capsys, judging_models, video, "-o", out)
     verdict = name_verdict(out)
     made = json.loads(verdict.read_text())
     verdict.write_text("kept")
-    _, _, err = track(capsys, judged_models, video, "-o", out)
+    _, _, err = track(capsys, judging_models, video, "-o", out)
     assert verdict.read_text() == "kept"
     assert f"{verdict} stays" in err
     verdict.unlink()
-    track(capsys, judged_models, video, "-o", out)
+    track(capsys, judging_models, video, "-o", out)
     assert json.loads(verdict.read_text())["score"] == made["score"]
 
 
-def test_what_was_not_watched_from_its_start_is_decoded_again(judged_models: Path, tmp_path: Path) -> None:
+def test_what_was_not_watched_from_its_start_is_decoded_again(judging_models: Path, tmp_path: Path) -> None:
     path = write(tmp_path / "walk.mp4", walking(50))
     out = tmp_path / "walk.mattes"
-    assert cli.main(["track", str(path), "-o", str(out), "--models", str(judged_models)]) == 0
-    companion = Companion(Judge.open(judged_models))
+    assert cli.main(["track", str(path), "-o", str(out), "--models", str(judging_models)]) == 0
+    companion = Companion(Judge.open(judging_models))
     with Video(path) as video:
         observer = companion.watch(video)
         for frame in video.read_frames(1000):
@@ -72,10 +72,10 @@ def test_what_was_not_watched_from_its_start_is_decoded_again(judged_models: Pat
 
 
 def test_a_video_without_a_track_has_no_verdict(
-    judged_models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    judging_models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "none.mp4").write_bytes(b"none")
-    code, _, err = track(capsys, judged_models, tmp_path / "none.mp4", "-o", tmp_path / "none.mattes")
+    code, _, err = track(capsys, judging_models, tmp_path / "none.mp4", "-o", tmp_path / "none.mattes")
     assert code == 2
     assert "none.mp4: not assessed" in err
     assert not list(tmp_path.glob("*.quality.json"))

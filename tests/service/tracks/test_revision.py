@@ -20,12 +20,12 @@ WHAT_TO_DO = (
 
 
 @pytest.fixture(scope="module")
-def made() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def masks_by_plan() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return {name: (masks, facts) for name, masks, facts in reference.make_all()}
 
 
 @pytest.fixture(scope="module")
-def stored() -> Path:
+def reference_file() -> Path:
     file = reference.find_file()
     assert file.exists(), f"no masks are stored for revision {REVISION}: run `{STORE}`"
     return file
@@ -41,19 +41,19 @@ def compare(made: tuple[np.ndarray, np.ndarray], stored: tuple[np.ndarray, np.nd
 
 @pytest.mark.parametrize("plan", list(reference.PLANS))
 def test_masks_of_a_revision_stay_as_they_are(
-    plan: str, made: dict[str, tuple[np.ndarray, np.ndarray]], stored: Path
+    plan: str, masks_by_plan: dict[str, tuple[np.ndarray, np.ndarray]], reference_file: Path
 ) -> None:
-    apart = compare(made[plan], reference.load(plan, stored))
+    apart = compare(masks_by_plan[plan], reference.load(plan, reference_file))
     assert apart <= _MOST_APART, f"{plan}: {100 * apart:.2f} % of a mask's pixels differ: {WHAT_TO_DO}"
 
 
-def test_a_small_change_of_masks_is_noticed(stored: Path, tmp_path: Path) -> None:
+def test_a_small_change_of_masks_is_noticed(reference_file: Path, tmp_path: Path) -> None:
     video = write(tmp_path / "clip.mkv", reference.draw(), codec="ffv1", pixel="gray")
     other = reference.make_masks(replace(reference.PLANS["usual"], margin=0.02), video)
-    assert compare(other, reference.load("usual", stored)) > _MOST_APART
+    assert compare(other, reference.load("usual", reference_file)) > _MOST_APART
 
 
-def test_a_stored_revision_is_not_written_over(stored: Path) -> None:
-    before = stored.read_bytes()
+def test_a_stored_revision_is_not_written_over(reference_file: Path) -> None:
+    before = reference_file.read_bytes()
     assert "raise REVISION" in reference.store()
-    assert stored.read_bytes() == before
+    assert reference_file.read_bytes() == before

@@ -58,8 +58,8 @@ def find_meaning(names: tuple[str, ...], answer: Answer, get_scores: Callable[[]
         classes = count_classes(tensors[0].shape, size)
         if whole and classes == 1:
             refusal = _explain_no_class_numbers(tensors[0], answer, size)
-        if whole and classes == 1 and not refusal:
-            return Finding("person", names, 1, (), ("its answer is class numbers; 1 was taken for the person",))
+            if not refusal:
+                return Finding("person", names, 1, (), ("its answer is class numbers; 1 was taken for the person",))
         if classes and not whole:
             refusal = _explain_no_classes(tensors[0], classes, answer, size)
         if classes == 1 and not (whole or refusal):

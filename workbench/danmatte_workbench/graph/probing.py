@@ -158,10 +158,8 @@ def _read_facts(path: Path, kind: Format, size: Size | None) -> GraphFacts:
     return _read_openvino_facts(path, kind, size)
 
 
-def _read_tensorflow_facts(path: Path) -> GraphFacts:
-    from danmatte_workbench.runtimes import tensorflow
-
-    anatomy = Anatomy.from_tensorflow(path)
+def _find_picture(path: Path, anatomy: Anatomy) -> str:
+    """The name of the graph's one input. Raises InputError where there are none or several."""
     # Keras writes placeholders for its own control flow, which nothing reads.
     read = anatomy.index_readers()
     pictures = [node for node in anatomy.find_kinds({"Placeholder"}) if read.get(node.name)]
@@ -171,7 +169,14 @@ def _read_tensorflow_facts(path: Path) -> GraphFacts:
         raise InputError(
             f"{path}: expected one input, a picture, found {len(names)}: {', '.join(names) or 'none'}{hint}"
         )
-    name = pictures[0].name
+    return pictures[0].name
+
+
+def _read_tensorflow_facts(path: Path) -> GraphFacts:
+    from danmatte_workbench.runtimes import tensorflow
+
+    anatomy = Anatomy.from_tensorflow(path)
+    name = _find_picture(path, anatomy)
     port, decision = anatomy.find_first_convolution(name), anatomy.find_decision()
     shape = tensorflow.read_static_shape(path, name)
     if shape and (len(shape) != 4 or shape[0] > 1):
