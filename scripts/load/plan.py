@@ -125,8 +125,7 @@ def describe_round(runs: list[LoopRun], loads: list[LoadRun], capacities: Capaci
     rows = [load.describe(pace, capacities) for load in loads]
     return {
         "slow_share": pace.slow_share,
-        "capacity": msgspec.to_builtins(capacities.plain),
-        "paced_loops": msgspec.to_builtins(capacities.paced.loops),
+        "per_s": {str(cores): capacities.plain.model_worker(cores).per_s for cores in capacities.plain.cores},
         "loads": rows[:shares],
         "counts": rows[shares:],
         "predicted_most": {pattern: find_most(capacities.paced, pattern) for pattern in PATTERNS},
@@ -181,11 +180,12 @@ def only_one_core(capacity: Capacity) -> Capacity:
 
 
 def list_counts(capacity: Capacity, options: Namespace) -> list[tuple[Pattern, int]]:
-    """Numbers of streams to try; those about the most that the first round predicted, so that rounds add up."""
-    rounds = read_rounds(options)
+    """Numbers of streams to try: those about the most that is predicted; as in the first round, so that rounds add up."""
+    if rounds := read_rounds(options):
+        return [(row["pattern"], row["streams"]) for row in rounds[0]["counts"]]
     found: list[tuple[Pattern, int]] = []
     for pattern in PATTERNS:
-        most = rounds[0]["predicted_most"][pattern] if rounds else find_most(capacity, pattern)
+        most = find_most(capacity, pattern)
         found += [(pattern, count) for count in range(max(1, most - NEAR), most + NEAR + 1)]
     return found
 
