@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import structs
-from rich.console import Console
 
 from danmatte.contract.measurement import Host, Measurement
 from danmatte_workbench import cli, hardware
 from danmatte_workbench.artifact import Artifact
 from danmatte_workbench.benchmark.benchmark import Rounds, run_benchmark
 from danmatte_workbench.commands import optimize
+from danmatte_workbench.commands.terminal import make_console
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.dataset import load
 from danmatte_workbench.errors import BudgetError, MachineError
@@ -126,7 +126,7 @@ def search(graph: OtherGraph, described: Path, folders: list[Path], limit_s: flo
     words = ["optimize", str(described), "--for", "native", "--store", str(WORK / "store"), *data, *recipes]
     arguments = cli.make_parser().parse(words)
     experiment, limits = optimize.prepare(arguments, effort)
-    console = Console(width=optimize.WIDTH)
+    console = make_console()
     optimize.show_source(experiment.source, experiment.budget, console, experiment.data)
     progress = Progress(make_display(console))
     try:

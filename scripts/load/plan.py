@@ -180,7 +180,7 @@ def only_one_core(capacity: Capacity) -> Capacity:
 
 
 def list_counts(capacity: Capacity, options: Namespace) -> list[tuple[Pattern, int]]:
-    """Numbers of streams to try: those about the most that is predicted; as in the first round, so that rounds add up."""
+    """Numbers of streams to try: about the most that is predicted; as in the first round, so that rounds add up."""
     if rounds := read_rounds(options):
         return [(row["pattern"], row["streams"]) for row in rounds[0]["counts"]]
     found: list[tuple[Pattern, int]] = []

@@ -156,6 +156,29 @@ def test_a_torn_video_is_refused(video: Path, tmp_path: Path) -> None:
     assert "torn.mp4: isn't a video that can be read" in wrong(path)
 
 
+def write_moving(path: Path, codec: str, count: int, **options: str) -> Path:
+    """Frames of noise that moves."""
+    noise = np.random.default_rng(0).integers(0, 256, (48, 64 + 2 * count, 3), np.uint8)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=10, options=options)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(count):
+            pixels = np.ascontiguousarray(noise[:, 2 * number : 2 * number + 64])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def test_a_recording_that_begins_in_the_middle_has_the_frames_that_can_be_decoded(tmp_path: Path) -> None:
+    whole = write_moving(tmp_path / "whole.ts", "mpeg2video", 40, g="12", bf="0")
+    data = whole.read_bytes()
+    path = tmp_path / "middle.ts"
+    packets = len(data) // 188
+    path.write_bytes(data[188 * (packets // 3) :])
+    assert 0 < len(load(path)) == len(list(load(path))) < 40
+    assert len(load(whole)) == len(list(load(whole))) == 40
+
+
 # Choosing frames
 
 
@@ -207,6 +230,24 @@ def test_a_division_takes_every_kind_by_the_same_share_and_is_the_same_each_time
     assert not set(first.names) & set(rest.names)
     assert set(first.names) | set(rest.names) == set(data.names)
     assert data.divide(3) == (first, rest)
+
+
+def test_kinds_of_a_scene_or_two_are_divided_together() -> None:
+    """Or else all pictures would choose, and none would be left to confirm the choice."""
+    alone = mix(*(many(1, f"person{number}-") for number in range(100)))
+    first, rest = alone.divide(3)
+    assert (len(first), len(rest)) == (34, 66)
+    beside = mix(many(30, "street"), *(many(2, f"clip{number}-") for number in range(12)))
+    first, rest = beside.divide(3)
+    assert (len(first), len(rest)) == (18, 36)
+    assert Counter(first.kinds.values())["street"] == 10
+
+
+def test_kinds_that_are_too_small_for_a_third_are_calibrated_on_together() -> None:
+    data = mix(*(many(2, f"person{number}-") for number in range(50)))
+    calibration, rest = data.split(200)
+    assert (len(calibration), len(rest)) == (33, 67)
+    assert not set(calibration.names) & set(rest.names)
 
 
 def test_frames_of_a_clip_that_look_alike_stay_together(video: Path, tmp_path: Path) -> None:
@@ -377,3 +418,31 @@ def test_folders_and_videos_may_be_given_together(tmp_path: Path, video: Path) -
     assert set(data.kinds.values()) == {"bare", "short.mp4"}
     assert data.keep(["short.mp4/3"]).names == ("short.mp4/3",)
     assert float(next(iter(data.keep(["short.mp4/3"]))).pixels.mean()) == pytest.approx(50, abs=4)
+
+
+def test_hidden_files_are_no_pictures(tmp_path: Path) -> None:
+    """macOS leaves a file beside each picture that it copies to a stick, of the picture's name and none itself."""
+    write_pictures(tmp_path, "1.png")
+    for name in ("._1.png", ".thumbnails/2.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"Mac OS X")
+    assert load(tmp_path).names == ("1.png",)
+
+
+def test_a_table_of_kinds_may_come_out_of_a_spreadsheet(tmp_path: Path) -> None:
+    write_pictures(tmp_path, "1.png")
+    (tmp_path / "kinds.csv").write_bytes(b"\xef\xbb\xbfpicture,kind\r\n1.png,sea\r\n")
+    assert load(tmp_path).kinds == {"1.png": "sea"}
+
+
+def test_frames_of_the_same_files_are_found_whatever_their_paths_are_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_pictures(tmp_path / "data", "1.png", "2.png")
+    monkeypatch.chdir(tmp_path)
+    assert load(Path("data/images")).find_shared(load(tmp_path / "data")) == ["1.png", "2.png"]
+    assert load(Path("data")).find_shared(load(write_pictures(tmp_path / "other", "1.png"))) == []
+    with pytest.raises(InputError, match="data: is given twice"):
+        load(Path("data"), tmp_path / "data")
+    monkeypatch.chdir(tmp_path / "data")
+    assert load(Path(), write_pictures(tmp_path / "more", "1.png")).names == ("data/1.png", "data/2.png", "more/1.png")

@@ -80,7 +80,9 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return 0 done, 1 nothing met the budget, 2 wrong input, 3 this machine lacks something."""
+    """Run one command; return 0 done, 1 nothing met the budget, 2 wrong input, 3 this machine lacks something; and 130
+    where it was interrupted.
+    """
     began = time.monotonic()
     parsed = make_parser().parse(arguments)
     parsed.began = began  # for limits of time: what is imported next counts, too

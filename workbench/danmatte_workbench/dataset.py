@@ -2,6 +2,8 @@
 
 import csv
 import hashlib
+import math
+import os
 import re
 import zlib
 from collections import Counter
@@ -66,6 +68,11 @@ class FrameFile:
     class_number: int = UNCLASSIFIED
     boxes: tuple[LabelledBox, ...] | None = None
 
+    @property
+    def address(self) -> str:
+        """The absolute path of the picture; of a video's frame the video's, and its number."""
+        return os.path.abspath(_find_images(self.origin) / self.place)  # noqa: PTH100 - resolve() would rename links
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -124,13 +131,26 @@ class Dataset:
         """The scene of each frame by name: frames that share one look alike."""
         return {file.name: file.scene for file in self.files}
 
-    def compute_digest(self) -> str:
-        """sha256 over the frames' names and pixels."""
+    def compute_digest(self, *, masks: bool = False) -> str:
+        """sha256 over the frames' names and pixels, and their ``masks`` where those count."""
         total = hashlib.sha256()
         for sample in self:
             total.update(f"{sample.name} {sample.pixels.shape}".encode())
             total.update(sample.pixels.tobytes())
+            total.update(b"mask" + sample.truth.tobytes() if masks and sample.truth is not None else b"")
         return total.hexdigest()
+
+    def check(self) -> None:
+        """Raises InputError where files aren't pictures, with how many; what is broken inside shows when it is read."""
+        odd = [file.address for file in self.files if file.origin.is_dir() and not cv2.haveImageReader(file.address)]
+        if odd:
+            others = f"; nor are {len(odd) - 1} others of {len(self)}" if len(odd) > 1 else ""
+            raise InputError(f"{odd[0]}: isn't a picture that can be read{others}")
+
+    def find_shared(self, other: "Dataset") -> list[str]:
+        """The names of those frames here that the other dataset has as well, from the same files."""
+        known = {file.address for file in other.files}
+        return [file.name for file in self.files if file.address in known]
 
     def keep(self, names: Collection[str]) -> "Dataset":
         """The frames of these names, in their order here."""
@@ -159,28 +179,37 @@ class Dataset:
         return self.keep(first), self.keep([name for name in self.names if name not in first])
 
     def divide(self, every: int) -> tuple["Dataset", "Dataset"]:
-        """Each ``every``-th scene of each kind, and the others: the same ones each time."""
+        """Each ``every``-th scene of each kind, and the others: the same ones each time.
+
+        Kinds of fewer scenes are divided together, or else all that they have would be among the first.
+        """
         first: set[str] = set()
-        for files in self._group_by_kind():
+        for files in self._group_by_kind(every, lambda file: file.scene):
             scenes = {file.scene: zlib.crc32(f"divide {file.scene}".encode()) for file in files}
             chosen = sorted(scenes, key=lambda scene: (scenes[scene], scene))[::every]
             first |= {file.name for file in files if file.scene in set(chosen)}
         return self.keep(first), self.keep([name for name in self.names if name not in first])
 
     def _draw(self, limit: int, key: Callable[[FrameFile], str], share: float = 1.0) -> frozenset[str]:
-        """Names of at most so many frames, in turn from each kind, of which no more than the share is taken."""
+        """Names of at most so many frames, in turn from each kind, of which no more than the share is taken.
+
+        Kinds that are too small for a share of them are taken together.
+        """
         ranked = []
-        for files in self._group_by_kind():
+        for files in self._group_by_kind(math.ceil(1 / share), lambda file: file.name):
             mixed = sorted(files, key=lambda file: (zlib.crc32(key(file).encode()), file.name))
             most = int(len(mixed) * share)
             ranked += [(rank, zlib.crc32(file.name.encode()), file.name) for rank, file in enumerate(mixed[:most])]
         return frozenset(name for *_, name in sorted(ranked)[:limit])
 
-    def _group_by_kind(self) -> list[list[FrameFile]]:
+    def _group_by_kind(self, least: int, key: Callable[[FrameFile], str]) -> list[list[FrameFile]]:
+        """The files of each kind; at the end, together, those of kinds that have fewer than ``least`` of the keys."""
         groups: dict[str, list[FrameFile]] = {}
         for file in self.files:
             groups.setdefault(file.kind, []).append(file)
-        return list(groups.values())
+        small = {kind for kind, files in groups.items() if len(set(map(key, files))) < least}
+        together = [file for file in self.files if file.kind in small]
+        return [*(files for kind, files in groups.items() if kind not in small), *([together] if together else [])]
 
 
 def load(*paths: Path) -> Dataset:
@@ -196,17 +225,25 @@ def load(*paths: Path) -> Dataset:
         raise InputError(f"{bare[0]}: has no masks, and other data has: give data that has, or data that hasn't")
     if len(paths) == 1:
         return Dataset(tuple(_tell_kinds(listed[0], [""] * len(listed[0]))))
-    # Each path's short name is its last parts, as many as tell it from every other.
-    lengths = range(1, max(len(path.parts) for path in paths) + 1)
-    labels = (["/".join(path.parts[-length:]) for path in paths] for length in lengths)
-    apart = next((names for names in labels if len(set(names)) == len(names)), None)
-    if apart is None:
-        raise InputError(f"{Counter(paths).most_common(1)[0][0]}: is given twice")
     files, owners = [], []
-    for label, part in zip(apart, listed, strict=True):
+    for label, part in zip(name_apart(paths), listed, strict=True):
         files += [replace(file, name=f"{label}/{file.name}", scene=f"{label}/{file.scene}") for file in part]
         owners += [label] * len(part)
     return Dataset(tuple(_tell_kinds(files, owners)))
+
+
+def name_apart(paths: Sequence[Path]) -> list[str]:
+    """A short name of each path: its last parts, as many as tell it from every other.
+
+    Raises InputError for a path that is given twice.
+    """
+    whole = [Path(os.path.abspath(path)) for path in paths]  # noqa: PTH100 - resolve() would rename links
+    lengths = range(1, max(len(path.parts) for path in whole) + 1)
+    labels = (["/".join(path.parts[-length:]) for path in whole] for length in lengths)
+    apart = next((names for names in labels if len(set(names)) == len(names)), None)
+    if apart is None:
+        raise InputError(f"{Counter(whole).most_common(1)[0][0]}: is given twice")
+    return apart
 
 
 def _tell_kinds(files: Sequence[FrameFile], owners: Sequence[str]) -> list[FrameFile]:
@@ -228,8 +265,7 @@ def _list_video(path: Path) -> list[FrameFile]:
         raise InputError(f"{path}: no such folder or video")
     if path.suffix.lower() not in VIDEOS:
         raise InputError(f"{path}: expected a folder of pictures or a video ({', '.join(sorted(VIDEOS))})")
-    with _open_video(path) as container:
-        count = sum(1 for packet in container.demux(video=0) if packet.size)  # without decoding them
+    count = _count_frames(path)
     if not count:
         raise InputError(f"{path}: isn't a video that can be read (it has no frames)")
     return [
@@ -238,10 +274,27 @@ def _list_video(path: Path) -> list[FrameFile]:
     ]
 
 
+def _count_frames(path: Path) -> int:
+    """How many frames can be decoded: as many as there are packets, where nothing speaks against it."""
+    count, doubtful = 0, False
+    with _open_video(path) as container:
+        for packet in container.demux(video=0):
+            if packet.size:
+                # A recording may begin, or go on after a gap, with what only earlier frames explain.
+                doubtful = doubtful or packet.is_corrupt or packet.is_discard or not (count or packet.is_keyframe)
+                count += 1
+    if not doubtful:
+        return count
+    with _open_video(path) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
 def _list_folder(path: Path) -> list[FrameFile]:
     images, masks = _find_images(path), path / "masks"
     found = (file for pattern in ("*", "*/*") for file in images.glob(pattern) if file.suffix.lower() in PICTURES)
-    names = sorted(file.relative_to(images).as_posix() for file in found if file.parent != masks)
+    # Hidden ones are other programs' notes beside pictures, such as macOS's ._name.jpg.
+    visible = (file for file in found if not any(part.startswith(".") for part in file.relative_to(images).parts))
+    names = sorted(file.relative_to(images).as_posix() for file in visible if file.parent != masks)
     if not names:
         raise InputError(f"{images}: expected pictures ({', '.join(sorted(PICTURES))}), found none")
     if masks.is_dir() and (without := [name for name in names if not _locate_mask(path, name).exists()]):
@@ -264,7 +317,7 @@ def _list_folder(path: Path) -> list[FrameFile]:
 def _read_kinds(path: Path, names: Sequence[str]) -> dict[str, str]:
     """Kinds by picture. Raises InputError for a picture without a kind, and for one that isn't there."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets begin theirs with a mark
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: can't be read ({error})") from error

@@ -33,7 +33,7 @@ def read_classes(path: Path, names: Sequence[str]) -> dict[str, int]:
         numbers = all(folder.isdecimal() for folder in folders.values())
         return {name: int(folder) for name, folder in folders.items()} if numbers else {}
     try:
-        known = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        known = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: can't be read ({error})") from error
     for name, folder in folders.items():

@@ -81,7 +81,12 @@ class Recipe:
     @property
     def frames(self) -> int:
         """The most calibration frames that any of its steps looks at; 0 where none does."""
-        return max((step.fields.get("frames", 0) for step in self.steps), default=0)
+        return max((step.most_frames for step in self.steps), default=0)
+
+    @property
+    def looks_at_masks(self) -> bool:
+        """Whether what it makes depends on the calibration frames' masks."""
+        return any(step.looks_at_masks for step in self.steps)
 
     @property
     def work(self) -> float:

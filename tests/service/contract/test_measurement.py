@@ -74,6 +74,13 @@ def test_an_interval_widens_about_its_value() -> None:
     assert found.widen(1.0) == found
 
 
+def test_what_is_above_nothing_stays_there_however_wide_its_interval() -> None:
+    speed = measure("throughput", 10.0, low=4.0, high=12.0).widen(2.0)
+    assert (speed.low, speed.high) == (pytest.approx(1.6), 14.0)
+    lost = measure("iou_drop", 0.5, low=-0.5, high=1.0).widen(2.0)
+    assert lost.low == -1.5
+
+
 def test_more_samples_narrow_the_interval() -> None:
     rng = np.random.default_rng(2)
     few, many = (Measurement.estimate_median("x", rng.normal(size=count).tolist(), "s", HOST) for count in (20, 2000))

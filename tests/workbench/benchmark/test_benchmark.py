@@ -147,7 +147,8 @@ def test_rounds_of_one_that_dropped_out_are_discarded_and_the_others_stay() -> N
     rounds.add({"A": Sample(12.0, (90.0,))})
     rounds.discard("B")
     rounds.discard("never there")
-    assert rounds == Rounds({"A": [10.0, 12.0]}, {"A": [100.0, 90.0]}, {"A": [0.0, 0.0]})
+    by_round = {"A": [(100.0,), (90.0,)]}
+    assert rounds == Rounds({"A": [10.0, 12.0]}, {"A": [100.0, 90.0]}, {"A": [0.0, 0.0]}, by_round)
 
 
 def test_no_child_stays_when_a_round_is_interrupted() -> None:

@@ -4,9 +4,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import openvino as ov
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openvino import opset13 as ops
 
 from danmatte_workbench.artifact import Artifact, Port
 from danmatte_workbench.benchmark.layers import (
@@ -22,7 +24,7 @@ from danmatte_workbench.benchmark.layers import (
 )
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import InputError, MachineError
-from danmatte_workbench.runtimes import profiling
+from danmatte_workbench.runtimes import openvino, profiling
 from danmatte_workbench.runtimes.profiling import read_precision
 from danmatte_workbench.source import Source
 from tests.workbench import graphs, tiny
@@ -94,6 +96,30 @@ def test_a_device_that_is_not_there_is_the_machines_fault(built: Build) -> None:
     graph = built(tiny.PLAIN)
     with pytest.raises(MachineError, match="NPU can't run"):
         profile_layers(graph, configure(device="NPU"), make_inputs(graph), runs=1)
+
+
+@pytest.mark.parametrize(
+    ("ports", "says"),
+    [
+        ((), "x.xml: expected one input, found 0"),
+        ((Port("a", (1, 3), "f32"), Port("b", (1, 3), "f32")), "x.xml: expected one input, found 2"),
+        ((Port("a", (1, 3), "boolean"),), "x.xml: expected an input of f32, f16, u8, i32, i64, found boolean"),
+    ],
+)
+def test_what_no_noise_can_be_made_for_is_refused(ports: tuple[Port, ...], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        make_inputs(Artifact(Path("x.xml"), "", ports))
+
+
+def test_a_graph_that_finds_more_or_less_is_profiled_too(tmp_path: Path) -> None:
+    """Of what a detector finds, nobody knows the shape before it has run."""
+    picture = ops.parameter([1, 8, 8, 1], np.float32)
+    found = ops.non_zero(ops.greater(picture, np.float32(0.5)))
+    near = ops.multiply(ops.convert(found, "f32"), np.float32(2))
+    artifact = openvino.save(ov.Model([near], [picture]), tmp_path / "finder.xml")
+    layers = profile_layers(artifact, F32, make_inputs(artifact), runs=1)
+    assert layers
+    assert all(item.ms >= 0 and item.size_bytes >= 0 for item in layers)
 
 
 def test_inputs_are_pictures_where_the_graph_takes_them_and_noise_elsewhere(built: Build) -> None:

@@ -43,6 +43,12 @@ def test_auto_finds_the_cut(plain: Source, tmp_path: Path, capsys: pytest.Captur
     assert "0:MobilenetV2/Conv/Conv2D … ArgMax" in capsys.readouterr().out
 
 
+def test_auto_finds_the_cut_of_pictures_of_any_size_too(plain: Source, tmp_path: Path) -> None:
+    converted("convert {} --input auto --output auto --input_shape [1,?,?,3] --output_dir {}", plain.path, tmp_path)
+    artifact = openvino.describe(tmp_path / "frozen_inference_graph.xml")
+    assert [port.shape for port in artifact.inputs] == [(1, -1, -1, 3)]
+
+
 @pytest.mark.parametrize("shape", ["1,65,65,3", "(1,65,65,3)", "'[1, 65, 65, 3]'"])
 def test_shapes_are_read_as_people_write_them(plain: Source, tmp_path: Path, shape: str) -> None:
     converted(f"convert --input_model {{}} --input_shape {shape} --output_dir {{}}", plain.path, tmp_path)

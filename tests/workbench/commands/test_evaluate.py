@@ -1,6 +1,7 @@
 """``workbench evaluate``: the source graph and what was made of it, on the same pictures."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,18 @@ def test_every_metric_has_a_column_and_what_cannot_be_told_is_a_dash(
     assert f"{len(people)}" in row
 
 
+def test_in_a_pipe_no_number_is_cut_off(
+    labelled: Dataset, models: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert main(["evaluate", "tiny", "--data", str(labelled.origins[0]), "--models", str(models)]) == 0
+    said = capsys.readouterr().out
+    assert "…" not in said
+    rows = [line for line in said.splitlines() if re.search(r"\b\d\.\d{4}\b", line)]
+    assert len(rows) == 3
+    assert all(len(re.findall(r"\b\d\.\d{4}\b", row)) >= 5 for row in rows)
+
+
 def test_several_folders_are_a_row_each(labelled: Dataset, models: Path, tmp_path: Path) -> None:
     other = tiny.write_scenes(tmp_path / "other", 2)
     target = tmp_path / "out.json"
@@ -86,6 +99,15 @@ def test_several_folders_are_a_row_each(labelled: Dataset, models: Path, tmp_pat
     assert {labelled.origins[0].name, "other"} <= set(told["scenes"])
     assert told["model"] == "tiny"
     assert told["host"]["cores"] >= 1
+
+
+def test_folders_of_one_name_are_a_row_each(models: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.json"
+    words = ["evaluate", "tiny", "--models", str(models), "--json", str(target)]
+    for name in ("a", "b"):
+        words += ["--data", str(tiny.write_scenes(tmp_path / name / "val", 2))]
+    assert main(words) == 0
+    assert {"a/val", "b/val"} <= set(json.loads(target.read_text("utf-8"))["scenes"])
 
 
 def test_frames_without_masks_are_refused(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

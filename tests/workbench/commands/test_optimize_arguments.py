@@ -8,14 +8,19 @@ from pathlib import Path
 import pytest
 
 from danmatte_workbench import cli
-from danmatte_workbench.commands import optimize
+from danmatte_workbench.commands import optimize, run_places
+from danmatte_workbench.commands.run_places import make_run_folder
 from danmatte_workbench.dataset import SAMPLES
 from danmatte_workbench.errors import InputError, MachineError
 from danmatte_workbench.experiment.run import Experiment
 from danmatte_workbench.processes.limits import ProcessLimits
+from danmatte_workbench.publish import publish
 from danmatte_workbench.report.records import read_run
+from danmatte_workbench.source import Source
 from tests.workbench import graphs, tiny
+from tests.workbench.conftest import Build
 from tests.workbench.experiment.runs import STOCK, KnownRace, in_process, known_race, make_run
+from tests.workbench.facts import trial
 
 __all__ = ["in_process", "known_race"]
 
@@ -75,7 +80,7 @@ def test_few_frames_too_are_calibrated_on_or_compared_on_never_both(root: Path) 
 
 
 def test_several_folders_are_compared_on_together(root: Path) -> None:
-    words = ["--data", str(root / "bare"), "--data", str(SAMPLES), "--calibration", str(root / "bare")]
+    words = ["--data", str(root / "bare"), "--data", str(SAMPLES), "--calibration", str(root / "data")]
     found, _ = prepare(root, "segmenter.onnx", *words)
     assert set(found.data.kinds.values()) == {"kind0", "kind1", "samples"}
     assert len(found.data) == 21
@@ -110,11 +115,70 @@ def test_effort_objective_device_size_and_recipes_reach_the_search(root: Path) -
         (["--recipe", "int9"], "no recipe is called int9; did you mean 'int8'"),
         (["--data", "nowhere"], "nowhere: no such folder or video"),
         (["--calibration", "nowhere"], "nowhere: no such folder or video"),
+        (
+            ["--max-disagreement", "1"],
+            "--max-disagreement: this graph's answer is a mask of people; say --max-iou-drop",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_runs(root: Path, words: list[str], says: str) -> None:
     with pytest.raises(InputError, match=says):
         prepare(root, "segmenter.onnx", *words)
+
+
+def test_a_version_that_was_made_from_another_graph_is_told(plain: Source, built: Build, tmp_path: Path) -> None:
+    """All of a framework's exports are called alike, and would end up as versions of one model."""
+    place = run_places.Places(tmp_path / "models", tmp_path / "runs", tmp_path / "store")
+    assert place.describe_namesake("tiny", "0" * 64) == ""
+    folder = publish(trial("float", artifact=built(tiny.PLAIN)), plain, tmp_path / "models")
+    assert place.describe_namesake("tiny", plain.digest) == ""
+    assert place.describe_namesake("tiny", "0" * 64).startswith(f"{folder} was made from another graph; ")
+    (folder / "manifest.json").write_text("{}")
+    assert place.describe_namesake("tiny", "0" * 64) == ""
+
+
+def test_all_broken_pictures_are_counted_before_anything_runs(root: Path, tmp_path: Path) -> None:
+    pictures = sorted((tiny.write_scenes(tmp_path / "broken", 9, masks=False)).rglob("*.png"))
+    pictures[2].write_bytes(b"")
+    pictures[4].write_bytes(b"no picture")
+    prepare(root, "segmenter.onnx", "--data", str(root / "bare"))
+    with pytest.raises(InputError, match=r"\.png: isn't a picture that can be read"):
+        prepare(root, "segmenter.onnx", "--data", str(tmp_path / "broken"))
+    with pytest.raises(InputError, match=r"isn't a picture that can be read; nor are 1 others of 9$"):
+        prepare(root, "segmenter.onnx", "--data", str(root / "data"), "--calibration", str(tmp_path / "broken"))
+
+
+def test_one_frame_is_no_data(root: Path, tmp_path: Path) -> None:
+    alone = tiny.write_scenes(tmp_path / "alone", 1)
+    with pytest.raises(InputError, match="--data: expected two frames at least"):
+        prepare(root, "segmenter.onnx", "--data", str(alone), "--calibration", str(root / "bare"))
+
+
+def test_frames_to_calibrate_on_are_none_of_those_that_are_compared(root: Path) -> None:
+    shared = str(root / "data/images")
+    with pytest.raises(
+        InputError, match=r"--calibration: 12 of its 12 frames are in --data, too, such as kind0_00\.png"
+    ):
+        prepare(root, "segmenter.onnx", "--calibration", shared)
+
+
+@pytest.mark.parametrize("flag", ["--models", "--runs", "--store", "--json"])
+def test_a_place_where_nothing_can_be_written_is_told_before_anything_runs(root: Path, flag: str) -> None:
+    place = root / "segmenter.onnx" / "below"
+    with pytest.raises(MachineError, match=rf"{flag}: .*can't be written \(.*segmenter\.onnx is no folder\)"):
+        prepare(root, "segmenter.onnx", flag, str(place / "facts.json" if flag == "--json" else place))
+
+
+def test_a_place_that_this_user_may_not_write_in_is_told(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_places.os, "access", lambda *_: False)
+    with pytest.raises(MachineError, match=r"--models: .*can't be written \(this user may not write in "):
+        prepare(root, "segmenter.onnx", "--models", str(root))
+
+
+def test_facts_go_to_standard_output_or_to_a_file_and_to_no_folder(root: Path) -> None:
+    prepare(root, "segmenter.onnx", "--json", "-")
+    with pytest.raises(InputError, match="--json: expected a file, received the folder"):
+        prepare(root, "segmenter.onnx", "--json", str(root))
 
 
 def test_a_model_that_is_not_there_is_refused(root: Path) -> None:
@@ -129,7 +193,7 @@ def test_run_folders_are_numbered_and_nobody_gets_anothers(tmp_path: Path) -> No
 
     def make(_: int) -> Path:
         gate.wait()
-        return optimize._make_folder(tmp_path / "home")
+        return make_run_folder(tmp_path / "home")
 
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(make, range(8)))
@@ -139,7 +203,7 @@ def test_run_folders_are_numbered_and_nobody_gets_anothers(tmp_path: Path) -> No
 def test_a_place_for_runs_that_cannot_be_written_is_the_machines_fault(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(MachineError, match="can't be written"):
-        optimize._make_folder(tmp_path / "file" / "runs")
+        make_run_folder(tmp_path / "file" / "runs")
 
 
 @pytest.mark.usefixtures("in_process", "known_race")
@@ -194,3 +258,23 @@ def test_progress_is_closed_when_a_run_fails(tmp_path: Path, monkeypatch: pytest
         optimize.conduct(cli.make_parser().parse_args(words), experiment, ProcessLimits(60.0))
     assert closed == [True]
     assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.usefixtures("in_process", "known_race")
+def test_what_was_found_is_reported_also_where_it_cannot_be_published(
+    tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> Path:
+        raise MachineError("models: can't be written (No space left on device)")
+
+    monkeypatch.setattr("danmatte_workbench.publish.publish", refuse)
+    places = {"--models": "models", "--runs": "runs", "--store": "store"}
+    words = [word for option, name in places.items() for word in (option, str(tmp_path / name))]
+    graph, data = str(root / "classifier.onnx"), str(root / "data")
+    arguments = cli.make_parser().parse_args(["optimize", graph, "--data", data, "--effort", "quick", *words])
+    with pytest.raises(MachineError, match="No space left"):
+        optimize.run(arguments)
+    found = read_run(tmp_path / "runs/classifier/1")
+    assert found.winner is not None
+    assert found.published is None
+    assert (tmp_path / "runs/classifier/1/report.html").exists()

@@ -31,9 +31,13 @@ STOCK = "OpenVINO, the source"
 
 
 class KnownRace:
-    """Instead of a race: speeds by a part of the name, 10 frames a second for the rest."""
+    """Instead of a race: speeds by a part of the name, 10 frames a second for the rest; a frame takes as long as its
+    share of a second says, unless ``latencies`` has milliseconds for a part of the name.
+    """
 
     speeds: ClassVar[dict[str, float]] = {}
+    latencies: ClassVar[dict[str, float]] = {}
+    frames: ClassVar[int] = 5
     dropouts: ClassVar[dict[str, str]] = {}
     held: ClassVar[list["KnownRace"]] = []
 
@@ -55,7 +59,8 @@ class KnownRace:
         self.config.on_round("round 1 of 1")
         names = [name for name in self.subjects if name not in self.dropouts]
         speeds = {name: [self.find_speed(name)] * 5 for name in names}
-        stage = RaceStage(Rounds(speeds, {name: [1000 / values[0]] * 5 for name, values in speeds.items()}))
+        waits = {name: [self.find_latency_ms(name)] * self.frames for name in names}
+        stage = RaceStage(Rounds(speeds, waits))
         self.rated = {name: rate(name, stage.rounds) for name in trials}
         hopeful = sorted(
             (name for name in trials if self.rated[name] is not None), key=lambda name: -self.find_speed(name)
@@ -66,12 +71,19 @@ class KnownRace:
         """Frames a second."""
         return next((speed for part, speed in self.speeds.items() if part in name), 10.0)
 
+    def find_latency_ms(self, name: str) -> float:
+        """Milliseconds of a frame."""
+        known = (latency for part, latency in self.latencies.items() if part in name)
+        return next(known, 1000 / self.find_speed(name))
+
 
 @pytest.fixture
 def known_race(monkeypatch: pytest.MonkeyPatch) -> type[KnownRace]:
     """Races are known ones."""
     monkeypatch.setattr(running, "Race", KnownRace)
-    for name, value in (("speeds", {"int8": 40.0, "float": 20.0}), ("dropouts", {}), ("held", [])):
+    speeds = {"int8": 40.0, "float": 20.0}
+    known = {"speeds": speeds, "latencies": {}, "frames": 5, "dropouts": {}, "held": []}
+    for name, value in known.items():
         monkeypatch.setattr(KnownRace, name, value)
     return KnownRace
 

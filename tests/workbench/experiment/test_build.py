@@ -13,7 +13,7 @@ from danmatte_workbench.errors import InputError, MachineError
 from danmatte_workbench.experiment.build import Builder
 from danmatte_workbench.recipe import Recipe, find_recipe
 from danmatte_workbench.source import Source
-from danmatte_workbench.steps import Quantize, Reshape, make_step
+from danmatte_workbench.steps import Distil, Quantize, Reshape, make_step
 from tests.workbench import tiny
 from tests.workbench.facts import workspace
 
@@ -72,6 +72,27 @@ def test_only_as_many_frames_matter_as_a_step_looks_at(plain: Source, whole: Rec
     few = replace(whole, steps=(*whole.steps, Quantize(frames=2)))
     more, less = (builder(plain, some, tmp_path / "store") for some in (data, data.pick(4)))
     assert more.compute_key(few) == less.compute_key(few)
+
+
+def test_masks_matter_only_to_what_looks_at_them(plain: Source, whole: Recipe, tmp_path: Path) -> None:
+    folder = tiny.write_scenes(tmp_path / "data", 6)
+    steps = [Quantize(), Quantize(max_drop=0.5), Distil(), Distil(truth=0.5)]
+
+    def compute_keys() -> list[str]:
+        here = builder(plain, dataset.load(folder), tmp_path / "store")
+        return [here.compute_key(replace(whole, steps=(*whole.steps, step))) for step in steps]
+
+    before = compute_keys()
+    cv2.imwrite(str(folder / "masks/kind0_00.png"), np.full((96, 128), 255, np.uint8))
+    assert [a == b for a, b in zip(before, compute_keys(), strict=True)] == [True, False, True, False]
+
+
+def test_frames_that_accuracy_is_checked_on_matter_too(plain: Source, whole: Recipe, tmp_path: Path) -> None:
+    data = dataset.load(tiny.write_scenes(tmp_path / "data", 6))
+    checked = replace(whole, steps=(*whole.steps, Quantize(frames=2, max_drop=0.5, checked_frames=3)))
+    assert checked.frames == 5
+    more, less = (builder(plain, some, tmp_path / "store") for some in (data, data.pick(4)))
+    assert more.compute_key(checked) != less.compute_key(checked)
 
 
 def test_it_goes_on_from_the_longest_part_that_is_there(

@@ -16,11 +16,13 @@ from danmatte_workbench.artifact import Artifact
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.dataset import Dataset, LabelledFrame
 from danmatte_workbench.errors import InputError, MachineError
+from danmatte_workbench.experiment import compare
 from danmatte_workbench.experiment.compare import (
     COMPARISONS,
     Comparison,
     compare_masks,
     compare_tensors,
+    digest_frames,
     keep_masks,
     keep_tensors,
     time_inference,
@@ -186,3 +188,29 @@ def test_a_candidate_that_answers_with_fewer_tensors_is_refused(labelled: Datase
     keep_tensors(Answers(SCORES, MAP), labelled.pick(2), truth)
     with pytest.raises(InputError, match="expected 2 tensors as the source gives, found 1"):
         compare_tensors(Answers(SCORES), labelled.pick(2), truth)
+
+
+def test_all_frames_are_read_once_for_the_name_of_the_answers(
+    plain: Source, made: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = dataset.load(tiny.write_scenes(tmp_path / "data", 6, masks=False))
+    here = Comparison(plain, data.pick(3), workspace(tmp_path / "results"), data)
+    read: list[int] = []
+
+    def digest(frames: Dataset) -> str:
+        read.append(len(frames))
+        return digest_frames(frames)
+
+    monkeypatch.setattr(compare, "digest_frames", digest)
+    here.measure_source()
+    for precision in ("f32", "bf16"):
+        here.measure(subject(plain, made, precision=precision))
+    assert sorted(read) == [3, 6]
+
+
+def test_answers_that_cannot_be_written_are_the_machines_fault(
+    labelled: Dataset, tmp_path: Path, plain: Source
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(MachineError, match=r"answers\.npz: can't be written"):
+        keep_masks(Subject.from_source(plain), labelled.pick(1), tmp_path / "file" / "answers.npz")

@@ -77,6 +77,14 @@ def test_many_frames_are_divided_and_of_few_all_choose_and_confirm_in_turn() -> 
     assert [len(fold) for fold in Division.of(make_frames(1)).folds] == [1]
 
 
+def test_pictures_of_a_kind_each_are_divided_too() -> None:
+    """A folder for each person: none of the kinds has a picture to spare."""
+    many = Division.of(make_frames(120, [f"person{number}" for number in range(120)]))
+    assert (len(many.choosing), len(many.confirming), many.folds) == (40, 80, ())
+    few = Division.of(make_frames(40, [f"person{number}" for number in range(40)]))
+    assert [len(fold) for fold in few.folds] == [4] * 10
+
+
 def test_the_winner_is_told_by_frames_that_had_no_part_in_the_choice() -> None:
     data = make_frames(150)
     division = Division.of(data)
@@ -192,7 +200,8 @@ def test_what_was_asked_under_older_instruction_sets_is_confirmed_there_as_well(
     assert other.confirmation is not None
 
 
-def test_what_cannot_be_confirmed_is_rejected_and_says_why() -> None:
+def test_what_cannot_be_confirmed_failed_and_says_why() -> None:
+    """Only what broke the budget is rejected; a comparison that broke off says nothing of it."""
     data = make_frames(150)
     division = Division.of(data)
     known = KnownLosses({"a": dict.fromkeys(data.names, 0.1)}, data)
@@ -203,6 +212,18 @@ def test_what_cannot_be_confirmed_is_rejected_and_says_why() -> None:
 
     (found,) = Referee(division, Budget(0.5), "throughput", refuse).confirm(entered)
     assert found.verdict.broken == ("can't be confirmed: no picture has people in its mask",)
+    assert found.state == "failed"
+
+
+def test_what_runs_the_same_graph_otherwise_is_measured_once_a_fold() -> None:
+    data = make_frames(20)
+    division = Division.of(data)
+    known = KnownLosses({"a": draw(data, 0.0, 1)}, data)
+    (entered,) = enter(known, division, Budget(90.0), {"a": 90})
+    known.asked.clear()
+    referee = Referee(division, Budget(90.0), "throughput", known)
+    referee.confirm([entered, replace(entered, name="a, run otherwise")])
+    assert len(known.asked) == 2 * len(division.folds)  # without each fold, and on it
 
 
 def test_few_frames_tell_of_what_would_have_been_chosen_without_them() -> None:

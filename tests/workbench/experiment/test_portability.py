@@ -7,7 +7,7 @@ import pytest
 
 from danmatte_workbench.errors import BudgetError, MachineError
 from danmatte_workbench.experiment.compare import Comparison
-from danmatte_workbench.experiment.portability import choose_portable
+from danmatte_workbench.experiment.portability import choose_portable, settle_portable
 from danmatte_workbench.experiment.result import ExperimentResult
 from danmatte_workbench.experiment.run import ExperimentRun
 from danmatte_workbench.metrics.accuracy import Accuracy
@@ -35,7 +35,7 @@ def lose(monkeypatch: pytest.MonkeyPatch, points: dict[str, float]) -> list[str]
     """From now on a level costs so many points; the levels that were asked for."""
     asked: list[str] = []
 
-    def measure(self: Comparison, subject: Subject, *, time_s: float = 0.0, level: str = "") -> Accuracy:
+    def measure(self: Comparison, subject: Subject, *, level: str = "", **_: object) -> Accuracy:
         asked.append(level)
         if points.get(level, 0.0) < 0:
             raise MachineError("no time")
@@ -56,15 +56,18 @@ def test_the_winner_is_compared_under_every_level_but_this_cpus_own(
     assert winner in result.trials
 
 
-@pytest.mark.parametrize("lost", [9.0, -1.0], ids=["loses more", "can't be compared"])
+@pytest.mark.parametrize(
+    ("lost", "state"), [(9.0, "rejected"), (-1.0, "failed")], ids=["loses more", "can't be compared"]
+)
 def test_the_next_best_wins_where_the_first_breaks_the_budget_on_an_older_cpu(
-    finished: tuple[ExperimentRun, ExperimentResult], monkeypatch: pytest.MonkeyPatch, lost: float
+    finished: tuple[ExperimentRun, ExperimentResult], monkeypatch: pytest.MonkeyPatch, lost: float, state: str
 ) -> None:
     lose(monkeypatch, {"AVX512_CORE": lost})
     result, winner = choose_portable(*finished)
     assert winner.recipe.name == "float"
     fallen = next(trial for trial in result.trials if trial.recipe.name == "int8")
     assert not fallen.verdict.accepted
+    assert fallen.state == state
     assert "AVX512_CORE" in fallen.verdict.broken[0] or "no time" in fallen.verdict.broken[0]
 
 
@@ -76,3 +79,24 @@ def test_nothing_wins_where_nothing_is_left(
     only = tuple(trial for trial in result.trials if trial.recipe.name == "int8")
     with pytest.raises(BudgetError, match="on AVX512_CORE: iou_drop"):
         choose_portable(run, replace(result, trials=only))
+    # What is told of such a run has the reason, too.
+    (fallen,) = settle_portable(run, replace(result, trials=only)).trials
+    assert fallen.state == "rejected"
+    assert "on AVX512_CORE: iou_drop" in fallen.verdict.broken[0]
+
+
+def test_under_every_level_the_interval_is_as_wide_as_the_one_that_confirmed(
+    finished: tuple[ExperimentRun, ExperimentResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reaches: list[tuple[object, object]] = []
+
+    def measure(self: Comparison, subject: Subject, *, confidence: float, anew: bool, **_: object) -> Accuracy:
+        reaches.append((confidence, anew))
+        return Accuracy((measured("iou_drop", 0.0),))
+
+    run, result = finished
+    monkeypatch.setattr(Comparison, "measure", measure)
+    _, winner = choose_portable(run, result)
+    assert winner.confirmation is not None
+    assert reaches == [(winner.confirmation.confidence, True)]
+    assert winner.confirmation.confidence > 0.95

@@ -64,6 +64,13 @@ def test_a_task_that_fails_is_over_all_the_same() -> None:
     assert told.left_s == 0
 
 
+def test_what_will_not_be_done_any_more_takes_no_time() -> None:
+    told = Progress(Board(), now=Clock())
+    told.expect({"build": 10, "compare": 20})
+    told.forget("compare", "what nobody expected")
+    assert told.left_s == 10
+
+
 def test_a_log_gets_lines_and_no_bar() -> None:
     written: list[str] = []
     told = Progress(LineDisplay(written.append))

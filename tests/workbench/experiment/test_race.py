@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from msgspec import structs
 
+from danmatte.contract.measurement import Measurement
 from danmatte_workbench.benchmark.benchmark import Rounds
 from danmatte_workbench.errors import MachineError
 from danmatte_workbench.experiment.race import GROUP, BenchmarkConfig, Race, RaceStage, Standings, split_into_groups
@@ -64,6 +65,21 @@ def test_of_latencies_the_slowest_frames_are_told_where_there_are_enough() -> No
     assert (found["latency"].value, found["latency_p95"].value) == (50, 50)
     assert found["latency_p99"].high == 900
     assert "latency_p99" not in {item.metric for item in standings.measure("B", "B", HOST)}
+
+
+def test_frames_of_a_round_are_less_news_than_as_many_rounds() -> None:
+    """A slow moment slows all frames of its round: a thousand frames of five rounds tell of five moments."""
+    stage = RaceStage()
+    for speed_ms in (80.0, 90.0, 100.0, 110.0, 120.0):
+        stage.add({"samples": {"A": [10.0, [speed_ms + 0.01 * number for number in range(200)]]}, "dropped": {}})
+    found = {item.metric: item for item in Standings({"A": stage}, frozenset("A"), {}).measure("A", "A", HOST)}
+    pooled = Measurement.estimate_median("latency", stage.rounds.latency_ms["A"], "ms", HOST)
+    assert found["latency"].value == pooled.value
+    assert (found["latency"].low, found["latency"].high) == (pytest.approx(81, abs=1), pytest.approx(121, abs=1))
+    assert pooled.high - pooled.low < 0.5 * (found["latency"].high - found["latency"].low)
+    assert found["latency_p95"].low < 95
+    stage.rounds.discard("A")
+    assert stage.rounds.latency_rounds == {}
 
 
 def test_the_busier_others_keep_the_machine_the_wider_are_the_intervals() -> None:
@@ -211,7 +227,9 @@ def test_a_stage_keeps_rounds_of_those_who_stayed_only() -> None:
     stage.add({"samples": {"A": [10.0, [100.0]], "B": [20.0, [50.0]]}, "dropped": {}})
     stage.add({"samples": {"A": [11.0, [90.0]]}, "dropped": {"B": "MachineError: died"}})
     assert (stage.count, stage.dropped) == (2, {"B": "MachineError: died"})
-    assert stage.rounds == Rounds({"A": [10.0, 11.0]}, {"A": [100.0, 90.0]}, {"A": [0.0, 0.0]})
+    latencies = {"A": [100.0, 90.0]}
+    by_round = {"A": [(100.0,), (90.0,)]}
+    assert stage.rounds == Rounds({"A": [10.0, 11.0]}, latencies, {"A": [0.0, 0.0]}, by_round)
 
 
 def test_without_the_fastest_baseline_beside_it_a_speed_has_no_ratio() -> None:

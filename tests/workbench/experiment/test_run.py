@@ -175,7 +175,7 @@ def test_what_breaks_the_budget_under_an_older_instruction_set_is_rejected(
 ) -> None:
     measure = Comparison.measure
 
-    def lose_more(self: Comparison, subject: Subject, *, time_s: float = 0.0, level: str = "") -> Accuracy:
+    def lose_more(self: Comparison, subject: Subject, *, time_s: float = 0.0, level: str = "", **_: object) -> Accuracy:
         return Accuracy((measured("iou_drop", 9.0),)) if level else measure(self, subject, time_s=time_s)
 
     monkeypatch.setattr(Comparison, "measure", lose_more)
@@ -303,6 +303,22 @@ def test_what_time_does_not_suffice_for_is_not_tried_now_or_later(folder: Path) 
     again = make_run(folder, effort=hurried)
     assert [trial.recipe.name for trial in again.schedule.trials] == ["float", "int8"]
     assert [trial.recipe.name for trial in again.schedule.list_dropped()] == ["broken"]
+
+
+def test_when_the_trials_are_over_no_time_is_expected_for_them(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither for what was refused nor for what there was no time for: the last lines would tell of minutes left."""
+    run, left = make_run(folder, effort=replace(EFFORT, limit_s=1e5)), []
+
+    class NotingRace(KnownRace):
+        def __enter__(self) -> KnownRace:
+            left.append(run.workspace.progress.left_s / run.workspace.progress.pace)
+            return self
+
+    monkeypatch.setattr(running, "Race", NotingRace)
+    run.schedule.drop(run.schedule.trials[1], "no time")
+    run.run()
+    race_s = run.schedule.estimate_race(1) / run.schedule.pace
+    assert left == [pytest.approx(race_s + run.schedule.estimate.after_s)]
 
 
 def test_without_masks_the_source_is_what_is_agreed_with(folder: Path) -> None:

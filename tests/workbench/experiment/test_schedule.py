@@ -215,6 +215,22 @@ def test_what_was_dropped_stays_dropped_when_the_same_command_goes_on(
     assert schedule(plain, data, tmp_path, trials[::-1]).trials == trials[::-1]
 
 
+def test_confirming_takes_time_where_other_frames_confirm(
+    plain: Source, labelled: Dataset, tmp_path: Path, trials: tuple[Trial, ...]
+) -> None:
+    def find_confirm_s(whole: Dataset | None, data: Dataset) -> float:
+        here = workspace(tmp_path)
+        comparison = Comparison(plain, data, here, whole)
+        found = Schedule(
+            QUICK, trials, (), builder=Builder(plain, data, here), comparison=comparison, times=TimeModel(0.5, here)
+        )
+        assert found.estimate.after_s == sum(found.estimate.studying.values())
+        return found.estimate.studying.get("confirm", 0.0)
+
+    assert find_confirm_s(None, labelled) == find_confirm_s(labelled, labelled) == 0
+    assert find_confirm_s(labelled, labelled.pick(3)) > find_confirm_s(labelled, labelled.pick(9)) > 0
+
+
 def test_what_should_not_fit_is_doubtful_and_tried_all_the_same(
     plain: Source, labelled: Dataset, tmp_path: Path, trials: tuple[Trial, ...]
 ) -> None:

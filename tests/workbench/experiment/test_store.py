@@ -55,7 +55,7 @@ def test_what_ends_half_way_leaves_nothing(folder: Path, build: CountedBuild, er
         build(target)
         raise error("half-way")
 
-    with pytest.raises(error, match="half-way"):
+    with pytest.raises(MachineError if error is OSError else error, match="half-way"):
         CandidateStore(folder).put(recipe(), KEY, half)
     assert list(folder.iterdir()) == []
     assert CandidateStore(folder).get(recipe(), KEY) is None

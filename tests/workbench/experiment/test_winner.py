@@ -9,11 +9,13 @@ import pytest
 from danmatte_workbench.benchmark.isa import IsaPoint
 from danmatte_workbench.benchmark.layers import LayerTime
 from danmatte_workbench.benchmark.space import Point, Space
+from danmatte_workbench.budget import Budget
 from danmatte_workbench.configuration import Setting
 from danmatte_workbench.errors import MachineError
 from danmatte_workbench.experiment import winner as studying
 from danmatte_workbench.experiment.result import ExperimentResult
 from danmatte_workbench.experiment.run import ExperimentRun
+from danmatte_workbench.experiment.store import Workspace
 from danmatte_workbench.experiment.trial import Trial
 from danmatte_workbench.experiment.winner import WinnerStudy
 from tests.workbench.benchmark.test_space import point
@@ -195,3 +197,57 @@ def test_what_an_earlier_run_saw_is_not_looked_at_again(ended: Ended, looks: Loo
         found = study.inspect(tmp_path / str(number))
         assert len(found.analysis.sweep) == 4
     assert len(looks.asked) == len(set(looks.asked)) + 1  # the layers of two graphs
+
+
+def test_each_figure_of_a_speed_is_told_once_and_as_the_last_race_gave_it(ended: Ended, looks: Looks) -> None:
+    run, result, _ = ended
+    looks.points = (USUAL, SOON, FASTER)
+    KnownRace.speeds, KnownRace.frames = {"swept": 80.0, "int8": 40.0}, 40
+    study = WinnerStudy(run, result, pick(result).add([measured("latency_p95", 1.0)]))
+    study.tune()
+    metrics = [item.metric for item in study.winner.measurements]
+    assert "latency_p95" in metrics
+    assert sorted(metrics) == sorted(set(metrics))
+    assert study.winner.get("latency_p95").value == 1000 / 80  # type: ignore[union-attr]
+
+
+def test_balanced_what_keeps_a_frame_longer_than_the_source_is_not_even_raced(ended: Ended, looks: Looks) -> None:
+    run, result, _ = ended
+    run.experiment = replace(run.experiment, objective="balanced")
+    looks.points = (USUAL, SOON, replace(FASTER, timing=point(FASTER.setting, 2.0, latency=1e4).timing))
+    held = len(KnownRace.held)
+    study = WinnerStudy(run, result, pick(result))
+    study.tune()
+    assert study.winner == pick(result)
+    assert len(KnownRace.held) == held
+
+
+def test_balanced_what_turns_out_slower_for_a_frame_than_the_source_loses(ended: Ended, looks: Looks) -> None:
+    run, result, _ = ended
+    run.experiment = replace(run.experiment, objective="balanced")
+    looks.points = (USUAL, SOON, FASTER)
+    KnownRace.speeds, KnownRace.latencies = {"swept": 80.0, "int8": 40.0}, {"swept": 999.0}
+    study = WinnerStudy(run, result, pick(result))
+    study.tune()
+    assert study.winner.name == "int8 latency f32"
+    assert [trial.is_slower for trial in study.result.trials if "swept" in trial.name] == [True]
+
+
+def test_another_limit_of_latency_is_another_sweep(ended: Ended, looks: Looks) -> None:
+    run, result, _ = ended
+    for limit in (None, 20.0):
+        run.experiment = replace(run.experiment, budget=Budget(5.0, limit))
+        WinnerStudy(run, result, pick(result)).tune()
+    assert looks.asked.count("sweep f32 4") == 2
+
+
+def test_after_the_efforts_end_nothing_is_swept_or_raced_any_more(
+    ended: Ended, looks: Looks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, result, lines = ended
+    monkeypatch.setattr(Workspace, "left_s", 1.0)
+    study = WinnerStudy(run, result, pick(result))
+    study.tune()
+    assert study.inspect(tmp_path / "masks").analysis.isa == []
+    assert not [look for look in looks.asked if look.startswith(("sweep", "isa"))]
+    assert any("sweeping int8 latency f32: not tried: it takes 4 s, and 1 s are left" in line for line in lines)

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from danmatte_workbench.budget import Budget
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.metrics import Metric, Score, score_mask
 from danmatte_workbench.metrics.accuracy import ScoredFrames
@@ -132,6 +133,24 @@ def test_pictures_of_one_scene_count_as_one_for_the_interval() -> None:
     assert together.high - together.low > 2 * (alone.high - alone.low)
     for found in (measure_mask_disagreement(after, "iou_drop", HOST, scenes=places) for places in ({}, scenes)):
         assert found.value == pytest.approx(7)
+
+
+def test_a_kind_of_one_picture_is_never_surely_beyond_a_limit() -> None:
+    """One picture of a person each: the unlucky one among a hundred would reject whatever is tried."""
+    names = [f"{number}" for number in range(40)]
+    own = [counted(90, 100, name=name) for name in names]
+    scores = [counted(88 if name == "7" else 90, 100, name=name) for name in names]
+    found = ScoredFrames(scores, own, {name: f"person {name}" for name in names}).measure(HOST)
+    assert found.worst is not None
+    assert (found.worst.kind, found.worst.loss.value) == ("person 7", pytest.approx(2))
+    assert (found.worst.loss.low, found.worst.loss.high) == (-100, 100)
+    kinds = {item.kind: item.loss for item in found.kinds}
+    assert Budget(0.5).judge(found.measurements, kinds).accepted
+    # Three of a kind, all of which lose as much, tell something.
+    scores = [counted(88 if name in ("7", "8", "9") else 90, 100, name=name) for name in names]
+    found = ScoredFrames(scores, own, {name: "odd" if name in "789" else "others" for name in names}).measure(HOST)
+    kinds = {item.kind: item.loss for item in found.kinds}
+    assert not Budget(0.5).judge(found.measurements, kinds).accepted
 
 
 def test_a_kind_of_scene_is_measured_where_it_has_people_and_the_worst_is_known() -> None:

@@ -77,6 +77,11 @@ def test_a_map_has_no_highest_class() -> None:
     assert measure_top1(score(maps, maps, "tensor"), "top1", HOST) is None
 
 
+def test_one_frame_tells_nothing_of_others() -> None:
+    found = measure_disagreement(score(SCORES[:1], SCORES[:1], "tensor"), "d", HOST)
+    assert (found.low, found.value, found.high) == (0, 0, 100)
+
+
 def test_no_frames_and_other_outputs_are_refused() -> None:
     with pytest.raises(InputError, match="no frames"):
         measure_disagreement([], "d", HOST)
@@ -84,3 +89,18 @@ def test_no_frames_and_other_outputs_are_refused() -> None:
         score([], [])
     with pytest.raises(InputError, match="expected 1 tensors"):
         score(SCORES[:1], [(*SCORES[0], *SCORES[0])])
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("kind", ["scores", "regression", "regions", "embedding", "tensor"])
+def test_a_source_that_answers_no_number_is_named_with_the_frame(wrong: float, kind: str) -> None:
+    """Or else every candidate would lose everything, and nobody would know why."""
+    before = [(np.linspace(number, 1, 8 if kind != "regression" else 1)[None],) for number in range(4)]
+    before[2][0][0, 0] = wrong
+    with pytest.raises(InputError, match=r"^2: output 0 of the source has NaN or infinity"):
+        score(before, before, kind)
+
+
+def test_boxes_may_be_filled_up_with_what_is_no_number() -> None:
+    boxes = np.array([[[0.1, 0.1, 0.5, 0.5], [np.nan] * 4]], np.float32)
+    assert measure_disagreement(score([(boxes,)], [(boxes,)], "boxes"), "d", HOST).value == pytest.approx(0)

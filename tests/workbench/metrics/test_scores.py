@@ -1,5 +1,7 @@
 """What holds of every score, every metric and every interval, whatever the masks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -80,6 +82,22 @@ def test_a_loss_one_way_is_a_gain_the_other(pairs: list[tuple[tuple[int, int, in
     lost, gained = measure_iou_drop(ones, others, "d", HOST), measure_iou_drop(others, ones, "d", HOST)
     assert lost.value == pytest.approx(-gained.value)
     assert (lost.low, lost.high) == pytest.approx((-gained.high, -gained.low))
+
+
+@pytest.mark.parametrize("kind", ["mean_iou", "pooled_iou", "boundary_iou", "iou_over_15"])
+def test_frames_of_one_scene_are_drawn_together(kind: str) -> None:
+    """Twelve frames of a clip are hardly more than one: a figure of four scenes isn't as sure as of 48 pictures."""
+    scores = [replace(make_score((40 - 5 * (number // 12), 5, 5)), name=f"{number}") for number in range(48)]
+    scenes = {score.name: f"{int(score.name) // 12}" for score in scores}
+    apart, together = (Metric.all[kind].measure(scores, HOST, places) for places in ({}, scenes))
+    assert together.value == pytest.approx(apart.value)
+    assert together.samples == apart.samples == 48
+    assert together.high - together.low > 2 * (apart.high - apart.low)
+
+
+def test_one_picture_alone_tells_nothing_of_others() -> None:
+    found = Metric.all["mean_iou"].measure([make_score((40, 5, 5))], HOST)
+    assert (found.low, found.value, found.high) == (0, 0.8, 1)
 
 
 def test_pictures_of_one_value_leave_no_doubt() -> None:

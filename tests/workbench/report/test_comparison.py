@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 from rich.console import Console
 
 from danmatte_workbench.report import comparison, comparison_table, page
 from danmatte_workbench.report.comparison import Contrast, RunComparison, compare_runs, render_comparison
-from danmatte_workbench.report.records import Figure, TrialRecord, read_run
+from danmatte_workbench.report.records import ConfirmationRecord, Figure, TrialRecord, read_run
 from tests.workbench.report import places, reading, rundir
 
 INT8 = "int8 throughput f32"
@@ -210,6 +211,23 @@ def test_a_change_is_judged_by_both_intervals(
     assert (found.verdict, found.words) == (verdict, words)
 
 
+def test_a_loss_that_was_confirmed_in_one_run_only_is_compared_as_it_was_chosen() -> None:
+    """What confirms and what chooses are other frames: their losses differ though nothing changed."""
+    chosen, told = Figure(0.1, 0.0, 0.2, "points", 80), Figure(0.9, 0.7, 1.1, "points", 160)
+    confirmation = ConfirmationRecord(160, 1, 0.975, False, {"iou_drop": chosen})
+    winner = structs.replace(trial(iou_drop=told), confirmation=confirmation)
+    other = trial(iou_drop=Figure(0.1, 0.0, 0.2, "points", 80))
+    assert comparison.contrast("iou_drop", winner, other, True).verdict == "equal"
+    moved = trial(iou_drop=Figure(0.5, 0.4, 0.6, "points", 80))
+    found = comparison.contrast("iou_drop", winner, moved, True)
+    assert (found.verdict, found.a) == ("worse", chosen)
+    assert found.words == "+0.40 [+0.20 … +0.60], by the frames that choose"
+    both = comparison.contrast("iou_drop", winner, winner, True)
+    assert (both.verdict, both.a) == ("equal", told)
+    older = structs.replace(winner, confirmation=structs.replace(confirmation, choosing={}))
+    assert comparison.contrast("iou_drop", older, other, True).verdict == "incomparable"
+
+
 def test_an_interval_that_only_touches_no_change_is_noise() -> None:
     assert judge("speedup", (2, 1, 3), (4, 3, 5)).verdict == "noise"
     assert judge("iou_drop", (2, 1, 3), (4, 3, 5)).verdict == "noise"
@@ -260,6 +278,7 @@ def test_every_fact_of_the_machine_hinders_speeds_alone(fact: str) -> None:
         (("data", "origin"), "elsewhere", [], ["different data"]),
         (("data", "frames"), 5, [], ["different data"]),
         (("data", "labelled"), False, [], ["different data"]),
+        (("data", "choosing_frames"), 79, [], ["different data"]),
         (("data", "calibration_frames"), 5, [], []),
         (("budget",), {"max_disagreement": 1.0}, [], []),
         (

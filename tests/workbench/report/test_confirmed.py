@@ -57,6 +57,23 @@ def test_the_page_tells_both_figures_and_where_most_is_lost(tmp_path: Path) -> N
     assert "80 frames chose the winner, 166 others confirmed it" in text
 
 
+def test_what_is_lost_as_an_older_cpu_would_compute_it_stands_below_and_is_explained(tmp_path: Path) -> None:
+    def tell(facts: dict) -> None:
+        for trial in facts["trials"]:
+            if trial["name"] == facts["winner"]:
+                trial["levels"] = {"AVX2": figure(0.4, 0.5, "points", 166)}
+
+    rows = list_confirmed(rundir.read(tell))
+    assert (rows[-1].what, rows[-1].chosen) == ("as a CPU with AVX2", None)
+    assert rows[-1].confirmed is not None
+    assert rows[-1].confirmed.value == 0.4
+    run_page.write_report(rundir.write(tmp_path / "told", tell))
+    run_page.write_report(rundir.write(tmp_path / "plain"))
+    told, plain = ((tmp_path / name / run_page.REPORT).read_text("utf-8") for name in ("told", "plain"))
+    assert "newer instruction sets switched off" in told
+    assert "newer instruction sets switched off" not in plain
+
+
 def test_what_costs_most_comes_first_beside_its_label(tmp_path: Path) -> None:
     run_page.write_report(rundir.write(tmp_path))
     page = read(tmp_path / run_page.REPORT)

@@ -9,6 +9,7 @@ import pytest
 
 from danmatte_workbench.errors import MachineError
 from danmatte_workbench.experiment.result import Analysis, ExperimentResult
+from danmatte_workbench.experiment.trial import LevelAccuracy
 from danmatte_workbench.report import facts, records
 from danmatte_workbench.report.facts import Invocation
 from danmatte_workbench.source import Source
@@ -88,10 +89,13 @@ def test_a_run_without_a_winner_names_the_nearest(plain: Source) -> None:
 
 def test_the_report_reads_what_was_written(plain: Source, built: Build, tmp_path: Path) -> None:
     winner = trial("float", measured("throughput", 90, low=80, high=99), artifact=built(tiny.PLAIN))
+    winner = replace(winner, levels=(LevelAccuracy("AVX2", measured("iou_drop", 0.25)),))
     found = replace(result(plain, winner, FAILED, winner=winner), analysis=SEEN)
     facts.write(facts.describe_run(found, CALL), tmp_path / records.FILE)
     read = records.read_run(tmp_path)
     assert read.winner == "float"
+    assert read.chosen
+    assert {level: lost.value for level, lost in read.chosen.levels.items()} == {"AVX2": 0.25}
     assert [layer.precision for layer in (*read.layers.before, *read.layers.after)] == ["f32", "i8"]
     assert (len(read.sweep), len(read.isa), len(read.masks)) == (1, 1, 1)
 

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from danmatte_workbench.report import records, scatter
+from danmatte_workbench.report import records, run_page, scatter
 from danmatte_workbench.report.records import Figure, RunRecord, TrialRecord
 from danmatte_workbench.report.svg import CHARACTER_PX, LINE_PX
 from tests.workbench.report import rundir
@@ -225,6 +225,17 @@ def test_a_trials_role_is_the_most_telling_of_those_that_it_has() -> None:
         "fast and broken": "broken",
         "winner, though broken": "broken",
     }
+
+
+def test_only_what_broke_a_limit_is_drawn_as_rejected() -> None:
+    run = race(
+        trial("late", 70, 0.5, accepted=False, state="not tried"),
+        trial("died", 80, 0.6, accepted=False, state="failed"),
+        trial("lost", 90, 3, accepted=False, state="rejected"),
+        baselines={},
+    )
+    assert roles(run) == {"late": "open", "died": "open", "lost": "broken"}
+    assert "without a verdict" in [words for role, words in run_page.ROLES if role == "open"]
 
 
 def test_what_lacks_a_figure_is_not_plotted() -> None:

@@ -9,9 +9,12 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 from msgspec import structs
 
+from danmatte.contract.measurement import Measurement
+from danmatte_workbench.budget import Budget
 from danmatte_workbench.report import run_page
 from danmatte_workbench.report.records import Figure, IsaRecord, LayerRecord, LayerRecords, RunRecord, TrialRecord
 from danmatte_workbench.report.run_page import KINDS, OTHERS, LayerBar, check_limits, draw_gauge, group_layers
+from tests.workbench.facts import HOST
 from tests.workbench.report import rundir
 
 WINNER = "int8-pruned30 throughput f32"
@@ -185,8 +188,19 @@ def test_only_metrics_that_were_measured_have_a_column() -> None:
 )
 def test_a_limit_is_judged_by_the_pessimistic_end_and_may_be_reached(worst: float, kept: bool) -> None:
     run = rundir.read()
-    trial = measure(run, iou_drop=Figure(0.5, 0.4, worst, "points", 9))
+    trial = structs.replace(measure(run, iou_drop=Figure(0.5, 0.4, worst, "points", 9)), confirmation=None)
     assert [check.kept for check in check_limits(run, trial)] == [kept]
+
+
+@pytest.mark.parametrize(("value", "worst", "kept"), [(1.1, 2.2, True), (1.11, 2.0, False), (0.5, 2.21, False)])
+def test_a_confirmed_loss_is_judged_as_the_budget_judges_it(value: float, worst: float, kept: bool) -> None:
+    """Within the limit, and its interval's end within twice the limit: a winner is never told to have broken it."""
+    run = rundir.read()
+    trial = measure(run, iou_drop=Figure(value, 0.0, worst, "points", 9))
+    (check,) = check_limits(run, trial)
+    confirmed = Measurement("iou_drop", value, "points", 0.0, worst, 9, HOST)
+    assert check.kept is kept is Budget(1.1).confirm([confirmed]).accepted
+    assert check.words == f"IoU lost {value:.2f} of 1.1 points allowed, at worst {worst:.2f} of 2.2"
 
 
 def test_what_was_not_measured_breaks_its_limit() -> None:
@@ -288,7 +302,17 @@ def summarise(run: RunRecord, **figures: Figure | None) -> str:
 
 def test_a_gain_is_said_to_be_one() -> None:
     words = summarise(rundir.read(), iou_drop=Figure(-0.25, -0.5, 0.125, "points", 9))
-    assert "It gains 0.25 points of IoU [lost: −0.50 … 0.12] on 246 frames, against the true masks" in words
+    assert "It gains 0.25 points of IoU [lost: −0.50 … 0.12] on 166 frames, against the true masks" in words
+
+
+def test_a_loss_is_told_with_the_frames_that_tell_it() -> None:
+    run = rundir.read()
+    assert run.chosen
+    assert run_page.count_frames(run, run.chosen) == 166  # those that confirmed it, not all that were compared
+    unconfirmed = structs.replace(run.chosen, confirmation=None)
+    assert run_page.count_frames(run, unconfirmed) == 80
+    older = structs.replace(run, data=structs.replace(run.data, choosing_frames=0))
+    assert run_page.count_frames(older, unconfirmed) == 246
 
 
 def test_no_loss_is_no_gain() -> None:
@@ -297,8 +321,11 @@ def test_no_loss_is_no_gain() -> None:
 
 def test_the_source_is_the_truth_where_nobody_painted_masks() -> None:
     run = rundir.read()
-    bare = structs.replace(run, data=structs.replace(run.data, labelled=False, frames=1))
-    assert "on 1 frame, against the source’s own masks which had no part in the choice" in summarise(bare)
+    bare = structs.replace(run, data=structs.replace(run.data, labelled=False))
+    words = summarise(bare)
+    assert "Its masks differ from the source’s own by 0.47 points [" in words
+    assert "on 166 frames which had no part in the choice" in words
+    assert "loses" not in words
 
 
 def test_the_machine_is_named_where_it_is_known() -> None:

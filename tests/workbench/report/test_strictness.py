@@ -24,6 +24,7 @@ def complete() -> dict[str, Any]:
     facts["masks"][0]["files"]["label"] = "a-label.png"
     for trial in facts["trials"]:
         trial["state"] = "accepted" if trial["accepted"] else "rejected"
+        trial["levels"] = {"AVX2": rundir.figure(0.4, 0.5, "points")}
     facts["load"] = 0.25
     facts["scores"] = [{"frame": "a.jpg", "kind": "night", "lost": {"int8 f32": 1.5}}]
     facts["starts"] = [{"who": "int8", "compile_ms": 90.0, "first_ms": 12.0, "memory_bytes": 150_000_000}]

@@ -6,6 +6,8 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from danmatte_workbench.experiment.trial import Confirmation
+from danmatte_workbench.metrics.accuracy import Accuracy
 from danmatte_workbench.report import trial_table
 from danmatte_workbench.source import Source
 from tests.workbench.facts import measured, result, trial
@@ -33,6 +35,15 @@ def row(lines: list[str], name: str) -> str:
 def test_the_winner_and_the_rejected_are_marked(plain: Source) -> None:
     lines = shown(plain, WINNER)
     assert [row(lines, name).split()[0] for name in ("float", "int8", "slow")] == ["→", "✗", "slow"]
+
+
+def test_a_confirmation_says_whether_its_frames_chose_as_well(plain: Source) -> None:
+    chosen = Accuracy((measured("iou_drop", 0.2),))
+    for crossed, words in ((False, "on 80 frames; it"), (True, "on 80 frames, each by a choice made without it; it")):
+        winner = replace(WINNER, confirmation=Confirmation(80, 1, 0.975, crossed, chosen))
+        console = Console(file=io.StringIO(), width=120)
+        trial_table.show(result(plain, winner, winner=winner), console)
+        assert f"→ confirmed {words} was chosen at 0.2 u" in console.file.getvalue()
 
 
 def test_trials_with_the_same_reason_share_a_line_and_others_have_their_own() -> None:

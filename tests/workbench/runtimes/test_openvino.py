@@ -1,5 +1,6 @@
 """The cut, and the IR on disk."""
 
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +113,20 @@ def test_a_place_that_cannot_be_written_is_an_input_error(built: Build, tmp_path
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"file/graph\.xml: can't be written"):
         openvino.save(openvino.read(built(tiny.PLAIN).path), tmp_path / "file" / "graph.xml")
+
+
+def test_a_disk_that_takes_no_more_is_the_machines_fault(
+    built: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A graph that is refused is remembered as one that can't be made; a full disk is no reason for that."""
+
+    def fill(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    model = openvino.read(built(tiny.PLAIN).path)
+    monkeypatch.setattr(openvino.ov, "save_model", fill)
+    with pytest.raises(MachineError, match=r"graph\.xml: can't be written: .*No space left"):
+        openvino.save(model, tmp_path / "graph.xml")
 
 
 def test_a_saved_graph_keeps_its_float32_weights(plain: Source, tmp_path: Path) -> None:

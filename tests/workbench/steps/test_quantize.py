@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ import pytest
 from openvino import opset13 as ops
 
 from danmatte_workbench.configuration import configure
+from danmatte_workbench.dataset import Dataset, FrameFile
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.graph import preprocessing
 from danmatte_workbench.quantization.options import QuantizationOptions
 from danmatte_workbench.runtimes import nncf, openvino
 from danmatte_workbench.source import Source
 from danmatte_workbench.steps import Quantize, StepContext
+from danmatte_workbench.steps.quantize import choose_checked
 from tests.workbench import inner, tiny
 from tests.workbench.conftest import Build
 
@@ -216,6 +219,19 @@ def test_a_killed_run_finds_nothing_out_twice(place: Path) -> None:
     keys = [json.loads(line)[0] for line in after]
     assert len(set(keys)) == len(keys)
     assert after[: len(before)] == before
+
+
+def test_accuracy_is_checked_on_frames_of_all_kinds_that_were_not_calibrated_on() -> None:
+    files = [FrameFile(f"{kind}{n:02}", Path("x"), "", False, kind, f"{kind}{n}") for kind in "ab" for n in range(50)]
+    data = Dataset(tuple(files))
+    checked = choose_checked(data, 40, 30)
+    assert Counter(checked.kinds.values()) == {"a": 15, "b": 15}
+    assert not set(checked.names) & set(data.pick(40).names)
+    # Where there are too few, some serve for both.
+    few = choose_checked(data.pick(50), 40, 30)
+    assert len(few) == 30
+    assert set(few.names) >= set(data.pick(50).names) - set(data.pick(40).names)
+    assert choose_checked(data.pick(20), 40, 30) == data.pick(20)
 
 
 def test_looking_at_every_layer_by_itself_takes_longer() -> None:

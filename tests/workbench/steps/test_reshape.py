@@ -64,7 +64,7 @@ def test_there_and_back_is_the_same_graph(describe: Describe, tmp_path: Path) ->
 def test_the_noted_grid_moves_with_the_sizes(built: Build, describe: Describe, tmp_path: Path, wanted: Tiny, place):
     context = StepContext(describe(wanted), None)
     artifact, note = Reshape(49, 80).apply(built(wanted).path, tmp_path / "graph.xml", context)
-    assert note == "65×65 is 49×80"
+    assert note == "65×65 is 80×49"
     assert (artifact.inputs[0].shape, artifact.outputs[0].shape) == ((1, 49, 80, 3), (1, 25, 40, 1))
     assert surgery.read_grid(openvino.read(artifact.path)) == place((49, 80), (25, 40))
 

@@ -38,23 +38,29 @@ class Sample:
 
 @dataclass
 class Rounds:
-    """Per subject: frames a second and the load beside it in each round, and the milliseconds of each single frame."""
+    """Per subject: frames a second and the load beside it in each round, and the milliseconds of each single frame.
+
+    latency_rounds: the latter by round.
+    """
 
     throughput: dict[str, list[float]] = field(default_factory=dict)
     latency_ms: dict[str, list[float]] = field(default_factory=dict)
     load: dict[str, list[float]] = field(default_factory=dict)
+    latency_rounds: dict[str, list[tuple[float, ...]]] = field(default_factory=dict)
 
     def add(self, samples: Mapping[str, Sample]) -> None:
         """Add one more round."""
         for name, sample in samples.items():
             self.throughput.setdefault(name, []).append(sample.throughput)
             self.latency_ms.setdefault(name, []).extend(sample.latency_ms)
+            self.latency_rounds.setdefault(name, []).append(tuple(sample.latency_ms))
             self.load.setdefault(name, []).append(sample.load)
 
     def discard(self, name: str) -> None:
         """Forget a subject: its rounds no longer match the others'."""
         self.throughput.pop(name, None)
         self.latency_ms.pop(name, None)
+        self.latency_rounds.pop(name, None)
         self.load.pop(name, None)
 
     def compute_load(self) -> float:

@@ -19,6 +19,7 @@ from danmatte_workbench.processes.limits import measure_memory_gib
 
 RUNS = 30
 _NO_KERNEL = ("", "undef", "unknown")
+_NUMBERS = {"f32": "float32", "f16": "float16", "u8": "uint8", "i32": "int32", "i64": "int64"}
 
 
 @dataclass(frozen=True)
@@ -191,13 +192,20 @@ def _compose_key(layer: LayerTime, alike: set[str]) -> tuple[str, str]:
 
 
 def make_inputs(artifact: Artifact, folder: Path = SAMPLES, *, limit: int = 4) -> list[np.ndarray]:
-    """Pictures of the folder as the graph takes them; noise for a graph that takes something else than uint8 RGB."""
-    (port,) = artifact.inputs[:1]
+    """Pictures of the folder as the graph takes them; noise for a graph that takes something else than uint8 RGB.
+
+    Raises InputError for a graph that takes no single array of numbers of a fixed size.
+    """
+    if len(artifact.inputs) != 1:
+        raise InputError(f"{artifact.path}: expected one input, found {len(artifact.inputs)}")
+    (port,) = artifact.inputs
     if port.dtype == "u8" and len(port.shape) == 4 and port.shape[3] == 3 and min(port.shape) > 0:
         framing = Framing((port.shape[1], port.shape[2]))
         return [framing.fit_exactly(frame.pixels) for frame in load(folder).pick(limit)]
     if min(port.shape) < 1:
         raise InputError(f"{artifact.path}: expected an input of fixed size, found {list(port.shape)}")
-    kind = np.dtype({"f32": "float32", "f16": "float16", "u8": "uint8", "i32": "int32", "i64": "int64"}[port.dtype])
+    if port.dtype not in _NUMBERS:
+        raise InputError(f"{artifact.path}: expected an input of {', '.join(_NUMBERS)}, found {port.dtype}")
+    kind = np.dtype(_NUMBERS[port.dtype])
     noise = np.random.default_rng(0).uniform(0, 1 if kind.kind == "f" else 255, port.shape)
     return [noise.astype(kind)]

@@ -1,10 +1,9 @@
 """``workbench compare``: two runs side by side."""
 
 import argparse
-import sys
 from pathlib import Path
 
-WIDTH = 110  # where there is no terminal to ask
+from danmatte_workbench.commands.terminal import make_console
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -18,14 +17,12 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what changed from A to B."""
-    from rich.console import Console
-
     from danmatte_workbench.report import comparison_table, page
     from danmatte_workbench.report.comparison import compare_runs, render_comparison
     from danmatte_workbench.report.records import read_run
 
     found = compare_runs(read_run(arguments.before), read_run(arguments.after))
-    comparison_table.print_comparison(found, Console(width=None if sys.stdout.isatty() else WIDTH))
+    comparison_table.print_comparison(found, make_console())
     if arguments.html:
         print(page.write_page(render_comparison(found), arguments.html))
     return 0

@@ -234,9 +234,9 @@ def _convert_part(path: Path, wanted: _Wanted) -> tuple[Any, str]:
     asked = inputs[0] if inputs else export.InputRequest()
     first = replace(asked, shape=asked.shape or str([1, *found.size, 3]))
     part = f"{first.name or 'its inputs'} … {' and '.join(outputs) or 'its outputs'}"
-    if len(outputs) == 1 and len(inputs) == 1:
-        sides = tuple(int(side) for side in first.shape.strip("[]").split(","))
-        model = conversion.cut(path, inputs=first.name, output=outputs[0], shape=sides)
+    sides = [side.strip() for side in first.shape.strip("[]").split(",")]
+    if len(outputs) == 1 and len(inputs) == 1 and all(side.isdigit() for side in sides):  # none is left open
+        model = conversion.cut(path, inputs=first.name, output=outputs[0], shape=tuple(map(int, sides)))
         export.name_outputs(model, outputs)
         return model, part
     return export.export(path, (first, *inputs[1:]), outputs), part

@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(f"{target}: is there already; give another --output, or take it away") from error
     except OSError as error:
         raise MachineError(f"{target}: can't be written ({error.strerror})") from error
-    print(f"{target}: {source.meaning}, {source.size[0]}×{source.size[1]}; optimize it:  workbench optimize {target}")
+    print(f"{target}: {source.meaning}, {source.size[1]}×{source.size[0]}; optimize it:  workbench optimize {target}")
     return 0
 
 

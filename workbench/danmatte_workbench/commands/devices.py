@@ -2,18 +2,16 @@
 
 import argparse
 import dataclasses
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from danmatte.contract.command_line import JSON_HELP
+from danmatte_workbench.commands.terminal import make_console
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from danmatte_workbench.runtimes.devices import Device
-
-WIDTH = 110  # where there is no terminal to ask
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -26,8 +24,6 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """List the devices, or check the one that was given: MachineError says what there is instead."""
-    from rich.console import Console
-
     from danmatte_workbench.hardware import describe_hardware
     from danmatte_workbench.report import facts
     from danmatte_workbench.runtimes import devices
@@ -37,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{arguments.device} can be used")
         return 0
     found, machine = devices.list_devices(), describe_hardware()
-    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    console = make_console()
     console.print(_make_table(found))
     quota = "none" if machine.quota_cores is None else f"{machine.quota_cores:g} cores"
     for line in (

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from danmatte.contract.command_line import JSON_HELP
+from danmatte_workbench.commands.terminal import make_console
 from danmatte_workbench.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from danmatte.contract.measurement import Host, Measurement
+    from danmatte_workbench.dataset import Dataset
     from danmatte_workbench.metrics import Score
     from danmatte_workbench.metrics.subject import Subject
 
@@ -41,25 +43,25 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a row for each kind of scene that a dataset says, and one for each dataset."""
-    from rich.console import Console
-
     from danmatte.contract.places import list_model_folders
     from danmatte_workbench import hardware
+    from danmatte_workbench.dataset import name_apart
     from danmatte_workbench.report import facts
 
     host = hardware.describe_host()
     folders = [arguments.models] if arguments.models else list_model_folders()
     subject = _find_subject(arguments.model, folders)
     figures = {}
-    for folder in arguments.data:
-        scores, said = _score_folder(subject, folder)
+    for label, folder in zip(name_apart(arguments.data), arguments.data, strict=True):
+        scores, data = _score_folder(subject, folder)
+        said = data.kinds
         kinds: dict[str, list[Score]] = {}
         for item in scores:
             kinds.setdefault(said.get(item.name, ""), []).append(item)
         if len(kinds) > 1:
-            figures.update({f"{folder.name}: {kind}": _measure(kinds[kind], host) for kind in sorted(kinds)})
-        figures[folder.name] = _measure(scores, host)
-    _show(figures, subject.name, Console())
+            figures.update({f"{label}: {kind}": _measure(kinds[kind], data, host) for kind in sorted(kinds)})
+        figures[label] = _measure(scores, data, host)
+    _show(figures, subject.name, make_console())
     if arguments.json:
         scenes = {label: {item.metric: item.numbers for item in found} for label, found in figures.items()}
         content = {"model": arguments.model, "host": structs.asdict(host), "scenes": scenes}
@@ -84,8 +86,8 @@ def _find_subject(name: str, folders: list[Path]) -> "Subject":
     return Subject.from_source(found)
 
 
-def _score_folder(subject: "Subject", folder: Path) -> "tuple[list[Score], dict[str, str]]":
-    """The scores of all pictures, and the kind of scene of each by name."""
+def _score_folder(subject: "Subject", folder: Path) -> "tuple[list[Score], Dataset]":
+    """The scores of all pictures, and these."""
     from rich.progress import track
 
     from danmatte_workbench.dataset import load
@@ -96,15 +98,16 @@ def _score_folder(subject: "Subject", folder: Path) -> "tuple[list[Score], dict[
         raise InputError(f"{folder}: expected masks/ beside images/, to compare with")
     masks = track(subject.predict_masks(data), total=len(data), description=folder.name, transient=True)
     scores = [score_mask(frame.name, mask, frame.truth) for frame, mask in masks if frame.truth is not None]
-    return scores, data.kinds
+    return scores, data
 
 
-def _measure(scores: "list[Score]", host: "Host") -> "list[Measurement]":
-    """Every metric that has a picture which counts."""
+def _measure(scores: "list[Score]", data: "Dataset", host: "Host") -> "list[Measurement]":
+    """Every metric that has a picture which counts; frames of a clip that lie beside each other count as one scene."""
     from danmatte_workbench.metrics import Metric
 
     metrics = Metric.all.values()
-    return [metric.measure(scores, host) for metric in metrics if any(metric.counts(item) for item in scores)]
+    counted = [metric for metric in metrics if any(metric.counts(item) for item in scores)]
+    return [metric.measure(scores, host, data.scenes) for metric in counted]
 
 
 def _show(figures: "dict[str, list[Measurement]]", name: str, console: "Console") -> None:
@@ -113,7 +116,7 @@ def _show(figures: "dict[str, list[Measurement]]", name: str, console: "Console"
     from danmatte_workbench.metrics import MeanIoU, Metric
 
     table = Table(title=name, title_justify="left")
-    table.add_column("scenes")
+    table.add_column("scenes", overflow="fold")
     for heading in ("pictures", *(metric.heading for metric in Metric.all.values())):
         table.add_column(heading, justify="right")
     for label, measured in figures.items():

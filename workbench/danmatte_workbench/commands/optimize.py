@@ -8,14 +8,15 @@ import shlex
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from danmatte.contract.command_line import JSON_HELP
 from danmatte_workbench.commands.reading_flags import add_reading, read_options
-from danmatte_workbench.errors import BudgetError, InputError, MachineError
+from danmatte_workbench.commands.run_places import Places, make_run_folder
+from danmatte_workbench.commands.terminal import make_console
+from danmatte_workbench.errors import BudgetError, InputError, MachineError, WorkbenchError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 LABELLED_DROP, UNLABELLED_DROP = 0.5, 2.0
 KINDS = ("scores", "regression", "boxes", "regions", "embedding", "tensor")
 TRIAL_S, TRIAL_MEMORY_GIB = 1800.0, 8.0
-WIDTH = 110  # where there is no terminal to ask
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -179,6 +179,7 @@ def prepare(arguments: argparse.Namespace, effort: "Effort | None" = None) -> "t
     """
     from danmatte.contract.places import list_model_folders
     from danmatte_workbench import source as sources
+    from danmatte_workbench.budget import Budget
     from danmatte_workbench.experiment import judge
     from danmatte_workbench.experiment.search import (
         SearchOptions,
@@ -195,7 +196,10 @@ def prepare(arguments: argparse.Namespace, effort: "Effort | None" = None) -> "t
     limits = ProcessLimits(arguments.trial_s, arguments.trial_memory_gib)
     effort = effort or find_effort(arguments.effort)
     devices.check_device(arguments.device)
-    _make_budget(arguments, (), labelled=True)
+    # Limits that can be no graph's are refused before the graph is read; which of the two it has is seen then.
+    drop = LABELLED_DROP if arguments.max_iou_drop is None else arguments.max_iou_drop
+    Budget(drop, arguments.max_latency_ms, arguments.max_disagreement)
+    _choose_places(arguments).check()
     described = sources.find(arguments.model, *list_model_folders())
     if described:
         source = sources.read(described)
@@ -219,22 +223,20 @@ def conduct(
     began: when the effort's time began, by the monotonic clock. Raises BudgetError where nothing met the budget, once
     that is reported, and where time ran out before anything could be known.
     """
-    from rich.console import Console
-
-    from danmatte.contract.places import choose_models
     from danmatte_workbench.experiment.progress import Progress, make_display
     from danmatte_workbench.experiment.run import ExperimentRun
     from danmatte_workbench.experiment.store import Workspace
 
-    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    console = make_console()
     show_source(experiment.source, experiment.budget, console, experiment.data)
     progress = Progress(make_display(console), started=began)
     started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    places = Places(arguments.models or choose_models(), arguments.runs, arguments.json)
+    places = _choose_places(arguments)
+    if namesake := places.describe_namesake(experiment.source.name, experiment.source.digest):
+        console.print(namesake, highlight=False, soft_wrap=True)
     try:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "danmatte"
         effort = experiment.effort
-        workspace = Workspace(arguments.store or cache / "candidates", limits, progress, deadline_s=effort.limit_s)
+        workspace = Workspace(places.store, limits, progress, deadline_s=effort.limit_s)
         run = ExperimentRun(experiment, workspace)
         try:
             result = run.run()
@@ -249,13 +251,12 @@ def conduct(
     return 0
 
 
-@dataclass(frozen=True)
-class Places:
-    """Where things go: published models, run folders, and the facts once more."""
+def _choose_places(arguments: argparse.Namespace) -> Places:
+    from danmatte.contract.places import choose_models
 
-    models: Path
-    runs: Path
-    json: Path | None = None
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "danmatte"
+    store = arguments.store or cache / "candidates"
+    return Places(arguments.models or choose_models(), arguments.runs, store, arguments.json)
 
 
 def _make_experiment(
@@ -267,16 +268,26 @@ def _make_experiment(
     from danmatte_workbench.metrics.agreement import label_kinds
 
     data = load(*(arguments.data or [SAMPLES]))
+    if len(data) < 2:
+        raise InputError("--data: expected two frames at least; of one alone nobody can tell what others would lose")
     if arguments.calibration:
         calibration = load(arguments.calibration)
+        if shared := calibration.find_shared(data):
+            raise InputError(
+                f"--calibration: {len(shared)} of its {len(calibration)} frames are in --data, too, such as "
+                f"{shared[0]}; what a graph was made with flatters it, so give other frames, or leave --calibration out"
+            )
     else:
         calibration, data = data.split(effort.calibration)
+    data, calibration = data.pick(effort.frames), calibration.pick(effort.calibration)
+    for frames in (data, calibration):
+        frames.check()
     # Kinds of outputs that are no masks of people; a tensor where nothing is known of them.
     kinds = tuple(each.kind for each in source.kinds) or (() if source.meaning == "person" else ("tensor",))
     return Experiment(
         source=source,
-        data=data.pick(effort.frames),
-        calibration=calibration.pick(effort.calibration),
+        data=data,
+        calibration=calibration,
         trials=trials,
         budget=_make_budget(arguments, label_kinds(kinds, data), labelled=data.labelled),
         effort=effort,
@@ -291,8 +302,10 @@ def _make_budget(arguments: argparse.Namespace, kinds: tuple[str, ...], *, label
 
     drop, disagreement = arguments.max_iou_drop, arguments.max_disagreement
     if not kinds:
+        if disagreement is not None:
+            raise InputError("--max-disagreement: this graph's answer is a mask of people; say --max-iou-drop")
         default = LABELLED_DROP if labelled else UNLABELLED_DROP
-        return Budget(default if drop is None else drop, arguments.max_latency_ms, disagreement)
+        return Budget(default if drop is None else drop, arguments.max_latency_ms)
     if drop is not None:
         raise InputError("--max-iou-drop: this graph's answer isn't a mask of people; say --max-disagreement")
     return Budget(None, arguments.max_latency_ms, get_limit(kinds) if disagreement is None else disagreement)
@@ -315,51 +328,40 @@ def show_source(source: "Source", budget: "Budget", console: "Console", data: "D
 
 def _finish(run: "ExperimentRun", result: "ExperimentResult", places: Places, started: str, console: "Console") -> None:
     """Choose, tune, look, publish, report. Raises BudgetError, when that is reported, without a winner."""
-    from danmatte_workbench.experiment.portability import choose_portable
+    from danmatte_workbench.experiment import judge
+    from danmatte_workbench.experiment.portability import settle_portable
     from danmatte_workbench.experiment.winner import WinnerStudy
     from danmatte_workbench.publish import publish
     from danmatte_workbench.report import run_page, trial_table
     from danmatte_workbench.report.facts import Invocation
 
     source, progress = run.experiment.source, run.workspace.progress
-    result = run.confirm(result)
+    result = settle_portable(run, result)
     command = ("workbench", *sys.argv[1:])
     try:
-        result, winner = choose_portable(run, result)
+        winner = judge.choose(result.trials, result.objective)
     except BudgetError as error:
         trial_table.show(result, console)
-        folder = _make_folder(places.runs / source.name)
+        folder = make_run_folder(places.runs / source.name)
         _report(result, Invocation(command, started, progress.seconds), folder, places)
         console.print(f"reported in {folder / run_page.REPORT}", highlight=False, soft_wrap=True)
         raise BudgetError(str(error).partition("\n")[0]) from error  # the table has every reason
     study = WinnerStudy(run, result, winner)
     study.tune()
-    folder = _make_folder(places.runs / source.name)
+    folder = make_run_folder(places.runs / source.name)
     result = study.inspect(folder / "masks")
     assert result.winner is not None
-    published = publish(result.winner, source, places.models, study.store_answers())
+    try:
+        published = publish(result.winner, source, places.models, study.store_answers())
+    except WorkbenchError:
+        _report(result, Invocation(command, started, progress.seconds), folder, places)  # what was found isn't lost
+        raise
     report = _report(result, Invocation(command, started, progress.seconds, published), folder, places)
     trial_table.show(result, console)
     lines = [f"reported in {report}", f"published {published} in {progress.seconds:.0f} s"]
     lines.append(f"serve it:  danmatte serve --models {shlex.quote(str(published.parent.parent))}")
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True)
-
-
-def _make_folder(home: Path) -> Path:
-    """The next numbered folder in ``home``; nobody else gets the same."""
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        number = max((int(path.name) for path in home.iterdir() if path.name.isdecimal()), default=0)
-        while True:
-            number += 1
-            try:
-                (home / str(number)).mkdir()
-            except FileExistsError:
-                continue
-            return home / str(number)
-    except OSError as error:
-        raise MachineError(f"{home}: can't be written ({error})") from error
 
 
 def _report(result: "ExperimentResult", invocation: "Invocation", folder: Path, places: Places) -> Path:

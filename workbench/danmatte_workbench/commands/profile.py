@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from danmatte.contract.command_line import JSON_HELP
+from danmatte_workbench.commands.terminal import make_console
 from danmatte_workbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -45,8 +46,6 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print shares by kind and precision, and the most expensive layers."""
-    from rich.console import Console
-
     from danmatte_workbench import hardware
     from danmatte_workbench.configuration import configure
     from danmatte_workbench.report import facts
@@ -57,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     configuration = configure(
         device=arguments.device, precision=arguments.precision, streams=1, threads=arguments.threads
     )
-    console = Console()
+    console = make_console()
     found = {}
     for name in filter(None, (arguments.graph, arguments.other)):
         found[name] = _profile_graph(name, configuration, arguments, console)

@@ -3,13 +3,13 @@
 import argparse
 import dataclasses
 import math
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import structs
 
 from danmatte.contract.command_line import JSON_HELP
+from danmatte_workbench.commands.terminal import make_console
 from danmatte_workbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 SECONDS = 60.0
 PICTURES = 8
-WIDTH = 110  # where there is no terminal to ask
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -53,15 +52,13 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Search, print the points from the fastest to the slowest, and name the best."""
-    from rich.console import Console
-
     from danmatte.contract.places import list_model_folders
     from danmatte_workbench.benchmark.sweep import find_best, run_sweep
     from danmatte_workbench.configuration import reconfigure
     from danmatte_workbench.hardware import find_thread_limit
     from danmatte_workbench.runtimes import devices, openvino
 
-    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    console = make_console()
     path, base = _find_graph(arguments.model, [arguments.models] if arguments.models else list_model_folders())
     wanted = {"device": arguments.device, "precision": arguments.precision}
     base = reconfigure(base, **{name: value for name, value in wanted.items() if value is not None})
@@ -123,6 +120,8 @@ def _make_pictures(artifact: "Artifact", data: Path | None) -> "list[np.ndarray]
     from danmatte.contract.framing import Framing
     from danmatte_workbench.dataset import load
 
+    if len(artifact.inputs) != 1:
+        raise InputError(f"{artifact.path}: expected one input, found {len(artifact.inputs)}")
     shape, dtype = artifact.inputs[0].shape, artifact.inputs[0].dtype
     if min(shape, default=0) < 1:
         raise InputError(f"{artifact.path}: expected an input of a fixed shape, found {list(shape)}")

@@ -63,15 +63,19 @@ class Builder:
     source: Source
     calibration: Dataset
     workspace: Workspace
-    _frame_digests: dict[int, str] = field(default_factory=dict, init=False, compare=False, repr=False)
+    _frame_digests: dict[tuple[int, bool], str] = field(default_factory=dict, init=False, compare=False, repr=False)
     _known: dict[str, Candidate] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def compute_key(self, recipe: Recipe) -> str:
-        """Where the recipe's candidate is kept: beside the recipe, the frames that its steps look at count."""
-        count = min(recipe.frames, len(self.calibration))
-        if count not in self._frame_digests:
-            self._frame_digests[count] = self.calibration.pick(count).compute_digest() if recipe.frames else ""
-        return hashlib.sha256(f"{recipe.digest} {self._frame_digests[count]}".encode()).hexdigest()
+        """Where the recipe's candidate is kept: beside the recipe, the frames that its steps look at count, and their
+        masks where they look at those.
+        """
+        seen = min(recipe.frames, len(self.calibration)), recipe.looks_at_masks
+        if seen not in self._frame_digests:
+            frames = self.calibration.pick(seen[0])
+            self._frame_digests[seen] = frames.compute_digest(masks=seen[1]) if recipe.frames else ""
+        masks = " with masks" if recipe.looks_at_masks else ""
+        return hashlib.sha256(f"{recipe.digest} {self._frame_digests[seen]}{masks}".encode()).hexdigest()
 
     def find(self, recipe: Recipe) -> Candidate | None:
         """The candidate, if it was built before. Raises InputError, as it did then, for a recipe that was refused."""

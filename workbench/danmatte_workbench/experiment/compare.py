@@ -17,12 +17,14 @@ import numpy as np
 from danmatte.contract.measurement import Measurement
 from danmatte_workbench.configuration import reconfigure
 from danmatte_workbench.dataset import BACKGROUND, PERSON, Dataset
+from danmatte_workbench.errors import MachineError
 from danmatte_workbench.experiment.store import Workspace
 from danmatte_workbench.kinds import find_kinds
 from danmatte_workbench.labels import UNCLASSIFIED
 from danmatte_workbench.metrics import Score, score_mask
 from danmatte_workbench.metrics.accuracy import Accuracy, ScoredFrames
 from danmatte_workbench.metrics.agreement import FrameLabels, TensorScore, label_kinds, score_tensors
+from danmatte_workbench.metrics.base import CONFIDENCE
 from danmatte_workbench.metrics.subject import Subject
 from danmatte_workbench.runtimes.isa_levels import SWITCH, choose_precision
 from danmatte_workbench.source import Source
@@ -58,9 +60,9 @@ class Comparison:
         """Whether the source's answers are what others are to agree with."""
         return self.source.meaning != "person" or not self.data.labelled
 
-    @property
+    @cached_property
     def answers_path(self) -> Path:
-        """Where the source's own answers are kept."""
+        """Where the source's own answers are kept; found once, since all frames are read for it."""
         frames = self.frames if self.whole is None else digest_frames(self.whole)
         return self.workspace.results.locate(TRUTHS, {**self.compose_question(self.original), "frames": frames}, ".npz")
 
@@ -89,15 +91,24 @@ class Comparison:
         found = self.workspace.results.get(COMPARISONS, self.compose_question(subject, level))
         return float(found["seconds"]) if found else 0.0
 
-    def measure(self, subject: Subject, *, time_s: float = math.inf, level: str = "") -> Accuracy:
+    def measure(
+        self,
+        subject: Subject,
+        *,
+        time_s: float = math.inf,
+        level: str = "",
+        confidence: float = CONFIDENCE,
+        anew: bool = False,
+    ) -> Accuracy:
         """What the subject lost.
 
-
-        level: the newest instruction sets that oneDNN's kernels may use; all that this CPU has, if empty.
+        level: the newest instruction sets that oneDNN's kernels may use; all that this CPU has, if empty. confidence,
+        anew: of the interval, as `ScoredFrames.measure` has them.
         Raises InputError when no frame can tell, MachineError when it takes longer than ``time_s`` seconds or the
         workspace's limits.
         """
-        return self.gather([(subject, self.data)], time_s=time_s, level=level).measure(self.workspace.host)
+        found = self.gather([(subject, self.data)], time_s=time_s, level=level)
+        return found.measure(self.workspace.host, confidence=confidence, anew=anew)
 
     def gather(
         self, picks: Sequence[tuple[Subject, Dataset]], *, time_s: float = math.inf, level: str = ""
@@ -233,11 +244,13 @@ def compare_tensors(subject: Subject, data: Dataset, truth: Path) -> list[Tensor
     """How far the subject's tensors are from those in ``truth``. Raises InputError where it answers with others."""
     kept = np.load(truth)
     outputs = 1 + max(int(name.split()[0]) for name in kept.files)
-    source = [tuple(kept[f"{number} {name}"] for number in range(outputs)) for name in data.names]
     answers = {frame.name: tensors for frame, tensors in subject.predict_tensors(data)}
+    files = [file for file in data.files if file.name in answers]  # a video's last frames may be missing
+    names = [file.name for file in files]
+    source = [tuple(kept[f"{number} {name}"] for number in range(outputs)) for name in names]
     kinds = subject.kinds or tuple(each.kind for each in find_kinds(source, subject.framing.size))
-    labels = [FrameLabels(file.class_number, file.boxes, subject.framing.size) for file in data.files]
-    return score_tensors(data.names, source, [answers[name] for name in data.names], label_kinds(kinds, data), labels)
+    labels = [FrameLabels(file.class_number, file.boxes, subject.framing.size) for file in files]
+    return score_tensors(names, source, [answers[name] for name in names], label_kinds(kinds, data), labels)
 
 
 def digest_frames(data: Dataset) -> str:
@@ -253,9 +266,12 @@ def digest_frames(data: Dataset) -> str:
 
 
 def _write(target: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write the file whole or not at all."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, unfinished = tempfile.mkstemp(prefix=".", suffix=".npz", dir=target.parent)
-    with os.fdopen(handle, "wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
-    Path(unfinished).replace(target)
+    """Write the file whole or not at all. Raises MachineError where it can't be written."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, unfinished = tempfile.mkstemp(prefix=".", suffix=".npz", dir=target.parent)
+        with os.fdopen(handle, "wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+        Path(unfinished).replace(target)
+    except OSError as error:
+        raise MachineError(f"{target}: can't be written ({error})") from error

@@ -102,7 +102,7 @@ class Referee:
                     for item in best.levels
                 )
             except WorkbenchError as error:
-                settled = {item.name: item.reject(f"can't be confirmed: {error}") for item in same}
+                settled = {item.name: item.stop("failed", f"can't be confirmed: {error}") for item in same}
             else:
                 chosen = best.get_accuracy(accuracy.metrics)
                 confirmation = Confirmation(len(frames), attempt, 1 - missing, bool(self.division.folds), chosen)
@@ -137,13 +137,15 @@ class Referee:
     def _choose_without(self, fold: Dataset, best: Trial, trials: Sequence[Trial]) -> Trial:
         """What would have won if the fold hadn't been there; ``best`` where nothing would have."""
         rest = self.division.choosing.keep(set(self.division.choosing.names) - set(fold.names))
-        judged = []
+        judged, known = [], dict[str, Accuracy]()  # what runs the same graph otherwise loses the same
         for trial in trials:
             if trial.verdict.accepted and not trial.confirmation:
                 try:
-                    judged.append(trial.take(self.measure([(trial, rest)], CONFIDENCE)).judge(self.budget))
+                    if trial.comparison not in known:
+                        known[trial.comparison] = self.measure([(trial, rest)], CONFIDENCE)
                 except WorkbenchError:
                     continue
+                judged.append(trial.take(known[trial.comparison]).judge(self.budget))
         try:
             return judge.choose(judged, self.objective)
         except BudgetError:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from danmatte_workbench.errors import WorkbenchError
+from danmatte_workbench.errors import BudgetError, WorkbenchError
 from danmatte_workbench.experiment import judge
 from danmatte_workbench.experiment.result import ExperimentResult
 from danmatte_workbench.experiment.run import ExperimentRun
@@ -10,19 +10,27 @@ from danmatte_workbench.experiment.trial import Trial
 
 
 def choose_portable(run: ExperimentRun, result: ExperimentResult) -> tuple[ExperimentResult, Trial]:
-    """The result and its winner, which keeps the budget under all of the experiment's levels.
+    """The settled result and its winner. Raises BudgetError where none is left."""
+    settled = settle_portable(run, result)
+    return settled, judge.choose(settled.trials, settled.objective)
 
-    What doesn't is rejected in the result, and the next best is confirmed and asked. Raises BudgetError where none is
-    left.
+
+def settle_portable(run: ExperimentRun, result: ExperimentResult) -> ExperimentResult:
+    """The result whose best trial is confirmed and keeps the budget under all of the experiment's levels.
+
+    What doesn't is rejected in it, and the next best is confirmed and asked, until one does or none is left.
     """
     while True:
         result = run.confirm(result)
-        best = judge.choose(result.trials, result.objective)
+        try:
+            best = judge.choose(result.trials, result.objective)
+        except BudgetError:
+            return result
         checked = _compare_everywhere(run, best)
         trials = tuple(checked if trial.name == best.name else trial for trial in result.trials)
         result = replace(result, trials=trials)
         if checked.verdict.accepted:
-            return result, checked
+            return result
 
 
 def _compare_everywhere(run: ExperimentRun, trial: Trial) -> Trial:
@@ -32,5 +40,5 @@ def _compare_everywhere(run: ExperimentRun, trial: Trial) -> Trial:
     try:
         compared = run.compare_under(trial, run.experiment.levels)
     except WorkbenchError as error:
-        return trial.reject(f"couldn't be compared under older instruction sets: {error}")
+        return trial.stop("failed", f"couldn't be compared under older instruction sets: {error}")
     return compared if compared.levels == trial.levels else compared.judge(run.experiment.budget)

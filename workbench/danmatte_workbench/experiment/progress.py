@@ -64,6 +64,11 @@ class Progress:
         self._expected.update(tasks)
         self._show("")
 
+    def forget(self, *names: str) -> None:
+        """Expect these tasks no more; those that aren't expected are none."""
+        for name in names:
+            self._expected.pop(name, None)
+
     def report(self, text: str) -> None:
         """Show a line, with the seconds since the start."""
         self._display.show_line(f"[{self.seconds:5.0f} s] {text}")
@@ -91,7 +96,7 @@ class Progress:
 
     def _show(self, text: str) -> None:
         left, seconds = self.left_s, self.seconds
-        text = f"{text}, about {format_duration(left)} left" if left else text
+        text = ", ".join(filter(None, (text, f"about {format_duration(left)} left" if left else "")))
         self._display.show_bar(seconds / (seconds + left) if left else 1.0, text)
 
     def close(self) -> None:

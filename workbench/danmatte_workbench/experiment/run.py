@@ -28,7 +28,8 @@ from danmatte_workbench.experiment.search import Effort
 from danmatte_workbench.experiment.store import Workspace
 from danmatte_workbench.experiment.trial import LevelAccuracy, Trial
 from danmatte_workbench.metrics.accuracy import Accuracy
-from danmatte_workbench.metrics.subject import Subject
+from danmatte_workbench.metrics.base import CONFIDENCE
+from danmatte_workbench.metrics.subject import Subject, list_source_subjects
 from danmatte_workbench.processes.limits import ProcessLimits
 from danmatte_workbench.recipe import read_recipes
 from danmatte_workbench.source import Source
@@ -83,7 +84,7 @@ class ExperimentRun:
                 frames = self.experiment.data.pick(TIMED_FRAMES)
                 source_s = self.workspace.isolate(time_inference, subject, frames, of_trial=False)
             results.put(PACES, question, source_s)
-        own = self._list_source_subjects()
+        own = list_source_subjects(self.experiment.source)
         return TimeModel(source_s, self.workspace, len(own), START_S if own[0].engine == "openvino" else STOCK_START_S)
 
     @cached_property
@@ -145,14 +146,16 @@ class ExperimentRun:
         """Build, compare, race and judge. A recipe that fails is a rejected trial, not the end."""
         experiment, host, schedule = self.experiment, self.workspace.host, self.schedule
         own = self._measure_source()
-        stock = self._list_source_subjects()
+        stock = list_source_subjects(experiment.source)
         entered, rejected = self._enter_trials()
         hopeful = [trial for trial in entered if trial.keeps_accuracy(experiment.budget)]
         # Where nothing can win, no speed is worth the time: what broke the budget is told without it.
         built = self._build_baselines() if hopeful else []
         compared = {trial.name: self._compare_baseline(trial) for trial in built}
         baselines = [*stock, *(trial.to_subject(experiment.source) for trial in built)] if hopeful else []
-        standings = self._race(baselines, self._choose_raced(entered)) if hopeful else Standings({}, frozenset(), {})
+        raced = self._choose_raced(entered) if hopeful else []
+        schedule.expect_race(len(raced))
+        standings = self._race(baselines, raced) if hopeful else Standings({}, frozenset(), {})
         fastest = standings.find_fastest([subject.name for subject in stock]) if hopeful else stock[0].name
         figures = {subject.name: standings.measure(subject.name, fastest, host) for subject in baselines}
         original = self.comparison.original.name
@@ -242,12 +245,6 @@ class ExperimentRun:
         with self.workspace.progress.task("compare the source", text):
             return self.comparison.measure_source()
 
-    def _list_source_subjects(self) -> list[Subject]:
-        """The source itself, TensorFlow's switch on and off where it runs there."""
-        source = self.experiment.source
-        found = (Subject.from_source(source), Subject.from_source(source, onednn=False))
-        return list({subject.name: subject for subject in found}.values())
-
     def _build_baselines(self) -> list[Trial]:
         built = []
         for trial in self.baselines:
@@ -255,6 +252,7 @@ class ExperimentRun:
             if expected_s > BASELINE_SHARE * spare_s:
                 price = f"it would take {expected_s:.0f} s of the {max(0.0, spare_s):.0f} s left"
                 self.workspace.progress.report(f"{trial.name}: not tried: {price}")
+                self.schedule.settle(trial)
                 continue
             try:
                 built.append(self._build(trial))
@@ -320,6 +318,7 @@ class ExperimentRun:
                     progress.report(doubt)
                 if entered[-1].keeps_accuracy(self.experiment.budget):
                     queue.note_kept(entered[-1])
+            self.schedule.settle(trial)
         return entered, rejected
 
     def _choose_raced(self, trials: Sequence[Trial]) -> list[Trial]:
@@ -348,8 +347,13 @@ class ExperimentRun:
         return self.compare_under(compared, self.experiment.levels[:1])
 
     def compare_under(self, trial: Trial, levels: Sequence[str]) -> Trial:
-        """The compared trial with its accuracy under these levels, but its own, until one breaks the budget."""
+        """The compared trial with its accuracy under these levels, but its own, until one breaks the budget.
+
+        What was confirmed has intervals under each level like the one that confirmed it.
+        """
         comparison = self.confirmation if trial.confirmation else self.comparison
+        confirmed = trial.confirmation
+        confidence = confirmed.confidence if confirmed else CONFIDENCE
         own, known = self.experiment.levels[-1:], {item.level for item in trial.levels}
         subject = trial.to_subject(self.experiment.source)
         for level in levels:
@@ -358,14 +362,17 @@ class ExperimentRun:
             text = f"comparing {trial.comparison} as a CPU with {level} computes it"
             task = partial(self.workspace.progress.task, f"compare {trial.comparison} {level}", text)
             with nullcontext() if comparison.is_done(subject, level) else task():
-                lost = comparison.measure(subject, time_s=max(LEAST_S, self._count_spare_s()), level=level)
+                time_s = max(LEAST_S, self._count_spare_s())
+                lost = comparison.measure(
+                    subject, time_s=time_s, level=level, confidence=confidence, anew=bool(confirmed)
+                )
             trial = replace(trial, levels=(*trial.levels, LevelAccuracy.of(level, lost)))
         return trial
 
     def _race(self, baselines: Sequence[Subject], trials: Sequence[Trial]) -> Standings:
         budget, effort = self.experiment.budget, self.experiment.effort
         accurate = {trial.name for trial in trials if trial.keeps_accuracy(budget)}
-        stock = [subject.name for subject in self._list_source_subjects()]
+        stock = [subject.name for subject in list_source_subjects(self.experiment.source)]
         rate = partial(judge.rate, objective=self.experiment.objective, budget=budget, source=stock)
         subjects = [*baselines, *(trial.to_subject(self.experiment.source) for trial in trials)]
         rounds = effort.first_rounds * -(-len(trials) // GROUP) + effort.rounds

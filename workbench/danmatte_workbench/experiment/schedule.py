@@ -120,6 +120,14 @@ class TimeModel:
         starts = self.stocks * self.start_s + subjects * COMPILE_S
         return starts + effort.first_rounds * everybody * (trials > finalists) + effort.rounds * final
 
+    def estimate_confirmation(self, frames: int, *, labelled: bool) -> float:
+        """Seconds that confirming a choice on so many frames should take, also as an older CPU would compute it.
+
+        labelled: whether the source, too, is compared there; its own answers are known otherwise.
+        """
+        candidate_s = START_S + frames * (FRAME_S + QUANTIZED * self.source_s)
+        return 2 * candidate_s + (self.estimate_source(frames) if labelled else 0.0)
+
     def estimate_study(self, effort: Effort) -> dict[str, float]:
         """Seconds that the closer look at the winner should take, by task."""
         sweep_s = effort.sweep_s
@@ -157,6 +165,7 @@ class Schedule:
         self._comparison = comparison
         self._times = times
         self._results = builder.workspace.results
+        self._progress = builder.workspace.progress
         self.dropped: dict[str, str] = dict(self._results.get(SCHEDULES, self._question) or {})
         self.trials = tuple(trial for trial in self._proposed if trial.name not in self.dropped)
         sure, self.estimate = choose_affordable(self.trials, self._make_counter(), effort.limit_s)
@@ -165,8 +174,22 @@ class Schedule:
     def drop(self, trial: Trial, reason: str) -> None:
         """Don't try it, now or when the same command goes on."""
         self.dropped[trial.name] = reason
+        self.settle(trial)
         self.trials = tuple(item for item in self.trials if item.name != trial.name)
         self._results.put(SCHEDULES, self._question, self.dropped)
+
+    def settle(self, trial: Trial) -> None:
+        """Expect no more time for building and comparing the trial, whatever became of it."""
+        self._progress.forget(f"build {trial.recipe.name}", f"compare {trial.comparison}")
+
+    def expect_race(self, trials: int) -> None:
+        """Expect a race of so many trials, and none beside whom to race where there are none."""
+        self._progress.forget("race")
+        if trials:
+            self._progress.expect({"race": self.estimate_race(trials) / self.pace})
+            return
+        for baseline in self._baselines:
+            self.settle(baseline)
 
     def list_dropped(self) -> list[Trial]:
         """What was dropped, as trials that weren't tried."""
@@ -219,7 +242,7 @@ class Schedule:
     @property
     def pace(self) -> float:
         """How much slower than expected this machine is, 1 at least."""
-        return max(1.0, self._builder.workspace.progress.pace)
+        return max(1.0, self._progress.pace)
 
     @property
     def _question(self) -> dict[str, Any]:
@@ -239,6 +262,8 @@ class Schedule:
         if not self._comparison.is_done(self._comparison.original):
             source = {"the source": self._times.estimate_source(len(self._comparison.data))}
         studying = self._times.estimate_study(self._effort)
+        if confirming_s := self._estimate_confirmation():
+            studying["confirm"] = confirming_s
 
         def count(trials: Sequence[Trial]) -> Estimate:
             recipes = dict.fromkeys(item.recipe.name for item in (*(self._baselines if trials else ()), *trials))
@@ -251,6 +276,14 @@ class Schedule:
             )
 
         return count
+
+    def _estimate_confirmation(self) -> float:
+        """Of what is compared on frames that choose, nothing is compared again where the same ones confirm."""
+        data, whole = self._comparison.data, self._comparison.whole
+        if whole is None or len(whole) == len(data):
+            return 0.0
+        labelled = not self._comparison.uses_own_answers
+        return self._times.estimate_confirmation(len(whole) - len(data), labelled=labelled)
 
     def _estimate_build(self, trial: Trial) -> float:
         try:

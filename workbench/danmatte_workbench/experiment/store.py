@@ -63,10 +63,13 @@ class CandidateStore:
     def put(self, recipe: Recipe, key: str, build: Build, *, parent: str = "", begun_s: float = 0.0) -> Candidate:
         """Build into a hidden folder and move it into place, whole; what another process put there first stays.
 
-        begun_s: what the part took that the build goes on from.
+        begun_s: what the part took that the build goes on from. Raises MachineError where nothing can be written.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=".", dir=self.folder))
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            unfinished = Path(tempfile.mkdtemp(prefix=".", dir=self.folder))
+        except OSError as error:
+            raise MachineError(f"{self.folder}: can't be written ({error})") from error
         try:
             started = time.monotonic()
             artifact, notes = build(unfinished / GRAPH)
@@ -81,9 +84,9 @@ class CandidateStore:
             if (self.folder / key).exists() and self.get(recipe, key) is None:
                 shutil.rmtree(self.folder / key)
             unfinished.rename(self.folder / key)  # fails where another process was first: its candidate is as good
-        except OSError:
+        except OSError as error:
             if self.get(recipe, key) is None:
-                raise
+                raise MachineError(f"{self.folder}: can't be written ({error})") from error
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
         found = self.get(recipe, key)

@@ -26,12 +26,13 @@ from danmatte_workbench.budget import LATENCY
 from danmatte_workbench.configuration import configure, reconfigure
 from danmatte_workbench.errors import WorkbenchError
 from danmatte_workbench.experiment import answers, judge, painting
+from danmatte_workbench.experiment.race import SPEEDS
 from danmatte_workbench.experiment.result import Analysis, ExperimentResult
 from danmatte_workbench.experiment.run import ExperimentRun
-from danmatte_workbench.experiment.schedule import OTHERS, WINNERS
+from danmatte_workbench.experiment.schedule import AGAIN, OTHERS, WINNERS
 from danmatte_workbench.experiment.store import Candidate
-from danmatte_workbench.experiment.trial import SPEEDUP, THROUGHPUT, Trial
-from danmatte_workbench.metrics.subject import Subject
+from danmatte_workbench.experiment.trial import Trial
+from danmatte_workbench.metrics.subject import Subject, list_source_subjects
 from danmatte_workbench.recipe import read_recipes
 
 SWEEPS, ISAS, LAYERS, STARTS = "sweeps", "isas", "layers", "starts"
@@ -64,16 +65,34 @@ class WinnerStudy:
         if not seconds:
             return
         base = self.winner.configuration
+        limit_ms = self._find_latency_limit_ms()
         self._sweep, faster = self._sweep_graph(
-            self.winner.name, self._candidate.artifact, base, WINNERS * seconds, self._experiment.budget.max_latency_ms
+            self.winner.name, self._candidate.artifact, base, WINNERS * seconds, limit_ms
         )
         for trial in self._run.baselines:
             if trial.recipe.exact and (found := self._find_built(trial)):
                 plain = reconfigure(base, precision="f32")
                 rows, _ = self._sweep_graph(trial.name, found.artifact, plain, OTHERS * seconds)
                 self._sweep += rows
-        if faster and faster != base:
+        if faster and faster != base and self._has_time("racing it, run otherwise", AGAIN * seconds):
             self._race_against_itself(faster)
+
+    def _find_latency_limit_ms(self) -> float:
+        """What a frame may take in another configuration: the budget's limit, and balanced no more than the source."""
+        limits = [self._experiment.budget.max_latency_ms or math.inf]
+        own = next(
+            (item for item in self.result.baselines.get(self.result.fastest, ()) if item.metric == LATENCY), None
+        )
+        if self._experiment.objective == judge.BALANCED and own and not self.winner.is_slower:
+            limits.append(own.high)
+        return min(limits)
+
+    def _has_time(self, what: str, needed_s: float) -> bool:
+        """Whether the effort still has so many seconds; reports what is left out for want of them."""
+        left_s = self._run.workspace.left_s
+        if needed_s > left_s:
+            self._progress.report(f"{what}: not tried: it takes {needed_s:.0f} s, and {left_s:.0f} s are left")
+        return needed_s <= left_s
 
     def inspect(self, folder: Path) -> ExperimentResult:
         """The result with its winner: layers before and after, older CPUs, and masks, written to ``folder``."""
@@ -123,7 +142,7 @@ class WinnerStudy:
         return next((found for trial in trials if (found := self._find_built(trial))), None)
 
     def _sweep_graph(
-        self, name: str, artifact: Artifact, base: Configuration, budget_s: float, max_latency_ms: float | None = None
+        self, name: str, artifact: Artifact, base: Configuration, budget_s: float, max_latency_ms: float = math.inf
     ) -> tuple[Rows, Configuration | None]:
         """The points, and the configuration of the best one; None where nothing beats the usual.
 
@@ -134,14 +153,15 @@ class WinnerStudy:
             pictures = self._frame_pictures(artifact)
             points = run_sweep(artifact, pictures, budget_s=budget_s, report=self._progress.report, base=base)
             single = [point for point in points if point.setting.batch == 1]
-            faster = find_best(single, base.hint, max_latency_ms=max_latency_ms or math.inf)
+            faster = find_best(single, base.hint, max_latency_ms=max_latency_ms)
             return [
                 [_select(point.to_json(), POINT) | {"who": name} for point in points],
                 structs.asdict(faster.apply_to(base)) if faster else None,
             ]
 
-        question = self._compose_question(artifact.digest, base, budget_s)
-        rows, faster = self._recall(SWEEPS, question, f"sweeping {name}", look) or ([], None)
+        limit = {} if math.isinf(max_latency_ms) else {"max_latency_ms": max_latency_ms}
+        question = self._compose_question(artifact.digest, base, budget_s) | limit
+        rows, faster = self._recall(SWEEPS, question, f"sweeping {name}", look, budget_s) or ([], None)
         return rows, configure(**faster) if faster else None
 
     def _race_against_itself(self, configuration: Configuration) -> None:
@@ -152,8 +172,7 @@ class WinnerStudy:
         )
         pair = [self.winner, swept]
         source = self._experiment.source
-        stocks = (Subject.from_source(source), Subject.from_source(source, onednn=False))
-        beside = [item for item in stocks if item.name == fastest][:1]
+        beside = [item for item in list_source_subjects(source) if item.name == fastest]
         subjects = [*beside, *(trial.to_subject(source) for trial in pair)]
         try:
             with (
@@ -167,13 +186,14 @@ class WinnerStudy:
                     final=effort.rounds,
                     finalists=len(pair),
                 )
-            accuracy = [item for item in self.winner.measurements if item.metric not in (THROUGHPUT, SPEEDUP, LATENCY)]
-            again, other = (
-                replace(trial, measurements=tuple(accuracy))
-                .add(standings.measure(trial.name, fastest, self._run.workspace.host))
-                .judge(budget)
-                for trial in pair
-            )
+            figures = {
+                name: standings.measure(name, fastest, self._run.workspace.host)
+                for name in (fastest, *(trial.name for trial in pair))
+            }
+            own = next((item for item in figures[fastest] if item.metric == LATENCY), None)
+            accuracy = tuple(item for item in self.winner.measurements if item.metric not in SPEEDS)
+            measured = [replace(trial, measurements=(*accuracy, *figures[trial.name])).judge(budget) for trial in pair]
+            again, other = (replace(trial, is_slower=judge.is_slower(trial, own)) for trial in measured)
             best = judge.choose([again, other], self._experiment.objective)
         except WorkbenchError as error:
             self._progress.report(f"{configuration}: {error}")
@@ -235,7 +255,7 @@ class WinnerStudy:
 
         questions = [self._compose_question(item.digest, item.configuration, budget_s) for item in subjects]
         question = {"who": [subject.name for subject in subjects], "what": questions}
-        rows: Rows = self._recall(ISAS, question, "looking at older CPUs", look) or []
+        rows: Rows = self._recall(ISAS, question, "looking at older CPUs", look, budget_s) or []
         return rows
 
     def _paint_masks(self, folder: Path) -> Rows:
@@ -269,12 +289,16 @@ class WinnerStudy:
             "host": structs.asdict(self._run.workspace.host),
         }
 
-    def _recall(self, kind: str, question: dict[str, Any], text: str, look: Callable[[], Any]) -> Any:
-        """What an earlier run saw, or what ``look`` sees now; None where that fails."""
+    def _recall(
+        self, kind: str, question: dict[str, Any], text: str, look: Callable[[], Any], needed_s: float = 0.0
+    ) -> Any:
+        """What an earlier run saw, or what ``look`` sees now; None where that fails, or has no ``needed_s`` seconds."""
         results = self._run.workspace.results
         found = results.get(kind, question)
         if found is not None:
             return found
+        if not self._has_time(text, needed_s):
+            return None
         try:
             with self._progress.task(kind, text):
                 found = look()

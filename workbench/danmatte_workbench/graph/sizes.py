@@ -100,7 +100,7 @@ def choose_size(model: ov.Model, wanted: Size | None, default: Size, *, channels
             raise InputError(
                 f"can't take pictures of {list_sizes([wanted])}; the size fixed inside: {list_sizes([inner])}"
             )
-        return inner, f"its input takes any size, but {inner[0]}×{inner[1]} is fixed inside"
+        return inner, f"its input takes any size, but {inner[1]}×{inner[0]} is fixed inside"
     size = wanted or default
     if not fits(model, port, size, channels_first=channels_first):
         near = find_nearest_fits(model, port, size, channels_first=channels_first)
@@ -108,10 +108,11 @@ def choose_size(model: ov.Model, wanted: Size | None, default: Size, *, channels
             hint = f"; the nearest that fit: {list_sizes(near)}" if near else ""
             raise InputError(f"can't take pictures of {list_sizes([size])}{hint}")
         size = min(near, key=lambda item: abs(item[0] - size[0]))
-        return size, f"its input takes any size that suits it; {size[0]}×{size[1]} was taken"
-    return size, "" if wanted else f"its input takes any size; {size[0]}×{size[1]} was taken"
+        return size, f"its input takes any size that suits it; {size[1]}×{size[0]} was taken"
+    return size, "" if wanted else f"its input takes any size; {size[1]}×{size[0]} was taken"
 
 
 def list_sizes(sizes: Sequence[Size]) -> str:
-    """Sizes in words: squares by their side, others as HEIGHT×WIDTH."""
-    return ", ".join(str(height) if height == width else f"{height}×{width}" for height, width in sizes)
+    """Sizes in words: squares by their side, others as WIDTH×HEIGHT, which is said, since shapes have it otherwise."""
+    words = ", ".join(str(height) if height == width else f"{width}×{height}" for height, width in sizes)
+    return words if all(height == width for height, width in sizes) else f"{words} (width×height)"

@@ -67,7 +67,9 @@ class ScoredFrames:
         figures = [self._measure_loss(range(len(self.scores)), host, Reach(confidence, math.sqrt(2) if anew else 1.0))]
         if masks and self.own is not None:
             metrics = (metric for metric in Metric.all.values() if metric.of_candidates)
-            figures += [metric.measure(masks, host) for metric in metrics if any(map(metric.counts, masks))]
+            figures += [
+                metric.measure(masks, host, self.scenes) for metric in metrics if any(map(metric.counts, masks))
+            ]
         elif not masks:
             tensors = [score for score in self.scores if isinstance(score, TensorScore)]
             figures += [top1] if (top1 := measure_top1(tensors, TOP1, host)) else []

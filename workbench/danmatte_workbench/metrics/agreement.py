@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 from msgspec import structs
@@ -11,7 +10,15 @@ from danmatte.contract.measurement import Host, Measurement
 from danmatte_workbench.dataset import Dataset
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.labels import LabelledBox
-from danmatte_workbench.metrics.base import USUAL, Reach, Score, bootstrap, bootstrap_ratio, limit_interval
+from danmatte_workbench.metrics.base import (
+    NO_SCENES,
+    USUAL,
+    Reach,
+    Score,
+    bootstrap,
+    bootstrap_scenes,
+    limit_interval,
+)
 from danmatte_workbench.metrics.outputs import (
     BoxesMeasure,
     LabelledBoxesMeasure,
@@ -19,11 +26,10 @@ from danmatte_workbench.metrics.outputs import (
     OutputMeasure,
     ScoresMeasure,
 )
-from danmatte_workbench.metrics.outputs.base import Answer, Sample
+from danmatte_workbench.metrics.outputs.base import WHOLE, Answer, Sample
 from danmatte_workbench.metrics.outputs.scores import FIRST
 
 NEAR_CHARGE = 0.25  # of a pixel that differs, near the outline of the source's mask
-NO_SCENES: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -66,11 +72,12 @@ def score_tensors(
 ) -> list[TensorScore]:
     """Compare each frame's outputs with the source's, by measures of these kinds.
 
-    labels: of each frame, where kinds ask for them. Raises InputError where there are more outputs, or fewer, and for
-    frames on which the source's answers tell nothing.
+    labels: of each frame, where kinds ask for them. Raises InputError where there are more outputs, or fewer, for
+    frames on which the source's answers tell nothing, and for one on which it answers what is no number.
     """
     if not source:
         raise InputError("there are no frames to compare tensors on")
+    check_numbers(names, source, kinds)
     measures = [OutputMeasure.all[kind](source, place) for place, kind in enumerate(kinds)]
     scores = []
     for number, (name, before, after) in enumerate(zip(names, source, candidate, strict=True)):
@@ -83,6 +90,19 @@ def score_tensors(
         if kind == LabelledScoresMeasure.kind and not any(score.samples[place][0] for score in scores):
             raise InputError("the source finds the class of no frame; are the folders numbered as its scores are?")
     return scores
+
+
+def check_numbers(names: Sequence[str], source: Sequence[Answer], kinds: Sequence[str]) -> None:
+    """Raises InputError for an answer that isn't finite, which nothing can be compared with; tables of boxes may have
+    such rows, which are left out.
+    """
+    boxes = (BoxesMeasure.kind, LabelledBoxesMeasure.kind)
+    for name, answer in zip(names, source, strict=True):
+        for place, (kind, tensor) in enumerate(zip(kinds, answer, strict=False)):
+            if kind not in boxes and not np.isfinite(tensor).all():
+                raise InputError(
+                    f"{name}: output {place} of the source has NaN or infinity; nothing compares with that"
+                )
 
 
 def _take_sample(measure: OutputMeasure, before: Answer, after: Answer, known: FrameLabels | None) -> Sample:
@@ -116,9 +136,9 @@ def measure_iou_drop(
     if not pairs:
         raise InputError("no picture has people in its mask, so no drop in IoU can be measured")
     # The interval is over the pictures' own differences, so that hard pictures don't widen it.
-    parts = {before.name: (100 * (before.iou - after.iou), 1.0) for before, after in pairs}
-    found = _bootstrap_scenes(metric, parts, scenes, host, reach=reach)
-    return structs.replace(found, samples=len(pairs))
+    parts = [(before.name, (100 * (before.iou - after.iou), 1.0)) for before, after in pairs]
+    found = bootstrap_scenes(metric, "points", parts, host, reach=reach, scenes=scenes)
+    return limit_interval(found, -WHOLE, WHOLE)
 
 
 def measure_mask_disagreement(
@@ -139,37 +159,13 @@ def measure_mask_disagreement(
     if not any(score.truth for score in candidate):
         raise InputError("the source finds nobody in these frames, so no agreement can be measured")
     # Pooled, because a speck that the source sees in an empty picture says nothing about a mask of people.
-    parts = {
-        score.name: (100.0 * (score.either - score.both - (1 - NEAR_CHARGE) * score.near), float(score.either))
+    parts = [
+        (score.name, (100.0 * (score.either - score.both - (1 - NEAR_CHARGE) * score.near), float(score.either)))
         for score in candidate
         if score.either
-    }
-    found = _bootstrap_scenes(metric, parts, scenes, host, reach=reach)
-    return limit_interval(structs.replace(found, samples=len(candidate)), 0.0, 100.0)
-
-
-def _bootstrap_scenes(
-    metric: str,
-    parts: Mapping[str, tuple[float, float]],
-    scenes: Mapping[str, str],
-    host: Host,
-    *,
-    reach: Reach,
-) -> Measurement:
-    """The parts' ratio with an interval over scenes; a picture without a scene is one of its own.
-
-    One scene tells nothing of others: its interval is from the least to the most that a picture of it has.
-    """
-    merged: dict[str, tuple[float, float]] = {}
-    for name, (above, below) in parts.items():
-        scene = scenes.get(name, name)
-        before = merged.get(scene, (0.0, 0.0))
-        merged[scene] = before[0] + above, before[1] + below
-    found = bootstrap_ratio(metric, "points", list(merged.values()), host, reach=reach)
-    if len(merged) > 1:
-        return found
-    alone = [above / below for above, below in parts.values() if below]
-    return structs.replace(found, low=min(alone), high=max(alone))
+    ]
+    found = bootstrap_scenes(metric, "points", parts, host, reach=reach, scenes=scenes)
+    return limit_interval(structs.replace(found, samples=len(candidate)), 0.0, WHOLE)
 
 
 def measure_disagreement(
@@ -193,7 +189,10 @@ def measure_disagreement(
             losses.append(measure.compute(samples[places]) * least / measure.limit)
         return np.asarray(np.max(losses, axis=0))
 
-    return limit_interval(bootstrap(metric, "points", lose_most, len(scores), host, reach=reach), 0.0, 100.0)
+    found = bootstrap(metric, "points", lose_most, len(scores), host, reach=reach)
+    if len(scores) == 1:
+        found = structs.replace(found, low=0.0, high=max(found.value, WHOLE))  # another frame may lose anything
+    return limit_interval(found, 0.0, WHOLE)
 
 
 def measure_top1(scores: Sequence[TensorScore], metric: str, host: Host) -> Measurement | None:

@@ -1,9 +1,10 @@
 """What every metric of masks is, what it is made of, and the interval that every figure gets."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from types import MappingProxyType
 from typing import ClassVar
 
 import cv2
@@ -17,6 +18,8 @@ from danmatte_workbench.errors import InputError
 BAND = 0.01  # of the diagonal: about as far as labels themselves are unsure of an outline
 BOUNDARY = 0.02  # of the diagonal: the width of the band that boundary IoU looks at
 RESAMPLES = 2000
+FARTHEST = 1e9  # stands for no end of an interval, until it is limited to what can be
+NO_SCENES: Mapping[str, str] = MappingProxyType({})
 CONFIDENCE = 0.95  # of every interval, unless more than one attempt makes it higher
 
 
@@ -153,6 +156,33 @@ def bootstrap_ratio(
     return bootstrap(metric, unit, divide, len(parts), host, reach=reach)
 
 
+def bootstrap_scenes(
+    metric: str,
+    unit: str,
+    parts: Sequence[tuple[str, tuple[float, float]]],
+    host: Host,
+    *,
+    reach: Reach = USUAL,
+    scenes: Mapping[str, str] = NO_SCENES,
+) -> Measurement:
+    """The ratio of the parts, each with its picture's name, with an interval over scenes.
+
+    scenes: what a picture belongs to, by its name: pictures of one scene look alike and are drawn together. A picture
+    without a scene is one of its own. One scene tells nothing of others: its interval is from the least to the most
+    that a picture of it has; and that of one picture alone has no end.
+    """
+    merged: dict[str | int, tuple[float, float]] = {}
+    for number, (name, (above, below)) in enumerate(parts):
+        scene = scenes.get(name, number)
+        before = merged.get(scene, (0.0, 0.0))
+        merged[scene] = before[0] + above, before[1] + below
+    found = structs.replace(bootstrap_ratio(metric, unit, list(merged.values()), host, reach=reach), samples=len(parts))
+    if len(merged) > 1:
+        return found
+    ends = [above / below for _, (above, below) in parts if below] if len(parts) > 1 else [-FARTHEST, FARTHEST]
+    return structs.replace(found, low=min(found.value, *ends), high=max(found.value, *ends))
+
+
 def limit_interval(found: Measurement, least: float, most: float) -> Measurement:
     """The measurement whose interval doesn't go on where no figure can be."""
     return structs.replace(
@@ -189,13 +219,17 @@ class Metric(ABC):
         super().__init_subclass__()
         Metric.all[cls.kind] = cls()
 
-    def measure(self, scores: Sequence[Score], host: Host) -> Measurement:
-        """The figure and its bootstrap interval over pictures. Raises InputError when no picture counts."""
+    def measure(self, scores: Sequence[Score], host: Host, scenes: Mapping[str, str] = NO_SCENES) -> Measurement:
+        """The figure and its bootstrap interval over scenes, by picture; a picture without one is a scene of its own.
+
+        Raises InputError when no picture counts.
+        """
         counted = [score for score in scores if self.counts(score)]
         if not counted:
             raise InputError(f"{self.kind}: none of {len(scores)} pictures counts")
 
-        found = bootstrap_ratio(self.kind, self.unit, [self.weigh(score) for score in counted], host)
+        parts = [(score.name, self.weigh(score)) for score in counted]
+        found = bootstrap_scenes(self.kind, self.unit, parts, host, scenes=scenes)
         return limit_interval(found, 0.0, 100.0 if self.unit == "%" else 1.0)
 
     def counts(self, score: Score) -> bool:

@@ -218,6 +218,12 @@ class Subject:
         )
 
 
+def list_source_subjects(source: Source) -> list[Subject]:
+    """The source in its own runtime, in each of the settings that are raced: TensorFlow's oneDNN on and off."""
+    found = (Subject.from_source(source), Subject.from_source(source, onednn=False))
+    return list({subject.name: subject for subject in found}.values())
+
+
 def compute_person_margin(answer: np.ndarray, person: int) -> tuple[np.ndarray, float]:
     """What a segmentation graph answered, as a map (h, w) that is over a threshold where the person is.
 

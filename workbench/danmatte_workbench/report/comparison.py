@@ -128,11 +128,16 @@ def find_obstacles(a: RunRecord, b: RunRecord) -> tuple[list[str], list[str]]:
     if a.source.digest != b.source.digest:
         speeds.append("different source graphs")
         losses.append("different source graphs")
-    if (a.data.origin, a.data.frames, a.data.labelled) != (b.data.origin, b.data.frames, b.data.labelled):
+    if _identify_data(a) != _identify_data(b):
         losses.append("different data")
     if a.loss != b.loss:
         losses.append("different metrics")
     return speeds, losses
+
+
+def _identify_data(run: RunRecord) -> tuple[str | None, int, int, bool]:
+    """What the losses of two runs have to have in common: the frames, and how many of them choose."""
+    return run.data.origin, run.data.frames, run.data.choosing_frames, run.data.labelled
 
 
 def list_facts(a: RunRecord, b: RunRecord) -> list[FactRow]:
@@ -176,10 +181,14 @@ def format_budget(run: RunRecord) -> str:
 def contrast(metric: str, a: TrialRecord | None, b: TrialRecord | None, comparable: bool) -> Contrast:
     """One metric of two trials: a ratio for speeds and sizes, a difference for losses.
 
-    Its interval is made from the ends of both intervals, so rather too wide than too narrow.
+    Its interval is made from the ends of both intervals, so rather too wide than too narrow. The loss of a trial that
+    other frames confirmed in one run only is compared as the frames that choose gave it in both.
     """
     one = a.measurements.get(metric) if a else None
     other = b.measurements.get(metric) if b else None
+    chosen = metric in LOSSES and a is not None and b is not None and bool(a.confirmation) != bool(b.confirmation)
+    if chosen:
+        one, other = (get_chosen(trial, metric) for trial in (a, b))
     if one is None or other is None:
         return Contrast(metric, one, other, "incomparable", "")
     if not comparable:
@@ -189,6 +198,7 @@ def contrast(metric: str, a: TrialRecord | None, b: TrialRecord | None, comparab
     if metric in LOSSES:
         low, high = other.low - one.high, other.high - one.low
         words = f"{format_change(other.value - one.value)} [{format_change(low)} … {format_change(high)}]"
+        words += ", by the frames that choose" if chosen else ""
         return Contrast(metric, one, other, judge_change(low > 0, high < 0, better_up=False), words)
     if one.low <= 0 or other.low <= 0:
         return Contrast(metric, one, other, "incomparable", "not comparable")
@@ -196,6 +206,13 @@ def contrast(metric: str, a: TrialRecord | None, b: TrialRecord | None, comparab
     words = f"×{format_number(other.value / one.value)} [{format_number(low)} … {format_number(high)}]"
     better_up = metric in ("throughput", "speedup")
     return Contrast(metric, one, other, judge_change(low > 1, high < 1, better_up=better_up), words)
+
+
+def get_chosen(trial: TrialRecord | None, metric: str) -> Figure | None:
+    """The figure that the trial was chosen by, also where other frames gave another one later."""
+    if trial is None:
+        return None
+    return (trial.confirmation.choosing if trial.confirmation else trial.measurements).get(metric)
 
 
 def judge_change(above: bool, below: bool, *, better_up: bool) -> ChangeVerdict:

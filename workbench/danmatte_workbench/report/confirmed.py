@@ -17,7 +17,9 @@ class ConfirmedRow:
 
 
 def list_confirmed(run: RunRecord) -> list[ConfirmedRow]:
-    """Each trial that other frames were asked about, in the order of the attempts, and its loss by kind of scene."""
+    """Each trial that other frames were asked about, in the order of the attempts, and its loss by kind of scene and
+    under older instruction sets.
+    """
     rows = []
     asked = [(trial.confirmation, trial) for trial in run.trials if trial.confirmation]
     seen = set()
@@ -41,4 +43,5 @@ def list_confirmed(run: RunRecord) -> list[ConfirmedRow]:
                     is_worst,
                 )
             )
+        rows += [ConfirmedRow(f"as a CPU with {level}", None, figure) for level, figure in trial.levels.items()]
     return rows

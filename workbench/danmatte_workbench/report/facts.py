@@ -116,6 +116,7 @@ def describe_trial(trial: Trial) -> dict[str, Any]:
         "seconds": round(trial.seconds, 1),
         "finalist": trial.finalist,
         "kinds": {item.kind: item.loss.numbers for item in trial.kinds},
+        "levels": {item.level: item.measurement.numbers for item in trial.levels},
         "confirmation": confirmation
         and {
             "frames": confirmation.frames,

@@ -86,7 +86,7 @@ class ConfirmationRecord(_Strict, frozen=True):
 class TrialRecord(_Strict, frozen=True):
     """A candidate in one configuration, and why it was accepted or not; a ``finalist`` was raced to the end.
 
-    kinds: its losses by kind of scene.
+    kinds: its losses by kind of scene. levels: its losses under older instruction sets.
     """
 
     name: Name
@@ -101,6 +101,7 @@ class TrialRecord(_Strict, frozen=True):
     finalist: bool = True
     state: str = ""  # empty in runs from before there were words for it
     kinds: Figures = {}
+    levels: Figures = {}
     confirmation: ConfirmationRecord | None = None
 
     @property

@@ -10,6 +10,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from danmatte_workbench.budget import REACH
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.report import curves, records, scatter, svg
 from danmatte_workbench.report.confirmed import list_confirmed
@@ -45,6 +46,7 @@ ROLES = (
     ("front", "on the Pareto front"),
     ("kept", "within the budget"),
     ("broken", "rejected"),
+    ("open", "without a verdict"),
     ("baseline", "baseline"),
 )
 HOST = {
@@ -69,7 +71,7 @@ HOST = {
 
 @dataclass(frozen=True)
 class LimitCheck:
-    """One limit of the budget, in words, and whether the pessimistic end of the winner's interval keeps it."""
+    """One limit of the budget, in words, and whether the winner keeps it."""
 
     kept: bool
     words: str
@@ -183,9 +185,9 @@ def summarise(run: RunRecord, chosen: TrialRecord) -> str:
     elif loss:
         verb, prefix = ("loses", "") if loss.value >= 0 else ("gains", "lost: ")
         size = format_measure(loss, run.loss).lstrip(MINUS)
-        frames = format_count(run.data.frames, "frame")
-        words += f". It {verb} {size} of IoU [{prefix}{format_interval(loss, run.loss)}] on {frames}"
-        words += f", against {name_truth(run)}"
+        interval = f"[{prefix}{format_interval(loss, run.loss)}] on {format_count(count_frames(run, chosen), 'frame')}"
+        told = f"It {verb} {size} of IoU" if run.data.labelled else f"Its masks differ from the source’s own by {size}"
+        words += f". {told} {interval}" + (f", against {name_truth(run)}" if run.data.labelled else "")
     confirmation, worst = chosen.confirmation, chosen.worst_kind if loss else None
     if loss and confirmation and (figure := confirmation.choosing.get(run.loss)):
         apart = "each judged by a choice made without it" if confirmation.crossed else "which had no part in the choice"
@@ -196,21 +198,38 @@ def summarise(run: RunRecord, chosen: TrialRecord) -> str:
     return words
 
 
+def count_frames(run: RunRecord, trial: TrialRecord) -> int:
+    """How many frames the trial's loss is told by: those that confirmed it, or else those that choose."""
+    return trial.confirmation.frames if trial.confirmation else run.data.choosing_frames or run.data.frames
+
+
 def name_truth(run: RunRecord) -> str:
     """What masks were compared with."""
     return "the true masks" if run.data.labelled else "the source’s own masks"
 
 
 def check_limits(run: RunRecord, chosen: TrialRecord) -> list[LimitCheck]:
-    """Each limit of the budget against the winner; what was not measured breaks it."""
+    """Each limit of the budget against the winner; what was not measured breaks it.
+
+    The pessimistic end counts, but of a loss that other frames confirmed: that is to be within the limit, and its
+    interval to end within twice the limit.
+    """
     checks = []
     for metric in (run.loss, "latency"):
         limit = run.limit(metric)
-        if limit is not None:
-            figure, term = chosen.measurements.get(metric), get_term(metric)
-            reached = f"at worst {format_value(figure.high, metric)}" if figure else "not measured"
-            words = f"{term.title} {reached} of {format_tick(limit)} {term.unit} allowed"
-            checks.append(LimitCheck(figure is not None and figure.high <= limit, words))
+        if limit is None:
+            continue
+        figure, term = chosen.measurements.get(metric), get_term(metric)
+        allowed = f"of {format_tick(limit)} {term.unit} allowed"
+        if figure is None:
+            checks.append(LimitCheck(False, f"{term.title} not measured {allowed}"))
+        elif metric == run.loss and chosen.confirmation:
+            ends = f"at worst {format_value(figure.high, metric)} of {format_tick(REACH * limit)}"
+            kept = figure.value <= limit and figure.high <= REACH * limit
+            checks.append(LimitCheck(kept, f"{term.title} {format_value(figure.value, metric)} {allowed}, {ends}"))
+        else:
+            worst = f"{term.title} at worst {format_value(figure.high, metric)} {allowed}"
+            checks.append(LimitCheck(figure.high <= limit, worst))
     return checks
 
 

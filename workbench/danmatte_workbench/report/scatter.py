@@ -22,7 +22,7 @@ from danmatte_workbench.report.words import (
 SPEED = "throughput"
 WIDE, NARROW = (1040, 520), (356, 420)
 NAME_LETTERS = {WIDE: 36, NARROW: 30}
-NAMED = {WIDE: ("winner", "baseline", "front", "broken", "kept"), NARROW: ("winner", "baseline")}
+NAMED = {WIDE: ("winner", "baseline", "front", "broken", "kept", "open"), NARROW: ("winner", "baseline")}
 SHOWN_BUDGETS = 3.0  # what loses more than so many budgets is drawn at the edge
 UNMEASURED_PX = 12  # above the lower edge
 SHAPES = {"baseline": "diamond", "broken": "cross"}
@@ -35,7 +35,7 @@ class PlottedTrial:
     name: str
     throughput: Figure
     loss: Figure | None
-    role: str  # winner, front, kept, broken, baseline
+    role: str  # winner, front, kept, broken, open, baseline
 
     @property
     def shape(self) -> str:
@@ -89,7 +89,7 @@ def find_plotted(run: RunRecord) -> list[PlottedTrial]:
         if trial.name == run.winner:
             role = "winner"
         elif not trial.accepted:
-            role = "broken"
+            role = "broken" if trial.word == "rejected" else "open"
         plotted.append(PlottedTrial(trial.name, trial.measurements[SPEED], trial.measurements[run.loss], role))
     return plotted
 

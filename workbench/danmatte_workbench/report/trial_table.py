@@ -58,7 +58,9 @@ def show(result: ExperimentResult, console: Console) -> None:
     confirmation = result.winner.confirmation if result.winner else None
     if result.winner and confirmation:
         first, worst = confirmation.choosing.measurements[0], Accuracy((), result.winner.kinds).worst
-        console.print(Text(f"→ confirmed on {confirmation.frames} frames; it was chosen at {first}"), soft_wrap=True)
+        apart = ", each by a choice made without it" if confirmation.crossed else ""
+        words = f"→ confirmed on {confirmation.frames} frames{apart}; it was chosen at {first}"
+        console.print(Text(words), soft_wrap=True)
         if worst:
             console.print(Text(sanitize(f"→ loses most in {worst.kind}: {worst.loss}")), soft_wrap=True)
     if result.load > NOTABLE:

@@ -25,7 +25,7 @@ class Term:
 
 TERMS = {
     "throughput": Term("Throughput", "frames/s", "frames a second, with as many at once as the configuration says"),
-    "speedup": Term("Speedup", "×", "throughput over the fastest setting of stock TensorFlow, in the same rounds"),
+    "speedup": Term("Speedup", "×", "throughput over the source's own in its faster setting, in the same rounds"),
     "latency": Term(
         "Latency", "ms", "milliseconds from a frame to its answer, with as many on their way as configured"
     ),
@@ -34,10 +34,14 @@ TERMS = {
     "iou_drop": Term(
         "IoU lost",
         "points",
-        "overlap with the true masks (intersection over union) lost against the source, in hundredths; lower is better",
+        "overlap (intersection over union, in hundredths) that is lost: of the source's with the true masks, or "
+        "without any, of the candidate's masks with the source's own; lower is better",
     ),
     "disagreement": Term(
-        "Disagreement", "points", "100 · (1 − cosine similarity) with the source's tensors; lower is better"
+        "Disagreement",
+        "points",
+        "what is lost of the source's answers, from 0 to 100, by the measure of their kind (class scores, boxes, "
+        "regions …); lower is better",
     ),
     "mean_iou": Term("Mean IoU", "", "intersection over union with the masks, mean over frames"),
     "boundary_iou": Term("Boundary IoU", "", "the same, only along outlines"),

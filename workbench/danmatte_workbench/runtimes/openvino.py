@@ -74,15 +74,17 @@ def read(path: Path) -> ov.Model:
 def save(model: ov.Model, path: Path, *, compressed: bool = False) -> Artifact:
     """Write the graph as IR in the precision it has, or with weights in 16 bits, and describe what was written.
 
-    Raises InputError where the file can't be written.
+    Raises InputError where the folder can't be one, MachineError where the file can't be written.
     """
     renumber_names(model)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # By itself OpenVINO halves float32 weights to float16, and "float32" would be a lie.
         ov.save_model(model, path, compress_to_fp16=compressed)
-    except (OSError, RuntimeError) as error:
+    except (FileExistsError, NotADirectoryError) as error:
         raise InputError(f"{path}: can't be written: {explain(error)}") from error
+    except (OSError, RuntimeError) as error:
+        raise MachineError(f"{path}: can't be written: {explain(error)}") from error
     return describe(path)
 
 

@@ -61,16 +61,22 @@ def describe_layers(path: Path, configuration: Configuration) -> dict[str, Layer
     found = {}
     for node in layers:
         kind, reason = kinds[node.get_friendly_name()], ""
-        kernel = tuple(node.input(1).get_shape()) if kind in HEAVY and len(node.inputs()) > 1 else ()
-        made = math.prod(node.get_output_shape(0)) if node.outputs() else 0
-        places = math.prod(node.get_output_shape(0)[2:]) if kernel and kind == "Convolution" else 1
+        kernel = _read_shape(node.input(1)) if kind in HEAVY and len(node.inputs()) > 1 else ()
+        answer = _read_shape(node.output(0)) if node.outputs() else (0,)
+        made = math.prod(answer)
+        places = math.prod(answer[2:]) if kernel and kind == "Convolution" else 1
         operations = 2 * math.prod(kernel) * places if kernel else made
         if quantized and not is_8_bits(node):
             reason = "its weights were left in floats" if kernel else f"there is no 8-bit kernel for {kind}"
         ports = (*node.inputs(), *node.outputs())
-        size = sum(math.prod(port.get_shape()) * port.get_element_type().size for port in ports)
+        size = sum(math.prod(_read_shape(port)) * port.get_element_type().size for port in ports)
         found[node.get_friendly_name()] = LayerFacts(operations, size, kernel, reason)
     return found
+
+
+def _read_shape(port: ov.Input | ov.Output) -> tuple[int, ...]:
+    """The port's shape; sides that aren't known before it runs, as of what a detector finds, count as 0."""
+    return tuple(side.get_length() if side.is_static else 0 for side in port.get_partial_shape())
 
 
 def is_8_bits(node: ov.Node) -> bool:

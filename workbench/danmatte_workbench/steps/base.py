@@ -42,7 +42,8 @@ class Step(ABC):
 
     ``kind`` is its name in recipes, ``revision`` grows with every change of what it does, ``libraries``
     names those whose version matters, and ``from_source`` the fields that a recipe may leave to the source. A step
-    that looks at the context's frames has a field ``frames``, their highest number: what it makes depends on them.
+    that looks at the context's frames has a field ``frames``, their highest number: what it makes depends on them,
+    and on their masks where it ``looks_at_masks``.
     """
 
     kind: ClassVar[str]
@@ -73,6 +74,16 @@ class Step(ABC):
     def work(self) -> float:
         """What is left of a graph's work, as a share: a rough guess, by which trials are put in order."""
         return 1.0
+
+    @property
+    def most_frames(self) -> int:
+        """How many of the context's frames it looks at, at most."""
+        return int(self.fields.get("frames", 0))
+
+    @property
+    def looks_at_masks(self) -> bool:
+        """Whether what it makes depends on the frames' masks, where they have any."""
+        return False
 
     @property
     def fields(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ def find_checkpoint(step: Step, source: Path, context: StepContext) -> Path | No
     if context.unfinished is None:
         return None
     fields = json.dumps([step.kind, step.revision, step.fields], sort_keys=True)
-    frames = context.calibration.pick(step.fields["frames"]).compute_digest()
+    frames = context.calibration.pick(step.fields["frames"]).compute_digest(masks=step.looks_at_masks)
     facts = [digest(*list_graph_files(source)), context.source.digest, frames, fields]
     return context.unfinished / f"{hashlib.sha256(' '.join(facts).encode()).hexdigest()}.npz"
 

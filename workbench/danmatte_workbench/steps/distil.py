@@ -50,6 +50,10 @@ class Distil(Step):
         if not self.features >= 0:
             raise InputError(f"distil: features: expected a number of at least 0, found {self.features!r}")
 
+    @property
+    def looks_at_masks(self) -> bool:
+        return self.truth > 0
+
     def estimate_s(self, frames: int, source_s: float) -> float:
         pieces = self.lessons * self.batch * self.share**2
         return 30.0 + (min(frames, self.frames) + LESSON * pieces) * source_s

@@ -35,6 +35,14 @@ class Quantize(QuantizationOptions, Step):
     def work(self) -> float:
         return 0.8 if self.max_drop else 0.6  # with the former some layers go back to floats
 
+    @property
+    def most_frames(self) -> int:
+        return self.frames + (self.checked_frames if self.max_drop else 0)
+
+    @property
+    def looks_at_masks(self) -> bool:
+        return self.max_drop > 0
+
     def estimate_s(self, frames: int, source_s: float) -> float:
         rounds = ACCURATE_ROUNDS if self.bias_correction == "accurate" else 1.0
         return 8.0 + 0.8 * rounds * min(frames, self.frames) * source_s
@@ -76,9 +84,7 @@ class AccuracyControl:
     def __init__(self, step: Quantize, source: Path, context: StepContext, size: tuple[int, int]) -> None:
         from danmatte_workbench.graph import surgery
 
-        # The last ones, so that frames are left that weren't calibrated on where there are enough.
-        frames = list(context.calibration.pick(step.frames + step.checked_frames))
-        samples = frames[-min(step.checked_frames, len(frames)) :]
+        samples = list(choose_checked(context.calibration, step.frames, step.checked_frames))
         float_graph = openvino.copy_answers(openvino.compile_file(source, openvino.F32))
         grid = surgery.read_grid(openvino.read(source))
         self.similarity = similarity.make_judge(samples, context.source.framing, size, grid, float_graph)
@@ -104,6 +110,15 @@ class AccuracyControl:
         truth = "labels" if self.similarity.has_labels else "the float graph's answers"
         back = max(0, len(others) - 1)
         return f"{back} groups of layers back in f32: {lost:.2f} points lost of {self._limit:g}, by {truth}"
+
+
+def choose_checked(data: Dataset, calibrated: int, checked: int) -> Dataset:
+    """At most so many frames to check accuracy on, of all kinds alike: as far as there are any, none of those that
+    ``pick(calibrated)`` gives.
+    """
+    known = data.pick(calibrated)
+    fresh = [name for name in data.pick(calibrated + checked).names if name not in set(known.names)]
+    return data.keep([*fresh, *known.pick(checked - len(fresh)).names])
 
 
 def compute_key(facts: list[Any], frames: Dataset) -> str:

@@ -37,4 +37,4 @@ class Reshape(Step):
 
         model = openvino.read(source)
         before = reshaping.reshape(model, (self.height, self.width))
-        return openvino.save(model, target), f"{before[0]}×{before[1]} is {self.height}×{self.width}"
+        return openvino.save(model, target), f"{before[1]}×{before[0]} is {self.width}×{self.height}"

@@ -37,6 +37,6 @@ class Shrink(Step):
         before = reshaping.read_input_size(model)
         size = reshaping.scale_size(before, self.share)
         if not (size[0] < before[0] and size[1] < before[1]):
-            raise InputError(f"shrink: {before[0]}×{before[1]} is too small for a share of {self.share:g}")
+            raise InputError(f"shrink: {before[1]}×{before[0]} is too small for a share of {self.share:g}")
         reshaping.reshape(model, size)
-        return openvino.save(model, target), f"{before[0]}×{before[1]} is {size[0]}×{size[1]}"
+        return openvino.save(model, target), f"{before[1]}×{before[0]} is {size[1]}×{size[0]}"
