@@ -23,6 +23,7 @@ from danmatte.engine import Engine, GraphCache, OpenVinoEngine
 from danmatte.http.api_keys import ApiKeys
 from danmatte.http.auth import add_security_headers, require_key
 from danmatte.http.errors import add_request_id, catch_errors
+from danmatte.http.file_watch import FILES, FileWatch
 from danmatte.http.forwarded import TrustedProxies, read_forwarded
 from danmatte.http.origins import Origins, add_cors_headers, answer_preflights
 from danmatte.http.runner import ConnectionLifetime
@@ -69,12 +70,15 @@ def build(
 
     app.on_shutdown.append(leave)
 
+    files = app[FILES] = FileWatch()
+    if keys:
+        files.add([Path(settings.keys)], partial(_renew_keys, keys, requests.live))
+    app.cleanup_ctx.append(files.run_beside(settings.watch_s))
+
     def renew() -> None:
-        """For SIGHUP: models and keys, as the disk has them now."""
+        """For SIGHUP: models, keys and the certificate, as the disk has them now."""
         requests.repository.refresh_soon()
-        if keys:
-            reading = asyncio.get_running_loop().run_in_executor(None, keys.read_again)
-            reading.add_done_callback(lambda _: requests.live.end_revoked())
+        files.renew_soon()
 
     app[RENEW] = renew
     shared = Shared(requests, settings, metrics)
@@ -96,6 +100,11 @@ def build(
     return app
 
 
+async def _renew_keys(keys: ApiKeys, live: LiveCalls) -> None:
+    await asyncio.to_thread(keys.read_again)
+    live.end_revoked()
+
+
 def _add_middlewares(app: web.Application, settings: Settings, observers: Observers, keys: ApiKeys | None) -> None:
     """What happens to every request before its handler, and to every answer; the first is the outermost."""
     prefixes = dict(pair for protocol in PROTOCOLS for pair in protocol.prefixes)
@@ -109,9 +118,7 @@ def _add_middlewares(app: web.Application, settings: Settings, observers: Observ
             public.add(exposition.PATH)
         app.middlewares.append(require_key(keys, frozenset(public), partial(find_protocol, protocols=prefixes)))
     admission = app[ADMISSION]
-    lifetime = ConnectionLifetime(
-        lambda: admission.draining or admission.leaving, longest_s=settings.connection_s * (settings.workers > 1)
-    )
+    lifetime = ConnectionLifetime(lambda: admission.draining or admission.leaving, longest_s=settings.connection_s)
     app.on_response_prepare.extend([add_request_id, add_security_headers, add_cors_headers(origins), lifetime.prepare])
 
 

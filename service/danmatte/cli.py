@@ -16,7 +16,7 @@ Run = Callable[..., int]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command; 0 done, 2 wrong input, 3 an extra of danmatte isn't installed."""
+    """Runs a command; 0 done, 2 wrong input, 3 an extra of danmatte isn't installed, 4 a storage doesn't answer."""
     from danmatte.errors import ServiceError
 
     options = vars(make_parser().parse(arguments))

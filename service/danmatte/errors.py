@@ -32,7 +32,8 @@ ServiceError                     500  internal_error
 └── SettingsError                500  invalid_settings      at start only
     └── MissingExtraError        500  missing_extra         a library that one of danmatte's extras brings
 
-On the command line they end with exit code 2, and a MissingExtraError with 3.
+On the command line they end with exit code 2, a MissingExtraError with 3, and a StorageError with 4: it may go well
+another time.
 """
 
 import math
@@ -238,6 +239,7 @@ class StorageError(ServiceError):
 
     status = 502
     code = "storage_failed"
+    exit_code = 4
 
 
 class LostWorkerError(ServiceError):

@@ -12,7 +12,7 @@ from danmatte.contract import artifact
 from danmatte.errors import ModelError, PolicyError, SettingsError
 from danmatte.http.api_keys import ApiKeys
 from danmatte.http.forwarded import TrustedProxies
-from danmatte.http.listener import load_tls
+from danmatte.http.listener import read_certificate
 from danmatte.http.origins import Origins
 from danmatte.settings import ResolvedSettings, Settings, describe_settings
 from danmatte.telemetry.tracing import Traces
@@ -39,7 +39,7 @@ def check_settings(resolved: ResolvedSettings) -> Iterator[str]:
         ApiKeys.read(Path(settings.keys))
     Origins(settings.origins)
     TrustedProxies(settings.trusted_proxies)
-    load_tls(settings)
+    read_certificate(settings)
     check_extras(settings)
     if settings.cache:
         check_cache(Path(settings.cache), settings.cache_bytes)

@@ -19,8 +19,8 @@ FILE_VARIABLE = "DANMATTE_SETTINGS"  # names the file
 _OTHERS = (FILE_VARIABLE, "DANMATTE_KEY")  # variables that aren't settings
 # What this project's own tests and scripts are told; where they are told it, servers are started, too.
 _TESTS = re.compile(r"DANMATTE_(SHARED|KSERVE|RESTART_POSTS|FUZZ_[A-Z]+)", re.ASCII)
-# What Kubernetes gives every pod beside a Service that is called danmatte.
-_SERVICE_LINK = re.compile(r"DANMATTE_(SERVICE_(HOST|PORT\w*)|PORT_\d+_\w+)", re.ASCII)
+# What Kubernetes gives every pod beside a Service that is called danmatte, or danmatte-canary, say.
+_SERVICE_LINK = re.compile(r"DANMATTE_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)", re.ASCII)
 Count = Annotated[int, Meta(ge=1)]
 Chosen = Annotated[int, Meta(ge=0)]  # 0: chosen from the machine
 Seconds = Annotated[float, Meta(gt=0, le=3600)]
@@ -76,7 +76,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ] = 0
     spare_versions: Annotated[Count, Meta(description="most older versions that stay open, of all models together")] = 2
     watch_s: Annotated[
-        float, Meta(ge=0, le=3600, description="time between two looks for changed models; 0 never looks")
+        float,
+        Meta(ge=0, le=3600, description="time between two looks for changed models, keys, certificates; 0 never looks"),
     ] = 2.0
     check_answers: Annotated[
         Literal["off", "warn", "refuse"],
@@ -118,7 +119,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         Seconds, Meta(description="longest that a connection idles, or takes to send its headers")
     ] = 75.0
     connection_s: Annotated[
-        float, Meta(ge=0, description="longest that a connection stays with one of several workers; 0 for ever")
+        float, Meta(ge=0, description="longest that a connection stays with a worker, as others may idle; 0 for ever")
     ] = 60.0
     keys: Annotated[str, Meta(description="TOML file of API keys, as `danmatte key` prints them; none when empty")] = ""
     origins: Annotated[
@@ -174,7 +175,7 @@ def resolve_settings(file: Path | None, environment: Mapping[str, str], flags: M
     variables = {to_variable(name): name for name in Settings.__struct_fields__}
     given: list[tuple[str, str, Any]] = []  # the place, the setting's name and its value
     for key, text in environment.items():
-        is_link = _SERVICE_LINK.fullmatch(key) or (key == to_variable("port") and "://" in text)
+        is_link = _SERVICE_LINK.fullmatch(key) or (key.endswith("_PORT") and "://" in text)
         if key.startswith(PREFIX) and key not in _OTHERS and not is_link and not _TESTS.fullmatch(key):
             _check_known(key, variables, f"environment: all of {PREFIX}… are settings: unknown variable")
             given.append((key, variables[key], text))

@@ -146,3 +146,19 @@ def test_what_kubernetes_says_of_a_service_of_our_name_is_no_setting() -> None:
     }
     assert resolve_settings(None, links, {}).settings.port == 8080
     assert resolve_settings(None, links | {"DANMATTE_PORT": "9000"}, {}).settings.port == 9000
+
+
+def test_services_of_names_like_ours_are_no_settings_either() -> None:
+    links = {
+        "DANMATTE_CANARY_PREDICTOR_PORT": "tcp://10.0.0.1:80",
+        "DANMATTE_CANARY_PREDICTOR_SERVICE_HOST": "10.0.0.1",
+        "DANMATTE_CANARY_PREDICTOR_SERVICE_PORT": "80",
+        "DANMATTE_CANARY_PREDICTOR_SERVICE_PORT_HTTP": "80",
+        "DANMATTE_CANARY_PREDICTOR_PORT_80_TCP": "tcp://10.0.0.1:80",
+        "DANMATTE_CANARY_PREDICTOR_PORT_80_TCP_ADDR": "10.0.0.1",
+        "DANMATTE_GRPC_PORT": "tcp://10.0.0.1:9000",  # of a Service danmatte-grpc
+    }
+    assert resolve_settings(None, links, {}).origins == {}
+    for name in ("DANMATTE_CANARY_PORT", "DANMATTE_CANARY_SERVICE"):
+        with pytest.raises(SettingsError, match=f"unknown variable '{name}'"):
+            resolve_settings(None, {name: "9000"}, {})

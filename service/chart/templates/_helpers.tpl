@@ -23,3 +23,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 {{- end -}}
 {{- end }}
+
+{{- /* A setting as text; Helm reads whole numbers of a file as floats, and would write 16777216 as 1.6777216e+07. */}}
+{{- define "danmatte.text" -}}
+{{- if kindIs "float64" . -}}
+{{- if eq (floor .) . -}}
+{{ printf "%.0f" . }}
+{{- else -}}
+{{ toString . }}
+{{- end -}}
+{{- else -}}
+{{ toString . }}
+{{- end -}}
+{{- end }}

@@ -12,7 +12,7 @@ from danmatte.broadcast.frame_slot import FrameSlot
 from danmatte.broadcast.live_masks import LiveTally, StreamMatting, make_masks
 from danmatte.broadcast.relay import DELAY_S, Relay
 from danmatte.broadcast.rendition import Rendition, RenditionOptions, add_to_multivariant, write_rendition
-from danmatte.broadcast.stream_input import StreamInput
+from danmatte.broadcast.stream_input import TIMEOUT_S, StreamInput
 from danmatte.errors import InvalidParameterError, TrackError
 from danmatte.segmenter import Segmenter
 from danmatte.tracks import Entry, TrackHeader
@@ -20,6 +20,8 @@ from danmatte.tracks.selection import BOX, choose_mask_size
 from danmatte.video.decoded_frame import DecodedFrame
 
 WINDOW = 6  # segments that a live playlist lists
+_LOOK_S = 0.2
+_LEAVE_S = 3.0  # from the order to end until a reader that doesn't come back is left behind
 
 
 def run_live(source: str, target: str, options: Mapping[str, Any]) -> int:
@@ -58,7 +60,11 @@ def watch_stream(
     deliver: Callable[[Entry], None],
     relay: Relay | None = None,
 ) -> LiveTally:
-    """Reads the stream in a thread of its own, and makes masks in this one, to the stream's end."""
+    """Reads the stream in a thread of its own, and makes masks in this one, to the stream's end.
+
+    A reader that doesn't come back is left behind: at the end, since a pipe may say nothing for ever, and before, where
+    the target takes nothing for too long. Raises TrackError.
+    """
     slot, over = FrameSlot(), threading.Event()
 
     def read() -> None:
@@ -70,10 +76,16 @@ def watch_stream(
                     slot.put(frame)
                 if relay:
                     relay.pass_on(arrival.packet)
-        except TrackError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, that is no good end
             slot.close(error)
         finally:
             slot.close()
+
+    def matte_named(frame: DecodedFrame) -> Entry:
+        try:
+            return matte(frame)
+        except TrackError as error:
+            raise TrackError(f"{stream.source}: {error}") from error
 
     reader = threading.Thread(target=read, name="read", daemon=True)
 
@@ -83,11 +95,23 @@ def watch_stream(
 
     with _end_by_signals(end):
         reader.start()
+        threading.Thread(target=watch_reader, args=(reader, slot, over, relay), name="watch", daemon=True).start()
         try:
-            return make_masks(slot, matte, deliver)
+            return make_masks(slot, matte_named, deliver)
         finally:
             end()
-            reader.join()
+            reader.join(_LEAVE_S)
+
+
+def watch_reader(reader: threading.Thread, slot: FrameSlot, over: threading.Event, relay: Relay | None) -> None:
+    """Closes the slot in place of a reader that doesn't come back."""
+    while reader.is_alive() and not over.is_set():
+        reader.join(_LOOK_S)
+        if relay and relay.stalled_s > TIMEOUT_S:
+            slot.close(relay.explain_stall())
+            return
+    reader.join(_LEAVE_S)
+    slot.close()
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -12,13 +13,14 @@ import msgspec
 from av.stream import Stream
 
 from danmatte.broadcast.sei import insert_message, read_length_bytes
-from danmatte.broadcast.stream_input import Packet
+from danmatte.broadcast.stream_input import TIMEOUT_S, Packet
 from danmatte.errors import TrackError
 from danmatte.tracks import Entry
 from danmatte.tracks.formats.vtt import describe_mask
 
 DELAY_S = 0.5
 _MOST_MASKS = 512
+_LOOK_S = 0.2
 _FORMATS = {"rtmp": "flv", "rtmps": "flv", "udp": "mpegts", "tcp": "mpegts", "pipe": "mpegts"}
 
 
@@ -31,7 +33,7 @@ class Relay:
     """Passes packets on to a file, a pipe, or an address of RTMP or UDP, `delay_s` after they came; H.264 only.
 
     A mask that is ready by then is a message of its picture's own packet; a picture without one has none. Packets and
-    masks may come from two threads. Raises TrackError.
+    masks may come from two threads. Raises TrackError, at the end also where an address takes nothing any more.
     """
 
     def __init__(
@@ -48,7 +50,10 @@ class Relay:
             raise TrackError(f"{target}: expected H.264 to put masks into, received {picture.codec_context.name}")
         self._picture, self._lengths = picture.index, read_length_bytes(picture.codec_context.extradata)
         self._held, self._payloads = deque[_Held](), dict[int, bytes]()
-        self._alone = threading.Lock()
+        self._alone, self._passing = threading.Lock(), threading.Lock()
+        self._may_stall = target.partition(":")[0] in _FORMATS
+        self._since: float | None = None  # when what is being passed on began to be, a `time.monotonic()`
+        self._is_over = False
         self.masks = 0
         try:
             self._container = av.open(target, "w", format=_FORMATS.get(target.partition(":")[0]))
@@ -65,26 +70,60 @@ class Relay:
             while len(self._payloads) > _MOST_MASKS:
                 del self._payloads[next(iter(self._payloads))]
 
+    @property
+    def stalled_s(self) -> float:
+        """For how long an address has taken nothing of what is being passed on; 0 for a file, which may be slow."""
+        since = self._since
+        return time.monotonic() - since if since is not None and self._may_stall else 0.0
+
+    def explain_stall(self) -> TrackError:
+        """Why such a target is given up."""
+        return TrackError(f"{self.target}: expected the stream to be taken, nothing was for {TIMEOUT_S:g} s")
+
     def pass_on(self, packet: Packet) -> None:
-        """Takes a packet, and lets go of those that waited long enough."""
-        now = self._clock()
-        if packet.size:
-            self._held.append(_Held(packet, now))
-        while self._held and now - self._held[0].arrived >= self._delay_s:
-            self._mux(self._held.popleft().packet)
+        """Takes a packet, and lets go of those that waited long enough; nothing once the stream was ended."""
+        with self._passing:
+            now = self._clock()
+            if packet.size and not self._is_over:
+                self._held.append(_Held(packet, now))
+            while self._held and now - self._held[0].arrived >= self._delay_s:
+                self._mux(self._held.popleft().packet)
 
     def finish(self) -> None:
         """Passes on what waits, and ends the stream."""
-        while self._held:
-            self._mux(self._held.popleft().packet)
-        self.close()
+        errors = list[TrackError]()
 
-    def close(self) -> None:
+        def pass_rest_on() -> None:
+            with self._passing:
+                self._is_over = True
+                try:
+                    while self._held:
+                        self._mux(self._held.popleft().packet)
+                    self._close()
+                except TrackError as error:
+                    errors.append(error)
+                    self._held.clear()
+                    with suppress(TrackError):  # the first error says more
+                        self._close()
+
+        ending = threading.Thread(target=pass_rest_on, name="end", daemon=True)  # the library may wait for ever
+        ending.start()
+        while ending.is_alive():
+            ending.join(_LOOK_S)
+            if self.stalled_s > TIMEOUT_S:
+                raise self.explain_stall()
+        for error in errors:
+            raise error
+
+    def _close(self) -> None:
         """Lets the target go."""
+        self._since = time.monotonic()
         try:
             self._container.close()
         except (av.FFmpegError, OSError) as error:
             raise TrackError(f"{self.target}: expected the stream to end well: {error}") from error
+        finally:
+            self._since = None
 
     def __enter__(self) -> Self:
         return self
@@ -97,10 +136,13 @@ class Relay:
     def _mux(self, packet: Packet) -> None:
         made = self._add_mask(packet)
         made.stream = self._copies[packet.stream.index]
+        self._since = time.monotonic()
         try:
             self._container.mux(made)
         except (av.FFmpegError, OSError) as error:
             raise TrackError(f"{self.target}: expected the stream to be taken: {error}") from error
+        finally:
+            self._since = None
 
     def _add_mask(self, packet: Packet) -> Packet:
         """The packet with its picture's mask, if there is one."""

@@ -1,5 +1,6 @@
 """Masks as a WebVTT rendition of HLS (RFC 8216, 3.5): segments beside the video's, of a finished film or live."""
 
+import re
 from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -43,15 +44,18 @@ class RenditionOptions:
 class Rendition:
     """A playlist on its way to `path`, its segments beside it; masks come in order of time.
 
-    A live one lists the newest segments after each, and deletes those that players have no use for any more. A mask
-    that is shown across the end of a segment is in both. Raises TrackError where something can't be written.
+    A live one lists the newest segments after each, and deletes those that players have no use for any more. Where one
+    was before, numbers go on (RFC 8216, 6.2.2: they never go back), and its segments are deleted. A mask that is shown
+    across the end of a segment is in both. Raises TrackError where something can't be written.
     """
 
     def __init__(self, path: Path, header: TrackHeader, options: RenditionOptions) -> None:
         self.path, self._options = path, options
         self._recorder = CueRecorder(header.polarity)
         self._segments = deque[HlsSegment]()
-        self._number = 0  # of the first segment that is listed
+        # what an earlier run left there, as its supervisor started another
+        self._old = _find_segments(path) if options.window is not None else {}
+        self._number = max(self._old, default=-1) + 1  # of the first segment that is listed
         self._start_ms: int | None = None
         self._cues = list[bytes]()
         self._newest: Entry | None = None
@@ -113,6 +117,8 @@ class Rendition:
         _write(self.path, self._format_playlist(unlisted, is_over=is_over).encode())
         for segment in old:
             self.path.with_name(segment.name).unlink(missing_ok=True)
+        while self._old:
+            self._old.popitem()[1].unlink(missing_ok=True)
 
     def _format_playlist(self, unlisted: int, *, is_over: bool) -> str:
         listed = [*self._segments][unlisted:]
@@ -126,6 +132,16 @@ class Rendition:
                 lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{_format_date(self._options.date_ms + segment.start_ms)}")
             lines += [f"#EXTINF:{(segment.end_ms - segment.start_ms) / 1000:.3f},", segment.name]
         return "\n".join([*lines, *(["#EXT-X-ENDLIST"] if is_over else [])]) + "\n"
+
+
+def _find_segments(path: Path) -> dict[int, Path]:
+    """The segments of a playlist that are on the disk, by their numbers."""
+    named = re.compile(rf"{re.escape(path.stem)}-(\d{{6,15}})\.vtt", re.ASCII)
+    try:
+        found = [(named.fullmatch(file.name), file) for file in path.parent.iterdir()]
+    except OSError:  # what is to be written there will say why not
+        return {}
+    return {int(match[1]): file for match, file in found if match}
 
 
 def _format_date(ms: int) -> str:

@@ -61,6 +61,7 @@ class StreamInput:
         protocol = source.partition(":")[0]
         self.is_live, self._is_callable = protocol in _LIVE, protocol in _CALLABLE
         self._over = threading.Event()
+        self._is_read = False
         self._container, self._stream = self._open()
         self.frames_back = 0  # that came too late for their time
         self.reconnects = 0
@@ -85,6 +86,13 @@ class StreamInput:
 
     def read(self) -> Iterator[Arrival]:
         """Packets as they come, to the stream's end."""
+        self._is_read = True
+        try:
+            yield from self._read_connections()
+        finally:
+            self._is_read = False
+
+    def _read_connections(self) -> Iterator[Arrival]:
         while True:
             broken: Exception | None = None
             try:
@@ -142,8 +150,9 @@ class StreamInput:
             raise TrackError(f"{self.source}: expected the stream to go on: {why}") from broken
 
     def close(self) -> None:
-        """Lets the stream go."""
-        self._container.close()
+        """Lets the stream go, unless a thread that doesn't come back still reads it."""
+        if not self._is_read:
+            self._container.close()
 
     def __enter__(self) -> Self:
         return self

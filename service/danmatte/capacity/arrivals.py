@@ -1,6 +1,7 @@
 """When requests come: evenly from every stream, with jitter, at random moments, or as an access log recorded them."""
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,13 +11,16 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from danmatte.errors import InvalidParameterError
+from danmatte.errors import InvalidParameterError, brief
 
 Pattern: TypeAlias = Literal["periodic", "jitter", "poisson"]
 PATTERNS: tuple[Pattern, ...] = ("periodic", "jitter", "poisson")
 Seconds: TypeAlias = npt.NDArray[np.float64]
 Callers: TypeAlias = npt.NDArray[np.int64]
+_HEAVY_PART = 20  # who sends more than one request in so many stands for many
 _FEWEST_LINES = 100  # of a log that says something about its arrivals
+_METHODS = frozenset(("POST", "gRPC"))
+_NO_ROOM = frozenset(("queue_full", "quota_exceeded", "deadline_exceeded", "draining"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,34 +87,60 @@ def read_trace(log: Path) -> Arrivals:
 
 
 def _read_lines(log: Path) -> Iterator[tuple[float, str]]:
-    """When each post came, in seconds, and from whom."""
+    """When each post came, in seconds, and from whom; a line at a time, as logs are longer than memory."""
     try:
-        lines = log.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
+        with log.open("rb") as lines:
+            for number, text in enumerate(lines, 1):
+                if text.strip() and (found := _read_line(text, f"{log}: line {number}")):
+                    yield found
+    except OSError as error:
         raise InvalidParameterError(f"{log}: expected a readable access log: {error}") from error
-    for number, text in enumerate(lines, 1):
-        try:
-            line = json.loads(text) if text.strip() else {"method": "GET"}
-            if line["method"] == "POST":
-                ended = datetime.fromisoformat(line["time"]).timestamp()
-                yield ended - float(line["total_ms"]) / 1e3, str(line["caller"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise InvalidParameterError(
-                f"{log}: line {number}: expected JSON with method, time, total_ms and caller, received {text[:80]!r}"
-            ) from error
+
+
+def _read_line(text: bytes, place: str) -> tuple[float, str] | None:
+    try:
+        line = json.loads(text)
+        # Was it computed, or would it have been had there been room? A stranger's guesses cost nothing.
+        computed = line["method"] in _METHODS and line.get("model", "unknown") != ""
+        if not computed and not (line["method"] in _METHODS and line.get("code") in _NO_ROOM):
+            return None
+        ended = datetime.fromisoformat(line["time"]).timestamp()
+        return ended - float(line["total_ms"]) / 1e3, str(line["caller"])
+    except (ValueError, KeyError, TypeError) as error:
+        if not text.endswith(b"\n"):  # the server is still at it
+            return None
+        told = brief(text.decode(errors="replace").rstrip("\n"))
+        raise InvalidParameterError(
+            f"{place}: expected JSON with method, time, total_ms and caller, received {told}"
+        ) from error
+
+
+def find_heavy(callers: Callers) -> npt.NDArray[np.bool_]:
+    """For each caller whether it sends more than a twentieth of all requests: a backend's key, say, or a proxy.
+
+    Such a one isn't a viewer with a rhythm of its own: it is many of them.
+    """
+    counts = np.bincount(callers)
+    return counts * _HEAVY_PART > len(callers)
 
 
 def multiply(arrivals: Arrivals, factor: float, chance: np.random.Generator) -> Arrivals:
     """`factor` times as many callers: each recorded one again and again, shifted by a random part of the recording.
 
-    A part of a caller's copy is left out as a whole, so that every caller keeps its own rhythm.
+    A part of a caller's copy is left out as a whole, so that every caller keeps its own rhythm; a heavy caller's loses
+    single requests instead.
     """
     span_s = float(arrivals.moments_s[-1]) or 1.0
-    count = int(arrivals.callers.max()) + 1
+    count, whole = int(arrivals.callers.max()) + 1, math.floor(factor)
+    heavy = find_heavy(arrivals.callers)
     moments, callers = [], []
-    copies = np.floor(factor + chance.permutation(count) / count).astype(int)
-    for copy in range(int(copies.max(initial=0))):
+    copies = np.full(count, whole)
+    light = np.flatnonzero(~heavy)
+    copies[light] = np.floor(factor + chance.permutation(len(light)) / max(1, len(light))).astype(int)
+    for copy in range(whole + 1):
         kept = copies[arrivals.callers] > copy
+        if copy == whole:
+            kept |= heavy[arrivals.callers] & (chance.random(len(kept)) < factor - whole)
         shifts = chance.uniform(0, span_s, count) if copy else np.zeros(count)
         moments.append((arrivals.moments_s[kept] + shifts[arrivals.callers[kept]]) % (span_s + 1e-9))
         callers.append(arrivals.callers[kept] + copy * count)

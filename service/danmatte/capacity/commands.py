@@ -1,5 +1,6 @@
 """What `danmatte measure` and `danmatte plan` do."""
 
+import asyncio
 import os
 import sys
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from danmatte.capacity.capacity import Capacity, FrameKind
 from danmatte.capacity.check import CheckOptions, Comparison, check
 from danmatte.capacity.demand import Demand, StreamDemand, TraceDemand
 from danmatte.capacity.frames import make_bodies
-from danmatte.capacity.load import Target
+from danmatte.capacity.load import Target, post_once
 from danmatte.capacity.measure import KINDS, PLAYERS_MASK, MeasureOptions, make_target, measure
 from danmatte.capacity.plan import Cluster, Plan, Requirement, make_plan
 from danmatte.capacity.render import draw_svg, write_comparison, write_helm_values, write_text
@@ -131,6 +132,7 @@ def _check_server(capacity: Capacity, streams: Streams, frame: FrameKind | None,
                 f"{options['key_file']}: expected a readable file with a key: {error}"
             ) from error
         target = Target(target.url, target.bodies, {**target.headers, "Authorization": f"Bearer {key}"})
+    _check_answer(options["check"], target)
     worker = capacity.model_worker(options.get("cores_per_pod") or capacity.cores[-1], frame)
     patterns = PATTERNS if streams.jitter_s else ("periodic", "poisson")
     found: list[Comparison] = []
@@ -142,6 +144,17 @@ def _check_server(capacity: Capacity, streams: Streams, frame: FrameKind | None,
     if "json" in options:
         _write(msgspec.json.decode(msgspec.json.encode(found)), options["json"])
     return 0
+
+
+def _check_answer(url: str, target: Target) -> None:
+    """Raises InvalidParameterError where a server gives no masks: minutes of refusals would say no more."""
+    status = asyncio.run(post_once(target)).status
+    if status in (200, 429, 503):  # the last two: it is busy, which is to be measured
+        return
+    hint = "; --key-file takes its API key" if status == 401 else ""
+    raise InvalidParameterError(
+        f"--check: {url}: expected a mask, received {f'status {status}' if status else 'no answer'}{hint}"
+    )
 
 
 def _check_range(flag: str, value: float, low: float, high: float) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from danmatte.capacity.arrivals import Arrivals, Pattern, Streams, multiply
+from danmatte.capacity.arrivals import Arrivals, Pattern, Streams, find_heavy, multiply
 
 REQUESTS = 20_000  # simulated for one figure: p99 is then the 200th worst
 _FRAMES = 40  # of a stream in one replication; phases are drawn anew for the next one
@@ -78,17 +78,22 @@ class StreamDemand(Demand):
 
 @dataclass(frozen=True, eq=False)
 class TraceDemand(Demand):
-    """What an access log recorded; callers are dealt to pods at random, each with all of its requests."""
+    """What an access log recorded; callers are dealt to pods at random, each with all of its requests.
+
+    Those of a heavy caller, which has many connections, are dealt one by one.
+    """
 
     recorded: Arrivals
 
     def deal(self, pods: int, factor: float, chance: np.random.Generator) -> list[Arrivals]:
         """As the base class says."""
         grown = multiply(self.recorded, factor, chance)
-        owners = chance.permutation(int(grown.callers.max(initial=0)) + 1) % pods
+        owners = (chance.permutation(int(grown.callers.max(initial=0)) + 1) % pods)[grown.callers]
+        spread = find_heavy(grown.callers)[grown.callers]
+        owners[spread] = chance.integers(0, pods, int(spread.sum()))
         dealt: list[Arrivals] = []
         for pod in range(pods):
-            own = owners[grown.callers] == pod
+            own = owners == pod
             if own.any():
                 dealt.append(Arrivals(grown.moments_s[own], grown.callers[own]))
             if sum(len(part.moments_s) for part in dealt) >= REQUESTS:

@@ -26,12 +26,20 @@ def _read(folder: Path | None) -> list[Pixels]:
     if folder is None:
         bundled = files("danmatte").joinpath("web/comments-behind.jpg").read_bytes()
         return [cv2.imdecode(np.frombuffer(bundled, np.uint8), cv2.IMREAD_COLOR)]  # type: ignore[list-item]
-    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in _SUFFIXES)[:_MOST]
-    pictures = [cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) for path in paths]
-    found = [picture for picture in pictures if picture is not None]
+    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())[:_MOST]
+    found = [picture for picture in map(_decode, paths) if picture is not None]
     if not found:
         raise InvalidParameterError(f"{folder}: expected JPEG, PNG or WebP pictures, found none")
-    return found  # type: ignore[return-value]
+    return found
+
+
+def _decode(path: Path) -> Pixels | None:
+    """None where it is no picture."""
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise InvalidParameterError(f"{path}: expected a picture to read: {error.strerror}") from error
+    return cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None  # type: ignore[return-value]
 
 
 def _encode(picture: Pixels, kind: FrameKind) -> bytes:

@@ -71,6 +71,12 @@ async def run_open(target: Target, moments_s: Seconds) -> list[PostResult]:
     return [task.result() for task in sent]
 
 
+async def post_once(target: Target) -> PostResult:
+    """What the server says to one post."""
+    async with _open(1) as session:
+        return await _post(session, target, target.bodies[0], time.perf_counter())
+
+
 def _open(connections: int) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=connections), timeout=_PATIENCE)
 

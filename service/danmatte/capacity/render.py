@@ -110,19 +110,19 @@ def write_helm_values(plan: Plan) -> str:
     """Values for `service/chart`: replicas, what a pod requests, and when there must be more."""
     memory = math.ceil(_MEMORY_SLACK * plan.memory_bytes / (64 * _MEBIBYTE)) * 64
     percent = max(1, math.floor(100 * _HEADROOM * plan.pod_busy))
+    requested, limits = "", ""  # where memory wasn't measured, the chart's own stays
+    if memory:
+        requested, limits = f"    memory: {memory}Mi\n", f"  limits:\n    memory: {2 * memory}Mi\n"
     return f"""\
 # Written by `danmatte plan`: {plan.grown.load}, p99 {plan.grown.p99_ms:.0f} ms; {plan.binds}.
 replicas: {plan.pods}
 resources:
   requests:
     cpu: "{plan.cores_per_pod}"
-    memory: {memory}Mi
-  limits:
-    memory: {2 * memory}Mi
-autoscaling:
+{requested}{limits}autoscaling:
   kind: hpa
   minReplicas: {plan.pods}
   maxReplicas: {2 * plan.pods}
   cpuPercent: {percent}
-  requestsPerSecond: {_HEADROOM * plan.pod_per_s:.1f}
+  requestsPerSecond: {max(0.1, _HEADROOM * plan.pod_per_s):.1f}
 """

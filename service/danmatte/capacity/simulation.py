@@ -73,7 +73,9 @@ class Outcomes:
 
 
 def join(parts: list[Outcomes]) -> Outcomes:
-    """The outcomes of several runs as one."""
+    """The outcomes of several runs as one; without any, of a load of nothing."""
+    if not parts:
+        return Outcomes(np.zeros(0), 0.0)
     return Outcomes(np.concatenate([part.latencies_s for part in parts]), float(np.mean([part.busy for part in parts])))
 
 

@@ -64,7 +64,10 @@ def add_library(add: Callable[..., argparse.ArgumentParser]) -> None:
 
 
 def run_library(source: str, target: str, **options: Any) -> int:
-    """`danmatte library`: 0 when every video has a whole track, 1 when one is broken or was given up."""
+    """`danmatte library`: 0 when every video has a whole track, 1 when one is broken or was given up.
+
+    4 when a place of videos or tracks failed, so that some are postponed: another run makes them.
+    """
     import signal
 
     from danmatte.library.inventory import Inventory

@@ -99,12 +99,17 @@ def run_track(videos: list[Path], out: Path, **options: Any) -> int:
     served = open_version(models, options.get("model", ""), for_many=True)
     RegionUnion(served.manifest, wanted.regions)  # what it can't paint is said once, not by every video
     companion = open_companion(models, counts_people="region" not in options) if options.get("assess") else None
-    summaries = []
-    for summary in make_tracks(jobs, wanted, served, companion.watch if companion else None):
+    summaries, verdicts = list[batch.TrackSummary](), dict[str, str]()
+
+    def conclude(summary: batch.TrackSummary) -> None:
+        if companion:
+            verdicts[summary.track] = assess_track(companion, summary)
+
+    for summary in make_tracks(jobs, wanted, served, companion.watch if companion else None, conclude=conclude):
         summaries.append(summary)
         print(summary.describe(), file=sys.stderr)
         if companion:
-            print(assess_track(companion, summary), file=sys.stderr)
+            print(verdicts.pop(summary.track), file=sys.stderr)
     if "json" in options:
         try:
             write_json(msgspec.to_builtins(summaries), options["json"])

@@ -72,11 +72,14 @@ def write_json(content: object, target: Path) -> None:
 
 
 def write_text(text: str, target: Path) -> None:
-    """Writes a file, whole or not at all; to standard output where `target` is `-`. Raises OSError."""
+    """Writes a file, whole or not at all; to standard output where `target` is `-`. Raises OSError.
+
+    What is no Unicode, as bytes of a file's name may be, is escaped.
+    """
     if str(target) == "-":
         sys.stdout.write(text)
         return
     unfinished = target.with_name(f".{target.name}.part")
     target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished.write_text(text, encoding="utf-8")
+    unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
     unfinished.replace(target)

@@ -13,8 +13,11 @@ from danmatte.http.request_keys import ADDRESS, HOST
 
 _Network: TypeAlias = IPv4Network | IPv6Network
 _Address: TypeAlias = IPv4Address | IPv6Address
-# RFC 7239: for=192.0.2.43, for="[2001:db8::1]:4711"
-_FOR: Final = re.compile(r"(?:^|[;,])\s*for=\"?(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+))", re.ASCII | re.IGNORECASE)
+LISTS: Final = ("forwarded", "x-forwarded-for")  # each proxy adds to them, or adds a line of its own
+_FOR: Final = re.compile(r"(?:^|;)\s*for=\s*\"?([^\";]*)", re.ASCII | re.IGNORECASE)  # of one hop, RFC 7239
+_PORT: Final = re.compile(
+    r"\[([0-9a-fA-F:.]+)\](?::\d+)?|([0-9.]+):\d+", re.ASCII
+)  # 192.0.2.1:4711, [2001:db8::1]:4711
 
 
 class TrustedProxies:
@@ -40,19 +43,24 @@ class TrustedProxies:
     def find_address(self, peer: str, headers: Mapping[str, str]) -> str:
         """Where a request came from: the last address in `Forwarded` or `X-Forwarded-For` that is no trusted proxy's.
 
-        `peer` is who is connected; gRPC metadata has the same names in lower case.
+        `peer` is who is connected, and `headers` have whole lists. What is before something that is no address may be
+        the caller's own invention: then it is the proxy that wrote this.
         """
         if not self.trusts(peer):
             return peer
-        if forwarded := headers.get("Forwarded") or headers.get("forwarded"):
-            found = [six or four for six, four in _FOR.findall(forwarded)]
-        else:
-            found = (headers.get("X-Forwarded-For") or headers.get("x-forwarded-for") or "").split(",")
-        named = [str(parsed) for text in found if (parsed := _parse(text.strip()))]  # whatever is no address isn't one
-        for address in reversed(named):
-            if not self.trusts(address):
-                return address
-        return named[0] if named else peer
+        lists = {name.lower(): value for name, value in headers.items() if name.lower() in LISTS}
+        hops = [hop.strip() for hop in lists.get("forwarded", "").split(",") if hop.strip()]
+        found = [match[1] if (match := _FOR.search(hop)) else "" for hop in hops]
+        found = found or [hop for hop in lists.get("x-forwarded-for", "").split(",") if hop.strip()]
+        nearest = peer
+        for text in reversed(found):
+            address = _parse_hop(text.strip())
+            if address is None:
+                break
+            nearest = str(address)
+            if not self.trusts(nearest):
+                break
+        return nearest
 
 
 def read_forwarded(proxies: TrustedProxies) -> Middleware:
@@ -62,11 +70,18 @@ def read_forwarded(proxies: TrustedProxies) -> Middleware:
     async def read(request: web.Request, handler: Handler) -> web.StreamResponse:
         peer = request.remote or ""
         if proxies.trusts(peer):
-            request[ADDRESS] = proxies.find_address(peer, request.headers)
+            lists = {name: ", ".join(request.headers.getall(name, ())) for name in LISTS}
+            request[ADDRESS] = proxies.find_address(peer, lists)
             request[HOST] = request.headers.get("X-Forwarded-Host", "").rpartition(",")[2].strip()
         return await handler(request)
 
     return read
+
+
+def _parse_hop(text: str) -> _Address | None:
+    """An address as proxies write it, some with the port."""
+    match = _PORT.fullmatch(text)
+    return _parse((match[1] or match[2]) if match else text)
 
 
 def _parse(address: str) -> _Address | None:

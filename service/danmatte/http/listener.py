@@ -4,14 +4,16 @@ import asyncio
 import logging
 import math
 import socket
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
 
 from aiohttp import web
 
 from danmatte.errors import SettingsError
+from danmatte.http.certificate import Certificate
+from danmatte.http.file_watch import FILES
 from danmatte.http.runner import Runner
 from danmatte.http.shared_socket import share
 from danmatte.settings import Settings
@@ -49,17 +51,9 @@ def build_url(listener: socket.socket, settings: Settings) -> str:
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-def load_tls(settings: Settings) -> ssl.SSLContext | None:
-    """TLS 1.2 and newer with the settings' certificate, None without one; raises SettingsError."""
-    if not settings.tls_certificate:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(settings.tls_certificate, settings.tls_key)
-    except (OSError, ssl.SSLError) as error:
-        raise SettingsError(f"tls_certificate, tls_key: expected a PEM certificate and its key: {error}") from error
-    return context
+def read_certificate(settings: Settings) -> Certificate | None:
+    """The settings' certificate, None without one; raises SettingsError."""
+    return Certificate(settings.tls_certificate, settings.tls_key) if settings.tls_certificate else None
 
 
 def _calm_accepting() -> None:
@@ -79,7 +73,10 @@ def _calm_accepting() -> None:
 @asynccontextmanager
 async def listen(app: web.Application, settings: Settings, listener: socket.socket) -> AsyncIterator[Runner]:
     """Serves the application on the socket, which others may share, until the block ends; raises SettingsError."""
-    tls = load_tls(settings)
+    certificate = read_certificate(settings)
+    tls = certificate.context if certificate else None
+    if certificate and FILES in app:
+        app[FILES].add(certificate.files, partial(asyncio.to_thread, certificate.renew))
     runner = Runner(
         app,
         handler_cancellation=True,

@@ -14,8 +14,8 @@ from danmatte.http.request_keys import HOST
 _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+", re.ASCII)
 _METHODS: Final = "GET, HEAD, POST"
 _READABLE: Final = (
-    "Retry-After, Server-Timing, X-Frame-Pts, X-Mask-Size, X-Model-Version, X-Person-Coverage, X-Picture-Warning, "
-    "X-Request-Id, Inference-Header-Content-Length"
+    "Retry-After, Server-Timing, X-Frame-Pts, X-Mask-Size, X-Model-Version, X-Models, X-Person-Coverage, "
+    "X-Picture-Warning, X-Request-Id, Inference-Header-Content-Length"
 )
 _REMEMBERED_S: Final = 7200  # the longest that browsers keep an answer to a preflight
 

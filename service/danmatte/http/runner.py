@@ -152,10 +152,10 @@ def _explain(request: web.BaseRequest, status: int, error: BaseException | None)
 
 
 class ConnectionLifetime:
-    """Closes connections with their next answer: all while the server drains, and old ones among several workers.
+    """Closes connections with their next answer: all while the server drains, and old ones at any time.
 
-    Connections stay with the worker that accepted them: after one was replaced, the new one would idle
-    for as long as the callers keep theirs.
+    Connections stay with the worker that accepted them: after one was replaced, or a pod was added, the new one would
+    idle for as long as the callers keep theirs.
     """
 
     def __init__(self, is_draining: Callable[[], bool], *, longest_s: float) -> None:

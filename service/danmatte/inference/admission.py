@@ -131,11 +131,11 @@ class Admission:
         if self.draining:
             raise DrainingError("the server is shutting down")
         self._check_wait(place.caller)
-        full = not place.lasting and self.inside - self._lasting >= self._queue
-        if full and not self._evict_for(place.caller):
-            raise QueueFullError(f"all {self._queue} places are taken (queue)", self._backlog_s())
         if not place.lasting:
-            self._quotas.enter(place.caller)
+            self._quotas.enter(place.caller)  # first: who may not come in evicts nobody
+            if self.inside - self._lasting >= self._queue and not self._evict_for(place.caller):
+                self._quotas.leave(place.caller)
+                raise QueueFullError(f"all {self._queue} places are taken (queue)", self._backlog_s())
         self._places[place] = None
         self._lasting += place.lasting
         if not place.asked:

@@ -13,6 +13,7 @@ from danmatte.contract.cores import count_cores
 from danmatte.errors import ServiceError
 from danmatte.library.inventory import Inventory
 from danmatte.library.library import Library, Unit
+from danmatte.library.progress import format_time
 from danmatte.library.storage import open_storage
 from danmatte.tracks.batch import CORES_A_VIDEO
 
@@ -50,13 +51,13 @@ class Estimate(Struct, frozen=True):
         """In words, a line each."""
         lines = [f"{self.units} units, {self.size_bytes / 2**20:.1f} MiB of video; finished before: {self.kept}"]
         if self.looked_at:
-            words = f"left: about {_format_hours(self.video_s)} of video, at most {self.masks} masks"
+            words = f"left: about {format_time(self.video_s)} of video, at most {self.masks} masks"
             lines.append(f"{words} (by a look at {self.looked_at} videos)")
         if self.core_s is not None:
             cores = count_cores()
             rate = f"{self.per_core_s:.0f} masks a second and core, posted as {self.frame}"
-            lines.append(f"at most about {_format_hours(self.core_s)} of one core ({rate})")
-            lines.append(f"on the {cores} cores of this machine {_format_hours(self.core_s / cores)}")
+            lines.append(f"at most about {format_time(self.core_s)} of one core ({rate})")
+            lines.append(f"on the {cores} cores of this machine {format_time(self.core_s / cores)}")
         elif self.looked_at:
             lines.append("no estimate of time and cores: --capacity takes what `danmatte measure` wrote")
         return "\n".join(lines)
@@ -141,10 +142,3 @@ def _look(connection: Connection, library: Library, videos: Sequence[str]) -> No
             connection.send(None)
         else:
             connection.send(facts if seconds > 0 and size_bytes else None)
-
-
-def _format_hours(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"{minutes} min"

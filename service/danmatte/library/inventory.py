@@ -10,7 +10,6 @@ from danmatte.library.library import Library, Shard, Unit, make_units
 from danmatte.library.parts import FOLDER, list_part_names, name_part
 from danmatte.library.storage import Storage, open_storage
 from danmatte.quality.companion import SUFFIX
-from danmatte.tracks.batch import is_video_name
 
 
 @dataclass
@@ -27,13 +26,14 @@ class Inventory:
     """The units of one shard, as they were when this was made.
 
     It keeps 16 bytes of each track and each verdict and nothing of other units: its memory is that of the names in the
-    largest folder. Raises StorageError.
+    largest folder. Raises StorageError, and InvalidParameterError where there is no source.
     """
 
     def __init__(self, library: Library, manifest: Manifest, shard: Shard) -> None:
         self.library, self._shard = library, shard
         self._work = library.describe_work(manifest)
         self._source: Storage = open_storage(library.source)
+        self._source.check_source()
         target = open_storage(library.target)
         self._finished = set(_find_digests(target, library.suffix, SUFFIX))
         self._parts = {file.name for file in target.list_files(FOLDER)}
@@ -62,11 +62,10 @@ class Inventory:
         return totals
 
     def _list_units(self) -> Iterator[Unit]:
-        for file in self._source.list_files():
-            if is_video_name(file.name):
-                for unit in make_units(file, self._work, self.library.split_bytes):
-                    if self._shard.holds(unit):
-                        yield unit._replace(attempts=self._attempts[unit.key])
+        for file in self._source.list_videos():
+            for unit in make_units(file, self._work, self.library.split_bytes):
+                if self._shard.holds(unit):
+                    yield unit._replace(attempts=self._attempts[unit.key])
 
     def _is_finished(self, unit: Unit) -> bool:
         """Whether the track is there, or the unit's part of it; all parts without a track are still to be joined.

@@ -1,8 +1,11 @@
 """A process of its own for what may crash or hang: decoders of strangers' videos."""
 
+import errno
 import multiprocessing
 import os
+import shutil
 import signal
+import tempfile
 import threading
 import time
 from contextlib import suppress
@@ -10,7 +13,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
-from danmatte.errors import LostWorkerError, ModelError, ServiceError
+from danmatte.errors import LostWorkerError, ModelError, ServiceError, StorageError
 from danmatte.library.library import Library, Unit
 from danmatte.library.result import UnitResult
 from danmatte.tracks.tally import Tally
@@ -21,7 +24,24 @@ if TYPE_CHECKING:
 
 _START_S = 120.0  # for opening a model, on a machine that is busy with others
 _BEAT_S = 1.0  # how often a process tells that frames come
-_Message: TypeAlias = UnitResult | str | int  # a result, why there is none, or masks so far
+# What is no fault of a video's, whichever file it was: no room, no right, no descriptor, or a mount that has gone.
+_PLACES = frozenset(
+    (
+        *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE),
+        *(errno.ENOTCONN, errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH),
+    )
+)
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """Why there is no result; `is_places` where that is the fault of a place of videos or tracks."""
+
+    reason: str
+    is_places: bool
+
+
+_Message: TypeAlias = UnitResult | _Failure | str | int  # a result, why there is none, why none ever, masks so far
 
 
 @dataclass(frozen=True)
@@ -45,14 +65,15 @@ class IsolatedMaker:
         self._context = multiprocessing.get_context("spawn")  # a fork would share the threads' locks
         self._process: multiprocessing.process.BaseProcess | None = None
         self._connection: Connection | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None  # a process that is killed leaves it full
         self._closed = False
         self._starting = threading.Lock()  # else a process that is just being started would outlive close()
 
     def make(self, unit: Unit) -> UnitResult:
         """Makes a unit.
 
-        Raises LostWorkerError where its process crashed, hung, or has a reason to make none, and ModelError where it
-        can't open the model.
+        Raises LostWorkerError where its process crashed, hung, or has a reason to make none, StorageError where that
+        is no fault of the video's, and ModelError where it can't open the model.
         """
         connection = self._connection or self._start()
         library = self._setup.library
@@ -70,8 +91,8 @@ class IsolatedMaker:
             message = self._receive(connection)
             if isinstance(message, UnitResult):
                 return message
-            if isinstance(message, str):
-                raise LostWorkerError(message)
+            if isinstance(message, _Failure):
+                raise (StorageError if message.is_places else LostWorkerError)(message.reason)
 
     def close(self) -> None:
         """Ends the process, whatever it does; a unit under way is lost. May be called from another thread."""
@@ -84,9 +105,15 @@ class IsolatedMaker:
             if self._closed:
                 raise LostWorkerError("no more processes are started")
             connection, other = self._context.Pipe()
-            process = self._context.Process(target=_work, args=(other, self._setup), daemon=True)
+            try:
+                folder = tempfile.TemporaryDirectory(prefix="danmatte-", ignore_cleanup_errors=True)
+            except OSError as error:
+                raise StorageError(
+                    f"expected a folder for unfinished tracks, which TMPDIR may name: {error}"
+                ) from error
+            process = self._context.Process(target=_work, args=(other, self._setup, folder.name), daemon=True)
             process.start()
-            self._process, self._connection = process, connection
+            self._process, self._connection, self._folder = process, connection, folder
         other.close()
         if not connection.poll(_START_S):
             self._end()
@@ -112,19 +139,23 @@ class IsolatedMaker:
     def _end(self, dying_s: float = 0.0) -> str:
         """Ends the process, which may be dying by itself; returns how it ended, in words."""
         process, self._process, self._connection = self._process, None, None
+        folder, self._folder = self._folder, None
         if process is None:
             return "its process was ended"
         process.join(dying_s)
         process.kill()
         process.join()
+        if folder:
+            folder.cleanup()
         code = process.exitcode or 0
         return f"its process ended by {signal.Signals(-code).name}" if code < 0 else f"its process ended with {code}"
 
 
-def _work(connection: Connection, setup: Setup) -> None:
+def _work(connection: Connection, setup: Setup, folder: str) -> None:
     """The process: opens the model, and answers each unit with a result, or with why there is none."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent decides
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    tempfile.tempdir = folder
+    threading.Thread(target=_leave_with_parent, args=(folder,), daemon=True).start()
     if setup.cpus and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, setup.cpus)
     from danmatte.library.maker import TrackMaker
@@ -154,30 +185,43 @@ def _open_judge(setup: Setup) -> "Judge | None":
     return Judge(open_version(library.models, MODEL, library.judging.version, for_many=True, cores=cores))
 
 
-def _answer(maker: "TrackMaker", unit: Unit, beat: "_Beat") -> UnitResult | str:
+def _answer(maker: "TrackMaker", unit: Unit, beat: "_Beat") -> UnitResult | _Failure:
     started = time.monotonic()
     try:
         return maker.make(unit, beat.step).time(time.monotonic() - started)
     except (ServiceError, OSError) as error:
-        return str(error)
+        return _Failure(str(error), is_places=blames_place(error))
+
+
+def blames_place(error: BaseException) -> bool:
+    """Whether an error is the fault of a place of videos or tracks, and not of the video that was being made."""
+    found: BaseException | None = error
+    while found:
+        if isinstance(found, StorageError) or (isinstance(found, OSError) and found.errno in _PLACES):
+            return True
+        found = found.__cause__
+    return False
 
 
 class _Beat:
-    """Tells the parent that frames come."""
+    """Tells the parent that frames come, from any thread."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection, self._told = connection, time.monotonic()
+        self._alone = threading.Lock()
 
     def step(self, tally: Tally) -> None:
-        now = time.monotonic()
-        if now - self._told >= _BEAT_S:
-            self._told = now
-            self._connection.send(tally.masks)
+        with self._alone:
+            now = time.monotonic()
+            if now - self._told >= _BEAT_S:
+                self._told = now
+                self._connection.send(tally.masks)
 
 
-def _leave_with_parent() -> NoReturn:
-    """A parent that is killed closes nothing: its processes leave by themselves."""
+def _leave_with_parent(folder: str) -> NoReturn:
+    """A parent that is killed closes nothing: its processes leave by themselves, and take their folders along."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
+    shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)

@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from danmatte.library.storage import name_beside
 from danmatte.models.standalone import find_version
 from danmatte.quality.assess import AssessOptions
 from danmatte.quality.companion import SUFFIX
@@ -34,4 +35,4 @@ class Judging:
 
     def name_verdict(self, video: str, track: str) -> str:
         """Where the verdict on a video lies in the target; `track` is its track's digest."""
-        return f"{video}.{self.digest(track)}{SUFFIX}"
+        return name_beside(video, f".{self.digest(track)}{SUFFIX}")

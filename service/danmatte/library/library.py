@@ -12,7 +12,7 @@ from danmatte.contract.manifest import Manifest
 from danmatte.contract.near_words import did_you_mean
 from danmatte.errors import InvalidParameterError
 from danmatte.library.judging import Judging
-from danmatte.library.storage import StoredFile
+from danmatte.library.storage import StoredFile, name_beside
 from danmatte.tracks.batch import TrackOptions
 from danmatte.tracks.pipeline import REVISION
 from danmatte.tracks.track import Format
@@ -102,7 +102,7 @@ class Unit(NamedTuple):
 
     def name_track(self, suffix: str) -> str:
         """Where the video's track lies in the target."""
-        return f"{self.video}.{self.digest}{suffix}"
+        return name_beside(self.video, f".{self.digest}{suffix}")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -47,7 +48,7 @@ class TrackMaker:
             self._verdicts = VerdictMaker(library, library.judging, self._target, judge)
 
     def make(self, unit: Unit, report: Callable[[Tally], object]) -> UnitResult:
-        """Makes a unit's track unless it is there, and its verdict; calls `report` after every frame.
+        """Makes a unit's track unless it is there, and its verdict; calls `report` as long as it goes on.
 
         Of a video in parts it makes the unit's own, and joins them all where no other is missing.
         Raises ServiceError and OSError where there will be none.
@@ -69,17 +70,16 @@ class TrackMaker:
         verdicts, kept = self._verdicts, self._describe("kept", unit)
         if verdicts is None or unit.number or verdicts.has(unit):
             return kept
-        with self._open(unit) as video:
-            self._check_revision(unit)
+        with self._open(unit, report) as video:
             return self._judge(kept, verdicts.judge(unit, video, report))
 
     def _make_whole(self, unit: Unit, report: Callable[[Tally], object]) -> UnitResult:
-        with self._open(unit) as video, self._watch(video) as assessment, _make_folder() as folder:
+        with self._open(unit, report) as video, self._watch(video) as assessment, _make_folder() as folder:
             path = Path(folder, f"track{self._library.suffix}")
             plan, observer = self._library.options.plan(video.shown), assessment.watch if assessment else None
             with TrackWriter(path, self._describe_header(video, path)) as writer:
                 tally = asyncio.run(self._pipeline.run(video, plan, writer, report, observer))
-                digest = self._source.compute_digest(unit.video)
+                digest = self._source.compute_digest(unit.video, partial(report, tally))
                 writer.describe_film(describe_film(video, digest, video.ended_ms))
             result = self._store(unit, path, tally, video.broken)
             if self._verdicts and assessment:
@@ -87,7 +87,7 @@ class TrackMaker:
             return result
 
     def _make_part(self, unit: Unit, report: Callable[[Tally], object]) -> None:
-        with self._open(unit) as video, self._watch(video) as assessment, _make_folder() as folder:
+        with self._open(unit, report) as video, self._watch(video) as assessment, _make_folder() as folder:
             path = Path(folder, f"part{_PART_SUFFIX}")
             plan = self._library.options.plan(video.shown)
             observer = PartWatch(assessment.watch) if assessment else None
@@ -113,12 +113,12 @@ class TrackMaker:
         parts = [decode_part(self._target.read(name), name) for name in names]
         bad = sum(facts.bad_packets for facts, _ in parts)
         broken = parts[-1][0].broken or (f"{bad} packets couldn't be decoded" if bad else "")
-        with self._open(unit) as video, _make_folder() as folder:
+        with self._open(unit, report) as video, _make_folder() as folder:
             path = Path(folder, f"track{self._library.suffix}")
             with TrackWriter(path, self._describe_header(video, path)) as writer:
                 tally = join_parts(parts, writer)
                 ended_ms = max(facts.ended_ms for facts, _ in parts)
-                digest = self._source.compute_digest(unit.video)
+                digest = self._source.compute_digest(unit.video, partial(report, tally))
                 writer.describe_film(describe_film(video, digest, ended_ms))
             result = self._store(unit, path, tally, broken)
             if self._verdicts:
@@ -138,8 +138,11 @@ class TrackMaker:
         told = msgspec.structs.replace(result, grade=quality.grade, score=quality.score)
         return msgspec.structs.replace(told, state="judged") if result.state == "kept" else told
 
-    def _open(self, unit: Unit) -> Video:
-        return self._source.open_video(unit.video, self._library.options.clock)
+    def _open(self, unit: Unit, report: Callable[[Tally], object]) -> Video:
+        self._check_revision(unit)
+        video = self._source.open_video(unit.video, self._library.options.clock)
+        video.note_frame = partial(report, Tally())  # on the way to a border nothing else is heard for long
+        return video
 
     def _describe_header(self, video: Video, path: Path) -> TrackHeader:
         manifest = self._served.manifest

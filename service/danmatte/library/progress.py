@@ -46,10 +46,13 @@ class LibraryProgress:
         left = totals.size_bytes - totals.kept_bytes - self._bytes
         if not self._bytes or left <= 0:
             return line
-        left_s = round(seconds * left / self._bytes)
-        return f"{line}, {self._units / max(seconds, 0.001):.2g} a second, {_format_time(left_s)} left"
+        left_s = seconds * left / self._bytes
+        return f"{line}, {self._units / max(seconds, 0.001):.2g} a second, {format_time(left_s)} left"
 
 
-def _format_time(seconds: int) -> str:
-    minutes, rest = divmod(seconds, 60)
-    return f"{minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"{minutes}:{rest:02}"
+def format_time(seconds: float) -> str:
+    """As much as anybody wants to know: `40 s`, `12 min`, `40 h 05 min`."""
+    if round(seconds) < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"{minutes} min"

@@ -2,16 +2,17 @@
 
 import hashlib
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
+from functools import partial
 from pathlib import PurePosixPath
-from typing import Any, ClassVar
+from typing import Any, BinaryIO, ClassVar, cast
 
 from fsspec.core import url_to_fs
 
-from danmatte.errors import MissingExtraError, StorageError, TrackError
-from danmatte.library.storage import Storage, StoredFile
+from danmatte.errors import InvalidParameterError, MissingExtraError, StorageError, TrackError
+from danmatte.library.storage import Storage, StoredFile, digest_file
 from danmatte.video.playlist import is_playlist_name
 from danmatte.video.reader import ClockName, Video
 
@@ -33,8 +34,16 @@ class RemoteStorage(Storage):
         except ImportError as error:
             raise MissingExtraError(url, "library", error.name or "a library for its kind") from error
         except ValueError as error:
-            raise StorageError(f"{url}: expected a URL that fsspec knows: {error}") from error
+            raise InvalidParameterError(f"{url}: expected a URL that fsspec knows: {error}") from error
         self._digest = ("", "")  # of the video that was fetched last
+
+    def check_source(self) -> None:
+        if "http" not in self._files.protocol:  # object storages have no folders: any name is one, and may be empty
+            return
+        with self._explain(""):
+            is_there = self._files.exists(self._root)
+        if not is_there:
+            raise InvalidParameterError(f"{self.place}: expected a list of videos, found none")
 
     def list_files(self, folder: str = "") -> Iterator[StoredFile]:
         root = self._find(folder)
@@ -57,7 +66,8 @@ class RemoteStorage(Storage):
         with self._explain(name):
             size_bytes = self._files.size(path)
             if size_bytes is not None and size_bytes > _WHOLE_BYTES:
-                file = self._files.open(path, "rb", block_size=_RANGE_BYTES, cache_type="readahead")
+                ranges = self._files.open(path, "rb", block_size=_RANGE_BYTES, cache_type="readahead")
+                file = cast(BinaryIO, _ExplainedFile(ranges, partial(self._explain, name)))
             else:
                 data = self._files.cat_file(path)
                 self._digest = (name, hashlib.sha256(data).hexdigest())
@@ -69,11 +79,11 @@ class RemoteStorage(Storage):
             data: bytes = self._files.cat_file(self._find(name))
         return data
 
-    def compute_digest(self, name: str) -> str:
+    def compute_digest(self, name: str, report: Callable[[], object] = lambda: None) -> str:
         if name == self._digest[0]:
             return self._digest[1]
         with self._explain(name), self._files.open(self._find(name), "rb", block_size=_RANGE_BYTES) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            return digest_file(file, report)
 
     def has(self, name: str) -> bool:
         with self._explain(name):
@@ -137,3 +147,36 @@ class RemoteStorage(Storage):
         except Exception as error:  # each library has a tree of errors of its own
             words = f"{type(error).__name__}: {error}"
             raise StorageError(f"{self.place}/{name}: expected a place to read and write: {words}") from error
+
+
+class _ExplainedFile(io.RawIOBase):
+    """A file of a storage while it is decoded: what its library raises becomes a StorageError.
+
+    A video isn't broken because its storage doesn't answer.
+    """
+
+    def __init__(self, file: Any, explain: Callable[[], AbstractContextManager[None]]) -> None:
+        self._file, self._explain = file, explain
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        with self._explain():
+            data: bytes = self._file.read(size)
+        return data
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        with self._explain():
+            return int(self._file.seek(offset, whence))
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()

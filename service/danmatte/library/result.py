@@ -6,7 +6,8 @@ from msgspec import Struct, structs
 
 from danmatte.quality.pooling import Grade, format_score
 
-State: TypeAlias = Literal["made", "judged", "kept", "broken", "given up"]
+State: TypeAlias = Literal["made", "judged", "kept", "broken", "given up", "postponed"]
+_AGAIN = 4  # the exit code of what may go well another time
 
 
 class UnitResult(Struct, frozen=True):
@@ -14,7 +15,8 @@ class UnitResult(Struct, frozen=True):
 
     `made`: its track is there now, `attempts` of them this time and before; `kept`: it was there already; `judged`: it
     was, and the verdict is new; `broken`: it is there, and `reason` says which frames the video has lost; `given up`:
-    it isn't there, for that `reason`.
+    it isn't there, for that `reason`; `postponed`: it isn't, for a reason of a place of videos or tracks, and the next
+    run tries again.
     Of a video in parts, `part` says which one; `track` is empty until the last one is there and they are joined.
     `verdict` is where the one on the video's quality lies, empty where none is wanted; `grade` and `score` are in it,
     and told where it was found just now.
@@ -43,8 +45,8 @@ class UnitResult(Struct, frozen=True):
 
     @property
     def exit_code(self) -> int:
-        """0 where a whole track is there, otherwise 1."""
-        return int(self.state in ("broken", "given up"))
+        """0 where a whole track is there, 4 where another run may make it, otherwise 1."""
+        return _AGAIN if self.state == "postponed" else int(self.state in ("broken", "given up"))
 
     def describe(self) -> str:
         """The result in words."""
@@ -53,6 +55,6 @@ class UnitResult(Struct, frozen=True):
             words += f", {self.masks} masks in {self.seconds:.1f} s: {self.track}"
         if self.grade is not None and self.score is not None:
             words += f", {self.grade} ({format_score(self.score)} of 100)"
-        if self.state == "given up":
+        if self.state in ("given up", "postponed"):
             words += f" after {self.attempts} attempts"
         return f"{words}: {self.reason}" if self.reason else words

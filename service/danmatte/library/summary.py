@@ -1,5 +1,6 @@
 """What became of the units: a line of JSON for each, and a table of all."""
 
+import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -56,14 +57,22 @@ def open_lines(file: Path | None) -> Iterator[Callable[[Struct], object]]:
         yield lambda _: None
     elif str(file) == "-":
         stream = sys.stdout  # as it is now: what others print later may go elsewhere
-        yield lambda result: print(msgspec.json.encode(result).decode(), file=stream, flush=True)
+        yield lambda result: print(encode_line(result).decode(), file=stream, flush=True)
     else:
         try:
             lines = file.open("wb", buffering=0)
         except OSError as error:
             raise InvalidParameterError(f"--json: {file}: can't be written ({error.strerror})") from error
         with lines:
-            yield lambda result: lines.write(msgspec.json.encode(result) + b"\n")
+            yield lambda result: lines.write(encode_line(result) + b"\n")
+
+
+def encode_line(content: object) -> bytes:
+    """A line of JSON; what isn't Unicode in a file's name is escaped, as Python reads it again."""
+    try:
+        return msgspec.json.encode(content)
+    except UnicodeEncodeError:
+        return json.dumps(msgspec.to_builtins(content)).encode()
 
 
 def _format_row(name: str, counts: Counter[str], columns: Sequence[str]) -> tuple[str, ...]:

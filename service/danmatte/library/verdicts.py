@@ -11,6 +11,7 @@ from danmatte.library.judging import Judging
 from danmatte.library.library import Library, Unit
 from danmatte.library.observations import decode_seen, join_seen, list_seen_names, name_seen
 from danmatte.library.storage import Storage
+from danmatte.library.summary import encode_line
 from danmatte.quality.assess import Assessment, AssessOptions
 from danmatte.quality.assessment import VideoQuality
 from danmatte.quality.companion import count_people
@@ -76,7 +77,7 @@ class VerdictMaker:
         """Its bytes depend on nothing but the video and what the name's digest covers: not on a place or on time."""
         found = msgspec.to_builtins(msgspec.structs.replace(quality, video=unit.video))
         del found["seconds"]
-        self._create(self._name(unit), msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
+        self._create(self._name(unit), msgspec.json.format(encode_line(found), indent=2) + b"\n")
         return quality
 
     def _create(self, name: str, data: bytes) -> None:

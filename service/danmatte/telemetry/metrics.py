@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -81,6 +82,9 @@ class Metrics:
         self._unlogged = self._counter("danmatte_access_log_dropped", "Lines that nobody read in time")
         self._versions = self._gauge("danmatte_model_versions", "Model versions by state", "state", mode="livemax")
         self._counter("danmatte_worker_starts", "Processes started on the port").inc()
+        # A container that is started again counts from 1 again, which no increase shows; this changes.
+        started = self._gauge("danmatte_start_time_seconds", "When the newest process was started", mode="livemax")
+        started.set(time.time())
         self.watch("danmatte_workers", "Processes on the port", lambda: 1)
         self.watch("danmatte_process_resident_bytes", "Memory of all workers", _measure_resident_bytes)
         self.watch("danmatte_process_open_files", "File descriptors of all workers", _count_open_files)

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 import re
 import time
 from abc import abstractmethod
@@ -23,12 +24,13 @@ from danmatte.tracks.progress import Progress
 from danmatte.tracks.selection import BOX, FrameObserver, TrackPlan, choose_mask_size
 from danmatte.tracks.track import Format, TrackHeader, find_format
 from danmatte.tracks.writer import TrackWriter
+from danmatte.video.playlist import list_named_files
 from danmatte.video.reader import ClockName, Video
 from danmatte.video.silhouette import MOST_MARGIN
 from danmatte.video.stabiliser import StabiliserOptions
 
 _VIDEOS = re.compile(
-    r".+\.(3gp|asf|avi|flv|m2ts|m3u8|m4v|mkv|mov|mp4|mpd|mpe?g|mts|mxf|nut|og[mv]|ts|vob|webm|wmv|y4m)", re.I
+    r".+\.(3gp|asf|avi|flv|m2ts|m3u8|m4v|mkv|mov|mp4|mpd|mpe?g|mts|mxf|nut|og[mv]|ts|vob|webm|wmv|y4m)", re.I | re.S
 )
 
 CORES_A_VIDEO = 2  # decoding, stabilising and the network of one video keep about so many busy
@@ -263,11 +265,16 @@ def plan_jobs(videos: Sequence[Path], out: Path, format_: str) -> list[TrackJob]
 
 
 def list_videos(given: Sequence[Path]) -> list[Path]:
-    """The videos that were given, and those in folders that were; raises InvalidParameterError where there are none."""
+    """The videos that were given, and those in folders that were; raises InvalidParameterError where there are none.
+
+    Segments of a playlist in the same folder aren't videos of their own.
+    """
     found: list[Path] = []
     for path in given:
         files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else []
-        found += [file for file in files if is_video_name(file.name)] if path.is_dir() else [path]
+        segments = {os.path.normpath(named) for file in files for named in list_named_files(file)}
+        videos = [file for file in files if is_video_name(file.name) and os.path.normpath(file) not in segments]
+        found += videos if path.is_dir() else [path]
     if not found:
         raise InvalidParameterError(f"videos: expected some in {', '.join(map(str, given))}, received none")
     return found

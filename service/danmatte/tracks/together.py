@@ -1,7 +1,7 @@
 """Several videos at once with one network, so that more cores are busy than one video feeds."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 
 import cv2
@@ -51,13 +51,19 @@ class PictureRoom:
 
 
 def make_tracks(
-    jobs: Sequence[TrackJob], options: TrackOptions, served: Served, watch: Watch | None = None, *, at_once: int = 0
+    jobs: Sequence[TrackJob],
+    options: TrackOptions,
+    served: Served,
+    watch: Watch | None = None,
+    *,
+    conclude: Callable[[TrackSummary], object] | None = None,
+    at_once: int = 0,
 ) -> Iterator[TrackSummary]:
     """Makes the track of every video, and gives the summaries in their order; what goes wrong with one is in its own.
 
-    `watch` gives an observer for each video that is decoded. `at_once` videos are under way at a time, 0 are as many as
-    the cores feed. Closing the iterator ends those under way; what they had is found again. Raises
-    InvalidParameterError.
+    `watch` gives an observer for each video that is decoded, and `conclude` is called with each summary, in a thread of
+    its own, while the others go on. `at_once` videos are under way at a time, 0 are as many as the cores feed. Closing
+    the iterator ends those under way; what they had is found again. Raises InvalidParameterError.
     """
     if at_once < 0:
         raise InvalidParameterError(f"at-once: expected at least 0, received {at_once}")
@@ -65,7 +71,7 @@ def make_tracks(
     at_once = min(at_once or max(1, count_cores() // CORES_A_VIDEO), max(1, len(jobs)))
     with asyncio.Runner() as runner:
         crew = _Crew(options, served, watch, at_once)
-        tasks = [runner.get_loop().create_task(crew.make(job)) for job in jobs]
+        tasks = [runner.get_loop().create_task(crew.make(job, conclude)) for job in jobs]
         for task in tasks:
             yield runner.run(_wait_for(task))
 
@@ -85,17 +91,23 @@ class _Crew:
         self._room = PictureRoom(at_once * _ROOM_PIXELS)
         self._told = False
 
-    async def make(self, job: TrackJob) -> TrackSummary:
+    async def make(self, job: TrackJob, conclude: Callable[[TrackSummary], object] | None) -> TrackSummary:
         async with self._places:
-            if job.track.exists() and not self._options.again:
-                return KeptTrack(str(job.video), str(job.track))
-            tells, self._told = not self._told, True
-            try:
-                return await self._track(job, tells=tells)
-            except (ServiceError, OSError) as error:
-                return FailedTrack(str(job.video), str(job.track), str(error))
-            finally:
-                self._told = self._told and not tells
+            summary = await self._make(job)
+            if conclude:
+                await asyncio.to_thread(conclude, summary)
+            return summary
+
+    async def _make(self, job: TrackJob) -> TrackSummary:
+        if job.track.exists() and not self._options.again:
+            return KeptTrack(str(job.video), str(job.track))
+        tells, self._told = not self._told, True
+        try:
+            return await self._track(job, tells=tells)
+        except (ServiceError, OSError) as error:
+            return FailedTrack(str(job.video), str(job.track), str(error))
+        finally:
+            self._told = self._told and not tells
 
     async def _track(self, job: TrackJob, *, tells: bool) -> TrackSummary:
         options = self._options

@@ -6,8 +6,10 @@ second `EXT-X-MAP` costs them frames. So segments are joined here, and each sect
 
 import io
 import math
+import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -22,6 +24,7 @@ _FINE_LINES = 480  # a rendition of so many lines is enough for masks
 _DURATION = re.compile(r"P(?:(\d+)D)?T(?:(\d+)H)?(?:(\d+)M)?(?:([\d.]+)S)?")
 _VARIABLE = re.compile(r"\$(RepresentationID|Number|Time|Bandwidth)?(?:%0(\d+)d)?\$")
 _MAX_SEGMENTS = 2**20
+_HLS = (".m3u8", ".m3u")
 
 Element: TypeAlias = ElementTree.Element
 
@@ -81,6 +84,26 @@ def _read_chunks(parts: Sequence[Part]) -> Iterator[bytes]:
 def is_playlist_name(name: str) -> bool:
     """Whether a file's name ends like a playlist's."""
     return name.lower().endswith((".m3u8", ".m3u", ".mpd"))
+
+
+def list_named_files(path: Path) -> Iterator[Path]:
+    """The files that a playlist of HLS names, whether they are there or not: segments, what comes before them, and
+    other playlists. None for what isn't such a playlist.
+    """
+    if path.suffix.lower() not in _HLS or not path.is_file():
+        return
+    try:
+        playlist = m3u8.loads(path.read_text("utf-8"))
+    except Exception:  # noqa: BLE001 - a stranger's text, which the library reads with trust
+        return
+    heads = [segment.init_section.uri for segment in playlist.segments if segment.init_section is not None]
+    named = [
+        each.uri for each in (*playlist.playlists, *playlist.iframe_playlists, *playlist.media, *playlist.segments)
+    ]
+    for uri in dict.fromkeys([*heads, *named]):
+        with suppress(TrackError):  # on another machine
+            if uri:
+                yield Path(os.path.normpath(_find(path, uri)))
 
 
 def read_sections(path: Path) -> tuple[Section, ...]:

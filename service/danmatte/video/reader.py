@@ -1,7 +1,7 @@
 """A video's frames as they are shown: upright, on the player's clock, in an order that never goes back."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
 from fractions import Fraction
 from itertools import islice
@@ -52,13 +52,15 @@ class Video:
     `bad_packets` counts what couldn't be decoded so far. Once the frames are all taken, `broken` says which were lost
     at the start or the end, `dropped` how many came too late for their time, `before_start` how many lie before 0 ms,
     where no player shows them, and `ended_ms` when the last one ends; `sections` are the start of each one of a
-    playlist, in ms, and the stream's own time there.
+    playlist, in ms, and the stream's own time there. `note_frame` is called for every frame that is decoded, also for
+    those that are only passed on the way to another.
     """
 
     def __init__(self, path: PurePath, clock: ClockName = "media", file: BinaryIO | None = None) -> None:
         self.path, self.clock, self.broken, self.dropped, self.before_start = path, clock, "", 0, 0
         self.ended_ms = 0
         self._file = file
+        self.note_frame: Callable[[], object] = lambda: None
         self._sections, self._number = () if file else read_sections(Path(path)), 0
         self._container, self._stream = self._open_stream()
         self.bad_packets, self._lost_start = 0, ""
@@ -270,7 +272,9 @@ class Video:
                 except av.FFmpegError:
                     self.bad_packets += 1
                     continue
-                yield from (check_frame(frame, self.path) for frame in frames)
+                for frame in frames:
+                    self.note_frame()
+                    yield check_frame(frame, self.path)
         except av.FFmpegError as error:
             self.broken = str(error)
 

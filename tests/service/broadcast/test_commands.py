@@ -1,5 +1,9 @@
 """`danmatte live` and the rendition of `danmatte convert`, as they are typed."""
 
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
@@ -9,13 +13,16 @@ import numpy as np
 import pytest
 
 from danmatte import cli
+from danmatte.broadcast import commands
+from danmatte.broadcast import relay as relay_module
 from danmatte.broadcast.relay import Relay
 from danmatte.broadcast.sei import read_message
-from danmatte.broadcast.stream_input import StreamInput
+from danmatte.broadcast.stream_input import Arrival, StreamInput
 from danmatte.errors import TrackError
 from danmatte.frame import Size
 from danmatte.tracks import Entry, TrackHeader, TrackWriter
 from danmatte.tracks.formats.vtt import CueMask
+from danmatte.video.decoded_frame import DecodedFrame
 from tests.service.tracks.videos import walking, write
 
 MASK = np.tile(np.arange(32) < 9, (18, 1))
@@ -84,6 +91,98 @@ def test_a_mask_that_comes_too_late_is_left_out_and_the_packet_goes_on_time(vide
             left.append(len(relay._held))
     assert left == [13]  # half a second of packets, no more
     assert 20 < relay.masks < 40
+
+
+class Source:
+    """A stream that does what it is told to when it is read."""
+
+    source = "pipe:0"
+
+    def __init__(self, read: Callable[[], Iterator[Arrival]]) -> None:
+        self.read = read
+
+    def end(self) -> None:
+        """Nobody hears it."""
+
+
+def matte(frame: DecodedFrame) -> Entry:
+    return Entry(frame.pts_ms, MASK)
+
+
+def test_a_pipe_that_says_nothing_keeps_nobody_from_ending_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "_LEAVE_S", 0.1)
+
+    def read() -> Iterator[Arrival]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        threading.Event().wait()
+        yield from ()
+
+    assert commands.watch_stream(Source(read), matte, print).masks == 0
+
+
+def test_whatever_ends_the_reading_is_no_good_end() -> None:
+    def read() -> Iterator[Arrival]:
+        raise ValueError("nobody thought of that")
+        yield
+
+    with pytest.raises(ValueError, match="nobody thought"):
+        commands.watch_stream(Source(read), matte, print)
+
+
+def test_a_frame_that_cannot_be_converted_is_told_with_its_stream(video: Path) -> None:
+    def refuse(frame: DecodedFrame) -> Entry:
+        raise TrackError(f"{frame.pts_ms} ms: expected pixels that can be converted, received xyz")
+
+    with StreamInput(str(video)) as stream, pytest.raises(TrackError, match=rf"^{video}: 0 ms: expected pixels"):
+        commands.watch_stream(stream, refuse, print)
+
+
+class StuckContainer:
+    """An address that takes nothing any more, as its other side has stopped to read."""
+
+    def __init__(self, real: object) -> None:
+        self.is_asked, self._never, self._real = threading.Event(), threading.Event(), real  # whose streams are used
+
+    def mux(self, packet: object) -> None:
+        self.is_asked.set()
+        self._never.wait()
+
+    def close(self) -> None:
+        self._never.wait()
+
+
+def stick(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> StuckContainer:
+    """Has a relay pass on to an address that takes nothing."""
+    for module in (commands, relay_module):
+        monkeypatch.setattr(module, "TIMEOUT_S", 0.3)
+    monkeypatch.setattr(commands, "_LEAVE_S", 0.1)
+    monkeypatch.setattr(relay, "_may_stall", True)
+    relay._container = StuckContainer(relay._container)
+    return relay._container
+
+
+def test_a_target_that_takes_nothing_is_given_up(video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with StreamInput(str(video), sleep=lambda _: None) as stream:
+        relay = Relay(str(tmp_path / "out.ts"), stream.streams, delay_s=0)
+        stick(relay, monkeypatch)
+        says = r"out\.ts: expected the stream to be taken, nothing was for 0\.3 s"
+        with pytest.raises(TrackError, match=says):
+            commands.watch_stream(stream, matte, relay.add, relay)
+        with pytest.raises(TrackError, match=says):
+            relay.finish()  # nor is the rest waited for
+
+
+def test_what_waits_is_not_waited_for_at_the_end_where_nobody_takes_it(
+    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with StreamInput(str(video), sleep=lambda _: None) as stream:
+        relay = Relay(str(tmp_path / "out.ts"), stream.streams, delay_s=1e9)
+        for arrival in stream.read():
+            relay.pass_on(arrival.packet)
+        stuck = stick(relay, monkeypatch)
+        with pytest.raises(TrackError, match="expected the stream to be taken"):
+            relay.finish()
+        assert stuck.is_asked.is_set()
 
 
 def test_another_codec_is_refused(tmp_path: Path) -> None:

@@ -71,6 +71,37 @@ def test_a_mask_across_the_end_of_a_segment_is_in_both(tmp_path: Path) -> None:
     ]
 
 
+def run_live(folder: Path, *, seconds: int) -> m3u8.M3U8:
+    """A live rendition that ended after some seconds."""
+    rendition = Rendition(folder / "masks.m3u8", HEADER, RenditionOptions(segment_ms=1000, window=3))
+    for pts_ms in range(0, 1000 * seconds + 1, 100):
+        rendition.add(make_entry(pts_ms))
+    return m3u8.load(str(folder / "masks.m3u8"))
+
+
+def test_numbers_go_on_where_an_earlier_run_left_off(tmp_path: Path) -> None:
+    """Players that stayed would wait for the old number: a sequence never goes back."""
+    others = ("masks-1-000001.vtt", "masks-12.vtt", "another-000001.vtt", "masks-000001.vtt.bak")
+    for name in others:
+        (tmp_path / name).write_text("of somebody else")
+    first, second = run_live(tmp_path, seconds=20), run_live(tmp_path, seconds=5)
+    assert first.media_sequence + len(first.segments) == 20
+    assert second.media_sequence == 22
+    assert [segment.uri for segment in second.segments] == [f"masks-0000{number}.vtt" for number in (22, 23, 24)]
+    kept = {path.name for path in tmp_path.glob("*.vtt*")} - set(others)
+    assert kept == {f"masks-0000{number}.vtt" for number in range(20, 25)}
+    assert all((tmp_path / name).exists() for name in others)
+
+
+def test_a_finished_rendition_begins_with_the_first_number(tmp_path: Path) -> None:
+    run_live(tmp_path, seconds=5)
+    rendition = Rendition(tmp_path / "masks.m3u8", HEADER, RenditionOptions(segment_ms=1000))
+    for pts_ms in (0, 900):
+        rendition.add(make_entry(pts_ms))
+    rendition.finish()
+    assert m3u8.load(str(tmp_path / "masks.m3u8")).segments[0].uri == "masks-000000.vtt"
+
+
 def test_a_live_playlist_slides_and_old_segments_go(tmp_path: Path) -> None:
     rendition = Rendition(tmp_path / "masks.m3u8", HEADER, RenditionOptions(segment_ms=1000, window=3))
     for pts_ms in range(0, 20_001, 100):

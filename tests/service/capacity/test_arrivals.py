@@ -81,6 +81,31 @@ def test_other_lines_of_a_log_are_left_out(tmp_path: Path) -> None:
     assert len(read_trace(file).moments_s) == 100
 
 
+def test_only_what_asks_for_masks_is_a_load(tmp_path: Path) -> None:
+    computed = [line | {"model": "toy", "code": ""} for line in make_lines(100)]
+    others = [line | {"model": "", "code": code} for line, code in zip(make_lines(3), STRANGERS, strict=True)]
+    refused = [line | {"model": "", "code": "queue_full"} for line in make_lines(2)]
+    calls = [line | {"method": "gRPC", "model": model} for line, model in zip(make_lines(2), ("toy", ""), strict=True)]
+    found = read_trace(write_log(tmp_path / "access.jsonl", [*computed, *others, *refused, *calls]))
+    assert len(found.moments_s) == 100 + 2 + 1
+
+
+STRANGERS = ("unauthorized", "not_found", "bad_request")
+
+
+def test_no_path_of_a_stranger_breaks_a_line(tmp_path: Path) -> None:
+    lines = [line | {"path": "/a\u2028b\x85c\x1cd"} for line in make_lines(100)]
+    file = tmp_path / "access.jsonl"
+    file.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
+    assert len(read_trace(file).moments_s) == 100
+
+
+def test_a_line_that_is_still_being_written_is_left_out(tmp_path: Path) -> None:
+    file = write_log(tmp_path / "access.jsonl", make_lines(100))
+    file.write_text(file.read_text() + '{"method": "PO')
+    assert len(read_trace(file).moments_s) == 100
+
+
 @pytest.mark.parametrize(
     ("bad", "says"),
     [
@@ -120,4 +145,24 @@ def test_a_multiplied_log_has_so_many_more_callers_each_with_its_own_rhythm(fact
 
 def test_a_log_divided_into_nothing_is_empty() -> None:
     recorded = Streams(2, 5).draw(20, chance())
-    assert not len(multiply(recorded, 0.1, chance()).moments_s)
+    assert not len(multiply(recorded, 1e-9, chance()).moments_s)
+
+
+@pytest.mark.parametrize("factor", [0.05, 0.5, 1.0, 1.3, 2.5])
+def test_a_single_callers_log_is_multiplied_by_requests(factor: float) -> None:
+    """A backend has one key for all of its viewers."""
+    recorded = Streams(1, 200, "poisson").draw(20, chance())
+    grown = multiply(recorded, factor, chance())
+    assert len(grown.moments_s) == pytest.approx(factor * len(recorded.moments_s), rel=0.2)
+
+
+def test_a_heavy_caller_among_many_changes_nothing_for_the_others() -> None:
+    viewers, backend = Streams(40, 1, "periodic").draw(20, chance()), Streams(1, 100, "poisson").draw(20, chance())
+    moments = np.concatenate([viewers.moments_s, backend.moments_s])
+    order = np.argsort(moments)
+    recorded = Arrivals(moments[order], np.concatenate([viewers.callers, backend.callers + 40])[order])
+    grown = multiply(recorded, 1.5, chance())
+    counts = np.bincount(grown.callers)
+    assert sorted(set(counts[counts < 100]) - {0}) == [20]  # whole viewers, each with its 20 frames
+    assert (counts == 20).sum() == 60
+    assert len(grown.moments_s) == pytest.approx(1.5 * len(recorded.moments_s), rel=0.05)

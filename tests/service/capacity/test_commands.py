@@ -77,6 +77,15 @@ def test_a_running_server_is_checked_with_its_key(
     assert any(one["measured"]["refused_share"] < 1 for one in json.loads(found.read_text()))
 
 
+def test_a_server_that_gives_no_masks_is_told_before_it_is_loaded(
+    capacity: Path, models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "keys.toml").write_text(f'me = "sha256:{"0" * 64}"\n')
+    with program(models, "--keys", str(tmp_path / "keys.toml")) as (_, url):
+        assert cli.main(["plan", str(capacity), "--check", url]) == 2
+    assert "expected a mask, received status 401; --key-file takes its API key" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -94,6 +103,8 @@ def test_a_running_server_is_checked_with_its_key(
         (["--trace", "none.jsonl"], "none.jsonl: expected a readable access log"),
         (["--check", "http://127.0.0.1:1", "--key-file", "none"], "none: expected a readable file with a key"),
         (["--check", "http://127.0.0.1:1", "--seconds", "0"], "--seconds: expected 1 to 300, received 0"),
+        (["--check", "http://127.0.0.1:1"], "--check: http://127.0.0.1:1: expected a mask, received no answer"),
+        (["--check", "nonsense"], "--check: nonsense: expected a mask, received no answer"),
     ],
 )
 def test_wrong_options_are_refused_in_a_line(

@@ -55,3 +55,11 @@ def test_a_recorded_load_is_described_by_its_factor() -> None:
     assert demand.use("poisson") is None
     assert demand.count_per_s(2.0) == pytest.approx(300, rel=0.03)
     assert demand.find_step(7) == demand.find_step(1)
+
+
+def test_a_heavy_callers_requests_are_spread_over_pods() -> None:
+    recorded = Streams(1, 200, "poisson").draw(20, chance())
+    sizes = [len(part.moments_s) for part in TraceDemand(recorded).deal(4, 1.0, chance())]
+    assert len(sizes) == 4
+    assert sum(sizes) == len(recorded.moments_s)
+    assert max(sizes) < 0.3 * sum(sizes)

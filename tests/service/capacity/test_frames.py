@@ -34,6 +34,8 @@ def test_a_folder_gives_a_body_for_each_of_its_pictures(tmp_path: Path) -> None:
         cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((40, 60, 3), 80 * number, np.uint8))
     (tmp_path / "notes.txt").write_text("no picture")
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8 no picture")
+    (tmp_path / "empty.png").write_bytes(b"")
+    (tmp_path / "folder.webp").mkdir()
     assert len(make_bodies(FrameKind("jpeg", 32, 16), tmp_path)) == 3
 
 

@@ -52,6 +52,13 @@ def test_what_binds_is_told_with_its_figures(plan: Plan) -> None:
     assert re.fullmatch(rf"{why}, at \d+ streams on 6 pods, cores \d+% busy", plan.binds)
 
 
+def test_a_backend_with_one_key_is_spread_over_pods_and_grows(capacity: Capacity) -> None:
+    recorded = TraceDemand(Streams(1, 200, "poisson").draw(15, np.random.default_rng(1)))
+    patient = Requirement(0.5, 0.05)
+    found = [make_plan(capacity, recorded, patient, Cluster(4, growth=growth)) for growth in (1.0, 2.0)]
+    assert 3 <= found[0].pods_needed < found[1].pods_needed
+
+
 def test_refusals_bind_where_the_limit_leaves_time_for_queues(capacity: Capacity) -> None:
     bursts = StreamDemand(Streams(60, 5, "poisson"), requests=4000)
     found = make_plan(capacity, bursts, Requirement(5.0, 0.0), Cluster(4))

@@ -4,6 +4,7 @@ import math
 import re
 from xml.etree import ElementTree
 
+import msgspec
 import pytest
 import yaml
 
@@ -91,3 +92,10 @@ def test_the_values_are_yaml_that_the_chart_knows(plan: Plan) -> None:
     assert values["autoscaling"]["minReplicas"] == 8
     assert values["autoscaling"]["cpuPercent"] == 76
     assert values["autoscaling"]["requestsPerSecond"] == pytest.approx(49.5)
+
+
+def test_what_was_not_measured_is_left_to_the_chart(plan: Plan) -> None:
+    unknown = msgspec.structs.replace(plan, memory_bytes=0, pod_per_s=0.01)
+    values = yaml.safe_load(write_helm_values(unknown))
+    assert values["resources"] == {"requests": {"cpu": "2"}}
+    assert values["autoscaling"]["requestsPerSecond"] > 0

@@ -1,6 +1,7 @@
 """The chart, rendered: by Helm, against Kubernetes' own schemas and those of operators."""
 
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -93,6 +94,26 @@ def test_every_variable_is_a_setting_once(values: str) -> None:
     Settings.read(None, **{known[each["name"]]: each["value"] for each in container["env"] if "value" in each})
 
 
+def test_numbers_of_a_file_of_values_reach_the_server_as_they_are(tmp_path: Path) -> None:
+    """Helm reads them as floats, and would write sixteen million as 1.6777216e+07."""
+    given = {
+        "max_body_bytes": 16777216,
+        "max_bytes_under_way": 2**40,
+        "watch_s": 0.5,
+        "connection_s": 1e-7,
+        "queue": 64,
+        "drain_s": 30.0,
+        "log": "json",
+        "open_metrics": False,
+    }
+    (tmp_path / "values.yaml").write_text(yaml.safe_dump({"settings": given}))
+    need_helm()
+    ((_, container),) = find_containers(read_objects(kubernetes.render("--values", str(tmp_path / "values.yaml"))))
+    variables = {each["name"]: each.get("value") for each in container["env"]}
+    read = Settings.read(None, **{name: variables[to_variable(name)] for name in given})
+    assert {name: getattr(read, name) for name in given} == given
+
+
 def test_a_pod_computes_with_the_cores_that_it_requests() -> None:
     ((_, container),) = find_containers(render_objects({}))
     (cores,) = [variable for variable in container["env"] if variable["name"] == "DANMATTE_CORES"]
@@ -121,6 +142,14 @@ def test_an_autoscaler_and_a_fixed_number_exclude_each_other() -> None:
         assert target == find_object(objects, "Deployment")["metadata"]["name"]
 
 
+def test_an_autoscaler_by_requests_counts_live_frames_and_no_probes() -> None:
+    trigger, _ = find_object(render_objects({"autoscaling.kind": "keda"}), "ScaledObject")["spec"]["triggers"]
+    query = trigger["metadata"]["query"]
+    assert 'danmatte_requests_total{protocol=~"mattes|v2|tfs|grpc"' in query
+    assert "danmatte_live_frames_total" in query
+    assert "or vector(0)" in query  # a server that has no live connections has no such series
+
+
 def test_the_limit_of_slow_answers_reaches_the_alert() -> None:
     objects = render_objects({"monitoring.rules": "true", "monitoring.p99Seconds": "0.1"})
     rules = find_object(objects, "PrometheusRule")["spec"]["groups"][0]["rules"]
@@ -140,6 +169,14 @@ def test_a_longer_drain_has_a_longer_grace() -> None:
         ({"models.from": "volume"}, "models.volume: expected a volume's source"),
         ({"models.from": "image"}, "models.image.reference: expected an image"),
         ({"settings.port": "9"}, "settings.port: set by another value"),
+        (
+            {"settings.tls_certificate": "/tls.crt"},
+            "settings.tls_certificate: expected TLS to end in front of the pods",
+        ),
+        (
+            {"monitoring.serviceMonitor": "true", "settings.open_metrics": "false"},
+            "monitoring.serviceMonitor: expected settings.open_metrics",
+        ),
         ({"replicaCount": "3"}, "replicaCount"),
         ({"autoscaling.kind": "hpa", "autoscaling.minReplicas": "9"}, "autoscaling.maxReplicas: expected at least"),
     ],

@@ -10,6 +10,7 @@ import yaml
 from danmatte.app import build
 from danmatte.cli import make_parser
 from danmatte.engine import FakeEngine
+from danmatte.errors import MissingExtraError, SettingsError, StorageError
 from danmatte.settings import Settings, describe_settings, to_variable
 from danmatte.telemetry.metrics import Metrics
 from tests.service.cluster.manifests import (
@@ -123,6 +124,18 @@ def test_a_share_with_bad_videos_costs_no_other_share() -> None:
     assert "maxFailedIndexes" not in job["spec"]
 
 
+def test_a_share_whose_storage_did_not_answer_is_tried_again() -> None:
+    (job,) = read("library-job.yaml")
+    final = [
+        code
+        for rule in job["spec"]["podFailurePolicy"]["rules"]
+        for code in rule.get("onExitCodes", {}).get("values", ())
+    ]
+    assert StorageError.exit_code not in final
+    assert {SettingsError.exit_code, MissingExtraError.exit_code} <= set(final)
+    assert job["spec"]["backoffLimitPerIndex"] > 0
+
+
 def test_the_composed_server_is_as_closed_as_the_others() -> None:
     found = yaml.safe_load((ROOT / "service/compose.yaml").read_text())["services"]["danmatte"]
     assert found["read_only"] is True
@@ -130,6 +143,17 @@ def test_the_composed_server_is_as_closed_as_the_others() -> None:
     assert all(port.startswith("127.0.0.1:") for port in found["ports"])
     assert set(found["environment"]) <= {to_variable(name) for name in describe_settings()}
     assert float(found["stop_grace_period"].rstrip("s")) > Settings().drain_s
+
+
+def test_a_volume_of_the_composed_server_can_be_written_to_by_its_user() -> None:
+    """An engine gives a new volume the owner of the image's folder, and root's where there is none."""
+    found = yaml.safe_load((ROOT / "service/compose.yaml").read_text())["services"]["danmatte"]
+    image = (ROOT / "service/Containerfile").read_text()
+    (user,) = re.findall(r"^USER (\d+):\d+$", image, re.MULTILINE)
+    mounts = [volume.split(":")[1] for volume in found["volumes"]]
+    assert mounts
+    for mount in mounts:
+        assert re.search(rf"install -d -o {user} -g \d+ {mount}$", image, re.MULTILINE), mount
 
 
 def test_the_charts_values_keep_to_its_schema_which_is_strict() -> None:

@@ -48,6 +48,18 @@ tests:
       - expr: count(ALERTS{{alertname="DanmatteOverloaded", alertstate="firing"}})
         eval_time: 45m
         exp_samples: [{{labels: "{{}}", value: 1}}]
+  - name: a pod that was replaced, and one whose container starts again and again
+    interval: 1m
+    input_series:
+      - {{series: 'danmatte_start_time_seconds{{job="a", pod="old"}}', values: "100x20"}}
+      - {{series: 'danmatte_start_time_seconds{{job="a", pod="new"}}', values: "_x20 1300x60"}}
+      - {{series: 'danmatte_start_time_seconds{{job="b", pod="poor"}}', values: "100x9 700x9 1300x9 1900x9 2500x30"}}
+    alert_rule_test:
+      - {{eval_time: 30m, alertname: DanmatteRestarting, exp_alerts: []}}
+    promql_expr_test:
+      - expr: count by (job) (ALERTS{{alertname="DanmatteRestarting", alertstate="firing"}})
+        eval_time: 55m
+        exp_samples: [{{labels: '{{job="b"}}', value: 1}}]
 """
 
 

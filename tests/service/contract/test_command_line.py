@@ -1,11 +1,12 @@
 """What both command lines have in common."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
-from danmatte.contract.command_line import CommandLine, parse_size, write_json
+from danmatte.contract.command_line import CommandLine, parse_size, write_json, write_text
 from danmatte.frame import Size
 
 
@@ -24,6 +25,11 @@ def test_json_goes_to_a_file_in_folders_that_are_made(tmp_path: Path) -> None:
     write_json({"place": Path("a/b"), "masks": 3}, target)
     assert json.loads(target.read_text()) == {"place": "a/b", "masks": 3}
     assert [path.name for path in target.parent.iterdir()] == ["facts.json"]
+
+
+def test_a_name_that_is_no_unicode_costs_nobody_a_page(tmp_path: Path) -> None:
+    write_text(f"<p>弹幕 {os.fsdecode(b'caf' + bytes([0xE9]))}</p>", tmp_path / "page.html")
+    assert (tmp_path / "page.html").read_text(encoding="utf-8") == "<p>弹幕 caf\\udce9</p>"
 
 
 def test_json_goes_to_standard_output_where_a_dash_is_given(

@@ -9,6 +9,7 @@ import pytest
 from aiohttp import ClientSession
 
 from danmatte.app import LIVE, RENEW
+from danmatte.http.file_watch import FILES
 from tests.service.conftest import Start
 from tests.service.serving import program
 
@@ -78,6 +79,22 @@ async def test_a_hangup_has_keys_read_again(models: Path, keys: str, jpeg: bytes
 def replace(keys: str, key: str) -> None:
     """Has the file hold this key alone."""
     Path(keys).write_text(f'other = "sha256:{hashlib.sha256(key.encode()).hexdigest()}"\n')
+
+
+async def test_a_file_of_keys_that_changed_counts_without_a_signal(start: Start, tmp_path: Path) -> None:
+    """Where a Secret is mounted, nobody signals the server when it changes."""
+    file = tmp_path / "keys.toml"
+    replace(str(file), "one")
+    client = await start(keys=str(file), watch_s=0)
+    live = await client.ws_connect("/v1/stream", headers={"X-Api-Key": "one"})
+    replace(str(file), "two")
+    for _ in range(2):
+        await client.app[FILES].look()
+    for key, status in (("one", 401), ("two", 200)):
+        assert (await client.get("/v1/models", headers={"X-Api-Key": key})).status == status
+    async with asyncio.timeout(10):
+        await live.receive()
+    assert live.close_code == 1008
 
 
 async def test_a_revoked_key_ends_its_live_connections_and_no_other(start: Start, tmp_path: Path) -> None:

@@ -3,9 +3,13 @@
 import asyncio
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 
+from danmatte.api.grpc.call_context import read_metadata
 from danmatte.errors import SettingsError
-from danmatte.http.forwarded import TrustedProxies
+from danmatte.http.forwarded import TrustedProxies, read_forwarded
+from danmatte.http.request_keys import identify_caller
 from tests.service.conftest import Start
 from tests.service.held import Gate
 from tests.service.test_app import until
@@ -32,6 +36,14 @@ PROXIES = TrustedProxies("10.0.0.0/8, 192.0.2.1, fd00::/8")
         ("fd00::1", {"Forwarded": "For=198.51.100.1:80; by=x, for=10.0.0.1"}, "198.51.100.1"),
         ("fd00::1", {"Forwarded": "for=_hidden, for=unknown", "X-Forwarded-For": "1.1.1.1"}, "fd00::1"),
         ("unix:", {"X-Forwarded-For": "1.1.1.1"}, "unix:"),
+        ("10.1.2.3", {"X-Forwarded-For": "198.51.100.1:61234"}, "198.51.100.1"),  # some proxies add the port
+        ("10.1.2.3", {"X-Forwarded-For": "1.1.1.1, [2001:db8::1]:61234"}, "2001:db8::1"),
+        ("10.1.2.3", {"X-Forwarded-For": "1.1.1.1, unknown"}, "10.1.2.3"),  # the caller wrote 1.1.1.1
+        ("10.1.2.3", {"X-Forwarded-For": "1.1.1.1, unknown, 10.8.8.8"}, "10.8.8.8"),
+        ("10.1.2.3", {"X-Forwarded-For": "198.51.100.1, "}, "198.51.100.1"),
+        ("fd00::1", {"Forwarded": "for=1.1.1.1, for=_hidden"}, "fd00::1"),
+        ("fd00::1", {"Forwarded": "for=1.1.1.1, by=10.0.0.1"}, "fd00::1"),
+        ("fd00::1", {"Forwarded": 'for=1.1.1.1;by=", for=198.51.100.1;by="x"'}, "198.51.100.1"),
     ],
 )
 def test_the_last_address_that_no_trusted_proxy_has(peer: str, headers: dict[str, str], found: str) -> None:
@@ -42,6 +54,24 @@ def test_the_last_address_that_no_trusted_proxy_has(peer: str, headers: dict[str
 def test_what_is_no_network_is_refused(setting: str) -> None:
     with pytest.raises(SettingsError, match="trusted_proxies: expected"):
         TrustedProxies(setting)
+
+
+async def test_a_line_that_a_proxy_adds_counts_more_than_the_callers_own() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(text=identify_caller(request))
+
+    app = web.Application(middlewares=[read_forwarded(TrustedProxies("127.0.0.1"))])
+    app.router.add_get("/", answer)
+    lines = [("X-Forwarded-For", "1.1.1.1"), ("X-Forwarded-For", "198.51.100.1")]  # as HAProxy does it
+    async with TestClient(TestServer(app)) as client:
+        assert await (await client.get("/", headers=lines)).text() == "198.51.100.1"
+
+
+def test_calls_over_grpc_have_whole_lists_too() -> None:
+    metadata = [("x-forwarded-for", "1.1.1.1"), ("x-request-id", "a"), ("x-forwarded-for", "198.51.100.1")]
+    found = read_metadata([*metadata, ("x-request-id", "b")])
+    assert PROXIES.find_address("10.1.2.3", found) == "198.51.100.1"
+    assert found["x-request-id"] == "b"
 
 
 @pytest.mark.parametrize("trusted", ["127.0.0.1", ""])

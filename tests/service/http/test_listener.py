@@ -11,7 +11,7 @@ import pytest
 from aiohttp import ClientSession
 
 from danmatte.errors import SettingsError
-from danmatte.http.listener import bind, load_tls
+from danmatte.http.listener import bind, read_certificate
 from danmatte.settings import Settings
 from tests.service.serving import served
 
@@ -124,7 +124,7 @@ def test_a_bad_certificate_is_said_before_anything_listens(tmp_path: Path) -> No
         (tmp_path / name).write_text("rubbish")
     settings = Settings.read(None, tls_certificate=str(tmp_path / "cert.pem"), tls_key=str(tmp_path / "key.pem"))
     with pytest.raises(SettingsError, match="expected a PEM certificate"):
-        load_tls(settings)
+        read_certificate(settings)
 
 
 def test_a_host_that_is_not_here_is_said() -> None:

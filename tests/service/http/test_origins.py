@@ -43,6 +43,14 @@ async def test_pages_of_other_origins_read_nothing(start: Start, jpeg: bytes, se
     assert "Access-Control-Allow-Origin" not in answer.headers
 
 
+async def test_a_page_can_read_every_header_of_a_mask_that_is_ours(start: Start, jpeg: bytes) -> None:
+    client = await start(origins=SITE)
+    answer = await client.post("/v1/mattes?pts=7", data=jpeg, headers={"Origin": SITE})
+    readable = set(answer.headers["Access-Control-Expose-Headers"].lower().split(", "))
+    browsers_own = {"x-content-type-options", "x-frame-options"}
+    assert {name.lower() for name in answer.headers if name.startswith("X-")} - browsers_own <= readable
+
+
 async def test_who_is_no_page_notices_nothing(start: Start, jpeg: bytes) -> None:
     client = await start(origins=SITE)
     answer = await client.post("/v1/mattes", data=jpeg)

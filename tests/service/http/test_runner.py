@@ -10,18 +10,13 @@ async def answered(client, jpeg: bytes) -> str:
     return answer.headers.get("Connection", "")
 
 
-async def test_an_old_connection_among_workers_is_closed_with_an_answer(start: Start, jpeg: bytes) -> None:
-    client = await start(workers=2, connection_s=1e-6)
+async def test_an_old_connection_is_closed_with_an_answer(start: Start, jpeg: bytes) -> None:
+    client = await start(connection_s=1e-6)
     assert await answered(client, jpeg) == ""  # its first: nobody is old yet
     assert await answered(client, jpeg) == "close"
     assert await answered(client, jpeg) == ""  # another connection
 
 
-async def test_connections_are_kept_where_there_is_one_process(start: Start, jpeg: bytes) -> None:
-    client = await start(workers=1, connection_s=1e-6)
-    assert [await answered(client, jpeg) for _ in range(3)] == ["", "", ""]
-
-
 async def test_zero_keeps_them_for_ever(start: Start, jpeg: bytes) -> None:
-    client = await start(workers=2, connection_s=0)
+    client = await start(connection_s=0)
     assert [await answered(client, jpeg) for _ in range(3)] == ["", "", ""]

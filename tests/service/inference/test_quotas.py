@@ -1,8 +1,10 @@
 """Quotas: what a key may ask for, and which limit says no."""
 
+from contextlib import AsyncExitStack
+
 import pytest
 
-from danmatte.errors import QuotaError
+from danmatte.errors import QueueFullError, QuotaError
 from danmatte.http.api_keys import Quota
 from danmatte.inference import quotas as module
 from danmatte.inference.admission import Admission
@@ -58,6 +60,27 @@ async def test_requests_inside_are_counted_and_given_back() -> None:
                 async with admission.place("page"):
                     pass
             assert admission.inside == 2
+
+
+async def test_who_has_no_quota_left_evicts_nobody() -> None:
+    admission = Admission(queue=4, in_flight=1, deadline_s=5, quotas=build(in_flight=1))
+    async with admission.place("page"), AsyncExitStack() as greedy:
+        for _ in range(3):
+            await greedy.enter_async_context(admission.place("greedy"))
+        with pytest.raises(QuotaError):
+            async with admission.place("page"):
+                pass
+        assert admission.inside == 4
+
+
+async def test_who_finds_no_place_is_not_counted_as_inside() -> None:
+    admission = Admission(queue=1, in_flight=1, deadline_s=5, quotas=build(in_flight=1))
+    async with admission.place("other"):
+        with pytest.raises(QueueFullError):
+            async with admission.place("page"):
+                pass
+    async with admission.place("page"):
+        assert admission.inside == 1
 
 
 async def test_each_frame_of_a_live_connection_counts_as_a_request(now: list[float]) -> None:

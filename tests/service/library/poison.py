@@ -1,4 +1,4 @@
-"""Decoders that crash or hang at videos of certain names, in the processes that a test starts."""
+"""Decoders that crash or hang, and disks that are slow, in the processes that a test starts."""
 
 import os
 from pathlib import Path
@@ -20,9 +20,30 @@ av.open = open_or_fall
 """
 
 
+_SLOW_CODE = """
+import io, threading
+import danmatte.library.storage as storage
+digest_file = storage.digest_file
+class SlowFile(io.BytesIO):
+    def read(self, size=-1):
+        threading.Event().wait({pause_s})
+        return super().read(1)
+storage.digest_file = lambda file, report: digest_file(SlowFile(bytes(3)), report)
+"""
+
+
 def poison(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From now on processes that are started crash at `crash` in a video's name, and hang at `hang`."""
+    _customize(folder, _CODE, monkeypatch)
+
+
+def slow(folder: Path, monkeypatch: pytest.MonkeyPatch, *, seconds: float) -> None:
+    """From now on processes that are started take so long to read a video for its digest, in four pieces."""
+    _customize(folder, _SLOW_CODE.format(pause_s=seconds / 4), monkeypatch)
+
+
+def _customize(folder: Path, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.mkdir()
-    (folder / "sitecustomize.py").write_text(_CODE)
+    (folder / "sitecustomize.py").write_text(code)
     known = os.environ.get("PYTHONPATH", "")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(folder), known])))

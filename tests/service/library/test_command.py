@@ -128,8 +128,27 @@ def test_a_wish_that_cannot_be_met_is_said_in_a_line(
 
 def test_a_source_that_is_no_folder_is_said(models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    assert cli.main(["library", str(tmp_path / "file"), str(tmp_path / "out"), "--models", str(models)]) == 2
-    assert "expected a folder" in capsys.readouterr().err
+    for source in (tmp_path / "file", tmp_path / "misspelt"):
+        assert cli.main(["library", str(source), str(tmp_path / "out"), "--models", str(models)]) == 2
+        assert "expected a folder" in capsys.readouterr().err
+
+
+def test_names_of_any_bytes_and_lengths_have_their_tracks(
+    models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    plain = write(folder / "plain.mp4", walking(3))
+    odd = [b"caf\xe9.mp4", "弹".encode() * 83 + b".mp4", b"two\nlines.mp4", b"- 'quoted' %s {}.mp4"]
+    for name in map(os.fsdecode, odd):
+        (folder / name).write_bytes(plain.read_bytes())
+    plain.unlink()
+    code, results, err = run_library(capsys, models, folder, tmp_path / "tracks", "--workers", 1)
+    assert code == 0, err
+    assert sorted(os.fsencode(result["video"]) for result in results) == sorted(odd)
+    assert {result["state"] for result in results} == {"made"}
+    code, results, _ = run_library(capsys, models, folder, tmp_path / "tracks", "--workers", 1)
+    assert (code, {result["state"] for result in results}) == (0, {"kept"})
 
 
 def test_a_run_that_is_told_to_stop_leaves_no_process_and_no_attempt(

@@ -1,21 +1,24 @@
 """Processes of their own: how they end, and what is told of that."""
 
+import errno
+import tempfile
 import threading
 from dataclasses import replace
 from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import av.error
 import psutil
 import pytest
 
-from danmatte.errors import LostWorkerError, ModelError
+from danmatte.errors import LostWorkerError, ModelError, StorageError, TrackError
 from danmatte.library.executor import hire_workers
 from danmatte.library.inventory import Inventory
-from danmatte.library.isolation import IsolatedMaker, Setup
+from danmatte.library.isolation import IsolatedMaker, Setup, blames_place
 from danmatte.library.library import Library, Shard, Unit
 from danmatte.models.standalone import find_version
-from tests.service.library.poison import poison
+from tests.service.library.poison import poison, slow
 from tests.service.library.units import fill, make_library
 from tests.service.tracks.videos import walking, write
 
@@ -76,6 +79,71 @@ def test_a_unit_that_takes_too_long_is_ended(library: Library, tmp_path: Path, m
     with pytest.raises(LostWorkerError, match=r"more than 0.5 s"):
         maker.make(unit)
     maker.close()
+
+
+def test_a_digest_that_takes_long_is_no_silence(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow(tmp_path / "slow", monkeypatch, seconds=4.0)
+    maker = IsolatedMaker(Setup(replace(library, stall_timeout_s=2.5), version=2))
+    try:
+        assert maker.make(find_unit(library, "walk.mp4")).masks == 5
+    finally:
+        maker.close()
+
+
+def test_a_process_that_is_ended_leaves_nothing_unfinished(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poison(tmp_path / "poison", monkeypatch)
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    maker = IsolatedMaker(Setup(replace(library, stall_timeout_s=5.0), version=2))
+    with pytest.raises(LostWorkerError, match="ended by SIGSEGV"):
+        maker.make(find_unit(library, "crash.mp4"))
+    assert list((tmp_path / "tmp").iterdir()) == []
+    maker.make(find_unit(library, "walk.mp4"))
+    maker.close()
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_without_a_folder_for_what_is_unfinished_no_video_is_to_blame(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    with pytest.raises(StorageError, match="TMPDIR"):
+        IsolatedMaker(Setup(library, version=2)).make(find_unit(library, "walk.mp4"))
+
+
+def test_a_target_that_cannot_be_written_is_no_fault_of_the_video(library: Library, tmp_path: Path) -> None:
+    unit, maker = find_unit(library, "walk.mp4"), IsolatedMaker(Setup(library, version=2))
+    (tmp_path / "tracks").write_bytes(b"in the way of a folder")
+    try:
+        with pytest.raises(StorageError, match="expected a folder to write to, there is a file"):
+            maker.make(unit)
+    finally:
+        maker.close()
+
+
+def wrap(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "blames"),
+    [
+        (StorageError("503"), True),
+        (OSError(errno.ENOSPC, "No space left on device"), True),
+        (wrap(TrackError("expected room"), OSError(errno.ENOSPC, "No space left on device")), True),
+        (wrap(TrackError("expected a video"), av.error.PermissionError(errno.EACCES, "Permission denied")), True),
+        (TrackError("expected a video"), False),
+        (wrap(TrackError("expected a video"), av.error.InvalidDataError(1, "Invalid data")), False),
+        (OSError(errno.EIO, "Input/output error"), False),  # so FFmpeg calls what it finds in broken files
+    ],
+)
+def test_places_are_told_from_videos(error: Exception, blames: bool) -> None:
+    assert blames_place(error) is blames
 
 
 def test_a_process_that_hangs_is_ended_by_another_thread(

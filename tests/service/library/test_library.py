@@ -59,6 +59,13 @@ def test_a_track_is_called_after_its_video_and_what_it_is_made_of() -> None:
     assert len(unit.digest) == 32
 
 
+def test_a_video_of_the_longest_name_has_a_name_for_its_track() -> None:
+    unit = make_one(StoredFile(f"cats/{'弹' * 83}.mp4", 1000, "etag"))  # 253 bytes
+    name = unit.name_track(".mattes").rpartition("/")[2]
+    assert len(name.encode()) <= 255
+    assert name.endswith(f".{unit.digest}.mattes")
+
+
 def test_every_unit_is_in_one_shard_and_shards_are_alike() -> None:
     units = [make_one(StoredFile(f"{at}.mp4", at, "")) for at in range(3000)]
     sizes = []

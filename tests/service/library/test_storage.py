@@ -2,14 +2,16 @@
 
 import hashlib
 import os
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
+from fsspec.implementations.memory import MemoryFile
 
-from danmatte.errors import MissingExtraError, StorageError, TrackError
+from danmatte.errors import InvalidParameterError, MissingExtraError, StorageError, TrackError
 from danmatte.library import remote
-from danmatte.library.storage import LocalStorage, Storage, open_storage
+from danmatte.library.storage import LocalStorage, Storage, name_beside, open_storage
 from tests.service.tracks.videos import walking, write
 
 
@@ -115,7 +117,7 @@ def test_a_playlist_behind_a_url_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_url_of_an_unknown_kind_is_refused() -> None:
-    with pytest.raises(StorageError, match="expected a URL that fsspec knows"):
+    with pytest.raises(InvalidParameterError, match="expected a URL that fsspec knows"):
         open_storage("nosuchthing://place")
 
 
@@ -144,8 +146,117 @@ def test_a_folder_without_room_leaves_nothing_unfinished(tmp_path: Path, monkeyp
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_of_the_file_systems_own_keeps_nobody_out(tmp_path: Path) -> None:
+    """A volume's root has one that only root may read; here it isn't even looked into."""
+    (tmp_path / "lost+found").mkdir()
+    for name in ("a", "deep/b"):
+        LocalStorage(tmp_path).create(name, b"")
+    (tmp_path / "lost+found/c").write_bytes(b"")
+    assert [file.name for file in LocalStorage(tmp_path).list_files()] == ["a", "deep/b"]
+
+
+def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path / "root")
+    storage.create("deep/a", b"")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/b").write_bytes(b"")
+    links = {"up": "..", "here": ".", "itself": "itself", "nowhere": "gone", "other": str(tmp_path / "elsewhere")}
+    for name, target in links.items():
+        (tmp_path / "root/deep" / name).symlink_to(target)
+    assert [file.name for file in storage.list_files()] == ["deep/a", "deep/other/b"]
+
+
+def test_what_another_process_removes_meanwhile_is_left_out(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path)
+    for name in ("a", "b", "c/d", "e"):
+        storage.create(name, b"")
+    listed = []
+    for file in storage.list_files():
+        listed.append(file.name)
+        if file.name == "a":
+            storage.remove("b")
+            shutil.rmtree(tmp_path / "c")
+    assert listed == ["a", "e"]
+
+
+PLAYLISTS = {
+    "hls/main.m3u8": "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n720p/video.m3u8\n",
+    "hls/720p/video.m3u8": '#EXTM3U\n#EXT-X-MAP:URI="init.mp4"\n#EXTINF:6,\nseg%20000.ts\n#EXTINF:6,\n../other/1.ts\n',
+    "broken.m3u8": "\x00 no playlist",
+}
+
+
+def test_segments_of_a_playlist_are_no_videos_of_their_own(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path)
+    for name, text in PLAYLISTS.items():
+        storage.create(name, text.encode())
+    for name in ("hls/720p/init.mp4", "hls/720p/seg 000.ts", "hls/720p/own.mp4", "hls/other/2.ts", "seg 000.ts"):
+        storage.create(name, b"")
+    found = [file.name for file in storage.list_videos()]
+    assert found == ["broken.m3u8", "hls/720p/own.mp4", "hls/main.m3u8", "hls/other/2.ts", "seg 000.ts"]
+    assert len(list(storage.list_files())) == 8
+
+
+def test_only_files_are_videos(tmp_path: Path) -> None:
+    for name in ("pipe.mp4", "pipe.m3u8"):  # whoever opened one would wait for ever
+        os.mkfifo(tmp_path / name)
+    (tmp_path / "folder.mp4").mkdir()
+    assert list(LocalStorage(tmp_path).list_videos()) == []
+
+
+def test_a_source_that_is_not_there_is_no_empty_library(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    for name in ("nowhere", "file"):
+        with pytest.raises(InvalidParameterError, match=f"{name}: expected a folder of videos"):
+            open_storage(str(tmp_path / name)).check_source()
+    open_storage(str(tmp_path)).check_source()
+    open_storage(f"memory://{tmp_path.name}/nothing-yet").check_source()  # object storages have no folders
+
+
+def test_a_video_whose_storage_stops_to_answer_is_not_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "_WHOLE_BYTES", 1000)
+    storage = open_storage(f"memory://{tmp_path.name}/root")
+    storage.create("walk.mp4", write(tmp_path / "walk.mp4", walking(200)).read_bytes())
+    with storage.open_video("walk.mp4", "media") as video:
+        monkeypatch.setattr(MemoryFile, "read", refuse_to_read)
+        with pytest.raises(StorageError, match=r"walk.mp4: expected a place to read .*RuntimeError: 503 slow down"):
+            list(video.read_frames())
+
+
+def refuse_to_read(*_: object) -> bytes:
+    """As libraries of storages do it, each with errors of its own."""
+    raise RuntimeError("503 slow down")
+
+
+def test_a_digest_gives_signs_of_life_while_it_is_computed(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("danmatte.library.storage._PIECE_BYTES", 10)
+    storage.create("a", bytes(95))
+    heard = list[int]()
+    assert storage.compute_digest("a", lambda: heard.append(1)) == hashlib.sha256(bytes(95)).hexdigest()
+    assert len(heard) == 10
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "x" * 300 + ".mp4", "弹幕" * 60 + ".mp4", "é" * 107 + "x.mp4"])
+def test_a_name_beside_a_video_is_one_that_file_systems_take(name: str, tmp_path: Path) -> None:
+    found = name_beside(f"deep/{name}", ".0123.mattes")
+    folder, _, last = found.rpartition("/")
+    assert folder == "deep"
+    assert last.endswith(".0123.mattes")
+    assert last[:70] == f"{name}.0123.mattes"[:70]
+    LocalStorage(tmp_path).create(found, b"")
+    assert [file.name for file in LocalStorage(tmp_path).list_files()] == [found]
+
+
 def test_a_url_may_name_a_folder(tmp_path: Path) -> None:
     assert isinstance(open_storage(f"file://{tmp_path}"), LocalStorage)
+
+
+def test_a_file_in_place_of_a_tracks_folder_is_no_track(tmp_path: Path) -> None:
+    """Who takes it for one tells a video that has none to be finished."""
+    storage = LocalStorage(tmp_path)
+    storage.create("cats", b"a file")
+    with pytest.raises(StorageError, match="cats: expected a folder to write to, there is a file"):
+        storage.create("cats/a.mattes", b"a track")
 
 
 def test_a_file_in_place_of_a_folder_is_said(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -19,6 +20,7 @@ from danmatte.library.summary import LibrarySummary, open_lines
 MADE = UnitResult("made", "a.mp4", "a.mattes", attempts=1, masks=100, held=20, cuts=3, seconds=2.5, size_bytes=2**20)
 BROKEN = UnitResult("broken", "b.mp4", "b.mattes", attempts=1, reason="the last is at 9 ms", masks=50, size_bytes=2**20)
 LOST = UnitResult("given up", "c.mp4", "c.mattes", attempts=3, reason="its process ended by SIGSEGV", size_bytes=2**19)
+LATER = structs.replace(LOST, state="postponed", reason="No space left on device")
 KEPT = UnitResult("kept", "d.mp4", "d.mattes", size_bytes=2**21)
 
 
@@ -53,7 +55,7 @@ def test_the_table_counts_grades_where_videos_were_judged() -> None:
     assert summary.exit_code == 0
 
 
-@pytest.mark.parametrize(("result", "code"), [(MADE, 0), (KEPT, 0), (BROKEN, 1), (LOST, 1)])
+@pytest.mark.parametrize(("result", "code"), [(MADE, 0), (KEPT, 0), (BROKEN, 1), (LOST, 1), (LATER, 4)])
 def test_the_exit_code_tells_whether_every_track_is_whole(result: UnitResult, code: int) -> None:
     summary = LibrarySummary()
     summary.add(result)
@@ -66,6 +68,30 @@ def test_a_result_says_why() -> None:
     assert KEPT.describe() == "d.mp4: kept"
     judged = structs.replace(KEPT, state="judged", grade="C", score=51.4)
     assert judged.describe() == "d.mp4: judged, C (51 of 100)"
+
+
+def test_another_run_is_worth_while_as_long_as_anything_is_postponed() -> None:
+    summary = LibrarySummary()
+    for result in (LATER, LOST):
+        summary.add(result)
+    assert summary.exit_code == 4
+    assert LATER.describe() == "c.mp4: postponed after 3 attempts: No space left on device"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(0, "0 s"), (59.4, "59 s"), (59.6, "1 min"), (750, "12 min"), (3599, "1 h 00 min")]
+)
+def test_times_are_told_as_finely_as_anybody_wants_them(seconds: float, told: str) -> None:
+    assert progress.format_time(seconds) == told
+
+
+def test_a_name_that_is_no_unicode_has_its_line_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = os.fsdecode(b"caf\xe9.mp4")  # as an archive of another time wrote it
+    for file in (tmp_path / "results.jsonl", Path("-")):
+        with open_lines(file) as write:
+            write(structs.replace(MADE, video=name))
+    lines = [(tmp_path / "results.jsonl").read_text(), capsys.readouterr().out]
+    assert [json.loads(line)["video"] for line in lines] == [name, name]
 
 
 def test_lines_are_written_as_results_come(tmp_path: Path) -> None:
@@ -101,7 +127,7 @@ def test_the_time_left_goes_by_the_videos_bytes() -> None:
     assert told.describe(5) == "4 of 10 units"
     told.step(MADE)
     told.step(MADE)
-    assert told.describe(20) == "6 of 10 units, 0.1 a second, 0:40 left"
+    assert told.describe(20) == "6 of 10 units, 0.1 a second, 40 s left"
     assert told.describe(20 * 3600).endswith("40 h 00 min left")
 
 

@@ -1,10 +1,11 @@
 """Attempts at a unit: how many, what is told of them, and who counts them."""
 
+import threading
 from pathlib import Path
 
 import pytest
 
-from danmatte.errors import LostWorkerError, ModelError
+from danmatte.errors import LostWorkerError, ModelError, StorageError
 from danmatte.library.attempts import AttemptLog
 from danmatte.library.library import Unit
 from danmatte.library.storage import open_storage
@@ -68,6 +69,39 @@ def test_a_torn_note_of_an_attempt_counts_all_the_same(tmp_path: Path) -> None:
 def test_a_model_that_cannot_be_opened_is_no_fault_of_the_video(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no model"):
         UnitSupervisor(make_library(tmp_path), ScriptedMaker(ModelError("no model"))).run(UNIT)
+    assert list_attempts(tmp_path) == []
+
+
+def test_a_place_that_fails_is_tried_again_and_no_attempt_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("danmatte.library.supervisor._PAUSE_S", 0.001)
+    maker = ScriptedMaker(StorageError("no room"), "crashed", StorageError("no room"))
+    result = UnitSupervisor(make_library(tmp_path), maker).run(UNIT)
+    assert (result.state, len(maker.seen)) == ("made", 4)
+    assert list_attempts(tmp_path) == []
+
+
+def test_what_a_place_keeps_from_being_made_is_left_to_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("danmatte.library.supervisor._PAUSE_S", 0.001)
+    maker = ScriptedMaker(*[StorageError("no room")] * 3)
+    result = UnitSupervisor(make_library(tmp_path), maker).run(UNIT)
+    assert (result.state, result.reason, result.exit_code) == ("postponed", "no room", 4)
+    assert list_attempts(tmp_path) == []
+    assert UnitSupervisor(make_library(tmp_path), ScriptedMaker()).run(UNIT).state == "made"
+
+
+def test_nobody_waits_for_a_place_once_the_run_is_to_end(tmp_path: Path) -> None:
+    class FailingMaker(ScriptedMaker):
+        def make(self, unit: Unit) -> object:  # type: ignore[override]
+            threading.Timer(0.01, supervisor.stop).start()
+            return super().make(unit)
+
+    supervisor = UnitSupervisor(make_library(tmp_path), FailingMaker(*[StorageError("no room")] * 2))
+    with pytest.raises(StorageError):
+        supervisor.run(UNIT)
     assert list_attempts(tmp_path) == []
 
 

@@ -26,6 +26,7 @@ from danmatte.tracks.batch import (
     KeptTrack,
     TrackOptions,
     choose_exit_code,
+    list_videos,
     plan_jobs,
 )
 from danmatte.video.reader import Video
@@ -297,3 +298,11 @@ def test_a_track_has_the_polarity_of_its_format_and_the_options_of_its_plan() ->
     plain, refined = TrackOptions(raw=True).plan(Size(720, 1280)), TrackOptions(closer=True).plan(Size(1280, 720))
     assert (plain.size, plain.stabiliser, plain.refine) == (Size(180, 320), None, False)
     assert (refined.size, refined.stabiliser is not None, refined.refine) == (Size(320, 180), True, True)
+
+
+def test_segments_beside_a_playlist_are_no_videos(tmp_path: Path) -> None:
+    (tmp_path / "film.m3u8").write_text('#EXTM3U\n#EXT-X-MAP:URI="init.mp4"\n#EXTINF:6,\n0.ts\n')
+    for name in ("init.mp4", "0.ts", "1.ts"):
+        (tmp_path / name).write_bytes(b"")
+    assert [path.name for path in list_videos([tmp_path])] == ["1.ts", "film.m3u8"]
+    assert list_videos([tmp_path / "0.ts"]) == [tmp_path / "0.ts"]  # who names one means it

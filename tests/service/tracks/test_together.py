@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,15 @@ from danmatte.engine import Served
 from danmatte.errors import InvalidParameterError
 from danmatte.frame import Pixels
 from danmatte.tracks import TrackReader, together
-from danmatte.tracks.batch import FailedTrack, FinishedTrack, KeptTrack, TrackJob, TrackOptions, make_pipeline
+from danmatte.tracks.batch import (
+    FailedTrack,
+    FinishedTrack,
+    KeptTrack,
+    TrackJob,
+    TrackOptions,
+    TrackSummary,
+    make_pipeline,
+)
 from danmatte.tracks.pipeline import Pipeline
 from danmatte.tracks.together import PictureRoom, make_tracks
 from danmatte.video.decoded_frame import DecodedFrame
@@ -105,6 +114,29 @@ def test_a_video_that_fails_or_was_there_keeps_its_place_among_the_summaries(
     kinds = [type(summary) for summary in make_tracks(wanted, TrackOptions(), toy, at_once=4)]
     assert kinds == [FinishedTrack, FailedTrack, FinishedTrack, KeptTrack, FinishedTrack]
     assert wanted[3].track.read_bytes() == b"a track"
+
+
+def test_the_others_go_on_while_a_finished_one_is_concluded(jobs: Callable[[str], list[TrackJob]], toy: Served) -> None:
+    wanted, concluded, second = jobs("tracks")[:2], list[str](), threading.Event()
+
+    def conclude(summary: TrackSummary) -> None:
+        if summary.track == str(wanted[0].track):
+            assert second.wait(60)
+        else:
+            second.set()
+        concluded.append(summary.track)
+
+    summaries = list(make_tracks(wanted, TrackOptions(), toy, conclude=conclude, at_once=2))
+    assert concluded == [str(job.track) for job in reversed(wanted)]
+    assert [summary.track for summary in summaries] == [str(job.track) for job in wanted]
+
+
+def test_what_has_no_new_track_is_concluded_too(jobs: Callable[[str], list[TrackJob]], toy: Served) -> None:
+    wanted, concluded = jobs("tracks")[:2], list[TrackSummary]()
+    wanted[0].video.write_bytes(b"no video")
+    wanted[1].track.write_bytes(b"a track")
+    list(make_tracks(wanted, TrackOptions(), toy, conclude=concluded.append))
+    assert {type(summary) for summary in concluded} == {FailedTrack, KeptTrack}
 
 
 def test_leaving_ends_the_others_and_leaves_no_half_track(jobs: Callable[[str], list[TrackJob]], toy: Served) -> None:

@@ -16,7 +16,7 @@ import grpc
 
 from danmatte.errors import DeadlineError, EngineError, ServiceError
 from danmatte.http.errors import choose_request_id, read_traceparent
-from danmatte.http.forwarded import TrustedProxies
+from danmatte.http.forwarded import LISTS, TrustedProxies
 from danmatte.http.request_keys import NOBODY, Identity
 from danmatte.http.telemetry import LEFT, Observers, describe_version
 from danmatte.telemetry.metrics import NO_TRAFFIC, Traffic
@@ -165,5 +165,9 @@ def choose_status(error: ServiceError) -> grpc.StatusCode:
 
 
 def read_metadata(metadata: Iterable[tuple[str, str | bytes]] | None) -> dict[str, str]:
-    """What a call carries along, by name."""
-    return {name: str(value) for name, value in metadata or ()}
+    """What a call carries along, by name; where proxies added lines to a list, all of them."""
+    found = dict[str, str]()
+    for name, value in metadata or ():
+        text = str(value)
+        found[name] = f"{found[name]}, {text}" if name in found and name in LISTS else text
+    return found

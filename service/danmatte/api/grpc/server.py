@@ -1,7 +1,6 @@
 """The gRPC server: its port, its limits, its end."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import grpc
 
@@ -11,6 +10,8 @@ from danmatte.api.grpc.interceptors import AuthInterceptor
 from danmatte.api.grpc.service import Service, ServiceParts
 from danmatte.errors import SettingsError
 from danmatte.http.api_keys import ApiKeys
+from danmatte.http.certificate import Certificate
+from danmatte.http.file_watch import read_stamp
 from danmatte.http.forwarded import TrustedProxies
 from danmatte.http.telemetry import Observers
 from danmatte.inference.request import Requests
@@ -51,6 +52,8 @@ class Server:
             ("grpc.max_send_message_length", -1),
             ("grpc.so_reuseport", int(settings.workers > 1)),  # workers share the port, strangers don't
         ]
+        if settings.connection_s:  # calls under way on an old connection are answered, streams go on to their end
+            options.append(("grpc.max_connection_age_ms", max(1, round(1000 * settings.connection_s))))
         # A call's message is in memory before it asks for a place.
         most = requests.places + sum(service.lasting_calls for service in serving) + _SPARE_CALLS
         scope = "admin" if self._is_admin else "grpc"
@@ -80,5 +83,29 @@ class Server:
     def _bind(self, place: str) -> int:
         if self._is_admin or not self._settings.tls_certificate:
             return int(self._server.add_insecure_port(place))
-        pair = (Path(self._settings.tls_key).read_bytes(), Path(self._settings.tls_certificate).read_bytes())
-        return int(self._server.add_secure_port(place, grpc.ssl_server_credentials([pair])))
+        credentials = _CertificateSource(
+            Certificate(self._settings.tls_certificate, self._settings.tls_key)
+        ).build_credentials()
+        return int(self._server.add_secure_port(place, credentials))
+
+
+class _CertificateSource:
+    """Gives gRPC the certificate, and another one once the files are others; called for every new connection."""
+
+    def __init__(self, certificate: Certificate) -> None:
+        self._certificate, self._stamp = certificate, read_stamp(certificate.files)
+
+    def build_credentials(self) -> grpc.ServerCredentials:
+        """What a secure port is opened with."""
+        return grpc.dynamic_ssl_server_credentials(self._configure(), self._fetch)
+
+    def _fetch(self) -> grpc.ServerCertificateConfiguration | None:
+        """The certificate that took the place of the one before; None where none did."""
+        stamp = read_stamp(self._certificate.files)
+        if stamp == self._stamp:
+            return None
+        self._stamp = stamp
+        return self._configure() if self._certificate.renew() else None
+
+    def _configure(self) -> grpc.ServerCertificateConfiguration:
+        return grpc.ssl_server_certificate_configuration([self._certificate.pair])

@@ -1,0 +1,116 @@
+"""Files that change while a server runs."""
+
+import asyncio
+import logging
+from pathlib import Path
+
+import pytest
+
+from danmatte.http.file_watch import FileWatch, read_stamp
+
+
+def put(file: Path, text: str) -> None:
+    """Writes a file, as somebody else does."""
+    file.write_text(text)
+
+
+class Reader:
+    """Reads a file, and remembers what was in it; fails while it is told to."""
+
+    def __init__(self, file: Path) -> None:
+        self._file, self.seen, self.fails = file, list[str](), False
+        self.read = asyncio.Event()
+
+    async def renew(self) -> None:
+        self.read.set()
+        if self.fails:
+            raise OSError("it can't be read")
+        self.seen.append(self._file.read_text())
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "keys.toml"
+    path.write_text("one")
+    return path
+
+
+async def test_a_change_is_read_once_it_stays_as_it_is(file: Path) -> None:
+    watch, reader = FileWatch(), Reader(file)
+    watch.add([file], reader.renew)
+    await watch.look()
+    put(file, "half of tw")
+    await watch.look()  # it may still be written
+    put(file, "another one")
+    await watch.look()
+    assert reader.seen == []
+    for _ in range(3):
+        await watch.look()
+    assert reader.seen == ["another one"]
+
+
+async def test_files_that_belong_together_are_read_together(file: Path, tmp_path: Path) -> None:
+    watch, reader, other = FileWatch(), Reader(file), tmp_path / "other.pem"
+    put(other, "a")
+    watch.add([file, other], reader.renew)
+    put(other, "bb")
+    await watch.look()
+    put(file, "three")
+    for _ in range(3):
+        await watch.look()
+    assert reader.seen == ["three"]
+
+
+async def test_a_link_to_another_file_is_a_change(file: Path, tmp_path: Path) -> None:
+    """So Kubernetes replaces a Secret, and certbot a certificate."""
+    link, other = tmp_path / "link", tmp_path / "other"
+    link.symlink_to(file)
+    put(other, "two")
+    watch, reader = FileWatch(), Reader(link)
+    watch.add([link], reader.renew)
+    link.unlink()
+    link.symlink_to(other)
+    for _ in range(2):
+        await watch.look()
+    assert reader.seen == ["two"]
+
+
+async def test_what_cannot_be_read_is_tried_again_with_the_next_change(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    watch, reader = FileWatch(), Reader(file)
+    watch.add([file], reader.renew)
+    reader.fails = True
+    put(file, "two!")
+    with caplog.at_level(logging.ERROR):
+        for _ in range(4):
+            await watch.look()
+    assert len(caplog.records) == 1
+    reader.fails = False
+    put(file, "three")
+    for _ in range(2):
+        await watch.look()
+    assert reader.seen == ["three"]
+
+
+async def test_a_watch_looks_by_itself_and_ends(file: Path) -> None:
+    watch, reader = FileWatch(), Reader(file)
+    watch.add([file], reader.renew)
+    async with asyncio.timeout(10), watch.run(0.001):
+        put(file, "three")
+        await reader.read.wait()
+    async with watch.run(0):
+        assert len(asyncio.all_tasks()) == 1
+
+
+async def test_a_signal_has_everything_read_again(file: Path) -> None:
+    watch, reader = FileWatch(), Reader(file)
+    watch.add([file], reader.renew)
+    async with asyncio.timeout(10), watch.run(0):
+        watch.renew_soon()
+        await reader.read.wait()
+    assert reader.seen == ["one"]
+
+
+def test_a_file_that_is_not_there_has_a_stamp_too(tmp_path: Path) -> None:
+    assert read_stamp([tmp_path / "nothing"]) == ((0, 0, 0),)
