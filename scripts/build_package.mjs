@@ -5,7 +5,7 @@
 
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 
 const ROOT = resolve(import.meta.dirname, "..");
@@ -36,6 +36,9 @@ function writeTypes() {
   mkdirSync(join(ROOT, "build"), { recursive: true });
   writeFileSync(config, JSON.stringify({ extends: join(WEB, "tsconfig.json"), compilerOptions, files, include: [] }));
   runTool("typescript", "tsc", "-p", config);
+  // What comments can't say: the element's name, for `querySelector` and `createElement`.
+  const named = '\ndeclare global {\n  interface HTMLElementTagNameMap {\n    "danmatte-layer": DanmatteLayer;\n  }\n}\n';
+  appendFileSync(join(WEB, "types/element.d.ts"), named);
 }
 
 /** All of it as one global, `danmatte`, for a `<script>`; and as one module. */

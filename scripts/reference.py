@@ -20,7 +20,7 @@ SERVICE = ROOT / "service/danmatte"
 WORKBENCH = ROOT / "workbench/danmatte_workbench"
 WEB = SERVICE / "web"
 WEB_MODULES = (
-    *("danmatte.js", "preferences.js", "controls.js", "element.js", "live.js", "track.js"),
+    *("danmatte.js", "options.js", "preferences.js", "controls.js", "element.js", "live.js", "track.js"),
     *(f"adapters/{name}.js" for name in ("danmaku", "artplayer", "dplayer", "nplayer", "xgplayer", "videojs")),
 )
 

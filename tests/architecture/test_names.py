@@ -40,6 +40,7 @@ OUTSIDE = {
     "grace_hopper.jpg",
     "night_001.jpg",
     "npx vite",
+    "documentPictureInPicture",
     "artplayer-plugin-danmuku",
     "isCustomElement",
 }

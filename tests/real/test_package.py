@@ -14,7 +14,7 @@ from tests.real import browser, npm, static_server
 
 pytestmark = pytest.mark.slow
 
-TOOLS = ("vite@8.4.0", "webpack@5.113.0", "webpack-cli@7.3.1", "typescript@7.0.2")
+TOOLS = ("vite@8.4.0", "webpack@5.113.0", "webpack-cli@7.3.1", "typescript@7.0.2", "@types/react@19.2.7")
 ENTRIES = ("danmatte", "danmatte/element", "danmatte/controls")
 PAGE = """<!doctype html>
 <style>
@@ -55,11 +55,12 @@ PAGES = {
     "webpack": PAGE + "<script src=/packed/main.js></script>",
 }
 TYPED = """
-import { attach, openPreferences, type Attachment, type Options, type Stats } from "danmatte";
+import { attach, openCues, openPreferences, type Attachment, type Options, type Stats } from "danmatte";
 import { createControls } from "danmatte/controls";
 import { DanmatteLayer } from "danmatte/element";
 import { artplayerPluginDanmatte } from "danmatte/adapters/artplayer";
 import { behind } from "danmatte/adapters/danmaku";
+import { followHls } from "danmatte/adapters/hls.js";
 import { attachDPlayer } from "danmatte/adapters/dplayer";
 import { attachNPlayer } from "danmatte/adapters/nplayer";
 import { attachVideoJs } from "danmatte/adapters/videojs";
@@ -78,7 +79,14 @@ const why: string = handle.error;
 attach(video, layer, { track: "film.mattes", late: "later" });
 // @ts-expect-error: a layer is an element
 attach(video, "comments", { track: "film.mattes" });
-export { why, artplayerPluginDanmatte, behind, attachDPlayer, attachNPlayer, attachVideoJs, attachXgplayer };
+const clock = followHls({ on() {} });
+handle.use({ track: "next.mattes", offset: -40, clock });
+attach(video, layer, { live: { ahead: 0.7 }, region: "person,text", preferences: { margin: 0.01 }, clock });
+attach(video, layer, { track: (film) => (film.loop ? "film.mattes" : null), live: true, late: undefined });
+attach(video, layer, { source: openCues((film) => [...film.textTracks].find(({ label }) => label === "masks")) });
+attach(video, layer, handle.options);
+const length: number | undefined = document.querySelector("danmatte-layer")?.handle?.source.film?.end_ms;
+export { why, length, artplayerPluginDanmatte, behind, attachDPlayer, attachNPlayer, attachVideoJs, attachXgplayer };
 """
 
 
@@ -158,6 +166,19 @@ def test_strict_typescript_takes_it(project: Path, resolution: str) -> None:
         "",
     )
     npm.run_program(project, "tsc", *options, "--module", module, "--moduleResolution", resolution, "consumer.mts")
+
+
+def test_react_knows_the_element_as_the_readme_tells_it(project: Path) -> None:
+    declared = re.search(r"```ts\n(.*?)```", (npm.WEB / "README.md").read_text(), re.DOTALL)
+    assert declared
+    (project / "names.ts").write_text(declared[1])
+    layer = (
+        '<danmatte-layer className="comments" track="film.mattes" late="hide" off={false}><b>text</b></danmatte-layer>'
+    )
+    (project / "page.tsx").write_text(f'import "./names";\nexport const page = {layer};\n')
+    options = ("--ignoreConfig", "--strict", "--noEmit", "--target", "es2022", "--lib", "es2023,dom,dom.iterable")
+    jsx = ("--jsx", "react-jsx", "--module", "esnext", "--moduleResolution", "bundler", "--types", "react")
+    npm.run_program(project, "tsc", *options, *jsx, "names.ts", "page.tsx")
 
 
 def test_a_server_may_import_it_where_there_is_no_page(project: Path) -> None:

@@ -26,6 +26,7 @@ MODULES = (
     "look-ahead",
     "margin",
     "mattes",
+    "options",
     "outline",
     "placement",
     "preferences",

@@ -1,5 +1,6 @@
 """What `danmatte live` does, and `danmatte convert` with a playlist."""
 
+import os
 import signal
 import sys
 import threading
@@ -7,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from danmatte.broadcast.frame_slot import FrameSlot
 from danmatte.broadcast.live_masks import LiveTally, StreamMatting, make_masks
@@ -133,7 +135,8 @@ def convert_to_rendition(source: Path, target: Path, multivariant: Path | None) 
     count = write_rendition(source, target)
     if multivariant:
         try:
-            text = add_to_multivariant(multivariant.read_text("utf-8"), target.name)
+            address = Path(os.path.relpath(target.resolve(), multivariant.resolve().parent)).as_posix()
+            text = add_to_multivariant(multivariant.read_text("utf-8"), quote(address))
             multivariant.write_text(text, "utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise InvalidParameterError(f"{multivariant}: expected a playlist to add the masks to: {error}") from error

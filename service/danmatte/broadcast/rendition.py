@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 from danmatte.errors import TrackError
 from danmatte.tracks import Entry, TrackHeader, TrackReader
@@ -16,6 +17,7 @@ SEGMENT_MS = 6000
 _TICKS = 90  # of MPEG-TS in a millisecond
 _WRAP = 2**33
 _NAME = "SUBTITLES"
+_LABEL = 'NAME="masks",LANGUAGE="zxx"'
 
 
 class HlsSegment(NamedTuple):
@@ -130,7 +132,7 @@ class Rendition:
         for segment in listed:
             if self._options.date_ms is not None:
                 lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{_format_date(self._options.date_ms + segment.start_ms)}")
-            lines += [f"#EXTINF:{(segment.end_ms - segment.start_ms) / 1000:.3f},", segment.name]
+            lines += [f"#EXTINF:{(segment.end_ms - segment.start_ms) / 1000:.3f},", quote(segment.name)]
         return "\n".join([*lines, *(["#EXT-X-ENDLIST"] if is_over else [])]) + "\n"
 
 
@@ -178,20 +180,21 @@ def write_rendition(source: Path, target: Path) -> int:
 def add_to_multivariant(text: str, address: str, group: str = "masks") -> str:
     """A multivariant playlist with the rendition at `address`, in every group of subtitles that it has, or in its own.
 
-    Nobody's player chooses it by itself: it is text that only programs read.
+    Nobody's player chooses it by itself: it is text that only programs read. One that was added before is replaced.
     """
+    before = [line for line in text.splitlines() if not (line.startswith("#EXT-X-MEDIA:") and _LABEL in line)]
     groups = dict.fromkeys(
         part.split('"')[0]
-        for line in text.splitlines()
+        for line in before
         if line.startswith("#EXT-X-STREAM-INF:")
         for part in line.split(f'{_NAME}="')[1:]
     ) or {group: None}
     media = [
-        f'#EXT-X-MEDIA:TYPE={_NAME},GROUP-ID="{each}",NAME="masks",LANGUAGE="zxx",DEFAULT=NO,AUTOSELECT=NO,FORCED=NO,URI="{address}"'
+        f'#EXT-X-MEDIA:TYPE={_NAME},GROUP-ID="{each}",{_LABEL},DEFAULT=NO,AUTOSELECT=NO,FORCED=NO,URI="{address}"'
         for each in groups
     ]
     lines, added = list[str](), False
-    for line in text.splitlines():
+    for line in before:
         if line.startswith("#EXT-X-STREAM-INF:"):
             if not added:
                 lines += media

@@ -6,6 +6,7 @@ from danmatte.video.reader import Video
 
 def describe_film(video: Video, sha256: str, ended_ms: int) -> Film:
     """The facts of a video; `sha256` is the file's digest in hexadecimal, `ended_ms` when its last frame ends."""
+    end_ms = max(ended_ms, video.end_ms or 0)
     return Film(
         sha256=sha256,
         clock=video.clock,
@@ -13,7 +14,8 @@ def describe_film(video: Video, sha256: str, ended_ms: int) -> Film:
         height=video.shown.height,
         pixel_ratio=(video.pixel_ratio.numerator, video.pixel_ratio.denominator),
         first_ms=video.first_ms,
-        end_ms=max(ended_ms, video.end_ms or 0),
+        end_ms=end_ms,
+        file_end_ms=video.file_end_ms if (video.file_end_ms or 0) > end_ms else None,
         coded_ms=video.coded_ms,
         origin_ms=video.origin_ms,
         sections=tuple(video.sections[:MAX_SECTIONS]),

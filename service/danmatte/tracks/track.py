@@ -33,6 +33,8 @@ class Film(Struct, frozen=True, omit_defaults=True):
     first frame's, the end, the first stored frame's, which an edit list may leave out, and where Firefox's clock
     is 0.
 
+    `end_ms` is that of the pictures, `file_end_ms` that of the file where its sound goes on for longer.
+
     A playlist has `sections`: of each the start, and the stream's own time there; in players that join HLS segments by
     script the first frame is shown at `scripted_ms`, and `date_ms` is when it was recorded, in ms since 1970.
 
@@ -52,6 +54,7 @@ class Film(Struct, frozen=True, omit_defaults=True):
     scripted_ms: Annotated[int, Meta(ge=-MAX_PTS_MS, le=MAX_PTS_MS)] | None = None
     date_ms: Annotated[int, Meta(ge=0, le=MAX_PTS_MS)] | None = None
     orientation: Annotated[tuple[TurnStep, ...], Meta(max_length=3)] = ()
+    file_end_ms: Annotated[int, Meta(ge=0, le=MAX_PTS_MS)] | None = None
 
 
 @dataclass(frozen=True)

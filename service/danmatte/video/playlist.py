@@ -21,7 +21,7 @@ import m3u8
 from danmatte.errors import TrackError
 
 _FINE_LINES = 480  # a rendition of so many lines is enough for masks
-_DURATION = re.compile(r"P(?:(\d+)D)?T(?:(\d+)H)?(?:(\d+)M)?(?:([\d.]+)S)?")
+_DURATION = re.compile(r"P(?:0+Y)?(?:0+M)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:([\d.]+)S)?)?")
 _VARIABLE = re.compile(r"\$(RepresentationID|Number|Time|Bandwidth)?(?:%0(\d+)d)?\$")
 _MAX_SEGMENTS = 2**20
 _HLS = (".m3u8", ".m3u")

@@ -150,6 +150,14 @@ class Video:
             return None
         return int(1000 * (end_s - self._zero_s))
 
+    @property
+    def file_end_ms(self) -> int | None:
+        """When the file ends, with its sound, as its container states it; None where it doesn't, and for playlists."""
+        container = self._container
+        if self._sections or container.duration is None:
+            return None
+        return int(((container.start_time or 0) + container.duration) / 1000 - 1000 * self._zero_s)
+
     def read_frames(self, from_ms: int = 0) -> Iterator[DecodedFrame]:
         """The frames from `from_ms` on, each later than the one before; the one that 0 ms falls into begins there."""
         clock = _FrameClock(self._stream.guessed_rate, 1000 * self._zero_s, 1000 * self._start_s)

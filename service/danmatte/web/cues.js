@@ -9,6 +9,8 @@
 import { SLACK_MS } from "./timeline.js";
 import { readPayload } from "./vtt.js";
 
+const FAILED = 3; // HTMLTrackElement.ERROR
+
 /** @typedef {(video: HTMLVideoElement) => TextTrack | null | undefined} Find the video's track, as soon as there is one */
 
 /**
@@ -55,13 +57,17 @@ export class Cues {
   }
 
   /**
-   * The browser, or the player, loads cues by itself, of tracks that are on.
+   * The browser, or the player, loads cues by itself, of tracks that are on; what it couldn't load is told.
    *
    * @param {number} _ms
    * @param {HTMLVideoElement} video
    */
   want(_ms, video) {
-    this.#follow(this.#find(video) ?? null);
+    const track = this.#find(video) ?? null;
+    this.#follow(track);
+    const element = track && [...(video.querySelectorAll?.("track") ?? [])].find((one) => one.track === track);
+    // Not there, not WebVTT, or from another origin without CORS: the browser tells no more than that.
+    if (element?.readyState === FAILED) this.error = `${element.src}: the browser couldn't load it as a text track`;
   }
 
   close() {
@@ -73,7 +79,7 @@ export class Cues {
   #follow(track) {
     if (track !== this.#track) {
       this.close();
-      this.#track = track;
+      [this.#track, this.error] = [track, ""];
       track?.addEventListener("cuechange", this.#tell);
     }
     if (track?.mode === "disabled") track.mode = "hidden"; // players also turn tracks off that nobody shows

@@ -5,15 +5,18 @@ import { findReach, toClipPath, toPathData } from "./outline.js";
 /** @typedef {import("./outline.js").Outline} Outline */
 /** @typedef {import("./outline.js").Place} Place */
 
+/** @typedef {"clipPath" | "filter" | "mask"} Property */
+
 const FADE_MS = 200;
 const SVG = "http://www.w3.org/2000/svg";
-let veils = 0;
 
 /** The style of one layer. */
 export class Cutout {
   /** @type {HTMLElement} */
   #layer;
   #own; // the layer's own style
+  /** @type {Map<Property, string>} */
+  #given = new Map(); // what was set last
   #opacity = 1;
   /** @type {Record<"root" | "mask" | "sheet" | "path", Element> | null} */
   #veil = null;
@@ -55,15 +58,24 @@ export class Cutout {
     this.#opacity = opacity;
   }
 
+  /** Sets again what the page took away: frameworks write whole styles anew, and put layers elsewhere. */
+  mend() {
+    const { style } = this.#layer;
+    for (const [name, value] of this.#given) if (value && !style[name]) style[name] = value;
+    this.#placeVeil();
+  }
+
   /** Gives the layer its own style back. */
   restore() {
     this.#uncover();
     this.#opacity = 1;
-    for (const name of /** @type {("clipPath" | "filter" | "mask")[]} */ (Object.keys(this.#own))) this.#set(name, this.#own[name]);
+    for (const name of /** @type {Property[]} */ (Object.keys(this.#own))) this.#set(name, this.#own[name]);
+    this.#given.clear();
   }
 
-  /** @type {(name: "clipPath" | "filter" | "mask", value: string) => void} */
+  /** @type {(name: Property, value: string) => void} */
   #set(name, value) {
+    this.#given.set(name, value);
     if (this.#layer.style[name] !== value) this.#layer.style[name] = value;
   }
 
@@ -82,7 +94,7 @@ export class Cutout {
       return made;
     };
     if (!this.#veil) {
-      const id = `danmatte-${++veils}`;
+      const id = `danmatte-${Math.random().toString(36).slice(2)}`; // a page may have this module twice
       const root = dress("svg", { width: 0, height: 0, "aria-hidden": "true" });
       /** @type {SVGElement} */ (root).style.position = "absolute";
       const [mask, sheet] = [dress("mask", { id, maskUnits: "userSpaceOnUse" }), dress("rect", {})];
@@ -93,14 +105,19 @@ export class Cutout {
       }
       mask.append(sheet, path);
       root.append(mask);
-      // Beside the layer: a reference is looked up in the tree that the layer is in, also within a shadow root.
-      this.#layer.after(root);
       this.#veil = { root, mask, sheet, path };
+      this.#placeVeil();
       this.#set("mask", `url("#${id}")`);
     }
     dress("mask", around, this.#veil.mask);
     dress("rect", around, this.#veil.sheet);
     dress("path", { d: toPathData(outline, place), "fill-opacity": strength }, this.#veil.path);
+  }
+
+  /** Beside the layer: a reference is looked up in the tree that the layer is in, also within a shadow root. */
+  #placeVeil() {
+    const [layer, root] = [this.#layer, this.#veil?.root];
+    if (root && root.parentNode !== layer.parentNode) layer.after(root);
   }
 
   #uncover() {

@@ -12,9 +12,10 @@
 import { openCues } from "./cues.js";
 import { Cutout } from "./cutout.js";
 import { findMismatch, findStored, toTrackTime } from "./film.js";
-import { drawFrames, isFirefox, watchFrames, watchRepaints } from "./frame-clock.js";
-import { openLive } from "./live.js";
+import { drawFrames, isFirefox, readTime, watchFrames, watchRepaints } from "./frame-clock.js";
+import { Live, openLive } from "./live.js";
 import { growOutline } from "./margin.js";
+import { checkElements, checkMasks } from "./options.js";
 import { toPathData } from "./outline.js";
 import { isSamePlace, measurePlace } from "./placement.js";
 import { openPreferences, Preferences } from "./preferences.js";
@@ -22,57 +23,12 @@ import { openTrack } from "./track.js";
 
 export { openCues, openLive, openPreferences, openTrack, Preferences };
 
-/**
- * Where masks come from.
- *
- * @typedef {object} Source
- * @property {(ms: number) => import("./timeline.js").Mask | null} at the mask for a frame, at once, or null
- * @property {(ms: number, video: HTMLVideoElement) => void} want called for every frame that is shown
- * @property {() => void} onchange set by the attachment; the source calls it when it has more, or an error
- * @property {() => void} close
- * @property {() => void} [rest] nobody looks for the time being: gives up connections, until it is asked again
- * @property {string} [error] why there are no masks, in words
- * @property {import("./film.js").Film | null} [film] that the masks are for, where the source knows
- */
-
-/** @typedef {string | URL} Address */
-
-/**
- * @typedef {object} Masks
- * @property {Address | ((video: HTMLVideoElement) => Address | null)} [track] a mask track, ours or `.webmask`. A function is
- *   asked again whenever the video gets another film; null means that it has no masks
- * @property {Address | true | import("./live.js").LiveOptions} [live] a service's `/v1/stream`; true is this module's own server
- * @property {string} [region] with `live`: what comments pass behind, such as `person,text`, where the server's models find it
- * @property {Source} [source] instead of the two, one that was opened before
- */
-
-/**
- * @typedef {object} Looks
- * @property {"dim" | "show" | "hide"} [late] how comments look while no mask is at hand: faint unless given, and as they are
- *   once it is known that none will come
- * @property {"screen" | "exact"} [sync] masks for the frame that the browser puts on the screen, predicted while it
- *   plays; or the page draws the video itself, on a canvas over it, and masks are exact. `screen` unless given; exact
- *   isn't for protected videos and loses what HDR adds
- * @property {true | Preferences | Partial<import("./preferences.js").Choices>} [preferences] the viewer's choices: true for those that
- *   the browser remembers, or a beginning that is remembered nowhere
- * @property {(stats: Stats) => void} [onframe] called after every frame
- * @property {(why: string) => void} [onerror] called when masks can't be had, once for every reason
- */
-
-/** @typedef {Masks & Looks & import("./film.js").Timing} Options */
-
-/**
- * @typedef {object} Stats
- * @property {number} time of the frame on the screen after this repaint, in milliseconds of the player
- * @property {number | null} pts of the mask that is used for it, on the track's clock
- * @property {number | null} lag of the mask behind the frame
- * @property {"masked" | "nobody" | "late" | "off"} state off by the viewer's choice, or because the film has no masks
- * @property {boolean} held the mask is repeated from a frame before
- * @property {number} coverage the person's share of the frame
- * @property {number} work milliseconds that this frame took here
- * @property {number} frames seen so far
- * @property {number} missed of them, without a mask
- */
+/** @typedef {import("./options.js").Source} Source */
+/** @typedef {import("./options.js").Masks} Masks */
+/** @typedef {import("./options.js").Looks} Looks */
+/** @typedef {import("./options.js").Options} Options */
+/** @typedef {import("./options.js").Stats} Stats */
+/** @typedef {import("./options.js").Timing} Timing */
 
 const OPACITY = { dim: 0.3, show: 1, hide: 0 };
 const MEASURE_MS = 500; // how often the page is measured again
@@ -115,9 +71,12 @@ export class Attachment {
   #stops = []; // of what runs while comments are behind people
   /** @type {(() => void)[]} */
   #ends = []; // of what runs until it is detached
-  /** @type {string | null} */
-  #film = null; // that masks were opened for, where a function tells
+  #film = ""; // whose masks were opened, by the address of the track
   #hasFrame = false;
+  #isDrawn = false; // its frames, by the page
+  #isProtected = false;
+  /** @type {Document | null} */
+  #page = null; // that it was started in
   #checks = 0;
   #wasConnected = false;
   #told = "";
@@ -141,18 +100,22 @@ export class Attachment {
    * @param {Options} options
    */
   constructor(video, layer, options) {
+    checkElements(video, layer);
     checkMasks(options);
     [this.#video, this.#layer, this.#options, this.#cutout] = [video, layer, options, new Cutout(layer)];
     const { preferences } = options;
     this.preferences = preferences === true ? openPreferences() : preferences instanceof Preferences ? preferences : new Preferences(preferences);
     this.#openSource();
     this.#listen(this.#ends, video, "emptied", () => {
-      // Another film comes: no mask of the one before is shown on it.
-      if (!this.#stops.length) return;
-      this.#pause();
-      this.#start();
+      this.#isProtected = false;
+      this.#restart(); // another film comes: no mask of the one before is shown on it
     });
-    this.#listen(this.#ends, video, "loadstart", () => typeof this.#options.track === "function" && this.#openSource());
+    this.#listen(this.#ends, video, "encrypted", () => {
+      this.#isProtected = true;
+      this.#check();
+    });
+    // Of several `source` elements it is known only now which one plays.
+    for (const event of ["loadstart", "loadedmetadata"]) this.#listen(this.#ends, video, event, () => this.#ask());
     this.#watchPage();
     this.#follow();
   }
@@ -167,18 +130,22 @@ export class Attachment {
   }
 
   /**
-   * Other masks, for another film in the same video; they take the place of those before.
+   * Other masks, for another film in the same video; they take the place of those before. What isn't given anew of `offset` and `clock` stays.
    *
-   * @param {Masks} masks
+   * @param {Masks & Timing} masks
    */
   use(masks) {
     checkMasks(masks);
     this.#closeSource();
     this.#options = { ...this.#options, track: undefined, live: undefined, region: undefined, source: undefined, ...masks };
-    this.#film = null;
     this.#openSource();
     this.#pause();
     this.#follow();
+  }
+
+  /** What it was attached with, as it is by now: for the next video of a player that makes itself another one. */
+  get options() {
+    return { ...this.#options, preferences: this.preferences };
   }
 
   /** The outline on the screen as SVG path data in the layer's pixels; empty when nothing is masked. */
@@ -200,14 +167,24 @@ export class Attachment {
     this.#closeSource();
   }
 
-  #openSource() {
-    const { track, live, region, source } = this.#options;
-    const address = typeof track === "function" ? track(this.#video) : track;
-    if (typeof track === "function") {
-      if (this.#film === String(address)) return;
-      this.#film = String(address);
-      this.#closeSource();
-    }
+  /** Asks a function for the masks of the film that the video has now. */
+  #ask() {
+    if (typeof this.#options.track !== "function") return;
+    const address = this.#findAddress();
+    if (this.#film === String(address)) return;
+    this.#closeSource();
+    this.#openSource(address);
+    this.#restart();
+  }
+
+  #findAddress() {
+    const { track } = this.#options;
+    return (typeof track === "function" ? track(this.#video) : track) ?? null;
+  }
+
+  #openSource(address = this.#findAddress()) {
+    const { live, region, source } = this.#options;
+    this.#film = String(address);
     const found = source ?? (address ? openTrack(address) : live ? openLive(live, region) : null);
     if (found) found.onchange = () => this.refresh();
     [this.source, this.#hasMasks, this.#told] = [found ?? NOTHING, found !== null, ""];
@@ -243,8 +220,10 @@ export class Attachment {
   #start() {
     const video = this.#video;
     this.stats.state = "late";
+    this.#page = video.ownerDocument;
     this.#stops.push(watchFrames(video, (ms) => this.#want(ms)));
-    const follow = this.#options.sync === "exact" && !video.mediaKeys ? drawFrames : watchRepaints;
+    this.#isDrawn = this.#options.sync === "exact" && !this.#isProtected && !video.mediaKeys;
+    const follow = this.#isDrawn ? drawFrames : watchRepaints;
     this.#stops.push(
       follow(video, (ms) => {
         this.#hasFrame = true;
@@ -258,7 +237,7 @@ export class Attachment {
     for (const element of [video, this.#layer]) sizes.observe(element);
     this.#stops.push(() => sizes.disconnect());
     this.#listen(this.#stops, video, "resize", measure);
-    this.#listen(this.#stops, document, "fullscreenchange", measure);
+    this.#listen(this.#stops, this.#page ?? document, "fullscreenchange", measure);
     if (this.#hasFrame) return;
     Object.assign(this.stats, { pts: null, lag: null, state: "late", held: false, coverage: 0 });
     this.#cutout.cut(null, this.#measure(performance.now()), 1);
@@ -270,6 +249,12 @@ export class Attachment {
     for (const stop of this.#stops.splice(0)) stop();
     [this.#outline, this.#shown, this.#hasFrame] = [null, null, false];
     this.#cutout.restore();
+  }
+
+  #restart() {
+    if (!this.#stops.length) return;
+    this.#pause();
+    this.#start();
   }
 
   /** Looks twice a second whether the elements are in the page; holds them no longer than the page does. */
@@ -301,11 +286,14 @@ export class Attachment {
     this.#checks += 1;
     this.#follow();
     this.#tell();
+    // It is in another window now, or turned out to be protected: such a picture can't be drawn.
+    const { ownerDocument, mediaKeys } = this.#video;
+    if (this.#page !== ownerDocument || (this.#isDrawn && (this.#isProtected || mediaKeys))) this.#restart();
     const { paused, seeking, currentTime } = this.#video;
     if (!paused) return;
     // A busy Firefox may show frames that it doesn't announce, and stop at one.
     const isElsewhere = isFirefox(this.#video) && !seeking && Math.abs(1000 * currentTime - this.stats.time) > UNANNOUNCED_MS;
-    if (isElsewhere) this.stats.time = 1000 * currentTime;
+    if (isElsewhere) this.stats.time = readTime(this.#video);
     // While nothing new is shown, masks on the way may arrive, or have to be asked for again.
     this.refresh();
   }
@@ -317,9 +305,9 @@ export class Attachment {
   }
 
   #tell() {
-    const { error } = this;
-    if (error && error !== this.#told) this.#options.onerror?.(error);
+    const [{ error }, told] = [this, this.#told];
     this.#told = error;
+    if (error && error !== told) this.#options.onerror?.(error);
   }
 
   /** @param {number} ms time of a frame that is shown */
@@ -334,19 +322,21 @@ export class Attachment {
    * @param {number} ms
    */
   #toTrackTime(ms) {
-    return this.#options.live ? ms : toTrackTime(ms, this.#video, this.source.film ?? null, this.#options);
+    return this.source instanceof Live ? ms : toTrackTime(ms, this.#video, this.source.film ?? null, this.#options);
   }
 
   /** Why the masks can't be this film's, in words. */
   get #mismatch() {
-    return findMismatch(this.source.film ?? null, this.#video, this.#options.clock !== undefined);
+    return findMismatch(this.source.film ?? null, this.#video, this.#options);
   }
 
   /** @param {number} ms time of the frame on the screen */
   #show(ms) {
     const began = performance.now();
-    const at = this.#mismatch ? null : this.#toTrackTime(ms);
+    const isOther = this.#mismatch !== "";
+    const at = isOther ? null : this.#toTrackTime(ms);
     const mask = at === null ? null : this.source.at(at);
+    const isAwaited = at === null ? isOther : (this.source.covers?.(at) ?? true);
     const place = this.#measure(began);
     const outline = mask?.shape.outline ?? null;
     if (outline !== this.#outline || place !== this.#place) {
@@ -360,7 +350,7 @@ export class Attachment {
       time: ms,
       pts: mask?.pts ?? null,
       lag: mask && at !== null ? at - mask.pts : null,
-      state: !mask ? "late" : this.#isMasked ? "masked" : "nobody",
+      state: mask ? (this.#isMasked ? "masked" : "nobody") : isAwaited ? "late" : "off",
       held: mask?.held ?? false,
       coverage: mask?.coverage ?? 0,
     });
@@ -384,13 +374,9 @@ export class Attachment {
     const known = this.#place;
     if (known && now - this.#measuredAt < MEASURE_MS) return known;
     this.#measuredAt = now;
+    this.#cutout.mend();
     const stored = findStored(this.source.film ?? null, this.#video);
     const place = measurePlace(this.#video, this.#layer, stored);
     return known && isSamePlace(known, place) ? known : place;
   }
-}
-
-/** @param {Masks} masks */
-function checkMasks({ track, live, source }) {
-  if (!track && !live && !source) throw new TypeError("attach: expected one of track, live and source");
 }

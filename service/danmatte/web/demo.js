@@ -92,10 +92,13 @@ const sources = {
   sample: () => openVideo("sample.webm", { track: "sample.mattes" }),
   file: () => file.click(),
   async camera() {
+    const isChosen = () => find("[name=source]:checked", HTMLInputElement).value === "camera"; // or the viewer went elsewhere meanwhile
     try {
-      openVideo(await navigator.mediaDevices.getUserMedia({ video: { width: 1280, facingMode: "user" }, audio: false }), { live: true });
+      const stream = await navigator.mediaDevices.getUserMedia({ video: { width: 1280, facingMode: "user" }, audio: false });
+      if (isChosen()) openVideo(stream, { live: true });
+      else for (const track of stream.getTracks()) track.stop();
     } catch {
-      returnToSample("No camera here");
+      if (isChosen()) returnToSample("No camera here");
     }
   },
 };

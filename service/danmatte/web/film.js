@@ -12,7 +12,8 @@ import { isFirefox } from "./frame-clock.js";
  * @property {number} height
  * @property {[number, number]} pixel_ratio sample aspect ratio of the stored pixels
  * @property {number} first_ms the first frame
- * @property {number} end_ms
+ * @property {number} end_ms of the pictures
+ * @property {number} [file_end_ms] of the file, where its sound goes on for longer
  * @property {number} coded_ms the first stored frame, which an edit list may leave out
  * @property {number} origin_ms where the clock of Firefox is 0, with the first sound or frame
  * @property {[start: number, stream: number][]} [sections] of a playlist: where each begins, and its stream's own time
@@ -35,26 +36,28 @@ import { isFirefox } from "./frame-clock.js";
  */
 
 const RATIO = 0.03; // how far the picture's proportions may be off: sizes are rounded
-const LENGTH = [1000, 0.002]; // milliseconds by which a length may be off, and the share of it
+const SLACK = [1000, 0.002]; // milliseconds by which a length may be off, and the share of it
 
 /**
  * Why a track's masks aren't this video's, in words, or empty.
  *
  * @param {Film | null} film
  * @param {HTMLVideoElement} video
- * @param {boolean} [isRetimed] the player's clock isn't the film's, so lengths aren't compared
+ * @param {Timing} [timing] with a `clock` the player's isn't the film's, so lengths aren't compared
  */
-export function findMismatch(film, video, isRetimed = false) {
+export function findMismatch(film, video, { offset = 0, clock } = {}) {
   const { videoWidth, videoHeight, duration } = video;
   if (!film || !videoWidth || !videoHeight) return "";
   if (!isInProportion(film, videoWidth, videoHeight) && !isAsStored(film, video)) {
     return `the masks are of a film of ${film.width}×${film.height}, this one is ${videoWidth}×${videoHeight}`;
   }
-  if (isRetimed || !Number.isFinite(duration)) return "";
+  if (clock || !Number.isFinite(duration)) return "";
+  const end = Math.max(film.end_ms, film.file_end_ms ?? 0);
+  const slack = SLACK[0] + SLACK[1] * end;
   // Some browsers count from the first frame, and some state a length without what comes before it.
-  const slack = LENGTH[0] + LENGTH[1] * film.end_ms;
-  const [least, most] = [film.end_ms - Math.max(0, film.origin_ms) - slack, film.end_ms + slack];
-  if (1000 * duration >= least && 1000 * duration <= most) return "";
+  const [least, most] = [film.end_ms - Math.max(0, film.origin_ms) - slack, end + slack];
+  // An offset may stand for something in front of the film, or for a clock that begins elsewhere.
+  if ([0, offset].some((more) => 1000 * duration + more >= least && 1000 * duration + more <= most)) return "";
   return `the masks are of a film of ${(film.end_ms / 1000).toFixed(1)} s, this one is ${duration.toFixed(1)} s`;
 }
 
@@ -102,7 +105,8 @@ export function toTrackTime(ms, video, film, { offset = 0, clock }) {
     return mapped === null ? null : mapped + offset;
   }
   // Firefox counts from the first sound or frame that a file stores, whatever its time, and misreads empty edits; the track knows.
-  const origin = film?.clock === "media" && isFirefox(video) ? film.origin_ms : 0;
+  // Playlists it doesn't play by itself, and scripts keep their times.
+  const origin = film?.clock === "media" && !film.sections?.length && isFirefox(video) ? film.origin_ms : 0;
   // Scripts that join segments of HLS begin with the first frame's decoding time, browsers with its own.
   if (film?.scripted_ms === undefined || !video.currentSrc?.startsWith("blob:")) return ms + origin + offset;
   return ms - film.scripted_ms + film.first_ms + offset;

@@ -1,5 +1,7 @@
 /** Which frame of a video is on the screen, and which will be there after the next repaint. */
 
+import { SLACK_MS } from "./timeline.js";
+
 /**
  * @typedef {(ms: number) => void} FrameCallback called with a frame's time, in milliseconds of the video
  * @typedef {() => void} Stop ends what was started
@@ -9,7 +11,14 @@ const FORESIGHT_MS = 60; // how far past the newest frame's time a prediction ma
 const MEMORY = 8; // frames and repaints remembered: every way in which 24 to 60 frames a second fall on repaints
 const JUMP_MS = 500; // a longer step between two frames is a seek
 const EARLY_MS = 0.5;
+const ROUNDED_MS = 1; // by which a track's whole milliseconds may be early
 const PLACE_MS = 500; // how often the drawing's place on the page is checked
+const NEAR_MS = 1000; // from a frame's own time to the video's; further off, the frame has a clock of its own
+/** What a drawing of the video must have as well, to be seen as it is. */
+const SHARED_STYLES = /** @type {const} */ ([
+  ...["objectFit", "objectPosition", "padding", "transform", "transformOrigin", "translate", "rotate", "scale"],
+  ...["zIndex", "borderRadius", "clipPath", "filter", "visibility"],
+]);
 
 /**
  * Calls back with the time of every frame that is shown.
@@ -26,21 +35,15 @@ export function watchFrames(video, onframe) {
     const stop = requestFrames(video, (_now, _frame, ms) => onframe(ms));
     return stopAll(stop, watchFirstFrame(video, onframe));
   }
-  let [id, last] = [0, -1];
+  let last = -1;
   const check = () => {
     if (video.readyState < 2 || video.seeking || video.currentTime === last) return;
     last = video.currentTime;
-    onframe(last * 1000);
-  };
-  const repaint = () => {
-    id = requestAnimationFrame(repaint);
-    check();
+    onframe(leadBack(last * 1000));
   };
   const events = ["seeked", "timeupdate"];
   for (const name of events) video.addEventListener(name, check);
-  id = requestAnimationFrame(repaint);
-  return stopAll(watchFirstFrame(video, onframe), () => {
-    cancelAnimationFrame(id);
+  return stopAll(requestRepaints(video, check), watchFirstFrame(video, onframe), () => {
     for (const name of events) video.removeEventListener(name, check);
   });
 }
@@ -58,7 +61,7 @@ export function watchFrames(video, onframe) {
 export function watchRepaints(video, onframe) {
   if (!hasFrameCallbacks(video)) return watchFrames(video, onframe);
   const forecast = new FrameForecast();
-  let [id, last] = [0, NaN];
+  let last = NaN;
   /** @param {number} now */
   const check = (now) => {
     const ms = forecast.predict(now, readRate(video), 1000 * video.duration);
@@ -66,18 +69,15 @@ export function watchRepaints(video, onframe) {
     last = ms;
     onframe(ms);
   };
-  /** @param {number} now */
-  const repaint = (now) => {
-    id = requestAnimationFrame(repaint);
-    forecast.addRepaint(now);
-    check(now);
-  };
   const stop = requestFrames(video, (now, { expectedDisplayTime, presentedFrames }, ms) => {
     forecast.addFrame(now, { mediaTime: ms / 1000, expectedDisplayTime, presentedFrames }, readRate(video));
     check(now);
   });
-  id = requestAnimationFrame(repaint);
-  return stopAll(stop, watchFirstFrame(video, onframe), () => cancelAnimationFrame(id));
+  const stopRepaints = requestRepaints(video, (now) => {
+    forecast.addRepaint(now);
+    check(now);
+  });
+  return stopAll(stop, stopRepaints, watchFirstFrame(video, onframe));
 }
 
 /**
@@ -93,17 +93,16 @@ export function drawFrames(video, onframe) {
   canvas.style.cssText = "position:absolute;pointer-events:none;box-sizing:border-box";
   video.after(canvas);
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-  const loops = new LoopClock();
   let placedAt = -Infinity;
   const place = () => {
     placedAt = performance.now();
-    const { objectFit, objectPosition, padding, transform, transformOrigin, zIndex, borderRadius } = getComputedStyle(video);
+    const style = getComputedStyle(video);
     Object.assign(canvas.style, {
       left: `${video.offsetLeft + video.clientLeft}px`,
       top: `${video.offsetTop + video.clientTop}px`,
       width: `${video.clientWidth}px`,
       height: `${video.clientHeight}px`,
-      ...{ objectFit, objectPosition, padding, transform, transformOrigin, zIndex, borderRadius },
+      ...Object.fromEntries(SHARED_STYLES.map((name) => [name, style[name]])),
     });
   };
   const sizes = new ResizeObserver(place);
@@ -116,14 +115,9 @@ export function drawFrames(video, onframe) {
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
     // A frame may be newer than its announcement, so its own time counts. Videos from another origin may be drawn
     // only, and some browsers have no `VideoFrame`: there the announced time has to do.
-    let frame = null;
-    try {
-      if (!video.srcObject) frame = new VideoFrame(video);
-    } catch {
-      frame = null;
-    }
+    const frame = takeFrame(video);
     context.drawImage(frame ?? video, 0, 0, width, height);
-    const drawn = frame ? loops.unroll(frame.timestamp / 1000, video) : ms;
+    const drawn = frame ? frame.timestamp / 1000 : ms;
     frame?.close();
     onframe(drawn);
   });
@@ -269,10 +263,68 @@ function requestFrames(video, onframe) {
   /** @type {VideoFrameRequestCallback} */
   const call = (now, frame) => {
     id = video.requestVideoFrameCallback(call);
-    onframe(now, frame, loops.unroll(frame.mediaTime * 1000, video, frame.presentedFrames));
+    const ms = loops.unroll(frame.mediaTime * 1000, video, frame.presentedFrames);
+    // After a seek Firefox announces the time that was asked for, not the frame's own.
+    const isAsked = isFirefox(video) && video.paused && Math.abs(ms - 1000 * video.currentTime) < EARLY_MS;
+    onframe(now, frame, isAsked ? leadBack(ms) : ms);
   };
   id = video.requestVideoFrameCallback(call);
   return () => video.cancelVideoFrameCallback(id);
+}
+
+/**
+ * The picture on the screen with its own time; null where the browser or the video's origin doesn't allow it. Firefox puts seconds where
+ * microseconds belong.
+ *
+ * @param {HTMLVideoElement} video
+ */
+function takeFrame(video) {
+  try {
+    return video.srcObject || isFirefox(video) ? null : new VideoFrame(video);
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * When the frame on the screen began, in milliseconds; without its own time a little before the video's.
+ *
+ * @param {HTMLVideoElement} video
+ */
+export function readTime(video) {
+  const [now, frame] = [1000 * video.currentTime, takeFrame(video)];
+  const ms = frame ? frame.timestamp / 1000 : NaN;
+  frame?.close();
+  return Math.abs(ms - now) < NEAR_MS ? ms : leadBack(now);
+}
+
+/**
+ * A time somewhere within a frame, led back by the tolerance that masks are found with: or it would reach the frame after it.
+ *
+ * @param {number} ms
+ */
+const leadBack = (ms) => Math.max(0, ms - SLACK_MS + ROUNDED_MS);
+
+/**
+ * Calls back before every repaint of the window that the video is in; players may move it to another one.
+ *
+ * @param {HTMLVideoElement} video
+ * @param {(now: number) => void} onrepaint
+ * @returns {Stop}
+ */
+function requestRepaints(video, onrepaint) {
+  let cancel = () => {};
+  const request = () => {
+    const view = video.ownerDocument?.defaultView ?? globalThis;
+    const id = view.requestAnimationFrame(repaint);
+    cancel = () => view.cancelAnimationFrame(id);
+  };
+  const repaint = (/** @type {number} */ now) => {
+    request();
+    onrepaint(now);
+  };
+  request();
+  return () => cancel();
 }
 
 /**
@@ -283,7 +335,7 @@ function requestFrames(video, onframe) {
  * @returns {Stop}
  */
 function watchFirstFrame(video, onframe) {
-  const call = () => onframe(video.currentTime * 1000);
+  const call = () => onframe(readTime(video));
   video.addEventListener("loadeddata", call);
   if (video.readyState >= 2) call();
   return () => video.removeEventListener("loadeddata", call);

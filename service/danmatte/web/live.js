@@ -71,6 +71,8 @@ export class Live {
   #film = "";
   /** @type {MediaProvider | string | null} a film whose pixels the browser refuses */
   #unreadable = null;
+  /** @type {MediaProvider | string | null} a film that can't be opened twice: nothing runs ahead of it */
+  #single = null;
 
   /** @param {typeof DEFAULTS & LiveOptions} options */
   constructor(options) {
@@ -99,12 +101,25 @@ export class Live {
     if (this.#film && film !== this.#film) this.#reset();
     this.#film = film;
     if (!this.#readFrame(video, ms)) return;
-    if (this.#options.ahead && !this.#lookAhead && video.currentSrc) {
-      this.#lookAhead = startLookAhead(video, this.#options.ahead, (soon, copy) => this.#offer(soon, copy));
-    }
+    if (this.#options.ahead && !this.#lookAhead && video.currentSrc && film !== this.#single) this.#runAhead(video, film);
     const newest = this.#timeline.find(ms);
     const near = this.#lookAhead ? NEAR_AHEAD_MS : NEAR_MS;
     if (!newest || Math.abs(ms - newest.pts) > near) this.#offer(ms, video);
+  }
+
+  /**
+   * Starts a copy that runs ahead; without one the frames of the video itself are sent, as from a camera.
+   *
+   * @param {HTMLVideoElement} video
+   * @param {MediaProvider | string} film
+   */
+  #runAhead(video, film) {
+    const fail = () => {
+      this.#lookAhead?.stop();
+      [this.#lookAhead, this.#single] = [null, film];
+      console.warn("danmatte: nothing runs ahead of this film, as it can't be opened twice; its masks are a round trip late");
+    };
+    this.#lookAhead = startLookAhead(video, this.#options.ahead, (soon, copy) => this.#offer(soon, copy), fail);
   }
 
   close() {
@@ -200,12 +215,28 @@ export class Live {
     return this.#socket;
   }
 
+  /**
+   * A connection; null for what is no address of a stream, or one that this page may not open, which is told.
+   *
+   * @param {string} query
+   */
+  #openSocket(query) {
+    const { url: where } = this.#options;
+    try {
+      const url = findStream(where);
+      url.search = `${url.search ? `${url.search}&` : "?"}${query}`;
+      return new WebSocket(url);
+    } catch (error) {
+      this.#lose(`${where ?? "live"}: expected the address of a stream: ${/** @type {Error} */ (error).message}`);
+      return null;
+    }
+  }
+
   /** @param {string} query */
   #connect(query) {
-    const url = findStream(this.#options.url);
-    url.protocol = url.protocol.replace("http", "ws");
-    url.search = `${url.search ? `${url.search}&` : "?"}${query}`;
-    const socket = new WebSocket(url);
+    const socket = this.#openSocket(query);
+    if (!socket) return;
+    const { host } = new URL(socket.url);
     socket.binaryType = "arraybuffer";
     socket.onopen = () => {
       if (this.#socket !== socket) return;
@@ -215,7 +246,7 @@ export class Live {
     };
     socket.onmessage = ({ data }) => void (this.#socket === socket && this.#receive(new DataView(data)));
     socket.onclose = ({ reason, code }) => {
-      if (this.#socket === socket) this.#lose(reason || (code === 1006 ? `no connection to ${url.host}` : ""));
+      if (this.#socket === socket) this.#lose(reason || (code === 1006 ? explainSilence(host) : ""));
     };
     [this.#socket, this.#query] = [socket, query];
     this.#await(true);
@@ -291,6 +322,16 @@ export class Live {
     this.counts.masks += 1;
     this.onchange();
   }
+}
+
+/**
+ * Why a server can't be reached: browsers don't tell one that isn't there from one that refuses this page.
+ *
+ * @param {string} host
+ */
+function explainSilence(host) {
+  const { host: own, origin } = globalThis.location ?? {};
+  return `no connection to ${host}${origin && own !== host ? `: it isn't there, or its setting origins doesn't name ${origin}` : ""}`;
 }
 
 /**

@@ -10,11 +10,13 @@ const EVENTS = ["play", "pause", "seeked"];
  * @param {HTMLVideoElement} video from an address that can be opened twice
  * @param {number} ahead seconds
  * @param {(ms: number, copy: HTMLVideoElement) => void} onframe called for every frame of the copy
+ * @param {() => void} [onfail] called where the film can't be opened twice, as one that a script puts together
  * @returns {{stop: () => void}}
  */
-export function startLookAhead(video, ahead, onframe) {
+export function startLookAhead(video, ahead, onframe, onfail = () => {}) {
   const copy = document.createElement("video");
   Object.assign(copy, { muted: true, playsInline: true, preload: "auto", crossOrigin: video.crossOrigin });
+  copy.addEventListener("error", onfail);
   copy.src = video.currentSrc; // that of a `source` element, too
   const follow = () => {
     if (copy.readyState < 1 || copy.seeking) return;
@@ -39,6 +41,7 @@ export function startLookAhead(video, ahead, onframe) {
       clearInterval(timer);
       stopFrames();
       for (const name of EVENTS) video.removeEventListener(name, follow);
+      copy.removeEventListener("error", onfail);
       copy.removeAttribute("src");
       copy.load();
     },

@@ -107,6 +107,7 @@ export function readFilm(text) {
   const numbers = ["width", "height", "first_ms", "end_ms", "coded_ms", "origin_ms"];
   const missing = numbers.find((name) => !Number.isSafeInteger(film?.[name]));
   if (missing || film.width < 1 || film.height < 1) throw new RangeError(`expected the film's ${missing ?? "size"}`);
+  if (!Number.isSafeInteger(film.file_end_ms ?? 0)) throw new RangeError("expected the file's end in milliseconds");
   if (!Array.isArray(film.orientation ?? [])) throw new RangeError("expected the film's orientation as a list");
   return film;
 }

@@ -6,6 +6,10 @@ import { invert, measureFrame, multiply } from "./transforms.js";
  * @typedef {{x: number, y: number, width: number, height: number}} Box
  */
 
+const LENGTH = /calc\([^()]*\)|\w+\(.*?\)|[^\s()]+/g; // of a position: a length, or a sum of lengths
+const TERM = /([+-]?)\s*(\d*\.?\d+(?:e[+-]?\d+)?)(px|%)/g;
+const SUM = /^\s*[+-]?\s*\d*\.?\d+(e[+-]?\d+)?(px|%)(\s*[+-]\s*\d*\.?\d+(e[+-]?\d+)?(px|%))*\s*$/;
+
 /**
  * The picture's place in the layer, in the layer's own CSS pixels: mirrored, turned and scaled as styles say.
  *
@@ -66,7 +70,7 @@ export function fitPicture(box, natural, fit, position) {
   };
   const scale = scales[fit] ?? scales.contain;
   const [width, height] = [natural.width * scale, natural.height * scale];
-  const [left, top] = position.split(" ");
+  const [left, top] = position.match(LENGTH) ?? [];
   return {
     x: box.x + toOffset(left, box.width - width),
     y: box.y + toOffset(top, box.height - height),
@@ -76,13 +80,14 @@ export function fitPicture(box, natural, fit, position) {
 }
 
 /**
- * `50%` is a share of the free space, `8px` is itself.
+ * `50%` is a share of the free space, `8px` is itself, and `calc(100% - 8px)` is what `right 8px` becomes.
  *
  * @param {string | undefined} position
  * @param {number} free pixels
  */
 function toOffset(position = "50%", free) {
-  const value = parseFloat(position);
-  if (Number.isNaN(value)) return free / 2;
-  return position.endsWith("%") ? (free * value) / 100 : value;
+  const terms = /^calc\(/.test(position) ? position.slice(5, -1) : position;
+  if (!SUM.test(terms)) return free / 2;
+  const offsets = Array.from(terms.matchAll(TERM), ([, sign, size, unit]) => Number(`${sign}${size}`) * (unit === "%" ? free / 100 : 1));
+  return offsets.reduce((sum, offset) => sum + offset, 0);
 }

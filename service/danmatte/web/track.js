@@ -31,6 +31,7 @@ const FIRST_BYTES = 16_384;
 const KEPT_SEGMENTS = 8;
 const AHEAD_MS = 5000;
 const RETRY_MS = [1500, 60_000]; // twice as long each time
+const SILENCE_MS = 10_000; // without any byte: the server is given up, for the time being
 const LAST_MS = 1000; // how long the last mask stays, unless masks come more seldom
 const MAX_INFLATED = 2 ** 24;
 const MAX_PACKED = MAX_INFLATED + 2 ** 16; // what can't be compressed grows a little
@@ -60,6 +61,7 @@ export class Track {
   /** @type {ArrayBuffer | null} all of the file, where the server doesn't know ranges */
   #whole = null;
   #size = Infinity;
+  #type = ""; // of the last answer, as the server calls it
   /** @type {Index<any> | null} */
   #index = null;
   /** @type {Format<any> | undefined} */
@@ -91,16 +93,24 @@ export class Track {
    * @param {number} ms
    */
   at(ms) {
-    const number = this.#findSegment(ms);
-    const masks = this.#loaded.get(number);
-    if (!this.#index || !masks) return null;
-    const at = countUntil(masks, ms + SLACK_MS) - 1;
-    if (at < 0) return null;
-    const { segments } = this.#index;
-    if (number < segments.length - 1 || at < masks.length - 1) return masks[at];
-    // The track's last mask is shown until the next one would be due.
-    const [last, before] = [masks[at].pts, (masks[at - 1] ?? segments[number - 1])?.pts ?? masks[at].pts];
-    return ms > last + Math.max(LAST_MS, last - before) ? null : masks[at];
+    const masks = this.#loaded.get(this.#findSegment(ms));
+    const mask = masks?.[countUntil(masks, ms + SLACK_MS) - 1];
+    return mask && this.covers(ms) ? mask : null;
+  }
+
+  /**
+   * Whether there may be a mask for a frame: from the first one until the next after the last one would be due.
+   *
+   * @param {number} ms
+   */
+  covers(ms) {
+    const segments = this.#index?.segments;
+    if (!segments) return true;
+    if (ms + SLACK_MS < segments[0].pts) return false;
+    const masks = this.#loaded.get(segments.length - 1);
+    if (!masks) return true; // nobody knows the last one yet
+    const [before, last] = [masks.at(-2) ?? segments.at(-2), masks[masks.length - 1]];
+    return ms <= last.pts + Math.max(LAST_MS, last.pts - (before?.pts ?? last.pts));
   }
 
   /**
@@ -155,7 +165,6 @@ export class Track {
       for (const old of this.#loaded.keys()) {
         if (this.#loaded.size > KEPT_SEGMENTS && !this.#wanted.has(old)) this.#loaded.delete(old);
       }
-      this.onchange();
     });
   }
 
@@ -173,6 +182,7 @@ export class Track {
       await work();
       this.#failed.delete(what);
       if (!this.#failed.size) this.error = "";
+      queueMicrotask(() => this.onchange()); // what goes wrong there isn't the track's fault
     } catch (caught) {
       if (this.#closing.signal.aborted) return;
       const error = /** @type {Error} */ (caught);
@@ -189,14 +199,43 @@ export class Track {
   async #open() {
     let head = await this.#readBytes(0, FIRST_BYTES);
     const format = FORMATS.find(({ magic }) => head.byteLength >= 16 && magic === head.getUint32(0));
-    if (!format) throw new RangeError("expected a mask track");
+    if (!format) throw new RangeError(`expected a mask track, received ${this.#type || "something else"}`);
     const length = format.measureHead(head);
     if (length > this.#size) throw new RangeError(`expected ${length} bytes of index, received a file of ${this.#size}`);
     if (length > head.byteLength) head = await this.#readBytes(0, length);
     const index = format.readIndex(head, this.#size);
     checkIndex(index.segments, length, this.#size);
     [this.#format, this.#index] = [format, index];
-    this.onchange();
+  }
+
+  /**
+   * What the server answers, whole; one that has been silent for a while isn't waited for.
+   *
+   * @param {string} range
+   */
+  async #ask(range) {
+    const request = new AbortController();
+    const end = () => request.abort();
+    let isSilent = false;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    let alarm;
+    const wait = () => {
+      clearTimeout(alarm);
+      alarm = setTimeout(() => ((isSilent = true), end()), SILENCE_MS);
+      return true;
+    };
+    this.#closing.signal.addEventListener("abort", end);
+    wait();
+    try {
+      const answer = await fetch(this.#url, { headers: { Range: range }, signal: request.signal });
+      if (!answer.ok) throw new StatusError(answer.status);
+      return { answer, body: answer.body ? await readChunks(answer.body, wait) : new ArrayBuffer(0) };
+    } catch (error) {
+      throw isSilent ? new Error(`expected masks, received nothing for ${SILENCE_MS / 1000} s`) : error;
+    } finally {
+      clearTimeout(alarm);
+      this.#closing.signal.removeEventListener("abort", end);
+    }
   }
 
   /**
@@ -206,9 +245,8 @@ export class Track {
   async #readBytes(offset, length) {
     if (!this.#whole) {
       const range = `bytes=${offset}-${Number.isFinite(length) ? offset + length - 1 : ""}`;
-      const answer = await fetch(this.#url, { headers: { Range: range }, signal: this.#closing.signal });
-      if (!answer.ok) throw new StatusError(answer.status);
-      const body = await answer.arrayBuffer();
+      const { answer, body } = await this.#ask(range);
+      this.#type = answer.headers.get("Content-Type") ?? "";
       if (answer.status === 206) {
         this.#size = Number(answer.headers.get("Content-Range")?.split("/")[1]) || this.#size;
         const expected = Math.min(length, this.#size - offset);
@@ -224,6 +262,26 @@ export class Track {
     const end = Math.min(this.#size, offset + length);
     return new DataView(this.#whole, Math.min(offset, this.#size), Math.max(0, end - offset));
   }
+}
+
+/**
+ * All chunks of a stream as one.
+ *
+ * @param {ReadableStream<Uint8Array<ArrayBuffer>>} stream
+ * @param {(size: number) => boolean} onchunk called with how many bytes have come so far; whether to go on
+ */
+async function readChunks(stream, onchunk) {
+  const chunks = [];
+  let size = 0;
+  // A reader, as streams can't be walked through with `for await` in every browser.
+  const reader = stream.getReader();
+  while (onchunk(size)) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    size += value.byteLength;
+    chunks.push(value);
+  }
+  return new Blob(chunks).arrayBuffer();
 }
 
 /** What a server answered instead of masks; final where it would answer the same again. */
@@ -263,20 +321,14 @@ function checkIndex(segments, headBytes, fileBytes) {
  * @param {CompressionFormat} compression
  */
 async function inflate(packed, compression) {
-  const chunks = [];
-  let size = 0;
+  if (!globalThis.DecompressionStream) throw new RangeError("expected a browser that unpacks, with DecompressionStream");
+  let bytes;
   try {
-    // A reader, as streams can't be walked through with `for await` in every browser.
-    const reader = new Blob([packed]).stream().pipeThrough(new DecompressionStream(compression)).getReader();
-    while (size <= MAX_INFLATED) {
-      const { done, value } = await reader.read();
-      if (done) break;
-      size += value.byteLength;
-      chunks.push(value);
-    }
+    const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream(compression));
+    bytes = await readChunks(stream, (size) => size <= MAX_INFLATED);
   } catch (error) {
     throw new RangeError(`expected one whole compressed stream: ${/** @type {Error} */ (error).message}`);
   }
-  if (size > MAX_INFLATED) throw new RangeError(`expected at most ${MAX_INFLATED} bytes in a segment`);
-  return new DataView(await new Blob(chunks).arrayBuffer());
+  if (bytes.byteLength > MAX_INFLATED) throw new RangeError(`expected at most ${MAX_INFLATED} bytes in a segment`);
+  return new DataView(bytes);
 }

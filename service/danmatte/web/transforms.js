@@ -6,6 +6,8 @@
 
 /** @typedef {{matrix: Matrix, width: number, height: number}} Frame an element's border box, in its own pixels */
 
+const ELEMENT = 1; // a node's type
+const TOP_LAYER = [":fullscreen", ":modal", ":popover-open"].filter((name) => globalThis.CSS?.supports(`selector(${name})`)).join();
 const STILL = [1, 0, 0, 0, 1, 0, 0, 0, 1];
 const DEGREES = { deg: 1, grad: 0.9, rad: 180 / Math.PI, turn: 360 };
 
@@ -75,11 +77,21 @@ function readTurn(element) {
     if (display !== "contents") {
       whole = multiplyTurns(multiplyTurns(readRotate(rotate), readScale(scale)), multiplyTurns(readTransform(transform), whole));
     }
-    if (at === document.fullscreenElement) break; // what is around it has no effect
+    if (isOnTop(at)) break; // what is around it has no effect
     const parent = at.assignedSlot ?? at.parentNode;
-    at = /** @type {Element} */ (parent instanceof Element ? parent : /** @type {ShadowRoot | null} */ (parent)?.host);
+    // Its elements may be another window's, so classes tell nothing.
+    at = /** @type {Element} */ (parent?.nodeType === ELEMENT ? parent : /** @type {ShadowRoot | null} */ (parent)?.host);
   }
   return whole;
+}
+
+/**
+ * Whether an element is shown over the whole page: full screen, in a modal dialog, as a popover.
+ *
+ * @param {Element} element
+ */
+function isOnTop(element) {
+  return element === document.fullscreenElement || (TOP_LAYER !== "" && element.matches(TOP_LAYER));
 }
 
 /** @type {(one: Turn, other: Turn) => Turn} */

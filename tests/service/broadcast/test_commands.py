@@ -210,4 +210,9 @@ def test_a_track_becomes_a_rendition_that_the_videos_playlist_names(
     assert "225 masks" in capsys.readouterr().out
     assert m3u8.load(str(tmp_path / "video.m3u8")).media[0].uri == "masks.m3u8"
     assert len(m3u8.load(str(tmp_path / "masks.m3u8")).segments) == 2
+    (tmp_path / "my masks").mkdir()
+    words[-1] = str(tmp_path / "my masks" / "masks.m3u8")
+    assert cli.main([*words, "--multivariant", str(tmp_path / "video.m3u8")]) == 0
+    (media,) = m3u8.load(str(tmp_path / "video.m3u8")).media
+    assert media.uri == "my%20masks/masks.m3u8", "from the playlist that names it"
     assert cli.main([*words, "--multivariant", str(tmp_path / "none.m3u8")]) == 2

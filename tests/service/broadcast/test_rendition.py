@@ -3,6 +3,7 @@
 import base64
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
 import m3u8
 import msgspec
@@ -167,6 +168,23 @@ def test_subtitles_that_are_there_stay() -> None:
     found = m3u8.loads(add_to_multivariant(VARIANTS.format(more=',SUBTITLES="text"'), "masks.m3u8"))
     assert [media.group_id for media in found.media] == ["text"]
     assert [each.stream_info.subtitles for each in found.playlists] == ["text", "text"]
+
+
+def test_masks_that_are_made_again_stand_in_a_playlist_once() -> None:
+    for more in ("", ',SUBTITLES="text"'):
+        once = add_to_multivariant(VARIANTS.format(more=more), "masks.m3u8")
+        assert add_to_multivariant(once, "masks.m3u8") == once
+        (media,) = m3u8.loads(add_to_multivariant(once, "other/masks.m3u8")).media
+        assert media.uri == "other/masks.m3u8"
+
+
+def test_segments_of_any_name_are_found(tmp_path: Path) -> None:
+    rendition = Rendition(tmp_path / "what? 50 %.m3u8", HEADER, RenditionOptions(segment_ms=2000))
+    rendition.add(make_entry(0))
+    rendition.finish()
+    (segment,) = m3u8.loads((tmp_path / "what? 50 %.m3u8").read_text()).segments
+    assert (tmp_path / unquote(segment.uri)).is_file()
+    assert "?" not in segment.uri
 
 
 def test_a_playlist_of_segments_is_no_multivariant_one() -> None:

@@ -71,6 +71,18 @@ def test_a_track_knows_its_film(models: Path, capsys: pytest.CaptureFixture[str]
     assert len(film.orientation) == 2  # a quarter turn: transposed, and mirrored or upended
 
 
+def test_a_track_knows_how_long_sound_goes_on(models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    ends = []
+    for sound_s in (0, 5):
+        video = write(tmp_path / f"{sound_s}.mp4", walking(30), sound_s=sound_s)
+        run_track(capsys, models, video, "-o", tmp_path / f"{sound_s}.mattes")
+        with TrackReader(tmp_path / f"{sound_s}.mattes") as track:
+            assert track.header.film
+            ends.append((track.header.film.end_ms, track.header.film.file_end_ms))
+    assert ends[0] == (1200, None)
+    assert ends[1] == (1200, pytest.approx(5000, abs=200))
+
+
 def test_a_track_knows_what_an_edit_list_leaves_out(tmp_path: Path) -> None:
     path = write(tmp_path / "walk.mp4", walking(30))
     data = bytearray(path.read_bytes())

@@ -111,7 +111,7 @@ def test_periods_are_at_their_presentation_times(tmp_path: Path) -> None:
     path = write_mpd(
         tmp_path,
         format_period('duration="PT1S"', "<BaseURL>a.mp4</BaseURL>"),
-        format_period('duration="PT0M1.0S"', f"<BaseURL>b.mp4</BaseURL>{base}"),
+        format_period('duration="P0Y0M0DT0M1.0S"', f"<BaseURL>b.mp4</BaseURL>{base}"),
     )
     with Video(path) as video:
         assert [frame.pts_ms for frame in video.read_frames()] == list(range(0, 2000, 40))

@@ -190,6 +190,7 @@ def test_sound_may_go_on_after_the_pictures(tmp_path: Path, suffix: str) -> None
         assert len(list(video.read_frames())) == 10
         assert video.broken == ""
         assert video.end_ms == 400
+        assert video.file_end_ms == pytest.approx(5000, abs=200)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])

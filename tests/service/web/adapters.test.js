@@ -154,6 +154,8 @@ test("DPlayer's video of another quality has the same masks and choices, and its
   assert.equal(binding.handle.preferences.margin, 0.01);
   const other = makeSource();
   binding.use({ source: other });
+  player.video = video();
+  player.tell("quality_end");
   assert.equal(binding.handle.source, other);
   player.tell("destroy");
   assert.equal(danmaku.style.clipPath, "");
@@ -191,6 +193,11 @@ test("video.js may change its video", () => {
   player.tell("loadstart");
   assert.notEqual(binding.handle, first);
   assert.ok(isMasked(layer));
+  const other = makeSource();
+  binding.handle.use({ source: other });
+  shown = video();
+  player.tell("loadstart");
+  assert.equal(binding.handle.source, other, "the masks of now, not those of the beginning");
   player.tell("dispose");
   assert.equal(layer.style.clipPath, "");
 });

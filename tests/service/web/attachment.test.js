@@ -257,7 +257,7 @@ test("a protected video isn't drawn", () => {
 });
 
 test("a browser that announces no frames has masks by the video's time", () => {
-  const [video, layer, source] = [new OldVideo({ readyState: 2, currentTime: 0.04 }), new FakeElement(), new FakeSource()];
+  const [video, layer, source] = [new OldVideo({ readyState: 2, currentTime: 0.047 }), new FakeElement(), new FakeSource()];
   source.add(40);
   handles.push(attach(video, layer, { source }));
   assert.match(layer.style.clipPath, /^path/);
@@ -297,7 +297,7 @@ test("a source that was handed over stays open, one that was opened here is clos
 });
 
 test("a layer that was attached twice is found as it was in the end", () => {
-  const [video, layer, sources] = [new FakeVideo({ readyState: 2, currentTime: 0.04 }), new FakeElement(), [new FakeSource(), new FakeSource()]];
+  const [video, layer, sources] = [new FakeVideo({ readyState: 2, currentTime: 0.047 }), new FakeElement(), [new FakeSource(), new FakeSource()]];
   for (const source of sources) source.add(40);
   const [first, second] = sources.map((source) => attach(video, layer, { source }));
   assert.match(layer.style.clipPath, /^path/);
@@ -494,7 +494,7 @@ test("where a mapping knows no time there are no masks", () => {
   source.film = { ...FILM, end_ms: 9000 }; // the length of a window that moves isn't the film's
   source.add(40);
   video.show(40);
-  assert.equal(seen.at(-1).state, "late");
+  assert.equal(seen.at(-1).state, "off");
   video.show(140);
   assert.deepEqual([seen.at(-1).state, seen.at(-1).lag], ["masked", 0]);
   assert.deepEqual(source.wanted.map(([ms]) => ms), [40]);
@@ -508,7 +508,124 @@ test("a Firefox that stands elsewhere than at its last announced frame has the m
   Object.assign(video, { paused: true, currentTime: 0.1 });
   advance(500);
   assert.equal(seen.at(-1).time, 40, "the same frame, a little later");
-  video.currentTime = 0.4;
+  video.currentTime = 0.407;
   advance(500);
   assert.deepEqual([seen.at(-1).time, seen.at(-1).state], [400, "nobody"]);
+});
+
+test("comments are as they are where no mask will come", () => {
+  const { video, layer, source, handle } = wear({ late: "hide", clock: (ms) => (ms < 5000 ? null : ms - 5000) });
+  source.covers = (ms) => ms < 1000;
+  video.show(40); // something else first
+  assert.deepEqual([layer.style.filter, handle.stats.state, handle.stats.missed], ["", "off", 0]);
+  video.show(5040);
+  assert.deepEqual([layer.style.filter, handle.stats.state, handle.stats.missed], ["opacity(0)", "late", 1]);
+  source.add(80);
+  video.show(5080);
+  assert.deepEqual([layer.style.filter, handle.stats.state], ["", "masked"]);
+  video.show(7000); // a track that ends before the film
+  assert.deepEqual([layer.style.filter, layer.style.clipPath, handle.stats.state], ["", "none", "off"]);
+});
+
+test("where a track and live masks are both given, each counts on its own clock", () => {
+  const [video, layer] = [new FakeVideo({ readyState: 1, mozHasAudio: false, src: "film" }), new FakeElement()];
+  const handle = attach(video, layer, { track: ({ src }) => (src === "film" ? "film.mattes" : null), live: "ws://test/v1/stream", offset: 300 });
+  handles.push(handle);
+  const wanted = [];
+  Object.defineProperty(handle.source, "film", { value: { ...FILM, origin_ms: 200 } });
+  handle.source.want = (ms) => wanted.push(ms);
+  video.show(40);
+  video.src = "another";
+  video.emit("emptied");
+  video.emit("loadstart");
+  handle.source.want = (ms) => wanted.push(ms);
+  video.show(40);
+  assert.deepEqual(wanted, [540, 40]);
+});
+
+test("of several addresses the one that plays in the end has its masks", () => {
+  const [video, layer] = [new FakeVideo({ readyState: 0, currentSrc: "film.av1" }), new FakeElement()];
+  const handle = attach(video, layer, { track: ({ currentSrc }) => (currentSrc === "film.mp4" ? "film.mattes" : null) });
+  handles.push(handle);
+  video.emit("loadstart");
+  assert.equal(handle.stats.state, "off");
+  video.currentSrc = "film.mp4"; // without another loadstart
+  video.emit("loadedmetadata");
+  assert.equal(handle.stats.state, "late");
+  assert.match(handle.source.constructor.name, /Track/);
+});
+
+test("a video that turns out to be protected isn't drawn any more", () => {
+  for (const protect of [(video) => video.emit("encrypted"), (video) => ((video.mediaKeys = {}), advance(500))]) {
+    const [stage, video, layer] = [new FakeElement(), new FakeVideo({ readyState: 1 }), new FakeElement()];
+    stage.append(video, layer);
+    handles.push(attach(video, layer, { source: new FakeSource(), sync: "exact" }));
+    assert.equal(stage.children.length, 3);
+    protect(video);
+    assert.deepEqual(stage.children, [video, layer]);
+    assert.ok(video.watched);
+  }
+});
+
+test("what a framework took away with the layer's style comes back", () => {
+  const { video, layer, source } = wear();
+  source.add(40);
+  video.show(40);
+  const { clipPath } = layer.style;
+  Object.assign(layer.style, { clipPath: "", filter: "" });
+  video.paused = true;
+  advance(500);
+  assert.equal(layer.style.clipPath, clipPath);
+  video.paused = false;
+  video.show(80);
+  layer.style.filter = "";
+  advance(500);
+  video.show(120);
+  assert.equal(layer.style.filter, "opacity(0.3)");
+});
+
+test("a layer that is put elsewhere keeps its mask beside it, of a name that nobody else has", () => {
+  const [stage, other, video, layer, source] = [new FakeElement(), new FakeElement(), new FakeVideo({ readyState: 1 }), new FakeElement(), new FakeSource()];
+  stage.append(video, layer);
+  const handle = attach(video, layer, { source, preferences: { strength: 0.6 } });
+  handles.push(handle);
+  source.add(40);
+  video.show(40);
+  const root = stage.children.at(-1);
+  assert.match(root.firstElementChild.attributes.get("id"), /^danmatte-[a-z0-9]{6,}$/);
+  layer.remove();
+  other.append(layer);
+  handle.refresh();
+  assert.equal(root.parent, other);
+});
+
+test("what isn't a video, or no layer, is told by what it is", () => {
+  const [video, layer] = [new FakeVideo(), new FakeElement()];
+  assert.throws(() => attach(null, layer, { track: "film.mattes" }), { name: "TypeError", message: "attach: expected a <video> element, received null" });
+  assert.throws(() => attach({ el: layer }, layer, { track: "a" }), /expected a <video> element, received Object/);
+  assert.throws(() => attach("#video", layer, { track: "a" }), /received string/);
+  assert.throws(() => attach({ localName: "div" }, layer, { track: "a" }), /received <div>/);
+  assert.throws(() => attach(video, undefined, { track: "a" }), /expected an element that holds the comments, received undefined/);
+  assert.throws(() => attach(video, layer), /one of track, live and source/);
+});
+
+test("masks of another film may count from elsewhere", () => {
+  const { video, handle } = wear({ offset: 1000 });
+  const other = new FakeSource();
+  handle.use({ source: other, offset: 0 });
+  video.show(40);
+  assert.deepEqual(other.wanted.at(-1), [40, video]);
+});
+
+test("a page's callback that fails is called once for a reason", () => {
+  let told = 0;
+  const onerror = () => {
+    told += 1;
+    throw new TypeError("of the page");
+  };
+  const { source } = wear({ onerror });
+  source.error = "no such track";
+  assert.throws(() => source.onchange(), /of the page/);
+  advance(2000);
+  assert.equal(told, 1);
 });

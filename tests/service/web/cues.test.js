@@ -64,6 +64,18 @@ test("a cue is read once, and what comes is told", () => {
   assert.equal(changes, 1);
 });
 
+test("a text track that the browser couldn't load is told, until there is another one", () => {
+  const [track, other] = [new FakeTrack(), new FakeTrack()];
+  const source = openCues((video) => video.now);
+  const elements = [{ track: other, readyState: 2, src: "b.vtt" }, { track, readyState: 3, src: "http://test/a.vtt" }];
+  const video = { now: track, querySelectorAll: () => elements };
+  source.want(0, video);
+  assert.equal(source.error, "http://test/a.vtt: the browser couldn't load it as a text track");
+  video.now = other;
+  source.want(0, video);
+  assert.equal(source.error, "");
+});
+
 test("cues that haven't come are none, and subtitles are no masks", () => {
   const track = new FakeTrack([0, 1, "Good morning"]);
   const source = openCues(track);

@@ -214,6 +214,19 @@ test("a second click on the camera ends its first picture", async () => {
   assert.deepEqual([first, second].map(({ track }) => track.stop.mock.callCount()), [1, 0]);
 });
 
+test("a camera that is allowed too late is let go of", async () => {
+  const page = await openPage();
+  const { camera, track } = plugCamera();
+  let allow = () => {};
+  navigator.mediaDevices.getUserMedia = () => new Promise((done) => (allow = () => done(camera)));
+  page.choose("source", "camera");
+  page.choose("source", "sample");
+  allow();
+  await until(() => track.stop.mock.callCount(), "the camera's end");
+  assert.equal(page.video.srcObject, null);
+  assert.equal(page.video.src, "sample.webm");
+});
+
 test("without a camera the sample stays", async () => {
   const page = await openPage();
   navigator.mediaDevices.getUserMedia = async () => {

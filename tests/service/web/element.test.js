@@ -86,6 +86,27 @@ test("without masks it is a plain layer; choices of the viewer's are attributes,
   for (const one of [plain.layer, layer]) one.disconnectedCallback();
 });
 
+test("what frameworks write for false is as good as nothing", () => {
+  const [plain, { layer }] = [put({ track: "film.mattes" }), put({ track: "film.mattes", off: "false", remember: "false" })];
+  assert.deepEqual([layer.handle.preferences.on, layer.handle.preferences === plain.layer.handle.preferences], [true, false]);
+  const { layer: live } = put({ live: "true" });
+  assert.match(live.handle.source.constructor.name, /Live/);
+  const { layer: none } = put({ live: "false" });
+  assert.equal(none.handle, null);
+  for (const one of [plain.layer, layer, live, none]) one.disconnectedCallback();
+});
+
+test("in another document it gets its style anew", () => {
+  const { layer } = put({ track: "film.mattes" });
+  const [first] = layer.shadowRoot.adoptedStyleSheets;
+  layer.disconnectedCallback();
+  layer.shadowRoot.adoptedStyleSheets = []; // as browsers do
+  layer.connectedCallback();
+  assert.equal(layer.shadowRoot.adoptedStyleSheets.length, 1);
+  assert.notEqual(layer.shadowRoot.adoptedStyleSheets[0], first);
+  layer.disconnectedCallback();
+});
+
 test("why there are no masks is an event", async () => {
   const { layer } = put({ track: "film.mattes" });
   const told = [];

@@ -72,6 +72,7 @@ export class FakeElement extends EventTarget {
   className = "";
   hidden = false;
   isConnected = true;
+  nodeType = 1;
   name = "";
   value = "";
   checked = false;

@@ -30,7 +30,7 @@ for (const duration of [0.04, 30, 58.5, 62, 600]) {
 
 test("lengths that aren't known, or not of this clock, aren't compared", () => {
   for (const duration of [NaN, Infinity]) assert.equal(findMismatch(FILM, video({ duration })), "");
-  assert.equal(findMismatch(FILM, video({ duration: 600 }), true), "");
+  assert.equal(findMismatch(FILM, video({ duration: 600 }), { clock: (ms) => ms }), "");
   assert.equal(findMismatch(FILM, video({ videoWidth: 0, videoHeight: 0, duration: 600 })), "");
   assert.equal(findMismatch(null, video({ duration: 600 })), "");
 });
@@ -38,6 +38,19 @@ test("lengths that aren't known, or not of this clock, aren't compared", () => {
 test("a film that starts late is as long as browsers say, whether they count what comes before or not", () => {
   for (const duration of [9, 12.56, 19]) assert.equal(findMismatch(LATE, video({ duration })), "");
   for (const duration of [7, 22]) assert.notEqual(findMismatch(LATE, video({ duration })), "");
+});
+
+test("sound that goes on after the pictures belongs to the film", () => {
+  const longer = { ...FILM, file_end_ms: 65_000 };
+  for (const duration of [60, 63, 65]) assert.equal(findMismatch(longer, video({ duration })), "");
+  assert.notEqual(findMismatch(longer, video({ duration: 67 })), "");
+  assert.notEqual(findMismatch(FILM, video({ duration: 65 })), "");
+});
+
+test("an offset may be what stands in front of the film, or another beginning of the clock", () => {
+  assert.equal(findMismatch(FILM, video({ duration: 65 }), { offset: -5000 }), "");
+  assert.equal(findMismatch(FILM, video({ duration: 60 }), { offset: -5000 }), "");
+  assert.notEqual(findMismatch(FILM, video({ duration: 70 }), { offset: -5000 }), "");
 });
 
 test("a player's time is the track's, but for an offset", () => {
@@ -49,6 +62,11 @@ test("Firefox counts from what a file stores first", () => {
   assert.equal(toTrackTime(40, { mozHasAudio: false }, LATE, {}), 10_040);
   assert.equal(toTrackTime(40, { mozHasAudio: false }, { ...LATE, clock: "file" }, {}), 40);
   assert.equal(toTrackTime(40, { mozHasAudio: false }, null, { offset: 5 }), 45);
+});
+
+test("what scripts join for Firefox keeps its own times", () => {
+  const dash = { ...LATE, sections: [[10_000, 0]] }; // a first period that starts at 10 s
+  assert.equal(toTrackTime(10_040, { mozHasAudio: false, currentSrc: "blob:https://example.org/1" }, dash, {}), 10_040);
 });
 
 test("a mapping is asked with the film, and may say that there are no masks", () => {

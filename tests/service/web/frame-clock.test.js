@@ -138,33 +138,33 @@ test("every frame that is announced is told, in milliseconds, until it is stoppe
 test("the first frame of a paused video is told though no browser announces it", () => {
   const seen = [];
   const stop = watchFrames(new FakeVideo({ readyState: 2, currentTime: 1.5 }), (ms) => seen.push(ms));
-  assert.deepEqual(seen, [1500]);
+  assert.deepEqual(seen, [1493]);
   stop();
   const loading = new FakeVideo({ readyState: 0 });
   watchFrames(loading, (ms) => seen.push(ms));
   assert.equal(seen.length, 1);
   loading.currentTime = 2;
   loading.emit("loadeddata");
-  assert.deepEqual(seen, [1500, 2000]);
+  assert.deepEqual(seen, [1493, 1993]);
 });
 
 test("without announcements the time is read before every repaint", () => {
   const video = new OldVideo({ readyState: 2, currentTime: 1 });
   const seen = [];
   const stop = watchFrames(video, (ms) => seen.push(ms));
-  assert.deepEqual(seen, [1000]);
+  assert.deepEqual(seen, [993], "within a frame: masks are found with a tolerance");
   repaint();
   repaint();
-  assert.deepEqual(seen, [1000, 1000], "a time that didn't change is told once");
+  assert.deepEqual(seen, [993, 993], "a time that didn't change is told once");
   video.currentTime = 1.04;
   repaint();
   video.seeking = true;
   video.currentTime = 9;
   repaint();
-  assert.deepEqual(seen, [1000, 1000, 1040], "while it seeks the old frame is on the screen");
+  assert.deepEqual(seen, [993, 993, 1033], "while it seeks the old frame is on the screen");
   video.seeking = false;
   video.emit("seeked");
-  assert.equal(seen.at(-1), 9000);
+  assert.equal(seen.at(-1), 8993);
   stop();
   video.currentTime = 10;
   video.emit("timeupdate");
@@ -218,7 +218,7 @@ test("repaints without announcements go by the video's own time", () => {
   const stop = watchRepaints(video, (ms) => seen.push(ms));
   video.currentTime = 0.24;
   repaint();
-  assert.deepEqual(seen, [200, 240]);
+  assert.deepEqual(seen, [193, 233]);
   stop();
 });
 
@@ -242,6 +242,14 @@ test("what is drawn lies over the video and under the comments, where the video'
   assert.match(canvas.style.cssText, /pointer-events:none/);
   stop();
   assert.deepEqual(stage.children, [video, layer]);
+});
+
+test("what is drawn is mirrored, filtered and hidden as the video is", () => {
+  const computed = { scale: "-1 1", rotate: "90deg", translate: "10px", filter: "grayscale(1)", visibility: "hidden", clipPath: "inset(1px)" };
+  const { canvas, stop } = startDrawing({ computed });
+  FakeResizeObserver.notify(canvas.parent);
+  assert.deepEqual(Object.fromEntries(Object.keys(computed).map((name) => [name, canvas.style[name]])), computed);
+  stop();
 });
 
 test("what is drawn follows the video's place: at once where sizes change, else twice a second", () => {
@@ -367,4 +375,44 @@ test("a seek sets the clock right, and a length that turns out longer is no loop
 
 test("elsewhere times are taken as they are", () => {
   assert.equal(new LoopClock().unroll(12_600, { currentTime: 12.6, duration: 12.56, loop: true }, 1), 12_600);
+});
+
+test("the first frame of a video that stands is known by its own time, where that is told", () => {
+  const film = { readyState: 2, currentTime: 1.236 };
+  const seen = [];
+  watchFrames(new FakeVideo(film), (ms) => seen.push(ms))();
+  globalThis.VideoFrame = class {
+    timestamp = 1_200_000;
+    close() {}
+  };
+  watchFrames(new FakeVideo(film), (ms) => seen.push(ms))();
+  watchFrames(new FakeVideo({ ...film, currentTime: 99 }), (ms) => seen.push(ms))();
+  watchFrames(new FakeVideo({ ...film, srcObject: {} }), (ms) => seen.push(ms))();
+  watchFrames(new FakeVideo({ ...film, mozHasAudio: false }), (ms) => seen.push(ms))();
+  assert.deepEqual(seen, [1229, 1200, 98_993, 1229, 1229], "not by a clock of its own, nor a camera's, nor Firefox's");
+});
+
+test("a time that Firefox was asked for is within a frame, not its beginning", () => {
+  const video = new FakeVideo({ readyState: 1, mozHasAudio: false, paused: true });
+  const seen = [];
+  const stop = watchFrames(video, (ms) => seen.push(Math.round(ms)));
+  video.show(1236);
+  Object.assign(video, { paused: false });
+  video.show(1280);
+  stop();
+  assert.deepEqual(seen, [1229, 1280]);
+});
+
+test("repaints are those of the window that the video is in", () => {
+  const view = { asked: [], requestAnimationFrame: (callback) => view.asked.push(callback), cancelAnimationFrame: (id) => (view.cancelled = id) };
+  const video = new FakeVideo({ readyState: 1 });
+  repaint();
+  const before = countRepaints();
+  const stop = watchRepaints(video, () => {});
+  assert.equal(countRepaints(), before + 1);
+  video.ownerDocument = { defaultView: view };
+  repaint();
+  assert.deepEqual([countRepaints(), view.asked.length], [before, 1]);
+  stop();
+  assert.equal(view.cancelled, 1);
 });

@@ -39,9 +39,15 @@ test("in the moving window of a live stream dates join the clocks", () => {
   assert.equal(clock(31_000, { ...FILM, date_ms: 1_796_032_800_000 }), 61_000);
 });
 
-test("another source begins anew, and without a film or a playlist nothing is changed", () => {
+test("another source begins anew: where no playlist is known either, the first frame's decoding time counts", () => {
   const { hls, clock } = play();
   hls.emit("hlsManifestLoading", {});
-  assert.equal(clock(480, FILM), 480);
-  assert.equal(play().clock(480, null), 480);
+  assert.equal(clock(480, FILM), 400);
 });
+
+test("a clock that is made after the playlist was loaded knows no more than that", () => {
+  const late = followHls({ on() {} });
+  assert.equal(late(480, FILM), 400);
+});
+
+test("without a film nothing is changed", () => assert.equal(play().clock(480, null), 480));

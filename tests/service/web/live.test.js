@@ -344,6 +344,20 @@ test("what runs ahead is the film that plays, also after another one", () => {
   assert.equal(copies.length, 2);
 });
 
+test("where a copy can't be opened, as of a MediaSource, frames are sent as they are shown", async () => {
+  const warn = mock.method(console, "warn", () => {});
+  const [live, video] = [open({ url: URL_, ahead: 1 }), film({ currentSrc: "blob:http://test/1" })];
+  await receive(live, video, 0);
+  const copies = () => document.made.filter(({ tag }) => tag === "video");
+  copies()[0].emit("error");
+  const [, body] = [await receive(live, video, 40), live.at(40)];
+  assert.equal(body.pts, 40, "40 ms after the one before: a copy ahead would have had it");
+  assert.deepEqual([copies().length, warn.mock.callCount()], [1, 1]);
+  video.currentSrc = "two.mp4";
+  live.want(0, video);
+  assert.equal(copies().length, 2, "another film is another chance");
+});
+
 test("with a copy ahead, frames near a mask aren't sent from the film itself", async () => {
   const [live, video] = [open({ url: URL_, ahead: 1 }), film()];
   await receive(live, video, 1000);
@@ -407,6 +421,13 @@ test("a dead server is told within three seconds, whether it refuses, is silent,
   FakeSocket.all.at(-1).drop();
   assert.equal(refused.error, "no connection to test");
 
+  const elsewhere = open("ws://masks.example/v1/stream");
+  globalThis.location = { host: "films.example", origin: "https://films.example" };
+  elsewhere.want(0, video);
+  FakeSocket.all.at(-1).drop();
+  assert.equal(elsewhere.error, "no connection to masks.example: it isn't there, or its setting origins doesn't name https://films.example");
+  delete globalThis.location;
+
   const silent = open();
   let changes = 0;
   silent.onchange = () => (changes += 1);
@@ -420,6 +441,25 @@ test("a dead server is told within three seconds, whether it refuses, is silent,
   send(mute, video, 0);
   advance(2500);
   assert.equal(mute.error, "no answer from test");
+});
+
+test("an address that can't be a stream's is told, and nothing is thrown at the page's frames", () => {
+  const refuse = mock.method(globalThis, "WebSocket", class {
+    constructor() {
+      throw new DOMException("An insecure WebSocket connection may not be initiated", "SecurityError");
+    }
+  });
+  const [live, video] = [open("ws://test/v1/stream"), film()];
+  let told = "";
+  live.onchange = () => (told = live.error);
+  live.want(0, video);
+  assert.equal(told, "ws://test/v1/stream: expected the address of a stream: An insecure WebSocket connection may not be initiated");
+  live.want(40, video);
+  assert.equal(refuse.mock.callCount(), 1, "not with every frame");
+  refuse.mock.restore();
+  const wrong = open("http://");
+  wrong.want(0, video);
+  assert.match(wrong.error, /^http:\/\/: expected the address of a stream: Invalid URL/);
 });
 
 test("a connection that stays silent is given up, and another one is tried", () => {

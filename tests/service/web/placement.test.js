@@ -50,9 +50,17 @@ test("a position in percent or pixels moves it", () => {
   assert.equal(fitPicture(box, film, "contain", "0px 12px").y, 32);
 });
 
+test("a position counted from the other sides is a sum", () => {
+  const tall = { width: 100, height: 200 };
+  assert.equal(fitPicture(box, film, "contain", "calc(100% - 10px) calc(100% - 12px)").y, 183);
+  assert.equal(fitPicture(box, tall, "contain", "calc(100% - 10px) 5px").x, 200);
+  assert.equal(fitPicture(box, film, "contain", "50% calc(-12.5px + 50%)").y, 95);
+});
+
 test("a position that says one side, or nothing that can be read, is the middle of the other", () => {
   assert.equal(fitPicture(box, film, "contain", "0%").y, 107.5);
-  assert.equal(fitPicture(box, film, "contain", "0% calc(50% + 2px)").y, 107.5);
+  assert.equal(fitPicture(box, film, "contain", "0% min(50%, 2px)").y, 107.5);
+  assert.equal(fitPicture(box, film, "contain", "0% calc(min(50%, 2px) + 1px)").y, 107.5);
 });
 
 test("a video without a size yet fills its box", () => {

@@ -128,6 +128,16 @@ test("before the first mask there is none, and after it no other", async () => {
   assert.equal(track.at(92).pts, 100, "times are rounded on the way");
 });
 
+test("it says where masks may come: not before the first, nor after the last once that is known", async () => {
+  serve(long(), true);
+  const track = openTrack("film");
+  assert.ok(track.covers(0), "nobody knows yet");
+  await track.ready;
+  assert.deepEqual([0, 91, 92, 50_000, 500_000].map((ms) => track.covers(ms)), [false, false, true, true, true]);
+  await loadMask(track, 110_100);
+  assert.deepEqual([119_900, 120_100, 120_101, 500_000].map((ms) => track.covers(ms)), [true, true, false, false]);
+});
+
 test("after the last mask there is none, once the next one would be due", async () => {
   serve(long(), true);
   const track = openTrack("film");
@@ -198,8 +208,62 @@ test("something else is not a track", async () => {
   serve(new Uint8Array(64), true);
   const track = openTrack("film");
   await track.ready;
-  assert.match(track.error, /expected a mask track/);
+  assert.match(track.error, /expected a mask track, received something else/);
   assert.equal(track.at(0), null);
+});
+
+test("a page that answers in a track's place is called what it is", async () => {
+  const headers = { "Content-Type": "text/html" };
+  globalThis.fetch = async () => new Response("<!doctype html><title>Everything is here</title>", { headers });
+  const track = openTrack("film");
+  await track.ready;
+  assert.equal(track.error, "http://test/film: expected a mask track, received text/html");
+});
+
+test("a server that says nothing is told, and asked again", async () => {
+  const bytes = long();
+  const silent = (_url, { signal }) => new Promise((_done, fail) => signal.addEventListener("abort", () => fail(signal.reason)));
+  const halting = async (_url, { signal }) => {
+    const body = new ReadableStream({
+      start(stream) {
+        stream.enqueue(bytes.subarray(0, 30));
+        signal.addEventListener("abort", () => stream.error(signal.reason));
+      },
+    });
+    return new Response(body);
+  };
+  for (const answer of [silent, halting]) {
+    globalThis.fetch = answer;
+    const track = openTrack("film");
+    for (let chunk = 0; chunk < 5; chunk++) await flush();
+    advance(9999);
+    await flush();
+    assert.equal(track.error, "");
+    advance(1);
+    await until(() => track.error, "an error");
+    assert.equal(track.error, "http://test/film: expected masks, received nothing for 10 s");
+    serve(bytes, true);
+    await watch(track, 2);
+    assert.equal((await loadMask(track, 100)).pts, 100);
+    assert.equal(track.error, "");
+    track.close();
+  }
+});
+
+test("what goes wrong in the page's own callback isn't the track's fault", async () => {
+  serve(long(), true);
+  const track = openTrack("film");
+  const errors = [];
+  const listen = (error) => errors.push(error.message);
+  process.setUncaughtExceptionCaptureCallback(listen);
+  track.onchange = () => {
+    throw new TypeError("of the page");
+  };
+  await track.ready;
+  assert.equal((await loadMask(track, 100)).pts, 100);
+  await flush();
+  process.setUncaughtExceptionCaptureCallback(null);
+  assert.deepEqual([track.error, errors], ["", ["of the page", "of the page"]]);
 });
 
 /** What a track answers that can't be read. */

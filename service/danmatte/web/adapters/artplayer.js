@@ -38,7 +38,7 @@ export function artplayerPluginDanmatte(options) {
       /**
        * Other masks, for another video; they take the place of those before.
        *
-       * @param {Masks} masks
+       * @param {Masks & import("../danmatte.js").Timing} masks
        */
       use: (masks) => handle.use(masks),
     };

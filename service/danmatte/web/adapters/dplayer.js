@@ -20,21 +20,16 @@ import { attach } from "../danmatte.js";
  */
 export function attachDPlayer(player, options) {
   const { danmaku } = player.template;
-  let whole = { preferences: /** @type {true} */ (true), ...options };
   const binding = {
-    handle: attach(player.video, danmaku, whole),
+    handle: attach(player.video, danmaku, { preferences: true, ...options }),
     /**
      * Other masks, for `switchVideo`.
      *
-     * @param {import("../danmatte.js").Masks} masks
+     * @param {import("../danmatte.js").Masks & import("../danmatte.js").Timing} masks
      */
-    use(masks) {
-      whole = { ...whole, track: undefined, live: undefined, source: undefined, ...masks };
-      binding.handle.use(masks);
-    },
+    use: (masks) => binding.handle.use(masks),
   };
-  whole.preferences = /** @type {any} */ (binding.handle.preferences);
-  player.on("quality_end", () => (binding.handle = attach(player.video, danmaku, whole)));
+  player.on("quality_end", () => (binding.handle = attach(player.video, danmaku, binding.handle.options)));
   player.on("destroy", () => binding.handle.detach());
   const panel = player.container.querySelector(".dplayer-setting-origin-panel");
   if (panel) {

@@ -25,6 +25,8 @@
  * @property {(event: any, listener: (event: any, data: any) => void) => void} on
  */
 
+/** @type {Fragment} */
+const UNKNOWN = { cc: -1, start: 0, duration: 0 };
 const WRAP_MS = 2 ** 33 / 90; // transport streams count with 33 bits, 90 a millisecond
 
 /**
@@ -45,8 +47,8 @@ export function followHls(hls) {
   hls.on("hlsLevelUpdated", update);
   hls.on("hlsLevelPtsUpdated", update);
   return (ms, film) => {
-    const fragment = fragments.findLast(({ start }) => 1000 * start <= ms + 1) ?? fragments[0];
-    if (!film || !fragment) return ms;
+    if (!film) return ms;
+    const fragment = fragments.findLast(({ start }) => 1000 * start <= ms + 1) ?? fragments[0] ?? UNKNOWN;
     const [zero, section] = [zeros.get(fragment.cc), film.sections?.[fragment.cc]];
     if (zero !== undefined && section) {
       const since = ms + zero - section[1];

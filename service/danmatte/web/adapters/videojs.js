@@ -22,10 +22,9 @@ export function attachVideoJs(player, layer, options) {
   let video = find();
   if (!video) throw new TypeError("attachVideoJs: expected a player with a video");
   let handle = attach(video, layer, options);
-  const { preferences } = handle;
   player.on("loadstart", () => {
     const found = find();
-    if (found && found !== video) [video, handle] = [found, attach(found, layer, { ...options, preferences })];
+    if (found && found !== video) [video, handle] = [found, attach(found, layer, handle.options)];
   });
   player.on(["playerresize", "fullscreenchange"], () => handle.refresh());
   player.on("dispose", () => handle.detach());
