@@ -159,7 +159,7 @@ PAGE = """<!doctype html><meta charset=utf-8>
         if (media !== null) found.push(map(media));
       }
     }
-    const mismatch = findMismatch(film, video, clock !== undefined);
+    const mismatch = findMismatch(film, video, { clock });
     const [size, stored] = [[video.videoWidth, video.videoHeight], findStored(film, video)];
     await end();
     video.removeAttribute("src");
