@@ -149,6 +149,12 @@ def test_tensors_that_were_kept_are_what_others_are_compared_with(labelled: Data
     assert sorted(path.name for path in truth.parent.iterdir()) == ["truth.npz"]
 
 
+def test_a_source_that_answers_no_number_is_told_before_anything_is_built(labelled: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="output 0 of the source has NaN or infinity"):
+        keep_tensors(Answers(np.full_like(SCORES, np.nan)), labelled.pick(2), tmp_path / "truth.npz")
+    assert not (tmp_path / "truth.npz").exists()
+
+
 def test_a_map_alone_has_no_class_that_could_be_highest(labelled: Dataset, tmp_path: Path) -> None:
     data, truth = labelled.pick(2), tmp_path / "truth.npz"
     keep_tensors(Answers(MAP), data, truth)

@@ -63,6 +63,10 @@ SEEN = [
     ("No model config found in the file at a.weights.h5.", "it holds weights without their graph; save the whole"),
     ("Cannot recognize input model.", "it is damaged, or no graph of that format"),
     (
+        "File not found: filepath=a.keras. Please ensure the file is an accessible `.keras` zip file.",
+        "it is damaged, or no graph of that format",
+    ),
+    (
         "Requested the deserialization of a `Lambda` layer whose `function` is a Python lambda. This carries a risk",
         "where you trust who made the file, say --trust-lambda",
     ),

@@ -23,7 +23,7 @@ from danmatte_workbench.kinds import find_kinds
 from danmatte_workbench.labels import UNCLASSIFIED
 from danmatte_workbench.metrics import Score, score_mask
 from danmatte_workbench.metrics.accuracy import Accuracy, ScoredFrames
-from danmatte_workbench.metrics.agreement import FrameLabels, TensorScore, label_kinds, score_tensors
+from danmatte_workbench.metrics.agreement import FrameLabels, TensorScore, check_numbers, label_kinds, score_tensors
 from danmatte_workbench.metrics.base import CONFIDENCE
 from danmatte_workbench.metrics.subject import Subject
 from danmatte_workbench.runtimes.isa_levels import SWITCH, choose_precision
@@ -229,15 +229,16 @@ def compare_masks(subject: Subject, data: Dataset, truth: Path | None) -> list[S
 
 
 def keep_tensors(subject: Subject, data: Dataset, target: Path) -> None:
-    """Write all tensors that the subject answers to ``target`` (.npz), for others to agree with."""
-    _write(
-        target,
-        {
-            f"{number} {frame.name}": tensor
-            for frame, tensors in subject.predict_tensors(data)
-            for number, tensor in enumerate(tensors)
-        },
-    )
+    """Write all tensors that the subject answers to ``target`` (.npz), for others to agree with.
+
+    Raises InputError for a frame on which it answers what is no number.
+    """
+    answers = {frame.name: tensors for frame, tensors in subject.predict_tensors(data)}
+    check_numbers(list(answers), list(answers.values()), subject.kinds)
+    numbered = {
+        f"{number} {name}": tensor for name, tensors in answers.items() for number, tensor in enumerate(tensors)
+    }
+    _write(target, numbered)
 
 
 def compare_tensors(subject: Subject, data: Dataset, truth: Path) -> list[TensorScore]:

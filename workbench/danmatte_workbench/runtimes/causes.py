@@ -87,7 +87,8 @@ CAUSES = (
         "it is damaged, or no graph of that format",
     ),
     Cause(
-        r"Unable to (?:synchronously )?open (?:file|object)|truncated file|not a zip file|Bad magic number|bad central",
+        r"Unable to (?:synchronously )?open (?:file|object)|truncated file|not a zip file|Bad magic number|bad central"
+        r"|ensure the file is an accessible `\.keras` zip",
         "it is damaged, or no graph of that format",
     ),
     Cause(
