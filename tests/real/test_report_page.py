@@ -187,7 +187,7 @@ def test_without_scripts_all_is_there_and_nothing_is_dead(opened: object) -> Non
     tab = opened("usual", 1440, scripts=False)
     assert tab.locator("button:visible, input:visible").count() == 0
     assert tab.locator("#trials tbody tr").count() == 4 + len(rundir.content()["trials"])
-    assert tab.locator(".shot:visible").count() == 4 * len(rundir.FRAMES)
+    assert tab.locator(".shot:visible").count() == 5 * len(rundir.FRAMES)  # the label, too
 
 
 def test_the_policy_lets_no_foreign_script_run(chromium: object, pages: dict[str, Path]) -> None:
