@@ -73,7 +73,6 @@ def build(
     files = app[FILES] = FileWatch()
     if keys:
         files.add([Path(settings.keys)], partial(_renew_keys, keys, requests.live))
-    app.cleanup_ctx.append(files.run_beside(settings.watch_s))
 
     def renew() -> None:
         """For SIGHUP: models, keys and the certificate, as the disk has them now."""
@@ -97,6 +96,7 @@ def build(
         admin = AdminRoutes(requests.repository, Catalogue(requests), changed)
         guard = [require_key(keys, frozenset(), lambda request: "admin")] if keys else []
         app.cleanup_ctx.append(admin.serve_beside(settings, guard))
+    app.cleanup_ctx.append(files.run_beside(settings.watch_s))  # last: nobody ends it where another can't start
     return app
 
 
