@@ -98,7 +98,7 @@ def _score_clean(name: str, clip: Clip, judge: Judge, peers: "Peers") -> float:
 
 
 def _score(path: Path, judge: Judge) -> float:
-    return assess_video(path, AssessOptions(fps=JUDGED_FPS), judge).quality.score
+    return assess_video(path, AssessOptions(fps=JUDGED_FPS), judge).score
 
 
 def _describe(row: Mapping[str, Any], clean: Mapping[str, float], found: Mapping[str, float]) -> dict[str, Any]:

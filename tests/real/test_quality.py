@@ -114,7 +114,7 @@ def encode(source: Path, target: Path, crf: int) -> Path:
 
 def test_the_sample_clip_loses_by_every_step_of_compression(judge: Judge, tmp_path: Path) -> None:
     verdicts = [
-        assess_video(encode(SAMPLE_CLIP, tmp_path / f"{crf}.mp4", crf), AssessOptions(), judge).quality
+        assess_video(encode(SAMPLE_CLIP, tmp_path / f"{crf}.mp4", crf), AssessOptions(), judge)
         for crf in (20, 34, 42, 50)
     ]
     scores = [verdict.score for verdict in verdicts]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from danmatte.contract.command_line import JSON_HELP, write_json, write_text
 
 if TYPE_CHECKING:
-    from danmatte.quality.assess import Assessed, Failed
+    from danmatte.quality.assessment import FailedAssessment, VideoQuality
     from danmatte.quality.companion import Companion
     from danmatte.quality.pooling import Grade
     from danmatte.tracks.batch import TrackSummary
@@ -61,38 +61,45 @@ def run_assess(videos: list[Path], **options: Any) -> int:
     results = []
     for result in assess_videos(found, wanted, judge, masks):
         results.append(result)
-        print(result.quality.describe(), file=sys.stderr)
-    _write(options, results)
+        print(result.describe(), file=sys.stderr)
+    _write(options, found, results)
     return max(choose_exit_code(result, least) for result in results)
 
 
-def _write(options: dict[str, Any], results: "list[Assessed | Failed]") -> None:
+def _write(options: dict[str, Any], videos: list[Path], results: "list[VideoQuality | FailedAssessment]") -> None:
     import msgspec
 
     from danmatte.errors import InvalidParameterError
-    from danmatte.quality.assessment import VideoQuality
-    from danmatte.quality.page import write_page
+    from danmatte.quality.assessment import FailedAssessment, VideoQuality
+    from danmatte.quality.page import Thumbnails, list_worst, write_page
+    from danmatte.quality.thumbnails import read_thumbnails
     from danmatte.quality.timeline import draw_timeline
+
+    def show(video: Path, result: VideoQuality | FailedAssessment) -> Thumbnails:
+        if isinstance(result, FailedAssessment):
+            return {}
+        return read_thumbnails(video, (shot.worst_ms for shot in list_worst(result)))
 
     try:
         if "json" in options:
-            write_json(msgspec.to_builtins([result.quality for result in results]), options["json"])
+            write_json(msgspec.to_builtins(results), options["json"])
         if "html" in options:
-            write_text(write_page(results), options["html"])
-        if "svg" in options and isinstance(results[0].quality, VideoQuality):
-            write_text(draw_timeline(results[0].quality), options["svg"])
+            pages = ((result, show(video, result)) for video, result in zip(videos, results, strict=True))
+            write_text(write_page(pages), options["html"])
+        if "svg" in options and isinstance(results[0], VideoQuality):
+            write_text(draw_timeline(results[0]), options["svg"])
     except OSError as error:
         raise InvalidParameterError(f"{error.filename}: can't be written ({error.strerror})") from error
 
 
-def choose_exit_code(result: "Assessed | Failed", least: "Grade") -> int:
+def choose_exit_code(result: "VideoQuality | FailedAssessment", least: "Grade") -> int:
     """0 for a whole video that is good enough, 1 for another, 2 for one without a verdict."""
     from danmatte.quality.assessment import FailedAssessment
     from danmatte.quality.pooling import is_below
 
-    if isinstance(result.quality, FailedAssessment):
+    if isinstance(result, FailedAssessment):
         return 2
-    return int(bool(result.quality.broken) or is_below(result.quality.grade, least))
+    return int(bool(result.broken) or is_below(result.grade, least))
 
 
 def open_companion(models: Path, *, counts_people: bool) -> "Companion":

@@ -30,7 +30,7 @@ class SeenSample(Struct, frozen=True):
         """The sample in a video that has so many shots before the part."""
         judged: Future[Verdict] = Future()
         judged.set_result(self.verdict)
-        return Sample(self.pts_ms, shots_before + self.shot, self.black, self.exposure, self.bars, None, judged)
+        return Sample(self.pts_ms, shots_before + self.shot, self.black, self.exposure, self.bars, judged)
 
 
 class Grey(Struct, frozen=True):

@@ -39,7 +39,7 @@ class VerdictMaker:
 
     def watch(self, video: Video) -> Assessment:
         """The assessment of a video that is about to be decoded."""
-        return Assessment(video, self._options, self._judge, threads=_THREADS, keeps_pictures=False)
+        return Assessment(video, self._options, self._judge, threads=_THREADS)
 
     def keep_part(self, unit: Unit, seen: bytes) -> None:
         """Has what was seen of a part wait for the others."""
@@ -47,7 +47,7 @@ class VerdictMaker:
 
     def conclude(self, unit: Unit, assessment: Assessment, track: Path) -> VideoQuality:
         """The verdict on a video that was watched from its first frame to its last. Raises ServiceError."""
-        return self._store(unit, assessment.conclude(self._count_people(track)).quality)
+        return self._store(unit, assessment.conclude(self._count_people(track)))
 
     def conclude_parts(self, unit: Unit, film: FilmFacts, track: Path) -> VideoQuality | None:
         """The verdict by what was seen of the parts; None where that isn't there of all. Raises ServiceError."""

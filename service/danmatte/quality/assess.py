@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 
@@ -12,12 +11,12 @@ from danmatte.contract.cores import count_cores
 from danmatte.contract.framing import Framing
 from danmatte.engine import Served
 from danmatte.errors import InvalidParameterError, ServiceError
-from danmatte.frame import Bits, Frame, Pixels
+from danmatte.frame import Bits, Frame
 from danmatte.quality.assessment import FailedAssessment, VideoQuality
 from danmatte.quality.judge import Judge
 from danmatte.quality.people import People
 from danmatte.quality.summary import FilmFacts, summarize
-from danmatte.quality.watch import Observations, QualityWatch
+from danmatte.quality.watch import QualityWatch
 from danmatte.tracks.selection import TrackPlan, choose_mask_size
 from danmatte.video.decoded_frame import DecodedFrame
 from danmatte.video.motion import CutDetector
@@ -38,23 +37,9 @@ class AssessOptions:
             raise InvalidParameterError(f"fps: expected more than 0, at most 1000, received {self.fps}")
 
 
-class Assessed(NamedTuple):
-    """A verdict, and small pictures of the worst frames of its shots by their times in ms, where they were kept."""
-
-    quality: VideoQuality
-    thumbnails: dict[int, Pixels]
-
-
-class Failed(NamedTuple):
-    """A video that couldn't be assessed, of which there are no pictures."""
-
-    quality: FailedAssessment
-    thumbnails: dict[int, Pixels]
-
-
 def assess_videos(
     paths: Sequence[Path], options: AssessOptions, judge: Judge, masks: Served | None
-) -> Iterator[Assessed | Failed]:
+) -> Iterator[VideoQuality | FailedAssessment]:
     """The verdict on every video, one after another; what goes wrong with one is told in its place.
 
     `masks` is the model that finds people; without it nothing is told of them.
@@ -64,7 +49,7 @@ def assess_videos(
         try:
             yield assess_video(path, options, judge, masks)
         except (ServiceError, OSError) as error:
-            yield Failed(FailedAssessment(str(path), str(error)), {})
+            yield FailedAssessment(str(path), str(error))
 
 
 def assess_video(
@@ -74,7 +59,7 @@ def assess_video(
     masks: Served | None = None,
     *,
     people: Mapping[int, People] = NOBODY_COUNTED,
-) -> Assessed:
+) -> VideoQuality:
     """The verdict on one video; `people` by seconds, where they were counted before. Raises ServiceError and OSError.
 
     `masks` is the model that finds people; without it nothing is told of them but what was counted.
@@ -103,13 +88,10 @@ class Assessment:
         *,
         threads: int,
         ask_masks: Callable[[DecodedFrame], Callable[[], Bits]] | None = None,
-        keeps_pictures: bool = True,
     ) -> None:
         self._video, self._judge, self._began = video, judge, time.monotonic()
         self._stated_end_ms = video.end_ms or 0  # asked now: the video may be closed before the verdict
-        self.watch = QualityWatch(
-            judge, video.shown, fps=options.fps, threads=threads, ask_masks=ask_masks, keeps_pictures=keeps_pictures
-        )
+        self.watch = QualityWatch(judge, fps=options.fps, threads=threads, ask_masks=ask_masks)
 
     def __enter__(self) -> "Assessment":
         self.watch.__enter__()
@@ -118,18 +100,12 @@ class Assessment:
     def __exit__(self, *raised: object) -> None:
         self.watch.__exit__(None, None, None)
 
-    def conclude(self, people: Mapping[int, People] = NOBODY_COUNTED) -> Assessed:
+    def conclude(self, people: Mapping[int, People] = NOBODY_COUNTED) -> VideoQuality:
         """The verdict, with the people that others counted, by seconds. Raises EngineError."""
         video, seen = self._video, self.watch.finish()
         seen.people.update(people)
         film = FilmFacts(str(video.path), str(video.shown), max(video.ended_ms, self._stated_end_ms), video.broken)
-        quality = summarize(seen, film, self._judge.name, time.monotonic() - self._began)
-        return Assessed(quality, _choose_thumbnails(quality, seen))
-
-
-def _choose_thumbnails(quality: VideoQuality, seen: Observations) -> dict[int, Pixels]:
-    pictures = {sample.pts_ms: sample.thumbnail for sample in seen.samples if sample.thumbnail is not None}
-    return {shot.worst_ms: pictures[shot.worst_ms] for shot in quality.shots if shot.worst_ms in pictures}
+        return summarize(seen, film, self._judge.name, time.monotonic() - self._began)
 
 
 def ask_masks(served: Served, video: Video) -> Callable[[DecodedFrame], Callable[[], Bits]]:

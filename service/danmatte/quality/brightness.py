@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from danmatte.frame import Pixels
@@ -39,7 +40,8 @@ def is_black(small: Pixels) -> bool:
 
 def judge_exposure(small: Pixels) -> float:
     """From 0 to 100: less where much of the frame is lost in black or white, or where there is hardly any contrast."""
-    darker = np.cumsum(np.bincount(small.ravel(), minlength=256)) / small.size  # share of the frame, up to each level
+    levels = cv2.calcHist([small], [0], None, [256], [0, 256]).ravel()
+    darker = np.cumsum(levels) / small.size  # share of the frame, up to each level
     lost = max(0.0, float(darker[_DARK]) - _MAY_BE_DARK)
     lost += max(0.0, 1 - float(darker[_BRIGHT - 1]) - _MAY_BE_BRIGHT)
     low, high = np.searchsorted(darker, (0.05, 0.95))

@@ -30,7 +30,7 @@ class Companion:
     def watch(self, video: Video) -> FrameObserver:
         """The observer of a video that is about to be decoded."""
         self.forget(video.path)
-        assessment = Assessment(video, self._options, self._judge, threads=_THREADS, keeps_pictures=False)
+        assessment = Assessment(video, self._options, self._judge, threads=_THREADS)
         self._open[video.path] = assessment.__enter__()
         return assessment.watch
 
@@ -48,8 +48,8 @@ class Companion:
         people = count_people(track) if self._counts_people else NOBODY_COUNTED
         try:
             if whole and video in self._open:
-                return self._open[video].conclude(people).quality
-            return assess_video(video, self._options, self._judge, people=people).quality
+                return self._open[video].conclude(people)
+            return assess_video(video, self._options, self._judge, people=people)
         finally:
             self.forget(video)
 

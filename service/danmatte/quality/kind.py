@@ -8,6 +8,7 @@ very low bit rate is a drawing.
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
+import cv2
 import numpy as np
 
 from danmatte.frame import Pixels
@@ -37,8 +38,10 @@ class Movement(NamedTuple):
 
 def look_at(patches: Sequence[Pixels], small: Pixels) -> Look:
     """The look of a frame by its patches of brightness, at its own resolution, and by all of it, made small."""
-    flat = [float((patch[:, 1:] == patch[:, :-1]).mean()) for patch in patches]
-    commonest = np.bincount(small.ravel() >> 2, minlength=64).max() / small.size
+    flat = [
+        cv2.countNonZero(cv2.compare(patch[:, 1:], patch[:, :-1], cv2.CMP_EQ)) / patch[:, 1:].size for patch in patches
+    ]
+    commonest = cv2.calcHist([small], [0], None, [64], [0, 256]).max() / small.size
     return Look(float(np.mean(flat)), float(commonest))
 
 

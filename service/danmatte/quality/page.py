@@ -14,7 +14,7 @@ from danmatte.quality.pooling import format_score
 from danmatte.quality.timeline import draw_timeline, format_time
 
 Thumbnails: TypeAlias = Mapping[int, Pixels]
-"""A picture for each shot, (H, W, 3) uint8 RGB, by the time of its worst frame in ms."""
+"""Pictures of shots, (H, W, 3) uint8 RGB, by the time of their worst frame in ms."""
 
 WORST_SHOTS = 6
 _STYLE = (Path(__file__).parent / "page.css").read_text("utf-8")
@@ -39,7 +39,7 @@ def list_worst(found: VideoQuality) -> list[ShotQuality]:
 def _write_section(found: VideoQuality | FailedAssessment, thumbnails: Thumbnails) -> str:
     if isinstance(found, FailedAssessment):
         return f"<section><h2>{escape(found.video)}</h2><p>Not assessed: {escape(found.error)}</p></section>"
-    figures = "".join(_write_figure(shot, thumbnails[shot.worst_ms]) for shot in list_worst(found))
+    figures = "".join(_write_figure(shot, thumbnails.get(shot.worst_ms)) for shot in list_worst(found))
     facts = "".join(f"<tr><th>{name}</th><td>{escape(value)}</td></tr>" for name, value in _list_facts(found))
     return (
         f"<section><h2>{_write_grade(found.grade)} {escape(found.video)}</h2>"
@@ -94,10 +94,12 @@ def _write_shots(found: VideoQuality) -> str:
     return f"<details><summary>All shots</summary>{table}</details>"
 
 
-def _write_figure(shot: ShotQuality, picture: Pixels) -> str:
-    data = b64encode(simplejpeg.encode_jpeg(picture, quality=80)).decode()
+def _write_figure(shot: ShotQuality, picture: Pixels | None) -> str:
     score = format_score(shot.score or 0.0)
     words = f"{_write_grade(shot.grade or 'E')} {format_time(shot.worst_ms)}: {score}, {shot.kind}"
+    if picture is None:
+        return f"<figure><figcaption>{words}</figcaption></figure>"
+    data = b64encode(simplejpeg.encode_jpeg(picture, quality=80)).decode()
     return (
         f'<figure><img alt="worst frame of the shot at {format_time(shot.from_ms)}" '
         f'src="data:image/jpeg;base64,{data}"><figcaption>{words}</figcaption></figure>'

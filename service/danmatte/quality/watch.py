@@ -22,7 +22,6 @@ from danmatte.video.planes import cut_brightness, cut_patches
 
 _DIFFERENT = 8  # grey levels: a place that moved
 _PENDING = 4  # samples for each thread that may wait for it, so that memory doesn't grow with the video
-_THUMBNAIL = 240  # pixels of its longer side
 
 
 class Verdict(NamedTuple):
@@ -42,7 +41,6 @@ class Sample:
     black: bool
     exposure: float
     bars: Bars
-    thumbnail: Pixels | None = field(repr=False)
     verdict: "Future[Verdict]" = field(repr=False)
 
 
@@ -79,31 +77,25 @@ class QualityWatch:
 
     A `FrameObserver`: `observe` takes a fraction of a millisecond; patches are judged by `threads` of its own.
     A context manager: leaving it waits for what is in work. `ask_masks` is called with a frame a second whose people
-    are to be counted; where masks are made anyway, whoever has them calls `see_mask`. Without `keeps_pictures` samples
-    have no thumbnails, which take most of the memory that grows with a video.
+    are to be counted; where masks are made anyway, whoever has them calls `see_mask`.
     """
 
     def __init__(
         self,
         judge: Judge,
-        size: Size,
         *,
         fps: float,
         threads: int,
         ask_masks: Callable[[DecodedFrame], "Callable[[], Bits]"] | None = None,
-        keeps_pictures: bool = True,
     ) -> None:
-        self._keeps_pictures = keeps_pictures
         self.observations = Observations()
-        self._judge, self._size, self._fps, self._ask_masks = judge, size, fps, ask_masks
+        self._judge, self._fps, self._ask_masks = judge, fps, ask_masks
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="quality")
         self._free = BoundedSemaphore(_PENDING * threads)
         self._shot = 0
         self._last: Pixels | None = None
         self._slot: int | None = None
         self._second: int | None = None
-        shrunk = min(1.0, _THUMBNAIL / max(size))
-        self._thumbnail = Size(*(max(1, round(side * shrunk)) for side in size))
 
     def observe(self, frame: DecodedFrame, grey: Pixels, *, cut: bool) -> None:
         """Takes the next frame; `grey` is its small picture, (H, W) uint8, and `cut` whether a scene begins."""
@@ -149,9 +141,8 @@ class QualityWatch:
         bars = NO_BARS if black else find_bars(small)
         verdict = self._threads.submit(self._judge_patches, planes, bars, small, black=black)
         verdict.add_done_callback(lambda _: self._free.release())
-        thumbnail = frame.to_thumbnail(self._thumbnail) if self._keeps_pictures else None
         exposure = judge_exposure(small)
-        self.observations.samples.append(Sample(frame.pts_ms, self._shot, black, exposure, bars, thumbnail, verdict))
+        self.observations.samples.append(Sample(frame.pts_ms, self._shot, black, exposure, bars, verdict))
         second = frame.pts_ms // 1000
         if self._ask_masks and second != self._second:
             self._second = second

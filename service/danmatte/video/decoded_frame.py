@@ -37,8 +37,6 @@ class Reformatters:
     colour: VideoReformatter = field(default_factory=VideoReformatter)
     detail_size: VideoReformatter = field(default_factory=VideoReformatter)
     detail_colour: VideoReformatter = field(default_factory=VideoReformatter)
-    thumbnail_size: VideoReformatter = field(default_factory=VideoReformatter)
-    thumbnail_colour: VideoReformatter = field(default_factory=VideoReformatter)
 
 
 @dataclass(frozen=True)
@@ -66,10 +64,6 @@ class DecodedFrame:
     def to_detail(self, size: Size, order: str) -> Pixels:
         """The same at a second size: both sizes stay the same for all frames, so that the set-up can be kept."""
         return self._convert(size, order, self._reformatters.detail_size, self._reformatters.detail_colour)
-
-    def to_thumbnail(self, size: Size) -> Pixels:
-        """(H, W, 3) uint8 in R, G, B at a third size, upright, which stays the same for all frames, too."""
-        return self._convert(size, "RGB", self._reformatters.thumbnail_size, self._reformatters.thumbnail_colour)
 
     def read_planes(self) -> list[Pixels]:
         """Brightness and two colours as they are stored, not upright; see `planes.read_planes`."""

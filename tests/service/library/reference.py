@@ -31,7 +31,7 @@ def make_verdict() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         publish_meaning(Path(folder, "models"), "score", name="quality")
         video = write(Path(folder, "clip.mkv"), draw(), codec="ffv1", pixel="gray")
-        found = msgspec.to_builtins(assess_video(video, AssessOptions(), Judge.open(Path(folder, "models"))).quality)
+        found = msgspec.to_builtins(assess_video(video, AssessOptions(), Judge.open(Path(folder, "models"))))
     del found["video"], found["seconds"]
     return dict(found)
 

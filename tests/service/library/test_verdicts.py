@@ -17,13 +17,11 @@ from danmatte.library.maker import TrackMaker
 from danmatte.library.observations import decode_seen, list_seen_names
 from danmatte.library.result import UnitResult
 from danmatte.library.storage import open_storage
-from danmatte.library.verdicts import VerdictMaker
 from danmatte.models.standalone import open_version
 from danmatte.quality.assess import AssessOptions, assess_video
 from danmatte.quality.judge import Judge
 from danmatte.tracks.batch import TrackOptions
 from danmatte.tracks.tally import Tally
-from danmatte.video.reader import Video
 from tests.service.library.units import make_library
 from tests.service.tracks.videos import empty, walking, write
 
@@ -92,7 +90,7 @@ def test_a_unit_gets_its_verdict_with_its_track(bench: Bench, judge: Judge, tmp_
     verdict = bench.read_verdict(result)
     assert verdict["video"] == "a.mp4"
     assert (verdict["grade"], verdict["score"]) == (result.grade, result.score)
-    alone = assess_video(tmp_path / "videos/a.mp4", AssessOptions(), judge).quality
+    alone = assess_video(tmp_path / "videos/a.mp4", AssessOptions(), judge)
     assert (verdict["score"], verdict["frames"]) == (alone.score, 80)
     assert [shot["from_ms"] for shot in verdict["shots"]] == [0, 4000]
     assert verdict["people_share"] > 0
@@ -197,13 +195,3 @@ def test_what_waits_and_is_no_observation_is_said(bench: Bench) -> None:
         assert [bench.target.has(name) for name in names] == [True, False]
     with pytest.raises(StorageError, match="expected what was seen of a part"):
         decode_seen(b"nothing", names[0])
-
-
-def test_pictures_are_not_kept_of_a_library(bench: Bench, judge: Judge, tmp_path: Path) -> None:
-    assert bench.library.judging is not None
-    verdicts = VerdictMaker(bench.library, bench.library.judging, bench.target, judge)
-    with Video(tmp_path / "videos/a.mp4") as video, verdicts.watch(video) as assessment:
-        for frame in video.read_frames():
-            assessment.watch.observe(frame, frame.to_grey(video.size), cut=False)
-        assert {sample.thumbnail for sample in assessment.watch.observations.samples} == {None}
-        assert assessment.conclude().thumbnails == {}

@@ -57,9 +57,9 @@ def test_a_video_gets_a_verdict_with_its_shots_and_samples(
 def test_a_frozen_second_is_told_and_takes_from_the_score(models: Path, tmp_path: Path) -> None:
     pictures = pan(75)
     judge = Judge(open_version(models, "quality"))
-    whole = assess_video(write(tmp_path / "whole.mp4", pictures), AssessOptions(), judge).quality
+    whole = assess_video(write(tmp_path / "whole.mp4", pictures), AssessOptions(), judge)
     stuck = pictures[:25] + [pictures[25]] * 25 + pictures[50:]
-    frozen = assess_video(write(tmp_path / "stuck.mp4", stuck), AssessOptions(), judge).quality
+    frozen = assess_video(write(tmp_path / "stuck.mp4", stuck), AssessOptions(), judge)
     assert (whole.frozen_share, whole.dropped_share) == (0, 0)
     assert frozen.frozen_share == pytest.approx(1 / 3, abs=0.03)
     assert frozen.score < whole.score - 15
@@ -68,19 +68,19 @@ def test_a_frozen_second_is_told_and_takes_from_the_score(models: Path, tmp_path
 def test_what_is_black_has_no_score_and_is_told(models: Path, tmp_path: Path) -> None:
     black = [np.full((HEIGHT, WIDTH), 0, np.uint8)] * 25
     judge = Judge(open_version(models, "quality"))
-    found = assess_video(write(tmp_path / "fade.mp4", black + pan(75)), AssessOptions(), judge).quality
+    found = assess_video(write(tmp_path / "fade.mp4", black + pan(75)), AssessOptions(), judge)
     assert found.black_share == pytest.approx(0.25, abs=0.02)
     assert found.samples[0].score is None
     assert found.samples[-1].score is not None
     nothing = assess_video(write(tmp_path / "black.mp4", black), AssessOptions(), judge)
-    assert (nothing.quality.score, nothing.quality.grade, nothing.quality.parts) == (0, "E", None)
+    assert (nothing.score, nothing.grade, nothing.parts) == (0, "E", None)
 
 
 def test_bars_are_told_and_not_judged(models: Path, tmp_path: Path) -> None:
     pictures = [cv2.copyMakeBorder(each, 30, 30, 0, 0, cv2.BORDER_CONSTANT, value=0) for each in pan(50, light=0.6)]
     judge = Judge(open_version(models, "quality"))
-    bare = assess_video(write(tmp_path / "bare.mp4", pan(50, light=0.6)), AssessOptions(), judge).quality
-    found = assess_video(write(tmp_path / "bars.mp4", pictures), AssessOptions(), judge).quality
+    bare = assess_video(write(tmp_path / "bare.mp4", pan(50, light=0.6)), AssessOptions(), judge)
+    found = assess_video(write(tmp_path / "bars.mp4", pictures), AssessOptions(), judge)
     assert found.letterbox.top == pytest.approx(30 / 240, abs=0.01)
     assert found.letterbox.left == 0
     assert found.score == pytest.approx(bare.score, abs=3)
@@ -92,10 +92,10 @@ def test_people_are_counted_where_a_model_finds_them(models: Path, tmp_path: Pat
     for picture in pictures:
         picture[60:180, 100:200] = 250
     video = write(tmp_path / "person.mp4", pictures)
-    found = assess_video(video, AssessOptions(), judge, masks).quality
+    found = assess_video(video, AssessOptions(), judge, masks)
     assert found.people_share == pytest.approx(120 * 100 / (HEIGHT * WIDTH), abs=0.05)
     assert found.shot_scale == "medium"
-    assert assess_video(video, AssessOptions(), judge).quality.people_share is None
+    assert assess_video(video, AssessOptions(), judge).people_share is None
 
 
 def test_the_exit_code_is_that_of_the_worst(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

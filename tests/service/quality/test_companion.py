@@ -27,7 +27,7 @@ def test_the_verdict_is_that_of_assessing_alone_with_the_tracks_people(
     code, (summary,), err = track(capsys, judging_models, video, "-o", out)
     assert (code, summary["masks"]) == (0, 60)
     verdict = json.loads(name_verdict(out).read_text())
-    alone = assess_video(video, AssessOptions(), Judge.open(judging_models), people=count_people(out)).quality
+    alone = assess_video(video, AssessOptions(), Judge.open(judging_models), people=count_people(out))
     assert verdict["score"] == alone.score
     assert verdict["parts"]["sharpness"] == pytest.approx(alone.parts.sharpness if alone.parts else None)
     assert verdict["people_share"] == alone.people_share

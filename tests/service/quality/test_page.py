@@ -134,3 +134,9 @@ def test_the_verdict_in_words_says_grade_faults_and_what_broke() -> None:
     assert "dropped" not in words
     assert words.endswith("film.mp4: broken: ends at 3 s")
     assert FailedAssessment("a.mp4", "why").describe() == "a.mp4: why"
+
+
+def test_a_shot_whose_picture_cannot_be_read_is_named_all_the_same() -> None:
+    page = Page(write_page([(make_verdict(make_shot(0, 3000, 41)), {})]))
+    assert not page.pictures
+    assert "0:00: 41, camera" in page.text

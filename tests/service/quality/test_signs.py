@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from danmatte.quality.signs import Signs, find_signs, measure_blocks, measure_noise
+from danmatte.quality.signs import Signs, find_signs, measure_blocks, measure_noise, measure_steps
 from tests.service.quality.pictures import add_noise, compress, draw_scene
 
 
@@ -38,16 +38,17 @@ def test_a_sign_falls_as_its_damage_grows(
 
 @pytest.mark.parametrize("shift", range(0, 8, 3))
 def test_blocks_are_found_wherever_they_begin(shift: int) -> None:
-    blocky = compress(draw_scene(256, 256), 8)[:, shift : shift + 192].astype(np.float32)
-    clean = draw_scene(256, 256)[:, shift : shift + 192].astype(np.float32)
-    found, nothing = (measure_blocks(np.abs(np.diff(plane, axis=1))) for plane in (blocky, clean))
+    blocky, clean = (
+        picture[:, shift : shift + 192] for picture in (compress(draw_scene(256, 256), 8), draw_scene(256, 256))
+    )
+    found, nothing = (measure_blocks(measure_steps(picture)) for picture in (blocky, clean))
     assert found > 3 * nothing
 
 
 @pytest.mark.parametrize("sigma", [3.0, 8.0, 20.0])
 def test_noise_is_measured_in_grey_levels(sigma: float) -> None:
     flat = np.full((192, 192), 120, np.uint8)
-    assert measure_noise(add_noise(flat, sigma).astype(np.float32)) == pytest.approx(sigma, rel=0.25)
+    assert measure_noise(add_noise(flat, sigma)) == pytest.approx(sigma, rel=0.25)
 
 
 def test_a_frames_signs_are_the_means_of_its_patches() -> None:

@@ -39,8 +39,7 @@ def see(
             seen.areas.append(float("nan") if begins else min(1.0, change / 10))
         verdict: Future[Verdict] = Future()
         verdict.set_result(Verdict(score, None if score is None else Signs(score, 90, 90, 90), look))
-        picture = np.zeros((9, 16, 3), np.uint8)
-        seen.samples.append(Sample(1000 * second, shot, score is None, 80.0, bars, picture, verdict))
+        seen.samples.append(Sample(1000 * second, shot, score is None, 80.0, bars, verdict))
     return seen
 
 

@@ -1,0 +1,32 @@
+"""Pictures of a page are those of the frames that it names, read again when all is known."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from danmatte.quality.thumbnails import read_thumbnails
+from tests.service.tracks.videos import write
+
+
+def paint(level: int) -> np.ndarray:
+    return np.full((180, 320), level, np.uint8)
+
+
+def test_each_time_has_the_frame_that_is_shown_then(tmp_path: Path) -> None:
+    video = write(tmp_path / "steps.mp4", [paint(40 * (at % 6)) for at in range(100)])  # 25 a second
+    found = read_thumbnails(video, [3960, 0, 1240])
+    assert {time: picture.shape for time, picture in found.items()} == dict.fromkeys((0, 1240, 3960), (135, 240, 3))
+    shades = {time: float(picture.mean()) for time, picture in found.items()}
+    assert shades == pytest.approx({0: 0, 1240: 40, 3960: 120}, abs=8)
+
+
+def test_a_small_video_is_not_made_larger(tmp_path: Path) -> None:
+    (found,) = read_thumbnails(write(tmp_path / "small.mp4", [paint(9)[:90, :160]] * 5), [0]).values()
+    assert found.shape == (90, 160, 3)
+
+
+def test_what_is_gone_has_no_picture(tmp_path: Path) -> None:
+    assert read_thumbnails(tmp_path / "none.mp4", [0]) == {}
+    video = write(tmp_path / "short.mp4", [paint(9)] * 5)
+    assert list(read_thumbnails(video, [0, 90_000])) == [0]
