@@ -128,7 +128,8 @@ PAGE = """<!doctype html><meta charset=utf-8>
   window.play = async ([url, player, film, times, loops]) => {
     const video = Object.assign(document.createElement("video"), { muted: true, playsInline: true, loop: loops > 0 });
     document.body.replaceChildren(video);
-    const [seen, rolls] = [[], new LoopClock()];
+    const [seen, sought, rolls] = [[], [], new LoopClock()];
+    video.addEventListener("seeking", () => sought.push(1000 * video.currentTime));
     let media = null;
     const call = (_now, frame) => {
       media = rolls.unroll(1000 * frame.mediaTime, video, frame.presentedFrames);
@@ -149,8 +150,7 @@ PAGE = """<!doctype html><meta charset=utf-8>
     if (loops) await pause(1000 * video.duration * loops);
     else await Promise.race([new Promise((done) => (video.onended = done)), pause(30_000)]);
     video.pause();
-    const played = seen.map(map);
-    const found = [];
+    const [played, places, found] = [seen.map(map), sought.map(map), []];
     for (const ms of loops ? [] : times.filter((at) => !played.some((one) => Math.abs(one - at) <= 0.51))) {
       for (let tries = 0; tries < 3 && !found.some((one) => Math.abs(one - ms) <= 0.51); tries++) {
         media = null;
@@ -164,7 +164,7 @@ PAGE = """<!doctype html><meta charset=utf-8>
     await end();
     video.removeAttribute("src");
     video.load();
-    return { played, found, grey, mismatch, size, stored };
+    return { played, sought: places, found, grey, mismatch, size, stored };
   };
   window.ready = true;
 </script>"""

@@ -219,9 +219,11 @@ def test_hls_is_timed_in_firefox_too(
     if player == "shaka-player" and "rounded" in name:
         pytest.skip("goes by stated lengths, which are rounded to seconds here")
     made = track(name)
-    played = play(firefox_page, name, made, player)["played"]
-    # hls.js seeks over the gap before the first frame, and Firefox announces the time that was asked for.
-    own = [ms for ms in played if ms != played[0]]
+    seen = play(firefox_page, name, made, player)
+    played = seen["played"]
+    # hls.js seeks over a gap or a stall, such as that before the first frame, and Firefox announces the time asked for.
+    own = [ms for ms in played[1:] if min((abs(ms - at) for at in seen["sought"]), default=np.inf) > NEAR_MS]
+    assert len(played) - len(own) <= 3
     assert max(find_nearest(made.times, ms) for ms in own) <= (2 * NEAR_MS if player == "hls.js" else 2)
     assert -NEAR_MS <= played[0] < made.times[1]
     assert max(own) == pytest.approx(made.times[-1], abs=2)
