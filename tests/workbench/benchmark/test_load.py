@@ -17,7 +17,7 @@ from danmatte_workbench.benchmark.load import (
     TimingTask,
     are_same,
 )
-from danmatte_workbench.benchmark.windows import Patience
+from danmatte_workbench.benchmark.windows import Patience, Window
 from danmatte_workbench.configuration import Setting, configure
 from danmatte_workbench.errors import InputError, MachineError
 from danmatte_workbench.hardware import list_instruction_sets
@@ -57,9 +57,16 @@ def test_requests_are_as_many_as_were_asked_for(graph: Path) -> None:
     assert InferenceLoad(graph, configure(hint="throughput", infer_requests=3), PICTURES).requests == 3
 
 
-def test_a_warm_window_takes_about_the_time_it_was_given(graph: Path) -> None:
-    window = InferenceLoad(graph, ONE, PICTURES).warm_up(0.2)()
-    assert 0.02 < len(window.latencies_ms) / window.frames_per_s < 2.0
+def test_a_window_has_as_many_inferences_as_its_time_has_room_for(graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load, seen, speeds = InferenceLoad(graph, ONE, PICTURES), list[int](), iter([1.0, 90.0, 2.0, 100.0])
+
+    def run(inferences: int) -> Window:
+        seen.append(inferences)
+        return Window(next(speeds, 100.0), (10.0,) * inferences)
+
+    monkeypatch.setattr(load, "run", run)
+    load.warm_up(0.2)()  # the first is cold, and the third was held up by others
+    assert seen == [1, 1, 1, 1, 20]
 
 
 def test_a_batch_answers_the_same_and_mixed_pictures_do_not(graph: Path) -> None:

@@ -24,6 +24,7 @@ HEAVY = frozenset({"Convolution", "GroupConvolution", "Deconvolution", "FullyCon
 _FAMILY = re.compile("|".join(reversed(FAMILIES)))
 PROBED = 4  # pictures whose answers are compared, alone and in a batch
 TOLERATED = 0.01  # of the answers' spread; kernels differ with the batch, mixed-up pictures do more harm
+_FLIGHTS = 3  # that a warm graph is timed by
 
 
 class InferenceLoad:
@@ -78,7 +79,8 @@ class InferenceLoad:
         """Run until it is warm; a function for windows of about ``window_s``, every request as often as the others."""
         flight = self.requests
         self.run(flight)
-        flight_s = flight * self._batch / self.run(flight).frames_per_s
+        # The soonest of a few: one that others' work held up would make every window too short.
+        flight_s = flight * self._batch / max(self.run(flight).frames_per_s for _ in range(_FLIGHTS))
         inferences = flight * max(1, round(window_s / flight_s))
         return lambda: self.run(inferences)
 
