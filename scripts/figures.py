@@ -29,7 +29,8 @@ PAPERS = (
 )
 BLOCK = re.compile(r"(<!-- figures: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 MACHINES = {"avx2": "AVX2 (Zen 3)", "vnni": "AVX-512 with VNNI (Zen 5)"}  # two cores of each
-PLAIN = {"portrait_plain_speed": "AVX-512 with VNNI (Xeon)", "portrait_plain_speed_avx2": "AVX2, emulated (Xeon)"}
+XEON = "AVX-512 with VNNI (Xeon)"
+PLAIN = {"portrait_plain_speed": XEON, "portrait_plain_speed_avx2": "AVX2, emulated (Xeon)"}
 MODELS = {"official": "official VOC network", "source": "source graph", "published": "published version"}
 
 KEPT = {"Nodes": "nodes", "JSEventListeners": "listeners"}
@@ -291,7 +292,7 @@ def render_plain() -> Iterator[tuple[str, str, str]]:
     yield (
         f"points of IoU that this version gains, confirmed on {frames} pictures that neither chose nor taught it",
         f"{-gained['value']:.1f} ({-gained['high']:.1f}–{-gained['low']:.1f})",
-        "AVX-512 with VNNI (Xeon)",
+        XEON,
     )
 
 

@@ -129,6 +129,17 @@ def decode_picture(png: bytes) -> Pixels:
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
 
 
+def grow(mask: np.ndarray, pixels: int) -> np.ndarray:
+    """The mask, (H, W) bool, with so many pixels more on every side, corners included."""
+    near = mask.copy()
+    for _ in range(pixels):
+        near[1:] |= near[:-1].copy()
+        near[:-1] |= near[1:].copy()
+        near[:, 1:] |= near[:, :-1].copy()
+        near[:, :-1] |= near[:, 1:].copy()
+    return near
+
+
 def route_files(found: dict[str, bytes | str]) -> Callable[[object], None]:
     """A Playwright route that answers with these bodies by path, and lets everything else through."""
     kinds = {"html": "text/html", "js": "text/javascript", "mjs": "text/javascript"}

@@ -110,12 +110,7 @@ def measure_masks(page: object) -> None:
     comments = (worn[..., 0] > 150) & (worn[..., 1] < 120) & (worn[..., 2] > 150)
     assert np.count_nonzero(person) > 2000, "the person is on the screen"
     assert np.mean(~comments[person]) > 0.97, "comments cover the person"
-    near = person.copy()
-    for _ in range(6):
-        near[1:] |= near[:-1].copy()
-        near[:-1] |= near[1:].copy()
-        near[:, 1:] |= near[:, :-1].copy()
-        near[:, :-1] |= near[:, 1:].copy()
+    near = browser.grow(person, 6)
     ground = (bare.max(-1) > 10) & ~near
     assert np.mean(comments[ground]) > 0.98, "comments are missing beside the person"
 

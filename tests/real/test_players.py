@@ -105,12 +105,7 @@ def measure_moment(page: object) -> tuple[float, float]:
     person = covered & (bare.min(-1) > 180)
     assert np.count_nonzero(person) > 1000, "the person is on the screen, under the layer"
     comments = find_magenta(worn)
-    near = person.copy()
-    for _ in range(6):
-        near[1:] |= near[:-1].copy()
-        near[:-1] |= near[1:].copy()
-        near[:, 1:] |= near[:, :-1].copy()
-        near[:, :-1] |= near[:, 1:].copy()
+    near = browser.grow(person, 6)
     return float(np.mean(~comments[person])), float(np.mean(comments[covered & ~near]))
 
 

@@ -1,10 +1,11 @@
 """Small pictures of a video's worst frames, read once it is known which those are: nothing of the others is kept."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from danmatte.errors import TrackError
 from danmatte.frame import Pixels, Size
+from danmatte.video.decoded_frame import DecodedFrame
 from danmatte.video.reader import Video
 
 _LONGEST = 240  # pixels of the longer side
@@ -16,12 +17,21 @@ def read_thumbnails(path: Path, times_ms: Iterable[int]) -> dict[int, Pixels]:
     try:
         with Video(path) as video:
             size = _shrink(video.shown)
-            for time_ms in sorted(times_ms):
-                if (frame := next(video.read_frames(time_ms), None)) is not None:
-                    found[time_ms] = frame.to_colours(size, "RGB")
+            for time_ms, frame in _find_frames(video, sorted(times_ms)):
+                found[time_ms] = frame.to_colours(size, "RGB")
     except (TrackError, OSError):  # gone or changed since: a page without a picture is better than none
         pass
     return found
+
+
+def _find_frames(video: Video, times_ms: list[int]) -> Iterator[tuple[int, DecodedFrame]]:
+    """The first frame from each time on; in one reading where the file can't be entered in its middle."""
+    frames = video.read_frames(times_ms[0]) if times_ms else iter(())
+    for time_ms in times_ms:
+        if video.may_seek:
+            frames = video.read_frames(time_ms)
+        if frame := next((each for each in frames if each.pts_ms >= time_ms), None):
+            yield time_ms, frame
 
 
 def _shrink(size: Size) -> Size:

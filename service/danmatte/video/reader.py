@@ -158,6 +158,11 @@ class Video:
             return None
         return int(((container.start_time or 0) + container.duration) / 1000 - 1000 * self._zero_s)
 
+    @property
+    def may_seek(self) -> bool:
+        """Whether times surely lead to a place in the file; else every reading decodes it from its start."""
+        return not self._sections and not self._container.format.flags & _DISCONTINUOUS
+
     def read_frames(self, from_ms: int = 0) -> Iterator[DecodedFrame]:
         """The frames from `from_ms` on, each later than the one before; the one that 0 ms falls into begins there."""
         clock = _FrameClock(self._stream.guessed_rate, 1000 * self._zero_s, 1000 * self._start_s)
@@ -247,7 +252,7 @@ class Video:
         A seek to the start would lose frames: in transport streams it lands on the second keyframe.
         """
         self.broken, self.dropped, self.before_start, self.bad_packets = "", 0, 0, 0
-        if from_ms > 0 and not self._sections and not self._container.format.flags & _DISCONTINUOUS:
+        if from_ms > 0 and self.may_seek:
             # A container may land after the place that was asked for: the first frame there tells.
             place_s = from_ms / 1000 + self._zero_s
             first = next(self._decode(), None) if self._seek(place_s) else None

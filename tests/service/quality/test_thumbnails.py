@@ -1,11 +1,14 @@
 """Pictures of a page are those of the frames that it names, read again when all is known."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from danmatte.quality.thumbnails import read_thumbnails
+from danmatte.video.decoded_frame import DecodedFrame
+from danmatte.video.reader import Video
 from tests.service.tracks.videos import write
 
 
@@ -19,6 +22,21 @@ def test_each_time_has_the_frame_that_is_shown_then(tmp_path: Path) -> None:
     assert {time: picture.shape for time, picture in found.items()} == dict.fromkeys((0, 1240, 3960), (135, 240, 3))
     shades = {time: float(picture.mean()) for time, picture in found.items()}
     assert shades == pytest.approx({0: 0, 1240: 40, 3960: 120}, abs=8)
+
+
+def test_a_file_without_places_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    video = write(tmp_path / "steps.ts", [paint(40 * (at % 6)) for at in range(100)])
+    readings = list[int]()
+    read = Video.read_frames
+
+    def count(self: Video, from_ms: int = 0) -> Iterator[DecodedFrame]:
+        readings.append(from_ms)
+        return read(self, from_ms)
+
+    monkeypatch.setattr(Video, "read_frames", count)
+    shades = {time: float(picture.mean()) for time, picture in read_thumbnails(video, [3960, 0, 1240]).items()}
+    assert shades == pytest.approx({0: 0, 1240: 40, 3960: 120}, abs=8)
+    assert readings == [0]
 
 
 def test_a_small_video_is_not_made_larger(tmp_path: Path) -> None:
