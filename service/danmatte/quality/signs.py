@@ -16,7 +16,7 @@ _BLOCK = 8  # pixels of a block's side in JPEG and MPEG
 _HIGHEST_STEP = 16.0  # grey levels: a larger one is an edge of what is shown
 _CELL = 16  # pixels of a side: noise is measured in the calmest of such cells
 _CALMEST = 10  # of 100 cells
-_IMMERKAER = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
+_IMMERKAER = np.array([1, -2, 1], np.float32)  # along, and then across
 _ALONE = np.array([[-1, 2, -1]], np.float32)
 _REACH = 9  # pixels of the further blur
 _SHARP, _BLURRED = 0.3, 0.9  # shares of differences that a further blur leaves
@@ -93,9 +93,11 @@ def measure_blocks(along: Pixels) -> float:
 def measure_noise(patch: Pixels) -> float:
     """The deviation of noise in grey levels, in the calmest parts (Immerkær, CVIU 1996)."""
     size = max(1, patch.shape[1] // _CELL), max(1, patch.shape[0] // _CELL)
-    response = cv2.filter2D(patch, cv2.CV_32F, _IMMERKAER)
-    cells = cv2.resize(np.abs(response, out=response), size, interpolation=cv2.INTER_AREA)
-    return float(np.percentile(cells, _CALMEST) * np.sqrt(np.pi / 2) / 6)
+    response = cv2.sepFilter2D(patch, cv2.CV_32F, _IMMERKAER, _IMMERKAER)
+    cells = np.sort(cv2.resize(np.abs(response, out=response), size, interpolation=cv2.INTER_AREA), axis=None)
+    # As np.percentile has it, which takes longer than all the rest.
+    calm = np.interp((cells.size - 1) * _CALMEST / 100, np.arange(cells.size), cells)
+    return float(calm * np.sqrt(np.pi / 2) / 6)
 
 
 def measure_bands(along: Pixels) -> float:

@@ -5,7 +5,8 @@ divided by its local contrast): blur takes the large differences away, noise the
 few steps, and blocks put steps where eight divides. Counts are means over the whole picture, so that a picture's are
 those of its parts together.
 
-All of it is convolutions and means: pooling of a single channel, and its many slices, took two thirds of the time.
+All of it is convolutions and means: pooling of a single channel, and its many slices, took two thirds of the time. At
+full size local counts are of every second place along and across, which are the same ones for a quarter of the work.
 """
 
 from collections.abc import Sequence
@@ -13,10 +14,9 @@ from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 from keras import layers, ops
 
-Kernel = npt.NDArray[np.float32]  # (height, width, channels in, channels out)
+from danmatte_workbench.training.quality.plane import Kernel, Plane, convolve, split, stack
 
 SCALES = (1, 2, 4)  # pixels that are averaged to one
 THRESHOLDS = (0.0, 0.7, 1.5, 3.0, 6.0, 12.0, 24.0, 48.0)  # grey levels
@@ -39,33 +39,14 @@ def build(size: tuple[int | None, int | None] = (None, None)) -> keras.Model:
     """From pixels of 0 to 255, (n, H, W, 3) RGB, to the logarithms of all counts, (n, counts)."""
     picture = keras.Input((*size, 3), name="picture")
     kernel = np.array(_BRIGHTNESS, np.float32).reshape(1, 1, 3, 1)
-    grey = _convolve(picture, kernel, "brightness", bias=np.array([-128.0], np.float32))
-    counts = [*_count_blocks(grey), _count_tints(picture)]
-    plane = grey
+    plane = split(picture, kernel, -128.0, "brightness")
+    counts = [*_count_blocks(plane), _count_tints(picture)]
     for scale in SCALES:
         if scale > 1:
-            plane = _convolve(plane, _stack([_fill(2, 2)]), f"half{scale}", stride=2)
+            plane = plane.halve(f"half{scale}")
         counts += [_count_differences(plane, scale), _count_locally(plane, scale)]
     together = layers.Concatenate(name="counts")(counts)
     return keras.Model(picture, ops.log(together + LEAST), name="statistics")
-
-
-def _convolve(
-    values: Any, kernel: Kernel, name: str, *, stride: int | tuple[int, int] = 1, bias: Kernel | None = None
-) -> Any:
-    """With weights that stay."""
-    height, width, _, count = kernel.shape
-    layer = layers.Conv2D(count, (height, width), strides=stride, use_bias=bias is not None, name=name)
-    layer.kernel_initializer = keras.initializers.Constant(kernel)
-    if bias is not None:
-        layer.bias_initializer = keras.initializers.Constant(bias)
-    layer.trainable = False
-    return layer(values)
-
-
-def _stack(kernels: Sequence[Any]) -> Kernel:
-    """Kernels of one size for a single channel, as the weights of one convolution."""
-    return np.stack([np.asarray(kernel, np.float32) for kernel in kernels], axis=-1)[:, :, None, :]
 
 
 def _fill(height: int, width: int) -> Kernel:
@@ -79,11 +60,11 @@ def _exceed(values: Any, thresholds: Sequence[Sequence[float]], name: str) -> An
     for channel, own in enumerate(thresholds):
         kernel[0, 0, channel, at : at + len(own)] = 1
         at += len(own)
-    above = _convolve(values, kernel, name, bias=-np.concatenate([np.array(own, np.float32) for own in thresholds]))
+    above = convolve(values, kernel, name, bias=-np.concatenate([np.array(own, np.float32) for own in thresholds]))
     return ops.mean(ops.relu(above), axis=(1, 2))
 
 
-def _count_differences(plane: Any, scale: int) -> Any:
+def _count_differences(plane: Plane, scale: int) -> Any:
     """Differences along and across, of first and second order, and what is left without smooth parts."""
     filters = []
     for kernel in (
@@ -100,33 +81,41 @@ def _count_differences(plane: Any, scale: int) -> Any:
             top, left = (5 - each.shape[0]) // 2, (5 - each.shape[1]) // 2
             whole[top : top + each.shape[0], left : left + each.shape[1]] = each
             filters.append(whole)
-    # Of every second place at full size: the counts are the same ones, for a quarter of the work.
-    found = _convolve(plane, _stack(filters), f"differences{scale}", stride=2 if scale == 1 else 1)
+    found = plane.sample(stack(filters), f"differences{scale}")
     return _exceed(ops.abs(found), [THRESHOLDS] * len(filters), f"exceed{scale}")
 
 
-def _count_locally(plane: Any, scale: int) -> Any:
+def _count_locally(plane: Plane, scale: int) -> Any:
     """Local deviations; brightness divided by them; and its products with its neighbours'."""
-    stride, half = 2 if scale == 1 else 1, WINDOW // 2
+    half = WINDOW // 2
     mean = _fill(WINDOW, WINDOW)
     kernels = [mean]
     for down, along in ((0, 0), (0, 1), (1, 0)):  # a pixel, the next one, and that below, without the mean
         kernel = -mean
         kernel[half + down, half + along] += 1
         kernels.append(kernel)
-    local = _convolve(plane, _stack(kernels), f"local{scale}", stride=stride)
-    square = _convolve(plane * plane, _stack([mean]), f"square{scale}", stride=stride)
+    local = plane.sample(stack(kernels), f"local{scale}")
+    square = plane.apply(ops.square).sample(stack([mean]), f"square{scale}")
     deviation = ops.sqrt(ops.relu(square - local[..., :1] * local[..., :1]) + 0.01)
     share = 1.0 / (deviation + CALM)
     centre, beside = local[..., 1:2] * share, local[..., 2:] * share
     # What compression smooths has little between neighbours for its deviation in places; rocks have much everywhere.
-    between = ops.abs(_convolve(plane, _stack([[[0.0, -0.5], [-0.5, 1.0]]]), f"between{scale}"))
-    detail = _convolve(between, _stack([_fill(WINDOW - 1, WINDOW - 1)]), f"detail{scale}", stride=stride) * share
-    products = centre * beside
-    values = layers.Concatenate(name=f"values{scale}")([deviation, detail, ops.abs(centre), products, -products])
-    among = _exceed(detail * _sort_places(deviation, scale), [BAND_DETAILS] * (len(BANDS) + 1), f"among{scale}")
-    together = _exceed(values, [SPREADS, DETAILS, SHARES, *[(0.0,)] * 4], f"locally{scale}")
-    return layers.Concatenate(name=f"counts{scale}")([together, among])
+    between = plane.filter(stack([[[0.0, -0.5], [-0.5, 1.0]]]), f"between{scale}").apply(ops.abs)
+    detail = between.sample(stack([_fill(WINDOW - 1, WINDOW - 1)]), f"detail{scale}") * share
+    counts = [
+        _exceed(deviation, [SPREADS], f"spread{scale}"),
+        _exceed(detail, [DETAILS], f"detailed{scale}"),
+        _exceed(ops.abs(centre), [SHARES], f"share{scale}"),
+        _measure_signs(centre * beside, f"products{scale}"),
+        _exceed(detail * _sort_places(deviation, scale), [BAND_DETAILS] * (len(BANDS) + 1), f"among{scale}"),
+    ]
+    return layers.Concatenate(name=f"counts{scale}")(counts)
+
+
+def _measure_signs(values: Any, name: str) -> Any:
+    """How far (n, h, w, channels) values are above 0 on average, then how far below: (n, 2 · channels)."""
+    whole = np.eye(values.shape[-1], dtype=np.float32)
+    return ops.mean(ops.relu(convolve(values, np.hstack([whole, -whole])[None, None], name)), axis=(1, 2))
 
 
 def _sort_places(deviation: Any, scale: int) -> Any:
@@ -136,10 +125,10 @@ def _sort_places(deviation: Any, scale: int) -> Any:
     """
     count = len(BANDS)
     rise = np.array([[[[1 / begin for begin in BANDS]]]], np.float32)  # from 0 where a band begins to 1 at the double
-    risen = _convolve(deviation, rise, f"rising{scale}", bias=np.full(count, -1.0, np.float32))
+    risen = convolve(deviation, rise, f"rising{scale}", bias=np.full(count, -1.0, np.float32))
     apart = np.eye(count, count + 1, k=1, dtype=np.float32) - np.eye(count, count + 1, dtype=np.float32)
     first = np.eye(1, count + 1, dtype=np.float32)[0]
-    return _convolve(ops.minimum(ops.relu(risen), 1.0), apart[None, None], f"bands{scale}", bias=first)
+    return convolve(ops.minimum(ops.relu(risen), 1.0), apart[None, None], f"bands{scale}", bias=first)
 
 
 def _count_tints(picture: Any) -> Any:
@@ -149,21 +138,22 @@ def _count_tints(picture: Any) -> Any:
         weights = np.array(colour, np.float32) / 4
         kernel[:2, :2, :, number] = kernel[:2, :2, :, number + 2] = weights
         kernel[:2, 2:, :, number] = kernel[2:, :2, :, number + 2] = -weights
-    return _exceed(ops.abs(_convolve(picture, kernel, "tinted", stride=2)), [TINTS] * 4, "tinting")
+    return _exceed(ops.abs(convolve(picture, kernel, "tinted", stride=(2, 2))), [TINTS] * 4, "tinting")
 
 
-def _count_blocks(grey: Any) -> list[Any]:
+def _count_blocks(plane: Plane) -> list[Any]:
     """Steps at every eighth column and row: the highest of the eight places and the mean of all, wherever they are."""
     counts = []
-    for name in ("across", "along"):
-        difference, alone = (np.array([kernel], np.float32) for kernel in ([-1, 1], [-0.5, 1, -0.5]))
-        apart = [row[None] for row in np.eye(BLOCK, dtype=np.float32)]  # a channel for each of the eight
+    difference, alone = np.array([[-1, 1]], np.float32), np.array([[-0.5, 1, -0.5]], np.float32)
+    # A channel for each of the eight: of two neighbours the other way round, as a split plane has them together.
+    apart, stride = [np.full((2, 1), 0.5, np.float32) * row for row in np.eye(BLOCK, dtype=np.float32)], (1, BLOCK)
+    for name in ("along", "across"):
         if name == "across":
-            difference, alone, apart = difference.T, alone.T, [row.T for row in apart]
-        step = ops.abs(_convolve(grey, _stack([difference]), f"steps_{name}"))
-        lone = ops.minimum(ops.relu(_convolve(step, _stack([alone]), f"lone_{name}")), _HIGHEST_STEP)
-        eighths = _convolve(lone, _stack(apart), f"eighths_{name}", stride=(apart[0].shape[0], apart[0].shape[1]))
-        places = ops.mean(eighths, axis=(1, 2))
+            difference, alone, apart, stride = difference.T, alone.T, [row.T for row in apart], stride[::-1]
+        step = plane.filter(stack([difference]), f"steps_{name}").apply(ops.abs)
+        lone = step.filter(stack([alone]), f"lone_{name}").apply(ops.relu)
+        lone = lone.apply(lambda found: ops.minimum(found, _HIGHEST_STEP))
+        places = ops.mean(lone.sample(stack(apart), f"eighths_{name}", stride=stride), axis=(1, 2))
         highest, mean = ops.max(places, axis=1, keepdims=True), ops.mean(places, axis=1, keepdims=True)
-        counts += [highest, mean, highest / (mean + 0.05)]
+        counts = [highest, mean, highest / (mean + 0.05), *counts]
     return counts
