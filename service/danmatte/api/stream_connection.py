@@ -109,7 +109,9 @@ class Connection:
         ending = None
         while not ending:
             try:
-                ending = self._put(await self._socket.receive(self._limits.idle_s))
+                async with asyncio.timeout(self._limits.idle_s):  # that of `receive` begins anew with every pong
+                    message = await self._socket.receive()
+                ending = self._put(message)
                 note_use()
             except TimeoutError:
                 ending = IDLE

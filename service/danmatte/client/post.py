@@ -1,6 +1,7 @@
 """One frame posted, one mask back; and what a refusal is, which the live client raises too."""
 
 import json
+import re
 from collections.abc import Mapping
 
 import aiohttp
@@ -8,6 +9,7 @@ import aiohttp
 from danmatte.messages import Answer, Spent
 
 _PHASES = ("queue", "decode", "infer", "encode")
+_PHASE = re.compile(rf"(?:^|,)\s*({'|'.join(_PHASES)});dur=(\d+(?:\.\d+)?)", re.ASCII)
 
 
 class RefusedError(Exception):
@@ -38,14 +40,15 @@ async def post_frame(
         if answer.status != 200:
             raise await read_refusal(answer)
         width, height = answer.headers["X-Mask-Size"].split("x")
-        phases = dict(part.split(";dur=") for part in answer.headers["Server-Timing"].split(", "))
+        timings = ",".join(answer.headers.getall("Server-Timing", ()))  # proxies add their own, of any form
+        phases = {match[1]: float(match[2]) for match in _PHASE.finditer(timings)}
         return Answer(
             pts=float(answer.headers.get("X-Frame-Pts", 0)),
             body=await answer.read(),
             size=(int(width), int(height)),
             coverage=float(answer.headers["X-Person-Coverage"]),
             version=int(answer.headers["X-Model-Version"]),
-            spent=Spent(*(float(phases.get(phase, 0)) for phase in _PHASES)),
+            spent=Spent(*(phases.get(phase, 0.0) for phase in _PHASES)),
         )
 
 

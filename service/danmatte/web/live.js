@@ -25,6 +25,7 @@ const BACKOFF_MS = [250, 15_000]; // twice as long each time
 const NEAR_MS = 4; // a frame whose newest mask is this near isn't sent
 const NEAR_AHEAD_MS = 100; // the same where the hidden copy has sent the frame, or soon will
 const RING_BYTES = 200; // of objects around a ring's points
+const [IDLE, BROKEN] = [1000, 1006]; // codes of closing: no frame came for long; without a word
 const SILENCE_MS = [2500, 10_000]; // without any answer: it is told; the connection is given up
 const UNREADABLE = "the video may not be read: expected one from this origin, or crossorigin with CORS";
 
@@ -246,21 +247,29 @@ export class Live {
     };
     socket.onmessage = ({ data }) => void (this.#socket === socket && this.#receive(new DataView(data)));
     socket.onclose = ({ reason, code }) => {
-      if (this.#socket === socket) this.#lose(reason || (code === 1006 ? explainSilence(host) : ""));
+      if (this.#socket !== socket) return;
+      if (code === IDLE) this.#drop();
+      else this.#lose(reason || (code === BROKEN ? explainSilence(host) : ""));
     };
     [this.#socket, this.#query] = [socket, query];
     this.#await(true);
   }
 
+  /** The connection is gone, as it idled while the viewer paused: nothing is wrong, and a later frame opens another one. */
+  #drop() {
+    this.#socket = null;
+    this.#flying.clear();
+    this.#await(false);
+    this.#retryAt = performance.now() + BACKOFF_MS[0];
+  }
+
   /**
-   * The connection is gone; when it is time there will be another one.
+   * The connection is lost; when it is time there will be another one.
    *
    * @param {string} why in words, or empty
    */
   #lose(why) {
-    this.#socket = null;
-    this.#flying.clear();
-    this.#await(false);
+    this.#drop();
     this.error = why;
     const [least, most] = BACKOFF_MS;
     // A random half of the pause, so that players don't all come back at once after a restart.

@@ -349,6 +349,22 @@ async def test_an_idle_connection_is_closed(start: Start, jpeg: bytes) -> None:
     assert await closing(socket) == WSCloseCode.OK
 
 
+async def test_a_connection_idles_whatever_pings_and_pongs_come_on_it(start: Start, jpeg: bytes) -> None:
+    client = await start(live_idle_s=0.5, live_heartbeat_s=0.1)
+    socket = await client.ws_connect("/v1/stream")  # answers pings, as browsers do
+    await socket.send_bytes(Offer(1, jpeg).pack())
+    assert (await answered(socket)).status == 200
+
+    async def ping() -> None:
+        while not socket.closed:
+            await socket.ping()
+            await asyncio.sleep(0.1)
+
+    pinging = asyncio.create_task(ping())
+    assert await closing(socket) == WSCloseCode.OK
+    pinging.cancel()
+
+
 async def test_who_answers_no_ping_is_let_go(start: Start) -> None:
     client = await start(live_heartbeat_s=0.2)
     socket = await connected(client)

@@ -1,6 +1,8 @@
 """One picture, one mask."""
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from danmatte.client import RefusedError, post_frame
 from tests.service import pictures
@@ -27,3 +29,18 @@ async def test_a_refusal_is_raised_with_its_reason(start: Start) -> None:
     with pytest.raises(RefusedError, match="expected a picture") as refused:
         await post_frame(url, b"hello")
     assert (refused.value.code, refused.value.status) == ("unsupported_media_type", 415)
+
+
+async def test_timings_that_a_proxy_adds_are_passed_over() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        timings = 'edge, cdn-cache; desc="HIT", queue;dur=1.5,infer;dur=20, origin; dur=3, infer-all;dur=4'
+        about = {"X-Mask-Size": "2x1", "X-Person-Coverage": "0.5", "X-Model-Version": "3", "Server-Timing": timings}
+        response = web.Response(body=b"mask", headers=about)
+        response.headers.add("Server-Timing", "encode;dur=0.25")
+        return response
+
+    app = web.Application()
+    app.router.add_post("/v1/mattes", answer)
+    async with TestServer(app) as server:
+        found = await post_frame(str(server.make_url("/")), b"picture")
+    assert found.spent == (1.5, 0.0, 20.0, 0.25)

@@ -78,6 +78,14 @@ async def test_a_live_connection_of_another_page_is_let_in_by_the_setting(
     assert opened == status
 
 
+async def test_an_origin_that_is_none_is_refused_as_another_page(start: Start) -> None:
+    client = await start(origins=SITE)
+    for origin in ("http://[", "http://[::1", "null", "//", "\\"):
+        with pytest.raises(WSServerHandshakeError) as refused:
+            await client.ws_connect("/v1/stream", headers={"Origin": origin})
+        assert refused.value.status == 403
+
+
 async def test_live_connections_of_the_own_page_and_of_programs_are_as_before(start: Start) -> None:
     client = await start()
     async with client.ws_connect("/v1/stream", headers={"Origin": f"http://{client.host}:{client.port}"}):

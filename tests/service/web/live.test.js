@@ -249,6 +249,22 @@ test("a lost connection is made again, ever more seldom, and at once after a mas
   assert.equal(live.counts.connections, 2);
 });
 
+test("a connection that the server closes as nothing came on it is no failure, and a later frame opens another", async () => {
+  const live = open();
+  const [video, told] = [film(), []];
+  const first = await receive(live, video, 0);
+  live.onchange = () => told.push(live.error);
+  first.drop("no offer came for long", 1000);
+  assert.deepEqual([live.error, told], ["", []]);
+  live.want(1000, video);
+  assert.equal(FakeSocket.all.length, 1); // not at once, or who closes each of them would be asked at every frame
+  advance(250);
+  live.want(1040, video);
+  assert.equal(FakeSocket.all.length, 2);
+  await receive(live, video, 1080);
+  assert.equal(live.counts.connections, 2);
+});
+
 test("players don't come back all at once: the pause is half random", () => {
   mock.method(Math, "random", () => 0);
   const [live, video] = [open(), film()];
