@@ -158,6 +158,33 @@ def write_detector(path: Path) -> Path:
     return _save_onnx(path, nodes, [photo], outputs, weights)
 
 
+def write_finder(path: Path) -> Path:
+    """An ONNX detector that answers as many boxes as it finds, or none, as torchvision's do: a box, its score and its
+    class for each bright place.
+    """
+    nodes, weights = _onnx_body("n", 2)
+    weights["score.weight"] = last_kernel(1).transpose(3, 2, 0, 1)
+    weights |= {"flat": np.array([-1]), "sure": np.float32(0.9), "size": np.float32([0, 0, 1, 1])}
+    nodes = [
+        *nodes[:2],
+        helper.make_node("Conv", ["b", "score.weight"], ["s"]),
+        helper.make_node("Sigmoid", ["s"], ["p"]),
+        helper.make_node("Reshape", ["p", "flat"], ["row"]),
+        helper.make_node("Greater", ["row", "sure"], ["found"]),
+        helper.make_node("NonZero", ["found"], ["where"]),
+        helper.make_node("Reshape", ["where", "flat"], ["number"]),
+        helper.make_node("Gather", ["row", "number"], ["scores"]),
+        helper.make_node("Transpose", ["where"], ["column"], perm=[1, 0]),
+        helper.make_node("Cast", ["column"], ["corner"], to=TensorProto.FLOAT),
+        helper.make_node("Add", ["corner", "size"], ["boxes"]),
+        helper.make_node("Mul", ["number", "number"], ["labels"]),
+    ]
+    photo = helper.make_tensor_value_info("photo", TensorProto.FLOAT, [1, 3, SIDE, SIDE])
+    kinds = {"boxes": TensorProto.FLOAT, "scores": TensorProto.FLOAT, "labels": TensorProto.INT64}
+    outputs = [helper.make_tensor_value_info(name, kind, None) for name, kind in kinds.items()]
+    return _save_onnx(path, nodes, [photo], outputs, weights)
+
+
 def _save_onnx(
     path: Path,
     nodes: list[onnx.NodeProto],

@@ -44,6 +44,35 @@ def test_a_kind_is_found_in_the_answers(tensors: tuple[np.ndarray, ...], kinds: 
     assert all(each.reason for each in found)
 
 
+def find_boxes(count: int) -> tuple[np.ndarray, ...]:
+    """So many boxes, their classes and their scores, as torchvision's detectors answer what they find in a picture."""
+    corners = RNG.uniform(0, 40, (count, 2))
+    boxes = np.concatenate([corners, corners + 9], axis=1).astype(np.float32)
+    return boxes, RNG.integers(1, 9, count), RNG.uniform(0.05, 1, count).astype(np.float32)
+
+
+@pytest.mark.parametrize("counts", [(3, 5, 2), (0, 4, 0), (1, 2, 1), (0, 1, 3)])
+def test_boxes_may_be_as_many_as_are_found_in_a_picture(counts: tuple[int, ...]) -> None:
+    assert [each.kind for each in find_kinds([find_boxes(count) for count in counts], SIZE)] == ["boxes"] * 3
+
+
+@pytest.mark.parametrize(
+    ("shapes", "reason"),
+    [
+        ([(0, 4)] * 3, "empty for every picture"),
+        ([(1, 0, 85)] * 3, "empty for every picture"),
+        ([(3,), (7,), (0,)], "a row of numbers, of another length"),
+        ([(1,), (0,)], "a row of numbers, of another length"),
+        ([(2, 1, 28, 28), (0, 1, 28, 28), (5, 1, 28, 28)], "several maps"),
+        ([(1, 3, 85), (1, 0, 85)], "too coarse for a map"),
+    ],
+)
+def test_what_differs_in_shape_from_picture_to_picture_is_a_tensor(shapes: list[tuple[int, ...]], reason: str) -> None:
+    (found,) = find_kinds([(RNG.uniform(0, 1, shape).astype(np.float32),) for shape in shapes], SIZE)
+    assert found.kind == "tensor"
+    assert reason in found.reason
+
+
 def test_boxes_say_in_what_they_count() -> None:
     shares, pixels = (find_kinds([(boxes,)], SIZE)[0] for boxes in (BOXES, 100 * BOXES))
     assert (shares.corners, shares.shares, pixels.corners, pixels.shares) == ("yxyx", True, "xyxy", False)

@@ -52,12 +52,21 @@ def find_kinds(answers: Sequence[Answer], size: tuple[int, int]) -> tuple[Output
             for place, one in enumerate(first):
                 if place not in selection and one.size and one.size % first[pool].shape[-2] == 0 and one.ndim == 3:
                     found[place] = OutputKind("boxes", f"scores of the boxes among which output {table} selects")
-    tables = {first[place].shape[-2] for place, each in enumerate(found) if each.kind == "boxes"}
+    tables = [place for place, each in enumerate(found) if each.kind == "boxes"]
     for place, each in enumerate(found):
         # Scores, classes and the number of boxes come in outputs of their own, and mean nothing without the boxes.
-        if tables and each.kind != "boxes" and (first[place].size in tables or first[place].size == 1):
+        if tables and each.kind != "boxes" and _goes_with_boxes(answers, place, tables):
             found[place] = OutputKind("boxes", "as many numbers as there are boxes, or one: their scores and classes")
     return tuple(found)
+
+
+def _goes_with_boxes(answers: Sequence[Answer], place: int, tables: Sequence[int]) -> bool:
+    """Whether the output at ``place`` has one number in every answer, or always as many as one of the tables has rows;
+    how many boxes there are may differ from picture to picture.
+    """
+    counts = [answer[place].size for answer in answers]
+    rows = ([answer[table].shape[-2] for answer in answers] for table in tables)
+    return all(count == 1 for count in counts) or counts in rows
 
 
 def find_selection(answers: Sequence[Answer]) -> tuple[int, int | None] | None:
@@ -111,13 +120,17 @@ def say_kinds(found: Sequence[OutputKind], names: Sequence[str], said: Sequence[
 
 
 def _find_kind(tensors: Sequence[np.ndarray], size: tuple[int, int]) -> OutputKind:
-    tensor = tensors[0]
+    varies = len({one.shape for one in tensors}) > 1
+    tensor = max(tensors, key=lambda one: one.size)  # a detector may find much, one thing or nothing in a picture
+    if not tensor.size:
+        return OutputKind("tensor", f"empty for every picture, of shape {list(tensor.shape)}")
+    tensors = [one for one in tensors if one.size]
     sides = [side for side in tensor.shape if side != 1]
-    if tensor.size == 1 and len({one.shape for one in tensors}) == 1:
+    if tensor.size == 1 and not varies:
         return OutputKind("regression", "one number for each picture")
     is_map = tensor.ndim == 4 and min(tensor.shape[1:3]) >= _SHORTEST  # of geometry, as EAST gives beside its scores
     if tensor.shape and tensor.shape[-1] in range(4, 8) and len(sides) >= 2 and not is_map and _hold_corners(tensors):
-        shares = max(float(np.abs(one).max()) for one in tensors if one.size) <= _FARTHEST
+        shares = max(float(np.abs(one).max()) for one in tensors) <= _FARTHEST
         # Which of the two corners' numbers comes first can't be seen; frameworks have habits.
         corners: Literal["xyxy", "yxyx"] = "yxyx" if shares else "xyxy"
         reason = f"rows of {tensor.shape[-1]} numbers, of which four are corners, taken for {corners} "
@@ -126,6 +139,8 @@ def _find_kind(tensors: Sequence[np.ndarray], size: tuple[int, int]) -> OutputKi
         return OutputKind("tensor", f"whole numbers of shape {list(tensor.shape)}")
     if len(sides) == 2 and tensor.ndim == 3 and _are_distributions(tensors):
         return OutputKind("scores", f"{sides[0]} rows of {sides[1]} numbers that sum to 1, such as a line's characters")
+    if len(sides) <= 1 and varies:
+        return OutputKind("tensor", "a row of numbers, of another length for other pictures")
     if len(sides) == 1:
         return _find_kind_of_row(np.concatenate([one.reshape(1, -1) for one in tensors]).astype(np.float64))
     return _find_kind_of_map(tensors, size)
@@ -153,10 +168,12 @@ def _find_kind_of_row(rows: np.ndarray) -> OutputKind:
 
 
 def _find_kind_of_map(tensors: Sequence[np.ndarray], size: tuple[int, int]) -> OutputKind:
-    tensor = tensors[0]
+    tensor = max(tensors, key=lambda one: one.size)
     shape = tensor.shape[1:] if tensor.ndim == 4 else (*tensor.shape[1:], 1)
     if len(shape) != 3 or not np.issubdtype(tensor.dtype, np.floating):
         return OutputKind("tensor", f"numbers of shape {list(tensor.shape)}")
+    if any(one.shape[0] != 1 for one in tensors):
+        return OutputKind("tensor", f"several maps of {list(tensor.shape[1:])} for a picture, such as one of each box")
     channels, places = (shape[0], shape[1:]) if shape[0] < shape[2] else (shape[2], shape[:2])
     if min(places) < _SHORTEST or any(side * _COARSEST < wanted for side, wanted in zip(places, size, strict=True)):
         return OutputKind("tensor", f"a table of {list(tensor.shape)}, too coarse for a map of the picture")
@@ -172,6 +189,6 @@ def _find_kind_of_map(tensors: Sequence[np.ndarray], size: tuple[int, int]) -> O
 
 def _hold_corners(tensors: Sequence[np.ndarray]) -> bool:
     """Whether four numbers of each row are the corners of a box, in all frames: the second two after the first."""
-    rows = np.concatenate([one.reshape(-1, one.shape[-1]) for one in tensors if one.size] or [np.empty((0, 4))])
+    rows = np.concatenate([one.reshape(-1, one.shape[-1]) for one in tensors])
     rows = rows[:, 3:] if rows.shape[1] == 7 else rows[:, :4]
     return bool(len(rows)) and float(((rows[:, 2] >= rows[:, 0]) & (rows[:, 3] >= rows[:, 1])).mean()) > 0.99

@@ -103,7 +103,7 @@ def test_what_is_made_of_it_answers_alike(
     assert likeness(Subject.from_source(found), contender, labelled) > least
 
 
-@pytest.mark.parametrize("write", [graphs.write_classifier, graphs.write_detector])
+@pytest.mark.parametrize("write", [graphs.write_classifier, graphs.write_detector, graphs.write_finder])
 def test_what_is_no_mask_is_compared_by_its_tensors(
     write: Callable[[Path], Path], labelled: Dataset, tmp_path: Path
 ) -> None:

@@ -137,6 +137,9 @@ def test_several_maps_are_tensors_though_one_looks_like_a_mask(tmp_path: Path) -
         ((5,), None),
         ((1, 2, 3, 4, 5), None),
         ((), None),
+        ((1, 1, 0, 7), None),
+        ((0, 65, 65), None),
+        ((1, 65, 0), None),
     ],
 )
 def test_a_map_of_classes_is_known_by_its_shape(shape: tuple[int, ...], classes: int | None) -> None:

@@ -160,7 +160,7 @@ def count_classes(shape: Shape, size: Size) -> int | None:
 
     A map's sides are those of the picture by about one number: a line's characters are as many as there are classes.
     """
-    if len(shape) not in (3, 4):
+    if len(shape) not in (3, 4) or not all(shape):  # a detector that found nothing answers no rows
         return None
     sides = shape[1:] if len(shape) == 4 else (*shape[1:], 1)
     channels, places = (sides[0], sides[1:]) if sides[0] < sides[2] else (sides[2], sides[:2])

@@ -44,6 +44,7 @@ class BoxesMeasure(OutputMeasure):
             self._has_boxes = place == (table if pool is None else pool)
         else:
             self._has_boxes = is_box_table(source[0][place].shape)
+        self._beside = find_outputs_beside(source, place) if self._has_boxes and not self._selection else ()
         self._centred = _are_centred(source, place) if self._has_boxes and source[0][place].shape[-1] > 3 else False
         found = [self._read(answer) for answer in source] if self._has_boxes else []
         if found and not any((each.scores >= SURE).any() for each in found):
@@ -65,7 +66,7 @@ class BoxesMeasure(OutputMeasure):
     def _read(self, answer: Answer) -> Detections:
         if self._selection:
             return read_selected(answer, *self._selection, centred=self._centred)
-        return read_detections(answer, self._place, centred=self._centred)
+        return read_detections(answer, self._place, self._beside, centred=self._centred)
 
     @classmethod
     def compute(cls, samples: np.ndarray) -> np.ndarray:
@@ -79,8 +80,25 @@ def is_box_table(shape: tuple[int, ...]) -> bool:
     return len(shape) >= 2 and shape[-1] in _COLUMNS
 
 
-def read_detections(answer: Answer, place: int, *, centred: bool) -> Detections:
-    """The boxes at ``place`` with the scores and classes that stand beside them or in other outputs.
+def find_outputs_beside(source: Sequence[Answer], place: int) -> tuple[int, ...]:
+    """The places of the outputs that have as many numbers as the table at ``place`` has rows, in every answer.
+
+    None where no answer has more than one row: then any single number, such as the count of boxes, would be one.
+    """
+    rows = [_count_rows(answer[place]) for answer in source]
+    if max(rows) < 2:
+        return ()
+    others = (number for number in range(len(source[0])) if number != place)
+    return tuple(number for number in others if [answer[number].size for answer in source] == rows)
+
+
+def _count_rows(table: np.ndarray) -> int:
+    return len(table.reshape(-1, table.shape[-1]))
+
+
+def read_detections(answer: Answer, place: int, beside: Sequence[int], *, centred: bool) -> Detections:
+    """The boxes at ``place`` with the scores and classes that stand behind them in their rows, or in the outputs at the
+    places ``beside``.
 
     Boxes without scores are all sure. Whatever isn't finite is left out.
     """
@@ -93,12 +111,8 @@ def read_detections(answer: Answer, place: int, *, centred: bool) -> Detections:
     if rows.shape[1] == 7:  # OpenVINO's DetectionOutput: picture, class, score, box
         rows, extra = rows[:, 3:], rows[:, [2, 1]]
     boxes = rows[:, :4]
-    beside = [
-        other.reshape(-1).astype(np.float64)
-        for number, other in enumerate(answer)
-        if number != place and other.size == len(boxes) and len(boxes) > 1
-    ]
-    columns = [*extra.T, *beside]
+    told = (answer[number].reshape(-1).astype(np.float64) for number in beside)
+    columns = [*extra.T, *(column for column in told if len(column) == len(boxes))]
     scores = next((column for column in columns if _are_chances(column)), np.ones(len(boxes)))
     classes = next((column for column in columns if column is not scores and _are_whole(column)), np.zeros(len(boxes)))
     if centred:

@@ -28,7 +28,9 @@ class TensorMeasure(OutputMeasure):
     def sample(self, source: Answer, candidate: Answer) -> Sample:
         before, after = source[self._place], candidate[self._place]
         if self._classes:
-            return (float(np.mean(before != after)) if before.shape == after.shape and before.size else 1.0,)
+            if before.shape != after.shape:
+                return (1.0,)
+            return (float(np.mean(before != after)) if before.size else 0.0,)
         return (self._variance.compute_error(before, after),)
 
     @classmethod
