@@ -4,13 +4,14 @@ import hashlib
 import tempfile
 from pathlib import Path
 
+import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from danmatte_workbench.artifact import detect_format, digest, list_graph_files, resolve_graph_path
 from danmatte_workbench.errors import InputError
-from tests.workbench import tiny
+from tests.workbench import graphs, tiny
 
 
 def test_the_digest_runs_over_all_files_in_order(tmp_path: Path) -> None:
@@ -151,3 +152,24 @@ def test_external_data_of_onnx_belongs_to_the_graph(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"x")
     assert list_graph_files(tmp_path / "m.onnx") == (tmp_path / "m.onnx", tmp_path / "m.onnx_data")
     assert list_graph_files(tmp_path / "n.onnx") == (tmp_path / "n.onnx",)
+
+
+@pytest.mark.parametrize("location", ["weights.bin", f"{'w' * 150}.bin", "weights/gewicht-ä.bin"])
+def test_an_onnx_graph_whose_weights_lie_elsewhere_changes_with_them(tmp_path: Path, location: str) -> None:
+    model = onnx.load(graphs.write_onnx(tmp_path / "plain.onnx"))
+    path, weights = tmp_path / "graph.onnx", tmp_path / location
+    weights.parent.mkdir(exist_ok=True)
+    onnx.save(model, path, save_as_external_data=True, location=location, size_threshold=0)
+    assert list_graph_files(path) == (path, weights)
+    before = digest(*list_graph_files(path))
+    weights.write_bytes(bytes(weights.stat().st_size))
+    assert digest(*list_graph_files(path)) != before
+
+
+@pytest.mark.parametrize("location", [b"../other.bin", b"/other.bin", b"missing.bin", b"\xff\xfe", b""])
+def test_a_location_outside_the_graphs_folder_is_none_of_its_files(tmp_path: Path, location: bytes) -> None:
+    path = tmp_path / "models/graph.onnx"
+    path.parent.mkdir()
+    (tmp_path / "other.bin").touch()
+    path.write_bytes(b"\x08\x08\x0a\x08location\x12" + bytes([len(location)]) + location)
+    assert list_graph_files(path) == (path,)

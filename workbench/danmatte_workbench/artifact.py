@@ -1,6 +1,8 @@
 """A graph on disk: its format, told by its path, its files and its ports."""
 
 import hashlib
+import mmap
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -93,6 +95,8 @@ _FIELDS: dict[str, bytes] = {
     SAVED: b"\x08\x12",
     ".onnx": b"\x08\x12\x1a\x22\x28\x32\x3a\x42\x72",
 }
+# The tags of key and value in ONNX' StringStringEntryProto, and one or two bytes of a length below 2¹⁴.
+_LOCATION = re.compile(rb"\x0a\x08location\x12([\x80-\xff][\x00-\x7f]|[\x00-\x7f])", re.DOTALL)
 _POINTER = b"version https://git-lfs"
 _SIGNATURES: dict[str, tuple[int, bytes]] = {
     ".keras": (0, b"PK\x03\x04"),
@@ -159,6 +163,24 @@ def list_graph_files(path: Path) -> tuple[Path, ...]:
     if path.suffix.lower() == ".xml":
         return (path, path.with_suffix(".bin"))
     if path.suffix.lower() == ".onnx":
-        beside = (path.with_name(f"{path.name}{end}") for end in (".data", "_data"))
-        return (path, *(file for file in beside if file.is_file()))
+        usual = (path.with_name(f"{path.name}{end}") for end in (".data", "_data"))
+        beside = (*usual, *(path.parent / name for name in _read_locations(path)))
+        return (path, *dict.fromkeys(file for file in beside if file.is_file()))
     return (path,)
+
+
+def _read_locations(path: Path) -> list[str]:
+    """The names of the files that an ONNX graph's tensors lie in, as its ``external_data`` have them, sorted.
+
+    Those are found without the library that parses ONNX, which the workbench doesn't need otherwise: by how protobuf
+    writes an entry of the key ``location``, its value's length, and the value.
+    """
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            found = set()
+            for match in _LOCATION.finditer(content):
+                length = match[1][0] & 0x7F | (match[1][1] << 7 if len(match[1]) > 1 else 0)
+                found.add(content[match.end() : match.end() + length].decode("utf-8", "replace"))
+    except (OSError, ValueError):  # missing or empty: whoever reads it says so
+        return []
+    return sorted(name for name in found if not (Path(name).is_absolute() or ".." in Path(name).parts))

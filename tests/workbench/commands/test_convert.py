@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from danmatte_workbench.cli import main
@@ -86,6 +87,17 @@ def test_a_graph_of_several_answers_is_kept_whole(tmp_path: Path, capsys: pytest
     assert [(port.name, port.shape, port.dtype) for port in artifact.inputs] == [("photo", (1, 3, 64, 64), "f32")]
     assert [port.name for port in artifact.outputs] == ["score", "boxes"]
     assert capsys.readouterr().out.startswith(f"{tmp_path / 'out/text.xml'}: whole\n")
+
+
+def test_weights_of_a_graph_are_not_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = onnx.load(graphs.write_onnx(tmp_path / "plain.onnx"))
+    path, weights = tmp_path / "graph.onnx", tmp_path / "graph.bin"
+    onnx.save(model, path, save_as_external_data=True, location=weights.name, size_threshold=0)
+    before = weights.read_bytes()
+    assert main(["convert", str(path), "--output_dir", str(tmp_path)]) == 2
+    assert "graph.bin: is a file of the graph; give another --output_dir" in capsys.readouterr().err
+    assert weights.read_bytes() == before
+    assert main(["convert", str(path), "--output_dir", str(tmp_path / "ir")]) == 0
 
 
 def test_a_graph_is_not_written_over_itself(tmp_path: Path) -> None:

@@ -3,7 +3,10 @@
 import dataclasses
 from pathlib import Path
 
+import numpy as np
+import openvino as ov
 import pytest
+from openvino import opset13 as ops
 
 from danmatte_workbench import source
 from danmatte_workbench.cli import main
@@ -40,6 +43,37 @@ def test_a_graph_that_needed_flags_is_written_beside_it(tmp_path: Path) -> None:
     read = source.read(tmp_path / "out/model.toml")
     assert read.path == tmp_path / "out/saved.pb"
     assert read.answers == ("embedding:0",)
+
+
+def test_the_graph_that_needed_flags_stays_as_it_was(tmp_path: Path) -> None:
+    path = own_graphs.write_switched(tmp_path / "switched.pb")
+    before = path.read_bytes()
+    assert main(["describe", str(path), "--freeze", "training=false"]) == 0
+    assert path.read_bytes() == before
+    assert source.read(tmp_path / "model.toml").path == tmp_path / "switched-as-read.pb"
+
+
+def test_an_ir_that_needed_flags_stays_as_it_was(tmp_path: Path) -> None:
+    picture, gain = ops.parameter([1, 32, 32, 3], np.float32), ops.parameter([1], np.float32)
+    gain.output(0).set_names({"gain"})
+    ov.save_model(ov.Model([ops.result(ops.multiply(picture, gain))], [picture, gain], "m"), tmp_path / "graph.xml")
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    words = ["describe", str(tmp_path / "graph.xml"), "--freeze", "gain=0.5"]
+    assert main(words) == 0
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+    assert source.read(tmp_path / "model.toml").path == tmp_path / "graph-as-read.xml"
+    # Described once more, the copy is the same; another one doesn't take its place.
+    assert main([*words, "--output", str(tmp_path / "again.toml")]) == 0
+    assert source.read(tmp_path / "again.toml").digest == source.read(tmp_path / "model.toml").digest
+    assert main([*words[:-1], "gain=0.25", "--output", str(tmp_path / "other.toml")]) == 2
+    assert not (tmp_path / "other.toml").exists()
+
+
+def test_nothing_is_written_beside_a_description_that_is_there(tmp_path: Path) -> None:
+    path = own_graphs.write_signatures(tmp_path / "saved")
+    (tmp_path / "model.toml").write_text("mine")
+    assert main(["describe", str(path), "--signature", "embed"]) == 2
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["model.toml", "saved"]
 
 
 def test_what_is_there_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -202,12 +202,16 @@ def _read_compression(arguments: argparse.Namespace) -> bool:
 
 
 def _find_target(arguments: argparse.Namespace, path: Path) -> Path:
+    from danmatte_workbench.artifact import list_graph_files
+
     name = path.stem if arguments.model_name is None else arguments.model_name
     if not name or name in (".", "..") or Path(name).name != name or "\\" in name or not name.isprintable():
         raise InputError(f"--model_name: expected a file's name without folders, received {name!r}")
     target: Path = arguments.output_dir / f"{name}.xml"
-    if target.exists() and target.samefile(path):
-        raise InputError(f"{target}: is the graph itself; give another --output_dir or --model_name")
+    for written in (target, target.with_suffix(".bin")):
+        if written.exists() and any(written.samefile(file) for file in list_graph_files(path) if file.exists()):
+            what = "the graph itself" if written.samefile(path) else "a file of the graph"
+            raise InputError(f"{written}: is {what}; give another --output_dir or --model_name")
     return target
 
 

@@ -1,6 +1,7 @@
 """``workbench describe``: a first ``model.toml`` of a graph, with what was found in it and what was assumed."""
 
 import argparse
+import filecmp
 import shutil
 from pathlib import Path
 
@@ -47,13 +48,16 @@ def run(arguments: argparse.Namespace) -> int:
     if str(target) == "-":
         print(sources.describe(source, str(source.path.resolve())), end="")
         return 0
+    taken = f"{target}: is there already; give another --output, or take it away"
+    if target.exists():  # before a graph is written beside it
+        raise InputError(taken)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         text = sources.describe(source, _place_graph(source.path, graph, target.parent))
         with target.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError as error:
-        raise InputError(f"{target}: is there already; give another --output, or take it away") from error
+        raise InputError(taken) from error
     except OSError as error:
         raise MachineError(f"{target}: can't be written ({error.strerror})") from error
     print(f"{target}: {source.meaning}, {source.size[1]}×{source.size[0]}; optimize it:  workbench optimize {target}")
@@ -61,11 +65,23 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _place_graph(read: Path, given: Path, folder: Path) -> str:
-    """The graph as the description in ``folder`` calls it; one that needed flags is copied there, as it was read."""
+    """The graph as the description in ``folder`` calls it; one that needed flags is copied there, as it was read.
+
+    Raises InputError where the copy would take the place of another file, such as the graph that was given.
+    """
     if read != given:
-        for file in (read, read.with_suffix(".bin")):
-            if file.exists():
-                shutil.copyfile(file, folder / file.name)
-        return read.name
+        files = [file for file in (read, read.with_suffix(".bin")) if file.exists()]
+        for stem in (read.stem, f"{read.stem}-as-read"):
+            copies = [folder / f"{stem}{file.suffix}" for file in files]
+            if all(_is_free_for(file, copy) for file, copy in zip(files, copies, strict=True)):
+                for file, copy in zip(files, copies, strict=True):
+                    shutil.copyfile(file, copy)
+                return copies[0].name
+        raise InputError(f"{copies[0]}: is there already; give an --output in another folder, or take it away")
     here, there = given.resolve(), folder.resolve()
     return str(here.relative_to(there) if here.is_relative_to(there) else here)
+
+
+def _is_free_for(file: Path, copy: Path) -> bool:
+    """Whether nothing is lost where ``file`` is copied to ``copy``: nothing is there, or the same."""
+    return not copy.exists() or (copy.is_file() and filecmp.cmp(file, copy, shallow=False))
