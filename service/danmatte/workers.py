@@ -158,7 +158,10 @@ class _WorkerSlot:
         stop, delay_s = self._supervisor.stop, _FIRST_DELAY_S
         while not stop.is_set():
             began = time.monotonic()
-            status = await self._run_worker()
+            try:
+                status = await self._run_worker()
+            except OSError as error:  # no room for a process, or for its files, just now
+                status = str(error)
             if stop.is_set():
                 return
             if time.monotonic() - began > _STEADY_S:
@@ -178,10 +181,11 @@ class _WorkerSlot:
         """Runs one worker from its start to its end; returns how it ended."""
         line, theirs = _spawn.Pipe()
         given = (self._settings, WorkerLink(self._supervisor.listener, theirs), self._cpus)
-        self._process = process = _spawn.Process(target=work, args=given, name=f"worker-{self._number}")
-        process.start()
-        theirs.close()
+        process = _spawn.Process(target=work, args=given, name=f"worker-{self._number}")
         with line:
+            with theirs:
+                process.start()
+            self._process = process
             explained = await self._listen(line)
         was_ready, self.ready = self.ready, False
         await asyncio.to_thread(process.join)

@@ -1,6 +1,8 @@
 """Several processes on one port: what a death costs, who hears an order, how all of it ends."""
 
 import asyncio
+import errno
+import multiprocessing
 import os
 import re
 import signal
@@ -15,6 +17,7 @@ import pytest
 from aiohttp import ClientConnectorError, ClientError, ClientSession
 
 from danmatte import workers
+from danmatte.errors import SettingsError
 from danmatte.settings import Settings
 from danmatte.telemetry.metrics import SHARED_FOLDER
 from tests.service.toy import publish
@@ -210,6 +213,44 @@ async def wait_for_starts(address: str, starts: int) -> None:
     async with asyncio.timeout(30):
         while await scraped(address, "danmatte_worker_starts_total") < starts:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
+
+
+class CrowdedSystem:
+    """Has no room for a process the first times that it is asked for one; those that start end at once."""
+
+    def __init__(self, refusals: int) -> None:
+        self.refusals, self.asked = refusals, 0
+
+    Pipe = staticmethod(multiprocessing.Pipe)
+
+    def Process(self, **_: object) -> "CrowdedSystem":  # noqa: N802 - as multiprocessing has it
+        return self
+
+    pid, exitcode = 4711, 0
+
+    def start(self) -> None:
+        self.asked += 1
+        if self.asked <= self.refusals:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    def is_alive(self) -> bool:
+        return False
+
+    def join(self) -> None:
+        pass
+
+
+async def test_a_worker_that_there_is_no_room_for_is_started_later(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    system = CrowdedSystem(refusals=2)
+    monkeypatch.setattr(workers, "_spawn", system)
+    monkeypatch.setenv(SHARED_FOLDER, "")  # so that it is as before in the end
+    async with asyncio.timeout(30):
+        with pytest.raises(SettingsError, match="worker 0 ended while starting"):  # the third, which is no server
+            await workers.supervise(Settings.read(None, port=0, workers=1))
+    assert system.asked == 3
+    assert caplog.text.count("Resource temporarily unavailable") == 2
 
 
 def test_a_worker_uses_every_core_it_is_pinned_to(monkeypatch: pytest.MonkeyPatch) -> None:

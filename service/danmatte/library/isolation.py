@@ -8,7 +8,7 @@ import signal
 import tempfile
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
@@ -104,17 +104,20 @@ class IsolatedMaker:
         with self._starting:
             if self._closed:
                 raise LostWorkerError("no more processes are started")
-            connection, other = self._context.Pipe()
-            try:
-                folder = tempfile.TemporaryDirectory(prefix="danmatte-", ignore_cleanup_errors=True)
-            except OSError as error:
-                raise StorageError(
-                    f"expected a folder for unfinished tracks, which TMPDIR may name: {error}"
-                ) from error
-            process = self._context.Process(target=_work, args=(other, self._setup, folder.name), daemon=True)
-            process.start()
+            with ExitStack() as undone:
+                try:
+                    connection, other = self._context.Pipe()
+                    undone.callback(connection.close)
+                    folder = tempfile.TemporaryDirectory(prefix="danmatte-", ignore_cleanup_errors=True)
+                    undone.callback(folder.cleanup)
+                    process = self._context.Process(target=_work, args=(other, self._setup, folder.name), daemon=True)
+                    with other:
+                        process.start()
+                except OSError as error:
+                    wanted = "expected room for a process, and a folder for unfinished tracks, which TMPDIR may name"
+                    raise StorageError(f"{wanted}: {error}") from error
+                undone.pop_all()
             self._process, self._connection, self._folder = process, connection, folder
-        other.close()
         if not connection.poll(_START_S):
             self._end()
             raise LostWorkerError(f"its process wasn't ready within {_START_S:g} s")

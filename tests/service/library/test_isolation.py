@@ -115,6 +115,27 @@ def test_without_a_folder_for_what_is_unfinished_no_video_is_to_blame(
         IsolatedMaker(Setup(library, version=2)).make(find_unit(library, "walk.mp4"))
 
 
+def test_a_process_that_there_is_no_room_for_is_no_fault_of_the_video(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    maker = IsolatedMaker(Setup(library, version=2))
+
+    def refuse(process: BaseProcess) -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    with monkeypatch.context() as crowded:
+        crowded.setattr(maker._context.Process, "start", refuse)
+        with pytest.raises(StorageError, match="expected room for a process.*temporarily unavailable"):
+            maker.make(find_unit(library, "walk.mp4"))
+    assert list((tmp_path / "tmp").iterdir()) == []
+    try:
+        assert maker.make(find_unit(library, "walk.mp4")).masks == 5  # there is room again
+    finally:
+        maker.close()
+
+
 def test_a_target_that_cannot_be_written_is_no_fault_of_the_video(library: Library, tmp_path: Path) -> None:
     unit, maker = find_unit(library, "walk.mp4"), IsolatedMaker(Setup(library, version=2))
     (tmp_path / "tracks").write_bytes(b"in the way of a folder")
