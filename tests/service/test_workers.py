@@ -223,7 +223,7 @@ class CrowdedSystem:
 
     Pipe = staticmethod(multiprocessing.Pipe)
 
-    def Process(self, **_: object) -> "CrowdedSystem":  # noqa: N802 - as multiprocessing has it
+    def Process(self, **_: object) -> "CrowdedSystem":
         return self
 
     pid, exitcode = 4711, 0
