@@ -2,17 +2,17 @@
 
 import re
 from collections.abc import Mapping
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final, TypeAlias
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from danmatte.errors import SettingsError
+from danmatte.http.addresses import Address, parse_address
 from danmatte.http.request_keys import ADDRESS, HOST
 
 _Network: TypeAlias = IPv4Network | IPv6Network
-_Address: TypeAlias = IPv4Address | IPv6Address
 LISTS: Final = ("forwarded", "x-forwarded-for")  # each proxy adds to them, or adds a line of its own
 _FOR: Final = re.compile(r"(?:^|;)\s*for=\s*\"?([^\";]*)", re.ASCII | re.IGNORECASE)  # of one hop, RFC 7239
 _PORT: Final = re.compile(
@@ -37,7 +37,7 @@ class TrustedProxies:
 
     def trusts(self, address: str) -> bool:
         """Whether this is the address of a proxy that is trusted."""
-        parsed = _parse(address)
+        parsed = parse_address(address)
         return parsed is not None and any(parsed in network for network in self._networks)
 
     def find_address(self, peer: str, headers: Mapping[str, str]) -> str:
@@ -78,15 +78,7 @@ def read_forwarded(proxies: TrustedProxies) -> Middleware:
     return read
 
 
-def _parse_hop(text: str) -> _Address | None:
+def _parse_hop(text: str) -> Address | None:
     """An address as proxies write it, some with the port."""
     match = _PORT.fullmatch(text)
-    return _parse((match[1] or match[2]) if match else text)
-
-
-def _parse(address: str) -> _Address | None:
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return None
-    return parsed.ipv4_mapped or parsed if isinstance(parsed, IPv6Address) else parsed
+    return parse_address((match[1] or match[2]) if match else text)

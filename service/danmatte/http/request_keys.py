@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from danmatte.http.addresses import find_network
 from danmatte.telemetry.timing import Timing
 
 
@@ -35,11 +36,16 @@ IDENTITY = web.RequestKey("identity", Identity)  # whose API key it came with, b
 
 
 def identify_caller(request: web.BaseRequest) -> str:
-    """The name of the caller's API key, or its address: what fairness and the access log go by.
+    """The name of the caller's API key, or its address, in IPv6 the network of that: what fairness goes by."""
+    return find_identity(request).name or find_network(find_address(request))
+
+
+def find_address(request: web.BaseRequest) -> str:
+    """Where a request came from.
 
     Headers of proxies count only where those are trusted, as anybody may write them.
     """
-    return find_identity(request).name or str(request.get(ADDRESS, "")) or request.remote or ""
+    return str(request.get(ADDRESS, "")) or request.remote or ""
 
 
 def find_identity(request: web.BaseRequest) -> Identity:

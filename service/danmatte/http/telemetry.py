@@ -18,7 +18,8 @@ from danmatte.http.request_keys import (
     SENT_BYTES,
     TIMING,
     TRACEPARENT,
-    identify_caller,
+    find_address,
+    find_identity,
 )
 from danmatte.telemetry.log import AccessLog
 from danmatte.telemetry.metrics import Metrics, Traffic
@@ -123,7 +124,7 @@ def _build_line(
     return {
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "request_id": request.get(REQUEST_ID, ""),
-        "caller": identify_caller(request),
+        "caller": find_identity(request).name or find_address(request),
         "method": request.method,
         "path": request.path,
         "protocol": protocol,

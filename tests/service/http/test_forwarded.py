@@ -1,6 +1,8 @@
 """Where a request came from, when proxies stand between."""
 
 import asyncio
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -8,8 +10,12 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from danmatte.api.grpc.call_context import read_metadata
 from danmatte.errors import SettingsError
+from danmatte.http.addresses import find_network
 from danmatte.http.forwarded import TrustedProxies, read_forwarded
 from danmatte.http.request_keys import identify_caller
+from danmatte.http.telemetry import Observers, observe_requests
+from danmatte.telemetry.log import AccessLog
+from danmatte.telemetry.metrics import Metrics
 from tests.service.conftest import Start
 from tests.service.held import Gate
 from tests.service.test_app import until
@@ -72,6 +78,47 @@ def test_calls_over_grpc_have_whole_lists_too() -> None:
     found = read_metadata([*metadata, ("x-request-id", "b")])
     assert PROXIES.find_address("10.1.2.3", found) == "198.51.100.1"
     assert found["x-request-id"] == "b"
+
+
+@pytest.mark.parametrize(
+    ("address", "caller"),
+    [
+        ("2a00:1450:4001:81b::200e", "2a00:1450:4001:81b::/64"),
+        ("2a00:1450:4001:81b:ffff:ffff:ffff:ffff", "2a00:1450:4001:81b::/64"),
+        ("2a00:1450:4001:81c::200e", "2a00:1450:4001:81c::/64"),
+        ("::ffff:198.51.100.1", "198.51.100.1"),
+        ("198.51.100.1", "198.51.100.1"),
+        ("fd00::1", "fd00::1"),  # a pod's own
+        ("fe80::1%eth0", "fe80::1%eth0"),
+        ("::1", "::1"),
+        ("unix:", "unix:"),
+        ("", ""),
+    ],
+)
+def test_all_addresses_of_a_line_are_one_caller(address: str, caller: str) -> None:
+    assert find_network(address) == caller
+
+
+async def test_a_line_of_ipv6_is_one_caller_whose_whole_address_is_written_down() -> None:
+    seen, lines = set[str](), list[Any]()
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.add(identify_caller(request))
+        return web.Response()
+
+    class Lines(AccessLog):
+        def write(self, line: Mapping[str, object]) -> None:
+            lines.append(line["caller"])
+
+    observers = Observers(Metrics(), Lines(1))
+    observe = observe_requests(observers, {})
+    app = web.Application(middlewares=[read_forwarded(TrustedProxies("127.0.0.1")), observe])
+    app.router.add_get("/", answer)
+    addresses = ["2a00:1450::1", "2a00:1450::2"]
+    async with TestClient(TestServer(app)) as client:
+        for address in addresses:
+            await client.get("/", headers={"X-Forwarded-For": address})
+    assert (seen, lines) == ({"2a00:1450::/64"}, addresses)
 
 
 @pytest.mark.parametrize("trusted", ["127.0.0.1", ""])

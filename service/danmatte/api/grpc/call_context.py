@@ -15,6 +15,7 @@ from urllib.parse import unquote
 import grpc
 
 from danmatte.errors import DeadlineError, EngineError, ServiceError
+from danmatte.http.addresses import find_network
 from danmatte.http.errors import choose_request_id, read_traceparent
 from danmatte.http.forwarded import LISTS, TrustedProxies
 from danmatte.http.request_keys import NOBODY, Identity
@@ -37,12 +38,16 @@ _CODES: Final = {
 
 @dataclass
 class CallContext:
-    """A call, or a request of a stream: its method, what it carried along, and what is known at its end."""
+    """A call, or a request of a stream: its method, what it carried along, and what is known at its end.
+
+    `caller` is what fairness goes by, `address` where it came from.
+    """
 
     path: str
     library: Any = field(repr=False)  # the library's own context, which has no types
     metadata: dict[str, str]
     caller: str = ""
+    address: str = ""
     identity: Identity = NOBODY
     timing: Timing = field(default_factory=Timing)
     status: int = int(HTTPStatus.OK)
@@ -85,9 +90,9 @@ class Calls:
                 library.set_trailing_metadata((("x-request-id", call.request_id),))
                 if known:
                     peer = unquote(str(library.peer())).partition(":")[2].rpartition(":")[0].strip("[]")
-                    address = self.proxies.find_address(peer, call.metadata)
+                    call.address = self.proxies.find_address(peer, call.metadata)
                     call.identity = IDENTITY.get() if self.keyed else NOBODY
-                    call.caller = call.identity.name or address
+                    call.caller = call.identity.name or find_network(call.address)
                 yield call
         except ServiceError as error:
             await library.abort(choose_status(error), str(error))
@@ -139,7 +144,7 @@ class Calls:
             line = {
                 "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
                 "request_id": call.request_id,
-                "caller": call.caller,
+                "caller": call.identity.name or call.address,
                 "method": "gRPC",
                 "path": call.path,
                 "protocol": "grpc",
