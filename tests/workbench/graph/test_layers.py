@@ -79,6 +79,19 @@ def test_only_a_constant_that_is_added_alone_is_a_bias(followed_by: str) -> None
     assert find_bias(named(model, "first")) is None
 
 
+@pytest.mark.parametrize(
+    ("shape", "found"),
+    [((1, 4, 1, 1), True), ((4, 1, 1), True), ((1, 1, 1, 1), True), ((1, 1, 1, 4), False), ((1, 4, 4, 4), False)],
+)
+def test_a_bias_has_a_number_for_each_channel_or_one_for_all(shape: tuple[int, ...], found: bool) -> None:
+    chain = Chain(4, 4).conv(4, "first", bias=False)
+    chain.value = ops.add(chain.value, np.ones(shape, np.float32))
+    model = chain.model()
+    assert (find_bias(named(model, "first")) is not None) == found
+    ((_, bias),) = list_kernels(model)
+    assert bias.tolist() == [float(found)] * 4
+
+
 def test_a_bias_is_found() -> None:
     model = Chain().conv(3, "first").relu().model()
     bias = find_bias(named(model, "first"))

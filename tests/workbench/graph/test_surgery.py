@@ -44,6 +44,17 @@ def test_the_head_answers_the_persons_probability(classes: int, person: int, bia
     assert found[..., 0] == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (2, 1, 1), (1, 2, 9, 9), (1, 1, 9, 9), (1, 1, 1, 9)])
+def test_whatever_is_added_to_the_logits_counts_where_it_was_added(shape: tuple[int, ...]) -> None:
+    chain = Chain(9, 9, last=True).conv(2, "logits", bias=False)
+    chain.value = ops.add(chain.value, np.random.default_rng(4).normal(0, 1, shape).astype(np.float32))
+    logits = chain.model().clone()
+    model = chain.resize(18, 18).model()
+    picture = noise(model)
+    expected = 1 / (1 + np.exp(-margin(answer(logits, picture), 1)))
+    assert answer(surgery.replace_head(model, 1), picture)[..., 0] == pytest.approx(expected, abs=1e-5)
+
+
 @pytest.mark.parametrize("classes", [2, 5])
 def test_over_one_half_is_exactly_where_the_person_was_decided(classes: int) -> None:
     model, logits = segmenter(classes)

@@ -147,6 +147,65 @@ def test_maps_of_other_widths_are_not_tied_and_stay() -> None:
     assert ("first",) not in widths(made.conv(2, "last").model())
 
 
+def add_part(made: Chain, operation: str) -> None:
+    """To the chain's value, as many channels that no convolution alone makes: a part of what another one makes."""
+    features, width = made.value, made.channels
+    made.value = made.picture
+    both = made.conv(2 * width, "both").value
+    if operation == "split":
+        made.value = ops.add(features, ops.split(both, np.array(1), 2).output(0))
+    else:
+        part = ops.slice(both, np.array([0]), np.array([width]), np.array([1]), np.array([1]))
+        made.value = getattr(ops, operation)(features, part)
+
+
+@pytest.mark.parametrize("operation", ["split", "add", "multiply"])
+def test_maps_that_are_combined_with_an_unknown_one_stay(operation: str) -> None:
+    made = chain().conv(8, "first")
+    add_part(made, operation)
+    assert widths(made.conv(2, "last").model()) == {}
+
+
+def test_a_map_that_is_weighed_by_a_single_one_may_lose_channels() -> None:
+    made = chain().conv(8, "first")
+    features = made.value
+    made.value = made.picture
+    weights = ops.sigmoid(ops.reduce_max(made.conv(4, "weights").value, np.array([1]), keep_dims=True))
+    made.value = ops.multiply(features, weights)
+    assert widths(made.conv(2, "last").model()) == {("first",): 8}
+
+
+def test_channels_that_a_mean_over_them_reads_stay() -> None:
+    made = chain().conv(8, "first")
+    features = made.value
+    weights = ops.sigmoid(ops.reduce_mean(features, np.array([1]), keep_dims=True))
+    made.value = ops.multiply(features, weights)
+    assert widths(made.conv(2, "last").model()) == {}
+
+
+def test_channels_stay_where_a_kernel_or_a_scale_is_stored_in_16_bits() -> None:
+    made = chain().conv(8, "first")
+    half = ops.convert(np.ones((8, 8, 1, 1), np.float16), "f32")
+    made.value = ops.convolution(made.value, half, [1, 1], [0, 0], [0, 0], [1, 1])
+    assert widths(made.conv(2, "last").model()) == {}
+    made = chain().conv(8, "first")
+    made.value = ops.multiply(made.value, ops.convert(np.ones((1, 8, 1, 1), np.float16), "f32"))
+    assert widths(made.conv(2, "last").model()) == {}
+
+
+def test_a_bias_of_pooled_channels_goes_with_them() -> None:
+    made = chain().conv(8, "first")
+    pooled = ops.reduce_mean(made.value, np.array([2, 3]), keep_dims=False)
+    added = ops.add(pooled, np.arange(8, dtype=np.float32).reshape(1, 8))
+    made.value = ops.unsqueeze(ops.relu(added), np.array([2, 3]))
+    model = made.conv(2, "last").model()
+    channels = ChannelMap(model)
+    (number,) = channels.find_prunable()
+    keep_channels(model, channels, {number: np.array([2, 5])})
+    biases = [node.input_value(1).get_node() for node in model.get_ordered_ops() if node.get_type_name() == "Add"]
+    assert [bias.get_data().ravel().tolist() for bias in biases if bias.get_output_shape(0) == [1, 2]] == [[2.0, 5.0]]
+
+
 def test_groups_of_several_channels_stay() -> None:
     made = chain().conv(8, "first")
     kernel = np.ones((2, 4, 4, 1, 1), np.float32)

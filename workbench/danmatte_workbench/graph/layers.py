@@ -39,12 +39,19 @@ def replace_constant(node: ov.Node, values: np.ndarray, port: int = 1) -> None:
     node.input(port).replace_source_output(constant.output(0))
 
 
+def is_bias(value: ov.Output, channels: int) -> bool:
+    """Whether the value is stored, and has one number for each channel of a map, NCHW, or one for all of them."""
+    shape = list(value.get_shape())
+    numbers = int(np.prod(shape))
+    return is_constant(value) and (numbers == 1 or (numbers == channels and shape[-3:-2] == [channels]))
+
+
 def find_bias(convolution: ov.Node) -> ov.Node | None:
-    """The addition of a constant that alone reads the convolution; None where there is none."""
+    """The addition of a bias that alone reads the convolution; None where there is none."""
     reader = find_only_reader(convolution)
-    if reader is None or reader.get_type_name() != "Add" or not is_constant(reader.input_value(1)):
+    if reader is None or reader.get_type_name() != "Add":
         return None
-    return reader
+    return reader if is_bias(reader.input_value(1), int(convolution.get_output_shape(0)[1])) else None
 
 
 def list_kernels(model: ov.Model) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -62,8 +69,8 @@ def list_kernels(model: ov.Model) -> list[tuple[np.ndarray, np.ndarray]]:
         depthwise = node.get_type_name() == "GroupConvolution"
         kernel = kernel[:, 0].transpose(2, 3, 0, 1) if depthwise else kernel.transpose(2, 3, 1, 0)
         bias = find_bias(node)
-        values = np.zeros(node.get_output_shape(0)[1]) if bias is None else bias.input_value(1).get_node().get_data()
-        found.append((kernel, np.array(values, np.float32).ravel()))
+        values = np.zeros(1) if bias is None else bias.input_value(1).get_node().get_data()
+        found.append((kernel, np.full(node.get_output_shape(0)[1], values.ravel(), np.float32)))
     return found
 
 

@@ -11,7 +11,7 @@ from openvino import opset13 as ops
 
 from danmatte.contract.grid import Grid
 from danmatte_workbench.errors import InputError
-from danmatte_workbench.graph.layers import CONVOLUTIONS, NCHW_TO_NHWC, is_constant, read_constant
+from danmatte_workbench.graph.layers import CONVOLUTIONS, NCHW_TO_NHWC, is_bias, is_constant, read_constant
 
 NAMESPACE = "danmatte"  # of what we note in a graph, its rt_info
 OUTPUT = "person"
@@ -140,7 +140,7 @@ def _fold_difference(logits: ov.Node, person: int, other: int) -> ov.Node | None
     convolution = logits.input_value(0).get_node() if with_bias else logits
     if convolution.get_type_name() != "Convolution" or not is_constant(convolution.input_value(1)):
         return None
-    if with_bias and not is_constant(logits.input_value(1)):
+    if with_bias and not is_bias(logits.input_value(1), channels=2):
         return None
     kernel = convolution.input_value(1).get_node().get_data()
     attributes = convolution.get_attributes()
@@ -154,7 +154,7 @@ def _fold_difference(logits: ov.Node, person: int, other: int) -> ov.Node | None
     )
     if not with_bias:
         return narrow
-    bias = logits.input_value(1).get_node().get_data().reshape(-1)
+    bias = np.broadcast_to(logits.input_value(1).get_node().get_data().reshape(-1), 2)
     return ops.add(narrow, ops.constant(np.full((1, 1, 1, 1), bias[person] - bias[other], kernel.dtype)))
 
 

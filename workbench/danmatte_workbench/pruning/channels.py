@@ -97,7 +97,7 @@ class ChannelMap:
         kind, name = node.get_type_name(), node.get_friendly_name()
         feeding = [value.get_node() for value in node.input_values() if not is_constant(value)]
         lanes = [self.lanes.get(feeder.get_friendly_name(), ()) for feeder in feeding]
-        if kind == "Convolution":
+        if kind == "Convolution" and len(feeding) == 1:  # a computed kernel can't be cut
             self._entering[name] = lanes[0]
             is_pointwise = list(node.input_value(1).get_shape()[2:]) == [1, 1]
             for space in self._list_spaces(lanes[0]):
@@ -108,7 +108,7 @@ class ChannelMap:
             self._spaces.append(ChannelSpace(width, [name]))
             self._alias_of.append(len(self._spaces) - 1)
             self.lanes[name] = (ChannelRun(len(self._spaces) - 1, width),)
-        elif kind == "GroupConvolution" and node.input_value(1).get_shape()[1:3] == [1, 1]:
+        elif kind == "GroupConvolution" and len(feeding) == 1 and node.input_value(1).get_shape()[1:3] == [1, 1]:
             for space in self._list_spaces(lanes[0]):
                 space.keepers.append(name)
             self.lanes[name] = lanes[0]
@@ -116,12 +116,31 @@ class ChannelMap:
             self.lanes[name] = tuple(run for lane in lanes for run in lane) if all(lanes) else ()
             if not all(lanes):
                 self._fix(lanes)
-        elif kind in _TYING and self._tie([lane for lane in lanes if lane]):
-            self.lanes[name] = next(lane for lane in lanes if lane)
+        elif kind in _TYING and not self._meets_unknown(node) and self._tie([lane for lane in lanes if lane]):
+            self._pass_on(next(lane for lane in lanes if lane), node)
         elif kind in _KEEPING and lanes and lanes[0]:
-            self.lanes[name] = lanes[0]
+            self._pass_on(lanes[0], node)
         else:
             self._fix(lanes)
+
+    def _meets_unknown(self, node: ov.Node) -> bool:
+        """Whether channels of which nothing is known are combined one by one with others, which then must all stay."""
+        rank = len(node.get_output_shape(0))
+        return any(
+            not is_constant(value)
+            and not self.lanes.get(value.get_node().get_friendly_name())
+            and _find_channel_axis(list(value.get_shape()), rank) is not None
+            for value in node.input_values()
+        )
+
+    def _pass_on(self, lane: Lane, node: ov.Node) -> None:
+        """Note that the node gives the lane's channels; one that gives more or fewer, as a mean over channels does, had
+        to have them all.
+        """
+        if list(node.get_output_shape(0))[1:2] == [sum(run.width for run in lane)]:
+            self.lanes[node.get_friendly_name()] = lane
+        else:
+            self._fix([lane])
 
     def _list_spaces(self, lane: Lane) -> list[ChannelSpace]:
         return [self._spaces[self.resolve(run.space)] for run in lane]
@@ -170,9 +189,16 @@ def _find_tables(model: ov.Model, channels: ChannelMap) -> Iterator[tuple[ov.Nod
         elif kind == "GroupConvolution" and lane:
             yield node, 1, 0, lane
         elif kind in _TYING and lane:
-            width = sum(run.width for run in lane)
+            rank = len(node.get_output_shape(0))
             for port, value in enumerate(node.input_values()):
-                shape = list(value.get_shape())
-                # One number for all channels, as a scale may be, stays; a bias has one for each, third from the end.
-                if is_constant(value) and len(shape) >= 3 and shape[-3] == width and width > 1:
-                    yield node, port, len(shape) - 3, lane
+                axis = _find_channel_axis(list(value.get_shape()), rank)
+                if is_constant(value) and axis is not None:
+                    yield node, port, axis, lane
+
+
+def _find_channel_axis(shape: list[int], rank: int) -> int | None:
+    """The axis of a value of this shape that becomes the second one, the channels', when it is broadcast to ``rank``
+    axes; None where it has one number for all channels, as a scale may.
+    """
+    axis = len(shape) - (rank - 1)
+    return axis if axis >= 0 and shape[axis] > 1 else None
