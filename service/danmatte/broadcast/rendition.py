@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+from danmatte.contract.whole_files import write_whole
 from danmatte.errors import TrackError
 from danmatte.tracks import Entry, TrackHeader, TrackReader
 from danmatte.tracks.formats.vtt import CueRecorder
@@ -152,12 +153,9 @@ def _format_date(ms: int) -> str:
 
 def _write(path: Path, data: bytes) -> None:
     """Writes a file at once, so that nobody reads a half."""
-    whole = path.with_name(f".{path.name}.whole")
     try:
-        whole.write_bytes(data)
-        whole.replace(path)
+        write_whole(path, data)
     except OSError as error:
-        whole.unlink(missing_ok=True)
         raise TrackError(f"{path}: expected a place to write: {error.strerror}") from error
 
 

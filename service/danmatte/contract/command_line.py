@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from danmatte.contract.whole_files import write_whole
+
 if TYPE_CHECKING:
     from danmatte.frame import Size
 
@@ -79,7 +81,5 @@ def write_text(text: str, target: Path) -> None:
     if str(target) == "-":
         sys.stdout.write(text)
         return
-    unfinished = target.with_name(f".{target.name}.part")
     target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
-    unfinished.replace(target)
+    write_whole(target, text.encode(errors="backslashreplace"))

@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, ClassVar, NamedTuple
 
+from danmatte.contract.whole_files import cut_name
 from danmatte.errors import InvalidParameterError, MissingExtraError, StorageError
 from danmatte.tracks.batch import is_video_name
 from danmatte.video.playlist import list_named_files
 from danmatte.video.reader import ClockName, Video
 
 _PIECE_BYTES = 2**20  # read at once for a digest
-_LONGEST_NAME_BYTES = 255  # what file systems take
 _FILE_SYSTEMS_OWN = "lost+found"  # a folder that only root can read, in the root of every ext4 volume
 
 
@@ -232,11 +232,7 @@ def digest_file(file: BinaryIO, report: Callable[[], object]) -> str:
 def name_beside(video: str, ending: str) -> str:
     """The name of a file that belongs to a video: the video's with this ending, cut where it would be too long."""
     folder, slash, name = video.rpartition("/")
-    room = _LONGEST_NAME_BYTES - len(os.fsencode(ending))
-    encoded = os.fsencode(name)
-    if len(encoded) > room:
-        name = encoded[:room].decode("utf-8", "ignore")  # without half a character
-    return f"{folder}{slash}{name}{ending}"
+    return f"{folder}{slash}{cut_name(name, ending)}"
 
 
 def open_storage(place: str) -> Storage:

@@ -5,6 +5,7 @@ from pathlib import Path, PurePath
 import msgspec
 
 from danmatte.contract.command_line import write_json
+from danmatte.contract.whole_files import cut_name
 from danmatte.quality.assess import NOBODY_COUNTED, Assessment, AssessOptions, assess_video
 from danmatte.quality.assessment import VideoQuality
 from danmatte.quality.judge import Judge
@@ -56,7 +57,7 @@ class Companion:
 
 def name_verdict(track: Path) -> Path:
     """Where the verdict on a track's video goes."""
-    return track.with_name(f"{track.stem}{SUFFIX}")
+    return track.with_name(cut_name(track.stem, SUFFIX))
 
 
 def write_verdict(found: VideoQuality, target: Path) -> None:

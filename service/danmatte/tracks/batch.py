@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from danmatte.contract.cores import count_cores
 from danmatte.contract.near_words import did_you_mean
+from danmatte.contract.whole_files import cut_name
 from danmatte.engine import Served
 from danmatte.errors import InvalidParameterError
 from danmatte.frame import Size
@@ -257,7 +258,7 @@ def plan_jobs(videos: Sequence[Path], out: Path, format_: str) -> list[TrackJob]
         raise InvalidParameterError(f"{out}: expected a folder for tracks: {error.strerror}") from error
     named: dict[Path, Path] = {}
     for video in found:
-        path = out / f"{video.stem}{suffix or next(iter(Format.registered))}"
+        path = out / cut_name(video.stem, suffix or next(iter(Format.registered)))
         if path in named:
             raise InvalidParameterError(f"{path}: expected one video, received {named[path]} and {video}")
         named[path] = video

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from danmatte.contract.whole_files import name_unfinished
 from danmatte.errors import TrackError
 from danmatte.tracks.reader import TrackReader
 from danmatte.tracks.resume import SegmentStore, StoredSegment
@@ -38,7 +39,7 @@ class TrackWriter:
         self.path, self.header = path, header
         self._format = find_format(path)
         label = [path.suffix, *header.size, header.polarity, header.model, header.version, job]
-        self._store = SegmentStore(path.with_name(f".{path.name}.part"), json.dumps(label).encode())
+        self._store = SegmentStore(name_unfinished(path, ".part"), json.dumps(label).encode())
         self._segment: _OpenSegment | None = None
         self.tally = replace(self._store.segments[-1].tally) if self._store.segments else Tally()
         self._newest: Entry | None = None  # waits for the next, up to which it is shown
@@ -94,7 +95,7 @@ class TrackWriter:
             self.end_segment(self._newest.pts_ms + LAST_MS)
         if not self._store.segments:
             raise TrackError(f"{self.path}: expected at least one mask")
-        whole = self.path.with_name(f".{self.path.name}.whole")
+        whole = name_unfinished(self.path, ".whole")
         places = [(segment.start_ms, segment.length) for segment in self._store.segments]
         try:
             # The index comes first in the file and needs every segment's length, so the segments wait in the store.

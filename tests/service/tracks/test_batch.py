@@ -19,6 +19,7 @@ import pytest
 from danmatte import cli
 from danmatte.errors import InvalidParameterError
 from danmatte.frame import Size
+from danmatte.quality.companion import name_verdict
 from danmatte.tracks import TrackReader
 from danmatte.tracks.batch import (
     FailedTrack,
@@ -233,6 +234,16 @@ def test_a_wish_that_cannot_be_met_is_said_in_a_line(
 ) -> None:
     assert cli.main(["track", str(video), "-o", str(tmp_path / "out"), "--models", str(models), *words]) == 2
     assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("stem", ["a" * 251, "弹幕" * 41 + "abc"])
+def test_a_video_of_a_long_name_has_a_track(stem: str, tmp_path: Path) -> None:
+    (job,) = plan_jobs([Path(f"{stem}.mp4")], tmp_path, "mattes")
+    assert (job.track.suffix, job.track.name[:70]) == (".mattes", stem[:70])
+    job.track.touch()
+    name_verdict(job.track).touch()
+    with pytest.raises(InvalidParameterError, match="expected one video"):  # cut, they would be called alike
+        plan_jobs([Path(f"{'a' * 250}{end}.mp4") for end in "bc"], tmp_path, "mattes")
 
 
 def test_two_videos_of_one_name_are_refused(tmp_path: Path) -> None:

@@ -87,6 +87,16 @@ def test_a_full_disk_is_said_and_what_was_written_is_gone_on_with(whole: bool, t
     assert times(path) == [500 * number for number in range(52)]
 
 
+@pytest.mark.parametrize("stem", ["a" * 248, "弹幕" * 41])
+def test_a_track_may_have_any_name_that_file_systems_take(stem: str, tmp_path: Path) -> None:
+    path = tmp_path / f"{stem}.mattes"
+    interrupted(path)
+    with TrackWriter(path, HEADER) as again:
+        assert again.last_pts_ms is not None  # what was whole is found again
+        again.add(entry(again.last_pts_ms // 500 + 1))
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
 def test_a_torn_end_is_cut_off(tmp_path: Path) -> None:
     interrupted(tmp_path / "a.mattes")
     (part,) = tmp_path.iterdir()

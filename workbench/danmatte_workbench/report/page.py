@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from danmatte.contract.whole_files import write_whole
 from danmatte_workbench.errors import MachineError
 from danmatte_workbench.report import words
 
@@ -30,13 +30,9 @@ def render_page(template: str, **content: Any) -> str:
 
 def write_page(text: str, path: Path) -> Path:
     """Write the page, whole or not at all. Raises MachineError where it can't be written."""
-    unfinished = path.with_name(f".{path.name}.part")
     try:
-        unfinished.write_text(text, encoding="utf-8", newline="\n")
-        unfinished.replace(path)
+        write_whole(path, text.encode())
     except OSError as error:
-        with suppress(OSError):
-            unfinished.unlink()
         raise MachineError(f"{path}: can't be written ({error.strerror})") from error
     return path
 
