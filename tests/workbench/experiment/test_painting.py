@@ -6,8 +6,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 
 from danmatte_workbench.dataset import Dataset, LabelledFrame, load
+from danmatte_workbench.errors import MachineError
 from danmatte_workbench.experiment import painting
 
 SIZE = (120, 1200)
@@ -69,3 +71,14 @@ def test_a_frames_label_is_written_beside_its_masks(tmp_path: Path) -> None:
     written = cv2.imread(str(tmp_path / "out" / row["files"]["label"]), cv2.IMREAD_GRAYSCALE)
     assert set(np.unique(written)) == {0, 128, 255}
     assert written.shape == (96, 960)
+
+
+@pytest.mark.parametrize("taken", ["masks", "masks/01-frame.jpg", "masks/02-winner.png"])
+def test_a_picture_that_cannot_be_written_is_named(tmp_path: Path, taken: str) -> None:
+    data = frames(tmp_path, 2)
+    if taken == "masks":
+        (tmp_path / taken).write_text("a file, no folder")
+    else:
+        (tmp_path / taken).mkdir(parents=True)
+    with pytest.raises(MachineError, match=rf"{taken}\S*: can't be written"):
+        painting.paint(Painter(0.5), Painter(0.25), data, tmp_path / "masks", {})  # type: ignore[arg-type]

@@ -8,6 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from danmatte_workbench.budget import DISAGREEMENT, IOU_DROP
+from danmatte_workbench.experiment.race import SPEEDS
+from danmatte_workbench.metrics import Metric
+from danmatte_workbench.metrics.accuracy import TOP1
 from danmatte_workbench.report import words
 from danmatte_workbench.report.records import Figure
 
@@ -219,10 +223,18 @@ def test_a_metric_that_nobody_knows_is_named_by_its_key() -> None:
 
 
 @pytest.mark.parametrize(
+    "metric",
+    [*SPEEDS, IOU_DROP, DISAGREEMENT, TOP1, *(kind for kind, metric in Metric.all.items() if metric.of_candidates)],
+)
+def test_every_metric_of_a_run_has_words(metric: str) -> None:
+    assert metric in words.TERMS
+
+
+@pytest.mark.parametrize(
     ("metric", "unit", "written"),
     [
         ("speedup", "whatever", "×"),
-        ("top1_agreement", "%", "%"),
+        ("top1", "%", "%"),
         ("latency", "ms", " ms"),
         ("mean_iou", "IoU", ""),
         ("energy", "J", " J"),
@@ -241,7 +253,7 @@ def test_a_unit_stands_apart_unless_it_is_a_sign(metric: str, unit: str, written
         (-0.004, "iou_drop", "0.00"),
         (-0.006, "disagreement", "−0.01"),
         (0.98765, "boundary_iou", "0.988"),
-        (98.765, "top1_agreement", "98.8"),
+        (98.765, "top1", "98.8"),
     ],
 )
 def test_a_value_is_rounded_as_its_metric_is_read(value: float, metric: str, written: str) -> None:

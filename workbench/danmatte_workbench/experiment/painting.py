@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from danmatte_workbench.dataset import Dataset, LabelledFrame
+from danmatte_workbench.errors import MachineError
 from danmatte_workbench.metrics.subject import Subject
 
 FRAMES = 9
@@ -31,9 +32,9 @@ def paint(
 ) -> list[dict[str, Any]]:
     """Write each frame, its two masks, and its label where it has one, to ``folder``.
 
-    Returns what was written, with the masks' IoU and the points of IoU that the frame costs.
+    Returns what was written, with the masks' IoU and the points of IoU that the frame costs. Raises MachineError where
+    it can't be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     before = {frame.name: mask for frame, mask in source.predict_masks(frames)}
     return [
         _write_pictures(number, frame, before[frame.name], mask, folder)
@@ -54,14 +55,24 @@ def _write_pictures(
     scale = min(1.0, SIDE / max(pixels.shape[:2]))
     height, width = (max(1, round(side * scale)) for side in pixels.shape[:2])
     small = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
-    cv2.imwrite(str(folder / files["frame"]), small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    _write_picture(folder / files["frame"], small[..., ::-1])
     for name, mask in (("source", before), ("winner", after)):
         grey = cv2.resize(mask.astype(np.uint8) * 255, (width, height), interpolation=cv2.INTER_AREA)
-        cv2.imwrite(str(folder / files[name]), grey)
+        _write_picture(folder / files[name], grey)
     if frame.truth is not None:
         files["label"] = f"{number:02}-label.png"
         nearest = cv2.resize(frame.truth, (width, height), interpolation=cv2.INTER_NEAREST)
-        cv2.imwrite(str(folder / files["label"]), nearest)
+        _write_picture(folder / files["label"], nearest)
     either = int((before | after).sum())
     iou = int((before & after).sum()) / either if either else 1.0
     return {"size": [height, width], "files": files, "iou": iou}
+
+
+def _write_picture(path: Path, pixels: np.ndarray) -> None:
+    """Write a picture in the format of its suffix. Not by `cv2.imwrite`: it raises nothing on a full disk."""
+    _, encoded = cv2.imencode(path.suffix, pixels, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encoded.tobytes())
+    except OSError as error:
+        raise MachineError(f"{path}: can't be written ({error.strerror})") from error

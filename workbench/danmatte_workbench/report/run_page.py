@@ -40,7 +40,7 @@ SLOWEST = 10
 COSTLY = 25  # frames in the table of losses
 OTHERS = "all others"
 FIRST_METRICS = ("throughput", "speedup", "latency", "latency_p95", "latency_p99")
-LAST_METRICS = ("mean_iou", "boundary_iou", "top1_agreement", "size_bytes")
+LAST_METRICS = ("mean_iou", "boundary_iou", "top1", "size_bytes")
 ROLES = (
     ("winner", "winner"),
     ("front", "on the Pareto front"),

@@ -48,7 +48,7 @@ TERMS = {
     "iou_under_2": Term("IoU, people under 2 %", "", "mean IoU of frames of which people are less than 2 %"),
     "iou_2_to_15": Term("IoU, people 2–15 %", "", "mean IoU of frames of which people are 2 to 15 %"),
     "iou_over_15": Term("IoU, people over 15 %", "", "mean IoU of frames of which people are 15 % or more"),
-    "top1_agreement": Term("Top-1 agreement", "%", "frames on which the strongest class is the source's"),
+    "top1": Term("Top-1 agreement", "%", "frames on which the strongest class is the source's"),
     "size_bytes": Term("Size", "MB", "graph and weights on disk"),
 }
 
