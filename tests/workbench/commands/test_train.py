@@ -20,6 +20,14 @@ def run(*words: str) -> int:
     return train.run(parser.parse_args(words))
 
 
+@pytest.fixture(autouse=True)
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A folder of the test's own to work in, with the files that it gives."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("graph.pb", "official.tflite", "earlier.pb"):
+        Path(name).write_text(name)
+
+
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     """What the training was asked for; it takes no time."""
@@ -126,6 +134,24 @@ def test_a_student_goes_on_from_an_earlier_ones_graph(monkeypatch: pytest.Monkey
     monkeypatch.setattr(course, "train_student", teach)
     assert run(*GIVEN, "--student-from", "earlier.pb", "--output-dir", "out", "--seed", "2") == 0
     assert given == [Path("d"), Path("graph.pb"), Path("official.tflite"), "kernels of earlier.pb", Path("out"), 2]
+
+
+def test_another_student_is_not_taken_from_the_folder_of_an_earlier_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from danmatte_workbench.training.deeplab import course
+
+    shares: list[float] = []
+    monkeypatch.setattr(train, "carve", lambda initial, data, share, folder: shares.append(share))
+    monkeypatch.setattr(course, "train_student", lambda *_: tmp_path / "student_graph.pb")
+    words = (*GIVEN, "--output-dir", str(tmp_path / "out"))
+    assert run(*words, "--student", "0.35") == 0
+    assert run(*words, "--student", "0.35") == 0
+    with pytest.raises(
+        InputError, match=r"another --student: expected 0\.35, received 0\.5; give another --output-dir"
+    ):
+        run(*words, "--student", "0.5")
+    assert shares == [0.35, 0.35]
 
 
 def test_a_student_is_carved_or_goes_on_but_not_both(capsys: pytest.CaptureFixture[str]) -> None:

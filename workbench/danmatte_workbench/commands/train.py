@@ -82,8 +82,10 @@ def run(arguments: argparse.Namespace) -> int:
 def run_quality(arguments: argparse.Namespace) -> int:
     """Train the network that judges."""
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    from danmatte_workbench.training.origin import check_origin
     from danmatte_workbench.training.quality import course
 
+    check_origin(arguments.output_dir, "quality", {"--seed": str(arguments.seed)})
     graph = course.train(arguments.data, arguments.output_dir, seed=arguments.seed)
     print(f"trained {graph}; try it:  workbench optimize {graph.parent / 'model.toml'} --data {arguments.data / 'val'}")
     return 0
@@ -95,7 +97,9 @@ def run_deeplab(arguments: argparse.Namespace) -> int:
 
     os.environ.setdefault("KERAS_BACKEND", backend.choose())
     from danmatte_workbench.training.deeplab import course
+    from danmatte_workbench.training.origin import check_origin
 
+    check_origin(arguments.output_dir, "deeplab", describe_options(arguments))
     places = (arguments.data, arguments.initial, arguments.teacher)
     if arguments.student_from:
         graph = course.train_student(
@@ -108,6 +112,19 @@ def run_deeplab(arguments: argparse.Namespace) -> int:
         graph = course.train(*places, arguments.output_dir, arguments.seed)
     print(f"trained {graph}; try it:  workbench evaluate {graph} --data {arguments.data / 'val'}")
     return 0
+
+
+def describe_options(arguments: argparse.Namespace) -> dict[str, str]:
+    """By flag, what the weights depend on beside the pictures; of files what is in them."""
+    from danmatte_workbench.training.origin import describe_file
+
+    # Either student is one stage's: a folder has room for one.
+    files = {"--initial": arguments.initial, "--teacher": arguments.teacher, "--student": arguments.student_from}
+    # What isn't there is told by whoever reads it, with what it should be.
+    options = {flag: describe_file(path) for flag, path in files.items() if path is not None and path.is_file()}
+    if arguments.student is not None:
+        options["--student"] = f"{arguments.student:g}"
+    return {"--seed": str(arguments.seed), **options}
 
 
 def carve(initial: Path, data: Path, share: float, folder: Path) -> dict[str, "Kernel"]:
@@ -141,6 +158,9 @@ def prune(initial: Path, data: Path, share: float, folder: Path) -> tuple[Kernel
     for kind, fields in (("cut", {}), ("head", {}), ("preprocess", {}), ("prune", {"share": share})):
         graph = folder / f"{kind}.xml"
         if not graph.exists():
-            print(f"{kind}: {make_step(kind, fields, source).apply(graphs[-1], graph, context)[1]}", flush=True)
+            unfinished = folder / f"unfinished-{kind}.xml"
+            print(f"{kind}: {make_step(kind, fields, source).apply(graphs[-1], unfinished, context)[1]}", flush=True)
+            for suffix in (".bin", ".xml"):  # the one that is looked for comes last
+                unfinished.with_suffix(suffix).replace(graph.with_suffix(suffix))
         graphs.append(graph)
     return list_kernels(openvino.read(graphs[-2])), list_kernels(openvino.read(graphs[-1]))
