@@ -10,6 +10,7 @@ from aiohttp import web
 from danmatte.api.openapi.operations import describe_operation
 from danmatte.api.openapi.schemas import TEXT
 from danmatte.api.protocol import HttpProtocol
+from danmatte.background_tasks import BackgroundTasks
 
 log = logging.getLogger(__name__)
 PATH = "/metrics"
@@ -56,9 +57,10 @@ class MetricsRoutes(HttpProtocol):
                     log.exception("the gauges are not up to date")
                 await asyncio.sleep(_EVERY_S)
 
-        task = asyncio.create_task(sample())
+        tasks = BackgroundTasks()
+        tasks.start(sample())
         yield
-        task.cancel()
+        await tasks.end()
 
     def _update(self) -> None:
         versions = (version for model in self._requests.repository.list_models() for version in model.versions)

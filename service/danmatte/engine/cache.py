@@ -4,6 +4,7 @@ import hashlib
 import logging
 import os
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from danmatte.errors import SettingsError
 
 log = logging.getLogger(__name__)
 _DIGEST_BYTES = 32
+_UNFINISHED = ".unfinished-"
+_ABANDONED_S = 3600.0
 
 
 class GraphCache:
@@ -50,7 +53,7 @@ class GraphCache:
     def put(self, key: str, blob: bytes) -> None:
         """Keeps the blob, whole or not at all, and drops the least used beyond the limit."""
         try:
-            with tempfile.NamedTemporaryFile(dir=self._folder, prefix=".", delete=False) as file:
+            with tempfile.NamedTemporaryFile(dir=self._folder, prefix=_UNFINISHED, delete=False) as file:
                 try:
                     file.write(hashlib.sha256(blob).digest() + blob)
                     file.close()
@@ -63,6 +66,9 @@ class GraphCache:
             for path, facts in sorted(blobs, key=lambda blob: blob[1].st_mtime_ns, reverse=True):
                 kept_bytes += facts.st_size
                 if kept_bytes > self._limit_bytes:
+                    path.unlink(missing_ok=True)
+            for path in self._folder.glob(f"{_UNFINISHED}*"):
+                if path.stat().st_mtime < time.time() - _ABANDONED_S:  # by a process that was killed at it
                     path.unlink(missing_ok=True)
         except OSError as error:
             log.warning("%s: not kept: %s", self._folder, error)

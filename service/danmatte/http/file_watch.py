@@ -2,13 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 from aiohttp import web
+
+from danmatte.background_tasks import BackgroundTasks
 
 log = logging.getLogger(__name__)
 # Of each file its time of writing, size and inode; Kubernetes and certbot replace links, which have another one then.
@@ -47,7 +49,7 @@ class FileWatch:
 
     def __init__(self) -> None:
         self._watched: list[_Watched] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = BackgroundTasks()
 
     def add(self, files: Sequence[Path], renew: Renew) -> None:
         """Files that were just read, and what reads them again."""
@@ -69,7 +71,7 @@ class FileWatch:
             for each in self._watched:
                 await self._renew(each, await asyncio.to_thread(read_stamp, each.files))
 
-        self._start(renew_all())
+        self._tasks.start(renew_all())
 
     @asynccontextmanager
     async def run(self, every_s: float) -> AsyncIterator[None]:
@@ -81,13 +83,11 @@ class FileWatch:
                 await self.look()
 
         if every_s:
-            self._start(look_for_ever())
+            self._tasks.start(look_for_ever())
         try:
             yield
         finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._tasks.end()
 
     def run_beside(self, every_s: float) -> Callable[[web.Application], AsyncIterator[None]]:
         """The same while an application runs; for its `cleanup_ctx`."""
@@ -104,11 +104,6 @@ class FileWatch:
             await each.renew()
         except Exception:  # the next change is another chance
             log.exception("%s: could not be read again", each.files[0])
-
-    def _start(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 FILES = web.AppKey("files", FileWatch)

@@ -131,9 +131,14 @@ def write_policy(root: Path, name: str, policy: Policy) -> None:
 def _write(path: Path, data: bytes) -> None:
     """Whole or not at all; raises OSError."""
     with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=".", delete=False) as file:
-        file.write(data)
-    Path(file.name).chmod(0o644)
-    Path(file.name).rename(path)
+        try:
+            file.write(data)
+            file.flush()
+            Path(file.name).chmod(0o644)
+            Path(file.name).rename(path)
+        except OSError:
+            Path(file.name).unlink(missing_ok=True)
+            raise
 
 
 def format_policy(policy: Policy) -> str:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from weakref import WeakSet
 
+from danmatte.background_tasks import BackgroundTasks
 from danmatte.contract import artifact
 from danmatte.contract.near_words import did_you_mean
 from danmatte.engine import Served
@@ -58,7 +59,7 @@ class Repository:
         self._opening: dict[VersionKey, asyncio.Task[Served]] = {}
         self._replaced: WeakSet[Served] = WeakSet()
         self._watch = Watch(root, self.refresh, self._policies.root)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = BackgroundTasks()
         self._changing = asyncio.Lock()
         self._closed = False
 
@@ -147,21 +148,17 @@ class Repository:
 
     def refresh_soon(self) -> None:
         """Refreshes all models in the background; for a signal's handler."""
-        task = asyncio.get_running_loop().create_task(self.refresh())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.start(self.refresh())
 
     @asynccontextmanager
     async def watch(self, every_s: float) -> AsyncIterator[None]:
         """Refreshes models whose folders change, until the block ends; never when `every_s` is 0."""
         if every_s:
-            self._tasks.add(asyncio.create_task(self._watch.run(every_s)))
+            self._tasks.start(self._watch.run(every_s))
         try:
             yield
         finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._tasks.end()
 
     def get_policy(self, name: str) -> Policy:
         """The model's policy; raises UnknownModelError."""

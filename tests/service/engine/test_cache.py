@@ -53,6 +53,16 @@ def test_the_least_used_go_beyond_the_limit(tmp_path: Path) -> None:
     assert [kept.get(key) is not None for key in "abcd"] == [True, False, True, True]
 
 
+def test_what_a_killed_process_left_half_written_goes_after_a_while(tmp_path: Path) -> None:
+    kept = cache(tmp_path)
+    left, under_way = (tmp_path / f"compiled/.unfinished-{name}" for name in ("left", "under_way"))
+    for path in (left, under_way):
+        path.write_bytes(b"half")
+    os.utime(left, (1, 1))
+    kept.put("a", b"blob")
+    assert (left.exists(), under_way.exists()) == (False, True)
+
+
 def test_a_folder_that_others_can_write_to_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
     with pytest.raises(SettingsError, match="only this user"):

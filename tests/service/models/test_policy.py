@@ -9,6 +9,7 @@ from danmatte.errors import PolicyError, SettingsError
 from danmatte.models import Canary, Policy, PolicyFolder, Repository
 from danmatte.models.policy import read_policy, write_policy
 from tests.service.toy import publish
+from tests.service.tracks.test_writer import room
 
 
 @pytest.fixture
@@ -70,6 +71,15 @@ def test_a_link_is_no_policy(home: Path) -> None:
     (home / "serving.toml").symlink_to("/dev/zero")
     with pytest.raises(PolicyError, match=r"serving\.toml"):
         read_policy(home.parent, "toy")
+
+
+def test_a_full_disk_leaves_the_policy_as_it_was_and_nothing_else(home: Path) -> None:
+    write_policy(home.parent, "toy", Policy(pin=3))
+    for _ in range(3):
+        with pytest.raises(PolicyError, match="can't be written here"), room(0):
+            write_policy(home.parent, "toy", Policy(pin=4))
+    assert read_policy(home.parent, "toy") == Policy(pin=3)
+    assert [file.name for file in home.iterdir()] == ["serving.toml"]
 
 
 def test_where_nothing_can_be_written_it_is_said(tmp_path: Path) -> None:
