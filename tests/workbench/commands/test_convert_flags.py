@@ -146,6 +146,7 @@ def test_several_outputs_come_in_the_order_of_the_flag(tmp_path: Path) -> None:
         (["--scale", "2", "--scale_values", "[2,2,2]"], "say the same"),
         (["--layout", "nchw->xyz"], "--layout: expected such as"),
         (["--layout", "nhwcd"], "with this preprocessing"),
+        (["--layout", "phot(nchw)"], "graph.onnx: --layout: has no input or output phot; did you mean 'photo'"),
         (["--data_type", "int8"], "--data_type: expected half, FP16, float or FP32, received int8"),
         (["--compress_to_fp16", "perhaps"], "--compress_to_fp16: expected True or False, received perhaps"),
         (["--signature", "serve"], "--signature is for graphs of TensorFlow"),

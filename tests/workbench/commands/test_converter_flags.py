@@ -31,6 +31,7 @@ def test_inputs_have_names_shapes_types_and_values(text: str, expected: tuple[In
         ("photo{f31}", "unknown type f31; did you mean 'f32'?"),
         ("photo[1,x]", "expected a shape"),
         ("photo[1,0]", "expected a shape"),
+        ("photo[1,9..3]", "expected a shape"),
         ("photo[1", "expected NAME"),
         ("->3", "expected NAME"),
     ],

@@ -61,12 +61,16 @@ def test_a_torn_line_is_left_out_and_the_others_stay(tmp_path: Path, torn: str) 
     assert len(journal) == 1
     assert journal.recall("x", Search(9)) == [0.5]
     assert journal.recall("y", Search(2)) == [2.0]
+    assert journal.recall("z", Search(3)) == [3.0]
+    assert len(Journal(path)) == 3, "what was found after the kill is read, too"
 
 
 def test_what_is_no_text_is_done_without(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(b"\xff\xfe\x00")
     assert len(Journal(path)) == 0
+    Journal(path).recall("x", Search(9))
+    assert len(Journal(path)) == 1
 
 
 def test_a_place_that_cannot_be_written_costs_only_the_next_run(tmp_path: Path) -> None:

@@ -59,7 +59,9 @@ def parse_shape(text: str, flag: str) -> str:
     found = _SHAPE.fullmatch(text.strip())
     sides = re.split(r"[\s,]+", found[1].strip()) if found and found[1] else []
     whole = text.strip()[:1] + text.strip()[-1:] in ("[]", "()") or not re.search(r"[\[\]()]", text)
-    if not found or not whole or (not sides and text.strip() not in ("[]", "()")) or "0" in sides:
+    ends = [tuple(map(int, side.split(".."))) for side in sides if re.fullmatch(r"\d+\.\.\d+", side)]
+    falling = any(low > high for low, high in ends)
+    if not found or not whole or (not sides and text.strip() not in ("[]", "()")) or "0" in sides or falling:
         raise InputError(f"{flag}: expected a shape such as [1,224,224,3], received {text}")
     return f"[{','.join('?' if side == '-1' else side for side in sides)}]"
 

@@ -50,15 +50,17 @@ def run(arguments: argparse.Namespace) -> int:
     from danmatte_workbench.configuration import configure
     from danmatte_workbench.report import facts
 
-    for name in ("threads", "runs", "rows"):
-        if getattr(arguments, name) < (name != "threads"):
-            raise InputError(f"--{name}: expected a positive number, received {getattr(arguments, name)}")
+    for name, least in (("threads", 0), ("runs", 1), ("rows", 1)):
+        if getattr(arguments, name) < least:
+            raise InputError(f"--{name}: expected {least} or more, received {getattr(arguments, name)}")
     configuration = configure(
         device=arguments.device, precision=arguments.precision, streams=1, threads=arguments.threads
     )
     console = make_console()
     found = {}
-    for name in filter(None, (arguments.graph, arguments.other)):
+    for name in (arguments.graph, arguments.other):
+        if name is None:
+            continue
         found[name] = _profile_graph(name, configuration, arguments, console)
     _show_shares("kind", found, lambda layer: layer.kind, console)
     _show_shares("precision", found, lambda layer: layer.precision, console)

@@ -225,6 +225,12 @@ def preprocess(model: ov.Model, path: Path, wanted: Preprocessing) -> ov.Model:
     processor = PrePostProcessor(model)
     for name in {*wanted.mean, *wanted.scale}:
         find_input(model, name, path)
+    known = {name for port in (*model.inputs, *model.outputs) for name in list_names(port)}
+    for name in wanted.layouts:
+        if not name:
+            find_input(model, name, path)
+        elif name not in known:
+            raise InputError(f"{path}: --layout: has no input or output {name}{did_you_mean(name, sorted(known))}")
     _preprocess_inputs(processor, model, path, wanted)
     for name, (layout, target) in wanted.layouts.items():
         for number, port in enumerate(model.outputs):

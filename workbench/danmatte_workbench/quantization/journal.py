@@ -20,10 +20,11 @@ class Journal:
         self._path = path
         self._known: dict[str, list[float]] = {}
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError):
-            return
-        for line in lines:
+            text = path.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            text = ""
+        self._is_torn = bool(text) and not text.endswith("\n")
+        for line in text.splitlines():
             try:
                 key, values = json.loads(line)
                 self._known[str(key)] = [float(value) for value in values]
@@ -41,7 +42,9 @@ class Journal:
             try:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 with self._path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps([key, values]) + "\n")
+                    # What a killed run left of its last line must not spoil this one.
+                    file.write("\n" * self._is_torn + json.dumps([key, values]) + "\n")
+                self._is_torn = False
             except OSError:
                 pass  # slower after a kill, but no worse otherwise
         return self._known[key]
