@@ -268,3 +268,8 @@ def brief(value: object, limit: int = 80) -> str:
     """The value's `repr`, cut: what a stranger sent never fills a log or an answer."""
     text = repr(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def say_where(place: str, reason: str) -> str:
+    """A reason with its place before it, which many reasons begin with already."""
+    return reason if reason.startswith(f"{place}: ") else f"{place}: {reason}"

@@ -20,6 +20,7 @@ from danmatte.segmenter import Segmenter
 from danmatte.tracks import Entry, TrackHeader
 from danmatte.tracks.selection import BOX, choose_mask_size
 from danmatte.video.decoded_frame import DecodedFrame
+from danmatte.video.picture_stream import check_target
 
 WINDOW = 6  # segments that a live playlist lists
 _LOOK_S = 0.2
@@ -28,13 +29,14 @@ _LEAVE_S = 3.0  # from the order to end until a reader that doesn't come back is
 
 def run_live(source: str, target: str, options: Mapping[str, Any]) -> int:
     """`danmatte live`: until the stream ends, or SIGINT or SIGTERM; 0 when it ended well, 1 when no mask was made."""
+    check_target(source, target)
     box = options.get("box", BOX)
     calls = {name: options[name] for name in ("reconnect_s",) if name in options}
     with (
         StreamInput(source, **calls) as stream,
         Segmenter(options.get("model", ""), models=options.get("models")) as segmenter,
     ):
-        size = choose_mask_size(stream.size, box)
+        size = choose_mask_size(stream.shown, box)
         looks = {name: options[name] for name in ("margin", "regions") if name in options}
         matting = StreamMatting(segmenter, size, **looks)
         manifest = segmenter.manifest

@@ -17,6 +17,7 @@ from danmatte.broadcast.stream_input import TIMEOUT_S, Packet
 from danmatte.errors import TrackError
 from danmatte.tracks import Entry
 from danmatte.tracks.formats.vtt import describe_mask
+from danmatte.video.picture_stream import explain, locate
 
 DELAY_S = 0.5
 _MOST_MASKS = 512
@@ -56,11 +57,11 @@ class Relay:
         self._is_over = False
         self.masks = 0
         try:
-            self._container = av.open(target, "w", format=_FORMATS.get(target.partition(":")[0]))
+            self._container = av.open(locate(target), "w", format=_FORMATS.get(target.partition(":")[0]))
             self._copies = {each.index: self._container.add_stream_from_template(each) for each in streams}
             self._container.start_encoding()  # now, so that a target that can't be had is told at once
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise TrackError(f"{target}: expected a place to send the stream to: {error}") from error
+            raise TrackError(f"{target}: expected a place to send the stream to: {explain(error)}") from error
 
     def add(self, entry: Entry) -> None:
         """A mask; it goes with the packet of its picture if that hasn't left."""
@@ -121,7 +122,7 @@ class Relay:
         try:
             self._container.close()
         except (av.FFmpegError, OSError) as error:
-            raise TrackError(f"{self.target}: expected the stream to end well: {error}") from error
+            raise TrackError(f"{self.target}: expected the stream to end well: {explain(error)}") from error
         finally:
             self._since = None
 
@@ -140,7 +141,7 @@ class Relay:
         try:
             self._container.mux(made)
         except (av.FFmpegError, OSError) as error:
-            raise TrackError(f"{self.target}: expected the stream to be taken: {error}") from error
+            raise TrackError(f"{self.target}: expected the stream to be taken: {explain(error)}") from error
         finally:
             self._since = None
 

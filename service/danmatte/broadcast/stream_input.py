@@ -3,14 +3,17 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import inf
+from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeAlias, cast
 
 import av
 from av.container import InputContainer
-from av.stream import Disposition, Stream
+from av.format import Flags
+from av.stream import Stream
 from av.video.stream import VideoStream
 
 from danmatte.errors import TrackError
@@ -19,6 +22,8 @@ from danmatte.video.decoded_frame import DecodedFrame, Reformatters
 from danmatte.video.limits import check_frame, limit_stream
 from danmatte.video.orientation import Orientation
 from danmatte.video.packets import read_packets
+from danmatte.video.picture_stream import choose_pictures, explain, locate
+from danmatte.video.reader import Video
 
 Packet: TypeAlias = "av.Packet[Stream]"
 TIMEOUT_S = 10.0  # without a byte, a stream is dead
@@ -28,6 +33,8 @@ _RESTART_MS = 1000  # further back than this, the stream's clock began anew
 _REPEATED_MS = 60_000  # the same of a sender that was called again, and begins with what it has kept
 _CALLABLE = ("rtmp", "rtmps", "rtsp", "http", "https", "tcp")  # whose sender can be called again
 _LIVE = (*_CALLABLE, "srt", "udp", "rtp", "pipe")
+_NO_TIMES: int = Flags.no_timestamps.value  # type: ignore[assignment]
+_USUAL_RATE = 25  # frames a second, where nothing tells
 _SRT = "libavformat here knows no SRT; pipe it: srt-live-transmit ADDRESS file://con | danmatte live pipe:0 TARGET"
 
 
@@ -58,11 +65,19 @@ class StreamInput:
         reconnect_s: float = RECONNECT_S,
     ) -> None:
         self.source, self._clock, self._sleep, self._reconnect_s = source, clock, sleep, reconnect_s
-        protocol = source.partition(":")[0]
+        self._place = locate(source)
+        protocol = self._place.partition(":")[0]
         self.is_live, self._is_callable = protocol in _LIVE, protocol in _CALLABLE
         self._over = threading.Event()
         self._is_read = False
         self._container, self._stream = self._open()
+        self._orientation: Orientation | None = None  # it can't be read beforehand, as of a pipe
+        if Path(self._place).is_file():
+            with suppress(TrackError), Video(Path(self._place)) as video:
+                self._orientation = video.orientation
+        self._is_untimed = bool(self._container.format.flags & _NO_TIMES)
+        self._gap_ms = float(1000 / (self._stream.guessed_rate or _USUAL_RATE))
+        self._counted = self._shown_frames = 0
         self.frames_back = 0  # that came too late for their time
         self.reconnects = 0
         self._last_ms: int | None = None
@@ -80,9 +95,11 @@ class StreamInput:
         return (self._stream, *self._container.streams.audio)
 
     @property
-    def size(self) -> Size:
-        """The stored pictures' size."""
-        return Size(self._stream.height, self._stream.width)
+    def shown(self) -> Size:
+        """The pictures' size as players show them, in square pixels; upright as far as it is known beforehand."""
+        wide = max(1, round(self._stream.width * (self._stream.sample_aspect_ratio or 1)))
+        size = Size(self._stream.height, wide)
+        return self._orientation.turn_size(size) if self._orientation else size
 
     def read(self) -> Iterator[Arrival]:
         """Packets as they come, to the stream's end."""
@@ -115,7 +132,7 @@ class StreamInput:
         """Packets until the sender ends or breaks off."""
         began: tuple[float, float] | None = None
         for packet in read_packets(self._container, *self.streams):
-            time_s = None if packet.dts is None else float(packet.dts * packet.time_base)
+            time_s = self._tell_time(packet)
             if time_s is not None and not self.is_live:
                 began = began or (self._clock(), time_s)
                 wait_s = began[0] + time_s - began[1] - self._clock()
@@ -129,6 +146,15 @@ class StreamInput:
             if time_s is not None:
                 self._last_dts[number] = time_s
             yield Arrival(packet, frames)
+
+    def _tell_time(self, packet: Packet) -> float | None:
+        """When a packet is decoded, in seconds; counted where the format knows no times, as a camera's raw H.264."""
+        if packet.dts is not None:
+            return float(packet.dts * packet.time_base)
+        if not self._is_untimed or not packet.size:
+            return None
+        self._counted += 1
+        return (self._counted - 1) * self._gap_ms / 1000
 
     def _call_again(self, broken: Exception | None) -> None:
         """Opens the stream anew; raises TrackError when nobody answers for too long, or nobody can be called."""
@@ -164,17 +190,13 @@ class StreamInput:
 
     def _open(self) -> tuple[InputContainer, VideoStream]:
         try:
-            container = av.open(self.source, mode="r", timeout=TIMEOUT_S, metadata_errors="replace")
+            container = av.open(self._place, mode="r", timeout=TIMEOUT_S, metadata_errors="replace")
         except (av.FFmpegError, OSError, ValueError) as error:
             hint = f"; {_SRT}" if isinstance(error, av.ProtocolNotFoundError) and self.source.startswith("srt:") else ""
-            raise TrackError(f"{self.source}: expected a stream: {error}{hint}") from error
-        pictures = [each for each in container.streams.video if not each.disposition & Disposition.attached_pic]
-        if not pictures:
-            container.close()
-            raise TrackError(f"{self.source}: expected a stream of pictures, received none")
-        stream = pictures[0]
-        stream.codec_context.thread_count = 1  # the cores are the network's
+            raise TrackError(f"{self.source}: expected a stream: {explain(error)}{hint}") from error
         try:
+            stream = choose_pictures(container, self.source)
+            stream.codec_context.thread_count = 1  # the cores are the network's
             limit_stream(stream, self.source)
         except TrackError:
             container.close()
@@ -188,10 +210,14 @@ class StreamInput:
             return  # a stream that is joined in the middle begins with packets that can't be decoded
         for frame in frames:
             time_s = cast(float | None, frame.time)  # None in some containers
-            if time_s is None:
-                continue
-            pts_ms = max(0, round(1000 * time_s))
             last_ms = self._last_ms
+            if time_s is not None:
+                pts_ms = max(0, round(1000 * time_s))
+            elif self._is_untimed:
+                pts_ms = round(self._shown_frames * self._gap_ms)
+            else:
+                continue
+            self._shown_frames += 1
             least_ms = -1 if last_ms is None else last_ms - (_REPEATED_MS if self.reconnects else _RESTART_MS)
             if pts_ms < least_ms:
                 raise TrackError(f"{self.source}: expected times after {last_ms} ms, the clock began anew at {pts_ms}")
@@ -199,4 +225,5 @@ class StreamInput:
                 self.frames_back += not self.reconnects
                 continue
             self._last_ms = pts_ms
-            yield DecodedFrame(pts_ms, check_frame(frame, self.source), Orientation.of(frame), self._reformatters)
+            orientation = self._orientation or Orientation.of(frame)
+            yield DecodedFrame(pts_ms, check_frame(frame, self.source), orientation, self._reformatters)

@@ -18,7 +18,7 @@ from danmatte.tracks.pipeline import REVISION
 from danmatte.tracks.track import Format
 
 PRIVATE = ".danmatte"  # the folder of the target for what is no track
-_UNDIVIDED = re.compile(r"\.(m2ts|m3u8?|mpd|mpe?g|mts|ts|vob)$", re.I)
+_UNDIVIDED = re.compile(r"\.(av1|h?26[45]|hevc|m2ts?|m2v|m3u8?|mjpe?g|mpd|mpe?g|mpv|mts|obu|ts|vob)$", re.I)
 _MOST_PARTS = 1000
 _DIGITS = 32  # of a digest in a track's name: 128 bits
 

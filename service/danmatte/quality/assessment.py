@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from danmatte.errors import say_where
 from danmatte.quality.brightness import Bars
 from danmatte.quality.kind import Kind
 from danmatte.quality.people import Scale
@@ -96,4 +97,4 @@ class FailedAssessment(Struct, frozen=True):
 
     def describe(self) -> str:
         """Why not."""
-        return f"{self.video}: {self.error}"
+        return say_where(self.video, self.error)

@@ -39,10 +39,12 @@ class Movement(NamedTuple):
 def look_at(patches: Sequence[Pixels], small: Pixels) -> Look:
     """The look of a frame by its patches of brightness, at its own resolution, and by all of it, made small."""
     flat = [
-        cv2.countNonZero(cv2.compare(patch[:, 1:], patch[:, :-1], cv2.CMP_EQ)) / patch[:, 1:].size for patch in patches
+        cv2.countNonZero(cv2.compare(patch[:, 1:], patch[:, :-1], cv2.CMP_EQ)) / patch[:, 1:].size
+        for patch in patches
+        if patch.shape[1] > 1
     ]
     commonest = cv2.calcHist([small], [0], None, [64], [0, 256]).max() / small.size
-    return Look(float(np.mean(flat)), float(commonest))
+    return Look(float(np.mean(flat or [0.0])), float(commonest))
 
 
 def choose_kind(looks: Sequence[Look], movement: Movement, duration_ms: int) -> Kind:

@@ -17,7 +17,7 @@ from danmatte.contract.cores import count_cores
 from danmatte.contract.near_words import did_you_mean
 from danmatte.contract.whole_files import cut_name
 from danmatte.engine import Served
-from danmatte.errors import InvalidParameterError
+from danmatte.errors import InvalidParameterError, say_where
 from danmatte.frame import Size
 from danmatte.tracks.film import describe_film
 from danmatte.tracks.pipeline import Pipeline
@@ -30,9 +30,11 @@ from danmatte.video.reader import ClockName, Video
 from danmatte.video.silhouette import MOST_MARGIN
 from danmatte.video.stabiliser import StabiliserOptions
 
-_VIDEOS = re.compile(
-    r".+\.(3gp|asf|avi|flv|m2ts|m3u8|m4v|mkv|mov|mp4|mpd|mpe?g|mts|mxf|nut|og[mv]|ts|vob|webm|wmv|y4m)", re.I | re.S
+_SUFFIXES = (
+    "3g2 3gp asf av1 avi divx dv f4v flv h26[45] hevc ivf m2t m2ts m2v m3u8 m4v mjpe?g mk3d mkv mov mp4 mpd mpe?g mpv "
+    "mts mxf nut obu og[mv] qt rm rmvb ts vob webm wmv y4m 26[45]"
 )
+_VIDEOS = re.compile(rf"[^.].*\.({_SUFFIXES.replace(' ', '|')})", re.I | re.S)  # macOS has ._NAME beside each NAME
 
 CORES_A_VIDEO = 2  # decoding, stabilising and the network of one video keep about so many busy
 
@@ -123,7 +125,7 @@ class FailedTrack(TrackSummary, frozen=True):
         return 2
 
     def describe(self) -> str:
-        return f"{self.video}: {self.error}"
+        return say_where(self.video, self.error)
 
 
 class FinishedTrack(TrackSummary, frozen=True):
@@ -235,7 +237,7 @@ def _compute_digest(path: Path) -> str:
 
 
 def is_video_name(name: str) -> bool:
-    """Whether a file's name ends like a video's."""
+    """Whether a file's name ends like a video's, and doesn't begin with a dot as hidden ones do."""
     return _VIDEOS.fullmatch(name) is not None
 
 
@@ -272,7 +274,10 @@ def list_videos(given: Sequence[Path]) -> list[Path]:
     """
     found: list[Path] = []
     for path in given:
-        files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else []
+        try:
+            files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else []
+        except OSError as error:
+            raise InvalidParameterError(f"{path}: expected a folder to read: {error.strerror}") from error
         segments = {os.path.normpath(named) for file in files for named in list_named_files(file)}
         videos = [file for file in files if is_video_name(file.name) and os.path.normpath(file) not in segments]
         found += videos if path.is_dir() else [path]

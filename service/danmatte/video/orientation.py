@@ -1,12 +1,20 @@
 """How a stored picture has to be turned and mirrored to be seen upright: the eight ways of a display matrix."""
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import Self
 
 import av
 import numpy as np
+from av.bitstream import BitStreamFilterContext
+from av.container import InputContainer
+from av.video.stream import VideoStream
 
 from danmatte.frame import Pixels, Size, TurnStep
+from danmatte.video.packets import read_packets
+
+_TOLD_BY = {"h264": "6", "hevc": "39|40"}  # units in which a stream may state an orientation of its own
+_LOOKED_AT = 100  # packets, up to a frame without them
 
 
 @dataclass(frozen=True)
@@ -50,3 +58,23 @@ class Orientation:
         pixels: Pixels = frame.to_ndarray()  # type: ignore[assignment] # of 8 bits once it was reformatted
         turned = pixels.swapaxes(0, 1) if self.transposed else pixels
         return np.ascontiguousarray(turned[:: -1 if self.upended else 1, :: -1 if self.mirrored else 1])
+
+
+def read_stated_orientation(container: InputContainer, stream: VideoStream, shown: Orientation) -> Orientation:
+    """What the container states of its pictures, where their first frame came with an orientation, `shown`.
+
+    A decoder gives what the stream itself states in place of it, which browsers don't read: the first frame is decoded
+    without that. The container is read from where it is.
+    """
+    units = _TOLD_BY.get(stream.codec_context.name)
+    if units is None:
+        return shown
+    strip = BitStreamFilterContext(f"filter_units=remove_types={units}", stream)
+    try:
+        for packet in islice(read_packets(container, stream), _LOOKED_AT):
+            for bare in strip.filter(packet):
+                for frame in stream.codec_context.decode(bare):
+                    return Orientation.of(frame)
+    except av.FFmpegError:
+        pass
+    return shown

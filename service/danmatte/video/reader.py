@@ -14,7 +14,6 @@ import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.format import Flags
-from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from danmatte.errors import TrackError
@@ -22,8 +21,9 @@ from danmatte.frame import Size
 from danmatte.video.decoded_frame import DecodedFrame, Reformatters
 from danmatte.video.edit_lists import measure_early
 from danmatte.video.limits import check_frame, limit_stream
-from danmatte.video.orientation import Orientation
+from danmatte.video.orientation import Orientation, read_stated_orientation
 from danmatte.video.packets import read_packets
+from danmatte.video.picture_stream import check_file, check_moving, choose_pictures, describe_refusal, explain
 from danmatte.video.playlist import JoinedParts, read_sections
 
 ClockName: TypeAlias = Literal["media", "file"]
@@ -60,6 +60,8 @@ class Video:
         self.path, self.clock, self.broken, self.dropped, self.before_start = path, clock, "", 0, 0
         self.ended_ms = 0
         self._file = file
+        if file is None:
+            check_file(path)
         self.note_frame: Callable[[], object] = lambda: None
         self._sections, self._number = () if file else read_sections(Path(path)), 0
         self._container, self._stream = self._open_stream()
@@ -79,6 +81,9 @@ class Video:
         self.date_ms = self._sections[0].date_ms if is_hls else None
         self.origin_ms = round(1000 * (self._find_origin() - self._zero_s))
         self.orientation = Orientation.of(first)
+        if self.orientation != Orientation():
+            self._open(self._number)
+            self.orientation = read_stated_orientation(self._container, self._stream, self.orientation)
         self.pixel_ratio = self._stream.sample_aspect_ratio or Fraction(1)
         self.size = self.orientation.turn_size(Size(first.height, first.width))
         self.shown = self.orientation.turn_size(Size(first.height, max(1, round(first.width * self.pixel_ratio))))
@@ -221,30 +226,28 @@ class Video:
 
     def _open_stream(self) -> tuple[InputContainer, VideoStream]:
         """The container and its first stream of pictures that isn't a cover."""
-        source: Any = JoinedParts(self._sections[self._number].parts) if self._sections else str(self.path)
-        if self._file:
+        source: Any = str(Path(self.path).absolute())  # 12:30.mp4 alone would be a file of the protocol 12
+        if self._sections:
+            source = JoinedParts(self._sections[self._number].parts)
+        elif self._file:
             self._file.seek(0)
             source = self._file
         try:
             container = av.open(source, mode="r", metadata_errors="replace")
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise TrackError(f"{self.path}: expected a video: {error}") from error
-        name = container.format.name
-        if name == "image2" or name.endswith("_pipe"):
-            codec = container.streams.video[0].codec_context.name if container.streams.video else name
+            why = f"expected segments of a video: {explain(error)}"
+            if not self._sections:
+                why = describe_refusal(error, self.path, self._file)
+            raise TrackError(f"{self.path}: {why}") from error
+        try:
+            check_moving(container, self.path)
+            stream = choose_pictures(container, self.path)
+            stream.codec_context.thread_count = 1  # the cores are the network's
+            limit_stream(stream, self.path)
+        except TrackError:
             container.close()
-            raise TrackError(f"{self.path}: expected a video, received a picture ({codec})")
-        for stream in container.streams.video:
-            if not stream.disposition & Disposition.attached_pic:
-                stream.codec_context.thread_count = 1  # the cores are the network's
-                try:
-                    limit_stream(stream, self.path)
-                except TrackError:
-                    container.close()
-                    raise
-                return container, stream
-        container.close()
-        raise TrackError(f"{self.path}: expected a stream of pictures, received none")
+            raise
+        return container, stream
 
     def _rewind(self, from_ms: int) -> None:
         """Goes near `from_ms` where times surely lead there; otherwise opens the file anew.

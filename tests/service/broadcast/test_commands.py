@@ -191,6 +191,17 @@ def test_another_codec_is_refused(tmp_path: Path) -> None:
         Relay(str(tmp_path / "out.ts"), stream.streams)
 
 
+def test_a_stream_is_not_written_over_itself(
+    video: Path, models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    content, link = video.read_bytes(), tmp_path / "link.ts"
+    link.symlink_to(video)
+    for target in (video, link):
+        assert cli.main(["live", str(video), str(target), "--models", str(models)]) == 2
+        assert f"{target}: expected another file than the one being read" in capsys.readouterr().err
+        assert video.read_bytes() == content
+
+
 def test_a_stream_that_is_not_there_is_said_in_a_line(
     models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

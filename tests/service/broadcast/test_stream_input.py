@@ -31,7 +31,7 @@ def read(path: Path, clock: Clock) -> list[tuple[float, int]]:
     """When each frame came, and its time."""
     with StreamInput(str(path), clock, clock.sleep) as stream:
         assert not stream.is_live
-        assert stream.size == Size(180, 320)
+        assert stream.shown == Size(180, 320)
         return [(clock.now - 100, frame.pts_ms) for arrival in stream.read() for frame in arrival.frames]
 
 
@@ -142,3 +142,17 @@ def test_nobody_is_called_again_once_the_reading_ends(tmp_path: Path) -> None:
         stream.end()
         assert list(stream.read())
     assert (stream.reconnects, clock.now) == (0, 100)
+
+
+@pytest.mark.parametrize(("rotation", "ratio", "size"), [(90, 1, Size(320, 180)), (0, 2, Size(180, 640))])
+def test_pictures_have_the_size_that_they_are_shown_at(tmp_path: Path, rotation: int, ratio: int, size: Size) -> None:
+    path = write(tmp_path / "walk.mp4", walking(2), rotation=rotation, pixel_ratio=ratio)
+    with StreamInput(str(path)) as stream:
+        assert stream.shown == size
+
+
+def test_raw_pictures_without_times_come_as_fast_as_they_are_played(tmp_path: Path) -> None:
+    """A camera's raw H.264 has none: they are counted."""
+    found = read(write(tmp_path / "walk.h264", walking(50)), Clock())
+    assert [pts for _, pts in found] == list(range(0, 2000, 40))
+    assert found[25][0] == pytest.approx(1, abs=0.2)

@@ -41,3 +41,10 @@ def test_a_shot_that_stands_for_a_moment_is_not_called_a_still() -> None:
 def test_one_strange_frame_does_not_decide() -> None:
     looks = [look(draw_scene())] * 4 + [look(np.full((192, 192), 128, np.uint8))]
     assert choose_kind(looks, MOVING, 4000) == "camera"
+
+
+def test_a_picture_a_pixel_wide_has_a_look() -> None:
+    """As a film of 16x4000 has one, made small."""
+    column = np.arange(100, dtype=np.uint8)[:, np.newaxis]
+    assert look_at([column], column).flat == 0
+    assert look_at([column.T], column.T).flat == 0

@@ -329,3 +329,29 @@ def test_segments_beside_a_playlist_are_no_videos(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"")
     assert [path.name for path in list_videos([tmp_path])] == ["1.ts", "film.m3u8"]
     assert list_videos([tmp_path / "0.ts"]) == [tmp_path / "0.ts"]  # who names one means it
+
+
+def test_videos_are_known_by_their_names_ends_and_hidden_files_are_none(tmp_path: Path) -> None:
+    """macOS puts a `._NAME` beside each file on a foreign disk."""
+    videos = {
+        "a.MP4",
+        "b.3g2",
+        "c.f4v",
+        "d.h264",
+        "e.265",
+        "f.mk3d",
+        "g.m2t",
+        "h.qt",
+        "i.rmvb",
+        "j.ivf",
+        "k.mjpeg",
+        "l.dv",
+    }
+    for name in videos | {"._a.MP4", ".mp4", "a.mp4.part", "a.txt", "h264", "a.png", "a.mattes"}:
+        (tmp_path / name).touch()
+    assert {path.name for path in list_videos([tmp_path])} == videos
+
+
+def test_a_reason_names_its_video_once() -> None:
+    assert FailedTrack("a.mp4", "a.mattes", "a.mp4: expected a video").describe() == "a.mp4: expected a video"
+    assert FailedTrack("a.mp4", "a.mattes", "7 ms: expected pixels").describe() == "a.mp4: 7 ms: expected pixels"

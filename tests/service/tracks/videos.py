@@ -41,11 +41,12 @@ def write(
     last_ms: int = 0,
     b_frames: int = 0,
     matrix: Sequence[int] = (),
+    pixel_ratio: int = 1,
 ) -> Path:
     """A video of these pictures, 25 a second unless their times are given; its container is told by the suffix.
 
     `last_ms` is how long the last one is shown; with `sound_s` there are seconds of silence, too. `matrix` is the
-    a b c d of a display matrix.
+    a b c d of a display matrix; pixels are `pixel_ratio` times as wide as they are high.
     """
     times = range(0, 40 * len(pictures), 40) if times_ms is None else times_ms
     height, width = pictures[0].shape
@@ -55,6 +56,7 @@ def write(
         stream = container.add_stream(codec, rate=25, width=width, height=height, pix_fmt=pixel, options=coding)
         stream.codec_context.time_base = stream.time_base = Fraction(1, 1000)
         stream.codec_context.gop_size, stream.codec_context.max_b_frames = gop, b_frames
+        stream.codec_context.sample_aspect_ratio = Fraction(pixel_ratio)
         if rotation:
             stream.set_display_rotation(rotation)
         if matrix:

@@ -1,9 +1,12 @@
 """The eight ways in which a display matrix has a picture turned and mirrored."""
 
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
+from av.bitstream import BitStreamFilterContext
 
 from danmatte.frame import Size
 from danmatte.video.orientation import Orientation
@@ -40,6 +43,26 @@ def test_a_picture_is_seen_as_its_matrix_says(tmp_path: Path, matrix: tuple[int,
     assert np.abs(frame.to_grey(video.size).astype(int) - QUARTERS).mean() < 6
     assert np.abs(frame.to_colours(video.size, "RGB").mean(2) - QUARTERS).mean() < 6
     assert frame.to_colours(Size(60, 40), "RGB").shape == (60, 40, 3)
+
+
+@pytest.mark.parametrize("rotation", [0, 90])
+def test_what_h264_says_of_itself_counts_for_nothing(tmp_path: Path, rotation: int) -> None:
+    """Chromium and Firefox turn pictures as the container says, and by nothing else."""
+    raw, told = write(tmp_path / "a.h264", [QUARTERS] * 2), tmp_path / "b.mp4"
+    plain = write(tmp_path / "a.mp4", [QUARTERS] * 2, rotation=rotation)
+    with av.open(str(raw)) as source, av.open(str(told), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        stream.set_display_rotation(rotation)
+        insert = BitStreamFilterContext("h264_metadata=rotate=180:display_orientation=insert", source.streams.video[0])
+        packets = [changed for packet in source.demux(video=0) for changed in insert.filter(packet)]
+        for number, packet in enumerate(packets):
+            packet.stream, packet.time_base = stream, Fraction(1, 25)
+            packet.pts = packet.dts = number
+            target.mux(packet)
+    with Video(plain) as expected, Video(told) as video:
+        assert (video.size, video.orientation) == (expected.size, expected.orientation)
+        frame, other = next(video.read_frames()), next(expected.read_frames())
+        assert np.array_equal(frame.to_grey(video.size), other.to_grey(video.size))
 
 
 def test_the_steps_to_an_upright_picture_have_names() -> None:

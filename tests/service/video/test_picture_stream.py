@@ -1,0 +1,112 @@
+"""Which file is opened by a name, and which of its streams is the film."""
+
+import os
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from av.stream import Disposition
+
+from danmatte.errors import TrackError
+from danmatte.frame import Size
+from danmatte.video.picture_stream import locate
+from danmatte.video.reader import Video
+from tests.service.tracks.videos import walking, write
+
+SMALL, LARGE = Size(90, 160), Size(180, 320)
+
+
+def write_streams(path: Path, streams: Sequence[tuple[str, Size, int]], enabled: Sequence[int]) -> Path:
+    """A file with streams of (codec, size, number of frames); those numbered `enabled` are on by default."""
+    with av.open(str(path), "w") as container:
+        made = []
+        for number, (codec, size, _) in enumerate(streams):
+            pixel = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+            stream = container.add_stream(codec, rate=25, width=size.width, height=size.height, pix_fmt=pixel)
+            stream.disposition = Disposition.default if number in enabled else Disposition(0)
+            made.append(stream)
+        container.start_encoding()
+        for stream, (_, size, count) in zip(made, streams, strict=True):
+            for at in range(count):
+                frame = av.VideoFrame.from_ndarray(np.full((*size, 3), 40 * at, np.uint8), "rgb24")
+                frame.pts, frame.time_base = at, Fraction(1, 25)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["12:30 clip.mp4", "concat:a.mp4", "pipe:0.mp4", "http:a.mp4", "data:,.mp4", "file:a.mp4", "-a.mp4", "%03d.mp4"],
+)
+def test_a_name_is_a_files_whatever_protocol_it_looks_like(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    os.rename(write(tmp_path / "a.mp4", walking(2)), tmp_path / name)  # noqa: PTH104 - as short as it gets
+    monkeypatch.chdir(tmp_path)
+    with Video(Path(name)) as video:
+        assert len(list(video.read_frames())) == 2
+
+
+def test_an_address_stays_one_and_a_file_becomes_a_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for address in ("rtmp://127.0.0.1/live", "pipe:0", "file:a.mp4"):
+        assert locate(address) == address
+    assert locate("12:30.ts") == str(tmp_path / "12:30.ts")
+
+
+def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    """Nobody would ever write to it."""
+    os.mkfifo(tmp_path / "a.mp4")
+    with pytest.raises(TrackError, match=r"a\.mp4: expected a file, which is read more than once, received a pipe$"):
+        Video(tmp_path / "a.mp4")
+
+
+def test_a_preview_before_the_film_is_passed_over(tmp_path: Path) -> None:
+    """Cameras put one there, and no browser plays it."""
+    path = write_streams(tmp_path / "a.mp4", [("mjpeg", SMALL, 1), ("libx264", LARGE, 5)], enabled=[0, 1])
+    with Video(path) as video:
+        assert video.size == LARGE
+        assert len(list(video.read_frames())) == 5
+
+
+def test_moving_pictures_of_a_pictures_format_are_a_film_where_they_are_alone(tmp_path: Path) -> None:
+    with Video(write_streams(tmp_path / "a.mov", [("mjpeg", SMALL, 3)], enabled=[])) as video:
+        assert len(list(video.read_frames())) == 3
+
+
+@pytest.mark.parametrize(("suffix", "size"), [(".mp4", LARGE), (".mkv", SMALL)])
+def test_of_several_streams_that_one_counts_which_chromium_plays(tmp_path: Path, suffix: str, size: Size) -> None:
+    """A track of MP4 that isn't enabled is passed over; in Matroska the first one is played, whatever it says."""
+    path = write_streams(tmp_path / f"a{suffix}", [("libx264", SMALL, 2), ("libx264", LARGE, 2)], enabled=[1])
+    with Video(path) as video:
+        assert video.size == size
+        assert len(list(video.read_frames())) == 2
+
+
+def test_a_codec_that_nobody_knows_is_said(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mp4", walking(2))
+    path.write_bytes(path.read_bytes().replace(b"avc1\0\0", b"zz9z\0\0"))
+    with pytest.raises(TrackError, match=r"a\.mp4: expected a stream of pictures, received one of an unknown codec$"):
+        Video(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "expected a video, received an empty file"),
+        (b"<!doctype html>", "expected a video, received bytes that are none: b'<!doctyp'"),
+        (None, r"expected a video, received an MP4 without its index \(moov\): cut off, or still being written"),
+    ],
+)
+def test_what_is_no_video_is_told_by_what_it_is(tmp_path: Path, content: bytes | None, says: str) -> None:
+    path = tmp_path / "a.mov"  # whose index comes last
+    if content is None:
+        content = write(path, walking(5)).read_bytes()[:-100]
+        content = content[: content.index(b"moov")]
+    path.write_bytes(content)
+    with pytest.raises(TrackError, match=rf"^{path}: {says}$"):
+        Video(path)
