@@ -8,6 +8,7 @@ import keras
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.training.deeplab import architecture, export, fit, initialise, teacher
 from danmatte_workbench.training.deeplab.initialise import Kernel
+from danmatte_workbench.training.deeplab.precision import choose_precision
 from danmatte_workbench.training.deeplab.scenes import Scenes
 
 INITIAL_SHARE = 0.2  # of the final mean of weights, what training went on from
@@ -85,8 +86,9 @@ def prepare_scenes(people: Path, known: Mapping[str, Kernel], official: Path, fo
     from danmatte_workbench.runtimes import tflite
 
     weights = initialise.dequantize(tflite.read_tensors(official))
+    policy = choose_precision(folder)
     keras.utils.set_random_seed(seed)
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    keras.mixed_precision.set_global_policy(policy)
     pictures = sorted((people / "train/images").glob("*.jpg")) + sorted((people / "unlabelled/images").glob("*.jpg"))
     teachers = (teacher.Teacher.from_official(weights), teacher.Teacher.from_source(dict(known)))
     teacher.teach(teachers, pictures, folder / "beliefs")

@@ -102,20 +102,16 @@ def _count_locally(plane: Plane, scale: int) -> Any:
     # What compression smooths has little between neighbours for its deviation in places; rocks have much everywhere.
     between = plane.filter(stack([[[0.0, -0.5], [-0.5, 1.0]]]), f"between{scale}").apply(ops.abs)
     detail = between.sample(stack([_fill(WINDOW - 1, WINDOW - 1)]), f"detail{scale}") * share
+    both = np.hstack([np.eye(2), -np.eye(2)]).astype(np.float32)[None, None]  # above 0, and below
+    products = convolve(centre * beside, both, f"products{scale}")
     counts = [
         _exceed(deviation, [SPREADS], f"spread{scale}"),
         _exceed(detail, [DETAILS], f"detailed{scale}"),
         _exceed(ops.abs(centre), [SHARES], f"share{scale}"),
-        _measure_signs(centre * beside, f"products{scale}"),
+        ops.mean(ops.relu(products), axis=(1, 2)),
         _exceed(detail * _sort_places(deviation, scale), [BAND_DETAILS] * (len(BANDS) + 1), f"among{scale}"),
     ]
     return layers.Concatenate(name=f"counts{scale}")(counts)
-
-
-def _measure_signs(values: Any, name: str) -> Any:
-    """How far (n, h, w, channels) values are above 0 on average, then how far below: (n, 2 · channels)."""
-    whole = np.eye(values.shape[-1], dtype=np.float32)
-    return ops.mean(ops.relu(convolve(values, np.hstack([whole, -whole])[None, None], name)), axis=(1, 2))
 
 
 def _sort_places(deviation: Any, scale: int) -> Any:
