@@ -105,7 +105,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     live_in_work: Annotated[Count, Meta(description="most frames of a live connection that are computed at once")] = 2
     live_idle_s: Annotated[Seconds, Meta(description="longest that a live connection stays without a frame")] = 300.0
     live_unread_s: Annotated[Seconds, Meta(description="longest wait for a live client to read an answer")] = 10.0
-    live_heartbeat_s: Annotated[Seconds, Meta(description="time between pings of a silent live client")] = 20.0
+    live_heartbeat_s: Annotated[Seconds, Meta(description="time between pings of a silent live or gRPC client")] = 20.0
     grace_s: Annotated[
         float,
         Meta(ge=0, le=3600, description="time to serve on when told to stop, not ready, so that balancers notice"),

@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import grpc
 import pytest
@@ -27,6 +30,13 @@ def watching(side: Side) -> grpc.aio.UnaryStreamCall:
     )(message("grpc.health.v1.HealthCheckRequest")())
 
 
+async def has_room_to_watch(side: Side) -> bool:
+    try:
+        return (await watching(side).read()).status == 1
+    except grpc.aio.AioRpcError:
+        return False
+
+
 async def test_watchers_are_so_many_and_leave_room_for_calls(connect: Connect) -> None:
     side = await connect()
     watches = [watching(side) for _ in range(WATCHERS)]
@@ -37,16 +47,45 @@ async def test_watchers_are_so_many_and_leave_room_for_calls(connect: Connect) -
     assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
     assert (await side.call("ModelInfer", infer())).outputs
     watches[0].cancel()
-
-    async def free() -> bool:
-        try:
-            return (await watching(side).read()).status == 1
-        except grpc.aio.AioRpcError:
-            return False
-
     async with asyncio.timeout(5):
-        while not await free():  # noqa: ASYNC110 - the server learns of it in its own time
+        while not await has_room_to_watch(side):  # noqa: ASYNC110 - the server learns of it in its own time
             await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def vanishing_network(port: int) -> AsyncIterator[tuple[int, asyncio.Event]]:
+    """A way to a server, and an event from which on nothing passes, nor is any connection closed."""
+    vanished, ways = asyncio.Event(), list[asyncio.Task[None]]()
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(2**16):
+            if not vanished.is_set():
+                writer.write(data)
+
+    async def connect_both(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", port)
+        ways.extend(asyncio.create_task(pass_on(*ends)) for ends in ((reader, back), (there, writer)))
+
+    async with await asyncio.start_server(connect_both, "127.0.0.1", 0) as between:
+        yield between.sockets[0].getsockname()[1], vanished
+        for way in ways:
+            way.cancel()
+
+
+async def test_watchers_that_vanish_without_a_word_make_room(connect: Connect) -> None:
+    side = await connect(live_heartbeat_s=0.5)
+    async with vanishing_network(side.port) as (port, vanished):
+        far = replace(side, channel=grpc.aio.insecure_channel(f"127.0.0.1:{port}"))
+        watches = [watching(far) for _ in range(WATCHERS)]
+        for watch in watches:
+            assert (await watch.read()).status == 1
+        await asyncio.sleep(1.2)  # pings that are answered end nothing
+        assert not any(watch.done() for watch in watches)
+        vanished.set()
+        async with asyncio.timeout(20):
+            while not await has_room_to_watch(side):  # noqa: ASYNC110 - the server learns of it in its own time
+                await asyncio.sleep(0.1)
+        await far.channel.close()
 
 
 async def test_streams_are_so_many(connect: Connect) -> None:

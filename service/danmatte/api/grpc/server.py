@@ -47,10 +47,15 @@ class Server:
         calls = Calls(observers, TrustedProxies(settings.trusted_proxies), keyed=keys is not None)
         parts = ServiceParts(requests, calls, settings, changed)
         serving = [kind(parts) for kind in Service.registered.values()]
+        heartbeat_ms = max(1, round(1000 * settings.live_heartbeat_s))
         options = [
             ("grpc.max_receive_message_length", settings.max_body_bytes + _SPARE_BYTES),
             ("grpc.max_send_message_length", -1),
             ("grpc.so_reuseport", int(settings.workers > 1)),  # workers share the port, strangers don't
+            # Who vanishes without a word, as behind a router that forgets, would keep a watcher's place for two hours.
+            ("grpc.keepalive_time_ms", heartbeat_ms),
+            ("grpc.http2.ping_timeout_ms", heartbeat_ms),
+            ("grpc.http2.max_pings_without_data", 0),  # no limit: a watcher may be told nothing for days
         ]
         if settings.connection_s:  # calls under way on an old connection are answered, streams go on to their end
             options.append(("grpc.max_connection_age_ms", max(1, round(1000 * settings.connection_s))))
