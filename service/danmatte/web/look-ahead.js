@@ -29,7 +29,8 @@ export function startLookAhead(video, ahead, onframe, onfail = () => {}) {
     if (drift > DRIFT_S) copy.currentTime = goal;
     copy.loop = video.loop;
     copy.playbackRate = video.playbackRate;
-    if (video.paused === copy.paused) return;
+    // At its end the copy waits: played again it would begin anew.
+    if (video.paused === copy.paused || (copy.ended && goal === duration)) return;
     if (video.paused) copy.pause();
     else copy.play().catch(() => {});
   };

@@ -77,6 +77,20 @@ test("at the film's end the copy waits there, or is at the beginning again where
   looping.stop();
 });
 
+test("a copy that has ended isn't played, which would begin anew, until the film is further back", () => {
+  const { video, copy, stop } = start({ currentTime: 59.5 });
+  video.play();
+  // What a browser does at the end of a film that doesn't loop.
+  Object.assign(copy, { currentTime: 60, paused: true, ended: true });
+  advance(600);
+  assert.deepEqual([copy.paused, copy.currentTime], [true, 60]);
+  video.currentTime = 10;
+  copy.ended = false; // as soon as it is elsewhere
+  video.emit("seeked");
+  assert.deepEqual([copy.paused, copy.currentTime], [false, 10.7]);
+  stop();
+});
+
 test("a loop's end and beginning are near each other", () => {
   const { video, copy, stop } = start({ currentTime: 59.4, loop: true });
   copy.currentTime = 59.9; // it should be at 0.1, 0.2 s later
