@@ -21,10 +21,10 @@ import library_clips
 from danmatte.library.executor import Executor
 from danmatte.library.inventory import Inventory
 from danmatte.library.library import Library, Shard, Unit
+from danmatte.library.place import open_storage
 from danmatte.library.progress import LibraryProgress
 from danmatte.library.result import UnitResult
 from danmatte.library.run import run_units
-from danmatte.library.storage import open_storage
 from danmatte.models.standalone import find_version
 from danmatte.tracks import TrackReader
 from library_runs import read_lines, start

@@ -13,8 +13,8 @@ from danmatte.contract.cores import count_cores
 from danmatte.errors import ServiceError
 from danmatte.library.inventory import Inventory
 from danmatte.library.library import Library, Unit
+from danmatte.library.place import open_storage
 from danmatte.library.progress import format_time
-from danmatte.library.storage import open_storage
 from danmatte.tracks.batch import CORES_A_VIDEO
 
 MOST_LOOKED_AT = 20

@@ -8,7 +8,8 @@ from danmatte.contract.manifest import Manifest
 from danmatte.library.attempts import AttemptLog
 from danmatte.library.library import Library, Shard, Unit, make_units
 from danmatte.library.parts import FOLDER, list_part_names, name_part
-from danmatte.library.storage import Storage, open_storage
+from danmatte.library.place import open_storage
+from danmatte.library.storage import Storage
 from danmatte.quality.companion import SUFFIX
 
 

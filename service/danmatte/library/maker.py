@@ -17,8 +17,8 @@ from danmatte.library.borders import find_span
 from danmatte.library.library import Library, Unit
 from danmatte.library.observations import PartWatch
 from danmatte.library.parts import PartFacts, decode_part, encode_part, join_parts, list_part_names, name_part
+from danmatte.library.place import open_storage
 from danmatte.library.result import State, UnitResult
-from danmatte.library.storage import open_storage
 from danmatte.library.verdicts import VerdictMaker
 from danmatte.quality.assess import Assessment
 from danmatte.quality.assessment import VideoQuality

@@ -8,8 +8,8 @@ import msgspec
 from danmatte.errors import LostWorkerError, ServiceError, StorageError
 from danmatte.library.attempts import AttemptLog
 from danmatte.library.library import Library, Unit
+from danmatte.library.place import open_storage
 from danmatte.library.result import State, UnitResult
-from danmatte.library.storage import open_storage
 
 _PAUSE_S = 2.0  # until a place is tried again, at first; then twice as long each time
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from danmatte import cli
-from danmatte.library.storage import open_storage
+from danmatte.library.place import open_storage
 from danmatte.tracks import TrackReader
 from tests.service.library.poison import poison
 from tests.service.tracks.videos import walking, write

@@ -12,7 +12,7 @@ from danmatte.errors import StorageError, TrackError
 from danmatte.library.inventory import Inventory
 from danmatte.library.library import Library, Shard, Unit
 from danmatte.library.maker import TrackMaker
-from danmatte.library.storage import open_storage
+from danmatte.library.place import open_storage
 from danmatte.tracks import TrackReader
 from danmatte.tracks.tally import Tally
 from tests.service.library.units import make_library

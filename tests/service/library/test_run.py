@@ -10,10 +10,10 @@ from danmatte.errors import ModelError
 from danmatte.library.executor import LocalExecutor
 from danmatte.library.inventory import Inventory, Totals
 from danmatte.library.library import Library, Shard
+from danmatte.library.place import open_storage
 from danmatte.library.progress import LibraryProgress
 from danmatte.library.result import UnitResult
 from danmatte.library.run import run_units
-from danmatte.library.storage import open_storage
 from danmatte.library.supervisor import UnitSupervisor
 from tests.service.library.units import ImmediateExecutor, ScriptedMaker, fill, make_library
 

@@ -11,7 +11,9 @@ from fsspec.implementations.memory import MemoryFile
 
 from danmatte.errors import InvalidParameterError, MissingExtraError, StorageError, TrackError
 from danmatte.library import remote
-from danmatte.library.storage import LocalStorage, Storage, name_beside, open_storage
+from danmatte.library.local import LocalStorage
+from danmatte.library.place import open_storage
+from danmatte.library.storage import Storage, name_beside
 from tests.service.tracks.videos import walking, write
 
 

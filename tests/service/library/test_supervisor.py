@@ -8,7 +8,7 @@ import pytest
 from danmatte.errors import LostWorkerError, ModelError, StorageError
 from danmatte.library.attempts import AttemptLog
 from danmatte.library.library import Unit
-from danmatte.library.storage import open_storage
+from danmatte.library.place import open_storage
 from danmatte.library.supervisor import UnitSupervisor
 from tests.service.library.units import DIGEST, ScriptedMaker, make_library
 

@@ -15,8 +15,8 @@ from danmatte.library.judging import Judging
 from danmatte.library.library import Library, Shard, Unit
 from danmatte.library.maker import TrackMaker
 from danmatte.library.observations import decode_seen, list_seen_names
+from danmatte.library.place import open_storage
 from danmatte.library.result import UnitResult
-from danmatte.library.storage import open_storage
 from danmatte.models.standalone import open_version
 from danmatte.quality.assess import AssessOptions, assess_video
 from danmatte.quality.judge import Judge
