@@ -7,7 +7,8 @@ import { Timeline } from "./timeline.js";
 
 /**
  * @typedef {object} LiveOptions
- * @property {string | URL} [url] of the stream; this module's own server unless given
+ * @property {string | URL | (() => string | URL)} [url] of the stream; this module's own server unless given. A function is asked for every
+ *   connection, as a token in the address doesn't count for long
  * @property {string} [region] what is painted, such as `person,text`, where the server's models find it; their own unless given
  * @property {number} [width] of the masks in pixels; their height follows the video
  * @property {number} [frameWidth] of the frames that are sent, in pixels
@@ -222,8 +223,10 @@ export class Live {
    * @param {string} query
    */
   #openSocket(query) {
-    const { url: where } = this.#options;
+    const { url: given } = this.#options;
+    let where;
     try {
+      where = typeof given === "function" ? given() : given;
       const url = findStream(where);
       url.search = `${url.search ? `${url.search}&` : "?"}${query}`;
       return new WebSocket(url);

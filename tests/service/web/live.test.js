@@ -57,6 +57,28 @@ test("the address is this module's own server, or one that is given, with the ma
   assert.deepEqual(Object.fromEntries(url.searchParams), { key: "1", width: "320", height: "240", format: "png", threshold: "0.5" });
 });
 
+test("an address that is a function is asked for every connection, as tokens don't count for long", async () => {
+  const tokens = ["one", "two"];
+  const live = open({ url: () => `wss://masks.example/v1/stream?token=${tokens.shift()}` });
+  const first = await receive(live, film(), 0);
+  first.drop("no offer came for long", 1000);
+  advance(250);
+  live.want(1000, film());
+  assert.deepEqual(FakeSocket.all.map(({ url }) => url.searchParams.get("token")), ["one", "two"]);
+  assert.equal(FakeSocket.all[1].url.searchParams.get("width"), "320");
+});
+
+test("a function that has no address is told like an address that is none", () => {
+  const live = open({
+    url: () => {
+      throw new Error("no token yet");
+    },
+  });
+  mock.method(console, "warn", () => {});
+  live.want(0, film());
+  assert.match(live.error, /no token yet/);
+});
+
 test("an address of HTTP is that of its WebSocket", () => {
   for (const [given, expected] of [["http://test/v1/stream", "ws:"], ["https://test/v1/stream", "wss:"], [new URL("https://test/"), "wss:"]]) {
     send(open(given), film(), 0);
