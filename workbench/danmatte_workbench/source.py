@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from danmatte.contract.framing import Framing
 from danmatte.contract.near_words import did_you_mean
+from danmatte.contract.ports import PICTURE_SIDES
 from danmatte_workbench import artifact
 from danmatte_workbench.artifact import Format, detect_format, list_graph_files, resolve_graph_path
 from danmatte_workbench.errors import InputError
@@ -18,7 +19,6 @@ from danmatte_workbench.strict_toml import expect_keys, read_toml
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 Meaning = Literal["person", "tensors"]
-_SIDES = range(16, 4097)  # what a published input may have
 _KEYS = {
     "the top": {"name", "graph", "licence", "input", "output", "resize"},
     "[input]": {"tensor", "port", "height", "width", "colour", "mean", "scale"},
@@ -136,7 +136,7 @@ def read(path: Path) -> Source:
         licence=_read_text(table, "licence", path),
         picture=_read_text(entry, "tensor", path),
         port=_read_text(entry, "port", path),
-        size=(_read_whole(entry, "height", path, _SIDES), _read_whole(entry, "width", path, _SIDES)),
+        size=(_read_whole(entry, "height", path, PICTURE_SIDES), _read_whole(entry, "width", path, PICTURE_SIDES)),
         colour=_read_choice(entry, "colour", ("RGB", "BGR"), path),
         mean=_read_three(entry, "mean", path),
         scale=scale,
@@ -151,8 +151,16 @@ def read(path: Path) -> Source:
 
 def _read_student(table: dict[str, Any], path: Path) -> StudentGraph:
     graph = resolve_graph_path(path.parent / _read_text(table, "graph", path))
-    size = (_read_whole(table, "height", path, _SIDES), _read_whole(table, "width", path, _SIDES))
+    size = (_read_whole(table, "height", path, PICTURE_SIDES), _read_whole(table, "width", path, PICTURE_SIDES))
     return StudentGraph(graph, artifact.digest(*list_graph_files(graph)), size)
+
+
+def check_size(source: Source) -> None:
+    """Raises InputError for a source whose pictures are of a size that no published version may take."""
+    if not all(side in PICTURE_SIDES for side in source.size):
+        taken = f"{source.size[1]}×{source.size[0]}"
+        limits = f"{PICTURE_SIDES[0]} to {PICTURE_SIDES[-1]} pixels"
+        raise InputError(f"{source.path}: takes pictures of {taken}; expected sides of {limits}, as versions have")
 
 
 def find(name: str, *folders: Path) -> Path | None:

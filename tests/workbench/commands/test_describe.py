@@ -90,3 +90,15 @@ def test_it_can_be_printed_with_a_meaning_of_ones_own(tmp_path: Path, capsys: py
     assert 'meaning = ["embedding"]' in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == [path]
     assert main(["describe", str(path), "--size", "16:9"]) == 2
+
+
+def test_a_size_that_nothing_can_be_published_for_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    free = graphs.write_onnx(tmp_path / "free.onnx", side=None)
+    assert main(["describe", str(free), "--size", "7x9"]) == 2
+    assert "--size: expected sides of 16 to 4096, received 7x9" in capsys.readouterr().err
+    small = graphs.write_onnx(tmp_path / "small.onnx", side=8)
+    for words in (["describe", str(small)], ["optimize", str(small), "--store", str(tmp_path / "store")]):
+        assert main(words) == 2
+        assert "small.onnx: takes pictures of 8×8; expected sides of 16 to 4096 pixels" in capsys.readouterr().err

@@ -269,6 +269,21 @@ def test_what_is_no_size_is_refused(text: str) -> None:
         search.parse_size(text, (513, 513))
 
 
+@pytest.mark.parametrize("text", ["0x0", "15x16", "512x4097", "1:1000"])
+def test_a_size_that_no_version_may_have_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match=f"--size: expected sides of 16 to 4096, received {text}, which is "):
+        search.parse_size(text, (513, 513))
+
+
+def test_two_recipes_of_one_name_are_refused(plain: Source, tmp_path: Path) -> None:
+    """Figures go by the names of trials, so one of them would get the other's."""
+    mine = tmp_path / "mine.toml"
+    mine.write_text((RECIPES / "int8-mixed.toml").read_text().replace('"int8-mixed"', '"int8"'))
+    with pytest.raises(InputError, match="--recipe: 2 different recipes are called int8; give each a name of its own"):
+        search.choose_recipes(plain, "quick", ("int8", str(mine)))
+    assert [item.name for item in search.choose_recipes(plain, "quick", ("int8", "int8", "float"))] == ["int8", "float"]
+
+
 def test_another_device_chooses_its_own_streams(plain: Source) -> None:
     for trial in propose(plain, "quick", device="AUTO"):
         assert (trial.configuration.streams, trial.configuration.threads) == (0, 0)

@@ -44,6 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     graph = resolve_graph_path(arguments.model)
     source = probing.inspect(graph, size, read_options(arguments))
     source = sources.say_meanings(source, tuple(arguments.meaning))
+    sources.check_size(source)  # what `workbench optimize` reads is refused for it, too
     target: Path = arguments.output or graph.parent / "model.toml"
     if str(target) == "-":
         print(sources.describe(source, str(source.path.resolve())), end="")

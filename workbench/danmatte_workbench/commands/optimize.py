@@ -207,6 +207,7 @@ def prepare(arguments: argparse.Namespace, effort: "Effort | None" = None) -> "t
         wanted = parse_exact_size(arguments.size) if arguments.size else None
         source = probing.inspect(Path(arguments.model), wanted, read_options(arguments))
     source = sources.say_meanings(source, tuple(arguments.meaning))
+    sources.check_size(source)
     size = parse_size(arguments.size, source.size) if arguments.size else None
     size = None if size == source.size else size
     options = SearchOptions(arguments.device, size, arguments.objective, tuple(arguments.recipe), arguments.target)

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -10,6 +11,7 @@ from pathlib import Path
 from danmatte.contract.configuration import Configuration, Precision
 from danmatte.contract.cores import count_cores
 from danmatte.contract.near_words import did_you_mean
+from danmatte.contract.ports import PICTURE_SIDES
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.experiment.experience import sort_by_experience
@@ -143,7 +145,8 @@ def choose_recipes(
 
     levels: the instruction sets that the winner is for; recipes for others only are left out unless they are named.
     A pattern may be the path of a recipe in a TOML file. Recipes that take any answer as it is suit every source, if
-    they are named in full. Raises InputError for a pattern that names nothing, and for a recipe of another meaning.
+    they are named in full. Raises InputError for a pattern that names nothing, for a recipe of another meaning, and for
+    two of one name.
     """
     known = read_recipes(source)
     if not patterns:
@@ -170,13 +173,26 @@ def choose_recipes(
                     f"{source.meaning}"
                 )
         chosen |= dict.fromkeys(found)
+    for name, count in Counter(item.name for item in chosen).items():
+        if count > 1:  # trials, and so their figures, go by the names
+            raise InputError(f"--recipe: {count} different recipes are called {name}; give each a name of its own")
     return tuple(chosen)
 
 
 def parse_exact_size(text: str) -> tuple[int, int] | None:
-    """(height, width) of ``WIDTHxHEIGHT``; None for anything else, such as a ratio."""
+    """(height, width) of ``WIDTHxHEIGHT``; None for anything else, such as a ratio.
+
+    Raises InputError for a size that no published version may have.
+    """
     exact = SIZE.fullmatch(text)
-    return (int(exact[2]), int(exact[1])) if exact else None
+    return _check_sides((int(exact[2]), int(exact[1])), text) if exact else None
+
+
+def _check_sides(size: tuple[int, int], text: str) -> tuple[int, int]:
+    if not all(side in PICTURE_SIDES for side in size):
+        limits = f"{PICTURE_SIDES[0]} to {PICTURE_SIDES[-1]}"
+        raise InputError(f"--size: expected sides of {limits}, received {text}, which is {size[1]}x{size[0]}")
+    return size
 
 
 def parse_size(text: str, source: tuple[int, int]) -> tuple[int, int]:
@@ -193,7 +209,7 @@ def parse_size(text: str, source: tuple[int, int]) -> tuple[int, int]:
     wide, high = int(ratio[1]), int(ratio[2])
     longer, rest = max(source), max(source) % STRIDE
     shorter = round((longer * min(wide, high) / max(wide, high) - rest) / STRIDE) * STRIDE + rest
-    return (shorter, longer) if wide >= high else (longer, shorter)
+    return _check_sides((shorter, longer) if wide >= high else (longer, shorter), text)
 
 
 def _list_configurations(options: SearchOptions, precision: Precision) -> tuple[Configuration, ...]:

@@ -92,7 +92,7 @@ def _describe(path: Path, kind: Format, size: Size | None) -> Source:
     else:
         size, note = conversion.choose_size(path, size, DEFAULT_SIZE)
         notes += [note] if note else []
-    port, normalisation = _find_entry(path, facts, size, notes)
+    port, normalisation = _find_entry(facts, size, notes)
     given = normalisation if port == facts.picture else None
     if not facts.answers:
         raise InputError(f"{path}: its input leads to no answer")
@@ -248,7 +248,7 @@ def _read_openvino_facts(path: Path, kind: Format, size: Size | None) -> GraphFa
     )
 
 
-def _find_entry(path: Path, facts: GraphFacts, size: Size, notes: list[str]) -> tuple[str, Normalisation]:
+def _find_entry(facts: GraphFacts, size: Size, notes: list[str]) -> tuple[str, Normalisation]:
     """Where the network begins, and what pixels should be there."""
     plain = Normalisation("RGB", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
     if facts.port is None:

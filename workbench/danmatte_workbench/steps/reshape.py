@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from danmatte.contract.ports import PICTURE_SIDES
 from danmatte_workbench.artifact import Artifact
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.runtimes import openvino
 from danmatte_workbench.steps.base import Step, StepContext
-
-SIDES = range(16, 4097)  # what a published input may have
 
 
 @dataclass(frozen=True)
@@ -27,10 +26,9 @@ class Reshape(Step):
     def __post_init__(self) -> None:
         for name in ("height", "width"):
             side = getattr(self, name)
-            if type(side) is not int or side not in SIDES:
-                raise InputError(
-                    f"reshape: {name}: expected a whole number from {SIDES[0]} to {SIDES[-1]}, found {side!r}"
-                )
+            if type(side) is not int or side not in PICTURE_SIDES:
+                limits = f"{PICTURE_SIDES[0]} to {PICTURE_SIDES[-1]}"
+                raise InputError(f"reshape: {name}: expected a whole number from {limits}, found {side!r}")
 
     def apply(self, source: Path, target: Path, context: StepContext) -> tuple[Artifact, str]:
         from danmatte_workbench.graph import reshaping
