@@ -70,19 +70,15 @@ def _place_graph(read: Path, given: Path, folder: Path) -> str:
 
     Raises InputError where the copy would take the place of another file, such as the graph that was given.
     """
-    if read != given:
-        files = [file for file in (read, read.with_suffix(".bin")) if file.exists()]
-        for stem in (read.stem, f"{read.stem}-as-read"):
-            copies = [folder / f"{stem}{file.suffix}" for file in files]
-            if all(_is_free_for(file, copy) for file, copy in zip(files, copies, strict=True)):
-                for file, copy in zip(files, copies, strict=True):
-                    shutil.copyfile(file, copy)
-                return copies[0].name
-        raise InputError(f"{copies[0]}: is there already; give an --output in another folder, or take it away")
-    here, there = given.resolve(), folder.resolve()
-    return str(here.relative_to(there) if here.is_relative_to(there) else here)
-
-
-def _is_free_for(file: Path, copy: Path) -> bool:
-    """Whether nothing is lost where ``file`` is copied to ``copy``: nothing is there, or the same."""
-    return not copy.exists() or (copy.is_file() and filecmp.cmp(file, copy, shallow=False))
+    if read == given:
+        here, there = given.resolve(), folder.resolve()
+        return str(here.relative_to(there) if here.is_relative_to(there) else here)
+    files = [file for file in (read, read.with_suffix(".bin")) if file.exists()]
+    for stem in (read.stem, f"{read.stem}-as-read"):
+        copies = {folder / f"{stem}{file.suffix}": file for file in files}
+        if all(not copy.exists() or filecmp.cmp(file, copy, shallow=False) for copy, file in copies.items()):
+            for copy, file in copies.items():
+                shutil.copyfile(file, copy)
+            return f"{stem}{read.suffix}"
+    taken = folder / f"{read.stem}-as-read{read.suffix}"
+    raise InputError(f"{taken}: is there already; give an --output in another folder, or take it away")

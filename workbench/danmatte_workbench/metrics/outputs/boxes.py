@@ -85,15 +85,11 @@ def find_outputs_beside(source: Sequence[Answer], place: int) -> tuple[int, ...]
 
     None where no answer has more than one row: then any single number, such as the count of boxes, would be one.
     """
-    rows = [_count_rows(answer[place]) for answer in source]
+    rows = [len(answer[place].reshape(-1, answer[place].shape[-1])) for answer in source]
     if max(rows) < 2:
         return ()
     others = (number for number in range(len(source[0])) if number != place)
     return tuple(number for number in others if [answer[number].size for answer in source] == rows)
-
-
-def _count_rows(table: np.ndarray) -> int:
-    return len(table.reshape(-1, table.shape[-1]))
 
 
 def read_detections(answer: Answer, place: int, beside: Sequence[int], *, centred: bool) -> Detections:
