@@ -19,6 +19,7 @@ from PIL import Image, ImageFilter, ImageStat
 
 import served_version
 from danmatte_workbench.errors import WorkbenchError
+from direct import open_url
 from picture import comments_behind
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -142,7 +143,7 @@ def wait_until_ready(address: str, server: subprocess.Popen[bytes]) -> None:
         if server.poll() is not None:
             raise DemoError(f"the server ended with {server.returncode} before it was ready")
         try:
-            with urllib.request.urlopen(f"{address}/v2/health/ready", timeout=5):
+            with open_url(f"{address}/v2/health/ready", timeout=5):
                 return
         except OSError:
             time.sleep(0.1)
@@ -185,7 +186,7 @@ def post(url: str, body: bytes) -> Answer:
     request = urllib.request.Request(url, body, {"Content-Type": "image/jpeg", "Accept": "image/png"})
     started = time.perf_counter()
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with open_url(request, timeout=30) as answer:
             png = answer.read()
             headers = {name.lower(): value for name, value in answer.headers.items()}
     except urllib.error.HTTPError as error:

@@ -13,7 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
+from urllib.request import Request
+
+from direct import open_url
 
 ROOT = Path(__file__).resolve().parents[2]
 DANMATTE = (sys.executable, "-m", "danmatte", "serve")
@@ -96,7 +98,7 @@ class Server:
 
     def get(self, path: str) -> str:
         """What it answers to a GET."""
-        with urlopen(self.address + path, timeout=30) as answer:
+        with open_url(self.address + path, timeout=30) as answer:
             return str(answer.read().decode())
 
     def _await(self) -> None:
@@ -109,7 +111,7 @@ class Server:
         until = time.monotonic() + READY_WITHIN_S
         while time.monotonic() < until:
             try:
-                with urlopen(f"{self.address}/v2/health/ready", timeout=5):
+                with open_url(f"{self.address}/v2/health/ready", timeout=5):
                     return
             except HTTPError:
                 return  # it answers, if only that it doesn't know the path
@@ -131,7 +133,7 @@ def post_json(url: str, body: Any = None) -> tuple[int, Any]:
     """Status and answer of an admin call."""
     request = Request(url, b"" if body is None else json.dumps(body).encode(), method="POST")
     try:
-        with urlopen(request, timeout=60) as answer:
+        with open_url(request, timeout=60) as answer:
             return answer.status, json.load(answer)
     except HTTPError as refusal:
         return refusal.code, json.load(refusal)

@@ -248,7 +248,9 @@ export class Live {
       this.#await(false);
       this.onchange();
     };
-    socket.onmessage = ({ data }) => void (this.#socket === socket && this.#receive(new DataView(data)));
+    socket.onmessage = ({ data }) => {
+      if (this.#socket === socket) this.#receive(new DataView(data)).catch((error) => this.#refuse(`a mask that can't be read: ${error.message}`));
+    };
     socket.onclose = ({ reason, code }) => {
       if (this.#socket !== socket) return;
       if (code === IDLE) this.#drop();
@@ -299,6 +301,13 @@ export class Live {
     }, told);
   }
 
+  /** @param {string} why a frame has no mask, in words */
+  #refuse(why) {
+    this.counts.errors += 1;
+    this.error = why;
+    this.onchange();
+  }
+
   /** @param {DataView<ArrayBuffer>} answer of one frame: a header, the pts of frames that were skipped, a mask or an error */
   async #receive(answer) {
     const pts = answer.getFloat64(8, true);
@@ -310,9 +319,7 @@ export class Live {
     this.#await(this.#flying.size > 0);
     const body = new Uint8Array(answer.buffer, ANSWER_BYTES + 8 * skipped);
     if (answer.getUint16(6, true) !== 200) {
-      this.counts.errors += 1;
-      this.error = JSON.parse(new TextDecoder().decode(body)).error;
-      this.onchange();
+      this.#refuse(JSON.parse(new TextDecoder().decode(body)).error);
       return;
     }
     [this.#failures, this.error] = [0, ""];

@@ -247,6 +247,19 @@ test("a refusal is kept in words, and the next frame is sent", async () => {
   assert.equal(live.counts.masks, 0);
 });
 
+test("a mask that the browser can't read is told, and the next one is shown", async () => {
+  const live = open();
+  const video = film();
+  const socket = send(live, video, 0);
+  mock.method(globalThis, "createImageBitmap", () => Promise.reject(new DOMException("The source image could not be decoded.", "InvalidStateError")));
+  socket.answer({ pts: 0 });
+  await until(() => live.counts.errors === 1, "the error"); // a rejection that nobody handles would fail this test
+  assert.match(live.error, /a mask that can't be read: The source image/);
+  mock.restoreAll();
+  await receive(live, video, 40);
+  assert.deepEqual([live.error, live.at(40).pts], ["", 40]);
+});
+
 test("a lost connection is made again, ever more seldom, and at once after a mask", async () => {
   mock.method(Math, "random", () => 1);
   const [live, video] = [open(), film()];

@@ -1,0 +1,32 @@
+"""Servers on this machine are asked past any proxy."""
+
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+
+import pytest
+
+from direct import open_url
+
+
+class Page(BaseHTTPRequestHandler):
+    """Always the same."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"ready")
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+def test_a_proxy_of_the_environment_is_passed_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody is there
+    monkeypatch.delenv("no_proxy", raising=False)
+    with HTTPServer(("127.0.0.1", 0), Page) as server:
+        serving = Thread(target=server.handle_request)
+        serving.start()
+        with open_url(f"http://127.0.0.1:{server.server_port}/", timeout=10) as answer:
+            assert answer.read() == b"ready"
+        serving.join()
