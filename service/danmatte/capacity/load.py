@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from danmatte.capacity.arrivals import Seconds
+from danmatte.client.post import read_phases_ms
 
 _PATIENCE = aiohttp.ClientTimeout(total=60)
 
@@ -88,8 +89,7 @@ async def _post(session: aiohttp.ClientSession, target: Target, body: bytes, due
     except (aiohttp.ClientError, TimeoutError):
         return PostResult(0, time.perf_counter() - due, due_s=due)
     latency_s = time.perf_counter() - due
-    pairs = (part.partition(";dur=") for part in answer.headers.get("Server-Timing", "").split(", "))
-    phases_s = {name: float(ms) / 1e3 for name, _, ms in pairs if ms}
-    queue_s = phases_s.pop("queue", 0.0)
+    phases_ms = read_phases_ms(answer.headers)
+    queue_s = phases_ms.pop("queue", 0.0) / 1e3
     version = int(answer.headers.get("X-Model-Version", 0))
-    return PostResult(answer.status, latency_s, queue_s, sum(phases_s.values()), version, due)
+    return PostResult(answer.status, latency_s, queue_s, sum(phases_ms.values()) / 1e3, version, due)

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 
 import aiohttp
+from multidict import MultiMapping
 
 from danmatte.messages import Answer, Spent
 
@@ -40,15 +41,14 @@ async def post_frame(
         if answer.status != 200:
             raise await read_refusal(answer)
         width, height = answer.headers["X-Mask-Size"].split("x")
-        timings = ",".join(answer.headers.getall("Server-Timing", ()))  # proxies add their own, of any form
-        phases = {match[1]: float(match[2]) for match in _PHASE.finditer(timings)}
+        phases_ms = read_phases_ms(answer.headers)
         return Answer(
             pts=float(answer.headers.get("X-Frame-Pts", 0)),
             body=await answer.read(),
             size=(int(width), int(height)),
             coverage=float(answer.headers["X-Person-Coverage"]),
             version=int(answer.headers["X-Model-Version"]),
-            spent=Spent(*(phases.get(phase, 0.0) for phase in _PHASES)),
+            spent=Spent(*(phases_ms.get(phase, 0.0) for phase in _PHASES)),
         )
 
 
@@ -56,6 +56,12 @@ def make_query(size: tuple[int, int] | None, query: Mapping[str, str] | None) ->
     """The query with the masks' size in it."""
     sides = {"width": str(size[0]), "height": str(size[1])} if size else {}
     return {**sides, **(query or {})}
+
+
+def read_phases_ms(headers: MultiMapping[str]) -> dict[str, float]:
+    """The milliseconds of our own phases in `Server-Timing`, to which proxies add entries of theirs, of any form."""
+    timings = ",".join(headers.getall("Server-Timing", ()))
+    return {match[1]: float(match[2]) for match in _PHASE.finditer(timings)}
 
 
 async def read_refusal(answer: aiohttp.ClientResponse) -> RefusedError:

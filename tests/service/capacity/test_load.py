@@ -25,6 +25,18 @@ def make_target(server: TestServer) -> Target:
     return Target(str(server.make_url("/v1/mattes")), [b"one", b"two"], {"Content-Type": "image/jpeg"})
 
 
+async def test_a_proxys_own_timings_are_no_time_of_the_servers() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(
+            headers={"Server-Timing": 'edge;dur=9;desc="a", queue;dur=1.5, infer;dur=3.0, total;dur=50'}
+        )
+
+    server = await start(answer)
+    (reply,) = await run_open(make_target(server), np.zeros(1))
+    assert (reply.status, reply.queue_s, reply.thread_s) == (200, 0.0015, 0.003)
+    await server.close()
+
+
 async def test_an_open_loop_sends_on_while_the_server_answers_nobody() -> None:
     arrived, release = asyncio.Semaphore(0), asyncio.Event()
 
