@@ -189,6 +189,21 @@ def test_a_segmenter_that_is_closed_refuses(models: Path) -> None:
         segmenter.matte(rectangle(32, 32))
 
 
+@pytest.mark.parametrize("first", ["one", "two"])
+def test_a_signal_is_heard_when_segmenters_are_gone_whichever_went_first(models: Path, first: str) -> None:
+    code = f"""
+import os, signal, sys
+from danmatte import Segmenter
+signal.signal(signal.SIGTERM, lambda *_: print("heard"))
+one, two = (Segmenter(models=sys.argv[1]) for _ in range(2))
+del {first}
+one = two = None
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+    run = subprocess.run([sys.executable, "-c", code, models], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (0, "heard\n"), run.stderr
+
+
 def test_the_model_is_opened_once_for_one_picture_after_another(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
     monkeypatch.setattr("danmatte.segmenter.open_version", lambda *key: opened.append(key) or open_version(*key))

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from functools import cache
 
 import msgspec
 import openvino as ov
@@ -15,6 +16,16 @@ from danmatte.engine.streams import StreamPlan
 from danmatte.errors import ModelError
 
 
+@cache
+def open_core() -> ov.Core:
+    """OpenVINO's entry, one for all graphs of the process, which is never let go.
+
+    Its CPU plugin gives the thread that loads it a stack for signals, and takes it away with itself. Of two, of which
+    the first one went first, the thread kept a stack that was there no more: the next signal ended the process.
+    """
+    return ov.Core()
+
+
 def compile_graph(
     manifest: Manifest, files: tuple[bytes, bytes], plan: StreamPlan, cache: GraphCache | None
 ) -> list[ov.CompiledModel]:
@@ -22,7 +33,7 @@ def compile_graph(
 
     `files` are graph.xml and graph.bin. Raises ModelError, and RuntimeError as OpenVINO does.
     """
-    core, device, batch = ov.Core(), manifest.configuration.device, manifest.configuration.batch
+    core, device, batch = open_core(), manifest.configuration.device, manifest.configuration.batch
     properties = plan.to_properties(manifest.configuration)
     # The cache's key is everything that a compiled graph depends on: the version, how it is run, library and machine.
     machine = [str(core.get_property(device, name)) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
