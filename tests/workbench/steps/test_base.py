@@ -31,3 +31,33 @@ def test_fields_that_a_recipe_gives_win(plain: Source) -> None:
 def test_an_unknown_word_names_the_nearest(plain: Source, kind: str, fields: dict[str, str], says: str) -> None:
     with pytest.raises(InputError, match=says):
         make_step(kind, fields, plain)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "says"),
+    [
+        ("shrink", {}, "step shrink: lacks share"),
+        ("reshape", {"height": 64}, "step reshape: lacks width"),
+        ("prune", {"share": "0.2"}, "prune: share: expected a number, found '0.2'"),
+        ("shrink", {"share": [0.5]}, "shrink: share: expected a number, found (0.5,)"),
+        ("prune", {"share": 0.2, "frames": 0}, "prune: frames: expected a whole number of at least 1, found 0"),
+        ("distil", {"seed": "one"}, "distil: seed: expected a whole number, found 'one'"),
+        ("distil", {"features": "many"}, "distil: features: expected a number, found 'many'"),
+        ("head", {"person": True}, "head: person: expected a whole number, found True"),
+        ("cut", {"output": 3}, "cut: output: expected text, found 3"),
+        ("convert", {"normalised": "no"}, "convert: normalised: expected true or false, found 'no'"),
+        ("convert", {"answers": [1]}, "convert: answers: expected text"),
+        ("preprocess", {"mean": 3}, "preprocess: mean: expected a list, found 3"),
+        ("quantize", {"frames": "all"}, "quantize: frames: expected a whole number above 0, found 'all'"),
+    ],
+)
+def test_a_field_that_is_missing_or_of_another_type_is_named(
+    plain: Source, kind: str, fields: dict[str, object], says: str
+) -> None:
+    with pytest.raises(InputError) as refused:
+        make_step(kind, fields, plain)
+    assert str(refused.value).startswith(says)
+
+
+def test_whole_numbers_are_numbers(plain: Source) -> None:
+    assert make_step("soften", {"sharpness": 1}, plain).fields == {"sharpness": 1}

@@ -1,12 +1,14 @@
 """The base of all steps, what they may use, and one made by its kind."""
 
 import dataclasses
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_type_hints
 
+import msgspec
 import numpy as np
 
 from danmatte.contract.near_words import did_you_mean
@@ -14,6 +16,9 @@ from danmatte_workbench.artifact import Artifact
 from danmatte_workbench.dataset import Dataset
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.source import Source
+
+# What a recipe's author calls the types that msgspec names.
+_TYPES = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false", "array": "a list"}
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,8 @@ class Step(ABC):
 def make_step(kind: str, fields: Mapping[str, Any], source: Source) -> Step:
     """The step of that kind, the fields that it lacks filled from the source or by its defaults.
 
-    Raises InputError for an unknown kind or field, with the nearest word.
+    Raises InputError for an unknown kind or field, with the nearest word, for a field that nobody says, and for one of
+    another type than the step's.
     """
     made = Step._kinds.get(kind)
     if made is None:
@@ -105,4 +111,25 @@ def make_step(kind: str, fields: Mapping[str, Any], source: Source) -> Step:
             raise InputError(f"step {kind}: unknown field {name}{did_you_mean(name, known)}")
     given = {name: getattr(source, attribute) for name, attribute in made.from_source.items()}
     given.update({name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
-    return made(**given)
+    for field in dataclasses.fields(made):
+        if field.name not in given and field.default is dataclasses.MISSING:
+            raise InputError(f"step {kind}: lacks {field.name}")
+    try:
+        step = made(**given)  # says best itself what it expected
+    except TypeError:
+        _check_types(made, given)
+        raise
+    _check_types(made, given)
+    return step
+
+
+def _check_types(made: type[Step], given: Mapping[str, Any]) -> None:
+    """Raises InputError for a value that isn't of its field's type."""
+    hints = get_type_hints(made)
+    for name, value in given.items():
+        try:
+            msgspec.convert(value, hints[name])
+        except msgspec.ValidationError as error:
+            words = str(error).removeprefix("Expected ").partition(", got")[0]
+            expected = re.sub("`([a-z]+)`", lambda kind: _TYPES.get(kind[1], kind[1]), words)
+            raise InputError(f"{made.kind}: {name}: expected {expected}, found {value!r}") from error

@@ -32,8 +32,9 @@ class Prune(Step):
     def __post_init__(self) -> None:
         if not 0 < self.share < 1:
             raise InputError(f"prune: share: expected a number between 0 and 1, found {self.share!r}")
-        if type(self.stages) is not int or self.stages < 1:
-            raise InputError(f"prune: stages: expected a whole number of at least 1, found {self.stages!r}")
+        for name in ("stages", "frames"):
+            if type(value := getattr(self, name)) is not int or value < 1:
+                raise InputError(f"prune: {name}: expected a whole number of at least 1, found {value!r}")
         if type(self.tried) is not int or self.tried < 0:
             raise InputError(f"prune: tried: expected a whole number of at least 0, found {self.tried!r}")
 
