@@ -10,19 +10,23 @@ from danmatte.commands.assess import add_assess
 from danmatte.commands.library import add_library
 from danmatte.commands.live import add_live
 from danmatte.commands.track import add_convert, add_track
-from danmatte.contract.command_line import JSON_HELP, CommandLine
+from danmatte.contract.command_line import JSON_HELP, CommandLine, run_to_end
 
 Run = Callable[..., int]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command; 0 done, 2 wrong input, 3 an extra of danmatte isn't installed, 4 a storage doesn't answer."""
+    """Runs a command; 0 done, 2 wrong input, 3 an extra of danmatte isn't installed, 4 a storage doesn't answer.
+
+    130 where it was interrupted.
+    """
     from danmatte.errors import ServiceError
 
     options = vars(make_parser().parse(arguments))
     options.pop("command")
+    run = options.pop("run")
     try:
-        return int(options.pop("run")(**options))
+        return run_to_end(lambda: int(run(**options)))
     except ServiceError as error:
         from danmatte.telemetry.log import flush
 

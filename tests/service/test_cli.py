@@ -1,6 +1,8 @@
 """The command line."""
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 
 from danmatte import cli
 from danmatte.contract.manifest import describe_schema
+from tests.service.serving import read_environment
 
 
 def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
@@ -22,6 +25,25 @@ def test_a_wrong_command_line_is_refused(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as left:
         cli.main(arguments)
     assert left.value.code == 2
+
+
+def test_an_interrupt_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupt() -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "run_schema", interrupt)
+    assert cli.main(["schema"]) == 130
+    assert capsys.readouterr().err == "interrupted; what was finished is kept\n"
+
+
+@pytest.mark.parametrize("arguments", [["schema"], ["check-config"]], ids=["at the end", "at a line"])
+def test_who_stops_reading_is_no_error(arguments: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)  # as `| head -1` does in the end
+    command = [sys.executable, "-m", "danmatte", *arguments]
+    with os.fdopen(writing, "w") as stopped:
+        ended = subprocess.run(command, check=False, stdout=stopped, stderr=subprocess.PIPE, env=read_environment())
+    assert (ended.returncode, ended.stderr) == (141, b"")
 
 
 def test_the_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
-from danmatte.contract.command_line import CommandLine
+from danmatte.contract.command_line import CommandLine, run_to_end
 from danmatte_workbench.errors import MachineError, WorkbenchError
 
 PAGES = ("jinja2", "markupsafe", "rich")
@@ -88,13 +88,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed.began = began  # for limits of time: what is imported next counts, too
     try:
         check_extra(COMMANDS[parsed.command].needs)
-        return int(_import_command(parsed.command).run(parsed))
+        return run_to_end(lambda: int(_import_command(parsed.command).run(parsed)))
     except WorkbenchError as error:
         print(f"workbench {parsed.command}: {error}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        print("interrupted; what was finished is kept", file=sys.stderr)
-        return 130
 
 
 def make_parser() -> CommandLine:

@@ -2,9 +2,10 @@
 
 import argparse
 import json
+import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -46,6 +47,20 @@ class CommandLine(argparse.ArgumentParser):
             self.print_help(sys.stderr)
             self.exit(2)
         return parsed
+
+
+def run_to_end(run: Callable[[], int]) -> int:
+    """What a command returns, or 130 where it was interrupted, and 141 where nobody reads what it prints."""
+    try:
+        code = run()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("interrupted; what was finished is kept", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python itself would complain at the end
+        return 141
+    return code
 
 
 class _ShowVersion(argparse.Action):
