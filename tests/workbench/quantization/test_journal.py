@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from danmatte_workbench.quantization.journal import Journal, find_cache_folder
+from danmatte_workbench.quantization.journal import Journal
 
 
 class Search:
@@ -78,23 +78,3 @@ def test_a_place_that_cannot_be_written_costs_only_the_next_run(tmp_path: Path) 
     journal, search = Journal(tmp_path / "file/a.jsonl"), Search(1)
     assert [journal.recall("x", search) for _ in range(2)] == [[1.0]] * 2
     assert search.count == 1
-
-
-@pytest.mark.parametrize(
-    ("given", "folder"),
-    [
-        ({"WORKBENCH_CACHE": "/a"}, Path("/a")),
-        ({"WORKBENCH_CACHE": "/a", "XDG_CACHE_HOME": "/b"}, Path("/a")),
-        ({"XDG_CACHE_HOME": "/b"}, Path("/b/danmatte")),
-        ({}, Path.home() / ".cache/danmatte"),
-        ({"XDG_CACHE_HOME": ""}, Path.home() / ".cache/danmatte"),
-    ],
-)
-def test_the_cache_is_where_the_user_wants_it(
-    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], folder: Path
-) -> None:
-    for name in ("WORKBENCH_CACHE", "XDG_CACHE_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in given.items():
-        monkeypatch.setenv(name, value)
-    assert find_cache_folder() == folder

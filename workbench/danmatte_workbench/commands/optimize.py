@@ -3,7 +3,6 @@
 import argparse
 import dataclasses
 import math
-import os
 import shlex
 import sys
 import time
@@ -148,7 +147,7 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
         "--store",
         type=Path,
         metavar="DIR",
-        help="where trials are kept between runs (default: ~/.cache/danmatte/candidates)",
+        help="where trials are kept between runs (default: candidates/ in WORKBENCH_CACHE, or ~/.cache/danmatte)",
     )
 
 
@@ -199,7 +198,7 @@ def prepare(arguments: argparse.Namespace, effort: "Effort | None" = None) -> "t
     # Limits that can be no graph's are refused before the graph is read; which of the two it has is seen then.
     drop = LABELLED_DROP if arguments.max_iou_drop is None else arguments.max_iou_drop
     Budget(drop, arguments.max_latency_ms, arguments.max_disagreement)
-    _choose_places(arguments).check()
+    choose_places(arguments).check()
     described = sources.find(arguments.model, *list_model_folders())
     if described:
         source = sources.read(described)
@@ -232,7 +231,7 @@ def conduct(
     show_source(experiment.source, experiment.budget, console, experiment.data)
     progress = Progress(make_display(console), started=began)
     started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    places = _choose_places(arguments)
+    places = choose_places(arguments)
     if namesake := places.describe_namesake(experiment.source.name, experiment.source.digest):
         console.print(namesake, highlight=False, soft_wrap=True)
     try:
@@ -252,11 +251,12 @@ def conduct(
     return 0
 
 
-def _choose_places(arguments: argparse.Namespace) -> Places:
+def choose_places(arguments: argparse.Namespace) -> Places:
+    """Where the arguments say that things go, or else where they usually do."""
     from danmatte.contract.places import choose_models
+    from danmatte_workbench.cache import find_cache_folder
 
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "danmatte"
-    store = arguments.store or cache / "candidates"
+    store = arguments.store or find_cache_folder() / "candidates"
     return Places(arguments.models or choose_models(), arguments.runs, store, arguments.json)
 
 

@@ -1,5 +1,7 @@
 """Graphs of all formats as OpenVINO has them, whole: its own outputs, its own names, and what options freeze in it."""
 
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,7 +12,7 @@ import openvino as ov
 from openvino import opset13 as ops
 
 from danmatte.contract.near_words import did_you_mean
-from danmatte_workbench.errors import InputError
+from danmatte_workbench.errors import InputError, MachineError
 from danmatte_workbench.graph.anatomy import Anatomy
 from danmatte_workbench.graph.layers import extract
 from danmatte_workbench.graph.ports import list_names
@@ -65,7 +67,7 @@ def load_whole(path: Path) -> ov.Model:
 def prepare(path: Path, options: ReadOptions, folder: Path) -> Path:
     """A file from which the graph is read without any options: ``path`` itself, or one that is written to ``folder``.
 
-    Raises InputError where the options don't suit the graph.
+    Raises InputError where the options don't suit the graph, and MachineError where the file can't be written.
     """
     keras = path.suffix.lower() in (".keras", ".h5")
     if options == (PLAIN if keras else replace(PLAIN, shape=options.shape)):
@@ -73,10 +75,15 @@ def prepare(path: Path, options: ReadOptions, folder: Path) -> Path:
     if is_tensorflow(path):
         from danmatte_workbench.runtimes import frozen
 
+        target = folder / f"{path.stem}.pb"
+        unfinished = target.with_suffix(f".{os.getpid()}")  # another run may be reading what is there
         with frozen.freeze_to_file(path, options) as file:
-            folder.mkdir(parents=True, exist_ok=True)
-            target = folder / f"{path.stem}.pb"
-            target.write_bytes(file.read_bytes())
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, unfinished)
+                unfinished.replace(target)
+            except OSError as error:
+                raise MachineError(f"{target}: can't be written ({error.strerror})") from error
         return target
     for flag, value in (("--signature", options.signature), ("--input_checkpoint", options.checkpoint)):
         if value:

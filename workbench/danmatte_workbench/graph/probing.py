@@ -9,12 +9,12 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from danmatte_workbench.artifact import Format, detect_format, resolve_graph_path
+from danmatte_workbench.cache import find_cache_folder
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.graph import conversion, opening
 from danmatte_workbench.graph.anatomy import Anatomy
 from danmatte_workbench.graph.meaning import find_meaning
 from danmatte_workbench.normalisation import Channels, Normalisation
-from danmatte_workbench.quantization.journal import find_cache_folder
 from danmatte_workbench.reading import PLAIN, ReadOptions
 from danmatte_workbench.source import Source
 
@@ -69,7 +69,7 @@ def inspect(path: Path, size: Size | None = None, options: ReadOptions = PLAIN) 
     """
     original = resolve_graph_path(path)
     kind, digest = detect_format(original), options.compute_digest(original)
-    path = opening.prepare(original, options, find_cache_folder() / "graphs" / digest[:16])
+    path = opening.prepare(original, options, find_cache_folder() / "graphs" / digest)
     kind = kind if path == original else detect_format(path)
     try:
         source = _describe(path, kind, size)

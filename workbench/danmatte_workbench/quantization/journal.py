@@ -1,16 +1,8 @@
 """Figures that took long to find, one a line on disk, so that a killed run doesn't look for them again."""
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-
-
-def find_cache_folder() -> Path:
-    """Where such figures are kept: ``WORKBENCH_CACHE``, or the user's own cache."""
-    given = os.environ.get("WORKBENCH_CACHE")
-    user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(given) if given else user / "danmatte"
 
 
 class Journal:

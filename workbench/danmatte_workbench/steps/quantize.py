@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from danmatte_workbench.artifact import Artifact, digest, list_graph_files
+from danmatte_workbench.cache import find_cache_folder
 from danmatte_workbench.dataset import Dataset
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.quantization import similarity
-from danmatte_workbench.quantization.journal import Journal, find_cache_folder
+from danmatte_workbench.quantization.journal import Journal
 from danmatte_workbench.quantization.options import QuantizationOptions
 from danmatte_workbench.runtimes import openvino
 from danmatte_workbench.steps.base import Step, StepContext
