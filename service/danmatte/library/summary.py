@@ -51,8 +51,12 @@ class LibrarySummary:
 def open_lines(file: Path | None) -> Iterator[Callable[[Struct], object]]:
     """Writes results as lines of JSON, each at once; `-` is standard output, None nowhere.
 
-    Raises InvalidParameterError where the file can't be written.
+    Raises InvalidParameterError where the file can't be written, also the function that writes.
     """
+
+    def refuse(error: OSError) -> InvalidParameterError:
+        return InvalidParameterError(f"--json: {file}: can't be written ({error.strerror})")
+
     if file is None:
         yield lambda _: None
     elif str(file) == "-":
@@ -62,9 +66,18 @@ def open_lines(file: Path | None) -> Iterator[Callable[[Struct], object]]:
         try:
             lines = file.open("wb", buffering=0)
         except OSError as error:
-            raise InvalidParameterError(f"--json: {file}: can't be written ({error.strerror})") from error
+            raise refuse(error) from error
+
+        def write(result: Struct) -> None:
+            left = memoryview(encode_line(result) + b"\n")
+            try:
+                while left:  # a disk that is nearly full takes a part
+                    left = left[lines.write(left) :]
+            except OSError as error:
+                raise refuse(error) from error
+
         with lines:
-            yield lambda result: lines.write(encode_line(result) + b"\n")
+            yield write
 
 
 def encode_line(content: object) -> bytes:

@@ -16,6 +16,7 @@ from danmatte.library.inventory import Totals
 from danmatte.library.progress import LibraryProgress
 from danmatte.library.result import UnitResult
 from danmatte.library.summary import LibrarySummary, open_lines
+from tests.service.tracks.test_writer import room
 
 MADE = UnitResult("made", "a.mp4", "a.mattes", attempts=1, masks=100, held=20, cuts=3, seconds=2.5, size_bytes=2**20)
 BROKEN = UnitResult("broken", "b.mp4", "b.mattes", attempts=1, reason="the last is at 9 ms", masks=50, size_bytes=2**20)
@@ -115,6 +116,18 @@ def test_what_others_print_stands_not_among_the_lines(capsys: pytest.CaptureFixt
         print("a greeting of a library")
         write(MADE)
     assert [json.loads(line)["state"] for line in capsys.readouterr().out.splitlines()] == ["made"]
+
+
+def test_a_disk_that_is_full_by_and_by_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "results.jsonl"
+    with open_lines(file) as write:
+        write(MADE)
+        more = file.stat().st_size + 10
+        with (
+            pytest.raises(InvalidParameterError, match=r"--json: .*can't be written \(File too large"),
+            room(more),
+        ):
+            write(LOST)
 
 
 def test_a_file_that_cannot_be_written_is_said(tmp_path: Path) -> None:
