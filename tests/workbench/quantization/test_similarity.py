@@ -119,6 +119,13 @@ def test_overlap_is_the_same_both_ways_and_within_its_bounds(mask: list[bool], r
         ([0.0, 0.0], [0.0, 0.0], 1.0),
         ([0.0, 0.0], [0.0, 1.0], 0.0),
         ([1, 2, 3, 4], [1, 2, 3, 0], 0.75),
+        ([1, 2, 3, 4], [1, 2, 3], 0.0),
+        ([1.0, 2.0], [1.0, 2.0, 3.0], 0.0),
+        ([[1.0, 2.0]], [1.0, 2.0], 0.0),
+        ([], [], 1.0),
+        ([1.0], [], 0.0),
+        ([1.0, 2.0], [1.0, float("nan")], 0.0),
+        ([1.0, 2.0], [1.0, float("inf")], 0.0),
     ],
 )
 def test_classes_are_equal_or_not_and_numbers_have_a_direction(truth: list, answer: list, similarity: float) -> None:

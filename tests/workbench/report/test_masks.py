@@ -153,6 +153,7 @@ def test_a_thin_difference_is_drawn_a_pixel_wider_on_each_side(pictures: Picture
         ((LONG_SIDE, 20), (LONG_SIDE, 20)),
         ((900, 1200), (600, 800)),
         ((1600, 10), (800, 5)),
+        ((1, 4000), (1, 800)),
         ((500, 300), (500, 300)),
     ],
 )

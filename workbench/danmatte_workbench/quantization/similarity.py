@@ -61,7 +61,13 @@ def compute_overlap(mask: np.ndarray, truth: np.ndarray) -> float:
 
 
 def compute_similarity(truth: np.ndarray, answer: np.ndarray) -> float:
-    """The share of equal values for classes, the cosine for anything else."""
+    """The share of equal values for classes, the cosine for anything else; 0 for another shape, as that of fewer boxes,
+    and for what is no number.
+    """
+    if truth.shape != answer.shape or not np.isfinite(answer).all():
+        return 0.0
+    if not truth.size:
+        return 1.0
     if truth.dtype.kind in "iub":
         return float((truth == answer).mean())
     a, b = (values.astype(np.float64).ravel() for values in (truth, answer))

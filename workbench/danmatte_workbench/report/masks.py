@@ -55,7 +55,8 @@ def compare_mask(folder: Path, item: MaskRecord) -> MaskComparison:
     frame = _read_picture(folder / item.files.frame, "RGB")
     scale = LONG_SIDE / max(frame.size)
     if scale < 1:
-        frame = frame.resize((round(frame.width * scale), round(frame.height * scale)), Image.Resampling.LANCZOS)
+        width, height = (max(1, round(side * scale)) for side in frame.size)
+        frame = frame.resize((width, height), Image.Resampling.LANCZOS)
     size = frame.size
     source, winner = (_read_mask(folder / name, size) for name in (item.files.source, item.files.winner))
     pixels = np.asarray(frame)
