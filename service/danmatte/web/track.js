@@ -62,6 +62,9 @@ export class Track {
   #whole = null;
   #size = Infinity;
   #type = ""; // of the last answer, as the server calls it
+  #stamp = ""; // of the last answer: which file it is of, as far as the server tells
+  #headStamp = ""; // of the one that the index is of
+  #openedAt = 0;
   /** @type {Index<any> | null} */
   #index = null;
   /** @type {Format<any> | undefined} */
@@ -151,21 +154,43 @@ export class Track {
     const segment = index?.segments[number];
     if (!format || !segment || this.#loaded.has(number)) return;
     this.#attempt(number, async () => {
-      const packed = await this.#readBytes(segment.offset, segment.length);
-      const records = format.compression ? await inflate(packed, format.compression) : packed;
-      const masks = format.readMasks(records, index.header, segment.pts);
-      if (masks.length < 1 || masks.length > MAX_MASKS) throw new RangeError(`expected 1 to ${MAX_MASKS} masks in a segment`);
-      if (masks[0].pts !== segment.pts) throw new RangeError(`expected a first mask at ${segment.pts} ms, received ${masks[0].pts}`);
-      masks.forEach(({ pts }, at) => {
-        const next = (masks[at + 1] ?? index.segments[number + 1])?.pts ?? Infinity;
-        if (!(pts < next)) throw new RangeError(`expected a mask before ${next} ms, received ${pts}`);
-      });
+      const masks = await this.#readSegment(format, index, number).catch((error) => this.#judge(error));
+      if (this.#index !== index) return;
       this.#loaded.set(number, masks);
       // The segments that came first are dropped, but never one that is wanted now.
       for (const old of this.#loaded.keys()) {
         if (this.#loaded.size > KEPT_SEGMENTS && !this.#wanted.has(old)) this.#loaded.delete(old);
       }
     });
+  }
+
+  /** @type {(format: Format<any>, index: Index<any>, number: number) => Promise<import("./timeline.js").Mask[]>} */
+  async #readSegment(format, index, number) {
+    const segment = index.segments[number];
+    const packed = await this.#readBytes(segment.offset, segment.length);
+    const records = format.compression ? await inflate(packed, format.compression) : packed;
+    const masks = format.readMasks(records, index.header, segment.pts);
+    if (masks.length < 1 || masks.length > MAX_MASKS) throw new RangeError(`expected 1 to ${MAX_MASKS} masks in a segment`);
+    if (masks[0].pts !== segment.pts) throw new RangeError(`expected a first mask at ${segment.pts} ms, received ${masks[0].pts}`);
+    masks.forEach(({ pts }, at) => {
+      const next = (masks[at + 1] ?? index.segments[number + 1])?.pts ?? Infinity;
+      if (!(pts < next)) throw new RangeError(`expected a mask before ${next} ms, received ${pts}`);
+    });
+    return masks;
+  }
+
+  /**
+   * Of a file that was replaced while it is read, head and index are those of another: they are read anew, if they are older than the longest
+   * pause. Stamps alone don't tell, as servers behind one address may each have their own.
+   *
+   * @param {unknown} error of a segment
+   * @returns {never}
+   */
+  #judge(error) {
+    if (this.#stamp === this.#headStamp || performance.now() - this.#openedAt < RETRY_MS[1]) throw error;
+    this.#index = null;
+    this.#loaded.clear();
+    throw new Error("the track was replaced by another one");
   }
 
   /**
@@ -205,7 +230,8 @@ export class Track {
     if (length > head.byteLength) head = await this.#readBytes(0, length);
     const index = format.readIndex(head, this.#size);
     checkIndex(index.segments, length, this.#size);
-    [this.#format, this.#index] = [format, index];
+    [this.#format, this.#index, this.#headStamp, this.#openedAt] = [format, index, this.#stamp, performance.now()];
+    this.#failed.clear(); // of an index before this one
   }
 
   /**
@@ -247,6 +273,7 @@ export class Track {
       const range = `bytes=${offset}-${Number.isFinite(length) ? offset + length - 1 : ""}`;
       const { answer, body } = await this.#ask(range);
       this.#type = answer.headers.get("Content-Type") ?? "";
+      this.#stamp = ["ETag", "Last-Modified"].map((name) => answer.headers.get(name)).join();
       if (answer.status === 206) {
         this.#size = Number(answer.headers.get("Content-Range")?.split("/")[1]) || this.#size;
         const expected = Math.min(length, this.#size - offset);

@@ -204,6 +204,64 @@ for (const { path, good, startMs } of JSON.parse(process.env.DAMAGED ?? "[]")) {
   });
 }
 
+test("a track that is replaced while it is read is opened anew", async () => {
+  const [old, other] = [long(), writeTrack([[50, nobody(0)], [20_000, nobody(0)]])];
+  let [bytes, etag] = [old, '"one"'];
+  globalThis.fetch = async (_url, { headers }) => {
+    const [first, last] = headers.Range.match(/\d+/g).map(Number);
+    const about = { "Content-Range": `bytes ${first}-${last}/${bytes.length}`, ETag: etag };
+    return new Response(bytes.subarray(first, last + 1), { status: 206, headers: about });
+  };
+  const track = openTrack("film");
+  await track.ready;
+  await loadMask(track, 100);
+  advance(60_000);
+  [bytes, etag] = [other, '"two"'];
+  track.want(30_100, video);
+  await until(() => track.error, "the news");
+  assert.match(track.error, /the track was replaced/);
+  assert.equal(track.at(100), null); // those of the other one aren't there yet
+  track.want(20_000, video);
+  await until(() => (track.want(20_000, video), track.at(20_000)), "the mask of the other one");
+  assert.deepEqual([track.at(20_000).pts, track.at(49), track.error], [20_000, null, ""]);
+  track.close();
+});
+
+test("a broken segment behind stamps that always differ is asked for once a minute at most", async () => {
+  const bytes = writeTrack([[0, Buffer.alloc(20)]]);
+  let asked = 0;
+  globalThis.fetch = async (_url, { headers }) => {
+    const [first, last] = headers.Range.match(/\d+/g).map(Number);
+    const about = { "Content-Range": `bytes ${first}-${last}/${bytes.length}`, ETag: `"${asked++}"` };
+    return new Response(bytes.subarray(first, last + 1), { status: 206, headers: about });
+  };
+  const track = openTrack("film");
+  await track.ready;
+  for (let frame = 0; frame < 50; frame++) {
+    track.want(0, video);
+    await flush();
+    advance(40);
+  }
+  assert.ok(track.error);
+  assert.equal(asked, 2);
+  track.close();
+});
+
+test("stamps that differ from answer to answer are no reason to open a track anew", async () => {
+  const bytes = long();
+  let asked = 0;
+  globalThis.fetch = async (_url, { headers }) => {
+    const [first, last] = headers.Range.match(/\d+/g).map(Number);
+    const about = { "Content-Range": `bytes ${first}-${last}/${bytes.length}`, ETag: `"${asked++}"` };
+    return new Response(bytes.subarray(first, last + 1), { status: 206, headers: about });
+  };
+  const track = openTrack("film");
+  await track.ready;
+  for (const ms of [100, 30_100, 60_100]) await loadMask(track, ms);
+  assert.deepEqual([asked, track.error], [4, ""]);
+  track.close();
+});
+
 test("something else is not a track", async () => {
   serve(new Uint8Array(64), true);
   const track = openTrack("film");
