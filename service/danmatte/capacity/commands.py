@@ -18,7 +18,7 @@ from danmatte.capacity.load import Target, post_once
 from danmatte.capacity.measure import KINDS, PLAYERS_MASK, MeasureOptions, make_target, measure
 from danmatte.capacity.plan import Cluster, Plan, Requirement, make_plan
 from danmatte.capacity.render import draw_svg, write_comparison, write_helm_values, write_text
-from danmatte.contract.command_line import parse_size, write_json
+from danmatte.contract.command_line import check_place, parse_size, write_json
 from danmatte.errors import InvalidParameterError
 from danmatte.settings import resolve_settings
 
@@ -40,6 +40,10 @@ def run_measure(out: Path, options: Mapping[str, Any]) -> int:
         mask = parse_size(options["mask"]) if "mask" in options else PLAYERS_MASK
     except ValueError as error:
         raise InvalidParameterError(f"--mask: {error}") from error
+    try:
+        check_place(out)  # before minutes of measuring
+    except OSError as error:
+        raise InvalidParameterError(f"{out}: can't be written ({error.strerror})") from error
     wanted = MeasureOptions(settings, kinds, options.get("frames"), mask, seconds)
     found = measure(wanted, lambda line: print(line, file=sys.stderr, flush=True))
     _write(msgspec.to_builtins(found), out)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from danmatte.contract.command_line import JSON_HELP, write_json, write_text
+from danmatte.contract.command_line import JSON_HELP, check_place, write_json, write_text
 
 if TYPE_CHECKING:
     from danmatte.quality.assessment import FailedAssessment, VideoQuality
@@ -54,6 +54,8 @@ def run_assess(videos: list[Path], **options: Any) -> int:
     found = list_videos(videos)
     if "svg" in options and len(found) != 1:
         raise InvalidParameterError(f"--svg: expected one video, received {len(found)}")
+    for flag in ("json", "html", "svg"):
+        check_report(flag, options)
     wanted = AssessOptions(**{key: options[key] for key in ("fps",) if key in options})
     models = options.get("models", Settings().models_folder)
     judge = Judge.open(models, options.get("model", MODEL))
@@ -90,6 +92,17 @@ def _write(options: dict[str, Any], videos: list[Path], results: "list[VideoQual
             write_text(draw_timeline(results[0]), options["svg"])
     except OSError as error:
         raise InvalidParameterError(f"{error.filename}: can't be written ({error.strerror})") from error
+
+
+def check_report(flag: str, options: dict[str, Any]) -> None:
+    """Raises InvalidParameterError where a file that `--flag` names can't be written: before hours of work."""
+    from danmatte.errors import InvalidParameterError
+
+    if flag in options:
+        try:
+            check_place(options[flag])
+        except OSError as error:
+            raise InvalidParameterError(f"--{flag}: {options[flag]}: can't be written ({error.strerror})") from error
 
 
 def choose_exit_code(result: "VideoQuality | FailedAssessment", least: "Grade") -> int:

@@ -85,7 +85,7 @@ def run_track(videos: list[Path], out: Path, **options: Any) -> int:
     """`danmatte track`: 0 when every track is whole, 1 when frames were lost, 2 when a video has no track at all."""
     import msgspec
 
-    from danmatte.commands.assess import assess_track, open_companion
+    from danmatte.commands.assess import assess_track, check_report, open_companion
     from danmatte.errors import InvalidParameterError
     from danmatte.models.standalone import open_version
     from danmatte.settings import Settings
@@ -94,6 +94,7 @@ def run_track(videos: list[Path], out: Path, **options: Any) -> int:
     from danmatte.tracks.together import make_tracks
 
     wanted = choose_track_options(options)
+    check_report("json", options)
     jobs = batch.plan_jobs(videos, out, options.get("format", ""))
     models = options.get("models", Settings().models_folder)
     served = open_version(models, options.get("model", ""), for_many=True)

@@ -6,7 +6,9 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from errno import EISDIR, ENOTDIR
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from danmatte.contract.whole_files import write_whole
@@ -81,6 +83,19 @@ def parse_size(text: str) -> "Size":
     from danmatte.frame import Size  # brings NumPy, which most commands do without
 
     return Size(int(match[2]), int(match[1]))
+
+
+def check_place(target: Path) -> None:
+    """Raises OSError where a file can't be written, before the work that it is to tell of; makes its folder."""
+    if str(target) == "-":
+        return
+    if target.is_dir():
+        raise IsADirectoryError(EISDIR, os.strerror(EISDIR), str(target))
+    if target.parent.exists() and not target.parent.is_dir():
+        raise NotADirectoryError(ENOTDIR, os.strerror(ENOTDIR), str(target))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryFile(dir=target.parent):
+        pass
 
 
 def write_json(content: object, target: Path) -> None:

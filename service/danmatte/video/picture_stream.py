@@ -5,7 +5,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path, PurePath
-from typing import BinaryIO, cast
+from typing import BinaryIO, NamedTuple, cast
 
 import av
 from av.container import InputContainer
@@ -31,14 +31,33 @@ def locate(source: str) -> str:
     return str(Path(source).absolute())
 
 
-def check_file(path: PurePath) -> None:
-    """Raises TrackError for what can't be read again and again: a pipe would keep its reader waiting for ever."""
+class FileState(NamedTuple):
+    """What tells a file from the one that was there before, or from what it will grow to."""
+
+    inode: int
+    size_bytes: int
+
+
+def check_file(path: PurePath) -> FileState:
+    """A file as it is now.
+
+    Raises TrackError for what can't be read again and again: a pipe would keep its reader waiting for ever.
+    """
     try:
-        mode = Path(path).stat().st_mode
+        facts = Path(path).stat()
     except OSError as error:
         raise TrackError(f"{path}: expected a video: {error.strerror}") from error
-    if kind := _KINDS.get(stat.S_IFMT(mode)):
+    if kind := _KINDS.get(stat.S_IFMT(facts.st_mode)):
         raise TrackError(f"{path}: expected a file, which is read more than once, received {kind}")
+    return FileState(facts.st_ino, facts.st_size)
+
+
+def has_changed(path: PurePath, before: FileState) -> bool:
+    """Whether a file has grown or gone since, or another one has its name."""
+    try:
+        return check_file(path) != before
+    except TrackError:
+        return True
 
 
 def explain(error: Exception) -> str:

@@ -23,7 +23,14 @@ from danmatte.video.edit_lists import measure_early
 from danmatte.video.limits import check_frame, limit_stream
 from danmatte.video.orientation import Orientation, read_stated_orientation
 from danmatte.video.packets import read_packets
-from danmatte.video.picture_stream import check_file, check_moving, choose_pictures, describe_refusal, explain
+from danmatte.video.picture_stream import (
+    check_file,
+    check_moving,
+    choose_pictures,
+    describe_refusal,
+    explain,
+    has_changed,
+)
 from danmatte.video.playlist import JoinedParts, read_sections
 
 ClockName: TypeAlias = Literal["media", "file"]
@@ -60,8 +67,7 @@ class Video:
         self.path, self.clock, self.broken, self.dropped, self.before_start = path, clock, "", 0, 0
         self.ended_ms = 0
         self._file = file
-        if file is None:
-            check_file(path)
+        self._state = None if file else check_file(path)
         self.note_frame: Callable[[], object] = lambda: None
         self._sections, self._number = () if file else read_sections(Path(path)), 0
         self._container, self._stream = self._open_stream()
@@ -303,7 +309,10 @@ class Video:
             self.broken = f"{until}the last that can be read is at {last_ms} ms{why}"
         elif self.bad_packets:
             self.broken = f"{self.bad_packets} packets couldn't be decoded"
-        self.broken = "; ".join(filter(None, [self._lost_start, self.broken]))
+        changed = ""
+        if self._state and has_changed(self.path, self._state):
+            changed = "expected a file that stays as it is, it changed while it was read"
+        self.broken = "; ".join(filter(None, [self._lost_start, self.broken, changed]))
 
 
 class _FrameClock:

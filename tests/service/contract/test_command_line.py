@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from danmatte.contract.command_line import CommandLine, parse_size, write_json, write_text
+from danmatte.contract.command_line import CommandLine, check_place, parse_size, write_json, write_text
 from danmatte.frame import Size
 
 
@@ -57,3 +57,13 @@ def test_a_command_keeps_its_own_options_apart(capsys: pytest.CaptureFixture[str
     with pytest.raises(SystemExit):
         line.parse(["stop", "--fast"])
     assert "unrecognized arguments: --fast" in capsys.readouterr().err
+
+
+def test_a_place_is_tried_and_nothing_is_left_there(tmp_path: Path) -> None:
+    check_place(tmp_path / "new" / "a.json")
+    assert [path.name for path in tmp_path.rglob("*")] == ["new"]
+    check_place(Path("-"))
+    with pytest.raises(IsADirectoryError):
+        check_place(tmp_path)
+    with pytest.raises(NotADirectoryError):
+        check_place(Path("/dev/null/a.json"))

@@ -132,6 +132,8 @@ def test_a_page_and_a_timeline_are_written(models: Path, tmp_path: Path, capsys:
         (("--min-grade", "F"), "expected A, B, C, D, E, received 'F'"),
         (("--fps", "0"), "fps: expected more than 0"),
         (("--model", "toi"), "did you mean 'toy'"),
+        (("--html", "/dev/null/a.html"), "--html: /dev/null/a.html: can't be written (Not a directory)"),
+        (("--html", "/dev"), "--html: /dev: can't be written (Is a directory)"),
         (("--model", "toy"), "toy/1: expected a picture in and a score out"),
     ],
 )

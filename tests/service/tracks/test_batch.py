@@ -147,6 +147,24 @@ def test_a_video_that_breaks_off_is_said_and_its_masks_are_kept(
     assert (tmp_path / "a.mattes").exists()
 
 
+@pytest.mark.parametrize("change", ["grows", "is replaced", "goes"])
+def test_a_file_that_changes_while_it_is_read_is_no_whole_one(video: Path, change: str) -> None:
+    """As one that is still being uploaded."""
+    with Video(video) as opened:
+        frames = opened.read_frames()
+        next(frames)
+        content = video.read_bytes()
+        if change == "grows":
+            video.write_bytes(content + bytes(8))
+        elif change == "is replaced":
+            video.rename(video.with_name("before.mp4"))
+            video.write_bytes(content)
+        else:
+            video.unlink()
+        assert len(list(frames)) == 29
+        assert opened.broken == "expected a file that stays as it is, it changed while it was read"
+
+
 def test_a_margin_lies_around_everybody_in_the_track(
     video: Path, models: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -227,6 +245,7 @@ def test_a_killed_track_goes_on_without_a_gap_or_a_repetition(models: Path, tmp_
         (["--region", "persn"], "toy doesn't know 'persn'; did you mean 'person'?"),
         (["--format", "webmasq"], "did you mean '.webmask'"),
         (["--model", "toi"], "did you mean 'toy'"),
+        (["--json", "/dev/null/a.json"], "--json: /dev/null/a.json: can't be written (Not a directory)"),
     ],
 )
 def test_a_wish_that_cannot_be_met_is_said_in_a_line(
