@@ -1,6 +1,5 @@
 """A pruned graph taught by its own original."""
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -9,8 +8,8 @@ from danmatte_workbench.artifact import Artifact
 from danmatte_workbench.distillation.views import ViewSampler, load_frames
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.runtimes import openvino
-from danmatte_workbench.steps.base import Step, StepContext, make_step
-from danmatte_workbench.steps.checkpoint import LESSON, find_checkpoint, scale_pieces
+from danmatte_workbench.steps.base import Step, StepContext
+from danmatte_workbench.steps.teaching import build_teacher, estimate_teaching_s, find_checkpoint, scale_pieces
 
 
 @dataclass(frozen=True)
@@ -55,8 +54,7 @@ class Distil(Step):
         return self.truth > 0
 
     def estimate_s(self, frames: int, source_s: float) -> float:
-        pieces = self.lessons * self.batch * self.share**2
-        return 30.0 + (min(frames, self.frames) + LESSON * pieces) * source_s
+        return estimate_teaching_s(self, frames, source_s)
 
     def apply(self, source: Path, target: Path, context: StepContext) -> tuple[Artifact, str]:
         from danmatte_workbench.distillation import student
@@ -64,14 +62,7 @@ class Distil(Step):
         from danmatte_workbench.graph import reshaping
 
         model = openvino.read(source)
-        path = context.source.path
-        with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
-            # The teacher is the source itself, as far as its logits.
-            for kind in ("cut", "head", "preprocess"):
-                step = make_step(kind, {}, context.source)
-                path = step.apply(path, Path(folder) / f"{kind}.xml", context)[0].path
-            teacher = openvino.read(path).clone()
-        smaller = model.clone()
+        teacher, smaller = build_teacher(context), model.clone()
         for graph in (teacher, smaller):
             reshaping.reshape(graph, scale_pieces(reshaping.read_input_size(graph), self.share))
         frames = load_frames(context.calibration, self.frames)

@@ -8,7 +8,7 @@ from danmatte_workbench.artifact import Artifact
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.runtimes import openvino
 from danmatte_workbench.steps.base import Step, StepContext
-from danmatte_workbench.steps.checkpoint import LESSON, find_checkpoint, scale_pieces
+from danmatte_workbench.steps.teaching import estimate_teaching_s, find_checkpoint, scale_pieces
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,7 @@ class Fuse(Step):
                 raise InputError(f"fuse: {name}: expected a number above 0 and up to 1, found {value!r}")
 
     def estimate_s(self, frames: int, source_s: float) -> float:
-        pieces = self.lessons * self.batch * self.share**2
-        return 30.0 + (min(frames, self.frames) + LESSON * pieces) * source_s
+        return estimate_teaching_s(self, frames, source_s)
 
     def apply(self, source: Path, target: Path, context: StepContext) -> tuple[Artifact, str]:
         from danmatte_workbench.distillation import student

@@ -1,6 +1,5 @@
 """The source's resolution for a graph whose stride was doubled."""
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -8,7 +7,8 @@ from typing import ClassVar
 from danmatte_workbench.artifact import Artifact
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.runtimes import openvino
-from danmatte_workbench.steps.base import Step, StepContext, make_step
+from danmatte_workbench.steps.base import Step, StepContext
+from danmatte_workbench.steps.teaching import build_teacher
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,7 @@ class Refine(Step):
         from danmatte_workbench.distillation.refining import refine
         from danmatte_workbench.graph import reshaping
 
-        model, path = openvino.read(source), context.source.path
-        with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
-            for kind in ("cut", "head", "preprocess"):
-                step = make_step(kind, {}, context.source)
-                path = step.apply(path, Path(folder) / f"{kind}.xml", context)[0].path
-            teacher = openvino.read(path).clone()
+        model, teacher = openvino.read(source), build_teacher(context)
         size = reshaping.read_input_size(model)
         if size != reshaping.read_input_size(teacher):
             reshaping.reshape(teacher, size)

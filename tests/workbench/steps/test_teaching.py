@@ -1,4 +1,4 @@
-"""Where the state of a training step is kept: under all that it depends on, and nothing else."""
+"""What steps that learn have in common; their state is kept under all that it depends on, and nothing else."""
 
 import dataclasses
 from pathlib import Path
@@ -13,7 +13,7 @@ from danmatte_workbench.runtimes import openvino
 from danmatte_workbench.source import Source
 from danmatte_workbench.steps import Convert, Cut, Distil, Head, Prune, StepContext, Stride
 from danmatte_workbench.steps.base import make_step
-from danmatte_workbench.steps.checkpoint import find_checkpoint, scale_pieces
+from danmatte_workbench.steps.teaching import build_teacher, estimate_teaching_s, find_checkpoint, scale_pieces
 from tests.workbench import inner, tiny
 from tests.workbench.conftest import Describe
 
@@ -101,6 +101,20 @@ def test_a_context_gives_pictures_of_the_size_asked_for(context: StepContext) ->
 def test_a_wrong_field_of_distil_is_named(field: str, value: object, says: str) -> None:
     with pytest.raises(InputError, match=f"^distil: {field}: {says}$"):
         Distil(**{field: value})  # type: ignore[arg-type]
+
+
+def test_the_teacher_answers_where_people_are(context: StepContext) -> None:
+    run = openvino.make_runner_of_all(openvino.compile_model(build_teacher(context)))
+    frame = next(iter(context.calibration))
+    (answer,) = run(context.source.framing.fit_exactly(frame.pixels))
+    assert answer.shape == (1, 33, 33, 1)
+    assert 0 <= answer.min() < 0.5 < answer.max() <= 1
+
+
+def test_lessons_take_as_long_as_their_pieces_and_no_longer_for_frames_that_are_not_looked_at() -> None:
+    step = Distil(lessons=100, batch=2, share=0.5, frames=10)
+    assert estimate_teaching_s(step, 50, 0.1) == pytest.approx(30 + (10 + 1.5 * 50) * 0.1)
+    assert step.estimate_s(4, 0.1) == pytest.approx(30 + (4 + 1.5 * 50) * 0.1)
 
 
 @pytest.mark.parametrize("stages", [0, -1, 1.0, True])
