@@ -4,7 +4,7 @@ import logging
 import os
 import tempfile
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -117,15 +117,30 @@ def _read(path: Path) -> Policy:
 
 def write_policy(root: Path, name: str, policy: Policy) -> None:
     """Puts the policy on the disk, whole or not at all; raises PolicyError where nothing can be written."""
-    path = root / name / FILE
+    put_files(root, name, {FILE: None if policy == DEFAULT else format_policy(policy).encode()})
+
+
+def get_files(root: Path, name: str) -> dict[str, bytes | None]:
+    """The policy's file and the remembered one as they are, readable or not; None for none. Raises PolicyError."""
+    home = root / name
     try:
-        if policy == DEFAULT:
-            path.unlink(missing_ok=True)
-            return
-        path.parent.mkdir(exist_ok=True)
-        _write(path, format_policy(policy).encode())
+        return {file: (home / file).read_bytes() if (home / file).exists() else None for file in (FILE, REMEMBERED)}
     except OSError as error:
-        raise PolicyError(f"{path}: can't be written here: {error.strerror}") from error
+        raise PolicyError(f"{home / FILE}: can't be read: {error.strerror}") from error
+
+
+def put_files(root: Path, name: str, files: Mapping[str, bytes | None]) -> None:
+    """Puts them on the disk, each whole or not at all; raises PolicyError where nothing can be written."""
+    for file, data in files.items():
+        path = root / name / file
+        try:
+            if data is None:
+                path.unlink(missing_ok=True)
+            else:
+                path.parent.mkdir(exist_ok=True)
+                _write(path, data)
+        except OSError as error:
+            raise PolicyError(f"{path}: can't be written here: {error.strerror}") from error
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -25,7 +25,17 @@ from danmatte.errors import (
 from danmatte.models.answer_check import NO_CHECK, AnswerCheck, EngineFactory
 from danmatte.models.listing import ModelListing, explain_absence, list_model
 from danmatte.models.lru import VersionKey, VersionLru
-from danmatte.models.policy import CANARY, STABLE, UNKNOWN, Policy, PolicyFolder, remember_policy, write_policy
+from danmatte.models.policy import (
+    CANARY,
+    STABLE,
+    UNKNOWN,
+    Policy,
+    PolicyFolder,
+    get_files,
+    put_files,
+    remember_policy,
+    write_policy,
+)
 from danmatte.models.scan import FoundModel, scan_model
 from danmatte.models.state import Fault, ModelState, renew
 from danmatte.models.watch import Watch
@@ -175,11 +185,16 @@ class Repository:
             before = self._find_state(name, even_disabled=True)
             if before.policy is UNKNOWN and not whole:
                 raise PolicyError(before.trouble)
-            await self._write_policy(name, change(before.policy))
+            kept = await asyncio.to_thread(get_files, self._policies.root, name)
+            await asyncio.to_thread(write_policy, self._policies.root, name, change(before.policy))
+            await self._renew(name)
             after = self._find_state(name, even_disabled=True)  # its folder may have gone meanwhile
             unmet = after.explain_unmet()
             if unmet and unmet != before.explain_unmet():
-                await self._write_policy(name, before.policy)
+                await asyncio.to_thread(put_files, self._policies.root, name, kept)
+                # Else what was refused would be the last good policy of a broken file.
+                self._replace_state(replace(before, faults=after.faults))
+                await self._renew(name)
                 raise (UnknownVersionError if after.lacks_version else ModelError)(f"{unmet}; nothing was changed")
 
     async def roll_back(self, name: str) -> None:
@@ -213,10 +228,6 @@ class Repository:
         if not model.policy.enabled and not even_disabled:
             raise ModelError(model.trouble or f"{name} was unloaded")
         return model
-
-    async def _write_policy(self, name: str, policy: Policy) -> None:
-        await asyncio.to_thread(write_policy, self._policies.root, name, policy)
-        await self._renew(name)
 
     async def _renew(self, name: str) -> None:
         self._replace_state(await asyncio.to_thread(self._compute_state, name))

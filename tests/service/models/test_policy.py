@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from danmatte.engine import FakeEngine
-from danmatte.errors import PolicyError, SettingsError
+from danmatte.errors import PolicyError, SettingsError, UnknownVersionError
 from danmatte.models import Canary, Policy, PolicyFolder, Repository
 from danmatte.models.policy import read_policy, write_policy
 from tests.service.toy import publish
@@ -138,6 +138,24 @@ async def test_a_policy_that_cannot_be_read_is_replaced_only_as_a_whole(tmp_path
     assert file.read_text() == "pin = 'x'"
     await repository.change_policy("toy", lambda policy: Policy(pin=1), whole=True)
     assert (await repository.find("toy")).manifest.version == 1
+
+
+@pytest.mark.parametrize("text", ["# why: the new one paints hats\npin = 1\n", "pin = = 1\n"], ids=["good", "broken"])
+async def test_a_change_that_cannot_be_served_leaves_every_word_of_the_file(tmp_path: Path, text: str) -> None:
+    publish(tmp_path, version=1)
+    publish(tmp_path, version=2)
+    publish(tmp_path, version=1, name="other")
+    file = tmp_path / "toy/serving.toml"
+    file.write_text(text)
+    repository = Repository(tmp_path, lambda found: FakeEngine(found.manifest), default="other")
+    repository.load()
+    before, remembered = repository.list_models(), tmp_path / "toy/.serving.toml.last"
+    known = remembered.read_text() if remembered.exists() else None
+    with pytest.raises(UnknownVersionError, match="nothing was changed"):
+        await repository.change_policy("toy", lambda _: Policy(pin=99), whole=True)
+    assert file.read_text() == text
+    assert repository.list_models() == before
+    assert (remembered.read_text() if remembered.exists() else None) == known
 
 
 def test_what_is_remembered_goes_with_the_file(pinned: Path) -> None:
