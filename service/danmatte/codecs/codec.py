@@ -19,6 +19,23 @@ UNNAMED = frozenset(
         *("image/*", "image/jpg", "image/pjpeg", "image/x-png"),
     }
 )
+# What else clients send, by its beginning, so that they are told what it is.
+_OTHERS = {
+    b"GIF8": "GIF",
+    b"BM": "BMP",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"\xff\x0a": "JPEG XL",
+    b"\0\0\0\x0cJXL ": "JPEG XL",
+    b"\0\0\0\x0cjP  ": "JPEG 2000",
+    b"8BPS": "Photoshop",
+    b"%PDF": "PDF",
+    b"<svg": "SVG",
+    b"data:": "an address of data in base64",
+    b"iVBORw0KGgo": "PNG in base64",
+    b"/9j/": "JPEG in base64",
+}
+_BOXED = {b"avif": "AVIF", b"avis": "AVIF", b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIF"}  # ISO/IEC 23008-12
 _OPENCV_FLAGS = {"RGB": cv2.IMREAD_COLOR_RGB, "BGR": cv2.IMREAD_COLOR}
 
 
@@ -134,7 +151,15 @@ def find_decoder(media_type: str, data: bytes) -> Decoder:
     for decoder in Decoder.registered.values():
         if decoder.claims(data):
             return decoder
-    raise MediaTypeError(f"body: expected a picture of type {known}, received bytes {data[:8]!r}")
+    raise MediaTypeError(f"body: expected a picture of type {known}, received {name_kind(data)}")
+
+
+def name_kind(data: bytes) -> str:
+    """What bytes that aren't served are, or how they begin."""
+    if data[4:8] == b"ftyp":
+        return _BOXED.get(data[8:12], "MP4")
+    named = (kind for beginning, kind in _OTHERS.items() if data.startswith(beginning))
+    return next(named, f"bytes {data[:8]!r}" if data else "none")
 
 
 def decode_with_opencv(data: bytes, header: PictureHeader, colour: Colour, kind: str) -> Pixels:

@@ -101,8 +101,9 @@ def choose_pictures(container: InputContainer, name: object) -> VideoStream:
     disables = "mp4" in container.format.name.split(",")
 
     def rank(stream: VideoStream) -> tuple[bool, bool]:
+        is_still = stream.frames == 1 and stream.duration is None  # as AVIF has one before what moves
         is_off = disables and not stream.disposition & Disposition.default
-        return stream.codec_context.name in _PREVIEWS, is_off
+        return is_still or stream.codec_context.name in _PREVIEWS, is_off
 
     return min(known, key=rank)
 

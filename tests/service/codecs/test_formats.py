@@ -49,9 +49,21 @@ def test_a_type_that_is_not_served_is_refused_though_the_bytes_could_be_read(nam
         find_decoder(named, FILES["jpg"])
 
 
-def test_bytes_of_no_known_kind_are_refused_with_their_beginning() -> None:
-    with pytest.raises(MediaTypeError, match="GIF89a"):
-        find_decoder("", b"GIF89a" + bytes(20))
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"nonsense, and more", r"bytes b'nonsense'"),
+        (b"", "none"),
+        (b"GIF89a" + bytes(20), "GIF"),
+        (b"\0\0\0\x18ftypheic" + bytes(20), "HEIC"),
+        (b"\0\0\0\x18ftypavif" + bytes(20), "AVIF"),
+        (b"\0\0\0\x18ftypisom" + bytes(20), "MP4"),
+        (b"iVBORw0KGgoAAAANSUhEUg", "PNG in base64"),
+    ],
+)
+def test_bytes_that_are_not_served_are_refused_by_what_they_are(data: bytes, says: str) -> None:
+    with pytest.raises(MediaTypeError, match=rf"received {says}$"):
+        find_decoder("", data)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in Decoder.registered if needs_size(kind)])

@@ -9,6 +9,7 @@ import av
 import numpy as np
 import pytest
 from av.stream import Disposition
+from PIL import Image
 
 from danmatte.errors import TrackError
 from danmatte.frame import Size
@@ -71,6 +72,13 @@ def test_a_preview_before_the_film_is_passed_over(tmp_path: Path) -> None:
     with Video(path) as video:
         assert video.size == LARGE
         assert len(list(video.read_frames())) == 5
+
+
+def test_what_moves_in_an_avif_is_its_film(tmp_path: Path) -> None:
+    first, *rest = (Image.new("RGB", (64, 48), (at, at, at)) for at in (40, 120, 200))
+    first.save(tmp_path / "a.avif", save_all=True, append_images=rest, duration=40)
+    with Video(tmp_path / "a.avif") as video:
+        assert [frame.pts_ms for frame in video.read_frames()] == [0, 40, 80]
 
 
 def test_moving_pictures_of_a_pictures_format_are_a_film_where_they_are_alone(tmp_path: Path) -> None:
