@@ -175,12 +175,12 @@ def _overlap(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 def _match(truth: Detections, found: Detections, overlap: float) -> list[tuple[int, int]]:
     """Pairs of a found box and a true one: the surest found box takes the true one that it overlaps most."""
     shares = _overlap(found.boxes, truth.boxes) * (found.classes[:, None] == truth.classes[None])
-    pairs, taken = [], set()
-    for number in np.argsort(-found.scores, kind="stable"):
-        free = [place for place in np.argsort(-shares[number]) if place not in taken]
-        if free and shares[number, free[0]] >= overlap:
-            taken.add(free[0])
-            pairs.append((int(number), int(free[0])))
+    pairs: list[tuple[int, int]] = []
+    for number in np.argsort(-found.scores, kind="stable") if len(truth.boxes) else ():
+        place = int(shares[number].argmax())
+        if shares[number, place] >= overlap:
+            pairs.append((int(number), place))
+            shares[:, place] = -1.0  # it is taken
     return pairs
 
 
