@@ -1,8 +1,10 @@
 """Candidates on disk: complete or absent, and made once."""
 
+import fcntl
 import json
 import multiprocessing
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 
 from danmatte_workbench.artifact import Artifact
 from danmatte_workbench.errors import InputError, MachineError
-from danmatte_workbench.experiment.store import CandidateStore
+from danmatte_workbench.experiment.store import ABANDONED_S, CandidateStore
 from tests.workbench import crimes, tiny
 from tests.workbench.conftest import Build
 from tests.workbench.experiment.building import CountedBuild, build_and_die
@@ -69,6 +71,32 @@ def test_a_killed_build_leaves_nothing_that_can_be_seen(folder: Path, build: Cou
     assert visible(folder) == []
     assert CandidateStore(folder).put(recipe(), KEY, build).digest == KEY
     assert visible(folder) == [KEY]
+
+
+def test_what_killed_builds_left_is_removed_later(folder: Path, build: CountedBuild) -> None:
+    long_ago = time.time() - 2 * ABANDONED_S
+    for name in (".killed", ".building", ".fresh"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "graph.bin").write_bytes(b"weights")
+        if name != ".fresh":
+            os.utime(folder / name, (long_ago, long_ago))
+    handle = os.open(folder / ".building", os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    CandidateStore(folder).put(recipe(), KEY, build)
+    assert sorted(path.name for path in folder.iterdir()) == [".building", ".fresh", KEY]
+    os.close(handle)
+    CandidateStore(folder).put(recipe(), "e" * 64, build)
+    assert sorted(path.name for path in folder.iterdir()) == [".fresh", KEY, "e" * 64]
+
+
+def test_nobody_removes_what_is_being_built(folder: Path, build: CountedBuild) -> None:
+    def build_beside_others(target: Path) -> tuple[Artifact, tuple[str, ...]]:
+        long_ago = time.time() - 2 * ABANDONED_S
+        os.utime(target.parent, (long_ago, long_ago))
+        CandidateStore(folder).put(recipe(), "e" * 64, build)
+        return build(target)
+
+    assert CandidateStore(folder).put(recipe(), KEY, build_beside_others).digest == KEY
 
 
 def overwrite(name: str) -> Callable[[Path], None]:

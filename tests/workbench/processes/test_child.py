@@ -1,11 +1,13 @@
 """A process of its own that answers one question after another."""
 
 import multiprocessing
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from danmatte_workbench.errors import InputError, MachineError
-from danmatte_workbench.processes.child import Child
+from danmatte_workbench.processes.child import Child, run_isolated
 from tests.workbench.answering import adding, ailing, naming, refusing
 
 
@@ -20,6 +22,27 @@ def test_the_environment_is_the_childs_alone() -> None:
         assert child.ask("DANMATTE_TEST", timeout_s=60) == "there"
     with Child("names", naming) as child:
         assert child.ask("DANMATTE_TEST", timeout_s=60) is None
+
+
+@pytest.mark.parametrize("fate", ["well", "hang"])
+def test_temporary_files_go_with_the_child_also_where_it_is_killed(fate: str) -> None:
+    with Child("names", naming) as names, Child("ill", ailing) as ill:
+        place = Path(str(names.ask("TMPDIR", timeout_s=60)))
+        (place / "left").touch()
+        assert place.name.startswith("workbench-")
+        if fate == "hang":
+            with pytest.raises(MachineError, match="not done within"):
+                ill.ask(fate, timeout_s=1)
+        temporary = Path(ill._temporary)
+        assert temporary.is_dir()
+    assert not place.exists()
+    assert not temporary.exists()
+
+
+def test_libraries_make_their_temporary_files_there() -> None:
+    place = Path(run_isolated(tempfile.gettempdir, timeout_s=60))
+    assert place.name.startswith("workbench-")
+    assert not place.exists()
 
 
 def test_a_refusal_comes_back_as_it_was_and_ends_nothing() -> None:

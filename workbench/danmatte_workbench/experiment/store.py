@@ -1,5 +1,6 @@
 """What is kept between runs: candidates by the digest of their recipe, and answers by the digest of their question."""
 
+import fcntl
 import hashlib
 import json
 import math
@@ -8,6 +9,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +26,7 @@ from danmatte_workbench.processes.limits import ProcessLimits
 from danmatte_workbench.recipe import Recipe
 from danmatte_workbench.runtimes import openvino
 
+ABANDONED_S = 86_400.0  # after which a hidden folder that nobody holds is a killed build's
 Build = Callable[[Path], tuple[Artifact, tuple[str, ...]]]
 
 
@@ -67,7 +70,9 @@ class CandidateStore:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            self._remove_abandoned()
             unfinished = Path(tempfile.mkdtemp(prefix=".", dir=self.folder))
+            lock = _lock(unfinished)
         except OSError as error:
             raise MachineError(f"{self.folder}: can't be written ({error})") from error
         try:
@@ -88,10 +93,36 @@ class CandidateStore:
             if self.get(recipe, key) is None:
                 raise MachineError(f"{self.folder}: can't be written ({error})") from error
         finally:
+            if lock is not None:
+                os.close(lock)
             shutil.rmtree(unfinished, ignore_errors=True)
         found = self.get(recipe, key)
         assert found is not None, f"{key} vanished from {self.folder}"
         return found
+
+    def _remove_abandoned(self) -> None:
+        """Remove hidden folders of builds that were killed: old ones whose lock nobody holds any more."""
+        for place in self.folder.glob(".*"):
+            with suppress(OSError):  # another process has just removed it
+                old = place.is_dir() and time.time() - place.stat().st_mtime > ABANDONED_S
+                lock = _lock(place) if old else None
+                if lock is not None:
+                    shutil.rmtree(place, ignore_errors=True)
+                    os.close(lock)
+
+
+def _lock(folder: Path) -> int | None:
+    """An open file descriptor that holds the folder's lock until it is closed, or its process ends.
+
+    None where another one holds it, and on file systems that have no locks: nothing is removed there.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ unpickled after the environment is set, so that a library that reads it when it 
 import math
 import multiprocessing
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -28,10 +30,13 @@ class Child:
         self, name: str, start: Callable[..., Answer], *arguments: Any, environment: Mapping[str, str] | None = None
     ) -> None:
         self.name = name
+        # What the child makes for a while lies in a folder of its own: one that is killed can't take it away.
+        self._temporary = tempfile.mkdtemp(prefix="workbench-")
+        environment = {"TMPDIR": self._temporary, **(environment or {})}
         self._pipe, theirs = multiprocessing.Pipe()
         # Spawned, never forked: TensorFlow and OpenVINO don't survive a fork of their threads.
         context = multiprocessing.get_context("spawn")
-        self._process = context.Process(target=_serve, args=(theirs, dict(environment or {})), daemon=True)
+        self._process = context.Process(target=_serve, args=(theirs, environment), daemon=True)
         self._process.start()
         theirs.close()
         with suppress(BrokenPipeError):  # one that has died already is reported when it is asked
@@ -51,9 +56,10 @@ class Child:
         return answer
 
     def close(self) -> None:
-        """End the process; it may have ended already."""
+        """End the process, which may have ended already, and remove its temporary files."""
         self._pipe.close()
         end(self._process)
+        shutil.rmtree(self._temporary, ignore_errors=True)
 
     def __enter__(self) -> Self:
         return self
