@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino as ov
 
 from danmatte_workbench import hardware
 from danmatte_workbench.budget import IOU_DROP
@@ -16,6 +15,7 @@ from danmatte_workbench.metrics.agreement import measure_iou_drop
 from danmatte_workbench.metrics.subject import Subject
 from danmatte_workbench.processes.child import run_isolated
 from danmatte_workbench.runtimes import isa_levels
+from danmatte_workbench.runtimes.core import open_core
 from danmatte_workbench.runtimes.devices import to_properties
 
 ANSWER_S = 1800.0
@@ -75,7 +75,7 @@ def answer(subject: Subject, data: Dataset, level: str, properties: dict[str, st
 def ask(subject: Subject, data: Dataset, properties: dict[str, str]) -> Masks:
     """In the child: masks of all frames at the frames' own sizes."""
     configured = {**to_properties(subject.configuration), **properties}
-    compiled = ov.Core().compile_model(str(subject.path), subject.configuration.device, configured)
+    compiled = open_core().compile_model(str(subject.path), subject.configuration.device, configured)
     request = compiled.create_infer_request()
     masks = []
     for frame in data:

@@ -53,18 +53,17 @@ class Parts:
     """Decode, resize, infer and encode, as the service does them, with nothing in between."""
 
     def __init__(self, options: Namespace) -> None:
-        import openvino as ov
-
         from danmatte.codecs import find_decoder
         from danmatte.contract import artifact
         from danmatte.contract.framing import Framing
+        from danmatte.engine.compilation import open_core
         from danmatte.frame import Frame, Size
         from danmatte.inference.matting import MaskOptions, list_maps, paint
 
         cv2.setNumThreads(1)
         folder = newest(options)
         found = artifact.read_version(options.models, options.model, int(folder.name))
-        manifest, core = found.manifest, ov.Core()
+        manifest, core = found.manifest, open_core()
         properties = {
             "INFERENCE_PRECISION_HINT": manifest.configuration.precision,
             "NUM_STREAMS": 1,

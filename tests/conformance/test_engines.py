@@ -17,6 +17,7 @@ from openvino import opset13 as op
 
 from danmatte.contract.manifest import Manifest
 from danmatte.engine import Engine, FakeEngine, OpenVinoEngine, Served
+from danmatte.engine.compilation import open_core
 from danmatte.errors import EngineError, ModelError
 from danmatte.frame import Pixels
 from danmatte.telemetry.timing import Timing
@@ -250,7 +251,7 @@ def test_openvino_refuses_what_is_no_graph(files: tuple[bytes, bytes]) -> None:
 
 def mixing() -> tuple[bytes, bytes]:
     """A graph that gives every picture of a batch the mean of all."""
-    model = ov.Core().read_model(*graph(TOY))
+    model = open_core().read_model(*graph(TOY))
     person = model.output(0).get_node().input_value(0)
     mean = op.reduce_mean(person, op.constant(np.array([0])), keep_dims=True)
     spread_out = op.add(op.multiply(person, op.constant(np.float32(0))), mean)

@@ -10,6 +10,7 @@ from openvino.preprocess import PrePostProcessor
 
 from danmatte_workbench.cli import main
 from danmatte_workbench.runtimes import openvino
+from danmatte_workbench.runtimes.core import open_core
 from tests.workbench import graphs, own_graphs
 from tests.workbench.agreeing import make_inputs
 
@@ -54,7 +55,7 @@ FLAGS: dict[str, tuple[list[str], Prepare]] = {
 
 
 def infer(model: ov.Model, values: list[np.ndarray]) -> list[np.ndarray]:
-    compiled = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = open_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     results = compiled(values)
     return [np.array(results[number]) for number in range(len(compiled.outputs))]
 

@@ -17,6 +17,7 @@ from danmatte_workbench.configuration import Setting
 from danmatte_workbench.errors import InputError, MachineError
 from danmatte_workbench.graph.batching import set_batch
 from danmatte_workbench.runtimes import openvino
+from danmatte_workbench.runtimes.core import open_core
 from danmatte_workbench.runtimes.devices import to_properties
 from danmatte_workbench.runtimes.isa_levels import FAMILIES, Kernels
 
@@ -54,7 +55,7 @@ class InferenceLoad:
         model, self.mended = set_batch(model, self._batch)
         try:
             chosen = to_properties(configuration, pinning=pinning)
-            self._compiled = ov.Core().compile_model(model, configuration.device, chosen)
+            self._compiled = open_core().compile_model(model, configuration.device, chosen)
         except RuntimeError as error:
             reason = (str(error).strip().splitlines() or ["OpenVINO gives no reason"])[-1]
             raise MachineError(f"{configuration.device} can't run {path.name}: {reason}") from error

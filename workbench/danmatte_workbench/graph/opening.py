@@ -18,6 +18,7 @@ from danmatte_workbench.graph.layers import extract
 from danmatte_workbench.graph.ports import list_names
 from danmatte_workbench.processes.silence import silence_stderr
 from danmatte_workbench.reading import PLAIN, ReadOptions
+from danmatte_workbench.runtimes.core import open_core
 from danmatte_workbench.runtimes.openvino import save, translate_errors
 
 _OPENVINO_READS = (".tflite", ".onnx", ".xml")
@@ -48,7 +49,7 @@ def load_whole(path: Path) -> ov.Model:
     """
     # OpenVINO asks the readers of all formats in turn, and they tell the error stream what they can't read.
     with open_readable(path) as file, translate_errors(path), silence_stderr():
-        model = ov.Core().read_model(file) if file.suffix.lower() == ".xml" else ov.convert_model(file)
+        model = open_core().read_model(file) if file.suffix.lower() == ".xml" else ov.convert_model(file)
     if not is_tensorflow(path):
         return model
     ends = Anatomy.from_tensorflow(path).find_ends()

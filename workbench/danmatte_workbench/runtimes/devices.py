@@ -5,11 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import openvino as ov
-
 from danmatte.contract.configuration import Configuration
 from danmatte.contract.near_words import did_you_mean
 from danmatte_workbench.errors import MachineError
+from danmatte_workbench.runtimes.core import open_core
 
 REAL = ("CPU", "GPU", "NPU")
 VIRTUAL = ("AUTO", "BATCH", "HETERO", "MULTI")
@@ -31,7 +30,7 @@ class Device:
 
 def list_devices() -> tuple[Device, ...]:
     """The devices that OpenVINO finds; virtual ones (AUTO, HETERO, MULTI, BATCH) are made of these."""
-    core = ov.Core()
+    core = open_core()
 
     def read_property(name: str, key: str, otherwise: Any) -> Any:
         try:
@@ -56,7 +55,7 @@ def check_device(text: str, *, there: Iterable[str] | None = None) -> None:
     text: a device (CPU, GPU.1), AUTO, or one of AUTO, BATCH, HETERO, MULTI with those it may use (HETERO:GPU,CPU).
     there: OpenVINO's list of devices; asked for where it isn't given.
     """
-    present = tuple(ov.Core().available_devices if there is None else there)
+    present = tuple(open_core().available_devices if there is None else there)
     virtual, colon, entries = text.partition(":")
     if not colon and text not in VIRTUAL:
         _check_real(text, text, present)
@@ -127,5 +126,5 @@ def is_cpu(text: str) -> bool:
     _, colon, entries = text.partition(":")
     wanted = entries.split(",") if colon else [text]
     if text in ("AUTO", "AUTO:") or all(entry.startswith("-") for entry in wanted):
-        wanted = list(ov.Core().available_devices)
+        wanted = list(open_core().available_devices)
     return all(re.split(r"[.(]", entry)[0] == "CPU" for entry in wanted if not entry.startswith("-"))

@@ -25,6 +25,7 @@ from nncf.quantization.range_estimator import (
 
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.quantization.options import QuantizationOptions, expect_known
+from danmatte_workbench.runtimes.core import keep_signal_stack
 
 nncf.set_log_level(logging.ERROR)
 # Its bars would stand among a run's own lines; no setting takes them away.
@@ -41,7 +42,7 @@ def quantize(model: ov.Model, pictures: Iterable[np.ndarray], options: Quantizat
     Raises InputError where NNCF can't, or where an ignored name, pattern or type isn't in the graph.
     """
     pictures = list(pictures)
-    with _translate_errors():
+    with keep_signal_stack(), _translate_errors():
         return nncf.quantize(
             model,
             nncf.Dataset(pictures),
@@ -64,7 +65,7 @@ def quantize_with_control(
         return float(np.mean(values)), values
 
     pictures = list(pictures)
-    with _translate_errors():
+    with keep_signal_stack(), _translate_errors():
         return nncf.quantize_with_accuracy_control(
             model,
             nncf.Dataset(pictures),

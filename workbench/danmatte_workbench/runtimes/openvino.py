@@ -23,6 +23,7 @@ from danmatte_workbench.artifact import Artifact, Port, digest, list_graph_files
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.errors import InputError, MachineError
 from danmatte_workbench.runtimes.causes import explain
+from danmatte_workbench.runtimes.core import open_core
 from danmatte_workbench.runtimes.devices import to_properties
 
 # The frontends' and the converter's errors aren't RuntimeErrors, as OpenVINO's others are.
@@ -68,7 +69,7 @@ def translate_errors(path: Path, where: str = "") -> Iterator[None]:
 def read(path: Path) -> ov.Model:
     """Read the IR at ``path``. Raises InputError where there is none."""
     with translate_errors(path):
-        return ov.Core().read_model(path)
+        return open_core().read_model(path)
 
 
 def save(model: ov.Model, path: Path, *, compressed: bool = False) -> Artifact:
@@ -148,7 +149,7 @@ def compile_model(
     """
     properties = {**to_properties(configuration), **({"PERF_COUNT": True} if counting else {})}
     try:
-        return ov.Core().compile_model(model, configuration.device, properties)
+        return open_core().compile_model(model, configuration.device, properties)
     except RuntimeError as error:
         raise MachineError(f"{configuration.device} can't run {name}: {explain(error)}") from error
 
@@ -205,7 +206,7 @@ class Pipeline:
 
 def list_precisions() -> tuple[str, ...]:
     """The floating point precisions that this CPU computes in: f32, and bf16 and f16 where it has them."""
-    capabilities = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    capabilities = open_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return tuple(name.lower().replace("fp", "f") for name in ("FP32", "BF16", "FP16") if name in capabilities)
 
 
