@@ -237,6 +237,8 @@ test("a broken segment behind stamps that always differ is asked for once a minu
   };
   const track = openTrack("film");
   await track.ready;
+  track.want(0, video);
+  await until(() => track.error, "the refusal");
   for (let frame = 0; frame < 50; frame++) {
     track.want(0, video);
     await flush();
