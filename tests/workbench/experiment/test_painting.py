@@ -82,3 +82,9 @@ def test_a_picture_that_cannot_be_written_is_named(tmp_path: Path, taken: str) -
         (tmp_path / taken).mkdir(parents=True)
     with pytest.raises(MachineError, match=rf"{taken}\S*: can't be written"):
         painting.paint(Painter(0.5), Painter(0.25), data, tmp_path / "masks", {})  # type: ignore[arg-type]
+
+
+def test_nothing_is_said_while_they_are_written(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    data = frames(tmp_path, 1)
+    painting.paint(Painter(0.5), Painter(0.25), data, tmp_path / "masks", {})  # type: ignore[arg-type]
+    assert capfd.readouterr() == ("", "")

@@ -70,7 +70,9 @@ def _write_pictures(
 
 def _write_picture(path: Path, pixels: np.ndarray) -> None:
     """Write a picture in the format of its suffix. Not by `cv2.imwrite`: it raises nothing on a full disk."""
-    _, encoded = cv2.imencode(path.suffix, pixels, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    # PNG knows no such setting, and OpenCV would warn among a run's own lines.
+    settings = [cv2.IMWRITE_JPEG_QUALITY, QUALITY] if path.suffix == ".jpg" else []
+    _, encoded = cv2.imencode(path.suffix, pixels, settings)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encoded.tobytes())
