@@ -204,14 +204,20 @@ for (const { path, good, startMs } of JSON.parse(process.env.DAMAGED ?? "[]")) {
   });
 }
 
-test("a track that is replaced while it is read is opened anew", async () => {
-  const [old, other] = [long(), writeTrack([[50, nobody(0)], [20_000, nobody(0)]])];
-  let [bytes, etag] = [old, '"one"'];
+/** Serves ranges of what `choose` gives at each request: the bytes, and the stamp that they come with. */
+function serveStamped(choose) {
   globalThis.fetch = async (_url, { headers }) => {
     const [first, last] = headers.Range.match(/\d+/g).map(Number);
+    const [bytes, etag] = choose();
     const about = { "Content-Range": `bytes ${first}-${last}/${bytes.length}`, ETag: etag };
     return new Response(bytes.subarray(first, last + 1), { status: 206, headers: about });
   };
+}
+
+test("a track that is replaced while it is read is opened anew", async () => {
+  const [old, other] = [long(), writeTrack([[50, nobody(0)], [20_000, nobody(0)]])];
+  let [bytes, etag] = [old, '"one"'];
+  serveStamped(() => [bytes, etag]);
   const track = openTrack("film");
   await track.ready;
   await loadMask(track, 100);
@@ -230,11 +236,7 @@ test("a track that is replaced while it is read is opened anew", async () => {
 test("a broken segment behind stamps that always differ is asked for once a minute at most", async () => {
   const bytes = writeTrack([[0, Buffer.alloc(20)]]);
   let asked = 0;
-  globalThis.fetch = async (_url, { headers }) => {
-    const [first, last] = headers.Range.match(/\d+/g).map(Number);
-    const about = { "Content-Range": `bytes ${first}-${last}/${bytes.length}`, ETag: `"${asked++}"` };
-    return new Response(bytes.subarray(first, last + 1), { status: 206, headers: about });
-  };
+  serveStamped(() => [bytes, `"${asked++}"`]);
   const track = openTrack("film");
   await track.ready;
   track.want(0, video);
@@ -252,11 +254,7 @@ test("a broken segment behind stamps that always differ is asked for once a minu
 test("stamps that differ from answer to answer are no reason to open a track anew", async () => {
   const bytes = long();
   let asked = 0;
-  globalThis.fetch = async (_url, { headers }) => {
-    const [first, last] = headers.Range.match(/\d+/g).map(Number);
-    const about = { "Content-Range": `bytes ${first}-${last}/${bytes.length}`, ETag: `"${asked++}"` };
-    return new Response(bytes.subarray(first, last + 1), { status: 206, headers: about });
-  };
+  serveStamped(() => [bytes, `"${asked++}"`]);
   const track = openTrack("film");
   await track.ready;
   for (const ms of [100, 30_100, 60_100]) await loadMask(track, ms);

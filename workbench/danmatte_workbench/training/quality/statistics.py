@@ -141,7 +141,7 @@ def _count_blocks(plane: Plane) -> list[Any]:
     """Steps at every eighth column and row: the highest of the eight places and the mean of all, wherever they are."""
     counts: list[Any] = []
     difference, alone = np.array([[-1, 1]], np.float32), np.array([[-0.5, 1, -0.5]], np.float32)
-    # A channel for each of the eight: of two neighbours the other way round, as a split plane has them together.
+    # A channel for each of the eight. Each is the mean of two pixels, since a split plane has both in one place.
     apart, stride = [np.full((2, 1), 0.5, np.float32) * row for row in np.eye(BLOCK, dtype=np.float32)], (1, BLOCK)
     for name in ("along", "across"):
         if name == "across":
