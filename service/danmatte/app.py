@@ -148,7 +148,7 @@ def _build_requests(
 
 def _watch(metrics: Metrics, admission: Admission, live: LiveCalls) -> None:
     """Has the gauges of what is inside."""
-    metrics.watch("danmatte_in_flight", "Inside: posts and live connections", lambda: admission.inside)
+    metrics.watch("danmatte_in_flight", "Inside: posts and live connections", lambda: admission.occupied)
     metrics.watch("danmatte_live_connections", "Open live connections and streams", lambda: len(live))
     metrics.watch("danmatte_waiting", "Posts that wait for a permit to compute", lambda: admission.waiting)
     metrics.watch("danmatte_native_lines", "Lines that libraries wrote to the error stream", count_native_lines)
@@ -168,7 +168,7 @@ def _build_admission(settings: Settings, cores: int, quotas: Quotas) -> Admissio
         in_flight=limits.permits,
         deadline_s=settings.deadline_s,
         max_wait_s=settings.max_wait_s,
-        most_bytes=settings.max_bytes_under_way,
+        max_bytes=settings.max_bytes_under_way,
         quotas=quotas,
     )
 

@@ -72,16 +72,16 @@ async def test_neighbours_survive_a_leaving_caller(start: Start, jpeg: bytes, re
 async def test_a_leaving_caller_frees_its_place(start: Start, jpeg: bytes) -> None:
     client = await start(delay_s=60, deadline_s=60, queue=1)
     leaving = asyncio.create_task(client.post("/v1/mattes", data=jpeg))
-    await until(lambda: client.app[ADMISSION].inside == 1)
+    await until(lambda: client.app[ADMISSION].occupied == 1)
     leaving.cancel()
-    await until(lambda: client.app[ADMISSION].inside == 0)
+    await until(lambda: client.app[ADMISSION].occupied == 0)
 
 
 async def test_draining_refuses_the_new_and_answers_the_old(start: Start, jpeg: bytes) -> None:
     client = await start(delay_s=0.4)
     assert await (await client.get("/v2/health/ready")).json() == {"ready": True}
     old = asyncio.create_task(client.post("/v1/mattes", data=jpeg))
-    await until(lambda: client.app[ADMISSION].inside == 1)
+    await until(lambda: client.app[ADMISSION].occupied == 1)
     draining = asyncio.create_task(client.app[ADMISSION].drain(10))
     await asyncio.sleep(0)
     new = await client.post("/v1/mattes", data=jpeg)
@@ -172,7 +172,7 @@ async def test_permits_go_by_the_cores_and_leave_half_of_the_places_to_who_waits
     models: Path, settings: dict[str, int], permits: int
 ) -> None:
     app = build(Settings.read(None, models=str(models), **settings), lambda found: FakeEngine(found.manifest))
-    async with app[ADMISSION].place(lasting=True) as place, contextlib.AsyncExitStack() as inside:
+    async with app[ADMISSION].place(long_lived=True) as place, contextlib.AsyncExitStack() as inside:
         for _ in range(permits):
             await inside.enter_async_context(place.permit(Timing()))
         with pytest.raises(TimeoutError):

@@ -81,7 +81,7 @@ class MattesRoutes(HttpProtocol):
                 body = await read_body(http, self._settings.upload_s, "a picture", request.hold)
                 wanted = MaskRequest(body, asked.options, media_type, declared)
                 matte = await request.matte(wanted, asked.selector, timing, read_timeout_s(http.headers))
-                request.let_go(len(body))
+                request.release(len(body))
                 return matte.body, _describe(matte, asked, timing)
 
             mask, headers = await make_matte()

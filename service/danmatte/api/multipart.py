@@ -125,7 +125,7 @@ async def answer_parts(
             due.extend(islice(tasks, 1))
             for piece in first.split(boundary):
                 await write_in_time(piece)
-            request.let_go(len(first.body))
+            request.release(len(first.body))
             del first, piece  # or they would stay until the next answer is there
         await write_in_time(f"--{boundary}--\r\n".encode())
     finally:

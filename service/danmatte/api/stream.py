@@ -93,7 +93,7 @@ class StreamRoutes(HttpProtocol):
         asked = MaskQuery.read(http, query)
         self._requests.check(asked.options)
         caller = identify_caller(http)
-        request = self._requests.open(caller, lasting=True)
+        request = self._requests.open(caller, long_lived=True)
         session = _Session(http, request, asked, LiveStabiliser() if query[STABILISE] else None)
         # A stabilised mask builds on the one before.
         limits = self._limits._replace(in_work=1) if session.stabiliser else self._limits

@@ -130,7 +130,7 @@ class Connection:
             self._slot.skip(pts)
         else:
             replaced = self._slot.put(message.data, pts)
-            self._request.let_go(len(replaced.message) if replaced else 0)
+            self._request.release(len(replaced.message) if replaced else 0)
         return _FLOODED if self._slot.count_skipped() > MOST_SKIPPED else None
 
     async def _work(self, tasks: asyncio.TaskGroup) -> None:
@@ -144,7 +144,7 @@ class Connection:
 
     async def _reply(self, waiting: Waiting) -> HeldAnswer:
         reply = await self._answer(waiting)
-        self._request.let_go(len(waiting.message))
+        self._request.release(len(waiting.message))
         return reply
 
     async def _send(self) -> None:
@@ -156,7 +156,7 @@ class Connection:
             except TimeoutError as error:
                 raise _UnreadError from error
             del message, answer  # or they would stay until the next answer
-            self._request.let_go(held_bytes)
+            self._request.release(held_bytes)
             self._room.release()
 
 

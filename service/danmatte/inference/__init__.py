@@ -1,1 +1,1 @@
-"""From a request to an answer: admission, threads, masks and tensors. Knows no transport."""
+"""Computation of responses: admission, worker threads, masks and tensors. Independent of any transport."""

@@ -1,4 +1,4 @@
-"""A semaphore that grants permits round-robin by caller, so that one caller's many requests delay no other's."""
+"""A semaphore that grants permits round-robin by caller, so that many requests of one caller don't delay the others."""
 
 import asyncio
 import time
@@ -10,9 +10,9 @@ _Queue = dict[asyncio.Future[None], None]
 
 
 class FairSemaphore:
-    """`count` permits at once, and a queue for each caller; queues are served one after another.
+    """`count` permits, and a queue for each caller; the queues are served in turn, one request each.
 
-    `interval_s` is the measured time between the ends of two permits while all are taken, 0 before the first.
+    `interval_s` is the measured mean time between two releases while all permits are in use, 0 before the first.
     """
 
     def __init__(self, count: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -22,21 +22,21 @@ class FairSemaphore:
 
     @property
     def free(self) -> int:
-        """Permits that nobody has."""
+        """The number of available permits."""
         return self._free
 
     @property
     def waiting(self) -> Counter[str]:
-        """How many wait, by caller."""
+        """The number of waiting requests, by caller."""
         return Counter({caller: len(queue) for caller, queue in self._queues.items()})
 
     @property
     def hold_s(self) -> float:
-        """How long a permit is held while all are taken."""
+        """The mean time for which a permit is held while all are in use."""
         return self.interval_s * self._count
 
     async def acquire(self, caller: str) -> float:
-        """Waits for a permit; returns the time at which it was granted, for `measure`."""
+        """Wait for a permit; return the time at which it was granted, for `measure`."""
         if self._free:
             self._free -= 1
             return self._clock()
@@ -47,18 +47,18 @@ class FairSemaphore:
         except asyncio.CancelledError:
             if permit.cancelled():
                 self._forget(caller, permit)
-            else:  # granted in the same moment: the next one gets it, or it would be lost
+            else:  # granted just before the cancellation: pass it on, otherwise the permit would be lost
                 self.release()
             raise
         return self._clock()
 
     def release(self) -> None:
-        """Hands a permit to the next caller's first request that still waits."""
+        """Pass a permit on to the next caller's first request that still waits."""
         while self._queues:
             caller, queue = next(iter(self._queues.items()))
             permit = next(iter(queue))
             self._forget(caller, permit)
-            if queue:  # the caller's others line up behind everybody else's
+            if queue:  # the caller's other requests move behind those of all other callers
                 self._queues[caller] = self._queues.pop(caller)
             if not permit.done():
                 permit.set_result(None)
@@ -66,7 +66,7 @@ class FairSemaphore:
         self._free += 1
 
     def measure(self, granted: float) -> None:
-        """Updates `interval_s` from a permit that was used to its end; call it before `release`."""
+        """Update `interval_s` after a permit was used without an error or cancellation; call it before `release`."""
         interval_s = (self._clock() - granted) / (self._count - self._free)
         self.interval_s += (interval_s - self.interval_s) * (_WEIGHT if self.interval_s else 1)
 

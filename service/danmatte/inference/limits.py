@@ -1,21 +1,23 @@
-"""How many requests a worker holds and computes at once, where the settings leave it to the cores."""
+"""How many requests a worker queues and computes at once, derived from its cores unless the settings say it."""
 
 from typing import NamedTuple
 
 from danmatte.settings import Settings
 
-_FOR_A_CORE = 4  # permits: a pair in work, and the next; half of the places stay for who waits, and may be evicted
-_FEWEST_PLACES = 64
+# Permits per core: for two requests that are being computed, and the next two. At most half of the places have a
+# permit, so that the other half can be evicted.
+_FOR_A_CORE = 4
+_MIN_PLACES = 64
 
 
 class Limits(NamedTuple):
-    """Places for requests, and permits to compute."""
+    """The numbers of places for requests and of permits to compute."""
 
     places: int
     permits: int
 
 
 def choose_limits(settings: Settings, cores: int) -> Limits:
-    """The settings' own numbers, or what so many cores need."""
-    places = settings.queue or max(_FEWEST_PLACES, 2 * _FOR_A_CORE * cores)
+    """Return the numbers in the settings; a number that is 0 there is chosen for this many cores."""
+    places = settings.queue or max(_MIN_PLACES, 2 * _FOR_A_CORE * cores)
     return Limits(places, settings.in_flight or min(_FOR_A_CORE * cores, max(1, places // 2)))

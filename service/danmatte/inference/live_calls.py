@@ -1,4 +1,4 @@
-"""Live connections and streams: so many at once, shared fairly by their callers, each ended when there is a reason."""
+"""Live connections and streams: limited in number, shared fairly between callers, and closed with a reason."""
 
 import time
 from collections import Counter
@@ -8,25 +8,29 @@ from contextlib import contextmanager
 from danmatte.errors import DrainingError, QueueFullError, ServiceError, UnauthorizedError
 from danmatte.inference.quotas import Quotas
 
-IDLE_S = 10.0  # one that nothing came on for so long gives way to whoever comes
+IDLE_S = 10.0  # a connection that received nothing for this long may be replaced by any new one
 End = Callable[[ServiceError], None]
 _AGAIN = "connect again"
 
 
 class LiveCall:
-    """A connection or stream that is open: its caller, and since when nothing came on it."""
+    """An open connection or stream: its caller, and when it last received anything."""
 
     def __init__(self, caller: str, end: End, is_valid: Callable[[], bool]) -> None:
         self.caller, self.end, self.is_valid = caller, end, is_valid
         self.idle_since = time.monotonic()
 
     def note_use(self) -> None:
-        """Something came."""
+        """Record that something was received."""
         self.idle_since = time.monotonic()
 
 
 class LiveCalls:
-    """At most `limit` at once. When all are taken, one that idles makes room, or one of the caller who has most."""
+    """At most `limit` open connections and streams.
+
+    At the limit, a new one replaces an idle one, or otherwise one of a caller that has at least two more than the new
+    one's caller.
+    """
 
     def __init__(self, limit: int, quotas: Quotas | None = None) -> None:
         self._limit, self._quotas = limit, quotas or Quotas()
@@ -37,10 +41,10 @@ class LiveCalls:
 
     @contextmanager
     def open(self, caller: str, end: End, is_valid: Callable[[], bool] = lambda: True) -> Iterator[LiveCall]:
-        """A connection for as long as the block lasts; raises QueueFullError and QuotaError.
+        """Register a connection for the length of a block; raises QueueFullError and QuotaError.
 
-        `end` is called with the reason when it is to leave: it stops reading, answers what it took, and closes.
-        `is_valid` tells whether the key that it was opened with still counts.
+        `end` is called with the reason when the connection must close: it has to stop reading, answer the frames that
+        it has already accepted, and close. `is_valid` returns whether the API key of the connection is still valid.
         """
         self._quotas.open(caller)
         try:
@@ -50,7 +54,7 @@ class LiveCalls:
 
     def _open_within_quota(self, caller: str, end: End, is_valid: Callable[[], bool]) -> Iterator[LiveCall]:
         if len(self._open) >= self._limit and not self._make_room(caller):
-            raise QueueFullError(f"all {self._limit} live connections and streams are taken (live_connections)")
+            raise QueueFullError(f"all {self._limit} live connections and streams are in use (live_connections)")
         call = LiveCall(caller, end, is_valid)
         self._open[call] = None
         try:
@@ -59,12 +63,12 @@ class LiveCalls:
             self._open.pop(call, None)
 
     def end_all(self) -> None:
-        """Ends all of them, as the server is going."""
+        """End all connections and streams because the server is shutting down."""
         for call in [*self._open]:
-            call.end(DrainingError(f"the server is going; {_AGAIN}"))
+            call.end(DrainingError(f"the server is shutting down; {_AGAIN}"))
 
     def end_revoked(self) -> None:
-        """Ends those whose keys count no more."""
+        """End the connections and streams whose API keys are no longer valid."""
         for call in [*self._open]:
             if not call.is_valid():
                 self._end(call, UnauthorizedError("the API key was revoked"))
@@ -77,10 +81,10 @@ class LiveCalls:
         greedy = [call for call in by_idleness if held[call.caller] > held[caller] + 1]
         if not idle and not greedy:
             return False
-        chosen = max(idle or greedy, key=lambda call: held[call.caller])  # the first of equals: who idles longest
-        self._end(chosen, QueueFullError(f"the connection went to another caller; {_AGAIN}"))
+        chosen = max(idle or greedy, key=lambda call: held[call.caller])  # among equals, the one idle for longest
+        self._end(chosen, QueueFullError(f"replaced by a connection of another caller; {_AGAIN}"))
         return True
 
     def _end(self, call: LiveCall, why: ServiceError) -> None:
-        self._open.pop(call, None)  # now: it notices only later
+        self._open.pop(call, None)  # at once, because the connection closes only later
         call.end(why)

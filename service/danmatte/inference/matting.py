@@ -1,4 +1,4 @@
-"""From a picture's bytes to its mask's bytes: decoded, inferred, painted and encoded on threads, never on the loop."""
+"""From a picture's bytes to the bytes of its mask. All steps run on worker threads, never on the event loop."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -23,18 +23,20 @@ from danmatte.video.silhouette import widen
 
 STUCK_AFTER_S = 20.0
 T = TypeVar("T")
-# From the graph's input, the frame's size and a map on its grid to a better map, and where its values lie.
+# From the graph's input, the frame's size, a region's map, the map's grid and the manifest to a stabilised map and its
+# grid.
 Stabilise: TypeAlias = Callable[[Pixels, Size, Probabilities, Grid, Manifest], tuple[Probabilities, Grid]]
 OWN: Final[Literal["own"]] = "own"
 
 
 @dataclass(frozen=True)
 class MaskOptions:
-    """What a mask is like.
+    """The properties of a requested mask.
 
-    `format` is an encoder's name. `size` None is the frame's own; `threshold` None leaves the edges soft, and OWN is
-    that of each region. `polarity` is what is painted. `regions` are what the mask shows together; none of them means
-    the model's own, which is the person if it knows one. `margin`, a share of the mask's height, is added around them.
+    `format` is an encoder's name. `size` None means the frame's size. `threshold` None leaves the edges soft, and OWN
+    uses the threshold of each region. `polarity` is what is painted. The mask shows the union of `regions`; without
+    any, it shows the model's default region, which is the person if the model finds persons. `margin` is added around
+    the regions, as a share of the mask's height.
     """
 
     format: str = "png"
@@ -47,9 +49,9 @@ class MaskOptions:
 
 @dataclass(frozen=True)
 class MaskRequest:
-    """A picture and the mask wanted of it.
+    """A picture, and the properties of the mask to make of it.
 
-    `media_type` is what the picture's sender calls it, empty if nothing; `declared` the size of a raw picture.
+    `media_type` is the picture's declared media type, empty if there is none; `declared` is the size of a raw picture.
     """
 
     body: bytes
@@ -60,9 +62,10 @@ class MaskRequest:
 
 @dataclass(frozen=True)
 class Matte:
-    """An encoded mask, its pixels, and the version that made it; `versions` are all that had a part in it.
+    """An encoded mask, its pixels, and the number of the version that made it.
 
-    `warning` says what was wrong with the picture's bytes.
+    `versions` are all versions that contributed, as `model/version`. `warning` says what was wrong with the picture's
+    bytes.
     """
 
     body: bytes
@@ -73,14 +76,14 @@ class Matte:
 
 
 class RegionSource(NamedTuple):
-    """A version, and which of its regions are wanted."""
+    """A version, and the regions that are taken from it."""
 
     served: Served
     regions: tuple[str, ...]
 
 
 class _Prepared(NamedTuple):
-    """A frame's size, the graph's input as (1, H, W, 3) uint8, and what was wrong with the picture's bytes."""
+    """A frame's size, its picture at the graph's input size as (1, H, W, 3) uint8, and a warning about its bytes."""
 
     size: Size
     picture: Pixels
@@ -88,7 +91,7 @@ class _Prepared(NamedTuple):
 
 
 class _Inferred(NamedTuple):
-    """The same with the graph's outputs."""
+    """A prepared frame with the graph's outputs."""
 
     size: Size
     picture: Pixels
@@ -97,7 +100,7 @@ class _Inferred(NamedTuple):
 
 
 class RegionMap(NamedTuple):
-    """A region's probabilities, (h, w) float32 in [0, 1], and where they lie; `threshold` is the region's own."""
+    """A region's probabilities, (h, w) float32 in [0, 1], their grid and framing, and the region's threshold."""
 
     values: Probabilities
     grid: Grid
@@ -106,9 +109,9 @@ class RegionMap(NamedTuple):
 
 
 class Matting:
-    """Makes mattes: `workers` threads, and pictures and masks of at most `max_pixels`.
+    """Makes mattes on `workers` threads, from pictures and for masks of at most `max_pixels` pixels.
 
-    A thread that does one thing for longer than `stuck_after_s` is taken to be stuck for ever.
+    A thread that spends longer than `stuck_after_s` in one phase is considered stuck for ever.
     """
 
     def __init__(self, *, workers: int, max_pixels: int, stuck_after_s: float = STUCK_AFTER_S) -> None:
@@ -116,15 +119,15 @@ class Matting:
 
     @property
     def stuck(self) -> bool:
-        """Whether a thread doesn't come back from what it does."""
+        """Whether a thread has spent longer than `stuck_after_s` in one phase."""
         return self._pool.longest_s > self._stuck_after_s
 
     async def run(
         self, request: MaskRequest, served: Served, timing: Timing, stabilise: Stabilise | None = None
     ) -> Matte:
-        """The matte of a picture; raises RequestError and EngineError.
+        """Return the matte of a picture; raises RequestError and EngineError.
 
-        `stabilise` knows the frames before, where the picture is one of a video.
+        `stabilise` is given for the frames of a video; it uses the previous frames.
         """
         manifest = served.manifest
 
@@ -141,7 +144,7 @@ class Matting:
         return await self._act(request, served, timing, encode)
 
     async def run_together(self, request: MaskRequest, sources: Sequence[RegionSource], timing: Timing) -> Matte:
-        """The matte of everything that several models find; raises RequestError and EngineError."""
+        """Return one matte of the regions of several models; raises RequestError and EngineError."""
         maps: list[RegionMap] = []
         size = Size(1, 1)
         for served, regions in sources:
@@ -153,10 +156,10 @@ class Matting:
         return await self._pool.run(timing, encode)
 
     async def compute(self, item: Item, served: Served, timing: Timing) -> tuple[Size, Arrays]:
-        """The graph's outputs for an item, and the size of its picture; raises RequestError and EngineError."""
+        """Return the size of an item's picture, and the graph's outputs; raises RequestError and EngineError."""
         if any(isinstance(part, bytes) for part in item):
             prepare = Phases("decode", partial(self._arrange, item, served.manifest))
-            if served.engine.runs_in_caller:  # one job: no handover, and warm caches
+            if served.engine.runs_in_caller:  # in one job, which avoids changes of thread and keeps caches warm
                 infer = prepare.then("infer", lambda ready: (ready[0], served.engine.execute(ready[1], [timing])))
                 return await self._pool.run(timing, infer)
             with served.batcher.expect():
@@ -169,7 +172,7 @@ class Matting:
         return size, await served.batcher.compute(inputs, timing)
 
     async def encode_mask(self, outputs: Arrays, frame: Size, manifest: Manifest, timing: Timing) -> bytes:
-        """A soft PNG mask of the frame's size, of the model's own region."""
+        """Return a soft PNG mask of the model's default region, at the frame's size."""
 
         def encode() -> bytes:
             return paint(MaskOptions(), list_maps(manifest, (), frame, outputs), frame, [manifest]).body
@@ -177,19 +180,19 @@ class Matting:
         return await self._pool.run(timing, Phases("encode", encode))
 
     def check(self, options: MaskOptions) -> None:
-        """Raises InvalidParameterError when masks of this size aren't made."""
+        """Raise InvalidParameterError if the mask would exceed `max_pixels`."""
         if options.size and options.size.pixels > self._max_pixels:
             limit = f"{self._max_pixels} pixels (max_pixels)"
             raise InvalidParameterError(f"width, height: expected at most {limit}, received {options.size}")
 
     def close(self) -> None:
-        """Lets the threads go."""
+        """End the threads."""
         self._pool.close()
 
     async def _act(self, request: MaskRequest, served: Served, timing: Timing, encode: Callable[[_Inferred], T]) -> T:
-        """What `encode` makes of the picture and of the model's outputs for it."""
+        """Decode the picture, run the model, and return the result of `encode`."""
         decode = Phases("decode", partial(self._prepare, request, served.manifest.picture))
-        if served.engine.runs_in_caller:  # one job: no handover, and warm caches
+        if served.engine.runs_in_caller:  # in one job, which avoids changes of thread and keeps caches warm
             infer = decode.then("infer", _infer_with(served, timing))
             return await self._pool.run(timing, infer.then("encode", encode))
         with served.batcher.expect():
@@ -204,7 +207,7 @@ class Matting:
         return _Prepared(frame.size, Framing.for_picture(picture, frame.size).fit(frame), frame.warning)
 
     def _arrange(self, item: Item, manifest: Manifest) -> tuple[Size, Arrays]:
-        """The item's parts as the graph's inputs, and the size of its first picture."""
+        """Return the size of the item's first picture, 1×1 without one, and the graph's inputs."""
         sizes, inputs = [], []
         for part, port in zip(item, manifest.inputs, strict=True):
             if isinstance(part, bytes):
@@ -220,9 +223,10 @@ class Matting:
 
 
 def decode_frame(request: MaskRequest, picture: PictureInput, max_pixels: int) -> Frame:
-    """The request's picture, upright, in the graph's order of colours, and maybe reduced to what the graph needs.
+    """Return the request's picture, upright and in the graph's colour order.
 
-    Raises RequestError; a picture that claims more than `max_pixels` pixels isn't decoded.
+    It may be decoded at a reduced size that is enough for the graph. A picture whose header says more than
+    `max_pixels` pixels isn't decoded. Raises RequestError.
     """
     decoder = find_decoder(request.media_type, request.body)
     header = decoder.read_header(request.body, request.declared)
@@ -235,9 +239,9 @@ def decode_frame(request: MaskRequest, picture: PictureInput, max_pixels: int) -
 
 
 def list_maps(manifest: Manifest, regions: tuple[str, ...], frame: Size, outputs: Arrays) -> list[RegionMap]:
-    """The maps of these regions, or of the model's own, for a frame of this size.
+    """Return the maps of these regions, or of the model's default region, for a frame of this size.
 
-    Raises InvalidParameterError for a region that the model doesn't know.
+    Raises InvalidParameterError for an unknown region.
     """
     framing, found = Framing.of(manifest, frame), []
     for region in regions or (manifest.default_region,):
@@ -248,13 +252,13 @@ def list_maps(manifest: Manifest, regions: tuple[str, ...], frame: Size, outputs
 
 
 def paint(options: MaskOptions, maps: Sequence[RegionMap], frame: Size, manifests: Sequence[Manifest]) -> Matte:
-    """The mask of a frame of this size: what any of the maps shows."""
+    """Return the matte of a frame of this size, which shows the union of the maps."""
     alpha: Pixels | None = None
     for each in maps:
         threshold = each.threshold if options.threshold == OWN else options.threshold
         layer = each.framing.compute_alpha(each.values, each.grid, options.size or frame, frame, threshold)
         alpha = layer if alpha is None else np.maximum(alpha, layer, out=alpha)
-    assert alpha is not None, "a mask is made of one map at least"
+    assert alpha is not None, "a mask is made of at least one map"
     if options.margin:
         alpha = _add_margin(alpha, options.margin * len(alpha), is_hard=options.threshold is not None)
     coverage = min(cv2.mean(alpha)[0] / 255, 1.0)
@@ -266,7 +270,7 @@ def paint(options: MaskOptions, maps: Sequence[RegionMap], frame: Size, manifest
 
 
 def _add_margin(alpha: Pixels, distance: float, *, is_hard: bool) -> Pixels:
-    """What is painted, (H, W) uint8, and `distance` pixels around it."""
+    """Return the mask, (H, W) uint8, widened by `distance` pixels."""
     wide = widen(alpha.astype(np.float32) / np.float32(255), distance)
     return np.where(wide >= 0.5, 255, 0).astype(np.uint8) if is_hard else np.rint(255 * wide).astype(np.uint8)
 

@@ -1,7 +1,7 @@
-"""Threads for jobs of several phases; jobs that pile up are done two at a time, each phase of both in a row.
+"""A thread pool for jobs of several phases. When jobs queue up, a thread runs two together, phase by phase.
 
-Each phase works with code and tables that the other phases drive out of a core's caches: 720p frames in pairs take
-4 % less CPU.
+Each phase uses code and tables that the other phases evict from a core's caches. Running a phase of two 720p frames in
+a row takes 4 % less CPU.
 """
 
 import asyncio
@@ -17,15 +17,15 @@ from danmatte.telemetry.timing import Timing
 T = TypeVar("T")
 U = TypeVar("U")
 _Queue: TypeAlias = "SimpleQueue[_Job | None]"
-# Threes take 1.6 % less again, and have the last of them wait: p99 58 ms instead of 50 (two cores, eight callers).
+# Three together would save another 1.6 %, but delay the last of them: p99 58 ms instead of 50 (two cores, 8 callers).
 _TOGETHER = 2
 _CLOSING_S = 2.0
 
 
 class Phases(Generic[T]):
-    """Functions to call one after another, each with the result of the one before; the last returns a T.
+    """A chain of functions, each called with the result of the previous one; the last returns a T.
 
-    Their names are those of phases, for timing.
+    Each has the name of a phase, by which it is timed.
     """
 
     __slots__ = ("steps",)
@@ -34,9 +34,9 @@ class Phases(Generic[T]):
         self.steps: list[tuple[str, Callable[[Any], Any]]] = [(name, lambda _: work())]
 
     def then(self, name: str, work: Callable[[T], U]) -> "Phases[U]":
-        """Adds a phase; use the returned object instead of this one, which it replaces."""
+        """Add a phase; use the returned object from then on, which has the new result type."""
         self.steps.append((name, work))
-        return self  # type: ignore[return-value] # no copy: every frame has three phases
+        return self  # type: ignore[return-value] # not a copy, for speed: every frame has three phases
 
 
 class PhasePool:
@@ -45,7 +45,7 @@ class PhasePool:
     def __init__(self, count: int) -> None:
         self._queue: _Queue = SimpleQueue()
         self._closed = False
-        self._since = [0.0] * count  # when each thread began what it does, a `time.monotonic()`; 0 while it waits
+        self._since = [0.0] * count  # `time.monotonic()` at which each thread began its current phase; 0 while idle
         self._threads = [
             threading.Thread(
                 target=_drive, args=(self._queue, self._since, number), name=f"pixels-{number}", daemon=True
@@ -56,10 +56,10 @@ class PhasePool:
             thread.start()
 
     def run(self, timing: Timing, phases: Phases[T]) -> "asyncio.Future[T]":
-        """A future of the last phase's result, or of the first error.
+        """Return a future of the last phase's result, or of the first error.
 
-        Phases are timed by their names, the waits before them as `queue`. A cancelled job's next phase isn't begun.
-        Raises RuntimeError when the pool was closed.
+        Phases are timed by their names, and the waits before them as `queue`. After a cancellation, the phase in
+        progress ends, and no further one is started. Raises RuntimeError if the pool is closed.
         """
         if self._closed:
             raise RuntimeError("the threads were closed")
@@ -69,12 +69,12 @@ class PhasePool:
 
     @property
     def longest_s(self) -> float:
-        """How long the thread that has been longest at one phase has been at it."""
+        """The longest time that any thread has spent in its current phase, in seconds."""
         begun = [since for since in self._since if since]
         return time.monotonic() - min(begun) if begun else 0.0
 
     def close(self) -> None:
-        """Ends the threads after what is in the queue; waits for it, but not for long."""
+        """End the threads after the jobs in the queue; wait for at most `_CLOSING_S`."""
         self._closed = True
         for _ in self._threads:
             self._queue.put(None)
@@ -84,7 +84,7 @@ class PhasePool:
 
 
 class _Job:
-    """A caller's phases, and how far they are."""
+    """The phases of one caller, and the latest result or error."""
 
     __slots__ = ("_since", "_steps", "_timing", "error", "value", "waiter")
 
@@ -95,11 +95,11 @@ class _Job:
         self._timing, self._steps, self._since = timing, phases.steps, time.perf_counter()
 
     def is_over(self, number: int) -> bool:
-        """Whether there is no such phase, or it isn't to be done: the job failed or was cancelled."""
+        """Return whether this phase is not to be run: there is none, or the job failed or was cancelled."""
         return number >= len(self._steps) or self.error is not None or self.waiter.done()
 
     def step(self, number: int, *, waited: bool) -> None:
-        """Does a phase; `waited` is whether the thread had something else to do before."""
+        """Run a phase; `waited` is whether the thread did other work since the job's previous phase."""
         try:
             name, work = self._steps[number]
             if waited:
@@ -107,13 +107,13 @@ class _Job:
             with self._timing.phase(name):
                 self.value = work(self.value)
             self._since = time.perf_counter()
-        except BaseException as error:  # noqa: BLE001 - whatever it is, somebody waits for it
+        except BaseException as error:  # noqa: BLE001 - a caller waits for the outcome, whatever the error is
             self.error = RuntimeError(repr(error)) if isinstance(error, StopIteration) else error  # as in PEP 479
-            del self  # the error's traceback knows this frame: without this the two would keep each other alive
+            del self  # the error's traceback refers to this frame: break the reference cycle
 
 
 def _drive(queue: _Queue, since: list[float], own: int) -> None:
-    """A thread's life; between jobs it holds nothing of theirs, so that a frame's memory goes with its answer."""
+    """Run a thread's jobs. It keeps no reference to a finished job, so that the frame's memory is freed at once."""
     while jobs := _take(queue, len(since)):
         number = 0
         while jobs:
@@ -125,15 +125,15 @@ def _drive(queue: _Queue, since: list[float], own: int) -> None:
             number += 1
             over = [job for job in jobs if job.is_over(number)]
             if over:
-                with suppress(RuntimeError):  # a closed loop: nobody waits
+                with suppress(RuntimeError):  # the loop is closed: no caller waits
                     over[0].waiter.get_loop().call_soon_threadsafe(_settle, over)
-            del over  # or a finished job would stay until the other of its pair ends, too
+            del over  # otherwise a finished job would be kept until the other of its pair ends
             jobs = [job for job in jobs if not job.is_over(number)]
         del job
 
 
 def _take(queue: _Queue, threads: int) -> list[_Job]:
-    """The next job, and another if every other thread finds one after that; none at the end."""
+    """Wait for the next job; return it, and a second if the queue has enough for all threads. Empty at the end."""
     jobs: list[_Job] = []
     with suppress(Empty):
         while len(jobs) < _TOGETHER and (not jobs or queue.qsize() >= threads):
@@ -147,7 +147,7 @@ def _take(queue: _Queue, threads: int) -> list[_Job]:
 
 
 def _settle(jobs: list[_Job]) -> None:
-    """Hands results to those who still wait; runs on their loop."""
+    """Set the results of the futures that aren't done; runs on their event loop."""
     for job in jobs:
         if job.waiter.done():
             continue

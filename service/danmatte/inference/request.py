@@ -1,13 +1,13 @@
-"""One request's life, the same over every protocol. Knows no transport.
+"""The stages of a request, the same for every protocol. Independent of any transport.
 
-    place      when its first byte is here, or a refusal: the queue is full, or the wait would be too long
-    body       read and translated by the protocol, which holds the place meanwhile
-    deadline   from here on the answer is awaited only so long
-    version    by its number or label, or the one that the model's policy draws; opened if it isn't open
+    place      occupied at the first byte, or refused: the queue is full, or the wait would be too long
+    body       read and parsed by the protocol, while it occupies the place
+    deadline   starts; the following stages must finish within it
+    version    chosen by number or label, or by the model's policy; opened if it isn't open yet
     permit     to compute, one for each picture, granted round-robin by caller
-    answer     written by the protocol, which holds the place until its last byte
+    response   written by the protocol, which occupies the place until the last byte
 
-A protocol translates, and writes no more than this:
+A protocol only translates, with code such as this:
 
     async with requests.open(caller) as request:
         wanted = MaskRequest(await read_body(...), options)
@@ -37,9 +37,9 @@ _DIGITS = 15
 
 @dataclass(frozen=True)
 class VersionSelector:
-    """Which version answers: a number, a label, or neither for the one that the model's policy draws.
+    """The version to use: a number, a label, or neither, which leaves the choice to the model's policy.
 
-    An empty `model` is the default one.
+    An empty `model` means the default model.
     """
 
     model: str = ""
@@ -48,7 +48,7 @@ class VersionSelector:
 
     @classmethod
     def parse(cls, model: str, version: str = "", label: str = "") -> "VersionSelector":
-        """From a version in decimal digits, empty for none; raises UnknownVersionError."""
+        """Parse a version in decimal digits, or an empty string for none; raises UnknownVersionError."""
         if not version:
             return cls(model, None, label)
         if not (version.isascii() and version.isdecimal() and len(version) <= _DIGITS):
@@ -57,17 +57,17 @@ class VersionSelector:
 
     @classmethod
     def parse_tfs(cls, model: str, version: str = "", label: str = "") -> "VersionSelector":
-        """As TensorFlow Serving has it: version 0 is none, and OVMS' client sends that for the default."""
+        """Parse as TensorFlow Serving does: version 0 means none, which OVMS' client sends for the default."""
         return cls.parse(model, "" if version == "0" else version, label)
 
     @classmethod
     def of(cls, manifest: Manifest) -> "VersionSelector":
-        """Exactly this version, even if the policy draws another by then."""
+        """Return a selector of exactly this version, whatever the policy chooses later."""
         return cls(manifest.name, manifest.version)
 
 
 class Requests:
-    """Opens requests, and holds what they share: the repository, admission, matting, live calls, statistics."""
+    """A factory of requests, with all that they share: repository, admission, matting, live calls, statistics."""
 
     def __init__(
         self,
@@ -77,55 +77,58 @@ class Requests:
         live: LiveCalls,
         statistics: Statistics | None = None,
     ) -> None:
-        """`statistics` are those in which the repository's engines count their calls."""
+        """`statistics` must be the object in which the repository's engines count their calls."""
         self.repository, self.admission, self.matting, self.live = repository, admission, matting, live
         self.inference = TensorInference(matting)
         self.statistics = statistics or Statistics()
 
     @property
     def ready(self) -> bool:
-        """Whether new requests have a chance: the server is neither draining nor stuck, and its threads work."""
+        """Whether new requests can be served: the server is neither leaving, draining nor stuck, and no thread is."""
         return self.admission.ready and not self.matting.stuck
 
     @property
     def stuck(self) -> bool:
-        """Whether nothing was answered in time, or a thread doesn't come back: another process would do better."""
+        """Whether the last requests all missed the deadline, or a thread is stuck: the process should be replaced."""
         return self.admission.stuck or self.matting.stuck
 
     @property
     def places(self) -> int:
-        """How many requests may be inside at once."""
+        """The maximum number of requests in progress, not counting long-lived ones."""
         return self.admission.queue
 
-    def open(self, caller: str, *, lasting: bool = False) -> "Request":
-        """A request, or with `lasting` a connection of many; entering it raises OverloadError.
+    def open(self, caller: str, *, long_lived: bool = False) -> "Request":
+        """Return a request, or with `long_lived` a connection for many; entering it raises OverloadError.
 
-        `caller` is whose requests share fairly with those of others: a key's name or an address.
+        `caller` is a key's name or an address. Permits are shared fairly between callers.
         """
-        return Request(self, caller, lasting=lasting)
+        return Request(self, caller, long_lived=long_lived)
 
     async def find(self, selector: VersionSelector) -> Served:
-        """A version, for questions about it, which need no place.
+        """Return a version whose metadata a client requests; that needs no place.
 
-        Raises UnknownModelError, UnknownVersionError, UnknownLabelError, ModelError, and DeadlineError when opening it
+        Raises UnknownModelError, UnknownVersionError, UnknownLabelError, ModelError, and DeadlineError if opening it
         takes too long.
         """
         async with self.admission.deadline():
             return await self.repository.find(selector.model, selector.version, selector.label)
 
     def check(self, options: MaskOptions) -> None:
-        """Raises InvalidParameterError when such masks aren't made."""
+        """Raise InvalidParameterError for options with which no mask can be made."""
         self.matting.check(options)
 
 
 class Request:
-    """A request inside, from the first byte of its body to the last of its answer; an asynchronous context manager."""
+    """An admitted request, from the first byte of its body to the last byte of its response.
 
-    def __init__(self, shared: Requests, caller: str, *, lasting: bool) -> None:
-        self._shared, self._lasting = shared, lasting
-        self._place = shared.admission.place(caller, lasting=lasting)
+    It is an asynchronous context manager.
+    """
+
+    def __init__(self, shared: Requests, caller: str, *, long_lived: bool) -> None:
+        self._shared, self._long_lived = shared, long_lived
+        self._place = shared.admission.place(caller, long_lived=long_lived)
         self._policy: Policy | None = None
-        self._side = ""  # `stable` or `canary`, once drawn for a lasting request
+        self._side = ""  # `stable` or `canary`, once drawn for a long-lived request
 
     async def __aenter__(self) -> Self:
         await self._place.__aenter__()
@@ -137,35 +140,36 @@ class Request:
         await self._place.__aexit__(kind, error, trace)
 
     def hold(self, count: int) -> None:
-        """Counts so many bytes of body or answer as held, until they are let go or the request leaves.
+        """Add `count` bytes of body or response to those held, until they are released or the request ends.
 
-        Raises QueueFullError where all requests together hold too many.
+        Raises QueueFullError if all requests together hold too many bytes.
         """
         self._place.hold(count)
 
-    def let_go(self, count: int) -> None:
-        """Counts so many bytes as no longer held."""
-        self._place.let_go(count)
+    def release(self, count: int) -> None:
+        """Subtract `count` bytes from those held."""
+        self._place.release(count)
 
-    def send(self, give_up: Callable[[], object]) -> AbstractContextManager[None]:
-        """The block writes a piece of the answer, as large as is read in a moment.
+    def send(self, abort: Callable[[], object]) -> AbstractContextManager[None]:
+        """Enter a block that writes a part of the response, small enough for a client to read it in a moment.
 
-        `give_up` ends it where its room is needed, above all where nobody reads.
+        `abort` is called if the response has to be aborted to free resources, first of all if the client doesn't read.
         """
-        return self._place.send(give_up)
+        return self._place.send(abort)
 
     def deadline(self, timeout_s: float | None = None) -> Deadline:
-        """A block that may take as long as the server and the caller's own limit let it; raises DeadlineError."""
+        """Return a time limit for a block, the lower of the server's and the client's; raises DeadlineError."""
         return self._shared.admission.deadline(timeout_s)
 
     async def find(self, selector: VersionSelector) -> Served:
-        """The version that answers, opened if it wasn't; to be called within a `deadline`.
+        """Return the version that computes the response, opened if necessary; call it within a `deadline`.
 
-        A lasting request stays with the side of a canary that was drawn for it, as masks that come from two versions
-        in turn would flicker; it is drawn anew when the policy changes, or that side can't be served any more.
+        A long-lived request keeps the version, stable or canary, that was drawn for it, because masks that alternate
+        between two versions would flicker. It is drawn again when the policy changes or that version is no longer
+        served.
         """
         repository = self._shared.repository
-        if not self._lasting or selector.label or selector.version is not None:
+        if not self._long_lived or selector.label or selector.version is not None:
             return await repository.find(selector.model, selector.version, selector.label)
         policy = repository.get_policy(selector.model)
         if policy != self._policy:
@@ -184,9 +188,10 @@ class Request:
         timeout_s: float | None = None,
         stabilise: Stabilise | None = None,
     ) -> Matte:
-        """A picture's matte, within the deadline; counted in `statistics`.
+        """Return a picture's matte, within the deadline, and count it in `statistics`.
 
-        Raises RequestError, OverloadError, ModelError and EngineError."""
+        Raises RequestError, OverloadError, ModelError and EngineError.
+        """
         shared, began = self._shared, time.perf_counter()
         async with self.deadline(timeout_s):
             served = await self.find(selector)
@@ -212,7 +217,7 @@ class Request:
     async def infer(
         self, wanted: InferRequest, selector: VersionSelector, timing: Timing, timeout_s: float | None = None
     ) -> tuple[Served, list[Tensor]]:
-        """Output tensors, and the version that gave them, within the deadline; counted in `statistics`.
+        """Return the version used and its output tensors, within the deadline; counted in `statistics`.
 
         Raises TensorError, RequestError, OverloadError, ModelError and EngineError.
         """
@@ -233,7 +238,7 @@ class Request:
 
 
 def find_sources(repository: Repository, served: Served, regions: tuple[str, ...]) -> list[RegionSource]:
-    """The versions that find these regions, the asked one before others of the repository.
+    """Return the versions that find these regions; `served` is preferred to others of the repository.
 
     Raises InvalidParameterError for a region that no model finds.
     """

@@ -1,10 +1,11 @@
-"""Named tensors in, named tensors out: what every inference protocol means. Knows no transport.
+"""Inference from named tensors to named tensors, for all inference protocols. Independent of any transport.
 
-An input is the graph's own; a picture may also be BYTES, an encoded picture, which is decoded and fitted as a frame is.
-Where the first sides of all inputs and outputs count independent items, up to MAX_BATCH of those come at once. The
-outputs are the manifest's, all of them unless some are named, and for a model that finds regions in pictures:
+The inputs are those of the manifest. A picture may also be sent encoded, as BYTES; it is then decoded and fitted to the
+graph's input as a frame is. If the first dimension of every input and output is a batch dimension, a request may have
+up to MAX_BATCH items. The outputs are those of the manifest, all unless the request names some. A model that finds
+regions in pictures has one more:
 
-- `mask`, BYTES (N,): a soft PNG mask for each picture, at its own size; only when asked for
+- `mask`, BYTES (N,): a soft PNG mask for each picture, at the picture's size; only returned if it is named
 """
 
 import asyncio
@@ -28,11 +29,11 @@ from danmatte.telemetry.timing import Timing
 T = TypeVar("T")
 Values: TypeAlias = npt.NDArray[Any] | Sequence[bytes]
 Item: TypeAlias = Sequence[bytes | npt.NDArray[Any]]
-"""What one inference takes, in the order of the manifest's inputs; an encoded picture as bytes."""
+"""The inputs of one inference, in the order of the manifest's inputs; an encoded picture is bytes."""
 MASK: Final = "mask"
 MAX_BATCH: Final = 32
 BYTES: Final = "BYTES"
-# The contract's words for numbers, in the Open Inference Protocol's.
+# From the contract's data types to those of the Open Inference Protocol.
 DATATYPES: Final = {
     "boolean": "BOOL",
     **{f"u{bits}": f"UINT{bits}" for bits in (8, 16, 32, 64)},
@@ -40,15 +41,15 @@ DATATYPES: Final = {
     **{f"f{bits}": f"FP{bits}" for bits in (16, 32, 64)},
 }
 GetPermit: TypeAlias = Callable[[Timing], AbstractAsyncContextManager[None]]
-# Permits that a request has or waits for, unless more are free, or the graph takes more at once. Permits go round the
-# callers, so that a post of 32 pictures gets no more than as many posts at once. With two, which wait for permits of
-# others that have begun, batches got 17 pictures a second beside 70 single ones; with four 37 beside 40.
+# The maximum number of permits that a request has or waits for, unless more are available or the graph takes larger
+# batches. Permits are granted round-robin by caller, so a batch doesn't take more than its caller's share. With 2,
+# batches got 17 pictures a second while single requests got 70; with 4 it was 37 and 40.
 _AT_ONCE = 4
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """`datatype` is the Open Inference Protocol's word; `values` an array of `shape`, or the elements of BYTES."""
+    """A named tensor. `datatype` is the Open Inference Protocol's; `values` is an array, or BYTES elements."""
 
     name: str
     datatype: str
@@ -58,28 +59,28 @@ class Tensor:
 
 @dataclass(frozen=True)
 class InferRequest:
-    """The inputs, and the names of the outputs wanted; none means all of the manifest's."""
+    """The inputs, and the names of the requested outputs; none means all outputs of the manifest."""
 
     inputs: tuple[Tensor, ...]
     outputs: tuple[str, ...] = ()
 
     def wants_masks(self, manifest: Manifest) -> bool:
-        """Whether it asks for a mask that the graph itself doesn't put out."""
+        """Return whether it names the output `mask`, and the graph has no output of that name itself."""
         return MASK in self.outputs and manifest.makes_masks and all(port.name != MASK for port in manifest.outputs)
 
 
 class ItemInference(Protocol):
-    """What tensor inference needs of matting."""
+    """The part of matting that tensor inference uses."""
 
     async def compute(self, item: Item, served: Served, timing: Timing) -> tuple[Size, Arrays]:
-        """The graph's outputs for an item, and the size of its picture."""
+        """Return the size of an item's picture, and the graph's outputs."""
 
     async def encode_mask(self, outputs: Arrays, frame: Size, manifest: Manifest, timing: Timing) -> bytes:
-        """A soft PNG mask of the frame's size."""
+        """Return a soft PNG mask of the frame's size."""
 
 
 class TensorInference:
-    """Answers requests of tensors; each item of a batch is an inference of its own, with a permit of its own."""
+    """Runs tensor requests. Each item of a batch is a separate inference with a separate permit."""
 
     def __init__(self, items: ItemInference) -> None:
         self._items = items
@@ -87,9 +88,9 @@ class TensorInference:
     async def run(
         self, request: InferRequest, served: Served, timing: Timing, permit: GetPermit, *, free: int = 0
     ) -> list[Tensor]:
-        """The outputs in the order asked for, by as many permits at once as are `free`, or a few.
+        """Return the outputs in the requested order.
 
-        Raises TensorError, RequestError and EngineError.
+        Up to `free` items are computed at once, but at least a few. Raises TensorError, RequestError and EngineError.
         """
         manifest = served.manifest
         names = _choose_outputs(request, manifest)
@@ -122,7 +123,7 @@ class TensorInference:
 
 
 def check_inputs(request: InferRequest, manifest: Manifest) -> list[Tensor]:
-    """The inputs in the manifest's order; raises TensorError when one isn't what the manifest says."""
+    """Return the inputs in the manifest's order; raises TensorError if one doesn't match the manifest."""
     given = {tensor.name: tensor for tensor in request.inputs}
     known = [port.name for port in manifest.inputs]
     if len(known) == 1 != len(request.inputs):
@@ -137,7 +138,7 @@ def check_inputs(request: InferRequest, manifest: Manifest) -> list[Tensor]:
         _check_input(port, tensor, manifest)
     counts = {tensor.shape[0] for tensor in ordered} if manifest.takes_batches else set()
     if len(counts) > 1:
-        raise TensorError(f"inputs: expected as many items in each, received {sorted(counts)}")
+        raise TensorError(f"inputs: expected the same number of items in each, received {sorted(counts)}")
     return ordered
 
 
@@ -164,13 +165,13 @@ def _check_input(port: Input, tensor: Tensor, manifest: Manifest) -> None:
 
 
 def describe_shape(port: Input | Output, manifest: Manifest) -> list[int]:
-    """A port's shape as protocols give it: -1 for a side that isn't fixed, and for the number of items."""
+    """Return a port's shape as protocols show it: -1 for a side that isn't fixed, and for the number of items."""
     sides = [-1 if isinstance(side, SideRange) else side for side in port.shape]
     return [-1, *sides[1:]] if manifest.takes_batches else sides
 
 
 def split_items(tensors: Sequence[Tensor], manifest: Manifest) -> list[Item]:
-    """The inputs of each inference; arrays are views, not copies."""
+    """Return the inputs of each inference; arrays are views, not copies."""
     if not manifest.takes_batches:
         return [[t.values if isinstance(t.values, np.ndarray) else t.values[0] for t in tensors]]
 
@@ -184,12 +185,12 @@ def _join(name: str, parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
     if len(parts) == 1:
         return parts[0]
     if len({part.shape for part in parts}) > 1:
-        raise TensorError(f"{name}: its size differs from item to item; ask for each of them alone")
+        raise TensorError(f"{name}: expected one size for all items, received several; send each item separately")
     return np.concatenate(parts)
 
 
 def _choose_outputs(request: InferRequest, manifest: Manifest) -> tuple[str, ...]:
-    """The outputs' names, each known and named once; raises TensorError."""
+    """Return the names of the requested outputs; raises TensorError for an unknown or repeated name."""
     own = tuple(port.name for port in manifest.outputs)
     known = [*own, MASK] if manifest.makes_masks else list(own)
     for name in request.outputs:
@@ -201,7 +202,10 @@ def _choose_outputs(request: InferRequest, manifest: Manifest) -> tuple[str, ...
 
 
 async def map_concurrently(act: Callable[..., Awaitable[T]], items: Sequence[tuple[Any, ...]], at_once: int) -> list[T]:
-    """The results of `act` for each item, in order, `at_once` at a time; a failure or cancellation cancels the rest."""
+    """Return the result of `act` for each item, in order, computed `at_once` at a time.
+
+    A failure or a cancellation cancels the remaining calls.
+    """
     limit = asyncio.Semaphore(at_once)
 
     async def act_within_limit(item: tuple[Any, ...]) -> T:

@@ -238,15 +238,15 @@ async def test_the_calls_own_deadline_counts(connect: Connect) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as late:
         await side.call("ModelInfer", infer(), timeout=0.2)
     assert late.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-    await until(lambda: side.client.app[ADMISSION].inside == 0)
+    await until(lambda: side.client.app[ADMISSION].occupied == 0)
 
 
 async def test_a_leaving_caller_frees_its_place(connect: Connect) -> None:
     side = await connect(delay_s=60, deadline_s=60)
     leaving = asyncio.create_task(side.call("ModelInfer", infer()))
-    await until(lambda: side.client.app[ADMISSION].inside == 1)
+    await until(lambda: side.client.app[ADMISSION].occupied == 1)
     leaving.cancel()
-    await until(lambda: side.client.app[ADMISSION].inside == 0)
+    await until(lambda: side.client.app[ADMISSION].occupied == 0)
 
 
 async def test_a_stream_is_answered_in_order_whatever_fails(connect: Connect) -> None:
@@ -262,9 +262,9 @@ async def test_a_stream_is_answered_in_order_whatever_fails(connect: Connect) ->
 async def test_a_left_stream_frees_its_places(connect: Connect) -> None:
     side = await connect(delay_s=60, deadline_s=60)
     stream = side.stream([infer()] * 20)
-    await until(lambda: side.client.app[ADMISSION].inside == 9)  # the stream itself has one, too
+    await until(lambda: side.client.app[ADMISSION].occupied == 9)  # the stream itself has one, too
     stream.cancel()
-    await until(lambda: side.client.app[ADMISSION].inside == 0)
+    await until(lambda: side.client.app[ADMISSION].occupied == 0)
 
 
 async def test_health_is_asked_as_everywhere(connect: Connect) -> None:
@@ -281,7 +281,7 @@ async def test_health_is_asked_as_everywhere(connect: Connect) -> None:
 async def test_a_stopping_server_answers_what_it_took(connect: Connect) -> None:
     side = await connect(delay_s=0.5)
     old = asyncio.create_task(side.call("ModelInfer", infer()))
-    await until(lambda: side.client.app[ADMISSION].inside == 1)
+    await until(lambda: side.client.app[ADMISSION].occupied == 1)
     draining = asyncio.create_task(side.client.app[ADMISSION].drain(10))
     await asyncio.sleep(0)
     with pytest.raises(grpc.aio.AioRpcError) as refused:

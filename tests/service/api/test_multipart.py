@@ -80,7 +80,7 @@ async def test_leaving_in_the_middle_frees_everything(start: Start, jpeg: bytes)
     asking = asyncio.create_task(client.post("/v1/mattes", data=form({str(n): jpeg for n in range(6)})))
     await until(lambda: gate.waiting > 0)
     asking.cancel()
-    await until(lambda: client.app[ADMISSION].inside == 0)
+    await until(lambda: client.app[ADMISSION].occupied == 0)
     gate.let(100)
     assert (await client.post("/v1/mattes", data=jpeg)).status == 200
 
@@ -247,7 +247,7 @@ async def test_an_answer_that_began_is_not_broken_off_for_somebody_else(start: S
     await until(lambda: gate.waiting == 1)
     asking = await client.post("/v1/mattes", data=files)  # the bad part is answered, the good one waits for its permit
     admission = client.app[ADMISSION]
-    assert admission.inside == 2
+    assert admission.occupied == 2
     with pytest.raises(QueueFullError):
         async with admission.place("somebody else"):
             pass

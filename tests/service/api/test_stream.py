@@ -247,7 +247,7 @@ async def test_a_bad_query_is_refused_before_the_upgrade(start: Start, query: st
     answer = await client.get(f"/v1/stream?{query}", headers=UPGRADE)
     refusal = await answer.json()
     assert (answer.status, refusal["status"], refusal["code"]) == (status, status, code)
-    assert client.app[ADMISSION].inside == 0
+    assert client.app[ADMISSION].occupied == 0
 
 
 @pytest.mark.parametrize("missing", UPGRADE)
@@ -260,12 +260,12 @@ async def test_what_is_no_upgrade_is_refused(start: Start, missing: str) -> None
 async def test_connections_are_limited_and_each_has_a_place(start: Start) -> None:
     client = await start(live_connections=2)
     sockets = [await connected(client) for _ in range(2)]
-    assert client.app[ADMISSION].inside == 2
+    assert client.app[ADMISSION].occupied == 2
     refused = await client.get("/v1/stream", headers=UPGRADE)
     assert (refused.status, (await refused.json())["code"]) == (429, "queue_full")
     assert "Retry-After" in refused.headers
     await sockets[0].close()
-    await until(lambda: client.app[ADMISSION].inside == 1)
+    await until(lambda: client.app[ADMISSION].occupied == 1)
     assert not (await connected(client)).closed
 
 
@@ -288,7 +288,7 @@ async def test_live_connections_take_no_places_of_posts_nor_posts_theirs(start: 
     await until(lambda: gate.waiting == 1)
     assert (await client.post("/v1/mattes", data=jpeg)).status == 429
     sockets.append(await connected(client))
-    assert client.app[ADMISSION].inside == 4
+    assert client.app[ADMISSION].occupied == 4
     gate.let()
     assert (await posted).status == 200
 
@@ -307,7 +307,7 @@ async def test_what_is_no_offer_ends_the_connection(start: Start, message: bytes
     socket = await connected(client)
     await socket.send_bytes(message)
     assert await closing(socket) == code
-    await until(lambda: client.app[ADMISSION].inside == 0)
+    await until(lambda: client.app[ADMISSION].occupied == 0)
 
 
 async def test_text_ends_the_connection_after_what_was_taken_in(start: Start, jpeg: bytes) -> None:
@@ -369,7 +369,7 @@ async def test_who_answers_no_ping_is_let_go(start: Start) -> None:
     client = await start(live_heartbeat_s=0.2)
     socket = await connected(client)
     assert (await socket.receive()).type is WSMsgType.PING
-    await until(lambda: client.app[ADMISSION].inside == 0)
+    await until(lambda: client.app[ADMISSION].occupied == 0)
 
 
 async def test_who_reads_no_answers_is_let_go(start: Start, jpeg: bytes) -> None:
@@ -382,7 +382,7 @@ async def test_who_reads_no_answers_is_let_go(start: Start, jpeg: bytes) -> None
             await asyncio.sleep(0.01)
 
     offers = asyncio.create_task(offering())
-    await until(lambda: client.app[ADMISSION].inside == 0)
+    await until(lambda: client.app[ADMISSION].occupied == 0)
     offers.cancel()
 
 
@@ -398,7 +398,7 @@ async def test_leaving_in_the_middle_frees_everything(start: Start, jpeg: bytes,
         socket._writer.transport.abort()
     else:
         await socket.close()
-    await until(lambda: client.app[ADMISSION].inside == 0)
+    await until(lambda: client.app[ADMISSION].occupied == 0)
     gate.let(2 + 2)  # the two that were computed for nobody, and two more
     answers = await asyncio.gather(*(client.post("/v1/mattes", data=jpeg) for _ in range(2)))
     assert [answer.status for answer in answers] == [200, 200]

@@ -88,7 +88,7 @@ async def test_leaving_is_noticed_by_the_server(start: Start, jpeg: bytes) -> No
     async with Live(address(client)) as live:
         live.offer(jpeg, 1)
         await until(lambda: gate.waiting == 1)
-    await until(lambda: client.app[ADMISSION].inside == 0)
+    await until(lambda: client.app[ADMISSION].occupied == 0)
 
 
 async def test_an_idle_connection_is_made_again_with_the_next_offer(start: Start, jpeg: bytes) -> None:

@@ -54,7 +54,7 @@ async def test_all_that_was_sent_ahead_is_answered(models, jpeg: bytes) -> None:
 async def test_a_body_that_breaks_off_is_not_waited_for(models, jpeg: bytes) -> None:
     async with served(models, upload_s=60) as server:
         assert await answered(server.port, post(jpeg)[:-10]) == b""
-        assert server.app[ADMISSION].inside == 0
+        assert server.app[ADMISSION].occupied == 0
 
 
 async def test_nothing_is_computed_for_who_has_gone(models, jpeg: bytes) -> None:
@@ -64,9 +64,9 @@ async def test_nothing_is_computed_for_who_has_gone(models, jpeg: bytes) -> None
         await until(lambda: gate.waiting == 1)
         _, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(post(jpeg))
-        await until(lambda: server.app[ADMISSION].inside == 2)
+        await until(lambda: server.app[ADMISSION].occupied == 2)
         writer.close()
-        await until(lambda: server.app[ADMISSION].inside == 1)
+        await until(lambda: server.app[ADMISSION].occupied == 1)
         gate.let()
         assert find_status(await first) == 200
 

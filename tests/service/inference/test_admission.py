@@ -1,4 +1,4 @@
-"""Places, permits and deadlines, without a server."""
+"""Admission without a server: places, permits and deadlines."""
 
 import asyncio
 import gc
@@ -15,7 +15,7 @@ from danmatte.telemetry.timing import Timing
 
 
 def build(**given: float) -> Admission:
-    """A small one."""
+    """Return a small admission."""
     return Admission(**({"queue": 2, "in_flight": 1, "deadline_s": 5} | given))
 
 
@@ -26,12 +26,12 @@ async def test_places_are_limited_and_given_back() -> None:
             async with admission.place():
                 pass
     async with admission.place():
-        assert admission.inside == 1
-    assert admission.inside == 0
+        assert admission.occupied == 1
+    assert admission.occupied == 0
 
 
 async def test_an_answer_leaves_nothing_for_the_garbage_collector() -> None:
-    """A mask or a tensor would wait there with it, hundreds of them at a time."""
+    """Otherwise, the cycle would keep a mask or a tensor in memory, for hundreds of requests at a time."""
     admission = build()
 
     async def answer() -> None:
@@ -57,7 +57,7 @@ async def test_a_failure_gives_the_place_and_the_permit_back() -> None:
         with pytest.raises(ZeroDivisionError):
             async with permit(admission):
                 raise ZeroDivisionError
-    assert admission.inside == 0
+    assert admission.occupied == 0
 
 
 async def test_permits_are_granted_in_order() -> None:
@@ -123,19 +123,19 @@ async def test_draining_waits_for_those_inside() -> None:
 
 @asynccontextmanager
 async def permit(admission: Admission, caller: str = "", timing: Timing | None = None) -> AsyncIterator[None]:
-    """A request with a permit."""
+    """Run a request that has a permit."""
     async with admission.place(caller) as place, place.permit(timing or Timing()):
         yield
 
 
 async def inside(admission: Admission, caller: str = "", timing: Timing | None = None) -> None:
-    """A request that arrives, gets a permit, and stays."""
+    """Enter a request, acquire a permit, and keep both."""
     async with permit(admission, caller, timing):
         await asyncio.Event().wait()
 
 
 async def started(*posts) -> list[asyncio.Task[None]]:
-    """Posts under way, as far as they get."""
+    """Start requests, and let each proceed as far as it can."""
     tasks = [asyncio.create_task(post) for post in posts]
     for _ in range(5):
         await asyncio.sleep(0)
@@ -143,14 +143,14 @@ async def started(*posts) -> list[asyncio.Task[None]]:
 
 
 async def left(*tasks: asyncio.Task[None]) -> None:
-    """They leave."""
+    """Cancel the requests."""
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)
 
 
 def measured(admission: Admission, interval_s: float) -> Admission:
-    """A admission behind which permits end every `interval_s`, while all are taken."""
+    """Return an admission whose permits are released every `interval_s` while all are in use."""
     admission._permits.interval_s = interval_s
     return admission
 
@@ -231,7 +231,7 @@ async def test_bodies_that_trickle_keep_nobody_out_and_are_asked_again_when_they
     await started()
     assert all(isinstance(told, QueueFullError) for task in slow for told in task.result())
     await left(*quick)
-    assert (admission.inside, admission.waiting, admission._permits.free) == (0, 0, 1)
+    assert (admission.occupied, admission.waiting, admission._permits.free) == (0, 0, 1)
 
 
 async def test_a_crowd_of_one_caller_costs_others_no_admission() -> None:
@@ -252,9 +252,9 @@ async def test_when_all_places_are_taken_the_greedy_make_room() -> None:
     assert [task.done() for task in modest] == [False, False, True]
     assert isinstance(greedy[3].exception(), QueueFullError)
     assert "fewer" in str(greedy[3].exception())
-    assert admission.inside == 4
+    assert admission.occupied == 4
     await left(*greedy, *modest)
-    assert (admission.inside, admission.waiting) == (0, 0)
+    assert (admission.occupied, admission.waiting) == (0, 0)
 
 
 async def test_the_next_greedy_make_room_when_the_greediest_have_begun() -> None:
@@ -298,11 +298,11 @@ async def test_half_of_the_callers_leaving_at_any_moment_leave_nothing_behind() 
         for task in posts[::2]:
             task.cancel()
         await asyncio.gather(*posts, return_exceptions=True)
-    assert (admission.inside, admission.waiting, admission._permits.free) == (0, 0, 3)
+    assert (admission.occupied, admission.waiting, admission._permits.free) == (0, 0, 3)
 
 
 async def late(admission: Admission, timeout_s: float | None = None) -> None:
-    """Misses a deadline."""
+    """Miss a deadline."""
     with pytest.raises(DeadlineError):
         async with admission.deadline(timeout_s), permit(admission):
             await asyncio.sleep(10)
@@ -315,9 +315,9 @@ async def test_who_answers_nobody_in_time_is_not_ready_for_a_while() -> None:
         await late(admission)
     assert (admission.ready, admission.stuck) == (False, True)
     await asyncio.sleep(0.06)
-    assert admission.ready  # tried again
+    assert admission.ready  # requests are accepted again after a while
     await late(admission)
-    assert admission.stuck  # and found no better
+    assert admission.stuck  # because the next request missed its deadline as well
     async with permit(admission):
         pass
     assert admission.ready
@@ -344,7 +344,7 @@ async def test_a_place_whose_answer_has_begun_is_not_given_away() -> None:
 
     first = asyncio.create_task(answering(begins=False))
     await asyncio.sleep(0)
-    second = asyncio.create_task(answering(begins=True))  # the newest, and so the one who would go
+    second = asyncio.create_task(answering(begins=True))  # the newest, which would be evicted first
     await asyncio.sleep(0)
     async with admission.place("modest"):
         await second

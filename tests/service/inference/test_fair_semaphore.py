@@ -1,4 +1,4 @@
-"""Permits go round the callers, whoever leaves, and are measured."""
+"""Permits are granted round-robin by caller, survive cancellations, and are measured."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from danmatte.inference.fair_semaphore import FairSemaphore
 
 
 class Clock:
-    """A time that is set."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -18,7 +18,7 @@ class Clock:
 
 
 class Queue:
-    """Callers who ask for permits, in order, and what they got."""
+    """Callers that acquire permits in order, and the permits granted to them."""
 
     def __init__(self, permits: FairSemaphore) -> None:
         self.permits = permits
@@ -42,7 +42,7 @@ class Queue:
 
 @pytest.fixture
 async def queue() -> Queue:
-    """One permit, taken."""
+    """Return callers of a semaphore whose only permit is in use."""
     permits = FairSemaphore(1)
     await permits.acquire("somebody")
     return Queue(permits)

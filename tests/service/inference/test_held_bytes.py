@@ -1,4 +1,4 @@
-"""Bodies and answers in memory have one limit, and who holds most makes room."""
+"""Bodies and responses in memory share one limit; at the limit, the caller that holds most is evicted first."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from danmatte.inference.admission import Admission
 
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Moves the clock on."""
+    """Return a function that advances the clock."""
     times = [1000.0]
     monkeypatch.setattr(module.time, "monotonic", lambda: times[0])
 
@@ -22,13 +22,13 @@ def now(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return go
 
 
-def build(most_bytes: int = 100, queue: int = 9) -> Admission:
-    """A small one."""
-    return Admission(queue=queue, in_flight=9, deadline_s=5, most_bytes=most_bytes)
+def build(max_bytes: int = 100, queue: int = 9) -> Admission:
+    """Return a small admission."""
+    return Admission(queue=queue, in_flight=9, deadline_s=5, max_bytes=max_bytes)
 
 
 class Answer:
-    """A request whose answer nobody reads, until it is given up."""
+    """A response that its client doesn't read; `given_up` is set when it is aborted."""
 
     def __init__(self, admission: Admission, caller: str, count: int) -> None:
         self.given_up = asyncio.Event()
@@ -52,9 +52,9 @@ async def test_bytes_are_given_back_as_they_are_let_go_and_with_the_place() -> N
     async with admission.place("a") as place:
         place.hold(60)
         place.hold(30)
-        place.let_go(60)
+        place.release(60)
         assert admission.held_bytes == 30
-        place.let_go(1000)
+        place.release(1000)
         assert admission.held_bytes == 0
         place.hold(70)
     assert admission.held_bytes == 0
@@ -64,7 +64,7 @@ async def test_who_would_hold_more_than_the_limit_is_refused_with_the_settings_n
     admission = build()
     async with admission.place("a") as first, admission.place("a") as second:
         first.hold(60)
-        with pytest.raises(QueueFullError, match="max_bytes_under_way, 100 bytes"):
+        with pytest.raises(QueueFullError, match="100 bytes \\(max_bytes_under_way\\)"):
             second.hold(60)
         second.hold(40)
         assert admission.held_bytes == 100
@@ -147,7 +147,7 @@ async def test_an_unread_answer_gives_its_place_up_where_all_are_taken(now: Call
         async with admission.place("a"):
             assert older.given_up.is_set()
             assert not newer.given_up.is_set()
-            assert admission.inside == 2
+            assert admission.occupied == 2
 
 
 async def test_what_an_evicted_request_still_does_counts_no_more(now: Callable[[float], None]) -> None:
@@ -157,5 +157,5 @@ async def test_what_an_evicted_request_still_does_counts_no_more(now: Callable[[
         async with admission.place("b") as place:
             place.hold(10)
             unread._place.hold(500)
-            unread._place.let_go(5)
+            unread._place.release(5)
             assert admission.held_bytes == 10

@@ -1,4 +1,4 @@
-"""Live connections and streams: shared fairly, idle ones give way, revoked ones end."""
+"""Live connections and streams: shared fairly, replaced when idle, closed when their key is revoked."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -11,20 +11,20 @@ from danmatte.inference.live_calls import LiveCall, LiveCalls
 
 
 class Crowd:
-    """Opens connections and keeps why each one ended."""
+    """Opens connections, and records why each ended."""
 
     def __init__(self, limit: int) -> None:
         self.calls, self.stack = LiveCalls(limit), ExitStack()
         self.ended: dict[str, ServiceError] = {}
 
     def open(self, name: str, is_valid: Callable[[], bool] = lambda: True) -> LiveCall:
-        """A connection of the caller that the name begins with."""
+        """Open a connection for the caller named by the first letter."""
         return self.stack.enter_context(self.calls.open(name[0], lambda why: self.ended.update({name: why}), is_valid))
 
 
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The clock."""
+    """Return a clock that the test sets."""
     times = [1000.0]
     monkeypatch.setattr(module.time, "monotonic", lambda: times[0])
     return times
@@ -34,7 +34,9 @@ def test_they_are_so_many_and_given_back() -> None:
     crowd = Crowd(2)
     with crowd.stack:
         crowd.open("a1"), crowd.open("b1")
-        with pytest.raises(QueueFullError, match="all 2 live connections and streams are taken \\(live_connections\\)"):
+        with pytest.raises(
+            QueueFullError, match="all 2 live connections and streams are in use \\(live_connections\\)"
+        ):
             crowd.open("c1")
     assert len(crowd.calls) == 0
     assert not crowd.ended
@@ -46,7 +48,7 @@ def test_one_caller_never_keeps_all_from_another(now: list[float]) -> None:
         for number in range(4):
             crowd.open(f"a{number}")
             now[0] += 1
-        with pytest.raises(QueueFullError):  # its own it can't replace as long as they are used
+        with pytest.raises(QueueFullError):  # a caller can't replace its own connections while they are in use
             crowd.open("a4")
         crowd.open("b0")
         crowd.open("b1")

@@ -1,4 +1,4 @@
-"""Bytes in, bytes out: what the mask shows."""
+"""From a picture's bytes to a mask's bytes: what the mask shows."""
 
 import asyncio
 import threading
@@ -25,7 +25,7 @@ raw = partial(replace, RAW)
 
 
 def served(**shape: object) -> Served:
-    """A fake with this toy's shape."""
+    """Return a fake engine with this toy's shape."""
     facts = msgspec.convert(manifest(Toy(**shape)), Manifest)
     return Served(facts, FakeEngine(facts))
 
@@ -38,12 +38,12 @@ def matting() -> Iterator[Matting]:
 
 
 async def matte(matting: Matting, body: bytes, options: MaskOptions = RAW, **shape: object) -> Matte:
-    """A raw one."""
+    """Return the matte of a picture, raw unless the options say otherwise."""
     return await matting.run(MaskRequest(body, options), served(**shape), Timing())
 
 
 def grey(*values: int) -> bytes:
-    """Vertical bands of these greys, as wide as the toy's input."""
+    """Return a picture of vertical bands of these greys, as wide as the toy's input."""
     return pictures.encoded(
         ".png",
         np.repeat(np.repeat(np.array([values], np.uint8), 160 // len(values), 1), 96, 0)[..., None].repeat(3, 2),
@@ -162,7 +162,7 @@ async def test_a_mask_too_long_for_webp_is_refused(matting: Matting, jpeg: bytes
 
 
 class Waiting(FakeEngine):
-    """Computes in the caller's thread, once it is let."""
+    """Computes in the caller's thread, once the test allows it."""
 
     runs_in_caller = True
 
@@ -199,5 +199,5 @@ async def test_what_nobody_waits_for_any_more_ends_before_its_next_step(matting:
     with pytest.raises(asyncio.CancelledError):
         await asking
     engine.let.set()
-    await matting.run(wanted, Served(facts, engine), Timing())  # the only thread is free again
+    await matting.run(wanted, Served(facts, engine), Timing())  # the only thread is available again
     assert painted == []

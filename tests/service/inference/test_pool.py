@@ -1,4 +1,4 @@
-"""What a thread takes, in which order it works, and what becomes of who leaves."""
+"""Which jobs a thread takes, in which order it runs them, and what happens to cancelled ones."""
 
 import asyncio
 import gc
@@ -18,7 +18,7 @@ SOON_S = 10.0
 
 
 class Diary:
-    """Jobs whose phases write down when they begin; the first one's wait until the gate opens."""
+    """Jobs that record the start of each phase; the first job waits until the gate opens."""
 
     def __init__(self) -> None:
         self.written: list[str] = []
@@ -40,7 +40,7 @@ class Diary:
 
 
 def phases(**works: Callable[[Any], Any]) -> Phases[Any]:
-    """In this order, by their names; the first is given None."""
+    """Return phases that run in this order, by their names; the first is called with None."""
     (name, first), *rest = works.items()
     found = Phases(name, lambda: first(None))
     for name, work in rest:
@@ -50,7 +50,7 @@ def phases(**works: Callable[[Any], Any]) -> Phases[Any]:
 
 @pytest.fixture
 def threads() -> Iterator[Made]:
-    """Threads that are closed in the end."""
+    """Yield a function that makes pools, which are closed at the end."""
     made: list[PhasePool] = []
 
     def make(count: int) -> PhasePool:
@@ -63,7 +63,7 @@ def threads() -> Iterator[Made]:
 
 
 async def begun(pool: PhasePool, diary: Diary, jobs: int) -> list[asyncio.Future[str]]:
-    """So many jobs in the line, the first in work."""
+    """Queue this many jobs, of which the first is running."""
     tasks = []
     for number in range(jobs):
         tasks.append(pool.run(Timing(), diary.phases(str(number))))
@@ -187,7 +187,7 @@ async def test_a_failure_leaves_nothing_for_the_garbage_collector(threads: Made)
     gc.disable()
     try:
         frame = await failed()
-        for _ in range(1000):  # the thread lets go of its last job a moment later
+        for _ in range(1000):  # the thread drops its reference to the last job a moment later
             if frame() is None:
                 break
             await asyncio.sleep(0.001)

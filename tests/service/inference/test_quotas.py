@@ -1,4 +1,4 @@
-"""Quotas: what a key may ask for, and which limit says no."""
+"""Quotas: the limits of a key, and the error that names the limit exceeded."""
 
 from contextlib import AsyncExitStack
 
@@ -15,14 +15,14 @@ from danmatte.telemetry.timing import Timing
 
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The clock."""
+    """Return a clock that the test sets."""
     times = [1000.0]
     monkeypatch.setattr(module.time, "monotonic", lambda: times[0])
     return times
 
 
 def build(**limits: float) -> Quotas:
-    """The key `page` has these limits, every other none."""
+    """Return quotas that limit only the key `page`."""
     return Quotas(lambda caller: Quota(**limits) if caller.startswith("page") else None)
 
 
@@ -30,7 +30,7 @@ def test_a_rate_lets_so_many_through_at_once_and_then_so_many_a_second(now: list
     quotas = build(rate=2, burst=3)
     for _ in range(3):
         quotas.check_rate("page")
-    with pytest.raises(QuotaError, match="rate: page may ask 2 times a second, 3 at once") as refused:
+    with pytest.raises(QuotaError, match="rate: page may send 2 requests a second, 3 at once") as refused:
         quotas.check_rate("page")
     assert refused.value.retry_after_s == 1
     now[0] += 0.5
@@ -56,10 +56,10 @@ async def test_requests_inside_are_counted_and_given_back() -> None:
     admission = Admission(queue=9, in_flight=9, deadline_s=5, quotas=build(in_flight=1))
     for _ in range(2):
         async with admission.place("page"), admission.place("other"):
-            with pytest.raises(QuotaError, match="in_flight: page may have 1 requests inside"):
+            with pytest.raises(QuotaError, match="in_flight: page may have 1 requests in progress"):
                 async with admission.place("page"):
                     pass
-            assert admission.inside == 2
+            assert admission.occupied == 2
 
 
 async def test_who_has_no_quota_left_evicts_nobody() -> None:
@@ -70,7 +70,7 @@ async def test_who_has_no_quota_left_evicts_nobody() -> None:
         with pytest.raises(QuotaError):
             async with admission.place("page"):
                 pass
-        assert admission.inside == 4
+        assert admission.occupied == 4
 
 
 async def test_who_finds_no_place_is_not_counted_as_inside() -> None:
@@ -80,12 +80,12 @@ async def test_who_finds_no_place_is_not_counted_as_inside() -> None:
             async with admission.place("page"):
                 pass
     async with admission.place("page"):
-        assert admission.inside == 1
+        assert admission.occupied == 1
 
 
 async def test_each_frame_of_a_live_connection_counts_as_a_request(now: list[float]) -> None:
     admission = Admission(queue=9, in_flight=9, deadline_s=5, quotas=build(rate=1, burst=2))
-    async with admission.place("page", lasting=True) as place:
+    async with admission.place("page", long_lived=True) as place:
         for _ in range(2):
             async with place.permit(Timing()):
                 pass

@@ -1,4 +1,4 @@
-"""One request's life without a transport: place, deadline, version, permit, answer, whatever happens."""
+"""The stages of a request without a transport: place, deadline, version, permit and response."""
 
 import asyncio
 import threading
@@ -44,7 +44,7 @@ Make = Callable[..., Requests]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two versions of a toy, to be changed."""
+    """Write two versions of a toy, which tests may change."""
     publish(tmp_path, version=1)
     publish(tmp_path, version=2)
     return tmp_path
@@ -52,7 +52,10 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make(folder: Path) -> Iterator[Make]:
-    """Requests to the toy; `held` is a gate that every picture waits at, `opened` hears of versions first."""
+    """Yield a function that makes requests to the toy.
+
+    Every picture waits at the gate `held`. `opened` is called with each version before it is opened.
+    """
     made: list[Requests] = []
 
     def build(
@@ -80,13 +83,13 @@ def make(folder: Path) -> Iterator[Make]:
 
 
 def light(*values: int) -> InferRequest:
-    """A batch of pictures, each of one brightness."""
+    """Return a batch of pictures, each of one brightness."""
     pixels = np.stack([np.full((TOY.height, TOY.width, 3), value, np.uint8) for value in values])
     return InferRequest((Tensor("frame", "UINT8", pixels.shape, pixels),))
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Waits for a condition that has no event, at most a few seconds."""
+    """Wait at most a few seconds for a condition that has no event."""
     async with asyncio.timeout(5):
         while not condition():  # noqa: ASYNC110 - as it says
             await asyncio.sleep(0.002)
@@ -100,7 +103,7 @@ async def test_a_picture_gets_its_matte_and_every_phase_its_time(make: Make, jpe
     assert (matte.version, matte.mask.size, len(matte.body)) == (2, Size(36, 64), 36 * 64)
     assert matte.mask.alpha[13, 36] == 255
     assert {"queue", "decode", "infer", "encode"} == timing.phases_ms.keys()
-    assert (requests.admission.inside, requests.admission.free) == (0, 2)
+    assert (requests.admission.occupied, requests.admission.free) == (0, 2)
 
 
 async def test_tensors_get_theirs_and_are_counted(make: Make) -> None:
@@ -112,7 +115,7 @@ async def test_tensors_get_theirs_and_are_counted(make: Make) -> None:
     assert served.manifest.version == 2
     assert np.array(person.values).mean((1, 2, 3)) == pytest.approx([0, 0.2])
     counted = requests.statistics.describe("toy", 2)
-    assert (counted["inference_count"], counted["execution_count"]) == (2, 2)  # this graph takes one at a time
+    assert (counted["inference_count"], counted["execution_count"]) == (2, 2)  # this graph takes one picture a call
     assert (counted["inference_stats"]["success"]["count"], counted["inference_stats"]["fail"]["count"]) == (1, 1)
     assert counted["region_stats"] == []
 
@@ -154,7 +157,7 @@ async def test_a_bad_picture_costs_its_sender_alone(make: Make, jpeg: bytes) -> 
         with pytest.raises(PictureError):
             await request.matte(MaskRequest(jpeg[:99]), ANY, Timing())
         assert (await request.matte(MaskRequest(jpeg), ANY, Timing())).version == 2
-    assert (requests.admission.inside, requests.admission.free) == (0, 2)
+    assert (requests.admission.occupied, requests.admission.free) == (0, 2)
 
 
 async def test_what_does_not_exist_is_named(make: Make) -> None:
@@ -188,7 +191,7 @@ async def test_too_many_requests_are_refused_before_their_bodies_are_read(make: 
             async with requests.open("b"):
                 pytest.fail("let in")
     async with requests.open("b"):
-        assert requests.admission.inside == 1
+        assert requests.admission.occupied == 1
 
 
 async def test_a_greedy_callers_newest_request_makes_room_until_its_answer_begins(make: Make) -> None:
@@ -216,7 +219,7 @@ async def test_a_greedy_callers_newest_request_makes_room_until_its_answer_begin
         for post in posts:
             post.cancel()
         await asyncio.wait(posts)
-        assert requests.admission.inside == 0
+        assert requests.admission.occupied == 0
 
 
 async def test_a_late_answer_is_an_error_and_frees_its_permit(make: Make, jpeg: bytes) -> None:
@@ -228,7 +231,7 @@ async def test_a_late_answer_is_an_error_and_frees_its_permit(make: Make, jpeg: 
         async with requests.open("") as request:
             with pytest.raises(DeadlineError, match=limit):
                 await request.matte(MaskRequest(jpeg), ANY, Timing(), timeout_s)
-    assert (requests.admission.inside, requests.admission.free) == (0, 1)
+    assert (requests.admission.occupied, requests.admission.free) == (0, 1)
     gate.let(9)
 
 
@@ -259,7 +262,7 @@ async def test_a_caller_who_leaves_takes_nothing_along(make: Make, jpeg: bytes) 
     leaving.cancel()
     with pytest.raises(asyncio.CancelledError):
         await leaving
-    assert (requests.admission.inside, requests.admission.free) == (0, 2)
+    assert (requests.admission.occupied, requests.admission.free) == (0, 2)
     gate.let(2)
     await post()
 
@@ -293,7 +296,7 @@ async def test_an_opening_that_takes_long_is_not_waited_for(make: Make) -> None:
 
 @asynccontextmanager
 async def trial(requests: Requests, share: float) -> AsyncIterator[None]:
-    """Version 1 is stable, version 2 a canary with this share."""
+    """Make version 1 stable and version 2 a canary with this share."""
     policy = Policy(pin=1, canary=Canary(version=2, share=share))
     await requests.repository.change_policy("toy", lambda _: policy)
     yield
@@ -301,34 +304,34 @@ async def trial(requests: Requests, share: float) -> AsyncIterator[None]:
 
 async def test_single_requests_are_shared_out_and_a_lasting_one_stays_with_its_side(make: Make) -> None:
     requests = make()
-    async with trial(requests, 0.5), requests.open("") as single, requests.open("", lasting=True) as lasting:
+    async with trial(requests, 0.5), requests.open("") as single, requests.open("", long_lived=True) as connection:
         drawn = [(await single.find(ANY)).manifest.version for _ in range(20)]
-        stayed = {(await lasting.find(ANY)).manifest.version for _ in range(20)}
+        stayed = {(await connection.find(ANY)).manifest.version for _ in range(20)}
     assert set(drawn) == {1, 2}
     assert len(stayed) == 1
 
 
 async def test_a_lasting_request_is_drawn_anew_when_the_policy_changes(make: Make) -> None:
     requests = make()
-    async with trial(requests, 1.0), requests.open("", lasting=True) as lasting:
-        assert (await lasting.find(ANY)).manifest.version == 2
+    async with trial(requests, 1.0), requests.open("", long_lived=True) as connection:
+        assert (await connection.find(ANY)).manifest.version == 2
         await requests.repository.change_policy("toy", lambda policy: policy.pin_to(1))
-        assert (await lasting.find(ANY)).manifest.version == 1
+        assert (await connection.find(ANY)).manifest.version == 1
 
 
 async def test_a_lasting_request_that_names_its_version_keeps_it(make: Make) -> None:
     requests = make()
-    async with trial(requests, 1.0), requests.open("", lasting=True) as lasting:
-        assert (await lasting.find(VersionSelector("toy", 1))).manifest.version == 1
-        assert (await lasting.find(VersionSelector("toy", label="canary"))).manifest.version == 2
+    async with trial(requests, 1.0), requests.open("", long_lived=True) as connection:
+        assert (await connection.find(VersionSelector("toy", 1))).manifest.version == 1
+        assert (await connection.find(VersionSelector("toy", label="canary"))).manifest.version == 2
 
 
 async def test_a_lasting_request_is_none_of_the_places(make: Make, jpeg: bytes) -> None:
     requests = make(queue=1)
-    async with requests.open("", lasting=True) as lasting, requests.open("") as single:
-        for request in (lasting, single):
+    async with requests.open("", long_lived=True) as connection, requests.open("") as single:
+        for request in (connection, single):
             assert (await request.matte(MaskRequest(jpeg), ANY, Timing())).version == 2
-        assert (requests.admission.inside, requests.places) == (2, 1)
+        assert (requests.admission.occupied, requests.places) == (2, 1)
 
 
 async def test_a_model_that_was_unloaded_answers_nobody(make: Make) -> None:

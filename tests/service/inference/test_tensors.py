@@ -1,4 +1,4 @@
-"""Named tensors in, named tensors out, without any transport."""
+"""Inference from named tensors to named tensors, without any transport."""
 
 import asyncio
 import time
@@ -22,7 +22,7 @@ SHAPE = (1, TOY.height, TOY.width, 3)
 
 
 class Pictures:
-    """Pictures whose only byte is their light; masks that say what they were made of."""
+    """A fake whose pictures are one byte of brightness, and whose masks name their inputs."""
 
     async def compute(self, item: Item, served: Served, timing: Timing) -> tuple[Size, Arrays]:
         (body,) = item
@@ -38,7 +38,7 @@ class Pictures:
 
 @pytest.fixture
 async def served() -> AsyncIterator[Served]:
-    """A toy that measures brightness."""
+    """Return a toy that measures brightness."""
     told = msgspec.convert(manifest(TOY), Manifest)
     engine = FakeEngine(told)
     made = Served(told, engine)
@@ -47,13 +47,13 @@ async def served() -> AsyncIterator[Served]:
 
 
 def pixels(*lights: int) -> Tensor:
-    """A batch, each picture of one brightness."""
+    """Return a batch of pictures, each of one brightness."""
     values = np.stack([np.full(SHAPE[1:], light, np.uint8) for light in lights])
     return Tensor("frame", "UINT8", values.shape, values)
 
 
 class Permits:
-    """Permits for everybody; `most` says how many were had at once, `taken` how many at all."""
+    """Unlimited permits; `most` counts the maximum in use at once, `taken` the total."""
 
     def __init__(self) -> None:
         self.now = self.most = self.taken = 0
@@ -111,7 +111,7 @@ BATCH = InferRequest((Tensor("frame", "BYTES", (12,), [b"a"] * 12),), ("person",
 
 @pytest.fixture
 async def slow(served: Served) -> AsyncIterator[Served]:
-    """As `served`, 5 ms later."""
+    """Return the toy with a delay of 5 ms."""
     engine = FakeEngine(served.manifest, delay_s=0.005)
     made = Served(served.manifest, engine)
     yield made

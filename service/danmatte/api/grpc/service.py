@@ -149,7 +149,7 @@ class Service(ABC):
                     call.traffic = Traffic(size)
                     held.hold(size)
                     answered = await answer(request, call, held)
-                    held.let_go(size)
+                    held.release(size)
                     return answered
 
                 answered = await read_and_answer()

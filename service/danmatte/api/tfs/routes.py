@@ -90,7 +90,7 @@ class TfsRoutes(HttpProtocol):
                     data = await read_body(http, self._settings.upload_s, "a predict request", request.hold)
                     async with request.deadline(patience_s):
                         answered = await _predict(request, data, selector, timing, patience_s)
-                    request.let_go(len(data))
+                    request.release(len(data))
                     return answered
 
                 headers = {"Content-Type": "application/json", "Server-Timing": str(timing)}

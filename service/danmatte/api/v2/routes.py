@@ -133,7 +133,7 @@ class V2Routes(HttpProtocol):
                         in_json = not all(asked.answer.is_binary(tensor.name) for tensor in outputs)
                         write = partial(write_answer, served.manifest, outputs, asked.answer)
                         answered = await asyncio.to_thread(write) if in_json else write()
-                request.let_go(len(data))
+                request.release(len(data))
                 return answered
 
             body, length = await answer()

@@ -188,9 +188,9 @@ async def test_a_timeout_is_a_deadline_in_microseconds(start: Start) -> None:
 async def test_a_leaving_caller_frees_its_place(start: Start) -> None:
     client = await start(delay_s=60, deadline_s=60)
     leaving = asyncio.create_task(post(client, asking(), picture().tobytes()))
-    await until(lambda: client.app[ADMISSION].inside == 1)
+    await until(lambda: client.app[ADMISSION].occupied == 1)
     leaving.cancel()
-    await until(lambda: client.app[ADMISSION].inside == 0)
+    await until(lambda: client.app[ADMISSION].occupied == 0)
 
 
 async def until(condition) -> None:

@@ -115,16 +115,16 @@ class InferenceService(Service):
         with self._requests.live.open(call.caller, reader.end, call.identity.is_valid) as live:
             reader.note_use = live.note_use
             async with (
-                self._requests.open(call.caller, lasting=True) as lasting,
-                answer_ahead(reader.read(), partial(self._answer_streamed, call, lasting)) as answers,
+                self._requests.open(call.caller, long_lived=True) as connection,
+                answer_ahead(reader.read(), partial(self._answer_streamed, call, connection)) as answers,
             ):
                 async for answer in answers:
                     yield answer
-                    lasting.let_go(answer.ByteSize())
+                    connection.release(answer.ByteSize())
         if reader.why:
             raise reader.why
 
-    async def _answer_streamed(self, stream: CallContext, lasting: Request, request: Any) -> Any:
+    async def _answer_streamed(self, stream: CallContext, connection: Request, request: Any) -> Any:
         """An answer, whose bytes the stream's own request holds."""
         try:
             with self._parts.calls.observe(stream.branch("request")) as call:
@@ -133,7 +133,7 @@ class InferenceService(Service):
                     held.hold(call.traffic.received)
                     answer = await self.model_infer(request, call, held)
                 call.traffic = call.traffic._replace(sent=answer.ByteSize())
-                lasting.hold(call.traffic.sent)
+                connection.hold(call.traffic.sent)
         except ServiceError as error:
             # The id is how its sender knows which one failed.
             failed = {"id": request.id, "model_name": request.model_name}
