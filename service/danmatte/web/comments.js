@@ -1,27 +1,27 @@
-/** A small comment engine for the demo page: lanes, each with its own speed, moved by the compositor. */
+/** A small comment engine for the demo page. Each lane has its own speed; the browser's compositor moves the comments. */
 
 const LANES = 12;
-const SHARE = 0.86; // of the height that comments use
-/** @type {[number, number]} of the width, in a second */
+const SHARE = 0.86; // of the layer's height that comments use
+/** @type {[number, number]} range, in layer widths a second */
 const SPEED = [0.1, 0.15];
-/** @type {[number, number]} of the width, between two comments of a lane */
+/** @type {[number, number]} range between two comments of a lane, in layer widths */
 const GAP = [0.05, 0.28];
 const COLOURS = ["#ffe27a", "#8fe3ff", "#ffb3d1", "#b6f5a6"];
 const COLOURED = 0.3; // share of comments that aren't white
 const FEED_MS = 120;
-const OWN_LANES = 6; // the viewer's own comments appear in one of the first free lanes
+const OWN_LANES = 6; // the viewer's own comments appear in one of this many first free lanes
 
 /**
- * @typedef {object} Flight a comment on its way
+ * @typedef {object} Flight a moving comment
  * @property {Animation} animation
- * @property {number} from where it began, in pixels from the left
+ * @property {number} from start position in pixels from the left
  * @property {number} size its width in pixels
  * @property {number} speed pixels in a second of the video
  */
 
 /** @typedef {{top: number, speed: number, last: Flight | null, gap: number}} Lane */
 
-/** Comments flowing over an element, paused and sped up like the video under them. */
+/** Comments that move across an element. They pause and change speed with the video. */
 export class Comments {
   /** @type {HTMLElement} */
   #layer;
@@ -39,8 +39,8 @@ export class Comments {
 
   /**
    * @param {HTMLElement} layer
-   * @param {string[]} texts shown in turn
-   * @param {() => number} random 0 to 1
+   * @param {string[]} texts shown one after another, repeatedly
+   * @param {() => number} random returns numbers from 0 to 1
    */
   constructor(layer, texts, random = Math.random) {
     [this.#layer, this.#texts, this.#random] = [layer, texts, random];
@@ -48,7 +48,7 @@ export class Comments {
     setInterval(() => this.#feed(), FEED_MS);
   }
 
-  /** Starts anew, with the lanes as full as after a long while. */
+  /** Replaces all comments, with lanes as full as after playing for a while. */
   fill() {
     this.#layer.replaceChildren();
     const [width, height] = [this.#layer.clientWidth, this.#layer.clientHeight];
@@ -70,7 +70,7 @@ export class Comments {
   }
 
   /**
-   * A comment of the viewer's own, shown as soon as a lane has room.
+   * Adds a comment of the viewer, which is shown as soon as a lane is free.
    *
    * @param {string} words
    */
@@ -79,10 +79,10 @@ export class Comments {
   }
 
   /**
-   * Follows the video.
+   * Adopts the state of the video.
    *
-   * @param {boolean} running
-   * @param {number} rate
+   * @param {boolean} running whether it plays
+   * @param {number} rate playback rate
    */
   setPace(running, rate) {
     [this.#running, this.#rate] = [running, rate];
@@ -98,7 +98,7 @@ export class Comments {
     return low + (high - low) * this.#random();
   }
 
-  /** Starts a comment in every lane whose last one is wholly on the layer. */
+  /** Starts a comment in every lane whose last comment is completely inside the layer. */
   #feed() {
     if (!this.#running) return;
     const width = this.#layer.clientWidth;
@@ -116,12 +116,12 @@ export class Comments {
   }
 
   /**
-   * Starts a comment; its width in pixels.
+   * Starts a comment and returns its width in pixels.
    *
    * @param {Lane} lane
    * @param {string} text
-   * @param {number} from pixels from the left
-   * @param {boolean} own the viewer's
+   * @param {number} from start position in pixels from the left
+   * @param {boolean} own whether it is the viewer's
    */
   #fly(lane, text, from, own = false) {
     const span = Object.assign(document.createElement("span"), { textContent: text, className: own ? "own" : "" });

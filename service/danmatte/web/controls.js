@@ -1,6 +1,6 @@
-/** What a viewer sets comments behind people with: a switch and two sliders, by keyboard and screen reader as well. */
+/** Controls for the viewer's preferences: a switch and two sliders, usable by keyboard and screen reader. */
 
-import { MOST_MARGIN, openPreferences } from "./preferences.js";
+import { MAX_MARGIN, openPreferences } from "./preferences.js";
 
 /** @typedef {import("./preferences.js").Preferences} Preferences */
 /** @typedef {{title: string, short: string, margin: string, strength: string}} Labels `short` is for narrow menus */
@@ -14,19 +14,19 @@ const LABELS = {
 const OWN_KEYS = [" ", "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End"];
 
 /**
- * The sliders' names and ranges, in percent: what of the picture's height, and what of a comment.
+ * The sliders' names and ranges in percent: `margin` of the picture's height, `strength` of full strength.
  *
  * @type {{name: "margin" | "strength", most: number, step: number}[]}
  */
 export const SLIDERS = [
-  { name: "margin", most: 100 * MOST_MARGIN, step: 0.5 },
+  { name: "margin", most: 100 * MAX_MARGIN, step: 0.5 },
   { name: "strength", most: 100, step: 5 },
 ];
 
 /**
- * Words in the viewer's language, English where it isn't known.
+ * Labels in the viewer's language; English if there are none.
  *
- * @param {string} [language] such as `zh-cn`; the page's, or the browser's, unless given
+ * @param {string} [language] such as `zh-cn`; unless given, that of the page, or else that of the browser
  * @returns {Labels}
  */
 export function findLabels(language = document.documentElement?.lang || globalThis.navigator?.language || "en") {
@@ -34,9 +34,9 @@ export function findLabels(language = document.documentElement?.lang || globalTh
 }
 
 /**
- * A group of native inputs without styles of their own; put it where viewers look for settings.
+ * A group of native inputs without styles. Put it where viewers look for settings.
  *
- * @param {Preferences} [preferences] those that the browser remembers unless given
+ * @param {Preferences} [preferences] those stored in the browser unless given
  * @param {Labels} [labels]
  * @returns {HTMLFieldSetElement} with the class `danmatte-controls`
  */
@@ -60,7 +60,7 @@ export function createControls(preferences = openPreferences(), labels = findLab
     input.addEventListener("input", () => preferences.set({ [name]: Number(input.value) / 100 }));
     return { name, input };
   });
-  // Players take arrows and space for themselves, also from inputs.
+  // Players handle arrow keys and space as shortcuts, even if an input has the focus.
   group.addEventListener("keydown", (event) => {
     if (OWN_KEYS.includes(/** @type {KeyboardEvent} */ (event).key)) event.stopPropagation();
   });
@@ -78,7 +78,7 @@ export function createControls(preferences = openPreferences(), labels = findLab
 }
 
 /**
- * Calls back after every change, as long as an element is kept by somebody.
+ * Calls `onchange` after every change, until the element is garbage collected.
  *
  * @param {Preferences} preferences
  * @param {Element} element that the callback belongs to
@@ -95,5 +95,5 @@ export function followPreferences(preferences, element, onchange) {
   preferences.addEventListener("change", call);
 }
 
-/** @type {WeakMap<Element, (() => void)[]>} so that an element's callbacks don't keep it */
+/** @type {WeakMap<Element, (() => void)[]>} weak, so that callbacks don't keep their element in memory */
 const callbacks = new WeakMap();

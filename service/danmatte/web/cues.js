@@ -1,9 +1,9 @@
 /**
- * Masks out of a text track that the page or a player has loaded: `<track kind="metadata" src="film.vtt">`, or a WebVTT rendition of HLS.
+ * Masks from a text track that the page or a player has loaded: `<track kind="metadata" src="film.vtt">`, or a WebVTT rendition of HLS.
  *
  *     attach(video, layer, { source: openCues(video.textTracks[0]) });
  *
- * The cues' times are those of the player's own clock, so nothing is to be mapped.
+ * The cues' times are on the player's clock, so no times have to be converted.
  */
 
 import { SLACK_MS } from "./timeline.js";
@@ -11,19 +11,19 @@ import { readPayload } from "./vtt.js";
 
 const FAILED = 3; // HTMLTrackElement.ERROR
 
-/** @typedef {(video: HTMLVideoElement) => TextTrack | null | undefined} Find the video's track, as soon as there is one */
+/** @typedef {(video: HTMLVideoElement) => TextTrack | null | undefined} Find returns the video's track, once there is one */
 
 /**
- * A source of masks for `attach`; the track is loaded, and nothing of it is shown.
+ * Creates a source of masks for `attach`. The track's mode is set so that its cues are loaded but not displayed.
  *
- * @param {TextTrack | Find} track a function is asked for every frame: players make text tracks late, and others for another film
+ * @param {TextTrack | Find} track a function is called for every frame, because players create text tracks late, and new ones for each film
  * @returns {Cues}
  */
 export function openCues(track) {
   return new Cues(track);
 }
 
-/** The cues of a text track as a source of masks; `error` says of the last cue that was no mask why. */
+/** The cues of a text track as a source of masks. `error` is the reason why the last cue couldn't be read, as text. */
 export class Cues {
   onchange = () => {};
   error = "";
@@ -31,7 +31,7 @@ export class Cues {
   #track = null;
   /** @type {Find} */
   #find;
-  #tell = () => this.onchange();
+  #notify = () => this.onchange();
   /** @type {WeakMap<TextTrackCue, import("./timeline.js").Mask | null>} */
   #known = new WeakMap();
 
@@ -42,7 +42,7 @@ export class Cues {
   }
 
   /**
-   * The mask for a frame, or null while there is none.
+   * The mask for a frame, or null if there is none.
    *
    * @param {number} ms
    */
@@ -57,7 +57,7 @@ export class Cues {
   }
 
   /**
-   * The browser, or the player, loads cues by itself, of tracks that are on; what it couldn't load is told.
+   * Enables the track, so that the browser or the player loads its cues. Sets `error` if the browser couldn't load it.
    *
    * @param {number} _ms
    * @param {HTMLVideoElement} video
@@ -66,12 +66,12 @@ export class Cues {
     const track = this.#find(video) ?? null;
     this.#follow(track);
     const element = track && [...(video.querySelectorAll?.("track") ?? [])].find((one) => one.track === track);
-    // Not there, not WebVTT, or from another origin without CORS: the browser tells no more than that.
+    // The file may be missing, not be WebVTT, or be from another origin without CORS; the browser doesn't tell which.
     if (element?.readyState === FAILED) this.error = `${element.src}: the browser couldn't load it as a text track`;
   }
 
   close() {
-    this.#track?.removeEventListener("cuechange", this.#tell);
+    this.#track?.removeEventListener("cuechange", this.#notify);
     this.#track = null;
   }
 
@@ -80,13 +80,13 @@ export class Cues {
     if (track !== this.#track) {
       this.close();
       [this.#track, this.error] = [track, ""];
-      track?.addEventListener("cuechange", this.#tell);
+      track?.addEventListener("cuechange", this.#notify);
     }
-    if (track?.mode === "disabled") track.mode = "hidden"; // players also turn tracks off that nobody shows
+    if (track?.mode === "disabled") track.mode = "hidden"; // players disable tracks that are not displayed
   }
 
   /**
-   * The newest cue that is not after this time; cues are sorted by their starts.
+   * The last cue that starts not after this time. Browsers keep cues sorted by start time.
    *
    * @param {number} ms
    */

@@ -1,4 +1,4 @@
-/** What is done to the comment layer's style: cut out where people are, faint where masks are missing, as it was in the end. */
+/** Changes of the comment layer's style: parts over people are cut out, missing masks make it faint, and `restore` undoes both. */
 
 import { findReach, toClipPath, toPathData } from "./outline.js";
 
@@ -10,13 +10,13 @@ import { findReach, toClipPath, toPathData } from "./outline.js";
 const FADE_MS = 200;
 const SVG = "http://www.w3.org/2000/svg";
 
-/** The style of one layer. */
+/** The style changes of one layer. */
 export class Cutout {
   /** @type {HTMLElement} */
   #layer;
-  #own; // the layer's own style
+  #own; // the layer's original style
   /** @type {Map<Property, string>} */
-  #given = new Map(); // what was set last
+  #given = new Map(); // the values set last
   #opacity = 1;
   /** @type {Record<"root" | "mask" | "sheet" | "path", Element> | null} */
   #veil = null;
@@ -29,14 +29,14 @@ export class Cutout {
   }
 
   /**
-   * Shows comments everywhere but inside the outline.
+   * Shows comments everywhere except inside the outline.
    *
-   * @param {Outline | null} outline null for the whole layer
+   * @param {Outline | null} outline null to show the whole layer
    * @param {Place} place
-   * @param {number} strength 1 hides comments behind people, less lets them shine through
+   * @param {number} strength how much people hide comments: 1 completely, less makes them translucent
    */
   cut(outline, place, strength) {
-    // Safari knows no masks of the page's own on HTML elements: there a person hides comments wholly.
+    // Safari doesn't apply an SVG mask from the page to HTML elements, so there people hide comments completely.
     const isVeiled = outline && strength < 1 && !globalThis.navigator?.vendor?.startsWith("Apple");
     if (isVeiled) this.#cover(outline, place, strength);
     else this.#uncover();
@@ -44,10 +44,10 @@ export class Cutout {
   }
 
   /**
-   * Comments turn faint at once, and back to full strength gently; by a filter, as `opacity` is what comment libraries
-   * set.
+   * Sets the opacity of comments: a decrease takes effect at once, an increase is animated. Uses `filter`, because comment
+   * libraries set `opacity` themselves.
    *
-   * @param {number} opacity 1 for the layer's own
+   * @param {number} opacity 1 for the layer's original style
    */
   dim(opacity) {
     if (this.#opacity === opacity) return;
@@ -58,14 +58,14 @@ export class Cutout {
     this.#opacity = opacity;
   }
 
-  /** Sets again what the page took away: frameworks write whole styles anew, and put layers elsewhere. */
+  /** Repairs styles that the page removed: frameworks rewrite whole style attributes and move layers within the page. */
   mend() {
     const { style } = this.#layer;
     for (const [name, value] of this.#given) if (value && !style[name]) style[name] = value;
     this.#placeVeil();
   }
 
-  /** Gives the layer its own style back. */
+  /** Restores the layer's original style. */
   restore() {
     this.#uncover();
     this.#opacity = 1;
@@ -80,8 +80,8 @@ export class Cutout {
   }
 
   /**
-   * A clip hides all or nothing; a mask hides a part. It is an element of the page, so that it changes with the frame, where a
-   * picture would first be decoded.
+   * Hides comments inside the outline partly, which `clip-path` can't do, by an SVG mask in the page. An SVG element changes
+   * together with the frame, while a mask image would have to be decoded first.
    *
    * @type {(outline: Outline, place: Place, strength: number) => void}
    */
@@ -99,7 +99,7 @@ export class Cutout {
       /** @type {SVGElement} */ (root).style.position = "absolute";
       const [mask, sheet] = [dress("mask", { id, maskUnits: "userSpaceOnUse" }), dress("rect", {})];
       const path = dress("path", { "fill-rule": "evenodd" });
-      // Players colour every path in them, by rules that are stronger than attributes.
+      // Players set the fill of all paths in them by CSS rules, which take precedence over attributes.
       for (const [element, colour] of /** @type {[SVGElement, string][]} */ ([[sheet, "#fff"], [path, "#000"]])) {
         element.style.setProperty("fill", colour, "important");
       }
@@ -114,7 +114,7 @@ export class Cutout {
     dress("path", { d: toPathData(outline, place), "fill-opacity": strength }, this.#veil.path);
   }
 
-  /** Beside the layer: a reference is looked up in the tree that the layer is in, also within a shadow root. */
+  /** Puts the SVG mask beside the layer, because references are resolved in the layer's tree, which may be a shadow tree. */
   #placeVeil() {
     const [layer, root] = [this.#layer, this.#veil?.root];
     if (root && root.parentNode !== layer.parentNode) layer.after(root);

@@ -1,11 +1,11 @@
-/** Scene cuts, seen while a video plays: two frames in a row that have little in common. */
+/** Detection of scene cuts while a video plays: two consecutive frames that differ strongly. */
 
 const [WIDTH, HEIGHT] = [16, 9];
-const MEAN_DIFFERENCE = 38; // of 255; pans and zooms stay below 20
-const GAP_MS = 500; // frames that are further apart aren't compared
-const MOST_CUTS = 2000;
+const MEAN_DIFFERENCE = 38; // out of 255; pans and zooms stay below 20
+const GAP_MS = 500; // frames further apart aren't compared
+const MAX_CUTS = 2000;
 
-/** Compares thumbnails of 16×9 pixels, and remembers when scenes began. */
+/** A detector that compares thumbnails of 16×9 pixels and remembers the times of cuts. */
 export class CutDetector {
   #context = /** @type {CanvasRenderingContext2D} */ (
     Object.assign(document.createElement("canvas"), { width: WIDTH, height: HEIGHT }).getContext("2d", {
@@ -18,9 +18,9 @@ export class CutDetector {
   #cuts = [];
 
   /**
-   * @param {CanvasImageSource} video showing the frame at this time
-   * @param {number} ms
-   * @throws {DOMException} a SecurityError when the video may not be read
+   * @param {CanvasImageSource} video that shows the frame
+   * @param {number} ms time of the frame
+   * @throws {DOMException} a SecurityError if the page may not read the video's pixels
    */
   addFrame(video, ms) {
     this.#context.drawImage(video, 0, 0, WIDTH, HEIGHT);
@@ -32,11 +32,11 @@ export class CutDetector {
     for (let at = 0; at < data.length; at++) if (at % 4 < 3) sum += Math.abs(data[at] - last.data[at]); // not alpha
     if (sum / (0.75 * data.length) <= MEAN_DIFFERENCE) return;
     this.#cuts.push(ms);
-    if (this.#cuts.length > MOST_CUTS) this.#cuts.shift();
+    if (this.#cuts.length > MAX_CUTS) this.#cuts.shift();
   }
 
   /**
-   * Whether a scene began after the first time and not after the second.
+   * Whether there is a cut after the first time and not after the second.
    *
    * @param {number} from milliseconds
    * @param {number} to

@@ -1,12 +1,12 @@
 /**
- * Comments behind people, for any video element and any layer of comments over it.
+ * Shows comments behind people, for any video element and any layer of comments over it.
  *
  *     import { attach } from "./danmatte.js";
  *     const handle = attach(video, layer, { track: "film.mattes" });
  *     handle.detach();
  *
- * The layer is clipped to where nobody stands, frame by frame. What is shown when no mask is at hand is the
- * caller's choice (`late`); a mask is never shown across a cut.
+ * For every frame, the parts of the layer over people are clipped away. The option `late` sets how comments look while
+ * no mask is available. A mask is never shown after a cut that follows its frame.
  */
 
 import { openCues } from "./cues.js";
@@ -31,21 +31,21 @@ export { openCues, openLive, openPreferences, openTrack, Preferences };
 /** @typedef {import("./options.js").Timing} Timing */
 
 const OPACITY = { dim: 0.3, show: 1, hide: 0 };
-const MEASURE_MS = 500; // how often the page is measured again
-const CHECK_MS = 500; // how often a paused video's frame is looked at again
-const UNANNOUNCED_MS = 100; // from a paused video's last announced frame to its time
-const LONELY_CHECKS = 20; // of an attachment whose elements never came to the page
-/** @type {Source} of a film that has no masks */
+const MEASURE_MS = 500; // interval at which the layout of the page is measured again
+const CHECK_MS = 500; // interval at which the elements and a paused video's frame are checked again
+const UNANNOUNCED_MS = 100; // a paused video further than this from its last announced frame shows another frame
+const MAX_ABSENT_CHECKS = 20; // after which an attachment stops whose elements were never added to the page
+/** @type {Source} for a film that has no masks */
 const NOTHING = Object.freeze({ at: () => null, want() {}, close() {}, onchange() {} });
 
 /** @type {WeakMap<HTMLElement, Attachment>} */
 const attachments = new WeakMap();
 
 /**
- * Lets the layer's comments pass behind the people in the video; takes the place of the layer's last attachment.
+ * Lets the layer's comments pass behind the people in the video. An earlier attachment of the same layer is detached.
  *
  * @param {HTMLVideoElement} video
- * @param {HTMLElement} layer the element that holds the comments, a canvas too; best of the video's own size
+ * @param {HTMLElement} layer the element that holds the comments; may be a canvas, and should have the video's size
  * @param {Options} options
  * @returns {Attachment}
  */
@@ -56,7 +56,7 @@ export function attach(video, layer, options) {
   return attachment;
 }
 
-/** One video, one layer, one source of masks; made by `attach`. */
+/** The connection of one video, one layer and one source of masks; created by `attach`. */
 export class Attachment {
   /** @type {HTMLVideoElement} */
   #video;
@@ -68,22 +68,22 @@ export class Attachment {
   #cutout;
   #ended = false;
   /** @type {(() => void)[]} */
-  #stops = []; // of what runs while comments are behind people
+  #stops = []; // called when masking stops
   /** @type {(() => void)[]} */
-  #ends = []; // of what runs until it is detached
-  #film = ""; // whose masks were opened, by the address of the track
+  #ends = []; // called by `detach`
+  #film = ""; // address of the open track, which tells films apart
   #hasFrame = false;
-  #isDrawn = false; // its frames, by the page
+  #isDrawn = false; // whether the page draws the video's frames on a canvas
   #isProtected = false;
   /** @type {Document | null} */
-  #page = null; // that it was started in
+  #page = null; // the document in which masking was started
   #checks = 0;
   #wasConnected = false;
-  #told = "";
+  #reportedError = "";
   /** @type {import("./outline.js").Outline | null} */
   #outline = null;
   /** @type {import("./outline.js").Outline | null} */
-  #shown = null; // the outline with its margin
+  #shown = null; // the outline, grown by the margin
   /** @type {import("./outline.js").Place | null} */
   #place = null;
   #measuredAt = -Infinity;
@@ -108,21 +108,21 @@ export class Attachment {
     this.#openSource();
     this.#listen(this.#ends, video, "emptied", () => {
       this.#isProtected = false;
-      this.#restart(); // another film comes: no mask of the one before is shown on it
+      this.#restart(); // the video loads another film, which must not get masks of this one
     });
     this.#listen(this.#ends, video, "encrypted", () => {
       this.#isProtected = true;
       this.#check();
     });
-    // Of several `source` elements it is known only now which one plays.
-    for (const event of ["loadstart", "loadedmetadata"]) this.#listen(this.#ends, video, event, () => this.#ask());
+    // If there are several `source` elements, these events are the first to tell which one plays.
+    for (const event of ["loadstart", "loadedmetadata"]) this.#listen(this.#ends, video, event, () => this.#updateTrack());
     this.#watchPage();
     this.#follow();
   }
 
-  /** Measures the page again and repeats the last frame; needed after moving the video within the layer. */
+  /** Measures the layout again and applies the current mask again; call it after moving the video or the layer. */
   refresh() {
-    this.#tell();
+    this.#reportError();
     if (!this.#hasFrame || !this.#stops.length) return;
     this.#measuredAt = -Infinity;
     this.#want(this.stats.time);
@@ -130,7 +130,7 @@ export class Attachment {
   }
 
   /**
-   * Other masks, for another film in the same video; they take the place of those before. What isn't given anew of `offset` and `clock` stays.
+   * Replaces the masks, for another film in the same video. `offset` and `clock` keep their values unless given.
    *
    * @param {Masks & Timing} masks
    */
@@ -143,22 +143,22 @@ export class Attachment {
     this.#follow();
   }
 
-  /** What it was attached with, as it is by now: for the next video of a player that makes itself another one. */
+  /** The options with all changes since `attach`, to attach a new video element of the same player. */
   get options() {
     return { ...this.#options, preferences: this.preferences };
   }
 
-  /** The outline on the screen as SVG path data in the layer's pixels; empty when nothing is masked. */
+  /** The outline shown now, as SVG path data in the layer's pixels; empty if nothing is masked. */
   get outline() {
     return this.#shown && this.#place ? toPathData(this.#shown, this.#place) : "";
   }
 
-  /** Why there are no masks, in words, or empty. */
+  /** The reason why there are no masks, as text; empty if there is none. */
   get error() {
     return this.source.error || this.#mismatch;
   }
 
-  /** Leaves the layer as it was found. A source that was handed over ready stays open. */
+  /** Stops masking and restores the layer's style. A source given as the option `source` stays open. */
   detach() {
     if (this.#ended) return;
     this.#ended = true;
@@ -167,8 +167,8 @@ export class Attachment {
     this.#closeSource();
   }
 
-  /** Asks a function for the masks of the film that the video has now. */
-  #ask() {
+  /** If `track` is a function, calls it for the video's current film and opens the returned track. */
+  #updateTrack() {
     if (typeof this.#options.track !== "function") return;
     const address = this.#findAddress();
     if (this.#film === String(address)) return;
@@ -187,7 +187,7 @@ export class Attachment {
     this.#film = String(address);
     const found = source ?? (address ? openTrack(address) : live ? openLive(live, region) : null);
     if (found) found.onchange = () => this.refresh();
-    [this.source, this.#hasMasks, this.#told] = [found ?? NOTHING, found !== null, ""];
+    [this.source, this.#hasMasks, this.#reportedError] = [found ?? NOTHING, found !== null, ""];
     this.#follow();
   }
 
@@ -199,17 +199,17 @@ export class Attachment {
   }
 
   /**
-   * Starts or stops, as the viewer's choice, the film's masks and the page want it: an element that left the page costs nothing, and goes on when
-   * it is back.
+   * Starts or stops masking. It runs while the viewer's preferences allow it, the film has masks and both elements are in the page, so an element
+   * that was removed costs nothing, and masking resumes when it is added again.
    */
   #follow() {
     if (this.#ended) return;
-    const isThere = this.#video.isConnected && this.#layer.isConnected;
-    this.#wasConnected ||= isThere;
-    const isGone = !isThere && (this.#wasConnected || this.#checks > LONELY_CHECKS);
-    const wants = this.preferences.on && this.preferences.strength > 0 && this.#hasMasks && !isGone;
-    if (wants && !this.#stops.length) this.#start();
-    else if (!wants && (this.#stops.length || this.stats.state !== "off")) {
+    const isConnected = this.#video.isConnected && this.#layer.isConnected;
+    this.#wasConnected ||= isConnected;
+    const isGone = !isConnected && (this.#wasConnected || this.#checks > MAX_ABSENT_CHECKS);
+    const isNeeded = this.preferences.on && this.preferences.strength > 0 && this.#hasMasks && !isGone;
+    if (isNeeded && !this.#stops.length) this.#start();
+    else if (!isNeeded && (this.#stops.length || this.stats.state !== "off")) {
       this.#pause();
       this.source.rest?.();
       Object.assign(this.stats, { pts: null, lag: null, state: "off", held: false, coverage: 0, work: 0 });
@@ -244,7 +244,7 @@ export class Attachment {
     this.#dim();
   }
 
-  /** Until `#start`: nothing runs, and the layer has its own style. */
+  /** Stops all callbacks and restores the layer's style, until `#start` is called. */
   #pause() {
     for (const stop of this.#stops.splice(0)) stop();
     [this.#outline, this.#shown, this.#hasFrame] = [null, null, false];
@@ -257,7 +257,7 @@ export class Attachment {
     this.#start();
   }
 
-  /** Looks twice a second whether the elements are in the page; holds them no longer than the page does. */
+  /** Checks every `CHECK_MS` whether the elements are in the page. The timer holds a weak reference, so that it doesn't keep them in memory. */
   #watchPage() {
     const self = new WeakRef(this);
     const call = (/** @type {(me: Attachment) => void} */ action) => {
@@ -285,16 +285,16 @@ export class Attachment {
   #check() {
     this.#checks += 1;
     this.#follow();
-    this.#tell();
-    // It is in another window now, or turned out to be protected: such a picture can't be drawn.
+    this.#reportError();
+    // Restart after a move to another window, or when a drawn video turns out to be protected and can't be drawn.
     const { ownerDocument, mediaKeys } = this.#video;
     if (this.#page !== ownerDocument || (this.#isDrawn && (this.#isProtected || mediaKeys))) this.#restart();
     const { paused, seeking, currentTime } = this.#video;
     if (!paused) return;
-    // A busy Firefox may show frames that it doesn't announce, and stop at one.
+    // Under load, Firefox may pause at a frame that it never announced.
     const isElsewhere = isFirefox(this.#video) && !seeking && Math.abs(1000 * currentTime - this.stats.time) > UNANNOUNCED_MS;
     if (isElsewhere) this.stats.time = readTime(this.#video);
-    // While nothing new is shown, masks on the way may arrive, or have to be asked for again.
+    // No new frame is shown, but pending masks may have arrived or have to be requested again.
     this.refresh();
   }
 
@@ -304,10 +304,10 @@ export class Attachment {
     ends.push(() => target.removeEventListener(name, listener));
   }
 
-  #tell() {
-    const [{ error }, told] = [this, this.#told];
-    this.#told = error;
-    if (error && error !== told) this.#options.onerror?.(error);
+  #reportError() {
+    const [{ error }, reported] = [this, this.#reportedError];
+    this.#reportedError = error;
+    if (error && error !== reported) this.#options.onerror?.(error);
   }
 
   /** @param {number} ms time of a frame that is shown */
@@ -317,7 +317,7 @@ export class Attachment {
   }
 
   /**
-   * The time that masks are counted by, or null where there are none. A source without a film counts as the player does.
+   * The frame's time on the clock of the masks, or null if there are no masks for it. Live masks use the player's clock.
    *
    * @param {number} ms
    */
@@ -325,7 +325,7 @@ export class Attachment {
     return this.source instanceof Live ? ms : toTrackTime(ms, this.#video, this.source.film ?? null, this.#options);
   }
 
-  /** Why the masks can't be this film's, in words. */
+  /** The reason why the masks belong to another film, as text; empty if they match. */
   get #mismatch() {
     return findMismatch(this.source.film ?? null, this.#video, this.#options);
   }
@@ -359,14 +359,14 @@ export class Attachment {
     this.#options.onframe?.(this.stats);
   }
 
-  /** Comments look as they shall without a mask; where none will come, faint ones would only be hard to read. */
+  /** Applies the option `late` while a mask is awaited. After an error comments aren't dimmed, because no mask will come. */
   #dim() {
     const { late = "dim" } = this.#options;
     this.#cutout.dim(this.stats.state !== "late" || (late === "dim" && this.error) ? 1 : OPACITY[late]);
   }
 
   /**
-   * The picture's place in the layer; the same object as long as nothing has moved.
+   * The picture's place in the layer. The same object is returned until something has moved.
    *
    * @param {number} now
    */

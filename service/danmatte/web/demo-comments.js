@@ -1,4 +1,4 @@
-/** The comments that flow over the demo page's video. */
+/** The comments on the demo page. */
 
 export const DEMO_COMMENTS = [
   "this view though", "来了来了", "すごい！", "first!", "我们的征途是星辰大海", "go go go", "宇宙へ行ってらっしゃい", "前方高能",

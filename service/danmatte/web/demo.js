@@ -1,4 +1,4 @@
-/** The demo page: one player, three kinds of video, comments behind or in front. */
+/** The demo page: one player, three kinds of video, comments behind people or in front of them. */
 
 import { Comments } from "./comments.js";
 import { attach } from "./danmatte.js";
@@ -36,8 +36,8 @@ const words = find("#words", HTMLInputElement);
 const file = find("#file", HTMLInputElement);
 const comments = new Comments(layer, DEMO_COMMENTS);
 const RATES = [1, 2, 0.5];
-const LEAD_S = 0.7; // how far a hidden copy of the viewer's own video runs ahead
-const TIMINGS_MS = 150; // how often the figures change
+const LEAD_S = 0.7; // how far a hidden copy of the viewer's own video runs ahead of it
+const TIMINGS_MS = 150; // interval at which the timings are updated
 
 /** @type {import("./danmatte.js").Attachment | null} */
 let handle = null;
@@ -46,7 +46,7 @@ let masks = { track: "sample.mattes" };
 /** @type {MediaStream | null} */
 let camera = null;
 
-/** Attaches the masks, or detaches them where comments are in front. */
+/** Attaches the masks, or detaches them if comments are to be in front. */
 function applyMasks() {
   handle?.detach();
   const behind = find("[name=side]:checked", HTMLInputElement).value === "behind";
@@ -87,12 +87,12 @@ video.addEventListener("timeupdate", () => {
   find("#clock", HTMLElement).textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
 });
 
-/** @type {Record<string, () => unknown>} what a click on each kind of video does */
+/** @type {Record<string, () => unknown>} actions of the buttons that choose a kind of video */
 const sources = {
   sample: () => openVideo("sample.webm", { track: "sample.mattes" }),
   file: () => file.click(),
   async camera() {
-    const isChosen = () => find("[name=source]:checked", HTMLInputElement).value === "camera"; // or the viewer went elsewhere meanwhile
+    const isChosen = () => find("[name=source]:checked", HTMLInputElement).value === "camera"; // the viewer may have chosen another one meanwhile
     try {
       const stream = await navigator.mediaDevices.getUserMedia({ video: { width: 1280, facingMode: "user" }, audio: false });
       if (isChosen()) openVideo(stream, { live: true });
@@ -113,7 +113,7 @@ video.addEventListener("error", () => returnToSample("This video can't be played
 
 /**
  * @param {string | MediaStream} from
- * @param {import("./danmatte.js").Options} options where its masks come from
+ * @param {import("./danmatte.js").Options} options that say where its masks come from
  */
 function openVideo(from, options) {
   handle?.detach();
@@ -132,7 +132,7 @@ function openVideo(from, options) {
   video.play().catch(() => {});
 }
 
-/** @param {string} why in words for the viewer */
+/** @param {string} why reason, shown to the viewer */
 function returnToSample(why) {
   find("[name=source][value=sample]", HTMLInputElement).checked = true;
   if (!masks.track) sources.sample();
@@ -142,9 +142,9 @@ function returnToSample(why) {
 let reportedAt = 0;
 
 /**
- * Shows outline, state and figures of a frame, as far as the viewer asked for them.
+ * Shows outline, state and timings of a frame, as far as the viewer has enabled them.
  *
- * @param {Stats | null} stats null when nothing is attached
+ * @param {Stats | null} stats null if nothing is attached
  */
 function report(stats) {
   if (!stats || !overlay.hasAttribute("hidden")) overlay.firstElementChild?.setAttribute("d", stats && handle ? handle.outline : "");

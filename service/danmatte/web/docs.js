@@ -1,7 +1,7 @@
-/** The page of `openapi.json`: lists its operations, and sends what is filled in. No library: a description is a list of forms. */
+/** The page that lists the operations of `openapi.json`, each with a form that sends a request. Uses no library. */
 
 /**
- * What of OpenAPI 3.1 our own description uses.
+ * The part of OpenAPI 3.1 that the service's description uses.
  *
  * @typedef {object} Schema
  * @property {string} [$ref]
@@ -45,8 +45,8 @@
 /** @typedef {{parameter: Parameter, input: HTMLInputElement | HTMLSelectElement}} Field */
 /** @typedef {{labels: HTMLElement[], read: () => File | string | undefined}} BodyFields */
 
-const LONGEST = 20_000; // characters of an answer that are shown
-const DEEPEST = 6; // levels of an example
+const MAX_CHARACTERS = 20_000; // of a response body that are shown
+const MAX_DEPTH = 6; // of an example's nested arrays
 
 /**
  * An element with these properties and children.
@@ -86,7 +86,7 @@ find("operations").replaceChildren(
             make("span", { className: "faint", textContent: operation.summary }),
           ),
         );
-        // The form is made when the card is first opened.
+        // Create the form when the card is first opened.
         card.addEventListener("toggle", () => card.open && card.append(makeForm(method, path, operation)), { once: true });
         return [card];
       }),
@@ -95,7 +95,7 @@ find("operations").replaceChildren(
 );
 
 /**
- * What a `$ref` points to; anything else is itself.
+ * The target of a `$ref`; a node without one is returned unchanged.
  *
  * @template {{$ref?: string}} Node
  * @param {Node} node
@@ -154,7 +154,7 @@ function makeInput({ schema, required = false }) {
 }
 
 /**
- * A text for JSON, a file for anything else, or both.
+ * The inputs for a request body: a text area for JSON, a file input for other types, or both.
  *
  * @param {Content} content
  * @returns {BodyFields}
@@ -167,7 +167,7 @@ function makeBody(content) {
   const labels = [];
   if (text) labels.push(makeLabel("body", "application/json", text));
   if (!text || content["application/octet-stream"]) {
-    labels.push(makeLabel("file", text ? "sent as it is, instead of JSON" : "sent as it is", file));
+    labels.push(makeLabel("file", text ? "sent unchanged, instead of JSON" : "sent unchanged", file));
   }
   return { labels, read: () => file.files?.[0] ?? text?.value };
 }
@@ -183,7 +183,7 @@ function makeLabel(name, about, input) {
 }
 
 /**
- * The smallest value that a schema describes.
+ * A minimal example value for a schema.
  *
  * @param {Schema} schema
  * @returns {unknown}
@@ -192,7 +192,7 @@ function makeExample(schema, depth = 0) {
   const known = resolve(schema);
   if (known.enum) return known.enum.at(known.enum[0] === "" ? 1 : 0);
   if (known.anyOf) return makeExample(known.anyOf[0], depth);
-  if (known.type === "array") return known.items && depth < DEEPEST ? [makeExample(known.items, depth + 1)] : [];
+  if (known.type === "array") return known.items && depth < MAX_DEPTH ? [makeExample(known.items, depth + 1)] : [];
   if (known.type === "object") {
     const { required, oneOf, properties = {} } = known;
     const names = required ?? oneOf?.[0].required ?? [];
@@ -204,21 +204,21 @@ function makeExample(schema, depth = 0) {
 }
 
 /**
- * The schemas of an operation's body and answers, as text.
+ * The schemas of an operation's request body and responses, as text.
  *
  * @param {Operation} operation
  */
 function listSchemas(operation) {
-  /** @type {(schema: Schema) => Schema} with what its references point to */
+  /** @type {(schema: Schema) => Schema} replaces references by their targets */
   const expand = (schema) => JSON.parse(JSON.stringify(schema), (_, value) => (value?.$ref ? expand(resolve(value)) : value));
   /** @type {(title: string, schema: Schema | undefined) => string} */
   const write = (title, schema) =>
     schema && Object.keys(schema).length ? `${title}\n${JSON.stringify(expand(schema), null, 2)}` : title;
   const body = operation.requestBody?.content["application/json"]?.schema;
-  const answers = Object.entries(operation.responses).flatMap(([status, answer]) =>
-    Object.entries(resolve(answer).content ?? {}).map(([type, { schema }]) => write(`${status}  ${type}`, schema)),
+  const responses = Object.entries(operation.responses).flatMap(([status, response]) =>
+    Object.entries(resolve(response).content ?? {}).map(([type, { schema }]) => write(`${status}  ${type}`, schema)),
   );
-  return body ? [write("body  application/json", body), ...answers] : answers;
+  return body ? [write("body  application/json", body), ...responses] : responses;
 }
 
 /**
@@ -226,7 +226,7 @@ function listSchemas(operation) {
  * @param {string} path
  * @param {Field[]} fields
  * @param {BodyFields | undefined} body
- * @param {HTMLOutputElement} output where the answer is shown
+ * @param {HTMLOutputElement} output shows the response
  */
 async function send(method, path, fields, body, output) {
   const url = new URL(path.replace(/^\//, ""), document.baseURI);
@@ -243,23 +243,23 @@ async function send(method, path, fields, body, output) {
   output.replaceChildren("…");
   try {
     const began = performance.now();
-    const answer = await fetch(url, { method, headers, body: body?.read() });
+    const response = await fetch(url, { method, headers, body: body?.read() });
     const spent = performance.now() - began;
-    const type = answer.headers.get("Content-Type") ?? "";
+    const type = response.headers.get("Content-Type") ?? "";
     const head = [
-      `${answer.status} ${answer.statusText}, ${spent.toFixed(0)} ms`,
-      ...[...answer.headers].map(([name, value]) => `${name}: ${value}`),
+      `${response.status} ${response.statusText}, ${spent.toFixed(0)} ms`,
+      ...[...response.headers].map(([name, value]) => `${name}: ${value}`),
     ];
-    const blob = await answer.blob();
+    const blob = await response.blob();
     /** @type {Node | string} */
     let shown = `${blob.size} bytes`;
     if (type.startsWith("image/")) {
-      const image = make("img", { src: URL.createObjectURL(blob), alt: "the answer" });
+      const image = make("img", { src: URL.createObjectURL(blob), alt: "response body" });
       image.addEventListener("load", () => URL.revokeObjectURL(image.src), { once: true });
       shown = image;
     } else if (type.includes("json") || type.startsWith("text/")) {
       const text = await blob.text();
-      shown = make("pre", { textContent: text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text });
+      shown = make("pre", { textContent: text.length > MAX_CHARACTERS ? `${text.slice(0, MAX_CHARACTERS)}…` : text });
     }
     output.replaceChildren(make("pre", { textContent: head.join("\n") }), shown);
   } catch (error) {

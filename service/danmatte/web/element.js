@@ -1,12 +1,12 @@
 /**
- * `<danmatte-layer>`: comments within it pass behind the people in a video, whatever the player.
+ * The element `<danmatte-layer>`: comments inside it pass behind the people in a video, with any player.
  *
  *     <danmatte-layer for="video" track="film.mattes">…</danmatte-layer>
  *
- * Importing this module defines the element. Attributes: `track` or `live` (without a value: this module's own server), `for` (a video's
- * id; without it the nearest video around), `late`, `sync`, and for the viewer `margin`, `strength`, `off`, or `remember`. Frameworks write
- * `true` and `false` into attributes: `off="false"` is no `off`.
- * An event `danmatte-error` tells why there are no masks; its `detail` is in words.
+ * Importing this module defines the element. Attributes: `track` or `live` (without a value: the server that this module was loaded from), `for`
+ * (a video's id; without it the video in the nearest ancestor is used), `late` and `sync`. The viewer's preferences are `margin`, `strength` and
+ * `off`, or `remember` to use those stored in the browser. Frameworks write `true` and `false` into attributes, so `off="false"` counts as absent.
+ * The event `danmatte-error` is dispatched when there are no masks; its `detail` is the reason as text.
  */
 
 import { attach } from "./danmatte.js";
@@ -16,7 +16,7 @@ import { attach } from "./danmatte.js";
  *
  * @typedef {object} LayerAttributes
  * @property {string} [track] address of a mask track
- * @property {boolean | string} [live] address of a stream, or nothing for this module's own server
+ * @property {boolean | string} [live] address of a stream; empty for the server that this module was loaded from
  * @property {string} [for] id of the video, or of a player around it
  * @property {"dim" | "show" | "hide"} [late]
  * @property {"screen" | "exact"} [sync]
@@ -26,12 +26,12 @@ import { attach } from "./danmatte.js";
  * @property {boolean | string} [remember]
  */
 
-const LOOK_MS = 500; // how often a video is looked for that isn't there, or was replaced
+const LOOK_MS = 500; // interval at which a missing or replaced video is looked for
 const STYLE = ":host { display: block; position: absolute; inset: 0; overflow: hidden; pointer-events: none }";
 const ATTRIBUTES = ["track", "live", "for", "late", "sync", "margin", "strength", "off", "remember"];
-const Base = /** @type {typeof HTMLElement} */ (globalThis.HTMLElement ?? class {}); // servers have no elements
+const Base = /** @type {typeof HTMLElement} */ (globalThis.HTMLElement ?? class {}); // HTMLElement is missing in server-side rendering
 
-/** A layer for comments that attaches itself to its video, also to one that a player makes or replaces later. */
+/** A layer for comments that attaches itself to its video, even if a player creates or replaces that video later. */
 export class DanmatteLayer extends Base {
   static observedAttributes = ATTRIBUTES;
   /** @type {import("./danmatte.js").Attachment | null} */
@@ -44,7 +44,7 @@ export class DanmatteLayer extends Base {
 
   connectedCallback() {
     if (!this.shadowRoot) this.attachShadow({ mode: "open" }).append(document.createElement("slot"));
-    this.#dress(/** @type {ShadowRoot} */ (this.shadowRoot));
+    this.#adoptStyle(/** @type {ShadowRoot} */ (this.shadowRoot));
     this.#timer = setInterval(() => this.#look(), LOOK_MS);
     this.#look();
   }
@@ -58,7 +58,7 @@ export class DanmatteLayer extends Base {
   attributeChangedCallback() {
     if (this.#isDue || this.#timer === undefined) return;
     this.#isDue = true;
-    // Several attributes that change together attach once.
+    // If several attributes change together, attach only once.
     queueMicrotask(() => {
       this.#isDue = false;
       this.#release();
@@ -67,11 +67,12 @@ export class DanmatteLayer extends Base {
   }
 
   /**
-   * A sheet belongs to its document, and is gone once the element is in another one, such as a window of its own over others.
+   * Adds the style sheet. A constructed sheet belongs to one document and is lost when the element moves to another one, such as a
+   * picture-in-picture window.
    *
    * @param {ShadowRoot} root
    */
-  #dress(root) {
+  #adoptStyle(root) {
     if (root.adoptedStyleSheets?.length) return;
     const { CSSStyleSheet: Sheet } = this.ownerDocument?.defaultView ?? globalThis;
     const sheet = new Sheet();
@@ -79,7 +80,7 @@ export class DanmatteLayer extends Base {
     root.adoptedStyleSheets = [sheet];
   }
 
-  /** @param {string} name of an attribute, which `false` is as good as none for */
+  /** @param {string} name of an attribute; the value `false` counts as absent */
   #read(name) {
     const value = this.getAttribute(name);
     return value === "false" ? null : value;

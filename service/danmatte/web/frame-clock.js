@@ -1,30 +1,30 @@
-/** Which frame of a video is on the screen, and which will be there after the next repaint. */
+/** Which frame of a video is on the screen now, and which one will be after the next repaint. */
 
 import { SLACK_MS } from "./timeline.js";
 
 /**
  * @typedef {(ms: number) => void} FrameCallback called with a frame's time, in milliseconds of the video
- * @typedef {() => void} Stop ends what was started
+ * @typedef {() => void} Stop cancels the callbacks
  */
 
-const FORESIGHT_MS = 60; // how far past the newest frame's time a prediction may go; a video that needs more has stalled
-const MEMORY = 8; // frames and repaints remembered: every way in which 24 to 60 frames a second fall on repaints
+const FORESIGHT_MS = 60; // maximum time after the newest frame for a prediction; a video that needs more has stalled
+const MEMORY = 8; // frames and repaints remembered: enough for all alignments of 24 to 60 frames a second with repaints
 const JUMP_MS = 500; // a longer step between two frames is a seek
 const EARLY_MS = 0.5;
-const ROUNDED_MS = 1; // by which a track's whole milliseconds may be early
-const PLACE_MS = 500; // how often the drawing's place on the page is checked
-const NEAR_MS = 1000; // from a frame's own time to the video's; further off, the frame has a clock of its own
-/** What a drawing of the video must have as well, to be seen as it is. */
+const ROUNDED_MS = 1; // maximum error of a track's times, which are whole milliseconds
+const PLACE_MS = 500; // interval at which the canvas's place on the page is checked
+const NEAR_MS = 1000; // if a frame's timestamp is further than this from the video's time, it is on another clock
+/** Styles that the canvas copies from the video, so that it looks the same. */
 const SHARED_STYLES = /** @type {const} */ ([
   ...["objectFit", "objectPosition", "padding", "transform", "transformOrigin", "translate", "rotate", "scale"],
   ...["zIndex", "borderRadius", "clipPath", "filter", "visibility"],
 ]);
 
 /**
- * Calls back with the time of every frame that is shown.
+ * Calls `onframe` with the time of every frame that is shown.
  *
- * With `requestVideoFrameCallback` that time is exact. Elsewhere `currentTime` is read before every repaint, which
- * may be a frame off while the video plays.
+ * With `requestVideoFrameCallback` that time is exact. Without it, `currentTime` is read before every repaint; that
+ * may be one frame off while the video plays.
  *
  * @param {HTMLVideoElement} video
  * @param {FrameCallback} onframe
@@ -49,10 +49,10 @@ export function watchFrames(video, onframe) {
 }
 
 /**
- * Calls back before every repaint that shows another frame, with that frame's time.
+ * Calls `onframe` before every repaint that shows another frame, with that frame's time.
  *
- * Browsers announce a frame up to a repaint late; a mask that is set then would meet the frame after it. So while
- * the video plays, the frame of the coming repaint is predicted from the last ones. At a standstill it is exact.
+ * Browsers announce a frame up to one repaint late, and a mask set at that moment would be shown with the next frame.
+ * So while the video plays, the frame of the next repaint is predicted from the last ones. While it is paused the time is exact.
  *
  * @param {HTMLVideoElement} video
  * @param {FrameCallback} onframe
@@ -81,12 +81,12 @@ export function watchRepaints(video, onframe) {
 }
 
 /**
- * Draws every frame on a canvas over the video, and calls back with the time of the one that was drawn: picture and
- * mask are painted together, however busy the machine is.
+ * Draws every frame on a canvas over the video, and calls `onframe` with the drawn frame's time. Frame and mask are
+ * then painted together, even under load.
  *
- * @param {HTMLVideoElement} video whose parent positions it; comments come after it in the document
- * @param {FrameCallback} onframe called where a style still changes together with the drawing
- * @returns {Stop} removes the canvas
+ * @param {HTMLVideoElement} video positioned by its parent; the comments come after it in the document
+ * @param {FrameCallback} onframe style changes made in this call are painted together with the drawn frame
+ * @returns {Stop} also removes the canvas
  */
 export function drawFrames(video, onframe) {
   const canvas = document.createElement("canvas");
@@ -113,8 +113,8 @@ export function drawFrames(video, onframe) {
     if (performance.now() - placedAt > PLACE_MS) place();
     const [width, height] = [video.videoWidth, video.videoHeight];
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
-    // A frame may be newer than its announcement, so its own time counts. Videos from another origin may be drawn
-    // only, and some browsers have no `VideoFrame`: there the announced time has to do.
+    // The frame may be newer than the announced one, so its own timestamp is used. Without `VideoFrame`, or with a video
+    // from another origin, the announced time is the best available.
     const frame = takeFrame(video);
     context.drawImage(frame ?? video, 0, 0, width, height);
     const drawn = frame ? frame.timestamp / 1000 : ms;
@@ -130,31 +130,31 @@ export function drawFrames(video, onframe) {
 }
 
 /**
- * Times of frames within the video. Firefox's clock runs on past the end when a video loops; there a frame's time is
- * compared with `currentTime`, which begins anew.
+ * Converts frame times to times within the video. In Firefox, frame times keep growing when a video loops; they are
+ * compared with `currentTime`, which starts again at 0.
  */
 export class LoopClock {
-  #start = 0; // of this round, on the clock that runs on
+  #start = 0; // of this round, in Firefox's frame time
   #last = -Infinity;
-  #first = NaN; // the video's first frame, where that was seen
-  #period = 0; // from round to round, once two in a row began with a frame that was seen: not quite the length
-  #isExact = true; // whether this round's beginning was seen
+  #first = NaN; // time of the video's first frame, if it was seen
+  #period = 0; // length of a round, which differs slightly from the duration; known once two consecutive rounds began with a seen frame
+  #isExact = true; // whether the first frame of this round was seen
   #count = 0;
 
   /**
-   * @param {number} ms of the frame as announced
+   * @param {number} ms time of the frame as announced
    * @param {HTMLVideoElement} video
-   * @param {number} [count] frames presented so far; without it a round begins where the length says
+   * @param {number} [count] frames presented so far; without it, rounds are assumed to start at multiples of the duration
    */
   unroll(ms, video, count = NaN) {
     if (!isFirefox(video)) return ms;
     const [now, length] = [1000 * video.currentTime, 1000 * video.duration];
-    if (ms < this.#last) [this.#start, this.#isExact] = [0, true]; // a seek sets the clock right
+    if (ms < this.#last) [this.#start, this.#isExact] = [0, true]; // a seek resets Firefox's frame time
     if (!this.#start && (ms < EARLY_MS || (count === 1 && now < EARLY_MS))) this.#first = ms;
     const within = ms - this.#start;
-    // The clock that runs on is a round ahead of `currentTime`, or about to be: that one is set back a little later.
+    // The frame time is past the end of the round. `currentTime` has started again, or will a little later.
     if (video.loop && length > 0 && within >= length - EARLY_MS && now < length + EARLY_MS) {
-      // The first frame of a round says when exactly it began; after a dropped one the period has to do, or the length.
+      // The first frame of a round gives its exact start. If that frame was dropped, the period or the duration is used.
       const isFirst = count === this.#count + 1 && this.#first >= 0;
       const rounds = Math.floor((within + EARLY_MS) / length);
       const start = isFirst ? ms - this.#first : this.#start + rounds * (this.#period || length);
@@ -166,15 +166,15 @@ export class LoopClock {
   }
 }
 
-/** Predicts the frame of a repaint from the frames and repaints before it; needs no browser. */
+/** Predicts which frame a repaint will show, from the frames and repaints before it. Uses no browser API. */
 export class FrameForecast {
-  /** @type {{ms: number, due: number, count: number}[]} of a stretch without a break, the newest last */
+  /** @type {{ms: number, due: number, count: number}[]} frames of uninterrupted playback, the newest last */
   #frames = [];
   #rate = 0;
   #period = Infinity; // from one frame to the next, in milliseconds of the video
   /** @type {number[]} */
   #repaints = [];
-  #soonest = 0; // the longest time by which a frame was announced before it was due
+  #soonest = 0; // the maximum time between a frame's announcement and its expected display
 
   /** @param {number} now the time of a repaint */
   addRepaint(now) {
@@ -185,14 +185,14 @@ export class FrameForecast {
   /**
    * @param {number} now the time of the announcement
    * @param {Pick<VideoFrameCallbackMetadata, "mediaTime" | "expectedDisplayTime" | "presentedFrames">} announced
-   * @param {number} rate milliseconds of the video in one of the viewer's; 0 at a standstill
+   * @param {number} rate playback rate; 0 while the video is paused or stalled
    */
   addFrame(now, { mediaTime, expectedDisplayTime, presentedFrames }, rate) {
     const frame = { ms: mediaTime * 1000, due: expectedDisplayTime, count: presentedFrames };
     const before = this.#frames.at(-1);
     const step = frame.ms - (before?.ms ?? Infinity);
     if (before && step > 0 && step < JUMP_MS && frame.count === before.count + 1) this.#period = step;
-    // After a seek, another rate or a stall (it stood still, or can't keep up), what the frames before taught misleads.
+    // After a seek, a change of rate or a stall, earlier frames would make predictions wrong, so they are discarded.
     const hasStalled = this.#frames.length > 0 && this.#readClock(frame.due) - frame.ms > 2 * this.#period;
     if (rate !== this.#rate || step <= 0 || step > JUMP_MS || hasStalled) this.#frames = [];
     this.#rate = rate;
@@ -202,20 +202,20 @@ export class FrameForecast {
   }
 
   /**
-   * The time of the frame on the screen after this repaint, or null before the first one.
+   * The time of the frame that this repaint will show, or null before the first frame.
    *
    * @param {number} now the time of the repaint
    * @param {number} rate
-   * @param {number} end of the video in milliseconds; no frame is predicted past it
+   * @param {number} end of the video in milliseconds; no frame is predicted after it
    */
   predict(now, rate, end = Infinity) {
     const newest = this.#frames.at(-1);
     if (!newest) return null;
     if (rate !== this.#rate || rate <= 0 || this.#frames.length < 3) return newest.ms;
     const gaps = this.#repaints.slice(1).map((at, number) => at - this.#repaints[number]);
-    const interval = gaps.sort((one, other) => one - other)[gaps.length >> 1] ?? 0; // the median, from repaint to repaint
-    const due = now + Math.min(interval, this.#soonest); // at once in some browsers, a repaint later in others
-    if (due - newest.due < interval / 2) return newest.ms; // announced in time: no need to predict
+    const interval = gaps.sort((one, other) => one - other)[gaps.length >> 1] ?? 0; // the median interval between repaints
+    const due = now + Math.min(interval, this.#soonest); // some browsers show the frame at once, others one repaint later
+    if (due - newest.due < interval / 2) return newest.ms; // the newest frame was announced in time: no prediction needed
     const ahead = this.#readClock(due) - newest.ms + EARLY_MS;
     const steps = Math.floor(Math.min(ahead, this.#period + rate * FORESIGHT_MS) / this.#period);
     const ms = newest.ms + Math.max(0, steps || 0) * this.#period;
@@ -223,8 +223,8 @@ export class FrameForecast {
   }
 
   /**
-   * The time of a frame that would just have begun when the screen shows it. Frames are shown on time or late, never
-   * early, so the one that was shown earliest sets the clock.
+   * The position of the video, in milliseconds, at this display time. Frames are shown on time or late, never early, so the
+   * position is computed from the remembered frame with the smallest delay.
    *
    * @param {number} due
    */
@@ -243,7 +243,7 @@ const hasFrameCallbacks = (video) => "requestVideoFrameCallback" in video;
 const stopAll = (...stops) => () => stops.forEach((stop) => stop());
 
 /**
- * Milliseconds of the video in one of the viewer's; 0 at a standstill.
+ * The playback rate; 0 while the video is paused, seeking, ended or stalled.
  *
  * @param {HTMLVideoElement} video
  */
@@ -253,8 +253,8 @@ function readRate(video) {
 
 /**
  * @param {HTMLVideoElement} video
- * @param {(now: number, frame: VideoFrameCallbackMetadata, ms: number) => void} onframe called for every frame, not for
- *   the next one only, and with its time in the video
+ * @param {(now: number, frame: VideoFrameCallbackMetadata, ms: number) => void} onframe called for every frame (the browser's own
+ *   callback is called once), with its time in the video
  * @returns {Stop}
  */
 function requestFrames(video, onframe) {
@@ -264,17 +264,17 @@ function requestFrames(video, onframe) {
   const call = (now, frame) => {
     id = video.requestVideoFrameCallback(call);
     const ms = loops.unroll(frame.mediaTime * 1000, video, frame.presentedFrames);
-    // After a seek Firefox announces the time that was asked for, not the frame's own.
-    const isAsked = isFirefox(video) && video.paused && Math.abs(ms - 1000 * video.currentTime) < EARLY_MS;
-    onframe(now, frame, isAsked ? leadBack(ms) : ms);
+    // After a seek, Firefox announces the time that was requested instead of the frame's own.
+    const isRequested = isFirefox(video) && video.paused && Math.abs(ms - 1000 * video.currentTime) < EARLY_MS;
+    onframe(now, frame, isRequested ? leadBack(ms) : ms);
   };
   id = video.requestVideoFrameCallback(call);
   return () => video.cancelVideoFrameCallback(id);
 }
 
 /**
- * The picture on the screen with its own time; null where the browser or the video's origin doesn't allow it. Firefox puts seconds where
- * microseconds belong.
+ * The current frame with its timestamp, or null if the browser or the video's origin doesn't allow it. Always null in Firefox, whose
+ * timestamps are wrong: they are in seconds instead of microseconds.
  *
  * @param {HTMLVideoElement} video
  */
@@ -287,7 +287,7 @@ function takeFrame(video) {
 }
 
 /**
- * When the frame on the screen began, in milliseconds; without its own time a little before the video's.
+ * The time of the frame on the screen, in milliseconds. If its timestamp isn't available, a time slightly before `currentTime`.
  *
  * @param {HTMLVideoElement} video
  */
@@ -299,14 +299,14 @@ export function readTime(video) {
 }
 
 /**
- * A time somewhere within a frame, led back by the tolerance that masks are found with: or it would reach the frame after it.
+ * A time within a frame, minus the tolerance used to find masks; otherwise the next frame's mask might be found.
  *
  * @param {number} ms
  */
 const leadBack = (ms) => Math.max(0, ms - SLACK_MS + ROUNDED_MS);
 
 /**
- * Calls back before every repaint of the window that the video is in; players may move it to another one.
+ * Calls `onrepaint` before every repaint of the window that contains the video, even if a player moves it to another window.
  *
  * @param {HTMLVideoElement} video
  * @param {(now: number) => void} onrepaint
@@ -328,7 +328,7 @@ function requestRepaints(video, onrepaint) {
 }
 
 /**
- * The first frame of a paused video is not always announced.
+ * Calls `onframe` when the first frame is loaded, because browsers don't always announce the first frame of a paused video.
  *
  * @param {HTMLVideoElement} video
  * @param {FrameCallback} onframe

@@ -1,4 +1,4 @@
-/** Masks from a service's `/v1/stream`, made while the video plays; its messages are laid out in `service/danmatte/messages.py`. */
+/** Masks from a service's `/v1/stream`, made while the video plays. `service/danmatte/messages.py` describes its messages. */
 
 import { CutDetector } from "./cuts.js";
 import { startLookAhead } from "./look-ahead.js";
@@ -7,33 +7,33 @@ import { Timeline } from "./timeline.js";
 
 /**
  * @typedef {object} LiveOptions
- * @property {string | URL | (() => string | URL)} [url] of the stream; this module's own server unless given. A function is asked for every
- *   connection, as a token in the address doesn't count for long
- * @property {string} [region] what is painted, such as `person,text`, where the server's models find it; their own unless given
- * @property {number} [width] of the masks in pixels; their height follows the video
+ * @property {string | URL | (() => string | URL)} [url] of the stream; unless given, on the server that this module was loaded from. A function
+ *   is called before every connection, because a token in the address is valid only for a short time
+ * @property {string} [region] what the masks show, such as `person,text`, if the server's models find it; the default model's own region unless given
+ * @property {number} [width] of the masks in pixels; their height follows from the video's aspect ratio
  * @property {number} [frameWidth] of the frames that are sent, in pixels
- * @property {number} [patienceMs] how long a mask may stay when no newer one came
- * @property {number} [ahead] seconds that a hidden copy of the video runs before it, so that masks are there in
- *   time; files only, a camera has no future
+ * @property {number} [patienceMs] maximum age of a mask compared with the frame that it is shown on
+ * @property {number} [ahead] seconds by which a hidden copy of the video runs ahead of it, so that masks arrive in
+ *   time; only for videos with an address, not for cameras
  */
 
 const DEFAULTS = { region: "", width: 320, frameWidth: 512, patienceMs: 350, ahead: 0 };
 const MAGIC = 0x314c4d44; // "DML1", little-endian
 const OFFER_BYTES = 20;
 const ANSWER_BYTES = 56;
-const IN_FLIGHT = 2; // frames sent and not answered yet, at most
-const BACKOFF_MS = [250, 15_000]; // twice as long each time
-const NEAR_MS = 4; // a frame whose newest mask is this near isn't sent
-const NEAR_AHEAD_MS = 100; // the same where the hidden copy has sent the frame, or soon will
-const RING_BYTES = 200; // of objects around a ring's points
-const [IDLE, BROKEN] = [1000, 1006]; // codes of closing: no frame came for long; without a word
-const SILENCE_MS = [2500, 10_000]; // without any answer: it is told; the connection is given up
+const MAX_PENDING = 2; // frames that were sent and not answered yet
+const BACKOFF_MS = [250, 15_000]; // first and longest delay before a reconnect; it doubles after each failure
+const NEAR_MS = 4; // a frame isn't sent if the newest mask is at most this far from it
+const NEAR_AHEAD_MS = 100; // the same with a hidden copy, which has sent the frame or is about to
+const RING_BYTES = 200; // memory of the objects around a ring's points
+const [IDLE, BROKEN] = [1000, 1006]; // close codes: closed by the server after a long time without frames; connection lost
+const SILENCE_MS = [2500, 10_000]; // without any answer: an error is reported; the connection is closed
 const UNREADABLE = "the video may not be read: expected one from this origin, or crossorigin with CORS";
 
 /**
- * Opens a live connection, a source of masks for `attach`.
+ * Creates a source of live masks for `attach`. It connects when the first frame is shown.
  *
- * @param {string | URL | true | LiveOptions} where an address, or true for the server that sent this module
+ * @param {string | URL | true | LiveOptions} where an address, options, or true for the server that this module was loaded from
  * @param {string} [region] as in the options
  * @returns {Live}
  */
@@ -42,14 +42,14 @@ export function openLive(where, region = "") {
   return new Live({ ...DEFAULTS, ...(region ? { region } : {}), ...options });
 }
 
-/** A connection to a service as a source of masks; frames are sent as they are shown. */
+/** A connection to a service as a source of masks. Frames are sent while the video shows them. */
 export class Live {
   onchange = () => {};
-  /** What happened so far: frames sent and skipped, masks received, refusals, connections made. */
+  /** Totals since it was opened: frames sent, masks received, frames skipped by the server, errors, connections opened. */
   counts = { sent: 0, masks: 0, skipped: 0, errors: 0, connections: 0 };
-  /** Milliseconds from a frame's departure to its mask's arrival, the newest. */
+  /** Milliseconds from sending a frame to receiving its answer, for the newest answer. */
   roundTrip = 0;
-  /** Why there are no masks, in words; empty as soon as there are. */
+  /** The reason why there are no masks, as text; empty once one has arrived. */
   error = "";
   /** @type {typeof DEFAULTS & LiveOptions} */
   #options;
@@ -58,22 +58,22 @@ export class Live {
   #canvas = document.createElement("canvas");
   /** @type {WebSocket | null} */
   #socket = null;
-  #query = ""; // that the socket was opened with
-  /** @type {Map<number, number>} pts of frames without an answer, and when they left */
-  #flying = new Map();
+  #query = ""; // query string that the socket was opened with
+  /** @type {Map<number, number>} frames that were not answered yet: their pts, and when they were sent */
+  #pending = new Map();
   #encoding = false;
   #failures = 0;
   #retryAt = 0;
   #closed = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #alarm; // while an answer is waited for
+  #silenceTimer; // set while an answer is awaited
   /** @type {{stop: () => void} | null} */
   #lookAhead = null;
   /** @type {MediaProvider | string} */
   #film = "";
-  /** @type {MediaProvider | string | null} a film whose pixels the browser refuses */
+  /** @type {MediaProvider | string | null} the film whose pixels the browser doesn't let the page read */
   #unreadable = null;
-  /** @type {MediaProvider | string | null} a film that can't be opened twice: nothing runs ahead of it */
+  /** @type {MediaProvider | string | null} the film that can't be opened twice, so that no hidden copy can run ahead */
   #single = null;
 
   /** @param {typeof DEFAULTS & LiveOptions} options */
@@ -82,7 +82,7 @@ export class Live {
   }
 
   /**
-   * The mask for a frame; null while there is none, or only one that is too old or from before a cut.
+   * The mask for a frame, or null if there is none, or only one that is too old or from before a cut.
    *
    * @param {number} ms
    */
@@ -93,7 +93,7 @@ export class Live {
   }
 
   /**
-   * Sends the frame that the video shows, when a mask of it is needed.
+   * Sends the frame that the video shows, unless its mask is already known.
    *
    * @param {number} ms
    * @param {HTMLVideoElement} video
@@ -110,7 +110,7 @@ export class Live {
   }
 
   /**
-   * Starts a copy that runs ahead; without one the frames of the video itself are sent, as from a camera.
+   * Starts a hidden copy that runs ahead. If the film can't be opened twice, frames of the video itself are sent instead.
    *
    * @param {HTMLVideoElement} video
    * @param {MediaProvider | string} film
@@ -119,7 +119,7 @@ export class Live {
     const fail = () => {
       this.#lookAhead?.stop();
       [this.#lookAhead, this.#single] = [null, film];
-      console.warn("danmatte: nothing runs ahead of this film, as it can't be opened twice; its masks are a round trip late");
+      console.warn("danmatte: this film can't be opened twice, so no hidden copy runs ahead; its masks are late by one round trip");
     };
     this.#lookAhead = startLookAhead(video, this.#options.ahead, (soon, copy) => this.#offer(soon, copy), fail);
   }
@@ -129,23 +129,23 @@ export class Live {
     this.rest();
   }
 
-  /** Gives up connection and hidden copy until a frame is wanted again. */
+  /** Closes the connection and stops the hidden copy, until the next call of `want`. */
   rest() {
     this.#reset();
     this.#film = "";
   }
 
-  /** Another film in the same element: its times mean other frames. */
+  /** Discards masks, cuts and connection, because the times of another film mean other frames. */
   #reset() {
     this.#lookAhead?.stop();
     this.#socket?.close();
-    this.#await(false);
+    this.#watchSilence(false);
     [this.#timeline, this.#cuts, this.#lookAhead, this.#socket] = [new Timeline(), new CutDetector(), null, null];
-    this.#flying.clear();
+    this.#pending.clear();
   }
 
   /**
-   * Looks for a cut; whether the frame could be read. A film whose pixels the browser refuses is tried once.
+   * Compares the frame with the one before to detect a cut. Returns whether the frame could be read; an unreadable film is tried only once.
    *
    * @param {HTMLVideoElement} video
    * @param {number} ms
@@ -164,13 +164,13 @@ export class Live {
   }
 
   /**
-   * Sends the frame, unless enough are on their way already or its mask is known.
+   * Sends the frame, unless too many frames are pending or its mask is known.
    *
    * @param {number} ms
    * @param {HTMLVideoElement} video
    */
   #offer(ms, video) {
-    if (this.#closed || this.#encoding || this.#flying.size >= IN_FLIGHT || this.#flying.has(ms)) return;
+    if (this.#closed || this.#encoding || this.#pending.size >= MAX_PENDING || this.#pending.has(ms)) return;
     if (this.#timeline.find(ms)?.pts === ms) return;
     const socket = this.#ensureSocket(video);
     if (socket?.readyState !== WebSocket.OPEN) return;
@@ -183,7 +183,7 @@ export class Live {
   }
 
   /**
-   * @param {WebSocket} socket that was open when the picture was taken
+   * @param {WebSocket} socket that was open when the frame was captured
    * @param {number} ms
    * @param {Blob | null} picture
    */
@@ -194,14 +194,14 @@ export class Live {
     header.setUint32(0, MAGIC, true);
     header.setUint8(4, 1);
     header.setFloat64(8, ms, true);
-    this.#flying.set(ms, performance.now());
+    this.#pending.set(ms, performance.now());
     this.counts.sent += 1;
-    if (this.#alarm === undefined) this.#await(true);
+    if (this.#silenceTimer === undefined) this.#watchSilence(true);
     socket.send(new Blob([header, picture]));
   }
 
   /**
-   * The socket for masks of this video's shape, opened when it is time; null while there is none.
+   * The socket for masks of this video's aspect ratio. Opens one unless a retry delay is running; null if there is none.
    *
    * @param {HTMLVideoElement} video
    */
@@ -209,7 +209,7 @@ export class Live {
     if (!video.videoWidth) return null;
     const { width, region } = this.#options;
     const height = Math.max(1, Math.round((width * video.videoHeight) / video.videoWidth));
-    // Each region has a threshold of its own.
+    // With `region`, the server uses the threshold of each region.
     const wanted = region ? `region=${encodeURIComponent(region)}` : "threshold=0.5";
     const query = `width=${width}&height=${height}&format=png&${wanted}`;
     if (this.#socket && query !== this.#query) this.#socket.close();
@@ -218,7 +218,7 @@ export class Live {
   }
 
   /**
-   * A connection; null for what is no address of a stream, or one that this page may not open, which is told.
+   * A new connection. If the address is invalid or this page may not open it, reports an error and returns null.
    *
    * @param {string} query
    */
@@ -245,7 +245,7 @@ export class Live {
     socket.onopen = () => {
       if (this.#socket !== socket) return;
       this.counts.connections += 1;
-      this.#await(false);
+      this.#watchSilence(false);
       this.onchange();
     };
     socket.onmessage = ({ data }) => {
@@ -257,66 +257,66 @@ export class Live {
       else this.#lose(reason || (code === BROKEN ? explainSilence(host) : ""));
     };
     [this.#socket, this.#query] = [socket, query];
-    this.#await(true);
+    this.#watchSilence(true);
   }
 
-  /** The connection is gone, as it idled while the viewer paused: nothing is wrong, and a later frame opens another one. */
+  /** Forgets a closed connection. That is no error if it was idle while the video was paused; a later frame opens another one. */
   #drop() {
     this.#socket = null;
-    this.#flying.clear();
-    this.#await(false);
+    this.#pending.clear();
+    this.#watchSilence(false);
     this.#retryAt = performance.now() + BACKOFF_MS[0];
   }
 
   /**
-   * The connection is lost; when it is time there will be another one.
+   * Forgets a failed connection, reports the error, and sets the delay before the next attempt.
    *
-   * @param {string} why in words, or empty
+   * @param {string} why reason as text, or empty
    */
   #lose(why) {
     this.#drop();
     this.error = why;
-    const [least, most] = BACKOFF_MS;
-    // A random half of the pause, so that players don't all come back at once after a restart.
-    this.#retryAt = performance.now() + Math.min(most, least * 2 ** this.#failures) * (0.5 + Math.random() / 2);
+    const [first, longest] = BACKOFF_MS;
+    // Up to half of the delay is left out at random, so that players don't all reconnect at once after a server restart.
+    this.#retryAt = performance.now() + Math.min(longest, first * 2 ** this.#failures) * (0.5 + Math.random() / 2);
     this.#failures += 1;
     this.onchange();
   }
 
-  /** @param {boolean} begins or ends: a silence of the server is told, and in the end not waited for any longer */
-  #await(begins) {
-    clearTimeout(this.#alarm);
-    this.#alarm = undefined;
+  /** @param {boolean} isWaiting restarts or stops the timer that reports a silent server, and then closes the connection */
+  #watchSilence(isWaiting) {
+    clearTimeout(this.#silenceTimer);
+    this.#silenceTimer = undefined;
     const socket = this.#socket;
-    if (!begins || !socket) return;
-    const [told, most] = SILENCE_MS;
+    if (!isWaiting || !socket) return;
+    const [reportMs, closeMs] = SILENCE_MS;
     const why = `no answer from ${new URL(socket.url).host}`;
-    this.#alarm = setTimeout(() => {
+    this.#silenceTimer = setTimeout(() => {
       this.error = why;
-      this.#alarm = setTimeout(() => {
+      this.#silenceTimer = setTimeout(() => {
         this.#lose(why);
         socket.close();
-      }, most - told);
+      }, closeMs - reportMs);
       this.onchange();
-    }, told);
+    }, reportMs);
   }
 
-  /** @param {string} why a frame has no mask, in words */
+  /** @param {string} why reason as text why a frame has no mask */
   #refuse(why) {
     this.counts.errors += 1;
     this.error = why;
     this.onchange();
   }
 
-  /** @param {DataView<ArrayBuffer>} answer of one frame: a header, the pts of frames that were skipped, a mask or an error */
+  /** @param {DataView<ArrayBuffer>} answer for one frame: a header, the pts of skipped frames, and a mask or an error */
   async #receive(answer) {
     const pts = answer.getFloat64(8, true);
     const skipped = answer.getUint32(48, true);
-    for (let at = 0; at < skipped; at++) this.#flying.delete(answer.getFloat64(ANSWER_BYTES + 8 * at, true));
+    for (let at = 0; at < skipped; at++) this.#pending.delete(answer.getFloat64(ANSWER_BYTES + 8 * at, true));
     this.counts.skipped += skipped;
-    this.roundTrip = performance.now() - (this.#flying.get(pts) ?? performance.now());
-    this.#flying.delete(pts);
-    this.#await(this.#flying.size > 0);
+    this.roundTrip = performance.now() - (this.#pending.get(pts) ?? performance.now());
+    this.#pending.delete(pts);
+    this.#watchSilence(this.#pending.size > 0);
     const body = new Uint8Array(answer.buffer, ANSWER_BYTES + 8 * skipped);
     if (answer.getUint16(6, true) !== 200) {
       this.#refuse(JSON.parse(new TextDecoder().decode(body)).error);
@@ -325,11 +325,11 @@ export class Live {
     [this.#failures, this.error] = [0, ""];
     const timeline = this.#timeline;
     const columns = await readColumns(body);
-    if (timeline !== this.#timeline) return; // the film changed meanwhile
+    if (timeline !== this.#timeline) return; // the film has changed while the mask was decoded
     const flags = answer.getUint8(5);
     const [width, height] = [answer.getUint16(16, true), answer.getUint16(18, true)];
     const outline = roundRings(traceRings(columns, width, height), width, height);
-    // An outline is kept instead of the pixels: it takes a tenth of their bytes.
+    // Keep the outline instead of the pixels, because it takes a tenth of their memory.
     const bytes = outline.rings.reduce((sum, ring) => sum + ring.byteLength + RING_BYTES, 0);
     timeline.add({
       pts,
@@ -344,18 +344,18 @@ export class Live {
 }
 
 /**
- * Why a server can't be reached: browsers don't tell one that isn't there from one that refuses this page.
+ * The message for a server that can't be reached. Browsers don't tell whether it is down or refuses pages of this origin.
  *
  * @param {string} host
  */
 function explainSilence(host) {
   const { host: own, origin } = globalThis.location ?? {};
-  return `no connection to ${host}${origin && own !== host ? `: it isn't there, or its setting origins doesn't name ${origin}` : ""}`;
+  return `no connection to ${host}${origin && own !== host ? `: it isn't running, or its setting origins doesn't include ${origin}` : ""}`;
 }
 
 /**
- * The stream's address. That of this module's own server is beside the module, below any prefix; a bundle is on the page's server, and the
- * stream at that one's root.
+ * The stream's address. By default it is on the server that this module was loaded from, below the same path prefix. In a bundle, whose
+ * address isn't `live.js`, it is at the root of the page's server.
  *
  * @param {string | URL | undefined} url
  */
@@ -368,7 +368,7 @@ function findStream(url) {
 }
 
 /**
- * A grey picture's bright pixels, column after column from the top: 1 where they are bright.
+ * Which pixels of a grey picture are bright: 1 if so, else 0, column by column, each from its top.
  *
  * @param {Uint8Array<ArrayBuffer>} png
  */

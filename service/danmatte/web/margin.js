@@ -1,12 +1,12 @@
-/** Outlines that keep a distance from people: every point nearer than it to the person belongs to the outline. */
+/** Outlines with a margin: they also contain all points within a distance of the person. */
 
 import { roundRings, traceRings } from "./outline.js";
 
 /**
- * The outline of all points that are inside or within a distance; corners become round.
+ * The outline of all points that are inside of an outline or within a distance of it. Corners become round.
  *
- * It is painted on the mask's own pixels, column by column, and traced again: outlines that meet become one, which moving
- * their points outwards wouldn't give.
+ * The area is painted in the mask's pixels, column by column, and traced again. In this way outlines that touch are merged, which
+ * moving their points outwards wouldn't do.
  *
  * @param {import("./outline.js").Outline} outline
  * @param {number} distance in the mask's pixels
@@ -22,10 +22,10 @@ export function growOutline(outline, distance) {
     for (let step = -reach; step <= reach; step++) {
       const along = runs[x + step];
       if (!along) continue;
-      const away = Math.max(0, Math.abs(step) - 0.5); // from the edge of the column there
-      const more = Math.sqrt(distance * distance - away * away); // half of the disc's chord in this column
+      const away = Math.max(0, Math.abs(step) - 0.5); // horizontal distance to the edge of that column
+      const more = Math.sqrt(distance * distance - away * away); // half of the chord that a disc has in this column
       for (let at = 0; at + 1 < along.length; at += 2) {
-        // A pixel is painted when its middle is.
+        // Paint a pixel if its centre is inside.
         const top = Math.max(0, Math.ceil(along[at] - more - 0.5));
         const end = Math.min(height, Math.ceil(along[at + 1] + more - 0.5));
         if (end > top) columns.fill(1, x * height + top, x * height + end);
@@ -33,15 +33,15 @@ export function growOutline(outline, distance) {
     }
   }
   const grown = roundRings(traceRings(columns, width, height), width, height);
-  return grown.rings.length ? grown : outline; // nobody disappears for being small
+  return grown.rings.length ? grown : outline; // very small rings are left out as noise; then keep the original outline
 }
 
 /**
- * Where the middle of each column is inside the rings, by the even-odd rule.
+ * The parts of each column's centre line that are inside the rings, by the even-odd rule.
  *
  * @param {Float32Array[]} rings
  * @param {number} width
- * @returns {number[][]} of each column the heights where it goes in and out, in turn from the top
+ * @returns {number[][]} for each column, from the top, the heights where its centre line enters and leaves the rings
  */
 function findRuns(rings, width) {
   const runs = Array.from({ length: width }, () => /** @type {number[]} */ ([]));

@@ -1,25 +1,25 @@
-/** `.mattes`, danmatte's own track: outlines along pixels, deflated. `service/danmatte/tracks/FORMAT.md` gives every byte. */
+/** danmatte's own track format `.mattes`: deflated outlines along pixel edges. `service/danmatte/tracks/FORMAT.md` describes every byte. */
 
 import { Shape } from "./outline.js";
 
 /**
  * @typedef {object} MattesHeader
- * @property {boolean} background painted pixels are the background, not the person
+ * @property {boolean} background whether the outlines surround the background instead of the person
  * @property {number} width of the masks in pixels
  * @property {number} height
  * @property {string} model that made them
- * @property {import("./film.js").Film | null} film that they are for; null in version 1
+ * @property {import("./film.js").Film | null} film that the masks were made for; null in version 1
  */
 
 const HEAD_BYTES = 20;
 const FILM_LENGTH_BYTES = 2;
-const WITH_FILM = 2; // the version whose head goes on with the film's facts
+const WITH_FILM = 2; // the version whose head also has the film's facts
 const PLACE_BYTES = 20;
 const MAX_MASKS = 4096;
 const MAX_PIXELS = 2 ** 22;
 const MAX_NAME_BYTES = 255;
 const MAX_VARINT_BYTES = 5;
-const TURN_BYTES = 243; // five turns of three kinds
+const TURN_BYTES = 243; // 3 ** 5: a byte holds five turns of three kinds
 const [CUT, HELD, SAME, ALL] = [2, 4, 8, 15];
 
 /** @type {import("./track.js").Format<MattesHeader>} */
@@ -71,7 +71,7 @@ export const mattes = {
 };
 
 /**
- * Where in the head the model's name begins, and the film's facts, and the index after them.
+ * The offsets at which the model's name, the film's facts (`start`) and the index after them (`end`) begin.
  *
  * @param {DataView} head
  */
@@ -92,7 +92,7 @@ function readText(head, start, end, what) {
 }
 
 /**
- * The film's facts, checked as far as they are used.
+ * The film's facts from their JSON. Only the facts that are used here are checked.
  *
  * @param {string} text
  * @returns {import("./film.js").Film}
@@ -113,7 +113,7 @@ export function readFilm(text) {
 }
 
 /**
- * One mask that stands alone, as a segment's first record has it; no bytes are an empty one.
+ * One independent mask, encoded like the first one of a segment; no bytes mean an empty mask.
  *
  * @param {DataView} bytes
  * @param {{width: number, height: number, background: boolean}} header
@@ -127,14 +127,14 @@ export function readOutlines(bytes, header) {
   return shape;
 }
 
-/** Reads an inflated segment from front to back; its RangeErrors are also those of a DataView read past its end. */
+/** A reader of a decompressed segment, from its start to its end. Reading past the end throws the RangeError of DataView. */
 class RecordReader {
   /** @type {DataView} */
   #view;
   /** @type {Pick<MattesHeader, "width" | "height" | "background">} */
   #header;
   #at = 0;
-  /** @type {[number, number][]} first corners of the last list of outlines */
+  /** @type {[number, number][]} first corners of the outlines of the mask before */
   #corners = [];
 
   /**
@@ -153,7 +153,7 @@ class RecordReader {
     return this.#view.getUint8(this.#at++);
   }
 
-  /** Seven bits a byte, the lowest first. */
+  /** An unsigned number with seven bits in each byte, the lowest bits first. */
   readVarint() {
     let value = 0;
     for (let weight = 1; weight < 128 ** MAX_VARINT_BYTES; weight *= 128) {
@@ -164,7 +164,7 @@ class RecordReader {
     throw new RangeError(`expected a number of at most ${MAX_VARINT_BYTES} bytes`);
   }
 
-  /** Walks over the outlines now to find the next record, and again when the mask is to be shown. */
+  /** Walks the outlines now, to find the next record, and once more when the mask is first shown. */
   readShape() {
     const corners = this.#readCorners();
     const [view, start, { width, height, background }] = [this.#view, this.#at, this.#header];
@@ -174,7 +174,7 @@ class RecordReader {
       const rings = corners.map(() => []);
       walkOutlines(view, start, corners, this.#header, (ring, x, y) => rings[ring].push(x, y));
       if (!background) return rings;
-      // Bare is what an even number of rings surrounds: one more ring around everything inverts the mask.
+      // A point is outside if an even number of rings surrounds it, so one more ring around the picture inverts the mask.
       /** @type {number[]} */
       const frame = [];
       for (let y = 0; y < height; y++) frame.push(0, y + 0.5);
@@ -185,7 +185,7 @@ class RecordReader {
     });
   }
 
-  /** Where the mask's outlines begin, written as distances from the ones of the mask before. */
+  /** The first corners of the mask's outlines, which are stored as differences from those of the mask before. */
   #readCorners() {
     const [{ width, height }, before] = [this.#header, this.#corners];
     const count = this.readVarint();
@@ -206,7 +206,7 @@ class RecordReader {
 }
 
 /**
- * Goes along all outlines from their first corners; the offset after their turns.
+ * Walks all outlines from their first corners. Returns the offset after the last turn.
  *
  * @param {DataView} view
  * @param {number} start offset of the turns
@@ -216,7 +216,7 @@ class RecordReader {
  */
 function walkOutlines(view, start, corners, { width, height }, onstep) {
   let [at, turns, left] = [start, 0, 0];
-  let crossings = height * (width + 1); // honest outlines go along an edge once
+  let crossings = height * (width + 1); // valid outlines use each vertical pixel edge at most once
   corners.forEach(([x0, y0], ring) => {
     let [x, y, dx, dy, side] = [x0, y0, 1, 0, -1];
     for (;;) {
@@ -226,7 +226,7 @@ function walkOutlines(view, start, corners, { width, height }, onstep) {
       y += dy;
       if (x < 0 || y < 0 || x > width || y > height) throw new RangeError("an outline leaves the picture");
       if (x === x0 && y === y0) break;
-      // A byte holds five turns: 0 straight on, 1 to the other side than the turn before, 2 to the same side.
+      // A byte holds five turns: 0 is straight on, 1 turns to the other side than the last turn, 2 to the same side.
       if (!left) [turns, left] = [view.getUint8(at++), 5];
       if (turns >= TURN_BYTES) throw new RangeError(`expected a byte of turns below ${TURN_BYTES}, received ${turns}`);
       const turn = turns % 3;

@@ -1,30 +1,30 @@
 /**
- * From a mask's pixels to the outline that a browser clips with.
+ * Converts a mask's pixels to an outline for `clip-path`.
  *
- * A clip path is applied at once, where a mask picture would first be decoded: nothing flickers.
+ * A clip path takes effect immediately. A mask image would have to be decoded first, which causes flicker.
  */
 
 /**
  * @typedef {object} Outline
- * @property {number} width of the mask, in its own pixels
+ * @property {number} width of the mask in pixels
  * @property {number} height
- * @property {Float32Array[]} rings closed, x and y in turn, in the mask's pixels
+ * @property {Float32Array[]} rings closed polygons, x and y alternating, in the mask's pixels
  */
 
 /**
  * @typedef {object} Place
- * @property {import("./transforms.js").Matrix} matrix from the picture, its width and height counted as 1, to the layer's
- *   own CSS pixels
+ * @property {import("./transforms.js").Matrix} matrix from the picture, whose width and height count as 1, to CSS pixels of
+ *   the layer, without its transforms
  * @property {number} layerWidth of the comment layer
  * @property {number} layerHeight
  */
 
-const REACH = 2; // points averaged on either side: stairs become slopes
-const MIN_EDGES = 12; // shorter rings are noise
-const FLAT = 0.12; // mask pixels; points that bend a line less than this are left out
-const LONGEST = 6; // mask pixels from one point to the next, at least when nothing bends
+const REACH = 2; // points averaged on each side, which smooths the steps along pixels
+const MIN_EDGES = 12; // rings with fewer edges are noise
+const FLAT = 0.12; // mask pixels; points that are nearer than this to a straight line are left out
+const LONGEST = 6; // mask pixels; on a straight line a point is kept after this distance
 
-/** A mask's shape; its outline is computed when it is first read. */
+/** A mask's shape. Its outline is computed on first access. */
 export class Shape {
   /** @type {(() => number[][]) | null} */
   #readRings;
@@ -34,7 +34,7 @@ export class Shape {
   /**
    * @param {number} width in pixels
    * @param {number} height
-   * @param {() => number[][]} readRings rings along the edges of pixels, as the middles of their unit steps, x and y in turn
+   * @param {() => number[][]} readRings returns rings along pixel edges: the middle of each edge, x and y alternating
    */
   constructor(width, height, readRings) {
     this.width = width;
@@ -51,7 +51,7 @@ export class Shape {
 }
 
 /**
- * Rings along pixels without their stairs; specks are left out.
+ * Smooths rings that follow pixel edges, and leaves out very small ones.
  *
  * @param {number[][]} rings
  * @param {number} width
@@ -63,19 +63,19 @@ export function roundRings(rings, width, height) {
   for (const ring of rings) {
     const { length } = ring;
     if (length / 2 < MIN_EDGES) continue;
-    // First a running mean around the ring.
+    // First compute a moving average along the ring.
     const smooth = new Float32Array(length);
     for (let at = 0; at < length; at++) {
       const far = at % 2 ? height : width;
       let sum = 0;
       for (let step = -REACH; step <= REACH; step++) sum += ring[(at + 2 * step + length) % length];
       smooth[at] = sum / (2 * REACH + 1);
-      // What touches the picture's edge stays there, or a sliver of comments would show between person and edge.
+      // Points on the picture's edge stay there; otherwise comments would show in a thin gap between person and edge.
       for (const near of [ring[(at + 2) % length], ring[(at - 2 + length) % length], ring[at]]) {
         if (near === 0 || near === far) smooth[at] = near;
       }
     }
-    // Then without the points that lie on the way from the one before to the one after.
+    // Then leave out the points on an almost straight line between their neighbours.
     const kept = [smooth[0], smooth[1]];
     for (let at = 2; at < length; at += 2) {
       const [ax, ay] = kept.slice(-2);
@@ -91,21 +91,21 @@ export function roundRings(rings, width, height) {
 }
 
 /**
- * The rings around what is painted. Each is walked along the cracks between painted and bare pixels, paint on the right
- * hand.
+ * The rings around painted pixels. Each follows the edges between painted and unpainted pixels, with the painted ones on its
+ * right.
  *
- * @param {Uint8Array} columns 0 or 1, column after column from the top, `width * height` of them
+ * @param {Uint8Array} columns 0 or 1 (painted) for each pixel, column by column, each from its top; `width * height` values
  * @param {number} width
  * @param {number} height
- * @returns {number[][]} as the middles of unit steps, x and y in turn
+ * @returns {number[][]} the middle of each pixel edge, x and y alternating
  */
 export function traceRings(columns, width, height) {
   /** @type {(x: number, y: number) => boolean} */
   const isPainted = (x, y) => x >= 0 && y >= 0 && x < width && y < height && columns[x * height + y] === 1;
   const rings = [];
-  const seen = new Uint8Array(columns.length); // 1 where a pixel's upper edge is on a ring
+  const seen = new Uint8Array(columns.length); // 1 if the pixel's upper edge is part of a ring
   for (let start = 0; start < columns.length; start++) {
-    // Every ring has a painted pixel with none above it; a ring is followed from the first of these.
+    // Every ring has a painted pixel below an unpainted one; the ring is traced from the first such pixel.
     if (!columns[start] || seen[start] || (start % height && columns[start - 1])) continue;
     const [x0, y0] = [Math.floor(start / height), start % height];
     /** @type {number[]} */
@@ -116,7 +116,7 @@ export function traceRings(columns, width, height) {
       ring.push(x + dx / 2, y + dy / 2);
       x += dx;
       y += dy;
-      // The pixels ahead, to the right and to the left of the way.
+      // The two pixels ahead: to the right and to the left of the direction of travel.
       const right = isPainted(x + (dx - dy - 1) / 2, y + (dx + dy - 1) / 2);
       const left = isPainted(x + (dx + dy - 1) / 2, y + (dy - dx - 1) / 2);
       if (!right) [dx, dy] = [-dy, dx];
@@ -128,7 +128,7 @@ export function traceRings(columns, width, height) {
 }
 
 /**
- * The CSS value that shows a layer everywhere but inside the outline.
+ * The CSS value that shows a layer everywhere except inside the outline.
  *
  * @param {Outline} outline
  * @param {Place} place
@@ -140,10 +140,10 @@ export function toClipPath(outline, place) {
 }
 
 /**
- * How far around the layer comments may be: on their way in, and where they flow over a layer that has no height of its own.
+ * How far outside of the layer comments may be: before they enter it, and over a layer that has no height.
  *
  * @param {Place} place
- * @returns {[width: number, height: number]} of the layer or the picture, whichever goes further; as much again lies on every side
+ * @returns {[width: number, height: number]} of the layer or the picture, whichever is larger; comments are expected within this distance on every side
  */
 export function findReach({ matrix: [a, b, c, d, e, f], layerWidth, layerHeight }) {
   const [x, y] = [Math.abs(a) + Math.abs(c) + Math.abs(e), Math.abs(b) + Math.abs(d) + Math.abs(f)];
@@ -151,7 +151,7 @@ export function findReach({ matrix: [a, b, c, d, e, f], layerWidth, layerHeight 
 }
 
 /**
- * The outline itself as SVG path data in the layer's pixels, for `Path2D` or a drawing of it.
+ * The outline as SVG path data in the layer's pixels, for `Path2D` or an SVG element.
  *
  * @param {Outline} outline
  * @param {Place} place

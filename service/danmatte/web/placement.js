@@ -1,4 +1,4 @@
-/** Where the video's picture lies within the comment layer: letterboxes, crops, borders, transforms. */
+/** The place of the video's picture within the comment layer, with letterboxes, crops, borders and transforms. */
 
 import { invert, measureFrame, multiply } from "./transforms.js";
 
@@ -6,16 +6,16 @@ import { invert, measureFrame, multiply } from "./transforms.js";
  * @typedef {{x: number, y: number, width: number, height: number}} Box
  */
 
-const LENGTH = /calc\([^()]*\)|\w+\(.*?\)|[^\s()]+/g; // of a position: a length, or a sum of lengths
+const LENGTH = /calc\([^()]*\)|\w+\(.*?\)|[^\s()]+/g; // one part of a position: a length or a sum of lengths
 const TERM = /([+-]?)\s*(\d*\.?\d+(?:e[+-]?\d+)?)(px|%)/g;
 const SUM = /^\s*[+-]?\s*\d*\.?\d+(e[+-]?\d+)?(px|%)(\s*[+-]\s*\d*\.?\d+(e[+-]?\d+)?(px|%))*\s*$/;
 
 /**
- * The picture's place in the layer, in the layer's own CSS pixels: mirrored, turned and scaled as styles say.
+ * The picture's place in the layer, in CSS pixels of the layer, with all transforms of both elements applied.
  *
  * @param {HTMLVideoElement} video
  * @param {HTMLElement} layer
- * @param {import("./transforms.js").Matrix | null} [stored] where the film's picture lies in the video's, if it isn't the same
+ * @param {import("./transforms.js").Matrix | null} [stored] from the film's picture to the video's, if they differ
  * @returns {import("./outline.js").Place}
  */
 export function measurePlace(video, layer, stored = null) {
@@ -39,7 +39,7 @@ export function measurePlace(video, layer, stored = null) {
 }
 
 /**
- * Whether nothing has moved.
+ * Whether two places are equal.
  *
  * @param {import("./outline.js").Place} one
  * @param {import("./outline.js").Place} other
@@ -50,12 +50,12 @@ export function isSamePlace(one, other) {
 }
 
 /**
- * CSS `object-fit` and `object-position`, computed as the browser does.
+ * Computes CSS `object-fit` and `object-position` as the browser does.
  *
  * @param {Box} box
- * @param {{width: number, height: number}} natural the picture's own size
+ * @param {{width: number, height: number}} natural the picture's intrinsic size
  * @param {string} fit
- * @param {string} position as `getComputedStyle` gives it
+ * @param {string} position as returned by `getComputedStyle`
  * @returns {Box}
  */
 export function fitPicture(box, natural, fit, position) {
@@ -80,7 +80,7 @@ export function fitPicture(box, natural, fit, position) {
 }
 
 /**
- * `50%` is a share of the free space, `8px` is itself, and `calc(100% - 8px)` is what `right 8px` becomes.
+ * The offset in pixels. `50%` is a share of the free space, `8px` a length, and browsers compute `right 8px` to `calc(100% - 8px)`.
  *
  * @param {string | undefined} position
  * @param {number} free pixels

@@ -1,13 +1,13 @@
-/** What a viewer chose: comments behind people or not, how far from them, how strongly. */
+/** The viewer's preferences: whether comments pass behind people, the distance from people, and how much people hide comments. */
 
 /**
  * @typedef {object} Choices
  * @property {boolean} on whether comments pass behind people
- * @property {number} margin how far from people comments end, as a share of the picture's height, 0 to 0.05
- * @property {number} strength how much of a comment a person hides, 0 to 1
+ * @property {number} margin distance from people within which comments are hidden as well, as a share of the picture's height, 0 to 0.05
+ * @property {number} strength how much people hide comments: 0 not at all, 1 completely
  */
 
-export const MOST_MARGIN = 0.05;
+export const MAX_MARGIN = 0.05;
 const DEFAULTS = { on: true, margin: 0, strength: 1 };
 const KEY = "danmatte";
 
@@ -15,9 +15,9 @@ const KEY = "danmatte";
 const known = new Map();
 
 /**
- * The preferences that this browser remembers; all players of a page share them.
+ * The preferences stored in this browser. All players of a page share them.
  *
- * @param {Partial<Choices>} [defaults] for a viewer who hasn't chosen yet; those of the first call count
+ * @param {Partial<Choices>} [defaults] for a viewer without stored preferences; later calls with the same key ignore them
  * @param {string} [key] in `localStorage`
  * @returns {Preferences}
  */
@@ -27,7 +27,7 @@ export function openPreferences(defaults = {}, key = KEY) {
   return found;
 }
 
-/** Choices of one viewer; an event `change` tells of a new one. */
+/** The preferences of one viewer. The event `change` is dispatched after every change. */
 export class Preferences extends EventTarget {
   /** @type {Choices} */
   #choices;
@@ -35,14 +35,14 @@ export class Preferences extends EventTarget {
 
   /**
    * @param {Partial<Choices>} [defaults]
-   * @param {string | null} [key] in `localStorage`; null remembers nothing
+   * @param {string | null} [key] in `localStorage`; null stores nothing
    */
   constructor(defaults = {}, key = null) {
     super();
     this.#key = key;
     this.#choices = check({ ...defaults, ...this.#recall() });
     if (key === null) return;
-    // A choice in another tab counts here, too.
+    // Follow changes made in other tabs.
     globalThis.addEventListener?.("storage", (event) => {
       if (/** @type {StorageEvent} */ (event).key === key) this.#change(this.#recall());
     });
@@ -61,9 +61,9 @@ export class Preferences extends EventTarget {
   }
 
   /**
-   * Takes a choice and remembers it.
+   * Changes preferences and stores them.
    *
-   * @param {Partial<Choices>} choices numbers outside their range become the nearest in it
+   * @param {Partial<Choices>} choices numbers outside their range are clamped to it
    */
   set(choices) {
     this.#change(choices);
@@ -71,7 +71,7 @@ export class Preferences extends EventTarget {
     try {
       localStorage.setItem(this.#key, JSON.stringify(this.#choices));
     } catch {
-      // Storage is full, or the viewer forbids it: the choice holds until the page is left.
+      // If the storage is full or forbidden, the change lasts until the page is closed.
     }
   }
 
@@ -83,7 +83,7 @@ export class Preferences extends EventTarget {
     if (names.some((name) => before[name] !== this.#choices[name])) this.dispatchEvent(new Event("change"));
   }
 
-  /** @returns {Partial<Choices>} what was remembered, as far as it can be read */
+  /** @returns {Partial<Choices>} the valid part of what was stored */
   #recall() {
     if (this.#key === null) return {};
     try {
@@ -98,10 +98,10 @@ export class Preferences extends EventTarget {
 
 /**
  * @param {Partial<Choices>} choices
- * @returns {Choices} whole, and each in its range
+ * @returns {Choices} all of them, each within its range
  */
 function check({ on = DEFAULTS.on, margin = DEFAULTS.margin, strength = DEFAULTS.strength }) {
-  /** @type {(value: number, most: number, other: number) => number} */
-  const clamp = (value, most, other) => (Number.isFinite(value) ? Math.min(most, Math.max(0, value)) : other);
-  return { on: Boolean(on), margin: clamp(margin, MOST_MARGIN, DEFAULTS.margin), strength: clamp(strength, 1, DEFAULTS.strength) };
+  /** @type {(value: number, max: number, fallback: number) => number} */
+  const clamp = (value, max, fallback) => (Number.isFinite(value) ? Math.min(max, Math.max(0, value)) : fallback);
+  return { on: Boolean(on), margin: clamp(margin, MAX_MARGIN, DEFAULTS.margin), strength: clamp(strength, 1, DEFAULTS.strength) };
 }

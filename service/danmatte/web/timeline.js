@@ -1,22 +1,22 @@
-/** Masks in order of time, and the one that belongs to a frame. */
+/** Masks sorted by time, and the search for the mask of a frame. */
 
-/** Timestamps are rounded to milliseconds on the way; half a frame at 60 frames a second is tolerated. */
+/** Tolerance for rounded timestamps: half a frame at 60 frames a second. */
 export const SLACK_MS = 8;
-const MASK_BYTES = 400; // of objects around the outline
+const MASK_BYTES = 400; // memory of the objects around the outline
 
 /**
  * One mask.
  *
  * @typedef {object} Mask
- * @property {number} pts of the frame it was made of, in milliseconds
- * @property {boolean} cut the first frame of a scene
- * @property {boolean} held repeated from the frame before
- * @property {number} coverage the person's share of the frame, 0 to 1
+ * @property {number} pts time of the frame that it was made from, in milliseconds
+ * @property {boolean} cut whether the frame is the first of a scene
+ * @property {boolean} held whether the mask is repeated from the frame before
+ * @property {number} coverage share of the frame that shows people, 0 to 1
  * @property {{outline: import("./outline.js").Outline, bytes?: number}} shape
  */
 
 /**
- * How many of the items, which are sorted by `pts`, are not after this time.
+ * The number of items that are not after this time. The items are sorted by `pts`.
  *
  * @param {{pts: number}[]} items
  * @param {number} ms
@@ -31,7 +31,7 @@ export function countUntil(items, ms) {
   return low;
 }
 
-/** Masks as they come, in any order; the oldest arrivals are dropped when they take too much room. */
+/** A store of masks, which may be added in any order. The masks added first are evicted when it exceeds its capacity. */
 export class Timeline {
   /** @type {Mask[]} */
   #masks = [];
@@ -45,7 +45,7 @@ export class Timeline {
     this.#capacity = capacity;
   }
 
-  /** @param {Mask} mask takes the place of one with the same pts */
+  /** @param {Mask} mask replaces a mask with the same pts */
   add(mask) {
     const at = countUntil(this.#masks, mask.pts);
     const known = at > 0 && this.#masks[at - 1].pts === mask.pts;
@@ -71,7 +71,7 @@ export class Timeline {
 }
 
 /**
- * Bytes that a mask takes, about.
+ * The approximate memory of a mask in bytes.
  *
  * @param {Mask} mask
  */

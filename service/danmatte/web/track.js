@@ -1,4 +1,4 @@
-/** Masks made beforehand, read from a file by HTTP ranges: head and index first, then segments as they are needed. */
+/** Masks from a track file, read by HTTP range requests: first head and index, then segments when they are needed. */
 
 import { mattes } from "./mattes.js";
 import { countUntil, SLACK_MS } from "./timeline.js";
@@ -6,19 +6,19 @@ import { vtt } from "./vtt.js";
 import { webmask } from "./webmask.js";
 
 /**
- * How a track lies in a file. Its functions throw RangeErrors for what isn't as the format says.
+ * The reader of one track format. Its functions throw RangeErrors for data that violates the format.
  *
  * @template Header
  * @typedef {object} Format
  * @property {number} magic the first four bytes, big-endian
  * @property {CompressionFormat | null} compression of the segments
- * @property {(head: DataView) => number} measureHead how many bytes head and index have, from the first 16 or more
+ * @property {(head: DataView) => number} measureHead returns the size of head and index in bytes; needs the first 16 bytes or more
  * @property {(head: DataView, fileBytes: number) => Index<Header>} readIndex
- * @property {(records: DataView, header: Header, start: number) => import("./timeline.js").Mask[]} readMasks out of an
- *   inflated segment that starts at this time in milliseconds
+ * @property {(records: DataView, header: Header, start: number) => import("./timeline.js").Mask[]} readMasks reads a decompressed
+ *   segment that starts at this time in milliseconds
  */
 
-/** @typedef {{pts: number, offset: number, length: number}} Segment its start in milliseconds, and its place in bytes */
+/** @typedef {{pts: number, offset: number, length: number}} Segment start time in milliseconds, place in the file in bytes */
 
 /**
  * @template Header
@@ -30,19 +30,19 @@ const FORMATS = [mattes, webmask, vtt];
 const FIRST_BYTES = 16_384;
 const KEPT_SEGMENTS = 8;
 const AHEAD_MS = 5000;
-const RETRY_MS = [1500, 60_000]; // twice as long each time
-const SILENCE_MS = 10_000; // without any byte: the server is given up, for the time being
-const LAST_MS = 1000; // how long the last mask stays, unless masks come more seldom
+const RETRY_MS = [1500, 60_000]; // first and longest delay before a retry; it doubles after each failure
+const SILENCE_MS = 10_000; // a request is aborted after this time without any byte, and retried later
+const LAST_MS = 1000; // how long the last mask is shown, or longer if masks are further apart
 const MAX_INFLATED = 2 ** 24;
-const MAX_PACKED = MAX_INFLATED + 2 ** 16; // what can't be compressed grows a little
+const MAX_PACKED = MAX_INFLATED + 2 ** 16; // data that can't be compressed becomes slightly larger
 const MAX_SEGMENTS = 2 ** 16;
-const MAX_MASKS = 4096; // in a segment
-const TEMPORARY = [408, 425, 429]; // refusals that may be another answer later
+const MAX_MASKS = 4096; // per segment
+const TEMPORARY = [408, 425, 429]; // HTTP statuses of the client's side after which a retry may succeed
 
 /**
  * Opens a mask track, a source of masks for `attach`.
  *
- * @param {string | URL} url of a file on a server that knows ranges; one that doesn't is read whole
+ * @param {string | URL} url of a file. If its server doesn't support range requests, the whole file is read.
  * @returns {Track}
  */
 export function openTrack(url) {
@@ -50,20 +50,20 @@ export function openTrack(url) {
 }
 
 /**
- * A mask track as a source of masks; `error` is the last one in words, or empty. What failed on the way is tried again, ever more seldom; what the
- * server refuses, or what isn't as its format says, is not: a RangeError, or a status.
+ * A mask track as a source of masks. `error` is the last error as text, or empty. Failed requests are retried with growing delays. Data that
+ * violates its format (a RangeError) and requests that the server refuses for good (such as a 404) are not retried.
  */
 export class Track {
   onchange = () => {};
   error = "";
   #url;
   #closing = new AbortController();
-  /** @type {ArrayBuffer | null} all of the file, where the server doesn't know ranges */
+  /** @type {ArrayBuffer | null} the whole file, if the server doesn't support range requests */
   #whole = null;
   #size = Infinity;
-  #type = ""; // of the last answer, as the server calls it
-  #stamp = ""; // of the last answer: which file it is of, as far as the server tells
-  #headStamp = ""; // of the one that the index is of
+  #type = ""; // content type of the last response
+  #stamp = ""; // ETag and Last-Modified of the last response, which change when the file is replaced
+  #headStamp = ""; // the stamp of the response that the index was read from
   #openedAt = 0;
   /** @type {Index<any> | null} */
   #index = null;
@@ -81,17 +81,17 @@ export class Track {
   /** @param {string | URL} url */
   constructor(url) {
     this.#url = new URL(url, document.baseURI);
-    /** When head and index are there, or couldn't be had. */
+    /** Resolves once head and index were read, or reading them failed. */
     this.ready = this.#attempt("head", () => this.#open());
   }
 
-  /** Facts of the film that the masks are for; null where the track doesn't tell, or isn't there yet. */
+  /** Facts about the film that the masks were made for; null if the track has none or isn't loaded yet. */
   get film() {
     return /** @type {import("./film.js").Film | null} */ (this.#index?.header.film ?? null);
   }
 
   /**
-   * The mask for a frame, or null while there is none; before the first one there is none.
+   * The mask for a frame, or null if it isn't loaded or the track has none for this time.
    *
    * @param {number} ms
    */
@@ -102,7 +102,7 @@ export class Track {
   }
 
   /**
-   * Whether there may be a mask for a frame: from the first one until the next after the last one would be due.
+   * Whether the track may have a mask for a frame: from the first mask until one would be due after the last.
    *
    * @param {number} ms
    */
@@ -111,13 +111,13 @@ export class Track {
     if (!segments) return true;
     if (ms + SLACK_MS < segments[0].pts) return false;
     const masks = this.#loaded.get(segments.length - 1);
-    if (!masks) return true; // nobody knows the last one yet
+    if (!masks) return true; // the last mask isn't loaded yet
     const [before, last] = [masks.at(-2) ?? segments.at(-2), masks[masks.length - 1]];
     return ms <= last.pts + Math.max(LAST_MS, last.pts - (before?.pts ?? last.pts));
   }
 
   /**
-   * Loads what this frame and the seconds after it need.
+   * Loads the segments for this frame and for the seconds after it.
    *
    * @param {number} ms
    * @param {HTMLVideoElement} video
@@ -140,7 +140,7 @@ export class Track {
   }
 
   /**
-   * The number of the segment that a frame's mask is in, or of the first one before that; -1 without an index.
+   * The number of the segment that contains a frame's mask, 0 before the first segment, -1 without an index.
    *
    * @param {number} ms
    */
@@ -154,10 +154,10 @@ export class Track {
     const segment = index?.segments[number];
     if (!format || !segment || this.#loaded.has(number)) return;
     this.#attempt(number, async () => {
-      const masks = await this.#readSegment(format, index, number).catch((error) => this.#judge(error));
+      const masks = await this.#readSegment(format, index, number).catch((error) => this.#checkReplaced(error));
       if (this.#index !== index) return;
       this.#loaded.set(number, masks);
-      // The segments that came first are dropped, but never one that is wanted now.
+      // Evict the segments that were loaded first, but never one that is needed now.
       for (const old of this.#loaded.keys()) {
         if (this.#loaded.size > KEPT_SEGMENTS && !this.#wanted.has(old)) this.#loaded.delete(old);
       }
@@ -180,13 +180,13 @@ export class Track {
   }
 
   /**
-   * Of a file that was replaced while it is read, head and index are those of another: they are read anew, if they are older than the longest
-   * pause. Stamps alone don't tell, as servers behind one address may each have their own.
+   * Discards the index if the file was replaced since the index was read, so that it is read again. An index younger than the longest retry
+   * delay is kept, because several servers behind one address may each send another stamp for the same file.
    *
-   * @param {unknown} error of a segment
+   * @param {unknown} error that reading a segment failed with
    * @returns {never}
    */
-  #judge(error) {
+  #checkReplaced(error) {
     if (this.#stamp === this.#headStamp || performance.now() - this.#openedAt < RETRY_MS[1]) throw error;
     this.#index = null;
     this.#loaded.clear();
@@ -194,7 +194,7 @@ export class Track {
   }
 
   /**
-   * Does one thing at a time of each name, and not at once again after a failure.
+   * Runs one task at a time for each name; after a failure, not before the retry delay has passed.
    *
    * @param {string | number} what
    * @param {() => Promise<void>} work
@@ -207,7 +207,7 @@ export class Track {
       await work();
       this.#failed.delete(what);
       if (!this.#failed.size) this.error = "";
-      queueMicrotask(() => this.onchange()); // what goes wrong there isn't the track's fault
+      queueMicrotask(() => this.onchange()); // outside of this try block, because its errors are not the track's
     } catch (caught) {
       if (this.#closing.signal.aborted) return;
       const error = /** @type {Error} */ (caught);
@@ -231,53 +231,53 @@ export class Track {
     const index = format.readIndex(head, this.#size);
     checkIndex(index.segments, length, this.#size);
     [this.#format, this.#index, this.#headStamp, this.#openedAt] = [format, index, this.#stamp, performance.now()];
-    this.#failed.clear(); // of an index before this one
+    this.#failed.clear(); // failures of an earlier index don't count
   }
 
   /**
-   * What the server answers, whole; one that has been silent for a while isn't waited for.
+   * Requests a range and returns the response with its whole body. Aborts when no byte has arrived for `SILENCE_MS`.
    *
    * @param {string} range
    */
-  async #ask(range) {
+  async #request(range) {
     const request = new AbortController();
     const end = () => request.abort();
     let isSilent = false;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
-    let alarm;
+    let timer;
     const wait = () => {
-      clearTimeout(alarm);
-      alarm = setTimeout(() => ((isSilent = true), end()), SILENCE_MS);
+      clearTimeout(timer);
+      timer = setTimeout(() => ((isSilent = true), end()), SILENCE_MS);
       return true;
     };
     this.#closing.signal.addEventListener("abort", end);
     wait();
     try {
-      const answer = await fetch(this.#url, { headers: { Range: range }, signal: request.signal });
-      if (!answer.ok) throw new StatusError(answer.status);
-      return { answer, body: answer.body ? await readChunks(answer.body, wait) : new ArrayBuffer(0) };
+      const response = await fetch(this.#url, { headers: { Range: range }, signal: request.signal });
+      if (!response.ok) throw new StatusError(response.status);
+      return { response, body: response.body ? await readChunks(response.body, wait) : new ArrayBuffer(0) };
     } catch (error) {
       throw isSilent ? new Error(`expected masks, received nothing for ${SILENCE_MS / 1000} s`) : error;
     } finally {
-      clearTimeout(alarm);
+      clearTimeout(timer);
       this.#closing.signal.removeEventListener("abort", end);
     }
   }
 
   /**
    * @param {number} offset
-   * @param {number} length infinite for all up to the end
+   * @param {number} length in bytes; infinite to read up to the end of the file
    */
   async #readBytes(offset, length) {
     if (!this.#whole) {
       const range = `bytes=${offset}-${Number.isFinite(length) ? offset + length - 1 : ""}`;
-      const { answer, body } = await this.#ask(range);
-      this.#type = answer.headers.get("Content-Type") ?? "";
-      this.#stamp = ["ETag", "Last-Modified"].map((name) => answer.headers.get(name)).join();
-      if (answer.status === 206) {
-        this.#size = Number(answer.headers.get("Content-Range")?.split("/")[1]) || this.#size;
+      const { response, body } = await this.#request(range);
+      this.#type = response.headers.get("Content-Type") ?? "";
+      this.#stamp = ["ETag", "Last-Modified"].map((name) => response.headers.get(name)).join();
+      if (response.status === 206) {
+        this.#size = Number(response.headers.get("Content-Range")?.split("/")[1]) || this.#size;
         const expected = Math.min(length, this.#size - offset);
-        // Another origin may keep its size to itself; then a first answer that is short is a short file's.
+        // Another origin may not expose the file's size. Then a short first response means a short file.
         const isShortFile = offset === 0 && this.#size === Infinity && body.byteLength < expected;
         if (Number.isFinite(expected) && body.byteLength !== expected && !isShortFile) {
           throw new Error(`expected ${expected} bytes, received ${body.byteLength}`);
@@ -292,15 +292,15 @@ export class Track {
 }
 
 /**
- * All chunks of a stream as one.
+ * All chunks of a stream, joined.
  *
  * @param {ReadableStream<Uint8Array<ArrayBuffer>>} stream
- * @param {(size: number) => boolean} onchunk called with how many bytes have come so far; whether to go on
+ * @param {(size: number) => boolean} onchunk called before each chunk with the number of bytes read so far; returns whether to continue
  */
 async function readChunks(stream, onchunk) {
   const chunks = [];
   let size = 0;
-  // A reader, as streams can't be walked through with `for await` in every browser.
+  // Not every browser supports `for await` on streams.
   const reader = stream.getReader();
   while (onchunk(size)) {
     const { done, value } = await reader.read();
@@ -311,7 +311,7 @@ async function readChunks(stream, onchunk) {
   return new Blob(chunks).arrayBuffer();
 }
 
-/** What a server answered instead of masks; final where it would answer the same again. */
+/** An HTTP status that isn't a success. `isFinal` tells that a retry would get the same status. */
 class StatusError extends Error {
   /** @param {number} status of HTTP */
   constructor(status) {
@@ -321,11 +321,11 @@ class StatusError extends Error {
 }
 
 /**
- * Throws unless segments follow each other, in time and in the file.
+ * Throws a RangeError unless the segments are in order, in time and in the file, and don't overlap.
  *
  * @param {Segment[]} segments
  * @param {number} headBytes
- * @param {number} fileBytes infinite while unknown
+ * @param {number} fileBytes infinite if unknown
  */
 function checkIndex(segments, headBytes, fileBytes) {
   if (segments.length < 1 || segments.length > MAX_SEGMENTS) throw new RangeError(`expected 1 to ${MAX_SEGMENTS} segments`);
@@ -342,13 +342,13 @@ function checkIndex(segments, headBytes, fileBytes) {
 }
 
 /**
- * Unpacks a segment, up to a limit that honest ones don't reach.
+ * Decompresses a segment. Its size is limited, so that a malicious file can't fill the memory.
  *
  * @param {DataView<ArrayBuffer>} packed
  * @param {CompressionFormat} compression
  */
 async function inflate(packed, compression) {
-  if (!globalThis.DecompressionStream) throw new RangeError("expected a browser that unpacks, with DecompressionStream");
+  if (!globalThis.DecompressionStream) throw new RangeError("expected a browser with DecompressionStream");
   let bytes;
   try {
     const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream(compression));

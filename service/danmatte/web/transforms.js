@@ -1,18 +1,18 @@
-/** CSS transforms of an element and of all around it, as one matrix from the element's own pixels to the window's. */
+/** CSS transforms of an element and its ancestors, as one matrix from the element's pixels to the window's. */
 
 /** @typedef {readonly [a: number, b: number, c: number, d: number, e: number, f: number]} Matrix as in CSS's `matrix()` */
 
-/** @typedef {number[]} Turn three rows of three numbers: what a transform does to directions in space, its shift left out */
+/** @typedef {number[]} Turn the linear part of a 3D transform, without translation: three rows of three numbers */
 
-/** @typedef {{matrix: Matrix, width: number, height: number}} Frame an element's border box, in its own pixels */
+/** @typedef {{matrix: Matrix, width: number, height: number}} Frame a border box: size before transforms, and matrix to the window */
 
-const ELEMENT = 1; // a node's type
+const ELEMENT = 1; // `Node.ELEMENT_NODE`
 const TOP_LAYER = [":fullscreen", ":modal", ":popover-open"].filter((name) => globalThis.CSS?.supports(`selector(${name})`)).join();
 const STILL = [1, 0, 0, 0, 1, 0, 0, 0, 1];
 const DEGREES = { deg: 1, grad: 0.9, rad: 180 / Math.PI, turn: 360 };
 
 /**
- * The matrix that does the second thing after the first.
+ * The matrix that applies `second` after `first`.
  *
  * @param {Matrix} second
  * @param {Matrix} first
@@ -23,7 +23,7 @@ export function multiply([a, b, c, d, e, f], [p, q, r, s, t, u]) {
 }
 
 /**
- * The matrix back; null where everything was pressed into a line.
+ * The inverse matrix; null if the matrix maps everything to a line or a point.
  *
  * @param {Matrix} matrix
  * @returns {Matrix | null}
@@ -35,10 +35,10 @@ export function invert([a, b, c, d, e, f]) {
 }
 
 /**
- * An element's border box: its own size, and where each of its points is in the window.
+ * An element's border box: its size, and the matrix that maps its points to the window.
  *
- * Directions come from the transforms of the element and its ancestors, the place from the box that the browser tells.
- * So origins, scrolling and borders need no reckoning of our own.
+ * The linear part of the matrix comes from the transforms of the element and its ancestors, the position from
+ * `getBoundingClientRect`. So transform origins, scrolling and borders don't have to be computed.
  *
  * @param {HTMLElement} element
  * @returns {Frame}
@@ -50,11 +50,11 @@ export function measureFrame(element) {
   const [wide, high] = [Math.abs(a) * width + Math.abs(c) * height, Math.abs(b) * width + Math.abs(d) * height];
   const isRounded = Math.abs(box.width - wide) <= Math.abs(a) + Math.abs(c) && Math.abs(box.height - high) <= Math.abs(b) + Math.abs(d);
   if (!isRounded) {
-    // Something else makes it larger or smaller, such as `zoom`.
+    // Something other than a transform scales it, such as `zoom`.
     const [kx, ky] = [box.width / wide || 1, box.height / high || 1];
     [a, c, b, d] = [a * kx, c * kx, b * ky, d * ky];
   } else if (!b && !c && a && d) {
-    [width, height] = [box.width / Math.abs(a), box.height / Math.abs(d)]; // layouts have parts of pixels
+    [width, height] = [box.width / Math.abs(a), box.height / Math.abs(d)]; // `offsetWidth` is rounded, the layout isn't
   } else if (!a && !d && b && c) {
     [width, height] = [box.height / Math.abs(b), box.width / Math.abs(c)];
   }
@@ -64,7 +64,7 @@ export function measureFrame(element) {
 }
 
 /**
- * What the transforms of an element and its ancestors do together, up to the one that fills the screen.
+ * The combined transforms of an element and its ancestors, up to one in the top layer, such as a full-screen element.
  *
  * @param {Element} element
  * @returns {Turn}
@@ -73,20 +73,20 @@ function readTurn(element) {
   let whole = STILL;
   for (let at = element; at; ) {
     const { display, transform, rotate, scale, transformStyle } = getComputedStyle(at);
-    if (transformStyle !== "preserve-3d") whole = [...whole.slice(0, 6), 0, 0, 1]; // what it holds is pressed flat
+    if (transformStyle !== "preserve-3d") whole = [...whole.slice(0, 6), 0, 0, 1]; // its content is flattened into its plane
     if (display !== "contents") {
       whole = multiplyTurns(multiplyTurns(readRotate(rotate), readScale(scale)), multiplyTurns(readTransform(transform), whole));
     }
-    if (isOnTop(at)) break; // what is around it has no effect
+    if (isOnTop(at)) break; // transforms of its ancestors have no effect
     const parent = at.assignedSlot ?? at.parentNode;
-    // Its elements may be another window's, so classes tell nothing.
+    // The node may belong to another window, so `instanceof` doesn't work.
     at = /** @type {Element} */ (parent?.nodeType === ELEMENT ? parent : /** @type {ShadowRoot | null} */ (parent)?.host);
   }
   return whole;
 }
 
 /**
- * Whether an element is shown over the whole page: full screen, in a modal dialog, as a popover.
+ * Whether an element is in the top layer: in full screen, a modal dialog or a popover.
  *
  * @param {Element} element
  */
@@ -99,7 +99,7 @@ const multiplyTurns = (one, other) =>
   one === STILL ? other : other === STILL ? one : STILL.map((_, at) => [0, 1, 2].reduce((sum, k) => sum + one[at - (at % 3) + k] * other[3 * k + (at % 3)], 0));
 
 /**
- * @param {string | undefined} value of `transform`, which browsers compute to a matrix
+ * @param {string | undefined} value of `transform`, which browsers resolve to a matrix
  * @returns {Turn}
  */
 function readTransform(value) {
@@ -120,7 +120,7 @@ function readScale(value) {
 }
 
 /**
- * @param {string | undefined} value of `rotate`: an angle, after an axis unless it is that of the screen
+ * @param {string | undefined} value of `rotate`: an angle, preceded by an axis unless that is the z-axis
  * @returns {Turn}
  */
 function readRotate(value) {

@@ -1,4 +1,4 @@
-/** `.vtt`, masks as a WebVTT metadata track: a cue of JSON a mask. Cues stand alone, so parts of a live stream are read as well. */
+/** The track format `.vtt`: a WebVTT metadata track with one cue of JSON for each mask. Each cue can be read without the others. */
 
 import { readFilm, readOutlines } from "./mattes.js";
 
@@ -6,7 +6,7 @@ import { readFilm, readOutlines } from "./mattes.js";
  * @typedef {object} VttHeader
  * @property {number} width of the masks in pixels
  * @property {number} height
- * @property {import("./film.js").Film | null} film that they are for
+ * @property {import("./film.js").Film | null} film that the masks were made for
  */
 
 const FIRST_LINE = /^WEBVTT danmatte\/1 head=(\d{8})\n\nNOTE\n/;
@@ -23,7 +23,7 @@ export const vtt = {
   measureHead(head) {
     const found = FIRST_LINE.exec(readText(head, 0, Math.min(FIRST_LINE_BYTES, head.byteLength)));
     const bytes = Number(found?.[1]);
-    if (!(bytes > FIRST_LINE_BYTES && bytes <= MAX_HEAD_BYTES)) throw new RangeError("expected a track of danmatte's in the first lines");
+    if (!(bytes > FIRST_LINE_BYTES && bytes <= MAX_HEAD_BYTES)) throw new RangeError("expected the first lines of a danmatte track");
     return bytes;
   },
 
@@ -55,7 +55,7 @@ export const vtt = {
 };
 
 /**
- * The mask of one cue: its times, and its payload. What isn't as it should be is a RangeError.
+ * The mask of one cue, from its times and its payload. Throws a RangeError if the cue is invalid.
  *
  * @param {string} block
  * @returns {import("./timeline.js").Mask & {shape: import("./outline.js").Shape}}
@@ -69,7 +69,7 @@ export function readCue(block) {
 }
 
 /**
- * A cue's payload. What isn't as it should be is a RangeError.
+ * The mask in a cue's payload. Throws a RangeError if the payload is invalid.
  *
  * @param {string} payload
  * @returns {{cut: boolean, held: boolean, coverage: number, shape: import("./outline.js").Shape}}
@@ -93,7 +93,7 @@ function parse(text, what) {
     const found = JSON.parse(text);
     if (found && typeof found === "object") return found;
   } catch {
-    // said below
+    // reported below
   }
   throw new RangeError(`expected ${what} as JSON, received ${text.slice(0, 80)}`);
 }

@@ -1,4 +1,4 @@
-/** `.webmask`: gzipped segments of SVG pictures whose paths are where comments may be. */
+/** The track format `.webmask`: gzipped segments of SVG pictures whose paths cover the area where comments may be shown. */
 
 const PREFIX = "data:image/svg+xml;base64,";
 const HEAD_BYTES = 16;
@@ -8,7 +8,7 @@ const MAX_RECORD_BYTES = 2 ** 20;
 const MAX_MASKS = 4096;
 const MAX_SEGMENTS = 2 ** 16;
 const CURVE_STEPS = 4;
-const TENTHS = 10; // paths are in tenths of a pixel, y upwards
+const TENTHS = 10; // paths are in tenths of a pixel; y points upwards
 const BOX = /<svg[^>]* viewBox="0 0 ([\d.]{1,20}) ([\d.]{1,20})"/;
 const PATHS = /<path[^>]* d="([^"]*)"/g;
 /** @type {Record<string, number | undefined>} how many numbers a command takes */
@@ -33,7 +33,7 @@ export const webmask = {
       const at = HEAD_BYTES + PLACE_BYTES * number;
       return { pts: Number(head.getBigInt64(at)), offset: Number(head.getBigInt64(at + 8)), length: Infinity };
     });
-    // A segment reaches up to the next one; only a file of unknown size leaves the last one's length open.
+    // A segment ends where the next one starts. The last one's length is infinite if the file's size is unknown.
     segments.forEach((segment, number) => (segment.length = (segments[number + 1]?.offset ?? fileBytes) - segment.offset));
     return { header: {}, segments };
   },
@@ -52,7 +52,7 @@ export const webmask = {
   },
 };
 
-/** A shape whose outline is an SVG in the file; refused when it is read, not when it is first drawn. */
+/** A shape whose outline is an SVG in the file. An invalid SVG is refused when it is read, not when it is first drawn. */
 class SvgShape {
   #text;
   /** @type {import("./outline.js").Outline | null} */
@@ -67,14 +67,14 @@ class SvgShape {
     for (const [, data] of svg.matchAll(PATHS)) for (const command of readCommands(data)) command;
   }
 
-  /** What the SVG leaves bare. */
+  /** The outline of the area that the SVG doesn't paint. */
   get outline() {
     if (this.#outline) return this.#outline;
     const svg = this.#decode();
     const [width, height] = BOX.exec(svg)?.slice(1).map(Number) ?? [];
     const painted = [...svg.matchAll(PATHS)].flatMap(([, data]) => toRings(data));
     const holes = painted.filter((ring) => {
-      // A ring that runs along the picture's edges, through all four corners, surrounds the whole of it.
+      // A ring that only runs along the picture's edges and touches all four corners surrounds the whole picture.
       const corners = new Set();
       for (let at = 0; at < ring.length; at += 2) {
         const [x, y] = [ring[at], ring[at + 1]];
@@ -83,8 +83,8 @@ class SvgShape {
       }
       return corners.size < 4;
     });
-    // Bare is what an even number of painted rings surrounds. Without the ring around the whole picture, or with one
-    // more of them, the same rings surround what is bare.
+    // A point is unpainted if an even number of rings surrounds it. Removing the ring around the whole picture, or
+    // adding one, inverts this, so that the rings then surround the unpainted area.
     const frame = [0, 0, TENTHS * width, 0, TENTHS * width, TENTHS * height, 0, TENTHS * height];
     const rings = (holes.length < painted.length ? holes : [...painted, frame]).map((ring) =>
       Float32Array.from(ring, (value, at) => (at % 2 ? height - value / TENTHS : value / TENTHS)),
@@ -103,7 +103,7 @@ class SvgShape {
 }
 
 /**
- * Rings of points out of path data with `M L H V C Z`, of either case; curves become short lines.
+ * Rings of points from path data. The commands are `M L H V C Z`, absolute or relative; curves become short lines.
  *
  * @param {string} data
  */
@@ -140,7 +140,7 @@ function toRings(data) {
   };
   for (const [letter, numbers] of readCommands(data)) {
     const upper = letter.toUpperCase();
-    // A number that is counted from the pen becomes one of the picture's own.
+    // Convert relative coordinates to absolute ones.
     const from = upper === "V" ? [y, y] : [x, y];
     draw[upper](...(letter === upper ? numbers : numbers.map((value, at) => value + from[at % 2])));
   }
@@ -148,7 +148,7 @@ function toRings(data) {
 }
 
 /**
- * Each command with as many numbers as it takes; what follows the numbers of an `M` are lines.
+ * Yields each command with the numbers that it takes. Further pairs of numbers after an `M` are lines, as in SVG.
  *
  * @param {string} data
  * @returns {Generator<[letter: string, numbers: number[]]>}

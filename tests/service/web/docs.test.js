@@ -213,7 +213,7 @@ test("a mask is shown as a picture, whose memory is given back", async () => {
   answer = () => new Response("png", { headers: { "Content-Type": "image/png" } });
   await send(parts);
   const [image] = parts.output.all("img");
-  assert.deepEqual([image.src, image.alt], ["blob:image/png", "the answer"]);
+  assert.deepEqual([image.src, image.alt], ["blob:image/png", "response body"]);
   image.emit("load");
   assert.deepEqual(URL.revokeObjectURL.mock.calls.at(-1).arguments, ["blob:image/png"]);
 });

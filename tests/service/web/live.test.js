@@ -476,7 +476,7 @@ test("a dead server is told within three seconds, whether it refuses, is silent,
   globalThis.location = { host: "films.example", origin: "https://films.example" };
   elsewhere.want(0, video);
   FakeSocket.all.at(-1).drop();
-  assert.equal(elsewhere.error, "no connection to masks.example: it isn't there, or its setting origins doesn't name https://films.example");
+  assert.equal(elsewhere.error, "no connection to masks.example: it isn't running, or its setting origins doesn't include https://films.example");
   delete globalThis.location;
 
   const silent = open();

@@ -1,10 +1,10 @@
-/** For ArtPlayer with `artplayer-plugin-danmuku`: one more plugin, and its comments pass behind people. */
+/** Adapter for ArtPlayer with `artplayer-plugin-danmuku`: a plugin that lets its comments pass behind people. */
 
 import { findLabels, followPreferences, SLIDERS } from "../controls.js";
 import { attach } from "../danmatte.js";
 
 /**
- * What of a player is used here.
+ * The part of a player that is used here.
  *
  * @typedef {object} Player
  * @property {{$video: HTMLVideoElement, $danmuku: HTMLElement}} template
@@ -19,8 +19,8 @@ import { attach } from "../danmatte.js";
 /**
  *     new Artplayer({ …, plugins: [artplayerPluginDanmuku({ … }), artplayerPluginDanmatte({ track: "film.mattes" })] });
  *
- * Where the player shows settings (`setting: true`), the viewer's are among them, and are remembered unless `preferences` says
- * otherwise. For `art.switchUrl`, give a function as `track`, or call `use`.
+ * If the player has a settings menu (`setting: true`), the viewer's preferences are added to it. They are stored in the browser unless
+ * `preferences` is given. For `art.switchUrl`, give a function as `track`, or call `use`.
  *
  * @param {Options} options
  */
@@ -36,7 +36,7 @@ export function artplayerPluginDanmatte(options) {
       name: "artplayerPluginDanmatte",
       handle,
       /**
-       * Other masks, for another video; they take the place of those before.
+       * Replaces the masks, for another video.
        *
        * @param {Masks & import("../danmatte.js").Timing} masks
        */
@@ -54,7 +54,7 @@ function addMenu(art, preferences, layer) {
   const labels = findLabels(art.option?.lang);
   /** @type {(value: number) => string} */
   const format = (value) => `${Math.round(10 * value) / 10} %`;
-  let isOwn = false; // a click here, which the player shows itself
+  let isOwn = false; // true during a click on this switch, whose new state the player shows itself
   const items = [
     {
       name: "danmatte",
@@ -81,7 +81,7 @@ function addMenu(art, preferences, layer) {
     })),
   ];
   for (const item of items) art.setting?.add(item);
-  // Chosen elsewhere, in another player or tab.
+  // Follow changes made in another player or tab.
   followPreferences(preferences, layer, () => {
     if (!isOwn) art.setting?.update({ name: "danmatte", switch: preferences.on });
   });

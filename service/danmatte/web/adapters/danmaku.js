@@ -1,9 +1,9 @@
-/** For the npm package `danmaku`: its comments pass behind people, DOM engine and canvas alike. */
+/** Adapter for the npm package `danmaku`, with its DOM engine and its canvas engine. */
 
 import { attach } from "../danmatte.js";
 
 /**
- * What of an engine is used here.
+ * The part of an engine that is used here.
  *
  * @typedef {object} Engine
  * @property {HTMLElement} container
@@ -12,9 +12,11 @@ import { attach } from "../danmatte.js";
  */
 
 /**
+ * Lets the engine's comments pass behind people.
+ *
  * @param {Engine} danmaku in media mode, with a video
  * @param {import("../danmatte.js").Options} options
- * @returns {import("../danmatte.js").Attachment} it ends with `danmaku.destroy()`
+ * @returns {import("../danmatte.js").Attachment} detached by `danmaku.destroy()`
  */
 export function behind(danmaku, options) {
   const { container, media, destroy } = danmaku;

@@ -1,13 +1,13 @@
-/** For DPlayer: its comments pass behind people, and its settings have the viewer's. */
+/** Adapter for DPlayer: its comments pass behind people, and its settings panel also has the viewer's preferences. */
 
 import { createControls, findLabels } from "../controls.js";
 import { attach } from "../danmatte.js";
 
 /**
- * What of a player is used here.
+ * The part of a player that is used here.
  *
  * @typedef {object} Player
- * @property {HTMLVideoElement} video another one after a change of quality
+ * @property {HTMLVideoElement} video replaced by another element after a change of quality
  * @property {{danmaku: HTMLElement}} template
  * @property {HTMLElement} container
  * @property {{lang?: string}} [options]
@@ -15,15 +15,17 @@ import { attach } from "../danmatte.js";
  */
 
 /**
- * @param {Player} player with `danmaku`, or comments drawn by `player.danmaku.draw`
- * @param {import("../danmatte.js").Options} options viewers' preferences are remembered unless it says otherwise
+ * Lets the player's comments pass behind people.
+ *
+ * @param {Player} player with the option `danmaku`, or comments drawn by `player.danmaku.draw`
+ * @param {import("../danmatte.js").Options} options the viewer's preferences are stored in the browser unless `preferences` is given
  */
 export function attachDPlayer(player, options) {
   const { danmaku } = player.template;
   const binding = {
     handle: attach(player.video, danmaku, { preferences: true, ...options }),
     /**
-     * Other masks, for `switchVideo`.
+     * Replaces the masks, after `switchVideo`.
      *
      * @param {import("../danmatte.js").Masks & import("../danmatte.js").Timing} masks
      */

@@ -1,17 +1,17 @@
 /**
- * hls.js: the clock of a track that was made of the same playlist.
+ * Adapter for hls.js: a clock for tracks that were made from the same playlist.
  *
  *     const hls = new Hls();
  *     attach(video, layer, { track: "film.mattes", clock: followHls(hls) });
  *     hls.loadSource("film.m3u8");
  *
- * hls.js says of every section, up to the next discontinuity, which of the stream's own times its clock begins with; a
- * track says the same of its own. Where one of them doesn't, `EXT-X-PROGRAM-DATE-TIME` joins the two, as in the moving
- * window of a live stream.
+ * A section is the part of a playlist up to the next discontinuity. For each section, hls.js reports the stream's time at which
+ * the player's time is 0, and a track stores a corresponding time, so that times can be converted. If one of them is missing, as in
+ * the moving window of a live stream, `EXT-X-PROGRAM-DATE-TIME` is used.
  */
 
 /**
- * What is used of hls.js.
+ * The part of a fragment that is used here.
  *
  * @typedef {object} Fragment
  * @property {number} cc number of the section
@@ -27,16 +27,16 @@
 
 /** @type {Fragment} */
 const UNKNOWN = { cc: -1, start: 0, duration: 0 };
-const WRAP_MS = 2 ** 33 / 90; // transport streams count with 33 bits, 90 a millisecond
+const WRAP_MS = 2 ** 33 / 90; // timestamps of transport streams have 33 bits and 90 ticks a millisecond
 
 /**
- * Follows a player from now on; made before it loads its source.
+ * A clock that follows a player. Create it before the player loads its source.
  *
  * @param {Hls} hls
  * @returns {import("../film.js").Clock} for `attach`
  */
 export function followHls(hls) {
-  /** @type {Map<number, number>} the stream's time at which the player's is 0, of each section */
+  /** @type {Map<number, number>} for each section, the stream's time at which the player's time is 0 */
   const zeros = new Map();
   /** @type {Fragment[]} */
   let fragments = [];

@@ -1,9 +1,9 @@
-/** For NPlayer with `@nplayer/danmaku`: its comments pass behind people. */
+/** Adapter for NPlayer with `@nplayer/danmaku`. */
 
 import { attach } from "../danmatte.js";
 
 /**
- * What of a player is used here.
+ * The part of a player that is used here.
  *
  * @typedef {object} Player
  * @property {HTMLVideoElement} video
@@ -12,9 +12,11 @@ import { attach } from "../danmatte.js";
  */
 
 /**
+ * Lets the player's comments pass behind people.
+ *
  * @param {Player} player whose plugins include `@nplayer/danmaku`
  * @param {import("../danmatte.js").Options} options
- * @returns {import("../danmatte.js").Attachment} it ends with the player
+ * @returns {import("../danmatte.js").Attachment} detached when the player is disposed of
  * @throws {TypeError} without the plugin
  */
 export function attachNPlayer(player, options) {

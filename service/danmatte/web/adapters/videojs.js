@@ -1,9 +1,9 @@
-/** For video.js: comments in a layer over it pass behind people, also when it changes its video element. */
+/** Adapter for video.js: comments in a layer over the player pass behind people, even after it replaces its video element. */
 
 import { attach } from "../danmatte.js";
 
 /**
- * What of a player is used here.
+ * The part of a player that is used here.
  *
  * @typedef {object} Player
  * @property {() => Element} el
@@ -11,11 +11,13 @@ import { attach } from "../danmatte.js";
  */
 
 /**
+ * Lets the layer's comments pass behind people.
+ *
  * @param {Player} player
  * @param {HTMLElement} layer of comments, within the player's element
  * @param {import("../danmatte.js").Options} options
- * @returns {{readonly handle: import("../danmatte.js").Attachment}} the attachment to its present video; it ends with the player
- * @throws {TypeError} while the player has no video
+ * @returns {{readonly handle: import("../danmatte.js").Attachment}} the attachment to the current video, detached when the player is disposed of
+ * @throws {TypeError} if the player has no video
  */
 export function attachVideoJs(player, layer, options) {
   const find = () => player.el().querySelector("video");

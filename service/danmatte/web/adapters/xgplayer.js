@@ -1,20 +1,22 @@
-/** For xgplayer 3 with its plugin `danmu`: its comments pass behind people. */
+/** Adapter for xgplayer 3 with its plugin `danmu`. */
 
 import { attach } from "../danmatte.js";
 
 /**
- * What of a player is used here.
+ * The part of a player that is used here.
  *
  * @typedef {object} Player
- * @property {any} media its video
+ * @property {any} media the video element
  * @property {(name: string) => any} getPlugin
  * @property {(event: string, listener: () => void) => unknown} on
  */
 
 /**
- * @param {Player} player once it is made, with the plugin `danmu`
+ * Lets the player's comments pass behind people.
+ *
+ * @param {Player} player with the plugin `danmu`
  * @param {import("../danmatte.js").Options} options
- * @returns {import("../danmatte.js").Attachment} it ends with the player
+ * @returns {import("../danmatte.js").Attachment} detached when the player is destroyed
  * @throws {TypeError} without the plugin, or without a video
  */
 export function attachXgplayer(player, options) {
