@@ -1,6 +1,6 @@
-"""What candidates are measured by, one file a metric of masks."""
+"""Metrics of masks, one file for each."""
 
-# Each import registers its metric, and their order is that of columns in tables.
+# Each import registers its metric. The order of imports is the order of columns in tables.
 # isort: off
 from danmatte_workbench.metrics.base import Metric, Score, score_mask
 from danmatte_workbench.metrics.mean_iou import MeanIoU

@@ -1,4 +1,4 @@
-"""What a candidate lost against its source: over all pictures, and in each kind of scene."""
+"""Loss of a candidate compared with its source: over all pictures, and in each kind of scene."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ TOP1 = "top1"
 
 @dataclass(frozen=True)
 class KindLoss:
-    """The loss in the pictures of one kind of scene."""
+    """Loss in the pictures of one kind of scene."""
 
     kind: str
     loss: Measurement
@@ -29,27 +29,32 @@ class KindLoss:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """The metric that a budget limits first, then others; and that metric in each kind of scene that has one."""
+    """Measurements of a candidate.
+
+    measurements: first the metric that the budget limits, then the others. kinds: that metric in each kind of scene in
+    which it can be measured; empty unless there are at least two kinds.
+    """
 
     measurements: tuple[Measurement, ...]
     kinds: tuple[KindLoss, ...] = ()
 
     @property
     def metrics(self) -> frozenset[str]:
-        """Names of what was measured."""
+        """Return the names of the measured metrics."""
         return frozenset(item.metric for item in self.measurements)
 
     @property
     def worst(self) -> KindLoss | None:
-        """The kind that loses most; None without kinds."""
+        """Return the kind with the largest loss; None without kinds."""
         return max(self.kinds, key=lambda item: item.loss.value, default=None)
 
 
 @dataclass(frozen=True)
 class ScoredFrames:
-    """A candidate's scores beside the source's; ``own`` is None where the source's answers are the truth.
+    """Scores of a candidate and of its source on the same frames.
 
-    kinds: the kind of scene by the frame's name. scenes: frames that look alike share one.
+    own: the source's scores; None where the source's outputs are used as the truth. kinds: kind of scene by frame name.
+    scenes: scene by frame name; frames that look alike share a scene.
     """
 
     scores: Sequence[Score | TensorScore]
@@ -58,10 +63,11 @@ class ScoredFrames:
     scenes: Mapping[str, str] = field(default_factory=dict)
 
     def measure(self, host: Host, *, confidence: float = CONFIDENCE, anew: bool = False) -> Accuracy:
-        """What was lost. Raises InputError where no frame can tell.
+        """Measure the loss. Raises InputError if no frame can be measured.
 
-        anew: whether the interval of the whole is to hold what as many other frames lose, not what endlessly many do.
-        Their own chance is as large as that of these, so it is the square root of two as wide.
+        anew: whether the interval of the overall loss predicts the loss on another set of as many frames, instead of
+        the loss on an unlimited number. That set has the same sampling error, so the interval is wider by the square
+        root of two.
         """
         masks = [score for score in self.scores if isinstance(score, Score)]
         figures = [self._measure_loss(range(len(self.scores)), host, Reach(confidence, math.sqrt(2) if anew else 1.0))]
@@ -81,7 +87,7 @@ class ScoredFrames:
         for kind in sorted(places) if len(places) > 1 else ():
             try:
                 found.append(KindLoss(kind, self._measure_loss(places[kind], host, USUAL)))
-            except InputError:  # nobody is in its pictures
+            except InputError:  # the pictures of this kind show no people
                 continue
         return Accuracy(tuple(figures), tuple(found))
 

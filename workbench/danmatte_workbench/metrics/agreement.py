@@ -1,4 +1,4 @@
-"""How far a candidate is from its source: in IoU lost, or in outputs that differ."""
+"""Difference between a candidate and its source: IoU lost, or disagreement of outputs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,12 +29,12 @@ from danmatte_workbench.metrics.outputs import (
 from danmatte_workbench.metrics.outputs.base import WHOLE, Answer, Sample
 from danmatte_workbench.metrics.outputs.scores import FIRST
 
-NEAR_CHARGE = 0.25  # of a pixel that differs, near the outline of the source's mask
+NEAR_CHARGE = 0.25  # weight of a differing pixel near the outline of the source's mask; elsewhere it is 1
 
 
 @dataclass(frozen=True)
 class TensorScore:
-    """One frame's outputs beside the source's: the kind of each, and the sample that its measure took."""
+    """Comparison of one frame's outputs with the source's: the kind of each output, and the sample of its measure."""
 
     name: str
     kinds: tuple[str, ...]
@@ -43,9 +43,9 @@ class TensorScore:
 
 @dataclass(frozen=True)
 class FrameLabels:
-    """What is known of a frame beside its pixels: the number of its class and the boxes in it, where they are told.
+    """Labels of a frame: the number of its class, and its boxes or None.
 
-    size: (height, width) of the graph's input, which boxes in pixels are of.
+    size: (height, width) of the graph's input, to which boxes in pixels refer.
     """
 
     class_number: int
@@ -54,13 +54,13 @@ class FrameLabels:
 
 
 def label_kinds(kinds: Sequence[str], data: Dataset) -> tuple[str, ...]:
-    """The kinds by which outputs are measured on these frames: against labels where all have what the kind asks for."""
-    told = {}
+    """Return the kinds by which outputs are measured: against labels if all frames have those that a kind needs."""
+    labelled = {}
     if data.classified:
-        told[ScoresMeasure.kind] = LabelledScoresMeasure.kind
+        labelled[ScoresMeasure.kind] = LabelledScoresMeasure.kind
     if data.boxed:
-        told[BoxesMeasure.kind] = LabelledBoxesMeasure.kind
-    return tuple(told.get(kind, kind) for kind in kinds)
+        labelled[BoxesMeasure.kind] = LabelledBoxesMeasure.kind
+    return tuple(labelled.get(kind, kind) for kind in kinds)
 
 
 def score_tensors(
@@ -70,10 +70,11 @@ def score_tensors(
     kinds: Sequence[str],
     labels: Sequence[FrameLabels] = (),
 ) -> list[TensorScore]:
-    """Compare each frame's outputs with the source's, by measures of these kinds.
+    """Compare each frame's outputs with the source's, by the measure of each output's kind.
 
-    labels: of each frame, where kinds ask for them. Raises InputError where there are more outputs, or fewer, for
-    frames on which the source's answers tell nothing, and for one on which it answers what is no number.
+    labels: one for each frame, if the kinds need labels. Raises InputError if there are no frames, if the candidate has
+    more or fewer outputs than the source, if the source's outputs on these frames can't be measured, or if one isn't
+    finite.
     """
     if not source:
         raise InputError("there are no frames to compare tensors on")
@@ -88,21 +89,22 @@ def score_tensors(
         scores.append(TensorScore(name, tuple(kinds), samples))
     for place, kind in enumerate(kinds):
         if kind == LabelledScoresMeasure.kind and not any(score.samples[place][0] for score in scores):
-            raise InputError("the source finds the class of no frame; are the folders numbered as its scores are?")
+            raise InputError(
+                "the source finds the class of no frame; expected the folders' classes to be numbered as its scores"
+            )
     return scores
 
 
 def check_numbers(names: Sequence[str], source: Sequence[Answer], kinds: Sequence[str]) -> None:
-    """Raises InputError for an answer that isn't finite, which nothing can be compared with; tables of boxes may have
-    such rows, which are left out.
+    """Raise InputError if an output of the source isn't finite, because nothing can be compared with it.
+
+    Tables of boxes are exempt: their rows that aren't finite are ignored.
     """
     boxes = (BoxesMeasure.kind, LabelledBoxesMeasure.kind)
     for name, answer in zip(names, source, strict=True):
         for place, (kind, tensor) in enumerate(zip(kinds, answer, strict=False)):
             if kind not in boxes and not np.isfinite(tensor).all():
-                raise InputError(
-                    f"{name}: output {place} of the source has NaN or infinity; nothing compares with that"
-                )
+                raise InputError(f"{name}: output {place} of the source has NaN or infinity; expected finite numbers")
 
 
 def _take_sample(measure: OutputMeasure, before: Answer, after: Answer, known: FrameLabels | None) -> Sample:
@@ -114,7 +116,7 @@ def _take_sample(measure: OutputMeasure, before: Answer, after: Answer, known: F
 
 
 def get_limit(kinds: Sequence[str]) -> float:
-    """The points that outputs of these kinds may lose unless told otherwise: the least of their own limits."""
+    """Return the default limit in points for outputs of these kinds: the smallest of the kinds' limits."""
     return min(OutputMeasure.all[kind].limit for kind in kinds)
 
 
@@ -127,15 +129,15 @@ def measure_iou_drop(
     reach: Reach = USUAL,
     scenes: Mapping[str, str] = NO_SCENES,
 ) -> Measurement:
-    """Mean IoU lost against the source, in points, picture by picture; negative means more accurate.
+    """Return the mean over pictures of the IoU lost against the source, in points; negative means more accurate.
 
-    scenes: what a picture belongs to, by its name; pictures of one scene are drawn together for the interval.
-    Raises InputError where no picture has people.
+    scenes: scene by picture name; pictures of one scene are resampled together for the interval.
+    Raises InputError if no picture has people.
     """
     pairs = [(before, after) for before, after in zip(source, candidate, strict=True) if before.truth > 0]
     if not pairs:
         raise InputError("no picture has people in its mask, so no drop in IoU can be measured")
-    # The interval is over the pictures' own differences, so that hard pictures don't widen it.
+    # Resamples the difference of each picture, so that pictures that are hard for both don't widen the interval.
     parts = [(before.name, (100 * (before.iou - after.iou), 1.0)) for before, after in pairs]
     found = bootstrap_scenes(metric, "points", parts, host, reach=reach, scenes=scenes)
     return limit_interval(found, -WHOLE, WHOLE)
@@ -149,16 +151,16 @@ def measure_mask_disagreement(
     reach: Reach = USUAL,
     scenes: Mapping[str, str] = NO_SCENES,
 ) -> Measurement:
-    """100 − pooled IoU with the source's own masks, in points, when there is no other truth.
+    """Return 100 − pooled IoU with the source's masks, in points; used if there are no labels.
 
-    Along the outline, as far as labels are unsure of it, a pixel that differs counts for a quarter: there it is as
-    often better as worse.
-    scenes: what a picture belongs to, by its name; pictures of one scene are drawn together for the interval.
-    Raises InputError where the source finds nobody.
+    Near the outline, within the distance by which labels are uncertain, a differing pixel counts for a quarter, because
+    there the candidate is right as often as the source.
+    scenes: scene by picture name; pictures of one scene are resampled together for the interval.
+    Raises InputError if the source finds no people.
     """
     if not any(score.truth for score in candidate):
         raise InputError("the source finds nobody in these frames, so no agreement can be measured")
-    # Pooled, because a speck that the source sees in an empty picture says nothing about a mask of people.
+    # Pooled, because a few pixels that the source paints in an empty picture would otherwise count as a whole picture.
     parts = [
         (score.name, (100.0 * (score.either - score.both - (1 - NEAR_CHARGE) * score.near), float(score.either)))
         for score in candidate
@@ -171,9 +173,10 @@ def measure_mask_disagreement(
 def measure_disagreement(
     scores: Sequence[TensorScore], metric: str, host: Host, *, reach: Reach = USUAL
 ) -> Measurement:
-    """What the worst output loses, in points from 0 to 100, by the measure of its kind.
+    """Return the loss of the worst output, in points from 0 to 100, by the measure of its kind.
 
-    Where kinds have limits of their own, a loss counts in proportion: twice its own limit is twice the least one.
+    If the kinds have different limits, each loss is scaled by the smallest limit over its kind's limit, so that a loss
+    of twice its limit counts as twice the smallest limit.
     Raises InputError without frames.
     """
     if not scores:
@@ -191,12 +194,15 @@ def measure_disagreement(
 
     found = bootstrap(metric, "points", lose_most, len(scores), host, reach=reach)
     if len(scores) == 1:
-        found = structs.replace(found, low=0.0, high=max(found.value, WHOLE))  # another frame may lose anything
+        found = structs.replace(found, low=0.0, high=max(found.value, WHOLE))  # one frame says nothing about others
     return limit_interval(found, 0.0, WHOLE)
 
 
 def measure_top1(scores: Sequence[TensorScore], metric: str, host: Host) -> Measurement | None:
-    """Percent of frames whose highest class is the source's, the worst output counts; None without class scores."""
+    """Return the percentage of frames whose highest class is the source's, for the worst output.
+
+    Return None without class scores.
+    """
     places = [place for place, kind in enumerate(scores[0].kinds) if kind == ScoresMeasure.kind] if scores else []
     if not places:
         return None

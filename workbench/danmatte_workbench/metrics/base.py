@@ -1,4 +1,4 @@
-"""What every metric of masks is, what it is made of, and the interval that every figure gets."""
+"""Base class of the metrics of masks, the pixel counts that they use, and bootstrap intervals."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -15,17 +15,17 @@ from danmatte.contract.measurement import Host, Measurement
 from danmatte_workbench.dataset import IGNORE, PERSON
 from danmatte_workbench.errors import InputError
 
-BAND = 0.01  # of the diagonal: about as far as labels themselves are unsure of an outline
-BOUNDARY = 0.02  # of the diagonal: the width of the band that boundary IoU looks at
+BAND = 0.01  # of the diagonal: about the distance by which the outlines of labels are uncertain
+BOUNDARY = 0.02  # of the diagonal: width of the band in which boundary IoU is computed
 RESAMPLES = 2000
-FARTHEST = 1e9  # stands for no end of an interval, until it is limited to what can be
+FARTHEST = 1e9  # an unbounded end of an interval, before `limit_interval` replaces it by the end of the possible range
 NO_SCENES: Mapping[str, str] = MappingProxyType({})
-CONFIDENCE = 0.95  # of every interval, unless more than one attempt makes it higher
+CONFIDENCE = 0.95  # of every interval, unless several attempts require a higher one
 
 
 @dataclass(frozen=True)
 class Reach:
-    """How sure an interval is to hold its figure, and how many times as far from it its ends are all the same."""
+    """Confidence of an interval, and a factor by which its ends are then moved away from the value."""
 
     confidence: float = CONFIDENCE
     wider: float = 1.0
@@ -36,9 +36,11 @@ USUAL = Reach()
 
 @dataclass(frozen=True)
 class Score:
-    """One picture's counts, in pixels; ignored pixels count nowhere. ``painted`` is the mask's own area.
+    """Pixel counts of one picture, without ignored pixels.
 
-    near: pixels in which mask and truth differ within a hundredth of the diagonal from the truth's outline.
+    both, either: intersection and union of mask and truth; edge_both, edge_either: those of the bands along their
+    outlines. truth, painted: areas of the truth and of the mask. counted: pixels that aren't ignored. near: pixels in
+    which mask and truth differ, within a hundredth of the diagonal from the truth's outline.
     """
 
     name: str
@@ -53,12 +55,12 @@ class Score:
 
     @property
     def iou(self) -> float:
-        """Intersection over union; 1 where neither mask has a person."""
+        """Return intersection over union; 1 if both masks are empty."""
         return self.both / self.either if self.either else 1.0
 
     @property
     def edge_iou(self) -> float:
-        """Boundary IoU (Cheng et al., CVPR 2021)."""
+        """Return boundary IoU (Cheng et al., CVPR 2021); 1 if both masks are empty."""
         return self.edge_both / self.edge_either if self.edge_either else 1.0
 
 
@@ -66,7 +68,7 @@ def score_mask(name: str, mask: np.ndarray, truth: np.ndarray) -> Score:
     """Compare ``mask``, (H, W) bool, with ``truth``, (H, W) uint8 of 0, 128 = ignored, 255."""
     counted = truth != IGNORE
     person = truth == PERSON
-    # Ignored pixels leave the mask before its outline is drawn: where a person meets one, both outlines agree.
+    # Ignored pixels are removed before outlines are computed, so both outlines agree where a person meets such pixels.
     painted = mask & counted
     width = max(1, round(BOUNDARY * float(np.hypot(*truth.shape))))
     edge, true_edge = _find_edge(painted, width) & counted, _find_edge(person, width) & counted
@@ -84,20 +86,20 @@ def score_mask(name: str, mask: np.ndarray, truth: np.ndarray) -> Score:
 
 
 def _find_edge(mask: np.ndarray, width: int) -> np.ndarray:
-    """The mask's pixels at most ``width`` from its outline; the picture's border is outline, too."""
+    """Return the mask's pixels at most ``width`` from its outline; the picture's border counts as outline."""
     framed = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     inside = cv2.erode(framed, np.ones((3, 3), np.uint8), iterations=width)[1:-1, 1:-1]
     return np.asarray(mask & (inside == 0))
 
 
 def find_band(mask: np.ndarray, share: float) -> np.ndarray:
-    """The pixels on both sides of the mask's outline, (H, W) bool, at most that share of the diagonal from it."""
+    """Return the pixels on both sides of the mask's outline, (H, W) bool, within ``share`` of the diagonal from it."""
     width = round(share * float(np.hypot(*mask.shape)))
     if not width:
         return np.zeros(mask.shape, bool)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width + 1, 2 * width + 1))
     plane = mask.astype(np.uint8)
-    # OpenCV's own border changes nothing: where a person is cut off by the picture, there is no outline.
+    # OpenCV's default border changes nothing: where the picture cuts a person off, there is no outline.
     return np.asarray((cv2.dilate(plane, kernel) > 0) & (cv2.erode(plane, kernel) == 0))
 
 
@@ -110,16 +112,16 @@ def bootstrap(
     *,
     reach: Reach = USUAL,
 ) -> Measurement:
-    """A figure over ``count`` items with its expanded percentile bootstrap interval, from a fixed seed.
+    """Return a figure over ``count`` items with its expanded percentile bootstrap interval, from a fixed seed.
 
-    The plain percentile interval (Efron 1979) is too narrow for few items; taking the percentiles further out by what
-    Student's distribution is wider than the normal one mends that (Hesterberg 2015, "What teachers should know about
-    the bootstrap", section 5.2). Draws of very few items can't reach as far as others would, so the interval is at
-    least Student's with the draws' standard error. Of a single item nothing is known but its value.
+    The plain percentile interval (Efron 1979) is too narrow for few items. The expanded one takes percentiles further
+    out, by as much as Student's distribution is wider than the normal one (Hesterberg 2015, "What teachers should know
+    about the bootstrap", section 5.2). Resamples of very few items vary too little, so the interval is at least
+    Student's interval with the resamples' standard error. The interval of a single item is its value alone.
 
-    value: figures, (n,), of the items at n times some places, indices (n, count) of which one may come several times.
+    value: a function from indices of items, (n, count), which may repeat, to the figure of each row, (n,).
     """
-    # scipy.stats.bootstrap resamples arrays, not scores, and would make scipy a direct dependency for these lines.
+    # Not scipy.stats.bootstrap: it resamples arrays, not scores, and would be a direct dependency for a few lines.
     rng = np.random.default_rng(0)
     draws = value(rng.integers(count, size=(RESAMPLES, count)))
     expansion = compute_expansion(count, reach.confidence) if count > 1 else 0.0
@@ -146,7 +148,7 @@ def bootstrap_ratio(
     *,
     reach: Reach = USUAL,
 ) -> Measurement:
-    """The sum of the parts' first numbers by that of their second ones, with its interval; 0 / 0 is 1."""
+    """Return the sum of the parts' first numbers over the sum of their second ones, with its interval; 0 / 0 is 1."""
     above, below = np.array(parts, np.float64).T
 
     def divide(places: np.ndarray) -> np.ndarray:
@@ -165,11 +167,11 @@ def bootstrap_scenes(
     reach: Reach = USUAL,
     scenes: Mapping[str, str] = NO_SCENES,
 ) -> Measurement:
-    """The ratio of the parts, each with its picture's name, with an interval over scenes.
+    """Return the ratio of the parts' sums, as `bootstrap_ratio`, with an interval over scenes.
 
-    scenes: what a picture belongs to, by its name: pictures of one scene look alike and are drawn together. A picture
-    without a scene is one of its own. One scene tells nothing of others: its interval is from the least to the most
-    that a picture of it has; and that of one picture alone has no end.
+    parts: the name of a picture and its part. scenes: scene by picture name. Pictures of one scene look alike, so they
+    are resampled together; a picture without a scene is a separate scene. If there is only one scene, the interval
+    reaches from the smallest to the largest figure of its pictures; for one picture alone it is unbounded.
     """
     merged: dict[str | int, tuple[float, float]] = {}
     for number, (name, (above, below)) in enumerate(parts):
@@ -183,17 +185,18 @@ def bootstrap_scenes(
     return structs.replace(found, low=min(found.value, *ends), high=max(found.value, *ends))
 
 
-def limit_interval(found: Measurement, least: float, most: float) -> Measurement:
-    """The measurement whose interval doesn't go on where no figure can be."""
+def limit_interval(found: Measurement, minimum: float, maximum: float) -> Measurement:
+    """Return the measurement with its interval limited to the range that its values can have."""
     return structs.replace(
-        found, low=max(found.low, min(least, found.value)), high=min(found.high, max(most, found.value))
+        found, low=max(found.low, min(minimum, found.value)), high=min(found.high, max(maximum, found.value))
     )
 
 
 def compute_expansion(count: int, confidence: float) -> float:
-    """How many standard deviations of a bootstrapped mean its interval reaches, for ``count`` items, at least two.
+    """Return the half-width of an interval in standard deviations of the bootstrapped mean of ``count`` ≥ 2 items.
 
-    Student's quantile by Cornish and Fisher's expansion, times what a sample's variance is too small by.
+    That is Student's quantile, by the Cornish–Fisher expansion, times a correction for the sample variance, which is
+    too small.
     """
     z, freedom = NormalDist().inv_cdf(0.5 + confidence / 2), count - 1
     third = (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
@@ -202,10 +205,10 @@ def compute_expansion(count: int, confidence: float) -> float:
 
 
 class Metric(ABC):
-    """A figure over the scores of many pictures; subclasses register themselves by being imported.
+    """A figure over the scores of many pictures. Importing a subclass registers it.
 
-    kind: its name in facts. heading: its column's in tables. ideal: what a perfect prediction gets. of_candidates:
-    whether every candidate of a run is measured by it, too.
+    kind: its name in reports' JSON. heading: its column's heading in tables. ideal: the figure of a perfect prediction.
+    of_candidates: whether it is also measured for every candidate of a run.
     """
 
     kind: ClassVar[str]
@@ -220,9 +223,10 @@ class Metric(ABC):
         Metric.all[cls.kind] = cls()
 
     def measure(self, scores: Sequence[Score], host: Host, scenes: Mapping[str, str] = NO_SCENES) -> Measurement:
-        """The figure and its bootstrap interval over scenes, by picture; a picture without one is a scene of its own.
+        """Return the figure and its bootstrap interval over scenes.
 
-        Raises InputError when no picture counts.
+        scenes: scene by picture name; a picture without one is a separate scene.
+        Raises InputError if no picture counts.
         """
         counted = [score for score in scores if self.counts(score)]
         if not counted:
@@ -233,9 +237,9 @@ class Metric(ABC):
         return limit_interval(found, 0.0, 100.0 if self.unit == "%" else 1.0)
 
     def counts(self, score: Score) -> bool:
-        """Whether the picture enters; those with people do, unless a metric says otherwise."""
+        """Return whether the metric uses this picture; by default, those with people."""
         return score.truth > 0
 
     @abstractmethod
     def weigh(self, score: Score) -> tuple[float, float]:
-        """A picture's part in the figure, which is the sum of all first numbers by the sum of all second ones."""
+        """Return a picture's numerator and denominator; the figure is the ratio of their sums over all pictures."""

@@ -1,4 +1,4 @@
-"""Boundary IoU: how well outlines agree."""
+"""Boundary IoU: agreement of outlines."""
 
 from danmatte_workbench.metrics.base import Metric, Score
 

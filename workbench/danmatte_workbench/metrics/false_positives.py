@@ -1,4 +1,4 @@
-"""False positives: what is painted where there is nobody."""
+"""False positives: painted pixels in pictures without people."""
 
 from danmatte_workbench.metrics.base import Metric, Score
 

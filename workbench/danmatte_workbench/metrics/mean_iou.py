@@ -1,4 +1,4 @@
-"""Mean IoU: a small figure counts as much as a large one."""
+"""Mean IoU: every picture has the same weight, so a small person counts as much as a large one."""
 
 from danmatte_workbench.metrics.base import Metric, Score
 

@@ -1,4 +1,7 @@
-"""Mean IoU by how much of the picture is people: tiny ones are lost first, and a mean over all hides it."""
+"""Mean IoU by the share of the picture that people cover.
+
+Candidates lose tiny people first, and a mean over all pictures hides that.
+"""
 
 from typing import ClassVar
 
@@ -6,7 +9,7 @@ from danmatte_workbench.metrics.base import Metric, Score
 
 
 class TinyPeopleIoU(Metric):
-    """Mean IoU of pictures of which people are less than 2 %."""
+    """Mean IoU of pictures in which people cover less than 2 %."""
 
     kind = "iou_under_2"
     heading = "IoU, people under 2 %"
@@ -22,7 +25,7 @@ class TinyPeopleIoU(Metric):
 
 
 class SmallPeopleIoU(TinyPeopleIoU):
-    """Mean IoU of pictures of which people are 2 to 15 %."""
+    """Mean IoU of pictures in which people cover 2 to 15 %."""
 
     kind = "iou_2_to_15"
     heading = "IoU, people 2–15 %"
@@ -30,7 +33,7 @@ class SmallPeopleIoU(TinyPeopleIoU):
 
 
 class LargePeopleIoU(TinyPeopleIoU):
-    """Mean IoU of pictures of which people are 15 % or more."""
+    """Mean IoU of pictures in which people cover 15 % or more."""
 
     kind = "iou_over_15"
     heading = "IoU, people over 15 %"

@@ -1,4 +1,4 @@
-"""Pooled IoU: what is large in the picture counts most."""
+"""Pooled IoU: every pixel has the same weight, so large people count most."""
 
 from danmatte_workbench.metrics.base import Metric, Score
 

@@ -1,4 +1,4 @@
-"""A graph and how it is run: what is compared, for accuracy and for speed."""
+"""A graph and how it is run: the unit that is compared for accuracy and for speed."""
 
 import dataclasses
 from collections.abc import Callable, Iterable
@@ -35,16 +35,16 @@ LIBRARIES = {
 
 @dataclass(frozen=True)
 class Subject:
-    """A graph that can be run: from frames to masks, or to bare tensors.
+    """A graph that can be run, from frames to masks or to plain tensors.
 
-    digest: of the graph's files; empty where nothing of it is kept. canvas: (height, width) of the pictures that it is
-    given where it is timed, and of the masks that it gives back there; the framing's, if None. What it answers is
-    compared on frames that it frames itself.
+    digest: of the graph's files; empty if none of its results are stored. canvas: (height, width) of the pictures and
+    masks used for timing; the framing's size if None. Accuracy doesn't use it: there the subject frames each picture
+    to its input itself.
 
-    feed, fetches: the source graph's tensors; an IR made of it has none. grid: where an IR's probabilities lie; None
-    for a graph that answers as the source does: class numbers, logits or probabilities of classes of which ``person``
-    is one. normalisation: what is done to pictures before a source graph gets them. onednn: TensorFlow's switch.
-    kinds: what its outputs are, where those are no masks of people.
+    feed, fetches: names of the source graph's tensors; empty for an IR made from it. grid: position of an IR's
+    probabilities in its input; None for a graph with the source's output: class numbers, logits or probabilities of
+    classes, where ``person`` is the class of people. normalisation: applied to pictures before a source graph gets
+    them. onednn: whether TensorFlow uses oneDNN. kinds: kinds of its outputs, unless they are masks of people.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Subject:
 
     @classmethod
     def from_source(cls, source: Source, *, onednn: bool = True) -> Self:
-        """The source graph as it is, in the runtime it was made for; ONNX and IR in OpenVINO, float32."""
+        """Return the unchanged source graph in the runtime it was made for; ONNX and IR in OpenVINO, float32."""
         common = cls(
             name=f"TensorFlow, oneDNN {'on' if onednn else 'off'}",
             engine="tensorflow",
@@ -86,13 +86,13 @@ class Subject:
 
     @classmethod
     def from_stock(cls, source: Source, *, onednn: bool = True) -> Self:
-        """The source graph in the framework that others run it in: as `from_source`, but ONNX in ONNX Runtime."""
+        """Return the source graph in its usual framework: as `from_source`, but ONNX in ONNX Runtime."""
         found = cls.from_source(source, onednn=onednn)
         return replace(found, name="ONNX Runtime", engine="onnx") if source.format == "onnx" else found
 
     @classmethod
     def from_artifact(cls, name: str, source: Source, artifact: Artifact, configuration: Configuration) -> Self:
-        """An IR made from the source, for pictures of the size that the IR takes."""
+        """Return an IR made from the source, for pictures of the IR's input size."""
         from danmatte_workbench.graph import surgery
         from danmatte_workbench.runtimes import openvino
 
@@ -114,7 +114,7 @@ class Subject:
 
     @classmethod
     def from_published(cls, folder: Path) -> Self:
-        """A version as its manifest has it. Raises InputError when that isn't one of ours."""
+        """Return a published version, as its manifest describes it. Raises InputError if the manifest is invalid."""
         try:
             manifest = read_manifest(folder)
         except ManifestError as error:
@@ -130,7 +130,7 @@ class Subject:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """All that its answers depend on, beside the frames and the machine, as plain data."""
+        """Return everything that the outputs depend on, except the frames and the machine, as plain data."""
         return {
             "graph": self.digest,
             "engine": self.engine,
@@ -143,19 +143,19 @@ class Subject:
         }
 
     def frame_picture(self, pixels: np.ndarray) -> np.ndarray:
-        """A frame, (H, W, 3) uint8, as the picture that it is given where it is timed, (1, H, W, 3)."""
+        """Return a frame, (H, W, 3) uint8, as the picture used for timing, (1, H, W, 3)."""
         framing = replace(self.framing, size=self.canvas) if self.canvas else self.framing
         return framing.fit_exactly(pixels)
 
     def resize_picture(self, picture: np.ndarray) -> np.ndarray:
-        """A picture of the canvas's size, (1, H, W, 3), at the size that the graph takes."""
+        """Return a picture of the canvas's size, (1, H, W, 3), resized to the graph's input size."""
         size = self.framing.size
         if picture.shape[1:3] == size:
             return picture
         return np.asarray(cv2.resize(picture[0], size[::-1], interpolation=cv2.INTER_LINEAR))[None]
 
     def compute_mask(self, answer: np.ndarray, size: tuple[int, int], frame: tuple[int, int]) -> np.ndarray:
-        """What the graph answered as a bool mask of ``size`` for a frame of size ``frame``, (height, width) both."""
+        """Return the graph's output as a bool mask; ``size`` of the mask and of the ``frame`` are (height, width)."""
         if self.grid is not None:
             return self.framing.compute_hard_mask(answer[0, ..., 0], self.grid, size, frame, 0.5)
         margin, threshold = compute_person_margin(answer, self.person)
@@ -163,7 +163,7 @@ class Subject:
         return self.framing.compute_hard_mask(margin, grid, size, frame, threshold)
 
     def predict_masks(self, frames: Iterable[LabelledFrame]) -> Iterable[tuple[LabelledFrame, np.ndarray]]:
-        """Each frame with its mask, (H, W) bool, at the frame's own size."""
+        """Yield each frame with its mask, (H, W) bool, at the frame's size."""
         run = self.load()
         for frame in frames:
             size = frame.pixels.shape[:2]
@@ -172,19 +172,19 @@ class Subject:
     def predict_tensors(
         self, frames: Iterable[LabelledFrame]
     ) -> Iterable[tuple[LabelledFrame, tuple[np.ndarray, ...]]]:
-        """Each frame with all that the graph answers, in the order of the source's ``answers``."""
+        """Yield each frame with all outputs of the graph, in the order of the source's ``answers``."""
         run = self.load_all()
         for frame in frames:
             yield frame, tuple(np.array(tensor) for tensor in run(self.framing.fit_exactly(frame.pixels)))
 
     def load(self) -> Run:
-        """Load the graph: a function from (1, H, W, 3) uint8 to its first answer, one picture at a time."""
+        """Load the graph and return a function from one picture, (1, H, W, 3) uint8, to its first output."""
         run = self.load_all()
         return lambda picture: run(picture)[0]
 
     def load_all(self) -> RunAll:
-        """Load the graph: a function from (1, H, W, 3) uint8 to all its answers, one picture at a time."""
-        if self.engine == "openvino":  # where normalising is part of the graph
+        """Load the graph and return a function from one picture, (1, H, W, 3) uint8, to all its outputs."""
+        if self.engine == "openvino":  # there, normalisation is part of the graph
             return self._load_openvino()
         size, fetches, threads = self.framing.size, self.fetches, count_cores()
         if self.engine == "tensorflow":
@@ -219,15 +219,15 @@ class Subject:
 
 
 def list_source_subjects(source: Source) -> list[Subject]:
-    """The source in its own runtime, in each of the settings that are raced: TensorFlow's oneDNN on and off."""
+    """Return the source in its runtime, once for each setting that is timed: TensorFlow with oneDNN on and off."""
     found = (Subject.from_source(source), Subject.from_source(source, onednn=False))
     return list({subject.name: subject for subject in found}.values())
 
 
 def compute_person_margin(answer: np.ndarray, person: int) -> tuple[np.ndarray, float]:
-    """What a segmentation graph answered, as a map (h, w) that is over a threshold where the person is.
+    """Return a segmentation graph's output as a map, (h, w), and a threshold: the person is where the map exceeds it.
 
-    ``answer`` is class numbers (1, h, w) or (1, h, w, 1); a person's probability or logit in one channel; or
+    ``answer`` is class numbers, (1, h, w) or (1, h, w, 1); or a person's probability or logit in one channel; or
     probabilities or logits of several classes, channels last or first.
     """
     if not np.issubdtype(answer.dtype, np.floating):

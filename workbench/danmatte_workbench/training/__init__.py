@@ -1,1 +1,1 @@
-"""The default model: its architecture, where its weights start, and how they are trained and exported."""
+"""Training of the published models: their architectures, initial weights, courses and export."""

@@ -1,4 +1,4 @@
-"""What the training that a folder keeps was made from: so that it goes on only where the same is asked for again."""
+"""Record of the options of a stored training, so that it is resumed only with the same options."""
 
 import json
 from collections.abc import Mapping
@@ -11,15 +11,15 @@ FILE = "origin.json"
 
 
 def describe_file(path: Path) -> str:
-    """A file in words, by what is in it. Raises InputError where there is none."""
+    """Return a description of a file by its digest. Raises InputError if there is no such file."""
     return f"the file of sha256 {digest(path)}"
 
 
 def check_origin(folder: Path, network: str, options: Mapping[str, str]) -> None:
-    """Note in the folder what the training of ``network`` depends on: its options, by flag.
+    """Record in ``folder`` the ``options``, by flag, on which the training of ``network`` depends.
 
-    Stages that are finished there are taken as they are, so a training of other options would get the weights of the
-    earlier one. Raises InputError where the folder keeps such a training, and MachineError where it can't be written.
+    Finished stages in the folder are reused, so a training with other options would get the weights of the earlier one.
+    Raises InputError if the folder holds a training with other options, and MachineError if it can't be written.
     """
     path = folder / FILE
     known = _read(path)
@@ -28,7 +28,7 @@ def check_origin(folder: Path, network: str, options: Mapping[str, str]) -> None
         before = kept.setdefault(flag, asked)
         if before != asked:
             raise InputError(
-                f"{folder}: keeps a training of {network} with another {flag}: expected {before}, received {asked}; "
+                f"{folder}: holds a training of {network} with another {flag}: expected {before}, received {asked}; "
                 "give another --output-dir"
             )
     try:
@@ -41,7 +41,7 @@ def check_origin(folder: Path, network: str, options: Mapping[str, str]) -> None
 
 
 def _read(path: Path) -> dict[str, dict[str, str]]:
-    """What is noted, by network; nothing in a folder from before there were notes."""
+    """Return the recorded options by network; empty if there is no record, as in folders of earlier versions."""
     if not path.exists():
         return {}
     try:

@@ -1,4 +1,4 @@
-"""How far outputs are from the source's, one file for each kind of output."""
+"""Measures of the difference between a candidate's outputs and the source's, one file for each kind of output."""
 
 # Each import registers its measure.
 from danmatte_workbench.metrics.outputs.base import OutputMeasure

@@ -1,4 +1,4 @@
-"""What a measure of outputs is, and the errors that no offset and no scale can hide."""
+"""Base class of the measures of outputs, and errors relative to an output's variance."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -8,20 +8,20 @@ import numpy as np
 
 Answer: TypeAlias = tuple[np.ndarray, ...]
 Sample: TypeAlias = tuple[float, ...]
-WHOLE = 100.0  # points: nothing of the source is left
-_FLOOR = 0.01  # of the channels' mean variance: those that vary less count as if they varied so much
-_STEP = 1.0  # squared, of whole numbers
-_TINY = 1e-6  # of the mean square: what is taken for no variance at all
+WHOLE = 100.0  # points of a complete loss
+_FLOOR = 0.01  # of the channels' mean variance: minimum variance of a channel
+_STEP = 1.0  # minimum variance of integers, a step of one squared
+_TINY = 1e-6  # of the root mean square: an output whose standard deviation is smaller is constant
 
 
 class OutputMeasure(ABC):
-    """How much of one output of the source a candidate loses, in points from 0 to 100 and lower is better.
+    """Loss of a candidate in one output of the source, in points from 0 to 100; lower is better.
 
-    A measure is made for one output of the source from what that answers to all frames. Each frame gives a sample of a
-    few numbers, and the loss is computed from the samples of any frames. No constant answer passes, nor one that is
-    shifted or scaled.
+    A measure is created for one output, from the source's values for all frames. Each frame gives a sample of a few
+    numbers, and the loss is computed from the samples of any set of frames. Outputs that are constant, shifted or
+    scaled must not pass the limit.
 
-    kind: the word for such outputs. limit: the points that may be lost unless told otherwise. about: what is compared.
+    kind: name of this kind of output. limit: default maximum loss in points. about: what is compared.
     """
 
     kind: ClassVar[str]
@@ -34,27 +34,28 @@ class OutputMeasure(ABC):
         OutputMeasure.all[cls.kind] = cls
 
     def __init__(self, source: Sequence[Answer], place: int) -> None:
-        """``source`` are all outputs for each frame, of which the one at ``place`` is measured.
+        """Create a measure of the output at ``place``. ``source``: all outputs of the source for each frame.
 
-        Raises InputError where the source's answers can't tell anything.
+        Raises InputError if the source's outputs can't be measured.
         """
         self._place = place
 
     @abstractmethod
     def sample(self, source: Answer, candidate: Answer) -> Sample:
-        """What one frame tells, as few numbers that are finite."""
+        """Return the sample of one frame, a few finite numbers."""
 
     @classmethod
     @abstractmethod
     def compute(cls, samples: np.ndarray) -> np.ndarray:
-        """Points lost, (n,), from n times the samples of some frames, (n, frames, numbers)."""
+        """Return the points lost, (n,), for n sets of frames, given their samples, (n, frames, numbers)."""
 
 
 class Variance:
-    """How an output varies over frames, channel by channel, so that an error is told in parts of that.
+    """Variance of an output over frames, by channel, relative to which errors are computed.
 
-    Errors are squared and divided by the variance, and channels count alike: 0 is the source's own answer, and an
-    answer that never changes has 1 or more, as has one that is shifted or scaled by what the source varies.
+    Squared errors are divided by the channel's variance; all channels have the same weight. The source's output has an
+    error of 0. A constant output has 1 or more, and so has one that is shifted or scaled by as much as the source
+    varies.
     """
 
     def __init__(self, tensors: Sequence[np.ndarray]) -> None:
@@ -67,12 +68,12 @@ class Variance:
         variance = np.mean(parts, axis=0) if self._same else np.array([np.mean([part.mean() for part in parts] or [0])])
         self.mean = float(np.mean(variance)) if variance.size else 0.0
         self.is_constant = self.mean <= _TINY * size * _TINY
-        # An output of whole numbers can't say less than one.
+        # Integers can't differ by less than one.
         least = _STEP if all(np.issubdtype(tensor.dtype, np.integer) for tensor in tensors) else 0.0
         self._variance = np.maximum(variance, max(_FLOOR * self.mean, least, float(np.finfo(np.float32).tiny)))
 
     def compute_error(self, source: np.ndarray, candidate: np.ndarray) -> float:
-        """The candidate's squared error in parts of the variance, from 0 to 1; 1 for another shape and for NaN."""
+        """Return the candidate's squared error over the variance, at most 1; 1 for another shape, NaN or infinity."""
         if source.shape != candidate.shape:
             return 1.0
         if not source.size:
@@ -84,7 +85,10 @@ class Variance:
 
 
 def _split_channels(tensor: np.ndarray) -> np.ndarray:
-    """(places, channels): the smaller side of a map's first and last is its channels, and a row's numbers are."""
+    """Return a tensor as (places, channels).
+
+    The channels of a map are its first or its last axis, whichever is smaller. Each number of a vector is a channel.
+    """
     values = tensor.astype(np.float64)
     while values.ndim > 1 and values.shape[0] == 1:
         values = values[0]
@@ -94,7 +98,7 @@ def _split_channels(tensor: np.ndarray) -> np.ndarray:
 
 
 def compute_ranks(values: np.ndarray) -> np.ndarray:
-    """Each number's rank along the last axis, from 0; equal numbers have the mean of theirs."""
+    """Return the rank of each number along the last axis, from 0; equal numbers share their mean rank."""
     order = np.sort(values, axis=-1)
     if values.ndim == 1:
         return (np.searchsorted(order, values, "left") + np.searchsorted(order, values, "right") - 1) / 2
@@ -102,7 +106,7 @@ def compute_ranks(values: np.ndarray) -> np.ndarray:
 
 
 def correlate(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Pearson's correlation along the last axis; 0 where one of the two is constant."""
+    """Return Pearson's correlation along the last axis; 0 if one of the two is constant."""
     a, b = (values - values.mean(axis=-1, keepdims=True) for values in (first, second))
     lengths = np.sqrt(np.square(a).sum(axis=-1) * np.square(b).sum(axis=-1))
     return np.where(lengths > 0, (a * b).sum(axis=-1) / np.where(lengths > 0, lengths, 1), 0.0)

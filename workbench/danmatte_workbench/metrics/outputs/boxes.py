@@ -1,4 +1,4 @@
-"""Boxes: how well a candidate's are matched with the source's detections."""
+"""Boxes: average precision of a candidate against the source's detections."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,13 +9,13 @@ from danmatte_workbench.errors import InputError
 from danmatte_workbench.kinds import find_selection
 from danmatte_workbench.metrics.outputs.base import WHOLE, Answer, OutputMeasure, Sample
 
-SURE = 0.3  # the score from which on a box of the source is a detection
-OVERLAPS = np.arange(0.5, 0.951, 0.05)  # as COCO's average precision takes them
+SURE = 0.3  # minimum score of a detection
+OVERLAPS = np.arange(0.5, 0.951, 0.05)  # IoU thresholds of COCO's average precision
 _COLUMNS = range(4, 8)
 
 
 class Detections(NamedTuple):
-    """Boxes, (n, 4), with their scores and classes, (n,); whether they came with scores."""
+    """Boxes, (n, 4), with their scores and classes, (n,) each."""
 
     boxes: np.ndarray
     scores: np.ndarray
@@ -23,12 +23,12 @@ class Detections(NamedTuple):
 
 
 class BoxesMeasure(OutputMeasure):
-    """1 − average precision of the candidate's boxes with the source's detections as truth, or the mean difference of
-    the matched boxes' scores if that is more.
+    """The larger of: 1 − average precision with the source's detections as truth, and the mean score difference.
 
-    Precision is averaged over overlaps from 0.5 to 0.95, so that boxes which moved a little are told. Outputs of as
-    many numbers as there are boxes are their scores and classes, and are measured with them. Where an output selects
-    among boxes, as non-maximum suppression does, those that it selects are the detections.
+    Precision is averaged over IoU thresholds from 0.5 to 0.95, so that slightly moved boxes count as a loss. The score
+    difference is that of matched boxes. Outputs with as many numbers as there are boxes are taken as the boxes' scores
+    and classes and are measured together with them. If an output selects boxes, as non-maximum suppression does, the
+    selected boxes are the detections.
     """
 
     kind = "boxes"
@@ -39,7 +39,7 @@ class BoxesMeasure(OutputMeasure):
         super().__init__(source, place)
         self._selection = find_selection(source)
         if self._selection:
-            # Selected boxes are measured once, where they are, or else where they are selected.
+            # Measured once: at the output with the boxes or, if there is none, at the output that selects them.
             table, pool = self._selection
             self._has_boxes = place == (table if pool is None else pool)
         else:
@@ -48,7 +48,9 @@ class BoxesMeasure(OutputMeasure):
         self._centred = _are_centred(source, place) if self._has_boxes and source[0][place].shape[-1] > 3 else False
         found = [self._read(answer) for answer in source] if self._has_boxes else []
         if found and not any((each.scores >= SURE).any() for each in found):
-            raise InputError("the source finds nothing in these frames; give some with what it finds")
+            raise InputError(
+                f"the source finds no box with a score of {SURE} or more in these frames; expected frames with objects"
+            )
 
     def sample(self, source: Answer, candidate: Answer) -> Sample:
         if not self._has_boxes:
@@ -60,8 +62,8 @@ class BoxesMeasure(OutputMeasure):
             return 0.0, 0.0, float((found.scores >= SURE).any())
         precisions = [compute_precision(truth, found, overlap) for overlap in OVERLAPS]
         pairs = _match(truth, found, float(OVERLAPS[0]))
-        apart = [min(1.0, abs(found.scores[a] - truth.scores[b])) for a, b in pairs]
-        return 1.0, 1 - float(np.mean(precisions)), float(np.mean(apart)) if apart else 1.0
+        differences = [min(1.0, abs(found.scores[a] - truth.scores[b])) for a, b in pairs]
+        return 1.0, 1 - float(np.mean(precisions)), float(np.mean(differences)) if differences else 1.0
 
     def _read(self, answer: Answer) -> Detections:
         if self._selection:
@@ -76,14 +78,14 @@ class BoxesMeasure(OutputMeasure):
 
 
 def is_box_table(shape: tuple[int, ...]) -> bool:
-    """Whether such a tensor can hold boxes: rows of four numbers, or of a few more."""
+    """Return whether a tensor of this shape can hold boxes: rows of 4 to 7 numbers."""
     return len(shape) >= 2 and shape[-1] in _COLUMNS
 
 
 def find_outputs_beside(source: Sequence[Answer], place: int) -> tuple[int, ...]:
-    """The places of the outputs that have as many numbers as the table at ``place`` has rows, in every answer.
+    """Return the places of the outputs that have as many numbers as the table at ``place`` has rows, for every frame.
 
-    None where no answer has more than one row: then any single number, such as the count of boxes, would be one.
+    Return none if no frame has more than one row, because then any single number would match, such as a count of boxes.
     """
     rows = [len(answer[place].reshape(-1, answer[place].shape[-1])) for answer in source]
     if max(rows) < 2:
@@ -93,10 +95,10 @@ def find_outputs_beside(source: Sequence[Answer], place: int) -> tuple[int, ...]
 
 
 def read_detections(answer: Answer, place: int, beside: Sequence[int], *, centred: bool) -> Detections:
-    """The boxes at ``place`` with the scores and classes that stand behind them in their rows, or in the outputs at the
-    places ``beside``.
+    """Return the boxes at ``place`` with their scores and classes.
 
-    Boxes without scores are all sure. Whatever isn't finite is left out.
+    These are further columns of the rows, or the outputs at the places ``beside``. Boxes without scores get a score of
+    1. Rows that aren't finite are ignored.
     """
     rows = (
         answer[place].reshape(-1, answer[place].shape[-1]).astype(np.float64)
@@ -107,8 +109,8 @@ def read_detections(answer: Answer, place: int, beside: Sequence[int], *, centre
     if rows.shape[1] == 7:  # OpenVINO's DetectionOutput: picture, class, score, box
         rows, extra = rows[:, 3:], rows[:, [2, 1]]
     boxes = rows[:, :4]
-    told = (answer[number].reshape(-1).astype(np.float64) for number in beside)
-    columns = [*extra.T, *(column for column in told if len(column) == len(boxes))]
+    others = (answer[number].reshape(-1).astype(np.float64) for number in beside)
+    columns = [*extra.T, *(column for column in others if len(column) == len(boxes))]
     scores = next((column for column in columns if _are_chances(column)), np.ones(len(boxes)))
     classes = next((column for column in columns if column is not scores and _are_whole(column)), np.zeros(len(boxes)))
     if centred:
@@ -118,10 +120,10 @@ def read_detections(answer: Answer, place: int, beside: Sequence[int], *, centre
 
 
 def read_selected(answer: Answer, table: int, pool: int | None, *, centred: bool) -> Detections:
-    """The boxes of output ``pool`` that output ``table`` selects: rows of picture, class and box.
+    """Return the boxes of output ``pool`` that output ``table`` selects; its rows are picture, class and box.
 
-    Their scores are an output of (1, classes, boxes), or else all are sure. Without a pool, a box's number stands for
-    the box: another number is another box.
+    Their scores come from an output of shape (1, classes, boxes); without one, all scores are 1. Without a pool, the
+    number of a box replaces its position: boxes are the same if their numbers are.
     """
     rows = answer[table].astype(np.int64)
     if pool is None:
@@ -139,14 +141,14 @@ def read_selected(answer: Answer, table: int, pool: int | None, *, centred: bool
 
 
 def _to_corners(boxes: np.ndarray, *, centred: bool) -> np.ndarray:
-    """Corners, the lesser first: any two that face each other will do for non-maximum suppression."""
+    """Return corners, the smaller first, because non-maximum suppression accepts any two opposite corners."""
     if centred:
         boxes = np.concatenate([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2], axis=1)
     return np.concatenate([np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])], axis=1)
 
 
 def _are_centred(source: Sequence[Answer], place: int) -> bool:
-    """Whether rows are centre and size: as corners, many of them would end before they begin; no size is below 0."""
+    """Return whether rows are centre and size: read as corners, many would be inverted, and no size is negative."""
     rows = np.concatenate([answer[place].reshape(-1, answer[place].shape[-1]) for answer in source])
     rows = rows[:, 3:] if rows.shape[1] == 7 else rows[:, :4]
     if not len(rows) or float(rows[:, 2:4].min()) < 0:
@@ -163,7 +165,7 @@ def _are_whole(column: np.ndarray) -> bool:
 
 
 def _overlap(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """IoU of each with each, (n, m)."""
+    """Return the IoU of each pair of boxes, (n, m)."""
     low = np.maximum(first[:, None, :2], second[None, :, :2])
     high = np.minimum(first[:, None, 2:], second[None, :, 2:])
     both = np.clip(high - low, 0, None).prod(axis=2)
@@ -173,19 +175,19 @@ def _overlap(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def _match(truth: Detections, found: Detections, overlap: float) -> list[tuple[int, int]]:
-    """Pairs of a found box and a true one: the surest found box takes the true one that it overlaps most."""
+    """Return pairs of a found box and a true one, where found boxes in order of score take the best true one left."""
     shares = _overlap(found.boxes, truth.boxes) * (found.classes[:, None] == truth.classes[None])
     pairs: list[tuple[int, int]] = []
     for number in np.argsort(-found.scores, kind="stable") if len(truth.boxes) else ():
         place = int(shares[number].argmax())
         if shares[number, place] >= overlap:
             pairs.append((int(number), place))
-            shares[:, place] = -1.0  # it is taken
+            shares[:, place] = -1.0  # already matched
     return pairs
 
 
 def compute_precision(truth: Detections, found: Detections, overlap: float) -> float:
-    """Average precision: the mean over true boxes of the precision at which each is found, 0 for those that aren't."""
+    """Return average precision: the mean over true boxes of the precision at which each is found, or 0 if it isn't."""
     hits = {number for number, _ in _match(truth, found, overlap)}
     right, gained = 0, 0.0
     for count, number in enumerate(np.argsort(-found.scores, kind="stable"), 1):

@@ -1,4 +1,4 @@
-"""Embeddings: the direction of a vector and its length."""
+"""Embeddings: direction and length of a vector."""
 
 from collections.abc import Sequence
 
@@ -9,9 +9,9 @@ from danmatte_workbench.metrics.outputs.base import WHOLE, Answer, OutputMeasure
 
 
 class EmbeddingMeasure(OutputMeasure):
-    """The worst of: 1 − cosine, how far the length is off, and the variance over the frames that isn't explained.
+    """The largest of: 1 − cosine, relative error of the length, and unexplained variance over frames.
 
-    The last one because vectors without negative numbers all point into much the same direction.
+    The variance is used because vectors without negative numbers all have similar directions.
     """
 
     kind = "embedding"
@@ -22,7 +22,7 @@ class EmbeddingMeasure(OutputMeasure):
         super().__init__(source, place)
         self._variance = Variance([answer[place] for answer in source])
         if self._variance.is_constant and len(source) > 1:
-            raise InputError("the source gives the same vector for every frame; it needs trained weights")
+            raise InputError("the source gives the same vector for every frame; expected trained weights")
 
     def sample(self, source: Answer, candidate: Answer) -> Sample:
         before, after = (answer[self._place].ravel().astype(np.float64) for answer in (source, candidate))

@@ -1,4 +1,4 @@
-"""Boxes in pictures of which it is known what is where: how much average precision is lost."""
+"""Boxes in labelled pictures: average precision lost."""
 
 from collections.abc import Sequence
 
@@ -8,14 +8,14 @@ from danmatte_workbench.labels import LabelledBox
 from danmatte_workbench.metrics.outputs.base import WHOLE, Answer, Sample
 from danmatte_workbench.metrics.outputs.boxes import OVERLAPS, SURE, BoxesMeasure, Detections, compute_precision
 
-# Which corner's number comes first, and how classes are numbered beside the labels, differs between detectors: of all
-# the ways to read them, the one counts by which the source finds most.
+# Detectors differ in the order of a box's coordinates and in the offset of their class numbers. Every combination is
+# computed, and the one with which the source is most precise is used.
 _ORDERS = ((0, 1, 2, 3), (1, 0, 3, 2))
 _OFFSETS = (0, -1)
 
 
 class LabelledBoxesMeasure(BoxesMeasure):
-    """The points of average precision that are lost against the labels, over overlaps from 0.5 to 0.95."""
+    """Points of average precision lost against the labels, over IoU thresholds from 0.5 to 0.95."""
 
     kind = "labelled boxes"
     limit = 2.0
@@ -31,9 +31,10 @@ class LabelledBoxesMeasure(BoxesMeasure):
     def sample_labelled(
         self, source: Answer, candidate: Answer, boxes: Sequence[LabelledBox], size: tuple[int, int]
     ) -> Sample:
-        """What a frame with these boxes tells: of each way to read them, the precision of source and candidate.
+        """Return the sample of a frame with these boxes: 1, then precision of source and candidate for each order
+        and offset.
 
-        size: (height, width) of the graph's input, which boxes in pixels are of.
+        size: (height, width) of the graph's input, to which boxes in pixels refer.
         """
         if not self._has_boxes:
             return self._tell_nothing()
@@ -53,7 +54,7 @@ class LabelledBoxesMeasure(BoxesMeasure):
         return np.asarray(WHOLE * np.maximum(lost[:, 0], 0))
 
     def _compare(self, before: Detections, after: Detections, truth: Detections, sides: tuple[float, float]) -> Sample:
-        """sides: (height, width) by which boxes are shares of the picture."""
+        """Return a frame's sample; boxes are divided by ``sides``, (height, width), to get shares of the picture."""
         if not len(truth.boxes):
             return self._tell_nothing()
         found = [1.0]

@@ -1,4 +1,4 @@
-"""Class scores of pictures whose class is known: how many right answers are lost."""
+"""Class scores of labelled pictures: top-1 accuracy lost."""
 
 import numpy as np
 
@@ -7,10 +7,9 @@ from danmatte_workbench.metrics.outputs.scores import ScoresMeasure
 
 
 class LabelledScoresMeasure(ScoresMeasure):
-    """The points of top-1 accuracy that are lost against the labels, or a fifth of the variance over the frames that
-    isn't explained, if that is more.
+    """The larger of: points of top-1 accuracy lost against the labels, and a fifth of the unexplained variance.
 
-    The variance, because the first class alone doesn't tell scores that were shifted or scaled.
+    The variance is used because the first class alone doesn't show that scores were shifted or scaled.
     """
 
     kind = "labelled scores"
@@ -22,7 +21,7 @@ class LabelledScoresMeasure(ScoresMeasure):
         return self.sample_labelled(source, candidate, int(source[self._place].argmax()))
 
     def sample_labelled(self, source: Answer, candidate: Answer, class_number: int) -> Sample:
-        """What a frame of that class tells: whether each of the two is right, and the error."""
+        """Return the sample of a frame of that class: whether source and candidate are right, and the error."""
         before, after = (answer[self._place].ravel().astype(np.float64) for answer in (source, candidate))
         if before.size != after.size or not np.isfinite(after).all():
             return float(_is_first(before, class_number)), 0.0, 1.0
@@ -36,7 +35,7 @@ class LabelledScoresMeasure(ScoresMeasure):
 
 
 def _is_first(scores: np.ndarray, class_number: int) -> bool:
-    """Whether the class has the highest score, and has it alone."""
+    """Return whether this class alone has the highest score."""
     if class_number >= scores.size:
         return False
     return bool((scores >= scores[class_number]).sum() == 1)

@@ -1,4 +1,4 @@
-"""Maps of regions: what is over the threshold, and how probable it is."""
+"""Maps of regions: what exceeds the threshold, and its probability."""
 
 from collections.abc import Sequence
 
@@ -7,12 +7,12 @@ import numpy as np
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.metrics.outputs.base import WHOLE, Answer, OutputMeasure, Sample, Variance
 
-THRESHOLD = 0.3  # text detectors' own (PP-OCR, EAST); people's is 0.5, but those have a measure of their own
-_SOFT = 0.5  # of an error of the probabilities: outlines that are a little softer change no mask
+THRESHOLD = 0.3  # that of text detectors (PP-OCR, EAST); masks of people, with 0.5, have a separate measure
+_SOFT = 0.5  # weight of errors in probability, because slightly softer outlines change no mask
 
 
 class RegionsMeasure(OutputMeasure):
-    """The worst of: 1 − IoU over the threshold, pooled over frames, and half the variance that isn't explained."""
+    """The larger of: 1 − IoU of what exceeds the threshold, pooled over frames, and half the unexplained variance."""
 
     kind = "regions"
     limit = 5.0
@@ -22,16 +22,18 @@ class RegionsMeasure(OutputMeasure):
         super().__init__(source, place)
         maps = [answer[place] for answer in source]
         if not any((one > THRESHOLD).any() for one in maps):
-            raise InputError(f"the source finds nothing over {THRESHOLD} in these frames; give some with what it finds")
+            raise InputError(
+                f"the source finds nothing over {THRESHOLD} in these frames; expected frames with such regions"
+            )
         self._variance = Variance(maps)
 
     def sample(self, source: Answer, candidate: Answer) -> Sample:
         before, after = source[self._place], candidate[self._place]
         if before.shape != after.shape or not np.isfinite(after).all():
             return 0.0, float(max(1, (before > THRESHOLD).sum())), 1.0
-        there, found = before > THRESHOLD, after > THRESHOLD
+        wanted, found = before > THRESHOLD, after > THRESHOLD
         error = self._variance.compute_error(before, after)
-        return float((there & found).sum()), float((there | found).sum()), error
+        return float((wanted & found).sum()), float((wanted | found).sum()), error
 
     @classmethod
     def compute(cls, samples: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""One number for each frame: how far it is off, and whether frames keep their order."""
+"""One number for each frame: its error, and whether the order of frames is kept."""
 
 from collections.abc import Sequence
 
@@ -15,11 +15,11 @@ from danmatte_workbench.metrics.outputs.base import (
     correlate,
 )
 
-_BROKEN = 1e6  # standard deviations: what an answer that is no number is taken for
+_BROKEN = 1e6  # error assumed for an output that isn't one finite number
 
 
 class RegressionMeasure(OutputMeasure):
-    """The worst of: the variance over frames that isn't explained, 1 − rank correlation, and the relative error."""
+    """The largest of: unexplained variance over frames, 1 − rank correlation, and relative error."""
 
     kind = "regression"
     limit = 5.0
@@ -29,7 +29,7 @@ class RegressionMeasure(OutputMeasure):
         super().__init__(source, place)
         values = [answer[place] for answer in source]
         if Variance(values).is_constant or len(values) < 2:
-            raise InputError("the source gives the same number for every frame; it needs frames that differ")
+            raise InputError("the source gives the same number for every frame; expected frames with different results")
 
     def sample(self, source: Answer, candidate: Answer) -> Sample:
         before, after = float(source[self._place].ravel()[0]), candidate[self._place].ravel().astype(np.float64)
@@ -46,5 +46,5 @@ class RegressionMeasure(OutputMeasure):
         size = np.abs(before).mean(axis=1)
         relative = np.where(size > 0, np.abs(after - before).mean(axis=1) / np.where(size > 0, size, 1), error > 0)
         order = 1 - correlate(compute_ranks(before), compute_ranks(after))
-        order = np.where(spread > 0, order, 0.0)  # the same frame many times over has no order
+        order = np.where(spread > 0, order, 0.0)  # copies of one frame have no order
         return np.asarray(WHOLE * np.minimum(1.0, np.maximum(np.maximum(unexplained, relative), order)))

@@ -1,4 +1,4 @@
-"""Tensors whose meaning nobody said: the error of each channel, in parts of what it varies by."""
+"""Tensors of unknown meaning: the error of each channel relative to its variance."""
 
 from collections.abc import Sequence
 
@@ -10,9 +10,10 @@ _CLASSES = (np.int32, np.int64, np.uint32, np.uint64, np.bool_)
 
 
 class TensorMeasure(OutputMeasure):
-    """The share of the source's variance that a candidate doesn't explain, its channels counting alike.
+    """The share of the source's variance that a candidate doesn't explain; all channels have the same weight.
 
-    Whole numbers of 32 bits and more are classes: the share that differs. Those of 8 and 16 bits are numbers.
+    Integers of 32 and 64 bits and booleans are read as classes: their loss is the share that differs. Integers of 8 and
+    16 bits are read as numbers.
     """
 
     kind = "tensor"

@@ -1,1 +1,1 @@
-"""The default network: its architecture, where its weights start, and how they are trained and exported."""
+"""The default network: its architecture, initial weights, training and export."""

@@ -1,11 +1,11 @@
-"""DeepLabV3+ with MobileNetV2 1.0 at output stride 16, the one definition that is trained and exported.
+"""DeepLabV3+ with MobileNetV2 1.0 at output stride 16: the definition used for training and for export.
 
 The encoder is MobileNetV2 (Sandler et al., CVPR 2018) with batch norms folded into biases, its last stage
 dilated instead of strided; the head is ASPP with image pooling and the DeepLabV3+ decoder with the
-quarter-resolution skip (Chen et al., ECCV 2018) and another one at an eighth, kept lean: separable
-convolutions throughout.
+quarter-resolution skip (Chen et al., ECCV 2018) and a second skip at an eighth. To save time, all 3×3 convolutions of
+the head are separable.
 
-Layers are named as the nodes of the official export, with a hyphen for each slash.
+Layers have the names of the nodes of the official export, with a hyphen for each slash.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ import keras
 from keras import layers, ops
 
 Features = Any  # a Keras tensor (batch, height, width, channels); Keras gives it no type
-Widths = Mapping[str, int]  # output channels by layer's name, of layers that have others than the whole network's
+Widths = Mapping[str, int]  # output channels by layer name, for layers narrower than in the whole network
 WHOLE: Widths = {}
 PERSON = 1
 CLASSES = 2
@@ -55,7 +55,7 @@ MIDDLE_BLOCK = 5  # the last one at an eighth
 
 
 class Encoded(NamedTuple):
-    """What the encoder hands on: features at strides 4 (24 channels), 8 (32) and 16 (320)."""
+    """Outputs of the encoder: features at strides 4 (24 channels), 8 (32) and 16 (320)."""
 
     skip: Features
     middle: Features
@@ -64,7 +64,7 @@ class Encoded(NamedTuple):
 
 @keras.saving.register_keras_serializable("danmatte")
 class Enlarge(layers.Layer):
-    """Bilinear resize to ``size`` (height, width) with aligned corners, as DeepLab's own graphs do it."""
+    """Bilinear resize to ``size`` (height, width) with aligned corners, as in DeepLab's official graphs."""
 
     def __init__(self, size: tuple[int, int], **options: object) -> None:
         super().__init__(**options)
@@ -122,14 +122,14 @@ def _bottleneck(features: Features, index: int, widths: Widths) -> Features:
         inner = _convolution(f"{name}-expand", 6 * features.shape[-1], widths, activation="relu6")(inner)
     inner = _depthwise(f"{name}-depthwise", stride=block.stride, dilation=block.dilation)(inner)
     inner = _convolution(f"{name}-project", block.channels, widths)(inner)
-    # By the whole network's channels: a narrowed layer may happen to have as many as another one.
+    # Compares the whole network's channels, because narrowed layers may have equal widths by chance.
     if index and block.stride == 1 and block.channels == BOTTLENECKS[index - 1].channels:
         return layers.Add(name=f"{name}-add")([features, inner])
     return inner
 
 
 def encode(image: Features, widths: Widths = WHOLE) -> Encoded:
-    """Features of float pixels in [-1, 1]."""
+    """Return the features of float pixels in [-1, 1]."""
     features = _convolution("MobilenetV2-Conv", 32, widths, kernel=3, stride=2, activation="relu6")(image)
     blocks = []
     for index in range(len(BOTTLENECKS)):
@@ -139,10 +139,10 @@ def encode(image: Features, widths: Widths = WHOLE) -> Encoded:
 
 
 def _aspp(features: Features, widths: Widths) -> Features:
-    """Atrous spatial pyramid pooling.
+    """Return the output of atrous spatial pyramid pooling.
 
-    The projection of the concatenated branches is written as a sum: the pooled branch is the same at
-    every place, so it is projected once and added, not enlarged and multiplied 1089 times.
+    The projection of the concatenated branches is computed as a sum. The pooled branch is the same at every place, so
+    it is projected once and added, instead of being enlarged and projected at all 1089 places.
     """
     branches = [_convolution("aspp0", 256, widths, activation="relu")(features)]
     for number, rate in enumerate(ATROUS_RATES, start=1):
@@ -156,7 +156,10 @@ def _aspp(features: Features, widths: Widths) -> Features:
 
 
 def _decoder(encoded: Encoded, features: Features, widths: Widths) -> Features:
-    """Enlarged in two steps, which together are the same as one; the eighth-resolution skip is added between them."""
+    """Return the decoder's logits.
+
+    Features are enlarged in two steps, which together equal a single one; the skip at an eighth is added between them.
+    """
     features = _convolution("decoder-features", 48, widths, activation="relu")(features)
     features = Enlarge(encoded.middle.shape[1:3], name="decoder-enlarge_half")(features)
     middle = _convolution("decoder-middle", 48, widths)(encoded.middle)
@@ -171,12 +174,12 @@ def _decoder(encoded: Encoded, features: Features, widths: Widths) -> Features:
 
 
 def build(size: tuple[int, int] = (SIZE, SIZE), widths: Widths = WHOLE) -> keras.Model:
-    """The network from float pixels in [-1, 1], (batch, height, width, 3) RGB, to quarter-resolution logits.
+    """Return the network from float pixels in [-1, 1], (batch, height, width, 3) RGB, to quarter-resolution logits.
 
-    ``size`` is (height, width), each 16·k + 1 so that the strides divide symmetrically. Weights do not
-    depend on it. ``widths`` makes layers narrower than the whole network's; what reads them follows, and a layer at the
-    end of a residual block keeps its width. The answer has shape (batch, (height + 3) // 4, (width + 3) // 4, 2):
-    background, person.
+    ``size`` is (height, width), each 16·k + 1 so that the strides divide evenly; weights don't depend on it. ``widths``
+    makes layers narrower than in the whole network; the layers that read them adapt. The last layer of a residual block
+    must keep its width. The output has shape (batch, (height + 3) // 4, (width + 3) // 4, 2): background, person.
+    Raises ValueError for other sizes.
     """
     if any(side % 16 != 1 for side in size):
         raise ValueError(f"sides must be 16·k + 1, so that every stride divides evenly. Received: {size}")
@@ -187,7 +190,7 @@ def build(size: tuple[int, int] = (SIZE, SIZE), widths: Widths = WHOLE) -> keras
 
 
 def multiply_adds(model: keras.Model) -> dict[str, int]:
-    """Multiply-adds of one forward pass, by layer name; everything but convolutions counts as nothing."""
+    """Return the multiply-adds of one forward pass by layer name; only convolutions are counted."""
     counts = {}
     for layer in model.layers:
         if isinstance(layer, (layers.Conv2D, layers.DepthwiseConv2D)):

@@ -1,6 +1,6 @@
 """Training views: composites of people at all scales, geometry, colour, blur and compression.
 
-Every view is a function of its seed alone, so that a run that was killed goes on as if it had not been.
+A view depends on its seed alone, so a run that was killed resumes with the same views.
 """
 
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from danmatte_workbench.training.deeplab.architecture import SIZE
 
 GREY = (127, 127, 127)
 Slices = tuple[slice, slice]
-NIGHT = 0.08  # how often a view is darker than any day
-EDGE_GAIN = 2  # pixels near an outline count this much more
+NIGHT = 0.08  # share of the recoloured views that are as dark as at night
+EDGE_GAIN = 2  # weights near an outline are multiplied by one more than this
 FULL_WEIGHT = 255 // (1 + EDGE_GAIN)
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture and what is known of it.
+    """A picture with its training target.
 
     pixels: (H, W, 3) uint8 RGB. target: (H, W) uint8, the person's probability × 255.
-    weight: (H, W) uint8, how much each pixel's target is trusted, ``FULL_WEIGHT`` at most.
+    weight: (H, W) uint8, the weight of each pixel's target, at most ``FULL_WEIGHT``.
     """
 
     pixels: np.ndarray
@@ -30,16 +30,17 @@ class Scene:
     weight: np.ndarray
 
     def planes(self) -> np.ndarray:
-        """Target and weight as one picture, (H, W, 2) uint8."""
+        """Return target and weight as one array, (H, W, 2) uint8."""
         return np.dstack([self.target, self.weight])
 
 
 @dataclass(frozen=True)
 class View:
-    """How a scene is looked at: the side of the square crop, the range of zoom, the spread of shapes.
+    """How crops are taken from a scene.
 
-    Zoom 1 is the serving size; ``lean`` is the standard deviation of the logarithm by which shapes are drawn out.
-    ``whole`` is how often the whole picture fills the crop, stretched as served frames are.
+    side: of the square crop, in pixels. nearest, farthest: range of zoom, where 1 is the serving size. lean: standard
+    deviation of the logarithm of the factor by which the aspect ratio is changed. whole: share of views in which the
+    whole picture fills the crop, stretched as served frames are.
     """
 
     side: int
@@ -50,10 +51,10 @@ class View:
 
 
 def look(scene: Scene, view: View, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """One augmented crop: pixels (side, side, 3) uint8 and (side, side, 2) uint8, target and weight."""
+    """Return an augmented crop: pixels, (side, side, 3) uint8, and target and weight, (side, side, 2) uint8."""
     matrix, scale = _geometry(scene, view, rng)
     pixels, planes = scene.pixels, scene.planes()
-    if scale < 0.6:  # shrink by area first: a warp alone would alias
+    if scale < 0.6:  # shrink by area first, because a warp alone would alias
         half = max(scale, 0.1)
         size = (max(2, round(pixels.shape[1] * half)), max(2, round(pixels.shape[0] * half)))
         matrix = matrix @ np.diag([pixels.shape[1] / size[0], pixels.shape[0] / size[1], 1.0])
@@ -70,15 +71,15 @@ def look(scene: Scene, view: View, rng: np.random.Generator) -> tuple[np.ndarray
 
 
 def paste(scene: Scene, people: list[Scene], rng: np.random.Generator) -> Scene:
-    """The scene with cut-out people before it, each at a size of its own."""
+    """Return the scene with cut-out people pasted in front of it, each at a random size."""
     pixels, target, weight = scene.pixels.copy(), scene.target.copy(), scene.weight.copy()
     height, width = target.shape
     for person in people:
-        # From a figure in the distance to one of which the picture holds an arm, a belly or legs.
+        # From a distant figure to one so large that only an arm, a belly or legs are in the picture.
         tall = height * float(np.exp(rng.uniform(np.log(0.08), np.log(2.2))))
         figure, alpha, standing = _cut_out(person, tall, rng)
         top = round(rng.uniform(0.0, 1.0) * (height - figure.shape[0]))
-        if not standing:  # cut off below: only the picture's own border may hide that
+        if not standing:  # cut off at the bottom: place the cut at or below the picture's border
             top = max(top, height - figure.shape[0])
         left = round(rng.uniform(-0.3, 1.0) * width - 0.35 * figure.shape[1])
         places = _overlap((top, left), alpha.shape, (height, width))
@@ -94,7 +95,10 @@ def paste(scene: Scene, people: list[Scene], rng: np.random.Generator) -> Scene:
 
 
 def _overlap(corner: tuple[int, int], size: tuple[int, ...], room: tuple[int, int]) -> tuple[Slices, Slices] | None:
-    """Where a rectangle placed at ``corner`` meets the room: slices of the room, and of the rectangle."""
+    """Return where a rectangle of ``size`` placed at ``corner`` overlaps an area of size ``room``, as slices of each.
+
+    Return None if the overlap is less than 4 pixels high or wide.
+    """
     top, left = corner
     y0, y1 = max(0, top), min(room[0], top + size[0])
     x0, x1 = max(0, left), min(room[1], left + size[1])
@@ -104,7 +108,10 @@ def _overlap(corner: tuple[int, int], size: tuple[int, ...], room: tuple[int, in
 
 
 def _cut_out(person: Scene, tall: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, bool]:
-    """The person's box scaled to ``tall`` pixels, its soft outline, (h, w) uint8, and whether all of it is there."""
+    """Return the person's box scaled to ``tall`` pixels: its pixels and its alpha, (h, w) uint8.
+
+    The last value is whether the picture's lower border doesn't cut the person off.
+    """
     x, y, width, height = cv2.boundingRect((person.target > 127).astype(np.uint8))
     scale = tall / max(1, height)
     size = (max(4, round(width * scale)), max(4, round(height * scale)))
@@ -118,10 +125,10 @@ def _cut_out(person: Scene, tall: float, rng: np.random.Generator) -> tuple[np.n
 
 
 def _geometry(scene: Scene, view: View, rng: np.random.Generator) -> tuple[np.ndarray, float]:
-    """An affine map (3, 3) from the picture to the crop, and its smaller scale.
+    """Return an affine map, (3, 3), from the picture to the crop, and its smaller scale.
 
-    Served frames are stretched to the square input; whole views and half of the others are, too, the rest lie
-    between that and the picture's own shape.
+    Served frames are stretched to the square input. So are whole views and half of the others; the rest get an aspect
+    ratio between that and the picture's.
     """
     height, width = scene.target.shape
     whole = rng.random() < view.whole
@@ -144,7 +151,7 @@ def _geometry(scene: Scene, view: View, rng: np.random.Generator) -> tuple[np.nd
         ]
     )
     if rng.random() < 0.5 and not whole and len(spots := np.flatnonzero(scene.target[::4, ::4] > 127)):
-        # Half-way or more towards a random pixel of a person.
+        # Move the centre at least half of the way to a random pixel of a person.
         row, column = divmod(int(rng.choice(spots)), scene.target[::4, ::4].shape[1])
         centre = centre + rng.uniform(0.5, 1.0) * (np.array([4.0 * column, 4.0 * row]) - centre)
     matrix = np.eye(3)
@@ -154,7 +161,7 @@ def _geometry(scene: Scene, view: View, rng: np.random.Generator) -> tuple[np.nd
 
 
 def _centre(length: float, side: int, rng: np.random.Generator) -> float:
-    """A crop's centre along one axis of the scaled picture; a picture smaller than the crop lies inside it."""
+    """Return a crop's centre along one axis of the scaled picture; a picture smaller than the crop lies inside it."""
     low, high = sorted((side / 2, length - side / 2))
     return float(rng.uniform(low, high))
 
@@ -176,7 +183,7 @@ def _recolour(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _degrade(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """What cameras and encoders do: blur, motion, low resolution, noise, compression."""
+    """Return the pixels with damage as from cameras and encoders: blur, motion, low resolution, noise, compression."""
     side = pixels.shape[0]
     chance = rng.random()
     if chance < 0.12:
@@ -200,7 +207,7 @@ def _degrade(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _stress_edges(planes: np.ndarray) -> np.ndarray:
-    """Weights raised near outlines, where a matte is judged."""
+    """Return the planes with higher weights near outlines, where errors in a matte are most visible."""
     target, weight = planes[..., 0], planes[..., 1]
     size = max(3, target.shape[0] // 64) | 1
     mean = cv2.blur(np.where(target > 127, 255, 0).astype(np.uint8), (size, size))

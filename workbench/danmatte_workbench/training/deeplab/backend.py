@@ -1,8 +1,8 @@
-"""Which library Keras trains on; asked before Keras is imported."""
+"""Choice of the backend of Keras; it must be made before Keras is imported."""
 
 
 def choose() -> str:
-    """PyTorch where it has a GPU; TensorFlow otherwise, which is the faster one on CPUs."""
+    """Return "torch" if PyTorch has a GPU, otherwise "tensorflow", which is faster on CPUs."""
     try:
         import torch
     except ImportError:

@@ -1,4 +1,4 @@
-"""The whole training course: the teachers' beliefs, the stages, the exported graph."""
+"""The whole training: predictions of the teachers, the stages, and the exported graph."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,15 +11,15 @@ from danmatte_workbench.training.deeplab.initialise import Kernel
 from danmatte_workbench.training.deeplab.precision import choose_precision
 from danmatte_workbench.training.deeplab.scenes import Scenes
 
-INITIAL_SHARE = 0.2  # of the final mean of weights, what training went on from
-MARGIN = 0.5  # logits by which a person must be more likely than the background: the loss asks for more than it should
+INITIAL_SHARE = 0.2  # share of the initial weights in the final mean of weights
+MARGIN = 0.5  # logits by which a person must exceed the background, because the loss favours large masks
 
 
 def train(people: Path, initial: Path, official: Path, folder: Path, seed: int) -> Path:
-    """Train on ``people``, on from the frozen graph ``initial``; return the new frozen graph.
+    """Train on ``people``, starting from the frozen graph ``initial``; return the path of the new frozen graph.
 
-    official: the official VOC network, 8-bit TFLite, which is asked beside ``initial`` what it believes. Everything
-    is kept in ``folder``: started again, the course goes on where it was stopped.
+    official: the official VOC network, 8-bit TFLite, which is a teacher beside ``initial``. All intermediate results
+    are stored in ``folder``, so a stopped training resumes there.
     """
     known = read_initial(initial)
     scenes = prepare_scenes(people, known, official, folder, seed)
@@ -44,12 +44,12 @@ def train(people: Path, initial: Path, official: Path, folder: Path, seed: int) 
 def train_student(
     people: Path, initial: Path, official: Path, carved: Mapping[str, Kernel], folder: Path, seed: int
 ) -> Path:
-    """Train a narrower network on ``people``; return its frozen graph, for pictures of the stage's own size.
+    """Train a narrower network on ``people``; return the path of its frozen graph, with the stage's input size.
 
-    carved: its kernels by layer's name, from ``student.carve`` or an earlier student's graph; ``initial``, the graph
-    that they were carved out of, and ``official`` are asked what they believe, as in ``train``, and ``initial`` teaches
-    at every step, so that the student decides as it does. Everything is kept in ``folder``. Raises InputError where
-    ``carved`` lacks a layer.
+    carved: its kernels by layer name, from ``student.carve`` or from an earlier student's graph. initial: the graph
+    from which they were carved; as in ``train``, it and ``official`` provide soft targets. It is also the teacher in
+    every step, so that the student's outputs approach its own. All intermediate results are stored in ``folder``.
+    Raises InputError if ``carved`` lacks a layer.
     """
     stage = fit.STUDENT
     known = read_initial(initial)
@@ -73,14 +73,17 @@ def train_student(
 
 
 def read_initial(path: Path) -> dict[str, Kernel]:
-    """Kernels by layer's name of a frozen graph that was trained here. Raises InputError where there is none."""
+    """Return the kernels by layer name of a frozen graph trained here. Raises InputError if it doesn't exist."""
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected a frozen graph trained here")
     return initialise.read_graph(path)
 
 
 def prepare_scenes(people: Path, known: Mapping[str, Kernel], official: Path, folder: Path, seed: int) -> Scenes:
-    """The training pictures with both teachers' beliefs, which are asked for once; Keras set up to train."""
+    """Set up Keras for training; return the training pictures with the predictions of both teachers.
+
+    Predictions that ``folder`` holds already aren't computed again. Raises InputError if ``official`` doesn't exist.
+    """
     if not official.is_file():
         raise InputError(f"{official}: no such file; expected the official VOC network, TFLite")
     from danmatte_workbench.runtimes import tflite
@@ -96,7 +99,7 @@ def prepare_scenes(people: Path, known: Mapping[str, Kernel], official: Path, fo
 
 
 def demand(network: keras.Model, margin: float) -> None:
-    """Let ``network`` decide for a person only where it did by more than ``margin`` logits."""
+    """Change the last bias so that ``network`` predicts a person only where it did by more than ``margin`` logits."""
     layer = network.get_layer("logits-semantic")
     kernel, bias = layer.get_weights()
     bias[architecture.PERSON] -= margin

@@ -1,4 +1,4 @@
-"""The trained network as a frozen TensorFlow graph with the official export's node names."""
+"""Export of the trained network as a frozen TensorFlow graph with the node names of the official export."""
 
 import re
 from pathlib import Path
@@ -13,8 +13,8 @@ MEAN = SCALE = 127.5
 def export(network: keras.Model, path: Path) -> None:
     """Write ``network``, from ``architecture.build``, as a frozen GraphDef.
 
-    ``ImageTensor``, uint8 (1, H, W, 3) RGB of any size, is stretched to the network's input; ``ArgMax`` decides at
-    that size; ``SemanticPredictions``, int32 (1, H, W), has the picture's own.
+    ``ImageTensor``, uint8 (1, H, W, 3) RGB of any size, is stretched to the network's input. ``ArgMax`` has the class
+    numbers at that size; ``SemanticPredictions``, int32 (1, H, W), has them at the picture's size.
     """
     side = network.input.shape[1:3]
 
@@ -38,7 +38,7 @@ def export(network: keras.Model, path: Path) -> None:
 
 
 def _rename_officially(definition: tf.compat.v1.GraphDef, answer: str, network: keras.Model) -> tf.compat.v1.GraphDef:
-    """The nodes renamed: layers' hyphens become slashes, and operations get TensorFlow 1's names."""
+    """Return the graph with renamed nodes: hyphens of layers become slashes, operations get TensorFlow 1's names."""
     names = _find_names(definition, {layer.name for layer in network.layers})
     _shorten_weights(definition)
     kept = tf.compat.v1.graph_util.extract_sub_graph(definition, [answer])
@@ -54,11 +54,11 @@ def _rename_officially(definition: tf.compat.v1.GraphDef, answer: str, network: 
 
 
 def _shorten_weights(definition: tf.compat.v1.GraphDef) -> None:
-    """Kernels and biases feed their operations directly, without the reads and reshapes that Keras puts between."""
+    """Connect kernels and biases directly to their operations, without the reads and reshapes that Keras inserts."""
     nodes = {node.name: node for node in definition.node}
     for node in definition.node:
         flow = [reference for reference in node.input if not reference.startswith("^")]
-        node.input[:] = flow  # nothing has side effects, so nothing has to be waited for
+        node.input[:] = flow  # no operation has side effects, so control inputs aren't needed
         if node.op not in ("Conv2D", "DepthwiseConv2dNative", "BiasAdd"):
             continue
         weights = nodes[node.input[1]]
@@ -69,13 +69,15 @@ def _shorten_weights(definition: tf.compat.v1.GraphDef) -> None:
 
 
 def _find_names(definition: tf.compat.v1.GraphDef, layers: set[str]) -> dict[str, str]:
-    """The official name of every node: its path from its layer's own scope on; whole where it is in no layer."""
+    """Return the official name of each node: its path from its layer's scope, or its whole path outside of layers."""
     names: dict[str, str] = {}
     taken: set[str] = set()
     for node in definition.node:
         parts = node.name.split("/")
         for number, part in enumerate(parts):
-            layer = part if part in layers else re.sub(r"_\d+$", "", part)  # Keras numbers a scope that it enters again
+            layer = (
+                part if part in layers else re.sub(r"_\d+$", "", part)
+            )  # Keras appends a number when it enters a scope again
             if layer in layers:
                 parts = [layer, *parts[number + 1 :]]
                 break

@@ -1,4 +1,4 @@
-"""Fine-tuning in stages, with checkpoints that survive a kill and a fixed seed."""
+"""Fine-tuning in stages, with a fixed seed and checkpoints from which a killed run resumes."""
 
 import re
 from collections import deque
@@ -18,21 +18,22 @@ from danmatte_workbench.training.deeplab.architecture import Widths
 from danmatte_workbench.training.deeplab.augment import FULL_WEIGHT
 from danmatte_workbench.training.deeplab.scenes import Scenes
 
-FRESH_GAIN = 5.0  # new layers learn this much faster than the ones that know already
-NOBODY = 0.04  # of a picture without people, what the one in it would take
+FRESH_GAIN = 5.0  # factor of the learning rate of new layers
+NOBODY = 0.04  # share of a picture without people that the loss takes for a person already found
 PREFETCH = 6
-KEEP = 150  # steps between the running means that are kept
+KEEP = 150  # steps between the running means that are stored
 WARM_UP = 100  # steps
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Training at one crop size: steps of ``batch`` crops, the learning rate falling from ``peak`` as a cosine.
+    """Training at one crop size: steps of ``batch`` crops, with a learning rate that falls from ``peak`` as a cosine.
 
-    It would be nothing after ``horizon`` steps, or at the end. ``share`` is what the stage counts in the mean of
-    weights that the course ends with: the mean of the running means that were kept from step ``settled`` on. Up to the
-    bottleneck ``frozen`` everything stays as it is: edges and textures are known, and learning there takes half of the
-    time; −1 is the first convolution. ``averaging`` is of the running mean, a step.
+    side: of the crops, in pixels. horizon: step at which the rate would reach 0; the last step if it is 0. whole, lean:
+    as in ``augment.View``. share: the stage's share in the final mean of weights; what counts there is the mean of the
+    running means stored from step ``settled`` on. frozen: last bottleneck whose weights stay fixed, because edges and
+    textures are learned already and training them takes half of the time; −1 is the first convolution. averaging: decay
+    of the running mean per step.
     """
 
     name: str
@@ -41,7 +42,7 @@ class Stage:
     steps: int
     peak: float
     horizon: int = 0
-    whole: float = 0.0  # how often the whole picture fills the crop
+    whole: float = 0.0
     lean: float = 0.08
     share: float = 0.0
     settled: int = 0
@@ -65,15 +66,15 @@ STAGES = (
     ),
 )
 STUDENT = Stage("student", side=449, batch=8, steps=600, peak=1.5e-4, whole=0.5, lean=0.12, frozen=-1, averaging=0.995)
-LABELS_BESIDE_TEACHER = 0.5  # what the loss against the labels counts for where a teacher is asked, too
-UNTRUSTED = 0.3  # of a label's full weight: what is less says little
-SMOOTH = 50.0  # places that are taken to be found already
-TOO_FAR = 0.5  # between a trusted label and the teacher's probability: the teacher is wrong there
+LABELS_BESIDE_TEACHER = 0.5  # weight of the loss against the labels if there is a teacher
+UNTRUSTED = 0.3  # of a label's full weight: labels of less don't overrule the teacher
+SMOOTH = 50.0  # pixels added to intersection and union
+TOO_FAR = 0.5  # difference from a trusted label at which the teacher's probability counts as wrong
 
 
 @dataclass(frozen=True)
 class InitialWeights:
-    """What a stage goes on from: weights, the names of layers that know nothing yet, and layers' widths."""
+    """Start of a stage: weights, names of new layers, and widths of layers."""
 
     weights: list[np.ndarray]
     fresh: list[str] = field(default_factory=list)
@@ -81,14 +82,14 @@ class InitialWeights:
 
 
 class LayerwiseAdamW(keras.optimizers.AdamW):
-    """AdamW whose learning rate is multiplied for the variables of fresh layers."""
+    """AdamW with a learning rate that is ``FRESH_GAIN`` times as high for new layers."""
 
     def __init__(self, fresh: list[str], **options: object) -> None:
         super().__init__(**options)
         self._fresh = frozenset(fresh)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """One variable's step."""
+        """Update one variable."""
         known = self._trainable_variables[self._get_variable_index(variable)]
         layer = known.path.split("/")[-2]
         gain = FRESH_GAIN if layer in self._fresh else 1.0
@@ -96,11 +97,11 @@ class LayerwiseAdamW(keras.optimizers.AdamW):
 
 
 def matte_loss(truth: Any, logits: Any) -> Any:
-    """Weighted cross-entropy against a soft target, and each picture's soft Jaccard distance.
+    """Return weighted cross-entropy against a soft target plus the mean of the pictures' soft Jaccard distances.
 
     truth: (batch, h, w, 2) target and weight, see ``augment.look``; logits: (batch, h, w, 2).
-    The Jaccard term counts a small figure as much as a large one, as mean IoU over pictures does. A picture without
-    people counts as if it had somebody in it, found already, so that what is painted there costs as much as elsewhere.
+    The Jaccard term gives small and large people the same weight, as mean IoU over pictures does. A picture without
+    people is treated as if it had a person already found, so that false positives there cost as much as elsewhere.
     """
     truth = ops.cast(truth, "float32")
     target, weight = truth[..., 0] / 255.0, truth[..., 1] / FULL_WEIGHT
@@ -119,10 +120,10 @@ def matte_loss(truth: Any, logits: Any) -> Any:
 
 
 def teacher_loss(truth: Any, logits: Any, taught: Any) -> Any:
-    """Cross-entropy against the teacher's probabilities, and each picture's soft Jaccard distance from them.
+    """Return cross-entropy against the teacher's probabilities plus the mean soft Jaccard distance from them.
 
-    truth: as for ``matte_loss``; logits, taught: (batch, h, w, 2), the network's and the teacher's. Where a label that
-    is trusted says that the teacher is wrong, nothing is learned from it.
+    truth: as for ``matte_loss``; logits, taught: (batch, h, w, 2), the network's and the teacher's. Pixels at which a
+    trusted label contradicts the teacher are ignored.
     """
     target, weight = ops.cast(truth[..., 0], "float32") / 255.0, ops.cast(truth[..., 1], "float32") / FULL_WEIGHT
     right = ops.sigmoid(taught[..., 1] - taught[..., 0])
@@ -139,7 +140,7 @@ def teacher_loss(truth: Any, logits: Any, taught: Any) -> Any:
 
 @keras.saving.register_keras_serializable("danmatte")
 class TaughtModel(keras.Model):
-    """A network that learns from labels and from a teacher that sees the same pictures."""
+    """A network trained with labels and with a teacher that gets the same pictures."""
 
     def __init__(self, inputs: Any, outputs: Any, teacher: keras.Model) -> None:
         super().__init__(inputs, outputs)
@@ -147,13 +148,13 @@ class TaughtModel(keras.Model):
         self._teacher = teacher
 
     def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, *_: Any, **__: Any) -> Any:
-        """What a step makes smaller."""
+        """Return the loss against the labels and the teacher."""
         taught = ops.cast(self._teacher(x, training=False), "float32")
         return LABELS_BESIDE_TEACHER * matte_loss(y, y_pred) + teacher_loss(y, y_pred, taught)
 
 
 def views(scenes: Scenes, stage: Stage, seed: int, start: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Batches from step ``start`` on, made ahead on a thread; step n is the same however one got there."""
+    """Yield batches from step ``start`` on, prepared in a thread; the batch of a step doesn't depend on ``start``."""
 
     def batch(step: int) -> tuple[np.ndarray, np.ndarray]:
         stage_key = sum(stage.name.encode())
@@ -169,7 +170,7 @@ def views(scenes: Scenes, stage: Stage, seed: int, start: int) -> Iterator[tuple
 
 
 class Checkpoint:
-    """A training run on disk: weights, their running mean and the optimizer's state, replaced atomically."""
+    """A training run's file of weights, their running mean and the optimizer's state, replaced atomically."""
 
     def __init__(self, path: Path, trainer: keras.Model) -> None:
         self._path = path
@@ -177,18 +178,18 @@ class Checkpoint:
         self._trainer.optimizer.build(trainer.trainable_variables)
 
     def _variables(self) -> list[keras.Variable]:
-        # The optimizer's variables hold the iteration, the moments and, with use_ema, the running mean.
+        # The optimizer's variables include the iteration, the moments and, with use_ema, the running mean.
         return [*self._trainer.trainable_variables, *self._trainer.optimizer.variables]
 
     def save(self, step: int) -> None:
-        """Write the run as it is after ``step`` steps."""
+        """Write the state after ``step`` steps."""
         unfinished = self._path.with_suffix(".part.npz")
         arrays: dict[str, Any] = {f"v{number}": np.asarray(v) for number, v in enumerate(self._variables())}
         np.savez(unfinished, step=step, **arrays)
         unfinished.replace(self._path)
 
     def restore(self) -> int:
-        """The number of steps already done; 0 when there is no checkpoint."""
+        """Restore the state; return the number of steps done, 0 if there is no checkpoint."""
         if not self._path.exists():
             return 0
         with np.load(self._path) as stored:
@@ -207,7 +208,8 @@ def run_stage(
 ) -> list[np.ndarray]:
     """Train one stage from ``initial``; return the running mean of the weights at its end.
 
-    teacher: a network for the same pictures, whose answers are learned beside the labels.
+    A finished stage is read from ``folder``, and a stopped one resumes from its checkpoint there. teacher: a network
+    for the same pictures, whose outputs are targets in addition to the labels.
     """
     done = folder / f"{stage.name}.weights.npz"
     if done.exists():
@@ -236,14 +238,14 @@ def run_stage(
 
 
 def average_kept(stage: Stage, folder: Path) -> list[np.ndarray]:
-    """The mean of the running means that a finished stage kept from step ``settled`` on."""
+    """Return the mean of the running means that a finished stage stored from step ``settled`` on."""
     steps = [step for step in range(KEEP, stage.steps + 1, KEEP) if step >= stage.settled]
     kept = [_read(folder / f"{stage.name}-{step}.weights.npz") for step in steps]
     return [np.mean(weights, axis=0) for weights in zip(*kept, strict=True)]
 
 
 def freeze(network: keras.Model, last: int) -> None:
-    """Let everything up to that bottleneck stay as it is."""
+    """Make the layers up to bottleneck ``last`` untrainable; −1 is the first convolution."""
     for layer in network.layers:
         match = re.match(r"MobilenetV2-(?:Conv$|expanded_conv_?(\d*)-)", layer.name)
         if match and (-1 if match[1] is None else int(match[1] or 0)) <= last:
@@ -251,7 +253,7 @@ def freeze(network: keras.Model, last: int) -> None:
 
 
 def _trainer(network: keras.Model, stage: Stage, fresh: list[str], teacher: keras.Model | None) -> keras.Model:
-    """``network``, enlarged to its input's size and compiled for ``stage``."""
+    """Return ``network`` with logits enlarged to its input's size, compiled for ``stage``."""
     logits = architecture.Enlarge((stage.side, stage.side), dtype="float32")(network.output)
     trainer = keras.Model(network.input, logits) if teacher is None else TaughtModel(network.input, logits, teacher)
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -274,7 +276,7 @@ def _trainer(network: keras.Model, stage: Stage, fresh: list[str], teacher: kera
 
 
 def _running_mean(network: keras.Model, trainer: keras.Model) -> list[np.ndarray]:
-    """The network's weights with the running mean in place of those that are trained."""
+    """Return the network's weights, with the running mean in place of the trained ones."""
     means = trainer.optimizer._model_variables_moving_average
     by_path = {v.path: np.asarray(mean) for v, mean in zip(trainer.trainable_variables, means, strict=True)}
     return [by_path.get(v.path, np.asarray(v)) for v in network.weights]

@@ -1,7 +1,7 @@
 """Initial weights: the official 8-bit PASCAL VOC network, dequantized, or a graph that was trained here before.
 
-The official network's batch norms are folded already, so each layer is a kernel and a bias, and the encoder here is
-the very same function in float (``build_official`` proves it, with the official 21-class head on top).
+The official network's batch norms are folded, so each layer is a kernel and a bias, and the encoder here computes the
+same function in float. ``build_official`` shows that: it adds the official 21-class head.
 """
 
 import re
@@ -29,7 +29,7 @@ class Weights(NamedTuple):
 
 
 def dequantize(tensors: Mapping[str, tuple[np.ndarray, float, int]]) -> dict[str, Weights]:
-    """Weights by layer name from a quantized graph's tensors, each given as (values, scale, zero point)."""
+    """Return weights by layer name from a quantized graph's tensors, each given as (values, scale, zero point)."""
     kernels: dict[str, np.ndarray] = {}
     biases: dict[str, np.ndarray] = {}
     for name, (values, scale, zero_point) in tensors.items():
@@ -52,7 +52,7 @@ class Kernel(NamedTuple):
 
 
 def read_graph(path: Path) -> dict[str, Kernel]:
-    """Weights by layer name from a frozen graph that ``export.export`` wrote."""
+    """Return the weights by layer name of a frozen graph that ``export.export`` wrote."""
     import tensorflow as tf
 
     from danmatte_workbench.runtimes import frozen
@@ -72,9 +72,9 @@ def read_graph(path: Path) -> dict[str, Kernel]:
 
 
 def go_on_from(model: keras.Model, weights: Mapping[str, Kernel]) -> list[str]:
-    """Copy a trained network's weights into ``model``; return the names of the layers that it doesn't have.
+    """Copy a trained network's ``weights`` into ``model``; return the names of the layers that have none.
 
-    Those start at nothing: what they are added to stays as it was.
+    The weights of those layers become zero, so that they don't change the sums to which their outputs are added.
     """
     fresh = []
     for layer in _convolutions(model):
@@ -87,7 +87,7 @@ def go_on_from(model: keras.Model, weights: Mapping[str, Kernel]) -> list[str]:
 
 
 def build_official(weights: Mapping[str, Weights], size: tuple[int, int] = (513, 513)) -> keras.Model:
-    """The official 21-class network in float: pixels in [-1, 1] to logits at stride 16, (batch, h, w, 21)."""
+    """Return the official 21-class network in float: pixels in [-1, 1] to logits at stride 16, (batch, h, w, 21)."""
     image = keras.Input((*size, 3), name="image")
     features = architecture.encode(image).features
     local = layers.Conv2D(256, 1, activation="relu", name="aspp0")(features)
@@ -104,11 +104,11 @@ def build_official(weights: Mapping[str, Weights], size: tuple[int, int] = (513,
 
 
 def start_from(model: keras.Model, weights: Mapping[str, Weights]) -> list[str]:
-    """Copy what the official network knows into ``model``; return the names of the layers that start afresh.
+    """Copy the official network's weights into ``model``; return the names of the layers that have none.
 
-    The encoder, ``aspp0`` and the image pooling are copied as they are. The official projection is split
-    into its pooled half and its local half; the new atrous branches enter it at a tenth of the usual scale,
-    so that training starts close to the function that is already known.
+    The encoder, ``aspp0`` and the image pooling are copied unchanged. The official projection is split into its pooled
+    and its local half. Its weights for the new atrous branches start at a tenth of the usual scale, so that training
+    starts close to the official network's function.
     """
     fresh = []
     for layer in _convolutions(model):

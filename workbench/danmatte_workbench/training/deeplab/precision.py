@@ -1,4 +1,4 @@
-"""Which number format trains faster here: CPUs that know bfloat16 aren't all faster in it."""
+"""Choice of the faster number format for training; bfloat16 isn't faster on every CPU that supports it."""
 
 import time
 from pathlib import Path
@@ -13,7 +13,7 @@ _SIDE, _CHANNELS, _BATCH, _STEPS = 97, 24, 4, 4
 
 
 def choose_precision(folder: Path) -> str:
-    """The faster of POLICIES, kept in ``folder``: a course that was stopped goes on in the format it began in."""
+    """Return the faster of POLICIES and store it in ``folder``, so that a stopped training resumes in that format."""
     kept = folder / FILE
     if not kept.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -23,7 +23,7 @@ def choose_precision(folder: Path) -> str:
 
 
 def time_step(policy: str) -> float:
-    """Seconds of a training step of one block of the encoder in this format, the fastest of some."""
+    """Return the seconds of the fastest of a few training steps of one block of the encoder in this format."""
     block = keras.Sequential(
         [
             keras.Input((_SIDE, _SIDE, _CHANNELS)),
@@ -35,7 +35,7 @@ def time_step(policy: str) -> float:
     block.compile(optimizer="sgd", loss="mse", jit_compile=False)
     maps = np.zeros((_BATCH, _SIDE, _SIDE, _CHANNELS), np.float32)
     seconds = []
-    for _ in range(_STEPS):  # the first one is traced
+    for _ in range(_STEPS):  # the first one includes tracing and isn't counted
         began = time.perf_counter()
         block.train_on_batch(maps, maps)
         seconds.append(time.perf_counter() - began)

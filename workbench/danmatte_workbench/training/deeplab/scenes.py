@@ -1,4 +1,4 @@
-"""The training pictures: people, groups, crowds and empty scenes, drawn in set proportions."""
+"""Training pictures of people, groups, crowds and empty scenes, drawn in fixed proportions."""
 
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -13,20 +13,25 @@ from danmatte_workbench.training.deeplab import augment
 from danmatte_workbench.training.deeplab.augment import FULL_WEIGHT, Scene, View
 
 TRUST_IN_TEACHER = 0.5
-LABEL_SHIFT = {"ccp": -1}  # pixels to the right: masks fit these pictures best when moved by about that much
-TEACHER_IN_LABELS = 0.3  # of an everyday scene's target, the share of a teacher that agrees with the label altogether
-STRANGER = 160  # the teacher's belief, of 255, from which on somebody without a label is a stranger
-STRANGERS_IN = ("ccp", "pf")  # whose annotators left out people in the background
-CLEAR_OF_LABELS = 12  # pixels between a stranger and anything labelled
-DISTANT, CLOSE = 0.02, 0.4  # of the frame: people under and over that are kinds of their own
+LABEL_SHIFT = {
+    "ccp": -1
+}  # pixels to the right by which the masks of these pictures are shifted, because they fit best there
+TEACHER_IN_LABELS = 0.3  # share of a teacher in an everyday scene's target, times its IoU with the label
+STRANGER = 160  # the teacher's probability × 255 above which an unlabelled region is a person
+STRANGERS_IN = ("ccp", "pf")  # their labels omit people in the background
+CLEAR_OF_LABELS = 12  # pixels that a stranger must be away from labels
+DISTANT, CLOSE = 0.02, 0.4  # shares of the frame below and above which people are separate kinds
 
 
 @dataclass(frozen=True)
 class Kind:
-    """Pictures of one kind, how often they are drawn, and how near and far the crop may go."""
+    """How pictures of one kind are drawn.
+
+    share: of all pictures drawn. pasted: share of them that get cut-out people. nearest, farthest: range of zoom.
+    """
 
     share: float
-    pasted: float  # how often cut-out people are put before them
+    pasted: float
     nearest: float
     farthest: float
 
@@ -45,7 +50,10 @@ KINDS = {
 
 @dataclass
 class Scenes:
-    """``people/`` as its README lays it out, with the teacher's beliefs beside it."""
+    """Training pictures of ``folder``, laid out as the README of ``people/`` describes.
+
+    beliefs: folder with the predictions of the teachers. Raises InputError if there are no training pictures.
+    """
 
     folder: Path
     beliefs: Path
@@ -62,9 +70,9 @@ class Scenes:
         self.read = lru_cache(maxsize=None)(self._read)
 
     def draw(self, side: int, lean: float, whole: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """One augmented view, see ``augment.look``; ``lean`` and ``whole`` as in ``augment.View``.
+        """Return an augmented view, see ``augment.look``; ``lean`` and ``whole`` are as in ``augment.View``.
 
-        Where whole pictures are drawn at all, the other views keep close to the serving size.
+        If ``whole`` isn't 0, the zoom of the other views is limited, so that it stays close to the serving size.
         """
         names = [name for name in KINDS if self.pictures.get(name)]
         shares = np.array([KINDS[name].share for name in names])
@@ -94,7 +102,7 @@ class Scenes:
             mask = np.where(_strangers(belief, mask), IGNORE, mask)
         share = 0.0
         if picture.stem.startswith(("coco_", "pf_")) and trust.any():
-            # By intersection over union of the teacher's mask and the label, 1 where neither has anybody.
+            # In proportion to the IoU of the teacher's mask and the label; 1 if both are empty.
             seen, person = (belief > 127) & (mask != IGNORE), mask == PERSON
             either = int((seen | person).sum())
             share = TEACHER_IN_LABELS * (int((seen & person).sum()) / either if either else 1.0)
@@ -104,7 +112,7 @@ class Scenes:
         return Scene(pixels, np.round(target).astype(np.uint8), np.round(weight).astype(np.uint8))
 
     def _belief(self, picture: Path, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-        """The teacher's belief, (H, W) uint8, and how far to trust it; nothing at all where it wasn't asked."""
+        """Return the teacher's probability × 255, (H, W) uint8, and its weight; zeros if there is no prediction."""
         path = self.beliefs / f"{picture.stem}.png"
         if not path.exists():
             return np.zeros(size, np.uint8), np.zeros(size, np.float32)
@@ -128,7 +136,7 @@ def _kind(picture: Path) -> str:
 
 
 def _strangers(belief: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Where the teacher sees people whom the annotators left out, (H, W) bool, with a rim of doubt around them."""
+    """Return where the teacher sees people without a label, (H, W) bool, with a margin of 4 pixels around them."""
     _, places = cv2.connectedComponents((belief > STRANGER // 2).astype(np.uint8))
     labelled = cv2.dilate((mask != BACKGROUND).astype(np.uint8), _disc(CLEAR_OF_LABELS)) > 0
     sure = np.setdiff1d(places[belief > STRANGER], places[labelled])
@@ -140,9 +148,11 @@ def _disc(radius: int) -> np.ndarray:
 
 
 def _is_whole(picture: Path) -> bool:
-    """Fit to be cut out: nothing ignored next to the person, such as a bag, and cut off by no border but the lower one.
+    """Return whether a picture's people can be cut out.
 
-    Of everyday scenes only large figures, whose outlines are drawn with care; of videos none, which are few.
+    No ignored pixels, such as a bag, may be next to the person. Except in fashion photographs, only the lower border
+    may cut the person off, and the figure must be large, because then its outline is labelled precisely. Frames of
+    videos aren't used, because there are only a few videos.
     """
     mask = read_grey(_mask(picture))
     person = mask == PERSON

@@ -1,4 +1,4 @@
-"""Where a student starts: the source's layers with the channels that pruning left, and their refitted kernels."""
+"""Initial weights of a student: the source's layers with the channels left by pruning, and their refitted kernels."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,16 +8,16 @@ from danmatte_workbench.errors import InputError
 from danmatte_workbench.training.deeplab.initialise import Kernel
 
 FIRST, LAST = "MobilenetV2-Conv", "logits-semantic"
-TOLERANCE = 1e-3  # of a kernel's values, between the source and what conversion makes of it
+TOLERANCE = 1e-3  # maximum difference of a kernel's values between the source and the converted graph
 
 
 def carve(known: Mapping[str, Kernel], whole: Sequence[Kernel], pruned: Sequence[Kernel]) -> dict[str, Kernel]:
-    """Kernels by layer's name after pruning.
+    """Return the kernels by layer name after pruning.
 
-    known: the source's, by layer's name; whole, pruned: those of the converted graph before and after, in its order.
-    Conversion folds the pixels' normalisation into the first kernel, of which pruning only takes channels, and makes
-    one channel of the last: a person's logit less the background's. Raises InputError where a kernel can't be found
-    again.
+    known: the source's kernels by layer name. whole, pruned: those of the converted graph before and after pruning, in
+    the graph's order. Conversion folds the normalisation of pixels into the first kernel, from which pruning only
+    removes channels. It also reduces the last layer to one channel, the person's logit minus the background's. Raises
+    InputError if a kernel can't be matched with a layer.
     """
     if len(whole) != len(pruned) or len(whole) != len(known):
         raise InputError(
@@ -36,7 +36,7 @@ def carve(known: Mapping[str, Kernel], whole: Sequence[Kernel], pruned: Sequence
 
 
 def list_kept_channels(whole: np.ndarray, pruned: np.ndarray) -> list[int]:
-    """Which output channels of a kernel are left of it, by what they hold."""
+    """Return the numbers of the output channels of ``whole`` that ``pruned`` still has, found by their values."""
     differences = np.abs(whole[..., :, None] - pruned[..., None, :]).max(axis=(0, 1, 2))
     if differences.min(axis=0).max() > TOLERANCE:
         raise InputError("the first kernel of the pruned graph isn't a part of the source's")
@@ -44,7 +44,7 @@ def list_kept_channels(whole: np.ndarray, pruned: np.ndarray) -> list[int]:
 
 
 def find_layer(known: Mapping[str, Kernel], wanted: Kernel) -> str:
-    """The name of the layer that has this kernel. Raises InputError for none."""
+    """Return the name of the layer with this kernel. Raises InputError if there is none."""
     for name, (kernel, _) in known.items():
         if kernel.shape == wanted.kernel.shape and np.abs(kernel - wanted.kernel).max() < TOLERANCE:
             return name
@@ -52,6 +52,6 @@ def find_layer(known: Mapping[str, Kernel], wanted: Kernel) -> str:
 
 
 def split_decision(decision: Kernel) -> Kernel:
-    """Two logits, background and person, whose difference is the one logit."""
+    """Return a kernel for two logits, background and person, whose difference is the logit of ``decision``."""
     half = decision.kernel / 2
     return Kernel(np.concatenate([-half, half], axis=-1), np.concatenate([-decision.bias / 2, decision.bias / 2]))

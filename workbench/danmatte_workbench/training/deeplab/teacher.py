@@ -1,4 +1,4 @@
-"""What trained networks believe, as soft targets: so that training forgets neither groups nor small figures."""
+"""Predictions of trained networks as soft targets, so that training doesn't forget groups and small figures."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,19 +18,19 @@ from danmatte_workbench.training.deeplab.architecture import Enlarge
 
 @dataclass(frozen=True)
 class Look:
-    """A size at which a teacher looks at pictures, and how they are fitted into it."""
+    """A teacher's input size, and how pictures are fitted to it."""
 
     side: int
     rule: Literal["stretch", "letterbox"]
 
 
-OFFICIAL_LOOKS = (Look(513, "letterbox"), Look(769, "letterbox"))  # the larger one finds the smaller people
+OFFICIAL_LOOKS = (Look(513, "letterbox"), Look(769, "letterbox"))  # the larger size finds smaller people
 SOURCE_LOOKS = (Look(513, "stretch"), Look(641, "letterbox"))
-SOURCE_KINDS = ("davis_", "pf_")  # beside the unlabelled ones: where much is ignored or left out
+SOURCE_KINDS = ("davis_", "pf_")  # in addition to unlabelled pictures: sets whose labels are often ignored or missing
 
 
 class Teacher:
-    """A network over several sizes and both flips of a picture; asked about all, or where labels say little."""
+    """A network that predicts at several sizes and with both flips, for all pictures or for those with poor labels."""
 
     def __init__(self, models: dict[Look, keras.Model], *, knows_all: bool) -> None:
         self._models = models
@@ -38,7 +38,7 @@ class Teacher:
 
     @classmethod
     def from_official(cls, weights: dict[str, initialise.Weights]) -> "Teacher":
-        """The official network of PASCAL VOC."""
+        """Create a teacher from the official network of PASCAL VOC."""
         models = {}
         for look in OFFICIAL_LOOKS:
             network = initialise.build_official(weights, (look.side, look.side))
@@ -47,7 +47,7 @@ class Teacher:
 
     @classmethod
     def from_source(cls, weights: dict[str, initialise.Kernel]) -> "Teacher":
-        """A network that was trained here before."""
+        """Create a teacher from a network that was trained here."""
         models = {}
         for look in SOURCE_LOOKS:
             network = architecture.build((look.side, look.side))
@@ -56,11 +56,11 @@ class Teacher:
         return cls(models, knows_all=False)
 
     def knows(self, picture: Path) -> bool:
-        """Whether it should be asked about that picture."""
+        """Return whether this teacher predicts for the picture."""
         return self._knows_all or picture.parts[-3] == "unlabelled" or picture.stem.startswith(SOURCE_KINDS)
 
     def believe(self, pixels: np.ndarray) -> np.ndarray:
-        """The person's probability at every pixel: (H, W) float32 of (H, W, 3) uint8 RGB."""
+        """Return the person's probability at every pixel, (H, W) float32, of a picture, (H, W, 3) uint8 RGB."""
         height, width = pixels.shape[:2]
         total = np.zeros((height, width), np.float32)
         for look, model in self._models.items():
@@ -68,22 +68,22 @@ class Teacher:
             boxed, inner = window.fit_exactly(pixels), window.scale_size((height, width))
             both = np.concatenate([boxed, boxed[:, :, ::-1]]).astype(np.float32) / 127.5 - 1
             upright, mirrored = model.predict_on_batch(both)[..., 0]
-            # The boxed picture lies at the left; mirrored, it lies at the right and is mirrored back here.
+            # The boxed picture is at the left. The mirrored one is at the right and is mirrored back here.
             mean = (upright + mirrored[:, ::-1])[: inner[0], : inner[1]] / 2
             total += cv2.resize(mean, (width, height), interpolation=cv2.INTER_LINEAR)
         return total / len(self._models)
 
 
 def teach(teachers: Sequence[Teacher], pictures: Iterable[Path], folder: Path) -> None:
-    """Write the mean belief of those who know each picture to ``folder``/NAME.png; what is there already is kept.
+    """Write the mean prediction of the teachers for each picture to ``folder``/NAME.png; existing files are kept.
 
-    Where teachers disagree their mean is near one half, and is trusted least.
+    If teachers disagree, their mean is near one half, which gets the smallest weight in training.
     """
     folder.mkdir(parents=True, exist_ok=True)
     missing = [picture for picture in pictures if not (folder / f"{picture.stem}.png").exists()]
-    for picture in track(missing, description="asking the teachers"):
+    for picture in track(missing, description="teachers' predictions"):
         pixels = read_rgb(picture)
-        # Rounded one by one, as they would be if each were stored.
+        # Each is rounded before averaging, as if it had been stored.
         beliefs = [np.round(255 * each.believe(pixels)) for each in teachers if each.knows(picture)]
         unfinished = folder / f"{picture.stem}.part.png"
         mean = np.round(np.stack(beliefs).mean(axis=0))
@@ -92,6 +92,6 @@ def teach(teachers: Sequence[Teacher], pictures: Iterable[Path], folder: Path) -
 
 
 def _person_probability(network: keras.Model, side: int, person: int) -> keras.Model:
-    """``network``'s probability of a person, (batch, side, side, 1) float32."""
+    """Return a model with ``network``'s probability of a person as output, (batch, side, side, 1) float32."""
     probabilities = keras.layers.Softmax(dtype="float32")(network.output)[..., person : person + 1]
     return keras.Model(network.input, Enlarge((side, side), dtype="float32")(probabilities))

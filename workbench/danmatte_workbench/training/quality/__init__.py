@@ -1,1 +1,1 @@
-"""The quality network: degraded pictures with labels, its architecture, and how it is trained and exported."""
+"""The quality network: degraded pictures with labels, architecture, training and export."""

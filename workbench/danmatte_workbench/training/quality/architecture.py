@@ -1,4 +1,4 @@
-"""The quality network: fixed statistics of a picture at its own size, and a small network that learned to judge."""
+"""The quality network: fixed statistics of a picture at its original size, and a small trained network, the judge."""
 
 import threading
 from collections.abc import Callable
@@ -14,14 +14,14 @@ from danmatte_workbench.runtimes import openvino
 from danmatte_workbench.training.quality import export, statistics
 
 HIDDEN = (96, 48)
-FARTHEST = 3.0  # standard deviations of a count
+FARTHEST = 3.0  # standard deviations by which a count may differ from its mean
 
 
 def build_judge(counts: int) -> keras.Model:
-    """What is learned: from a picture's counts, (n, counts), to its score of 0 to 100, (n, 1)."""
+    """Return the trained part: from the counts of pictures, (n, counts), to scores of 0 to 100, (n, 1)."""
     given = keras.Input((counts,), name="counts")
     features = layers.Normalization(name="normalise")(given)
-    # What is rarer than anything seen is taken for the rarest seen: beyond it the judge would guess wildly.
+    # Rarer counts than in training are clipped, because the judge's output there would be arbitrary.
     features = ops.clip(features, -FARTHEST, FARTHEST)
     features = layers.GaussianNoise(0.2, name="noise")(features)
     for number, width in enumerate(HIDDEN):
@@ -33,25 +33,25 @@ def build_judge(counts: int) -> keras.Model:
 
 
 def join(judge: keras.Model, size: tuple[int | None, int | None] = (None, None)) -> keras.Model:
-    """The whole network from pixels of 0 to 255, (n, H, W, 3) RGB of any size, to scores, (n, 1)."""
+    """Return the whole network, from pixels of 0 to 255, (n, H, W, 3) RGB of any size, to scores, (n, 1)."""
     counting = statistics.build(size)
     return keras.Model(counting.input, judge(counting.output), name="quality")
 
 
 def count(pictures: np.ndarray) -> np.ndarray:
-    """The counts of (n, H, W, 3) uint8 pictures, (n, counts) float32; may be called from many threads."""
+    """Return the counts, (n, counts) float32, of pictures, (n, H, W, 3) uint8; safe to call from many threads."""
     counter = _COUNTERS.get((pictures.shape[1], pictures.shape[2]))
     return np.concatenate([counter(picture[None]) for picture in pictures])
 
 
 class _Counters(threading.local):
-    """The fixed half as OpenVINO runs it, in half of TensorFlow's time: a thread builds it once for each size."""
+    """The fixed part in OpenVINO, which takes half of TensorFlow's time; built once for each thread and size."""
 
     def __init__(self) -> None:
         self._made: dict[tuple[int, int], Callable[[np.ndarray], np.ndarray]] = {}
 
     def get(self, size: tuple[int, int]) -> Callable[[np.ndarray], np.ndarray]:
-        """A function from a picture, (1, H, W, 3) uint8, to its counts, (1, counts) float32."""
+        """Return a function from a picture, (1, H, W, 3) uint8, to its counts, (1, counts) float32."""
         if size not in self._made:
             with TemporaryDirectory() as folder:
                 graph = Path(folder) / "counts.pb"

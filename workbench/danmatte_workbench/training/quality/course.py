@@ -1,4 +1,4 @@
-"""The whole course: samples, the judge, the exported graph and what it was measured at."""
+"""The whole training: samples, the judge, the exported graph and its figures."""
 
 import json
 from dataclasses import asdict
@@ -36,10 +36,11 @@ fill = [127, 127, 127]
 
 
 def train(people: Path, folder: Path, *, seed: int, count: int = COUNT) -> Path:
-    """Train on degraded crops of ``people``'s pictures; return the new frozen graph.
+    """Train on degraded crops of ``people``'s pictures; return the path of the new frozen graph.
 
-    Everything is kept in ``folder``: samples that are there already aren't made again. ``figures.json`` beside the
-    graph says how it does on pictures of ``val``, which it never saw; ``model.toml`` is for ``workbench optimize``.
+    Everything is stored in ``folder``, and samples that it holds already aren't made again. ``figures.json`` beside the
+    graph has its figures on pictures of ``val``, which aren't used for training. ``model.toml`` is for ``workbench
+    optimize``.
     """
     checked = make_samples(list_pictures(people, "val"), CHECKED, folder / "val", seed + 1)
     training = make_samples(list_pictures(people, "train"), count, folder / "train", seed)

@@ -1,6 +1,6 @@
-"""What makes pictures worse: compression, blur, noise, bands, smaller pictures enlarged again.
+"""Degradation of pictures: compression, blur, noise, bands, and downscaling.
 
-Pictures are (H, W, 3) uint8 in R, G, B. Everything random comes from the generator that is handed in.
+Pictures are (H, W, 3) uint8 in R, G, B. All randomness comes from the generator that the caller passes.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,43 +20,43 @@ Picture: TypeAlias = npt.NDArray[np.uint8]
 Degrade: TypeAlias = Callable[[Picture, float, np.random.Generator], Picture]
 
 _RATE = 25
-_FORMAT = "nut"  # takes every codec, and has no limits of its own
+_FORMAT = "nut"  # accepts every codec without restrictions
 PRESETS = ("veryfast", "medium")
 
 
 def blur(picture: Picture, sigma: float) -> Picture:
-    """Gaussian blur; ``sigma`` in pixels."""
+    """Return the picture with Gaussian blur; ``sigma`` is in pixels."""
     return np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma), np.uint8)
 
 
 def add_noise(picture: Picture, sigma: float, rng: np.random.Generator) -> Picture:
-    """Gaussian noise in every channel; ``sigma`` in grey levels."""
+    """Return the picture with Gaussian noise, separate for each channel; ``sigma`` is in grey levels."""
     noise = rng.normal(0.0, sigma, picture.shape).astype(np.float32)
     return np.asarray(np.clip(picture + noise + 0.5, 0, 255), np.uint8)
 
 
 def add_grain(picture: Picture, sigma: float, rng: np.random.Generator) -> Picture:
-    """The same noise in all channels, as that of film; ``sigma`` in grey levels."""
+    """Return the picture with the same noise in all channels, as in film; ``sigma`` is in grey levels."""
     noise = rng.normal(0.0, sigma, (*picture.shape[:2], 1)).astype(np.float32)
     return np.asarray(np.clip(picture + noise + 0.5, 0, 255), np.uint8)
 
 
 def band(picture: Picture, levels: float) -> Picture:
-    """Every channel in this many levels, 2 to 256."""
+    """Return the picture with each channel quantized to this many levels, 2 to 256."""
     step = 255.0 / (max(2.0, levels) - 1)
     table = np.clip(np.round(np.round(np.arange(256) / step) * step), 0, 255).astype(np.uint8)
     return np.asarray(cv2.LUT(picture, table), np.uint8)
 
 
 def compress_jpeg(picture: Picture, quality: float) -> Picture:
-    """JPEG there and back; ``quality`` 1 to 100."""
+    """Return the picture after JPEG compression with a ``quality`` of 1 to 100."""
     _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, round(quality)])
     back = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
     return np.ascontiguousarray(back[..., ::-1])
 
 
 def shrink(picture: Picture, factor: float) -> Picture:
-    """Made smaller by this factor, 1 or more, and enlarged to its size again."""
+    """Return the picture downscaled by this factor, 1 or more, and enlarged to its original size."""
     height, width = picture.shape[:2]
     small = (max(1, round(width / factor)), max(1, round(height / factor)))
     less = cv2.resize(picture, small, interpolation=cv2.INTER_AREA)
@@ -64,14 +64,14 @@ def shrink(picture: Picture, factor: float) -> Picture:
 
 
 def encode(pictures: Sequence[Picture], codec: str, options: dict[str, str]) -> list[Picture]:
-    """Pictures of one size, with even sides, through a video codec and back, in their order."""
+    """Encode pictures of one size, with even sides, by a video codec; return the decoded ones in the same order."""
     file = BytesIO()
     height, width = pictures[0].shape[:2]
     with av.open(file, "w", format=_FORMAT) as container:
         stream = cast("VideoStream", container.add_stream(codec, rate=Fraction(_RATE), options=options))
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.codec_context.thread_count = 1
-        if "q" in options:  # a constant quantizer, which MPEG-2 and MPEG-4 take from the flags
+        if "q" in options:  # a constant quantizer, which MPEG-2 and MPEG-4 take from qmin and qmax
             stream.codec_context.qmin = stream.codec_context.qmax = int(options["q"])
         for picture in pictures:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
@@ -82,7 +82,7 @@ def encode(pictures: Sequence[Picture], codec: str, options: dict[str, str]) -> 
 
 
 def compress_h264(picture: Picture, crf: float, rng: np.random.Generator) -> Picture:
-    """The last of some frames of x264 at a constant rate factor of 0 to 51, over which the picture moved a little."""
+    """Return the last of 1 to 3 frames of a slightly moving picture by x264, at a constant rate factor of 0 to 51."""
     dy, dx = (int(value) for value in rng.integers(-3, 4, 2))
     count = int(rng.integers(1, 4))
     moved = [np.roll(picture, (dy * back, dx * back), (0, 1)) for back in range(count - 1, -1, -1)]
@@ -98,8 +98,8 @@ def _grow(low: float, high: float, strength: float) -> float:
     return float(low * (high / low) ** strength)
 
 
-# Strengths go from 0, hardly to be seen, to 1, ruin. Shrinking isn't here: how the network answers to a kind of damage
-# that it never saw is measured by it.
+# Strengths range from 0, hardly visible, to 1, unusable. Downscaling isn't used for training, because it measures how
+# the network rates a kind of damage that it wasn't trained on.
 DEGRADATIONS: dict[str, Degrade] = {
     "h264": lambda picture, strength, rng: compress_h264(picture, _between(16, 51, strength), rng),
     "jpeg": lambda picture, strength, rng: compress_jpeg(picture, _between(96, 4, strength**0.6)),
@@ -109,18 +109,18 @@ DEGRADATIONS: dict[str, Degrade] = {
     "bands": lambda picture, strength, rng: band(picture, _grow(96.0, 3.0, strength)),
 }
 SHARES = {"h264": 0.4, "jpeg": 0.2, "blur": 0.15, "noise": 0.08, "grain": 0.05, "bands": 0.12}
-_MILD = 0.45  # strength of the damage that a picture comes with
-_COMES_DAMAGED = 0.3  # share of the pictures that come with some
+_MILD = 0.45  # maximum strength of the damage that a picture has at first
+_COMES_DAMAGED = 0.3  # share of the pictures with such damage
 
 
 def degrade(picture: Picture, count: int, rng: np.random.Generator) -> list[Picture]:
-    """The picture as it comes, and ``count`` times worse and worse by one kind of damage at random.
+    """Return the picture and ``count`` versions of it with increasing damage of one random kind.
 
-    Now and then it comes with mild damage of another kind already, as most videos do.
+    Some pictures first get mild damage of another kind, because most videos have some.
     """
     kind, before = rng.choice(list(SHARES), 2, replace=False, p=list(SHARES.values()))
     if rng.random() < _COMES_DAMAGED:
         picture = DEGRADATIONS[str(before)](picture, _MILD * float(rng.random()), rng)
-    # One in each part of the range, so that they differ.
+    # One random strength in each part of the range, so that strengths differ.
     strengths = (np.arange(count) + rng.random(count)) / count
     return [picture, *(DEGRADATIONS[str(kind)](picture, float(strength), rng) for strength in strengths)]

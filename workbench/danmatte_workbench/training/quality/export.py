@@ -1,4 +1,4 @@
-"""The trained network, or its fixed half alone, as a frozen TensorFlow graph that takes pictures of any size."""
+"""Export of the trained network, or of its fixed part alone, as a frozen TensorFlow graph for pictures of any size."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,12 +13,12 @@ PICTURE, SCORE, COUNTS = "picture", "score", "counts"
 def export(network: keras.Model, path: Path) -> None:
     """Write ``network``, from `architecture.join`, as a frozen GraphDef.
 
-    ``picture``, uint8 (1, H, W, 3) RGB of any size, gives ``score``, float32 (1, 1).
+    Its input is ``picture``, uint8 (1, H, W, 3) RGB of any size; its output is ``score``, float32 (1, 1).
     """
 
     def judge(picture: tf.Tensor) -> tf.Tensor:
         score = network(tf.cast(picture, tf.float32), training=False)
-        # An operation that no converter takes out, so that the graph's output has its name.
+        # Converters don't remove this operation, so the graph's output keeps its name.
         return tf.minimum(tf.ensure_shape(score, (1, 1)), 100.0, name=SCORE)
 
     _freeze(judge, SCORE, path)
@@ -36,7 +36,7 @@ def export_counts(counting: keras.Model, path: Path) -> None:
 def _freeze(answer: Callable[[tf.Tensor], tf.Tensor], name: str, path: Path) -> None:
     spec = tf.TensorSpec((1, None, None, 3), tf.uint8, name=PICTURE)
     frozen = convert_variables_to_constants_v2(tf.function(answer).get_concrete_function(spec))
-    # Without what TensorFlow appends to a function's result, which would lend its name to the graph's output.
+    # Drops the nodes that TensorFlow appends to a function's result, because the graph's output would get their name.
     definition = tf.compat.v1.graph_util.extract_sub_graph(frozen.graph.as_graph_def(), [name])
     definition.library.Clear()
     path.parent.mkdir(parents=True, exist_ok=True)

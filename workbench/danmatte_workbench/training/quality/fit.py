@@ -1,4 +1,4 @@
-"""Fitting the judge to counts and scores: seconds on a CPU, the same for the same seed."""
+"""Training of the judge on counts and scores; it takes seconds on a CPU and is reproducible by its seed."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,24 +11,25 @@ from danmatte_workbench.training.quality import architecture
 from danmatte_workbench.training.quality.samples import GROUP, Samples, to_scores
 
 _ORDER_OF_ALL, _ORDER_OF_LADDERS = 0.5, 8.0  # weights beside the error in points
-TOLERATED = 8.0  # points of error from which on the loss grows by the error, no more by its square
+TOLERATED = 8.0  # points of error above which the loss is linear instead of quadratic
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How long, how many at once and how fast: the learning rate falls from ``peak`` as a cosine."""
+    """Options of the training; the learning rate falls from ``peak`` as a cosine."""
 
     epochs: int = 60
     batch: int = 512  # samples, in whole groups
     peak: float = 3e-3
-    averaging: float = 0.99  # of the running mean of the weights, a step
+    averaging: float = 0.99  # decay of the running mean of the weights per step
 
 
 @dataclass(frozen=True)
 class Figures:
-    """How well scores follow the truth on pictures that weren't trained on.
+    """Accuracy of scores on pictures that weren't used for training.
 
-    Rank and linear correlation over all samples, mean error in points, and the share of pairs of one ladder in order.
+    spearman, pearson: rank and linear correlation over all samples. mean_error: in points. in_order: share of the pairs
+    of one ladder that are in the right order.
     """
 
     spearman: float
@@ -39,8 +40,9 @@ class Figures:
 
 
 def measure_loss(truth: Any, predicted: Any) -> Any:
-    """The Huber loss in points, and what pairs in the wrong order cost: of all samples, and far more of each ladder.
+    """Return the Huber loss in points plus penalties for pairs in the wrong order.
 
+    Pairs of one ladder have a much higher weight than pairs of all samples.
     truth, predicted: (groups, GROUP) scores.
     """
     error = ops.abs(predicted - truth)
@@ -50,14 +52,14 @@ def measure_loss(truth: Any, predicted: Any) -> Any:
 
 
 def _misorder(truth: Any, predicted: Any) -> Any:
-    """By how many points pairs within each row are nearer to each other than they should be, or the wrong way round."""
+    """Return the mean number of points by which pairs within each row are too close or in the wrong order."""
     wanted = truth[:, :, None] - truth[:, None, :]
     received = predicted[:, :, None] - predicted[:, None, :]
     return ops.mean(ops.relu(ops.minimum(ops.abs(wanted), TOLERATED) - ops.sign(wanted) * received))
 
 
 def fit(samples: Samples, *, plan: Plan, seed: int) -> keras.Model:
-    """The judge that was fitted to the samples."""
+    """Train a judge on the samples and return it."""
     counts = samples.counts
     keras.utils.set_random_seed(seed)
     judge = architecture.build_judge(counts.shape[1])
@@ -70,7 +72,7 @@ def fit(samples: Samples, *, plan: Plan, seed: int) -> keras.Model:
     optimizer = keras.optimizers.AdamW(
         schedule, weight_decay=1e-3, global_clipnorm=5.0, use_ema=True, ema_momentum=plan.averaging
     )
-    # Whole groups stay together: each is one item of the batch.
+    # Each item of a batch is a whole group.
     given = keras.Input((GROUP, counts.shape[1]))
     scores = judge(ops.reshape(given, (-1, counts.shape[1])))
     trainer = keras.Model(given, ops.reshape(scores, (-1, GROUP)))
@@ -87,7 +89,7 @@ def fit(samples: Samples, *, plan: Plan, seed: int) -> keras.Model:
 
 
 def check(judge: keras.Model, samples: Samples) -> Figures:
-    """How the judge does on other samples."""
+    """Return the judge's accuracy on samples that weren't used for training."""
     truth, scores = to_scores(samples.decibels), np.asarray(judge(samples.counts))[:, 0]
     ranks = np.stack([np.argsort(np.argsort(values)) for values in (truth, scores)]).astype(np.float64)
     ladders, given = scores.reshape(-1, GROUP), truth.reshape(-1, GROUP)

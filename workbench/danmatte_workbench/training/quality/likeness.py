@@ -1,7 +1,7 @@
-"""Multi-scale structural similarity, the full-reference score that samples are labelled with.
+"""Multi-scale structural similarity, the full-reference score by which samples are labelled.
 
-After Wang, Simoncelli and Bovik (Asilomar 2003). TensorFlow has it, too, and a test compares; this one takes a seventh
-of the time on a CPU.
+Source: Wang, Simoncelli and Bovik (Asilomar 2003). A test compares it with TensorFlow's; this implementation takes a
+seventh of the time on a CPU.
 """
 
 import cv2
@@ -10,13 +10,16 @@ import numpy.typing as npt
 
 Plane = npt.NDArray[np.float32]
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the scales, the finest first
-SMALLEST_SIDE = 11 * 2 ** (len(WEIGHTS) - 1)  # of a picture: at the coarsest scale one window is left
+SMALLEST_SIDE = 11 * 2 ** (len(WEIGHTS) - 1)  # of a picture, so that one window fits at the coarsest scale
 _WINDOW, _SIGMA = 11, 1.5
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 
 def compute_likeness(original: npt.NDArray[np.uint8], degraded: npt.NDArray[np.uint8]) -> float:
-    """The likeness in brightness of two pictures, (H, W, 3) uint8 RGB: 1 for the same, less the more they differ."""
+    """Return the similarity in brightness of two pictures, (H, W, 3) uint8 RGB: 1 if equal, lower if they differ.
+
+    Raises ValueError if a side is shorter than ``SMALLEST_SIDE``.
+    """
     one, other = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) for picture in (original, degraded))
     if min(one.shape) < SMALLEST_SIDE:
         raise ValueError(f"expected at least {SMALLEST_SIDE} pixels on each side, received {one.shape}")
@@ -31,7 +34,7 @@ def compute_likeness(original: npt.NDArray[np.uint8], degraded: npt.NDArray[np.u
 
 
 def _compare(one: Plane, other: Plane) -> tuple[Plane, Plane]:
-    """How alike two planes are at every place: in brightness, and in contrast and structure."""
+    """Return the similarity of two planes at every place: that of brightness, and that of contrast and structure."""
     mean, mean2 = _smooth(one), _smooth(other)
     square, square2, cross = _smooth(one * one), _smooth(other * other), _smooth(one * other)
     both = mean * mean2
@@ -42,7 +45,7 @@ def _compare(one: Plane, other: Plane) -> tuple[Plane, Plane]:
 
 
 def _smooth(plane: Plane) -> Plane:
-    """Gaussian means where the whole window lies in the plane."""
+    """Return Gaussian means at all places at which the whole window is inside the plane."""
     rim = _WINDOW // 2
     return np.asarray(cv2.GaussianBlur(plane, (_WINDOW, _WINDOW), _SIGMA)[rim:-rim, rim:-rim], np.float32)
 

@@ -1,6 +1,6 @@
-"""Training samples: ladders of crops of pictures, counted, each with the quality that its original gives it.
+"""Training samples: the counts of crops of pictures, with their similarity to the original as labels.
 
-A ladder is a picture as it comes, and the same one worse and worse by one kind of damage.
+Samples come in ladders. A ladder is a picture, followed by versions of it with increasing damage of one kind.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,20 +22,20 @@ from danmatte_workbench.training.quality.likeness import compute_likeness
 SIDE = 192  # pixels of a sample
 GROUP = 7  # samples of a ladder
 SHARD = 60 * GROUP  # samples in a file
-HELD_OUT = "davis_"  # what the names of frames of videos begin with
+HELD_OUT = "davis_"  # prefix of the names of video frames
 WORST_DB, BEST_DB, SAME_DB = 4.0, 30.0, 60.0
-_SMALLEST = 0.5  # of a picture's size: made smaller, it loses the damage that it came with
+_SMALLEST = 0.5  # minimum scale; downscaling removes damage that a picture has already
 _ALTERED, _TEXTURED, _DENSE = 0.5, 0.4, 0.35  # shares of the crops
-_SMALLEST_DENSE, _LARGEST_DENSE = 0.25, 0.5  # of a picture's size
-_CALM = 6.0  # grey levels of deviation: less shows nothing
-_SEARCHED, _PLACES = 0.4, 6  # share of the crops that are the most detailed of so many places
+_SMALLEST_DENSE, _LARGEST_DENSE = 0.25, 0.5  # range of scales of dense crops
+_CALM = 6.0  # grey levels of deviation; crops with less show nothing
+_SEARCHED, _PLACES = 0.4, 6  # share of the crops that are the most detailed of several, and number of those
 
 
 @dataclass(frozen=True)
 class Samples:
-    """(count, counts) float32 of pictures, and (count,) float32 likenesses to their originals in dB.
+    """Counts of pictures, (count, counts) float32, and their similarities to the originals in dB, (count,) float32.
 
-    GROUP of them after each other are the same picture, worse and worse. The pictures themselves aren't kept.
+    Every ``GROUP`` consecutive samples are a ladder. The pictures themselves aren't stored.
     """
 
     counts: npt.NDArray[np.float32]
@@ -43,20 +43,19 @@ class Samples:
 
 
 def measure(original: Picture, degraded: Picture) -> float:
-    """Multi-scale SSIM in decibels, −10·log10(1 − SSIM); SAME_DB for the very same picture."""
+    """Return multi-scale SSIM in decibels, −10·log10(1 − SSIM), at most SAME_DB, which equal pictures have."""
     return float(-10 * np.log10(max(10 ** (-SAME_DB / 10), 1 - compute_likeness(original, degraded))))
 
 
 def to_scores(decibels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Scores from 0 to 100: WORST_DB and less is 0, BEST_DB and more 100."""
+    """Return scores from 0, at WORST_DB and less, to 100, at BEST_DB and more."""
     return (100 * np.clip((decibels - WORST_DB) / (BEST_DB - WORST_DB), 0, 1)).astype(np.float32)
 
 
 def list_pictures(people: Path, part: str) -> list[Path]:
-    """The pictures of a part of the data, ``train`` or ``val``. Raises InputError where there are none.
+    """Return the pictures of a part of the data, ``train`` or ``val``. Raises InputError if there are none.
 
-    Frames of videos in ``train``, `HELD_OUT`, aren't trained on but belong to ``val``: what the network is asked about
-    in the end are videos.
+    Video frames in ``train``, `HELD_OUT`, belong to ``val`` instead, because the network will be used on videos.
     """
     folders = [people / part / "images"] + ([people / "unlabelled/images"] if part == "train" else [])
     found = [path for folder in folders for path in sorted(folder.glob("*.jpg"))]
@@ -70,7 +69,7 @@ def list_pictures(people: Path, part: str) -> list[Path]:
 
 
 def make_samples(pictures: Sequence[Path], count: int, folder: Path, seed: int) -> Samples:
-    """As many samples, kept in ``folder``: what is there already isn't made again."""
+    """Return ``count`` samples and store them in ``folder``; files that it holds already are reused."""
     folder.mkdir(parents=True, exist_ok=True)
     shards = [folder / f"{number:03d}.npz" for number in range(-(-count // SHARD))]
 
@@ -88,13 +87,13 @@ def make_samples(pictures: Sequence[Path], count: int, folder: Path, seed: int) 
 
 
 def read_samples(shard: Path) -> Samples:
-    """The samples of a file that `make_samples` wrote."""
+    """Return the samples of a file that `make_samples` wrote."""
     with np.load(shard) as stored:
         return Samples(stored["counts"], stored["decibels"])
 
 
 def make_shard(pictures: Sequence[Path], count: int, rng: np.random.Generator) -> Samples:
-    """As many samples, in whole groups, of pictures drawn at random."""
+    """Return ``count`` samples, rounded up to whole groups, of pictures drawn at random."""
     counts, decibels = [], list[float]()
     for _, original in zip(range(0, count, GROUP), draw_crops(pictures, rng), strict=False):
         ladder = degrade(original, GROUP - 1, rng)
@@ -104,11 +103,11 @@ def make_shard(pictures: Sequence[Path], count: int, rng: np.random.Generator) -
 
 
 def draw_crops(pictures: Sequence[Path], rng: np.random.Generator) -> Iterator[Picture]:
-    """Crops of (SIDE, SIDE, 3) without end, of pictures made smaller by chance; what is too small is passed over.
+    """Yield crops, (SIDE, SIDE, 3) uint8, of randomly downscaled pictures, without end; small pictures are skipped.
 
-    Some are four crops of half the side, of pictures made much smaller: as dense as rocks and leaves. Many get other
-    contrasts, or the fine detail of the crop before on top of their own: the network is to know damage, and not the few
-    contents that it is taught with.
+    Some consist of four crops of half the side from pictures that are downscaled further, which are as dense as rocks
+    and leaves. Many get another contrast, or the fine detail of the previous crop in addition. Thereby the network
+    learns damage instead of the few contents of the training pictures.
     """
     before: npt.NDArray[np.float32] | None = None
     whole, quarters = (_cut_crops(pictures, rng, side) for side in (SIDE, SIDE // 2))
@@ -146,7 +145,7 @@ def _cut(picture: Picture, rng: np.random.Generator, side: int) -> Picture:
 
 
 def _measure_detail(crop: Picture) -> float:
-    """The median of the differences between neighbours: high where there is detail everywhere, not at a few edges."""
+    """Return the median difference of neighbours, which is high if there is detail everywhere, not only at edges."""
     return float(np.median(cv2.absdiff(crop[1:, 1:, 1], crop[:-1, :-1, 1])))
 
 

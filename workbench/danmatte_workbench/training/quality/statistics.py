@@ -1,12 +1,13 @@
-"""The fixed half of the quality network: what it counts in a picture, at any size, before anything is learned.
+"""The fixed part of the quality network: statistics, called counts, of a picture of any size.
 
-Damage shows in how often neighbouring pixels differ by how much (Mittal et al., IEEE TIP 2012, for brightness that is
-divided by its local contrast): blur takes the large differences away, noise the small ones, bands leave many zeros and
-few steps, and blocks put steps where eight divides. Counts are means over the whole picture, so that a picture's are
-those of its parts together.
+Damage shows in the distribution of differences between neighbouring pixels (Mittal et al., IEEE TIP 2012, for
+brightness divided by its local contrast): blur removes large differences, noise removes small ones, bands leave many
+zeros and few steps, and blocks add steps at multiples of eight. Counts are means over the whole picture, so the counts
+of a picture are the mean of those of its parts.
 
-All of it is convolutions and means: pooling of a single channel, and its many slices, took two thirds of the time. At
-full size local counts are of every second place along and across, which are the same ones for a quarter of the work.
+Everything is computed by convolutions and means, because pooling of a single channel and its many slices took two
+thirds of the time. At full size, local counts use every second place along and across. They are the same and take a
+quarter of the work.
 """
 
 from collections.abc import Sequence
@@ -18,25 +19,36 @@ from keras import layers, ops
 
 from danmatte_workbench.training.quality.plane import Kernel, Plane, convolve, split, stack
 
-SCALES = (1, 2, 4)  # pixels that are averaged to one
+SCALES = (1, 2, 4)  # side of the square of pixels that are averaged
 THRESHOLDS = (0.0, 0.7, 1.5, 3.0, 6.0, 12.0, 24.0, 48.0)  # grey levels
 SPREADS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # grey levels of local deviation
-DETAILS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)  # of the local deviation that is between neighbours
-TINTS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)  # grey levels between neighbours of a colour
+DETAILS = (
+    0.02,
+    0.05,
+    0.1,
+    0.15,
+    0.2,
+    0.3,
+    0.4,
+    0.6,
+    0.8,
+    1.0,
+)  # differences between neighbours over the local deviation
+TINTS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)  # grey levels between neighbours in a colour channel
 BANDS = (1.0, 2.0, 4.0, 8.0, 16.0)  # grey levels of local deviation that separate weak detail from strong
 BAND_DETAILS = (0.0, 0.1, 0.2, 0.35)  # of the local deviation, as DETAILS
 SHARES = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 2.5)  # of the local deviation
-WINDOW = 7  # pixels; what is local
-BLOCK = 8  # pixels of a block's side in JPEG and MPEG
-CALM = 2.0  # grey levels added to the local deviation: flat places stay flat
+WINDOW = 7  # pixels: side of the window of local statistics
+BLOCK = 8  # pixels: side of a block in JPEG and MPEG
+CALM = 2.0  # grey levels added to the local deviation, so that flat places aren't amplified
 LEAST = 0.02  # added to a count before its logarithm is taken
 _BRIGHTNESS = (0.299, 0.587, 0.114)
 _COLOURS = ((0.5, -0.42, -0.08), (-0.17, -0.33, 0.5))
-_HIGHEST_STEP = 16.0  # grey levels: a larger one is an edge of what is shown
+_HIGHEST_STEP = 16.0  # grey levels; a larger step is an edge in the scene
 
 
 def build(size: tuple[int | None, int | None] = (None, None)) -> keras.Model:
-    """From pixels of 0 to 255, (n, H, W, 3) RGB, to the logarithms of all counts, (n, counts)."""
+    """Return a model from pixels of 0 to 255, (n, H, W, 3) RGB, to the logarithms of all counts, (n, counts)."""
     picture = keras.Input((*size, 3), name="picture")
     kernel = np.array(_BRIGHTNESS, np.float32).reshape(1, 1, 3, 1)
     plane = split(picture, kernel, -128.0, "brightness")
@@ -54,7 +66,7 @@ def _fill(height: int, width: int) -> Kernel:
 
 
 def _exceed(values: Any, thresholds: Sequence[Sequence[float]], name: str) -> Any:
-    """By how much (n, h, w, channels) values, 0 or more, exceed each channel's thresholds on average: (n, all)."""
+    """Return by how much values ≥ 0, (n, h, w, channels), exceed their channel's thresholds on average: (n, all)."""
     kernel = np.zeros((1, 1, len(thresholds), sum(map(len, thresholds))), np.float32)
     at = 0
     for channel, own in enumerate(thresholds):
@@ -65,7 +77,7 @@ def _exceed(values: Any, thresholds: Sequence[Sequence[float]], name: str) -> An
 
 
 def _count_differences(plane: Plane, scale: int) -> Any:
-    """Differences along and across, of first and second order, and what is left without smooth parts."""
+    """Return counts of differences of first and second order: along, across, and in both directions at once."""
     filters = []
     for kernel in (
         [[-1.0, 1.0]],
@@ -86,11 +98,11 @@ def _count_differences(plane: Plane, scale: int) -> Any:
 
 
 def _count_locally(plane: Plane, scale: int) -> Any:
-    """Local deviations; brightness divided by them; and its products with its neighbours'."""
+    """Return counts of local deviations, of brightness divided by them, and of its products with that of neighbours."""
     half = WINDOW // 2
     mean = _fill(WINDOW, WINDOW)
     kernels = [mean]
-    for down, along in ((0, 0), (0, 1), (1, 0)):  # a pixel, the next one, and that below, without the mean
+    for down, along in ((0, 0), (0, 1), (1, 0)):  # a pixel, its right and its lower neighbour, each minus the mean
         kernel = -mean
         kernel[half + down, half + along] += 1
         kernels.append(kernel)
@@ -99,10 +111,10 @@ def _count_locally(plane: Plane, scale: int) -> Any:
     deviation = ops.sqrt(ops.relu(square - local[..., :1] * local[..., :1]) + 0.01)
     share = 1.0 / (deviation + CALM)
     centre, beside = local[..., 1:2] * share, local[..., 2:] * share
-    # What compression smooths has little between neighbours for its deviation in places; rocks have much everywhere.
+    # Compression leaves places with small differences for their deviation; rocks have large ones everywhere.
     between = plane.filter(stack([[[0.0, -0.5], [-0.5, 1.0]]]), f"between{scale}").apply(ops.abs)
     detail = between.sample(stack([_fill(WINDOW - 1, WINDOW - 1)]), f"detail{scale}") * share
-    both = np.hstack([np.eye(2), -np.eye(2)]).astype(np.float32)[None, None]  # above 0, and below
+    both = np.hstack([np.eye(2), -np.eye(2)]).astype(np.float32)[None, None]  # positive part and negative part
     products = convolve(centre * beside, both, f"products{scale}")
     counts = [
         _exceed(deviation, [SPREADS], f"spread{scale}"),
@@ -115,12 +127,14 @@ def _count_locally(plane: Plane, scale: int) -> Any:
 
 
 def _sort_places(deviation: Any, scale: int) -> Any:
-    """To which band of local deviations each place belongs, as shares that add up to 1: (n, h, w, BANDS + 1).
+    """Return each place's shares in the bands of local deviation, which add up to 1: (n, h, w, BANDS + 1).
 
-    Noise puts detail where there was none, compression takes it away where it was weak, and rocks have it everywhere.
+    Noise adds detail where there was none, compression removes weak detail, and rocks have detail everywhere.
     """
     count = len(BANDS)
-    rise = np.array([[[[1 / begin for begin in BANDS]]]], np.float32)  # from 0 where a band begins to 1 at the double
+    rise = np.array(
+        [[[[1 / begin for begin in BANDS]]]], np.float32
+    )  # from 0 at the start of a band to 1 at twice that
     risen = convolve(deviation, rise, f"rising{scale}", bias=np.full(count, -1.0, np.float32))
     apart = np.eye(count, count + 1, k=1, dtype=np.float32) - np.eye(count, count + 1, dtype=np.float32)
     first = np.eye(1, count + 1, dtype=np.float32)[0]
@@ -128,8 +142,10 @@ def _sort_places(deviation: Any, scale: int) -> Any:
 
 
 def _count_tints(picture: Any) -> Any:
-    """Differences between neighbours in the two colours: noise is in them, too, where rocks and leaves have little."""
-    kernel = np.zeros((4, 4, 3, 4), np.float32)  # colours are stored at half the size: means of two by two pixels
+    """Return counts of differences in the two colour channels, which show noise, but little of rocks and leaves."""
+    kernel = np.zeros(
+        (4, 4, 3, 4), np.float32
+    )  # videos store colours at half the size, so these are means of 2×2 pixels
     for number, colour in enumerate(_COLOURS):
         weights = np.array(colour, np.float32) / 4
         kernel[:2, :2, :, number] = kernel[:2, :2, :, number + 2] = weights
@@ -138,10 +154,10 @@ def _count_tints(picture: Any) -> Any:
 
 
 def _count_blocks(plane: Plane) -> list[Any]:
-    """Steps at every eighth column and row: the highest of the eight places and the mean of all, wherever they are."""
+    """Return counts of steps at every eighth column and row: the highest of the eight offsets and the mean of all."""
     counts: list[Any] = []
     difference, alone = np.array([[-1, 1]], np.float32), np.array([[-0.5, 1, -0.5]], np.float32)
-    # A channel for each of the eight. Each is the mean of two pixels, since a split plane has both in one place.
+    # A channel for each of the eight offsets, the mean of two pixels, because a split plane has both in one place.
     apart, stride = [np.full((2, 1), 0.5, np.float32) * row for row in np.eye(BLOCK, dtype=np.float32)], (1, BLOCK)
     for name in ("along", "across"):
         if name == "across":
