@@ -31,8 +31,8 @@ class Size(NamedTuple):
 class Frame:
     """One decoded picture, upright.
 
-    `pixels` is (H, W, 3) uint8 in the colour order the engine asked for. It may be a reduced copy:
-    `size` is what the sender sent, and what masks are measured against. `warning` says what was wrong with its bytes.
+    `pixels` is (H, W, 3) uint8 in the network's channel order. They may have been decoded at a reduced size; `size` is
+    the original one, to which masks refer. `warning` says what was wrong with the picture's bytes.
     """
 
     pixels: Pixels
@@ -48,7 +48,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Mask:
-    """Where people are: `alpha` is (H, W) uint8, 255 painted; `coverage` is the person's share, 0 to 1."""
+    """A mask: `alpha` is (H, W) uint8, 255 where it is painted; `coverage` is the person's share of it, 0 to 1."""
 
     alpha: Pixels
     coverage: float
@@ -61,5 +61,5 @@ class Mask:
 
     @property
     def size(self) -> Size:
-        """The mask's own size, as the caller asked for it."""
+        """The mask's size, as requested."""
         return Size(*self.alpha.shape)

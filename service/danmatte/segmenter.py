@@ -1,4 +1,4 @@
-"""Masks in this process, without a server: of pictures, of a video's frames, and of whole video files."""
+"""Masks made in this process, without a server: of pictures, of a video's frames, and of whole video files."""
 
 import asyncio
 import os
@@ -34,10 +34,11 @@ _MAX_PIXELS = 2**26
 
 
 class Segmenter:
-    """A model, opened once, that makes the masks of many frames; a context manager, and safe to use from many threads.
+    """An open model that makes masks of many frames; a context manager, and thread-safe.
 
-    Arrays are (H, W, 3) uint8 in the order of `colour`; files and bytes are JPEG, PNG or WebP, and are turned as their
-    EXIF says. Masks are (height, width) uint8: 255 where a person is, 0 elsewhere, and soft ones anything between.
+    Arrays are (H, W, 3) uint8 with the channel order `colour`. Files and bytes are JPEG, PNG or WebP, and are rotated
+    according to their EXIF orientation. Masks are (height, width) uint8: 255 where a person is and 0 elsewhere; soft
+    masks also have values in between.
     """
 
     def __init__(
@@ -49,40 +50,41 @@ class Segmenter:
         colour: Colour = "RGB",
         max_pixels: int = _MAX_PIXELS,
     ) -> None:
-        """Opens the version: the newest unless given, of the only model unless named.
+        """Open a version, by default the newest of the only model that makes masks.
 
-        `models` is a folder of `<name>/<version>/`; without it `./models`, or the model that comes with danmatte.
-        Pictures of more than `max_pixels` pixels are refused undecoded. Raises `danmatte.errors.ServiceError`.
+        `models` is a folder of `<name>/<version>/`, by default `./models`, or otherwise the model that is installed
+        with danmatte. Pictures of more than `max_pixels` pixels are rejected without decoding them. Raises
+        `danmatte.errors.ServiceError`.
         """
         self._served = open_version(Path(models) if models else find_models(), model, version)
         self._colour, self._max_pixels = colour, max_pixels
 
     @property
     def manifest(self) -> Manifest:
-        """What the opened version says of itself: name, version, input, licence, measurements."""
+        """The open version's manifest: name, version, inputs, licence, measurements and more."""
         return self._served.manifest
 
     def matte(
         self, picture: Picture, size: tuple[int, int] | None = None, *, soft: bool = False, threshold: float = 0.5
     ) -> Pixels:
-        """The mask of one picture, `size` (width, height) pixels large, or as the picture is.
+        """Return the mask of one picture, of `size` (width, height) pixels, by default the picture's size.
 
-        A pixel is a person's where its probability is at least `threshold`; `soft` gives the probabilities, 0 to 255.
-        Raises `danmatte.errors.ServiceError`, and OSError where a file can't be read.
+        A pixel is a person's if its probability is at least `threshold`. `soft` returns the probabilities instead, 0 to
+        255. Raises `danmatte.errors.ServiceError`, and OSError for a file that can't be read.
         """
         return self._matte(picture, size, None if soft else threshold)
 
     def start_video(self, regions: Sequence[str] = ()) -> "VideoSegmenter":
-        """Masks of a video's frames in their order, which stand still where people do.
+        """Return a segmenter for the frames of one video, in order, which stabilises their masks over time.
 
-        `regions` are what masks show together, by the names that the model knows them by; the model's own unless given.
-        Raises InvalidParameterError for others.
+        The masks show the union of `regions`, by default the model's default region. Raises InvalidParameterError for
+        unknown regions.
         """
         union = RegionUnion(self.manifest, regions) if regions else None
         return VideoSegmenter(partial(self._matte, union=union))
 
     def close(self) -> None:
-        """Lets the model go; further pictures are refused with EngineError."""
+        """Close the model; further calls raise EngineError."""
         self._served.engine.close()
 
     def __enter__(self) -> Self:
@@ -119,7 +121,7 @@ class Segmenter:
         return framing.compute_alpha(values, grid, wanted or frame.size, frame.size, threshold)
 
     def _read(self, picture: Picture) -> Frame:
-        """The picture in the order of colours that the network takes."""
+        """Return the picture in the network's channel order."""
         if isinstance(picture, np.ndarray):
             if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
                 raise PictureError(f"array: expected (H, W, 3) uint8, received {picture.shape} {picture.dtype}")
@@ -132,7 +134,10 @@ class Segmenter:
 
 
 class VideoSegmenter:
-    """Masks of one video's frames, stabilised over time; made by `Segmenter.start_video`, for one thread at a time."""
+    """A segmenter of one video's frames, with masks stabilised over time; `Segmenter.start_video` makes it.
+
+    It may be used by one thread at a time.
+    """
 
     def __init__(self, matte: Callable[[Picture, tuple[int, int] | None, float | None, Stabilise], Pixels]) -> None:
         self._matte, self._stabiliser = matte, LiveStabiliser()
@@ -146,9 +151,10 @@ class VideoSegmenter:
         soft: bool = False,
         threshold: float = 0.5,
     ) -> Pixels:
-        """The mask of the frame that is shown at `pts_ms` milliseconds; the rest is as for `Segmenter.matte`.
+        """Return the mask of the frame that is shown at `pts_ms` milliseconds.
 
-        A frame that is earlier than the last one, more than a second later, or of another size, begins anew.
+        The other arguments are as for `Segmenter.matte`. A frame that is earlier than the last one, more than a second
+        later, or of another size resets the stabiliser.
         """
         return self._matte(picture, size, None if soft else threshold, self._stabiliser.expect(pts_ms))
 
@@ -158,7 +164,7 @@ def _open_once(model: str, version: int | None, models: Path) -> Segmenter:
     return Segmenter(model, version, models=models)
 
 
-def matte(  # noqa: PLR0913 - options by keyword, each of its own
+def matte(  # noqa: PLR0913 - independent options, by keyword
     picture: Picture,
     size: tuple[int, int] | None = None,
     *,
@@ -168,18 +174,18 @@ def matte(  # noqa: PLR0913 - options by keyword, each of its own
     version: int | None = None,
     models: _Place = None,
 ) -> Pixels:
-    """The mask of a picture: a path, the bytes of a JPEG, PNG or WebP, or an (H, W, 3) uint8 array in R, G, B.
+    """Return the mask of a picture: a path, the bytes of a JPEG, PNG or WebP, or an (H, W, 3) uint8 array in R, G, B.
 
-    `size` (width, height) is the mask's, the picture's own unless given. The mask is (height, width) uint8, 255 where
-    the person's probability is at least `threshold`; `soft` gives the probabilities, 0 to 255. The first call opens
-    the model, which takes about half a second, and later ones use it again. See `Segmenter` for the rest.
+    `size` (width, height) is the mask's size, by default the picture's. The mask is (height, width) uint8, 255 where
+    the person's probability is at least `threshold`. `soft` returns the probabilities instead, 0 to 255. The first call
+    opens the model, which takes about half a second; later calls reuse it. See `Segmenter` for the other arguments.
     """
     folder = (Path(models) if models else find_models()).absolute()
     segmenter = _open_once(model, version, folder)
     return segmenter.matte(picture, size, soft=soft, threshold=threshold)
 
 
-def track(  # noqa: PLR0913 - options by keyword, each of its own
+def track(  # noqa: PLR0913 - independent options, by keyword
     video: str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
@@ -191,23 +197,23 @@ def track(  # noqa: PLR0913 - options by keyword, each of its own
     model: str = "",
     models: _Place = None,
 ) -> FinishedTrack:
-    """Writes the mask track of a whole video to `out`, in the format of its suffix, anew if it is there already.
+    """Write the mask track of a whole video to `out`, in the format of its suffix; an existing file is replaced.
 
-    `size` (width, height) is what the masks fit into, turned for standing pictures; `fps` the most masks a second.
-    `closer` looks at people twice, for finer masks; `margin` is added around people, a share of the height up to 0.05;
-    `raw` masks aren't stabilised. Raises
-    `danmatte.errors.ServiceError`; a video that breaks off gives a track up to there, and a summary that says so.
+    `size` (width, height) is the maximum size of the masks, with the sides swapped for portrait videos. `fps` is the
+    maximum number of masks a second. `closer` runs a second pass over people, for finer masks. `margin` is added around
+    people, as a share of the height up to 0.05. `raw` masks aren't stabilised. Raises `danmatte.errors.ServiceError`.
+    A truncated video results in a track up to that point, and a summary that says so.
     """
     options = TrackOptions(Size(size[1], size[0]), fps, raw=raw, again=True, closer=closer, margin=margin)
     served = open_version(Path(models) if models else find_models(), model, for_many=True)
     job, threads, has_loop = TrackJob(Path(video), Path(out)), cv2.getNumThreads(), False
     try:
-        cv2.setNumThreads(1)  # every stage of the pipeline has a thread already
+        cv2.setNumThreads(1)  # the pipeline already has a thread for each stage
         with suppress(RuntimeError):
             has_loop = asyncio.get_running_loop() is not None
         if not has_loop:
             return make_track(job, options, served)
-        with ThreadPoolExecutor(1) as other:  # as in a notebook: the pipeline needs a loop of its own
+        with ThreadPoolExecutor(1) as other:  # the pipeline needs a separate event loop: this thread runs one already
             return other.submit(make_track, job, options, served).result()
     finally:
         cv2.setNumThreads(threads)

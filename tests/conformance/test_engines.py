@@ -265,5 +265,5 @@ def mixing() -> tuple[bytes, bytes]:
 
 def test_a_graph_that_mixes_the_pictures_of_a_batch_is_served_alone_only() -> None:
     OpenVinoEngine(spoilt(), *mixing(), cores=1).close()
-    with pytest.raises(ModelError, match="own in a batch of 2"):
+    with pytest.raises(ModelError, match="single items in a batch of 2"):
         OpenVinoEngine(spoilt(configuration_batch=3), *mixing(), cores=1)

@@ -1,4 +1,4 @@
-"""Frames and masks check themselves."""
+"""Frames and masks validate their fields."""
 
 import numpy as np
 import pytest

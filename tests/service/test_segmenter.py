@@ -1,4 +1,4 @@
-"""Masks in this process are the server's, without one."""
+"""Masks made in this process are the same as the server's."""
 
 import asyncio
 import subprocess
@@ -84,7 +84,7 @@ def test_a_path_its_bytes_and_its_pixels_have_one_mask(segmenter: Segmenter, tmp
 @pytest.mark.parametrize("network", ["RGB", "BGR"])
 @pytest.mark.parametrize("given", ["RGB", "BGR"])
 def test_an_arrays_colours_come_to_the_network_in_its_own_order(tmp_path: Path, network: str, given: str) -> None:
-    publish(tmp_path, Toy(colour=network, channel=0 if network == "RGB" else 2))  # the person is what is red
+    publish(tmp_path, Toy(colour=network, channel=0 if network == "RGB" else 2))  # red pixels are the person
     red = np.zeros((96, 160, 3), np.uint8)
     red[..., 0 if given == "RGB" else 2] = 255
     assert Segmenter(models=tmp_path, colour=given).matte(red).all()
@@ -123,7 +123,7 @@ def test_a_bad_version_is_passed_over_and_nothing_good_is_an_error(
     publish(tmp_path, version=1)
     (publish(tmp_path, version=2) / "graph.bin").write_bytes(b"")
     assert open_version(tmp_path).manifest.version == 1
-    assert "toy/2 is passed over" in caplog.text
+    assert "toy/2 is skipped" in caplog.text
     with pytest.raises(ModelError, match=r"graph\.bin"):
         open_version(tmp_path, "toy", 2)
     (tmp_path / "toy/1/graph.bin").write_bytes(b"other")
@@ -224,7 +224,7 @@ def test_a_whole_video_becomes_a_track_anew(models: Path, tmp_path: Path) -> Non
 
 
 async def test_a_track_can_be_made_where_an_event_loop_runs_already(models: Path, tmp_path: Path) -> None:
-    """As in a notebook."""
+    """A notebook, for example, runs one."""
     video = write(tmp_path / "walk.mp4", walking(5))
     assert danmatte.track(video, tmp_path / "walk.webmask", models=models).masks == 5
     await asyncio.sleep(0)
@@ -256,7 +256,7 @@ def test_every_public_name_is_there_and_others_are_not() -> None:
 
 
 async def test_a_mask_can_be_made_within_a_web_handler(models: Path, aiohttp_client, jpeg: bytes) -> None:
-    """The call blocks, and so belongs on a thread; the loop stays free."""
+    """The call blocks, so it is run in a thread, and the event loop continues."""
     segmenter = Segmenter(models=models)
 
     async def answer(request: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""Inference: a graph's inputs in, its outputs out. An engine's one call blocks; a batcher makes it awaitable."""
+"""Inference: from a graph's inputs to its outputs. An engine's call blocks; a batcher makes it awaitable."""
 
 from danmatte.engine.batcher import Batcher
 from danmatte.engine.cache import GraphCache

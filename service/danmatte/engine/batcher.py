@@ -1,4 +1,4 @@
-"""An awaitable way to an engine: a line of items, threads that compute them, and batches where they pay."""
+"""An awaitable interface to an engine: a queue of items, and threads that compute them, in batches if possible."""
 
 import asyncio
 import time
@@ -15,11 +15,11 @@ from danmatte.errors import EngineError
 from danmatte.frame import Pixels, Probabilities
 from danmatte.telemetry.timing import Timing
 
-GATHER_S = 0.003  # how long the first item of a batch waits for others that are on their way
+GATHER_S = 0.003  # how long the first item of a batch waits for others that are being prepared
 
 
 class _Item(NamedTuple):
-    """One item's inputs in the line, who waits for its outputs, and since when."""
+    """A queued item: its inputs, the future of its outputs, and the time since which it waits."""
 
     waiter: asyncio.Future[Arrays]
     inputs: Arrays
@@ -27,8 +27,8 @@ class _Item(NamedTuple):
     since: float
 
 
-class _Line:
-    """Items that wait for a thread, and how many more are on their way."""
+class _ItemQueue:
+    """The items that wait for a thread, and the number of items that are being prepared."""
 
     def __init__(self) -> None:
         self.items: SimpleQueue[_Item] = SimpleQueue()
@@ -36,24 +36,26 @@ class _Line:
 
 
 class Batcher:
-    """Calls an engine for many callers; each caller has one item, such as a picture, and gets its own answer.
+    """Calls an engine for many callers, each with one item, such as a picture.
 
-    An item goes into the line, and one of `engine.concurrency` threads takes it, with all that are in the line as far
-    as the engine takes more than one in a call. Where further items are on their way, as `expect` says, the thread
-    waits up to GATHER_S for them. An item whose caller leaves while it is in the line is never computed; a caller who
-    leaves later changes nothing for the others of its batch. Threads start with the first item, so a batcher that
-    nobody uses costs nothing.
+    Items are queued, and `engine.concurrency` threads take them from the queue, up to `engine.batch` per call. If
+    further items are being prepared, as `expect` says, the thread waits up to GATHER_S for them. An item whose caller
+    is cancelled while it is queued isn't computed. A later cancellation doesn't affect the other items of the batch.
+    Threads start with the first item, so an unused batcher has none.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._line = _Line()
+        self._queue = _ItemQueue()
         self._waiters: set[asyncio.Future[Arrays]] = set()
         self._threads = ThreadPoolExecutor(engine.concurrency, thread_name_prefix="infer")
         self._closed = False
 
     async def infer(self, picture: Pixels, timing: Timing | None = None) -> Probabilities:
-        """(1, H, W, 3) uint8 to the default region's map, (h, w) float32 in [0, 1]; the rest as for `compute`."""
+        """Return the default region's map, (h, w) float32 in [0, 1], of a picture, (1, H, W, 3) uint8.
+
+        Timing and errors are as for `compute`.
+        """
         if self._closed:
             raise EngineError("the engine was closed")
         outputs = await self.compute((self._engine.arrange(picture),), timing)
@@ -61,18 +63,18 @@ class Batcher:
         return values
 
     async def compute(self, inputs: Arrays, timing: Timing | None = None) -> Arrays:
-        """One item's inputs to its outputs, both in the manifest's order.
+        """Return one item's outputs for its inputs, both in the manifest's order.
 
-        The wait before the engine's call counts as the phase `queue`, the call as `infer`. Raises EngineError, also
-        for everything that waits when the batcher is closed.
+        The wait before the engine's call is timed as the phase `queue`, the call as `infer`. Raises EngineError,
+        including for every item that still waits when the batcher is closed.
         """
         if self._closed:
             raise EngineError("the engine was closed")
-        self._engine.check(inputs, most=1)  # here, because in a batch it would fail its neighbours as well
+        self._engine.check(inputs, max_items=1)  # now, because in a batch it would make the other items fail as well
         waiter: asyncio.Future[Arrays] = asyncio.get_running_loop().create_future()
         self._waiters.add(waiter)
-        self._line.items.put(_Item(waiter, inputs, timing or Timing(), time.perf_counter()))
-        # Not at once: other items of this turn of the loop, such as those of one request, are to be in the line, too.
+        self._queue.items.put(_Item(waiter, inputs, timing or Timing(), time.perf_counter()))
+        # Deferred, so that other items of this loop iteration, such as those of one request, are queued before.
         waiter.get_loop().call_soon(self._call_thread)
         try:
             return await waiter
@@ -81,15 +83,15 @@ class Batcher:
 
     @contextmanager
     def expect(self) -> Iterator[None]:
-        """The block prepares an item, which others may wait for; to be entered and left on the event loop."""
-        self._line.expected += 1
+        """Announce that the block prepares an item, for which a batch may wait; use it on the event loop."""
+        self._queue.expected += 1
         try:
             yield
         finally:
-            self._line.expected -= 1
+            self._queue.expected -= 1
 
     def close(self) -> None:
-        """Answers whoever waits with EngineError; to be called on their event loop."""
+        """Fail all waiting items with EngineError; call it on their event loop."""
         self._closed = True
         for waiter in self._waiters:
             _settle(waiter, EngineError("the engine was closed"))
@@ -97,15 +99,15 @@ class Batcher:
 
     def _call_thread(self) -> None:
         if not self._closed:
-            self._threads.submit(_compute_next, self._line, self._engine)
+            self._threads.submit(_compute_next, self._queue, self._engine)
 
 
-# The functions that run in threads hold no batcher: one that nobody uses any more is freed, and its threads end.
+# The functions that run in threads don't refer to the batcher, so that an unused one is freed and its threads end.
 
 
-def _compute_next(line: _Line, engine: Engine) -> None:
-    """Answers the next item in the line, together with those that come soon after it."""
-    items = _take(line, engine.batch)
+def _compute_next(queue: _ItemQueue, engine: Engine) -> None:
+    """Compute the next item in the queue, together with those that arrive soon after it."""
+    items = _take(queue, engine.batch)
     if not items:
         return
     for item in items:
@@ -121,20 +123,20 @@ def _compute_next(line: _Line, engine: Engine) -> None:
         for item, outputs in zip(items, answers, strict=True):
             item.timing.add("infer", since=began)
             _settle_soon(item.waiter, outputs)
-    except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for it
+    except Exception as error:  # noqa: BLE001 - callers wait for the outcome, whatever the error is
         failure = error if isinstance(error, EngineError) else EngineError(f"{type(error).__name__}: {error}")
         for item in items:
             _settle_soon(item.waiter, failure)
 
 
-def _take(line: _Line, most: int) -> list[_Item]:
-    """The next items whose callers are still there; waits only for companions of the first that are on their way."""
+def _take(queue: _ItemQueue, max_items: int) -> list[_Item]:
+    """Return the next items that aren't cancelled; wait only if there is one and others are being prepared."""
     items: list[_Item] = []
     until = 0.0
     with suppress(Empty):
-        while len(items) < most:
-            left_s = max(0.0, until - time.monotonic()) if items and line.expected else 0.0
-            item = line.items.get(timeout=left_s) if left_s else line.items.get_nowait()
+        while len(items) < max_items:
+            left_s = max(0.0, until - time.monotonic()) if items and queue.expected else 0.0
+            item = queue.items.get(timeout=left_s) if left_s else queue.items.get_nowait()
             if not item.waiter.done():
                 until = until or time.monotonic() + GATHER_S
                 items.append(item)
@@ -142,7 +144,7 @@ def _take(line: _Line, most: int) -> list[_Item]:
 
 
 def _settle_soon(waiter: asyncio.Future[Arrays], outcome: Arrays | EngineError) -> None:
-    with suppress(RuntimeError):  # the loop is closed: nobody waits
+    with suppress(RuntimeError):  # the loop is closed: no caller waits
         waiter.get_loop().call_soon_threadsafe(_settle, waiter, outcome)
 
 

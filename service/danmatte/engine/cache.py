@@ -1,4 +1,4 @@
-"""Compiled graphs, kept on disk between starts."""
+"""A disk cache of compiled graphs."""
 
 import hashlib
 import logging
@@ -17,10 +17,10 @@ _ABANDONED_S = 3600.0
 
 
 class GraphCache:
-    """Compiled graphs as bytes, by key; beyond `limit_bytes` the least recently used are thrown away.
+    """A cache of compiled graphs as bytes, by key; above `limit_bytes`, the least recently used are deleted.
 
-    A damaged one counts as none. OpenVINO loads what it is given, so nobody else may write to the folder: raises
-    SettingsError when others can. A disk that fails costs time, never an answer.
+    A damaged file counts as missing. OpenVINO doesn't validate compiled graphs, so no other user may have write access
+    to the folder; raises SettingsError otherwise. Failures of the disk are never errors: the graph is compiled again.
     """
 
     def __init__(self, folder: Path, limit_bytes: int) -> None:
@@ -33,10 +33,10 @@ class GraphCache:
         if facts.st_mode & 0o022 or facts.st_uid != os.geteuid():
             raise SettingsError(f"{folder}: expected a folder that only this user can write to")
 
-    # OpenVINO's own CACHE_DIR imports a file without looking whether it is damaged; here each has its digest in front.
+    # OpenVINO's CACHE_DIR imports a file without checking whether it is damaged. Here, each starts with its digest.
 
     def get(self, key: str) -> bytes | None:
-        """The blob, if it is there and whole."""
+        """Return the blob, if it exists and isn't damaged."""
         path = self._path(key)
         try:
             data = path.read_bytes()
@@ -46,12 +46,12 @@ class GraphCache:
         digest, blob = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
         if hashlib.sha256(blob).digest() == digest:
             return blob
-        log.warning("%s: damaged, thrown away", path)
+        log.warning("%s: damaged, deleted", path)
         self.discard(key)
         return None
 
     def put(self, key: str, blob: bytes) -> None:
-        """Keeps the blob, whole or not at all, and drops the least used beyond the limit."""
+        """Write the blob atomically, and delete the least recently used ones above the limit."""
         try:
             with tempfile.NamedTemporaryFile(dir=self._folder, prefix=_UNFINISHED, delete=False) as file:
                 try:
@@ -68,13 +68,13 @@ class GraphCache:
                 if kept_bytes > self._limit_bytes:
                     path.unlink(missing_ok=True)
             for path in self._folder.glob(f"{_UNFINISHED}*"):
-                if path.stat().st_mtime < time.time() - _ABANDONED_S:  # by a process that was killed at it
+                if path.stat().st_mtime < time.time() - _ABANDONED_S:  # left by a process that was killed
                     path.unlink(missing_ok=True)
         except OSError as error:
-            log.warning("%s: not kept: %s", self._folder, error)
+            log.warning("%s: the compiled graph wasn't cached: %s", self._folder, error)
 
     def discard(self, key: str) -> None:
-        """Forgets a blob."""
+        """Delete a blob."""
         with suppress(OSError):
             self._path(key).unlink()
 

@@ -18,10 +18,10 @@ from danmatte.errors import ModelError
 
 @cache
 def open_core() -> ov.Core:
-    """OpenVINO's entry, one for all graphs of the process, which is never let go.
+    """Return OpenVINO's core, a single one for all graphs of the process, which is never freed.
 
-    Its CPU plugin gives the thread that loads it a stack for signals, and takes it away with itself. Of two, of which
-    the first one went first, the thread kept a stack that was there no more: the next signal ended the process.
+    Its CPU plugin gives the thread that loads it a signal stack, and frees that stack when it is unloaded. If there are
+    two cores and the first is freed first, the thread keeps a freed stack, and the next signal kills the process.
     """
     return ov.Core()
 
@@ -29,13 +29,13 @@ def open_core() -> ov.Core:
 def compile_graph(
     manifest: Manifest, files: tuple[bytes, bytes], plan: StreamPlan, cache: GraphCache | None
 ) -> list[ov.CompiledModel]:
-    """The graph, compiled once for each lane of the plan, from the cache if it is there.
+    """Return the graph, compiled once for each lane of the plan, from the cache if possible.
 
     `files` are graph.xml and graph.bin. Raises ModelError, and RuntimeError as OpenVINO does.
     """
     core, device, batch = open_core(), manifest.configuration.device, manifest.configuration.batch
     properties = plan.to_properties(manifest.configuration)
-    # The cache's key is everything that a compiled graph depends on: the version, how it is run, library and machine.
+    # The cache's key has everything that a compiled graph depends on: version, configuration, library and machine.
     machine = [str(core.get_property(device, name)) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
     version = [msgspec.to_builtins(part) for part in (manifest.files, manifest.inputs, manifest.outputs)]
     facts = [ov.__version__, device, machine, version, batch, properties]
@@ -44,7 +44,7 @@ def compile_graph(
     if cache and (blob := cache.get(key)):
         try:
             compiled = core.import_model(blob, device, properties)
-        except RuntimeError:  # the file is whole, and still not what this library takes
+        except RuntimeError:  # the file isn't damaged, but this library can't import it
             cache.discard(key)
     if compiled is None:
         model = core.read_model(*files)
@@ -64,7 +64,7 @@ def compile_graph(
 
 
 def find_ports(ports: Sequence[ov.Output], wanted: Sequence[Input | Output]) -> list[int]:
-    """The graph's numbers of the manifest's inputs or outputs, in the manifest's order."""
+    """Return the graph's indices of the manifest's inputs or outputs, in the manifest's order."""
     return [next(number for number, port in enumerate(ports) if one.name in port.get_names()) for one in wanted]
 
 
@@ -76,7 +76,7 @@ def _describe_sides(port: Input, batch: int) -> ov.PartialShape:
 
 
 def _check_ports(model: ov.Model, manifest: Manifest) -> None:
-    """Raises ModelError when the graph's inputs or outputs aren't those that the manifest names."""
+    """Raise ModelError if the graph's inputs or outputs don't match those of the manifest."""
     for kind, ports, wanted in (("input", model.inputs, manifest.inputs), ("output", model.outputs, manifest.outputs)):
         known = {name: port for port in ports for name in port.get_names()}
         fits = len(ports) == len(wanted) and all(
@@ -98,9 +98,9 @@ def _check_ports(model: ov.Model, manifest: Manifest) -> None:
 
 
 def _is_of_shape(port: ov.Output, wanted: Input | Output) -> bool:
-    """Whether the graph's port is of the manifest's type, and of its shape where both fix a side.
+    """Return whether the graph's port has the manifest's type, number of dimensions and fixed sides.
 
-    A side that the graph leaves open is checked where the graph is tried out.
+    Dynamic sides of the graph are checked later, when it is run.
     """
     shape = port.get_partial_shape()
     if port.get_element_type().get_type_name() != wanted.dtype:

@@ -1,4 +1,4 @@
-"""An engine without a graph, for tests and trials."""
+"""A fake engine, without a graph, for tests and trials."""
 
 import threading
 from typing import Any
@@ -15,8 +15,10 @@ from danmatte.frame import Pixels, Probabilities
 
 
 class FakeEngine(Engine):
-    """Answers after `delay_s`: maps of regions with a picture's brightness, averaged over their cells; other outputs
-    with the mean of the first input.
+    """An engine whose outputs are simple means of its inputs, returned after `delay_s`.
+
+    A region's map has the picture's brightness, averaged over each cell. Other outputs have the mean of the first input
+    everywhere.
     """
 
     concurrency = 64
@@ -26,7 +28,7 @@ class FakeEngine(Engine):
         self._delay_s, self._stop = delay_s, threading.Event()
 
     def compute(self, inputs: Arrays) -> Arrays:
-        """As the base class says; a call that is delayed ends with EngineError when the engine is closed."""
+        """As the base class says; a delayed call raises EngineError when the engine is closed."""
         self.check(inputs, self.batch)
         if self._delay_s and self._stop.wait(self._delay_s):
             raise EngineError("the engine was closed")
@@ -51,7 +53,7 @@ class FakeEngine(Engine):
 
 
 def _average(pictures: Pixels, port: RegionsOutput) -> Probabilities:
-    """The brightness, 0 to 1, of each cell of pictures (n, H, W, 3)."""
+    """Return the brightness, 0 to 1, of each cell of pictures (n, H, W, 3)."""
     _, rows, columns, _ = pictures.shape
     height, width = (
         side.find_nearest(length) if isinstance(side, SideRange) else side

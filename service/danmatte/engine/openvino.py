@@ -1,4 +1,4 @@
-"""OpenVINO: a compiled graph or several, and a fixed set of infer requests."""
+"""The OpenVINO engine: one or several compiled graphs, and a fixed set of infer requests."""
 
 from queue import SimpleQueue
 from typing import Any
@@ -16,18 +16,20 @@ from danmatte.engine.protocol import Arrays, Engine, to_numpy
 from danmatte.engine.streams import plan_streams
 from danmatte.errors import EngineError, ModelError, TensorError
 
-_SAME, _ALIKE = 1e-3, 0.03  # another batch may be computed in another order, in half precision, too
+# Relative tolerances of repeated outputs: for the same batch size, and for another one, which may be computed in
+# another order, possibly in half precision.
+_SAME, _ALIKE = 1e-3, 0.03
 _NARROWED = {"i64", "u64", "u32"}  # OpenVINO's CPU plugin computes these in 32 bits, and would wrap them silently
-_OUTSIDE = 0.01  # what a probability may lie outside of 0 to 1
+_OUTSIDE = 0.01  # how far a probability may lie outside of 0 to 1
 
 
 class OpenVinoEngine(Engine):
-    """A version's graph, compiled for the cores that are here; a call takes an infer request, or waits for one."""
+    """A version's graph, compiled for the available cores; a call takes an infer request, or waits for one."""
 
     def __init__(
         self, manifest: Manifest, graph: bytes, weights: bytes, cores: int, cache: GraphCache | None = None
     ) -> None:
-        """Compiles, warms up and tests itself, which takes seconds; raises ModelError."""
+        """Compile the graph, and test and warm up all infer requests, which takes seconds; raises ModelError."""
         super().__init__(manifest)
         self.batch = manifest.configuration.batch
         plan = plan_streams(manifest, cores)
@@ -45,7 +47,7 @@ class OpenVinoEngine(Engine):
             raise ModelError(f"{manifest.name}/{manifest.version}: OpenVINO: {error}") from error
         self.concurrency = len(requests)
         alone = manifest.configuration.device == "CPU" and self.batch == 1
-        self.runs_in_caller = alone and len(requests) >= cores  # with fewer, threads would wait for a request
+        self.runs_in_caller = alone and len(requests) >= cores  # with fewer requests, threads would wait for one
         self._idle: SimpleQueue[ov.InferRequest] = SimpleQueue()
         for request in requests:
             self._idle.put(request)
@@ -55,8 +57,8 @@ class OpenVinoEngine(Engine):
         self.check(inputs, self.batch)
         for number in self._wide:
             _check_range(self.manifest.inputs[number].name, inputs[number])
-        # Synchronous calls, a thread each, are as fast as AsyncInferQueue (within 4 %), and nothing can be freed while
-        # it is in flight: freeing such a queue early crashed OpenVINO 2026.4.
+        # Synchronous calls, each in its thread, are as fast as AsyncInferQueue (within 4 %), and no request can be
+        # freed while it runs: freeing such a queue early crashed OpenVINO 2026.4.
         request = self._idle.get()
         try:
             return self._run(request, inputs)
@@ -67,14 +69,14 @@ class OpenVinoEngine(Engine):
 
     def _run(self, request: ov.InferRequest, inputs: Arrays) -> Arrays:
         outputs = self._call(request, inputs)
-        # The request's own memory is written again by the next call: clipping copies it, too.
+        # Copied, because the next call overwrites the request's memory; clipping makes a copy, too.
         return tuple(
             values.clip(0, 1) if is_map else np.array(values)
             for values, is_map in zip(outputs, self._maps, strict=True)
         )
 
     def _call(self, request: ov.InferRequest, inputs: Arrays) -> list[npt.NDArray[Any]]:
-        """The outputs in the request's own memory."""
+        """Return the outputs as views of the request's memory."""
         shared: Any
         if len(inputs) == 1:
             shared = _share(inputs[0])
@@ -84,7 +86,7 @@ class OpenVinoEngine(Engine):
         return [outputs[fetch] for fetch in self._fetches]
 
     def _check_answers(self, requests: list[ov.InferRequest]) -> None:
-        """Fixed inputs through every request, twice, and in batches: as the manifest says, and always the same."""
+        """Run fixed inputs with every request, alone and in batches; check shapes, values and repeatability."""
         items = [_invent_inputs(self.manifest.inputs, seed) for seed in range(self.batch)]
         alone = [self._check_outputs(requests[0], item) for item in items]
         first = tuple(np.concatenate(parts) if self.batch > 1 else parts[0] for parts in zip(*alone, strict=True))
@@ -97,8 +99,8 @@ class OpenVinoEngine(Engine):
                     _check_same(port.name, expected, other, count)
 
     def _check_outputs(self, request: ov.InferRequest, inputs: Arrays) -> Arrays:
-        """The graph's own answers; raises ModelError where they aren't what the manifest says."""
-        # Never by an unshared call: that would write into the memory that the call before shared.
+        """Return the graph's outputs; raises ModelError if they don't match the manifest."""
+        # With shared outputs, because an unshared call would write into the memory that the previous call shared.
         outputs = self._call(request, inputs)
         for port, values in zip(self.manifest.outputs, outputs, strict=True):
             if not fits_shape(port.shape, values.shape):
@@ -109,27 +111,27 @@ class OpenVinoEngine(Engine):
                 if not -_OUTSIDE <= low <= high <= 1 + _OUTSIDE:
                     raise ModelError(f"graph.xml: output: {port.name}: expected 0 to 1, received {low} to {high}")
             elif values.dtype.kind == "f" and not np.isfinite(values).all():
-                raise ModelError(f"graph.xml: output: {port.name}: expected finite numbers, received others")
+                raise ModelError(f"graph.xml: output: {port.name}: expected finite numbers, received infinity or NaN")
         return self._run(request, inputs)
 
 
 def _share(values: npt.NDArray[Any]) -> ov.Tensor:
-    """A tensor of the same memory, also where that is read-only, as a request's body is."""
+    """Return a tensor that shares the memory, which may be read-only, as a request's body is."""
     return ov.Tensor(np.ascontiguousarray(values), list(values.shape), ov.Type(values.dtype))
 
 
 def _check_range(name: str, values: npt.NDArray[Any]) -> None:
-    """Raises TensorError for whole numbers that need more than 32 bits."""
+    """Raise TensorError for integers that need more than 32 bits."""
     limits = np.iinfo(np.int32)
     if values.size and not limits.min <= values.min() <= values.max() <= limits.max:
-        expected = f"{limits.min} to {limits.max}, as it is computed in 32 bits"
+        expected = f"{limits.min} to {limits.max}, because it is computed in 32 bits"
         raise TensorError(f"{name}: expected {expected}, received {values.min()} to {values.max()}")
 
 
 def _invent_inputs(ports: tuple[Input, ...], seed: int) -> Arrays:
-    """Inputs that a graph accepts: noise for pictures, numbers from 0 to 1, zeros, as those may be places in a table.
+    """Return test inputs: noise for pictures, 0 to 1 for floats, zeros for integers, which may be table indices.
 
-    Sides that may vary are as short as they may be.
+    Variable sides have their minimum length.
     """
     rng = np.random.default_rng(seed)
     found = []
@@ -144,7 +146,7 @@ def _invent_inputs(ports: tuple[Input, ...], seed: int) -> Arrays:
 
 
 def _check_same(name: str, expected: npt.NDArray[Any], received: npt.NDArray[Any], count: int) -> None:
-    """Raises ModelError where an answer isn't what it was before."""
+    """Raise ModelError if repeated outputs differ."""
     if expected.shape != received.shape:
         raise ModelError(f"graph.xml: output: {name}: expected {expected.shape}, received {received.shape}")
     if not expected.size:
@@ -152,5 +154,5 @@ def _check_same(name: str, expected: npt.NDArray[Any], received: npt.NDArray[Any
     before, after = expected.astype(np.float64), received.astype(np.float64)
     apart = float(np.abs(after - before).max() / max(1.0, float(np.abs(before).max())))
     if not apart <= (_SAME if count == 1 else _ALIKE):
-        wanted = "the same twice" if count == 1 else f"a picture's own in a batch of {count}"
-        raise ModelError(f"graph.xml: output: {name}: expected {wanted}, received {apart:g} apart")
+        wanted = "the same values twice" if count == 1 else f"the values of single items in a batch of {count}"
+        raise ModelError(f"graph.xml: output: {name}: expected {wanted}, received values that differ by {apart:g}")

@@ -1,4 +1,4 @@
-"""What every engine is, and what all of them check alike."""
+"""The base class of engines, with the checks that they share."""
 
 import time
 from abc import ABC, abstractmethod
@@ -24,16 +24,15 @@ _NUMPY = {"boolean": "?", "f16": "f2", "f32": "f4", "f64": "f8"}
 class Engine(ABC):
     """A network that is ready to compute; `compute` and `infer` may be called from many threads at once.
 
-    `precision` is the number format that it really computes in, `batch` the most items that one call takes, and
-    `concurrency` the calls that it computes at once: a further call waits inside `compute`.
+    `precision` is the number format that it really computes in, `batch` the maximum number of items per call, and
+    `concurrency` the maximum number of concurrent calls: further calls wait inside `compute`.
 
-    `runs_in_caller` says that `compute` works in the thread that calls it, and that there are at least as many
-    concurrent calls as cores. Whoever has a thread for each core then calls it directly, which saves two changes of
-    thread and keeps the picture in the core's cache. Where it is False, a direct call would keep a core idle or the
-    pictures of a batch apart, and a `Batcher` is the way.
+    `runs_in_caller` means that `compute` works in the calling thread, and that there may be at least as many concurrent
+    calls as cores. A pool with one thread per core then calls it directly, which saves two changes of thread and keeps
+    the picture in the core's cache. If it is False, direct calls would leave cores idle or prevent batches; use a
+    `Batcher` instead.
 
-    `executions` is where calls of `execute` are counted; whoever wants the counts of a version, however often it is
-    opened, puts them there.
+    `executions` counts the calls of `execute`. Assign a shared object to count all engines of a version together.
     """
 
     precision: str = "f32"
@@ -48,14 +47,14 @@ class Engine(ABC):
 
     @abstractmethod
     def compute(self, inputs: Arrays) -> Arrays:
-        """All outputs for all inputs; where the first sides count items, those are 1 to `batch`.
+        """Return all outputs for all inputs, of 1 to `batch` items if the first side is the number of items.
 
-        Maps of regions are in [0, 1]. Blocks; the answer's memory is the caller's own. The inputs may be read-only and
-        lie anywhere in memory. Raises EngineError, and TensorError for numbers that it can't hold.
+        Maps of regions are in [0, 1]. The call blocks. The caller owns the outputs' memory; the inputs may be read-only
+        and not contiguous. Raises EngineError, and TensorError for numbers outside the engine's range.
         """
 
     def execute(self, inputs: Arrays, timings: Sequence[Timing]) -> Arrays:
-        """As `compute`, counted as one call for the items that these timings are of."""
+        """Return the result of `compute`; count it as one call, with one item for each of the timings."""
         began = time.perf_counter()
         outputs = self.compute(inputs)
         self.executions.count(len(timings), time.perf_counter() - began)
@@ -64,22 +63,23 @@ class Engine(ABC):
         return outputs
 
     def infer(self, pictures: Pixels) -> Probabilities:
-        """(n, H, W, 3) uint8 to the default region's map (n, h, w) float32 in [0, 1]; n is 1 to `batch`.
+        """Return the default region's maps, (n, h, w) float32 in [0, 1], of pictures, (n, H, W, 3) uint8.
 
-        Raises EngineError, and InvalidParameterError for a model that doesn't take a picture or finds no regions.
+        n is 1 to `batch`. Raises EngineError, and InvalidParameterError for a model that doesn't take a picture or
+        finds no regions.
         """
         return select_region(self.manifest, self.compute((self.arrange(pictures),)))
 
     def arrange(self, pictures: Pixels) -> npt.NDArray[Any]:
-        """(n, H, W, 3) uint8 as the graph's input takes them: its layout and its type."""
+        """Return pictures, (n, H, W, 3) uint8, in the layout and type of the graph's input."""
         return arrange_pictures(self.manifest.picture, pictures)
 
     def close(self) -> None:
-        """Refuses further calls with EngineError; those that compute end as they would."""
+        """Make further calls raise EngineError; calls in progress finish normally."""
         self._closed = True
 
-    def check(self, inputs: Arrays, most: int) -> None:
-        """Raises EngineError when the engine is closed or these aren't 1 to `most` items that it takes."""
+    def check(self, inputs: Arrays, max_items: int) -> None:
+        """Raise EngineError if the engine is closed, or the inputs aren't 1 to `max_items` valid items."""
         if self._closed:
             raise EngineError("the engine was closed")
         counts = set()
@@ -88,35 +88,37 @@ class Engine(ABC):
             fits = values.dtype == to_numpy(port.dtype)
             if self.takes_batches:
                 counts.add(shape[:1])
-                fits = fits and shape[:1] != () and 1 <= shape[0] <= most and fits_shape(port.shape, (1, *shape[1:]))
+                fits = (
+                    fits and shape[:1] != () and 1 <= shape[0] <= max_items and fits_shape(port.shape, (1, *shape[1:]))
+                )
             else:
                 fits = fits and fits_shape(port.shape, shape)
             if not fits:
-                expected = f"{_format_batch(port.shape, most)} {port.dtype}"
+                expected = f"{_format_batch(port.shape, max_items)} {port.dtype}"
                 raise EngineError(f"{port.name}: expected {expected}, received {shape} {values.dtype}")
         if len(counts) > 1:
-            raise EngineError(f"expected as many items in each input, received {sorted(counts)}")
+            raise EngineError(f"expected the same number of items in each input, received {sorted(counts)}")
 
 
-def _format_batch(shape: Shape, most: int) -> str:
-    return format_shape(shape if most == 1 else (f"1 to {most}", *shape[1:]))  # type: ignore[arg-type]
+def _format_batch(shape: Shape, max_items: int) -> str:
+    return format_shape(shape if max_items == 1 else (f"1 to {max_items}", *shape[1:]))  # type: ignore[arg-type]
 
 
 def to_numpy(dtype: str) -> np.dtype[Any]:
-    """NumPy's type for the contract's word."""
+    """Return NumPy's data type for the contract's."""
     return np.dtype(_NUMPY.get(dtype) or f"{dtype[0]}{int(dtype[1:]) // 8}")
 
 
 def arrange_pictures(port: PictureInput, pictures: Pixels) -> npt.NDArray[Any]:
-    """(n, H, W, 3) uint8 as this input takes them: its layout and its type; no copy where nothing is to be done."""
+    """Return pictures, (n, H, W, 3) uint8, in this input's layout and type; not copied unless the type differs."""
     arranged: npt.NDArray[Any] = pictures if port.layout == "NHWC" else pictures.transpose(0, 3, 1, 2)
     return arranged if port.dtype == "u8" else arranged.astype(np.float32)
 
 
 def select_region(manifest: Manifest, outputs: Arrays, region: str = "") -> Probabilities:
-    """A region's map (n, h, w) among the graph's outputs; the default one's without a name.
+    """Return a region's map (n, h, w) from the graph's outputs, of the default region if `region` is empty.
 
-    Raises InvalidParameterError for a region that the model doesn't know.
+    Raises InvalidParameterError for an unknown region.
     """
     number, port, channel = manifest.find_region(region or manifest.default_region)
     values: Probabilities = outputs[number]

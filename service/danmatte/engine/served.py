@@ -1,4 +1,4 @@
-"""A model's version together with what computes for it."""
+"""A model's version, together with its engine."""
 
 from dataclasses import dataclass, field
 
@@ -9,10 +9,10 @@ from danmatte.engine.protocol import Engine
 
 @dataclass(frozen=True, eq=False)
 class Served:
-    """A version that is loaded; whoever holds it may go on using it after another has taken its place.
+    """A loaded version, which stays usable for those that hold it after another version has replaced it.
 
-    disagreement: how far its answers here are from those that it gave where it was made, in points from 0 to 100; None
-    where none were stored, or none were looked at. warning: says so where that is too far; empty otherwise.
+    disagreement: how far its masks on this machine are from those stored when it was published, in points from 0 to
+    100; None if none are stored or they weren't compared. warning: says so if that is too much; empty otherwise.
     """
 
     manifest: Manifest
@@ -25,6 +25,6 @@ class Served:
         object.__setattr__(self, "batcher", Batcher(self.engine))
 
     def close(self) -> None:
-        """Answers whoever waits with EngineError; to be called on the event loop of those who wait."""
+        """Close the engine, and fail waiting calls with EngineError; call it on their event loop."""
         self.engine.close()
         self.batcher.close()

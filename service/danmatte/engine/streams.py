@@ -1,4 +1,4 @@
-"""How a version's configuration is run on the cores that are here."""
+"""The adaptation of a version's configuration to the available cores."""
 
 from dataclasses import dataclass
 
@@ -10,8 +10,8 @@ from danmatte.contract.manifest import Manifest
 class StreamPlan:
     """The streams, threads and infer requests of each of the `lanes`; 0 leaves the choice to the plugin.
 
-    A lane is a compiled graph of its own. With one stream each, it computes in the thread that calls it; a graph of
-    several streams hands the picture to a thread of its own, often on another core, whose caches don't hold it.
+    A lane is a separate compiled graph. With a single stream, it computes in the calling thread. A graph of several
+    streams would pass the picture to a thread of OpenVINO, often on another core, whose caches don't hold it.
     """
 
     streams: int
@@ -20,7 +20,7 @@ class StreamPlan:
     lanes: int = 1
 
     def to_properties(self, wanted: Configuration) -> dict[str, str | int | bool]:
-        """OpenVINO's properties for this plan (docs.openvino.ai, CPU device)."""
+        """Return OpenVINO's properties for this plan (docs.openvino.ai, CPU device)."""
         chosen: dict[str, str | int | bool] = {
             "PERFORMANCE_HINT": wanted.hint.upper(),
             "INFERENCE_PRECISION_HINT": wanted.precision,
@@ -32,15 +32,15 @@ class StreamPlan:
         if self.requests:
             chosen["PERFORMANCE_HINT_NUM_REQUESTS"] = self.requests
         if self.lanes > 1:
-            chosen["ENABLE_CPU_PINNING"] = False  # each lane would pin itself to the first core
+            chosen["ENABLE_CPU_PINNING"] = False  # otherwise, all lanes would be pinned to the first core
         return chosen
 
 
 def plan_streams(manifest: Manifest, cores: int) -> StreamPlan:
-    """Scales the configuration from the cores of the host that it was measured on to these.
+    """Return the configuration scaled from the cores of the host that it was measured on to these.
 
-    A latency hint keeps its streams, each over more threads or fewer; OpenVINO keeps such a stream
-    on one NUMA node. A throughput hint's streams become lanes.
+    With a latency hint, the number of streams is kept, and their threads are scaled; OpenVINO keeps such a stream on
+    one NUMA node. With a throughput hint, the streams are scaled and become lanes.
     """
     wanted = manifest.configuration
     measured_on = manifest.measurements[0].host.cores if manifest.measurements else 0

@@ -1,4 +1,4 @@
-"""The models of a folder: which versions there are, which are loaded, and which one answers a request."""
+"""The models of a folder: their versions, which of them are loaded, and which one serves a request."""
 
 from danmatte.models.answer_check import AnswerCheck, EngineFactory
 from danmatte.models.listing import ModelListing, VersionListing

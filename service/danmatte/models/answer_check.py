@@ -1,4 +1,4 @@
-"""Whether a version answers on this CPU as it did where it was made."""
+"""A check that a version's masks on this CPU match those that were stored when it was published."""
 
 import logging
 from collections.abc import Callable
@@ -17,16 +17,16 @@ EngineFactory: TypeAlias = Callable[[Artifact], Engine]
 
 @dataclass(frozen=True)
 class AnswerCheck:
-    """What is done when a version is opened: its stored pictures are run, and its masks compared with the stored ones.
+    """The check of a version when it is opened: its stored pictures are run, and the masks compared with stored ones.
 
-    max_disagreement: points, 100 · (1 − mean IoU), beyond which there is a warning, or the version is refused.
+    max_disagreement: points, 100 · (1 − mean IoU), above which a warning is logged or the version is refused.
     """
 
     reaction: Literal["off", "warn", "refuse"] = "off"
     max_disagreement: float = 2.0
 
     def open(self, found: Artifact, open_engine: EngineFactory) -> Served:
-        """The version with its engine. Raises ModelError where it is refused, and what the factory raises."""
+        """Return the version with its engine. Raises ModelError if it is refused, and what the factory raises."""
         engine = open_engine(found)
         if found.answers is None or self.reaction == "off":
             return Served(found.manifest, engine)
@@ -39,8 +39,8 @@ class AnswerCheck:
         if not disagreement > self.max_disagreement:
             return Served(found.manifest, engine, disagreement)
         warning = (
-            f"masks on this CPU differ by {disagreement:.1f} points from those that were stored with the version, "
-            f"more than {self.max_disagreement:g}"
+            f"masks on this CPU differ by {disagreement:.1f} points from those stored with the version, "
+            f"expected at most {self.max_disagreement:g}"
         )
         if self.reaction == "refuse":
             engine.close()
@@ -53,5 +53,8 @@ NO_CHECK = AnswerCheck()
 
 
 def measure(found: Artifact, answers: StoredAnswers, engine: Engine) -> float:
-    """How far the engine's masks are from the stored ones, in points from 0 to 100; raises ValueError, EngineError."""
+    """Return how far the engine's masks are from the stored ones, in points from 0 to 100.
+
+    Raises ValueError and EngineError.
+    """
     return answers.measure_disagreement(Framing.of(found.manifest), lambda picture: engine.infer(picture)[0])

@@ -1,4 +1,4 @@
-"""What callers and administrators learn of models and their versions."""
+"""The description of models and their versions that clients and administrators get."""
 
 from collections.abc import Iterable
 from typing import Literal
@@ -11,11 +11,12 @@ from danmatte.models.state import ModelState
 
 
 class VersionListing(Struct, frozen=True, omit_defaults=True):
-    """A version: `ready`, `available` on demand, or `failed` and why.
+    """A version: `ready`, `available` on demand, or `failed` for a `reason`.
 
-    The others are those of a ready one. `input`: (height, width) of its picture, where it takes one. `outputs`: what
-    each of its outputs means, by the output's name. `regions`: what masks can be made of. `disagreement`: how far its
-    masks on this CPU are from those that were stored with it, in points from 0 to 100; `warning` where that is too far.
+    The other fields are set for a ready version. `input`: (height, width) of its picture, if it takes one. `outputs`:
+    the meaning of each output, by the output's name. `regions`: the regions that masks can be made of. `disagreement`:
+    how far its masks on this CPU are from those stored with it, in points from 0 to 100; `warning`: says so if that is
+    too much.
     """
 
     version: int
@@ -31,7 +32,7 @@ class VersionListing(Struct, frozen=True, omit_defaults=True):
 
 
 class ModelListing(Struct, frozen=True, omit_defaults=True):
-    """A model and its versions, newest first; `trouble` says why its policy isn't followed."""
+    """A model and its versions, newest first; `trouble` says why its policy can't be followed."""
 
     name: str
     default: bool
@@ -41,7 +42,7 @@ class ModelListing(Struct, frozen=True, omit_defaults=True):
 
 
 def list_model(model: ModelState, spares: VersionLru, *, is_default: bool) -> ModelListing:
-    """The model with all versions that are on the disk or still open."""
+    """Return the model with all versions that are on disk or still open."""
     known = {*model.found.versions, *(served.manifest.version for served in model.open)}
     return ModelListing(
         name=model.name,
@@ -74,7 +75,7 @@ def _list_version(model: ModelState, spares: VersionLru, version: int) -> Versio
 
 
 def explain_absence(models: Iterable[ModelState], name: str) -> str:
-    """Why the model isn't served; why no model is, when no name is given."""
+    """Return why the model isn't served, or without a name why no model is."""
     wanted = [model for model in models if name in ("", model.name)]
     faults = [model.explain(version) for model in wanted for version in model.faults]
     faults += [model.trouble for model in wanted if model.trouble]

@@ -1,4 +1,4 @@
-"""A folder that holds one model instead of a folder of models, as KServe mounts it: a version, or some of them."""
+"""A folder that holds a single model instead of a folder of models, as KServe mounts it: one version or several."""
 
 import logging
 import re
@@ -21,10 +21,11 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def open_mounted(settings: Settings) -> Iterator[Settings]:
-    """The settings as they are, or for a mounted model with a folder of models that exists while the block lasts.
+    """Yield the settings, for a mounted model with a temporary folder of models that is removed after the block.
 
-    The model is called as `settings.model` says, or as its newest manifest does. Its versions are copied once: what is
-    mounted later isn't seen. Raises SettingsError, and ManifestError for a version that can't be read.
+    The model's name is `settings.model`, or otherwise the name in its newest manifest. Its versions are copied once, so
+    versions that are mounted later are ignored. Raises SettingsError, and ManifestError for a version that can't be
+    read.
     """
     home = settings.models_folder
     numbered = sorted(place for place in home.glob("[1-9]*") if re.fullmatch(r"[1-9][0-9]{0,14}", place.name))
@@ -48,5 +49,5 @@ def open_mounted(settings: Settings) -> Iterator[Settings]:
         policies = settings.models_folder / policy.FILE
         if policies.is_file():
             shutil.copyfile(policies, Path(folder) / name / policy.FILE)
-        log.info("%s: one model, served as %s", settings.models_folder, name)
+        log.info("%s: a single model, served as %s", settings.models_folder, name)
         yield msgspec.structs.replace(settings, models=folder, model=name)

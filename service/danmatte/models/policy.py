@@ -1,4 +1,4 @@
-"""Which of a model's versions answers: `models/<name>/serving.toml` (models/SERVING.md)."""
+"""The policy that chooses which of a model's versions serve: `models/<name>/serving.toml` (models/SERVING.md)."""
 
 import logging
 import os
@@ -17,7 +17,7 @@ from danmatte.errors import ModelError, PolicyError
 
 log = logging.getLogger(__name__)
 FILE = "serving.toml"
-REMEMBERED = ".serving.toml.last"  # a copy of the last one that could be read
+REMEMBERED = ".serving.toml.last"  # a copy of the last readable policy
 STABLE, CANARY, LATEST = RESERVED = ("stable", "canary", "latest")
 LIMIT_BYTES = 64 * 2**10
 
@@ -26,16 +26,17 @@ Label = Annotated[str, Meta(pattern=NAME)]
 
 
 class Canary(Struct, frozen=True, forbid_unknown_fields=True):
-    """A version on trial, and its share of the requests that ask for none."""
+    """A version on trial, and its share of the requests that don't select a version."""
 
     version: Version
     share: Annotated[float, Meta(ge=0, le=1)]
 
 
 class Policy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
-    """How a model is served: nothing newer than `pin` unasked, a canary, and further labels.
+    """How a model is served: by its newest version, at most `pin` if that is set, a canary, and further labels.
 
-    A model that isn't `enabled` answers nobody and takes no memory.
+    A version above `pin` is served only to requests that select it. A model that isn't `enabled` isn't served and takes
+    no memory.
     """
 
     enabled: bool = True
@@ -51,23 +52,23 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
             raise ValueError("Expected a canary other than the pinned version")
 
     def pin_to(self, version: int) -> "Policy":
-        """The same with this version pinned, and no canary."""
+        """Return the same policy with this version pinned, and no canary."""
         return msgspec.structs.replace(self, pin=version, canary=None)
 
     def order(self, versions: Iterable[int]) -> list[int]:
-        """The versions that may become `stable`, best first."""
+        """Return the versions that may become `stable`, newest first."""
         trial = self.canary.version if self.canary else None
         return sorted((v for v in versions if v != trial and v <= (self.pin or v)), reverse=True)
 
 
 DEFAULT = Policy()
-UNKNOWN = Policy(enabled=False)  # of a file that can't be read: nothing may be served
+UNKNOWN = Policy(enabled=False)  # the policy of an unreadable file: the model may not be served
 
 
 class PolicyFolder(NamedTuple):
-    """Where policies are, `<name>/serving.toml` below `root`; that is the folder of models unless another is given.
+    """The folder of policies, `<name>/serving.toml` below `root`, which is the folder of models by default.
 
-    With `remembers`, a copy of each policy that could be read is kept beside it, for a start without it.
+    With `remembers`, a copy of each readable policy is kept beside it, and used if the file is broken at a later start.
     """
 
     root: Path
@@ -75,12 +76,15 @@ class PolicyFolder(NamedTuple):
 
 
 def read_policy(root: Path, name: str) -> Policy:
-    """The model's policy on the disk, the default one if there is none; raises PolicyError."""
+    """Return the model's policy on disk, or the default policy if there is no file; raises PolicyError."""
     return _read(root / name / FILE)
 
 
 def remember_policy(root: Path, name: str) -> None:
-    """Keeps a copy of a policy that could be read, for a start at which the file is broken, where it can be written."""
+    """Keep a copy of a readable policy, in case the file is broken at a later start.
+
+    If the copy can't be written, that is only logged.
+    """
     path, kept = root / name / FILE, root / name / REMEMBERED
     try:
         if not os.path.lexists(path):
@@ -92,7 +96,7 @@ def remember_policy(root: Path, name: str) -> None:
 
 
 def recall_policy(root: Path, name: str) -> Policy | None:
-    """The last policy that could be read, None where none was remembered."""
+    """Return the last readable policy, or None if there is no readable copy."""
     kept = root / name / REMEMBERED
     try:
         return _read(kept) if kept.is_file() else None
@@ -104,7 +108,7 @@ def _read(path: Path) -> Policy:
     if not os.path.lexists(path):
         return DEFAULT
     try:
-        # Kubernetes mounts a file as a link to one in a hidden folder beside it.
+        # Kubernetes mounts a file as a link into a hidden folder beside it, so links within the folder are followed.
         whole = path.resolve() if path.resolve().is_relative_to(path.parent.resolve()) else path
         table = tomllib.loads(artifact.read_plain_file(whole, LIMIT_BYTES).decode())
     except (ModelError, ValueError) as error:
@@ -116,12 +120,15 @@ def _read(path: Path) -> Policy:
 
 
 def write_policy(root: Path, name: str, policy: Policy) -> None:
-    """Puts the policy on the disk, whole or not at all; raises PolicyError where nothing can be written."""
+    """Write the policy atomically; raises PolicyError if it can't be written."""
     put_files(root, name, {FILE: None if policy == DEFAULT else format_policy(policy).encode()})
 
 
 def get_files(root: Path, name: str) -> dict[str, bytes | None]:
-    """The policy's file and the remembered one as they are, readable or not; None for none. Raises PolicyError."""
+    """Return the bytes of the policy's file and of its remembered copy, valid or not.
+
+    A file that doesn't exist is None. Raises PolicyError.
+    """
     home = root / name
     try:
         return {file: (home / file).read_bytes() if (home / file).exists() else None for file in (FILE, REMEMBERED)}
@@ -130,7 +137,7 @@ def get_files(root: Path, name: str) -> dict[str, bytes | None]:
 
 
 def put_files(root: Path, name: str, files: Mapping[str, bytes | None]) -> None:
-    """Puts them on the disk, each whole or not at all; raises PolicyError where nothing can be written."""
+    """Write the files, each atomically, and delete those that are None; raises PolicyError if that isn't possible."""
     for file, data in files.items():
         path = root / name / file
         try:
@@ -144,7 +151,7 @@ def put_files(root: Path, name: str, files: Mapping[str, bytes | None]) -> None:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Whole or not at all; raises OSError."""
+    """Write a file atomically; raises OSError."""
     with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=".", delete=False) as file:
         try:
             file.write(data)
@@ -157,12 +164,12 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def format_policy(policy: Policy) -> str:
-    """The policy as TOML."""
+    """Return the policy as TOML."""
     table: dict[str, Any] = msgspec.to_builtins(policy)
     inner = {name: table.pop(name) for name in ("canary", "labels") if name in table}
 
     def format_pairs(pairs: dict[str, Any]) -> list[str]:
-        # Booleans and numbers are in TOML as they are in JSON; names need no quotes.
+        # TOML writes booleans and numbers as JSON does, and names need no quotes.
         return [f"{name} = {msgspec.json.encode(value).decode()}" for name, value in pairs.items()]
 
     lines = format_pairs(table)

@@ -1,4 +1,4 @@
-"""All models of a folder, which version answers, and how that changes while requests are served."""
+"""All models of a folder, the versions that serve, and changes of these while requests are served."""
 
 import asyncio
 import logging
@@ -44,10 +44,10 @@ log = logging.getLogger(__name__)
 
 
 class Repository:
-    """The models by name. A bad version is reported, changes nothing, and isn't tried again until its files change.
+    """The models by name. A bad version is reported, changes nothing, and isn't retried until its files change.
 
-    Every change is prepared in a thread, one after another, and takes place in one step on the event loop: a request
-    gets the old version or the new one. Whoever has the old one keeps it; it is freed when nobody does.
+    Changes are prepared in a thread, one at a time, and applied in a single step on the event loop, so that a request
+    gets either the old version or the new one. Requests that use the old version keep it; it is freed after the last.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Repository:
         check: AnswerCheck = NO_CHECK,
         policies: PolicyFolder | None = None,
     ) -> None:
-        """Policies are in the folder of models unless `policies` is another one."""
+        """Policies are read from the folder of models, unless `policies` names another folder."""
         self._policies = policies or PolicyFolder(root)
         self._root, self._open_engine, self._check = root, open_engine, check
         self._default = default
@@ -74,9 +74,10 @@ class Repository:
         self._closed = False
 
     def load(self) -> Served:
-        """Opens what the policies ask for of every model, and returns the default model's stable version.
+        """Open the versions that the policies require, and return the default model's stable version.
 
-        Takes seconds. Raises SettingsError when the default model isn't there, or none is named and several make masks.
+        Takes seconds. Raises SettingsError if the default model can't be served, or none is named and several make
+        masks.
         """
         self._watch.accept()
         for ignored in artifact.list_ignored(self._root):
@@ -85,7 +86,7 @@ class Repository:
             self._replace_state(self._compute_state(name))
         if not self._default:
             good = [name for name, model in self._models.items() if model.stable]
-            if len(good) > 1:  # others, such as one that judges quality, are asked for by their names
+            if len(good) > 1:  # other models, such as one that judges quality, are requested by name
                 good = [name for name in good if self._makes_masks(name)] or good
             if len(good) > 1:
                 raise SettingsError(f"{self._root}: several models ({', '.join(good)}): choose one with --model")
@@ -100,9 +101,9 @@ class Repository:
         return stable is not None and stable.manifest.makes_masks
 
     async def find(self, name: str = "", version: int | None = None, label: str = "") -> Served:
-        """The version to use: the one with this number or label, or the one that the model's policy draws.
+        """Return the version with this number or label, or otherwise the one that the model's policy draws.
 
-        A version that isn't open is opened, once for all who wait for it. Raises UnknownModelError,
+        A version that isn't open is opened, once for all requests that wait for it. Raises UnknownModelError,
         UnknownVersionError, UnknownLabelError, ModelError.
         """
         model = self._find_state(name or self._default)
@@ -114,20 +115,20 @@ class Repository:
             return served
         if version in model.faults:
             raise ModelError(model.faults[version].reason)
-        if version not in model.found.versions:  # it may have come after the last scan
-            there = await asyncio.to_thread(artifact.list_versions, self._root, model.name)
-            if version not in there:
-                raise UnknownVersionError(f"version: {model.name} has {there}, received {version}")
+        if version not in model.found.versions:  # it may have been published after the last scan
+            found = await asyncio.to_thread(artifact.list_versions, self._root, model.name)
+            if version not in found:
+                raise UnknownVersionError(f"version: {model.name} has {found}, received {version}")
         key = (model.name, version)
         if key not in self._opening:
             task = self._opening[key] = asyncio.create_task(self._open_spare(key))
             task.add_done_callback(lambda task: (self._opening.pop(key), task.cancelled() or task.exception()))
-        return await asyncio.shield(self._opening[key])  # it goes on for the others when one of them leaves
+        return await asyncio.shield(self._opening[key])  # a cancelled request must not cancel it for the others
 
     def find_region(self, region: str) -> Served:
-        """The stable version that finds this region, of the default model or else of the first one by name.
+        """Return the stable version that finds this region, of the default model or else of the first one by name.
 
-        Raises InvalidParameterError where none does.
+        Raises InvalidParameterError if no model finds it.
         """
         served = [model.stable for _, model in sorted(self._models.items()) if model.policy.enabled and model.stable]
         served.sort(key=lambda each: each.manifest.name != self._default)
@@ -139,30 +140,30 @@ class Repository:
         raise InvalidParameterError(f"region: no model finds {brief(region)}{hint}")
 
     def draw_label(self, name: str = "") -> str:
-        """`stable` or `canary`, as the policy draws, for a caller who is to stay with it; raises as `find` does."""
+        """Return `stable` or `canary` as the policy draws, for a connection that keeps it; raises as `find` does."""
         model = self._find_state(name or self._default)
         return CANARY if _draw(model) is model.canary else STABLE
 
     async def refresh(self, name: str = "") -> None:
-        """Looks at the disk again, at one model or at all, and serves what its policy asks for now."""
+        """Scan one model or all models on disk again, and serve the versions that the policies now require."""
         for each in [name] if name else await asyncio.to_thread(artifact.list_models, self._root):
             async with self._changing:
                 await self._renew(each)
 
     async def reload(self, name: str) -> None:
-        """Refreshes a model, and tries again what failed; raises UnknownModelError."""
+        """Refresh a model, and retry versions that failed; raises UnknownModelError."""
         async with self._changing:
             self._models[name] = replace(self._get_state(name), faults={})
             await self._renew(name)
         self._find_state(name, even_disabled=True)
 
     def refresh_soon(self) -> None:
-        """Refreshes all models in the background; for a signal's handler."""
+        """Refresh all models in the background; for signal handlers."""
         self._tasks.start(self.refresh())
 
     @asynccontextmanager
     async def watch(self, every_s: float) -> AsyncIterator[None]:
-        """Refreshes models whose folders change, until the block ends; never when `every_s` is 0."""
+        """Refresh models whose folders change, until the block ends; an `every_s` of 0 disables that."""
         if every_s:
             self._tasks.start(self._watch.run(every_s))
         try:
@@ -171,15 +172,16 @@ class Repository:
             await self._tasks.end()
 
     def get_policy(self, name: str) -> Policy:
-        """The model's policy; raises UnknownModelError."""
+        """Return the model's policy; raises UnknownModelError."""
         return self._find_state(name or self._default, even_disabled=True).policy
 
     async def change_policy(self, name: str, change: Callable[[Policy], Policy], *, whole: bool = False) -> None:
-        """Serves the model by a policy made from the present one, and writes that to the disk.
+        """Serve the model by the policy that `change` makes of the current one, and write it to disk.
 
-        Where the present one can't be read, only a `whole` one takes its place: the rest of it would be lost.
+        If the current policy can't be read, only a `whole` policy may replace it, because the unread parts of the file
+        would be lost otherwise.
 
-        Raises UnknownModelError, UnknownVersionError, PolicyError and ModelError; then everything is as before.
+        Raises UnknownModelError, UnknownVersionError, PolicyError and ModelError, and then leaves everything unchanged.
         """
         async with self._changing:
             before = self._find_state(name, even_disabled=True)
@@ -188,31 +190,31 @@ class Repository:
             kept = await asyncio.to_thread(get_files, self._policies.root, name)
             await asyncio.to_thread(write_policy, self._policies.root, name, change(before.policy))
             await self._renew(name)
-            after = self._find_state(name, even_disabled=True)  # its folder may have gone meanwhile
+            after = self._find_state(name, even_disabled=True)  # its folder may have been removed meanwhile
             unmet = after.explain_unmet()
             if unmet and unmet != before.explain_unmet():
                 await asyncio.to_thread(put_files, self._policies.root, name, kept)
-                # Else what was refused would be the last good policy of a broken file.
+                # Restore the remembered copy, too: otherwise it would hold the rejected policy.
                 self._replace_state(replace(before, faults=after.faults))
                 await self._renew(name)
                 raise (UnknownVersionError if after.lacks_version else ModelError)(f"{unmet}; nothing was changed")
 
     async def roll_back(self, name: str) -> None:
-        """Pins the newest good version below the stable one, and ends a canary; raises as `change_policy` does."""
+        """Pin the newest good version below the stable one, and end a canary; raises as `change_policy` does."""
         model = self._find_state(name)
         for version in model.list_older():
             with suppress(ModelError, UnknownVersionError):
                 return await self.change_policy(name, partial(Policy.pin_to, version=version))
         none = UnknownVersionError if model.stable_is_oldest else ModelError
-        raise none(f"{name} has no good version below the one that is stable; nothing was changed")
+        raise none(f"{name} has no good version below the stable one; nothing was changed")
 
     def list_models(self) -> list[ModelListing]:
-        """Every model with its versions, in the order of their names. May be called from any thread."""
-        models = sorted(self._models.items())  # a copy in one step: the loop may change the original meanwhile
+        """Return every model with its versions, sorted by name. May be called from any thread."""
+        models = sorted(self._models.items())  # an atomic copy, because the event loop may change the dictionary
         return [list_model(model, self._spares, is_default=name == self._default) for name, model in models]
 
     def close(self) -> None:
-        """Closes every engine, also those still in use, and opens no more."""
+        """Close every engine, including those in use, and open no more."""
         self._closed = True
         for model in self._models.values():
             _close(model.open)
@@ -233,7 +235,7 @@ class Repository:
         self._replace_state(await asyncio.to_thread(self._compute_state, name))
 
     def _compute_state(self, name: str) -> ModelState:
-        """The state that the model should have now; whoever calls this holds the lock, or is alone."""
+        """Return the state that the model should have now; call it with the lock held, or before serving starts."""
         state = renew(
             self._get_state(name),
             self._policies.root,
@@ -248,7 +250,7 @@ class Repository:
         return scan_model(self._root, name, self._policies.root)
 
     def _replace_state(self, model: ModelState) -> None:
-        """The swap: from here on the new state answers."""
+        """Replace the model's state; from then on, requests get the new one."""
         if self._closed:
             _close(model.open)
             return
@@ -272,7 +274,7 @@ class Repository:
                 log.info("%s/%s is no longer served", served.manifest.name, served.manifest.version)
 
     def _open(self, key: VersionKey) -> Served:
-        """Reads and opens a version, which is slow; raises ModelError, whatever it failed of."""
+        """Read and open a version, which is slow; raises ModelError for any failure."""
         try:
             found = artifact.read_version(self._root, *key)
             served = self._check.open(found, self._open_engine)
@@ -283,7 +285,7 @@ class Repository:
             raise ModelError(f"{key[0]}/{key[1]}: {type(error).__name__}: {error}") from error
         wanted, real = found.manifest.configuration.precision, served.engine.precision
         if wanted != real:
-            log.warning("%s/%s: measured in %s, runs in %s on this machine", *key, wanted, real)
+            log.warning("%s/%s: measured with precision %s, runs with %s on this machine", *key, wanted, real)
         log.info("%s/%s is open", *key)
         return served
 

@@ -1,4 +1,4 @@
-"""What lies in the folder of models: names, sizes and times, no contents."""
+"""A scan of the folder of models: names, sizes and times of files, but no contents."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,13 +7,13 @@ from typing import TypeAlias
 from danmatte.contract import artifact
 from danmatte.models import policy
 
-# For each file its time of writing, size and inode: a copy in progress differs from one moment to the next.
+# For each file its modification time, size and inode, which change while a file is being copied.
 Stamp: TypeAlias = tuple[tuple[int, int, int], ...]
 
 
 @dataclass(frozen=True)
 class FoundModel:
-    """A model's versions on the disk, newest first, and the stamp of its policy."""
+    """A model's versions on disk, newest first, with the stamps of their files and of the policy."""
 
     versions: dict[int, Stamp] = field(default_factory=dict)
     policy: Stamp = ()
@@ -23,12 +23,12 @@ NOTHING = FoundModel()
 
 
 def scan_models(root: Path, policies: Path | None = None) -> dict[str, FoundModel]:
-    """Every model of the folder, by name; `policies` is the folder of their policies, where that is another."""
+    """Return every model of the folder, by name; `policies` is the folder of their policies, if that is another one."""
     return {name: scan_model(root, name, policies) for name in artifact.list_models(root)}
 
 
 def scan_model(root: Path, name: str, policies: Path | None = None) -> FoundModel:
-    """One model, empty when it isn't there."""
+    """Return one model; empty if it doesn't exist."""
     home = root / name
     return FoundModel(
         {version: _stamp(home / str(version), artifact.FILES) for version in artifact.list_versions(root, name)},

@@ -1,4 +1,4 @@
-"""One model's versions at one moment, and how the next moment is made from it."""
+"""The immutable state of one model, and its renewal after the disk has changed."""
 
 import itertools
 import logging
@@ -21,26 +21,26 @@ _GOLDEN = (5**0.5 - 1) / 2
 
 @dataclass(frozen=True)
 class Fault:
-    """Why a version can't be served, for as long as its files have this stamp."""
+    """The reason why a version can't be served; valid while its files have this stamp."""
 
     stamp: Stamp
     reason: str
 
 
 def generate_shares() -> Iterator[float]:
-    """Numbers in [0, 1) that are spread evenly within every stretch of them (Weyl's sequence).
+    """Yield numbers in [0, 1); any run of consecutive ones is spread evenly (Weyl's sequence).
 
-    Random numbers would give a canary of 5 % none of a hundred requests, or ten.
+    With random numbers, a canary of 5 % could get none or ten of a hundred requests.
     """
     return (number * _GOLDEN % 1 for number in itertools.count(1))
 
 
 @dataclass(frozen=True)
 class ModelState:
-    """What is known of a model, and what of it is open because its policy says so.
+    """The known state of a model, and the versions that are open because its policy requires them.
 
-    `found` is what lies on the disk, `stable` and `canary` the open versions, `faults` the versions that can't be
-    served. `trouble` says why the policy on the disk isn't followed. `shares` decides whose turn the canary is.
+    `found` are the files on disk, `stable` and `canary` the open versions, `faults` the versions that can't be served.
+    `trouble` says why the policy on disk isn't followed. `shares` decides which requests go to the canary.
     """
 
     name: str
@@ -54,22 +54,22 @@ class ModelState:
 
     @property
     def open(self) -> list[Served]:
-        """Stable and canary, as far as there are any."""
+        """The stable version and the canary, if they exist."""
         return [served for served in (self.stable, self.canary) if served]
 
     def get_open(self, version: int) -> Served | None:
-        """The version, if it is stable or the canary."""
+        """Return the version, if it is stable or the canary."""
         return next((served for served in self.open if served.manifest.version == version), None)
 
     def draw(self) -> Served | None:
-        """The version for a request that names none: the canary for its share of them, stable for the others."""
+        """Return the version for a request that selects none: the canary for its share of them, otherwise stable."""
         trial = self.policy.canary
         if self.canary and trial and next(self.shares) < trial.share:
             return self.canary
         return self.stable
 
     def resolve_label(self, label: str) -> int:
-        """The version of a label; raises UnknownLabelError."""
+        """Return the version of a label; raises UnknownLabelError."""
         newest = max((version for version in self.found.versions if version not in self.faults), default=None)
         own = {STABLE: _number(self.stable), CANARY: _number(self.canary), LATEST: newest}
         labels = {**own, **self.policy.labels}
@@ -80,34 +80,34 @@ class ModelState:
         return version
 
     def labels_of(self, version: int) -> list[str]:
-        """The labels of a version."""
+        """Return the labels of a version."""
         own = [label for label, labelled in self.policy.labels.items() if labelled == version]
         pairs = zip(RESERVED[:2], (self.stable, self.canary), strict=True)
         return [label for label, served in pairs if _number(served) == version] + own
 
     def list_older(self) -> list[int]:
-        """The versions older than stable that aren't known to be bad, newest first."""
+        """Return the versions older than stable that aren't known to be bad, newest first."""
         stable = _number(self.stable) or 0
         return [version for version in self.found.versions if version < stable and version not in self.faults]
 
     @property
     def stable_is_oldest(self) -> bool:
-        """Whether no version on the disk is older than stable, good or bad."""
+        """Whether no version on disk, good or bad, is older than stable."""
         stable = _number(self.stable)
         return stable is not None and all(version >= stable for version in self.found.versions)
 
     def explain_unmet(self) -> str:
-        """Why what is served isn't what the policy asks for; empty when it is."""
+        """Return why the policy isn't met; empty if it is."""
         return self.trouble or (self.explain(self._unmet) if self._unmet else "")
 
     @property
     def lacks_version(self) -> bool:
-        """Whether the policy can't be met because a version isn't on the disk."""
+        """Whether the policy can't be met because a version isn't on disk."""
         return not self.trouble and self._unmet is not None and self._unmet not in self.found.versions
 
     @property
     def _unmet(self) -> int | None:
-        """The first version that the policy asks for and that isn't served."""
+        """The first version that the policy requires and that isn't served."""
         if not self.policy.enabled:
             return None
         wanted = [(self.policy.pin, self.stable), (self.policy.canary and self.policy.canary.version, self.canary)]
@@ -116,20 +116,20 @@ class ModelState:
         return next(iter(unmet), None)
 
     def explain(self, version: int) -> str:
-        """Why a version isn't served."""
+        """Return why a version isn't served."""
         fault = self.faults.get(version)
         return f"{self.name}/{version}: {fault.reason if fault else 'there is no such version'}"
 
     def may_stay_open(self, version: int) -> bool:
-        """Whether a version that was opened on demand may stay open."""
+        """Return whether a version that was opened on demand may stay open."""
         return self.policy.enabled and version in self.found.versions
 
 
 def renew(old: ModelState, root: Path, found: FoundModel, open_version: OpenVersion) -> ModelState:
-    """The model's state for what the disk and its policy below `root` say now; opens what that takes, which is slow.
+    """Return the model's state after reading its policy below `root`; opens the required versions, which is slow.
 
-    What can't be read or served changes nothing but the reasons given. A version that has gone from the
-    disk goes on until another one takes over.
+    Files that can't be read or served change only `trouble` and `faults`. A version whose files were removed is served
+    until another one replaces it.
     """
     policy, trouble = _read_policy(old, root, found)
     if not policy.enabled:
@@ -137,7 +137,7 @@ def renew(old: ModelState, root: Path, found: FoundModel, open_version: OpenVers
     faults = {version: fault for version, fault in old.faults.items() if found.versions.get(version) == fault.stamp}
 
     def open_first(versions: list[int]) -> Served | None:
-        """The first version that can be served; what fails is remembered in `faults`."""
+        """Return the first version that can be served; record those that fail in `faults`."""
         for version in versions:
             if served := old.get_open(version):
                 return served
@@ -150,7 +150,7 @@ def renew(old: ModelState, root: Path, found: FoundModel, open_version: OpenVers
                 faults[version] = Fault(found.versions[version], str(error))
         return None
 
-    # At the start the next version below a bad pin may serve; later the one that serves is better than that.
+    # If the pinned version is bad, an older one may serve at the start. Later, the version in use is kept instead.
     candidates = [policy.pin] if policy.pin and old.stable else policy.order(found.versions)
     stable = open_first(candidates) or old.stable
     canary = open_first([policy.canary.version]) if policy.canary else None
@@ -158,12 +158,12 @@ def renew(old: ModelState, root: Path, found: FoundModel, open_version: OpenVers
 
 
 def _read_policy(old: ModelState, root: Path, found: FoundModel) -> tuple[Policy, str]:
-    """The policy to follow, and why it isn't the one on the disk.
+    """Return the policy to follow, and why it isn't the one on disk; empty if it is.
 
-    A broken file leaves the policy as it was; at a start, as it was remembered. Where nothing was, the model isn't
-    served: any version may be one that the policy forbids.
+    If the file is broken, the policy in use is kept. At the start, the remembered policy is used. Without one, the
+    model isn't served, because the policy might forbid any of its versions.
     """
-    if not found.versions and old.open:  # the whole folder has gone
+    if not found.versions and old.open:  # the whole folder was removed
         return old.policy, f"{root / old.name}: expected versions, found none"
     try:
         return policies.read_policy(root, old.name), ""
@@ -174,9 +174,9 @@ def _read_policy(old: ModelState, root: Path, found: FoundModel) -> tuple[Policy
         return old.policy, trouble
     remembered = policies.recall_policy(root, old.name)
     if remembered:
-        log.error("%s is served by the policy that was good last: %s", old.name, trouble)
-        return remembered, f"{trouble}; the policy that was good last is followed"
-    log.error("%s is not served, as its policy can't be read: %s", old.name, trouble)
+        log.error("%s is served by the last good policy: %s", old.name, trouble)
+        return remembered, f"{trouble}; the last good policy is followed"
+    log.error("%s is not served, because its policy can't be read: %s", old.name, trouble)
     return policies.UNKNOWN, f"{trouble}; the model is not served"
 
 

@@ -1,4 +1,4 @@
-"""A watch over the folder of models."""
+"""Periodic scans of the folder of models."""
 
 import asyncio
 import logging
@@ -11,24 +11,24 @@ log = logging.getLogger(__name__)
 
 
 class Watch:
-    """Compares the folder with what is known, and has each model refreshed that changed and then stayed as it was.
+    """A poller that refreshes models whose folders have changed.
 
-    A model is refreshed only when two scans in a row agree: a folder that is still being copied would fail its
-    digests.
+    A model is refreshed only after two consecutive scans agree, because files that are still being copied would not
+    match their digests.
     """
 
     def __init__(self, root: Path, refresh: Callable[[str], Awaitable[object]], policies: Path | None = None) -> None:
-        """`policies` is the folder of policies, where that isn't `root`."""
+        """`policies` is the folder of policies, if that isn't `root`."""
         self._root, self._policies, self._refresh = root, policies, refresh
         self._known: dict[str, FoundModel] = {}
         self._last: dict[str, FoundModel] = {}
 
     def accept(self) -> None:
-        """Takes what lies there now as known."""
+        """Record the folder's current contents as known."""
         self._known = self._last = scan_models(self._root, self._policies)
 
     async def run(self, every_s: float) -> None:
-        """Scans for ever; no error ends it."""
+        """Scan for ever, at this interval; errors are logged."""
         while True:
             await asyncio.sleep(every_s)
             try:
@@ -37,7 +37,7 @@ class Watch:
                 log.exception("%s: could not be scanned", self._root)
 
     async def scan(self) -> None:
-        """Scans once, and has the models refreshed that changed; one that fails doesn't keep back the others."""
+        """Scan once and refresh the models that changed; a failure is logged and doesn't affect the others."""
         now = await asyncio.to_thread(scan_models, self._root, self._policies)
         for name in sorted(now.keys() | self._known.keys()):
             found = now.get(name)

@@ -95,7 +95,7 @@ async def test_a_map_of_regions_has_the_size_that_the_picture_was_given_at(clien
 
 async def test_encoded_pictures_of_several_sizes_are_asked_for_alone(client: Client) -> None:
     several = np.array([pictures.encoded(".png", np.zeros((side, side, 3), np.uint8)) for side in (32, 96)], np.object_)
-    with pytest.raises(tritonclient.grpc.InferenceServerException, match="maps: its size differs"):
+    with pytest.raises(tritonclient.grpc.InferenceServerException, match="maps: expected one size"):
         await client.infer("regions", picture=("BYTES", several))
 
 
@@ -136,7 +136,7 @@ async def test_tensors_of_any_type_and_free_sides_go_in_and_out(client: Client) 
         ("tensor", {"sound": ("FP64", np.zeros((1, 4))), "state": ("INT64", np.zeros((2, 3), np.int64))},
          "expected FP32, received"),
         ("tensor", {"sound": ("FP32", np.zeros((1, 4), np.float32)), "state": ("INT64", np.full((2, 3), 2**40))},
-         "state: expected -2147483648 to 2147483647, as it is computed in 32 bits, received 1099511627776"),
+         "state: expected -2147483648 to 2147483647, because it is computed in 32 bits, received 1099511627776"),
         ("regions", {"picture": ("UINT8", np.zeros((1, 33, 64, 3), np.uint8))}, "32 to 96 by 32"),
         ("boxes", {"picture": ("UINT8", np.zeros((2, 64, 64, 3), np.uint8))}, "expected \\[1, 64, 64, 3\\]"),
         ("score", {"picture": ("UINT8", np.zeros((1, 3, 64, 64), np.uint8))}, "expected FP32 or BYTES"),

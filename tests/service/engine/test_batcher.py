@@ -1,4 +1,4 @@
-"""Batches: who is gathered, who is left out, and what becomes of a batch that fails."""
+"""Batches: which items are computed together, which are left out, and what happens if a batch fails."""
 
 import asyncio
 import threading
@@ -18,7 +18,7 @@ TOY = Toy(height=64, width=96)
 
 
 class Recorder(FakeEngine):
-    """Takes up to four pictures a call on one thread, once it is let; writes down what it was given."""
+    """An engine of one thread and up to four pictures a call; it waits for the test, and records its calls."""
 
     batch, concurrency = 4, 1
 
@@ -45,7 +45,7 @@ def start(batcher: Batcher, *values: int) -> list[asyncio.Task[Probabilities]]:
 
 
 async def hold(engine: Recorder, batcher: Batcher) -> asyncio.Task[Probabilities]:
-    """Has the engine's only thread busy with a picture of its own."""
+    """Occupy the engine's only thread with a picture."""
     (busy,) = start(batcher, 0)
     await asyncio.to_thread(engine.begun.wait, 10)
     return busy
@@ -99,7 +99,7 @@ async def test_who_is_on_the_way_is_waited_for(monkeypatch: pytest.MonkeyPatch) 
     batcher = Batcher(engine)
     with batcher.expect():
         (first,) = start(batcher, 1)
-        await asyncio.sleep(0.05)  # the thread has it by now, or it would begin without the second
+        await asyncio.sleep(0.05)  # by now the thread has the item; it must wait for the second
         assert engine.calls == []
     (second,) = start(batcher, 2)
     await asyncio.gather(first, second)
@@ -125,7 +125,7 @@ async def test_who_leaves_the_line_is_never_computed_for() -> None:
     await asyncio.wait([gone])
     engine.let.set()
     await asyncio.gather(busy, *stay)
-    assert engine.calls == [[0], [2, 3, 4, 5]]  # nor does the picture take a place in the batch
+    assert engine.calls == [[0], [2, 3, 4, 5]]  # the cancelled picture has no place in the batch
 
 
 async def test_a_batch_that_fails_is_everybodys_engine_error_and_the_next_one_goes_on() -> None:

@@ -1,4 +1,4 @@
-"""Compiled graphs on disk: found again, bounded, and never trusted when damaged."""
+"""The disk cache of compiled graphs: lookups, the size limit, and damaged files."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ TOY = Toy(height=64, width=96)
 
 
 def cache(folder: Path, limit_bytes: int = 10**9) -> GraphCache:
-    """In a folder of its own."""
+    """Return a cache in a folder that isn't used by anything else."""
     return GraphCache(folder / "compiled", limit_bytes)
 
 
@@ -79,7 +79,7 @@ def test_a_disk_that_fails_costs_no_answer(tmp_path: Path) -> None:
 def test_an_engine_from_the_cache_answers_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     picture = np.random.default_rng(1).integers(0, 256, (1, 64, 96, 3), dtype=np.uint8)
     first = engine(cache(tmp_path)).infer(picture)
-    monkeypatch.setattr("openvino.Core.compile_model", None)  # not to be called
+    monkeypatch.setattr("openvino.Core.compile_model", None)  # must not be called
     again = engine(cache(tmp_path))
     assert (again.infer(picture) == first).all()
     assert again.precision == "f32"

@@ -1,4 +1,4 @@
-"""The fake engine: what tests and the preflight rely on."""
+"""The fake engine's behaviour, on which other tests and the preflight rely."""
 
 import asyncio
 import time

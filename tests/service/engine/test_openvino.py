@@ -1,4 +1,4 @@
-"""What an OpenVINO engine says of itself, and what it refuses to serve."""
+"""The properties of an OpenVINO engine, and the graphs that it refuses."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,7 +15,7 @@ TOY = Toy(height=64, width=96)
 
 
 def configure(**configuration: object) -> Manifest:
-    """The toy's manifest, configured like this."""
+    """Return the toy's manifest with this configuration."""
     made = manifest(TOY)
     made["configuration"] |= configuration
     return msgspec.convert(made, Manifest)
@@ -26,8 +26,8 @@ def configure(**configuration: object) -> Manifest:
     [
         ({}, 1, True),
         ({"infer_requests": 2}, 2, True),
-        ({"batch": 4}, 1, False),  # pictures would be kept apart
-        ({"hint": "latency", "infer_requests": 1}, 2, False),  # threads would wait for a request
+        ({"batch": 4}, 1, False),  # direct calls would prevent batches
+        ({"hint": "latency", "infer_requests": 1}, 2, False),  # threads would wait for an infer request
     ],
 )
 def test_callers_compute_themselves_where_nobody_waits(

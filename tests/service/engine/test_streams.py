@@ -9,7 +9,7 @@ from tests.service.toy import Toy, manifest
 
 
 def measure_on(hint: str, streams: int, threads: int, requests: int, cores: int = 2) -> Manifest:
-    """A version measured on a host with so many cores; on none, when 0."""
+    """Return a version measured on a host with this many cores; without measurements if that is 0."""
     facts = configure(hint, streams, threads, requests)
     facts["measurements"][0]["host"]["cores"] = cores
     if not cores:

@@ -1,4 +1,4 @@
-"""What the tests of the repository open instead of OpenVINO."""
+"""Fake engines that tests of the repository open instead of OpenVINO."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ from danmatte.models import Repository
 
 
 class Opener:
-    """Opens fakes, and remembers what it was asked to; versions in `bad` refuse, `gate` holds all up."""
+    """Opens fake engines and records them; versions in `bad` fail to open, and `gate` blocks all."""
 
     def __init__(self) -> None:
         self.opened: list[tuple[str, int]] = []
@@ -34,12 +34,12 @@ class Opener:
 
 
 def spoil(folder: Path) -> None:
-    """The version's graph isn't what its manifest says."""
+    """Change the version's graph so that it no longer matches the manifest."""
     (folder / "graph.xml").write_text("<net/>")
 
 
 def copy_version(folder: Path, version: int) -> Path:
-    """The version again, under another number."""
+    """Copy the version under another number."""
     target = folder.parent / str(version)
     shutil.copytree(folder, target)
     facts = json.loads((target / "manifest.json").read_text())
@@ -48,17 +48,17 @@ def copy_version(folder: Path, version: int) -> Path:
 
 
 def load(root: Path, opener: Opener) -> Repository:
-    """A repository that serves."""
+    """Return a loaded repository."""
     repository = Repository(root, opener)
     repository.load()
     return repository
 
 
 def list_states(repository: Repository) -> dict[int, str]:
-    """The state of each of the first model's versions."""
+    """Return the state of each of the first model's versions."""
     return {version.version: version.state for version in repository.list_models()[0].versions}
 
 
 async def find_stable(repository: Repository) -> int:
-    """The version that answers."""
+    """Return the number of the version that serves."""
     return (await repository.find()).manifest.version

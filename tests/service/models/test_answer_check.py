@@ -1,4 +1,4 @@
-"""A version whose answers on this CPU aren't those that were stored with it: told, warned of, or refused."""
+"""A version whose masks on this CPU differ from the stored ones: reported, warned of, or refused."""
 
 import json
 from pathlib import Path
@@ -17,14 +17,14 @@ from tests.service.toy import facts, publish
 
 
 class DarkEngine(FakeEngine):
-    """Another CPU, as it were: less is person."""
+    """An engine that differs as on another CPU would: its maps have lower values."""
 
     def infer(self, pictures: np.ndarray) -> np.ndarray:
         return super().infer(pictures) - np.float32(0.1)
 
 
 def store_answers(folder: Path) -> None:
-    """Store with a published toy what the fake engine answers."""
+    """Store the fake engine's masks with a published toy."""
     place = folder / "manifest.json"
     manifest: Manifest = parse(place.read_bytes())
     rng = np.random.default_rng(5)
@@ -70,7 +70,7 @@ def test_what_differs_less_than_is_allowed_is_told_without_a_warning(tmp_path: P
 
 
 def test_a_version_that_is_refused_leaves_the_older_one_serving(tmp_path: Path) -> None:
-    publish(tmp_path, version=1)  # from before there were stored answers
+    publish(tmp_path, version=1)  # published without stored answers, as older versions are
     store_answers(publish(tmp_path, version=2))
     newer, older = open_all(tmp_path, AnswerCheck("refuse"), DarkEngine).list_models()[0].versions
     assert (newer.state, older.state, older.disagreement) == ("failed", "ready", None)

@@ -1,4 +1,4 @@
-"""Versions that come, go and are bad while the model is served."""
+"""Versions that are added, removed or bad while the model is served."""
 
 import asyncio
 import gc
@@ -25,7 +25,7 @@ def opener() -> Opener:
 
 @pytest.fixture
 def toy(tmp_path: Path) -> Path:
-    """The folder of version 1."""
+    """Return the folder of version 1."""
     return publish(tmp_path, version=1)
 
 
@@ -89,7 +89,7 @@ async def test_a_model_that_comes_later_is_found_by_the_watch(toy: Path, opener:
     repository = load(toy.parents[1], opener)
     publish(toy.parents[1], name="other")
     async with repository.watch(0.01), asyncio.timeout(5):
-        while len(repository.list_models()) < 2:  # noqa: ASYNC110 - what is waited for has no event
+        while len(repository.list_models()) < 2:  # noqa: ASYNC110 - the condition has no event
             await asyncio.sleep(0.01)
     assert (await repository.find("other")).manifest.name == "other"
 
@@ -171,7 +171,7 @@ async def test_the_canary_has_its_share_in_every_stretch(toy: Path, opener: Open
     drawn = [await find_stable(repository) for _ in range(1000)]
     for start in range(0, 1000, 50):
         assert 8 <= drawn[start : start + 50].count(2) <= 12
-    assert 98 <= drawn[::2].count(2) <= 102  # every other caller's, too
+    assert 98 <= drawn[::2].count(2) <= 102  # also evenly among every other request
     assert (await repository.find(label="canary")).manifest.version == 2
     assert (await repository.find(label="stable")).manifest.version == 1
 
@@ -237,7 +237,7 @@ async def test_what_is_opened_while_the_server_closes_is_closed(toy: Path, opene
     copy_version(toy, 2)
     opener.gate.clear()
     change = asyncio.create_task(repository.refresh())
-    while len(opener.opened) < 2:  # noqa: ASYNC110 - what is waited for happens in a thread
+    while len(opener.opened) < 2:  # noqa: ASYNC110 - the condition becomes true in a thread
         await asyncio.sleep(0.001)
     repository.close()
     opener.gate.set()
@@ -255,7 +255,7 @@ async def test_what_is_opened_on_demand_while_the_server_closes_is_closed(toy: P
     repository = load(toy.parents[1], opener)
     opener.gate.clear()
     asking = asyncio.create_task(repository.find("toy", 1))
-    while len(opener.opened) < 2:  # noqa: ASYNC110 - what is waited for happens in a thread
+    while len(opener.opened) < 2:  # noqa: ASYNC110 - the condition becomes true in a thread
         await asyncio.sleep(0.001)
     repository.close()
     opener.gate.set()
@@ -331,7 +331,7 @@ async def test_a_model_that_goes_while_all_are_listed_does_no_harm(
 
 
 async def test_a_model_that_goes_while_its_policy_changes_is_unknown(toy: Path, opener: Opener) -> None:
-    spoil(toy)  # so that nothing of it is open
+    spoil(toy)  # so that the model has no open version
     publish(toy.parent.parent, name="other")
     repository = load(toy.parent.parent, opener)
     shutil.rmtree(toy)

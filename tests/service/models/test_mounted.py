@@ -1,4 +1,4 @@
-"""A model that is mounted by itself, as KServe does it: a version, or a folder of versions, under any name."""
+"""A single model that is mounted as KServe does: one version or a folder of versions, under any name."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""What serving.toml may say, and how it gets there."""
+"""The contents of serving.toml, and how it is written."""
 
 from pathlib import Path
 
@@ -88,7 +88,7 @@ def test_where_nothing_can_be_written_it_is_said(tmp_path: Path) -> None:
 
 
 def serve(root: Path, **options: bool) -> Repository:
-    """The folder's models, loaded."""
+    """Return a repository with the folder's models loaded."""
     repository = Repository(root, lambda found: FakeEngine(found.manifest), default="toy", **options)
     repository.load()
     return repository
@@ -96,7 +96,7 @@ def serve(root: Path, **options: bool) -> Repository:
 
 @pytest.fixture
 def pinned(tmp_path: Path) -> Path:
-    """Two versions, the older one pinned, served once."""
+    """Publish two versions, pin the older one, and serve it once."""
     for version in (1, 2):
         publish(tmp_path, version=version)
     (tmp_path / "toy" / "serving.toml").write_text("pin = 1")
@@ -110,7 +110,7 @@ def test_a_broken_policy_at_a_start_releases_no_pin(pinned: Path, broken: str) -
     repository = serve(pinned)
     (model,) = repository.list_models()
     assert [version.version for version in model.versions if version.state == "ready"] == [1]
-    assert "the policy that was good last is followed" in model.trouble
+    assert "the last good policy is followed" in model.trouble
 
 
 def test_a_broken_policy_that_was_never_good_serves_nothing(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ async def test_policies_may_be_in_another_folder_that_can_be_written(tmp_path: P
     publish(models, version=1)
     publish(models, version=2)
     policies.mkdir()
-    (models / "toy" / "serving.toml").write_text("enabled = false")  # isn't looked at
+    (models / "toy" / "serving.toml").write_text("enabled = false")  # ignored
     repository = serve(models, policies=PolicyFolder(policies))
     assert (await repository.find("toy")).manifest.version == 2
     await repository.change_policy("toy", lambda policy: Policy(pin=1))

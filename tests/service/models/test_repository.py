@@ -1,4 +1,4 @@
-"""Which version is served, and what a bad one does to the others."""
+"""Which version is served, and that a bad version doesn't affect the others."""
 
 import asyncio
 from pathlib import Path

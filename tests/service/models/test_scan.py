@@ -1,4 +1,4 @@
-"""What a scan of the folder sees, and when the watch acts on it."""
+"""What a scan of the folder finds, and when the watch refreshes a model."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.service.toy import publish
 
 @pytest.fixture
 def toy(tmp_path: Path) -> Path:
-    """The folder of version 1."""
+    """Return the folder of version 1."""
     return publish(tmp_path, version=1)
 
 

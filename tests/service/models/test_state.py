@@ -1,4 +1,4 @@
-"""What a model's state answers, and how it follows the disk; no repository around it."""
+"""A model's state and its renewal from the disk, without a repository."""
 
 from pathlib import Path
 
