@@ -106,7 +106,7 @@ def test_a_device_that_is_not_there_is_the_machines_fault(graph: Path) -> None:
 
 
 def make_job(graph: Path, reference: Setting, **changes: object) -> SweepJob:
-    patience = Patience(least=2, most=2, tolerance=0.5)
+    patience = Patience(min_windows=2, max_windows=2, tolerance=0.5)
     job = SweepJob(graph, configure(), tuple(PICTURES), reference, 0.02, HOST, patience)
     return replace(job, **changes)  # type: ignore[arg-type]
 
@@ -130,7 +130,7 @@ def test_the_reference_is_timed_beside_itself(graph: Path) -> None:
 
 
 def test_past_its_time_a_setting_gets_the_fewest_windows(graph: Path) -> None:
-    strict = Patience(least=2, most=9, tolerance=0.0001)
+    strict = Patience(min_windows=2, max_windows=9, tolerance=0.0001)
     timing = SweepWorker(make_job(graph, USUAL, patience=strict))(TimingTask(Setting(1, 1, 1, 1), time.monotonic() - 1))
     assert timing is not None
     assert timing.ratio.samples == 2

@@ -27,7 +27,7 @@ class Clockwork:
 
 
 def gathered(own: Callable[[], Window], reference: Callable[[], Window], *, until: float = ALWAYS) -> Windows:
-    return gather_windows(own, reference, Patience(least=3, most=6, tolerance=0.05), until=until)
+    return gather_windows(own, reference, Patience(min_windows=3, max_windows=6, tolerance=0.05), until=until)
 
 
 def test_windows_that_agree_end_at_the_least() -> None:
@@ -81,10 +81,12 @@ def test_throughput_and_latency_are_of_what_is_timed_and_not_of_the_reference() 
     ],
 )
 def test_agreement_looks_at_the_newest(values: tuple[float, ...], agree: bool) -> None:
-    assert Patience(least=3, most=8, tolerance=0.05).is_settled(values) is agree
+    assert Patience(min_windows=3, max_windows=8, tolerance=0.05).is_settled(values) is agree
 
 
-@pytest.mark.parametrize("fields", [{"least": 1}, {"least": 5, "most": 4}, {"tolerance": 0.0}, {"tolerance": 1.5}])
+@pytest.mark.parametrize(
+    "fields", [{"min_windows": 1}, {"min_windows": 5, "max_windows": 4}, {"tolerance": 0.0}, {"tolerance": 1.5}]
+)
 def test_impossible_patience_is_refused(fields: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="expected"):
         Patience(**fields)
@@ -99,7 +101,7 @@ def test_an_empty_window_is_refused() -> None:
 
 @given(st.lists(st.floats(0.01, 100.0), max_size=12))
 def test_windows_settle_only_where_the_newest_lie_near_their_median(values: list[float]) -> None:
-    patience = Patience(least=3, most=8, tolerance=0.05)
+    patience = Patience(min_windows=3, max_windows=8, tolerance=0.05)
     newest = sorted(values[-3:])
     near = len(newest) == 3 and max(newest[2] - newest[1], newest[1] - newest[0]) <= 0.05 * newest[1]
     assert patience.is_settled(values) == near
@@ -109,7 +111,7 @@ def test_windows_settle_only_where_the_newest_lie_near_their_median(values: list
 def test_there_are_at_least_and_at_most_as_many_windows_as_patience_has(
     speeds: list[float], least: int, more: int
 ) -> None:
-    patience = Patience(least=least, most=least + more, tolerance=0.05)
+    patience = Patience(min_windows=least, max_windows=least + more, tolerance=0.05)
     found = gather_windows(Clockwork(*speeds), Clockwork(10.0), patience, until=ALWAYS)
     assert least <= len(found.own) <= least + more
     assert len(found.own) == len(found.reference)

@@ -119,9 +119,9 @@ def test_the_run_folder_holds_the_facts_the_report_and_masks(first: Run) -> None
 
 
 def test_the_time_is_told_before_it_starts(first: Run) -> None:
-    kept = next(line for line in first.out.splitlines() if "kept: " in line)
-    assert "kept: 0 of 4 trials; about " in kept
-    assert "racing" in kept
+    cached = next(line for line in first.out.splitlines() if "cached: " in line)
+    assert "cached: 0 of 4 trials; about " in cached
+    assert "racing" in cached
     assert " left)" in first.out
 
 

@@ -1,4 +1,4 @@
-"""A build to watch, and one that is killed; light enough for a fresh process to import."""
+"""A build that counts its calls, and one that is killed. Without heavy imports, for child processes."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from tests.workbench.facts import recipe
 
 
 class CountedBuild:
-    """Writes a graph, and counts how often."""
+    """Write a graph, and count the calls."""
 
     def __init__(self, graph: Path) -> None:
         self.model, self.count = graph, 0
@@ -22,7 +22,7 @@ class CountedBuild:
 
 
 def build_and_die(graph: Path, folder: Path, key: str) -> None:
-    """Killed when the graph is written and the rest isn't."""
+    """Kill the process after the graph is written and before the rest is."""
 
     def half(target: Path) -> tuple[Artifact, tuple[str, ...]]:
         CountedBuild(graph)(target)

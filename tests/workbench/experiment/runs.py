@@ -1,4 +1,4 @@
-"""A small experiment on a graph that OpenVINO alone runs, and a race whose speeds are known."""
+"""A small experiment on a graph that only needs OpenVINO, and a fake race with known speeds."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -31,8 +31,8 @@ STOCK = "OpenVINO, the source"
 
 
 class KnownRace:
-    """Instead of a race: speeds by a part of the name, 10 frames a second for the rest; a frame takes as long as its
-    share of a second says, unless ``latencies`` has milliseconds for a part of the name.
+    """A fake race. ``speeds`` has frames a second by a part of the name, 10 for all others. The latency follows from
+    the speed, unless ``latencies`` has milliseconds for a part of the name.
     """
 
     speeds: ClassVar[dict[str, float]] = {}
@@ -52,10 +52,10 @@ class KnownRace:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing is open."""
+        """Do nothing."""
 
     def run(self, trials: Sequence[str], rate: Callable[[str, Rounds], float | None], **_: int) -> Standings:
-        """Everybody's speed at once; the fastest two that may win are finalists."""
+        """Return the speeds of all; the fastest two with a rating are finalists."""
         self.config.on_round("round 1 of 1")
         names = [name for name in self.subjects if name not in self.dropouts]
         speeds = {name: [self.find_speed(name)] * 5 for name in names}
@@ -68,18 +68,18 @@ class KnownRace:
         return Standings(dict.fromkeys(names, stage), frozenset(hopeful[:2]), dict(self.dropouts))
 
     def find_speed(self, name: str) -> float:
-        """Frames a second."""
+        """Return frames a second."""
         return next((speed for part, speed in self.speeds.items() if part in name), 10.0)
 
     def find_latency_ms(self, name: str) -> float:
-        """Milliseconds of a frame."""
+        """Return milliseconds a frame."""
         known = (latency for part, latency in self.latencies.items() if part in name)
         return next(known, 1000 / self.find_speed(name))
 
 
 @pytest.fixture
 def known_race(monkeypatch: pytest.MonkeyPatch) -> type[KnownRace]:
-    """Races are known ones."""
+    """Replace races with `KnownRace`."""
     monkeypatch.setattr(running, "Race", KnownRace)
     speeds = {"int8": 40.0, "float": 20.0}
     known = {"speeds": speeds, "latencies": {}, "frames": 5, "dropouts": {}, "held": []}
@@ -96,18 +96,18 @@ def run_here(
     environment: dict[str, str] | None = None,
     of_trial: bool = True,
 ) -> Any:
-    """Instead of `Workspace.isolate`: no process of its own, which takes seconds to start."""
+    """Replace `Workspace.isolate`, without a child process, which takes seconds to start."""
     return function(*arguments)
 
 
 @pytest.fixture
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is isolated."""
+    """Run isolated functions in this process."""
     monkeypatch.setattr(Workspace, "isolate", run_here)
 
 
 def find_source(folder: Path) -> Source:
-    """A segmenter of two classes as ONNX."""
+    """Return a segmenter of two classes as ONNX."""
     path = folder / "segmenter.onnx"
     if not path.exists():
         graphs.write_onnx(path, "argmax")
@@ -115,7 +115,7 @@ def find_source(folder: Path) -> Source:
 
 
 def make_run(folder: Path, *, lines: list[str] | None = None, masks: bool = True, **changes: Any) -> ExperimentRun:
-    """A run of two recipes and one that can't be applied, in ``folder``; whatever is there is gone on with."""
+    """Return a run of two recipes and one that can't be applied; it resumes what is in ``folder``."""
     data = folder / ("data" if masks else "bare")
     if not data.exists():
         tiny.write_scenes(data, 6, masks=masks)

@@ -1,4 +1,4 @@
-"""The same recipe is never built twice, and none from its beginning where a part of it is there."""
+"""A recipe is never built twice, and a build continues from the longest stored beginning."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +33,7 @@ def builder(source: Source, data: Dataset, folder: Path, *, time_s: float = 120.
 
 
 def list_built(folder: Path) -> dict[str, int]:
-    """The candidates in the store, and when each was made."""
+    """Return the candidates in the store with their times."""
     return {path.parent.name: path.stat().st_mtime_ns for path in folder.glob("*/candidate.json")}
 
 
@@ -133,10 +133,10 @@ def test_what_recipes_have_in_common_and_takes_long_is_kept_for_the_next(
     quantized = (*whole.steps, Quantize(frames=2))
     first = here.build(replace(whole, name="first", steps=(*quantized, Reshape(33, 65))))
     part = here.find(replace(whole, name="part", steps=quantized))
-    assert part is not None  # it looked at frames, and nobody asked for it
-    assert here.find(whole) is None  # what takes a second isn't kept
+    assert part is not None  # stored because its last step uses frames
+    assert here.find(whole) is None  # fast steps aren't stored
     assert first.parent == part.digest
-    assert 0 < part.seconds < first.seconds  # from the source on, as if nothing had been there
+    assert 0 < part.seconds < first.seconds  # the time includes that of the stored beginning
     begun = here.find_beginning(first.recipe)
     assert begun is not None
     assert begun.digest == part.digest

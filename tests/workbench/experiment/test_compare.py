@@ -1,4 +1,4 @@
-"""Comparisons are made once for each graph, precision and set of frames, and anew where anything differs."""
+"""Comparisons are cached by graph, precision and set of frames, and repeated if anything differs."""
 
 import dataclasses
 import time
@@ -63,7 +63,7 @@ def test_scores_are_found_once_whatever_the_hint(
     assert {item.metric for item in measured.measurements[3:]} <= {"iou_under_2", "iou_2_to_15", "iou_over_15"}
     assert [item.kind for item in measured.kinds] == ["kind0", "kind1"]
     assert measured.measurements[1].value > 0.9
-    assert asked(tmp_path) == 2  # the source's own, too
+    assert asked(tmp_path) == 2  # including the source's
     again = comparing(plain, labelled, tmp_path)
     assert again.is_done(other)
     assert again.measure(other) == measured
@@ -76,13 +76,13 @@ def test_other_frames_masks_precisions_and_machines_are_asked_anew(
 ) -> None:
     folder = tiny.write_scenes(tmp_path / "data", 3)
     before = comparing(plain, dataset.load(folder), tmp_path)
-    known = before.compose_question(subject(plain, made))
-    assert before.compose_question(subject(plain, made, precision="bf16")) != known
+    known = before.compose_key(subject(plain, made))
+    assert before.compose_key(subject(plain, made, precision="bf16")) != known
     newer_host = structs.replace(HOST, features=("avx2", "amx_int8"))
     newer = dataclasses.replace(before, workspace=dataclasses.replace(before.workspace, host=newer_host))
-    assert newer.compose_question(subject(plain, made)) != known
+    assert newer.compose_key(subject(plain, made)) != known
     cv2.imwrite(str(folder / "masks/kind0_00.png"), np.zeros((96, 128), np.uint8))
-    assert comparing(plain, dataset.load(folder), tmp_path).compose_question(subject(plain, made)) != known
+    assert comparing(plain, dataset.load(folder), tmp_path).compose_key(subject(plain, made)) != known
 
 
 def test_without_labels_the_sources_own_masks_are_the_truth(plain: Source, made: Artifact, tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_a_comparison_that_takes_too_long_is_not_kept(
 
 
 class Answers:
-    """A subject whose answers on each frame are known."""
+    """A subject with known outputs on each frame."""
 
     def __init__(self, *tensors: np.ndarray) -> None:
         self.given = tensors

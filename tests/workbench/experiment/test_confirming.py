@@ -1,4 +1,4 @@
-"""What chooses a winner doesn't confirm it, and what is told of it holds on other pictures."""
+"""Other frames confirm the winner than those that choose it, and the reported loss holds on new pictures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -20,20 +20,20 @@ AREA = 10_000
 
 
 def make_frames(count: int, kinds: Sequence[str] = ("",)) -> Dataset:
-    """Frames of these kinds in turn."""
+    """Return frames with the kinds in alternation."""
     kinds = [kinds[number % len(kinds)] for number in range(count)]
     return Dataset(tuple(FrameFile(f"{n}.jpg", Path("x"), "", True, kind, f"{n}") for n, kind in enumerate(kinds)))
 
 
 def make_score(name: str, lost: float) -> Score:
-    """Of a picture in which so many points are lost."""
+    """Return the score of a picture that loses so many points."""
     both = round(AREA * (1 - lost / 100))
     return Score(name, both, AREA, both, AREA, truth=AREA, painted=both, counted=4 * AREA)
 
 
 @dataclass
 class KnownLosses:
-    """Points that each trial loses in each frame, by names; every question is noted."""
+    """Points that each trial loses in each frame, by names; every call is recorded."""
 
     lost: dict[str, dict[str, float]]
     data: Dataset
@@ -51,7 +51,7 @@ class KnownLosses:
 
 
 def enter(known: KnownLosses, division: Division, budget: Budget, speeds: dict[str, float]) -> list[Trial]:
-    """Trials as a race leaves them: judged by the frames that choose."""
+    """Return trials as after a race: judged on the choosing frames."""
     found = []
     for name, speed in speeds.items():
         item = trial(name, measured("throughput", speed))
@@ -61,7 +61,7 @@ def enter(known: KnownLosses, division: Division, budget: Budget, speeds: dict[s
 
 
 def draw(data: Dataset, mean: float, seed: int) -> dict[str, float]:
-    """Losses about a mean, as heavy-tailed as real ones: most pictures lose nothing, some lose much."""
+    """Return losses around a mean, with heavy tails like real ones: most pictures lose nothing, some lose much."""
     values = np.random.default_rng(seed).standard_t(3, len(data))
     return {name: float(np.clip(mean + 1.5 * value, -20, 60)) for name, value in zip(data.names, values, strict=True)}
 
@@ -78,7 +78,7 @@ def test_many_frames_are_divided_and_of_few_all_choose_and_confirm_in_turn() -> 
 
 
 def test_pictures_of_a_kind_each_are_divided_too() -> None:
-    """A folder for each person: none of the kinds has a picture to spare."""
+    """With a folder for each person, each kind has a single picture."""
     many = Division.of(make_frames(120, [f"person{number}" for number in range(120)]))
     assert (len(many.choosing), len(many.confirming), many.folds) == (40, 80, ())
     few = Division.of(make_frames(40, [f"person{number}" for number in range(40)]))
@@ -112,7 +112,7 @@ def test_what_varies_too_much_to_be_confirmed_costs_no_attempt() -> None:
     entered = enter(known, division, Budget(0.5), {"wild": 90, "steady": 50})
     assert all(item.verdict.accepted for item in entered)
     first, second = Referee(division, Budget(0.5), "throughput", known).confirm(entered)
-    assert first.verdict.broken == ("not confirmed: 100 frames are too few to confirm it by, its losses vary too much",)
+    assert first.verdict.broken == ("not confirmed: 100 frames are too few, because its losses vary too much",)
     assert second.verdict.accepted
     assert second.confirmation is not None
     assert second.confirmation.attempt == 1
@@ -163,7 +163,7 @@ def test_where_all_fall_none_is_accepted() -> None:
 def test_the_budget_holds_in_every_kind_or_the_next_best_wins() -> None:
     data = make_frames(300, ("day", "night"))
     division = Division.of(data)
-    # On the whole it loses nothing: what it gains by day it loses at night.
+    # Overall it loses nothing: it gains by day what it loses at night.
     uneven = {name: 0.9 if kind == "night" else -0.9 for name, kind in data.kinds.items()}
     known = KnownLosses({"uneven": uneven, "even": dict.fromkeys(data.names, 0.2)}, data)
     entered = enter(known, division, Budget(0.5), {"uneven": 90, "even": 50})
@@ -201,7 +201,7 @@ def test_what_was_asked_under_older_instruction_sets_is_confirmed_there_as_well(
 
 
 def test_what_cannot_be_confirmed_failed_and_says_why() -> None:
-    """Only what broke the budget is rejected; a comparison that broke off says nothing of it."""
+    """Only a broken budget counts as rejection; a failed comparison doesn't."""
     data = make_frames(150)
     division = Division.of(data)
     known = KnownLosses({"a": dict.fromkeys(data.names, 0.1)}, data)
@@ -223,11 +223,11 @@ def test_what_runs_the_same_graph_otherwise_is_measured_once_a_fold() -> None:
     known.asked.clear()
     referee = Referee(division, Budget(90.0), "throughput", known)
     referee.confirm([entered, replace(entered, name="a, run otherwise")])
-    assert len(known.asked) == 2 * len(division.folds)  # without each fold, and on it
+    assert len(known.asked) == 2 * len(division.folds)  # on the other folds, and on the fold itself
 
 
 def test_few_frames_tell_of_what_would_have_been_chosen_without_them() -> None:
-    """Nine frames speak for each of ten candidates by chance: the told loss isn't the chosen one's luck."""
+    """The winner among ten equal candidates is lucky on its frames; the reported loss isn't."""
     data = make_frames(20)
     division = Division.of(data)
     known = KnownLosses({f"c{n}": draw(data, 1.0, n) for n in range(10)}, data)
@@ -247,7 +247,7 @@ def test_few_frames_tell_of_what_would_have_been_chosen_without_them() -> None:
 
 @pytest.mark.parametrize("count", [30, 240])
 def test_told_intervals_hold_the_true_loss_about_as_often_as_they_say(count: int) -> None:
-    """Of candidates that all lose 0.4, the luckiest is chosen; the interval of nearly every one holds 0.4."""
+    """All candidates lose 0.4 and the luckiest is chosen; nearly every interval still covers 0.4."""
     data, hits, runs = make_frames(count), 0, 25
     division = Division.of(data)
     for run in range(runs):

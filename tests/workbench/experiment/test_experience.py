@@ -1,4 +1,4 @@
-"""A short search tries first what has won before on such a CPU, the surest of it first."""
+"""A short search starts with the recipes that won before on such a CPU, the surest first."""
 
 from pathlib import Path
 
@@ -65,7 +65,7 @@ def test_only_a_short_search_goes_by_it(plain: Source, monkeypatch: pytest.Monke
         propose_trials(plain, LEVELS[effort], SearchOptions())  # type: ignore[index]
         assert len(asked) == count
     propose_trials(plain, LEVELS["quick"], SearchOptions(recipes=("int8", "float")))
-    assert len(asked) == 1  # who names recipes says their order
+    assert len(asked) == 1  # named recipes keep the user's order
 
 
 def test_a_recipe_counts_once_in_a_run_and_what_was_not_tried_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:

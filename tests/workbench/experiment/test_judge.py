@@ -1,4 +1,4 @@
-"""Who wins, and what is said when nobody does."""
+"""Choice of the winner, and the error when there is none."""
 
 from dataclasses import replace
 
@@ -39,8 +39,8 @@ def test_when_nothing_is_met_the_nearest_and_every_rejection_are_told() -> None:
         choose([WRONG, FAILED, CLOSE, trial("silent")], "throughput")
     first, *rejections = str(refused.value).splitlines()
     assert first == (
-        "nothing met the budget; the nearest is: close; 1 of 4 trials had no time or failed: "
-        "more time is a higher --effort, or more of --trial-s"
+        "nothing met the budget; the nearest is: close; 1 of 4 trials were not tried or failed: "
+        "for more time, raise --effort or --trial-s"
     )
     assert rejections == [
         "  wrong: rejected: iou_drop: 7",
@@ -68,7 +68,7 @@ def test_what_was_not_raced_to_the_end_cannot_win_but_where_all_that_were_have_f
 
 
 def test_throughput_is_compared_by_the_ratio_to_the_baseline() -> None:
-    """A noisy moment makes everybody slow, and leaves the ratio."""
+    """Noise slows all subjects, but not the ratio."""
     early = trial("early", measured("throughput", 100), measured("speedup", 5), measured("iou_drop", 0.1))
     late = trial("late", measured("throughput", 60), measured("speedup", 6), measured("iou_drop", 0.1))
     assert choose([early, late], "throughput") is late
@@ -99,7 +99,7 @@ def test_who_has_not_raced_yet_may_still_win() -> None:
 
 @pytest.mark.parametrize(("speedup", "winner"), [(9.2, "f32"), (11.0, "bf16")])
 def test_what_only_runs_a_graph_otherwise_must_be_surely_faster(speedup: float, winner: str) -> None:
-    """Or else noise would choose the precision."""
+    """Otherwise noise would choose the precision."""
     first = named("f32", structs.replace(measured("speedup", 8.6), low=8.2, high=9.0))
     other = named("bf16", structs.replace(measured("speedup", speedup), low=speedup - 0.7, high=speedup + 0.7))
     assert choose([first, other], "throughput").name == winner
@@ -112,14 +112,14 @@ def test_where_one_has_no_ratio_all_are_compared_without() -> None:
 
 
 def named(name: str, speedup: Measurement) -> Trial:
-    """One graph's trial."""
+    """Return a trial of one graph."""
     return replace(
         trial(name, measured("throughput", 300), speedup, measured("iou_drop", 0.1)), recipe=recipe(name="int8")
     )
 
 
 def make_merit(name: str, value: float, spread: float, *, recipe_name: str, latency: float = 9.0) -> Trial:
-    """An accepted trial of that speedup."""
+    """Return an accepted trial with that speedup."""
     speedup = structs.replace(measured("speedup", value), low=value - spread, high=value + spread)
     found = trial(name, measured("throughput", 10 * value), speedup, measured("latency", latency))
     return replace(found, recipe=recipe(name=recipe_name))
@@ -177,7 +177,7 @@ def test_of_latency_nothing_is_known_before_the_first_round() -> None:
 
 
 def run_of(name: str, speed: float, latency: float, **changes: object) -> Trial:
-    """An accepted trial whose speed is known to 3 %."""
+    """Return an accepted trial whose speed has an interval of 3 %."""
     speedup = structs.replace(measured("speedup", speed), low=0.97 * speed, high=1.03 * speed)
     found = trial(name, measured("throughput", 10 * speed), speedup, measured("latency", latency))
     return replace(found, **changes)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Masks as pictures: the worst frames are among them, and the pictures are what the masks were."""
+"""Pictures of masks: they include the worst frames, and show the masks unchanged."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

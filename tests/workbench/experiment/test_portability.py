@@ -1,4 +1,4 @@
-"""The winner keeps its budget under every instruction set that it is for, or the next best one wins."""
+"""The winner keeps its budget under every instruction set that it has to suit; otherwise the next best one wins."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +32,7 @@ def finished(folder: Path) -> tuple[ExperimentRun, ExperimentResult]:
 
 
 def lose(monkeypatch: pytest.MonkeyPatch, points: dict[str, float]) -> list[str]:
-    """From now on a level costs so many points; the levels that were asked for."""
+    """Let each level cost so many points; return the levels that were compared."""
     asked: list[str] = []
 
     def measure(self: Comparison, subject: Subject, *, level: str = "", **_: object) -> Accuracy:
@@ -79,7 +79,7 @@ def test_nothing_wins_where_nothing_is_left(
     only = tuple(trial for trial in result.trials if trial.recipe.name == "int8")
     with pytest.raises(BudgetError, match="on AVX512_CORE: iou_drop"):
         choose_portable(run, replace(result, trials=only))
-    # What is told of such a run has the reason, too.
+    # The run's record has the reason, too.
     (fallen,) = settle_portable(run, replace(result, trials=only)).trials
     assert fallen.state == "rejected"
     assert "on AVX512_CORE: iou_drop" in fallen.verdict.broken[0]

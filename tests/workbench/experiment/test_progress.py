@@ -1,4 +1,4 @@
-"""How far a run is, and what is left."""
+"""Progress of a run, and the time left."""
 
 import io
 
@@ -13,7 +13,7 @@ from tests.workbench.facts import Clock
 
 
 class Board:
-    """A display that keeps what it was shown."""
+    """A display that records its calls."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []

@@ -1,4 +1,4 @@
-"""What can hardly win any more waits, and nothing is left out."""
+"""Trials with hardly a chance to win come last, and none is omitted."""
 
 from danmatte_workbench.configuration import configure
 from danmatte_workbench.experiment.queue import TrialQueue
@@ -44,7 +44,7 @@ def test_what_is_more_work_than_one_that_keeps_the_budget_comes_last() -> None:
         if trial.recipe is COARSE:
             queue.note_kept(trial)
     assert tried == ["float", "int8-coarse", "int8-tiny", "int8", "int8-pruned"]
-    assert lines[0] == "int8: put off, int8-coarse keeps the budget with less work"
+    assert lines[0] == "int8: postponed: int8-coarse keeps the budget with less work"
 
 
 def test_other_configurations_of_the_one_that_keeps_the_budget_are_not_put_off() -> None:

@@ -1,4 +1,4 @@
-"""Heats: the best go all the way, and a finished round is never run again."""
+"""Stages of a race: only the best reach the final, and a finished round is never repeated."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ FRAMES = (np.zeros((1, 4, 4, 3), np.uint8),)
 
 
 class Stopwatch:
-    """Counts the rounds that were really run, and stops the race after some."""
+    """Counts the rounds that were run, and stops the race after some."""
 
     def __init__(self, after: int = 1000) -> None:
         self.steps: list[str] = []
@@ -68,7 +68,7 @@ def test_of_latencies_the_slowest_frames_are_told_where_there_are_enough() -> No
 
 
 def test_frames_of_a_round_are_less_news_than_as_many_rounds() -> None:
-    """A slow moment slows all frames of its round: a thousand frames of five rounds tell of five moments."""
+    """Frames of a round share its noise: a thousand frames of five rounds are only five independent samples."""
     stage = RaceStage()
     for speed_ms in (80.0, 90.0, 100.0, 110.0, 120.0):
         stage.add({"samples": {"A": [10.0, [speed_ms + 0.01 * number for number in range(200)]]}, "dropped": {}})
@@ -174,8 +174,8 @@ def test_heats_are_as_few_as_hold_everybody(count: int) -> None:
 
 def test_the_first_round_is_run_even_when_time_is_over(tmp_path: Path) -> None:
     with race(tmp_path, Stopwatch(after=0), A, B) as held:
-        assert held.run_stage("AB", 3, least=1).count == 1
-        assert held.run_stage("AB", 5, least=2).count == 2
+        assert held.run_stage("AB", 3, min_rounds=1).count == 1
+        assert held.run_stage("AB", 5, min_rounds=2).count == 2
 
 
 def test_a_final_is_run_for_as_long_as_a_first_stage_when_time_is_over(tmp_path: Path) -> None:

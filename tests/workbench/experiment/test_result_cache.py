@@ -1,4 +1,4 @@
-"""Answers on disk: by all that they depend on, complete or absent."""
+"""The cache of results: its keys, and that a file is complete or absent."""
 
 import json
 from pathlib import Path

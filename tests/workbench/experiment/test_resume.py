@@ -1,4 +1,4 @@
-"""A run that is killed goes on where it was: nothing that was finished is done again, and no process is left."""
+"""A killed run is resumed: finished tasks aren't repeated, and no process is left over."""
 
 import json
 import re
@@ -15,14 +15,14 @@ import pytest
 from tests.workbench import graphs, tiny
 
 ROOT = Path(__file__).parents[3]
-GRAPH = "segmenter.onnx"  # OpenVINO alone runs it, so that processes start soon
+GRAPH = "segmenter.onnx"  # run by OpenVINO alone, so processes start fast
 PATIENCE_S = 600.0
 WORK = re.compile(r"\] ((?:building|comparing|timing) .*?|round \d+ of \d+ among \d+)(?: \(about .*)?$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run works."""
+    """The folder of a run."""
 
     root: Path
 
@@ -34,7 +34,7 @@ class Place:
         return [sys.executable, "-m", "tests.workbench.resuming", graph, *words, "--max-iou-drop", "5"]
 
     def kept(self) -> dict[str, tuple[int, int]]:
-        """All that is finished, by path: a file that is written anew is another one, at another time."""
+        """Identity and time of each finished file, by path, to see whether it was written again."""
         files = (self.root / "store").rglob("*")
         facts = ((path, path.stat()) for path in files if path.is_file() and "/." not in str(path))
         return {str(path): (fact.st_ino, fact.st_mtime_ns) for path, fact in facts}
@@ -49,7 +49,7 @@ def start(place: Place, name: str) -> subprocess.Popen[str]:
 
 
 def kill(place: Place, name: str, moment: Callable[[], bool]) -> tuple[list[str], dict[str, tuple[int, int]]]:
-    """Run until the moment has come, SIGKILL; what it had begun, and what was finished."""
+    """Run until the moment, then SIGKILL; return what it had begun, and the finished files."""
     run, until = start(place, name), time.monotonic() + PATIENCE_S
     try:
         while not moment() and run.poll() is None and time.monotonic() < until:
@@ -66,7 +66,7 @@ def kill(place: Place, name: str, moment: Callable[[], bool]) -> tuple[list[str]
 
 
 def work(place: Place, name: str) -> list[str]:
-    """What a run did, by its own words."""
+    """Return what a run did, according to its log."""
     return WORK.findall((place.root / name).read_text())
 
 
@@ -82,7 +82,7 @@ def test_the_same_command_after_a_kill_repeats_nothing_that_was_finished(tmp_pat
     done, third = work(place, "3.log"), place.kept()
 
     assert first.items() <= second.items() <= third.items()
-    # What was under way at a kill is begun again, and nothing else is.
+    # Only the task that was running at a kill is started again.
     assert set(built) & set(raced) <= {built[-1]}
     assert set(raced) & set(done) <= {raced[-1]}
     everything = {*built, *raced, *done}
@@ -90,8 +90,8 @@ def test_the_same_command_after_a_kill_repeats_nothing_that_was_finished(tmp_pat
     assert {f"round {number} of 4 among 5" for number in (1, 2, 3, 4)} <= everything
     assert "building int8" in built
     assert "building int8" not in raced
-    assert "kept: 1 of 4 trials" in (tmp_path / "2.log").read_text()
-    assert "kept: 4 of 4 trials" in (tmp_path / "3.log").read_text()
+    assert "cached: 1 of 4 trials" in (tmp_path / "2.log").read_text()
+    assert "cached: 4 of 4 trials" in (tmp_path / "3.log").read_text()
     told = json.loads((tmp_path / "facts.json").read_text("utf-8"))
     winner = next(trial for trial in told["trials"] if trial["name"] == told["winner"])
     assert winner["measurements"]["throughput"]["samples"] == 4

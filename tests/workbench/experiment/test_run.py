@@ -1,4 +1,4 @@
-"""A run builds, compares, races and judges; what fails is a rejected trial, and what is finished isn't done again."""
+"""A run builds, compares, races and judges; a failure stops only its trials, and finished work is reused."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("in_process", "known_race")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the runs of this file work: what one has built the next ones find."""
+    """The folder that all runs of this file share, so that candidates are built once."""
     return tmp_path_factory.mktemp("run")
 
 
@@ -64,7 +64,7 @@ def test_what_each_candidate_loses_in_each_frame_that_chooses_is_kept(folder: Pa
     total = sum(row["lost"]["int8 f32"] for row in result.scores)  # type: ignore[index]
     told = get(result, "int8").get("iou_drop")
     assert told is not None
-    assert total == pytest.approx(told.samples * told.value, abs=0.01)  # where nobody is, nothing is lost
+    assert total == pytest.approx(told.samples * told.value, abs=0.01)  # frames without people lose nothing
 
 
 def test_the_source_and_every_baseline_recipe_race_beside_the_trials(folder: Path) -> None:
@@ -92,8 +92,8 @@ def test_a_baseline_that_there_is_no_time_to_compare_is_left_unmeasured(
 @pytest.mark.parametrize(
     ("loss", "says"),
     [
-        (measured("iou_drop", 7.0, low=6.0, high=8.0), "no candidate can keep that"),
-        (measured("iou_drop", 7.0, low=4.0, high=8.0), "hardly any candidate will keep that"),
+        (measured("iou_drop", 7.0, low=6.0, high=8.0), "no candidate can meet it"),
+        (measured("iou_drop", 7.0, low=4.0, high=8.0), "hardly any candidate will meet it"),
         (measured("iou_drop", 1.0, low=-9.0, high=11.0), "6 frames are too few to confirm"),
         (measured("iou_drop", 1.0, low=-9.0, high=9.0), ""),
     ],
@@ -102,7 +102,7 @@ def test_a_baseline_that_there_is_no_time_to_compare_is_left_unmeasured(
 def test_a_budget_that_even_floats_break_is_told_before_anything_else_is_built(
     folder: Path, monkeypatch: pytest.MonkeyPatch, loss: Measurement, says: str
 ) -> None:
-    """Its limit is 5 points."""
+    """The budget's limit is 5 points."""
     monkeypatch.setattr(Comparison, "measure", lambda self, subject, **_: Accuracy((loss,)))
     built: list[str] = []
     build = ExperimentRun._build
@@ -123,7 +123,7 @@ def test_a_budget_that_even_floats_break_is_told_before_anything_else_is_built(
 def test_the_winner_is_confirmed_by_frames_that_had_no_part_in_the_choice(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("danmatte_workbench.experiment.confirming.FEWEST", 6)
+    monkeypatch.setattr("danmatte_workbench.experiment.confirming.MIN_FRAMES", 6)
     run = make_run(folder)
     assert (len(run.division.choosing), len(run.division.confirming)) == (2, 4)
     result = run.confirm(run.run())
@@ -153,7 +153,7 @@ def test_a_recipe_that_cannot_be_applied_is_a_rejected_trial(folder: Path) -> No
     assert (broken.candidate, broken.measurements) == (None, ())
     (reason,) = broken.verdict.broken
     assert "has no node nowhere" in reason
-    assert "Error" not in reason  # names of classes say nothing to a user
+    assert "Error" not in reason  # names of classes mean nothing to a user
     assert broken.state == "doesn't apply"
     assert any("broken latency f32: " in line for line in lines)
     assert "broken" not in "".join(KnownRace.held[-1].subjects)
@@ -221,7 +221,7 @@ def test_where_time_is_short_fewer_are_raced_and_baselines_are_left_out(
     assert list(result.baselines) == [STOCK]
     left = get(result, "float")
     assert (left.state, left.verdict.broken[0]) == ("not tried", "there was no time left to race it")
-    assert any("OpenVINO, uncut: not tried: it would take 30 s of the" in line for line in lines)
+    assert any("OpenVINO, uncut: not tried: it would take 30 s, but " in line for line in lines)
 
 
 def test_a_trial_that_takes_too_long_has_failed_and_the_source_is_no_trial(
@@ -265,7 +265,7 @@ def test_a_second_run_builds_and_compares_nothing_again(folder: Path, monkeypatc
     lines: list[str] = []
     second = make_run(folder, lines=lines).run()
     assert second.trials == first.trials
-    assert any("kept: 3 of 3 trials" in line for line in lines)
+    assert any("cached: 3 of 3 trials" in line for line in lines)
 
 
 def test_what_can_hardly_win_any_more_may_take_little_of_the_time_that_is_left(
@@ -282,9 +282,9 @@ def test_what_can_hardly_win_any_more_may_take_little_of_the_time_that_is_left(
     lines: list[str] = []
     result = make_run(folder, lines=lines, effort=replace(EFFORT, limit_s=1000.0), trials=trials).run()
     assert get(result, "int8").state == "not tried"
-    assert get(result, "int8").verdict.broken[0].endswith(" s left for what can hardly win")
+    assert get(result, "int8").verdict.broken[0].endswith(" s left; it is unlikely to win")
     assert get(result, "light").candidate is not None
-    assert any("int8: put off, light keeps the budget with less work" in line for line in lines)
+    assert any("int8: postponed: light keeps the budget with less work" in line for line in lines)
 
 
 def test_what_time_does_not_suffice_for_is_not_tried_now_or_later(folder: Path) -> None:
@@ -294,11 +294,11 @@ def test_what_time_does_not_suffice_for_is_not_tried_now_or_later(folder: Path) 
     late = get(first, "broken")  # the third: two are always tried
     assert late.verdict.broken[0].startswith("with the race it would take ")
     assert late.state == "not tried"
-    # Where one can be raced it is the most promising one, not the one that was tried first because it is safe.
+    # If only one trial can be raced, it is the most promising one, not the safe one that was tried first.
     assert get(first, "int8").verdict.accepted
     assert get(first, "float").verdict.broken == ("there was no time left to race it",)
     assert any(
-        "effort quick ends after 30 s; left out, unless others take less: broken (about " in line for line in lines
+        "effort quick ends after 30 s; skipped unless others take less time: broken (about " in line for line in lines
     )
     again = make_run(folder, effort=hurried)
     assert [trial.recipe.name for trial in again.schedule.trials] == ["float", "int8"]
@@ -306,7 +306,7 @@ def test_what_time_does_not_suffice_for_is_not_tried_now_or_later(folder: Path) 
 
 
 def test_when_the_trials_are_over_no_time_is_expected_for_them(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither for what was refused nor for what there was no time for: the last lines would tell of minutes left."""
+    """Otherwise the last lines would show minutes left for trials that were refused or dropped."""
     run, left = make_run(folder, effort=replace(EFFORT, limit_s=1e5)), []
 
     class NotingRace(KnownRace):
@@ -359,7 +359,7 @@ def test_a_race_without_any_source_says_why(folder: Path, monkeypatch: pytest.Mo
 def test_progress_hears_of_every_round(folder: Path) -> None:
     lines: list[str] = []
     make_run(folder, lines=lines).run()
-    assert any("racing 2 trials beside 3 baselines, in turn" in line for line in lines)
+    assert any("racing 2 trials and 3 baselines, interleaved" in line for line in lines)
     assert any(line.endswith("round 1 of 1") for line in lines)
 
 

@@ -1,4 +1,4 @@
-"""Kinds of scene that nobody says are found by what is in the pictures."""
+"""Kinds of scene are detected in the pictures if the user gives none."""
 
 from collections import Counter
 from pathlib import Path
@@ -24,7 +24,7 @@ __all__ = ["in_process"]
 
 
 def make_facts(count: int, *, share: float, brightness: float, seed: int = 0) -> list[SceneFacts]:
-    """So many pictures that are about alike."""
+    """Return the facts of so many similar pictures."""
     rng = np.random.default_rng(seed)
     return [
         SceneFacts(
@@ -85,7 +85,7 @@ def test_the_same_pictures_are_sorted_the_same_each_time() -> None:
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
-    """A dark and a bright picture whose masks cover a quarter and nothing."""
+    """A dark picture whose mask covers a quarter, and a bright one with an empty mask."""
     for folder in ("images", "masks"):
         (tmp_path / folder).mkdir()
     for name, light, people in (("dark", 10, 48), ("light", 250, 0)):

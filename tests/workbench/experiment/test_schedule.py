@@ -1,4 +1,4 @@
-"""How long a run takes, which trials it can afford, and that it tries the same ones after a kill."""
+"""Time estimates, the trials that fit a run's time, and that a resumed run tries the same ones."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -50,7 +50,7 @@ def test_what_was_timed_is_known_the_next_time_also_for_another_source(tmp_path:
     model(tmp_path, 0.2).remember(QUANTIZED, 33.0)
     assert model(tmp_path, 0.2).estimate_build(QUANTIZED, 64) == 33
     assert model(tmp_path, 0.4).estimate_build(QUANTIZED, 64) == 66
-    assert model(tmp_path, 0.01).estimate_build(QUANTIZED, 64) == 16.5  # what a process takes to start stays
+    assert model(tmp_path, 0.01).estimate_build(QUANTIZED, 64) == 16.5  # the time to start a process remains
     assert model(tmp_path, 0.2).estimate_build(PRUNED, 64) != 33
 
 
@@ -62,7 +62,7 @@ def test_what_a_build_goes_on_from_takes_no_time_again(tmp_path: Path) -> None:
     assert saved == pytest.approx(sum(step.estimate_s(96, 0.2) for step in begun.recipe.steps))
     times.remember(PRUNED, 90.0)
     assert times.estimate_build(PRUNED, 96, begun) == 70
-    assert times.estimate_build(PRUNED, 96, replace(begun, seconds=999.0)) > 0  # a process has to start all the same
+    assert times.estimate_build(PRUNED, 96, replace(begun, seconds=999.0)) > 0  # a process has to start anyway
 
 
 def test_racing_takes_what_rounds_and_subjects_take(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_lessons_count_by_their_number_and_size(tmp_path: Path) -> None:
 def test_an_estimate_says_what_takes_how_long() -> None:
     estimate = Estimate({"float": 30.0, "int8": 60.0}, {"float f32": 90.0}, 45.0, {"masks": 15.0})
     assert estimate.seconds == 240
-    assert str(estimate) == "about 4 min: 2 recipes 2 min, 1 comparisons 2 min, racing 45 s, a closer look 15 s"
+    assert str(estimate) == "about 4 min: 2 recipes 2 min, 1 comparisons 2 min, racing 45 s, study of the winner 15 s"
     assert set(estimate.tasks) == {"build float", "build int8", "compare float f32", "race", "masks"}
 
 
@@ -106,7 +106,7 @@ TRIALS = tuple(
 
 
 def count(trials: Sequence[Trial]) -> Estimate:
-    """100 s for each candidate, and 10 s for each precision."""
+    """Estimate 100 s for each candidate, and 10 s for each precision."""
     return Estimate(
         dict.fromkeys({trial.recipe.name for trial in trials}, 100.0),
         dict.fromkeys({trial.comparison for trial in trials}, 10.0),
@@ -137,14 +137,14 @@ def test_a_slow_source_is_compared_on_fewer_frames(tmp_path: Path, source_s: flo
 
 @pytest.fixture
 def trials(plain: Source) -> tuple[Trial, ...]:
-    """Two recipes in two precisions."""
+    """Return two recipes in two precisions."""
     whole = find_recipe("float", plain)
     small = replace(whole, name="small", steps=(*whole.steps, Reshape(33, 33)))
     return tuple(Trial.propose(item, how, plain.size) for item in (whole, small) for how in (F32, BF16))
 
 
 def schedule(source: Source, data: Dataset, folder: Path, trials: Sequence[Trial], *, limit_s: float = 1e6) -> Schedule:
-    """What is ahead of a run in ``folder``."""
+    """Return the schedule of a run in ``folder``."""
     here = workspace(folder)
     return Schedule(
         replace(QUICK, limit_s=limit_s),

@@ -1,4 +1,4 @@
-"""Which trials there are at which effort, and in which order."""
+"""The trials of each effort, and their order."""
 
 import itertools
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from danmatte.contract.cores import count_cores
 from danmatte_workbench import recipe as recipes
 from danmatte_workbench.errors import InputError
 from danmatte_workbench.experiment import search
-from danmatte_workbench.experiment.schedule import SURE
+from danmatte_workbench.experiment.schedule import MIN_TRIALS
 from danmatte_workbench.experiment.search import LEVELS, SearchOptions, choose_recipes, propose_trials
 from danmatte_workbench.experiment.trial import UNTRIED, Trial
 from danmatte_workbench.recipe import EFFORTS, RECIPES, EffortName
@@ -20,13 +20,13 @@ from danmatte_workbench.runtimes import openvino
 from danmatte_workbench.source import Source
 
 WIDE = (289, 513)
-# As they were tried before recipes said it themselves.
+# The order from before recipes declared it themselves.
 SAFE = [
     "int8-stride16-refined-safe",
     "int8-stride16-safe",
     "int8-shrunk-safe",
     "int8-safe",
-]  # whose 8-bit sums saturate nowhere
+]  # their 8-bit sums never saturate
 QUICK = ["int8-stride16-refined", "int8-stride16", "int8-shrunk", "int8", "float"]
 STANDARD = [
     "int8-stride16-refined-pruned30",
@@ -44,12 +44,12 @@ STANDARD = [
     "int8-controlled",
 ]
 THOROUGH = [*STANDARD[:8], "int8-fused-pruned40", *STANDARD[8:]]
-KNOWN = {*THOROUGH, *SAFE, "uncut-int8", "uncut"}  # a further recipe, wherever it comes, changes nothing for these
+KNOWN = {*THOROUGH, *SAFE, "uncut-int8", "uncut"}  # new recipes don't affect the order of these
 
 
 @pytest.fixture
 def tensors(plain: Source) -> Source:
-    """A source whose answer isn't a mask."""
+    """A source whose output isn't a mask."""
     return replace(plain, meaning="tensors", answers=("a:0", "b:0"))
 
 
@@ -58,12 +58,12 @@ def propose(source: Source, effort: EffortName, **options: object) -> tuple[Tria
 
 
 def choose_known(source: Source, effort: EffortName, patterns: Sequence[str] = ()) -> list[str]:
-    """The names of those that are chosen and known here, in order."""
+    """Return the names of the chosen recipes that are in `KNOWN`, in order."""
     return [recipe.name for recipe in choose_recipes(source, effort, patterns) if recipe.name in KNOWN]
 
 
 def list_names(trials: Sequence[Trial]) -> list[str]:
-    """The recipes' names, each once, in order."""
+    """Return the names of the recipes, each once, in order."""
     return list(dict.fromkeys(trial.recipe.name for trial in trials))
 
 
@@ -87,7 +87,7 @@ def test_recipes_that_saturate_nowhere_are_tried_where_a_target_has_no_vnni(
     found = [recipe.name for recipe in choose_recipes(plain, "quick", (), levels)]
     assert [name in found for name in SAFE] == [tried] * len(SAFE)
     assert ("float-stride16-refined" in found) == tried
-    assert choose_recipes(plain, "quick", ("int8-safe",), levels)  # by its name it is tried anywhere
+    assert choose_recipes(plain, "quick", ("int8-safe",), levels)  # named explicitly, it is tried on any CPU
 
 
 def test_a_portable_winner_is_for_the_levels_below_this_cpus_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,14 +142,14 @@ def test_what_serves_the_objective_comes_first(plain: Source, objective: str) ->
 def test_however_little_time_there_is_something_safe_and_something_promising_is_tried(
     plain: Source, effort: EffortName, options: dict[str, object]
 ) -> None:
-    first, second = propose(plain, effort, **options)[:SURE]
+    first, second = propose(plain, effort, **options)[:MIN_TRIALS]
     assert (first.recipe.name, first.canvas, first.configuration.precision) == ("float", plain.size, "f32")
     assert second.recipe.is_quantized
 
 
 @pytest.mark.parametrize("effort", EFFORTS)
 def test_of_tensors_too_something_safe_is_tried(tensors: Source, effort: EffortName) -> None:
-    first, second = propose(tensors, effort)[:SURE]
+    first, second = propose(tensors, effort)[:MIN_TRIALS]
     assert (first.recipe.name, second.recipe.name) == ("uncut", "whole-int8-safe")
 
 
@@ -207,7 +207,9 @@ def test_a_recipe_of_ones_own_is_given_by_its_file(plain: Source, tmp_path: Path
 
 
 def test_a_recipe_of_another_meaning_is_refused_before_anything_is_built(tensors: Source, plain: Source) -> None:
-    with pytest.raises(InputError, match=r"--recipe: int8 is for graphs whose answer is person, and .*'s is tensors"):
+    with pytest.raises(
+        InputError, match=r"--recipe: int8 is for graphs of the meaning person, but .* has the meaning tensors"
+    ):
         choose_recipes(tensors, "quick", ("int8",))
     assert [item.name for item in choose_recipes(plain, "quick", ("uncut-int8",))] == ["uncut-int8"]
 
@@ -276,10 +278,10 @@ def test_a_size_that_no_version_may_have_is_refused(text: str) -> None:
 
 
 def test_two_recipes_of_one_name_are_refused(plain: Source, tmp_path: Path) -> None:
-    """Figures go by the names of trials, so one of them would get the other's."""
+    """Results are identified by the names of trials, so the recipes' results would be mixed up."""
     mine = tmp_path / "mine.toml"
     mine.write_text((RECIPES / "int8-mixed.toml").read_text().replace('"int8-mixed"', '"int8"'))
-    with pytest.raises(InputError, match="--recipe: 2 different recipes are called int8; give each a name of its own"):
+    with pytest.raises(InputError, match="--recipe: 2 different recipes are called int8; give each a unique name"):
         search.choose_recipes(plain, "quick", ("int8", str(mine)))
     assert [item.name for item in search.choose_recipes(plain, "quick", ("int8", "int8", "float"))] == ["int8", "float"]
 

@@ -1,4 +1,4 @@
-"""Candidates on disk: complete or absent, and made once."""
+"""Candidates on disk: complete or absent, and built once."""
 
 import fcntl
 import json
@@ -22,7 +22,7 @@ KEY = "d" * 64
 
 
 class Interruption(BaseException):
-    """Somebody pulls the plug."""
+    """Raised as if the process were interrupted."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The winner's closer look: what beats its configuration takes its place, and a look that fails is left out."""
+"""The study of the winner: a better configuration replaces its own, and a measurement that fails is skipped."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +30,7 @@ FASTER = point(Setting(1, 1, 2, 1), 2.0, latency=1.0)
 
 
 class Looks:
-    """What every look gives, and how often it was asked for."""
+    """Known results of all measurements; every call is recorded."""
 
     def __init__(self) -> None:
         self.points: tuple[Point, ...] = (USUAL, SOON)
@@ -38,17 +38,17 @@ class Looks:
         self.broken: set[str] = set()
 
     def run_sweep(self, artifact: Any, pictures: Any, *, budget_s: float, report: Any, base: Any) -> tuple[Point, ...]:
-        """The points that are known."""
+        """Return the known points."""
         self._note(f"sweep {base.precision} {budget_s:g}")
         return self.points
 
     def measure_isa_levels(self, subjects: Any, data: Any, **_: Any) -> tuple[IsaPoint, ...]:
-        """A level of each subject."""
+        """Return one level of each subject."""
         self._note(f"isa {len(subjects)}")
         return tuple(IsaPoint("AVX2", subject.name, "avx2", (measured("throughput", 5),)) for subject in subjects)
 
     def profile_layers(self, artifact: Any, configuration: Any, pictures: Any) -> tuple[LayerTime, ...]:
-        """One layer."""
+        """Return one layer."""
         self._note(f"layers {configuration.precision}")
         return (LayerTime("conv", "Convolution", "f32", "jit", 1.5),)
 
@@ -68,13 +68,13 @@ def looks(monkeypatch: pytest.MonkeyPatch, in_process: None, known_race: type[Kn
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Candidates are built once; each test has results of its own."""
+    """A folder in which candidates are built once; each test has separate results."""
     return tmp_path_factory.mktemp("winner")
 
 
 @pytest.fixture
 def ended(home: Path, looks: Looks) -> tuple[ExperimentRun, ExperimentResult, list[str]]:
-    """A run with a sweep ahead, its result, and what it reported."""
+    """A run before its sweep, its result, and its log."""
     lines: list[str] = []
     run = make_run(home, lines=lines, effort=SWEEPING)
     for kind in ("sweeps", "isas", "layers"):
@@ -114,7 +114,7 @@ def test_what_beats_it_is_raced_against_it_and_wins(ended: Ended, looks: Looks) 
     assert [trial.name for trial in study.result.trials][-1] == study.winner.name
     assert study.winner.get("throughput").value == 80  # type: ignore[union-attr]
     assert study.winner.get("iou_drop") == pick(result).get("iou_drop")
-    assert any("against itself, run otherwise" in line for line in lines)
+    assert any("against the swept configuration" in line for line in lines)
 
 
 def test_what_only_seemed_faster_is_kept_as_a_trial_and_loses(ended: Ended, looks: Looks) -> None:
@@ -250,4 +250,4 @@ def test_after_the_efforts_end_nothing_is_swept_or_raced_any_more(
     study.tune()
     assert study.inspect(tmp_path / "masks").analysis.isa == []
     assert not [look for look in looks.asked if look.startswith(("sweep", "isa"))]
-    assert any("sweeping int8 latency f32: not tried: it takes 4 s, and 1 s are left" in line for line in lines)
+    assert any("sweeping int8 latency f32: not tried: it takes 4 s, but 1 s are left" in line for line in lines)

@@ -213,9 +213,9 @@ def test_a_picture_of_more_pixels_than_allowed_is_refused(
     everybody = np.ones((pictures.height, pictures.width), bool)
     record = pictures.write(everybody, everybody)
     Image.new("L", (61, 40)).save(pictures.folder / getattr(FILES, part))
-    monkeypatch.setattr(masks, "MOST_PIXELS", 40 * 61)
+    monkeypatch.setattr(masks, "MAX_PIXELS", 40 * 61)
     compare_mask(pictures.folder, record)
-    monkeypatch.setattr(masks, "MOST_PIXELS", 40 * 61 - 1)
+    monkeypatch.setattr(masks, "MAX_PIXELS", 40 * 61 - 1)
     with pytest.raises(InputError, match=rf"{part}\.png: expected at most 2439 pixels, found 61×40"):
         compare_mask(pictures.folder, record)
 

@@ -36,7 +36,7 @@ Kind = Literal["scores", "masks", "tensors"]
 Mask = tuple[str, tuple[int, ...], np.ndarray]  # name, shape, bits
 
 NATIVE = "native"
-PATIENCE = Patience(least=3, most=5)
+PATIENCE = Patience(min_windows=3, max_windows=5)
 WINDOW_S = 0.25
 PICTURES = 8  # that are timed
 ANSWER_S = 600.0

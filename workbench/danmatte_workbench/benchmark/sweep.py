@@ -36,7 +36,7 @@ PICTURES = 8  # enough that no cache holds them all
 SEED = 0
 REPEATS = 32  # asked for again so often in a row, the space is known
 SHARE = 8  # of the budget, what one point may take until its windows agree
-FEWEST = 5  # windows that a point can't do without, warming up included
+MIN_WINDOWS = 5  # windows that a point can't do without, warming up included
 ANSWER_S = 120.0
 WINDOW_S = (0.2, 1.0)
 
@@ -108,7 +108,7 @@ def search_space(
     found, study, usual_s = {first.setting: first}, SettingSearch(space), 0.0
     while deadline.left_s > usual_s and (setting := study.ask(found)):
         begun = time.monotonic()
-        needed_s = FEWEST * setting.batch * setting.requests / first.timing.throughput.value
+        needed_s = MIN_WINDOWS * setting.batch * setting.requests / first.timing.throughput.value
         if needed_s > deadline.left_s / 2:
             note = f"not measured: it takes {needed_s:.0f} s, and {deadline.left_s:.0f} s were left"
             found[setting] = Point(setting, None, note)

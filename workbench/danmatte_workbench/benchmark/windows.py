@@ -30,21 +30,25 @@ class Window:
 class Patience:
     """At least and at most so many windows; they agree within a share ``tolerance`` of their median."""
 
-    least: int = 3
-    most: int = 8
+    min_windows: int = 3
+    max_windows: int = 8
     tolerance: float = 0.05
 
     def __post_init__(self) -> None:
-        if not 2 <= self.least <= self.most:
-            raise ValueError(f"windows: expected 2 <= least <= most. Received: {self.least}, {self.most}")
+        if not 2 <= self.min_windows <= self.max_windows:
+            raise ValueError(
+                f"windows: expected 2 <= min_windows <= max_windows. Received: {self.min_windows}, {self.max_windows}"
+            )
         if not 0 < self.tolerance < 1:
             raise ValueError(f"tolerance: expected a share between 0 and 1. Received: {self.tolerance}")
 
     def is_settled(self, values: Sequence[float]) -> bool:
         """Whether the newest ``least`` values agree."""
-        newest = values[-self.least :]
+        newest = values[-self.min_windows :]
         middle = float(np.median(newest)) if newest else 0.0
-        return len(newest) == self.least and max(abs(value - middle) for value in newest) <= self.tolerance * middle
+        return (
+            len(newest) == self.min_windows and max(abs(value - middle) for value in newest) <= self.tolerance * middle
+        )
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,6 @@ def gather_windows(
         found = Windows(tuple(mine), tuple(theirs), agreed=False)
         if patience.is_settled(found.ratios):
             return Windows(found.own, found.reference, agreed=True)
-        limit = patience.least if time.monotonic() > until else patience.most
+        limit = patience.min_windows if time.monotonic() > until else patience.max_windows
         if len(mine) >= limit:
             return found

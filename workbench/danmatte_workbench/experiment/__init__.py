@@ -1,1 +1,1 @@
-"""One run: which trials are planned, how candidates are built, compared and raced, and which one wins."""
+"""One optimization run: planning trials, building, comparing and racing candidates, and choosing the winner."""

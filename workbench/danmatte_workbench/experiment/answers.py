@@ -1,4 +1,4 @@
-"""The answers that are stored with a version, so that a server sees whether its CPU gives the same."""
+"""Reference outputs that are stored with a version, so that a server can check whether its CPU reproduces them."""
 
 from collections.abc import Iterable
 
@@ -9,13 +9,16 @@ from danmatte.contract.stored_answers import StoredAnswers
 from danmatte_workbench.dataset import Dataset, LabelledFrame
 from danmatte_workbench.metrics.subject import Subject
 
-SIDE = 224  # of a stored picture: large enough for a mask, small enough for a manifest's neighbour
+SIDE = 224  # maximum side of a stored picture: enough for a mask, and the file stays small
 STORED, LOOKED_AT = 4, 24
-TELLING = (0.02, 0.7)  # the share of a picture that is person, where an outline can move
+TELLING = (0.02, 0.7)  # range of a person's share in a picture: within it there is an outline that can differ
 
 
 def store_answers(subject: Subject, data: Dataset) -> bytes:
-    """The contents of ``answers.json`` for the subject, an IR of a person's probability: runs it on a few frames."""
+    """Run the subject on a few frames and return the content of ``answers.json``.
+
+    subject: an IR whose output is the probability of a person.
+    """
     run = subject.load()
 
     def ask(picture: np.ndarray) -> np.ndarray:
@@ -27,7 +30,7 @@ def store_answers(subject: Subject, data: Dataset) -> bytes:
 
 
 def choose_telling(shares: Iterable[float]) -> list[int]:
-    """Which pictures are stored, by the share of each that is person: those with an outline first."""
+    """Return the indices of the pictures to store, given each one's share of person: those within `TELLING` first."""
     low, high = TELLING
     numbers = {number: low <= share <= high for number, share in enumerate(shares)}
     return sorted(sorted(numbers, key=lambda number: not numbers[number])[:STORED])

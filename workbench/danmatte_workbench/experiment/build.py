@@ -1,4 +1,4 @@
-"""Recipes made into candidates, each in a process of its own, and none made twice."""
+"""Building of candidates from recipes, each in a child process, with a cache."""
 
 import hashlib
 import math
@@ -17,7 +17,10 @@ REFUSALS = "refusals"
 
 @dataclass(frozen=True)
 class BuildJob:
-    """A recipe to be built in a child process; ``keys`` are those of its beginnings in the store at ``folder``."""
+    """A recipe to build in a child process.
+
+    keys: the keys of its beginnings (the recipes of its first 1, 2, … steps) in the store at ``folder``.
+    """
 
     recipe: Recipe
     context: StepContext
@@ -26,9 +29,10 @@ class BuildJob:
 
 
 def build_candidate(job: BuildJob) -> Candidate:
-    """The candidate, made from the longest part of its recipe that is in the store, unless it is there itself.
+    """Return the job's candidate, from the store or built from the longest beginning of its recipe that is stored.
 
-    Parts that end with a step that looks at frames are put there, too: such steps take long, and recipes share them.
+    Beginnings that end with a step that uses frames are stored, too, because such steps are slow and recipes share
+    them.
     """
     store = CandidateStore(job.folder)
     parts = list(zip(job.recipe.list_beginnings(), job.keys, strict=True))
@@ -45,7 +49,7 @@ def build_candidate(job: BuildJob) -> Candidate:
 def _continue_from(
     made: Candidate | None, store: CandidateStore, recipe: Recipe, key: str, context: StepContext
 ) -> Candidate:
-    """The recipe's candidate, from one that is its beginning, or from the source."""
+    """Build and store the recipe's candidate from ``made``, one of its beginnings, or from the source if it is None."""
     begun = Begun(made.artifact.path, made.notes) if made else None
     return store.put(
         recipe,
@@ -58,7 +62,7 @@ def _continue_from(
 
 @dataclass(frozen=True)
 class Builder:
-    """Makes candidates of ``source`` in the workspace, calibrated on the frames of ``calibration``."""
+    """Builds candidates of ``source`` in the workspace, calibrated on the frames of ``calibration``."""
 
     source: Source
     calibration: Dataset
@@ -67,8 +71,9 @@ class Builder:
     _known: dict[str, Candidate] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def compute_key(self, recipe: Recipe) -> str:
-        """Where the recipe's candidate is kept: beside the recipe, the frames that its steps look at count, and their
-        masks where they look at those.
+        """Return the key of the recipe's candidate in the store.
+
+        It depends on the recipe, on the frames that its steps use, and on their masks if the steps use them.
         """
         seen = min(recipe.frames, len(self.calibration)), recipe.looks_at_masks
         if seen not in self._frame_digests:
@@ -78,7 +83,7 @@ class Builder:
         return hashlib.sha256(f"{recipe.digest} {self._frame_digests[seen]}{masks}".encode()).hexdigest()
 
     def find(self, recipe: Recipe) -> Candidate | None:
-        """The candidate, if it was built before. Raises InputError, as it did then, for a recipe that was refused."""
+        """Return the candidate if it is stored, otherwise None. Raises InputError if its recipe was refused before."""
         key = self.compute_key(recipe)
         found = self._known.get(key) or self.workspace.candidates.get(recipe, key)
         if found:
@@ -90,20 +95,23 @@ class Builder:
         return None
 
     def find_beginning(self, recipe: Recipe) -> Candidate | None:
-        """The longest part of the recipe, short of all of it, that was built before."""
+        """Return the candidate of the longest stored beginning, other than the whole recipe; None if there is none."""
         parts = recipe.list_beginnings()[:-1]
         keys = ((part, self.compute_key(part)) for part in reversed(parts))
         return next((found for part, key in keys if (found := self.workspace.candidates.get(part, key))), None)
 
     def build(self, recipe: Recipe, *, time_s: float = math.inf) -> Candidate:
-        """The candidate. Raises InputError for a recipe that can't be applied, MachineError for a crash or time-out."""
+        """Build and return the candidate.
+
+        Raises InputError for a recipe that can't be applied, MachineError for a crash or timeout.
+        """
         keys = tuple(self.compute_key(part) for part in recipe.list_beginnings())
         context = StepContext(self.source, self.calibration, self.workspace.folder / "unfinished")
         job = BuildJob(recipe, context, self.workspace.folder, keys)
         try:
             candidate: Candidate = self.workspace.isolate(build_candidate, job, time_s=time_s)
         except InputError as error:
-            # A refusal would be the same again; after a crash or a time-out it is worth another try.
+            # Refusals are cached because they are deterministic. Crashes and timeouts aren't, so they are retried.
             self.workspace.results.put(REFUSALS, {"candidate": keys[-1]}, str(error))
             raise
         self._known[keys[-1]] = candidate

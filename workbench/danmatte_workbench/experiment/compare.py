@@ -1,4 +1,4 @@
-"""How far candidates are from their source: scores that are found once for each graph, precision and set of frames."""
+"""Accuracy of candidates relative to their source. Scores are cached by graph, precision and set of frames."""
 
 import dataclasses
 import hashlib
@@ -29,15 +29,15 @@ from danmatte_workbench.metrics.subject import Subject
 from danmatte_workbench.runtimes.isa_levels import SWITCH, choose_precision
 from danmatte_workbench.source import Source
 
-COUNTS = 2  # grows with what a score holds
+COUNTS = 2  # part of the cache key; raise it when the content of a score changes
 COMPARISONS, TRUTHS = "comparisons", "truths"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Compares subjects on ``data``: masks with the truth, or with the source's where there is none; or tensors.
+    """Compares subjects on ``data``: masks with the true ones, or with the source's if there are none; or tensors.
 
-    whole: all frames that the source is asked about in one go, where ``data`` is a part of them.
+    whole: if ``data`` is a part of other frames, all of them; the source's own outputs are computed on all at once.
     """
 
     source: Source
@@ -47,28 +47,28 @@ class Comparison:
 
     @cached_property
     def frames(self) -> str:
-        """The digest of the frames and their masks."""
+        """Digest of the frames and their labels."""
         return digest_frames(self.data)
 
     @cached_property
     def original(self) -> Subject:
-        """The source, which others are compared with."""
+        """The source, with which the others are compared."""
         return Subject.from_source(self.source)
 
     @property
     def uses_own_answers(self) -> bool:
-        """Whether the source's answers are what others are to agree with."""
+        """Whether the source's own outputs are the reference, because there are no true masks to compare with."""
         return self.source.meaning != "person" or not self.data.labelled
 
     @cached_property
     def answers_path(self) -> Path:
-        """Where the source's own answers are kept; found once, since all frames are read for it."""
+        """Path of the source's own outputs. Computed once, because its digest needs the pixels of all frames."""
         frames = self.frames if self.whole is None else digest_frames(self.whole)
-        return self.workspace.results.locate(TRUTHS, {**self.compose_question(self.original), "frames": frames}, ".npz")
+        return self.workspace.results.locate(TRUTHS, {**self.compose_key(self.original), "frames": frames}, ".npz")
 
-    def compose_question(self, subject: Subject, level: str = "") -> dict[str, Any]:
-        """All that the comparison's answer depends on, as plain data."""
-        # 8-bit arithmetic differs between instruction sets, so the host's count.
+    def compose_key(self, subject: Subject, level: str = "") -> dict[str, Any]:
+        """Return everything that the comparison's result depends on, as plain data."""
+        # Results of 8-bit arithmetic differ between instruction sets, so the host's are part of the key.
         truth = self.original.identity if self.uses_own_answers else "masks"
         features = list(self.workspace.host.features)
         facts = {
@@ -81,14 +81,14 @@ class Comparison:
         return {**_run_at(subject, level).identity, **facts, **({"level": level} if level else {})}
 
     def is_done(self, subject: Subject, level: str = "") -> bool:
-        """Whether the subject was compared before; without labels the source was when its own answers are there."""
+        """Whether the comparison is cached; for the source without labels, whether its outputs are stored."""
         if self.uses_own_answers and subject == self.original:
             return self.answers_path.exists()
-        return self.workspace.results.get(COMPARISONS, self.compose_question(subject, level)) is not None
+        return self.workspace.results.get(COMPARISONS, self.compose_key(subject, level)) is not None
 
     def get_seconds(self, subject: Subject, level: str = "") -> float:
-        """What the comparison took, once it is done."""
-        found = self.workspace.results.get(COMPARISONS, self.compose_question(subject, level))
+        """Return the seconds that the comparison took; 0 if it isn't done."""
+        found = self.workspace.results.get(COMPARISONS, self.compose_key(subject, level))
         return float(found["seconds"]) if found else 0.0
 
     def measure(
@@ -100,12 +100,12 @@ class Comparison:
         confidence: float = CONFIDENCE,
         anew: bool = False,
     ) -> Accuracy:
-        """What the subject lost.
+        """Return the accuracy that the subject loses.
 
-        level: the newest instruction sets that oneDNN's kernels may use; all that this CPU has, if empty. confidence,
-        anew: of the interval, as `ScoredFrames.measure` has them.
-        Raises InputError when no frame can tell, MachineError when it takes longer than ``time_s`` seconds or the
-        workspace's limits.
+        level: the newest instruction sets that oneDNN's kernels may use; empty for all that this CPU has. confidence,
+        anew: options of the interval, see `ScoredFrames.measure`.
+        Raises InputError when no frame is usable, MachineError when it takes longer than ``time_s`` seconds or exceeds
+        the workspace's limits.
         """
         found = self.gather([(subject, self.data)], time_s=time_s, level=level)
         return found.measure(self.workspace.host, confidence=confidence, anew=anew)
@@ -113,35 +113,35 @@ class Comparison:
     def gather(
         self, picks: Sequence[tuple[Subject, Dataset]], *, time_s: float = math.inf, level: str = ""
     ) -> ScoredFrames:
-        """The scores of subjects on parts of the frames, one after the other, beside the source's."""
+        """Return the scores of each subject on its part of the frames, together with the source's scores there."""
         scores: list[Any] = []
         own: list[Score] = []
-        before = {} if self.uses_own_answers else {score.name: score for score in self._ask(self.original)}
+        before = {} if self.uses_own_answers else {score.name: score for score in self._get_scores(self.original)}
         for subject, frames in picks:
             wanted = set(frames.names)
-            part = [score for score in self._ask(subject, time_s, level) if score.name in wanted]
+            part = [score for score in self._get_scores(subject, time_s, level) if score.name in wanted]
             scores += part
             own += [before[score.name] for score in part if score.name in before]
         return ScoredFrames(scores, None if self.uses_own_answers else own, self.data.kinds, self.data.scenes)
 
     def measure_source(self) -> tuple[Measurement, ...]:
-        """The source's figures; of itself it loses nothing. Without labels its answers are kept, and none is told."""
+        """Return the source's accuracy. Without labels there is none: store its outputs and return nothing."""
         if self.uses_own_answers:
             self._ensure_answers()
             return ()
         return self.measure(self.original).measurements
 
     def compute_losses(self, subject: Subject) -> dict[str, float]:
-        """By frame, how much less of the truth the subject finds than the source; more is worse. None for tensors."""
+        """Return the IoU that the subject loses against the source, by frame; higher is worse. Empty for tensors."""
         if self.source.meaning != "person":
             return {}
         before = {}
         if self.data.labelled:
-            before = {score.name: score.iou for score in self._ask(self.original)}
-        return {score.name: before.get(score.name, 1.0) - score.iou for score in self._ask(subject)}
+            before = {score.name: score.iou for score in self._get_scores(self.original)}
+        return {score.name: before.get(score.name, 1.0) - score.iou for score in self._get_scores(subject)}
 
     def tabulate_losses(self, subjects: Mapping[str, Subject]) -> list[dict[str, object]]:
-        """By frame, with its kind of scene, the points that each subject loses in it; nothing for tensors."""
+        """Return a row for each frame: its kind of scene, and the points that each subject loses. Empty for tensors."""
         losses = {name: self.compute_losses(subject) for name, subject in subjects.items()}
         return [
             {
@@ -153,12 +153,12 @@ class Comparison:
             if any(frame in lost for lost in losses.values())
         ]
 
-    def _ask(self, subject: Subject, time_s: float = math.inf, level: str = "") -> list[Any]:
-        """The subject's scores on all frames: from the results, or from a process of its own."""
-        question = self.compose_question(subject, level)
+    def _get_scores(self, subject: Subject, time_s: float = math.inf, level: str = "") -> list[Any]:
+        """Return the subject's scores on all frames, from the cache or computed in a child process."""
+        key = self.compose_key(subject, level)
         limits: dict[str, Any] = {"time_s": time_s, "of_trial": subject != self.original}
         limits["environment"] = {SWITCH: level} if level else {}
-        kept = self.workspace.results.get(COMPARISONS, question)
+        kept = self.workspace.results.get(COMPARISONS, key)
         person = self.source.meaning == "person"
         if kept is None:
             started = time.monotonic()
@@ -167,7 +167,7 @@ class Comparison:
             scores = self.workspace.isolate(compare, _run_at(subject, level), self.data, answers, **limits)
             found = [dataclasses.asdict(score) for score in scores]
             kept = {"found": found, "seconds": time.monotonic() - started}
-            self.workspace.results.put(COMPARISONS, question, kept)
+            self.workspace.results.put(COMPARISONS, key, kept)
         if person:
             return [Score(**item) for item in kept["found"]]
         return [
@@ -176,7 +176,7 @@ class Comparison:
         ]
 
     def _ensure_answers(self) -> Path:
-        """Where the source's own answers are; they are asked for once."""
+        """Return the path of the source's own outputs, which are computed if they aren't stored."""
         path = self.answers_path
         if not path.exists():
             keep = keep_masks if self.source.meaning == "person" else keep_tensors
@@ -186,18 +186,18 @@ class Comparison:
 
 
 def _run_at(subject: Subject, level: str) -> Subject:
-    """The subject as a CPU of that level would run it; as it is for none."""
+    """Return the subject in the precision that a CPU of that level would use; unchanged if ``level`` is empty."""
     if not level:
         return subject
     precision = choose_precision(level, subject.configuration.precision)
     return dataclasses.replace(subject, configuration=reconfigure(subject.configuration, precision=precision))
 
 
-# What follows runs in processes of its own.
+# The functions below run in child processes.
 
 
 def time_inference(subject: Subject, data: Dataset) -> float:
-    """Seconds of one inference, the fastest of a few: enough to guess what hundreds will take."""
+    """Return the seconds of the fastest of a few inferences, to estimate how long hundreds will take."""
     pictures = [subject.framing.fit_exactly(frame.pixels) for frame in data]
     run = subject.load_all()
     run(pictures[0])
@@ -210,12 +210,12 @@ def time_inference(subject: Subject, data: Dataset) -> float:
 
 
 def keep_masks(subject: Subject, data: Dataset, target: Path) -> None:
-    """Write the subject's masks to ``target`` (.npz), as the truth that others are to agree with."""
+    """Write the subject's masks to ``target`` (.npz), as the reference for other subjects."""
     _write(target, {frame.name: np.packbits(mask, axis=None) for frame, mask in subject.predict_masks(data)})
 
 
 def compare_masks(subject: Subject, data: Dataset, truth: Path | None) -> list[Score]:
-    """The subject's scores, against the dataset's own masks or those in ``truth``."""
+    """Return the subject's scores against the masks in ``truth``, or against the dataset's own if it is None."""
     kept = dict(np.load(truth)) if truth else {}
     scores = []
     for frame, mask in subject.predict_masks(data):
@@ -229,9 +229,9 @@ def compare_masks(subject: Subject, data: Dataset, truth: Path | None) -> list[S
 
 
 def keep_tensors(subject: Subject, data: Dataset, target: Path) -> None:
-    """Write all tensors that the subject answers to ``target`` (.npz), for others to agree with.
+    """Write all of the subject's output tensors to ``target`` (.npz), as the reference for other subjects.
 
-    Raises InputError for a frame on which it answers what is no number.
+    Raises InputError for a frame with NaN or infinity in an output other than boxes.
     """
     answers = {frame.name: tensors for frame, tensors in subject.predict_tensors(data)}
     check_numbers(list(answers), list(answers.values()), subject.kinds)
@@ -242,7 +242,7 @@ def keep_tensors(subject: Subject, data: Dataset, target: Path) -> None:
 
 
 def compare_tensors(subject: Subject, data: Dataset, truth: Path) -> list[TensorScore]:
-    """How far the subject's tensors are from those in ``truth``. Raises InputError where it answers with others."""
+    """Return the scores of the subject's tensors against those in ``truth``. Raises InputError like `score_tensors`."""
     kept = np.load(truth)
     outputs = 1 + max(int(name.split()[0]) for name in kept.files)
     answers = {frame.name: tensors for frame, tensors in subject.predict_tensors(data)}
@@ -255,7 +255,7 @@ def compare_tensors(subject: Subject, data: Dataset, truth: Path) -> list[Tensor
 
 
 def digest_frames(data: Dataset) -> str:
-    """sha256 over the frames' names, pixels and masks."""
+    """Return the SHA-256 of the frames' names, pixels and labels (masks, class numbers, boxes)."""
     total = hashlib.sha256()
     for frame in data:
         total.update(f"{frame.name} {frame.pixels.shape}".encode())
@@ -267,7 +267,7 @@ def digest_frames(data: Dataset) -> str:
 
 
 def _write(target: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write the file whole or not at all. Raises MachineError where it can't be written."""
+    """Write the file atomically. Raises MachineError if it can't be written."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, unfinished = tempfile.mkstemp(prefix=".", suffix=".npz", dir=target.parent)

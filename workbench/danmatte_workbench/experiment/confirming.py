@@ -1,4 +1,4 @@
-"""Which frames choose a winner, and which confirm it: the figures that are told come from frames that didn't choose."""
+"""Choosing a winner on some frames and confirming it on others, so that reported figures have no selection bias."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -13,31 +13,31 @@ from danmatte_workbench.experiment.trial import Confirmation, LevelAccuracy, Tri
 from danmatte_workbench.metrics.accuracy import Accuracy
 from danmatte_workbench.metrics.base import CONFIDENCE
 
-EVERY = 3  # one scene in so many chooses, the others confirm: what is told needs the narrower interval
-FEWEST = 90  # frames that can be divided; fewer choose and confirm in turn
+EVERY = 3  # every third scene chooses, the others confirm, because the reported figure needs the narrower interval
+MIN_FRAMES = 90  # with fewer, cross-validation uses all frames for both
 FOLDS = 10
-CROSSED = 0.5  # of the share of intervals that may miss: folds that share frames look more alike than they are
+CROSSED = 0.5  # factor of the allowed miss rate with folds: these share frames, so their results vary too little
 
 
 class Measure(Protocol):
-    """What trials lose, each on some frames, over all these frames together."""
+    """A function that measures the loss of trials, each on its own frames, over all these frames together."""
 
     def __call__(
         self, picks: Sequence[tuple[Trial, Dataset]], confidence: float, level: str = "", *, anew: bool = False
     ) -> Accuracy:
-        """Raises WorkbenchError where the frames can't tell.
+        """Measure the accuracy. Raises WorkbenchError if the frames don't suffice.
 
-        level: of instruction sets; this CPU's own, if empty. anew: whether the interval is to hold what as many other
-        frames lose.
+        level: of instruction sets; this CPU's own, if empty. anew: whether the interval has to cover the loss on as
+        many new frames, instead of the mean loss.
         """
 
 
 @dataclass(frozen=True)
 class Division:
-    """Frames that choose, and frames that confirm.
+    """Frames that choose the winner, and frames that confirm it.
 
-    Where there are too few, both are all of them, in ``folds``: the choice is made again without each fold, and what
-    that choice loses on the fold counts.
+    With too few frames, both are all of them, divided into ``folds`` for cross-validation: the choice is repeated
+    without each fold, and the loss of that choice on the fold counts.
     """
 
     choosing: Dataset
@@ -46,8 +46,8 @@ class Division:
 
     @classmethod
     def of(cls, data: Dataset) -> "Division":
-        """The division of these frames: the same ones each time, of each kind of scene and of each scene alike."""
-        if len(data) >= FEWEST:
+        """Divide the frames, deterministically, by kind of scene; frames of one scene stay together."""
+        if len(data) >= MIN_FRAMES:
             return cls(*data.divide(EVERY))
         folds, rest = [], data
         for left in range(min(FOLDS, len(data)), 0, -1):
@@ -58,11 +58,10 @@ class Division:
 
 @dataclass(frozen=True)
 class Referee:
-    """Chooses among trials by what the choosing frames say, and confirms the choice on the others.
+    """Chooses among trials by their loss on the choosing frames, and confirms the choice on the confirming frames.
 
-    Those whose losses vary so much that they could hardly be confirmed come after all others.
-
-    report: hears of each confirmation.
+    Trials whose losses vary so much that a confirmation is unlikely are chosen last. report: called with the result of
+    each confirmation.
     """
 
     division: Division
@@ -72,12 +71,13 @@ class Referee:
     report: Callable[[str], None] = lambda _: None
 
     def confirm(self, trials: Sequence[Trial]) -> list[Trial]:
-        """The trials, the best confirmed; where it falls, it is rejected and the next best is asked, and so on.
+        """Return the trials with the best one confirmed.
 
-        None of them is accepted any more where all that could win have fallen.
+        A trial that isn't confirmed is rejected, and the next best is tried. If none can be confirmed, no returned
+        trial is accepted.
 
-        Each further attempt is another chance to be confirmed by luck, so the interval of the n-th one misses in
-        5 / n(n + 1) per cent of cases: all of them together, however many there are, in 5.
+        Each attempt is another chance to be confirmed by luck. So the interval of the n-th attempt has a miss rate of
+        5 / n(n + 1) per cent, and all attempts together, whatever their number, have at most 5 per cent.
         """
         attempt = max((trial.confirmation.attempt for trial in trials if trial.confirmation), default=0)
         frames = self.division.confirming
@@ -86,12 +86,12 @@ class Referee:
             if best is None:
                 return list(trials)
             if best.confirmation:
-                few = f"not confirmed: {len(frames)} frames are too few to confirm it by, its losses vary too much"
+                few = f"not confirmed: {len(frames)} frames are too few, because its losses vary too much"
                 kept = ((trial, self._has_chance(trial) or not trial.verdict.accepted) for trial in trials)
                 return [trial if stays else trial.reject(few) for trial, stays in kept]
             attempt += 1
             missing = (1 - CONFIDENCE) / (attempt * (attempt + 1)) * (CROSSED if self.division.folds else 1)
-            # What runs the same graph otherwise gives the same masks.
+            # Trials of the same graph in other configurations give the same masks.
             same = [item for item in trials if item.comparison == best.comparison and item.verdict.accepted]
             try:
                 picks = [(self._choose_without(fold, best, trials), fold) for fold in self.division.folds]
@@ -113,7 +113,7 @@ class Referee:
             trials = [settled.get(item.name, item) for item in trials]
 
     def _choose_next(self, trials: Sequence[Trial]) -> Trial | None:
-        """The best of those that may well be confirmed, or else of all; None where none is accepted any more."""
+        """Return the best of the trials with a chance of confirmation, else of all; None if none is accepted."""
         for some in ([trial for trial in trials if self._has_chance(trial)], trials):
             try:
                 return judge.choose(some, self.objective)
@@ -122,22 +122,22 @@ class Referee:
         return None
 
     def _has_chance(self, trial: Trial) -> bool:
-        """Whether its interval will end early enough, if it loses on the frames that confirm what it lost before.
+        """Whether its interval would be within the limit if it lost as much on the confirming frames as before.
 
-        An attempt that can't succeed would only widen the intervals of all that follow.
+        An attempt that can't succeed would only widen the intervals of all later attempts.
         """
         metric = self.budget.accuracy
         loss = trial.get(metric)
         if trial.confirmation or self.division.folds or loss is None:
             return True
-        # As many frames more make it narrower; that it is to hold what as many others lose, wider.
+        # The interval gets narrower with more frames. It gets wider by sqrt(2), since it has to cover new frames.
         scale = math.sqrt(2 * len(self.division.choosing) / len(self.division.confirming))
         return loss.value + scale * (loss.high - loss.value) <= REACH * self.budget.limits[metric]
 
     def _choose_without(self, fold: Dataset, best: Trial, trials: Sequence[Trial]) -> Trial:
-        """What would have won if the fold hadn't been there; ``best`` where nothing would have."""
+        """Return the trial that wins without the fold's frames; ``best`` if none does."""
         rest = self.division.choosing.keep(set(self.division.choosing.names) - set(fold.names))
-        judged, known = [], dict[str, Accuracy]()  # what runs the same graph otherwise loses the same
+        judged, known = [], dict[str, Accuracy]()  # trials of the same graph lose the same
         for trial in trials:
             if trial.verdict.accepted and not trial.confirmation:
                 try:
@@ -153,9 +153,10 @@ class Referee:
 
 
 def describe_doubt(trial: Trial, budget: Budget, frames: Dataset) -> str:
-    """Why hardly anything will keep the budget, where even the source's own graph in floats doesn't; empty otherwise.
+    """Return a warning if even the source's own graph in float32 exceeds the budget's limit; otherwise an empty string.
 
-    Raises BudgetError where it surely doesn't, before hours are spent on what loses more.
+    Raises BudgetError if its whole interval is above the limit, because other trials lose more and would only take
+    time.
     """
     if not trial.recipe.exact or trial.configuration.precision != "f32" or not trial.canvas:
         return ""
@@ -164,8 +165,8 @@ def describe_doubt(trial: Trial, budget: Budget, frames: Dataset) -> str:
         return ""
     told = f"even in float32, uncompressed, this graph differs from its source by {loss}, the limit is {limit:g}"
     if loss.low > limit:
-        advice = "" if frames.labelled else " data with masks, which counts only what is worse, or"
-        raise BudgetError(f"{told}: no candidate can keep that; give{advice} a limit of {2 * loss.high:.2g} or more")
+        advice = "" if frames.labelled else "give data with masks, where only lower accuracy counts, or "
+        raise BudgetError(f"{told}: no candidate can meet it; {advice}set a limit of {2 * loss.high:.2g} or more")
     if loss.value > limit:
-        return f"{told}: hardly any candidate will keep that"
-    return f"{told}: {len(frames)} frames are too few to confirm a winner by" if loss.high > REACH * limit else ""
+        return f"{told}: hardly any candidate will meet it"
+    return f"{told}: {len(frames)} frames are too few to confirm a winner" if loss.high > REACH * limit else ""

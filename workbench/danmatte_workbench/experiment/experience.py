@@ -1,6 +1,7 @@
-"""What has won before: recipes that kept budgets in stored runs, by what such a CPU has for 8 bits.
+"""Results of recipes in stored runs, by the CPU's instruction sets for 8-bit arithmetic.
 
-A short search tries the surest of them first. `scripts/experience.py` makes the table of stored runs.
+A short search tries first the recipes that are most likely to keep the budget. `scripts/experience.py` writes the table
+from stored runs.
 """
 
 import json
@@ -13,12 +14,12 @@ from danmatte_workbench import hardware
 from danmatte_workbench.recipe import Recipe
 
 TABLE = Path(__file__).with_name("experience.json")
-UNITS = ("AMX", "VNNI")  # for 8 bits, the best first; CPUs without have AVX2's sums, which saturate
+UNITS = ("AMX", "VNNI")  # for 8-bit arithmetic, the best first; other CPUs use AVX2, whose sums saturate
 
 
 @dataclass(frozen=True)
 class Experience:
-    """In how many runs a recipe kept the budget, in how many it broke it, and the best speedup where it kept it."""
+    """The number of runs in which a recipe kept or broke the budget, and its best speedup among those kept."""
 
     kept: int = 0
     broken: int = 0
@@ -26,12 +27,15 @@ class Experience:
 
     @property
     def sureness(self) -> float:
-        """The share of runs in which it should keep the budget: nearer to a half, the fewer there were."""
+        """Estimated probability that it keeps the budget, with Laplace's rule: near 1/2 if there were few runs."""
         return (self.kept + 1) / (self.kept + self.broken + 2)
 
 
 def name_units(features: Collection[str]) -> str:
-    """The units for 8 bits of a CPU with these instruction sets, as the kernel names them."""
+    """Return the name of a CPU's best units for 8-bit arithmetic: one of `UNITS`, or AVX2.
+
+    features: its instruction sets as Linux names them.
+    """
     words = " ".join(features).upper()
     return next((name for name in UNITS if name in words), "AVX2")
 
@@ -44,15 +48,15 @@ def write(table: dict[str, dict[str, Experience]], path: Path = TABLE) -> None:
 
 @cache
 def read(path: Path = TABLE) -> dict[str, dict[str, Experience]]:
-    """The table."""
+    """Return the table: experience by name of units and name of recipe."""
     plain = json.loads(path.read_text(encoding="utf-8"))
     return {units: {name: Experience(**item) for name, item in known.items()} for units, known in plain.items()}
 
 
 def sort_by_experience(recipes: Sequence[Recipe], features: Collection[str] | None = None) -> tuple[Recipe, ...]:
-    """The recipes, those known on such a CPU in order of sureness, then of speed; others keep their places.
+    """Return the recipes, the known ones sorted by sureness, then by speedup; unknown ones keep their positions.
 
-    features: of the CPU; this one's, if None.
+    features: the CPU's instruction sets; this CPU's, if None.
     """
     known = read().get(name_units(hardware.list_instruction_sets() if features is None else features), {})
     told = [recipe for recipe in recipes if recipe.name in known]

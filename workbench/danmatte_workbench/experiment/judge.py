@@ -1,4 +1,4 @@
-"""Who wins."""
+"""Choice of the winner."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -15,20 +15,20 @@ from danmatte_workbench.experiment.trial import SPEEDUP, THROUGHPUT, Trial
 
 BALANCED = "balanced"
 OBJECTIVES = (BALANCED, THROUGHPUT, LATENCY)
-EQUAL = 0.95  # of the best one's frames a second: what has more is as good, where intervals don't tell them apart
+EQUAL = 0.95  # of the best value: a trial above it counts as equal if the intervals overlap, too
 
 
 def check_objective(objective: str) -> None:
-    """Raises InputError for an unknown objective, before hours are spent on it."""
+    """Raise InputError for an unknown objective, before a run that takes hours."""
     if objective not in OBJECTIVES:
         hint = did_you_mean(objective, OBJECTIVES, listed=False)
         raise InputError(f"--objective: expected {', '.join(OBJECTIVES[:-1])} or {LATENCY}, received {objective}{hint}")
 
 
 def rate(name: str, rounds: Rounds, objective: str, budget: Budget, source: Collection[str] = ()) -> float | None:
-    """How good a trial looks after a few rounds, higher is better; None where it is too slow for the budget.
+    """Return a trial's rating after a few rounds, higher is better; None if it is too slow for the budget.
 
-    source: the names under which the source ran beside it.
+    source: the names under which the source ran in the same rounds.
     """
     latencies = rounds.latency_ms.get(name, [])
     if latencies and budget.max_latency_ms is not None and float(np.median(latencies)) > budget.max_latency_ms:
@@ -40,30 +40,30 @@ def rate(name: str, rounds: Rounds, objective: str, budget: Budget, source: Coll
     speed = float(np.median(rounds.throughput[name]))
     own = [float(np.median(rounds.latency_ms[item])) for item in source if rounds.latency_ms.get(item)]
     if objective == BALANCED and own and latencies:
-        # What keeps a frame longer than the source does can't win while anything else can.
+        # A trial with a higher latency than the source can only win if no other can, so its rating is reduced.
         speed *= min(1.0, min(own) / float(np.median(latencies)))
     return speed
 
 
 def is_slower(trial: Trial, own: Measurement | None) -> bool:
-    """Whether a frame surely takes longer than the source's ``own`` latency."""
+    """Whether the trial's latency is certainly higher than the source's ``own``: the intervals don't overlap."""
     latency = trial.get(LATENCY)
     return latency is not None and own is not None and latency.low > own.high
 
 
 def choose(trials: Sequence[Trial], objective: str) -> Trial:
-    """The best accepted finalist, or the best of the others where none is: the most frames a second, or the least
-    latency.
+    """Return the best accepted finalist, or the best other accepted trial if there is none.
 
-    Of those that noise doesn't tell from the best one, the least latency wins, and then what was proposed first.
-    Balanced, what is slower than the source for a single frame wins only where nothing else is left.
+    The best has the highest throughput, or for the objective latency the lowest latency. Among trials that don't differ
+    from the best by more than noise, the lowest latency wins, then the first proposed. With the objective balanced, a
+    trial with a higher latency than the source wins only if no other is left.
 
-    Raises BudgetError that names the nearest one and every rejection.
+    Raises BudgetError, which names the nearest trial and every rejection, if no trial is accepted.
     """
     check_objective(objective)
     metric = THROUGHPUT if objective == BALANCED else objective
     known = [trial for trial in trials if trial.verdict.accepted and trial.get(metric)]
-    # Where all that raced to the end have fallen since, the few rounds of the others are better than no winner.
+    # If no finalist is accepted any more, a trial that was raced for a few rounds only is better than no winner.
     if accepted := [trial for trial in known if trial.finalist] or known:
         if objective == BALANCED:
             accepted = [trial for trial in accepted if not trial.is_slower] or accepted
@@ -75,17 +75,17 @@ def choose(trials: Sequence[Trial], objective: str) -> Trial:
     late = sum(trial.stopped in ("not tried", "failed") for trial in trials)
     found = f"nothing met the budget; the nearest is: {near.name if near else 'none'}"
     if late:
-        hint = "more time is a higher --effort, or more of --trial-s"
-        found += f"; {late} of {len(trials)} trials had no time or failed: {hint}"
+        hint = "for more time, raise --effort or --trial-s"
+        found += f"; {late} of {len(trials)} trials were not tried or failed: {hint}"
     raise BudgetError("\n".join([found, *lines]))
 
 
 def _pick(trials: Sequence[Trial], merits: Mapping[str, Measurement], objective: str) -> Trial:
-    """The best of these by their merits; among equals the one of the least latency, then the first."""
+    """Return the best trial by merit; among equals the one with the lowest latency, then the first."""
     best = max(trials, key=lambda trial: merits[trial.name].value)
     surest = max(merits[trial.name].low for trial in trials)
-    # Precisions and hints of one graph differ by little: of those, all that aren't surely worse are equals, or else
-    # noise would choose. Another graph has to come close as well.
+    # Configurations of one graph differ little. All that aren't certainly worse count as equal, otherwise noise would
+    # choose. A trial of another graph also has to be within `EQUAL` of the best value.
     equals = [
         trial
         for trial in trials
@@ -101,9 +101,9 @@ def _pick(trials: Sequence[Trial], merits: Mapping[str, Measurement], objective:
 
 
 def find_nearest(trials: Sequence[Trial]) -> Trial | None:
-    """The one that lost least of the source's accuracy among those that broke fewest limits; None if none was measured.
+    """Return the trial that broke the fewest limits, and of these the one with the smallest loss of accuracy.
 
-    What was built and compared comes before what wasn't.
+    Only trials whose loss was measured count; None if there are none.
     """
     losses = ((trial, trial.get(IOU_DROP) or trial.get(DISAGREEMENT)) for trial in trials)
     measured = [(len(trial.verdict.broken), lost.value, trial) for trial, lost in losses if lost]
@@ -111,8 +111,8 @@ def find_nearest(trials: Sequence[Trial]) -> Trial | None:
 
 
 def _compute_merits(trials: Sequence[Trial], objective: str) -> dict[str, Measurement]:
-    """By name, higher is better."""
-    # Throughput counts by its ratio to the baseline's, where all have one: a noisy moment slows both.
+    """Return each trial's merit by name, higher is better."""
+    # Throughput is compared as speedup, if all trials have one: noise slows a trial and its baseline alike.
     fastest = objective in (THROUGHPUT, BALANCED)
     relative = fastest and all(trial.get(SPEEDUP) for trial in trials)
     metric = SPEEDUP if relative else THROUGHPUT if fastest else objective

@@ -1,4 +1,4 @@
-"""Masks of the source and of the winner on the user's own frames, as pictures."""
+"""Pictures of the source's and the winner's masks on the user's own frames."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,15 +12,15 @@ from danmatte_workbench.errors import MachineError
 from danmatte_workbench.metrics.subject import Subject
 
 FRAMES = 9
-DEAREST = 7  # of them are those that cost most
-SIDE = 960  # the longer one of what is written
+DEAREST = 7  # of these frames are the ones with the largest losses
+SIDE = 960  # maximum side of a written picture
 QUALITY = 85
 
 
 def choose_frames(data: Dataset, losses: Mapping[str, float]) -> Dataset:
-    """The frames that cost most, and a few of the others, down to the one that cost least.
+    """Return the frames with the largest losses, and a few others down to the smallest loss.
 
-    What costs most is often the labels' fault: a mask that is a pixel off, a stranger that was left out.
+    A large loss is often caused by a wrong label: a mask that is shifted by a pixel, or a person that isn't labelled.
     """
     ranked = sorted(data.names, key=lambda name: (-losses.get(name, 0.0), name))
     places = np.linspace(DEAREST, len(ranked) - 1, FRAMES - DEAREST).round().astype(int)
@@ -30,10 +30,10 @@ def choose_frames(data: Dataset, losses: Mapping[str, float]) -> Dataset:
 def paint(
     source: Subject, winner: Subject, frames: Dataset, folder: Path, losses: Mapping[str, float]
 ) -> list[dict[str, Any]]:
-    """Write each frame, its two masks, and its label where it has one, to ``folder``.
+    """Write each frame, its two masks, and its label if it has one, to ``folder``.
 
-    Returns what was written, with the masks' IoU and the points of IoU that the frame costs. Raises MachineError where
-    it can't be written.
+    Returns a row for each frame: file names, the masks' IoU, and the points of IoU that the winner loses in it. Raises
+    MachineError if a file can't be written.
     """
     before = {frame.name: mask for frame, mask in source.predict_masks(frames)}
     return [
@@ -69,8 +69,8 @@ def _write_pictures(
 
 
 def _write_picture(path: Path, pixels: np.ndarray) -> None:
-    """Write a picture in the format of its suffix. Not by `cv2.imwrite`: it raises nothing on a full disk."""
-    # PNG knows no such setting, and OpenCV would warn among a run's own lines.
+    """Write a picture in the format of its suffix. Doesn't use `cv2.imwrite`, which raises no error on a full disk."""
+    # PNG has no such setting, and OpenCV would print a warning.
     settings = [cv2.IMWRITE_JPEG_QUALITY, QUALITY] if path.suffix == ".jpg" else []
     _, encoded = cv2.imencode(path.suffix, pixels, settings)
     try:

@@ -1,4 +1,4 @@
-"""The winner under every instruction set that it is for, and the next best one where it breaks the budget there."""
+"""Choice of a winner that keeps the budget under all instruction sets that it has to suit."""
 
 from dataclasses import replace
 
@@ -10,15 +10,16 @@ from danmatte_workbench.experiment.trial import Trial
 
 
 def choose_portable(run: ExperimentRun, result: ExperimentResult) -> tuple[ExperimentResult, Trial]:
-    """The settled result and its winner. Raises BudgetError where none is left."""
+    """Return the settled result and its winner. Raises BudgetError when no trial is left."""
     settled = settle_portable(run, result)
     return settled, judge.choose(settled.trials, settled.objective)
 
 
 def settle_portable(run: ExperimentRun, result: ExperimentResult) -> ExperimentResult:
-    """The result whose best trial is confirmed and keeps the budget under all of the experiment's levels.
+    """Return the result with a best trial that is confirmed and keeps the budget under all of the experiment's levels.
 
-    What doesn't is rejected in it, and the next best is confirmed and asked, until one does or none is left.
+    A trial that doesn't is marked as rejected in the result, and the next best one is checked, until one passes or none
+    is left.
     """
     while True:
         result = run.confirm(result)
@@ -34,7 +35,10 @@ def settle_portable(run: ExperimentRun, result: ExperimentResult) -> ExperimentR
 
 
 def _compare_everywhere(run: ExperimentRun, trial: Trial) -> Trial:
-    """The trial, judged once more by its accuracy under each level; floats are the same under all."""
+    """Return the trial, judged again by its accuracy under each level.
+
+    Unchanged if it isn't quantized, because floats give the same result under all levels.
+    """
     if not trial.recipe.is_quantized:
         return trial
     try:

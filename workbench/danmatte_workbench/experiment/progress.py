@@ -1,4 +1,4 @@
-"""How far a run is: what it does now, and the time that is left."""
+"""Progress of a run: the current task, and the estimated time left."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,23 +13,23 @@ HOUR_S = 3600.0
 
 
 class Display(Protocol):
-    """Where a run's progress is shown."""
+    """An output for a run's progress."""
 
     def show_line(self, text: str) -> None:
-        """Show what happened."""
+        """Show a line of text."""
 
     def show_bar(self, share: float, text: str) -> None:
-        """Show that so much of the whole is done, from 0 to 1."""
+        """Show the share of the run that is done, from 0 to 1, with a text."""
 
     def close(self) -> None:
-        """Clean up; nothing more will come."""
+        """Release the output. No other method is called afterwards."""
 
 
 class Progress:
-    """Tasks with the seconds that each was expected to take; those that are done take what they took.
+    """Tracks tasks by their expected seconds, and estimates the time left.
 
-    What is left is expected to be late or early by the same factor as what is done. started: by the clock ``now``, if
-    not now.
+    Estimates of tasks ahead are scaled by how much longer or shorter than expected the finished ones took. started:
+    time of the start by the clock ``now``; the current time, if None.
     """
 
     def __init__(
@@ -44,28 +44,28 @@ class Progress:
 
     @property
     def seconds(self) -> float:
-        """Since the start."""
+        """Seconds since the start."""
         return self._now() - self._started
 
     @property
     def pace(self) -> float:
-        """How many times longer than expected what is done took: what is ahead should be as late, or as early."""
+        """Actual over expected seconds of the finished tasks, from 1/3 to 3; 1 while too little is finished."""
         pace = self._took / self._believed if self._believed > 1 else 1.0
-        return min(3.0, max(1 / 3, pace))  # one bad guess must not turn minutes into hours
+        return min(3.0, max(1 / 3, pace))  # limited, so that one wrong estimate doesn't turn minutes into hours
 
     @property
     def left_s(self) -> float:
-        """Seconds that what isn't done may take."""
+        """Estimated seconds until all tasks are done."""
         missing = sum(seconds * (1 - self._shares.get(name, 0.0)) for name, seconds in self._expected.items())
         return missing * self.pace
 
     def expect(self, tasks: Mapping[str, float]) -> None:
-        """Set what is ahead: seconds by name of task. Names that were expected before are expected anew."""
+        """Add tasks with their expected seconds by name. A task that was already expected gets the new value."""
         self._expected.update(tasks)
         self._show("")
 
     def forget(self, *names: str) -> None:
-        """Expect these tasks no more; those that aren't expected are none."""
+        """Remove these tasks from the expected ones; unknown names are ignored."""
         for name in names:
             self._expected.pop(name, None)
 
@@ -75,7 +75,7 @@ class Progress:
 
     @contextmanager
     def task(self, name: str, text: str) -> Iterator[None]:
-        """Count what happens inside as the task of that name; ``text`` says what is done."""
+        """Time the body of the ``with`` statement as the task of that name; ``text`` describes it to the user."""
         left = f" (about {format_duration(self.left_s)} left)" if self._expected else ""
         self.report(f"{text}{left}")
         self._show(text)
@@ -90,7 +90,7 @@ class Progress:
             self._show(text)
 
     def advance(self, name: str, share: float) -> None:
-        """Note that so much of the task, from 0 to 1, is done."""
+        """Set the share of the task that is done, from 0 to 1."""
         self._shares[name] = share
         self._show(name)
 
@@ -100,12 +100,12 @@ class Progress:
         self._display.show_bar(seconds / (seconds + left) if left else 1.0, text)
 
     def close(self) -> None:
-        """Clean up the display."""
+        """Close the display."""
         self._display.close()
 
 
 class LineDisplay:
-    """Plain lines, for logs."""
+    """A display that writes plain lines, for logs."""
 
     def __init__(self, write: Callable[[str], Any]) -> None:
         self._write = write
@@ -114,14 +114,14 @@ class LineDisplay:
         self._write(text)
 
     def show_bar(self, share: float, text: str) -> None:
-        """Logs have none."""
+        """Do nothing: logs have no bar."""
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: nothing is open."""
 
 
 class LiveDisplay:
-    """Lines above a bar that moves, for terminals."""
+    """A display with a progress bar below the lines, for terminals."""
 
     def __init__(self, console: "Console") -> None:
         from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
@@ -143,14 +143,14 @@ class LiveDisplay:
 
 
 def make_display(console: "Console") -> Display:
-    """The display that suits the console: a bar on terminals, lines elsewhere."""
+    """Return a display with a bar if the console is a terminal, otherwise one with plain lines."""
     if console.is_terminal:
         return LiveDisplay(console)
     return LineDisplay(lambda text: console.print(text, highlight=False, markup=False, soft_wrap=True))
 
 
 def format_duration(seconds: float) -> str:
-    """A duration in the unit that people would say it in: ``40 s``, ``4 min``, ``1.5 h``."""
+    """Format a duration in the largest suitable unit: ``40 s``, ``4 min``, ``1.5 h``."""
     if seconds < MINUTE_S:
         return f"{max(1, round(seconds))} s"
     if seconds < HOUR_S:

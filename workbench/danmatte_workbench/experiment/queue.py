@@ -1,18 +1,18 @@
-"""The order in which trials are tried: what can hardly win any more waits until everything else had its turn."""
+"""A queue of trials that postpones those that have hardly a chance to win."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
 from danmatte_workbench.experiment.trial import Trial
 
-MORE = 1.25  # times the work of another that keeps the budget: no noise and no configuration makes up for that
+MORE = 1.25  # times the work of a trial that keeps the budget: too much to be faster by noise or configuration
 
 
 class TrialQueue:
-    """Trials in their order, but for those of more work than one that already keeps the budget: these come last.
+    """Yields trials in their order, except that those with more work than one that keeps the budget come last.
 
-    None is left out: where the better one isn't confirmed in the end, what was put off may still win. report: hears
-    of each recipe that is put off, once. is_at_last: whether those that were put off have their turn.
+    No trial is omitted, because a postponed one may still win if the better one isn't confirmed. report: called once
+    with a message for each recipe that is postponed. is_at_last: whether the postponed trials are being yielded.
     """
 
     def __init__(self, trials: Sequence[Trial], report: Callable[[str], None] = lambda _: None) -> None:
@@ -29,12 +29,12 @@ class TrialQueue:
                 yield trial
                 continue
             if trial.recipe.name not in {item.recipe.name for item in self._last}:
-                self._report(f"{trial.recipe.name}: put off, {best.recipe.name} keeps the budget with less work")
+                self._report(f"{trial.recipe.name}: postponed: {best.recipe.name} keeps the budget with less work")
             self._last.append(trial)
         self.is_at_last = True
         yield from self._last
 
     def note_kept(self, trial: Trial) -> None:
-        """Note that the trial keeps the budget's accuracy."""
+        """Record that the trial's accuracy is within the budget."""
         if self._best is None or trial.recipe.work < self._best.recipe.work:
             self._best = trial

@@ -1,4 +1,4 @@
-"""Speed of all trials, in stages: all for a few rounds, the best for many, and each round kept as it ends."""
+"""Speed of all trials, measured in stages: a few rounds for all, many for the best. Each finished round is cached."""
 
 import hashlib
 from collections.abc import Callable, Collection, Sequence
@@ -18,7 +18,7 @@ from danmatte_workbench.metrics.subject import Subject
 from danmatte_workbench.processes.limits import ProcessLimits
 
 ROUNDS = "rounds"
-GROUP = 12  # trials in a stage: each holds its graph in memory
+GROUP = 12  # maximum trials in a first stage, because each holds its graph in memory
 LATENCIES = {0.5: LATENCY, 0.95: "latency_p95", 0.99: "latency_p99"}
 SPEEDS = (THROUGHPUT, SPEEDUP, *LATENCIES.values())  # all metrics that a race measures
 Rate = Callable[[str, Rounds], float | None]
@@ -26,10 +26,11 @@ Rate = Callable[[str, Rounds], float | None]
 
 @dataclass(frozen=True)
 class BenchmarkConfig:
-    """What is raced on, and where rounds are kept: frames, (H, W, 3) uint8, and about seconds a round for each.
+    """The input of a race, the cache for its rounds, and its limits.
 
-    is_over: asked before each round that isn't kept and isn't the first, whether there is no time for it. on_round:
-    hears of each round that is run.
+    frames: (H, W, 3) uint8 each. round_s: approximate seconds per round and subject. is_over: called before a round
+    that isn't cached, once the minimum number of rounds has run; True ends the stage. on_round: called with a
+    description of each round that is run.
     """
 
     frames: Sequence[np.ndarray]
@@ -43,14 +44,14 @@ class BenchmarkConfig:
 
 @dataclass
 class RaceStage:
-    """What rounds of the same subjects gave, and why some dropped out, by name."""
+    """Results of rounds with the same subjects, and by name the reason why a subject dropped out."""
 
     rounds: Rounds = field(default_factory=Rounds)
     dropped: dict[str, str] = field(default_factory=dict)
     count: int = 0
 
     def add(self, kept: Any) -> None:
-        """Add one more round, as it is kept in the results."""
+        """Add one round in the form in which it is cached."""
         samples = kept["samples"].items()
         self.rounds.add({name: Sample(speed, tuple(latencies), *load) for name, (speed, latencies, *load) in samples})
         self.dropped.update(kept["dropped"])
@@ -61,24 +62,24 @@ class RaceStage:
 
 @dataclass(frozen=True)
 class Standings:
-    """Speeds by name: those of the last stage that each was in. ``finalists`` went all the way."""
+    """Results of a race: for each name its last stage. ``finalists`` took part in the final stage."""
 
     stages: dict[str, RaceStage]
     finalists: frozenset[str]
     dropped: dict[str, str]
 
     def find_fastest(self, names: Sequence[str]) -> str:
-        """The one of these that does most frames a second. Raises MachineError when none of them could be raced."""
+        """Return which of these has the highest throughput. Raises MachineError when none of them could be raced."""
         speeds = {name: float(np.median(found.throughput[name])) for name in names if (found := self.get_rounds(name))}
         if not speeds:
             raise MachineError("; ".join(self.dropped[name] for name in names if name in self.dropped))
         return max(speeds, key=lambda name: speeds[name])
 
     def measure(self, name: str, fastest: str, host: Host) -> list[Measurement]:
-        """Frames a second, how many times the fastest baseline's in the same rounds, and milliseconds a frame.
+        """Return throughput, speedup over the fastest baseline in the same rounds, and latency.
 
-        Of the latter also what 95 and 99 frames of a hundred take at most. The more others kept the machine busy, the
-        wider are the intervals: as measured, they only hold what the same neighbours would let through again.
+        Latency is the median, and the 95th and 99th percentile where there are enough frames. All intervals are widened
+        by the CPU load of other processes, because the measured ones only hold under the same load.
         """
         rounds = self.get_rounds(name)
         if rounds is None:
@@ -92,20 +93,20 @@ class Standings:
         return [item.widen(1 + rounds.compute_load()) for item in found]
 
     def compute_load(self) -> float:
-        """The share of the machine's CPU time that others took meanwhile, from 0 to 1."""
+        """Return the share of the machine's CPU time that other processes used meanwhile, from 0 to 1."""
         loads = [stage.rounds.compute_load() for stage in self.stages.values()]
         return float(np.median(loads)) if loads else 0.0
 
     def get_rounds(self, name: str) -> Rounds | None:
-        """The rounds that hold the subject's speed beside the baselines'; None where there is none."""
+        """Return the subject's rounds, which include the baselines'; None if it has none."""
         stage = self.stages.get(name)
         return stage.rounds if stage and name in stage.rounds.throughput else None
 
 
 class Race:
-    """Stages among the same subjects, whose processes stay from one stage to the next. A context manager.
+    """A race in stages; a context manager. A subject's process is reused in the next stage if it takes part in it.
 
-    ``baselines`` name those that are in every stage.
+    baselines: names of the subjects that take part in every stage.
     """
 
     def __init__(self, config: BenchmarkConfig, subjects: Sequence[Subject], baselines: Sequence[str] = ()) -> None:
@@ -125,41 +126,42 @@ class Race:
         self._benchmark.keep(())
 
     def run(self, trials: Sequence[str], rate: Rate, *, first: int, final: int, finalists: int) -> Standings:
-        """Race all for ``first`` rounds, and the ``finalists`` that are rated best for ``final``.
+        """Race all trials for ``first`` rounds, and the ``finalists`` with the highest ratings for ``final`` rounds.
 
-        rate: how good one looks after its rounds, higher is better; None for one that needs no more of them.
+        rate: returns a trial's rating after its rounds, higher is better; None excludes it from the final.
         """
         stages: dict[str, RaceStage] = {}
         if len(trials) > finalists:
             for group in split_into_groups(trials):
-                stages |= self._run_beside_baselines(group, first, least=1)
+                stages |= self._run_beside_baselines(group, first, min_rounds=1)
         rated = {name: rate(name, stages[name].rounds if name in stages else Rounds()) for name in trials}
         hopeful = sorted((name for name in trials if rated[name] is not None), key=lambda name: -(rated[name] or 0))
         best = hopeful[:finalists]
         if best or not stages:
-            stages |= self._run_beside_baselines(best or list(trials), final, least=min(first, final))
-        # Standings are of the last stage of each: rounds of different stages were run beside different neighbours.
+            stages |= self._run_beside_baselines(best or list(trials), final, min_rounds=min(first, final))
+        # Only each trial's last stage counts, because rounds of different stages aren't comparable: other subjects ran
+        # at the same time.
         dropped = {name: reason for stage in stages.values() for name, reason in stage.dropped.items()}
         return Standings(stages, frozenset(best), dropped)
 
-    def _run_beside_baselines(self, names: Sequence[str], rounds: int, *, least: int) -> dict[str, RaceStage]:
+    def _run_beside_baselines(self, names: Sequence[str], rounds: int, *, min_rounds: int) -> dict[str, RaceStage]:
         entered = [*self._baselines, *names]
         self._benchmark.keep(entered)
-        stage = self.run_stage(entered, rounds, least=least)
+        stage = self.run_stage(entered, rounds, min_rounds=min_rounds)
         return dict.fromkeys([*names, *self._baselines], stage)
 
-    def run_stage(self, names: Collection[str], rounds: int, *, least: int = 1) -> RaceStage:
-        """Run so many rounds among ``names``; those that an earlier run finished are taken from it.
+    def run_stage(self, names: Collection[str], rounds: int, *, min_rounds: int = 1) -> RaceStage:
+        """Run ``rounds`` rounds with ``names``; rounds that an earlier run finished are read from the cache.
 
-        Fewer, but ``least``, where time ends.
+        Stops after ``min_rounds`` rounds when the time is over.
         """
-        question = self._compose_question(names)
+        key = self._compose_key(names)
         stage = RaceStage()
         for number in range(rounds):
-            asked = {**question, "round": number}
-            kept = self._config.results.get(ROUNDS, asked)
+            round_key = {**key, "round": number}
+            kept = self._config.results.get(ROUNDS, round_key)
             if kept is None:
-                if stage.count >= least and self._config.is_over():
+                if stage.count >= min_rounds and self._config.is_over():
                     break
                 self._config.on_round(f"round {number + 1} of {rounds} among {len(names)}")
                 samples = self._benchmark.run_round(number, names)
@@ -167,15 +169,15 @@ class Race:
                     "samples": {name: [item.throughput, item.latency_ms, item.load] for name, item in samples.items()},
                     "dropped": {name: reason for name, reason in self._dropped.items() if name in names},
                 }
-                self._config.results.put(ROUNDS, asked, kept)
+                self._config.results.put(ROUNDS, round_key, kept)
             stage.add(kept)
         return stage
 
     def _note_dropout(self, name: str, error: WorkbenchError) -> None:
         self._dropped[name] = str(error)
 
-    def _compose_question(self, names: Collection[str]) -> dict[str, Any]:
-        """What a round depends on: who runs what, how, on which frames and which machine."""
+    def _compose_key(self, names: Collection[str]) -> dict[str, Any]:
+        """Return what a round depends on: subjects, configurations, frames, round length and host."""
         subjects = [
             {
                 **subject.identity,
@@ -192,10 +194,10 @@ class Race:
 
 
 def _measure_latency(metric: str, rounds: Rounds, name: str, host: Host, share: float) -> Measurement:
-    """What a ``share`` of the frames takes at most, in milliseconds.
+    """Return the latency quantile ``share``, in milliseconds.
 
-    Frames of one round had the same moment and the same neighbours, so they are less news than as many single ones:
-    the interval reaches as far as that of the rounds' own figures does, if that is farther.
+    Frames of one round aren't independent, because they ran under the same load. So the interval is extended to that
+    of the per-round quantiles, if that is wider.
     """
     found = Measurement.estimate_quantile(metric, rounds.latency_ms[name], "ms", host, share=share)
     each = [float(np.quantile(frames, share)) for frames in rounds.latency_rounds.get(name, ()) if frames]
@@ -206,6 +208,6 @@ def _measure_latency(metric: str, rounds: Rounds, name: str, host: Host, share: 
 
 
 def split_into_groups(names: Sequence[str]) -> list[list[str]]:
-    """As few groups as hold all, of about the same size."""
+    """Divide the names into as few groups of at most `GROUP` as possible, of about the same size."""
     count = -(-len(names) // GROUP)
     return [list(names[number::count]) for number in range(count)]

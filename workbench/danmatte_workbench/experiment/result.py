@@ -1,4 +1,4 @@
-"""What a run found, as it goes from the trials to the winner and into the report."""
+"""Results of a run, from the race of the trials to the report."""
 
 from dataclasses import dataclass, field
 
@@ -10,7 +10,7 @@ from danmatte_workbench.source import Source
 
 @dataclass(frozen=True)
 class Analysis:
-    """What a closer look at the winner saw, as run.json has it; what wasn't looked at is empty."""
+    """Results of the winner's study, in the form of run.json; what wasn't measured is empty."""
 
     before: list[dict[str, object]] = field(default_factory=list)
     after: list[dict[str, object]] = field(default_factory=list)
@@ -22,14 +22,15 @@ class Analysis:
 
 @dataclass(frozen=True)
 class ExperimentResult:
-    """What a run found. ``baselines`` hold the trials' metrics; ``fastest`` is the faster one of the source's own.
+    """Everything that a run found.
 
-    frames, calibration_frames: how many there were; choosing_frames chose the winner, confirming_frames confirmed it,
-    kinds counts those of each kind of scene; kinds_found: in the pictures, the user said none. origin: where they came
-    from. labelled: whether they had masks.
-    load: the share of the machine's CPU time, from 0 to 1, that others took while trials were raced.
-    scores: what each candidate lost in each of the frames that choose, also where it was rejected.
-    winner: None where nothing met the budget.
+    baselines: measurements by name, in the same metrics as the trials'. fastest: name of the fastest way to run the
+    source itself. frames, calibration_frames: number of frames. choosing_frames: those that chose the winner.
+    confirming_frames: those that confirmed it. kinds: number of frames of each kind of scene. kinds_found: whether the
+    kinds were detected in the frames because the user gave none. origin: where the frames came from. labelled: whether
+    they had masks. load: the share of the machine's CPU time, from 0 to 1, that other processes used during the race.
+    scores: each candidate's loss in each choosing frame, rejected candidates included. winner: None if no trial met
+    the budget.
     """
 
     source: Source

@@ -1,4 +1,4 @@
-"""One run: build the trials' candidates, compare each with the source, race them, and judge."""
+"""A run: builds the trials' candidates, compares each with the source, races and judges them."""
 
 import itertools
 from collections import Counter
@@ -23,7 +23,7 @@ from danmatte_workbench.experiment.queue import TrialQueue
 from danmatte_workbench.experiment.race import GROUP, BenchmarkConfig, Race, Standings
 from danmatte_workbench.experiment.result import ExperimentResult
 from danmatte_workbench.experiment.scenes import find_scenes
-from danmatte_workbench.experiment.schedule import START_S, STOCK_START_S, SURE, Schedule, TimeModel
+from danmatte_workbench.experiment.schedule import MIN_TRIALS, START_S, STOCK_START_S, Schedule, TimeModel
 from danmatte_workbench.experiment.search import Effort
 from danmatte_workbench.experiment.store import Workspace
 from danmatte_workbench.experiment.trial import LevelAccuracy, Trial
@@ -37,18 +37,18 @@ from danmatte_workbench.source import Source
 PACES = "paces"
 RACED_FRAMES = 16
 TIMED_FRAMES = 4
-LEAST_S, BUILD_SHARE = 10.0, 0.5  # what building may take at least; at most so much of the time that is left
-LAST_SHARE = 0.1  # of the time that is left: what building a trial may take that was put off
-SCENES_SHARE = 0.05  # of the effort's time: what looking for kinds of scene may take
-BASELINE_SHARE = 0.25  # of the time that is left: what a baseline may take of it
+MIN_TASK_S, BUILD_SHARE = 10.0, 0.5  # minimum timeout of a task, and share of the time left that a build may take
+LAST_SHARE = 0.1  # of the time left: maximum for building a postponed trial
+SCENES_SHARE = 0.05  # of the effort's time: maximum for detecting kinds of scene
+BASELINE_SHARE = 0.25  # of the time left: maximum for building a baseline
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """What is tried, on which frames, within which budget: all that a run is given.
+    """The input of a run: what is tried, on which frames, and within which budget.
 
-    data: frames to compare on; a part of them chooses the winner, the others confirm it. calibration: frames that
-    steps may look at. levels: the instruction sets that the winner is for, oldest first, this CPU's own last.
+    data: frames to compare on; some choose the winner, the others confirm it. calibration: frames that steps may use.
+    levels: the instruction sets that the winner has to suit, oldest first, this CPU's own last.
     """
 
     source: Source
@@ -63,9 +63,9 @@ class Experiment:
 
 
 class ExperimentRun:
-    """An experiment on its way; what is finished is in the workspace, and the next run of the same goes on from there.
+    """A running experiment. Finished tasks are cached in the workspace, so that the next run of the same resumes there.
 
-    builder, comparison, schedule and times are made when they are first needed.
+    comparison, schedule, times and other properties are computed on first access.
     """
 
     def __init__(self, experiment: Experiment, workspace: Workspace) -> None:
@@ -75,47 +75,47 @@ class ExperimentRun:
 
     @cached_property
     def times(self) -> TimeModel:
-        """How long things take here, from one inference of the source, which is timed once."""
+        """Time estimates for this machine, based on one inference of the source, which is timed once."""
         subject, results = Subject.from_source(self.experiment.source), self.workspace.results
-        question = {**subject.identity, "host": structs.asdict(self.workspace.host)}
-        source_s = results.get(PACES, question)
+        key = {**subject.identity, "host": structs.asdict(self.workspace.host)}
+        source_s = results.get(PACES, key)
         if source_s is None:
             with self.workspace.progress.task("pace", f"timing {subject.name}"):
                 frames = self.experiment.data.pick(TIMED_FRAMES)
                 source_s = self.workspace.isolate(time_inference, subject, frames, of_trial=False)
-            results.put(PACES, question, source_s)
+            results.put(PACES, key, source_s)
         own = list_source_subjects(self.experiment.source)
         return TimeModel(source_s, self.workspace, len(own), START_S if own[0].engine == "openvino" else STOCK_START_S)
 
     @cached_property
     def frames(self) -> Dataset:
-        """As many of the frames to compare on as there is time for; of kinds that are found where nobody says any."""
+        """The frames to compare on, as many as time allows; kinds of scene are detected if the user gave none."""
         picked = self.experiment.data.pick(self.times.count_frames(self.experiment.effort))
         return picked.sort_into(self._find_kinds(picked))
 
     @property
     def has_found_kinds(self) -> bool:
-        """Whether the frames' kinds of scene were found in them."""
+        """Whether the frames' kinds of scene were detected, not given by the user."""
         return bool(self.frames.kinds) and not self.experiment.data.kinds
 
     @cached_property
     def division(self) -> Division:
-        """Which of the frames choose the winner, and which confirm it."""
+        """The frames that choose the winner, and those that confirm it."""
         return Division.of(self.frames)
 
     @cached_property
     def comparison(self) -> Comparison:
-        """How candidates are compared, on the frames that choose."""
+        """The comparison of candidates on the choosing frames."""
         return Comparison(self.experiment.source, self.division.choosing, self.workspace, self.frames)
 
     @cached_property
     def confirmation(self) -> Comparison:
-        """How the winner is compared once more, on the frames that confirm."""
+        """The comparison of the winner on the confirming frames."""
         return Comparison(self.experiment.source, self.division.confirming, self.workspace, self.frames)
 
     @cached_property
     def baselines(self) -> tuple[Trial, ...]:
-        """What every run shows beside the source, by the recipes' own word."""
+        """The baselines that every run shows besides the source: one for each recipe that declares itself one."""
         source = self.experiment.source
         return tuple(
             Trial(recipe.baseline, recipe, configure(device=self.experiment.device), source.size)
@@ -125,7 +125,7 @@ class ExperimentRun:
 
     @cached_property
     def schedule(self) -> Schedule:
-        """Which trials there is time for; progress hears what they should take."""
+        """The trials that time allows; their expected durations are reported to the progress."""
         effort, progress = self.experiment.effort, self.workspace.progress
         schedule = Schedule(
             effort,
@@ -135,21 +135,21 @@ class ExperimentRun:
             comparison=self.comparison,
             times=self.times,
         )
-        progress.report(f"kept: {schedule.count_finished()} of {len(schedule.trials)} trials; {schedule.estimate}")
+        progress.report(f"cached: {schedule.count_finished()} of {len(schedule.trials)} trials; {schedule.estimate}")
         if schedule.doubtful:
-            left = f"left out, unless others take less: {schedule.describe_doubtful()}"
+            left = f"skipped unless others take less time: {schedule.describe_doubtful()}"
             progress.report(f"effort {effort.name} ends after {effort.limit_s:.0f} s; {left}")
         progress.expect(schedule.estimate.tasks)
         return schedule
 
     def run(self) -> ExperimentResult:
-        """Build, compare, race and judge. A recipe that fails is a rejected trial, not the end."""
+        """Build, compare, race and judge the trials. A recipe that fails only stops its own trials, not the run."""
         experiment, host, schedule = self.experiment, self.workspace.host, self.schedule
         own = self._measure_source()
         stock = list_source_subjects(experiment.source)
         entered, rejected = self._enter_trials()
         hopeful = [trial for trial in entered if trial.keeps_accuracy(experiment.budget)]
-        # Where nothing can win, no speed is worth the time: what broke the budget is told without it.
+        # If no trial can win, speeds aren't measured: the losses suffice to report which limits were broken.
         built = self._build_baselines() if hopeful else []
         compared = {trial.name: self._compare_baseline(trial) for trial in built}
         baselines = [*stock, *(trial.to_subject(experiment.source) for trial in built)] if hopeful else []
@@ -188,7 +188,7 @@ class ExperimentRun:
         )
 
     def confirm(self, result: ExperimentResult) -> ExperimentResult:
-        """The result with the best trial confirmed on other frames, or the next best where that one falls."""
+        """Return the result with the best trial confirmed on other frames, or the next best that can be confirmed."""
         experiment, progress = self.experiment, self.workspace.progress
         referee = Referee(self.division, experiment.budget, experiment.objective, self._measure, progress.report)
         with progress.task("confirm", f"confirming the choice on {len(self.division.confirming)} frames"):
@@ -197,14 +197,14 @@ class ExperimentRun:
     def _measure(
         self, picks: Sequence[tuple[Trial, Dataset]], confidence: float, level: str = "", *, anew: bool = False
     ) -> Accuracy:
-        """The trials' accuracy on these frames, which are of those that choose or of those that confirm."""
+        """Measure the trials' accuracy on these frames, which are all choosing or all confirming ones."""
         choosing = set(self.division.choosing.names)
         part = self.comparison if choosing.issuperset(picks[0][1].names) else self.confirmation
         subjects = [(trial.to_subject(self.experiment.source), frames) for trial, frames in picks]
         return part.gather(subjects, level=level).measure(self.workspace.host, confidence=confidence, anew=anew)
 
     def _find_kinds(self, frames: Dataset) -> dict[str, str]:
-        """Kinds of scene by frame; none where the user says them, nothing can be seen, or it would take too long."""
+        """Detect kinds of scene by frame; empty if the user gave them, or frames or time don't suffice."""
         exact = next((item for item in self.experiment.trials if item.recipe.exact and item.canvas), None)
         if self.experiment.data.kinds or self.experiment.source.meaning != "person" or exact is None:
             return {}
@@ -214,7 +214,7 @@ class ExperimentRun:
         return find_scenes(exact, self.builder, frames)
 
     def open_race(self, subjects: Sequence[Subject], baselines: Sequence[str], rounds: int) -> Race:
-        """A race that progress hears of, of about so many rounds; it ends when the effort's time does."""
+        """Return a race of about so many rounds that reports its progress and stops when the effort's time is over."""
         experiment, progress = self.experiment, self.workspace.progress
         done = itertools.count(1)
 
@@ -234,11 +234,11 @@ class ExperimentRun:
         return Race(config, subjects, baselines)
 
     def _count_spare_s(self) -> float:
-        """Seconds that the effort still has for its trials."""
+        """Return the seconds left for the effort's trials; negative if there are none."""
         return self.experiment.effort.limit_s - self.schedule.estimate.after_s - self.workspace.progress.seconds
 
     def _measure_source(self) -> tuple[Measurement, ...]:
-        """The source's figures; what is wrong with the frames comes to light here."""
+        """Return the source's accuracy. Raises InputError if the frames can't be used for a comparison."""
         if self.comparison.is_done(self.comparison.original):
             return self.comparison.measure_source()
         text = f"comparing the source on {len(self.comparison.data)} frames"
@@ -250,7 +250,7 @@ class ExperimentRun:
         for trial in self.baselines:
             expected_s, spare_s = self.schedule.estimate_building(trial), self._count_spare_s()
             if expected_s > BASELINE_SHARE * spare_s:
-                price = f"it would take {expected_s:.0f} s of the {max(0.0, spare_s):.0f} s left"
+                price = f"it would take {expected_s:.0f} s, but {max(0.0, spare_s):.0f} s are left"
                 self.workspace.progress.report(f"{trial.name}: not tried: {price}")
                 self.schedule.settle(trial)
                 continue
@@ -261,35 +261,35 @@ class ExperimentRun:
         return built
 
     def _compare_baseline(self, trial: Trial) -> tuple[Measurement, ...]:
-        """What it lost, like any trial; nothing where the trials have left no time, or where that fails."""
+        """Return the baseline's accuracy, measured as a trial's; empty if there is no time left or it fails."""
         subject = trial.to_subject(self.experiment.source)
         done = self.comparison.is_done(subject)
         needed_s = 0.0 if done else self.times.estimate_comparison(trial.recipe, len(self.comparison.data))
         if needed_s > max(0.0, self._count_spare_s()):
-            self.workspace.progress.report(f"{trial.name}: raced, but not compared: there is no time for it")
+            self.workspace.progress.report(f"{trial.name}: raced, but not compared: there is no time left")
             return ()
         try:
             task = partial(self.workspace.progress.task, f"compare {trial.name}", f"comparing {trial.name}")
             with nullcontext() if done else task():
-                return self.comparison.measure(subject, time_s=max(LEAST_S, self._count_spare_s())).measurements
+                return self.comparison.measure(subject, time_s=max(MIN_TASK_S, self._count_spare_s())).measurements
         except WorkbenchError as error:
             self.workspace.progress.report(f"{trial.name}: {error}")
             return ()
 
     def _build(self, trial: Trial) -> Trial:
-        """The trial with its candidate."""
+        """Return the trial with its candidate, which is built unless it is stored."""
         recipe = trial.recipe
         candidate = self.builder.find(recipe)
         if candidate is None:
             with self.workspace.progress.task(f"build {recipe.name}", f"building {recipe.name}"):
-                candidate = self.builder.build(recipe, time_s=max(LEAST_S, BUILD_SHARE * self._count_spare_s()))
+                candidate = self.builder.build(recipe, time_s=max(MIN_TASK_S, BUILD_SHARE * self._count_spare_s()))
             self.times.remember(recipe, candidate.seconds)
         return replace(trial, candidate=candidate)
 
     def _enter_trials(self) -> tuple[list[Trial], list[Trial]]:
-        """The trials that could be built and compared, and those that couldn't.
+        """Return the trials that were built and compared, and those for which that failed.
 
-        Each is compared before the next one is built: what time doesn't suffice for are the last ones.
+        Each is compared before the next one is built, so that only the last ones are dropped if time runs out.
         """
         entered: list[Trial] = []
         rejected: list[Trial] = []
@@ -297,11 +297,11 @@ class ExperimentRun:
         queue = TrialQueue(self.schedule.trials, progress.report)
         for number, trial in enumerate(queue):
             ahead_s, spare_s = self.schedule.estimate_ahead(trial, len(entered)), self._count_spare_s()
-            dear = queue.is_at_last and self.schedule.estimate_building(trial) > LAST_SHARE * spare_s
-            if number >= SURE and (ahead_s > spare_s or dear):
+            costly = queue.is_at_last and self.schedule.estimate_building(trial) > LAST_SHARE * spare_s
+            if number >= MIN_TRIALS and (ahead_s > spare_s or costly):
                 left = f"effort {effort.name} has {max(0.0, spare_s):.0f} s left"
                 reason = f"with the race it would take {ahead_s:.0f} s, and {left}"
-                reason += " for what can hardly win" if dear else ""
+                reason += "; it is unlikely to win" if costly else ""
                 progress.report(f"{trial.name}: not tried: {reason}")
                 self.schedule.drop(trial, reason)
                 continue
@@ -322,8 +322,8 @@ class ExperimentRun:
         return entered, rejected
 
     def _choose_raced(self, trials: Sequence[Trial]) -> list[Trial]:
-        """Those that the time is enough for, in their order; what keeps its accuracy comes before what can't win."""
-        # What computes as the source does was tried first because it is safe; it gains least, so it is raced last.
+        """Return the trials that there is time to race, in their order; those with too much loss are dropped first."""
+        # Exact recipes are tried first because they are safe. They gain least, so here they come last.
         hopeful = [trial for trial in trials if trial.keeps_accuracy(self.experiment.budget)]
         hopeful.sort(key=lambda trial: trial.recipe.exact)
         ordered = [*hopeful, *(trial for trial in trials if trial not in hopeful)]
@@ -332,24 +332,24 @@ class ExperimentRun:
         return [trial for trial in trials if trial in ordered[:count]]
 
     def _compare(self, trial: Trial) -> Trial:
-        """The built trial with its accuracy."""
+        """Return the built trial with its accuracy."""
         subject = trial.to_subject(self.experiment.source)
         if self.comparison.is_done(subject):
             measured = self.comparison.measure(subject)
         else:
             text = f"comparing {trial.comparison} on {len(self.comparison.data)} frames"
             with self.workspace.progress.task(f"compare {trial.comparison}", text):
-                measured = self.comparison.measure(subject, time_s=max(LEAST_S, self._count_spare_s()))
+                measured = self.comparison.measure(subject, time_s=max(MIN_TASK_S, self._count_spare_s()))
         seconds = trial.require_candidate().seconds + self.comparison.get_seconds(subject)
         compared = replace(trial.take(measured), seconds=seconds)
         if not (trial.recipe.is_quantized and compared.keeps_accuracy(self.experiment.budget)):
-            return compared  # floats are the same everywhere, as far as a mask shows
+            return compared  # floats give the same masks under all instruction sets
         return self.compare_under(compared, self.experiment.levels[:1])
 
     def compare_under(self, trial: Trial, levels: Sequence[str]) -> Trial:
-        """The compared trial with its accuracy under these levels, but its own, until one breaks the budget.
+        """Return the compared trial with its accuracy under these levels except this CPU's own.
 
-        What was confirmed has intervals under each level like the one that confirmed it.
+        Stops at a level that breaks the budget. For a confirmed trial, the intervals are those of its confirmation.
         """
         comparison = self.confirmation if trial.confirmation else self.comparison
         confirmed = trial.confirmation
@@ -359,10 +359,10 @@ class ExperimentRun:
         for level in levels:
             if level in own or level in known or not trial.keeps_accuracy(self.experiment.budget):
                 continue
-            text = f"comparing {trial.comparison} as a CPU with {level} computes it"
+            text = f"comparing {trial.comparison} as computed with {level}"
             task = partial(self.workspace.progress.task, f"compare {trial.comparison} {level}", text)
             with nullcontext() if comparison.is_done(subject, level) else task():
-                time_s = max(LEAST_S, self._count_spare_s())
+                time_s = max(MIN_TASK_S, self._count_spare_s())
                 lost = comparison.measure(
                     subject, time_s=time_s, level=level, confidence=confidence, anew=bool(confirmed)
                 )
@@ -376,7 +376,7 @@ class ExperimentRun:
         rate = partial(judge.rate, objective=self.experiment.objective, budget=budget, source=stock)
         subjects = [*baselines, *(trial.to_subject(self.experiment.source) for trial in trials)]
         rounds = effort.first_rounds * -(-len(trials) // GROUP) + effort.rounds
-        text = f"racing {len(trials)} trials beside {len(baselines)} baselines, in turn"
+        text = f"racing {len(trials)} trials and {len(baselines)} baselines, interleaved"
         with (
             self.workspace.progress.task("race", text),
             self.open_race(subjects, [subject.name for subject in baselines], rounds) as race,

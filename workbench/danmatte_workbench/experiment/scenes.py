@@ -1,6 +1,6 @@
-"""Kinds of scene that are found in the pictures, where nobody says any: budgets are to hold in each of them.
+"""Detection of kinds of scene, if the user gives none: a budget has to hold in each kind.
 
-By how much of a picture people are, how bright it is, and what the source's last features see in it.
+Frames are clustered by the people's share of the picture, the brightness, and the source's last features.
 """
 
 from collections import Counter
@@ -19,9 +19,9 @@ from danmatte_workbench.experiment.compare import digest_frames
 from danmatte_workbench.experiment.trial import Trial
 from danmatte_workbench.metrics.subject import Subject
 
-MOST = 4  # kinds: more would each be too few pictures to tell a loss by
-COMPONENTS = 4  # of the features: the directions in which they differ most
-SMALLEST = 0.003  # of a picture: people who are less count as nobody
+MAX_KINDS = 4  # with more, each kind would have too few pictures to measure a loss
+COMPONENTS = 4  # principal components of the features that are used
+SMALLEST = 0.003  # of a picture: a smaller share of people counts as none
 SCENES = "scenes"
 ROUNDS, ATTEMPTS, CLOSE = 100, 8, 1e-4  # of k-means
 SIZES = ((SMALLEST, "hardly anybody"), (0.02, "tiny people"), (0.15, "small people"), (1.1, "large people"))
@@ -30,7 +30,7 @@ DARK, BRIGHT = 0.35, 0.6
 
 @dataclass(frozen=True)
 class SceneFacts:
-    """What is seen in a picture: the people's share and the mean brightness, from 0 to 1, and the mean features."""
+    """Facts of a picture: the people's share and the mean brightness, from 0 to 1, and the mean of each feature."""
 
     share: float
     brightness: float
@@ -38,20 +38,21 @@ class SceneFacts:
 
 
 def find_scenes(exact: Trial, builder: Builder, frames: Dataset) -> dict[str, str]:
-    """The kind of scene of each frame by name, as the source's graph in floats, ``exact``, sees them; looked at once.
+    """Return the kind of scene of each frame by name; empty if the frames don't differ enough.
 
-    Empty where they don't differ enough; what goes wrong is reported, and nothing is found then.
+    exact: trial of the source's graph in floats, which computes the features. The facts are cached. A failure is
+    reported, and the result is empty then.
     """
     workspace = builder.workspace
     try:
-        with workspace.progress.task("scenes", f"looking at {len(frames)} frames for kinds of scene"):
+        with workspace.progress.task("scenes", f"detecting kinds of scene in {len(frames)} frames"):
             candidate = builder.find(exact.recipe) or builder.build(exact.recipe)
             subject = replace(exact, candidate=candidate).to_subject(builder.source)
-            question = {**subject.identity, "frames": digest_frames(frames)}
-            kept = workspace.results.get(SCENES, question)
+            key = {**subject.identity, "frames": digest_frames(frames)}
+            kept = workspace.results.get(SCENES, key)
             if kept is None:
                 kept = workspace.isolate(look_at_scenes, subject, frames)
-                workspace.results.put(SCENES, question, kept)
+                workspace.results.put(SCENES, key, kept)
     except WorkbenchError as error:
         workspace.progress.report(f"kinds of scene: {error}")
         return {}
@@ -63,16 +64,17 @@ def find_scenes(exact: Trial, builder: Builder, frames: Dataset) -> dict[str, st
 
 
 def look_at_scenes(subject: Subject, data: Dataset) -> dict[str, dict[str, Any]]:
-    """The facts of each frame by name, as plain data, with the people's share by the mask where there is one.
+    """Return the facts of each frame by name, as plain data.
 
-    subject: the source's graph in floats, as far as a person's probability.
+    The people's share is that of the frame's mask, or of the subject's if the frame has none. subject: the source's
+    graph in floats, up to the probability of a person.
     """
     from danmatte_workbench.graph.layers import extract, find_logits
     from danmatte_workbench.runtimes import openvino
 
     model = openvino.read(subject.path)
     logits, answer = find_logits(model), model.output(0).get_node().input_value(0)
-    # A bias that is added makes the logits of a convolution, which is what reads the features.
+    # The logits are a convolution, perhaps with a bias added; the convolution's input are the features.
     reader = logits.input_value(0).get_node() if logits.get_type_name() == "Add" else logits
     run = openvino.compile_model(extract(model, [reader.input_value(0), answer]))
     facts: dict[str, dict[str, Any]] = {}
@@ -88,16 +90,16 @@ def look_at_scenes(subject: Subject, data: Dataset) -> dict[str, dict[str, Any]]
 
 
 def sort_by_scene(facts: Mapping[str, SceneFacts], scenes: Mapping[str, str]) -> dict[str, str]:
-    """The kind of each frame by name, in words; empty where no two kinds of enough frames differ.
+    """Return the kind of each frame by name, in words; empty if there aren't two kinds with enough frames.
 
-    scenes: frames that share one look alike, and are of one kind.
+    scenes: scene by name of frame. Frames of one scene get the same kind.
     """
     members: dict[str, list[str]] = {}
     for name in facts:
         members.setdefault(scenes.get(name, name), []).append(name)
     groups = list(members.values())
     places = _place(groups, facts)
-    for count in range(min(MOST, len(facts) // ENOUGH), 1, -1):
+    for count in range(min(MAX_KINDS, len(facts) // ENOUGH), 1, -1):
         labels = _cluster(places, count)
         kinds = [
             [name for group, label in zip(groups, labels, strict=True) if label == kind for name in group]
@@ -110,7 +112,7 @@ def sort_by_scene(facts: Mapping[str, SceneFacts], scenes: Mapping[str, str]) ->
 
 
 def _place(groups: Sequence[Sequence[str]], facts: Mapping[str, SceneFacts]) -> np.ndarray:
-    """Each group as a point, (groups, n) float32: size of people, brightness, features; each counts for a third."""
+    """Return a point for each group, (groups, n) float32: people's size, brightness and features, of equal weight."""
     means = [
         np.mean(
             [
@@ -130,7 +132,7 @@ def _place(groups: Sequence[Sequence[str]], facts: Mapping[str, SceneFacts]) -> 
 
 
 def _cluster(places: np.ndarray, count: int) -> list[int]:
-    """Each point's cluster by k-means, the same each time."""
+    """Return each point's cluster by k-means, with a fixed seed."""
     cv2.setRNGSeed(count)
     criteria = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, ROUNDS, CLOSE)
     start = np.zeros((len(places), 1), np.int32)
@@ -139,7 +141,7 @@ def _cluster(places: np.ndarray, count: int) -> list[int]:
 
 
 def _name_kinds(kinds: Sequence[Sequence[SceneFacts]]) -> list[str]:
-    """What the kinds are called: by size of people and brightness, and by a number where that isn't enough."""
+    """Name the kinds by people's size and brightness, with a number appended to equal names."""
     words = []
     for facts in kinds:
         share = float(np.median([item.share for item in facts]))

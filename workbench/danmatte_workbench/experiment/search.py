@@ -1,4 +1,4 @@
-"""Which trials there are, and in which order: something safe, then the most promising first."""
+"""The trials of a run and their order: a safe one first, then the most promising."""
 
 import math
 import re
@@ -22,8 +22,8 @@ from danmatte_workbench.runtimes import openvino
 from danmatte_workbench.runtimes.isa_levels import find_highest, list_older
 from danmatte_workbench.source import Source
 
-WHOLE = "tensors"  # the meaning of recipes that take any answer as it is
-STRIDE = 16  # the coarsest that networks are trained at: sides are a multiple of it and what remains of the source's
+WHOLE = "tensors"  # the meaning of recipes that work with any output
+STRIDE = 16  # coarsest output stride of the networks: side modulo stride has to stay as in the source
 NATIVE, PORTABLE = "native", "portable"
 TARGETS = (NATIVE, PORTABLE)
 RATIO = re.compile(r"(\d+):(\d+)")
@@ -32,11 +32,11 @@ SIZE = re.compile(r"(\d+)[xX×](\d+)")
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is tried and how long it is measured, within ``limit_s`` seconds.
+    """How much a search tries and how long it measures, within ``limit_s`` seconds.
 
-    calibration, frames: how many to calibrate on and to compare. All trials race for ``first_rounds`` rounds of
-    ``round_s`` seconds each, the best ``finalists`` of them for ``rounds``. sweep_s: seconds for the winner's
-    run-time choices; none, and no instruction sets, where it is 0.
+    calibration, frames: maximum number of frames to calibrate on, and to compare on. All trials race for
+    ``first_rounds`` rounds of ``round_s`` seconds each, the best ``finalists`` of them for ``rounds``. sweep_s: seconds
+    for sweeping the winner's runtime settings; with 0, neither these nor older instruction sets are measured.
     """
 
     name: EffortName
@@ -71,10 +71,11 @@ LEVELS = {
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """What a user asks of the search beside its effort.
+    """Options of a search besides its effort.
 
-    size: (height, width) of an input that is to be tried, too. recipes: names or patterns; given, they alone are tried.
-    target: the CPUs that the winner is for: this one, or every one whose instruction sets this one can show.
+    size: (height, width) of an additional input size to try. recipes: names or patterns; if given, only these recipes
+    are tried. target: the CPUs that the winner has to suit: this one only, or also older ones, whose instruction sets
+    this CPU can be limited to.
     """
 
     device: str = "CPU"
@@ -90,16 +91,16 @@ class SearchOptions:
 
     @property
     def levels(self) -> tuple[str, ...]:
-        """The levels of instruction sets that the winner is to keep its accuracy under, this CPU's own last.
+        """The instruction set levels under which the winner has to keep its accuracy, this CPU's own last.
 
-        Empty on devices and machines without any.
+        Empty on devices and machines that have no such levels.
         """
         own = find_highest() if self.device == "CPU" else None
         return (*(list_older() if self.target == PORTABLE else ()), own) if own else ()
 
 
 def find_effort(name: str) -> Effort:
-    """The effort of that name. Raises InputError that lists the known ones."""
+    """Return the effort of that name. Raises InputError, which lists the known ones, for any other name."""
     for effort in LEVELS.values():
         if effort.name == name:
             return effort
@@ -108,32 +109,32 @@ def find_effort(name: str) -> Effort:
 
 
 def propose_trials(source: Source, effort: Effort, options: SearchOptions) -> tuple[Trial, ...]:
-    """The trials of that effort on this machine, in their order.
+    """Return the trials of that effort on this machine, in the order in which they are tried.
 
-    Each recipe comes as it answers soonest and as it answers most; all in the likely best precision before any in
-    others. Raises InputError for a recipe that isn't there.
+    Each recipe is tried in a configuration for latency and in one for throughput. The precision that is likely the best
+    comes first with all recipes, then the others. Raises InputError for an unknown recipe.
     """
     recipes = choose_recipes(source, effort.name, options.recipes, options.levels)
     if effort.name == EFFORTS[0] and not options.recipes:
-        recipes = sort_by_experience(recipes)  # what there is time for should be what is surest to win
+        recipes = sort_by_experience(recipes)  # because time may suffice only for the first few
     trials: list[Trial] = []
-    # Those that this CPU computes in, the likely best first: bf16 where there are units for it.
+    # The precisions in which this CPU computes, the likely best first: bf16 if it has hardware for it.
     units = "amx_bf16" in describe_host().features
     known: tuple[Precision, ...] = ("bf16", "f32", "f16") if units else ("f32", "bf16", "f16")
-    if effort.name == "quick" and not units:  # the others would be slower, and take the time of better recipes
+    if effort.name == "quick" and not units:  # others would be slower, and leave less time for better recipes
         known = ("f32",)
     precisions = [name for name in known if name in openvino.list_precisions()]
     for size in dict.fromkeys((options.size, None)):
         for precision in precisions:
             for recipe in recipes:
-                # What stays float in a graph of 8 bits gains by bf16 on some graphs and loses on others, so both are
-                # tried; f16 in such graphs only where everything is.
+                # For the layers that stay float in an 8-bit graph, bf16 is faster on some graphs and slower on others,
+                # so both are tried; f16 in such graphs only at the thorough effort.
                 rare = precision == "f16" and recipe.is_quantized and effort.name != "thorough"
                 if rare or (size and recipe.has_own_size):
                     continue
                 sized, canvas = (recipe.resize(size), None) if size else (recipe, source.size)
                 trials += [Trial.propose(sized, item, canvas) for item in _list_configurations(options, precision)]
-    # However little time there is, what comes first is tried: so that a short search, too, ends with a winner.
+    # The first trials are tried even if there is hardly any time. A safe one among them makes a winner likely.
     safe = [item for item in trials if item.recipe.exact and item.canvas and item.configuration.precision == "f32"]
     return tuple(dict.fromkeys((*safe[:1], *trials)))
 
@@ -141,12 +142,12 @@ def propose_trials(source: Source, effort: Effort, options: SearchOptions) -> tu
 def choose_recipes(
     source: Source, effort: EffortName, patterns: Sequence[str] = (), levels: Sequence[str] = ()
 ) -> tuple[Recipe, ...]:
-    """The recipes for such a source at that effort; with ``patterns``, those that they name, in the patterns' order.
+    """Return the recipes for this source at that effort; with ``patterns``, those that match, in the patterns' order.
 
-    levels: the instruction sets that the winner is for; recipes for others only are left out unless they are named.
-    A pattern may be the path of a recipe in a TOML file. Recipes that take any answer as it is suit every source, if
-    they are named in full. Raises InputError for a pattern that names nothing, for a recipe of another meaning, and for
-    two of one name.
+    levels: the instruction sets that the winner has to suit; recipes for others only are left out unless a pattern
+    matches them. A pattern may be the path of a recipe in a TOML file. Recipes that work with any output are allowed
+    for every source, if their full name is given. Raises InputError for a pattern that matches nothing, for a recipe of
+    another meaning, and for two recipes of the same name.
     """
     known = read_recipes(source)
     if not patterns:
@@ -169,20 +170,20 @@ def choose_recipes(
         for item in found:
             if item.meaning not in (source.meaning, WHOLE):
                 raise InputError(
-                    f"--recipe: {item.name} is for graphs whose answer is {item.meaning}, and {source.name}'s is "
-                    f"{source.meaning}"
+                    f"--recipe: {item.name} is for graphs of the meaning {item.meaning}, but {source.name} has the "
+                    f"meaning {source.meaning}"
                 )
         chosen |= dict.fromkeys(found)
     for name, count in Counter(item.name for item in chosen).items():
-        if count > 1:  # trials, and so their figures, go by the names
-            raise InputError(f"--recipe: {count} different recipes are called {name}; give each a name of its own")
+        if count > 1:  # trials and their results are identified by these names
+            raise InputError(f"--recipe: {count} different recipes are called {name}; give each a unique name")
     return tuple(chosen)
 
 
 def parse_exact_size(text: str) -> tuple[int, int] | None:
-    """(height, width) of ``WIDTHxHEIGHT``; None for anything else, such as a ratio.
+    """Return (height, width) of ``WIDTHxHEIGHT``; None for anything else, such as a ratio.
 
-    Raises InputError for a size that no published version may have.
+    Raises InputError for a size that isn't allowed in a published version.
     """
     exact = SIZE.fullmatch(text)
     return _check_sides((int(exact[2]), int(exact[1])), text) if exact else None
@@ -196,10 +197,10 @@ def _check_sides(size: tuple[int, int], text: str) -> tuple[int, int]:
 
 
 def parse_size(text: str, source: tuple[int, int]) -> tuple[int, int]:
-    """(height, width) of ``WIDTHxHEIGHT``, or of a ratio ``W:H`` of the source's longer side.
+    """Return (height, width) of ``WIDTHxHEIGHT``, or of a ratio ``W:H`` with the source's longer side.
 
-    A ratio's shorter side is brought to the grid that the longer one lies on: 16:9 of 513 is 289×513. Raises InputError
-    for anything else.
+    With a ratio, the shorter side is rounded so that both sides have the same remainder modulo `STRIDE`: 16:9 with a
+    longer side of 513 is (289, 513). Raises InputError for anything else.
     """
     if exact := parse_exact_size(text):
         return exact
@@ -213,7 +214,10 @@ def parse_size(text: str, source: tuple[int, int]) -> tuple[int, int]:
 
 
 def _list_configurations(options: SearchOptions, precision: Precision) -> tuple[Configuration, ...]:
-    """What serves the objective first. On other devices the plugin knows better how many streams there are to be."""
+    """Return a configuration for throughput and one for latency, the objective's own first.
+
+    On devices other than CPU, OpenVINO's plugin chooses streams and threads.
+    """
     cores = count_cores() if options.device == "CPU" else 0
     several = configure(options.device, "throughput", precision, cores, cores, 2 * cores)
     single = configure(options.device, "latency", precision, min(1, cores), cores, min(1, cores))

@@ -1,4 +1,4 @@
-"""What is kept between runs: candidates by the digest of their recipe, and answers by the digest of their question."""
+"""Storage between runs: candidates by the digest of their recipe, and a cache of results by the digest of their key."""
 
 import fcntl
 import hashlib
@@ -26,15 +26,16 @@ from danmatte_workbench.processes.limits import ProcessLimits
 from danmatte_workbench.recipe import Recipe
 from danmatte_workbench.runtimes import openvino
 
-ABANDONED_S = 86_400.0  # after which a hidden folder that nobody holds is a killed build's
+ABANDONED_S = 86_400.0  # an unlocked hidden folder that is older was left by a killed build
 Build = Callable[[Path], tuple[Artifact, tuple[str, ...]]]
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A graph that a recipe made. ``notes`` say what each step did, ``seconds`` how long all of them took.
+    """A graph that was built by a recipe.
 
-    ``parent`` is the digest of what it was made from: another candidate, or the source.
+    notes: what each step did. parent: digest of the candidate or source from which it was built. seconds: duration of
+    all steps.
     """
 
     recipe: Recipe
@@ -47,12 +48,12 @@ class Candidate:
 
 @dataclass(frozen=True)
 class CandidateStore:
-    """``folder``/<digest>/ with a candidate's graph and its notes; complete or absent."""
+    """Candidates in ``folder``/<key>/, each with its graph and notes. Writing is atomic."""
 
     folder: Path
 
     def get(self, recipe: Recipe, key: str) -> Candidate | None:
-        """The candidate under ``key``, if it is there and its files are what they were."""
+        """Return the candidate under ``key``; None if it is missing or its files were changed."""
         place = self.folder / key
         try:
             stored = json.loads((place / "candidate.json").read_text())
@@ -64,9 +65,10 @@ class CandidateStore:
             return None
 
     def put(self, recipe: Recipe, key: str, build: Build, *, parent: str = "", begun_s: float = 0.0) -> Candidate:
-        """Build into a hidden folder and move it into place, whole; what another process put there first stays.
+        """Build a candidate in a hidden folder, move it to ``key`` atomically, and return it.
 
-        begun_s: what the part took that the build goes on from. Raises MachineError where nothing can be written.
+        If another process has stored the same candidate meanwhile, that one is kept. begun_s: seconds that the
+        candidate took from which the build continues. Raises MachineError if the folder can't be written.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -88,7 +90,7 @@ class CandidateStore:
             (unfinished / "candidate.json").write_text(json.dumps(facts, indent=1))
             if (self.folder / key).exists() and self.get(recipe, key) is None:
                 shutil.rmtree(self.folder / key)
-            unfinished.rename(self.folder / key)  # fails where another process was first: its candidate is as good
+            unfinished.rename(self.folder / key)  # fails if another process was faster; its candidate is used
         except OSError as error:
             if self.get(recipe, key) is None:
                 raise MachineError(f"{self.folder}: can't be written ({error})") from error
@@ -101,7 +103,7 @@ class CandidateStore:
         return found
 
     def _remove_abandoned(self) -> None:
-        """Remove hidden folders of builds that were killed: old ones whose lock nobody holds any more."""
+        """Remove hidden folders of killed builds: old ones that aren't locked by a process any more."""
         for place in self.folder.glob(".*"):
             with suppress(OSError):  # another process has just removed it
                 old = place.is_dir() and time.time() - place.stat().st_mtime > ABANDONED_S
@@ -112,9 +114,9 @@ class CandidateStore:
 
 
 def _lock(folder: Path) -> int | None:
-    """An open file descriptor that holds the folder's lock until it is closed, or its process ends.
+    """Return an open file descriptor that holds the folder's lock until it is closed or its process ends.
 
-    None where another one holds it, and on file systems that have no locks: nothing is removed there.
+    None if the folder is locked, or on a file system without locks; there nothing is removed.
     """
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -127,25 +129,25 @@ def _lock(folder: Path) -> int | None:
 
 @dataclass(frozen=True)
 class ResultCache:
-    """``folder``/<kind>/<digest>.json: answers that cost something to find, each with its question.
+    """A cache of results that are slow to compute, in ``folder``/<kind>/<digest>.json, each stored with its key.
 
-    A question is plain data that names everything its answer depends on; what can't be read counts as never asked.
+    A key is plain data with everything on which the result depends. A file that can't be read counts as missing.
     """
 
     folder: Path
 
-    def get(self, kind: str, question: Mapping[str, Any]) -> Any:
-        """The answer; None when there is none."""
+    def get(self, kind: str, key: Mapping[str, Any]) -> Any:
+        """Return the cached result; None if there is none."""
         try:
-            kept = json.loads(self.locate(kind, question).read_text(encoding="utf-8"))
-            return kept["answer"] if kept["question"] == _to_json(question) else None
+            kept = json.loads(self.locate(kind, key).read_text(encoding="utf-8"))
+            return kept["answer"] if kept["question"] == _to_json(key) else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def put(self, kind: str, question: Mapping[str, Any], answer: Any) -> None:
-        """Keep the answer, whole or not at all. Raises MachineError where it can't be written."""
-        path = self.locate(kind, question)
-        content = json.dumps({"question": _to_json(question), "answer": answer}, allow_nan=False)
+    def put(self, kind: str, key: Mapping[str, Any], result: Any) -> None:
+        """Store the result atomically. Raises MachineError if it can't be written."""
+        path = self.locate(kind, key)
+        content = json.dumps({"question": _to_json(key), "answer": result}, allow_nan=False)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, unfinished = tempfile.mkstemp(prefix=".", dir=path.parent)
@@ -155,23 +157,22 @@ class ResultCache:
         except OSError as error:
             raise MachineError(f"{path}: can't be written ({error})") from error
 
-    def locate(self, kind: str, question: Mapping[str, Any], suffix: str = ".json") -> Path:
-        """Where the answer is or would be."""
-        text = json.dumps(_to_json(question), sort_keys=True)
+    def locate(self, kind: str, key: Mapping[str, Any], suffix: str = ".json") -> Path:
+        """Return the path of the result, whether it exists or not."""
+        text = json.dumps(_to_json(key), sort_keys=True)
         return self.folder / kind / f"{hashlib.sha256(text.encode()).hexdigest()}{suffix}"
 
 
-def _to_json(question: Mapping[str, Any]) -> Any:
-    """The question as JSON gives it back: tuples are lists there."""
-    return json.loads(json.dumps(question))
+def _to_json(key: Mapping[str, Any]) -> Any:
+    """Return the key as read back from JSON, with tuples as lists."""
+    return json.loads(json.dumps(key))
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """Where a run works: the folder that keeps candidates and results, and what each trial's process may take.
+    """The environment of a run: its folder for candidates and results, the limits of a trial's process, and progress.
 
-    ``progress`` hears of all that is done. deadline_s: seconds of it after which nothing is started any more, and what
-    runs is ended.
+    deadline_s: time limit in seconds since the progress started; child processes that still run then are ended.
     """
 
     folder: Path
@@ -182,17 +183,17 @@ class Workspace:
 
     @cached_property
     def candidates(self) -> CandidateStore:
-        """Graphs by their recipes."""
+        """The store of candidates."""
         return CandidateStore(self.folder)
 
     @cached_property
     def results(self) -> ResultCache:
-        """What was measured, beside the candidates."""
+        """The cache of results, in a subfolder of the candidates'."""
         return ResultCache(self.folder / "results")
 
     @property
     def left_s(self) -> float:
-        """Seconds until the deadline, 1 at least."""
+        """Seconds until the deadline, at least 1."""
         return max(1.0, self.deadline_s - self.progress.seconds)
 
     def isolate(
@@ -203,9 +204,11 @@ class Workspace:
         environment: Mapping[str, str] | None = None,
         of_trial: bool = True,
     ) -> Any:
-        """``function(*arguments)`` in a process of its own, within ``time_s`` seconds and the deadline.
+        """Run ``function(*arguments)`` in a child process and return its result.
 
-        of_trial: within the limits of a trial, too; the source itself isn't one.
+        Its time is limited to ``time_s`` seconds and the deadline, and to a trial's time limit if ``of_trial``; the
+        source isn't a trial. environment: additional environment variables. Raises the function's WorkbenchError, and
+        MachineError if a limit is exceeded or the process dies.
         """
         return run_isolated(
             function,

@@ -1,4 +1,4 @@
-"""What is tried: one noun from the plan to the report."""
+"""A trial: one candidate in one configuration, from the plan to the report."""
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LevelAccuracy:
-    """What a candidate lost of the source's accuracy where oneDNN shows only the kernels of an older level."""
+    """The accuracy that a candidate loses when oneDNN is limited to the kernels of an older instruction set level."""
 
     level: str
     measurement: Measurement
@@ -26,22 +26,23 @@ class LevelAccuracy:
 
     @classmethod
     def of(cls, level: str, accuracy: Accuracy) -> "LevelAccuracy":
-        """The metric that a budget limits, on the whole and in each kind of scene."""
+        """Return the loss that a budget limits, overall and by kind of scene."""
         return cls(level, accuracy.measurements[0], accuracy.kinds)
 
 
 THROUGHPUT, SPEEDUP = "throughput", "speedup"
 UNTRIED = Verdict(("not tried",))
-# Why a trial has no verdict: there was no time for it, its recipe can't be applied to such a graph, or it broke off.
+# Why a trial has no verdict: there was no time for it, its recipe can't be applied to the graph, or it failed.
 Stop = Literal["not tried", "doesn't apply", "failed"]
 
 
 @dataclass(frozen=True)
 class Confirmation:
-    """How a trial's accuracy was confirmed, on so many frames; ``choosing`` is what it was chosen by.
+    """How a trial's accuracy was confirmed.
 
-    attempt: the first choice's is 1; each that fell makes the next one's ``confidence`` higher. crossed: the frames
-    chose, too, each without those that it was then told by.
+    frames: number of confirming frames. attempt: 1 for the first choice; each failed attempt raises the ``confidence``
+    of the next. crossed: whether cross-validation was used because there were too few frames. choosing: the accuracy
+    on the choosing frames.
     """
 
     frames: int
@@ -53,15 +54,14 @@ class Confirmation:
 
 @dataclass(frozen=True)
 class Trial:
-    """A recipe's candidate in one configuration, what was measured of it, and the verdict.
+    """A recipe's candidate in one configuration, with its measurements and its verdict.
 
-    It is proposed without candidate and measurements, and gets them as a run goes on; where that fails, the verdict
-    says why. kinds: losses in each kind of scene. levels: its accuracy under older instruction sets. confirmation:
-    where there is one, the accuracy is that on frames which had no part in the choice. canvas: (height, width) of the
-    pictures that the candidate is given where it is timed; its input's, if None. seconds: what building and comparing
-    it took. finalist: false for one whose speed comes from a few rounds, enough to see that another is faster. stopped:
-    why there is no verdict on what it is worth, where there is none. is_slower: whether a frame surely takes longer
-    than in the source.
+    It is proposed without candidate and measurements, and gets them during a run; if that fails, the verdict has the
+    reason. canvas: (height, width) of the pictures for timing; the input's size, if None. seconds: time to build and
+    compare it. finalist: False if it was raced for a few rounds only, because others were faster. levels: accuracy
+    under older instruction sets. kinds: loss in each kind of scene. confirmation: if present, the accuracy was measured
+    on frames that weren't used to choose. stopped: why it has no verdict on its value; None if it has one. is_slower:
+    whether its latency is certainly higher than the source's.
     """
 
     name: str
@@ -81,36 +81,36 @@ class Trial:
 
     @classmethod
     def propose(cls, recipe: Recipe, configuration: Configuration, canvas: tuple[int, int] | None = None) -> "Trial":
-        """The trial that is named after its recipe, hint and precision."""
+        """Return a new trial, named after its recipe and configuration."""
         return cls(f"{recipe.name} {configuration}", recipe, configuration, canvas)
 
     @property
     def comparison(self) -> str:
-        """What its accuracy depends on; trials that agree in it are compared once."""
+        """Recipe and precision, on which its accuracy depends; trials with the same ones are compared once."""
         return f"{self.recipe.name} {self.configuration.precision}"
 
     def get(self, metric: str) -> Measurement | None:
-        """The measurement of that metric, if there is one."""
+        """Return the measurement of that metric; None if there is none."""
         return next((item for item in self.measurements if item.metric == metric), None)
 
     @property
     def state(self) -> Literal["accepted", "rejected"] | Stop:
-        """What became of it, in a word: only what broke a limit of the budget is rejected."""
+        """The outcome: rejected if it broke a limit of the budget, accepted, or why it was stopped."""
         return self.stopped or ("accepted" if self.verdict.accepted else "rejected")
 
     def stop(self, how: Stop, reason: str) -> "Trial":
-        """The trial without a verdict on what it is worth, for a reason that has to do with it or with the time."""
+        """Return the trial, stopped without a verdict on its value. reason: what was wrong, for the user."""
         return replace(self.reject(reason), stopped=how)
 
     def reject(self, reason: str) -> "Trial":
-        """The trial, not accepted for a reason beside those it may have."""
+        """Return the trial, not accepted for this reason, in addition to earlier ones."""
         earlier = () if self.verdict == UNTRIED else self.verdict.broken
         return replace(self, verdict=Verdict((reason, *earlier)))
 
     def judge(self, budget: Budget) -> "Trial":
-        """The trial with the budget's verdict on what was measured of it, here and under older instruction sets.
+        """Return the trial with the budget's verdict on its measurements, here and under older instruction sets.
 
-        Where it was confirmed, that is the verdict on what was confirmed.
+        A confirmed trial is judged by the budget's rules for confirmed losses.
         """
         judge, prefix = (budget.confirm, "not confirmed: ") if self.confirmation else (budget.judge, "")
         broken = list(judge(self.measurements, get_losses(self.kinds)).broken)
@@ -123,36 +123,36 @@ class Trial:
         return replace(self, verdict=Verdict(tuple(f"{prefix}{reason}" for reason in broken)))
 
     def keeps_accuracy(self, budget: Budget) -> bool:
-        """Whether its losses are within the budget, here and under older instruction sets."""
+        """Whether its losses are within the budget, on this CPU and under older instruction sets."""
         older = ((item.measurement, item.kinds) for item in self.levels)
         return budget.accepts_accuracy(self.measurements, get_losses(self.kinds)) and all(
             budget.accepts_accuracy([loss], get_losses(kinds)) for loss, kinds in older
         )
 
     def add(self, measurements: "Iterable[Measurement]") -> "Trial":
-        """The trial with measurements beside those it has."""
+        """Return the trial with these measurements added."""
         return replace(self, measurements=(*self.measurements, *measurements))
 
     def take(self, accuracy: Accuracy) -> "Trial":
-        """The trial with this accuracy instead of what it had."""
+        """Return the trial with this accuracy in place of its previous one."""
         others = tuple(item for item in self.measurements if item.metric not in accuracy.metrics)
         return replace(self, measurements=(*accuracy.measurements, *others), kinds=accuracy.kinds)
 
     def get_accuracy(self, metrics: "Collection[str]") -> Accuracy:
-        """Its measurements of these metrics, and its losses by kind."""
+        """Return its measurements of these metrics, and its losses by kind of scene."""
         return Accuracy(tuple(item for item in self.measurements if item.metric in metrics), self.kinds)
 
     def require_candidate(self) -> Candidate:
-        """The candidate of a trial that was built."""
+        """Return the candidate; the trial must have been built."""
         assert self.candidate is not None, f"{self.name} was never built"
         return self.candidate
 
     def to_subject(self, source: Source) -> Subject:
-        """The candidate as it is run."""
+        """Return the subject that runs the candidate in the trial's configuration."""
         subject = Subject.from_artifact(self.name, source, self.require_candidate().artifact, self.configuration)
         return replace(subject, canvas=self.canvas)
 
 
 def get_losses(kinds: "Iterable[KindLoss]") -> dict[str, Measurement]:
-    """The losses by kind of scene."""
+    """Return the losses by kind of scene."""
     return {item.kind: item.loss for item in kinds}

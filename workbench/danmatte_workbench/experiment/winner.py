@@ -1,4 +1,4 @@
-"""The winner, tuned and looked at closely once the trials are over: layers, run-time choices, older CPUs, masks."""
+"""Study of the winner after the trials: runtime settings, layers, startup, older CPUs, and masks."""
 
 import dataclasses
 import math
@@ -44,10 +44,9 @@ Rows = list[dict[str, Any]]
 
 
 class WinnerStudy:
-    """A look at the winner, which may come out of it run in another way.
+    """Tunes and inspects the winner. Tuning may change its configuration.
 
-    Sweeps and instruction sets are kept among the results, as comparisons are. A look that fails is reported and left
-    out.
+    Measurements are cached like comparisons. One that fails is reported and skipped.
     """
 
     def __init__(self, run: ExperimentRun, result: ExperimentResult, winner: Trial) -> None:
@@ -60,7 +59,7 @@ class WinnerStudy:
         self._sweep: Rows = []
 
     def tune(self) -> None:
-        """Sweep; what beats the winner's configuration is raced against it, and takes its place where it wins."""
+        """Sweep configurations, race the best against the winner's, and replace the latter if it loses."""
         seconds = self._experiment.effort.sweep_s
         if not seconds:
             return
@@ -74,11 +73,11 @@ class WinnerStudy:
                 plain = reconfigure(base, precision="f32")
                 rows, _ = self._sweep_graph(trial.name, found.artifact, plain, OTHERS * seconds)
                 self._sweep += rows
-        if faster and faster != base and self._has_time("racing it, run otherwise", AGAIN * seconds):
+        if faster and faster != base and self._has_time("racing the swept configuration", AGAIN * seconds):
             self._race_against_itself(faster)
 
     def _find_latency_limit_ms(self) -> float:
-        """What a frame may take in another configuration: the budget's limit, and balanced no more than the source."""
+        """Return the latency limit of other configurations: the budget's, for balanced also the source's latency."""
         limits = [self._experiment.budget.max_latency_ms or math.inf]
         own = next(
             (item for item in self.result.baselines.get(self.result.fastest, ()) if item.metric == LATENCY), None
@@ -88,14 +87,14 @@ class WinnerStudy:
         return min(limits)
 
     def _has_time(self, what: str, needed_s: float) -> bool:
-        """Whether the effort still has so many seconds; reports what is left out for want of them."""
+        """Whether the effort has ``needed_s`` seconds left; if not, report that ``what`` isn't tried."""
         left_s = self._run.workspace.left_s
         if needed_s > left_s:
-            self._progress.report(f"{what}: not tried: it takes {needed_s:.0f} s, and {left_s:.0f} s are left")
+            self._progress.report(f"{what}: not tried: it takes {needed_s:.0f} s, but {left_s:.0f} s are left")
         return needed_s <= left_s
 
     def inspect(self, folder: Path) -> ExperimentResult:
-        """The result with its winner: layers before and after, older CPUs, and masks, written to ``folder``."""
+        """Return the result with the winner and its analysis; pictures of masks are written to ``folder``."""
         source, winner = self._experiment.source, self.winner
         before = self._find_exact(baseline=True) or self._find_exact(baseline=False)
         plain = configure(device=winner.configuration.device)
@@ -116,16 +115,19 @@ class WinnerStudy:
         return replace(self.result, winner=winner, analysis=analysis)
 
     def store_answers(self) -> bytes | None:
-        """What is stored with the winner, so that a server can see whether its CPU gives the same masks."""
+        """Return reference outputs to store with the winner, so that a server can check its CPU against them.
+
+        None if the graph's output isn't a person's mask, or if the graph fails.
+        """
         if self._experiment.source.meaning != "person":
             return None
         subject = self.winner.to_subject(self._experiment.source)
         data = self._run.comparison.data
         try:
-            with self._progress.task("answers", "storing answers for servers to test"):
+            with self._progress.task("answers", "computing reference outputs for servers"):
                 stored: bytes = self._run.workspace.isolate(answers.store_answers, subject, data)
         except WorkbenchError as error:
-            self._progress.report(f"answers: {error}")
+            self._progress.report(f"reference outputs: {error}")
             return None
         return stored
 
@@ -136,7 +138,7 @@ class WinnerStudy:
             return None
 
     def _find_exact(self, *, baseline: bool) -> Candidate | None:
-        """A candidate that computes as the source does: the whole graph, or what is cut of it."""
+        """Return a built candidate of an exact recipe: a baseline's (the whole graph), or another's (a cut graph)."""
         recipes = (item for item in read_recipes(self._experiment.source) if item.exact)
         trials = (Trial.propose(item, configure()) for item in recipes if bool(item.baseline) == baseline)
         return next((found for trial in trials if (found := self._find_built(trial))), None)
@@ -144,12 +146,12 @@ class WinnerStudy:
     def _sweep_graph(
         self, name: str, artifact: Artifact, base: Configuration, budget_s: float, max_latency_ms: float = math.inf
     ) -> tuple[Rows, Configuration | None]:
-        """The points, and the configuration of the best one; None where nothing beats the usual.
+        """Return the points, and the configuration of the best one; None if none beats the default.
 
-        The best one of those that take a picture at a time: others keep the first picture waiting for the last.
+        Only points with a batch of 1 are considered, because in a batch the first picture waits for the last.
         """
 
-        def look() -> Any:
+        def measure() -> Any:
             pictures = self._frame_pictures(artifact)
             points = run_sweep(artifact, pictures, budget_s=budget_s, report=self._progress.report, base=base)
             single = [point for point in points if point.setting.batch == 1]
@@ -160,12 +162,12 @@ class WinnerStudy:
             ]
 
         limit = {} if math.isinf(max_latency_ms) else {"max_latency_ms": max_latency_ms}
-        question = self._compose_question(artifact.digest, base, budget_s) | limit
-        rows, faster = self._recall(SWEEPS, question, f"sweeping {name}", look, budget_s) or ([], None)
+        key = self._compose_key(artifact.digest, base, budget_s) | limit
+        rows, faster = self._recall(SWEEPS, key, f"sweeping {name}", measure, budget_s) or ([], None)
         return rows, configure(**faster) if faster else None
 
     def _race_against_itself(self, configuration: Configuration) -> None:
-        """Race the winner as it ran and as the sweep says, beside the fastest baseline; the better one wins."""
+        """Race the winner's configuration against the sweep's, beside the fastest baseline; the better one wins."""
         effort, budget, fastest = self._experiment.effort, self._experiment.budget, self.result.fastest
         swept = replace(
             self.winner, name=f"{self.winner.recipe.name} {configuration}, swept", configuration=configuration
@@ -176,7 +178,7 @@ class WinnerStudy:
         subjects = [*beside, *(trial.to_subject(source) for trial in pair)]
         try:
             with (
-                self._progress.task("rematch", f"racing {self.winner.name} against itself, run otherwise"),
+                self._progress.task("rematch", f"racing {self.winner.name} against the swept configuration"),
                 self._run.open_race(subjects, [item.name for item in beside], effort.rounds) as race,
             ):
                 standings = race.run(
@@ -203,25 +205,25 @@ class WinnerStudy:
         self.winner = best
 
     def _profile(self, name: str, artifact: Artifact, configuration: Configuration) -> tuple[LayerTime, ...]:
-        """Each layer with its milliseconds."""
+        """Return each layer with its milliseconds; empty if profiling fails."""
 
-        def look() -> Rows:
+        def measure() -> Rows:
             pictures = self._frame_pictures(artifact)
             found = self._run.workspace.isolate(profile_layers, artifact, configuration, pictures)
             return [dataclasses.asdict(layer) for layer in found]
 
-        question = self._compose_question(artifact.digest, configuration, 0.0)
-        rows: Rows = self._recall(LAYERS, question, f"profiling {name}", look) or []
+        key = self._compose_key(artifact.digest, configuration, 0.0)
+        rows: Rows = self._recall(LAYERS, key, f"profiling {name}", measure) or []
         return tuple(LayerTime(**{**row, "weights": tuple(row.get("weights", ()))}) for row in rows)
 
     def _time_starts(self, before: Candidate | None) -> Rows:
-        """What it takes until the winner, and the graph that computes as the source does, answer for the first time."""
+        """Return the startup time of the winner, and of the source's graph if ``before`` is given."""
         wanted = {self.winner.name: (self._candidate.artifact, self.winner.configuration)}
         if before:
             plain = configure(device=self.winner.configuration.device)
             wanted = {"the source": (before.artifact, plain), **wanted}
 
-        def look() -> Rows:
+        def measure() -> Rows:
             isolate = self._run.workspace.isolate
             return [
                 {"who": name, **isolate(time_start, artifact.path, how, self._frame_pictures(artifact)[0])}
@@ -229,12 +231,12 @@ class WinnerStudy:
             ]
 
         digests = "".join(artifact.digest for artifact, _ in wanted.values())
-        question = self._compose_question(digests, self.winner.configuration, 0.0)
-        rows: Rows = self._recall(STARTS, question, "timing the first answers", look) or []
+        key = self._compose_key(digests, self.winner.configuration, 0.0)
+        rows: Rows = self._recall(STARTS, key, "timing the startup", measure) or []
         return rows
 
     def _measure_older_cpus(self) -> Rows:
-        """Speed and accuracy of the winner, and of the same in floats, as older CPUs would run them."""
+        """Return speed and accuracy of the winner, and of an exact candidate in float32, limited to older levels."""
         source, winner = self._experiment.source, self.winner
         budget_s = WINNERS * self._experiment.effort.sweep_s
         subjects = [Subject.from_artifact(winner.name, source, self._candidate.artifact, winner.configuration)]
@@ -243,7 +245,7 @@ class WinnerStudy:
             plain = reconfigure(winner.configuration, precision="f32")
             subjects.append(Subject.from_artifact(exact.recipe.name, source, exact.artifact, plain))
 
-        def look() -> Rows:
+        def measure() -> Rows:
             points = measure_isa_levels(
                 subjects,
                 self._run.comparison.data.pick(ISA_FRAMES),
@@ -253,13 +255,13 @@ class WinnerStudy:
             )
             return [_select(point.to_json(), ISA_POINT) for point in points]
 
-        questions = [self._compose_question(item.digest, item.configuration, budget_s) for item in subjects]
-        question = {"who": [subject.name for subject in subjects], "what": questions}
-        rows: Rows = self._recall(ISAS, question, "looking at older CPUs", look, budget_s) or []
+        keys = [self._compose_key(item.digest, item.configuration, budget_s) for item in subjects]
+        key = {"who": [subject.name for subject in subjects], "what": keys}
+        rows: Rows = self._recall(ISAS, key, "measuring older instruction sets", measure, budget_s) or []
         return rows
 
     def _paint_masks(self, folder: Path) -> Rows:
-        """A few frames with both masks, written to ``folder``."""
+        """Write a few frames with both masks to ``folder``; return a row for each."""
         comparison, winner = self._run.comparison, self.winner
         source = self._experiment.source
         subject = Subject.from_artifact(winner.name, source, self._candidate.artifact, winner.configuration)
@@ -276,11 +278,11 @@ class WinnerStudy:
         return rows
 
     def _frame_pictures(self, artifact: Artifact) -> list[np.ndarray]:
-        """Frames as the graph takes them."""
+        """Return frames in the graph's input shape."""
         framing = Subject.from_artifact("", self._experiment.source, artifact, configure()).framing
         return [framing.fit_exactly(frame.pixels) for frame in self._run.comparison.data.pick(PICTURES)]
 
-    def _compose_question(self, graph: str, configuration: Configuration, budget_s: float) -> dict[str, Any]:
+    def _compose_key(self, graph: str, configuration: Configuration, budget_s: float) -> dict[str, Any]:
         return {
             "graph": graph,
             "configuration": structs.asdict(configuration),
@@ -290,22 +292,22 @@ class WinnerStudy:
         }
 
     def _recall(
-        self, kind: str, question: dict[str, Any], text: str, look: Callable[[], Any], needed_s: float = 0.0
+        self, kind: str, key: dict[str, Any], text: str, measure: Callable[[], Any], needed_s: float = 0.0
     ) -> Any:
-        """What an earlier run saw, or what ``look`` sees now; None where that fails, or has no ``needed_s`` seconds."""
+        """Return the cached result, or that of ``measure``; None if it fails or has fewer than ``needed_s`` seconds."""
         results = self._run.workspace.results
-        found = results.get(kind, question)
+        found = results.get(kind, key)
         if found is not None:
             return found
         if not self._has_time(text, needed_s):
             return None
         try:
             with self._progress.task(kind, text):
-                found = look()
+                found = measure()
         except WorkbenchError as error:
             self._progress.report(f"{text}: {error}")
             return None
-        results.put(kind, question, found)
+        results.put(kind, key, found)
         return found
 
 

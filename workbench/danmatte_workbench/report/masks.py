@@ -14,7 +14,7 @@ from danmatte_workbench.errors import InputError
 from danmatte_workbench.report.records import MaskRecord, RunRecord
 
 FOLDER = "masks"
-MOST_PIXELS = 64_000_000
+MAX_PIXELS = 64_000_000
 LONG_SIDE = 800  # what a page shows needs no more
 DIM = 0.28  # how bright the background stays
 LOST, GAINED = (230, 97, 0), (26, 133, 255)  # distinct for every kind of colour vision
@@ -98,9 +98,9 @@ def _read_picture(path: Path, mode: str) -> Image.Image:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             opened = Image.open(path, formats=("JPEG", "PNG"))
         with opened as picture:
-            if picture.width * picture.height > MOST_PIXELS:
+            if picture.width * picture.height > MAX_PIXELS:
                 size = f"{picture.width}×{picture.height}"
-                raise InputError(f"{path}: expected at most {MOST_PIXELS} pixels, found {size}")
+                raise InputError(f"{path}: expected at most {MAX_PIXELS} pixels, found {size}")
             return picture.convert(mode)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file, though run.json names it") from error

@@ -13,7 +13,7 @@ from danmatte_workbench.errors import InputError
 
 FILE = "run.json"
 LIMIT_BYTES = 64 * 2**20
-MOST_NESTED = 16  # levels of what a host or a configuration holds
+MAX_NESTING = 16  # levels of what a host or a configuration holds
 LOSSES = ("iou_drop", "disagreement")  # what a budget limits, in points
 
 Count = Annotated[int, Meta(ge=0)]
@@ -242,7 +242,7 @@ class RunRecord(_Strict, frozen=True):
         if self.baselines and self.fastest_baseline not in self.baselines:
             raise ValueError(f"Expected `fastest_baseline` to name a baseline, got {self.fastest_baseline!r}")
         for content in (self.host, *(trial.configuration for trial in self.trials)):
-            check_nesting(content, MOST_NESTED)
+            check_nesting(content, MAX_NESTING)
 
     def trial(self, name: str | None) -> TrialRecord | None:
         """The trial of that name."""
@@ -299,7 +299,7 @@ def check_nesting(content: Any, levels: int) -> None:
     """Raises ValueError for lists and objects inside each other beyond so many levels: writing them would recurse."""
     if isinstance(content, dict | list):
         if levels == 0:
-            raise ValueError(f"Expected at most {MOST_NESTED} levels of lists and objects inside each other")
+            raise ValueError(f"Expected at most {MAX_NESTING} levels of lists and objects inside each other")
         for item in content.values() if isinstance(content, dict) else content:
             check_nesting(item, levels - 1)
 
