@@ -23,7 +23,7 @@ from danmatte.models.standalone import open_version
 from danmatte.tracks import TrackHeader, TrackReader, TrackWriter
 from danmatte.tracks.masks import MaskWriter
 from danmatte.tracks.pipeline import Pipeline
-from danmatte.tracks.selection import NetworkAnswer, TrackPlan, choose_mask_size, select_frames
+from danmatte.tracks.selection import NetworkOutput, TrackPlan, choose_mask_size, select_frames
 from danmatte.video.decoded_frame import DecodedFrame
 from danmatte.video.reader import Video
 
@@ -133,7 +133,7 @@ class Race:
             masks = MaskWriter(self._alone.manifest, self._video.size, self._always, writer)
             for selected in select_frames(self._video, self._alone.manifest, self._always):
                 assert selected.picture is not None, "no mask is held"
-                masks.step(selected, NetworkAnswer(self._alone.engine.infer(selected.picture)[0]))
+                masks.step(selected, NetworkOutput(self._alone.engine.infer(selected.picture)[0]))
             masks.finish()
 
     def _concurrent(self, path: Path, plan: TrackPlan) -> None:

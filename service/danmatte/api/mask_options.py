@@ -18,7 +18,7 @@ from danmatte.frame import Size
 from danmatte.http.query import Choice, Flag, Integer, Number, Parameter, Query, Text, negotiate
 from danmatte.inference.matting import OWN, MaskOptions
 from danmatte.inference.request import VersionSelector
-from danmatte.video.silhouette import MOST_MARGIN
+from danmatte.video.silhouette import MAX_MARGIN
 
 _NAME: Final = "[a-z0-9][a-z0-9_-]{0,63}"
 _SIDE: Final = 65_535
@@ -31,7 +31,7 @@ HEIGHT: Final = Integer("height", "with width", 1, _SIDE)
 FORMAT: Final = Choice("format", "or Accept", Encoder.registered.keys())
 SOFT: Final = Flag("soft", "soft edges, instead of a threshold")
 THRESHOLD: Final = Number("threshold", "of a hard mask; each region's own otherwise, 0.5 for people", 0, 1)
-MARGIN: Final = Number("margin", "around what is painted, a share of the mask's height", 0, MOST_MARGIN)
+MARGIN: Final = Number("margin", "around what is painted, a share of the mask's height", 0, MAX_MARGIN)
 POLARITY: Final = Choice("polarity", "what is painted", ("person", "background"))
 REGION: Final = Text(
     "region",

@@ -13,7 +13,7 @@ from danmatte.frame import Bits, Size
 from danmatte.segmenter import Segmenter
 from danmatte.tracks import Entry
 from danmatte.video.decoded_frame import DecodedFrame
-from danmatte.video.silhouette import MOST_MARGIN, widen
+from danmatte.video.silhouette import MAX_MARGIN, widen
 
 _FINEST = 640  # pixels along the longer side of a frame that is shown to the network
 
@@ -73,8 +73,8 @@ class StreamMatting:
     """
 
     def __init__(self, segmenter: Segmenter, size: Size, *, margin: float = 0.0, regions: Sequence[str] = ()) -> None:
-        if not 0 <= margin <= MOST_MARGIN:
-            raise InvalidParameterError(f"margin: expected 0 to {MOST_MARGIN}, received {margin}")
+        if not 0 <= margin <= MAX_MARGIN:
+            raise InvalidParameterError(f"margin: expected 0 to {MAX_MARGIN}, received {margin}")
         self._video, self._size, self._margin = segmenter.start_video(regions), size, margin
         scale = max(1.0, _FINEST / max(size))
         self._shown = Size(*(round(scale * side) for side in size))

@@ -1,1 +1,1 @@
-"""Video quality: how good a video looks, what harms it, and when."""
+"""Video quality: how good a video looks, which faults it has, and when they occur."""

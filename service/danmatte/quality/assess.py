@@ -1,4 +1,4 @@
-"""Assessing whole videos: one after another, or beside whoever decodes them for something else."""
+"""Assessment of whole videos, one after another or while they are decoded for another purpose."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,23 +28,23 @@ NOBODY_COUNTED: Mapping[int, People] = {}
 
 @dataclass(frozen=True)
 class AssessOptions:
-    """How videos are assessed: `fps` is the most frames a second that are judged. Raises InvalidParameterError."""
+    """Options of an assessment; at most `fps` frames per second are judged. Raises InvalidParameterError."""
 
     fps: float = FPS
 
     def __post_init__(self) -> None:
         if not 0 < self.fps <= 1000:
-            raise InvalidParameterError(f"fps: expected more than 0, at most 1000, received {self.fps}")
+            raise InvalidParameterError(f"fps: expected more than 0 and at most 1000, received {self.fps}")
 
 
 def assess_videos(
     paths: Sequence[Path], options: AssessOptions, judge: Judge, masks: Served | None
 ) -> Iterator[VideoQuality | FailedAssessment]:
-    """The verdict on every video, one after another; what goes wrong with one is told in its place.
+    """Yield the verdict on every video, in order; a video that can't be assessed gets a `FailedAssessment`.
 
-    `masks` is the model that finds people; without it nothing is told of them.
+    `masks` is the model that finds people; without it, verdicts say nothing about people.
     """
-    cv2.setNumThreads(1)  # samples have threads already
+    cv2.setNumThreads(1)  # because samples are already judged in several threads
     for path in paths:
         try:
             yield assess_video(path, options, judge, masks)
@@ -60,9 +60,10 @@ def assess_video(
     *,
     people: Mapping[int, People] = NOBODY_COUNTED,
 ) -> VideoQuality:
-    """The verdict on one video; `people` by seconds, where they were counted before. Raises ServiceError and OSError.
+    """Return the verdict on one video. Raises ServiceError and OSError.
 
-    `masks` is the model that finds people; without it nothing is told of them but what was counted.
+    `masks` is the model that finds people. `people`, by second, replaces what it finds; without a model, the verdict
+    uses only `people`.
     """
     with Video(path) as video:
         ask = ask_masks(masks, video) if masks else None
@@ -75,9 +76,9 @@ def assess_video(
 
 
 class Assessment:
-    """The assessment of an open video while its frames go by: whoever reads them shows each one to its `watch`.
+    """The assessment of an open video; the caller that reads its frames passes each one to `watch`.
 
-    A context manager, within which `conclude` is called when all frames are read.
+    It is a context manager; call `conclude` within it after the last frame.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class Assessment:
         ask_masks: Callable[[DecodedFrame], Callable[[], Bits]] | None = None,
     ) -> None:
         self._video, self._judge, self._began = video, judge, time.monotonic()
-        self._stated_end_ms = video.end_ms or 0  # asked now: the video may be closed before the verdict
+        self._stated_end_ms = video.end_ms or 0  # read now because the video may be closed before the verdict
         self.watch = QualityWatch(judge, fps=options.fps, threads=threads, ask_masks=ask_masks)
 
     def __enter__(self) -> "Assessment":
@@ -101,7 +102,7 @@ class Assessment:
         self.watch.__exit__(None, None, None)
 
     def conclude(self, people: Mapping[int, People] = NOBODY_COUNTED) -> VideoQuality:
-        """The verdict, with the people that others counted, by seconds. Raises EngineError."""
+        """Return the verdict; `people`, by second, replaces what the watch has counted. Raises EngineError."""
         video, seen = self._video, self.watch.finish()
         seen.people.update(people)
         film = FilmFacts(str(video.path), str(video.shown), max(video.ended_ms, self._stated_end_ms), video.broken)
@@ -109,7 +110,11 @@ class Assessment:
 
 
 def ask_masks(served: Served, video: Video) -> Callable[[DecodedFrame], Callable[[], Bits]]:
-    """What makes the mask of a frame: first its picture, in the reader's thread, then the mask, in any."""
+    """Return a function that prepares a frame's mask.
+
+    It reads the frame's pixels immediately, in the decoding thread, and returns a function that computes the mask in
+    any thread.
+    """
     manifest = served.manifest
     framing, size = Framing.of(manifest), choose_mask_size(video.shown)
     scaled, order = framing.scale_size(video.size), manifest.picture.colour

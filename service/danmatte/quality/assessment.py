@@ -1,4 +1,4 @@
-"""What is told of a video's quality: of sampled frames, of shots, and of the whole."""
+"""The results of an assessment: for sampled frames, for shots, and for the whole video."""
 
 from msgspec import Struct
 
@@ -10,7 +10,7 @@ from danmatte.quality.pooling import Grade, format_score
 
 
 class Parts(Struct, frozen=True):
-    """What a score is explained by, from 0 to 100 each; 100 is without that damage."""
+    """The parts that explain a score, from 0 to 100 each; 100 means that there is no such damage."""
 
     sharpness: float
     blocking: float
@@ -20,7 +20,7 @@ class Parts(Struct, frozen=True):
 
 
 class FrameQuality(Struct, frozen=True):
-    """A sampled frame. A black one has no score and no parts; people are None where no masks were made near it."""
+    """A sampled frame. A black one has no score and no parts; people are None if there is no mask of its second."""
 
     pts_ms: int
     score: float | None
@@ -30,11 +30,11 @@ class FrameQuality(Struct, frozen=True):
 
 
 class ShotQuality(Struct, frozen=True):
-    """A shot from `from_ms` to `to_ms`; one that is all black has no score and no grade.
+    """A shot from `from_ms` to `to_ms`; an all-black shot has no score and no grade.
 
-    `frozen_share` and `dropped_share` are shares of its time. `people_time` is the share of its seconds, as far as
-    masks were made, in which there is somebody, `people_share` what people take of the picture over all of these, and
-    `shot_scale` the commonest one while there are people. `worst_ms` is its worst sampled frame.
+    `frozen_share` and `dropped_share` are shares of its time. Of its seconds with a mask, `people_time` is the share in
+    which people are visible, `people_share` is people's mean share of the picture, and `shot_scale` is the most
+    frequent scale of those with people. `worst_ms` is the time of its worst sampled frame.
     """
 
     from_ms: int
@@ -52,10 +52,10 @@ class ShotQuality(Struct, frozen=True):
 
 
 class VideoQuality(Struct, frozen=True):
-    """A video: its score and grade, what explains them, its shots and its sampled frames.
+    """The verdict on a video: score and grade, the parts that explain them, shots and sampled frames.
 
-    Shares are of its time, and people are told as for shots. `broken` says which frames were lost; `model` is the
-    version that judged, as `name/version`.
+    Shares are shares of its time, and people are described as for shots. `broken` says which frames were lost; `model`
+    is the version that judged, as `name/version`.
     """
 
     video: str
@@ -80,7 +80,7 @@ class VideoQuality(Struct, frozen=True):
     seconds: float
 
     def describe(self) -> str:
-        """The verdict in words."""
+        """Return the verdict as text."""
         parts = ", ".join(f"{name} {getattr(self.parts, name):.0f}" for name in Parts.__struct_fields__ if self.parts)
         faults = {"black": self.black_share, "frozen": self.frozen_share, "dropped": self.dropped_share}
         shares = ", ".join(f"{100 * share:.1f} % {name}" for name, share in faults.items() if share)
@@ -90,11 +90,11 @@ class VideoQuality(Struct, frozen=True):
 
 
 class FailedAssessment(Struct, frozen=True):
-    """A video that can't be assessed."""
+    """A video that couldn't be assessed."""
 
     video: str
     error: str
 
     def describe(self) -> str:
-        """Why not."""
+        """Return the reason as text."""
         return say_where(self.video, self.error)

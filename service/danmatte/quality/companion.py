@@ -1,4 +1,4 @@
-"""The verdict on a video whose track is being made: in the same decoding, and into a file beside the track."""
+"""Verdicts on videos whose tracks are made: from the same decoding, written to a file beside the track."""
 
 from pathlib import Path, PurePath
 
@@ -15,13 +15,13 @@ from danmatte.tracks.selection import FrameObserver
 from danmatte.video.reader import Video
 
 SUFFIX = ".quality.json"
-_THREADS = 1  # the cores are the masks'
+_THREADS = 1  # leaves the other cores to the masks
 
 
 class Companion:
-    """Assesses videos while their tracks are made, several at once: `watch` one, then `conclude` or `forget` it.
+    """The assessments of videos whose tracks are made, several at once: `watch` one, then `conclude` or `forget` it.
 
-    People are counted in the track's own masks, unless those show something else: `counts_people`.
+    People are measured in the track's own masks; set `counts_people` to false if these show something else.
     """
 
     def __init__(self, judge: Judge, options: AssessOptions | None = None, *, counts_people: bool = True) -> None:
@@ -29,22 +29,22 @@ class Companion:
         self._open: dict[PurePath, Assessment] = {}
 
     def watch(self, video: Video) -> FrameObserver:
-        """The observer of a video that is about to be decoded."""
+        """Return the observer of a video that is about to be decoded."""
         self.forget(video.path)
         assessment = Assessment(video, self._options, self._judge, threads=_THREADS)
         self._open[video.path] = assessment.__enter__()
         return assessment.watch
 
     def forget(self, video: PurePath) -> None:
-        """Lets go what was seen of a video that has no track."""
+        """Discard the assessment of a video that has no track."""
         if assessment := self._open.pop(video, None):
             assessment.__exit__()
 
     def conclude(self, video: Path, track: Path, *, whole: bool) -> VideoQuality:
-        """The verdict on a video whose track is finished.
+        """Return the verdict on a video whose track is finished.
 
-        It is decoded again where it wasn't watched from its first frame to its last, `whole`: an interrupted track
-        goes on where it was. Raises ServiceError and OSError.
+        The video is decoded again unless it was watched from its first frame to its last; `whole` is false if its track
+        was resumed after an interruption. Raises ServiceError and OSError.
         """
         people = count_people(track) if self._counts_people else NOBODY_COUNTED
         try:
@@ -56,17 +56,17 @@ class Companion:
 
 
 def name_verdict(track: Path) -> Path:
-    """Where the verdict on a track's video goes."""
+    """Return the path of the verdict on a track's video."""
     return track.with_name(cut_name(track.stem, SUFFIX))
 
 
 def write_verdict(found: VideoQuality, target: Path) -> None:
-    """Writes it as JSON, whole or not at all. Raises OSError."""
+    """Write a verdict as JSON, atomically. Raises OSError."""
     write_json(msgspec.to_builtins(found), target)
 
 
 def count_people(track: Path) -> dict[int, People]:
-    """The people in the first mask of every second of a track. Raises TrackError."""
+    """Return the people in the first mask of every second of a track, by second. Raises TrackError."""
     found: dict[int, People] = {}
     with TrackReader(track) as entries:
         for entry in entries:

@@ -1,4 +1,4 @@
-"""The network that scores patches: a published model whose answer is one number for each picture."""
+"""The network that scores patches: a published model whose output is one number per picture."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,23 +14,23 @@ MODEL = "quality"
 
 
 class Judge:
-    """Scores of pictures, 0 to 100; may be called from many threads. Raises ModelError for a model that gives none."""
+    """A model that scores pictures from 0 to 100; thread-safe. Raises ModelError for a model without a score output."""
 
     def __init__(self, served: Served) -> None:
         manifest = served.manifest
         scores = [number for number, port in enumerate(manifest.outputs) if isinstance(port, ScoreOutput)]
         if not scores or len(manifest.inputs) != 1 or not isinstance(manifest.inputs[0], PictureInput):
-            raise ModelError(f"{manifest.name}/{manifest.version}: expected a picture in and a score out")
+            raise ModelError(f"{manifest.name}/{manifest.version}: expected one picture input and a score output")
         self._engine, self._place = served.engine, scores[0]
         self.name = f"{manifest.name}/{manifest.version}"
 
     @classmethod
     def open(cls, models: Path, name: str = MODEL) -> "Judge":
-        """The newest version of the model in this folder; raises UnknownModelError and ModelError."""
+        """Open the newest version of the model in this folder. Raises UnknownModelError and ModelError."""
         return cls(open_version(models, name, for_many=True))
 
     def score(self, patches: Sequence[Pixels]) -> list[float]:
-        """A score for each picture, (h, w, 3) uint8 in R, G, B. Raises EngineError."""
+        """Return a score for each picture, (h, w, 3) uint8 RGB. Raises EngineError."""
         return [self._score(patch) for patch in patches]
 
     def _score(self, patch: Pixels) -> float:

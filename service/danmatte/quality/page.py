@@ -1,4 +1,4 @@
-"""What was found of some videos as one HTML page that needs nothing else."""
+"""The results of several videos as one self-contained HTML page."""
 
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,7 +21,7 @@ _STYLE = (Path(__file__).parent / "page.css").read_text("utf-8")
 
 
 def write_page(found: Iterable[tuple[VideoQuality | FailedAssessment, Thumbnails]]) -> str:
-    """The page: each video's verdict, timeline, shots and worst pictures, in the order given."""
+    """Return the page: each video's verdict, timeline, shots and worst pictures, in the given order."""
     sections = "\n".join(_write_section(quality, thumbnails) for quality, thumbnails in found)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Video quality</title>'
@@ -31,7 +31,7 @@ def write_page(found: Iterable[tuple[VideoQuality | FailedAssessment, Thumbnails
 
 
 def list_worst(found: VideoQuality) -> list[ShotQuality]:
-    """The shots whose pictures are shown, the worst first."""
+    """Return the shots whose pictures are shown, the worst first."""
     judged = [shot for shot in found.shots if shot.score is not None]
     return sorted(judged, key=lambda shot: shot.score or 0.0)[:WORST_SHOTS]
 
@@ -70,7 +70,7 @@ def _list_facts(found: VideoQuality) -> Iterator[tuple[str, str]]:
 
 
 def _describe_people(found: VideoQuality | ShotQuality) -> str:
-    """When people are seen, how near, and how much of the picture they take on average then."""
+    """Return for how much of the time people are visible, their scale, and their mean share of the picture then."""
     if not found.people_time or found.people_share is None:
         return "nobody"
     share = 100 * found.people_share / found.people_time

@@ -1,4 +1,4 @@
-"""Patches of a frame at its own resolution: what the network judges, and where signs of damage are looked for."""
+"""Patches of a frame at full resolution, which the network judges and which are searched for signs of damage."""
 
 from typing import NamedTuple
 
@@ -8,14 +8,14 @@ import numpy as np
 from danmatte.frame import Pixels, Size
 from danmatte.quality.brightness import Bars
 
-SIDE = 192  # as the network was trained on
-_SMALLEST = 32
-_SPOTS = ((0.5, 0.5), (0.25, 0.25), (0.25, 0.75), (0.75, 0.25), (0.75, 0.75))  # middles, in shares of the picture
-_CALM = 4.0  # grey levels of deviation: a patch of less says little, as a clear sky does
+SIDE = 192  # pixels, as in the network's training
+_MIN_SIDE = 32
+_SPOTS = ((0.5, 0.5), (0.25, 0.25), (0.25, 0.75), (0.75, 0.25), (0.75, 0.75))  # centres, as shares of the picture
+_CALM = 4.0  # grey levels of deviation: patches below it, such as a clear sky, count less
 
 
 class PatchPlace(NamedTuple):
-    """Where a patch lies, in pixels of the frame; all are even, so that its colours lie there, too."""
+    """The place of a patch, in pixels of the frame; all numbers are even, because chroma has half the resolution."""
 
     top: int
     left: int
@@ -24,11 +24,11 @@ class PatchPlace(NamedTuple):
 
 
 def place_patches(size: Size, bars: Bars) -> list[PatchPlace]:
-    """Five patches, or one where the picture is hardly larger than that; none in black bars."""
+    """Return the places of five patches, or of one if the picture is hardly larger; black bars are left out."""
     top, left = int(size.height * bars.top), int(size.width * bars.left)
     inner = Size(size.height - top - int(size.height * bars.bottom), size.width - left - int(size.width * bars.right))
     height, width = (_even(min(SIDE, side)) for side in inner)
-    if min(height, width) < _SMALLEST:
+    if min(height, width) < _MIN_SIDE:
         return []
     spots = _SPOTS if inner.height * inner.width >= 2 * SIDE * SIDE else _SPOTS[:1]
     return [
@@ -43,7 +43,7 @@ def place_patches(size: Size, bars: Bars) -> list[PatchPlace]:
 
 
 def _begin(middle: float, whole: int, part: int) -> float:
-    """Where a part begins whose middle lies at this share of the whole."""
+    """Return where a part begins whose centre is at this share of the whole; it is moved inside if necessary."""
     return min(max(0.0, middle * whole - part / 2), whole - part)
 
 
@@ -52,10 +52,10 @@ def _even(value: float) -> int:
 
 
 def weigh_patches(patches: list[Pixels]) -> list[float]:
-    """What each patch of brightness counts in a frame's score: little where it is calm."""
+    """Return each patch's weight in a frame's score, by its brightness; patches without texture count little."""
     return [min(1.0, max(0.05, (float(cv2.meanStdDev(patch)[1][0, 0]) / _CALM) ** 2)) for patch in patches]
 
 
 def mean_score(scores: list[float], weights: list[float]) -> float:
-    """A frame's score of its patches' scores."""
+    """Return a frame's score, the weighted mean of its patches' scores."""
     return float(np.average(scores, weights=weights))

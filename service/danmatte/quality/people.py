@@ -1,4 +1,4 @@
-"""How much of a frame people take, and how near the camera is to them, by their mask."""
+"""People's share of a frame and the scale of the shot, measured in the mask."""
 
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
@@ -10,26 +10,26 @@ Scale: TypeAlias = Literal["none", "wide", "full", "medium", "close"]
 SCALES: tuple[Scale, ...] = get_args(Scale)
 NOBODY: Scale = "none"
 
-_LEAST = 0.003  # of the frame: less is nobody, or nobody whom one would see
+_MIN_SHARE = 0.003  # of the frame: less is nobody, or too small to be noticed
 _CLOSE, _MEDIUM = 0.35, 0.1  # of the frame
 _TALL, _WHOLE = 0.75, 0.3  # of the frame's height
 
 
 class People(NamedTuple):
-    """Their share of the frame, 0 to 1, and the shot's scale."""
+    """People's share of the frame, 0 to 1, and the shot's scale."""
 
     share: float
     scale: Scale
 
 
 def measure_people(mask: Bits) -> People:
-    """What a mask, (H, W), says.
+    """Measure the people in a mask, (H, W).
 
-    A `close` shot shows a face or two: much of the frame. `medium` cuts figures off at the lower border, `full` shows
-    them whole and large, and in a `wide` one they are small.
+    In a `close` shot a face or two fill much of the frame. In a `medium` one figures are cut off at the lower border,
+    in a `full` one they are complete and large, and in a `wide` one they are small.
     """
     share = float(mask.mean())
-    if share < _LEAST:
+    if share < _MIN_SHARE:
         return People(round(share, 4), NOBODY)
     rows = np.flatnonzero(mask.any(axis=1))
     height = (rows[-1] - rows[0] + 1) / mask.shape[0]

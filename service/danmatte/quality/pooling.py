@@ -1,6 +1,6 @@
-"""Scores over time: a second of ruin in a minute counts more than its share.
+"""Pooling scores over time: a bad second in a minute counts more than its share.
 
-Viewers remember the worst. So what a video gets is half of its mean and half of the mean of its worst tenth, by time.
+Viewers remember the worst. So a video's score is half its mean and half the mean of its worst tenth, by time.
 """
 
 from collections.abc import Sequence
@@ -12,13 +12,16 @@ from danmatte.errors import InvalidParameterError
 
 Grade: TypeAlias = Literal["A", "B", "C", "D", "E"]
 GRADES: tuple[Grade, ...] = get_args(Grade)
-LEAST = {"A": 75.0, "B": 60.0, "C": 45.0, "D": 30.0, "E": 0.0}  # score of each grade
+MIN_SCORES = {"A": 75.0, "B": 60.0, "C": 45.0, "D": 30.0, "E": 0.0}
 WORST_SHARE = 0.1
-_LEFT_OF_STUTTER = 0.2  # of a second's score when nothing in it moves that should
+_LEFT_OF_STUTTER = 0.2  # share of a second's score that remains if all of it is frozen or dropped
 
 
 def pool(scores: Sequence[float], seconds: Sequence[float]) -> float:
-    """One score of many: each counts for as long as it lasts, and the worst tenth of the time once more as much."""
+    """Return the mean of two averages of scores, both weighted by seconds: of all, and of the worst tenth of the time.
+
+    Raises ValueError if there are no scores, or if they don't match the seconds, which have to be positive.
+    """
     values, spans = np.asarray(scores, np.float64), np.asarray(seconds, np.float64)
     if not len(values) or len(values) != len(spans) or (spans <= 0).any():
         raise ValueError(f"expected a score and more than 0 seconds each, received {len(values)} and {len(spans)}")
@@ -30,22 +33,22 @@ def pool(scores: Sequence[float], seconds: Sequence[float]) -> float:
 
 
 def take_off_stutter(score: float, stuttering: float) -> float:
-    """The score of a second of which a share, 0 to 1, is frozen or skipped."""
+    """Return a score reduced for the share of its time, 0 to 1, that is frozen or dropped."""
     return score * (1 - (1 - _LEFT_OF_STUTTER) * min(1.0, max(0.0, stuttering)))
 
 
 def choose_grade(score: float) -> Grade:
-    """A for what looks like the original, E for ruin."""
-    return next(grade for grade in GRADES if score >= LEAST[grade])
+    """Return a score's grade: A looks like the original, E is badly damaged."""
+    return next(grade for grade in GRADES if score >= MIN_SCORES[grade])
 
 
 def format_score(score: float) -> str:
-    """In whole points, rounded down: what just misses a grade isn't shown as if it had it."""
+    """Return a score in whole points, rounded down, so that one just below a grade isn't shown as the grade's."""
     return str(int(score))
 
 
 def read_grade(text: str) -> Grade:
-    """A grade as it is typed, in capitals or not; raises InvalidParameterError."""
+    """Parse a grade, ignoring case; raises InvalidParameterError."""
     for grade in GRADES:
         if text.upper() == grade:
             return grade
@@ -53,5 +56,5 @@ def read_grade(text: str) -> Grade:
 
 
 def is_below(grade: Grade, wanted: Grade) -> bool:
-    """Whether a grade is worse than the one that is wanted."""
+    """Return whether a grade is worse than the wanted one."""
     return GRADES.index(grade) > GRADES.index(wanted)

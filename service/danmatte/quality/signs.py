@@ -1,7 +1,7 @@
-"""Signs of damage in patches of brightness: blur, blocks, noise, bands. They explain a score; they don't make it.
+"""Signs of damage in patches of brightness: blur, blocking, noise, banding. They explain a score, but don't affect it.
 
-Every sign is a number from 0 to 100, and 100 is a picture without that damage. Patches are (h, w) uint8, at the
-video's own resolution.
+Every sign is a number from 0 to 100; 100 means that there is no such damage. Patches are (h, w) uint8, at the video's
+own resolution.
 """
 
 from collections.abc import Sequence
@@ -12,21 +12,21 @@ import numpy as np
 
 from danmatte.frame import Pixels
 
-_BLOCK = 8  # pixels of a block's side in JPEG and MPEG
-_HIGHEST_STEP = 16.0  # grey levels: a larger one is an edge of what is shown
-_CELL = 16  # pixels of a side: noise is measured in the calmest of such cells
-_CALMEST = 10  # of 100 cells
-_IMMERKAER = np.array([1, -2, 1], np.float32)  # along, and then across
+_BLOCK = 8  # side of a block in JPEG and MPEG, in pixels
+_MAX_STEP = 16.0  # grey levels: a larger step counts as an edge in the content
+_CELL = 16  # side of a cell in pixels; noise is measured in the calmest cells
+_CALMEST = 10  # percentile of the cells
+_IMMERKAER = np.array([1, -2, 1], np.float32)  # applied along rows, then along columns
 _ALONE = np.array([[-1, 2, -1]], np.float32)
-_REACH = 9  # pixels of the further blur
-_SHARP, _BLURRED = 0.3, 0.9  # shares of differences that a further blur leaves
+_REACH = 9  # width of the additional blur in pixels
+_SHARP, _BLURRED = 0.3, 0.9  # shares of differences that remain after an additional blur
 _LOW_STEP, _HIGH_STEP = 2, 16  # grey levels between two bands
-_BAND = 3  # pixels without any difference on both sides of a step
+_BAND = 3  # flat pixels on both sides of a step
 _BLOCK_SCALE, _NOISE_SCALE, _BAND_SCALE = 1.5, 10.0, 3.0
 
 
 class Signs(NamedTuple):
-    """From 0 to 100 each; 100 is without that damage."""
+    """Signs of damage, from 0 to 100 each; 100 means that there is none."""
 
     sharpness: float
     blocking: float
@@ -35,12 +35,12 @@ class Signs(NamedTuple):
 
 
 def find_signs(patches: Sequence[Pixels]) -> Signs:
-    """The mean signs of a frame's patches."""
+    """Return the mean signs of a frame's patches."""
     found = [_find_in_patch(patch) for patch in patches]
     return Signs(*(round(float(np.mean(values)), 1) for values in zip(*found, strict=True)))
 
 
-# Every frame that is judged comes here: whole numbers of few bits take a fraction of the time of floating ones.
+# This runs for every judged frame, so it computes in small integers, which takes a fraction of the time of floats.
 
 
 def _find_in_patch(patch: Pixels) -> Signs:
@@ -54,35 +54,35 @@ def _find_in_patch(patch: Pixels) -> Signs:
 
 
 def measure_steps(patch: Pixels) -> Pixels:
-    """(h, w - 1) uint8: the differences from column to column."""
+    """Return the absolute differences between neighbouring columns, (h, w - 1) uint8."""
     return cv2.absdiff(patch[:, 1:], patch[:, :-1])  # type: ignore[return-value]
 
 
 def _fall(value: float, scale: float) -> float:
-    """100 for nothing, 37 for one `scale`, and less and less for more."""
+    """Return a score that falls exponentially with `value`: 100 for 0, 37 for `scale`."""
     return float(100 * np.exp(-value / scale))
 
 
 def measure_blur(patch: Pixels, along: Pixels) -> float:
-    """The share of neighbours' differences that a further blur leaves: little when sharp, most when blurred.
+    """Return the share of differences between neighbours that remains after an additional blur: low if sharp.
 
-    After Crete et al. (SPIE 2007). `along` are the differences from column to column.
+    After Crete et al. (SPIE 2007). `along` are the differences between neighbouring columns.
     """
     total = cv2.sumElems(along)[0]
     if total == 0:
-        return 0.0  # nothing to see, nothing blurred
+        return 0.0  # a flat patch isn't blurred
     blurred = cv2.boxFilter(patch, cv2.CV_16U, (_REACH, 1), normalize=False)
     left = cv2.absdiff(blurred[:, 1:], blurred[:, :-1])
-    gone = cv2.subtract(_REACH * along.astype(np.uint16), left)  # no less than 0
+    gone = cv2.subtract(_REACH * along.astype(np.uint16), left)  # saturates at 0
     return 1 - cv2.sumElems(gone)[0] / (_REACH * total)
 
 
 def measure_blocks(along: Pixels) -> float:
-    """By how many grey levels steps at one of eight columns exceed those at the others, wherever blocks begin."""
+    """Return by how many grey levels the steps at every eighth column exceed the others, for any offset of the grid."""
     if along.shape[1] < 2 * _BLOCK + 2:
         return 0.0
-    alone = cv2.filter2D(along, cv2.CV_16S, _ALONE)[:, 1:-1]  # twice as much
-    limited = cv2.min(cv2.max(alone, 0), 2 * _HIGHEST_STEP)  # type: ignore[call-overload]
+    alone = cv2.filter2D(along, cv2.CV_16S, _ALONE)[:, 1:-1]  # twice the excess of a step
+    limited = cv2.min(cv2.max(alone, 0), 2 * _MAX_STEP)  # type: ignore[call-overload]
     profile = cv2.reduce(limited, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32F)[0] / (2 * len(along))
     columns = np.arange(profile.size) % _BLOCK
     places = np.bincount(columns, profile) / np.bincount(columns)
@@ -91,21 +91,21 @@ def measure_blocks(along: Pixels) -> float:
 
 
 def measure_noise(patch: Pixels) -> float:
-    """The deviation of noise in grey levels, in the calmest parts (Immerkær, CVIU 1996)."""
+    """Return the standard deviation of noise in grey levels, in the calmest cells (Immerkær, CVIU 1996)."""
     size = max(1, patch.shape[1] // _CELL), max(1, patch.shape[0] // _CELL)
     response = cv2.sepFilter2D(patch, cv2.CV_32F, _IMMERKAER, _IMMERKAER)
     cells = np.sort(cv2.resize(np.abs(response, out=response), size, interpolation=cv2.INTER_AREA), axis=None)
-    # As np.percentile has it, which takes longer than all the rest.
+    # The same as np.percentile, which takes longer than everything else here.
     calm = np.interp((cells.size - 1) * _CALMEST / 100, np.arange(cells.size), cells)
     return float(calm * np.sqrt(np.pi / 2) / 6)
 
 
 def measure_bands(along: Pixels) -> float:
-    """The mean square, over all places, of the lone small steps between two flat bands, in grey levels."""
+    """Return the mean square of the isolated small steps between two flat bands, over all pixels, in grey levels."""
     reach = _BAND // 2 + 1
     if along.shape[1] <= 2 * reach:
         return 0.0
-    runs = cv2.erode(cv2.inRange(along, 0, 0), np.ones((1, _BAND), np.uint8))  # the middles of flat runs
+    runs = cv2.erode(cv2.inRange(along, 0, 0), np.ones((1, _BAND), np.uint8))  # the centres of flat runs
     steps = along[:, reach:-reach]
     between = cv2.bitwise_and(runs[:, : -2 * reach], runs[:, 2 * reach :])
     lone = cv2.bitwise_and(cv2.bitwise_and(steps, between), cv2.inRange(steps, _LOW_STEP, _HIGH_STEP))

@@ -1,4 +1,4 @@
-"""From what was seen of a video to what is told of it."""
+"""Summaries of the observations of a video: shots, and the verdict."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -14,12 +14,12 @@ from danmatte.quality.pooling import choose_grade, pool, take_off_stutter
 from danmatte.quality.stutter import NO_STUTTER, Stutter, find_stutter
 from danmatte.quality.watch import Observations, Sample
 
-_MOVING_KINDS: frozenset[Kind] = frozenset({"camera", "animation"})  # what stands in others is meant to
+_MOVING_KINDS: frozenset[Kind] = frozenset({"camera", "animation"})  # in other kinds, standing pictures are intended
 
 
 @dataclass(frozen=True)
 class FilmFacts:
-    """A video's own facts: what it is called, its size in words, when it ends, and which frames were lost."""
+    """A video's own facts: its name, its size as text, when it ends, and which frames were lost."""
 
     video: str
     size: str
@@ -29,7 +29,7 @@ class FilmFacts:
 
 @dataclass(frozen=True)
 class _Span:
-    """A sample with the time that it stands for, and the score of that time, None where it is black."""
+    """A sample, the time span that it represents, and the span's score, which is None if it is black."""
 
     sample: Sample
     from_ms: int
@@ -42,7 +42,7 @@ class _Span:
 
 
 def summarize(seen: Observations, film: FilmFacts, model: str, seconds: float) -> VideoQuality:
-    """The whole verdict. ValueError for a video of no frames."""
+    """Return the verdict on a video. Raises ValueError if it has no frames."""
     if not seen.samples:
         raise ValueError("expected frames, received none")
     changes, blocks = (np.array(values, np.float32) for values in (seen.changes, seen.blocks))
@@ -108,7 +108,7 @@ def _summarize_video(
 ) -> VideoQuality:
     lasting = [shot.to_ms - shot.from_ms for shot in shots]
     whole_ms = sum(lasting)
-    score = _pool(spans) or 0.0  # nothing but black
+    score = _pool(spans) or 0.0  # 0 if all is black
     kinds = Counter[Kind]()
     for shot, length in zip(shots, lasting, strict=True):
         kinds[shot.kind] += length
@@ -154,7 +154,7 @@ def _pool(spans: Iterable[_Span]) -> float | None:
 
 
 def _mean_parts(spans: Iterable[_Span]) -> Parts | None:
-    """The mean parts by time; None where all is black."""
+    """Return the mean parts, weighted by time; None if all is black."""
     found = [(span, signs) for span in spans if (signs := span.sample.verdict.result().signs)]
     if not found:
         return None
@@ -176,7 +176,7 @@ def _measure_people_time(people: Sequence[People]) -> float | None:
 
 
 def _choose_scale(people: Sequence[People]) -> Scale | None:
-    """The commonest scale while somebody is there; of two, the nearer one. NOBODY where nobody ever is."""
+    """Return the most frequent scale with people, the nearer one of equals; NOBODY if no mask shows people."""
     if not people:
         return None
     counts = Counter[Scale](each.scale for each in people if each.scale != NOBODY)

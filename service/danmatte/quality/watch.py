@@ -1,4 +1,4 @@
-"""Watching a video's quality while its frames go by, whoever decodes them and whatever else they are decoded for."""
+"""Observing a video's quality while its frames are decoded, also for another purpose."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,7 +12,7 @@ import cv2
 from danmatte.frame import Bits, Pixels, Size
 from danmatte.quality.brightness import NO_BARS, Bars, find_bars, is_black, judge_exposure
 from danmatte.quality.judge import Judge
-from danmatte.quality.kind import Look, look_at
+from danmatte.quality.kind import Look, measure_look
 from danmatte.quality.patches import mean_score, place_patches, weigh_patches
 from danmatte.quality.people import People, measure_people
 from danmatte.quality.signs import Signs, find_signs
@@ -20,12 +20,12 @@ from danmatte.video.decoded_frame import DecodedFrame
 from danmatte.video.motion import measure_change
 from danmatte.video.planes import cut_brightness, cut_patches
 
-_DIFFERENT = 8  # grey levels: a place that moved
-_PENDING = 4  # samples for each thread that may wait for it, so that memory doesn't grow with the video
+_DIFFERENT = 8  # grey levels: a larger difference means that a pixel has moved
+_PENDING = 4  # unfinished samples per thread, so that memory use doesn't depend on the video's length
 
 
 class Verdict(NamedTuple):
-    """What a sampled frame's patches say; a score of None where there was nothing to judge."""
+    """The verdict on a sampled frame's patches; the score is None if there was nothing to judge."""
 
     score: float | None
     signs: Signs | None
@@ -34,7 +34,7 @@ class Verdict(NamedTuple):
 
 @dataclass(frozen=True)
 class Sample:
-    """A sampled frame: what all of it says at once, and the verdict on its patches that may still be in work."""
+    """A sampled frame: measurements on the whole frame, and the verdict on its patches, which may be pending."""
 
     pts_ms: int
     shot: int
@@ -46,10 +46,10 @@ class Sample:
 
 @dataclass
 class Observations:
-    """Everything that was seen of a video: each frame's time, shot, and difference from the one before.
+    """Observations of a video: each frame's time, shot and difference to the one before, samples, and people by second.
 
     `changes` are the mean differences in grey levels, `blocks` those of the block that changes most, `areas` the shares
-    of the frame that differ; NaN where a scene begins.
+    of the frame that differ. These three are NaN for the first frame of a scene.
     """
 
     times_ms: list[int] = field(default_factory=list)
@@ -62,22 +62,22 @@ class Observations:
 
 
 def measure_difference(grey: Pixels, before: Pixels) -> tuple[float, float, float]:
-    """How far two small pictures, (H, W) uint8, are apart: a change, a block and an area as `Observations` has them."""
+    """Return the difference of two small pictures, (H, W) uint8: change, block and area, as in `Observations`."""
     differing = cv2.threshold(cv2.absdiff(grey, before), _DIFFERENT, 1, cv2.THRESH_BINARY)[1]
     return (*measure_change(before, grey), float(cv2.countNonZero(differing) / grey.size))
 
 
 def find_slot(pts_ms: int, fps: float) -> int:
-    """Which 1/fps of a second a frame falls into; the first one of each is judged."""
-    return int((pts_ms + 1) * fps / 1000)  # a time rounded to a ms doesn't fall into the slot before
+    """Return the number of the time slot, 1/fps seconds long, of a frame; the first frame of each slot is judged."""
+    return int((pts_ms + 1) * fps / 1000)  # otherwise rounding to 1 ms could move a frame to the slot before
 
 
 class QualityWatch:
-    """Sees every frame of one video in its order, and has `fps` of them a second judged, and the first of every shot.
+    """A `FrameObserver` that judges `fps` frames per second of one video, and the first frame of every shot.
 
-    A `FrameObserver`: `observe` takes a fraction of a millisecond; patches are judged by `threads` of its own.
-    A context manager: leaving it waits for what is in work. `ask_masks` is called with a frame a second whose people
-    are to be counted; where masks are made anyway, whoever has them calls `see_mask`.
+    `observe` takes a fraction of a millisecond, because patches are judged in `threads` separate threads. It is a
+    context manager that waits for running judgements on exit. `ask_masks` is called with one frame per second and
+    prepares its mask, in which people are measured; callers that have masks pass them to `see_mask` instead.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class QualityWatch:
         self._second: int | None = None
 
     def observe(self, frame: DecodedFrame, grey: Pixels, *, cut: bool) -> None:
-        """Takes the next frame; `grey` is its small picture, (H, W) uint8, and `cut` whether a scene begins."""
+        """Observe the next frame; `grey` is its small picture, (H, W) uint8, and `cut` whether a scene begins."""
         self._shot += cut
         seen = self.observations
         change = block = area = float("nan")
@@ -116,12 +116,12 @@ class QualityWatch:
             self._take_sample(frame, grey)
 
     def see_mask(self, pts_ms: int, mask: Bits) -> None:
-        """Takes the mask, (H, W), of a frame that was seen or will be; one a second counts."""
+        """Measure people in a frame's mask, (H, W); only the first mask of a second counts."""
         if (second := pts_ms // 1000) not in self.observations.people:
             self.observations.people[second] = measure_people(mask)
 
     def finish(self) -> Observations:
-        """Everything, once all is judged. Raises EngineError where it couldn't be."""
+        """Wait until every sample is judged and return the observations. Raises EngineError if a judgement failed."""
         for sample in self.observations.samples:
             sample.verdict.result()
         return self.observations
@@ -152,11 +152,11 @@ class QualityWatch:
             seeing.add_done_callback(lambda _: self._free.release())
 
     def _judge_patches(self, planes: list[Pixels], bars: Bars, small: Pixels, *, black: bool) -> Verdict:
-        # As the frame is stored: a picture that is turned has the same damage, and its bars are those of the small one.
+        # Patches are taken from the frame as it is stored, because turning a picture doesn't change its damage.
         height, width = planes[0].shape
         places = place_patches(Size(height, width), bars)
         grey = cut_brightness(planes, places)
-        look = look_at(grey or [small], small)
+        look = measure_look(grey or [small], small)
         if black or not places:
             return Verdict(None, None, look)
         score = mean_score(self._judge.score(cut_patches(planes, places)), weigh_patches(grey))

@@ -1,4 +1,4 @@
-"""Mask tracks of whole videos: making, reading, writing and converting them; one file a format under `formats`."""
+"""Mask tracks of whole videos: how they are made, read, written and converted. Each format is a file in `formats`."""
 
 from danmatte.tracks import formats as formats
 from danmatte.tracks.reader import TrackReader

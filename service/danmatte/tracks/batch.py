@@ -1,4 +1,4 @@
-"""`danmatte track`: a video to a track of its own, with a summary of what became of it."""
+"""Tracks for `danmatte track`: which videos get one, how each is made, and a summary for each."""
 
 import asyncio
 import hashlib
@@ -27,7 +27,7 @@ from danmatte.tracks.track import Format, TrackHeader, find_format
 from danmatte.tracks.writer import TrackWriter
 from danmatte.video.playlist import list_named_files
 from danmatte.video.reader import ClockName, Video
-from danmatte.video.silhouette import MOST_MARGIN
+from danmatte.video.silhouette import MAX_MARGIN
 from danmatte.video.stabiliser import StabiliserOptions
 
 _SUFFIXES = (
@@ -36,20 +36,20 @@ _SUFFIXES = (
 )
 _VIDEOS = re.compile(rf"[^.].*\.({_SUFFIXES.replace(' ', '|')})", re.I | re.S)  # macOS has ._NAME beside each NAME
 
-CORES_A_VIDEO = 2  # decoding, stabilising and the network of one video keep about so many busy
+CORES_A_VIDEO = 2  # one video's decoding, stabilisation and inference keep about this many cores busy
 
 Watch: TypeAlias = Callable[[Video], FrameObserver]
-"""Gives the observer of a video that is about to be decoded."""
+"""A function that returns the observer of a video before it is decoded."""
 
 
 @dataclass(frozen=True)
 class TrackOptions:
-    """How tracks are made: the same for every video of a batch.
+    """Options of a batch of tracks; they apply to every video.
 
-    `box` is what the masks' size must fit into, turned for standing pictures; `fps` the most masks a second; `clock`
-    whether times are those of a player or the file's own. `margin` is added around people, a share of the height.
-    `raw` leaves the masks as the network gives them, `again` makes tracks anew that are there already, and `closer`
-    asks for the second pass. `regions` are what is painted together, the model's own unless given. Raises
+    The masks fit into `box`, which is turned for portrait videos. `fps` is the maximum number of masks per second.
+    `clock` selects a player's times or the file's own. `margin` is added around people, as a share of the height.
+    With `raw` the network's masks aren't stabilised, with `again` existing tracks are replaced, and with `closer`
+    there is a second pass. `regions` are painted together; the default is the model's own. Raises
     InvalidParameterError.
     """
 
@@ -64,30 +64,30 @@ class TrackOptions:
 
     def __post_init__(self) -> None:
         if not 0 < self.fps <= 1000:
-            raise InvalidParameterError(f"fps: expected more than 0, at most 1000, received {self.fps}")
+            raise InvalidParameterError(f"fps: expected more than 0 and at most 1000, received {self.fps}")
         if self.clock not in get_args(ClockName):
             raise InvalidParameterError(f"clock: expected {' or '.join(get_args(ClockName))}, received {self.clock!r}")
-        if not 0 <= self.margin <= MOST_MARGIN:
-            raise InvalidParameterError(f"margin: expected 0 to {MOST_MARGIN}, received {self.margin}")
+        if not 0 <= self.margin <= MAX_MARGIN:
+            raise InvalidParameterError(f"margin: expected 0 to {MAX_MARGIN}, received {self.margin}")
         if self.raw and self.margin:
-            raise InvalidParameterError("margin: expected without raw, whose masks are as the network gives them")
+            raise InvalidParameterError("margin: expected 0 with raw, which leaves the network's masks unchanged")
 
     def plan(self, shown: Size) -> TrackPlan:
-        """How a video of this size is tracked."""
+        """Return the plan for a video that is shown at this size."""
         stabiliser = None if self.raw else StabiliserOptions(margin=self.margin)
         size = choose_mask_size(shown, self.box)
         return TrackPlan(size, fps=self.fps, stabiliser=stabiliser, refine=self.closer, regions=self.regions)
 
 
 class TrackJob(NamedTuple):
-    """A video, and where its track goes."""
+    """A video and the path of its track."""
 
     video: Path
     track: Path
 
 
 class TrackSummary(Struct, frozen=True):
-    """What became of one video."""
+    """The outcome for one video."""
 
     video: str
     track: str
@@ -95,15 +95,15 @@ class TrackSummary(Struct, frozen=True):
     @property
     @abstractmethod
     def exit_code(self) -> int:
-        """0 when the track is whole, 1 when frames were lost, 2 when there is no track."""
+        """0 if the track is complete, 1 if frames were lost, 2 if there is no track."""
 
     @abstractmethod
     def describe(self) -> str:
-        """The summary in words."""
+        """Return the summary as text."""
 
 
 class KeptTrack(TrackSummary, frozen=True):
-    """A track was there already."""
+    """A track that already existed and was kept."""
 
     kept: Literal[True] = True
 
@@ -112,11 +112,11 @@ class KeptTrack(TrackSummary, frozen=True):
         return 0
 
     def describe(self) -> str:
-        return f"{self.video}: {self.track} is there already, and stays; --again makes it anew"
+        return f"{self.video}: {self.track} already exists and was kept; --again replaces it"
 
 
 class FailedTrack(TrackSummary, frozen=True):
-    """There is no track."""
+    """A video for which no track could be made."""
 
     error: str
 
@@ -129,11 +129,11 @@ class FailedTrack(TrackSummary, frozen=True):
 
 
 class FinishedTrack(TrackSummary, frozen=True):
-    """A track was made: of `masks` masks up to `until_ms`, a share of them held.
+    """A track that was made, with `masks` masks up to `until_ms`; `held_share` of them repeat the mask before.
 
-    `inferred` frames were shown to the network, `looked_closer` of them twice. `broken` says which frames were lost,
-    `frames_before_start` how many have no mask because players begin after them. `resumed_after_ms` is where a killed
-    run had left off, `resumed_masks` how many of the masks are that run's.
+    The network ran on `inferred` frames, and twice on `looked_closer` of them. `broken` says which frames were lost.
+    `frames_before_start` counts frames without a mask because players start after them. `resumed_after_ms` is the last
+    mask's time in the interrupted run that this one resumed, and `resumed_masks` counts that run's masks.
     """
 
     size: str
@@ -168,7 +168,7 @@ class FinishedTrack(TrackSummary, frozen=True):
 
 
 def make_pipeline(served: Served, *, videos: int = 1) -> Pipeline:
-    """A pipeline with as many frames in work as keep every core busy with so many videos at once."""
+    """Return a pipeline with enough frames in flight to keep every core busy while `videos` are processed at once."""
     return Pipeline(served, in_flight=2 * -(-count_cores() // videos) + 2)
 
 
@@ -180,7 +180,7 @@ def make_track(
     *,
     watch: Watch | None = None,
 ) -> FinishedTrack:
-    """Makes the track of one video; raises ServiceError and OSError where there will be none."""
+    """Make the track of one video. Raises ServiceError and OSError if that fails."""
     with Video(job.video, options.clock) as video:
         return asyncio.run(track_video(job, video, options, pipeline or make_pipeline(served), watch=watch))
 
@@ -192,18 +192,19 @@ async def track_video(
     pipeline: Pipeline,
     *,
     watch: Watch | None = None,
-    tells: bool = True,
+    show_progress: bool = True,
 ) -> FinishedTrack:
-    """Makes the track of a video that was opened; `tells` its progress. Raises ServiceError and OSError."""
+    """Make the track of an open video, with a progress line if `show_progress`. Raises ServiceError and OSError."""
     started, manifest = time.monotonic(), pipeline.manifest
     plan, facts = options.plan(video.shown), job.video.stat()
     header = TrackHeader(plan.size, find_format(job.track).polarity, manifest.name, manifest.version)
-    # All that decides the masks: work that was interrupted is only taken up by the very same.
+    # Everything that determines the masks: an interrupted run is resumed only if none of it has changed.
     graph, weights = manifest.files.graph.sha256, manifest.files.weights.sha256
     label = f"{facts.st_size} {facts.st_mtime_ns} {plan} {options.clock} {graph} {weights}"
     with TrackWriter(job.track, header, job=label) as writer:
         resumed_ms = writer.last_pts_ms
-        progress, resumed_masks = Progress(job.video.name, writer.tally, video.end_ms, tells=tells), writer.tally.masks
+        resumed_masks = writer.tally.masks
+        progress = Progress(job.video.name, writer.tally, video.end_ms, enabled=show_progress)
         try:
             observer = watch(video) if watch else None
             tally = await pipeline.run(video, plan, writer, progress.step, observer)
@@ -237,14 +238,15 @@ def _compute_digest(path: Path) -> str:
 
 
 def is_video_name(name: str) -> bool:
-    """Whether a file's name ends like a video's, and doesn't begin with a dot as hidden ones do."""
+    """Return whether a file name has a video's extension and isn't hidden by a leading dot."""
     return _VIDEOS.fullmatch(name) is not None
 
 
 def plan_jobs(videos: Sequence[Path], out: Path, format_: str) -> list[TrackJob]:
-    """A job for each video, those in folders too; `format_` is a suffix with or without its dot, or empty.
+    """Return a job for each video, including videos in folders.
 
-    Raises InvalidParameterError, also when two videos would have the same track.
+    `format_` is a track's suffix with or without its dot; empty for the suffix of `out` or the default format. Raises
+    InvalidParameterError, also if two videos would get the same track.
     """
     suffix = f".{format_.removeprefix('.')}" if format_ else ""
     if suffix and suffix not in Format.registered:
@@ -268,9 +270,9 @@ def plan_jobs(videos: Sequence[Path], out: Path, format_: str) -> list[TrackJob]
 
 
 def list_videos(given: Sequence[Path]) -> list[Path]:
-    """The videos that were given, and those in folders that were; raises InvalidParameterError where there are none.
+    """Return the given videos and those in the given folders. Raises InvalidParameterError if there are none.
 
-    Segments of a playlist in the same folder aren't videos of their own.
+    In a folder, segments of a playlist there don't count as separate videos.
     """
     found: list[Path] = []
     for path in given:
@@ -287,5 +289,5 @@ def list_videos(given: Sequence[Path]) -> list[Path]:
 
 
 def choose_exit_code(summaries: Sequence[TrackSummary]) -> int:
-    """That of the worst outcome."""
+    """Return the exit code of the worst outcome."""
     return max((summary.exit_code for summary in summaries), default=0)

@@ -1,9 +1,10 @@
-"""A mask's outlines as chain code: at every pixel edge straight on or a turn, five steps to a byte.
+"""A mask's outlines as chain code: for each pixel edge, straight on or a turn. A byte holds five of these steps.
 
-Deflated, this takes 77 to 93 bytes for a 320×180 mask of real clips, where run lengths take 147 to 203.
+Deflated, a 320×180 mask of real clips takes 77 to 93 bytes; run lengths take 147 to 203.
 
-Turns are relative to the turn before (after Freeman's chain code and its angle-difference variants): along a slanted
-outline left and right alternate, so that "the other way" is the usual one and compresses well.
+A turn is coded relative to the previous turn (after Freeman's chain code and its angle-difference variants). Along a
+slanted outline left and right turns alternate, so "opposite to the previous turn" is the most frequent code and
+compresses well.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,19 +21,19 @@ from danmatte.frame import Bits, Size
 Corner: TypeAlias = tuple[int, int]  # x and y
 
 _WEIGHTS = 3 ** np.arange(5)
-_MOVES = ((1, 0), (0, 1), (-1, 0), (0, -1))  # east, south, west, north: one on is a turn to the right
+_MOVES = ((1, 0), (0, 1), (-1, 0), (0, -1))  # east, south, west, north: the next one is a turn to the right
 
 
 def orient_eastward(outline: Points) -> Points:
-    """The outline from its top left corner eastwards, whichever way it went: outer ones and holes alike."""
+    """Return an outline, of a shape or of a hole, so that it starts eastwards from its top left corner."""
     return outline if outline[1, 1] == outline[0, 1] else np.roll(outline[::-1], 1, axis=0)
 
 
 def encode_chains(outlines: Iterable[Points]) -> bytes:
-    """The chain code of eastward outlines, one after the other; the last byte is filled up with 0.
+    """Return the chain code of outlines that start eastwards, one after the other; the last byte is padded with 0.
 
-    For every unit step but the first: 0 straight on, 1 to the other side than at the turn before, 2 to the same side.
-    The first turn of an outline compares with one to the left. Where an outline ends follows from its start.
+    Each unit step except the first is 0 (straight on), 1 (opposite to the previous turn) or 2 (same as the previous
+    turn). An outline's first turn is compared with a left turn. An outline ends when it returns to its start.
     """
     chains = [np.empty(0, np.int64)]
     for outline in outlines:
@@ -47,13 +48,13 @@ def encode_chains(outlines: Iterable[Points]) -> bytes:
 
 
 def fill_chains(starts: Iterable[Corner], data: Iterator[int], size: Size) -> Bits:
-    """The mask inside the outlines from these corners; takes as many bytes as they have. Raises TrackError."""
+    """Return the mask inside the outlines from these corners; consumes only their bytes. Raises TrackError."""
     turns, stride = _read_turns(data), size.width + 1
-    limit = size.height * stride  # honest outlines cross an edge once
+    limit = size.height * stride  # outlines of a real mask cross each edge at most once
     crossed = list(islice((place for start in starts for place in _follow_outline(start, turns, size)), limit + 1))
     if len(crossed) > limit:
         raise TrackError(f"turns: expected outlines of a mask of {size}, received ones that cross its rows too often")
-    # A pixel is inside when an odd number of vertical edges lies to the left of it in its row.
+    # A pixel is inside if an odd number of vertical edges lies to its left in its row.
     toggles = np.bincount(np.array(crossed, np.int64), minlength=size.height * stride).reshape(size.height, stride)
     inside: Bits = np.cumsum(toggles[:, :-1], axis=1) % 2 == 1
     return inside
@@ -70,7 +71,7 @@ def _read_turns(data: Iterator[int]) -> Iterator[int]:
 
 
 def _follow_outline(start: Corner, turns: Iterator[int], size: Size) -> Iterator[int]:
-    """Where the outline goes along the left of a pixel, as row times (width + 1) plus column."""
+    """Yield each vertical edge of an outline: the pixel to its right, as row times (width + 1) plus column."""
     height, width = size
     (x, y), heading, side = start, 0, -1
     while True:

@@ -1,11 +1,11 @@
-"""What a track says of its film."""
+"""The facts that a track stores about its film."""
 
 from danmatte.tracks.track import MAX_SECTIONS, Film
 from danmatte.video.reader import Video
 
 
 def describe_film(video: Video, sha256: str, ended_ms: int) -> Film:
-    """The facts of a video; `sha256` is the file's digest in hexadecimal, `ended_ms` when its last frame ends."""
+    """Return a video's facts; `sha256` is the file's digest in hexadecimal, `ended_ms` the end of its last frame."""
     end_ms = max(ended_ms, video.end_ms or 0)
     return Film(
         sha256=sha256,

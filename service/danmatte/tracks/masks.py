@@ -1,4 +1,4 @@
-"""From the network's answers to a track's entries, in order."""
+"""The network's outputs turned into a track's entries, in order."""
 
 import cv2
 
@@ -7,7 +7,7 @@ from danmatte.contract.manifest import Manifest
 from danmatte.frame import Bits, Probabilities, Size
 from danmatte.tracks.refinement import Refiner
 from danmatte.tracks.regions import RegionUnion
-from danmatte.tracks.selection import NetworkAnswer, SelectedFrame, TrackPlan
+from danmatte.tracks.selection import NetworkOutput, SelectedFrame, TrackPlan
 from danmatte.tracks.track import Entry
 from danmatte.tracks.writer import TrackWriter
 from danmatte.video.analysis import FrameAnalysis
@@ -15,7 +15,10 @@ from danmatte.video.stabiliser import Stabiliser, StableMask
 
 
 class MaskWriter:
-    """Stabilises masks and writes those that the track doesn't have yet; `finished` is behind the plan's span."""
+    """A stage that stabilises masks and writes those that the track doesn't have yet.
+
+    `finished` becomes true with the first mask after the plan's span; the remaining frames aren't needed.
+    """
 
     def __init__(
         self, manifest: Manifest, frame: Size, plan: TrackPlan, writer: TrackWriter, refiner: Refiner | None = None
@@ -30,20 +33,20 @@ class MaskWriter:
         self._last: tuple[Probabilities, Bits, float] | None = None
         self.tally = writer.tally
 
-    def step(self, selected: SelectedFrame, answer: NetworkAnswer | None) -> None:
-        """Takes the next frame, and what the network answered unless it is held."""
+    def step(self, selected: SelectedFrame, output: NetworkOutput | None) -> None:
+        """Process the next frame; `output` is None for a held one."""
         values: Probabilities | None = None
-        if answer is not None:
+        if output is not None:
             self.tally.inferred += 1
-            values = self._framing.compute_mask(answer.values, self._grid, self._plan.working, self._frame)
-            if self._refiner and answer.refined:
+            values = self._framing.compute_mask(output.values, self._grid, self._plan.working, self._frame)
+            if self._refiner and output.refined:
                 self.tally.looked_closer += 1
-                self._refiner.merge(values, answer.refined)
+                self._refiner.merge(values, output.refined)
         for stable in self._stabiliser.take(selected.analysis, values):
             self._write(stable)
 
     def finish(self) -> None:
-        """Writes what the stabiliser still has."""
+        """Write the masks that the stabiliser still holds back."""
         for stable in self._stabiliser.finish():
             self._write(stable)
 
@@ -54,7 +57,7 @@ class MaskWriter:
             self.finished = True
             return
         alpha = stable.alpha
-        if self._last is None or self._last[0] is not alpha:  # a held frame has the very array of the one before
+        if self._last is None or self._last[0] is not alpha:  # a held frame shares the array before
             sized = alpha
             if alpha.shape != self._plan.size:
                 sized = cv2.resize(alpha, self._plan.size[::-1], interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
@@ -70,7 +73,7 @@ class MaskWriter:
 
 
 class _PassThrough:
-    """Stands in for the stabiliser, and leaves the network's masks as they are."""
+    """A replacement for the stabiliser that returns the network's masks unchanged."""
 
     def __init__(self) -> None:
         self._alpha: Probabilities | None = None

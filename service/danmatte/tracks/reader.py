@@ -1,4 +1,4 @@
-"""Reads a track of any format as hostile input, a segment at a time."""
+"""Reading tracks of any format, one segment at a time; files are treated as untrusted input."""
 
 import os
 import zlib
@@ -11,13 +11,13 @@ from typing import Self
 from danmatte.errors import TrackError
 from danmatte.tracks.track import MAX_PTS_MS, MAX_SEGMENT_BYTES, MAX_SEGMENT_ENTRIES, Entry, Format, Segment
 
-_LONGEST_SEGMENT = MAX_SEGMENT_BYTES + 2**16  # what can't be deflated grows a little
+_MAX_COMPRESSED_BYTES = MAX_SEGMENT_BYTES + 2**16  # incompressible data grows slightly
 
 
 class TrackReader:
-    """A track on disk: `header` and `segments` are read at once, entries as they are asked for.
+    """A track on disk: the constructor reads `header` and `segments`; entries are read on demand.
 
-    Raises TrackError: in the constructor about head and index, later about the segment being read.
+    Raises TrackError: in the constructor for an invalid head or index, later for the segment being read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,11 +41,11 @@ class TrackReader:
             raise TrackError(f"{path}: {error}") from error
 
     def __iter__(self) -> Iterator[Entry]:
-        """Every entry in order."""
+        """Yield every entry in order."""
         return (entry for number in range(len(self.segments)) for entry in self.read_segment(number))
 
     def read_segment(self, number: int) -> Iterator[Entry]:
-        """The entries of one segment, their times rising and within the segment's own."""
+        """Yield the entries of one segment; their times increase and lie within the segment."""
         place = self.segments[number]
         self._file.seek(place.offset)
         before = place.start_ms - 1
@@ -67,7 +67,7 @@ class TrackReader:
             raise TrackError(f"{self.path}: segment {number}: {error}") from error
 
     def close(self) -> None:
-        """Lets the file go."""
+        """Close the file."""
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -80,7 +80,10 @@ class TrackReader:
 
 
 def inflate(data: bytes, window_bits: int | None) -> bytes:
-    """A segment's records, at most MAX_SEGMENT_BYTES; raises TrackError when it isn't one whole stream, or more."""
+    """Return a segment's records, inflated.
+
+    Raises TrackError unless `data` is exactly one complete stream of at most MAX_SEGMENT_BYTES.
+    """
     if window_bits is None:
         if len(data) > MAX_SEGMENT_BYTES:
             raise TrackError(f"expected at most {MAX_SEGMENT_BYTES} bytes inflated")
@@ -98,10 +101,10 @@ def inflate(data: bytes, window_bits: int | None) -> bytes:
 
 
 def check_index(segments: tuple[Segment, ...], file_bytes: int) -> None:
-    """Raises TrackError unless the segments follow each other, in time and in the file."""
+    """Raise TrackError unless the segments are in order, in time and in the file, and within its length."""
     for segment in segments:
-        if not 0 < segment.length <= _LONGEST_SEGMENT or not 0 <= segment.start_ms <= MAX_PTS_MS:
-            raise TrackError(f"index: expected 1 to {_LONGEST_SEGMENT} bytes from 0 ms on, received {segment}")
+        if not 0 < segment.length <= _MAX_COMPRESSED_BYTES or not 0 <= segment.start_ms <= MAX_PTS_MS:
+            raise TrackError(f"index: expected 1 to {_MAX_COMPRESSED_BYTES} bytes from 0 ms on, received {segment}")
     for segment, after in pairwise(segments):
         if after.start_ms <= segment.start_ms:
             raise TrackError(f"index: expected a start after {segment.start_ms} ms, received {after.start_ms}")

@@ -1,4 +1,4 @@
-"""What a track paints: one or several regions of a model, asked for by name, as one map of probabilities."""
+"""The regions of a model that a track paints, selected by name and combined into one map of probabilities."""
 
 from collections.abc import Sequence
 
@@ -11,9 +11,9 @@ from danmatte.frame import Probabilities
 
 
 class RegionUnion:
-    """What any of these regions shows; without names the model's own, which is the person if it knows one.
+    """The union of some of a model's regions; without names, its default region: the person if it has one.
 
-    Raises InvalidParameterError for a region that the model doesn't know, and for regions whose maps lie differently.
+    Raises InvalidParameterError for a region that the model doesn't have, and for regions whose grids differ.
     """
 
     def __init__(self, manifest: Manifest, names: Sequence[str] = ()) -> None:
@@ -28,7 +28,7 @@ class RegionUnion:
             raise InvalidParameterError(f"region: expected maps of one grid, received {', '.join(names)}")
 
     def select(self, outputs: Arrays) -> Probabilities:
-        """The map (h, w) of the graph's outputs; every region's own threshold is at 0.5 in it."""
+        """Return the map, (h, w), of the graph's outputs, rescaled so that each region's own threshold becomes 0.5."""
         maps = [
             _move_threshold(select_region(self._manifest, outputs, name)[0], threshold)
             for name, threshold in self._thresholds.items()
@@ -37,7 +37,7 @@ class RegionUnion:
 
 
 def _move_threshold(values: Probabilities, threshold: float) -> Probabilities:
-    """Probabilities stretched below and above the threshold, so that it comes to lie at 0.5."""
+    """Return probabilities rescaled below and above the threshold so that it becomes 0.5."""
     if threshold == 0.5 or not 0 < threshold < 1:
         return values
     low, high = values * np.float32(0.5 / threshold), 1 - (1 - values) * np.float32(0.5 / (1 - threshold))

@@ -1,4 +1,4 @@
-"""The segments of a track in the making, kept on disk so that a killed writer loses none that was whole."""
+"""On-disk storage for the finished segments of an unfinished track, so that an interrupted writer can resume."""
 
 import fcntl
 import struct
@@ -16,7 +16,7 @@ _RECORD = struct.Struct(">IIqq6Q")  # length, CRC-32 of the data, first and last
 
 @dataclass(frozen=True)
 class StoredSegment:
-    """A whole compressed segment of `length` bytes; `start_ms` and `last_ms` are its first and last pts.
+    """A finished, compressed segment of `length` bytes; `start_ms` and `last_ms` are its first and last pts.
 
     `tally` counts from the track's start to this segment's end.
     """
@@ -28,9 +28,10 @@ class StoredSegment:
 
 
 class SegmentStore:
-    """A file of self-delimited records: a label first, then the segments, found again in `segments`.
+    """A file of length-prefixed records: a label, then the segments; `segments` lists those that are stored.
 
-    A file with another label is started anew; a torn end is cut off. One writer at a time: raises TrackError.
+    A file with another label is cleared, and an incomplete record at the end is cut off. Raises TrackError if the
+    file can't be written or another writer has it open.
     """
 
     def __init__(self, path: Path, label: bytes) -> None:
@@ -39,37 +40,37 @@ class SegmentStore:
             path.touch()
             self._file = path.open("r+b")
         except OSError as error:
-            raise TrackError(f"{path}: expected a place to write: {error.strerror}") from error
+            raise TrackError(f"{path}: expected a file that can be written: {error.strerror}") from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self._file.close()
-            raise TrackError(f"{path}: expected one writer, another one is at it") from error
+            raise TrackError(f"{path}: expected one writer, but another one has it open") from error
         self._resume(label)
 
     def append(self, segment: StoredSegment, data: bytes) -> None:
-        """Adds a segment; it survives the process once this returns. Raises TrackError."""
+        """Add a segment; it survives the end of the process once this returns. Raises TrackError."""
         try:
             self._file.write(_pack_head(segment, data) + data)
             self._file.flush()
         except OSError as error:
-            raise TrackError(f"{self.path}: expected room for {len(data)} bytes: {error.strerror}") from error
+            raise TrackError(f"{self.path}: expected space for {len(data)} bytes: {error.strerror}") from error
         self.segments.append(segment)
 
     def read_segments(self) -> Iterator[bytes]:
-        """Every segment's data in order, one at a time; nothing can be appended after that."""
+        """Yield every segment's data in order; nothing can be appended afterwards."""
         self._file.seek(0)
         records = self._read_records()
         next(records)
         return (data for _, data in records)
 
     def close(self) -> None:
-        """Lets the file go, and leaves it for the next writer."""
-        with suppress(OSError):  # what couldn't be appended was reported then
+        """Close the file and keep it for the next writer."""
+        with suppress(OSError):  # `append` has already reported what couldn't be written
             self._file.close()
 
     def remove(self) -> None:
-        """Lets the file go for good."""
+        """Close and delete the file."""
         self.path.unlink(missing_ok=True)
         self._file.close()
 
@@ -89,7 +90,7 @@ class SegmentStore:
         self.segments.clear()
 
     def _read_records(self) -> Iterator[tuple[StoredSegment, bytes]]:
-        """The whole records from here on."""
+        """Yield the complete records from the file's position on."""
         while len(head := self._file.read(_RECORD.size)) == _RECORD.size:
             length, checksum, start_ms, last_ms, *counts = _RECORD.unpack(head)
             data = self._file.read(length)

@@ -1,4 +1,4 @@
-"""Frame selection: which frames of a video are left out, held, or shown to the network."""
+"""Frame selection: which frames of a video are skipped, held, or passed to the network."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,14 +15,14 @@ from danmatte.video.reader import Video
 from danmatte.video.stabiliser import StabiliserOptions
 
 BOX = Size(180, 320)
-_WORKING_SIDE = 320  # finer than this, a mask is enlarged: the networks know no more
+_WORKING_SIDE = 320  # larger masks are upscaled from this, because the networks' output has no more detail
 
 
 @dataclass(frozen=True)
 class Span:
-    """The part of a video that gets masks: from `start_ms` on, and before `end_ms`, or to the end.
+    """The part of a video that gets masks: from `start_ms` up to, but not including, `end_ms`; None is the end.
 
-    Frames from `warm_ms` on are computed, too, so that the first masks have a past.
+    Frames from `warm_ms` on are computed, too, because the stabiliser needs frames before the first mask.
     """
 
     start_ms: int = 0
@@ -30,22 +30,22 @@ class Span:
     warm_ms: int = 0
 
     def holds(self, pts_ms: int) -> bool:
-        """Whether a frame of this time gets a mask."""
+        """Return whether a frame at this time gets a mask."""
         return self.start_ms <= pts_ms and (self.end_ms is None or pts_ms < self.end_ms)
 
 
 @dataclass(frozen=True)
 class TrackPlan:
-    """How the track of one video is made.
+    """The parameters of one video's track.
 
-    `size` is the masks', `fps` the most of them a second; without a `stabiliser` they stay as the network gives them.
-    A frame is held, its mask the one before, while it differs from the last that the network saw by less than
-    `still` grey levels on the whole, and than `still_block` in the worst block, and for less than `hold_ms`.
-    `refine` has the network look at people a second time, for finer masks. `regions` are what masks show together; none
-    of them means the model's own. `span` is what of the video gets masks.
+    Masks have this `size`, and there are at most `fps` per second; without a `stabiliser` they are the network's
+    masks, unchanged. A frame is held, which means that it reuses the mask before, if it differs from the last inferred
+    frame by less than `still` grey levels on average and less than `still_block` in the worst block, and if that frame
+    is less than `hold_ms` older. `refine` enables the second pass. `regions` are combined in one mask; empty for the
+    model's default. Only the frames in `span` get masks.
     """
 
-    # With these limits half of the masks of a street scene are used again, at an IoU of 0.99 with those of every frame.
+    # With these limits half of a street scene's masks are reused, at an IoU of 0.99 with masks inferred every frame.
     size: Size
     fps: float = 30.0
     still: float = 1.5
@@ -65,9 +65,9 @@ class TrackPlan:
 
 @dataclass(frozen=True)
 class SelectedFrame:
-    """A frame that gets a mask; `picture` is the graph's input, None to hold the mask before.
+    """A frame that gets a mask; `picture` is the graph's input, or None to reuse the mask before.
 
-    `detail` is the frame as a `Refiner` needs it; None where there is no second pass.
+    `detail` is the frame at the size that a `Refiner` needs; None without a second pass.
     """
 
     analysis: FrameAnalysis
@@ -76,25 +76,28 @@ class SelectedFrame:
 
 
 @dataclass(frozen=True)
-class NetworkAnswer:
-    """The graph's (h, w) output for a frame, and that of the second pass where there was one."""
+class NetworkOutput:
+    """The graph's (h, w) output for a frame, and that of the second pass if there was one."""
 
     values: Probabilities = field(repr=False)
     refined: RefinedRegion | None = None
 
 
 class FrameObserver(Protocol):
-    """Looks at the frames of a video as they pass, so that what else is to be known of them needs no second decoding.
+    """An observer of a video's frames while its track is made, which saves decoding the video twice.
 
-    It is called in the thread that decodes, for frames in their order; what it needs of a frame's pixels it takes now.
+    It is called in the decoding thread, for each frame in order, and must read a frame's pixels within the call.
     """
 
     def observe(self, frame: DecodedFrame, grey: Pixels, *, cut: bool) -> None:
-        """A frame that gets a mask; `grey` is (H, W) uint8 of the plan's working size, `cut` whether a scene begins."""
+        """Observe a frame that gets a mask.
+
+        `grey` is (H, W) uint8 at the plan's working size; `cut` says whether a scene begins.
+        """
 
 
 def choose_mask_size(shown: Size, box: Size = BOX) -> Size:
-    """The largest size of these proportions within the box, which is turned to lie or stand as they do."""
+    """Return the largest size with this aspect ratio that fits into the box, which is turned for portrait videos."""
     high, wide = sorted(box, reverse=shown.height > shown.width)
     scale = min(high / shown.height, wide / shown.width)
     return Size(max(1, round(shown.height * scale)), max(1, round(shown.width * scale)))
@@ -109,7 +112,7 @@ def select_frames(
     refiner: Refiner | None = None,
     observer: FrameObserver | None = None,
 ) -> Iterator[SelectedFrame]:
-    """Every frame from `from_ms` on that is to get a mask, with its detail where there is a `refiner`."""
+    """Yield every frame from `from_ms` on that gets a mask, with its `detail` if there is a `refiner`."""
     ahead = plan.stabiliser is not None and plan.stabiliser.ahead > 0
     cuts, stillness, analyzer = CutDetector(), StillnessDetector(plan), FrameAnalyzer(ahead=ahead)
     framing, order = Framing.of(manifest), manifest.picture.colour
@@ -124,7 +127,7 @@ def select_frames(
             picture = framing.fit(Frame(frame.to_colours(scaled, order), scaled))
             colours = framing.extract(picture, video.size, plan.working) if plan.stabiliser else None
             detail = frame.to_detail(refiner.detail_size, order) if refiner else None
-        # Analyzed here, in the decoder's thread: the stabiliser's is the slowest stage of all.
+        # Analyzed here, in the decoder's thread, because the stabiliser's thread is the slowest stage.
         if plan.stabiliser:
             analysis = analyzer.analyze(grey, frame.pts_ms, colours=colours, cut=cut, held=picture is None)
         else:
@@ -133,19 +136,19 @@ def select_frames(
 
 
 def limit_rate(frames: Iterator[DecodedFrame], fps: float) -> Iterator[DecodedFrame]:
-    """The first frame of every 1/fps of a second; the same ones wherever the video is begun."""
+    """Yield the first frame of every 1/fps of a second; the selection doesn't depend on where reading starts."""
     last = None
     for frame in frames:
-        slot = int(frame.pts_ms * fps / 1000 + 0.5)  # a time rounded to a ms doesn't fall into the slot before
+        slot = int(frame.pts_ms * fps / 1000 + 0.5)  # otherwise rounding to 1 ms could move a frame to the slot before
         if slot != last:
             yield frame
         last = slot
 
 
 class StillnessDetector:
-    """Finds frames whose mask can be the one before.
+    """A detector of frames that can reuse the mask before.
 
-    They are compared with the frame that the mask was made for, not with the frame before: small steps add up.
+    Each is compared with the frame that the mask was made for, not with the frame before: small changes add up.
     """
 
     def __init__(self, plan: TrackPlan) -> None:
@@ -154,7 +157,7 @@ class StillnessDetector:
         self._seen_ms = 0
 
     def step(self, grey: Pixels, pts_ms: int, *, cut: bool) -> bool:
-        """Whether the frame's mask is the one before; if not, this becomes the frame to compare with."""
+        """Return whether the frame reuses the mask before; if not, it becomes the frame to compare with."""
         if self._seen is not None and not cut and pts_ms - self._seen_ms < self._plan.hold_ms:
             whole, block = measure_change(self._seen, grey)
             if whole < self._plan.still and block < self._plan.still_block:

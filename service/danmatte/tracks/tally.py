@@ -1,14 +1,15 @@
-"""What became of a track's frames, counted as it is made."""
+"""Counts of a track's frames, kept while it is made."""
 
 from dataclasses import dataclass
 
 
 @dataclass
 class Tally:
-    """What became of the frames so far, those of an interrupted run included.
+    """Counts of the frames so far, including those of an interrupted run.
 
-    `masks` were written, `held` and `cuts` are among them. `inferred` were shown to the network, some of them again
-    after an interruption, `looked_closer` of them twice. `last_ms` is the last mask's time.
+    `masks` is the number of masks written, `held` and `cuts` how many of them are held or begin a scene. `inferred`
+    counts frames that the network ran on, including frames repeated after an interruption; on `looked_closer` of them
+    it ran twice. `last_ms` is the last mask's time.
     """
 
     masks: int = 0

@@ -1,4 +1,4 @@
-"""Several videos at once with one network, so that more cores are busy than one video feeds."""
+"""Several videos at once with one network, because one video alone can't keep many cores busy."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -22,30 +22,30 @@ from danmatte.tracks.batch import (
 )
 from danmatte.video.reader import Video
 
-_ROOM_PIXELS = 1920 * 1080  # of a frame, for each video at once: larger ones have the room of several
+_PIXELS_PER_VIDEO = 1920 * 1080  # of a frame, for each concurrent video; a larger video uses the share of several
 
 
-class PictureRoom:
-    """How large frames may be, of all videos at once: decoders keep many, so that memory is bounded by them.
+class PixelBudget:
+    """A limit on the total frame size of all concurrent videos; it bounds the memory that decoders use for frames.
 
-    A video that is larger than all the room is made alone.
+    A video that exceeds the whole budget is processed alone.
     """
 
     def __init__(self, pixels: int) -> None:
-        self._whole = self._left = pixels
+        self._total = self._available = pixels
         self._changed = asyncio.Condition()
 
     @asynccontextmanager
-    async def take(self, pixels: int) -> AsyncIterator[None]:
-        """Waits for room, and has it within the block."""
-        wanted = min(pixels, self._whole)
+    async def reserve(self, pixels: int) -> AsyncIterator[None]:
+        """Wait until so many pixels are available and reserve them within the block."""
+        wanted = min(pixels, self._total)
         async with self._changed:
-            await self._changed.wait_for(lambda: wanted <= self._left)
-            self._left -= wanted
+            await self._changed.wait_for(lambda: wanted <= self._available)
+            self._available -= wanted
         try:
             yield
         finally:
-            self._left += wanted
+            self._available += wanted
             async with self._changed:
                 self._changed.notify_all()
 
@@ -59,37 +59,38 @@ def make_tracks(
     conclude: Callable[[TrackSummary], object] | None = None,
     at_once: int = 0,
 ) -> Iterator[TrackSummary]:
-    """Makes the track of every video, and gives the summaries in their order; what goes wrong with one is in its own.
+    """Make the track of every video and yield the summaries in the jobs' order; an error is part of its job's summary.
 
-    `watch` gives an observer for each video that is decoded, and `conclude` is called with each summary, in a thread of
-    its own, while the others go on. `at_once` videos are under way at a time, 0 are as many as the cores feed. Closing
-    the iterator ends those under way; what they had is found again. Raises InvalidParameterError.
+    `watch` returns an observer for each video that is decoded. `conclude` is called with each summary in a separate
+    thread while the other videos continue. `at_once` videos are processed at a time; 0 chooses the number by the cores.
+    Closing the iterator stops the unfinished ones, whose finished segments stay for a later run. Raises
+    InvalidParameterError.
     """
     if at_once < 0:
         raise InvalidParameterError(f"at-once: expected at least 0, received {at_once}")
-    cv2.setNumThreads(1)  # every stage has a thread already
+    cv2.setNumThreads(1)  # because every stage already has its own thread
     at_once = min(at_once or max(1, count_cores() // CORES_A_VIDEO), max(1, len(jobs)))
     with asyncio.Runner() as runner:
-        crew = _Crew(options, served, watch, at_once)
-        tasks = [runner.get_loop().create_task(crew.make(job, conclude)) for job in jobs]
+        batch = _TrackBatch(options, served, watch, at_once)
+        tasks = [runner.get_loop().create_task(batch.make(job, conclude)) for job in jobs]
         for task in tasks:
             yield runner.run(_wait_for(task))
 
 
 async def _wait_for(task: asyncio.Task[TrackSummary]) -> TrackSummary:
-    """The others go on meanwhile."""
+    """Wait for one task; the loop runs the others meanwhile."""
     return await task
 
 
-class _Crew:
-    """Makes the tracks of one batch; one line tells the progress of one of its videos at a time."""
+class _TrackBatch:
+    """The tracks of one batch of videos; the progress line shows one of the concurrent videos."""
 
     def __init__(self, options: TrackOptions, served: Served, watch: Watch | None, at_once: int) -> None:
         self._options, self._watch = options, watch
         self._pipeline = make_pipeline(served, videos=at_once)
         self._places = asyncio.Semaphore(at_once)
-        self._room = PictureRoom(at_once * _ROOM_PIXELS)
-        self._told = False
+        self._budget = PixelBudget(at_once * _PIXELS_PER_VIDEO)
+        self._has_progress = False  # whether the progress line is in use
 
     async def make(self, job: TrackJob, conclude: Callable[[TrackSummary], object] | None) -> TrackSummary:
         async with self._places:
@@ -101,16 +102,18 @@ class _Crew:
     async def _make(self, job: TrackJob) -> TrackSummary:
         if job.track.exists() and not self._options.again:
             return KeptTrack(str(job.video), str(job.track))
-        tells, self._told = not self._told, True
+        show_progress, self._has_progress = not self._has_progress, True
         try:
-            return await self._track(job, tells=tells)
+            return await self._track(job, show_progress=show_progress)
         except (ServiceError, OSError) as error:
             return FailedTrack(str(job.video), str(job.track), str(error))
         finally:
-            self._told = self._told and not tells
+            self._has_progress = self._has_progress and not show_progress
 
-    async def _track(self, job: TrackJob, *, tells: bool) -> TrackSummary:
+    async def _track(self, job: TrackJob, *, show_progress: bool) -> TrackSummary:
         options = self._options
         with await asyncio.to_thread(Video, job.video, options.clock) as video:
-            async with self._room.take(video.size.pixels):
-                return await track_video(job, video, options, self._pipeline, watch=self._watch, tells=tells)
+            async with self._budget.reserve(video.size.pixels):
+                return await track_video(
+                    job, video, options, self._pipeline, watch=self._watch, show_progress=show_progress
+                )

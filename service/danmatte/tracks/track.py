@@ -1,4 +1,4 @@
-"""The parts of a mask track, and what a format is: registered by suffix as soon as its class is defined."""
+"""The parts of a mask track, and the base class of formats, which registers each subclass by its suffix."""
 
 import zlib
 from abc import ABC, abstractmethod
@@ -18,27 +18,27 @@ Polarity: TypeAlias = Literal["person", "background"]
 SEGMENT_MS = 10_000
 LAST_MS = 1000  # how long the last mask is shown
 MAX_PIXELS = 2**22
-MAX_PTS_MS = 2**53 - 1  # what JavaScript counts exactly
+MAX_PTS_MS = 2**53 - 1  # the largest integer that JavaScript represents exactly
 MAX_SEGMENTS = 2**16
-MAX_SECTIONS = 2000  # of a playlist; their facts fit into 65,535 bytes
+MAX_SECTIONS = 2000  # of a playlist, so that the film's facts fit into 65,535 bytes
 MAX_SEGMENT_BYTES = 2**24  # inflated
 MAX_SEGMENT_ENTRIES = 4096
 
 
 class Film(Struct, frozen=True, omit_defaults=True):
-    """The film that a track is for, so that a player can refuse another one, and find its clock.
+    """The film that a track belongs to; a player uses it to refuse another film's track and to align its clock.
 
     `sha256` is the file's digest in hexadecimal. `width` and `height` are of the picture as it is shown, in square
-    pixels, and `pixel_ratio` the sample aspect ratio of the stored ones. Milliseconds are on the track's clock: the
-    first frame's, the end, the first stored frame's, which an edit list may leave out, and where Firefox's clock
-    is 0.
+    pixels; `pixel_ratio` is the sample aspect ratio of the stored pixels.
 
-    `end_ms` is that of the pictures, `file_end_ms` that of the file where its sound goes on for longer.
+    Times in milliseconds are on the track's clock. `first_ms` is the first shown frame's time, `coded_ms` that of the
+    first stored frame, which an edit list may skip, and `origin_ms` is where Firefox's clock is 0. `end_ms` is the end
+    of the pictures; `file_end_ms` is the end of the file if its sound is longer.
 
-    A playlist has `sections`: of each the start, and the stream's own time there; in players that join HLS segments by
-    script the first frame is shown at `scripted_ms`, and `date_ms` is when it was recorded, in ms since 1970.
+    A playlist has `sections`: each section's start, and the stream's own time there. `scripted_ms` is when players
+    that join HLS segments by script show the first frame; `date_ms` is when that was recorded, in ms since 1970.
 
-    `orientation` says what a player does to the stored picture, for those that don't mirror.
+    `orientation` lists what has to be done to the stored picture, because not every player mirrors pictures.
     """
 
     sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
@@ -59,10 +59,10 @@ class Film(Struct, frozen=True, omit_defaults=True):
 
 @dataclass(frozen=True)
 class TrackHeader:
-    """What holds for every mask of a track.
+    """The properties shared by all masks of a track.
 
-    `polarity` says what the file paints; masks in memory always paint the person. `model` is empty, `version` 0 and
-    `film` None where the file doesn't say.
+    `polarity` says what the file paints; masks in memory always paint the person. If the file doesn't state them,
+    `model` is empty, `version` is 0 and `film` is None.
     """
 
     size: Size
@@ -84,12 +84,11 @@ class TrackHeader:
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """One mask: `mask` is (H, W) bool, true where a person is; shown from `pts_ms` until the next entry.
+    """One mask of a track, shown from `pts_ms` until the next entry.
 
-    A mask isn't written to any more once it is in an entry.
-
-    `keyframe`: the network saw this very frame. `cut`: the first frame of a scene. `held`: the mask of
-    the frame before was kept. `coverage` is the person's share, 0 to 1.
+    `mask` is (H, W) bool, true where a person is; it must not be modified afterwards. `keyframe`: the network ran on
+    this frame. `cut`: the frame begins a scene. `held`: the mask of the frame before was reused. `coverage` is the
+    person's share of the frame, 0 to 1.
     """
 
     pts_ms: int
@@ -110,7 +109,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Segment:
-    """Where some seconds of masks lie in a file; `start_ms` is the first one's own pts."""
+    """The position of a segment, some seconds of masks, in a file; `start_ms` is its first mask's own pts."""
 
     start_ms: int
     offset: int
@@ -118,19 +117,19 @@ class Segment:
 
 
 class Recorder(Protocol):
-    """What turns a segment's entries into bytes, in order."""
+    """An encoder of one segment's entries, called in order."""
 
     def record(self, entry: Entry, until_ms: int) -> bytes:
-        """The entry, which is shown until `until_ms`, as it lies in the inflated segment."""
+        """Return the entry, which is shown until `until_ms`, as bytes of the inflated segment."""
 
 
 class Format(ABC):
-    """How a track lies in a file: a head with the index, then segments, each compressed on its own.
+    """A file format of tracks: a head with the index, then segments, each compressed separately.
 
     `magic` is the file's first four bytes. `window_bits` and `strategy` are zlib's: 15 is a zlib stream, 31 a gzip
-    member, None leaves segments as they are; of bytes that seldom repeat, Z_FILTERED makes a little less. `polarity`
-    is what a new track paints, where nobody says. `default` puts a format first: it is the one of tracks whose names
-    don't say it. Methods that read raise TrackError, whatever the bytes.
+    member, and None leaves segments uncompressed; Z_FILTERED compresses data with few repeats slightly better.
+    `polarity` is the default for new tracks. The subclass argument `default` puts a format first, which makes it the
+    one for tracks without a known suffix. Methods that read raise TrackError for any invalid input.
     """
 
     suffix: ClassVar[str]
@@ -146,23 +145,23 @@ class Format(ABC):
 
     @abstractmethod
     def format_head(self, header: TrackHeader, segments: Sequence[tuple[int, int]]) -> bytes:
-        """All before the first segment, from every segment's start in ms and length in bytes."""
+        """Return everything before the first segment, from every segment's start in ms and length in bytes."""
 
     @abstractmethod
     def make_recorder(self, header: TrackHeader) -> Recorder:
-        """What writes the records of one segment."""
+        """Return the encoder for one segment."""
 
     @abstractmethod
     def read_index(self, file: BinaryIO, file_bytes: int) -> tuple[TrackHeader, tuple[Segment, ...]]:
-        """Header and index, from the start of a file that is `file_bytes` long."""
+        """Read header and index from the start of a file that is `file_bytes` long."""
 
     @abstractmethod
     def read_entries(self, header: TrackHeader, start_ms: int, data: bytes) -> Iterator[Entry]:
-        """The entries of an inflated segment."""
+        """Yield the entries of an inflated segment."""
 
 
 def find_format(path: Path) -> Format:
-    """The format that a path's suffix names; raises TrackError."""
+    """Return the format for a path's suffix; raises TrackError."""
     if path.suffix not in Format.registered:
         raise TrackError(f"{path}: expected a name ending in {', '.join(Format.registered)}")
     return Format.registered[path.suffix]

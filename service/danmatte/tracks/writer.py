@@ -1,4 +1,4 @@
-"""Writes a track of any format, an entry at a time, in memory that doesn't grow with its length."""
+"""Writing tracks of any format, one entry at a time; memory use doesn't depend on the track's length."""
 
 import json
 import os
@@ -28,11 +28,11 @@ from danmatte.tracks.track import (
 
 
 class TrackWriter:
-    """A track on its way to `path`, whose suffix chooses the format; nothing is there before it is whole.
+    """A writer of the track `path`, whose suffix selects the format; the file appears only when it is complete.
 
-    Whole segments outlive a killed writer: one with the same header and `job` (what the masks are made of, in
-    any words) finds them again, and goes on after `last_pts_ms`. Leaving a `with` block by an error keeps them,
-    too. `tally` is kept with them: who writes counts there. Every method raises TrackError.
+    Finished segments survive an interruption, also by an error that leaves the `with` block. A later writer with the
+    same header and `job`, a label for everything that the masks are made from, finds them and resumes after
+    `last_pts_ms`. `tally` is stored with them; callers update it. Every method raises TrackError.
     """
 
     def __init__(self, path: Path, header: TrackHeader, *, job: str = "") -> None:
@@ -42,17 +42,17 @@ class TrackWriter:
         self._store = SegmentStore(name_unfinished(path, ".part"), json.dumps(label).encode())
         self._segment: _OpenSegment | None = None
         self.tally = replace(self._store.segments[-1].tally) if self._store.segments else Tally()
-        self._newest: Entry | None = None  # waits for the next, up to which it is shown
+        self._newest: Entry | None = None  # waits for the next entry, which ends the time that it is shown
 
     @property
     def last_pts_ms(self) -> int | None:
-        """The last entry's pts, None before the first. At first that of the last segment found again."""
+        """The last entry's pts, at first that of the last stored segment; None if there is no entry yet."""
         if self._newest:
             return self._newest.pts_ms
         return self._store.segments[-1].last_ms if self._store.segments else None
 
     def add(self, entry: Entry) -> None:
-        """The next entry, later than the one before."""
+        """Add the next entry, which must be later than the one before."""
         last = self.last_pts_ms
         if last is not None and entry.pts_ms <= last:
             raise TrackError(f"{self.path}: pts: expected more than {last} ms, received {entry.pts_ms}")
@@ -64,16 +64,16 @@ class TrackWriter:
         self._newest = entry
 
     def describe_film(self, film: Film) -> None:
-        """What is known of the film once its frames are read; formats that have no room for it leave it out."""
+        """Set the film's facts, which are known only after its frames were read; not every format stores them."""
         self.header = replace(self.header, film=film)
 
     def end_segment(self, until_ms: int) -> None:
-        """Ends the segment here, its last mask shown up to `until_ms`; the next entry begins another."""
+        """End the segment, whose last mask is shown up to `until_ms`; the next entry begins a new one."""
         self._write_newest(until_ms)
         self._store_segment()
 
     def _write_newest(self, until_ms: int) -> None:
-        """Brings the newest entry, shown up to `until_ms`, into its segment."""
+        """Add the newest entry, shown up to `until_ms`, to the open segment or to a new one."""
         entry, self._newest = self._newest, None
         if entry and (self._segment is None or not self._segment.add_if_it_fits(entry, until_ms)):
             self._store_segment()
@@ -90,7 +90,7 @@ class TrackWriter:
         self._segment = None
 
     def close(self) -> None:
-        """Ends the track: it is whole and at its place when this returns."""
+        """Finish the track and put the complete file in place."""
         if self._newest:
             self.end_segment(self._newest.pts_ms + LAST_MS)
         if not self._store.segments:
@@ -98,7 +98,7 @@ class TrackWriter:
         whole = name_unfinished(self.path, ".whole")
         places = [(segment.start_ms, segment.length) for segment in self._store.segments]
         try:
-            # The index comes first in the file and needs every segment's length, so the segments wait in the store.
+            # The index precedes the segments and contains their lengths, so they are copied from the store at the end.
             with whole.open("wb") as file:
                 file.write(self._format.format_head(self.header, places))
                 file.writelines(self._store.read_segments())
@@ -107,7 +107,7 @@ class TrackWriter:
             whole.replace(self.path)
         except OSError as error:
             whole.unlink(missing_ok=True)
-            raise TrackError(f"{self.path}: expected room for the whole track: {error.strerror}") from error
+            raise TrackError(f"{self.path}: expected space for the whole track: {error.strerror}") from error
         self._store.remove()
 
     def __enter__(self) -> Self:
@@ -124,7 +124,7 @@ class TrackWriter:
 
 
 class _OpenSegment:
-    """A segment in the making, compressed as it grows."""
+    """An unfinished segment, compressed incrementally."""
 
     def __init__(self, format_: Format, header: TrackHeader, first: Entry, until_ms: int) -> None:
         self.start_ms, self.last = first.pts_ms, first
@@ -137,7 +137,7 @@ class _OpenSegment:
             raise TrackError(f"mask at {first.pts_ms} ms: expected at most {MAX_SEGMENT_BYTES} bytes")
 
     def add_if_it_fits(self, entry: Entry, until_ms: int) -> bool:
-        """Adds an entry, shown up to `until_ms`; False, and the segment is over, where readers take no more."""
+        """Add an entry, shown up to `until_ms`; return False if it would exceed the limits of a segment."""
         if entry.pts_ms - self.start_ms >= SEGMENT_MS or self._entries == MAX_SEGMENT_ENTRIES:
             return False
         record = self._recorder.record(entry, until_ms)
@@ -148,15 +148,15 @@ class _OpenSegment:
         return True
 
     def finish(self) -> bytes:
-        """The whole segment, compressed."""
+        """Return the finished segment, compressed."""
         return b"".join([*self._packed, self._deflater.flush() if self._deflater else b""])
 
 
 def convert_track(source: Path, target: Path) -> int:
-    """Writes the track `source` to `target` in the format of its suffix; returns the number of masks.
+    """Convert the track `source` to the format of the suffix of `target`; return the number of masks.
 
-    Every pts, mask and segment stays; flags and the model's name are lost in formats that don't have them. Goes on
-    where a killed run left off. Raises TrackError.
+    Every pts, mask and segment is preserved; flags and the model's name are lost in formats without them. Resumes an
+    interrupted conversion. Raises TrackError.
     """
     with TrackReader(source) as reader:
         if target.exists() and target.samefile(source):

@@ -1,1 +1,1 @@
-"""Frames of a video and masks over time: reading, motion, edges, stabilising."""
+"""Video: reading frames, detecting motion and edges, and stabilising masks over time."""

@@ -1,6 +1,6 @@
 """Analysis of a frame that needs no mask: cuts, optical flow, and the picture's edges.
 
-It stands apart from the stabiliser so that a pipeline can do it while the network computes.
+It is separate from the stabiliser so that a pipeline can run it during inference.
 """
 
 from dataclasses import dataclass, field
@@ -16,8 +16,8 @@ from danmatte.video.motion import CutDetector, Flow, OpticalFlow
 class FrameAnalysis:
     """A frame at the masks' working size: `grey` (H, W) and `colours` (H, W, 3) uint8.
 
-    `cut` says whether a scene begins with it. A frame that gets a mask of its own has a `guide`; the flow `back` leads
-    from it to the last such frame before, and `ahead` from there to it. Both are None over a cut.
+    `cut` says whether the frame begins a scene. A frame that isn't held has a `guide`. Its flow `back` leads to the
+    previous frame that isn't held, and `ahead` leads from that frame to this one; both are None across a cut.
     """
 
     pts_ms: int
@@ -30,9 +30,9 @@ class FrameAnalysis:
 
 
 class FrameAnalyzer:
-    """Analyzes the frames of one video, one after another; every picture has the same small size.
+    """An analyzer of one video's frames, in order; all pictures have the same small size.
 
-    `ahead` asks for flows in both directions, for a stabiliser that looks at the frames to come.
+    `ahead` enables flows in both directions, for a stabiliser that uses later frames.
     """
 
     def __init__(self, *, ahead: bool) -> None:
@@ -43,11 +43,11 @@ class FrameAnalyzer:
     def analyze(
         self, grey: Pixels, pts_ms: int, *, colours: Pixels | None = None, cut: bool | None = None, held: bool = False
     ) -> FrameAnalysis:
-        """The analysis of the next frame, (H, W) uint8.
+        """Return the analysis of the next frame, (H, W) uint8.
 
-        A `held` frame takes the mask of the one before: ValueError when there is none, or a cut between. `colours`,
-        (H, W, 3), have the channels in any order; without them edges are found in the brightness alone. `cut` is for
-        callers who know already.
+        A `held` frame reuses the mask before. `colours`, (H, W, 3), have the channels in any order; without them edges
+        are found in the brightness only. `cut` says whether a scene begins; None detects it. Raises ValueError for a
+        held frame that is the first one or follows a cut.
         """
         cut = self._cuts.step(grey) if cut is None else cut
         if held:

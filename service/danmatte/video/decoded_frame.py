@@ -1,4 +1,4 @@
-"""A frame as the decoder left it, and its pixels at the sizes and in the colours that they are wanted in."""
+"""A decoded frame, and its conversion to the required sizes and pixel formats."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,9 +15,9 @@ from danmatte.video.planes import read_planes
 
 
 def _compute_pq_curve() -> Pixels:
-    """From PQ (SMPTE ST 2084) to the usual gamma: 203 nits are white on paper (ITU-R BT.2408), brighter is squeezed.
+    """Return the curve from PQ (SMPTE ST 2084) to gamma 2.2, for 256 levels, as 256 levels.
 
-    256 levels in, 256 levels out.
+    Diffuse white is 203 nits (ITU-R BT.2408); brighter levels are compressed.
     """
     root = (np.arange(256) / 255) ** (32 / 2523)
     light = (np.maximum(root - 0.8359375, 0) / (18.8515625 - 18.6875 * root)) ** (16384 / 2610) * 10_000 / 203
@@ -25,12 +25,12 @@ def _compute_pq_curve() -> Pixels:
     return (255 * np.clip(squeezed, 0, 1) ** (1 / 2.2) + 0.5).astype(np.uint8)
 
 
-_CURVES = {int(ColorTrc.SMPTE2084): _compute_pq_curve()}  # hybrid log-gamma is made to be seen as it is
+_CURVES = {int(ColorTrc.SMPTE2084): _compute_pq_curve()}  # hybrid log-gamma needs none: it suits SDR displays
 
 
 @dataclass(frozen=True)
 class Reformatters:
-    """libswscale's set-up, kept from frame to frame: to make one anew takes longer than a small frame."""
+    """libswscale's contexts, reused for all frames because creating one takes longer than converting a small frame."""
 
     grey: VideoReformatter = field(default_factory=VideoReformatter)
     size: VideoReformatter = field(default_factory=VideoReformatter)
@@ -41,9 +41,9 @@ class Reformatters:
 
 @dataclass(frozen=True)
 class DecodedFrame:
-    """A frame whose pixels are still as the decoder left them; `pts_ms` is its own time, rounded.
+    """A frame in the decoder's pixel format; `pts_ms` is its time, rounded.
 
-    Its methods are for the thread that reads the frames.
+    Its methods may only be called in the thread that reads the frames.
     """
 
     pts_ms: int
@@ -52,25 +52,28 @@ class DecodedFrame:
     _reformatters: Reformatters
 
     def to_grey(self, size: Size) -> Pixels:
-        """(H, W) uint8: its brightness at this size, upright."""
+        """Return the brightness, (H, W) uint8, at this size and upright."""
         high, wide = self._orientation.turn_size(size)
         scaled = self._reformat(self._reformatters.grey, (wide, high), "gray")
         return self._orientation.turn_upright(scaled)
 
     def to_colours(self, size: Size, order: str) -> Pixels:
-        """(H, W, 3) uint8 at this size, upright, `order` RGB or BGR; high dynamic range is brought to the usual one."""
+        """Return the colours, (H, W, 3) uint8, at this size and upright; `order` is RGB or BGR.
+
+        PQ's high dynamic range is converted to standard dynamic range.
+        """
         return self._convert(size, order, self._reformatters.size, self._reformatters.colour)
 
     def to_detail(self, size: Size, order: str) -> Pixels:
-        """The same at a second size: both sizes stay the same for all frames, so that the set-up can be kept."""
+        """Return the colours at a second size; as each size is the same for all frames, both contexts are reused."""
         return self._convert(size, order, self._reformatters.detail_size, self._reformatters.detail_colour)
 
     def read_planes(self) -> list[Pixels]:
-        """Brightness and two colours as they are stored, not upright; see `planes.read_planes`."""
+        """Return brightness and chroma planes as stored, not upright; see `planes.read_planes`."""
         return read_planes(self._frame)
 
     def _reformat(self, scaler: VideoReformatter, size: tuple[int, int], pixels: str) -> av.VideoFrame:
-        """The frame at a size, width first, with such pixels."""
+        """Return the frame at a size, (width, height), in a pixel format."""
         try:
             return scaler.reformat(self._frame, *size, format=pixels, **_SCALING)
         except av.FFmpegError as error:
@@ -79,7 +82,7 @@ class DecodedFrame:
 
     def _convert(self, size: Size, order: str, scaler: VideoReformatter, painter: VideoReformatter) -> Pixels:
         high, wide = self._orientation.turn_size(size)
-        # First the size, then the colours: both at once takes libswscale's slowest way.
+        # Size and colours are converted separately, because libswscale does both at once much more slowly.
         scaled = self._reformat(scaler, (wide, high), "yuv420p")
         coloured = painter.reformat(scaled, wide, high, format=f"{order.lower()}24", **_SCALING)
         curve = _CURVES.get(self._frame.color_trc)

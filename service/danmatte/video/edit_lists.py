@@ -1,22 +1,22 @@
-"""Edit lists of MP4 as Firefox reads them (ISO/IEC 14496-12, 8.6.6): how much too early it begins a track.
+"""MP4 edit lists (ISO/IEC 14496-12, 8.6.6) as Firefox reads them: how much too early it starts a track.
 
-An edit list may begin with an empty edit, which says for how long nothing of its track is shown. That length counts in
-the movie's timescale; Firefox takes it for one in the track's own. Frames of a film whose tracks don't all begin at
-once are shifted by the difference.
+An edit list may begin with an empty edit, during which nothing of its track is shown. Its length is in the movie's
+timescale, but Firefox reads it in the track's own. In a film whose tracks don't all start at the same time, this shifts
+the frames by the difference.
 """
 
 import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
-_MOST_BYTES = 2**26  # of an index; larger ones are left unread
-_NOTHING = (2**32 - 1, 2**64 - 1)  # a media time of -1: an empty edit
+_MAX_INDEX_BYTES = 2**26  # larger indexes aren't read
+_EMPTY = (2**32 - 1, 2**64 - 1)  # a media time of -1, which marks an empty edit
 
 
 def measure_early(file: BinaryIO) -> dict[int, float]:
-    """By how many seconds Firefox begins each track too early, by the track's number; none where it does right.
+    """Return by how many seconds Firefox starts each track that begins with an empty edit too early, by track ID.
 
-    Whatever isn't an MP4, or is a damaged one, has none.
+    The result is empty for files that aren't MP4 or are damaged.
     """
     try:
         index = _read_index(file)
@@ -28,14 +28,14 @@ def measure_early(file: BinaryIO) -> dict[int, float]:
 
 
 def _read_index(file: BinaryIO) -> bytes:
-    """The content of the file's `moov`; raises ValueError where there is none of a usual size."""
+    """Return the content of the file's `moov` box; raises ValueError if there is none, or if it is too large."""
     file.seek(0)
     while len(head := file.read(8)) == 8:
         size, kind = struct.unpack(">I4s", head)
         done = 8
         if size == 1:
             (size,), done = struct.unpack(">Q", file.read(8)), 16
-        if size < done or (kind == b"moov" and size > _MOST_BYTES):
+        if size < done or (kind == b"moov" and size > _MAX_INDEX_BYTES):
             break
         if kind == b"moov":
             return file.read(size - done)
@@ -44,7 +44,7 @@ def _read_index(file: BinaryIO) -> bytes:
 
 
 def _find_boxes(content: bytes, *path: bytes) -> Iterator[bytes]:
-    """The contents of the boxes at this path of names."""
+    """Yield the contents of the boxes at this path of names."""
     at = 0
     while at + 8 <= len(content):
         size, kind = struct.unpack_from(">I4s", content, at)
@@ -60,26 +60,26 @@ def _find_boxes(content: bytes, *path: bytes) -> Iterator[bytes]:
 
 
 def _find_box(content: bytes, *path: bytes) -> bytes:
-    """The content of the first of them; raises ValueError where there is none."""
+    """Return the content of the first box at this path; raises ValueError if there is none."""
     for found in _find_boxes(content, *path):
         return found
     raise ValueError(f"expected {path[-1].decode()}")
 
 
 def _measure(track: bytes, movie_scale: int) -> Iterator[tuple[int, float]]:
-    """The track's number and how early it is, if its edit list begins with an empty edit."""
+    """Yield a track's ID and how many seconds it starts early, if its edit list begins with an empty edit."""
     head = _find_box(track, b"tkhd")
     (number,) = struct.unpack_from(">I", head, 20 if head[0] else 12)
     scale = _read_timescale(_find_box(track, b"mdia", b"mdhd"))
     for edits in _find_boxes(track, b"edts", b"elst"):
         (count,) = struct.unpack_from(">I", edits, 4)
-        if count > 1:  # Firefox passes over an empty edit that nothing follows
+        if count > 1:  # Firefox ignores an empty edit that is the only one
             length, media = struct.unpack_from(">QQ" if edits[0] else ">II", edits, 8)
-            if media in _NOTHING:
+            if media in _EMPTY:
                 yield number, length / movie_scale - length / scale
 
 
 def _read_timescale(head: bytes) -> int:
-    """Ticks a second, of a movie's or a track's header."""
+    """Return the ticks per second in the header of a movie or a track."""
     (scale,) = struct.unpack_from(">I", head, 20 if head[0] else 12)
     return int(scale)

@@ -1,4 +1,4 @@
-"""What a stranger's stream of pictures may ask for: memory is taken by its own words, before a pixel is seen."""
+"""Limits for untrusted video streams, whose headers decide how much memory a decoder allocates."""
 
 from fractions import Fraction
 
@@ -7,32 +7,32 @@ from av.video.stream import VideoStream
 
 from danmatte.errors import TrackError
 
-MOST_PIXELS = 2**26  # of a frame, 8192 by 8192: decoders keep up to 17 of them
-_FATAL = ("bayer_", "yaf32")  # formats by their first letters
-_MOST_STRETCHED = 64  # times as wide as high, or as high as wide, that a pixel may be
+MAX_FRAME_PIXELS = 2**26  # 8192 by 8192; decoders keep up to 17 frames
+_FATAL = ("bayer_", "yaf32")  # prefixes of pixel formats
+_MAX_PIXEL_RATIO = 64  # of a pixel's longer side to its shorter one
 
 
 def limit_stream(stream: VideoStream, name: object) -> None:
-    """Has the stream's decoder refuse frames that are too large, whenever they come.
+    """Make the stream's decoder reject frames that are too large, wherever they occur.
 
-    Raises TrackError where the stream says already that they are, and where its pixels have no shape of pixels.
+    Raises TrackError if the stream already states too large a frame size or an absurd pixel aspect ratio.
     """
     context = stream.codec_context
-    context.options = {**context.options, "max_pixels": str(MOST_PIXELS)}
-    if context.width * context.height > MOST_PIXELS:
+    context.options = {**context.options, "max_pixels": str(MAX_FRAME_PIXELS)}
+    if context.width * context.height > MAX_FRAME_PIXELS:
         size = f"{context.width}x{context.height}"
-        raise TrackError(f"{name}: expected frames of at most {MOST_PIXELS} pixels, received {size}")
+        raise TrackError(f"{name}: expected frames of at most {MAX_FRAME_PIXELS} pixels, received {size}")
     ratio = stream.sample_aspect_ratio or Fraction(1)
-    if not Fraction(1, _MOST_STRETCHED) <= ratio <= _MOST_STRETCHED:
-        raise TrackError(
-            f"{name}: expected pixels at most {_MOST_STRETCHED} times as long one way as the other, received {ratio}"
-        )
+    if not Fraction(1, _MAX_PIXEL_RATIO) <= ratio <= _MAX_PIXEL_RATIO:
+        limits = f"1:{_MAX_PIXEL_RATIO} to {_MAX_PIXEL_RATIO}:1"
+        raise TrackError(f"{name}: expected a pixel aspect ratio of {limits}, received {ratio}")
 
 
 def check_frame(frame: av.VideoFrame, name: object) -> av.VideoFrame:
-    """The frame; raises TrackError for pixels at which libswscale 9 ends the process, and which no player shows.
+    """Return the frame; raises TrackError for pixel formats that crash the process in libswscale 9.
 
-    They are a camera's raw mosaic, at some odd heights, and brightness with alpha as floats.
+    These are the raw Bayer mosaic of cameras, at some odd heights, and brightness with alpha as floats. No player shows
+    them.
     """
     if frame.format.name.startswith(_FATAL):
         raise TrackError(f"{name}: expected pixels that players show, received {frame.format.name}")

@@ -1,4 +1,4 @@
-"""Live masks that stand still where people do; nothing is waited for, only the frames before help."""
+"""The stabiliser for live masks, which adds no delay because it uses only past frames."""
 
 import threading
 from dataclasses import dataclass
@@ -11,37 +11,37 @@ from danmatte.contract.manifest import Manifest
 from danmatte.frame import Pixels, Probabilities, Size
 from danmatte.video.stabiliser import Stabiliser, StabiliserOptions, StableMask
 
-_WORKING_SIDE = 320  # finer than this, a mask is enlarged: the networks know no more
-_SHORTEST_SIDE = 32  # optical flow refuses narrow stripes
-_LONGEST_GAP_MS = 1000
+_WORKING_SIDE = 320  # larger masks are upscaled from this, because the networks' output has no more detail
+_MIN_SIDE = 32  # optical flow fails on narrower pictures
+_MAX_GAP_MS = 1000
 _TO_GREY = {"RGB": cv2.COLOR_RGB2GRAY, "BGR": cv2.COLOR_BGR2GRAY}
 
 
 class LiveStabiliser:
-    """Stabilises one video's masks as its frames come, in any rhythm; of several maps a frame each by itself.
+    """A stabiliser of one live video's masks, at any frame rate. Several maps of a frame are stabilised separately.
 
-    A frame that is earlier than the last, or more than a second later, or of another size, begins anew.
+    It starts anew with a frame that isn't later than the last one, is more than a second later, or has another size.
     """
 
     def __init__(self) -> None:
-        self._maps = dict[int, tuple[Stabiliser, Size, int]]()  # of each map the size and time of the last one
-        self._alone = threading.Lock()  # a frame whose caller gave up may still be in work
+        self._maps = dict[int, tuple[Stabiliser, Size, int]]()  # with the size and time of each map's last frame
+        self._lock = threading.Lock()  # a frame whose request was cancelled may still be computed
 
     def expect(self, pts: float) -> "LiveFrame":
-        """What stabilises the next frame, shown at this time in milliseconds; to be called once, by `Matting.run`."""
+        """Return the callable that stabilises the next frame, for `Matting.run`; `pts` is its time in milliseconds."""
         return LiveFrame(self, round(pts))
 
     def step(
         self, grey: Pixels, values: Probabilities, pts_ms: int, *, colours: Pixels | None = None, number: int = 0
     ) -> StableMask:
-        """The next frame's mask from its probabilities; `grey`, `values` and `colours` have one size.
+        """Return the next frame's mask from its probabilities; `grey`, `values` and `colours` have the same size.
 
-        `number` tells several maps of a frame apart.
+        `number` identifies the map if a frame has several.
         """
         size = Size(*grey.shape)
-        with self._alone:
+        with self._lock:
             stabiliser, last_size, last_ms = self._maps.get(number, (None, None, 0))
-            if not stabiliser or size != last_size or not 0 < pts_ms - last_ms <= _LONGEST_GAP_MS:
+            if not stabiliser or size != last_size or not 0 < pts_ms - last_ms <= _MAX_GAP_MS:
                 stabiliser = Stabiliser(StabiliserOptions(ahead=0, hide=False))
             self._maps[number] = stabiliser, size, pts_ms
             (stable,) = stabiliser.step(grey, values, pts_ms, colours=colours)
@@ -50,7 +50,7 @@ class LiveStabiliser:
 
 @dataclass
 class LiveFrame:
-    """One frame of a live video, called for each of its maps; `cut` says afterwards whether a scene began with it."""
+    """One frame of a live video, to be called for each of its maps; then `cut` says whether it begins a scene."""
 
     stabiliser: LiveStabiliser
     pts_ms: int
@@ -60,12 +60,13 @@ class LiveFrame:
     def __call__(
         self, picture: Pixels, frame: Size, values: Probabilities, grid: Grid, manifest: Manifest
     ) -> tuple[Probabilities, Grid]:
-        """From the graph's input, the frame's size and a map on this grid to a steadier map, and where its values lie.
+        """Return the stabilised map and its grid.
 
-        `picture` is (1, H, W, 3) uint8, and the map (h, w).
+        `picture` is the graph's input, (1, H, W, 3) uint8, `frame` the frame's size, and `values` a map, (h, w), on
+        `grid`.
         """
         shrunk = min(1.0, _WORKING_SIDE / max(frame))
-        working = Size(*(max(_SHORTEST_SIDE, round(side * shrunk)) for side in frame))
+        working = Size(*(max(_MIN_SIDE, round(side * shrunk)) for side in frame))
         framing = Framing.of(manifest)
         colours = framing.extract(picture, frame, working)
         grey: Pixels = cv2.cvtColor(colours, _TO_GREY[manifest.picture.colour])  # type: ignore[assignment]

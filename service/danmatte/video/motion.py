@@ -1,4 +1,4 @@
-"""What changed between two small grey pictures: cuts, movement, and whether anything did at all."""
+"""Changes between two small grey pictures: cuts, mean differences, and optical flow."""
 
 from typing import TypeAlias, TypeVar
 
@@ -14,22 +14,22 @@ Picture = TypeVar("Picture", Pixels, Probabilities)
 _TINY = (64, 36)
 _PATCH = (8, 6)
 _BINS = 32
-_FLAT = 4.0  # grey levels: a patch of less contrast has no structure to compare
-_STRANGE = 0.3  # correlation of structure: other scenes stay below it, slow pans above
-_MOVED = 0.12  # share of the histogram: pans of a tenth of the picture stay below it
-_BLANK = 0.25  # share of the patches with contrast: a picture with fewer, white or black, is a flash or a fade
+_FLAT = 4.0  # grey levels of contrast: patches with less have no structure to compare
+_STRANGE = 0.3  # correlation of structure: different scenes are below it, slow pans above
+_MOVED = 0.12  # share of the histogram: pans by a tenth of the picture are below it
+_BLANK = 0.25  # share of the patches with contrast: a white or black picture below it is a flash or a fade
 _FLASH_FRAMES = 3
-_ALIKE = 16.0  # levels of the worst colour: pictures that differ more are hardly alike
-_NARROW = 32  # OpenCV refuses some pictures of a shorter side, and falls over others
+_ALIKE = 16.0  # levels in the colour that differs most: above it pictures are hardly alike
+_NARROW = 32  # with a shorter side, OpenCV rejects some pictures and crashes on others
 
 
 def correlate_structure(before: Pixels, after: Pixels) -> float:
-    """How much two pictures show the same things at the same places, -1 to 1, whatever their brightness.
+    """Return how similar the structure of two pictures is, -1 to 1, independent of brightness.
 
-    The mean correlation of patches that have contrast, and 1 when none has.
+    This is the mean correlation of the patches that have contrast, or 1 if none has.
     """
     one, other = _cut_patches(before), _cut_patches(after)
-    spread = np.sqrt((one**2).mean(1) * (other**2).mean(1))  # divides out contrast, as the means did with brightness
+    spread = np.sqrt((one**2).mean(1) * (other**2).mean(1))  # normalizes contrast, as the means did with brightness
     seen = np.maximum((one**2).mean(1), (other**2).mean(1)) > _FLAT**2
     if not seen.any():
         return 1.0
@@ -37,7 +37,7 @@ def correlate_structure(before: Pixels, after: Pixels) -> float:
 
 
 def _cut_patches(grey: Pixels) -> Probabilities:
-    """The picture's patches without their mean, (count, pixels)."""
+    """Return the picture's patches minus their mean, (count, pixels)."""
     (width, height), (wide, high) = _TINY, _PATCH
     tiny = cv2.resize(grey, _TINY, interpolation=cv2.INTER_AREA).astype(np.float32)
     flat = tiny.reshape(height // high, high, width // wide, wide).swapaxes(1, 2).reshape(-1, high * wide)
@@ -46,19 +46,20 @@ def _cut_patches(grey: Pixels) -> Probabilities:
 
 
 def compare_histograms(before: Pixels, after: Pixels) -> float:
-    """The share of pixels that would have to change their class of brightness, 0 to 1."""
+    """Return the share of pixels, 0 to 1, by which the brightness histograms of two pictures differ."""
     first, second = (np.bincount(grey.ravel() >> 3, minlength=_BINS) / grey.size for grey in (before, after))
-    smooth = np.convolve(first - second, (0.25, 0.5, 0.25), "same")  # a slight change of light moves to the next class
+    # Smoothed so that a slight change of light, which moves pixels to the next bin, counts less.
+    smooth = np.convolve(first - second, (0.25, 0.5, 0.25), "same")
     return float(np.abs(smooth).sum() / 2)
 
 
 def is_cut(before: Pixels, after: Pixels) -> bool:
-    """Whether another scene began: other things everywhere, and other brightnesses, so that a fast pan is none."""
+    """Return whether a new scene begins: both structure and histogram differ, so a fast pan doesn't count."""
     return correlate_structure(before, after) < _STRANGE and compare_histograms(before, after) > _MOVED
 
 
 class CutDetector:
-    """Finds the first frame of every scene. Flashes begin none, nor does what is back after them."""
+    """A detector of the first frame of every scene; a flash, and the return to the scene after it, don't count."""
 
     def __init__(self) -> None:
         self._last: Pixels | None = None
@@ -66,8 +67,8 @@ class CutDetector:
         self._age = 0  # pictures since then
 
     def step(self, grey: Pixels) -> bool:
-        """Whether a scene begins with this picture, (H, W) uint8; the very first one isn't counted."""
-        # A white or black picture is a flash or a fade: what comes after it is compared with what came before.
+        """Return whether a scene begins with this picture, (H, W) uint8; the first picture doesn't count."""
+        # A white or black picture is a flash or a fade: it is skipped, and the next is compared with the one before it.
         if self._last is not None and not 15 < float(cv2.mean(grey)[0]) < 190:
             with_contrast = float((_cut_patches(grey).std(1) > _FLAT).mean())
             if with_contrast < _BLANK:
@@ -76,14 +77,14 @@ class CutDetector:
         self._age += 1
         if last is None or not is_cut(last, grey):
             return False
-        # Back to the scene before within some frames: what lay between was a flash, or a picture cut in for a moment.
+        # If the scene before is back within some frames, the frames between were a flash or a short insert.
         flashed = self._before is not None and self._age <= _FLASH_FRAMES and not is_cut(self._before, grey)
         self._before, self._age = last, 0
         return not flashed
 
 
 def measure_change(before: Pixels, after: Pixels) -> tuple[float, float]:
-    """The mean difference in grey levels: of the whole picture, and of its worst block of 16 by 16 pixels."""
+    """Return the mean difference in grey levels of the whole picture and of its worst block of 16 by 16 pixels."""
     difference = cv2.absdiff(before, after)
     height, width = difference.shape
     blocks = cv2.resize(difference, (max(1, width // 16), max(1, height // 16)), interpolation=cv2.INTER_AREA)
@@ -91,7 +92,7 @@ def measure_change(before: Pixels, after: Pixels) -> tuple[float, float]:
 
 
 def measure_likeness(one: Pixels, other: Pixels) -> Probabilities:
-    """How far two pictures, (H, W, 3) uint8, look alike: (H, W) float32, 0 to 1."""
+    """Return how alike two pictures, (H, W, 3) uint8, are at each pixel: (H, W) float32, 0 to 1."""
     red, green, blue = cv2.split(cv2.absdiff(one, other))
     worst = cv2.max(cv2.max(red, green), blue)
     off: Probabilities = cv2.blur(worst.astype(np.float32), (3, 3)) / np.float32(_ALIKE)
@@ -99,21 +100,25 @@ def measure_likeness(one: Pixels, other: Pixels) -> Probabilities:
 
 
 class OpticalFlow:
-    """Dense optical flow between small grey pictures (DIS: Kroeger et al., ECCV 2016), and pictures warped along it."""
+    """Dense optical flow between small grey pictures (DIS: Kroeger et al., ECCV 2016), and warping along it."""
 
     def __init__(self) -> None:
         self._dis = cv2.DISOpticalFlow.create(cv2.DISOpticalFlow_PRESET_ULTRAFAST)
         self._grid: Flow | None = None
-        self._places: tuple[Flow, Flow] | None = None  # of the last flow that was followed: several pictures share it
+        # The last flow and its target coordinates, because several pictures are warped along the same flow.
+        self._places: tuple[Flow, Flow] | None = None
 
     def compute(self, here: Pixels, there: Pixels) -> Flow:
-        """(H, W, 2): where each pixel of `here` is in `there`, in pixels (x, y) from it; 0 in narrow stripes."""
+        """Return the displacement, (H, W, 2) as x and y in pixels, of each pixel of `here` to its place in `there`.
+
+        It is 0 everywhere if the pictures are too narrow for OpenCV.
+        """
         if min(here.shape) < _NARROW:
             return np.zeros((*here.shape, 2), np.float32)
         return self._dis.calc(here, there, None)  # type: ignore[call-overload, no-any-return]
 
     def warp(self, picture: Picture, flow: Flow) -> Picture:
-        """`picture` as it looks from where `flow` was computed for: each pixel's value at the place it points to."""
+        """Return `picture` warped by `flow`: each pixel gets the value at the place that its flow points to."""
         if self._grid is None or self._grid.shape != flow.shape:
             rows, columns = np.indices(flow.shape[:2], np.float32)
             self._grid = np.dstack([columns, rows])

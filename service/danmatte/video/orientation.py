@@ -1,4 +1,4 @@
-"""How a stored picture has to be turned and mirrored to be seen upright: the eight ways of a display matrix."""
+"""Orientation of stored pictures: the eight combinations of turning and mirroring in a display matrix."""
 
 from dataclasses import dataclass
 from itertools import islice
@@ -13,13 +13,13 @@ from av.video.stream import VideoStream
 from danmatte.frame import Pixels, Size, TurnStep
 from danmatte.video.packets import read_packets
 
-_TOLD_BY = {"h264": "6", "hevc": "39|40"}  # units in which a stream may state an orientation of its own
-_LOOKED_AT = 100  # packets, up to a frame without them
+_SEI_UNITS = {"h264": "6", "hevc": "39|40"}  # NAL unit types in which the stream itself may state an orientation
+_MAX_PACKETS = 100  # that are read until one gives a frame
 
 
 @dataclass(frozen=True)
 class Orientation:
-    """Rows and columns change places first, then the picture is mirrored left to right, and top to bottom."""
+    """The steps that make a picture upright: transpose it, then mirror it left to right, then top to bottom."""
 
     transposed: bool = False
     mirrored: bool = False
@@ -27,7 +27,7 @@ class Orientation:
 
     @classmethod
     def of(cls, frame: av.VideoFrame) -> Self:
-        """What the container's display matrix says (ISO/IEC 14496-12, 8.3.2), to the nearest quarter turn.
+        """Return the orientation in a frame's display matrix (ISO/IEC 14496-12, 8.3.2), to the nearest quarter turn.
 
         A pixel (x, y) is shown at (a x + c y, b x + d y); the rows of the matrix are a b u, c d v, and offsets.
         """
@@ -41,7 +41,7 @@ class Orientation:
         return cls(True, c < 0, b < 0)
 
     def name_steps(self) -> tuple[TurnStep, ...]:
-        """What is done to the stored picture, in words, in this order."""
+        """Return the names of the steps that apply, in order."""
         steps: dict[TurnStep, bool] = {
             "transposed": self.transposed,
             "mirrored": self.mirrored,
@@ -50,28 +50,28 @@ class Orientation:
         return tuple(name for name, is_done in steps.items() if is_done)
 
     def turn_size(self, size: Size) -> Size:
-        """The size upright of a stored picture, and the other way round."""
+        """Return the upright size for a stored size, or the stored size for an upright one."""
         return Size(size.width, size.height) if self.transposed else size
 
     def turn_upright(self, frame: av.VideoFrame) -> Pixels:
-        """The picture, (H, W) or (H, W, 3) uint8, as it is to be seen."""
+        """Return the upright picture, (H, W) or (H, W, 3) uint8."""
         pixels: Pixels = frame.to_ndarray()  # type: ignore[assignment] # of 8 bits once it was reformatted
         turned = pixels.swapaxes(0, 1) if self.transposed else pixels
         return np.ascontiguousarray(turned[:: -1 if self.upended else 1, :: -1 if self.mirrored else 1])
 
 
 def read_stated_orientation(container: InputContainer, stream: VideoStream, shown: Orientation) -> Orientation:
-    """What the container states of its pictures, where their first frame came with an orientation, `shown`.
+    """Return the orientation that the container states, for a stream whose first decoded frame has the one `shown`.
 
-    A decoder gives what the stream itself states in place of it, which browsers don't read: the first frame is decoded
-    without that. The container is read from where it is.
+    An orientation in the stream itself overrides the container's in the decoder, but browsers ignore it. So the first
+    frame is decoded again without it. Reads on from the container's position.
     """
-    units = _TOLD_BY.get(stream.codec_context.name)
+    units = _SEI_UNITS.get(stream.codec_context.name)
     if units is None:
         return shown
     strip = BitStreamFilterContext(f"filter_units=remove_types={units}", stream)
     try:
-        for packet in islice(read_packets(container, stream), _LOOKED_AT):
+        for packet in islice(read_packets(container, stream), _MAX_PACKETS):
             for bare in strip.filter(packet):
                 for frame in stream.codec_context.decode(bare):
                     return Orientation.of(frame)

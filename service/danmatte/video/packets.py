@@ -1,4 +1,4 @@
-"""A container's packets, whatever else appears in it while it is read."""
+"""Reading a container's packets, also if new streams appear in it."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeAlias
@@ -13,10 +13,10 @@ StreamPacket: TypeAlias = "Packet[Stream]"
 
 
 def read_packets(container: InputContainer, *streams: Stream) -> Iterator[StreamPacket]:
-    """Packets of these streams to the end. Raises av.FFmpegError.
+    """Yield the packets of these streams to the end. Raises av.FFmpegError.
 
-    Garbled transport streams seem to begin further streams in their middle. PyAV, which listed all of them when the
-    file was opened, fails at such a packet with an IndexError; it is left out, and the next one is read.
+    In damaged transport streams, new streams seem to start in the middle. PyAV lists the streams only when the file is
+    opened and raises IndexError for a packet of another one; that packet is skipped.
     """
     while True:
         try:

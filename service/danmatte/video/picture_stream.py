@@ -1,4 +1,4 @@
-"""A file or an address as libavformat opens it, and which of its streams has the pictures that players show."""
+"""Opening files and URLs with libavformat, and selecting the video stream that players show."""
 
 import os
 import stat
@@ -15,16 +15,16 @@ from av.video.stream import VideoStream
 
 from danmatte.errors import TrackError
 
-_ASIDE = Disposition.attached_pic | Disposition.timed_thumbnails  # a cover, or what is shown beside the time line
-_PREVIEWS = frozenset({"mjpeg", "png", "bmp", "gif", "webp", "tiff", "jpeg2000"})  # what browsers show in no video
+_ASIDE = Disposition.attached_pic | Disposition.timed_thumbnails  # covers and thumbnails of the timeline
+_PREVIEWS = frozenset({"mjpeg", "png", "bmp", "gif", "webp", "tiff", "jpeg2000"})  # browsers don't play these as video
 _KINDS = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
-_BEGINNING = 8  # bytes that are told of what can't be read
+_BEGINNING = 8  # bytes of an unreadable file that error messages contain
 
 
 def locate(source: str) -> str:
-    """What libavformat is to open: an address as it is, and the path of a file so that it is taken for nothing else.
+    """Return the name to open with libavformat: a URL unchanged, a file's path made absolute.
 
-    `12:30.mp4` would be a file of the protocol 12, `concat:a.mp4` a list.
+    Otherwise `12:30.mp4` would be read as a URL of the protocol `12`, and `concat:a.mp4` as a list.
     """
     if "://" in source or source.startswith(("pipe:", "file:")) or not source:
         return source
@@ -32,16 +32,16 @@ def locate(source: str) -> str:
 
 
 class FileState(NamedTuple):
-    """What tells a file from the one that was there before, or from what it will grow to."""
+    """A file's identity and size, to detect that it was replaced or has grown."""
 
     inode: int
     size_bytes: int
 
 
 def check_file(path: PurePath) -> FileState:
-    """A file as it is now.
+    """Return a file's current state.
 
-    Raises TrackError for what can't be read again and again: a pipe would keep its reader waiting for ever.
+    Raises TrackError if it can't be read more than once; reading a pipe again would block forever.
     """
     try:
         facts = Path(path).stat()
@@ -53,7 +53,7 @@ def check_file(path: PurePath) -> FileState:
 
 
 def has_changed(path: PurePath, before: FileState) -> bool:
-    """Whether a file has grown or gone since, or another one has its name."""
+    """Return whether a file has since changed in size, been replaced, or been deleted."""
     try:
         return check_file(path) != before
     except TrackError:
@@ -61,12 +61,12 @@ def has_changed(path: PurePath, before: FileState) -> bool:
 
 
 def explain(error: Exception) -> str:
-    """Why libavformat refuses, in its words, without the number and the name that it adds."""
+    """Return libavformat's error message without the error number and file name that it adds."""
     return getattr(error, "strerror", None) or str(error)
 
 
 def describe_refusal(error: Exception, path: PurePath, file: BinaryIO | None = None) -> str:
-    """What was received in place of a video, from `path` or a `file` that is open."""
+    """Return a message that says what was received instead of a video, from `path` or an open `file`."""
     if not isinstance(error, av.InvalidDataError):
         return f"expected a video: {explain(error)}"
     with nullcontext(file) if file else Path(path).open("rb") as content:
@@ -77,31 +77,31 @@ def describe_refusal(error: Exception, path: PurePath, file: BinaryIO | None = N
             return "expected a video, received an empty file"
         if beginning[4:8] == b"ftyp" and b"moov" not in list_boxes(content, length):
             return "expected a video, received an MP4 without its index (moov): cut off, or still being written"
-    return f"expected a video, received bytes that are none: {beginning!r}"
+    return f"expected a video, received a file of unknown format that starts with {beginning!r}"
 
 
 def check_target(source: str, target: str) -> None:
-    """Raises TrackError where what is read would be written over itself."""
+    """Raise TrackError if source and target are the same file, which would be overwritten while it is read."""
     given, wanted = Path(locate(source)), Path(locate(target))
     if wanted.is_file() and given.is_file() and wanted.samefile(given):
         raise TrackError(f"{target}: expected another file than the one being read")
 
 
 def choose_pictures(container: InputContainer, name: object) -> VideoStream:
-    """The stream of pictures that players show; raises TrackError where there is none.
+    """Return the video stream that players show; raises TrackError if there is none.
 
-    That is the first, in MP4 the first one that is enabled (ISO/IEC 14496-12, 8.3.2); a cover never is, and a preview
-    in a picture's format only where it is alone: browsers pass over it.
+    That is the first one, in MP4 the first enabled one (ISO/IEC 14496-12, 8.3.2). Covers are never chosen, and streams
+    in a picture format only if there is no other, because browsers ignore them.
     """
     found = [each for each in container.streams.video if not each.disposition & _ASIDE]
     known = [each for each in found if has_decoder(each)]
     if not known:
-        received = "one of an unknown codec" if found else "none"
-        raise TrackError(f"{name}: expected a stream of pictures, received {received}")
+        received = "one with an unknown codec" if found else "none"
+        raise TrackError(f"{name}: expected a video stream, received {received}")
     disables = "mp4" in container.format.name.split(",")
 
     def rank(stream: VideoStream) -> tuple[bool, bool]:
-        is_still = stream.frames == 1 and stream.duration is None  # as AVIF has one before what moves
+        is_still = stream.frames == 1 and stream.duration is None  # as in AVIF, before the animation
         is_off = disables and not stream.disposition & Disposition.default
         return is_still or stream.codec_context.name in _PREVIEWS, is_off
 
@@ -109,12 +109,12 @@ def choose_pictures(container: InputContainer, name: object) -> VideoStream:
 
 
 def has_decoder(stream: VideoStream) -> bool:
-    """Whether libavcodec knows the stream's codec; PyAV's own types don't say that there may be none."""
+    """Return whether libavcodec knows the stream's codec; PyAV's types don't say that the context may be None."""
     return cast(VideoCodecContext | None, stream.codec_context) is not None
 
 
 def check_moving(container: InputContainer, name: object) -> None:
-    """Raises TrackError for a single picture, which libavformat reads, too."""
+    """Raise TrackError for a single picture, which libavformat opens, too."""
     format_, videos = container.format.name, container.streams.video
     if format_ == "image2" or format_.endswith("_pipe"):
         codec = videos[0].codec_context.name if videos and has_decoder(videos[0]) else format_
@@ -122,7 +122,7 @@ def check_moving(container: InputContainer, name: object) -> None:
 
 
 def list_boxes(file: BinaryIO, length: int) -> Iterator[bytes]:
-    """The names of the boxes of an MP4 that lie in no other one (ISO/IEC 14496-12, 4.2)."""
+    """Yield the names of an MP4's top-level boxes (ISO/IEC 14496-12, 4.2)."""
     at = 0
     while at + 8 <= length:
         file.seek(at)

@@ -1,4 +1,4 @@
-"""A decoded frame's own pixels, without turning all of it into colours: samples of its brightness, and patches."""
+"""A decoded frame's planes, and patches of them, without converting the whole frame to RGB."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -9,12 +9,12 @@ import numpy as np
 
 from danmatte.frame import Pixels
 
-_PLANAR = {"yuv420p": False, "yuvj420p": True}  # 8-bit formats that are read as they are; True: 0 is black, 255 white
-_NARROWED = (16 + np.arange(256) * (219 / 255) + 0.5).astype(np.uint8)  # brightness as the others have it
+_PLANAR = {"yuv420p": False, "yuvj420p": True}  # 8-bit formats that need no conversion; True for the full range, 0-255
+_NARROWED = (16 + np.arange(256) * (219 / 255) + 0.5).astype(np.uint8)  # full range to limited range, 16-235
 
 
 class Rectangle(Protocol):
-    """A part of a frame in pixels, all even."""
+    """A rectangle of a frame, in pixels; all four numbers are even."""
 
     @property
     def top(self) -> int:
@@ -26,17 +26,17 @@ class Rectangle(Protocol):
 
     @property
     def height(self) -> int:
-        """Rows."""
+        """The number of rows."""
 
     @property
     def width(self) -> int:
-        """Columns."""
+        """The number of columns."""
 
 
 def read_planes(frame: av.VideoFrame) -> list[Pixels]:
-    """Brightness (H, W), and two colours of half the size, with black at 16 and white at 235.
+    """Return brightness, (H, W), with black at 16 and white at 235, and two chroma planes of half the size.
 
-    The arrays are the frame's own memory where it has this form already.
+    The arrays are views of the frame's memory if it already has this format.
     """
     name = frame.format.name
     if name not in _PLANAR:
@@ -48,12 +48,12 @@ def read_planes(frame: av.VideoFrame) -> list[Pixels]:
 
 
 def cut_patches(planes: Sequence[Pixels], places: Sequence[Rectangle]) -> list[Pixels]:
-    """The parts of a frame's planes, (h, w, 3) uint8 RGB each."""
+    """Return these parts of a frame, (h, w, 3) uint8 RGB each."""
     return [_cut(planes, place) for place in places]
 
 
 def cut_brightness(planes: Sequence[Pixels], places: Sequence[Rectangle]) -> list[Pixels]:
-    """The parts of a frame's brightness, (h, w) uint8 each, in memory of their own."""
+    """Return these parts of a frame's brightness, (h, w) uint8 each, as copies."""
     return [
         planes[0][place.top : place.top + place.height, place.left : place.left + place.width].copy()
         for place in places

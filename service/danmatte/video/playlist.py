@@ -1,7 +1,7 @@
-"""HLS and DASH playlists on disk: their segments, section by section, each as one file to be decoded.
+"""HLS and DASH playlists on disk: their segments, joined to one file to decode for each section.
 
-libavformat's own demuxers for both know neither where a section begins nor, for DASH, more than one period; and a
-second `EXT-X-MAP` costs them frames. So segments are joined here, and each section is opened by itself.
+libavformat's demuxers don't report where a section begins, support only one period of DASH, and lose frames at a second
+`EXT-X-MAP`. So segments are joined here, and each section is opened separately.
 """
 
 import io
@@ -20,7 +20,7 @@ import m3u8
 
 from danmatte.errors import TrackError
 
-_FINE_LINES = 480  # a rendition of so many lines is enough for masks
+_FINE_LINES = 480  # height of a rendition that is enough for masks
 _DURATION = re.compile(r"P(?:0+Y)?(?:0+M)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:([\d.]+)S)?)?")
 _VARIABLE = re.compile(r"\$(RepresentationID|Number|Time|Bandwidth)?(?:%0(\d+)d)?\$")
 _MAX_SEGMENTS = 2**20
@@ -31,7 +31,7 @@ Element: TypeAlias = ElementTree.Element
 
 @dataclass(frozen=True)
 class Part:
-    """Some bytes of a file; `length` is None for all up to its end."""
+    """A byte range of a file; `length` is None for the rest of the file."""
 
     path: Path
     offset: int = 0
@@ -40,10 +40,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Section:
-    """Parts that are one stream when joined.
+    """A section of a playlist; its parts, joined, are one stream.
 
-    `zero_s` is the time in the stream at which the playlist's clock is 0; None for a section of HLS, which goes on
-    where the one before ended. `date_ms` is when it was recorded, since 1970, where the playlist says.
+    `zero_s` is the time in the stream at which the playlist's clock is 0. It is None for HLS, where each section starts
+    at the end of the one before. `date_ms` is when the section was recorded, in ms since 1970, if the playlist says so.
     """
 
     parts: tuple[Part, ...]
@@ -52,7 +52,7 @@ class Section:
 
 
 class JoinedParts(io.RawIOBase):
-    """Parts of files, one after the other, as one file to be read from front to back."""
+    """Concatenated parts of files, as one file that can be read sequentially."""
 
     def __init__(self, parts: Sequence[Part]) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class JoinedParts(io.RawIOBase):
         return True
 
     def read(self, size: int = -1) -> bytes:
-        """At most so many bytes; none at the end."""
+        """Read at most `size` bytes; returns none at the end."""
         if not self._left:
             self._left = next(self._chunks, b"")
         taken, self._left = (self._left, b"") if size < 0 else (self._left[:size], self._left[size:])
@@ -82,32 +82,33 @@ def _read_chunks(parts: Sequence[Part]) -> Iterator[bytes]:
 
 
 def is_playlist_name(name: str) -> bool:
-    """Whether a file's name ends like a playlist's."""
+    """Return whether a file name has a playlist's extension."""
     return name.lower().endswith((".m3u8", ".m3u", ".mpd"))
 
 
 def list_named_files(path: Path) -> Iterator[Path]:
-    """The files that a playlist of HLS names, whether they are there or not: segments, what comes before them, and
-    other playlists. None for what isn't such a playlist.
+    """Yield the files that an HLS playlist names: segments, their initialization sections and other playlists.
+
+    They may not exist. Yields nothing for a file that isn't an HLS playlist.
     """
     if path.suffix.lower() not in _HLS or not path.is_file():
         return
     try:
         playlist = m3u8.loads(path.read_text("utf-8"))
-    except Exception:  # noqa: BLE001 - a stranger's text, which the library reads with trust
+    except Exception:  # noqa: BLE001 - untrusted text, for which the library raises many kinds of errors
         return
     heads = [segment.init_section.uri for segment in playlist.segments if segment.init_section is not None]
     named = [
         each.uri for each in (*playlist.playlists, *playlist.iframe_playlists, *playlist.media, *playlist.segments)
     ]
     for uri in dict.fromkeys([*heads, *named]):
-        with suppress(TrackError):  # on another machine
+        with suppress(TrackError):  # raised for files on another machine
             if uri:
                 yield Path(os.path.normpath(_find(path, uri)))
 
 
 def read_sections(path: Path) -> tuple[Section, ...]:
-    """The sections of a playlist, none for any other file. Raises TrackError, also for segments that aren't there."""
+    """Return the sections of a playlist; empty for any other file. Raises TrackError, also for missing segments."""
     if not is_playlist_name(path.name):
         return ()
     reader = _read_dash if path.suffix.lower() == ".mpd" else _read_hls
@@ -116,15 +117,15 @@ def read_sections(path: Path) -> tuple[Section, ...]:
     except (OSError, ValueError, KeyError, ElementTree.ParseError) as error:
         raise TrackError(f"{path}: expected a playlist: {error}") from error
     if not sections:
-        raise TrackError(f"{path}: expected segments of pictures, received none")
+        raise TrackError(f"{path}: expected video segments, received none")
     for part in (part for section in sections for part in section.parts):
         if not part.path.is_file():
-            raise TrackError(f"{path}: expected the segment {part.path}, which isn't there")
+            raise TrackError(f"{path}: expected the segment {part.path}, which doesn't exist")
     return sections
 
 
 def _read_hls(path: Path) -> Iterator[Section]:
-    """A section for every discontinuity; they are joined, as browsers do (RFC 8216, 4.3.2.3)."""
+    """Yield the sections between discontinuities, which follow each other as in browsers (RFC 8216, 4.3.2.3)."""
     playlist = m3u8.loads(path.read_text("utf-8"))
     if playlist.is_variant:
         heights = {each.uri: (each.stream_info.resolution or (0, 0))[1] for each in playlist.playlists}
@@ -151,7 +152,7 @@ def _read_hls(path: Path) -> Iterator[Section]:
 
 
 def _cut(path: Path, byte_range: str | None, follows: int) -> Part:
-    """The part of a file that a byte range names: `length@offset`, or the length of what follows the part before."""
+    """Return the part of a file for a byte range, `length@offset`; the default offset is the end of the part before."""
     if not byte_range:
         return Part(path)
     length, _, offset = byte_range.partition("@")
@@ -159,7 +160,7 @@ def _cut(path: Path, byte_range: str | None, follows: int) -> Part:
 
 
 def _find(playlist: Path, uri: str) -> Path:
-    """The file that an address in a playlist means."""
+    """Return the file that a URI in a playlist refers to. Raises TrackError for a URI on another machine."""
     split = urlsplit(uri)
     if split.scheme not in ("", "file") or split.netloc:
         raise TrackError(f"{playlist}: expected segments on this disk, received {uri}")
@@ -167,7 +168,7 @@ def _find(playlist: Path, uri: str) -> Path:
 
 
 def _choose(heights: dict[str, int], rates: dict[str, int]) -> str:
-    """The least rendition that is fine enough for masks, otherwise the best."""
+    """Return the rendition with the lowest bit rate that is fine enough for masks, otherwise the best."""
     fine = [name for name, height in heights.items() if height >= _FINE_LINES]
     return (
         min(fine, key=lambda name: rates[name]) if fine else max(heights, key=lambda name: (heights[name], rates[name]))
@@ -175,7 +176,7 @@ def _choose(heights: dict[str, int], rates: dict[str, int]) -> str:
 
 
 def _read_dash(path: Path) -> Iterator[Section]:
-    """A section for every period; its times are presentation times (ISO/IEC 23009-1, 5.3.2)."""
+    """Yield a section for every period; its times are presentation times (ISO/IEC 23009-1, 5.3.2)."""
     root = ElementTree.fromstring(path.read_bytes())
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
@@ -201,7 +202,7 @@ def _is_picture(adaptation_set: Element) -> bool:
 
 
 def _read_duration(text: str | None) -> float:
-    """Seconds of `PT1H2M3.5S`; 0 without one."""
+    """Return the seconds of a duration such as `PT1H2M3.5S`; 0 if there is none. Raises ValueError."""
     found = _DURATION.fullmatch(text or "PT0S")
     if found is None:
         raise ValueError(f"expected a duration, received {text!r}")
@@ -212,7 +213,7 @@ def _read_representation(path: Path, levels: list[Element], start_s: float, leng
     base = path
     for level in levels:
         if address := (level.findtext("BaseURL") or "").strip():
-            base = _find(base, address + "index" * address.endswith("/"))  # a folder's address ends in a slash
+            base = _find(base, address + "index" * address.endswith("/"))  # a folder's URL ends in a slash
     facts: dict[str, str] = {}
     timeline: Element | None = None
     for level in levels[1:]:
@@ -236,7 +237,7 @@ def _read_representation(path: Path, levels: list[Element], start_s: float, leng
 
 
 def _read_times(timeline: Element | None, facts: dict[str, str], length: float) -> list[int]:
-    """When each segment begins, in the representation's time scale."""
+    """Return when each segment begins, in the representation's timescale."""
     if timeline is None:
         count = math.ceil(length / int(facts["duration"]))
         if count > _MAX_SEGMENTS:
@@ -257,7 +258,7 @@ def _read_times(timeline: Element | None, facts: dict[str, str], length: float) 
 
 
 def _fill(template: str, values: dict[str, str]) -> str:
-    """A segment's address from its template (ISO/IEC 23009-1, 5.3.9.4.4)."""
+    """Return a segment's URL from its template (ISO/IEC 23009-1, 5.3.9.4.4)."""
 
     def put(found: re.Match[str]) -> str:
         if found[1] is None:

@@ -1,4 +1,4 @@
-"""A video's frames as they are shown: upright, on the player's clock, in an order that never goes back."""
+"""Reading a video's frames as players show them: upright, on the player's clock, with increasing times."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -35,32 +35,33 @@ from danmatte.video.playlist import JoinedParts, read_sections
 
 ClockName: TypeAlias = Literal["media", "file"]
 
-_RESTART_MS = 1000  # further back than this, the clock began anew; less is a frame out of order
-_DISCONTINUOUS: int = Flags.ts_discont.value  # type: ignore[assignment] # a format whose clock may begin anew
-_BROWSERS_PLAY = frozenset(
-    {"mp4", "webm", "ogg"}
-)  # in them browsers keep a start that isn't 0, pages that play others don't
-_UNTIMED = 1000  # frames without a time that are looked at for the first one with
-_USUAL_RATE = 25  # frames a second, where nothing tells
-_SHORT_MS = 1000  # a video that ends so much before the end that it states broke off
+_RESTART_MS = 1000  # a larger step back means that the clock was reset, a smaller one that a frame is out of order
+_DISCONTINUOUS: int = Flags.ts_discont.value  # type: ignore[assignment] # a format whose clock may be reset
+# In these, browsers keep a start other than 0; pages that play other formats don't.
+_BROWSERS_PLAY = frozenset({"mp4", "webm", "ogg"})
+_MAX_UNTIMED = 1000  # frames without a time that are read in search of the first one with a time
+_DEFAULT_RATE = 25  # frames per second, if unknown
+_SHORT_MS = 1000  # a video that ends this much before its stated end is truncated
 _DURATION = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)$")
 
 
 class Video:
-    """The first stream of pictures in a file; raises TrackError when there is none.
+    """The video stream of a file that players show; raises TrackError if there is none.
 
-    It is read from `path`, or from a `file` that is open already, which `path` only names; `close` closes it.
-    Times are those of a player, or the file's own, as `clock` says. `size` is that of its frames, upright by their
-    `orientation`, and `shown` the same in square pixels of `pixel_ratio`. `first_ms` is the first frame's time;
-    `coded_ms` that of the first one that is stored, also where an edit list leaves it out; `origin_ms` is where
-    Firefox's clock is 0, at the first sound or frame as it reads edit lists; `scripted_ms` is the first frame's time
-    where a script joins segments of HLS: it begins with the first decoding time.
+    It is read from `path`, or from an open `file`, for which `path` is only a name and which `close` closes. `clock`
+    selects a player's times or the file's own. `size` is the size of the frames, upright by their `orientation`;
+    `shown` is the same in square pixels, by `pixel_ratio`.
 
-    `bad_packets` counts what couldn't be decoded so far. Once the frames are all taken, `broken` says which were lost
-    at the start or the end, `dropped` how many came too late for their time, `before_start` how many lie before 0 ms,
-    where no player shows them, and `ended_ms` when the last one ends; `sections` are the start of each one of a
-    playlist, in ms, and the stream's own time there. `note_frame` is called for every frame that is decoded, also for
-    those that are only passed on the way to another.
+    `first_ms` is the first frame's time, and `coded_ms` that of the first stored frame, which an edit list may skip.
+    `origin_ms` is where Firefox's clock is 0: at the first sound or frame, as Firefox reads edit lists. `scripted_ms`
+    is the first frame's time in players that join HLS segments by script; their clock starts at the first decoding
+    time.
+
+    `bad_packets` counts the packets that couldn't be decoded so far. After all frames were read, `broken` says which
+    frames were lost, `dropped` counts frames that weren't later than the one before, `before_start` counts those before
+    0 ms, which no player shows, and `ended_ms` is the end of the last one. `sections` are each section of a playlist:
+    its start in ms, and the stream's own time there. `note_frame` is called for every decoded frame, also for frames
+    that are skipped on the way to a later one.
     """
 
     def __init__(self, path: PurePath, clock: ClockName = "media", file: BinaryIO | None = None) -> None:
@@ -95,7 +96,7 @@ class Video:
         self.shown = self.orientation.turn_size(Size(first.height, max(1, round(first.width * self.pixel_ratio))))
 
     def _find_origin(self) -> float:
-        """Where Firefox's clock is 0 for the pictures: with the first sound or frame, as it reads edit lists."""
+        """Return where Firefox's clock is 0, in the stream's seconds: the first sound or frame by its edit lists."""
         early = dict[int, float]()
         if not self._sections and "mp4" in self._container.format.name.split(","):
             with suppress(OSError), nullcontext(self._file) if self._file else Path(self.path).open("rb") as file:
@@ -107,31 +108,31 @@ class Video:
         return own + min([self._coded_s - own, *sounds])
 
     def _choose_zero(self, so_far_s: float) -> float:
-        """The time in the open stream at which the player's clock is 0; further sections go on at `so_far_s`."""
+        """Return the time in the open stream at which the player's clock is 0; later sections start at `so_far_s`."""
         playable = _BROWSERS_PLAY.intersection(self._container.format.name.split(","))
         if not self._sections:
             return 0.0 if playable else self._first_s
         zero_s = self._sections[self._number].zero_s
         if zero_s is not None:
             return zero_s
-        # Chromium begins every section with its first frame; MP4 segments with sound have their own times at first.
+        # Chromium starts each section at its first frame, but keeps the times of a first section of MP4 with sound.
         return 0.0 if playable and self._container.streams.audio and not so_far_s else self._first_s - so_far_s
 
     def _look_at_start(self) -> av.VideoFrame:
-        """The first frame; notes its time, and whether it is the one that the container begins with."""
-        rate, stream = self._stream.guessed_rate or _USUAL_RATE, self._stream
+        """Return the first frame, and store its time and whether frames before it were lost."""
+        rate, stream = self._stream.guessed_rate or _DEFAULT_RATE, self._stream
         first, first_s, self._coded_s, self._lead_s = None, None, inf, nan
-        # Some containers leave out times before 0, whatever their type says: these are counted back from the first one.
-        for untimed, frame in enumerate(islice(self._decode(), _UNTIMED)):
+        # Some containers omit times before 0, although the type doesn't allow None: count back from the first time.
+        for untimed, frame in enumerate(islice(self._decode(), _MAX_UNTIMED)):
             first, time_s = first or frame, cast(float | None, frame.time)
             if time_s is not None:
                 first_s = time_s - float(untimed / rate)
                 break
         if first is None:
-            why = self.broken or f"{self.bad_packets} packets of {stream.codec_context.name} can't be"
+            why = self.broken or f"{self.bad_packets} packets of {stream.codec_context.name} couldn't be decoded"
             raise TrackError(f"{self.path}: expected frames that can be decoded, received none: {why}")
         self._first_s = first_s or 0.0
-        # What an edit list leaves out counts for Firefox; what a container itself has before 0 doesn't.
+        # For Firefox, frames that an edit list skips count, but frames that the container has before 0 don't.
         self._coded_s = min(self._first_s, self._coded_s) if self._first_s >= 0 else 0.0
         stated_s = _read_start(stream)
         lost = stream.start_time is not None and self._first_s - stated_s > 1.5 / rate
@@ -141,16 +142,16 @@ class Video:
 
     @property
     def rate(self) -> float:
-        """Frames a second, as the file states them or FFmpeg takes them to be."""
-        return float(self._stream.guessed_rate or _USUAL_RATE)
+        """Frames per second, as stated by the file or guessed by FFmpeg."""
+        return float(self._stream.guessed_rate or _DEFAULT_RATE)
 
     @property
     def end_ms(self) -> int | None:
-        """When the pictures should end, as the file states it, None where it doesn't; sound may go on for longer."""
+        """The stated end of the pictures, None if the file doesn't state it; sound may be longer."""
         if self._sections:
-            return None  # segments' stated lengths are rounded
+            return None  # because playlists state rounded lengths of segments
         stream, container = self._stream, self._container
-        if stated := _DURATION.match(stream.metadata.get("DURATION", "")):  # as Matroska has it
+        if stated := _DURATION.match(stream.metadata.get("DURATION", "")):  # in Matroska
             hours, minutes, seconds = map(float, stated.groups())
             end_s = 3600 * hours + 60 * minutes + seconds
         elif stream.duration is not None and stream.time_base is not None:
@@ -163,7 +164,7 @@ class Video:
 
     @property
     def file_end_ms(self) -> int | None:
-        """When the file ends, with its sound, as its container states it; None where it doesn't, and for playlists."""
+        """The stated end of the file, including sound; None if the container doesn't state it, and for playlists."""
         container = self._container
         if self._sections or container.duration is None:
             return None
@@ -171,11 +172,11 @@ class Video:
 
     @property
     def may_seek(self) -> bool:
-        """Whether times surely lead to a place in the file; else every reading decodes it from its start."""
+        """Whether seeking by time is reliable; if not, the file is always decoded from its start."""
         return not self._sections and not self._container.format.flags & _DISCONTINUOUS
 
     def read_frames(self, from_ms: int = 0) -> Iterator[DecodedFrame]:
-        """The frames from `from_ms` on, each later than the one before; the one that 0 ms falls into begins there."""
+        """Yield the frames from `from_ms` on, with increasing times; the frame shown at 0 ms gets the time 0."""
         clock = _FrameClock(self._stream.guessed_rate, 1000 * self._zero_s, 1000 * self._start_s)
         self._rewind(from_ms)
         reformatters, shown_ms = Reformatters(), 0
@@ -198,7 +199,7 @@ class Video:
         self._note_break(clock.last_ms, shown_ms)
 
     def close(self) -> None:
-        """Lets the file go."""
+        """Close the file."""
         self._container.close()
         if self._file:
             self._file.close()
@@ -212,7 +213,7 @@ class Video:
         self.close()
 
     def _decode_sections(self, clock: "_FrameClock") -> Iterator[av.VideoFrame]:
-        """The frames of every section; the clock is told where each begins."""
+        """Yield the frames of every section, and set the clock where each begins."""
         self.sections = [(self.first_ms, round(1000 * self._start_s))] if self._sections else []
         yield from self._decode()
         while self._number + 1 < len(self._sections):
@@ -225,14 +226,14 @@ class Video:
             yield from self._decode()
 
     def _open(self, number: int = 0) -> None:
-        """Opens the file anew, or a section of it."""
+        """Reopen the file, or open another section of it."""
         self._container.close()
         self._number = number
         self._container, self._stream = self._open_stream()
 
     def _open_stream(self) -> tuple[InputContainer, VideoStream]:
-        """The container and its first stream of pictures that isn't a cover."""
-        source: Any = str(Path(self.path).absolute())  # 12:30.mp4 alone would be a file of the protocol 12
+        """Open the container; return it and the video stream that players show. Raises TrackError."""
+        source: Any = str(Path(self.path).absolute())  # otherwise 12:30.mp4 would be a URL of the protocol 12
         if self._sections:
             source = JoinedParts(self._sections[self._number].parts)
         elif self._file:
@@ -241,14 +242,14 @@ class Video:
         try:
             container = av.open(source, mode="r", metadata_errors="replace")
         except (av.FFmpegError, OSError, ValueError) as error:
-            why = f"expected segments of a video: {explain(error)}"
+            why = f"expected video segments: {explain(error)}"
             if not self._sections:
                 why = describe_refusal(error, self.path, self._file)
             raise TrackError(f"{self.path}: {why}") from error
         try:
             check_moving(container, self.path)
             stream = choose_pictures(container, self.path)
-            stream.codec_context.thread_count = 1  # the cores are the network's
+            stream.codec_context.thread_count = 1  # leaves the other cores to the network
             limit_stream(stream, self.path)
         except TrackError:
             container.close()
@@ -256,13 +257,13 @@ class Video:
         return container, stream
 
     def _rewind(self, from_ms: int) -> None:
-        """Goes near `from_ms` where times surely lead there; otherwise opens the file anew.
+        """Seek to the keyframe before `from_ms` if that is reliable; otherwise reopen the file.
 
-        A seek to the start would lose frames: in transport streams it lands on the second keyframe.
+        The start is never sought, because in transport streams that loses the frames before the second keyframe.
         """
         self.broken, self.dropped, self.before_start, self.bad_packets = "", 0, 0, 0
         if from_ms > 0 and self.may_seek:
-            # A container may land after the place that was asked for: the first frame there tells.
+            # A seek may land after the requested time; the first frame there shows whether it does.
             place_s = from_ms / 1000 + self._zero_s
             first = next(self._decode(), None) if self._seek(place_s) else None
             time_s = None if first is None else cast(float | None, first.time)  # None in some containers
@@ -273,7 +274,7 @@ class Video:
         self._open()
 
     def _seek(self, to_s: float) -> bool:
-        """Goes to the last keyframe before a time; False where the container can't."""
+        """Seek to the last keyframe before a time; return False if the container can't seek."""
         try:
             self._container.seek(int(to_s / (self._stream.time_base or Fraction(1, 1000))), stream=self._stream)
         except av.FFmpegError:
@@ -281,7 +282,7 @@ class Video:
         return True
 
     def _decode(self) -> Iterator[av.VideoFrame]:
-        """Whatever can be decoded; a packet that can't is left out, the end of what can be read is the end."""
+        """Yield every frame that can be decoded; bad packets are skipped, and a read error ends the frames."""
         try:
             for packet in read_packets(self._container, self._stream):
                 if packet.pts is not None and packet.time_base is not None:
@@ -301,7 +302,7 @@ class Video:
             self.broken = str(error)
 
     def _note_break(self, last_ms: int | None, shown_ms: int) -> None:
-        """Says in `broken` what is missing at the start, between, or after a last frame shown for `shown_ms`."""
+        """Set `broken` to what is missing before, between or after the frames; the last is shown for `shown_ms`."""
         short = last_ms is not None and self.end_ms is not None and self.end_ms - last_ms - shown_ms > _SHORT_MS
         if self.broken or short:
             why = f" ({self.broken})" if self.broken else ""
@@ -311,33 +312,34 @@ class Video:
             self.broken = f"{self.bad_packets} packets couldn't be decoded"
         changed = ""
         if self._state and has_changed(self.path, self._state):
-            changed = "expected a file that stays as it is, it changed while it was read"
+            changed = "expected a file that doesn't change, but it changed while it was read"
         self.broken = "; ".join(filter(None, [self._lost_start, self.broken, changed]))
 
 
 class _FrameClock:
-    """Times from `zero_ms` of the file on that grow.
+    """A clock whose times increase and are 0 at `zero_ms` of the file.
 
-    Missing ones are guessed from the rate, at first from `first_ms` on; a clock that began anew goes on after the last.
+    Missing times are guessed from the rate, starting at `first_ms`. If the file's clock is reset, the times continue
+    after the last one.
     """
 
     def __init__(self, rate: Fraction | None, zero_ms: float = 0.0, first_ms: float = 0.0) -> None:
-        self._gap_ms = float(1000 / (rate or _USUAL_RATE))
+        self._gap_ms = float(1000 / (rate or _DEFAULT_RATE))
         self._offset_ms, self._first_ms = -zero_ms, first_ms - zero_ms
         self._exact_ms = 0.0
         self.last_ms: int | None = None
 
     @property
     def until_s(self) -> float:
-        """When the last frame ends, in seconds, at the usual rate."""
+        """The end of the last frame, in seconds, by the frame rate."""
         return (self._exact_ms + self._gap_ms) / 1000
 
     def begin_section(self, zero_ms: float) -> None:
-        """Times count from another zero now."""
+        """Set where the file's times are 0 from now on."""
         self._offset_ms = -zero_ms
 
     def step(self, time_s: float | None) -> int | None:
-        """The time in ms of a frame that states this time, or none; None when it isn't later than the last one's."""
+        """Return the time in ms of a frame with this stated time, or none; None if it isn't later than the last one."""
         last = self.last_ms
         guessed = self._first_ms if last is None else last + self._gap_ms
         own = None if time_s is None else time_s * 1000 + self._offset_ms
@@ -353,5 +355,5 @@ class _FrameClock:
 
 
 def _read_start(stream: VideoStream | AudioStream) -> float:
-    """When a stream begins, in seconds, as the container states it; 0 where it doesn't."""
+    """Return the stated start of a stream in seconds; 0 if the container doesn't state it."""
     return float((stream.start_time or 0) * (stream.time_base or Fraction(0)))

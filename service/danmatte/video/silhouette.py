@@ -1,8 +1,8 @@
-"""A mask's silhouette over time: gaps and holes closed, specks left out, a margin, and hiding.
+"""A mask's silhouette over time: closing gaps and holes, removing specks, adding a margin, and hiding masks.
 
-`before` and `after` are the masks of the frames around, carried along the motion to the present one; None where there
-is none: live nothing comes after, and nothing reaches over a cut. What they have counts only where their own pictures,
-carried along likewise, are alike: where limbs are faster than flows follow, they aren't.
+`before` and `after` are the masks of the neighbouring frames, warped along the motion to the current frame. They are
+None if there is no such frame: live video has no later frame, and nothing is carried across a cut. They are used only
+where the neighbours' pictures, warped likewise, look alike, because optical flow can't follow fast limbs.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,21 +14,22 @@ import numpy as np
 from danmatte.frame import Bits, Pixels, Probabilities
 from danmatte.video.motion import measure_likeness
 
-MOST_MARGIN = 0.05  # share of the picture's height
-_SPECK = 0.0005  # share of the picture: smaller islands go, smaller holes are filled
+MAX_MARGIN = 0.05  # share of the picture's height
+_SPECK = 0.0005  # share of the picture: smaller islands are removed, smaller holes are filled
 _HOLE = 0.02  # share of the person around it: smaller holes are filled, too
-_SURE = 0.5  # pictures that are less alike, between 0 and 1, prove nothing
-_BARS = np.ones((3, 3), np.uint8)  # what is thinner is an edge, which flows don't know so exactly
-_GONE, _BACK = 0.06, 0.1  # the tallest person's share of the height: below the first the mask goes, and is back above
-_FULL, _EMPTIER = 0.8, 0.66  # people's share of the picture: above the first the mask goes, and is back below
-_STAY_MS = 200  # how long a mask that serves nobody stays
+_SURE = 0.5  # likeness of pictures, 0 to 1: below it, a neighbouring frame isn't used
+_KERNEL = np.ones((3, 3), np.uint8)  # thinner shapes are edges, where optical flow is inexact
+# Hysteresis: a mask is hidden beyond the first value and shown again only beyond the second.
+_GONE, _BACK = 0.06, 0.1  # the tallest person's share of the height
+_FULL, _EMPTIER = 0.8, 0.66  # people's share of the picture
+_STAY_MS = 200  # how long a useless mask stays visible
 
 
 class Carried(NamedTuple):
-    """What a frame around has, carried along the motion to the present one.
+    """A neighbouring frame, warped along the motion to the current frame.
 
-    Its mask, (H, W) float32 from 0 to 1; its picture, (H, W, 3) uint8; and how far that agrees with the present one's,
-    (H, W) float32 from 0 to 1.
+    `mask` is (H, W) float32 from 0 to 1, `colours` the picture, (H, W, 3) uint8, and `agreed` how alike it is to the
+    current frame's picture, (H, W) float32 from 0 to 1.
     """
 
     mask: Probabilities
@@ -37,9 +38,9 @@ class Carried(NamedTuple):
 
 
 def close_gaps(alpha: Probabilities, before: Carried | None, after: Carried | None) -> Probabilities:
-    """`alpha` with what the frames before and after both have, such as a limb or a belly that is lost in one frame.
+    """Return `alpha` with the parts that both neighbouring frames have, such as a limb that is missing in one frame.
 
-    The present picture isn't asked: it may be lit otherwise. The same array when nothing is missing.
+    The current picture isn't compared, because its lighting may differ. Returns the same array if nothing is missing.
     """
     if before is None or after is None:
         return alpha
@@ -54,21 +55,21 @@ def close_gaps(alpha: Probabilities, before: Carried | None, after: Carried | No
 
 
 def _open_shape(shape: Bits) -> Pixels | None:
-    """A shape without what is thinner than 3 pixels, as 0 and 1; None where nothing is left."""
+    """Return a shape, as 0 and 1, without parts thinner than 3 pixels; None if nothing is left."""
     opened = shape.astype(np.uint8)
     if cv2.countNonZero(opened):
-        opened = cv2.morphologyEx(opened, cv2.MORPH_OPEN, _BARS)  # type: ignore[assignment]
+        opened = cv2.morphologyEx(opened, cv2.MORPH_OPEN, _KERNEL)  # type: ignore[assignment]
     return opened if cv2.countNonZero(opened) else None
 
 
 def clean(
     alpha: Probabilities, before: Carried | None = None, after: Carried | None = None
 ) -> tuple[Probabilities, float]:
-    """`alpha` without specks and small holes, and the tallest island's share of the picture's height.
+    """Return `alpha` without specks and small holes, and the tallest island's share of the picture's height.
 
-    An island that was there before may be half as small. A hole that isn't tiny is closed where a frame around, which
-    looks the same there, has it closed; others are gaps, as between an arm and the body. The same array when there is
-    nothing to do.
+    An island that existed in the frame before is kept down to half the size. A larger hole is filled only if a
+    neighbouring frame that looks the same there has none; otherwise it is a real gap, as between an arm and the body.
+    Returns the same array if nothing changes.
     """
     inside = (alpha >= 0.5).astype(np.uint8)
     islands, holes = _Parts(inside), _Parts(1 - inside)
@@ -84,7 +85,7 @@ def clean(
         alpha = alpha.copy()
     if lost:
         gone = islands.paint(lost)
-        alpha[cv2.dilate(gone, _BARS) > 0] *= np.float32(0.5)
+        alpha[cv2.dilate(gone, _KERNEL) > 0] *= np.float32(0.5)
         alpha[gone > 0] = 0
     if small:
         alpha[holes.paint(small) > 0] = 1
@@ -93,7 +94,7 @@ def clean(
 
 
 class _Parts:
-    """The connected parts of a shape, (H, W) uint8 of 0 and 1; iteration gives their numbers."""
+    """The connected parts of a shape, (H, W) uint8 of 0 and 1; iteration yields their numbers, from 1 on."""
 
     def __init__(self, shape: Pixels) -> None:
         self._count, self.labels, self._facts, _ = cv2.connectedComponentsWithStats(shape, connectivity=4)
@@ -102,33 +103,33 @@ class _Parts:
         return iter(range(1, self._count))
 
     def area(self, number: int) -> int:
-        """Pixels of a part; the whole rest's, where the number is 0."""
+        """Return the pixels of a part; number 0 is everything outside of the shape."""
         return int(self._facts[number, cv2.CC_STAT_AREA])
 
     def height(self, number: int) -> int:
-        """Rows from the part's highest pixel to its lowest."""
+        """Return the number of rows from a part's highest pixel to its lowest."""
         return int(self._facts[number, cv2.CC_STAT_HEIGHT])
 
     def cut(self, number: int) -> tuple[tuple[slice, slice], Bits]:
-        """The rows and columns that the part lies in, and where it is there."""
+        """Return the rows and columns of a part's bounding box, and the part's pixels in the box."""
         left, top, width, height = self._facts[number, :4].tolist()
         place = slice(top, top + height), slice(left, left + width)
         return place, self.labels[place] == number
 
     def paint(self, numbers: Sequence[int]) -> Pixels:
-        """These parts as a picture of 0 and 1."""
+        """Return these parts as a picture of 0 and 1."""
         chosen = np.zeros(self._count, np.uint8)
         chosen[numbers] = 1
         return chosen[self.labels]  # type: ignore[no-any-return]
 
 
 def _is_torn(holes: _Parts, number: int, islands: _Parts, around: Sequence[Carried | None]) -> bool:
-    """Whether a hole is small beside its person, and a frame around, which looks the same there, has it closed."""
+    """Return whether a hole is small relative to its person, and filled in a neighbour that looks the same there."""
     place, where = holes.cut(number)
     (rows, columns), (height, width) = place, islands.labels.shape
     if not rows.start or not columns.start or rows.stop == height or columns.stop == width:
         return False  # it reaches the picture's border
-    above = rows.start - 1, columns.start + int(where[0].argmax())  # of its highest pixels one: there the island is
+    above = rows.start - 1, columns.start + int(where[0].argmax())  # above a highest pixel of the hole is the island
     if holes.area(number) >= _HOLE * islands.area(int(islands.labels[above])):
         return False
     closed = [(each.mask[place] >= 0.5) & (each.agreed[place] >= _SURE) for each in around if each]
@@ -136,7 +137,7 @@ def _is_torn(holes: _Parts, number: int, islands: _Parts, around: Sequence[Carri
 
 
 def widen(alpha: Probabilities, distance: float) -> Probabilities:
-    """People and what is nearer than `distance` pixels to them: round around corners, half at that distance, soft."""
+    """Return `alpha` widened by `distance` pixels: corners become round and edges soft, with 0.5 at `distance`."""
     outside = (alpha < 0.5).astype(np.uint8)
     if cv2.countNonZero(outside) == outside.size:
         return alpha
@@ -146,23 +147,23 @@ def widen(alpha: Probabilities, distance: float) -> Probabilities:
 
 
 class Visibility:
-    """Hides masks in shots where they serve nobody, with a distance between going and coming back, so that none blinks.
+    """A switch that hides masks in shots where they are of no use, with hysteresis so that they don't flicker.
 
-    When the tallest person is tiny, comments that pass behind are only torn; when people fill the screen, nothing could
-    be read. Masks are cut at a half, so they go as a whole: a fading one would be torn.
+    If the tallest person is tiny, a mask only damages comments; if people fill the screen, no comment could be read. A
+    mask is hidden at once, not faded, because masks are cut at 0.5 and a fading one would have ragged edges.
     """
 
     def __init__(self) -> None:
-        self._serves_ms: int | None = None  # when the mask last served somebody; None while it is hidden
+        self._useful_ms: int | None = None  # when the mask was last of use; None while it is hidden
 
     def step(self, tallest: float, coverage: float, pts_ms: int, *, cut: bool) -> bool:
-        """Whether the next mask is shown.
+        """Return whether the next mask is shown.
 
         `tallest` is the tallest person's share of the picture's height, `coverage` people's share of its area.
         """
-        shown = self._serves_ms is not None and not cut
+        shown = self._useful_ms is not None and not cut
         if tallest >= (_GONE if shown else _BACK) and coverage <= (_FULL if shown else _EMPTIER):
-            self._serves_ms = pts_ms
-        elif cut or self._serves_ms is None or pts_ms - self._serves_ms >= _STAY_MS:
-            self._serves_ms = None
-        return self._serves_ms is not None
+            self._useful_ms = pts_ms
+        elif cut or self._useful_ms is None or pts_ms - self._useful_ms >= _STAY_MS:
+            self._useful_ms = None
+        return self._useful_ms is not None

@@ -1,8 +1,8 @@
-"""Masks that stand still where people do: time, edges and specks, from one frame's probabilities to the next.
+"""The stabiliser: it makes masks consistent over time, aligns their edges with the picture's, and removes specks.
 
-Probabilities of the frames around are warped to the present one along optical flow and averaged, as far as
-the pictures agree there: what moved unforeseen, or was hidden, is taken from the present frame alone, so
-that nothing trails. Edges are moved to the picture's twice: coarsely before the average, finely after it.
+The probabilities of neighbouring frames are warped to the current frame along optical flow and averaged, weighted by
+how alike the pictures are. Where they differ, because of fast motion or occlusion, only the current frame counts, which
+avoids trails. Edges are aligned twice: coarsely before averaging, finely after it.
 """
 
 from collections import deque
@@ -16,22 +16,22 @@ from danmatte.frame import Pixels, Probabilities
 from danmatte.video.analysis import FrameAnalysis, FrameAnalyzer
 from danmatte.video.edges import EdgeGuide, sharpen
 from danmatte.video.motion import Flow, OpticalFlow, measure_likeness
-from danmatte.video.silhouette import MOST_MARGIN, Carried, Visibility, clean, close_gaps, widen
+from danmatte.video.silhouette import MAX_MARGIN, Carried, Visibility, clean, close_gaps, widen
 
-_PAST = 2.0  # weight of all that was, against 1 of the present frame
-_PAST_AHEAD = 2.2  # the same where later frames set right what the past has wrong
-_FUTURE = (0.8, 0.6)  # weights of the frames ahead
-_COARSE, _FINE = 2, 1  # how far edges are moved, before and after
-_LINGER = 0.1  # hysteresis: what was inside stays so down to 0.5 less this, what was outside the other way round
+_PAST = 2.0  # weight of all past frames together; the current frame's is 1
+_PAST_AHEAD = 2.2  # the same if later frames are used, which correct errors of the past
+_FUTURE = (0.8, 0.6)  # weights of the later frames
+_COARSE, _FINE = 2, 1  # reach of the edge alignment, before and after averaging
+_LINGER = 0.1  # hysteresis: a pixel changes sides only if it is this far beyond 0.5
 
 
 @dataclass(frozen=True)
 class StabiliserOptions:
-    """What a stabiliser does.
+    """Options of a stabiliser.
 
-    `ahead` is how many later frames help a mask, none when live. `margin`, a share of the height up to 0.05, is added
-    around people, softly. `hide` leaves the mask out in shots where it serves nobody: when people are tiny, or fill
-    the screen so that no comment could be read.
+    `ahead` is how many later frames a mask uses, 0 for live video. `margin`, a share of the height up to 0.05, is added
+    around people with a soft edge. `hide` clears masks in shots where they are of no use, because people are tiny or
+    fill the screen so that no comment could be read.
     """
 
     ahead: int = len(_FUTURE)
@@ -39,16 +39,16 @@ class StabiliserOptions:
     hide: bool = True
 
     def __post_init__(self) -> None:
-        if not 0 <= self.ahead <= len(_FUTURE) or not 0 <= self.margin <= MOST_MARGIN:
-            limits = f"ahead 0 to {len(_FUTURE)} and margin 0 to {MOST_MARGIN}"
+        if not 0 <= self.ahead <= len(_FUTURE) or not 0 <= self.margin <= MAX_MARGIN:
+            limits = f"ahead 0 to {len(_FUTURE)} and margin 0 to {MAX_MARGIN}"
             raise ValueError(f"expected {limits}, received {self}")
 
 
 @dataclass(frozen=True)
 class StableMask:
-    """A frame's stabilised mask: `alpha` is (H, W) float32 in [0, 1], not to be written to.
+    """A frame's stabilised mask: `alpha` is (H, W) float32 in [0, 1] and must not be modified.
 
-    `cut` says whether a scene begins with the frame, `held` that its mask is the one of the frame before.
+    `cut` says whether the frame begins a scene, `held` whether it reuses the mask of the frame before.
     """
 
     pts_ms: int
@@ -58,21 +58,21 @@ class StableMask:
 
 
 class _Pending(NamedTuple):
-    """A frame whose mask isn't finished; `values` are None for one that is held."""
+    """A frame whose mask isn't finished; `values` are None for a held frame."""
 
     frame: FrameAnalysis
     values: Probabilities | None
 
 
 class Stabiliser:
-    """Stabilises the masks of one video, frame after frame; every picture and mask has the same small size."""
+    """A stabiliser of one video's masks, frame after frame; all pictures and masks have the same small size."""
 
     def __init__(self, options: StabiliserOptions | None = None) -> None:
         self._options = options or StabiliserOptions()
         self._analyzer = FrameAnalyzer(ahead=self._options.ahead > 0)
         self._optical_flow, self._visibility = OpticalFlow(), Visibility()
         self._window = deque[_Pending]()
-        # The last frame with values of its own: its analysis, the average there, and its mask before margin and hiding.
+        # The last frame that wasn't held: analysis, averaged probabilities, and mask before margin and hiding.
         self._past: tuple[FrameAnalysis, Probabilities, Probabilities] | None = None
         self._shown: Probabilities | None = None
 
@@ -85,15 +85,15 @@ class Stabiliser:
         colours: Pixels | None = None,
         cut: bool | None = None,
     ) -> list[StableMask]:
-        """Analyzes the next frame's pictures, as `FrameAnalyzer.analyze` does, and takes its probabilities.
+        """Analyze the next frame, as `FrameAnalyzer.analyze` does, and add it; return the masks that are ready.
 
-        `values` are (H, W) float32, or None to hold the mask of the frame before. Returns the masks that are ready.
+        `values` are its probabilities, (H, W) float32, or None to reuse the mask of the frame before.
         """
         frame = self._analyzer.analyze(grey, pts_ms, colours=colours, cut=cut, held=values is None)
         return self.take(frame, values)
 
     def take(self, frame: FrameAnalysis, values: Probabilities | None) -> list[StableMask]:
-        """The same for a frame that was analyzed elsewhere; then all frames must be."""
+        """Add a frame that was analyzed elsewhere and return the masks that are ready; not to be mixed with `step`."""
         refined = None if values is None or frame.guide is None else frame.guide.refine(values, _COARSE)
         self._window.append(_Pending(frame, refined))
         ready = []
@@ -105,14 +105,14 @@ class Stabiliser:
         return ready
 
     def finish(self) -> list[StableMask]:
-        """The masks that still waited for frames ahead."""
+        """Return the masks that were still waiting for later frames."""
         return [self._finish_first() for _ in range(len(self._window))]
 
     def _finish_first(self) -> StableMask:
         frame, values = self._window.popleft()
         if values is not None and frame.guide is not None:
             self._shown = self._compute_mask(frame, values, frame.guide)
-        assert self._shown is not None  # the analysis refuses to hold a mask where there is none
+        assert self._shown is not None  # the analysis raises for a held frame without a mask before it
         return StableMask(frame.pts_ms, self._shown, frame.cut, values is None)
 
     def _compute_mask(self, frame: FrameAnalysis, values: Probabilities, guide: EdgeGuide) -> Probabilities:
@@ -121,10 +121,10 @@ class Stabiliser:
         before = self._add_past(frame, total, weight, lingering)
         after = self._add_future(frame, total, weight, lingering)
         blend = total / weight
-        # Sharpened first: the guided filter softens, and an edge that stays soft trembles around the threshold.
+        # Sharpened first, because the guided filter softens edges, and soft edges flicker at the threshold.
         alpha = close_gaps(guide.refine(sharpen(blend), _FINE) + lingering, before, after)
         alpha, tallest = clean(alpha, before, after)
-        self._past = (frame, blend, alpha)  # the average, not the mask: hysteresis and edges would add up
+        self._past = (frame, blend, alpha)  # the next average uses `blend`: in masks, hysteresis would accumulate
         coverage = float(cv2.mean(alpha)[0])
         if self._options.margin:
             alpha = widen(alpha, self._options.margin * len(alpha))
@@ -135,12 +135,12 @@ class Stabiliser:
     def _add_past(
         self, here: FrameAnalysis, total: Probabilities, weight: Probabilities, lingering: Probabilities
     ) -> Carried | None:
-        """Adds the average of the frame before, in place, and what the edge keeps of its mask, which it returns."""
+        """Add the average of the frame before and the hysteresis of its mask, in place; return that mask, warped."""
         if self._past is None or here.back is None:
             return None
         before, blend, alpha = self._past
         colours = self._optical_flow.warp(before.colours, here.back)
-        # Without these weights an average along the flow costs up to 16 points of IoU on people who move fast.
+        # Without these weights, averaging along the flow costs up to 16 points of IoU for people who move fast.
         agreed = measure_likeness(colours, here.colours)
         share = np.float32(_PAST_AHEAD if self._options.ahead else _PAST)
         total += share * agreed * self._optical_flow.warp(blend, here.back)
@@ -152,14 +152,14 @@ class Stabiliser:
     def _add_future(
         self, here: FrameAnalysis, total: Probabilities, weight: Probabilities, lingering: Probabilities
     ) -> Carried | None:
-        """The same for the frames ahead up to the next cut; returns the probabilities of the first."""
+        """Add the later frames up to the next cut likewise; return the first one's probabilities, warped."""
         flow: Flow | None = None
         first: Carried | None = None
         fresh = [(pending.frame, pending.values) for pending in self._window if pending.values is not None]
         for (there, values), share in zip(fresh[: self._options.ahead], _FUTURE, strict=False):
             if there.ahead is None:
                 return first
-            # Flows lead from one frame to the next; two frames ahead is one flow followed by the other.
+            # Flows lead from one frame to the next; for the second frame ahead, two of them are concatenated.
             flow = there.ahead if flow is None else flow + self._optical_flow.warp(there.ahead, flow)
             colours = self._optical_flow.warp(there.colours, flow)
             agreement = measure_likeness(colours, here.colours)

@@ -134,7 +134,7 @@ def test_a_page_and_a_timeline_are_written(models: Path, tmp_path: Path, capsys:
         (("--model", "toi"), "did you mean 'toy'"),
         (("--html", "/dev/null/a.html"), "--html: /dev/null/a.html: can't be written (Not a directory)"),
         (("--html", "/dev"), "--html: /dev: can't be written (Is a directory)"),
-        (("--model", "toy"), "toy/1: expected a picture in and a score out"),
+        (("--model", "toy"), "toy/1: expected one picture input and a score output"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_anything_is_decoded(

@@ -4,14 +4,14 @@ import cv2
 import numpy as np
 import pytest
 
-from danmatte.quality.kind import Kind, Look, Movement, choose_kind, look_at
+from danmatte.quality.kind import Kind, Look, Movement, choose_kind, measure_look
 from tests.service.quality.pictures import add_noise, compress, draw_cartoon, draw_scene, draw_slide
 
 STANDING, TYPING, MOVING = Movement(0.0, 0.0), Movement(0.4, 0.01), Movement(4.0, 0.3)
 
 
 def look(picture: np.ndarray) -> Look:
-    return look_at([picture], cv2.resize(picture, (96, 96), interpolation=cv2.INTER_AREA))
+    return measure_look([picture], cv2.resize(picture, (96, 96), interpolation=cv2.INTER_AREA))
 
 
 @pytest.mark.parametrize(
@@ -46,5 +46,5 @@ def test_one_strange_frame_does_not_decide() -> None:
 def test_a_picture_a_pixel_wide_has_a_look() -> None:
     """As a film of 16x4000 has one, made small."""
     column = np.arange(100, dtype=np.uint8)[:, np.newaxis]
-    assert look_at([column], column).flat == 0
-    assert look_at([column.T], column.T).flat == 0
+    assert measure_look([column], column).flat == 0
+    assert measure_look([column.T], column.T).flat == 0

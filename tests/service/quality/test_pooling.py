@@ -2,7 +2,7 @@
 
 import pytest
 
-from danmatte.quality.pooling import GRADES, LEAST, choose_grade, format_score, is_below, pool, take_off_stutter
+from danmatte.quality.pooling import GRADES, MIN_SCORES, choose_grade, format_score, is_below, pool, take_off_stutter
 
 
 @pytest.mark.parametrize("score", [29.9, 30.0, 59.96, 74.6, 75.0, 100.0])
@@ -54,9 +54,9 @@ def test_a_frozen_second_loses_most_of_its_score_and_none_keeps_it() -> None:
 
 
 def test_every_score_has_a_grade_and_its_border_belongs_to_the_better_one() -> None:
-    assert [choose_grade(LEAST[grade]) for grade in GRADES] == list(GRADES)
+    assert [choose_grade(MIN_SCORES[grade]) for grade in GRADES] == list(GRADES)
     assert choose_grade(100) == "A"
-    assert choose_grade(LEAST["A"] - 0.01) == "B"
+    assert choose_grade(MIN_SCORES["A"] - 0.01) == "B"
     assert is_below("D", "C")
     assert not is_below("C", "C")
     assert not is_below("A", "C")

@@ -162,7 +162,7 @@ def test_a_file_that_changes_while_it_is_read_is_no_whole_one(video: Path, chang
         else:
             video.unlink()
         assert len(list(frames)) == 29
-        assert opened.broken == "expected a file that stays as it is, it changed while it was read"
+        assert opened.broken == "expected a file that doesn't change, but it changed while it was read"
 
 
 def test_a_margin_lies_around_everybody_in_the_track(
@@ -241,7 +241,7 @@ def test_a_killed_track_goes_on_without_a_gap_or_a_repetition(models: Path, tmp_
         (["--size", "big"], "expected WIDTHxHEIGHT"),
         (["--fps", "0"], "fps: expected more than 0"),
         (["--margin", "0.06"], "margin: expected 0 to 0.05"),
-        (["--margin", "0.02", "--raw"], "margin: expected without raw"),
+        (["--margin", "0.02", "--raw"], "margin: expected 0 with raw"),
         (["--region", "persn"], "toy doesn't know 'persn'; did you mean 'person'?"),
         (["--format", "webmasq"], "did you mean '.webmask'"),
         (["--model", "toi"], "did you mean 'toy'"),

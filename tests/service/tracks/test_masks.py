@@ -10,7 +10,7 @@ from danmatte.frame import Size
 from danmatte.tracks import Entry, TrackHeader, TrackReader, TrackWriter
 from danmatte.tracks.masks import MaskWriter
 from danmatte.tracks.refinement import RefinedRegion, Refiner, Region
-from danmatte.tracks.selection import NetworkAnswer, SelectedFrame, TrackPlan
+from danmatte.tracks.selection import NetworkOutput, SelectedFrame, TrackPlan
 from danmatte.tracks.tally import Tally
 from danmatte.tracks.track import find_format
 from danmatte.video.analysis import FrameAnalysis
@@ -26,15 +26,15 @@ def select(pts_ms: int, *, held: bool = False, cut: bool = False) -> SelectedFra
     return SelectedFrame(FrameAnalysis(pts_ms, cut, grey, grey), None if held else PICTURE)
 
 
-def answer(manifest: Manifest, share: float) -> NetworkAnswer:
+def answer(manifest: Manifest, share: float) -> NetworkOutput:
     """A person on the left side of the frame."""
     values = np.zeros(manifest.regions.shape[1:3], np.float32)
     values[:, : round(share * values.shape[1])] = 1
-    return NetworkAnswer(values)
+    return NetworkOutput(values)
 
 
 def write(
-    path: Path, manifest: Manifest, *steps: tuple[SelectedFrame, NetworkAnswer | None], plan: TrackPlan = PLAN
+    path: Path, manifest: Manifest, *steps: tuple[SelectedFrame, NetworkOutput | None], plan: TrackPlan = PLAN
 ) -> tuple[list[Entry], Tally]:
     with TrackWriter(path, TrackHeader(plan.size, "person")) as writer:
         masks = MaskWriter(manifest, Size(720, 1280), plan, writer)
@@ -98,7 +98,7 @@ def test_a_second_pass_changes_its_region_only(tmp_path: Path, toy_manifest: Man
     nobody = answer(toy_manifest, 0)
     with TrackWriter(tmp_path / "a.mattes", TrackHeader(SIZE, "person")) as writer:
         masks = MaskWriter(toy_manifest, frame, PLAN, writer, Refiner(toy_manifest, frame, PLAN.working))
-        masks.step(select(0), NetworkAnswer(nobody.values, refined))
+        masks.step(select(0), NetworkOutput(nobody.values, refined))
         masks.step(select(40), nobody)
     with TrackReader(tmp_path / "a.mattes") as track:
         first, second = list(track)

@@ -63,7 +63,7 @@ def test_a_changed_byte_ends_what_is_believed(path: Path) -> None:
 
 def test_one_writer_keeps_the_other_out_until_it_is_closed(path: Path) -> None:
     store = SegmentStore(path, LABEL)
-    with pytest.raises(TrackError, match="another one is at it"):
+    with pytest.raises(TrackError, match="another one has it open"):
         SegmentStore(path, LABEL)
     store.close()
     SegmentStore(path, LABEL).remove()
@@ -71,5 +71,5 @@ def test_one_writer_keeps_the_other_out_until_it_is_closed(path: Path) -> None:
 
 
 def test_a_place_where_nothing_can_be_written_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TrackError, match="expected a place to write"):
+    with pytest.raises(TrackError, match="expected a file that can be written"):
         SegmentStore(tmp_path / "none" / "part", LABEL)

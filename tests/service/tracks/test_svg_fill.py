@@ -97,13 +97,13 @@ def test_what_lies_outside_the_picture_is_cut_off() -> None:
 @pytest.mark.parametrize(
     ("path", "says"),
     [
-        ("M1 2 3", "expected numbers by 2"),
-        ("M", "expected numbers by 2"),
-        ("M0 0C1 2 3 4", "expected numbers by 6"),
-        ("M0 0z5", "expected numbers by 0"),
+        ("M1 2 3", "expected a multiple of 2 numbers"),
+        ("M", "expected a multiple of 2 numbers"),
+        ("M0 0C1 2 3 4", "expected a multiple of 6 numbers"),
+        ("M0 0z5", "expected a multiple of 0 numbers"),
         ("M0 0Q1 2 3 4", "expected M m L l C c Z z"),
         ("hello", "expected M m L l C c Z z"),
-        ("M1e 2", "expected numbers by 2"),
+        ("M1e 2", "expected a multiple of 2 numbers"),
         ("M0 0L.. 1", "expected numbers, received"),
         ("M0 0L99999999 0", "expected numbers within"),
     ],

@@ -25,7 +25,7 @@ from danmatte.tracks.batch import (
     make_pipeline,
 )
 from danmatte.tracks.pipeline import Pipeline
-from danmatte.tracks.together import PictureRoom, make_tracks
+from danmatte.tracks.together import PixelBudget, make_tracks
 from danmatte.video.decoded_frame import DecodedFrame
 from danmatte.video.reader import Video
 from tests.service.tracks.videos import walking, write
@@ -157,12 +157,12 @@ def test_an_impossible_number_is_refused(toy: Served) -> None:
         list(make_tracks([], TrackOptions(), toy, at_once=-1))
 
 
-async def test_large_frames_wait_for_room_and_the_largest_are_alone() -> None:
-    room, order = PictureRoom(100), list[str]()
+async def test_large_frames_wait_for_their_pixels_and_the_largest_are_alone() -> None:
+    budget, order = PixelBudget(100), list[str]()
     leave = asyncio.Event()
 
     async def use(name: str, pixels: int) -> None:
-        async with room.take(pixels):
+        async with budget.reserve(pixels):
             order.append(name)
             await leave.wait()
 

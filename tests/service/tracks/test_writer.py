@@ -77,7 +77,7 @@ def test_a_full_disk_is_said_and_what_was_written_is_gone_on_with(whole: bool, t
         track.add(entry(number))
     if whole:
         track.end_segment(25_000)
-    with pytest.raises(TrackError, match="expected room for"), track, room(100 if whole else 300):
+    with pytest.raises(TrackError, match="expected space for"), track, room(100 if whole else 300):
         track.close()
     assert [each.name for each in tmp_path.iterdir()] == [".a.mattes.part"]
     with TrackWriter(path, HEADER) as track:
@@ -140,7 +140,7 @@ def test_leaving_by_an_error_keeps_the_whole_segments(tmp_path: Path) -> None:
 
 def test_two_writers_never_share_a_track(tmp_path: Path) -> None:
     with TrackWriter(tmp_path / "a.mattes", HEADER) as track:
-        with pytest.raises(TrackError, match="another one is at it"):
+        with pytest.raises(TrackError, match="another one has it open"):
             TrackWriter(tmp_path / "a.mattes", HEADER)
         track.add(entry(0))
 

@@ -98,7 +98,7 @@ def test_of_several_streams_that_one_counts_which_chromium_plays(tmp_path: Path,
 def test_a_codec_that_nobody_knows_is_said(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mp4", walking(2))
     path.write_bytes(path.read_bytes().replace(b"avc1\0\0", b"zz9z\0\0"))
-    with pytest.raises(TrackError, match=r"a\.mp4: expected a stream of pictures, received one of an unknown codec$"):
+    with pytest.raises(TrackError, match=r"a\.mp4: expected a video stream, received one with an unknown codec$"):
         Video(path)
 
 
@@ -106,7 +106,7 @@ def test_a_codec_that_nobody_knows_is_said(tmp_path: Path) -> None:
     ("content", "says"),
     [
         (b"", "expected a video, received an empty file"),
-        (b"<!doctype html>", "expected a video, received bytes that are none: b'<!doctyp'"),
+        (b"<!doctype html>", "expected a video, received a file of unknown format that starts with b'<!doctyp'"),
         (None, r"expected a video, received an MP4 without its index \(moov\): cut off, or still being written"),
     ],
 )

@@ -141,7 +141,7 @@ def test_segments_are_named_by_templates(tmp_path: Path, template: str) -> None:
     ("name", "content", "why"),
     [
         ("a.m3u8", "", "received none"),
-        ("a.m3u8", "#EXTM3U\n#EXTINF:1,\nmissing.ts\n", "missing.ts, which isn't there"),
+        ("a.m3u8", "#EXTM3U\n#EXTINF:1,\nmissing.ts\n", "missing.ts, which doesn't exist"),
         ("a.m3u8", "#EXTM3U\n#EXTINF:1,\nhttps://example.org/a.ts\n", "on this disk, received https"),
         (
             "a.m3u8",

@@ -233,7 +233,7 @@ def test_sound_alone_is_refused(tmp_path: Path) -> None:
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), "s16", "mono")
         frame.rate = 8000
         container.mux(stream.encode(frame))
-    with pytest.raises(TrackError, match="expected a stream of pictures"):
+    with pytest.raises(TrackError, match="expected a video stream"):
         Video(path)
 
 

@@ -1,4 +1,4 @@
-"""Track formats, one file each. A further one is a file here and a line in the list below."""
+"""Track formats, one file each. To add a format, add a file here and a line to the list below."""
 
 from danmatte.tracks.formats import mattes as mattes
 from danmatte.tracks.formats import vtt as vtt

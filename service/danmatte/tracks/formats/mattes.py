@@ -1,4 +1,4 @@
-"""`.mattes`, our own track: 1-bit masks by their outlines, deflated by segments. FORMAT.md says it byte by byte."""
+"""`.mattes`, our own track format: the outlines of 1-bit masks, deflated per segment. FORMAT.md specifies each byte."""
 
 import struct
 import zlib
@@ -16,7 +16,7 @@ from danmatte.frame import Bits, Size
 from danmatte.tracks.chain_code import Corner, encode_chains, fill_chains, orient_eastward
 from danmatte.tracks.track import MAX_SEGMENTS, Entry, Film, Format, Polarity, Recorder, Segment, TrackHeader
 
-_PLAIN, _WITH_FILM = 1, 2  # versions: without and with facts of the film
+_PLAIN, _WITH_FILM = 1, 2  # versions of the format: without and with the film's facts
 _HEAD = struct.Struct(">4sBBHHHII")
 _FILM_BYTES = struct.Struct(">H")
 _PLACE = struct.Struct(">QQI")
@@ -26,7 +26,7 @@ _FULL = 255
 
 
 class MattesFormat(Format, default=True):
-    """Everything an entry says is kept, its coverage to 1/255."""
+    """The format `.mattes`, which stores all fields of an entry; its coverage is rounded to 1/255."""
 
     suffix = ".mattes"
     magic = b"MATT"
@@ -94,7 +94,7 @@ class MattesFormat(Format, default=True):
 
 
 class _EntryRecorder:
-    """Writes a segment's records: times, masks and corners as they differ from the ones before."""
+    """An encoder of a segment's records; times, masks and corners are stored as differences to the previous ones."""
 
     def __init__(self, header: TrackHeader) -> None:
         self._inverted = header.polarity == "background"
@@ -106,7 +106,7 @@ class _EntryRecorder:
         same = before is not None and np.array_equal(entry.mask, before.mask)
         flags = _KEYFRAME * entry.keyframe | _CUT * entry.cut | _HELD * entry.held | _SAME * same
         later = _encode_varints([entry.pts_ms - before.pts_ms if before else 0])
-        share = max(round(entry.coverage * _FULL), entry.coverage > 0)  # in 1/255, 0 for nobody only
+        share = max(round(entry.coverage * _FULL), entry.coverage > 0)  # in 1/255; 0 only if nobody is visible
         facts = later + bytes([flags, share])
         return facts if same else facts + self._record_mask(~entry.mask if self._inverted else entry.mask)
 
@@ -116,7 +116,7 @@ class _EntryRecorder:
 
 
 class _RecordReader:
-    """Reads an inflated segment from front to back."""
+    """A sequential reader of an inflated segment."""
 
     def __init__(self, data: bytes) -> None:
         self._bytes = iter(data)
@@ -159,12 +159,12 @@ class _RecordReader:
 
 
 def encode_outlines(bits: Bits) -> bytes:
-    """One mask that stands alone, as a segment's first record has it."""
+    """Return the outlines of one mask, encoded as in a segment's first record, which refers to no other."""
     return _encode_mask(bits, np.zeros((0, 2), np.int64))[0]
 
 
 def fill_outlines(data: bytes, size: Size) -> Bits:
-    """The mask that `encode_outlines` wrote; no bytes are an empty one. Raises TrackError."""
+    """Return the mask that `encode_outlines` encoded; no bytes mean an empty mask. Raises TrackError."""
     if not data:
         return np.zeros(size, np.bool_)
     records = _RecordReader(data)
@@ -175,7 +175,10 @@ def fill_outlines(data: bytes, size: Size) -> Bits:
 
 
 def _encode_mask(bits: Bits, before: npt.NDArray[np.int64]) -> tuple[bytes, npt.NDArray[np.int64]]:
-    """Outlines with their first corners as differences to those before, (K, 2), and these corners."""
+    """Return a mask's encoded outlines, and their first corners, (K, 2).
+
+    The corners are encoded as differences to those of the mask `before`.
+    """
     lines = [orient_eastward(outline) for outline in trace_outlines(bits)]
     starts = np.array([line[0] for line in lines], np.int64).reshape(-1, 2)
     moves = starts.copy()
@@ -186,7 +189,7 @@ def _encode_mask(bits: Bits, before: npt.NDArray[np.int64]) -> tuple[bytes, npt.
 
 
 def _encode_varints(values: Iterable[int]) -> bytes:
-    """Each value as groups of 7 bits, lowest first; the top bit says that more follow."""
+    """Return each value as groups of 7 bits, lowest first; the top bit of a byte is set if more follow."""
     written = bytearray()
     for value in values:
         while value >= 0x80:

@@ -1,7 +1,8 @@
-"""`.vtt`, masks as a WebVTT metadata track: a cue of JSON a mask, for whoever reads text tracks. Cues stand alone.
+"""`.vtt`, a WebVTT metadata track for readers of text tracks: a cue per mask, as JSON. Cues don't refer to each other.
 
-The first line says how long the head is; a comment in it holds what `.mattes` has in its head, and the index, so that a
-reader asks for ranges here too. A cue's `mask` is base64 of a `.mattes` record's outlines, corners counted from 0, 0.
+The first line gives the length of the head. A comment in the head contains what the head of `.mattes` contains, and the
+index, so that a reader can request byte ranges. A cue's `mask` is base64 of the outlines of a `.mattes` record whose
+corners are relative to 0, 0.
 """
 
 import base64
@@ -30,12 +31,12 @@ from danmatte.tracks.track import (
 
 _FIRST_LINE = re.compile(rb"WEBVTT danmatte/1 head=(\d{8})\n\nNOTE\n")
 _FIRST_LINE_BYTES = len(b"WEBVTT danmatte/1 head=00000000\n\nNOTE\n")
-_LONGEST_HEAD = 2**22
+_MAX_HEAD_BYTES = 2**22
 _LINE = re.compile(r"(\d{2,10}):([0-5]\d):([0-5]\d)\.(\d{3}) --> \d{2,10}:[0-5]\d:[0-5]\d\.\d{3}")
 
 
 class VttHead(Struct, frozen=True, omit_defaults=True):
-    """What the comment holds; `segments` are each one's start in ms and length in bytes."""
+    """The JSON in the head's comment; `segments` are each segment's start in ms and length in bytes."""
 
     width: Annotated[int, Meta(ge=1, lt=2**16)]
     height: Annotated[int, Meta(ge=1, lt=2**16)]
@@ -50,7 +51,10 @@ class VttHead(Struct, frozen=True, omit_defaults=True):
 
 
 class CueMask(Struct, frozen=True, omit_defaults=True):
-    """A cue's JSON: base64 of the outlines, the mask's size, and what an `Entry` says; `mask` is empty for nobody."""
+    """A cue's JSON: base64 of the outlines, the mask's size, and the fields of an `Entry`.
+
+    `mask` is empty if nothing is painted.
+    """
 
     width: Annotated[int, Meta(ge=1, lt=2**16)]
     height: Annotated[int, Meta(ge=1, lt=2**16)]
@@ -63,7 +67,7 @@ class CueMask(Struct, frozen=True, omit_defaults=True):
 
 
 class VttFormat(Format):
-    """Everything an entry says is kept, its coverage to four places."""
+    """The format `.vtt`, which stores all fields of an entry; its coverage is rounded to four decimal places."""
 
     suffix = ".vtt"
     magic = b"WEBV"
@@ -79,7 +83,7 @@ class VttFormat(Format):
             version=header.version,
             film=header.film,
         )
-        # An arrow would begin a cue: in JSON it can be written without its point.
+        # `-->` would begin a cue, so `>` is escaped in the JSON.
         facts = msgspec.json.encode(head).replace(b">", b"\\u003e") + b"\n\n"
         return b"WEBVTT danmatte/1 head=%08d\n\nNOTE\n" % (_FIRST_LINE_BYTES + len(facts)) + facts
 
@@ -89,8 +93,8 @@ class VttFormat(Format):
     def read_index(self, file: BinaryIO, file_bytes: int) -> tuple[TrackHeader, tuple[Segment, ...]]:
         first = file.read(_FIRST_LINE_BYTES)
         found = _FIRST_LINE.fullmatch(first)
-        if found is None or not _FIRST_LINE_BYTES < (head_bytes := int(found[1])) <= _LONGEST_HEAD:
-            raise TrackError(f"head: expected a track of danmatte's in its first lines, received {brief(repr(first))}")
+        if found is None or not _FIRST_LINE_BYTES < (head_bytes := int(found[1])) <= _MAX_HEAD_BYTES:
+            raise TrackError(f"head: expected the first lines of danmatte's tracks, received {brief(repr(first))}")
         facts = file.read(head_bytes - _FIRST_LINE_BYTES)
         if len(facts) < head_bytes - _FIRST_LINE_BYTES:
             raise TrackError(f"truncated: expected a head of {head_bytes} bytes")
@@ -117,27 +121,27 @@ class VttFormat(Format):
 
 
 class CueRecorder:
-    """Writes a cue a mask; of `polarity` is what its outlines are around."""
+    """An encoder of cues, one per mask; the outlines enclose what `polarity` says."""
 
     def __init__(self, polarity: Polarity) -> None:
         self._polarity = polarity
 
     def record(self, entry: Entry, until_ms: int) -> bytes:
-        """The cue, and the empty line after it."""
+        """Return the cue, and the empty line after it."""
         cue = describe_mask(entry, self._polarity)
         line = f"{format_time(entry.pts_ms)} --> {format_time(until_ms)}\n"
         return line.encode() + msgspec.json.encode(cue) + b"\n\n"
 
 
 def describe_mask(entry: Entry, polarity: Polarity) -> CueMask:
-    """A mask as a cue, or a message within a stream, has it."""
+    """Return a mask as the JSON of a cue, or of a message within a stream."""
     bits = entry.mask if polarity == "person" else ~entry.mask
     return CueMask(
         width=bits.shape[1],
         height=bits.shape[0],
         mask=base64.b64encode(encode_outlines(bits)).decode() if bits.any() else "",
         polarity=polarity,
-        coverage=max(round(entry.coverage, 4), 0.0001 * (entry.coverage > 0)),  # 0 for nobody only
+        coverage=max(round(entry.coverage, 4), 0.0001 * (entry.coverage > 0)),  # 0 only if nobody is visible
         keyframe=entry.keyframe,
         cut=entry.cut,
         held=entry.held,
@@ -145,13 +149,13 @@ def describe_mask(entry: Entry, polarity: Polarity) -> CueMask:
 
 
 def format_time(ms: int) -> str:
-    """A cue's time, as WebVTT has it."""
+    """Return a time in WebVTT's form, `HH:MM:SS.mmm`."""
     minutes, rest = divmod(ms, 60_000)
     return f"{minutes // 60:02}:{minutes % 60:02}:{rest // 1000:02}.{rest % 1000:03}"
 
 
 def read_cue(block: str, header: TrackHeader) -> Entry:
-    """A cue's mask; raises TrackError."""
+    """Return a cue's mask; raises TrackError."""
     line, _, payload = block.partition("\n")
     found = _LINE.fullmatch(line)
     if found is None:

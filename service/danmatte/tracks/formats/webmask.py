@@ -1,4 +1,4 @@
-"""`.webmask`, the mask file that web players know: an SVG a mask, gzipped by segments, big-endian throughout."""
+"""`.webmask`, the mask file that web players support: an SVG per mask, gzipped per segment, all numbers big-endian."""
 
 import base64
 import binascii
@@ -20,9 +20,9 @@ _HEAD = struct.Struct(">4siB3xi")
 _PLACE = struct.Struct(">qq")
 _RECORD = struct.Struct(">iq")
 _SCHEME = b"data:image/svg+xml;base64,"
-_LONGEST_RECORD = 2**20
+_MAX_RECORD_BYTES = 2**20
 
-_LONGEST_TAG = 1000
+_MAX_TAG_LENGTH = 1000
 
 _WIDTH, _HEIGHT = (re.compile(rf'\s{name}="(\d{{1,5}})(?:\.0*)?(?:px)?"') for name in ("width", "height"))
 _TRANSFORM = re.compile(r'\stransform="translate\(0(?:\.0*)?,(\d{1,5})(?:\.0*)?\) scale\(0?\.10*,-0?\.10*\)"')
@@ -30,7 +30,7 @@ _PATH = re.compile(r'\sd="([^"]*)"')
 
 
 class WebmaskFormat(Format):
-    """Only pts and masks are kept. Filled is where comments may be, so the person is the hole."""
+    """The format `.webmask`, which stores only pts and masks. It fills the area for comments; the person is a hole."""
 
     suffix = ".webmask"
     magic = b"MASK"
@@ -49,10 +49,10 @@ class WebmaskFormat(Format):
         return self
 
     def record(self, entry: Entry, until_ms: int) -> bytes:
-        """An SVG with its length and pts."""
+        """Return the mask as SVG, after its length and pts."""
         picture = _SCHEME + base64.b64encode(format_svg(~entry.mask))
-        if len(picture) > _LONGEST_RECORD:
-            raise TrackError(f"mask at {entry.pts_ms} ms: expected at most {_LONGEST_RECORD} bytes as SVG")
+        if len(picture) > _MAX_RECORD_BYTES:
+            raise TrackError(f"mask at {entry.pts_ms} ms: expected at most {_MAX_RECORD_BYTES} bytes as SVG")
         return _RECORD.pack(len(picture), entry.pts_ms) + picture
 
     def read_index(self, file: BinaryIO, file_bytes: int) -> tuple[TrackHeader, tuple[Segment, ...]]:
@@ -89,15 +89,16 @@ def _read_segments(file: BinaryIO, file_bytes: int) -> tuple[Segment, ...]:
 
 
 def _read_records(data: bytes) -> Iterator[tuple[int, str]]:
-    """Pts and SVG of every record of an inflate segment."""
+    """Yield pts in ms and SVG of every record of an inflated segment."""
     at = 0
     while at < len(data):
         if at + _RECORD.size > len(data):
             raise TrackError(f"truncated: expected a record at byte {at} of {len(data)}")
         length, pts_ms = _RECORD.unpack_from(data, at)
         at += _RECORD.size
-        if not len(_SCHEME) <= length <= min(_LONGEST_RECORD, len(data) - at):
-            raise TrackError(f"mask at {pts_ms} ms: expected at most {len(data) - at} bytes, received {length}")
+        limit = min(_MAX_RECORD_BYTES, len(data) - at)
+        if not len(_SCHEME) <= length <= limit:
+            raise TrackError(f"mask at {pts_ms} ms: expected {len(_SCHEME)} to {limit} bytes, received {length}")
         yield pts_ms, _decode_svg(data[at : at + length], pts_ms)
         at += length
 
@@ -120,7 +121,7 @@ def _read_size(picture: str) -> Size:
 
 
 def _fill_picture(picture: str, size: Size) -> Bits:
-    """What all paths together fill."""
+    """Return the mask, (H, W), that all paths of an SVG fill together."""
     group = _TRANSFORM.search(_find_tag(picture, "<g"))
     if group is None or int(group[1]) != size.height:
         raise TrackError(f"SVG: expected a group in tenths of a pixel, y upwards from {size.height}")
@@ -131,6 +132,6 @@ def _fill_picture(picture: str, size: Size) -> Bits:
 
 
 def _find_tag(picture: str, start: str) -> str:
-    """The first tag that begins like this, or nothing."""
+    """Return the first tag with this beginning, without its `>`; empty if there is none."""
     at = picture.find(start)
-    return picture[at : at + _LONGEST_TAG].partition(">")[0] if at >= 0 else ""
+    return picture[at : at + _MAX_TAG_LENGTH].partition(">")[0] if at >= 0 else ""

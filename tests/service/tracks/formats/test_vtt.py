@@ -171,5 +171,5 @@ def test_a_head_of_another_length_is_refused(stated: int, tmp_path: Path) -> Non
 def test_subtitles_are_no_track(tmp_path: Path) -> None:
     path = tmp_path / "film.vtt"
     path.write_text("WEBVTT\n\n00:00:00.000 --> 00:00:01.000\nGood morning, and good luck\n\n")
-    with pytest.raises(TrackError, match="a track of danmatte's in its first lines"):
+    with pytest.raises(TrackError, match="the first lines of danmatte's tracks"):
         TrackReader(path)
