@@ -21,7 +21,7 @@ RULE_TESTS = """\
 rule_files: [{rules}]
 evaluation_interval: 1m
 tests:
-  - name: nobody is scraped
+  - name: no worker is scraped
     interval: 1m
     input_series: []
     alert_rule_test:
@@ -31,8 +31,8 @@ tests:
         exp_alerts:
           - exp_labels: {{severity: page}}
             exp_annotations:
-              summary: No worker of danmatte is scraped
-              description: Players show comments over people. Look at the pods, then at the scraping.
+              summary: Prometheus scrapes no worker of danmatte
+              description: Players probably show comments over people. Check the pods, then the scraping.
   - name: refusals in a load of a thousand a minute
     interval: 1m
     input_series:
@@ -48,7 +48,7 @@ tests:
       - expr: count(ALERTS{{alertname="DanmatteOverloaded", alertstate="firing"}})
         eval_time: 45m
         exp_samples: [{{labels: "{{}}", value: 1}}]
-  - name: a pod that was replaced, and one whose container starts again and again
+  - name: a pod that was replaced, and one whose container restarts repeatedly
     interval: 1m
     input_series:
       - {{series: 'danmatte_start_time_seconds{{job="a", pod="old"}}', values: "100x20"}}
