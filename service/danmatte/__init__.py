@@ -9,9 +9,9 @@
 
     danmatte.track("film.mp4", "film.mattes")          # the masks of a whole video
 
-All of these compute in this process. `danmatte.client` asks a server that `danmatte serve` runs. What is wrong with a
-picture, a model or an option is raised as one of `danmatte.errors`. Importing this imports none of the libraries that
-the names below need.
+These functions run the model in the calling process. `danmatte.client` sends requests to a server started by
+`danmatte serve` instead. A bad picture, model or option raises one of `danmatte.errors`. `import danmatte` is fast:
+the libraries that the names below need are imported when a name is first used.
 """
 
 import sys
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     __version__: str
 
-# OpenVINO reports to its maker whenever it is imported, unasked; without this library of its own it doesn't.
+# OpenVINO sends telemetry to its vendor when it is imported; with None here, it can't import the library for that.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 __all__ = ["FinishedTrack", "Segmenter", "VideoSegmenter", "client", "errors", "matte", "track"]
@@ -32,10 +32,10 @@ __all__ = ["FinishedTrack", "Segmenter", "VideoSegmenter", "client", "errors", "
 _MODULES = ("client", "errors")
 
 
-if not TYPE_CHECKING:  # a type checker would take every name for one of these
+if not TYPE_CHECKING:  # otherwise a type checker would accept any attribute name
 
     def __getattr__(name: str) -> object:
-        """One of the public names, imported when it is used for the first time."""
+        """Return one of the public names, importing it at first use."""
         if name == "__version__":
             from importlib.metadata import version
 

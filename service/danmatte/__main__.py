@@ -1,4 +1,4 @@
-"""`python -m danmatte` is the command `danmatte`."""
+"""Entry point of `python -m danmatte`, which is the same as the command `danmatte`."""
 
 import sys
 

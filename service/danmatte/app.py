@@ -1,4 +1,4 @@
-"""The parts put together: settings in, the application out."""
+"""Construction of the aiohttp application from the settings."""
 
 import asyncio
 import sys
@@ -51,9 +51,9 @@ RENEW: web.AppKey[Callable[[], None]] = web.AppKey("renew")
 def build(
     settings: Settings, open_engine: EngineFactory | None = None, changed: Callable[[], None] = lambda: None
 ) -> web.Application:
-    """The application; models are loaded when it starts, which raises SettingsError when none can be.
+    """Build the application. Models are loaded when it starts; SettingsError is raised then if none can be loaded.
 
-    `changed` is called after whatever the administrator does.
+    `changed` is called after each request to the admin API that may have changed a model.
     """
     metrics = Metrics()
     keys = ApiKeys.read(Path(settings.keys)) if settings.keys else None
@@ -66,7 +66,7 @@ def build(
     app[LIVE], app[REQUESTS] = requests.live, requests
 
     async def leave(app: web.Application) -> None:
-        requests.live.end_all()  # they would outlast any wait for requests
+        requests.live.end_all()  # live connections have no natural end, so waiting for them would time out
 
     app.on_shutdown.append(leave)
 
@@ -75,7 +75,7 @@ def build(
         files.add([Path(settings.keys)], partial(_renew_keys, keys, requests.live))
 
     def renew() -> None:
-        """For SIGHUP: models, keys and the certificate, as the disk has them now."""
+        """Reload models, keys and the certificate from disk; called on SIGHUP."""
         requests.repository.refresh_soon()
         files.renew_soon()
 
@@ -96,7 +96,8 @@ def build(
         admin = AdminRoutes(requests.repository, Catalogue(requests), changed)
         guard = [require_key(keys, frozenset(), lambda request: "admin")] if keys else []
         app.cleanup_ctx.append(admin.serve_beside(settings, guard))
-    app.cleanup_ctx.append(files.run_beside(settings.watch_s))  # last: nobody ends it where another can't start
+    # Last, because no context is cleaned up if another one fails to start, and its task would keep running.
+    app.cleanup_ctx.append(files.run_beside(settings.watch_s))
     return app
 
 
@@ -106,7 +107,7 @@ async def _renew_keys(keys: ApiKeys, live: LiveCalls) -> None:
 
 
 def _add_middlewares(app: web.Application, settings: Settings, observers: Observers, keys: ApiKeys | None) -> None:
-    """What happens to every request before its handler, and to every answer; the first is the outermost."""
+    """Add the middlewares, outermost first, and the callbacks that set headers on every response."""
     prefixes = dict(pair for protocol in PROTOCOLS for pair in protocol.prefixes)
     proxies, origins = TrustedProxies(settings.trusted_proxies), Origins(settings.origins)
     if proxies:
@@ -118,14 +119,14 @@ def _add_middlewares(app: web.Application, settings: Settings, observers: Observ
             public.add(exposition.PATH)
         app.middlewares.append(require_key(keys, frozenset(public), partial(find_protocol, protocols=prefixes)))
     admission = app[ADMISSION]
-    lifetime = ConnectionLifetime(lambda: admission.draining or admission.leaving, longest_s=settings.connection_s)
+    lifetime = ConnectionLifetime(lambda: admission.draining or admission.leaving, max_age_s=settings.connection_s)
     app.on_response_prepare.extend([add_request_id, add_security_headers, add_cors_headers(origins), lifetime.prepare])
 
 
 def _build_requests(
     settings: Settings, open_engine: EngineFactory | None, metrics: Metrics, keys: ApiKeys | None
 ) -> Requests:
-    """Models, admission, threads and live calls, as the settings say."""
+    """Build the shared state of all requests from the settings: models, admission, threads and live calls."""
     cores = settings.cores or count_cores()
     quotas = Quotas(keys.find_quota) if keys else Quotas()
     statistics = Statistics()
@@ -140,20 +141,20 @@ def _build_requests(
     matting = Matting(
         workers=settings.pixel_threads or cores,
         max_pixels=settings.max_pixels,
-        stuck_after_s=max(STUCK_AFTER_S, 2 * settings.deadline_s),  # what it computes is of no use any more
+        stuck_after_s=max(STUCK_AFTER_S, 2 * settings.deadline_s),  # by then every request has timed out
     )
     live = LiveCalls(settings.live_connections, quotas)
     return Requests(repository, _build_admission(settings, cores, quotas), matting, live, statistics)
 
 
 def _watch(metrics: Metrics, admission: Admission, live: LiveCalls) -> None:
-    """Has the gauges of what is inside."""
-    metrics.watch("danmatte_in_flight", "Inside: posts and live connections", lambda: admission.occupied)
+    """Register the gauges that are read from admission, live calls and the log."""
+    metrics.watch("danmatte_in_flight", "Accepted requests and live connections", lambda: admission.occupied)
     metrics.watch("danmatte_live_connections", "Open live connections and streams", lambda: len(live))
-    metrics.watch("danmatte_waiting", "Posts that wait for a permit to compute", lambda: admission.waiting)
-    metrics.watch("danmatte_native_lines", "Lines that libraries wrote to the error stream", count_native_lines)
-    metrics.watch("danmatte_bytes_under_way", "Bytes of bodies and answers in memory", lambda: admission.held_bytes)
-    metrics.watch("danmatte_log_dropped", "Lines of the process' own log that nobody read in time", count_dropped_lines)
+    metrics.watch("danmatte_waiting", "Requests waiting for a permit to compute", lambda: admission.waiting)
+    metrics.watch("danmatte_native_lines", "Lines written to standard error by native libraries", count_native_lines)
+    metrics.watch("danmatte_bytes_under_way", "Request and response bytes in memory", lambda: admission.held_bytes)
+    metrics.watch("danmatte_log_dropped", "Lines of the log dropped because its reader was slow", count_dropped_lines)
 
 
 def _build_observers(settings: Settings, metrics: Metrics) -> Observers:
@@ -176,7 +177,10 @@ def _build_admission(settings: Settings, cores: int, quotas: Quotas) -> Admissio
 def _run_engines(
     requests: Requests, observers: Observers, settings: Settings
 ) -> Callable[[web.Application], AsyncIterator[None]]:
-    """For `Application.cleanup_ctx`: models are loaded first and closed last; then what was observed is sent."""
+    """Return a context for `Application.cleanup_ctx` that loads the models at startup and closes them at shutdown.
+
+    After closing them, it flushes the access log and the traces.
+    """
 
     async def run(app: web.Application) -> AsyncIterator[None]:
         try:
@@ -192,13 +196,13 @@ def _run_engines(
 
 
 def _choose_engine(settings: Settings, cores: int) -> EngineFactory:
-    """OpenVINO, with its compiled graphs kept where the settings say."""
+    """Return a factory of OpenVINO engines, with a cache of compiled graphs if the settings name a folder."""
     cache = GraphCache(Path(settings.cache), settings.cache_bytes) if settings.cache else None
     return lambda found: OpenVinoEngine(found.manifest, found.graph, found.weights, cores, cache)
 
 
 def _build_factory(open_engine: EngineFactory, metrics: Metrics, statistics: Statistics) -> EngineFactory:
-    """What opens engines; successes and failures are counted, and each version's engines count in one place."""
+    """Wrap a factory so that it counts successes and failures; all engines of a version share one statistic."""
 
     def open_and_count(found: Artifact) -> Engine:
         try:

@@ -1,4 +1,4 @@
-"""Work that goes on beside whoever started it, and is ended with it."""
+"""Background tasks of the event loop."""
 
 import asyncio
 import logging
@@ -8,19 +8,22 @@ log = logging.getLogger(__name__)
 
 
 class BackgroundTasks:
-    """Tasks that nobody awaits: each is kept until it ends, as asyncio keeps none; one that fails is logged."""
+    """A set of fire-and-forget tasks.
+
+    It keeps a reference to each task until it ends, because asyncio holds only weak ones. Failures are logged.
+    """
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, work: Coroutine[None, None, None]) -> None:
-        """Has the work done in the running loop."""
+        """Schedule the coroutine in the running loop."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._forget)
 
     async def end(self) -> None:
-        """Cancels what isn't done, and waits for that."""
+        """Cancel all unfinished tasks and wait for them."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,12 +1,12 @@
-"""What can go wrong in the service; every error owns its HTTP status and a code that clients may rely on.
+"""The exceptions of the service. Each has an HTTP status and a stable code that clients may rely on.
 
 ServiceError                     500  internal_error
-├── RequestError                 400  bad_request           the caller can mend it
-│   ├── UnauthorizedError        401  unauthorized          no key, or an unknown one
-│   ├── ForbiddenError           403  forbidden             not from where it came
+├── RequestError                 400  bad_request           the client has to change the request
+│   ├── UnauthorizedError        401  unauthorized          no API key, or an unknown one
+│   ├── ForbiddenError           403  forbidden             not allowed for this origin, token or port
 │   ├── UnknownParameterError    400  unknown_parameter
 │   ├── InvalidParameterError    422  invalid_parameter
-│   ├── BodyError                400  bad_body              empty, or broken on the way
+│   ├── BodyError                400  bad_body              empty, malformed, or incomplete
 │   ├── BodyTimeoutError         408  body_timeout
 │   ├── BodyTooLargeError        413  body_too_large
 │   ├── MediaTypeError           415  unsupported_media_type
@@ -17,23 +17,23 @@ ServiceError                     500  internal_error
 │   ├── UnknownModelError        404  unknown_model
 │   ├── UnknownVersionError      404  unknown_version
 │   ├── UnknownLabelError        404  unknown_label
-│   └── PolicyError              422  invalid_policy        of how a model's versions are served
-├── OverloadError                503  overloaded            come back after `retry_after_s`
+│   └── PolicyError              422  invalid_policy        an invalid serving policy of a model
+├── OverloadError                503  overloaded            retry after `retry_after_s` seconds
 │   ├── QueueFullError           429  queue_full
-│   ├── QuotaError               429  quota_exceeded        more than the key may ask for; says which limit
+│   ├── QuotaError               429  quota_exceeded        a limit of the API key; the message says which
 │   ├── DeadlineError            503  deadline_exceeded
 │   └── DrainingError            503  draining
-├── ModelError                   503  model_unavailable     a version on disk that can't be served
+├── ModelError                   503  model_unavailable     a version on disk can't be served
 │   └── ManifestError            503  invalid_manifest
 ├── EngineError                  500  engine_failed
-├── TrackError                   422  corrupt_track         a track that isn't one, or can't be written so
-├── StorageError                 502  storage_failed        a place of videos or tracks that can't be used
-├── LostWorkerError              500  lost_worker           a process that crashed, hung, or couldn't do its work
-└── SettingsError                500  invalid_settings      at start only
-    └── MissingExtraError        500  missing_extra         a library that one of danmatte's extras brings
+├── TrackError                   422  corrupt_track         not a mask track, or the format can't store the masks
+├── StorageError                 502  storage_failed        storage of videos or tracks can't be read or written
+├── LostWorkerError              500  lost_worker           a worker process crashed, hung, or failed
+└── SettingsError                500  invalid_settings      raised only at startup
+    └── MissingExtraError        500  missing_extra         a library of an optional extra isn't installed
 
-On the command line they end with exit code 2, a MissingExtraError with 3, and a StorageError with 4: it may go well
-another time.
+On the command line, MissingExtraError ends with exit code 3, StorageError with 4 (a retry may succeed), and all others
+with 2.
 """
 
 import math
@@ -41,7 +41,7 @@ from typing import ClassVar
 
 
 class ServiceError(Exception):
-    """The root; never raised itself."""
+    """The base class; never raised itself."""
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
@@ -49,7 +49,7 @@ class ServiceError(Exception):
 
 
 class RequestError(ServiceError):
-    """The caller's question can't be answered; the message says what to change."""
+    """The request is invalid; the message says what to change."""
 
     status = 400
     code = "bad_request"
@@ -63,27 +63,27 @@ class UnauthorizedError(RequestError):
 
 
 class ForbiddenError(RequestError):
-    """Nobody may ask this from there."""
+    """The request isn't allowed from this origin, with this token, or on this port."""
 
     status = 403
     code = "forbidden"
 
 
 class UnknownParameterError(RequestError):
-    """A query parameter that doesn't exist."""
+    """A query parameter doesn't exist."""
 
     code = "unknown_parameter"
 
 
 class InvalidParameterError(RequestError):
-    """A query parameter whose value is impossible."""
+    """A parameter has an invalid value."""
 
     status = 422
     code = "invalid_parameter"
 
 
 class BodyError(RequestError):
-    """The body is empty, or broke on the way."""
+    """The body is empty, malformed, or incomplete."""
 
     code = "bad_body"
 
@@ -96,41 +96,41 @@ class BodyTimeoutError(RequestError):
 
 
 class BodyTooLargeError(RequestError):
-    """The body is over the limit."""
+    """The body exceeds the size limit."""
 
     status = 413
     code = "body_too_large"
 
 
 class MediaTypeError(RequestError):
-    """Neither the header nor the bytes are of a kind that is served."""
+    """The media type or the content encoding isn't supported."""
 
     status = 415
     code = "unsupported_media_type"
 
 
 class PictureError(RequestError):
-    """The bytes begin like a picture and aren't a whole one."""
+    """The picture is truncated or corrupt."""
 
     status = 422
     code = "corrupt_picture"
 
 
 class PictureTooLargeError(RequestError):
-    """The picture's header claims too many pixels; nothing was decoded."""
+    """The picture's header declares too many pixels; it wasn't decoded."""
 
     status = 413
     code = "picture_too_large"
 
 
 class TensorError(RequestError):
-    """A tensor that the model doesn't have, or whose datatype, shape or values aren't its own."""
+    """A tensor is unknown to the model, or its datatype, shape or values don't match the model's."""
 
     code = "bad_tensor"
 
 
 class NotAcceptableError(RequestError):
-    """No mask format suits the Accept header."""
+    """No mask format matches the Accept header."""
 
     status = 406
     code = "not_acceptable"
@@ -158,14 +158,14 @@ class UnknownLabelError(RequestError):
 
 
 class PolicyError(RequestError):
-    """How a model's versions are to be served is impossible: says the file, or what was asked."""
+    """A serving policy of a model is invalid; the message names the file, or the field of the request."""
 
     status = 422
     code = "invalid_policy"
 
 
 class OverloadError(ServiceError):
-    """Too much at once; the same request may succeed `retry_after_s` seconds later."""
+    """The server is overloaded; the same request may succeed after `retry_after_s` seconds."""
 
     status = 503
     code = "overloaded"
@@ -176,27 +176,27 @@ class OverloadError(ServiceError):
 
 
 class QueueFullError(OverloadError):
-    """Every place is taken, or the wait would be too long."""
+    """The queue is full, or the predicted wait is too long."""
 
     status = 429
     code = "queue_full"
 
 
 class QuotaError(OverloadError):
-    """More than the key may ask for."""
+    """The request exceeds a limit of the API key."""
 
     status = 429
     code = "quota_exceeded"
 
 
 class DeadlineError(OverloadError):
-    """The answer would have come too late."""
+    """The response wasn't ready before the deadline."""
 
     code = "deadline_exceeded"
 
 
 class DrainingError(OverloadError):
-    """The server is going; another one may be there already."""
+    """The server is shutting down; another one may already be running."""
 
     code = "draining"
 
@@ -212,7 +212,7 @@ class ModelError(ServiceError):
 
 
 class ManifestError(ModelError):
-    """A published version breaks the contract: says the file, the field, what was expected and received."""
+    """A published version breaks the contract; the message names file, field, expected and received value."""
 
     code = "invalid_manifest"
 
@@ -228,14 +228,14 @@ class EngineError(ServiceError):
 
 
 class TrackError(ServiceError):
-    """The file isn't a whole mask track, or what was to be written can't be in one."""
+    """The file isn't a complete mask track, or the track format can't store these masks."""
 
     status = 422
     code = "corrupt_track"
 
 
 class StorageError(ServiceError):
-    """A place of videos or tracks can't be read or written."""
+    """The storage of videos or tracks can't be read or written."""
 
     status = 502
     code = "storage_failed"
@@ -243,19 +243,19 @@ class StorageError(ServiceError):
 
 
 class LostWorkerError(ServiceError):
-    """A process that works on its own crashed, hung, or couldn't do what it was asked for; the message says which."""
+    """A worker process crashed, hung, or failed; the message says which."""
 
     code = "lost_worker"
 
 
 class SettingsError(ServiceError):
-    """The server can't start like this."""
+    """The server can't start with these settings."""
 
     code = "invalid_settings"
 
 
 class MissingExtraError(SettingsError):
-    """A setting needs a library that isn't installed: says which extra of danmatte brings it."""
+    """A setting needs a library that isn't installed; the message names the optional extra to install."""
 
     code = "missing_extra"
     exit_code = 3
@@ -265,11 +265,11 @@ class MissingExtraError(SettingsError):
 
 
 def brief(value: object, limit: int = 80) -> str:
-    """The value's `repr`, cut: what a stranger sent never fills a log or an answer."""
+    """Return the value's `repr`, truncated so that untrusted input can't fill a log or a response."""
     text = repr(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def say_where(place: str, reason: str) -> str:
-    """A reason with its place before it, which many reasons begin with already."""
+    """Return the reason prefixed with the place, unless it already begins with it."""
     return reason if reason.startswith(f"{place}: ") else f"{place}: {reason}"

@@ -1,59 +1,61 @@
-"""The messages of `/v1/stream`, byte by byte; uses only the standard library and `danmatte.errors`.
+"""The binary messages of `/v1/stream`. This module uses only the standard library and `danmatte.errors`.
 
-Every message is binary and little-endian, and begins with the magic `DML1`, whose digit is the version of this
-layout. A client sends offers, the server sends answers, each in a WebSocket message of its own.
+Every message is binary and little-endian, and begins with the magic bytes `DML1`, whose digit is the version of this
+layout. A client sends offers and the server sends answers, each as one binary WebSocket message.
 
-An offer is a header of 20 bytes, then the picture up to the end of the message:
+An offer is a header of 20 bytes, followed by the picture:
 
 | offset | type   | what                                                                               |
 |--------|--------|------------------------------------------------------------------------------------|
 | 0      | 4 × u8 | magic, `44 4D 4C 31`                                                               |
 | 4      | u8     | 1, an offer                                                                        |
 | 5      | u8     | picture: 0 JPEG, PNG or WebP (its bytes tell which), 1 NV12, 2 RGB24               |
-| 6      | u16    | 0                                                                                  |
-| 8      | f64    | pts in milliseconds, finite; it comes back bit by bit                              |
-| 16     | u16    | width, of an NV12 or RGB24 picture in pixels; 0 with the others, who know their own |
-| 18     | u16    | height, the same                                                                   |
-| 20     |        | the picture                                                                        |
+| 6      | u16    | reserved, 0                                                                        |
+| 8      | f64    | pts in milliseconds, finite; the answer repeats it bit for bit                     |
+| 16     | u16    | width of an NV12 or RGB24 picture in pixels; 0 for JPEG, PNG and WebP              |
+| 18     | u16    | height, as for the width                                                           |
+| 20     |        | the picture, up to the end of the message                                          |
 
-An answer is a header of 56 bytes, the pts that were skipped, then the mask or the error:
+An answer is a header of 56 bytes, followed by the pts of skipped offers, then the mask or the error:
 
 | offset | type    | what                                                                              |
 |--------|---------|-----------------------------------------------------------------------------------|
 | 0      | 4 × u8  | magic, `44 4D 4C 31`                                                              |
 | 4      | u8      | 2, an answer                                                                      |
-| 5      | u8      | flags: 1 a cut was seen before this frame, 2 the mask is held from an earlier one  |
-| 6      | u16     | status: 200, or the error's, as HTTP would have it                                |
+| 5      | u8      | flags: 1 = a cut precedes this frame, 2 = the mask was held from an earlier frame |
+| 6      | u16     | status: 200, or the HTTP status of the error                                      |
 | 8      | f64     | the offer's pts                                                                   |
-| 16     | u16     | the mask's width in pixels; 0 with an error                                       |
-| 18     | u16     | the mask's height, the same                                                       |
-| 20     | f32     | coverage, the person's share of the frame, 0 to 1; 0 with an error                |
-| 24     | u64     | version of the model; 0 with an error                                             |
+| 16     | u16     | width of the mask in pixels; 0 for an error                                       |
+| 18     | u16     | height of the mask in pixels; 0 for an error                                      |
+| 20     | f32     | coverage, the share of the frame covered by people, 0 to 1; 0 for an error        |
+| 24     | u64     | version of the model; 0 for an error                                              |
 | 32     | 4 × f32 | milliseconds: waiting (since the offer arrived), decoding, inference, encoding    |
-| 48     | u32     | n, how many offers were skipped between the answer before and this one            |
-| 52     | u32     | bytes of the body                                                                 |
-| 56     | n × f64 | pts of the skipped ones, as they came                                             |
-| 56+8n  |         | body: the mask in the format that the query named, or, when the status isn't 200, |
-|        |         | UTF-8 JSON `{"error", "code", "status", "request_id"}`                            |
+| 48     | u32     | n, the number of offers skipped between the previous answer and this one          |
+| 52     | u32     | length of the body in bytes                                                       |
+| 56     | n × f64 | pts of the skipped offers, in order of arrival                                    |
+| 56+8n  |         | body: the mask in the format of the query, or, if the status isn't 200, UTF-8     |
+|        |         | JSON `{"error", "code", "status", "request_id"}`                                  |
 
-Every offer is answered or skipped, never both, and answers come in the order of their offers. When offers come
-faster than they are answered, only the newest waits: the one that waited before is skipped, and the next answer
-says so. A picture that can't be served costs its own answer only; the connection goes on.
+Every offer is either answered or skipped, and answers are sent in the order of their offers. If offers arrive faster
+than the server can answer them, only the newest one waits: it replaces the one waiting before, and the next answer
+lists the replaced ones as skipped. An error of one picture is reported in its answer; the connection stays open.
 
-The query is `/v1/mattes`' without `pts`: `model`, `version`, `label`, `width`, `height`, `format`, `soft`,
-`threshold`, `polarity`; and `stabilise=true` for masks that stand still where people do. A refusal before
-the upgrade is an HTTP status with that same JSON. After it, the server closes with
+The query parameters are those of `/v1/mattes` except `pts`: `model`, `version`, `label`, `width`, `height`, `format`,
+`soft`, `threshold`, `margin`, `polarity`, `region`; and `stabilise=true` for masks that are stabilised over time. An
+error before the upgrade is an HTTP response with the same JSON. After the upgrade, the server closes the connection
+with one of these codes:
 
-| code | why                                                                                             |
+| code | reason                                                                                          |
 |------|-------------------------------------------------------------------------------------------------|
-| 1000 | no offer came for long; connect again with the next one                                         |
-| 1001 | the server is going, and everything it took is answered; connect again                          |
-| 1002 | a message that doesn't begin with the magic and a whole header                                  |
-| 1003 | a text message                                                                                  |
-| 1008 | answers weren't read in time, thousands of offers came within one, or the key was revoked       |
-| 1009 | a message over the server's limit                                                               |
-| 1011 | an error of the server's own                                                                    |
-| 1013 | another caller needed the connection, as all were taken; connect again                          |
+| 1000 | no offer arrived for a long time; reconnect for the next one                                    |
+| 1001 | the server is shutting down, and has answered all accepted offers; reconnect                    |
+| 1002 | a message doesn't begin with the magic bytes and a complete header                              |
+| 1003 | a text message was received                                                                     |
+| 1008 | answers weren't read in time, thousands of offers arrived during one answer, or the key was     |
+|      | revoked                                                                                         |
+| 1009 | a message exceeds the size limit                                                                |
+| 1011 | an internal server error                                                                        |
+| 1013 | all connections were in use, and this one was closed for another client; reconnect              |
 """
 
 import math
@@ -72,7 +74,7 @@ OFFER_HEADER_BYTES = _OFFERED.size
 
 
 class Picture(IntEnum):
-    """How an offer's picture is written."""
+    """Encoding of an offer's picture."""
 
     ENCODED = 0
     NV12 = 1
@@ -80,7 +82,7 @@ class Picture(IntEnum):
 
 
 class FrameFlags(IntFlag):
-    """What an answer says of time."""
+    """Flags of an answer about its relation to earlier frames."""
 
     NONE = 0
     CUT = 1
@@ -88,7 +90,7 @@ class FrameFlags(IntFlag):
 
 
 class Spent(NamedTuple):
-    """Milliseconds a frame spent in each phase."""
+    """Milliseconds that a frame spent in each phase."""
 
     waiting: float = 0.0
     decoding: float = 0.0
@@ -97,7 +99,7 @@ class Spent(NamedTuple):
 
 
 def read_pts(message: bytes) -> float | None:
-    """The pts of an offer that may be bad in any other way; None when it isn't one of this layout."""
+    """Return the pts of an offer, None if the message isn't one of this layout; other fields aren't checked."""
     if len(message) < OFFER_HEADER_BYTES or not message.startswith(MAGIC):
         return None
     return float(_OFFERED.unpack_from(message)[4])
@@ -105,7 +107,7 @@ def read_pts(message: bytes) -> float | None:
 
 @dataclass(frozen=True)
 class Offer:
-    """A frame, `size` (width, height) in pixels when it is raw."""
+    """A frame. `size` is its (width, height) in pixels if it is raw, otherwise (0, 0)."""
 
     pts: float
     body: bytes
@@ -113,12 +115,12 @@ class Offer:
     size: tuple[int, int] = (0, 0)
 
     def pack(self) -> bytes:
-        """The message."""
+        """Return the offer as a message."""
         return _OFFERED.pack(MAGIC, _OFFER, self.picture, 0, self.pts, *self.size) + self.body
 
     @classmethod
     def unpack(cls, message: bytes) -> "Offer":
-        """The offer in a message that `read_pts` knows; raises BodyError, naming the field."""
+        """Parse a message for which `read_pts` returned a pts; raises BodyError that names the field."""
         _, kind, picture, zero, pts, *size = _OFFERED.unpack_from(message)
         _expect("kind", kind, kind == _OFFER, "1, an offer")
         _expect("picture", picture, picture in tuple(Picture), f"0 to {max(Picture)}")
@@ -132,7 +134,7 @@ class Offer:
 
 @dataclass(frozen=True)
 class Answer:
-    """A mask, `size` (width, height), or an error in JSON; `skipped` are the pts passed over before it."""
+    """A mask of `size` (width, height) pixels, or an error as JSON; `skipped` are the pts of offers skipped before."""
 
     pts: float
     body: bytes
@@ -145,7 +147,7 @@ class Answer:
     skipped: tuple[float, ...] = ()
 
     def pack(self) -> bytes:
-        """The message."""
+        """Return the answer as a message."""
         counts = (len(self.skipped), len(self.body))
         about = (self.status, self.pts, *self.size, self.coverage, self.version)
         header = _ANSWERED.pack(MAGIC, _ANSWER, self.flags, *about, *self.spent, *counts)
@@ -153,7 +155,7 @@ class Answer:
 
     @classmethod
     def unpack(cls, message: bytes) -> "Answer":
-        """The answer in a message; raises BodyError, naming the field."""
+        """Parse a message; raises BodyError that names the field."""
         _expect("answer", f"{len(message)} bytes", len(message) >= _ANSWERED.size, f"{_ANSWERED.size} bytes or more")
         magic, kind, flags, status, pts, width, height, coverage, version, *rest = _ANSWERED.unpack_from(message)
         _expect("magic", (magic, kind), (magic, kind) == (MAGIC, _ANSWER), "DML1, then 2, an answer")

@@ -1,4 +1,4 @@
-"""Checks before serving: settings and models."""
+"""Checks of settings and models before serving."""
 
 import json
 import os
@@ -22,16 +22,17 @@ if TYPE_CHECKING:
 
 
 def check_settings(resolved: ResolvedSettings) -> Iterator[str]:
-    """Every setting with the place that set it, then the models; raises SettingsError on what would stop the server.
+    """Yield a line for every setting with its origin, then a line for every model version.
 
-    Reads every file that serving would, compiles nothing, and leaves nothing behind.
+    Reads every file that serving would read, compiles no graph, and leaves no files behind. Raises SettingsError for
+    anything that would keep the server from starting.
     """
     from danmatte.models.mounted import open_mounted
 
     settings = resolved.settings
     for name in describe_settings():
         value = getattr(settings, name)
-        if name == "otlp_endpoint" and "@" in value:  # a URL may hold a password
+        if name == "otlp_endpoint" and "@" in value:  # the URL may contain a password
             parts = urlsplit(value)
             value = urlunsplit(parts._replace(netloc="…@" + parts.netloc.rpartition("@")[2]))
         yield f"{name} = {json.dumps(value, ensure_ascii=False)}  # {resolved.origins.get(name, 'default')}"
@@ -48,7 +49,7 @@ def check_settings(resolved: ResolvedSettings) -> Iterator[str]:
 
 
 def check_extras(settings: Settings) -> None:
-    """Raises MissingExtraError for a setting whose libraries aren't installed."""
+    """Raise MissingExtraError for a setting whose libraries aren't installed."""
     if settings.otlp_endpoint:
         Traces(settings.otlp_endpoint).close()
     if settings.grpc_port or settings.admin_grpc_port:
@@ -58,9 +59,9 @@ def check_extras(settings: Settings) -> None:
 
 
 def check_cache(folder: Path, limit_bytes: int) -> None:
-    """Raises SettingsError where compiled graphs can't be kept.
+    """Raise SettingsError if compiled graphs can't be cached in the folder.
 
-    Folders made for the check go again: they would be this user's, and the server may run as another.
+    Folders created for the check are removed again, because the server may run as another user.
     """
     from danmatte.engine import GraphCache
 
@@ -74,9 +75,9 @@ def check_cache(folder: Path, limit_bytes: int) -> None:
 
 
 def describe_models(settings: Settings) -> Iterator[str]:
-    """A line for every version, also for those that are opened on demand only; raises SettingsError.
+    """Yield a line for every version, including those that are opened only on demand; raises SettingsError.
 
-    The repository itself reads the folder as it would for serving, with engines that compile nothing.
+    The folder is read by the same Repository that serves it, but with engines that don't compile.
     """
     from danmatte.engine import FakeEngine
     from danmatte.models import PolicyFolder, Repository
@@ -92,7 +93,7 @@ def describe_models(settings: Settings) -> Iterator[str]:
     repository = Repository(root, open_uncompiled, default=settings.model, policies=policies)
     try:
         repository.load()
-    finally:  # the versions come first, then what is wrong with them
+    finally:  # list the versions even if loading failed, before the error is raised
         for model in repository.list_models():
             for version in model.versions:
                 yield f"# {model.name}/{version.version}: {_judge(root, model.name, version)}"
@@ -102,7 +103,7 @@ def describe_models(settings: Settings) -> Iterator[str]:
                 yield f"# {model.name}: {model.trouble}"
         for ignored in artifact.list_ignored(root):
             yield f"# ignored: {ignored}"
-    # Serving would follow the last policy that could be read, or not serve the model.
+    # A running server would keep the last valid policy, or not serve the model; here an invalid one is an error.
     try:
         for name in artifact.list_models(root):
             read_policy(policies.root, name)
@@ -111,7 +112,7 @@ def describe_models(settings: Settings) -> Iterator[str]:
 
 
 def _judge(root: Path, name: str, version: "VersionListing") -> str:
-    if version.state == "available":  # opened on demand, and so not read by the repository
+    if version.state == "available":  # opened on demand, so the repository hasn't read it
         try:
             artifact.read_version(root, name, version.version)
         except ModelError as error:

@@ -1,4 +1,7 @@
-"""Whether a running server takes posts, asked over a bare socket: probes run often, and beside a busy server."""
+"""Readiness probe of a running server.
+
+It uses a plain socket rather than an HTTP library, because probes run often and beside a busy server.
+"""
 
 import socket
 import ssl
@@ -11,8 +14,8 @@ _PATH = "/v2/health/ready"
 
 
 def is_ready(settings: Settings, url: str = "") -> bool:
-    """Whether a server takes posts: the one at the URL, or the one on this machine with these settings."""
-    # a server that listens on every address is asked on this machine's own
+    """Return whether a server is ready: the one at the URL, or the one on this machine with these settings."""
+    # a server that listens on all addresses is reached over loopback
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
     port, tls, path = settings.port, bool(settings.tls_certificate), _PATH
     try:
@@ -26,14 +29,14 @@ def is_ready(settings: Settings, url: str = "") -> bool:
 
 
 def _ask(host: str, port: int, path: str, *, tls: bool) -> bytes:
-    """The status of the answer; raises OSError, and ValueError for what is no answer."""
+    """Return the status code of the response, empty if it isn't HTTP; raises OSError and ValueError."""
     with socket.create_connection((host, port), timeout=_PATIENCE_S) as plain:
         name = f"[{host}]" if ":" in host else host
         request = f"GET {path} HTTP/1.1\r\nHost: {name}:{port}\r\nConnection: close\r\n\r\n".encode()
         if not tls:
             return _exchange(plain, request)
         context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # it is asked one public question
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # the probe sends and reads no secret
         with context.wrap_socket(plain, server_hostname=host) as secured:
             return _exchange(secured, request)
 
@@ -41,4 +44,4 @@ def _ask(host: str, port: int, path: str, *, tls: bool) -> bytes:
 def _exchange(connection: socket.socket, request: bytes) -> bytes:
     connection.sendall(request)
     with connection.makefile("rb") as answer:
-        return b"".join(answer.readline(1000).split()[1:2])  # nothing where the first line isn't HTTP's
+        return b"".join(answer.readline(1000).split()[1:2])  # empty if the first line isn't an HTTP status line

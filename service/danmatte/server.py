@@ -1,4 +1,4 @@
-"""A server's life: load, serve, drain."""
+"""Life cycle of a server: load, serve, drain."""
 
 import asyncio
 import gc
@@ -20,40 +20,41 @@ from danmatte.settings import Settings
 from danmatte.telemetry.log import capture_native_output
 
 log = logging.getLogger(__name__)
-_BEATS = 8  # within the longest silence
-_GARBAGE = 20_000  # objects alive beyond what a busy server holds: at Python's 700 every few posts pay for a search
+_BEATS = 8  # heartbeats within `silence_s`
+# Threshold of the garbage collector, above what a busy server allocates. With Python's default of 700 objects, a
+# collection would run every few requests.
+_GARBAGE = 20_000
 _EXIT_S = 3.0
-_CLOSING_S = 1.0  # for what is left when the time to drain is over
+_CLOSING_S = 1.0  # to close the remaining connections after the drain timeout
 
 
 class SupervisorLink(Protocol):
-    """A worker's bond to its supervisor; its descriptor becomes readable when the supervisor is gone."""
+    """A worker's connection to its supervisor; its descriptor becomes readable when the supervisor exits."""
 
     @property
     def listener(self) -> socket:
-        """The socket that all share."""
+        """The listening socket, shared by all workers."""
 
     def report_ready(self) -> None:
-        """Reports that posts are taken."""
+        """Report that the worker accepts requests."""
 
     def report_change(self) -> None:
-        """Reports that models may have changed, so that the other workers look."""
+        """Report that models may have changed, so that the other workers reload them."""
 
     def report_alive(self) -> None:
-        """Reports that the worker isn't hung."""
+        """Report that the worker isn't hung."""
 
     def fileno(self) -> int:
-        """The descriptor."""
+        """Return the file descriptor of the connection."""
 
 
 async def serve(settings: Settings, link: SupervisorLink | None = None) -> None:
-    """Serves until SIGTERM or SIGINT, and `grace_s` longer, answers everything accepted, and returns.
+    """Serve until SIGTERM or SIGINT and `grace_s` seconds longer, then answer all accepted requests and return.
 
-    SIGHUP looks for new models and keys.
-
-    `link` connects one of several workers with its supervisor.
+    SIGHUP reloads models, keys and the certificate. `link` connects a worker with its supervisor; None if there is
+    only one process.
     """
-    cv2.setNumThreads(1)  # frames are spread over threads already
+    cv2.setNumThreads(1)  # frames are already processed in parallel, one per thread
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
@@ -69,7 +70,7 @@ async def serve(settings: Settings, link: SupervisorLink | None = None) -> None:
             else:
                 print(f"danmatte: ready on {build_url(listener, settings)}", flush=True)
             loop.add_signal_handler(signal.SIGHUP, app[RENEW])
-            gc.freeze()  # what is here now stays, and need not be looked through between frames
+            gc.freeze()  # the objects that exist now are permanent, so collections can skip them
             gc.set_threshold(_GARBAGE, *gc.get_threshold()[1:])
             await stop.wait()
             await _leave(app[ADMISSION], settings.grace_s, stop)
@@ -81,33 +82,36 @@ async def serve(settings: Settings, link: SupervisorLink | None = None) -> None:
 
 
 async def _leave(admission: Admission, grace_s: float, stop: asyncio.Event) -> None:
-    """Serves on for a while, though not ready any more, so that nobody is sent here when the doors close.
+    """Report "not ready" but keep serving for `grace_s` seconds, so that load balancers stop sending requests.
 
-    A second signal ends that at once.
+    A second signal ends this wait at once.
     """
     admission.leaving = True
     stop.clear()
     if grace_s:
-        log.info("not ready any more; serves on for %g s (grace_s)", grace_s)
+        log.info("not ready any more; keeps serving for %g s (grace_s)", grace_s)
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), grace_s)
 
 
 def _beat(link: SupervisorLink, requests: Requests, every_s: float) -> None:
-    """Reports life again and again: a loop that hangs doesn't, nor does a worker that answers nobody."""
+    """Send a heartbeat every `every_s` seconds, unless the event loop hangs or no request is answered in time."""
     if not requests.stuck:
         link.report_alive()
     asyncio.get_running_loop().call_later(every_s, _beat, link, requests, every_s)
 
 
 def _stop_orphan(link: SupervisorLink, stop: asyncio.Event) -> None:
-    """The supervisor never writes: it is gone. Its line would stay readable, and keep the loop busy."""
+    """Stop, because the supervisor has exited: it never writes, so a readable descriptor means end of file.
+
+    The reader is removed first, because the descriptor stays readable and would keep the loop busy.
+    """
     asyncio.get_running_loop().remove_reader(link.fileno())
     stop.set()
 
 
 def exit_in_time() -> None:
-    """Ends the process even if a thread that doesn't come back holds the interpreter up."""
+    """Start a timer that ends the process if a hung thread keeps the interpreter from exiting."""
     timer = threading.Timer(_EXIT_S, os._exit, (1,))
     timer.daemon = True
     timer.start()

@@ -1,4 +1,4 @@
-"""Several processes on one port: started, pinned, watched, restarted, and stopped together."""
+"""Several worker processes on one port: starting, pinning to CPUs, watching, restarting and stopping them."""
 
 import asyncio
 import logging
@@ -27,24 +27,27 @@ from danmatte.telemetry.log import log_to_errors, write_json_log
 from danmatte.telemetry.metrics import SHARED_FOLDER, merge_dead_worker
 
 log = logging.getLogger(__name__)
-READY, CHANGED, ALIVE = "ready", "changed", "alive"  # a worker's messages; any other is why it can't start
-_spawn = multiprocessing.get_context("spawn")  # a fork would copy locks that threads hold at that moment
+READY, CHANGED, ALIVE = "ready", "changed", "alive"  # a worker's messages; any other text is why it can't start
+_spawn = multiprocessing.get_context("spawn")  # fork would copy locks that other threads hold at that moment
 _FIRST_DELAY_S, _LONGEST_DELAY_S, _STEADY_S = 0.1, 30.0, 60.0
-_MISSES = 2  # parts of the longest silence, as one may be lost when the whole machine was held up
-_KILLED_AFTER_S = 5.0  # beyond the time to drain
+_MISSES = 2  # timeouts that make up `silence_s`; a single one may expire because the whole machine was paused
+_KILLED_AFTER_S = 5.0  # after the time to drain
 
 
 async def supervise(settings: Settings) -> None:
-    """Runs `workers` processes until SIGTERM or SIGINT; raises SettingsError when they can't start.
+    """Run `workers` processes until SIGTERM or SIGINT; raises SettingsError if they can't start.
 
-    The socket stays open here, so that a connection finds a listener whatever happens to a worker.
+    The supervisor keeps the listening socket open, so that connections aren't refused while a worker restarts.
     """
     with bind(settings) as listener, _make_shared_folder():
         await _Supervisor(settings, listener, split_cpus(settings.workers)).run()
 
 
 def divide_settings(settings: Settings, parts: list[frozenset[int]]) -> list[Settings]:
-    """The settings of each worker: cores as it is pinned; an admin API for the first alone, which tells the others."""
+    """Return the settings of each worker, with `cores` as it is pinned.
+
+    Only the first worker has the admin ports; it notifies the others of changes through the supervisor.
+    """
     portion = [settings.cores] * len(parts) if settings.cores else apportion_cores(parts, count_cores())
     first, *others = [msgspec.structs.replace(settings, cores=cores) for cores in portion]
     return [first, *(msgspec.structs.replace(each, admin_port=0, admin_grpc_port=0) for each in others)]
@@ -52,33 +55,33 @@ def divide_settings(settings: Settings, parts: list[frozenset[int]]) -> list[Set
 
 @dataclass(frozen=True)
 class WorkerLink:
-    """What a worker is given: the socket, and a line to its supervisor, who never writes to it."""
+    """What a worker receives at its start: the listening socket, and a pipe to its supervisor, which never writes."""
 
     listener: socket
     line: Connection
 
     def report_ready(self) -> None:
-        """Reports that posts are taken."""
+        """Report that the worker accepts requests."""
         self.line.send(READY)
 
     def report_change(self) -> None:
-        """Reports that models may have changed, so that the other workers look."""
+        """Report that models may have changed, so that the other workers reload them."""
         self.line.send(CHANGED)
 
     def report_alive(self) -> None:
-        """Reports that the worker isn't hung; does nothing when nobody reads, as that would hang it."""
+        """Report that the worker isn't hung; does nothing if the pipe is full, because writing would block."""
         with suppress(OSError):
             if select.select([], [self.line], [], 0)[1]:
                 self.line.send(ALIVE)
 
     def fileno(self) -> int:
-        """Readable when the supervisor is gone."""
+        """Return the descriptor of the pipe, which becomes readable when the supervisor exits."""
         return self.line.fileno()
 
 
 def work(settings: Settings, link: WorkerLink, cpus: frozenset[int]) -> None:
-    """A worker's whole life; a reason not to start goes up the line."""
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
+    """Run a worker process; if it can't start, send the reason to the supervisor."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the server has loaded its models
     log_to_errors()
     if settings.log == "json":
         write_json_log(multiprocessing.current_process().name)
@@ -91,13 +94,13 @@ def work(settings: Settings, link: WorkerLink, cpus: frozenset[int]) -> None:
     except ServiceError as error:
         link.line.send(str(error))
     supervisor = multiprocessing.parent_process()
-    if supervisor and not supervisor.is_alive():  # and so it left its folder behind
+    if supervisor and not supervisor.is_alive():  # a killed supervisor can't remove its folder
         shutil.rmtree(os.environ[SHARED_FOLDER], ignore_errors=True)
     exit_in_time()
 
 
 class _Supervisor:
-    """Starts and stops all workers; when one can't start at the beginning, none does."""
+    """Starts and stops all workers. If one can't start initially, all are stopped."""
 
     def __init__(self, settings: Settings, listener: socket, parts: list[frozenset[int]]) -> None:
         self._settings, self._listener = settings, listener
@@ -123,13 +126,13 @@ class _Supervisor:
             raise SettingsError(self._failure)
 
     def announce(self) -> None:
-        """Prints the address once every worker takes posts."""
+        """Print the address once every worker accepts requests."""
         if not self._announced and all(slot.ready for slot in self._slots):
             self._announced = True
             print(f"danmatte: ready on {build_url(self._listener, self._settings)}", flush=True)
 
     def note_failure(self, why: str) -> None:
-        """A worker couldn't start, which stops the others too unless they serve already."""
+        """Note that a worker couldn't start. Stops all workers, unless others are already serving."""
         if self.stop.is_set():
             return
         if self._announced and any(slot.ready for slot in self._slots):
@@ -139,14 +142,14 @@ class _Supervisor:
             self.stop.set()
 
     def send(self, what: signal.Signals, but: "_WorkerSlot | None" = None) -> None:
-        """Signals every worker, or every other one."""
+        """Send a signal to every worker except `but`."""
         for slot in self._slots:
             if slot is not but:
                 slot.send(what)
 
 
 class _WorkerSlot:
-    """A place for one worker process, filled again when it dies."""
+    """One worker process, restarted when it dies."""
 
     def __init__(self, number: int, settings: Settings, supervisor: _Supervisor, cpus: frozenset[int]) -> None:
         self._number, self._settings, self._supervisor, self._cpus = number, settings, supervisor, cpus
@@ -154,13 +157,16 @@ class _WorkerSlot:
         self.ready = False
 
     async def keep(self) -> None:
-        """Starts worker after worker until all stop, sooner after long lives than after short ones."""
+        """Run the worker and restart it until the supervisor stops, with exponential backoff.
+
+        The backoff is reset after a worker that ran for more than `_STEADY_S` seconds.
+        """
         stop, delay_s = self._supervisor.stop, _FIRST_DELAY_S
         while not stop.is_set():
             began = time.monotonic()
             try:
                 status = await self._run_worker()
-            except OSError as error:  # no room for a process, or for its files, just now
+            except OSError as error:  # too many processes or open files at the moment
                 status = str(error)
             if stop.is_set():
                 return
@@ -172,13 +178,13 @@ class _WorkerSlot:
             delay_s = min(2 * delay_s, _LONGEST_DELAY_S)
 
     def send(self, what: signal.Signals) -> None:
-        """Signals the worker, if there is one; one that doesn't serve yet need not reload."""
+        """Send a signal to the worker if it runs. A worker that isn't ready yet needs no SIGHUP."""
         if self._process and self._process.is_alive() and (self.ready or what is not signal.SIGHUP):
             with suppress(ProcessLookupError):
                 os.kill(self._process.pid or 0, what)
 
     async def _run_worker(self) -> str:
-        """Runs one worker from its start to its end; returns how it ended."""
+        """Run one worker process until it ends, and return how it ended."""
         line, theirs = _spawn.Pipe()
         given = (self._settings, WorkerLink(self._supervisor.listener, theirs), self._cpus)
         process = _spawn.Process(target=work, args=given, name=f"worker-{self._number}")
@@ -197,10 +203,13 @@ class _WorkerSlot:
         return status
 
     async def _listen(self, line: Connection) -> bool:
-        """Reads the worker's messages, and kills one that falls silent; whether it explained why it ends."""
+        """Read the worker's messages until it ends, and kill it if it falls silent.
+
+        Returns whether it sent a reason for ending.
+        """
         misses = 0
         while True:
-            limited = self.ready and self._settings.silence_s  # loading models may take as long as it takes
+            limited = self.ready and self._settings.silence_s  # loading models has no time limit
             try:
                 async with asyncio.timeout(self._settings.silence_s / _MISSES if limited else None):
                     await wait_readable(line.fileno())
@@ -228,7 +237,7 @@ class _WorkerSlot:
 
 @contextmanager
 def _make_shared_folder() -> Iterator[None]:
-    """Where workers keep their counters, in memory if possible."""
+    """Create the folder in which workers share their counters, in memory if possible, and remove it at the end."""
     memory = Path("/dev/shm")
     where = memory if os.access(memory, os.W_OK) else None
     with TemporaryDirectory(prefix="danmatte-", dir=where) as folder:

@@ -57,7 +57,7 @@ def test_the_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
         (["--models", "nowhere"], "nowhere: expected <name>/<version>/manifest.json"),
         (["--port", "70000"], "--port: Expected `int` <= 65535"),
         (["--port", "x"], "--port: Expected `int`"),
-        (["--host", "0.0.0.0"], "others can reach"),
+        (["--host", "0.0.0.0"], "unless `keys` or `open` is set"),
         (["--settings", "none.toml"], "none.toml"),
     ],
 )

@@ -52,7 +52,7 @@ def test_a_bad_variable_is_refused_by_its_name(environment: dict[str, str], says
 
 
 def test_other_machines_are_let_in_with_keys_or_on_purpose_only() -> None:
-    with pytest.raises(SettingsError, match="others can reach"):
+    with pytest.raises(SettingsError, match="unless `keys` or `open` is set"):
         Settings.read(None, host="0.0.0.0")
     assert Settings.read(None, host="0.0.0.0", open=True).open
     assert Settings.read(None, host="0.0.0.0", keys="keys.toml").keys

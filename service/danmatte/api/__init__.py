@@ -1,1 +1,1 @@
-"""The APIs: mattes, live stream, V2 (Open Inference Protocol) over HTTP and gRPC, TensorFlow Serving, health, admin."""
+"""The APIs: masks, live streams, V2 (Open Inference Protocol), TensorFlow Serving, gRPC, health, metrics and admin."""

@@ -1,4 +1,4 @@
-"""`/v2/repository` and `/v1/admin`: which versions answer, changed while they do. On a port of its own."""
+"""The admin API, `/v2/repository` and `/v1/admin`: changes to which versions are served, on a separate port."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
@@ -26,36 +26,36 @@ from danmatte.settings import Settings
 NAME = "{name:[a-z0-9][a-z0-9_-]{0,63}}"
 BODY_LIMIT_BYTES = 64 * 2**10
 _CLOSING_S = 1.0
-_HERE = ("127.0.0.1", "localhost", "[::1]")
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
 class _PinBody(Struct, frozen=True, forbid_unknown_fields=True):
-    """The version that nothing newer replaces; none to take the newest again."""
+    """The version to pin; null to serve the newest one again."""
 
     version: Annotated[int, Meta(ge=1, le=2**53)] | None
 
 
 class _LoadBody(Struct, frozen=True):
-    """Triton's load; a configuration or files in it would be ignored, and are refused instead."""
+    """The body of Triton's load request. Its parameters (configuration, files) aren't supported, and are refused."""
 
     parameters: dict[str, object] = {}
 
 
 class _IndexBody(Struct, frozen=True):
-    """Triton's question for an index."""
+    """The body of Triton's repository index request."""
 
     ready: bool = False
 
 
 class AdminRoutes:
-    """The routes of whoever runs the server; the answers to changes are the model's entry in the listing."""
+    """The routes for administrators. Requests that change a model respond with its entry in the listing."""
 
     def __init__(self, repository: Repository, catalogue: Catalogue, changed: Callable[[], None]) -> None:
-        """`changed` is called after each request that may have changed something."""
+        """`changed` is called after each successful request that may have changed something."""
         self._repository, self._catalogue, self._changed = repository, catalogue, changed
 
     def routes(self) -> list[web.RouteDef]:
-        """For `Application.add_routes`."""
+        """Return the routes, for `Application.add_routes`."""
         return [
             web.post("/v2/repository/index", self.list_index),
             web.post(f"/v2/repository/models/{NAME}/load", self.load),
@@ -71,7 +71,7 @@ class AdminRoutes:
     def serve_beside(
         self, settings: Settings, middlewares: list[Middleware]
     ) -> Callable[[web.Application], AsyncIterator[None]]:
-        """Serves them while another application runs; for its `cleanup_ctx`."""
+        """Return a context for another application's `cleanup_ctx` that serves the admin API while that runs."""
         app = web.Application(
             middlewares=[catch_errors, refuse_web_pages, *middlewares, self._announce], client_max_size=BODY_LIMIT_BYTES
         )
@@ -79,15 +79,16 @@ class AdminRoutes:
         app.add_routes(self.routes())
 
         async def run(_: web.Application) -> AsyncIterator[None]:
-            # A change goes on when who asked for it leaves.
+            # Without `handler_cancellation`, so that a change is completed if its client disconnects.
             runner = Runner(app, access_log=None, shutdown_timeout=_CLOSING_S)
             await runner.setup()
             try:
-                shared = settings.workers > 1  # what one of several workers writes to the disk, the others find there
+                # Workers may share the port, because all of them read the policies that one of them writes to disk.
+                shared = settings.workers > 1
                 try:
-                    await web.TCPSite(runner, _HERE[0], settings.admin_port, reuse_port=shared).start()
+                    await web.TCPSite(runner, _LOOPBACK[0], settings.admin_port, reuse_port=shared).start()
                 except OSError as error:
-                    where = f"{_HERE[0]}:{settings.admin_port}"
+                    where = f"{_LOOPBACK[0]}:{settings.admin_port}"
                     raise SettingsError(f"admin_port: {where}: {error.strerror}") from error
                 yield
             finally:
@@ -96,50 +97,50 @@ class AdminRoutes:
         return run
 
     async def list_index(self, request: web.Request) -> web.Response:
-        """Every version of every model; with `ready` only those that answer."""
+        """List every version of every model, or only the ready ones if the body has `ready`."""
         wanted = await _read_body(request, _IndexBody, _IndexBody())
         return web.json_response(self._catalogue.list_index(ready=wanted.ready))
 
     async def load(self, request: web.Request) -> web.Response:
-        """Serves a model again, or looks at its folder again, also at what failed before."""
+        """Load a model, or reload its folder, including versions that failed before."""
         name = request.match_info["name"]
         wanted = await _read_body(request, _LoadBody, _LoadBody())
         await load_model(self._repository, name, wanted.parameters)
         return self._describe(name)
 
     async def unload(self, request: web.Request) -> web.Response:
-        """Has a model answer nobody, also after a restart."""
+        """Unload a model; it stays unloaded after a restart."""
         name = request.match_info["name"]
         await unload_model(self._repository, name)
         return self._describe(name)
 
     async def reload(self, request: web.Request) -> web.Response:
-        """Looks at the whole folder again."""
+        """Reload the whole models folder."""
         await self._repository.refresh()
         return web.json_response({"models": msgspec.to_builtins(self._repository.list_models())})
 
     async def get_policy(self, request: web.Request) -> web.Response:
-        """What serving.toml says."""
+        """Return the policy in `serving.toml`."""
         return web.json_response(msgspec.to_builtins(self._repository.get_policy(request.match_info["name"])))
 
     async def put_policy(self, request: web.Request) -> web.Response:
-        """Another policy altogether, labels included."""
+        """Replace the whole policy, including labels."""
         wanted = await _read_body(request, Policy)
         await self._repository.change_policy(request.match_info["name"], lambda policy: wanted, whole=True)
         return self._describe(request.match_info["name"])
 
     async def pin(self, request: web.Request) -> web.Response:
-        """`{"version": 3}`, or null."""
+        """Pin a version: `{"version": 3}`; `{"version": null}` removes the pin."""
         wanted = await _read_body(request, _PinBody)
         return await self._change_policy(request, lambda policy: _replace(policy, pin=wanted.version))
 
     async def canary(self, request: web.Request) -> web.Response:
-        """`{"version": 4, "share": 0.05}`, or null."""
+        """Set the canary: `{"version": 4, "share": 0.05}`; `null` removes it."""
         wanted = await _read_body(request, Canary | None)
         return await self._change_policy(request, lambda policy: _replace(policy, canary=wanted))
 
     async def roll_back(self, request: web.Request) -> web.Response:
-        """Pins the newest version below the stable one that can be served, and ends the canary."""
+        """Pin the newest servable version older than the stable one, and remove the canary."""
         name = request.match_info["name"]
         await self._repository.roll_back(name)
         return self._describe(name)
@@ -159,21 +160,21 @@ class AdminRoutes:
     def _describe(self, name: str) -> web.Response:
         model = next((model for model in self._repository.list_models() if model.name == name), None)
         if not model:
-            raise UnknownModelError(f"model: {name} has gone meanwhile")
+            raise UnknownModelError(f"model: {name} was removed during the request")
         return web.json_response(msgspec.to_builtins(model))
 
 
 @web.middleware
 async def refuse_web_pages(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuses what a web page may have sent: another name for this machine, or any page's origin."""
+    """Refuse what a web page may have sent: requests with an Origin, or with another host name (DNS rebinding)."""
     host = request.headers.get("Host", "").rpartition(":")[0] or request.headers.get("Host", "")
-    if "Origin" in request.headers or host not in _HERE:
-        raise ForbiddenError(f"expected a request to one of {', '.join(_HERE)}, from no web page")
+    if "Origin" in request.headers or host not in _LOOPBACK:
+        raise ForbiddenError(f"expected Host to be one of {', '.join(_LOOPBACK)}, and no Origin header")
     return await handler(request)
 
 
 def _replace(policy: Policy, **fields: Any) -> Policy:
-    """The policy with other fields, checked as if it had been read; raises PolicyError."""
+    """Return the policy with some fields replaced and validated; raises PolicyError."""
     try:
         return Policy(**(msgspec.structs.asdict(policy) | fields))
     except ValueError as error:

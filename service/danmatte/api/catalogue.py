@@ -1,4 +1,4 @@
-"""Models as the inference protocols list them, over HTTP and gRPC."""
+"""Listings of models for the inference protocols, over HTTP and gRPC."""
 
 from typing import Any
 
@@ -9,25 +9,25 @@ from danmatte.models.listing import ModelListing
 
 
 class Catalogue:
-    """What there is to ask: models, versions, their states and statistics."""
+    """The models and versions, with their states and statistics."""
 
     def __init__(self, requests: Requests) -> None:
         self._requests = requests
 
     def find_model(self, name: str) -> ModelListing:
-        """A model and its versions; raises UnknownModelError."""
+        """Return a model with its versions; raises UnknownModelError."""
         models = {model.name: model for model in self._requests.repository.list_models()}
         if name not in models:
             raise UnknownModelError(f"model: unknown {brief(name)}{did_you_mean(name, list(models))}")
         return models[name]
 
     def list_servable(self, name: str) -> list[str]:
-        """The versions that can be asked, open ones and those that will be."""
+        """Return the versions that can serve requests: open ones, and those that are opened on demand."""
         model = self.find_model(name)
         return [str(entry.version) for entry in model.versions if entry.state != "failed" and not model.unloaded]
 
     def list_index(self, *, ready: bool = False) -> list[dict[str, str]]:
-        """Every version of every model, or the ready ones, as Triton lists a repository."""
+        """Return every version of every model, or only the ready ones, in the format of Triton's repository index."""
         return [
             {
                 "name": model.name,
@@ -41,7 +41,10 @@ class Catalogue:
         ]
 
     async def describe_statistics(self, selector: VersionSelector) -> dict[str, Any]:
-        """Triton's statistics of one version, of all ready ones of a model, or of all models; raises as `find`."""
+        """Return Triton's statistics of one version, of all ready ones of a model, or of all models.
+
+        Raises the same errors as `Requests.find`.
+        """
         if selector.model:
             await self._requests.find(selector)
         wanted = [

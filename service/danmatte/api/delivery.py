@@ -1,4 +1,4 @@
-"""An answer's way over HTTP, to its last byte: its request keeps its place and counts its bytes for as long."""
+"""Sending of responses over HTTP. A request keeps its place in the queue until its whole response is sent."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,7 +10,8 @@ from danmatte.http.errors import CallerLeftError
 from danmatte.http.request_keys import SENT_BYTES
 from danmatte.inference.request import Request
 
-# Written at once, as most masks are; more would wait in the connection's buffer instead of being counted here.
+# Up to this size, a response is written in one piece, as most masks are. A larger one would sit in the connection's
+# buffer, where its bytes aren't counted.
 _AT_ONCE_BYTES: Final = 2**16
 _PIECE_BYTES: Final = 2**17
 
@@ -18,9 +19,9 @@ _PIECE_BYTES: Final = 2**17
 async def deliver(
     http: web.Request, request: Request, body: bytes, headers: Mapping[str, str], status: int = 200
 ) -> web.StreamResponse:
-    """Writes an answer while its request is inside, and returns when the system has taken the last byte of it.
+    """Send a response, and return when the kernel has accepted its last byte.
 
-    Raises QueueFullError where answers take too many bytes already, and CallerLeftError when its reader has gone.
+    Raises QueueFullError if too many bytes are held in memory, and CallerLeftError if the client disconnects.
     """
     request.hold(len(body))
     response: web.StreamResponse
@@ -39,7 +40,7 @@ async def deliver(
 
 
 async def write(http: web.Request, request: Request, response: web.StreamResponse, piece: bytes | memoryview) -> None:
-    """Writes a piece of an answer, the headers before the first, and waits until most of it is read.
+    """Write a piece of a response, preceded by the headers if it is the first, and wait for the client to read it.
 
     Raises CallerLeftError.
     """
@@ -52,13 +53,13 @@ async def write(http: web.Request, request: Request, response: web.StreamRespons
 
 
 def split_body(body: bytes) -> Iterator[memoryview]:
-    """Pieces that are read in a moment, by whoever reads."""
+    """Split a body into pieces small enough to be sent in a moment to a client that reads."""
     view = memoryview(body)
     return (view[start : start + _PIECE_BYTES] for start in range(0, len(body), _PIECE_BYTES))
 
 
 def abort(http: web.Request) -> None:
-    """Ends the connection of a request at once."""
+    """Close the connection of a request immediately, without flushing."""
     if http.transport:
         http.transport.abort()
 

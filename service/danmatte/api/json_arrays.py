@@ -1,7 +1,6 @@
-"""Arrays of numbers as JSON text, megabytes of it, in steps so small that other threads run meanwhile.
+"""Parsing and writing of large arrays as JSON, in small steps so that other threads can run in between.
 
-Only JSON that was found well-formed before comes here. An array's structure is its text without the numbers:
-`[[,],[,]]` for 2×2.
+The input has to be well-formed JSON. An array's structure is its text without the numbers: `[[,],[,]]` for 2×2.
 """
 
 import math
@@ -26,9 +25,9 @@ _LETTERS: Final = b"truefals"
 def parse_array(
     name: str, text: bytes, dtype: np.dtype[Any], shape: tuple[int, ...], *, flat: bool = False
 ) -> npt.NDArray[Any]:
-    """The array of this shape, nested in the text or, where `flat` lets it, in one row.
+    """Parse an array of this shape, given as nested lists or, if `flat` is set, also as one flat list.
 
-    A side of -1 takes as many as come. Raises TensorError.
+    A side of -1 is inferred from the text. Raises TensorError.
     """
     parts: list[npt.NDArray[Any]] = []
     structure = bytearray()
@@ -50,21 +49,21 @@ def parse_array(
 
 
 def write_flat(values: npt.NDArray[Any]) -> bytes:
-    """The values in one row."""
+    """Return the values as a flat JSON list."""
     row = values.reshape(-1)
     parts = (row[start : start + _STEP_VALUES].tolist() for start in range(0, row.size, _STEP_VALUES))
     return b"[" + b",".join(msgspec.json.encode(part)[1:-1] for part in parts) + b"]"
 
 
 def write_nested(values: npt.NDArray[Any]) -> bytes:
-    """The values as lists of lists."""
+    """Return the values as nested JSON lists."""
     if values.size <= _STEP_VALUES or values.ndim == 1:
         return msgspec.json.encode(values.tolist())
     return b"[" + b",".join(write_nested(part) for part in values) + b"]"
 
 
 def _split(text: bytes) -> Iterator[bytes]:
-    """The text cut at commas."""
+    """Split the text at commas, into pieces of at least `_STEP_BYTES` except the last."""
     start = 0
     while start <= len(text):
         end = text.find(b",", start + _STEP_BYTES)
@@ -82,7 +81,7 @@ def _parse_piece(name: str, piece: bytes, dtype: np.dtype[Any]) -> npt.NDArray[A
             with np.errstate(over="raise"):
                 return np.array(msgspec.json.decode(numbers, type=list[float]), np.float64).astype(dtype)
         integers = _parse_integers(numbers)
-        if dtype == np.uint8:  # which is checked for its range, and fastest
+        if dtype == np.uint8:  # bytes() checks the range, and is fastest
             return np.frombuffer(bytes(integers), np.uint8)
         return np.array(integers, dtype)
     except (ValueError, OverflowError, FloatingPointError) as error:
@@ -90,7 +89,7 @@ def _parse_piece(name: str, piece: bytes, dtype: np.dtype[Any]) -> npt.NDArray[A
 
 
 def _parse_integers(numbers: bytes) -> list[int]:
-    """The numbers, of which 12.0 is one; raises ValueError."""
+    """Parse integers, including floats without a fraction such as 12.0; raises ValueError."""
     try:
         return msgspec.json.decode(numbers, type=list[int])
     except msgspec.ValidationError:
@@ -100,10 +99,13 @@ def _parse_integers(numbers: bytes) -> list[int]:
         return [int(value) for value in floats]
 
 
-def _infer_shape(structure: bytes, most: int) -> tuple[int, ...]:
-    """The shape of an array with this structure, if it is a regular one: the first item of each list counts."""
+def _infer_shape(structure: bytes, max_sides: int) -> tuple[int, ...]:
+    """Return the shape of an array with this structure, read from the first item of each list.
+
+    It is correct only for a regular array, which the caller has to check.
+    """
     sides: list[int] = []
-    while structure.startswith(b"[") and len(sides) <= most:
+    while structure.startswith(b"[") and len(sides) <= max_sides:
         end = structure.find(b"]")
         inner = structure[structure.rfind(b"[", 0, end) : end + 1]
         sides.insert(0, inner.count(b",") + 1)

@@ -1,6 +1,7 @@
-"""The query of every frame that comes over our own routes: which model, and what its masks are like.
+"""Query parameters of the mask routes: which model is used, and the options of its masks.
 
-A new parameter is a constant here, its place in PARAMETERS and in `_parse`; parser, OpenAPI and docs follow from it.
+A new parameter needs a constant here, an entry in PARAMETERS, and its use in `_parse`. The parser, the OpenAPI document
+and the reference are derived from these.
 """
 
 from collections.abc import Sequence
@@ -23,21 +24,21 @@ from danmatte.video.silhouette import MAX_MARGIN
 _NAME: Final = "[a-z0-9][a-z0-9_-]{0,63}"
 _SIDE: Final = 65_535
 
-MODEL: Final = Text("model", "the default one otherwise", _NAME, "a model's name")
-VERSION: Final = Integer("version", "the newest otherwise", 1, 2**53)
-LABEL: Final = Text("label", "a label instead of a version", _NAME, "a label's name")
-WIDTH: Final = Integer("width", "the mask's, and a raw frame's; the frame's own otherwise", 1, _SIDE)
-HEIGHT: Final = Integer("height", "with width", 1, _SIDE)
-FORMAT: Final = Choice("format", "or Accept", Encoder.registered.keys())
-SOFT: Final = Flag("soft", "soft edges, instead of a threshold")
-THRESHOLD: Final = Number("threshold", "of a hard mask; each region's own otherwise, 0.5 for people", 0, 1)
-MARGIN: Final = Number("margin", "around what is painted, a share of the mask's height", 0, MAX_MARGIN)
-POLARITY: Final = Choice("polarity", "what is painted", ("person", "background"))
+MODEL: Final = Text("model", "name of the model; default: the server's default model", _NAME, "a model's name")
+VERSION: Final = Integer("version", "version of the model; default: as the model's serving policy says", 1, 2**53)
+LABEL: Final = Text("label", "label of a version, instead of its number", _NAME, "a label's name")
+WIDTH: Final = Integer("width", "width of the mask; default: the frame's; required for raw frames", 1, _SIDE)
+HEIGHT: Final = Integer("height", "height of the mask; required with width", 1, _SIDE)
+FORMAT: Final = Choice("format", "format of the mask; default: chosen by the Accept header", Encoder.registered.keys())
+SOFT: Final = Flag("soft", "soft edges instead of a threshold")
+THRESHOLD: Final = Number("threshold", "threshold of a hard mask; default: the region's own, 0.5 for people", 0, 1)
+MARGIN: Final = Number("margin", "margin around the masked regions, as a share of the mask's height", 0, MAX_MARGIN)
+POLARITY: Final = Choice("polarity", "whether people or the background are painted", ("person", "background"))
 REGION: Final = Text(
     "region",
-    "what is painted together, such as person,text, by whichever models find it; the model's own otherwise",
+    "regions to mask together, such as person,text, found by any of the models; default: the model's own",
     f"{REGION_NAME}(,{REGION_NAME}){{0,7}}",
-    "regions' names with commas between them",
+    "names of regions, separated by commas",
 )
 PARAMETERS: Final[tuple[Parameter[object], ...]] = (
     *(MODEL, VERSION, LABEL),
@@ -46,20 +47,20 @@ PARAMETERS: Final[tuple[Parameter[object], ...]] = (
 
 
 class MaskQuery(NamedTuple):
-    """Which version is asked, and what its masks are like."""
+    """The requested version and mask options."""
 
     selector: VersionSelector
     options: MaskOptions
 
     @classmethod
     def read(cls, request: web.Request, query: Query) -> "MaskQuery":
-        """From a query that allows PARAMETERS, and Accept; raises RequestError."""
+        """Parse the query and the Accept header; `query` has to declare PARAMETERS. Raises RequestError."""
         return _parse(query.select(PARAMETERS), ",".join(request.headers.getall("Accept", [])))
 
     def declare_size(self, media_type: str) -> Size | None:
-        """The size of a raw picture, which is that of its mask; None for others, which know their own.
+        """Return the size of a raw picture, which is also that of its mask; None for other formats.
 
-        Raises InvalidParameterError for a raw one whose size wasn't given.
+        Raises InvalidParameterError if a raw picture's size is missing.
         """
         if not needs_size(media_type):
             return None
@@ -69,11 +70,11 @@ class MaskQuery(NamedTuple):
 
 
 def describe_parameters(models: Sequence[str]) -> list[dict[str, Any]]:
-    """PARAMETERS in OpenAPI, with these models as examples."""
+    """Describe PARAMETERS in OpenAPI, with these models as examples."""
     return [describe_query(parameter, models if parameter is MODEL else ()) for parameter in PARAMETERS]
 
 
-@lru_cache(256)  # a player asks for the same thirty times a second
+@lru_cache(256)  # a player sends the same query thirty times a second
 def _parse(texts: tuple[tuple[str, str], ...], accept: str) -> MaskQuery:
     query = Query(MultiDict(texts), PARAMETERS)
     model, version, label = query[MODEL], query[VERSION], query[LABEL]

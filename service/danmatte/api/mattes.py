@@ -1,4 +1,4 @@
-"""`POST /v1/mattes`: a frame in, its person mask out; `GET /v1/models`: what can be asked for."""
+"""`POST /v1/mattes`, which returns the person mask of a frame, and `GET /v1/models`, which lists the models."""
 
 import asyncio
 import json
@@ -29,29 +29,29 @@ from danmatte.inference.matting import MaskRequest, Matte
 from danmatte.inference.request import Request
 from danmatte.telemetry.timing import Timing
 
-PTS: Final = Text("pts", "milliseconds; comes back in X-Frame-Pts", r"-?\d{1,15}(\.\d{1,20})?", "milliseconds")
-_LONGEST_NAME = 64
+PTS: Final = Text("pts", "milliseconds; returned in X-Frame-Pts", r"-?\d{1,15}(\.\d{1,20})?", "milliseconds")
+_MAX_NAME_LENGTH = 64
 
 
 class MattesRoutes(HttpProtocol):
-    """The routes of our own protocol."""
+    """The routes for masks of frames, and the listing of models."""
 
-    tag = ("mattes", "our own: a frame in, its mask out")
+    tag = ("mattes", "danmatte's own API: masks of frames")
     prefixes = (("/v1/mattes", "mattes"), ("/v1/models", "models"))
 
     @classmethod
     def describe(cls, models: Sequence[str]) -> dict[str, Any]:
-        """As the base class says."""
+        """See the base class."""
         frames: dict[str, Any] = {media_type: {"schema": {}} for media_type in Decoder.registered}
         masks: dict[str, Any] = {encoder.media_type: {"schema": {}} for encoder in Encoder.registered.values()}
         frames["multipart/form-data"] = {
             "schema": {
                 "type": "object",
                 "additionalProperties": {"type": "string", "format": "binary"},
-                "description": "a frame in each part, its pts as the name",
+                "description": "one frame in each part, named by its pts",
             }
         }
-        masks["multipart/mixed"] = {"schema": {"description": "a mask or an error in each part, in order"}}
+        masks["multipart/mixed"] = {"schema": {"description": "a mask or an error for each part, in the same order"}}
         parameters = [*describe_parameters(models), describe_query(PTS), PATIENCE]
         post = describe_operation("mattes", "The person mask of a frame", masks, parameters)
         listing = describe_operation("mattes", "Models, their versions and states", describe_json("Models"))
@@ -61,11 +61,11 @@ class MattesRoutes(HttpProtocol):
         }
 
     def routes(self) -> list[web.RouteDef]:
-        """As the base class says."""
+        """See the base class."""
         return [web.post("/v1/mattes", self.post), web.get("/v1/models", self.list_models)]
 
     async def post(self, http: web.Request) -> web.StreamResponse:
-        """A picture to its mask, or several in parts; the query is checked before the body is read."""
+        """Return the mask of a picture, or of several in parts; the query is checked before the body is read."""
         timing = http[TIMING] = Timing()
         query = Query(http.query, (*PARAMETERS, PTS))
         pts = query[PTS]
@@ -77,7 +77,7 @@ class MattesRoutes(HttpProtocol):
         async with self._requests.open(identify_caller(http)) as request:
 
             async def make_matte() -> tuple[bytes, dict[str, str]]:
-                # A function of its own, so that picture and pixels are gone before the mask is on its way.
+                # A separate function, so that picture and pixels are freed before the mask is sent.
                 body = await read_body(http, self._settings.upload_s, "a picture", request.hold)
                 wanted = MaskRequest(body, asked.options, media_type, declared)
                 matte = await request.matte(wanted, asked.selector, timing, read_timeout_s(http.headers))
@@ -88,7 +88,7 @@ class MattesRoutes(HttpProtocol):
             return await deliver(http, request, mask, headers | _echo(pts))
 
     async def list_models(self, http: web.Request) -> web.Response:
-        """Every model, its versions, and why one isn't served."""
+        """List every model with its versions, and the reason if one isn't served."""
         return web.json_response({"models": msgspec.to_builtins(self._requests.repository.list_models())})
 
     async def _post_several(self, http: web.Request, asked: MaskQuery, pts: str) -> web.StreamResponse:
@@ -100,7 +100,7 @@ class MattesRoutes(HttpProtocol):
             parts = await asyncio.to_thread(split_parts, data, http.headers["Content-Type"])
             del data
             wants_parts = "multipart/" in http.headers.get("Accept", "")
-            if len(parts) == 1 and not wants_parts:  # as `requests.post(files=…)` sends a picture
+            if len(parts) == 1 and not wants_parts:  # such as a picture sent by `requests.post(files=…)`
                 answer = await _answer(form, parts[0])
                 http[TIMING].gather(form.timings)
                 http[CODE] = "".join(http[PART_CODES][:1])
@@ -114,7 +114,7 @@ class MattesRoutes(HttpProtocol):
 
 @dataclass
 class _Form:
-    """What the parts of a post have in common: what is asked, and the seconds in which all must be answered."""
+    """What the parts of a request share: the mask options, and the seconds within which all have to be processed."""
 
     http: web.Request
     request: Request
@@ -128,7 +128,7 @@ class _Form:
 
 
 async def _answer(form: _Form, part: FormPart) -> PartAnswer:
-    """A part's answer, whatever happens to it."""
+    """Return a part's mask, or its error."""
     timing, asked = Timing(), form.asked
     form.timings.append(timing)
     try:
@@ -140,7 +140,7 @@ async def _answer(form: _Form, part: FormPart) -> PartAnswer:
         matte = await form.request.matte(wanted, asked.selector, timing, left_s)
         form.request.hold(len(matte.body))
         return PartAnswer(200, _describe(matte, asked, timing) | _name(part.name), matte.body)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the other parts are answered
+    except Exception as error:  # noqa: BLE001 - an error of one part must not affect the others
         refusal = describe_error(form.http, error)
         form.http[PART_CODES].append(refusal["code"])
         headers = {"Content-Type": "application/json; charset=utf-8"} | build_retry_headers(error) | _name(part.name)
@@ -164,10 +164,11 @@ def _echo(pts: str) -> dict[str, str]:
 
 
 def _name(name: str) -> dict[str, str]:
-    """Headers with a part's name, which a stranger wrote, and its pts when it is one.
+    """Return headers with a part's name, and with its pts if the name is one.
 
-    Letters that may not stand between quotes are escaped; browsers escape no others either, nor a % (RFC 7578, 2).
+    The name is untrusted: characters that aren't allowed in a quoted string are percent-encoded. As in browsers, others
+    and `%` itself aren't (RFC 7578, 2).
     """
-    safe = (c if c.isprintable() and c not in '"\\' else quote(c, safe="") for c in name[:_LONGEST_NAME])
+    safe = (c if c.isprintable() and c not in '"\\' else quote(c, safe="") for c in name[:_MAX_NAME_LENGTH])
     pts = name if re.fullmatch(PTS.pattern, name, re.ASCII) else ""
     return {"Content-Disposition": f'form-data; name="{"".join(safe)}"'} | _echo(pts)

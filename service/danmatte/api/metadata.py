@@ -1,4 +1,4 @@
-"""Server metadata, model metadata and configuration as V2 has them; gRPC's messages have the same fields."""
+"""Server metadata, model metadata and model configuration of V2; the gRPC messages have the same fields."""
 
 import json
 from collections.abc import Iterator
@@ -23,14 +23,14 @@ PLATFORM: Final = "openvino"
 
 
 def describe_server(*, has_repository: bool = False) -> dict[str, Any]:
-    """The server's metadata; `has_repository` is whether models are loaded and unloaded here."""
+    """Return the server's metadata; `has_repository` is whether this port can load and unload models."""
     extensions = [*EXTENSIONS, "model_repository"] if has_repository else EXTENSIONS
     return {"name": "danmatte", "version": read_version(), "extensions": extensions}
 
 
 @cache
 def read_version() -> str:
-    """The installed package's version, or 0 for a bare checkout."""
+    """Return the installed package's version, `0` for a checkout that isn't installed."""
     try:
         return distributions.version("danmatte")
     except distributions.PackageNotFoundError:
@@ -38,9 +38,9 @@ def read_version() -> str:
 
 
 def describe_model(manifest: Manifest, versions: list[str]) -> dict[str, Any]:
-    """The model's metadata.
+    """Return the model's metadata.
 
-    `mask`, which is answered only when asked for, isn't listed: clients ask for all that is listed.
+    The output `mask` isn't listed, because clients request all listed outputs; it is returned only on request.
     """
     return {
         "name": manifest.name,
@@ -52,7 +52,7 @@ def describe_model(manifest: Manifest, versions: list[str]) -> dict[str, Any]:
 
 
 def describe_config(manifest: Manifest) -> dict[str, Any]:
-    """The model's configuration as Triton has it: where items come in batches, shapes without their number."""
+    """Return the model's configuration as in Triton: if the model takes batches, shapes omit the batch dimension."""
     first = int(manifest.takes_batches)
     inputs = []
     for port in manifest.inputs:
@@ -79,7 +79,10 @@ def _configure_port(port: Input | Output, manifest: Manifest, first: int) -> dic
 
 
 def _list_parameters(manifest: Manifest) -> Iterator[tuple[str, str]]:
-    """What the contract says beyond names, types and shapes; of several ports each under its own name."""
+    """Yield what the contract says beyond names, types and shapes.
+
+    If a model has several inputs or outputs, the port's name is appended to the parameter's name.
+    """
     for port in manifest.inputs:
         if isinstance(port, PictureInput):
             end = f".{port.name}" if len(manifest.inputs) > 1 else ""

@@ -1,4 +1,4 @@
-"""`/metrics`: what Prometheus scrapes, of all workers."""
+"""`/metrics`: the metrics of all workers, for Prometheus."""
 
 import asyncio
 import logging
@@ -18,28 +18,31 @@ _EVERY_S = 1.0
 
 
 class MetricsRoutes(HttpProtocol):
-    """Brings the gauges up to date every second, as any worker may be asked for all of them."""
+    """The route of the metrics.
 
-    tag = ("health", "for whoever watches over the server")
+    Each worker updates its gauges every second, because any worker may be scraped, and reports those of all workers.
+    """
+
+    tag = ("health", "health checks and metrics")
     prefixes = ((PATH, "metrics"),)
 
     @classmethod
     def describe(cls, models: Sequence[str]) -> dict[str, Any]:
-        """As the base class says."""
+        """See the base class."""
         page = {"text/plain": {"schema": TEXT}}
-        return {PATH: {"get": describe_operation("health", "Counters for Prometheus", page)}}
+        return {PATH: {"get": describe_operation("health", "Metrics for Prometheus", page)}}
 
     def attach(self, app: web.Application) -> None:
-        """With the task that samples gauges."""
+        """Add the routes and the background task that updates the gauges."""
         super().attach(app)
         app.cleanup_ctx.append(self._run)
 
     def routes(self) -> list[web.RouteDef]:
-        """As the base class says."""
+        """See the base class."""
         return [web.get(PATH, self.get_metrics)]
 
     async def get_metrics(self, http: web.Request) -> web.Response:
-        """The text format, made off the loop."""
+        """Return the metrics in Prometheus' text format, rendered in a thread."""
 
         def render() -> bytes:
             self._update()
@@ -54,7 +57,7 @@ class MetricsRoutes(HttpProtocol):
                 try:
                     await asyncio.to_thread(self._update)
                 except Exception:
-                    log.exception("the gauges are not up to date")
+                    log.exception("the gauges can't be updated")
                 await asyncio.sleep(_EVERY_S)
 
         tasks = BackgroundTasks()

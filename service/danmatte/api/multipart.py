@@ -1,8 +1,9 @@
-"""Several frames in one post: `multipart/form-data` in (RFC 7578), `multipart/mixed` out (RFC 2046), part for part.
+"""Several frames in one request: `multipart/form-data` in (RFC 7578), `multipart/mixed` out (RFC 2046).
 
-The whole body is read before the first answer, so that its errors have a status of their own, and clients that send
-everything before they read can't deadlock. A part's name is its frame's pts where it is a number, and comes back in any
-case. Every answer has an `X-Status` of its own, as HTTP would have it, and the headers of a single one.
+The whole body is read before the response begins, so that a malformed body gets an HTTP error, and clients that send
+everything before they read can't deadlock. Each part of the response repeats the name of its frame's part, which is
+also the frame's pts if it is a number. It has the headers of a response to a single frame, and its HTTP status as
+`X-Status`.
 """
 
 import asyncio
@@ -22,15 +23,15 @@ from danmatte.errors import BodyError, BodyTooLargeError, brief
 from danmatte.http.errors import CallerLeftError
 from danmatte.inference.request import Request
 
-MOST_PARTS = 64
-_AT_ONCE = 4  # enough to decode one while another is inferred; the answers of more would pile up
-_LONGEST_BOUNDARY = 70
+MAX_PARTS = 64
+_AT_ONCE = 4  # parts processed at once: enough to overlap decoding and inference without piling up finished masks
+_MAX_BOUNDARY_LENGTH = 70
 _PLAIN = frozenset({"", "7bit", "8bit", "binary"})
 
 
 @dataclass(frozen=True)
 class FormPart:
-    """A frame of a form as it came; `name` may be anything, `coding` is what it was wrapped in."""
+    """A part as it was received; `name` is untrusted, and `coding` is its content or transfer encoding."""
 
     name: str
     media_type: str
@@ -38,23 +39,23 @@ class FormPart:
     body: bytes
 
     def check(self) -> None:
-        """Raises BodyError when the body isn't the picture itself."""
+        """Raise BodyError if the body is encoded or empty."""
         if self.coding not in _PLAIN:
-            raise BodyError(f"part: expected the picture's own bytes, received them in {brief(self.coding)}")
+            raise BodyError(f"part: expected the picture's bytes unencoded, received {brief(self.coding)}")
         if not self.body:
             raise BodyError("part: expected a picture, received nothing")
 
 
 @dataclass(frozen=True)
 class PartAnswer:
-    """A part's answer."""
+    """The response to one part."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
 
     def split(self, boundary: str) -> Iterator[bytes | memoryview]:
-        """The bytes after the answer before, in pieces: nothing large is copied."""
+        """Yield the bytes of this part of the response in pieces, without copying the body."""
         lines = [f"--{boundary}", f"X-Status: {self.status}", f"Content-Length: {len(self.body)}"]
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
         yield "\r\n".join([*lines, "", ""]).encode()
@@ -66,17 +67,17 @@ Answer: TypeAlias = Callable[[FormPart], Coroutine[None, None, PartAnswer]]
 
 
 def split_parts(data: bytes, content_type: str) -> list[FormPart]:
-    """The parts of a whole body; raises BodyError when it isn't well formed, and BodyTooLargeError."""
+    """Split a complete body into its parts; raises BodyError if it is malformed, and BodyTooLargeError."""
     about = Message()
     about["Content-Type"] = content_type
     boundary = about.get_boundary("")
-    if not 0 < len(boundary) <= _LONGEST_BOUNDARY:
-        raise BodyError(f"Content-Type: expected a boundary of 1 to {_LONGEST_BOUNDARY} characters")
+    if not 0 < len(boundary) <= _MAX_BOUNDARY_LENGTH:
+        raise BodyError(f"Content-Type: expected a boundary of 1 to {_MAX_BOUNDARY_LENGTH} characters")
     delimiter = b"\r\n--" + boundary.encode("utf-8", "replace")
-    _, *pieces = (b"\r\n" + data).split(delimiter, MOST_PARTS + 1)
+    _, *pieces = (b"\r\n" + data).split(delimiter, MAX_PARTS + 1)
     closing = [number for number, piece in enumerate(pieces) if piece.startswith(b"--")]
-    if not closing and len(pieces) > MOST_PARTS:
-        raise BodyTooLargeError(f"body: expected at most {MOST_PARTS} parts")
+    if not closing and len(pieces) > MAX_PARTS:
+        raise BodyTooLargeError(f"body: expected at most {MAX_PARTS} parts")
     if not closing:
         raise BodyError("body: expected the boundary and -- at the end")
     if not closing[0]:
@@ -99,10 +100,11 @@ def _parse_part(piece: bytes) -> FormPart:
 async def answer_parts(
     http: web.Request, request: Request, parts: list[FormPart], answer: Answer, unread_s: float
 ) -> web.StreamResponse:
-    """Answers part after part, a few at once; a client that reads nothing for `unread_s` is disconnected.
+    """Stream the responses to all parts in order, processing a few at once.
 
-    Bodies that `answer` holds are let go when they are written. From the first byte on no error has a status of its
-    own. Raises CallerLeftError.
+    A client that reads nothing for `unread_s` seconds is disconnected. The bytes that `answer` counts as held are
+    released when they are written. Once the response has begun, errors are reported per part only. Raises
+    CallerLeftError.
     """
     boundary = uuid4().hex
     response = web.StreamResponse(headers={"Content-Type": f"multipart/mixed; boundary={boundary}"})
@@ -126,7 +128,7 @@ async def answer_parts(
             for piece in first.split(boundary):
                 await write_in_time(piece)
             request.release(len(first.body))
-            del first, piece  # or they would stay until the next answer is there
+            del first, piece  # otherwise they would stay in memory until the next part is ready
         await write_in_time(f"--{boundary}--\r\n".encode())
     finally:
         for task in due:

@@ -1,4 +1,4 @@
-"""`GET /` and its files: the demo page, and the player's modules that other pages may import."""
+"""`GET /` and its files: the demo page, and the player's JavaScript modules, which other pages may import."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ DEMO = (
     *("comments.js", "demo.css", "demo-comments.js", "demo.js", "sample.mattes", "sample.webm"),
     *("full.svg", "icon.svg", "pause.svg", "play.svg", "send.svg"),
 )
-# Path to file; nothing else in the folder is served.
+# URL paths and their files; no other file of the folder is served.
 FILES = {
     "/": "index.html",
     **{f"/{name}": name for name in DEMO},
@@ -49,14 +49,14 @@ FILES = {
     **{f"/adapters/{name}.js": f"adapters/{name}.js" for name in ADAPTERS},
 }
 PATHS = frozenset(FILES)
-"""What is open to everybody, keys or not."""
+"""Paths that need no API key."""
 
 _POLICY = (
     "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
     "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _DOCUMENT = {"Content-Security-Policy": _POLICY, "Permissions-Policy": "camera=(self), microphone=(), geolocation=()"}
-# Browsers ask again each time, and get 304 where nothing changed: the modules must fit each other.
+# Browsers revalidate the files at each use, and get 304 if they are unchanged, because the modules have to match.
 _FILE = {
     "Cache-Control": "no-cache",
     "Access-Control-Allow-Origin": "*",
@@ -65,14 +65,14 @@ _FILE = {
 
 
 class PageRoutes:
-    """The routes of the page's files; ETag and byte ranges are aiohttp's."""
+    """The routes of the page's files; aiohttp handles ETag and byte ranges."""
 
     def routes(self) -> list[web.RouteDef]:
-        """For `Application.add_routes`."""
+        """Return the routes, for `Application.add_routes`."""
         return [web.get(path, self.get_file) for path in FILES]
 
     async def get_file(self, request: web.Request) -> web.FileResponse:
-        """The listed file, whole or the range that was asked for."""
+        """Return a file, or the requested range of it."""
         path = WEB / FILES[request.path]
         extra = _DOCUMENT if path.suffix == ".html" else _FILE
         charset = "" if path.suffix in (".webm", ".mattes", ".svg") else "; charset=utf-8"

@@ -1,6 +1,6 @@
-"""What a protocol over HTTP is. A new one is a file, and a line in `api.protocols`; the application knows none by name.
+"""The base class of HTTP protocols. To add one, write a module, and add its class to `api.protocols`.
 
-Over gRPC it is a service: `api.grpc.service`.
+gRPC services have their own base class in `api.grpc.service`.
 """
 
 from abc import ABC, abstractmethod
@@ -18,7 +18,7 @@ from danmatte.telemetry.metrics import Metrics
 
 @dataclass(frozen=True)
 class Shared:
-    """What the protocols of one server share."""
+    """The objects that all HTTP protocols of a server share."""
 
     requests: Requests
     settings: Settings
@@ -26,34 +26,34 @@ class Shared:
 
 
 class HttpProtocol(ABC):
-    """A protocol's routes, their description in OpenAPI, and the names that they are counted by."""
+    """A protocol: its routes, their OpenAPI description, and their names in metrics."""
 
     tag: ClassVar[tuple[str, str]]
-    """The heading of its operations in the OpenAPI document, and what it says there."""
+    """Name and description of its tag in the OpenAPI document."""
 
     prefixes: ClassVar[tuple[tuple[str, str], ...]]
-    """How paths begin, each with its name for metrics and the access log; the longest prefix counts."""
+    """Prefixes of paths, each with its name in metrics and the access log; the longest matching prefix wins."""
 
     public: ClassVar[frozenset[str]] = frozenset()
-    """Paths that need no API key: for whoever watches over the server."""
+    """Paths that need no API key, such as health checks."""
 
     def __init__(self, shared: Shared) -> None:
         self._requests, self._settings, self._metrics = shared.requests, shared.settings, shared.metrics
 
     @abstractmethod
     def routes(self) -> list[web.RouteDef]:
-        """For `Application.add_routes`."""
+        """Return the routes, for `Application.add_routes`."""
 
     @classmethod
     @abstractmethod
     def describe(cls, models: Sequence[str]) -> dict[str, Any]:
-        """The routes in OpenAPI: an item for each path; `models` are examples of names, the default one first."""
+        """Return the OpenAPI path items by path; `models` are example names, the default one first."""
 
     def attach(self, app: web.Application) -> None:
-        """Adds the routes to an application, and whatever lives beside them."""
+        """Add the routes to an application; subclasses may also add background tasks."""
         app.add_routes([defer_body(route) for route in self.routes()])
 
 
 def defer_body(route: web.RouteDef) -> web.RouteDef:
-    """The same route, whose body isn't asked for before its key and length are checked."""
+    """Return the same route, but with `100 Continue` deferred until the key and the length are checked."""
     return web.RouteDef(route.method, route.path, route.handler, {**route.kwargs, "expect_handler": defer_continue})

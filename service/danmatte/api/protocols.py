@@ -1,4 +1,4 @@
-"""The protocols over HTTP; a new one is a line here."""
+"""The list of HTTP protocols; add new ones here."""
 
 from typing import Final
 

@@ -1,7 +1,7 @@
-"""`GET /v1/stream`, a WebSocket: frames in as they are shown, their masks out.
+"""`GET /v1/stream`, a WebSocket that receives live frames and sends their masks.
 
-If the server falls behind, older frames are dropped, and each answer lists the ones dropped before it. Every byte of
-the messages, the query and the codes of closing: `danmatte/messages.py`.
+If the server falls behind, older frames are dropped, and each answer lists the ones dropped before it.
+`danmatte/messages.py` documents the messages, the query and the close codes.
 """
 
 import asyncio
@@ -33,18 +33,18 @@ from danmatte.telemetry.timing import Timing
 from danmatte.video.live_stabiliser import LiveStabiliser
 
 log = logging.getLogger(__name__)
-STABILISE: Final = Flag("stabilise", "masks that stand still where people do")
+STABILISE: Final = Flag("stabilise", "stabilise the masks over time")
 _MEDIA_TYPES = {Picture.ENCODED: "", Picture.NV12: "application/x-nv12", Picture.RGB24: "application/x-rgb24"}
 _PHASES = ("queue", "decode", "infer", "encode")
-_LONGEST_SIDE = 65_535
+_MAX_SIDE = 65_535
 _CLOSING_S = 2.0
-_CLEAN: Final = (WSCloseCode.OK, WSCloseCode.GOING_AWAY, 1005)  # 1005: it gave no code (RFC 6455, 7.1.5)
-_COPIES = 2  # of an answer: the message, and what the connection has yet to send of it
+_CLEAN: Final = (WSCloseCode.OK, WSCloseCode.GOING_AWAY, 1005)  # 1005: the client sent no code (RFC 6455, 7.1.5)
+_COPIES = 2  # copies of an answer in memory: the message, and the connection's write buffer
 
 
 @dataclass
 class _Session:
-    """What is the same for every frame of a connection; with `stabiliser` masks stand still where people do."""
+    """What all frames of a connection share; masks are stabilised if `stabiliser` isn't None."""
 
     http: web.Request
     request: Request
@@ -53,9 +53,9 @@ class _Session:
 
 
 class StreamRoutes(HttpProtocol):
-    """The live route. A connection has a place for as long as it lasts, and each frame a permit, like any request."""
+    """The live route. A connection holds a place in the queue while it is open, and each frame takes a permit."""
 
-    tag = ("mattes", "our own: a frame in, its mask out")
+    tag = ("mattes", "danmatte's own API: masks of frames")
     prefixes = (("/v1/stream", "live"),)
 
     def __init__(self, shared: Shared) -> None:
@@ -66,25 +66,25 @@ class StreamRoutes(HttpProtocol):
 
     @classmethod
     def describe(cls, models: Sequence[str]) -> dict[str, Any]:
-        """As the base class says."""
+        """See the base class."""
         parameters = [*describe_parameters(models), describe_query(STABILISE)]
-        live = describe_operation("mattes", "Live: frames in and masks out over a WebSocket", {}, parameters)
+        live = describe_operation("mattes", "A WebSocket for masks of live frames", {}, parameters)
         return {
             "/v1/stream": {"get": live | {"responses": {"101": {"description": "the WebSocket"}, "default": REFUSAL}}}
         }
 
     def routes(self) -> list[web.RouteDef]:
-        """As the base class says."""
+        """See the base class."""
         return [web.get("/v1/stream", self.stream)]
 
     async def stream(self, http: web.Request) -> web.WebSocketResponse:
-        """A connection, from the upgrade to its end; whatever can be refused is refused before the upgrade."""
+        """Serve a connection until it ends. Errors of the query are reported before the upgrade."""
         socket = web.WebSocketResponse(
             timeout=_CLOSING_S,
             heartbeat=self._settings.live_heartbeat_s,
             protocols=(SUBPROTOCOL,),
-            compress=False,  # pictures and masks already are, and no message unpacks to more than it weighs
-            max_msg_size=OFFER_HEADER_BYTES + self._settings.max_body_bytes + 1,  # the first that is too large
+            compress=False,  # pictures and masks are already compressed, and this rules out decompression bombs
+            max_msg_size=OFFER_HEADER_BYTES + self._settings.max_body_bytes + 1,  # aiohttp refuses this size and more
         )
         if not socket.can_prepare(http):
             raise RequestError("/v1/stream: expected the upgrade to a WebSocket, version 13")
@@ -95,7 +95,7 @@ class StreamRoutes(HttpProtocol):
         caller = identify_caller(http)
         request = self._requests.open(caller, long_lived=True)
         session = _Session(http, request, asked, LiveStabiliser() if query[STABILISE] else None)
-        # A stabilised mask builds on the one before.
+        # A stabilised mask depends on the previous one, so frames are computed one at a time.
         limits = self._limits._replace(in_work=1) if session.stabiliser else self._limits
         connection = Connection(socket, request, partial(self._answer, session), limits)
         with self._requests.live.open(caller, connection.leave, find_identity(http).is_valid) as call:
@@ -108,14 +108,14 @@ class StreamRoutes(HttpProtocol):
                 except asyncio.CancelledError:
                     http[CLOSED_CLEANLY] = socket.close_code in _CLEAN
                     raise
-                except Exception:  # after the upgrade there is no HTTP any more to say it in
+                except Exception:  # after the upgrade, no HTTP error can be sent
                     log.exception("live connection %s failed", http[REQUEST_ID])
                     ending = FAILED
                 await hang_up(socket, http, ending)
         return socket
 
     async def _answer(self, session: _Session, waiting: Waiting) -> HeldAnswer:
-        """The message that answers an offer, whatever happens to it."""
+        """Return the answer to an offer as a message: its mask, or its error."""
         timing, held_bytes = Timing(), 0
         timing.add("queue", since=waiting.arrived)
         self._metrics.count_frames("skipped", len(waiting.skipped))
@@ -125,7 +125,7 @@ class StreamRoutes(HttpProtocol):
             held_bytes = _COPIES * len(answer.body)
             self._metrics.count_frames("answered")
             self._metrics.count_phases(timing)
-        except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for it
+        except Exception as error:  # noqa: BLE001 - every offer needs an answer
             refusal = describe_error(session.http, error)
             self._metrics.count_frames("refused")
             self._metrics.count_rejection(str(refusal["code"]))
@@ -140,8 +140,8 @@ async def _matte(session: _Session, offer: Offer, timing: Timing) -> Answer:
     moment = session.stabiliser.expect(offer.pts) if session.stabiliser else None
     matte: Matte = await session.request.matte(wanted, asked.selector, timing, stabilise=moment)
     height, width = matte.mask.size
-    if max(height, width) > _LONGEST_SIDE:
-        raise PictureTooLargeError(f"picture: expected sides up to {_LONGEST_SIDE}, received {matte.mask.size}")
+    if max(height, width) > _MAX_SIDE:
+        raise PictureTooLargeError(f"picture: expected sides up to {_MAX_SIDE}, received {matte.mask.size}")
     flags = FrameFlags.CUT if moment and moment.cut else FrameFlags.NONE
     coverage = matte.mask.coverage
     return Answer(offer.pts, matte.body, flags=flags, size=(width, height), coverage=coverage, version=matte.version)

@@ -1,4 +1,4 @@
-"""One live connection: offers in, answers out in the same order; an offer that waits is replaced by a newer one."""
+"""A live connection: it receives offers and sends answers in their order; a newer offer replaces a waiting one."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -14,31 +14,31 @@ from danmatte.messages import read_pts
 
 
 class HeldAnswer(NamedTuple):
-    """An answer's message, and how many bytes of it the request holds until it is sent."""
+    """An answer's message, and the number of bytes that the request counts as held until it is sent."""
 
     message: bytes
     held_bytes: int
 
 
 Answer: TypeAlias = Callable[[Waiting], Coroutine[None, None, HeldAnswer]]
-MOST_SKIPPED = 4096
+MAX_SKIPPED = 4096
 _CLOSING_S = 2.0
 
 
 class Ending(NamedTuple):
-    """The code and the words of closing (RFC 6455, 7.4); what was taken in is answered before."""
+    """Code and reason for closing a connection (RFC 6455, 7.4); accepted offers are answered first."""
 
     code: int
     reason: str
 
 
-GONE = Ending(0, "nobody is there any more")
+GONE = Ending(0, "the client has disconnected")
 UNREAD = Ending(WSCloseCode.POLICY_VIOLATION, "answers weren't read in time")
-FAILED = Ending(WSCloseCode.INTERNAL_ERROR, "an error of the server's own; see its log")
-IDLE = Ending(WSCloseCode.OK, "no offer came for long")
-_FLOODED = Ending(WSCloseCode.POLICY_VIOLATION, f"more than {MOST_SKIPPED} offers came within one answer")
+FAILED = Ending(WSCloseCode.INTERNAL_ERROR, "internal server error; see the server's log")
+IDLE = Ending(WSCloseCode.OK, "no offer arrived for a long time")
+_FLOODED = Ending(WSCloseCode.POLICY_VIOLATION, f"more than {MAX_SKIPPED} offers arrived during one answer")
 _TEXT = Ending(WSCloseCode.UNSUPPORTED_DATA, "expected a binary message, received text")
-_FOREIGN = Ending(WSCloseCode.PROTOCOL_ERROR, "expected DML1 and a whole header")
+_FOREIGN = Ending(WSCloseCode.PROTOCOL_ERROR, "expected DML1 and a complete header")
 _LEAVING: dict[type[ServiceError], int] = {
     DrainingError: WSCloseCode.GOING_AWAY,
     QueueFullError: WSCloseCode.TRY_AGAIN_LATER,
@@ -51,7 +51,7 @@ class _UnreadError(Exception):
 
 
 class ConnectionLimits(NamedTuple):
-    """Frames in work at once, and how long offers, and readers of answers, are waited for."""
+    """Maximum frames computed at once, and timeouts for the next offer and for the client to read an answer."""
 
     in_work: int
     idle_s: float
@@ -59,9 +59,9 @@ class ConnectionLimits(NamedTuple):
 
 
 class Connection:
-    """Reads offers, works on them and sends answers concurrently, until `end` is called.
+    """Reads offers, processes them and sends answers concurrently, until `end` is called.
 
-    Offers and answers count as bytes of the request. An offer that there is no room for is skipped.
+    The bytes of offers and answers count as held by the request. An offer that would exceed the limit is skipped.
     """
 
     def __init__(
@@ -69,23 +69,23 @@ class Connection:
     ) -> None:
         self._socket, self._request, self._answer, self._limits = socket, request, answer, limits
         self._slot = LatestSlot()
-        self._room = asyncio.Semaphore(limits.in_work)
+        self._free = asyncio.Semaphore(limits.in_work)
         self._due: asyncio.Queue[asyncio.Task[HeldAnswer] | None] = asyncio.Queue()
         self._ending: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
 
     def end(self, ending: Ending) -> None:
-        """Stops reading offers; the first ending counts."""
+        """Stop reading offers; only the first call has an effect."""
         if not self._ending.done():
             self._ending.set_result(ending)
 
     def leave(self, why: ServiceError) -> None:
-        """Ends it for a reason of the server's."""
+        """End the connection because of a server-side error."""
         self.end(Ending(_LEAVING.get(type(why), WSCloseCode.INTERNAL_ERROR), str(why)))
 
     async def run(self, note_use: Callable[[], None]) -> Ending:
-        """Serves a prepared socket to its end, which is answered; the socket is still to be closed.
+        """Serve a prepared socket until the connection ends, and return why; the caller has to close the socket.
 
-        `note_use` is called whenever something comes.
+        `note_use` is called for every received message.
         """
         ending = GONE
         try:
@@ -105,11 +105,13 @@ class Connection:
         return ending
 
     async def _read(self, note_use: Callable[[], None]) -> None:
-        """Empties the socket as fast as it fills, so that nothing old waits anywhere."""
+        """Read messages as fast as they arrive, so that no outdated offers queue up in buffers."""
         ending = None
         while not ending:
             try:
-                async with asyncio.timeout(self._limits.idle_s):  # that of `receive` begins anew with every pong
+                async with asyncio.timeout(
+                    self._limits.idle_s
+                ):  # the timeout of `receive` would restart with every pong
                     message = await self._socket.receive()
                 ending = self._put(message)
                 note_use()
@@ -118,7 +120,7 @@ class Connection:
         self.end(ending)
 
     def _put(self, message: WSMessage) -> Ending | None:
-        """Puts an offer into the slot; returns an Ending for a message that ends the connection."""
+        """Put an offer into the slot, or return an Ending if the message ends the connection."""
         if message.type is not WSMsgType.BINARY:
             return _TEXT if message.type is WSMsgType.TEXT else GONE
         pts = read_pts(message.data)
@@ -131,15 +133,15 @@ class Connection:
         else:
             replaced = self._slot.put(message.data, pts)
             self._request.release(len(replaced.message) if replaced else 0)
-        return _FLOODED if self._slot.count_skipped() > MOST_SKIPPED else None
+        return _FLOODED if self._slot.count_skipped() > MAX_SKIPPED else None
 
     async def _work(self, tasks: asyncio.TaskGroup) -> None:
-        """Takes the newest offer whenever there is room; a sent answer makes room."""
-        await self._room.acquire()
+        """Process the newest offer whenever fewer than `in_work` answers are unfinished or unsent."""
+        await self._free.acquire()
         while waiting := await self._slot.take():
             self._due.put_nowait(tasks.create_task(self._reply(waiting)))
-            del waiting  # or its picture would stay until the next one is taken
-            await self._room.acquire()
+            del waiting  # otherwise its picture would stay in memory until the next one is taken
+            await self._free.acquire()
         self._due.put_nowait(None)
 
     async def _reply(self, waiting: Waiting) -> HeldAnswer:
@@ -155,13 +157,13 @@ class Connection:
                     await self._socket.send_bytes(message)
             except TimeoutError as error:
                 raise _UnreadError from error
-            del message, answer  # or they would stay until the next answer
+            del message, answer  # otherwise they would stay in memory until the next answer
             self._request.release(held_bytes)
-            self._room.release()
+            self._free.release()
 
 
 async def hang_up(socket: web.WebSocketResponse, request: web.Request, ending: Ending) -> None:
-    """Closes the socket with its code and reason; aborts the connection of a peer that doesn't take part."""
+    """Close the socket with a code and reason; abort the connection if the client doesn't complete the handshake."""
     if ending is GONE:
         return
     with suppress(TimeoutError):

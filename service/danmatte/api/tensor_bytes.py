@@ -1,4 +1,4 @@
-"""Tensors as bytes, the way V2 sends them over HTTP and gRPC: little-endian, row-major."""
+"""Binary tensors as V2 sends them over HTTP and gRPC: little-endian, row-major."""
 
 import math
 import struct
@@ -18,11 +18,11 @@ NUMPY: Final = {
     datatype: np.dtype("?" if word == "boolean" else f"<{word[0]}{int(word[1:]) // 8}")
     for word, datatype in DATATYPES.items()
 }
-"""Numbers as they are sent, by the Open Inference Protocol's words for them."""
+"""NumPy types of the numbers in messages, by the Open Inference Protocol's names."""
 
 
 def check_shape(name: str, shape: Sequence[int]) -> tuple[int, ...]:
-    """The shape as a tuple of at most 8 positive sides; raises TensorError."""
+    """Return the shape as a tuple of at most 8 positive sides; raises TensorError."""
     if len(shape) > RANK or min(shape, default=1) < 1:
         expected = f"up to {RANK} positive sides"
         raise TensorError(f"{brief(name)}: shape: expected {expected}, received {brief(list(shape))}")
@@ -30,7 +30,7 @@ def check_shape(name: str, shape: Sequence[int]) -> tuple[int, ...]:
 
 
 def find_type(name: str, datatype: str) -> np.dtype[Any]:
-    """NumPy's type of a datatype other than BYTES; raises TensorError."""
+    """Return the NumPy type of a datatype other than BYTES; raises TensorError."""
     if datatype not in NUMPY:
         known = did_you_mean(datatype, [*NUMPY, BYTES])
         raise TensorError(f"{brief(name)}: datatype: unknown {brief(datatype)}{known}")
@@ -38,7 +38,7 @@ def find_type(name: str, datatype: str) -> np.dtype[Any]:
 
 
 def describe_type(dtype: np.dtype[Any]) -> str:
-    """What a tensor of this type holds, for a message."""
+    """Describe the values of this type, for error messages."""
     if dtype.kind in "bf":
         return "true or false" if dtype.kind == "b" else f"numbers of {8 * dtype.itemsize} bits"
     limits = np.iinfo(dtype)
@@ -46,7 +46,7 @@ def describe_type(dtype: np.dtype[Any]) -> str:
 
 
 def from_bytes(name: str, datatype: str, shape: tuple[int, ...], data: Buffer) -> Tensor:
-    """A tensor of numbers as a view of the data, or a BYTES one as its elements; raises TensorError."""
+    """Read a tensor: numbers as a view of the data, BYTES as a list of elements; raises TensorError."""
     count = math.prod(shape)
     if datatype == BYTES:
         return Tensor(name, datatype, shape, list(_split_elements(name, count, memoryview(data))))
@@ -60,14 +60,14 @@ def from_bytes(name: str, datatype: str, shape: tuple[int, ...], data: Buffer) -
 
 
 def to_bytes(tensor: Tensor) -> bytes:
-    """The tensor's values, BYTES elements with their length before them."""
+    """Return the tensor's values as bytes; each BYTES element is preceded by its length."""
     if isinstance(tensor.values, np.ndarray):
         return tensor.values.astype(NUMPY[tensor.datatype], copy=False).tobytes()
     return b"".join(part for element in tensor.values for part in (_PREFIX.pack(len(element)), element))
 
 
 def _split_elements(name: str, count: int, data: memoryview) -> Iterator[bytes]:
-    """Exactly `count` elements, each after its 4-byte length, and nothing behind the last."""
+    """Yield exactly `count` elements, each preceded by its 4-byte length; raises TensorError for any other content."""
     start, found = 0, 0
     while start < len(data) and found < count:
         if len(data) - start < _PREFIX.size:
@@ -75,8 +75,8 @@ def _split_elements(name: str, count: int, data: memoryview) -> Iterator[bytes]:
         (length,) = _PREFIX.unpack_from(data, start)
         start += _PREFIX.size
         if length > len(data) - start:
-            raise TensorError(f"{brief(name)}: element {found}: expected {length} bytes, {len(data) - start} are left")
+            raise TensorError(f"{brief(name)}: element {found}: expected {length} bytes, received {len(data) - start}")
         yield bytes(data[start : start + length])
         start, found = start + length, found + 1
     if found != count or start != len(data):
-        raise TensorError(f"{brief(name)}: expected {count} elements, each after its length, and nothing more")
+        raise TensorError(f"{brief(name)}: expected exactly {count} elements, each preceded by its length")

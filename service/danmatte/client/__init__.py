@@ -1,4 +1,4 @@
-"""Clients of a running server: masks of a live video, and of one frame.
+"""Clients of a running server: for live video, and for single frames.
 
     async with Live("http://127.0.0.1:8080", size=(320, 180)) as live:
         live.offer(jpeg, pts)
@@ -7,7 +7,7 @@
 
     answer = await post_frame("http://127.0.0.1:8080", jpeg)
 
-They need aiohttp, and no model.
+They need aiohttp, but no model on the client's machine.
 """
 
 from danmatte.client.live import Live

@@ -1,4 +1,4 @@
-"""A slot for one offer, in which the newest takes the place of the one before."""
+"""A slot for one offer, in which a newer offer replaces the waiting one."""
 
 import asyncio
 import time
@@ -6,7 +6,10 @@ from typing import NamedTuple
 
 
 class Waiting(NamedTuple):
-    """An offer that may be bad; `arrived` is a `time.perf_counter()`, `skipped` the pts that it took the place of."""
+    """A waiting offer, not validated yet; `arrived` is a `time.perf_counter()`.
+
+    `skipped` are the pts of the offers that it and its predecessors replaced.
+    """
 
     message: bytes
     pts: float
@@ -15,7 +18,7 @@ class Waiting(NamedTuple):
 
 
 class LatestSlot:
-    """Holds the newest offer, and remembers the pts of those it replaced until it is taken."""
+    """Holds the newest offer and, until it is taken, the pts of the offers that were skipped."""
 
     def __init__(self) -> None:
         self._waiting: Waiting | None = None
@@ -25,15 +28,15 @@ class LatestSlot:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing waits, and nothing will come."""
+        """Whether the slot is closed and empty."""
         return self._closed and not self._waiting
 
     def count_skipped(self) -> int:
-        """How many offers were replaced since the last one was taken."""
+        """Return how many offers have been skipped since the last one was taken."""
         return len(self._skipped)
 
     def put(self, message: bytes, pts: float) -> Waiting | None:
-        """Lets the offer wait; the one that waited is skipped, and returned."""
+        """Put an offer into the slot. The one that was waiting there is skipped and returned."""
         replaced = self._waiting
         if replaced:
             self._skipped.append(replaced.pts)
@@ -42,22 +45,22 @@ class LatestSlot:
         return replaced
 
     def skip(self, pts: float) -> None:
-        """Counts an offer as skipped that there is no room for."""
+        """Count an offer as skipped without putting it into the slot."""
         self._skipped.append(pts)
 
     def close(self) -> None:
-        """Nothing more will come; what waits may still be taken."""
+        """Close the slot for new offers; a waiting one can still be taken."""
         self._closed = True
         self._changed.set()
 
     async def wait(self) -> None:
-        """Returns when there is an offer, or none will come."""
+        """Wait until there is an offer, or the slot is closed."""
         while not self._waiting and not self._closed:
             self._changed.clear()
             await self._changed.wait()
 
     async def take(self) -> Waiting | None:
-        """The newest offer, waited for; None when none will come."""
+        """Wait for an offer, remove it from the slot, and return it; None if the slot is closed and empty."""
         await self.wait()
         waiting, self._waiting = self._waiting, None
         if not waiting:

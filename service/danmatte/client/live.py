@@ -1,4 +1,4 @@
-"""A live connection that comes back by itself."""
+"""A live connection that reconnects automatically."""
 
 import asyncio
 import random
@@ -15,12 +15,12 @@ from danmatte.client.latest_slot import LatestSlot, Waiting
 from danmatte.client.post import make_query, read_refusal
 from danmatte.messages import Answer, Offer, Picture
 
-_PASSING = frozenset({408, 429, 502, 503, 504})
+_TRANSIENT = frozenset({408, 429, 502, 503, 504})
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.1, 5.0
 _UNREAD_ANSWERS = 64
 _LARGEST_ANSWER = 2**28
 _HEARTBEAT_S = 20.0
-# What a browser asks with; the key is the example of RFC 6455.
+# Headers of a browser's upgrade request; the key is the example of RFC 6455.
 _UPGRADE = {
     "Connection": "Upgrade",
     "Upgrade": "websocket",
@@ -30,10 +30,10 @@ _UPGRADE = {
 
 
 class Live:
-    """Offers in at any time, answers out in their order.
+    """A live connection. Call `offer` at any time, and iterate over the answers, which come in the order of the offers.
 
-    Only the newest offer waits while the connection is slow or lost; an answer's `skipped` has the pts of all
-    that were dropped since the answer before, whether here, on the way, or by the server.
+    While the connection is slow or lost, only the newest offer waits. An answer's `skipped` contains the pts of all
+    offers dropped since the previous answer, whether by the client, with a lost connection, or by the server.
     """
 
     def __init__(
@@ -45,9 +45,10 @@ class Live:
         headers: Mapping[str, str] | None = None,
         give_up_s: float = 60.0,
     ) -> None:
-        """`size` (width, height) is the masks'; `query` as `/v1/stream` has it; `headers` may carry a key.
+        """`size` is the (width, height) of the masks; `query` contains the parameters of `/v1/stream`.
 
-        After `give_up_s` seconds without a connection the iteration raises ConnectionError.
+        `headers` are sent with the upgrade request, for example an API key. After `give_up_s` seconds without a
+        connection, the iteration raises ConnectionError.
         """
         self._url, self._query = f"{url.rstrip('/')}/v1/stream", make_query(size, query)
         self._headers, self._give_up_s = dict(headers or {}), give_up_s
@@ -60,17 +61,17 @@ class Live:
 
     @property
     def losses(self) -> tuple[float, ...]:
-        """The pts of frames that were lost with a connection, as long as no answer has listed them."""
+        """The pts of frames lost with a connection that no answer has listed yet."""
         return tuple(self._lost)
 
     def offer(
         self, picture: bytes, pts: float, kind: Picture = Picture.ENCODED, size: tuple[int, int] = (0, 0)
     ) -> None:
-        """Offers a frame, `size` (width, height) pixels large when it is raw; never waits."""
+        """Offer a frame; `size` is its (width, height) in pixels if it is raw. Never blocks."""
         self._slot.put(Offer(pts, picture, kind, size).pack(), pts)
 
     def end(self) -> None:
-        """No more offers will come; the iteration ends after the last answer."""
+        """Stop offering; the iteration ends after the last answer."""
         self._slot.close()
 
     async def __aenter__(self) -> Self:
@@ -88,7 +89,7 @@ class Live:
         return self
 
     async def __anext__(self) -> Answer:
-        """Raises RefusedError when the server wants none of this, and ConnectionError when it is gone for good."""
+        """Raise RefusedError if the server refuses the request, and ConnectionError after `give_up_s` seconds."""
         over = self._running.done() and self._answers.empty()
         answer = None if over else await self._answers.get()
         if answer:
@@ -98,14 +99,14 @@ class Live:
         raise StopAsyncIteration
 
     def _wake(self, running: "asyncio.Task[None]") -> None:
-        """Lets go of whoever waits for an answer that won't come."""
+        """Wake up an iteration that waits for an answer, because no more will come."""
         if not running.cancelled():
             running.exception()
         if self._answers.empty():
             self._answers.put_nowait(None)
 
     async def _run(self) -> None:
-        """One connection after another, until there is nothing more to send and everything is answered."""
+        """Reconnect until all offers are sent and answered, or lost."""
         async with aiohttp.ClientSession(headers=self._headers) as session:
             while not self._slot.is_over:
                 code = None
@@ -115,19 +116,19 @@ class Live:
                     if time.monotonic() - self._well > self._give_up_s:
                         limit = f"{self._give_up_s:g} s"
                         raise ConnectionError(f"{self._url}: not reached within {limit}: {error}") from error
-                for waiting in self._sent:  # what was sent and isn't answered is lost with the connection
+                for waiting in self._sent:  # unanswered offers are lost with the connection
                     self._lost += [*waiting.skipped, waiting.pts]
                 self._sent.clear()
-                if code == aiohttp.WSCloseCode.OK:  # the server closes connections that idle
+                if code == aiohttp.WSCloseCode.OK:  # the server closes idle connections
                     await self._slot.wait()
                     self._well = time.monotonic()
                 elif not self._slot.is_over:
-                    # longer and longer, and never in step with the other clients of a server that comes back
+                    # exponential backoff with jitter, so that clients don't all reconnect at the same moment
                     await asyncio.sleep(random.uniform(self._wait_s / 2, self._wait_s))
                     self._wait_s = min(2 * self._wait_s, _LONGEST_WAIT_S)
 
     async def _converse(self, session: aiohttp.ClientSession) -> int | None:
-        """One connection from its beginning to its end, and the code that closed it."""
+        """Run one connection until it ends, and return its close code."""
         try:
             async with session.ws_connect(
                 self._url, params=self._query, heartbeat=_HEARTBEAT_S, max_msg_size=_LARGEST_ANSWER
@@ -148,9 +149,9 @@ class Live:
                         sending.exception()
                 return socket.close_code
         except aiohttp.WSServerHandshakeError as error:
-            if error.status in _PASSING:
+            if error.status in _TRANSIENT:
                 raise
-            # aiohttp keeps only the status of a refused upgrade, so the same is asked again as a plain request
+            # aiohttp discards the body of a refused upgrade, so the request is repeated over plain HTTP to read it
             async with session.get(self._url, params=self._query, headers=_UPGRADE) as answer:
                 raise await read_refusal(answer) from error
 
@@ -163,7 +164,7 @@ class Live:
             await socket.close()
 
     def _complete(self, answer: Answer) -> Answer:
-        """The answer with all that was dropped before it, here and there."""
+        """Return the answer with all pts that the client or the server dropped before it."""
         self._wait_s = _FIRST_WAIT_S
         settled = [self._sent.popleft() for _ in range(min(len(answer.skipped) + 1, len(self._sent)))]
         dropped = [pts for waiting in settled for pts in (*waiting.skipped, waiting.pts)]

@@ -1,4 +1,4 @@
-"""One frame posted, one mask back; and what a refusal is, which the live client raises too."""
+"""The client for single frames, and the error for refusals, which the live client raises, too."""
 
 import json
 import re
@@ -14,7 +14,7 @@ _PHASE = re.compile(rf"(?:^|,)\s*({'|'.join(_PHASES)});dur=(\d+(?:\.\d+)?)", re.
 
 
 class RefusedError(Exception):
-    """The server's refusal; asking the same again helps only when `status` is 429 or 503."""
+    """The server refused the request. A retry may succeed only if `status` is 429 or 503."""
 
     def __init__(self, message: str, code: str, status: int) -> None:
         super().__init__(message)
@@ -29,9 +29,10 @@ async def post_frame(
     query: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Answer:
-    """The mask of a picture, `size` (width, height) pixels large or as the picture is; `query` as `/v1/mattes` has it.
+    """Send a picture, and return its mask.
 
-    Raises RefusedError, and aiohttp.ClientError when nobody answers.
+    `size` is the (width, height) of the mask in pixels, by default the picture's. `query` contains the parameters of
+    `/v1/mattes`. Raises RefusedError, and aiohttp.ClientError if the server can't be reached.
     """
     headers = {"Content-Type": "application/octet-stream", **(headers or {})}
     async with (
@@ -53,21 +54,21 @@ async def post_frame(
 
 
 def make_query(size: tuple[int, int] | None, query: Mapping[str, str] | None) -> dict[str, str]:
-    """The query with the masks' size in it."""
+    """Return the query parameters with the masks' size added."""
     sides = {"width": str(size[0]), "height": str(size[1])} if size else {}
     return {**sides, **(query or {})}
 
 
 def read_phases_ms(headers: MultiMapping[str]) -> dict[str, float]:
-    """The milliseconds of our own phases in `Server-Timing`, to which proxies add entries of theirs, of any form."""
+    """Return the milliseconds of the server's phases in `Server-Timing`; entries added by proxies are ignored."""
     timings = ",".join(headers.getall("Server-Timing", ()))
     return {match[1]: float(match[2]) for match in _PHASE.finditer(timings)}
 
 
 async def read_refusal(answer: aiohttp.ClientResponse) -> RefusedError:
-    """The error in an answer's JSON, or its status where a proxy between client and server wrote the answer."""
+    """Build the error from a response's JSON, or from its status if a proxy sent it in another format."""
     try:
-        said = json.loads(await answer.read())
-        return RefusedError(str(said["error"]), str(said["code"]), answer.status)
+        refusal = json.loads(await answer.read())
+        return RefusedError(str(refusal["error"]), str(refusal["code"]), answer.status)
     except (ValueError, KeyError, TypeError):
         return RefusedError(f"{answer.url}: {answer.status} {answer.reason}", "", answer.status)

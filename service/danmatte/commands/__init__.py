@@ -1,1 +1,1 @@
-"""Commands of `danmatte`, one file each: the flags, and what runs them. They import what they need when they run."""
+"""The larger commands of `danmatte`, one module each. They import their libraries when they run."""

@@ -1,4 +1,4 @@
-"""`danmatte assess`: how good videos look, what harms them, and when."""
+"""`danmatte assess`: quality of videos, with the kinds and times of their damage."""
 
 import argparse
 import sys
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 def add_assess(add: Callable[..., argparse.ArgumentParser]) -> None:
-    """The command and its flags."""
+    """Add the command and its flags."""
     command = add(
         "assess",
         run_assess,
-        "judge the quality of whole videos, and say what harms it",
+        "assess the quality of whole videos, and report what reduces it",
         "danmatte assess video.mp4 --html quality.html",
         "danmatte assess videos/ --json quality.json --min-grade C",
     )
@@ -29,19 +29,24 @@ def add_assess(add: Callable[..., argparse.ArgumentParser]) -> None:
         command.add_argument(flag, type=kind, metavar=metavar, help=text)
 
     command.add_argument("videos", nargs="+", type=Path, metavar="VIDEO", help="a video, or a folder of them")
-    option("--fps", float, "N", "most frames a second that are judged (default: 2)")
-    option("--min-grade", str, "GRADE", "A to E: exit code 1 for less (default: E)")
+    option("--fps", float, "N", "maximum frames a second to assess (default: 2)")
+    option("--min-grade", str, "GRADE", "A to E; the exit code is 1 if a video has a lower grade (default: E)")
     option("--json", Path, "FILE", JSON_HELP.format(what="the verdicts"))
-    option("--html", Path, "FILE", "write a page with timelines and the worst shots there (default: nowhere)")
-    option("--svg", Path, "FILE", "draw the timeline of a single video there (default: nowhere)")
+    option("--html", Path, "FILE", "write a page with timelines and the worst shots to this file (default: none)")
+    option("--svg", Path, "FILE", "draw the timeline of a single video to this file (default: none)")
     option("--models", Path, "DIR", "folder of <name>/<version>/ (default: ./models, or the bundled one)")
-    option("--model", str, "NAME", "which of them judges (default: quality)")
-    option("--people-model", str, "NAME", "which of them finds people (default: the only one that makes masks)")
-    command.add_argument("--no-people", action="store_true", help="don't look for people: faster (default: off)")
+    option("--model", str, "NAME", "model that assesses the quality (default: quality)")
+    option("--people-model", str, "NAME", "model that finds people (default: the only one that makes masks)")
+    command.add_argument(
+        "--no-people", action="store_true", help="don't look for people, which is faster (default: off)"
+    )
 
 
 def run_assess(videos: list[Path], **options: Any) -> int:
-    """`danmatte assess`: 0 when every video is whole and good enough, 1 when one isn't, 2 when one has no verdict."""
+    """Run `danmatte assess`.
+
+    The exit code is 0 if every video is undamaged and good enough, 1 if one isn't, and 2 if one couldn't be assessed.
+    """
     from danmatte.errors import InvalidParameterError
     from danmatte.models.standalone import open_version
     from danmatte.quality.assess import AssessOptions, assess_videos
@@ -95,7 +100,7 @@ def _write(options: dict[str, Any], videos: list[Path], results: "list[VideoQual
 
 
 def check_report(flag: str, options: dict[str, Any]) -> None:
-    """Raises InvalidParameterError where a file that `--flag` names can't be written: before hours of work."""
+    """Raise InvalidParameterError if the file named by `--flag` can't be written; called before hours of work."""
     from danmatte.errors import InvalidParameterError
 
     if flag in options:
@@ -106,7 +111,7 @@ def check_report(flag: str, options: dict[str, Any]) -> None:
 
 
 def choose_exit_code(result: "VideoQuality | FailedAssessment", least: "Grade") -> int:
-    """0 for a whole video that is good enough, 1 for another, 2 for one without a verdict."""
+    """Return 0 for an undamaged video that is good enough, 1 for another, and 2 for one that couldn't be assessed."""
     from danmatte.quality.assessment import FailedAssessment
     from danmatte.quality.pooling import is_below
 
@@ -116,7 +121,7 @@ def choose_exit_code(result: "VideoQuality | FailedAssessment", least: "Grade") 
 
 
 def open_companion(models: Path, *, counts_people: bool) -> "Companion":
-    """What assesses videos while their tracks are made; raises UnknownModelError and ModelError."""
+    """Open the model that assesses videos while their tracks are made; raises UnknownModelError and ModelError."""
     from danmatte.quality.companion import Companion
     from danmatte.quality.judge import Judge
 
@@ -124,7 +129,7 @@ def open_companion(models: Path, *, counts_people: bool) -> "Companion":
 
 
 def assess_track(companion: "Companion", summary: "TrackSummary") -> str:
-    """Writes the verdict beside a track, unless it is there already; what became of it in words."""
+    """Write the verdict beside a track unless it already exists, and return a message about the outcome."""
     from danmatte.errors import ServiceError
     from danmatte.quality.companion import name_verdict, write_verdict
     from danmatte.tracks.batch import FailedTrack, FinishedTrack, KeptTrack

@@ -1,4 +1,4 @@
-"""`danmatte library`: tracks of whole libraries of videos."""
+"""`danmatte library`: mask tracks of whole libraries of videos."""
 
 import argparse
 import sys
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from danmatte.library.inventory import Inventory
     from danmatte.library.library import Library
 
-_TERMINATED = 143  # what a shell says of a program that SIGTERM ended
+_TERMINATED = 143  # exit code of a program that SIGTERM ended, as shells report it
 
 
 def add_library(add: Callable[..., argparse.ArgumentParser]) -> None:
-    """The command and its flags."""
+    """Add the command and its flags."""
     command = add(
         "library",
         run_library,
-        "make the mask tracks of a library of videos, or of one part of it; what is there already stays",
+        "make the mask tracks of a library of videos, or of one shard of it; existing tracks are kept",
         "danmatte library videos/ tracks/",
         "danmatte library videos/ tracks/ --shard 3/1000 --json results.jsonl",
         "danmatte library s3://bucket/videos s3://bucket/tracks --ray 10.0.0.7:6379",
@@ -30,43 +30,50 @@ def add_library(add: Callable[..., argparse.ArgumentParser]) -> None:
     def option(flag: str, kind: type, metavar: str, text: str) -> None:
         command.add_argument(flag, type=kind, metavar=metavar, help=text)
 
-    command.add_argument("source", metavar="SOURCE", help="the folder or URL of the videos, with all folders in it")
-    command.add_argument("target", metavar="TARGET", help="the folder or URL for the tracks")
-    option("--shard", str, "I/N", "only part I of N, counted from 0 (default: 0/1, all)")
-    option("--max-attempts", int, "N", "give a video up that broke off so often, in this run and before (default: 3)")
-    option("--split-mib", float, "N", "divide larger videos, at cuts; 0 divides none (default: 256)")
-    option("--item-timeout-s", float, "N", "most seconds for a unit of the work (default: 3600)")
-    option("--stall-timeout-s", float, "N", "most seconds without a frame (default: 120)")
-    option("--ray", str, "ADDRESS", "make them on the cluster of Ray at HOST:PORT (default: on this machine)")
-    option("--workers", int, "N", "videos at once on this machine (default: one for every two cores)")
-    option("--format", str, "FORMAT", "as a track's name ends, webmask say (default: mattes)")
-    option("--size", str, "WIDTHxHEIGHT", "of the masks: the largest that fits into it (default: 320x180)")
-    option("--fps", float, "N", "most masks a second (default: 30)")
-    option("--clock", str, "CLOCK", "times of a player, or of the file: media or file (default: media)")
+    command.add_argument("source", metavar="SOURCE", help="folder or URL of the videos, including all subfolders")
+    command.add_argument("target", metavar="TARGET", help="folder or URL for the tracks")
+    option("--shard", str, "I/N", "process only shard I of N, counted from 0 (default: 0/1, everything)")
+    option("--max-attempts", int, "N", "failed attempts, over all runs, after which a video is abandoned (default: 3)")
+    option("--split-mib", float, "N", "split videos larger than this at cuts; 0 disables splitting (default: 256)")
+    option("--item-timeout-s", float, "N", "maximum seconds for a unit of work (default: 3600)")
+    option("--stall-timeout-s", float, "N", "maximum seconds without a new frame (default: 120)")
+    option("--ray", str, "ADDRESS", "run on the Ray cluster at HOST:PORT (default: on this machine)")
+    option("--workers", int, "N", "videos processed at once on this machine (default: one for every two cores)")
+    option("--format", str, "FORMAT", "track format, as a file extension such as webmask (default: mattes)")
+    option("--size", str, "WIDTHxHEIGHT", "maximum size of the masks, which keep the video's shape (default: 320x180)")
+    option("--fps", float, "N", "maximum masks a second (default: 30)")
+    option("--clock", str, "CLOCK", "media for a player's times, file for the file's times (default: media)")
     option("--models", Path, "DIR", "folder of <name>/<version>/ (default: ./models, or the bundled one)")
-    option("--model", str, "NAME", "which of them (default: the only one that makes masks)")
+    option("--model", str, "NAME", "model that makes the masks (default: the only one that makes masks)")
     option(
-        "--region", str, "NAMES", "what is painted, such as person,text, where the model finds it (default: its own)"
+        "--region",
+        str,
+        "NAMES",
+        "regions to mask, separated by commas, such as person,text, if the model finds them (default: the model's own)",
     )
-    option("--margin", float, "SHARE", "distance of comments from people, 0 to 0.05 of the height (default: 0)")
-    command.add_argument("--closer", action="store_true", help="look at people twice: finer masks (default: off)")
-    command.add_argument("--raw", action="store_true", help="masks that aren't stabilised (default: off)")
+    option("--margin", float, "SHARE", "margin around people, 0 to 0.05 of the height (default: 0)")
     command.add_argument(
-        "--assess", action="store_true", help="judge the videos' quality in the same pass, too (default: off)"
+        "--closer", action="store_true", help="add a second pass over people, for finer masks (default: off)"
     )
+    command.add_argument("--raw", action="store_true", help="don't stabilise the masks over time (default: off)")
     command.add_argument(
-        "--dry-run", action="store_true", help="say what there is to do, and do nothing (default: off)"
+        "--assess", action="store_true", help="also assess the videos' quality in the same pass (default: off)"
     )
+    command.add_argument("--dry-run", action="store_true", help="report the work to do without doing it (default: off)")
     option(
-        "--capacity", Path, "FILE", "what danmatte measure wrote, for the time and cores of a dry run (default: none)"
+        "--capacity",
+        Path,
+        "FILE",
+        "file written by danmatte measure, to estimate time and cores in a dry run (default: none)",
     )
     option("--json", Path, "FILE", JSON_HELP.format(what="a line for each unit"))
 
 
 def run_library(source: str, target: str, **options: Any) -> int:
-    """`danmatte library`: 0 when every video has a whole track, 1 when one is broken or was given up.
+    """Run `danmatte library`.
 
-    4 when a place of videos or tracks failed, so that some are postponed: another run makes them.
+    The exit code is 0 if every video has a complete track, 1 if a video is broken or was abandoned, and 4 if a storage
+    failed, so that some videos are left for another run.
     """
     import signal
 
@@ -77,7 +84,7 @@ def run_library(source: str, target: str, **options: Any) -> int:
 
     library = _choose_library(source, target, options)
     manifest = find_version(library.models, library.model)
-    RegionUnion(manifest, library.options.regions)  # what it can't paint is said once, not by every video
+    RegionUnion(manifest, library.options.regions)  # report an unknown region once, not for every video
     inventory = Inventory(library, manifest, Shard.parse(options.get("shard", "0/1")))
     signal.signal(signal.SIGTERM, _leave)
     if options.get("dry_run"):
@@ -97,7 +104,9 @@ def _choose_library(source: str, target: str, options: dict[str, Any]) -> "Libra
     chosen: dict[str, Any] = {key: options[key] for key in limits if key in options}
     if "format" in options:
         chosen["suffix"] = f".{options['format'].removeprefix('.')}"
-    models = options.get("models", Settings().models_folder).absolute()  # nodes of a cluster run in other folders
+    models = options.get(
+        "models", Settings().models_folder
+    ).absolute()  # the nodes of a cluster have other working directories
     source, target = (place if "://" in place else str(Path(place).absolute()) for place in (source, target))
     if options.get("assess"):
         chosen["judging"] = Judging.choose(models)
@@ -127,7 +136,7 @@ def _run(inventory: "Inventory", version: int, options: dict[str, Any]) -> int:
     totals, summary = inventory.count(), LibrarySummary()
     progress = LibraryProgress(totals)
     progress.say(f"{totals.units} units, {totals.kept} of them finished before")
-    with open_lines(options.get("json")) as write, redirect_stdout(sys.stderr):  # Ray prints, whatever it is told
+    with open_lines(options.get("json")) as write, redirect_stdout(sys.stderr):  # Ray can't be kept from printing
         executor = _choose_executor(inventory.library, version, options)
         try:
             for result in run_units(inventory, executor, progress):
@@ -152,5 +161,5 @@ def _choose_executor(library: "Library", version: int, options: dict[str, Any]) 
 
 
 def _leave(*_: object) -> NoReturn:
-    """As Python leaves by itself for an interrupt: every `finally` on the way is run."""
+    """Exit by an exception, as Python does for SIGINT, so that every `finally` block runs."""
     sys.exit(_TERMINATED)

@@ -1,4 +1,4 @@
-"""`danmatte track` and `danmatte convert`: the tracks of whole videos, and their formats."""
+"""`danmatte track` and `danmatte convert`: mask tracks of whole videos, and conversion between their formats."""
 
 import argparse
 import sys
@@ -23,41 +23,50 @@ def add_track(add: Callable[..., argparse.ArgumentParser]) -> None:
         "danmatte track videos/ -o tracks/ --format webmask --size 320x180 --json summary.json",
     )
     command.add_argument("videos", nargs="+", type=Path, metavar="VIDEO", help="a video, or a folder of them")
-    command.add_argument("-o", "--out", required=True, type=Path, help="the track, or a folder for them")
-    command.add_argument("--format", help="as a track's name ends, webmask say (default: as OUT is called, or mattes)")
     command.add_argument(
-        "--size", metavar="WIDTHxHEIGHT", help="of the masks: the largest that fits into it (default: 320x180)"
+        "-o", "--out", required=True, type=Path, help="file of the track, or a folder for several tracks"
     )
-    command.add_argument("--fps", type=float, metavar="N", help="most masks a second (default: 30)")
     command.add_argument(
-        "--clock", metavar="CLOCK", help="times of a player, or of the file: media or file (default: media)"
+        "--format", help="track format, as a file extension such as webmask (default: that of OUT, or mattes)"
+    )
+    command.add_argument(
+        "--size",
+        metavar="WIDTHxHEIGHT",
+        help="maximum size of the masks, which keep the video's shape (default: 320x180)",
+    )
+    command.add_argument("--fps", type=float, metavar="N", help="maximum masks a second (default: 30)")
+    command.add_argument(
+        "--clock", metavar="CLOCK", help="media for a player's times, file for the file's times (default: media)"
     )
     command.add_argument(
         "--models", type=Path, metavar="DIR", help="folder of <name>/<version>/ (default: ./models, or the bundled one)"
     )
-    command.add_argument("--model", metavar="NAME", help="which of them (default: the only one that makes masks)")
+    command.add_argument(
+        "--model", metavar="NAME", help="model that makes the masks (default: the only one that makes masks)"
+    )
     command.add_argument(
         "--region",
         metavar="NAMES",
-        help="what is painted, such as person,text, where the model finds it (default: its own)",
+        help="regions to mask, separated by commas, such as person,text, if the model finds them "
+        "(default: the model's own)",
     )
     command.add_argument(
-        "--closer", action="store_true", help="look at people twice: finer masks, slower (default: off)"
+        "--closer",
+        action="store_true",
+        help="add a second pass over people, for finer masks, which is slower (default: off)",
     )
     command.add_argument(
         "--margin",
         type=float,
         metavar="SHARE",
-        help="distance of comments from people, 0 to 0.05 of the height (default: 0)",
+        help="margin around people, 0 to 0.05 of the height (default: 0)",
     )
-    command.add_argument(
-        "--raw", action="store_true", help="masks as the network gives them, not stabilised (default: off)"
-    )
-    command.add_argument("--again", action="store_true", help="make tracks anew that are there already (default: off)")
+    command.add_argument("--raw", action="store_true", help="don't stabilise the masks over time (default: off)")
+    command.add_argument("--again", action="store_true", help="make existing tracks again (default: off)")
     command.add_argument(
         "--assess",
         action="store_true",
-        help="judge the videos' quality in the same pass, into NAME.quality.json beside each track (default: off)",
+        help="also assess the videos' quality in the same pass, to NAME.quality.json beside each track (default: off)",
     )
     command.add_argument("--json", type=Path, metavar="FILE", help=JSON_HELP.format(what="the summaries"))
 
@@ -67,22 +76,25 @@ def add_convert(add: Callable[..., argparse.ArgumentParser]) -> None:
     command = add(
         "convert",
         run_convert,
-        "turn a mask track into another format, as the names end",
+        "convert a mask track to another format; the file extensions choose the formats",
         "danmatte convert video.mattes video.webmask",
         "danmatte convert video.mattes hls/masks.m3u8 --multivariant hls/video.m3u8",
     )
-    command.add_argument("source", type=Path, metavar="IN", help="the track, of any format")
-    command.add_argument("target", type=Path, metavar="OUT", help="where it goes, and its format by the name's end")
+    command.add_argument("source", type=Path, metavar="IN", help="the track, in any format")
+    command.add_argument("target", type=Path, metavar="OUT", help="the new track; its extension chooses the format")
     command.add_argument(
         "--multivariant",
         type=Path,
         metavar="FILE",
-        help="a playlist of HLS that is to name OUT, an .m3u8 (default: none)",
+        help="HLS multivariant playlist to add OUT to, if that is an .m3u8 (default: none)",
     )
 
 
 def run_track(videos: list[Path], out: Path, **options: Any) -> int:
-    """`danmatte track`: 0 when every track is whole, 1 when frames were lost, 2 when a video has no track at all."""
+    """Run `danmatte track`.
+
+    The exit code is 0 if every track is complete, 1 if frames are missing, and 2 if a video has no track at all.
+    """
     import msgspec
 
     from danmatte.commands.assess import assess_track, check_report, open_companion
@@ -98,7 +110,7 @@ def run_track(videos: list[Path], out: Path, **options: Any) -> int:
     jobs = batch.plan_jobs(videos, out, options.get("format", ""))
     models = options.get("models", Settings().models_folder)
     served = open_version(models, options.get("model", ""), for_many=True)
-    RegionUnion(served.manifest, wanted.regions)  # what it can't paint is said once, not by every video
+    RegionUnion(served.manifest, wanted.regions)  # report an unknown region once, not for every video
     companion = open_companion(models, counts_people="region" not in options) if options.get("assess") else None
     summaries, verdicts = list[batch.TrackSummary](), dict[str, str]()
 
@@ -120,7 +132,7 @@ def run_track(videos: list[Path], out: Path, **options: Any) -> int:
 
 
 def choose_track_options(options: Mapping[str, Any]) -> "TrackOptions":
-    """What flags ask for, of all that decides masks; raises InvalidParameterError."""
+    """Build the options that determine the masks from the flags; raises InvalidParameterError."""
     from danmatte.tracks.batch import TrackOptions
 
     chosen: dict[str, Any] = {
@@ -134,7 +146,7 @@ def choose_track_options(options: Mapping[str, Any]) -> "TrackOptions":
 
 
 def parse_box(text: str) -> "Size":
-    """A size that a command line gives; raises InvalidParameterError."""
+    """Parse a size from the command line; raises InvalidParameterError."""
     from danmatte.errors import InvalidParameterError
 
     try:
@@ -144,12 +156,12 @@ def parse_box(text: str) -> "Size":
 
 
 def parse_names(text: str) -> tuple[str, ...]:
-    """Names that a command line gives, joined by commas; each once."""
+    """Parse names separated by commas; duplicates are removed."""
     return tuple(dict.fromkeys(filter(None, text.split(","))))
 
 
 def run_convert(source: Path, target: Path, multivariant: Path | None = None) -> int:
-    """`danmatte convert`: the same masks in another format."""
+    """Run `danmatte convert`, which writes the same masks in another format."""
     from danmatte.tracks.writer import convert_track
 
     if target.suffix == ".m3u8":

@@ -1,1 +1,1 @@
-"""HTTP plumbing that every protocol shares: the listener, bodies, queries, errors, keys, telemetry."""
+"""HTTP components shared by all protocols: the listener, bodies, queries, errors, API keys and telemetry."""

@@ -1,4 +1,4 @@
-"""Addresses of callers: read, and taken together where one line has many of them."""
+"""Client addresses: parsing, and grouping the IPv6 addresses of one network."""
 
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
@@ -9,7 +9,7 @@ _PREFIX_BITS: Final = 64
 
 
 def parse_address(text: str) -> Address | None:
-    """The address, an IPv4 one also where it is written as one of IPv6; None for what is none."""
+    """Parse an address, None if it isn't valid; an IPv4-mapped IPv6 address becomes its IPv4 address."""
     try:
         parsed = ip_address(text)
     except ValueError:
@@ -17,12 +17,13 @@ def parse_address(text: str) -> Address | None:
     return parsed.ipv4_mapped or parsed if isinstance(parsed, IPv6Address) else parsed
 
 
-@lru_cache(1024)  # every request asks
+@lru_cache(1024)  # called for every request
 def find_network(address: str) -> str:
-    """What an address counts as: itself, or in IPv6 the network of 64 bits that it is in.
+    """Return the key by which an address is counted: a public IPv6 address's /64 network, otherwise the address itself.
 
-    Every line has such a network at least (RFC 6177), and may take another address of it for each request. In private
-    networks, such as a cluster's, each address is a machine's own. What is no address stays as it is.
+    Every IPv6 connection has at least a /64 network (RFC 6177), and may use a different address of it for each request.
+    In private networks, such as a cluster's, each address belongs to one machine. Invalid addresses are returned
+    unchanged.
     """
     parsed = parse_address(address)
     if isinstance(parsed, IPv6Address) and not parsed.is_private:

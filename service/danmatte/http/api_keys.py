@@ -1,14 +1,14 @@
-"""API keys: a file of their digests, with what each may ask for.
+"""API keys: the key file, with the digest and the limits of each key.
 
-phone-app = "sha256:9f86d08…"      # all that a key needs
+phone-app = "sha256:9f86d08…"      # shortest form: the digest alone
 
 [web-page]
 digest = "sha256:60303ae…"
-tokens = "hmac:fd61a03…"           # takes tokens that were signed with the key
-rate = 50                          # requests and live frames a second
-burst = 100                        # of them at once
-in_flight = 8                      # requests inside
-streams = 4                        # live connections and gRPC streams
+tokens = "hmac:fd61a03…"           # accept tokens signed with the key
+rate = 50                          # maximum requests and live frames a second
+burst = 100                        # maximum of them at once
+in_flight = 8                      # maximum concurrent requests
+streams = 4                        # maximum live connections and gRPC streams
 """
 
 import hashlib
@@ -38,7 +38,7 @@ _Count = Annotated[int, Meta(ge=1)]
 
 
 class Quota(Struct, frozen=True):
-    """The most that a key may ask for; None is no limit of its own."""
+    """The limits of a key; None means that this key has no limit."""
 
     rate: Annotated[float, Meta(gt=0)] | None = None
     burst: _Count | None = None
@@ -47,40 +47,41 @@ class Quota(Struct, frozen=True):
 
 
 class _Entry(Quota, frozen=True, forbid_unknown_fields=True):
-    """A key in the file."""
+    """An entry of the key file."""
 
     digest: str = ""
     tokens: str = ""
 
 
 class ApiKeys:
-    """Keys by name. A key is known by its SHA-256 alone, which is enough for keys that nobody can guess."""
+    """API keys by name. Only their SHA-256 digests are stored, which suffices for keys of high entropy."""
 
     def __init__(self, file: Path, entries: Mapping[str, _Entry]) -> None:
         self._file, self._entries = file, entries
 
     @classmethod
     def read(cls, file: Path) -> "ApiKeys":
-        """The keys of a file; raises SettingsError, and never shows what is in it."""
+        """Read a key file; raises SettingsError, whose message never contains a key or digest."""
         return cls(file, _read_entries(file))
 
     def read_again(self) -> None:
-        """Takes the keys that are in the file now; a bad file is logged, and changes nothing."""
+        """Reload the key file; if it is invalid, log an error and keep the current keys."""
         try:
             self._entries = _read_entries(self._file)
         except SettingsError as error:
-            log.error("the keys stay as they were: %s", error)
+            log.error("the keys are unchanged: %s", error)
         else:
             log.info("%d keys were read from %s", len(self._entries), self._file)
 
     def find_quota(self, caller: str) -> Quota | None:
-        """What the key of a caller may ask for at most, where it is a key's name, or that of a token's subject."""
+        """Return the limits of a caller's key. `caller` is a key's name, or `key/subject` for a token."""
         return self._entries.get(caller.partition("/")[0])
 
     def identify(self, headers: Mapping[str, str], token: str = "") -> Identity:
-        """Whose key `Authorization: Bearer …` or `X-Api-Key` carries; raises UnauthorizedError.
+        """Return the identity of the key or token in `Authorization: Bearer …` or `X-Api-Key`.
 
-        A token counts in place of a key, also one that came otherwise. gRPC metadata has the same names in lower case.
+        `token` is one that was sent in another way, and is used if both headers are missing. gRPC metadata has the
+        same names in lower case. Raises UnauthorizedError.
         """
         scheme, _, bearer = (headers.get("Authorization") or headers.get("authorization") or "").partition(" ")
         given = bearer.strip() if scheme.lower() == "bearer" else ""
@@ -99,7 +100,7 @@ class ApiKeys:
         token = Token.parse(given)
         secret = self._get(token.key).tokens
         if not secret:
-            raise UnauthorizedError("the token's key is unknown, or takes no tokens")
+            raise UnauthorizedError("the token's key is unknown, or doesn't accept tokens")
         tokens.check_signature(given, token, secret.removeprefix("hmac:"))
         caller = f"{token.key}/{token.subject}" if token.subject else token.key
         return Identity(caller, lambda: self._get(token.key).tokens == secret, frozenset(token.scope))
@@ -109,12 +110,12 @@ class ApiKeys:
 
 
 def digest_key(key: str) -> str:
-    """What stands in the file for a key."""
+    """Return the digest that is stored in the key file."""
     return "sha256:" + hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def make_key(name: str, key: str = "") -> tuple[str, str]:
-    """A new key, or the one given, and what to put into the file for it; raises InvalidParameterError."""
+    """Return a key, newly created if none is given, and its entry for the key file; raises InvalidParameterError."""
     if not _NAME.fullmatch(name):
         raise InvalidParameterError(f"name: expected letters, digits and ._-, at most 64, received {brief(name)}")
     key = key or f"dmk_{secrets.token_urlsafe(32)}"
@@ -126,7 +127,7 @@ def _read_entries(file: Path) -> dict[str, _Entry]:
     try:
         table = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise SettingsError(f"{file}: expected a readable TOML file of keys: {error}") from error
+        raise SettingsError(f"{file}: expected a readable TOML file of API keys: {error}") from error
     if not table:
         raise SettingsError(f"{file}: expected at least one key")
     return {name: _read_entry(file, name, given) for name, given in table.items()}
@@ -143,7 +144,7 @@ def _read_entry(file: Path, name: str, given: Any) -> _Entry:
         entry = msgspec.convert(given if isinstance(given, dict) else {"digest": given}, _Entry)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{file}: {name}: {error}") from error
-    # Without the prefix a key of 64 hexadecimal digits would look like a digest, and lie there for all to read.
+    # Without the prefix, a key of 64 hexadecimal digits would pass for a digest, and be stored in plain text.
     if not _DIGEST.fullmatch(entry.digest):
         raise SettingsError(
             f"{file}: {name}: expected sha256: and the SHA-256 of the key in 64 hexadecimal digits, lower case, "

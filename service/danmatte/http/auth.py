@@ -1,4 +1,4 @@
-"""Authentication by API keys and tokens, and headers that keep browsers from misusing an answer."""
+"""Authentication by API keys and tokens, and security headers of responses."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ from danmatte.http.request_keys import IDENTITY
 from danmatte.http.tokens import PREFIX
 
 SUBPROTOCOL = "danmatte"
-"""What a WebSocket of a page offers beside its token, and is answered."""
+"""The WebSocket subprotocol that a page offers together with its token; the server selects it in the handshake."""
 
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -23,9 +23,10 @@ _NO_SCRIPTS = "default-src 'none'; frame-ancestors 'none'"
 
 
 def require_key(keys: ApiKeys, open_paths: frozenset[str], find_scope: Callable[[web.Request], str]) -> Middleware:
-    """A middleware that requires an API key or a token, except for `open_paths`.
+    """Return a middleware that requires an API key or a token, except for `open_paths`.
 
-    `find_scope` is the word that a token's scope must have for a request. Raises UnauthorizedError and ForbiddenError.
+    `find_scope` returns the scope that a token needs for a request. The middleware raises UnauthorizedError and
+    ForbiddenError.
     """
 
     @web.middleware
@@ -34,21 +35,24 @@ def require_key(keys: ApiKeys, open_paths: frozenset[str], find_scope: Callable[
             identity = request[IDENTITY] = keys.identify(request.headers, _find_token(request))
             if identity.scope is not None and find_scope(request) not in identity.scope:
                 scope = ", ".join(sorted(identity.scope))
-                raise ForbiddenError(f"the token is for {scope}, and not for {brief(request.path)}")
+                raise ForbiddenError(f"the token is for {scope}, not for {brief(request.path)}")
         return await handler(request)
 
     return check
 
 
 def _find_token(request: web.Request) -> str:
-    """A token in the query, or among a WebSocket's subprotocols: browsers let a page choose nothing else there."""
+    """Return the token in the query or the WebSocket's subprotocols, empty if there is none.
+
+    A page can't set other headers of a WebSocket handshake.
+    """
     offered = (word.strip() for word in request.headers.get("Sec-WebSocket-Protocol", "").split(","))
     return request.query.get(TOKEN, "") or next((word for word in offered if word.startswith(PREFIX)), "")
 
 
 async def add_security_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Security headers where a handler set none of its own; for `Application.on_response_prepare`."""
+    """Add security headers that the handler didn't set; for `Application.on_response_prepare`."""
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
-    if response.content_type != "text/html":  # a mask opened as a document of its own, an SVG above all
+    if response.content_type != "text/html":  # a browser may open a mask as a document, and an SVG can contain scripts
         response.headers.setdefault("Content-Security-Policy", _NO_SCRIPTS)

@@ -1,4 +1,4 @@
-"""A request's body, whole and in time."""
+"""Reading of request bodies, with limits on size and time."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,10 +13,11 @@ CODINGS: Final = "expected gzip, deflate or identity"
 
 
 async def read_body(request: web.Request, upload_s: float, expected: str, hold: Callable[[int], None]) -> bytes:
-    """The body, decompressed; its limit is the application's `client_max_size`.
+    """Read the body and decompress it; its maximum size is the application's `client_max_size`.
 
-    `hold` is told of its bytes before they are waited for, and may raise. Raises MediaTypeError for codings that aren't
-    read, BodyTimeoutError, BodyTooLargeError, and BodyError when there is none, or it broke on the way.
+    `hold` is called with the number of bytes to count as held in memory: before they are received if the length is
+    known, otherwise as they arrive. It may raise. Raises MediaTypeError for an unsupported content encoding,
+    BodyTimeoutError, BodyTooLargeError, and BodyError for an empty or incomplete body.
     """
     coding = request.headers.get("Content-Encoding", "identity")
     if coding.strip().lower() not in ("gzip", "deflate", "identity"):
@@ -34,18 +35,18 @@ async def read_body(request: web.Request, upload_s: float, expected: str, hold: 
 
 
 async def _read_whole(request: web.Request, hold: Callable[[int], None]) -> bytes:
-    """As `request.read()`, with one copy less: a raw frame is a megabyte."""
+    """Do what `request.read()` does with one copy less, because a raw frame is a megabyte."""
     length, encoded = request.content_length, "Content-Encoding" in request.headers
     if not length or encoded:
         return await _read_pieces(request, hold)
-    # Where much arrived before the handler asked for it, aiohttp has stopped reading the connection.
+    # If much of the body arrived before the handler started, aiohttp has already paused reading the connection.
     if request.content.total_bytes > request.content.get_read_buffer_limits()[1]:
         return await _read_pieces(request, hold)
     if length > request.client_max_size:
         raise _build_too_large(request)
     hold(length)
     await _ask_for_body(request)
-    request.content.set_read_chunk_size(length)  # so that nothing is woken before the last byte
+    request.content.set_read_chunk_size(length)  # otherwise each chunk would wake the reader
     if error := request.content.exception():
         raise error
     await request.content.wait_eof()
@@ -53,7 +54,7 @@ async def _read_whole(request: web.Request, hold: Callable[[int], None]) -> byte
 
 
 async def defer_continue(request: web.Request) -> None:
-    """For routes' `expect_handler`: the body is asked for only when the key is known and the length is good.
+    """Defer the `100 Continue` response until the key and the length are checked; for routes' `expect_handler`.
 
     Raises HTTPExpectationFailed for any other expectation.
     """
@@ -64,15 +65,15 @@ async def defer_continue(request: web.Request) -> None:
 
 
 async def _ask_for_body(request: web.Request) -> None:
-    """Answers `Expect: 100-continue`, if the caller waits for that (RFC 9110, 10.1.1)."""
+    """Send `100 Continue` if the client waits for it (RFC 9110, 10.1.1)."""
     if request.get(AWAITS_CONTINUE):
         request[AWAITS_CONTINUE] = False
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0  # as aiohttp does it: the answer hasn't begun
+        request.writer.output_size = 0  # as aiohttp does: an interim response isn't the start of the response
 
 
 async def _read_pieces(request: web.Request, hold: Callable[[int], None]) -> bytes:
-    """Reads a body whose length isn't known before its end."""
+    """Read a body chunk by chunk."""
     parts: list[bytes] = []
     room = request.client_max_size
     if (request.content_length or 0) > room and "Content-Encoding" not in request.headers:

@@ -1,4 +1,4 @@
-"""The certificate that TLS shows: read at the start, and again when it was replaced."""
+"""The TLS certificate, read at startup and again when its files change."""
 
 import logging
 import ssl
@@ -10,9 +10,9 @@ log = logging.getLogger(__name__)
 
 
 class Certificate:
-    """PEM files of a chain and its key, and TLS 1.2 and newer with them. Raises SettingsError.
+    """PEM files of a certificate chain and its key, with an SSL context for TLS 1.2 or newer. Raises SettingsError.
 
-    Certificates live for weeks and servers for months, so that it can be renewed: connections that are open stay.
+    It can be renewed, because servers run longer than certificates are valid; open connections aren't affected.
     """
 
     def __init__(self, chain: str, key: str) -> None:
@@ -21,20 +21,20 @@ class Certificate:
 
     @property
     def pair(self) -> tuple[bytes, bytes]:
-        """The key's bytes and the chain's. Raises OSError."""
+        """The bytes of the key and of the chain. Raises OSError."""
         chain, key = self.files
         return key.read_bytes(), chain.read_bytes()
 
     def renew(self) -> bool:
-        """Has new connections see what the files are now; False where they are no pair, which is logged.
+        """Load the files for new connections.
 
-        Then the one before goes on.
+        Returns False if they don't form a valid pair; then an error is logged, and the current certificate stays.
         """
         try:
-            self._load()  # first into a context of its own: one with a new chain and an old key would serve nobody
+            self._load()  # first into a separate context: a new chain with an old key would break every handshake
             self.context.load_cert_chain(*self.files)
         except (SettingsError, OSError) as error:
-            log.error("the certificate stays as it was: %s", error)
+            log.error("the certificate is unchanged: %s", error)
             return False
         log.info("the certificate was read from %s", self.files[0])
         return True

@@ -1,4 +1,4 @@
-"""What every answer carries: the one shape of an error, a request id, the caller's trace."""
+"""What all responses have in common: the JSON format of errors, a request id, and the client's trace."""
 
 import logging
 import random
@@ -14,25 +14,25 @@ from danmatte.http.request_keys import CODE, REQUEST_ID, TRACEPARENT
 
 log = logging.getLogger(__name__)
 
-_NOT_DISCLOSED = "an error of the server's own; see its log"
-_chance = random.Random()  # seeded by the system; an id is no secret
+_NOT_DISCLOSED = "internal server error; see the server's log"
+_chance = random.Random()  # seeded by the system; request ids needn't be unpredictable
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 # W3C Trace Context: version 00, and neither of the ids all zeros.
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 
 
 class CallerLeftError(ConnectionResetError):
-    """Nobody is there any more to read the rest of an answer, or its room was needed; there is nobody to tell."""
+    """The client has disconnected, or was disconnected to free memory; no error response can be sent."""
 
 
 @web.middleware
 async def catch_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turns whatever is raised into the one JSON shape, aiohttp's own errors included; wants `add_request_id`."""
+    """Convert all exceptions, including aiohttp's, to JSON errors; requires `add_request_id`."""
     request_id = request[REQUEST_ID] = choose_request_id(request.headers.get("X-Request-Id", ""))
     try:
         try:
             "".join(request.headers.values()).encode()
-        except UnicodeEncodeError as error:  # aiohttp fails later, with a 500, where a message repeats such a header
+        except UnicodeEncodeError as error:  # otherwise a message that quotes such a header fails later with a 500
             raise RequestError("headers: expected UTF-8") from error
         return await handler(request)
     except ServiceError as error:
@@ -51,7 +51,7 @@ async def catch_errors(request: web.Request, handler: Handler) -> web.StreamResp
 
 
 async def add_request_id(request: web.Request, response: web.StreamResponse) -> None:
-    """The request's id and trace, also on answers that begin within their handler; for `on_response_prepare`."""
+    """Add the request's id and trace, also to responses that a handler streams; for `on_response_prepare`."""
     response.headers["X-Request-Id"] = request[REQUEST_ID]
     trace = request.get(TRACEPARENT) or read_traceparent(request.headers)
     if trace:
@@ -59,24 +59,24 @@ async def add_request_id(request: web.Request, response: web.StreamResponse) -> 
 
 
 def choose_request_id(given: str) -> str:
-    """The id a caller gave, or one of our own when it is none."""
+    """Return the client's request id if it is valid, otherwise a new one."""
     return given if _REQUEST_ID.fullmatch(given) else f"{_chance.getrandbits(128):032x}"
 
 
 def read_traceparent(headers: Mapping[str, str]) -> str:
-    """The caller's trace, or nothing when it is malformed (W3C Trace Context)."""
+    """Return the client's `traceparent`, empty if it is missing or malformed (W3C Trace Context)."""
     given = headers.get("traceparent", "")
     return given if _TRACEPARENT.fullmatch(given) else ""
 
 
 def refuse(request: web.BaseRequest, message: str, code: str, status: int) -> web.Response:
-    """An error in the one shape; its code stays in the request, for whoever counts them."""
+    """Build a JSON error response, and store its code in the request for the metrics and the access log."""
     request[CODE] = code
     return web.json_response(_shape_error(request, message, code, status), status=status)
 
 
 def translate(request: web.BaseRequest, error: web.HTTPException) -> web.Response:
-    """aiohttp's own error in the one shape."""
+    """Convert an aiohttp error to a JSON error response."""
     code = error.reason.lower().replace(" ", "_")
     message = f"{request.method} {brief(request.path)}: {error.reason}"
     response = refuse(request, message, code, error.status)
@@ -85,7 +85,7 @@ def translate(request: web.BaseRequest, error: web.HTTPException) -> web.Respons
 
 
 def describe_error(request: web.BaseRequest, error: Exception) -> dict[str, Any]:
-    """The one shape, for an error within an answer; one that isn't the service's own is logged, not disclosed."""
+    """Return the JSON object of an error inside a response; an unexpected exception is logged, not disclosed."""
     if isinstance(error, ServiceError):
         return _shape_error(request, str(error), error.code, error.status)
     log.error("request %s failed", request[REQUEST_ID], exc_info=error)
@@ -93,7 +93,7 @@ def describe_error(request: web.BaseRequest, error: Exception) -> dict[str, Any]
 
 
 def build_retry_headers(error: Exception) -> dict[str, str]:
-    """The header that says when to come back, where it makes sense (RFC 9110, 10.2.3)."""
+    """Return the `Retry-After` header for an overload, otherwise no header (RFC 9110, 10.2.3)."""
     return {"Retry-After": str(error.retry_after_s)} if isinstance(error, OverloadError) else {}
 
 

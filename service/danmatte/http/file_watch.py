@@ -1,4 +1,4 @@
-"""A watch over files that are read at a start and change while a server runs for months: keys, certificates."""
+"""Reloading of files that change while the server runs: API keys and certificates."""
 
 import asyncio
 import logging
@@ -13,13 +13,13 @@ from aiohttp import web
 from danmatte.background_tasks import BackgroundTasks
 
 log = logging.getLogger(__name__)
-# Of each file its time of writing, size and inode; Kubernetes and certbot replace links, which have another one then.
+# Modification time, size and inode of each file. The inode changes when Kubernetes or certbot replaces a link.
 FileStamp: TypeAlias = tuple[tuple[int, int, int], ...]
 Renew: TypeAlias = Callable[[], Awaitable[object]]
 
 
 def read_stamp(files: Sequence[Path]) -> FileStamp:
-    """What tells whether any of the files is another one."""
+    """Return a stamp that differs when any of the files has changed; a missing file counts as zeros."""
     stamp: list[tuple[int, int, int]] = []
     for file in files:
         try:
@@ -33,7 +33,7 @@ def read_stamp(files: Sequence[Path]) -> FileStamp:
 
 @dataclass
 class _Watched:
-    """Files that are read together, as they were read last, and as they were at the last look."""
+    """Files that are read together, with their stamps when last read (`known`) and last checked (`last`)."""
 
     files: tuple[Path, ...]
     renew: Renew
@@ -42,9 +42,9 @@ class _Watched:
 
 
 class FileWatch:
-    """Has files read again once they changed, and then stayed as they were from one look to the next.
+    """Reloads files that have changed, once they are the same in two consecutive checks.
 
-    A certificate and its key are two files, and are written one after the other.
+    The second check is needed because a certificate and its key are two files, written one after the other.
     """
 
     def __init__(self) -> None:
@@ -52,12 +52,12 @@ class FileWatch:
         self._tasks = BackgroundTasks()
 
     def add(self, files: Sequence[Path], renew: Renew) -> None:
-        """Files that were just read, and what reads them again."""
+        """Watch files that were just read; `renew` reads them again."""
         stamp = read_stamp(files)
         self._watched.append(_Watched(tuple(files), renew, stamp, stamp))
 
     async def look(self) -> None:
-        """Looks once."""
+        """Check all files once."""
         for each in self._watched:
             stamp = await asyncio.to_thread(read_stamp, each.files)
             if stamp == each.last and stamp != each.known:
@@ -65,7 +65,7 @@ class FileWatch:
             each.last = stamp
 
     def renew_soon(self) -> None:
-        """Has all files read again in the background, changed or not; for a signal's handler."""
+        """Reload all files in the background, changed or not; for a signal handler."""
 
         async def renew_all() -> None:
             for each in self._watched:
@@ -75,7 +75,7 @@ class FileWatch:
 
     @asynccontextmanager
     async def run(self, every_s: float) -> AsyncIterator[None]:
-        """Looks again and again until the block ends; never when `every_s` is 0."""
+        """Check all files every `every_s` seconds while the block runs; never if that is 0."""
 
         async def look_for_ever() -> None:
             while True:
@@ -90,7 +90,7 @@ class FileWatch:
             await self._tasks.end()
 
     def run_beside(self, every_s: float) -> Callable[[web.Application], AsyncIterator[None]]:
-        """The same while an application runs; for its `cleanup_ctx`."""
+        """Return a context for `Application.cleanup_ctx` that does the same while the application runs."""
 
         async def run(app: web.Application) -> AsyncIterator[None]:
             async with self.run(every_s):
@@ -102,8 +102,8 @@ class FileWatch:
         each.known = stamp
         try:
             await each.renew()
-        except Exception:  # the next change is another chance
-            log.exception("%s: could not be read again", each.files[0])
+        except Exception:  # keep watching: the next change may be valid
+            log.exception("%s: can't be reloaded", each.files[0])
 
 
 FILES = web.AppKey("files", FileWatch)

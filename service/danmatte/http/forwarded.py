@@ -1,4 +1,4 @@
-"""What proxies say of a request's caller: believed from those that are trusted, and from nobody else."""
+"""Client addresses from the headers of proxies (`Forwarded`, `X-Forwarded-For`), used only if the proxy is trusted."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from danmatte.http.addresses import Address, parse_address
 from danmatte.http.request_keys import ADDRESS, HOST
 
 _Network: TypeAlias = IPv4Network | IPv6Network
-LISTS: Final = ("forwarded", "x-forwarded-for")  # each proxy adds to them, or adds a line of its own
+LISTS: Final = ("forwarded", "x-forwarded-for")  # each proxy appends to the list, or adds another header line
 _FOR: Final = re.compile(r"(?:^|;)\s*for=\s*\"?([^\";]*)", re.ASCII | re.IGNORECASE)  # of one hop, RFC 7239
 _PORT: Final = re.compile(
     r"\[([0-9a-fA-F:.]+)\](?::\d+)?|([0-9.]+):\d+", re.ASCII
@@ -21,30 +21,33 @@ _PORT: Final = re.compile(
 
 
 class TrustedProxies:
-    """Networks whose word counts."""
+    """Networks of proxies whose headers are trusted."""
 
     def __init__(self, setting: str) -> None:
-        """From the setting: addresses and networks with commas between; raises SettingsError."""
+        """Parse the setting: addresses and networks separated by commas; raises SettingsError."""
         try:
             self._networks: list[_Network] = [
                 ip_network(name.strip(), strict=False) for name in setting.split(",") if name.strip()
             ]
         except ValueError as error:
-            raise SettingsError(f"trusted_proxies: expected 10.0.0.0/8, 192.0.2.1 or alike: {error}") from error
+            raise SettingsError(
+                f"trusted_proxies: expected addresses or networks such as 192.0.2.1 or 10.0.0.0/8: {error}"
+            ) from error
 
     def __bool__(self) -> bool:
         return bool(self._networks)
 
     def trusts(self, address: str) -> bool:
-        """Whether this is the address of a proxy that is trusted."""
+        """Return whether this is the address of a trusted proxy."""
         parsed = parse_address(address)
         return parsed is not None and any(parsed in network for network in self._networks)
 
     def find_address(self, peer: str, headers: Mapping[str, str]) -> str:
-        """Where a request came from: the last address in `Forwarded` or `X-Forwarded-For` that is no trusted proxy's.
+        """Return the client's address: the last one in `Forwarded` or `X-Forwarded-For` that isn't a trusted proxy.
 
-        `peer` is who is connected, and `headers` have whole lists. What is before something that is no address may be
-        the caller's own invention: then it is the proxy that wrote this.
+        `peer` is the address of the connection, and `headers` contain each list joined into one value. An invalid
+        address ends the search, because the client may have forged everything before it: then the result is the
+        address of the proxy that appended the invalid one.
         """
         if not self.trusts(peer):
             return peer
@@ -64,7 +67,10 @@ class TrustedProxies:
 
 
 def read_forwarded(proxies: TrustedProxies) -> Middleware:
-    """A middleware that finds where a request came from, and by which host's name, before anybody counts it."""
+    """Return a middleware that stores the client's address and the requested host name in the request.
+
+    It has to come before the middlewares that log and count requests.
+    """
 
     @web.middleware
     async def read(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -79,6 +85,6 @@ def read_forwarded(proxies: TrustedProxies) -> Middleware:
 
 
 def _parse_hop(text: str) -> Address | None:
-    """An address as proxies write it, some with the port."""
+    """Parse an address as proxies write it, with or without a port."""
     match = _PORT.fullmatch(text)
     return parse_address((match[1] or match[2]) if match else text)

@@ -1,4 +1,4 @@
-"""The socket: bound, secured by TLS, and served."""
+"""The listening socket: binding, TLS, and serving an application on it."""
 
 import asyncio
 import logging
@@ -24,7 +24,7 @@ _UNSENT_BYTES = 2**17
 
 
 def bind(settings: Settings) -> socket.socket:
-    """A socket at host and port, not listening yet; raises SettingsError."""
+    """Return a socket bound to the host and port, not listening yet; raises SettingsError."""
     port = settings.port
     try:
         family, kind, protocol, _, place = socket.getaddrinfo(
@@ -35,7 +35,7 @@ def bind(settings: Settings) -> socket.socket:
         raise SettingsError(f"{settings.host}:{port}: {error.strerror}") from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Connections take it over: else the system keeps megabytes of each answer that nobody reads.
+        # Connections inherit this; otherwise the kernel buffers megabytes of each response that isn't read.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
         listener.bind(place)
     except OSError as error:
@@ -45,19 +45,22 @@ def bind(settings: Settings) -> socket.socket:
 
 
 def build_url(listener: socket.socket, settings: Settings) -> str:
-    """The URL of a socket."""
+    """Return the URL of a socket."""
     host, port = listener.getsockname()[:2]
     scheme = "https" if settings.tls_certificate else "http"
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def read_certificate(settings: Settings) -> Certificate | None:
-    """The settings' certificate, None without one; raises SettingsError."""
+    """Return the certificate named in the settings, None if there is none; raises SettingsError."""
     return Certificate(settings.tls_certificate, settings.tls_key) if settings.tls_certificate else None
 
 
 def _calm_accepting() -> None:
-    """Has a loop without descriptors say so once a second; asyncio says it for every connection that waits."""
+    """Limit the error about missing file descriptors to one log line a second.
+
+    asyncio logs it for every pending connection.
+    """
     loop, said = asyncio.get_running_loop(), [-math.inf]
 
     def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -65,14 +68,17 @@ def _calm_accepting() -> None:
             loop.default_exception_handler(context)
         elif loop.time() - said[0] > 1:
             said[0] = loop.time()
-            log.error("connections wait: %s", context["exception"])
+            log.error("can't accept connections: %s", context["exception"])
 
     loop.set_exception_handler(handle)
 
 
 @asynccontextmanager
 async def listen(app: web.Application, settings: Settings, listener: socket.socket) -> AsyncIterator[Runner]:
-    """Serves the application on the socket, which others may share, until the block ends; raises SettingsError."""
+    """Serve the application on the socket while the block runs; raises SettingsError.
+
+    With several workers, the socket is shared between them.
+    """
     certificate = read_certificate(settings)
     tls = certificate.context if certificate else None
     if certificate and FILES in app:

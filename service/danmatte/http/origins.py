@@ -1,4 +1,4 @@
-"""Pages of other origins: which may read answers (CORS, Fetch standard), and open live connections (RFC 6454)."""
+"""Cross-origin requests: which origins may read responses (CORS, Fetch standard) and open WebSockets (RFC 6454)."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -16,14 +16,14 @@ _READABLE: Final = (
     "Retry-After, Server-Timing, X-Frame-Pts, X-Mask-Size, X-Model-Version, X-Models, X-Person-Coverage, "
     "X-Picture-Warning, X-Request-Id, Inference-Header-Content-Length"
 )
-_REMEMBERED_S: Final = 7200  # the longest that browsers keep an answer to a preflight
+_REMEMBERED_S: Final = 7200  # Chromium caches preflight responses for at most this long
 
 
 class Origins:
-    """The origins that may read answers: none, some, or all."""
+    """The allowed origins: none, some, or all."""
 
     def __init__(self, setting: str) -> None:
-        """From the setting: empty, `*`, or origins with commas between; raises SettingsError."""
+        """Parse the setting: empty, `*`, or origins separated by commas; raises SettingsError."""
         names = [name.strip() for name in setting.split(",") if name.strip()]
         self._all = "*" in names
         for name in names:
@@ -32,20 +32,26 @@ class Origins:
         self._names = frozenset(name.lower() for name in names)
 
     def allows(self, origin: str) -> bool:
-        """Whether pages of this origin may."""
+        """Return whether pages of this origin are allowed."""
         return self._all or origin.lower() in self._names
 
     def check_upgrade(self, request: web.Request) -> None:
-        """Raises ForbiddenError for a WebSocket of another page; browsers ask nobody before they open one."""
+        """Raise ForbiddenError for a WebSocket from an origin that is neither allowed nor this server's own.
+
+        Browsers send no preflight before they open a WebSocket.
+        """
         origin = request.headers.get("Origin")
         host = str(request.get(HOST, "")) or request.headers.get("Host", "")
         if origin is None or self.allows(origin) or origin.partition("://")[2].lower() == host.lower() != "":
             return
-        raise ForbiddenError(f"origins: pages of {brief(origin)} may not; the server's setting names those that may")
+        raise ForbiddenError(f"origins: expected one that the server's setting allows, received {brief(origin)}")
 
 
 def answer_preflights(origins: Origins) -> Middleware:
-    """A middleware that answers preflights, which carry no key; raises ForbiddenError for other origins."""
+    """Return a middleware that responds to CORS preflights, which carry no API key.
+
+    It raises ForbiddenError for origins that aren't allowed.
+    """
 
     @web.middleware
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -53,7 +59,8 @@ def answer_preflights(origins: Origins) -> Middleware:
         if request.method != "OPTIONS" or wanted is None or "Origin" not in request.headers:
             return await handler(request)
         if not origins.allows(request.headers["Origin"]):
-            raise ForbiddenError(f"origins: pages of {brief(request.headers['Origin'])} may not ask this server")
+            received = brief(request.headers["Origin"])
+            raise ForbiddenError(f"origins: expected one that the server's setting allows, received {received}")
         headers = {
             "Access-Control-Allow-Methods": _METHODS,
             "Access-Control-Allow-Headers": request.headers.get("Access-Control-Request-Headers", ""),
@@ -65,11 +72,11 @@ def answer_preflights(origins: Origins) -> Middleware:
 
 
 def add_cors_headers(origins: Origins) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
-    """For `Application.on_response_prepare`: what lets a page of an allowed origin read an answer, errors too."""
+    """Return a callback for `Application.on_response_prepare` that adds CORS headers, also to errors."""
 
     async def add(request: web.Request, response: web.StreamResponse) -> None:
         origin = request.headers.get("Origin")
-        if origin is None or "Access-Control-Allow-Origin" in response.headers:  # a file that all may read
+        if origin is None or "Access-Control-Allow-Origin" in response.headers:  # a public file
             return
         response.headers.add("Vary", "Origin")
         if origins.allows(origin):

@@ -1,7 +1,7 @@
-"""Query parameters and the Accept header, read strictly: a value that is impossible is refused by its name.
+"""Strict parsing of query parameters and of the Accept header; errors name the parameter.
 
-A parameter is declared once, as a constant beside whoever reads it; the parser, the OpenAPI document and the reference
-in the docs are made from its declaration.
+A parameter is declared once, as a constant in the module that uses it. The parser, the OpenAPI document and the
+reference documentation are derived from this declaration.
 """
 
 import re
@@ -16,7 +16,7 @@ from danmatte.contract.near_words import did_you_mean
 from danmatte.errors import InvalidParameterError, NotAcceptableError, UnknownParameterError, brief
 
 DEADLINE: Final = "X-Deadline-Ms"
-TOKEN: Final = "token"  # may stand in every query, and is read with the keys
+TOKEN: Final = "token"  # allowed in every query; the authentication reads it
 T_co = TypeVar("T_co", covariant=True)
 Word = TypeVar("Word", bound=str)
 _QUALITY = re.compile(r"q=(0?\.\d{1,3}|0\.?|1(\.0{0,3})?)$", re.ASCII)
@@ -25,7 +25,7 @@ _RANGE = re.compile(r"(\*/\*|[\w!#$&^.+-]+/(\*|[\w!#$&^.+-]+))$", re.ASCII)
 
 @dataclass(frozen=True)
 class Parameter(ABC, Generic[T_co]):
-    """A query parameter; `description` is what its reference says."""
+    """A query parameter; `description` appears in the reference."""
 
     name: str
     description: str
@@ -33,11 +33,11 @@ class Parameter(ABC, Generic[T_co]):
     @property
     @abstractmethod
     def schema(self) -> dict[str, Any]:
-        """Its values in JSON Schema."""
+        """JSON Schema of its values."""
 
     @abstractmethod
     def parse(self, value: str | None) -> T_co:
-        """The value of this text, None when it is absent; raises InvalidParameterError."""
+        """Parse the text, which is None if the parameter is absent; raises InvalidParameterError."""
 
     def _match(self, value: str, pattern: str, expected: str) -> str:
         if not re.fullmatch(pattern, value, re.ASCII):
@@ -47,7 +47,7 @@ class Parameter(ABC, Generic[T_co]):
 
 @dataclass(frozen=True)
 class Text(Parameter[str]):
-    """Text that matches the whole pattern, empty when absent; `expected` names it in messages."""
+    """Text that has to match the whole pattern; empty if absent. `expected` describes it in error messages."""
 
     pattern: str
     expected: str
@@ -62,7 +62,7 @@ class Text(Parameter[str]):
 
 @dataclass(frozen=True)
 class Integer(Parameter[int | None]):
-    """A decimal integer within bounds, None when absent."""
+    """A decimal integer from `low` to `high`; None if absent."""
 
     low: int
     high: int
@@ -83,7 +83,7 @@ class Integer(Parameter[int | None]):
 
 @dataclass(frozen=True)
 class Number(Parameter[float | None]):
-    """A decimal number within bounds, None when absent."""
+    """A decimal number from `low` to `high`; None if absent."""
 
     low: float
     high: float
@@ -104,7 +104,7 @@ class Number(Parameter[float | None]):
 
 @dataclass(frozen=True)
 class Choice(Parameter[Word]):
-    """One of these words, the first when absent. A mapping's are its keys at the moment it is read."""
+    """One of `words`; the first if absent. If `words` is a mapping, its keys are read at each use."""
 
     words: Collection[Word]
 
@@ -121,7 +121,7 @@ class Choice(Parameter[Word]):
 
 @dataclass(frozen=True)
 class Flag(Parameter[bool]):
-    """`true` or `1`, `false` or `0`; false when absent."""
+    """`true` or `1`, `false` or `0`; false if absent."""
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -132,7 +132,7 @@ class Flag(Parameter[bool]):
 
 
 class Query:
-    """A query in which every name is declared and given once; others raise RequestError."""
+    """A query. Undeclared or repeated parameters raise RequestError."""
 
     def __init__(self, given: MultiMapping[str], declared: Sequence[Parameter[object]]) -> None:
         known = [parameter.name for parameter in declared] if given else []
@@ -147,17 +147,17 @@ class Query:
         return parameter.name in self._given
 
     def __getitem__(self, parameter: Parameter[T_co]) -> T_co:
-        """The parameter's value, its default when absent; raises InvalidParameterError."""
+        """Return the parameter's value, its default if absent; raises InvalidParameterError."""
         return parameter.parse(self._given.get(parameter.name))
 
     def select(self, parameters: Sequence[Parameter[object]]) -> tuple[tuple[str, str], ...]:
-        """Those of these parameters that were given, with their texts, in the order they came."""
+        """Return the names and texts of those parameters that were given, in the order of the query."""
         names = [parameter.name for parameter in parameters] if self._given else []
         return tuple((name, value) for name, value in self._given.items() if name in names)
 
 
 def read_timeout_s(headers: Mapping[str, str]) -> float | None:
-    """How long the caller waits for an answer once its body is there, or None when it doesn't say."""
+    """Return how long the client waits for the response after sending its body, None if it sets no limit."""
     value = headers.get(DEADLINE)
     if value is None:
         return None
@@ -167,9 +167,10 @@ def read_timeout_s(headers: Mapping[str, str]) -> float | None:
 
 
 def negotiate(accept: str, offers: Mapping[str, str]) -> str:
-    """The first of the offers (format by media type) that the header likes best (RFC 9110, 12.5.1).
+    """Return the format that the Accept header prefers; `offers` are formats by media type (RFC 9110, 12.5.1).
 
-    Ranges that are none are passed over: some old clients send them. Raises NotAcceptableError when nothing fits.
+    Between equal weights, the first offer wins. Invalid media ranges are ignored, because some old clients send them.
+    Raises NotAcceptableError if no offer is acceptable.
     """
     ranges: dict[str, float] = {}
     for part in (accept or "*/*").split(","):

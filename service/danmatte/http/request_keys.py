@@ -1,4 +1,4 @@
-"""What handlers and middlewares keep in an HTTP request for each other, and who its caller is."""
+"""Keys under which handlers and middlewares store data in an HTTP request, and the identity of the client."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from danmatte.telemetry.timing import Timing
 
 @dataclass(frozen=True)
 class Identity:
-    """Whose key a request came with; `is_valid` tells whether that still counts, which may change meanwhile.
+    """The API key or token of a request, by name; `is_valid` returns whether it is still valid, as it may be revoked.
 
-    `scope` are the protocols that a token is for; None is all of them.
+    `scope` contains the protocols that a token is valid for; None means all of them.
     """
 
     name: str
@@ -22,33 +22,33 @@ class Identity:
 
 
 NOBODY = Identity("")
-TIMING = web.RequestKey("timing", Timing)  # by the handler, for counters, log and spans
-REQUEST_ID = web.RequestKey("request_id", str)  # by the error middleware
-CODE = web.RequestKey("code", str)  # the error's, by the error middleware
-SENT_BYTES = web.RequestKey("sent_bytes", int)  # of an answer that is written piece by piece
-PART_CODES = web.RequestKey("part_codes", list[str])  # of errors within an answer of several parts
-TRACEPARENT = web.RequestKey("traceparent", str)  # of our own span, where traces are made
-ADDRESS = web.RequestKey("address", str)  # where it came from, by what trusted proxies say
-HOST = web.RequestKey("host", str)  # the server's name in the caller's URL, by the same
-AWAITS_CONTINUE = web.RequestKey("awaits_continue", bool)  # the body isn't sent before we ask for it
-CLOSED_CLEANLY = web.RequestKey("closed_cleanly", bool)  # a live connection, by the caller, as it should be
-IDENTITY = web.RequestKey("identity", Identity)  # whose API key it came with, by `require_key`
+TIMING = web.RequestKey("timing", Timing)  # set by the handler; for metrics, access log and spans
+REQUEST_ID = web.RequestKey("request_id", str)  # set by the error middleware
+CODE = web.RequestKey("code", str)  # code of the error; set by the error middleware
+SENT_BYTES = web.RequestKey("sent_bytes", int)  # of a response that is written in pieces
+PART_CODES = web.RequestKey("part_codes", list[str])  # codes of errors in a multipart response
+TRACEPARENT = web.RequestKey("traceparent", str)  # of the server's span, if traces are enabled
+ADDRESS = web.RequestKey("address", str)  # client's address, from a trusted proxy's headers
+HOST = web.RequestKey("host", str)  # host name in the client's URL, from a trusted proxy's headers
+AWAITS_CONTINUE = web.RequestKey("awaits_continue", bool)  # the client waits for `100 Continue` before its body
+CLOSED_CLEANLY = web.RequestKey("closed_cleanly", bool)  # the client closed its live connection normally
+IDENTITY = web.RequestKey("identity", Identity)  # API key of the request; set by `require_key`
 
 
 def identify_caller(request: web.BaseRequest) -> str:
-    """The name of the caller's API key, or its address, in IPv6 the network of that: what fairness goes by."""
+    """Return what identifies the client in quotas and fair queueing: its API key's name, or its address or network."""
     return find_identity(request).name or find_network(find_address(request))
 
 
 def find_address(request: web.BaseRequest) -> str:
-    """Where a request came from.
+    """Return the client's address.
 
-    Headers of proxies count only where those are trusted, as anybody may write them.
+    Headers of proxies are used only if the proxy is trusted, because any client can send them.
     """
     return str(request.get(ADDRESS, "")) or request.remote or ""
 
 
 def find_identity(request: web.BaseRequest) -> Identity:
-    """Whose key a request came with; nobody's where keys aren't used."""
+    """Return the identity of the request's API key; NOBODY if keys aren't used."""
     identity: Identity = request.get(IDENTITY, NOBODY)
     return identity

@@ -1,4 +1,4 @@
-"""Connections: errors in our own shape for bytes that aren't HTTP, and when a connection is closed."""
+"""HTTP connections: JSON errors for malformed requests, and rules for closing connections."""
 
 import math
 import socket
@@ -20,11 +20,14 @@ _TCP_CLOSE = 7  # Linux' <netinet/tcp.h>
 
 
 class Runner(web.AppRunner):
-    """aiohttp's runner with errors in the one JSON shape: aiohttp answers in plain text, and has no hook for that."""
+    """aiohttp's runner with JSON errors for malformed requests.
+
+    aiohttp responds to those in plain text, and has no hook to change that.
+    """
 
     def hurry(self, left_s: float) -> None:
-        """Has closing take no longer than this."""
-        # aiohttp waits once for handlers to end, and as long again after it has cancelled them.
+        """Limit the time for closing to this many seconds."""
+        # aiohttp waits for this timeout twice: for handlers to end, and again after it has cancelled them.
         self._shutdown_timeout = max(0.0, left_s) / 2
 
     async def _make_server(self) -> web.Server:
@@ -43,14 +46,14 @@ class _Server(web.Server):
 
 
 class _Connection(RequestHandler):
-    """Aborts the connection of a peer that reads nothing of an answer for as long as a connection may idle."""
+    """A connection that is aborted if the client reads nothing of a response for the keep-alive timeout."""
 
     __slots__ = ("_look",)
     _look: TimerHandle
 
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)
-        # Writing counts as paused while anything is unsent: whoever waits for it knows that the last byte has gone.
+        # Writing is paused while anything is unsent, so that a finished drain() means that the last byte was sent.
         if self.transport:
             self.transport.set_write_buffer_limits(high=0)
 
@@ -68,20 +71,21 @@ class _Connection(RequestHandler):
         super().connection_lost(exc)
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
-        """Keeps the way back open to a caller who has sent all, and waits for its answer."""
+        """Keep the write side open for a client that has closed its own write side and waits for the response."""
         super().eof_received()
         idles = self._waiter is not None and not self._messages
         if idles or self._upgraded or self.transport is None or self.transport.get_extra_info("sslcontext"):
-            return None  # the connection is closed
-        self.close()  # after this answer
+            return None  # close the connection
+        self.close()  # after this response
         self._loop.call_later(_PROBE_S, self._probe)
         return True
 
     def _probe(self) -> None:
-        """Finds out whether anybody waits for the answer, as far as none has begun.
+        """Check whether the client still waits for the response, unless the response has begun.
 
-        Whoever has closed both ways looks the same as who waits, until something is sent: an interim answer, which
-        every client passes over (RFC 9110, 15.2), is refused by its system. Then nothing is computed for nobody.
+        A client that has closed both directions looks like one that waits until something is sent to it. So this
+        sends an interim response, which every client ignores (RFC 9110, 15.2): if the connection is closed, the
+        client's system resets it, and the request can be cancelled instead of being computed in vain.
         """
         request = self._current_request
         if request is None or self.transport is None or request.writer.output_size:
@@ -93,7 +97,7 @@ class _Connection(RequestHandler):
             self._loop.call_later(_PROBE_S, self._check_reader)
 
     def _check_reader(self) -> None:
-        """Ends the connection if the other side's system has refused what was sent; otherwise looks again."""
+        """Abort the connection if the client's system has reset it; otherwise check again later."""
         connection = self.transport and self.transport.get_extra_info("socket")
         if not connection or connection.fileno() < 0 or not self.transport:
             return
@@ -104,7 +108,7 @@ class _Connection(RequestHandler):
             self._loop.call_later(_PROBE_S, self._check_reader)
 
     def _look_later(self, before: float = math.inf) -> None:
-        """Looks whether less than `before` is left unread, and again."""
+        """Check at intervals that the number of unsent bytes decreases; abort the connection if it doesn't."""
         left = self.transport.get_write_buffer_size() if self.transport else 0
         if left < before:
             self._look = self._loop.call_later(self.keepalive_timeout, self._look_later, left)
@@ -114,11 +118,12 @@ class _Connection(RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        if isinstance(resp, web.HTTPException) and REQUEST_ID not in request:  # before any middleware: of `Expect`
+        # The `expect_handler` runs before the middlewares, so they haven't converted its error.
+        if isinstance(resp, web.HTTPException) and REQUEST_ID not in request:
             request[REQUEST_ID] = uuid4().hex
             resp = translate(request, resp)
         finished = await super().finish_response(request, resp, start_time)
-        await request.writer.drain()  # or answers to requests that were sent ahead would pile up here, unread
+        await request.writer.drain()  # otherwise unread responses to pipelined requests would pile up in memory
         return finished
 
     def handle_error(
@@ -129,7 +134,7 @@ class _Connection(RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         if request.writer.output_size > 0:
-            raise ConnectionError("the answer has begun already")
+            raise ConnectionError("the response has already begun")
         request[REQUEST_ID] = uuid4().hex
         response = _explain(request, status, exc)
         response.headers["X-Request-Id"] = request[REQUEST_ID]
@@ -138,7 +143,7 @@ class _Connection(RequestHandler):
 
 
 def _explain(request: web.BaseRequest, status: int, error: BaseException | None) -> web.Response:
-    """The answer to bytes that are no request, by what aiohttp's parser says about them."""
+    """Build the response to a malformed request from the error of aiohttp's parser."""
     if isinstance(error, http_exceptions.LineTooLong):
         line = (error.message or type(error).__name__).splitlines()[0][:200]
         return refuse(request, f"request line, headers: {line}", "headers_too_large", 431)
@@ -148,31 +153,31 @@ def _explain(request: web.BaseRequest, status: int, error: BaseException | None)
         return refuse(request, "headers: received too many", "headers_too_large", 431)
     if status < 500:
         return refuse(request, "expected an HTTP request", "bad_request", status)
-    return refuse(request, "an error of the server's own", "internal_error", status)
+    return refuse(request, "internal server error", "internal_error", status)
 
 
 class ConnectionLifetime:
-    """Closes connections with their next answer: all while the server drains, and old ones at any time.
+    """Closes connections after their next response: all while the server drains, otherwise those that are too old.
 
-    Connections stay with the worker that accepted them: after one was replaced, or a pod was added, the new one would
-    idle for as long as the callers keep theirs.
+    A connection stays with the worker that accepted it. Without a maximum age, a restarted worker or a new pod would
+    idle for as long as the clients keep their old connections.
     """
 
-    def __init__(self, is_draining: Callable[[], bool], *, longest_s: float) -> None:
-        """`longest_s` 0 keeps connections however old they are."""
-        self._is_draining, self._longest_s = is_draining, longest_s
+    def __init__(self, is_draining: Callable[[], bool], *, max_age_s: float) -> None:
+        """A `max_age_s` of 0 means no limit."""
+        self._is_draining, self._max_age_s = is_draining, max_age_s
         self._since: WeakKeyDictionary[object, float] = WeakKeyDictionary()
 
     async def prepare(self, request: web.Request, response: web.StreamResponse) -> None:
-        """For `Application.on_response_prepare`."""
-        # Whoever was never asked for its body may send it or not: what comes next can't be told apart.
+        """Set `Connection: close` where needed; for `Application.on_response_prepare`."""
+        # A client that received no `100 Continue` may or may not send its body, so the next bytes are ambiguous.
         unasked = request.get(AWAITS_CONTINUE, False)
         if response.status != 101 and (unasked or self._is_draining() or self._is_old(request)):
             response.force_close()
             response.headers["Connection"] = "close"
 
     def _is_old(self, request: web.Request) -> bool:
-        if not self._longest_s or request.transport is None:
+        if not self._max_age_s or request.transport is None:
             return False
         now = time.monotonic()
-        return now - self._since.setdefault(request.transport, now) > self._longest_s
+        return now - self._since.setdefault(request.transport, now) > self._max_age_s

@@ -1,4 +1,4 @@
-"""A listening socket that several workers share: the next connection goes to the worker that has the fewest."""
+"""A listening socket shared by several workers: a new connection goes to the worker that has the fewest."""
 
 import asyncio
 import logging
@@ -11,16 +11,17 @@ from socket import socket
 from aiohttp import web
 
 log = logging.getLogger(__name__)
-# The kernel wakes every worker for a connection. Without a wait one of two now and then took all of eight that came at
-# once, and half of the machine idled until `connection_s` parted them.
-_EACH_S, _MOST_S = 0.001, 0.004  # a loop's timers know no less than a millisecond
-_AT_ONCE, _PART = 8, 8  # most after one wait, and the part of those taken since nobody waited
+# The kernel wakes every worker for a connection. Without a delay, one of two workers sometimes accepted all of eight
+# simultaneous connections, and half of the machine idled until they were closed after `connection_s`.
+_EACH_S, _MAX_S = 0.001, 0.004  # delay for each open connection, and its maximum; timers resolve one millisecond
+# Maximum connections accepted after one delay, and their share of those accepted since the queue was last empty.
+_AT_ONCE, _PART = 8, 8
 _EXHAUSTED_S = 1.0
 
 
 @asynccontextmanager
 async def share(listener: socket, server: web.Server, tls: ssl.SSLContext | None) -> AsyncIterator[None]:
-    """Takes connections for the server until the block ends; the socket is listening, and doesn't block."""
+    """Accept connections for the server while the block runs; the socket has to be listening and non-blocking."""
     accepting = asyncio.create_task(_accept(listener, server, tls))
     try:
         yield
@@ -31,10 +32,11 @@ async def share(listener: socket, server: web.Server, tls: ssl.SSLContext | None
 
 
 async def _accept(listener: socket, server: web.Server, tls: ssl.SSLContext | None) -> None:
-    """One at a time, after a wait that grows with the connections that are here: all wake, the idlest is first.
+    """Accept connections for ever, each after a delay that grows with the number of this worker's open connections.
 
-    While connections queue up, more after each wait, though few beside what it took of that queue: it is spread evenly,
-    too.
+    All workers wake up for a connection, and the one with the fewest accepts it first. While connections are queued,
+    a worker accepts several after each delay, but at most an eighth of what it has accepted from this queue so far,
+    so that a long queue is spread evenly, too.
     """
     greetings, run = set[asyncio.Task[object]](), 0
     queue = select.poll()
@@ -43,7 +45,7 @@ async def _accept(listener: socket, server: web.Server, tls: ssl.SSLContext | No
         if not queue.poll(0):
             run = 0
             await wait_readable(listener.fileno())
-        await asyncio.sleep(min(_MOST_S, _EACH_S * (len(server.connections) + len(greetings))))
+        await asyncio.sleep(min(_MAX_S, _EACH_S * (len(server.connections) + len(greetings))))
         try:
             for _ in range(max(1, min(_AT_ONCE, run // _PART))):
                 connection, _ = listener.accept()
@@ -52,21 +54,25 @@ async def _accept(listener: socket, server: web.Server, tls: ssl.SSLContext | No
                 greetings.add(greeting)
                 greeting.add_done_callback(greetings.discard)
                 run += 1
-        except (BlockingIOError, InterruptedError, ConnectionAbortedError):  # another took it, or it is gone
+        except (
+            BlockingIOError,
+            InterruptedError,
+            ConnectionAbortedError,
+        ):  # another worker accepted it, or it was closed
             continue
         except OSError as error:
-            log.error("connections wait: %s", error)
+            log.error("can't accept connections: %s", error)
             await asyncio.sleep(_EXHAUSTED_S)
 
 
 async def _greet(connection: socket, server: web.Server, tls: ssl.SSLContext | None) -> None:
-    """TLS takes a while; who fails at it is let go."""
+    """Do the TLS handshake, if there is one, and pass the connection to the server; a failed one is dropped."""
     with suppress(OSError, ssl.SSLError):
         await asyncio.get_running_loop().connect_accepted_socket(server, connection, ssl=tls)
 
 
 async def wait_readable(descriptor: int) -> None:
-    """Waits until there is something to read, or to accept."""
+    """Wait until the descriptor is readable, which for a listening socket means a pending connection."""
     loop, there = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(descriptor, there.set)
     try:

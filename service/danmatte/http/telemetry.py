@@ -1,4 +1,4 @@
-"""What is written down about every request: counters, a line of the log, a span."""
+"""Telemetry of every request: metrics, a line of the access log, and a span."""
 
 import time
 from collections.abc import Mapping
@@ -26,28 +26,28 @@ from danmatte.telemetry.metrics import Metrics, Traffic
 from danmatte.telemetry.timing import Timing
 from danmatte.telemetry.tracing import Traces
 
-LEFT = 499  # what nginx logs when a caller didn't wait
+LEFT = 499  # nginx's status for a client that closed its connection before the response
 
 
 @dataclass(frozen=True)
 class Observers:
-    """Where every request is written down, whatever it came over."""
+    """The metrics, access log and traces that record the requests of all protocols."""
 
     metrics: Metrics
     lines: AccessLog | None = None
     traces: Traces | None = None
 
     def close(self) -> None:
-        """Has what was observed written and sent, which may take seconds."""
+        """Flush the access log and the traces, which may take seconds."""
         for observer in (self.lines, self.traces):
             if observer:
                 observer.close()
 
 
 def observe_requests(observers: Observers, protocols: Mapping[str, str]) -> Middleware:
-    """The outermost middleware; handlers leave their Timing in `request[TIMING]`.
+    """Return the outermost middleware, which records requests; handlers store their Timing in `request[TIMING]`.
 
-    `protocols` are names by the prefixes of paths; the longest prefix counts.
+    `protocols` maps prefixes of paths to names; the longest matching prefix wins.
     """
     metrics, log, traces = observers.metrics, observers.lines, observers.traces
 
@@ -87,7 +87,7 @@ def observe_requests(observers: Observers, protocols: Mapping[str, str]) -> Midd
 
 
 def find_protocol(request: web.Request, protocols: Mapping[str, str]) -> str:
-    """The name of the protocol of a request's path, `pages` for whatever isn't one, `none` where nothing is."""
+    """Return the name of the path's protocol, `pages` for other known paths, and `none` for unknown ones."""
     if request.match_info.http_exception is not None:
         return "none"
     fitting = [prefix for prefix in protocols if request.path.startswith(prefix)]
@@ -95,13 +95,13 @@ def find_protocol(request: web.Request, protocols: Mapping[str, str]) -> str:
 
 
 def describe_version(timing: Timing | None) -> dict[str, str | int]:
-    """Who answered, and with which region, for a span and the access log."""
+    """Return model, version and region of a response, for its span and the access log."""
     timing = timing or Timing()
     return {"model": timing.model, "version": timing.version, "region": timing.region}
 
 
 def _count_received(request: web.Request) -> int:
-    """A body's bytes, as they were said to come, or as they came when nothing was said."""
+    """Return the size of the body: its declared length, or the received bytes if none was declared."""
     if request.content_length is None and request.body_exists:
         return request.content.total_raw_bytes
     return request.content_length or 0

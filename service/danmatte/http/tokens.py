@@ -1,7 +1,8 @@
-"""Short-lived signed tokens, for pages that may not hold a key: `dmt1~key~subject~scope~expiry~signature`.
+"""Short-lived signed tokens for pages, which can't keep a key secret: `dmt1~key~subject~scope~expiry~signature`.
 
-Whoever holds a key signs for it (HMAC-SHA-256, RFC 2104). The secret is made from the key, and the server knows that
-secret without knowing the key. All characters may stand in a query and in a WebSocket's subprotocol (RFC 6455, 4.1).
+The holder of an API key signs tokens with HMAC-SHA-256 (RFC 2104). The signing secret is derived from the key, so the
+server can verify tokens without knowing the key. All characters of a token are allowed in a query and in a WebSocket
+subprotocol (RFC 6455, 4.1).
 """
 
 import hashlib
@@ -22,9 +23,10 @@ _PART: Final = re.compile(r"[A-Za-z0-9._-]{0,64}", re.ASCII)
 
 @dataclass(frozen=True)
 class Token:
-    """What a token says: whose key it is from, who shows it, what may be asked with it, and until when.
+    """The fields of a token. `key` is the name of the signing key, `scope` the allowed protocols.
 
-    `subject` is a viewer, say, who is then a caller of its own; `expires` are seconds since 1970.
+    `subject` identifies the user, such as a viewer, who then counts as a separate client; empty for none. `expires` is
+    a Unix time in seconds.
     """
 
     key: str
@@ -33,22 +35,22 @@ class Token:
     expires: int
 
     def sign(self, secret: str) -> str:
-        """The token as it is sent."""
+        """Return the signed token as text."""
         text = f"{PREFIX}{self.key}~{self.subject}~{'.'.join(self.scope)}~{self.expires}"
         return f"{text}~{_sign(text, secret)}"
 
     @classmethod
     def parse(cls, text: str) -> "Token":
-        """What a token says, whoever signed it; raises UnauthorizedError."""
+        """Parse a token without checking its signature; raises UnauthorizedError."""
         parts = text.removeprefix(PREFIX).split("~")
         whole = text.startswith(PREFIX) and len(parts) == 5 and all(map(_PART.fullmatch, parts))
         if not whole or not re.fullmatch(r"\d{1,12}", parts[3], re.ASCII):
-            raise UnauthorizedError("the token isn't one: expected what `danmatte token` prints")
+            raise UnauthorizedError("the token is malformed: expected one that `danmatte token` prints")
         return cls(parts[0], parts[1], tuple(parts[2].split(".")), int(parts[3]))
 
 
 def make_token(key: str, name: str, *, subject: str, scope: tuple[str, ...], seconds: int) -> str:
-    """A token of a key, by its name in the server's file; raises InvalidParameterError."""
+    """Return a signed token; `name` is the key's name in the server's key file. Raises InvalidParameterError."""
     if not name or not _PART.fullmatch(name) or not _PART.fullmatch(subject):
         raise InvalidParameterError("name, subject: expected letters, digits and ._-, at most 64")
     for word in scope:
@@ -60,12 +62,12 @@ def make_token(key: str, name: str, *, subject: str, scope: tuple[str, ...], sec
 
 
 def derive_secret(key: str) -> str:
-    """The secret that tokens of a key are signed with, 64 hexadecimal digits; the key can't be found from it."""
+    """Return the signing secret of a key, 64 hexadecimal digits, from which the key can't be derived."""
     return hmac.new(key.encode("utf-8", "surrogateescape"), _PURPOSE, hashlib.sha256).hexdigest()
 
 
 def check_signature(text: str, token: Token, secret: str) -> None:
-    """Raises UnauthorizedError where the token was signed with another secret, or is over."""
+    """Raise UnauthorizedError if the signature is wrong, or the token has expired or is valid for too long."""
     signed, _, signature = text.rpartition("~")
     if not hmac.compare_digest(_sign(signed, secret), signature):
         raise UnauthorizedError("the token's signature is wrong")

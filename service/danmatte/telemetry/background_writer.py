@@ -1,7 +1,7 @@
-"""Lines written by a thread of their own, so that a reader who stops never blocks the server.
+"""Writing of lines in a background thread, so that a reader who stops reading never blocks the server.
 
-The standard library's QueueListener isn't used: it waits without limit for its queue to empty when it is stopped, fails
-when that is full, and has no flush.
+The standard library's QueueListener isn't used: when stopped, it waits for its queue without a timeout; it fails if
+the queue is full; and it can't flush.
 """
 
 import os
@@ -15,9 +15,10 @@ _Item: TypeAlias = "Line | threading.Event | None"
 
 
 class BackgroundWriter(Generic[Line]):
-    """A file descriptor and a queue before it; when its reader falls `longest` lines behind, the newest are dropped.
+    """Writes lines to a file descriptor through a queue of at most `max_lines`; if it is full, new lines are dropped.
 
-    `encode` runs in the thread. `on_drop` is called for every lost line, by whichever thread lost it.
+    `encode` runs in the background thread. `on_drop` is called for every dropped line, either in the thread that
+    called `write` or in the background thread.
     """
 
     def __init__(
@@ -26,23 +27,23 @@ class BackgroundWriter(Generic[Line]):
         encode: Callable[[Line], bytes],
         *,
         name: str,
-        longest: int,
+        max_lines: int,
         on_drop: Callable[[], None],
     ) -> None:
         self._descriptor, self._encode, self._on_drop = descriptor, encode, on_drop
-        self._queue: queue.Queue[_Item[Line]] = queue.Queue(longest)
+        self._queue: queue.Queue[_Item[Line]] = queue.Queue(max_lines)
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def write(self, line: Line) -> None:
-        """Takes a line, or drops it; returns at once."""
+        """Enqueue a line, or drop it if the queue is full; never blocks."""
         try:
             self._queue.put_nowait(line)
         except queue.Full:
             self._on_drop()
 
     def flush(self, timeout_s: float = 1.0) -> None:
-        """Waits until what was taken is written, as far as the reader takes it in time."""
+        """Wait until the queued lines are written, but at most about `timeout_s` if the reader is slow."""
         done = threading.Event()
         try:
             self._queue.put(done, timeout=timeout_s)
@@ -51,7 +52,7 @@ class BackgroundWriter(Generic[Line]):
         done.wait(timeout_s)
 
     def close(self, timeout_s: float = 1.0) -> None:
-        """Writes what was taken, as far as the reader takes it in time."""
+        """Write the queued lines and stop the thread; waits at most about `timeout_s` if the reader is slow."""
         try:
             self._queue.put(None, timeout=timeout_s)
         except queue.Full:
@@ -64,6 +65,8 @@ class BackgroundWriter(Generic[Line]):
                 item.set()
                 continue
             try:
-                os.write(self._descriptor, self._encode(item) + b"\n")  # in one call: workers' lines never mix
-            except (OSError, ValueError):  # nobody reads any more, or it isn't text
+                os.write(
+                    self._descriptor, self._encode(item) + b"\n"
+                )  # in one call, so that lines of several workers don't mix
+            except (OSError, ValueError):  # the reader has closed the stream, or the line can't be encoded
                 self._on_drop()

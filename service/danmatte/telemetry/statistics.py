@@ -1,7 +1,7 @@
-"""Counts and times of every version since the start, in the words of Triton's statistics extension.
+"""Counts and times of every version since the start, as in Triton's statistics extension.
 
-As there, `inference_count` are items, `execution_count` calls of the engine, each for one item or several, and
-`inference_stats` are requests. `region_stats` are ours: requests for masks, by what those show.
+As in Triton, `inference_count` counts items, `execution_count` counts calls of the engine, each with one or more items,
+and `inference_stats` counts requests. `region_stats` is an addition: requests for masks, by region.
 """
 
 import threading
@@ -12,14 +12,14 @@ from typing import Any, Final, TypeAlias
 from danmatte.telemetry.timing import Timing
 
 _Duration: TypeAlias = dict[str, int]
-# Triton's words for our phases.
+# Triton's names of the phases.
 _PHASES: Final = {"queue": "queue", "compute_input": "decode", "compute_infer": "infer", "compute_output": "encode"}
 _OUTCOMES: Final = ("success", "fail", *_PHASES, "cache_hit", "cache_miss")
-_MOST_REGIONS: Final = 16  # of a version, and `other` for further ones
+_MAX_REGIONS: Final = 16  # for each version; further ones are counted as `other`
 
 
 class Executions:
-    """Calls of an engine that were answered, by how many items each had; may be counted from any thread."""
+    """Successful calls of an engine by batch size; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -27,37 +27,37 @@ class Executions:
         self._last_ms = 0
 
     def count(self, batch: int, spent_s: float) -> None:
-        """Counts a call for so many items."""
+        """Count a call with a batch of `batch` items."""
         with self._lock:
             _add(self._calls.setdefault(batch, _empty()), spent_s)
             self._last_ms = int(time.time() * 1e3)
 
     def describe(self) -> tuple[dict[int, _Duration], int]:
-        """The calls by batch size, and when the last one was, in milliseconds of the clock; 0 before the first."""
+        """Return the calls by batch size, and the Unix time of the last one in milliseconds, 0 if there was none."""
         with self._lock:
             return {batch: calls.copy() for batch, calls in sorted(self._calls.items())}, self._last_ms
 
 
 class Statistics:
-    """Inference requests counted for each version, by its name and number."""
+    """Statistics of inference requests for each version, by model name and version number."""
 
     def __init__(self) -> None:
         self._versions: defaultdict[tuple[str, int], _Version] = defaultdict(_Version)
 
     def get_executions(self, key: tuple[str, int]) -> Executions:
-        """Where a version's engine is to count its calls."""
+        """Return the counter for calls of a version's engine."""
         return self._versions[key].executions
 
     def count(self, key: tuple[str, int], timing: Timing, total_s: float) -> None:
-        """Counts an answered request."""
+        """Count a successful request."""
         self._versions[key].count(timing, total_s)
 
     def count_failure(self, key: tuple[str, int], total_s: float, region: str = "") -> None:
-        """Counts a request that wasn't answered."""
+        """Count a failed request."""
         self._versions[key].count_outcome("fail", total_s, region)
 
     def describe(self, name: str, version: int) -> dict[str, Any]:
-        """A version's entry in Triton's `model_stats`; zeros for one that nobody asked."""
+        """Return a version's entry in Triton's `model_stats`; zeros if it has had no requests."""
         counted = self._versions.get((name, version)) or _Version()
         return {"name": name, "version": str(version), **counted.describe()}
 
@@ -67,7 +67,7 @@ class _Version:
         self.executions = Executions()
         self._durations: dict[str, _Duration] = {name: _empty() for name in _OUTCOMES}
         self._regions: dict[str, dict[str, _Duration]] = {}
-        # Nanoseconds of decoding and encoding, by the size of the batch that the item between them was in.
+        # Nanoseconds of items' decoding and encoding, by the size of the batch they were computed in.
         self._around_ns: defaultdict[int, dict[str, int]] = defaultdict(lambda: {"decode": 0, "encode": 0})
 
     def count(self, timing: Timing, total_s: float) -> None:
@@ -83,7 +83,7 @@ class _Version:
     def count_outcome(self, outcome: str, total_s: float, region: str) -> None:
         _add(self._durations[outcome], total_s)
         if region:
-            name = region if region in self._regions or len(self._regions) < _MOST_REGIONS else "other"
+            name = region if region in self._regions or len(self._regions) < _MAX_REGIONS else "other"
             _add(self._regions.setdefault(name, {"success": _empty(), "fail": _empty()})[outcome], total_s)
 
     def describe(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How long one answer spent in each of its phases."""
+"""Timing of a request's phases."""
 
 import math
 import time
@@ -9,12 +9,12 @@ _FOREMOST = ("infer", "decode", "encode", "queue")
 
 
 class Timing:
-    """Milliseconds a request spent in each phase, for the `Server-Timing` header (W3C Server Timing).
+    """The time that a request spent in each phase, in milliseconds; `str` gives a `Server-Timing` header (W3C).
 
-    `spans` are the same in order: phase, begin and end by `time.perf_counter()`. `model` and `version` are who answers,
-    empty and 0 where nobody was found; `region` is what a mask shows, empty where no mask was wanted. `batch` is how
-    many items were computed together with this one, itself included, and 0 before; `parts` are those of a request of
-    several items.
+    `spans` lists the phases in order, each with its begin and end as `time.perf_counter()`. `model` and `version` are
+    those that computed the response; empty and 0 if none was found. `region` is what the mask shows, empty if no mask
+    was requested. `batch` is the number of items computed in the same call of the engine, including this one; 0 before
+    that call. `parts` are the timings of a request's items, if it has several.
     """
 
     def __init__(self) -> None:
@@ -26,23 +26,24 @@ class Timing:
 
     @property
     def phases_ms(self) -> dict[str, float]:
-        """The milliseconds by phase, as they are now: a thread whose caller left may still add some."""
+        """A copy of the milliseconds by phase, because a thread may still add to them after the client disconnected."""
         return self._phases_ms.copy()
 
     def phase(self, name: str) -> "_Phase":
-        """Adds the wall time of the block to the phase."""
+        """Return a context manager that adds the wall time of its block to the phase."""
         return _Phase(self, name)
 
     def add(self, name: str, *, since: float) -> None:
-        """Adds the wall time since then, a `time.perf_counter()`, to the phase."""
+        """Add the wall time since `since`, a `time.perf_counter()`, to the phase."""
         now = time.perf_counter()
         self.spend(name, (now - since) * 1e3)
         self.spans.append((name, since, now))
 
     def gather(self, parts: "Sequence[Timing]") -> None:
-        """Adds the phases of parts that ran concurrently; a moment counts once, for the foremost phase of any part.
+        """Add the phases of parts that ran concurrently, without counting any moment twice.
 
-        So all phases together take no longer than the wall clock, however many parts there were.
+        If parts were in different phases at the same moment, it counts for the first of those phases in the order of
+        `_FOREMOST`. So the sum of all phases never exceeds the elapsed time.
         """
         spans, before, covered_s = [span for part in parts for span in part.spans], [], 0.0
         for name in _FOREMOST:
@@ -57,12 +58,12 @@ class Timing:
             self.note_version(part.model, part.version, part.region)
 
     def note_version(self, model: str, version: int, region: str = "") -> None:
-        """Who answers, and with which region; the first one counts where a form's parts were answered by several."""
+        """Set the model, version and region of the response; only the first call has an effect."""
         if not self.model:
             self.model, self.version, self.region = model, version, region
 
     def spend(self, name: str, ms: float) -> None:
-        """Adds milliseconds to the phase."""
+        """Add milliseconds to the phase."""
         self._phases_ms[name] = self._phases_ms.get(name, 0.0) + ms
 
     def __str__(self) -> str:
@@ -70,7 +71,7 @@ class Timing:
 
 
 def _sum_covered_s(spans: Iterable[tuple[float, float]]) -> float:
-    """The length of the spans' union."""
+    """Return the length of the union of the spans."""
     covered_s, until = 0.0, -math.inf
     for began, ended in sorted(spans):
         covered_s += max(0.0, ended - max(began, until))
@@ -79,7 +80,10 @@ def _sum_covered_s(spans: Iterable[tuple[float, float]]) -> float:
 
 
 class _Phase:
-    """A block that is timed; a generator would take several times as long, and every answer has four."""
+    """Context manager that times its block.
+
+    It is a class because `contextlib.contextmanager` is several times slower, and every response has four phases.
+    """
 
     __slots__ = ("_name", "_start", "_timing")
 

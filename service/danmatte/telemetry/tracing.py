@@ -1,4 +1,4 @@
-"""Traces for OpenTelemetry, over HTTP to a collector; the libraries are imported only when this is wanted."""
+"""OpenTelemetry traces, sent to a collector over HTTP; the libraries are imported only if tracing is enabled."""
 
 import time
 from collections.abc import Mapping
@@ -10,15 +10,15 @@ from danmatte.telemetry.timing import Timing
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
-_PATH = "/v1/traces"  # OpenTelemetry protocol, OTLP/HTTP
+_PATH = "/v1/traces"  # the path of OTLP/HTTP
 _EXPORT_S = 3.0
 
 
 class Traces:
-    """Spans in batches, sent by a thread; when the collector is away they are dropped."""
+    """Sends spans in batches from a background thread; they are dropped if the collector can't be reached."""
 
     def __init__(self, endpoint: str, exporter: Any = None) -> None:
-        """`exporter` replaces the one to the endpoint; raises MissingExtraError when the libraries aren't there."""
+        """`exporter` replaces the OTLP exporter. Raises MissingExtraError if the libraries aren't installed."""
         try:
             from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
             from opentelemetry.sdk.resources import Resource
@@ -34,16 +34,16 @@ class Traces:
         self._tracer = self._provider.get_tracer("danmatte")
 
     def begin(self, name: str, traceparent: str, tracestate: str = "") -> "Trace":
-        """A request's span, within the caller's trace if it has one (W3C Trace Context)."""
+        """Start the span of a request, as a child of the client's trace if it sent one (W3C Trace Context)."""
         return Trace(self._tracer, name, traceparent, tracestate)
 
     def close(self) -> None:
-        """Sends what is left; may take seconds."""
+        """Send the remaining spans, which may take seconds."""
         self._provider.shutdown()
 
 
 class Trace:
-    """A span of one request. The spans of its phases are made at its end, from their timing."""
+    """The span of one request. The spans of its phases are created at its end from the timing."""
 
     def __init__(self, tracer: "Tracer", name: str, traceparent: str, tracestate: str) -> None:
         from opentelemetry.trace import SpanKind
@@ -56,7 +56,7 @@ class Trace:
         self.traceparent = f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
 
     def end(self, timing: Timing | None, attributes: Mapping[str, str | int], *, failed: bool) -> None:
-        """Ends the span, with one below it for every phase."""
+        """End the span, and add a child span for every phase."""
         from opentelemetry import trace
 
         below = trace.set_span_in_context(self._span)

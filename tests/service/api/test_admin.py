@@ -192,7 +192,7 @@ async def test_a_load_with_a_configuration_is_refused_rather_than_half_done(admi
     wanted = {"parameters": {"config": '{"max_batch_size": 4}'}}
     status, refusal = await told(admin, "POST", "/v2/repository/models/toy/load", wanted)
     assert (status, refusal["code"]) == (400, "bad_body")
-    assert "parameters: 'config' isn't served" in refusal["error"]
+    assert "parameters: 'config' isn't supported" in refusal["error"]
     assert (await told(admin, "POST", "/v2/repository/models/toy/load", {"parameters": {}}))[0] == 200
     assert (await told(admin, "POST", "/v2/repository/models/toy/load"))[0] == 200
 

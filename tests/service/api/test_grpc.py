@@ -210,7 +210,7 @@ async def test_classes_are_refused_as_over_http(connect: Connect) -> None:
     request.outputs[0].parameters["classification"].int64_param = 0  # none are asked for
     assert (await side.call("ModelInfer", request)).outputs
     request.outputs[0].parameters["classification"].int64_param = 3
-    with pytest.raises(grpc.aio.AioRpcError, match="classification isn't served") as refused:
+    with pytest.raises(grpc.aio.AioRpcError, match="classification isn't supported") as refused:
         await side.call("ModelInfer", request)
     assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 

@@ -88,7 +88,7 @@ async def test_an_unknown_model_and_a_configuration_are_refused(ports: tuple[int
         with tritonclient.grpc.InferenceServerClient(f"127.0.0.1:{ports[1]}") as client:
             client.load_model("toy", config="{}")
 
-    with pytest.raises(InferenceServerException, match="'config' isn't served"):
+    with pytest.raises(InferenceServerException, match="'config' isn't supported"):
         await asyncio.to_thread(load)
 
 

@@ -22,7 +22,7 @@ def test_a_limiter_gives_back_what_is_left_however_it_ends() -> None:
 
     def fill_and_fail() -> None:
         with limiter.take(), limiter.take():
-            with pytest.raises(QueueFullError, match="all 2 streams are taken"), limiter.take():
+            with pytest.raises(QueueFullError, match="all 2 streams are in use"), limiter.take():
                 pytest.fail("a third")
             raise ZeroDivisionError
 

@@ -251,7 +251,7 @@ async def test_each_region_has_a_threshold_of_its_own(start: Start) -> None:
     ("query", "says"),
     [
         ({"region": "txt"}, "no model finds 'txt'; did you mean 'text'?"),
-        ({"region": "person,,text"}, "regions' names"),
+        ({"region": "person,,text"}, "names of regions"),
         ({"model": "scores"}, "scores finds no regions"),
         ({"model": "tensor"}, "tensor doesn't take a picture"),
     ],

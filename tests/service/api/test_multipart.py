@@ -12,7 +12,7 @@ from aiohttp import ClientResponse, FormData, MultipartReader
 from hypothesis import given
 from hypothesis import strategies as some
 
-from danmatte.api.multipart import MOST_PARTS, split_parts
+from danmatte.api.multipart import MAX_PARTS, split_parts
 from danmatte.app import ADMISSION
 from danmatte.errors import BodyError, BodyTooLargeError, QueueFullError
 from tests.service import pictures
@@ -187,9 +187,9 @@ def test_a_body_is_taken_apart() -> None:
 
 def test_as_many_parts_as_the_limit_pass() -> None:
     piece = b"--b\r\n\r\nx\r\n"
-    assert len(split_parts(piece * MOST_PARTS + b"--b--", FORM)) == MOST_PARTS
-    with pytest.raises(BodyTooLargeError, match=f"at most {MOST_PARTS} parts"):
-        split_parts(piece * (MOST_PARTS + 1) + b"--b--", FORM)
+    assert len(split_parts(piece * MAX_PARTS + b"--b--", FORM)) == MAX_PARTS
+    with pytest.raises(BodyTooLargeError, match=f"at most {MAX_PARTS} parts"):
+        split_parts(piece * (MAX_PARTS + 1) + b"--b--", FORM)
     with pytest.raises(BodyTooLargeError):
         split_parts(piece * 100_000, FORM)
 
@@ -214,7 +214,7 @@ def test_a_malformed_body_is_refused(body: bytes, content_type: str, says: str) 
 @pytest.mark.parametrize("line", ["Content-Transfer-Encoding: base64", "Content-Encoding: gzip"])
 def test_a_wrapped_picture_is_refused(line: str) -> None:
     (part,) = split_parts(f"--b\r\n{line}\r\n\r\neHg=\r\n--b--".encode(), FORM)
-    with pytest.raises(BodyError, match="the picture's own bytes"):
+    with pytest.raises(BodyError, match="the picture's bytes unencoded"):
         part.check()
 
 
@@ -230,7 +230,7 @@ def test_hostile_bodies_are_read_or_refused(body: bytes, content_type: str) -> N
         found = split_parts(body, content_type)
     except (BodyError, BodyTooLargeError):
         return
-    assert 1 <= len(found) <= MOST_PARTS
+    assert 1 <= len(found) <= MAX_PARTS
 
 
 async def test_an_answer_in_parts_names_its_request_and_trace(start: Start, jpeg: bytes) -> None:

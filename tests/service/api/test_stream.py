@@ -15,7 +15,7 @@ from aiohttp.test_utils import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from danmatte.api.stream_connection import MOST_SKIPPED
+from danmatte.api.stream_connection import MAX_SKIPPED
 from danmatte.app import ADMISSION, LIVE, REPOSITORY
 from danmatte.messages import Answer, Offer, Picture
 from tests.service import pictures
@@ -333,7 +333,7 @@ async def test_a_flood_ends_with_every_pts_said(start: Start, jpeg: bytes) -> No
     socket = await connected(await start(held=gate, live_in_work=1))
     await offer(socket, jpeg, 0)
     await until(lambda: gate.waiting == 1)
-    flood = range(1, MOST_SKIPPED + 3)
+    flood = range(1, MAX_SKIPPED + 3)
     for pts in flood:
         await socket.send_bytes(Offer(pts, jpeg[:100]).pack())
     gate.let(2)

@@ -120,7 +120,7 @@ async def test_ovms_client_over_rest_is_served(start: Start, jpeg: bytes) -> Non
         ({"dtype": 4, "tensor_shape": {"dim": [{"size": -1}]}, "int_val": [1]}, "positive sides"),
         ({"dtype": 4, "tensor_shape": {"dim": [{"size": 3}]}, "int_val": [1, 2]}, "expected 3 values, received 2"),
         ({"dtype": 4, "tensor_shape": {"dim": [{"size": 3}]}, "tensor_content": b"xx"}, "expected 3 bytes"),
-        ({"dtype": 8}, "dtype: 8 isn't served"),
+        ({"dtype": 8}, "dtype: 8 isn't supported"),
         ({"dtype": 7}, "frame"),
         (
             {"dtype": 4, "tensor_shape": {"dim": [{"size": 2**31}] * 8}, "int_val": [1]},

@@ -16,7 +16,8 @@ async def test_a_lack_of_descriptors_is_said_once_a_second(caplog: pytest.LogCap
         for _ in range(100):
             context = {"message": "no", "exception": OSError(24, "Too many open files"), "socket": listener}
             loop.call_exception_handler(context)
-    assert [record.getMessage() for record in caplog.records] == ["connections wait: [Errno 24] Too many open files"]
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages == ["can't accept connections: [Errno 24] Too many open files"]
 
 
 async def test_whatever_else_goes_wrong_is_said_as_before(caplog: pytest.LogCaptureFixture) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from danmatte.http import shared_socket
 
-SOON_S = 2 * shared_socket._MOST_S  # then nobody waits for the connection before
+SOON_S = 2 * shared_socket._MAX_S  # then nobody waits for the connection before
 
 
 class Worker:
@@ -136,7 +136,7 @@ async def test_a_long_line_is_not_let_in_one_by_one(listener: socket.socket) -> 
         async with taking(listener, Worker(4, taken)):
             for _ in range(count):
                 await once(taken)
-        assert time.monotonic() - began < count * shared_socket._MOST_S
+        assert time.monotonic() - began < count * shared_socket._MAX_S
 
 
 async def test_a_connection_counts_while_it_is_greeted(

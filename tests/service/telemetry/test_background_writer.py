@@ -24,11 +24,11 @@ class Dropped:
 
 
 @contextmanager
-def pipe(*, longest: int = 100) -> Iterator[tuple[BackgroundWriter[str], int, Dropped]]:
+def pipe(*, max_lines: int = 100) -> Iterator[tuple[BackgroundWriter[str], int, Dropped]]:
     """A writer, the other end of its pipe, and what it lost."""
     read, write = os.pipe()
     dropped = Dropped()
-    writer = BackgroundWriter(write, str.encode, name="trial", longest=longest, on_drop=dropped)
+    writer = BackgroundWriter(write, str.encode, name="trial", max_lines=max_lines, on_drop=dropped)
     try:
         yield writer, read, dropped
     finally:
@@ -55,7 +55,7 @@ def test_a_closed_writer_has_written_everything_and_its_thread_is_gone() -> None
 
 
 def test_beyond_its_queue_the_newest_lines_are_dropped() -> None:
-    with pipe(longest=3) as (writer, read, dropped):
+    with pipe(max_lines=3) as (writer, read, dropped):
         for number in range(10):
             writer.write(str(number) * WHOLE_PIPE)
         assert 6 <= dropped.count <= 7  # one may be in the thread's hands already
@@ -67,7 +67,7 @@ def test_beyond_its_queue_the_newest_lines_are_dropped() -> None:
 
 
 def test_nobody_waits_long_for_a_reader_who_sleeps() -> None:
-    with pipe(longest=2) as (writer, _, _):
+    with pipe(max_lines=2) as (writer, _, _):
         for _ in range(4):
             writer.write("x" * WHOLE_PIPE)
         done = threading.Event()
@@ -90,7 +90,7 @@ def test_a_line_that_cannot_be_written_costs_itself_alone() -> None:
 
 
 def test_lines_of_many_threads_never_mix() -> None:
-    with pipe(longest=10_000) as (writer, read, dropped):
+    with pipe(max_lines=10_000) as (writer, read, dropped):
         lines = [letter * 500 for letter in "abcdefgh"]
         threads = [threading.Thread(target=lambda line=line: [writer.write(line) for _ in range(20)]) for line in lines]
         for thread in threads:

@@ -29,7 +29,7 @@ def test_lines_come_whole_and_in_order() -> None:
 
 def test_a_reader_who_sleeps_costs_lines_and_no_time_and_is_told_how_many() -> None:
     read, write = os.pipe()
-    book = BackgroundLog(write, longest=4)
+    book = BackgroundLog(write, max_lines=4)
     began = time.monotonic()
     for _ in range(20):
         book.emit(record("x" * 70_000))  # more than a pipe holds: the writer waits

@@ -22,7 +22,7 @@ def test_a_line_is_whole_whatever_is_in_it() -> None:
 def test_a_reader_who_sleeps_costs_lines_and_no_time() -> None:
     read, write = os.pipe()
     lost: list[int] = []
-    log = AccessLog(write, longest=4, on_drop=lambda: lost.append(1))
+    log = AccessLog(write, max_lines=4, on_drop=lambda: lost.append(1))
     big = {"path": "x" * 70_000}  # more than a pipe holds: the writer waits
     for _ in range(20):
         log.write(big)

@@ -1,4 +1,7 @@
-"""The Open Inference Protocol over gRPC, with Triton's extensions; the library comes with the extra `grpc`."""
+"""The gRPC server: the Open Inference Protocol with Triton's extensions, TensorFlow Serving, health and reflection.
+
+It needs the optional extra `grpc`.
+"""
 
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
@@ -23,9 +26,10 @@ def serve_beside(
     keys: ApiKeys | None,
     changed: Callable[[], None] | None = None,
 ) -> Callable[[web.Application], AsyncIterator[None]]:
-    """The gRPC server's life beside the application's, for `Application.cleanup_ctx`.
+    """Return a context for `Application.cleanup_ctx` that runs a gRPC server while the application runs.
 
-    With `changed` it is the administrators' server. Raises MissingExtraError when the library isn't there.
+    With `changed`, it is the admin server, which can load and unload models. Raises MissingExtraError if gRPC isn't
+    installed.
     """
     server_class = import_server()
 
@@ -39,7 +43,7 @@ def serve_beside(
 
 
 def import_server() -> "type[Server]":
-    """The server; raises MissingExtraError when the library isn't there."""
+    """Import the server class; raises MissingExtraError if gRPC isn't installed."""
     try:
         from danmatte.api.grpc.server import Server
     except ImportError as error:

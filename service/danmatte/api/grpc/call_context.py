@@ -1,4 +1,4 @@
-"""What every gRPC call has in common: its caller, the status of its errors, its line in log and metrics."""
+"""What all gRPC calls have in common: identification of the client, status of errors, access log and metrics."""
 
 import asyncio
 import logging
@@ -24,7 +24,7 @@ from danmatte.telemetry.metrics import NO_TRAFFIC, Traffic
 from danmatte.telemetry.timing import Timing
 
 log = logging.getLogger(__name__)
-# Whose key the call came with: written by the interceptor, where keys are used.
+# Identity of the call's API key; set by the interceptor if keys are used.
 IDENTITY: Final = ContextVar[Identity]("identity")
 _CODES: Final = {
     HTTPStatus.UNAUTHORIZED: grpc.StatusCode.UNAUTHENTICATED,
@@ -38,13 +38,13 @@ _CODES: Final = {
 
 @dataclass
 class CallContext:
-    """A call, or a request of a stream: its method, what it carried along, and what is known at its end.
+    """A call, or a request of a stream: its method, its metadata, and what is recorded at its end.
 
-    `caller` is what fairness goes by, `address` where it came from.
+    `caller` identifies the client for fair queueing and quotas; `address` is the client's address.
     """
 
     path: str
-    library: Any = field(repr=False)  # the library's own context, which has no types
+    library: Any = field(repr=False)  # gRPC's ServicerContext, which has no type annotations
     metadata: dict[str, str]
     caller: str = ""
     address: str = ""
@@ -61,18 +61,18 @@ class CallContext:
 
     @property
     def remaining_s(self) -> float | None:
-        """The seconds until the call's own deadline, None if it has none."""
+        """The seconds until the call's deadline, None if it has none."""
         left_s: float | None = self.library.time_remaining()
         return left_s
 
     def branch(self, name: str) -> "CallContext":
-        """One request of a stream, of the same caller."""
+        """Return a context for one request of a stream."""
         return replace(self, path=f"{self.path}/{name}", timing=Timing(), traffic=NO_TRAFFIC)
 
 
 @dataclass(frozen=True)
 class Calls:
-    """Opens a context for each call, and sees it to its end; where keys are used, callers are known by theirs."""
+    """Creates the contexts of calls, and records the calls. If `keyed` is set, clients are identified by API keys."""
 
     observers: Observers
     proxies: TrustedProxies
@@ -80,9 +80,9 @@ class Calls:
 
     @asynccontextmanager
     async def answer(self, library: Any, path: str, *, known: bool = True) -> AsyncIterator[CallContext]:
-        """The block answers a call and is written down; an error in it ends the call with its gRPC status.
+        """Handle a call in the block, and record it; an exception ends the call with its gRPC status.
 
-        `known` is False for a stranger who is refused.
+        `known` is False for a client that isn't authenticated and is refused.
         """
         call = CallContext(path, library, read_metadata(library.invocation_metadata()))
         try:
@@ -98,11 +98,11 @@ class Calls:
             await library.abort(choose_status(error), str(error))
         except Exception:
             log.exception("%s failed", path)
-            await library.abort(grpc.StatusCode.INTERNAL, "an error of the server's own; see its log")
+            await library.abort(grpc.StatusCode.INTERNAL, "internal server error; see the server's log")
 
     @contextmanager
     def observe(self, call: CallContext) -> Iterator[CallContext]:
-        """Counts, logs and traces the block, however it ends."""
+        """Count, log and trace the block, whether it succeeds or fails."""
         traces = self.observers.traces
         state = call.metadata.get("tracestate", "")
         trace = traces.begin(call.path, call.traceparent, state) if traces else None
@@ -120,7 +120,7 @@ class Calls:
             call.status, call.code = int(HTTPStatus.INTERNAL_SERVER_ERROR), ServiceError.code
             raise
         finally:
-            self._write_down(call)
+            self._record(call)
             if trace:
                 attributes: dict[str, str | int] = {
                     **describe_version(call.timing),
@@ -131,8 +131,8 @@ class Calls:
                 }
                 trace.end(call.timing, attributes, failed=call.status >= HTTPStatus.INTERNAL_SERVER_ERROR)
 
-    def _write_down(self, call: CallContext) -> None:
-        """In counters and the access log, with the status that the same error has over HTTP."""
+    def _record(self, call: CallContext) -> None:
+        """Record the call in metrics and access log, with the status that the same error has over HTTP."""
         total_s, metrics = time.perf_counter() - call.began, self.observers.metrics
         if call.status == LEFT:
             metrics.count_left("grpc")
@@ -161,7 +161,7 @@ class Calls:
 
 
 def choose_status(error: ServiceError) -> grpc.StatusCode:
-    """The gRPC status of an error."""
+    """Return the gRPC status of an error."""
     if isinstance(error, DeadlineError):
         return grpc.StatusCode.DEADLINE_EXCEEDED
     if isinstance(error, EngineError):
@@ -170,7 +170,7 @@ def choose_status(error: ServiceError) -> grpc.StatusCode:
 
 
 def read_metadata(metadata: Iterable[tuple[str, str | bytes]] | None) -> dict[str, str]:
-    """What a call carries along, by name; where proxies added lines to a list, all of them."""
+    """Return a call's metadata by name; repeated lists of proxies (`LISTS`) are joined by commas."""
     found = dict[str, str]()
     for name, value in metadata or ():
         text = str(value)

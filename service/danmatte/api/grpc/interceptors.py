@@ -1,6 +1,7 @@
 """Authentication of gRPC calls by their metadata, before any of their messages is received.
 
-gRPC receives a unary call's whole message before it calls its handler: any stranger could have the server hold 16 MiB.
+gRPC receives the whole message of a unary call before it calls the handler. Without this, unauthenticated clients could
+make the server hold 16 MiB for each call.
 """
 
 from collections.abc import Awaitable, Callable
@@ -13,19 +14,19 @@ from danmatte.api.grpc.service import Service
 from danmatte.errors import ForbiddenError, ServiceError, UnauthorizedError
 from danmatte.http.api_keys import ApiKeys
 
-# What gRPC's own telemetry calls a method that isn't there: strangers name no spans.
+# The name for unknown methods, as in gRPC's own telemetry; otherwise any client could choose the names of spans.
 _OTHER: Final = "/inference.GRPCInferenceService/other"
 
 
 class AuthInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc] # the library has no types
-    """Requires an API key, except for services' public methods; a token has to be for `scope`."""
+    """Requires an API key or a token for `scope`, except for the services' public methods."""
 
     def __init__(self, calls: Calls, keys: ApiKeys, scope: str) -> None:
         self._calls, self._keys, self._scope = calls, keys, scope
         self._public = {f"/{kind.name}/{method}" for kind in Service.registered.values() for method in kind.public}
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
-        """The call's handler, or one that refuses it."""
+        """Return the call's handler, or one that refuses the call."""
         handler = await continuation(details)
         if details.method in self._public:
             return handler
@@ -43,5 +44,5 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc] # the l
             async with self._calls.answer(library, path, known=False):
                 raise reason
 
-        # Of a stream nothing is received until it is asked for; a unary handler gets the whole message first.
+        # A streaming handler, because a unary one would receive the whole message before it runs.
         return grpc.stream_unary_rpc_method_handler(refuse)

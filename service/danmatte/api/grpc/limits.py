@@ -1,4 +1,4 @@
-"""Calls that last: so many at once, not idle for ever; many requests on one, answered in their order."""
+"""Limits on long-lived calls: their number, their idle time, and the requests processed ahead of their responses."""
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterator
@@ -9,12 +9,12 @@ from danmatte.errors import QueueFullError, ServiceError
 
 Asked = TypeVar("Asked")
 Answered = TypeVar("Answered")
-# How far requests are read ahead of their answers.
+# Maximum requests of a stream that are processed at once.
 _AHEAD: Final = 8
 
 
 class CapacityLimiter:
-    """How many calls of a kind there may be at once; `kind` names them in messages."""
+    """Limits the number of concurrent calls of one kind; `kind` names them in error messages."""
 
     def __init__(self, count: int, kind: str) -> None:
         self._count, self._kind = count, kind
@@ -22,9 +22,9 @@ class CapacityLimiter:
 
     @contextmanager
     def take(self) -> Iterator[None]:
-        """One of them for as long as the block lasts; raises QueueFullError."""
+        """Count one call while the block runs; raises QueueFullError if the limit is reached."""
         if not self._free:
-            raise QueueFullError(f"all {self._count} {self._kind} are taken")
+            raise QueueFullError(f"all {self._count} {self._kind} are in use")
         self._free -= 1
         try:
             yield
@@ -33,9 +33,9 @@ class CapacityLimiter:
 
 
 class EndableReader(Generic[Asked]):
-    """Requests as they come, up to the first that doesn't come for `idle_s`, or until `end` is called.
+    """Reads requests of a stream until none arrives for `idle_s` seconds, or `end` is called.
 
-    `why` is then the reason, for whoever has answered what was read.
+    `why` is the error given to `end`, to be raised after the requests read so far are answered.
     """
 
     def __init__(self, requests: AsyncIterable[Asked], idle_s: float) -> None:
@@ -45,13 +45,13 @@ class EndableReader(Generic[Asked]):
         self.note_use: Callable[[], None] = lambda: None
 
     def end(self, why: ServiceError) -> None:
-        """Ends the reading; the first reason counts."""
+        """Stop reading; only the first call has an effect."""
         self.why = self.why or why
-        with suppress(RuntimeError):  # it isn't waiting just now, and looks before it does
+        with suppress(RuntimeError):  # the timer isn't running; `read` checks `why` before it starts it
             self._timer.reschedule(asyncio.get_running_loop().time())
 
     async def read(self) -> AsyncIterator[Asked]:
-        """The requests; `note_use` is called for each."""
+        """Yield the requests; `note_use` is called for each."""
         waiting = aiter(self._requests)
         try:
             while not self.why:
@@ -67,14 +67,17 @@ class EndableReader(Generic[Asked]):
 async def answer_ahead(
     requests: AsyncIterable[Asked], answer: Callable[[Asked], Coroutine[Any, Any, Answered]]
 ) -> AsyncIterator[AsyncIterator[Answered]]:
-    """The answers in order, some in work at once. What is still in work when the block is left is given up."""
-    room = asyncio.Semaphore(_AHEAD)
+    """Process requests concurrently, and yield an iterator over their responses in order.
+
+    Requests that are unfinished when the block ends are cancelled.
+    """
+    free = asyncio.Semaphore(_AHEAD)
     due: asyncio.Queue[asyncio.Task[Answered] | None] = asyncio.Queue()
     working: set[asyncio.Task[Answered]] = set()
 
     async def read() -> None:
         async for request in requests:
-            await room.acquire()
+            await free.acquire()
             task = asyncio.create_task(answer(request))
             working.add(task)
             due.put_nowait(task)
@@ -83,7 +86,7 @@ async def answer_ahead(
         while task := await due.get():
             yield await task
             working.discard(task)
-            room.release()
+            free.release()
 
     reading = asyncio.create_task(read())
     reading.add_done_callback(lambda _: due.put_nowait(None))

@@ -1,7 +1,7 @@
-"""The messages of the `.proto` files, from stored descriptors: no generated code, no tie to a version of protobuf.
+"""The messages of the `.proto` files, built from stored descriptors.
 
-They are in a pool of their own, as a client in the same process (Triton's, say) registers the same names in the default
-one.
+There is no generated code, so they don't depend on a version of protobuf. They use a separate descriptor pool, because
+a client library in the same process, such as Triton's, may register the same names in the default one.
 """
 
 from collections.abc import Callable
@@ -15,33 +15,36 @@ from google.protobuf.message import DecodeError
 from danmatte.errors import BodyError
 
 FOLDER: Final = Path(__file__).with_name("services")
-"""Where the `.proto` files are, and what their compiler makes of them, `.binpb`."""
+"""The folder of the `.proto` files and their compiled descriptors (`.binpb`)."""
 
 
 @cache
 def pool() -> descriptor_pool.DescriptorPool:
-    """All messages and services that there are."""
+    """Return the pool of all messages and services."""
     sets = [descriptor_pb2.FileDescriptorSet.FromString(path.read_bytes()) for path in sorted(FOLDER.glob("*.binpb"))]
     files = {file.name: file for each in sets for file in each.file}
     found = descriptor_pool.DescriptorPool()
-    while files:  # a file goes in after those that it imports
+    while files:  # a file has to be added after its imports
         found.Add(files.pop(next(name for name in files if files.keys().isdisjoint(files[name].dependency))))
     return found
 
 
 @cache
 def message(name: str) -> Any:
-    """The message's class, by its full name."""
+    """Return the class of a message by its full name."""
     return message_factory.GetMessageClass(pool().FindMessageTypeByName(name))
 
 
 def inference(name: str) -> Any:
-    """The class of a message of the inference protocol."""
+    """Return the class of a message of the inference protocol."""
     return message(f"inference.{name}")
 
 
 class MalformedMessage:
-    """Bytes that aren't the message; whoever looks into it gets a BodyError. The library would lose an error here."""
+    """Stands in for a message that can't be parsed; reading any of its fields raises BodyError.
+
+    The error is deferred because gRPC doesn't report exceptions of deserializers to the client.
+    """
 
     def __init__(self, expected: str) -> None:
         self.reason = f"message: expected bytes of {expected}"
@@ -51,7 +54,7 @@ class MalformedMessage:
 
 
 def build_reader(name: str) -> Callable[[bytes], Any]:
-    """A function that reads messages of this name, or makes a MalformedMessage of them."""
+    """Return a deserializer for this message; it returns a MalformedMessage for bytes that can't be parsed."""
 
     def read(data: bytes) -> Any:
         try:

@@ -1,4 +1,4 @@
-"""The gRPC server: its port, its limits, its end."""
+"""The gRPC server: its port, limits, and shutdown."""
 
 from collections.abc import Callable
 
@@ -18,20 +18,20 @@ from danmatte.inference.request import Requests
 from danmatte.settings import Settings
 
 __all__ = ["Server", "services"]
-# What a message has beside its tensors.
+# Bytes of a message in addition to its tensors.
 _SPARE_BYTES = 2**16
-# Calls that need no place: health, metadata.
+# Calls that need no place in the queue, such as health and metadata.
 _SPARE_CALLS = 64
-_HERE = "127.0.0.1"
-# For calls without a place; idle streams and watchers would stay for ever.
+_LOOPBACK = "127.0.0.1"
+# Time for calls without a place in the queue, because idle streams and watchers never end by themselves.
 _GRACE_S = 1.0
 
 
 class Server:
-    """Serves every registered service in the running event loop; `port` is the one it took.
+    """Serves every registered service in the running event loop; `port` is the bound port.
 
-    With `changed`, which is called when models may have changed, it is the administrators' server: on a port of its
-    own, for this machine alone.
+    With `changed`, which is called when models may have changed, it is the admin server, on a separate port of the
+    loopback address.
     """
 
     def __init__(
@@ -51,27 +51,27 @@ class Server:
         options = [
             ("grpc.max_receive_message_length", settings.max_body_bytes + _SPARE_BYTES),
             ("grpc.max_send_message_length", -1),
-            ("grpc.so_reuseport", int(settings.workers > 1)),  # workers share the port, strangers don't
-            # Who vanishes without a word, as behind a router that forgets, would keep a watcher's place for two hours.
+            ("grpc.so_reuseport", int(settings.workers > 1)),  # workers share the port, but other servers must not
+            # Without pings, a client that disappears without closing its connection would hold a place for two hours.
             ("grpc.keepalive_time_ms", heartbeat_ms),
             ("grpc.http2.ping_timeout_ms", heartbeat_ms),
-            ("grpc.http2.max_pings_without_data", 0),  # no limit: a watcher may be told nothing for days
+            ("grpc.http2.max_pings_without_data", 0),  # no limit, because a watcher may receive nothing for days
         ]
-        if settings.connection_s:  # calls under way on an old connection are answered, streams go on to their end
+        if settings.connection_s:  # calls and streams on an old connection are still completed
             options.append(("grpc.max_connection_age_ms", max(1, round(1000 * settings.connection_s))))
-        # A call's message is in memory before it asks for a place.
-        most = requests.places + sum(service.lasting_calls for service in serving) + _SPARE_CALLS
+        # Limited here as well, because a call's message is in memory before the call takes a place in the queue.
+        max_calls = requests.places + sum(service.lasting_calls for service in serving) + _SPARE_CALLS
         scope = "admin" if self._is_admin else "grpc"
         interceptors = [AuthInterceptor(calls, keys, scope)] if keys else []
-        self._server = grpc.aio.server(interceptors=interceptors, options=options, maximum_concurrent_rpcs=most)
+        self._server = grpc.aio.server(interceptors=interceptors, options=options, maximum_concurrent_rpcs=max_calls)
         self._server.add_generic_rpc_handlers(tuple(service.build_handlers() for service in serving))
         self.port = 0
 
     async def start(self) -> None:
-        """Begins to answer; raises SettingsError when the port is taken."""
+        """Bind the port and start serving; raises SettingsError if the port is in use."""
         settings = self._settings
         if self._is_admin:
-            name, host, port = "admin_grpc_port", _HERE, settings.admin_grpc_port
+            name, host, port = "admin_grpc_port", _LOOPBACK, settings.admin_grpc_port
         else:
             name, host, port = "grpc_port", settings.host, settings.grpc_port
         place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -82,7 +82,7 @@ class Server:
         await self._server.start()
 
     async def stop(self) -> None:
-        """Takes no new calls, and returns; whoever had a place was waited for before, by admission."""
+        """Stop the server. Admission has already waited for the calls with a place in the queue."""
         await self._server.stop(_GRACE_S)
 
     def _bind(self, place: str) -> int:
@@ -95,17 +95,17 @@ class Server:
 
 
 class _CertificateSource:
-    """Gives gRPC the certificate, and another one once the files are others; called for every new connection."""
+    """Provides gRPC with the certificate, and reloads it when its files change; checked for every new connection."""
 
     def __init__(self, certificate: Certificate) -> None:
         self._certificate, self._stamp = certificate, read_stamp(certificate.files)
 
     def build_credentials(self) -> grpc.ServerCredentials:
-        """What a secure port is opened with."""
+        """Return the credentials for a secure port."""
         return grpc.dynamic_ssl_server_credentials(self._configure(), self._fetch)
 
     def _fetch(self) -> grpc.ServerCertificateConfiguration | None:
-        """The certificate that took the place of the one before; None where none did."""
+        """Return the new certificate if its files have changed and are valid, otherwise None."""
         stamp = read_stamp(self._certificate.files)
         if stamp == self._stamp:
             return None

@@ -1,4 +1,7 @@
-"""What a gRPC service is. A new one is a file in `services`, with its `.proto` and `.binpb`, and an import there."""
+"""The base class of gRPC services.
+
+To add one, put a module with its `.proto` and `.binpb` into `services`, and import it in `services/__init__.py`.
+"""
 
 import asyncio
 import re
@@ -17,19 +20,19 @@ from danmatte.inference.request import Requests
 from danmatte.settings import Settings
 from danmatte.telemetry.metrics import Traffic
 
-# Messages of calls without a key are a few bytes, and come with the call.
+# Timeout for messages of calls without a key, which are a few bytes long and sent together with the call.
 _PROMPT_S: Final = 2.0
-_MOST_PUBLIC: Final = 32  # less than the calls that gRPC takes beside those with places
+_MAX_PUBLIC_CALLS: Final = 32  # less than the calls without a place in the queue that the server allows
 
 
 class PublicCalls:
-    """Where calls that need no key wait for their one message: few at once, and not for long, as they hold memory."""
+    """Receives the messages of calls that need no key; limits their number and time, because they use memory."""
 
     def __init__(self) -> None:
-        self._limiter = CapacityLimiter(_MOST_PUBLIC, "calls without a key")
+        self._limiter = CapacityLimiter(_MAX_PUBLIC_CALLS, "calls without a key")
 
     async def receive(self, requests: AsyncIterable[Any]) -> Any:
-        """The message; raises BodyTimeoutError, BodyError when it isn't one, and QueueFullError."""
+        """Receive the message of a call; raises BodyTimeoutError, BodyError if it is malformed, and QueueFullError."""
         with self._limiter.take():
             request = await receive_one(requests, _PROMPT_S)
         if isinstance(request, MalformedMessage):
@@ -38,7 +41,7 @@ class PublicCalls:
 
 
 async def receive_one(messages: AsyncIterable[Any], wait_s: float) -> Any:
-    """The one message of a call; raises BodyError when there is none, and BodyTimeoutError when it doesn't come."""
+    """Receive the only message of a call; raises BodyError if there is none, and BodyTimeoutError."""
     try:
         async with asyncio.timeout(wait_s):
             return await anext(aiter(messages))
@@ -50,9 +53,9 @@ async def receive_one(messages: AsyncIterable[Any], wait_s: float) -> Any:
 
 @dataclass(frozen=True)
 class ServiceParts:
-    """What the services of one server share.
+    """The objects that all services of a server share.
 
-    `changed` is called when models may have changed; it is None where nobody may change them.
+    `changed` is called when models may have changed; it is None if this server can't change them.
     """
 
     requests: Requests
@@ -63,23 +66,23 @@ class ServiceParts:
 
 
 class Service(ABC):
-    """A service of the `.proto` files: registered when it is defined, with a method of its own for each of theirs.
+    """A service of the `.proto` files; subclasses are registered when they are defined.
 
-    Methods are named in snake case. They take a message, or an iterator of them where a stream is sent, and the
-    CallContext, or None for a method of `public`; they return a message, or yield them where a stream is answered.
-    What they raise ends the call with its status.
+    A subclass implements each method of the service under its name in snake case. A method takes the request message
+    (an iterator of messages for a client stream) and the CallContext (None for methods in `public`), and returns the
+    response message (yields messages for a server stream). An exception ends the call with its status.
     """
 
     name: ClassVar[str]
-    """The full name, with its package."""
+    """Full name of the service, including its package."""
 
     public: ClassVar[frozenset[str]] = frozenset()
-    """The methods, by their names in the proto, that need no key: for whoever watches over the server."""
+    """Methods that need no API key, such as health checks, by their names in the `.proto` file."""
 
     placed: ClassVar[frozenset[str]] = frozenset()
-    """The methods, each of one message and one answer, whose calls take a place; they are handed their Request, too.
+    """Unary methods whose calls take a place in the queue; their Request is passed as an additional argument.
 
-    The place is taken before the message is received, and left when the answer is on its way to its last byte.
+    The place is taken before the message is received, and released when the whole response is sent.
     """
 
     registered: ClassVar[dict[str, type["Service"]]] = {}
@@ -92,11 +95,11 @@ class Service(ABC):
 
     @property
     def lasting_calls(self) -> int:
-        """How many calls without a place it may keep open."""
+        """Maximum number of open calls that don't take a place in the queue."""
         return 0
 
     def build_handlers(self) -> grpc.GenericRpcHandler:
-        """The service's methods, for the library."""
+        """Build gRPC's handlers of the service's methods."""
         table = {method.name: self._build_handler(method) for method in pool().FindServiceByName(self.name).methods}
         return grpc.method_handlers_generic_handler(self.name, table)
 
@@ -104,8 +107,8 @@ class Service(ABC):
         answer = getattr(self, re.sub(r"(?<!^)(?=[A-Z])", "_", method.name).lower())
         is_public, is_placed = method.name in self.public, method.name in self.placed
         wrap = self._wrap_public if is_public else self._wrap_placed if is_placed else self._wrap
-        # Of a stream nothing is received until somebody reads it; a unary handler gets the whole message first. And
-        # what a stream's handler writes is waited for, until the reader's window has taken it.
+        # Register unary methods as streams where memory has to be limited: a stream's messages are received only when
+        # they are read, and a write to it waits for the client's flow-control window.
         streams_in = method.client_streaming or is_public or is_placed
         streams_out = method.server_streaming or is_placed
         kinds = {
@@ -121,7 +124,7 @@ class Service(ABC):
         )
 
     def _wrap(self, answer: Any, path: str, *, streams: bool) -> Any:
-        """With a context for the call."""
+        """Wrap a method with a context for the call."""
         calls = self._parts.calls
 
         async def answer_once(request: Any, library: Any) -> Any:
@@ -136,14 +139,14 @@ class Service(ABC):
         return answer_stream if streams else answer_once
 
     def _wrap_placed(self, answer: Any, path: str, *, streams: bool) -> Any:
-        """With a context and a place for the call."""
+        """Wrap a method with a context and a place in the queue for the call."""
         calls, requests, upload_s = self._parts.calls, self._parts.requests, self._parts.settings.upload_s
 
         async def answer_in_place(messages: AsyncIterable[Any], library: Any) -> None:
             async with calls.answer(library, path) as call, requests.open(call.caller) as held:
 
                 async def read_and_answer() -> Any:
-                    # A function of its own, so that the message is gone before the answer is on its way.
+                    # A separate function, so that the message is freed before the response is sent.
                     request = await receive_one(messages, upload_s)
                     size = request.ByteSize()
                     call.traffic = Traffic(size)
@@ -162,7 +165,7 @@ class Service(ABC):
         return answer_in_place
 
     def _wrap_public(self, answer: Any, path: str, *, streams: bool) -> Any:
-        """With the one message, received with care; such calls aren't written down."""
+        """Wrap a method that needs no key; its message is received by `PublicCalls`, and the call isn't recorded."""
         public = self._parts.public
 
         async def answer_once(requests: Any, library: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Inference messages to requests, and output tensors to messages."""
+"""Conversion of gRPC inference messages to requests, and of output tensors to messages."""
 
 import asyncio
 import math
@@ -13,9 +13,9 @@ from danmatte.engine import Served
 from danmatte.errors import TensorError, brief
 from danmatte.inference.tensors import BYTES, InferRequest, Tensor
 
-# Numbers in a message are taken out one by one: up to here in less time than a thread is woken.
+# Unpacking the numbers of a message takes time for each number. Up to this many, it is faster than starting a thread.
 _FEW: Final = 2**12
-# Where `contents` has numbers of each datatype, in the protocol's words.
+# The field of `contents` that has the numbers of each datatype.
 _FIELDS: Final = {
     "BOOL": "bool_contents",
     **dict.fromkeys(("INT8", "INT16", "INT32"), "int_contents"),
@@ -28,7 +28,7 @@ _FIELDS: Final = {
 
 
 async def read_request(request: Any) -> InferRequest:
-    """What a ModelInferRequest asks; raises TensorError."""
+    """Convert a ModelInferRequest, in a thread if it is large; raises TensorError."""
     fields = {*_FIELDS.values()}
     if any(len(getattr(given.contents, field)) > _FEW for given in request.inputs for field in fields):
         return await asyncio.to_thread(_read, request)
@@ -36,7 +36,10 @@ async def read_request(request: Any) -> InferRequest:
 
 
 def read_timeout_s(request: Any, remaining_s: float | None) -> float | None:
-    """The shorter of the call's deadline and the parameter `timeout`, in microseconds; raises TensorError."""
+    """Return the shorter of the call's deadline and the parameter `timeout`, which is in microseconds.
+
+    None means no limit. Raises TensorError.
+    """
     given = request.parameters.get("timeout")
     asked = (given.int64_param or given.uint64_param) if given is not None else 0
     if asked < 0:
@@ -46,7 +49,7 @@ def read_timeout_s(request: Any, remaining_s: float | None) -> float | None:
 
 
 def build_response(request: Any, served: Served, outputs: Sequence[Tensor]) -> Any:
-    """The ModelInferResponse, its values always in `raw_output_contents`: clients read nothing else."""
+    """Build a ModelInferResponse; its values are in `raw_output_contents`, because clients read no other field."""
     return inference("ModelInferResponse")(
         model_name=served.manifest.name,
         model_version=str(served.manifest.version),
@@ -62,10 +65,10 @@ def _read(request: Any) -> InferRequest:
         raise TensorError(f"raw_input_contents: expected {len(request.inputs)}, received {len(raw)}")
     for given in (*request.inputs, *request.outputs):
         if "shared_memory_region" in given.parameters:
-            raise TensorError(f"{brief(given.name)}: shared memory isn't served")
+            raise TensorError(f"{brief(given.name)}: shared memory isn't supported")
     for output in request.outputs:
         if _get_value(output.parameters.get("classification")):
-            raise TensorError(f"{brief(output.name)}: classification isn't served")
+            raise TensorError(f"{brief(output.name)}: classification isn't supported")
     if raw:
         inputs = [
             from_bytes(given.name, given.datatype, check_shape(given.name, given.shape), data)
@@ -77,13 +80,13 @@ def _read(request: Any) -> InferRequest:
 
 
 def _get_value(parameter: Any) -> Any:
-    """An InferParameter's value, None when there is none."""
+    """Return an InferParameter's value, None if there is none."""
     kind = parameter.WhichOneof("parameter_choice") if parameter is not None else None
     return getattr(parameter, kind) if kind else None
 
 
 def _read_contents(given: Any) -> Tensor:
-    """A tensor from `contents`, by its datatype's own field."""
+    """Read a tensor from the field of `contents` for its datatype."""
     shape = check_shape(given.name, given.shape)
     if given.datatype == BYTES:
         elements = list(given.contents.bytes_contents)

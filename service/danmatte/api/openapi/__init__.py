@@ -1,1 +1,1 @@
-"""The description of everything that is spoken over HTTP: OpenAPI 3.1, and a page to try it on."""
+"""OpenAPI 3.1 description of the HTTP APIs, and an interactive page for it."""

@@ -1,4 +1,4 @@
-"""The OpenAPI document, put together from every protocol's own description."""
+"""The OpenAPI document, assembled from the descriptions of all protocols."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -15,7 +15,7 @@ extensions (`/v2`, and the same over gRPC), and TensorFlow Serving's REST (`/v1/
 
 
 def build_document(models: Sequence[str] = ()) -> dict[str, Any]:
-    """The whole document; `models` are examples of names, the default one first."""
+    """Build the document; `models` are example names, the default one first."""
     tags = dict(protocol.tag for protocol in PROTOCOLS)
     paths = {path: item for protocol in PROTOCOLS for path, item in protocol.describe(models).items()}
     return {
@@ -26,13 +26,17 @@ def build_document(models: Sequence[str] = ()) -> dict[str, Any]:
             "description": _ABOUT,
             "license": {"name": "Apache-2.0"},
         },
-        "servers": [{"url": "./"}],  # beside this document, whatever path a proxy has put before it
+        "servers": [
+            {"url": "./"}
+        ],  # relative to this document, so that it works behind a proxy that adds a path prefix
         "tags": [{"name": name, "description": description} for name, description in tags.items()],
         "paths": paths,
         "components": {
             "schemas": SCHEMAS,
-            "responses": {"Error": {"description": "what is wrong", "content": describe_json("Error")}},
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "where keys are used"}},
+            "responses": {"Error": {"description": "the error", "content": describe_json("Error")}},
+            "securitySchemes": {
+                "key": {"type": "http", "scheme": "bearer", "description": "required if the server uses API keys"}
+            },
         },
         "security": [{}, {"key": []}],
     }

@@ -1,4 +1,4 @@
-"""The pieces that protocols describe their operations with."""
+"""Building blocks for protocols' OpenAPI descriptions."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -13,41 +13,41 @@ PATIENCE: Final[Schema] = {
     "in": "header",
     "name": DEADLINE,
     "schema": {"type": "integer", "minimum": 1, "maximum": 999_999_999},
-    "description": "milliseconds within which an answer is of use",
+    "description": "milliseconds after which the client no longer needs the response",
 }
 REFUSAL: Final[Schema] = {"$ref": "#/components/responses/Error"}
 
 
 def describe_operation(tag: str, summary: str, content: Schema, parameters: Sequence[Schema] = ()) -> dict[str, Any]:
-    """An operation that answers with 200 and this content, or with an error."""
+    """Describe an operation that returns 200 with this content, or an error."""
     answers = {"200": {"description": "done", "content": content}, "default": REFUSAL}
     return {"tags": [tag], "summary": summary, "parameters": list(parameters), "responses": answers}
 
 
 def describe_readiness(tag: str, summary: str, parameters: Sequence[Schema] = ()) -> dict[str, Any]:
-    """An operation that answers with 200 for yes, and 503 for no."""
+    """Describe an operation that returns 200 if something is ready, and 503 if not."""
     no = {"application/json": {"schema": {"anyOf": [ref("Ready"), ref("Error")]}}}
     answers = {
-        "200": {"description": "yes", "content": describe_json("Ready")},
-        "503": {"description": "no", "content": no},
+        "200": {"description": "ready", "content": describe_json("Ready")},
+        "503": {"description": "not ready", "content": no},
         "default": REFUSAL,
     }
     return {"tags": [tag], "summary": summary, "parameters": list(parameters), "responses": answers}
 
 
 def describe_json(name: str) -> Schema:
-    """A body of one of the named schemas."""
+    """Describe a JSON body of one of the named schemas."""
     return {"application/json": {"schema": ref(name)}}
 
 
 def describe_query(parameter: Parameter[object], examples: Sequence[str] = ()) -> Schema:
-    """A query parameter, from its declaration."""
+    """Describe a query parameter from its declaration."""
     schema = add_examples(parameter.schema, examples)
     return {"in": "query", "name": parameter.name, "schema": schema, "description": parameter.description}
 
 
 def list_model_paths(path: str, models: Sequence[str], *further: str) -> list[tuple[str, list[Schema]]]:
-    """The path of a model with its parameter, and those of its `version` or `label`, as they are asked for."""
+    """Return a model's path with its path parameters, then one path for each of `further` (`version`, `label`)."""
     name = {"in": "path", "name": "name", "required": True, "schema": add_examples(_MODEL, models)}
     found = [(path, [name])]
     for parameter in further:
@@ -58,5 +58,5 @@ def list_model_paths(path: str, models: Sequence[str], *further: str) -> list[tu
 
 
 def add_examples(schema: Schema, values: Sequence[str]) -> Schema:
-    """The schema with examples, if there are any."""
+    """Return the schema with examples added, if there are any."""
     return schema | {"examples": list(values)} if values else schema

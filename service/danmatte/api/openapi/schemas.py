@@ -1,4 +1,4 @@
-"""The shapes of bodies, in JSON Schema."""
+"""JSON Schemas of request and response bodies."""
 
 from typing import Any, Final, TypeAlias
 
@@ -14,17 +14,17 @@ FREE: Final[Schema] = {"type": "object"}
 
 
 def ref(name: str) -> Schema:
-    """One of the named schemas."""
+    """Return a reference to one of the named schemas."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
 def list_of(of: Schema) -> Schema:
-    """A list."""
+    """Return the schema of a list."""
     return {"type": "array", "items": of}
 
 
 def describe_object(required: Schema, **optional: Schema) -> Schema:
-    """An object with these fields."""
+    """Return the schema of an object with these fields."""
     return {"type": "object", "properties": required | optional, "required": list(required)}
 
 

@@ -1,6 +1,6 @@
-"""A TensorFlow Serving predict request, read: rows (`instances`) or columns (`inputs`), never both.
+"""Parsing of TensorFlow Serving predict requests: rows (`instances`) or columns (`inputs`), never both.
 
-Numbers are nested lists, encoded pictures `{"b64": …}`. An only input needs no name.
+Numbers are nested lists; encoded pictures are `{"b64": …}`. If the model has a single input, its name may be omitted.
 """
 
 from base64 import b64decode
@@ -17,7 +17,7 @@ from danmatte.contract.ports import Input
 from danmatte.errors import BodyError, TensorError, brief
 from danmatte.inference.tensors import BYTES, DATATYPES, MASK, MAX_BATCH, InferRequest, Tensor, describe_shape
 
-# Signatures by name, and what each answers with; None is all of the graph's own outputs.
+# Signatures by name, each with the output that it returns; None means all outputs of the graph.
 SIGNATURES: Final[dict[str, str | None]] = {"serving_default": None, MASK: MASK}
 _NOTHING: Final = Raw()
 
@@ -33,16 +33,19 @@ class _EncodedPicture(Struct, forbid_unknown_fields=True):
 
 
 def list_signatures(manifest: Manifest) -> list[str]:
-    """The names of the signatures that the model has."""
+    """Return the names of the model's signatures."""
     return [name for name in SIGNATURES if name != MASK or manifest.makes_masks]
 
 
 def read_request(body: bytes, manifest: Manifest) -> tuple[InferRequest, bool]:
-    """What is asked, and whether in rows; takes long for megabytes of JSON. Raises BodyError, TensorError."""
+    """Parse a request, and return it with whether it is in rows; slow for megabytes of JSON.
+
+    Raises BodyError and TensorError.
+    """
     try:
         asked = msgspec.json.decode(body, type=_PredictBody)
     except RecursionError as error:
-        raise BodyError("body: expected JSON of a predict request, received it nested too deep") from error
+        raise BodyError("body: expected JSON of a predict request, received JSON that is nested too deeply") from error
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BodyError(f"body: expected JSON of a predict request: {error}") from error
     rows, columns = bytes(asked.instances).strip(), bytes(asked.inputs).strip()
@@ -60,7 +63,7 @@ def read_request(body: bytes, manifest: Manifest) -> tuple[InferRequest, bool]:
 
 
 def _transpose_rows(text: bytes, manifest: Manifest) -> dict[str, bytes]:
-    """A list of items, or of objects that name their inputs: each input's values together."""
+    """Return the JSON of each input's values over all rows; a row is an item, or an object with the inputs by name."""
     if not text.startswith(b"["):
         raise TensorError("instances: expected a list")
     if not manifest.takes_batches:
@@ -74,7 +77,7 @@ def _transpose_rows(text: bytes, manifest: Manifest) -> dict[str, bytes]:
 
 
 def _name_columns(text: bytes, manifest: Manifest) -> dict[str, bytes]:
-    """An object that names each input, or the value of the only one."""
+    """Return the JSON of each input's value; the text is an object by input name, or the value of the only input."""
     if not text.startswith(b"{"):
         return {_get_only_input(manifest): text}
     try:
@@ -104,7 +107,7 @@ def _split_list(text: bytes, place: str) -> list[Raw]:
 
 
 def _read_value(text: bytes, port: Input, manifest: Manifest) -> Tensor:
-    """An input's numbers, or encoded pictures."""
+    """Read an input's numbers or encoded pictures."""
     is_one = text.startswith(b"{")
     if is_one or text[1:].lstrip().startswith(b"{"):
         rows = [text] if is_one else [bytes(row) for row in _split_list(text, port.name)]

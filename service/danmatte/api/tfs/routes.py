@@ -1,4 +1,4 @@
-"""TensorFlow Serving's REST: predict, status, metadata. Over gRPC: `api.grpc.services.prediction`."""
+"""TensorFlow Serving's REST API: predict, status, metadata. For gRPC, see `api.grpc.services.prediction`."""
 
 import asyncio
 from base64 import b64encode
@@ -27,7 +27,7 @@ from danmatte.inference.tensors import MASK, Tensor, describe_shape
 from danmatte.models.listing import VersionListing
 from danmatte.telemetry.timing import Timing
 
-# The contract's words for numbers, in TensorFlow's.
+# TensorFlow's names of the contract's number types.
 _DTYPES: Final = {
     "boolean": "DT_BOOL",
     **{f"u{bits}": f"DT_UINT{bits}" for bits in (8, 16, 32, 64)},
@@ -36,14 +36,14 @@ _DTYPES: Final = {
     "f32": "DT_FLOAT",
     "f64": "DT_DOUBLE",
 }
-# The repository's words, in TensorFlow Serving's; an available version is opened for whoever asks.
+# TensorFlow Serving's names of version states; a version in the state `available` is opened at its first request.
 _STATES: Final = {"available": "AVAILABLE", "ready": "AVAILABLE", "failed": "END"}
 
 
 class TfsRoutes(HttpProtocol):
     """The routes under `/v1/models/<name>`."""
 
-    tag = ("tfs", "TensorFlow Serving's REST")
+    tag = ("tfs", "TensorFlow Serving's REST API")
     prefixes = (("/v1/models/", "tfs"),)
 
     def __init__(self, shared: Shared) -> None:
@@ -52,20 +52,20 @@ class TfsRoutes(HttpProtocol):
 
     @classmethod
     def describe(cls, models: Sequence[str]) -> dict[str, Any]:
-        """As the base class says."""
+        """See the base class."""
         found: dict[str, Any] = {}
         body = {"requestBody": {"required": True, "content": describe_json("Predict")}}
         for path, where in list_model_paths("/v1/models/{name}", models, "version", "label"):
             states, signatures = describe_json("VersionStates"), describe_json("Signatures")
-            found[path] = {"get": describe_operation("tfs", "The states of its versions", states, where)}
-            found[f"{path}/metadata"] = {"get": describe_operation("tfs", "Its signatures", signatures, where)}
-            summary = "Rows or columns in, predictions or outputs out"
+            found[path] = {"get": describe_operation("tfs", "States of the model's versions", states, where)}
+            found[f"{path}/metadata"] = {"get": describe_operation("tfs", "Signatures of the model", signatures, where)}
+            summary = "Inference: predictions for rows, outputs for columns"
             predict = describe_operation("tfs", summary, describe_json("Predictions"), [*where, PATIENCE])
             found[f"{path}:predict"] = {"post": predict | body}
         return found
 
     def routes(self) -> list[web.RouteDef]:
-        """As the base class says."""
+        """See the base class."""
         found: list[web.RouteDef] = []
         for model in (
             "/v1/models/{name:[^/:]+}",
@@ -80,7 +80,7 @@ class TfsRoutes(HttpProtocol):
         return found
 
     async def predict(self, http: web.Request) -> web.StreamResponse:
-        """Rows or columns in, predictions or outputs out; a late answer is 504, as there."""
+        """Return predictions for rows, or outputs for columns; a missed deadline is 504, as in TensorFlow Serving."""
         timing = http[TIMING] = Timing()
         selector, patience_s = _select(http), read_timeout_s(http.headers)
         try:
@@ -101,12 +101,12 @@ class TfsRoutes(HttpProtocol):
             return late
 
     async def describe_status(self, http: web.Request) -> web.Response:
-        """The state of every version, or of the one named."""
+        """Return the state of every version, or of the requested one."""
         states = await list_states(self._requests, self._catalogue, _select(http))
         return web.json_response({"model_version_status": states})
 
     async def describe_signatures(self, http: web.Request) -> web.Response:
-        """Inputs and outputs of every signature."""
+        """Return the inputs and outputs of every signature."""
         manifest = (await self._requests.find(_select(http))).manifest
         spec = {"name": manifest.name, "signature_name": "", "version": str(manifest.version)}
         signatures = {"signature_def": build_signatures(manifest)}
@@ -114,11 +114,14 @@ class TfsRoutes(HttpProtocol):
 
 
 async def list_states(requests: Requests, catalogue: Catalogue, selector: VersionSelector) -> list[dict[str, Any]]:
-    """The states of all versions, or of the one named, as JSON of ModelVersionStatus has them; raises as `find`."""
+    """Return the states of all versions, or of the selected one, as JSON objects of ModelVersionStatus.
+
+    Raises the same errors as `Requests.find`.
+    """
     model = catalogue.find_model(selector.model)
     versions = model.versions
     if selector.version is not None or selector.label:
-        wanted = (await requests.find(selector)).manifest.version  # which may open it
+        wanted = (await requests.find(selector)).manifest.version  # this may open the version
         model = catalogue.find_model(selector.model)
         versions = [entry for entry in model.versions if entry.version == wanted]
     return [_describe_state(entry, unloaded=model.unloaded) for entry in versions]
@@ -141,7 +144,7 @@ def _select(http: web.Request) -> VersionSelector:
 
 
 def _write_answer(outputs: Sequence[Tensor], in_rows: bool) -> bytes:
-    """Rows or columns; an only output goes without its name."""
+    """Write the outputs as rows or columns; a single output is written without its name."""
     if len(outputs) == 1:
         values = _write_values(outputs[0])
     elif in_rows:
@@ -173,7 +176,7 @@ def _describe_state(entry: VersionListing, *, unloaded: bool) -> dict[str, Any]:
 
 
 def build_signatures(manifest: Manifest) -> dict[str, Any]:
-    """The signatures by name, as JSON of SignatureDef has them."""
+    """Return the signatures by name, as JSON objects of SignatureDef."""
 
     def describe_port(name: str, dtype: str, *sides: int) -> dict[str, Any]:
         dims = [{"size": str(side), "name": ""} for side in sides]

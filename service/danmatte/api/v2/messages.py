@@ -1,4 +1,4 @@
-"""A V2 inference request, read, and its answer, written: JSON, and behind it the tensors of the binary extension."""
+"""Parsing of V2 inference requests and writing of responses: JSON, followed by the binary extension's tensors."""
 
 import math
 from base64 import b64encode
@@ -18,7 +18,7 @@ from danmatte.errors import BodyError, TensorError, brief
 from danmatte.inference.tensors import BYTES, DATATYPES, InferRequest, Tensor, describe_shape
 
 LENGTH_HEADER: Final = "Inference-Header-Content-Length"
-# More than any honest client says of its tensors, and a JSON that is read in no time.
+# Maximum JSON before binary tensors: more than any real client sends, and fast to parse.
 HEADER_LIMIT_BYTES: Final = 2**20
 _Parameters: TypeAlias = dict[str, str | int | float | bool | None]
 
@@ -45,20 +45,23 @@ class _InferBody(Struct):
 
 @dataclass(frozen=True)
 class AnswerOptions:
-    """How an answer is written: with the request's id, and which outputs in binary."""
+    """Options of a response: the request's id, and which outputs are binary.
+
+    `binary` is the default for outputs that `each` doesn't name.
+    """
 
     id: str = ""
     binary: bool = False
     each: tuple[tuple[str, bool], ...] = ()
 
     def is_binary(self, name: str) -> bool:
-        """Whether this output is wanted in binary."""
+        """Return whether an output is binary."""
         return dict(self.each).get(name, self.binary)
 
 
 @dataclass(frozen=True)
 class V2Request:
-    """A body, read: what is wanted, how the answer is written, and how long the caller waits."""
+    """A parsed body: the inference request, the options of its response, and the client's timeout."""
 
     wanted: InferRequest
     answer: AnswerOptions
@@ -66,7 +69,7 @@ class V2Request:
 
 
 def find_json_length(header: str | None, body: bytes) -> int:
-    """Where the JSON ends, by the header; all of the body without one. Raises BodyError."""
+    """Return the length of the JSON according to the header, that of the body if there is none; raises BodyError."""
     if header is None:
         return len(body)
     length = int(header) if header.isascii() and header.isdecimal() and len(header) < 16 else -1
@@ -74,25 +77,27 @@ def find_json_length(header: str | None, body: bytes) -> int:
         raise BodyError(f"{LENGTH_HEADER}: expected 0 to {len(body)}, received {brief(header)}")
     if length > HEADER_LIMIT_BYTES and length < len(body):
         raise BodyError(
-            f"{LENGTH_HEADER}: expected at most {HEADER_LIMIT_BYTES} with tensors behind, received {length}"
+            f"{LENGTH_HEADER}: expected at most {HEADER_LIMIT_BYTES} before binary tensors, received {length}"
         )
     return length
 
 
 def read_request(body: bytes, length: int) -> V2Request:
-    """The request of a body with this much JSON; takes long for megabytes of it. Raises BodyError, TensorError."""
+    """Parse a body with `length` bytes of JSON; slow for megabytes of JSON. Raises BodyError and TensorError."""
     view = memoryview(body)
     try:
         asked = msgspec.json.decode(view[:length], type=_InferBody)
     except RecursionError as error:
-        raise BodyError("body: expected JSON of an inference request, received it nested too deep") from error
+        raise BodyError(
+            "body: expected JSON of an inference request, received JSON that is nested too deeply"
+        ) from error
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BodyError(f"body: expected JSON of an inference request: {error}") from error
     tensors, start = [], length
     for given in asked.inputs:
         size = _read_size(given)
         if size is not None and size > len(body) - start:
-            raise TensorError(f"{brief(given.name)}: expected {size} bytes, {len(body) - start} are left")
+            raise TensorError(f"{brief(given.name)}: expected {size} bytes, received {len(body) - start}")
         shape = check_shape(given.name, given.shape)
         if size is None:
             tensors.append(_from_json(given, shape))
@@ -109,9 +114,10 @@ def read_request(body: bytes, length: int) -> V2Request:
 
 
 def read_raw_request(body: bytes, manifest: Manifest) -> V2Request:
-    """The request of a body without JSON: the one input itself, or, when its length isn't one's, an encoded picture.
+    """Parse a body without JSON: the raw bytes of the model's only input, or an encoded picture.
 
-    Raises BodyError for a model of several inputs, and TensorError.
+    For a picture input, a body whose length doesn't match the tensor is taken as an encoded picture. Raises BodyError
+    for a model with several inputs, and TensorError.
     """
     if len(manifest.inputs) > 1:
         raise BodyError(f"body: {manifest.name} has {len(manifest.inputs)} inputs: expected JSON that names them")
@@ -129,11 +135,11 @@ def read_raw_request(body: bytes, manifest: Manifest) -> V2Request:
 
 
 def _read_size(given: _InputBody) -> int | None:
-    """Bytes behind the JSON, or None for a tensor within it."""
+    """Return the size of a binary tensor in bytes, None for a tensor inside the JSON."""
     parameters = given.parameters or {}
     for name in ("shared_memory_region", "shared_memory_offset", "shared_memory_byte_size"):
         if name in parameters:
-            raise TensorError(f"{brief(given.name)}: {name}: shared memory isn't served")
+            raise TensorError(f"{brief(given.name)}: {name}: shared memory isn't supported")
     size = parameters.get("binary_data_size")
     if size is None:
         return None
@@ -146,7 +152,7 @@ def _read_size(given: _InputBody) -> int | None:
 
 def _from_json(given: _InputBody, shape: tuple[int, ...]) -> Tensor:
     if not bytes(given.data):
-        raise TensorError(f"{brief(given.name)}: expected data, or binary_data_size and the bytes behind the JSON")
+        raise TensorError(f"{brief(given.name)}: expected data, or binary_data_size and the bytes after the JSON")
     if given.datatype == BYTES:
         return Tensor(given.name, BYTES, shape, _decode_elements(given, shape))
     dtype = find_type(given.name, given.datatype)
@@ -155,7 +161,7 @@ def _from_json(given: _InputBody, shape: tuple[int, ...]) -> Tensor:
 
 
 def _decode_elements(given: _InputBody, shape: tuple[int, ...]) -> list[bytes]:
-    """The elements of a BYTES tensor: base64, as pictures aren't text."""
+    """Decode the elements of a BYTES tensor, which are base64 because pictures aren't text."""
     try:
         nested = msgspec.json.decode(given.data, type=list[bytes | list[bytes]])
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -171,9 +177,9 @@ def _read_answer_options(asked: _InferBody) -> AnswerOptions:
     for output in asked.outputs or ():
         parameters = output.parameters or {}
         if parameters.get("classification"):
-            raise TensorError(f"{brief(output.name)}: classification isn't served")
+            raise TensorError(f"{brief(output.name)}: classification isn't supported")
         if "shared_memory_region" in parameters:
-            raise TensorError(f"{brief(output.name)}: shared memory isn't served")
+            raise TensorError(f"{brief(output.name)}: shared memory isn't supported")
         if "binary_data" in parameters:
             each.append((output.name, _read_flag(parameters, "binary_data")))
     return AnswerOptions(asked.id or "", _read_flag(asked.parameters or {}, "binary_data_output"), tuple(each))
@@ -187,7 +193,7 @@ def _read_flag(parameters: _Parameters, name: str) -> bool:
 
 
 def _read_timeout_s(parameters: _Parameters) -> float | None:
-    """`timeout` in microseconds; 0 says nothing, as in Triton."""
+    """Return the parameter `timeout`, which is in microseconds; as in Triton, 0 means no limit."""
     timeout = parameters.get("timeout") or 0
     if isinstance(timeout, bool) or not isinstance(timeout, int) or not 0 <= timeout < 2**64:
         raise BodyError(f"parameters: timeout: expected microseconds, received {brief(timeout)}")
@@ -195,13 +201,13 @@ def _read_timeout_s(parameters: _Parameters) -> float | None:
 
 
 def write_answer(manifest: Manifest, outputs: Sequence[Tensor], options: AnswerOptions) -> tuple[bytes, int | None]:
-    """The body, and how much of it is JSON; None when nothing is binary. Takes long for megabytes of JSON."""
-    described, behind = [], []
+    """Return the body and the length of its JSON, None if no output is binary; slow for megabytes of JSON."""
+    described, binary = [], []
     for tensor in outputs:
         entry: dict[str, Any] = {"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape}
         if options.is_binary(tensor.name):
-            behind.append(to_bytes(tensor))
-            entry["parameters"] = {"binary_data_size": len(behind[-1])}
+            binary.append(to_bytes(tensor))
+            entry["parameters"] = {"binary_data_size": len(binary[-1])}
         elif isinstance(tensor.values, np.ndarray):
             entry["data"] = msgspec.Raw(json_arrays.write_flat(tensor.values))
         else:
@@ -211,4 +217,4 @@ def write_answer(manifest: Manifest, outputs: Sequence[Tensor], options: AnswerO
     if options.id:
         answer["id"] = options.id
     head = msgspec.json.encode(answer | {"outputs": described})
-    return b"".join((head, *behind)), len(head) if behind else None
+    return b"".join((head, *binary)), len(head) if binary else None

@@ -1,6 +1,6 @@
 """The Open Inference Protocol ("V2") over HTTP, with Triton's binary extension, configuration and statistics.
 
-Its health routes are in `api.health`. The Content-Type is never looked at: clients send none.
+Its health routes are in `api.health`. The Content-Type header is ignored, because clients don't send it.
 """
 
 import asyncio
@@ -39,14 +39,14 @@ _LENGTH: Final[dict[str, Any]] = {
     "in": "header",
     "name": LENGTH_HEADER,
     "schema": {"type": "integer", "minimum": 0},
-    "description": "how much of the body is JSON, before the tensors; 0 for a body that is the input itself",
+    "description": "length of the JSON before the binary tensors; 0 for a body that consists of the raw input only",
 }
-# JSON up to here is read and written in less time than a thread is woken.
+# Up to this size, parsing JSON is faster than starting a thread for it.
 _SMALL_BYTES = 2**14
 
 
 class V2Routes(HttpProtocol):
-    """The routes under `/v2` but for health and the repository's."""
+    """The routes under `/v2`, except those of health and of the model repository."""
 
     tag = ("v2", "Open Inference Protocol")
     prefixes = (("/v2", "v2"),)
@@ -57,7 +57,7 @@ class V2Routes(HttpProtocol):
 
     @classmethod
     def describe(cls, models: Sequence[str]) -> dict[str, Any]:
-        """As the base class says."""
+        """See the base class."""
         found = {
             "/v2": {"get": describe_operation("v2", "The server and its extensions", describe_json("Server"))},
             "/v2/models/stats": {
@@ -68,23 +68,23 @@ class V2Routes(HttpProtocol):
         body = {"required": True, "content": describe_json("InferRequest") | binary}
         for path, where in list_model_paths("/v2/models/{name}", models, "version"):
             for rest, summary, schema in (
-                ("", "A model's inputs and outputs", "Model"),
-                ("/config", "Its configuration", "Config"),
-                ("/stats", "Its statistics", "Statistics"),
+                ("", "Inputs and outputs of the model", "Model"),
+                ("/config", "Configuration of the model", "Config"),
+                ("/stats", "Statistics of the model", "Statistics"),
             ):
                 found[path + rest] = {"get": describe_operation("v2", summary, describe_json(schema), where)}
-            found[f"{path}/ready"] = {"get": describe_readiness("v2", "Whether it can be asked", where)}
+            found[f"{path}/ready"] = {"get": describe_readiness("v2", "Readiness of the model", where)}
             content = describe_json("InferAnswer") | binary
-            infer = describe_operation("v2", "Tensors in, tensors out", content, [*where, _LENGTH, PATIENCE])
+            infer = describe_operation("v2", "Inference on tensors", content, [*where, _LENGTH, PATIENCE])
             found[f"{path}/infer"] = {"post": infer | {"requestBody": body}}
         return found
 
     def routes(self) -> list[web.RouteDef]:
-        """As the base class says."""
+        """See the base class."""
         found = [web.get("/v2", self.describe_server), web.get("/v2/models/stats", self.describe_statistics)]
         for model in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
             found += [
-                web.post(f"{model}/infer", self.infer),  # first, as they are tried in this order
+                web.post(f"{model}/infer", self.infer),  # first, because routes are matched in this order
                 web.get(model, self.describe_model),
                 web.get(f"{model}/ready", self.check_ready),
                 web.get(f"{model}/config", self.describe_config),
@@ -93,40 +93,40 @@ class V2Routes(HttpProtocol):
         return found
 
     async def describe_server(self, http: web.Request) -> web.Response:
-        """Name, version, extensions."""
+        """Return the server's name, version and extensions."""
         return web.json_response(metadata.describe_server())
 
     async def describe_model(self, http: web.Request) -> web.Response:
-        """Inputs and outputs of a model."""
+        """Return a model's inputs and outputs."""
         manifest = (await self._requests.find(_select(http))).manifest
         versions = self._catalogue.list_servable(manifest.name)
         return web.json_response(metadata.describe_model(manifest, versions))
 
     async def check_ready(self, http: web.Request) -> web.Response:
-        """Whether the version can be asked; asking opens one that wasn't open."""
+        """Return whether a version is ready; this opens a version that isn't open yet."""
         selector = _select(http)
         await self._requests.find(selector)
         ready = self._requests.ready
         return web.json_response({"name": selector.model, "ready": ready}, status=200 if ready else 503)
 
     async def describe_config(self, http: web.Request) -> web.Response:
-        """The model's configuration, as Triton has it."""
+        """Return the model's configuration in Triton's format."""
         return web.json_response(metadata.describe_config((await self._requests.find(_select(http))).manifest))
 
     async def describe_statistics(self, http: web.Request) -> web.Response:
-        """Counts and times of a version, of a model's, or of all."""
+        """Return the statistics of a version, of all versions of a model, or of all models."""
         return web.json_response(await self._catalogue.describe_statistics(_select(http)))
 
     async def infer(self, http: web.Request) -> web.StreamResponse:
-        """Tensors in, tensors out."""
+        """Run inference on tensors, and return the output tensors."""
         timing = http[TIMING] = Timing()
         selector, patience_s = _select(http), read_timeout_s(http.headers)
         async with self._requests.open(identify_caller(http)) as request:
 
             async def answer() -> tuple[bytes, int | None]:
-                # A function of its own, so that body and tensors are gone before the answer is on its way.
+                # A separate function, so that body and tensors are freed before the response is sent.
                 data = await read_body(http, self._settings.upload_s, "an inference request", request.hold)
-                async with request.deadline(patience_s):  # reading and writing megabytes of JSON takes long, too
+                async with request.deadline(patience_s):  # parsing and writing megabytes of JSON may be slow, too
                     asked, version = await _read(data, http, request, selector)
                     served, outputs = await request.infer(asked.wanted, version, timing, asked.timeout_s or patience_s)
                     with timing.phase("encode"):
@@ -146,7 +146,7 @@ class V2Routes(HttpProtocol):
 async def _read(
     data: bytes, http: web.Request, request: Request, selector: VersionSelector
 ) -> tuple[V2Request, VersionSelector]:
-    """What is asked, and of whom: a body without JSON only makes sense to one version."""
+    """Parse the body, and return it with its version; a body without JSON has to be parsed for one version."""
     length = find_json_length(http.headers.get(LENGTH_HEADER), data)
     if not length:
         manifest = (await request.find(selector)).manifest

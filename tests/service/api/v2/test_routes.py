@@ -260,7 +260,7 @@ BAD = {
     "a negative side": (asking(tensor(shape=[-1, *SHAPE[1:]])), [ONE], "positive sides"),
     "a huge side": (asking(tensor(shape=[10**18, 10**18])), [ONE], "expected 1000000"),
     "a huge side in JSON": (asking(tensor(shape=[10**12], parameters={}, data=[1])), [], "expected 1000000000000"),
-    "too little": (asking(), [ONE[:-1]], "are left"),
+    "too little": (asking(), [ONE[:-1]], f"received {len(ONE) - 1}"),
     "too much": (asking(), [ONE + b"\0"], "body: expected"),
     "another size": (asking(tensor(parameters={"binary_data_size": 5})), [ONE[:5]], "for shape"),
     "a negative size": (asking(tensor(parameters={"binary_data_size": -5})), [ONE], "binary_data_size"),
@@ -293,7 +293,7 @@ BAD = {
     "fewer elements": (
         asking(tensor(shape=[2], datatype="BYTES", parameters={"binary_data_size": 6})),
         [b"\x02\0\0\0ab"],
-        "expected 2 elements",
+        "expected exactly 2 elements",
     ),
     "no base64": (asking({"name": "frame", "shape": [1], "datatype": "BYTES", "data": ["%"]}), [], "base64"),
     "nested for ever": (b'{"x":' + b"[" * 100_000, [], "nested too deep"),

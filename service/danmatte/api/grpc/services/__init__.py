@@ -1,4 +1,4 @@
-"""The gRPC services, one file each; a new one is one more import here."""
+"""The gRPC services, one module each; import new ones here."""
 
 from danmatte.api.grpc.services import health, inference, prediction, reflection, reflection_alpha
 

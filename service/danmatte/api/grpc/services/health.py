@@ -1,7 +1,7 @@
 """`grpc.health.v1.Health`, for load balancers and probes.
 
-The library's own servicer (grpcio-health-checking) keeps what it was told, lets any number watch, and takes a
-stranger's whole message; ours asks admission, and limits both.
+The servicer of grpcio-health-checking returns a stored status, and limits neither the number of watchers nor the
+memory that unauthenticated messages take. This one returns the current readiness, and limits both.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from typing import Any, Final
 from danmatte.api.grpc.limits import CapacityLimiter
 from danmatte.api.grpc.messages import message
 from danmatte.api.grpc.service import Service, ServiceParts
-from danmatte.errors import UnknownModelError
+from danmatte.errors import UnknownModelError, brief
 
 WATCHERS: Final = 32
 _SERVING, _NOT_SERVING, _UNKNOWN = 1, 2, 3
@@ -19,7 +19,7 @@ _LOOK_S: Final = 0.5
 
 
 class HealthService(Service):
-    """Serving until the server is told to stop, or answers nothing in time."""
+    """The health service; the status is SERVING unless the server is stopping or stuck."""
 
     name = "grpc.health.v1.Health"
     public = frozenset({"Check", "Watch"})
@@ -31,17 +31,18 @@ class HealthService(Service):
 
     @property
     def lasting_calls(self) -> int:
-        """One for each watcher."""
+        """See the base class."""
         return WATCHERS
 
     async def check(self, request: Any, call: None) -> Any:
-        """The status of a service, or of the server when none is named."""
+        """Return the status of a service, or of the server if none is named."""
         if request.service not in self._known:
-            raise UnknownModelError(f"expected one of {', '.join(self._known[1:])}")
+            expected = f"expected one of {', '.join(self._known[1:])}"
+            raise UnknownModelError(f"service: {expected}, received {brief(request.service)}")
         return self._answer(request)
 
     async def watch(self, request: Any, call: None) -> AsyncIterator[Any]:
-        """The status, and every change of it; to so many watchers at once."""
+        """Yield the status and every change of it; the number of watchers is limited."""
         last = None
         with self._watchers.take():
             while True:

@@ -1,4 +1,4 @@
-"""`inference.GRPCInferenceService`: the Open Inference Protocol with Triton's extensions, call by call."""
+"""`inference.GRPCInferenceService`: the Open Inference Protocol with Triton's extensions."""
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Coroutine
@@ -19,7 +19,7 @@ from danmatte.telemetry.metrics import Traffic
 
 
 class InferenceService(Service):
-    """Every message is described in `inference.proto`."""
+    """The inference service; `inference.proto` describes its messages."""
 
     name = "inference.GRPCInferenceService"
     public = frozenset({"ServerLive", "ServerReady"})
@@ -31,19 +31,19 @@ class InferenceService(Service):
 
     @property
     def lasting_calls(self) -> int:
-        """Streams may wait for their next request."""
+        """See the base class; these are streams that wait for their next request."""
         return self._parts.settings.live_connections
 
     async def server_live(self, request: Any, call: None) -> Any:
-        """True, always."""
+        """Return True: a process that responds is live."""
         return inference("ServerLiveResponse")(live=True)
 
     async def server_ready(self, request: Any, call: None) -> Any:
-        """Whether it makes sense to send requests here."""
+        """Return whether requests are accepted."""
         return inference("ServerReadyResponse")(ready=self._requests.ready)
 
     async def model_ready(self, request: Any, call: CallContext) -> Any:
-        """Whether the version can be asked; an unknown one can't, nor one that can't be served."""
+        """Return whether a version is ready; False for an unknown one, and for one that can't be served."""
         try:
             await self._requests.find(_select(request))
         except (UnknownModelError, UnknownVersionError, ModelError):
@@ -51,18 +51,18 @@ class InferenceService(Service):
         return inference("ModelReadyResponse")(ready=self._requests.ready)
 
     async def server_metadata(self, request: Any, call: CallContext) -> Any:
-        """Name, version, extensions."""
+        """Return the server's name, version and extensions."""
         described = metadata.describe_server(has_repository=self._parts.changed is not None)
         return inference("ServerMetadataResponse")(**described)
 
     async def model_metadata(self, request: Any, call: CallContext) -> Any:
-        """Inputs and outputs of a model."""
+        """Return a model's inputs and outputs."""
         manifest = (await self._requests.find(_select(request))).manifest
         versions = self._catalogue.list_servable(manifest.name)
         return inference("ModelMetadataResponse")(**metadata.describe_model(manifest, versions))
 
     async def model_config(self, request: Any, call: CallContext) -> Any:
-        """The model's configuration."""
+        """Return a model's configuration."""
         described = metadata.describe_config((await self._requests.find(_select(request))).manifest)
         parameters = described.pop("parameters")
         config = inference("ModelConfig")(**described)
@@ -71,35 +71,35 @@ class InferenceService(Service):
         return inference("ModelConfigResponse")(config=config)
 
     async def model_statistics(self, request: Any, call: CallContext) -> Any:
-        """Counts and times of a version, of a model's, or of all."""
+        """Return the statistics of a version, of all versions of a model, or of all models."""
         return inference("ModelStatisticsResponse")(**await self._catalogue.describe_statistics(_select(request)))
 
     async def repository_index(self, request: Any, call: CallContext) -> Any:
-        """Every version of every model, or the ready ones."""
+        """Return every version of every model, or only the ready ones."""
         return inference("RepositoryIndexResponse")(models=self._catalogue.list_index(ready=request.ready))
 
     async def repository_model_load(self, request: Any, call: CallContext) -> Any:
-        """Serves a model again, or looks at its folder again; on the administrators' port."""
+        """Load a model, or reload its folder; only on the admin port."""
         await self._change(load_model(self._requests.repository, request.model_name, request.parameters))
         return inference("RepositoryModelLoadResponse")()
 
     async def repository_model_unload(self, request: Any, call: CallContext) -> Any:
-        """Has a model answer nobody, also after a restart; on the administrators' port."""
+        """Unload a model, which stays unloaded after a restart; only on the admin port."""
         await self._change(unload_model(self._requests.repository, request.model_name))
         return inference("RepositoryModelUnloadResponse")()
 
     async def _change(self, change: Coroutine[Any, Any, None]) -> None:
-        """Does it where models may be changed; it goes on when who asked for it leaves."""
+        """Apply a change if this is the admin port; it is completed even if the client disconnects."""
         if not self._parts.changed:
             change.close()
-            raise ForbiddenError("models are loaded and unloaded on the port `admin_grpc_port` alone")
+            raise ForbiddenError("models can be loaded and unloaded only on the port `admin_grpc_port`")
         try:
             await asyncio.shield(asyncio.ensure_future(change))
         finally:
             self._parts.changed()
 
     async def model_infer(self, request: Any, call: CallContext, held: Request) -> Any:
-        """Tensors in, tensors out."""
+        """Run inference on tensors, and return the output tensors."""
         wanted = await read_request(request)
         selector = VersionSelector.parse(request.model_name, request.model_version)
         timeout_s = read_timeout_s(request, call.remaining_s)
@@ -107,9 +107,10 @@ class InferenceService(Service):
         return build_response(request, served, outputs)
 
     async def model_stream_infer(self, requests: AsyncIterable[Any], call: CallContext) -> AsyncIterator[Any]:
-        """Many requests on one call, answered in their order; an error is an answer too, and ends nothing.
+        """Process many requests on one call, and yield their responses in order.
 
-        There are only so many such calls at once, and one that asks for nothing for long is ended.
+        An error of a request is returned as its response, and doesn't end the call. The number of such calls is
+        limited, and idle ones are ended after `live_idle_s` seconds.
         """
         reader = EndableReader(requests, self._parts.settings.live_idle_s)
         with self._requests.live.open(call.caller, reader.end, call.identity.is_valid) as live:
@@ -125,7 +126,7 @@ class InferenceService(Service):
             raise reader.why
 
     async def _answer_streamed(self, stream: CallContext, connection: Request, request: Any) -> Any:
-        """An answer, whose bytes the stream's own request holds."""
+        """Return the response to one request; its bytes count as held by the stream until it is sent."""
         try:
             with self._parts.calls.observe(stream.branch("request")) as call:
                 async with self._requests.open(call.caller) as held:
@@ -135,7 +136,7 @@ class InferenceService(Service):
                 call.traffic = call.traffic._replace(sent=answer.ByteSize())
                 connection.hold(call.traffic.sent)
         except ServiceError as error:
-            # The id is how its sender knows which one failed.
+            # The id tells the client which request failed.
             failed = {"id": request.id, "model_name": request.model_name}
             return inference("ModelStreamInferResponse")(error_message=str(error), infer_response=failed)
         return inference("ModelStreamInferResponse")(infer_response=answer)

@@ -23,7 +23,7 @@ from danmatte.inference.request import Request, VersionSelector
 from danmatte.inference.tensors import BYTES, InferRequest, Tensor
 
 _PACKAGE: Final = "tensorflow.serving"
-# TensorFlow's numbers of datatypes, the Open Inference Protocol's words, and where their values may stand one by one.
+# TensorFlow's datatype numbers, each with the Open Inference Protocol's name and the field of unpacked values.
 _TYPES: Final = {
     1: ("FP32", "float_val"),
     2: ("FP64", "double_val"),
@@ -40,18 +40,18 @@ _TYPES: Final = {
     23: ("UINT64", "uint64_val"),
 }
 _NUMBERS: Final = {word: number for number, (word, _) in _TYPES.items()}
-_MOST_FILLED: Final = 2**24  # a few bytes may say that their value fills any shape
+_MAX_FILLED: Final = 2**24  # a single value may be repeated for the whole shape, so a tiny message can be a huge tensor
 _INTERNAL: Final = 13  # google.rpc.Code
 
 
 class PredictionService(Service):
-    """Every message is described in `prediction.proto`."""
+    """The prediction service; `prediction.proto` describes its messages."""
 
     name = f"{_PACKAGE}.PredictionService"
     placed = frozenset({"Predict"})
 
     async def predict(self, request: Any, call: CallContext, held: Request) -> Any:
-        """Tensors in, tensors out."""
+        """Run inference on tensors, and return the output tensors."""
         async with held.deadline(call.remaining_s):
             served = await held.find(_select(request))
         manifest = served.manifest
@@ -67,7 +67,7 @@ class PredictionService(Service):
         )
 
     async def get_model_metadata(self, request: Any, call: CallContext) -> Any:
-        """Inputs and outputs of every signature."""
+        """Return the inputs and outputs of every signature."""
         for field in request.metadata_field:
             if field != "signature_def":
                 raise BodyError(f"metadata_field: expected signature_def, received {brief(field)}")
@@ -80,7 +80,7 @@ class PredictionService(Service):
 
 
 class ModelService(Service):
-    """The states of versions."""
+    """The service for the states of versions."""
 
     name = f"{_PACKAGE}.ModelService"
 
@@ -89,7 +89,7 @@ class ModelService(Service):
         self._catalogue = Catalogue(parts.requests)
 
     async def get_model_status(self, request: Any, call: CallContext) -> Any:
-        """The state of every version, or of the one named."""
+        """Return the state of every version, or of the requested one."""
         states = await list_states(self._parts.requests, self._catalogue, _select(request))
         for state in states:
             state["status"]["error_code"] = 0 if state["status"]["error_code"] == "OK" else _INTERNAL
@@ -109,9 +109,9 @@ def _describe(manifest: Manifest, signature: str) -> Any:
 
 
 def _read_tensor(name: str, given: Any) -> Tensor:
-    """A tensor from its content, or from values one by one; a single value fills the whole shape, as there."""
+    """Read a tensor from its content or its unpacked values; as in TensorFlow, a single value fills the whole shape."""
     if given.dtype not in _TYPES:
-        raise TensorError(f"{brief(name)}: dtype: {given.dtype} isn't served")
+        raise TensorError(f"{brief(name)}: dtype: {given.dtype} isn't supported")
     datatype, field = _TYPES[given.dtype]
     values = getattr(given, field)
     if datatype == BYTES:
@@ -126,8 +126,8 @@ def _read_tensor(name: str, given: Any) -> Tensor:
             numbers = np.array(values, NUMPY[datatype])
     except (OverflowError, ValueError) as error:
         raise TensorError(f"{brief(name)}: expected values of {datatype}: {error}") from error
-    if math.prod(shape) > _MOST_FILLED:
-        raise TensorError(f"{brief(name)}: expected at most {_MOST_FILLED} values, received a shape of {list(shape)}")
+    if math.prod(shape) > _MAX_FILLED:
+        raise TensorError(f"{brief(name)}: expected at most {_MAX_FILLED} values, received a shape of {list(shape)}")
     if len(numbers) not in (1, math.prod(shape)):
         raise TensorError(f"{brief(name)}: expected {math.prod(shape)} values, received {len(numbers)}")
     whole = np.broadcast_to(numbers, (math.prod(shape),)).reshape(shape)

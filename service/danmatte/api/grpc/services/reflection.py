@@ -1,7 +1,7 @@
-"""`grpc.reflection.v1.ServerReflection`: what there is to call, for tools such as grpcurl that carry no `.proto` files.
+"""`grpc.reflection.v1.ServerReflection`: descriptors of the services, for tools without `.proto` files like grpcurl.
 
-The library's own servicer (grpcio-reflection) speaks v1alpha alone, lets any number of streams idle for ever, and
-writes nothing down; ours is a service like the others.
+The servicer of grpcio-reflection supports only v1alpha, lets any number of streams idle for ever, and doesn't record
+calls. This one is limited and recorded like the other services.
 """
 
 from collections.abc import AsyncIterable, AsyncIterator
@@ -13,12 +13,12 @@ from danmatte.api.grpc.messages import message, pool
 from danmatte.api.grpc.service import Service, ServiceParts
 
 _STREAMS: Final = 16
-_IDLE_S: Final = 30.0  # tools ask at once
+_IDLE_S: Final = 30.0  # tools send their requests immediately
 _NOT_FOUND, _INVALID_ARGUMENT = 5, 3  # google.rpc.Code
 
 
 class ReflectionService(Service):
-    """Answers from the pool of descriptors that the services themselves are built from."""
+    """The reflection service; it describes the descriptors that the services themselves are built from."""
 
     name = "grpc.reflection.v1.ServerReflection"
 
@@ -29,11 +29,11 @@ class ReflectionService(Service):
 
     @property
     def lasting_calls(self) -> int:
-        """Streams may wait for their next question."""
+        """See the base class; these are streams that wait for their next request."""
         return _STREAMS
 
     async def server_reflection_info(self, requests: AsyncIterable[Any], call: CallContext) -> AsyncIterator[Any]:
-        """An answer to each question; what isn't there is an answer, too."""
+        """Yield a response to each request; an unknown name is reported in its response."""
         reader = EndableReader(requests, _IDLE_S)
         with self._streams.take():
             async for request in reader.read():
@@ -41,11 +41,11 @@ class ReflectionService(Service):
                 try:
                     yield self._respond(original_request=request, **self._answer(kind, request))
                 except KeyError:
-                    asked = str(getattr(request, kind)).strip()
-                    yield self._refuse(request, _NOT_FOUND, f"{kind}: {asked} isn't there")
+                    name = str(getattr(request, kind)).strip()
+                    yield self._refuse(request, _NOT_FOUND, f"{kind}: unknown {name}")
 
     def _answer(self, kind: str | None, request: Any) -> dict[str, Any]:
-        """The part of the response that answers; raises KeyError for what isn't there."""
+        """Return the response's fields for a request; raises KeyError for an unknown name."""
         known = pool()
         if kind == "list_services":
             return {"list_services_response": {"service": [{"name": name} for name in sorted(Service.registered)]}}
@@ -58,14 +58,16 @@ class ReflectionService(Service):
             return {"all_extension_numbers_response": {"base_type_name": name}}
         if kind == "file_containing_extension":
             raise KeyError(request.file_containing_extension.containing_type)
-        return {"error_response": {"error_code": _INVALID_ARGUMENT, "error_message": "expected a question"}}
+        return {
+            "error_response": {"error_code": _INVALID_ARGUMENT, "error_message": "expected a request, received none"}
+        }
 
     def _refuse(self, request: Any, code: int, why: str) -> Any:
         return self._respond(original_request=request, error_response={"error_code": code, "error_message": why})
 
 
 def _find_file(symbol: str) -> Any:
-    """The file of a service, a message, an enumeration, or of one's method, field or value; raises KeyError."""
+    """Return the file of a service, message or enumeration, or of a method, field or value; raises KeyError."""
     try:
         return pool().FindFileContainingSymbol(symbol)
     except KeyError:
@@ -75,7 +77,7 @@ def _find_file(symbol: str) -> Any:
 
 
 def _describe_files(file: Any) -> dict[str, Any]:
-    """The file and all that it imports, the file first."""
+    """Return the file and all its imports, direct or indirect; the file itself comes first."""
     files, left = {}, [file]
     while left:
         each = left.pop()

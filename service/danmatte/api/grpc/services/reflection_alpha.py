@@ -1,9 +1,9 @@
-"""`grpc.reflection.v1alpha.ServerReflection`: the same under the name that older tools ask for."""
+"""`grpc.reflection.v1alpha.ServerReflection`: the reflection service under the name that older tools use."""
 
 from danmatte.api.grpc.services.reflection import ReflectionService
 
 
 class AlphaReflectionService(ReflectionService):
-    """As the base class."""
+    """See the base class."""
 
     name = "grpc.reflection.v1alpha.ServerReflection"
