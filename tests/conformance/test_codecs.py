@@ -1,4 +1,4 @@
-"""What every codec must do; a new one is one line in `DECODERS` or `ENCODERS`."""
+"""The requirements of every codec; add a line to `DECODERS` or `ENCODERS` for a new one."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ PICTURE = pictures.noise(*SIZE)
 
 
 def to_nv12(pixels: Pixels) -> bytes:
-    """BT.601 in limited range, chroma averaged over two by two pixels."""
+    """Convert to BT.601 with limited range, with chroma averaged over 2×2 pixels."""
     red, green, blue = (pixels[..., channel].astype(float) / 255 for channel in range(3))
     light = 0.299 * red + 0.587 * green + 0.114 * blue
     chroma = [(128 + 224 * (colour - light) / span) for colour, span in ((blue, 1.772), (red, 1.402))]
@@ -53,7 +53,7 @@ def test_every_codec_is_in_this_suite() -> None:
 
 
 def whole(media_type: str, data: bytes, colour: str = "RGB", at_least: Size = SIZE) -> tuple[PictureHeader, Pixels]:
-    """Header and pixels."""
+    """Return header and pixels."""
     decoder = find_decoder(media_type, data)
     header = decoder.read_header(data, SIZE)
     return header, decoder.decode(data, header, colour, at_least)

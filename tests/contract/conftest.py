@@ -1,4 +1,4 @@
-"""What the workbench publishes, for the service to read. Only here do the two meet."""
+"""Versions published by the workbench, for the service to read. Only these tests import both packages."""
 
 import dataclasses
 import json
@@ -21,7 +21,7 @@ Publish = Callable[..., Path]
 
 @pytest.fixture
 def published(describe, built, tmp_path: Path) -> Publish:
-    """A tiny model's next version, under a resize rule of choice."""
+    """Publish a tiny model's next version, with the given resize rule."""
 
     def publish_one(wanted: Tiny = tiny.PLAIN, rule: str = "stretch") -> Path:
         source = dataclasses.replace(describe(wanted), rule=rule, fill=(9, 99, 199))
@@ -35,10 +35,10 @@ def published(describe, built, tmp_path: Path) -> Publish:
 
 @pytest.fixture
 def folder(published: Publish) -> Path:
-    """One published version."""
+    """Return one published version."""
     return published()
 
 
 def manifest(folder: Path) -> dict[str, Any]:
-    """What stands in its manifest."""
+    """Return the contents of its manifest."""
     return json.loads((folder / "manifest.json").read_text("utf-8"))

@@ -1,4 +1,4 @@
-"""How frames enter the graph and masks leave it: exact to the border."""
+"""The mapping of frames to the graph's input and of its output to masks: exact up to the borders."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ GREEN = (10, 200, 30)
 
 
 def ramp(height: int, width: int) -> np.ndarray:
-    """A picture whose red is its column and whose green is its row."""
+    """Return a picture whose red is the column and whose green is the row."""
     rows, columns = np.mgrid[:height, :width]
     return np.stack([columns, rows, np.zeros_like(rows)], axis=2).astype(np.uint8)
 
@@ -47,7 +47,7 @@ def test_a_frame_of_the_inputs_size_stays_as_it_is() -> None:
 
 @pytest.mark.parametrize("size", [(30, 60), (60, 240), (240, 480), (240, 60), (120, 400)])
 def test_positions_count_between_pixel_centres(size: tuple[int, int]) -> None:
-    """A ramp stays a ramp: place x of the frame comes to (x + 0.5)·n/w − 0.5, on both axes, growing or shrinking."""
+    """A ramp stays a ramp: position x of the frame maps to (x + 0.5)·n/w − 0.5 on both axes, enlarged or reduced."""
     height, width = 120, 240
     given = Framing(size).fit_exactly(ramp(height, width))[0]
     rows, columns = np.mgrid[: size[0], : size[1]]
@@ -61,7 +61,7 @@ def test_positions_count_between_pixel_centres(size: tuple[int, int]) -> None:
 
 
 def enlarged(values: np.ndarray, size: tuple[int, int], **options: bool) -> np.ndarray:
-    """What TensorFlow makes of (h, w) values."""
+    """Return (h, w) values resized by TensorFlow."""
     return tf.compat.v1.image.resize_bilinear(values[None, ..., None], size, **options).numpy()[0, ..., 0]
 
 
@@ -88,7 +88,7 @@ def test_a_single_value_covers_everything() -> None:
 
 
 def linear_mask(framing: Framing, grid: Grid, shape: tuple[int, int], size: tuple[int, int], frame: tuple[int, int]):
-    """The mask of output values that are their own x place in the input, and what the contract says it is."""
+    """Return the mask of values that are their x position in the input, and the mask that the contract defines."""
     columns = grid.offset_x + grid.step_x * np.arange(shape[1], dtype=np.float32)
     values = np.broadcast_to(columns, shape).astype(np.float32)
     inner = framing.scale_size(frame)

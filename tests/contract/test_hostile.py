@@ -1,4 +1,4 @@
-"""What the workbench wrote, then changed field by field: the service refuses every change that matters."""
+"""A manifest of the workbench, changed field by field: the service rejects every change that matters."""
 
 import copy
 import json
@@ -21,7 +21,7 @@ SCHEMA = json.loads((Path(__file__).parents[2] / "models/manifest.schema.json").
 
 
 def tables(document: Any, place: Place = ()) -> Iterator[tuple[Place, dict[str, Any]]]:
-    """Every table in the document, with its place; of a list, its first item."""
+    """Yield every object in the document, with its path; of a list, only the first item."""
     if isinstance(document, dict):
         yield place, document
         for name, value in document.items():
@@ -31,7 +31,7 @@ def tables(document: Any, place: Place = ()) -> Iterator[tuple[Place, dict[str, 
 
 
 def numbers(document: Any, place: Place = ()) -> Iterator[Place]:
-    """Every number's place."""
+    """Yield the path of every number."""
     items = document.items() if isinstance(document, dict) else enumerate(document)
     for name, value in items:
         if isinstance(value, dict | list):
@@ -41,7 +41,7 @@ def numbers(document: Any, place: Place = ()) -> Iterator[Place]:
 
 
 def is_free(place: Place) -> bool:
-    """Whether the place lies in a table whose keys the contract leaves open."""
+    """Return whether the path is in an object whose keys aren't defined by the contract."""
     return place[:2] == ("recipe", "toolchain") or (place[:2] == ("recipe", "steps") and place[3:4] == ("fields",))
 
 
@@ -52,7 +52,7 @@ def at(document: Any, place: Place) -> Any:
 
 
 def changed(document: dict[str, Any], place: Place, name: str | int, value: Any = ...) -> dict[str, Any]:
-    """A copy with one value set, or taken away."""
+    """Return a copy with one value set or removed."""
     document = copy.deepcopy(document)
     table = at(document, place)
     table[name] = value
@@ -66,7 +66,7 @@ def read(folder: Path) -> artifact.Artifact:
 
 
 def accepted(folder: Path, document: dict[str, Any]) -> bool:
-    """Whether the service takes the manifest."""
+    """Return whether the service accepts the manifest."""
     (folder / "manifest.json").write_text(json.dumps(document), "utf-8")
     try:
         read(folder)
@@ -76,7 +76,7 @@ def accepted(folder: Path, document: dict[str, Any]) -> bool:
 
 
 def fits(document: dict[str, Any]) -> bool:
-    """Whether the schema takes it."""
+    """Return whether the schema accepts the manifest."""
     return jsonschema.Draft202012Validator(SCHEMA).is_valid(document)
 
 

@@ -1,4 +1,4 @@
-"""What the workbench publishes, the service serves, and both see the same person."""
+"""The service serves what the workbench publishes, and both find the same person."""
 
 import asyncio
 from pathlib import Path
@@ -26,7 +26,7 @@ def repository(models: Path) -> Repository:
 
 
 def served_mask(models: Path, pixels: np.ndarray, size: tuple[int, int], threshold: float | None = None) -> np.ndarray:
-    """The service's answer to the picture as a PNG, (h, w) uint8."""
+    """Return the service's mask of the picture, sent as a PNG, (h, w) uint8."""
     matting = Matting(workers=1, max_pixels=10**6)
     found = repository(models)
     body = cv2.imencode(".png", pixels[..., ::-1])[1].tobytes()
@@ -40,7 +40,7 @@ def served_mask(models: Path, pixels: np.ndarray, size: tuple[int, int], thresho
 
 
 def own_mask(folder: Path, pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The workbench's own probabilities for the picture, (h, w) in [0, 1]."""
+    """Return the workbench's probabilities for the picture, (h, w) in [0, 1]."""
     subject = Subject.from_published(folder)
     answer = subject.load()(subject.framing.fit_exactly(pixels))
     return subject.framing.compute_mask(answer[0, ..., 0], subject.grid, size, pixels.shape[:2])

@@ -1,4 +1,7 @@
-"""Picture formats in, mask formats out, one file each. A further one is a file here and a line in the list below."""
+"""Decoders of picture formats and encoders of mask formats, one file each.
+
+To add a format, add a file here and a line to the imports below.
+"""
 
 from danmatte.codecs import bits as bits
 from danmatte.codecs import jpeg as jpeg

@@ -1,4 +1,4 @@
-"""A mask at one bit a pixel, deflated."""
+"""Masks of one bit a pixel, deflated."""
 
 import zlib
 
@@ -9,7 +9,7 @@ from danmatte.frame import Pixels
 
 
 class BitsMask(Encoder):
-    """Rows from the top, each filled up to whole bytes, the leftmost pixel in the highest bit; then zlib."""
+    """Rows from the top, each padded to whole bytes, the leftmost pixel in the highest bit; compressed with zlib."""
 
     format = "bits"
     media_type = "application/x-bits"

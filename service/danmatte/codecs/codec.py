@@ -1,4 +1,4 @@
-"""What a codec is: registered by its media type or format as soon as its class is defined."""
+"""The base classes of codecs, which register each codec by media type or format when its class is defined."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
@@ -12,14 +12,14 @@ from danmatte.frame import Bits, Pixels, Size
 
 Colour: TypeAlias = Literal["RGB", "BGR"]
 
-# What clients send when nobody chose a type, curl's default among them, or when they mean a picture by another name.
+# Media types that don't name a format: defaults of clients such as curl, wildcards, and misnamed picture types.
 UNNAMED = frozenset(
     {
         *("", "application/octet-stream", "application/x-www-form-urlencoded", "binary/octet-stream", "*/*"),
         *("image/*", "image/jpg", "image/pjpeg", "image/x-png"),
     }
 )
-# What else clients send, by its beginning, so that they are told what it is.
+# Other formats that clients send, by their first bytes; they are named in the error message.
 _OTHERS = {
     b"GIF8": "GIF",
     b"BM": "BMP",
@@ -31,7 +31,7 @@ _OTHERS = {
     b"8BPS": "Photoshop",
     b"%PDF": "PDF",
     b"<svg": "SVG",
-    b"data:": "an address of data in base64",
+    b"data:": "a data: URL",
     b"iVBORw0KGgo": "PNG in base64",
     b"/9j/": "JPEG in base64",
 }
@@ -41,10 +41,10 @@ _OPENCV_FLAGS = {"RGB": cv2.IMREAD_COLOR_RGB, "BGR": cv2.IMREAD_COLOR}
 
 @dataclass(frozen=True)
 class PictureHeader:
-    """What a picture says about itself before anything is decoded.
+    """The facts in a picture's header, read without decoding the picture.
 
-    `size` is as stored; `orientation` is the EXIF one, 1 to 8. `warnings` say what was wrong with bytes that could be
-    read all the same, also those that `decode` adds.
+    `size` is as stored; `orientation` is the EXIF orientation, 1 to 8. `warnings` describe errors in the bytes that
+    didn't prevent reading; `decode` may add some.
     """
 
     size: Size
@@ -57,14 +57,14 @@ class PictureHeader:
         return self.turn(self.size)
 
     def turn(self, size: Size) -> Size:
-        """A size as stored from one as shown, and the other way round."""
+        """Return the stored size for a shown size, or the shown size for a stored one."""
         return Size(size.width, size.height) if self.orientation > 4 else size
 
 
 class Decoder(ABC):
-    """Frames from bytes.
+    """A decoder of a picture format.
 
-    `needs_size` says that the bytes don't tell the picture's size nor their own format: the sender names both.
+    `needs_size` means that the bytes have no header with the format and the size, so the client has to state both.
     """
 
     media_type: ClassVar[str]
@@ -72,37 +72,37 @@ class Decoder(ABC):
     registered: ClassVar[dict[str, "Decoder"]] = {}
 
     def __init_subclass__(cls) -> None:
-        if "media_type" in vars(cls):  # a class between this one and the formats has none
+        if "media_type" in vars(cls):  # abstract subclasses have none
             Decoder.registered[cls.media_type] = cls()
 
     @abstractmethod
     def claims(self, data: bytes) -> bool:
-        """Whether the bytes begin like this format."""
+        """Return whether the bytes begin with this format's signature."""
 
     @abstractmethod
     def read_header(self, data: bytes, declared: Size | None) -> PictureHeader:
-        """The picture's header, at little cost. `declared` is the size that the sender named, if any.
+        """Return the picture's header, without decoding the picture; raises PictureError.
 
-        Raises PictureError.
+        `declared` is the size that the client stated, if any.
         """
 
     @abstractmethod
     def decode(self, data: bytes, header: PictureHeader, colour: Colour, at_least: Size) -> Pixels:
-        """The picture as stored, (H, W, 3) uint8, whole or reduced to an exact fraction not below `at_least`.
+        """Return the picture as stored, (H, W, 3) uint8, at full size or an exact fraction of it, at least `at_least`.
 
-        Raises PictureError: a truncated picture is never answered in part.
+        Raises PictureError, also for a truncated picture.
         """
 
 
 class RawDecoder(Decoder):
-    """Pixels without any header; a format says what it is called, how many bytes a picture has, and how to read it."""
+    """A decoder of a format without a header; a subclass defines its name, its size in bytes, and how to decode it."""
 
     needs_size = True
     name: ClassVar[str]
 
     @abstractmethod
     def count_bytes(self, size: Size) -> int:
-        """How many bytes a picture of this size has; raises PictureError when there is none of this size."""
+        """Return the number of bytes of a picture of this size; raises PictureError for an impossible size."""
 
     def claims(self, data: bytes) -> bool:
         return False
@@ -117,7 +117,7 @@ class RawDecoder(Decoder):
 
 
 class Encoder(ABC):
-    """Bytes from masks. `default` puts a format first: it is sent to whoever takes anything."""
+    """An encoder of a mask format. `default` registers it first: it is used for clients that accept any format."""
 
     format: ClassVar[str]
     media_type: ClassVar[str]
@@ -129,19 +129,19 @@ class Encoder(ABC):
 
     @abstractmethod
     def encode(self, alpha: Pixels) -> bytes:
-        """The (H, W) uint8 mask in this format; 255 is painted."""
+        """Return the (H, W) uint8 mask in this format; 255 is painted."""
 
 
 def needs_size(media_type: str) -> bool:
-    """Whether a body of this type can only be read with a size that its sender names."""
+    """Return whether a body of this type can only be decoded with a size stated by the client."""
     decoder = Decoder.registered.get(media_type)
     return decoder is not None and decoder.needs_size
 
 
 def find_decoder(media_type: str, data: bytes) -> Decoder:
-    """The decoder of a body: the one named, where it needs to be; otherwise the one whose magic the bytes carry.
+    """Return the decoder of a body: by its media type for formats without a header, otherwise by its first bytes.
 
-    Raises MediaTypeError when the named type isn't served, or the bytes are of no known type.
+    Raises MediaTypeError for a media type that isn't supported, or bytes of an unknown format.
     """
     known, named = ", ".join(Decoder.registered), Decoder.registered.get(media_type)
     if named is None and media_type not in UNNAMED:
@@ -155,7 +155,7 @@ def find_decoder(media_type: str, data: bytes) -> Decoder:
 
 
 def name_kind(data: bytes) -> str:
-    """What bytes that aren't served are, or how they begin."""
+    """Return the name of an unsupported format, or otherwise the first bytes."""
     if data[4:8] == b"ftyp":
         return _BOXED.get(data[8:12], "MP4")
     named = (kind for beginning, kind in _OTHERS.items() if data.startswith(beginning))
@@ -163,7 +163,7 @@ def name_kind(data: bytes) -> str:
 
 
 def decode_with_opencv(data: bytes, header: PictureHeader, colour: Colour, kind: str) -> Pixels:
-    """The picture as stored, (H, W, 3), at the size that its header claims; raises PictureError."""
+    """Return the picture as stored, (H, W, 3); raises PictureError, also if it hasn't the header's size."""
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), _OPENCV_FLAGS[colour] | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
@@ -174,5 +174,5 @@ def decode_with_opencv(data: bytes, header: PictureHeader, colour: Colour, kind:
 
 
 def to_bits(alpha: Pixels) -> Bits:
-    """The (H, W) pixels that are at least half painted."""
+    """Return which pixels, (H, W), are at least half painted."""
     return alpha >= 128

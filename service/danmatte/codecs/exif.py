@@ -1,4 +1,4 @@
-"""The one EXIF field that matters here: how a picture is turned (CIPA DC-008, TIFF 6.0)."""
+"""EXIF orientation (CIPA DC-008, TIFF 6.0)."""
 
 import struct
 
@@ -18,7 +18,7 @@ _FLIPS = {
 
 
 def read_orientation(tiff: bytes) -> int:
-    """The orientation, 1 to 8, in an EXIF block; 1 when it is absent or broken, as viewers have it."""
+    """Return the orientation in an EXIF block, 1 to 8; 1 if it is missing or invalid, as viewers assume."""
     order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
     if order is None:
         return 1
@@ -35,7 +35,7 @@ def read_orientation(tiff: bytes) -> int:
 
 
 def turn_upright(pixels: Pixels, orientation: int) -> Pixels:
-    """The stored (H, W, 3) picture as a viewer shows it; the same array when it is upright already."""
+    """Return a stored picture, (H, W, 3), as viewers show it; the same array if it is already upright."""
     if orientation == 1:
         return pixels
     if orientation > 4:

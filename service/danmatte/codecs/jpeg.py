@@ -1,4 +1,4 @@
-"""JPEG in, by libjpeg-turbo."""
+"""Decoding of JPEG with libjpeg-turbo."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -12,11 +12,11 @@ from danmatte.codecs.codec import Colour, Decoder, PictureHeader
 from danmatte.errors import PictureError
 from danmatte.frame import Pixels, Size
 
-# Each scan of a progressive picture costs a pass: real ones have about ten, hundreds are an attack.
+# Each scan of a progressive picture takes a pass. Real pictures have about ten scans; hundreds are an attack.
 _SCANS = 64
-# So many times as large as needed, repeated colours look like smoothed ones once the picture is made smaller.
+# If a picture is at least this much larger than needed, simple chroma upsampling isn't visible after downscaling.
 _PLAIN = 1.5
-_MOST_MENDED, _MOST_EXTRANEOUS = 4, 16
+_MAX_REPAIRS, _MAX_EXTRANEOUS_BYTES = 4, 16
 _END = b"\xff\xd9"
 _EXTRANEOUS = re.compile(r"(\d+) extraneous bytes before marker 0x([0-9a-f]{2})")  # libjpeg's jerror.h
 _EXIF, _SEQUENTIAL, _SCAN = 0xE1, (0xC0, 0xC1), 0xDA
@@ -25,7 +25,7 @@ _SIZED = _FRAMES | {0xC4, 0xCC, _SCAN, 0xDB, 0xDD, 0xFE} | frozenset(range(0xE0,
 
 
 class Jpeg(Decoder):
-    """Baseline and progressive. Frames much larger than needed are decoded smaller, or with plainer colours."""
+    """Baseline and progressive JPEG. Frames much larger than needed are decoded smaller, or with simple upsampling."""
 
     media_type = "image/jpeg"
 
@@ -57,35 +57,35 @@ class Jpeg(Decoder):
 
 
 def _tolerate(read: Callable[[bytes], Any], data: bytes) -> tuple[Any, bytes, list[str]]:
-    """What `read` makes of a JPEG, the bytes that it was made of, and what was wrong with those that came.
+    """Return the result of `read`, the repaired bytes that it was given, and warnings about the original bytes.
 
-    Bytes between two segments are left out, and the end is put there where only that is missing, as viewers have it:
-    the picture is all there. Whatever else is wrong raises PictureError.
+    As in viewers, bytes between two segments are removed, and a missing end marker is added, because the picture itself
+    is complete. Raises PictureError for any other error.
     """
     warnings: list[str] = []
     while True:
         try:
             return read(data), data, warnings
         except ValueError as error:
-            mended = _mend(data, str(error)) if len(warnings) < _MOST_MENDED else None
-            if mended is None:
+            repaired = _repair(data, str(error)) if len(warnings) < _MAX_REPAIRS else None
+            if repaired is None:
                 raise PictureError(f"JPEG: {error}") from error
-            data = mended
+            data = repaired
             warnings.append(str(error))
 
 
-def _mend(data: bytes, complaint: str) -> bytes | None:
-    """The bytes without what libjpeg only warns of; None where a part of the picture may be missing."""
-    if complaint.startswith("Premature end of JPEG file"):
+def _repair(data: bytes, warning: str) -> bytes | None:
+    """Return the bytes without the cause of a libjpeg warning; None if a part of the picture may be missing."""
+    if warning.startswith("Premature end of JPEG file"):
         return None if data.endswith(_END) else data + _END
-    found = _EXTRANEOUS.search(complaint)
+    found = _EXTRANEOUS.search(warning)
     if not found:
         return None
     count, marker = int(found[1]), bytes([0xFF, int(found[2], 16)])
     start = 2 + sum(4 + len(content) for _, content in _read_segments(data))
     if marker == _END:
         start = data.rfind(_END) - count
-    if count > _MOST_EXTRANEOUS:  # after the last scan, these would be what a wrong bit kept from being read
+    if count > _MAX_EXTRANEOUS_BYTES:  # after the last scan, these may be picture data after a corrupt bit
         return None
     if data[start + count : start + count + 2] != marker:
         return None
@@ -93,8 +93,8 @@ def _mend(data: bytes, complaint: str) -> bytes | None:
 
 
 def _choose_size(size: Size, at_least: Size) -> Size:
-    """The smallest size not below `at_least` that the DCT gives without rounding, so that positions stay exact."""
-    # Other fractions would be rounded, and shift every position by up to half a pixel.
+    """Return the smallest exact fraction of the size that the DCT can decode to, but at least `at_least`."""
+    # A fraction that isn't exact would be rounded, which shifts every position by up to half a pixel.
     for divisor in (8, 4, 2):
         height, width = size.height // divisor, size.width // divisor
         exact = size.height % divisor == 0 and size.width % divisor == 0
@@ -104,7 +104,7 @@ def _choose_size(size: Size, at_least: Size) -> Size:
 
 
 def _read_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Marker and content of every segment up to the first scan's header, or to whatever isn't one."""
+    """Yield marker and content of every segment, up to the first scan's header or the first invalid segment."""
     start = 2
     while data[start : start + 1] == b"\xff" and start + 4 <= len(data) and data[start + 1] in _SIZED:
         end = start + 2 + int.from_bytes(data[start + 2 : start + 4])
@@ -115,9 +115,9 @@ def _read_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _is_in_one_scan(data: bytes) -> bool:
-    """Whether all of the picture is surely in the first scan: libjpeg reads no other then (its jdinput.c).
+    """Return whether the first scan has the whole picture; libjpeg then reads no other scan (its jdinput.c).
 
-    A tenth of a millisecond less than to look through all of a 720p frame.
+    This takes a tenth of a millisecond less than searching a whole 720p frame for scans.
     """
     components = 0
     for marker, content in _read_segments(data):

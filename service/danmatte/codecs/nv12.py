@@ -1,4 +1,4 @@
-"""NV12 in: a plane of luma and one of interleaved chroma, as video decoders give it."""
+"""Decoding of NV12: a plane of luma and one of interleaved chroma, as video decoders output it."""
 
 import cv2
 import numpy as np
@@ -11,7 +11,7 @@ _CONVERSIONS = {"RGB": cv2.COLOR_YUV2RGB_NV12, "BGR": cv2.COLOR_YUV2BGR_NV12}
 
 
 class Nv12(RawDecoder):
-    """BT.601, limited range; even sizes, rows without padding."""
+    """BT.601 with limited range, even sizes, and rows without padding."""
 
     media_type = "application/x-nv12"
     name = "NV12"

@@ -1,4 +1,4 @@
-"""From a mask to the outlines of what it paints: polygons along the pixels' own edges, so nothing is lost."""
+"""From a mask to its outlines: polygons along the edges of pixels, which represent the mask exactly."""
 
 from collections.abc import Iterator
 from typing import TypeAlias
@@ -12,21 +12,21 @@ Points: TypeAlias = npt.NDArray[np.int64]  # (N, 2) corners x, y
 
 
 def trace_outlines(bits: Bits) -> Iterator[Points]:
-    """The closed outlines of the true pixels of (H, W), each (N, 2) corners x, y from its top left one on.
+    """Yield the closed outlines of the true pixels of (H, W), each (N, 2) corners x, y, starting at the top left.
 
-    What is filled lies on the right hand, so that holes turn the other way round. x is 0 to W, y is 0 to H.
+    Filled pixels are on the right of each edge, so holes have the opposite direction. x is 0 to W, y is 0 to H.
 
-    Along each row of pixel edges the corners pair up into horizontal edges, along each column into vertical
-    ones; an outline takes one of each in turn. No neighbour is searched for, so the work grows with the number of
-    corners, not of pixels.
+    In each row of pixel edges, successive corners form horizontal edges in pairs; in each column, vertical ones. An
+    outline alternates between both. No neighbours are searched, so after finding the corners, the work grows with the
+    number of corners, not of pixels.
     """
     ys, xs = _find_corners(bits)
     if not len(ys):
         return
-    down = np.lexsort((ys, xs))  # the corners column by column: two that follow each other are a vertical edge's ends
+    down = np.lexsort((ys, xs))  # the corners column by column: each pair of successive ones is a vertical edge
     opposite = np.empty_like(down)
     opposite[down[0::2]], opposite[down[1::2]] = down[1::2], down[0::2]
-    # Whether the pixel below and to the right of a corner is filled; only asked of top left corners.
+    # Whether the pixel below and to the right of a corner is filled; used only for top left corners.
     filled = bits[np.minimum(ys, bits.shape[0] - 1), np.minimum(xs, bits.shape[1] - 1)].tolist()
     points, vertical = np.column_stack([xs, ys]), opposite.tolist()
     seen = bytearray(len(vertical))
@@ -37,16 +37,16 @@ def trace_outlines(bits: Bits) -> Iterator[Points]:
         while not seen[corner]:
             seen[corner] = 1
             corners.append(corner)
-            corner = corner ^ 1 if is_horizontal else vertical[corner]  # row by row, pairs have the numbers 2n, 2n + 1
+            corner = corner ^ 1 if is_horizontal else vertical[corner]  # corners 2n and 2n + 1 are a horizontal edge
             is_horizontal = not is_horizontal
         yield points[corners]
 
 
 def _find_corners(bits: Bits) -> tuple[Points, Points]:
-    """Rows and columns of the corners, row by row; where two pixels touch by their corners only, there are two."""
+    """Return rows and columns of the corners, row by row; a corner where only two diagonal pixels touch is doubled."""
     pixels = np.pad(bits, 1).view(np.uint8)  # arithmetic on bytes is faster than on bools
     steps = pixels[:, 1:] ^ pixels[:, :-1]
-    odd = steps[1:] ^ steps[:-1]  # of the four pixels around, one or three are filled
+    odd = steps[1:] ^ steps[:-1]  # one or three of the four surrounding pixels are filled
     diagonal = steps[1:] & steps[:-1] & (pixels[1:, 1:] ^ pixels[:-1, 1:])
     places = np.flatnonzero(odd | diagonal)
     ys, xs = np.divmod(np.repeat(places, 1 + diagonal.flat[places]), diagonal.shape[1])
@@ -54,11 +54,11 @@ def _find_corners(bits: Bits) -> tuple[Points, Points]:
 
 
 def chamfer(outline: Points, size: Size) -> Points:
-    """The outline in half pixels, its corners cut off between the middles of pixel edges, so that stairs become slopes.
+    """Return the outline in half pixels, with corners cut between the midpoints of pixel edges: stairs become slopes.
 
-    `size` is the mask's. No pixel's centre changes sides, and corners on the picture's border stay.
+    `size` is the mask's size. The centre of every pixel stays on the same side, and corners on the border are kept.
     """
-    # Without the steps: 13 to 18 % larger than the square outline, and a browser draws slopes instead of stairs.
+    # The result is 13 to 18 % larger than the square outline, but browsers draw slopes instead of stairs.
     corners = 2 * outline
     after = np.sign(np.roll(corners, -1, axis=0) - corners)
     before = np.roll(after, 1, axis=0)
@@ -67,7 +67,7 @@ def chamfer(outline: Points, size: Size) -> Points:
     kept = np.ones(points.shape[:2], np.bool_)
     kept[:, 1] = border
     points = points[kept]
-    moving = points[(points != np.roll(points, 1, axis=0)).any(axis=1)]  # an edge of one pixel gives its middle twice
+    moving = points[(points != np.roll(points, 1, axis=0)).any(axis=1)]  # an edge of one pixel has its midpoint twice
     there, back = np.roll(moving, -1, axis=0) - moving, moving - np.roll(moving, 1, axis=0)
     turning: Points = moving[there[:, 0] * back[:, 1] != there[:, 1] * back[:, 0]]  # not on a straight line
     return turning

@@ -1,4 +1,4 @@
-"""PNG in and out (ISO/IEC 15948)."""
+"""Decoding and encoding of PNG (ISO/IEC 15948)."""
 
 import zlib
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from danmatte.errors import PictureError
 from danmatte.frame import Pixels, Size
 
 _MAGIC = b"\x89PNG\r\n\x1a\n"
-# Run lengths over the difference to the row above: a fifth of zlib's default time, and no larger on masks.
+# Run-length encoding with the Up filter takes a fifth of the time of zlib's default, and masks get no larger.
 _MASK = [
     *(cv2.IMWRITE_PNG_COMPRESSION, 1),
     *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
@@ -20,7 +20,7 @@ _MASK = [
 
 
 class Png(Decoder):
-    """Every depth and colour type, brought to 8 bits; transparency is dropped; animations are refused."""
+    """Every depth and colour type, converted to 8 bits; transparency is ignored; animations are rejected."""
 
     media_type = "image/png"
 
@@ -43,7 +43,7 @@ class Png(Decoder):
 
 
 def _read_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Kind and content (of the short ones) of every chunk up to IEND; raises PictureError on a broken one."""
+    """Yield the type of every chunk up to IEND, and the content of eXIf; raises PictureError for a broken chunk."""
     start, view = len(_MAGIC), memoryview(data)
     while True:
         end = start + 12 + int.from_bytes(view[start : start + 4])

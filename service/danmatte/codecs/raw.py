@@ -1,4 +1,4 @@
-"""A mask out as it is."""
+"""Masks without compression."""
 
 from danmatte.codecs.codec import Encoder
 from danmatte.frame import Pixels

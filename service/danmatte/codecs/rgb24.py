@@ -1,4 +1,4 @@
-"""RGB24 in: three bytes a pixel."""
+"""Decoding of RGB24: three bytes a pixel."""
 
 import numpy as np
 

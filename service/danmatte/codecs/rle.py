@@ -1,4 +1,4 @@
-"""A mask as COCO has it: compressed run lengths in JSON."""
+"""Masks in COCO's format: compressed run lengths in JSON."""
 
 import json
 
@@ -10,7 +10,7 @@ from danmatte.frame import Pixels
 
 
 class RleMask(Encoder):
-    """`{"size": [height, width], "counts": "…"}` of what is at least half painted."""
+    """`{"size": [height, width], "counts": "…"}` of the pixels that are at least half painted."""
 
     format = "rle"
     media_type = "application/json"

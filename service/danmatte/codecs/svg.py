@@ -1,4 +1,4 @@
-"""A mask as a path, in the frame that web players know: tenths of a pixel, y upwards."""
+"""Masks as an SVG path, in the document that web players expect: tenths of a pixel, y upwards."""
 
 from danmatte.codecs.codec import Encoder, to_bits
 from danmatte.codecs.outline import chamfer, trace_outlines
@@ -14,7 +14,7 @@ _TENTHS = 5  # in half a pixel
 
 
 class SvgMask(Encoder):
-    """What is at least half painted, filled: around every pixel's centre exactly, and up to the borders."""
+    """A filled path of the pixels that are at least half painted; exact at the pixels' centres and at the borders."""
 
     format = "svg"
     media_type = "image/svg+xml"
@@ -24,7 +24,7 @@ class SvgMask(Encoder):
 
 
 def format_svg(bits: Bits) -> bytes:
-    """The SVG document that fills the true pixels of (H, W), by `M`, `m`, `l` and `z`."""
+    """Return the SVG document that fills the true pixels of (H, W), with the commands `M`, `m`, `l` and `z`."""
     height, width = bits.shape
     words: list[str] = []
     pen_x, pen_y = 0, 2 * height
@@ -32,7 +32,7 @@ def format_svg(bits: Bits) -> bytes:
         points = chamfer(outline, Size(height, width))
         steps = ((points[1:] - points[:-1]) * (_TENTHS, -_TENTHS)).ravel().tolist()
         x, y = points[0].tolist()
-        start = f"{(x - pen_x) * _TENTHS} {(pen_y - y) * _TENTHS}"  # `m` counts from where the outline before began
+        start = f"{(x - pen_x) * _TENTHS} {(pen_y - y) * _TENTHS}"  # `m` is relative to the previous outline's start
         words.append(f"{'m' if words else 'M'}{start}l{' '.join(map(str, steps))}z")
         pen_x, pen_y = x, y
     return _DOCUMENT.format(width=width, height=height, path="".join(words)).encode()

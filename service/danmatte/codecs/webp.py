@@ -1,4 +1,4 @@
-"""WebP in and out (RFC 9649)."""
+"""Decoding and encoding of WebP (RFC 9649)."""
 
 import io
 from collections.abc import Iterator
@@ -11,11 +11,11 @@ from danmatte.errors import InvalidParameterError, PictureError
 from danmatte.frame import Pixels, Size
 
 _ANIMATED = 0x02
-_LONGEST_SIDE = 16_383
+_MAX_SIDE = 16_383
 
 
 class Webp(Decoder):
-    """Lossy, lossless and extended; transparency is dropped; animations are refused."""
+    """Lossy, lossless and extended WebP; transparency is ignored; animations are rejected."""
 
     media_type = "image/webp"
 
@@ -35,7 +35,7 @@ class Webp(Decoder):
 
 
 def _read_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Kind and content (of the EXIF ones) of every chunk; raises PictureError when one is cut."""
+    """Yield the type of every chunk, and the content of EXIF; raises PictureError for a truncated chunk."""
     start = 12
     while start + 8 <= len(data):
         kind, end = data[start : start + 4], start + 8 + int.from_bytes(data[start + 4 : start + 8], "little")
@@ -46,7 +46,7 @@ def _read_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _read_size(kind: bytes, start: bytes) -> Size:
-    """The canvas, from the first ten bytes of the first chunk."""
+    """Return the canvas size, from the first ten bytes of the first chunk."""
     if kind == b"VP8X":
         if start[0] & _ANIMATED:
             raise PictureError("WebP: expected one picture, received an animation")
@@ -62,15 +62,17 @@ def _read_size(kind: bytes, start: bytes) -> Size:
 
 
 class WebpMask(Encoder):
-    """Lossless, three equal channels."""
+    """Lossless WebP with three equal channels."""
 
     format = "webp"
     media_type = "image/webp"
 
     def encode(self, alpha: Pixels) -> bytes:
-        if max(alpha.shape) > _LONGEST_SIDE:
-            raise InvalidParameterError(f"format: webp holds sides up to {_LONGEST_SIDE}, received {alpha.shape}")
+        if max(alpha.shape) > _MAX_SIDE:
+            raise InvalidParameterError(
+                f"format: webp: expected sides up to {_MAX_SIDE} pixels, received {alpha.shape}"
+            )
         buffer = io.BytesIO()
-        # Pillow's method 0 takes 2 ms for a soft 320×180 mask, OpenCV 9.
+        # Pillow's method 0 takes 2 ms for a soft 320×180 mask, OpenCV takes 9 ms.
         Image.fromarray(alpha).save(buffer, format="WEBP", lossless=True, method=0, quality=0)
         return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""A published version's folder: read as hostile input, and written whole or not at all."""
+"""A published version's folder: read as untrusted input, and written atomically."""
 
 import hashlib
 import os
@@ -32,7 +32,7 @@ FILES = (MANIFEST, GRAPH, WEIGHTS, ANSWERS)
 
 @dataclass(frozen=True)
 class Artifact:
-    """A version whose every byte was checked: what was checked is what is handed on."""
+    """A version's manifest and files in memory, with verified digests."""
 
     manifest: Manifest
     graph: bytes
@@ -41,20 +41,20 @@ class Artifact:
 
 
 def list_models(root: Path) -> list[str]:
-    """The names of a folder's models, in order; other names are passed over."""
+    """Return the names of a folder's models, sorted; folders with other names are ignored."""
     return sorted(name for name in _list_folders(root) if re.search(NAME, name))
 
 
 def list_versions(root: Path, name: str) -> list[int]:
-    """The published versions of a model, newest first; whatever isn't one is passed over."""
+    """Return the published versions of a model, newest first; other folders are ignored."""
     return sorted((int(entry) for entry in _list_folders(root / name) if _VERSION.fullmatch(entry)), reverse=True)
 
 
 def list_ignored(root: Path) -> list[str]:
-    """The folders that look like a model's or a version's and are none, each with the reason.
+    """Return the ignored folders that were probably meant as a model or a version, each with the reason.
 
-    A version's have its manifest or its graph inside, or are named like one: `v2`, `02`, `1.0`. Others, and hidden
-    ones, are whoever published the model's own: measurements, say.
+    A folder was probably meant as a version if it contains a manifest or a graph, or has a similar name: `v2`, `02`,
+    `1.0`. Other folders and hidden ones are left out; a model's publisher may keep measurements there, for example.
     """
     ignored = []
     for name in sorted(_list_folders(root)):
@@ -64,8 +64,8 @@ def list_ignored(root: Path) -> list[str]:
             ignored.append(f"{root / name}: expected a model's name, {NAME}")
             continue
         others = [entry for entry in _list_folders(root / name) if not entry.startswith(".")]
-        strangers = [entry for entry in sorted(others) if _resembles_version(root / name / entry)]
-        ignored += [f"{root / name / entry}: expected a version, a whole number from 1 on" for entry in strangers]
+        misnamed = [entry for entry in sorted(others) if _resembles_version(root / name / entry)]
+        ignored += [f"{root / name / entry}: expected a version, a whole number from 1 on" for entry in misnamed]
     return ignored
 
 
@@ -76,7 +76,7 @@ def _resembles_version(folder: Path) -> bool:
 
 
 def read_version(root: Path, name: str, version: int) -> Artifact:
-    """The version's manifest and files, each read once; raises ManifestError."""
+    """Return the version's manifest and files, each read only once; raises ManifestError."""
     folder = root / name / str(version)
     place = str(folder / MANIFEST)
     manifest = read_manifest(folder)
@@ -84,7 +84,7 @@ def read_version(root: Path, name: str, version: int) -> Artifact:
         if expected != received:
             raise ManifestError(place, f"$.{field}", f"{expected!r} as in the path", received)
     answers = None
-    if manifest.files.answers:  # versions that were published before there were any have none
+    if manifest.files.answers:  # older versions were published without
         data = _read_checked(folder / ANSWERS, manifest.files.answers, ANSWERS_LIMIT_BYTES)
         answers = parse_answers(data, str(folder / ANSWERS))
     return Artifact(
@@ -96,7 +96,7 @@ def read_version(root: Path, name: str, version: int) -> Artifact:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of the version in this folder, whatever the folder is called; raises ManifestError."""
+    """Return the manifest of the version in this folder, whatever the folder's name; raises ManifestError."""
     place = folder / MANIFEST
     return parse(read_plain_file(place, MANIFEST_LIMIT_BYTES), str(place))
 
@@ -104,7 +104,7 @@ def read_manifest(folder: Path) -> Manifest:
 def _list_folders(path: Path) -> list[str]:
     try:
         with os.scandir(path) as entries:
-            return [entry.name for entry in entries if entry.is_dir()]  # or links: volumes are full of them
+            return [entry.name for entry in entries if entry.is_dir()]  # or links to folders, as volumes have
     except OSError:
         return []
 
@@ -120,9 +120,12 @@ def _read_checked(path: Path, expected: File, limit: int) -> bytes:
 
 
 def read_plain_file(path: Path, limit: int) -> bytes:
-    """The bytes of a plain file of at most `limit` bytes: links, pipes and devices are refused unread."""
+    """Return the bytes of a plain file of at most `limit` bytes; raises ManifestError.
+
+    Links, pipes and devices are rejected without reading them.
+    """
     try:
-        # without O_NONBLOCK, opening a pipe would wait for somebody to write into it
+        # without O_NONBLOCK, opening a pipe would block until a process opens it for writing
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             facts = os.fstat(file)
@@ -140,13 +143,13 @@ def read_plain_file(path: Path, limit: int) -> bytes:
 def write_version(
     home: Path, graph: Path, weights: Path, describe: Callable[[int], Manifest], answers: bytes | None = None
 ) -> Path:
-    """Publish the next version in a model's folder, whole or not at all; return the version's folder.
+    """Publish the next version in a model's folder atomically; return the version's folder.
 
-    `describe` makes the manifest of a number, and is asked again where somebody else takes that number meanwhile.
-    Raises ManifestError for a manifest that readers would refuse, and OSError.
+    `describe` returns the manifest for a version number. It is called again if another process takes that number
+    meanwhile. Raises ManifestError for a manifest that readers would reject, and OSError.
     """
     home.mkdir(parents=True, exist_ok=True)
-    # hidden, and in the same file system: readers pass it over, and renaming it is one step
+    # hidden, so that readers ignore it, and in the same file system, so that renaming it is atomic
     unfinished = Path(tempfile.mkdtemp(prefix=".", dir=home))
     try:
         shutil.copyfile(graph, unfinished / GRAPH)
@@ -161,7 +164,7 @@ def write_version(
             try:
                 unfinished.rename(folder)
             except OSError:
-                if folder.exists():  # somebody else published meanwhile
+                if folder.exists():  # another process has published this number
                     continue
                 raise
             return folder
@@ -170,17 +173,17 @@ def write_version(
 
 
 def choose_version(home: Path) -> int:
-    """The number after all that are taken; a file of such a name takes it, too."""
+    """Return the next version number, after all numbers that are names of folders or files."""
     numbers = [int(path.name) for path in home.iterdir() if re.fullmatch(r"[1-9]\d*", path.name)]
     return max(numbers, default=0) + 1
 
 
 def describe_bytes(data: bytes) -> File:
-    """A file of these bytes as the manifest gives it."""
+    """Return the manifest's description of a file with these bytes: digest and size."""
     return File(sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data))
 
 
 def describe_file(path: Path) -> File:
-    """A file as the manifest gives it: digest and size."""
+    """Return the manifest's description of a file: digest and size."""
     with path.open("rb") as file:
         return File(sha256=hashlib.file_digest(file, "sha256").hexdigest(), size_bytes=path.stat().st_size)

@@ -1,4 +1,4 @@
-"""What the command lines of danmatte and of its workbench have in common, so that both read alike."""
+"""The parts that the command lines of danmatte and of its workbench share."""
 
 import argparse
 import json
@@ -20,18 +20,18 @@ JSON_HELP = "write {what} there as JSON, too; - is standard output"
 
 
 class CommandLine(argparse.ArgumentParser):
-    """A program's parser: `--version`, and the help where no command is given. Its commands are added by `add`."""
+    """A program's parser, with `--version` and commands; without a command, it prints the help."""
 
     def __init__(self, program: str, description: str) -> None:
         super().__init__(prog=program, description=description)
-        never = argparse.SUPPRESS  # it leaves before there is anything to store
+        never = argparse.SUPPRESS  # the action exits, so there is no value to store
         self.add_argument(
             "--version", action=_ShowVersion, nargs=0, dest=never, default=never, help="print the version"
         )
         self._commands = self.add_subparsers(dest="command", metavar="COMMAND", parser_class=argparse.ArgumentParser)
 
     def add(self, name: str, description: str, *examples: str, **options: Any) -> argparse.ArgumentParser:
-        """A command; `examples` are lines that can be typed as they stand. What `options` may be, argparse says."""
+        """Add a command; `examples` are complete command lines, and `options` those of argparse's `add_parser`."""
         lines = "\n".join(f"  {example}" for example in examples)
         return self._commands.add_parser(
             name,
@@ -43,7 +43,7 @@ class CommandLine(argparse.ArgumentParser):
         )
 
     def parse(self, arguments: Sequence[str] | None = None) -> argparse.Namespace:
-        """The arguments, or the process' own. Without a command: prints the help and leaves with 2."""
+        """Parse the arguments, by default the process's; without a command, print the help and exit with code 2."""
         parsed = self.parse_args(arguments)
         if parsed.command is None:
             self.print_help(sys.stderr)
@@ -52,7 +52,7 @@ class CommandLine(argparse.ArgumentParser):
 
 
 def run_to_end(run: Callable[[], int]) -> int:
-    """What a command returns, or 130 where it was interrupted, and 141 where nobody reads what it prints."""
+    """Run a command and return its exit code; 130 if it was interrupted, and 141 if its output pipe was closed."""
     try:
         code = run()
         sys.stdout.flush()
@@ -60,13 +60,13 @@ def run_to_end(run: Callable[[], int]) -> int:
         print("interrupted; what was finished is kept", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python itself would complain at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # otherwise Python reports an error at its exit
         return 141
     return code
 
 
 class _ShowVersion(argparse.Action):
-    """Looks the version up only when it is wanted, which takes longer than the whole help."""
+    """The action of `--version`, which looks the version up only then: that takes longer than printing the help."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         from importlib.metadata import version
@@ -76,17 +76,17 @@ class _ShowVersion(argparse.Action):
 
 
 def parse_size(text: str) -> "Size":
-    """`320x180`, width first, as a size; raises ValueError."""
+    """Parse a size such as `320x180`, width first; raises ValueError."""
     match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)
     if not match:
         raise ValueError(f"size: expected WIDTHxHEIGHT such as 320x180, received {text!r}")
-    from danmatte.frame import Size  # brings NumPy, which most commands do without
+    from danmatte.frame import Size  # imports NumPy, which most commands don't need
 
     return Size(int(match[2]), int(match[1]))
 
 
 def check_place(target: Path) -> None:
-    """Raises OSError where a file can't be written, before the work that it is to tell of; makes its folder."""
+    """Make a file's folder, and raise OSError if the file can't be written; call it before long computations."""
     if str(target) == "-":
         return
     if target.is_dir():
@@ -99,14 +99,14 @@ def check_place(target: Path) -> None:
 
 
 def write_json(content: object, target: Path) -> None:
-    """Writes JSON, whole or not at all; to standard output where `target` is `-`. Raises OSError."""
+    """Write JSON atomically, or to standard output if `target` is `-`; raises OSError."""
     write_text(json.dumps(content, indent=1, allow_nan=False, default=str) + "\n", target)
 
 
 def write_text(text: str, target: Path) -> None:
-    """Writes a file, whole or not at all; to standard output where `target` is `-`. Raises OSError.
+    """Write a file atomically, or to standard output if `target` is `-`; raises OSError.
 
-    What is no Unicode, as bytes of a file's name may be, is escaped.
+    Text that isn't valid Unicode, such as some file names, is escaped in the file.
     """
     if str(target) == "-":
         sys.stdout.write(text)

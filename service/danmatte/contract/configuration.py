@@ -1,4 +1,4 @@
-"""How a graph is run: OpenVINO's run-time choices."""
+"""How a graph is run: OpenVINO's runtime options."""
 
 from typing import Annotated, Literal, TypeAlias, get_args
 
@@ -14,10 +14,10 @@ COUNTS = {"streams": range(1025), "threads": range(1025), "infer_requests": rang
 
 
 class Configuration(Struct, frozen=True, forbid_unknown_fields=True):
-    """How a version was measured, and is to be run; 0 leaves a number to the server."""
+    """How a version was measured and should be run; 0 leaves the choice of a number to the server."""
 
-    # Nothing has a default, since a manifest without one of these would say nothing about it. Only a manifest is
-    # held to one device: what is tried and not published may run on any of OpenVINO's, such as `HETERO:GPU,CPU`.
+    # No field has a default, so that every manifest states all of them. `Device` limits only manifests, which are
+    # validated when they are read: a candidate may run on any OpenVINO device, such as `HETERO:GPU,CPU`.
     device: Device
     hint: Hint
     precision: Precision
@@ -27,7 +27,7 @@ class Configuration(Struct, frozen=True, forbid_unknown_fields=True):
     batch: Batch
 
     def __post_init__(self) -> None:
-        """Raises ValueError for what the contract doesn't allow; the types are checked only where JSON is read."""
+        """Raise ValueError for values that the contract doesn't allow; the types are checked only in JSON."""
         for name, choices in (("hint", get_args(Hint)), ("precision", get_args(Precision))):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name}: expected {' or '.join(choices)}, received {getattr(self, name)!r}")

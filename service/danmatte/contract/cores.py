@@ -1,4 +1,4 @@
-"""How many CPU cores this process may really use, and how workers share them."""
+"""The CPU cores that this process may use, and their distribution among workers."""
 
 import math
 import os
@@ -10,24 +10,24 @@ ROOT = Path("/")
 
 
 def count_cores(root: Path = ROOT) -> int:
-    """Cores by the affinity mask and the control groups' quota, at least 1; a part of a core counts as one.
+    """Return the number of cores by the affinity mask and the control groups' quota, at least 1, rounded up.
 
-    OpenVINO sees the mask and not the quota (openvinotoolkit/openvino issues), so a container with
-    half a core would get a thread for every core of the host.
+    OpenVINO considers the mask but not the quota (openvinotoolkit/openvino issues), so in a container with half a core
+    it would start a thread for every core of the host.
     """
     allowed, quota = len(list_cpus()), read_quota(root)
     return allowed if quota >= allowed else max(1, math.ceil(quota))
 
 
 def list_cpus() -> list[int]:
-    """The CPUs that this process may run on, by the affinity mask, in order."""
+    """Return the CPUs that this process may run on by its affinity mask, sorted."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
 
 
 def read_quota(root: Path = ROOT) -> float:
-    """Cores granted by the strictest control group above this process, version 2 or 1; infinite where there is none."""
+    """Return the quota in cores of the strictest control group of this process, version 2 or 1; infinite without."""
     quotas = []
     for folder in _list_groups(root):
         limit = " ".join(read_lines(folder / "cpu.max")).split()
@@ -39,9 +39,9 @@ def read_quota(root: Path = ROOT) -> float:
 
 
 def _list_groups(root: Path) -> Iterator[Path]:
-    """The folders of this process' groups and of all above them, cgroups(7); a group's limit binds those below it.
+    """Yield the folders of this process's groups and their ancestors, whose limits apply as well; cgroups(7).
 
-    In a container the path may be the host's, where only the mount's own folder is to be seen.
+    In a container, the path may be that of the host. Then, only the folder of the mount itself exists.
     """
     for line in read_lines(root / "proc/self/cgroup") or ("0::/", "1:cpu:/"):
         number, _, rest = line.partition(":")
@@ -56,7 +56,7 @@ def _list_groups(root: Path) -> Iterator[Path]:
 
 
 def read_lines(file: Path) -> list[str]:
-    """The lines of one of the kernel's files; none where it can't be read."""
+    """Return the lines of one of the kernel's files; none if it can't be read."""
     try:
         return file.read_text().splitlines()
     except OSError:
@@ -64,10 +64,10 @@ def read_lines(file: Path) -> list[str]:
 
 
 def split_cpus(count: int, root: Path = ROOT) -> list[frozenset[int]]:
-    """This process' CPUs in `count` disjoint parts of neighbours; empty ones when there are too few.
+    """Split this process's CPUs into `count` disjoint parts of neighbours; all parts are empty if there are too few.
 
-    Threads of one core come together, and cores of one socket and of one NUMA node, so that no two parts compete
-    for either.
+    Hardware threads of one core are kept together, and so are the cores of a socket and of a NUMA node, so that the
+    parts compete for them as little as possible.
     """
     cpus = list_cpus() if hasattr(os, "sched_getaffinity") else []
     if len(cpus) < count:
@@ -78,9 +78,10 @@ def split_cpus(count: int, root: Path = ROOT) -> list[frozenset[int]]:
 
 
 def _find_place(cpu: int, root: Path) -> list[int]:
-    """Socket, node, core and number; the kernel numbers second threads after all the first ones.
+    """Return a CPU's sort key: socket, NUMA node, core and number.
 
-    A socket may have several nodes (AMD's NPS4, Intel's SNC), and cores of one need not be neighbours by number.
+    The kernel numbers the second threads of all cores after the first ones. A socket may have several NUMA nodes (AMD's
+    NPS4, Intel's SNC), whose cores don't always have consecutive numbers.
     """
 
     def number(word: str) -> int:
@@ -95,9 +96,9 @@ def _find_place(cpu: int, root: Path) -> list[int]:
 
 
 def apportion_cores(parts: Sequence[frozenset[int]], cores: int) -> list[int]:
-    """How many of `cores`, which a quota may make fewer than the CPUs, each of the parts is to use, at least 1.
+    """Return how many of `cores` each of the parts should use, at least 1.
 
-    An empty part is pinned to nothing, and so has room for all.
+    A quota may make `cores` fewer than the CPUs of all parts. An empty part isn't pinned, so it may use all cores.
     """
     given = [1] * len(parts)
     for _ in range(cores - len(parts)):

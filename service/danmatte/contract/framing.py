@@ -27,9 +27,9 @@ _BAND_ROWS = 64
 
 @dataclass(frozen=True)
 class Framing:
-    """How frames enter a graph whose input is `size` (height, width), and how masks leave it.
+    """The mapping of frames to a graph's input of `size` (height, width), and of its output to masks.
 
-    `fill` is what a letterbox leaves free, in the channels' order of the pictures that are fitted.
+    `fill` is the colour of a letterbox's empty part, in the channel order of the pictures that are fitted.
     """
 
     size: _Area
@@ -38,21 +38,21 @@ class Framing:
 
     @classmethod
     def of(cls, manifest: Manifest, frame: _Area | None = None) -> Self:
-        """The framing of a model that takes one picture; raises InvalidParameterError for others."""
+        """Return the framing of a model that takes one picture; raises InvalidParameterError for other models."""
         return cls.for_picture(manifest.picture, frame)
 
     @classmethod
     def for_picture(cls, picture: PictureInput, frame: _Area | None = None) -> Self:
-        """The framing of an input, for pictures in the order of colours that it takes.
+        """Return the framing of an input, for pictures in the input's channel order.
 
-        `frame` matters to an input that takes several sizes; without it the largest of them is taken.
+        `frame` chooses the size of an input that takes several sizes; without it, the largest is used.
         """
         fill = picture.resize.fill if picture.colour == "RGB" else picture.resize.fill[::-1]
         size = picture.choose_size(frame) if frame else picture.largest_size
         return cls(size, picture.resize.rule, fill)
 
     def scale_size(self, frame: _Area) -> Size:
-        """The size of a frame's picture within the input."""
+        """Return the size at which a frame is placed in the input."""
         height, width = self.size
         if self.rule == "stretch":
             return Size(height, width)
@@ -60,14 +60,14 @@ class Framing:
         return Size(_round_half_up(frame[0] * scale, height), _round_half_up(frame[1] * scale, width))
 
     def fit(self, frame: Frame) -> Pixels:
-        """The graph's input as (1, H, W, 3) uint8: the frame in the top left corner, the rest filled.
+        """Return the graph's input as (1, H, W, 3) uint8: the frame in the top left corner, the rest filled.
 
-        This is the fast way, for serving; `fit_exactly` is what accuracy is measured with.
+        This is the fast method for serving; accuracy is measured with `fit_exactly`.
         """
         return self._place(resize(frame.pixels, self.scale_size(frame.size)))
 
     def fit_exactly(self, pixels: Pixels) -> Pixels:
-        """The same of a whole frame, (H, W, 3) uint8, by OpenCV alone: a level or two from `fit`."""
+        """Return the graph's input for a frame, (H, W, 3) uint8, by OpenCV alone; `fit` differs by a level or two."""
 
         def shrink(part: Pixels, size: Size) -> Pixels:
             return cv2.resize(part, size[::-1], interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
@@ -81,18 +81,18 @@ class Framing:
         return np.ascontiguousarray(picture)[np.newaxis]
 
     def extract(self, picture: Pixels, frame: _Area, size: Size) -> Pixels:
-        """The frame as the graph's input (1, H, W, 3) shows it, (H, W, 3) at this size."""
+        """Return the frame's part of the graph's input, (1, H, W, 3), resized to (H, W, 3) of this size."""
         scaled = self.scale_size(frame)
         return resize(picture[0, : scaled.height, : scaled.width], size)
 
     def project(
         self, values: Probabilities, grid: Grid, mask: _Area, frame: _Area
     ) -> Iterator[tuple[slice, Probabilities]]:
-        """The graph's (h, w) output at every pixel of a frame's mask, in bands of rows: see `project`."""
+        """Yield the graph's (h, w) output at every pixel of a frame's mask, in bands of rows: see `project` below."""
         return project(values, grid, self.scale_size(frame), mask)
 
     def compute_mask(self, values: Probabilities, grid: Grid, mask: _Area, frame: _Area) -> Probabilities:
-        """The whole mask of a frame, (mh, mw) float32."""
+        """Return the whole mask of a frame, (mh, mw) float32."""
         painted = np.empty(mask, np.float32)
         for rows, band in self.project(values, grid, mask, frame):
             painted[rows] = band
@@ -101,7 +101,7 @@ class Framing:
     def compute_hard_mask(
         self, values: Probabilities, grid: Grid, mask: _Area, frame: _Area, threshold: float
     ) -> npt.NDArray[np.bool_]:
-        """The same, bool: where the mask is over `threshold`."""
+        """Return the mask as bool: True where it is above `threshold`."""
         painted = np.empty(mask, np.bool_)
         for rows, band in self.project(values, grid, mask, frame):
             np.greater(band, threshold, out=painted[rows])
@@ -110,10 +110,10 @@ class Framing:
     def compute_alpha(
         self, values: Probabilities, grid: Grid, mask: _Area, frame: _Area, threshold: float | None
     ) -> Pixels:
-        """The same, uint8: 255 where the mask is at least `threshold`, 0 elsewhere; without one 0 to 255."""
+        """Return the mask as uint8: 255 where it is at least `threshold`, 0 elsewhere; soft, 0 to 255, without one."""
         alpha = np.empty(mask, np.uint8)
         if threshold is None:
-            # Scaled and rounded before it is enlarged, where there is less to do: the weights add up to one.
+            # Scaling before the enlargement is faster, and gives the same result because the weights add up to one.
             for rows, band in self.project(values * np.float32(255) + np.float32(0.5), grid, mask, frame):
                 np.copyto(alpha[rows], band, casting="unsafe")
         else:
@@ -127,10 +127,10 @@ def _round_half_up(length: float, limit: int) -> int:
 
 
 def resize(pixels: Pixels, size: _Area, *, shrink: Callable[[Pixels, Size], Pixels] | None = None) -> Pixels:
-    """(H, W, 3) uint8 at this size: pixel areas along an axis that shrinks, bilinear along one that grows.
+    """Return a picture, (H, W, 3) uint8, resized: by area along an axis that shrinks, bilinear along one that grows.
 
-    Mixed cases take two passes: OpenCV's INTER_AREA stops averaging when one axis grows, and then shifts
-    the other by up to half a pixel. `shrink` does the first pass; the fast one if None.
+    If one axis shrinks and the other grows, this takes two passes, because OpenCV's INTER_AREA doesn't average in that
+    case, and shifts the shrinking axis by up to half a pixel. `shrink` does the first pass, by default the fast one.
     """
     before = (pixels.shape[0], pixels.shape[1])
     shrunk = Size(min(before[0], size[0]), min(before[1], size[1]))
@@ -146,15 +146,15 @@ def resize(pixels: Pixels, size: _Area, *, shrink: Callable[[Pixels, Size], Pixe
 
 
 def project(values: Probabilities, grid: Grid, scaled: Size, mask: _Area) -> Iterator[tuple[slice, Probabilities]]:
-    """The graph's (h, w) output at every pixel of the mask, bilinear, repeating the outermost values.
+    """Yield the graph's (h, w) output at every pixel of the mask, bilinear, with the outermost values repeated.
 
-    `scaled` is the size of the frame's picture within the input. Yields bands of rows with their place, small enough
-    to stay in the cache.
+    `scaled` is the size at which the frame is placed in the input. The mask is yielded in bands of rows that are small
+    enough to stay in the cache, each with its rows' slice.
     """
-    # Float32 weights, first along the few rows of the output: OpenCV's warps are exact only on some machines, and
-    # have 5-bit weights on others.
+    # With float32 weights instead of OpenCV's warps, which have 5-bit weights on some machines and are exact only on
+    # others. First along x, while there are only the few rows of the output.
     left, right, weight = _weigh(values.shape[1], grid.step_x, grid.offset_x, scaled.width, mask[1])
-    columns: Probabilities = cv2.transpose(values)  # type: ignore[assignment] # whole rows are gathered faster
+    columns: Probabilities = cv2.transpose(values)  # type: ignore[assignment] # because selecting rows is faster
     rows: Probabilities = cv2.transpose(_interpolate(columns[left], columns[right], weight))  # type: ignore[assignment]
     above, below, weight = _weigh(values.shape[0], grid.step_y, grid.offset_y, scaled.height, mask[0])
     for start in range(0, mask[0], _BAND_ROWS):
@@ -163,18 +163,21 @@ def project(values: Probabilities, grid: Grid, scaled: Size, mask: _Area) -> Ite
 
 
 def _interpolate(first: Probabilities, second: Probabilities, weight: npt.NDArray[np.float32]) -> Probabilities:
-    """Rows between those of both; in the memory of the second one, which halves the time."""
+    """Return rows interpolated between those of both, in the memory of `second`, which halves the time."""
     second -= first
     second *= weight[:, np.newaxis]
     second += first
     return second
 
 
-@lru_cache(64)  # frames of one size come again and again
+@lru_cache(64)  # because many frames have the same size
 def _weigh(
     length: int, step: float, offset: float, scaled: int, wanted: int
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.float32]]:
-    """For each of the `wanted` pixels the two values beside it, and the second one's weight; only to be read."""
+    """Return the indices of the two values beside each of the `wanted` pixels, and the weight of the second.
+
+    The arrays are cached and must not be modified.
+    """
     place = ((np.arange(wanted) + 0.5) * (scaled / wanted) - 0.5 - offset) / step
     place = np.clip(place, 0, length - 1)
     first = place.astype(np.intp)

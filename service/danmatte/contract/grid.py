@@ -1,6 +1,6 @@
-"""Where the values of a graph's output lie in its input.
+"""The positions of a graph's output values in its input.
 
-The three ways of placing them are named as in ONNX's `Resize` and in TensorFlow's arguments.
+The three conventions are named as in ONNX's `Resize` and in TensorFlow's arguments.
 """
 
 from typing import Annotated, Self
@@ -21,24 +21,24 @@ class Grid(Struct, frozen=True, forbid_unknown_fields=True):
 
     @classmethod
     def align_corners(cls, inputs: tuple[int, int], outputs: tuple[int, int]) -> Self:
-        """Corner values on corner pixels; sizes are (height, width)."""
+        """Return the grid whose corner values lie on corner pixels; sizes are (height, width)."""
         step_y, step_x = ((i - 1) / (o - 1) if o > 1 else 1.0 for i, o in zip(inputs, outputs, strict=True))
         return cls(step_y, step_x, 0.0, 0.0)
 
     @classmethod
     def asymmetric(cls, inputs: tuple[int, int], outputs: tuple[int, int]) -> Self:
-        """Places multiplied from the top left pixel on, TensorFlow 1's default; sizes are (height, width)."""
+        """Return the grid scaled from the top left pixel, TensorFlow 1's default; sizes are (height, width)."""
         step_y, step_x = (i / o for i, o in zip(inputs, outputs, strict=True))
         return cls(step_y, step_x, 0.0, 0.0)
 
     @classmethod
     def half_pixel(cls, inputs: tuple[int, int], outputs: tuple[int, int]) -> Self:
-        """Pixel centres at halves; sizes are (height, width)."""
+        """Return the grid with pixel centres at halves; sizes are (height, width)."""
         step_y, step_x = (i / o for i, o in zip(inputs, outputs, strict=True))
         return cls(step_y, step_x, (step_y - 1) / 2, (step_x - 1) / 2)
 
     @classmethod
     def guess(cls, inputs: tuple[int, int], outputs: tuple[int, int]) -> Self:
-        """What networks of such sizes do: 513 to 33 keeps corners on corners, 512 to 32 centres on centres."""
+        """Return the usual grid for such sizes: 513 to 33 aligns corners, and 512 to 32 aligns pixel centres."""
         whole = all(o > 1 and (i - 1) % (o - 1) == 0 for i, o in zip(inputs, outputs, strict=True))
         return cls.align_corners(inputs, outputs) if whole else cls.half_pixel(inputs, outputs)

@@ -1,4 +1,4 @@
-"""What a measurement says about the machine that it was made on."""
+"""The description of the machine that a measurement was made on."""
 
 import os
 import platform
@@ -20,7 +20,7 @@ FEATURES = (
 
 
 def describe_host() -> Host:
-    """Facts about this machine; what can't be read is empty or 0, never guessed."""
+    """Return a description of this machine; a fact that can't be read is empty or 0, never guessed."""
     described = read_cpu(ROOT)
     flags = read_flags(described)
     return Host(
@@ -34,17 +34,17 @@ def describe_host() -> Host:
 
 
 def read_memory_bytes() -> int:
-    """The machine's memory."""
+    """Return the machine's physical memory in bytes."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def read_cpu(root: Path) -> dict[str, str]:
-    """What the kernel says of the first processor, in /proc/cpuinfo."""
+    """Return the fields of the first processor in /proc/cpuinfo."""
     lines = "\n".join(read_lines(root / "proc/cpuinfo")).split("\n\n")[0].splitlines()
     pairs = (line.partition(":") for line in lines)
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def read_flags(described: dict[str, str]) -> set[str]:
-    """The instruction sets in what `read_cpu` found; the kernel calls them Features on ARM."""
+    """Return the instruction sets among the fields of `read_cpu`; on ARM the kernel calls them Features."""
     return set(described.get("flags", described.get("Features", "")).split())

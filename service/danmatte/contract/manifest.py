@@ -1,4 +1,4 @@
-"""A published version's manifest (models/CONTRACT.md): read as hostile input, and written so that it can be read."""
+"""A published version's manifest (models/CONTRACT.md): read as untrusted input, and validated before it is written."""
 
 import json
 import re
@@ -56,9 +56,9 @@ _PORTS = 64
 
 
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A published version of a model; models/CONTRACT.md says what each field means.
+    """A published version of a model; models/CONTRACT.md explains each field.
 
-    One that was read from the contract's first version keeps that number, and is written as it was.
+    A manifest of the contract's first version keeps that number, and is written in that version's format again.
     """
 
     contract: Literal[1, 2]
@@ -76,7 +76,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     kinds: ConfirmedKinds = []
 
     def __post_init__(self) -> None:
-        """Raises ValueError for ports that don't go together."""
+        """Raise ValueError for ports that contradict each other or other fields."""
         names = [port.name for port in (*self.inputs, *self.outputs)]
         if twice := next((name for name in names if names.count(name) > 1), ""):
             raise ValueError(f"Expected a name for each input and output, received {twice!r} twice")
@@ -96,23 +96,20 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
 
     @property
     def takes_batches(self) -> bool:
-        """Whether the first side of every input and output counts independent items, so that N may be asked at once."""
+        """Whether the first side of every input and output is the number of items, so that N may be sent at once."""
         return all(port.shape[:1] == (1,) for port in (*self.inputs, *self.outputs))
 
     @property
     def picture(self) -> PictureInput:
-        """The one input, a picture. Raises InvalidParameterError for a model that takes something else."""
+        """The only input, a picture; raises InvalidParameterError for a model with other inputs."""
         first = self.inputs[0]
         if len(self.inputs) > 1 or not isinstance(first, PictureInput):
-            raise InvalidParameterError(f"model: {self.name} doesn't take a picture; ask it for tensors")
+            raise InvalidParameterError(f"model: {self.name} doesn't take a picture; use a tensor request")
         return first
 
     @property
     def regions(self) -> RegionsOutput:
-        """The output that masks are made of unless another region is asked for: the person's, or the first one.
-
-        Raises InvalidParameterError for a model that finds no regions.
-        """
+        """The output of the default region; raises InvalidParameterError for a model that finds no regions."""
         return self.find_region(self.default_region)[1]
 
     @property
@@ -123,18 +120,18 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
 
     @property
     def default_region(self) -> str:
-        """The person, or in a model that knows none the first region; empty without regions."""
+        """The region that masks show by default: the person, or otherwise the first one; empty without regions."""
         regions = [region for _, _, region in self.list_channels()]
         return PERSON if PERSON in regions else next(iter(regions), "")
 
     def list_channels(self) -> Iterator[tuple[int, int, str]]:
-        """Each region with the numbers of its output and of its channel."""
+        """Yield the index of each region's output, the index of its channel, and its name."""
         for number, output in enumerate(self.outputs):
             if isinstance(output, RegionsOutput):
                 yield from ((number, place, region) for place, region in enumerate(output.regions))
 
     def find_region(self, region: str) -> tuple[int, RegionsOutput, int]:
-        """A region's output, with its number, and its channel. Raises InvalidParameterError for an unknown one."""
+        """Return a region's output, with its index and its channel; raises InvalidParameterError for an unknown one."""
         known = list(self.list_channels())
         for number, place, name in known:
             output = self.outputs[number]
@@ -147,7 +144,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
 
 
 def describe_schema() -> dict[str, Any]:
-    """The manifest's JSON Schema, both versions, as kept in models/manifest.schema.json."""
+    """Return the JSON Schema of both versions of the manifest, as stored in models/manifest.schema.json."""
     (first, second), definitions = msgspec.json.schema_components([ManifestV1, Manifest], ref_template="#/$defs/{name}")
     definitions["Manifest"]["properties"]["contract"] = {"enum": [2]}
     return {
@@ -158,7 +155,7 @@ def describe_schema() -> dict[str, Any]:
 
 
 def parse(data: bytes, file: str = "manifest.json") -> Manifest:
-    """The manifest in these bytes; raises ManifestError naming the file, the field, expected and received."""
+    """Return the manifest in these bytes; raises ManifestError naming the file, the field, expected and received."""
     if len(data) > MANIFEST_LIMIT_BYTES:
         raise ManifestError(file, "$", f"at most {MANIFEST_LIMIT_BYTES} bytes", len(data))
     try:
@@ -182,7 +179,7 @@ def parse(data: bytes, file: str = "manifest.json") -> Manifest:
 
 
 def encode(manifest: Manifest, file: str = "manifest.json") -> str:
-    """The text that `parse` reads; raises ManifestError for a manifest that it would refuse."""
+    """Return the manifest as JSON; raises ManifestError for a manifest that `parse` would reject."""
     document = msgspec.to_builtins(_downgrade(manifest) if manifest.contract == 1 else manifest)
     text = json.dumps(document, indent=2, allow_nan=False) + "\n"
     parse(text.encode(), file)
@@ -216,7 +213,10 @@ def _refuse_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _locate(file: str, error: msgspec.ValidationError, document: object) -> ManifestError:
-    """msgspec says what and where (`… - at `$.a[0].b``); the value it met is looked up here."""
+    """Return a ManifestError for msgspec's, with the value looked up in the document.
+
+    msgspec's message names what was expected and where (`… - at `$.a[0].b``), but not the value.
+    """
     what, _, where = str(error).partition(" - at `")
     place = where.rstrip("`") or "$"
     for name, index in re.findall(r"\.([^.\[]+(?:\.(?:xml|bin))?)|\[(\d+)\]", place):

@@ -1,4 +1,4 @@
-"""A number that was measured: never without an interval and a host."""
+"""Measured numbers, each with an interval and a host."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ Samples = Annotated[int, Meta(ge=1, le=2**53)]
 
 
 class Host(Struct, frozen=True, forbid_unknown_fields=True):
-    """The machine that something was measured on; features are instruction sets, as the kernel names them."""
+    """The machine that a measurement was made on; features are instruction sets, as the kernel names them."""
 
     cpu: str
     cores: Count
@@ -35,7 +35,7 @@ class Measurement(Struct, frozen=True, forbid_unknown_fields=True):
     host: Host
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a number that isn't finite, an interval without the value, and no samples."""
+        """Raise ValueError for a number that isn't finite, an interval without the value, or no samples."""
         numbers = f"{self.low}, {self.value}, {self.high}"
         if not all(math.isfinite(number) for number in (self.low, self.value, self.high)):
             raise ValueError(f"Expected finite numbers for {self.metric}, received {numbers}")
@@ -46,15 +46,16 @@ class Measurement(Struct, frozen=True, forbid_unknown_fields=True):
 
     @classmethod
     def estimate_median(cls, metric: str, samples: Sequence[float], unit: str, host: Host) -> Self:
-        """The median and its distribution-free interval."""
+        """Return the median of the samples, with a distribution-free interval."""
         return cls.estimate_quantile(metric, samples, unit, host, share=0.5)
 
     @classmethod
     def estimate_quantile(cls, metric: str, samples: Sequence[float], unit: str, host: Host, *, share: float) -> Self:
-        """What a ``share`` of the samples is at most, and its interval from order statistics.
+        """Return the quantile below which a ``share`` of the samples lies, with its 95 % interval.
 
-        Without assuming a distribution: of ranks, binomial in the normal approximation. Of fewer than six samples the
-        median's interval is from the least to the most, which holds it less often: of three in 75 % of cases.
+        The interval comes from order statistics without assuming a distribution: ranks are binomial, in the normal
+        approximation. For fewer than six samples, the median's interval is from the least to the largest sample, which
+        contains it less often: for three samples in 75 % of cases.
         """
         ordered = sorted(samples)
         count = len(ordered)
@@ -67,10 +68,10 @@ class Measurement(Struct, frozen=True, forbid_unknown_fields=True):
         return cls(metric=metric, value=value, unit=unit, low=low, high=high, samples=count, host=host)
 
     def widen(self, factor: float) -> Self:
-        """The measurement with an interval that reaches ``factor`` times as far from the value at both ends.
+        """Return the measurement with both ends of the interval ``factor`` times as far from the value.
 
-        One above 0, as speeds and times are, stays above it: where it would not, its lower end is as many times less
-        than the value as before, to the power of ``factor``.
+        A positive lower end stays positive, because speeds and times are. If it would not, the ratio of the lower end
+        to the value is raised to the power of ``factor`` instead.
         """
         low, high = self.value - factor * (self.value - self.low), self.value + factor * (self.high - self.value)
         if low <= 0 < self.low:
@@ -79,7 +80,7 @@ class Measurement(Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def numbers(self) -> dict[str, Any]:
-        """The measurement without its metric and host, for files that give those elsewhere."""
+        """The measurement without its metric and host, for files that state those elsewhere."""
         return {name: getattr(self, name) for name in ("value", "low", "high", "unit", "samples")}
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""What both versions of the contract say of a version's files, and of how it was made."""
+"""The parts of a manifest that both versions of the contract share: a version's files, and how it was made."""
 
 import math
 from typing import Annotated, Any
@@ -18,14 +18,14 @@ Created = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$", max_
 
 
 class File(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a file beside the manifest must be."""
+    """The digest and size of a file beside the manifest."""
 
     sha256: Digest
     size_bytes: Count
 
 
 class Files(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The files of a version: the graph, and answers that it gave where it was made, if they were stored."""
+    """The files of a version: the graph, its weights, and stored answers if there are any."""
 
     graph: File = field(name="graph.xml")
     weights: File = field(name="graph.bin")
@@ -33,14 +33,14 @@ class Files(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True)
 
 
 class Source(Struct, frozen=True, forbid_unknown_fields=True):
-    """The graph it was all made from."""
+    """The graph that the version was made from."""
 
     name: Text
     digest: Digest
 
 
 class Step(Struct, frozen=True, forbid_unknown_fields=True):
-    """One thing that was done to the source."""
+    """One operation on the source graph."""
 
     kind: Text
     revision: Count
@@ -58,9 +58,9 @@ class Recipe(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ConfirmedLevel(Struct, frozen=True, forbid_unknown_fields=True):
-    """An instruction set, by oneDNN's name, and what the version lost of its source's accuracy under it.
+    """The accuracy that the version lost compared to its source with an instruction set, named as in oneDNN.
 
-    ``emulated``: the CPU had newer ones, which its kernels didn't use.
+    ``emulated``: the CPU supports newer instruction sets, which weren't used.
     """
 
     instruction_set: Text
@@ -73,12 +73,12 @@ class ConfirmedLevel(Struct, frozen=True, forbid_unknown_fields=True):
     samples: Samples
 
     def __post_init__(self) -> None:
-        """Raises ValueError for an interval without the value."""
+        """Raise ValueError for an interval without the value."""
         _expect_interval(f"under {self.instruction_set}", self.low, self.value, self.high)
 
 
 class ConfirmedKind(Struct, frozen=True, forbid_unknown_fields=True):
-    """A kind of scene, and what the version lost of its source's accuracy in its pictures."""
+    """The accuracy that the version lost compared to its source in pictures of one kind of scene."""
 
     kind: Text
     metric: Text
@@ -89,7 +89,7 @@ class ConfirmedKind(Struct, frozen=True, forbid_unknown_fields=True):
     samples: Samples
 
     def __post_init__(self) -> None:
-        """Raises ValueError for an interval without the value."""
+        """Raise ValueError for an interval without the value."""
         _expect_interval(f"in {self.kind}", self.low, self.value, self.high)
 
 

@@ -23,26 +23,26 @@ _CORNERS, _CENTRE = frozenset({"x1", "y1", "x2", "y2"}), frozenset({"cx", "cy", 
 
 
 class _Port(Struct, frozen=True, forbid_unknown_fields=True):
-    """`name` is the tensor's in the graph."""
+    """An input or output; `name` is the tensor's name in the graph."""
 
     name: Text
     shape: Shape
 
     @property
     def meaning(self) -> str:
-        """The word that the manifest tells this kind of port by."""
+        """The manifest's tag for this kind of port."""
         return str(self.__struct_config__.tag)
 
 
 class Resize(Struct, frozen=True, forbid_unknown_fields=True):
-    """How a frame is brought to the input's size."""
+    """How a frame is resized to the input's size."""
 
     rule: Literal["stretch", "letterbox"]
     fill: tuple[Byte, Byte, Byte]
 
 
 class PictureInput(_Port, frozen=True, tag_field="kind", tag="picture"):
-    """One picture, 1×H×W×3 or 1×3×H×W: bytes, or the same numbers from 0 to 255 as floats."""
+    """One picture, 1×H×W×3 or 1×3×H×W, with values from 0 to 255 as bytes or floats."""
 
     dtype: Literal["u8", "f32"]
     layout: PictureLayout
@@ -50,7 +50,7 @@ class PictureInput(_Port, frozen=True, tag_field="kind", tag="picture"):
     resize: Resize
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a shape that no such picture has."""
+        """Raise ValueError for a shape that isn't a picture's, or that `resize` can't be used with."""
         expected = "1, H, W, 3" if self.layout == "NHWC" else "1, 3, H, W"
         if len(self.shape) != 4 or self.shape[0] != 1 or self.shape[1 if self.layout == "NCHW" else 3] != 3:
             raise ValueError(f"Expected a shape [{expected}], received {format_shape(self.shape)}")
@@ -75,7 +75,7 @@ class PictureInput(_Port, frozen=True, tag_field="kind", tag="picture"):
         return self.choose_size((PICTURE_SIDES[-1], PICTURE_SIDES[-1]))
 
     def choose_size(self, frame: tuple[int, int]) -> tuple[int, int]:
-        """The height and width at which a frame of this height and width is given to the graph."""
+        """Return the input's height and width for a frame of this height and width."""
         height, width = (
             side.find_nearest(length) if isinstance(side, SideRange) else side
             for side, length in zip(self.sides, frame, strict=True)
@@ -84,20 +84,20 @@ class PictureInput(_Port, frozen=True, tag_field="kind", tag="picture"):
 
 
 class TensorInput(_Port, frozen=True, tag_field="kind", tag="tensor"):
-    """Numbers as they are."""
+    """Numbers of any meaning."""
 
     dtype: Dtype
 
 
 class Channel(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a map of regions shows, such as `person` or `text`, and from which probability on it is there."""
+    """The region that a channel shows, such as `person` or `text`, and the minimum probability of its pixels."""
 
     region: RegionName
     threshold: Share
 
 
 class RegionsOutput(_Port, frozen=True, tag_field="meaning", tag="regions"):
-    """Maps of probabilities, one a channel: where something is in the picture. NHW is a single map without channels."""
+    """Maps of probabilities, one for each region of a picture. NHW is a single map without a channel dimension."""
 
     dtype: Literal["f32"]
     layout: Literal["NHWC", "NCHW", "NHW"]
@@ -105,7 +105,7 @@ class RegionsOutput(_Port, frozen=True, tag_field="meaning", tag="regions"):
     grid: Grid
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a shape that such maps don't have, and for a region named twice."""
+        """Raise ValueError for a shape that doesn't match the layout and channels, or a region named twice."""
         count = len(self.channels)
         place = {"NHWC": 3, "NCHW": 1, "NHW": 0}[self.layout]
         fits = len(self.shape) == len(self.layout) and self.shape[0] == 1
@@ -129,13 +129,13 @@ class RegionsOutput(_Port, frozen=True, tag_field="meaning", tag="regions"):
 
 
 class ScoresOutput(_Port, frozen=True, tag_field="meaning", tag="scores"):
-    """A number for each class, the higher the likelier; `labels` are the classes' names, or none."""
+    """A number for each class, higher for likelier classes; `labels` are the classes' names, or empty."""
 
     dtype: Dtype
     labels: Labels
 
     def __post_init__(self) -> None:
-        """Raises ValueError where the labels aren't as many as the classes."""
+        """Raise ValueError if the number of classes isn't fixed, or differs from the number of labels."""
         if not self.shape or isinstance(self.shape[-1], SideRange):
             raise ValueError(f"Expected a fixed number of classes last, received {format_shape(self.shape)}")
         if len(self.labels) not in (0, self.shape[-1]):
@@ -143,11 +143,11 @@ class ScoresOutput(_Port, frozen=True, tag_field="meaning", tag="scores"):
 
 
 class BoxesOutput(_Port, frozen=True, tag_field="meaning", tag="boxes"):
-    """Rectangles, one a row; `columns` says what stands in a row.
+    """Rectangles, one in each row; `columns` are the meanings of a row's numbers.
 
-    units: whether places are pixels of the graph's input or shares of its sides, from 0 to 1. scores, classes, count:
-    the outputs that hold each row's score and class and the number of rows that count; empty where there is none.
-    labels: the classes' names, or none.
+    units: whether positions are pixels of the graph's input or shares of its sides, from 0 to 1. scores, classes,
+    count: the names of the outputs with each row's score, each row's class, and the number of valid rows; empty if
+    there is none. labels: the classes' names, or empty.
     """
 
     dtype: Dtype
@@ -159,7 +159,7 @@ class BoxesOutput(_Port, frozen=True, tag_field="meaning", tag="boxes"):
     labels: Labels
 
     def __post_init__(self) -> None:
-        """Raises ValueError for rows that hold no rectangle, and for a shape of other rows."""
+        """Raise ValueError for columns that don't define a rectangle, or a shape that doesn't match the columns."""
         places = [column for column in self.columns if column in _CORNERS | _CENTRE]
         if set(places) not in (_CORNERS, _CENTRE) or len(places) != 4:
             raise ValueError(f"Expected x1, y1, x2, y2 or cx, cy, width, height, received {', '.join(self.columns)}")
@@ -169,19 +169,19 @@ class BoxesOutput(_Port, frozen=True, tag_field="meaning", tag="boxes"):
 
 
 class ScoreOutput(_Port, frozen=True, tag_field="meaning", tag="score"):
-    """One number for each picture; `unit` is what it counts in, empty for a bare number."""
+    """One number for each picture; `unit` is its unit, empty if it has none."""
 
     dtype: Dtype
     unit: Annotated[str, Meta(max_length=100)]
 
     def __post_init__(self) -> None:
-        """Raises ValueError for more than one number."""
+        """Raise ValueError for more than one number."""
         if has_ranges(self.shape) or math.prod(self.shape) != 1:  # type: ignore[arg-type]
             raise ValueError(f"Expected one number, received {format_shape(self.shape)}")
 
 
 class TensorOutput(_Port, frozen=True, tag_field="meaning", tag="tensor"):
-    """Numbers whose meaning the contract has no word for."""
+    """Numbers of a meaning that the contract doesn't define."""
 
     dtype: Dtype
 

@@ -1,4 +1,4 @@
-"""Pictures made smaller by the mean of every pixel's area."""
+"""Downscaling of pictures by averaging each pixel's area."""
 
 import mmap
 import threading
@@ -11,22 +11,22 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from danmatte.frame import Pixels, Size
 
-_MOST_TIMES = 8  # times smaller, along an axis: libswscale's tables grow with it
-_FEWEST_PIXELS = 2**16  # of a picture: below that, handing it over to libswscale costs as much as is gained
+_MAX_RATIO = 8  # along an axis, because libswscale's tables grow with it
+_MIN_PIXELS = 2**16  # of a picture: for smaller ones, passing them to libswscale takes as long as it saves
 _KEPT = 8
-_READ_BEYOND_BYTES = 256  # more than the widest register has, several times
-_FULL_CHROMA = 0x4000  # SWS_FULL_CHR_H_INP, libswscale/swscale.h: otherwise every other one counts for its colour
+_READ_BEYOND_BYTES = 256  # several times the size of the widest register
+_FULL_CHROMA = 0x4000  # SWS_FULL_CHR_H_INP, libswscale/swscale.h: otherwise every second pixel's colour is ignored
 _AREA = int(Interpolation.AREA) | _FULL_CHROMA
 
 
 class _Scalers(threading.local):
-    """libswscale's tables, by the sizes they are for; those used last stay."""
+    """A cache of libswscale's tables by sizes, one in each thread; the least recently used is evicted."""
 
     def __init__(self) -> None:
         self._kept = OrderedDict[tuple[Size, Size], VideoReformatter]()
 
     def get(self, before: Size, after: Size) -> VideoReformatter:
-        """This thread's own."""
+        """Return this thread's scaler for these sizes."""
         found = self._kept.pop((before, after), None) or VideoReformatter()
         self._kept[before, after] = found
         if len(self._kept) > _KEPT:
@@ -38,17 +38,17 @@ _scalers = _Scalers()
 
 
 def shrink(pixels: Pixels, size: Size) -> Pixels:
-    """(H, W, 3) uint8 at this size, which is smaller along one axis or both and larger along none.
+    """Return a picture, (H, W, 3) uint8, at this size, which is smaller along one axis or both, and larger along none.
 
-    libswscale takes a third of the time that OpenCV does, and differs by a rounding. OpenCV is faster at whole
-    fractions and for small pictures, and so does those.
+    libswscale takes a third of OpenCV's time, and differs only by rounding. OpenCV is used for whole ratios and small
+    pictures, where it is faster, and for ratios above 8.
     """
     before = Size(*pixels.shape[:2])
     whole = not (before.height % size.height or before.width % size.width)
-    far = before.height > _MOST_TIMES * size.height or before.width > _MOST_TIMES * size.width
-    if whole or far or before.pixels < _FEWEST_PIXELS:
+    far = before.height > _MAX_RATIO * size.height or before.width > _MAX_RATIO * size.width
+    if whole or far or before.pixels < _MIN_PIXELS:
         return cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
-    # packed to planar, which libswscale is fastest at; it need not know which channel is which
+    # packed to planar, which is libswscale's fastest conversion; the channels' real order doesn't matter
     frame = _wrap(np.require(pixels, requirements=("C", "W")))
     found = _scalers.get(before, size).reformat(
         frame, size.width, size.height, format="gbrp", interpolation=_AREA, threads=1
@@ -61,11 +61,11 @@ def shrink(pixels: Pixels, size: Size) -> Pixels:
 
 
 def _wrap(pixels: Pixels) -> av.VideoFrame:
-    """The pixels as FFmpeg has them, where they lie if that is safe.
+    """Return the pixels as an FFmpeg frame, without a copy if that is safe.
 
-    libswscale loads whole registers, and so reads beyond the last pixel. That does no harm within a page of memory;
-    where the pixels end with theirs, the next one may be nobody's, and the process would crash. Frames of FFmpeg's own
-    have room behind them.
+    libswscale loads whole registers, and thus reads beyond the last pixel. That is harmless within a page of memory.
+    If the pixels end close to the end of a page, the next page may not be mapped, and the process would crash. They
+    are copied then, because frames allocated by FFmpeg have padding at the end.
     """
     end = pixels.ctypes.data + pixels.nbytes
     if -end % mmap.PAGESIZE < _READ_BEYOND_BYTES:

@@ -1,7 +1,7 @@
-"""A version's stored answers (models/CONTRACT.md): small pictures, and the masks that it gave where it was made.
+"""A version's stored answers (models/CONTRACT.md): small pictures, and the version's masks of them when published.
 
-Arithmetic in 8 bits differs between instruction sets, so a version may answer otherwise where it is served. Whoever
-loads it runs these pictures and sees how far.
+8-bit arithmetic differs between instruction sets, so a version's masks may differ on the machine that serves it. A
+server runs these pictures when it loads the version, and measures the difference.
 """
 
 import json
@@ -19,7 +19,7 @@ from danmatte.errors import ManifestError
 from danmatte.frame import Pixels
 
 ANSWERS_LIMIT_BYTES = 2**20
-FEWEST_PLACES = 16  # of a mask: smaller ones differ by chance
+FEWEST_PLACES = 16  # values of a mask: smaller masks differ by chance
 _SIDE = 256  # of a picture
 _DEFLATED_BYTES = 2**18
 
@@ -34,7 +34,7 @@ _Deflated = Annotated[bytes, Meta(max_length=_DEFLATED_BYTES)]
 class StoredAnswer(Struct, frozen=True, forbid_unknown_fields=True):
     """A picture, deflated RGB rows of ``size`` (height, width), and the graph's mask of it, deflated bits.
 
-    The mask, of ``places`` (rows, columns), is where the probability is over one half, before it is enlarged.
+    The mask has ``places`` (rows, columns), as many as the graph's output: 1 where the probability is above one half.
     """
 
     size: tuple[_Side, _Side]
@@ -44,20 +44,20 @@ class StoredAnswer(Struct, frozen=True, forbid_unknown_fields=True):
 
     @classmethod
     def of(cls, picture: Pixels, mask: Mask) -> "StoredAnswer":
-        """The answer ``mask``, (h, w) bool, to the picture, (H, W, 3) uint8 of at most 256 a side."""
+        """Return the stored answer of ``mask``, (h, w) bool, to a picture, (H, W, 3) uint8 of at most 256 a side."""
         height, width = picture.shape[:2]
         rows, columns = mask.shape
         pixels, bits = np.ascontiguousarray(picture).tobytes(), np.packbits(mask).tobytes()
         return cls((height, width), zlib.compress(pixels, 9), (rows, columns), zlib.compress(bits, 9))
 
     def read_picture(self) -> Pixels:
-        """The picture, (H, W, 3) uint8; raises ValueError."""
+        """Return the picture, (H, W, 3) uint8; raises ValueError."""
         height, width = self.size
         pixels: Pixels = np.frombuffer(_inflate(self.picture, height * width * 3), np.uint8).reshape(height, width, 3)
         return pixels
 
     def read_mask(self) -> Mask:
-        """The mask, (h, w) bool; raises ValueError."""
+        """Return the mask, (h, w) bool; raises ValueError."""
         rows, columns = self.places
         bits = np.frombuffer(_inflate(self.mask, (rows * columns + 7) // 8), np.uint8)
         return np.unpackbits(bits, count=rows * columns).reshape(rows, columns).astype(np.bool_)
@@ -70,20 +70,20 @@ class StoredAnswers(Struct, frozen=True, forbid_unknown_fields=True):
 
     @classmethod
     def make(cls, pictures: Iterable[Pixels], framing: Framing, run: Run) -> "StoredAnswers":
-        """What the graph answers to these pictures, (H, W, 3) uint8 of at most 256 a side."""
+        """Return the graph's answers to these pictures, (H, W, 3) uint8 of at most 256 a side."""
         return cls([StoredAnswer.of(item, run(framing.fit_exactly(item)) > 0.5) for item in pictures])
 
     def encode(self) -> bytes:
-        """The file's bytes; raises ValueError for more than readers take."""
+        """Return the file's bytes; raises ValueError if they exceed the limit of readers."""
         data = json.dumps(msgspec.to_builtins(self), indent=1).encode() + b"\n"
         if len(data) > ANSWERS_LIMIT_BYTES:
             raise ValueError(f"stored answers: expected at most {ANSWERS_LIMIT_BYTES} bytes, received {len(data)}")
         return data
 
     def measure_disagreement(self, framing: Framing, run: Run) -> float:
-        """How far the graph's masks are from the stored ones here: 100 · (1 − mean IoU), from 0 to 100.
+        """Return how far the graph's masks are from the stored ones: 100 · (1 − mean IoU), from 0 to 100.
 
-        Raises ValueError where the stored ones don't fit the graph's output.
+        Raises ValueError if the stored masks don't have the shape of the graph's output.
         """
         return 100 * (1 - float(np.mean(self._compare(framing, run))))
 
@@ -99,7 +99,7 @@ class StoredAnswers(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def parse_answers(data: bytes, file: str = "answers.json") -> StoredAnswers:
-    """The stored answers in these bytes; raises ManifestError for what isn't well-formed."""
+    """Return the stored answers in these bytes; raises ManifestError for malformed ones."""
     try:
         answers = msgspec.json.decode(data, type=StoredAnswers)
         for answer in answers.answers:
@@ -111,7 +111,7 @@ def parse_answers(data: bytes, file: str = "answers.json") -> StoredAnswers:
 
 
 def _inflate(data: bytes, size: int) -> bytes:
-    """Exactly ``size`` bytes; no more are ever made of ``data``. Raises ValueError."""
+    """Return exactly ``size`` bytes, or raise ValueError; at most one byte more is ever inflated."""
     inflater = zlib.decompressobj()
     try:
         found = inflater.decompress(data, size + 1)

@@ -1,4 +1,4 @@
-"""The contract's first version, of models that find people: still read, and written again as it was."""
+"""The contract's first version, for models that find people: manifests of it are still read and written."""
 
 from typing import Annotated, Literal
 

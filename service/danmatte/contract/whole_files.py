@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and names that file systems take."""
+"""Atomic writes of files, and file names within the limits of file systems."""
 
 import hashlib
 import os
@@ -11,7 +11,7 @@ _DIGITS: Final = 8
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Writes a file, in place of one that may be there. Raises OSError, and leaves that one and nothing else."""
+    """Write a file atomically, replacing an existing one; after an OSError, only the existing one is left."""
     unfinished = name_unfinished(path, ".part")
     try:
         unfinished.write_bytes(data)
@@ -23,9 +23,9 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def name_unfinished(path: Path, ending: str) -> Path:
-    """Where a file is until it is whole: hidden, beside its place.
+    """Return the path of a file while it is being written: a hidden one in the same folder.
 
-    Of a name that leaves no room for the ending, a digest tells it from others that begin alike.
+    If the name is too long for the ending, it is cut, and a digest keeps it distinct from others with the same start.
     """
     name = f".{path.name}"
     if len(os.fsencode(name + ending)) > _LONGEST_NAME_BYTES:
@@ -34,6 +34,6 @@ def name_unfinished(path: Path, ending: str) -> Path:
 
 
 def cut_name(name: str, ending: str) -> str:
-    """The name with this ending, cut before that where it would be too long, and never within a letter."""
+    """Return the name with this ending, cut before the ending if it is too long, but never within a character."""
     encoded, room = os.fsencode(name), _LONGEST_NAME_BYTES - len(os.fsencode(ending))
     return f"{name if len(encoded) <= room else encoded[:room].decode('utf-8', 'ignore')}{ending}"

@@ -1,4 +1,4 @@
-"""The EXIF field, as enemies write it."""
+"""EXIF orientation, including malformed blocks."""
 
 import io
 import struct
@@ -14,7 +14,7 @@ from tests.service import pictures
 
 
 def block(order: str, value: int, tag: int = 0x0112) -> bytes:
-    """A TIFF block of one entry."""
+    """Return a TIFF block of one entry."""
     return {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(f"{order}IHHHIHH", 8, 1, tag, 3, 1, value, 0)
 
 

@@ -1,4 +1,4 @@
-"""Which decoder reads a body, and what each format refuses."""
+"""Which decoder reads a body, and what each format rejects."""
 
 import struct
 import zlib

@@ -1,4 +1,4 @@
-"""When a JPEG is decoded small, and what is refused."""
+"""When a JPEG is decoded at a reduced size, and what is rejected."""
 
 import io
 
@@ -57,7 +57,7 @@ def jpeg(**options: object) -> bytes:
 
 @pytest.mark.parametrize("progressive", [False, True])
 def test_scans_without_end_are_refused(progressive: bool) -> None:
-    """Progressive ones each cost a pass; behind a whole picture libjpeg reads none."""
+    """Each scan of a progressive picture takes a pass; after a complete picture, libjpeg reads no more scans."""
     data = jpeg(progressive=progressive)
     scans = data[:-2] + b"\xff\xda\0\x02" * 100 + data[-2:]
     with pytest.raises(PictureError, match="scans" if progressive else "JPEG"):
@@ -65,11 +65,11 @@ def test_scans_without_end_are_refused(progressive: bool) -> None:
 
 
 def test_scans_are_counted_where_the_segments_are_not_plain() -> None:
-    """A marker without a length would lead a reader that believes in one past what libjpeg reads."""
+    """A reader that expects a length after such a marker would skip data that libjpeg reads."""
     data = jpeg(progressive=True)
     fake = b"\xff\xc0\0\x0b\x08\0\x30\0\x40\x01\x01\x11\0" + b"\xff\xda\0\x08\x01\x01\0\0\x3f\0"
     begun = data[:2] + b"\xff\xd0" + data[2:-2]
-    believed = 4 + int.from_bytes(begun[4:6])  # where such a reader would go on
+    believed = 4 + int.from_bytes(begun[4:6])  # where such a reader would continue
     hidden = begun + (b"\xff\xda\0\x02" * 20_000)[: believed - len(begun)] + fake + data[-2:]
     with pytest.raises(PictureError, match="scans"):
         Jpeg().decode(hidden, Jpeg().read_header(hidden, None), "RGB", Size(48, 64))
@@ -96,7 +96,7 @@ def test_colours_are_smoothed_unless_the_picture_will_be_made_much_smaller() -> 
 
 
 def add_bytes(data: bytes, marker: bytes) -> bytes:
-    """Bytes that are no segment, before the last of such markers."""
+    """Insert bytes that aren't a segment before the last such marker."""
     place = data.rindex(marker)
     return data[:place] + b"\x00\x01\x02\x00" + data[place:]
 

@@ -1,4 +1,4 @@
-"""Masks of one bit a pixel: exact, at the borders too, in both polarities."""
+"""Masks of one bit a pixel: exact, also at the borders, in both polarities."""
 
 import json
 import zlib
@@ -18,7 +18,7 @@ MASKS = st.tuples(st.integers(1, 12), st.integers(1, 12)).flatmap(lambda shape: 
 
 
 def pass_through(kind: str, alpha: Pixels) -> Pixels:
-    """Written, and read by somebody else."""
+    """Encode a mask, and decode it with an independent reader."""
     readers = {
         "svg": onebit.from_svg,
         "rle": onebit.from_rle,
@@ -60,7 +60,7 @@ def test_a_frame_of_nothing_is_an_empty_path() -> None:
 
 
 def test_the_counts_are_those_of_the_reference() -> None:
-    """What pycocotools' `encode` gives for a 3x3 picture with its middle painted, and for a whole one."""
+    """The expected counts are pycocotools' for a 3x3 picture, with the middle or the whole painted."""
     middle = np.zeros((3, 3), np.uint8)
     middle[1, 1] = 255
     assert json.loads(Encoder.registered["rle"].encode(middle)) == {"size": [3, 3], "counts": "414"}
@@ -69,7 +69,7 @@ def test_the_counts_are_those_of_the_reference() -> None:
 
 
 def test_column_major_runs_begin_with_what_is_not_painted() -> None:
-    """`counts` of an uncompressed mask: down the columns, left to right, the first run unpainted and maybe empty."""
+    """`counts` are runs column by column from the left; the first is unpainted, and may be empty."""
     alpha = np.array([[255, 0], [255, 0]], np.uint8)
     text = json.loads(Encoder.registered["rle"].encode(alpha))["counts"]
     assert [ord(character) - 48 for character in text] == [0, 2, 2]

@@ -1,4 +1,4 @@
-"""Outlines of masks: exact, from the top left, the filled side on the right."""
+"""Outlines of masks: exact, starting at the top left, with the filled side on the right."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ MASKS = st.tuples(st.integers(1, 12), st.integers(1, 12)).flatmap(lambda shape: 
 
 
 def measure_area(outline: Points) -> float:
-    """The area inside by the shoelace formula: positive where x to y turns right, as around what is filled."""
+    """Return the enclosed area by the shoelace formula: positive if the filled side is on the right."""
     after = np.roll(outline, -1, axis=0)
     return float((outline[:, 0] * after[:, 1] - outline[:, 1] * after[:, 0]).sum()) / 2
 

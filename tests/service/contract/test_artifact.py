@@ -1,4 +1,4 @@
-"""A version's folder, prepared by an enemy."""
+"""A version's folder, prepared by an attacker."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def test_only_versions_are_seen(tmp_path: Path) -> None:
     (tmp_path / "toy" / "7").write_text("a file")
     (tmp_path / "toy" / "8").symlink_to(tmp_path / "toy" / "1")
     (tmp_path / "toy" / "9").symlink_to(tmp_path / "nowhere")
-    assert artifact.list_versions(tmp_path, "toy") == [10, 8, 2, 1]  # links, too: volumes are full of them
+    assert artifact.list_versions(tmp_path, "toy") == [10, 8, 2, 1]  # including links, as volumes have
 
 
 def test_only_models_are_seen(tmp_path: Path) -> None:
@@ -52,58 +52,58 @@ def test_a_version_behind_a_link_is_read_as_any_other(tmp_path: Path) -> None:
 
 
 def link_manifest(folder: Path) -> None:
-    """The manifest lies elsewhere."""
+    """Make the manifest a link to a file elsewhere."""
     (folder / "manifest.json").rename(folder / "elsewhere")
     (folder / "manifest.json").symlink_to(folder / "elsewhere")
 
 
 def link_graph(folder: Path) -> None:
-    """The graph lies elsewhere."""
+    """Make the graph a link to a file elsewhere."""
     (folder / "graph.xml").rename(folder / "elsewhere")
     (folder / "graph.xml").symlink_to(folder / "elsewhere")
 
 
 def pipe_weights(folder: Path) -> None:
-    """The weights never end."""
+    """Make the weights an endless device."""
     (folder / "graph.bin").unlink()
     os.mkfifo(folder / "graph.bin")
 
 
 def folder_weights(folder: Path) -> None:
-    """The weights are a folder."""
+    """Make the weights a folder."""
     (folder / "graph.bin").unlink()
     (folder / "graph.bin").mkdir()
 
 
 def grow_graph(folder: Path) -> None:
-    """The graph is larger than any may be, without taking space."""
+    """Make the graph a sparse file above the limit."""
     os.truncate(folder / "graph.xml", 17 * 2**20)
 
 
 def grow_manifest(folder: Path) -> None:
-    """So is the manifest."""
+    """Make the manifest a sparse file above the limit."""
     os.truncate(folder / "manifest.json", 2**40)
 
 
 def rename(folder: Path) -> None:
-    """The manifest is another model's."""
+    """Put another model's name in the manifest."""
     (folder / "manifest.json").write_text(json.dumps(manifest(Toy(), "other")))
 
 
 def renumber(folder: Path) -> None:
-    """The manifest is another version's."""
+    """Put another version's number in the manifest."""
     (folder / "manifest.json").write_text(json.dumps(manifest(Toy(), version=2)))
 
 
 def flip_bit(folder: Path) -> None:
-    """The graph was changed after it was published."""
+    """Change the graph after it was published."""
     data = bytearray((folder / "graph.xml").read_bytes())
     data[100] ^= 1
     (folder / "graph.xml").write_bytes(data)
 
 
 def cut_weights(folder: Path) -> None:
-    """The weights lack their end."""
+    """Truncate the weights."""
     data = (folder / "graph.bin").read_bytes()
     (folder / "graph.bin").write_bytes(data[:-1])
 

@@ -1,4 +1,4 @@
-"""What both command lines have in common."""
+"""The parts that both command lines share."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""How a graph is run: what a manifest may say, and what is refused wherever it comes from."""
+"""How a graph is run: the values that a manifest may have, and those that are always rejected."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Cores by affinity and quota, on pretended machines."""
+"""Cores by affinity and quota, on simulated machines."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ def eight_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def write(root: Path, files: dict[str, str]) -> Path:
-    """A machine's files."""
+    """Write a machine's files, and return their root."""
     for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
@@ -98,7 +98,7 @@ def test_a_node_of_a_socket_is_not_torn_though_its_cores_are_numbered_in_turn(tm
         (8, 3, 4, [1, 2, 1]),  # a quota of four
         (8, 5, 7, [1, 2, 1, 2, 1]),
         (8, 4, 1, [1, 1, 1, 1]),
-        (2, 3, 2, [1, 1, 1]),  # nobody is pinned
+        (2, 3, 2, [1, 1, 1]),  # no worker is pinned
     ],
 )
 def test_workers_use_the_cores_they_are_pinned_to_within_the_quota(

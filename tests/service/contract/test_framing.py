@@ -1,4 +1,4 @@
-"""Places in frames, inputs and masks: exact to the border."""
+"""Positions in frames, inputs and masks: exact up to the borders."""
 
 import msgspec
 import numpy as np
@@ -27,18 +27,18 @@ SIZES = [
 
 
 def read(toy: Toy) -> Manifest:
-    """The toy's manifest."""
+    """Return the toy's manifest."""
     return msgspec.convert(manifest(toy), Manifest)
 
 
 def brightness(picture: Pixels, toy: Toy) -> Probabilities:
-    """What the toy's graph answers."""
+    """Return the output of the toy's graph."""
     cells = picture[0].reshape(toy.rows, toy.step, toy.columns, toy.step, 3)
     return (cells.mean((1, 3, 4)) / 255).astype(np.float32)
 
 
 def whole(values: Probabilities, grid: Grid, scaled: Size, mask: Size) -> Probabilities:
-    """The projection's bands as one, each in its place."""
+    """Return the projection's bands as one array."""
     projected = np.full(mask, np.nan, np.float32)
     for rows, band in project(values, grid, scaled, mask):
         projected[rows] = band
@@ -46,7 +46,7 @@ def whole(values: Probabilities, grid: Grid, scaled: Size, mask: Size) -> Probab
 
 
 def mask_of(pixels: Pixels, toy: Toy, size: Size) -> Probabilities:
-    """Frame to mask, without an engine."""
+    """Return the mask of a frame, without an engine."""
     facts, frame = read(toy), Frame(pixels, Size(*pixels.shape[:2]))
     framing = Framing.of(facts)
     values = brightness(framing.fit(frame), toy)
@@ -73,7 +73,7 @@ def test_a_rectangle_stays_where_it_is(rule: str, mask: tuple[int, int], frame: 
 @pytest.mark.parametrize("rule", ["stretch", "letterbox"])
 @pytest.mark.parametrize("frame", SIZES)
 def test_a_ramp_comes_back_to_the_border(rule: str, frame: tuple[int, int]) -> None:
-    """A ramp is what bilinear interpolation keeps: any shift or scale shows, also at the edges."""
+    """Bilinear interpolation preserves a ramp, so any wrong shift or scale is visible, also at the edges."""
     facts = read(Toy(height=96, width=160, rule=rule))
     scaled, grid = Framing.of(facts).scale_size(Size(*frame)), facts.regions.grid
     mask = Size(60, 100)

@@ -1,4 +1,4 @@
-"""Where output values lie: the three ways in which networks place them."""
+"""The positions of output values, by the three conventions of networks."""
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,7 @@ SIZES = some.tuples(some.integers(1, 2000), some.integers(1, 2000))
 
 
 def find_last(grid: Grid, outputs: tuple[int, int]) -> tuple[float, float]:
-    """The place of the last value, in input pixels."""
+    """Return the position of the last value, in input pixels."""
     return grid.offset_y + (outputs[0] - 1) * grid.step_y, grid.offset_x + (outputs[1] - 1) * grid.step_x
 
 

@@ -1,4 +1,4 @@
-"""The manifest, read as if an enemy wrote it."""
+"""The manifest, read as untrusted input."""
 
 import json
 from collections.abc import Callable
@@ -18,7 +18,7 @@ Spoil = Callable[[dict[str, Any]], object]
 
 
 def text(document: dict[str, Any]) -> bytes:
-    """As it lies on disk."""
+    """Return the manifest's bytes as stored on disk."""
     return json.dumps(document).encode()
 
 
@@ -78,7 +78,7 @@ def test_the_schema_on_disk_is_current() -> None:
 
 
 def put(path: str, value: object) -> Spoil:
-    """Sets a field by its dotted path."""
+    """Return a change that sets the field at this path, with slashes."""
 
     def spoil(document: Any) -> None:
         *parents, last = path.split("/")
@@ -90,7 +90,7 @@ def put(path: str, value: object) -> Spoil:
 
 
 def drop(path: str) -> Spoil:
-    """Takes a field away."""
+    """Return a change that removes the field at this path, with slashes."""
 
     def spoil(document: Any) -> None:
         *parents, last = path.split("/")
@@ -159,7 +159,7 @@ def test_a_wrong_field_is_named_with_what_was_received(spoil: Spoil, field: str,
 
 
 def refuse(document: dict[str, Any], field: str, says: str) -> None:
-    """Nobody reads it, and the message names the file, the field and what was received."""
+    """Such a manifest isn't read, and the message names the file, the field and the value received."""
     with pytest.raises(ManifestError) as refused:
         parse(text(document), "models/toy/1/manifest.json")
     assert refused.value.field == field, refused.value
@@ -241,7 +241,7 @@ def test_no_field_of_a_port_may_be_anything_at_all(meaning: str, wrong: object) 
                 except ManifestError:
                     continue
                 passed.append((section, number, field))
-    # names, units and labels are free texts and lists; a scalar has no sides
+    # names, units and labels are free text and lists; a scalar has no sides
     free = {"x": {"name", "unit"}, "[]": {"labels", "shape"}}.get(wrong if wrong == "x" else repr(wrong), set())
     assert [place for place in passed if place[2] not in free] == []
 

@@ -1,4 +1,4 @@
-"""No number without an interval that holds it."""
+"""Every measured number has an interval that contains it."""
 
 import math
 
@@ -11,7 +11,7 @@ HOST = Host(cpu="x", cores=2, memory_bytes=1, features=("avx2",), os="Linux 6", 
 
 
 def measure(metric: str, value: float, *, low: float | None = None, high: float | None = None) -> Measurement:
-    """A measurement whose interval is a point unless given."""
+    """Return a measurement, whose interval is by default a point."""
     return Measurement(metric, value, "u", value if low is None else low, value if high is None else high, 5, HOST)
 
 

@@ -1,4 +1,4 @@
-"""What a message says to somebody who misspelt a word."""
+"""Suggestions in messages for misspelt words."""
 
 import pytest
 

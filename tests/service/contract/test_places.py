@@ -1,4 +1,4 @@
-"""Where models are looked for, in a checkout and where the wheel is installed alone."""
+"""Where models are looked up, in a checkout and with only the wheel installed."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tests.service.toy import publish
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An installation outside of any checkout, in a folder of its own; the package's bundled models."""
+    """Simulate an installation outside of any checkout; return the package's bundled models."""
     bundled, here = tmp_path / "package/bundled", tmp_path / "here"
     publish(bundled)
     here.mkdir()

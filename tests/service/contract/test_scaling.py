@@ -1,4 +1,4 @@
-"""Smaller pictures: every pixel is the mean of its area, whatever computes it."""
+"""Downscaled pictures: every pixel is the mean of its area, with either library."""
 
 import ctypes
 import mmap
@@ -15,12 +15,12 @@ from danmatte.frame import Pixels, Size
 
 
 def noise(height: int, width: int, number: int = 0) -> Pixels:
-    """The hardest picture: no pixel and no channel tells of another."""
+    """Return noise, the hardest picture: pixels and channels are independent."""
     return np.random.default_rng(number).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
 def shares(length: int, wanted: int) -> np.ndarray:
-    """(wanted, length): what each pixel before counts for in each one after."""
+    """Return the weight of each old pixel in each new one, (wanted, length)."""
     edges = np.arange(wanted + 1) * length / wanted
     pixels = np.arange(length)
     inside = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
@@ -66,7 +66,7 @@ def test_pictures_that_may_not_be_written_or_are_cut_out_are_taken() -> None:
 
 
 def test_threads_and_sizes_in_turn_mix_nothing_up() -> None:
-    """Also more sizes than a thread keeps tables for."""
+    """There are also more sizes than a thread caches tables for."""
     orders = [(noise(300 + 7 * number, 400, number), Size(150 + number, 170)) for number in range(2 * scaling._KEPT)]
     alone = [shrink(*order) for order in orders]
     with ThreadPoolExecutor(4) as threads:
@@ -75,7 +75,7 @@ def test_threads_and_sizes_in_turn_mix_nothing_up() -> None:
 
 
 def place_before_forbidden_page(pixels: Pixels, slack_bytes: int) -> Pixels:
-    """The same pixels, so many bytes before memory that nobody may read."""
+    """Return a copy of the pixels that ends this many bytes before unreadable memory."""
     whole_bytes = pixels.nbytes + slack_bytes
     pages = -(-whole_bytes // mmap.PAGESIZE)
     memory = mmap.mmap(-1, (pages + 1) * mmap.PAGESIZE)
@@ -88,7 +88,7 @@ def place_before_forbidden_page(pixels: Pixels, slack_bytes: int) -> Pixels:
 
 
 def shrink_at_the_end_of_memory() -> None:
-    """Crashes where anything behind the pixels is read."""
+    """The process would crash if anything after the pixels were read."""
     for height, width in ((720, 1279), (719, 1277), (361, 641), (541, 963), (720, 1281)):
         pixels, size = noise(height, width), Size(288, 512)
         for slack_bytes in (0, 1, 16, 48, 96, 255, 256, 300):

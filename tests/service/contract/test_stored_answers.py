@@ -1,4 +1,4 @@
-"""Stored answers: what was written is read, what is hostile is refused, and a CPU that answers otherwise is told."""
+"""Stored answers: written ones are read back, hostile ones rejected, and differences of a CPU measured."""
 
 import base64
 import json
@@ -16,7 +16,7 @@ FRAMING = Framing((64, 64), "stretch", (0, 0, 0))
 
 
 def run(picture: np.ndarray) -> np.ndarray:
-    """Brightness of each 4×4 pixels as the probability."""
+    """Return the brightness of each 4×4 pixels as the probability."""
     return picture[0].reshape(16, 4, 16, 4, 3).mean((1, 3, 4)).astype(np.float32) / 255
 
 

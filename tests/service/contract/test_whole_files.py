@@ -1,4 +1,4 @@
-"""Files whole or not at all, under any name that file systems take."""
+"""Atomic writes of files, under any name that file systems accept."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is written can be read, and appears whole or not at all."""
+"""Published versions can be read, and appear atomically."""
 
 import hashlib
 from collections.abc import Callable
@@ -18,13 +18,13 @@ Write = Callable[..., Path]
 
 @pytest.fixture
 def made(tmp_path: Path) -> Path:
-    """A folder with a graph that isn't published yet, and a manifest to begin with."""
+    """Return a folder with an unpublished graph, and a manifest to start from."""
     return publish(tmp_path / "made")
 
 
 @pytest.fixture
 def write(made: Path, tmp_path: Path) -> Write:
-    """Publishes the graph as the toy's next version; `change` is what the manifest says instead."""
+    """Return a function that publishes the graph as the toy's next version; `change` changes the manifest."""
     graph, weights = made / "graph.xml", made / "graph.bin"
 
     def write_one(**change: object) -> Path:
