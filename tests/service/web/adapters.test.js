@@ -20,7 +20,7 @@ function makeSource() {
 
 const video = () => new FakeVideo({ readyState: 2, currentTime: 1 });
 
-/** What of the library's engine an adapter sees; `destroy` is a method of its class, as the library's is. */
+/** The part of the library's engine that the adapter uses; `destroy` is a method of its class, as in the library. */
 class Danmaku {
   destroyed = 0;
 
@@ -36,7 +36,7 @@ class Danmaku {
   }
 }
 
-/** What of ArtPlayer a plugin sees. */
+/** The part of ArtPlayer that the plugin uses. */
 class Artplayer extends EventTarget {
   template = { $video: video(), $danmuku: new FakeElement() };
 
@@ -103,7 +103,7 @@ test("several players have plugins of their own", () => {
   players[1].dispatchEvent(new Event("destroy"));
 });
 
-/** What of a player an adapter sees: events, and the parts that a test gives it. */
+/** The part of a player that adapters use: events, and the parts that a test adds. */
 class Player extends EventTarget {
   constructor(parts) {
     super();

@@ -15,7 +15,7 @@ afterEach(() => {
   for (const handle of handles.splice(0)) handle.detach();
 });
 
-/** A source whose masks a test sets, by time. */
+/** A source whose masks are set by a test, each with its time. */
 class FakeSource {
   masks = new Map();
   wanted = [];
@@ -34,14 +34,14 @@ class FakeSource {
     this.closed += 1;
   }
 
-  /** A mask has come. */
+  /** Reports a new mask. */
   add(pts, outline = PERSON, properties = {}) {
     this.masks.set(pts, { pts, cut: false, held: false, coverage: 0.25, shape: { outline }, ...properties });
     this.onchange();
   }
 }
 
-/** A playing video with a layer of comments, and a source of its own unless given. */
+/** A playing video with a layer of comments, and a new source unless one is given. */
 function wear(options = {}, properties = {}) {
   const [video, layer, source] = [new FakeVideo({ readyState: 1, ...properties }), new FakeElement(), new FakeSource()];
   const seen = [];
@@ -279,7 +279,7 @@ test("once it is detached nothing is watched, and the layer is as it was", () =>
   FakeResizeObserver.notify(layer);
   advance(2000);
   assert.equal(seen.length, count);
-  handle.detach(); // a second time does nothing
+  handle.detach(); // a second call does nothing
   assert.equal(layer.style.clipPath, "");
 });
 
@@ -491,7 +491,7 @@ test("masks are looked for at the player's time and an offset", () => {
 
 test("where a mapping knows no time there are no masks", () => {
   const { video, source, seen } = wear({ clock: (ms) => (ms < 100 ? null : ms - 100) });
-  source.film = { ...FILM, end_ms: 9000 }; // the length of a window that moves isn't the film's
+  source.film = { ...FILM, end_ms: 9000 }; // the duration of a moving window isn't the film's
   source.add(40);
   video.show(40);
   assert.equal(seen.at(-1).state, "off");
@@ -516,7 +516,7 @@ test("a Firefox that stands elsewhere than at its last announced frame has the m
 test("comments are as they are where no mask will come", () => {
   const { video, layer, source, handle } = wear({ late: "hide", clock: (ms) => (ms < 5000 ? null : ms - 5000) });
   source.covers = (ms) => ms < 1000;
-  video.show(40); // something else first
+  video.show(40); // before the film starts
   assert.deepEqual([layer.style.filter, handle.stats.state, handle.stats.missed], ["", "off", 0]);
   video.show(5040);
   assert.deepEqual([layer.style.filter, handle.stats.state, handle.stats.missed], ["opacity(0)", "late", 1]);

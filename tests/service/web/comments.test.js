@@ -10,7 +10,7 @@ const { DEMO_COMMENTS } = await import("../../../service/danmatte/web/demo-comme
 const WIDTH = 1000;
 const TEXTS = ["one", "two", "three"];
 
-/** A layer of comments, all of one size, with chances that a test gives in turn (0.5 unless given). */
+/** A layer of comments of equal size, with random numbers given by a test one after another (then 0.5). */
 function start({ size = 100, chances = [], width = WIDTH } = {}) {
   const layer = new FakeElement();
   layer.box = { x: 0, y: 0, width, height: 600 };
@@ -24,7 +24,7 @@ function start({ size = 100, chances = [], width = WIDTH } = {}) {
 
 const findStart = ({ keyframes }) => Number(keyframes.transform[0].match(/-?[\d.]+/)[0]);
 
-/** The comments by their lanes' places from the top. */
+/** The comments, grouped by the position of their lanes. */
 function lanes(layer) {
   const found = new Map();
   for (const span of layer.children) found.set(span.style.top, [...(found.get(span.style.top) ?? []), span]);
@@ -87,7 +87,7 @@ test("comments stand still until the video plays, and again when it pauses", () 
   restore();
 });
 
-/** As if all comments had flown for so long that their lanes are free. */
+/** Moves all comments so far that their lanes are free. */
 function empty(layer) {
   for (const animation of layer.getAnimations()) animation.currentTime = animation.options.duration;
 }

@@ -8,7 +8,7 @@ document.documentElement = { lang: "" };
 const { createControls, findLabels, followPreferences, SLIDERS } = await import("../../../service/danmatte/web/controls.js");
 const { Preferences } = await import("../../../service/danmatte/web/preferences.js");
 
-/** Controls of new preferences, and their inputs. */
+/** Controls for new preferences, and their inputs. */
 function make(choices = {}) {
   const preferences = new Preferences(choices);
   const group = createControls(preferences, findLabels("en"));

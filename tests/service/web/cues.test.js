@@ -5,7 +5,7 @@ import { openCues } from "../../../service/danmatte/web/cues.js";
 
 const payload = (facts = {}) => JSON.stringify({ width: 32, height: 18, mask: "", ...facts });
 
-/** A text track, as browsers have it. */
+/** A text track like a browser's. */
 class FakeTrack extends EventTarget {
   mode = "disabled";
   cues;

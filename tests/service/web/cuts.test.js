@@ -6,7 +6,7 @@ import { installBrowser } from "./fakes.js";
 installBrowser();
 const { CutDetector } = await import("../../../service/danmatte/web/cuts.js");
 
-/** A detector that has seen frames of these greys, 40 ms apart. */
+/** A detector that got frames of these grey levels, 40 ms apart. */
 function watch(greys, step = 40) {
   const cuts = new CutDetector();
   greys.forEach((grey, number) => cuts.addFrame({ grey }, number * step));

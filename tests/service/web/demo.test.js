@@ -15,7 +15,7 @@ globalThis.matchMedia = () => ({ matches: reducedMotion });
 globalThis.fetch = (url) => (asked.push(String(url)), new Promise(() => {}));
 URL.createObjectURL = (file) => `blob:${file.name}`;
 
-/** The elements of index.html, all in one row but for the outline's path. */
+/** The elements of index.html as siblings, except the outline's path. */
 function readPage() {
   const body = new FakeHtmlElement("body");
   for (const [, tag, attributes] of HTML.matchAll(/<(\w+)((?:\s+[\w-]+(?:="[^"]*")?)*)\s*\/?>/g)) {
@@ -31,7 +31,7 @@ function readPage() {
   return body;
 }
 
-/** The demo page, started; elements by their ids. */
+/** The running demo page: its elements by id. */
 async function openPage() {
   document.body = readPage();
   const page = Object.fromEntries(document.body.descendants().filter(({ id }) => id).map((element) => [element.id, element]));
@@ -125,7 +125,7 @@ test("full screen is the player's, and ends by the same button", async () => {
   full.click();
   assert.equal(document.fullscreenElement, null);
   delete stage.requestFullscreen;
-  full.click(); // browsers without it
+  full.click(); // browsers without full screen
 });
 
 test("the position is shown and set, where the video has a length", async () => {

@@ -5,7 +5,7 @@ import { advance, FakeElement, FakeHtmlElement, FakeInput, installBrowser, until
 
 const document = installBrowser();
 
-/** The parts of OpenAPI that the service's own description uses, each once. */
+/** A description with each part of OpenAPI that the service's description uses. */
 const DESCRIPTION = {
   info: { description: "Masks of people", version: "9.9" },
   tags: [{ name: "masks", description: "ours" }, { name: "inference", description: "theirs" }],
@@ -83,7 +83,7 @@ beforeEach(() => {
   answer = () => new Response("");
 });
 
-/** The card of an operation, opened; its parts by name. */
+/** The opened card of an operation: its parts by name. */
 function open(method, path) {
   const card = operations.children.find((element) => {
     const [first, code] = element.children[0]?.children ?? [];
@@ -96,7 +96,7 @@ function open(method, path) {
   return { card, form, fields, output: form.all("output")[0], schemas: form.all("pre")[0].textContent };
 }
 
-/** What is sent with these fields filled in, once it is answered. */
+/** Submits the form and returns the request, after its response has arrived. */
 async function send({ form, output }) {
   const before = requests.length;
   form.emit("submit");

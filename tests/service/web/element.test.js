@@ -18,7 +18,7 @@ FakeHtmlElement.prototype.querySelector = function (selector) {
 };
 const { DanmatteLayer } = await import("../../../service/danmatte/web/element.js");
 
-/** A layer in a player, with these attributes. */
+/** A layer with these attributes, inside a player. */
 function put(attributes, video = new FakeVideo({ readyState: 1 })) {
   const [player, inner, layer] = [new FakeHtmlElement(), new FakeHtmlElement(), new DanmatteLayer()];
   if (video) player.append(video);

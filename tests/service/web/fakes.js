@@ -1,4 +1,4 @@
-/** A browser moved by hand: just what the player's modules touch. `installBrowser` puts it where they look for it. */
+/** A fake browser controlled by tests, with the APIs that the modules use. `installBrowser` installs it as globals. */
 
 import { mock } from "node:test";
 
@@ -7,23 +7,23 @@ export const clock = { now: 0 };
 const repaints = new Map();
 let lastRepaint = 0;
 
-/** Moves time on; timers that are due are called. */
+/** Advances the time and calls the timers that are due. */
 export function advance(ms) {
   clock.now += ms;
   mock.timers.tick(ms);
 }
 
-/** One repaint of the screen, now. */
+/** Runs one repaint of the screen. */
 export function repaint() {
   const callbacks = [...repaints.values()];
   repaints.clear();
   for (const callback of callbacks) callback(clock.now);
 }
 
-/** How many callbacks wait for a repaint. */
+/** The number of callbacks that wait for a repaint. */
 export const countRepaints = () => repaints.size;
 
-/** Handles what arrives until the condition holds; threads of Node's may take a while, so this goes by the real clock. */
+/** Runs the event loop until the condition holds. Uses the real clock, because Node's threads may need some time. */
 export async function until(condition, what = "what was waited for") {
   const end = process.hrtime.bigint() + 20_000_000_000n;
   while (!condition()) {
@@ -32,10 +32,10 @@ export async function until(condition, what = "what was waited for") {
   }
 }
 
-/** Lets promises that are settled already be handled. */
+/** Runs the callbacks of promises that are already settled. */
 export const flush = () => new Promise((resolve) => setImmediate(resolve));
 
-/** An animation that goes where a test puts it. */
+/** An animation whose position is set by a test. */
 export class FakeAnimation {
   playState = "running";
   playbackRate = 1;
@@ -190,29 +190,29 @@ export class FakeElement extends EventTarget {
     this.emit("click");
   }
 
-  /** Dispatches an event of this name; the event, which tells what the page did with it. */
+  /** Dispatches an event of this name and returns it, so that a test can see how the page handled it. */
   emit(name, properties = {}) {
     const event = Object.assign(new Event(name, { cancelable: true }), properties);
     this.dispatchEvent(event);
     return event;
   }
 
-  /** This element and all below it, in the document's order. */
+  /** This element and its descendants, in document order. */
   descendants() {
     return [this, ...this.children.flatMap((child) => child.descendants())];
   }
 
-  /** All below with this tag. */
+  /** The descendants with this tag. */
   all(tag) {
     return this.descendants().filter((element) => element.tag === tag);
   }
 }
 
-/** An element that a page of HTML or SVG makes, by kind. */
+/** A class for each kind of HTML or SVG element. */
 export class FakeHtmlElement extends FakeElement {}
 export class FakeInput extends FakeHtmlElement {}
 export class FakeSvgElement extends FakeElement {
-  hidden = undefined; // browsers know it for HTML only
+  hidden = undefined; // in browsers only HTML elements have this property
 }
 
 /** A video without `requestVideoFrameCallback`. */
@@ -233,7 +233,7 @@ export class OldVideo extends FakeHtmlElement {
   crossOrigin = null;
   mediaKeys = null;
   grey = 0; // of all pixels on the screen
-  tainted = false; // from elsewhere: may be shown, not read
+  tainted = false; // from another origin: may be shown, but not read
   loads = 0;
 
   constructor(properties = {}) {
@@ -272,7 +272,7 @@ export class FakeVideo extends OldVideo {
     this.#callbacks.delete(id);
   }
 
-  /** Whether somebody waits for the next frame. */
+  /** Whether a callback waits for the next frame. */
   get watched() {
     return this.#callbacks.size > 0;
   }
@@ -288,7 +288,7 @@ export class FakeVideo extends OldVideo {
   }
 }
 
-/** Draws one grey, or a bitmap's pixels; remembers what it drew. */
+/** A context that draws one grey level or a bitmap's pixels, and records what was drawn. */
 export class FakeContext {
   drawings = [];
 
@@ -311,7 +311,7 @@ export class FakeContext {
   }
 }
 
-/** JPEGs that are being encoded; a test finishes them with `encodings.shift()(blob)`. */
+/** Pending JPEG encodings; a test completes one with `encodings.shift()(blob)`. */
 export const encodings = [];
 
 export class FakeCanvas extends FakeHtmlElement {
@@ -338,7 +338,7 @@ export function encodePicture(width, height, paint) {
   return Uint8Array.of(width, height, ...pixels);
 }
 
-/** A connection; a test opens it, answers and drops it. */
+/** A WebSocket that a test opens, answers and closes. */
 export class FakeSocket {
   static OPEN = 1;
   static all = [];
@@ -363,13 +363,13 @@ export class FakeSocket {
     this.readyState = 2;
   }
 
-  /** The connection is gone, whoever ended it. */
+  /** Closes the connection, by either side. */
   drop(reason = "", code = 1006) {
     this.readyState = 3;
     this.onclose({ reason, code });
   }
 
-  /** One answer of a stream; `skipped` are pts of frames that the server let go. */
+  /** Delivers one answer of a stream; `skipped` are the pts of frames that the server dropped. */
   answer({ pts, status = 200, flags = 0, coverage = 0, skipped = [], body = encodePicture(32, 18, () => 0), width = 32, height = 18 }) {
     const view = new DataView(new ArrayBuffer(56 + 8 * skipped.length + body.length));
     view.setUint8(5, flags);
@@ -385,7 +385,7 @@ export class FakeSocket {
   }
 }
 
-/** Tells of sizes when a test says so. */
+/** An observer that reports sizes when a test triggers it. */
 export class FakeResizeObserver {
   static all = [];
   elements = [];
@@ -403,13 +403,13 @@ export class FakeResizeObserver {
     this.elements = [];
   }
 
-  /** As if something that is watched had another size now. */
+  /** Reports a new size of an observed element. */
   static notify(element) {
     for (const observer of FakeResizeObserver.all) if (observer.elements.includes(element)) observer.callback();
   }
 }
 
-/** What a browser remembers; a test may make it refuse. */
+/** A `localStorage`, which a test can make fail. */
 export class FakeStorage {
   items = new Map();
   refuses = false;
@@ -449,7 +449,7 @@ class FakeDocument extends EventTarget {
     return this.querySelectorAll(selector)[0] ?? null;
   }
 
-  /** By `#id`, `[name=value]` and `:checked`, one after the other. */
+  /** Elements that match `#id`, `[name=value]` and `:checked`. */
   querySelectorAll(selector) {
     const parts = [...selector.matchAll(/#([\w-]+)|\[(\w+)=(\w+)\]|:(checked)/g)];
     return this.body.descendants().filter((element) =>
@@ -469,7 +469,7 @@ const STYLE = Object.fromEntries([
   ...["Left", "Top", "Right", "Bottom"].flatMap((side) => [[`border${side}Width`, "0px"], [`padding${side}`, "0px"]]),
 ]);
 
-/** Puts all of it in place of a browser; the document. */
+/** Installs the fake browser as globals and returns its document. */
 export function installBrowser() {
   mock.timers.enable({ apis: ["setInterval", "setTimeout"] });
   Object.defineProperty(globalThis, "performance", { value: { now: () => clock.now }, configurable: true });

@@ -84,7 +84,7 @@ test("players by script that join segments of HLS begin with the first decoding 
   assert.equal(toTrackTime(120, { currentSrc: "blob:https://example.org/1" }, FILM, {}), 120);
 });
 
-/** Where the film's corners lie in the picture that a Firefox shows; numbers of corners from the upper left one, clockwise. */
+/** The positions of the film's corners in the picture that Firefox shows; corners are numbered clockwise from the upper left one. */
 const findCorners = (orientation, size = {}) => {
   const matrix = findStored({ ...FILM, orientation }, video({ mozHasAudio: false, ...size }));
   if (!matrix) return null;

@@ -14,7 +14,7 @@ beforeEach(() => {
 
 /**
  * A screen that shows frames of a film at 60 repaints a second, and a browser that announces each one before the
- * repaint that shows it, or after it where `late` says so; how far off the forecast of each repaint was, in frames.
+ * repaint that shows it, or after it if `late` says so. Returns the error of each repaint's forecast, in frames.
  */
 function watchFilm({ fps, rate = 1, late = () => false, count = 120, stall = () => false }) {
   const forecast = new FrameForecast();
@@ -62,7 +62,7 @@ test("a video that stalls isn't run ahead of for long", () => {
   assert.ok(off.slice(-40).every((frames) => Math.abs(frames) <= 1), `${off}`);
 });
 
-/** A forecast that has seen this many frames of 25 a second, each announced at its repaint. */
+/** A forecast after this many frames at 25 a second, each announced at its repaint. */
 function learn(count, rate = 1, from = 0) {
   const forecast = new FrameForecast();
   for (let number = 0; number < count; number++) {
@@ -222,7 +222,7 @@ test("repaints without announcements go by the video's own time", () => {
   stop();
 });
 
-/** A video on a page, and what is drawn over it. */
+/** A video on a page, and the drawing over it. */
 function startDrawing(properties = {}) {
   const [stage, video, layer] = [new FakeElement(), new FakeVideo({ readyState: 1, ...properties }), new FakeElement()];
   stage.append(video, layer);
@@ -332,7 +332,7 @@ test("a video that nothing positions is watched together with the page", () => {
   stop();
 });
 
-/** What a looping Firefox announces: [announced, currentTime] in milliseconds, and whether a frame was dropped before. */
+/** The announcements of Firefox during a loop: [announced, currentTime] in milliseconds, and whether a frame was dropped before. */
 function unroll(frames, { duration, count = 1 }) {
   const clock = new LoopClock();
   let presented = count - 1;
@@ -347,7 +347,7 @@ test("a clock that runs on in loops begins anew with the video, before currentTi
 });
 
 test("a round begins with the first frame, wherever the length says that it ends", () => {
-  // Measured on a clip whose sound begins after the pictures.
+  // Measured with a clip whose sound starts later than its pictures.
   const frames = [[0, 0], [1960, 1978], [2054.1, 4], [2094.1, 44], [4014.1, 1966], [4108.3, 2046.6], [4148.3, 33]];
   const found = unroll(frames, { duration: 2.046621 }).map(Math.round);
   assert.deepEqual(found, [0, 1960, 0, 40, 1960, 0, 40]);
@@ -363,7 +363,7 @@ test("after a dropped first frame, or one that nobody saw, the length says when 
 });
 
 test("rounds that were seen to begin say how long the others take", () => {
-  // The sound's last packet ends 12 ms after the length.
+  // The last sound packet ends 12 ms after the duration.
   const frames = [[0, 0], [1960, 1962], [2012, 9], [3972, 1970], [4104, 80, 1], [5984, 1965], [6116, 90, 1]];
   assert.deepEqual(unroll(frames, { duration: 2 }), [0, 1960, 0, 1960, 80, 1960, 80]);
 });

@@ -7,7 +7,7 @@ import { followHls } from "../../../service/danmatte/web/adapters/hls.js";
 const FILM = { first_ms: 0, scripted_ms: 80, sections: [[0, 1480], [2000, 34_400]] };
 const FRAGMENTS = [[0, 0, 0.72], [0, 0.72, 1.36], [1, 2.08, 2]].map(([cc, start, duration]) => ({ cc, start, duration, programDateTime: null }));
 
-/** A player that has read its playlist; what it found of each section's first time is in `found`. */
+/** A player that has read its playlist; `found` has the first time of each section. */
 function play({ fragments = FRAGMENTS, found = [[0, 126_000], [1, 2_908_800]] } = {}) {
   const hls = new EventEmitter();
   const clock = followHls({ on: (name, listener) => hls.on(name, (data) => listener(name, data)) });

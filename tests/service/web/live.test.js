@@ -21,7 +21,7 @@ afterEach(() => {
   mock.restoreAll();
 });
 
-/** A connection that is closed after the test. */
+/** A live source, closed after the test. */
 function open(where = URL_) {
   opened.push(openLive(where));
   return opened.at(-1);
@@ -29,7 +29,7 @@ function open(where = URL_) {
 
 const film = (properties = {}) => new FakeVideo({ currentSrc: "one.mp4", ...properties });
 
-/** Shows a frame to a source, as far as its picture's departure; the socket that it left by. */
+/** Shows a frame to a source, up to sending its picture. Returns the socket. */
 function send(live, video, ms) {
   live.want(ms, video);
   const socket = FakeSocket.all.at(-1);
@@ -41,7 +41,7 @@ function send(live, video, ms) {
   return socket;
 }
 
-/** The same, up to its mask. */
+/** The same, up to receiving its mask. */
 async function receive(live, video, ms, answer = {}) {
   const masks = live.counts.masks;
   const socket = send(live, video, ms);
@@ -209,7 +209,7 @@ test("one picture is encoded at a time", () => {
   FakeSocket.all[0].open();
   for (const ms of [0, 40, 80]) live.want(ms, video);
   assert.equal(encodings.length, 1);
-  encodings.shift()(null); // a picture that the browser couldn't make
+  encodings.shift()(null); // the browser couldn't encode the picture
   live.want(120, video);
   assert.equal(encodings.length, 1);
   assert.equal(live.counts.sent, 0);
@@ -253,7 +253,7 @@ test("a mask that the browser can't read is told, and the next one is shown", as
   const socket = send(live, video, 0);
   mock.method(globalThis, "createImageBitmap", () => Promise.reject(new DOMException("The source image could not be decoded.", "InvalidStateError")));
   socket.answer({ pts: 0 });
-  await until(() => live.counts.errors === 1, "the error"); // a rejection that nobody handles would fail this test
+  await until(() => live.counts.errors === 1, "the error"); // an unhandled rejection would fail this test
   assert.match(live.error, /a mask that can't be read: The source image/);
   mock.restoreAll();
   await receive(live, video, 40);
@@ -292,7 +292,7 @@ test("a connection that the server closes as nothing came on it is no failure, a
   first.drop("no offer came for long", 1000);
   assert.deepEqual([live.error, told], ["", []]);
   live.want(1000, video);
-  assert.equal(FakeSocket.all.length, 1); // not at once, or who closes each of them would be asked at every frame
+  assert.equal(FakeSocket.all.length, 1); // with a delay; otherwise a server that closes each connection would get a new one at every frame
   advance(250);
   live.want(1040, video);
   assert.equal(FakeSocket.all.length, 2);
@@ -352,7 +352,7 @@ test("a video without a size yet connects to nothing", () => {
 test("another film in the same element has masks of its own", async () => {
   const [live, video] = [open(), film()];
   await receive(live, video, 1000);
-  const socket = send(live, video, 1040); // still on its way when the film changes
+  const socket = send(live, video, 1040); // still pending when the film changes
   video.currentSrc = "two.mp4";
   live.want(1000, video);
   assert.equal(live.at(1000), null);

@@ -80,12 +80,12 @@ test("at the film's end the copy waits there, or is at the beginning again where
 test("a copy that has ended isn't played, which would begin anew, until the film is further back", () => {
   const { video, copy, stop } = start({ currentTime: 59.5 });
   video.play();
-  // What a browser does at the end of a film that doesn't loop.
+  // Browsers do this at the end of a film that doesn't loop.
   Object.assign(copy, { currentTime: 60, paused: true, ended: true });
   advance(600);
   assert.deepEqual([copy.paused, copy.currentTime], [true, 60]);
   video.currentTime = 10;
-  copy.ended = false; // as soon as it is elsewhere
+  copy.ended = false; // once it has moved away from the end
   video.emit("seeked");
   assert.deepEqual([copy.paused, copy.currentTime], [false, 10.7]);
   stop();
@@ -119,7 +119,7 @@ test("a copy that may not play is tried again, and nothing breaks", async () => 
   };
   video.emit("play");
   advance(200);
-  await flush(); // a rejection that nobody handles would fail this test
+  await flush(); // an unhandled rejection would fail this test
   assert.equal(tries, 2);
   stop();
 });

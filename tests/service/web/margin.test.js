@@ -5,7 +5,7 @@ import { growOutline } from "../../../service/danmatte/web/margin.js";
 
 const square = { width: 80, height: 60, rings: [Float32Array.of(30, 20, 50, 20, 50, 40, 30, 40)] };
 
-/** The area inside rings by the even-odd rule, counted on a fine grid; and the box around them. */
+/** The area inside rings by the even-odd rule, counted on a fine grid, and their bounding box. */
 function measure({ width, height, rings }) {
   const fine = 4;
   const [xs, ys] = [[], []];

@@ -33,7 +33,7 @@ function writeHead({ polarity = 0, version = 1, name = new TextEncoder().encode(
 const varint = (value) => (value < 128 ? [value] : [(value % 128) + 128, ...varint(Math.floor(value / 128))]);
 const signed = (value) => varint(value < 0 ? -2 * value - 1 : 2 * value);
 
-/** Turns of an outline, five a byte. */
+/** The turns of an outline, five in each byte. */
 function pack(turns) {
   const bytes = [];
   for (let at = 0; at < turns.length; at += 5) {
@@ -42,7 +42,7 @@ function pack(turns) {
   return bytes;
 }
 
-/** Turns of a box that begins at its left top corner: along each side, then round to the same side again. */
+/** The turns of a box from its top left corner: straight along each side, then a turn to the same side. */
 function turnBox(width, height) {
   const turns = [];
   for (const [number, side] of [width, height, width, height].entries()) {
@@ -52,7 +52,7 @@ function turnBox(width, height) {
   return turns;
 }
 
-/** One record of boxes; `before` are the corners that the last record had. */
+/** One record of boxes; `before` are the corners of the last record. */
 function writeRecord({ later = 0, flags = 1, coverage = 0, boxes = [], before = [] }) {
   const corners = boxes.flatMap(([x, y], at) => [...signed(x - (before[at]?.[0] ?? 0)), ...signed(y - (before[at]?.[1] ?? 0))]);
   const turns = pack(boxes.flatMap(([, , width, height]) => turnBox(width, height)));
@@ -186,7 +186,7 @@ for (const [what, record, message] of [
 }
 
 test("outlines that go over the same rows for ever are refused", () => {
-  // All fit into the picture, but together they have more vertical steps than all its pixels' edges.
+  // Each fits into the picture, but together they have more vertical steps than there are pixel edges.
   const boxes = Array.from({ length: 40 }, () => [0, 0, 31, 17]);
   assert.throws(() => read(writeRecord({ boxes })), /cross the picture's rows too often/);
   assert.equal(read(writeRecord({ boxes: boxes.slice(0, 17) })).length, 1);

@@ -1,4 +1,4 @@
-/** What holds for all files of the page together. */
+/** Rules for all files of the page. */
 
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -62,7 +62,7 @@ test("the pages' scripts and styles are there, and nothing is asked for elsewher
 });
 
 test("what the README imports is what the package exports", async () => {
-  const { resolve } = createRequire(new URL("danmatte.js", WEB)); // a package finds itself by its name
+  const { resolve } = createRequire(new URL("danmatte.js", WEB)); // a package can resolve its own name
   const found = [...read("README.md").matchAll(/import \{ (.*) \} from "(danmatte[^"]*)"|`(\w+)` from `(danmatte[^`]*)`/g)];
   assert.ok(found.length >= 10);
   for (const [, names, path, name, entry] of found) {

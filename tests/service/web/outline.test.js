@@ -8,12 +8,12 @@ function paint(width, height, inside) {
   return Uint8Array.from({ length: width * height }, (_, at) => (inside(Math.floor(at / height), at % height) ? 1 : 0));
 }
 
-/** The outline of what is painted. */
+/** The outline of the painted pixels. */
 function trace(columns, width, height) {
   return roundRings(traceRings(columns, width, height), width, height);
 }
 
-/** The area that rings enclose by the even-odd rule, when none crosses another and holes run the other way. */
+/** The area inside rings by the even-odd rule, if no rings cross and holes run in the opposite direction. */
 function measureArea(rings) {
   let sum = 0;
   for (const ring of rings) {
@@ -91,7 +91,7 @@ test("every painted pixel is within the rings, and no bare one is", () => {
   for (let seed = 1; seed <= 20; seed++) {
     let state = seed;
     const columns = Uint8Array.from({ length: width * height }, () => ((state = (state * 16_807) % 2_147_483_647) % 5 < 3 ? 1 : 0));
-    const crossings = new Uint8Array((width + 1) * height); // by vertical steps, as the format's own reader counts
+    const crossings = new Uint8Array((width + 1) * height); // by vertical steps, as the format's reader counts them
     for (const ring of traceRings(columns, width, height)) {
       for (let at = 0; at < ring.length; at += 2) if (ring[at] % 1 === 0) crossings[ring[at] * height + Math.floor(ring[at + 1])] ^= 1;
     }

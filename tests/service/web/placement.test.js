@@ -68,13 +68,13 @@ test("a video without a size yet fills its box", () => {
   assert.deepEqual(fitPicture(box, { width: 10, height: 0 }, "contain", "50% 50%"), box);
 });
 
-/** A video and a layer over it, by their boxes on the screen. */
+/** A video and a layer over it, with these boxes on the screen. */
 function lay(video, layer, computed = {}, properties = {}) {
   const element = new FakeVideo({ box: video, computed, ...properties });
   return measurePlace(element, Object.assign(new FakeElement(), { box: layer }));
 }
 
-/** The place of a picture that is neither mirrored nor turned. */
+/** The place of a picture that is neither mirrored nor rotated. */
 const upright = (x, y, width, height, layerWidth, layerHeight) => ({ matrix: [width, 0, 0, height, x, y], layerWidth, layerHeight });
 const wide = { x: 0, y: 0, width: 320, height: 180 };
 

@@ -13,7 +13,7 @@ const { openTrack } = await import("../../../service/danmatte/web/track.js");
 const tracks = JSON.parse(process.env.TRACKS ?? "[]");
 const video = { playbackRate: 1, duration: 60, loop: false };
 
-/** Answers ranges of a file, or the whole of it, as servers do. */
+/** Serves ranges of a file, or the whole file, like a web server. */
 function serve(bytes, ranges) {
   const asked = [];
   globalThis.fetch = async (_url, { headers }) => {
@@ -40,7 +40,7 @@ async function loadMask(track, ms) {
   return track.at(ms);
 }
 
-/** The person's share by the outline's area. */
+/** The share of the picture that shows people, computed from the outline's area. */
 function measureShare({ width, height, rings }) {
   let sum = 0;
   for (const ring of rings) {
@@ -70,7 +70,7 @@ for (const { path, expected } of tracks) {
   }
 }
 
-/** A track of these segments, each a start in ms and its packed bytes; `lie` may change head and index. */
+/** A track of these segments, each a start in ms and its compressed bytes; `lie` may change head and index. */
 function writeTrack(segments, lie = () => {}) {
   const head = Buffer.alloc(20 + 20 * segments.length);
   head.write("MATT");
@@ -90,7 +90,7 @@ function writeTrack(segments, lie = () => {}) {
 
 const nobody = (...times) => deflateSync(Uint8Array.from(times.flatMap((later) => [later, 1, 0, 0])));
 
-/** 12 segments, 10 seconds each, the first one from 100 ms on: nobody in any. */
+/** 12 segments of 10 seconds each, the first from 100 ms on; all masks are empty. */
 const long = () => writeTrack(Array.from({ length: 12 }, (_, number) => [number * 10_000 + 100, nobody(0)]));
 
 test("near the end of a loop its beginning doesn't drive out what is shown", async () => {
@@ -148,14 +148,14 @@ test("after the last mask there is none, once the next one would be due", async 
   assert.equal((await loadMask(track, 100)).pts, 100);
 });
 
-/** Answers with these statuses in turn, the last one for ever; how often it was asked. */
+/** Responds with these statuses one after another, then always with the last. Returns a list with an entry for each request. */
 function refuse(...statuses) {
   const asked = [];
   globalThis.fetch = async () => new Response("", { status: statuses[Math.min(asked.push(0), statuses.length) - 1] });
   return asked;
 }
 
-/** A viewer who watches for some seconds, on a clock of their own. */
+/** Simulates a viewer who watches for some seconds, on a separate clock. */
 async function watch(track, seconds) {
   for (let at = 0; at < seconds * 10; at++) {
     advance(100);
@@ -196,7 +196,7 @@ for (const { path, good, startMs } of JSON.parse(process.env.DAMAGED ?? "[]")) {
     serve(readFileSync(path), true);
     const track = openTrack("film");
     await track.ready;
-    track.want(startMs, video); // before its first mask a track shows none
+    track.want(startMs, video); // a track has no mask before its first one
     await until(() => track.error || track.at(startMs), path);
     assert.equal(track.error === "", good, track.error);
     if (good) assert.ok(track.at(startMs).shape.outline);
@@ -204,7 +204,7 @@ for (const { path, good, startMs } of JSON.parse(process.env.DAMAGED ?? "[]")) {
   });
 }
 
-/** Serves ranges of what `choose` gives at each request: the bytes, and the stamp that they come with. */
+/** Serves ranges of the file that `choose` returns for each request: its bytes and its stamp. */
 function serveStamped(choose) {
   globalThis.fetch = async (_url, { headers }) => {
     const [first, last] = headers.Range.match(/\d+/g).map(Number);
@@ -226,7 +226,7 @@ test("a track that is replaced while it is read is opened anew", async () => {
   track.want(30_100, video);
   await until(() => track.error, "the news");
   assert.match(track.error, /the track was replaced/);
-  assert.equal(track.at(100), null); // those of the other one aren't there yet
+  assert.equal(track.at(100), null); // masks of the new file aren't loaded yet
   track.want(20_000, video);
   await until(() => (track.want(20_000, video), track.at(20_000)), "the mask of the other one");
   assert.deepEqual([track.at(20_000).pts, track.at(49), track.error], [20_000, null, ""]);
@@ -324,7 +324,7 @@ test("what goes wrong in the page's own callback isn't the track's fault", async
   assert.deepEqual([track.error, errors], ["", ["of the page", "of the page"]]);
 });
 
-/** What a track answers that can't be read. */
+/** The error of a track that can't be read. */
 async function refuseTrack(bytes, ms = 0) {
   serve(bytes, true);
   const track = openTrack("film");
@@ -336,7 +336,7 @@ async function refuseTrack(bytes, ms = 0) {
   return track.error;
 }
 
-/** One segment that says of itself what `change` puts at these offsets. */
+/** A track of one segment, in which `change` replaces values at these offsets. */
 const lie = (change) => writeTrack([[0, nobody(0)], [1000, nobody(0)]], change);
 
 for (const [what, bytes, expected] of [

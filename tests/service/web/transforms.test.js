@@ -11,7 +11,7 @@ const element = (computed, properties = {}) => Object.assign(new FakeElement(), 
 const round = (matrix) => matrix.map((value) => Math.round(1000 * value) / 1000 + 0);
 const near = (one, other) => assert.deepEqual(round(one), round(other));
 
-/** The box around a rectangle of this size that a turn of so many degrees gives, its middle at 0. */
+/** The bounding box of a rectangle of this size, centred at 0, after a rotation by this number of degrees. */
 function turnBox(degrees, width, height) {
   const [cos, sin] = [Math.cos, Math.sin].map((f) => Math.abs(f((degrees * Math.PI) / 180)));
   const [wide, high] = [cos * width + sin * height, sin * width + cos * height];

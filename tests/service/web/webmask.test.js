@@ -8,7 +8,7 @@ const FULL = "M0 0l320 0 0 180-320 0z";
 const svg = (...paths) => `<svg width="32.0px" height="18.0px" viewBox="0 0 32.000000 18.000000"><g>${paths.map((data) => `<path d="${data}"/>`).join("")}</g></svg>`;
 const encode = (text) => `${PREFIX}${btoa(text)}`;
 
-/** An inflated segment of these texts, 40 ms apart. */
+/** A decompressed segment of these texts, 40 ms apart. */
 function writeRecords(...texts) {
   const bodies = texts.map((text) => new TextEncoder().encode(text));
   const view = new DataView(new ArrayBuffer(bodies.reduce((sum, body) => sum + 12 + body.length, 0)));
@@ -26,7 +26,7 @@ const read = (...texts) => webmask.readMasks(writeRecords(...texts), {}, 0);
 const outline = (...paths) => read(encode(svg(...paths)))[0].shape.outline;
 const rings = (...paths) => outline(...paths).rings.map((ring) => [...ring]);
 
-/** Head and index, as hostile as a test likes. */
+/** Head and index, with values given by a test, which may be invalid. */
 function writeHead({ version = 1, codec = 2, count, segments = [[0, 32]] } = {}) {
   const view = new DataView(new ArrayBuffer(16 + 16 * segments.length));
   view.setUint32(0, 0x4d41534b);
