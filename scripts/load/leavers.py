@@ -47,5 +47,15 @@ async def _wait_until_settled(server: Server) -> dict[str, int]:
 
 
 def _facts(server: Server) -> dict[str, int]:
-    inside = re.search(r"^matting_in_flight(?:\{.*\})? ([\d.]+)$", server.get("/metrics"), re.MULTILINE)
-    return server.facts() | {"inside": int(float(inside[1])) if inside else -1}
+    return server.facts() | {"inside": read_in_flight(server.get("/metrics"))}
+
+
+def read_in_flight(page: str) -> int:
+    """Return the number of requests and live connections in progress, from a page of Prometheus metrics.
+
+    Raises SystemExit if the page doesn't have that metric.
+    """
+    found = re.search(r"^danmatte_in_flight ([\d.]+)$", page, re.MULTILINE)
+    if not found:
+        raise SystemExit("/metrics: expected a line danmatte_in_flight, found none")
+    return int(float(found[1]))
