@@ -1,4 +1,4 @@
-"""Parts of `scripts/bench workbench` that ask whether losses are told as they are, on masks that are kept once."""
+"""Parts of `scripts/bench workbench` that check how accurate reported losses are, on stored masks."""
 
 import argparse
 import dataclasses
@@ -33,15 +33,15 @@ BUILT = ROOT / "build/bench"
 RECIPES = ("float", "int8", "int8-mixed", "int8-shrunk", "int8-pruned30", "int8-stride16")
 RUNS = 10
 LIMIT = 0.5
-TIMED = 6  # frames, of which the fastest counts
+TIMED = 6  # frames; the fastest one counts
 CALIBRATION = 96
 BANDS = (0.0, 0.0025, 0.005, 0.01, 0.02)  # of the diagonal
-CHARGES = (0.0, 0.25, 0.5, 0.75)  # of a pixel in the band
+CHARGES = (0.0, 0.25, 0.5, 0.75)  # weights of a differing pixel in the band
 
 
 @dataclass(frozen=True)
 class KeptMasks:
-    """The masks of a source and of a fixed set of candidates on labelled frames, kept in ``folder`` (.npz)."""
+    """Masks of a source and of a fixed set of candidates on labelled frames, stored in ``folder`` (.npz)."""
 
     folder: Path
     source: Source
@@ -49,20 +49,20 @@ class KeptMasks:
     subjects: Mapping[str, Subject]
 
     def ensure(self) -> None:
-        """Ask those that weren't asked yet."""
+        """Compute and store the masks that aren't stored yet."""
         for name, subject in self.subjects.items():
             path = self.folder / f"{name}.npz"
             if not path.exists():
-                print(f"  asking {self.folder.name} {name} on {len(self.data)} frames", flush=True)
+                print(f"  computing masks of {self.folder.name} {name} on {len(self.data)} frames", flush=True)
                 keep_masks(subject, self.data, path)
 
     @cached_property
     def frames(self) -> list[LabelledFrame]:
-        """The labelled frames, without their pixels."""
+        """Return the labelled frames, without their pixels."""
         return [dataclasses.replace(frame, pixels=frame.pixels[:0]) for frame in self.data]
 
     def read(self, name: str) -> Iterator[tuple[LabelledFrame, np.ndarray, np.ndarray]]:
-        """Each frame with its label and the subject's mask, (H, W) bool."""
+        """Yield each frame with its label and the subject's mask, (H, W) bool."""
         with np.load(self.folder / f"{name}.npz") as kept:
             for frame in self.frames:
                 assert frame.truth is not None
@@ -70,12 +70,12 @@ class KeptMasks:
                 yield frame, frame.truth, bits.reshape(frame.truth.shape).astype(bool)
 
     def score(self, name: str) -> list[Score]:
-        """Against the labels."""
+        """Return the scores of the subject's masks against the labels."""
         return [score_mask(frame.name, mask, truth) for frame, truth, mask in self.read(name)]
 
 
 def keep_candidates(model: str, data: Dataset, calibration: Dataset, recipes: Sequence[str]) -> KeptMasks:
-    """The masks of the model, of its published versions, and of the recipes that can be made of it."""
+    """Return the masks of the model, of its published versions, and of the recipes that can be built from it."""
     described = source.find(model, ROOT / "models")
     graph = source.read(described) if described else probing.inspect(Path(model))
     label = graph.name if described else "-".join(Path(model).parts[-2:])
@@ -84,7 +84,7 @@ def keep_candidates(model: str, data: Dataset, calibration: Dataset, recipes: Se
         subjects[f"version {folder.name}"] = Subject.from_published(folder)
     for name in recipes:
         try:
-            subjects[name] = cook(graph, name, calibration, BUILT / "made" / label / name / "graph.xml")
+            subjects[name] = build_subject(graph, name, calibration, BUILT / "made" / label / name / "graph.xml")
         except WorkbenchError as error:
             print(f"  {label} {name}: {error}")
     kept = KeptMasks(BUILT / "masks" / f"{label}-{len(data)}", graph, data, subjects)
@@ -92,8 +92,8 @@ def keep_candidates(model: str, data: Dataset, calibration: Dataset, recipes: Se
     return kept
 
 
-def cook(graph: Source, name: str, calibration: Dataset, target: Path) -> Subject:
-    """The recipe's graph, made unless it is there, in float32 beside its 8 bits."""
+def build_subject(graph: Source, name: str, calibration: Dataset, target: Path) -> Subject:
+    """Return the recipe's graph, built unless it is stored; layers that aren't in 8 bits compute in float32."""
     from danmatte_workbench.runtimes import openvino
 
     if target.exists():
@@ -104,11 +104,11 @@ def cook(graph: Source, name: str, calibration: Dataset, target: Path) -> Subjec
     return Subject.from_artifact(name, graph, artifact, configure(precision="f32"))
 
 
-# How often told intervals hold.
+# How often reported intervals contain the loss on other pictures.
 
 
 def measure_intervals(options: argparse.Namespace) -> dict[str, Any]:
-    """Ten runs on ten random halves of the pictures: does the other half lose what each run's interval says?"""
+    """Run on random halves of the pictures; report how often a run's interval contains the loss on the other half."""
     data = load(*options.folders)
     kept = keep_candidates(options.model, data, load(options.calibration).pick(CALIBRATION), options.recipes or RECIPES)
     names = [name for name in kept.subjects if name != "source"]
@@ -118,7 +118,7 @@ def measure_intervals(options: argparse.Namespace) -> dict[str, Any]:
     runs = [judge_half(data, scores, speeds, recipe, seed) for seed in range(options.runs)]
     held = sum(run["held"] for run in runs)
     kinds = [found for run in runs for found in run["kinds"].values()]
-    print(f"{held} of {len(runs)} told intervals hold what the other half lost")
+    print(f"{held} of {len(runs)} reported intervals contain the loss on the other half")
     return {
         "part": "intervals",
         "limit": LIMIT,
@@ -134,7 +134,7 @@ def measure_intervals(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def draw_half(data: Dataset, seed: int) -> tuple[Dataset, Dataset]:
-    """A random half of the scenes of each kind, and the other half."""
+    """Return a random half of the scenes of each kind, and the other half."""
     rng = np.random.default_rng(seed)
     mine: list[str] = []
     for kind in dict.fromkeys(file.kind for file in data.files):
@@ -147,9 +147,9 @@ def draw_half(data: Dataset, seed: int) -> tuple[Dataset, Dataset]:
 def judge_half(
     data: Dataset, scores: Mapping[str, Mapping[str, Score]], speeds: Mapping[str, float], recipe: Recipe, seed: int
 ) -> dict[str, Any]:
-    """One run on a random half of the scenes of each kind, and what the other half says of its winner.
+    """Choose a winner on a random half of the scenes of each kind; return its loss there and on the other half.
 
-    recipe: any; trials have one.
+    recipe: any recipe, because every trial must have one.
     """
     half, rest = draw_half(data, seed)
     host = hardware.describe_host()
@@ -178,12 +178,12 @@ def judge_half(
     outcome = {"frames": frames, **describe_outcome(last, plain, measure([(last, rest)], 0.95))}
     told, lost = last.measurements[0], outcome["other_half"]["value"]
     outside = "" if outcome["held"] else " ← outside"
-    print(f"  run {seed}: {last.name} told {told}, the other half lost {lost:.2f}{outside}")
+    print(f"  run {seed}: {last.name} reported {told}, the other half lost {lost:.2f}{outside}")
     return outcome
 
 
 def describe_outcome(last: Trial, plain: Measurement, other: Accuracy) -> dict[str, Any]:
-    """What was told of the trial that was asked last, and whether that holds what the ``other`` half says it lost.
+    """Return the reported loss of the last confirmed trial, and whether its interval has the ``other`` half's loss.
 
     plain: the loss on the frames that confirmed it, with the usual interval.
     """
@@ -213,13 +213,14 @@ def describe_outcome(last: Trial, plain: Measurement, other: Accuracy) -> dict[s
     }
 
 
-# How well disagreement without labels predicts what labels say.
+# How well disagreement with the source predicts the loss against labels.
 
 
 def measure_disagreement(options: argparse.Namespace) -> dict[str, Any]:
-    """Candidates of several graphs: what labels say they lose, and what disagreement with the source says.
+    """Measure the loss against labels and the disagreement with the source, for candidates of several graphs.
 
-    Pixels in a band along the outline of the source's mask, so wide a share of the diagonal, are charged in part.
+    In the disagreement, pixels in a band along the outline of the source's mask have a smaller weight. Bands have
+    several widths, as shares of the diagonal.
     """
     data = load(*options.folders)
     data = data.pick(options.frames) if options.frames else data
@@ -241,7 +242,7 @@ def measure_disagreement(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def charge_disagreement(kept: KeptMasks, name: str) -> dict[tuple[float, float], float]:
-    """100 − pooled IoU with the source's masks, by the band's width and by what a pixel in it is charged."""
+    """Return 100 − pooled IoU with the source's masks, by the band's width and the weight of a pixel in it."""
     sums = {band: np.zeros(3) for band in BANDS}
     for (_, _, source_mask), (_, _, mask) in zip(kept.read("source"), kept.read(name), strict=True):
         differs, either = source_mask ^ mask, source_mask | mask
@@ -256,7 +257,7 @@ def charge_disagreement(kept: KeptMasks, name: str) -> dict[tuple[float, float],
 
 
 def fit_charges(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """How well each band and charge predicts the labelled loss: correlation, slope and the typical error in points."""
+    """Return how well each band and weight predicts the labelled loss: correlation, slope, and RMS error in points."""
     lost = np.array([row["lost"]["value"] for row in rows])
     found = {}
     for key in rows[0]["differs"] if rows else ():

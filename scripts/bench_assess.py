@@ -1,4 +1,4 @@
-"""What `scripts/bench assess` does: quality against known damage, beside BRISQUE; and its speed, with masks, too."""
+"""`scripts/bench assess`: scores of known damage, compared with BRISQUE's, and speed, with and without masks."""
 
 import argparse
 import itertools
@@ -33,29 +33,29 @@ from ladders import LADDERS, Clip, Ladder
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared/data/video"
 SAMPLE = ROOT / "service/danmatte/web/sample.webm"
-CLIPS = {"davis_hike": 0, "davis_tennis": 0, "one-by-one-person-detection.mp4": 100}  # with the frame to begin at
+CLIPS = {"davis_hike": 0, "davis_tennis": 0, "one-by-one-person-detection.mp4": 100}  # and the first frame that is used
 JUDGED_FPS = 6.0  # of a ladder's clips
-PEER_FRAMES = (24,)  # of a clip, which BRISQUE judges
+PEER_FRAMES = (24,)  # frames of a clip that BRISQUE scores
 FRAMES, HEIGHT, WIDTH = 720, 720, 1280
 PEER = ROOT / "build/peers/brisque/bin/python"
 NIMA = "not measured: its weights come from no package registry"
 
 
 def add_assess(parser: argparse.ArgumentParser) -> None:
-    """What is measured, and on what."""
+    """Add the options: what is measured, and on which videos."""
     parser.add_argument("--part", choices=("ladders", "speed"), required=True)
     parser.add_argument("--models", type=Path, default=ROOT / "models")
     parser.add_argument("--videos", type=Path, default=SHARED, help="a folder with the video and the clips")
-    parser.add_argument("--rounds", type=int, default=3, help="of the speed, the two sides in turn")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of the part speed")
     parser.add_argument(
-        "--peer", type=Path, default=PEER, help="a Python that has BRISQUE; left out where there is none"
+        "--peer", type=Path, default=PEER, help="a Python with the package brisque; without it, BRISQUE is left out"
     )
     parser.add_argument("--json", type=Path, default=ROOT / "build/bench/assess.json")
     parser.set_defaults(run=assess)
 
 
 def assess(options: argparse.Namespace) -> dict[str, Any]:
-    """The figures of one part."""
+    """Return the figures of one part."""
     cv2.setNumThreads(1)
     judge = Judge.open(options.models)
     facts = {"part": options.part, "model": judge.name}
@@ -63,7 +63,7 @@ def assess(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure_ladders(options: argparse.Namespace, judge: Judge) -> dict[str, Any]:
-    """τ of score against degree for every clip and ladder, and how often clean clips come before damaged others."""
+    """Return τ of score and degree by clip and ladder, and how often a clean clip scores above another damaged one."""
     clips = {name: ladders.read_clip(options.videos / name, first) for name, first in CLIPS.items()}
     clips["sample.webm"] = ladders.read_clip(SAMPLE)
     with tempfile.TemporaryDirectory() as folder:
@@ -116,7 +116,7 @@ def _list_peer_scores(row: Mapping[str, Any], found: Mapping[str, float]) -> lis
 
 
 def _order_pairs(rows: list[dict[str, Any]], clean: Mapping[str, float], key: str) -> dict[str, float]:
-    """The share of pairs of a clean clip and another one at the strong end in which the clean one has more points."""
+    """Return the share of pairs in which a clean clip scores above another clip with the strongest damage."""
     pairs = [clean[name] > row[key][-1] for row in rows for name in clean if name != row["clip"]]
     return {"share": round(statistics.mean(pairs), 4), "pairs": len(pairs)}
 
@@ -129,13 +129,13 @@ def _order_peer_pairs(rows: list[dict[str, Any]], found: Mapping[str, float]) ->
 
 
 class Peers:
-    """Pictures that BRISQUE is to judge, in a Python of its own; nothing where there is none."""
+    """Pictures for BRISQUE, which runs in a separate Python; does nothing if that Python doesn't exist."""
 
     def __init__(self, python: Path, folder: Path) -> None:
         self._python, self._folder = python, folder / "peer"
 
     def keep(self, name: str, clip: Clip) -> None:
-        """Some frames of a clip under this name."""
+        """Store some frames of a clip under this name."""
         if not self._python.exists():
             return
         for at in PEER_FRAMES:
@@ -144,12 +144,12 @@ class Peers:
             cv2.imwrite(str(target), clip[at][..., ::-1])
 
     def score(self) -> dict[str, float]:
-        """The mean score of each clip, turned round: the higher the better."""
+        """Return each clip's mean of 100 − BRISQUE's score, so that higher is better."""
         if not self._python.exists():
             return {}
         command = [str(self._python), str(ROOT / "scripts/peers/brisque_scores.py"), str(self._folder)]
         run = subprocess.run(command, check=False, capture_output=True, text=True)
-        if run.returncode:  # our own figures are told all the same
+        if run.returncode:  # our own figures are still reported
             print(f"BRISQUE: {run.stderr.strip().splitlines()[-1]}", file=sys.stderr)
             return {}
         scores = json.loads(run.stdout)
@@ -160,7 +160,7 @@ class Peers:
 
 
 def measure_speed(options: argparse.Namespace, judge: Judge) -> dict[str, Any]:
-    """720 frames of 720p: all judged, against a plain loop; and masks with and without a verdict, in turn."""
+    """Time 720 frames of 720p in turn: scoring all, a plain loop, and masks with and without scoring."""
     masks = open_version(options.models, for_many=True)
     with tempfile.TemporaryDirectory() as folder:
         video = _make_video(options.videos / "one-by-one-person-detection.mp4", Path(folder) / "video.mp4")
@@ -193,7 +193,7 @@ def measure_speed(options: argparse.Namespace, judge: Judge) -> dict[str, Any]:
 
 
 def _race(sides: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of every side, one after another in each round; the first round warms up and isn't counted."""
+    """Return the seconds of every side. Each round runs all sides in turn; the first is a warm-up and isn't counted."""
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(rounds + 1):
         for name, run in sides.items():
@@ -206,7 +206,7 @@ def _race(sides: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, l
 
 
 def _make_video(source: Path, target: Path) -> Path:
-    """720 frames of 720p, H.264."""
+    """Write the first 720 frames of the source as 720p H.264."""
     with av.open(str(source), "r") as given, av.open(str(target), "w") as made:
         stream = made.add_stream(
             "libx264", rate=24, width=WIDTH, height=HEIGHT, pix_fmt="yuv420p", options={"preset": "veryfast"}
@@ -220,7 +220,7 @@ def _make_video(source: Path, target: Path) -> Path:
 
 
 class PlainLoop:
-    """What one writes first: OpenCV reads a frame, TensorFlow judges its patches, then comes the next frame."""
+    """The simplest implementation: OpenCV reads a frame, TensorFlow scores its patches, frame by frame."""
 
     def __init__(self, graph: Path) -> None:
         import tensorflow as tf
@@ -232,7 +232,7 @@ class PlainLoop:
         self._session = tf.compat.v1.Session(graph=loaded)
 
     def run(self, video: Path) -> float:
-        """The mean score."""
+        """Return the mean score."""
         capture, scores = cv2.VideoCapture(str(video)), []
         while (got := capture.read())[0]:
             picture = cv2.cvtColor(got[1], cv2.COLOR_BGR2RGB)

@@ -1,5 +1,4 @@
-"""What `scripts/bench workbench --part cpus` does: a published version's masks under each instruction set, with and
-without 8-bit kernels."""
+"""Part `cpus` of `scripts/bench workbench`: a version's masks under each instruction set and without 8-bit kernels."""
 
 import argparse
 from pathlib import Path
@@ -20,22 +19,22 @@ from danmatte_workbench.runtimes.devices import to_properties
 
 ANSWER_S = 1800.0
 CHECKED, ATTEMPTS, ALIKE = 16, 3, 0.5
-NO_8_BITS = {"LP_TRANSFORMS_MODE": "NO"}  # the CPU plugin computes in floats what the graph says in 8 bits
+NO_8_BITS = {"LP_TRANSFORMS_MODE": "NO"}  # makes the CPU plugin compute the graph's 8-bit operations in floats
 Masks = list[tuple[str, np.ndarray]]
 
 
 def measure_cpus(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """IoU of the version at ``folder`` under each level that this CPU can show, against the same graph in floats.
+    """Compare the version at ``folder``, under each instruction set that this CPU supports, with the graph in floats.
 
-    Points of IoU lost against the labels where there are some, and 100 · (1 − IoU) between the two masks.
+    Return 100 · (1 − IoU) between the two masks and, if there are labels, the points of IoU lost against them.
     """
     subject, data, host = Subject.from_published(folder), load(options.data), hardware.describe_host()
     if options.frames:
         data = data.pick(options.frames)
-    exact = answer_in_floats(subject, data)
+    exact = predict_in_floats(subject, data)
     levels: list[dict[str, Any]] = []
     for level in (*isa_levels.list_older(), ""):
-        masks = answer(subject, data, level, {})
+        masks = predict(subject, data, level, {})
         apart = measure_iou_drop(score_against(exact, exact), score_against(exact, masks), "masks_apart", host)
         found = {"level": level or isa_levels.find_highest(), "emulated": bool(level), "masks_apart": apart.numbers}
         if data.labelled:
@@ -49,31 +48,32 @@ def measure_cpus(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     return {"version": subject.name, "data": options.data.name, "frames": len(data), "levels": levels}
 
 
-def answer_in_floats(subject: Subject, data: Dataset) -> Masks:
-    """Masks of the same graph without 8-bit kernels; they are asked for again where they are nothing like its own.
+def predict_in_floats(subject: Subject, data: Dataset) -> Masks:
+    """Return the graph's masks without 8-bit kernels.
 
-    Now and then a process computes one and the same mask for all pictures so. Raises SystemExit where all of them do.
+    Sometimes a process with this setting computes the same mask for all pictures. Masks that differ too much from those
+    with 8-bit kernels are therefore computed again. Raises SystemExit if every attempt fails.
     """
-    own = answer(subject, data.pick(CHECKED), "", {})
+    own = predict(subject, data.pick(CHECKED), "", {})
     for _ in range(ATTEMPTS):
-        exact = answer(subject, data, "", NO_8_BITS)
+        exact = predict(subject, data, "", NO_8_BITS)
         masks = dict(exact)
         pairs = [(mask, masks[name]) for name, mask in own]
         both, either = (sum(int(join(a, b).sum()) for a, b in pairs) for join in (np.logical_and, np.logical_or))
         if both > ALIKE * either:
             return exact
-    raise SystemExit(f"{subject.name}: without 8-bit kernels its masks are nothing like its own")
+    raise SystemExit(f"{subject.name}: without 8-bit kernels its masks differ too much from those with them")
 
 
-def answer(subject: Subject, data: Dataset, level: str, properties: dict[str, str]) -> Masks:
-    """The subject's masks in a process of its own, whose kernels know no newer instruction sets than ``level``."""
+def predict(subject: Subject, data: Dataset, level: str, properties: dict[str, str]) -> Masks:
+    """Return the subject's masks, computed in a separate process that uses no newer instruction set than ``level``."""
     environment = {isa_levels.SWITCH: level} if level else {}
-    found: Masks = run_isolated(ask, subject, data, properties, timeout_s=ANSWER_S, environment=environment)
+    found: Masks = run_isolated(predict_here, subject, data, properties, timeout_s=ANSWER_S, environment=environment)
     return found
 
 
-def ask(subject: Subject, data: Dataset, properties: dict[str, str]) -> Masks:
-    """In the child: masks of all frames at the frames' own sizes."""
+def predict_here(subject: Subject, data: Dataset, properties: dict[str, str]) -> Masks:
+    """Return the masks of all frames at the frames' sizes; runs in the child process."""
     configured = {**to_properties(subject.configuration), **properties}
     compiled = open_core().compile_model(str(subject.path), subject.configuration.device, configured)
     request = compiled.create_infer_request()
@@ -86,7 +86,7 @@ def ask(subject: Subject, data: Dataset, properties: dict[str, str]) -> Masks:
 
 
 def score(data: Dataset, masks: Masks) -> list[Score]:
-    """Scores against the labels."""
+    """Return the scores against the labels."""
     return [
         score_mask(name, mask, frame.truth)
         for frame, (name, mask) in zip(data, masks, strict=True)
@@ -95,7 +95,7 @@ def score(data: Dataset, masks: Masks) -> list[Score]:
 
 
 def score_against(truth: Masks, masks: Masks) -> list[Score]:
-    """Scores against other masks."""
+    """Return the scores against other masks."""
     pairs = zip(truth, masks, strict=True)
     return [
         score_mask(name, mask, np.where(right, PERSON, BACKGROUND).astype(np.uint8))

@@ -1,4 +1,4 @@
-"""What `scripts/bench library` does: killed shards and nodes, two workers over one, memory of a driver, seams."""
+"""`scripts/bench library`: killed shards and nodes, two workers compared with one, memory of a driver, and seams."""
 
 import argparse
 import json
@@ -49,22 +49,22 @@ Lines = list[dict[str, Any]]
 
 
 def add_library(parser: argparse.ArgumentParser) -> None:
-    """Which part, and how much of it."""
+    """Add the options: which part, and its size."""
     parser.add_argument("--part", choices=[*PARTS, "all"], default="all")
     parser.add_argument("--models", type=Path, default=ROOT / "models")
     parser.add_argument("--video", type=Path, default=SHARED / "one-by-one-person-detection.mp4")
     parser.add_argument("--clips", type=int, default=200)
-    parser.add_argument("--frames", type=int, default=12, help="of a clip, ten a second")
-    parser.add_argument("--rounds", type=int, default=3, help="of one worker against two")
+    parser.add_argument("--frames", type=int, default=12, help="frames of a clip, ten a second")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of one worker compared with two")
     parser.add_argument("--objects", type=int, default=10_000)
-    parser.add_argument("--minutes", type=float, default=10, help="of the long video")
+    parser.add_argument("--minutes", type=float, default=10, help="length of the long video")
     parser.add_argument("--fps", type=float, default=5, help="masks a second of the long video")
     parser.add_argument("--json", type=Path, default=ROOT / "build/bench/library.json")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """The figures of one part, or of all."""
+    """Return the figures of one part, or of all."""
     facts: dict[str, Any] = {}
     for name, measure in PARTS.items():
         if options.part in (name, "all"):
@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 @contextmanager
 def serve_objects(folder: Path) -> Iterator[None]:
-    """An S3 of one's own, and decoders that crash or hang at certain videos."""
+    """Run a local S3 server, and make decoders crash or hang on certain videos, until the block ends."""
     (folder / "poison").mkdir()
     (folder / "poison/sitecustomize.py").write_text(POISON)
     code = "import sys; from moto.server import main; main(['-H', '127.0.0.1', '-p', sys.argv[1]])"
@@ -101,7 +101,7 @@ def serve_objects(folder: Path) -> Iterator[None]:
 
 
 def wait_for(ready: Callable[[], bool], patience_s: float) -> None:
-    """Asks again and again."""
+    """Wait until ``ready`` returns True. Raises AssertionError after ``patience_s``."""
     until = time.monotonic() + patience_s
     while not ready():
         assert time.monotonic() < until, "it took too long"
@@ -119,7 +119,7 @@ def _make_bucket(name: str) -> bool:
 
 
 def measure_kills(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Clips in an S3: alone, by two shards of which one is killed, and by a cluster of which a node is."""
+    """Track clips in S3 by one process, by two shards of which one is killed, and by a cluster that loses a node."""
     with serve_objects(folder):
         library_clips.cut_clips(options.video, folder / "clips", count=options.clips, frames=options.frames)
         source = open_storage("s3://videos")
@@ -162,7 +162,7 @@ def _run_shards(options: argparse.Namespace) -> dict[str, Any]:
     killed = []
     for line in read_lines(first):
         killed.append(line)
-        if len(killed) >= options.clips // 4:  # half of its share
+        if len(killed) >= options.clips // 4:  # half of its shard
             first.send_signal(signal.SIGKILL)
             break
     assert first.stdout is not None
@@ -200,7 +200,7 @@ def _run_cluster(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _count(runs: list[Lines]) -> dict[str, Any]:
-    """What became of the units over all runs; a video made twice would be computed again."""
+    """Return how the units ended over all runs; ``made_again`` counts videos that were computed more than once."""
     made = [line["video"] for lines in runs for line in lines if line["state"] == "made"]
     told = {line["video"]: line["reason"] for lines in runs for line in lines if line["state"] == "given up"}
     kept = sum(line["state"] == "kept" for lines in runs for line in lines)
@@ -213,7 +213,7 @@ def _read_tracks(bucket: str) -> dict[str, bytes]:
 
 
 def _count_rewrites(bucket: str) -> int:
-    """Tracks with more than one version in a bucket that keeps every one."""
+    """Return the number of tracks with more than one version in a versioned bucket."""
     import s3fs
 
     pages = s3fs.S3FileSystem().call_s3("list_object_versions", Bucket=bucket)
@@ -222,7 +222,7 @@ def _count_rewrites(bucket: str) -> int:
 
 
 class IdleExecutor(Executor):
-    """Takes no time, so that only the driver is measured."""
+    """An executor that takes no time, so that only the driver is measured."""
 
     capacity = 8
 
@@ -230,25 +230,25 @@ class IdleExecutor(Executor):
         self._units: list[Unit] = []
 
     def submit(self, unit: Unit) -> None:
-        """Keeps it until somebody waits."""
+        """Store the unit for `wait`."""
         self._units.append(unit)
 
     def wait(self, patience_s: float) -> UnitResult | None:
-        """The oldest one's."""
+        """Return the result of the oldest unit."""
         unit = self._units.pop(0)
         return UnitResult("made", unit.video, unit.name_track(".mattes"), size_bytes=unit.share_bytes)
 
     def close(self) -> None:
-        """Has nothing to end."""
+        """Do nothing, because there are no workers."""
 
 
 def measure_memory(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """A driver's memory as it goes through many objects, in a process of its own."""
+    """Measure the memory of a driver that processes many objects, in a separate process."""
     with serve_objects(folder):
         import s3fs
 
         names = (f"videos/shelf-{at % 7}/a-video-with-a-long-name-{at:06}.mp4" for at in range(options.objects))
-        s3fs.S3FileSystem().pipe(dict.fromkeys(names, b""))  # many at once
+        s3fs.S3FileSystem().pipe(dict.fromkeys(names, b""))  # pipe uploads many at once
         _make_bucket("tracks")
         code = f"import bench_library; bench_library.watch_driver({str(options.models)!r})"
         environment = os.environ | {
@@ -262,7 +262,7 @@ def measure_memory(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def watch_driver(models: str) -> None:
-    """Prints the memory after each thousand of results, as JSON."""
+    """Print the memory after every thousand results, as JSON."""
     library = Library("s3://videos", "s3://tracks", Path(models))
     inventory = Inventory(library, find_version(library.models), Shard())
     resident, count = {"0": _measure_resident()}, 0
@@ -281,7 +281,7 @@ def _measure_resident() -> float:
 
 
 def measure_seams(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """A long video whole, and in parts by two shards at once; IoU of the masks around every place of a border."""
+    """Track a long video as a whole, and in parts by two shards; return the IoU of the masks near the borders."""
     (folder / "videos").mkdir()
     video = folder / "videos/long.mp4"
     frames = library_clips.write_long(options.video, video, options.minutes)

@@ -1,4 +1,4 @@
-"""A long video, made here: whether memory stays flat, a killed track goes on, and a truncated video is told."""
+"""Tracks of a long generated video: constant memory, resuming after a kill, and reporting a truncated video."""
 
 import itertools
 import json
@@ -28,7 +28,7 @@ EVERY_S = 0.5
 
 
 def make(path: Path, minutes: float) -> None:
-    """The bundled pictures, a scene each, panned and zoomed, as 720p H.264 of so many minutes."""
+    """Write a 720p H.264 video of this length in which each bundled picture, panned and zoomed, is a scene."""
     pictures = [read_image(file) for file in sorted(SAMPLES.glob("*.jpg"))]
     scenes = itertools.cycle(pictures)
     options = {"preset": "ultrafast", "crf": "26"}
@@ -43,7 +43,7 @@ def make(path: Path, minutes: float) -> None:
 
 
 def _view(picture: np.ndarray, share: float) -> np.ndarray:
-    """A window that moves over the picture and shrinks."""
+    """Return what a moving and shrinking window shows of the picture; ``share`` is the position from 0 to 1."""
     height, width = picture.shape[:2]
     scale = max(WIDTH / width, HEIGHT / height) * (1.05 + 0.3 * share)
     x = (width * scale - WIDTH) * share
@@ -53,7 +53,7 @@ def _view(picture: np.ndarray, share: float) -> np.ndarray:
 
 
 def run(models: Path, model: str, minutes: float) -> dict[str, Any]:
-    """Track it whole; track it killed in the middle and taken up again; track a copy that breaks off."""
+    """Track the video; track it again, killed half-way and resumed; and track a truncated copy."""
     with tempfile.TemporaryDirectory() as folder:
         video, cut_off = Path(folder) / "long.mp4", Path(folder) / "truncated.mp4"
         print(f"  making {minutes:g} minutes of {WIDTH}x{HEIGHT}", flush=True)
@@ -75,7 +75,7 @@ def run(models: Path, model: str, minutes: float) -> dict[str, Any]:
 
 
 def _run_track(command: list[Any], video: Path, track: Path) -> dict[str, Any]:
-    """One track, with the memory of the process as it went: MiB, in five parts of the time but for the start."""
+    """Write one track; return the process' mean memory, in MiB, in five parts of its time without the first tenth."""
     started, resident = time.monotonic(), []
     with subprocess.Popen([*command, video, "-o", track], stdout=subprocess.PIPE, text=True) as process:
         while process.poll() is None:
@@ -100,7 +100,7 @@ def _kill_half_way(command: list[Any], video: Path, track: Path, after_s: float)
 
 
 def _times(video: Path, track: Path) -> dict[str, Any]:
-    """Whether every frame has its mask, at its own time and once."""
+    """Return the number of frames, and whether each has exactly one mask, at its time."""
     with Video(video) as frames, TrackReader(track) as masks:
         shown, masked = [shot.pts_ms for shot in frames.read_frames()], [entry.pts_ms for entry in masks]
     return {"frames": len(shown), "same_times": shown == masked}

@@ -1,5 +1,4 @@
-"""What `scripts/bench models` does: graphs by others in their own framework, in OpenVINO uncut, and as the workbench
-makes them."""
+"""`scripts/bench models`: graphs by others in their framework, in OpenVINO uncut, and optimized by the workbench."""
 
 import argparse
 import json
@@ -43,22 +42,22 @@ RACED = 16
 
 
 def add_models(parser: argparse.ArgumentParser) -> None:
-    """Which graphs, where they lie, and for how long each is searched and raced."""
+    """Add the options: which graphs, where they are, and how long each is searched and raced."""
     names = [graph.name for graph in GRAPHS]
-    parser.add_argument("--graph", action="append", choices=names, help="only this one; may be given several times")
+    parser.add_argument("--graph", action="append", choices=names, help="only this graph; may be given several times")
     add_shared(parser, ROOT)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--round-s", type=float, default=0.4, help="seconds of each contender in a round")
+    parser.add_argument("--round-s", type=float, default=0.4, help="seconds of each contender per round")
     parser.add_argument("--search-s", type=float, default=BRIEF.limit_s, help="seconds that a search may take")
-    parser.add_argument("--search-only", action="store_true", help="race nothing: a later call goes on from there")
-    parser.add_argument("--anew", action="store_true", help="measure what is stored once more")
-    parser.add_argument("--stored", type=Path, default=STORED, help="where each graph's figures are stored when ready")
-    parser.add_argument("--json", type=Path, default=WORK / "models.json", help="what this call measured, once more")
+    parser.add_argument("--search-only", action="store_true", help="don't race; a later call races what was found")
+    parser.add_argument("--anew", action="store_true", help="measure stored graphs again")
+    parser.add_argument("--stored", type=Path, default=STORED, help="folder for each graph's figures")
+    parser.add_argument("--json", type=Path, default=WORK / "models.json", help="file for all figures of this call")
     parser.set_defaults(run=measure_models)
 
 
 def measure_models(options: argparse.Namespace) -> dict[str, Any]:
-    """Each graph in turn; what is stored already is left as it is."""
+    """Measure and store each graph; without ``--anew``, skip those that are stored."""
     measured = {}
     for graph in GRAPHS:
         stored = options.stored / f"{graph.name}.json"
@@ -71,7 +70,7 @@ def measure_models(options: argparse.Namespace) -> dict[str, Any]:
             continue
         try:
             found = measure_graph(graph, options)
-        except MachineError as error:  # a busy machine: what was finished is kept, and the next call goes on from there
+        except MachineError as error:  # a busy machine; the next call continues from what is stored
             print(f"{graph.name}: {error}", flush=True)
             continue
         write({"host": structs.asdict(hardware.describe_host()), **found}, stored)
@@ -81,7 +80,7 @@ def measure_models(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure_graph(graph: OtherGraph, options: argparse.Namespace) -> dict[str, Any]:
-    """Search, then race; what is told of a graph for which nothing keeps the limit is the reason."""
+    """Search, then race; return the figures, with the reason if no candidate keeps the limit."""
     host = hardware.describe_host()
     source, described = describe_graph(graph, options.shared, WORK)
     folders = FRAMES[graph.frames](options.shared, WORK)
@@ -119,7 +118,7 @@ def measure_graph(graph: OtherGraph, options: argparse.Namespace) -> dict[str, A
 
 
 def search(graph: OtherGraph, described: Path, folders: list[Path], limit_s: float) -> tuple[ExperimentResult, Trial]:
-    """The workbench's winner on this CPU, under the default limit of its meaning. Raises BudgetError without one."""
+    """Return the winner on this CPU under the default limit of the graph's meaning. Raises BudgetError without one."""
     effort = replace(BRIEF, limit_s=limit_s)
     data = [word for folder in folders for word in ("--data", str(folder))]
     recipes = [word for recipe in graph.recipes for word in ("--recipe", recipe)]
@@ -137,7 +136,7 @@ def search(graph: OtherGraph, described: Path, folders: list[Path], limit_s: flo
 
 
 def list_contenders(source: Source, winner: Trial | None, context: StepContext) -> list[Subject]:
-    """The framework as it comes, OpenVINO uncut in each precision that it may choose by itself, and ours."""
+    """Return the graph in its framework, in OpenVINO uncut at each precision of its defaults, and optimized."""
     stock = [Subject.from_stock(source), Subject.from_stock(source, onednn=False)]
     subjects = list({subject.name: subject for subject in stock}.values())
     uncut = build_uncut(source, context)
@@ -152,13 +151,13 @@ def list_contenders(source: Source, winner: Trial | None, context: StepContext) 
 
 
 def build_uncut(source: Source, context: StepContext) -> Artifact:
-    """OpenVINO's own conversion of the whole graph."""
+    """Return OpenVINO's conversion of the whole graph."""
     artifact, _ = build_recipe(find_recipe("uncut", source), context, WORK / "uncut" / source.name / "graph.xml")
     return artifact
 
 
 def describe_rounds(rounds: Rounds, host: Host) -> dict[str, Any]:
-    """Frames a second and milliseconds of each; of ours also how many times the faster setting of each other's."""
+    """Return frames a second and milliseconds of each, and the ratios of ours to the faster setting of each other."""
     names = list(rounds.throughput)
     speeds = {
         name: Measurement.estimate_median("throughput", rounds.throughput[name], "frames/s", host) for name in names

@@ -1,7 +1,7 @@
-"""What `scripts/bench page` does: what a viewer's browser pays, and what a long track costs before its first mask.
+"""`scripts/bench page`: cost of the page in a browser, and of a long track before its first mask.
 
-A real Chromium plays the sample clip with its track in a loop, comments moved by the compositor as libraries do. Script
-time is what callbacks of repaints and of video frames take together between two repaints.
+Chromium plays the sample clip with its track in a loop. Comments are moved by the compositor, as comment libraries do.
+Script time is the sum of the callbacks of repaints and of video frames between two repaints.
 """
 
 import argparse
@@ -34,7 +34,7 @@ PAGE = """<!doctype html>
 </style>
 <div id=stage><video id=video src=/sample.webm muted loop></video><div id=layer></div></div>
 <script>
-  // Before any module: what callbacks take, summed up between two repaints.
+  // Before any module: sum up the time of callbacks between two repaints.
   let sum = 0;
   window.times = [];
   const time = (call) => (...values) => {
@@ -69,7 +69,7 @@ PAGE = """<!doctype html>
     window.handle = attach(video, layer, { track: "/sample.mattes", preferences: { margin } });
     return video.play();
   };
-  /** Bytes and requests until a track has the mask of a moment. */
+  /** Count bytes and requests until a track has the mask of a moment. */
   window.seekTrack = async (url, ms) => {
     const counts = { bytes: 0, requests: 0 };
     const plain = window.fetch;
@@ -107,23 +107,21 @@ LOOP = """(speed) => {
 
 
 def add_page(parser: argparse.ArgumentParser) -> None:
-    """How long each part runs."""
-    parser.add_argument("--seconds", type=float, default=20, help="of playing for each throttle")
-    parser.add_argument("--minutes", type=float, default=60, help="of the film in a loop, for the memory")
+    """Add the options: how long each part runs."""
+    parser.add_argument("--seconds", type=float, default=20, help="time of playing at each CPU throttle")
+    parser.add_argument("--minutes", type=float, default=60, help="time of looping while memory is measured")
+    parser.add_argument("--speed", type=float, default=16, help="playback rate while looping, at most 16")
+    parser.add_argument("--hours", type=float, default=2, help="length of the long track")
+    parser.add_argument("--margin", type=float, default=0.0, help="margin around people, as a share of the height")
     parser.add_argument(
-        "--speed", type=float, default=16, help="of that loop: so many times the film's own, 16 at most"
-    )
-    parser.add_argument("--hours", type=float, default=2, help="of the long track")
-    parser.add_argument("--margin", type=float, default=0.0, help="around people, as a share of the height")
-    parser.add_argument(
-        "--quick", action="store_true", help="under five minutes: script time and the long track, no looping for memory"
+        "--quick", action="store_true", help="only script time and the long track, in under five minutes"
     )
     parser.add_argument("--json", type=Path, default=ROOT / "build/bench/page.json")
     parser.set_defaults(run=measure_page)
 
 
 def measure_page(options: argparse.Namespace) -> dict[str, Any]:
-    """The figures of a viewer's browser."""
+    """Return the figures of the page in a browser."""
     from playwright.sync_api import sync_playwright
 
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
@@ -141,7 +139,7 @@ def measure_page(options: argparse.Namespace) -> dict[str, Any]:
             page.evaluate(f"wear({options.margin})")
             page.wait_for_function("handle.stats.state === 'masked'")
             session = page.context.new_cdp_session(page)
-            # Counted in the page's own CPU time, so that other programs of the machine count less.
+            # Count the page's CPU time, so that other programs affect the figures less.
             session.send("Performance.enable", {"timeDomain": "threadTicks"})
             facts["playing"] = {str(rate): measure_playing(page, session, rate, options.seconds) for rate in THROTTLES}
             if not options.quick:
@@ -153,9 +151,9 @@ def measure_page(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure_playing(page: Any, session: Any, throttle: int, seconds: float) -> dict[str, float]:
-    """Script milliseconds a repaint, and layouts a second, on a CPU that is so many times slower.
+    """Return script milliseconds per repaint and layouts a second, on a CPU slowed down ``throttle`` times.
 
-    Median, 95th percentile and maximum are of the clock; the mean is of all scripts' CPU time.
+    Median, 95th percentile and maximum are of wall-clock time; the mean is of the CPU time of all scripts.
     """
     session.send("Emulation.setCPUThrottlingRate", {"rate": throttle})
     page.wait_for_timeout(1000)
@@ -177,10 +175,10 @@ def measure_playing(page: Any, session: Any, throttle: int, seconds: float) -> d
 
 
 def measure_memory(page: Any, session: Any, minutes: float, speed: float) -> dict[str, Any]:
-    """Heap, nodes and listeners after every tenth of so many minutes of the film, garbage collected.
+    """Return heap, nodes and listeners after every tenth of ``minutes`` of the looping film, after garbage collection.
 
-    The film runs `speed` times as fast, so that an hour of its loops takes minutes: what a loop leaves behind counts
-    in full, what a repaint does as often as there were `repaints`. `loops` are those that the browser really played.
+    The film runs ``speed`` times as fast, so that an hour of it takes minutes. A leak per loop is measured in full; a
+    leak per repaint only for the ``repaints`` that happened. ``loops`` counts the loops that the browser really played.
     """
     page.evaluate(LOOP, speed)
     samples: list[dict[str, float]] = []
@@ -193,19 +191,21 @@ def measure_memory(page: Any, session: Any, minutes: float, speed: float) -> dic
         kept = {name: found[name] for name in ("JSHeapUsedSize", "Nodes", "JSEventListeners")}
         samples.append({"loops": loops, "repaints": repaints} | kept)
     heap, passed = ([sample[name] for sample in samples[1:]] for name in ("JSHeapUsedSize", "loops"))
-    slope = statistics.linear_regression(passed, heap).slope  # the first tenth still compiles and fills caches
+    slope = statistics.linear_regression(
+        passed, heap
+    ).slope  # without the first tenth, in which scripts are compiled and caches filled
     hour = 3600 / page.evaluate("video.duration")
     state = page.evaluate("handle.stats.state")
     return {"minutes": minutes, "speed": speed, "state": state, "heap_bytes_per_hour": slope * hour, "samples": samples}
 
 
 def read_metrics(session: Any) -> dict[str, float]:
-    """Chromium's own counters of the page."""
+    """Return Chromium's counters of the page by name."""
     return {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
 
 
 def write_long_track(path: Path, hours: float) -> None:
-    """The sample's segments again and again, up to a length: nothing in one depends on when it begins."""
+    """Write a track that repeats the sample's segments for ``hours``; a segment doesn't depend on its start time."""
     known = WEB / "sample.mattes"
     with TrackReader(known) as sample:
         header, segments, entries = replace(sample.header, film=None), sample.segments, list(sample)
@@ -218,7 +218,7 @@ def write_long_track(path: Path, hours: float) -> None:
 
 @contextmanager
 def serve(page: str, long: Path) -> Iterator[str]:
-    """The player's folder, the page and the long track on a free port."""
+    """Serve the player's folder, the page and the long track on a free port; yield the address."""
 
     async def send_page(_: web.Request) -> web.Response:
         return web.Response(text=page, content_type="text/html")

@@ -1,4 +1,4 @@
-"""What `scripts/bench players` does: tracks of whole videos, their speed, size, steadiness, and a long one's memory."""
+"""`scripts/bench players`: speed, size and steadiness of tracks of whole videos, and memory with a long one."""
 
 import argparse
 import asyncio
@@ -32,23 +32,23 @@ SHARED = ROOT.parent / "shared/data/video"
 
 
 def add_players(parser: argparse.ArgumentParser) -> None:
-    """Which videos, how often, and how much of them."""
+    """Add the options: which videos, how often, and how much of them."""
     parser.add_argument("--models", type=Path, default=ROOT / "models")
     parser.add_argument("--model", default="deeplab")
     parser.add_argument("--videos", type=Path, default=SHARED, help="a folder with the video and the clips")
-    parser.add_argument("--video", default="one-by-one-person-detection.mp4", help="what is raced on")
-    parser.add_argument("--clips", nargs="*", default=["davis_hike", "davis_tennis"], help="with true masks")
+    parser.add_argument("--video", default="one-by-one-person-detection.mp4", help="the video to race on")
+    parser.add_argument("--clips", nargs="*", default=["davis_hike", "davis_tennis"], help="clips with true masks")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=0, help="of the video in a round; 0 takes all")
+    parser.add_argument("--seconds", type=float, default=0, help="seconds of the video per round; 0 for all")
     parser.add_argument(
-        "--long", type=float, metavar="MINUTES", default=0, help="only a made video's memory and resume"
+        "--long", type=float, metavar="MINUTES", default=0, help="only measure memory and resuming on a generated video"
     )
     parser.add_argument("--json", type=Path, default=ROOT / "build/bench/players.json")
     parser.set_defaults(run=players)
 
 
 def players(options: argparse.Namespace) -> dict[str, Any]:
-    """The figures that players care about."""
+    """Return the figures of tracks for players."""
     cv2.setNumThreads(1)
     if options.long:
         return {"long": bench_long.run(options.models, options.model, options.long)}
@@ -68,12 +68,12 @@ def _steadiness(home: Path, served: Served) -> dict[str, Any]:
 
 
 class Excerpt(Video):
-    """The video's first part."""
+    """The first part of a video."""
 
     until_ms = float("inf")
 
     def read_frames(self, from_ms: int = 0) -> Iterator[DecodedFrame]:
-        """The frames before `until_ms`."""
+        """Yield the frames before `until_ms`."""
         for frame in super().read_frames(from_ms):
             if frame.pts_ms >= self.until_ms:
                 return
@@ -81,7 +81,7 @@ class Excerpt(Video):
 
 
 class Race:
-    """A plain loop, the same work at the same time, with masks used again, and with a second pass, too; in turn."""
+    """A race, in turn, of a plain loop, concurrency, concurrency with masks reused, and that with a second pass."""
 
     def __init__(self, options: argparse.Namespace, quick: Served, folder: Path) -> None:
         self._options, self._quick, self._folder = options, quick, folder
@@ -93,7 +93,7 @@ class Race:
         self._pipeline = Pipeline(quick, in_flight=2 * count_cores() + 2)
 
     def run(self) -> dict[str, Any]:
-        """Frames a second of each, the ratios round by round, and how much the masks differ."""
+        """Return frames a second of each, the ratios by round, and how much the masks differ."""
         contenders: dict[str, Callable[[Path], None]] = {
             "plain": self._plain,
             "concurrent": lambda path: self._concurrent(path, self._always),
@@ -113,7 +113,7 @@ class Race:
         return self._facts(seconds, ratios)
 
     def sizes(self) -> dict[str, Any]:
-        """The same masks in both formats; those of every frame, none held."""
+        """Return the sizes of the same masks in both formats, with a mask for every frame."""
         bytes_ = {}
         for suffix in (".mattes", ".webmask"):
             path = self._path("sizes", suffix)
@@ -128,7 +128,7 @@ class Race:
         return {"bytes": bytes_, "share": share}
 
     def _plain(self, path: Path) -> None:
-        """One frame after the other, the network with all cores for each."""
+        """Process one frame after the other, with all cores for each inference."""
         with self._writer(path) as writer:
             masks = MaskWriter(self._alone.manifest, self._video.size, self._always, writer)
             for selected in select_frames(self._video, self._alone.manifest, self._always):
@@ -171,7 +171,7 @@ def _spread(values: list[float]) -> dict[str, float]:
 
 
 def _latency(models: Path, quick: Served) -> Served:
-    """The same version for one frame at a time."""
+    """Return the same version, configured for one frame at a time."""
     found = artifact.read_version(models, quick.manifest.name, quick.manifest.version)
     alone = msgspec.structs.replace(
         found.manifest.configuration, hint="latency", streams=1, threads=0, infer_requests=1

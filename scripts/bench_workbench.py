@@ -1,4 +1,4 @@
-"""What `scripts/bench workbench` does: races a published version, asks what it lost, and what each part brought."""
+"""`scripts/bench workbench`: speed and loss of a published version, and the gain of each step."""
 
 import argparse
 import dataclasses
@@ -33,38 +33,45 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILT = ROOT / "build/bench"
 WIDE = "16:9"
 PARTS = {
-    "speed": "throughput against stock TensorFlow, in turn",
+    "speed": "throughput compared with stock TensorFlow, in alternating rounds",
     "cpus": "masks under each instruction set",
-    "intervals": "how often the other half of the pictures lies in the told interval",
-    "disagreement": "how well agreement without labels predicts what labels say",
+    "intervals": "how often a reported interval contains the loss on other pictures",
+    "disagreement": "how well disagreement with the source predicts the loss against labels",
 }
 SHRINKING = frozenset({"prune", "distil"})
 
 
 def add_workbench(parser: argparse.ArgumentParser) -> None:
-    """What is raced, on which frames, and for how long."""
+    """Add the options: what is raced, on which frames, and how long."""
     parser.add_argument("--model", default="deeplab", help="a model's name, or a frozen graph")
-    parser.add_argument("--published", type=Path, help="the version to race; the model's newest by default")
-    parser.add_argument("--data", type=Path, default=SAMPLES, help="frames, with masks where losses are to be told")
+    parser.add_argument("--published", type=Path, help="version to race; by default the model's newest")
+    parser.add_argument("--data", type=Path, default=SAMPLES, help="frames; with masks if losses are to be measured")
     parser.add_argument("--wide-data", type=Path, action="append", default=[], help="16:9 frames with masks")
-    parser.add_argument("--calibration", type=Path, help="frames for the baselines in 8 bits; --data by default")
+    parser.add_argument("--calibration", type=Path, help="frames to calibrate 8-bit baselines on; by default --data")
     parser.add_argument("--rounds", type=int, default=21)
-    parser.add_argument("--round-s", type=float, default=1.0, help="seconds of each contender in a round")
+    parser.add_argument("--round-s", type=float, default=1.0, help="seconds of each contender per round")
     parser.add_argument("--json", type=Path, default=BUILT / "workbench.json")
     told = "; ".join(f"{name}: {says}" for name, says in PARTS.items())
     parser.add_argument("--part", choices=PARTS, default="speed", help=told)
     parser.add_argument(
-        "--frames", type=int, default=0, help="at most so many, of the parts cpus and disagreement; 0 for all"
+        "--frames", type=int, default=0, help="maximum number of frames for cpus and disagreement; 0 for all"
     )
-    parser.add_argument("--folders", type=Path, action="append", default=[], help="of accuracy: labelled frames")
-    parser.add_argument("--graph", action="append", default=[], help="of disagreement: further graphs")
-    parser.add_argument("--recipes", action="append", default=[], help="of accuracy: instead of the usual ones")
-    parser.add_argument("--runs", type=int, default=10, help="of intervals: random halves")
+    parser.add_argument(
+        "--folders", type=Path, action="append", default=[], help="labelled frames for intervals and disagreement"
+    )
+    parser.add_argument("--graph", action="append", default=[], help="further graphs for disagreement")
+    parser.add_argument(
+        "--recipes",
+        action="append",
+        default=[],
+        help="recipes for intervals and disagreement, instead of the default ones",
+    )
+    parser.add_argument("--runs", type=int, default=10, help="number of random halves for intervals")
     parser.set_defaults(run=run_part)
 
 
 def run_part(options: argparse.Namespace) -> dict[str, Any]:
-    """The part that was asked for."""
+    """Run the requested part."""
     if options.part == "cpus":
         return bench_cpus.measure_cpus(options, options.published or newest(ROOT / "models" / options.model))
     parts = {"speed": race, "intervals": measure_intervals, "disagreement": measure_disagreement}
@@ -72,12 +79,12 @@ def run_part(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def race(options: argparse.Namespace) -> dict[str, Any]:
-    """Stock TensorFlow twice, OpenVINO uncut twice, the version without its pruning, itself, and itself in 16:9."""
+    """Race two settings of stock TensorFlow, two of OpenVINO uncut, and the version: unpruned, unchanged, in 16:9."""
     described = source.find(options.model, ROOT / "models")
     graph = source.read(described) if described else probing.inspect(Path(options.model))
     folder = options.published or newest(ROOT / "models" / graph.name)
     winner = dataclasses.replace(Subject.from_published(folder), canvas=graph.size)
-    broad = wide(winner, graph.size)
+    broad = reshape_wide(winner, graph.size)
     data = load(options.data)
     calibration = load(options.calibration) if options.calibration else data
     context = StepContext(graph, calibration, BUILT / "unfinished")
@@ -94,26 +101,26 @@ def race(options: argparse.Namespace) -> dict[str, Any]:
     print(f"racing {', '.join(item.name for item in subjects)} on {len(frames)} frames, {options.rounds} rounds")
     rounds = run_benchmark(subjects, frames, rounds=options.rounds, round_s=options.round_s)
     host = hardware.describe_host()
-    found = figures(rounds, subjects, winner, host)
-    found["lost"] = lost(subjects, [options.data], host, but=(broad.name,)) if data.labelled else {}
+    found = describe_rounds(rounds, subjects, winner, host)
+    found["lost"] = measure_losses(subjects, [options.data], host, but=(broad.name,)) if data.labelled else {}
     if options.wide_data:
-        found["lost_wide"] = lost([subjects[0], winner, broad], options.wide_data, host)
+        found["lost_wide"] = measure_losses([subjects[0], winner, broad], options.wide_data, host)
     return found
 
 
 def make(recipe: Recipe, context: StepContext) -> Artifact:
-    """Build the recipe."""
+    """Build the recipe's graph."""
     artifact, _ = build_recipe(recipe, context, BUILT / "made" / recipe.name / "graph.xml")
     return artifact
 
 
 def baseline(recipe: Recipe, context: StepContext, configuration: Configuration) -> Subject:
-    """The recipe's graph under the name that runs show it by."""
+    """Return the recipe's graph under the name that runs show."""
     return Subject.from_artifact(recipe.baseline, context.source, make(recipe, context), configuration)
 
 
 def unpruned(folder: Path, context: StepContext, winner: Subject) -> Iterable[Subject]:
-    """The version as it would be without pruning and what followed from it; none where it has none."""
+    """Yield the version built without pruning and distillation; nothing if it has neither."""
     recipe = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["recipe"]
     kept = [step for step in recipe["steps"] if step["kind"] not in SHRINKING]
     if len(kept) < len(recipe["steps"]):
@@ -123,8 +130,8 @@ def unpruned(folder: Path, context: StepContext, winner: Subject) -> Iterable[Su
         yield dataclasses.replace(plain, canvas=winner.canvas)
 
 
-def wide(winner: Subject, source: tuple[int, int]) -> Subject:
-    """The version, reshaped to 16:9, for pictures that are the 16:9 of the source's."""
+def reshape_wide(winner: Subject, source: tuple[int, int]) -> Subject:
+    """Return the version reshaped to 16:9, for pictures of the source's size changed to 16:9."""
     size = parse_size(WIDE, winner.framing.size)
     model = openvino.read(winner.path)
     reshaping.reshape(model, size)
@@ -135,10 +142,10 @@ def wide(winner: Subject, source: tuple[int, int]) -> Subject:
     return dataclasses.replace(winner, name=name, path=artifact.path, framing=framing, grid=grid, canvas=canvas)
 
 
-def lost(
+def measure_losses(
     subjects: Sequence[Subject], folders: Sequence[Path], host: Host, *, but: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """IoU of each and what it lost against the first one, the source itself, on all labelled frames of the folders."""
+    """Return the IoU of each and its loss compared with the first, the source, on all frames of the folders."""
     scores = {
         item.name: [score for folder in folders for score in compare_masks(item, load(folder), None)]
         for item in subjects
@@ -154,8 +161,8 @@ def lost(
     return told
 
 
-def figures(rounds: Rounds, subjects: list[Subject], winner: Subject, host: Host) -> dict[str, Any]:
-    """Medians with their intervals, and ratios round by round."""
+def describe_rounds(rounds: Rounds, subjects: list[Subject], winner: Subject, host: Host) -> dict[str, Any]:
+    """Return medians with their intervals, and ratios by round."""
     names = [item.name for item in subjects]
     throughput = {
         name: Measurement.estimate_median("throughput", rounds.throughput[name], "frames/s", host) for name in names
@@ -190,12 +197,12 @@ def figures(rounds: Rounds, subjects: list[Subject], winner: Subject, host: Host
 
 
 def plain(item: Measurement) -> dict[str, float | int | str]:
-    """The measurement without its host, which is told once."""
+    """Return the measurement without its host, which is stored once for all."""
     return {"value": item.value, "low": item.low, "high": item.high, "unit": item.unit, "samples": item.samples}
 
 
 def newest(home: Path) -> Path:
-    """The highest version in a model's folder."""
+    """Return the folder of a model's highest version. Raises SystemExit if there is none."""
     versions = [int(path.name) for path in home.iterdir() if path.name.isdecimal()] if home.is_dir() else []
     if not versions:
         raise SystemExit(f"{home}: no published version; workbench optimize publishes one")

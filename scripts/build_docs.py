@@ -1,9 +1,9 @@
-"""Builds the site: pages of docs/ and papers from elsewhere in the tree, references from the code, and links checked.
+"""Build the site from docs/, papers elsewhere in the repository, and references generated from the code; check links.
 
     scripts/docs            writes build/docs/html/index.html
 
-Links in every paper are written as they hold in the tree. Here those between papers become links between pages; a
-link to another file becomes its name, once it was checked that the file exists.
+Links in papers are relative to the paper's place in the repository. Links between papers become links between pages. A
+link to another file becomes the file's name, if the file exists.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from reference import TABLES
 ROOT = Path(__file__).resolve().parent.parent
 BUILT = ROOT / "build/docs"
 
-# Papers that live beside what they describe, and the page each one is.
+# Papers outside of docs/, and the page that each becomes.
 PAPERS = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
@@ -41,9 +41,9 @@ class BrokenLinksError(Exception):
 
 
 def main() -> int:
-    """Put the pages together and build them; any warning of Sphinx's fails."""
+    """Assemble the pages and build them; any warning of Sphinx is a failure."""
     parser = argparse.ArgumentParser(prog="scripts/docs", description=__doc__)
-    parser.add_argument("--out", type=Path, default=BUILT, metavar="DIR", help="where source/ and html/ go")
+    parser.add_argument("--out", type=Path, default=BUILT, metavar="DIR", help="folder for source/ and html/")
     out = parser.parse_args().out
     try:
         stage(ROOT, out / "source")
@@ -60,7 +60,7 @@ def main() -> int:
 
 
 def stage(root: Path, target: Path) -> None:
-    """Write every page into ``target``, with its tables filled and its links turned; raises BrokenLinksError."""
+    """Write every page into ``target``, with generated tables and adapted links. Raises BrokenLinksError."""
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(root / "docs", target)
     pages = {
@@ -76,11 +76,11 @@ def stage(root: Path, target: Path) -> None:
         (target / page).parent.mkdir(parents=True, exist_ok=True)
         (target / page).write_text(text, "utf-8")
     if broken:
-        raise BrokenLinksError("links to nothing:\n" + "\n".join(broken))
+        raise BrokenLinksError("links to missing files:\n" + "\n".join(broken))
 
 
 def turn_links(text: str, paper: str, pages: dict[str, str], *, root: Path, target: Path, broken: list[str]) -> str:
-    """A paper's text with its relative links turned to where the pages are; pictures come along."""
+    """Return a paper's text with links relative to its page; copy pictures; append missing files to ``broken``."""
     home = PurePosixPath(pages[paper]).parent
 
     def turn(found: re.Match[str]) -> str:

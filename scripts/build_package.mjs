@@ -1,6 +1,6 @@
 /**
- * What `npm pack` in service/danmatte/web runs before and after: types from the modules' comments, one file for pages without modules, licence and
- * provenance. Nothing of it is kept in the checkout.
+ * Run by `npm pack` in service/danmatte/web before and after packing: writes types from the modules' comments, bundles for pages without modules, the
+ * licence and the provenance. With `--clean`, removes them again.
  */
 
 import { execFileSync } from "node:child_process";
@@ -13,13 +13,13 @@ const WEB = join(ROOT, "service/danmatte/web");
 const MADE = ["types", "dist", "LICENSE", "NOTICE", "provenance.json"];
 const { devDependencies, version, exports: entries } = JSON.parse(readFileSync(join(WEB, "package.json"), "utf8"));
 
-/** Runs a tool of the version that package.json pins; it comes once, into build/. */
+/** Run a tool in the version that package.json pins; it is installed once, into build/. */
 function runTool(name, program, ...options) {
   const home = join(ROOT, `build/${name}-${devDependencies[name]}`);
   if (!existsSync(join(home, "node_modules/.bin", program))) {
     const quiet = ["--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel", "error"];
     mkdirSync(home, { recursive: true });
-    // Inside another npm its settings must not count: the package's folder would get the tool.
+    // Ignore the settings of an npm that runs this script; otherwise the tool would be installed into the package's folder.
     const env = Object.fromEntries(Object.entries(process.env).filter(([key]) => !key.startsWith("npm_")));
     execFileSync("npm", ["install", "--prefix", home, ...quiet, `${name}@${devDependencies[name]}`], { stdio: ["ignore", "ignore", "inherit"], cwd: home, env });
   }
@@ -36,12 +36,12 @@ function writeTypes() {
   mkdirSync(join(ROOT, "build"), { recursive: true });
   writeFileSync(config, JSON.stringify({ extends: join(WEB, "tsconfig.json"), compilerOptions, files, include: [] }));
   runTool("typescript", "tsc", "-p", config);
-  // What comments can't say: the element's name, for `querySelector` and `createElement`.
+  // Comments can't declare the element's name, which `querySelector` and `createElement` need.
   const named = '\ndeclare global {\n  interface HTMLElementTagNameMap {\n    "danmatte-layer": DanmatteLayer;\n  }\n}\n';
   appendFileSync(join(WEB, "types/element.d.ts"), named);
 }
 
-/** All of it as one global, `danmatte`, for a `<script>`; and as one module. */
+/** Write bundles of all modules: one with the global `danmatte`, for a `<script>`, and one module. */
 function writeBundles() {
   const entry = join(ROOT, "build/package-entry.js");
   const all = [...modules, ...adapters].map((name) => `export * from ${JSON.stringify(join(WEB, name))};`);
@@ -52,13 +52,13 @@ function writeBundles() {
   runTool("esbuild", "esbuild", ...common, "--format=esm", "--outfile=dist/danmatte.mjs");
 }
 
-/** What it was made of, and with what: enough to make it again and compare. */
+/** Write the commit, sources and tools of the package, from which it can be rebuilt and compared. */
 function writeProvenance() {
   const git = (...options) => {
     try {
       return execFileSync("git", options, { cwd: WEB, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();
     } catch {
-      return null; // from an archive of the sources
+      return null; // an archive of the sources, without git
     }
   };
   const digest = (name) => createHash("sha256").update(readFileSync(join(WEB, name))).digest("hex");

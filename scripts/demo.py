@@ -1,4 +1,4 @@
-"""What `scripts/run` does: optimize the default model, serve the best version, post a real frame, keep its mask."""
+"""`scripts/run`: optimize the default model, serve the best version, post a real frame, and store its mask."""
 
 import argparse
 import io
@@ -29,7 +29,7 @@ DEFAULT = "deeplab"
 BUNDLED = ROOT / "models"
 MODELS = ROOT / "build" / "models"
 OUT = ROOT / "build" / "check"
-PEOPLE = ((280, 250, 390, 420), (820, 450, 1000, 660))  # a face and a suit, well inside, in pixels of the frame
+PEOPLE = ((280, 250, 390, 420), (820, 450, 1000, 660))  # inside of a face and of a suit, in pixels of the frame
 NOBODY = (0, 0, 1280, 150)  # the sky above them
 READY_WITHIN_S = 60.0
 STOPPED_WITHIN_S = 30.0
@@ -37,12 +37,12 @@ POSTS = 20
 
 
 class DemoError(Exception):
-    """Something on the way didn't go as it must; the message says what."""
+    """A step of the demonstration failed; the message says which."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A mask as the service sent it, its headers in lower case, and the wall time it took."""
+    """A response of the service: the mask as PNG, the headers with names in lower case, and the wall-clock time."""
 
     png: bytes
     headers: dict[str, str]
@@ -50,11 +50,11 @@ class Answer:
 
 
 def main() -> int:
-    """Run the demonstration; 0 if every part of it went well."""
+    """Run the demonstration; return 0 if every step succeeded."""
     parser = argparse.ArgumentParser(prog="scripts/run", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="stop the server at the end instead of staying up")
+    parser.add_argument("--check", action="store_true", help="stop the server at the end instead of keeping it running")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # leave no server behind
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the server is stopped, too
     try:
         models = choose_models(optimize())
         with served(models) as (address, server):
@@ -67,34 +67,34 @@ def main() -> int:
     except KeyboardInterrupt:
         say("interrupted")
         return 130
-    say("all went well")
+    say("every step succeeded")
     return 0
 
 
 def optimize() -> Path | None:
-    """Publish the best version of the default model that a quick search finds; its folder, None where nothing is."""
+    """Publish the best version that a quick search finds; return its folder, or None if nothing was published."""
     say("optimizing the default model, quick effort: a few minutes")
     command: list[str | Path] = [COMMANDS / "workbench", "optimize", DEFAULT, "--effort", "quick", "--models", MODELS]
     started, before = time.monotonic(), list_versions(MODELS)
     code = subprocess.run(command, cwd=ROOT, check=False).returncode
-    if code not in (0, 1):  # 1: nothing kept the budget, or time ran out
+    if code not in (0, 1):  # 1: no candidate was within the budget, or time ran out
         raise DemoError(f"`workbench optimize` ended with {code}")
     say(f"optimized in {time.monotonic() - started:.0f} s")
     return next((folder for folder in list_versions(MODELS) if folder not in before), None)
 
 
 def list_versions(models: Path) -> list[Path]:
-    """The default model's published versions there, newest first."""
+    """Return the folders of the default model's versions below ``models``, newest first."""
     home = models / DEFAULT
     names = [path.name for path in home.iterdir() if path.name.isdecimal()] if home.is_dir() else []
     return [home / name for name in sorted(names, key=int, reverse=True)]
 
 
 def choose_models(fresh: Path | None) -> Path:
-    """The folder of models to serve from: where the bundled version is, or the new one where that is better."""
+    """Return the folder of models to serve: that of the bundled version, or of the new one if it is better."""
     bundled = next(iter(list_versions(BUNDLED)), None)
     if fresh:
-        say("racing the version that comes along, the new one, and stock TensorFlow")
+        say("racing the bundled version, the new one, and stock TensorFlow")
     try:
         chosen = served_version.choose(BUNDLED / DEFAULT / "model.toml", bundled, fresh)
     except WorkbenchError as error:
@@ -106,7 +106,7 @@ def choose_models(fresh: Path | None) -> Path:
 
 @contextmanager
 def served(models: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """A running server and its address; at the end it is asked to stop, and must do so in good order."""
+    """Run a server; yield its address and process. At the end, stop it; raise DemoError unless it exits with 0."""
     port = free_port()
     command: list[str | Path] = [
         COMMANDS / "danmatte",
@@ -127,7 +127,7 @@ def served(models: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
             server.send_signal(signal.SIGTERM)
         code = server.wait(STOPPED_WITHIN_S)
         if code:
-            raise DemoError(f"the server ended with {code} when asked to stop")
+            raise DemoError(f"the server ended with {code} after SIGTERM; expected 0")
     except subprocess.TimeoutExpired:
         raise DemoError(f"the server didn't stop within {STOPPED_WITHIN_S:.0f} s") from None
     finally:
@@ -137,7 +137,7 @@ def served(models: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
 
 
 def wait_until_ready(address: str, server: subprocess.Popen[bytes]) -> None:
-    """Return once the server says it is ready; a server that ended or takes too long is an error."""
+    """Return when the server is ready. Raises DemoError if it ended or takes too long."""
     until = time.monotonic() + READY_WITHIN_S
     while time.monotonic() < until:
         if server.poll() is not None:
@@ -151,7 +151,7 @@ def wait_until_ready(address: str, server: subprocess.Popen[bytes]) -> None:
 
 
 def show(address: str) -> None:
-    """Post the frame, write what came back, and say what it cost."""
+    """Post the frame, write the mask and pictures with it, and print times. Raises DemoError if the mask is wrong."""
     body = FRAME.read_bytes()
     frame = Image.open(io.BytesIO(body)).convert("RGB")
     answers = [post(f"{address}/v1/mattes", body) for _ in range(POSTS)]
@@ -165,24 +165,24 @@ def show(address: str) -> None:
     comments_behind(frame, mask).save(OUT / "comments.png")
     coverage = float(headers.get("x-person-coverage", "nan"))
     median = statistics.median(answer.took_ms for answer in answers[1:])
-    say(f"{FRAME.name}, {frame.width}×{frame.height}: {coverage:.1%} of it is person")
-    say(f"answered in {answers[0].took_ms:.0f} ms at first, then {median:.0f} ms (median of {POSTS - 1})")
-    say(f"of which in the server: {headers.get('server-timing', 'not said')}")
-    say(f"to look at: mask.png, overlay.png and comments.png in {OUT.relative_to(ROOT)}")
-    there, elsewhere = min(painted(mask, box) for box in PEOPLE), painted(mask, NOBODY)
-    if there < 0.8 or elsewhere > 0.1:
+    say(f"{FRAME.name}, {frame.width}×{frame.height}: people cover {coverage:.1%}")
+    say(f"first response after {answers[0].took_ms:.0f} ms, later ones {median:.0f} ms (median of {POSTS - 1})")
+    say(f"time in the server: {headers.get('server-timing', 'unknown')}")
+    say(f"written: mask.png, overlay.png and comments.png in {OUT.relative_to(ROOT)}")
+    inside, outside = min(painted(mask, box) for box in PEOPLE), painted(mask, NOBODY)
+    if inside < 0.8 or outside > 0.1:
         raise DemoError(
-            f"expected the mask of both speakers, received {there:.0%} of one, {elsewhere:.0%} of the sky above them"
+            f"expected the mask of both speakers, received {inside:.0%} of one, {outside:.0%} of the sky above them"
         )
 
 
 def painted(mask: Image.Image, box: tuple[int, int, int, int]) -> float:
-    """How much of a box is person, 0 to 1."""
+    """Return the share of a box that the mask covers, 0 to 1."""
     return float(ImageStat.Stat(mask.crop(box)).mean[0]) / 255
 
 
 def post(url: str, body: bytes) -> Answer:
-    """One frame to the service, its mask back."""
+    """Post a frame to the service and return its mask. Raises DemoError without one."""
     request = urllib.request.Request(url, body, {"Content-Type": "image/jpeg", "Accept": "image/png"})
     started = time.perf_counter()
     try:
@@ -193,12 +193,12 @@ def post(url: str, body: bytes) -> Answer:
         said = error.read().decode("utf-8", "replace")
         raise DemoError(f"expected a mask, received {error.code}: {said}") from None
     except OSError as error:
-        raise DemoError(f"no answer from {url}: {error}") from None
+        raise DemoError(f"no response from {url}: {error}") from None
     return Answer(png, headers, (time.perf_counter() - started) * 1000)
 
 
 def overlay(frame: Image.Image, mask: Image.Image) -> Image.Image:
-    """The person as it is, the rest dark and blue, and the outline between them in yellow."""
+    """Return the frame with the background dark and blue, and the mask's outline in yellow."""
     backdrop = Image.blend(frame, Image.new("RGB", frame.size, (20, 40, 110)), 0.7)
     cut = Image.composite(frame, backdrop, mask)
     hard = mask.point(lambda alpha: 255 if alpha > 127 else 0)
@@ -207,9 +207,9 @@ def overlay(frame: Image.Image, mask: Image.Image) -> Image.Image:
 
 
 def stay(address: str, server: subprocess.Popen[bytes]) -> None:
-    """Leave the server running until it ends or somebody interrupts."""
+    """Wait until the server ends or Ctrl-C is pressed."""
     frame = FRAME.relative_to(ROOT)
-    say(f"comments behind people, to look at: {address}/")
+    say(f"demo page with comments behind people: {address}/")
     say("serving until Ctrl-C; try:")
     print(
         f"curl --data-binary @{frame} -H 'Content-Type: image/jpeg' '{address}/v1/mattes' -o mask.png",
@@ -222,7 +222,7 @@ def stay(address: str, server: subprocess.Popen[bytes]) -> None:
 
 
 def free_port() -> int:
-    """A port that nobody listens on at the moment."""
+    """Return a port on which no process listens at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -230,7 +230,7 @@ def free_port() -> int:
 
 
 def say(words: str) -> None:
-    """One line of progress."""
+    """Print one line of progress."""
     print(f"danmatte: {words}", flush=True)
 
 

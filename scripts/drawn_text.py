@@ -1,6 +1,6 @@
-"""Pages and lines of drawn text: frames for graphs that find or read what is written.
+"""Drawn pages and lines of text, as frames for graphs that detect or recognise text.
 
-They are drawn the same each time, so that nothing has to be stored and no licence has to be kept.
+The drawings are the same in every run, so they needn't be stored, and no licence applies to them.
 """
 
 import random
@@ -21,7 +21,7 @@ PAPERS = ((255, 255, 255), (244, 238, 220), (30, 34, 40), (40, 90, 60), (200, 21
 
 
 def draw_pages(folder: Path, count: int, backgrounds: Sequence[Path] = ()) -> Path:
-    """``count`` pages with lines of text in the folder, every other one on one of the pictures, where there are any."""
+    """Draw ``count`` pages with lines of text; every second one on one of the backgrounds, if there are any."""
 
     def draw(rng: random.Random, number: int) -> Image.Image:
         if backgrounds and number % 2:
@@ -41,7 +41,7 @@ def draw_pages(folder: Path, count: int, backgrounds: Sequence[Path] = ()) -> Pa
 
 
 def draw_lines(folder: Path, count: int, *, size: tuple[int, int] = LINE, turned: bool = False) -> Path:
-    """``count`` single lines of (width, height) ``size`` in the folder; ``turned``: every other one upside down."""
+    """Draw ``count`` single lines of text of ``size``, (width, height); ``turned``: every second one upside down."""
 
     def draw(rng: random.Random, number: int) -> Image.Image:
         line = Image.new("RGB", size, rng.choice(PAPERS))
@@ -53,15 +53,15 @@ def draw_lines(folder: Path, count: int, *, size: tuple[int, int] = LINE, turned
 
 
 def write(page: Image.Image, place: tuple[int, int], words: str, size: int, rng: random.Random) -> None:
-    """Write the words in an ink that stands out from what is there."""
+    """Write the words in an ink that contrasts with the page behind them."""
     behind = np.asarray(page.crop((*place, page.width, min(page.height, place[1] + size)))).reshape(-1, 3).mean(axis=0)
-    apart = [ink for ink in INKS if abs(float(np.mean(ink)) - float(behind.mean())) > 80]
+    contrasting = [ink for ink in INKS if abs(float(np.mean(ink)) - float(behind.mean())) > 80]
     font = ImageFont.load_default(size)
-    ImageDraw.Draw(page).text(place, words, fill=rng.choice(apart or list(INKS[:1])), font=font)
+    ImageDraw.Draw(page).text(place, words, fill=rng.choice(contrasting or list(INKS[:1])), font=font)
 
 
 def store_drawings(folder: Path, count: int, draw: Callable[[random.Random, int], Image.Image]) -> Path:
-    """The folder with the drawings, slightly blurred as cameras do; what is there already stays."""
+    """Store drawings, slightly blurred as by a camera, and return the folder; existing files are kept."""
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(count):
         path = folder / f"drawn{number:03d}.png"

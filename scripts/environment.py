@@ -1,7 +1,7 @@
-"""The environment at the root: made once, mended when its description changes, never accepted half-made.
+"""The virtual environment .venv: created once, updated when its requirements change, and recreated if incomplete.
 
-`.venv/danmatte.json` says what it was made from. While pip works, it says so instead: an environment found
-in that state belongs to a run that was killed, and is made again from nothing.
+`.venv/danmatte.json` stores a digest of the requirements. While pip runs, it stores that instead. An environment found
+in that state is from a run that was killed, and is recreated.
 """
 
 import argparse
@@ -27,10 +27,12 @@ EVERYTHING = ("dev", "docs", "grpc", "library", "ray", "tracing", "workbench")  
 
 
 def main() -> int:
-    """Read the command line and bring the environment to what it asks for."""
+    """Read the command line and set up the environment that it describes."""
     parser = argparse.ArgumentParser(prog="scripts/setup", description=__doc__)
-    parser.add_argument("extras", nargs="*", help=f"of serving, {', '.join(EVERYTHING)}; all by default")
-    parser.add_argument("--refresh", action="store_true", help="resolve anew and rewrite constraints.txt")
+    parser.add_argument("extras", nargs="*", help=f"any of serving, {', '.join(EVERYTHING)}; all by default")
+    parser.add_argument(
+        "--refresh", action="store_true", help="resolve the newest versions and rewrite constraints.txt"
+    )
     options = parser.parse_args()
     if unknown := set(options.extras) - {"serving", *EVERYTHING}:
         parser.error(f"no such extra: {', '.join(sorted(unknown))}; expected serving, {', '.join(EVERYTHING)}")
@@ -45,7 +47,7 @@ def main() -> int:
 
 
 def ensure(extras: set[str]) -> None:
-    """Leave `.venv` complete for `extras`, whatever state it is in; others wait meanwhile."""
+    """Make `.venv` complete for `extras`, whatever its state; other setups wait until this one ends."""
     with alone():
         for old in ROOT.glob(".venv.old-*"):
             shutil.rmtree(old, ignore_errors=True)
@@ -62,21 +64,21 @@ def ensure(extras: set[str]) -> None:
 
 
 def install(extras: set[str]) -> None:
-    """Make the environment if there is none, and let pip bring what is missing."""
+    """Create the environment if there is none, and install missing packages with pip."""
     fresh = not HOME.exists()
     HOME.mkdir(exist_ok=True)
     write_state({"making": True})
     if fresh:
-        say(f"making .venv with Python {sys.version.split()[0]}")
+        say(f"creating .venv with Python {sys.version.split()[0]}")
         venv.create(HOME, with_pip=True, symlinks=True)
-    say(f"installing {', '.join(['serving', *sorted(extras)])} as pinned in constraints.txt (minutes if new)")
+    say(f"installing {', '.join(['serving', *sorted(extras)])} as pinned in constraints.txt (minutes the first time)")
     target = f".[{','.join(sorted(extras))}]" if extras else "."
     pip(HOME, "install", "-qq", "-c", CONSTRAINTS, "-e", target)
     write_state({"made_from": description(), "extras": sorted(extras), "root": str(ROOT)})
 
 
 def refresh() -> None:
-    """Resolve every extra without constraints, in a scratch environment, and pin what came out."""
+    """Resolve every extra without constraints in a temporary environment, and pin the resulting versions."""
     head = [line for line in CONSTRAINTS.read_text("utf-8").splitlines() if line.startswith("#")]
     with tempfile.TemporaryDirectory() as scratch:
         say("resolving the newest versions")
@@ -90,14 +92,14 @@ def refresh() -> None:
 
 
 def pip(home: Path, *words: str | Path, capture: bool = False) -> str:
-    """Run an environment's own pip at the root; its errors go to the terminal."""
+    """Run an environment's pip in the repository's root; its errors go to the terminal."""
     command = [home / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "--no-input", *words]
     output = subprocess.PIPE if capture else None
     return subprocess.run(command, cwd=ROOT, check=True, text=True, stdout=output).stdout or ""
 
 
 def description() -> str:
-    """Digest of what decides the environment's content."""
+    """Return a digest of the files that determine the environment's content."""
     digest = hashlib.sha256()
     for path in (ROOT / "pyproject.toml", CONSTRAINTS):
         digest.update(path.read_bytes())
@@ -105,7 +107,7 @@ def description() -> str:
 
 
 def runs() -> bool:
-    """Whether the environment's Python starts and is new enough."""
+    """Return whether the environment's Python starts and is new enough."""
     test = "import sys; sys.exit(sys.version_info < (3, 11))"
     try:
         return subprocess.run([HOME / "bin" / "python", "-c", test], check=False).returncode == 0
@@ -114,7 +116,7 @@ def runs() -> bool:
 
 
 def read_state() -> dict[str, object]:
-    """What the environment says of itself; empty if it says nothing that can be read."""
+    """Return the environment's stored state; empty if it can't be read."""
     try:
         state = json.loads(STATE.read_text("utf-8"))
     except (OSError, ValueError):
@@ -123,13 +125,13 @@ def read_state() -> dict[str, object]:
 
 
 def read_extras(state: dict[str, object]) -> set[str]:
-    """The extras that an environment was made with."""
+    """Return the extras with which an environment was created."""
     extras = state.get("extras", [])
     return set(map(str, extras)) if isinstance(extras, list) else set()
 
 
 def write_state(state: dict[str, object]) -> None:
-    """Replace the environment's word about itself, whole."""
+    """Replace the environment's stored state atomically."""
     partial = STATE.with_suffix(".part")
     partial.write_text(json.dumps(state), "utf-8")
     partial.replace(STATE)
@@ -137,8 +139,8 @@ def write_state(state: dict[str, object]) -> None:
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Hold the lock that every setup of this clone takes; the system frees it if the holder dies."""
-    with (ROOT / "pyproject.toml").open("rb") as lock:  # a file that is always there: nothing to clean up
+    """Hold the lock that every setup of this clone takes; the system releases it if the process dies."""
+    with (ROOT / "pyproject.toml").open("rb") as lock:  # a file that always exists, so no lock file needs to be removed
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -148,7 +150,7 @@ def alone() -> Iterator[None]:
 
 
 def say(words: str) -> None:
-    """One line of progress, on the error stream so that it never mixes with results."""
+    """Print one line of progress to the error stream, so that it never mixes with results."""
     print(f"danmatte: {words}", file=sys.stderr, flush=True)
 
 

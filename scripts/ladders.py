@@ -1,4 +1,4 @@
-"""Ladders: the same clip, worse and worse by one kind of damage; and how well scores follow them."""
+"""Ladders: versions of a clip with increasing damage of one kind, and how well scores follow the damage."""
 
 import itertools
 import tempfile
@@ -21,7 +21,7 @@ Clip = list[Picture]
 
 @dataclass(frozen=True)
 class Ladder:
-    """One kind of damage in degrees, the mildest first; `trained` says whether the network was taught with it."""
+    """One kind of damage in degrees, the mildest first; `trained`: whether the network was trained on this kind."""
 
     name: str
     degrees: tuple[float, ...]
@@ -30,18 +30,18 @@ class Ladder:
 
 
 def each(damage: Callable[[Picture, float], Picture]) -> Callable[[Clip, float], Clip]:
-    """The damage of a picture, done to every frame."""
+    """Return a function that applies the damage to every frame of a clip."""
     return lambda clip, degree: [damage(picture, degree) for picture in clip]
 
 
 def add_noise(clip: Clip, sigma: float) -> Clip:
-    """Noise that is another one in every frame."""
+    """Return the clip with different noise in every frame."""
     rng = np.random.default_rng(1)
     return [degradation.add_noise(picture, sigma, rng) for picture in clip]
 
 
 def drop_frames(clip: Clip, share: float) -> Clip:
-    """A share of the frames replaced by the one before, at random; a larger share takes the same ones and more."""
+    """Replace a random share of the frames by the previous one; a larger share includes the frames of a smaller one."""
     order = np.random.default_rng(2).permutation(np.arange(1, len(clip)))
     dropped = set(order[: round(share * len(clip))].tolist())
     kept = [at if at not in dropped else -1 for at in range(len(clip))]
@@ -74,7 +74,7 @@ LADDERS = (
 
 
 def read_clip(path: Path, first: int = 0) -> Clip:
-    """FRAMES frames of a video from its frame `first` on, or of a folder's images/, with even sides."""
+    """Return FRAMES frames from number `first` on, with even sides, of a video or of a folder's images/."""
     if path.is_dir():
         pictures = [cv2.imread(str(file)) for file in sorted((path / "images").glob("*.jpg"))[first : first + FRAMES]]
         found = [np.asarray(picture[..., ::-1], np.uint8) for picture in pictures if picture is not None]
@@ -89,7 +89,7 @@ def read_clip(path: Path, first: int = 0) -> Clip:
 
 
 def write_clip(clip: Sequence[Picture], path: Path) -> Path:
-    """The clip as a video without any further loss than that of colours at half the size."""
+    """Write the clip as a lossless video, except that colours are stored at half the size."""
     height, width = clip[0].shape[:2]
     with av.open(str(path), "w") as container:
         stream = container.add_stream(
@@ -107,14 +107,14 @@ def write_clip(clip: Sequence[Picture], path: Path) -> Path:
 
 
 def climb(clip: Clip, ladder: Ladder) -> Iterator[tuple[float, Path]]:
-    """Every degree with a video of the clip so damaged, which is gone when the next one comes."""
+    """Yield every degree with a video of the damaged clip, which is overwritten by the next."""
     with tempfile.TemporaryDirectory() as folder:
         for degree in ladder.degrees:
             yield degree, write_clip(ladder.damage(clip, degree), Path(folder) / "clip.mkv")
 
 
 def measure_tau(scores: Sequence[float]) -> float:
-    """Kendall's τ-b of scores against degrees, the mildest first: 1 where each is worse than the one before."""
+    """Return Kendall's τ-b of scores and degrees, the mildest first: 1 if each score is lower than the one before."""
     pairs = [(a, b) for a in range(len(scores)) for b in range(a + 1, len(scores))]
     signs = np.sign([scores[a] - scores[b] for a, b in pairs])
     untied = np.count_nonzero(signs)

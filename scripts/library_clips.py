@@ -1,4 +1,4 @@
-"""Clips for the bench of libraries: cut from a real video, small and many, or one long."""
+"""Clips for the benchmark of libraries: many short ones cut from a real video, or a single long one."""
 
 import itertools
 from collections.abc import Iterator
@@ -12,14 +12,14 @@ _CODING = {"preset": "ultrafast", "crf": "23"}
 
 
 def read_pictures(video: Path) -> Iterator[np.ndarray]:
-    """Every picture of a video, (H, W, 3) uint8."""
+    """Yield every picture of a video, (H, W, 3) uint8 RGB."""
     with av.open(str(video)) as container:
         for frame in container.decode(video=0):
             yield frame.to_ndarray(format="rgb24")
 
 
 def write_clip(path: Path, pictures: Iterator[np.ndarray]) -> int:
-    """A clip of these pictures, ten a second; how many there are."""
+    """Write a clip of these pictures, ten a second; return their number."""
     first = next(pictures)
     height, width = first.shape[:2]
     count = 0
@@ -33,7 +33,7 @@ def write_clip(path: Path, pictures: Iterator[np.ndarray]) -> int:
 
 
 def cut_clips(video: Path, folder: Path, *, count: int, frames: int) -> None:
-    """So many clips of so many frames each; where the video ends they go on at its start, a frame later."""
+    """Write ``count`` clips of ``frames`` frames each; when the video ends, it is repeated from one frame later on."""
     pictures = itertools.chain.from_iterable(
         itertools.islice(read_pictures(video), at, None) for at in itertools.count()
     )
@@ -44,6 +44,6 @@ def cut_clips(video: Path, folder: Path, *, count: int, frames: int) -> None:
 
 
 def write_long(video: Path, path: Path, minutes: float) -> int:
-    """The video again and again, for so long; how many frames that is."""
+    """Write a clip that repeats the video until it has this length; return its number of frames."""
     pictures = itertools.chain.from_iterable(read_pictures(video) for _ in itertools.count())
     return write_clip(path, itertools.islice(pictures, round(minutes * 60 * RATE)))

@@ -1,4 +1,4 @@
-"""The figures of libraries that `scripts/figures.py` writes into the guide."""
+"""Figures of libraries, which `scripts/figures.py` writes into the guide."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ RUNS = {
 
 
 def render_library() -> str:
-    """What killed workers cost, whether parts are seen, what a second worker brings, and a driver's memory."""
+    """Return a table: cost of killed workers, differences at seams, gain of a second worker, and driver memory."""
     stored = json.loads(STORED.read_text(encoding="utf-8"))
     host, kills, seams, memory = stored["host"], stored["kills"], stored["seams"], stored["memory"]
     rows = [(f"{kills['clips']} clips in an S3, {RUNS[name]}", _describe_run(kills, name)) for name in RUNS]

@@ -1,4 +1,4 @@
-"""`danmatte library` as the benches start it, and what it says."""
+"""Starting `danmatte library` for benchmarks, and reading its results."""
 
 import argparse
 import json
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def start(options: argparse.Namespace, *words: object, cpus: frozenset[int] = frozenset()) -> subprocess.Popen[str]:
-    """`danmatte library`, with its lines on standard output."""
+    """Start `danmatte library` with results as JSON lines on standard output; ``cpus`` pins it to these cores."""
     command = [sys.executable, "-m", "danmatte", "library", *words, "--models", options.models, "--json", "-"]
 
     def pin() -> None:
@@ -21,6 +21,6 @@ def start(options: argparse.Namespace, *words: object, cpus: frozenset[int] = fr
 
 
 def read_lines(process: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
-    """A process' results as they come."""
+    """Yield a process' results as they arrive."""
     assert process.stdout is not None
     return (json.loads(line) for line in process.stdout)

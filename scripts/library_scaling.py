@@ -1,4 +1,4 @@
-"""Two workers over one, each pinned to a core of its own; beside it the same of a network alone."""
+"""Speed of two workers compared with one, each pinned to a separate core; and the same of the network alone."""
 
 import argparse
 import os
@@ -24,9 +24,9 @@ NETWORK_S = 4.0
 
 
 def measure_scaling(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """One worker on either core against two on a core each, in turn; and the same of a network alone.
+    """Compare two workers on two cores with one worker on either core, in turn; and the same with the network alone.
 
-    Cores need not be equally fast, so one worker's speed is the mean of both.
+    The cores may differ in speed, so one worker's speed is the mean of both cores.
     """
     library_clips.cut_clips(options.video, folder / "clips", count=SCALED_CLIPS, frames=60)
     first, second = list_cpus()[:2]
@@ -58,7 +58,7 @@ def _compare(one: float, both: float, other: float) -> float:
 
 
 def _time_workers(options: argparse.Namespace, places: tuple[Path, Path], cpus: list[int]) -> dict[str, float]:
-    """While all workers are at it: neither their start, nor the end, when there is nothing left for some of them."""
+    """Measure while all workers are busy, without their start and without the end, when some have no work left."""
     workers, lines = len(cpus), list[tuple[float, int]]()
     before, load = resource.getrusage(resource.RUSAGE_CHILDREN), LoadMeter()
     with start(options, *places, "--workers", workers, cpus=frozenset(cpus)) as process:
@@ -77,7 +77,7 @@ def _time_workers(options: argparse.Namespace, places: tuple[Path, Path], cpus: 
 
 
 def _time_network(options: argparse.Namespace, cpus: list[int]) -> float:
-    """Frames a second that processes pinned to a core each compute together, of the network and nothing else."""
+    """Return the total frames a second of processes, each pinned to a core, that run the network alone."""
     code = f"import library_scaling; library_scaling.repeat_network({str(options.models)!r})"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ["PYTHONPATH"]])}
     command, pipe = [sys.executable, "-c", code], subprocess.PIPE
@@ -92,7 +92,7 @@ def _time_network(options: argparse.Namespace, cpus: list[int]) -> float:
         )
         for cpu in cpus
     ]
-    for process in running:  # all are ready before any of them begins
+    for process in running:  # wait until all are ready before any starts
         assert process.stdout is not None
         process.stdout.readline()
     for process in running:
@@ -103,7 +103,7 @@ def _time_network(options: argparse.Namespace, cpus: list[int]) -> float:
 
 
 def repeat_network(models: str) -> None:
-    """Prints frames a second over some seconds, once a line on standard input has said so."""
+    """Print frames a second over ``NETWORK_S``, starting when a line arrives on standard input."""
     served = open_version(Path(models), for_many=True)
     (port,) = served.manifest.inputs
     picture = np.zeros([side for side in port.shape if isinstance(side, int)], np.uint8)

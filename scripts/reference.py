@@ -1,6 +1,6 @@
-"""The reference's tables, in Markdown, from the code itself: what the site's pages under docs/reference show.
+"""Tables of the reference, in Markdown, generated from the code for the pages under docs/reference.
 
-A page asks for a table by a line `<!-- generated: NAME -->`; `scripts/build_docs.py` puts it there.
+`scripts/build_docs.py` replaces the line `<!-- generated: NAME -->` of a page by the table of this name.
 """
 
 import ast
@@ -26,7 +26,7 @@ WEB_MODULES = (
 
 
 def render_settings() -> str:
-    """Every setting of `danmatte serve`, with its limits, variable and flag."""
+    """Return a table of the settings of `danmatte serve`, with limits, variables and flags."""
     import msgspec
 
     from danmatte.settings import PREFIX, Settings
@@ -47,12 +47,12 @@ def render_settings() -> str:
 
 
 def format_default(value: object) -> str:
-    """A default value for a table's cell."""
+    """Return a default value for a table's cell."""
     return "empty" if value == "" else f"`{json.dumps(value)}`"
 
 
 def format_schema(schema: dict[str, Any]) -> str:
-    """Type and limits of a JSON Schema in a few words; empty where any value will do."""
+    """Return type and limits of a JSON Schema in a few words; empty if any value is accepted."""
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"] if value is not None)
     if options := schema.get("anyOf") or schema.get("oneOf"):
@@ -64,17 +64,17 @@ def format_schema(schema: dict[str, Any]) -> str:
 
 
 def render_danmatte_command() -> str:
-    """What `danmatte` and each of its commands print when asked for help."""
+    """Return the help of each command of `danmatte`."""
     return describe_command("danmatte", "danmatte")
 
 
 def render_workbench_command() -> str:
-    """What `workbench` and each of its commands print when asked for help."""
+    """Return the help of each command of `workbench`."""
     return describe_command("workbench", "danmatte_workbench")
 
 
 def describe_command(program: str, module: str) -> str:
-    """A section for each command of a program, with its own help in it."""
+    """Return a section with the help of each command of a program."""
     commands = re.findall(r"^    ([a-z][a-z0-9_-]*)(?: |$)", ask_for_help(module), re.MULTILINE)
     if not commands:
         raise SystemExit(f"{program} --help lists no commands")
@@ -83,20 +83,20 @@ def describe_command(program: str, module: str) -> str:
 
 
 def ask_for_help(module: str, *command: str) -> str:
-    """What `python -m MODULE COMMAND --help` prints."""
+    """Return the output of `python -m MODULE COMMAND --help`."""
     words = [sys.executable, "-m", module, *command, "--help"]
     environment = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1"}
     return subprocess.run(words, cwd=ROOT, env=environment, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def escape(text: str) -> str:
-    """Angle brackets outside of code would be taken for HTML."""
+    """Escape what Markdown would read as HTML or emphasis, outside of code."""
     parts = re.split(r"(`[^`]*`)", text)
     return "".join(part if part.startswith("`") else part.replace("<", "&lt;").replace("*", r"\*") for part in parts)
 
 
 def render_http() -> str:
-    """Every operation of the OpenAPI document."""
+    """Return a section for each tag of the OpenAPI document, with its operations."""
     from danmatte.api.openapi.document import build_document
 
     described = build_document()
@@ -112,7 +112,7 @@ def render_http() -> str:
 
 
 def describe_operation(method: str, path: str, operation: dict[str, Any]) -> Iterator[str]:
-    """One operation: what it does, what it takes, and what it answers."""
+    """Yield the description of an operation: summary, parameters, bodies and responses."""
     yield f"### `{method.upper()} {path}`"
     yield f"{operation['summary']}."
     parameters = [
@@ -130,11 +130,11 @@ def describe_operation(method: str, path: str, operation: dict[str, Any]) -> Ite
         if media_types
     ]
     if kinds:
-        yield f"Answers {'; '.join(kinds)}."
+        yield f"Responses: {'; '.join(kinds)}."
 
 
 def render_errors() -> str:
-    """Every error that a caller of the service may see, with its status and code."""
+    """Return a table of the errors that clients of the service may get, with status and code."""
     from danmatte.errors import ServiceError
 
     def walk(error: type[ServiceError]) -> Iterator[type[ServiceError]]:
@@ -150,13 +150,13 @@ def render_errors() -> str:
 
 
 def render_stream() -> str:
-    """The layout of the live stream's messages, as their module draws it in Markdown."""
+    """Return the layout of the live stream's messages, from their module's docstring."""
     source = (SERVICE / "messages.py").read_text("utf-8")
     return ast.get_docstring(ast.parse(source)) or ""
 
 
 def render_metrics() -> str:
-    """Every metric of `/metrics`, from its own page."""
+    """Return a table of the metrics of `/metrics`."""
     from danmatte.telemetry.metrics import Metrics
 
     page = Metrics().render().decode()
@@ -166,7 +166,7 @@ def render_metrics() -> str:
 
 
 def render_recipes() -> str:
-    """Every bundled recipe, from its TOML."""
+    """Return a table of the bundled recipes."""
     rows = []
     for path in sorted((WORKBENCH / "recipes").glob("*.toml")):
         recipe = tomllib.loads(path.read_text("utf-8"))
@@ -176,7 +176,7 @@ def render_recipes() -> str:
 
 
 def render_steps() -> str:
-    """Every step that a recipe may have, with its fields and their defaults."""
+    """Return a table of the steps of recipes, with their fields and defaults."""
     import dataclasses
 
     from danmatte_workbench.steps import Step
@@ -193,17 +193,17 @@ def render_steps() -> str:
 
 
 def render_service_classes() -> str:
-    """Every public class of the service."""
+    """Return a table of the public classes of the service."""
     return list_classes(SERVICE)
 
 
 def render_workbench_classes() -> str:
-    """Every public class of the workbench."""
+    """Return a table of the public classes of the workbench."""
     return list_classes(WORKBENCH)
 
 
 def list_classes(home: Path) -> str:
-    """Every public class of a package by name, with its module and what its docstring says first."""
+    """Return a table of a package's public classes: name, module, and first paragraph of the docstring."""
     rows: list[tuple[str, str, str]] = []
     for path in home.rglob("*.py"):
         module = ".".join(path.relative_to(home).with_suffix("").parts).removesuffix(".__init__")
@@ -213,19 +213,19 @@ def list_classes(home: Path) -> str:
 
 
 def find_classes(path: Path) -> Iterator[ast.ClassDef]:
-    """A module's public classes."""
+    """Yield a module's public classes."""
     body = ast.parse(path.read_text("utf-8")).body
     return (node for node in body if isinstance(node, ast.ClassDef) and not node.name.startswith("_"))
 
 
 def summarize_docstring(node: ast.ClassDef | ast.Module) -> str:
-    """The first paragraph of a docstring, in one line."""
+    """Return the first paragraph of a docstring in one line."""
     docstring = ast.get_docstring(node) or ""
     return escape(" ".join(docstring.split("\n\n")[0].replace("``", "`").split()))
 
 
 def render_floors() -> str:
-    """Both packages' rooms, top floor first, each with what it is for."""
+    """Return tables of both packages' rooms, top floor first, with their purpose."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
     sections = []
     for contract in contracts:
@@ -238,7 +238,7 @@ def render_floors() -> str:
 
 
 def render_decisions() -> str:
-    """Every decision, newest first."""
+    """Return a table of the decisions, newest first."""
     rows = []
     for path in sorted((ROOT / "docs/decisions").glob("0*.md"), reverse=True):
         text = path.read_text("utf-8")
@@ -249,14 +249,14 @@ def render_decisions() -> str:
 
 
 def summarize_room(package: str, room: str) -> str:
-    """The first sentence of a room's docstring."""
+    """Return the first paragraph of a room's docstring."""
     home = (SERVICE if package == "danmatte" else WORKBENCH) / room
     source = home / "__init__.py" if home.is_dir() else home.with_suffix(".py")
     return summarize_docstring(ast.parse(source.read_text("utf-8")))
 
 
 def render_javascript() -> str:
-    """What the page's modules export, from their JSDoc comments."""
+    """Return a section for each of the page's modules with its exports, from their JSDoc comments."""
     sections = []
     for name in WEB_MODULES:
         text = (WEB / name).read_text("utf-8")
@@ -268,13 +268,13 @@ def render_javascript() -> str:
 
 
 def find_comments(text: str) -> Iterator[tuple[list[str], str]]:
-    """Every JSDoc comment's lines, and the line of code that follows it."""
+    """Yield the lines of every JSDoc comment, and the line of code after it."""
     for found in re.finditer(r"/\*\*(.*?)\*/\s*(?=([^\n]*))", text, re.DOTALL):
         yield [re.sub(r"^\s*\* ?", "", line).rstrip() for line in found[1].strip("\n").splitlines()], found[2]
 
 
 def describe_export(comment: list[str], code: str) -> Iterator[str]:
-    """A section for an exported function or class, or for a type; nothing for what a module keeps to itself."""
+    """Yield the parts of a section for an exported function or class, or for a type; nothing for private code."""
     text = "\n".join(comment)
     about, *tags = re.split(r"^\s*@", text, flags=re.MULTILINE)
     fields = [tuple(map(clean_type, found)) for tag in tags if (found := parse_tag(tag))]
@@ -291,7 +291,7 @@ def describe_export(comment: list[str], code: str) -> Iterator[str]:
 
 
 def parse_tag(tag: str) -> tuple[str, str, str] | None:
-    """Name, type and description of a `@param`, `@property` or `@returns`."""
+    """Return name, type and description of a `@param`, `@property` or `@returns`; None for other tags."""
     kind, _, rest = tag.partition(" ")
     if kind not in {"param", "property", "returns"} or not rest.startswith("{"):
         return None
@@ -304,12 +304,12 @@ def parse_tag(tag: str) -> tuple[str, str, str] | None:
 
 
 def clean_type(cell: str) -> str:
-    """A cell whose type needs no path to its module, and whose bars don't end it."""
+    """Return a cell without module paths in types, and with escaped bars."""
     return re.sub(r'import\("[^"]+"\)\.', "", cell).replace("|", r"\|")
 
 
 def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A Markdown table; empty where there are no rows."""
+    """Return a Markdown table; empty if there are no rows."""
     heads, filled = list(heads), [list(row) for row in rows]
     if not filled:
         return ""

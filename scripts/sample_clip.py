@@ -1,9 +1,9 @@
-"""Makes the demo page's clip from the bundled pictures, and its mask track.
+"""Create the demo page's clip from the bundled pictures, and its track of masks.
 
     python scripts/sample_clip.py
 
-Slow moves over real photographs with two hard cuts;
-`workbench/danmatte_workbench/samples/README.md` says whose they are.
+The clip moves slowly over real photographs, with two hard cuts between them. Their authors are listed in
+`workbench/danmatte_workbench/samples/README.md`.
 """
 
 import argparse
@@ -34,21 +34,21 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class View:
-    """A window onto a picture: its middle and its width, as shares of the picture's."""
+    """A window onto a picture: its centre and its width, as shares of the picture's size."""
 
     x: float
     y: float
     width: float
 
     def towards(self, other: "View", share: float) -> "View":
-        """The view on the way to another."""
+        """Return the view at ``share`` of the way to another."""
         steps = (other.x - self.x, other.y - self.y, other.width - self.width)
         return View(self.x + share * steps[0], self.y + share * steps[1], self.width + share * steps[2])
 
 
 @dataclass(frozen=True)
 class Shot:
-    """A move over one picture, from a view to another."""
+    """A move over one picture from one view to another."""
 
     picture: str
     seconds: float
@@ -64,7 +64,7 @@ SHOTS = (
 
 
 def main() -> int:
-    """Write the clip, then ask `danmatte track` for its masks."""
+    """Write the clip, then its track with `danmatte track`; return the command's exit code."""
     parser = argparse.ArgumentParser(prog="scripts/sample_clip.py", description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=WEB / "sample.webm")
     parser.add_argument("--models", type=Path, default=ROOT / "models")
@@ -77,7 +77,7 @@ def main() -> int:
 
 
 def frames(shot: Shot) -> Iterator[Pixels]:
-    """The shot's frames, BGR."""
+    """Yield the shot's frames, BGR."""
     picture = read_image(SAMPLES / shot.picture, cv2.IMREAD_COLOR_BGR)
     count = round(shot.seconds * RATE)
     for number in range(count):
@@ -86,7 +86,7 @@ def frames(shot: Shot) -> Iterator[Pixels]:
 
 
 def window(picture: Pixels, view: View) -> Pixels:
-    """What the view shows, at the clip's size: averaged, then placed to a fraction of a pixel."""
+    """Return what the view shows at the clip's size, resampled at twice that size and then averaged."""
     height, width = picture.shape[:2]
     scale = WIDTH / (view.width * width)
     move = np.array(
@@ -102,7 +102,7 @@ def window(picture: Pixels, view: View) -> Pixels:
 
 
 def write(path: Path, pictures: list[Pixels]) -> None:
-    """A VP9 WebM; browsers play it everywhere."""
+    """Write a VP9 WebM, which all browsers play."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libvpx-vp9", rate=RATE, options=QUALITY)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"

@@ -1,4 +1,4 @@
-"""Which version `scripts/run` serves: the one that comes along, unless the one just made is better here."""
+"""Choice of the version that `scripts/run` serves: the bundled one, unless the new one is better on this machine."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -15,28 +15,28 @@ from danmatte_workbench.errors import WorkbenchError
 from danmatte_workbench.metrics.subject import Subject
 
 ROUNDS, ROUND_S, FRAMES = 7, 0.4, 8
-STOCK, BUNDLED, FRESH = "stock TensorFlow", "the version that comes along", "the new version"
+STOCK, BUNDLED, FRESH = "stock TensorFlow", "the bundled version", "the new version"
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The version's folder, and in words why it was chosen."""
+    """The chosen version's folder, and the reason in words."""
 
     folder: Path
     reason: str
 
 
 def choose(described: Path, bundled: Path | None, fresh: Path | None) -> Choice:
-    """The better one of two published versions of the model in ``described``, raced beside its source in TensorFlow.
+    """Return the better one of two published versions, raced together with the source of ``described`` in TensorFlow.
 
-    The bundled one was chosen on hundreds of labelled pictures, the fresh one on a few: so that one has to be surely
-    faster, and must not keep a frame longer. Raises WorkbenchError where there is neither.
+    The bundled version was chosen on hundreds of labelled pictures, the fresh one on a few. The fresh one is therefore
+    chosen only if it is significantly faster and its latency isn't higher. Raises WorkbenchError if there is neither.
     """
     if fresh is None or bundled is None:
         only = bundled or fresh
         if only is None:
             raise WorkbenchError("there is no version to serve")
-        return Choice(only, "there is no other one")
+        return Choice(only, "it is the only version")
     graph = source.read(described)
     named = {BUNDLED: bundled, FRESH: fresh}
     subjects = [dataclasses.replace(Subject.from_source(graph), name=STOCK)]
@@ -51,20 +51,23 @@ def choose(described: Path, bundled: Path | None, fresh: Path | None) -> Choice:
 
 
 def find_better(rounds: Rounds) -> str:
-    """The fresh version where it surely does more frames a second without keeping one longer, else the bundled one."""
+    """Return the fresh version if it is significantly faster and no later with a frame, otherwise the bundled one.
+
+    Its latency may be at most that of the bundled version or of stock TensorFlow, whichever is higher.
+    """
     gain = Measurement.estimate_median("ratio", rounds.compute_ratios(FRESH, BUNDLED), "×", hardware.describe_host())
     waits = {name: float(np.median(rounds.latency_ms[name] or [0.0])) for name in (FRESH, BUNDLED)}
     return FRESH if gain.low > 1 and waits[FRESH] <= max(waits[BUNDLED], _find_stock_latency(rounds)) else BUNDLED
 
 
 def describe(rounds: Rounds, names: Sequence[str]) -> str:
-    """Speeds over stock TensorFlow, in words."""
+    """Return the versions' speeds over stock TensorFlow in words."""
     host = hardware.describe_host()
     parts = []
     for name in names:
         speedup = Measurement.estimate_median("ratio", rounds.compute_ratios(name, STOCK), "×", host)
         parts.append(f"{name} {speedup.value:.1f} × ({speedup.low:.1f} to {speedup.high:.1f})")
-    return f"beside {STOCK}, on this machine, now: {', '.join(parts)}"
+    return f"compared with {STOCK}, measured now on this machine: {', '.join(parts)}"
 
 
 def _find_stock_latency(rounds: Rounds) -> float:

@@ -1,4 +1,4 @@
-"""The service's figures of one machine that was measured in part, and of runs that add up."""
+"""Figures of the service on a machine that was measured in part, and of runs whose counts add up."""
 
 import json
 import statistics
@@ -10,13 +10,13 @@ STORED = Path(__file__).resolve().parent.parent / "models/deeplab/measurements/s
 
 
 def read_stored(name: str) -> Any:
-    """A stored measurement, or None."""
+    """Return a stored measurement, or None."""
     file = STORED / f"{name}.json"
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
 
 
 def render_xeon() -> str:
-    """Cost, plans, soak, hostile inputs and clients, whatever of these is stored."""
+    """Return a table of cost, plans, soak, hostile inputs and clients, as far as they are stored."""
     rows = ["| what | figure |", "|---|---|"]
     for name, describe in (
         ("xeon/cost", describe_cost),
@@ -31,7 +31,7 @@ def render_xeon() -> str:
 
 
 def describe_cost(found: Any) -> Iterator[tuple[str, str]]:
-    """CPU of a mask, and raw tensors against OpenVINO's own benchmark."""
+    """Yield rows on the CPU time of a mask, and on raw tensors compared with OpenVINO's benchmark."""
     served_ms = statistics.median(item["served_ms"] for item in found["cpu"])
     yield (
         "CPU time of a mask; over decode, resize, infer and encode alone, and one after another",
@@ -45,7 +45,7 @@ def describe_cost(found: Any) -> Iterator[tuple[str, str]]:
 
 
 def describe_plan(found: Any) -> Iterator[tuple[str, str]]:
-    """Predicted over measured p99, and the most streams."""
+    """Yield rows on predicted over measured p99, and on the maximum number of streams."""
     for cores in sorted({row["cores"] for row in found["ratios"]}):
         for pattern in ("periodic", "poisson"):
             own = [row for row in found["ratios"] if (row["cores"], row["pattern"]) == (cores, pattern)]
@@ -57,27 +57,27 @@ def describe_plan(found: Any) -> Iterator[tuple[str, str]]:
             yield f"{label}, medians of {len(found['rounds'])} rounds", f"{ratios}{also}"
     for row in found["most_streams"]:
         yield (
-            f"most streams of {found['fps']:.0f} frames a second, {row['pattern']}, with p99 within "
+            f"maximum streams of {found['fps']:.0f} frames a second, {row['pattern']}, with p99 within "
             f"{found['limit_ms']:.0f} ms: predicted, measured",
             f"{row['predicted']:.0f}, {row['measured']:.0f}",
         )
 
 
 def describe_soak(found: Any) -> Iterator[tuple[str, str]]:
-    """Losses and memory of very many posts."""
+    """Yield a row on lost posts and memory growth in a long run."""
     yield (
-        "posts to a graph that only averages brightness → lost, memory a post",
+        "posts to a graph that only averages brightness → lost, growth of memory per post",
         f"{found['posts']:,} → {found['failed']}, {found['memory_slope_bytes_per_post']:.1f} bytes",
     )
 
 
 def describe_fuzz(found: Any) -> Iterator[tuple[str, str]]:
-    """Hostile inputs by kind."""
+    """Yield a row on hostile inputs by kind."""
     kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(found["kinds"].items()))
-    yield "hostile inputs without a crash, a hang, a 500 or a strange line", f"{found['inputs']:,}: {kinds}"
+    yield "hostile inputs without a crash, a hang, a 500 or an unexpected log line", f"{found['inputs']:,}: {kinds}"
 
 
 def describe_clients(found: Any) -> Iterator[tuple[str, str]]:
-    """Unmodified clients by version."""
+    """Yield a row on unmodified clients with their versions."""
     clients = ", ".join(f"{name} {one['version']}" for name, one in found["clients"].items())
     yield "unmodified clients that are served, in one run", clients

@@ -1,4 +1,4 @@
-"""How much masks flicker, and how right they are, on clips with true masks."""
+"""Flicker and accuracy of masks on clips with true masks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,37 +18,37 @@ from images import read_image
 
 MASK = Size(180, 320)
 FRAME_MS = 42
-COVERED = 0.005  # share of the background at which masks are compared by their recall
+COVERED = 0.005  # share of the background that is masked at the threshold for recall
 LEAST_GAP = 12  # pixels
 Bits = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 @dataclass(frozen=True)
 class Clip:
-    """Consecutive frames with their true masks, in a folder with `images` and `masks` (255 person, 128 unknown)."""
+    """Consecutive frames with true masks, in a folder with `images` and `masks` (255 person, 128 unknown)."""
 
     home: Path
 
     @cached_property
     def frames(self) -> list[np.ndarray]:
-        """RGB, as they are."""
+        """Return the frames, RGB, at their original size."""
         return [read_image(path) for path in sorted((self.home / "images").iterdir())]
 
     @cached_property
     def truths(self) -> list[tuple[Bits, Bits]]:
-        """At the masks' size: where the person is, and where it is known."""
+        """Return for each frame where the person is and where that is known, at the masks' size."""
         pictures = [read_image(path, cv2.IMREAD_GRAYSCALE) for path in sorted((self.home / "masks").iterdir())]
         return [(_share(np.equal(each, 255)) >= 0.5, _share((each > 0) & (each < 255)) == 0) for each in pictures]
 
     @cached_property
     def greys(self) -> list[np.ndarray]:
-        """Brightness at the masks' size."""
+        """Return the frames' brightness at the masks' size."""
         whole = (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in self.frames)
         return [cv2.resize(grey, MASK[::-1], interpolation=cv2.INTER_AREA) for grey in whole]
 
     @cached_property
     def flows(self) -> list[np.ndarray]:
-        """From each frame but the first to the one before, by a finer method than the stabiliser's own."""
+        """Return the optical flow from each frame but the first to the previous one, finer than the stabiliser's."""
         optics = cv2.DISOpticalFlow.create(cv2.DISOpticalFlow_PRESET_MEDIUM)
         fine = (2 * MASK.width, 2 * MASK.height)
         whole = (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in self.frames)
@@ -59,7 +59,7 @@ class Clip:
 
     @cached_property
     def flows_ahead(self) -> list[np.ndarray]:
-        """The same from each frame but the last to the one after."""
+        """Return the optical flow from each frame but the last to the next one."""
         optics = cv2.DISOpticalFlow.create(cv2.DISOpticalFlow_PRESET_MEDIUM)
         pairs = zip(self.greys[:-1], self.greys[1:], strict=True)
         return [optics.calc(here, after, None) for here, after in pairs]  # type: ignore[call-overload]
@@ -70,18 +70,21 @@ def _share(bits: Bits) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Looks:
-    """At every frame of a clip, at the masks' size: probabilities by one look, by two, and what the network saw."""
+class Predictions:
+    """Predictions for every frame of a clip, at the masks' size.
 
-    once: list[np.ndarray]
-    twice: list[np.ndarray]
+    plain: probabilities of one pass; refined: those with a second pass; pictures: the network's input pictures.
+    """
+
+    plain: list[np.ndarray]
+    refined: list[np.ndarray]
     pictures: list[np.ndarray]
 
 
-def looked(clip: Clip, served: Served) -> Looks:
-    """The network's answers to the clip's frames, one after another."""
+def predict(clip: Clip, served: Served) -> Predictions:
+    """Return the network's predictions for the clip's frames."""
     manifest, size = served.manifest, Size(*clip.frames[0].shape[:2])
-    refiner, found = Refiner(manifest, size, MASK), Looks([], [], [])
+    refiner, found = Refiner(manifest, size, MASK), Predictions([], [], [])
     framing = Framing.of(manifest)
     for frame in clip.frames:
         picture = framing.fit(Frame(frame, size))
@@ -91,35 +94,35 @@ def looked(clip: Clip, served: Served) -> Looks:
         if region := refiner.choose_region(values):
             nearer = refiner.cut_out(resize(frame, refiner.detail_size), region)
             refiner.merge(finer, RefinedRegion(served.engine.infer(nearer)[0], region))
-        found.once.append(sized)
-        found.twice.append(finer)
+        found.plain.append(sized)
+        found.refined.append(finer)
         found.pictures.append(framing.extract(picture, size, MASK))
     return found
 
 
-def stabilised(
-    clip: Clip, values: Sequence[np.ndarray], pictures: Sequence[np.ndarray], care: StabiliserOptions
+def stabilise(
+    clip: Clip, values: Sequence[np.ndarray], pictures: Sequence[np.ndarray], options: StabiliserOptions
 ) -> list[np.ndarray]:
-    """The same after the stabiliser."""
-    stabiliser = Stabiliser(care)
+    """Return the probabilities after the stabiliser."""
+    stabiliser = Stabiliser(options)
     steady = []
     for at, (grey, each, picture) in enumerate(zip(clip.greys, values, pictures, strict=True)):
         steady += stabiliser.step(grey, each, at * FRAME_MS, colours=picture)
     return [item.alpha for item in (*steady, *stabiliser.finish())]
 
 
-def scores(clip: Clip, alphas: Sequence[np.ndarray]) -> dict[str, float]:
-    """What masks (cut at a half) are worth.
+def score(clip: Clip, alphas: Sequence[np.ndarray]) -> dict[str, float]:
+    """Return the figures of masks, which are cut at one half. Areas are relative to the person's mean area.
 
-    `iou`: mean intersection over union. With E the wrong pixels of a frame, areas over the person's mean area:
-    `error_change`: mean area where E differs from the frame before's, pixel by pixel on the screen. A moving
-    person's constant, invisible inaccuracy counts in it twice a frame, a racket that the network doesn't know too.
-    `flicker`: mean area where the mask differs from the frame before's and the truth doesn't, both carried along
-    the motion first: the change of the error that the mask itself makes. A mask that is steadily wrong has none.
-    `iou_change`: mean difference of intersection over union between neighbouring frames, whichever way.
-    `recall`: share of the people's pixels that is masked where the masks' threshold covers 0.5 % of the background.
-    `gaps`: parts of people, of 12 pixels at least, that the masks of both frames around have, carried along the motion,
-    and the frame's own hasn't. `holes`: share of the people's area that is a hole in the mask.
+    `iou`: mean intersection over union.
+    `error_change`: mean area in which the wrong pixels of a frame and of the previous one differ, at the same place of
+    the screen. A constant, invisible error at a moving person counts twice in every frame.
+    `flicker`: mean area in which the mask differs from the previous one and the truth doesn't, after both were moved
+    along the optical flow. A mask with a constant error has none.
+    `iou_change`: mean absolute difference of intersection over union between neighbouring frames.
+    `recall`: share of people's pixels that is masked at the threshold that masks 0.5 % of the background.
+    `gaps`: number of parts of people, of at least 12 pixels, that the masks of the previous and of the next frame,
+    moved along the optical flow, contain and the frame's mask doesn't. `holes`: area of people in holes of the mask.
     """
     masks = [alpha >= 0.5 for alpha in alphas]
     people = [truth for truth, _ in clip.truths]
@@ -161,7 +164,7 @@ def _count_gaps(clip: Clip, masks: Sequence[Bits]) -> float:
 
 
 def _measure_holes(mask: Bits, truth: Bits, known: Bits) -> int:
-    """Pixels of people in what doesn't reach the border outside of the mask."""
+    """Return the number of people's pixels in holes: unmasked areas that aren't connected with the border."""
     outside = np.pad(1 - mask.astype(np.uint8), 1, constant_values=1)
     _, labels = cv2.connectedComponents(outside, connectivity=4)
     is_hole = (labels != labels[0, 0])[1:-1, 1:-1] & ~mask
@@ -169,12 +172,12 @@ def _measure_holes(mask: Bits, truth: Bits, known: Bits) -> int:
 
 
 def _carry_along(masks: Sequence[Bits], at: int, clip: Clip) -> Bits:
-    """Where a mask isn't the one before, carried along the motion."""
+    """Return where a mask differs from the previous one, which is first moved along the optical flow."""
     return np.asarray(masks[at] ^ _carry(masks[at - 1], clip.flows[at - 1]))
 
 
 def _carry(mask: Bits, flow: np.ndarray) -> Bits:
-    """A mask at the places that a flow leads to."""
+    """Return a mask moved along an optical flow."""
     rows, columns = np.indices(MASK, np.float32)
     places = np.dstack([columns, rows]) + flow
     carried = cv2.remap(mask.astype(np.float32), places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
@@ -182,13 +185,17 @@ def _carry(mask: Bits, flow: np.ndarray) -> Bits:
 
 
 def compare(clip: Clip, served: Served) -> dict[str, dict[str, float]]:
-    """Scores frame by frame, live and offline; `…_lower` is the share by which something fell."""
-    found, looks = {}, looked(clip, served)
-    found["frame by frame"] = scores(clip, looks.once)
+    """Return the figures frame by frame, live and offline; `…_lower` is the relative decrease of a figure."""
+    found, predictions = {}, predict(clip, served)
+    found["frame by frame"] = score(clip, predictions.plain)
     ahead = StabiliserOptions().ahead
-    ways = (("live", looks.once, 0), ("offline", looks.once, ahead), ("offline, closer", looks.twice, ahead))
+    ways = (
+        ("live", predictions.plain, 0),
+        ("offline", predictions.plain, ahead),
+        ("offline, closer", predictions.refined, ahead),
+    )
     for name, values, frames in ways:
-        found[name] = scores(clip, stabilised(clip, values, looks.pictures, StabiliserOptions(ahead=frames)))
+        found[name] = score(clip, stabilise(clip, values, predictions.pictures, StabiliserOptions(ahead=frames)))
         for what in ("flicker", "error_change", "iou_change"):
             found[name][f"{what}_lower"] = 1 - found[name][what] / found["frame by frame"][what]
     return found

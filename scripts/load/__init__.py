@@ -1,1 +1,1 @@
-"""Loads the service and measures it; each part is a module that runs on its own."""
+"""Measurements of the service under load; each part is a module with a function `run`."""

@@ -1,4 +1,4 @@
-"""Callers: so many at once, or so many a second, and what they were answered."""
+"""Load generators with a fixed number of callers or a fixed rate, and a count of the responses."""
 
 import asyncio
 import itertools
@@ -19,7 +19,7 @@ PATIENCE = aiohttp.ClientTimeout(total=60)
 
 @dataclass
 class Tally:
-    """What came back: times of good answers, how many of each status, what failed without one."""
+    """Results of a load: times of successful responses, responses by status, and failures by exception."""
 
     times_ms: list[float] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
@@ -31,15 +31,15 @@ class Tally:
 
     @property
     def per_s(self) -> float:
-        """Good answers a second."""
+        """Return successful responses a second."""
         return len(self.times_ms) / self.seconds if self.seconds else 0.0
 
     def percentile_ms(self, percent: int) -> float:
-        """Of the good answers' times."""
+        """Return a percentile of the times of successful responses; NaN if there are fewer than two."""
         return statistics.quantiles(self.times_ms, n=100)[percent - 1] if len(self.times_ms) > 1 else float("nan")
 
     def facts(self) -> dict[str, Any]:
-        """As JSON holds it."""
+        """Return the results as plain data for JSON."""
         return {
             "answered": len(self.times_ms),
             "per_s": self.per_s,
@@ -59,7 +59,7 @@ class Tally:
 
 
 class Callers:
-    """Posts to one target."""
+    """A load generator that posts to one target."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -67,7 +67,7 @@ class Callers:
         self.tally = Tally()
 
     async def at_once(self, connections: int, until: Callable[[Tally], bool]) -> Tally:
-        """So many callers, each posting again as soon as it is answered."""
+        """Run ``connections`` callers, each of which posts again as soon as it gets a response."""
 
         async def caller(session: aiohttp.ClientSession) -> None:
             while not until(self.tally):
@@ -76,7 +76,7 @@ class Callers:
         return await self._time_all(connections, lambda session: [caller(session) for _ in range(connections)])
 
     async def a_second(self, rate: float, seconds: float) -> Tally:
-        """So many posts a second at random moments, however the server is doing."""
+        """Post at random moments, ``rate`` times a second on average, without waiting for responses."""
         chance, end = random.Random(0), time.monotonic() + seconds
 
         async def arrivals(session: aiohttp.ClientSession) -> None:
@@ -89,7 +89,7 @@ class Callers:
         return await self._time_all(0, lambda session: [arrivals(session)])
 
     async def leaving(self, connections: int, seconds: float, within_s: float) -> Tally:
-        """As `at_once`, but half of the posts are given up after a random time."""
+        """Run callers as in `at_once`, but cancel half of the posts after a random time of at most ``within_s``."""
         chance, end = random.Random(0), time.monotonic() + seconds
 
         async def caller(session: aiohttp.ClientSession) -> None:
@@ -131,21 +131,21 @@ class Callers:
 
 
 def for_seconds(seconds: float) -> Callable[[Tally], bool]:
-    """Ends a run by the clock."""
+    """Return a condition that becomes true after ``seconds``."""
     end = time.monotonic() + seconds
     return lambda tally: time.monotonic() >= end
 
 
 def mattes(address: str, bodies: Sequence[bytes]) -> Target:
-    """Masks as players use them."""
+    """Return a target for masks of the size that players use."""
     return Target(f"{address}/v1/mattes?width=320&height=180", bodies, {"Content-Type": "image/jpeg"})
 
 
 def run_at_once(target: Target, connections: int, seconds: float) -> Tally:
-    """A closed loop in an event loop of its own."""
+    """Run a closed loop of callers in a new event loop."""
     return asyncio.run(Callers(target).at_once(connections, for_seconds(seconds)))
 
 
 def run_a_second(target: Target, rate: float, seconds: float) -> Tally:
-    """An open loop in an event loop of its own."""
+    """Run an open loop with a fixed rate in a new event loop."""
     return asyncio.run(Callers(target).a_second(rate, seconds))

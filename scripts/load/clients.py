@@ -1,6 +1,6 @@
-"""Clients that people have, unmodified, all in one run: which versions they are, and that every one was served.
+"""Common clients, unmodified, in one run: their versions, and whether each was served.
 
-The tests are those of `tests/`; a client that isn't installed is a failure here, where the tests only skip it.
+The tests are those of `tests/`. A client that isn't installed is a failure here; there, the tests are skipped.
 """
 
 import os
@@ -24,14 +24,17 @@ PROGRAMS = f"{os.environ['PATH']}:/usr/sbin"
 
 @dataclass(frozen=True)
 class Client:
-    """Its tests, and the command that says its version; a distribution of this environment where there is none."""
+    """A client: its tests, and the command that prints its version; without one, it is an installed distribution."""
 
     name: str
     tests: Sequence[str]
     ask: Sequence[str] = ()
 
     def find_version(self) -> str:
-        """The last word of the first line that it says; raises OSError where it isn't there."""
+        """Return the client's version: the first word with a leading digit in its command's first line.
+
+        Raises OSError if the command doesn't exist.
+        """
         if not self.ask:
             return version(self.name)
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"PATH": PROGRAMS}
@@ -59,7 +62,7 @@ CLIENTS = (
 
 
 def run(options: Namespace) -> dict[str, Any]:
-    """All clients' tests in one run of pytest; raises SystemExit unless each ran and passed."""
+    """Run all clients' tests in one run of pytest. Raises SystemExit unless each client's tests ran and passed."""
     versions = {client.name: client.find_version() for client in CLIENTS}
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
@@ -75,20 +78,23 @@ def run(options: Namespace) -> dict[str, Any]:
     }
     missing = [name for name, found in clients.items() if not found["tests"]]
     if missing:
-        raise SystemExit(f"clients: expected tests of every one to run, received none of {', '.join(missing)}")
+        raise SystemExit(f"clients: expected the tests of every client to run, found none of {', '.join(missing)}")
     for name, found in clients.items():
         print(f"  {name} {found['version']}: {found['tests']} tests")
     return {"clients": clients}
 
 
 def key(test: str) -> tuple[str, str]:
-    """What a report calls a file's tests, or one test, with all its parameters."""
+    """Return a report's names for a test with all its parameters, or for all tests of a file: module and name."""
     file, _, name = test.partition("::")
     return file.removesuffix(".py").replace("/", "."), name
 
 
 def count_passed(report: Path) -> dict[tuple[str, str], int]:
-    """How many passed, by module and name, and by module with no name for all in it; raises SystemExit for skipped."""
+    """Return the number of passed tests by module and name, and by module with an empty name for all of it.
+
+    Raises SystemExit if a test was skipped or failed.
+    """
     counts: dict[tuple[str, str], int] = {}
     for case in ElementTree.parse(report).iter("testcase"):
         if len(case):  # skipped, failed

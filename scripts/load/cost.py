@@ -1,6 +1,6 @@
-"""What serving adds: CPU seconds a frame against its parts alone, and V2 against OpenVINO's own benchmark.
+"""Overhead of serving: CPU time of a frame compared with its parts alone, and V2 compared with OpenVINO's benchmark.
 
-At capacity: by callers that take next to nothing of the same cores, enough of them that work piles up.
+Measured at capacity, by callers that take almost no CPU time, and enough of them to keep the queue filled.
 """
 
 import re
@@ -23,11 +23,11 @@ from load.scaling import newest, v2_of
 from load.server import ROOT, Server, served
 from load.wire import run_bare
 
-_CALLERS = 4  # for each core, at least
+_CALLERS = 4  # minimum number per core
 
 
 def run(options: Namespace) -> dict[str, Any]:
-    """Both sides in turn, round after round; CPU time tells little of a busy neighbour."""
+    """Measure both sides in alternating rounds; CPU time is little affected by other load on the machine."""
     parts = Parts(options)
     with served(options.models) as server:
         costs = [_round(parts, server, options) for _ in range(options.rounds)]
@@ -50,7 +50,7 @@ def run(options: Namespace) -> dict[str, Any]:
 
 
 class Parts:
-    """Decode, resize, infer and encode, as the service does them, with nothing in between."""
+    """Decode, resize, infer and encode as in the service, without anything in between."""
 
     def __init__(self, options: Namespace) -> None:
         from danmatte.codecs import find_decoder
@@ -68,7 +68,7 @@ class Parts:
             "INFERENCE_PRECISION_HINT": manifest.configuration.precision,
             "NUM_STREAMS": 1,
             "INFERENCE_NUM_THREADS": 1,
-            "ENABLE_CPU_PINNING": False,  # as the service's lanes
+            "ENABLE_CPU_PINNING": False,  # as in the service's lanes
         }
         request = core.compile_model(
             core.read_model(found.graph, found.weights), "CPU", properties
@@ -95,11 +95,11 @@ class Parts:
         }
 
     def measure(self, repeats: int) -> dict[str, float]:
-        """CPU milliseconds of each, a frame."""
+        """Return the CPU milliseconds of each part per frame."""
         return {name: _cpu_ms(work, items, repeats) for name, (work, items) in self._phases.items()}
 
     def in_order(self, repeats: int) -> float:
-        """CPU milliseconds of a frame through all of them: each finds the caches as the one before left them."""
+        """Return the CPU milliseconds of a frame through all parts in order, so that they compete for CPU caches."""
         frames = [
             [(work, items[number]) for work, items in self._phases.values()]
             for number in range(len(self._phases["decode"][1]))
@@ -148,7 +148,7 @@ def _against_benchmark_app(server: Server, options: Namespace) -> dict[str, floa
 
 
 def _benchmark_app(version: Path, frames: Path, seconds: float) -> float:
-    """Frames a second, its inputs filled anew for each, as a server's are."""
+    """Return benchmark_app's frames a second, with inputs copied for each frame as in a server."""
     program = Path(sys.executable).with_name("benchmark_app")
     with tempfile.TemporaryDirectory() as reports:
         command = [program, "-m", version / "graph.xml", "-d", "CPU", "-hint", "throughput", "-infer_precision", "f32"]
@@ -167,5 +167,5 @@ def _benchmark_app(version: Path, frames: Path, seconds: float) -> float:
         ).stdout
     found = re.search(r"Throughput:\s+([\d.]+) FPS", said)
     if not found:
-        raise SystemExit(f"benchmark_app said no throughput:\n{said[-2000:]}")
+        raise SystemExit(f"benchmark_app: expected a throughput, received:\n{said[-2000:]}")
     return float(found[1])

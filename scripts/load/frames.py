@@ -1,4 +1,4 @@
-"""What is posted: real frames at 720p, as JPEG, and as the graph's own raw input."""
+"""Request bodies: real frames at 720p as JPEG, and as the graph's raw input."""
 
 import json
 from pathlib import Path
@@ -11,13 +11,16 @@ from images import read_image
 
 
 def jpegs(folder: Path, height: int = 720) -> list[bytes]:
-    """Every picture of the folder in 16:9 of this height, quality 85."""
+    """Return every picture of the folder as JPEG of quality 85, resized to 16:9 with this height."""
     pictures, quality = _all(folder, height), [cv2.IMWRITE_JPEG_QUALITY, 85]
     return [cv2.imencode(".jpg", picture, quality)[1].tobytes() for picture in pictures]
 
 
-def questions(folder: Path, manifest: Path) -> tuple[list[bytes], dict[str, str]]:
-    """Bodies of V2 infer requests with raw tensors, and their headers (Open Inference Protocol, binary extension)."""
+def make_v2_bodies(folder: Path, manifest: Path) -> tuple[list[bytes], dict[str, str]]:
+    """Return bodies of V2 infer requests with raw tensors, and their headers.
+
+    They use the binary extension of the Open Inference Protocol.
+    """
     port = read_manifest(manifest.parent).picture
     height, width = port.largest_size
     bodies, length = [], 0

@@ -1,7 +1,7 @@
-"""Hostile inputs in parts that add up: each run takes the next numbers, and the tally of all runs is stored.
+"""Hostile inputs in parts: each run takes the next numbers, and the sum over all runs is stored.
 
-The inputs are those of `tests/real/test_fuzz*.py`, the same for the same number. A part whose tests fail isn't counted;
-pytest's output says which number did it.
+The inputs are those of `tests/real/test_fuzz*.py`; a number always gives the same input. A part whose tests fail isn't
+counted; pytest's output has the number that failed.
 """
 
 import json
@@ -36,7 +36,10 @@ Part: TypeAlias = dict[str, Any]
 
 
 def run(options: Namespace) -> dict[str, Any]:
-    """The tally, with `inputs` more; it is written after every part, so that an interrupted run keeps what it did."""
+    """Run `inputs` more inputs and return the new sums.
+
+    They are stored after every part, so an interrupted run loses at most one part.
+    """
     tally = read_tally(options.json)
     wanted = count_inputs(tally["parts"]) + options.inputs
     first = options.first if options.first is not None else find_next(tally["parts"])
@@ -53,12 +56,12 @@ def run(options: Namespace) -> dict[str, Any]:
 
 
 def read_tally(path: Path) -> dict[str, Any]:
-    """What is stored, or nothing yet."""
+    """Return the stored sums; without a file, no parts."""
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {"parts": []}
 
 
 def run_part(first: int, step: int, kinds: Sequence[str]) -> list[Part]:
-    """The kinds' tests over `step` numbers, two side by side; raises SystemExit where one fails."""
+    """Run the kinds' tests over `step` numbers, two at a time; return the parts. Raises SystemExit if one fails."""
     with tempfile.TemporaryDirectory() as folder:
         lines = Path(folder) / "parts"
         given = {"DANMATTE_FUZZ_FIRST": first, "DANMATTE_FUZZ_INPUTS": step, "DANMATTE_FUZZ_PARTS": lines}
@@ -73,28 +76,30 @@ def run_part(first: int, step: int, kinds: Sequence[str]) -> list[Part]:
 
 
 def run_tests(test: str, *, environment: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
-    """One test, and what it printed."""
+    """Run one test; return its exit code and output."""
     flags = ["-q", "-m", "slow", "-p", "no:cacheprovider", "--timeout=7200"]
     command = [sys.executable, "-m", "pytest", *flags, test]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
 def find_next(parts: list[Part]) -> int:
-    """The first number that no kind has had."""
+    """Return the first number that isn't counted for any kind."""
     return max((part["first"] + part["reserved"] for part in parts), default=0)
 
 
 def check_new(parts: list[Part], found: list[Part]) -> None:
-    """Raises SystemExit where an input would be counted twice."""
+    """Raise SystemExit if an input would be counted twice."""
     for new in found:
         for old in parts:
             apart = new["first"] >= old["first"] + old["reserved"] or old["first"] >= new["first"] + new["reserved"]
             if new["kind"] == old["kind"] and not apart:
-                raise SystemExit(f"{new['kind']}: numbers from {new['first']} are counted already; choose --first anew")
+                raise SystemExit(
+                    f"{new['kind']}: numbers from {new['first']} are counted already; expected another --first"
+                )
 
 
 def merge_parts(parts: list[Part]) -> list[Part]:
-    """The same with neighbouring ranges of a kind made one."""
+    """Return the parts with adjacent ranges of a kind merged."""
     merged: list[Part] = []
     for part in sorted(parts, key=lambda part: (part["kind"], part["first"])):
         last = merged[-1] if merged else None
@@ -112,12 +117,12 @@ def merge_parts(parts: list[Part]) -> list[Part]:
 
 
 def count_inputs(parts: list[Part]) -> int:
-    """Inputs of all kinds together."""
+    """Return the number of inputs of all kinds."""
     return sum(part["inputs"] for part in parts)
 
 
 def summarize(parts: list[Part]) -> dict[str, Any]:
-    """The sums that papers show, and when they were last added to."""
+    """Return the sums that papers show, and the current time."""
     kinds: Counter[str] = Counter()
     for part in parts:
         kinds[part["kind"]] += part["inputs"]

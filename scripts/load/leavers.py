@@ -1,4 +1,4 @@
-"""Half of the callers leave at a random moment: nothing of theirs may stay behind."""
+"""Half of the callers disconnect at a random moment; their requests must leave nothing behind."""
 
 import asyncio
 import re
@@ -13,7 +13,7 @@ WITHIN_S = 0.2
 
 
 def run(options: Namespace) -> dict[str, Any]:
-    """Counts places, descriptors, threads and memory before, during and after."""
+    """Count requests in progress, descriptors, threads and memory before, during and after the load."""
     with served(options.models) as server:
         target = mattes(server.address, jpegs(options.frames))
         run_at_once(target, options.connections, options.seconds / 10)

@@ -1,4 +1,4 @@
-"""Twice the capacity against 80 % of it: what accepted posts take, what refused ones are told, and the time after."""
+"""Load of 200 % of the capacity compared with 80 %: latency, responses to rejected posts, and the time afterwards."""
 
 from argparse import Namespace
 from typing import Any
@@ -9,10 +9,10 @@ from load.server import served
 
 
 def run(options: Namespace) -> dict[str, Any]:
-    """The capacity, then 80 %, 200 % and 80 % of it again."""
+    """Measure the capacity, then load the server with 80 %, 200 % and again 80 % of it."""
     with served(options.models) as server:
         target = mattes(server.address, jpegs(options.frames))
-        run_at_once(target, options.connections, options.seconds / 4)  # warms up, and teaches the server its rate
+        run_at_once(target, options.connections, options.seconds / 4)  # warm-up, in which the server learns its rate
         capacity = run_at_once(target, options.connections, options.seconds)
         print(f"  capacity: {capacity}")
         phases = {}

@@ -1,8 +1,8 @@
-"""How fast the machine's cores are while something else is measured: a fixed piece of work, again and again on each.
+"""Speed of the machine's cores during a measurement, found by repeating a fixed piece of work on each.
 
-A virtual machine shares its cores with others that nobody sees inside: for some tenths of a second a core takes half
-as long again for everything, and no process and no stolen time tells why. What is measured meanwhile says more about
-the neighbours than about the service.
+A virtual machine shares its cores with other machines that it can't see. For some tenths of a second a core may take
+50 % longer for everything, although no process and no steal time explains it. Measurements of the service in that time
+mostly show the other machines' load.
 """
 
 import os
@@ -22,26 +22,26 @@ import numpy as np
 from danmatte.capacity.arrivals import Seconds
 
 WINDOW_S = 0.1
-SLOW = 1.15  # times a core's usual time for the work
+SLOW = 1.15  # times a core's usual time for the work, from which on it is slow
 _WORK = 2500  # additions, 0.12 ms of CPU
 _REST_S = 0.01
-_USUAL = 10  # percentile of a core's times
+_USUAL = 10  # percentile of a core's times that is its usual time
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How many times longer than usual the work took: by core, in windows from `began_s`, a `time.perf_counter()`."""
+    """Time of the work over its usual time, by core and in windows from `began_s`, a `time.perf_counter()`."""
 
     began_s: dict[int, float]
     slowness: dict[int, Seconds]
 
     @property
     def slow_share(self) -> float:
-        """Of the windows of all cores, those that were slow."""
+        """Return the share of slow windows among those of all cores."""
         return float((np.concatenate(list(self.slowness.values())) > SLOW).mean())
 
     def read(self, moment_s: float, cores: Sequence[int]) -> float:
-        """The mean over these cores at a moment; what was before or after is taken to be like the nearest window."""
+        """Return the mean over these cores at a moment; outside of the measured time, the nearest window's."""
         found = 0.0
         for core in cores:
             windows = self.slowness[core]
@@ -50,7 +50,7 @@ class Pace:
 
 
 class PaceMeter:
-    """Measures while the block runs, by a process pinned to each core; `read` says what was found afterwards."""
+    """Context manager that measures by a process pinned to each core; afterwards, `read` returns the result."""
 
     def __init__(self, cores: Sequence[int]) -> None:
         self._cores = list(cores)
@@ -78,13 +78,13 @@ class PaceMeter:
             self._samples = {core: np.load(file) for core, file in self._files.items()}
 
     def read(self) -> Pace:
-        """What was found, each core compared with its own usual time."""
+        """Return the result, with each core compared with its usual time."""
         windows = {core: find_slowness(samples) for core, samples in self._samples.items()}
         return Pace({core: float(samples[0, 0]) for core, samples in self._samples.items()}, windows)
 
 
 def find_slowness(samples: np.ndarray) -> Seconds:
-    """By windows from the first sample: the median time over the usual one, from rows of a moment and a time."""
+    """Return the median time over the usual time, by window from the first sample; rows are a moment and a time."""
     usual_s = np.percentile(samples[:, 1], _USUAL)
     edges = np.searchsorted(samples[:, 0], np.arange(samples[0, 0], samples[-1, 0] + WINDOW_S, WINDOW_S))
     found = [np.median(samples[first:last, 1]) / usual_s if last > first else 1.0 for first, last in pairwise(edges)]
@@ -92,7 +92,7 @@ def find_slowness(samples: np.ndarray) -> Seconds:
 
 
 def _sample(core: int, file: str) -> None:
-    """A process' life: works and rests until it is told to end, then writes what it took."""
+    """Alternate work and rest on one core until SIGTERM, then write the times; runs in a separate process."""
     ended: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: ended.append(number))
     os.sched_setaffinity(0, {core})

@@ -1,4 +1,4 @@
-"""The parts of `scripts/bench service`, and what all of them can be told."""
+"""The parts of `scripts/bench service`, and their common options."""
 
 import argparse
 import importlib
@@ -11,48 +11,52 @@ from load.fuzz import KINDS, TALLY
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "workbench/danmatte_workbench/samples"
 PARTS = {
-    "fuzz": "hostile inputs, more with every run; the tally adds up",
-    "soak": "very many posts: losses, speed, memory",
-    "cost": "CPU seconds a frame against its parts alone, V2 against benchmark_app",
-    "scaling": "one core against two",
-    "overload": "twice the capacity against 80 percent of it",
+    "fuzz": "hostile inputs; each run adds to the stored sum",
+    "soak": "a long run of posts: losses, speed, memory",
+    "cost": "CPU time of a frame compared with its parts alone, V2 compared with benchmark_app",
+    "scaling": "two cores compared with one",
+    "overload": "load of 200 percent of the capacity compared with 80 percent",
     "swaps": "versions swapped under full load",
-    "leavers": "half of the callers leave at a random moment",
+    "leavers": "half of the callers disconnect at a random moment",
     "workers": "kill -9 of workers, and SIGTERM, under load",
-    "plan": "what `danmatte plan` predicts beside what the service does; rounds of a few minutes add up in --json",
-    "clients": "clients that people have, unmodified, all in one run, with their versions",
-    "peers": "side by side with FastAPI and LitServe",
+    "plan": "predictions of `danmatte plan` compared with measurements; each run adds rounds of minutes to --json",
+    "clients": "common clients, unmodified, in one run, with their versions",
+    "peers": "comparison with FastAPI and LitServe",
 }
 
 
 def add_service(parser: argparse.ArgumentParser) -> None:
-    """Which part, on what, and for how long."""
+    """Add the options: which part, on which frames, and how long."""
     told = "; ".join(f"{name}: {says}" for name, says in PARTS.items())
     parser.add_argument("--part", choices=PARTS, default="soak", help=told)
     parser.add_argument("--models", type=Path, default=ROOT / "models")
     parser.add_argument("--model", default="deeplab")
-    parser.add_argument("--frames", type=Path, default=SAMPLES, help="a folder of JPEG pictures, made 720p")
+    parser.add_argument(
+        "--frames", type=Path, default=SAMPLES, help="folder of JPEG pictures, which are resized to 720p"
+    )
     parser.add_argument("--connections", type=int, default=4)
-    parser.add_argument("--seconds", type=float, default=60, help="of each phase")
-    parser.add_argument("--rounds", type=int, default=9, help="of those parts that take turns")
-    parser.add_argument("--repeats", type=int, default=3, help="of every frame, where parts are measured alone")
-    parser.add_argument("--posts", type=int, default=10_000, help="of the soak")
-    parser.add_argument("--toy", action="store_true", help="soak a graph that only averages brightness")
-    parser.add_argument("--frame-height", type=int, default=720, help="of the soak, in pixels, 16:9")
-    parser.add_argument("--inputs", type=int, default=50_000, help="of the fuzz: how many more, of all kinds together")
-    parser.add_argument("--step", type=int, default=2000, help="of the fuzz: numbers of a part")
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="of the fuzz's inputs")
-    parser.add_argument("--first", type=int, help="of the fuzz: the first number; the next that is new unless given")
+    parser.add_argument("--seconds", type=float, default=60, help="duration of each phase")
+    parser.add_argument("--rounds", type=int, default=9, help="rounds of parts that compare sides in turn")
+    parser.add_argument("--repeats", type=int, default=3, help="repeats of every frame for the parts alone (cost)")
+    parser.add_argument("--posts", type=int, default=10_000, help="number of posts (soak)")
+    parser.add_argument("--toy", action="store_true", help="use a graph that only averages brightness (soak)")
+    parser.add_argument("--frame-height", type=int, default=720, help="height of 16:9 frames, in pixels (soak)")
+    parser.add_argument("--inputs", type=int, default=50_000, help="number of further inputs of all kinds (fuzz)")
+    parser.add_argument("--step", type=int, default=2000, help="numbers of a part (fuzz)")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="kinds of inputs (fuzz)")
+    parser.add_argument("--first", type=int, help="first number; by default the next new one (fuzz)")
     parser.add_argument("--swaps", type=int, default=50)
-    parser.add_argument("--pause-s", type=float, default=1.0, help="between swaps")
+    parser.add_argument("--pause-s", type=float, default=1.0, help="pause between swaps")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--kills", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="build/bench/service-PART.json unless given; fuzz adds to its tally")
+    parser.add_argument(
+        "--json", type=Path, help="by default build/bench/service-PART.json; fuzz adds to its stored sum"
+    )
     parser.set_defaults(run=run)
 
 
 def run(options: Namespace) -> dict[str, Any]:
-    """The part's figures."""
+    """Run the part and return its figures."""
     stored = TALLY if options.part == "fuzz" else ROOT / f"build/bench/service-{options.part}.json"
     options.json = options.json or stored
     options.models = options.models.resolve()

@@ -1,4 +1,4 @@
-"""Side by side with FastAPI and LitServe: the same graph, frames and masks, round by round in turn."""
+"""Comparison with FastAPI and LitServe: the same graph, frames and masks, in alternating rounds."""
 
 import statistics
 import subprocess
@@ -19,7 +19,7 @@ PACKAGES = ("fastapi", "uvicorn", "litserve")
 
 
 def run(options: Namespace) -> dict[str, Any]:
-    """All servers are up; one is asked at a time."""
+    """Start all servers, and load one at a time."""
     _install()
     bodies = jpegs(options.frames)
     with ExitStack() as stack:
@@ -40,7 +40,7 @@ def _rounds(targets: dict[str, Target], options: Namespace) -> dict[str, list[Ta
     for number in range(options.rounds + 1):
         for name, target in targets.items():
             tally = run_at_once(target, options.connections, options.seconds / options.rounds)
-            if number:  # the first warms up
+            if number:  # the first round is a warm-up
                 tallies[name].append(tally)
     return tallies
 
@@ -61,7 +61,7 @@ def _peer(name: str, options: Namespace) -> Server:
 
 
 def _install() -> None:
-    """Beside our own environment, so that it stays as the constraints say."""
+    """Install the frameworks outside of our environment, which must keep its pinned versions."""
     if not (HOME / "litserve").is_dir():
         print(f"installing {', '.join(PACKAGES)} into {HOME}")
         subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--target", HOME, *PACKAGES], check=True)

@@ -1,8 +1,8 @@
-"""What `danmatte plan` predicts beside what the service does: p99 at three loads, and the most streams within a limit.
+"""Predictions of `danmatte plan` compared with measurements: p99 at three loads, and the maximum number of streams.
 
-Every round measures anew, then loads the server of one core and that of all in turn, so that both sides see the same
-hour of the machine. Rounds add up in the stored file, a few minutes each; ratios are predicted over measured, and the
-rounds' medians count.
+Every round measures the capacity again, then loads the server on one core and on all cores, so that predictions and
+measurements are made under the same conditions. Rounds of a few minutes are added to the stored file. Ratios are
+predicted over measured; the median over rounds is reported.
 """
 
 import asyncio
@@ -33,13 +33,13 @@ KIND = FrameKind("jpeg", 1280, 720)
 LIMIT_S = 0.1
 FPS = 5.0
 PATTERNS: tuple[Pattern, ...] = ("periodic", "poisson")
-NEAR = 2  # streams on either side of the predicted most that are tried
+NEAR = 2  # streams above and below the predicted maximum that are tried
 RULE = (
-    "On each core a fixed piece of work is done every 10 ms; how many times more CPU time than usual it takes, in "
-    f"windows of {WINDOW_S:g} s, is how slow the core is, by others' work outside of this machine. `paced` predictions "
-    "are by times of frames divided by how slow the server's cores were when they were measured, and multiplied by how "
-    "slow they were at each moment of the load; `plain` ones are by the times as they are. All requests count. p99 is "
-    "that of the answered ones; the refused share stands beside."
+    "On each core a fixed piece of work runs every 10 ms. Its CPU time over the usual one, in windows of "
+    f"{WINDOW_S:g} s, is the core's slowness, which is caused by load outside of this machine. `paced` predictions use "
+    "times of frames divided by the slowness of the server's cores while they were measured, and multiplied by the "
+    "slowness at each moment of the load. `plain` predictions use the times unchanged. All requests count. p99 is that "
+    "of answered requests; the share of rejected ones is given separately."
 )
 _WARM_S = 3.0
 Row: TypeAlias = dict[str, Any]
@@ -47,7 +47,7 @@ Row: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True)
 class LoadRun:
-    """A load that was run: what is said of it once it is known when cores were slow, and what capacity was without."""
+    """A finished load; `describe` compares it with predictions once the slowness of cores is known."""
 
     cores: int
     streams: Streams
@@ -57,7 +57,7 @@ class LoadRun:
     replies: list[PostResult]
 
     def describe(self, pace: Pace, capacities: "Capacities") -> Row:
-        """What was measured, and what was predicted: by the machine's pace, and without; and by one core's times."""
+        """Return measured and predicted figures: with and without the cores' slowness, and from one core's times."""
         latencies_s, cores = list_latencies(self.replies), list_cpus()[: self.cores]
 
         def slowness(moment_s: float) -> float:
@@ -83,20 +83,20 @@ class LoadRun:
 
 @dataclass(frozen=True)
 class Capacities:
-    """What was measured as it is, and as it had been on cores that are never slow."""
+    """The measured capacity, and the capacity corrected for the slowness of cores."""
 
     plain: Capacity
     paced: Capacity
 
     @classmethod
     def find(cls, found: Capacity, runs: list[LoopRun], pace: Pace) -> "Capacities":
-        """From the loops, reply by reply."""
+        """Correct every reply of the loops."""
         loops = tuple(run.summarize(partial(pace.read, cores=list_cpus()[: run.cores])) for run in runs)
         return cls(found, msgspec.structs.replace(found, loops=loops))
 
 
 def summarize(runs: list[np.ndarray]) -> dict[str, float]:
-    """Percentiles of the answered requests, in ms, and the refused share."""
+    """Return percentiles of answered requests, in ms, and the share of rejected ones."""
     latencies_s = np.concatenate(runs)
     answered = latencies_s[np.isfinite(latencies_s)]
     p50_ms, p99_ms = (1e3 * np.percentile(answered, (50, 99))).tolist() if answered.size else (np.nan, np.nan)
@@ -106,7 +106,7 @@ def summarize(runs: list[np.ndarray]) -> dict[str, float]:
 
 
 def run(options: Namespace) -> dict[str, Any]:
-    """The stored rounds and `rounds` more; then what their medians say."""
+    """Run `rounds` more rounds; return all rounds and figures from their medians."""
     rounds: list[Row] = read_rounds(options)
     for number in range(len(rounds), len(rounds) + options.rounds):
         with PaceMeter(list_cpus()) as meter:
@@ -120,7 +120,7 @@ def run(options: Namespace) -> dict[str, Any]:
 
 
 def describe_round(runs: list[LoopRun], loads: list[LoadRun], capacities: Capacities, pace: Pace) -> Row:
-    """What is stored of a round; loads after the shares are those that count streams."""
+    """Return a round's facts for storage. Loads after those by share are those by number of streams."""
     shares = len(SHARES) * len(PATTERNS) * len(capacities.plain.cores)
     rows = [load.describe(pace, capacities) for load in loads]
     return {
@@ -133,14 +133,14 @@ def describe_round(runs: list[LoopRun], loads: list[LoadRun], capacities: Capaci
 
 
 def read_rounds(options: Namespace) -> list[Row]:
-    """Those that are stored already."""
+    """Return the stored rounds."""
     return list(json.loads(options.json.read_text(encoding="utf-8"))["rounds"]) if options.json.exists() else []
 
 
 def run_round(options: Namespace, number: int) -> tuple[list[LoopRun], list[LoadRun], Capacity]:
-    """Measures, then loads: shares of the capacity in both patterns, and in every second round numbers of streams.
+    """Measure the capacity, then run loads: shares of it in both patterns, and in even rounds numbers of streams.
 
-    Those are about the most that keep to the limit.
+    These numbers are near the maximum within the limit.
     """
     settings = Settings(models=str(options.models), model=options.model)
     wanted = MeasureOptions(settings, (KIND,), options.frames, seconds=options.seconds)
@@ -157,14 +157,14 @@ def run_round(options: Namespace, number: int) -> tuple[list[LoopRun], list[Load
             for share, pattern in itertools.product(SHARES, PATTERNS):
                 count = max(1, round(share * worker.per_s / FPS))
                 loads.append(load(worker, target, Streams(count, FPS, pattern), check))
-            if cores == capacity.cores[-1] and number % 2 == 0:  # it takes long
+            if cores == capacity.cores[-1] and number % 2 == 0:  # every second round, because it takes long
                 for pattern, count in list_counts(capacity, options):
                     counts.append(load(worker, target, Streams(count, FPS, pattern), check))
     return runs, loads + counts, capacity
 
 
 def load(worker: WorkerModel, target: Target, streams: Streams, check: CheckOptions) -> LoadRun:
-    """One load."""
+    """Run one load."""
     arrivals, predicted = predict(worker, streams, check)
     replies = run_load(target, arrivals)
     sides = join(predicted).percentile_s(99), np.percentile(list_latencies(replies), 99, method="higher")
@@ -175,12 +175,12 @@ def load(worker: WorkerModel, target: Target, streams: Streams, check: CheckOpti
 
 
 def only_one_core(capacity: Capacity) -> Capacity:
-    """As if no other number of cores had been measured."""
+    """Return the capacity as if only one core had been measured."""
     return msgspec.structs.replace(capacity, loops=tuple(loop for loop in capacity.loops if loop.cores == 1))
 
 
 def list_counts(capacity: Capacity, options: Namespace) -> list[tuple[Pattern, int]]:
-    """Numbers of streams to try: about the most that is predicted; as in the first round, so that rounds add up."""
+    """Return numbers of streams to try, near the predicted maximum; later rounds repeat those of the first."""
     if rounds := read_rounds(options):
         return [(row["pattern"], row["streams"]) for row in rounds[0]["counts"]]
     found: list[tuple[Pattern, int]] = []
@@ -191,7 +191,7 @@ def list_counts(capacity: Capacity, options: Namespace) -> list[tuple[Pattern, i
 
 
 def find_most(capacity: Capacity, pattern: Pattern) -> int:
-    """The most streams whose predicted p99 keeps to the limit, on all cores."""
+    """Return the maximum number of streams whose predicted p99 on all cores is within the limit."""
     worker, check = capacity.model_worker(capacity.cores[-1]), CheckOptions(10.0, PATTERNS)
     for count in itertools.count(1):
         if p99_s(worker, Streams(count, FPS, pattern), check) > LIMIT_S:
@@ -200,13 +200,13 @@ def find_most(capacity: Capacity, pattern: Pattern) -> int:
 
 
 def p99_s(worker: WorkerModel, streams: Streams, check: CheckOptions) -> float:
-    """Of all requests, by several draws of the arrivals."""
+    """Return the predicted p99 of all requests over several draws of the arrivals."""
     draws = [predict(worker, streams, replace(check, seed=seed))[1][:4] for seed in range(5)]
     return join(list(itertools.chain(*draws))).percentile_s(99)
 
 
 def compare_loads(rounds: list[Row]) -> list[Row]:
-    """The median ratio of the rounds, by cores, pattern and share."""
+    """Return the median ratio over rounds, by cores, pattern and share."""
     groups = defaultdict(list)
     for row in itertools.chain(*(each["loads"] for each in rounds)):
         groups[row["cores"], row["pattern"], min(SHARES, key=lambda share: abs(share - row["share"]))].append(row)
@@ -225,12 +225,12 @@ def compare_loads(rounds: list[Row]) -> list[Row]:
 
 
 def list_ratios(rows: list[Row], predicted: str) -> list[float]:
-    """Predicted over measured p99."""
+    """Return the ratios of predicted over measured p99."""
     return [row[predicted]["p99_ms"] / row["measured"]["p99_ms"] for row in rows]
 
 
 def compare_most(rounds: list[Row]) -> list[Row]:
-    """The most streams within the limit, predicted at the machine's pace and measured, by medians of the rounds."""
+    """Return the maximum streams within the limit, predicted with slowness and measured, from medians over rounds."""
     found = []
     for pattern in PATTERNS:
         rows = [row for each in rounds for row in each["counts"] if row["pattern"] == pattern]
@@ -244,7 +244,7 @@ def compare_most(rounds: list[Row]) -> list[Row]:
 
 
 def list_medians(rows: list[Row], side: str) -> dict[int, float]:
-    """By number of streams, the rounds' median p99 of all requests, in ms; infinite where it never came."""
+    """Return the median p99 of all requests over rounds, in ms, by number of streams; infinite if stored as null."""
     values = defaultdict(list)
     for row in rows:
         value = row[side]["p99_of_all_ms"]

@@ -1,7 +1,7 @@
-"""From one core to two: masks, and raw tensors over V2.
+"""Throughput on two cores compared with one: masks, and raw tensors over V2.
 
-The load comes from another process on the server's own cores, as a machine of two has no others: so both
-sides of the comparison pay for it.
+The load generator runs on the server's cores, because a machine of two cores has no others. Both sides of the
+comparison have this cost.
 """
 
 import os
@@ -12,12 +12,12 @@ from typing import Any
 
 from danmatte.capacity.load import Target
 from load.callers import Tally, mattes, run_at_once
-from load.frames import jpegs, questions
+from load.frames import jpegs, make_v2_bodies
 from load.server import Server, served
 
 
 def run(options: Namespace) -> dict[str, Any]:
-    """Rounds in turn, one server on one core and one on two; both idle while the other is asked."""
+    """Load a server on one core and one on two cores in alternating rounds; the other one is idle meanwhile."""
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
         raise SystemExit("expected at least two cores")
@@ -38,7 +38,7 @@ def _rounds(servers: dict[str, tuple[Server, set[int]]], make: Any, options: Nam
             os.sched_setaffinity(0, cores)
             before = server.cpu_s()
             tally = run_at_once(targets[name], options.connections, options.seconds / options.rounds)
-            if number:  # the first warms up
+            if number:  # the first round is a warm-up
                 tallies[name].append((tally, (server.cpu_s() - before) / max(1, len(tally.times_ms))))
     rates = {name: [tally.per_s for tally, _ in found] for name, found in tallies.items()}
     ratios = [two / one for one, two in zip(rates["one core"], rates["two cores"], strict=True) if one]
@@ -55,17 +55,17 @@ def _rounds(servers: dict[str, tuple[Server, set[int]]], make: Any, options: Nam
 
 
 def mattes_of(server: Server, options: Namespace) -> Target:
-    """720p frames in, 320×180 masks out."""
+    """Return a target for masks of 320×180 from 720p frames."""
     return mattes(server.address, jpegs(options.frames))
 
 
 def v2_of(server: Server, options: Namespace) -> Target:
-    """Raw tensors in and out."""
-    bodies, headers = questions(options.frames, newest(options) / "manifest.json")
+    """Return a target for raw tensors over V2."""
+    bodies, headers = make_v2_bodies(options.frames, newest(options) / "manifest.json")
     return Target(f"{server.address}/v2/models/{options.model}/infer", bodies, headers)
 
 
 def newest(options: Namespace) -> Path:
-    """The version that is served."""
+    """Return the folder of the version that is served."""
     home: Path = options.models / options.model
     return max((path for path in home.iterdir() if path.name.isdecimal()), key=lambda path: int(path.name))

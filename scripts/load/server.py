@@ -1,4 +1,4 @@
-"""A server in a process of its own, and what the kernel says of it."""
+"""A server in a separate process, and its resources as the kernel reports them."""
 
 import json
 import os
@@ -24,7 +24,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Server:
-    """`command`, listening on `address` when the block begins; ended by SIGTERM when it ends."""
+    """Context manager that starts `command`, waits until it is ready at `address`, and ends it by SIGTERM."""
 
     def __init__(
         self, command: Sequence[object], address: str = "", *, cores: set[int] | None = None, **environment: str
@@ -41,7 +41,7 @@ class Server:
             stdout=subprocess.PIPE if not self.address else subprocess.DEVNULL,
             text=True,
             env=self._environment,
-            start_new_session=True,  # so that what it leaves behind can be found
+            start_new_session=True,  # so that remaining child processes can be found
             preexec_fn=partial(os.sched_setaffinity, 0, cores) if (cores := self._cores) else None,
         )
         try:
@@ -56,11 +56,11 @@ class Server:
 
     @property
     def pid(self) -> int:
-        """The process that was started."""
+        """Return the id of the started process."""
         return self._process.pid
 
     def stop(self) -> int:
-        """The exit code after SIGTERM; a server that doesn't end is killed."""
+        """Send SIGTERM and return the exit code; a server that doesn't end within 60 s is killed."""
         self._process.send_signal(signal.SIGTERM)
         try:
             self.exit_code = self._process.wait(60)
@@ -72,23 +72,23 @@ class Server:
         return self.exit_code
 
     def wait(self, timeout_s: float) -> int:
-        """The exit code of a server that was told to end."""
+        """Wait for the server's end and return its exit code."""
         self.exit_code = self._process.wait(timeout_s)
         return self.exit_code
 
     def children(self) -> list[int]:
-        """Processes that were started by it, without the helpers of multiprocessing."""
+        """Return the ids of its worker processes, without the helper processes of multiprocessing."""
         found = []
         for task in Path(f"/proc/{self.pid}/task").glob("*/children"):
             found += [int(pid) for pid in task.read_text().split()]
         return [pid for pid in found if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
     def cpu_s(self) -> float:
-        """CPU seconds of all its processes so far."""
+        """Return the CPU seconds of all its processes so far."""
         return sum(_cpu_s(pid) for pid in (self.pid, *self.children()))
 
     def facts(self) -> dict[str, int]:
-        """Memory, descriptors and threads of all its processes."""
+        """Return memory, descriptors and threads of all its processes."""
         pids = (self.pid, *self.children())
         return {
             "resident_bytes": sum(_status(pid, "VmRSS") * 1024 for pid in pids),
@@ -97,7 +97,7 @@ class Server:
         }
 
     def get(self, path: str) -> str:
-        """What it answers to a GET."""
+        """Return the body of the response to a GET request."""
         with open_url(self.address + path, timeout=30) as answer:
             return str(answer.read().decode())
 
@@ -114,10 +114,10 @@ class Server:
                 with open_url(f"{self.address}/v2/health/ready", timeout=5):
                     return
             except HTTPError:
-                return  # it answers, if only that it doesn't know the path
+                return  # a response, even if the path is unknown, shows that it is ready
             except (URLError, OSError):
                 time.sleep(0.1)
-        raise SystemExit(f"{self.address}: no answer within {READY_WITHIN_S:.0f} s")
+        raise SystemExit(f"{self.address}: no response within {READY_WITHIN_S:.0f} s")
 
     def _drop(self) -> None:
         for _ in self._process.stdout or ():
@@ -125,12 +125,12 @@ class Server:
 
 
 def served(models: Path, *flags: object, cores: set[int] | None = None) -> Server:
-    """`danmatte serve` on a free port."""
+    """Return a server `danmatte serve` on a free port."""
     return Server([*DANMATTE, "--port", 0, "--models", models, *flags], cores=cores)
 
 
 def post_json(url: str, body: Any = None) -> tuple[int, Any]:
-    """Status and answer of an admin call."""
+    """Post to the admin API; return status and JSON of the response."""
     request = Request(url, b"" if body is None else json.dumps(body).encode(), method="POST")
     try:
         with open_url(request, timeout=60) as answer:
@@ -150,4 +150,4 @@ def _status(pid: int, name: str) -> int:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith(f"{name}:"):
             return int(line.split()[1])
-    raise SystemExit(f"process {pid} has gone")
+    raise SystemExit(f"process {pid}: expected {name} in its status, found none")

@@ -1,8 +1,7 @@
-"""Very many posts: what is lost, and how memory grows.
+"""A long run of posts: losses and growth of memory.
 
-Ctrl-C ends it early, with the figures so far. It takes long, so a machine can be lent to others meanwhile: SIGTSTP
-pauses the posts once those under way are answered, SIGCONT goes on; the server lives through it, and pauses don't
-count as time.
+Ctrl-C ends it early and stores the figures so far. SIGTSTP pauses it after the pending responses, so that the machine
+can be used otherwise, and SIGCONT resumes it. The server keeps running, and pauses don't count as time.
 """
 
 import json
@@ -29,7 +28,7 @@ _LOOKS_S = 0.1
 
 
 def run(options: Namespace) -> dict[str, Any]:
-    """`posts` posts over `connections` connections, of frames of the wanted height."""
+    """Post `posts` frames of the given height over `connections` connections; return the figures."""
     with choose_models(options) as models, served(models) as server:
         target = mattes(server.address, jpegs(options.frames, options.frame_height))
         tally, memory = post_all(target, server, options)
@@ -40,7 +39,7 @@ def run(options: Namespace) -> dict[str, Any]:
 
 @contextmanager
 def choose_models(options: Namespace) -> Iterator[Path]:
-    """The folder of models to serve; with `--toy` one that holds a graph that only averages brightness."""
+    """Yield the folder of models to serve; with `--toy`, one with a graph that only averages brightness."""
     if not options.toy:
         yield options.models
         return
@@ -54,7 +53,7 @@ def choose_models(options: Namespace) -> Iterator[Path]:
 
 
 def describe(tally: Tally, memory: list[tuple[int, int]], options: Namespace) -> dict[str, Any]:
-    """What is stored; `failed` are posts without the mask that they asked for."""
+    """Return the figures to store; `failed` counts posts without a mask in response."""
     return {
         **tally.facts(),
         "model": options.model,
@@ -69,7 +68,7 @@ def describe(tally: Tally, memory: list[tuple[int, int]], options: Namespace) ->
 
 
 def post_all(target: Target, server: Server, options: Namespace) -> tuple[Tally, list[tuple[int, int]]]:
-    """All posts; the server's memory by the number of posts, fifty times on the way."""
+    """Run all posts; return the results, and the server's memory by number of posts, sampled about fifty times."""
     memory, tally, every = list[tuple[int, int]](), Tally(), max(1, options.posts // 50)
     stop, go = threading.Event(), threading.Event()
     go.set()
@@ -94,7 +93,7 @@ def post_all(target: Target, server: Server, options: Namespace) -> tuple[Tally,
 
 @contextmanager
 def handle_signals(stop: threading.Event, go: threading.Event) -> Iterator[None]:
-    """SIGINT sets `stop`, SIGTSTP clears `go`, SIGCONT sets it."""
+    """Handle signals until the block ends: SIGINT sets `stop`, SIGTSTP clears `go`, SIGCONT sets it."""
 
     def end(*_: object) -> None:
         stop.set()
@@ -114,7 +113,7 @@ def handle_signals(stop: threading.Event, go: threading.Event) -> Iterator[None]
 
 
 def store(found: dict[str, Any], options: Namespace) -> None:
-    """Writes the figures so far: whoever ends it by force has at least these."""
+    """Store the figures so far, so that they remain if the run is killed."""
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(drop_infinite(found)), encoding="utf-8")
     posts, size = found["memory_bytes"][-1]
@@ -122,12 +121,15 @@ def store(found: dict[str, Any], options: Namespace) -> None:
 
 
 def count_posts(tally: Tally) -> int:
-    """All that ended, well or not."""
+    """Return the number of finished posts, successful or not."""
     return tally.statuses.total() + tally.failures.total()
 
 
 def slope_bytes(memory: list[tuple[int, int]]) -> float:
-    """Between the second and the last fifth of a run, in bytes a post; 0 when it was too short to say."""
+    """Return the growth of memory from the second to the last fifth of a run, in bytes per post.
+
+    Return 0 if the run was too short.
+    """
     fifth = len(memory) // 5
     if not fifth:
         return 0.0

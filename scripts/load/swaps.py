@@ -1,4 +1,4 @@
-"""Versions swapped under full load, one of them corrupt: no post may fail."""
+"""Versions swapped under full load, one of them corrupt; no post may fail."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from load.server import Server, post_json, served
 
 
 def run(options: Namespace) -> dict[str, Any]:
-    """One version after another is put in place and loaded while callers post."""
+    """Add and load one version after another while callers post."""
     with _models(options) as models:
         port = free_port()
         with served(models, "--admin-port", port, "--watch-s", 0, "--model", options.model, cores=None) as server:
@@ -59,7 +59,7 @@ async def _swap_versions(
 
 
 def add_version(home: Path, version: int, *, corrupt: bool = False) -> None:
-    """Version 1 again under another number, renamed into place as the workbench does."""
+    """Add a copy of version 1 under another number, renamed into place as by the workbench."""
     unfinished = home / f".{version}"
     shutil.copytree(home / "1", unfinished)
     facts = json.loads((home / "1/manifest.json").read_text())
@@ -71,7 +71,7 @@ def add_version(home: Path, version: int, *, corrupt: bool = False) -> None:
 
 @contextmanager
 def _models(options: Namespace) -> Iterator[Path]:
-    """A folder of models with the newest version alone, as version 1."""
+    """Yield a folder of models with only the newest version, as version 1."""
     source = options.models / options.model
     newest = max((path for path in source.iterdir() if path.name.isdecimal()), key=lambda path: int(path.name))
     with tempfile.TemporaryDirectory() as folder:
@@ -83,7 +83,7 @@ def _models(options: Namespace) -> Iterator[Path]:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Return a port on which no process listens."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])

@@ -1,7 +1,7 @@
-"""Callers that cost next to nothing: bare sockets, requests made beforehand, one thread a connection.
+"""Callers that take almost no CPU time: plain sockets, prepared requests, and one thread per connection.
 
-On a machine of two cores whatever the callers take is missing to the server; a whole HTTP client takes
-a twentieth of what a raw tensor's inference does.
+On a machine of two cores, CPU time of the callers is lost to the server. A complete HTTP client takes a twentieth of
+the time of a raw tensor's inference.
 """
 
 import itertools
@@ -18,7 +18,7 @@ _PATIENCE_S = 60.0
 
 
 def run_bare(target: Target, connections: int, seconds: float) -> Tally:
-    """As `run_at_once`: so many callers, each posting again as soon as it is answered."""
+    """Run callers as `run_at_once`: each posts again as soon as it gets a response."""
     tally, always = Tally(), threading.Event()
     always.set()
     threads = start_callers(target, connections, for_seconds(seconds), tally, always)
@@ -32,7 +32,7 @@ def run_bare(target: Target, connections: int, seconds: float) -> Tally:
 def start_callers(
     target: Target, connections: int, done: Callable[[Tally], bool], tally: Tally, go: threading.Event
 ) -> list[threading.Thread]:
-    """So many threads that post until it is done, and pause without a connection while `go` isn't set."""
+    """Start threads that post until `done`; while `go` isn't set, they pause without a connection."""
     requests = [_request(target, body) for body in target.bodies]
 
     def call(first: int) -> None:
@@ -61,7 +61,7 @@ def _request(target: Target, body: bytes) -> bytes:
 def _call(
     target: Target, requests: Iterator[bytes], done: Callable[[Tally], bool], tally: Tally, go: threading.Event
 ) -> None:
-    """Posts on one connection until it is done or paused; raises OSError when the connection breaks off."""
+    """Post on one connection until `done` or paused. Raises OSError if the connection is lost."""
     place, answer = urlsplit(target.url), memoryview(bytearray(4 * 2**20))
     with socket.create_connection((place.hostname or "", place.port or 80), _PATIENCE_S) as line:
         while go.is_set() and not done(tally):
@@ -74,7 +74,7 @@ def _call(
 
 
 def _read(line: socket.socket, answer: memoryview) -> tuple[int, int]:
-    """Status and length of an answer that says how long it is; raises ConnectionError when it breaks off."""
+    """Read a response with Content-Length; return status and length. Raises ConnectionError if it is incomplete."""
     have, ends = 0, -1
     while ends < 0:
         have += _receive(line, answer[have:])
@@ -86,8 +86,8 @@ def _read(line: socket.socket, answer: memoryview) -> tuple[int, int]:
     return int(head.split(" ", 2)[1]), length
 
 
-def _receive(line: socket.socket, room: memoryview) -> int:
-    count = line.recv_into(room)
+def _receive(line: socket.socket, buffer: memoryview) -> int:
+    count = line.recv_into(buffer)
     if not count:
-        raise ConnectionError("the server hung up")
+        raise ConnectionError("the server closed the connection")
     return count

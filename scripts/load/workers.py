@@ -1,4 +1,4 @@
-"""Workers killed under load, and the whole server told to end under load."""
+"""Workers killed under load, and the server stopped under load."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ from load.server import Server, served
 
 
 def run(options: Namespace) -> dict[str, Any]:
-    """kill -9 of one worker after another; then SIGTERM."""
+    """Kill one worker after another by SIGKILL; then send SIGTERM to the server."""
     with served(options.models, "--workers", options.workers) as server:
         target = mattes(server.address, jpegs(options.frames))
         killed = asyncio.run(_kill_workers(Callers(target), server, options))
@@ -48,7 +48,7 @@ async def _until_workers(server: Server, dead: set[int], wanted: int) -> float:
 
 
 async def _stop_server(callers: Callers, server: Server, options: Namespace) -> dict[str, Any]:
-    """Posts that were accepted are answered; later ones find the server draining, or nobody at all."""
+    """Stop the server: accepted posts must be answered; later ones are rejected, or can't connect."""
     done = asyncio.Event()
     load = asyncio.create_task(callers.at_once(options.connections, lambda tally: done.is_set()))
     await asyncio.sleep(2)

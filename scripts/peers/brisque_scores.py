@@ -1,6 +1,6 @@
-"""BRISQUE's scores of pictures, as its own package gives them: a folder of PNG files in, JSON on standard output.
+"""Print the BRISQUE scores of a folder of PNG files as JSON, by the package brisque.
 
-Its scale goes the other way round: 0 is good, 100 is bad.
+BRISQUE's scale is inverted: 0 is good, 100 is bad.
 """
 
 import json
@@ -12,7 +12,7 @@ from brisque import BRISQUE
 
 
 def main() -> None:
-    """Score every picture below the folder that is given, by its path there."""
+    """Score every picture below the folder in the first argument; print scores by the pictures' relative paths."""
     folder, judge = Path(sys.argv[1]), BRISQUE(url=False)
     pictures = sorted(folder.rglob("*.png"))
     scores = {str(path.relative_to(folder)): float(judge.score(cv2.imread(str(path)))) for path in pictures}

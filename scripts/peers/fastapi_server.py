@@ -1,4 +1,4 @@
-"""FastAPI on uvicorn: a sync route, so that each request has a thread of the pool, and an infer request a thread."""
+"""FastAPI on uvicorn: a sync route, so that requests run in the thread pool, with one infer request per thread."""
 
 import sys
 import threading
@@ -15,12 +15,12 @@ local = threading.local()
 
 @app.post("/mask")
 def post(body: bytes = Body(media_type="image/jpeg")) -> Response:
-    """A frame to its mask."""
+    """Return the mask of a frame."""
     return Response(mask(request().infer({0: picture(body)}, share_inputs=True)[0]), media_type="image/png")
 
 
 def request() -> ov.InferRequest:
-    """This thread's own."""
+    """Return this thread's infer request."""
     if not hasattr(local, "request"):
         local.request = model.create_infer_request()
     return local.request

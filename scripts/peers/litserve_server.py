@@ -1,4 +1,4 @@
-"""LitServe, with as many workers as cores, and bodies as bytes, which it hands to a worker fastest."""
+"""LitServe with one worker per core; bodies are bytes, which it passes to workers fastest."""
 
 import os
 import sys
@@ -12,22 +12,22 @@ Jpeg = Annotated[bytes, Body(media_type="image/jpeg")]
 
 
 class Masks(litserve.LitAPI):
-    """A frame to its mask."""
+    """An API that returns the mask of a frame."""
 
     def setup(self, device: str) -> None:
-        """A compiled graph in each worker."""
+        """Compile the graph; called in each worker."""
         self.request = compiled(version_folder()).create_infer_request()
 
     def decode_request(self, request: Jpeg) -> bytes:
-        """Nothing: pictures are decoded where the cores are."""
+        """Return the body unchanged, because workers decode pictures."""
         return request
 
     def predict(self, body: bytes) -> bytes:
-        """A JPEG to a PNG."""
+        """Return the mask of a JPEG as PNG."""
         return mask(self.request.infer({0: picture(body)}, share_inputs=True)[0])
 
     def encode_response(self, output: bytes) -> Response:
-        """The PNG as it is."""
+        """Return a response with the PNG."""
         return Response(output, media_type="image/png")
 
 

@@ -1,4 +1,4 @@
-"""What both peers do with a frame: OpenCV for pictures, OpenVINO at its throughput hint."""
+"""Code of both peers: OpenCV for pictures, OpenVINO with its throughput hint."""
 
 import json
 import sys
@@ -14,7 +14,7 @@ cv2.setNumThreads(1)
 
 
 def compiled(version: Path) -> ov.CompiledModel:
-    """The published graph, with the streams of its own configuration."""
+    """Return the published graph compiled with the precision of its configuration and OpenVINO's number of streams."""
     wanted = _manifest(version)["configuration"]
     properties = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": wanted["precision"]}
     return ov.Core().compile_model(version / "graph.xml", "CPU", properties)
@@ -27,7 +27,7 @@ def _manifest(version: Path) -> dict[str, Any]:
 
 
 def picture(body: bytes) -> np.ndarray:
-    """A JPEG to the graph's input."""
+    """Return a JPEG as the graph's input."""
     described = _manifest(version_folder())
     _, height, width, _ = (described["inputs"][0] if described["contract"] > 1 else described["input"])["shape"]
     frame = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR_RGB)
@@ -35,11 +35,11 @@ def picture(body: bytes) -> np.ndarray:
 
 
 def mask(values: np.ndarray) -> bytes:
-    """The graph's output to a PNG."""
+    """Return the graph's output as PNG."""
     person = cv2.resize(values[0, :, :, 0], (320, 180)) >= 0.5
     return cv2.imencode(".png", person.astype(np.uint8) * 255)[1].tobytes()
 
 
 def version_folder() -> Path:
-    """The last word of the command line."""
+    """Return the version's folder, the last argument of the command line."""
     return Path(sys.argv[-1])

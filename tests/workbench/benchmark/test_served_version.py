@@ -38,7 +38,7 @@ def test_the_new_version_is_served_where_it_is_surely_better(rounds: Rounds, bet
 
 def test_the_reason_names_both_speeds() -> None:
     words = describe(race(52, 16), (BUNDLED, FRESH))
-    assert words.startswith("beside stock TensorFlow, on this machine, now: the version that comes along 5.2 ×")
+    assert words.startswith("compared with stock TensorFlow, measured now on this machine: the bundled version 5.2 ×")
     assert "the new version 1.6 × (1.6 to 1.6)" in words
 
 
