@@ -1,4 +1,4 @@
-"""Contenders take turns, and one that dies is named."""
+"""Subjects are interleaved, and one that dies is named."""
 
 import multiprocessing
 from pathlib import Path

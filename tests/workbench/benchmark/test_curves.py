@@ -1,4 +1,4 @@
-"""A sweep's points along one axis."""
+"""Curves through a sweep's points."""
 
 import pytest
 

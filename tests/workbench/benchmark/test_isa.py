@@ -1,4 +1,4 @@
-"""The same graphs as older CPUs would run them."""
+"""Graphs under older instruction sets."""
 
 import dataclasses
 from pathlib import Path
@@ -27,7 +27,7 @@ AGES = 3600.0
 
 
 def quiet(_: str) -> None:
-    """Nobody listens."""
+    """Ignore the text."""
 
 
 def at(points: tuple[IsaPoint, ...], level: str) -> IsaPoint:
@@ -117,7 +117,7 @@ def test_frames_without_people_leave_the_speed(tmp_path: Path, unlabelled: Datas
 
 
 def blind(folder: Path) -> Path:
-    """A graph whose answer is 0 everywhere."""
+    """A graph whose output is 0 everywhere."""
     import openvino as ov
     from openvino import opset13 as ops
 

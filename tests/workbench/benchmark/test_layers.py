@@ -1,4 +1,4 @@
-"""Layers, their times and shares, and two graphs side by side."""
+"""Layers, their times and shares, and pairs of two graphs."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -112,7 +112,7 @@ def test_what_no_noise_can_be_made_for_is_refused(ports: tuple[Port, ...], says:
 
 
 def test_a_graph_that_finds_more_or_less_is_profiled_too(tmp_path: Path) -> None:
-    """Of what a detector finds, nobody knows the shape before it has run."""
+    """The shape of a detector's output isn't known before it runs."""
     picture = ops.parameter([1, 8, 8, 1], np.float32)
     found = ops.non_zero(ops.greater(picture, np.float32(0.5)))
     near = ops.multiply(ops.convert(found, "f32"), np.float32(2))
@@ -175,7 +175,7 @@ def test_layers_say_what_they_have_to_do_and_why_some_stay_in_floats(built: Buil
     assert len(heavy) >= 4
     first = heavy[0]
     outputs, _, rows, columns = first.weights
-    # A convolution multiplies and adds each weight at each place that it makes.
+    # A convolution does one multiply-add per weight and output position.
     places = first.operations / (2 * np.prod(first.weights))
     assert places == int(places) > 1
     assert first.size_bytes > 4 * outputs * places
@@ -194,7 +194,7 @@ def test_layers_with_weights_are_named_as_the_source_names_them() -> None:
     assert [item.source for item in found] == ["a", "", "b", "c"]
     assert [item.name for item in found] == ["1", "r", "2", "3"]
     other = name_by_source(source, [replace(layer("1"), weights=(8, 3, 5, 5)), replace(layer("2"), weights=deep)])
-    assert [item.source for item in other] == ["", ""]  # from there on nobody knows
+    assert [item.source for item in other] == ["", ""]  # unknown from there on
 
 
 def test_a_graph_takes_time_and_memory_until_its_first_answer(built: Build) -> None:
@@ -222,7 +222,7 @@ def test_a_frozen_graph_calls_its_convolutions_by_their_scopes(plain: Source, bu
     named = take_names(layers, kernels)
     assert len(kernels) >= 4
     assert all(name and not name.endswith(":0") for name, _ in kernels)
-    # Heads are replaced and sizes of kernels kept, so that nearly all layers find their names.
+    # Only heads are replaced and kernel sizes are kept, so nearly all layers get their names.
     assert sum(bool(found.source) for found in named) >= len(layers) - 1
 
 

@@ -1,4 +1,4 @@
-"""A compiled graph kept busy with pictures."""
+"""A compiled graph under load, and the worker of a sweep."""
 
 import time
 from dataclasses import replace
@@ -65,7 +65,7 @@ def test_a_window_has_as_many_inferences_as_its_time_has_room_for(graph: Path, m
         return Window(next(speeds, 100.0), (10.0,) * inferences)
 
     monkeypatch.setattr(load, "run", run)
-    load.warm_up(0.2)()  # the first is cold, and the third was held up by others
+    load.warm_up(0.2)()  # the first run is cold, and the third was slowed by other processes
     assert seen == [1, 1, 1, 1, 20]
 
 
@@ -141,13 +141,13 @@ def test_a_graph_that_answers_the_same_in_a_batch_passes_the_probe(graph: Path) 
 
 
 def test_a_graph_that_mixes_its_pictures_up_fails_the_probe(tmp_path: Path) -> None:
-    """It subtracts the mean over the batch, which of a single picture is the picture itself."""
+    """The graph subtracts the mean over the batch, which is the picture itself in a batch of 1."""
     picture = ops.parameter([1, inner.SIDE, inner.SIDE, 3], np.uint8, name="image")
     floats = ops.convert(picture, "f32")
     mixed = ops.subtract(floats, ops.reduce_mean(floats, np.array([0]), keep_dims=True))
     model = ov.Model([ops.result(ops.add(mixed, floats))], [picture], "mixed")
     path = openvino.save(model, tmp_path / "mixed.xml").path
-    with pytest.raises(InputError, match="in a batch of 2 it answers otherwise than picture by picture"):
+    with pytest.raises(InputError, match="in a batch of 2 its outputs differ from those for single pictures"):
         SweepWorker(make_job(path, USUAL))(BatchProbe(2))
 
 

@@ -1,4 +1,4 @@
-"""The space that a sweep searches, and which of its points is best."""
+"""The search space of a sweep, and the choice of the best point."""
 
 import pytest
 from hypothesis import given
@@ -26,7 +26,7 @@ def point(
     agreed: bool = True,
     mended: bool = False,
 ) -> Point:
-    """A point of that throughput over the reference's."""
+    """Return a point with that ratio to the reference's throughput."""
     found = (
         measurement("throughput", 10 * ratio),
         measurement("latency", latency),

@@ -1,4 +1,4 @@
-"""The search over settings, and a sweep of a real graph."""
+"""The search for settings, and a sweep of a real graph."""
 
 import math
 import multiprocessing
@@ -28,18 +28,18 @@ AGES = 3600.0
 
 
 def quiet(_: str) -> None:
-    """Nobody listens."""
+    """Ignore the text."""
 
 
 class Landscape:
-    """Speeds that are known; ``cliff`` are batches that can't be timed. What was asked for is kept."""
+    """Known speeds; ``cliff`` are batches that can't be timed. All requests are recorded."""
 
     def __init__(self, *, cliff: tuple[int, ...] = ()) -> None:
         self.asked: list[Setting] = []
         self._cliff = cliff
 
     def time_setting(self, setting: Setting, until: float) -> Timing:
-        """Faster the nearer to batch 4 and two streams."""
+        """Return a timing that is best at batch 4 and two streams."""
         assert until > time.monotonic() - 1
         self.asked.append(setting)
         if setting.batch in self._cliff:
@@ -95,7 +95,7 @@ def test_what_cannot_be_timed_is_a_point_with_its_reason_and_the_search_goes_on(
 
 def test_what_no_time_is_left_for_says_so_and_is_not_begun() -> None:
     landscape = Landscape()
-    points = searched(landscape, seconds=5.0)  # the reference makes 10 frames a second
+    points = searched(landscape, seconds=5.0)  # the reference has 10 frames a second
     assert landscape.asked
     assert max(setting.batch * setting.requests for setting in landscape.asked) <= 5
     skipped = next(item for item in points if item.setting.batch == 16)
@@ -111,9 +111,7 @@ def test_a_crew_goes_on_with_a_new_child_after_one_died() -> None:
     with SweepProcess(lambda: Child("ill", fated, next(fates))) as process:
         with pytest.raises(MachineError, match=r"ill: its process died \(exit code 7\)"):
             process.time_setting(Setting(), time.monotonic())
-        assert process.time_setting(Setting(), 5.0) == TimingTask(
-            Setting(), 5.0
-        )  # the child that lives says back what it is asked
+        assert process.time_setting(Setting(), 5.0) == TimingTask(Setting(), 5.0)  # the new child returns its request
     assert multiprocessing.active_children() == []
 
 
@@ -160,18 +158,18 @@ def test_pictures_of_another_size_are_refused(tmp_path: Path) -> None:
 
 
 class KnownProcess:
-    """Instead of a sweep's child process: every setting is as fast as the first, and ``refusal`` what batches meet."""
+    """A fake child process of a sweep: all settings are equally fast; ``refusal`` is the error of batches."""
 
     refusal = ""
 
     def __init__(self, new: object) -> None:
-        """No child is started."""
+        """Do nothing."""
 
     def __enter__(self) -> "KnownProcess":
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing is open."""
+        """Do nothing."""
 
     def time_setting(self, setting: Setting, until: float) -> Timing:
         found = point(setting, 1.0).timing

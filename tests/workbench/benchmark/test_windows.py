@@ -14,7 +14,7 @@ ALWAYS = float("inf")
 
 
 class Clockwork:
-    """Runs whose speeds are known: frames a second, one after another, the last one for ever."""
+    """Runs with known speeds in frames a second, one after another; the last one is repeated."""
 
     def __init__(self, *speeds: float, diary: list[str] | None = None, name: str = "") -> None:
         self._speeds, self._diary, self._name = list(speeds), diary, name

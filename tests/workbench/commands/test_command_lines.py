@@ -1,4 +1,4 @@
-"""Every command's line: its examples parse, its help says defaults and choices, and a wrong word ends with two."""
+"""Command lines: examples parse, the help has defaults and choices, and invalid arguments exit with 2."""
 
 import argparse
 import re
@@ -14,7 +14,7 @@ from tests.workbench.report import rundir
 
 
 def get_parser(command: str) -> argparse.ArgumentParser:
-    """The command's own parser."""
+    """Return the command's parser."""
     line = cli.make_parser()
     (commands,) = [action for action in line._actions if isinstance(action, argparse._SubParsersAction)]
     return commands.choices[command]
@@ -106,7 +106,7 @@ def test_other_errors_are_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None
         main(["report", "x"])
 
 
-# Reports and comparisons, whose input is a folder from anywhere
+# Reports and comparisons, whose input may be any folder
 
 
 @pytest.mark.parametrize("command", ["report", "compare"])
@@ -143,7 +143,7 @@ def test_a_comparison_that_cannot_be_written_has_been_printed_before(
     folder = str(rundir.write(tmp_path / "a", pictures=False))
     assert main(["compare", folder, folder, "--html", str(tmp_path / "none/page.html")]) == 3
     captured = capsys.readouterr()
-    assert "nothing changed but the figures" in captured.out
+    assert "only the figures changed" in captured.out
     assert "none/page.html: can't be written" in captured.err
 
 

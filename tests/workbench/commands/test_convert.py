@@ -1,4 +1,4 @@
-"""``workbench convert``, with the command line that the field knows."""
+"""``workbench convert``, with the command line of OpenVINO's converters."""
 
 import shlex
 from collections.abc import Callable

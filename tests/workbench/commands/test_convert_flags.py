@@ -1,4 +1,4 @@
-"""Flags of `mo_tf.py` and `ovc`: for each, the IR answers as OpenVINO's own preprocessing does, to the same bits."""
+"""Flags of `mo_tf.py` and `ovc`: the IR's outputs equal those of OpenVINO's preprocessing bit by bit."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +19,7 @@ Prepare = Callable[[PrePostProcessor], None]
 
 
 def told(processor: PrePostProcessor, layout: str = "NCHW") -> ov.preprocess.PreProcessSteps:
-    """The steps of the first input, whose layout is told."""
+    """Return the preprocessing steps of the first input, with its layout set."""
     processor.input(0).model().set_layout(ov.Layout(layout))
     processor.input(0).tensor().set_layout(ov.Layout(layout))
     return processor.input(0).preprocess()
@@ -144,7 +144,7 @@ def test_several_outputs_come_in_the_order_of_the_flag(tmp_path: Path) -> None:
         (["--input_shape", "[1,3,64]"], "has the shape [1,3,64,64], received [1,3,64]"),
         (["--input_shape", "[1,3,32,32]", "--output", "anser"], "has no node anser; did you mean 'answer'"),
         (["--scale", "0"], "--scale: expected numbers"),
-        (["--scale", "2", "--scale_values", "[2,2,2]"], "say the same"),
+        (["--scale", "2", "--scale_values", "[2,2,2]"], "exclude each other"),
         (["--layout", "nchw->xyz"], "--layout: expected such as"),
         (["--layout", "nhwcd"], "with this preprocessing"),
         (["--layout", "phot(nchw)"], "graph.onnx: --layout: has no input or output phot; did you mean 'photo'"),
@@ -152,11 +152,11 @@ def test_several_outputs_come_in_the_order_of_the_flag(tmp_path: Path) -> None:
         (["--compress_to_fp16", "perhaps"], "--compress_to_fp16: expected True or False, received perhaps"),
         (["--signature", "serve"], "--signature is for graphs of TensorFlow"),
         (["--freeze", "foto=1"], "--freeze: has no input foto; did you mean 'photo'?"),
-        (["--model_name", "../other"], "--model_name: expected a file's name without folders"),
-        (["--model_name", "/etc/other"], "--model_name: expected a file's name without folders"),
-        (["--model_name", ".."], "--model_name: expected a file's name without folders"),
-        (["--model_name", ""], "--model_name: expected a file's name without folders"),
-        (["--model_name", "a\\b"], "--model_name: expected a file's name without folders"),
+        (["--model_name", "../other"], "--model_name: expected a file name without folders"),
+        (["--model_name", "/etc/other"], "--model_name: expected a file name without folders"),
+        (["--model_name", ".."], "--model_name: expected a file name without folders"),
+        (["--model_name", ""], "--model_name: expected a file name without folders"),
+        (["--model_name", "a\\b"], "--model_name: expected a file name without folders"),
         (["--input_model", "other.onnx"], "expected one graph"),
     ],
 )

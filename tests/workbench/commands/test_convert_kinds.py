@@ -1,4 +1,4 @@
-"""Kinds of graphs that users bring, generated: each answers as its own runtime does, or is refused with the reason."""
+"""Generated graphs of many kinds: the IR gives the outputs of the graph's own runtime, or the graph is refused."""
 
 import shlex
 import subprocess
@@ -20,7 +20,7 @@ from tests.workbench.agreeing import difference, make_inputs, run_ir, run_source
 
 @dataclass(frozen=True)
 class Kind:
-    """How a graph is written, and the names and shapes of what the IR takes and gives; ``most`` is the difference."""
+    """How a graph is written, names and shapes of the IR's inputs and outputs, and ``most``, the maximum difference."""
 
     write: Callable[..., object]
     name: str
@@ -113,7 +113,7 @@ KINDS = {
         {"photo": (1, S, S, 3), "mask": (1, S, S, 1)},
         {"map": (1, S, S, 4), "score": (1, 3)},
         how={"half": True},
-        most=2e-3,  # what 16 bits of floating point hold
+        most=2e-3,  # the precision of 16-bit floats
     ),
     "any size, given": Kind(
         own_graphs.write_any_size_keras,

@@ -1,4 +1,4 @@
-"""What users of OpenVINO's converters write after a flag."""
+"""Values of the flags of OpenVINO's converters."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""An effort ends when it says, whatever the machine does beside it."""
+"""An effort keeps its time limit, even on a busy machine."""
 
 import multiprocessing
 import re
@@ -23,7 +23,7 @@ def spin() -> None:
 
 @pytest.fixture
 def busy() -> Iterator[None]:
-    """A machine on which two processes do nothing but spin."""
+    """Keep the machine busy with two processes."""
     spinners = [multiprocessing.get_context("spawn").Process(target=spin, daemon=True) for _ in range(2)]
     for process in spinners:
         process.start()

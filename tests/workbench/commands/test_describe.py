@@ -1,4 +1,4 @@
-"""``workbench describe``: what it writes is read back as what was found."""
+"""``workbench describe``: the written file is read back as what was detected."""
 
 import dataclasses
 from pathlib import Path
@@ -62,7 +62,7 @@ def test_an_ir_that_needed_flags_stays_as_it_was(tmp_path: Path) -> None:
     assert main(words) == 0
     assert {name: (tmp_path / name).read_bytes() for name in before} == before
     assert source.read(tmp_path / "model.toml").path == tmp_path / "graph-as-read.xml"
-    # Described once more, the copy is the same; another one doesn't take its place.
+    # Describing again leaves an identical copy; a different file isn't overwritten.
     assert main([*words, "--output", str(tmp_path / "again.toml")]) == 0
     assert source.read(tmp_path / "again.toml").digest == source.read(tmp_path / "model.toml").digest
     assert main([*words[:-1], "gain=0.25", "--output", str(tmp_path / "other.toml")]) == 2
@@ -80,7 +80,7 @@ def test_what_is_there_is_not_overwritten(tmp_path: Path, capsys: pytest.Capture
     path = graphs.write_onnx(tmp_path / "graph.onnx")
     (tmp_path / "model.toml").write_text("mine")
     assert main(["describe", str(path)]) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
     assert (tmp_path / "model.toml").read_text() == "mine"
 
 

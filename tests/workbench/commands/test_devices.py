@@ -1,4 +1,4 @@
-"""``workbench devices``: what is there, and what isn't."""
+"""``workbench devices``: available and unavailable devices."""
 
 import argparse
 import json

@@ -19,7 +19,7 @@ from tests.workbench.resuming import conduct
 
 @dataclass(frozen=True)
 class Run:
-    """What one run left behind, and what it said."""
+    """The files and the output of one run."""
 
     root: Path
     out: str
@@ -30,12 +30,12 @@ class Run:
 
 
 def places(root: Path, data: str = "data") -> list[str]:
-    """The words that keep a run within ``root``."""
+    """Return the arguments with all output paths in ``root``."""
     found = {"--models": "models", "--store": "store", "--runs": "runs", "--data": data, "--json": "facts.json"}
     return [word for option, name in found.items() for word in (option, str(root / name))]
 
 
-SLOW_FRAMES = {"latency_p95", "latency_p99"}  # told where a race had frames enough
+SLOW_FRAMES = {"latency_p95", "latency_p99"}  # only measured if a race had enough frames
 
 
 def optimized(root: Path, *words: str, data: str = "data") -> Run:
@@ -56,7 +56,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def first(root: Path) -> Run:
-    """A run in which something meets the budget."""
+    """A run with a winner."""
     return optimized(root, "--max-iou-drop", "5")
 
 
@@ -96,7 +96,7 @@ def test_all_baselines_race_in_the_same_run(first: Run) -> None:
     assert all({"throughput", "speedup", "latency"} <= set(found) for found in first.told["baselines"].values())
     fastest = first.told["baselines"][first.told["fastest_baseline"]]
     assert fastest["speedup"]["value"] == 1
-    assert "mean_iou" in first.told["baselines"]["TensorFlow, oneDNN on"]  # as which the source is compared
+    assert "mean_iou" in first.told["baselines"]["TensorFlow, oneDNN on"]  # the name under which the source is compared
     assert first.told["fastest_baseline"].startswith("TensorFlow")
 
 
@@ -131,7 +131,7 @@ def test_a_budget_that_nothing_meets_names_the_nearest_and_publishes_nothing(fir
         conduct([str(first.root / tiny.GRAPH), *places(first.root, "data"), *impossible])
     lines = str(refused.value).splitlines()
     assert lines[0].startswith("nothing met the budget; the nearest is: ")
-    assert len(lines) == 1  # every reason was told above, under the table
+    assert len(lines) == 1  # all reasons were printed under the table
     told = [line for line in out.getvalue().splitlines() if line.startswith(("✗", "·")) and ": " in line]
     assert told
     assert all("latency may reach" in line or "has no node nowhere" in line for line in told)
@@ -142,13 +142,13 @@ def test_a_budget_that_nothing_meets_names_the_nearest_and_publishes_nothing(fir
 
 
 def test_without_labels_agreement_with_the_source_counts(root: Path, first: Run) -> None:
-    """The same frames, but nobody has painted masks."""
+    """The same frames without masks."""
     bare = root / "bare"
     bare.mkdir()
     for path in (root / "data/images").iterdir():
         (bare / path.name).write_bytes(path.read_bytes())
     run = optimized(root, "--effort", "quick", data="bare")
-    # Too few to keep some for confirming alone.
+    # Too few frames to reserve some for the confirmation.
     counts = {"frames": 9, "calibration_frames": 3, "choosing_frames": 9, "confirming_frames": 9}
     kinds = {"kinds": {"kind0": 5, "kind1": 4}, "kinds_found": False}
     assert run.told["data"] == {"origin": str(bare), "labelled": False, **kinds, **counts}

@@ -1,4 +1,4 @@
-"""What ``workbench optimize`` makes of its arguments, and where it puts what it found."""
+"""The arguments of ``workbench optimize``, and its output paths."""
 
 import json
 import threading
@@ -27,7 +27,7 @@ __all__ = ["in_process", "known_race"]
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A segmenter, a classifier, frames with masks, frames without."""
+    """A segmenter, a classifier, frames with masks, and frames without."""
     root = tmp_path_factory.mktemp("arguments")
     graphs.write_onnx(root / "segmenter.onnx", "argmax")
     graphs.write_classifier(root / "classifier.onnx")
@@ -69,7 +69,7 @@ def test_a_graph_whose_answer_is_no_mask_has_a_budget_of_disagreement(root: Path
     strict, _ = prepare(root, "classifier.onnx", "--max-disagreement", "0.1")
     assert (usual.budget.limits, strict.budget.limits) == ({"disagreement": 5.0}, {"disagreement": 0.1})
     assert {trial.recipe.name for trial in usual.trials} >= {"uncut", "uncut-int8"}
-    with pytest.raises(InputError, match="--max-iou-drop: this graph's answer isn't a mask of people"):
+    with pytest.raises(InputError, match="--max-iou-drop: this graph's output isn't a mask of people"):
         prepare(root, "classifier.onnx", "--max-iou-drop", "0.5")
 
 
@@ -117,7 +117,7 @@ def test_effort_objective_device_size_and_recipes_reach_the_search(root: Path) -
         (["--calibration", "nowhere"], "nowhere: no such folder or video"),
         (
             ["--max-disagreement", "1"],
-            "--max-disagreement: this graph's answer is a mask of people; say --max-iou-drop",
+            "--max-disagreement: this graph's output is a mask of people; use --max-iou-drop",
         ),
     ],
 )
@@ -127,7 +127,7 @@ def test_what_cannot_be_is_refused_before_anything_runs(root: Path, words: list[
 
 
 def test_a_version_that_was_made_from_another_graph_is_told(plain: Source, built: Build, tmp_path: Path) -> None:
-    """All of a framework's exports are called alike, and would end up as versions of one model."""
+    """Exports of a framework often have the same name, and would become versions of one model."""
     place = run_places.Places(tmp_path / "models", tmp_path / "runs", tmp_path / "store")
     assert place.describe_namesake("tiny", "0" * 64) == ""
     folder = publish(trial("float", artifact=built(tiny.PLAIN)), plain, tmp_path / "models")
@@ -150,7 +150,7 @@ def test_all_broken_pictures_are_counted_before_anything_runs(root: Path, tmp_pa
 
 def test_one_frame_is_no_data(root: Path, tmp_path: Path) -> None:
     alone = tiny.write_scenes(tmp_path / "alone", 1)
-    with pytest.raises(InputError, match="--data: expected two frames at least"):
+    with pytest.raises(InputError, match="--data: expected at least two frames"):
         prepare(root, "segmenter.onnx", "--data", str(alone), "--calibration", str(root / "bare"))
 
 
@@ -165,13 +165,13 @@ def test_frames_to_calibrate_on_are_none_of_those_that_are_compared(root: Path) 
 @pytest.mark.parametrize("flag", ["--models", "--runs", "--store", "--json"])
 def test_a_place_where_nothing_can_be_written_is_told_before_anything_runs(root: Path, flag: str) -> None:
     place = root / "segmenter.onnx" / "below"
-    with pytest.raises(MachineError, match=rf"{flag}: .*can't be written \(.*segmenter\.onnx is no folder\)"):
+    with pytest.raises(MachineError, match=rf"{flag}: .*can't be written \(.*segmenter\.onnx isn't a folder\)"):
         prepare(root, "segmenter.onnx", flag, str(place / "facts.json" if flag == "--json" else place))
 
 
 def test_a_place_that_this_user_may_not_write_in_is_told(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_places.os, "access", lambda *_: False)
-    with pytest.raises(MachineError, match=r"--models: .*can't be written \(this user may not write in "):
+    with pytest.raises(MachineError, match=r"--models: .*can't be written \(no permission to write in "):
         prepare(root, "segmenter.onnx", "--models", str(root))
 
 

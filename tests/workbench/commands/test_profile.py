@@ -1,4 +1,4 @@
-"""The profile command, one graph and two."""
+"""``workbench profile``, with one graph and with two."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""``workbench sweep``: a graph's points, as a table and as JSON."""
+"""``workbench sweep``: the points of a graph, as a table and as JSON."""
 
 import argparse
 import json
@@ -98,7 +98,9 @@ def test_without_frames_it_is_noise_of_the_inputs_shape_and_the_same_every_time(
 
 def test_frames_go_only_where_pictures_go(labelled: Dataset) -> None:
     artifact = Artifact(Path("x.xml"), "", (Port("x", (1, 3, 8, 8), "f32"),))
-    with pytest.raises(InputError, match=r"--data: frames go to an input of \[1, H, W, 3\], x\.xml has \[1, 3, 8, 8\]"):
+    with pytest.raises(
+        InputError, match=r"--data: expected a graph with an input of \[1, H, W, 3\], x\.xml has \[1, 3, 8, 8\]"
+    ):
         sweep._make_pictures(artifact, labelled.origins[0])
 
 

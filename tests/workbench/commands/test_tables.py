@@ -1,4 +1,4 @@
-"""What the commands print, given figures that are known: tables, their order, and what stands for nothing."""
+"""Output of the commands for known figures: tables, their order, and signs for missing values."""
 
 import argparse
 import json
@@ -34,14 +34,14 @@ def run(command: ModuleType, *words: object) -> int:
 
 
 def read_rows(text: str) -> list[Row]:
-    """The cells of every row of the tables that a command printed, headings too."""
+    """Return the cells of all rows of the printed tables, including headings."""
     lines = [re.split("[│┃]", line)[1:-1] for line in text.splitlines() if line.startswith(("│", "┃"))]
     return [[cell.strip() for cell in line] for line in lines]
 
 
 @pytest.fixture(autouse=True)
 def wide(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A terminal in which nothing is folded."""
+    """A terminal that is wide enough not to wrap lines."""
     monkeypatch.setenv("COLUMNS", "200")
 
 
@@ -69,7 +69,7 @@ POINTS = (
 
 @pytest.fixture
 def swept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]:
-    """Runs the command on a small graph; a sweep's points are those above, and take no time."""
+    """Runs the command on a small graph with the points above instead of a sweep."""
     graph = inner.write(tmp_path / "graph.xml")
     asked: dict[str, object] = {}
 
@@ -111,7 +111,7 @@ def test_the_best_setting_is_named_or_said_not_to_be_certain(
 ) -> None:
     swept()
     best = sweep.find_best(POINTS, objective)
-    said = str(best.setting) if best else "nothing beats the usual setting for certain"
+    said = str(best.setting) if best else "no setting is certainly better than the default"
     assert f"best {objective}: {said}" in capsys.readouterr().out
 
 
@@ -158,7 +158,7 @@ AFTER = (layer("a", 2.0, precision="i8", kernel="brgconv"), layer("c", 1.5, "Poo
 
 @pytest.fixture
 def profiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]:
-    """Runs the command on one graph or two; their layers are those above."""
+    """Runs the command on one or two graphs with the layers above."""
     paths = [inner.write(tmp_path / name / "graph.xml").path for name in ("before", "after")]
     found = dict(zip(paths, (BEFORE, AFTER), strict=True))
     monkeypatch.setattr(layers, "profile_layers", lambda graph, *_, **__: found[graph.path])
@@ -230,7 +230,7 @@ FOUND = (Device("CPU", "A CPU", ("FP32", "INT8"), 8), Device("GPU.0", "A [card]"
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[[Hardware], None]:
-    """Sets what the machine is."""
+    """Return a function that replaces the facts of the machine."""
     import danmatte_workbench.hardware as hardware
 
     monkeypatch.setattr(devices, "list_devices", lambda: FOUND)

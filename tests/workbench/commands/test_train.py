@@ -1,4 +1,4 @@
-"""``workbench train``: what it hands to the training, and what it says when that is done."""
+"""``workbench train``: the arguments of the training, and the output."""
 
 import argparse
 import os
@@ -22,7 +22,7 @@ def run(*words: str) -> int:
 
 @pytest.fixture(autouse=True)
 def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A folder of the test's own to work in, with the files that it gives."""
+    """Change to a temporary folder with the files of the arguments."""
     monkeypatch.chdir(tmp_path)
     for name in ("graph.pb", "official.tflite", "earlier.pb"):
         Path(name).write_text(name)
@@ -30,7 +30,7 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
-    """What the training was asked for; it takes no time."""
+    """Replace the training, and record its arguments."""
     from danmatte_workbench.training.deeplab import course
 
     asked: list[tuple[object, ...]] = []

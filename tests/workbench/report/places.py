@@ -1,4 +1,4 @@
-"""Every place of a run.json with what its record allows there, so that tests can try each."""
+"""All positions of a run.json with their declared types, so that tests can change each."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,12 +11,12 @@ Path = tuple[str | int, ...]
 
 
 def walk(facts: dict[str, Any]) -> Iterator[tuple[Path, inspect.Type, Any]]:
-    """Path, declared type and content of every place that a record declares, the run itself first."""
+    """Yield path, declared type and content of every position that a record declares, the run itself first."""
     yield from _descend((), inspect.type_info(RunRecord), facts)
 
 
 def list_kinds(facts: dict[str, Any]) -> dict[tuple[str, str], tuple[Path, inspect.Type]]:
-    """One place of every field of every record that the facts hold, by record and field."""
+    """Return one position for each field of each record in the facts."""
     found: dict[tuple[str, str], tuple[Path, inspect.Type]] = {}
     for path, kind, content in walk(facts):
         if isinstance(kind, inspect.StructType):
@@ -27,7 +27,7 @@ def list_kinds(facts: dict[str, Any]) -> dict[tuple[str, str], tuple[Path, inspe
 
 
 def get(facts: dict[str, Any], path: Path) -> Any:
-    """The content of a place."""
+    """Return the content of a position."""
     place: Any = facts
     for key in path:
         place = place[key]
@@ -35,12 +35,12 @@ def get(facts: dict[str, Any], path: Path) -> Any:
 
 
 def put(facts: dict[str, Any], path: Path, value: Any) -> None:
-    """Another content for a place."""
+    """Replace the content of a position."""
     get(facts, path[:-1])[path[-1]] = value
 
 
 def write(facts: dict[str, Any], path: Path) -> str:
-    """A place as messages name it; keys of free dictionaries are dots there."""
+    """Return a position in the form of error messages, where keys of free dictionaries are dots."""
     words, kind = "$", inspect.type_info(RunRecord)
     for step, key in enumerate(path):
         kind = _choose(kind, get(facts, path[:step]))
@@ -72,7 +72,7 @@ def _descend(path: Path, kind: inspect.Type, content: Any) -> Iterator[tuple[Pat
 
 
 def _choose(kind: inspect.Type, content: Any) -> inspect.Type:
-    """Of a union with None, what this content is."""
+    """Return the member of a union with None that matches the content."""
     if not isinstance(kind, inspect.UnionType):
         return kind
     return next(option for option in kind.types if isinstance(option, inspect.NoneType) == (content is None))

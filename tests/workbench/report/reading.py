@@ -1,4 +1,4 @@
-"""A written page, read back as a browser would: its elements, and the text of each."""
+"""A parser of written pages, for their elements and texts."""
 
 import html.parser
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ VOID = {"meta", "link", "img", "input", "br", "wbr"}
 
 @dataclass
 class Element:
-    """An element with all the text under it."""
+    """An element with all the text in it."""
 
     name: str
     attributes: dict[str, str | None]
@@ -19,7 +19,7 @@ class Element:
 
 @dataclass
 class Page(html.parser.HTMLParser):
-    """All elements in their order; `open` must be empty at the end."""
+    """Collects all elements in order; `open` must be empty at the end."""
 
     elements: list[Element] = field(default_factory=list)
     open: list[Element] = field(default_factory=list)
@@ -42,7 +42,7 @@ class Page(html.parser.HTMLParser):
             element.text += data
 
     def all(self, name: str, **attributes: str) -> list[Element]:
-        """The elements of a kind with these attributes; ``_class`` is the class."""
+        """Return the elements of a kind with these attributes; ``_class`` is the class."""
         wanted = {key.lstrip("_"): value for key, value in attributes.items()}
         return [
             element
@@ -51,17 +51,17 @@ class Page(html.parser.HTMLParser):
         ]
 
     def one(self, name: str, **attributes: str) -> Element:
-        """The only such element."""
+        """Return the only such element."""
         (found,) = self.all(name, **attributes)
         return found
 
     def section(self, identity: str) -> str:
-        """The text of a part of the page."""
+        """Return the text of a section of the page."""
         return self.one("section", id=identity).text
 
 
 def read(path: Path) -> Page:
-    """The page in the file, well-formed or an error."""
+    """Read the page in the file, which must be well-formed."""
     page = Page()
     page.feed(path.read_text("utf-8"))
     page.close()

@@ -1,4 +1,4 @@
-"""A run's folder as `workbench optimize` leaves it: figures once measured, and masks painted on the samples."""
+"""A run's folder like that of `workbench optimize`: stored figures, and masks drawn on the samples."""
 
 import copy
 import json
@@ -22,7 +22,7 @@ Change = Callable[[dict[str, Any]], None]
 
 
 def write(folder: Path, change: Change = lambda _: None, *, pictures: bool = True) -> Path:
-    """Write run.json and masks/ into the folder, after ``change`` has had the facts; return the folder."""
+    """Write run.json and masks/ into the folder, with ``change`` applied to the facts; return the folder."""
     facts = content()
     if pictures:
         (folder / "masks").mkdir(parents=True, exist_ok=True)
@@ -34,7 +34,7 @@ def write(folder: Path, change: Change = lambda _: None, *, pictures: bool = Tru
 
 
 def content() -> dict[str, Any]:
-    """The facts of a run with everything in it but masks."""
+    """Return the facts of a run with everything except masks."""
     return copy.deepcopy(_content())
 
 
@@ -82,20 +82,20 @@ def _content() -> dict[str, Any]:
 
 
 def _rejected(like: dict[str, Any]) -> dict[str, Any]:
-    """A trial that lost too much."""
+    """Return a trial with too much loss."""
     trial = copy.deepcopy(like) | {"name": "int8-mixed latency f32", "recipe": "int8-mixed", "accepted": False}
     trial["measurements"] |= {"iou_drop": figure(1.31, 0.25, "points"), "throughput": figure(88.0, 0.02, "frames/s")}
     return trial | {"broken": ["iou_drop may reach 1.64 points, the limit is 1.1"]}
 
 
 def figure(value: float, spread: float, unit: str, samples: int = 9) -> dict[str, Any]:
-    """A measurement of run.json whose interval reaches ``spread`` of the value to both sides."""
+    """Return a measurement of run.json whose interval is the value ± the share ``spread`` of it."""
     reach = abs(value) * spread
     return {"value": value, "low": value - reach, "high": value + reach, "unit": unit, "samples": samples}
 
 
 def _layers(total_ms: float, precision: str) -> list[dict[str, Any]]:
-    """Seventeen inverted residuals and what surrounds them, early ones the slowest."""
+    """Return the layers of seventeen inverted residuals and their surroundings, the early ones slowest."""
     dice = random.Random(7)
     layers = []
     for block in range(17):
@@ -184,7 +184,7 @@ def _masks(folder: Path, place: int, name: str) -> dict[str, Any]:
 
 
 def read(change: Change = lambda _: None) -> RunRecord:
-    """The record of a run without masks, after ``change`` has had its facts; no file is written."""
+    """Return the record of a run without masks, with ``change`` applied; no file is written."""
     facts = content()
     change(facts)
     return msgspec.json.decode(json.dumps(facts).encode(), type=RunRecord)

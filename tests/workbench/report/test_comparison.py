@@ -1,4 +1,4 @@
-"""Two runs side by side: what changed, what may be compared, and nothing more."""
+"""The comparison of two runs: what changed, and what is comparable."""
 
 import io
 from pathlib import Path
@@ -19,26 +19,26 @@ INT8 = "int8 throughput f32"
 
 
 def compared(folder: Path, change: rundir.Change = lambda _: None) -> RunComparison:
-    """The stored run and one that differs by a change."""
+    """Return the comparison of the stored run with a changed one."""
     a = rundir.write(folder / "a", pictures=False)
     b = rundir.write(folder / "b", change, pictures=False)
     return compare_runs(read_run(a), read_run(b))
 
 
 def contrast(found: RunComparison, name: str, metric: str) -> Contrast:
-    """One metric of one trial in both."""
+    """Return the contrast of one metric of one trial."""
     (match,) = [match for match in found.pairs if match.name == name]
     (item,) = [item for item in match.contrasts if item.metric == metric]
     return item
 
 
 def changed(found: RunComparison) -> dict[str, tuple[str, str]]:
-    """What changed, by its name."""
+    """Return the changed facts by name."""
     return {row.what: (row.a, row.b) for row in found.rows if row.changed}
 
 
 def times(factor: float) -> rundir.Change:
-    """All speeds of all trials by a factor."""
+    """Multiply all speeds of all trials."""
 
     def change(facts: dict[str, Any]) -> None:
         for trial in facts["trials"]:
@@ -115,11 +115,11 @@ def test_another_system_is_told_but_hinders_nothing(tmp_path: Path) -> None:
     found = compared(tmp_path, change)
     assert set(changed(found)) == {"Host: os", "Version: openvino", "Budget"}
     assert contrast(found, INT8, "speedup").verdict == "equal"
-    assert "The budgets differ, so accepted means something else in each run." in found.notices
+    assert "The budgets differ, so trials were not accepted by the same limits." in found.notices
 
 
 def only_one(facts: dict[str, Any]) -> None:
-    """B has another winner, and a trial that A has not."""
+    """Give B another winner, and a trial that A doesn't have."""
     facts["trials"][0]["name"] = "new"
     facts["winner"] = INT8
 
@@ -173,7 +173,7 @@ def test_hostile_names_command_neither_page_nor_terminal(tmp_path: Path) -> None
 
 
 def trial(**figures: Figure) -> TrialRecord:
-    """A trial with these figures."""
+    """Return a trial with these figures."""
     return TrialRecord(
         name="t", recipe="r", digest=None, notes=(), configuration={}, measurements=figures, accepted=True, broken=()
     )
@@ -182,7 +182,7 @@ def trial(**figures: Figure) -> TrialRecord:
 def judge(
     metric: str, a: tuple[float, float, float], b: tuple[float, float, float], *, comparable: bool = True
 ) -> Contrast:
-    """The contrast of two figures, each a value with its ends."""
+    """Return the contrast of two figures, each a value with its interval."""
     one, other = (trial(**{metric: Figure(*ends, "u", 9)}) for ends in (a, b))
     return comparison.contrast(metric, one, other, comparable)
 
@@ -212,7 +212,7 @@ def test_a_change_is_judged_by_both_intervals(
 
 
 def test_a_loss_that_was_confirmed_in_one_run_only_is_compared_as_it_was_chosen() -> None:
-    """What confirms and what chooses are other frames: their losses differ though nothing changed."""
+    """Losses on confirming and on choosing frames differ, even if nothing changed."""
     chosen, told = Figure(0.1, 0.0, 0.2, "points", 80), Figure(0.9, 0.7, 1.1, "points", 160)
     confirmation = ConfirmationRecord(160, 1, 0.975, False, {"iou_drop": chosen})
     winner = structs.replace(trial(iou_drop=told), confirmation=confirmation)
@@ -221,7 +221,7 @@ def test_a_loss_that_was_confirmed_in_one_run_only_is_compared_as_it_was_chosen(
     moved = trial(iou_drop=Figure(0.5, 0.4, 0.6, "points", 80))
     found = comparison.contrast("iou_drop", winner, moved, True)
     assert (found.verdict, found.a) == ("worse", chosen)
-    assert found.words == "+0.40 [+0.20 … +0.60], by the frames that choose"
+    assert found.words == "+0.40 [+0.20 … +0.60], on the choosing frames"
     both = comparison.contrast("iou_drop", winner, winner, True)
     assert (both.verdict, both.a) == ("equal", told)
     older = structs.replace(winner, confirmation=structs.replace(confirmation, choosing={}))
@@ -300,14 +300,12 @@ def test_what_differs_hinders_what_depends_on_it(
 
 def test_runs_that_were_not_interleaved_are_said_to_be_so_where_speeds_are_compared() -> None:
     same = compare_runs(rundir.read(), rundir.read())
-    assert same.notices == (
-        "The runs were not interleaved: trust speedups, made within a run, more than frames a second.",
-    )
+    assert same.notices == ("The runs were not interleaved, so speedups are more reliable than frames a second.",)
     other = compare_runs(rundir.read(), rundir.read(lambda facts: facts["host"].update(cpu="another")))
     assert not [notice for notice in other.notices if "interleaved" in notice]
 
 
-# Facts of both
+# Facts of both runs
 
 
 def get_facts(change: rundir.Change) -> dict[str, tuple[str, str]]:
@@ -320,7 +318,7 @@ def test_a_run_without_a_winner_names_the_nearest_among_the_facts() -> None:
     assert found["Winner"] == ("int8-pruned30 throughput f32", f"none; nearest {INT8}")
     found = get_facts(lambda facts: facts.update(winner=None))
     assert found["Winner"][1] == "none; nearest none"
-    assert found["It runs with"][1] == "–"
+    assert found["Its configuration"][1] == "–"
 
 
 def test_facts_that_one_run_lacks_are_a_dash() -> None:

@@ -1,4 +1,4 @@
-"""The sweep as curves: the best at each place, drawn where it belongs."""
+"""Curves of a sweep: the best point at each position, drawn in the right place."""
 
 import re
 from itertools import pairwise
@@ -24,7 +24,7 @@ def figure(value: float, unit: str = "frames/s") -> Figure:
 def point(
     who: str = "winner", *, batch: int = 1, threads: int = 1, speed: float | None = 10.0, **more: Any
 ) -> SweepRecord:
-    """A point whose latency follows from its throughput."""
+    """Return a point whose latency follows from its throughput."""
     latency = None if speed is None else figure(1000 * batch / max(speed, 1e-9), "ms")
     fields = {"streams": 1, "requests": 1, "pinning": None, "agreed": True} | more
     throughput = None if speed is None else figure(speed)
@@ -32,17 +32,17 @@ def point(
 
 
 def run(*points: SweepRecord) -> RunRecord:
-    """A run with that sweep."""
+    """Return a run with that sweep."""
     return msgspec.structs.replace(rundir.read(), sweep=points)
 
 
 def plots(*points: SweepRecord) -> list[ElementTree.Element]:
-    """Every chart of the sweep, each panel's wide one before its narrow one."""
+    """Return all charts of the sweep, the wide one of each panel before the narrow one."""
     return [plot for panel in curves.draw_panels(run(*points)) for plot in ElementTree.fromstring(f"<p>{panel}</p>")]
 
 
 def marks(plot: ElementTree.Element) -> dict[str, tuple[float, float]]:
-    """Places of the marks by what their titles begin with."""
+    """Return positions of the marks by the beginning of their titles."""
     return {
         node.findtext("title", ""): (float(node.attrib["cx"]), float(node.attrib["cy"])) for node in plot.iter("circle")
     }
@@ -113,7 +113,7 @@ def test_every_panel_is_drawn_wide_and_narrow() -> None:
     assert sizes[:2] == [("plot wide", "520"), ("plot narrow", "356")]
 
 
-# Where things stand
+# Positions
 
 
 def test_more_is_higher_and_larger_places_are_further_right() -> None:
@@ -155,7 +155,7 @@ def test_what_measured_nothing_is_a_flat_line() -> None:
         assert len({y for _, y in marks(plot).values()}) == 1
 
 
-# What is said
+# Texts
 
 
 def test_a_mark_says_its_figure_and_setting() -> None:

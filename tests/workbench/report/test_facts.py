@@ -1,4 +1,4 @@
-"""The run as JSON: all of it, as the report reads it, and nothing half-written."""
+"""The run as JSON: complete, readable by reports, and written atomically."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Texts of a run come from whoever made the graph: none can add an element, an attribute or a control character."""
+"""Texts of a run may be hostile: none can add an element, an attribute or a control character to a page."""
 
 import copy
 import io
@@ -24,15 +24,15 @@ from tests.workbench.report import places, reading, rundir
 HOSTILE = (
     """'"></title></style></script><script>alert(1)</script><img src=x onerror=alert(1)>{{ 7*7 }}{% x %}\x1b[2J\u202e"""
 )
-PLAIN = "x" * len(HOSTILE)  # as long, since labels in charts keep off each other by their lengths
-# Texts that a record holds to a pattern or a choice: nothing hostile gets that far.
+PLAIN = "x" * len(HOSTILE)  # of equal length, because positions of labels depend on it
+# Texts with a pattern or a choice; hostile ones are refused.
 HELD = re.compile(r"^\$\.(schema|source\.meaning|winner|nearest|fastest_baseline|masks\[\d+\]\.files\.\w+)$")
 PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACw="
 
 
 @cache
 def list_texts() -> list[places.Path]:
-    """Every place of a free text: fields of records, and whatever free dictionaries hold."""
+    """Return all positions of free texts: fields of records, and contents of free dictionaries."""
     facts, found = make_facts(), []
     for path, kind, content in places.walk(facts):
         if isinstance(kind, inspect.StrType) and isinstance(content, str):
@@ -44,7 +44,7 @@ def list_texts() -> list[places.Path]:
 
 
 def list_keys() -> list[places.Path]:
-    """Every key of a free dictionary."""
+    """Return all keys of free dictionaries."""
     return [
         (*path, key)
         for path, kind, content in places.walk(make_facts())
@@ -56,7 +56,7 @@ def list_keys() -> list[places.Path]:
 
 @cache
 def make_facts() -> dict[str, Any]:
-    """A run with something in every text, and few enough of each kind to be quick."""
+    """Return a run in which no text is empty, with few records of each kind, for speed."""
     facts = rundir.content()
     winner = next(trial for trial in facts["trials"] if trial["name"] == facts["winner"])
     facts["trials"] = [winner, facts["trials"][-1]]
@@ -70,7 +70,7 @@ def make_facts() -> dict[str, Any]:
 
 
 def change(paths: list[places.Path], keys: list[places.Path], text: str) -> RunRecord:
-    """The run with the text at all these places and keys; names that others refer to are changed with them."""
+    """Return the run with the text at all these positions and keys; references to changed names are changed, too."""
     facts = copy.deepcopy(make_facts())
     names = {trial["name"]: trial for trial in facts["trials"]}
     winner = names[facts["winner"]]
@@ -86,13 +86,13 @@ def change(paths: list[places.Path], keys: list[places.Path], text: str) -> RunR
 
 
 def render(run: RunRecord, name: str) -> str:
-    """The run's page with one frame of that name."""
+    """Return the run's page with one frame of that name."""
     frame = MaskComparison(name, (4, 6), (4, 6), PIXEL, PIXEL, PIXEL, PIXEL, 0.5, 0.25, 0.125)
     return render_run(run, (frame,), b"{}")
 
 
 def parse(text: str) -> list[tuple[str, tuple[str, ...]]]:
-    """Elements with the names of their attributes, in order; where a long name may break is its own affair."""
+    """Return the elements with the names of their attributes, in order, without possible line breaks."""
     page = reading.Page()
     page.feed(text)
     page.close()
@@ -101,7 +101,7 @@ def parse(text: str) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def check(text: str) -> None:
-    """Nothing of it acts, and nothing of it hides."""
+    """Check that no script was added, no template code was evaluated, and no invisible character is left."""
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]", text)
     assert "<script>alert" not in text
     assert "49{%" not in text

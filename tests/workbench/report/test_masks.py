@@ -1,4 +1,4 @@
-"""Masks compared frame by frame: what is counted, what is painted, and what isn't let in."""
+"""Comparison of masks by frame: figures, pictures, and refused files."""
 
 import base64
 import io
@@ -18,7 +18,7 @@ from danmatte_workbench.report.records import MaskFiles, MaskRecord
 
 FILES = MaskFiles("frame.png", "source.png", "winner.png")
 GREY = 100
-NEAR = 14  # how far JPEG may move a colour
+NEAR = 14  # maximum difference of a colour by JPEG
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Pictures:
     width: int
 
     def write(self, source: np.ndarray, winner: np.ndarray) -> MaskRecord:
-        """Write all three files; masks keep the size that they have."""
+        """Write all three files; masks keep their size."""
         frame = np.full((self.height, self.width, 3), GREY, np.uint8)
         Image.fromarray(frame).save(self.folder / FILES.frame)
         for name, mask in ((FILES.source, source), (FILES.winner, winner)):
@@ -47,20 +47,20 @@ def pictures(tmp_path: Path) -> Pictures:
 
 
 def mark(pictures: Pictures, rows: slice, columns: slice) -> np.ndarray:
-    """A mask that is true in a box."""
+    """Return a mask that is true in a box."""
     mask = np.zeros((pictures.height, pictures.width), bool)
     mask[rows, columns] = True
     return mask
 
 
 def decode(uri: str) -> np.ndarray:
-    """(H, W, 3) of a data URI."""
+    """Return the pixels, (H, W, 3), of a data URI."""
     kind, _, data = uri.partition(",")
     assert kind == "data:image/jpeg;base64"
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(data)), formats=("JPEG",)))
 
 
-# What is counted
+# Figures
 
 
 def test_pixels_that_only_one_calls_a_person_are_shares_of_the_frame(pictures: Pictures) -> None:
@@ -105,7 +105,7 @@ def test_a_person_is_what_is_at_least_half_white(pictures: Pictures) -> None:
     assert compare_mask(pictures.folder, record).lost == pytest.approx(20 / 60)
 
 
-# What is painted
+# Pictures
 
 
 def test_each_picture_shows_its_side_and_dims_the_rest(pictures: Pictures) -> None:
@@ -177,7 +177,7 @@ def test_a_mask_of_any_size_is_brought_to_the_frames(pictures: Pictures, size: t
     assert found.gained == pytest.approx(0, abs=0.02)
 
 
-# Files from elsewhere
+# Untrusted files
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "1", "LA", "CMYK"])

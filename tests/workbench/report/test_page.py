@@ -1,4 +1,4 @@
-"""What every page has in common: values made harmless, and a file that is whole or as it was."""
+"""Common parts of all pages: sanitized values, and atomic writing."""
 
 import base64
 import hashlib
@@ -17,7 +17,7 @@ from danmatte_workbench.report.page import render_page, write_page
 
 @pytest.fixture
 def template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Renders a text as a template of its own, in the environment that pages use."""
+    """Return a function that renders a text as a template, in the environment of pages."""
     environment = page._make_environment()
 
     def render(text: str, **content: Any) -> str:
@@ -64,11 +64,11 @@ def test_every_writer_of_words_can_be_used_in_templates(template: Any) -> None:
         assert page._make_environment().filters[name] is getattr(words, name)
 
 
-# The frame around everything
+# The base page
 
 
 def shell(**content: Any) -> str:
-    """The base page with nothing in it."""
+    """Return the base page without content."""
     return render_page("base.html", **content)
 
 
@@ -85,7 +85,7 @@ def test_a_page_admits_its_own_style_and_script_and_nothing_else() -> None:
 
 
 def test_neither_style_nor_script_ends_its_own_element() -> None:
-    """What the page carries unescaped must not hold the words that would end it, or begin a comment."""
+    """Unescaped parts of the page must not contain the end of their element, or the start of a comment."""
     for name in ("page.css", "page.js"):
         content = (page.HERE / name).read_text("utf-8").lower()
         assert not any(word in content for word in ("</style", "</script", "<!--", "<script"))

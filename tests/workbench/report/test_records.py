@@ -1,4 +1,4 @@
-"""run.json is read strictly: what is wrong is named with its file and place."""
+"""run.json is read strictly: errors name the file and the position."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.workbench.report import rundir
 
 
 def refused(folder: Path, change: rundir.Change) -> str:
-    """What reading says of a run that was changed."""
+    """Return the error of reading a changed run."""
     rundir.write(folder, change, pictures=False)
     with pytest.raises(InputError) as refusal:
         records.read_run(folder)
@@ -22,7 +22,7 @@ def refused(folder: Path, change: rundir.Change) -> str:
 
 
 def put(*path: Any, value: Any) -> rundir.Change:
-    """A change of one place."""
+    """Return a change of one position."""
 
     def change(facts: dict[str, Any]) -> None:
         place: Any = facts

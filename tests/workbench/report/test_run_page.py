@@ -1,4 +1,4 @@
-"""The report: everything of the run in one file, whatever names it has, and nothing from elsewhere."""
+"""The report: everything of the run in one self-contained file."""
 
 import base64
 import hashlib
@@ -18,7 +18,7 @@ PARTS = ("trade", "confirmed", "made", "masks", "trials", "layers", "curves", "i
 
 
 def written(folder: Path, change: rundir.Change = lambda _: None, *, pictures: bool = True) -> reading.Page:
-    """The report of a run that was changed."""
+    """Return the report of a changed run."""
     return reading.read(run_page.write_report(rundir.write(folder, change, pictures=pictures)))
 
 
@@ -60,7 +60,7 @@ def test_every_trial_is_listed_and_the_rejected_with_reasons(page: reading.Page)
     ("state", "row", "badge"),
     [
         ("rejected", "rejected", "badge over"),
-        ("", "rejected", "badge over"),  # runs from before there were words for it
+        ("", "rejected", "badge over"),  # runs of earlier versions
         ("not tried", "stopped", "badge open"),
         ("doesn't apply", "stopped", "badge open"),
         ("failed", "stopped", "badge open"),
@@ -105,7 +105,7 @@ def test_every_column_of_the_trials_is_explained(page: reading.Page) -> None:
     for words in (
         "What the columns mean",
         "lower is better",
-        "frames a second, with as many at once",
+        "frames a second, with the parallelism of the configuration",
         "graph and weights",
     ):
         assert words in told
@@ -229,7 +229,7 @@ def test_parts_that_were_not_measured_are_left_out_and_said_to_be(tmp_path: Path
 
 
 def lost(facts: dict[str, Any]) -> None:
-    """Nothing keeps the budget."""
+    """Let no trial keep the budget."""
     facts["budget"]["max_iou_drop"] = 0.01
     facts["nearest"], facts["winner"], facts["published"] = facts["trials"][2]["name"], None, None
     for trial in facts["trials"]:
@@ -275,7 +275,7 @@ def test_tensors_are_told_as_tensors(tmp_path: Path) -> None:
     page = written(tmp_path, change, pictures=False)
     assert "Its tensors differ from the source’s by 0.47 points" in page.one("p", _class="summary").text
     assert "Disagreement 0.47 of 1.1 points allowed" in page.one("span", _class="verdict kept").text
-    assert "by the measure of their kind" in page.section("trials")
+    assert "by the metric of their kind" in page.section("trials")
     assert "cosine" not in page.section("trials")
 
 
@@ -284,8 +284,8 @@ def test_without_masks_the_page_says_what_a_loss_is_then(tmp_path: Path) -> None
         facts["data"]["labelled"] = False
 
     page = written(tmp_path, change)
-    assert "what their IoU over all frames together lacks" in page.section("method")
-    assert "lost is the difference" not in page.section("method")
+    assert "the loss is 1 minus the IoU over all frames together" in page.section("method")
+    assert "the loss is the difference in IoU" not in page.section("method")
 
 
 def test_a_page_is_the_same_when_made_again(tmp_path: Path) -> None:

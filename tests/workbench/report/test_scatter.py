@@ -1,4 +1,4 @@
-"""Accuracy against throughput: the front, the budget, and who is where."""
+"""The plot of accuracy against throughput: front, budget, roles and positions."""
 
 import re
 from itertools import pairwise
@@ -20,7 +20,7 @@ SPEEDS = {"a": (10, 0.0), "b": (20, 0.5), "c": (20, 0.4), "d": (15, 0.6), "e": (
 
 
 def trials(facts: dict[str, Any]) -> None:
-    """Trials of known speeds and losses."""
+    """Trials with known speeds and losses."""
     like = facts["trials"][0]
     facts["trials"] = [
         like
@@ -44,7 +44,7 @@ def plots(folder: Path, change: rundir.Change) -> list[ElementTree.Element]:
 
 
 def mark(plot: ElementTree.Element, name: str) -> tuple[float, float]:
-    """Where a trial's mark is."""
+    """Return the position of a trial's mark."""
     for node in plot.iter():
         if node.tag in ("circle", "path") and (node.findtext("title") or "").startswith(f"{name}:"):
             if node.tag == "circle":
@@ -106,7 +106,7 @@ def test_without_figures_there_is_no_plot(tmp_path: Path) -> None:
 
 
 def trial(name: str, speed: float, loss: float, **changes: Any) -> TrialRecord:
-    """A trial of that throughput and loss, with intervals of a tenth to both sides."""
+    """Return a trial with that throughput and loss, and intervals of ± 10 %."""
     measurements = {
         "throughput": Figure(speed, speed * 0.9, speed * 1.1, "frames/s", 9),
         "iou_drop": Figure(loss, loss - abs(loss) / 10, loss + abs(loss) / 10, "points", 9),
@@ -118,12 +118,12 @@ def trial(name: str, speed: float, loss: float, **changes: Any) -> TrialRecord:
 
 
 def race(*entered: TrialRecord, **changes: Any) -> RunRecord:
-    """A run of these trials, against the stored baselines and budget."""
+    """Return a run with these trials, and the stored baselines and budget."""
     return structs.replace(rundir.read(), **({"trials": entered, "winner": None, "nearest": None} | changes))
 
 
 def draw(run: RunRecord) -> list[ElementTree.Element]:
-    """The wide plot and the narrow one."""
+    """Return the wide plot and the narrow one."""
     return list(ElementTree.fromstring(f"<div>{scatter.draw_scatter(run)}</div>"))
 
 
@@ -191,7 +191,7 @@ def test_names_cover_no_mark(figures: list[tuple[float, float]]) -> None:
 
 
 def mark_centre(plot: ElementTree.Element, name: str) -> tuple[float, float]:
-    """The middle of a mark, whose outline begins beside it."""
+    """Return the centre of a mark from its outline."""
     for node in plot.iter():
         if (node.findtext("title") or "").startswith(f"{name}:"):
             x, y = mark(plot, name)
@@ -278,7 +278,9 @@ def test_what_loses_more_than_three_budgets_points_down_at_the_edge_with_its_los
         (node,) = [node for node in plot.iter("path") if (node.findtext("title") or "").startswith("bad:")]
         assert node.attrib["class"] == "mark down broken"
         upright = [node for node in plot.iter("path") if node.attrib["class"] == "whisker broken"]
-        assert not any("V" in node.attrib["d"] for node in upright)  # its loss lies outside: no whisker along it
+        assert not any(
+            "V" in node.attrib["d"] for node in upright
+        )  # its loss is outside, so it has no vertical whisker
     assert "bad (9.0)" in "".join(draw(run)[0].itertext())
 
 

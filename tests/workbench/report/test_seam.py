@@ -1,4 +1,4 @@
-"""What a run writes is what a report reads."""
+"""Reports can read what runs write."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What each section of a run's page shows, worked out before any template sees it."""
+"""The content of a run's page, computed for its template."""
 
 from typing import Any
 from xml.etree import ElementTree
@@ -25,12 +25,12 @@ def figure(value: float, reach: float = 0.0, unit: str = "u") -> Figure:
 
 
 def change(**fields: Any) -> RunRecord:
-    """The stored run with other contents."""
+    """Return the stored run with changes."""
     return structs.replace(rundir.read(), **fields)
 
 
 def measure(run: RunRecord, **figures: Figure | None) -> TrialRecord:
-    """The run's winner with other figures; None takes one away."""
+    """Return the run's winner with other figures; None removes one."""
     chosen = run.chosen
     assert chosen
     measured = {**chosen.measurements, **figures}
@@ -45,7 +45,7 @@ def layer(kind: str, ms: float, *, name: str = "n", precision: str = "f32") -> L
 
 
 def group(*sides: list[LayerRecord]) -> list[LayerBar]:
-    """Bars by kind."""
+    """Return bars by kind of layer."""
     return group_layers([(str(number), side) for number, side in enumerate(sides)], lambda item: item.kind)
 
 
@@ -194,7 +194,7 @@ def test_a_limit_is_judged_by_the_pessimistic_end_and_may_be_reached(worst: floa
 
 @pytest.mark.parametrize(("value", "worst", "kept"), [(1.1, 2.2, True), (1.11, 2.0, False), (0.5, 2.21, False)])
 def test_a_confirmed_loss_is_judged_as_the_budget_judges_it(value: float, worst: float, kept: bool) -> None:
-    """Within the limit, and its interval's end within twice the limit: a winner is never told to have broken it."""
+    """The page uses the budget's rule for confirmed losses, so that a winner never seems to break it."""
     run = rundir.read()
     trial = measure(run, iou_drop=Figure(value, 0.0, worst, "points", 9))
     (check,) = check_limits(run, trial)
@@ -221,7 +221,7 @@ def test_without_limits_nothing_is_judged() -> None:
 
 
 def read_gauge(figure: Figure, stroke: float | None, name: str = "budget") -> dict[str, float]:
-    """Where a gauge's lines and its mark stand across."""
+    """Return the horizontal positions of a gauge's lines and its mark."""
     drawn = draw_gauge(figure, stroke, name)
     assert drawn
     root = ElementTree.fromstring(drawn)
@@ -259,7 +259,7 @@ def test_a_gauges_stroke_says_what_it_is() -> None:
 
 
 def tiles(run: RunRecord, trial: TrialRecord) -> dict[str, str]:
-    """What each tile is set against."""
+    """Return the reference of each tile."""
     return {tile.metric: tile.against for tile in run_page.make_tiles(run, trial)}
 
 
@@ -308,7 +308,7 @@ def test_a_gain_is_said_to_be_one() -> None:
 def test_a_loss_is_told_with_the_frames_that_tell_it() -> None:
     run = rundir.read()
     assert run.chosen
-    assert run_page.count_frames(run, run.chosen) == 166  # those that confirmed it, not all that were compared
+    assert run_page.count_frames(run, run.chosen) == 166  # the confirming frames, not all frames
     unconfirmed = structs.replace(run.chosen, confirmation=None)
     assert run_page.count_frames(run, unconfirmed) == 80
     older = structs.replace(run, data=structs.replace(run.data, choosing_frames=0))
@@ -324,7 +324,7 @@ def test_the_source_is_the_truth_where_nobody_painted_masks() -> None:
     bare = structs.replace(run, data=structs.replace(run.data, labelled=False))
     words = summarise(bare)
     assert "Its masks differ from the source’s own by 0.47 points [" in words
-    assert "on 166 frames which had no part in the choice" in words
+    assert "on 166 frames that were not used to choose it" in words
     assert "loses" not in words
 
 

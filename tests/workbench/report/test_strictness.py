@@ -1,4 +1,4 @@
-"""Every field of every record of a run.json, tried one by one: nothing unknown, missing or of another type gets in."""
+"""Every field of every record of a run.json: unknown, missing and wrongly typed ones are refused."""
 
 import copy
 import json
@@ -18,7 +18,7 @@ MASK = {"frame": "a", "size": [4, 6], "files": {"frame": "f.jpg", "source": "s.p
 
 
 def complete() -> dict[str, Any]:
-    """The facts of a run in which every field of every record has a content."""
+    """Return the facts of a run in which no field of any record is empty."""
     facts = rundir.content()
     facts["masks"] = [copy.deepcopy(MASK) | {"lost": 1.5}]
     facts["masks"][0]["files"]["label"] = "a-label.png"
@@ -50,7 +50,7 @@ REQUIRED = [(record, field.name) for record, (_, kind) in RECORDS.items() for fi
 
 
 def refuse(folder: Path, facts: dict[str, Any]) -> str:
-    """What reading says of the facts, without the file's name."""
+    """Return the error of reading the facts, without the file name."""
     path = folder / records.FILE
     path.write_text(json.dumps(facts), "utf-8")
     with pytest.raises(InputError) as refusal:
@@ -121,7 +121,7 @@ def test_none_stands_only_where_it_means_something(tmp_path: Path, record: str, 
     assert places.write(facts, path) in refuse(tmp_path, facts)
 
 
-# Numbers and names at the edge of what is allowed.
+# Numbers and names at the limits of their ranges.
 
 
 @pytest.mark.parametrize(
@@ -196,14 +196,14 @@ def test_a_figure_that_no_chart_could_scale_is_refused(tmp_path: Path, value: fl
     assert "$.trials[0].measurements[...]" in refuse(tmp_path, facts)
 
 
-# What nobody measured can't stop the reader.
+# Free dictionaries
 
 
 @pytest.mark.parametrize("levels", [17, 900, 100_000])
 def test_lists_inside_each_other_are_refused_beyond_reason(tmp_path: Path, levels: int) -> None:
     text = json.dumps(COMPLETE).replace('"AMD EPYC"', "[" * levels + "]" * levels)
     (tmp_path / records.FILE).write_text(text, "utf-8")
-    with pytest.raises(InputError, match=r"isn't a run: .*(inside each other)"):
+    with pytest.raises(InputError, match=r"isn't a run: .*nested"):
         read_run(tmp_path)
 
 
@@ -226,11 +226,11 @@ def test_a_file_beyond_the_limit_is_not_even_read(tmp_path: Path, monkeypatch: p
         read_run(tmp_path)
 
 
-# What the budget limits.
+# Metrics of the budget
 
 
 def limit(**budget: float | None) -> RunRecord:
-    """A run with another budget."""
+    """Return a run with another budget."""
     return rundir.read(lambda facts: facts.update(budget=budget))
 
 

@@ -1,4 +1,4 @@
-"""Scales go where they should, and names keep off each other."""
+"""Scales map values to pixels, and labels don't overlap."""
 
 import math
 from xml.etree import ElementTree
@@ -45,7 +45,7 @@ def test_ticks_lie_within_the_scale_and_are_few(low: float, ratio: float, logari
 
 
 def boxes(drawn: str) -> list[Box]:
-    """Where the names of a picture stand."""
+    """Return the boxes of a picture's labels."""
     found = []
     for node in ElementTree.fromstring(f"<svg>{drawn}</svg>").iter("text"):
         width = CHARACTER_PX * len(node.text or "")
@@ -116,7 +116,7 @@ def test_what_cannot_be_seen_is_made_visible(hidden: str) -> None:
 
 @st.composite
 def scales(draw: st.DrawFn) -> Scale:
-    """Scales of every kind, upright and turned."""
+    """Scales of all kinds, ascending and descending."""
     logarithmic = draw(st.booleans())
     low = draw(st.floats(1e-6, 1e6)) if logarithmic else draw(st.floats(-1e6, 1e6))
     high = low * draw(st.floats(1.01, 1e6)) if logarithmic else low + draw(st.floats(1e-3, 1e6))

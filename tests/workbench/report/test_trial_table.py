@@ -1,4 +1,4 @@
-"""The findings as a table: every number with its interval, winner and rejected marked."""
+"""The table of results: numbers with intervals, and marks for winner and rejected trials."""
 
 import io
 from dataclasses import replace
@@ -39,11 +39,11 @@ def test_the_winner_and_the_rejected_are_marked(plain: Source) -> None:
 
 def test_a_confirmation_says_whether_its_frames_chose_as_well(plain: Source) -> None:
     chosen = Accuracy((measured("iou_drop", 0.2),))
-    for crossed, words in ((False, "on 80 frames; it"), (True, "on 80 frames, each by a choice made without it; it")):
+    for crossed, words in ((False, "on 80 frames"), (True, "on 80 frames by cross-validation")):
         winner = replace(WINNER, confirmation=Confirmation(80, 1, 0.975, crossed, chosen))
         console = Console(file=io.StringIO(), width=120)
         trial_table.show(result(plain, winner, winner=winner), console)
-        assert f"→ confirmed {words} was chosen at 0.2 u" in console.file.getvalue()
+        assert f"→ confirmed {words}; its loss when it was chosen: 0.2 u" in console.file.getvalue()
 
 
 def test_trials_with_the_same_reason_share_a_line_and_others_have_their_own() -> None:
@@ -69,7 +69,7 @@ def test_what_there_was_no_time_for_is_told_by_recipe_and_other_ways_are_counted
     again = trial("float").stop("not tried", "it would take 9 s")
     assert trial_table.explain_others([WINNER, late, later, again]) == [
         "· late: not tried: it would take 90 s",
-        "· not tried: 1 other ways to run what was tried",
+        "· not tried: 1 other configurations of recipes that were tried",
     ]
 
 
@@ -77,7 +77,7 @@ def test_what_there_was_no_time_for_is_told_by_recipe_and_other_ways_are_counted
 def test_a_busy_machine_is_told(plain: Source, load: float, told: bool) -> None:
     console = Console(file=io.StringIO(), width=120)
     trial_table.show(replace(result(plain, WINNER, winner=WINNER), load=load), console)
-    assert ("others took 40% of the CPUs' time" in console.file.getvalue()) == told
+    assert ("other processes used 40% of the CPUs' time" in console.file.getvalue()) == told
 
 
 def test_only_what_was_measured_has_a_row(plain: Source) -> None:

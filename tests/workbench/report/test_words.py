@@ -1,4 +1,4 @@
-"""Figures as people read them."""
+"""Formatting of figures, times and names."""
 
 import re
 import unicodedata
@@ -15,7 +15,7 @@ from danmatte_workbench.metrics.accuracy import TOP1
 from danmatte_workbench.report import words
 from danmatte_workbench.report.records import Figure
 
-# Marks of no width, and those that turn the direction of writing.
+# Zero-width characters and bidirectional marks.
 HIDING = "\u200b\u200e\u200f\ufeff" + "".join(map(chr, (*range(0x2028, 0x202F), *range(0x2060, 0x206A))))
 
 

@@ -1,1 +1,1 @@
-"""How one graph runs best on this machine, and how it would run on older ones."""
+"""Benchmarks of graphs: runtime settings, layers, and older instruction sets."""

@@ -1,7 +1,7 @@
-"""Speed, measured side by side: subjects take turns, each in a process of its own.
+"""Interleaved speed measurements of several subjects, each in a child process.
 
-A shared machine is noisy, and its noise is common to neighbours in time: so everything is timed in short rounds,
-A B C A B C, and what is reported first of all is the ratio within each round.
+On a shared machine, measurements that are close in time have similar noise. So all subjects are timed in short rounds,
+A B C A B C, and the ratio within each round is the most reliable result.
 """
 
 import time
@@ -21,14 +21,14 @@ from danmatte_workbench.processes.limits import ProcessLimits
 Work = Callable[[list[np.ndarray]], list[float]]
 OnDropout = Callable[[str, WorkbenchError], None]
 
-PATIENCE = ProcessLimits(120.0)  # until a subject has loaded its graph and is warm, or is through a round
+PATIENCE = ProcessLimits(120.0)  # for loading and warming up a graph, or for one round
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One subject's part of one round: frames a second, milliseconds of its frames, and the load beside it.
+    """One subject's result in one round: frames a second, the milliseconds of each frame, and the load.
 
-    load: the share of the machine's CPU time that others took meanwhile, from 0 to 1.
+    load: the share of the machine's CPU time that other processes used meanwhile, from 0 to 1.
     """
 
     throughput: float
@@ -38,9 +38,10 @@ class Sample:
 
 @dataclass
 class Rounds:
-    """Per subject: frames a second and the load beside it in each round, and the milliseconds of each single frame.
+    """Results of several rounds, by subject.
 
-    latency_rounds: the latter by round.
+    throughput, load: a value for each round, as in `Sample`. latency_ms: a value for each frame. latency_rounds: the
+    latter as a tuple for each round.
     """
 
     throughput: dict[str, list[float]] = field(default_factory=dict)
@@ -49,7 +50,7 @@ class Rounds:
     latency_rounds: dict[str, list[tuple[float, ...]]] = field(default_factory=dict)
 
     def add(self, samples: Mapping[str, Sample]) -> None:
-        """Add one more round."""
+        """Add one round."""
         for name, sample in samples.items():
             self.throughput.setdefault(name, []).append(sample.throughput)
             self.latency_ms.setdefault(name, []).extend(sample.latency_ms)
@@ -57,26 +58,26 @@ class Rounds:
             self.load.setdefault(name, []).append(sample.load)
 
     def discard(self, name: str) -> None:
-        """Forget a subject: its rounds no longer match the others'."""
+        """Remove a subject that dropped out, because its rounds no longer match the others'."""
         self.throughput.pop(name, None)
         self.latency_ms.pop(name, None)
         self.latency_rounds.pop(name, None)
         self.load.pop(name, None)
 
     def compute_load(self) -> float:
-        """The share of the machine's CPU time that others took, median over all rounds of all subjects."""
+        """Return the median load over all rounds of all subjects."""
         loads = [load for some in self.load.values() for load in some]
         return float(np.median(loads)) if loads else 0.0
 
     def compute_ratios(self, name: str, baseline: str) -> list[float]:
-        """Throughput of ``name`` over that of ``baseline``, round by round."""
+        """Return the throughput of ``name`` divided by that of ``baseline``, round by round."""
         return [a / b for a, b in zip(self.throughput[name], self.throughput[baseline], strict=True)]
 
 
 def run_benchmark(
     subjects: Sequence[Subject], pictures: Sequence[np.ndarray], *, rounds: int, round_s: float
 ) -> Rounds:
-    """Run all subjects in turn for so many rounds; `Benchmark` says on what.
+    """Run all subjects for so many rounds. For the arguments see `Benchmark`.
 
     Raises MachineError when a subject dies or hangs.
     """
@@ -92,11 +93,12 @@ def _raise_error(_: str, error: WorkbenchError) -> None:
 
 
 class Benchmark:
-    """Subjects in processes of their own that take turns on ``pictures``; each starts when it is first needed.
+    """Times subjects on ``pictures``, each in a child process that is started on first use. A context manager.
 
-    pictures: frames, (H, W, 3) uint8, which each subject frames by its own rule, or ready ones, (1, H, W, 3).
-    round_s: about the seconds that a round gives to each. limits: of each process, for one answer. on_dropout: hears
-    of a subject that dies, hangs or takes too much; unless it raises, that one is out and the others go on.
+    pictures: frames, (H, W, 3) uint8, which each subject fits to its input, or inputs, (1, H, W, 3). round_s:
+    approximate seconds per round and subject. limits: of each process, for one request. on_dropout: called with the
+    name and the error of a subject that dies, hangs or exceeds a limit; unless it raises, the subject is removed and
+    the others continue.
     """
 
     def __init__(
@@ -122,7 +124,7 @@ class Benchmark:
         self.keep(())
 
     def run_round(self, number: int, names: Collection[str] | None = None) -> dict[str, Sample]:
-        """Time each of ``names``, or all, once; the order is reversed every other round."""
+        """Time each of ``names``, or all subjects, once. The order is reversed in every second round."""
         wanted = [name for name in self._subjects if names is None or name in names]
         fresh = [name for name in wanted if name not in self._children]
         for name in fresh:
@@ -133,19 +135,19 @@ class Benchmark:
         for name in fresh:
             self._ask(name, self._round_s)
         samples: dict[str, Sample] = {}
-        # Who runs after a heavy neighbour finds warm caches and a hot CPU: turning the order round shares that out.
+        # A subject is affected by the one before it (caches, CPU temperature). Reversing the order balances that.
         for name in wanted if number % 2 == 0 else wanted[::-1]:
             if name in self._children and (sample := self._ask(name, None)):
                 samples[name] = sample
         return {name: samples[name] for name in wanted if name in samples}
 
     def keep(self, names: Collection[str]) -> None:
-        """End the processes of all others."""
+        """End the processes of all subjects except ``names``."""
         for name in [name for name in self._children if name not in names]:
             self._children.pop(name).close()
 
     def _ask(self, name: str, round_s: float | None) -> Any:
-        """The worker's answer; None, and the subject is out, where there is none."""
+        """Return the worker's response. If it fails, remove the subject, call ``on_dropout`` and return None."""
         limits = self._limits
         try:
             return self._children[name].ask(round_s, timeout_s=limits.time_s, memory_gib=limits.memory_gib)
@@ -157,14 +159,14 @@ class Benchmark:
 
 
 class Worker:
-    """A subject in its child process.
+    """The child process' side: runs one subject.
 
-    Asked with the seconds of a round, it loads the graph, runs it until it is warm, and fixes the number of frames in
-    a round; asked with None after that, it runs one round.
+    A call with the seconds of a round loads the graph, warms it up and sets the number of frames in a round. Each later
+    call with None runs one round.
     """
 
     def __init__(self, subject: Subject, pictures: list[np.ndarray]) -> None:
-        cv2.setNumThreads(1)  # the cores are the networks'
+        cv2.setNumThreads(1)  # leaves the cores to the networks
         self._subject = subject
         self._pictures = pictures
 
@@ -189,10 +191,10 @@ class Worker:
 
 
 def _make_work(subject: Subject) -> Work:
-    """A function from pictures to the milliseconds that each took; masks are made and dropped."""
+    """Return a function that runs pictures through the subject and returns the milliseconds of each."""
 
     def finish(answer: np.ndarray) -> None:
-        """Make a hard mask of the picture's size: all are timed up to the same thing."""
+        """Compute a hard mask of the picture's size, so that all subjects are timed up to the same result."""
         if subject.grid is not None:
             size = subject.canvas or subject.framing.size
             subject.compute_mask(answer, size, size)

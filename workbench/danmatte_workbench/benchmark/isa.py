@@ -1,13 +1,13 @@
-"""The same IRs as older CPUs would run them: ONEDNN_MAX_CPU_ISA in a child's environment, speed and accuracy.
+"""Speed and accuracy of IRs under older instruction sets, set by ONEDNN_MAX_CPU_ISA in a child's environment.
 
     points = measure_isa_levels([winner, floats], data.pick(60), budget_s=60, report=print)
     rows = [point.to_json() for point in points]      for run.json
 
-Each graph is compared with itself, run with all that this CPU has ("native"). ``ratio`` is throughput over native's,
-in neighbouring windows. With masks there are ``mean_iou``, and ``iou_drop`` against native; without, ``iou_drop`` is
-disagreement with native's own masks; for other tensors there is ``disagreement`` with native's. Levels that this CPU
-hasn't are points without measurements, and say what is missing; its highest is what native shows. Whether a level was
-heeded is read off the kernels.
+Each graph is compared with itself without a limit ("native"). ``ratio`` is throughput divided by native's in adjacent
+windows. For data with masks, ``mean_iou`` is measured, and ``iou_drop`` against native. For data without masks,
+``iou_drop`` is the disagreement with native's masks. For other tensors, ``disagreement`` with native's is measured.
+Levels that this CPU lacks give points without measurements, whose note names the missing features. This CPU's highest
+level is omitted, because it equals native. Whether a level was honoured is checked by the names of the kernels.
 """
 
 import time
@@ -38,16 +38,17 @@ Mask = tuple[str, tuple[int, ...], np.ndarray]  # name, shape, bits
 NATIVE = "native"
 PATIENCE = Patience(min_windows=3, max_windows=5)
 WINDOW_S = 0.25
-PICTURES = 8  # that are timed
+PICTURES = 8  # number of pictures for timing
 ANSWER_S = 600.0
 
 
 @dataclass(frozen=True)
 class IsaPoint:
-    """A graph at a level. ``effective`` is the newest family of kernels that its heavy layers ran in (avx2, avx512,
-    amx: kernels don't tell finer); native's is the highest level of this CPU.
+    """Result of a graph at a level.
 
-    honoured: none of them is newer than what was asked for. note: what is odd, or why nothing was measured.
+    effective: the newest family of kernels of its heavy layers (avx2, avx512 or amx, because names of kernels have no
+    more detail); for native, this CPU's highest level. honoured: whether no kernel is newer than the level. note:
+    remarks, or why nothing was measured.
     """
 
     isa: str
@@ -58,7 +59,7 @@ class IsaPoint:
     note: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """The point as plain data, its measurements by metric."""
+        """Return the point as plain data, with measurements by metric."""
         return {
             "isa": self.isa,
             "who": self.who,
@@ -82,10 +83,10 @@ def measure_isa_levels(
     meaning: Meaning = "person",
     levels: Sequence[str] = USUAL,
 ) -> tuple[IsaPoint, ...]:
-    """Measure every subject, native and at each level from the oldest on that ``budget_s`` seconds are enough for.
+    """Measure every subject, native and then at each level from the oldest on, until ``budget_s`` seconds are over.
 
-    subjects: IRs. data: all its frames are compared. Raises InputError for an unknown level, for a subject that
-    isn't an IR, and for frames that can't be read.
+    subjects: IRs. data: frames, all of which are compared. report: called with each result in words. Raises InputError
+    for an unknown level, for a subject that isn't an IR, and for frames that can't be read.
     """
     wanted, until = sort_levels(levels), time.monotonic() + budget_s
     kind: Kind = "tensors" if meaning == "tensors" else "scores" if data.labelled else "masks"
@@ -107,7 +108,7 @@ def measure_isa_levels(
 
 @dataclass(frozen=True)
 class IsaJob:
-    """What a child does: the subject's scores, masks or tensors of all frames, and its speed."""
+    """A child's job: compute the subject's scores, masks or tensors on all frames, and time it."""
 
     subject: Subject
     data: Dataset
@@ -119,7 +120,7 @@ class IsaJob:
 
 
 class IsaWorker:
-    """The child's side: a graph at one level."""
+    """The child process' side: runs a graph at one level."""
 
     def __init__(self, job: IsaJob) -> None:
         from danmatte_workbench.benchmark.load import InferenceLoad
@@ -145,19 +146,19 @@ class IsaWorker:
 
 
 class _LeveledSubject:
-    """A subject, its native child, and what that one answered."""
+    """A subject with its native child process and that one's results, with which the levels are compared."""
 
     def __init__(self, job: IsaJob) -> None:
         self._job, self._host = job, hardware.describe_host()
 
     def start_child(self, level: str) -> Child:
-        """A child that runs the subject at ``level``."""
+        """Start a child process that runs the subject at ``level``."""
         name = self._job.subject.name
         environment = {} if level == NATIVE else {SWITCH: level}
         return Child(f"{name} at {level}", IsaWorker, self._job, environment=environment)
 
     def measure_native(self, native: Child) -> IsaPoint:
-        """Measure the native run, that all others are compared with."""
+        """Measure the subject without a limit. Has to be called before `measure_level`."""
         begun = time.monotonic()
         self._native = native
         kernels: Kernels = native.ask("kernels", timeout_s=ANSWER_S)
@@ -167,12 +168,16 @@ class _LeveledSubject:
         return found
 
     def measure_level(self, level: str, until: float) -> IsaPoint:
-        """What is known of that level, or can be measured before ``until``: no faster than native was."""
+        """Measure the subject at a level.
+
+        The point has only a note if this CPU lacks the level, or if measuring would end after ``until``, which is
+        estimated by native's duration.
+        """
         name = self._job.subject.name
         if lacks := list_missing(level):
             return IsaPoint(level, name, note=f"skipped: this CPU has no {', '.join(lacks)}")
         if time.monotonic() + self._usual_s > until:
-            return IsaPoint(level, name, note=f"not measured: it takes {self._usual_s:.0f} s, too few were left")
+            return IsaPoint(level, name, note=f"not measured: it takes {self._usual_s:.0f} s, more than is left")
         try:
             with self.start_child(level) as child:
                 kernels: Kernels = child.ask("kernels", timeout_s=ANSWER_S)
@@ -183,7 +188,7 @@ class _LeveledSubject:
     def _measure(self, level: str, child: Child, kernels: Kernels, remarks: list[str]) -> IsaPoint:
         try:
             found = self._measure_accuracy(child)
-        except InputError as error:  # nobody in the frames: speed can be told all the same
+        except InputError as error:  # e.g. no people in the frames; speed is measured anyway
             found, remarks = [], [*remarks, str(error)]
         windows = gather_windows(
             partial(_run_window, child), partial(_run_window, self._native), PATIENCE, until=time.monotonic() + ANSWER_S
@@ -221,7 +226,7 @@ def _run_window(child: Child) -> Window:
 
 
 def _score_against(native: Sequence[Mask], answers: Sequence[Mask]) -> list[Score]:
-    """How masks agree with native's, which are taken for the truth."""
+    """Return the scores of masks against native's, which are taken as the truth."""
     pairs = (
         (_unpack_mask(mask), np.where(_unpack_mask(truth), PERSON, BACKGROUND))
         for truth, mask in zip(native, answers, strict=True)

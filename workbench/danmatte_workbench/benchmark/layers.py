@@ -1,4 +1,4 @@
-"""Where the time of a graph goes, layer by layer."""
+"""Profiling of a graph, layer by layer."""
 
 import os
 import time
@@ -24,10 +24,11 @@ _NUMBERS = {"f32": "float32", "f16": "float16", "u8": "uint8", "i32": "int32", "
 
 @dataclass(frozen=True)
 class LayerTime:
-    """One executed layer: its ``kind`` is OpenVINO's, ``precision`` what it computes in, ``ms`` a median of runs.
+    """One executed layer.
 
-    operations: how often it multiplies and adds. size_bytes: of what it reads and writes. weights: their shape.
-    stays_float: why it doesn't compute in 8 bits, where others do. source: what the source calls it, if that is known.
+    kind: OpenVINO's name of the layer type. precision: in which it computes. ms: median of the runs. operations: number
+    of multiply-add operations. size_bytes: size of inputs and outputs. weights: their shape. stays_float: why it
+    doesn't compute in 8 bits although other layers do. source: its name in the source graph, if known.
     """
 
     name: str
@@ -44,7 +45,7 @@ class LayerTime:
 
 @dataclass(frozen=True)
 class TimeShare:
-    """What all layers of one kind, or of one precision, take together: ``part`` of the whole, 0 to 1."""
+    """Total time of all layers of one kind or precision, ``word``; ``part`` is its share of the whole, 0 to 1."""
 
     word: str
     layers: int
@@ -53,20 +54,20 @@ class TimeShare:
 
 
 class GraphFile(Protocol):
-    """An artifact, or a subject that runs an IR."""
+    """Anything with the path of an IR, such as an artifact or a subject."""
 
     @property
     def path(self) -> Path:
-        """The main file."""
+        """Path of the ``.xml`` file."""
         ...
 
 
 def profile_layers(
     graph: GraphFile, configuration: Configuration, pictures: Sequence[np.ndarray], *, runs: int = RUNS
 ) -> tuple[LayerTime, ...]:
-    """Time each layer on one stream, in the order of execution; ``pictures`` are as the graph takes them.
+    """Time each layer on one stream, and return the layers in the order of execution.
 
-    Raises InputError for a graph that isn't an IR.
+    pictures: in the graph's input shape. Raises InputError for a graph that isn't an IR.
     """
     from danmatte_workbench.runtimes import profiling
 
@@ -90,9 +91,9 @@ def profile_layers(
 
 
 def list_source_kernels(path: Path) -> list[tuple[str, tuple[int, ...]]]:
-    """What a source calls its convolutions, each with the shape of its kernel, in order; none where that can't be told.
+    """Return the names of a source's convolutions with the shapes of their kernels, in order; empty for TFLite.
 
-    Raises InputError where the file can't be read.
+    Raises InputError if the file can't be read.
     """
     if path.suffix in (".onnx", ".xml"):
         from danmatte_workbench.runtimes import openvino
@@ -108,7 +109,7 @@ def list_source_kernels(path: Path) -> list[tuple[str, tuple[int, ...]]]:
 
 
 def take_names(layers: Sequence[LayerTime], kernels: Iterable[tuple[str, tuple[int, ...]]]) -> tuple[LayerTime, ...]:
-    """The layers of the source's own graph with the names that its file gives them, in order, by shapes of kernels."""
+    """Return the layers with the names from the source's file, assigned in order to kernels of the same shape."""
     waiting: dict[tuple[int, ...], list[str]] = {}
     for name, shape in kernels:
         waiting.setdefault(shape, []).append(name)
@@ -120,16 +121,17 @@ def take_names(layers: Sequence[LayerTime], kernels: Iterable[tuple[str, tuple[i
 
 
 def name_by_source(source: Sequence[LayerTime], layers: Sequence[LayerTime]) -> tuple[LayerTime, ...]:
-    """The layers with the source's names of those with weights: conversion and pruning keep their order.
+    """Return the layers, those with weights named as in the source; conversion and pruning keep their order.
 
-    Where they aren't as many any more, names are given as long as the shapes of kernels still agree, from the start on.
+    source: the source's layers. Names are assigned from the first layer on, until a kernel has another window or number
+    of axes than the source's.
     """
     names = [layer for layer in source if layer.weights]
     found, place, alike = [], 0, True
     for layer in layers:
         if layer.weights:
             own = names[place].weights if place < len(names) else ()
-            # As many axes and the same window: one for each channel, or one of all channels; widths may differ.
+            # The same number of axes (depthwise or not) and the same window; numbers of channels may differ.
             alike = alike and len(own) == len(layer.weights) and own[-2:] == layer.weights[-2:]
             layer = replace(layer, source=names[place].source or names[place].name) if alike else layer
             place += 1
@@ -138,7 +140,7 @@ def name_by_source(source: Sequence[LayerTime], layers: Sequence[LayerTime]) -> 
 
 
 def time_start(path: Path, configuration: Configuration, picture: np.ndarray) -> dict[str, float | int]:
-    """Milliseconds to read and compile the graph and to answer for the first time, and this process' memory then."""
+    """Return the milliseconds to compile the graph and for its first inference, and this process' memory then."""
     from danmatte_workbench.runtimes import openvino
 
     started = time.perf_counter()
@@ -151,13 +153,13 @@ def time_start(path: Path, configuration: Configuration, picture: np.ndarray) ->
 
 
 def _split_kernel(executed: str) -> tuple[str, str]:
-    """Kernel and precision from OpenVINO's ``brgconv_avx512_I8``."""
+    """Return kernel and precision of OpenVINO's name, such as ``brgconv_avx512_I8``."""
     kernel, _, precision = executed.rpartition("_")
     return "" if kernel in _NO_KERNEL else kernel, precision.lower().replace("fp", "f")
 
 
 def sum_up(layers: Iterable[LayerTime], word: Callable[[LayerTime], str]) -> tuple[TimeShare, ...]:
-    """Layers summed up by ``word``, such as their kind or precision, the most expensive first."""
+    """Return the total times of layers grouped by ``word``, such as kind or precision, the largest first."""
     layers = list(layers)
     total = sum(layer.ms for layer in layers) or 1.0
     groups: dict[str, list[float]] = {}
@@ -170,9 +172,10 @@ def sum_up(layers: Iterable[LayerTime], word: Callable[[LayerTime], str]) -> tup
 def pair_layers(
     before: Sequence[LayerTime], after: Sequence[LayerTime]
 ) -> tuple[tuple[LayerTime | None, LayerTime | None], ...]:
-    """Layers of two graphs set side by side, in the order of the first; None where one lacks the other's.
+    """Pair the layers of two graphs, in the order of the first; None where a layer has no partner.
 
-    Kinds of which both have equally many match in order, since quantizing renames layers; others match by name.
+    Layers of a kind that both graphs have in equal number are paired in order, because quantization renames layers.
+    Others are paired by name.
     """
     counts = [Counter(layer.kind for layer in layers) for layers in (before, after)]
     alike = {kind for kind in counts[0] if counts[0][kind] == counts[1][kind]}
@@ -192,9 +195,9 @@ def _compose_key(layer: LayerTime, alike: set[str]) -> tuple[str, str]:
 
 
 def make_inputs(artifact: Artifact, folder: Path = SAMPLES, *, limit: int = 4) -> list[np.ndarray]:
-    """Pictures of the folder as the graph takes them; noise for a graph that takes something else than uint8 RGB.
+    """Return pictures of the folder in the graph's input shape, or noise if its input isn't uint8 RGB.
 
-    Raises InputError for a graph that takes no single array of numbers of a fixed size.
+    Raises InputError for a graph whose input isn't a single array of numbers of a fixed size.
     """
     if len(artifact.inputs) != 1:
         raise InputError(f"{artifact.path}: expected one input, found {len(artifact.inputs)}")

@@ -1,4 +1,4 @@
-"""A compiled graph kept busy with pictures, and the child's side of a sweep, which times one setting after another."""
+"""A compiled graph under load, and the child process' side of a sweep, which times settings."""
 
 import re
 import time
@@ -23,15 +23,16 @@ from danmatte_workbench.runtimes.isa_levels import FAMILIES, Kernels
 
 HEAVY = frozenset({"Convolution", "GroupConvolution", "Deconvolution", "FullyConnected", "MatMul"})
 _FAMILY = re.compile("|".join(reversed(FAMILIES)))
-PROBED = 4  # pictures whose answers are compared, alone and in a batch
-TOLERATED = 0.01  # of the answers' spread; kernels differ with the batch, mixed-up pictures do more harm
-_FLIGHTS = 3  # that a warm graph is timed by
+PROBED = 4  # pictures whose outputs are compared, alone and in a batch
+TOLERATED = 0.01  # of the outputs' range: kernels depend on the batch, but mixed-up pictures differ by more
+_FLIGHTS = 3  # runs of all infer requests by which a warm graph is timed
 
 
 class InferenceLoad:
-    """An IR in one configuration, and the pictures that are put through it, each (1, …) as its input has it.
+    """A compiled IR in one configuration, with the pictures to run, (1, …) each in its input's shape.
 
-    ``mended`` says that the graph could take its batch only after `batching.mend`.
+    mended: whether `graph.batching.set_batch` had to rewrite the graph for the batch. Raises InputError for a graph or
+    pictures of an unsuitable shape, MachineError if the device can't compile the graph.
     """
 
     def __init__(
@@ -65,11 +66,11 @@ class InferenceLoad:
         self._queue.set_callback(lambda _, started: self._latencies.append(1000 * (time.perf_counter() - started)))
 
     def run(self, inferences: int) -> Window:
-        """Run so many inferences, with all infer requests in flight; none waits for another one's answer."""
+        """Run so many inferences, with all infer requests in flight at the same time."""
         self._latencies = []
         begun = time.perf_counter()
         for number in range(inferences):
-            self._queue.get_idle_request_id()  # waits for one, so that the time before isn't counted
+            self._queue.get_idle_request_id()  # blocks until one is idle, so that waiting isn't counted as latency
             value = self._inputs[number % len(self._inputs)]
             self._queue.start_async({0: value}, time.perf_counter(), share_inputs=True)
         self._queue.wait_all()
@@ -77,21 +78,24 @@ class InferenceLoad:
         return Window(inferences * self._batch / seconds, tuple(self._latencies))
 
     def warm_up(self, window_s: float) -> Callable[[], Window]:
-        """Run until it is warm; a function for windows of about ``window_s``, every request as often as the others."""
+        """Warm up, and return a function that runs a window of about ``window_s`` seconds.
+
+        In a window, all infer requests run equally often.
+        """
         flight = self.requests
         self.run(flight)
-        # The soonest of a few: one that others' work held up would make every window too short.
+        # The fastest of a few runs, because one that was slowed by other processes would make all windows too short.
         flight_s = flight * self._batch / max(self.run(flight).frames_per_s for _ in range(_FLIGHTS))
         inferences = flight * max(1, round(window_s / flight_s))
         return lambda: self.run(inferences)
 
     def infer_all(self) -> list[np.ndarray]:
-        """The first output for each inference's pictures, one after another, (batch, …) each."""
+        """Return the first output of one inference after another for all pictures, (batch, …) each."""
         request = self._compiled.create_infer_request()
         return [np.array(request.infer({0: value}, share_inputs=True)[0]) for value in self._inputs]
 
     def list_kernels(self) -> Kernels:
-        """What the layers run in, as the plugin tells it of the compiled graph."""
+        """Return the kernels of the layers, as the plugin reports them for the compiled graph."""
         heavy: Counter[str] = Counter()
         light: Counter[str] = Counter()
         for kind, kernel in self._list_layers():
@@ -111,7 +115,7 @@ class InferenceLoad:
 
 
 def _stack(model: ov.Model, pictures: Sequence[np.ndarray], batch: int) -> list[np.ndarray]:
-    """The pictures in the input's type, ``batch`` at a time; the first ones again where they don't go round."""
+    """Return the pictures in the input's type, in batches; the last batch is filled up with the first pictures."""
     dtype = model.input(0).get_element_type().to_dtype()
     count = -(-len(pictures) // batch)
     chosen = [pictures[number % len(pictures)].astype(dtype, copy=False) for number in range(count * batch)]
@@ -119,7 +123,7 @@ def _stack(model: ov.Model, pictures: Sequence[np.ndarray], batch: int) -> list[
 
 
 def are_same(single: Sequence[np.ndarray], stacked: Sequence[np.ndarray]) -> bool:
-    """Whether a batched graph answers what the graph answered picture by picture."""
+    """Whether the outputs of a batched graph equal those for single pictures, within `TOLERATED`."""
     ones = np.concatenate(list(single)).astype(np.float64)
     many = np.concatenate(list(stacked))[: len(ones)].astype(np.float64)
     if ones.shape[1:] != many.shape[1:]:
@@ -130,7 +134,7 @@ def are_same(single: Sequence[np.ndarray], stacked: Sequence[np.ndarray]) -> boo
 
 @dataclass(frozen=True)
 class SweepJob:
-    """What is swept, and how: the device and precision in ``base``, windows of about ``window_s``."""
+    """The input of a sweep: graph, pictures, device and precision (``base``), and windows of about ``window_s``."""
 
     path: Path
     base: Configuration
@@ -143,7 +147,7 @@ class SweepJob:
 
 @dataclass(frozen=True)
 class TimingTask:
-    """Time this setting; past ``until`` (of `time.monotonic`) the fewest windows have to do."""
+    """A request to time a setting. After ``until`` (of `time.monotonic`) it runs the minimum of windows."""
 
     setting: Setting
     until: float
@@ -151,13 +155,13 @@ class TimingTask:
 
 @dataclass(frozen=True)
 class BatchProbe:
-    """Can this graph take so many pictures at once? Raises InputError, if not."""
+    """A request to check whether the graph supports a batch size. The worker raises InputError if it doesn't."""
 
     batch: int
 
 
 class SweepWorker:
-    """Answers tasks with timings; the reference stays loaded. ``job`` is for the life of the child process."""
+    """The child process' side: handles requests of one job. The reference stays loaded for all of them."""
 
     def __init__(self, job: SweepJob) -> None:
         self._job = job
@@ -172,7 +176,7 @@ class SweepWorker:
                 for batch in (1, question.batch)
             )
             if not are_same(alone.infer_all(), many.infer_all()):
-                raise InputError(f"in a batch of {question.batch} it answers otherwise than picture by picture")
+                raise InputError(f"in a batch of {question.batch} its outputs differ from those for single pictures")
             return None
         mended, run = False, self._usual
         if question.setting != job.reference:

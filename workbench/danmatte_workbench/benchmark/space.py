@@ -1,4 +1,4 @@
-"""The space that a sweep searches, the points that it finds there, and the curves through them."""
+"""The search space of a sweep, its measured points, and curves through them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,14 +10,14 @@ from danmatte_workbench.configuration import Setting
 
 BATCHES = (1, 2, 4, 8, 16)
 AXES = ("batch", "streams", "threads", "requests", "pinning")
-REQUESTS = (1, 2, 4)  # a stream
+REQUESTS = (1, 2, 4)  # infer requests per stream
 _MEASURED = ("throughput", "latency", "ratio")
 Axis = Literal["batch", "threads"]
 
 
 @dataclass(frozen=True)
 class Point:
-    """A setting and its timing; None where it couldn't be measured, and ``note`` says why."""
+    """A setting and its timing. If it couldn't be measured, ``timing`` is None and ``note`` has the reason."""
 
     setting: Setting
     timing: Timing | None
@@ -25,15 +25,15 @@ class Point:
 
     @property
     def publishable(self) -> bool:
-        """Whether another program can run it so by the contract alone, which knows no pinning and mends no graph."""
+        """Whether the manifest can express it: that has no pinning option, and serving doesn't rewrite graphs."""
         return self.timing is not None and self.setting.pinning and not self.timing.mended
 
     def apply_to(self, base: Configuration) -> Configuration:
-        """``base`` run as this point was."""
+        """Return ``base`` with this point's setting."""
         return self.setting.configuration(base)
 
     def to_json(self) -> dict[str, Any]:
-        """The point as plain data: the axes, the measurements (null where there are none), agreement and note."""
+        """Return the point as plain data: axes, measurements (None if missing), agreement and note."""
         measured = {name: getattr(self.timing, name).numbers if self.timing else None for name in _MEASURED}
         axes = {axis: getattr(self.setting, axis) for axis in AXES}
         return {**axes, **measured, "agreed": bool(self.timing and self.timing.agreed), "note": self.note}
@@ -47,7 +47,10 @@ class Point:
 
 @dataclass(frozen=True)
 class Space:
-    """What may be combined. No more streams than threads; ``threads`` of (0,) for devices that have none."""
+    """The values that may be combined, with no more streams than threads.
+
+    threads: (0,) for devices on which it can't be set.
+    """
 
     streams: tuple[int, ...]
     threads: tuple[int, ...]
@@ -56,29 +59,29 @@ class Space:
 
     @classmethod
     def for_cpu(cls, cores: int) -> "Space":
-        """Powers of two and halves, up to all ``cores``."""
+        """Return a space with powers of two, and ``cores`` halved repeatedly, for streams and threads."""
         shifts = range(cores.bit_length())
         steps = tuple(sorted({1 << shift for shift in shifts} | {cores >> shift for shift in shifts}))
         return cls(steps, steps)
 
     @classmethod
     def for_accelerator(cls) -> "Space":
-        """Of a device whose threads are its own business."""
+        """Return a space for a device whose threads can't be set."""
         return cls((1, 2, 4), (0,), pinning=(True,))
 
     @property
     def reference(self) -> Setting:
-        """As many streams as there can be, two infer requests each."""
+        """The default for throughput: the maximum number of streams, two infer requests each."""
         return Setting(1, self.streams[-1], self.threads[-1], 2 * self.streams[-1])
 
     @property
     def soonest(self) -> Setting:
-        """One picture at a time on all threads: what should answer soonest."""
+        """The default for latency: one picture at a time on all threads."""
         return Setting(1, 1, self.threads[-1], 1)
 
     @property
     def lines(self) -> list[Setting]:
-        """What is measured first: both of these, throughput by batch, throughput by threads, latency by threads."""
+        """The settings to measure first: both defaults, then those along the curves of `make_curves`."""
         batches = [replace(self.reference, batch=batch) for batch in self.batches]
         counts = self.threads if self.threads != (0,) else ()
         wide = [Setting(1, threads, threads, 2 * threads) for threads in counts]
@@ -92,10 +95,10 @@ def find_best(
     *,
     max_latency_ms: float = float("inf"),
 ) -> Point | None:
-    """The publishable point, its windows agreed, that beats its default by its whole interval; None where none does.
+    """Return the best publishable point that beats the objective's default by its whole interval; None if none does.
 
-    The defaults are the space's reference for throughput, and its soonest setting for latency. ``points``
-    as `run_sweep` gave them, the reference first.
+    The defaults are `Space.reference` for throughput and `Space.soonest` for latency. Only points whose windows agreed
+    are considered. points: from `run_sweep`, the reference first.
     """
     timings = {point: point.timing for point in points if point.timing and point.publishable}
     fit = {point: found for point, found in timings.items() if found.agreed and found.latency.high <= max_latency_ms}
@@ -110,9 +113,10 @@ def find_best(
 
 @dataclass(frozen=True)
 class Curve:
-    """Measured points along ``axis``, in its order. ``title`` says what is held.
+    """Measured points along ``axis``, in ascending order. ``title`` names the settings that are constant.
 
-    Plot ``ratio`` for the shape, which the machine's noise doesn't touch, and throughput or latency for the size.
+    Plot ``ratio`` for the shape, because the machine's noise doesn't affect it, and throughput or latency for absolute
+    values.
     """
 
     axis: Axis
@@ -126,9 +130,9 @@ class Curve:
 
 
 def make_curves(points: Sequence[Point]) -> tuple[Curve, ...]:
-    """Throughput against batch size, throughput against threads (a stream each), latency against threads (one stream).
+    """Return curves along batch size, along threads with a stream each, and along threads with one stream.
 
-    points: as `sweep.run_sweep` gave them, the reference first. Curves of a single point are left out.
+    points: from `sweep.run_sweep`, the reference first. Curves of a single point are omitted.
     """
     if not points:
         return ()
@@ -147,6 +151,6 @@ def make_curves(points: Sequence[Point]) -> tuple[Curve, ...]:
 
 
 def _select_along(axis: Axis, points: Sequence[Point], rule: Callable[[Setting], Setting]) -> tuple[Point, ...]:
-    """The measured points that are where ``rule`` puts their place on the axis."""
+    """Return the measured points on a curve, sorted: those whose setting equals ``rule`` of it."""
     on_it = [point for point in points if point.timing and point.setting == rule(point.setting)]
     return tuple(sorted(on_it, key=lambda point: int(getattr(point.setting, axis))))

@@ -1,14 +1,14 @@
-"""Batch × streams × threads × pinning × infer requests of one IR: how it runs best on this machine.
+"""Search for the best runtime setting of one IR: batch × streams × threads × pinning × infer requests.
 
     points = run_sweep(artifact, pictures, budget_s=40, report=print, base=configuration)
-    faster = find_best(points, "throughput", max_latency_ms=40)          None: nothing beats the reference for certain
+    faster = find_best(points, "throughput", max_latency_ms=40)          None if none is certainly faster
     configuration = faster.apply_to(base) if faster else base
     rows = [{"who": name, **point.to_json()} for point in points]      for run.json
     curves = make_curves(points)                                     for plots
 
-The first point is the reference, a stream a core: every other one takes turns with it, window by window, and its
-``ratio`` is what the machine's noise doesn't touch. Optuna asks for the points: first the lines that make the curves,
-then what its sampler expects most of. What couldn't be measured is a point, too, and says why.
+The first point is the reference, with a stream per core. Every other point is timed alternately with it, window by
+window, so that its ``ratio`` isn't affected by the machine's noise. Optuna chooses the points: first those along the
+curves, then those that its sampler expects to be best. A setting that can't be measured gives a point with the reason.
 """
 
 import dataclasses
@@ -32,11 +32,11 @@ from danmatte_workbench.processes.child import Child
 
 __all__ = ["Point", "Setting", "find_best", "make_curves", "run_sweep"]
 
-PICTURES = 8  # enough that no cache holds them all
+PICTURES = 8  # too many for the CPU's caches
 SEED = 0
-REPEATS = 32  # asked for again so often in a row, the space is known
-SHARE = 8  # of the budget, what one point may take until its windows agree
-MIN_WINDOWS = 5  # windows that a point can't do without, warming up included
+REPEATS = 32  # known proposals in a row after which the search ends
+SHARE = 8  # 1/SHARE of the budget is the limit for one point, if its windows don't agree before
+MIN_WINDOWS = 5  # per point, warming up included
 ANSWER_S = 120.0
 WINDOW_S = (0.2, 1.0)
 
@@ -49,10 +49,11 @@ def run_sweep(
     report: Callable[[str], None],
     base: Configuration | None = None,
 ) -> tuple[Point, ...]:
-    """Measure points for about ``budget_s`` seconds, in a process of its own; at least the reference is measured.
+    """Measure points for about ``budget_s`` seconds in a child process; at least the reference is measured.
 
-    pictures: as the graph's one input takes them, (1, …) each. base: the device and the precision, kept for all points.
-    Raises InputError when the graph or the pictures can't be used, MachineError when the device can't run it.
+    pictures: (1, …) each, in the shape of the graph's only input. report: called with each point in words. base:
+    configuration with the device and the precision of all points. Raises InputError when the graph or the pictures
+    can't be used, MachineError when the device can't run the graph.
     """
     from danmatte_workbench.benchmark.load import SweepJob, SweepWorker
     from danmatte_workbench.runtimes import devices
@@ -78,14 +79,14 @@ def run_sweep(
 
 @dataclass(frozen=True)
 class Deadline:
-    """When the sweep ends, and how long one point may go on looking for windows that agree."""
+    """Time limits: ``end`` of the sweep (of `time.monotonic`), and ``point_s`` seconds for one point."""
 
     end: float
     point_s: float
 
     @property
     def until(self) -> float:
-        """The moment after which a point that starts now has to make do."""
+        """The time after which a point that starts now runs no more than the minimum of windows."""
         return min(self.end, time.monotonic() + self.point_s)
 
     @property
@@ -94,23 +95,26 @@ class Deadline:
 
 
 class Timer(Protocol):
-    """Whatever can time a setting."""
+    """An object that can time a setting."""
 
     def time_setting(self, setting: Setting, until: float) -> Timing:
-        """The setting's timing. Raises WorkbenchError where there is none."""
+        """Return the setting's timing. Raises WorkbenchError if it can't be measured."""
 
 
 def search_space(
     timer: Timer, space: Space, first: Point, *, deadline: Deadline, report: Callable[[str], None]
 ) -> tuple[Point, ...]:
-    """``first`` and points as the study asks for them, until time is up or nothing new is asked for."""
+    """Measure the points that the study proposes, until the time is over or it proposes nothing new.
+
+    Returns ``first``, the reference, and these points.
+    """
     assert first.timing is not None, "the reference was measured"
     found, study, usual_s = {first.setting: first}, SettingSearch(space), 0.0
     while deadline.left_s > usual_s and (setting := study.ask(found)):
         begun = time.monotonic()
         needed_s = MIN_WINDOWS * setting.batch * setting.requests / first.timing.throughput.value
         if needed_s > deadline.left_s / 2:
-            note = f"not measured: it takes {needed_s:.0f} s, and {deadline.left_s:.0f} s were left"
+            note = f"not measured: it takes {needed_s:.0f} s, but {deadline.left_s:.0f} s were left"
             found[setting] = Point(setting, None, note)
         else:
             found[setting] = _measure_point(timer, setting, deadline)
@@ -125,18 +129,18 @@ def _measure_point(timer: Timer, setting: Setting, deadline: Deadline) -> Point:
         timing = timer.time_setting(setting, deadline.until)
     except WorkbenchError as error:
         return Point(setting, None, str(error))
-    return Point(setting, timing, "the graph had to be mended for its batch" if timing.mended else "")
+    return Point(setting, timing, "the graph had to be rewritten for this batch" if timing.mended else "")
 
 
 class SweepProcess:
-    """The child process that times; a new one after a setting that was its end."""
+    """The child process that times settings. It is replaced after a setting that made it die or hang."""
 
     def __init__(self, new: Callable[[], Child]) -> None:
         self._new = new
         self._child = new()
 
     def time_setting(self, setting: Setting, until: float) -> Timing:
-        """The setting's timing. Raises what the child raises, and MachineError when it dies or hangs."""
+        """Return the setting's timing. Raises the child's WorkbenchError, and MachineError when it dies or hangs."""
         from danmatte_workbench.benchmark.load import TimingTask
 
         limit_s = max(0.0, until - time.monotonic()) + ANSWER_S
@@ -149,7 +153,7 @@ class SweepProcess:
         return timing
 
     def probe_batch(self, batch: int) -> str:
-        """Why the graph can't take so many pictures at once; empty where it can."""
+        """Return why the graph doesn't support this batch size; empty if it does."""
         from danmatte_workbench.benchmark.load import BatchProbe
 
         try:
@@ -166,7 +170,7 @@ class SweepProcess:
 
 
 class SettingSearch:
-    """Optuna's ask and tell over the space: its lines first, then its sampler (TPE) from a fixed seed."""
+    """Optuna's ask-and-tell search in a space: first the space's lines, then a TPE sampler with a fixed seed."""
 
     def __init__(self, space: Space) -> None:
         import optuna
@@ -188,12 +192,12 @@ class SettingSearch:
             self._study.enqueue_trial({**dataclasses.asdict(setting), "requests": setting.requests // setting.streams})
 
     def ask(self, known: Mapping[Setting, Point]) -> Setting | None:
-        """The next setting that isn't known yet; None where no more come."""
-        # The sampler may ask for a place again: it hears once more what came of it, and nothing is measured twice.
+        """Return the next setting that isn't in ``known``; None if there are no more."""
+        # The sampler may repeat a setting. Then it is told the known result, and nothing is measured twice.
         for _ in range(REPEATS):
             self._trial = self._study.ask(self._axes)
             chosen = self._trial.params
-            # More streams than threads are the same as as many.
+            # More streams than threads have no effect.
             streams = min(chosen["streams"], chosen["threads"] or chosen["streams"])
             requests = chosen["requests"] * streams
             setting = Setting(chosen["batch"], streams, chosen["threads"], requests, chosen["pinning"])
@@ -203,7 +207,7 @@ class SettingSearch:
         return None
 
     def tell(self, point: Point) -> None:
-        """Tell the study what came of the setting that was asked for last."""
+        """Report the result of the last proposed setting to the study."""
         from optuna.trial import TrialState
 
         if point.timing is None:

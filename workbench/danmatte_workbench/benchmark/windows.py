@@ -1,8 +1,8 @@
-"""Timing in short windows, beside a reference, until they agree.
+"""Timing in short windows, alternating with a reference, until the ratios agree.
 
-A shared machine's noise is common to neighbours in time. So what is timed takes turns with a reference that stays the
-same, and what has to agree is the ratio of the two. Where it never does, the interval is wide and says so: timings
-that disagree end no run (model_navigator's windows do).
+On a shared machine, measurements that are close in time have similar noise. So the subject alternates with a constant
+reference, and the ratio of the two has to agree between windows. If it never does, the interval is wide and the result
+is marked; it isn't an error, in contrast to model_navigator.
 """
 
 import time
@@ -16,7 +16,7 @@ from danmatte.contract.measurement import Host, Measurement
 
 @dataclass(frozen=True)
 class Window:
-    """What one short run gave: frames a second, and the milliseconds of each inference in it."""
+    """Result of one short run: frames a second, and the milliseconds of each inference."""
 
     frames_per_s: float
     latencies_ms: tuple[float, ...]
@@ -28,7 +28,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Patience:
-    """At least and at most so many windows; they agree within a share ``tolerance`` of their median."""
+    """Limits of the number of windows, and the tolerance within which they agree, as a share of their median."""
 
     min_windows: int = 3
     max_windows: int = 8
@@ -43,7 +43,7 @@ class Patience:
             raise ValueError(f"tolerance: expected a share between 0 and 1. Received: {self.tolerance}")
 
     def is_settled(self, values: Sequence[float]) -> bool:
-        """Whether the newest ``least`` values agree."""
+        """Whether the last ``min_windows`` values agree."""
         newest = values[-self.min_windows :]
         middle = float(np.median(newest)) if newest else 0.0
         return (
@@ -53,7 +53,7 @@ class Patience:
 
 @dataclass(frozen=True)
 class Windows:
-    """Windows of what is timed and, one beside each, of the reference."""
+    """Windows of the subject, and the same number of windows of the reference."""
 
     own: tuple[Window, ...]
     reference: tuple[Window, ...]
@@ -61,29 +61,30 @@ class Windows:
 
     @property
     def ratios(self) -> list[float]:
-        """Frames a second over the reference's, window by window."""
+        """Frames a second divided by the reference's, window by window."""
         return [a.frames_per_s / b.frames_per_s for a, b in zip(self.own, self.reference, strict=True)]
 
     def measure_throughput(self, host: Host) -> Measurement:
-        """Frames a second."""
+        """Return the median of frames a second."""
         return Measurement.estimate_median("throughput", [window.frames_per_s for window in self.own], "frames/s", host)
 
     def measure_latency(self, host: Host) -> Measurement:
-        """Milliseconds from an inference's start to its answer."""
+        """Return the median milliseconds from an inference's start to its result."""
         return Measurement.estimate_median(
             "latency", [ms for window in self.own for ms in window.latencies_ms], "ms", host
         )
 
     def measure_ratio(self, metric: str, host: Host) -> Measurement:
-        """Throughput over the reference's."""
+        """Return the median ratio of throughput to the reference's, under the name ``metric``."""
         return Measurement.estimate_median(metric, self.ratios, "×", host)
 
 
 @dataclass(frozen=True)
 class Timing:
-    """``latency`` is of one inference, of a whole batch; ``ratio`` is throughput over the reference's.
+    """Measurements of one setting.
 
-    agreed: whether the windows did. mended: whether the graph had to be, for its batch (`graph.batching`).
+    latency: of one inference, which is a whole batch. ratio: throughput divided by the reference's. agreed: whether
+    the windows agreed. mended: whether the graph had to be rewritten to accept the batch (`graph.batching`).
     """
 
     throughput: Measurement
@@ -96,9 +97,9 @@ class Timing:
 def gather_windows(
     own: Callable[[], Window], reference: Callable[[], Window], patience: Patience, *, until: float
 ) -> Windows:
-    """Windows of both in turn, first one and then the other in front, until the ratios agree.
+    """Run windows of both alternately, with the order reversed in every second pair, until the ratios agree.
 
-    Stops at the most windows that patience has, or with the least once the moment ``until`` (of `time.monotonic`)
+    Stops after the patience's maximum of windows, or after its minimum once the time ``until`` (of `time.monotonic`)
     has passed.
     """
     mine: list[Window] = []

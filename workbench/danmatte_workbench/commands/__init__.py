@@ -1,1 +1,1 @@
-"""The commands of `workbench`, one file each. They import heavy libraries only when they run."""
+"""The commands of `workbench`, one module each. Heavy libraries are imported only when a command runs."""

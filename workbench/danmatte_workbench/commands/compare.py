@@ -1,4 +1,4 @@
-"""``workbench compare``: two runs side by side."""
+"""``workbench compare``: compare two runs."""
 
 import argparse
 from pathlib import Path
@@ -7,11 +7,11 @@ from danmatte_workbench.commands.terminal import make_console
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Both runs, and a page if one is wanted."""
+    """Add the arguments: two runs, and an optional page."""
     parser.add_argument("before", type=Path, metavar="A", help="a run's folder, or its run.json")
-    parser.add_argument("after", type=Path, metavar="B", help="the run that is compared with it")
+    parser.add_argument("after", type=Path, metavar="B", help="the run to compare with A")
     parser.add_argument(
-        "--html", type=Path, metavar="FILE", help="write the comparison there as a page, too (default: don't)"
+        "--html", type=Path, metavar="FILE", help="also write the comparison as an HTML page (default: no page)"
     )
 
 

@@ -1,4 +1,4 @@
-"""``workbench convert``: a graph of any format, or a part of it, to OpenVINO IR."""
+"""``workbench convert``: convert a graph of any format, or a part of it, to OpenVINO IR."""
 
 import argparse
 import tempfile
@@ -19,23 +19,23 @@ _HALVES = {"half": True, "fp16": True, "f16": True, "float": False, "fp32": Fals
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The options that the field knows from OpenVINO's Model Optimizer and from ovc."""
+    """Add the arguments, named as in OpenVINO's Model Optimizer and ovc."""
     _add_graph(parser)
     _add_part(parser)
     parser.add_argument(
-        "-o", "--output_dir", type=Path, default=Path(), metavar="DIR", help="where the IR goes (default: %(default)s)"
+        "-o", "--output_dir", type=Path, default=Path(), metavar="DIR", help="output folder (default: %(default)s)"
     )
-    parser.add_argument("-n", "--model_name", metavar="NAME", help="the IR's file name (default: the graph's own)")
+    parser.add_argument("-n", "--model_name", metavar="NAME", help="file name of the IR (default: that of the graph)")
     parser.add_argument(
         "--compress_to_fp16",
         nargs="?",
         const="True",
         default="False",
         metavar="BOOL",
-        help="keep weights in 16 bits, half the file (default: %(default)s)",
+        help="store weights in 16 bits, which halves the file (default: %(default)s)",
     )
     parser.add_argument(
-        "--data_type", metavar="TYPE", help="half or FP16 for --compress_to_fp16; float or FP32 (default: float)"
+        "--data_type", metavar="TYPE", help="half or FP16 like --compress_to_fp16; float or FP32 (default: float)"
     )
 
 
@@ -47,16 +47,14 @@ def _add_graph(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="frozen TensorFlow graph (.pb), SavedModel folder, .keras, .h5, .tflite, .onnx, .xml or .meta",
     )
-    parser.add_argument("-m", "-w", "--input_model", type=Path, metavar="PATH", help="the same (default: PATH)")
-    parser.add_argument("--saved_model_dir", type=Path, metavar="DIR", help="a SavedModel's folder (default: PATH)")
-    parser.add_argument(
-        "--input_meta_graph", type=Path, metavar="FILE", help="a TensorFlow 1 .meta file (default: PATH)"
-    )
+    parser.add_argument("-m", "-w", "--input_model", type=Path, metavar="PATH", help="the same as PATH (default: PATH)")
+    parser.add_argument("--saved_model_dir", type=Path, metavar="DIR", help="folder of a SavedModel (default: PATH)")
+    parser.add_argument("--input_meta_graph", type=Path, metavar="FILE", help="TensorFlow 1 .meta file (default: PATH)")
     parser.add_argument(
         "--input_checkpoint",
         type=Path,
         metavar="PATH",
-        help="values of a .meta's or an unfrozen .pb's variables (default: beside the .meta)",
+        help="checkpoint with the variables of a .meta or an unfrozen .pb (default: the one beside the .meta)",
     )
     add_reading(parser)
 
@@ -66,34 +64,41 @@ def _add_part(parser: argparse.ArgumentParser) -> None:
         "--input",
         metavar="NAME[SHAPE]{TYPE}",
         default="",
-        help="inputs, with a shape and a type where they change; 0:NODE cuts at a node's input port, auto at the first "
-        "convolution's; NAME->VALUE freezes (default: the graph's own)",
+        help="inputs, each with an optional new shape and type; 0:NODE cuts at a node's input port 0, auto at the "
+        "first convolution; NAME->VALUE freezes an input (default: the graph's inputs)",
     )
     parser.add_argument(
         "--output",
         metavar="NODE",
         default="",
-        help="last nodes, after commas; auto is the decision, or the last logits (default: the graph's own)",
+        help="output nodes, separated by commas; auto is the final decision, or the last logits (default: the graph's "
+        "outputs)",
     )
     parser.add_argument(
         "--input_shape",
         metavar="[1,H,W,3]",
-        help="the inputs' shapes in their order; ? leaves a side open (default: the graph's own)",
+        help="shapes in the order of the inputs; ? is a dynamic side (default: the graph's shapes)",
     )
     parser.add_argument(
-        "--mean_values", metavar="[R,G,B]", help="subtracted, by input: NAME[R,G,B] of several (default: nothing)"
+        "--mean_values", metavar="[R,G,B]", help="values to subtract; NAME[R,G,B] for several inputs (default: none)"
     )
-    parser.add_argument("--scale_values", metavar="[R,G,B]", help="divided by after that, likewise (default: nothing)")
-    parser.add_argument("--scale", metavar="NUMBER", help="one --scale_values for all channels (default: 1)")
+    parser.add_argument(
+        "--scale_values",
+        metavar="[R,G,B]",
+        help="values to divide by after that; NAME[R,G,B] for several inputs (default: none)",
+    )
+    parser.add_argument(
+        "--scale", metavar="NUMBER", help="value to divide all channels by, instead of --scale_values (default: 1)"
+    )
     parser.add_argument(
         "--reverse_input_channels",
         action="store_true",
-        help="RGB to BGR, before mean and scale (default: as they come)",
+        help="swap RGB and BGR before mean and scale (default: don't)",
     )
     parser.add_argument(
         "--layout",
         metavar="NHWC->NCHW",
-        help="the graph's layout, and the IR's; NAME(NHWC->NCHW) of several (default: as it is)",
+        help="layout of the graph and new layout of the IR; NAME(NHWC->NCHW) for several inputs (default: unchanged)",
     )
 
 
@@ -123,7 +128,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """What the flags ask for, all of it read before the graph is."""
+    """The parsed flags, which are validated before the graph is read."""
 
     reading: "ReadOptions"
     inputs: "tuple[InputRequest, ...]"
@@ -178,7 +183,7 @@ def _read_flags(arguments: argparse.Namespace) -> _Wanted:
     )
     if arguments.scale:
         if scale:
-            raise InputError("--scale and --scale_values say the same; leave one out")
+            raise InputError("--scale and --scale_values exclude each other; omit one")
         scale = flags.parse_numbers(arguments.scale, "--scale")
     layouts = flags.parse_layouts(arguments.layout) if arguments.layout else {}
     return _Wanted(
@@ -206,7 +211,7 @@ def _find_target(arguments: argparse.Namespace, path: Path) -> Path:
 
     name = path.stem if arguments.model_name is None else arguments.model_name
     if not name or name in (".", "..") or Path(name).name != name or "\\" in name or not name.isprintable():
-        raise InputError(f"--model_name: expected a file's name without folders, received {name!r}")
+        raise InputError(f"--model_name: expected a file name without folders, received {name!r}")
     target: Path = arguments.output_dir / f"{name}.xml"
     for written in (target, target.with_suffix(".bin")):
         if written.exists() and any(written.samefile(file) for file in list_graph_files(path) if file.exists()):
@@ -216,9 +221,9 @@ def _find_target(arguments: argparse.Namespace, path: Path) -> Path:
 
 
 def _convert_part(path: Path, wanted: _Wanted) -> tuple[Any, str]:
-    """The part between the places that are wanted, and which it is, in words.
+    """Return the OpenVINO model of the part that the flags select, and a description of the part.
 
-    The graph is an OpenVINO model; commands import no library to say so.
+    The model is annotated as Any, because commands don't import heavy libraries.
     """
     from dataclasses import replace
 
@@ -239,7 +244,7 @@ def _convert_part(path: Path, wanted: _Wanted) -> tuple[Any, str]:
     first = replace(asked, shape=asked.shape or str([1, *found.size, 3]))
     part = f"{first.name or 'its inputs'} … {' and '.join(outputs) or 'its outputs'}"
     sides = [side.strip() for side in first.shape.strip("[]").split(",")]
-    if len(outputs) == 1 and len(inputs) == 1 and all(side.isdigit() for side in sides):  # none is left open
+    if len(outputs) == 1 and len(inputs) == 1 and all(side.isdigit() for side in sides):  # no side is dynamic
         model = conversion.cut(path, inputs=first.name, output=outputs[0], shape=tuple(map(int, sides)))
         export.name_outputs(model, outputs)
         return model, part

@@ -1,4 +1,4 @@
-"""What users of OpenVINO's converters write after a flag, read strictly: shapes, types, means, layouts."""
+"""Strict parsers for values of the flags of OpenVINO's converters: shapes, types, means, layouts."""
 
 import re
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ TYPES = {
 
 @dataclass(frozen=True)
 class InputFlag:
-    """One input of ``--input``: its name and, where they are said, its shape, its type, the value it is frozen to."""
+    """One input of ``--input``: its name, and optionally its shape, its type, and the value to which it is frozen."""
 
     name: str
     shape: str = ""
@@ -40,7 +40,7 @@ class InputFlag:
 
 
 def parse_inputs(text: str) -> tuple[InputFlag, ...]:
-    """``name[shape]{type}`` or ``name->value``, several after commas. Raises InputError for anything else."""
+    """Parse ``name[shape]{type}`` or ``name->value``, separated by commas. Raises InputError for anything else."""
     flags = []
     for part in split_outside_brackets(text):
         found = _INPUT.fullmatch(part)
@@ -55,7 +55,10 @@ def parse_inputs(text: str) -> tuple[InputFlag, ...]:
 
 
 def parse_shape(text: str, flag: str) -> str:
-    """``[1,H,W,3]`` as OpenVINO writes it; a side may be open (``?`` or -1) or a range. Raises InputError."""
+    """Parse a shape such as ``[1,H,W,3]`` and return it in OpenVINO's form.
+
+    A side may be dynamic (``?`` or -1) or a range (``1..8``). Raises InputError for anything else.
+    """
     found = _SHAPE.fullmatch(text.strip())
     sides = re.split(r"[\s,]+", found[1].strip()) if found and found[1] else []
     whole = text.strip()[:1] + text.strip()[-1:] in ("[]", "()") or not re.search(r"[\[\]()]", text)
@@ -67,14 +70,20 @@ def parse_shape(text: str, flag: str) -> str:
 
 
 def parse_shapes(text: str) -> tuple[str, ...]:
-    """Shapes in the inputs' order: ``[1,3,224,224],[1,4]``, or one without brackets. Raises InputError."""
+    """Parse shapes in the order of the inputs: ``[1,3,224,224],[1,4]``, or one without brackets.
+
+    Raises InputError for anything else.
+    """
     if not re.search(r"[\[(].*[\])]", text):
         return (parse_shape(text, "--input_shape"),)
     return tuple(parse_shape(part, "--input_shape") for part in split_outside_brackets(text))
 
 
 def parse_numbers(text: str, flag: str) -> dict[str, tuple[float, ...]]:
-    """``[a,b,c]``, or ``name[a,b,c]`` for each of several inputs. Raises InputError for anything else."""
+    """Parse ``[a,b,c]``, or ``name[a,b,c]`` for several inputs. Raises InputError for anything else.
+
+    Returns the numbers by name of input, with an empty name for the first form.
+    """
     if not re.search(r"[\[(]", text):
         text = f"[{text}]"
     found = {}
@@ -84,7 +93,7 @@ def parse_numbers(text: str, flag: str) -> dict[str, tuple[float, ...]]:
             numbers = tuple(float(number) for number in re.split(r"[\s,]+", match["numbers"].strip())) if match else ()
         except ValueError:
             numbers = ()
-        finite = all(abs(number) < float("inf") for number in numbers)  # False for nan, too
+        finite = all(abs(number) < float("inf") for number in numbers)  # NaN isn't finite either
         if match is None or not numbers or not finite or (flag != "--mean_values" and 0 in numbers):
             raise InputError(f"{flag}: expected numbers such as [127.5,127.5,127.5], received {text}")
         found[match["name"].strip()] = numbers
@@ -92,7 +101,10 @@ def parse_numbers(text: str, flag: str) -> dict[str, tuple[float, ...]]:
 
 
 def parse_layouts(text: str) -> dict[str, tuple[str, str]]:
-    """``nhwc``, ``nhwc->nchw``, or ``name(nhwc->nchw)`` for each of several. Raises InputError for anything else."""
+    """Parse ``nhwc``, ``nhwc->nchw``, or ``name(nhwc->nchw)`` for several inputs. Raises InputError for anything else.
+
+    Returns the graph's layout and the new one by name of input; the latter is empty if it isn't given.
+    """
     found = {}
     for part in split_outside_brackets(text):
         match = _LAYOUT.fullmatch(part)
@@ -108,7 +120,7 @@ def parse_layouts(text: str) -> dict[str, tuple[str, str]]:
 
 
 def parse_switch(text: str) -> bool:
-    """True or False, as users write them. Raises InputError for anything else."""
+    """Parse a boolean: true or false, 1 or 0, yes or no, in any case. Raises InputError for anything else."""
     words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
     if text.lower() not in words:
         raise InputError(f"expected True or False, received {text}")
@@ -116,6 +128,6 @@ def parse_switch(text: str) -> bool:
 
 
 def split_outside_brackets(text: str) -> list[str]:
-    """The parts between commas that no bracket holds; empty ones left out."""
+    """Split at the commas outside of brackets; empty parts are omitted."""
     parts = re.split(r",(?![^\[]*\])(?![^(]*\))(?![^{]*\})", text)
     return [part.strip() for part in parts if part.strip()]

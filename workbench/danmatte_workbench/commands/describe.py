@@ -1,4 +1,4 @@
-"""``workbench describe``: a first ``model.toml`` of a graph, with what was found in it and what was assumed."""
+"""``workbench describe``: write a first ``model.toml`` of a graph, with what was detected and what was assumed."""
 
 import argparse
 import filecmp
@@ -10,29 +10,29 @@ from danmatte_workbench.errors import InputError, MachineError
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The graph, what it needs to be read, and where the description goes."""
+    """Add the arguments: the graph, how to read it, and the output file."""
     parser.add_argument("model", type=Path, metavar="PATH", help="a graph in any of the formats")
     add_reading(parser)
     parser.add_argument(
-        "--size", metavar="WIDTHxHEIGHT", help="pictures of a graph that takes any (default: one that fits)"
+        "--size", metavar="WIDTHxHEIGHT", help="input size of a graph that accepts any (default: one that fits)"
     )
     parser.add_argument(
         "--meaning",
         action="append",
         default=[],
         metavar="[OUTPUT=]KIND",
-        help="what the answer is, as `workbench optimize` has it; may be given several times (default: found)",
+        help="kind of an output, as in `workbench optimize`; may be given several times (default: detected)",
     )
     parser.add_argument(
         "--output",
         type=Path,
         metavar="FILE",
-        help="where the description goes; - prints it (default: model.toml beside the graph)",
+        help="file to write; - prints it (default: model.toml beside the graph)",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write FILE; a graph that needed flags to be read is written beside it, as it was read."""
+    """Write FILE. If the graph needed flags to be read, also write the graph beside it as it was read."""
     from danmatte_workbench import source as sources
     from danmatte_workbench.artifact import resolve_graph_path
     from danmatte_workbench.experiment.search import parse_exact_size
@@ -44,12 +44,12 @@ def run(arguments: argparse.Namespace) -> int:
     graph = resolve_graph_path(arguments.model)
     source = probing.inspect(graph, size, read_options(arguments))
     source = sources.say_meanings(source, tuple(arguments.meaning))
-    sources.check_size(source)  # what `workbench optimize` reads is refused for it, too
+    sources.check_size(source)  # refuse what `workbench optimize` would refuse
     target: Path = arguments.output or graph.parent / "model.toml"
     if str(target) == "-":
         print(sources.describe(source, str(source.path.resolve())), end="")
         return 0
-    taken = f"{target}: is there already; give another --output, or take it away"
+    taken = f"{target}: already exists; give another --output, or remove it"
     if target.exists():  # before a graph is written beside it
         raise InputError(taken)
     try:
@@ -66,9 +66,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _place_graph(read: Path, given: Path, folder: Path) -> str:
-    """The graph as the description in ``folder`` calls it; one that needed flags is copied there, as it was read.
+    """Return the path of the graph for the description in ``folder``.
 
-    Raises InputError where the copy would take the place of another file, such as the graph that was given.
+    If the graph needed flags, ``read`` differs from ``given`` and is copied to the folder. Raises InputError if the
+    copy would overwrite a different file, such as the given graph.
     """
     if read == given:
         here, there = given.resolve(), folder.resolve()
@@ -81,4 +82,4 @@ def _place_graph(read: Path, given: Path, folder: Path) -> str:
                 shutil.copyfile(file, copy)
             return f"{stem}{read.suffix}"
     taken = folder / f"{read.stem}-as-read{read.suffix}"
-    raise InputError(f"{taken}: is there already; give an --output in another folder, or take it away")
+    raise InputError(f"{taken}: already exists; give an --output in another folder, or remove it")

@@ -1,4 +1,4 @@
-"""``workbench devices``: what OpenVINO can run on here, and how much of this machine may be used."""
+"""``workbench devices``: list OpenVINO's devices, and the CPU resources that may be used."""
 
 import argparse
 import dataclasses
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """A device string to check, and where facts go."""
+    """Add the arguments: a device to check, and a file for JSON."""
     parser.add_argument(
-        "device", nargs="?", help="only tell whether this device string can be used, such as GPU (default: list all)"
+        "device", nargs="?", help="only check whether this device, such as GPU, can be used (default: list all devices)"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help=JSON_HELP.format(what="devices and hardware"))
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """List the devices, or check the one that was given: MachineError says what there is instead."""
+    """List the devices, or check the given one. Raises MachineError, with the available ones, if it can't be used."""
     from danmatte_workbench.hardware import describe_hardware
     from danmatte_workbench.report import facts
     from danmatte_workbench.runtimes import devices
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     console.print(_make_table(found))
     quota = "none" if machine.quota_cores is None else f"{machine.quota_cores:g} cores"
     for line in (
-        "AUTO chooses by itself; HETERO:A,B splits a graph; MULTI:A,B shares frames out.",
+        "AUTO chooses a device; HETERO:A,B splits a graph between devices; MULTI:A,B distributes frames.",
         f"threads: {machine.threads}, from {machine.threads_from}",
         f"CPUs: {machine.logical_cpus} on {machine.physical_cores} cores, sockets {machine.sockets}, "
         f"NUMA nodes {machine.numa_nodes}; allowed {machine.allowed_cpus}, cgroup quota {quota}",

@@ -1,4 +1,4 @@
-"""``workbench evaluate``: masks against the truth, by kind of scene."""
+"""``workbench evaluate``: score masks against true masks, by kind of scene."""
 
 import argparse
 from pathlib import Path
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Model and data."""
+    """Add the arguments: model and data."""
     parser.add_argument(
         "model", help="a model's name, NAME/VERSION of a published one, its folder, or a graph in any of the formats"
     )
@@ -36,13 +36,13 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--models",
         type=Path,
         metavar="DIR",
-        help="where published models are (default: ./models, a checkout's, the bundled one)",
+        help="folder of published models (default: ./models, the checkout's, and the bundled ones)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help=JSON_HELP.format(what="the figures"))
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print a row for each kind of scene that a dataset says, and one for each dataset."""
+    """Print a row for each kind of scene in a dataset, and one for each dataset."""
     from danmatte.contract.places import list_model_folders
     from danmatte_workbench import hardware
     from danmatte_workbench.dataset import name_apart
@@ -82,12 +82,12 @@ def _find_subject(name: str, folders: list[Path]) -> "Subject":
     for note in found.notes:
         print(f"{found.path}: {note}")
     if found.meaning != "person":
-        raise InputError(f"{found.path}: expected a graph whose answer is a mask of people, to compare with masks")
+        raise InputError(f"{found.path}: expected a graph whose output is a mask of people")
     return Subject.from_source(found)
 
 
 def _score_folder(subject: "Subject", folder: Path) -> "tuple[list[Score], Dataset]":
-    """The scores of all pictures, and these."""
+    """Return the scores of all pictures, and the dataset."""
     from rich.progress import track
 
     from danmatte_workbench.dataset import load
@@ -95,14 +95,14 @@ def _score_folder(subject: "Subject", folder: Path) -> "tuple[list[Score], Datas
 
     data = load(folder)
     if not data.labelled:
-        raise InputError(f"{folder}: expected masks/ beside images/, to compare with")
+        raise InputError(f"{folder}: expected masks/ beside images/")
     masks = track(subject.predict_masks(data), total=len(data), description=folder.name, transient=True)
     scores = [score_mask(frame.name, mask, frame.truth) for frame, mask in masks if frame.truth is not None]
     return scores, data
 
 
 def _measure(scores: "list[Score]", data: "Dataset", host: "Host") -> "list[Measurement]":
-    """Every metric that has a picture which counts; frames of a clip that lie beside each other count as one scene."""
+    """Return every metric for which at least one picture counts. Adjacent frames of a clip count as one scene."""
     from danmatte_workbench.metrics import Metric
 
     metrics = Metric.all.values()

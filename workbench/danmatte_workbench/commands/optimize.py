@@ -1,4 +1,4 @@
-"""``workbench optimize``: from a source graph to the published winner."""
+"""``workbench optimize``: search for the best version of a source graph, and publish it."""
 
 import argparse
 import dataclasses
@@ -36,49 +36,49 @@ TRIAL_S, TRIAL_MEMORY_GIB = 1800.0, 8.0
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Source, frames, budget, objective, limits, and where things go."""
+    """Add the arguments: source, frames, budget, objective, limits, and output paths."""
     parser.add_argument("model", help="a model's name, such as deeplab, or a graph in any of the formats")
     parser.add_argument(
         "--data",
         type=Path,
         action="append",
         metavar="PATH",
-        help="pictures with masks, pictures alone, or a video; may be given several times, a kind of scene each "
-        "(default: the samples that come with it)",
+        help="pictures with masks, pictures alone, or a video; may be given several times, once for each kind of scene "
+        "(default: the bundled samples)",
     )
     parser.add_argument(
         "--calibration",
         type=Path,
         metavar="PATH",
-        help="frames to calibrate and to teach on (default: a part of --data)",
+        help="frames for calibration and distillation (default: a part of --data)",
     )
     parser.add_argument(
         "--max-iou-drop",
         type=_make_number("points of IoU, such as 0.5"),
         metavar="POINTS",
-        help=f"IoU that may be lost, in hundredths (default: {LABELLED_DROP} for data with masks; {UNLABELLED_DROP} "
-        "without, where disagreement with the source is measured)",
+        help=f"maximum loss of IoU, in hundredths (default: {LABELLED_DROP} for data with masks; {UNLABELLED_DROP} for "
+        "data without masks, where the disagreement with the source is measured)",
     )
     parser.add_argument(
         "--max-disagreement",
         type=_make_number("points, such as 1"),
         metavar="POINTS",
-        help="what graphs whose answer isn't a mask of people may lose, by the measure of their outputs' kind "
-        "(default: the kind's own limit)",
+        help="maximum loss for graphs whose output isn't a mask of people, in the metric of the output's kind "
+        "(default: the limit of that kind)",
     )
     parser.add_argument(
         "--meaning",
         action="append",
         default=[],
         metavar="[OUTPUT=]KIND",
-        help=f"what the answer is: {', '.join(KINDS)}; regions:text names what a map shows; may be given once for each "
-        "output (default: found, and shown)",
+        help=f"kind of an output: {', '.join(KINDS)}; regions:text names what a map shows; may be given once for each "
+        "output (default: detected and printed)",
     )
     parser.add_argument(
         "--max-latency-ms",
         type=_make_number("milliseconds"),
         metavar="MS",
-        help="milliseconds that a frame may take (default: no limit)",
+        help="maximum latency of a frame in milliseconds (default: no limit)",
     )
     add_reading(parser)
     _add_effort(parser)
@@ -86,11 +86,11 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_effort(parser: argparse.ArgumentParser) -> None:
-    """What is tried, and for how long."""
+    """Add the arguments that say what is tried, and for how long."""
     parser.add_argument(
         "--objective",
         default="balanced",
-        help="balanced, throughput or latency; balanced is the most frames a second at a latency no worse than the "
+        help="balanced, throughput or latency; balanced is the highest throughput at a latency no worse than the "
         "source's (default: %(default)s)",
     )
     parser.add_argument("--effort", default="standard", help="quick, standard or thorough (default: %(default)s)")
@@ -98,37 +98,37 @@ def _add_effort(parser: argparse.ArgumentParser) -> None:
         "--for",
         dest="target",
         default="portable",
-        help="native or portable: keep the budget on this CPU only, or under every instruction set that it can show "
-        "instead of its own (default: %(default)s)",
+        help="native or portable: keep the budget on this CPU only, or also under all older instruction sets that it "
+        "supports (default: %(default)s)",
     )
     parser.add_argument(
         "--size",
         metavar="WIDTHxHEIGHT",
-        help="the size of pictures where the graph takes any, else one to be tried, too; 16:9 will do (default: none)",
+        help="input size of a graph that accepts any, for other graphs an additional size to try; a ratio such as 16:9 "
+        "is possible, too (default: none)",
     )
-    parser.add_argument(
-        "--device", default="CPU", help="any of OpenVINO's devices, such as GPU or AUTO (default: %(default)s)"
-    )
+    parser.add_argument("--device", default="CPU", help="OpenVINO device, such as GPU or AUTO (default: %(default)s)")
     parser.add_argument(
         "--trial-s",
         type=_make_number("seconds"),
         default=TRIAL_S,
         metavar="S",
-        help="seconds that a trial may take (default: %(default)g)",
+        help="time limit of a trial in seconds (default: %(default)g)",
     )
     parser.add_argument(
         "--recipe",
         action="append",
         default=[],
         metavar="NAME|FILE.toml",
-        help="try only this recipe, or that of a TOML file; may be given several times (default: those of the effort)",
+        help="try only this recipe, given by name or as a TOML file; may be given several times (default: the "
+        "recipes of the effort)",
     )
     parser.add_argument(
         "--trial-memory-gib",
         type=_make_number("GiB"),
         default=TRIAL_MEMORY_GIB,
         metavar="GIB",
-        help="memory that a trial may take (default: %(default)g)",
+        help="memory limit of a trial in GiB (default: %(default)g)",
     )
 
 
@@ -137,17 +137,22 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
         "--models",
         type=Path,
         metavar="DIR",
-        help="where the winner is published (default: a checkout's models/, or ./models)",
+        help="folder in which the winner is published (default: the checkout's models/, or ./models)",
     )
     parser.add_argument(
-        "--runs", type=Path, default=Path("runs"), metavar="DIR", help="where runs are reported (default: %(default)s)"
+        "--runs",
+        type=Path,
+        default=Path("runs"),
+        metavar="DIR",
+        help="folder of the runs' reports (default: %(default)s)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help=JSON_HELP.format(what="everything that was measured"))
     parser.add_argument(
         "--store",
         type=Path,
         metavar="DIR",
-        help="where trials are kept between runs (default: candidates/ in WORKBENCH_CACHE, or ~/.cache/danmatte)",
+        help="folder in which trials are cached between runs (default: candidates/ in WORKBENCH_CACHE, or in "
+        "~/.cache/danmatte)",
     )
 
 
@@ -165,16 +170,15 @@ def _make_number(what: str) -> Callable[[str], float]:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Build, measure, choose, publish, report."""
-    began = getattr(arguments, "began", time.monotonic())  # importing libraries takes long on a busy machine
+    """Run the search, publish the winner and write the report."""
+    began = getattr(arguments, "began", time.monotonic())  # includes imports, which are slow on a busy machine
     return conduct(arguments, *prepare(arguments), began)
 
 
 def prepare(arguments: argparse.Namespace, effort: "Effort | None" = None) -> "tuple[Experiment, ProcessLimits]":
-    """The experiment that was asked for, and what each of its trials may take.
+    """Return the experiment that the arguments describe, and the limits of its trials.
 
-    Everything that can be wrong with what was asked for is found here, before anything takes time. effort: instead of
-    the one that the arguments name.
+    All arguments are validated here, before anything takes time. effort: replaces the one in the arguments.
     """
     from danmatte.contract.places import list_model_folders
     from danmatte_workbench import source as sources
@@ -195,7 +199,7 @@ def prepare(arguments: argparse.Namespace, effort: "Effort | None" = None) -> "t
     limits = ProcessLimits(arguments.trial_s, arguments.trial_memory_gib)
     effort = effort or find_effort(arguments.effort)
     devices.check_device(arguments.device)
-    # Limits that can be no graph's are refused before the graph is read; which of the two it has is seen then.
+    # Limits that are invalid for every graph are refused before reading it, which shows which of the two applies.
     drop = LABELLED_DROP if arguments.max_iou_drop is None else arguments.max_iou_drop
     Budget(drop, arguments.max_latency_ms, arguments.max_disagreement)
     choose_places(arguments).check()
@@ -218,10 +222,10 @@ def prepare(arguments: argparse.Namespace, effort: "Effort | None" = None) -> "t
 def conduct(
     arguments: argparse.Namespace, experiment: "Experiment", limits: "ProcessLimits", began: float | None = None
 ) -> int:
-    """Run the experiment, and publish and report what came of it where the arguments say.
+    """Run the experiment, publish the winner and write the report to the paths in the arguments.
 
-    began: when the effort's time began, by the monotonic clock. Raises BudgetError where nothing met the budget, once
-    that is reported, and where time ran out before anything could be known.
+    began: start of the effort's time, by the monotonic clock. Raises BudgetError if nothing met the budget, after the
+    report is written, or if time ran out before there was any result.
     """
     from danmatte_workbench.experiment.progress import Progress, make_display
     from danmatte_workbench.experiment.run import ExperimentRun
@@ -243,7 +247,7 @@ def conduct(
         except MachineError as error:
             if progress.seconds < effort.limit_s:
                 raise
-            hint = "what was finished is kept; give it a higher --effort"
+            hint = "finished tasks are cached; use a higher --effort"
             raise BudgetError(f"out of time after {progress.seconds:.0f} s, {hint} ({error})") from error
         _finish(run, result, places, started, console)
     finally:
@@ -252,7 +256,7 @@ def conduct(
 
 
 def choose_places(arguments: argparse.Namespace) -> Places:
-    """Where the arguments say that things go, or else where they usually do."""
+    """Return the output paths in the arguments, with defaults for those that are missing."""
     from danmatte.contract.places import choose_models
     from danmatte_workbench.cache import find_cache_folder
 
@@ -263,27 +267,27 @@ def choose_places(arguments: argparse.Namespace) -> Places:
 def _make_experiment(
     arguments: argparse.Namespace, source: "Source", effort: "Effort", trials: "tuple[Trial, ...]"
 ) -> "Experiment":
-    """The experiment on the frames that were given: some of them are calibrated on, where no others are given."""
+    """Return the experiment on the given frames. Without ``--calibration``, some of them are used for it."""
     from danmatte_workbench.dataset import SAMPLES, load
     from danmatte_workbench.experiment.run import Experiment
     from danmatte_workbench.metrics.agreement import label_kinds
 
     data = load(*(arguments.data or [SAMPLES]))
     if len(data) < 2:
-        raise InputError("--data: expected two frames at least; of one alone nobody can tell what others would lose")
+        raise InputError("--data: expected at least two frames, because one says nothing about the loss on others")
     if arguments.calibration:
         calibration = load(arguments.calibration)
         if shared := calibration.find_shared(data):
             raise InputError(
                 f"--calibration: {len(shared)} of its {len(calibration)} frames are in --data, too, such as "
-                f"{shared[0]}; what a graph was made with flatters it, so give other frames, or leave --calibration out"
+                f"{shared[0]}; a graph is better on its calibration frames, so give others, or omit --calibration"
             )
     else:
         calibration, data = data.split(effort.calibration)
     data, calibration = data.pick(effort.frames), calibration.pick(effort.calibration)
     for frames in (data, calibration):
         frames.check()
-    # Kinds of outputs that are no masks of people; a tensor where nothing is known of them.
+    # Kinds of outputs that aren't masks of people; "tensor" if nothing is known about them.
     kinds = tuple(each.kind for each in source.kinds) or (() if source.meaning == "person" else ("tensor",))
     return Experiment(
         source=source,
@@ -304,16 +308,16 @@ def _make_budget(arguments: argparse.Namespace, kinds: tuple[str, ...], *, label
     drop, disagreement = arguments.max_iou_drop, arguments.max_disagreement
     if not kinds:
         if disagreement is not None:
-            raise InputError("--max-disagreement: this graph's answer is a mask of people; say --max-iou-drop")
+            raise InputError("--max-disagreement: this graph's output is a mask of people; use --max-iou-drop")
         default = LABELLED_DROP if labelled else UNLABELLED_DROP
         return Budget(default if drop is None else drop, arguments.max_latency_ms)
     if drop is not None:
-        raise InputError("--max-iou-drop: this graph's answer isn't a mask of people; say --max-disagreement")
+        raise InputError("--max-iou-drop: this graph's output isn't a mask of people; use --max-disagreement")
     return Budget(None, arguments.max_latency_ms, get_limit(kinds) if disagreement is None else disagreement)
 
 
 def show_source(source: "Source", budget: "Budget", console: "Console", data: "Dataset") -> None:
-    """What was found out and assumed of the source, and what it will be measured by on these frames."""
+    """Print what was detected and assumed about the source, how its outputs are measured, and the limits."""
     from danmatte_workbench.metrics.agreement import label_kinds
     from danmatte_workbench.metrics.outputs import OutputMeasure
 
@@ -328,7 +332,10 @@ def show_source(source: "Source", budget: "Budget", console: "Console", data: "D
 
 
 def _finish(run: "ExperimentRun", result: "ExperimentResult", places: Places, started: str, console: "Console") -> None:
-    """Choose, tune, look, publish, report. Raises BudgetError, when that is reported, without a winner."""
+    """Choose, tune, inspect and publish the winner, and write the report.
+
+    Raises BudgetError, after the report is written, if there is no winner.
+    """
     from danmatte_workbench.experiment import judge
     from danmatte_workbench.experiment.portability import settle_portable
     from danmatte_workbench.experiment.winner import WinnerStudy
@@ -346,7 +353,7 @@ def _finish(run: "ExperimentRun", result: "ExperimentResult", places: Places, st
         folder = make_run_folder(places.runs / source.name)
         _report(result, Invocation(command, started, progress.seconds), folder, places)
         console.print(f"reported in {folder / run_page.REPORT}", highlight=False, soft_wrap=True)
-        raise BudgetError(str(error).partition("\n")[0]) from error  # the table has every reason
+        raise BudgetError(str(error).partition("\n")[0]) from error  # all reasons are in the printed table
     study = WinnerStudy(run, result, winner)
     study.tune()
     folder = make_run_folder(places.runs / source.name)
@@ -355,7 +362,7 @@ def _finish(run: "ExperimentRun", result: "ExperimentResult", places: Places, st
     try:
         published = publish(result.winner, source, places.models, study.store_answers())
     except WorkbenchError:
-        _report(result, Invocation(command, started, progress.seconds), folder, places)  # what was found isn't lost
+        _report(result, Invocation(command, started, progress.seconds), folder, places)  # keep the results
         raise
     report = _report(result, Invocation(command, started, progress.seconds, published), folder, places)
     trial_table.show(result, console)

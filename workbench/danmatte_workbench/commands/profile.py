@@ -1,4 +1,4 @@
-"""``workbench profile``: where the time goes, layer by layer, of one graph or of two side by side."""
+"""``workbench profile``: time the layers of one graph, or of two side by side."""
 
 import argparse
 import dataclasses
@@ -24,23 +24,38 @@ ROWS = 25
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Graphs and how they are run."""
-    parser.add_argument("graph", help="an IR (.xml), the folder that holds it, or NAME/VERSION of a published one")
-    parser.add_argument("other", nargs="?", help="a second one, to be set beside it (default: none)")
+    """Add the arguments: graphs, and how they are run."""
+    parser.add_argument("graph", help="an IR (.xml), its folder, or NAME/VERSION of a published model")
+    parser.add_argument("other", nargs="?", help="a second graph to compare with (default: none)")
     parser.add_argument(
-        "--precision", choices=("f32", "bf16", "f16"), default="f32", help="of what isn't 8-bit (default: %(default)s)"
+        "--precision",
+        choices=("f32", "bf16", "f16"),
+        default="f32",
+        help="precision of layers that aren't 8-bit (default: %(default)s)",
     )
-    parser.add_argument("--device", default="CPU", help="any of OpenVINO's devices (default: %(default)s)")
+    parser.add_argument("--device", default="CPU", help="OpenVINO device (default: %(default)s)")
     parser.add_argument(
-        "--threads", type=int, default=0, metavar="N", help="0 leaves them to OpenVINO (default: %(default)s)"
+        "--threads",
+        type=int,
+        default=0,
+        metavar="N",
+        help="number of threads; 0 lets OpenVINO choose (default: %(default)s)",
     )
     parser.add_argument(
-        "--runs", type=int, default=30, metavar="N", help="inferences that medians are taken of (default: %(default)s)"
+        "--runs",
+        type=int,
+        default=30,
+        metavar="N",
+        help="number of inferences; times are medians (default: %(default)s)",
     )
     parser.add_argument(
-        "--rows", type=int, default=ROWS, metavar="N", help="the most expensive layers to print (default: %(default)s)"
+        "--rows",
+        type=int,
+        default=ROWS,
+        metavar="N",
+        help="number of layers to print, the slowest first (default: %(default)s)",
     )
-    parser.add_argument("--data", type=Path, metavar="DIR", help="pictures (default: the samples that come with it)")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="folder of pictures (default: the bundled samples)")
     parser.add_argument("--json", type=Path, metavar="FILE", help=JSON_HELP.format(what="all layers"))
 
 

@@ -1,4 +1,4 @@
-"""Flags of what a graph may need beside its file to be read."""
+"""Flags for reading a graph that needs more than its file."""
 
 import argparse
 from typing import TYPE_CHECKING
@@ -8,16 +8,14 @@ if TYPE_CHECKING:
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
-    """What a graph may need beside its file to be read."""
-    parser.add_argument(
-        "--signature", metavar="NAME", help="which of a SavedModel's functions (default: its serving one)"
-    )
+    """Add the flags to a command's parser."""
+    parser.add_argument("--signature", metavar="NAME", help="function of a SavedModel (default: the serving function)")
     parser.add_argument(
         "--freeze",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="make a constant of an input, such as phase_train=false; may be given several times (default: none)",
+        help="replace an input by a constant, such as phase_train=false; may be given several times (default: none)",
     )
     parser.add_argument(
         "--trust-lambda",
@@ -27,7 +25,10 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
 
 
 def read_options(arguments: argparse.Namespace, others: tuple[str, ...] = ()) -> "ReadOptions":
-    """The options of `add_reading`; ``others`` are further inputs to freeze. Raises InputError for wrong ones."""
+    """Return the options of `add_reading`. Raises InputError for invalid ones.
+
+    others: more inputs to freeze, NAME=VALUE each.
+    """
     from danmatte_workbench.reading import ReadOptions, parse_freeze
 
     return ReadOptions(

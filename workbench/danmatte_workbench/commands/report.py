@@ -1,12 +1,12 @@
-"""``workbench report``: a run's page again, from what the run left."""
+"""``workbench report``: write a run's page again from the run's folder."""
 
 import argparse
 from pathlib import Path
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The run."""
-    parser.add_argument("run", type=Path, metavar="RUN", help="a run's folder, with run.json and masks/ in it")
+    """Add the argument."""
+    parser.add_argument("run", type=Path, metavar="RUN", help="a run's folder, with run.json and masks/")
 
 
 def run(arguments: argparse.Namespace) -> int:

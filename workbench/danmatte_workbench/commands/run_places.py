@@ -1,4 +1,4 @@
-"""Where a run's things go, and whether they can go there: asked before the run, which may take hours."""
+"""Output folders of a run, and checks that they can be written, before a run that may take hours."""
 
 import os
 from contextlib import suppress
@@ -10,7 +10,7 @@ from danmatte_workbench.errors import InputError, MachineError
 
 @dataclass(frozen=True)
 class Places:
-    """Where things go: published models, run folders, what is kept between runs, and the facts once more."""
+    """Output paths: published models, folders of runs, the store between runs, and an optional copy of run.json."""
 
     models: Path
     runs: Path
@@ -18,7 +18,7 @@ class Places:
     json: Path | None = None
 
     def check(self) -> None:
-        """Raises InputError or MachineError, which name the flag, for a place where nothing can be written."""
+        """Raise InputError or MachineError, naming the flag, for a path that can't be written."""
         for flag, folder in (("--models", self.models), ("--runs", self.runs), ("--store", self.store)):
             _check_folder(flag, folder)
         if self.json is None or str(self.json) == "-":
@@ -28,26 +28,27 @@ class Places:
         _check_folder("--json", self.json.parent)
 
     def describe_namesake(self, name: str, digest: str) -> str:
-        """In words, where the newest version of that name was made from a graph with another digest; else empty.
+        """Return a warning if the newest version of that name was made from another graph; otherwise an empty string.
 
-        Frameworks give all their exports one name, and servers take the newest version for a better one of the same.
+        Frameworks often give all exports the same name, but servers treat the newest version as the better one of the
+        same model.
         """
         from danmatte.contract import ManifestError
         from danmatte.contract.artifact import list_versions, read_manifest
 
         for version in list_versions(self.models, name)[:1]:
             folder = self.models / name / str(version)
-            with suppress(ManifestError):  # nobody serves it either
+            with suppress(ManifestError):  # servers can't load it either
                 if read_manifest(folder).recipe.source.digest != digest:
                     return (
-                        f"{folder} was made from another graph; the winner will be the next version beside it, "
-                        "unless a model.toml names it otherwise (workbench describe) or --models is another folder"
+                        f"{folder} was made from another graph; the winner will be published as its next version, "
+                        "unless a model.toml has another name (see workbench describe) or --models another folder"
                     )
         return ""
 
 
 def _check_folder(flag: str, folder: Path) -> None:
-    """Raises MachineError where the folder isn't there and can't be made, or can't be written."""
+    """Raise MachineError if the folder can't be written, or doesn't exist and can't be created."""
     place = folder.absolute()
     try:
         while not place.exists():
@@ -55,13 +56,16 @@ def _check_folder(flag: str, folder: Path) -> None:
     except OSError as error:
         raise MachineError(f"{flag}: {folder}: can't be written ({error.strerror})") from error
     if not place.is_dir():
-        raise MachineError(f"{flag}: {folder}: can't be written ({place} is no folder)")
+        raise MachineError(f"{flag}: {folder}: can't be written ({place} isn't a folder)")
     if not os.access(place, os.W_OK | os.X_OK):
-        raise MachineError(f"{flag}: {folder}: can't be written (this user may not write in {place})")
+        raise MachineError(f"{flag}: {folder}: can't be written (no permission to write in {place})")
 
 
 def make_run_folder(home: Path) -> Path:
-    """The next numbered folder in ``home``; nobody else gets the same. Raises MachineError where it can't be made."""
+    """Create the next numbered folder in ``home`` and return it; safe against other processes.
+
+    Raises MachineError if it can't be created.
+    """
     try:
         home.mkdir(parents=True, exist_ok=True)
         number = max((int(path.name) for path in home.iterdir() if path.name.isdecimal()), default=0)

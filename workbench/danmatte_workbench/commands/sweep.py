@@ -1,4 +1,4 @@
-"""``workbench sweep``: how one IR runs best here: batch, streams, threads, pinning, infer requests."""
+"""``workbench sweep``: find the best batch, streams, threads, pinning and infer requests of one IR on this machine."""
 
 import argparse
 import dataclasses
@@ -27,7 +27,7 @@ PICTURES = 8
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The graph, frames, time, device and precision."""
+    """Add the arguments: graph, frames, time, device and precision."""
     parser.add_argument("model", help="an IR (graph.xml), NAME/VERSION of a published model, or its folder")
     parser.add_argument("--data", type=Path, metavar="PATH", help="pictures or a video (default: noise)")
     parser.add_argument(
@@ -35,23 +35,21 @@ def add(parser: argparse.ArgumentParser) -> None:
         type=_parse_seconds,
         default=SECONDS,
         metavar="S",
-        help="about how long to search (default: %(default)g)",
+        help="approximate search time in seconds (default: %(default)g)",
     )
-    parser.add_argument(
-        "--device", help="any of OpenVINO's devices, such as GPU or AUTO (default: the manifest's, or CPU)"
-    )
+    parser.add_argument("--device", help="OpenVINO device, such as GPU or AUTO (default: the manifest's, or CPU)")
     parser.add_argument("--precision", help="f32, bf16 or f16 (default: the manifest's, or f32)")
     parser.add_argument(
         "--models",
         type=Path,
         metavar="DIR",
-        help="where published models are (default: ./models, a checkout's, the bundled one)",
+        help="folder of published models (default: ./models, the checkout's, and the bundled ones)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help=JSON_HELP.format(what="points, curves and hardware"))
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Search, print the points from the fastest to the slowest, and name the best."""
+    """Search, print all points sorted by speed, and print the best ones."""
     from danmatte.contract.places import list_model_folders
     from danmatte_workbench.benchmark.sweep import find_best, run_sweep
     from danmatte_workbench.configuration import reconfigure
@@ -74,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     console.print(_make_table(points, artifact.path))
     for objective in ("throughput", "latency"):
         found = find_best(points, objective)
-        said = str(found.setting) if found else "nothing beats the usual setting for certain"
+        said = str(found.setting) if found else "no setting is certainly better than the default"
         console.print(f"best {objective}: {said}", highlight=False, soft_wrap=True)
     if arguments.json:
         _write(points, artifact, base, arguments.json)
@@ -92,7 +90,7 @@ def _parse_seconds(text: str) -> float:
 
 
 def _find_graph(name: str, folders: list[Path]) -> "tuple[Path, Configuration]":
-    """The IR, and the device and precision that its manifest says, if it has one."""
+    """Return the IR's path, and the configuration in its manifest, or the default one if it has none."""
     from danmatte.contract import ManifestError
     from danmatte.contract.artifact import GRAPH, MANIFEST, read_manifest
     from danmatte_workbench import source
@@ -107,14 +105,14 @@ def _find_graph(name: str, folders: list[Path]) -> "tuple[Path, Configuration]":
     path = Path(name)
     if path.suffix == ".xml" and path.is_file():
         return path, configure()
-    source.find(name, *folders)  # raises, with the nearest name, what is neither file nor model
+    source.find(name, *folders)  # raises, with the nearest name, if it is neither file nor model
     versions = sorted({found.parent.name for models in folders for found in (models / name).glob("*/manifest.json")})
     hint = f"; its versions are {', '.join(f'{name}/{version}' for version in versions)}" if versions else ""
     raise InputError(f"{name}: expected an IR (.xml) or a published version{hint}; `workbench convert` makes an IR")
 
 
 def _make_pictures(artifact: "Artifact", data: Path | None) -> "list[np.ndarray]":
-    """Frames stretched to the input's size, or noise of its shape, from a fixed seed."""
+    """Return frames stretched to the input's size, or noise with a fixed seed in the input's shape."""
     import numpy as np
 
     from danmatte.contract.framing import Framing
@@ -130,7 +128,7 @@ def _make_pictures(artifact: "Artifact", data: Path | None) -> "list[np.ndarray]
         noise = (rng.integers(0, 256, shape, np.uint8) for _ in range(PICTURES))
         return [item if dtype == "u8" else (item / 255).astype(np.float32) for item in noise]
     if len(shape) != 4 or shape[0] != 1 or shape[3] != 3:
-        raise InputError(f"--data: frames go to an input of [1, H, W, 3], {artifact.path} has {list(shape)}")
+        raise InputError(f"--data: expected a graph with an input of [1, H, W, 3], {artifact.path} has {list(shape)}")
     framing = Framing((shape[1], shape[2]))
     return [framing.fit_exactly(frame.pixels) for frame in load(data).pick(PICTURES)]
 

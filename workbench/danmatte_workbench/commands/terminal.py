@@ -1,4 +1,4 @@
-"""The console that commands print their tables on."""
+"""The console on which commands print tables."""
 
 import os
 import sys
@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-WIDTH = 110  # columns, where there is no terminal to ask and COLUMNS says nothing
+WIDTH = 110  # columns, if the output is no terminal and COLUMNS isn't set
 
 
 def make_console() -> "Console":
-    """As wide as the terminal; in a pipe or a file wide enough for every column, so that no number is cut off."""
+    """Return a console as wide as the terminal; for a pipe or file wide enough that no column is truncated."""
     from rich.console import Console
 
     known = sys.stdout.isatty() or "COLUMNS" in os.environ

@@ -1,4 +1,4 @@
-"""``workbench train``: our own networks: the one that finds people, whole or smaller, and the one that judges."""
+"""``workbench train``: train the project's networks, deeplab (finds people) and quality (scores pictures)."""
 
 import argparse
 import os
@@ -17,60 +17,61 @@ NETWORKS = ("deeplab", "quality")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Which network, data, initial weights, and where the run is kept."""
+    """Add the arguments: network, data, initial weights, and output folder."""
     parser.add_argument(
         "network",
         nargs="?",
         choices=NETWORKS,
         default=NETWORKS[0],
-        help="deeplab finds people, quality judges pictures (default: %(default)s)",
+        help="deeplab finds people, quality scores pictures (default: %(default)s)",
     )
     parser.add_argument(
         "--data",
         type=Path,
         required=True,
         metavar="DIR",
-        help="train/ and unlabelled/, with images/, and masks/ for deeplab; quality takes val/, too",
+        help="folder with train/ and unlabelled/, each with images/; deeplab needs train/masks/, too, and quality val/",
     )
     parser.add_argument(
         "--initial",
         type=Path,
         metavar="FILE",
-        help="the frozen graph that deeplab goes on from (default: none; needed)",
+        help="frozen graph with deeplab's initial weights (default: none; required for deeplab)",
     )
     parser.add_argument(
         "--teacher",
         type=Path,
         metavar="FILE",
-        help="deeplab's, deeplabv3_mnv2_pascal_quant.tflite, the official one (default: none; needed)",
+        help="deeplab's teacher, the official deeplabv3_mnv2_pascal_quant.tflite (default: none; required for deeplab)",
     )
     parser.add_argument(
         "--output-dir",
         type=Path,
         default=Path("build/training"),
         metavar="DIR",
-        help="checkpoints and the trained graph (default: %(default)s)",
+        help="folder for checkpoints and the trained graph (default: %(default)s)",
     )
     smaller = parser.add_mutually_exclusive_group()
     smaller.add_argument(
         "--student",
         type=float,
         metavar="SHARE",
-        help="train a smaller deeplab instead, with this share of the milliseconds of --initial pruned, such as 0.35 "
+        help="train a smaller deeplab instead: --initial with this share of its inference time pruned, such as 0.35 "
         "(default: train the whole network)",
     )
     smaller.add_argument(
         "--student-from",
         type=Path,
         metavar="FILE",
-        help="train a smaller network on, from the frozen graph of an earlier one, with --initial as its teacher "
-        "(default: none)",
+        help="continue training a smaller network from its frozen graph, with --initial as its teacher (default: none)",
     )
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of everything random (default: %(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=1, metavar="N", help="seed of all random numbers (default: %(default)s)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train, or go on where an earlier run was stopped, and export."""
+    """Train, or resume an earlier run, and export the network."""
     if arguments.network == "quality":
         return run_quality(arguments)
     for option in ("initial", "teacher"):
@@ -80,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def run_quality(arguments: argparse.Namespace) -> int:
-    """Train the network that judges."""
+    """Train the network that scores pictures."""
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     from danmatte_workbench.training.origin import check_origin
     from danmatte_workbench.training.quality import course
@@ -115,12 +116,12 @@ def run_deeplab(arguments: argparse.Namespace) -> int:
 
 
 def describe_options(arguments: argparse.Namespace) -> dict[str, str]:
-    """By flag, what the weights depend on beside the pictures; of files what is in them."""
+    """Return the options, besides the pictures, on which the weights depend, by flag; files by their content."""
     from danmatte_workbench.training.origin import describe_file
 
-    # Either student is one stage's: a folder has room for one.
+    # Both kinds of student have the same flag here, because an output folder holds only one of them.
     files = {"--initial": arguments.initial, "--teacher": arguments.teacher, "--student": arguments.student_from}
-    # What isn't there is told by whoever reads it, with what it should be.
+    # Missing files are omitted, because reading them later raises a better error.
     options = {flag: describe_file(path) for flag, path in files.items() if path is not None and path.is_file()}
     if arguments.student is not None:
         options["--student"] = f"{arguments.student:g}"
@@ -128,7 +129,7 @@ def describe_options(arguments: argparse.Namespace) -> dict[str, str]:
 
 
 def carve(initial: Path, data: Path, share: float, folder: Path) -> dict[str, "Kernel"]:
-    """A student's first kernels by layer's name: what pruning leaves of ``initial``."""
+    """Return a student's initial kernels by name of layer: those of ``initial`` after pruning."""
     from danmatte_workbench.training.deeplab import course, initialise, student
 
     whole, pruned = prune(initial, data, share, folder)
@@ -143,7 +144,7 @@ Kernels = Sequence[tuple[np.ndarray, np.ndarray]]
 
 
 def prune(initial: Path, data: Path, share: float, folder: Path) -> tuple[Kernels, Kernels]:
-    """The graph's kernels as they are converted, and what pruning leaves of them; kept in ``folder``."""
+    """Return the kernels of the converted graph, and those after pruning. Graphs are cached in ``folder``."""
     from danmatte_workbench import dataset
     from danmatte_workbench.graph import probing
     from danmatte_workbench.graph.layers import list_kernels
@@ -160,7 +161,7 @@ def prune(initial: Path, data: Path, share: float, folder: Path) -> tuple[Kernel
         if not graph.exists():
             unfinished = folder / f"unfinished-{kind}.xml"
             print(f"{kind}: {make_step(kind, fields, source).apply(graphs[-1], unfinished, context)[1]}", flush=True)
-            for suffix in (".bin", ".xml"):  # the one that is looked for comes last
+            for suffix in (".bin", ".xml"):  # the .xml comes last, because its existence marks the graph as complete
                 unfinished.with_suffix(suffix).replace(graph.with_suffix(suffix))
         graphs.append(graph)
     return list_kernels(openvino.read(graphs[-2])), list_kernels(openvino.read(graphs[-1]))

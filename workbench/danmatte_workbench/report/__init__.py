@@ -1,1 +1,1 @@
-"""What a run found, for people and for programs."""
+"""Reports of runs: JSON, HTML pages and tables on the terminal."""

@@ -1,4 +1,4 @@
-"""Two runs side by side: what changed, what may be compared, and by how much it differs."""
+"""Comparison of two runs: what changed, what is comparable, and the differences."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,7 +18,7 @@ from danmatte_workbench.report.words import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-# What makes another machine of it, for speeds; the rest of the host's facts is only shown.
+# Facts of a host that affect speeds. Runs that differ in one of them aren't comparable in speed.
 MACHINE = (
     "cpu",
     "machine",
@@ -36,7 +36,7 @@ SPEEDS = ("speedup", "throughput", "latency")
 ChangeVerdict = Literal["better", "worse", "equal", "noise", "incomparable"]
 
 
-# How a change is marked on the page: a class, and words that stand for the change.
+# How a verdict is shown on the page: CSS class and words.
 VERDICTS = {
     "better": ("faster", "better"),
     "worse": ("slower", "worse"),
@@ -48,7 +48,7 @@ VERDICTS = {
 
 @dataclass(frozen=True)
 class FactRow:
-    """A fact of both runs, in words."""
+    """A fact of both runs in words."""
 
     what: str
     a: str
@@ -61,7 +61,7 @@ class FactRow:
 
 @dataclass(frozen=True)
 class Contrast:
-    """A metric of both; ``words`` give the change from A to B with an interval that is surely wide enough."""
+    """A metric of both runs; ``words`` is the change from A to B with a conservative interval."""
 
     metric: str
     a: Figure | None
@@ -72,7 +72,7 @@ class Contrast:
 
 @dataclass(frozen=True)
 class TrialPair:
-    """The trials of one name; None where a run has none."""
+    """The trials of one name; None if a run has none."""
 
     name: str
     a: TrialRecord | None
@@ -82,7 +82,7 @@ class TrialPair:
 
 @dataclass(frozen=True)
 class RunComparison:
-    """Two runs side by side; ``notices`` say what must not be compared, and why."""
+    """Two compared runs; ``notices`` say what isn't comparable, and why."""
 
     a: RunRecord
     b: RunRecord
@@ -92,7 +92,7 @@ class RunComparison:
 
 
 def compare_runs(a: RunRecord, b: RunRecord) -> RunComparison:
-    """A is before, B is after."""
+    """Compare two runs, a before b."""
     speeds, losses = find_obstacles(a, b)
     notices = []
     if speeds:
@@ -100,12 +100,12 @@ def compare_runs(a: RunRecord, b: RunRecord) -> RunComparison:
     if losses:
         notices.append(f"Accuracy is not comparable: {'; '.join(losses)}.")
     if a.budget != b.budget:
-        notices.append("The budgets differ, so accepted means something else in each run.")
+        notices.append("The budgets differ, so trials were not accepted by the same limits.")
     if not speeds:
-        notices.append("The runs were not interleaved: trust speedups, made within a run, more than frames a second.")
+        notices.append("The runs were not interleaved, so speedups are more reliable than frames a second.")
     comparable = {**dict.fromkeys(SPEEDS, not speeds)}
     comparable |= dict.fromkeys((*LOSSES, "mean_iou", "boundary_iou"), not losses)
-    # B's winner first, then A's, then in A's order, then what only B has.
+    # Order: B's winner, A's winner, the other trials of A, then those that only B has.
     names = list(dict.fromkeys(trial.name for trial in (*a.trials, *b.trials)))
     names.sort(key=lambda name: (name != b.winner, name != a.winner))
     metrics = list(dict.fromkeys(("speedup", a.loss, b.loss, "throughput", "latency", "size_bytes")))
@@ -118,7 +118,7 @@ def compare_runs(a: RunRecord, b: RunRecord) -> RunComparison:
 
 
 def find_obstacles(a: RunRecord, b: RunRecord) -> tuple[list[str], list[str]]:
-    """Why speeds, and why losses, can't be compared; nothing where they can."""
+    """Return the reasons why speeds, and why losses, aren't comparable; empty lists if they are."""
     speeds, losses = [], []
     different = [name for name in MACHINE if a.host.get(name) != b.host.get(name)]
     if different:
@@ -136,12 +136,12 @@ def find_obstacles(a: RunRecord, b: RunRecord) -> tuple[list[str], list[str]]:
 
 
 def _identify_data(run: RunRecord) -> tuple[str | None, int, int, bool]:
-    """What the losses of two runs have to have in common: the frames, and how many of them choose."""
+    """Return what has to be equal for losses to be comparable: the frames, and how many of them choose."""
     return run.data.origin, run.data.frames, run.data.choosing_frames, run.data.labelled
 
 
 def list_facts(a: RunRecord, b: RunRecord) -> list[FactRow]:
-    """Everything that both runs say of themselves, in words."""
+    """Return all facts of both runs in words."""
     facts: dict[str, Callable[[RunRecord], str]] = {
         "Started": lambda run: format_time(run.started),
         "Took": lambda run: format_duration(run.seconds),
@@ -156,7 +156,7 @@ def list_facts(a: RunRecord, b: RunRecord) -> list[FactRow]:
         "Effort": lambda run: run.effort,
         "Fastest baseline": lambda run: run.fastest_baseline,
         "Winner": lambda run: run.winner or f"none; nearest {run.nearest or 'none'}",
-        "It runs with": lambda run: format_settings(run.chosen.configuration) if run.chosen else "–",
+        "Its configuration": lambda run: format_settings(run.chosen.configuration) if run.chosen else "–",
     }
     rows = [FactRow(what, write(a), write(b)) for what, write in facts.items()]
     both: tuple[tuple[str, Mapping[str, Any], Mapping[str, Any]], ...] = (
@@ -171,7 +171,7 @@ def list_facts(a: RunRecord, b: RunRecord) -> list[FactRow]:
 
 
 def format_budget(run: RunRecord) -> str:
-    """The limits in words."""
+    """Return the budget's limits in words."""
     limits = [
         f"{name.replace('_', ' ')} {format_tick(limit)}" for name, limit in run.budget.items() if limit is not None
     ]
@@ -179,10 +179,10 @@ def format_budget(run: RunRecord) -> str:
 
 
 def contrast(metric: str, a: TrialRecord | None, b: TrialRecord | None, comparable: bool) -> Contrast:
-    """One metric of two trials: a ratio for speeds and sizes, a difference for losses.
+    """Compare one metric of two trials: a ratio for speeds and sizes, a difference for losses.
 
-    Its interval is made from the ends of both intervals, so rather too wide than too narrow. The loss of a trial that
-    other frames confirmed in one run only is compared as the frames that choose gave it in both.
+    The interval is computed from the ends of both intervals, so it is conservative. If the trial was confirmed in one
+    run only, the losses on the choosing frames are compared.
     """
     one = a.measurements.get(metric) if a else None
     other = b.measurements.get(metric) if b else None
@@ -198,7 +198,7 @@ def contrast(metric: str, a: TrialRecord | None, b: TrialRecord | None, comparab
     if metric in LOSSES:
         low, high = other.low - one.high, other.high - one.low
         words = f"{format_change(other.value - one.value)} [{format_change(low)} … {format_change(high)}]"
-        words += ", by the frames that choose" if chosen else ""
+        words += ", on the choosing frames" if chosen else ""
         return Contrast(metric, one, other, judge_change(low > 0, high < 0, better_up=False), words)
     if one.low <= 0 or other.low <= 0:
         return Contrast(metric, one, other, "incomparable", "not comparable")
@@ -209,27 +209,27 @@ def contrast(metric: str, a: TrialRecord | None, b: TrialRecord | None, comparab
 
 
 def get_chosen(trial: TrialRecord | None, metric: str) -> Figure | None:
-    """The figure that the trial was chosen by, also where other frames gave another one later."""
+    """Return the trial's figure on the choosing frames; None if there is none."""
     if trial is None:
         return None
     return (trial.confirmation.choosing if trial.confirmation else trial.measurements).get(metric)
 
 
 def judge_change(above: bool, below: bool, *, better_up: bool) -> ChangeVerdict:
-    """Better or worse once the whole interval lies on one side of no change."""
+    """Return better or worse if the whole interval is on one side of no change, otherwise noise."""
     if not above and not below:
         return "noise"
     return "better" if above == better_up else "worse"
 
 
 def format_change(value: float) -> str:
-    """Hundredths with a sign, also where it is a plus."""
+    """Format a change with two decimal places and a sign, plus included."""
     text = format_fixed(value, 2)
     return f"+{text}" if value > 0 and text.strip("0.") else text
 
 
 def render_comparison(comparison: RunComparison) -> str:
-    """Both runs as a page of its own."""
+    """Render the comparison as an HTML page."""
     metrics = [
         item.metric
         for position, item in enumerate(comparison.pairs[0].contrasts if comparison.pairs else ())
@@ -240,7 +240,7 @@ def render_comparison(comparison: RunComparison) -> str:
 
 
 def describe_states(comparison: RunComparison, pair: TrialPair) -> str:
-    """What became of a trial in each run."""
+    """Return the outcome of a trial in each run."""
     words = []
     for side, run, trial in (("A", comparison.a, pair.a), ("B", comparison.b, pair.b)):
         state = "not tried"

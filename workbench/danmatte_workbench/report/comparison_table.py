@@ -1,4 +1,4 @@
-"""Two runs side by side, on the terminal."""
+"""The comparison of two runs on the terminal."""
 
 from rich import box
 from rich.console import Console
@@ -15,7 +15,7 @@ WIDE = 108
 
 
 def print_comparison(comparison: RunComparison, console: Console) -> None:
-    """Notices first, then what changed, then the trials by name."""
+    """Print the winners, notices, changed facts, and a table of trials."""
     for side, run in (("A", comparison.a), ("B", comparison.b)):
         console.print(Text(f"{side}: {sanitize(describe_run(run))}"), soft_wrap=True)
     for notice in comparison.notices:
@@ -26,7 +26,7 @@ def print_comparison(comparison: RunComparison, console: Console) -> None:
         table.add_column(title, overflow="fold")
     for row in changed:
         table.add_row(*(Text(sanitize(words)) for words in (row.what, row.a, row.b)))
-    console.print(table if changed else "nothing changed but the figures")
+    console.print(table if changed else "only the figures changed")
     console.print(make_trial_table(comparison, wide=console.width >= WIDE))
     bare = sum(all(item.a is None and item.b is None for item in pair.contrasts) for pair in comparison.pairs)
     if bare:
@@ -35,7 +35,7 @@ def print_comparison(comparison: RunComparison, console: Console) -> None:
 
 
 def describe_run(run: RunRecord) -> str:
-    """The run's winner in a line."""
+    """Return the run's winner in one line."""
     chosen = run.chosen
     if chosen is None:
         return f"{run.source.name}, nothing could be measured"
@@ -46,7 +46,7 @@ def describe_run(run: RunRecord) -> str:
 
 
 def make_trial_table(comparison: RunComparison, *, wide: bool) -> Table:
-    """Speedup and loss; on a wide terminal throughput and latency, too."""
+    """Return a table of trials with speedup and loss, and on a wide terminal also throughput and latency."""
     loss = comparison.b.loss
     metrics = ("throughput", "speedup", "latency", loss) if wide else ("speedup", loss)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -56,7 +56,7 @@ def make_trial_table(comparison: RunComparison, *, wide: bool) -> Table:
             table.add_column(title, justify="right", no_wrap=True)
     for pair in comparison.pairs:
         if all(item.a is None and item.b is None for item in pair.contrasts):
-            continue  # nobody had time for it
+            continue  # neither run measured it
         cells = []
         for metric in metrics:
             item = next(item for item in pair.contrasts if item.metric == metric)
@@ -67,14 +67,14 @@ def make_trial_table(comparison: RunComparison, *, wide: bool) -> Table:
 
 
 def name_pair(comparison: RunComparison, pair: TrialPair) -> str:
-    """The trials' name, marked where it won."""
+    """Return the trials' name, marked with the runs that it won."""
     sides = (("A", comparison.a), ("B", comparison.b))
     marks = [side for side, run in sides if run.winner == pair.name]
     return f"→ {pair.name} ({', '.join(marks)} won)" if marks else pair.name
 
 
 def format_verdict(item: Contrast) -> str:
-    """A sign and, where it says more, the change without its interval."""
+    """Return the verdict's sign, followed by the change without its interval if there is one."""
     if item.a is None or item.b is None:
         return "–"
     if item.verdict in ("equal", "incomparable"):

@@ -1,4 +1,4 @@
-"""What a trial was chosen by, beside what other frames say of it."""
+"""Losses of confirmed trials, on the choosing and on the confirming frames."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from danmatte_workbench.report.records import Figure, RunRecord
 
 @dataclass(frozen=True)
 class ConfirmedRow:
-    """A loss as it was when a trial was chosen, and as other frames confirmed it; ``worst`` of the kinds of scene."""
+    """A trial's loss on the choosing and on the confirming frames. worst: whether its kind of scene loses most."""
 
     what: str
     chosen: Figure | None
@@ -17,17 +17,18 @@ class ConfirmedRow:
 
 
 def list_confirmed(run: RunRecord) -> list[ConfirmedRow]:
-    """Each trial that other frames were asked about, in the order of the attempts, and its loss by kind of scene and
-    under older instruction sets.
+    """Return rows for each trial that was to be confirmed, in the order of the attempts.
+
+    Each has a row for its overall loss, one for each kind of scene, and one for each older instruction set.
     """
     rows = []
     asked = [(trial.confirmation, trial) for trial in run.trials if trial.confirmation]
     seen = set()
     for confirmation, trial in sorted(asked, key=lambda item: (item[0].attempt, item[1].name != run.winner)):
-        if confirmation.attempt in seen:  # the same graph, run otherwise
+        if confirmation.attempt in seen:  # the same graph in another configuration
             continue
         seen.add(confirmation.attempt)
-        state = "confirmed" if trial.accepted else "fell"
+        state = "confirmed" if trial.accepted else "not confirmed"
         note = f"{state}, attempt {confirmation.attempt}, interval {100 * confirmation.confidence:.3g} %"
         loss = trial.measurements.get(run.loss)
         rows.append(ConfirmedRow(trial.name, confirmation.choosing.get(run.loss), loss, note))
@@ -43,5 +44,5 @@ def list_confirmed(run: RunRecord) -> list[ConfirmedRow]:
                     is_worst,
                 )
             )
-        rows += [ConfirmedRow(f"as a CPU with {level}", None, figure) for level, figure in trial.levels.items()]
+        rows += [ConfirmedRow(f"with {level}", None, figure) for level, figure in trial.levels.items()]
     return rows

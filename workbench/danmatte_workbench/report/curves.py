@@ -1,4 +1,4 @@
-"""The sweep as curves: throughput and latency by batch and by threads, the best of all else at each."""
+"""Curves of a sweep: the best throughput and latency for each batch size and each number of threads."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ NUMBER_PX = 26  # room for a number on an axis
 
 @dataclass(frozen=True)
 class Axis:
-    """What a panel shows across: its words, and a point's place along it."""
+    """The horizontal axis of a panel: its words, and a point's position on it."""
 
     name: str
     title: str
@@ -34,7 +34,7 @@ METRICS = (("throughput", "frames a second"), ("latency", "milliseconds a reques
 
 @dataclass(frozen=True)
 class PlottedCurve:
-    """One swept graph's best points by rising place, each with its figure; ``rank`` chooses the colour."""
+    """The best points of one swept graph with their figures, by ascending position; ``rank`` selects the colour."""
 
     who: str
     rank: int
@@ -46,12 +46,12 @@ class PlottedCurve:
 
 
 def list_swept(run: RunRecord) -> list[str]:
-    """The graphs that were swept, in the order of the run."""
+    """Return the names of the swept graphs, in the order of the run."""
     return list(dict.fromkeys(point.who for point in run.sweep))
 
 
 def draw_panels(run: RunRecord) -> list[Markup]:
-    """A plot for each metric and axis with at least two places, each wide and narrow."""
+    """Draw a plot for each metric and axis with at least two positions, each in a wide and a narrow version."""
     panels = []
     for axis in AXES:
         for metric, unit in METRICS:
@@ -63,13 +63,13 @@ def draw_panels(run: RunRecord) -> list[Markup]:
 
 
 def find_best(points: Sequence[SweepRecord], who: str, rank: int, metric: str, axis: Axis) -> PlottedCurve:
-    """At each place the highest throughput, or the lowest latency."""
+    """Return the curve of the highest throughput, or the lowest latency, at each position of the axis."""
     sign = 1.0 if metric == "throughput" else -1.0
     best: dict[int, tuple[float, SweepRecord, Figure]] = {}
     for point in points:
         figure = get_figure(point, metric)
         place = axis.place(point)
-        if point.who != who or figure is None or place < 1:  # 0 threads: as many as the device takes
+        if point.who != who or figure is None or place < 1:  # 0 threads means that the device chooses
             continue
         if place not in best or sign * figure.value > best[place][0]:
             best[place] = (sign * figure.value, point, figure)
@@ -77,7 +77,7 @@ def find_best(points: Sequence[SweepRecord], who: str, rank: int, metric: str, a
 
 
 def get_figure(point: SweepRecord, metric: str) -> Figure | None:
-    """The point's throughput or latency."""
+    """Return the point's throughput or latency."""
     return point.throughput if metric == "throughput" else point.latency
 
 
@@ -118,7 +118,7 @@ def _draw_curve(curve: PlottedCurve, metric: str, x: Scale, y: Scale) -> Markup:
 
 
 def _draw_names(curves: Sequence[PlottedCurve], x: Scale, y: Scale, letters: int, field: Box) -> Markup:
-    """Each name at its curve's right end, clear of marks with whiskers and of the lines between them."""
+    """Draw each name at the right end of its curve, without covering marks, whiskers or lines."""
     labels, obstacles = [], []
     for curve in curves:
         line = [(x(place), y(figure.value)) for place, _, figure in curve.points]

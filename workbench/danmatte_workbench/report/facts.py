@@ -1,4 +1,4 @@
-"""A run as JSON: everything that the report shows, and what it takes to repeat the run."""
+"""A run as JSON: everything that the report shows, and everything needed to repeat the run."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -23,9 +23,9 @@ LIBRARIES = ("openvino", "nncf", "tensorflow-cpu", "keras", "numpy", "opencv-pyt
 
 @dataclass(frozen=True)
 class Invocation:
-    """How a run was called and what it took: the command that repeats it, and when it started (ISO 8601).
+    """The invocation of a run: the command that repeats it, its start (ISO 8601) and its duration.
 
-    published: where the winner's graph went; None where nothing was published.
+    published: path of the published winner; None if nothing was published.
     """
 
     command: tuple[str, ...]
@@ -35,7 +35,7 @@ class Invocation:
 
 
 def describe_run(result: ExperimentResult, invocation: Invocation) -> dict[str, Any]:
-    """The run as plain data, as run.json has it."""
+    """Return the run as plain data in the format of run.json."""
     source, winner, seen = result.source, result.winner, result.analysis
     nearest = None if winner else judge.find_nearest(result.trials)
     return {
@@ -82,7 +82,7 @@ def describe_run(result: ExperimentResult, invocation: Invocation) -> dict[str, 
 
 
 def list_versions() -> dict[str, str]:
-    """The versions of the libraries that have a say in the figures; those that aren't installed are left out."""
+    """Return the versions of the libraries that affect the figures; those that aren't installed are omitted."""
     found = {}
     for library in LIBRARIES:
         try:
@@ -93,7 +93,7 @@ def list_versions() -> dict[str, str]:
 
 
 def write(content: Any, path: Path) -> None:
-    """Write JSON, whole or not at all; ``-`` is standard output. Raises MachineError where it can't be written."""
+    """Write JSON atomically; ``-`` is standard output. Raises MachineError if it can't be written."""
     try:
         write_json(content, path)
     except OSError as error:
@@ -101,7 +101,7 @@ def write(content: Any, path: Path) -> None:
 
 
 def describe_trial(trial: Trial) -> dict[str, Any]:
-    """A trial as plain data."""
+    """Return a trial as plain data."""
     candidate, confirmation = trial.candidate, trial.confirmation
     return {
         "name": trial.name,

@@ -1,4 +1,4 @@
-"""The user's frames with the source's masks, the winner's, and where the two differ."""
+"""Pictures of frames with the source's masks, the winner's masks, and their differences."""
 
 import base64
 import io
@@ -15,16 +15,18 @@ from danmatte_workbench.report.records import MaskRecord, RunRecord
 
 FOLDER = "masks"
 MAX_PIXELS = 64_000_000
-LONG_SIDE = 800  # what a page shows needs no more
-DIM = 0.28  # how bright the background stays
-LOST, GAINED = (230, 97, 0), (26, 133, 255)  # distinct for every kind of colour vision
+LONG_SIDE = 800  # maximum side of a picture on the page
+DIM = 0.28  # brightness factor of the background
+LOST, GAINED = (230, 97, 0), (26, 133, 255)  # distinguishable with colour blindness
 
 
 @dataclass(frozen=True)
 class MaskComparison:
-    """A frame's pictures as data URIs, and how much of it only the source or only the winner calls a person.
+    """A frame's pictures as data URIs, with figures.
 
-    label: the frame's own mask; empty where it has none. cost: points of IoU that the winner loses in it, if known.
+    size: (height, width) of the frame. shown: (height, width) of its pictures. lost, gained: share of pixels that are a
+    person only in the source's mask, and only in the winner's. label: picture of the frame's true mask; empty if it has
+    none. cost: points of IoU that the winner loses in it, if known.
     """
 
     name: str
@@ -42,16 +44,16 @@ class MaskComparison:
 
 
 def compare_masks(folder: Path, run: RunRecord) -> tuple[MaskComparison, ...]:
-    """All frames of the run, what costs most first, or what agrees least where costs aren't known.
+    """Return all frames of the run, sorted by descending cost, then by ascending IoU.
 
-    Raises InputError for a picture that is missing, broken or beyond reason.
+    Raises InputError for a picture that is missing, broken or too large.
     """
     found = (compare_mask(folder / FOLDER, item) for item in run.masks)
     return tuple(sorted(found, key=lambda item: (-math.inf if item.cost is None else -item.cost, item.iou)))
 
 
 def compare_mask(folder: Path, item: MaskRecord) -> MaskComparison:
-    """One frame: the masks are brought to the size at which the page shows the frame."""
+    """Return the comparison of one frame; masks are resized to the size at which the page shows it."""
     frame = _read_picture(folder / item.files.frame, "RGB")
     scale = LONG_SIDE / max(frame.size)
     if scale < 1:
@@ -63,7 +65,7 @@ def compare_mask(folder: Path, item: MaskRecord) -> MaskComparison:
     grey = pixels @ np.array([0.299, 0.587, 0.114])
     dark = np.repeat((grey * DIM)[..., None], 3, axis=2).astype(np.uint8)
     lost, gained = source & ~winner, winner & ~source
-    # What both call a person is pale, what only one does is coloured.
+    # Pixels that are a person in both masks are pale; those in one only are coloured.
     difference = np.where((source & winner)[..., None], dark + np.uint8(110), dark)
     difference[_widen(lost)] = LOST
     difference[_widen(gained)] = GAINED
@@ -71,7 +73,7 @@ def compare_mask(folder: Path, item: MaskRecord) -> MaskComparison:
     iou = float((source & winner).sum() / either) if either else 1.0
     label = ""
     if item.files.label:
-        # People as they are, the background dark, what is ignored between.
+        # People have full brightness, the background is dark, and ignored pixels are between.
         picture = _read_picture(folder / item.files.label, "L").resize(size, Image.Resampling.NEAREST)
         weight = np.asarray(picture, np.float32)[..., None] / 255
         label = _encode(np.asarray(dark + weight * (pixels.astype(np.float32) - dark), np.uint8))
@@ -92,7 +94,7 @@ def compare_mask(folder: Path, item: MaskRecord) -> MaskComparison:
 
 
 def _read_picture(path: Path, mode: str) -> Image.Image:
-    """The picture in one of Pillow's modes. Raises InputError where it is missing, broken, too large or no picture."""
+    """Read a picture in one of Pillow's modes. Raises InputError if it is missing, broken or too large."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -109,7 +111,7 @@ def _read_picture(path: Path, mode: str) -> Image.Image:
 
 
 def _read_mask(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """(H, W) booleans, enlarged or reduced to (width, height)."""
+    """Read a mask as (H, W) booleans, resized to (width, height)."""
     picture = _read_picture(path, "L")
     if picture.size != size:
         picture = picture.resize(size, Image.Resampling.BILINEAR)
@@ -117,12 +119,12 @@ def _read_mask(path: Path, size: tuple[int, int]) -> np.ndarray:
 
 
 def _widen(mask: np.ndarray) -> np.ndarray:
-    """A pixel more on every side, or thin differences vanish where the page shows the picture smaller."""
+    """Dilate the mask by one pixel; otherwise thin differences vanish when the page scales the picture down."""
     return np.asarray(Image.fromarray(mask.astype(np.uint8)).filter(ImageFilter.MaxFilter(3))) > 0
 
 
 def _encode(pixels: np.ndarray) -> str:
-    """The picture as a data URI, encoded anew so that a page carries pictures and nothing else."""
+    """Return the picture as a data URI. Re-encoding removes everything but pixels from untrusted files."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=84, optimize=True, progressive=True, subsampling=0)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

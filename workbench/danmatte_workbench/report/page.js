@@ -1,10 +1,10 @@
 "use strict";
 
-// Everything here is an extra: without it the page shows the same facts, in the order of the run.
+// Everything here is optional: without it the page shows the same facts, in the order of the run.
 
 const order = (cell) => (cell?.dataset.value === undefined ? null : Number(cell.dataset.value));
 
-/** Negative if a comes before b; what has no figure comes last either way. */
+/** Return a negative number if a comes before b; cells without a figure come last in both directions. */
 function compareCells(a, b, descending) {
   const [left, right] = [order(a), order(b)];
   if (left === null && right === null) {

@@ -1,4 +1,4 @@
-"""Pages that need nothing but themselves: style, script and pictures inside, the network forbidden."""
+"""Self-contained HTML pages: style, script and pictures are embedded, and network access is forbidden by a policy."""
 
 import base64
 import hashlib
@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 
 
 def render_page(template: str, **content: Any) -> str:
-    """A whole page. Its policy admits exactly this style and this script, by their digests, and nothing else."""
+    """Render a page. Its Content-Security-Policy only allows the embedded style and script, by their digests."""
     style = (HERE / "page.css").read_text(encoding="utf-8")
     script = (HERE / "page.js").read_text(encoding="utf-8")
     policy = (
@@ -29,7 +29,7 @@ def render_page(template: str, **content: Any) -> str:
 
 
 def write_page(text: str, path: Path) -> Path:
-    """Write the page, whole or not at all. Raises MachineError where it can't be written."""
+    """Write the page atomically and return its path. Raises MachineError if it can't be written."""
     try:
         write_whole(path, text.encode())
     except OSError as error:
@@ -39,7 +39,7 @@ def write_page(text: str, path: Path) -> Path:
 
 @cache
 def _make_environment() -> Environment:
-    """Templates whose every value is escaped, and whose names are harmless: they come from whoever made the graph."""
+    """Return an environment that escapes and sanitizes all values, because they may come from an untrusted graph."""
     environment = Environment(
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=True,
@@ -54,7 +54,7 @@ def _make_environment() -> Environment:
 
 
 def _finalize(value: Any) -> Any:
-    """What a template prints of a value: nothing of None, numbers without trailing zeros, harmless text."""
+    """Format a value in a template: None as nothing, numbers without trailing zeros, text sanitized."""
     if value is None:
         return ""
     if isinstance(value, float):

@@ -1,4 +1,4 @@
-"""A run as its folder tells it: ``run.json``, read strictly, because others may have written or edited it."""
+"""Strict reader of a run's ``run.json``, because other programs or people may have written or edited it."""
 
 import math
 import re
@@ -13,12 +13,12 @@ from danmatte_workbench.errors import InputError
 
 FILE = "run.json"
 LIMIT_BYTES = 64 * 2**20
-MAX_NESTING = 16  # levels of what a host or a configuration holds
-LOSSES = ("iou_drop", "disagreement")  # what a budget limits, in points
+MAX_NESTING = 16  # levels of lists and objects in a host or a configuration
+LOSSES = ("iou_drop", "disagreement")  # metrics that a budget limits, in points
 
 Count = Annotated[int, Meta(ge=0)]
 Side = Annotated[int, Meta(ge=1, le=2**16)]
-# What a chart can still scale without overflowing, and far more than anything measures.
+# The range that a chart can scale without overflow; it is far larger than any measurement.
 Value = Annotated[float, Meta(ge=-1e15, le=1e15)]
 Milliseconds = Annotated[float, Meta(ge=0, le=1e15)]
 Name = Annotated[str, Meta(min_length=1, max_length=300)]
@@ -30,7 +30,7 @@ class _Strict(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Figure(_Strict, frozen=True):
-    """A measured value with the ends of its 95 % interval."""
+    """A measured value with its 95 % interval."""
 
     value: Value
     low: Value
@@ -47,7 +47,7 @@ Figures = dict[str, Figure]
 
 
 class SourceRecord(_Strict, frozen=True):
-    """The graph that everything was made from; ``size`` is its input's (height, width)."""
+    """The source graph; ``size`` is (height, width) of its input."""
 
     name: Name
     digest: str
@@ -57,9 +57,11 @@ class SourceRecord(_Strict, frozen=True):
 
 
 class DataRecord(_Strict, frozen=True):
-    """What it was measured on; ``kinds`` counts the frames of each kind of scene, found in them or said by the user.
+    """The frames of a run.
 
-    Some frames chose the winner, others confirmed it; both are all frames where those were few.
+    choosing_frames, confirming_frames: number of frames that chose the winner, and that confirmed it; both are all
+    frames if there were few. kinds: number of frames of each kind of scene. kinds_found: whether the kinds were
+    detected, not given by the user.
     """
 
     origin: str | None
@@ -73,7 +75,7 @@ class DataRecord(_Strict, frozen=True):
 
 
 class ConfirmationRecord(_Strict, frozen=True):
-    """How a trial was confirmed, and the figures that it had been chosen by, on the whole and by kind of scene."""
+    """How a trial was confirmed, with its figures on the choosing frames, overall and by kind of scene."""
 
     frames: Count
     attempt: Annotated[int, Meta(ge=1)]
@@ -84,9 +86,10 @@ class ConfirmationRecord(_Strict, frozen=True):
 
 
 class TrialRecord(_Strict, frozen=True):
-    """A candidate in one configuration, and why it was accepted or not; a ``finalist`` was raced to the end.
+    """A candidate in one configuration, and why it was accepted or not.
 
-    kinds: its losses by kind of scene. levels: its losses under older instruction sets.
+    finalist: whether it was raced for all rounds. kinds: its losses by kind of scene. levels: its losses under older
+    instruction sets.
     """
 
     name: Name
@@ -99,27 +102,24 @@ class TrialRecord(_Strict, frozen=True):
     broken: tuple[str, ...]
     seconds: Value | None = None
     finalist: bool = True
-    state: str = ""  # empty in runs from before there were words for it
+    state: str = ""  # empty in runs of earlier versions
     kinds: Figures = {}
     levels: Figures = {}
     confirmation: ConfirmationRecord | None = None
 
     @property
     def word(self) -> str:
-        """What became of it: accepted, rejected by the budget, or why there is no verdict."""
+        """The outcome: accepted, rejected by the budget, or why there is no verdict."""
         return self.state or ("accepted" if self.accepted else "rejected")
 
     @property
     def worst_kind(self) -> tuple[str, Figure] | None:
-        """The kind of scene that loses most, and what it loses."""
+        """The kind of scene with the largest loss, and that loss; None without kinds."""
         return max(self.kinds.items(), key=lambda item: item[1].value, default=None)
 
 
 class LayerRecord(_Strict, frozen=True):
-    """One executed layer and its share of an inference; ``source`` is what the source calls it, where that is known.
-
-    weights: their shape. stays_float: why it doesn't compute in 8 bits, where others do.
-    """
+    """One executed layer with its time; for the fields see `LayerTime` of ``benchmark.layers``."""
 
     name: str
     kind: str
@@ -134,14 +134,14 @@ class LayerRecord(_Strict, frozen=True):
 
 
 class LayerRecords(_Strict, frozen=True):
-    """The same network before and after."""
+    """The layers of the source graph (before) and of the winner (after)."""
 
     before: tuple[LayerRecord, ...] = ()
     after: tuple[LayerRecord, ...] = ()
 
 
 class StartRecord(_Strict, frozen=True):
-    """What it takes until a graph answers for the first time, and the memory that its process has then."""
+    """Startup of a graph: milliseconds to compile it and for the first inference, and its process' memory then."""
 
     who: Name
     compile_ms: Milliseconds
@@ -150,7 +150,7 @@ class StartRecord(_Strict, frozen=True):
 
 
 class ScoreRecord(_Strict, frozen=True):
-    """A frame of those that choose, and the points that each candidate loses in it, by recipe and precision."""
+    """A choosing frame, and the points that each candidate loses in it, by recipe and precision."""
 
     frame: str
     kind: str
@@ -158,7 +158,7 @@ class ScoreRecord(_Strict, frozen=True):
 
 
 class SweepRecord(_Strict, frozen=True):
-    """One point of the sweep; ``agreed`` if its measuring windows did."""
+    """One point of a sweep. agreed: whether its measuring windows agreed."""
 
     who: Name
     batch: Annotated[int, Meta(ge=1)]
@@ -174,9 +174,9 @@ class SweepRecord(_Strict, frozen=True):
 
 
 class IsaRecord(_Strict, frozen=True):
-    """A candidate limited to an instruction set; ``effective`` names the kernels that its heavy layers ran in.
+    """A candidate limited to an instruction set; ``effective`` is the family of its heavy layers' kernels.
 
-    Its losses are against the same graph as this CPU runs it without a limit.
+    Its losses are against the same graph without a limit.
     """
 
     isa: Name
@@ -188,7 +188,7 @@ class IsaRecord(_Strict, frozen=True):
 
 
 class MaskFiles(_Strict, frozen=True):
-    """Names of pictures in ``masks/``; ``label`` is the frame's own mask, where it has one."""
+    """File names of pictures in ``masks/``; ``label`` is the frame's true mask, if it has one."""
 
     frame: FileName
     source: FileName
@@ -197,7 +197,10 @@ class MaskFiles(_Strict, frozen=True):
 
 
 class MaskRecord(_Strict, frozen=True):
-    """A frame, (height, width), its two masks, how well they agree (0 to 1), and the points of IoU that it costs."""
+    """A frame with the source's and the winner's mask.
+
+    size: (height, width) of the frame. iou: of the two masks, 0 to 1. lost: points of IoU that the winner loses in it.
+    """
 
     frame: str
     size: tuple[Side, Side]
@@ -207,7 +210,7 @@ class MaskRecord(_Strict, frozen=True):
 
 
 class RunRecord(_Strict, frozen=True):
-    """Everything that a run found; ``load`` is the share of the CPUs that others took while trials were raced."""
+    """Everything that a run found. load: share of CPU time, 0 to 1, that other processes used during the race."""
 
     schema: Literal[1]
     command: tuple[str, ...]
@@ -245,24 +248,24 @@ class RunRecord(_Strict, frozen=True):
             check_nesting(content, MAX_NESTING)
 
     def trial(self, name: str | None) -> TrialRecord | None:
-        """The trial of that name."""
+        """Return the trial of that name; None if there is none."""
         return next((trial for trial in self.trials if trial.name == name), None)
 
     @property
     def chosen(self) -> TrialRecord | None:
-        """The winner, or what came nearest where nothing met the budget."""
+        """The winner, or the nearest trial if nothing met the budget."""
         return self.trial(self.winner) or self.trial(self.nearest)
 
     @property
     def loss(self) -> str:
-        """The metric that the budget limits."""
+        """The metric of the losses: one that the budget limits and that was measured, if there is one."""
         limited = [metric for metric in LOSSES if self.limit(metric) is not None]
         measured = [metric for metric in LOSSES if any(metric in trial.measurements for trial in self.trials)]
         both = [metric for metric in limited if metric in measured]
         return [*both, *limited, *measured, LOSSES[0]][0]
 
     def limit(self, metric: str) -> float | None:
-        """The budget's limit of a metric, whatever unit its key ends in."""
+        """Return the budget's limit of a metric, with or without a unit in its key; None if there is none."""
         for key in (f"max_{metric}", f"max_{metric}_ms"):
             limit = self.budget.get(key)
             if limit is not None and math.isfinite(limit):
@@ -270,7 +273,7 @@ class RunRecord(_Strict, frozen=True):
         return None
 
 
-# The names that a misspelt field may have meant.
+# Field names for suggestions when a field is misspelt.
 FIELDS = sorted(
     {
         name
@@ -296,16 +299,16 @@ FIELDS = sorted(
 
 
 def check_nesting(content: Any, levels: int) -> None:
-    """Raises ValueError for lists and objects inside each other beyond so many levels: writing them would recurse."""
+    """Raise ValueError for lists and objects that are nested deeper than ``levels``, because formatting recurses."""
     if isinstance(content, dict | list):
         if levels == 0:
-            raise ValueError(f"Expected at most {MAX_NESTING} levels of lists and objects inside each other")
+            raise ValueError(f"Expected at most {MAX_NESTING} levels of nested lists and objects")
         for item in content.values() if isinstance(content, dict) else content:
             check_nesting(item, levels - 1)
 
 
 def read_run(place: Path) -> RunRecord:
-    """The run in the folder, or in the file. Raises InputError that names the file and the place in it."""
+    """Read a run from its folder or its file. Raises InputError, which names the file and the position in it."""
     path = place / FILE if place.is_dir() else place
     try:
         if path.stat().st_size > LIMIT_BYTES:
@@ -324,4 +327,4 @@ def read_run(place: Path) -> RunRecord:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: isn't JSON: {error}") from error
     except RecursionError as error:
-        raise InputError(f"{path}: isn't a run: lists and objects lie inside each other too deeply") from error
+        raise InputError(f"{path}: isn't a run: lists and objects are nested too deeply") from error

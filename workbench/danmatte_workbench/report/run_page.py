@@ -1,4 +1,4 @@
-"""A run as one HTML file that needs no network: what the page's sections show, worked out for the template."""
+"""A run as a self-contained HTML file: computes the content of the template's sections."""
 
 import base64
 import re
@@ -35,9 +35,9 @@ from danmatte_workbench.report.words import (
 REPORT = "report.html"
 STOPPED = ("rejected", "not tried", "doesn't apply", "failed")
 GAUGE_PX = (220, 26)
-KINDS = 6  # of layers that a bar tells apart; the others are one
+KINDS = 6  # maximum number of groups in a bar; the rest is one of them
 SLOWEST = 10
-COSTLY = 25  # frames in the table of losses
+COSTLY = 25  # number of frames in the table of losses
 OTHERS = "all others"
 FIRST_METRICS = ("throughput", "speedup", "latency", "latency_p95", "latency_p99")
 LAST_METRICS = ("mean_iou", "boundary_iou", "top1", "size_bytes")
@@ -71,7 +71,7 @@ HOST = {
 
 @dataclass(frozen=True)
 class LimitCheck:
-    """One limit of the budget, in words, and whether the winner keeps it."""
+    """A limit of the budget: whether the winner keeps it, and the figures in words."""
 
     kept: bool
     words: str
@@ -79,7 +79,7 @@ class LimitCheck:
 
 @dataclass(frozen=True)
 class Tile:
-    """A figure of the first screen, drawn against the budget or the baseline."""
+    """A figure at the top of the page, with a gauge that shows it against the budget or the baseline."""
 
     metric: str
     figure: Figure
@@ -89,7 +89,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class LayerGroup:
-    """What layers of one kind take together; ``start`` and ``width`` place it in a bar of 1000."""
+    """Total time of the layers of one kind; ``start`` and ``width`` are its position in a bar of 1000 units."""
 
     name: str
     rank: int
@@ -101,7 +101,7 @@ class LayerGroup:
 
 @dataclass(frozen=True)
 class LayerBar:
-    """One side's groups, in the order that both sides share."""
+    """The groups of one side (before or after), in the same order on both sides."""
 
     side: str
     total_ms: float
@@ -109,9 +109,9 @@ class LayerBar:
 
 
 def write_report(folder: Path) -> Path:
-    """Write ``report.html`` beside the run's ``run.json``, from that and the masks folder alone; return its path.
+    """Write ``report.html`` from ``run.json`` and ``masks/`` in the run's folder; return its path.
 
-    Raises InputError where either is missing or broken, MachineError where the page can't be written.
+    Raises InputError if these are missing or broken, MachineError if the page can't be written.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: expected a run's folder, with {records.FILE} in it")
@@ -121,7 +121,7 @@ def write_report(folder: Path) -> Path:
 
 
 def render_run(run: RunRecord, masks: Sequence[MaskComparison], text: bytes) -> str:
-    """The page's text. ``text`` is the run as JSON, which the page carries along."""
+    """Return the page's HTML. text: run.json, which is embedded in the page for download."""
     roles = {item.role for item in scatter.find_plotted(run)}
     numbered = sorted(
         enumerate(run.trials, 1),
@@ -165,7 +165,7 @@ def render_run(run: RunRecord, masks: Sequence[MaskComparison], text: bytes) -> 
 
 
 def summarise(run: RunRecord, chosen: TrialRecord) -> str:
-    """What follows the winner's name: one or two sentences that can be quoted as they stand."""
+    """Return the summary that follows the winner's name, one or two sentences."""
     figures = chosen.measurements
     speed, speedup, loss = figures.get("throughput"), figures.get("speedup"), figures.get(run.loss)
     words = " is the winner" if run.winner else " came nearest"
@@ -190,8 +190,8 @@ def summarise(run: RunRecord, chosen: TrialRecord) -> str:
         words += f". {told} {interval}" + (f", against {name_truth(run)}" if run.data.labelled else "")
     confirmation, worst = chosen.confirmation, chosen.worst_kind if loss else None
     if loss and confirmation and (figure := confirmation.choosing.get(run.loss)):
-        apart = "each judged by a choice made without it" if confirmation.crossed else "which had no part in the choice"
-        words += f" {apart} (it was chosen at {format_measure(figure, run.loss)})"
+        method = "by cross-validation" if confirmation.crossed else "that were not used to choose it"
+        words += f" {method} ({format_measure(figure, run.loss)} when it was chosen)"
     if worst:
         words += f"; most in {sanitize(worst[0])}: {format_measure(worst[1], run.loss)}"
         words += f" [{format_interval(worst[1], run.loss)}]"
@@ -199,20 +199,20 @@ def summarise(run: RunRecord, chosen: TrialRecord) -> str:
 
 
 def count_frames(run: RunRecord, trial: TrialRecord) -> int:
-    """How many frames the trial's loss is told by: those that confirmed it, or else those that choose."""
+    """Return the number of frames of the trial's loss: the confirming ones, or the choosing ones if not confirmed."""
     return trial.confirmation.frames if trial.confirmation else run.data.choosing_frames or run.data.frames
 
 
 def name_truth(run: RunRecord) -> str:
-    """What masks were compared with."""
+    """Return in words what masks were compared with."""
     return "the true masks" if run.data.labelled else "the source’s own masks"
 
 
 def check_limits(run: RunRecord, chosen: TrialRecord) -> list[LimitCheck]:
-    """Each limit of the budget against the winner; what was not measured breaks it.
+    """Check the winner against each limit of the budget; a missing measurement breaks it.
 
-    The pessimistic end counts, but of a loss that other frames confirmed: that is to be within the limit, and its
-    interval to end within twice the limit.
+    A confirmed loss has to be within the limit, and its interval within twice the limit. Of other figures, the
+    interval's upper end has to be within the limit.
     """
     checks = []
     for metric in (run.loss, "latency"):
@@ -234,7 +234,7 @@ def check_limits(run: RunRecord, chosen: TrialRecord) -> list[LimitCheck]:
 
 
 def make_tiles(run: RunRecord, chosen: TrialRecord) -> list[Tile]:
-    """The winner's figures, each with what it is to be seen against."""
+    """Return the winner's figures, each with its limit or baseline."""
     tiles = []
     baseline = run.baselines.get(run.fastest_baseline, {})
     for metric in ("speedup", run.loss, "throughput", "latency", "size_bytes"):
@@ -256,7 +256,7 @@ def make_tiles(run: RunRecord, chosen: TrialRecord) -> list[Tile]:
 
 
 def draw_gauge(figure: Figure, stroke: float | None, name: str) -> Markup | None:
-    """The interval on a line from zero, with the limit or the baseline as a stroke."""
+    """Draw the interval on a line from zero, with the limit or the baseline as a stroke; None without an extent."""
     ends = [0.0, figure.low, figure.high, *([stroke] if stroke is not None else [])]
     span = max(ends) - min(ends)
     if span <= 0:
@@ -275,7 +275,7 @@ def draw_gauge(figure: Figure, stroke: float | None, name: str) -> Markup | None
 
 
 def list_metrics(run: RunRecord) -> list[str]:
-    """The metrics that anything was measured by, the budget's among the first."""
+    """Return all measured metrics, the most important first."""
     everything = (*run.baselines.values(), *(trial.measurements for trial in run.trials))
     present = list(dict.fromkeys(metric for figures in everything for metric in figures))
     known = [*FIRST_METRICS, run.loss, *LAST_METRICS]
@@ -283,13 +283,13 @@ def list_metrics(run: RunRecord) -> list[str]:
 
 
 def get_speed(trial: TrialRecord) -> float:
-    """Frames a second, 0 where it wasn't measured."""
+    """Return frames a second, 0 if it wasn't measured."""
     figure = trial.measurements.get("throughput")
     return figure.value if figure else 0.0
 
 
 def describe_layers(run: RunRecord) -> dict[str, Any]:
-    """Where the time goes before and after: totals, the slowest layers, and bars by kind and by precision."""
+    """Return the content on layers: totals, the slowest layers, all layers, and bars by kind and by precision."""
     both = (("before", run.layers.before), ("after", run.layers.after))
     present = [(side, layers) for side, layers in both if layers]
     sides = []
@@ -306,19 +306,22 @@ def describe_layers(run: RunRecord) -> dict[str, Any]:
 
 
 def sum_ms(layers: Iterable[LayerRecord]) -> float:
-    """Milliseconds of all together."""
+    """Return the total milliseconds of the layers."""
     return sum(layer.ms for layer in layers)
 
 
 def break_name(name: str) -> Markup:
-    """The name, which a browser may break after each slash and dot."""
+    """Return the name with a possible line break after each slash and dot."""
     return Markup("<wbr>").join(sanitize(part) for part in re.split(r"(?<=[/.])", name))
 
 
 def group_layers(
     sides: Sequence[tuple[str, Sequence[LayerRecord]]], key: Callable[[LayerRecord], str]
 ) -> list[LayerBar]:
-    """A bar for each side, all to one scale; the groups are ordered by what both sides take, the small ones are one."""
+    """Return a bar for each side, all in the same scale.
+
+    Groups are ordered by the time of both sides together; the smallest ones are merged.
+    """
     spent: dict[str, float] = {}
     for _, layers in sides:
         for layer in layers:
@@ -340,7 +343,7 @@ def group_layers(
 
 
 def describe_instruction_sets(run: RunRecord) -> dict[str, Any]:
-    """Instruction sets down, graphs across; what is odd about a row is noted once."""
+    """Return the content on instruction sets: a row for each, with its notes, and a column for each graph."""
     limited = list(dict.fromkeys(point.who for point in run.isa))
     speeds = [figure.value for point in run.isa if (figure := point.measurements.get("throughput"))]
     metrics = ("throughput", "latency", run.loss)
@@ -362,7 +365,7 @@ def describe_instruction_sets(run: RunRecord) -> dict[str, Any]:
 
 
 def describe_host(host: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Names and facts of the machine, the known ones first, in words."""
+    """Return names and values of the host's facts in words, the known ones first."""
     ordered = [*(name for name in HOST if name in host), *(name for name in host if name not in HOST)]
     facts = []
     for name in ordered:
@@ -376,7 +379,7 @@ def describe_host(host: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def describe_origin(run: RunRecord) -> list[tuple[str, str]]:
-    """Source and data."""
+    """Return names and values of the facts on source and data."""
     source, data = run.source, run.data
     return [
         ("Source", source.name),

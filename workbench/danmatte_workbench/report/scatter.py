@@ -1,4 +1,4 @@
-"""Accuracy against throughput: every trial, the Pareto front, the budget, the baselines."""
+"""The plot of accuracy against throughput: trials, Pareto front, budget and baselines."""
 
 import math
 from collections.abc import Sequence
@@ -23,14 +23,14 @@ SPEED = "throughput"
 WIDE, NARROW = (1040, 520), (356, 420)
 NAME_LETTERS = {WIDE: 36, NARROW: 30}
 NAMED = {WIDE: ("winner", "baseline", "front", "broken", "kept", "open"), NARROW: ("winner", "baseline")}
-SHOWN_BUDGETS = 3.0  # what loses more than so many budgets is drawn at the edge
+SHOWN_BUDGETS = 3.0  # losses above this multiple of the budget are drawn at the edge
 UNMEASURED_PX = 12  # above the lower edge
 SHAPES = {"baseline": "diamond", "broken": "cross"}
 
 
 @dataclass(frozen=True)
 class PlottedTrial:
-    """A trial or a baseline to draw; ``loss`` is None for a baseline whose loss was not measured."""
+    """A trial or a baseline to draw; ``loss`` is None for a baseline whose loss wasn't measured."""
 
     name: str
     throughput: Figure
@@ -43,7 +43,7 @@ class PlottedTrial:
 
 
 def draw_scatter(run: RunRecord) -> Markup | None:
-    """The plot, wide and narrow, of which the page shows one; None where no trial has both figures."""
+    """Draw the plot in a wide and a narrow version, of which the page shows one; None if no trial has both figures."""
     plotted = find_plotted(run)
     if not any(item.loss and item.role != "baseline" for item in plotted):
         return None
@@ -51,7 +51,7 @@ def draw_scatter(run: RunRecord) -> Markup | None:
 
 
 def draw_swatch(role: str) -> Markup:
-    """The mark of a role, for the legend."""
+    """Draw the mark of a role for the legend."""
     attributes: dict[str, Attribute] = {
         "viewBox": "0 0 16 16",
         "width": 16,
@@ -63,7 +63,7 @@ def draw_swatch(role: str) -> Markup:
 
 
 def find_front(trials: Sequence[TrialRecord], loss: str) -> tuple[TrialRecord, ...]:
-    """The trials that no other beats in throughput without losing more, by rising throughput."""
+    """Return the Pareto front: trials for which no faster one has a smaller or equal loss, by ascending throughput."""
     measured = [trial for trial in trials if SPEED in trial.measurements and loss in trial.measurements]
     ordered = sorted(measured, key=lambda trial: (-trial.measurements[SPEED].value, trial.measurements[loss].value))
     best, front = math.inf, []
@@ -75,7 +75,7 @@ def find_front(trials: Sequence[TrialRecord], loss: str) -> tuple[TrialRecord, .
 
 
 def find_plotted(run: RunRecord) -> list[PlottedTrial]:
-    """Everything that the plot shows, with its role."""
+    """Return all trials and baselines of the plot with their roles."""
     front = {trial.name for trial in find_front(run.trials, run.loss)}
     plotted = [
         PlottedTrial(name, figures[SPEED], figures.get(run.loss), "baseline")
@@ -95,7 +95,7 @@ def find_plotted(run: RunRecord) -> list[PlottedTrial]:
 
 
 class _Scatter:
-    """One plot: where things lie, and how they are drawn."""
+    """One plot of a given size: scales, positions and drawing."""
 
     def __init__(self, run: RunRecord, plotted: Sequence[PlottedTrial], size: tuple[int, int]) -> None:
         self.run, self.plotted, self.size = run, plotted, size
@@ -107,7 +107,7 @@ class _Scatter:
         ends = slowest * 0.85, max(fastest * 1.2, slowest * 2)
         self.x = Scale(*ends, self.field.left, self.field.right, logarithmic=True)
         self.y = self._scale_losses()
-        # Between two trials of the front, the slower one's loss can't be had any more: the line goes in steps.
+        # The front is a step function, because nothing between two of its trials was measured.
         self.steps: list[tuple[float, float]] = []
         for trial in find_front(run.trials, run.loss):
             across = self.x.clamp(trial.measurements[SPEED].value)
@@ -115,7 +115,7 @@ class _Scatter:
             self.steps += [(self.steps[-1][0] if self.steps else across, down), (across, down)]
 
     def _scale_losses(self) -> Scale:
-        """Less loss is higher; what loses very much is clamped to the edge so that it doesn't flatten the rest."""
+        """Return the scale of losses, smaller ones higher. Very large losses are beyond its end, drawn at the edge."""
         losses = [item.loss for item in self.plotted if item.loss]
         limit = self.limit or 0.0
         low = min(0.0, *(loss.low for loss in losses), limit)
@@ -140,7 +140,7 @@ class _Scatter:
         return svg.draw_chart(*self.size, label=f"{words}; the table has the figures", name=name, parts=parts)
 
     def _draw_ground(self) -> list[Markup]:
-        """Axes, the budget's line and what lies beyond it, and along the top the throughput as a speedup."""
+        """Draw axes, the budget's line, the area beyond it, and the speedups along the top."""
         x, y, field, term = self.x, self.y, self.field, get_term(self.run.loss)
         count = 9 if self.size == WIDE else 4
         parts = []
@@ -169,12 +169,12 @@ class _Scatter:
         return parts
 
     def _find_base(self) -> float | None:
-        """The throughput of the fastest baseline."""
+        """Return the throughput of the fastest baseline; None if it wasn't measured."""
         figure = self.run.baselines.get(self.run.fastest_baseline, {}).get(SPEED)
         return figure.value if figure else None
 
     def _place(self, item: PlottedTrial) -> tuple[float, float]:
-        """Where a mark stands, at the edge if its figures lie beyond; without a loss, at the lower edge."""
+        """Return the position of a mark, limited to the plot; without a loss, at the lower edge."""
         down = self.y.clamp(item.loss.value) if item.loss else self.field.bottom - UNMEASURED_PX
         return self.x.clamp(item.throughput.value), down
 
@@ -198,7 +198,7 @@ class _Scatter:
         return svg.draw_mark(*self._place(item), shape, name=name, title=title)
 
     def _name_marks(self) -> list[Label]:
-        """Labels of the marks, the most telling first."""
+        """Return the labels of the marks, the most important first."""
         order, letters = NAMED[self.size], NAME_LETTERS[self.size]
         labels = []
         shown = [item for item in self.plotted if item.role in order]
@@ -212,7 +212,7 @@ class _Scatter:
         return labels
 
     def _find_obstacles(self) -> list[Box]:
-        """Marks, whiskers, the front, and the budget's words and line."""
+        """Return the areas that labels have to avoid: marks, whiskers, front, and the lines and label of the budget."""
         x, y, field = self.x, self.y, self.field
         boxes = []
         for item in self.plotted:

@@ -1,8 +1,8 @@
-"""Drawing charts as SVG: elements, scales, axes, marks, and labels that keep clear of each other.
+"""Drawing of charts as SVG: elements, scales, axes, marks, and labels that don't overlap.
 
-No chart library: pages need a chart that follows the reader's colours by CSS classes, carries its text alternative,
-runs under a policy that forbids scripts from elsewhere, and weighs a few kilobytes. Those that draw SVG fix the
-colours and write text as outlines; those that run in the browser bring megabytes of script.
+No chart library is used, because charts need CSS classes for the reader's colour scheme, a text alternative, and a size
+of a few kilobytes without external scripts. Libraries that write SVG have fixed colours and convert text to outlines;
+those that run in the browser need megabytes of script.
 """
 
 import math
@@ -16,14 +16,14 @@ from danmatte_workbench.report.words import format_tick, sanitize
 CAP_PX = 3  # half the width of a whisker's cap
 CHARACTER_PX, LINE_PX = 6.6, 15.0  # of a label
 NEAR_PX, FAR_PX = (11.0,), (26.0, 42.0, 60.0, 80.0)  # from a mark to its label
-# Where a label may stand: sideways first, as names read; then above and below, then the corners.
+# Directions from a mark to its label, the preferred first: sideways, above and below, then diagonal.
 DIRECTIONS = ((1, 0), (-1, 0), (0, -1), (0, 1), (0.7, -0.7), (0.7, 0.7), (-0.7, -0.7), (-0.7, 0.7))
 
 Attribute = str | float | None
 
 
 def make_element(name: str, attributes: Mapping[str, Attribute], *children: str | None) -> Markup:
-    """An SVG element. Attributes that are None are left out; children that aren't Markup are escaped."""
+    """Return an SVG element. Attributes that are None are omitted; children that aren't Markup are escaped."""
     written = []
     for key, value in attributes.items():
         if value is not None:
@@ -33,14 +33,14 @@ def make_element(name: str, attributes: Mapping[str, Attribute], *children: str 
 
 
 def join(children: Iterable[str | None]) -> Markup:
-    """One piece of markup; text that isn't Markup is escaped, None is left out."""
+    """Join pieces of markup. Text that isn't Markup is escaped, None is omitted."""
     pieces = (child if isinstance(child, Markup) else escape(sanitize(child)) for child in children if child)
     return Markup("").join(pieces)
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Values in [low, high] to pixels in [start, end]; beyond the ends it goes on, ``clamp`` stops there."""
+    """Maps values in [low, high] to pixels in [start, end]. Values outside are extrapolated; ``clamp`` limits them."""
 
     low: float
     high: float
@@ -60,14 +60,14 @@ class Scale:
         return self.start + (value - low) / (high - low) * (self.end - self.start)
 
     def clamp(self, value: float) -> float:
-        """The pixel of the nearest value within the ends."""
+        """Return the pixel of the value, limited to [low, high]."""
         return self(min(max(value, self.low), self.high))
 
     def find_ticks(self, count: int) -> list[float]:
-        """About ``count`` round values between the ends: 1, 2, 5 and their tenfolds."""
+        """Return about ``count`` round values between the ends, such as multiples of 1, 2 or 5 times a power of ten."""
         if self.logarithmic:
             decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
-            # The densest set of round digits that isn't too many.
+            # Use the densest set of round digits with at most ``count`` ticks.
             for digits in ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
                 found = [digit * 10.0**decade for decade in decades for digit in digits]
                 ticks = [value for value in found if self.low <= value * (1 + 1e-9) and value * (1 - 1e-9) <= self.high]
@@ -85,7 +85,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle, in pixels; y grows downwards."""
+    """A rectangle in pixels; y grows downwards."""
 
     left: float
     top: float
@@ -99,7 +99,7 @@ class Box:
         )
 
     def lies_within(self, other: "Box") -> bool:
-        """Whether it lies wholly inside the other."""
+        """Whether it lies completely inside the other."""
         return (
             other.left <= self.left
             and self.right <= other.right
@@ -109,7 +109,7 @@ class Box:
 
 
 def draw_chart(width: float, height: float, *, label: str, name: str, parts: Iterable[str | None]) -> Markup:
-    """A picture with a text alternative; ``name`` becomes a class."""
+    """Return a chart with ``label`` as its text alternative and ``name`` as a CSS class."""
     attributes: dict[str, Attribute] = {
         "class": f"plot {name}",
         "viewBox": f"0 0 {width:g} {height:g}",
@@ -122,23 +122,23 @@ def draw_chart(width: float, height: float, *, label: str, name: str, parts: Ite
 
 
 def draw_text(x: float, y: float, words: str, *, name: str = "tick", anchor: str = "start") -> Markup:
-    """Words at a baseline's start, middle or end."""
+    """Return a text element; ``anchor`` (start, middle or end) is the part of the baseline at (x, y)."""
     return make_element("text", {"x": x, "y": y, "class": name, "text-anchor": anchor}, words)
 
 
 def draw_line(x1: float, y1: float, x2: float, y2: float, *, name: str) -> Markup:
-    """A straight line."""
+    """Return a straight line."""
     return make_element("line", {"x1": x1, "y1": y1, "x2": x2, "y2": y2, "class": name})
 
 
 def draw_path(points: Sequence[tuple[float, float]], name: str) -> Markup:
-    """Straight lines from point to point."""
+    """Return straight lines from point to point."""
     steps = " L".join(f"{x:.1f} {y:.1f}" for x, y in points)
     return make_element("path", {"d": f"M{steps}", "class": name})
 
 
 def draw_bottom_axis(scale: Scale, y: float, title: str, *, ticks: Sequence[float], top: float) -> Markup:
-    """Ticks with numbers below y, grid lines up to ``top``, and the title under them."""
+    """Return an axis at y: ticks with numbers and the title below it, and grid lines up to ``top``."""
     parts = []
     for value in ticks:
         parts.append(draw_line(scale(value), top, scale(value), y, name="grid"))
@@ -148,7 +148,7 @@ def draw_bottom_axis(scale: Scale, y: float, title: str, *, ticks: Sequence[floa
 
 
 def draw_left_axis(scale: Scale, x: float, *, ticks: Sequence[float], right: float) -> Markup:
-    """Ticks with numbers left of x, and grid lines to ``right``."""
+    """Return an axis at x: ticks with numbers left of it, and grid lines to ``right``."""
     parts = []
     for value in ticks:
         parts.append(draw_line(x, scale(value), right, scale(value), name="grid"))
@@ -157,19 +157,19 @@ def draw_left_axis(scale: Scale, x: float, *, ticks: Sequence[float], right: flo
 
 
 def draw_vertical_whisker(x: float, low: float, high: float, name: str) -> Markup:
-    """A whisker from ``low`` to ``high`` at x, with caps."""
+    """Return a whisker from ``low`` to ``high`` at x, with caps."""
     caps = " ".join(f"M{x - CAP_PX:.1f} {end:.1f} h{2 * CAP_PX}" for end in (low, high))
     return make_element("path", {"d": f"{caps} M{x:.1f} {low:.1f} V{high:.1f}", "class": f"whisker {name}"})
 
 
 def draw_horizontal_whisker(y: float, low: float, high: float, name: str) -> Markup:
-    """A whisker from ``low`` to ``high`` at y, with caps."""
+    """Return a whisker from ``low`` to ``high`` at y, with caps."""
     caps = " ".join(f"M{end:.1f} {y - CAP_PX:.1f} v{2 * CAP_PX}" for end in (low, high))
     return make_element("path", {"d": f"{caps} M{low:.1f} {y:.1f} H{high:.1f}", "class": f"whisker {name}"})
 
 
 def draw_mark(x: float, y: float, shape: str, *, name: str, title: str = "") -> Markup:
-    """A mark: ``dot``, ``ring``, ``cross``, ``diamond`` or ``down``; the title shows under the pointer."""
+    """Return a mark: ``dot``, ``ring``, ``cross``, ``diamond`` or ``down``; the title is its tooltip."""
     tip = make_element("title", {}, title) if title else None
     kind = f"mark {shape} {name}"
     if shape in ("dot", "ring"):
@@ -184,7 +184,7 @@ def draw_mark(x: float, y: float, shape: str, *, name: str, title: str = "") -> 
 
 @dataclass(frozen=True)
 class Label:
-    """A name that belongs beside the mark at (x, y); ``name`` becomes a class."""
+    """A label of the mark at (x, y); ``name`` becomes a CSS class."""
 
     x: float
     y: float
@@ -192,7 +192,7 @@ class Label:
     name: str
 
     def find_spots(self) -> Iterator[tuple[Box, bool]]:
-        """Boxes where it may stand, the best first, and whether each is so far that a line must tie it to its mark."""
+        """Yield possible boxes, the best first, each with whether it is so far away that it needs a connecting line."""
         width = CHARACTER_PX * len(self.words)
         for distances, far in ((NEAR_PX, False), (FAR_PX, True)):
             for distance in distances:
@@ -203,7 +203,7 @@ class Label:
                     yield Box(left, top, left + width, top + LINE_PX), far
 
     def draw(self, box: Box, tie: tuple[float, float] | None) -> Markup:
-        """The words where the box is; a far label has a thin line from its mark to ``tie``."""
+        """Return the words in the box; a far label has a thin line from its mark to ``tie``."""
         anchor, x = ("end", box.right) if box.right <= self.x else ("start", box.left)
         if box.left < self.x < box.right:
             anchor, x = "middle", (box.left + box.right) / 2
@@ -212,9 +212,9 @@ class Label:
 
 
 def draw_labels(labels: Sequence[Label], obstacles: Sequence[Box], bounds: Box) -> Markup:
-    """Labels that cover neither each other nor an obstacle, the first of the list first.
+    """Return the labels, placed so that they cover neither each other nor an obstacle.
 
-    Each takes the first free spot around its mark; one that finds none is left out.
+    In the order of the list, each gets the first free position around its mark; one without a free position is omitted.
     """
     taken = list(obstacles)
     parts = []
@@ -233,7 +233,7 @@ def draw_labels(labels: Sequence[Label], obstacles: Sequence[Box], bounds: Box) 
 
 
 def trace_line(start: tuple[float, float], end: tuple[float, float], *, pieces: int) -> list[Box]:
-    """A line as small boxes, so that labels keep off it without losing the corners of its bounding box."""
+    """Return small boxes along a line, so that labels avoid the line, but not its whole bounding box."""
     (x1, y1), (x2, y2) = start, end
     places = [(x1 + (x2 - x1) * step / pieces, y1 + (y2 - y1) * step / pieces) for step in range(pieces + 1)]
     return [Box(x - 2, y - 2, x + 2, y + 2) for x, y in places]

@@ -1,4 +1,4 @@
-"""The findings as a table on the terminal."""
+"""The table of a run's results on the terminal."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from danmatte_workbench.metrics.accuracy import Accuracy
 from danmatte_workbench.report.words import sanitize
 
 DISAGREEMENT, SIZE = "disagreement", "size_bytes"
-WIDE = 100  # columns of a terminal that has room for every interval
+WIDE = 100  # columns of a terminal that suffice for all intervals
 HEADINGS = {
     THROUGHPUT: "frames/s",
     SPEEDUP: "speedup",
@@ -25,12 +25,12 @@ HEADINGS = {
     DISAGREEMENT: "differs",
     SIZE: "MB",
 }
-NOTABLE = 0.05  # of the CPUs' time: what the system itself takes is less
+NOTABLE = 0.05  # share of CPU time; the operating system itself uses less
 ALWAYS_WITH_INTERVAL = (SPEEDUP, IOU_DROP, DISAGREEMENT)
 
 
 def show(result: ExperimentResult, console: Console) -> None:
-    """Print baselines and trials; the winner is marked, and each rejection says why."""
+    """Print baselines and trials with the winner marked, and the reason of each rejection."""
     wide = console.width >= WIDE
     metrics = list_columns(result)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
@@ -44,13 +44,13 @@ def show(result: ExperimentResult, console: Console) -> None:
     table.add_section()
     for trial in result.trials:
         if not trial.measurements:
-            continue  # why that is stands under the table
+            continue  # the reason is printed below the table
         mark = "→" if trial is result.winner else "" if trial.verdict.accepted else "·" if trial.stopped else "✗"
         table.add_row(mark, Text(sanitize(trial.name)), *format_cells(trial.measurements, metrics, wide=wide))
     truth = "the masks" if result.labelled else "the source's own masks"
     loss = f"IoU lost in points, against {truth}"
     if IOU_DROP not in metrics:
-        loss = "what differs from the source's tensors in points"
+        loss = "difference from the source's tensors in points"
     console.print(Text(f"{sanitize(result.source.name)} on {result.frames} frames; {loss}"))
     console.print(table)
     for line in explain_others(result.trials):
@@ -58,21 +58,21 @@ def show(result: ExperimentResult, console: Console) -> None:
     confirmation = result.winner.confirmation if result.winner else None
     if result.winner and confirmation:
         first, worst = confirmation.choosing.measurements[0], Accuracy((), result.winner.kinds).worst
-        apart = ", each by a choice made without it" if confirmation.crossed else ""
-        words = f"→ confirmed on {confirmation.frames} frames{apart}; it was chosen at {first}"
+        method = " by cross-validation" if confirmation.crossed else ""
+        words = f"→ confirmed on {confirmation.frames} frames{method}; its loss when it was chosen: {first}"
         console.print(Text(words), soft_wrap=True)
         if worst:
             console.print(Text(sanitize(f"→ loses most in {worst.kind}: {worst.loss}")), soft_wrap=True)
     if result.load > NOTABLE:
         console.print(
-            Text(f"meanwhile others took {result.load:.0%} of the CPUs' time; intervals of speeds are wider by that")
+            Text(f"other processes used {result.load:.0%} of the CPUs' time; intervals of speeds are widened by that")
         )
     arrow = "→ the winner" if result.winner else "no winner"
     console.print(Text(f"{arrow}; speedup over {sanitize(result.fastest)}; medians ± 95 %"))
 
 
 def explain_others(trials: Sequence[Trial]) -> list[str]:
-    """Why trials weren't accepted: a line for all of the same reason, and last what there was no time for."""
+    """Return lines that say why trials weren't accepted, one for each reason; those without time come last."""
     groups: dict[tuple[str, str], list[Trial]] = {}
     for trial in trials:
         if not trial.verdict.accepted and trial.stopped != "not tried":
@@ -80,7 +80,7 @@ def explain_others(trials: Sequence[Trial]) -> list[str]:
     counts, lines = Counter(trial.recipe.name for trial in trials), []
     for (how, why), same in groups.items():
         mine = Counter(trial.recipe.name for trial in same)
-        # A recipe whose trials all have that reason is named once, whatever their configurations.
+        # If all trials of a recipe have the same reason, only the recipe is named.
         names = (name if mine[name] == counts[name] else trial.name for trial in same for name in (trial.recipe.name,))
         lines.append(f"{'✗' if how == 'rejected' else '·'} {', '.join(dict.fromkeys(names))}: {how}: {why}")
     untried = [trial for trial in trials if trial.stopped == "not tried"]
@@ -90,11 +90,11 @@ def explain_others(trials: Sequence[Trial]) -> list[str]:
     }
     lines += [f"· {name}: not tried: {why}" for name, why in reversed(reasons.items())]
     others = sum(trial.recipe.name in tried for trial in untried)
-    return [*lines, f"· not tried: {others} other ways to run what was tried"] if others else lines
+    return [*lines, f"· not tried: {others} other configurations of recipes that were tried"] if others else lines
 
 
 def list_columns(result: ExperimentResult) -> list[str]:
-    """The columns: what anything was measured by, and latency and the loss in any case."""
+    """Return the metrics of the columns; size only if it was measured."""
     everything = (*result.baselines.values(), *(trial.measurements for trial in result.trials))
     present = {item.metric for measurements in everything for item in measurements}
     loss = DISAGREEMENT if DISAGREEMENT in present else IOU_DROP
@@ -102,7 +102,7 @@ def list_columns(result: ExperimentResult) -> list[str]:
 
 
 def format_cells(measurements: Sequence[Measurement], metrics: Sequence[str], *, wide: bool) -> list[str]:
-    """A cell for each metric: the value with half its interval; narrow tables leave out those that decide nothing."""
+    """Return a cell for each metric: the value ± half its interval; narrow tables omit the less important intervals."""
     found = {item.metric: item for item in measurements}
     cells = []
     for metric in metrics:

@@ -1,4 +1,4 @@
-"""How figures, times and names are written, on the terminal and on pages."""
+"""Formatting of figures, times and names, for the terminal and for pages."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 
 from danmatte_workbench.report.records import Figure
 
-# Control characters, and marks that turn the direction of writing: a graph's author could hide text behind them.
+# Control characters and bidirectional marks, with which a graph's author could hide or reorder text.
 INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 MINUS = "−"
 THIN_SPACE = "\u202f"
@@ -16,7 +16,7 @@ THIN_SPACE = "\u202f"
 
 @dataclass(frozen=True)
 class Term:
-    """A metric for people: a column's title, its unit, and what it is."""
+    """Texts of a metric for people: title, unit and explanation."""
 
     title: str
     unit: str
@@ -24,47 +24,47 @@ class Term:
 
 
 TERMS = {
-    "throughput": Term("Throughput", "frames/s", "frames a second, with as many at once as the configuration says"),
-    "speedup": Term("Speedup", "×", "throughput over the source's own in its faster setting, in the same rounds"),
+    "throughput": Term("Throughput", "frames/s", "frames a second, with the parallelism of the configuration"),
+    "speedup": Term("Speedup", "×", "throughput divided by the source's in its faster setting, in the same rounds"),
     "latency": Term(
-        "Latency", "ms", "milliseconds from a frame to its answer, with as many on their way as configured"
+        "Latency", "ms", "milliseconds from a frame to its result, with the configured number of requests in flight"
     ),
-    "latency_p95": Term("Latency, 95 of 100", "ms", "what 95 frames of a hundred take at most"),
-    "latency_p99": Term("Latency, 99 of 100", "ms", "what 99 frames of a hundred take at most"),
+    "latency_p95": Term("Latency, 95 of 100", "ms", "95th percentile of the latency"),
+    "latency_p99": Term("Latency, 99 of 100", "ms", "99th percentile of the latency"),
     "iou_drop": Term(
         "IoU lost",
         "points",
-        "overlap (intersection over union, in hundredths) that is lost: of the source's with the true masks, or "
-        "without any, of the candidate's masks with the source's own; lower is better",
+        "loss of overlap (intersection over union, in hundredths): how much less a candidate's masks overlap the true "
+        "masks than the source's do, or, without true masks, how much they differ from the source's; lower is better",
     ),
     "disagreement": Term(
         "Disagreement",
         "points",
-        "what is lost of the source's answers, from 0 to 100, by the measure of their kind (class scores, boxes, "
+        "difference from the source's outputs, from 0 to 100, by the metric of their kind (class scores, boxes, "
         "regions …); lower is better",
     ),
-    "mean_iou": Term("Mean IoU", "", "intersection over union with the masks, mean over frames"),
-    "boundary_iou": Term("Boundary IoU", "", "the same, only along outlines"),
-    "iou_under_2": Term("IoU, people under 2 %", "", "mean IoU of frames of which people are less than 2 %"),
-    "iou_2_to_15": Term("IoU, people 2–15 %", "", "mean IoU of frames of which people are 2 to 15 %"),
-    "iou_over_15": Term("IoU, people over 15 %", "", "mean IoU of frames of which people are 15 % or more"),
-    "top1": Term("Top-1 agreement", "%", "frames on which the strongest class is the source's"),
+    "mean_iou": Term("Mean IoU", "", "intersection over union with the true masks, mean over frames"),
+    "boundary_iou": Term("Boundary IoU", "", "the same, but only in a band along outlines"),
+    "iou_under_2": Term("IoU, people under 2 %", "", "mean IoU of frames with less than 2 % people"),
+    "iou_2_to_15": Term("IoU, people 2–15 %", "", "mean IoU of frames with 2 to 15 % people"),
+    "iou_over_15": Term("IoU, people over 15 %", "", "mean IoU of frames with 15 % people or more"),
+    "top1": Term("Top-1 agreement", "%", "share of frames with the same top class as the source"),
     "size_bytes": Term("Size", "MB", "graph and weights on disk"),
 }
 
 
 def get_term(metric: str) -> Term:
-    """The metric's term; an unknown metric is named by its own key."""
+    """Return the metric's term; for an unknown metric, one made from its key."""
     return TERMS.get(metric) or Term(metric.replace("_", " ").capitalize(), "", metric)
 
 
 def sanitize(text: str) -> str:
-    """The text with invisible characters shown as �, so that a name can't command a terminal or reorder a line."""
+    """Return the text with invisible characters replaced by �: they could control a terminal or reorder a line."""
     return INVISIBLE.sub("�", text)
 
 
 def format_number(value: float, digits: int = 3) -> str:
-    """Rounded to significant digits, in scientific notation only beyond 1e-4 … 1e15; a real minus sign."""
+    """Format a number with significant digits and a true minus sign, in scientific notation outside 1e-4 … 1e15."""
     if value == 0:
         return "0"
     if not 1e-4 <= abs(value) < 1e15:
@@ -76,19 +76,19 @@ def format_number(value: float, digits: int = 3) -> str:
 
 
 def format_tick(value: float) -> str:
-    """A round number on an axis, without trailing zeros."""
+    """Format a tick of an axis, without trailing zeros."""
     text = f"{value:,.6f}".rstrip("0").rstrip(".")
     return ("0" if text == "-0" else text).replace(",", THIN_SPACE).replace("-", MINUS)
 
 
 def format_fixed(value: float, places: int) -> str:
-    """Rounded to decimal places; no minus before a zero."""
+    """Format a number with decimal places; zero has no minus sign."""
     text = f"{value:.{places}f}"
     return text.lstrip("-") if float(text) == 0 else text.replace("-", MINUS)
 
 
 def format_value(value: float, metric: str) -> str:
-    """A bare value as its metric is written: bytes as megabytes, losses to hundredths of a point, IoU to 3 places."""
+    """Format a value without unit: bytes as megabytes, losses with 2 decimal places, IoU with 3."""
     if metric == "size_bytes":
         return format_number(value * 1e-6)
     if metric in ("iou_drop", "disagreement"):
@@ -97,28 +97,28 @@ def format_value(value: float, metric: str) -> str:
 
 
 def format_figure(figure: Figure, metric: str) -> str:
-    """The figure's value, without its unit."""
+    """Format the figure's value without its unit."""
     return format_value(figure.value, metric)
 
 
 def format_interval(figure: Figure, metric: str) -> str:
-    """The figure's 95 % interval, without its unit."""
+    """Format the figure's interval without its unit."""
     return f"{format_value(figure.low, metric)} … {format_value(figure.high, metric)}"
 
 
 def format_unit(figure: Figure, metric: str) -> str:
-    """What follows the value: ``×``, `` frames/s``."""
+    """Return the suffix of a value, such as ``×`` or `` frames/s``."""
     unit = get_term(metric).unit or ("" if figure.unit in ("IoU", "bytes") else figure.unit)
     return unit if unit in ("×", "%", "") else f" {unit}"
 
 
 def format_measure(figure: Figure, metric: str) -> str:
-    """Value with unit: ``5.03×``, ``102 frames/s``."""
+    """Format a figure's value with its unit: ``5.03×``, ``102 frames/s``."""
     return format_figure(figure, metric) + format_unit(figure, metric)
 
 
 def format_duration(seconds: float) -> str:
-    """Hours and minutes, minutes and seconds, or seconds."""
+    """Format a duration as hours and minutes, minutes and seconds, or seconds."""
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole} s"
@@ -128,7 +128,7 @@ def format_duration(seconds: float) -> str:
 
 
 def format_time(iso: str) -> str:
-    """A time stamp as day and minute; text that isn't one is returned as it is."""
+    """Format an ISO 8601 timestamp as date, hour and minute; other text is returned sanitized."""
     try:
         when = datetime.fromisoformat(iso)
     except ValueError:
@@ -138,12 +138,12 @@ def format_time(iso: str) -> str:
 
 
 def format_count(count: int, noun: str) -> str:
-    """``1 frame``, ``2 frames``."""
+    """Format a count with its noun: ``1 frame``, ``2 frames``."""
     return f"{count:,}".replace(",", THIN_SPACE) + f" {noun}{'' if count == 1 else 's'}"
 
 
 def format_settings(configuration: Mapping[str, Any]) -> str:
-    """A configuration in a line: ``CPU · throughput · f32 · streams 2``."""
+    """Format a configuration in one line: ``CPU · throughput · f32 · streams 2``."""
     words = []
     for name, setting in configuration.items():
         if setting in (None, ""):
@@ -158,7 +158,7 @@ def format_settings(configuration: Mapping[str, Any]) -> str:
 
 
 def format_fact(content: Any) -> str:
-    """A fact of any JSON type, in words."""
+    """Format a value of any JSON type in words."""
     if content is None:
         return "–"
     if isinstance(content, bool):
