@@ -83,10 +83,8 @@ class AdminRoutes:
             runner = Runner(app, access_log=None, shutdown_timeout=_CLOSING_S)
             await runner.setup()
             try:
-                # Workers may share the port, because all of them read the policies that one of them writes to disk.
-                shared = settings.workers > 1
                 try:
-                    await web.TCPSite(runner, _LOOPBACK[0], settings.admin_port, reuse_port=shared).start()
+                    await web.TCPSite(runner, _LOOPBACK[0], settings.admin_port).start()
                 except OSError as error:
                     where = f"{_LOOPBACK[0]}:{settings.admin_port}"
                     raise SettingsError(f"admin_port: {where}: {error.strerror}") from error

@@ -140,6 +140,16 @@ async def test_two_servers_never_share_a_grpc_port_unknowingly(models: Path, unu
                 pytest.fail("the second one listens, too")
 
 
+@pytest.mark.parametrize("setting", ["admin_port", "admin_grpc_port"])
+async def test_two_servers_never_share_an_admin_port(models: Path, unused_tcp_port: int, setting: str) -> None:
+    pytest.importorskip("grpc")
+    ports = {setting: unused_tcp_port, "workers": 2}  # several workers share the public port, but not this one
+    async with served(models, **ports):
+        with pytest.raises(SettingsError, match=f"{setting}: .*{unused_tcp_port}"):
+            async with served(models, **ports):
+                pytest.fail("the second one listens, too")
+
+
 async def test_who_reads_nothing_of_an_answer_is_let_go(models: Path, jpeg: bytes) -> None:
     asked = "POST /v1/mattes?width=4096&height=4096&format=raw HTTP/1.1"
     head = f"{asked}\r\nHost: x\r\nContent-Length: {len(jpeg)}\r\n\r\n"

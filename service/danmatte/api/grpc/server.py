@@ -51,7 +51,8 @@ class Server:
         options = [
             ("grpc.max_receive_message_length", settings.max_body_bytes + _SPARE_BYTES),
             ("grpc.max_send_message_length", -1),
-            ("grpc.so_reuseport", int(settings.workers > 1)),  # workers share the port, but other servers must not
+            # Workers share the public port. Only one has the admin port, which other servers must not share.
+            ("grpc.so_reuseport", int(settings.workers > 1 and not self._is_admin)),
             # Without pings, a client that disappears without closing its connection would hold a place for two hours.
             ("grpc.keepalive_time_ms", heartbeat_ms),
             ("grpc.http2.ping_timeout_ms", heartbeat_ms),
